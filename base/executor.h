@@ -1,0 +1,58 @@
+// Where work goes that may wait: never a gRPC thread (dependencies of gRPC 1.51's
+// callback pool are two threads on two cores).
+#ifndef TOLLGATE_BASE_EXECUTOR_H_
+#define TOLLGATE_BASE_EXECUTOR_H_
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+
+namespace tollgate {
+
+// Runs closures later, elsewhere. Thread-safe.
+class Executor {
+ public:
+  virtual ~Executor() = default;
+  // Runs `work` soon. False, and nothing runs, when the queue is full or the
+  // executor has stopped: the caller answers RESOURCE_EXHAUSTED.
+  virtual bool Submit(std::function<void()> work) = 0;
+};
+
+// A bounded pool of threads with a timer. Thread-safe.
+class ThreadPool : public Executor {
+ public:
+  // `threads` >= 1; at most `max_queued` closures wait.
+  ThreadPool(int threads, size_t max_queued);
+  // Stop()s.
+  ~ThreadPool() override;
+
+  bool Submit(std::function<void()> work) override;
+  // Runs `work` on the pool after `delay`, at the earliest; timers are not
+  // counted in the queue's bound. Dropped at Stop().
+  void After(absl::Duration delay, std::function<void()> work);
+  // Takes no more, finishes what is queued, drops timers, joins. Idempotent. Not from a pool thread.
+  void Stop();
+
+ private:
+  void Work();
+  void Tick();
+
+  const size_t max_queued_;
+  absl::Mutex mu_;
+  std::deque<std::function<void()>> queue_ ABSL_GUARDED_BY(mu_);
+  std::multimap<absl::Time, std::function<void()>> timers_ ABSL_GUARDED_BY(mu_);
+  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+  std::vector<std::thread> threads_;
+  std::thread timer_thread_;
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_BASE_EXECUTOR_H_

@@ -1,0 +1,55 @@
+// Structured logs: one JSON object a line, to stderr.
+//   Log(LogLevel::kInfo, "session opened", {{"validator", id}, {"revision", 7}});
+// gives {"time":"…","level":"info","message":"session opened","validator":"edge-1","revision":7}.
+// Never a token string: only public ids.
+#ifndef TOLLGATE_BASE_LOG_H_
+#define TOLLGATE_BASE_LOG_H_
+
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/variant.h"
+
+namespace tollgate {
+
+enum class LogLevel { kDebug, kInfo, kWarning, kError };
+
+// A value of a field; durations are written in seconds.
+class LogValue {
+ public:
+  LogValue(absl::string_view v) : value_(std::string(v)) {}
+  LogValue(const std::string& v) : value_(v) {}
+  LogValue(const char* v) : value_(std::string(v)) {}
+  LogValue(bool v) : value_(v) {}
+  LogValue(double v) : value_(v) {}
+  LogValue(int v) : value_(static_cast<int64_t>(v)) {}
+  LogValue(int64_t v) : value_(v) {}
+  LogValue(uint64_t v) : value_(static_cast<int64_t>(v)) {}
+  LogValue(absl::Duration v) : value_(absl::ToDoubleSeconds(v)) {}
+  LogValue(const absl::Status& v) : value_(v.ToString(absl::StatusToStringMode::kWithNoExtraData)) {}
+  const absl::variant<std::string, bool, double, int64_t>& value() const { return value_; }
+
+ private:
+  absl::variant<std::string, bool, double, int64_t> value_;
+};
+
+using LogFields = std::initializer_list<std::pair<absl::string_view, LogValue>>;
+
+// Writes one line. Thread-safe. Invalid UTF-8 in a value is replaced.
+void Log(LogLevel level, absl::string_view message, LogFields fields = {});
+
+// The least level written; kInfo at first. Thread-safe.
+void SetLogLevel(LogLevel level);
+// "debug", "info", "warning", "error"; false for anything else.
+bool ParseLogLevel(absl::string_view name, LogLevel* level);
+// The program's name, put into every line. Call before the first Log.
+void SetLogProgram(absl::string_view program);
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_BASE_LOG_H_

@@ -1,0 +1,63 @@
+// A change as a pure function of the state (design, section 5).
+#ifndef TOLLGATE_STORAGE_COMMAND_H_
+#define TOLLGATE_STORAGE_COMMAND_H_
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/optional.h"
+#include "google/protobuf/message_lite.h"
+#include "storage/engine.h"
+#include "tollgate/store/v1/records.pb.h"
+#include "tollgate/v1/event.pb.h"
+
+namespace tollgate {
+
+// Where and when a command is run.
+struct Slot {
+  int64_t revision = 0;  // the revision this commit will have
+  uint32_t index = 0;    // the command's place in the batch (R13)
+  absl::Time now;        // the service's wall clock, one reading a batch
+};
+
+// What a command does to the store: collected while it runs, thrown away when it returns an error.
+class Effects {
+ public:
+  // Puts a record under a key.
+  void Put(Table table, absl::string_view key, const google::protobuf::MessageLite& record);
+  void PutRaw(Table table, absl::string_view key, absl::string_view value);
+  // Deletes a key; no error where there is none.
+  void Delete(Table table, absl::string_view key);
+  // Tells validators; the index is set by the sequencer.
+  void Tell(tollgate::v1::Event event);
+  // Adds an audit entry; revision, index and time are set by the sequencer, which also chains it.
+  void Audit(tollgate::store::v1::AuditRecord entry);
+
+  bool empty() const { return mutations.empty() && events.empty() && audit.empty(); }
+
+  std::vector<Mutation> mutations;
+  std::vector<tollgate::v1::Event> events;
+  std::vector<tollgate::store::v1::AuditRecord> audit;
+};
+
+// A change. Run must be a pure function of its members, `view` and `slot`: it
+// may be run again, on another state and slot, when another replica wrote
+// first; results it keeps for its caller must be overwritten, not added to.
+class Command {
+ public:
+  virtual ~Command() = default;
+  // The name used in logs and metrics, as in "revoke_token".
+  virtual absl::string_view name() const = 0;
+  // An error writes nothing of this command and does not touch the others of
+  // the batch. `view` shows the effects of the batch's earlier commands.
+  virtual absl::Status Run(const View& view, const Slot& slot, Effects& effects) = 0;
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_STORAGE_COMMAND_H_

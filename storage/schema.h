@@ -1,0 +1,113 @@
+// Every key and record of the store, in one place (docs/store.md tells the same in prose).
+//
+//   table       key                                             record
+//   meta        "meta" | "head"                                 MetaRecord | HeadRecord
+//   tokens      workspace 0 token_id                            TokenRecord
+//   digests     stored digest (32 bytes)                        DigestRecord
+//   workspaces  workspace                                       WorkspaceRecord
+//   cohorts     workspace 0 owner ("" for the whole workspace)  CohortRecord
+//   labels      workspace 0 label 0 token_id                    empty: live tokens by label
+//   due         time_us (8, big endian) kind (1) subject        empty: what the sweep does next
+//   requests    scope 0 request_id                              RequestRecord
+//   events      revision (8, big endian)                        EventsRecord
+//   audit       revision (8) index (4)                          AuditChainRecord
+//   use         workspace 0 token_id 0 edge                     UseRecord
+//   sessions    validator_id 0 incarnation (16 bytes)           SessionRecord
+//
+// Workspaces, token ids, validator ids, labels and request ids never hold a 0
+// byte: they are checked before they get here.
+#ifndef TOLLGATE_STORAGE_SCHEMA_H_
+#define TOLLGATE_STORAGE_SCHEMA_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/optional.h"
+#include "google/protobuf/message_lite.h"
+#include "storage/engine.h"
+
+namespace tollgate {
+
+// The format this build reads and writes (MetaRecord.format).
+inline constexpr uint32_t kStoreFormat = 1;
+
+inline constexpr char kMetaKey[] = "meta";
+inline constexpr char kHeadKey[] = "head";
+
+std::string TokenKey(absl::string_view workspace, absl::string_view token_id);
+std::string CohortKey(absl::string_view workspace, absl::string_view owner);
+std::string LabelKey(absl::string_view workspace, absl::string_view label,
+                     absl::string_view token_id);
+std::string RequestKey(absl::string_view scope, absl::string_view request_id);
+std::string RevisionKey(int64_t revision);                  // events
+std::string AuditKey(int64_t revision, uint32_t index);     // audit
+std::string UseKey(absl::string_view workspace, absl::string_view token_id,
+                   absl::string_view edge);
+std::string SessionKey(absl::string_view validator_id, absl::string_view incarnation);
+
+// All keys that begin with `parts` joined by, and ended with, 0 bytes.
+struct KeyRange {
+  std::string begin;
+  std::string end;
+};
+KeyRange WorkspaceTokens(absl::string_view workspace);
+KeyRange TokensWithLabel(absl::string_view workspace, absl::string_view label);
+KeyRange UsesOfToken(absl::string_view workspace, absl::string_view token_id);
+KeyRange UsesOfWorkspace(absl::string_view workspace);
+// The first key after every key that begins with `prefix`.
+std::string PrefixEnd(absl::string_view prefix);
+// The least key above `key`.
+std::string KeyAfter(absl::string_view key);
+
+// What a due entry asks the sweep for. Subjects are token keys or request keys.
+enum class DueKind : uint8_t {
+  kExpire = 1,        // a token's expire_time
+  kRetire = 2,        // a rotated token's at_time
+  kWatchSilent = 3,   // a rotated token with when_silent; time 0: looked at by every sweep
+  kForgetRequest = 4, // a request record's end
+  kWatchUnused = 5,   // a token under a max_unused policy; the time it is looked at next
+};
+std::string DueKey(int64_t time_us, DueKind kind, absl::string_view subject);
+struct Due {
+  int64_t time_us;
+  DueKind kind;
+  std::string subject;
+};
+// DATA_LOSS for what is not a due key.
+absl::StatusOr<Due> ParseDueKey(absl::string_view key);
+
+// The parts of a key, between its 0 bytes (not for keys with binary parts).
+struct TokenKeyParts {
+  std::string workspace;
+  std::string token_id;
+};
+absl::StatusOr<TokenKeyParts> ParseTokenKey(absl::string_view key);
+struct UseKeyParts {
+  std::string workspace;
+  std::string token_id;
+  std::string edge;
+};
+absl::StatusOr<UseKeyParts> ParseUseKey(absl::string_view key);
+absl::StatusOr<int64_t> ParseRevisionKey(absl::string_view key);
+
+// Reads one record; nullopt where there is none; DATA_LOSS where it cannot be parsed.
+template <typename Record>
+absl::StatusOr<absl::optional<Record>> GetRecord(const View& view, Table table,
+                                                 absl::string_view key) {
+  absl::StatusOr<absl::optional<std::string>> value = view.Get(table, key);
+  if (!value.ok()) return value.status();
+  if (!value->has_value()) return absl::optional<Record>();
+  Record record;
+  if (!record.ParseFromString(**value)) {
+    return absl::DataLossError("a record of table '" + std::string(TableName(table)) +
+                               "' cannot be parsed");
+  }
+  return absl::optional<Record>(std::move(record));
+}
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_STORAGE_SCHEMA_H_

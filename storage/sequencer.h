@@ -1,0 +1,75 @@
+// The one writer above an engine: group commit of pure commands.
+#ifndef TOLLGATE_STORAGE_SEQUENCER_H_
+#define TOLLGATE_STORAGE_SEQUENCER_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/clock.h"
+#include "storage/command.h"
+#include "storage/engine.h"
+
+namespace tollgate {
+
+// How a command ended.
+struct Committed {
+  // The revision it was committed with; the head it was judged at where it had no effects.
+  int64_t revision = 0;
+  // Its place in the batch.
+  uint32_t index = 0;
+};
+
+// The pure heart: runs a batch of commands over a view into one commit.
+// tests/simulation drives it without threads.
+struct BatchOutcome {
+  CommitRequest request;                           // empty mutations: nothing to write
+  std::vector<absl::StatusOr<Committed>> results;  // one a command
+  bool has_effects = false;
+};
+absl::StatusOr<BatchOutcome> RunBatch(const Snapshot& snapshot, absl::Time now,
+                                      const std::vector<Command*>& commands);
+
+// One committer thread takes all queued commands, runs them on the state
+// overlaid with the batch so far, and writes one batch with one sync under one
+// new revision; when the head has moved it runs them again. Thread-safe.
+class Sequencer {
+ public:
+  struct Options {
+    Engine* engine = nullptr;       // outlives the sequencer
+    const Clock* clock = nullptr;   // outlives the sequencer
+    size_t max_queued = 10000;      // commands waiting; above it Submit refuses
+    size_t max_batch = 1000;        // commands in one commit
+    // Called once when a write failed or its outcome is uncertain: the process
+    // must end, since a crash could reuse the revision for other content (R7).
+    // After it every command is answered UNAVAILABLE.
+    std::function<void(const absl::Status&)> on_fatal;
+    // After each commit that wrote, on the committer thread, before the callbacks: revision,
+    // commands in it, time the write took. For metrics; may be empty.
+    std::function<void(int64_t revision, size_t commands, absl::Duration write)> on_commit;
+  };
+  using Callback = std::function<void(absl::StatusOr<Committed>)>;
+
+  // Starts the committer. INVALID_ARGUMENT without engine or clock.
+  static absl::StatusOr<std::unique_ptr<Sequencer>> Start(Options options);
+  // Stop()s.
+  virtual ~Sequencer() = default;
+
+  // Queues a command; `done` runs on the committer thread once it is durable
+  // (I4), or with the command's error, or RESOURCE_EXHAUSTED (reason OVERLOADED, at once, on
+  // the caller's thread) when the queue is full, or UNAVAILABLE after Stop().
+  // `done` must be quick: a gRPC Finish is, an fsync is not.
+  virtual void Submit(std::shared_ptr<Command> command, Callback done) = 0;
+  // As Submit, but waits. For start-up, tests and tools; never on a gRPC thread.
+  absl::StatusOr<Committed> Run(std::shared_ptr<Command> command);
+  // Finishes what is queued, then refuses. Idempotent.
+  virtual void Stop() = 0;
+  // When the last successful write began, by the boot clock (R16).
+  virtual BootTime last_write_start() const = 0;
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_STORAGE_SEQUENCER_H_

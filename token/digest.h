@@ -1,0 +1,50 @@
+// Digests of token strings, each a type of its own so that one is never taken for the other.
+#ifndef TOLLGATE_TOKEN_DIGEST_H_
+#define TOLLGATE_TOKEN_DIGEST_H_
+
+#include <array>
+#include <cstdint>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "absl/types/optional.h"
+
+namespace tollgate {
+
+// BLAKE2b-256 (RFC 7693) of the token string, unkeyed: all of it that ever leaves a validator (I6).
+// Never stored by the service.
+class EdgeDigest {
+ public:
+  static constexpr size_t kSize = 32;
+  // Of a token string (the whole of it, checksum included).
+  static EdgeDigest Of(absl::string_view token_string);
+  // From the wire; nullopt unless it is kSize bytes.
+  static absl::optional<EdgeDigest> FromBytes(absl::string_view bytes);
+  absl::string_view bytes() const {
+    return absl::string_view(reinterpret_cast<const char*>(bytes_.data()), kSize);
+  }
+  friend bool operator==(const EdgeDigest&, const EdgeDigest&) = default;
+
+ private:
+  std::array<uint8_t, kSize> bytes_;
+};
+
+// BLAKE2b-256 of an edge digest, keyed by a pepper: all of it that is ever stored. Made by Keyring.
+class StoredDigest {
+ public:
+  static constexpr size_t kSize = 32;
+  // `key` is a pepper's 32 bytes.
+  static StoredDigest Of(const EdgeDigest& edge, absl::string_view key);
+  static absl::optional<StoredDigest> FromBytes(absl::string_view bytes);
+  absl::string_view bytes() const {
+    return absl::string_view(reinterpret_cast<const char*>(bytes_.data()), kSize);
+  }
+  friend bool operator==(const StoredDigest&, const StoredDigest&) = default;
+
+ private:
+  std::array<uint8_t, kSize> bytes_;
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_TOKEN_DIGEST_H_

@@ -1,0 +1,66 @@
+// What a token allows, packed flat, and the one decision made from it.
+#ifndef TOLLGATE_TOKEN_GRANT_H_
+#define TOLLGATE_TOKEN_GRANT_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "tollgate/v1/edge_service.pb.h"
+#include "tollgate/v1/validation_service.pb.h"
+
+namespace tollgate {
+
+// A grant as one run of bytes without pointers: it can lie in a flat table, be copied with memcpy,
+// and be read where it lies. The layout is private to one build; nothing stores it.
+std::string PackGrant(const tollgate::v1::Grant& grant);
+
+// Reads a packed grant in place. Valid while the bytes are. Allocates nothing. Every read is
+// bounded by the bytes' length, whatever they hold: they may be torn (a lost race is a miss).
+class GrantView {
+ public:
+  GrantView() = default;
+  // False where the bytes are no packed grant.
+  static bool Over(absl::string_view bytes, GrantView* view);
+
+  absl::string_view token() const;      // the resource's name
+  absl::string_view workspace() const;
+  absl::string_view token_id() const;
+  absl::string_view owner() const;
+  tollgate::v1::TokenState state() const;
+  int64_t expire_time_us() const;       // 0: never
+  int64_t retire_time_us() const;       // 0: no plan
+  int64_t create_revision() const;
+  uint32_t create_index() const;
+  size_t scope_count() const;
+  absl::string_view scope(size_t i) const;
+  size_t audience_count() const;
+  absl::string_view audience(size_t i) const;
+
+ private:
+  absl::string_view bytes_;
+};
+
+// What a request needs. A scope of a token grants a needed scope when equal, or when it ends in
+// `*` and what is before the `*` begins the needed one.
+struct Requirement {
+  std::vector<std::string> any_scopes;
+  std::vector<std::string> all_scopes;
+  std::string audience;
+};
+Requirement RequirementFrom(const tollgate::v1::Requirement& requirement);
+
+// Decides on a grant at `service_now`, the service's wall clock (R18). Order: final states, times,
+// suspension, audience, scopes. UNSPECIFIED reason: admit.
+// Pure; allocates nothing; no system call.
+tollgate::v1::VerdictReason Decide(const GrantView& grant, const Requirement& requirement,
+                                   absl::Time service_now);
+
+// A reason in words, for logs and clients: says no more than RFC 6750 would.
+absl::string_view Describe(tollgate::v1::VerdictReason reason);
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_TOKEN_GRANT_H_

@@ -1,0 +1,46 @@
+// Where a token is in its life: a pure function of its record, the cohorts that may cover it, and the time.
+#ifndef TOLLGATE_TOKEN_LIFE_CYCLE_H_
+#define TOLLGATE_TOKEN_LIFE_CYCLE_H_
+
+#include "absl/time/time.h"
+#include "absl/types/optional.h"
+#include "tollgate/store/v1/records.pb.h"
+#include "tollgate/v1/edge_service.pb.h"
+#include "tollgate/v1/token.pb.h"
+
+namespace tollgate {
+
+// The latest watermarks that may cover a token.
+struct Cohorts {
+  absl::optional<tollgate::store::v1::CohortRecord> workspace;
+  absl::optional<tollgate::store::v1::CohortRecord> owner;  // of the token's own owner, if it has one
+};
+
+// The watermark that covers the token, the earlier one where both do; nullptr where none does.
+// Compared by (revision, index), never by time (R13).
+const tollgate::store::v1::CohortRecord* CoveringCohort(
+    const tollgate::store::v1::TokenRecord& record, const Cohorts& cohorts);
+
+// The state at `now`. In this order: what a commit ended stays as it ended (final is final; of an
+// ending and a cohort the earlier revision wins); then expire_time, then at_time of a retirement,
+// as they pass; then suspended; then RETIRING; then ACTIVE.
+tollgate::v1::TokenState StateAt(const tollgate::store::v1::TokenRecord& record,
+                                 const Cohorts& cohorts, absl::Time now);
+
+bool IsFinal(tollgate::v1::TokenState state);  // REVOKED, EXPIRED
+bool IsLive(tollgate::v1::TokenState state);   // ACTIVE, RETIRING, SUSPENDED
+
+// Whether (revision, index) of a creation lies below a watermark.
+bool Covers(int64_t watermark_revision, uint32_t watermark_index, int64_t create_revision,
+            uint32_t create_index);
+
+// What an edge needs to decide. Never holds a digest.
+tollgate::v1::Grant ToGrant(const tollgate::store::v1::TokenRecord& record, const Cohorts& cohorts,
+                            absl::Time now);
+// The resource, without use. `rotation_period` is the policy's; zero: none.
+tollgate::v1::Token ToToken(const tollgate::store::v1::TokenRecord& record, const Cohorts& cohorts,
+                            absl::Duration rotation_period, absl::Time now);
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_TOKEN_LIFE_CYCLE_H_
