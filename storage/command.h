@@ -38,11 +38,18 @@ class Effects {
   // Adds an audit entry; revision, index and time are set by the sequencer, which also chains it.
   void Audit(tollgate::store::v1::AuditRecord entry);
 
-  bool empty() const { return mutations.empty() && events.empty() && audit.empty(); }
+  // Events at or below this revision are no longer kept (the command deletes them itself); the
+  // sequencer raises HeadRecord.compacted_revision to it, never lowers it.
+  void CompactEventsTo(int64_t revision) { compact_events_to = revision; }
+
+  bool empty() const {
+    return mutations.empty() && events.empty() && audit.empty() && compact_events_to == 0;
+  }
 
   std::vector<Mutation> mutations;
   std::vector<tollgate::v1::Event> events;
   std::vector<tollgate::store::v1::AuditRecord> audit;
+  int64_t compact_events_to = 0;
 };
 
 // A change. Run must be a pure function of its members, `view` and `slot`: it
