@@ -1,0 +1,41 @@
+# Thin: each target calls a script, and CMake does the building.
+.PHONY: help demo run test asan tsan thread-safety lint bench clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## install what is missing, build, and watch the whole life of a token
+	@scripts/install-packages build
+	@scripts/build release tollgated tollgate-validator tollgate
+	@scripts/demo
+
+run: ## the same service and validator, left running until Ctrl-C
+	@scripts/install-packages build
+	@scripts/build release tollgated tollgate-validator tollgate
+	@scripts/demo --keep-running
+
+test: ## everything: unit, conformance, crash, end to end; then again under asan and ubsan
+	@scripts/install-packages build test
+	@scripts/test
+
+tsan: ## unit, conformance and crash tests under the thread sanitizer
+	@scripts/install-packages build test
+	@scripts/build tsan
+	@TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan.supp ignore_noninstrumented_modules=1 halt_on_error=1" \
+	  ctest --test-dir build/tsan --output-on-failure --no-tests=error -L 'unit|conformance|crash'
+
+thread-safety: ## clang's thread-safety annotations, as errors
+	@scripts/install-packages build test lint
+	@scripts/build thread-safety
+
+lint: ## formatting, clang-tidy, buf
+	@scripts/install-packages build test lint
+	@scripts/lint
+
+bench: ## benchmarks (docs/performance.md)
+	@scripts/install-packages build test bench
+	@scripts/bench
+
+clean: ## remove what was built; keeps what was installed
+	rm -rf build
