@@ -1,0 +1,21 @@
+// tollgate completion bash|zsh|fish
+#ifndef TOLLGATE_CLI_COMMANDS_COMPLETION_H_
+#define TOLLGATE_CLI_COMMANDS_COMPLETION_H_
+
+#include <string>
+
+#include "CLI/App.hpp"
+#include "absl/status/statusor.h"
+#include "cli/context.h"
+
+namespace tollgate {
+
+// Adds the noun; the scripts are made from `app` itself, so they never lag behind it.
+void AddCompletionCommand(CLI::App& app, Context& context);
+
+// The script for one shell. INVALID_ARGUMENT for another than bash, zsh, fish.
+absl::StatusOr<std::string> CompletionScript(const CLI::App& app, const std::string& shell);
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_CLI_COMMANDS_COMPLETION_H_

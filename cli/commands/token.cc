@@ -1,0 +1,362 @@
+#include "cli/commands/token.h"
+
+#include <memory>
+#include <ostream>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "base/secret.h"
+#include "base/status.h"
+#include "cli/commands/token_text.h"
+#include "cli/human.h"
+#include "tollgate/v1/token_service.grpc.pb.h"
+
+namespace tollgate {
+namespace {
+
+using tollgate::v1::Token;
+using tollgate::v1::TokenService;
+
+// Options that several verbs share; each verb owns one, alive as long as the app.
+struct Which {
+  std::string token;
+  std::string workspace;
+};
+
+void AddWorkspace(CLI::App& app, std::string* workspace) {
+  app.add_option("-w,--workspace", *workspace, "The workspace")->envname("TOLLGATE_WORKSPACE");
+}
+
+void AddWhich(CLI::App& app, Which* which) {
+  app.add_option("token", which->token, "The token's id, or its full name")->required();
+  AddWorkspace(app, &which->workspace);
+}
+
+std::vector<std::string> EdgeLines(const Token& token, absl::Time now) {
+  std::vector<std::string> lines;
+  for (const tollgate::v1::EdgeUse& use : token.edge_uses()) {
+    lines.push_back(absl::StrCat(SafeForTerminal(use.edge()), "  ",
+                                 HumanTime(TimeOf(use.last_used_time()), now), ", ",
+                                 use.use_count_today(), " times today"));
+  }
+  return lines;
+}
+
+void PrintToken(const Token& token, absl::Time now, std::ostream& out) {
+  const auto line = [&](absl::string_view name, absl::string_view value) {
+    if (!value.empty()) {
+      out << name << std::string(name.size() < 14 ? 14 - name.size() : 1, ' ')
+          << SafeForTerminal(value) << '\n';
+    }
+  };
+  line("token", token.name());
+  line("label", token.label());
+  line("state", StateText(token.state()));
+  line("reason", token.reason());
+  line("scopes", absl::StrJoin(token.scopes(), ", "));
+  line("audiences", absl::StrJoin(token.audiences(), ", "));
+  line("owner", token.owner());
+  line("creator", token.creator());
+  for (const auto& [key, value] : token.annotations()) line("annotation", absl::StrCat(key, "=", value));
+  line("created", HumanTime(TimeOf(token.create_time()), now));
+  line("expires", ExpiresText(token, now));
+  line("rotation", RotationText(token, now));
+  line("replaces", token.replaces());
+  line("replaced by", token.replaced_by());
+  line("last used", LastUsedText(token, now));
+  for (const std::string& edge : EdgeLines(token, now)) line("  at edge", edge);
+  line("revision", absl::StrCat(token.update_revision()));
+}
+
+// Shows a fresh secret: alone with --quiet, else with a word of warning.
+void ShowSecret(Context& context, const Token& token, std::string* token_string, bool withheld) {
+  if (withheld) {
+    context.err() << "This repeats an earlier request: the token exists (" << token.name()
+                  << "), but its value was shown then and cannot be shown again.\n"
+                     "Revoke it and create another.\n";
+    context.exit_code = kRefused;
+    return;
+  }
+  if (context.settings().quiet) {
+    context.out() << *token_string << '\n';
+  } else {
+    context.out() << token.name() << "   "
+                  << (token.has_expire_time()
+                          ? absl::StrCat("expires ", absl::FormatTime("%Y-%m-%d", TimeOf(token.expire_time()),
+                                                                      absl::UTCTimeZone()))
+                          : std::string("never expires"))
+                  << "\n\n  " << *token_string << "\n\nCopy it now: it cannot be shown again.\n";
+  }
+  WipeString(token_string);
+}
+
+struct CreateOptions {
+  std::string workspace, label, owner, expires_in, expires_at, request_id;
+  std::vector<std::string> scopes, audiences, annotations;
+};
+
+absl::Status FillAnnotations(const std::vector<std::string>& pairs,
+                             google::protobuf::Map<std::string, std::string>* out) {
+  for (const std::string& pair : pairs) {
+    const std::vector<std::string> parts = absl::StrSplit(pair, absl::MaxSplits('=', 1));
+    if (parts.size() != 2) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--annotation wants key=value, not '", pair.substr(0, 40), "'"));
+    }
+    (*out)[parts[0]] = parts[1];
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Create(Context& context, const CreateOptions& options) {
+  tollgate::v1::CreateTokenRequest request;
+  ASSIGN_OR_RETURN(*request.mutable_parent(), ParentFrom(options.workspace));
+  Token& token = *request.mutable_token();
+  token.set_label(options.label);
+  token.set_owner(options.owner);
+  for (const std::string& scope : options.scopes) token.add_scopes(scope);
+  for (const std::string& audience : options.audiences) token.add_audiences(audience);
+  RETURN_IF_ERROR(FillAnnotations(options.annotations, token.mutable_annotations()));
+  if (!options.expires_in.empty()) {
+    ASSIGN_OR_RETURN(const absl::Duration lifetime, ParseHumanDuration(options.expires_in));
+    SetDuration(lifetime, request.mutable_lifetime());
+  }
+  if (!options.expires_at.empty()) {
+    ASSIGN_OR_RETURN(const absl::Time at, ParseHumanTime(options.expires_at));
+    SetTime(at, token.mutable_expire_time());
+  }
+  request.set_request_id(options.request_id);
+
+  ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, context.ServiceChannel());
+  std::unique_ptr<TokenService::Stub> stub = TokenService::NewStub(channel);
+  tollgate::v1::CreateTokenResponse response;
+  RETURN_IF_ERROR(context.Call(
+      [&](grpc::ClientContext* call) { return stub->CreateToken(call, request, &response); }));
+  if (context.settings().json()) {
+    PrintJson(response, context.out());
+    WipeString(response.mutable_token_string());
+    return absl::OkStatus();
+  }
+  ShowSecret(context, response.token(), response.mutable_token_string(), response.secret_withheld());
+  return absl::OkStatus();
+}
+
+struct RotateOptions {
+  Which which;
+  std::string when_silent, retire_in, expires_in, request_id;
+};
+
+absl::Status Rotate(Context& context, const RotateOptions& options) {
+  tollgate::v1::RotateTokenRequest request;
+  ASSIGN_OR_RETURN(*request.mutable_name(), TokenNameFrom(options.which.token, options.which.workspace));
+  if (!options.when_silent.empty()) {
+    ASSIGN_OR_RETURN(const absl::Duration quiet, ParseHumanDuration(options.when_silent));
+    SetDuration(quiet, request.mutable_retire_plan()->mutable_when_silent());
+  } else if (!options.retire_in.empty()) {
+    ASSIGN_OR_RETURN(const absl::Duration overlap, ParseHumanDuration(options.retire_in));
+    SetTime(context.now() + overlap, request.mutable_retire_plan()->mutable_at_time());
+  } else {
+    request.mutable_retire_plan()->set_by_hand(true);
+  }
+  if (!options.expires_in.empty()) {
+    ASSIGN_OR_RETURN(const absl::Duration lifetime, ParseHumanDuration(options.expires_in));
+    SetDuration(lifetime, request.mutable_lifetime());
+  }
+  request.set_request_id(options.request_id);
+
+  ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, context.ServiceChannel());
+  std::unique_ptr<TokenService::Stub> stub = TokenService::NewStub(channel);
+  tollgate::v1::RotateTokenResponse response;
+  RETURN_IF_ERROR(context.Call(
+      [&](grpc::ClientContext* call) { return stub->RotateToken(call, request, &response); }));
+  if (context.settings().json()) {
+    PrintJson(response, context.out());
+    WipeString(response.mutable_token_string());
+    return absl::OkStatus();
+  }
+  ShowSecret(context, response.token(), response.mutable_token_string(), response.secret_withheld());
+  if (!context.settings().quiet && context.exit_code == kDone) {
+    context.out() << "The old one, " << response.replaced().token_id() << ", still works and "
+                  << RotationText(response.replaced(), context.now()) << ".\n";
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Get(Context& context, const Which& which) {
+  tollgate::v1::GetTokenRequest request;
+  ASSIGN_OR_RETURN(*request.mutable_name(), TokenNameFrom(which.token, which.workspace));
+  ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, context.ServiceChannel());
+  std::unique_ptr<TokenService::Stub> stub = TokenService::NewStub(channel);
+  Token token;
+  RETURN_IF_ERROR(
+      context.Call([&](grpc::ClientContext* call) { return stub->GetToken(call, request, &token); }));
+  if (context.settings().json()) {
+    PrintJson(token, context.out());
+  } else {
+    PrintToken(token, context.now(), context.out());
+  }
+  return absl::OkStatus();
+}
+
+struct ListOptions {
+  std::string workspace, label, owner, unused_for, expiring_within, rotation_due_within;
+  std::vector<std::string> states, annotations;
+  bool full = false;
+  int limit = 0;
+};
+
+absl::Status FillFilter(Context& context, const ListOptions& options, tollgate::v1::TokenFilter* filter) {
+  for (const std::string& word : options.states) {
+    ASSIGN_OR_RETURN(const tollgate::v1::TokenState state, StateFromText(word));
+    filter->add_states(state);
+  }
+  filter->set_label_contains(options.label);
+  filter->set_owner(options.owner);
+  RETURN_IF_ERROR(FillAnnotations(options.annotations, filter->mutable_annotations()));
+  if (!options.unused_for.empty()) {
+    ASSIGN_OR_RETURN(const absl::Duration unused, ParseHumanDuration(options.unused_for));
+    SetTime(context.now() - unused, filter->mutable_unused_since());
+  }
+  if (!options.expiring_within.empty()) {
+    ASSIGN_OR_RETURN(const absl::Duration within, ParseHumanDuration(options.expiring_within));
+    SetTime(context.now() + within, filter->mutable_expiring_before());
+  }
+  if (!options.rotation_due_within.empty()) {
+    absl::Duration within = absl::ZeroDuration();
+    if (options.rotation_due_within != "now") {
+      ASSIGN_OR_RETURN(within, ParseHumanDuration(options.rotation_due_within));
+    }
+    SetTime(context.now() + within, filter->mutable_rotation_due_before());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status List(Context& context, const ListOptions& options) {
+  tollgate::v1::ListTokensRequest request;
+  ASSIGN_OR_RETURN(*request.mutable_parent(), ParentFrom(options.workspace));
+  RETURN_IF_ERROR(FillFilter(context, options, request.mutable_filter()));
+  request.set_page_size(options.limit > 0 && options.limit < 1000 ? options.limit : 1000);
+  request.set_view(options.full ? tollgate::v1::TOKEN_VIEW_FULL : tollgate::v1::TOKEN_VIEW_BASIC);
+  ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, context.ServiceChannel());
+  std::unique_ptr<TokenService::Stub> stub = TokenService::NewStub(channel);
+
+  tollgate::v1::ListTokensResponse all;
+  bool cut = false;
+  do {
+    tollgate::v1::ListTokensResponse page;
+    RETURN_IF_ERROR(context.Call(
+        [&](grpc::ClientContext* call) { return stub->ListTokens(call, request, &page); }));
+    for (Token& token : *page.mutable_tokens()) {
+      if (options.limit > 0 && all.tokens_size() >= options.limit) {
+        cut = true;
+        break;
+      }
+      *all.add_tokens() = std::move(token);
+    }
+    request.set_page_token(page.next_page_token());
+    if (options.limit > 0 && all.tokens_size() >= options.limit && !page.next_page_token().empty()) cut = true;
+  } while (!request.page_token().empty() && !cut);
+
+  if (context.settings().json()) {
+    PrintJson(all, context.out());
+    return absl::OkStatus();
+  }
+  if (context.settings().quiet) {
+    for (const Token& token : all.tokens()) context.out() << token.token_id() << '\n';
+    return absl::OkStatus();
+  }
+  if (all.tokens_size() == 0) {
+    context.out() << "No tokens" << (request.filter().ByteSizeLong() > 0 ? " match" : "") << " in "
+                  << request.parent() << ".\n";
+    return absl::OkStatus();
+  }
+  Table table({"TOKEN", "LABEL", "STATE", "SCOPES", "LAST USED", "EXPIRES", "ROTATION"});
+  const absl::Time now = context.now();
+  for (const Token& token : all.tokens()) {
+    table.AddRow({token.token_id(), token.label(), StateText(token.state()),
+                  token.scopes_size() > 0 ? absl::StrJoin(token.scopes(), ",") : "-",
+                  LastUsedText(token, now), ExpiresText(token, now), RotationText(token, now)});
+    if (options.full) {
+      for (const std::string& edge : EdgeLines(token, now)) table.AddRow({"", "  at " + edge});
+    }
+  }
+  table.Print(context.out());
+  if (cut) context.out() << "… and more: this is the first " << options.limit << ".\n";
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void WaitOptions::AddTo(CLI::App& verb) {
+  verb.add_flag("--wait", wait, "Wait until it is enforced at every edge");
+  verb.add_option("--wait-timeout", timeout, "Wait at most this long; it stays done")->capture_default_str();
+}
+
+absl::StatusOr<absl::Duration> WaitOptions::Parse() const {
+  if (!wait) return absl::ZeroDuration();
+  return ParseHumanDuration(timeout);
+}
+
+void AddTokenReadCommands(CLI::App& token, Context& context) {
+  {
+    auto options = std::make_shared<CreateOptions>();
+    CLI::App* verb = token.add_subcommand("create", "Make a token, and show its value once");
+    AddWorkspace(*verb, &options->workspace);
+    verb->add_option("--label", options->label, "What a person will recognise it by")->required();
+    verb->add_option("--scope", options->scopes, "What it allows, as in deploy:write; repeatable");
+    verb->add_option("--audience", options->audiences, "For which service; repeatable");
+    verb->add_option("--owner", options->owner, "Who answers for it");
+    verb->add_option("--annotation", options->annotations, "key=value; repeatable");
+    auto* in = verb->add_option("--expires-in", options->expires_in, "Lifetime, as in 90d");
+    verb->add_option("--expires-at", options->expires_at, "As in 2027-02-22 or RFC 3339")->excludes(in);
+    verb->add_option("--request-id", options->request_id, "Makes a retry safe");
+    verb->callback([&context, options] { context.Fail(Create(context, *options)); });
+  }
+  {
+    auto which = std::make_shared<Which>();
+    CLI::App* verb = token.add_subcommand("get", "Show one token, with its use by edge");
+    AddWhich(*verb, which.get());
+    verb->callback([&context, which] { context.Fail(Get(context, *which)); });
+  }
+  {
+    auto options = std::make_shared<ListOptions>();
+    CLI::App* verb = token.add_subcommand("list", "List the tokens of a workspace");
+    AddWorkspace(*verb, &options->workspace);
+    verb->add_option("--state", options->states, "active, suspended, retiring, revoked, expired; repeatable");
+    verb->add_option("--label", options->label, "The label contains this");
+    verb->add_option("--owner", options->owner, "Exactly this owner");
+    verb->add_option("--annotation", options->annotations, "key=value; repeatable");
+    verb->add_option("--unused-for", options->unused_for, "Not used for this long, as in 30d");
+    verb->add_option("--expiring-within", options->expiring_within, "Expires within, as in 7d");
+    verb->add_option("--rotation-due-within", options->rotation_due_within,
+                     "Rotation is due within, as in 7d; 'now': overdue");
+    verb->add_flag("--edges", options->full, "Also where each was used");
+    verb->add_option("--limit", options->limit, "At most so many; 0: all")->check(CLI::NonNegativeNumber);
+    verb->callback([&context, options] { context.Fail(List(context, *options)); });
+  }
+  {
+    auto options = std::make_shared<RotateOptions>();
+    CLI::App* verb = token.add_subcommand("rotate", "Make a replacement; the old one works until it is retired");
+    AddWhich(*verb, &options->which);
+    auto* silent = verb->add_option("--retire-when-silent", options->when_silent,
+                                    "Retire the old one by itself, once the new one is in use and the old one "
+                                    "has been quiet at every edge for this long");
+    verb->add_option("--retire-in", options->retire_in, "Retire the old one after this long, in use or not")
+        ->excludes(silent);
+    verb->add_option("--expires-in", options->expires_in, "The replacement's lifetime");
+    verb->add_option("--request-id", options->request_id, "Makes a retry safe");
+    verb->callback([&context, options] { context.Fail(Rotate(context, *options)); });
+  }
+}
+
+void AddTokenCommands(CLI::App& app, Context& context) {
+  CLI::App* token = app.add_subcommand("token", "Create, list, rotate and revoke tokens");
+  token->require_subcommand(1);
+  AddTokenReadCommands(*token, context);
+  AddTokenChangeCommands(*token, context);
+  AddTokenRevokeCommand(*token, context);
+  AddTokenCheckCommand(*token, context);
+}
+
+}  // namespace tollgate

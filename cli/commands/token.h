@@ -1,0 +1,31 @@
+// tollgate token …
+#ifndef TOLLGATE_CLI_COMMANDS_TOKEN_H_
+#define TOLLGATE_CLI_COMMANDS_TOKEN_H_
+
+#include "CLI/App.hpp"
+#include "cli/context.h"
+
+namespace tollgate {
+
+// --wait and --wait-timeout, as every verb that takes permission away has them.
+struct WaitOptions {
+  bool wait = false;
+  std::string timeout = "60s";
+
+  void AddTo(CLI::App& verb);
+  // Zero without --wait.
+  absl::StatusOr<absl::Duration> Parse() const;
+};
+
+// Adds the noun and all its verbs. `app` and `context` outlive the parse.
+void AddTokenCommands(CLI::App& app, Context& context);
+
+// The two halves it is made of: what shows and makes tokens, and what takes permission away.
+void AddTokenReadCommands(CLI::App& token, Context& context);
+void AddTokenChangeCommands(CLI::App& token, Context& context);
+void AddTokenRevokeCommand(CLI::App& token, Context& context);
+void AddTokenCheckCommand(CLI::App& token, Context& context);
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_CLI_COMMANDS_TOKEN_H_

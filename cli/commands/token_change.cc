@@ -1,0 +1,216 @@
+// Update, retire, suspend, resume: changes of one token.
+#include <memory>
+#include <ostream>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "base/status.h"
+#include "cli/commands/token.h"
+#include "cli/commands/token_text.h"
+#include "cli/human.h"
+#include "tollgate/v1/token_service.grpc.pb.h"
+
+namespace tollgate {
+namespace {
+
+using tollgate::v1::TokenService;
+
+struct ChangeOptions {
+  std::string token, workspace, reason, quiet_period, request_id;
+  WaitOptions wait;
+  bool force = false;
+  // update
+  std::string label, owner, expires_in;
+  std::vector<std::string> scopes, audiences, annotations;
+  bool no_scopes = false, no_audiences = false, no_annotations = false, no_owner = false, no_expiry = false;
+};
+
+CLI::App* AddVerb(CLI::App& token, const char* name, const char* what, ChangeOptions* options) {
+  CLI::App* verb = token.add_subcommand(name, what);
+  verb->add_option("token", options->token, "The token's id, or its full name")->required();
+  verb->add_option("-w,--workspace", options->workspace, "The workspace")->envname("TOLLGATE_WORKSPACE");
+  verb->add_option("--request-id", options->request_id, "Makes a retry safe");
+  return verb;
+}
+
+// Fills wait_enforced; returns it, or zero.
+template <typename Request>
+absl::StatusOr<absl::Duration> FillWait(const WaitOptions& wait, Request* request) {
+  ASSIGN_OR_RETURN(const absl::Duration duration, wait.Parse());
+  if (duration > absl::ZeroDuration()) SetDuration(duration, request->mutable_wait_enforced());
+  return duration;
+}
+
+template <typename Response>
+void PrintChanged(Context& context, const Response& response, absl::string_view word, bool waited) {
+  if (context.settings().json()) {
+    PrintJson(response, context.out());
+  } else if (!context.settings().quiet) {
+    context.out() << word << std::string(13 - word.size(), ' ') << "revision " << response.revision() << "   "
+                  << SafeForTerminal(response.token().label()) << '\n';
+  }
+  if constexpr (requires { response.receipt(); }) {
+    if (!waited) return;
+    const tollgate::v1::Receipt& receipt = response.receipt();
+    if (!context.settings().json() && !context.settings().quiet) {
+      context.out() << ReceiptText(receipt, DurationOf(receipt.elapsed()));
+    }
+    if (receipt.state() != tollgate::v1::ENFORCEMENT_STATE_ENFORCED) {
+      if (!context.settings().json()) context.err() << WaitingText(receipt);
+      context.exit_code = kNotYetEnforced;
+    }
+  }
+}
+
+absl::Status Update(Context& context, const CLI::App& verb, const ChangeOptions& options) {
+  tollgate::v1::UpdateTokenRequest request;
+  tollgate::v1::Token& token = *request.mutable_token();
+  ASSIGN_OR_RETURN(*token.mutable_name(), TokenNameFrom(options.token, options.workspace));
+  const auto given = [&](const char* flag) { return verb.count(flag) > 0; };
+  const auto mask = [&](const char* path) { request.mutable_update_mask()->add_paths(path); };
+  if (given("--label")) {
+    token.set_label(options.label);
+    mask("label");
+  }
+  if (given("--scope") || options.no_scopes) {
+    for (const std::string& scope : options.scopes) token.add_scopes(scope);
+    mask("scopes");
+  }
+  if (given("--audience") || options.no_audiences) {
+    for (const std::string& audience : options.audiences) token.add_audiences(audience);
+    mask("audiences");
+  }
+  if (given("--owner") || options.no_owner) {
+    token.set_owner(options.owner);
+    mask("owner");
+  }
+  if (given("--annotation") || options.no_annotations) {
+    for (const std::string& pair : options.annotations) {
+      const std::vector<std::string> parts = absl::StrSplit(pair, absl::MaxSplits('=', 1));
+      if (parts.size() != 2) return absl::InvalidArgumentError("--annotation wants key=value");
+      (*token.mutable_annotations())[parts[0]] = parts[1];
+    }
+    mask("annotations");
+  }
+  if (given("--expires-in")) {
+    ASSIGN_OR_RETURN(const absl::Duration lifetime, ParseHumanDuration(options.expires_in));
+    SetTime(context.now() + lifetime, token.mutable_expire_time());
+    mask("expire_time");
+  } else if (options.no_expiry) {
+    mask("expire_time");
+  }
+  if (request.update_mask().paths_size() == 0) {
+    return absl::InvalidArgumentError("nothing to change; give at least one of --label, --scope, --audience, "
+                                      "--owner, --annotation, --expires-in or their --no-… forms");
+  }
+  request.set_request_id(options.request_id);
+  ASSIGN_OR_RETURN(const absl::Duration wait, FillWait(options.wait, &request));
+  ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, context.ServiceChannel());
+  std::unique_ptr<TokenService::Stub> stub = TokenService::NewStub(channel);
+  tollgate::v1::UpdateTokenResponse response;
+  RETURN_IF_ERROR(context.Call(
+      [&](grpc::ClientContext* call) { return stub->UpdateToken(call, request, &response); }, wait));
+  PrintChanged(context, response, "updated", wait > absl::ZeroDuration());
+  return absl::OkStatus();
+}
+
+absl::Status Retire(Context& context, const ChangeOptions& options) {
+  tollgate::v1::RetireTokenRequest request;
+  ASSIGN_OR_RETURN(*request.mutable_name(), TokenNameFrom(options.token, options.workspace));
+  request.set_force(options.force);
+  if (!options.quiet_period.empty()) {
+    ASSIGN_OR_RETURN(const absl::Duration quiet, ParseHumanDuration(options.quiet_period));
+    SetDuration(quiet, request.mutable_quiet_period());
+  }
+  request.set_request_id(options.request_id);
+  ASSIGN_OR_RETURN(const absl::Duration wait, FillWait(options.wait, &request));
+  ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, context.ServiceChannel());
+  std::unique_ptr<TokenService::Stub> stub = TokenService::NewStub(channel);
+  tollgate::v1::RetireTokenResponse response;
+  const absl::Status status = context.Call(
+      [&](grpc::ClientContext* call) { return stub->RetireToken(call, request, &response); }, wait);
+  if (!status.ok()) {
+    context.Fail(status);
+    if (status.code() == absl::StatusCode::kFailedPrecondition && !options.force &&
+        (ReasonOf(status) == "STILL_IN_USE" || ReasonOf(status) == "REPLACEMENT_NEVER_SEEN" ||
+         ReasonOf(status) == "EDGES_NOT_HEARD")) {
+      context.err() << "  Move what still uses it to the replacement first, or: --force\n";
+    }
+    return absl::OkStatus();
+  }
+  PrintChanged(context, response, "retired", wait > absl::ZeroDuration());
+  return absl::OkStatus();
+}
+
+absl::Status Suspend(Context& context, const ChangeOptions& options) {
+  tollgate::v1::SuspendTokenRequest request;
+  ASSIGN_OR_RETURN(*request.mutable_name(), TokenNameFrom(options.token, options.workspace));
+  request.set_reason(options.reason);
+  request.set_request_id(options.request_id);
+  ASSIGN_OR_RETURN(const absl::Duration wait, FillWait(options.wait, &request));
+  ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, context.ServiceChannel());
+  std::unique_ptr<TokenService::Stub> stub = TokenService::NewStub(channel);
+  tollgate::v1::SuspendTokenResponse response;
+  RETURN_IF_ERROR(context.Call(
+      [&](grpc::ClientContext* call) { return stub->SuspendToken(call, request, &response); }, wait));
+  PrintChanged(context, response, "suspended", wait > absl::ZeroDuration());
+  return absl::OkStatus();
+}
+
+absl::Status Resume(Context& context, const ChangeOptions& options) {
+  tollgate::v1::ResumeTokenRequest request;
+  ASSIGN_OR_RETURN(*request.mutable_name(), TokenNameFrom(options.token, options.workspace));
+  request.set_request_id(options.request_id);
+  ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, context.ServiceChannel());
+  std::unique_ptr<TokenService::Stub> stub = TokenService::NewStub(channel);
+  tollgate::v1::ResumeTokenResponse response;
+  RETURN_IF_ERROR(context.Call(
+      [&](grpc::ClientContext* call) { return stub->ResumeToken(call, request, &response); }));
+  PrintChanged(context, response, "resumed", false);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddTokenChangeCommands(CLI::App& token, Context& context) {
+  {
+    auto options = std::make_shared<ChangeOptions>();
+    CLI::App* verb = AddVerb(token, "update", "Change label, scopes, audiences, owner, annotations or expiry",
+                             options.get());
+    verb->add_option("--label", options->label, "The new label");
+    auto* scope = verb->add_option("--scope", options->scopes, "The new scopes, all of them; repeatable");
+    verb->add_flag("--no-scopes", options->no_scopes, "Take all scopes away")->excludes(scope);
+    auto* audience = verb->add_option("--audience", options->audiences, "The new audiences; repeatable");
+    verb->add_flag("--no-audiences", options->no_audiences, "For any audience")->excludes(audience);
+    auto* owner = verb->add_option("--owner", options->owner, "The new owner");
+    verb->add_flag("--no-owner", options->no_owner, "Without an owner")->excludes(owner);
+    auto* annotation = verb->add_option("--annotation", options->annotations, "All of them; key=value; repeatable");
+    verb->add_flag("--no-annotations", options->no_annotations, "Without annotations")->excludes(annotation);
+    auto* expires = verb->add_option("--expires-in", options->expires_in, "From now on, as in 30d");
+    verb->add_flag("--no-expiry", options->no_expiry, "Never expires")->excludes(expires);
+    options->wait.AddTo(*verb);
+    verb->callback([&context, verb, options] { context.Fail(Update(context, *verb, *options)); });
+  }
+  {
+    auto options = std::make_shared<ChangeOptions>();
+    CLI::App* verb = AddVerb(token, "retire", "End a rotated token; refused while it is in use", options.get());
+    verb->add_flag("--force", options->force, "Though it is in use, or its replacement never was");
+    verb->add_option("--quiet-period", options->quiet_period, "In use means used within this time");
+    options->wait.AddTo(*verb);
+    verb->callback([&context, options] { context.Fail(Retire(context, *options)); });
+  }
+  {
+    auto options = std::make_shared<ChangeOptions>();
+    CLI::App* verb = AddVerb(token, "suspend", "Turn a token off until it is resumed", options.get());
+    verb->add_option("--reason", options->reason, "Kept with the token and in the audit log");
+    options->wait.AddTo(*verb);
+    verb->callback([&context, options] { context.Fail(Suspend(context, *options)); });
+  }
+  {
+    auto options = std::make_shared<ChangeOptions>();
+    CLI::App* verb = AddVerb(token, "resume", "Turn a suspended token on again", options.get());
+    verb->callback([&context, options] { context.Fail(Resume(context, *options)); });
+  }
+}
+
+}  // namespace tollgate

@@ -1,0 +1,96 @@
+// Check: asks a validator what a service would be told.
+#include <iostream>
+#include <memory>
+#include <string>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "base/secret.h"
+#include "base/status.h"
+#include "cli/commands/token.h"
+#include "cli/commands/token_text.h"
+#include "cli/human.h"
+#include "nlohmann/json.hpp"
+#include "tollgate/v1/validation_service.grpc.pb.h"
+
+namespace tollgate {
+namespace {
+
+using tollgate::v1::ValidationService;
+
+struct CheckOptions {
+  std::vector<std::string> scopes, all_scopes;
+  std::string audience;
+  int repeat = 1;
+};
+
+absl::Status Check(Context& context, const CheckOptions& options) {
+  tollgate::v1::ValidateRequest request;
+  if (context.terminal().in_is_terminal) context.err() << "Paste the token, then Enter: " << std::flush;
+  std::string line;
+  std::getline(context.in(), line);
+  *request.mutable_token_string() = std::string(absl::StripAsciiWhitespace(line));
+  WipeString(&line);
+  if (request.token_string().empty()) return absl::InvalidArgumentError("no token string on standard input");
+  for (const std::string& scope : options.scopes) request.mutable_requirement()->add_any_scopes(scope);
+  for (const std::string& scope : options.all_scopes) request.mutable_requirement()->add_all_scopes(scope);
+  request.mutable_requirement()->set_audience(options.audience);
+
+  ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, context.EdgeChannel());
+  std::unique_ptr<ValidationService::Stub> stub = ValidationService::NewStub(channel);
+  // Connected first, so that the time shown is that of the question alone.
+  channel->WaitForConnected(std::chrono::system_clock::now() + std::chrono::seconds(2));
+  tollgate::v1::ValidateResponse response;
+  nlohmann::json times = nlohmann::json::array();
+  absl::Status status;
+  absl::Duration took;
+  for (int i = 0; i < options.repeat && status.ok(); ++i) {
+    response.Clear();
+    const BootTime begun = context.terminal().clock->Now();
+    status = context.Call([&](grpc::ClientContext* call) { return stub->Validate(call, request, &response); });
+    took = context.terminal().clock->Now() - begun;
+    times.push_back(absl::ToDoubleMilliseconds(took));
+  }
+  WipeString(request.mutable_token_string());
+  RETURN_IF_ERROR(status);
+
+  const bool admitted = response.verdict() == tollgate::v1::VERDICT_ADMIT;
+  const bool denied = response.verdict() == tollgate::v1::VERDICT_DENY;
+  context.exit_code = admitted ? kDone : denied ? kDenied : kNoAnswer;
+  if (context.settings().json()) {
+    const nlohmann::json answer = {
+        {"verdict", admitted ? "admit" : denied ? "deny" : "unavailable"},
+        {"reason", tollgate::v1::VerdictReason_Name(response.reason())},
+        {"description", response.description()},
+        {"token", response.identity().token()},
+        {"owner", response.identity().owner()},
+        {"elapsed_ms", times},
+    };
+    context.out() << answer.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+    return absl::OkStatus();
+  }
+  if (context.settings().quiet) return absl::OkStatus();
+  context.out() << (admitted ? "admitted" : denied ? "refused" : "unavailable");
+  if (!response.description().empty()) context.out() << "     " << SafeForTerminal(response.description());
+  if (admitted) context.out() << "     " << SafeForTerminal(response.identity().token());
+  context.out() << "   " << HumanElapsed(took) << '\n';
+  if (response.has_retry_after()) {
+    context.out() << "  Try again in " << HumanElapsed(DurationOf(response.retry_after())) << ".\n";
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddTokenCheckCommand(CLI::App& token, Context& context) {
+  auto options = std::make_shared<CheckOptions>();
+  CLI::App* verb = token.add_subcommand(
+      "check", "Ask a validator (--edge) about a token string, read from standard input");
+  verb->add_option("--scope", options->scopes, "Any of these is needed; repeatable");
+  verb->add_option("--all-scopes", options->all_scopes, "All of these are needed; repeatable");
+  verb->add_option("--audience", options->audience, "The service that is asked for");
+  verb->add_option("--repeat", options->repeat, "Ask so often; the last answer counts")->check(CLI::Range(1, 1000000));
+  verb->callback([&context, options] { context.Fail(Check(context, *options)); });
+}
+
+}  // namespace tollgate

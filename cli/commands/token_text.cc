@@ -1,0 +1,205 @@
+#include "cli/commands/token_text.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "cli/human.h"
+#include "cli/output.h"
+#include "token/resource_name.h"
+
+namespace tollgate {
+namespace {
+
+using tollgate::v1::Token;
+using tollgate::v1::TokenState;
+
+struct StateWord {
+  TokenState state;
+  const char* word;
+};
+constexpr StateWord kStateWords[] = {
+    {tollgate::v1::TOKEN_STATE_ACTIVE, "active"},     {tollgate::v1::TOKEN_STATE_SUSPENDED, "suspended"},
+    {tollgate::v1::TOKEN_STATE_RETIRING, "retiring"}, {tollgate::v1::TOKEN_STATE_REVOKED, "revoked"},
+    {tollgate::v1::TOKEN_STATE_EXPIRED, "expired"},
+};
+
+std::string Named(std::vector<std::string> names, size_t total) {
+  constexpr size_t kMost = 5;
+  if (names.size() > kMost) names.resize(kMost);
+  std::string text = absl::StrJoin(names, ", ");
+  if (total > names.size()) absl::StrAppend(&text, " and ", total - names.size(), " more");
+  return text;
+}
+
+}  // namespace
+
+absl::Time TimeOf(const google::protobuf::Timestamp& timestamp) {
+  return absl::FromUnixSeconds(timestamp.seconds()) + absl::Nanoseconds(timestamp.nanos());
+}
+
+absl::Duration DurationOf(const google::protobuf::Duration& duration) {
+  return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
+}
+
+void SetDuration(absl::Duration duration, google::protobuf::Duration* out) {
+  const int64_t seconds = absl::IDivDuration(duration, absl::Seconds(1), &duration);
+  out->set_seconds(seconds);
+  out->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(duration)));
+}
+
+void SetTime(absl::Time time, google::protobuf::Timestamp* out) {
+  absl::Duration since = time - absl::UnixEpoch();
+  int64_t seconds = absl::IDivDuration(since, absl::Seconds(1), &since);
+  if (since < absl::ZeroDuration()) {
+    since += absl::Seconds(1);
+    --seconds;
+  }
+  out->set_seconds(seconds);
+  out->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(since)));
+}
+
+std::string StateText(TokenState state) {
+  for (const StateWord& word : kStateWords) {
+    if (word.state == state) return word.word;
+  }
+  return "unknown";
+}
+
+absl::StatusOr<TokenState> StateFromText(absl::string_view text) {
+  for (const StateWord& word : kStateWords) {
+    if (absl::EqualsIgnoreCase(word.word, text)) return word.state;
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "'", text.substr(0, 40), "' is no state; one of active, suspended, retiring, revoked, expired"));
+}
+
+std::string ExpiresText(const Token& token, absl::Time now) {
+  return token.has_expire_time() ? HumanTime(TimeOf(token.expire_time()), now) : "-";
+}
+
+std::string RotationText(const Token& token, absl::Time now) {
+  if (token.state() == tollgate::v1::TOKEN_STATE_RETIRING && token.has_retire_plan()) {
+    if (token.retire_plan().has_at_time()) {
+      return absl::StrCat("retires ", HumanTime(TimeOf(token.retire_plan().at_time()), now));
+    }
+    if (token.retire_plan().has_when_silent()) {
+      return absl::StrCat("retires when silent for ",
+                          HumanDuration(DurationOf(token.retire_plan().when_silent())));
+    }
+    return "retires by hand";
+  }
+  if (!token.has_rotation_due_time()) return "-";
+  const absl::Time due = TimeOf(token.rotation_due_time());
+  if (due > now) return absl::StrCat("due ", HumanTime(due, now));
+  return absl::StrCat("overdue ", HumanDuration(now - due));
+}
+
+std::string LastUsedText(const Token& token, absl::Time now) {
+  return token.has_last_used_time() ? HumanTime(TimeOf(token.last_used_time()), now) : "never";
+}
+
+absl::StatusOr<std::string> TokenNameFrom(const std::string& id_or_name,
+                                          const std::string& workspace) {
+  if (absl::StartsWith(id_or_name, "workspaces/")) return id_or_name;
+  // A whole token string where an id belongs is a secret on a command line: do not echo it.
+  if (id_or_name.size() > 40) {
+    return absl::InvalidArgumentError(
+        "that is no token id (16 characters, the part after the underscore). If it was a token "
+        "string, it is now in this shell's history: revoke it with 'tollgate token revoke --leaked'");
+  }
+  if (workspace.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "which workspace is ", id_or_name, " of? Add -w WORKSPACE, or write the full name, "
+        "workspaces/WORKSPACE/tokens/", id_or_name));
+  }
+  return FormatTokenName(workspace, id_or_name);
+}
+
+absl::StatusOr<std::string> ParentFrom(const std::string& workspace) {
+  if (workspace.empty()) {
+    return absl::InvalidArgumentError("which workspace? Add -w WORKSPACE, or set TOLLGATE_WORKSPACE");
+  }
+  if (absl::StartsWith(workspace, "workspaces/")) return workspace;
+  return WorkspaceName(workspace);
+}
+
+std::string ReceiptText(const tollgate::v1::Receipt& receipt, absl::Duration elapsed) {
+  std::string text;
+  if (receipt.state() == tollgate::v1::ENFORCEMENT_STATE_ENFORCED) {
+    text = absl::StrCat("enforced     everywhere: ", receipt.acknowledged(), " acknowledged");
+    if (receipt.lapsed() > 0) absl::StrAppend(&text, ", ", receipt.lapsed(), " lapsed");
+    if (receipt.released() > 0) absl::StrAppend(&text, ", ", receipt.released(), " gone");
+  } else {
+    const int all = receipt.acknowledged() + receipt.pending_count() + receipt.lapsed();
+    text = absl::StrCat("enforced     ", receipt.acknowledged() + receipt.lapsed(), " of ", all, " edges");
+  }
+  absl::StrAppend(&text, "   ", HumanElapsed(elapsed), "\n");
+  if (receipt.not_covered_size() > 0) {
+    absl::StrAppend(&text, "not covered  fail-open: ",
+                    Named({receipt.not_covered().begin(), receipt.not_covered().end()},
+                          receipt.not_covered_size()),
+                    "\n");
+  }
+  return text;
+}
+
+std::string WaitingText(const tollgate::v1::Receipt& receipt) {
+  if (!receipt.hold().empty()) {
+    return absl::StrCat("waiting      ", receipt.hold(), ", ",
+                        HumanElapsed(DurationOf(receipt.hold_left())), " more\n");
+  }
+  if (receipt.pending_count() == 0) return "";
+  std::vector<std::string> names;
+  absl::Duration heard = absl::ZeroDuration();
+  absl::Duration left = absl::ZeroDuration();
+  bool all_heard = true;
+  for (const tollgate::v1::PendingValidator& pending : receipt.pending()) {
+    names.push_back(SafeForTerminal(pending.validator()));
+    left = std::max(left, DurationOf(pending.lease_left()));
+    if (pending.has_last_heard()) {
+      heard = std::max(heard, DurationOf(pending.last_heard()));
+    } else {
+      all_heard = false;
+    }
+  }
+  return absl::StrCat("waiting      ", Named(names, receipt.pending_count()), ": ",
+                      all_heard ? absl::StrCat("not heard from for ", HumanElapsed(heard))
+                                : std::string("not heard from since the service started"),
+                      ", admit nothing after ", HumanElapsed(left), " more\n");
+}
+
+std::string LastAdmitText(const tollgate::v1::Receipt& receipt) {
+  std::vector<std::string> unknown;
+  const tollgate::v1::LastAdmit* latest = nullptr;
+  for (const tollgate::v1::LastAdmit& admit : receipt.last_admits()) {
+    if (admit.unknown()) {
+      unknown.push_back(SafeForTerminal(admit.edge()));
+    } else if (admit.has_last_admit_time() &&
+               (latest == nullptr ||
+                TimeOf(admit.last_admit_time()) > TimeOf(latest->last_admit_time()))) {
+      latest = &admit;
+    }
+  }
+  std::string text;
+  if (latest != nullptr) {
+    text = absl::StrCat("last admitted ",
+                        absl::FormatTime("%Y-%m-%d %H:%M:%E3S", TimeOf(latest->last_admit_time()),
+                                         absl::UTCTimeZone()),
+                        " UTC at ", SafeForTerminal(latest->edge()));
+  } else if (receipt.last_admits_size() > 0 &&
+             receipt.last_admits_size() > static_cast<int>(unknown.size())) {
+    text = "last admitted at no edge that has said";
+  }
+  if (!unknown.empty()) {
+    absl::StrAppend(&text, text.empty() ? "last admitted: " : "; ", "unknown for ",
+                    Named(unknown, unknown.size()));
+  }
+  if (!text.empty()) text += '\n';
+  return text;
+}
+
+}  // namespace tollgate

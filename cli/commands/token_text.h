@@ -1,0 +1,45 @@
+// How tokens read on a screen.
+#ifndef TOLLGATE_CLI_COMMANDS_TOKEN_TEXT_H_
+#define TOLLGATE_CLI_COMMANDS_TOKEN_TEXT_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "google/protobuf/duration.pb.h"
+#include "google/protobuf/timestamp.pb.h"
+#include "tollgate/v1/enforcement.pb.h"
+#include "tollgate/v1/token.pb.h"
+
+namespace tollgate {
+
+absl::Time TimeOf(const google::protobuf::Timestamp& timestamp);
+absl::Duration DurationOf(const google::protobuf::Duration& duration);
+void SetDuration(absl::Duration duration, google::protobuf::Duration* out);
+void SetTime(absl::Time time, google::protobuf::Timestamp* out);
+
+// "active", "retiring", …
+std::string StateText(tollgate::v1::TokenState state);
+// The other way; INVALID_ARGUMENT with the list of the words.
+absl::StatusOr<tollgate::v1::TokenState> StateFromText(absl::string_view text);
+// "in 89 days", "-".
+std::string ExpiresText(const tollgate::v1::Token& token, absl::Time now);
+// "due in 59 days", "overdue 3 days", "retires in 20 h", "retires when silent for 24 h", "-".
+std::string RotationText(const tollgate::v1::Token& token, absl::Time now);
+// "2 min ago", "never".
+std::string LastUsedText(const tollgate::v1::Token& token, absl::Time now);
+// The full name from an id, or from a full name; `workspace` may be empty with the latter.
+absl::StatusOr<std::string> TokenNameFrom(const std::string& id_or_name,
+                                          const std::string& workspace);
+// `workspaces/…` from an id; an id with a slash is refused.
+absl::StatusOr<std::string> ParentFrom(const std::string& workspace);
+// The receipt's closing lines, as `--wait` shows them.
+std::string ReceiptText(const tollgate::v1::Receipt& receipt, absl::Duration elapsed);
+// "waiting      edge-17, edge-88: not heard from for 4 s, admit nothing after 5.9 s more".
+std::string WaitingText(const tollgate::v1::Receipt& receipt);
+// "last admitted …"; empty where the receipt tells nothing of it.
+std::string LastAdmitText(const tollgate::v1::Receipt& receipt);
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_CLI_COMMANDS_TOKEN_TEXT_H_

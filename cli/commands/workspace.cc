@@ -1,0 +1,178 @@
+#include "cli/commands/workspace.h"
+
+#include <memory>
+#include <ostream>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/status.h"
+#include "cli/commands/token_text.h"
+#include "cli/human.h"
+#include "tollgate/v1/workspace_service.grpc.pb.h"
+
+namespace tollgate {
+namespace {
+
+using tollgate::v1::Workspace;
+using tollgate::v1::WorkspacePolicy;
+using tollgate::v1::WorkspaceService;
+
+struct PolicyOptions {
+  std::string workspace, label_pattern, max_lifetime, rotation_period, max_unused, request_id;
+  std::vector<std::string> scopes;
+  bool unique = false, not_unique = false;
+  std::vector<std::string> unset;
+};
+
+std::string PolicyText(const WorkspacePolicy& policy) {
+  std::vector<std::string> parts;
+  if (!policy.label_pattern().empty()) parts.push_back(absl::StrCat("labels like ", policy.label_pattern()));
+  if (policy.unique_labels()) parts.push_back("labels unique");
+  const auto length = [&](const char* what, bool has, const google::protobuf::Duration& duration) {
+    if (has) parts.push_back(absl::StrCat(what, " ", HumanDuration(DurationOf(duration))));
+  };
+  length("at most", policy.has_max_lifetime(), policy.max_lifetime());
+  length("rotate every", policy.has_rotation_period(), policy.rotation_period());
+  length("expire unused after", policy.has_max_unused(), policy.max_unused());
+  if (policy.grantable_scopes_size() > 0) {
+    parts.push_back(absl::StrCat("scopes ", absl::StrJoin(policy.grantable_scopes(), ",")));
+  }
+  return parts.empty() ? "-" : absl::StrJoin(parts, "; ");
+}
+
+void PrintWorkspace(Context& context, const Workspace& workspace) {
+  context.out() << workspace.name() << "   created " << HumanTime(TimeOf(workspace.create_time()), context.now())
+                << "\npolicy       " << SafeForTerminal(PolicyText(workspace.policy())) << '\n';
+}
+
+absl::Status Get(Context& context, const std::string& id) {
+  tollgate::v1::GetWorkspaceRequest request;
+  ASSIGN_OR_RETURN(*request.mutable_name(), ParentFrom(id));
+  ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, context.ServiceChannel());
+  std::unique_ptr<WorkspaceService::Stub> stub = WorkspaceService::NewStub(channel);
+  Workspace workspace;
+  RETURN_IF_ERROR(context.Call(
+      [&](grpc::ClientContext* call) { return stub->GetWorkspace(call, request, &workspace); }));
+  if (context.settings().json()) {
+    PrintJson(workspace, context.out());
+  } else {
+    PrintWorkspace(context, workspace);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status List(Context& context) {
+  ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, context.ServiceChannel());
+  std::unique_ptr<WorkspaceService::Stub> stub = WorkspaceService::NewStub(channel);
+  tollgate::v1::ListWorkspacesRequest request;
+  request.set_page_size(1000);
+  tollgate::v1::ListWorkspacesResponse all;
+  do {
+    tollgate::v1::ListWorkspacesResponse page;
+    RETURN_IF_ERROR(context.Call(
+        [&](grpc::ClientContext* call) { return stub->ListWorkspaces(call, request, &page); }));
+    all.MergeFrom(page);
+    all.clear_next_page_token();
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty());
+  if (context.settings().json()) {
+    PrintJson(all, context.out());
+    return absl::OkStatus();
+  }
+  if (all.workspaces_size() == 0) {
+    context.out() << "No workspaces yet: one comes to be with its first token.\n"
+                     "  tollgate token create -w NAME --label \"…\"\n";
+    return absl::OkStatus();
+  }
+  Table table({"WORKSPACE", "CREATED", "POLICY"});
+  for (const Workspace& workspace : all.workspaces()) {
+    table.AddRow({workspace.name().substr(workspace.name().find('/') + 1),
+                  HumanTime(TimeOf(workspace.create_time()), context.now()), PolicyText(workspace.policy())});
+  }
+  table.Print(context.out());
+  return absl::OkStatus();
+}
+
+absl::Status SetPolicy(Context& context, const CLI::App& verb, const PolicyOptions& options) {
+  tollgate::v1::UpdateWorkspacePolicyRequest request;
+  ASSIGN_OR_RETURN(*request.mutable_name(), ParentFrom(options.workspace));
+  WorkspacePolicy& policy = *request.mutable_policy();
+  const auto mask = [&](const std::string& path) { request.mutable_update_mask()->add_paths(path); };
+  if (verb.count("--label-pattern") > 0) {
+    policy.set_label_pattern(options.label_pattern);
+    mask("label_pattern");
+  }
+  if (options.unique || options.not_unique) {
+    policy.set_unique_labels(options.unique);
+    mask("unique_labels");
+  }
+  const auto length = [&](const std::string& text, const char* path,
+                          google::protobuf::Duration* out) -> absl::Status {
+    ASSIGN_OR_RETURN(const absl::Duration duration, ParseHumanDuration(text));
+    SetDuration(duration, out);
+    mask(path);
+    return absl::OkStatus();
+  };
+  if (!options.max_lifetime.empty()) {
+    RETURN_IF_ERROR(length(options.max_lifetime, "max_lifetime", policy.mutable_max_lifetime()));
+  }
+  if (!options.rotation_period.empty()) {
+    RETURN_IF_ERROR(length(options.rotation_period, "rotation_period", policy.mutable_rotation_period()));
+  }
+  if (!options.max_unused.empty()) {
+    RETURN_IF_ERROR(length(options.max_unused, "max_unused", policy.mutable_max_unused()));
+  }
+  if (!options.scopes.empty()) {
+    for (const std::string& scope : options.scopes) policy.add_grantable_scopes(scope);
+    mask("grantable_scopes");
+  }
+  for (const std::string& path : options.unset) mask(path);
+  if (request.update_mask().paths_size() == 0) {
+    return absl::InvalidArgumentError("nothing to set; see tollgate workspace set-policy --help");
+  }
+  request.set_request_id(options.request_id);
+  ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, context.ServiceChannel());
+  std::unique_ptr<WorkspaceService::Stub> stub = WorkspaceService::NewStub(channel);
+  tollgate::v1::UpdateWorkspacePolicyResponse response;
+  RETURN_IF_ERROR(context.Call([&](grpc::ClientContext* call) {
+    return stub->UpdateWorkspacePolicy(call, request, &response);
+  }));
+  if (context.settings().json()) {
+    PrintJson(response, context.out());
+  } else if (!context.settings().quiet) {
+    PrintWorkspace(context, response.workspace());
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddWorkspaceCommands(CLI::App& app, Context& context) {
+  CLI::App* noun = app.add_subcommand("workspace", "Show workspaces, and set what their tokens must keep to");
+  noun->require_subcommand(1);
+  noun->add_subcommand("list", "All workspaces")->callback([&context] { context.Fail(List(context)); });
+  {
+    auto id = std::make_shared<std::string>();
+    CLI::App* verb = noun->add_subcommand("get", "One workspace and its policy");
+    verb->add_option("workspace", *id, "Its id")->required();
+    verb->callback([&context, id] { context.Fail(Get(context, *id)); });
+  }
+  auto options = std::make_shared<PolicyOptions>();
+  CLI::App* verb = noun->add_subcommand(
+      "set-policy", "Set parts of the policy; tokens granted before are not shortened");
+  verb->add_option("workspace", options->workspace, "Its id")->required();
+  verb->add_option("--label-pattern", options->label_pattern, "RE2 that a whole label must match");
+  auto* unique = verb->add_flag("--unique-labels", options->unique, "No two live tokens share a label");
+  verb->add_flag("--no-unique-labels", options->not_unique, "They may")->excludes(unique);
+  verb->add_option("--max-lifetime", options->max_lifetime, "The longest lifetime, as in 90d");
+  verb->add_option("--rotation-period", options->rotation_period, "Due for rotation after, as in 60d");
+  verb->add_option("--max-unused", options->max_unused, "Expire when unused for, as in 180d");
+  verb->add_option("--grantable-scope", options->scopes, "The scopes that may be granted; repeatable");
+  verb->add_option("--unset", options->unset, "Take a part away; repeatable")
+      ->check(CLI::IsMember({"label_pattern", "unique_labels", "max_lifetime", "rotation_period", "max_unused",
+                             "grantable_scopes"}));
+  verb->add_option("--request-id", options->request_id, "Makes a retry safe");
+  verb->callback([&context, verb, options] { context.Fail(SetPolicy(context, *verb, *options)); });
+}
+
+}  // namespace tollgate

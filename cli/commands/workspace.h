@@ -1,0 +1,14 @@
+// tollgate workspace …
+#ifndef TOLLGATE_CLI_COMMANDS_WORKSPACE_H_
+#define TOLLGATE_CLI_COMMANDS_WORKSPACE_H_
+
+#include "CLI/App.hpp"
+#include "cli/context.h"
+
+namespace tollgate {
+
+void AddWorkspaceCommands(CLI::App& app, Context& context);
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_CLI_COMMANDS_WORKSPACE_H_

@@ -1,0 +1,29 @@
+// How people write and read times and lengths: "90d", "2 min ago", "in 89 days".
+#ifndef TOLLGATE_CLI_HUMAN_H_
+#define TOLLGATE_CLI_HUMAN_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+
+namespace tollgate {
+
+// "90d", "12h", "30m", "45s", "250ms", "2w", and sums of them as in "1d12h". Above zero, at most
+// 100 years. INVALID_ARGUMENT otherwise, with an example.
+absl::StatusOr<absl::Duration> ParseHumanDuration(absl::string_view text);
+
+// RFC 3339 ("2027-02-22T00:00:00Z"), or a date alone ("2027-02-22": its beginning, UTC).
+absl::StatusOr<absl::Time> ParseHumanTime(absl::string_view text);
+
+// One figure and one unit: "40 s", "2 min", "20 h", "89 days". Rounded down; never negative.
+std::string HumanDuration(absl::Duration duration);
+// A short measured time: "0.9 ms", "6.7 s".
+std::string HumanElapsed(absl::Duration duration);
+// "2 min ago", "in 89 days", "now".
+std::string HumanTime(absl::Time time, absl::Time now);
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_CLI_HUMAN_H_

@@ -1,0 +1,57 @@
+// What the command shows: tables for people, JSON for programs, errors that say what to do.
+#ifndef TOLLGATE_CLI_OUTPUT_H_
+#define TOLLGATE_CLI_OUTPUT_H_
+
+#include <iosfwd>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "google/protobuf/message.h"
+
+namespace tollgate {
+
+// A table in columns, padded by display width (UTF-8 code points; East Asian wide ones count two).
+class Table {
+ public:
+  explicit Table(std::vector<std::string> header) : rows_{std::move(header)} {}
+  // As many cells as the header; more is a defect of the caller.
+  void AddRow(std::vector<std::string> cells);
+  bool empty() const { return rows_.size() == 1; }
+  // Nothing at all for an empty table: the caller says in words that there is nothing.
+  void Print(std::ostream& out) const;
+
+ private:
+  std::vector<std::vector<std::string>> rows_;
+};
+
+// Makes text of others safe for a terminal: control characters (escape sequences) become `?`.
+std::string SafeForTerminal(absl::string_view text);
+
+// One JSON document of a message, with proto field names, and a newline.
+void PrintJson(const google::protobuf::Message& message, std::ostream& out);
+// The same on one line, for streams.
+void PrintJsonLine(const google::protobuf::Message& message, std::ostream& out);
+
+// The exit codes; stable, listed by `tollgate --help`.
+enum ExitCode {
+  kDone = 0,
+  kFailed = 1,        // an error of no other kind
+  kBadUsage = 2,      // the command line, or a field that the service refused
+  kNotFound = 3,
+  kRefused = 4,       // the state does not allow it: still in use, already final, count mismatch
+  kUnavailable = 5,   // the service cannot be reached, or not in time
+  kNotYetEnforced = 6,// done, but not enforced within --wait
+  kAborted = 7,       // the person said no
+  kDenied = 10,       // token check: refused
+  kNoAnswer = 11,     // token check: unavailable
+};
+int ExitCodeFor(const absl::Status& status);
+
+// "refused: …" with the fields and what to do, to `err`.
+void PrintError(const absl::Status& status, std::ostream& err);
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_CLI_OUTPUT_H_

@@ -1,0 +1,119 @@
+// The command line without a service: use, help, completion, and what a dead address says.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include "cli/context.h"
+
+namespace tollgate {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+struct Outcome {
+  int code;
+  std::string out;
+  std::string err;
+};
+
+Outcome Run(std::vector<std::string> arguments, const std::string& input = "", bool in_is_terminal = false) {
+  std::istringstream in(input);
+  std::ostringstream out;
+  std::ostringstream err;
+  Terminal terminal{&in, &out, &err, in_is_terminal, false, &SystemClock()};
+  const int code = RunCommand(arguments, terminal);
+  return {code, out.str(), err.str()};
+}
+
+TEST(CommandLine, WithoutWordsSaysWhereHelpIs) {
+  const Outcome outcome = Run({});
+  EXPECT_EQ(outcome.code, kBadUsage);
+  EXPECT_THAT(outcome.err, HasSubstr("tollgate --help"));
+}
+
+TEST(CommandLine, HelpTellsExitCodes) {
+  const Outcome outcome = Run({"--help"});
+  EXPECT_EQ(outcome.code, kDone);
+  EXPECT_THAT(outcome.out, HasSubstr("Exit codes"));
+  EXPECT_THAT(Run({"token", "revoke", "--help"}).out, HasSubstr("--leaked"));
+}
+
+TEST(CommandLine, VersionIsTheProjects) {
+  std::ifstream cmake(std::string(TOLLGATE_SOURCE_DIR) + "/CMakeLists.txt");
+  const std::string text((std::istreambuf_iterator<char>(cmake)), std::istreambuf_iterator<char>());
+  const Outcome outcome = Run({"version"});
+  const std::string version = outcome.out.substr(outcome.out.find(' ') + 1);
+  EXPECT_THAT(text, HasSubstr("VERSION " + version.substr(0, version.size() - 1) + " "));
+}
+
+TEST(CommandLine, RefusesWrongUseBeforeItConnects) {
+  for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
+           {"token", "create", "-w", "acme"},                                     // no label
+           {"token", "create", "--label", "x"},                                   // no workspace
+           {"token", "list", "-w", "acme", "--state", "asleep"},
+           {"token", "list", "-w", "acme", "--unused-for", "never"},
+           {"token", "revoke"},
+           {"token", "revoke", "id", "-w", "acme", "--all"},
+           {"token", "revoke", "--edge-digest", "12"},
+           {"token", "update", "id", "-w", "acme"},
+           {"token", "rotate", "id", "-w", "acme", "--retire-in", "1d", "--retire-when-silent", "1d"},
+           {"workspace", "set-policy", "acme"},
+           {"--service", "nowhere", "workspace", "list"},
+           {"--service", "192.0.2.1:7411", "workspace", "list"},                  // plaintext over a network
+           {"completion", "tcsh"},
+           {"frobnicate"},
+       }) {
+    const Outcome outcome = Run(arguments);
+    EXPECT_EQ(outcome.code, kBadUsage) << testing::PrintToString(arguments) << outcome.err;
+    EXPECT_NE(outcome.err, "") << testing::PrintToString(arguments);
+  }
+}
+
+TEST(CommandLine, SaysThatNothingAnswers) {
+  const Outcome outcome = Run({"--service", "unix:/nonexistent/tollgate.sock", "--timeout", "2s", "workspace", "list"});
+  EXPECT_EQ(outcome.code, kUnavailable);
+  EXPECT_THAT(outcome.err, HasSubstr("unix:/nonexistent/tollgate.sock"));
+}
+
+TEST(CommandLine, ReadsSettingsFromAFile) {
+  const std::string path = testing::TempDir() + "/tollgate-settings.toml";
+  std::ofstream(path) << "service = \"unix:/nonexistent/from-file.sock\"\ntimeout = \"2s\"\n";
+  EXPECT_THAT(Run({"--config", path, "workspace", "list"}).err, HasSubstr("from-file.sock"));
+  // A flag goes before the file.
+  EXPECT_THAT(Run({"--config", path, "--service", "unix:/nonexistent/flag.sock", "workspace", "list"}).err,
+              HasSubstr("flag.sock"));
+}
+
+
+TEST(Completion, KnowsEveryVerb) {
+  for (const char* shell : {"bash", "zsh", "fish"}) {
+    const Outcome outcome = Run({"completion", shell});
+    EXPECT_EQ(outcome.code, kDone);
+    for (const char* word : {"token", "create", "revoke", "workspace", "events", "watch"}) {
+      EXPECT_THAT(outcome.out, HasSubstr(word)) << shell;
+    }
+  }
+}
+
+TEST(Completion, BashScriptCompletes) {
+  const std::string path = testing::TempDir() + "/tollgate-completion.bash";
+  std::ofstream(path) << Run({"completion", "bash"}).out;
+  const std::string script = "source " + path +
+                             "; COMP_WORDS=(tollgate token re); COMP_CWORD=2; _tollgate; echo \"${COMPREPLY[*]}\" > " +
+                             path + ".out";
+  ASSERT_EQ(std::system(("bash -c '" + script + "'").c_str()), 0);
+  std::ifstream in(path + ".out");
+  std::string words;
+  std::getline(in, words);
+  EXPECT_THAT(words, HasSubstr("revoke"));
+  EXPECT_THAT(words, HasSubstr("retire"));
+  EXPECT_THAT(words, HasSubstr("resume"));
+  EXPECT_THAT(words, Not(HasSubstr("create")));
+}
+
+}  // namespace
+}  // namespace tollgate

@@ -1,0 +1,47 @@
+#include "cli/human.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace tollgate {
+namespace {
+
+TEST(ParseHumanDuration, ReadsWhatPeopleWrite) {
+  EXPECT_EQ(*ParseHumanDuration("90d"), absl::Hours(24 * 90));
+  EXPECT_EQ(*ParseHumanDuration("2w"), absl::Hours(24 * 14));
+  EXPECT_EQ(*ParseHumanDuration("1d12h"), absl::Hours(36));
+  EXPECT_EQ(*ParseHumanDuration("250ms"), absl::Milliseconds(250));
+  EXPECT_EQ(*ParseHumanDuration("30m"), absl::Minutes(30));
+}
+
+TEST(ParseHumanDuration, RefusesTheRestWithAnExample) {
+  for (const char* text : {"", "90", "d", "-5d", "0s", "9y", "5 d", "101w9999999999d", "1e9d", "99999999999999999999s"}) {
+    const auto parsed = ParseHumanDuration(text);
+    EXPECT_FALSE(parsed.ok()) << text;
+    EXPECT_EQ(parsed.status().code(), absl::StatusCode::kInvalidArgument) << text;
+  }
+}
+
+TEST(ParseHumanTime, ReadsDatesAndMoments) {
+  EXPECT_EQ(*ParseHumanTime("2027-02-22"), absl::FromUnixSeconds(1803254400));
+  EXPECT_EQ(*ParseHumanTime("2027-02-22T01:00:00+01:00"), absl::FromUnixSeconds(1803254400));
+  EXPECT_FALSE(ParseHumanTime("tomorrow").ok());
+}
+
+TEST(HumanTime, ReadsAsPeopleSpeak) {
+  const absl::Time now = absl::FromUnixSeconds(1800000000);
+  EXPECT_EQ(HumanTime(now - absl::Minutes(2), now), "2 min ago");
+  EXPECT_EQ(HumanTime(now + absl::Hours(24 * 90) - absl::Milliseconds(80), now), "in 90 days");
+  EXPECT_EQ(HumanTime(now - absl::Hours(24 * 41), now), "41 days ago");
+  EXPECT_EQ(HumanTime(now + absl::Hours(20), now), "in 20 h");
+  EXPECT_EQ(HumanTime(now, now), "just now");
+}
+
+TEST(HumanElapsed, KeepsTwoFigures) {
+  EXPECT_EQ(HumanElapsed(absl::Microseconds(930)), "0.9 ms");
+  EXPECT_EQ(HumanElapsed(absl::Milliseconds(11)), "11 ms");
+  EXPECT_EQ(HumanElapsed(absl::Milliseconds(6700)), "6.7 s");
+}
+
+}  // namespace
+}  // namespace tollgate

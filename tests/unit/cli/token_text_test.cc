@@ -1,0 +1,85 @@
+#include "cli/commands/token_text.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace tollgate {
+namespace {
+
+using testing::HasSubstr;
+
+const absl::Time kNow = absl::FromUnixSeconds(1800000000);
+
+TEST(RotationText, SaysWhatIsDue) {
+  tollgate::v1::Token token;
+  EXPECT_EQ(RotationText(token, kNow), "-");
+  SetTime(kNow + absl::Hours(24 * 59), token.mutable_rotation_due_time());
+  EXPECT_EQ(RotationText(token, kNow), "due in 59 days");
+  SetTime(kNow - absl::Hours(24 * 3), token.mutable_rotation_due_time());
+  EXPECT_EQ(RotationText(token, kNow), "overdue 3 days");
+  token.set_state(tollgate::v1::TOKEN_STATE_RETIRING);
+  SetTime(kNow + absl::Hours(20), token.mutable_retire_plan()->mutable_at_time());
+  EXPECT_EQ(RotationText(token, kNow), "retires in 20 h");
+  SetDuration(absl::Hours(24), token.mutable_retire_plan()->mutable_when_silent());
+  EXPECT_EQ(RotationText(token, kNow), "retires when silent for 24 h");
+}
+
+TEST(Times, RoundTripAlsoBeforeTheEpoch) {
+  for (const absl::Time time : {kNow, absl::UnixEpoch() - absl::Nanoseconds(1), kNow + absl::Nanoseconds(7)}) {
+    google::protobuf::Timestamp stamp;
+    SetTime(time, &stamp);
+    EXPECT_GE(stamp.nanos(), 0);
+    EXPECT_EQ(TimeOf(stamp), time);
+  }
+}
+
+TEST(TokenNameFrom, NeverEchoesATokenString) {
+  const std::string secret = "tgw_" + std::string(65, 'x');
+  const auto name = TokenNameFrom(secret, "acme");
+  ASSERT_FALSE(name.ok());
+  EXPECT_THAT(std::string(name.status().message()), testing::Not(HasSubstr(secret)));
+}
+
+TEST(TokenNameFrom, AsksForTheWorkspace) {
+  EXPECT_EQ(*TokenNameFrom("4mXp81QzR0aYc7Ld", "acme"), "workspaces/acme/tokens/4mXp81QzR0aYc7Ld");
+  EXPECT_EQ(*TokenNameFrom("workspaces/a/tokens/b", ""), "workspaces/a/tokens/b");
+  EXPECT_THAT(std::string(TokenNameFrom("4mXp81QzR0aYc7Ld", "").status().message()), HasSubstr("-w WORKSPACE"));
+}
+
+TEST(ReceiptText, NamesWhoIsWaitedFor) {
+  tollgate::v1::Receipt receipt;
+  receipt.set_state(tollgate::v1::ENFORCEMENT_STATE_PENDING);
+  receipt.set_acknowledged(198);
+  receipt.set_pending_count(2);
+  for (const char* id : {"edge-17", "edge-88"}) {
+    auto* pending = receipt.add_pending();
+    pending->set_validator(id);
+    SetDuration(absl::Seconds(4), pending->mutable_last_heard());
+    SetDuration(absl::Milliseconds(5900), pending->mutable_lease_left());
+  }
+  EXPECT_EQ(ReceiptText(receipt, absl::Milliseconds(11)), "enforced     198 of 200 edges   11 ms\n");
+  EXPECT_EQ(WaitingText(receipt),
+            "waiting      edge-17, edge-88: not heard from for 4.0 s, admit nothing after 5.9 s more\n");
+  receipt.Clear();
+  receipt.set_state(tollgate::v1::ENFORCEMENT_STATE_ENFORCED);
+  receipt.set_acknowledged(198);
+  receipt.set_lapsed(2);
+  EXPECT_EQ(ReceiptText(receipt, absl::Milliseconds(6700)),
+            "enforced     everywhere: 198 acknowledged, 2 lapsed   6.7 s\n");
+}
+
+TEST(LastAdmitText, NeverGuesses) {
+  tollgate::v1::Receipt receipt;
+  EXPECT_EQ(LastAdmitText(receipt), "");
+  auto* known = receipt.add_last_admits();
+  known->set_edge("payments/edge-3");
+  SetTime(kNow + absl::Milliseconds(120), known->mutable_last_admit_time());
+  auto* unknown = receipt.add_last_admits();
+  unknown->set_edge("edge-17");
+  unknown->set_unknown(true);
+  EXPECT_EQ(LastAdmitText(receipt),
+            "last admitted 2027-01-15 08:00:00.120 UTC at payments/edge-3; unknown for edge-17\n");
+}
+
+}  // namespace
+}  // namespace tollgate
