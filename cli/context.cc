@@ -23,12 +23,27 @@ namespace tollgate {
 namespace {
 
 constexpr char kFooter[] =
-    "Settings come from flags, then the environment (TOLLGATE_SERVICE, TOLLGATE_EDGE, TOLLGATE_WORKSPACE, …),\n"
+    "The settings of 'tollgate --help' can follow any command. They come from flags, then the environment (TOLLGATE_SERVICE, TOLLGATE_EDGE, TOLLGATE_WORKSPACE, …),\n"
     "then the file --config names (by default ~/.config/tollgate/config.toml, with lines as in\n"
     "service = \"127.0.0.1:7411\").\n"
     "\n"
     "Exit codes: 0 done; 1 failed; 2 wrong use, or a field was refused; 3 not found; 4 refused as things stand;\n"
     "5 unavailable; 6 done, but not enforced in the time given; 7 you said no; token check: 10 refused, 11 no answer.";
+
+const CLI::App* DeepestNamed(const CLI::App& app) {
+  const CLI::App* asked = &app;
+  while (!asked->get_subcommands().empty()) asked = asked->get_subcommands().front();
+  return asked;
+}
+
+// "tollgate token revoke"; empty for nullptr.
+std::string PathTo(const CLI::App& app, const CLI::App* command) {
+  std::string path;
+  for (const CLI::App* at = command; at != nullptr; at = at == &app ? nullptr : at->get_parent()) {
+    path = path.empty() ? at->get_name() : absl::StrCat(at->get_name(), " ", path);
+  }
+  return path;
+}
 
 std::string DefaultConfigFile() {
   const char* home = std::getenv("XDG_CONFIG_HOME");
@@ -145,23 +160,14 @@ int RunCommand(const std::vector<std::string>& arguments, Terminal terminal) {
   try {
     app.parse(reversed);
   } catch (const CLI::CallForHelp& help) {
-    // The help of the deepest command named.
-    const CLI::App* asked = &app;
-    while (!asked->get_subcommands().empty()) asked = asked->get_subcommands().front();
-    context.out() << asked->help();
+    const CLI::App* asked = DeepestNamed(app);
+    context.out() << asked->help(PathTo(app, asked->get_parent()));
     return kDone;
   } catch (const CLI::Success& success) {  // --version
     context.out() << success.what() << '\n';
     return kDone;
   } catch (const CLI::ParseError& error) {
-    const CLI::App* asked = &app;
-    while (!asked->get_subcommands().empty()) asked = asked->get_subcommands().front();
-    context.err() << "tollgate: " << error.what() << "\n  See: tollgate";
-    std::string path;
-    for (const CLI::App* at = asked; at != nullptr && at != &app; at = at->get_parent()) {
-      path = absl::StrCat(" ", at->get_name(), path);
-    }
-    context.err() << path << " --help\n";
+    context.err() << "tollgate: " << error.what() << "\n  See: " << PathTo(app, DeepestNamed(app)) << " --help\n";
     return kBadUsage;
   }
   return context.exit_code;

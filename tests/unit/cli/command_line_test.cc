@@ -20,7 +20,7 @@ struct Outcome {
   std::string err;
 };
 
-Outcome Run(std::vector<std::string> arguments, const std::string& input = "", bool in_is_terminal = false) {
+Outcome Tollgate(std::vector<std::string> arguments, const std::string& input = "", bool in_is_terminal = false) {
   std::istringstream in(input);
   std::ostringstream out;
   std::ostringstream err;
@@ -30,22 +30,22 @@ Outcome Run(std::vector<std::string> arguments, const std::string& input = "", b
 }
 
 TEST(CommandLine, WithoutWordsSaysWhereHelpIs) {
-  const Outcome outcome = Run({});
+  const Outcome outcome = Tollgate({});
   EXPECT_EQ(outcome.code, kBadUsage);
   EXPECT_THAT(outcome.err, HasSubstr("tollgate --help"));
 }
 
 TEST(CommandLine, HelpTellsExitCodes) {
-  const Outcome outcome = Run({"--help"});
+  const Outcome outcome = Tollgate({"--help"});
   EXPECT_EQ(outcome.code, kDone);
   EXPECT_THAT(outcome.out, HasSubstr("Exit codes"));
-  EXPECT_THAT(Run({"token", "revoke", "--help"}).out, HasSubstr("--leaked"));
+  EXPECT_THAT(Tollgate({"token", "revoke", "--help"}).out, HasSubstr("--leaked"));
 }
 
 TEST(CommandLine, VersionIsTheProjects) {
   std::ifstream cmake(std::string(TOLLGATE_SOURCE_DIR) + "/CMakeLists.txt");
   const std::string text((std::istreambuf_iterator<char>(cmake)), std::istreambuf_iterator<char>());
-  const Outcome outcome = Run({"version"});
+  const Outcome outcome = Tollgate({"version"});
   const std::string version = outcome.out.substr(outcome.out.find(' ') + 1);
   EXPECT_THAT(text, HasSubstr("VERSION " + version.substr(0, version.size() - 1) + " "));
 }
@@ -67,14 +67,14 @@ TEST(CommandLine, RefusesWrongUseBeforeItConnects) {
            {"completion", "tcsh"},
            {"frobnicate"},
        }) {
-    const Outcome outcome = Run(arguments);
+    const Outcome outcome = Tollgate(arguments);
     EXPECT_EQ(outcome.code, kBadUsage) << testing::PrintToString(arguments) << outcome.err;
     EXPECT_NE(outcome.err, "") << testing::PrintToString(arguments);
   }
 }
 
 TEST(CommandLine, SaysThatNothingAnswers) {
-  const Outcome outcome = Run({"--service", "unix:/nonexistent/tollgate.sock", "--timeout", "2s", "workspace", "list"});
+  const Outcome outcome = Tollgate({"--service", "unix:/nonexistent/tollgate.sock", "--timeout", "2s", "workspace", "list"});
   EXPECT_EQ(outcome.code, kUnavailable);
   EXPECT_THAT(outcome.err, HasSubstr("unix:/nonexistent/tollgate.sock"));
 }
@@ -82,16 +82,16 @@ TEST(CommandLine, SaysThatNothingAnswers) {
 TEST(CommandLine, ReadsSettingsFromAFile) {
   const std::string path = testing::TempDir() + "/tollgate-settings.toml";
   std::ofstream(path) << "service = \"unix:/nonexistent/from-file.sock\"\ntimeout = \"2s\"\n";
-  EXPECT_THAT(Run({"--config", path, "workspace", "list"}).err, HasSubstr("from-file.sock"));
+  EXPECT_THAT(Tollgate({"--config", path, "workspace", "list"}).err, HasSubstr("from-file.sock"));
   // A flag goes before the file.
-  EXPECT_THAT(Run({"--config", path, "--service", "unix:/nonexistent/flag.sock", "workspace", "list"}).err,
+  EXPECT_THAT(Tollgate({"--config", path, "--service", "unix:/nonexistent/flag.sock", "workspace", "list"}).err,
               HasSubstr("flag.sock"));
 }
 
 
 TEST(Completion, KnowsEveryVerb) {
   for (const char* shell : {"bash", "zsh", "fish"}) {
-    const Outcome outcome = Run({"completion", shell});
+    const Outcome outcome = Tollgate({"completion", shell});
     EXPECT_EQ(outcome.code, kDone);
     for (const char* word : {"token", "create", "revoke", "workspace", "events", "watch"}) {
       EXPECT_THAT(outcome.out, HasSubstr(word)) << shell;
@@ -101,7 +101,7 @@ TEST(Completion, KnowsEveryVerb) {
 
 TEST(Completion, BashScriptCompletes) {
   const std::string path = testing::TempDir() + "/tollgate-completion.bash";
-  std::ofstream(path) << Run({"completion", "bash"}).out;
+  std::ofstream(path) << Tollgate({"completion", "bash"}).out;
   const std::string script = "source " + path +
                              "; COMP_WORDS=(tollgate token re); COMP_CWORD=2; _tollgate; echo \"${COMPREPLY[*]}\" > " +
                              path + ".out";

@@ -1,0 +1,101 @@
+"""The main job over real processes, by the operators' command."""
+import threading
+
+from installation import ADMIT, REVOKED, SUSPENDED, until
+
+
+def test_create_use_revoke(tollgate):
+    tollgate.start_service()
+    edge = tollgate.start_validator("demo/edge-1")
+    token, secret = tollgate.create("CI deploy key", "--scope", "deploy:write", "--expires-in", "90d")
+    assert tollgate.check(edge, secret, any_scopes=["deploy:write"]) == ADMIT
+    assert tollgate.check(edge, secret, any_scopes=["deploy:write"]) == ADMIT
+    assert tollgate.check(edge, secret, any_scopes=["billing:read"]) == ("DENY", "INSUFFICIENT_SCOPE")
+
+    revoked = tollgate.cli("token", "revoke", token, "--yes", "--reason", "in a public gist", "--wait")
+    assert revoked["receipt"]["state"] == "ENFORCEMENT_STATE_ENFORCED"
+    assert revoked["receipt"]["acknowledged"] == 1
+    # The call returned, so it is off: no wait, no retry.
+    assert tollgate.check(edge, secret) == REVOKED
+    # Revoking it again answers with the first revocation.
+    assert tollgate.cli("token", "revoke", token, "--yes")["revision"] == revoked["revision"]
+
+
+def test_suspend_resume_suspend_while_traffic_runs(tollgate):
+    tollgate.start_service()
+    edge = tollgate.start_validator()
+    token, secret = tollgate.create("on and off")
+    seen, stop = [], threading.Event()
+
+    def traffic():
+        while not stop.is_set():
+            now = tollgate.check(edge, secret)
+            if not seen or seen[-1] != now:
+                seen.append(now)
+
+    assert tollgate.check(edge, secret) == ADMIT
+    thread = threading.Thread(target=traffic)
+    thread.start()
+    try:
+        for verb, want in (("suspend", SUSPENDED), ("resume", ADMIT), ("suspend", SUSPENDED)):
+            wait = ["--wait"] if verb == "suspend" else []
+            tollgate.cli("token", verb, token, *wait)
+            # Within a second: an event, not a timer (the lease is 30 s, a ping 5 s).
+            until(f"{verb} is seen by the traffic", lambda: seen and seen[-1] == want, patience=2)
+    finally:
+        stop.set()
+        thread.join()
+    assert seen == [ADMIT, SUSPENDED, ADMIT, SUSPENDED]
+
+
+def test_retries_return_the_first_answer_also_after_a_crash(tollgate):
+    tollgate.start_service()
+    first = tollgate.cli("token", "create", "--label", "once", "--request-id", "r-1")
+    tollgate.service.kill()
+    tollgate.restart_service()
+    again = tollgate.cli("token", "create", "--label", "once", "--request-id", "r-1")
+    assert again["token"]["token_id"] == first["token"]["token_id"]
+    assert "token_string" not in again and again["secret_withheld"]
+    tollgate.cli("token", "create", "--label", "another", "--request-id", "r-1", code=4)
+    assert len(tollgate.cli("token", "list")["tokens"]) == 1
+
+
+def test_a_leaked_token_is_revoked_by_its_string(tollgate):
+    tollgate.start_service()
+    edge = tollgate.start_validator()
+    token, secret = tollgate.create("leaky")
+    assert tollgate.check(edge, secret) == ADMIT
+    found = tollgate.cli("token", "revoke", "--leaked", "--wait", secret=secret + "\n")
+    assert found["token"]["token_id"] == token
+    assert tollgate.check(edge, secret) == REVOKED
+    tollgate.cli("token", "revoke", "--leaked", secret="tgw_" + "A" * 65, code=2)
+
+
+def test_the_table_for_people(tollgate):
+    tollgate.start_service()
+    assert "No tokens in workspaces/acme" in tollgate.cli("token", "list", as_json=False).stdout
+    token, secret = tollgate.create("Zapier import", "--scope", "items:read", "--expires-in", "12d")
+    table = tollgate.cli("token", "list", as_json=False).stdout
+    assert table.splitlines()[0].split() == ["TOKEN", "LABEL", "STATE", "SCOPES", "LAST", "USED", "EXPIRES",
+                                             "ROTATION"]
+    assert token in table and "never" in table and "in 12 days" in table
+    assert secret not in table and secret[20:] not in table
+    shown = tollgate.cli("token", "create", "--label", "quiet", "--quiet", as_json=False).stdout
+    assert len(shown.splitlines()) == 1 and shown.startswith("tgw_")
+    assert "audit" not in table
+    assert "verified" in tollgate.cli("audit", "verify", as_json=False).stdout
+
+
+def test_audit_tells_who_did_what(tollgate):
+    tollgate.start_service()
+    token, _ = tollgate.create("audited")
+    tollgate.cli("token", "revoke", token, "--yes", "--reason", "why not")
+    lines = tollgate.cli("audit", "list", "-w", "acme", as_json=False).stdout
+    assert "token.create" in lines and "token.revoke" in lines and "why not" in lines
+
+
+def test_events_watch_shows_what_happens(tollgate):
+    tollgate.start_service()
+    token, _ = tollgate.create("watched")
+    done = tollgate.cli("events", "watch", "--after", "1", "--count", "1", as_json=False)
+    assert "token created" in done.stdout and token in done.stdout

@@ -1,0 +1,74 @@
+"""What holds when processes die, hang and come back."""
+import signal
+import threading
+
+from installation import ADMIT, REVOKED, until
+
+UNAVAILABLE = "UNAVAILABLE"
+
+
+def test_a_service_that_is_away_and_comes_back(tollgate):
+    tollgate.start_service("--lease", "3s", "--ping-interval", "500ms")
+    edge = tollgate.start_validator()
+    token, secret = tollgate.create("outlives a crash")
+    other, other_secret = tollgate.create("revoked meanwhile")
+    assert tollgate.check(edge, secret) == ADMIT and tollgate.check(edge, other_secret) == ADMIT
+    tollgate.cli("token", "revoke", other, "--yes", "--wait")
+    tollgate.service.kill()
+    # Inside the lease it goes on; what it knows to be final stays final.
+    assert tollgate.check(edge, secret) == ADMIT
+    assert tollgate.check(edge, other_secret) == REVOKED
+    # After it, it blames nobody.
+    until("the lease runs out", lambda: tollgate.check(edge, secret)[0] == UNAVAILABLE, patience=10)
+    tollgate.restart_service()
+    until("the validator recovers by itself", lambda: tollgate.check(edge, secret) == ADMIT, patience=20)
+    assert tollgate.check(edge, other_secret) == REVOKED
+    # What was acknowledged is durable.
+    assert tollgate.cli("token", "get", other)["state"] == "TOKEN_STATE_REVOKED"
+    revoked = tollgate.cli("token", "revoke", token, "--yes", "--wait")
+    assert revoked["receipt"]["state"] == "ENFORCEMENT_STATE_ENFORCED"
+    assert tollgate.check(edge, secret) == REVOKED
+
+
+def test_a_stopped_validator_is_waited_for_and_admits_nothing_when_it_wakes(tollgate):
+    tollgate.start_service("--lease", "3s", "--ping-interval", "500ms", "--ack-limit", "1s")
+    awake = tollgate.start_validator("awake")
+    asleep = tollgate.start_validator("asleep")
+    token, secret = tollgate.create("revoked while one sleeps")
+    assert tollgate.check(awake, secret) == ADMIT and tollgate.check(asleep, secret) == ADMIT
+    asleep.signal(signal.SIGSTOP)
+    # Not in time: the receipt says who is pending; the revocation stays done.
+    early = tollgate.cli("token", "revoke", token, "--yes", "--wait", "--wait-timeout", "200ms", code=6)
+    assert early["receipt"]["state"] == "ENFORCEMENT_STATE_PENDING"
+    assert [pending["validator"] for pending in early["receipt"]["pending"]] == ["asleep"]
+    assert tollgate.check(awake, secret) == REVOKED
+    receipt = tollgate.cli("events", "wait", str(early["revision"]), "--timeout", "15s")
+    assert receipt["state"] == "ENFORCEMENT_STATE_ENFORCED" and receipt["lapsed"] == 1
+    # It wakes after the receipt, with the token still in its memory: no admit, whatever it believes.
+    results = []
+    threads = [threading.Thread(target=lambda: results.append(tollgate.check(asleep, secret)[0])) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    asleep.signal(signal.SIGCONT)
+    for thread in threads:
+        thread.join()
+    assert "ADMIT" not in results, results
+    until("it is back", lambda: tollgate.check(asleep, secret) == REVOKED, patience=20)
+
+
+def test_a_validator_that_says_goodbye_costs_no_lease(tollgate):
+    tollgate.start_service()
+    stays = tollgate.start_validator("stays")
+    goes = tollgate.start_validator("goes")
+    token, secret = tollgate.create("after a rollout")
+    assert tollgate.check(stays, secret) == ADMIT and tollgate.check(goes, secret) == ADMIT
+    assert goes.stop() == 0
+    revoked = tollgate.cli("token", "revoke", token, "--yes", "--wait", "--wait-timeout", "5s")
+    assert revoked["receipt"]["state"] == "ENFORCEMENT_STATE_ENFORCED"
+
+
+def test_both_drain_on_sigterm(tollgate):
+    service = tollgate.start_service()
+    edge = tollgate.start_validator()
+    assert edge.stop() == 0
+    assert service.stop() == 0
