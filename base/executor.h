@@ -3,10 +3,13 @@
 #ifndef TOLLGATE_BASE_EXECUTOR_H_
 #define TOLLGATE_BASE_EXECUTOR_H_
 
+#include <chrono>
+#include <condition_variable>
 #include <deque>
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -47,10 +50,17 @@ class ThreadPool : public Executor {
   const size_t max_queued_;
   absl::Mutex mu_;
   std::deque<std::function<void()>> queue_ ABSL_GUARDED_BY(mu_);
-  std::multimap<absl::Time, std::function<void()>> timers_ ABSL_GUARDED_BY(mu_);
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
-  std::vector<std::thread> threads_;
-  std::thread timer_thread_;
+  std::vector<std::thread> threads_ ABSL_GUARDED_BY(mu_);
+  std::thread timer_thread_ ABSL_GUARDED_BY(mu_);
+
+  // Timers wait on the steady clock, which absl::Mutex cannot: its deadlines are
+  // wall-clock, and would be late by as much as somebody sets that back.
+  // timers_mu_ guards timers_ and timers_stopping_; never held together with mu_.
+  std::mutex timers_mu_;
+  std::condition_variable timers_changed_;
+  std::multimap<std::chrono::steady_clock::time_point, std::function<void()>> timers_;
+  bool timers_stopping_ = false;
 };
 
 }  // namespace tollgate

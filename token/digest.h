@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <utility>
 
 #include "absl/strings/string_view.h"
 #include "absl/types/optional.h"
@@ -24,9 +25,13 @@ class EdgeDigest {
     return absl::string_view(reinterpret_cast<const char*>(bytes_.data()), kSize);
   }
   friend bool operator==(const EdgeDigest&, const EdgeDigest&) = default;
+  template <typename H>
+  friend H AbslHashValue(H h, const EdgeDigest& digest) {
+    return H::combine(std::move(h), digest.bytes_);
+  }
 
  private:
-  std::array<uint8_t, kSize> bytes_;
+  std::array<uint8_t, kSize> bytes_{};
 };
 
 // BLAKE2b-256 of an edge digest, keyed by a pepper: all of it that is ever stored. Made by Keyring.
@@ -40,9 +45,13 @@ class StoredDigest {
     return absl::string_view(reinterpret_cast<const char*>(bytes_.data()), kSize);
   }
   friend bool operator==(const StoredDigest&, const StoredDigest&) = default;
+  template <typename H>
+  friend H AbslHashValue(H h, const StoredDigest& digest) {
+    return H::combine(std::move(h), digest.bytes_);
+  }
 
  private:
-  std::array<uint8_t, kSize> bytes_;
+  std::array<uint8_t, kSize> bytes_{};
 };
 
 }  // namespace tollgate

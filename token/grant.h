@@ -8,6 +8,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "token/scope.h"
 #include "tollgate/v1/edge_service.pb.h"
 #include "tollgate/v1/validation_service.pb.h"
 
@@ -40,11 +41,12 @@ class GrantView {
   absl::string_view audience(size_t i) const;
 
  private:
+  // The i-th string of the table; empty where the bytes do not hold it.
+  absl::string_view String(size_t i) const;
   absl::string_view bytes_;
 };
 
-// What a request needs. A scope of a token grants a needed scope when equal, or when it ends in
-// `*` and what is before the `*` begins the needed one.
+// What a request needs; ScopeGrants (token/scope.h) says which scope of a token meets a needed one.
 struct Requirement {
   std::vector<std::string> any_scopes;
   std::vector<std::string> all_scopes;
@@ -53,7 +55,9 @@ struct Requirement {
 Requirement RequirementFrom(const tollgate::v1::Requirement& requirement);
 
 // Decides on a grant at `service_now`, the service's wall clock (R18). Order: final states, times,
-// suspension, audience, scopes. UNSPECIFIED reason: admit.
+// suspension, audience, scopes. UNSPECIFIED reason: admit. A token with audiences passes only where
+// one is named and matches. A state that this build does not know, or torn bytes: never an admission,
+// nor an accusation (I7): SERVICE_UNAVAILABLE.
 // Pure; allocates nothing; no system call.
 tollgate::v1::VerdictReason Decide(const GrantView& grant, const Requirement& requirement,
                                    absl::Time service_now);

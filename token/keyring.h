@@ -23,10 +23,12 @@ class Keyring {
  public:
   // One fresh pepper, id 1.
   static Keyring Generate(Random& random);
-  // Reads a file. FAILED_PRECONDITION (KEYRING_PERMISSIONS) unless it is a regular file that only
-  // its owner can read (mode 0600 or 0400); NOT_FOUND; KEYRING_UNREADABLE; KEYRING_MALFORMED.
+  // Reads a file. FAILED_PRECONDITION (KEYRING_PERMISSIONS) unless it is a regular file, no symbolic
+  // link, of this process's own user, that nobody else can read (mode 0600 or 0400); NOT_FOUND
+  // (KEYRING_NOT_FOUND); FAILED_PRECONDITION: KEYRING_UNREADABLE, KEYRING_MALFORMED.
   static absl::StatusOr<Keyring> Load(const std::string& path);
   // Load, or where there is no file: Generate, and write it durably with mode 0600 (whole or not at all).
+  // Of several that start at once one creates it, and all return the same.
   static absl::StatusOr<Keyring> LoadOrCreate(const std::string& path, Random& random);
 
   uint32_t primary_id() const { return primary_id_; }
@@ -34,9 +36,11 @@ class Keyring {
   StoredDigest Digest(const EdgeDigest& edge) const;
   // With every pepper, the primary first: where a token may lie. At most 16 peppers.
   std::vector<std::pair<uint32_t, StoredDigest>> Candidates(const EdgeDigest& edge) const;
-  // The same peppers plus a fresh one, which becomes primary.
+  // The same peppers plus a fresh one, which becomes primary. A seventeenth is never dropped nor
+  // lets an older one be dropped (its tokens would be lost): Save refuses such a ring.
   Keyring Rotated(Random& random) const;
-  // Writes it as LoadOrCreate does, replacing what is there by a rename.
+  // Writes it as LoadOrCreate does, replacing what is there by a rename. FAILED_PRECONDITION:
+  // KEYRING_FULL (more than 16 peppers), KEYRING_UNWRITABLE.
   absl::Status Save(const std::string& path) const;
 
  private:
@@ -44,6 +48,9 @@ class Keyring {
     uint32_t id;
     SecretBytes key;
   };
+  // Of a file's text; KEYRING_MALFORMED. Makes no copy of a key that is not wiped.
+  static absl::StatusOr<Keyring> FromText(absl::string_view text);
+  SecretBytes ToText() const;
   uint32_t primary_id_ = 0;
   std::vector<Pepper> peppers_;
 };

@@ -1,0 +1,74 @@
+#include "base/log.h"
+
+#include <string>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+namespace tollgate {
+namespace {
+
+class LogTest : public ::testing::Test {
+ protected:
+  void TearDown() override { SetLogLevel(LogLevel::kInfo); }
+  static std::string Captured(LogLevel level, absl::string_view message, LogFields fields = {}) {
+    testing::internal::CaptureStderr();
+    Log(level, message, fields);
+    return testing::internal::GetCapturedStderr();
+  }
+};
+
+TEST_F(LogTest, OneObjectALine) {
+  const std::string line =
+      Captured(LogLevel::kInfo, "session opened",
+               {{"validator", "edge-1"}, {"revision", 7}, {"lease", absl::Milliseconds(1500)},
+                {"reset", true}, {"status", absl::NotFoundError("gone")}});
+  ASSERT_FALSE(line.empty());
+  EXPECT_EQ(line.find('\n'), line.size() - 1);
+  const auto json = nlohmann::json::parse(line);
+  EXPECT_EQ(json["level"], "info");
+  EXPECT_EQ(json["message"], "session opened");
+  EXPECT_EQ(json["validator"], "edge-1");
+  EXPECT_EQ(json["revision"], 7);
+  EXPECT_EQ(json["lease"], 1.5);
+  EXPECT_EQ(json["reset"], true);
+  EXPECT_EQ(json["status"], "NOT_FOUND: gone");
+  EXPECT_EQ(line.find("{\"time\":\""), 0u);
+}
+
+TEST_F(LogTest, NothingBreaksTheLine) {
+  const std::string hostile = "a\nb\"}\xff{} %s \x1b[2J";
+  const std::string line = Captured(LogLevel::kError, hostile, {{hostile, hostile}});
+  EXPECT_EQ(line.find('\n'), line.size() - 1);
+  const auto json = nlohmann::json::parse(line);
+  EXPECT_EQ(json["message"], "a\nb\"}\xEF\xBF\xBD{} %s \x1b[2J");
+}
+
+TEST_F(LogTest, AFieldDoesNotHideTheLinesOwn) {
+  const auto json = nlohmann::json::parse(
+      Captured(LogLevel::kInfo, "m", {{"level", "fatal"}, {"message", "other"}}));
+  EXPECT_EQ(json["level"], "info");
+  EXPECT_EQ(json["message"], "m");
+  EXPECT_EQ(json["level_"], "fatal");
+}
+
+TEST_F(LogTest, LevelsBelowTheLeastAreNotWritten) {
+  EXPECT_EQ(Captured(LogLevel::kDebug, "m"), "");
+  SetLogLevel(LogLevel::kWarning);
+  EXPECT_EQ(Captured(LogLevel::kInfo, "m"), "");
+  EXPECT_NE(Captured(LogLevel::kWarning, "m"), "");
+  SetLogLevel(LogLevel::kDebug);
+  EXPECT_NE(Captured(LogLevel::kDebug, "m"), "");
+}
+
+TEST_F(LogTest, LevelsByName) {
+  LogLevel level = LogLevel::kInfo;
+  EXPECT_TRUE(ParseLogLevel("error", &level));
+  EXPECT_EQ(level, LogLevel::kError);
+  EXPECT_FALSE(ParseLogLevel("Error", &level));
+  EXPECT_FALSE(ParseLogLevel("", &level));
+  EXPECT_EQ(level, LogLevel::kError);
+}
+
+}  // namespace
+}  // namespace tollgate

@@ -1,0 +1,19 @@
+// Watches one block of memory: what does it hold when it is given back?
+#ifndef TOLLGATE_TESTS_UNIT_BASE_WATCHED_BLOCK_H_
+#define TOLLGATE_TESTS_UNIT_BASE_WATCHED_BLOCK_H_
+
+#include <cstddef>
+
+namespace tollgate {
+
+// While `watching`, the calling thread's latest block of exactly this size is watched.
+inline constexpr size_t kWatchedSize = 4243;
+extern thread_local bool watching;
+extern thread_local void* watched;
+// How many watched blocks were given back, and how many of these held anything but zeros.
+extern thread_local int given_back;
+extern thread_local int given_back_dirty;
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_TESTS_UNIT_BASE_WATCHED_BLOCK_H_

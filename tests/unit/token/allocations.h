@@ -1,0 +1,12 @@
+// Counts what operator new is asked for.
+#ifndef TOLLGATE_TESTS_UNIT_TOKEN_ALLOCATIONS_H_
+#define TOLLGATE_TESTS_UNIT_TOKEN_ALLOCATIONS_H_
+
+namespace tollgate {
+
+// How often the calling thread has called operator new so far.
+int AllocationsOfThisThread();
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_TESTS_UNIT_TOKEN_ALLOCATIONS_H_

@@ -1,0 +1,166 @@
+#include "token/field_rules.h"
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "base/status.h"
+
+namespace tollgate {
+namespace {
+
+std::string Repeated(const std::string& s, size_t n) {
+  std::string out;
+  for (size_t i = 0; i < n; ++i) out += s;
+  return out;
+}
+
+struct LabelCase {
+  std::string label;
+  std::string reason;  // empty: good
+};
+class LabelTest : public ::testing::TestWithParam<LabelCase> {};
+INSTANTIATE_TEST_SUITE_P(
+    Table, LabelTest,
+    ::testing::Values(
+        LabelCase{"CI deploy key (GitHub Actions)", ""}, LabelCase{"x", ""},
+        LabelCase{"Schlüssel für Köln", ""}, LabelCase{"鍵 🔑", ""}, LabelCase{"a  b", ""},
+        LabelCase{std::string(200, 'a'), ""}, LabelCase{Repeated("🔑", 200), ""},
+        LabelCase{"", "LABEL_REQUIRED"}, LabelCase{" ", "LABEL_REQUIRED"},
+        LabelCase{"\t\n", "LABEL_REQUIRED"}, LabelCase{"\u00a0\u3000", "LABEL_REQUIRED"},
+        LabelCase{std::string(201, 'a'), "LABEL_TOO_LONG"},
+        LabelCase{Repeated("🔑", 201), "LABEL_TOO_LONG"},
+        LabelCase{std::string(1 << 20, 'a'), "LABEL_TOO_LONG"},
+        LabelCase{std::string(1 << 20, '\xff'), "LABEL_TOO_LONG"},
+        LabelCase{std::string(1 << 20, ' '), "LABEL_TOO_LONG"},
+        // Not UTF-8: lone continuation, lone lead, cut off, overlong (2, 3, 4
+        // bytes), a surrogate, above U+10FFFF, bytes that never occur.
+        LabelCase{"a\x80", "LABEL_NOT_UTF8"}, LabelCase{"a\xc3", "LABEL_NOT_UTF8"},
+        LabelCase{"\xe2\x82", "LABEL_NOT_UTF8"}, LabelCase{"\xf0\x9f\x94", "LABEL_NOT_UTF8"},
+        LabelCase{"\xc0\xaf", "LABEL_NOT_UTF8"}, LabelCase{"\xe0\x80\xaf", "LABEL_NOT_UTF8"},
+        LabelCase{"\xf0\x80\x80\xaf", "LABEL_NOT_UTF8"},
+        LabelCase{"\xed\xa0\x80", "LABEL_NOT_UTF8"}, LabelCase{"\xf4\x90\x80\x80", "LABEL_NOT_UTF8"},
+        LabelCase{"\xfe", "LABEL_NOT_UTF8"}, LabelCase{"\xf8\x88\x80\x80\x80", "LABEL_NOT_UTF8"},
+        LabelCase{"a\xc3(", "LABEL_NOT_UTF8"},
+        LabelCase{std::string("a\0b", 3), "LABEL_CONTROL_CHARACTER"},
+        LabelCase{"a\x1b[2J", "LABEL_CONTROL_CHARACTER"},
+        LabelCase{"a\nb", "LABEL_CONTROL_CHARACTER"}, LabelCase{"a\tb", "LABEL_CONTROL_CHARACTER"},
+        LabelCase{"a\x7f", "LABEL_CONTROL_CHARACTER"},
+        LabelCase{"a\xc2\x85z", "LABEL_CONTROL_CHARACTER"},    // NEL, of C1
+        LabelCase{"a\u200bb", "LABEL_CONTROL_CHARACTER"},      // zero-width space
+        LabelCase{"a\u200db", "LABEL_CONTROL_CHARACTER"},      // zero-width joiner
+        LabelCase{"a\u202eb", "LABEL_CONTROL_CHARACTER"},      // right-to-left override
+        LabelCase{"a\u2066b", "LABEL_CONTROL_CHARACTER"},      // isolate
+        LabelCase{"\ufeff" "a", "LABEL_CONTROL_CHARACTER"},    // BOM
+        LabelCase{"a\u00adb", "LABEL_CONTROL_CHARACTER"},      // soft hyphen
+        LabelCase{"a\u3164", "LABEL_CONTROL_CHARACTER"},       // Hangul filler
+        LabelCase{"a\ufe0f", "LABEL_CONTROL_CHARACTER"},       // variation selector
+        LabelCase{"a\U000e0041", "LABEL_CONTROL_CHARACTER"},   // a tag
+        LabelCase{"a\xef\xbf\xbf", "LABEL_CONTROL_CHARACTER"}, // U+FFFF
+        LabelCase{" a", "LABEL_WHITESPACE"}, LabelCase{"a ", "LABEL_WHITESPACE"},
+        LabelCase{"a\u00a0b", "LABEL_WHITESPACE"}, LabelCase{"a\u2003b", "LABEL_WHITESPACE"},
+        LabelCase{"a\u202fb", "LABEL_WHITESPACE"}, LabelCase{"a\u3000b", "LABEL_WHITESPACE"},
+        LabelCase{"a\u1680b", "LABEL_WHITESPACE"}, LabelCase{"a\u2028b", "LABEL_WHITESPACE"},
+        LabelCase{"a\u2800b", "LABEL_WHITESPACE"}));
+TEST_P(LabelTest, IsAsTold) {
+  const absl::Status status = CheckLabel(GetParam().label, "token.label");
+  EXPECT_EQ(ReasonOf(status), GetParam().reason) << status;
+  if (!status.ok()) {
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    ASSERT_EQ(DetailsOf(status).fields.size(), 1u);
+    EXPECT_EQ(DetailsOf(status).fields[0].field, "token.label");
+    EXPECT_LT(status.message().size(), 200u);
+  }
+}
+
+google::protobuf::RepeatedPtrField<std::string> List(const std::vector<std::string>& v) {
+  return {v.begin(), v.end()};
+}
+std::vector<std::string> Many(size_t n) {
+  std::vector<std::string> v;
+  for (size_t i = 0; i < n; ++i) v.push_back("s" + std::to_string(i));
+  return v;
+}
+google::protobuf::Map<std::string, std::string> Pairs(
+    const std::vector<std::pair<std::string, std::string>>& v) {
+  google::protobuf::Map<std::string, std::string> map;
+  for (const auto& [key, value] : v) map[key] = value;
+  return map;
+}
+
+struct FieldCase {
+  absl::Status status;
+  std::string reason;  // empty: good
+  std::string field = "f";
+};
+TEST(FieldRulesTest, Table) {
+  std::vector<std::pair<std::string, std::string>> seventeen;
+  for (const auto& s : Many(17)) seventeen.emplace_back(s, "");
+  const std::string long_129(129, 'a');
+  const FieldCase table[] = {
+      {CheckScopes(List({}), "f"), ""},
+      {CheckScopes(List({"deploy:write", "items/*", "A.b_c-9"}), "f"), ""},
+      {CheckScopes(List(Many(64)), "f"), ""},
+      {CheckScopes(List(Many(65)), "f"), "TOO_MANY_SCOPES"},
+      {CheckScopes(List({"a", ""}), "f"), "SCOPE_MALFORMED", "f[1]"},
+      {CheckScopes(List({"a b"}), "f"), "SCOPE_MALFORMED", "f[0]"},
+      {CheckScopes(List({"a\"b"}), "f"), "SCOPE_MALFORMED", "f[0]"},
+      {CheckScopes(List({"\xc3\xa9"}), "f"), "SCOPE_MALFORMED", "f[0]"},
+      {CheckScopes(List({std::string("a\0", 2)}), "f"), "SCOPE_MALFORMED", "f[0]"},
+      {CheckScopes(List({std::string(128, 'a')}), "f"), ""},
+      {CheckScopes(List({long_129}), "f"), "SCOPE_MALFORMED", "f[0]"},
+      {CheckScopes(List({"a", "b", "a"}), "f"), "SCOPE_REPEATED", "f[2]"},
+      {CheckAudiences(List({"payments", "https://x/y?z"}), "f"), ""},
+      {CheckAudiences(List(Many(17)), "f"), "TOO_MANY_AUDIENCES"},
+      {CheckAudiences(List({""}), "f"), "AUDIENCE_MALFORMED", "f[0]"},
+      {CheckAudiences(List({"a b"}), "f"), "AUDIENCE_MALFORMED", "f[0]"},
+      {CheckAudiences(List({long_129}), "f"), "AUDIENCE_MALFORMED", "f[0]"},
+      {CheckAudiences(List({"a", "a"}), "f"), "AUDIENCE_REPEATED", "f[1]"},
+      {CheckOwner("", "f"), ""},
+      {CheckOwner("team:payments", "f"), ""},
+      {CheckOwner(std::string(256, 'a'), "f"), ""},
+      {CheckOwner(std::string(257, 'a'), "f"), "OWNER_TOO_LONG"},
+      {CheckOwner("a b", "f"), "OWNER_MALFORMED"},
+      {CheckOwner("a\n", "f"), "OWNER_MALFORMED"},
+      {CheckOwner("\xff", "f"), "OWNER_MALFORMED"},
+      {CheckAnnotations(Pairs({{"team", "über"}, {"a/b.c_d-e", ""}}), "f"), ""},
+      {CheckAnnotations(Pairs(seventeen), "f"), "TOO_MANY_ANNOTATIONS"},
+      {CheckAnnotations(Pairs({{"", "x"}}), "f"), "ANNOTATION_KEY_MALFORMED"},
+      {CheckAnnotations(Pairs({{"-a", "x"}}), "f"), "ANNOTATION_KEY_MALFORMED"},
+      {CheckAnnotations(Pairs({{"a b", "x"}}), "f"), "ANNOTATION_KEY_MALFORMED"},
+      {CheckAnnotations(Pairs({{std::string(64, 'a'), "x"}}), "f"), "ANNOTATION_KEY_MALFORMED"},
+      {CheckAnnotations(Pairs({{"a", Repeated("é", 256)}}), "f"), ""},
+      {CheckAnnotations(Pairs({{"a", Repeated("é", 257)}}), "f"), "ANNOTATION_VALUE_TOO_LONG",
+       "f[a]"},
+      {CheckAnnotations(Pairs({{"a", std::string(1 << 20, '\xff')}}), "f"),
+       "ANNOTATION_VALUE_TOO_LONG", "f[a]"},
+      {CheckAnnotations(Pairs({{"a", "\xff"}}), "f"), "ANNOTATION_NOT_TEXT", "f[a]"},
+      {CheckAnnotations(Pairs({{"a", "x\ny"}}), "f"), "ANNOTATION_NOT_TEXT", "f[a]"},
+      {CheckAnnotations(Pairs({{"a", "\u202e"}}), "f"), "ANNOTATION_NOT_TEXT", "f[a]"},
+      {CheckReason("", "f"), ""},
+      {CheckReason("in a public gist", "f"), ""},
+      {CheckReason(std::string(513, 'a'), "f"), "REASON_TOO_LONG"},
+      {CheckReason("\xff", "f"), "REASON_NOT_TEXT"},
+      {CheckReason("a\x1b[0m", "f"), "REASON_NOT_TEXT"},
+      {CheckRequestId("", "f"), ""},
+      {CheckRequestId("0c9bd1c2-67a4-4c5c-8c11-6b5e5d3f2a10", "f"), ""},
+      {CheckRequestId(std::string(65, 'a'), "f"), "REQUEST_ID_MALFORMED"},
+      {CheckRequestId("a b", "f"), "REQUEST_ID_MALFORMED"},
+      {CheckValidatorId("payments/edge-3", "f"), ""},
+      {CheckValidatorId("", "f"), "VALIDATOR_ID_MALFORMED"},
+      {CheckValidatorId(long_129, "f"), "VALIDATOR_ID_MALFORMED"},
+      {CheckValidatorId("a:b", "f"), "VALIDATOR_ID_MALFORMED"},
+  };
+  for (size_t i = 0; i < std::size(table); ++i) {
+    const FieldCase& c = table[i];
+    EXPECT_EQ(ReasonOf(c.status), c.reason) << "row " << i << ": " << c.status;
+    if (c.status.ok()) continue;
+    EXPECT_EQ(c.status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(DetailsOf(c.status).fields.at(0).field, c.field) << "row " << i;
+  }
+}
+
+}  // namespace
+}  // namespace tollgate

@@ -1,0 +1,244 @@
+#include "token/keyring.h"
+
+#include <dirent.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "absl/strings/escaping.h"
+#include "base/status.h"
+
+namespace tollgate {
+namespace {
+
+const std::string kKey1(64, '1');
+const std::string kKey2 = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+
+class KeyringTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = ::testing::TempDir() + "keyring-XXXXXX";
+    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
+    folder_ = pattern;
+    path_ = folder_ + "/keyring.json";
+  }
+  void TearDown() override {
+    for (const std::string& name : Files()) unlink((folder_ + "/" + name).c_str());
+    rmdir(folder_.c_str());
+  }
+  std::vector<std::string> Files() const {
+    std::vector<std::string> names;
+    DIR* dir = opendir(folder_.c_str());
+    while (dirent* entry = readdir(dir)) {
+      if (entry->d_name[0] != '.') names.push_back(entry->d_name);
+    }
+    closedir(dir);
+    return names;
+  }
+  void Write(const std::string& text, mode_t mode = 0600) {
+    std::ofstream(path_, std::ios::trunc) << text;
+    ASSERT_EQ(chmod(path_.c_str(), mode), 0);
+  }
+  std::string Read() const {
+    std::stringstream text;
+    text << std::ifstream(path_).rdbuf();
+    return text.str();
+  }
+  std::string ReasonOfLoad() const { return ReasonOf(Keyring::Load(path_).status()); }
+
+  std::string folder_;
+  std::string path_;
+  SeededRandom random_{1};
+  const EdgeDigest edge_ = EdgeDigest::Of(
+      "tgw_4mXp81QzR0aYc7Ld003aUlTJC7tjlCTQj2uNU3MFagCXG9LRKRcwGkBIDlf0DoSKZ");
+};
+
+TEST_F(KeyringTest, CreatedOnceForItsOwnerAlone) {
+  const mode_t before = umask(0);
+  auto created = Keyring::LoadOrCreate(path_, random_);
+  umask(before);
+  ASSERT_TRUE(created.ok()) << created.status();
+  struct stat info;
+  ASSERT_EQ(stat(path_.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 07777, 0600u);
+  EXPECT_EQ(info.st_nlink, 1u);
+  EXPECT_EQ(Files(), std::vector<std::string>{"keyring.json"}) << "nothing is left beside it";
+  auto loaded = Keyring::LoadOrCreate(path_, random_);
+  ASSERT_TRUE(loaded.ok());
+  EXPECT_EQ(created->Digest(edge_), loaded->Digest(edge_));
+  EXPECT_EQ(loaded->primary_id(), 1u);
+}
+
+TEST_F(KeyringTest, AUmaskThatTakesAllLeavesItReadable) {
+  const mode_t before = umask(0777);
+  auto created = Keyring::LoadOrCreate(path_, random_);
+  umask(before);
+  ASSERT_TRUE(created.ok()) << created.status();
+  EXPECT_TRUE(Keyring::Load(path_).ok());
+}
+
+TEST_F(KeyringTest, SeveralStartersAgree) {
+  for (int round = 0; round < 20; ++round) {
+    std::vector<std::string> digests(8);
+    std::vector<std::thread> starters;
+    for (size_t i = 0; i < digests.size(); ++i) {
+      starters.emplace_back([&, i] {
+        auto keyring = Keyring::LoadOrCreate(path_, SystemRandom());
+        if (keyring.ok()) digests[i] = std::string(keyring->Digest(edge_).bytes());
+      });
+    }
+    for (auto& starter : starters) starter.join();
+    for (const auto& digest : digests) {
+      ASSERT_EQ(digest.size(), 32u);
+      ASSERT_EQ(digest, digests[0]);
+    }
+    ASSERT_EQ(Files().size(), 1u);
+    ASSERT_EQ(unlink(path_.c_str()), 0);
+  }
+}
+
+TEST_F(KeyringTest, GoldenDigest) {
+  Write("{\"format\":1,\"primary\":2,\"peppers\":[{\"id\":1,\"key\":\"" + kKey1 +
+        "\"},{\"id\":2,\"key\":\"" + kKey2 + "\"}]}");
+  auto keyring = Keyring::Load(path_);
+  ASSERT_TRUE(keyring.ok()) << keyring.status();
+  // The stored digest of vectors.inc.
+  EXPECT_EQ(absl::BytesToHexString(keyring->Digest(edge_).bytes()),
+            "e26f3f84a704cb635b43f341af9a861a0884e2b2e6f83d81820e1ed42e9751e8");
+  const auto candidates = keyring->Candidates(edge_);
+  ASSERT_EQ(candidates.size(), 2u);
+  EXPECT_EQ(candidates[0].first, 2u) << "the primary first";
+  EXPECT_EQ(candidates[0].second, keyring->Digest(edge_));
+  EXPECT_EQ(candidates[1].first, 1u);
+}
+
+TEST_F(KeyringTest, OrderAndWhiteSpaceDoNotMatter) {
+  Write(" {\n \"peppers\" : [ { \"key\" : \"" + kKey2 + "\" , \"id\" : 7 } ] ,\t\"primary\":7,\r\n" +
+        "\"format\":1 }\n", 0400);
+  auto keyring = Keyring::Load(path_);
+  ASSERT_TRUE(keyring.ok()) << keyring.status();
+  EXPECT_EQ(keyring->primary_id(), 7u);
+}
+
+TEST_F(KeyringTest, RotationKeepsTheOldPeppers) {
+  auto old = Keyring::LoadOrCreate(path_, random_);
+  ASSERT_TRUE(old.ok());
+  const Keyring rotated = old->Rotated(random_);
+  ASSERT_TRUE(rotated.Save(path_).ok());
+  EXPECT_EQ(Files().size(), 1u);
+  auto loaded = Keyring::Load(path_);
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_EQ(loaded->primary_id(), 2u);
+  EXPECT_FALSE(loaded->Digest(edge_) == old->Digest(edge_));
+  const auto candidates = loaded->Candidates(edge_);
+  ASSERT_EQ(candidates.size(), 2u);
+  EXPECT_EQ(candidates[0].second, rotated.Digest(edge_));
+  EXPECT_EQ(candidates[1].second, old->Digest(edge_));
+}
+
+TEST_F(KeyringTest, TheSeventeenthPepperIsNotSaved) {
+  Keyring keyring = Keyring::Generate(random_);
+  for (int i = 0; i < 15; ++i) keyring = keyring.Rotated(random_);
+  ASSERT_TRUE(keyring.Save(path_).ok());
+  const std::string sixteen = Read();
+  const absl::Status status = keyring.Rotated(random_).Save(path_);
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(ReasonOf(status), "KEYRING_FULL");
+  EXPECT_EQ(Read(), sixteen);
+  EXPECT_EQ(Keyring::Load(path_)->Candidates(edge_).size(), 16u);
+}
+
+TEST_F(KeyringTest, Modes) {
+  const std::string text = "{\"format\":1,\"primary\":1,\"peppers\":[{\"id\":1,\"key\":\"" + kKey1 +
+                           "\"}]}";
+  for (const mode_t good : {0600, 0400}) {
+    Write(text, 0600);
+    chmod(path_.c_str(), good);
+    EXPECT_EQ(ReasonOfLoad(), "") << std::oct << good;
+    unlink(path_.c_str());
+  }
+  for (const mode_t bad : {0640, 0604, 0644, 0666, 0620, 0700, 0601, 0440, 04600}) {
+    Write(text, bad);
+    const auto status = Keyring::Load(path_).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << std::oct << bad;
+    EXPECT_EQ(ReasonOf(status), "KEYRING_PERMISSIONS") << std::oct << bad;
+    EXPECT_EQ(ReasonOf(Keyring::LoadOrCreate(path_, random_).status()), "KEYRING_PERMISSIONS");
+    EXPECT_EQ(Read(), text) << "it is never overwritten";
+    unlink(path_.c_str());
+  }
+  Write(text, 0640);
+  EXPECT_NE(Keyring::Load(path_).status().message().find("has mode 640"), absl::string_view::npos);
+}
+
+TEST_F(KeyringTest, WhatIsNoRegularFile) {
+  EXPECT_EQ(Keyring::Load(path_).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(ReasonOfLoad(), "KEYRING_NOT_FOUND");
+  EXPECT_EQ(ReasonOf(Keyring::Load(folder_).status()), "KEYRING_PERMISSIONS");
+  ASSERT_EQ(mkfifo(path_.c_str(), 0600), 0);
+  EXPECT_EQ(ReasonOfLoad(), "KEYRING_PERMISSIONS") << "and it does not hang";
+  unlink(path_.c_str());
+  // A symbolic link, also one to a good file, and a dangling one.
+  ASSERT_TRUE(Keyring::Generate(random_).Save(folder_ + "/real").ok());
+  ASSERT_EQ(symlink((folder_ + "/real").c_str(), path_.c_str()), 0);
+  EXPECT_EQ(ReasonOfLoad(), "KEYRING_PERMISSIONS");
+  unlink((folder_ + "/real").c_str());
+  EXPECT_EQ(ReasonOf(Keyring::LoadOrCreate(path_, random_).status()), "KEYRING_PERMISSIONS");
+}
+
+TEST_F(KeyringTest, NowhereToWrite) {
+  const std::string path = folder_ + "/no/such/folder/keyring.json";
+  EXPECT_EQ(ReasonOf(Keyring::LoadOrCreate(path, random_).status()), "KEYRING_UNWRITABLE");
+  EXPECT_EQ(ReasonOf(Keyring::Generate(random_).Save(path)), "KEYRING_UNWRITABLE");
+}
+
+TEST_F(KeyringTest, Malformed) {
+  const std::string pepper1 = "{\"id\":1,\"key\":\"" + kKey1 + "\"}";
+  const auto file = [](const std::string& format, const std::string& primary,
+                       const std::string& peppers) {
+    return "{\"format\":" + format + ",\"primary\":" + primary + ",\"peppers\":[" + peppers + "]}";
+  };
+  std::string seventeen = pepper1;
+  for (int i = 2; i <= 17; ++i) {
+    seventeen += ",{\"id\":" + std::to_string(i) + ",\"key\":\"" + kKey1 + "\"}";
+  }
+  const std::string good = file("1", "1", pepper1);
+  std::vector<std::string> table = {
+      "", " ", "null", "[]", "{}", "{\"format\":1}", "\"", "{", good + "x", good + good,
+      file("2", "1", pepper1), file("0", "1", pepper1), file("\"1\"", "1", pepper1),
+      file("1.0", "1", pepper1), file("-1", "1", pepper1), file("1", "2", pepper1),
+      file("1", "0", pepper1), file("1", "01", pepper1), file("1", "4294967297", pepper1),
+      file("1", "99999999999999999999999999", pepper1), file("1", "1", ""),
+      file("1", "1", pepper1 + ","), file("1", "1", pepper1 + "," + pepper1),
+      file("1", "1", seventeen), file("1", "1", "{\"id\":1}"),
+      file("1", "1", "{\"key\":\"" + kKey1 + "\"}"),
+      file("1", "1", "{\"id\":1,\"key\":\"\"}"),
+      file("1", "1", "{\"id\":1,\"key\":\"" + kKey1 + "1\"}"),
+      file("1", "1", "{\"id\":1,\"key\":\"" + kKey1.substr(2) + "\"}"),
+      file("1", "1", "{\"id\":1,\"key\":\"" + kKey1.substr(1) + "g\"}"),
+      file("1", "1", "{\"id\":1,\"key\":\"" + kKey1.substr(2) + "\\u\"}"),
+      file("1", "1", "{\"id\":1,\"id\":1,\"key\":\"" + kKey1 + "\"}"),
+      file("1", "1", "{\"id\":1,\"key\":\"" + kKey1 + "\",\"note\":\"x\"}"),
+      "{\"format\":1,\"format\":1,\"primary\":1,\"peppers\":[" + pepper1 + "]}",
+      good.substr(0, good.size() - 1) + ",\"extra\":1}",
+      std::string(70'000, ' '), std::string(1000, '['), std::string("\xef\xbb\xbf") + good};
+  for (size_t n = 0; n < good.size(); ++n) table.push_back(good.substr(0, n));
+  for (const std::string& text : table) {
+    Write(text);
+    const auto status = Keyring::Load(path_).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << text;
+    EXPECT_EQ(ReasonOf(status), "KEYRING_MALFORMED") << text;
+    EXPECT_EQ(status.message().find("11111111"), absl::string_view::npos) << "a key was quoted";
+    EXPECT_EQ(ReasonOf(Keyring::LoadOrCreate(path_, random_).status()), "KEYRING_MALFORMED");
+  }
+}
+
+}  // namespace
+}  // namespace tollgate

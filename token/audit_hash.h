@@ -1,0 +1,18 @@
+// One step of the audit log's hash chain, where the service and a verifier outside it can both
+// reach it.
+#ifndef TOLLGATE_TOKEN_AUDIT_HASH_H_
+#define TOLLGATE_TOKEN_AUDIT_HASH_H_
+
+#include <string>
+
+#include "absl/strings/string_view.h"
+
+namespace tollgate {
+
+// BLAKE2b-256 (unkeyed) of `previous_hash` || `content`, 32 bytes. `previous_hash` is the hash of
+// the entry before; empty for the first entry of a store. `content` is a serialised AuditRecord.
+std::string AuditHash(absl::string_view previous_hash, absl::string_view content);
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_TOKEN_AUDIT_HASH_H_

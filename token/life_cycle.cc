@@ -1,0 +1,206 @@
+#include "token/life_cycle.h"
+
+#include <algorithm>
+#include <cstdint>
+
+#include "token/resource_name.h"
+
+namespace tollgate {
+namespace {
+
+using ::tollgate::store::v1::CohortRecord;
+using ::tollgate::store::v1::Ending;
+using ::tollgate::store::v1::TokenRecord;
+using ::tollgate::v1::TokenState;
+
+// How a token ended, and what said so.
+enum class Cause { kAlive, kEnding, kCohort, kExpireTime, kRetireTime };
+
+int64_t RetireTimeUs(const TokenRecord& record) {
+  return record.has_retirement() ? record.retirement().at_time_us() : 0;
+}
+
+Cause CauseOfEnd(const TokenRecord& record, const CohortRecord* cohort, absl::Time now) {
+  // What a commit ended. The earlier revision wins: the later one found a token
+  // that was final already.
+  if (record.has_ending() &&
+      (cohort == nullptr || record.ending().revision() <= cohort->revision())) {
+    return Cause::kEnding;
+  }
+  if (cohort != nullptr) return Cause::kCohort;
+  // What time ended, before the sweep has committed it (R18). Of two times that
+  // have passed the earlier wins, else the answer would change once the later passes.
+  const int64_t expire_us = record.expire_time_us();
+  const int64_t retire_us = RetireTimeUs(record);
+  const bool expired = expire_us != 0 && absl::FromUnixMicros(expire_us) <= now;
+  const bool retired = retire_us != 0 && absl::FromUnixMicros(retire_us) <= now;
+  if (expired && (!retired || expire_us <= retire_us)) return Cause::kExpireTime;
+  if (retired) return Cause::kRetireTime;
+  return Cause::kAlive;
+}
+
+TokenState StateOf(const TokenRecord& record, Cause cause) {
+  switch (cause) {
+    case Cause::kEnding:
+      switch (record.ending().kind()) {
+        case Ending::KIND_EXPIRED:
+        case Ending::KIND_UNUSED:  // a policy's longest unused time ran out
+          return tollgate::v1::TOKEN_STATE_EXPIRED;
+        default:
+          // A kind that this build does not know is an end all the same.
+          return tollgate::v1::TOKEN_STATE_REVOKED;
+      }
+    case Cause::kExpireTime:
+      return tollgate::v1::TOKEN_STATE_EXPIRED;
+    case Cause::kCohort:
+    case Cause::kRetireTime:
+      return tollgate::v1::TOKEN_STATE_REVOKED;
+    case Cause::kAlive:
+      break;
+  }
+  if (record.suspended()) return tollgate::v1::TOKEN_STATE_SUSPENDED;
+  if (record.has_retirement()) return tollgate::v1::TOKEN_STATE_RETIRING;
+  return tollgate::v1::TOKEN_STATE_ACTIVE;
+}
+
+void SetMicros(int64_t us, google::protobuf::Timestamp* out) {
+  // Rounded down, so that nanos are never negative (as the type asks for).
+  int64_t seconds = us / 1'000'000;
+  int64_t rest = us % 1'000'000;
+  if (rest < 0) {
+    rest += 1'000'000;
+    --seconds;
+  }
+  out->set_seconds(seconds);
+  out->set_nanos(static_cast<int32_t>(rest * 1000));
+}
+
+void SetDurationMicros(int64_t us, google::protobuf::Duration* out) {
+  out->set_seconds(us / 1'000'000);
+  out->set_nanos(static_cast<int32_t>(us % 1'000'000 * 1000));
+}
+
+bool CohortCovers(const absl::optional<CohortRecord>& cohort, const TokenRecord& record) {
+  return cohort.has_value() && Covers(cohort->revision(), cohort->index(),
+                                      record.create_revision(), record.create_index());
+}
+
+}  // namespace
+
+bool Covers(int64_t watermark_revision, uint32_t watermark_index, int64_t create_revision,
+            uint32_t create_index) {
+  if (create_revision != watermark_revision) return create_revision < watermark_revision;
+  return create_index < watermark_index;
+}
+
+const CohortRecord* CoveringCohort(const TokenRecord& record, const Cohorts& cohorts) {
+  const CohortRecord* workspace =
+      CohortCovers(cohorts.workspace, record) ? &*cohorts.workspace : nullptr;
+  const CohortRecord* owner = CohortCovers(cohorts.owner, record) ? &*cohorts.owner : nullptr;
+  if (workspace == nullptr) return owner;
+  if (owner == nullptr) return workspace;
+  // The owner's, when it lies below the workspace's.
+  return Covers(workspace->revision(), workspace->index(), owner->revision(), owner->index())
+             ? owner
+             : workspace;
+}
+
+TokenState StateAt(const TokenRecord& record, const Cohorts& cohorts, absl::Time now) {
+  return StateOf(record, CauseOfEnd(record, CoveringCohort(record, cohorts), now));
+}
+
+bool IsFinal(TokenState state) {
+  return state == tollgate::v1::TOKEN_STATE_REVOKED || state == tollgate::v1::TOKEN_STATE_EXPIRED;
+}
+
+bool IsLive(TokenState state) {
+  return state == tollgate::v1::TOKEN_STATE_ACTIVE || state == tollgate::v1::TOKEN_STATE_RETIRING ||
+         state == tollgate::v1::TOKEN_STATE_SUSPENDED;
+}
+
+tollgate::v1::Grant ToGrant(const TokenRecord& record, const Cohorts& cohorts, absl::Time now) {
+  tollgate::v1::Grant grant;
+  grant.set_token(FormatTokenName(record.workspace(), record.token_id()));
+  grant.set_workspace(record.workspace());
+  grant.set_token_id(record.token_id());
+  grant.set_owner(record.owner());
+  grant.set_state(StateAt(record, cohorts, now));
+  *grant.mutable_scopes() = record.scopes();
+  *grant.mutable_audiences() = record.audiences();
+  if (record.expire_time_us() != 0) {
+    SetMicros(record.expire_time_us(), grant.mutable_expire_time());
+  }
+  if (RetireTimeUs(record) != 0) SetMicros(RetireTimeUs(record), grant.mutable_retire_time());
+  grant.set_create_revision(record.create_revision());
+  grant.set_create_index(record.create_index());
+  return grant;
+}
+
+tollgate::v1::Token ToToken(const TokenRecord& record, const Cohorts& cohorts,
+                            absl::Duration rotation_period, absl::Time now) {
+  const CohortRecord* cohort = CoveringCohort(record, cohorts);
+  const Cause cause = CauseOfEnd(record, cohort, now);
+  const TokenState state = StateOf(record, cause);
+
+  tollgate::v1::Token token;
+  token.set_name(FormatTokenName(record.workspace(), record.token_id()));
+  token.set_token_id(record.token_id());
+  token.set_label(record.label());
+  *token.mutable_scopes() = record.scopes();
+  *token.mutable_audiences() = record.audiences();
+  token.set_owner(record.owner());
+  token.set_creator(record.creator());
+  *token.mutable_annotations() = record.annotations();
+  token.set_state(state);
+  SetMicros(record.create_time_us(), token.mutable_create_time());
+  token.set_create_revision(record.create_revision());
+  token.set_reason(record.reason());
+  int64_t update_time_us = record.update_time_us();
+  int64_t update_revision = record.update_revision();
+  if (cause == Cause::kCohort) {
+    // The cohort's commit wrote nothing to the record; it changed the token all the same.
+    token.set_reason(cohort->reason());
+    update_time_us = std::max(update_time_us, cohort->time_us());
+    update_revision = std::max(update_revision, cohort->revision());
+  }
+  SetMicros(update_time_us, token.mutable_update_time());
+  token.set_update_revision(update_revision);
+  if (record.expire_time_us() != 0) {
+    SetMicros(record.expire_time_us(), token.mutable_expire_time());
+  }
+
+  if (state == tollgate::v1::TOKEN_STATE_REVOKED) {
+    const int64_t revoke_time_us = cause == Cause::kEnding   ? record.ending().time_us()
+                                   : cause == Cause::kCohort ? cohort->time_us()
+                                                             : RetireTimeUs(record);
+    SetMicros(revoke_time_us, token.mutable_revoke_time());
+  }
+  // A suspended token keeps its plan, and is told with it: time goes on for it.
+  if (record.has_retirement() && IsLive(state)) {
+    const auto& retirement = record.retirement();
+    auto* plan = token.mutable_retire_plan();
+    if (retirement.at_time_us() != 0) {
+      SetMicros(retirement.at_time_us(), plan->mutable_at_time());
+    } else if (retirement.quiet_period_us() != 0) {
+      SetDurationMicros(retirement.quiet_period_us(), plan->mutable_when_silent());
+    } else {
+      plan->set_by_hand(true);
+    }
+  }
+  if (!record.replaces_token_id().empty()) {
+    token.set_replaces(FormatTokenName(record.workspace(), record.replaces_token_id()));
+  }
+  if (!record.replaced_by_token_id().empty()) {
+    token.set_replaced_by(FormatTokenName(record.workspace(), record.replaced_by_token_id()));
+  }
+  // Nothing is due for a token that has ended, or that was rotated already.
+  if (rotation_period > absl::ZeroDuration() && IsLive(state) && !record.has_retirement()) {
+    const absl::Time due = absl::FromUnixMicros(record.create_time_us()) + rotation_period;
+    if (due < absl::InfiniteFuture()) {
+      SetMicros(absl::ToUnixMicros(due), token.mutable_rotation_due_time());
+    }
+  }
+  return token;
+}
+
+}  // namespace tollgate

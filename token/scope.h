@@ -1,0 +1,19 @@
+// Scopes: what a token allows, as in `deploy:write`.
+#ifndef TOLLGATE_TOKEN_SCOPE_H_
+#define TOLLGATE_TOKEN_SCOPE_H_
+
+#include "absl/strings/string_view.h"
+
+namespace tollgate {
+
+// Whether a scope that a token has meets one that is needed: when equal, or when it ends in `*` and
+// what is before the `*` begins the needed one (`items:*` meets `items:read`; `*` meets all). A `*`
+// anywhere else, or in the needed scope, is a letter like any other. Allocates nothing.
+bool ScopeGrants(absl::string_view granted, absl::string_view needed);
+
+// Whether `scope` has the form of a scope: 1 to 128 of A-Z a-z 0-9 . _ : / * -
+bool IsScope(absl::string_view scope);
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_TOKEN_SCOPE_H_
