@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -73,8 +74,10 @@ struct Mutation {
 struct CommitRequest {
   // Written only if the head still is this; the new head is expected_head + 1.
   int64_t expected_head = 0;
+  // Each key at most once. Must put the HeadRecord of expected_head + 1 (RunBatch does).
   std::vector<Mutation> mutations;
-  // The revision's events, also put under Table::kEvents by the engine when there are any.
+  // The revision's events. The engine also puts them under Table::kEvents when there are any, so
+  // what the tail tells and what a later reader finds cannot differ.
   tollgate::store::v1::EventsRecord events;
 };
 
@@ -108,7 +111,9 @@ class Engine {
   // Atomically writes all of it, durably (it survives a power cut once this
   // returns OK with committed), or nothing when the head has moved. An error
   // leaves it *uncertain* whether it was written: the caller must end the
-  // process, or reopen and look (R7).
+  // process, or reopen and look (R7). INVALID_ARGUMENT alone is certain: the
+  // request contradicts itself (no HeadRecord, or not that of expected_head + 1;
+  // events of another revision) and nothing was written.
   virtual absl::StatusOr<CommitResult> Commit(const CommitRequest& request) = 0;
 
   // Adds use: merged into what is there (UseRecord: later of the times, sum of

@@ -34,6 +34,10 @@ namespace tollgate {
 // The format this build reads and writes (MetaRecord.format).
 inline constexpr uint32_t kStoreFormat = 1;
 
+// A record as it is stored: the same message always gives the same bytes (maps in key order), so
+// that replicas, replays and hashes agree.
+std::string SerializeRecord(const google::protobuf::MessageLite& record);
+
 inline constexpr char kMetaKey[] = "meta";
 inline constexpr char kHeadKey[] = "head";
 
@@ -57,7 +61,7 @@ KeyRange WorkspaceTokens(absl::string_view workspace);
 KeyRange TokensWithLabel(absl::string_view workspace, absl::string_view label);
 KeyRange UsesOfToken(absl::string_view workspace, absl::string_view token_id);
 KeyRange UsesOfWorkspace(absl::string_view workspace);
-// The first key after every key that begins with `prefix`.
+// The first key after every key that begins with `prefix`; "" (the table's end) where there is none.
 std::string PrefixEnd(absl::string_view prefix);
 // The least key above `key`.
 std::string KeyAfter(absl::string_view key);
@@ -70,6 +74,7 @@ enum class DueKind : uint8_t {
   kForgetRequest = 4, // a request record's end
   kWatchUnused = 5,   // a token under a max_unused policy; the time it is looked at next
 };
+// `time_us` is not below 0, so that byte order is time order.
 std::string DueKey(int64_t time_us, DueKind kind, absl::string_view subject);
 struct Due {
   int64_t time_us;

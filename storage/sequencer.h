@@ -5,9 +5,11 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "base/clock.h"
 #include "storage/command.h"
 #include "storage/engine.h"
@@ -16,7 +18,8 @@ namespace tollgate {
 
 // How a command ended.
 struct Committed {
-  // The revision it was committed with; the head it was judged at where it had no effects.
+  // The revision it was committed with. Without effects of its own: the head it was judged at, or
+  // this commit's revision where the batch before it had effects that it may have seen. Durable (R7).
   int64_t revision = 0;
   // Its place in the batch.
   uint32_t index = 0;
@@ -29,6 +32,8 @@ struct BatchOutcome {
   std::vector<absl::StatusOr<Committed>> results;  // one a command
   bool has_effects = false;
 };
+// Commands must leave HeadRecord, new events and the audit chain to it: one that does not gets
+// INTERNAL, and nothing of it is written. Errors: the snapshot cannot be read.
 absl::StatusOr<BatchOutcome> RunBatch(const Snapshot& snapshot, absl::Time now,
                                       const std::vector<Command*>& commands);
 
@@ -57,10 +62,11 @@ class Sequencer {
   // Stop()s.
   virtual ~Sequencer() = default;
 
-  // Queues a command; `done` runs on the committer thread once it is durable
-  // (I4), or with the command's error, or RESOURCE_EXHAUSTED (reason OVERLOADED, at once, on
-  // the caller's thread) when the queue is full, or UNAVAILABLE after Stop().
-  // `done` must be quick: a gRPC Finish is, an fsync is not.
+  // Queues a command; `done` runs on the committer thread once it is durable (I4), or with the
+  // command's error, or UNAVAILABLE (reasons STORE_FAILED, STORE_READ_FAILED, STORE_CONTENDED). At
+  // once, on the caller's thread: RESOURCE_EXHAUSTED (OVERLOADED) when the queue is full,
+  // UNAVAILABLE after Stop() (STOPPING) or a failed write (STORE_FAILED).
+  // `done` must be quick: a gRPC Finish is, an fsync is not. It must not destroy or Stop() this.
   virtual void Submit(std::shared_ptr<Command> command, Callback done) = 0;
   // As Submit, but waits. For start-up, tests and tools; never on a gRPC thread.
   absl::StatusOr<Committed> Run(std::shared_ptr<Command> command);

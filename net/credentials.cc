@@ -1,0 +1,238 @@
+#include "net/credentials.h"
+
+#include <grpc/grpc_security_constants.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/tls_certificate_provider.h>
+#include <grpcpp/security/tls_certificate_verifier.h>
+#include <grpcpp/security/tls_credentials_options.h>
+#include <grpcpp/support/channel_arguments.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
+#include "base/status.h"
+
+namespace tollgate {
+namespace {
+
+using grpc::experimental::CertificateProviderInterface;
+using grpc::experimental::CertificateVerifier;
+using grpc::experimental::ExternalCertificateVerifier;
+using grpc::experimental::FileWatcherCertificateProvider;
+using grpc::experimental::TlsCustomVerificationCheckRequest;
+
+constexpr unsigned kRefreshSeconds = 1;
+
+absl::Status FilesInvalid(absl::string_view what) {
+  std::string why;
+  if (const unsigned long code = ERR_get_error(); code != 0) {
+    char text[256];
+    ERR_error_string_n(code, text, sizeof(text));
+    why = absl::StrCat(" (", text, ")");
+  }
+  ERR_clear_error();
+  return Refuse(absl::StatusCode::kFailedPrecondition, "TLS_FILES_INVALID", absl::StrCat(what, why));
+}
+
+// At start a wrong file is an error with a name; afterwards gRPC would only fail every handshake.
+absl::Status CheckFiles(const TlsFiles& files) {
+  if (files.cert.empty() != files.key.empty()) {
+    return Refuse(absl::StatusCode::kInvalidArgument, "TLS_FILES_INVALID",
+                  absl::StrCat("a TLS ", files.cert.empty() ? "key" : "certificate", " was given without its ",
+                               files.cert.empty() ? "certificate" : "key", ". Give both, or neither."));
+  }
+  ERR_clear_error();
+  std::unique_ptr<SSL_CTX, void (*)(SSL_CTX*)> context(SSL_CTX_new(TLS_method()), SSL_CTX_free);
+  if (context == nullptr) return FilesInvalid("OpenSSL did not start");
+  // A key that wants a passphrase would otherwise ask the terminal for it.
+  SSL_CTX_set_default_passwd_cb(context.get(), [](char*, int, int, void*) { return -1; });
+  if (!files.cert.empty()) {
+    if (SSL_CTX_use_certificate_chain_file(context.get(), files.cert.c_str()) != 1) {
+      return FilesInvalid(absl::StrCat("cannot read a PEM certificate chain from ", files.cert));
+    }
+    if (SSL_CTX_use_PrivateKey_file(context.get(), files.key.c_str(), SSL_FILETYPE_PEM) != 1 ||
+        SSL_CTX_check_private_key(context.get()) != 1) {
+      return FilesInvalid(absl::StrCat("cannot use ", files.key, " as the PEM private key of ", files.cert));
+    }
+  }
+  if (!files.ca.empty() &&
+      SSL_CTX_load_verify_locations(context.get(), files.ca.c_str(), nullptr) != 1) {
+    return FilesInvalid(absl::StrCat("cannot read PEM certificates of an authority from ", files.ca));
+  }
+  return absl::OkStatus();
+}
+
+std::shared_ptr<CertificateProviderInterface> ProviderFor(const TlsFiles& files) {
+  if (files.cert.empty()) {
+    return std::make_shared<FileWatcherCertificateProvider>(files.ca, kRefreshSeconds);
+  }
+  if (files.ca.empty()) {
+    return std::make_shared<FileWatcherCertificateProvider>(files.key, files.cert, kRefreshSeconds);
+  }
+  return std::make_shared<FileWatcherCertificateProvider>(files.key, files.cert, files.ca, kRefreshSeconds);
+}
+
+// "*.example.com" stands for exactly one label.
+bool NameMatches(absl::string_view pattern, absl::string_view name) {
+  if (absl::EqualsIgnoreCase(pattern, name)) return true;
+  if (!absl::ConsumePrefix(&pattern, "*.") || !absl::StrContains(pattern, ".")) return false;
+  const size_t dot = name.find('.');
+  return dot != absl::string_view::npos && dot > 0 && absl::EqualsIgnoreCase(name.substr(dot + 1), pattern);
+}
+
+absl::string_view View(grpc::string_ref ref) { return absl::string_view(ref.data(), ref.size()); }
+
+// The chain has been checked by TLS; this judges the name in it.
+class ServerNameVerifier : public ExternalCertificateVerifier {
+ public:
+  explicit ServerNameVerifier(ServerIdentity server) : server_(std::move(server)) {}
+
+  bool Verify(TlsCustomVerificationCheckRequest* request, std::function<void(grpc::Status)>,
+              grpc::Status* sync_status) override {
+    *sync_status = Judge(*request);
+    return true;  // decided at once
+  }
+  void Cancel(TlsCustomVerificationCheckRequest*) override {}
+
+ private:
+  grpc::Status Judge(const TlsCustomVerificationCheckRequest& request) const {
+    if (!server_.spiffe_id.empty()) {
+      const std::vector<grpc::string_ref> uris = request.uri_names();
+      if (uris.size() == 1 && View(uris[0]) == server_.spiffe_id) return grpc::Status::OK;
+      return grpc::Status(grpc::StatusCode::UNAUTHENTICATED,
+                          absl::StrCat("the server's certificate is not that of ", server_.spiffe_id));
+    }
+    const absl::string_view target = View(request.target_name());
+    const absl::string_view name = server_.host_name.empty() ? target : server_.host_name;
+    for (const grpc::string_ref& dns : request.dns_names()) {
+      if (NameMatches(View(dns), name)) return grpc::Status::OK;
+    }
+    for (const grpc::string_ref& ip : request.ip_names()) {
+      if (View(ip) == name) return grpc::Status::OK;
+    }
+    return grpc::Status(grpc::StatusCode::UNAUTHENTICATED,
+                        absl::StrCat("the server's certificate does not bear the name ", name));
+  }
+
+  const ServerIdentity server_;
+};
+
+bool PeerIsLocal(absl::string_view peer) {
+  if (absl::StartsWith(peer, "unix:") || absl::StartsWith(peer, "unix-abstract:")) return true;
+  // `ipv4:127.0.0.1:4711`, `ipv6:[::1]:4711`, the brackets percent-encoded.
+  const std::string plain = absl::StrReplaceAll(
+      absl::string_view(peer), {{"%5B", "["}, {"%5b", "["}, {"%5D", "]"}, {"%5d", "]"}, {"%25", "%"}});
+  absl::string_view rest = plain;
+  if (!absl::ConsumePrefix(&rest, "ipv4:") && !absl::ConsumePrefix(&rest, "ipv6:")) return false;
+  const absl::StatusOr<Address> address = ParseAddress(rest);
+  return address.ok() && address->IsLoopback();
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> ServerCredentialsFor(const TlsFiles& files) {
+  if (files.empty()) return grpc::InsecureServerCredentials();
+  RETURN_IF_ERROR(CheckFiles(files));
+  if (files.cert.empty()) {
+    return Refuse(absl::StatusCode::kInvalidArgument, "TLS_FILES_INVALID",
+                  "an authority for clients was given without a certificate of the server. "
+                  "Give a certificate and its key too.");
+  }
+  grpc::experimental::TlsServerCredentialsOptions options(ProviderFor(files));
+  options.watch_identity_key_cert_pairs();
+  if (files.ca.empty()) {
+    options.set_cert_request_type(GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE);
+  } else {
+    options.watch_root_certs();
+    options.set_cert_request_type(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
+  }
+  return grpc::experimental::TlsServerCredentials(options);
+}
+
+absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> ClientCredentialsFor(
+    const TlsFiles& files, bool use_tls, const ServerIdentity& server) {
+  if (files.empty() && !use_tls) return grpc::InsecureChannelCredentials();
+  RETURN_IF_ERROR(CheckFiles(files));
+  grpc::experimental::TlsChannelCredentialsOptions options;
+  if (!files.empty()) options.set_certificate_provider(ProviderFor(files));
+  if (!files.ca.empty()) options.watch_root_certs();
+  if (!files.cert.empty()) options.watch_identity_key_cert_pairs();
+  options.set_verify_server_certs(true);
+  // gRPC's own check knows host names only and fails a certificate that bears only a SPIFFE id.
+  options.set_check_call_host(false);
+  options.set_certificate_verifier(ExternalCertificateVerifier::Create<ServerNameVerifier>(server));
+  return grpc::experimental::TlsCredentials(options);
+}
+
+std::shared_ptr<grpc::Channel> MakeChannel(
+    const Address& address, const std::shared_ptr<grpc::ChannelCredentials>& credentials,
+    const ChannelOptions& options) {
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS,
+                   static_cast<int>(absl::ToInt64Milliseconds(options.keepalive_time)));
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
+                   static_cast<int>(absl::ToInt64Milliseconds(options.keepalive_timeout)));
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  const int min_ms = static_cast<int>(absl::ToInt64Milliseconds(options.min_reconnect_backoff));
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, min_ms);
+  // In spite of its name: how long one attempt to connect may take.
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5000);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS,
+                   static_cast<int>(absl::ToInt64Milliseconds(options.max_reconnect_backoff)));
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  arguments.SetMaxReceiveMessageSize(options.max_receive_bytes);
+  if (options.round_robin) arguments.SetLoadBalancingPolicyName("round_robin");
+  if (options.own_connection) arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  return grpc::CreateCustomChannel(address.ToGrpcTarget(), credentials, arguments);
+}
+
+absl::Status CheckPlaintextAllowed(absl::string_view program, const Address& address, bool has_tls,
+                                   bool allow_plaintext, absl::string_view listen_flag) {
+  if (has_tls || allow_plaintext || address.IsLoopback()) return absl::OkStatus();
+  // The socket's name is the product's, as in unix:/run/tollgate.sock for tollgated.
+  absl::string_view name = program;
+  if (name == "tollgated") name = "tollgate";
+  return Refuse(
+      absl::StatusCode::kFailedPrecondition, "PLAINTEXT_REFUSED",
+      absl::StrCat("refusing to serve plaintext on ", address.ToString(), ", which other hosts can reach.\n",
+                   "  Give it a certificate:   --tls-cert FILE --tls-key FILE --client-ca FILE\n",
+                   "  or keep it on this host: ", listen_flag, " 127.0.0.1:", address.port, " or ",
+                   listen_flag, " unix:/run/", name, ".sock\n",
+                   "  or, knowing the risk:    --allow-plaintext"));
+}
+
+absl::StatusOr<Caller> CallerOf(const grpc::ServerContextBase& context) {
+  Caller caller;
+  caller.peer = context.peer();
+  const std::shared_ptr<const grpc::AuthContext> auth = context.auth_context();
+  std::vector<grpc::string_ref> ids;
+  bool has_certificate = false;
+  if (auth != nullptr) {
+    ids = auth->FindPropertyValues(GRPC_PEER_SPIFFE_ID_PROPERTY_NAME);
+    has_certificate = !auth->FindPropertyValues(GRPC_X509_PEM_CERT_PROPERTY_NAME).empty();
+  }
+  if (ids.size() == 1) {
+    caller.kind = Caller::Kind::kSpiffe;
+    caller.id = std::string(View(ids[0]));
+    return caller;
+  }
+  if (has_certificate || !ids.empty()) {
+    return Refuse(absl::StatusCode::kUnauthenticated, "CERTIFICATE_WITHOUT_SPIFFE_ID",
+                  "The client certificate does not bear exactly one SPIFFE id. "
+                  "Issue one whose only URI name is spiffe://TRUST-DOMAIN/PATH.");
+  }
+  if (PeerIsLocal(caller.peer)) {
+    caller.kind = Caller::Kind::kLocal;
+    caller.id = "local";
+  }
+  return caller;
+}
+
+}  // namespace tollgate

@@ -1,0 +1,216 @@
+#include "net/daemon.h"
+
+#include <fcntl.h>
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <poll.h>
+#include <prometheus/exposer.h>
+#include <prometheus/registry.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <exception>
+#include <utility>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/log.h"
+#include "base/status.h"
+
+namespace tollgate {
+namespace {
+
+sigset_t ShutdownSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  return signals;
+}
+
+absl::Status SystemError(absl::string_view what) {
+  return Refuse(absl::StatusCode::kUnavailable, "SYSTEM_ERROR", absl::StrCat(what, ": ", std::strerror(errno)));
+}
+
+}  // namespace
+
+void BlockShutdownSignals() {
+  const sigset_t signals = ShutdownSignals();
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+}
+
+void EnableHealthAndReflection() {
+  grpc::EnableDefaultHealthCheckService(true);
+  static const bool once = [] {
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+    return true;
+  }();
+  (void)once;
+}
+
+absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(Options options) {
+  sigset_t blocked;
+  sigemptyset(&blocked);
+  pthread_sigmask(SIG_BLOCK, nullptr, &blocked);
+  if (sigismember(&blocked, SIGTERM) != 1 || sigismember(&blocked, SIGINT) != 1) {
+    return Refuse(absl::StatusCode::kFailedPrecondition, "SIGNALS_NOT_BLOCKED",
+                  "BlockShutdownSignals must be the first act of main, before any thread");
+  }
+  std::unique_ptr<Daemon> daemon(new Daemon);
+  if (!options.metrics_address.empty()) {
+    ASSIGN_OR_RETURN(Address address, ParseAddress(options.metrics_address));
+    if (address.is_unix() || options.registry == nullptr) {
+      return Refuse(absl::StatusCode::kInvalidArgument, "ADDRESS_INVALID",
+                    "metrics are served on HOST:PORT only, and need a registry");
+    }
+    if (absl::EqualsIgnoreCase(address.host, "localhost")) address.host = "127.0.0.1";
+    try {
+      daemon->exposer_ = std::make_unique<prometheus::Exposer>(
+          std::vector<std::string>{"listening_ports", address.ToString(), "num_threads", "2"});
+    } catch (const std::exception& failure) {  // the library's only way to say no
+      return Refuse(absl::StatusCode::kAlreadyExists, "ADDRESS_IN_USE",
+                    absl::StrCat("cannot serve metrics on ", address.ToString(), ": ", failure.what(),
+                                 ". Another process may listen there: choose another address."));
+    }
+    daemon->registry_ = options.registry;
+    daemon->exposer_->RegisterCollectable(daemon->registry_);
+    const std::vector<int> ports = daemon->exposer_->GetListeningPorts();
+    if (!ports.empty()) daemon->metrics_port_ = ports[0];
+  }
+  const sigset_t signals = ShutdownSignals();
+  daemon->signal_fd_ = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+  daemon->wake_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (daemon->signal_fd_ < 0 || daemon->wake_fd_ < 0) return SystemError("cannot wait for signals");
+  daemon->signal_thread_ = std::thread([d = daemon.get()] { d->SignalLoop(); });
+  return daemon;
+}
+
+Daemon::~Daemon() {
+  if (signal_thread_.joinable()) {
+    const uint64_t one = 1;
+    (void)!write(wake_fd_, &one, sizeof(one));
+    signal_thread_.join();
+  }
+  if (signal_fd_ >= 0) close(signal_fd_);
+  if (wake_fd_ >= 0) close(wake_fd_);
+}
+
+void Daemon::SignalLoop() {
+  bool seen = false;
+  while (true) {
+    pollfd fds[2] = {{wake_fd_, POLLIN, 0}, {signal_fd_, POLLIN, 0}};
+    if (poll(fds, 2, -1) < 0 && errno != EINTR) return;
+    if (fds[0].revents != 0) return;
+    signalfd_siginfo info{};
+    if (read(signal_fd_, &info, sizeof(info)) != sizeof(info)) continue;
+    const int number = static_cast<int>(info.ssi_signo);
+    if (seen) {
+      Log(LogLevel::kError, "second signal: ending at once", {{"signal", number}});
+      _exit(128 + number);
+    }
+    seen = true;
+    Log(LogLevel::kInfo, "shutting down; a second signal ends at once", {{"signal", number}});
+    RequestShutdown();
+  }
+}
+
+void Daemon::WaitForShutdownSignal() { WaitForShutdownSignal(absl::InfiniteDuration()); }
+
+bool Daemon::WaitForShutdownSignal(absl::Duration timeout) {
+  absl::MutexLock lock(&mu_);
+  return mu_.AwaitWithTimeout(absl::Condition(&requested_), timeout);
+}
+
+void Daemon::RequestShutdown() {
+  absl::MutexLock lock(&mu_);
+  requested_ = true;
+}
+
+bool Daemon::shutdown_requested() const {
+  absl::MutexLock lock(&mu_);
+  return requested_;
+}
+
+Health::Health(grpc::Server* server, std::vector<std::string> services)
+    : service_(server->GetHealthCheckService()), services_(std::move(services)) {
+  SetServing(false);
+  SetServing("liveness", true);
+}
+
+void Health::SetServing(bool serving) {
+  SetServing("", serving);
+  for (const std::string& service : services_) SetServing(service, serving);
+  SetServing("readiness", serving);
+}
+
+void Health::SetServing(const std::string& name, bool serving) {
+  if (service_ != nullptr) service_->SetServingStatus(name, serving);
+}
+
+void Drain(grpc::Server& server, Health& health, GrpcListeners& listeners, const DrainPlan& plan) {
+  health.SetServing(false);
+  absl::SleepFor(plan.pause);
+  if (plan.end_streams) plan.end_streams();
+  listeners.StopAccepting();
+  server.Shutdown(absl::ToChronoTime(absl::Now() + plan.limit));
+  server.Wait();
+}
+
+absl::Status WriteReadyFile(const std::string& path, absl::string_view json) {
+  const std::string temporary = absl::StrCat(path, ".", getpid(), ".tmp");
+  const int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (fd < 0) return SystemError(absl::StrCat("cannot write ", temporary));
+  auto cleanup = absl::MakeCleanup([&] {
+    close(fd);
+    unlink(temporary.c_str());  // after the rename there is nothing to remove
+  });
+  while (!json.empty()) {
+    const ssize_t n = write(fd, json.data(), json.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return SystemError(absl::StrCat("cannot write ", temporary));
+    json.remove_prefix(static_cast<size_t>(n));
+  }
+  if (rename(temporary.c_str(), path.c_str()) != 0) return SystemError(absl::StrCat("cannot write ", path));
+  return absl::OkStatus();
+}
+
+int ReportRefusal(absl::string_view program, const absl::Status& status) {
+  std::string text(status.message());
+  if (!absl::StartsWith(text, absl::StrCat(program, ": "))) text = absl::StrCat(program, ": ", text);
+  std::fprintf(stderr, "%s\n", text.c_str());
+  return ExitCodeOf(status);
+}
+
+int ExitCodeOf(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kOk:
+      return 0;
+    case absl::StatusCode::kInvalidArgument:
+      return 64;
+    case absl::StatusCode::kUnavailable:
+      return 69;
+    case absl::StatusCode::kInternal:
+    case absl::StatusCode::kDataLoss:
+      return 70;
+    case absl::StatusCode::kAlreadyExists:
+      return 73;
+    case absl::StatusCode::kPermissionDenied:
+    case absl::StatusCode::kUnauthenticated:
+      return 77;
+    case absl::StatusCode::kFailedPrecondition:
+      return 78;
+    default:
+      return 1;
+  }
+}
+
+}  // namespace tollgate

@@ -1,0 +1,136 @@
+// A program's life: signals, health, metrics, readiness and a bounded drain.
+//
+//   int main(...) {
+//     BlockShutdownSignals();                        // before any thread
+//     ... auto daemon = Daemon::Start({...});
+//     ... GrpcListeners listeners; listeners.Add(builder, …); EnableHealthAndReflection();
+//     ... auto server = builder.BuildAndStart();
+//     Health health(server.get(), {"tollgate.v1.TokenService"});
+//     health.SetServing(true); listeners.Start();
+//     WriteReadyFile(path, json);
+//     daemon->WaitForShutdownSignal();
+//     Drain(*server, health, listeners, {...});
+//   }
+#ifndef TOLLGATE_NET_DAEMON_H_
+#define TOLLGATE_NET_DAEMON_H_
+
+#include <grpcpp/server.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "net/address.h"
+#include "net/grpc_listeners.h"
+
+namespace prometheus {
+class Exposer;
+class Registry;
+}  // namespace prometheus
+
+namespace tollgate {
+
+// Blocks SIGTERM and SIGINT in this thread and all it will start, and ignores SIGPIPE. main's first
+// act: a thread started before would be killed by the signal instead of the drain being begun.
+void BlockShutdownSignals();
+
+// Turns on grpc.health.v1 and reflection for servers built afterwards. Not thread-safe; idempotent.
+void EnableHealthAndReflection();
+
+// Waits for signals, and serves metrics.
+class Daemon {
+ public:
+  struct Options {
+    std::string program;
+    // Where /metrics is served; empty: nowhere. Port 0 is the kernel's choice. TCP only.
+    std::string metrics_address;
+    // What is served; may be null when metrics_address is empty.
+    std::shared_ptr<prometheus::Registry> registry;
+  };
+
+  // FAILED_PRECONDITION when BlockShutdownSignals was not called; the errors of ParseAddress;
+  // ALREADY_EXISTS, ADDRESS_IN_USE, when the metrics port cannot be had.
+  static absl::StatusOr<std::unique_ptr<Daemon>> Start(Options options);
+  ~Daemon();
+  Daemon(const Daemon&) = delete;
+  Daemon& operator=(const Daemon&) = delete;
+
+  // Returns after the first SIGTERM or SIGINT, or RequestShutdown. A second signal at any later
+  // time ends the process at once, with exit code 128 + signal: a drain that hangs can be ended.
+  // Thread-safe.
+  void WaitForShutdownSignal();
+  // The same, for at most `timeout`; true when shutdown was asked for.
+  bool WaitForShutdownSignal(absl::Duration timeout);
+  // As if a first signal had come: for a fatal condition that ends the program in order. Thread-safe.
+  void RequestShutdown();
+  bool shutdown_requested() const;
+
+  // 0 when metrics are not served.
+  int metrics_port() const { return metrics_port_; }
+
+ private:
+  Daemon() = default;
+  void SignalLoop();
+
+  int signal_fd_ = -1;
+  int wake_fd_ = -1;
+  int metrics_port_ = 0;
+  std::unique_ptr<prometheus::Exposer> exposer_;
+  std::shared_ptr<prometheus::Registry> registry_;
+  mutable absl::Mutex mu_;
+  bool requested_ ABSL_GUARDED_BY(mu_) = false;
+  std::thread signal_thread_;
+};
+
+// The health of a server as grpc.health.v1 tells it. Names: "" (the whole), each service, "liveness",
+// "readiness", and any that SetServing(name, …) adds. A name never set: Check answers NOT_FOUND.
+// At first nothing serves but "liveness". Thread-safe; not after the server's end.
+class Health {
+ public:
+  // `server` was built after EnableHealthAndReflection; `services` are full names.
+  Health(grpc::Server* server, std::vector<std::string> services);
+  // "", the services and "readiness"; "liveness" is not touched.
+  void SetServing(bool serving);
+  // One name, known or new: for states that have a health name of their own, as "stale".
+  void SetServing(const std::string& name, bool serving);
+
+ private:
+  grpc::HealthCheckServiceInterface* const service_;
+  const std::vector<std::string> services_;
+};
+
+// How a server ends.
+struct DrainPlan {
+  // Between NOT_SERVING and the rest: for balancers to notice. Calls are answered meanwhile.
+  absl::Duration pause = absl::Seconds(2);
+  // Then: say goodbye on every stream and close it; must not block. May be empty.
+  std::function<void()> end_streams;
+  // Then: calls may finish for this long; what is left is cancelled.
+  absl::Duration limit = absl::Seconds(10);
+};
+
+// NOT_SERVING, pause, end streams, stop accepting, Shutdown(limit), Wait. Bounded by pause + limit
+// plus the time that handlers take to see their cancellation.
+void Drain(grpc::Server& server, Health& health, GrpcListeners& listeners, const DrainPlan& plan);
+
+// Puts `json` into the file at `path`, whole or not at all (a temporary file, then rename): how a
+// test or a script learns the ports chosen, and that the program is ready.
+absl::Status WriteReadyFile(const std::string& path, absl::string_view json);
+
+// Prints "program: message" to stderr, for start-up errors, and returns the exit code of the error.
+int ReportRefusal(absl::string_view program, const absl::Status& status);
+// Stable: OK 0; INVALID_ARGUMENT 64 (usage); UNAVAILABLE 69; INTERNAL and DATA_LOSS 70; ALREADY_EXISTS 73;
+// PERMISSION_DENIED and UNAUTHENTICATED 77; FAILED_PRECONDITION 78 (configuration); others 1.
+int ExitCodeOf(const absl::Status& status);
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_NET_DAEMON_H_

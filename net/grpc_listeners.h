@@ -1,0 +1,55 @@
+// gRPC servers behind our acceptors: bind first, build, then accept.
+#ifndef TOLLGATE_NET_GRPC_LISTENERS_H_
+#define TOLLGATE_NET_GRPC_LISTENERS_H_
+
+#include <grpcpp/security/server_credentials.h>
+#include <grpcpp/server_builder.h>
+
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "net/acceptor.h"
+
+namespace tollgate {
+
+// The listeners of one gRPC server. Use, in this order:
+//   1. Add(builder, …) for each address, before BuildAndStart: a taken port is an error here, where
+//      it can be reported well (gRPC's own AddListeningPort would only make BuildAndStart null);
+//   2. server = builder.BuildAndStart();
+//   3. Start();
+//   4. StopAccepting() before server->Shutdown(): gRPC leaks what is handed to it after that.
+// Not thread-safe, apart from what the acceptors are.
+class GrpcListeners {
+ public:
+  GrpcListeners() = default;
+  // StopAccepting()s.
+  ~GrpcListeners();
+  GrpcListeners(const GrpcListeners&) = delete;
+  GrpcListeners& operator=(const GrpcListeners&) = delete;
+
+  // Binds `options.address` and gives the builder a door for its connections, with `credentials`.
+  // The acceptor returned is owned here; ask it for the port and for its counters. Errors: those of
+  // Acceptor::Bind.
+  absl::StatusOr<const Acceptor*> Add(grpc::ServerBuilder& builder, Acceptor::Options options,
+                                      std::shared_ptr<grpc::ServerCredentials> credentials);
+
+  // Begins to accept everywhere. Once, after BuildAndStart.
+  void Start();
+
+  // No connection is taken in afterwards; those that exist live on. Idempotent.
+  void StopAccepting();
+
+  // In the order of Add.
+  const std::vector<std::unique_ptr<Acceptor>>& acceptors() const { return acceptors_; }
+
+ private:
+  std::vector<std::unique_ptr<Acceptor>> acceptors_;
+  // One for each acceptor; gRPC's side of the door.
+  std::vector<std::shared_ptr<grpc::experimental::ExternalConnectionAcceptor>> doors_;
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_NET_GRPC_LISTENERS_H_

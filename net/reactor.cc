@@ -1,0 +1,71 @@
+#include "net/reactor.h"
+
+namespace tollgate {
+
+absl::Time DeadlineOf(const grpc::ServerContextBase& context) {
+  const auto deadline = context.deadline();
+  // "No deadline" arrives as the far end of the clock, give or take a conversion.
+  if (deadline >= std::chrono::system_clock::time_point::max() - std::chrono::hours(24 * 365)) {
+    return absl::InfiniteFuture();
+  }
+  return absl::FromChrono(deadline);
+}
+
+namespace internal {
+
+std::shared_ptr<UnaryReactor> UnaryReactor::Create() {
+  std::shared_ptr<UnaryReactor> reactor(new UnaryReactor);
+  reactor->self_ = reactor;
+  return reactor;
+}
+
+bool UnaryReactor::FinishOnce(const grpc::Status& status) {
+  if (finished_.exchange(true, std::memory_order_acq_rel)) return false;
+  Finish(status);
+  return true;
+}
+
+void UnaryReactor::SetOnCancel(std::function<void()> on_cancel) {
+  {
+    absl::MutexLock lock(&mu_);
+    if (done_) return;
+    if (!cancelled()) {
+      on_cancel_ = std::move(on_cancel);
+      return;
+    }
+  }
+  on_cancel();
+}
+
+void UnaryReactor::OnCancel() {
+  std::function<void()> on_cancel;
+  {
+    absl::MutexLock lock(&mu_);
+    cancelled_.store(true, std::memory_order_release);
+    on_cancel.swap(on_cancel_);
+  }
+  if (on_cancel) on_cancel();
+}
+
+void UnaryReactor::OnDone() {
+  std::function<void()> on_cancel;  // what it holds is released outside the lock
+  {
+    absl::MutexLock lock(&mu_);
+    done_ = true;
+    on_cancel.swap(on_cancel_);
+  }
+  std::shared_ptr<UnaryReactor> self = std::move(self_);
+}
+
+void StreamContext::TryCancel() {
+  absl::MutexLock lock(&mu_);
+  if (context_ != nullptr) context_->TryCancel();
+}
+
+void StreamContext::Release() {
+  absl::MutexLock lock(&mu_);
+  context_ = nullptr;
+}
+
+}  // namespace internal
+}  // namespace tollgate

@@ -1,0 +1,23 @@
+#include "storage/command.h"
+
+#include "storage/schema.h"
+
+namespace tollgate {
+
+void Effects::Put(Table table, absl::string_view key, const google::protobuf::MessageLite& record) {
+  mutations.push_back(Mutation{table, std::string(key), SerializeRecord(record)});
+}
+
+void Effects::PutRaw(Table table, absl::string_view key, absl::string_view value) {
+  mutations.push_back(Mutation{table, std::string(key), std::string(value)});
+}
+
+void Effects::Delete(Table table, absl::string_view key) {
+  mutations.push_back(Mutation{table, std::string(key), absl::nullopt});
+}
+
+void Effects::Tell(tollgate::v1::Event event) { events.push_back(std::move(event)); }
+
+void Effects::Audit(tollgate::store::v1::AuditRecord entry) { audit.push_back(std::move(entry)); }
+
+}  // namespace tollgate

@@ -1,0 +1,54 @@
+// What engines that live in this process share: the head, the order of commits, and the tail.
+#ifndef TOLLGATE_STORAGE_EMBEDDED_ENGINE_H_
+#define TOLLGATE_STORAGE_EMBEDDED_ENGINE_H_
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "storage/commit_notifier.h"
+#include "storage/engine.h"
+
+namespace tollgate {
+
+// An engine of which this process is the only writer. Thread-safe.
+//
+// A commit goes: take commit_mu_ → compare the head → Write (durable) → move
+// the head → publish to the tails. commit_mu_ is held over the sync: there is
+// one committer, and what would wait for it may not pass it.
+class EmbeddedEngine : public Engine {
+ public:
+  absl::StatusOr<CommitResult> Commit(const CommitRequest& request) final;
+  // Catches up on the caller's thread, from snapshots, while commits go on;
+  // only the last few revisions are read with commits held back.
+  absl::StatusOr<std::unique_ptr<Tail>> TailFrom(
+      int64_t after, std::function<void(const TailEntry&)> on_entry) final;
+
+ protected:
+  // The head found at opening. Before any other call.
+  void StartAtHead(int64_t head);
+
+  // Writes all of it durably, or fails. `events` may be null. After a failure
+  // no further Write is asked for: its outcome is uncertain.
+  virtual absl::Status Write(const std::vector<Mutation>& mutations, const Mutation* events) = 0;
+
+ private:
+  // Calls `on_entry` for (after, head of a fresh snapshot]; returns that head.
+  absl::StatusOr<int64_t> CatchUp(int64_t after,
+                                  const std::function<void(const TailEntry&)>& on_entry);
+
+  const std::shared_ptr<CommitNotifier> notifier_ = std::make_shared<CommitNotifier>();
+  absl::Mutex commit_mu_;
+  int64_t head_ ABSL_GUARDED_BY(commit_mu_) = 0;
+  // The error of the write that failed: nothing may be written after it (R7).
+  absl::Status failure_ ABSL_GUARDED_BY(commit_mu_);
+};
+
+// INVALID_ARGUMENT where a request contradicts itself: see Engine::Commit.
+absl::Status CheckCommitRequest(const CommitRequest& request);
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_STORAGE_EMBEDDED_ENGINE_H_

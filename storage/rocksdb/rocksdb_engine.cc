@@ -1,0 +1,355 @@
+#include "storage/rocksdb/rocksdb_engine.h"
+
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <system_error>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "rocksdb/db.h"
+#include "rocksdb/utilities/checkpoint.h"
+#include "rocksdb/write_batch.h"
+#include "storage/rocksdb/table_options.h"
+#include "storage/schema.h"
+
+namespace tollgate {
+namespace {
+
+using store::v1::HeadRecord;
+using store::v1::MetaRecord;
+using store::v1::UseRecord;
+
+rocksdb::Slice ToSlice(absl::string_view s) { return rocksdb::Slice(s.data(), s.size()); }
+
+// Of a running store.
+absl::Status FromRocksDb(absl::string_view doing, const rocksdb::Status& status) {
+  const std::string message = absl::StrCat("cannot ", doing, ": ", status.ToString());
+  if (status.IsCorruption()) {
+    return Refuse(absl::StatusCode::kDataLoss, "STORE_CORRUPT", message);
+  }
+  return absl::UnavailableError(message);
+}
+
+absl::Status InUse(const std::string& path) {
+  return Refuse(absl::StatusCode::kFailedPrecondition, "STORE_IN_USE",
+                absl::StrCat("cannot open the store ", path,
+                             ": another process has it open. Stop that one, or give this one a "
+                             "folder of its own"));
+}
+
+absl::Status TooNew(const std::string& path, absl::string_view why) {
+  return Refuse(absl::StatusCode::kFailedPrecondition, "STORE_TOO_NEW",
+                absl::StrCat("cannot open the store ", path, ": a newer Tollgate wrote it (", why,
+                             "). Use that version, or restore a backup of this version's"));
+}
+
+absl::Status Unreadable(const std::string& path, absl::string_view why) {
+  return Refuse(absl::StatusCode::kFailedPrecondition, "STORE_UNREADABLE",
+                absl::StrCat("cannot open the store ", path, ": ", why,
+                             ". Check that the folder and what is in it belong to the service's "
+                             "user"));
+}
+
+absl::Status Corrupt(const std::string& path, absl::string_view why) {
+  return Refuse(absl::StatusCode::kDataLoss, "STORE_CORRUPT",
+                absl::StrCat("cannot open the store ", path, ": ", why,
+                             ". Keep a copy of the folder, then restore a backup"));
+}
+
+// Of an opening.
+absl::Status FromOpening(const std::string& path, const rocksdb::Status& status) {
+  const std::string text = status.ToString();
+  if (status.IsIOError() && (absl::StrContains(text, "While lock file") ||
+                             absl::StrContains(text, "lock hold by current process"))) {
+    return InUse(path);
+  }
+  if (status.IsNotSupported()) return TooNew(path, text);
+  if (status.IsInvalidArgument() && absl::StrContains(text, "Column families not opened")) {
+    return TooNew(path, text);
+  }
+  if (status.IsCorruption()) return Corrupt(path, text);
+  return Unreadable(path, text);
+}
+
+}  // namespace
+
+// RocksDB's handles, closed in the right order.
+class RocksDbEngine::Db {
+ public:
+  static absl::StatusOr<std::unique_ptr<Db>> Open(const std::string& path, const Options& options);
+  ~Db() {
+    if (db_ == nullptr) return;  // never opened
+    for (rocksdb::ColumnFamilyHandle* handle : handles_) {
+      db_->DestroyColumnFamilyHandle(handle).PermitUncheckedError();
+    }
+    db_->Close().PermitUncheckedError();
+  }
+
+  rocksdb::DB* operator->() const { return db_.get(); }
+  rocksdb::DB* get() const { return db_.get(); }
+  rocksdb::ColumnFamilyHandle* of(Table table) const {
+    return handles_[static_cast<size_t>(table) + 1];
+  }
+
+ private:
+  std::unique_ptr<rocksdb::DB> db_;
+  std::vector<rocksdb::ColumnFamilyHandle*> handles_;  // "default", then the tables in order
+};
+
+absl::StatusOr<std::unique_ptr<RocksDbEngine::Db>> RocksDbEngine::Db::Open(const std::string& path,
+                                                                           const Options& options) {
+  rocksdb::DBOptions db_options = StoreOptions(options.write_buffer_bytes);
+  db_options.create_if_missing = options.create_if_missing;
+
+  std::error_code error;
+  const bool exists = std::filesystem::exists(path + "/CURRENT", error);
+  if (error) return Unreadable(path, error.message());
+  if (!exists) {
+    if (!options.create_if_missing) {
+      return Refuse(absl::StatusCode::kNotFound, "STORE_NOT_FOUND",
+                    absl::StrCat("there is no store in ", path));
+    }
+    // RocksDB would begin a new store here and delete these as left over.
+    for (const auto& file : std::filesystem::directory_iterator(path, error)) {
+      const std::string extension = file.path().extension().string();
+      if (extension == ".sst" || extension == ".log") {
+        return Corrupt(path, "it has a store's files, but its file CURRENT is missing");
+      }
+    }
+    error.clear();  // no folder yet
+    const std::filesystem::path parent = std::filesystem::path(path).parent_path();
+    if (!parent.empty()) std::filesystem::create_directories(parent, error);
+    if (error) return Unreadable(path, error.message());
+    if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
+      return Unreadable(path, std::strerror(errno));
+    }
+  } else {
+    // Asked before opening, so that a newer store's tables are named in the error.
+    std::vector<std::string> found;
+    const rocksdb::Status listed = rocksdb::DB::ListColumnFamilies(db_options, path, &found);
+    if (!listed.ok()) return FromOpening(path, listed);
+    for (const std::string& name : found) {
+      bool known = name == rocksdb::kDefaultColumnFamilyName;
+      for (int i = 0; i < kTableCount; ++i) {
+        known = known || name == ColumnFamilyName(static_cast<Table>(i));
+      }
+      if (!known) return TooNew(path, absl::StrCat("it has a table '", name, "'"));
+    }
+  }
+
+  const std::shared_ptr<rocksdb::Cache> cache = rocksdb::NewLRUCache(options.block_cache_bytes);
+  std::vector<rocksdb::ColumnFamilyDescriptor> families;
+  families.emplace_back(rocksdb::kDefaultColumnFamilyName, rocksdb::ColumnFamilyOptions());
+  for (int i = 0; i < kTableCount; ++i) {
+    const Table table = static_cast<Table>(i);
+    families.emplace_back(ColumnFamilyName(table), TableOptions(table, cache));
+  }
+  auto opened = std::make_unique<Db>();
+  rocksdb::DB* db = nullptr;
+  const rocksdb::Status status =
+      rocksdb::DB::Open(db_options, path, families, &opened->handles_, &db);
+  if (!status.ok()) return FromOpening(path, status);
+  opened->db_.reset(db);
+  return opened;
+}
+
+class RocksDbEngine::DbSnapshot : public Snapshot {
+ public:
+  explicit DbSnapshot(const Db* db) : db_(db), snapshot_((*db)->GetSnapshot()) {}
+  ~DbSnapshot() override { (*db_)->ReleaseSnapshot(snapshot_); }
+
+  // What a commit makes visible is synced before (the log comes first), so the
+  // head that a snapshot shows is durable (R7).
+  absl::Status ReadRevision() {
+    ASSIGN_OR_RETURN(const absl::optional<HeadRecord> head,
+                     GetRecord<HeadRecord>(*this, Table::kMeta, kHeadKey));
+    if (!head.has_value()) return absl::DataLossError("the store has no HeadRecord");
+    revision_ = head->revision();
+    return absl::OkStatus();
+  }
+
+  int64_t revision() const override { return revision_; }
+
+  absl::StatusOr<absl::optional<std::string>> Get(Table table,
+                                                  absl::string_view key) const override {
+    std::string value;
+    const rocksdb::Status status = (*db_)->Get(ReadOptions(), db_->of(table), ToSlice(key), &value);
+    if (status.IsNotFound()) return absl::optional<std::string>();
+    if (!status.ok()) return FromRocksDb("read a record", status);
+    return absl::optional<std::string>(std::move(value));
+  }
+
+  absl::StatusOr<std::vector<Entry>> Scan(Table table, absl::string_view begin,
+                                          absl::string_view end, size_t limit) const override {
+    std::vector<Entry> entries;
+    if (limit == 0) return entries;
+    rocksdb::ReadOptions options = ReadOptions();
+    const rocksdb::Slice bound = ToSlice(end);
+    if (!end.empty()) options.iterate_upper_bound = &bound;
+    const std::unique_ptr<rocksdb::Iterator> it((*db_)->NewIterator(options, db_->of(table)));
+    for (it->Seek(ToSlice(begin)); it->Valid() && entries.size() < limit; it->Next()) {
+      entries.push_back(Entry{it->key().ToString(), it->value().ToString()});
+    }
+    if (!it->status().ok()) return FromRocksDb("scan a table", it->status());
+    return entries;
+  }
+
+ private:
+  rocksdb::ReadOptions ReadOptions() const {
+    rocksdb::ReadOptions options;
+    options.snapshot = snapshot_;
+    return options;
+  }
+
+  const Db* const db_;
+  const rocksdb::Snapshot* const snapshot_;
+  int64_t revision_ = 0;
+};
+
+RocksDbEngine::RocksDbEngine(std::unique_ptr<Db> db) : db_(std::move(db)) {}
+
+RocksDbEngine::~RocksDbEngine() = default;
+
+absl::StatusOr<std::unique_ptr<RocksDbEngine>> RocksDbEngine::Open(Options options) {
+  if (options.path.empty() || options.random == nullptr || options.clock == nullptr) {
+    return absl::InvalidArgumentError("a store needs a path, a source of randomness and a clock");
+  }
+  ASSIGN_OR_RETURN(std::unique_ptr<Db> db, Db::Open(options.path, options));
+  std::unique_ptr<RocksDbEngine> engine(new RocksDbEngine(std::move(db)));
+  RETURN_IF_ERROR(engine->Begin(options));
+  return engine;
+}
+
+absl::Status RocksDbEngine::Begin(const Options& options) {
+  DbSnapshot snapshot(db_.get());
+  const absl::StatusOr<absl::optional<MetaRecord>> meta =
+      GetRecord<MetaRecord>(snapshot, Table::kMeta, kMetaKey);
+  if (!meta.ok()) return Corrupt(options.path, meta.status().message());
+  const absl::StatusOr<absl::optional<HeadRecord>> head =
+      GetRecord<HeadRecord>(snapshot, Table::kMeta, kHeadKey);
+  if (!head.ok()) return Corrupt(options.path, head.status().message());
+
+  if (meta->has_value() && (*meta)->format() > kStoreFormat) {
+    return TooNew(options.path,
+                  absl::StrCat("format ", (*meta)->format(), ", this one reads ", kStoreFormat));
+  }
+  if (meta->has_value() != head->has_value()) {
+    return Corrupt(options.path,
+                   meta->has_value() ? "it has no HeadRecord" : "it has no MetaRecord");
+  }
+  if (meta->has_value()) {
+    epoch_ = (*meta)->epoch();
+    StartAtHead((*head)->revision());
+    return absl::OkStatus();
+  }
+
+  // Nobody has spoken for it yet: a new store, or a first start that was cut short.
+  for (int i = 0; i < kTableCount; ++i) {
+    ASSIGN_OR_RETURN(const std::vector<Entry> any, snapshot.Scan(static_cast<Table>(i), "", "", 1));
+    if (!any.empty()) return Corrupt(options.path, "it has records, but no MetaRecord");
+  }
+  MetaRecord first;
+  first.set_format(kStoreFormat);
+  first.set_epoch(options.random->Hex(16));
+  first.set_create_time_us(absl::ToUnixMicros(options.clock->WallNow()));
+  RETURN_IF_ERROR(Write({Mutation{Table::kMeta, kMetaKey, SerializeRecord(first)},
+                         Mutation{Table::kMeta, kHeadKey, SerializeRecord(HeadRecord())}},
+                        nullptr));
+  epoch_ = first.epoch();
+  created_ = true;
+  StartAtHead(0);
+  return absl::OkStatus();
+}
+
+absl::Status RocksDbEngine::TakeNewEpoch(const std::string& path, Random& random,
+                                         const Clock& clock) {
+  Options options;
+  options.path = path;
+  options.create_if_missing = false;
+  options.random = &random;
+  options.clock = &clock;
+  ASSIGN_OR_RETURN(const std::unique_ptr<RocksDbEngine> engine, Open(options));
+  DbSnapshot snapshot(engine->db_.get());
+  ASSIGN_OR_RETURN(absl::optional<MetaRecord> meta,
+                   GetRecord<MetaRecord>(snapshot, Table::kMeta, kMetaKey));
+  if (!meta.has_value()) return Corrupt(path, "it has no MetaRecord");
+  meta->set_epoch(random.Hex(16));
+  meta->set_restored(true);
+  return engine->Write({Mutation{Table::kMeta, kMetaKey, SerializeRecord(*meta)}}, nullptr);
+}
+
+absl::StatusOr<std::unique_ptr<Snapshot>> RocksDbEngine::NewSnapshot() {
+  auto snapshot = std::make_unique<DbSnapshot>(db_.get());
+  RETURN_IF_ERROR(snapshot->ReadRevision());
+  return snapshot;
+}
+
+absl::Status RocksDbEngine::Write(const std::vector<Mutation>& mutations, const Mutation* events) {
+  rocksdb::WriteBatch batch;
+  const auto add = [&](const Mutation& mutation) {
+    rocksdb::ColumnFamilyHandle* const family = db_->of(mutation.table);
+    return mutation.value.has_value()
+               ? batch.Put(family, ToSlice(mutation.key), ToSlice(*mutation.value))
+               : batch.Delete(family, ToSlice(mutation.key));
+  };
+  rocksdb::Status status;
+  for (const Mutation& mutation : mutations) {
+    if (status.ok()) status = add(mutation);
+  }
+  if (status.ok() && events != nullptr) status = add(*events);
+  rocksdb::WriteOptions options;
+  options.sync = true;
+  if (status.ok()) status = (*db_)->Write(options, &batch);
+  if (!status.ok()) return FromRocksDb("write a commit", status);
+  return absl::OkStatus();
+}
+
+absl::Status RocksDbEngine::MergeUse(const std::vector<std::pair<std::string, UseRecord>>& uses) {
+  rocksdb::WriteBatch batch;
+  rocksdb::Status status;
+  for (const auto& [key, use] : uses) {
+    if (status.ok())
+      status = batch.Merge(db_->of(Table::kUse), ToSlice(key), ToSlice(SerializeRecord(use)));
+  }
+  // In the log but not synced: a crash of the process loses nothing, a crash
+  // of the machine the last seconds.
+  rocksdb::WriteOptions options;
+  options.sync = false;
+  if (status.ok()) status = (*db_)->Write(options, &batch);
+  if (!status.ok()) return FromRocksDb("write use", status);
+  return absl::OkStatus();
+}
+
+absl::Status RocksDbEngine::Checkpoint(const std::string& path) {
+  std::error_code error;
+  if (std::filesystem::exists(path, error)) {
+    return Refuse(absl::StatusCode::kAlreadyExists, "BACKUP_EXISTS",
+                  absl::StrCat("cannot write a copy of the store to ", path,
+                               ": it exists. Give a path that does not"));
+  }
+  rocksdb::Checkpoint* raw = nullptr;
+  rocksdb::Status status = rocksdb::Checkpoint::Create(db_->get(), &raw);
+  const std::unique_ptr<rocksdb::Checkpoint> checkpoint(raw);
+  if (status.ok()) status = checkpoint->CreateCheckpoint(path);
+  if (!status.ok()) return FromRocksDb("write a copy of the store", status);
+  if (::chmod(path.c_str(), 0700) != 0) {
+    return absl::UnavailableError(absl::StrCat(
+        "cannot close ", path, " to others: ", absl::string_view(std::strerror(errno))));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RocksDbEngine::CompactAll() {
+  for (int i = 0; i < kTableCount; ++i) {
+    const rocksdb::Status status = (*db_)->CompactRange(
+        rocksdb::CompactRangeOptions(), db_->of(static_cast<Table>(i)), nullptr, nullptr);
+    if (!status.ok()) return FromRocksDb("compact a table", status);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace tollgate

@@ -1,0 +1,79 @@
+// The embedded store: RocksDB in a folder of this machine.
+#ifndef TOLLGATE_STORAGE_ROCKSDB_ROCKSDB_ENGINE_H_
+#define TOLLGATE_STORAGE_ROCKSDB_ROCKSDB_ENGINE_H_
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/clock.h"
+#include "base/random.h"
+#include "storage/embedded_engine.h"
+
+namespace tollgate {
+
+// One column family a table, each tuned to its use; one synced write batch a
+// commit. Thread-safe. Snapshots must not outlive it. docs/store.md tells what
+// lies on disk.
+class RocksDbEngine : public EmbeddedEngine {
+ public:
+  struct Options {
+    std::string path;  // a folder of its own, made with mode 0700
+    bool create_if_missing = true;
+    Random* random = nullptr;             // makes the epoch of a new store; needed during Open only
+    const Clock* clock = nullptr;         // dates a new store; needed during Open only
+    size_t block_cache_bytes = 64 << 20;  // uncompressed blocks, all tables together
+    size_t write_buffer_bytes = 64 << 20;  // what is not yet in a table file, all tables together
+  };
+  // Opens, or makes, a store. Errors, by reason:
+  //   STORE_NOT_FOUND   NOT_FOUND            there is none, and none is to be made
+  //   STORE_IN_USE      FAILED_PRECONDITION  another process (or this one) has it open
+  //   STORE_TOO_NEW     FAILED_PRECONDITION  a newer Tollgate wrote it
+  //   STORE_UNREADABLE  FAILED_PRECONDITION  the folder cannot be read or written
+  //   STORE_CORRUPT     DATA_LOSS            what is there is not a whole store
+  // INVALID_ARGUMENT without path, random or clock.
+  static absl::StatusOr<std::unique_ptr<RocksDbEngine>> Open(Options options);
+
+  // For a store that was restored from a backup, before it is served: a new
+  // epoch, and MetaRecord.restored set (R17). Takes no revision. Errors as Open's.
+  static absl::Status TakeNewEpoch(const std::string& path, Random& random, const Clock& clock);
+
+  ~RocksDbEngine() override;
+
+  // The epoch of this store's history: 32 hex digits.
+  const std::string& epoch() const { return epoch_; }
+  // Whether this Open made the store.
+  bool created() const { return created_; }
+
+  absl::StatusOr<std::unique_ptr<Snapshot>> NewSnapshot() override;
+  absl::Status MergeUse(
+      const std::vector<std::pair<std::string, tollgate::store::v1::UseRecord>>& uses) override;
+  // Hard links where `path` is on the same file system. ALREADY_EXISTS where `path` exists.
+  absl::Status Checkpoint(const std::string& path) override;
+
+  // Writes all memory to table files and merges all files of every table. For
+  // tests and maintenance; takes long on a large store.
+  absl::Status CompactAll();
+
+ protected:
+  absl::Status Write(const std::vector<Mutation>& mutations, const Mutation* events) override;
+
+ private:
+  class Db;  // hides RocksDB from whoever includes this
+  class DbSnapshot;
+
+  explicit RocksDbEngine(std::unique_ptr<Db> db);
+  // Reads MetaRecord and HeadRecord, or writes the first ones.
+  absl::Status Begin(const Options& options);
+
+  const std::unique_ptr<Db> db_;
+  std::string epoch_;
+  bool created_ = false;
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_STORAGE_ROCKSDB_ROCKSDB_ENGINE_H_

@@ -1,0 +1,26 @@
+// How each table is tuned. Private to storage/rocksdb.
+#ifndef TOLLGATE_STORAGE_ROCKSDB_TABLE_OPTIONS_H_
+#define TOLLGATE_STORAGE_ROCKSDB_TABLE_OPTIONS_H_
+
+#include <memory>
+
+#include "rocksdb/cache.h"
+#include "rocksdb/options.h"
+#include "storage/engine.h"
+
+namespace tollgate {
+
+// The whole store's options. `write_buffer_bytes`: of all tables together.
+rocksdb::DBOptions StoreOptions(size_t write_buffer_bytes);
+
+// One table's options.
+rocksdb::ColumnFamilyOptions TableOptions(Table table,
+                                          const std::shared_ptr<rocksdb::Cache>& cache);
+
+// The name of a table's column family: TableName, and RocksDB's own "default"
+// stays empty (it cannot be left out).
+std::string ColumnFamilyName(Table table);
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_STORAGE_ROCKSDB_TABLE_OPTIONS_H_

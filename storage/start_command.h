@@ -1,0 +1,31 @@
+// The write that every start of the service makes before it speaks (R7).
+#ifndef TOLLGATE_STORAGE_START_COMMAND_H_
+#define TOLLGATE_STORAGE_START_COMMAND_H_
+
+#include <string>
+#include <utility>
+
+#include "storage/command.h"
+
+namespace tollgate {
+
+// Writes one audit entry, "service.start", under a revision of its own. What a
+// crashed predecessor wrote without knowing whether it was synced lies below
+// that revision and is durable with it; nothing it may have said is contradicted.
+class ServiceStarted : public Command {
+ public:
+  // `version` is the program's; `instance` names this process (random, hex).
+  ServiceStarted(std::string version, std::string instance)
+      : version_(std::move(version)), instance_(std::move(instance)) {}
+
+  absl::string_view name() const override { return "service_started"; }
+  absl::Status Run(const View& view, const Slot& slot, Effects& effects) override;
+
+ private:
+  const std::string version_;
+  const std::string instance_;
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_STORAGE_START_COMMAND_H_

@@ -1,0 +1,272 @@
+#include "net/acceptor.h"
+
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <fstream>
+
+#include "base/status.h"
+#include "tests/unit/net/edge_server.h"
+
+namespace tollgate {
+namespace {
+
+// Connects; -1 when refused.
+int Connect(const Address& address) {
+  const int fd = socket(address.is_unix() ? AF_UNIX : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  int failed;
+  if (address.is_unix()) {
+    sockaddr_un name{};
+    name.sun_family = AF_UNIX;
+    std::strncpy(name.sun_path, address.path.c_str(), sizeof(name.sun_path) - 1);
+    failed = connect(fd, reinterpret_cast<sockaddr*>(&name), sizeof(name));
+  } else {
+    sockaddr_in name{};
+    name.sin_family = AF_INET;
+    name.sin_port = htons(address.port);
+    name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    failed = connect(fd, reinterpret_cast<sockaddr*>(&name), sizeof(name));
+  }
+  if (failed == 0) return fd;
+  close(fd);
+  return -1;
+}
+
+// The peer has closed, or reset, within the patience of a test.
+bool ClosedByPeer(int fd) {
+  pollfd p{fd, POLLIN, 0};
+  if (poll(&p, 1, 20000) != 1) return false;
+  char c;
+  return recv(fd, &c, 1, 0) <= 0;
+}
+
+// Takes what is accepted and counts.
+class Taker {
+ public:
+  Acceptor::Handler handler() {
+    return [this](AcceptedConnection c) {
+      absl::MutexLock lock(&mu_);
+      taken_.push_back(c);
+    };
+  }
+  AcceptedConnection Wait(size_t n) {
+    absl::MutexLock lock(&mu_);
+    const auto enough = [this, n]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return taken_.size() > n; };
+    return mu_.AwaitWithTimeout(absl::Condition(&enough), kTestPatience) ? taken_[n] : AcceptedConnection{};
+  }
+  ~Taker() {
+    absl::MutexLock lock(&mu_);
+    for (const auto& c : taken_) close(c.fd);
+  }
+
+ private:
+  absl::Mutex mu_;
+  std::vector<AcceptedConnection> taken_ ABSL_GUARDED_BY(mu_);
+};
+
+Acceptor::Options On(const std::string& address) {
+  Acceptor::Options options;
+  options.address = ParseAddress(address).value();
+  return options;
+}
+
+TEST(Acceptor, PortZeroIsChosenAndATakenPortIsACleanError) {
+  Taker taker;
+  auto acceptor = Acceptor::Start(On("127.0.0.1:0"), taker.handler());
+  ASSERT_TRUE(acceptor.ok()) << acceptor.status();
+  ASSERT_GT((*acceptor)->port(), 0);
+  const int fd = Connect((*acceptor)->address());
+  ASSERT_GE(fd, 0);
+  EXPECT_GE(taker.Wait(0).fd, 0);
+  EXPECT_FALSE(taker.Wait(0).uid.has_value());
+
+  auto second = Acceptor::Bind(On((*acceptor)->address().ToString()));
+  EXPECT_EQ(second.status().code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(ReasonOf(second.status()), "ADDRESS_IN_USE");
+
+  const Address address = (*acceptor)->address();
+  (*acceptor)->Stop();
+  (*acceptor)->Stop();
+  EXPECT_LT(Connect(address), 0) << "nobody listens after Stop";
+  close(fd);
+}
+
+TEST(Acceptor, AHostThatDoesNotResolveIsRefused) {
+  EXPECT_EQ(ReasonOf(Acceptor::Bind(On("no-such-host.invalid:0")).status()), "ADDRESS_INVALID");
+}
+
+TEST(Acceptor, UnixSocketHasItsModeAndTellsThePeer) {
+  TempFolder folder;
+  Taker taker;
+  auto acceptor = Acceptor::Start(On("unix:" + (folder / "a.sock")), taker.handler());
+  ASSERT_TRUE(acceptor.ok()) << acceptor.status();
+  struct stat file {};
+  ASSERT_EQ(stat((folder / "a.sock").c_str(), &file), 0);
+  EXPECT_TRUE(S_ISSOCK(file.st_mode));
+  EXPECT_EQ(file.st_mode & 0777, 0660u);
+  const int fd = Connect((*acceptor)->address());
+  const AcceptedConnection got = taker.Wait(0);
+  EXPECT_EQ(got.uid, geteuid());
+  EXPECT_EQ(got.pid, getpid());
+  close(fd);
+  (*acceptor)->Stop();
+  EXPECT_NE(stat((folder / "a.sock").c_str(), &file), 0) << "Stop removes its file";
+}
+
+TEST(Acceptor, OnlyAllowedUsersPass) {
+  TempFolder folder;
+  Taker taker;
+  Acceptor::Options options = On("unix:" + (folder / "a.sock"));
+  options.allowed_uids = std::vector<uid_t>{geteuid() + 1};
+  auto acceptor = Acceptor::Start(options, taker.handler());
+  ASSERT_TRUE(acceptor.ok()) << acceptor.status();
+  const int fd = Connect((*acceptor)->address());
+  EXPECT_TRUE(ClosedByPeer(fd));
+  EXPECT_EQ((*acceptor)->stats().refused_uid, 1u);
+  EXPECT_EQ((*acceptor)->stats().accepted, 0u);
+  close(fd);
+}
+
+TEST(Acceptor, AStaleSocketIsReplacedAndALiveOneIsNot) {
+  TempFolder folder;
+  const std::string path = folder / "a.sock";
+  {  // a process that died: bound, listening, closed, the file left behind
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_un name{};
+    name.sun_family = AF_UNIX;
+    std::strncpy(name.sun_path, path.c_str(), sizeof(name.sun_path) - 1);
+    ASSERT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&name), sizeof(name)), 0);
+    ASSERT_EQ(listen(fd, 1), 0);
+    close(fd);
+  }
+  Taker taker;
+  auto first = Acceptor::Start(On("unix:" + path), taker.handler());
+  ASSERT_TRUE(first.ok()) << first.status();
+  const auto second = Acceptor::Bind(On("unix:" + path));
+  EXPECT_EQ(ReasonOf(second.status()), "ADDRESS_IN_USE");
+  const int fd = Connect((*first)->address());
+  EXPECT_GE(fd, 0) << "the first still answers";
+  close(fd);
+}
+
+TEST(Acceptor, AFileThatIsNoSocketIsLeftAlone) {
+  TempFolder folder;
+  std::ofstream(folder / "precious") << "data";
+  EXPECT_EQ(ReasonOf(Acceptor::Bind(On("unix:" + (folder / "precious"))).status()), "ADDRESS_IN_USE");
+  EXPECT_TRUE(std::filesystem::exists(folder / "precious"));
+  EXPECT_FALSE(Acceptor::Bind(On("unix:" + (folder / "no/such/folder.sock"))).ok());
+}
+
+TEST(Acceptor, StopLeavesASuccessorsSocketAlone) {
+  TempFolder folder;
+  const std::string path = folder / "a.sock";
+  Taker taker;
+  auto first = Acceptor::Start(On("unix:" + path), taker.handler());
+  ASSERT_TRUE(first.ok());
+  std::filesystem::remove(path);
+  auto second = Acceptor::Start(On("unix:" + path), taker.handler());
+  ASSERT_TRUE(second.ok()) << second.status();
+  (*first)->Stop();
+  const int fd = Connect((*second)->address());
+  EXPECT_GE(fd, 0);
+  close(fd);
+}
+
+TEST(Acceptor, TheCapHoldsUntilAConnectionEnds) {
+  Taker taker;
+  Acceptor::Options options = On("127.0.0.1:0");
+  options.max_connections = 2;
+  absl::Mutex mu;
+  std::vector<int> server_side;
+  auto acceptor = Acceptor::Start(options, [&](AcceptedConnection c) {
+    absl::MutexLock lock(&mu);
+    server_side.push_back(c.fd);
+  });
+  ASSERT_TRUE(acceptor.ok());
+  const int a = Connect((*acceptor)->address());
+  const int b = Connect((*acceptor)->address());
+  const int c = Connect((*acceptor)->address());
+  EXPECT_TRUE(ClosedByPeer(c));
+  EXPECT_EQ((*acceptor)->stats().refused_full, 1u);
+  EXPECT_EQ((*acceptor)->SweepConnections(), 2);
+  {
+    absl::MutexLock lock(&mu);
+    ASSERT_EQ(server_side.size(), 2u);
+    close(server_side[0]);
+    server_side.erase(server_side.begin());
+  }
+  EXPECT_EQ((*acceptor)->SweepConnections(), 1);
+  const int d = Connect((*acceptor)->address());
+  const auto again = [&] { return server_side.size() == 2; };
+  {
+    absl::MutexLock lock(&mu);
+    EXPECT_TRUE(mu.AwaitWithTimeout(absl::Condition(&again), kTestPatience));
+  }
+  EXPECT_EQ((*acceptor)->stats().accepted, 3u);
+  (*acceptor)->Stop();
+  for (const int fd : {a, b, c, d}) close(fd);
+  for (const int fd : server_side) close(fd);
+}
+
+TEST(Acceptor, TheRateHoldsBackButLosesNobody) {
+  Taker taker;
+  Acceptor::Options options = On("127.0.0.1:0");
+  options.max_accepts_per_second = 20;
+  auto acceptor = Acceptor::Start(options, taker.handler());
+  ASSERT_TRUE(acceptor.ok());
+  const absl::Time start = absl::Now();
+  std::vector<int> fds;
+  for (int i = 0; i < 26; ++i) fds.push_back(Connect((*acceptor)->address()));
+  EXPECT_GE(taker.Wait(25).fd, 0);
+  EXPECT_GE(absl::Now() - start, absl::Milliseconds(200)) << "20 at once, then one every 50 ms";
+  for (const int fd : fds) close(fd);
+}
+
+TEST(GrpcListeners, AnswersOverTcpAndOverAUnixSocketAndCountsConnections) {
+  TempFolder folder;
+  for (const std::string& listen : {std::string("127.0.0.1:0"), "unix:" + (folder / "g.sock")}) {
+    EdgeServer edge;
+    absl::Mutex mu;
+    absl::StatusOr<Caller> caller = absl::UnknownError("never called");
+    edge.on_resolve = [&](std::shared_ptr<ResolveCall> call) {
+      absl::MutexLock lock(&mu);
+      caller = CallerOf(call->context());
+      call->Reply({});
+    };
+    ASSERT_TRUE(edge.Start(listen).ok());
+    const Acceptor& acceptor = *edge.listeners.acceptors()[0];
+    {
+      auto stub = edge.Stub();
+      v1::ResolveResponse response;
+      const grpc::Status status = Ask(*stub, &response);
+      ASSERT_TRUE(status.ok()) << status.error_message();
+      EXPECT_EQ(acceptor.stats().connections, 1);
+    }
+    absl::MutexLock lock(&mu);
+    ASSERT_TRUE(caller.ok()) << caller.status();
+    EXPECT_EQ(caller->kind, Caller::Kind::kLocal) << caller->peer;
+    EXPECT_EQ(caller->id, "local");
+    // gRPC closes the descriptor when the peer has gone; the sweep then sees it.
+    const absl::Time until = absl::Now() + kTestPatience;
+    while (edge.listeners.acceptors()[0]->SweepConnections() > 0 && absl::Now() < until) sched_yield();
+    EXPECT_EQ(acceptor.stats().connections, 0);
+  }
+}
+
+TEST(GrpcListeners, ATakenPortFailsBeforeTheServerIsBuilt) {
+  EdgeServer first;
+  ASSERT_TRUE(first.Start().ok());
+  EdgeServer second;
+  EXPECT_EQ(ReasonOf(second.Start(first.address.ToString())), "ADDRESS_IN_USE");
+}
+
+}  // namespace
+}  // namespace tollgate

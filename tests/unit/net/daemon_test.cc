@@ -1,0 +1,212 @@
+// A process of its own: it takes signals.
+#include "net/daemon.h"
+
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <grpcpp/generic/generic_stub.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <prometheus/counter.h>
+#include <prometheus/registry.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <sstream>
+
+#include "base/status.h"
+#include "net/limits.h"
+#include "tests/unit/net/edge_server.h"
+
+namespace tollgate {
+namespace {
+
+TEST(DaemonTest, TheFirstSignalWakesAndTheSecondEndsAtOnce) {
+  // A child, before this process has any thread.
+  const pid_t child = fork();
+  if (child == 0) {
+    BlockShutdownSignals();
+    auto daemon = Daemon::Start({"test", "", nullptr});
+    if (!daemon.ok()) _exit(1);
+    kill(getpid(), SIGTERM);
+    (*daemon)->WaitForShutdownSignal();
+    if (!(*daemon)->shutdown_requested()) _exit(2);
+    kill(getpid(), SIGINT);
+    pause();
+    _exit(3);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 128 + SIGINT);
+}
+
+TEST(DaemonTest, SignalsMustBeBlockedFirst) {
+  const pid_t child = fork();
+  if (child == 0) _exit(ReasonOf(Daemon::Start({"test", "", nullptr}).status()) == "SIGNALS_NOT_BLOCKED" ? 0 : 1);
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
+std::string HttpGet(int port, const std::string& path) {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in name{};
+  name.sin_family = AF_INET;
+  name.sin_port = htons(static_cast<uint16_t>(port));
+  name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  std::string answer;
+  if (connect(fd, reinterpret_cast<sockaddr*>(&name), sizeof(name)) == 0) {
+    const std::string request = "GET " + path + " HTTP/1.0\r\nHost: localhost\r\n\r\n";
+    (void)!write(fd, request.data(), request.size());
+    char buffer[4096];
+    for (ssize_t n; (n = read(fd, buffer, sizeof(buffer))) > 0;) answer.append(buffer, n);
+  }
+  close(fd);
+  return answer;
+}
+
+TEST(DaemonTest, ServesMetricsOnAPortOfTheKernelsChoice) {
+  BlockShutdownSignals();
+  auto registry = std::make_shared<prometheus::Registry>();
+  prometheus::BuildCounter().Name("tollgate_test_total").Register(*registry).Add({}).Increment(3);
+  auto daemon = Daemon::Start({"test", "127.0.0.1:0", registry});
+  ASSERT_TRUE(daemon.ok()) << daemon.status();
+  ASSERT_GT((*daemon)->metrics_port(), 0);
+  EXPECT_THAT(HttpGet((*daemon)->metrics_port(), "/metrics"), testing::HasSubstr("tollgate_test_total 3"));
+  const std::string taken = "127.0.0.1:" + std::to_string((*daemon)->metrics_port());
+  EXPECT_EQ(ReasonOf(Daemon::Start({"test", taken, registry}).status()), "ADDRESS_IN_USE");
+  EXPECT_EQ(ReasonOf(Daemon::Start({"test", "nonsense", registry}).status()), "ADDRESS_INVALID");
+  EXPECT_FALSE((*daemon)->WaitForShutdownSignal(absl::ZeroDuration()));
+  (*daemon)->RequestShutdown();
+  EXPECT_TRUE((*daemon)->WaitForShutdownSignal(kTestPatience));
+}
+
+TEST(ReadyFile, IsWholeOrAbsent) {
+  TempFolder folder;
+  ASSERT_TRUE(WriteReadyFile(folder / "ready.json", "{\"port\":1}\n").ok());
+  ASSERT_TRUE(WriteReadyFile(folder / "ready.json", "{\"port\":22}\n").ok());
+  std::stringstream text;
+  text << std::ifstream(folder / "ready.json").rdbuf();
+  EXPECT_EQ(text.str(), "{\"port\":22}\n");
+  EXPECT_FALSE(WriteReadyFile(folder / "no/such/folder", "{}").ok());
+  int files = 0;
+  for ([[maybe_unused]] const auto& entry :
+       std::filesystem::directory_iterator(std::filesystem::path(folder / "x").parent_path())) {
+    ++files;
+  }
+  EXPECT_EQ(files, 1) << "no temporary file is left";
+}
+
+TEST(ExitCode, IsStable) {
+  EXPECT_EQ(ExitCodeOf(absl::OkStatus()), 0);
+  EXPECT_EQ(ExitCodeOf(absl::InvalidArgumentError("")), 64);
+  EXPECT_EQ(ExitCodeOf(absl::AlreadyExistsError("")), 73);
+  EXPECT_EQ(ExitCodeOf(absl::FailedPreconditionError("")), 78);
+}
+
+// The health protocol by hand: message {service = 1} -> {status = 1}, 1 SERVING, 2 NOT_SERVING.
+absl::StatusOr<int> CheckHealth(const std::shared_ptr<grpc::Channel>& channel, const std::string& name) {
+  std::string request;
+  if (!name.empty()) {
+    request = "\x0a";
+    request.push_back(static_cast<char>(name.size()));
+    request += name;
+  }
+  grpc::ByteBuffer in = ToByteBuffer(std::make_shared<const std::string>(request));
+  grpc::ByteBuffer out;
+  grpc::ClientContext context;
+  context.set_deadline(absl::ToChronoTime(absl::Now() + kTestPatience));
+  context.set_wait_for_ready(true);
+  grpc::Status status;
+  absl::Notification done;
+  grpc::GenericStub(channel).UnaryCall(&context, "/grpc.health.v1.Health/Check", {}, &in, &out,
+                                       [&](grpc::Status s) {
+                                         status = std::move(s);
+                                         done.Notify();
+                                       });
+  done.WaitForNotification();
+  if (!status.ok()) return FromGrpcStatus(status);
+  std::vector<grpc::Slice> slices;
+  (void)out.Dump(&slices);
+  std::string bytes;
+  for (const auto& slice : slices) bytes.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
+  return bytes.size() == 2 ? bytes[1] : 0;
+}
+
+TEST(HealthAndDrain, TellTheStoryInOrder) {
+  EnableHealthAndReflection();
+  EdgeServer edge;
+  grpc::ServerBuilder builder;
+  builder.RegisterService(&edge);
+  ApplyServerLimits(builder, ServerLimits());
+  Acceptor::Options options;
+  options.address = ParseAddress("127.0.0.1:0").value();
+  auto acceptor = edge.listeners.Add(builder, options, grpc::InsecureServerCredentials());
+  ASSERT_TRUE(acceptor.ok());
+  edge.address = (*acceptor)->address();
+  edge.server = builder.BuildAndStart();
+  ASSERT_NE(edge.server, nullptr);
+  Health health(edge.server.get(), {"tollgate.v1.EdgeService"});
+  edge.listeners.Start();
+  auto channel = MakeChannel(edge.address, grpc::InsecureChannelCredentials());
+
+  const auto is = [&](const std::string& name) { return CheckHealth(channel, name).value_or(-1); };
+  EXPECT_EQ(is(""), 2);
+  EXPECT_EQ(is("readiness"), 2);
+  EXPECT_EQ(is("liveness"), 1);
+  health.SetServing(true);
+  EXPECT_EQ(is(""), 1);
+  EXPECT_EQ(is("tollgate.v1.EdgeService"), 1);
+  EXPECT_EQ(is("readiness"), 1);
+  EXPECT_EQ(CheckHealth(channel, "stale").status().code(), absl::StatusCode::kNotFound);
+  health.SetServing("stale", false);
+  EXPECT_EQ(is("stale"), 2);
+
+  // A stream that would live for ever, and the drain that ends it.
+  auto stub = v1::EdgeService::NewStub(channel);
+  grpc::ClientContext context;
+  auto stream = stub->Follow(&context);
+  auto feed = edge.Follower(0);
+  ASSERT_NE(feed, nullptr);
+  const absl::Time start = absl::Now();
+  Drain(*edge.server, health, edge.listeners,
+        {absl::Milliseconds(1),
+         [&] {
+           EXPECT_EQ(is(""), 2);
+           EXPECT_EQ(is("liveness"), 1);
+           feed->CloseWhenDrained(absl::OkStatus());
+         },
+         absl::Seconds(15)});
+  EXPECT_LT(absl::Now() - start, absl::Seconds(14)) << "the end of the streams let it end early";
+  v1::FollowResponse response;
+  EXPECT_FALSE(stream->Read(&response));
+  EXPECT_TRUE(stream->Finish().ok());
+  edge.server.reset();
+}
+
+TEST(Limits, ATooLargeMessageIsRefused) {
+  EdgeServer edge;
+  grpc::ServerBuilder builder;
+  builder.RegisterService(&edge);
+  ServerLimits limits;
+  limits.max_receive_bytes = 1000;
+  ApplyServerLimits(builder, limits);
+  Acceptor::Options options;
+  options.address = ParseAddress("127.0.0.1:0").value();
+  auto acceptor = edge.listeners.Add(builder, options, grpc::InsecureServerCredentials());
+  edge.address = (*acceptor)->address();
+  edge.server = builder.BuildAndStart();
+  edge.listeners.Start();
+  auto stub = edge.Stub();
+  v1::ResolveRequest request;
+  v1::ResolveResponse response;
+  request.set_epoch(std::string(2000, 'x'));
+  grpc::ClientContext context;
+  EXPECT_EQ(stub->Resolve(&context, request, &response).error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+}
+
+}  // namespace
+}  // namespace tollgate

@@ -1,0 +1,185 @@
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "storage/audit_chain.h"
+#include "storage/memory/memory_engine.h"
+#include "storage/sequencer.h"
+#include "storage/start_command.h"
+#include "test_commands.h"
+
+namespace tollgate {
+namespace {
+
+using store::v1::EventsRecord;
+using store::v1::HeadRecord;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+const absl::Time kNow = absl::FromUnixSeconds(1700000000);
+
+class RunBatchTest : public ::testing::Test {
+ protected:
+  BatchOutcome Run(std::vector<std::shared_ptr<Command>> commands) {
+    std::vector<Command*> pointers;
+    for (const auto& command : commands) pointers.push_back(command.get());
+    return RunBatch(*engine_->NewSnapshot().value(), kNow, pointers).value();
+  }
+  BatchOutcome RunAndCommit(std::vector<std::shared_ptr<Command>> commands) {
+    BatchOutcome outcome = Run(std::move(commands));
+    if (outcome.has_effects) {
+      const CommitResult result = engine_->Commit(outcome.request).value();
+      EXPECT_TRUE(result.committed);
+    }
+    return outcome;
+  }
+  HeadRecord Head() {
+    return *GetRecord<HeadRecord>(*engine_->NewSnapshot().value(), Table::kMeta, kHeadKey).value();
+  }
+  std::unique_ptr<MemoryEngine> engine_ = MemoryEngine::Open().value();
+};
+
+TEST_F(RunBatchTest, OneRevisionForAllWithTheirPlaces) {
+  const BatchOutcome outcome = RunAndCommit({PutLabel("a", "1"), PutLabel("b", "2")});
+  ASSERT_EQ(outcome.results.size(), 2u);
+  EXPECT_EQ(outcome.results[0]->revision, 1);
+  EXPECT_EQ(outcome.results[0]->index, 0u);
+  EXPECT_EQ(outcome.results[1]->revision, 1);
+  EXPECT_EQ(outcome.results[1]->index, 1u);
+  ASSERT_EQ(outcome.request.events.events().events_size(), 2);
+  EXPECT_EQ(outcome.request.events.events().revision(), 1);
+  EXPECT_EQ(outcome.request.events.events().events(1).index(), 1u);
+  EXPECT_EQ(outcome.request.events.time_us(), absl::ToUnixMicros(kNow));
+  EXPECT_EQ(Head().revision(), 1);
+  EXPECT_EQ(Head().last_event_revision(), 1);
+  EXPECT_EQ(Head().time_us(), absl::ToUnixMicros(kNow));
+}
+
+TEST_F(RunBatchTest, AnErrorWritesNothingOfItsCommandAndSparesTheOthers) {
+  const auto half = Do([](const View&, const Slot&, Effects& effects) {
+    effects.PutRaw(Table::kLabels, "half", "x");
+    effects.Tell(v1::Event());
+    effects.Audit(store::v1::AuditRecord());
+    effects.CompactEventsTo(0);
+    return absl::FailedPreconditionError("no");
+  });
+  const BatchOutcome outcome = RunAndCommit({PutLabel("a", "1"), half, PutLabel("c", "1")});
+  EXPECT_TRUE(outcome.results[0].ok());
+  EXPECT_EQ(outcome.results[1].status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(outcome.results[2]->index, 2u);
+  const auto snapshot = engine_->NewSnapshot().value();
+  EXPECT_THAT(ScanKeys(*snapshot, Table::kLabels, "", "", 10), ElementsAre("a", "c"));
+  EXPECT_EQ(outcome.request.events.events().events_size(), 2);
+  EXPECT_EQ(VerifyAuditChain(*snapshot)->entries, 2);
+}
+
+TEST_F(RunBatchTest, NothingToWriteWithoutEffects) {
+  RunAndCommit({PutLabel("a", "1")});
+  const auto look = Do([](const View&, const Slot&, Effects&) { return absl::OkStatus(); });
+  const auto fail = Do([](const View&, const Slot&, Effects& effects) {
+    effects.PutRaw(Table::kLabels, "x", "x");
+    return absl::NotFoundError("no");
+  });
+  const BatchOutcome outcome = Run({look, fail});
+  EXPECT_FALSE(outcome.has_effects);
+  EXPECT_THAT(outcome.request.mutations, IsEmpty());
+  EXPECT_EQ(outcome.results[0]->revision, 1) << "the head it was judged at";
+  EXPECT_FALSE(Run({}).has_effects);
+}
+
+TEST_F(RunBatchTest, LaterCommandsSeeEarlierOnes) {
+  RunAndCommit({PutLabel("old", "1")});
+  std::vector<std::string> seen;
+  const auto remove = Do([](const View&, const Slot&, Effects& effects) {
+    effects.Delete(Table::kLabels, "old");
+    return absl::OkStatus();
+  });
+  const auto look = Do([&](const View& view, const Slot&, Effects&) {
+    seen = ScanKeys(view, Table::kLabels, "", "", 10);
+    return view.Get(Table::kLabels, "old").value().has_value()
+               ? absl::InternalError("sees what was deleted")
+               : absl::OkStatus();
+  });
+  const BatchOutcome outcome = Run({PutLabel("new", "2"), remove, look});
+  EXPECT_TRUE(outcome.results[2].ok());
+  EXPECT_THAT(seen, ElementsAre("new"));
+  // It rests on effects of this commit, so it is only as durable as they are.
+  EXPECT_EQ(outcome.results[2]->revision, 2);
+}
+
+TEST_F(RunBatchTest, HeadKeepsWhatACommitDoesNotChange) {
+  RunAndCommit({PutLabel("a", "1")});
+  const auto quiet = Do([](const View&, const Slot&, Effects& effects) {
+    effects.PutRaw(Table::kLabels, "b", "2");
+    return absl::OkStatus();
+  });
+  const std::string hash = Head().audit_hash();
+  EXPECT_EQ(hash.size(), 32u);
+  RunAndCommit({quiet});
+  EXPECT_EQ(Head().revision(), 2);
+  EXPECT_EQ(Head().last_event_revision(), 1);
+  EXPECT_EQ(Head().audit_hash(), hash);
+  EXPECT_THAT(ScanKeys(*engine_->NewSnapshot().value(), Table::kEvents, "", "", 10),
+              ElementsAre(RevisionKey(1)));
+}
+
+TEST_F(RunBatchTest, CompactionRaisesAndNeverLowers) {
+  for (int i = 0; i < 3; ++i) RunAndCommit({PutLabel("a", "1")});
+  const auto compact = [](int64_t to) {
+    return Do([to](const View&, const Slot&, Effects& effects) {
+      for (int64_t r = 1; r <= to; ++r) effects.Delete(Table::kEvents, RevisionKey(r));
+      effects.CompactEventsTo(to);
+      return absl::OkStatus();
+    });
+  };
+  RunAndCommit({compact(2)});
+  EXPECT_EQ(Head().compacted_revision(), 2);
+  RunAndCommit({compact(1)});
+  EXPECT_EQ(Head().compacted_revision(), 2);
+  EXPECT_EQ(Run({compact(Head().revision() + 1)}).results[0].status().code(),
+            absl::StatusCode::kInternal);
+}
+
+TEST_F(RunBatchTest, CommandsLeaveTheSequencersRecordsAlone) {
+  const auto forbidden = [](Table table, std::string key) {
+    return Do([=](const View&, const Slot&, Effects& effects) {
+      effects.PutRaw(table, key, "x");
+      return absl::OkStatus();
+    });
+  };
+  const auto unaudit = Do([](const View&, const Slot&, Effects& effects) {
+    effects.Delete(Table::kAudit, AuditKey(1, 0));
+    return absl::OkStatus();
+  });
+  const BatchOutcome outcome =
+      Run({forbidden(Table::kMeta, kHeadKey), forbidden(Table::kEvents, RevisionKey(1)),
+           forbidden(Table::kAudit, AuditKey(1, 0)), unaudit, forbidden(Table::kMeta, kMetaKey)});
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_EQ(outcome.results[i].status().code(), absl::StatusCode::kInternal) << i;
+  }
+  EXPECT_TRUE(outcome.results[4].ok()) << "MetaRecord is a command's to change (R5)";
+}
+
+TEST_F(RunBatchTest, IsPure) {
+  const auto a = Run({PutLabel("a", "1"), PutLabel("b", "2")});
+  const auto b = Run({PutLabel("a", "1"), PutLabel("b", "2")});
+  ASSERT_EQ(a.request.mutations.size(), b.request.mutations.size());
+  for (size_t i = 0; i < a.request.mutations.size(); ++i) {
+    EXPECT_EQ(a.request.mutations[i].key, b.request.mutations[i].key);
+    EXPECT_EQ(a.request.mutations[i].value, b.request.mutations[i].value);
+  }
+}
+
+TEST_F(RunBatchTest, AStartIsAnAuditEntryOfItsOwnRevision) {
+  RunAndCommit({std::make_shared<ServiceStarted>("1.2.3", "abcd")});
+  EXPECT_EQ(Head().revision(), 1);
+  std::vector<store::v1::AuditRecord> entries;
+  ASSERT_TRUE(VerifyAuditChain(*engine_->NewSnapshot().value(), [&](const auto& entry) {
+                entries.push_back(entry);
+              }).ok());
+  ASSERT_EQ(entries.size(), 1u);
+  EXPECT_EQ(entries[0].action(), "service.start");
+  EXPECT_EQ(entries[0].details().at("version"), "1.2.3");
+  EXPECT_EQ(entries[0].revision(), 1);
+}
+
+}  // namespace
+}  // namespace tollgate
