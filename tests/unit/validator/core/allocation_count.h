@@ -1,0 +1,14 @@
+// Counts allocations: what the hot path must not do.
+#ifndef TOLLGATE_TESTS_UNIT_VALIDATOR_CORE_ALLOCATION_COUNT_H_
+#define TOLLGATE_TESTS_UNIT_VALIDATOR_CORE_ALLOCATION_COUNT_H_
+
+#include <cstdint>
+
+namespace tollgate {
+
+// Calls of operator new on this thread so far, in the program that links this.
+int64_t AllocationsOnThisThread();
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_TESTS_UNIT_VALIDATOR_CORE_ALLOCATION_COUNT_H_

@@ -1,0 +1,481 @@
+#include "validator/follower.h"
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/unit/validator/core/edge_fixture.h"
+
+namespace tollgate {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using tollgate::v1::FollowRequest;
+using tollgate::v1::FollowResponse;
+using Phase = FollowerStatus::Phase;
+
+// Writes down what the follower drives it to.
+class Recorder : public FollowedState {
+ public:
+  void Reset(const std::string& epoch, int64_t revision) override {
+    log.push_back(absl::StrCat("reset ", epoch, " ", revision));
+  }
+  void Drop(int64_t revision, const tollgate::v1::Event& event) override {
+    log.push_back(absl::StrCat("drop ", revision, " ",
+                               event.has_cohort_revoked() ? event.cohort_revoked().workspace()
+                               : event.has_token_created() ? event.token_created().token_id()
+                                                           : event.token_changed().token_id()));
+  }
+  void DropAll(int64_t revision) override { log.push_back(absl::StrCat("drop-all ", revision)); }
+  void Grant(const LeaseGrant& grant, BootTime, absl::Time) override { grants.push_back(grant); }
+  void SetServiceTime(absl::Time t, BootTime) override { service_time = t; }
+  void EndLease() override { log.push_back("end-lease"); }
+  void Close() override { log.push_back("close"); }
+  void FillPing(tollgate::v1::Ping* ping) override {
+    for (auto& e : evidence) *ping->add_dropped() = e;
+    evidence.clear();
+    ping->set_cached_tokens(42);
+  }
+  std::vector<tollgate::v1::Usage> TakeUsage(BootTime) override {
+    log.push_back("take-usage");
+    return {tollgate::v1::Usage()};
+  }
+  void UsageConfirmed() override { log.push_back("usage-confirmed"); }
+  void UsageLost() override { log.push_back("usage-lost"); }
+  std::vector<std::string> Taken() { return std::exchange(log, {}); }
+
+  std::vector<std::string> log;
+  std::vector<LeaseGrant> grants;
+  std::vector<tollgate::v1::DroppedAdmit> evidence;
+  absl::Time service_time;
+};
+
+class FollowerTest : public ::testing::Test {
+ protected:
+  FollowerTest() : random_(1) {
+    options_.validator_id = "edge-1";
+    options_.incarnation = "0123456789abcdef";
+    Make();
+  }
+  void Make() { follower_ = std::make_unique<Follower>(options_, &state_, &random_); }
+  FollowerActions Send(const FollowResponse& m) {
+    return follower_->OnMessage(stream_, m, clock_.Now(), clock_.WallNow());
+  }
+  FollowerActions Tick() { return follower_->OnTick(clock_.Now(), clock_.WallNow()); }
+  // Opens a stream; what Hello said.
+  tollgate::v1::Hello Open() {
+    FollowerActions a = stream_ == 0 ? follower_->Start(clock_.Now()) : Tick();
+    EXPECT_TRUE(a.connect);
+    stream_ = a.stream;
+    a = follower_->OnConnected(stream_, clock_.Now());
+    EXPECT_EQ(a.send.size(), 1u);
+    return a.send.at(0).hello();
+  }
+  // Follows from a reset at `revision`; the first ping is out.
+  void Follow(int64_t revision = 10) {
+    Open();
+    const FollowerActions a = Send(WelcomeMessage("e1", revision, true));
+    ASSERT_EQ(a.send.size(), 1u);
+    ASSERT_EQ(a.send[0].ping().sequence(), 1u);
+    state_.log.clear();
+  }
+  void Reconnect() {
+    follower_->OnDisconnected(stream_, clock_.Now());
+    clock_.Advance(absl::Seconds(6));
+  }
+
+  FollowerOptions options_;
+  HandClock clock_;
+  SeededRandom random_;
+  Recorder state_;
+  std::unique_ptr<Follower> follower_;
+  uint64_t stream_ = 0;
+};
+
+TEST_F(FollowerTest, AFreshHelloHasNoEpochAndWelcomeGrantsNothing) {  // R2
+  const auto hello = Open();
+  EXPECT_EQ(hello.validator_id(), "edge-1");
+  EXPECT_EQ(hello.incarnation(), "0123456789abcdef");
+  EXPECT_EQ(hello.epoch(), "");
+  EXPECT_EQ(hello.applied_revision(), 0);
+  const auto a = Send(WelcomeMessage("e1", 10, true));
+  EXPECT_THAT(state_.Taken(), ElementsAre("end-lease", "reset e1 10"));
+  EXPECT_THAT(state_.grants, IsEmpty());
+  EXPECT_EQ(a.send.at(0).ping().applied_revision(), 10);
+  EXPECT_EQ(a.send.at(0).ping().cached_tokens(), 42);
+}
+
+TEST_F(FollowerTest, AFreshFollowerRefusesAWelcomeWithoutReset) {  // R2
+  Open();
+  const auto a = Send(WelcomeMessage("e1", 10, false));
+  EXPECT_TRUE(a.disconnect);
+  EXPECT_THAT(a.send, IsEmpty());
+  EXPECT_EQ(follower_->epoch(), "");
+}
+
+TEST_F(FollowerTest, TheLeaseRunsFromThePingNotThePong) {  // R1
+  Open();
+  const BootTime pinged = clock_.Now();
+  const absl::Time pinged_wall = clock_.WallNow();
+  Send(WelcomeMessage("e1", 10, true));
+  clock_.Advance(absl::Seconds(3));
+  Send(PongMessage(1, 10, 30));
+  ASSERT_EQ(state_.grants.size(), 1u);
+  EXPECT_EQ(state_.grants[0].ping_boot, pinged);
+  EXPECT_EQ(state_.grants[0].ping_wall, pinged_wall);
+  EXPECT_EQ(state_.grants[0].until(), pinged + absl::Milliseconds(29970));
+  EXPECT_EQ(state_.service_time, absl::FromUnixSeconds(2'000'000'000));
+}
+
+TEST_F(FollowerTest, EachPongGrantsFromItsOwnPingAndOnlyOnce) {  // R1
+  Follow();
+  const BootTime first = clock_.Now();
+  clock_.Advance(absl::Seconds(5));
+  Tick();  // ping 2
+  Send(PongMessage(1, 10, 30));
+  ASSERT_EQ(state_.grants.size(), 1u);
+  EXPECT_EQ(state_.grants[0].ping_boot, first);
+  Send(PongMessage(1, 10, 30));
+  EXPECT_EQ(state_.grants.size(), 1u);
+  Send(PongMessage(2, 10, 30));
+  ASSERT_EQ(state_.grants.size(), 2u);
+  EXPECT_EQ(state_.grants[1].ping_boot, clock_.Now());
+}
+
+TEST_F(FollowerTest, APongToNoPingEndsTheStream) {
+  Follow();
+  EXPECT_TRUE(Send(PongMessage(2, 10, 30)).disconnect);
+  EXPECT_THAT(state_.grants, IsEmpty());
+}
+
+TEST_F(FollowerTest, ZeroLeaseAndAbsentLeaseGrantNothingYetMoveRevisionAndTime) {
+  Follow();
+  Send(PongMessage(1, 17, 0));
+  EXPECT_THAT(state_.grants, IsEmpty());
+  EXPECT_EQ(follower_->applied_revision(), 17);
+  EXPECT_EQ(state_.service_time, absl::FromUnixSeconds(2'000'000'000));
+}
+
+TEST_F(FollowerTest, PingsOfAnOlderStreamAreNeverMatched) {  // R1
+  Follow();
+  const uint64_t old = stream_;
+  Reconnect();
+  Open();
+  EXPECT_TRUE(Send(PongMessage(1, 10, 30)).disconnect);  // before the Welcome
+  Reconnect();
+  Open();
+  const BootTime pinged = clock_.Now();
+  Send(WelcomeMessage("e1", 10, false));
+  // The old stream's Pong arrives late: ignored by its number.
+  clock_.Advance(absl::Seconds(1));
+  follower_->OnMessage(old, PongMessage(1, 99, 30), clock_.Now(), clock_.WallNow());
+  EXPECT_THAT(state_.grants, IsEmpty());
+  EXPECT_EQ(follower_->applied_revision(), 10);
+  Send(PongMessage(1, 10, 30));
+  ASSERT_EQ(state_.grants.size(), 1u);
+  EXPECT_EQ(state_.grants[0].ping_boot, pinged);
+}
+
+TEST_F(FollowerTest, EventsDropThenAreAcknowledgedOnceAMessage) {  // R10
+  Follow();
+  FollowResponse m = EventsMessage(11, {Changed("w", "a")});
+  *m.mutable_events()->add_revisions() =
+      EventsMessage(13, {Created("w", "b"), Cohort("w", "")}).events().revisions(0);
+  const auto a = Send(m);
+  EXPECT_THAT(state_.Taken(), ElementsAre("drop 11 a", "drop 13 b", "drop 13 w"));
+  ASSERT_EQ(a.send.size(), 1u);
+  EXPECT_EQ(a.send[0].ping().applied_revision(), 13);
+  EXPECT_EQ(a.send[0].ping().sequence(), 2u);
+}
+
+TEST_F(FollowerTest, ARevisionIsAppliedAfterItsLastPart) {  // R8
+  Follow();
+  auto a = Send(EventsMessage(11, {Changed("w", "a")}, /*partial=*/true));
+  EXPECT_THAT(a.send, IsEmpty());
+  EXPECT_EQ(follower_->applied_revision(), 10);
+  EXPECT_EQ(follower_->question_revision(), 11);  // R12: an answer from 10 would be kept past 11
+  a = Send(EventsMessage(11, {Changed("w", "b")}, true));
+  EXPECT_THAT(a.send, IsEmpty());
+  a = Send(EventsMessage(11, {Changed("w", "c")}));
+  EXPECT_EQ(a.send.at(0).ping().applied_revision(), 11);
+  EXPECT_EQ(follower_->question_revision(), 11);
+  EXPECT_THAT(state_.Taken(), ElementsAre("drop 11 a", "drop 11 b", "drop 11 c"));
+}
+
+TEST_F(FollowerTest, APongDoesNotMoveOverAnOpenRevisionNorGrantBeyondIt) {  // R8, R9
+  Follow();
+  Send(EventsMessage(13, {Changed("w", "a")}, true));
+  Send(PongMessage(1, 13, 30));
+  EXPECT_EQ(follower_->applied_revision(), 12);
+  EXPECT_THAT(state_.grants, IsEmpty());
+  clock_.Advance(absl::Seconds(5));
+  Tick();
+  Send(PongMessage(2, 12, 30));  // says no more than was sent whole
+  EXPECT_EQ(state_.grants.size(), 1u);
+}
+
+TEST_F(FollowerTest, ARevisionLeftOpenEndsTheStreamAndIsAskedForAgain) {  // R11
+  Follow();
+  Send(EventsMessage(12, {Changed("w", "a")}, true));
+  EXPECT_TRUE(Send(EventsMessage(13, {Changed("w", "b")})).disconnect);
+  EXPECT_EQ(follower_->applied_revision(), 10);
+  Reconnect();
+  EXPECT_EQ(Open().applied_revision(), 10);
+}
+
+TEST_F(FollowerTest, APongMovesOverCommitsWithoutEventsAndNeverBack) {  // R8
+  Follow();
+  Send(PongMessage(1, 15, 30));
+  EXPECT_EQ(follower_->applied_revision(), 15);
+  Send(PongMessage(1, 12, 30));
+  EXPECT_EQ(follower_->applied_revision(), 15);
+}
+
+TEST_F(FollowerTest, OldEventsDropAgainAndMoveNothing) {
+  Follow();
+  const auto a = Send(EventsMessage(7, {Changed("w", "a")}));
+  EXPECT_THAT(state_.Taken(), ElementsAre("drop 7 a"));
+  EXPECT_THAT(a.send, IsEmpty());
+  EXPECT_EQ(follower_->applied_revision(), 10);
+}
+
+TEST_F(FollowerTest, AnUnknownKindOfEventDropsAllAndIsApplied) {
+  Follow();
+  tollgate::v1::Event incomplete;
+  incomplete.mutable_token_changed()->set_workspace("w");
+  for (auto& [event, revision] : std::vector<std::pair<tollgate::v1::Event, int64_t>>{
+           {tollgate::v1::Event(), 11}, {incomplete, 12}, {Cohort("", "x"), 13}}) {
+    const auto a = Send(EventsMessage(revision, {event}));
+    EXPECT_THAT(state_.Taken(), ElementsAre(absl::StrCat("drop-all ", revision)));
+    EXPECT_EQ(a.send.at(0).ping().applied_revision(), revision);
+  }
+  EXPECT_EQ(follower_->status().unknown_events, 3);
+}
+
+TEST_F(FollowerTest, AnUnknownKindOfMessageAsksForAReset) {
+  Follow();
+  EXPECT_TRUE(Send(FollowResponse()).disconnect);
+  EXPECT_THAT(state_.Taken(), ElementsAre("end-lease", "drop-all 10"));
+  Reconnect();
+  EXPECT_EQ(Open().epoch(), "");
+}
+
+TEST_F(FollowerTest, AResumeStartsAfterAppliedAndTheWelcomeMovesNothing) {  // R2, R11
+  Follow();
+  Send(EventsMessage(14, {Changed("w", "a")}));
+  state_.log.clear();
+  Reconnect();
+  const auto hello = Open();
+  EXPECT_EQ(hello.epoch(), "e1");
+  EXPECT_EQ(hello.applied_revision(), 14);
+  const auto a = Send(WelcomeMessage("e1", 99, false));
+  EXPECT_EQ(a.send.at(0).ping().applied_revision(), 14);
+  EXPECT_THAT(state_.Taken(), IsEmpty());
+}
+
+TEST_F(FollowerTest, AResetOfTheSameHistoryKeepsTheLease) {  // R3
+  Follow();
+  Reconnect();
+  Open();
+  Send(WelcomeMessage("e1", 50, true));
+  EXPECT_THAT(state_.Taken(), ElementsAre("reset e1 50"));
+}
+
+TEST_F(FollowerTest, AnotherHistoryOrOneThatWentBackEndsTheLease) {  // R11, R17
+  Follow();
+  Reconnect();
+  Open();
+  Send(WelcomeMessage("e2", 50, true));
+  EXPECT_THAT(state_.Taken(), ElementsAre("end-lease", "reset e2 50"));
+  Reconnect();
+  Open();
+  Send(WelcomeMessage("e2", 49, true));
+  EXPECT_THAT(state_.Taken(), ElementsAre("end-lease", "reset e2 49"));
+  Reconnect();
+  Open();
+  EXPECT_TRUE(Send(WelcomeMessage("e3", 60, false)).disconnect);
+  EXPECT_THAT(state_.Taken(), ElementsAre("end-lease", "drop-all 49"));
+  Reconnect();
+  EXPECT_EQ(Open().epoch(), "");
+}
+
+TEST_F(FollowerTest, NothingIsAcceptedBeforeTheWelcome) {
+  Open();
+  EXPECT_TRUE(Send(EventsMessage(3, {Changed("w", "a")})).disconnect);
+  // Given up: what still comes is ignored.
+  Send(WelcomeMessage("e1", 10, true));
+  EXPECT_THAT(state_.Taken(), IsEmpty());
+}
+
+TEST_F(FollowerTest, PingsOnTheIntervalOfTheWelcome) {
+  Follow();
+  EXPECT_THAT(Tick().send, IsEmpty());
+  clock_.Advance(absl::Milliseconds(4999));
+  EXPECT_THAT(Tick().send, IsEmpty());
+  clock_.Advance(absl::Milliseconds(1));
+  const auto a = Tick();
+  ASSERT_EQ(a.send.size(), 1u);
+  EXPECT_EQ(a.send[0].ping().sequence(), 2u);
+  EXPECT_EQ(a.wake_at, clock_.Now() + absl::Seconds(5));
+}
+
+TEST_F(FollowerTest, WithoutPongsTheStreamIsHalfOpen) {
+  Follow();
+  for (int i = 0; i < 2; ++i) {
+    clock_.Advance(absl::Seconds(5));
+    EXPECT_FALSE(Tick().disconnect);
+  }
+  Send(EventsMessage(11, {Changed("w", "a")}));  // events alone do not prove that pings arrive
+  clock_.Advance(absl::Seconds(5));
+  EXPECT_TRUE(Tick().disconnect);
+  EXPECT_EQ(follower_->status().phase, Phase::kClosing);
+}
+
+TEST_F(FollowerTest, WithoutAWelcomeTheStreamIsGivenUp) {
+  Open();
+  clock_.Advance(absl::Milliseconds(9999));
+  EXPECT_FALSE(Tick().disconnect);
+  clock_.Advance(absl::Milliseconds(1));
+  EXPECT_TRUE(Tick().disconnect);
+}
+
+TEST_F(FollowerTest, BackoffIsJitteredGrowsIsBoundedAndResets) {
+  follower_->Start(clock_.Now());
+  uint64_t stream = 1;
+  absl::Duration longest;
+  absl::Duration sum;
+  for (int i = 0; i < 40; ++i) {
+    const auto a = follower_->OnDisconnected(stream, clock_.Now());
+    const absl::Duration wait = a.wake_at - clock_.Now();
+    EXPECT_GE(wait, absl::ZeroDuration());
+    EXPECT_LE(wait, std::min(absl::Milliseconds(100) * (int64_t{1} << std::min(i, 10)),
+                             absl::Seconds(5)));
+    longest = std::max(longest, wait);
+    sum += wait;
+    clock_.Advance(wait);
+    const auto again = Tick();
+    ASSERT_TRUE(again.connect);
+    stream = again.stream;
+  }
+  EXPECT_GT(longest, absl::Seconds(3));
+  EXPECT_LT(sum, absl::Seconds(40 * 4));
+  // A stable stream, then a cut: back at once.
+  stream_ = stream;
+  follower_->OnConnected(stream, clock_.Now());
+  Send(WelcomeMessage("e1", 10, true));
+  for (uint64_t i = 1; i <= 5; ++i) {
+    clock_.Advance(absl::Seconds(5));
+    Tick();
+    Send(PongMessage(i + 1, 10, 30));
+  }
+  EXPECT_LE(follower_->OnDisconnected(stream, clock_.Now()).wake_at - clock_.Now(),
+            absl::Milliseconds(100));
+}
+
+TEST_F(FollowerTest, GoAwayIsHeeded) {
+  Follow();
+  FollowResponse m;
+  m.mutable_go_away()->set_reason("draining");
+  *m.mutable_go_away()->mutable_retry_after() = Seconds(3);
+  const auto a = Send(m);
+  EXPECT_TRUE(a.disconnect);
+  EXPECT_EQ(a.why, "GoAway: draining");
+  const auto after = follower_->OnDisconnected(stream_, clock_.Now());
+  EXPECT_GE(after.wake_at - clock_.Now(), absl::Seconds(3));
+  EXPECT_LE(after.wake_at - clock_.Now(), absl::Seconds(6));
+  EXPECT_THAT(state_.Taken(), IsEmpty());  // lease and cache live on
+}
+
+TEST_F(FollowerTest, EvidenceGoesUntilAPongSaysThatItArrived) {
+  Follow();
+  state_.evidence.emplace_back().set_token_id("a");
+  auto a = Send(EventsMessage(11, {Changed("w", "a")}));
+  ASSERT_EQ(a.send.at(0).ping().dropped_size(), 1);
+  clock_.Advance(absl::Seconds(5));
+  EXPECT_EQ(Tick().send.at(0).ping().dropped_size(), 0);  // once a stream
+  Reconnect();
+  Open();
+  a = Send(WelcomeMessage("e1", 11, false));
+  ASSERT_EQ(a.send.at(0).ping().dropped_size(), 1);  // the first stream may have lost it
+  Send(PongMessage(1, 11, 30));
+  Reconnect();
+  Open();
+  EXPECT_EQ(Send(WelcomeMessage("e1", 11, false)).send.at(0).ping().dropped_size(), 0);
+}
+
+TEST_F(FollowerTest, AUsageReportIsConfirmedByALaterPong) {
+  Follow();
+  Send(PongMessage(1, 10, 30));
+  while (state_.log.empty()) {
+    clock_.Advance(absl::Seconds(5));
+    const auto a = Tick();
+    const auto& last = a.send.back().ping();
+    if (state_.log.empty()) {
+      Send(PongMessage(last.sequence(), 10, 30));
+    } else {
+      ASSERT_EQ(a.send.size(), 2u);
+      EXPECT_TRUE(a.send[0].has_usage());
+      EXPECT_THAT(state_.Taken(), ElementsAre("take-usage"));
+      Send(PongMessage(last.sequence() - 1, 10, 30));
+      EXPECT_THAT(state_.Taken(), IsEmpty());
+      Send(PongMessage(last.sequence(), 10, 30));
+      EXPECT_THAT(state_.Taken(), ElementsAre("usage-confirmed"));
+      return;
+    }
+  }
+}
+
+TEST_F(FollowerTest, AUsageReportOnABrokenStreamIsLost) {
+  Follow();
+  Send(PongMessage(1, 10, 30));
+  for (uint64_t i = 2; state_.log.empty(); ++i) {
+    clock_.Advance(absl::Seconds(5));
+    Tick();
+    if (state_.log.empty()) Send(PongMessage(i, 10, 30));
+  }
+  state_.log.clear();
+  Reconnect();
+  EXPECT_THAT(state_.Taken(), ElementsAre("usage-lost"));
+}
+
+TEST_F(FollowerTest, AfterGoodbyeNothingCounts) {  // R4
+  Follow();
+  const auto a = follower_->Goodbye(clock_.Now(), clock_.WallNow());
+  ASSERT_GE(a.send.size(), 1u);
+  EXPECT_TRUE(a.send.back().has_goodbye());
+  EXPECT_TRUE(a.finish);
+  EXPECT_EQ(state_.log.front(), "close");
+  state_.log.clear();
+  Send(PongMessage(1, 10, 30));
+  Send(EventsMessage(11, {Changed("w", "a")}));
+  EXPECT_THAT(state_.Taken(), IsEmpty());
+  EXPECT_THAT(state_.grants, IsEmpty());
+  follower_->OnDisconnected(stream_, clock_.Now());
+  clock_.Advance(absl::Hours(1));
+  EXPECT_FALSE(Tick().connect);
+  EXPECT_THAT(follower_->Goodbye(clock_.Now(), clock_.WallNow()).send, IsEmpty());
+}
+
+TEST_F(FollowerTest, FarBehindAServiceSomePongStillGrants) {
+  Follow();
+  for (int i = 0; i < 500; ++i) Send(EventsMessage(11 + i, {Changed("w", "a")}));
+  Send(PongMessage(100, 110, 30));
+  EXPECT_EQ(state_.grants.size(), 1u);
+  Send(PongMessage(400, 410, 30));  // its ping was not remembered: no grant, no harm
+  EXPECT_EQ(state_.grants.size(), 1u);
+}
+
+TEST_F(FollowerTest, FailOpenIsSaidInTheHello) {
+  options_.stale_policy = tollgate::v1::STALE_POLICY_FAIL_OPEN;
+  options_.fail_open_for = absl::Minutes(5);
+  Make();
+  const auto hello = Open();
+  EXPECT_EQ(hello.stale_policy(), tollgate::v1::STALE_POLICY_FAIL_OPEN);
+  EXPECT_EQ(hello.fail_open_for().seconds(), 300);
+}
+
+}  // namespace
+}  // namespace tollgate

@@ -1,0 +1,63 @@
+#include "validator/usage_ledger.h"
+
+#include "gtest/gtest.h"
+
+namespace tollgate {
+namespace {
+
+EntryUse Use(const char* id, int64_t ms, int64_t uses) { return EntryUse{"w", id, ms, uses}; }
+
+TEST(UsageLedgerTest, MergesMaximaAndSums) {
+  UsageLedger ledger(10);
+  ledger.Add({Use("a", 5000, 2), Use("a", 4000, 3)});
+  ledger.Add({Use("a", 6001, 1), Use("b", 0, 1), Use("c", 7000, 0)});
+  const auto reports = ledger.Take(100, absl::FromUnixMillis(9000));
+  ASSERT_EQ(reports.size(), 1u);
+  ASSERT_EQ(reports[0].uses_size(), 1);
+  EXPECT_EQ(reports[0].uses(0).count(), 6);
+  EXPECT_EQ(reports[0].uses(0).last_used_time().seconds(), 6);
+  EXPECT_EQ(reports[0].uses(0).last_used_time().nanos(), 1'000'000);
+  EXPECT_EQ(reports[0].complete_until().seconds(), 9);
+}
+
+TEST(UsageLedgerTest, WhatWasLostGoesAgainWithWhatCameSince) {
+  UsageLedger ledger(10);
+  ledger.Add({Use("a", 5000, 2)});
+  ledger.Take(100, absl::FromUnixMillis(9000));
+  EXPECT_EQ(ledger.LastMs("w", "a"), 5000);
+  ledger.Add({Use("a", 6000, 1)});
+  EXPECT_EQ(ledger.LastMs("w", "a"), 6000);
+  ledger.Lost();
+  EXPECT_EQ(ledger.Take(100, absl::FromUnixMillis(9500))[0].uses(0).count(), 3);
+  ledger.Confirm();
+  EXPECT_EQ(ledger.LastMs("w", "a"), 0);
+  EXPECT_EQ(ledger.Take(100, absl::FromUnixMillis(9600))[0].uses_size(), 0);
+}
+
+TEST(UsageLedgerTest, LongReportsAreSplitAndOnlyTheLastIsComplete) {
+  UsageLedger ledger(10);
+  for (const char* id : {"a", "b", "c", "d", "e"}) ledger.Add({Use(id, 5000, 1)});
+  const auto reports = ledger.Take(2, absl::FromUnixMillis(9000));
+  ASSERT_EQ(reports.size(), 3u);
+  EXPECT_FALSE(reports[0].has_complete_until());
+  EXPECT_FALSE(reports[1].has_complete_until());
+  EXPECT_TRUE(reports[2].has_complete_until());
+}
+
+TEST(UsageLedgerTest, BeyondTheBoundSilenceProvesNothing) {
+  UsageLedger ledger(1);
+  ledger.Add({Use("a", 5000, 1), Use("b", 5000, 4)});
+  EXPECT_EQ(ledger.size(), 1u);
+  EXPECT_EQ(ledger.lost(), 4);
+  EXPECT_FALSE(ledger.Take(10, absl::FromUnixMillis(9000))[0].has_complete_until());
+  ledger.Confirm();
+  EXPECT_TRUE(ledger.Take(10, absl::FromUnixMillis(9000))[0].has_complete_until());
+}
+
+TEST(UsageLedgerTest, WithoutTheServicesTimeNothingIsComplete) {
+  UsageLedger ledger(1);
+  EXPECT_FALSE(ledger.Take(10, absl::InfinitePast())[0].has_complete_until());
+}
+
+}  // namespace
+}  // namespace tollgate

@@ -1,0 +1,76 @@
+// The one decision.
+#ifndef TOLLGATE_VALIDATOR_DECISION_H_
+#define TOLLGATE_VALIDATOR_DECISION_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "token/grant.h"
+#include "tollgate/v1/validation_service.pb.h"
+
+namespace tollgate {
+
+// The longest packed grant that is kept: 64 scopes and 16 audiences of 128 bytes, with names.
+inline constexpr size_t kLongestGrant = 12 * 1024 - 128;
+
+// Room for one packed grant; no allocation, and its bytes are not initialised.
+class GrantBuffer {
+ public:
+  GrantBuffer() {}
+  GrantBuffer(const GrantBuffer& other) { *this = other; }
+  GrantBuffer& operator=(const GrantBuffer& other) {
+    size_ = other.size_;
+    std::memcpy(words_, other.words_, size_);
+    return *this;
+  }
+  // False (and empty) where it is too long.
+  bool Assign(absl::string_view bytes) {
+    size_ = bytes.size() <= kLongestGrant ? bytes.size() : 0;
+    if (size_ > 0) std::memcpy(words_, bytes.data(), size_);
+    return size_ == bytes.size();
+  }
+  absl::string_view bytes() const {
+    return absl::string_view(reinterpret_cast<const char*>(words_), size_);
+  }
+  uint64_t* words() { return words_; }
+  void set_size(size_t size) { size_ = size; }
+
+ private:
+  size_t size_ = 0;
+  uint64_t words_[kLongestGrant / 8];
+};
+
+// May this token pass? About 12 KB, most of it untouched: keep it on the stack, pass it by reference.
+class Decision {
+ public:
+  tollgate::v1::Verdict verdict = tollgate::v1::VERDICT_UNAVAILABLE;
+  // Why not; UNSPECIFIED when admitted.
+  tollgate::v1::VerdictReason reason = tollgate::v1::VERDICT_REASON_UNSPECIFIED;
+  // With UNAVAILABLE: when to try again.
+  absl::Duration retry_after;
+  // Decided without a lease, by a fail-open validator.
+  bool fail_open = false;
+
+  bool admitted() const { return verdict == tollgate::v1::VERDICT_ADMIT; }
+  // Who the token speaks for: true when admitted, and when refused for scope or audience; else a
+  // stranger would learn something. The view is good while this decision is neither changed nor gone.
+  bool ReadIdentity(GrantView* grant) const {
+    using namespace tollgate::v1;
+    if (!admitted() && reason != VERDICT_REASON_INSUFFICIENT_SCOPE &&
+        reason != VERDICT_REASON_WRONG_AUDIENCE) {
+      return false;
+    }
+    return !grant_.bytes().empty() && GrantView::Over(grant_.bytes(), grant);
+  }
+
+ private:
+  friend class Validator;
+  GrantBuffer grant_;
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_VALIDATOR_DECISION_H_

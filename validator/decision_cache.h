@@ -1,0 +1,160 @@
+// What a validator holds about tokens: one flat region addressed by offsets, no pointers, no
+// allocation per entry, so that it can lie in shared memory.
+//
+// Three tables of fixed slots: grants of the usual size, large grants, and strings known to be
+// unknown. A table is a run of sets of 8 slots; a set is chosen by the keyed hash of the *public id*,
+// so an event about a token id finds every entry it may be about without an index, and nobody
+// can choose ids that crowd a set. A string is recognised by the keyed 128-bit hash of the whole of
+// it; the string itself is held nowhere.
+//
+// Readers never lock. Each slot is a sequence lock: odd while it is written. All shared words are
+// atomics; a store that a reader may see carries release, a load acquire, which is what orders
+// payload and sequence without fences (TSan knows no fences). A torn or lost read is a miss, never a denial.
+#ifndef TOLLGATE_VALIDATOR_DECISION_CACHE_H_
+#define TOLLGATE_VALIDATOR_DECISION_CACHE_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "base/random.h"
+#include "token/token_string.h"
+#include "tollgate/v1/edge_service.pb.h"
+#include "tollgate/v1/event.pb.h"
+#include "validator/decision.h"
+
+namespace tollgate {
+
+// A token string, as the cache and the resolver know it. Holds nothing secret.
+struct TokenKey {
+  uint64_t hash[2] = {0, 0};  // SipHash-2-4-128 of the string
+  uint64_t id_tag = 0;        // SipHash-2-4 of the public id
+  char public_id[kPublicIdLength] = {};
+  absl::string_view id() const { return absl::string_view(public_id, kPublicIdLength); }
+};
+
+struct DecisionCacheOptions {
+  // Slots; rounded up to a power of two, at least 8. 512 B each.
+  size_t entries = 65536;
+  // 12 KiB each; memory is touched only where used.
+  size_t large_entries = 1024;
+  // 128 B each.
+  size_t unknown_entries = 16384;
+};
+
+// Use that left the cache with its entry.
+struct EntryUse {
+  std::string workspace;
+  std::string token_id;
+  int64_t last_admit_ms = 0;  // service wall clock; 0: never
+  int64_t uses = 0;           // since the last report
+};
+
+// Readers: any thread, no lock. Writers: one at a time, the caller locks.
+class DecisionCache {
+ public:
+  // RESOURCE_EXHAUSTED where the region cannot be mapped; INVALID_ARGUMENT on absurd sizes.
+  static absl::StatusOr<std::unique_ptr<DecisionCache>> Create(const DecisionCacheOptions& options,
+                                                               Random& random);
+  ~DecisionCache();
+  DecisionCache(const DecisionCache&) = delete;
+  DecisionCache& operator=(const DecisionCache&) = delete;
+
+  // Thread-safe, allocates nothing.
+  TokenKey KeyOf(absl::string_view token_string, absl::string_view public_id) const;
+
+  // ---- Readers.
+  enum class Found { kMiss, kGrant, kUnknown };
+  // Where an entry lay, and which one it was.
+  struct Place {
+    uint64_t offset = 0;
+    uint32_t sequence = 0;
+  };
+  // kGrant: `*grant` holds the packed grant, `*place` is set.
+  Found Find(const TokenKey& key, GrantBuffer* grant, Place* place) const;
+
+  // Records an admission at `service_ms`, before it is answered. False: the entry has been dropped
+  // since it was found; the caller treats it as a miss. The time is stored only when the coarse
+  // clock (10 ms) has moved. Stamp and drop change the same word, which carries the entry's
+  // generation: so either the drop collects this admission as evidence, or this sees the drop, and
+  // no stamp ever lands on the slot's next tenant. The count is an estimate (one that lands
+  // between a drop and the next insert may be lost or be the next tenant's); the time is not.
+  bool RecordAdmit(const Place& place, int64_t service_ms);
+  // +1 with each collection of use. A reader takes it before the clock and again after RecordAdmit;
+  // where it moved, it reads the clock and records again, so that nothing is admitted
+  // before a report's complete_until and reported after it.
+  uint64_t collection() const { return collection_.load(std::memory_order_seq_cst); }
+
+  // ---- Writers. `*out` gets the unreported use of what went away.
+  // Keeps a grant under `key`; replaces what is there. False: too large. The token id of the
+  // grant must be the key's (else no event would find it).
+  // `service_ms`: the age of a new entry, for replacement: the set's least recently admitted goes.
+  // `*place`: where it lies now.
+  bool Insert(const TokenKey& key, const tollgate::v1::Grant& grant, absl::string_view packed,
+              int64_t service_ms, Place* place, std::vector<EntryUse>* out);
+  // Keeps "the store holds no such token".
+  void InsertUnknown(const TokenKey& key, int64_t service_ms, std::vector<EntryUse>* out);
+  // Everything about a token id, unknown strings too. `*out` gets every entry that was ever admitted:
+  // evidence.
+  void DropToken(absl::string_view token_id, std::vector<EntryUse>* out);
+  // Everything created below (revision, index) in the workspace, of the owner where one is named (R13).
+  void DropCohort(absl::string_view workspace, absl::string_view owner, int64_t revision,
+                  uint32_t index, std::vector<EntryUse>* out);
+  void DropAll(std::vector<EntryUse>* out);
+  // Moves collection(), then hands out the use since the last collection; entries stay.
+  void CollectUse(std::vector<EntryUse>* out);
+
+  int64_t size() const { return size_.load(std::memory_order_relaxed); }
+  int64_t unknown_size() const { return unknown_size_.load(std::memory_order_relaxed); }
+  int64_t evictions() const { return evictions_.load(std::memory_order_relaxed); }
+
+  static constexpr int64_t kCoarseTickMs = 10;
+  static constexpr size_t kWays = 8;
+
+ private:
+  struct Slot;
+  struct Table {
+    uint64_t offset = 0;  // of its first slot
+    uint64_t sets = 0;    // a power of two
+    uint32_t slot_size = 0;
+    uint32_t capacity() const;  // payload bytes
+  };
+
+  DecisionCache() = default;
+  Slot* At(uint64_t offset) const;
+  uint64_t SlotOffset(const Table& table, uint64_t set, size_t way) const;
+  uint64_t Tag(absl::string_view bytes) const;
+  // The slot of the table that holds the string; nullptr where none does. Writers only.
+  Slot* Holding(const Table& table, const TokenKey& key) const;
+  // An empty slot of the key's set, made by eviction where there is none.
+  Slot* Room(const Table& table, const TokenKey& key, std::vector<EntryUse>* out);
+  // Takes the entry out. Hands it to `*out` where it has unreported use, or with `evidence` where
+  // it was ever admitted.
+  void Empty(Slot* slot, bool evidence, std::vector<EntryUse>* out);
+  void Write(Slot* slot, const TokenKey& key, const tollgate::v1::Grant* grant,
+             absl::string_view packed, int64_t service_ms);
+  // Reads workspace and token id of the slot's grant. Writers only.
+  void Name(const Slot& slot, EntryUse* use) const;
+  template <typename Visit>
+  void ForEach(const Table& table, Visit visit) const;
+
+  char* region_ = nullptr;
+  size_t region_size_ = 0;
+  Table small_, large_, unknown_;
+  uint8_t key_[16];
+  uint8_t tag_key_[16];
+  std::atomic<uint64_t> collection_{0};
+  std::atomic<int64_t> size_{0};
+  std::atomic<int64_t> large_size_{0};
+  std::atomic<int64_t> unknown_size_{0};
+  std::atomic<int64_t> evictions_{0};
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_VALIDATOR_DECISION_CACHE_H_

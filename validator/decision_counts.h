@@ -1,0 +1,47 @@
+// Decisions, counted without contention.
+#ifndef TOLLGATE_VALIDATOR_DECISION_COUNTS_H_
+#define TOLLGATE_VALIDATOR_DECISION_COUNTS_H_
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+
+#include "tollgate/v1/validation_service.pb.h"
+
+namespace tollgate {
+
+// Sums since the start.
+struct DecisionTotals {
+  int64_t admitted = 0;
+  int64_t admitted_fail_open = 0;  // of those, without a lease
+  int64_t from_memory = 0;         // decisions that needed no question
+  int64_t misses = 0;              // checks that did (CheckAsync only)
+  // Refusals (denied or unavailable) by VerdictReason's number.
+  std::array<int64_t, tollgate::v1::VerdictReason_ARRAYSIZE> refused{};
+  int64_t decisions() const;
+};
+
+// Thread-safe; a count is one relaxed addition to a cache line that few threads share.
+class DecisionCounts {
+ public:
+  void CountAdmit(bool fail_open, bool from_memory);
+  void CountRefusal(tollgate::v1::VerdictReason reason, bool from_memory);
+  void CountMiss();
+  DecisionTotals Totals() const;
+
+ private:
+  static constexpr size_t kShards = 16;
+  struct alignas(128) Shard {
+    std::atomic<int64_t> admitted{0};
+    std::atomic<int64_t> admitted_fail_open{0};
+    std::atomic<int64_t> from_memory{0};
+    std::atomic<int64_t> misses{0};
+    std::array<std::atomic<int64_t>, tollgate::v1::VerdictReason_ARRAYSIZE> refused{};
+  };
+  Shard& Mine();
+  std::array<Shard, kShards> shards_;
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_VALIDATOR_DECISION_COUNTS_H_

@@ -1,0 +1,97 @@
+// The lease and the service's time, as the hot path reads them.
+#ifndef TOLLGATE_VALIDATOR_EDGE_CLOCK_H_
+#define TOLLGATE_VALIDATOR_EDGE_CLOCK_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+
+namespace tollgate {
+
+// A hard limit of the protocol (R5): nothing longer is ever believed.
+inline constexpr absl::Duration kLongestLease = absl::Minutes(10);
+
+// One grant, as a Pong made it (R1).
+struct LeaseGrant {
+  BootTime ping_boot;          // taken before the ping was written
+  absl::Time ping_wall;        // taken with it; compared with nothing but this machine's own wall clock
+  absl::Duration lease;        // as granted
+  absl::Duration drift;        // lease * drift bound
+  BootTime until() const { return ping_boot + (lease - drift); }
+};
+
+// What a decision is allowed by, at one moment.
+enum class LeaseState {
+  kLive,      // admit
+  kFailOpen,  // run out, but inside the longest time of a fail-open validator: admit, and count it
+  kNone,      // never granted, run out, the clocks disagree, closed by Goodbye, or wiped by a fork
+};
+
+// Holds the present grant and the service's wall clock. One writer at a time (the caller locks);
+// readers are wait-free, take no lock and make no system call. It lies in a page of its own that a
+// forked child finds wiped: a child has no stream, so no event would reach it, and it must not
+// admit on its parent's lease.
+class EdgeClock {
+ public:
+  // `drift_bound`: as a fraction, 0 to 0.1. `fail_open_for`: zero is fail-closed.
+  // FAILED_PRECONDITION where the kernel cannot wipe a page on fork.
+  static absl::StatusOr<std::unique_ptr<EdgeClock>> Create(double drift_bound,
+                                                           absl::Duration fail_open_for);
+  ~EdgeClock();
+  EdgeClock(const EdgeClock&) = delete;
+  EdgeClock& operator=(const EdgeClock&) = delete;
+
+  // One consistent reading; cheap to copy.
+  struct Reading {
+    int64_t ping_boot_ns = 0;
+    int64_t ping_wall_ns = 0;
+    int64_t lease_ns = 0;  // 0: no grant
+    int64_t drift_ns = 0;
+    int64_t service_ns = 0;  // service wall clock at service_boot_ns; 0: not heard yet
+    int64_t service_boot_ns = 0;
+  };
+
+  // Wait-free but for a writer that laps the reader (64 grants during one reading). A reader that
+  // loses that race 8 times sees no grant: unavailable, never a wrong admit.
+  Reading Read() const;
+  // Judges a reading against both local clocks, which the caller read *before* Read() (R13).
+  LeaseState StateAt(const Reading& reading, BootTime now, absl::Time wall_now) const;
+  // The service's wall clock at `now`: as carried in the last Pong, advanced since its receipt by
+  // the boot clock less the drift bound, so never ahead of the real one (R18, I7).
+  // InfinitePast when no Pong has come yet: then nothing has expired.
+  absl::Time ServiceTimeAt(const Reading& reading, BootTime now) const;
+
+  // Takes the grant where it ends later than the present one, or where the present one is no longer
+  // live; else keeps the present one. Keeping the longer is right because the ledger's life is the
+  // maximum of all it granted to this incarnation (R3); taking it over a dead one is right because
+  // a grant that ended by the clocks' disagreement never comes back. True where it was taken.
+  bool Grant(const LeaseGrant& grant, BootTime now, absl::Time wall_now);
+  // Forgets the grant, fail-open time included: a new epoch, a store that went back, clocks that disagree.
+  void EndLease();
+  // R4: forgets it for good; no later Grant has any effect.
+  void Close();
+  bool closed() const { return closed_; }
+  // A Pong received at `now` carried `service_time` (R18). The newest wins: a service whose own
+  // clock was set back is right about its own clock.
+  void SetServiceTime(absl::Time service_time, BootTime now);
+
+  double drift_bound() const { return drift_bound_; }
+  absl::Duration fail_open_for() const { return fail_open_for_; }
+
+ private:
+  struct Page;
+  EdgeClock(double drift_bound, absl::Duration fail_open_for, Page* page);
+  void Publish(const Reading& reading);
+
+  const double drift_bound_;
+  const absl::Duration fail_open_for_;
+  Page* const page_;
+  bool closed_ = false;
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_VALIDATOR_EDGE_CLOCK_H_

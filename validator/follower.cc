@@ -1,0 +1,411 @@
+#include "validator/follower.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace tollgate {
+namespace {
+
+using tollgate::v1::Event;
+using tollgate::v1::FollowRequest;
+using tollgate::v1::FollowResponse;
+
+// Bounds, so that a service gone wrong costs a bounded amount of memory.
+constexpr size_t kMostPings = 128;
+constexpr size_t kMostEvidence = 4096;
+
+absl::Duration FromProto(const google::protobuf::Duration& d) {
+  return absl::Seconds(d.seconds()) + absl::Nanoseconds(d.nanos());
+}
+
+google::protobuf::Duration ToProto(absl::Duration d) {
+  google::protobuf::Duration out;
+  const int64_t ns = absl::ToInt64Nanoseconds(d);
+  out.set_seconds(ns / 1'000'000'000);
+  out.set_nanos(static_cast<int32_t>(ns % 1'000'000'000));
+  return out;
+}
+
+// An interval as the service asked for it, or `otherwise`, within sane limits.
+absl::Duration Interval(bool set, const google::protobuf::Duration& asked, absl::Duration otherwise) {
+  const absl::Duration d = set ? FromProto(asked) : absl::ZeroDuration();
+  if (d <= absl::ZeroDuration()) return otherwise;
+  return std::clamp(d, absl::Milliseconds(20), absl::Minutes(10));
+}
+
+}  // namespace
+
+Follower::Follower(FollowerOptions options, FollowedState* state, Random* random)
+    : options_(std::move(options)), state_(state), random_(random) {}
+
+FollowerStatus Follower::status() const {
+  FollowerStatus s;
+  s.phase = phase_;
+  s.epoch = epoch_;
+  s.applied_revision = applied_;
+  s.ping_interval = ping_interval_;
+  s.streams = streams_;
+  s.resets = resets_;
+  s.unknown_events = unknown_events_;
+  return s;
+}
+
+FollowerActions& Follower::WithWake(FollowerActions& actions) const {
+  switch (phase_) {
+    case Phase::kWaiting:
+      actions.wake_at = connect_at_;
+      break;
+    case Phase::kConnecting:
+    case Phase::kGreeting:
+      actions.wake_at = connected_ + options_.welcome_timeout;
+      break;
+    case Phase::kFollowing:
+      actions.wake_at = std::min({next_ping_, next_usage_,
+                                  heard_ + ping_interval_ * options_.silent_intervals});
+      break;
+    case Phase::kClosing:
+    case Phase::kGone:
+      actions.wake_at = BootTime::InfiniteFuture();
+      break;
+  }
+  return actions;
+}
+
+FollowerActions Follower::Start(BootTime now) {
+  connect_at_ = now;
+  return OnTick(now, absl::InfinitePast());
+}
+
+FollowerActions Follower::OnTick(BootTime now, absl::Time wall_now) {
+  FollowerActions actions;
+  switch (phase_) {
+    case Phase::kWaiting:
+      if (now < connect_at_) break;
+      phase_ = Phase::kConnecting;
+      connected_ = now;
+      heard_ = now;
+      ++streams_;
+      actions.connect = true;
+      actions.stream = ++stream_;
+      break;
+    case Phase::kConnecting:
+    case Phase::kGreeting:
+      if (now >= connected_ + options_.welcome_timeout) GiveUp("no Welcome in time", now, &actions);
+      break;
+    case Phase::kFollowing:
+      if (now >= heard_ + ping_interval_ * options_.silent_intervals) {
+        GiveUp("no Pong in time: the stream is half-open", now, &actions);
+        break;
+      }
+      if (now >= next_usage_) {
+        SendUsage(now, &actions);
+        // The Pong to this ping says that the service has read the report before it.
+        SendPing(now, wall_now, &actions);
+        if (usage_confirmed_by_ == 0) usage_confirmed_by_ = sequence_;
+      } else if (now >= next_ping_) {
+        SendPing(now, wall_now, &actions);
+      }
+      break;
+    case Phase::kClosing:
+    case Phase::kGone:
+      break;
+  }
+  return WithWake(actions);
+}
+
+FollowerActions Follower::OnConnected(uint64_t stream, BootTime now) {
+  FollowerActions actions;
+  if (stream == stream_ && phase_ == Phase::kConnecting) {
+    phase_ = Phase::kGreeting;
+    auto* hello = actions.send.emplace_back().mutable_hello();
+    hello->set_validator_id(options_.validator_id);
+    hello->set_incarnation(options_.incarnation);
+    // R11: the resume is at applied + 1. A revision of which only a part has come is not applied.
+    hello->set_epoch(epoch_);
+    hello->set_applied_revision(applied_);
+    hello->set_stale_policy(options_.stale_policy);
+    if (options_.stale_policy == tollgate::v1::STALE_POLICY_FAIL_OPEN) {
+      *hello->mutable_fail_open_for() = ToProto(options_.fail_open_for);
+    }
+    hello->set_version(options_.version);
+    connected_ = now;
+    heard_ = now;
+  }
+  return WithWake(actions);
+}
+
+FollowerActions Follower::OnDisconnected(uint64_t stream, BootTime now) {
+  FollowerActions actions;
+  if (stream != stream_ || phase_ == Phase::kWaiting || phase_ == Phase::kGone) {
+    return WithWake(actions);
+  }
+  // Stable: it answered for a while. Anything less counts as a failure, so that a service
+  // that lets in and throws out is not hammered.
+  if (heard_ - connected_ >= options_.stable_after) failures_ = 0;
+  ++failures_;
+  ForgetStream();
+  phase_ = Phase::kWaiting;
+  connect_at_ = std::max(now + Backoff(), retry_after_);
+  return WithWake(actions);
+}
+
+void Follower::ForgetStream() {
+  // A Pong answers a ping of its own stream: the numbers start again with the next (R1).
+  pings_.clear();
+  sequence_ = 0;
+  // The part of a revision that came is only dropped; the resume brings it whole.
+  open_revision_ = 0;
+  for (Evidence& e : evidence_) e.sent_in = 0;
+  if (usage_confirmed_by_ != 0) {
+    usage_confirmed_by_ = 0;
+    state_->UsageLost();
+  }
+}
+
+absl::Duration Follower::Backoff() {
+  const int doublings = std::clamp(failures_ - 1, 0, 20);
+  const absl::Duration cap =
+      std::min(options_.backoff_first * static_cast<int64_t>(int64_t{1} << doublings),
+               options_.backoff_longest);
+  return cap * random_->UniformReal();  // full jitter
+}
+
+void Follower::GiveUp(absl::string_view why, BootTime /*now*/, FollowerActions* actions) {
+  phase_ = Phase::kClosing;
+  actions->disconnect = true;
+  actions->stream = stream_;
+  actions->why = std::string(why);
+}
+
+FollowerActions Follower::OnMessage(uint64_t stream, const FollowResponse& message, BootTime now,
+                                    absl::Time wall_now) {
+  FollowerActions actions;
+  if (stream != stream_ || (phase_ != Phase::kGreeting && phase_ != Phase::kFollowing)) {
+    return WithWake(actions);
+  }
+  switch (message.message_case()) {
+    case FollowResponse::kWelcome:
+      OnWelcome(message.welcome(), now, wall_now, &actions);
+      break;
+    case FollowResponse::kGoAway:
+      OnGoAway(message.go_away(), now, &actions);
+      break;
+    case FollowResponse::kEvents:
+      if (phase_ == Phase::kGreeting) {
+        GiveUp("events before the Welcome", now, &actions);
+      } else {
+        OnEvents(message.events(), now, wall_now, &actions);
+      }
+      break;
+    case FollowResponse::kPong:
+      if (phase_ == Phase::kGreeting) {
+        GiveUp("a Pong before the Welcome", now, &actions);
+      } else {
+        OnPong(message.pong(), now, wall_now, &actions);
+      }
+      break;
+    case FollowResponse::MESSAGE_NOT_SET:
+      // A kind of message newer than this build: it may have been about anything, at a revision that
+      // cannot be read here. So nothing held is good any more, and only a reset tells where to go on from.
+      ++unknown_events_;
+      ForgetEpoch();
+      GiveUp("a message of an unknown kind", now, &actions);
+      break;
+  }
+  return WithWake(actions);
+}
+
+void Follower::ForgetEpoch() {
+  state_->EndLease();
+  state_->DropAll(applied_);
+  epoch_.clear();
+  applied_ = 0;
+  evidence_.clear();
+}
+
+void Follower::OnWelcome(const tollgate::v1::Welcome& welcome, BootTime now, absl::Time wall_now,
+                         FollowerActions* actions) {
+  if (phase_ != Phase::kGreeting) return GiveUp("a second Welcome", now, actions);
+  if (welcome.epoch().empty() || welcome.revision() < 0) {
+    return GiveUp("a Welcome without an epoch or a revision", now, actions);
+  }
+  if (welcome.reset()) {
+    // The lease outlives a reset of our own history: the ledger still counts this incarnation (R3).
+    // It does not outlive a change of history, which may not know of it (R11, R17).
+    if (welcome.epoch() != epoch_ || welcome.revision() < applied_) {
+      state_->EndLease();
+      evidence_.clear();
+    }
+    epoch_ = welcome.epoch();
+    applied_ = welcome.revision();
+    ++resets_;
+    state_->Reset(epoch_, applied_);
+  } else if (epoch_.empty() || welcome.epoch() != epoch_) {
+    // R2, R11: to go on is only for who was there before, in the same history.
+    ForgetEpoch();
+    return GiveUp("a Welcome into another epoch without a reset", now, actions);
+  }
+  // Without a reset the Welcome's revision moves nothing: events up to it may still be on their way (R2).
+  phase_ = Phase::kFollowing;
+  heard_ = now;
+  ping_interval_ =
+      Interval(welcome.has_ping_interval(), welcome.ping_interval(), absl::Seconds(5));
+  usage_interval_ =
+      Interval(welcome.has_usage_interval(), welcome.usage_interval(), absl::Seconds(10));
+  // Spread over the interval, so that a fleet that came back at once does not report at once.
+  next_usage_ = now + usage_interval_ * random_->UniformReal();
+  SendPing(now, wall_now, actions);
+}
+
+void Follower::DropOne(int64_t revision, const Event& event) {
+  bool complete = false;
+  switch (event.subject_case()) {
+    case Event::kTokenChanged:
+      complete = !event.token_changed().token_id().empty();
+      break;
+    case Event::kTokenCreated:
+      complete = !event.token_created().token_id().empty();
+      break;
+    case Event::kCohortRevoked:
+      complete = !event.cohort_revoked().workspace().empty();
+      break;
+    case Event::SUBJECT_NOT_SET:
+      break;
+  }
+  if (complete) {
+    state_->Drop(revision, event);
+  } else {
+    // Newer than this build: it may be about anything. Never skipped, never fatal.
+    ++unknown_events_;
+    state_->DropAll(revision);
+  }
+}
+
+void Follower::OnEvents(const tollgate::v1::Events& events, BootTime now, absl::Time wall_now,
+                        FollowerActions* actions) {
+  bool moved = false;
+  for (const auto& part : events.revisions()) {
+    const int64_t revision = part.revision();
+    if (open_revision_ != 0 && revision != open_revision_ && revision > applied_) {
+      // The last part of the open revision will not come any more: begin again after applied.
+      return GiveUp("a revision was left open", now, actions);
+    }
+    // To drop is always right, twice as well (R10): what is at or below applied is dropped again,
+    // and moves nothing.
+    for (const Event& event : part.events()) DropOne(revision, event);
+    if (revision <= applied_) continue;
+    if (part.partial()) {
+      open_revision_ = revision;
+    } else {
+      open_revision_ = 0;
+      applied_ = revision;  // R8: after its last event
+      moved = true;
+    }
+  }
+  // R10: the ping is the acknowledgement; one for all that this message brought.
+  if (moved) SendPing(now, wall_now, actions);
+}
+
+void Follower::OnPong(const tollgate::v1::Pong& pong, BootTime now, absl::Time wall_now,
+                      FollowerActions* actions) {
+  if (pong.sequence() == 0 || pong.sequence() > sequence_) {
+    return GiveUp("a Pong to a ping that was never sent", now, actions);
+  }
+  heard_ = now;
+  // Pongs come in order: an older ping's will not come any more.
+  while (!pings_.empty() && pings_.front().sequence < pong.sequence()) pings_.pop_front();
+
+  // R8: over commits without events; never back, and never over a revision of which a part is missing.
+  const bool open = open_revision_ != 0 && pong.revision() >= open_revision_;
+  applied_ = std::max(applied_, open ? open_revision_ - 1 : pong.revision());
+
+  if (pong.has_service_time()) {
+    state_->SetServiceTime(absl::FromUnixSeconds(pong.service_time().seconds()) +
+                               absl::Nanoseconds(pong.service_time().nanos()),
+                           now);
+  }
+  if (usage_confirmed_by_ != 0 && pong.sequence() >= usage_confirmed_by_) {
+    usage_confirmed_by_ = 0;
+    state_->UsageConfirmed();
+  }
+  std::erase_if(evidence_, [&](const Evidence& e) {
+    return e.sent_in != 0 && e.sent_in <= pong.sequence();
+  });
+
+  if (pings_.empty() || pings_.front().sequence != pong.sequence()) return;  // granted once (R1)
+  const SentPing ping = pings_.front();
+  pings_.pop_front();
+  const absl::Duration lease =
+      pong.has_lease() ? std::min(FromProto(pong.lease()), kLongestLease) : absl::ZeroDuration();
+  // A Pong that claims a revision of which a part is missing here would grant past an event (R9).
+  if (lease <= absl::ZeroDuration() || open) return;
+  // R1: from when the ping was handed out to be written, less what the clocks may drift apart.
+  state_->Grant(LeaseGrant{ping.boot, ping.wall, lease, lease * options_.drift_bound}, now,
+                wall_now);
+}
+
+void Follower::OnGoAway(const tollgate::v1::GoAway& go_away, BootTime now,
+                        FollowerActions* actions) {
+  const absl::Duration asked =
+      go_away.has_retry_after()
+          ? std::clamp(FromProto(go_away.retry_after()), absl::ZeroDuration(), absl::Minutes(1))
+          : absl::ZeroDuration();
+  // No sooner than asked, and not all of a fleet at that moment.
+  retry_after_ = now + asked * (1 + random_->UniformReal());
+  GiveUp("GoAway: ", now, actions);
+  actions->why += go_away.reason();
+}
+
+void Follower::SendPing(BootTime now, absl::Time wall_now, FollowerActions* actions) {
+  auto* ping = actions->send.emplace_back().mutable_ping();
+  ping->set_sequence(++sequence_);
+  ping->set_applied_revision(applied_);
+  state_->FillPing(ping);
+  for (auto& dropped : *ping->mutable_dropped()) {
+    if (evidence_.size() >= kMostEvidence) evidence_.pop_front();
+    evidence_.push_back(Evidence{std::move(dropped), 0});
+  }
+  ping->clear_dropped();
+  // Kept until a Pong says that it arrived; on a new stream all of it goes again.
+  for (Evidence& e : evidence_) {
+    if (e.sent_in != 0) continue;
+    e.sent_in = sequence_;
+    *ping->add_dropped() = e.dropped;
+  }
+  // A ping too many is an acknowledgement still; its Pong just grants nothing. To forget the
+  // newest and not the oldest lets some Pong grant however far behind the service is.
+  if (pings_.size() < kMostPings) pings_.push_back(SentPing{sequence_, now, wall_now});
+  next_ping_ = now + ping_interval_;
+}
+
+void Follower::SendUsage(BootTime now, FollowerActions* actions) {
+  next_usage_ = now + usage_interval_;
+  if (usage_confirmed_by_ != 0) return;  // one report at a time
+  for (auto& usage : state_->TakeUsage(now)) *actions->send.emplace_back().mutable_usage() = usage;
+}
+
+FollowerActions Follower::Goodbye(BootTime now, absl::Time wall_now) {
+  FollowerActions actions;
+  if (phase_ == Phase::kGone) return WithWake(actions);
+  // R4: closed before the word is handed out; from here on nothing that arrives has any effect.
+  state_->Close();
+  if (phase_ == Phase::kFollowing) {
+    for (auto& usage : state_->TakeUsage(now)) {
+      *actions.send.emplace_back().mutable_usage() = std::move(usage);
+    }
+    SendPing(now, wall_now, &actions);  // the last evidence
+  }
+  if (phase_ == Phase::kFollowing || phase_ == Phase::kGreeting) {
+    actions.send.emplace_back().mutable_goodbye();
+    actions.finish = true;
+    actions.stream = stream_;
+  } else if (phase_ == Phase::kConnecting) {
+    actions.disconnect = true;
+    actions.stream = stream_;
+    actions.why = "goodbye";
+  }
+  phase_ = Phase::kGone;
+  return WithWake(actions);
+}
+
+}  // namespace tollgate

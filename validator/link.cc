@@ -1,0 +1,228 @@
+#include "validator/link.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.h"
+#include "net/reactor.h"
+
+namespace tollgate {
+namespace {
+
+using tollgate::v1::FollowRequest;
+using tollgate::v1::FollowResponse;
+
+// Messages that wait for the wire. A stream that takes none of so many is as good as dead, and
+// its pings would be too old to be worth a lease.
+constexpr size_t kMostQueued = 1024;
+
+// The timer looks at the boot clock at least this often: the steady clock stands still while the
+// machine is suspended, the boot clock does not.
+constexpr absl::Duration kLongestWait = absl::Seconds(1);
+
+}  // namespace
+
+// One call of Follow.
+class Link::Stream final : public ClientBidiStream<FollowRequest, FollowResponse> {
+ public:
+  Stream(std::shared_ptr<Link> link, uint64_t number)
+      : ClientBidiStream(link->options_.clock), link_(std::move(link)), number_(number) {}
+
+  void Open(tollgate::v1::EdgeService::Stub& stub) {
+    stub.async()->Follow(context(), this);
+    Start();
+  }
+
+ private:
+  bool NextToWrite(FollowRequest* out) override { return link_->Next(number_, out); }
+  void OnMessage(FollowResponse& message) override { link_->OnMessage(number_, message); }
+  void OnEnded(const absl::Status& status) override { link_->OnEnded(number_, status); }
+
+  const std::shared_ptr<Link> link_;
+  const uint64_t number_;
+};
+
+std::shared_ptr<Link> Link::Start(Options options) {
+  std::shared_ptr<Link> link(new Link(std::move(options)));
+  link->timer_ = std::thread([raw = link.get()] { raw->TimerLoop(); });
+  Due due;
+  {
+    absl::MutexLock lock(&link->mu_);
+    due = link->TakeIn(link->options_.validator->Start());
+  }
+  link->Do(std::move(due));
+  return link;
+}
+
+Link::Link(Options options)
+    : options_(std::move(options)),
+      stub_(tollgate::v1::EdgeService::NewStub(options_.channel)) {}
+
+Link::~Link() {
+  // By contract stopped; the thread is this one's to join all the same.
+  if (timer_.joinable()) Stop();
+}
+
+bool Link::Goodbye(absl::Duration limit) {
+  Due due;
+  {
+    absl::MutexLock lock(&mu_);
+    if (stopped_ || goodbye_) return false;
+    goodbye_ = true;
+    due = TakeIn(options_.validator->Goodbye());
+  }
+  Do(std::move(due));
+  absl::MutexLock lock(&mu_);
+  mu_.AwaitWithTimeout(absl::Condition(this, &Link::Quiet), limit);
+  return Quiet() && goodbye_taken_;
+}
+
+void Link::Stop() {
+  std::shared_ptr<Stream> present;
+  {
+    absl::MutexLock lock(&mu_);
+    stopped_ = true;
+    present = stream_;
+  }
+  if (present != nullptr) present->Cancel();
+  {
+    absl::MutexLock lock(&mu_);
+    mu_.Await(absl::Condition(this, &Link::Quiet));
+  }
+  {
+    std::lock_guard<std::mutex> lock(timer_mu_);
+    timer_stopped_ = true;
+    timer_changed_.notify_all();
+  }
+  if (timer_.joinable()) timer_.join();
+}
+
+bool Link::Next(uint64_t stream, FollowRequest* out) {
+  absl::MutexLock lock(&mu_);
+  if (stream != number_ || queue_.empty()) return false;
+  *out = std::move(queue_.front());
+  queue_.pop_front();
+  return true;
+}
+
+void Link::OnMessage(uint64_t stream, const FollowResponse& message) {
+  Due due;
+  bool back = false;
+  {
+    absl::MutexLock lock(&mu_);
+    if (stopped_) return;
+    if (stream == number_ && !heard_) {
+      heard_ = true;
+      said_lost_ = false;
+      back = true;
+    }
+    due = TakeIn(options_.validator->StreamMessage(stream, message));
+  }
+  if (back) Log(LogLevel::kInfo, "following the service", {{"service", options_.target}});
+  Do(std::move(due));
+}
+
+void Link::OnEnded(uint64_t stream, const absl::Status& status) {
+  Due due;
+  bool lost = false;
+  {
+    absl::MutexLock lock(&mu_);
+    if (stream == number_) {
+      stream_ = nullptr;
+      queue_.clear();
+      if (goodbye_) goodbye_taken_ = status.ok() && heard_;
+      lost = !said_lost_ && !goodbye_ && !stopped_;
+      said_lost_ = true;
+      heard_ = false;
+    }
+    if (!stopped_) due = TakeIn(options_.validator->StreamClosed(stream));
+    --open_;
+  }
+  if (lost) {
+    Log(LogLevel::kWarning, "not following the service; trying again",
+        {{"service", options_.target}, {"status", status}});
+  }
+  Do(std::move(due));
+}
+
+Link::Due Link::TakeIn(FollowerActions actions) {
+  Due due;
+  if (!actions.why.empty()) {
+    Log(LogLevel::kInfo, "leaving the stream",
+        {{"service", options_.target}, {"why", actions.why}});
+  }
+  if (!actions.send.empty() && stream_ != nullptr) {
+    for (FollowRequest& message : actions.send) queue_.push_back(std::move(message));
+    due.wake = stream_;
+    if (queue_.size() > kMostQueued) due.cancel = stream_;
+  }
+  if (actions.finish && stream_ != nullptr) {
+    due.wake = stream_;
+    due.finish = true;
+  }
+  if (actions.disconnect && actions.stream == number_) due.cancel = stream_;
+  if (actions.connect && !stopped_ && !goodbye_) {
+    number_ = actions.stream;
+    stream_ = std::make_shared<Stream>(shared_from_this(), number_);
+    queue_.clear();
+    heard_ = false;
+    ++open_;
+    due.open = stream_;
+    // At once, and not at the server's first word: a server may well say nothing before it has
+    // read the Hello. It waits for the connection in the stream; the core bounds that wait.
+    FollowerActions hello = options_.validator->StreamConnected(number_);
+    for (FollowRequest& message : hello.send) queue_.push_back(std::move(message));
+    actions.wake_at = hello.wake_at;
+  }
+  WakeAt(actions.wake_at);
+  return due;
+}
+
+void Link::Do(Due due) {
+  if (due.wake != nullptr) {
+    if (due.finish) {
+      due.wake->CloseWhenDrained(absl::OkStatus());
+    } else {
+      due.wake->Wake();
+    }
+  }
+  if (due.cancel != nullptr) due.cancel->Cancel();
+  if (due.open != nullptr) {
+    due.open->Open(*stub_);
+    bool late = false;
+    {
+      absl::MutexLock lock(&mu_);
+      late = stopped_;  // Stop may have cancelled it before it was open
+    }
+    if (late) due.open->Cancel();
+  }
+}
+
+void Link::WakeAt(BootTime at) {
+  std::lock_guard<std::mutex> lock(timer_mu_);
+  wake_at_ = at;
+  timer_changed_.notify_all();
+}
+
+void Link::TimerLoop() {
+  std::unique_lock<std::mutex> lock(timer_mu_);
+  while (!timer_stopped_) {
+    const absl::Duration wait = wake_at_ - options_.clock->Now();
+    if (wait > absl::ZeroDuration()) {
+      timer_changed_.wait_until(lock, std::chrono::steady_clock::now() +
+                                          absl::ToChronoNanoseconds(std::min(wait, kLongestWait)));
+      continue;
+    }
+    wake_at_ = BootTime::InfiniteFuture();
+    lock.unlock();
+    Due due;
+    {
+      absl::MutexLock guard(&mu_);
+      if (!stopped_) due = TakeIn(options_.validator->Tick());
+    }
+    Do(std::move(due));
+    lock.lock();
+  }
+}
+
+}  // namespace tollgate

@@ -1,0 +1,111 @@
+// The Follow stream as a thin shell around the validator's core: it opens streams when the core
+// says so, moves messages both ways, and wakes the core when it asks to be woken. What a message
+// means, when to ping, when a stream is half-open and how long to wait before the next one: all
+// that is the core's (follower.h).
+//
+//   core: connect  --> a stream, StreamConnected --> Hello is the first write
+//   message        --> StreamMessage  --> what it hands out is queued, and written in this order
+//   wake_at        --> Tick           --> the same
+//   stream ended   --> StreamClosed   --> wake_at: the backoff
+//   Goodbye        --> last use, Goodbye, half-close; the server ends the stream
+#ifndef TOLLGATE_VALIDATOR_LINK_H_
+#define TOLLGATE_VALIDATOR_LINK_H_
+
+#include <grpcpp/channel.h>
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "tollgate/v1/edge_service.grpc.pb.h"
+#include "validator/validator.h"
+
+namespace tollgate {
+
+// Thread-safe. One link a validator.
+class Link : public std::enable_shared_from_this<Link> {
+ public:
+  struct Options {
+    // Both outlive Stop().
+    Validator* validator = nullptr;
+    const Clock* clock = nullptr;
+    std::shared_ptr<grpc::Channel> channel;
+    // Of the service, for the log.
+    std::string target;
+  };
+
+  // Begins to connect at once. Whoever starts a link must Stop it.
+  static std::shared_ptr<Link> Start(Options options);
+  ~Link();
+
+  // R4: the caller has answered its last decision. Reports the last use, says goodbye, and waits
+  // for at most `limit` until the service has taken it (it then ends the stream). False: it may
+  // not have; the service then waits for the lease to run out. Once, before Stop.
+  bool Goodbye(absl::Duration limit) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Cancels what is open and waits for its end; nothing of the validator is touched afterwards.
+  // Idempotent. Not from a gRPC thread.
+  void Stop() ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  class Stream;
+  // What is to be done once mu_ is released: a stream writes on whichever thread wakes it.
+  struct Due {
+    std::shared_ptr<Stream> wake;
+    std::shared_ptr<Stream> cancel;
+    std::shared_ptr<Stream> open;
+    bool finish = false;
+  };
+
+  explicit Link(Options options);
+
+  // Called by streams.
+  bool Next(uint64_t stream, tollgate::v1::FollowRequest* out) ABSL_LOCKS_EXCLUDED(mu_);
+  void OnMessage(uint64_t stream, const tollgate::v1::FollowResponse& message)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  void OnEnded(uint64_t stream, const absl::Status& status) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Takes in what the core handed out; to be followed, unlocked, by Do.
+  Due TakeIn(FollowerActions actions) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Do(Due due) ABSL_LOCKS_EXCLUDED(mu_);
+  void WakeAt(BootTime at);
+  void TimerLoop();
+  bool Quiet() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return open_ == 0; }
+
+  const Options options_;
+  const std::unique_ptr<tollgate::v1::EdgeService::Stub> stub_;
+
+  // Held around each call of the core together with the queueing of what it hands out, so that
+  // messages are written in the order in which the core made them.
+  absl::Mutex mu_;
+  std::shared_ptr<Stream> stream_ ABSL_GUARDED_BY(mu_);  // the present one
+  uint64_t number_ ABSL_GUARDED_BY(mu_) = 0;             // its number
+  std::deque<tollgate::v1::FollowRequest> queue_ ABSL_GUARDED_BY(mu_);  // for it; bounded
+  int open_ ABSL_GUARDED_BY(mu_) = 0;                    // streams that have not ended
+  bool heard_ ABSL_GUARDED_BY(mu_) = false;              // on the present stream
+  bool said_lost_ ABSL_GUARDED_BY(mu_) = false;          // logged once, until it is heard again
+  bool goodbye_ ABSL_GUARDED_BY(mu_) = false;
+  bool goodbye_taken_ ABSL_GUARDED_BY(mu_) = false;
+  bool stopped_ ABSL_GUARDED_BY(mu_) = false;
+
+  // The timer waits on the steady clock (absl's deadlines follow the wall clock). timer_mu_ guards
+  // wake_at_ and timer_stopped_; taken after mu_, never before.
+  std::mutex timer_mu_;
+  std::condition_variable timer_changed_;
+  BootTime wake_at_ = BootTime::InfiniteFuture();
+  bool timer_stopped_ = false;
+  std::thread timer_;
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_VALIDATOR_LINK_H_

@@ -1,0 +1,75 @@
+#include "validator/resolve_client.h"
+
+#include <utility>
+
+#include "base/status.h"
+#include "net/error.h"
+
+namespace tollgate {
+
+using tollgate::v1::ResolveRequest;
+using tollgate::v1::ResolveResponse;
+
+struct ResolveClient::Call {
+  grpc::ClientContext context;
+  ResolveRequest request;
+  ResolveResponse response;
+  Callback callback;
+  BootTime begun;
+};
+
+std::shared_ptr<ResolveClient> ResolveClient::Create(std::shared_ptr<grpc::Channel> channel,
+                                                     absl::Duration deadline, const Clock* clock,
+                                                     Observer observer) {
+  return std::shared_ptr<ResolveClient>(
+      new ResolveClient(std::move(channel), deadline, clock, std::move(observer)));
+}
+
+ResolveClient::ResolveClient(std::shared_ptr<grpc::Channel> channel, absl::Duration deadline,
+                             const Clock* clock, Observer observer)
+    : stub_(tollgate::v1::EdgeService::NewStub(channel)),
+      deadline_(deadline),
+      clock_(clock),
+      observer_(std::move(observer)) {}
+
+void ResolveClient::Ask(const ResolveRequest& request, Callback callback) {
+  auto call = std::make_shared<Call>();
+  call->context.set_deadline(absl::ToChronoTime(absl::Now() + deadline_));
+  call->request = request;
+  call->callback = std::move(callback);
+  call->begun = clock_->Now();
+  bool stopped = false;
+  {
+    absl::MutexLock lock(&mu_);
+    stopped = stopped_;
+    if (!stopped) calls_.insert(call.get());
+  }
+  if (stopped) {
+    return call->callback(
+        Refuse(absl::StatusCode::kCancelled, "SHUTTING_DOWN", "this validator is shutting down"));
+  }
+  stub_->async()->Resolve(
+      &call->context, &call->request, &call->response,
+      [self = shared_from_this(), call](const grpc::Status& status) {
+        if (self->observer_) {
+          self->observer_(static_cast<absl::StatusCode>(status.error_code()),
+                          self->clock_->Now() - call->begun);
+        }
+        if (status.ok()) {
+          call->callback(std::move(call->response));
+        } else {
+          call->callback(FromGrpcStatus(status));
+        }
+        absl::MutexLock lock(&self->mu_);
+        self->calls_.erase(call.get());
+      });
+}
+
+void ResolveClient::Stop() {
+  absl::MutexLock lock(&mu_);
+  stopped_ = true;
+  for (Call* call : calls_) call->context.TryCancel();
+  mu_.Await(absl::Condition(this, &ResolveClient::Idle));
+}
+
+}  // namespace tollgate

@@ -1,0 +1,59 @@
+// Carries the core's questions to the service: one unary call each, with a deadline.
+#ifndef TOLLGATE_VALIDATOR_RESOLVE_CLIENT_H_
+#define TOLLGATE_VALIDATOR_RESOLVE_CLIENT_H_
+
+#include <grpcpp/channel.h>
+
+#include <functional>
+#include <memory>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "tollgate/v1/edge_service.grpc.pb.h"
+
+namespace tollgate {
+
+// Thread-safe. Held by a shared_ptr: a call under way keeps it.
+class ResolveClient : public std::enable_shared_from_this<ResolveClient> {
+ public:
+  using Callback = std::function<void(absl::StatusOr<tollgate::v1::ResolveResponse>)>;
+  // How a call ended, and how long it took.
+  using Observer = std::function<void(absl::StatusCode code, absl::Duration took)>;
+
+  // `clock` outlives Stop(); `observer` may be empty and must not block.
+  static std::shared_ptr<ResolveClient> Create(std::shared_ptr<grpc::Channel> channel,
+                                               absl::Duration deadline, const Clock* clock,
+                                               Observer observer);
+
+  // Asks. `callback` runs exactly once, on a gRPC thread (or here, when stopped): the answer, or
+  // why there is none (DEADLINE_EXCEEDED, UNAVAILABLE, …). No lock is held around it.
+  void Ask(const tollgate::v1::ResolveRequest& request, Callback callback)
+      ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Cancels what is under way and waits until each callback has returned. Idempotent.
+  void Stop() ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  struct Call;
+  ResolveClient(std::shared_ptr<grpc::Channel> channel, absl::Duration deadline,
+                const Clock* clock, Observer observer);
+  bool Idle() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return calls_.empty(); }
+
+  const std::unique_ptr<tollgate::v1::EdgeService::Stub> stub_;
+  const absl::Duration deadline_;
+  const Clock* const clock_;
+  const Observer observer_;
+
+  absl::Mutex mu_;
+  absl::flat_hash_set<Call*> calls_ ABSL_GUARDED_BY(mu_);
+  bool stopped_ ABSL_GUARDED_BY(mu_) = false;
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_VALIDATOR_RESOLVE_CLIENT_H_

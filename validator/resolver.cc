@@ -1,0 +1,130 @@
+#include "validator/resolver.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace tollgate {
+
+using tollgate::v1::ResolveResponse;
+
+Resolver::Resolver(ResolverOptions options) : options_(std::move(options)) {}
+
+Resolver::Question Resolver::Ask(uint64_t id, Flight& flight, const std::string& epoch,
+                                 int64_t applied) const {
+  flight.epoch = epoch;
+  flight.need = applied;  // R12: raised by what is applied from now on
+  flight.cohorts.clear();
+  Question question;
+  question.id = id;
+  question.request.set_edge_digest(flight.digest);
+  question.request.set_epoch(epoch);
+  question.request.set_applied_revision(applied);
+  question.request.set_validator_id(options_.validator_id);
+  return question;
+}
+
+Resolver::Joined Resolver::Join(const TokenKey& key, const EdgeDigest& digest,
+                                const std::string& epoch, int64_t applied, Waiter& waiter,
+                                Question* question) {
+  if (waiting_ >= options_.most_waiting) return Joined::kOverloaded;
+  const Hash128 hash{key.hash[0], key.hash[1]};
+  auto found = by_string_.find(hash);
+  if (found != by_string_.end()) {
+    // What this check may use is judged at the answer, with every event up to then counted
+    // against it: that its question left earlier makes the answer no older.
+    flights_.find(found->second)->second.waiters.push_back(std::move(waiter));
+    ++waiting_;
+    return Joined::kWaits;
+  }
+  if (flights_.size() >= options_.most_in_flight) return Joined::kOverloaded;
+  const uint64_t id = next_id_++;
+  Flight& flight = flights_[id];
+  flight.key = key;
+  flight.digest = std::string(digest.bytes());
+  flight.waiters.push_back(std::move(waiter));
+  ++waiting_;
+  by_string_[hash] = id;
+  *question = Ask(id, flight, epoch, applied);
+  return Joined::kAsk;
+}
+
+bool Resolver::Current(const Flight& flight, const ResolveResponse& answer,
+                       const std::string& epoch) {
+  if (answer.epoch() != epoch || flight.epoch != epoch) return false;
+  int64_t need = flight.need;
+  if (answer.has_grant()) {
+    const auto& grant = answer.grant();
+    for (const Cohort& cohort : flight.cohorts) {
+      // By place of creation, never by time (R13).
+      const bool before = grant.create_revision() < cohort.revision ||
+                          (grant.create_revision() == cohort.revision &&
+                           grant.create_index() < cohort.index);
+      if (before && grant.workspace() == cohort.workspace &&
+          (cohort.owner.empty() || grant.owner() == cohort.owner)) {
+        need = std::max(need, cohort.revision);
+      }
+    }
+  }
+  return answer.revision() >= need;
+}
+
+Resolver::Outcome Resolver::OnAnswer(uint64_t id, const absl::StatusOr<ResolveResponse>& answer,
+                                     const std::string& epoch, int64_t applied) {
+  Outcome outcome;
+  auto found = flights_.find(id);
+  if (found == flights_.end()) return outcome;
+  Flight& flight = found->second;
+
+  if (answer.ok()) {
+    const bool sound =
+        answer->result_case() == ResolveResponse::kUnknown ||
+        (answer->result_case() == ResolveResponse::kGrant &&
+         // An event names the token id; an answer that goes by another would never be dropped.
+         answer->grant().token_id() == flight.key.id() &&
+         tollgate::v1::TokenState_IsValid(answer->grant().state()) &&
+         answer->grant().state() != tollgate::v1::TOKEN_STATE_UNSPECIFIED);
+    if (sound && Current(flight, *answer, epoch)) {
+      outcome.usable = true;
+    } else if (sound) {
+      ++overtaken_;
+      if (flight.attempts < options_.most_attempts && !epoch.empty()) {
+        ++flight.attempts;
+        outcome.ask = Ask(id, flight, epoch, applied);
+        return outcome;
+      }
+    }
+  } else if (answer.status().code() == absl::StatusCode::kResourceExhausted) {
+    outcome.reason = tollgate::v1::VERDICT_REASON_OVERLOADED;
+  }
+  // Whatever failed is UNAVAILABLE, and is not kept: only proof denies (I7).
+  outcome.key = flight.key;
+  outcome.waiters = std::move(flight.waiters);
+  waiting_ -= outcome.waiters.size();
+  by_string_.erase(Hash128{flight.key.hash[0], flight.key.hash[1]});
+  flights_.erase(found);
+  return outcome;
+}
+
+void Resolver::OnTokenEvent(absl::string_view token_id, int64_t revision) {
+  for (auto& [id, flight] : flights_) {
+    if (flight.key.id() == token_id) flight.need = std::max(flight.need, revision);
+  }
+}
+
+void Resolver::OnCohort(absl::string_view workspace, absl::string_view owner, int64_t revision,
+                        uint32_t index) {
+  for (auto& [id, flight] : flights_) {
+    if (flight.cohorts.size() >= kMostCohorts) {
+      flight.need = std::max(flight.need, revision);  // may cover it: that is enough
+      continue;
+    }
+    flight.cohorts.push_back(
+        Cohort{std::string(workspace), std::string(owner), revision, index});
+  }
+}
+
+void Resolver::OnReset(int64_t revision) {
+  for (auto& [id, flight] : flights_) flight.need = std::max(flight.need, revision);
+}
+
+}  // namespace tollgate

@@ -1,0 +1,122 @@
+// Questions to the service: one flight a token string, and no answer that an event has overtaken (R12).
+#ifndef TOLLGATE_VALIDATOR_RESOLVER_H_
+#define TOLLGATE_VALIDATOR_RESOLVER_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/optional.h"
+#include "token/digest.h"
+#include "token/grant.h"
+#include "tollgate/v1/edge_service.pb.h"
+#include "tollgate/v1/event.pb.h"
+#include "tollgate/v1/validation_service.pb.h"
+#include "validator/decision.h"
+#include "validator/decision_cache.h"
+
+namespace tollgate {
+
+struct ResolverOptions {
+  std::string validator_id;       // filled in by Validator::Create
+  size_t most_in_flight = 1024;   // questions
+  size_t most_waiting = 16384;    // checks that wait for them
+  int most_attempts = 4;          // of one question, when its answers are overtaken
+};
+
+// Pure: sends nothing, knows no time. Not thread-safe; the caller holds the lock under which events
+// are applied, so that an event is always either before a question or raises its need.
+class Resolver {
+ public:
+  // A check that waits.
+  struct Waiter {
+    Requirement requirement;
+    std::function<void(const Decision&)> callback;
+  };
+  // To be sent; its answer comes back under `id`.
+  struct Question {
+    uint64_t id = 0;
+    tollgate::v1::ResolveRequest request;
+  };
+  enum class Joined { kAsk, kWaits, kOverloaded };
+  // What became of an answer.
+  struct Outcome {
+    // Ask this (again); nobody is answered yet.
+    absl::optional<Question> ask;
+    // The answer is good now: decide for `waiters` from it, under the same lock.
+    bool usable = false;
+    // Else, with waiters: UNAVAILABLE, for this reason.
+    tollgate::v1::VerdictReason reason = tollgate::v1::VERDICT_REASON_SERVICE_UNAVAILABLE;
+    TokenKey key;
+    std::vector<Waiter> waiters;
+  };
+
+  explicit Resolver(ResolverOptions options);
+
+  // A check that found nothing, at (epoch, applied). kAsk: `*question` is to be sent. kWaits: it
+  // joined a flight. kOverloaded: nothing was kept; `waiter` is as it was.
+  Joined Join(const TokenKey& key, const EdgeDigest& digest, const std::string& epoch,
+              int64_t applied, Waiter& waiter, Question* question);
+
+  // The answer to question `id`, judged against `epoch` and `applied` of now. An unknown id gives an empty outcome.
+  Outcome OnAnswer(uint64_t id, const absl::StatusOr<tollgate::v1::ResolveResponse>& answer,
+                   const std::string& epoch, int64_t applied);
+
+  // Events, as they are applied; each raises the need of the questions it may be about.
+  void OnTokenEvent(absl::string_view token_id, int64_t revision);
+  // Judged when the answer is there: on its workspace, owner, and place of creation.
+  void OnCohort(absl::string_view workspace, absl::string_view owner, int64_t revision,
+                uint32_t index);
+  // A reset, or an event of an unknown kind: raises all. After a reset to another epoch no answer
+  // to an older question is usable, as its epoch does not match.
+  void OnReset(int64_t revision);
+
+  size_t in_flight() const { return flights_.size(); }
+  size_t waiting() const { return waiting_; }
+  int64_t overtaken() const { return overtaken_; }
+
+ private:
+  struct Cohort {
+    std::string workspace;
+    std::string owner;
+    int64_t revision;
+    uint32_t index;
+  };
+  struct Flight {
+    TokenKey key;
+    std::string digest;
+    std::string epoch;   // asked in
+    int64_t need = 0;
+    std::vector<Cohort> cohorts;  // since it was asked; bounded, beyond which they raise `need`
+    int attempts = 1;
+    std::vector<Waiter> waiters;
+  };
+  struct Hash128 {
+    uint64_t lo, hi;
+    friend bool operator==(const Hash128&, const Hash128&) = default;
+    template <typename H>
+    friend H AbslHashValue(H h, const Hash128& v) {
+      return H::combine(std::move(h), v.lo, v.hi);
+    }
+  };
+  static constexpr size_t kMostCohorts = 16;
+
+  static bool Current(const Flight& flight, const tollgate::v1::ResolveResponse& answer,
+                      const std::string& epoch);
+  Question Ask(uint64_t id, Flight& flight, const std::string& epoch, int64_t applied) const;
+
+  const ResolverOptions options_;
+  uint64_t next_id_ = 1;
+  absl::flat_hash_map<uint64_t, Flight> flights_;      // by question
+  absl::flat_hash_map<Hash128, uint64_t> by_string_;   // to its question
+  size_t waiting_ = 0;
+  int64_t overtaken_ = 0;
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_VALIDATOR_RESOLVER_H_
