@@ -1,0 +1,205 @@
+// The ledger: who may hold a lease, what each has acknowledged, and so what is enforced (I1).
+#ifndef TOLLGATE_SERVICE_FEED_ENFORCEMENT_H_
+#define TOLLGATE_SERVICE_FEED_ENFORCEMENT_H_
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "absl/types/optional.h"
+#include "base/clock.h"
+#include "service/feed/lessor.h"
+#include "tollgate/store/v1/records.pb.h"
+#include "tollgate/v1/edge_service.pb.h"
+#include "tollgate/v1/enforcement.pb.h"
+
+namespace tollgate {
+
+// No lease is ever longer: a part of the protocol (R5).
+inline constexpr absl::Duration kHardLeaseLimit = absl::Minutes(10);
+// The longest fail_open_for that a Hello may ask for.
+inline constexpr absl::Duration kMaxFailOpen = absl::Hours(24);
+
+// Whose receipt is asked for.
+struct ReceiptQuestion {
+  int64_t revision = 0;
+  // For the revocation of one token: names last admissions in the receipt. Empty: none.
+  std::string workspace;
+  std::string token_id;
+};
+
+// A session as an operator sees it.
+struct SessionView {
+  SessionId key;
+  std::string version;
+  bool live = false;       // holds or may hold a lease
+  bool released = false;
+  int streams = 0;
+  int64_t acknowledged = 0;
+  absl::Duration lease_left = absl::ZeroDuration();
+  absl::optional<absl::Duration> last_heard;  // unset: not by this service since its start
+  absl::Duration fail_open_for = absl::ZeroDuration();
+  int64_t cached_tokens = 0;
+  int64_t decisions = 0;
+};
+
+// A pure state machine: no I/O, no threads, no clock. Not thread-safe: its caller serialises all
+// calls, which is what R9 asks for. A `now` below one seen before counts as that one, so a late
+// caller can only lengthen what the service believes.
+class EnforcementLedger : public Lessor {
+ public:
+  struct Options {
+    std::string epoch;
+    absl::Duration lease = absl::Seconds(30);        // > 0, at most kHardLeaseLimit
+    double drift_bound = 0.001;                      // R1
+    absl::Duration ack_limit = absl::Seconds(10);    // A of R6
+    absl::Duration write_window = absl::Seconds(30); // T of R16
+    size_t max_ended = 4096;      // ended sessions remembered for receipts
+    size_t max_evidence = 20000;  // last admissions remembered for receipts
+    size_t max_events = 1u << 20; // unenforced event-bearing revisions told apart
+  };
+  // How the store was found.
+  struct Start {
+    BootTime now;                                  // read after this process's first write (R7)
+    int64_t head = 0;                              // durable
+    int64_t last_event_revision = 0;               // HeadRecord's
+    absl::Duration longest_lease;                  // MetaRecord's, durable (R5)
+    absl::Duration longest_lease_before;           // what it was before this process raised it
+    bool restored = false;                         // MetaRecord's (R17)
+    std::vector<tollgate::store::v1::SessionRecord> roster;  // R15
+  };
+  EnforcementLedger(Options options, const Start& start);
+  ~EnforcementLedger() override;
+
+  // --- what happens ---------------------------------------------------------------------------
+  // A revision is durable. In order, without a gap.
+  void OnRevision(int64_t revision, bool has_events, BootTime now);
+  // A store write that succeeded had begun at `started` (R16).
+  void OnStoreWrite(BootTime started);
+  // A stream of this session opened. It shortens nothing (R3). True: it must be written into the
+  // roster (RosterRecord) before it can be granted anything (R15).
+  bool OnHello(const SessionId& key, const tollgate::v1::Hello& hello, BootTime now);
+  // Whether it still must be, or must be again.
+  bool NeedsRoster(const SessionId& key) const;
+  // The record to write for it.
+  tollgate::store::v1::SessionRecord RosterRecord(const SessionId& key, absl::Time wall_now) const;
+  // The record is durable.
+  void OnRostered(const tollgate::store::v1::SessionRecord& record);
+  // Goodbye: released at once, whatever arrives later (R4).
+  void Release(const SessionId& key, BootTime now);
+  // A stream closed. It shortens nothing (R3).
+  void OnStreamClosed(const SessionId& key, BootTime now);
+  // Lessor: R10.
+  void Acknowledge(const SessionId& key, int64_t revision, const tollgate::v1::Ping& ping,
+                   BootTime now) override;
+  // Lessor: R1, R3, R4, R5, R6, R9, R11, R15, R16.
+  Grant GrantLease(const SessionId& key, int64_t revision, BootTime now) override;
+  // Somebody has seen more of this epoch than the store holds: it grants nothing more (R11).
+  void StopGranting() { rolled_back_ = true; }
+  bool rolled_back() const { return rolled_back_; }
+  // Time passes: leases run out.
+  void Advance(BootTime now);
+
+  // --- what is true ---------------------------------------------------------------------------
+  // The highest revision declared enforced. Only grows. 0: none yet since the start.
+  int64_t enforced_revision() const { return enforced_; }
+  int64_t head() const { return head_; }
+  // Grants need at least this revision (R9).
+  int64_t grant_floor() const;
+  // The receipt as of the last `now`, elapsed unset unless the revision's commit was seen.
+  tollgate::v1::Receipt ReceiptFor(const ReceiptQuestion& question) const;
+  std::vector<SessionView> Sessions() const;
+  size_t live_count() const { return by_end_.size(); }
+  // Live sessions that the head still waits for.
+  size_t pending_count() const;
+  int64_t lapses() const { return lapses_; }
+
+  // --- what is to be done ---------------------------------------------------------------------
+  // When Advance is next of use; InfiniteFuture: never, as things stand.
+  BootTime NextChange() const;
+  // Sessions that cannot hold anything any more, to be taken out of the roster. Each is told
+  // once; a later Hello of it asks for a new record.
+  std::vector<SessionId> TakeRosterRemovals();
+  // The longest lease may now be stored as this, lower than what is there (R5). Told once.
+  absl::optional<absl::Duration> TakeLowerLongestLease();
+  // The hold of a restore has passed: MetaRecord.restored may be cleared (R17). Told once.
+  bool TakeRestoreHoldEnd();
+  // A keep-alive is due: streams are open, and the last write is a third of T old (R16).
+  bool KeepAliveDue(BootTime now) const;
+  // Sessions that became able to admit, or ended, since the last call, in order.
+  struct LifeChange {
+    SessionId key;
+    bool live = false;
+    bool said_goodbye = false;  // not live
+  };
+  std::vector<LifeChange> TakeLifeChanges();
+
+ private:
+  struct Session;
+  struct EventMark {
+    int64_t revision;
+    BootTime at;
+  };
+  struct Evidence {
+    std::string validator_id;
+    std::string token;
+    int64_t revision;
+    absl::optional<absl::Time> last_admit;
+  };
+  Session* Find(const SessionId& key) const;
+  Session* Add(SessionId key);
+  void Grow(Session* session, BootTime end);
+  void EndLease(Session* session, bool released);
+  void EndForGood(Session* session);
+  void TellLive(Session* session);
+  void RemoveFromRosterIfDead(Session* session);
+  void Remember(const tollgate::v1::Ping& ping, const Session& session);
+  void AgeEvents();
+  void Recompute();
+  void ForgetEnded();
+  // The last revision with events up to `revision`: what must be acknowledged for it (R14).
+  int64_t LastEventUpTo(int64_t revision) const;
+  // The first revision with events above `revision`; nullopt: none yet.
+  absl::optional<int64_t> FirstEventAfter(int64_t revision) const;
+
+  const Options options_;
+  const BootTime started_at_;
+  const int64_t start_head_;
+  BootTime now_;
+  BootTime last_write_ = BootTime::InfinitePast();
+  absl::Duration longest_lease_;
+  BootTime lower_longest_at_ = BootTime::InfiniteFuture();
+  BootTime restore_hold_until_ = BootTime::InfinitePast();
+  bool restore_hold_ = false;
+  bool restore_hold_ended_ = false;  // and nobody was told yet
+  bool rolled_back_ = false;
+  int64_t head_;
+  int64_t enforced_ = 0;
+  int64_t lapses_ = 0;
+  int streams_ = 0;
+
+  // Ordered, and ended ties broken by number, so that a seeded simulation replays exactly.
+  std::map<SessionId, std::unique_ptr<Session>> sessions_;
+  int64_t next_number_ = 0;
+  using Timeline = std::map<std::pair<BootTime, int64_t>, Session*>;
+  Timeline by_end_;                   // live: when the lease runs out
+  std::map<int64_t, int> live_acks_;  // live: how many have acknowledged what
+  Timeline uncovered_;                // fail-open past its lease: until when
+  std::deque<SessionId> ended_;                        // oldest first, bounded
+  std::deque<EventMark> events_;                        // event-bearing revisions, bounded
+  int64_t events_known_above_ = 0;                      // up to it every revision counts as one
+  std::deque<EventMark> recent_events_;                 // by age, coarse, at most A old (R6)
+  int64_t stale_event_ = 0;                             // the newest event older than A
+  std::deque<Evidence> evidence_;
+  std::vector<SessionId> removals_;
+  std::vector<LifeChange> life_changes_;
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_SERVICE_FEED_ENFORCEMENT_H_

@@ -1,0 +1,308 @@
+#include "service/feed/enforcement_desk.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "google/protobuf/util/time_util.h"
+#include "service/feed/roster_command.h"
+
+namespace tollgate {
+
+using tollgate::v1::Receipt;
+
+namespace {
+// Revisions timed for the metric at once.
+constexpr size_t kMaxTimed = 10'000;
+}  // namespace
+
+EnforcementDesk::EnforcementDesk(Options options, std::unique_ptr<EnforcementLedger> ledger)
+    : options_(std::move(options)), ledger_(std::move(ledger)) {
+  TellSink();
+}
+
+EnforcementDesk::~EnforcementDesk() { Stop(); }
+
+void EnforcementDesk::Acknowledge(const SessionId& key, int64_t revision,
+                                  const tollgate::v1::Ping& ping, BootTime) {
+  absl::MutexLock lock(&mu_);
+  ledger_->Acknowledge(key, revision, ping, options_.clock->Now());
+}
+
+Grant EnforcementDesk::GrantLease(const SessionId& key, int64_t revision, BootTime) {
+  Grant grant;
+  {
+    absl::MutexLock lock(&mu_);
+    ledger_->OnStoreWrite(options_.sequencer->last_write_start());
+    grant = ledger_->GrantLease(key, revision, options_.clock->Now());
+    ++(grant.reason == NoGrant::kGranted ? grants_ : grants_refused_);
+  }
+  // Before the Pong is written: who may admit from now on is not to be taken for silent.
+  TellSink();
+  return grant;
+}
+
+void EnforcementDesk::OnRevision(int64_t revision, bool has_events) {
+  bool due = false;
+  {
+    absl::MutexLock lock(&mu_);
+    const BootTime now = options_.clock->Now();
+    ledger_->OnRevision(revision, has_events, now);
+    if (has_events && unenforced_.size() < kMaxTimed) unenforced_.emplace_back(revision, now);
+    const int64_t enforced = ledger_->enforced_revision();
+    due = (!waiters_.empty() && waiters_.begin()->first <= enforced) ||
+          (!unenforced_.empty() && unenforced_.front().first <= enforced);
+  }
+  if (due) options_.wake();
+}
+
+void EnforcementDesk::OnHello(const SessionId& key, const tollgate::v1::Hello& hello) {
+  absl::MutexLock lock(&mu_);
+  ledger_->OnHello(key, hello, options_.clock->Now());
+}
+
+void EnforcementDesk::OnStreamClosed(const SessionId& key) {
+  absl::MutexLock lock(&mu_);
+  ledger_->OnStreamClosed(key, options_.clock->Now());
+}
+
+void EnforcementDesk::Release(const SessionId& key) {
+  absl::MutexLock lock(&mu_);
+  ledger_->Release(key, options_.clock->Now());
+}
+
+bool EnforcementDesk::StopGranting() {
+  absl::MutexLock lock(&mu_);
+  const bool first = !ledger_->rolled_back();
+  ledger_->StopGranting();
+  return first;
+}
+
+bool EnforcementDesk::WriteRoster(const SessionId& key, std::function<void()> done) {
+  absl::MutexLock roster_lock(&roster_mu_);
+  store::v1::SessionRecord record;
+  {
+    absl::MutexLock lock(&mu_);
+    if (!ledger_->NeedsRoster(key) || ledger_->rolled_back()) return false;
+    record = ledger_->RosterRecord(key, options_.clock->WallNow());
+  }
+  Write(std::make_shared<AddSession>(record),
+        [this, record, done = std::move(done)](const absl::Status& status) {
+          if (status.ok()) {
+            absl::MutexLock lock(&mu_);
+            ledger_->OnRostered(record);
+          } else {
+            Log(LogLevel::kWarning, "a validator could not be written into the roster",
+                {{"validator", record.validator_id()}, {"status", status}});
+          }
+          done();
+        });
+  return true;
+}
+
+void EnforcementDesk::Write(std::shared_ptr<Command> command,
+                            std::function<void(const absl::Status&)> done) {
+  {
+    absl::MutexLock lock(&mu_);
+    ++writes_under_way_;
+  }
+  options_.sequencer->Submit(std::move(command),
+                             [this, done = std::move(done)](absl::StatusOr<Committed> result) {
+                               done(result.status());
+                               absl::MutexLock lock(&mu_);
+                               --writes_under_way_;
+                             });
+}
+
+void EnforcementDesk::Answer(const Waiter& waiter) {
+  Receipt receipt;
+  {
+    absl::MutexLock lock(&mu_);
+    const BootTime now = options_.clock->Now();
+    ledger_->Advance(now);
+    receipt = ledger_->ReceiptFor(waiter.question);
+    if (!receipt.has_elapsed()) {
+      *receipt.mutable_elapsed() = google::protobuf::util::TimeUtil::MicrosecondsToDuration(
+          absl::ToInt64Microseconds(now - waiter.began));
+    }
+  }
+  waiter.done(std::move(receipt));
+}
+
+void EnforcementDesk::WaitEnforced(const ReceiptQuestion& question, absl::Duration timeout,
+                                   std::function<void(Receipt)> done) {
+  Waiter waiter;
+  waiter.question = question;
+  waiter.done = std::move(done);
+  {
+    absl::MutexLock lock(&mu_);
+    waiter.began = options_.clock->Now();
+    waiter.deadline = waiter.began + std::clamp(timeout, absl::ZeroDuration(), kHardLeaseLimit);
+    ledger_->Advance(waiter.began);
+    if (ledger_->enforced_revision() < question.revision && timeout > absl::ZeroDuration() &&
+        !stopped_) {
+      waiters_.emplace(question.revision, std::move(waiter));
+      waiter.done = nullptr;
+    }
+  }
+  if (waiter.done != nullptr) {
+    Answer(waiter);
+  } else {
+    options_.wake();  // the timer may have to be set earlier
+  }
+}
+
+Receipt EnforcementDesk::ReceiptFor(const ReceiptQuestion& question) {
+  absl::MutexLock lock(&mu_);
+  ledger_->Advance(options_.clock->Now());
+  return ledger_->ReceiptFor(question);
+}
+
+int64_t EnforcementDesk::enforced_revision() {
+  absl::MutexLock lock(&mu_);
+  ledger_->Advance(options_.clock->Now());
+  return ledger_->enforced_revision();
+}
+
+std::vector<SessionView> EnforcementDesk::Sessions() {
+  absl::MutexLock lock(&mu_);
+  ledger_->Advance(options_.clock->Now());
+  return ledger_->Sessions();
+}
+
+void EnforcementDesk::TellSink() {
+  if (options_.use == nullptr) {
+    absl::MutexLock lock(&mu_);
+    ledger_->TakeLifeChanges();
+    return;
+  }
+  absl::MutexLock sink_lock(&sink_mu_);
+  std::vector<EnforcementLedger::LifeChange> changes;
+  {
+    absl::MutexLock lock(&mu_);
+    changes = ledger_->TakeLifeChanges();
+  }
+  for (const EnforcementLedger::LifeChange& change : changes) {
+    if (change.live) {
+      options_.use->SessionLive(change.key.validator_id, change.key.incarnation);
+    } else {
+      options_.use->SessionEnded(change.key.validator_id, change.key.incarnation,
+                                 change.said_goodbye);
+    }
+  }
+}
+
+void EnforcementDesk::Settle() {
+  std::vector<Waiter> ready;
+  std::vector<absl::Duration> took;
+  {
+    absl::MutexLock lock(&mu_);
+    const BootTime now = options_.clock->Now();
+    ledger_->Advance(now);
+    const int64_t enforced = ledger_->enforced_revision();
+    while (!waiters_.empty() && waiters_.begin()->first <= enforced) {
+      ready.push_back(std::move(waiters_.begin()->second));
+      waiters_.erase(waiters_.begin());
+    }
+    while (!unenforced_.empty() && unenforced_.front().first <= enforced) {
+      took.push_back(now - unenforced_.front().second);
+      unenforced_.pop_front();
+    }
+  }
+  TellSink();
+  for (const Waiter& waiter : ready) Answer(waiter);
+  if (options_.on_enforced) {
+    for (absl::Duration d : took) options_.on_enforced(d);
+  }
+}
+
+BootTime EnforcementDesk::Tick() {
+  std::vector<Waiter> late;
+  bool keep_alive = false;
+  bool end_hold = false;
+  absl::optional<absl::Duration> lower;
+  BootTime next;
+  {
+    absl::MutexLock lock(&mu_);
+    const BootTime now = options_.clock->Now();
+    ledger_->Advance(now);
+    ledger_->OnStoreWrite(options_.sequencer->last_write_start());
+    next = ledger_->NextChange();
+    for (auto it = waiters_.begin(); it != waiters_.end();) {
+      if (it->second.deadline <= now) {
+        late.push_back(std::move(it->second));
+        it = waiters_.erase(it);
+      } else {
+        next = std::min(next, it->second.deadline);
+        ++it;
+      }
+    }
+    if (!ledger_->rolled_back() && !stopped_) {  // R11: it writes nothing more
+      lower = ledger_->TakeLowerLongestLease();
+      end_hold = ledger_->TakeRestoreHoldEnd();
+      keep_alive = !keep_alive_under_way_ && ledger_->KeepAliveDue(now);
+      if (keep_alive) keep_alive_under_way_ = true;
+    }
+  }
+  for (const Waiter& waiter : late) Answer(waiter);
+  Settle();
+
+  const auto logged = [](const absl::Status& status) {
+    if (!status.ok()) {
+      Log(LogLevel::kWarning, "a write of the feed's failed", {{"status", status}});
+    }
+  };
+  {
+    absl::MutexLock roster_lock(&roster_mu_);
+    std::vector<SessionId> removals;
+    {
+      absl::MutexLock lock(&mu_);
+      if (!ledger_->rolled_back() && !stopped_) removals = ledger_->TakeRosterRemovals();
+    }
+    // One that fails leaves a record too many, which costs a wait after the next start, no more.
+    for (const SessionId& key : removals) {
+      Write(std::make_shared<RemoveSession>(key.validator_id, key.incarnation), logged);
+    }
+  }
+  if (lower.has_value()) {
+    Write(std::make_shared<SetLongestLease>(*lower, SetLongestLease::Mode::kSet), logged);
+  }
+  if (end_hold) Write(std::make_shared<EndRestoreHold>(), logged);
+  if (keep_alive) {
+    Write(std::make_shared<KeepAlive>(), [this, logged](const absl::Status& status) {
+      logged(status);
+      absl::MutexLock lock(&mu_);
+      keep_alive_under_way_ = false;
+    });
+  }
+  return next;
+}
+
+void EnforcementDesk::Stop() {
+  Waiters waiters;
+  {
+    absl::MutexLock lock(&mu_);
+    stopped_ = true;
+    waiters.swap(waiters_);
+  }
+  for (const auto& [revision, waiter] : waiters) Answer(waiter);
+  absl::MutexLock lock(&mu_);
+  const auto idle = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return writes_under_way_ == 0; };
+  mu_.Await(absl::Condition(&idle));
+}
+
+EnforcementDesk::Figures EnforcementDesk::figures() {
+  absl::MutexLock lock(&mu_);
+  ledger_->Advance(options_.clock->Now());
+  Figures figures;
+  figures.live = ledger_->live_count();
+  figures.pending = ledger_->pending_count();
+  figures.enforced = ledger_->enforced_revision();
+  figures.grants = grants_;
+  figures.grants_refused = grants_refused_;
+  figures.lapses = ledger_->lapses();
+  figures.waiting = static_cast<int64_t>(waiters_.size());
+  figures.rolled_back = ledger_->rolled_back();
+  return figures;
+}
+
+}  // namespace tollgate

@@ -1,0 +1,123 @@
+// The ledger's shell: one lock around it, those who wait for a receipt, and the writes that it asks
+// for.
+#ifndef TOLLGATE_SERVICE_FEED_ENFORCEMENT_DESK_H_
+#define TOLLGATE_SERVICE_FEED_ENFORCEMENT_DESK_H_
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "service/feed/enforcement.h"
+#include "service/feed/lessor.h"
+#include "service/use/use_sink.h"
+#include "storage/sequencer.h"
+
+namespace tollgate {
+
+// Thread-safe. The one lock is the serial order of R9. Everything that calls out — receipts,
+// store writes, the use sink — happens outside it; where a call can be made with a stream's lock
+// held, its comment says so.
+class EnforcementDesk : public Lessor {
+ public:
+  struct Options {
+    Sequencer* sequencer = nullptr;
+    const Clock* clock = nullptr;
+    UseSink* use = nullptr;  // may be null
+    // A commit may have made something due: Settle() is to be called soon, on another thread.
+    std::function<void()> wake;
+    std::function<void(absl::Duration)> on_enforced;  // may be empty
+  };
+  EnforcementDesk(Options options, std::unique_ptr<EnforcementLedger> ledger);
+  ~EnforcementDesk() override;
+
+  // Lessor. May be called with a stream's lock held. Both read the clock anew, inside the serial
+  // order: what they are given was read before they waited for the lock (R1).
+  void Acknowledge(const SessionId& key, int64_t revision, const tollgate::v1::Ping& ping,
+                   BootTime now) override ABSL_LOCKS_EXCLUDED(mu_);
+  Grant GrantLease(const SessionId& key, int64_t revision, BootTime now) override
+      ABSL_LOCKS_EXCLUDED(mu_, sink_mu_);
+
+  // On the committing thread.
+  void OnRevision(int64_t revision, bool has_events) ABSL_LOCKS_EXCLUDED(mu_);
+  void OnHello(const SessionId& key, const tollgate::v1::Hello& hello) ABSL_LOCKS_EXCLUDED(mu_);
+  void OnStreamClosed(const SessionId& key) ABSL_LOCKS_EXCLUDED(mu_);
+  void Release(const SessionId& key) ABSL_LOCKS_EXCLUDED(mu_);
+  // The first call returns true.
+  bool StopGranting() ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Writes the session into the roster where it must be (R15); `done` runs on the committing thread,
+  // whatever came of it. False, and nothing runs: there is nothing to write.
+  bool WriteRoster(const SessionId& key, std::function<void()> done)
+      ABSL_LOCKS_EXCLUDED(mu_, roster_mu_);
+
+  // As Hub's.
+  void WaitEnforced(const ReceiptQuestion& question, absl::Duration timeout,
+                    std::function<void(tollgate::v1::Receipt)> done) ABSL_LOCKS_EXCLUDED(mu_);
+  tollgate::v1::Receipt ReceiptFor(const ReceiptQuestion& question) ABSL_LOCKS_EXCLUDED(mu_);
+  int64_t enforced_revision() ABSL_LOCKS_EXCLUDED(mu_);
+  std::vector<SessionView> Sessions() ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Answers those whose revision is enforced by now. Call without locks after anything happened.
+  void Settle() ABSL_LOCKS_EXCLUDED(mu_, sink_mu_);
+  // Time passes: lapses, timeouts, and the writes that are due. Returns when to call it again, at
+  // the latest.
+  BootTime Tick() ABSL_LOCKS_EXCLUDED(mu_, roster_mu_, sink_mu_);
+  // Answers all who wait, and waits for the writes under way. Nothing may call in meanwhile.
+  void Stop() ABSL_LOCKS_EXCLUDED(mu_);
+
+  struct Figures {
+    size_t live = 0;
+    size_t pending = 0;
+    int64_t enforced = 0;
+    int64_t grants = 0;
+    int64_t grants_refused = 0;
+    int64_t lapses = 0;
+    int64_t waiting = 0;
+    bool rolled_back = false;
+  };
+  Figures figures() ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  struct Waiter {
+    ReceiptQuestion question;
+    BootTime deadline;
+    BootTime began;
+    std::function<void(tollgate::v1::Receipt)> done;
+  };
+  using Waiters = std::multimap<int64_t, Waiter>;
+  void Answer(const Waiter& waiter) ABSL_LOCKS_EXCLUDED(mu_);
+  // Tells the sink what changed, in order.
+  void TellSink() ABSL_LOCKS_EXCLUDED(mu_, sink_mu_);
+  // The sequencer's Submit, counted, so that Stop can wait for its end.
+  void Write(std::shared_ptr<Command> command, std::function<void(const absl::Status&)> done)
+      ABSL_LOCKS_EXCLUDED(mu_);
+
+  const Options options_;
+  // Held from what the ledger says of the roster until the command is queued: else a removal could
+  // be queued after the addition that overtook it, and leave a live session out (R15). Before mu_.
+  absl::Mutex roster_mu_ ABSL_ACQUIRED_BEFORE(mu_);
+  // Held while the sink is told, so that it hears of changes in their order. Before mu_.
+  absl::Mutex sink_mu_ ABSL_ACQUIRED_BEFORE(mu_);
+  absl::Mutex mu_;
+  const std::unique_ptr<EnforcementLedger> ledger_ ABSL_PT_GUARDED_BY(mu_);
+  Waiters waiters_ ABSL_GUARDED_BY(mu_);
+  std::deque<std::pair<int64_t, BootTime>> unenforced_ ABSL_GUARDED_BY(mu_);  // for the metric
+  int writes_under_way_ ABSL_GUARDED_BY(mu_) = 0;
+  bool keep_alive_under_way_ ABSL_GUARDED_BY(mu_) = false;
+  bool stopped_ ABSL_GUARDED_BY(mu_) = false;
+  int64_t grants_ ABSL_GUARDED_BY(mu_) = 0;
+  int64_t grants_refused_ ABSL_GUARDED_BY(mu_) = 0;
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_SERVICE_FEED_ENFORCEMENT_DESK_H_

@@ -1,0 +1,91 @@
+// The newest revisions that have events, each serialised once and shared by all streams.
+#ifndef TOLLGATE_SERVICE_FEED_EVENT_RING_H_
+#define TOLLGATE_SERVICE_FEED_EVENT_RING_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "base/clock.h"
+#include "storage/engine.h"
+#include "tollgate/v1/event.pb.h"
+
+namespace tollgate {
+
+// Bytes that many streams send.
+using SharedBytes = std::shared_ptr<const std::string>;
+
+// One revision that has events, ready for the wire. Immutable.
+struct FeedRevision {
+  int64_t revision = 0;
+  // Serialised FollowResponse messages, each with an Events of one RevisionEvents. More than one
+  // where the revision is too large for one message: then all but the last are `partial` (R8).
+  // Serialised messages may be laid end to end: they then parse as one, with all the revisions.
+  std::vector<SharedBytes> parts;
+  // The sum of the parts.
+  size_t bytes = 0;
+};
+using SharedRevision = std::shared_ptr<const FeedRevision>;
+
+// Serialises a revision once; a part holds at most `max_part_bytes`, or one event.
+SharedRevision MakeFeedRevision(const tollgate::v1::RevisionEvents& events, size_t max_part_bytes);
+// Back again, for those who read events rather than pass them on. DATA_LOSS never, short of a bug.
+absl::StatusOr<tollgate::v1::RevisionEvents> ParseFeedRevision(const FeedRevision& revision);
+
+// What follows a cursor.
+struct RingRead {
+  // The revisions after the cursor are no longer here: read them from the store, or reset.
+  bool fell_off = false;
+  // In order, without a gap.
+  std::vector<SharedRevision> revisions;
+  // Everything that has events, after the cursor and up to here, is in `revisions`: where the
+  // cursor stands once they are sent. The head, where `revisions` is all there is.
+  int64_t complete_to = 0;
+  // The head of the same moment.
+  int64_t head = 0;
+};
+
+// Bounded by count and by bytes (I5); knows the head also where it has no events. Thread-safe.
+class EventRing {
+ public:
+  struct Options {
+    size_t max_revisions = 65536;
+    size_t max_bytes = 64u << 20;
+    size_t max_part_bytes = 256u << 10;
+  };
+  // Knows nothing up to `floor`, and everything after it once appended.
+  EventRing(Options options, int64_t floor);
+
+  // The next revision, with or without events; it must be durable (R7). False, and nothing
+  // changes, where it is not head + 1: a gap here would be skipped by every stream (I3).
+  [[nodiscard]] bool Append(const TailEntry& entry) ABSL_LOCKS_EXCLUDED(mu_);
+  // What comes after `cursor`: revisions of up to `max_bytes` together (but at least one), and at
+  // most `max_revisions`.
+  RingRead After(int64_t cursor, size_t max_revisions, size_t max_bytes) const
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // The newest revision.
+  int64_t head() const ABSL_LOCKS_EXCLUDED(mu_);
+  // A cursor at or above this, and not above head(), can be served from here.
+  int64_t floor() const ABSL_LOCKS_EXCLUDED(mu_);
+  // What is held now.
+  size_t bytes() const ABSL_LOCKS_EXCLUDED(mu_);
+  size_t size() const ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  const Options options_;
+  mutable absl::Mutex mu_;
+  std::deque<SharedRevision> revisions_ ABSL_GUARDED_BY(mu_);
+  size_t bytes_ ABSL_GUARDED_BY(mu_) = 0;
+  int64_t floor_ ABSL_GUARDED_BY(mu_);
+  int64_t head_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_SERVICE_FEED_EVENT_RING_H_

@@ -1,0 +1,48 @@
+// Reading the feed as somebody who is no validator, and reading events that the ring has dropped.
+#ifndef TOLLGATE_SERVICE_FEED_FEED_READER_H_
+#define TOLLGATE_SERVICE_FEED_FEED_READER_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "service/feed/event_ring.h"
+#include "service/feed/hub.h"
+#include "service/feed/session.h"
+#include "storage/engine.h"
+
+namespace tollgate {
+
+// All readers of one hub. Thread-safe; outlives them.
+class FeedReaders {
+ public:
+  FeedReaders(Engine* engine, const EventRing* ring, size_t max_part_bytes)
+      : engine_(engine), ring_(ring), max_part_bytes_(max_part_bytes) {}
+
+  // As Hub's.
+  absl::StatusOr<std::unique_ptr<FeedReader>> Subscribe(int64_t after, std::function<void()> wake)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // Something new is in the ring. Calls the wake-ups under the lock: a reader's end waits for its own.
+  void WakeAll() ABSL_LOCKS_EXCLUDED(mu_);
+  // One bounded read of Table::kEvents, up to what the ring has heard of. Blocks.
+  CatchUp ReadStore(int64_t after, size_t max_revisions) const;
+
+ private:
+  class Reader;
+
+  Engine* const engine_;
+  const EventRing* const ring_;
+  const size_t max_part_bytes_;
+  absl::Mutex mu_;
+  uint64_t next_ ABSL_GUARDED_BY(mu_) = 0;
+  std::map<uint64_t, std::function<void()>> wakes_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_SERVICE_FEED_FEED_READER_H_

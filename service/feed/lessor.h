@@ -1,0 +1,66 @@
+// The ledger as one follower's session sees it.
+#ifndef TOLLGATE_SERVICE_FEED_LESSOR_H_
+#define TOLLGATE_SERVICE_FEED_LESSOR_H_
+
+#include <cstdint>
+#include <string>
+#include <tuple>
+#include <utility>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "tollgate/v1/edge_service.pb.h"
+
+namespace tollgate {
+
+// One incarnation of one validator (R3).
+struct SessionId {
+  std::string validator_id;
+  std::string incarnation;  // 16 bytes
+
+  friend bool operator==(const SessionId&, const SessionId&) = default;
+  friend auto operator<=>(const SessionId&, const SessionId&) = default;
+  template <typename H>
+  friend H AbslHashValue(H h, const SessionId& key) {
+    return H::combine(std::move(h), key.validator_id, key.incarnation);
+  }
+};
+
+// Why a Pong carries no lease.
+enum class NoGrant {
+  kGranted = 0,
+  kUnknownSession,   // it never said Hello to this service
+  kReleased,         // it said Goodbye (R4)
+  kNotRostered,      // not yet durably in the roster (R15)
+  kNoProgress,       // an event is unacknowledged for longer than A (R6)
+  kBelowEnforced,    // the Pong's revision is below one declared enforced (R9)
+  kLeaseNotDurable,  // the store does not yet allow a lease of this length (R5)
+  kStoreSilent,      // no successful write within T (R16)
+  kRolledBack,       // the store is older than what a validator has seen of it (R11)
+};
+// "granted", "not_rostered", …: for metrics.
+absl::string_view NoGrantName(NoGrant reason);
+
+// A lease, or why none.
+struct Grant {
+  absl::Duration lease = absl::ZeroDuration();  // zero: none
+  NoGrant reason = NoGrant::kGranted;
+};
+
+// What a session asks and tells. Calls are in one serial order (R9), whatever the threads.
+class Lessor {
+ public:
+  virtual ~Lessor() = default;
+  // The session has applied everything up to `revision`, which it was sent or validly resumed at
+  // (R10). `ping` carries evidence of last admissions.
+  virtual void Acknowledge(const SessionId& key, int64_t revision,
+                           const tollgate::v1::Ping& ping, BootTime now) = 0;
+  // Asks for a lease for a Pong at `revision`, which is what the stream was sent (R8). `now` was
+  // read after the ping was (R1). A grant is counted before the Pong is written.
+  virtual Grant GrantLease(const SessionId& key, int64_t revision, BootTime now) = 0;
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_SERVICE_FEED_LESSOR_H_

@@ -1,0 +1,83 @@
+#include "service/use/silence.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/status.h"
+#include "storage/schema.h"
+
+namespace tollgate {
+namespace {
+
+constexpr size_t kAtATime = 1000;
+constexpr int64_t kDayUs = int64_t{24} * 3600 * 1'000'000;
+
+}  // namespace
+
+absl::StatusOr<std::vector<EdgeUseRow>> ReadUses(const View& view, absl::string_view workspace,
+                                                 absl::string_view token_id, absl::Time now) {
+  std::vector<EdgeUseRow> rows;
+  if (token_id.empty()) return rows;
+  const int64_t today = absl::ToUnixMicros(now) / kDayUs;
+  const KeyRange range = UsesOfToken(workspace, token_id);
+  std::string from = range.begin;
+  while (true) {
+    ASSIGN_OR_RETURN(const std::vector<Entry> entries,
+                     view.Scan(Table::kUse, from, range.end, kAtATime));
+    for (const Entry& entry : entries) {
+      ASSIGN_OR_RETURN(UseKeyParts parts, ParseUseKey(entry.key));
+      tollgate::store::v1::UseRecord use;
+      if (!use.ParseFromString(entry.value)) {
+        return absl::DataLossError("a use record cannot be parsed");
+      }
+      rows.push_back({std::move(parts.edge), absl::FromUnixMicros(use.last_used_us()), use.count(),
+                      use.day() == today ? use.count_today() : 0});
+    }
+    if (entries.size() < kAtATime) break;
+    from = KeyAfter(entries.back().key);
+  }
+  std::stable_sort(rows.begin(), rows.end(), [](const EdgeUseRow& a, const EdgeUseRow& b) {
+    return a.last_used > b.last_used;
+  });
+  return rows;
+}
+
+SilenceVerdict JudgeSilence(const std::vector<EdgeUseRow>& old_uses,
+                            const std::vector<EdgeUseRow>& replacement_uses,
+                            const SilenceEvidence& evidence, absl::Duration quiet_period,
+                            absl::Time now) {
+  SilenceVerdict verdict;
+  // Until when use is known everywhere. Where some edge is not heard, what the others said still
+  // tells "in use"; it never tells "silent".
+  const bool all_heard = evidence.unheard.empty() && evidence.heard_until > absl::InfinitePast();
+  const absl::Time known_until = all_heard ? std::min(evidence.heard_until, now) : now;
+  const absl::Time quiet_since = known_until - quiet_period;
+
+  for (const EdgeUseRow& use : old_uses) {
+    if (use.last_used <= quiet_since) continue;
+    verdict.edges.push_back(use.edge);
+    verdict.last_used = std::max(verdict.last_used, use.last_used);
+  }
+  if (!verdict.edges.empty()) {
+    verdict.kind = SilenceVerdict::Kind::kInUse;
+    verdict.count_today = old_uses.front().count_today;  // latest first
+    return verdict;
+  }
+  if (replacement_uses.empty()) {
+    verdict.kind = SilenceVerdict::Kind::kReplacementNeverSeen;
+    return verdict;
+  }
+  for (const SilenceEvidence::Unheard& edge : evidence.unheard) {
+    verdict.edges.push_back(edge.edge);
+  }
+  for (const SilenceEvidence::Gap& gap : evidence.gaps) {
+    if (gap.until > quiet_since) verdict.edges.push_back(gap.edge);
+  }
+  std::sort(verdict.edges.begin(), verdict.edges.end());
+  verdict.edges.erase(std::unique(verdict.edges.begin(), verdict.edges.end()), verdict.edges.end());
+  verdict.kind = all_heard && verdict.edges.empty() ? SilenceVerdict::Kind::kSilent
+                                                    : SilenceVerdict::Kind::kNotHeard;
+  return verdict;
+}
+
+}  // namespace tollgate

@@ -1,0 +1,271 @@
+#include "service/use/use_ledger.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "base/log.h"
+#include "base/status.h"
+#include "storage/schema.h"
+#include "token/field_rules.h"
+#include "token/resource_name.h"
+#include "token/token_string.h"
+
+namespace tollgate {
+namespace {
+
+using ::tollgate::store::v1::UseRecord;
+
+constexpr int64_t kDayUs = int64_t{24} * 3600 * 1'000'000;
+constexpr int64_t kMostUsesCounted = int64_t{1}
+                                     << 40;  // of one report: sums stay far from overflow
+constexpr absl::Duration kShortestLag = absl::Seconds(5);
+// Items that hold no uses are small, and still bounded.
+constexpr size_t kMaxQueuedItems = 100'000;
+
+absl::Time TimeOf(const google::protobuf::Timestamp& timestamp) {
+  return absl::FromUnixSeconds(timestamp.seconds()) + absl::Nanoseconds(timestamp.nanos());
+}
+
+}  // namespace
+
+struct UseLedger::Link {
+  absl::Mutex mu;
+  UseLedger* ledger ABSL_GUARDED_BY(mu) = nullptr;
+};
+
+absl::StatusOr<std::unique_ptr<UseLedger>> UseLedger::Create(Options options) {
+  if (options.engine == nullptr || options.executor == nullptr || options.clock == nullptr) {
+    return absl::InvalidArgumentError("a use ledger needs an engine, an executor and a clock");
+  }
+  return std::unique_ptr<UseLedger>(new UseLedger(std::move(options)));
+}
+
+UseLedger::UseLedger(Options options)
+    : options_(std::move(options)),
+      link_(std::make_shared<Link>()),
+      coverage_({std::max(options_.max_report_lag, kShortestLag)}) {
+  absl::MutexLock lock(&link_->mu);
+  link_->ledger = this;
+}
+
+UseLedger::~UseLedger() {
+  absl::MutexLock lock(&link_->mu);  // work under way holds it
+  link_->ledger = nullptr;
+}
+
+void UseLedger::Report(absl::string_view validator_id, absl::string_view incarnation,
+                       const tollgate::v1::Usage& usage) {
+  const absl::Time now = options_.clock->WallNow();
+  Item item;
+  item.kind = Item::Kind::kReport;
+  item.validator_id = std::string(validator_id);
+  item.incarnation = std::string(incarnation);
+  item.at = now;
+  if (usage.has_complete_until())
+    item.complete_until = std::min(TimeOf(usage.complete_until()), now);
+  size_t too_many = 0;
+  for (const auto& use : usage.uses()) {
+    // A validator's mistake writes nothing, and costs the others of its report nothing.
+    if (!IsWorkspaceId(use.workspace()) || !IsPublicId(use.token_id()) || use.count() < 0 ||
+        !use.has_last_used_time()) {
+      continue;
+    }
+    if (item.uses.size() >= options_.max_uses_per_report) {
+      ++too_many;
+      continue;
+    }
+    const absl::Time last = std::min(TimeOf(use.last_used_time()), now);
+    if (last <= absl::UnixEpoch()) continue;
+    UseRecord record;
+    record.set_last_used_us(absl::ToUnixMicros(last));
+    record.set_count(std::min(use.count(), kMostUsesCounted));
+    record.set_day(record.last_used_us() / kDayUs);
+    record.set_count_today(record.count());
+    item.uses.emplace_back(UseKey(use.workspace(), use.token_id(), validator_id),
+                           std::move(record));
+  }
+  {
+    absl::MutexLock lock(&mu_);
+    if (queued_uses_ + item.uses.size() > options_.max_queued_uses ||
+        queue_.size() >= kMaxQueuedItems) {
+      too_many += item.uses.size();
+      item.uses.clear();
+      item.complete_until = absl::InfinitePast();
+      coverage_.Lost(validator_id, incarnation, now);
+    } else {
+      if (too_many > 0) coverage_.Lost(validator_id, incarnation, now);
+      Queue(std::move(item));
+    }
+  }
+  if (too_many > 0) Dropped(too_many);
+  Schedule();
+}
+
+void UseLedger::SessionLive(absl::string_view validator_id, absl::string_view incarnation) {
+  Item item;
+  item.kind = Item::Kind::kLive;
+  item.validator_id = std::string(validator_id);
+  item.incarnation = std::string(incarnation);
+  item.at = options_.clock->WallNow();
+  {
+    absl::MutexLock lock(&mu_);
+    item.told_until = roster_loaded_ ? item.at : absl::InfinitePast();
+    Queue(std::move(item));
+  }
+  Schedule();
+}
+
+void UseLedger::SessionEnded(absl::string_view validator_id, absl::string_view incarnation,
+                             bool said_goodbye) {
+  Item item;
+  item.kind = Item::Kind::kEnded;
+  item.validator_id = std::string(validator_id);
+  item.incarnation = std::string(incarnation);
+  item.at = options_.clock->WallNow();
+  item.said_goodbye = said_goodbye;
+  {
+    absl::MutexLock lock(&mu_);
+    Queue(std::move(item));
+  }
+  Schedule();
+}
+
+void UseLedger::Queue(Item item) {
+  // The order of a session's calls is kept: what needs no merge is done at once only where nothing
+  // waits before it.
+  if (queue_.empty() && !draining_ && item.kind != Item::Kind::kReport) {
+    Apply(item, true);
+    return;
+  }
+  queued_uses_ += item.uses.size();
+  if (item.kind == Item::Kind::kLive) ++queued_lives_;
+  queue_.push_back(std::move(item));
+}
+
+void UseLedger::RosterLoaded() {
+  Flush();
+  absl::MutexLock lock(&mu_);
+  roster_loaded_ = true;
+  coverage_.RosterLoaded();
+}
+
+SilenceEvidence UseLedger::Evidence() const {
+  const absl::Time now = options_.clock->WallNow();
+  absl::MutexLock lock(&mu_);
+  // A session that is not in the coverage yet may be admitting: for that moment nothing is known.
+  if (queued_lives_ > 0) return SilenceEvidence();
+  return coverage_.Evidence(now);
+}
+
+void UseLedger::Schedule() {
+  {
+    absl::MutexLock lock(&mu_);
+    if (scheduled_ || queue_.empty()) return;
+    scheduled_ = true;
+  }
+  const bool taken = options_.executor->Submit([link = link_] {
+    absl::MutexLock lock(&link->mu);
+    if (link->ledger != nullptr) link->ledger->Drain();
+  });
+  if (!taken) {  // full, or stopping: the next call tries again
+    absl::MutexLock lock(&mu_);
+    scheduled_ = false;
+  }
+}
+
+void UseLedger::Drain() {
+  Flush();
+  bool more;
+  {
+    absl::MutexLock lock(&mu_);
+    scheduled_ = false;
+    more = !queue_.empty();
+  }
+  if (more) Schedule();
+}
+
+void UseLedger::Flush() {
+  absl::MutexLock drain(&drain_mu_);
+  while (true) {
+    std::deque<Item> batch;
+    {
+      absl::MutexLock lock(&mu_);
+      size_t uses = 0;
+      while (!queue_.empty() &&
+             (batch.empty() || uses + queue_.front().uses.size() <= options_.max_uses_per_merge)) {
+        uses += queue_.front().uses.size();
+        batch.push_back(std::move(queue_.front()));
+        queue_.pop_front();
+      }
+      draining_ = !batch.empty();
+      if (batch.empty()) return;
+    }
+    const absl::Status merged = Merge(batch);
+    size_t lost = 0;
+    {
+      absl::MutexLock lock(&mu_);
+      for (const Item& item : batch) {
+        queued_uses_ -= item.uses.size();
+        if (item.kind == Item::Kind::kLive) --queued_lives_;
+        Apply(item, merged.ok());
+        if (!merged.ok()) lost += item.uses.size();
+      }
+    }
+    if (!merged.ok()) {
+      Log(LogLevel::kWarning, "use reports were lost",
+          {{"uses", static_cast<int64_t>(lost)}, {"error", merged}});
+      Dropped(lost);
+    }
+  }
+}
+
+void UseLedger::Apply(const Item& item, bool merged) {
+  switch (item.kind) {
+    case Item::Kind::kLive:
+      coverage_.Opened(item.validator_id, item.incarnation, item.told_until);
+      break;
+    case Item::Kind::kEnded:
+      coverage_.Ended(item.validator_id, item.incarnation, item.at, item.said_goodbye);
+      break;
+    case Item::Kind::kReport:
+      if (!merged && !item.uses.empty()) {
+        coverage_.Lost(item.validator_id, item.incarnation, item.at);
+      } else if (item.complete_until > absl::InfinitePast()) {
+        coverage_.Reported(item.validator_id, item.incarnation, item.complete_until, item.at);
+      }
+      break;
+  }
+}
+
+absl::Status UseLedger::Merge(const std::deque<Item>& batch) {
+  // One record a key: the same token at the same edge, reported twice, is merged here already.
+  std::map<std::string, UseRecord> merged;
+  for (const Item& item : batch) {
+    for (const auto& use : item.uses) MergeUseRecord(use.second, &merged[use.first]);
+  }
+  if (merged.empty()) return absl::OkStatus();
+  // Only tokens that exist get records: a validator cannot fill the store with made-up names.
+  ASSIGN_OR_RETURN(const std::unique_ptr<Snapshot> snapshot, options_.engine->NewSnapshot());
+  std::vector<std::pair<std::string, UseRecord>> uses;
+  std::string token_key;
+  bool exists = false;
+  for (auto& entry : merged) {
+    ASSIGN_OR_RETURN(const UseKeyParts parts, ParseUseKey(entry.first));
+    const std::string key = TokenKey(parts.workspace, parts.token_id);
+    if (key != token_key) {
+      token_key = key;
+      ASSIGN_OR_RETURN(const auto record, snapshot->Get(Table::kTokens, key));
+      exists = record.has_value();
+    }
+    if (exists) uses.emplace_back(entry.first, std::move(entry.second));
+  }
+  if (uses.empty()) return absl::OkStatus();
+  return options_.engine->MergeUse(uses);
+}
+
+void UseLedger::Dropped(size_t uses) const {
+  if (options_.on_dropped) options_.on_dropped(uses);
+}
+
+}  // namespace tollgate

@@ -1,0 +1,107 @@
+// Where use reports go: merged into the store, unsynced and past the sequencer (design, section 5),
+// and into what is known of who has been heard.
+#ifndef TOLLGATE_SERVICE_USE_USE_LEDGER_H_
+#define TOLLGATE_SERVICE_USE_USE_LEDGER_H_
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "base/executor.h"
+#include "service/use/coverage.h"
+#include "service/use/silence.h"
+#include "service/use/use_sink.h"
+#include "storage/engine.h"
+
+namespace tollgate {
+
+// Thread-safe. Reports are queued, bounded, and merged in batches on the executor, in order; a
+// report counts as heard once it has been merged, so that whoever reads the store after Evidence()
+// sees all that the evidence stands on. A report that had to be dropped leaves a gap.
+class UseLedger : public UseSink {
+ public:
+  struct Options {
+    Engine* engine = nullptr;             // outlives the ledger and its work on the executor
+    Executor* executor = nullptr;         // outlives the ledger; runs nothing of it after Stop()
+    const Clock* clock = nullptr;         // outlives the ledger
+    size_t max_queued_uses = 100'000;     // uses waiting to be merged
+    size_t max_uses_per_report = 10'000;  // of a longer one the rest is dropped
+    size_t max_uses_per_merge = 5'000;
+    // As Coverage::Options. A few usage intervals.
+    absl::Duration max_report_lag = absl::Seconds(30);
+    // Told of dropped uses, for a metric; may be empty.
+    std::function<void(size_t uses)> on_dropped;
+  };
+  // INVALID_ARGUMENT without engine, executor or clock.
+  static absl::StatusOr<std::unique_ptr<UseLedger>> Create(Options options);
+  // Waits until no work of it is under way on the executor: the executor must still run, or have
+  // stopped, which drops what it has not begun.
+  ~UseLedger() override;
+
+  void Report(absl::string_view validator_id, absl::string_view incarnation,
+              const tollgate::v1::Usage& usage) override;
+  void SessionLive(absl::string_view validator_id, absl::string_view incarnation) override;
+  void SessionEnded(absl::string_view validator_id, absl::string_view incarnation,
+                    bool said_goodbye) override;
+
+  // The hub has started: it has told of every session of the stored roster. Before it nothing
+  // counts as heard; a session that is first told of after it is new, and has nothing to tell of
+  // before.
+  void RosterLoaded();
+  // What the edges have told, for the retirement of a token and for the sweep. Take it before the
+  // view that it is judged with.
+  SilenceEvidence Evidence() const;
+  // Merges what is queued, on the caller's thread: before the engine is closed, and in tests.
+  void Flush();
+
+ private:
+  struct Item {
+    enum class Kind { kReport, kLive, kEnded } kind;
+    std::string validator_id;
+    std::string incarnation;
+    absl::Time at;  // when it was told
+    // kReport.
+    std::vector<std::pair<std::string, tollgate::store::v1::UseRecord>> uses;
+    absl::Time complete_until = absl::InfinitePast();
+    // kEnded.
+    bool said_goodbye = false;
+    // kLive.
+    absl::Time told_until = absl::InfinitePast();
+  };
+  // Shared with the work on the executor, so that work begun late finds nothing instead of a ledger
+  // that is gone.
+  struct Link;
+
+  explicit UseLedger(Options options);
+  void Queue(Item item) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Schedule();
+  void Drain();
+  void Apply(const Item& item, bool merged) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status Merge(const std::deque<Item>& batch);
+  void Dropped(size_t uses) const;
+
+  const Options options_;
+  std::shared_ptr<Link> link_;
+  absl::Mutex drain_mu_;  // one merge at a time, so that they keep their order; before mu_
+  mutable absl::Mutex mu_;
+  std::deque<Item> queue_ ABSL_GUARDED_BY(mu_);
+  size_t queued_uses_ ABSL_GUARDED_BY(mu_) = 0;
+  size_t queued_lives_ ABSL_GUARDED_BY(mu_) = 0;
+  bool scheduled_ ABSL_GUARDED_BY(mu_) = false;
+  bool draining_ ABSL_GUARDED_BY(mu_) = false;  // a batch has left the queue and is not applied yet
+  bool roster_loaded_ ABSL_GUARDED_BY(mu_) = false;
+  Coverage coverage_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_SERVICE_USE_USE_LEDGER_H_

@@ -1,0 +1,582 @@
+#include "service/feed/hub.h"
+
+#include "absl/synchronization/mutex.h"
+#include "base/random.h"
+#include "base/status.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "service/feed/roster_command.h"
+#include "storage/memory/memory_engine.h"
+#include "storage/schema.h"
+#include "tests/unit/service/feed/fake_call.h"
+
+namespace tollgate {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+// One event, about one token.
+class TellOne : public Command {
+ public:
+  explicit TellOne(size_t bytes = 16) : bytes_(bytes) {}
+  absl::string_view name() const override { return "tell_one"; }
+  absl::Status Run(const View&, const Slot&, Effects& effects) override {
+    effects.PutRaw(Table::kUse, "k", "v");
+    v1::Event event;
+    event.mutable_token_changed()->set_workspace("acme");
+    event.mutable_token_changed()->set_token_id(std::string(bytes_, 't'));
+    effects.Tell(event);
+    return absl::OkStatus();
+  }
+
+ private:
+  const size_t bytes_;
+};
+
+class RecordingSink : public UseSink {
+ public:
+  void Report(absl::string_view validator, absl::string_view, const v1::Usage&) override {
+    Add("use", validator);
+  }
+  void SessionLive(absl::string_view validator, absl::string_view) override {
+    Add("live", validator);
+  }
+  void SessionEnded(absl::string_view validator, absl::string_view, bool goodbye) override {
+    Add(goodbye ? "goodbye" : "ended", validator);
+  }
+  std::vector<std::string> Take() {
+    absl::MutexLock lock(&mu_);
+    return std::exchange(heard_, {});
+  }
+
+ private:
+  void Add(const std::string& what, absl::string_view validator) {
+    absl::MutexLock lock(&mu_);
+    heard_.push_back(what + " " + std::string(validator));
+  }
+  absl::Mutex mu_;
+  std::vector<std::string> heard_ ABSL_GUARDED_BY(mu_);
+};
+
+class HubTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    engine_ = *MemoryEngine::Open();
+    executor_ = std::make_unique<ThreadPool>(2, 100);
+    StartService();
+  }
+  void TearDown() override {
+    StopService();
+    executor_->Stop();
+  }
+  void StartService() {
+    Sequencer::Options sequencer;
+    sequencer.engine = engine_.get();
+    sequencer.clock = &SystemClock();
+    sequencer_ = *Sequencer::Start(sequencer);
+    options_.engine = engine_.get();
+    options_.sequencer = sequencer_.get();
+    options_.clock = &SystemClock();
+    options_.random = &random_;
+    options_.executor = executor_.get();
+    options_.use = &sink_;
+    absl::StatusOr<std::unique_ptr<Hub>> hub = Hub::Start(options_);
+    ASSERT_TRUE(hub.ok()) << hub.status();
+    hub_ = *std::move(hub);
+  }
+  void StopService() {
+    hub_.reset();
+    sequencer_.reset();
+  }
+  int64_t Commit(size_t bytes = 16) {
+    absl::StatusOr<Committed> done = sequencer_->Run(std::make_shared<TellOne>(bytes));
+    EXPECT_TRUE(done.ok()) << done.status();
+    return done->revision;
+  }
+
+  // A validator: one call, and what it knows.
+  struct Validator {
+    std::shared_ptr<FakeCall> call;
+    std::string id;
+    std::string incarnation;
+    std::string epoch;
+    int64_t applied = 0;
+    uint64_t sequence = 0;
+  };
+  Validator Connect(const std::string& id, char incarnation = 'a') {
+    Validator v;
+    v.id = id;
+    v.incarnation = std::string(16, incarnation);
+    Reconnect(&v);
+    return v;
+  }
+  void Reconnect(Validator* v) {
+    v->call = std::make_shared<FakeCall>();
+    v->sequence = 0;
+    absl::StatusOr<std::shared_ptr<FollowStream>> stream = hub_->Connect(v->call);
+    ASSERT_TRUE(stream.ok()) << stream.status();
+    v->call->Attach(*stream);
+  }
+  void SendHello(Validator* v) {
+    v1::FollowRequest request;
+    request.mutable_hello()->set_validator_id(v->id);
+    request.mutable_hello()->set_incarnation(v->incarnation);
+    request.mutable_hello()->set_epoch(v->epoch);
+    request.mutable_hello()->set_applied_revision(v->applied);
+    v->call->Send(request);
+  }
+  v1::Welcome Hello(Validator* v) {
+    SendHello(v);
+    const v1::FollowResponse message = v->call->Read();
+    EXPECT_TRUE(message.has_welcome()) << message.DebugString();
+    v->epoch = message.welcome().epoch();
+    if (message.welcome().reset()) v->applied = message.welcome().revision();
+    return message.welcome();
+  }
+  void Ping(Validator* v) {
+    v1::FollowRequest request;
+    request.mutable_ping()->set_sequence(++v->sequence);
+    request.mutable_ping()->set_applied_revision(v->applied);
+    v->call->Send(request);
+  }
+  // Pings, and reads (applying) up to the Pong.
+  v1::Pong PingPong(Validator* v) {
+    Ping(v);
+    while (true) {
+      const v1::FollowResponse message = v->call->Read();
+      if (message.has_pong()) {
+        v->applied = std::max(v->applied, message.pong().revision());
+        return message.pong();
+      }
+      if (!message.has_events()) {
+        ADD_FAILURE() << message.DebugString();
+        return v1::Pong();
+      }
+      for (const auto& r : message.events().revisions()) {
+        EXPECT_GT(r.revision(), v->applied);
+        v->applied = r.revision();
+      }
+    }
+  }
+  // Connected, with a lease.
+  Validator Join(const std::string& id, char incarnation = 'a') {
+    Validator v = Connect(id, incarnation);
+    Hello(&v);
+    EXPECT_TRUE(PingPong(&v).has_lease());
+    return v;
+  }
+  void Goodbye(Validator* v) {
+    v1::FollowRequest request;
+    request.mutable_goodbye();
+    v->call->Send(request);
+  }
+  // Reads events up to and including `revision`.
+  void Apply(Validator* v, int64_t revision) {
+    while (v->applied < revision) {
+      const v1::FollowResponse message = v->call->Read();
+      ASSERT_TRUE(message.has_events()) << message.DebugString();
+      for (const auto& r : message.events().revisions()) v->applied = r.revision();
+    }
+  }
+  v1::Receipt Wait(int64_t revision, absl::Duration timeout = kPatience) {
+    absl::Mutex mu;
+    absl::optional<v1::Receipt> receipt;
+    hub_->WaitEnforced({revision, "", ""}, timeout, [&](v1::Receipt r) {
+      absl::MutexLock lock(&mu);
+      receipt = std::move(r);
+    });
+    absl::MutexLock lock(&mu);
+    const auto there = [&] { return receipt.has_value(); };
+    EXPECT_TRUE(mu.AwaitWithTimeout(absl::Condition(&there), 2 * kPatience));
+    return receipt.value_or(v1::Receipt());
+  }
+  template <typename F>
+  bool Eventually(F condition) {
+    const absl::Time deadline = absl::Now() + kPatience;
+    while (!condition()) {
+      if (absl::Now() > deadline) return false;
+      absl::SleepFor(absl::Milliseconds(2));
+    }
+    return true;
+  }
+  size_t RosterSize() { return ReadRoster(**engine_->NewSnapshot())->size(); }
+
+  std::unique_ptr<MemoryEngine> engine_;
+  std::unique_ptr<ThreadPool> executor_;
+  SeededRandom random_{7};
+  RecordingSink sink_;
+  Hub::Options options_;
+  std::unique_ptr<Sequencer> sequencer_;
+  std::unique_ptr<Hub> hub_;
+};
+
+TEST_F(HubTest, ARevokeIsEnforcedOnceAllHaveAcknowledged) {
+  Validator a = Join("a");
+  Validator b = Join("b");
+  const int64_t r = Commit();
+  EXPECT_EQ(Wait(r, absl::Milliseconds(1)).pending_count(), 2);
+  Apply(&a, r);
+  Apply(&b, r);
+  Ping(&a);
+  EXPECT_EQ(Wait(r, absl::Milliseconds(1)).pending_count(), 1);
+  Ping(&b);
+  const v1::Receipt receipt = Wait(r);
+  EXPECT_EQ(receipt.state(), v1::ENFORCEMENT_STATE_ENFORCED);
+  EXPECT_EQ(receipt.acknowledged(), 2);
+  EXPECT_EQ(receipt.epoch(), hub_->epoch());
+  EXPECT_GE(hub_->enforced_revision(), r);
+  EXPECT_EQ(hub_->stats().followers, 2u);
+}
+
+TEST_F(HubTest, WithoutFollowersARevokeIsEnforcedAtOnce) {
+  EXPECT_EQ(Wait(Commit()).state(), v1::ENFORCEMENT_STATE_ENFORCED);
+}
+
+TEST_F(HubTest, ASilentOneLapses) {
+  StopService();
+  options_.lease = absl::Milliseconds(300);
+  options_.ping_interval = absl::Milliseconds(100);
+  StartService();
+  Validator a = Join("a");
+  Validator b = Join("b");
+  const int64_t r = Commit();
+  Apply(&a, r);
+  Ping(&a);
+  const v1::Receipt receipt = Wait(r);
+  EXPECT_EQ(receipt.state(), v1::ENFORCEMENT_STATE_ENFORCED);
+  EXPECT_EQ(receipt.lapsed(), 1);
+  EXPECT_THAT(receipt.lapsed_validators(), ElementsAre("b"));
+}
+
+TEST_F(HubTest, R6AStuckOneGetsNoMoreGrants) {
+  StopService();
+  options_.lease = absl::Milliseconds(300);
+  options_.ping_interval = absl::Milliseconds(100);
+  options_.ack_limit = absl::Milliseconds(200);
+  options_.no_progress_limit = absl::Milliseconds(200);
+  StartService();
+  Validator a = Join("a");
+  const int64_t at = a.applied;
+  const int64_t r = Commit();
+  const absl::Time begin = absl::Now();
+  // It pings, and never applies.
+  bool refused = false;
+  while (!a.call->Closed() && absl::Now() - begin < kPatience) {
+    a.applied = at;
+    Ping(&a);
+    const v1::FollowResponse message = a.call->Read();
+    if (message.has_pong() && !message.pong().has_lease()) refused = true;
+    if (message.has_go_away()) {
+      EXPECT_EQ(message.go_away().reason(), "no_progress");
+      break;
+    }
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+  EXPECT_TRUE(refused);
+  EXPECT_EQ(Wait(r).state(), v1::ENFORCEMENT_STATE_ENFORCED);
+  EXPECT_EQ(Wait(r).lapsed(), 1);
+}
+
+TEST_F(HubTest, R11AResumeMissesNothingAndSkipsNothing) {
+  Validator a = Join("a");
+  const int64_t r1 = Commit();
+  Apply(&a, r1);
+  a.call->Lose();
+  std::vector<int64_t> expected;
+  for (int i = 0; i < 20; ++i) {
+    expected.push_back(Commit());
+    if (i % 3 == 0) ASSERT_TRUE(sequencer_->Run(std::make_shared<KeepAlive>()).ok());
+  }
+  Reconnect(&a);
+  EXPECT_FALSE(Hello(&a).reset());
+  std::vector<int64_t> got;
+  while (got.size() < expected.size()) {
+    const v1::FollowResponse message = a.call->Read();
+    ASSERT_TRUE(message.has_events()) << message.DebugString();
+    for (const auto& r : message.events().revisions()) got.push_back(r.revision());
+  }
+  EXPECT_EQ(got, expected);
+  EXPECT_EQ(hub_->stats().resumes, 1);
+}
+
+TEST_F(HubTest, AResumeFromBelowTheRingComesFromTheStore) {
+  StopService();
+  options_.ring.max_revisions = 4;
+  StartService();
+  Validator a = Join("a");
+  a.call->Lose();
+  std::vector<int64_t> expected;
+  for (int i = 0; i < 1000; ++i) expected.push_back(Commit());
+  Reconnect(&a);
+  EXPECT_FALSE(Hello(&a).reset());
+  std::vector<int64_t> got;
+  while (got.size() < expected.size()) {
+    const v1::FollowResponse message = a.call->Read();
+    ASSERT_TRUE(message.has_events()) << message.DebugString();
+    for (const auto& r : message.events().revisions()) got.push_back(r.revision());
+  }
+  EXPECT_EQ(got, expected);
+  a.applied = got.back();
+  EXPECT_EQ(PingPong(&a).revision(), hub_->head());
+}
+
+TEST_F(HubTest, ACompactedResumeIsReset) {
+  class Compact : public Command {
+   public:
+    absl::string_view name() const override { return "compact"; }
+    absl::Status Run(const View& view, const Slot& slot, Effects& effects) override {
+      const std::vector<Entry> entries = *view.Scan(Table::kEvents, "", "", 1000);
+      for (const Entry& entry : entries) {
+        effects.Delete(Table::kEvents, entry.key);
+      }
+      effects.CompactEventsTo(slot.revision - 1);
+      return absl::OkStatus();
+    }
+  };
+  StopService();
+  options_.ring.max_revisions = 2;
+  StartService();
+  Validator a = Join("a");
+  a.call->Lose();
+  for (int i = 0; i < 10; ++i) Commit();
+  ASSERT_TRUE(sequencer_->Run(std::make_shared<Compact>()).ok());
+  Reconnect(&a);
+  const v1::Welcome welcome = Hello(&a);
+  EXPECT_TRUE(welcome.reset());
+  EXPECT_EQ(welcome.revision(), hub_->head());
+}
+
+TEST_F(HubTest, AnotherEpochIsReset) {
+  Validator a = Connect("a");
+  a.epoch = "ffffffffffffffffffffffffffffffff";
+  a.applied = 1;
+  EXPECT_TRUE(Hello(&a).reset());
+}
+
+TEST_F(HubTest, R11FromTheFutureStopsAllGrants) {
+  StopService();
+  absl::Mutex mu;
+  std::string told;
+  options_.on_rolled_back = [&](const std::string& validator, int64_t seen, int64_t) {
+    absl::MutexLock lock(&mu);
+    told = validator + " " + std::to_string(seen);
+  };
+  StartService();
+  Validator a = Join("a");
+  Validator b = Connect("b");
+  b.epoch = hub_->epoch();
+  b.applied = 1'000'000;
+  SendHello(&b);
+  EXPECT_EQ(b.call->Read().go_away().reason(), "bad_hello");
+  EXPECT_EQ(ReasonOf(b.call->AwaitEnd()), "REVISION_FROM_THE_FUTURE");
+  {
+    absl::MutexLock lock(&mu);
+    EXPECT_EQ(told, "b 1000000");
+  }
+  EXPECT_FALSE(PingPong(&a).has_lease());
+  EXPECT_TRUE(hub_->stats().rolled_back);
+  EXPECT_THAT(hub_->ReceiptFor({hub_->head() + 1, "", ""}).hold(), Not(IsEmpty()));
+}
+
+TEST_F(HubTest, R10TwoIncarnationsUnderOneIdAreTwoSessions) {
+  Validator one = Join("a", '1');
+  Validator two = Join("a", '2');
+  const int64_t r = Commit();
+  Apply(&one, r);
+  Ping(&one);
+  v1::Receipt receipt = Wait(r, absl::Milliseconds(1));
+  EXPECT_EQ(receipt.pending_count(), 1);
+  Apply(&two, r);
+  Ping(&two);
+  EXPECT_EQ(Wait(r).acknowledged(), 2);
+}
+
+TEST_F(HubTest, ANewStreamOfTheSameSessionReplacesTheOld) {
+  Validator a = Join("a");
+  std::shared_ptr<FakeCall> old = a.call;
+  Reconnect(&a);
+  Hello(&a);
+  v1::FollowResponse last;
+  do {
+    last = old->Read();
+  } while (!last.has_go_away() && !HasFailure());
+  EXPECT_EQ(last.go_away().reason(), "replaced");
+  EXPECT_TRUE(old->AwaitEnd().ok());
+  EXPECT_TRUE(PingPong(&a).has_lease());
+  EXPECT_EQ(hub_->stats().followers, 1u);
+}
+
+TEST_F(HubTest, R4GoodbyeReleasesAtOnceAndEmptiesTheRoster) {
+  Validator a = Join("a");
+  EXPECT_EQ(RosterSize(), 1u);
+  const int64_t r = Commit();
+  Goodbye(&a);
+  const v1::Receipt receipt = Wait(r);
+  EXPECT_EQ(receipt.state(), v1::ENFORCEMENT_STATE_ENFORCED);
+  EXPECT_EQ(receipt.released(), 1);
+  EXPECT_TRUE(a.call->AwaitEnd().ok());
+  EXPECT_TRUE(Eventually([&] { return RosterSize() == 0; }));
+  EXPECT_THAT(sink_.Take(), ElementsAre("live a", "goodbye a"));
+}
+
+TEST_F(HubTest, R15AfterARestartEnforcementWaitsForTheRoster) {
+  Validator a = Join("a");
+  Validator b = Join("b");
+  EXPECT_EQ(RosterSize(), 2u);
+  sink_.Take();
+  StopService();
+  StartService();
+  EXPECT_THAT(sink_.Take(), ElementsAre("live a", "live b"));
+  const int64_t r = Commit();
+  v1::Receipt receipt = Wait(r, absl::Milliseconds(1));
+  EXPECT_EQ(receipt.state(), v1::ENFORCEMENT_STATE_PENDING);
+  EXPECT_EQ(receipt.pending_count(), 2);
+  EXPECT_FALSE(receipt.pending(0).has_last_heard());
+  for (Validator* v : {&a, &b}) {
+    Reconnect(v);
+    EXPECT_FALSE(Hello(v).reset());
+    Apply(v, r);
+    EXPECT_TRUE(PingPong(v).has_lease());
+  }
+  receipt = Wait(r);
+  EXPECT_EQ(receipt.state(), v1::ENFORCEMENT_STATE_ENFORCED);
+  EXPECT_EQ(receipt.acknowledged(), 2);
+}
+
+TEST_F(HubTest, R15ASessionIsInTheRosterBeforeItsFirstGrant) {
+  for (int i = 0; i < 20; ++i) {
+    const std::string id = "edge-" + std::to_string(i);
+    Validator v = Connect(id);
+    Hello(&v);
+    ASSERT_TRUE(PingPong(&v).has_lease());
+    ASSERT_EQ(RosterSize(), static_cast<size_t>(i + 1));
+    v.call->Lose();
+  }
+}
+
+TEST_F(HubTest, R8EventlessCommitsMoveByPong) {
+  Validator a = Join("a");
+  ASSERT_TRUE(sequencer_->Run(std::make_shared<KeepAlive>()).ok());
+  ASSERT_TRUE(sequencer_->Run(std::make_shared<KeepAlive>()).ok());
+  const int64_t head = hub_->head();
+  EXPECT_EQ(a.call->unread(), 0u);
+  EXPECT_EQ(PingPong(&a).revision(), head);
+}
+
+TEST_F(HubTest, I5ASlowReaderHoldsLittleAndDelaysNobody) {
+  StopService();
+  options_.ring.max_bytes = 1 << 20;
+  options_.stall_limit = absl::Milliseconds(500);
+  StartService();
+  Validator slow = Join("slow");
+  Validator quick = Join("quick");
+  slow.call->Stall();
+  int64_t last = 0;
+  for (int i = 0; i < 3000; ++i) last = Commit(2000);  // 6 MB
+  Apply(&quick, last);
+  EXPECT_LE(hub_->stats().ring_bytes, size_t{1} << 20);
+  EXPECT_LE(slow.call->unread(), 1u);
+  EXPECT_EQ(ReasonOf(slow.call->AwaitEnd()), "TOO_SLOW");
+  EXPECT_TRUE(Eventually([&] { return hub_->stats().cut == 1; }));
+}
+
+TEST_F(HubTest, UsageIsPassedOn) {
+  Validator a = Join("a");
+  v1::FollowRequest request;
+  request.mutable_usage()->add_uses()->set_count(1);
+  a.call->Send(request);
+  EXPECT_THAT(sink_.Take(), ElementsAre("live a", "use a"));
+}
+
+TEST_F(HubTest, DrainSendsEverybodyAwayAndAnswersWhoWaits) {
+  Validator a = Join("a");
+  const int64_t r = Commit();
+  absl::Mutex mu;
+  absl::optional<v1::Receipt> receipt;
+  hub_->WaitEnforced({r, "", ""}, absl::Minutes(1), [&](v1::Receipt got) {
+    absl::MutexLock lock(&mu);
+    receipt = std::move(got);
+  });
+  Apply(&a, r);
+  hub_->Drain(kPatience);
+  const v1::FollowResponse message = a.call->Read();
+  EXPECT_EQ(message.go_away().reason(), "draining");
+  EXPECT_TRUE(a.call->AwaitEnd().ok());
+  EXPECT_EQ(ReasonOf(hub_->Connect(std::make_shared<FakeCall>()).status()), "DRAINING");
+  hub_->Stop();
+  absl::MutexLock lock(&mu);
+  ASSERT_TRUE(receipt.has_value());
+  EXPECT_EQ(receipt->state(), v1::ENFORCEMENT_STATE_PENDING);
+}
+
+TEST_F(HubTest, TooManyFollowersAreRefused) {
+  StopService();
+  options_.max_followers = 1;
+  StartService();
+  Validator a = Join("a");
+  absl::Status status = hub_->Connect(std::make_shared<FakeCall>()).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(ReasonOf(status), "TOO_MANY_FOLLOWERS");
+}
+
+TEST_F(HubTest, SubscribersReadOldAndNewWithoutAGap) {
+  StopService();
+  options_.ring.max_revisions = 3;
+  StartService();
+  const int64_t begin = hub_->head();
+  std::vector<int64_t> expected;
+  for (int i = 0; i < 20; ++i) expected.push_back(Commit());
+  absl::Mutex mu;
+  int wakes = 0;
+  auto reader = *hub_->Subscribe(begin, [&] {
+    absl::MutexLock lock(&mu);
+    ++wakes;
+  });
+  std::vector<int64_t> got;
+  while (true) {
+    auto read = reader->Read(7);
+    ASSERT_TRUE(read.ok()) << read.status();
+    if (read->empty()) break;
+    for (const SharedRevision& r : *read) got.push_back(r->revision);
+  }
+  EXPECT_EQ(got, expected);
+  const int64_t next = Commit();
+  EXPECT_TRUE(Eventually([&] {
+    absl::MutexLock lock(&mu);
+    return wakes > 0;
+  }));
+  auto read = reader->Read(7);
+  ASSERT_TRUE(read.ok());
+  ASSERT_EQ(read->size(), 1u);
+  EXPECT_EQ((*read)[0]->revision, next);
+  EXPECT_EQ(hub_->Subscribe(hub_->head() + 1, [] {}).status().code(),
+            absl::StatusCode::kOutOfRange);
+}
+
+TEST_F(HubTest, R5TheLongestLeaseIsDurableFirst) {
+  const auto meta = *GetRecord<store::v1::MetaRecord>(**engine_->NewSnapshot(), Table::kMeta, kMetaKey);
+  EXPECT_EQ(meta->longest_lease_us(), absl::ToInt64Microseconds(options_.lease));
+}
+
+TEST(HubOptionsTest, RefusesWhatBreaksARule) {
+  Hub::Options good;
+  EXPECT_TRUE(Hub::CheckOptions(good).ok());
+  const auto bad = [](absl::string_view field, std::function<void(Hub::Options*)> spoil) {
+    Hub::Options options;
+    spoil(&options);
+    const absl::Status status = Hub::CheckOptions(options);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << field;
+    ASSERT_EQ(DetailsOf(status).fields.size(), 1u) << field;
+    EXPECT_EQ(DetailsOf(status).fields[0].field, field);
+  };
+  bad("lease", [](Hub::Options* o) { o->lease = absl::Minutes(10) + absl::Seconds(1); });
+  bad("lease", [](Hub::Options* o) { o->lease = absl::ZeroDuration(); });
+  bad("ping_interval", [](Hub::Options* o) { o->ping_interval = o->lease / 2; });
+  bad("drift_bound", [](Hub::Options* o) { o->drift_bound = 0.5; });
+  bad("ack_limit", [](Hub::Options* o) { o->ack_limit = absl::ZeroDuration(); });
+}
+
+}  // namespace
+}  // namespace tollgate
