@@ -15,6 +15,7 @@
 #include "cli/commands/completion.h"
 #include "cli/commands/events.h"
 #include "cli/commands/token.h"
+#include "cli/commands/validators.h"
 #include "cli/commands/workspace.h"
 #include "cli/human.h"
 #include "net/address.h"
@@ -151,6 +152,7 @@ int RunCommand(const std::vector<std::string>& arguments, Terminal terminal) {
   AddWorkspaceCommands(app, context);
   AddEventsCommands(app, context);
   AddAuditCommands(app, context);
+  AddValidatorsCommands(app, context);
   AddCompletionCommand(app, context);
   app.add_subcommand("version", "This program's version")->callback([&context] {
     context.out() << "tollgate " << kVersion << '\n';

@@ -147,7 +147,7 @@ void Link::OnEnded(uint64_t stream, const absl::Status& status) {
 
 Link::Due Link::TakeIn(FollowerActions actions) {
   Due due;
-  if (!actions.why.empty()) {
+  if (!actions.why.empty() && heard_) {  // of a stream that never spoke, OnEnded tells once
     Log(LogLevel::kInfo, "leaving the stream",
         {{"service", options_.target}, {"why", actions.why}});
   }
@@ -187,15 +187,8 @@ void Link::Do(Due due) {
     }
   }
   if (due.cancel != nullptr) due.cancel->Cancel();
-  if (due.open != nullptr) {
-    due.open->Open(*stub_);
-    bool late = false;
-    {
-      absl::MutexLock lock(&mu_);
-      late = stopped_;  // Stop may have cancelled it before it was open
-    }
-    if (late) due.open->Cancel();
-  }
+  // Stop, or the core, may have cancelled it already: then it ends as soon as it is open.
+  if (due.open != nullptr) due.open->Open(*stub_);
 }
 
 void Link::WakeAt(BootTime at) {

@@ -1,0 +1,201 @@
+#include "cli/commands/validators.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <memory>
+#include <ostream>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "cli/commands/validators_text.h"
+#include "cli/human.h"
+#include "cli/interrupt.h"
+#include "tollgate/v1/operations_service.grpc.pb.h"
+
+namespace tollgate {
+namespace {
+
+using tollgate::v1::ListValidatorsRequest;
+using tollgate::v1::ListValidatorsResponse;
+using tollgate::v1::OperationsService;
+
+struct ListOptions {
+  bool problems = false;
+  bool all = false;
+  bool wide = false;
+};
+
+struct WatchOptions : ListOptions {
+  std::string interval = "1s";
+  int64_t count = 0;
+};
+
+ListValidatorsRequest RequestFor(const ListOptions& options) {
+  ListValidatorsRequest request;
+  request.set_page_size(5000);
+  request.set_problems_only(options.problems);
+  request.set_include_released(options.all);
+  return request;
+}
+
+// One page after the pages before; the counts are the newest's.
+void AddPage(ListValidatorsResponse page, ListValidatorsResponse* fleet) {
+  google::protobuf::RepeatedPtrField<tollgate::v1::ValidatorStatus> all;
+  all.Swap(fleet->mutable_validators());
+  for (tollgate::v1::ValidatorStatus& validator : *page.mutable_validators()) {
+    all.Add()->Swap(&validator);
+  }
+  fleet->Swap(&page);
+  fleet->mutable_validators()->Swap(&all);
+}
+
+FleetShown ShownFor(const ListOptions& options) {
+  FleetShown shown;
+  shown.problems_only = options.problems;
+  shown.wide = options.wide;
+  return shown;
+}
+
+absl::Status List(Context& context, const ListOptions& options) {
+  ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, context.ServiceChannel());
+  std::unique_ptr<OperationsService::Stub> stub = OperationsService::NewStub(channel);
+  ListValidatorsRequest request = RequestFor(options);
+  ListValidatorsResponse fleet;
+  do {
+    ListValidatorsResponse page;
+    RETURN_IF_ERROR(context.Call(
+        [&](grpc::ClientContext* call) { return stub->ListValidators(call, request, &page); }));
+    request.set_page_token(page.next_page_token());
+    AddPage(std::move(page), &fleet);
+  } while (!request.page_token().empty());
+  if (context.settings().json()) {
+    PrintJson(fleet, context.out());
+  } else {
+    context.out() << FleetText(fleet, ShownFor(options), context.now());
+  }
+  return absl::OkStatus();
+}
+
+class Watcher {
+ public:
+  Watcher(Context& context, const WatchOptions& options) : context_(context), options_(options) {}
+
+  absl::Status Run() {
+    ASSIGN_OR_RETURN(const absl::Duration interval, ParseHumanDuration(options_.interval));
+    ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, context_.ServiceChannel());
+    stub_ = OperationsService::NewStub(channel);
+    bool reached = false;
+    for (int64_t shown = 0;;) {
+      ListValidatorsResponse fleet;
+      absl::Status fetched = Fetch(&fleet);
+      if (interrupted_) break;
+      // A service that is away for a moment ends no watch; one that was never there does.
+      if (!fetched.ok() && !reached) return fetched;
+      reached = true;
+      Show(fetched, fleet);
+      if (options_.count > 0 && ++shown >= options_.count) return fetched;
+      if (interrupt_.Wait(interval) == Interrupt::Woken::kInterrupted) break;
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  // All pages. A call under way is cancelled by Ctrl-C.
+  absl::Status Fetch(ListValidatorsResponse* fleet) {
+    ListValidatorsRequest request = RequestFor(options_);
+    do {
+      ListValidatorsResponse page;
+      RETURN_IF_ERROR(context_.Call([&](grpc::ClientContext* call) {
+        grpc::Status status;
+        stub_->async()->ListValidators(call, &request, &page, [&](grpc::Status ended) {
+          status = std::move(ended);
+          interrupt_.Notify();
+        });
+        if (interrupt_.Wait(absl::InfiniteDuration()) == Interrupt::Woken::kInterrupted) {
+          interrupted_ = true;
+          call->TryCancel();
+          // All the same: the callback holds what lies on this stack.
+          interrupt_.WaitNotified();
+        }
+        return status;
+      }));
+      request.set_page_token(page.next_page_token());
+      AddPage(std::move(page), fleet);
+    } while (!request.page_token().empty());
+    return absl::OkStatus();
+  }
+
+  void Show(const absl::Status& fetched, const ListValidatorsResponse& fleet) {
+    std::ostream& out = context_.out();
+    if (context_.settings().json()) {
+      if (fetched.ok()) {
+        PrintJsonLine(fleet, out);
+      } else {
+        PrintError(fetched, context_.err());
+      }
+      return;
+    }
+    const bool in_place = context_.terminal().out_is_terminal;
+    FleetShown shown = ShownFor(options_);
+    // In place: home, and what is left of the frame before is cleared after this one, so that
+    // nothing flickers. One line is kept for the heading, one for the cursor, one for "and n more".
+    if (in_place) {
+      out << "\x1b[H";
+      shown.most_rows = std::max(ScreenLines(), 8) - 4;
+    }
+    std::string frame = absl::StrCat(
+        absl::FormatTime("%H:%M:%S UTC", context_.now(), absl::UTCTimeZone()), "  ",
+        fetched.ok() ? FleetLine(fleet) : absl::StrCat("no answer: ", SafeForTerminal(fetched.message())),
+        "\n");
+    if (fetched.ok()) absl::StrAppend(&frame, FleetText(fleet, shown, context_.now()));
+    if (!in_place) {
+      out << frame << '\n' << std::flush;
+      return;
+    }
+    for (const char c : frame) {
+      if (c == '\n') out << "\x1b[K";
+      out << c;
+    }
+    out << "\x1b[J" << std::flush;
+  }
+
+  static int ScreenLines() {
+    winsize size{};
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 ? size.ws_row : 24;
+  }
+
+  Context& context_;
+  const WatchOptions& options_;
+  Interrupt interrupt_;  // before the channel: see there
+  bool interrupted_ = false;
+  std::unique_ptr<OperationsService::Stub> stub_;
+};
+
+}  // namespace
+
+void AddValidatorsCommands(CLI::App& app, Context& context) {
+  CLI::App* noun = app.add_subcommand("validators", "Who decides at the edges, and how far behind each is");
+  noun->require_subcommand(1);
+  const auto add_options = [](CLI::App* verb, ListOptions* options) {
+    verb->add_flag("--problems", options->problems, "Only those that somebody should look at");
+    verb->add_flag("--all", options->all, "Also those that said goodbye");
+    verb->add_flag("--wide", options->wide, "Also instance, address, revision, lag, cache and decisions a second");
+  };
+  {
+    auto options = std::make_shared<ListOptions>();
+    CLI::App* verb = noun->add_subcommand("list", "The fleet as it stands");
+    add_options(verb, options.get());
+    verb->callback([&context, options] { context.Fail(List(context, *options)); });
+  }
+  auto options = std::make_shared<WatchOptions>();
+  CLI::App* verb = noun->add_subcommand("watch", "The fleet, live, until Ctrl-C");
+  add_options(verb, options.get());
+  verb->add_option("--interval", options->interval, "Look so often")->capture_default_str();
+  verb->add_option("--count", options->count, "End after so many looks; 0: never");
+  verb->callback([&context, options] { context.Fail(Watcher(context, *options).Run()); });
+}
+
+}  // namespace tollgate

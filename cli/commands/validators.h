@@ -1,0 +1,15 @@
+// tollgate validators …
+#ifndef TOLLGATE_CLI_COMMANDS_VALIDATORS_H_
+#define TOLLGATE_CLI_COMMANDS_VALIDATORS_H_
+
+#include "CLI/App.hpp"
+#include "cli/context.h"
+
+namespace tollgate {
+
+// list: the fleet as it stands; watch: the same, live, until Ctrl-C.
+void AddValidatorsCommands(CLI::App& app, Context& context);
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_CLI_COMMANDS_VALIDATORS_H_

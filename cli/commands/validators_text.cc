@@ -1,0 +1,146 @@
+#include "cli/commands/validators_text.h"
+
+#include <algorithm>
+#include <sstream>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "cli/commands/token_text.h"
+#include "cli/human.h"
+#include "cli/output.h"
+
+namespace tollgate {
+namespace {
+
+using tollgate::v1::ListValidatorsResponse;
+using tollgate::v1::ValidatorState;
+using tollgate::v1::ValidatorStatus;
+
+std::string Counted(int64_t count, const char* noun) {
+  return absl::StrCat(count, " ", noun, count == 1 ? "" : "s");
+}
+
+std::string BehindText(const ValidatorStatus& validator) {
+  if (validator.acknowledged_revision() == 0) return "?";
+  if (validator.revisions_behind() == 0) return "-";
+  return absl::StrCat(validator.revisions_behind(), " rev");
+}
+
+std::string LastHeardText(const ValidatorStatus& validator) {
+  if (!validator.has_last_heard()) return "not since start";
+  const absl::Duration ago = DurationOf(validator.last_heard());
+  return ago < absl::Seconds(1) ? "just now" : absl::StrCat(HumanDuration(ago), " ago");
+}
+
+std::string LeaseLeftText(const ValidatorStatus& validator) {
+  if (!validator.has_lease_left()) return "0";
+  // Rounded up: what still admits for half a second must not read as 0.
+  return HumanDuration(DurationOf(validator.lease_left()) + absl::Milliseconds(999));
+}
+
+std::string PolicyText(const ValidatorStatus& validator) {
+  if (validator.stale_policy() != tollgate::v1::STALE_POLICY_FAIL_OPEN) return "fail-closed";
+  return absl::StrCat("fail-open ", HumanDuration(DurationOf(validator.fail_open_for())));
+}
+
+// What should be looked at first comes first.
+int Order(const ValidatorStatus& validator) {
+  switch (validator.state()) {
+    case tollgate::v1::VALIDATOR_STATE_NOT_COVERED: return 0;
+    case tollgate::v1::VALIDATOR_STATE_PENDING: return 1;
+    case tollgate::v1::VALIDATOR_STATE_AWAY: return 2;
+    case tollgate::v1::VALIDATOR_STATE_LAPSED: return 3;
+    case tollgate::v1::VALIDATOR_STATE_JOINING: return 4;
+    case tollgate::v1::VALIDATOR_STATE_IN_SYNC: return 5;
+    default: return 6;
+  }
+}
+
+std::string Rows(const std::vector<const ValidatorStatus*>& validators, bool wide, absl::Time now) {
+  std::vector<std::string> header = {"VALIDATOR",  "STATE",  "BEHIND", "LAST HEARD",
+                                     "LEASE LEFT", "POLICY", "VERSION"};
+  if (wide) {
+    for (const char* more : {"INSTANCE", "ADDRESS", "CONNECTED", "REVISION", "LAG", "CACHED",
+                             "DECISIONS/S"}) {
+      header.push_back(more);
+    }
+  }
+  Table table(std::move(header));
+  for (const ValidatorStatus* v : validators) {
+    std::vector<std::string> row = {v->validator_id(), ValidatorStateText(v->state()),
+                                    BehindText(*v),    LastHeardText(*v),
+                                    LeaseLeftText(*v), PolicyText(*v),
+                                    v->version().empty() ? "-" : v->version()};
+    if (wide) {
+      row.push_back(v->instance().substr(0, 8));
+      row.push_back(v->address().empty() ? "-" : v->address());
+      row.push_back(v->has_connect_time() ? HumanTime(TimeOf(v->connect_time()), now) : "-");
+      row.push_back(absl::StrCat(v->acknowledged_revision()));
+      row.push_back(v->has_lag() ? HumanElapsed(DurationOf(v->lag())) : "-");
+      row.push_back(absl::StrCat(v->cached_tokens()));
+      row.push_back(absl::StrFormat("%.1f", v->decisions_per_second()));
+    }
+    table.AddRow(std::move(row));
+  }
+  std::ostringstream out;
+  table.Print(out);
+  return out.str();
+}
+
+}  // namespace
+
+std::string ValidatorStateText(ValidatorState state) {
+  switch (state) {
+    case tollgate::v1::VALIDATOR_STATE_IN_SYNC: return "in sync";
+    case tollgate::v1::VALIDATOR_STATE_PENDING: return "pending";
+    case tollgate::v1::VALIDATOR_STATE_AWAY: return "away";
+    case tollgate::v1::VALIDATOR_STATE_LAPSED: return "lapsed";
+    case tollgate::v1::VALIDATOR_STATE_NOT_COVERED: return "not covered";
+    case tollgate::v1::VALIDATOR_STATE_JOINING: return "joining";
+    case tollgate::v1::VALIDATOR_STATE_RELEASED: return "gone";
+    default: return "unknown";
+  }
+}
+
+std::string FleetLine(const ListValidatorsResponse& fleet) {
+  std::string line =
+      absl::StrCat(Counted(fleet.total_count(), "validator"), ": ", fleet.in_sync_count(), " in sync");
+  if (fleet.problem_count() > 0) absl::StrAppend(&line, ", ", fleet.problem_count(), " to look at");
+  const int catching_up = fleet.total_count() - fleet.in_sync_count() - fleet.problem_count();
+  if (catching_up > 0) absl::StrAppend(&line, ", ", catching_up, " catching up");
+  absl::StrAppend(&line, "   head ", fleet.head_revision(), ", enforced ", fleet.enforced_revision());
+  return line;
+}
+
+std::string FleetText(const ListValidatorsResponse& fleet, const FleetShown& shown, absl::Time now) {
+  if (fleet.validators_size() == 0) {
+    if (fleet.total_count() == 0) {
+      return "No validators yet. Start one in front of a service: tollgate-validator --service ADDR "
+             "--id NAME\n";
+    }
+    if (shown.problems_only) {
+      const int rest = fleet.total_count() - fleet.in_sync_count();
+      return absl::StrCat("No problems: ", Counted(fleet.in_sync_count(), "validator"), " in sync",
+                          rest > 0 ? absl::StrCat(", ", rest, " catching up") : "", ".\n");
+    }
+  }
+  std::vector<const ValidatorStatus*> validators;
+  for (const ValidatorStatus& validator : fleet.validators()) validators.push_back(&validator);
+  size_t left_out = 0;
+  if (shown.most_rows > 0) {
+    std::stable_sort(validators.begin(), validators.end(),
+                     [](const ValidatorStatus* a, const ValidatorStatus* b) {
+                       return Order(*a) < Order(*b);
+                     });
+    if (validators.size() > shown.most_rows) {
+      left_out = validators.size() - shown.most_rows;
+      validators.resize(shown.most_rows);
+    }
+  }
+  std::string text = Rows(validators, shown.wide, now);
+  if (left_out > 0) absl::StrAppend(&text, "… and ", left_out, " more\n");
+  return text;
+}
+
+}  // namespace tollgate

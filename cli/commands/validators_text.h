@@ -1,0 +1,35 @@
+// How the fleet reads on a screen.
+#ifndef TOLLGATE_CLI_COMMANDS_VALIDATORS_TEXT_H_
+#define TOLLGATE_CLI_COMMANDS_VALIDATORS_TEXT_H_
+
+#include <cstddef>
+#include <string>
+
+#include "absl/time/time.h"
+#include "tollgate/v1/operations_service.pb.h"
+
+namespace tollgate {
+
+// "in sync", "pending", "away", "lapsed", "not covered", "joining", "gone".
+std::string ValidatorStateText(tollgate::v1::ValidatorState state);
+
+// What of the fleet is shown, and how.
+struct FleetShown {
+  bool problems_only = false;
+  // Also the instance, the address and what it does.
+  bool wide = false;
+  // Those that somebody should look at first, and at most so many rows; 0: all, by id.
+  size_t most_rows = 0;
+};
+
+// `validators list`: the table, or in words that there is nothing to show. `fleet` holds every
+// validator that is to be shown.
+std::string FleetText(const tollgate::v1::ListValidatorsResponse& fleet, const FleetShown& shown,
+                      absl::Time now);
+
+// One line: "200 validators: 198 in sync, 2 to look at   head 184, enforced 182".
+std::string FleetLine(const tollgate::v1::ListValidatorsResponse& fleet);
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_CLI_COMMANDS_VALIDATORS_TEXT_H_

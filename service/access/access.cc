@@ -1,0 +1,74 @@
+#include "service/access/access.h"
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+
+namespace tollgate {
+
+absl::string_view PermissionName(Permission permission) {
+  switch (permission) {
+    case Permission::kCreateToken:
+      return "tokens.create";
+    case Permission::kReadTokens:
+      return "tokens.read";
+    case Permission::kUpdateToken:
+      return "tokens.update";
+    case Permission::kRotateToken:
+      return "tokens.rotate";
+    case Permission::kSuspendToken:
+      return "tokens.suspend";
+    case Permission::kRevokeToken:
+      return "tokens.revoke";
+    case Permission::kRevokeCohort:
+      return "cohorts.revoke";
+    case Permission::kRevokeLeaked:
+      return "tokens.revokeLeaked";
+    case Permission::kReadWorkspaces:
+      return "workspaces.read";
+    case Permission::kUpdatePolicy:
+      return "workspaces.updatePolicy";
+    case Permission::kReadOperations:
+      return "operations.read";
+    case Permission::kFollowFeed:
+      return "feed.follow";
+  }
+  return "unknown";
+}
+
+std::string ActorOf(const Caller& caller) { return caller.id.empty() ? "anonymous" : caller.id; }
+
+namespace {
+
+class TransportAccess : public Access {
+ public:
+  explicit TransportAccess(bool admit_anonymous) : admit_anonymous_(admit_anonymous) {}
+
+  absl::Status Authorize(const Caller& caller, Permission permission,
+                         absl::string_view resource) const override {
+    switch (caller.kind) {
+      case Caller::Kind::kLocal:
+        return absl::OkStatus();
+      case Caller::Kind::kSpiffe:
+        if (!caller.id.empty()) return absl::OkStatus();
+        break;
+      case Caller::Kind::kAnonymous:
+        if (admit_anonymous_) return absl::OkStatus();
+        break;
+    }
+    return Refuse(absl::StatusCode::kUnauthenticated, "UNAUTHENTICATED",
+                  absl::StrCat("refused ", PermissionName(permission),
+                               ": the caller is not known. Call from the service's own host, or "
+                               "with a client certificate that carries exactly one SPIFFE id."));
+  }
+
+ private:
+  const bool admit_anonymous_;
+};
+
+}  // namespace
+
+std::unique_ptr<Access> NewTransportAccess(bool admit_anonymous) {
+  return std::make_unique<TransportAccess>(admit_anonymous);
+}
+
+}  // namespace tollgate

@@ -1,0 +1,94 @@
+// The way of every change: command, commit, enforcement where asked for, answer.
+#ifndef TOLLGATE_SERVICE_RPC_CHANGE_CALL_H_
+#define TOLLGATE_SERVICE_RPC_CHANGE_CALL_H_
+
+#include <memory>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "service/rpc/enforced_wait.h"
+#include "service/rpc/rpc_call.h"
+#include "token/resource_name.h"
+#include "tollgate/v1/token.pb.h"
+
+namespace tollgate {
+
+// Commits `made` and finishes the call with its answer, once it is durable (I4). `add` is called
+// with the command and the answer before that: for what no command may hold. Nothing here blocks:
+// the rest happens on the committer's thread.
+template <typename Request, typename Response, typename CommandType, typename Add>
+void CommitThenFinish(std::shared_ptr<TypedCall<Request, Response>> call,
+                      absl::StatusOr<std::shared_ptr<CommandType>> made, Add add) {
+  if (!made.ok()) {
+    call->FinishWith(made.status());
+    return;
+  }
+  std::shared_ptr<CommandType> command = *std::move(made);
+  call->deps().sequencer->Submit(
+      command, [call, command, add = std::move(add)](absl::StatusOr<Committed> committed) {
+        if (!committed.ok()) {
+          call->FinishWith(committed.status());
+          return;
+        }
+        call->response = command->response();
+        add(*command, &call->response);
+        call->FinishWith(absl::OkStatus());
+      });
+}
+
+template <typename Request, typename Response, typename CommandType>
+void CommitThenFinish(std::shared_ptr<TypedCall<Request, Response>> call,
+                      absl::StatusOr<std::shared_ptr<CommandType>> made) {
+  CommitThenFinish(std::move(call), std::move(made), [](const CommandType&, Response*) {});
+}
+
+// The token that a receipt's last admissions are about; of a cohort, none.
+inline ReceiptQuestion QuestionAbout(int64_t revision, const tollgate::v1::Token* token) {
+  ReceiptQuestion question;
+  question.revision = revision;
+  if (token != nullptr) {
+    absl::StatusOr<TokenName> name = ParseTokenName(token->name(), "name");
+    if (name.ok()) {
+      question.workspace = name->workspace;
+      question.token_id = name->token_id;
+    }
+  }
+  return question;
+}
+
+// As above, for changes that take permission away: with wait_enforced set it goes on waiting, for
+// as long as that says, and answers with the receipt. The change stays done whatever comes of it.
+// `token_of` gives the token of the answer, or nullptr.
+template <typename Request, typename Response, typename CommandType, typename TokenOf>
+void CommitWaitThenFinish(std::shared_ptr<TypedCall<Request, Response>> call,
+                          absl::StatusOr<std::shared_ptr<CommandType>> made, TokenOf token_of) {
+  if (!call->request.has_wait_enforced()) {
+    CommitThenFinish(std::move(call), std::move(made));
+    return;
+  }
+  absl::StatusOr<absl::Duration> wait = CheckWait(call->request.wait_enforced(), "wait_enforced");
+  if (!wait.ok() || !made.ok()) {
+    call->FinishWith(wait.ok() ? made.status() : wait.status());
+    return;
+  }
+  std::shared_ptr<CommandType> command = *std::move(made);
+  call->deps().sequencer->Submit(
+      command, [call, command, token_of, wait = *wait](absl::StatusOr<Committed> committed) {
+        if (!committed.ok()) {
+          call->FinishWith(committed.status());
+          return;
+        }
+        call->response = command->response();
+        const BootTime since = call->deps().clock->Now();
+        auto* const raw = call.get();  // the answer is dropped with the call
+        WaitThenFinish(call, QuestionAbout(raw->response.revision(), token_of(raw->response)), wait,
+                       [raw, since](tollgate::v1::Receipt receipt) {
+                         SetDuration(raw->deps().clock->Now() - since, receipt.mutable_elapsed());
+                         *raw->response.mutable_receipt() = std::move(receipt);
+                       });
+      });
+}
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_SERVICE_RPC_CHANGE_CALL_H_

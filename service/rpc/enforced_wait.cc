@@ -1,0 +1,90 @@
+#include "service/rpc/enforced_wait.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "base/status.h"
+
+namespace tollgate {
+namespace {
+
+// What waits: taken by the first of the receipt and the client's going. The hub may keep its
+// callback until the wait's end, but then holds nothing but this.
+class Waiting {
+ public:
+  Waiting(std::shared_ptr<RpcCall> call, std::function<void(tollgate::v1::Receipt)> answer)
+      : call_(std::move(call)), answer_(std::move(answer)) {}
+
+  void Answer(tollgate::v1::Receipt receipt) {
+    std::shared_ptr<RpcCall> call;
+    std::function<void(tollgate::v1::Receipt)> answer;
+    Take(&call, &answer);
+    if (call == nullptr) return;
+    answer(std::move(receipt));
+    call->FinishWith(absl::OkStatus());
+  }
+
+  void LetGo() {
+    std::shared_ptr<RpcCall> call;
+    std::function<void(tollgate::v1::Receipt)> answer;
+    Take(&call, &answer);
+  }
+
+ private:
+  void Take(std::shared_ptr<RpcCall>* call, std::function<void(tollgate::v1::Receipt)>* answer) {
+    absl::MutexLock lock(&mu_);
+    call->swap(call_);
+    answer->swap(answer_);
+  }
+
+  absl::Mutex mu_;
+  std::shared_ptr<RpcCall> call_ ABSL_GUARDED_BY(mu_);
+  std::function<void(tollgate::v1::Receipt)> answer_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace
+
+absl::StatusOr<absl::Duration> CheckWait(const google::protobuf::Duration& wait,
+                                         absl::string_view field) {
+  if (wait.nanos() <= -1'000'000'000 || wait.nanos() >= 1'000'000'000 ||
+      (wait.seconds() > 0 && wait.nanos() < 0) || (wait.seconds() < 0 && wait.nanos() > 0)) {
+    return RefuseField("WAIT_MALFORMED", field,
+                       "is no duration: seconds and nanos must agree in sign, and nanos be below "
+                       "a second");
+  }
+  if (wait.seconds() < 0 || wait.nanos() < 0) {
+    return RefuseField("WAIT_NEGATIVE", field, "is below zero; leave it unset not to wait");
+  }
+  if (wait.seconds() > absl::ToInt64Seconds(kMaxEnforcedWait) ||
+      absl::Seconds(wait.seconds()) + absl::Nanoseconds(wait.nanos()) > kMaxEnforcedWait) {
+    return RefuseField("WAIT_TOO_LONG", field,
+                       "is above 10 min, the longest that a call may wait; wait again with "
+                       "WaitEnforced");
+  }
+  return absl::Seconds(wait.seconds()) + absl::Nanoseconds(wait.nanos());
+}
+
+void SetDuration(absl::Duration from, google::protobuf::Duration* to) {
+  to->set_seconds(absl::IDivDuration(from, absl::Seconds(1), &from));
+  to->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(from)));
+}
+
+void WaitThenFinish(std::shared_ptr<RpcCall> call, const ReceiptQuestion& question,
+                    absl::Duration wait, std::function<void(tollgate::v1::Receipt)> answer) {
+  const absl::Duration left = call->TimeLeft();
+  wait = std::min(wait, left - std::min(absl::Milliseconds(100), left / 10));
+  Hub* const hub = call->deps().hub;
+  auto waiting = std::make_shared<Waiting>(call, std::move(answer));
+  call->WhenGone([weak = std::weak_ptr<Waiting>(waiting)] {
+    if (std::shared_ptr<Waiting> gone = weak.lock()) gone->LetGo();
+  });
+  call.reset();
+  hub->WaitEnforced(
+      question, std::max(wait, absl::ZeroDuration()),
+      [waiting](tollgate::v1::Receipt receipt) { waiting->Answer(std::move(receipt)); });
+}
+
+}  // namespace tollgate

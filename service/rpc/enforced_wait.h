@@ -1,0 +1,36 @@
+// Waits for enforcement on behalf of a call, without a thread.
+#ifndef TOLLGATE_SERVICE_RPC_ENFORCED_WAIT_H_
+#define TOLLGATE_SERVICE_RPC_ENFORCED_WAIT_H_
+
+#include <functional>
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "google/protobuf/duration.pb.h"
+#include "service/feed/hub.h"
+#include "service/rpc/rpc_call.h"
+
+namespace tollgate {
+
+// The longest that a call may wait.
+inline constexpr absl::Duration kMaxEnforcedWait = absl::Minutes(10);
+
+// A wait that a request asks for. INVALID_ARGUMENT: WAIT_TOO_LONG, WAIT_NEGATIVE, WAIT_MALFORMED.
+absl::StatusOr<absl::Duration> CheckWait(const google::protobuf::Duration& wait,
+                                         absl::string_view field);
+
+// Writes a duration, to the nanosecond.
+void SetDuration(absl::Duration from, google::protobuf::Duration* to);
+
+// Waits until `question` is enforced, for at most `wait`, and a little less than the client's own
+// deadline, so that it gets the receipt as it stands rather than an error. Then `answer` fills the
+// response, and the call is finished. A client that goes away meanwhile is let go: the call and
+// what it holds are freed at once.
+void WaitThenFinish(std::shared_ptr<RpcCall> call, const ReceiptQuestion& question,
+                    absl::Duration wait, std::function<void(tollgate::v1::Receipt)> answer);
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_SERVICE_RPC_ENFORCED_WAIT_H_

@@ -1,0 +1,197 @@
+#include "service/rpc/operations_service.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "service/commands/read_tokens.h"
+#include "service/rpc/enforced_wait.h"
+#include "token/resource_name.h"
+
+namespace tollgate {
+namespace {
+
+using tollgate::v1::GetEnforcementRequest;
+using tollgate::v1::ListAuditEntriesRequest;
+using tollgate::v1::ListAuditEntriesResponse;
+using tollgate::v1::Receipt;
+using tollgate::v1::WaitEnforcedRequest;
+using tollgate::v1::WatchEventsRequest;
+
+const std::string& AuditParent(const ListAuditEntriesRequest& request) { return request.parent(); }
+template <typename Request>
+const std::string& Nameless(const Request&) {
+  static const std::string& none = *new std::string();
+  return none;
+}
+
+absl::Status CheckRevision(const Hub& hub, int64_t revision, const std::string& epoch) {
+  if (revision <= 0) {
+    return RefuseField("REVISION_REQUIRED", "revision", "must be above 0: the one a change gave");
+  }
+  if (!epoch.empty() && epoch != hub.epoch()) {
+    return Refuse(absl::StatusCode::kFailedPrecondition, "OTHER_EPOCH",
+                  absl::StrCat("refused: revision ", revision, " is of epoch ", epoch,
+                               ", and the store is now at epoch ", hub.epoch(),
+                               ": it was restored from a backup since. Look at the audit log for "
+                               "what is still true."));
+  }
+  if (revision > hub.head()) {
+    return Refuse(absl::StatusCode::kOutOfRange, "REVISION_UNKNOWN",
+                  absl::StrCat("refused: there is no revision ", revision, " yet; the head is ",
+                               hub.head(), "."));
+  }
+  return absl::OkStatus();
+}
+
+// What a request asks about: a revision of this store, and the token that it was about, if named.
+template <typename Request>
+absl::StatusOr<ReceiptQuestion> QuestionOf(const Hub& hub, const Request& request) {
+  RETURN_IF_ERROR(CheckRevision(hub, request.revision(), request.epoch()));
+  ReceiptQuestion question;
+  question.revision = request.revision();
+  if (!request.token().empty()) {
+    ASSIGN_OR_RETURN(TokenName name, ParseTokenName(request.token(), "token"));
+    question.workspace = std::move(name.workspace);
+    question.token_id = std::move(name.token_id);
+  }
+  return question;
+}
+
+absl::Status Draining() {
+  return RefuseForNow("DRAINING", "the service is shutting down; connect again", absl::Seconds(1));
+}
+
+}  // namespace
+
+OperationsService::OperationsService(const RpcDeps* deps, Options options)
+    : deps_(deps),
+      options_(options),
+      watch_metrics_(deps->metrics->Method("WatchEvents")),
+      audit_{deps->metrics->Method("ListAuditEntries"), Permission::kReadOperations, &AuditParent},
+      enforcement_{deps->metrics->Method("GetEnforcement"), Permission::kReadOperations,
+                   &Nameless<GetEnforcementRequest>},
+      wait_{deps->metrics->Method("WaitEnforced"), Permission::kReadOperations,
+            &Nameless<WaitEnforcedRequest>} {}
+
+grpc::ServerWriteReactor<grpc::ByteBuffer>* OperationsService::WatchEvents(Context* context,
+                                                                           const Bytes* request) {
+  absl::StatusOr<std::shared_ptr<WatchStream>> stream = OpenWatch(context, *request);
+  watch_metrics_->Count(stream.status().code(), absl::ZeroDuration());
+  if (!stream.ok()) return RefuseStream<grpc::ServerWriteReactor<Bytes>>(stream.status());
+  return (*stream)->Start();
+}
+
+absl::StatusOr<std::shared_ptr<WatchStream>> OperationsService::OpenWatch(Context* context,
+                                                                          const Bytes& bytes) {
+  WatchEventsRequest request;
+  RETURN_IF_ERROR(ParseRequest(bytes, &request));
+  ASSIGN_OR_RETURN(const Caller caller, CallerOf(*context));
+  RETURN_IF_ERROR(deps_->access->Authorize(caller, Permission::kReadOperations, request.parent()));
+  WatchStream::Options options;
+  if (!request.parent().empty()) {
+    ASSIGN_OR_RETURN(options.workspace, ParseWorkspaceName(request.parent(), "parent"));
+  }
+  if (request.after_revision() < 0) {
+    return RefuseField("REVISION_NEGATIVE", "after_revision",
+                       "is below 0; leave it at 0 to begin with what happens next");
+  }
+  options.max_queued = static_cast<size_t>(options_.max_queued);
+  options.executor = deps_->reads;
+  std::shared_ptr<WatchStream> stream;
+  {
+    absl::MutexLock lock(&mu_);
+    if (draining_) return Draining();
+    if (watchers_.size() >= static_cast<size_t>(options_.max_watchers)) {
+      ErrorDetails details;
+      details.reason = "TOO_MANY_WATCHERS";
+      details.retry_after = absl::Seconds(10);
+      return Refuse(absl::StatusCode::kResourceExhausted,
+                    absl::StrCat("refused: ", watchers_.size(),
+                                 " watch the events already. End one of them."),
+                    details);
+    }
+    const int64_t id = next_watcher_++;
+    options.on_ended = [this, id] {
+      absl::MutexLock ended(&mu_);
+      watchers_.erase(id);
+    };
+    stream = std::make_shared<WatchStream>(context, std::move(options));
+    watchers_[id] = stream;
+  }
+  const absl::Status subscribed = stream->Subscribe(
+      deps_->hub, request.after_revision() == 0 ? deps_->hub->head() : request.after_revision());
+  if (!subscribed.ok()) {
+    absl::MutexLock lock(&mu_);
+    for (auto it = watchers_.begin(); it != watchers_.end(); ++it) {
+      if (it->second.lock() == stream) {
+        watchers_.erase(it);
+        break;
+      }
+    }
+    return subscribed;
+  }
+  return stream;
+}
+
+grpc::ServerUnaryReactor* OperationsService::ListAuditEntries(Context* context,
+                                                              const Bytes* request,
+                                                              Bytes* response) {
+  return TypedCall<ListAuditEntriesRequest, ListAuditEntriesResponse>::Serve(
+      deps_, audit_, context, request, response, [](auto call) {
+        ReadThenFinish(call, [raw = call.get()](const Snapshot& snapshot) {
+          ASSIGN_OR_RETURN(raw->response, ReadAuditEntries(snapshot, raw->request));
+          return absl::OkStatus();
+        });
+      });
+}
+
+grpc::ServerUnaryReactor* OperationsService::GetEnforcement(Context* context, const Bytes* request,
+                                                            Bytes* response) {
+  return TypedCall<GetEnforcementRequest, Receipt>::Serve(
+      deps_, enforcement_, context, request, response, [](auto call) {
+        Hub* const hub = call->deps().hub;
+        const absl::StatusOr<ReceiptQuestion> question = QuestionOf(*hub, call->request);
+        if (question.ok()) call->response = hub->ReceiptFor(*question);
+        call->FinishWith(question.status());
+      });
+}
+
+grpc::ServerUnaryReactor* OperationsService::WaitEnforced(Context* context, const Bytes* request,
+                                                          Bytes* response) {
+  return TypedCall<WaitEnforcedRequest, Receipt>::Serve(
+      deps_, wait_, context, request, response, [](auto call) {
+        const absl::StatusOr<ReceiptQuestion> question =
+            QuestionOf(*call->deps().hub, call->request);
+        absl::Status known = question.status();
+        absl::Duration wait = absl::Seconds(60);
+        if (known.ok() && call->request.has_timeout()) {
+          absl::StatusOr<absl::Duration> asked = CheckWait(call->request.timeout(), "timeout");
+          if (asked.ok()) wait = *asked;
+          known = asked.status();
+        }
+        if (!known.ok()) {
+          call->FinishWith(known);
+          return;
+        }
+        auto* const raw = call.get();
+        WaitThenFinish(std::move(call), *question, wait,
+                       [raw](Receipt receipt) { raw->response = std::move(receipt); });
+      });
+}
+
+void OperationsService::EndStreams() {
+  std::vector<std::shared_ptr<WatchStream>> streams;
+  {
+    absl::MutexLock lock(&mu_);
+    draining_ = true;
+    for (const auto& [id, weak] : watchers_) {
+      if (std::shared_ptr<WatchStream> stream = weak.lock()) streams.push_back(std::move(stream));
+    }
+  }
+  for (const std::shared_ptr<WatchStream>& stream : streams) stream->Close(Draining());
+}
+
+}  // namespace tollgate

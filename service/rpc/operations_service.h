@@ -1,0 +1,68 @@
+// tollgate.v1.OperationsService: what happened, and how far it has reached.
+#ifndef TOLLGATE_SERVICE_RPC_OPERATIONS_SERVICE_H_
+#define TOLLGATE_SERVICE_RPC_OPERATIONS_SERVICE_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "service/rpc/rpc_call.h"
+#include "service/rpc/rpc_deps.h"
+#include "service/rpc/watch_stream.h"
+#include "tollgate/v1/operations_service.grpc.pb.h"
+
+namespace tollgate {
+
+namespace internal {
+using OperationsStub = tollgate::v1::OperationsService;
+using RawOperationsService = OperationsStub::WithRawCallbackMethod_WatchEvents<
+    OperationsStub::WithRawCallbackMethod_ListAuditEntries<
+        OperationsStub::WithRawCallbackMethod_GetEnforcement<
+            OperationsStub::WithRawCallbackMethod_WaitEnforced<OperationsStub::Service>>>>;
+}  // namespace internal
+
+// As TokenService. A revision asked about must exist (REVISION_UNKNOWN, OUT_OF_RANGE) and be of
+// this store's epoch (OTHER_EPOCH, FAILED_PRECONDITION).
+class OperationsService final : public internal::RawOperationsService {
+ public:
+  struct Options {
+    int max_watchers = 64;  // streams at once; more are refused (TOO_MANY_WATCHERS)
+    int max_queued = 1000;  // revisions that wait for a slow one
+  };
+  // `deps` outlives the service.
+  OperationsService(const RpcDeps* deps, Options options);
+
+  using Context = grpc::CallbackServerContext;
+  using Bytes = grpc::ByteBuffer;
+  using Reactor = grpc::ServerUnaryReactor;
+  grpc::ServerWriteReactor<Bytes>* WatchEvents(Context* context, const Bytes* request) override;
+  Reactor* ListAuditEntries(Context* context, const Bytes* request, Bytes* response) override;
+  Reactor* GetEnforcement(Context* context, const Bytes* request, Bytes* response) override;
+  Reactor* WaitEnforced(Context* context, const Bytes* request, Bytes* response) override;
+
+  // Ends all watchers (UNAVAILABLE, DRAINING) and refuses new ones. Does not wait.
+  void EndStreams() ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  absl::StatusOr<std::shared_ptr<WatchStream>> OpenWatch(Context* context, const Bytes& request)
+      ABSL_LOCKS_EXCLUDED(mu_);
+
+  const RpcDeps* const deps_;
+  const Options options_;
+  MethodMetrics* const watch_metrics_;
+  const Method<tollgate::v1::ListAuditEntriesRequest, tollgate::v1::ListAuditEntriesResponse>
+      audit_;
+  const Method<tollgate::v1::GetEnforcementRequest, tollgate::v1::Receipt> enforcement_;
+  const Method<tollgate::v1::WaitEnforcedRequest, tollgate::v1::Receipt> wait_;
+
+  absl::Mutex mu_;
+  std::map<int64_t, std::weak_ptr<WatchStream>> watchers_ ABSL_GUARDED_BY(mu_);
+  int64_t next_watcher_ ABSL_GUARDED_BY(mu_) = 0;
+  bool draining_ ABSL_GUARDED_BY(mu_) = false;
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_SERVICE_RPC_OPERATIONS_SERVICE_H_

@@ -1,0 +1,25 @@
+// Requests as they arrive: bytes. gRPC 1.51 answers a request that it cannot parse with a bare
+// UNIMPLEMENTED, which blames the method for the caller's mistake; so the services take bytes, and
+// parse here.
+#ifndef TOLLGATE_SERVICE_RPC_REQUEST_BYTES_H_
+#define TOLLGATE_SERVICE_RPC_REQUEST_BYTES_H_
+
+#include "absl/status/status.h"
+#include "google/protobuf/message.h"
+#include "grpcpp/support/byte_buffer.h"
+
+namespace tollgate {
+
+// Parses a request. INVALID_ARGUMENT: NOT_UTF8 with the path of the string field that is not (as
+// in `token.label`), MALFORMED_REQUEST for bytes that are no such message.
+absl::Status ParseRequest(const grpc::ByteBuffer& bytes, google::protobuf::Message* request);
+
+// Puts a response into bytes.
+void WriteResponse(const google::protobuf::Message& response, grpc::ByteBuffer* bytes);
+
+// Overwrites the bytes of a request that held a secret, in the transport's own buffer.
+void WipeRequest(const grpc::ByteBuffer& bytes);
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_SERVICE_RPC_REQUEST_BYTES_H_

@@ -1,0 +1,140 @@
+// One unary RPC: parsed, let in or not, counted, and finished exactly once by whichever thread has
+// the answer.
+#ifndef TOLLGATE_SERVICE_RPC_RPC_CALL_H_
+#define TOLLGATE_SERVICE_RPC_RPC_CALL_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "google/protobuf/message.h"
+#include "grpcpp/support/byte_buffer.h"
+#include "net/reactor.h"
+#include "service/access/access.h"
+#include "service/rpc/request_bytes.h"
+#include "service/rpc/rpc_deps.h"
+#include "service/server_metrics.h"
+#include "storage/engine.h"
+
+namespace tollgate {
+
+// The part that knows no message types. Held by shared_ptr by every callback that may still finish
+// it; dropped without a finish, the client is told INTERNAL.
+class RpcCall : public std::enable_shared_from_this<RpcCall> {
+ public:
+  using Wire = UnaryCall<grpc::ByteBuffer, grpc::ByteBuffer>;
+
+  virtual ~RpcCall() = default;
+  RpcCall(const RpcCall&) = delete;
+  RpcCall& operator=(const RpcCall&) = delete;
+
+  const RpcDeps& deps() const { return *deps_; }
+  // Who calls, as audit entries name it. Set once the call was let in.
+  const std::string& actor() const { return actor_; }
+
+  // Ends the call: with the response where `status` is OK. The first one wins and returns true; the
+  // response must not be touched after it. Thread-safe.
+  bool FinishWith(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // `let_go` runs at most once, when the client has gone (or its deadline has passed) before the
+  // call was finished, at once where that is so already; then the call is finished CANCELLED. It
+  // must not hold this call. Once a call.
+  void WhenGone(std::function<void()> let_go);
+
+  // How long until the client gives up, by its own word; for ever where it set no deadline.
+  absl::Duration TimeLeft() const { return wire_->deadline() - absl::Now(); }
+
+ protected:
+  RpcCall(const RpcDeps* deps, MethodMetrics* metrics, std::shared_ptr<Wire> wire)
+      : deps_(deps), metrics_(metrics), wire_(std::move(wire)), begin_(deps->clock->Now()) {}
+
+  Wire& wire() { return *wire_; }
+  // Who calls, and may they.
+  absl::Status Admit(Permission permission, absl::string_view resource);
+  virtual const google::protobuf::Message& response_message() const = 0;
+
+ private:
+  const RpcDeps* const deps_;
+  MethodMetrics* const metrics_;
+  const std::shared_ptr<Wire> wire_;
+  const BootTime begin_;
+  std::string actor_;  // const once the handler runs
+
+  absl::Mutex mu_;
+  bool finished_ ABSL_GUARDED_BY(mu_) = false;
+};
+
+// How the calls of one method begin.
+template <typename Request, typename Response>
+struct Method {
+  MethodMetrics* metrics = nullptr;
+  Permission permission = Permission::kReadOperations;
+  // The name that a request gives.
+  const std::string& (*resource)(const Request&) = nullptr;
+  // Wipes the secrets of the messages; where set, the request's bytes are wiped too.
+  void (*wipe)(Request*, Response*) = nullptr;
+};
+
+// A call with its messages.
+template <typename Request, typename Response>
+class TypedCall final : public RpcCall {
+ public:
+  // Parses, asks whether the caller may, and hands the call to `handle`, which must see to it that
+  // FinishWith is called, now or later. What the gRPC handler returns.
+  template <typename Handler>
+  static grpc::ServerUnaryReactor* Serve(const RpcDeps* deps,
+                                         const Method<Request, Response>& method,
+                                         grpc::CallbackServerContext* context,
+                                         const grpc::ByteBuffer* request,
+                                         grpc::ByteBuffer* response, Handler&& handle) {
+    return Wire::Serve(context, request, response, [&](std::shared_ptr<Wire> wire) {
+      std::shared_ptr<TypedCall> call(new TypedCall(deps, method, std::move(wire)));
+      absl::Status begun = ParseRequest(*request, &call->request);
+      if (method.wipe != nullptr) WipeRequest(*request);
+      if (begun.ok()) begun = call->Admit(method.permission, method.resource(call->request));
+      if (!begun.ok()) {
+        call->FinishWith(begun);
+      } else {
+        handle(std::move(call));
+      }
+    });
+  }
+
+  // The messages are wiped here, once nobody can touch them any more: the end of the RPC is too
+  // early, since work for a client that has gone may still be running.
+  ~TypedCall() override {
+    if (wipe_ != nullptr) wipe_(&request, &response);
+  }
+
+  Request request;
+  Response response;
+
+ private:
+  TypedCall(const RpcDeps* deps, const Method<Request, Response>& method,
+            std::shared_ptr<Wire> wire)
+      : RpcCall(deps, method.metrics, std::move(wire)), wipe_(method.wipe) {}
+
+  const google::protobuf::Message& response_message() const override { return response; }
+
+  void (*const wipe_)(Request*, Response*);
+};
+
+// Runs a read on the bounded executor, over a snapshot at the durable head (R7), and finishes the
+// call with what it returns. RESOURCE_EXHAUSTED (OVERLOADED, with a time to retry) when too many
+// wait. A call whose client has gone meanwhile is not read for.
+void ReadThenFinish(std::shared_ptr<RpcCall> call,
+                    std::function<absl::Status(const Snapshot& snapshot)> read);
+
+// The refusal of work that would have to queue behind too much.
+absl::Status Overloaded(absl::string_view what);
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_SERVICE_RPC_RPC_CALL_H_

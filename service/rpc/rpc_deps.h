@@ -1,0 +1,39 @@
+// What every RPC service is given by the server. Nothing here is owned.
+#ifndef TOLLGATE_SERVICE_RPC_RPC_DEPS_H_
+#define TOLLGATE_SERVICE_RPC_RPC_DEPS_H_
+
+#include <functional>
+
+#include "base/clock.h"
+#include "base/executor.h"
+#include "base/random.h"
+#include "service/access/access.h"
+#include "service/feed/hub.h"
+#include "service/server_metrics.h"
+#include "service/use/silence.h"
+#include "storage/engine.h"
+#include "storage/sequencer.h"
+#include "token/keyring.h"
+#include "token/token_string.h"
+
+namespace tollgate {
+
+// All thread-safe, all outlive the services.
+struct RpcDeps {
+  Engine* engine = nullptr;
+  Sequencer* sequencer = nullptr;
+  Hub* hub = nullptr;
+  Executor* reads = nullptr;
+  const Access* access = nullptr;
+  const Clock* clock = nullptr;
+  Random* random = nullptr;
+  const Keyring* keyring = nullptr;
+  const TokenFormat* format = nullptr;
+  ServerMetrics* metrics = nullptr;
+  // What the edges have said about use, as of now.
+  std::function<SilenceEvidence()> evidence;
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_SERVICE_RPC_RPC_DEPS_H_

@@ -1,0 +1,102 @@
+#include "service/rpc/validator_list.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "service/commands/field_time.h"
+#include "service/commands/page_token.h"
+#include "service/feed/fleet.h"
+#include "service/rpc/enforced_wait.h"
+
+namespace tollgate {
+namespace {
+
+using tollgate::v1::ListValidatorsRequest;
+using tollgate::v1::ListValidatorsResponse;
+using tollgate::v1::ValidatorStatus;
+
+constexpr size_t kUsualPage = 1000;
+constexpr int32_t kLargestPage = 5000;
+
+ValidatorStatus ToStatus(const SessionView& session, absl::Time now) {
+  ValidatorStatus status;
+  status.set_validator_id(session.key.validator_id);
+  status.set_instance(absl::BytesToHexString(session.key.incarnation));
+  status.set_address(session.address);
+  status.set_version(session.version);
+  if (session.connected_for.has_value()) {
+    SetTimestamp(now - *session.connected_for, status.mutable_connect_time());
+  }
+  status.set_state(StateOf(session));
+  status.set_acknowledged_revision(session.acknowledged);
+  status.set_revisions_behind(session.revisions_behind);
+  if (session.lag.has_value()) SetDuration(*session.lag, status.mutable_lag());
+  if (session.live) SetDuration(session.lease_left, status.mutable_lease_left());
+  if (session.last_heard.has_value()) SetDuration(*session.last_heard, status.mutable_last_heard());
+  if (session.fail_open_for > absl::ZeroDuration()) {
+    status.set_stale_policy(tollgate::v1::STALE_POLICY_FAIL_OPEN);
+    SetDuration(session.fail_open_for, status.mutable_fail_open_for());
+  } else {
+    status.set_stale_policy(tollgate::v1::STALE_POLICY_FAIL_CLOSED);
+  }
+  status.set_cached_tokens(session.cached_tokens);
+  status.set_decisions(session.decisions);
+  status.set_decisions_per_second(session.decisions_per_second);
+  if (session.ended_for.has_value()) SetDuration(*session.ended_for, status.mutable_ended_for());
+  return status;
+}
+
+// Ids hold no 0 byte.
+std::string PageKey(const SessionId& key) {
+  return absl::StrCat(key.validator_id, std::string(1, '\0'), key.incarnation);
+}
+
+absl::StatusOr<size_t> PageSize(const ListValidatorsRequest& request) {
+  if (request.page_size() > static_cast<int32_t>(kUsualPage)) {
+    return static_cast<size_t>(std::min(request.page_size(), kLargestPage));
+  }
+  return ReadPageSize(request.page_size(), kUsualPage);
+}
+
+}  // namespace
+
+absl::StatusOr<ListValidatorsResponse> ListFleet(std::vector<SessionView> sessions,
+                                                 const ListValidatorsRequest& request,
+                                                 const FleetHead& head) {
+  ASSIGN_OR_RETURN(const size_t page_size, PageSize(request));
+  const std::string binding = absl::StrCat("validators\n", request.problems_only(), "\n",
+                                           request.include_released());
+  ASSIGN_OR_RETURN(const std::string after, ReadPageToken(binding, request.page_token()));
+  ListValidatorsResponse response;
+  response.set_head_revision(head.head);
+  response.set_enforced_revision(head.enforced);
+  response.set_epoch(head.epoch);
+  int total = 0, in_sync = 0, problems = 0;
+  std::string last;
+  bool more = false;
+  for (const SessionView& session : FleetOf(std::move(sessions), request.include_released())) {
+    const bool problem = IsProblem(session);
+    if (StateOf(session) != tollgate::v1::VALIDATOR_STATE_RELEASED) ++total;
+    if (StateOf(session) == tollgate::v1::VALIDATOR_STATE_IN_SYNC) ++in_sync;
+    if (problem) ++problems;
+    if (request.problems_only() && !problem) continue;
+    const std::string key = PageKey(session.key);
+    if (!after.empty() && key <= after) continue;
+    if (static_cast<size_t>(response.validators_size()) == page_size) {
+      more = true;
+      continue;
+    }
+    *response.add_validators() = ToStatus(session, head.now);
+    last = key;
+  }
+  response.set_total_count(total);
+  response.set_in_sync_count(in_sync);
+  response.set_problem_count(problems);
+  if (more) response.set_next_page_token(MakePageToken(binding, last));
+  return response;
+}
+
+}  // namespace tollgate

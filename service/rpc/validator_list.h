@@ -1,0 +1,33 @@
+// ListValidators: the fleet by pages. Pure.
+#ifndef TOLLGATE_SERVICE_RPC_VALIDATOR_LIST_H_
+#define TOLLGATE_SERVICE_RPC_VALIDATOR_LIST_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "service/feed/enforcement.h"
+#include "tollgate/v1/operations_service.pb.h"
+
+namespace tollgate {
+
+// The service's part of the answer.
+struct FleetHead {
+  int64_t head = 0;
+  int64_t enforced = 0;
+  std::string epoch;
+  absl::Time now;  // by the wall clock
+};
+
+// `sessions` as Hub::Sessions gives them, in order. INVALID_ARGUMENT: PAGE_SIZE_NEGATIVE,
+// PAGE_TOKEN_MALFORMED, PAGE_TOKEN_MISMATCH. A page goes on after the last one's key, so validators
+// that come and go meanwhile make no other be left out or shown twice.
+absl::StatusOr<tollgate::v1::ListValidatorsResponse> ListFleet(
+    std::vector<SessionView> sessions, const tollgate::v1::ListValidatorsRequest& request,
+    const FleetHead& head);
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_SERVICE_RPC_VALIDATOR_LIST_H_

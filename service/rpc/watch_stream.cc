@@ -1,0 +1,146 @@
+#include "service/rpc/watch_stream.h"
+
+#include <utility>
+#include <vector>
+
+#include "base/status.h"
+#include "net/wire.h"
+#include "service/rpc/rpc_call.h"
+#include "tollgate/v1/event.pb.h"
+
+namespace tollgate {
+namespace {
+
+using tollgate::v1::Event;
+using tollgate::v1::RevisionEvents;
+
+absl::string_view WorkspaceOf(const Event& event) {
+  switch (event.subject_case()) {
+    case Event::kTokenChanged:
+      return event.token_changed().workspace();
+    case Event::kTokenCreated:
+      return event.token_created().workspace();
+    case Event::kCohortRevoked:
+      return event.cohort_revoked().workspace();
+    case Event::SUBJECT_NOT_SET:
+      break;
+  }
+  return "";
+}
+
+// Keeps the events of one workspace, and those of kinds that this build does not know.
+void KeepOnly(absl::string_view workspace, RevisionEvents* revision) {
+  RevisionEvents kept;
+  kept.set_revision(revision->revision());
+  for (Event& event : *revision->mutable_events()) {
+    if (event.subject_case() == Event::SUBJECT_NOT_SET || WorkspaceOf(event) == workspace) {
+      *kept.add_events() = std::move(event);
+    }
+  }
+  *revision = std::move(kept);
+}
+
+}  // namespace
+
+absl::Status WatchStream::Subscribe(Hub* hub, int64_t after) {
+  std::weak_ptr<WriteStream<grpc::ByteBuffer>> weak = weak_from_this();
+  absl::StatusOr<std::unique_ptr<FeedReader>> reader = hub->Subscribe(after, [weak] {
+    if (auto self = weak.lock()) static_cast<WatchStream*>(self.get())->ReadOn();
+  });
+  if (!reader.ok()) return reader.status();
+  {
+    absl::MutexLock lock(&mu_);
+    reader_ = *std::move(reader);
+  }
+  ReadOn();
+  return absl::OkStatus();
+}
+
+bool WatchStream::NextToWrite(grpc::ByteBuffer* out) {
+  {
+    absl::MutexLock lock(&mu_);
+    if (!queue_.empty()) {
+      *out = std::move(queue_.front());
+      queue_.pop_front();
+      return true;
+    }
+  }
+  ReadOn();
+  return false;
+}
+
+void WatchStream::ReadOn() {
+  {
+    absl::MutexLock lock(&mu_);
+    if (ended_ || (reader_ == nullptr && !reading_)) return;
+    if (reading_ || !queue_.empty()) {
+      woken_ = true;
+      return;
+    }
+    reading_ = true;
+    woken_ = false;
+  }
+  auto self = std::static_pointer_cast<WatchStream>(shared_from_this());
+  if (options_.executor->Submit([self] { self->Read(); })) return;
+  {
+    absl::MutexLock lock(&mu_);
+    reading_ = false;
+  }
+  Close(Overloaded("too many reads are waiting"));
+}
+
+void WatchStream::Read() {
+  FeedReader* reader;
+  {
+    absl::MutexLock lock(&mu_);
+    reader = reader_.get();
+  }
+  absl::Status failed;
+  bool got = false;
+  absl::StatusOr<std::vector<SharedRevision>> revisions = reader->Read(options_.max_queued);
+  std::vector<grpc::ByteBuffer> out;
+  if (!revisions.ok()) {
+    failed = revisions.status();
+  } else {
+    got = !revisions->empty();
+    for (const SharedRevision& one : *revisions) {
+      absl::StatusOr<RevisionEvents> events = ParseFeedRevision(*one);
+      if (!events.ok()) {
+        failed = events.status();
+        break;
+      }
+      if (!options_.workspace.empty()) KeepOnly(options_.workspace, &*events);
+      if (events->events_size() > 0) out.push_back(ToByteBuffer(*events));
+    }
+  }
+  const bool nothing_for_us = got && out.empty();
+  const bool has_out = !out.empty();
+  bool again;
+  std::unique_ptr<FeedReader> dropped;
+  {
+    absl::MutexLock lock(&mu_);
+    reading_ = false;
+    again = woken_ || nothing_for_us;
+    for (grpc::ByteBuffer& one : out) queue_.push_back(std::move(one));
+    if (ended_) dropped = std::move(reader_);
+  }
+  if (!failed.ok()) {
+    Close(failed);
+    return;
+  }
+  if (has_out) Wake();
+  if (again) ReadOn();
+}
+
+void WatchStream::OnEnded() {
+  std::unique_ptr<FeedReader> dropped;  // outside the lock: it may wait for a wake-up under way
+  {
+    absl::MutexLock lock(&mu_);
+    ended_ = true;
+    queue_.clear();
+    if (!reading_) dropped = std::move(reader_);
+  }
+  if (options_.on_ended) options_.on_ended();
+}
+
+}  // namespace tollgate

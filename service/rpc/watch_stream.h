@@ -1,0 +1,62 @@
+// One WatchEvents stream: the feed as a person would watch it.
+#ifndef TOLLGATE_SERVICE_RPC_WATCH_STREAM_H_
+#define TOLLGATE_SERVICE_RPC_WATCH_STREAM_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "base/executor.h"
+#include "net/reactor.h"
+#include "service/feed/hub.h"
+
+namespace tollgate {
+
+// Pulls: at most `max_queued` revisions wait for a slow client, and the feed is read on only once
+// it has taken them (I5); one that falls behind what the store keeps is told so (COMPACTED). Reads
+// run on the executor, one at a time:
+//
+//   idle --Wake/drained--> reading --something--> idle, written from gRPC's threads
+//                             |  ^-- woken meanwhile: read once more
+//                             `--an error--> closed with it
+class WatchStream final : public WriteStream<grpc::ByteBuffer> {
+ public:
+  struct Options {
+    std::string workspace;  // only this one's events; empty: all
+    size_t max_queued = 1000;
+    Executor* executor = nullptr;    // outlives the stream
+    std::function<void()> on_ended;  // once, when the RPC is over; may be empty
+  };
+  WatchStream(grpc::CallbackServerContext* context, Options options)
+      : WriteStream(context), options_(std::move(options)) {}
+  ~WatchStream() override = default;
+
+  // Reads from `hub` after `after`. Before Start(). OUT_OF_RANGE: above the head.
+  absl::Status Subscribe(Hub* hub, int64_t after) ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  bool NextToWrite(grpc::ByteBuffer* out) override ABSL_LOCKS_EXCLUDED(mu_);
+  void OnEnded() override ABSL_LOCKS_EXCLUDED(mu_);
+  // Reads on, unless a read is under way or enough waits already.
+  void ReadOn() ABSL_LOCKS_EXCLUDED(mu_);
+  void Read() ABSL_LOCKS_EXCLUDED(mu_);
+
+  const Options options_;
+  absl::Mutex mu_;
+  // Belongs to the read under way while reading_.
+  std::unique_ptr<FeedReader> reader_ ABSL_GUARDED_BY(mu_);
+  std::deque<grpc::ByteBuffer> queue_ ABSL_GUARDED_BY(mu_);
+  bool reading_ ABSL_GUARDED_BY(mu_) = false;
+  bool woken_ ABSL_GUARDED_BY(mu_) = false;
+  bool ended_ ABSL_GUARDED_BY(mu_) = false;
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_SERVICE_RPC_WATCH_STREAM_H_

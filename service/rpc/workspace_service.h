@@ -1,0 +1,42 @@
+// tollgate.v1.WorkspaceService.
+#ifndef TOLLGATE_SERVICE_RPC_WORKSPACE_SERVICE_H_
+#define TOLLGATE_SERVICE_RPC_WORKSPACE_SERVICE_H_
+
+#include "service/rpc/rpc_call.h"
+#include "service/rpc/rpc_deps.h"
+#include "tollgate/v1/workspace_service.grpc.pb.h"
+
+namespace tollgate {
+
+namespace internal {
+using WorkspaceStub = tollgate::v1::WorkspaceService;
+using RawWorkspaceService = WorkspaceStub::WithRawCallbackMethod_GetWorkspace<
+    WorkspaceStub::WithRawCallbackMethod_ListWorkspaces<
+        WorkspaceStub::WithRawCallbackMethod_UpdateWorkspacePolicy<WorkspaceStub::Service>>>;
+}  // namespace internal
+
+// As TokenService.
+class WorkspaceService final : public internal::RawWorkspaceService {
+ public:
+  // `deps` outlives the service.
+  explicit WorkspaceService(const RpcDeps* deps);
+
+  using Context = grpc::CallbackServerContext;
+  using Bytes = grpc::ByteBuffer;
+  using Reactor = grpc::ServerUnaryReactor;
+  Reactor* GetWorkspace(Context* context, const Bytes* request, Bytes* response) override;
+  Reactor* ListWorkspaces(Context* context, const Bytes* request, Bytes* response) override;
+  Reactor* UpdateWorkspacePolicy(Context* context, const Bytes* request, Bytes* response) override;
+
+ private:
+  const RpcDeps* const deps_;
+  const Method<tollgate::v1::GetWorkspaceRequest, tollgate::v1::Workspace> get_;
+  const Method<tollgate::v1::ListWorkspacesRequest, tollgate::v1::ListWorkspacesResponse> list_;
+  const Method<tollgate::v1::UpdateWorkspacePolicyRequest,
+               tollgate::v1::UpdateWorkspacePolicyResponse>
+      update_;
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_SERVICE_RPC_WORKSPACE_SERVICE_H_

@@ -1,0 +1,408 @@
+#include "service/server.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/executor.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "grpcpp/server.h"
+#include "grpcpp/server_builder.h"
+#include "net/address.h"
+#include "net/credentials.h"
+#include "net/daemon.h"
+#include "net/grpc_listeners.h"
+#include "net/limits.h"
+#include "service/access/access.h"
+#include "service/feed/hub.h"
+#include "service/rpc/edge_service.h"
+#include "service/rpc/operations_service.h"
+#include "service/rpc/rpc_deps.h"
+#include "service/rpc/token_service.h"
+#include "service/rpc/workspace_service.h"
+#include "service/server_metrics.h"
+#include "service/sweeper.h"
+#include "service/use/use_ledger.h"
+#include "storage/rocksdb/rocksdb_engine.h"
+#include "storage/sequencer.h"
+#include "storage/start_command.h"
+#include "token/keyring.h"
+#include "token/token_string.h"
+
+#ifndef TOLLGATE_VERSION
+#define TOLLGATE_VERSION "0.1.0"
+#endif
+
+namespace tollgate {
+namespace {
+
+constexpr absl::Duration kHardLimit = absl::Minutes(10);
+
+absl::Status BadFlag(absl::string_view flag, absl::string_view what) {
+  return Refuse(absl::StatusCode::kInvalidArgument, absl::StrCat("--", flag, ": ", what),
+                ErrorDetails{"BAD_FLAG", {}, {{std::string(flag), std::string(what)}}, {}});
+}
+
+// Counts what it passes on.
+class CountingSink : public UseSink {
+ public:
+  CountingSink(UseSink* next, ServerMetrics* metrics) : next_(next), metrics_(metrics) {}
+  void Report(absl::string_view validator_id, absl::string_view incarnation,
+              const tollgate::v1::Usage& usage) override {
+    metrics_->OnUseReports(usage.uses_size());
+    next_->Report(validator_id, incarnation, usage);
+  }
+  void SessionLive(absl::string_view validator_id, absl::string_view incarnation) override {
+    next_->SessionLive(validator_id, incarnation);
+  }
+  void SessionEnded(absl::string_view validator_id, absl::string_view incarnation,
+                    bool said_goodbye) override {
+    next_->SessionEnded(validator_id, incarnation, said_goodbye);
+  }
+
+ private:
+  UseSink* const next_;
+  ServerMetrics* const metrics_;
+};
+
+// The peppers. A store that holds tokens without its keyring cannot verify any of them, and a fresh
+// keyring would call every one unknown (I7): so one is made for an empty store only.
+absl::StatusOr<Keyring> OpenKeyring(const std::string& path, Engine& engine, Random& random) {
+  std::error_code error;
+  if (std::filesystem::exists(path, error) || error) return Keyring::Load(path);
+  ASSIGN_OR_RETURN(const std::unique_ptr<Snapshot> snapshot, engine.NewSnapshot());
+  ASSIGN_OR_RETURN(const std::vector<Entry> digests, snapshot->Scan(Table::kDigests, "", "", 1));
+  if (!digests.empty()) {
+    return Refuse(absl::StatusCode::kFailedPrecondition, "KEYRING_MISSING",
+                  absl::StrCat("refusing to start without the keyring ", path,
+                               ": the store holds tokens, and only their own keyring can verify "
+                               "them.\n  Put it back from where it is kept:  ",
+                               path, "\n  or say where it is:                 --keyring FILE"));
+  }
+  ASSIGN_OR_RETURN(Keyring keyring, Keyring::LoadOrCreate(path, random));
+  Log(LogLevel::kInfo, "made a keyring: keep a copy of it, apart from the store's backups",
+      {{"keyring", path}});
+  return keyring;
+}
+
+class ServerImpl final : public Server {
+ public:
+  explicit ServerImpl(ServerOptions options)
+      : options_(std::move(options)),
+        clock_(options_.clock != nullptr ? *options_.clock : SystemClock()),
+        random_(options_.random != nullptr ? *options_.random : SystemRandom()),
+        registry_(std::make_shared<FreshRegistry>()),
+        metrics_(*registry_) {}
+
+  ~ServerImpl() override { Drain(absl::ZeroDuration(), absl::ZeroDuration()); }
+
+  absl::Status Start() {
+    grpc::ServerBuilder builder;
+    RETURN_IF_ERROR(Bind(builder));
+    RETURN_IF_ERROR(OpenStore());
+    RETURN_IF_ERROR(StartFeed());
+    return Serve(builder);
+  }
+
+  int port() const override {
+    for (const auto& acceptor : listeners_.acceptors()) {
+      if (!acceptor->address().is_unix()) return acceptor->port();
+    }
+    return 0;
+  }
+  std::vector<std::string> addresses() const override {
+    std::vector<std::string> out;
+    for (const auto& acceptor : listeners_.acceptors()) {
+      out.push_back(acceptor->address().ToString());
+    }
+    return out;
+  }
+  std::shared_ptr<prometheus::Registry> registry() const override { return registry_; }
+  std::string epoch() const override { return hub_->epoch(); }
+  int64_t head() const override { return hub_->head(); }
+
+  void Drain(absl::Duration pause, absl::Duration limit) override {
+    absl::MutexLock lock(&drain_mu_);
+    if (drained_) return;
+    drained_ = true;
+    const absl::Time end = absl::Now() + pause + limit;
+    if (grpc_ != nullptr) {
+      Log(LogLevel::kInfo, "draining", {{"limit", limit}});
+      health_->SetServing(false);
+      absl::SleepFor(pause);
+      listeners_.StopAccepting();
+      operations_->EndStreams();
+      hub_->Drain(std::max(end - absl::Now(), absl::ZeroDuration()));
+      hub_->Stop();  // answers who waits for enforcement, with the receipt as it stands
+      grpc_->Shutdown(absl::ToChronoTime(end));
+      grpc_->Wait();
+    }
+    listeners_.StopAccepting();
+    if (sweeper_ != nullptr) sweeper_->Stop();
+    registry_->SetRefresh(nullptr);
+    if (executor_ != nullptr) executor_->Stop();
+    if (hub_ != nullptr) hub_->Stop();
+    if (use_ != nullptr) use_->Flush();
+    if (sequencer_ != nullptr) sequencer_->Stop();
+  }
+
+ private:
+  // Before the store is touched: a port that is taken writes nothing.
+  absl::Status Bind(grpc::ServerBuilder& builder) {
+    const TlsFiles tls{options_.tls_cert, options_.tls_key, options_.client_ca};
+    std::vector<Address> addresses;
+    for (const std::string& text : options_.listen) {
+      ASSIGN_OR_RETURN(Address address, ParseAddress(text));
+      RETURN_IF_ERROR(
+          CheckPlaintextAllowed("tollgate", address, !tls.empty(), options_.allow_plaintext));
+      addresses.push_back(std::move(address));
+    }
+    ASSIGN_OR_RETURN(const std::shared_ptr<grpc::ServerCredentials> secure,
+                     ServerCredentialsFor(tls));
+    ASSIGN_OR_RETURN(const std::shared_ptr<grpc::ServerCredentials> plain,
+                     ServerCredentialsFor(TlsFiles{}));
+    EnableHealthAndReflection();
+    ServerLimits limits;
+    limits.max_receive_bytes = options_.max_message_bytes;
+    ApplyServerLimits(builder, limits);
+    for (Address& address : addresses) {
+      Acceptor::Options acceptor;
+      const bool is_unix = address.is_unix();
+      acceptor.address = std::move(address);
+      acceptor.max_connections = options_.max_connections;
+      RETURN_IF_ERROR(
+          listeners_.Add(builder, std::move(acceptor), is_unix ? plain : secure).status());
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status OpenStore() {
+    const std::string keyring =
+        options_.keyring.empty() ? absl::StrCat(options_.store, ".keyring") : options_.keyring;
+    std::error_code error;
+    const std::filesystem::path parent = std::filesystem::path(options_.store).parent_path();
+    if (!parent.empty()) std::filesystem::create_directories(parent, error);  // Open tells of it
+    RocksDbEngine::Options engine;
+    engine.path = options_.store;
+    engine.random = &random_;
+    engine.clock = &clock_;
+    ASSIGN_OR_RETURN(engine_, RocksDbEngine::Open(engine));
+    ASSIGN_OR_RETURN(Keyring opened, OpenKeyring(keyring, *engine_, random_));
+    keyring_ = std::make_unique<const Keyring>(std::move(opened));
+    ASSIGN_OR_RETURN(format_, TokenFormat::ForBrand(options_.brand));
+
+    Sequencer::Options sequencer;
+    sequencer.engine = engine_.get();
+    sequencer.clock = &clock_;
+    sequencer.on_fatal = [this](const absl::Status& status) {
+      metrics_.OnStoreError();
+      Log(LogLevel::kError, "a store write failed: the process ends (R7)", {{"status", status}});
+      if (options_.on_fatal) {
+        options_.on_fatal(status);
+        return;
+      }
+      _exit(kExitStoreWriteFailed);
+    };
+    sequencer.on_commit = [this](int64_t revision, size_t commands, absl::Duration write) {
+      metrics_.OnCommit(revision, commands, write);
+    };
+    ASSIGN_OR_RETURN(sequencer_, Sequencer::Start(std::move(sequencer)));
+    return sequencer_->Run(std::make_shared<ServiceStarted>(TOLLGATE_VERSION, random_.Hex(8)))
+        .status();
+  }
+
+  absl::Status StartFeed() {
+    executor_ = std::make_unique<ThreadPool>(options_.read_threads,
+                                             static_cast<size_t>(options_.max_queued_reads));
+    UseLedger::Options use;
+    use.engine = engine_.get();
+    use.clock = &clock_;
+    use.executor = executor_.get();
+    use.max_report_lag = 3 * options_.usage_interval;
+    use.on_dropped = [](size_t uses) {
+      Log(LogLevel::kWarning, "use reports were dropped: too many wait to be merged",
+          {{"uses", static_cast<int64_t>(uses)}});
+    };
+    ASSIGN_OR_RETURN(use_, UseLedger::Create(std::move(use)));
+    sink_ = std::make_unique<CountingSink>(use_.get(), &metrics_);
+
+    Hub::Options hub;
+    hub.engine = engine_.get();
+    hub.sequencer = sequencer_.get();
+    hub.clock = &clock_;
+    hub.random = &random_;
+    hub.executor = executor_.get();
+    hub.use = sink_.get();
+    hub.lease = options_.lease;
+    hub.ping_interval = options_.ping_interval;
+    hub.usage_interval = options_.usage_interval;
+    hub.drift_bound = options_.drift_bound;
+    hub.ack_limit = options_.ack_limit;
+    hub.on_rolled_back = [this](const std::string& validator, int64_t seen, int64_t head) {
+      OnRolledBack(validator, seen, head);
+    };
+    hub.on_enforced = [this](absl::Duration since_commit) { metrics_.OnEnforced(since_commit); };
+    ASSIGN_OR_RETURN(hub_, Hub::Start(std::move(hub)));
+    use_->RosterLoaded();
+    registry_->SetRefresh([this] { metrics_.SetFeed(hub_->stats()); });
+    return absl::OkStatus();
+  }
+
+  absl::Status Serve(grpc::ServerBuilder& builder) {
+    access_ = NewTransportAccess(options_.allow_plaintext);
+    deps_.engine = engine_.get();
+    deps_.sequencer = sequencer_.get();
+    deps_.hub = hub_.get();
+    deps_.reads = executor_.get();
+    deps_.access = access_.get();
+    deps_.clock = &clock_;
+    deps_.random = &random_;
+    deps_.keyring = keyring_.get();
+    deps_.format = &format_;
+    deps_.metrics = &metrics_;
+    deps_.evidence = [this] { return use_->Evidence(); };
+    tokens_ = std::make_unique<TokenService>(&deps_);
+    workspaces_ = std::make_unique<WorkspaceService>(&deps_);
+    operations_ = std::make_unique<OperationsService>(
+        &deps_, OperationsService::Options{options_.max_watchers, options_.max_queued_watch});
+    edge_ = std::make_unique<EdgeService>(&deps_);
+    builder.RegisterService(tokens_.get());
+    builder.RegisterService(workspaces_.get());
+    builder.RegisterService(operations_.get());
+    builder.RegisterService(edge_.get());
+    grpc_ = builder.BuildAndStart();
+    if (grpc_ == nullptr) {
+      return Refuse(absl::StatusCode::kInternal, "GRPC_START_FAILED",
+                    "gRPC could not start; its own log says why");
+    }
+    health_ = std::make_unique<Health>(
+        grpc_.get(),
+        std::vector<std::string>{"tollgate.v1.TokenService", "tollgate.v1.WorkspaceService",
+                                 "tollgate.v1.OperationsService", "tollgate.v1.EdgeService"});
+    Sweeper::Options sweep;
+    sweep.interval = options_.sweep_interval;
+    sweep.limits.event_retention = options_.event_retention;
+    sweep.limits.event_retention_count = options_.event_retention_count;
+    sweep.sequencer = sequencer_.get();
+    sweep.timer = executor_.get();
+    sweep.clock = &clock_;
+    sweep.metrics = &metrics_;
+    sweep.evidence = deps_.evidence;
+    sweeper_ = Sweeper::Start(std::move(sweep));
+    health_->SetServing(true);
+    listeners_.Start();
+    for (const std::string& address : addresses()) {
+      Log(LogLevel::kInfo, "serving",
+          {{"address", address}, {"epoch", epoch()}, {"revision", head()}});
+    }
+    return absl::OkStatus();
+  }
+
+  // R11: the store was put back to an older state under its old epoch. What is granted from here
+  // on would contradict what validators hold, so nothing is, and nothing is written.
+  void OnRolledBack(const std::string& validator, int64_t seen, int64_t head) {
+    Log(LogLevel::kError,
+        "the store is older than what a validator has seen of it: it was rolled back. Nothing is "
+        "written or granted any more; take a new epoch for the restored store, and start again",
+        {{"validator", validator}, {"seen", seen}, {"head", head}});
+    if (health_ != nullptr) health_->SetServing(false);
+    executor_->After(absl::ZeroDuration(), [this] { sequencer_->Stop(); });
+  }
+
+  const ServerOptions options_;
+  const Clock& clock_;
+  Random& random_;
+  GrpcListeners listeners_;
+  const std::shared_ptr<FreshRegistry> registry_;
+  ServerMetrics metrics_;
+
+  // In the order of a start; destroyed in the reverse, after Drain.
+  std::unique_ptr<RocksDbEngine> engine_;
+  std::unique_ptr<const Keyring> keyring_;
+  TokenFormat format_;
+  std::unique_ptr<const Access> access_;
+  std::unique_ptr<Sequencer> sequencer_;
+  std::unique_ptr<ThreadPool> executor_;
+  std::unique_ptr<UseLedger> use_;
+  std::unique_ptr<CountingSink> sink_;
+  std::unique_ptr<Hub> hub_;
+  RpcDeps deps_;
+  std::unique_ptr<TokenService> tokens_;
+  std::unique_ptr<WorkspaceService> workspaces_;
+  std::unique_ptr<OperationsService> operations_;
+  std::unique_ptr<EdgeService> edge_;
+  std::unique_ptr<grpc::Server> grpc_;
+  std::unique_ptr<Health> health_;
+  std::unique_ptr<Sweeper> sweeper_;
+
+  absl::Mutex drain_mu_;
+  bool drained_ ABSL_GUARDED_BY(drain_mu_) = false;
+};
+
+}  // namespace
+
+absl::Status CheckServerOptions(const ServerOptions& o) {
+  const absl::Duration zero = absl::ZeroDuration();
+  if (o.listen.empty()) return BadFlag("listen", "there is none: the service would serve nobody");
+  for (const std::string& text : o.listen) {
+    absl::StatusOr<Address> address = ParseAddress(text);
+    if (!address.ok()) return BadFlag("listen", address.status().message());
+  }
+  const int given = !o.tls_cert.empty() + !o.tls_key.empty() + !o.client_ca.empty();
+  if (given != 0 && given != 3) {
+    return BadFlag(o.tls_cert.empty()  ? "tls-cert"
+                   : o.tls_key.empty() ? "tls-key"
+                                       : "client-ca",
+                   "is missing: --tls-cert, --tls-key and --client-ca go together");
+  }
+  if (o.lease <= zero || o.lease > kHardLimit) {
+    return BadFlag("lease", "must be above 0 and at most 10m, the limit of the protocol");
+  }
+  if (o.ping_interval <= zero || o.ping_interval > o.lease / 3) {
+    return BadFlag("ping-interval",
+                   "must be above 0 and at most a third of --lease, so that a lost ping or two "
+                   "costs no validator its lease");
+  }
+  if (o.usage_interval <= zero) return BadFlag("usage-interval", "must be above 0");
+  if (o.ack_limit <= zero) return BadFlag("ack-limit", "must be above 0");
+  if (!(o.drift_bound >= 0 && o.drift_bound <= 0.1)) {
+    return BadFlag("drift-bound", "must be from 0 to 0.1: a fraction, 0.001 is 1 ms a second");
+  }
+  if (o.sweep_interval <= zero) return BadFlag("sweep-interval", "must be above 0");
+  if (o.event_retention <= zero) return BadFlag("event-retention", "must be above 0");
+  if (o.event_retention_count <= 0) return BadFlag("event-retention-count", "must be above 0");
+  absl::StatusOr<TokenFormat> format = TokenFormat::ForBrand(o.brand);
+  if (!format.ok()) return BadFlag("brand", format.status().message());
+  if (o.store.empty()) return BadFlag("store", "is missing");
+  return absl::OkStatus();
+}
+
+int ExitCodeFor(const absl::Status& status) {
+  if (status.ok()) return kExitOk;
+  const std::string reason = ReasonOf(status);
+  if (reason == "BAD_FLAG" || reason == "ADDRESS_INVALID" || reason == "TLS_FILES_INVALID") {
+    return kExitUsage;
+  }
+  if (reason == "ADDRESS_IN_USE" || reason == "ADDRESS_DENIED" || reason == "ADDRESS_UNAVAILABLE") {
+    return kExitPortTaken;
+  }
+  if (reason == "STORE_IN_USE") return kExitStoreInUse;
+  if (reason.rfind("KEYRING_", 0) == 0) return kExitKeyring;
+  if (reason.rfind("STORE_", 0) == 0) return kExitStoreUnusable;
+  if (reason == "PLAINTEXT_REFUSED") return kExitPlaintextRefused;
+  return kExitUnexpected;
+}
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options) {
+  RETURN_IF_ERROR(CheckServerOptions(options));
+  auto server = std::make_unique<ServerImpl>(std::move(options));
+  RETURN_IF_ERROR(server->Start());
+  return std::unique_ptr<Server>(std::move(server));
+}
+
+}  // namespace tollgate

@@ -1,0 +1,132 @@
+// The control plane as one object: everything that main.cc starts, and a test starts too.
+#ifndef TOLLGATE_SERVICE_SERVER_H_
+#define TOLLGATE_SERVICE_SERVER_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "base/random.h"
+
+namespace prometheus {
+class Registry;
+}  // namespace prometheus
+
+namespace tollgate {
+
+// All that can be chosen. The defaults are right for production; flags.h gives each a flag.
+struct ServerOptions {
+  // The store's directory; made where there is none. Required.
+  std::string store;
+  // The keyring's file; empty: beside the store, `<store>.keyring`, so that a copy of the store
+  // alone can verify nothing.
+  std::string keyring;
+  // What token strings begin with: 2 to 8 lower-case letters.
+  std::string brand = "tg";
+
+  // `host:port`, `[v6]:port` or `unix:/path`. Port 0: any free one. At least one.
+  std::vector<std::string> listen = {"127.0.0.1:7411"};
+  // Together or not at all: mutual TLS on every TCP listener.
+  std::string tls_cert;
+  std::string tls_key;
+  std::string client_ca;
+  // Serve plaintext where other hosts can reach it.
+  bool allow_plaintext = false;
+
+  // For how long a validator may go on without hearing from the service. Above 0, at most 10 min.
+  absl::Duration lease = absl::Seconds(30);
+  // How often validators ping; below the lease.
+  absl::Duration ping_interval = absl::Seconds(5);
+  // How often validators report use.
+  absl::Duration usage_interval = absl::Seconds(10);
+  // A validator that leaves an event unacknowledged for longer gets no new lease (R6).
+  absl::Duration ack_limit = absl::Seconds(10);
+  // The bound on how differently two boot clocks run, as a fraction (R1).
+  double drift_bound = 0.001;
+  // How often the sweep looks for what is due.
+  absl::Duration sweep_interval = absl::Seconds(1);
+  // Events are kept at least this long, and at most so many revisions of them: a validator that
+  // was away for longer starts anew.
+  absl::Duration event_retention = absl::Hours(24);
+  int64_t event_retention_count = 1'000'000;
+
+  // The largest request taken, in bytes.
+  int max_message_bytes = 1 << 20;
+  // Threads for reads, and how many reads may wait for one.
+  int read_threads = 4;
+  int max_queued_reads = 1000;
+  // WatchEvents streams at once, and how many revisions may wait for a slow one.
+  int max_watchers = 64;
+  int max_queued_watch = 1000;
+  // Connections at once, on all listeners.
+  int max_connections = 10'000;
+
+  // Injected; they outlive the server. nullptr: the machine's.
+  const Clock* clock = nullptr;
+  Random* random = nullptr;
+  // Called once when a store write failed or is uncertain (R7): it must end the process, and is
+  // called on the committing thread. Empty: logs, then ends it with exit code 70.
+  std::function<void(const absl::Status&)> on_fatal;
+};
+
+// OK, or INVALID_ARGUMENT (reason BAD_FLAG, field the flag's name) for options that contradict
+// themselves or a rule.
+absl::Status CheckServerOptions(const ServerOptions& options);
+
+// The documented exit codes of tollgated.
+enum ExitCode : int {
+  kExitOk = 0,
+  kExitUnexpected = 1,
+  kExitUsage = 2,
+  kExitPortTaken = 3,
+  kExitStoreInUse = 4,
+  kExitKeyring = 5,
+  kExitStoreUnusable = 6,  // from a newer version, or corrupt
+  kExitPlaintextRefused = 7,
+  kExitStoreWriteFailed = 70,
+};
+// The code for an error of Server::Start.
+int ExitCodeFor(const absl::Status& status);
+
+// A running service. Thread-safe.
+//
+// Order of a start: keyring; engine (one process a store); the meta record (epoch, longest lease:
+// R5, R7 — one synced write before anything is said); sequencer; use ledger; hub (roster: R15);
+// services; listeners; sweep; SERVING.
+// Order of a stop (Drain): NOT_SERVING; GoAway to followers and an end to watchers; no new calls,
+// those under way get until the deadline; the sweep; the executor; the hub; the sequencer
+// (finishes what it has taken); the engine.
+class Server {
+ public:
+  // Errors, by reason: BAD_FLAG, TLS_FILES_INVALID; KEYRING_MISSING, KEYRING_PERMISSIONS,
+  // KEYRING_UNREADABLE, KEYRING_MALFORMED; ADDRESS_IN_USE, ADDRESS_DENIED;
+  // STORE_IN_USE, STORE_TOO_NEW, STORE_CORRUPT; PLAINTEXT_REFUSED. Nothing is left
+  // running, and no listener open, after an error.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(ServerOptions options);
+  // Drains without waiting if Drain was not called.
+  virtual ~Server() = default;
+
+  // The port of the first TCP listener; 0 where there is none.
+  virtual int port() const = 0;
+  // What it counts, for a metrics port or a test. Lives on with the pointer.
+  virtual std::shared_ptr<prometheus::Registry> registry() const = 0;
+  // Where it listens, with the ports that were found for port 0.
+  virtual std::vector<std::string> addresses() const = 0;
+  // The store's epoch, and the newest durable revision.
+  virtual std::string epoch() const = 0;
+  virtual int64_t head() const = 0;
+
+  // Stops: says NOT_SERVING and waits `pause` for balancers to notice, then gives the calls under
+  // way until `limit` after that. Idempotent; returns once nothing runs.
+  virtual void Drain(absl::Duration pause, absl::Duration limit) = 0;
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_SERVICE_SERVER_H_

@@ -1,0 +1,182 @@
+#include "service/server_metrics.h"
+
+#include <utility>
+
+namespace tollgate {
+namespace {
+
+using prometheus::BuildCounter;
+using prometheus::BuildGauge;
+using prometheus::BuildHistogram;
+
+// From a fifth of a millisecond (a commit on a fast disk) to a minute (a lease that had to run
+// out).
+const prometheus::Histogram::BucketBoundaries& Seconds() {
+  static const auto& bounds = *new prometheus::Histogram::BucketBoundaries{
+      0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1,
+      0.2,    0.5,    1,     2,     5,     10,   20,   40,   60};
+  return bounds;
+}
+
+prometheus::Counter* Counter(prometheus::Registry& r, const char* name, const char* help) {
+  return &BuildCounter().Name(name).Help(help).Register(r).Add({});
+}
+prometheus::Gauge* Gauge(prometheus::Registry& r, const char* name, const char* help) {
+  return &BuildGauge().Name(name).Help(help).Register(r).Add({});
+}
+prometheus::Histogram* Histogram(prometheus::Registry& r, const char* name, const char* help,
+                                 const prometheus::Histogram::BucketBoundaries& bounds) {
+  return &BuildHistogram().Name(name).Help(help).Register(r).Add({}, bounds);
+}
+
+const char* CodeName(absl::StatusCode code) {
+  static const char* const kNames[] = {"OK",
+                                       "CANCELLED",
+                                       "UNKNOWN",
+                                       "INVALID_ARGUMENT",
+                                       "DEADLINE_EXCEEDED",
+                                       "NOT_FOUND",
+                                       "ALREADY_EXISTS",
+                                       "PERMISSION_DENIED",
+                                       "RESOURCE_EXHAUSTED",
+                                       "FAILED_PRECONDITION",
+                                       "ABORTED",
+                                       "OUT_OF_RANGE",
+                                       "UNIMPLEMENTED",
+                                       "INTERNAL",
+                                       "UNAVAILABLE",
+                                       "DATA_LOSS",
+                                       "UNAUTHENTICATED"};
+  const size_t i = static_cast<size_t>(code);
+  return i < 17 ? kNames[i] : "UNKNOWN";
+}
+
+void MoveOn(prometheus::Counter* counter, int64_t before, int64_t now) {
+  if (now > before) counter->Increment(static_cast<double>(now - before));
+}
+
+}  // namespace
+
+void FreshRegistry::SetRefresh(std::function<void()> refresh) {
+  absl::MutexLock lock(&mu_);
+  refresh_ = std::move(refresh);
+}
+
+std::vector<prometheus::MetricFamily> FreshRegistry::Collect() const {
+  {
+    absl::MutexLock lock(&mu_);
+    if (refresh_) refresh_();
+  }
+  return prometheus::Registry::Collect();
+}
+
+void MethodMetrics::Count(absl::StatusCode code, absl::Duration took) {
+  size_t i = static_cast<size_t>(code);
+  if (i >= by_code_.size()) i = static_cast<size_t>(absl::StatusCode::kUnknown);
+  prometheus::Counter* counter = by_code_[i].load(std::memory_order_acquire);
+  if (counter == nullptr) {  // two threads may both come here: Add gives both the same
+    counter = &calls_->Add({{"method", method_}, {"code", CodeName(code)}});
+    by_code_[i].store(counter, std::memory_order_release);
+  }
+  counter->Increment();
+  seconds_->Observe(absl::ToDoubleSeconds(took));
+}
+
+ServerMetrics::ServerMetrics(prometheus::Registry& r)
+    : commits_(Counter(r, "tollgate_commits_total", "Commits written to the store")),
+      commit_commands_(Histogram(r, "tollgate_commit_commands",
+                                 "Commands that went into one commit",
+                                 {1, 2, 5, 10, 20, 50, 100, 200, 500, 1000})),
+      commit_seconds_(Histogram(r, "tollgate_commit_seconds", "What a commit's write and sync took",
+                                Seconds())),
+      head_revision_(Gauge(r, "tollgate_head_revision", "The newest durable revision")),
+      enforced_revision_(
+          Gauge(r, "tollgate_enforced_revision", "The highest revision declared enforced")),
+      followers_(Gauge(r, "tollgate_followers", "Validators that follow the feed now")),
+      live_sessions_(Gauge(r, "tollgate_live_sessions",
+                           "Sessions that hold or may hold a lease, connected or not")),
+      pending_(Gauge(r, "tollgate_pending_validators", "Validators that the head still waits for")),
+      waiting_(Gauge(r, "tollgate_enforcement_waits", "Calls that wait for enforcement now")),
+      ring_bytes_(Gauge(r, "tollgate_event_ring_bytes", "Events held in memory for the feed")),
+      rolled_back_(Gauge(r, "tollgate_store_rolled_back",
+                         "1 when a validator has seen more of this epoch than the store holds")),
+      grants_(Counter(r, "tollgate_leases_granted_total", "Pongs that granted a lease")),
+      grants_refused_(
+          Counter(r, "tollgate_leases_refused_total", "Pongs that could not grant a lease")),
+      lapses_(Counter(r, "tollgate_leases_lapsed_total", "Sessions whose lease ran out")),
+      resets_(Counter(r, "tollgate_follower_resets_total", "Followers that had to start anew")),
+      resumes_(
+          Counter(r, "tollgate_follower_resumes_total", "Followers that went on where they were")),
+      cut_(Counter(r, "tollgate_followers_cut_total",
+                   "Streams ended for not reading or not progressing")),
+      enforced_seconds_(Histogram(r, "tollgate_enforced_seconds",
+                                  "From a change's commit until it was enforced, where a caller "
+                                  "waited",
+                                  Seconds())),
+      use_reports_(Counter(r, "tollgate_use_reports_total", "Use records taken from validators")),
+      sweep_lag_seconds_(Gauge(r, "tollgate_sweep_lag_seconds",
+                               "How late the oldest due entry was at the last sweep")),
+      swept_(Counter(r, "tollgate_swept_total", "Due entries that the sweep has dealt with")),
+      store_errors_(Counter(r, "tollgate_store_errors_total", "Reads or writes that failed")),
+      rpcs_(&BuildCounter()
+                 .Name("tollgate_rpcs_total")
+                 .Help("RPCs answered, by method and code")
+                 .Register(r)),
+      rpc_seconds_(&BuildHistogram()
+                        .Name("tollgate_rpc_seconds")
+                        .Help("What an RPC took, waits for enforcement included")
+                        .Register(r)) {}
+
+void ServerMetrics::OnCommit(int64_t revision, size_t commands, absl::Duration write) {
+  commits_->Increment();
+  commit_commands_->Observe(static_cast<double>(commands));
+  commit_seconds_->Observe(absl::ToDoubleSeconds(write));
+  head_revision_->Set(static_cast<double>(revision));
+}
+
+void ServerMetrics::OnEnforced(absl::Duration took) {
+  enforced_seconds_->Observe(absl::ToDoubleSeconds(took));
+}
+
+void ServerMetrics::OnSweep(absl::Duration lag, int64_t done) {
+  sweep_lag_seconds_->Set(absl::ToDoubleSeconds(lag));
+  if (done > 0) swept_->Increment(static_cast<double>(done));
+}
+
+void ServerMetrics::OnUseReports(int64_t count) {
+  if (count > 0) use_reports_->Increment(static_cast<double>(count));
+}
+
+void ServerMetrics::OnStoreError() { store_errors_->Increment(); }
+
+void ServerMetrics::SetFeed(const Hub::Stats& stats) {
+  absl::MutexLock lock(&mu_);
+  head_revision_->Set(static_cast<double>(stats.head));
+  enforced_revision_->Set(static_cast<double>(stats.enforced));
+  followers_->Set(static_cast<double>(stats.followers));
+  live_sessions_->Set(static_cast<double>(stats.live_sessions));
+  pending_->Set(static_cast<double>(stats.pending_sessions));
+  waiting_->Set(static_cast<double>(stats.waiting));
+  ring_bytes_->Set(static_cast<double>(stats.ring_bytes));
+  rolled_back_->Set(stats.rolled_back ? 1 : 0);
+  MoveOn(grants_, last_feed_.grants, stats.grants);
+  MoveOn(grants_refused_, last_feed_.grants_refused, stats.grants_refused);
+  MoveOn(lapses_, last_feed_.lapses, stats.lapses);
+  MoveOn(resets_, last_feed_.resets, stats.resets);
+  MoveOn(resumes_, last_feed_.resumes, stats.resumes);
+  MoveOn(cut_, last_feed_.cut, stats.cut);
+  last_feed_ = stats;
+}
+
+MethodMetrics* ServerMetrics::Method(absl::string_view method) {
+  absl::MutexLock lock(&mu_);
+  std::unique_ptr<MethodMetrics>& slot = methods_[std::string(method)];
+  if (slot == nullptr) {
+    slot = std::make_unique<MethodMetrics>(
+        std::string(method), rpcs_,
+        &rpc_seconds_->Add({{"method", std::string(method)}}, Seconds()));
+  }
+  return slot.get();
+}
+
+}  // namespace tollgate

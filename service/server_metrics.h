@@ -1,0 +1,106 @@
+// What the control plane counts. Every handle is looked up once and kept.
+#ifndef TOLLGATE_SERVICE_SERVER_METRICS_H_
+#define TOLLGATE_SERVICE_SERVER_METRICS_H_
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "prometheus/counter.h"
+#include "prometheus/gauge.h"
+#include "prometheus/histogram.h"
+#include "prometheus/registry.h"
+#include "service/feed/hub.h"
+
+namespace tollgate {
+
+// A registry that is brought up to date when it is read. Thread-safe.
+class FreshRegistry : public prometheus::Registry {
+ public:
+  // `refresh` runs before each reading; an empty one ends that: it does not run afterwards.
+  void SetRefresh(std::function<void()> refresh) ABSL_LOCKS_EXCLUDED(mu_);
+  std::vector<prometheus::MetricFamily> Collect() const override ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  mutable absl::Mutex mu_;
+  std::function<void()> refresh_ ABSL_GUARDED_BY(mu_);
+};
+
+// One method's calls, by code. Thread-safe.
+class MethodMetrics {
+ public:
+  MethodMetrics(std::string method, prometheus::Family<prometheus::Counter>* calls,
+                prometheus::Histogram* seconds)
+      : method_(std::move(method)), calls_(calls), seconds_(seconds) {}
+  // Counts a call that ended.
+  void Count(absl::StatusCode code, absl::Duration took);
+
+ private:
+  const std::string method_;
+  prometheus::Family<prometheus::Counter>* const calls_;
+  prometheus::Histogram* const seconds_;
+  std::array<std::atomic<prometheus::Counter*>, 17> by_code_ = {};
+};
+
+// Thread-safe. Outlives what it counts for.
+class ServerMetrics {
+ public:
+  // `registry` outlives this.
+  explicit ServerMetrics(prometheus::Registry& registry);
+
+  // A commit that wrote.
+  void OnCommit(int64_t revision, size_t commands, absl::Duration write);
+  // From a change's commit until it was enforced.
+  void OnEnforced(absl::Duration took);
+  // A sweep ran; `lag` is how late the oldest due entry was, zero where none was.
+  void OnSweep(absl::Duration lag, int64_t done);
+  void OnUseReports(int64_t count);
+  void OnStoreError();
+  // As the feed stands: gauges, and counters moved on to what the hub has counted.
+  void SetFeed(const Hub::Stats& stats) ABSL_LOCKS_EXCLUDED(mu_);
+  // A method's handles; made at its first use, and valid as long as this.
+  MethodMetrics* Method(absl::string_view method);
+
+ private:
+  prometheus::Counter* const commits_;
+  prometheus::Histogram* const commit_commands_;
+  prometheus::Histogram* const commit_seconds_;
+  prometheus::Gauge* const head_revision_;
+  prometheus::Gauge* const enforced_revision_;
+  prometheus::Gauge* const followers_;
+  prometheus::Gauge* const live_sessions_;
+  prometheus::Gauge* const pending_;
+  prometheus::Gauge* const waiting_;
+  prometheus::Gauge* const ring_bytes_;
+  prometheus::Gauge* const rolled_back_;
+  prometheus::Counter* const grants_;
+  prometheus::Counter* const grants_refused_;
+  prometheus::Counter* const lapses_;
+  prometheus::Counter* const resets_;
+  prometheus::Counter* const resumes_;
+  prometheus::Counter* const cut_;
+  prometheus::Histogram* const enforced_seconds_;
+  prometheus::Counter* const use_reports_;
+  prometheus::Gauge* const sweep_lag_seconds_;
+  prometheus::Counter* const swept_;
+  prometheus::Counter* const store_errors_;
+  prometheus::Family<prometheus::Counter>* const rpcs_;
+  prometheus::Family<prometheus::Histogram>* const rpc_seconds_;
+  absl::Mutex mu_;
+  Hub::Stats last_feed_ ABSL_GUARDED_BY(mu_);
+  absl::flat_hash_map<std::string, std::unique_ptr<MethodMetrics>> methods_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_SERVICE_SERVER_METRICS_H_

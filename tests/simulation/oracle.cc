@@ -1,0 +1,227 @@
+#include "tests/simulation/oracle.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace tollgate::simulation {
+
+using tollgate::v1::VerdictReason;
+
+std::shared_ptr<History> History::Fork(const std::shared_ptr<History>& from, int64_t revision,
+                                       std::string epoch) {
+  auto fork = std::make_shared<History>(std::move(epoch));
+  fork->parent_ = from;
+  fork->forked_at_ = revision;
+  fork->head_ = revision;
+  for (const auto& [token, versions] : from->tokens_) {
+    for (const auto& [at, truth] : versions) {
+      if (at <= revision) fork->tokens_[token][at] = truth;
+    }
+  }
+  for (const auto& [at, count] : from->events_) {
+    if (at <= revision) fork->events_[at] = count;
+  }
+  fork->acknowledged = std::min(from->acknowledged, revision);
+  return fork;
+}
+
+void History::OnCommit(int64_t revision, int events) {
+  head_ = revision;
+  if (events > 0) events_[revision] = events;
+}
+
+void History::Set(int token, int64_t revision, const TokenTruth& truth) {
+  tokens_[token][revision] = truth;
+}
+
+void History::Lose(int64_t revision) {
+  for (auto& [token, versions] : tokens_) versions.erase(revision);
+  events_.erase(revision);
+  head_ = std::min(head_, revision - 1);
+}
+
+const TokenTruth& History::At(int token, int64_t revision) const {
+  static const TokenTruth kNothing;
+  auto found = tokens_.find(token);
+  if (found == tokens_.end()) return kNothing;
+  auto after = found->second.upper_bound(revision);
+  return after == found->second.begin() ? kNothing : std::prev(after)->second;
+}
+
+bool History::SomeRevision(int token, int64_t from, int64_t to,
+                           const std::function<bool(const TokenTruth&)>& holds) const {
+  if (from > to) return false;
+  if (holds(At(token, from))) return true;
+  auto found = tokens_.find(token);
+  if (found == tokens_.end()) return false;
+  for (auto it = found->second.upper_bound(from); it != found->second.end() && it->first <= to;
+       ++it) {
+    if (holds(it->second)) return true;
+  }
+  return false;
+}
+
+std::shared_ptr<History> Oracle::NewHistory(std::string epoch) {
+  auto history = std::make_shared<History>(std::move(epoch));
+  histories_.push_back(history);
+  return history;
+}
+
+bool Oracle::OnReceipt(const std::shared_ptr<History>& history,
+                       const tollgate::v1::Receipt& receipt) {
+  if (receipt.epoch() != history->epoch()) {
+    world_->Break("I1", "a receipt names another epoch than its store's");
+  }
+  if (receipt.state() != tollgate::v1::ENFORCEMENT_STATE_ENFORCED) return false;
+  if (receipt.revision() > history->head()) {
+    world_->Break("I1", absl::StrCat("revision ", receipt.revision(),
+                                     " is declared enforced, the durable head is ",
+                                     history->head()));
+  }
+  ++world_->receipts_judged;
+  history->enforced = std::max(history->enforced, receipt.revision());
+  std::set<std::string> open(receipt.not_covered().begin(), receipt.not_covered().end());
+  history->not_covered[receipt.revision()] = std::move(open);
+  return true;
+}
+
+std::string Oracle::Tell(const Judged& d) const {
+  return absl::StrCat(d.who, " says ", tollgate::v1::VerdictReason_Name(d.reason),
+                      d.verdict == tollgate::v1::VERDICT_ADMIT ? " (ADMIT)" : "", " of token ",
+                      d.token, d.scope.empty() ? "" : " for ", d.scope, ", applied ", d.applied,
+                      ", head ", d.following == nullptr ? 0 : d.following->head(), ", enforced ",
+                      d.following == nullptr ? 0 : d.following->enforced);
+}
+
+void Oracle::Judge(const Judged& d) {
+  if (d.said_goodbye && d.verdict == tollgate::v1::VERDICT_ADMIT) {
+    return world_->Break("I1", absl::StrCat(Tell(d), " after its goodbye (R4)"));
+  }
+  switch (d.verdict) {
+    case tollgate::v1::VERDICT_ADMIT:
+      return JudgeAdmit(d);
+    case tollgate::v1::VERDICT_DENY:
+      return JudgeDenial(d);
+    default:
+      return;
+  }
+}
+
+void Oracle::JudgeAdmit(const Judged& d) {
+  ++world_->admits_judged;
+  if (d.following == nullptr) {
+    return world_->Break("I2", absl::StrCat(Tell(d), ", though it follows nothing"));
+  }
+  const auto admits = [&d](const TokenTruth& truth) {
+    return truth.exists && !truth.Off() && (d.scope.empty() || truth.scopes.count(d.scope) > 0);
+  };
+  const History& own = *d.following;
+  if (!own.SomeRevision(d.token, d.applied, own.head(), admits)) {
+    // Whatever else it breaks: what is held is not what was true at any revision it may stand for.
+    const bool promised =
+        !d.fail_open && !own.SomeRevision(d.token, own.enforced, own.head(), admits);
+    return world_->Break(promised ? "I1" : "I2", Tell(d));
+  }
+  // The edge judges expiry by the service's clock, at most a lease old.
+  const int64_t end_us = [&] {
+    const TokenTruth& truth = own.At(d.token, d.applied);
+    if (truth.expire_us == 0 || truth.retire_us == 0) {
+      return std::max(truth.expire_us, truth.retire_us);
+    }
+    return std::min(truth.expire_us, truth.retire_us);
+  }();
+  const absl::Time wall = NodeClock::WallAt(world_->now());
+  if (!d.fail_open && end_us != 0 && admits(own.At(d.token, d.applied)) &&
+      absl::FromUnixMicros(end_us) + longest_lease_ * (1 + 2 * drift_) < wall) {
+    return world_->Break("I2", absl::StrCat(Tell(d), ", more than a lease after its time (R18)"));
+  }
+  if (d.fail_open) {
+    // Not covered, and the receipt must have said so.
+    auto covering = own.not_covered.lower_bound(own.enforced);
+    if (own.enforced > 0 && covering != own.not_covered.end() &&
+        covering->second.count(d.who) == 0 &&
+        !own.SomeRevision(d.token, own.enforced, own.head(), admits)) {
+      world_->Break("I1", absl::StrCat(Tell(d), " failing open, and no receipt names it"));
+    }
+    return;
+  }
+  for (const auto& promised : histories_) {
+    if (promised->enforced == 0) continue;
+    bool ok = promised->SomeRevision(d.token, promised->enforced, promised->head(), admits);
+    if (!ok && promised.get() != &own) {
+      // What came after the fork is promised only where it is known: an older backup without its
+      // journal has lost it, and a validator of the old history is bound by both.
+      int64_t fork = std::min(own.head(), promised->head());
+      bool descends = false;
+      for (const History* h = &own; h != nullptr; h = h->parent().get()) {
+        if (h == promised.get()) {
+          descends = true;
+          break;
+        }
+        fork = std::min(fork, h->forked_at());
+      }
+      if (descends) {
+        ok = own.SomeRevision(d.token, std::min(promised->enforced, fork), own.head(), admits);
+      } else {
+        fork = std::min(own.head(), promised->head());
+        for (const History* h = promised.get(); h != nullptr && h != &own; h = h->parent().get()) {
+          fork = std::min(fork, h->forked_at());
+        }
+        ok = promised->enforced <= fork &&
+             own.SomeRevision(d.token, promised->enforced, own.head(), admits);
+      }
+    }
+    if (!ok) {
+      return world_->Break(
+          "I1", absl::StrCat(Tell(d), ", yet revision ", promised->enforced, " of epoch ",
+                             promised->epoch().substr(0, 4), " was declared enforced"));
+    }
+  }
+}
+
+void Oracle::JudgeDenial(const Judged& d) {
+  ++world_->denials_judged;
+  if (d.following == nullptr) {
+    return world_->Break("I7", absl::StrCat(Tell(d), ", though it follows nothing"));
+  }
+  const History& own = *d.following;
+  const absl::Time wall = NodeClock::WallAt(world_->now());
+  const auto passed = [wall](int64_t us) { return us != 0 && absl::FromUnixMicros(us) <= wall; };
+  int64_t from = d.applied;
+  std::function<bool(const TokenTruth&)> proof;
+  switch (d.reason) {
+    case tollgate::v1::VERDICT_REASON_REVOKED:
+    case tollgate::v1::VERDICT_REASON_EXPIRED:
+      from = 0;  // final is final
+      proof = [&](const TokenTruth& t) {
+        return t.exists && (t.end != TokenTruth::End::kNone || passed(t.expire_us) ||
+                            passed(t.retire_us));
+      };
+      break;
+    case tollgate::v1::VERDICT_REASON_SUSPENDED:
+      proof = [](const TokenTruth& t) { return t.exists && t.suspended; };
+      break;
+    case tollgate::v1::VERDICT_REASON_UNKNOWN:
+      proof = [](const TokenTruth& t) { return !t.exists; };
+      break;
+    case tollgate::v1::VERDICT_REASON_INSUFFICIENT_SCOPE:
+      proof = [&](const TokenTruth& t) { return t.exists && t.scopes.count(d.scope) == 0; };
+      break;
+    default:
+      return world_->Break("I7", absl::StrCat(Tell(d), ", of a well-formed token"));
+  }
+  if (!own.SomeRevision(d.token, from, own.head(), proof)) {
+    world_->Break(d.reason == tollgate::v1::VERDICT_REASON_INSUFFICIENT_SCOPE ? "I2" : "I7",
+                  absl::StrCat(Tell(d), ", which was never so"));
+  }
+}
+
+void Oracle::CheckBytes(absl::string_view bytes, absl::string_view where) {
+  if (bytes.find("tgw_") != absl::string_view::npos) {
+    world_->Break("I6", absl::StrCat("a token string in ", where));
+  }
+}
+
+}  // namespace tollgate::simulation

@@ -1,0 +1,122 @@
+// What is true, known to nobody in the simulated world: every token at every revision of every
+// history of the store, and what the service has promised. Judges what is said and decided by it.
+// Shares no code with the product's own rules of a token's life.
+#ifndef TOLLGATE_TESTS_SIMULATION_ORACLE_H_
+#define TOLLGATE_TESTS_SIMULATION_ORACLE_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "tests/simulation/world.h"
+#include "tollgate/v1/enforcement.pb.h"
+#include "tollgate/v1/validation_service.pb.h"
+
+namespace tollgate::simulation {
+
+// A token as one revision has it.
+struct TokenTruth {
+  enum class End { kNone, kRevoked, kExpired };
+  bool exists = false;
+  std::string workspace;
+  std::string owner;
+  int64_t create_revision = 0;
+  uint32_t create_index = 0;
+  std::set<std::string> scopes;
+  bool suspended = false;
+  End end = End::kNone;
+  int64_t expire_us = 0;  // 0: never
+  int64_t retire_us = 0;
+
+  bool Off() const { return suspended || end != End::kNone; }
+};
+
+// One history of a store: an epoch, or what became of it after a roll-back.
+class History {
+ public:
+  explicit History(std::string epoch) : epoch_(std::move(epoch)) {}
+  // What a copy of the store as of `revision` makes of it.
+  static std::shared_ptr<History> Fork(const std::shared_ptr<History>& from, int64_t revision,
+                                       std::string epoch);
+
+  const std::string& epoch() const { return epoch_; }
+  int64_t head() const { return head_; }
+  const std::shared_ptr<History>& parent() const { return parent_; }
+  int64_t forked_at() const { return forked_at_; }
+
+  // A revision was committed, with so many events.
+  void OnCommit(int64_t revision, int events);
+  // A token as committed by (revision, index).
+  void Set(int token, int64_t revision, const TokenTruth& truth);
+  const TokenTruth& At(int token, int64_t revision) const;
+  const TokenTruth& Now(int token) const { return At(token, head_); }
+  // The revisions in (after, upto] that have events, with their number.
+  const std::map<int64_t, int>& events() const { return events_; }
+  // Whether `admits` holds at some revision of [from, to].
+  bool SomeRevision(int token, int64_t from, int64_t to,
+                    const std::function<bool(const TokenTruth&)>& holds) const;
+  const std::map<int, std::map<int64_t, TokenTruth>>& tokens() const { return tokens_; }
+  // The commit of the last revision never became durable (only a mutation does that).
+  void Lose(int64_t revision);
+
+  int64_t acknowledged = 0;  // to a client: durable (I4)
+  int64_t enforced = 0;      // declared so by some receipt
+  // The receipts' revisions and whom they did not cover, the latest of each revision.
+  std::map<int64_t, std::set<std::string>> not_covered;
+
+ private:
+  std::string epoch_;
+  int64_t head_ = 0;
+  std::shared_ptr<History> parent_;
+  int64_t forked_at_ = 0;
+  std::map<int, std::map<int64_t, TokenTruth>> tokens_;
+  std::map<int64_t, int> events_;
+};
+
+// One decision, as it is judged.
+struct Judged {
+  std::string who;       // the validator's id
+  int token = 0;
+  std::string scope;     // what the request needed; empty: nothing
+  tollgate::v1::Verdict verdict = tollgate::v1::VERDICT_UNAVAILABLE;
+  tollgate::v1::VerdictReason reason = tollgate::v1::VERDICT_REASON_UNSPECIFIED;
+  bool fail_open = false;
+  bool said_goodbye = false;                 // this process has said so
+  std::shared_ptr<History> following;        // null: nothing yet
+  int64_t applied = 0;
+};
+
+class Oracle {
+ public:
+  Oracle(World* world, absl::Duration longest_lease, double drift)
+      : world_(world), longest_lease_(longest_lease), drift_(drift) {}
+
+  std::shared_ptr<History> NewHistory(std::string epoch);
+  void Add(const std::shared_ptr<History>& history) { histories_.push_back(history); }
+
+  // A receipt was given out, by a service on `history`. True: it says ENFORCED.
+  bool OnReceipt(const std::shared_ptr<History>& history, const tollgate::v1::Receipt& receipt);
+  // I1, I2 and I7 of one decision.
+  void Judge(const Judged& decision);
+  // I6: no token string in anything that is sent or stored.
+  void CheckBytes(absl::string_view bytes, absl::string_view where);
+
+ private:
+  void JudgeAdmit(const Judged& decision);
+  void JudgeDenial(const Judged& decision);
+  std::string Tell(const Judged& decision) const;
+
+  World* const world_;
+  const absl::Duration longest_lease_;
+  const double drift_;
+  std::vector<std::shared_ptr<History>> histories_;
+};
+
+}  // namespace tollgate::simulation
+
+#endif  // TOLLGATE_TESTS_SIMULATION_ORACLE_H_

@@ -1,0 +1,83 @@
+#include "tests/simulation/world.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace tollgate::simulation {
+
+int64_t World::Exponential(int64_t mean) {
+  return static_cast<int64_t>(-std::log(1.0 - rng_.UniformReal()) * static_cast<double>(mean));
+}
+
+int World::AddNode() {
+  paused_until_.push_back(0);
+  return static_cast<int>(paused_until_.size()) - 1;
+}
+
+void World::Pause(int node, int64_t until) {
+  paused_until_[node] = std::max(paused_until_[node], until);
+}
+
+void World::WakeAll() {
+  for (int64_t& until : paused_until_) until = std::min(until, now_);
+}
+
+void World::At(int64_t time, int node, std::function<void()> what, bool first) {
+  events_.emplace(Key{std::max(time, now_), first ? 0 : 1, next_number_++},
+                  Event{node, std::move(what)});
+}
+
+bool World::Step() {
+  while (!events_.empty()) {
+    auto it = events_.begin();
+    const int64_t time = std::max(it->first.time, now_);
+    const int64_t until = paused_until_[it->second.node];
+    if (until > time) {
+      auto late = events_.extract(it);
+      late.key().time = until;  // its number keeps its place among those that are late with it
+      events_.insert(std::move(late));
+      continue;
+    }
+    now_ = time;
+    const std::function<void()> what = std::move(it->second.what);
+    events_.erase(it);
+    ++steps_;
+    what();
+    return true;
+  }
+  return false;
+}
+
+void World::Note(absl::string_view what, absl::string_view who, int64_t a, int64_t b, int64_t c) {
+  Mix(static_cast<uint64_t>(now_));
+  for (char ch : what) Mix(static_cast<unsigned char>(ch));
+  for (char ch : who) Mix(static_cast<unsigned char>(ch));
+  Mix(static_cast<uint64_t>(a));
+  Mix(static_cast<uint64_t>(b));
+  Mix(static_cast<uint64_t>(c));
+  if (!record_) return;
+  std::string line = absl::StrFormat("%10.4f  %-10s %s", static_cast<double>(now_) / kSecond,
+                                     std::string(who), std::string(what));
+  if (a != 0 || b != 0 || c != 0) absl::StrAppend(&line, " ", a);
+  if (b != 0 || c != 0) absl::StrAppend(&line, " ", b);
+  if (c != 0) absl::StrAppend(&line, " ", c);
+  history_.push_back(std::move(line));
+}
+
+void World::Break(absl::string_view invariant, const std::string& how) {
+  if (broken()) return;
+  invariant_ = std::string(invariant);
+  how_ = how;
+  Note(absl::StrCat("*** ", invariant, " broken: ", how));
+}
+
+int64_t NodeClock::TrueTimeOf(BootTime boot) const {
+  const double left = static_cast<double>(boot.nanos() - Now().nanos());
+  return world_->now() + static_cast<int64_t>(left / rate_) + 2;
+}
+
+}  // namespace tollgate::simulation

@@ -1,0 +1,136 @@
+// One process, one thread, virtual time: what everything in the simulation stands on.
+#ifndef TOLLGATE_TESTS_SIMULATION_WORLD_H_
+#define TOLLGATE_TESTS_SIMULATION_WORLD_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "base/random.h"
+
+namespace tollgate::simulation {
+
+// Virtual time is in nanoseconds since the world began.
+constexpr int64_t kMillisecond = 1'000'000;
+constexpr int64_t kSecond = 1'000'000'000;
+inline int64_t Nanos(absl::Duration d) { return absl::ToInt64Nanoseconds(d); }
+
+// Events on virtual time, randomness from the seed, and the history of what happened.
+class World {
+ public:
+  // With `record` the history is kept as text, to be printed; its hash is kept always.
+  World(uint64_t seed, bool record) : rng_(seed), record_(record) {}
+
+  int64_t now() const { return now_; }
+  SeededRandom& rng() { return rng_; }
+  bool Chance(double p) { return rng_.UniformReal() < p; }
+  int64_t Between(int64_t low, int64_t high) {
+    return high <= low ? low : low + static_cast<int64_t>(rng_.Uniform(high - low));
+  }
+  int64_t Exponential(int64_t mean);
+  template <typename T>
+  T Pick(std::initializer_list<T> of) {
+    return *(of.begin() + rng_.Uniform(of.size()));
+  }
+
+  // A machine that can be paused: while it is, nothing happens on it, and what was due is late.
+  // Node 0 never pauses.
+  int AddNode();
+  void Pause(int node, int64_t until);
+  bool Paused(int node) const { return paused_until_[node] > now_; }
+  // Ends every pause now.
+  void WakeAll();
+
+  // Runs `what` on `node` at `time`; `first` comes before all else of that moment.
+  void At(int64_t time, int node, std::function<void()> what, bool first = false);
+  void After(int64_t delay, int node, std::function<void()> what) {
+    At(now_ + delay, node, std::move(what));
+  }
+  // Runs the next event; false: there is none.
+  bool Step();
+  int64_t steps() const { return steps_; }
+
+  // One line of the history. Every argument counts into the hash.
+  void Note(absl::string_view what, absl::string_view who = {}, int64_t a = 0, int64_t b = 0,
+            int64_t c = 0);
+  bool recording() const { return record_; }
+  const std::vector<std::string>& history() const { return history_; }
+  uint64_t hash() const { return hash_; }
+
+  // An invariant is broken. The first one counts, and ends the run.
+  void Break(absl::string_view invariant, const std::string& how);
+  bool broken() const { return !invariant_.empty(); }
+  const std::string& invariant() const { return invariant_; }
+  const std::string& how() const { return how_; }
+
+  int64_t faults = 0;
+  int64_t receipts_judged = 0;
+  int64_t admits_judged = 0;
+  int64_t denials_judged = 0;
+
+ private:
+  struct Key {
+    int64_t time;
+    int rank;
+    uint64_t number;
+    friend auto operator<=>(const Key&, const Key&) = default;
+  };
+  struct Event {
+    int node;
+    std::function<void()> what;
+  };
+  void Mix(uint64_t word) { hash_ = (hash_ ^ word) * 0x100000001b3; }
+
+  SeededRandom rng_;
+  const bool record_;
+  int64_t now_ = 0;
+  uint64_t next_number_ = 0;
+  int64_t steps_ = 0;
+  std::map<Key, Event> events_;
+  std::vector<int64_t> paused_until_ = {0};
+  std::vector<std::string> history_;
+  uint64_t hash_ = 0xcbf29ce484222325;
+  std::string invariant_;
+  std::string how_;
+};
+
+// The clocks of one machine. The boot clock runs at a rate of its own, inside the drift bound.
+class NodeClock : public Clock {
+ public:
+  // `wall_offset`: of the machine's wall clock from the true one.
+  NodeClock(const World* world, double rate, int64_t boot_base, int64_t wall_offset)
+      : world_(world), rate_(rate), boot_base_(boot_base), wall_offset_(wall_offset) {}
+  BootTime Now() const override {
+    return BootTime::FromNanos(boot_base_ + Elapsed() - stood_still_);
+  }
+  absl::Time WallNow() const override { return WallAt(Elapsed() + wall_offset_); }
+
+  // The true wall clock, which the service's machines keep to (R18 rests on it alone).
+  static absl::Time WallAt(int64_t true_ns) {
+    return absl::FromUnixSeconds(1'700'000'000) + absl::Nanoseconds(true_ns);
+  }
+  // When this machine's boot clock will show `boot`.
+  int64_t TrueTimeOf(BootTime boot) const;
+  // A virtual machine resumed from a snapshot: its boot clock did not go on, its wall clock did.
+  void StandStill(int64_t ns) { stood_still_ += ns; }
+  void StepWall(int64_t ns) { wall_offset_ += ns; }
+
+ private:
+  int64_t Elapsed() const {
+    return static_cast<int64_t>(static_cast<double>(world_->now()) * rate_);
+  }
+  const World* const world_;
+  const double rate_;
+  const int64_t boot_base_;
+  int64_t wall_offset_;
+  int64_t stood_still_ = 0;
+};
+
+}  // namespace tollgate::simulation
+
+#endif  // TOLLGATE_TESTS_SIMULATION_WORLD_H_

@@ -1,0 +1,127 @@
+// Cohorts: one commit and one event, whatever the number.
+#include "service/commands/read_tokens.h"
+#include "service/commands/revoke_cohort.h"
+#include "service/commands/update_token.h"
+#include "tests/unit/service/commands/command_fixture.h"
+
+namespace tollgate {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+using ::tollgate::v1::RevokeTokensRequest;
+
+class CohortTest : public CommandTest {
+ protected:
+  RevokeTokensRequest Of(const std::string& owner = "") {
+    RevokeTokensRequest request;
+    request.set_parent("workspaces/acme");
+    request.set_owner(owner);
+    request.set_reason("breach");
+    return request;
+  }
+  tollgate::v1::TokenState StateOf(const tollgate::v1::Token& token) {
+    tollgate::v1::GetTokenRequest request;
+    request.set_name(token.name());
+    return ReadToken(*View(), request, now_).value().state();
+  }
+};
+
+TEST_F(CohortTest, AHundredThousandTokensAreOneCommitAndOneEvent) {
+  constexpr int kTokens = 100'000;
+  std::vector<std::shared_ptr<CreateTokenCommand>> made;
+  for (int i = 0; i < kTokens;) {
+    std::vector<Command*> batch;
+    made.clear();
+    for (int j = 0; j < 5000; ++j, ++i) {
+      made.push_back(CreateTokenCommand::Make(Ask(absl::StrCat("t", i)), "local", Mint()).value());
+      batch.push_back(made.back().get());
+    }
+    RunAll(batch);
+  }
+  const auto sample = made.back()->response().token();
+  Use(sample, "payments/edge-3", now_ - absl::Minutes(5));
+  auto request = Of();
+  request.set_validate_only(true);
+  const int64_t head = Head();
+  const auto counted = CountCohort(*View(), request, now_);
+  ASSERT_TRUE(counted.ok()) << counted.status();
+  EXPECT_EQ(counted->token_count(), kTokens);
+  ASSERT_THAT(counted->recently_used(), SizeIs(1));
+  EXPECT_EQ(counted->recently_used(0).name(), sample.name());
+  EXPECT_EQ(Head(), head);
+
+  request.set_validate_only(false);
+  request.set_expected_count(kTokens);
+  const auto revoked = Do(RevokeCohortCommand::Make(request, "local"));
+  ASSERT_TRUE(revoked.ok()) << revoked.status();
+  EXPECT_EQ(Head(), head + 1);
+  ASSERT_THAT(events_, SizeIs(1));
+  EXPECT_EQ(events_[0].cohort_revoked().workspace(), "acme");
+  EXPECT_EQ((*revoked)->response().token_count(), kTokens);
+  EXPECT_EQ(CountCohort(*View(), Of(), now_)->token_count(), 0);
+  EXPECT_EQ(StateOf(sample), tollgate::v1::TOKEN_STATE_REVOKED);
+  // A revocation of one of them answers the cohort's.
+  const auto again = RevokeOne(sample.name());
+  EXPECT_EQ((*again)->response().revision(), head + 1);
+  EXPECT_EQ((*again)->response().token().reason(), "breach");
+}
+
+TEST_F(CohortTest, WhatIsCreatedAfterItInTheSameBatchLives) {
+  auto before = CreateTokenCommand::Make(Ask("before"), "local", Mint()).value();
+  auto cohort = RevokeCohortCommand::Make(Of(), "local").value();
+  auto after = CreateTokenCommand::Make(Ask("after"), "local", Mint()).value();
+  const auto statuses = RunAll({before.get(), cohort.get(), after.get()});
+  for (const auto& status : statuses) EXPECT_TRUE(status.ok()) << status;
+  EXPECT_EQ(StateOf(before->response().token()), tollgate::v1::TOKEN_STATE_REVOKED);
+  EXPECT_EQ(StateOf(after->response().token()), tollgate::v1::TOKEN_STATE_ACTIVE);
+}
+
+TEST_F(CohortTest, AnOwnersCohortLeavesTheOthers) {
+  const auto a = Made("a", "team-a");
+  const auto b = Made("b", "team-b");
+  EXPECT_EQ(CountCohort(*View(), Of("team-a"), now_)->token_count(), 1);
+  ASSERT_TRUE(Do(RevokeCohortCommand::Make(Of("team-a"), "local")).ok());
+  EXPECT_EQ(StateOf(a), tollgate::v1::TOKEN_STATE_REVOKED);
+  EXPECT_EQ(StateOf(b), tollgate::v1::TOKEN_STATE_ACTIVE);
+
+  // A change of owner neither saves a token nor quietly revokes one.
+  tollgate::v1::UpdateTokenRequest update;
+  update.mutable_update_mask()->add_paths("owner");
+  update.mutable_token()->set_name(a.name());
+  update.mutable_token()->set_owner("team-b");
+  EXPECT_EQ(Reason(Do(UpdateTokenCommand::Make(update, "local"))), "TOKEN_FINAL");
+  update.mutable_token()->set_name(b.name());
+  update.mutable_token()->set_owner("team-a");
+  const auto moved = Do(UpdateTokenCommand::Make(update, "local"));
+  EXPECT_EQ(moved.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(Reason(moved), "OWNER_REVOKED");
+  EXPECT_EQ(Field(moved.status()), "token.owner");
+}
+
+TEST_F(CohortTest, Refusals) {
+  EXPECT_EQ(Reason(Do(RevokeCohortCommand::Make(Of(), "local"))), "WORKSPACE_NOT_FOUND");
+  EXPECT_EQ(Reason(CountCohort(*View(), Of(), now_)), "WORKSPACE_NOT_FOUND");
+  Made("a");
+  Made("b");
+  auto request = Of();
+  request.set_expected_count(3);
+  for (const auto& status : {Do(RevokeCohortCommand::Make(request, "local")).status(),
+                             CountCohort(*View(), request, now_).status()}) {
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_EQ(Reason(status), "COUNT_MISMATCH");
+    EXPECT_EQ(Metadata(status, "expected_count"), "3");
+    EXPECT_EQ(Metadata(status, "token_count"), "2");
+    EXPECT_EQ(Field(status), "expected_count");
+  }
+  request.set_expected_count(-1);
+  EXPECT_EQ(Reason(RevokeCohortCommand::Make(request, "local")), "EXPECTED_COUNT_NEGATIVE");
+  request = Of();
+  request.set_validate_only(true);
+  EXPECT_EQ(Reason(RevokeCohortCommand::Make(request, "local")), "VALIDATE_ONLY");
+  request.set_reason(std::string(513, 'x'));
+  EXPECT_EQ(Reason(CountCohort(*View(), request, now_)), "REASON_TOO_LONG");
+}
+
+}  // namespace
+}  // namespace tollgate

@@ -1,0 +1,330 @@
+#include "validator/server.h"
+
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "base/version.h"
+#include "net/address.h"
+#include "net/credentials.h"
+#include "net/daemon.h"
+#include "net/grpc_listeners.h"
+#include "net/limits.h"
+#include "token/field_rules.h"
+#include "validator/fronts/native.h"
+#include "validator/link.h"
+#include "validator/resolve_client.h"
+#include "validator/validator_metrics.h"
+
+namespace tollgate {
+namespace {
+
+constexpr char kLeaseHealth[] = "tollgate.lease";
+// How late health and log may tell that a lease has begun or ended; decisions read it themselves.
+constexpr std::chrono::milliseconds kWatchInterval(100);
+
+absl::Status BadFlag(absl::string_view flag, absl::string_view what) {
+  return Refuse(absl::StatusCode::kInvalidArgument, absl::StrCat("--", flag, ": ", what),
+                ErrorDetails{"BAD_FLAG", {}, {{std::string(flag), std::string(what)}}, {}});
+}
+
+absl::Status CheckOptions(const ValidatorServerOptions& o) {
+  RETURN_IF_ERROR(CheckValidatorId(o.id, "id"));
+  if (o.listen.empty()) return BadFlag("listen", "at least one address is needed");
+  if (o.drift_bound < 0 || o.drift_bound > 0.1) return BadFlag("drift-bound", "must be 0 to 0.1");
+  if (o.stale_policy == tollgate::v1::STALE_POLICY_FAIL_OPEN &&
+      (o.fail_open_for <= absl::ZeroDuration() || o.fail_open_for > absl::Hours(24))) {
+    return BadFlag("fail-open-for", "must be above 0, and at most 24h");
+  }
+  if (o.cache_entries < 1 || o.cache_entries > (1 << 24)) {
+    return BadFlag("cache-entries", "must be 1 to 16777216");
+  }
+  if (o.unknown_entries < 1 || o.unknown_entries > (1 << 24)) {
+    return BadFlag("unknown-entries", "must be 1 to 16777216");
+  }
+  if (o.max_questions < 1) return BadFlag("max-questions", "must be at least 1");
+  if (o.max_waiting < 1) return BadFlag("max-waiting", "must be at least 1");
+  if (o.resolve_timeout <= absl::ZeroDuration()) {
+    return BadFlag("resolve-timeout", "must be above 0");
+  }
+  if (o.longest_backoff <= absl::ZeroDuration()) {
+    return BadFlag("longest-backoff", "must be above 0");
+  }
+  return absl::OkStatus();
+}
+
+// Whoever stands between a validator and its service could have it admit anything.
+absl::Status CheckServicePlaintext(const Address& service, bool tls, bool allowed) {
+  if (tls || allowed || service.IsLoopback()) return absl::OkStatus();
+  return Refuse(
+      absl::StatusCode::kFailedPrecondition, "PLAINTEXT_REFUSED",
+      absl::StrCat("refusing to follow ", service.ToString(),
+                   " in plaintext: it is on another host.\n"
+                   "  Use TLS:                --service-tls, with --service-ca FILE and, for mutual "
+                   "TLS, --service-cert FILE --service-key FILE\n"
+                   "  or, knowing the risk:   --allow-plaintext"));
+}
+
+ValidatorOptions CoreOptions(const ValidatorServerOptions& o, TokenFormat format) {
+  ValidatorOptions core;
+  core.follower.validator_id = o.id;
+  core.follower.version = kVersion;
+  core.follower.stale_policy = o.stale_policy;
+  if (o.stale_policy == tollgate::v1::STALE_POLICY_FAIL_OPEN) {
+    core.follower.fail_open_for = o.fail_open_for;
+  }
+  core.follower.drift_bound = o.drift_bound;
+  core.follower.backoff_longest = o.longest_backoff;
+  core.follower.backoff_first = std::min(core.follower.backoff_first, o.longest_backoff);
+  core.cache.entries = static_cast<size_t>(o.cache_entries);
+  core.cache.unknown_entries = static_cast<size_t>(o.unknown_entries);
+  core.resolver.most_in_flight = static_cast<size_t>(o.max_questions);
+  core.resolver.most_waiting = static_cast<size_t>(o.max_waiting);
+  core.format = std::move(format);
+  return core;
+}
+
+class ValidatorServerImpl final : public ValidatorServer {
+ public:
+  explicit ValidatorServerImpl(ValidatorServerOptions options)
+      : options_(std::move(options)),
+        clock_(options_.clock != nullptr ? *options_.clock : SystemClock()),
+        random_(options_.random != nullptr ? *options_.random : SystemRandom()) {}
+
+  ~ValidatorServerImpl() override { Drain(absl::ZeroDuration(), absl::ZeroDuration()); }
+
+  absl::Status Start() {
+    grpc::ServerBuilder builder;
+    RETURN_IF_ERROR(Bind(builder));
+    RETURN_IF_ERROR(Prepare());
+    return Serve(builder);
+  }
+
+  std::vector<std::string> addresses() const override {
+    std::vector<std::string> out;
+    for (const auto& acceptor : listeners_.acceptors()) {
+      out.push_back(acceptor->address().ToString());
+    }
+    return out;
+  }
+  std::shared_ptr<prometheus::Registry> registry() const override { return registry_; }
+  ValidatorStatus status() const override { return validator_->Status(); }
+  DecisionTotals totals() const override { return validator_->Totals(); }
+
+  void Drain(absl::Duration pause, absl::Duration limit) override {
+    absl::MutexLock lock(&drain_mu_);
+    if (drained_) return;
+    drained_ = true;
+    StopWatch();
+    if (grpc_ != nullptr) {
+      Log(LogLevel::kInfo, "draining", {{"limit", limit}});
+      health_->SetServing(kLeaseHealth, false);
+      DrainPlan plan;
+      plan.pause = pause;
+      plan.limit = limit;
+      plan.end_streams = [this] { validator_->StopAdmitting(); };
+      tollgate::Drain(*grpc_, *health_, listeners_, plan);
+    }
+    listeners_.StopAccepting();
+    // Each answer that is still to come finds a validator that admits nothing.
+    if (resolve_ != nullptr) resolve_->Stop();
+    if (link_ != nullptr) {
+      // R4: the last decision has been answered.
+      const bool taken = link_->Goodbye(limit);
+      Log(LogLevel::kInfo, taken ? "said goodbye" : "left without the service hearing a goodbye");
+      link_->Stop();
+    }
+    if (registry_ != nullptr) registry_->Detach();
+  }
+
+ private:
+  // Before anything runs: a port that is taken connects to nothing.
+  absl::Status Bind(grpc::ServerBuilder& builder) {
+    ASSIGN_OR_RETURN(service_, ParseAddress(options_.service));
+    const TlsFiles service_tls{options_.service_cert, options_.service_key, options_.service_ca};
+    const bool use_tls = options_.service_tls || !service_tls.empty();
+    RETURN_IF_ERROR(CheckServicePlaintext(service_, use_tls, options_.allow_plaintext));
+    ASSIGN_OR_RETURN(service_credentials_,
+                     ClientCredentialsFor(
+                         service_tls, use_tls,
+                         ServerIdentity{options_.service_spiffe_id, options_.service_host_name}));
+
+    const TlsFiles tls{options_.tls_cert, options_.tls_key, options_.client_ca};
+    std::vector<Address> addresses;
+    for (const std::string& text : options_.listen) {
+      ASSIGN_OR_RETURN(Address address, ParseAddress(text));
+      RETURN_IF_ERROR(
+          CheckPlaintextAllowed("tollgate", address, !tls.empty(), options_.allow_plaintext));
+      addresses.push_back(std::move(address));
+    }
+    ASSIGN_OR_RETURN(const std::shared_ptr<grpc::ServerCredentials> secure,
+                     ServerCredentialsFor(tls));
+    ASSIGN_OR_RETURN(const std::shared_ptr<grpc::ServerCredentials> plain,
+                     ServerCredentialsFor(TlsFiles{}));
+    EnableHealthAndReflection();
+    ApplyServerLimits(builder, ServerLimits());
+    for (Address& address : addresses) {
+      Acceptor::Options acceptor;
+      const bool is_unix = address.is_unix();
+      acceptor.address = std::move(address);
+      acceptor.max_connections = options_.max_connections;
+      acceptor.socket_mode = static_cast<mode_t>(options_.socket_mode);
+      RETURN_IF_ERROR(
+          listeners_.Add(builder, std::move(acceptor), is_unix ? plain : secure).status());
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status Prepare() {
+    ASSIGN_OR_RETURN(TokenFormat format, TokenFormat::ForBrand(options_.brand));
+    ASSIGN_OR_RETURN(
+        validator_,
+        Validator::Create(CoreOptions(options_, std::move(format)), clock_, random_,
+                          [this](const tollgate::v1::ResolveRequest& request,
+                                 ResolveClient::Callback callback) {
+                            resolve_->Ask(request, std::move(callback));
+                          }));
+    registry_ = std::make_shared<ValidatorRegistry>(validator_.get());
+    // Two connections: a flood of questions must not stand before a ping.
+    ChannelOptions channel;
+    channel.own_connection = true;
+    channel.max_reconnect_backoff = options_.longest_backoff;
+    resolve_ = ResolveClient::Create(
+        MakeChannel(service_, service_credentials_, channel), options_.resolve_timeout, &clock_,
+        [registry = registry_](absl::StatusCode code, absl::Duration took) {
+          registry->OnResolve(code, took);
+        });
+    feed_channel_ = MakeChannel(service_, service_credentials_, channel);
+    return absl::OkStatus();
+  }
+
+  absl::Status Serve(grpc::ServerBuilder& builder) {
+    front_ = std::make_unique<NativeFront>(validator_.get());
+    builder.RegisterService(front_.get());
+    grpc_ = builder.BuildAndStart();
+    if (grpc_ == nullptr) {
+      return Refuse(absl::StatusCode::kInternal, "GRPC_START_FAILED",
+                    "gRPC could not start; its own log says why");
+    }
+    health_ = std::make_unique<Health>(
+        grpc_.get(), std::vector<std::string>{"tollgate.v1.ValidationService"});
+    health_->SetServing(kLeaseHealth, false);
+    link_ = Link::Start({validator_.get(), &clock_, feed_channel_, service_.ToString()});
+    watch_ = std::thread([this] { Watch(); });
+    listeners_.Start();
+    for (const std::string& address : addresses()) {
+      Log(LogLevel::kInfo, "serving",
+          {{"address", address}, {"validator", options_.id}, {"service", service_.ToString()}});
+    }
+    return absl::OkStatus();
+  }
+
+  // Tells health and log what has become of the lease, once for each change.
+  void Watch() {
+    LeaseState told = LeaseState::kNone;
+    bool ready = false;
+    std::unique_lock<std::mutex> lock(watch_mu_);
+    while (!watch_stopped_) {
+      const ValidatorStatus now = validator_->Status();
+      if (now.lease != told) {
+        told = now.lease;
+        health_->SetServing(kLeaseHealth, told == LeaseState::kLive);
+        TellLease(now);
+        if (told == LeaseState::kLive && !ready) {
+          ready = true;
+          health_->SetServing(true);
+        }
+      }
+      watch_changed_.wait_until(lock, std::chrono::steady_clock::now() + kWatchInterval);
+    }
+  }
+
+  static void TellLease(const ValidatorStatus& now) {
+    switch (now.lease) {
+      case LeaseState::kLive:
+        Log(LogLevel::kInfo, "in sync: decisions are covered by a lease",
+            {{"epoch", now.follower.epoch}, {"revision", now.follower.applied_revision}});
+        break;
+      case LeaseState::kFailOpen:
+        Log(LogLevel::kWarning,
+            "the lease has run out: going on from memory (fail-open); receipts do not cover this "
+            "edge",
+            {{"revision", now.follower.applied_revision}});
+        break;
+      case LeaseState::kNone:
+        Log(LogLevel::kWarning, "the lease has run out: nothing is admitted until it is renewed",
+            {{"revision", now.follower.applied_revision}});
+        break;
+    }
+  }
+
+  void StopWatch() {
+    {
+      std::lock_guard<std::mutex> lock(watch_mu_);
+      watch_stopped_ = true;
+      watch_changed_.notify_all();
+    }
+    if (watch_.joinable()) watch_.join();
+  }
+
+  const ValidatorServerOptions options_;
+  const Clock& clock_;
+  Random& random_;
+  Address service_;
+  std::shared_ptr<grpc::ChannelCredentials> service_credentials_;
+  std::shared_ptr<grpc::Channel> feed_channel_;
+  GrpcListeners listeners_;
+
+  // In the order of a start; destroyed in the reverse, after Drain.
+  std::shared_ptr<ResolveClient> resolve_;
+  std::unique_ptr<Validator> validator_;
+  std::shared_ptr<ValidatorRegistry> registry_;
+  std::unique_ptr<NativeFront> front_;
+  std::unique_ptr<grpc::Server> grpc_;
+  std::unique_ptr<Health> health_;
+  std::shared_ptr<Link> link_;
+
+  std::mutex watch_mu_;  // guards watch_stopped_
+  std::condition_variable watch_changed_;
+  bool watch_stopped_ = false;
+  std::thread watch_;
+
+  absl::Mutex drain_mu_;
+  bool drained_ ABSL_GUARDED_BY(drain_mu_) = false;
+};
+
+}  // namespace
+
+int ValidatorExitCodeFor(const absl::Status& status) {
+  if (status.ok()) return kValidatorExitOk;
+  const std::string reason = ReasonOf(status);
+  if (reason == "BAD_FLAG" || reason == "ADDRESS_INVALID" || reason == "TLS_FILES_INVALID" ||
+      reason == "VALIDATOR_ID_MALFORMED") {
+    return kValidatorExitUsage;
+  }
+  if (reason == "ADDRESS_IN_USE" || reason == "ADDRESS_DENIED" ||
+      reason == "ADDRESS_UNAVAILABLE") {
+    return kValidatorExitAddressTaken;
+  }
+  return kValidatorExitStartFailed;
+}
+
+absl::StatusOr<std::unique_ptr<ValidatorServer>> ValidatorServer::Start(
+    ValidatorServerOptions options) {
+  RETURN_IF_ERROR(CheckOptions(options));
+  auto server = std::make_unique<ValidatorServerImpl>(std::move(options));
+  RETURN_IF_ERROR(server->Start());
+  return std::unique_ptr<ValidatorServer>(std::move(server));
+}
+
+}  // namespace tollgate
