@@ -10,6 +10,7 @@
 #include "CLI/Formatter.hpp"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/status.h"
 #include "base/version.h"
 #include "cli/commands/completion.h"
@@ -169,7 +170,16 @@ int RunCommand(const std::vector<std::string>& arguments, Terminal terminal) {
     context.out() << success.what() << '\n';
     return kDone;
   } catch (const CLI::ParseError& error) {
-    context.err() << "tollgate: " << error.what() << "\n  See: " << PathTo(app, DeepestNamed(app)) << " --help\n";
+    const CLI::App* asked = DeepestNamed(app);
+    std::string what = error.what();
+    const std::vector<const CLI::App*> verbs = asked->get_subcommands([](const CLI::App*) { return true; });
+    if (error.get_name() == "RequiredError" && !verbs.empty()) {
+      what = asked == &app ? "wants a command: " : absl::StrCat("'", asked->get_name(), "' wants one of: ");
+      absl::StrAppend(&what, absl::StrJoin(verbs, ", ", [](std::string* out, const CLI::App* verb) {
+                        absl::StrAppend(out, verb->get_name());
+                      }));
+    }
+    context.err() << "tollgate: " << what << "\n  See: " << PathTo(app, DeepestNamed(app)) << " --help\n";
     return kBadUsage;
   }
   return context.exit_code;

@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <ostream>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "base/status.h"
 #include "cli/human.h"
 #include "google/protobuf/util/json_util.h"
@@ -40,6 +43,13 @@ size_t DisplayWidth(absl::string_view text) {
     width += IsCombining(point) ? 0 : IsWide(point) ? 2 : 1;
   }
   return width;
+}
+
+// Our own messages run over several lines; each is made safe by itself.
+std::string SafeLines(absl::string_view text) {
+  std::vector<std::string> lines;
+  for (absl::string_view line : absl::StrSplit(text, '\n')) lines.push_back(SafeForTerminal(line));
+  return absl::StrJoin(lines, "\n");
 }
 
 google::protobuf::util::JsonPrintOptions JsonOptions(bool pretty) {
@@ -140,8 +150,9 @@ int ExitCodeFor(const absl::Status& status) {
 
 void PrintError(const absl::Status& status, std::ostream& err) {
   const ErrorDetails details = DetailsOf(status);
-  const bool unreachable = ExitCodeFor(status) == kUnavailable;
-  err << (unreachable ? "unavailable: " : "refused: ") << SafeForTerminal(status.message()) << '\n';
+  const int code = ExitCodeFor(status);
+  err << (code == kUnavailable ? "unavailable: " : code == kNotFound ? "not found: " : "refused: ")
+      << SafeLines(status.message()) << '\n';
   for (const FieldViolation& field : details.fields) {
     // A single violation is often the message itself, said once.
     if (absl::StrContains(status.message(), field.description)) continue;

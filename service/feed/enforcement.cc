@@ -18,6 +18,8 @@ constexpr size_t kMaxNamed = 100;
 constexpr int kMaxDroppedInPing = 1000;
 // Events closer together than this are one, for R6.
 constexpr absl::Duration kEventGrain = absl::Milliseconds(10);
+// Pings come at once after events: a rate is taken over no less than this.
+constexpr absl::Duration kRateWindow = absl::Seconds(1);
 // Enforced events kept apart, for receipts of the past.
 constexpr size_t kKeptEvents = 4096;
 
@@ -51,11 +53,15 @@ struct EnforcementLedger::Session {
   SessionId key;
   int64_t number = 0;
   std::string version;
+  std::string address;
   int streams = 0;
+  BootTime turned;  // when its streams became some, or none
   int64_t acked = 0;
   absl::optional<BootTime> heard;
   int64_t cached_tokens = 0;
   int64_t decisions = 0;
+  absl::optional<std::pair<BootTime, int64_t>> rate_base;  // when so many decisions were told
+  double decisions_per_second = 0;
 
   // How long it may go on past its lease; the longest it ever said (R3, R14).
   absl::Duration fail_open_for = absl::ZeroDuration();
@@ -68,6 +74,7 @@ struct EnforcementLedger::Session {
   // In uncovered_ while set.
   absl::optional<BootTime> uncovered_until;
   bool released = false;
+  absl::optional<BootTime> ended_at;  // its last lease, while not live
   // The head when its lease ended: what was revoked up to there, it may have been waited for.
   int64_t ended_head = -1;
   bool remembered = false;  // in ended_
@@ -124,6 +131,7 @@ EnforcementLedger::Session* EnforcementLedger::Add(SessionId key) {
     slot = std::make_unique<Session>();
     slot->key = std::move(key);
     slot->number = next_number_++;
+    slot->turned = now_;
   }
   return slot.get();
 }
@@ -135,6 +143,7 @@ void EnforcementLedger::Grow(Session* session, BootTime end) {
     by_end_.erase({session->end, session->number});
   } else {
     session->live = true;
+    session->ended_at.reset();
     ++live_acks_[session->acked];
     if (session->uncovered_until.has_value()) {
       uncovered_.erase({*session->uncovered_until, session->number});
@@ -153,7 +162,9 @@ void EnforcementLedger::EndLease(Session* session, bool released) {
     if (--acks->second == 0) live_acks_.erase(acks);
     session->ended_head = head_;
     if (!released) ++lapses_;
+    session->ended_at = session->end;
   }
+  if (released) session->ended_at = now_;
   if (!released && session->fail_open_for > absl::ZeroDuration()) {
     // R14: from here it goes on by itself, and no receipt covers it.
     session->uncovered_until =
@@ -220,10 +231,12 @@ void EnforcementLedger::OnStoreWrite(BootTime started) {
 }
 
 bool EnforcementLedger::OnHello(const SessionId& key, const tollgate::v1::Hello& hello,
-                                BootTime now) {
+                                BootTime now, absl::string_view address) {
   Advance(now);
   Session* session = Find(key);
   if (session == nullptr) session = Add(key);
+  if (session->streams == 0) session->turned = now_;
+  session->address = std::string(address);
   ++session->streams;
   ++streams_;
   session->heard = now_;
@@ -286,6 +299,7 @@ void EnforcementLedger::OnStreamClosed(const SessionId& key, BootTime now) {
   if (session == nullptr || session->streams == 0) return;
   --session->streams;
   --streams_;
+  if (session->streams == 0) session->turned = now_;
   if (session->live || session->uncovered_until.has_value()) return;
   if (session->streams == 0) EndForGood(session);
   ForgetEnded();
@@ -299,6 +313,14 @@ void EnforcementLedger::Acknowledge(const SessionId& key, int64_t revision,
   session->heard = now_;
   session->cached_tokens = ping.cached_tokens();
   session->decisions = ping.decisions();
+  if (!session->rate_base.has_value()) {
+    session->rate_base = {now_, ping.decisions()};
+  } else if (const absl::Duration window = now_ - session->rate_base->first; window >= kRateWindow) {
+    session->decisions_per_second =
+        static_cast<double>(std::max<int64_t>(0, ping.decisions() - session->rate_base->second)) /
+        absl::ToDoubleSeconds(window);
+    session->rate_base = {now_, ping.decisions()};
+  }
   Remember(ping, *session);
   // It may be above head_: the ring hears of a revision before the ledger does. It was sent, so it
   // is durable (R7).
@@ -492,26 +514,7 @@ Receipt EnforcementLedger::ReceiptFor(const ReceiptQuestion& question) const {
   receipt.set_released(released);
   receipt.set_pending_count(pending);
 
-  if (!question.token_id.empty()) {
-    const std::string token = FormatTokenName(question.workspace, question.token_id);
-    for (const Evidence& evidence : evidence_) {
-      if (evidence.revision != revision || evidence.token != token) continue;
-      if (receipt.last_admits_size() >= static_cast<int>(kMaxNamed)) break;
-      v1::LastAdmit* admit = receipt.add_last_admits();
-      admit->set_token(token);
-      admit->set_edge(evidence.validator_id);
-      if (evidence.last_admit.has_value()) {
-        *admit->mutable_last_admit_time() = ToProto(*evidence.last_admit);
-      }
-    }
-    for (const std::string& edge : unheard) {
-      if (receipt.last_admits_size() >= static_cast<int>(kMaxNamed)) break;
-      v1::LastAdmit* admit = receipt.add_last_admits();
-      admit->set_token(token);
-      admit->set_edge(edge);
-      admit->set_unknown(true);  // no guess is made
-    }
-  }
+  if (!question.token_id.empty()) AddLastAdmits(question, unheard, &receipt);
 
   auto mark = std::lower_bound(events_.begin(), events_.end(), revision,
                                [](const EventMark& e, int64_t r) { return e.revision < r; });
@@ -522,24 +525,65 @@ Receipt EnforcementLedger::ReceiptFor(const ReceiptQuestion& question) const {
   return receipt;
 }
 
+void EnforcementLedger::AddLastAdmits(const ReceiptQuestion& question,
+                                      const std::vector<std::string>& unheard,
+                                      Receipt* receipt) const {
+  const std::string token = FormatTokenName(question.workspace, question.token_id);
+  // One row an edge, whatever its processes said: the latest, and unknown where one has not said.
+  std::map<std::string, v1::LastAdmit> edges;
+  for (const std::string& edge : unheard) edges[edge].set_unknown(true);  // no guess is made
+  for (const Evidence& evidence : evidence_) {
+    if (evidence.revision != question.revision || evidence.token != token) continue;
+    v1::LastAdmit& admit = edges[evidence.validator_id];
+    if (admit.unknown() || !evidence.last_admit.has_value()) continue;
+    const google::protobuf::Timestamp last = ToProto(*evidence.last_admit);
+    if (!admit.has_last_admit_time() ||
+        std::make_pair(admit.last_admit_time().seconds(), admit.last_admit_time().nanos()) <
+            std::make_pair(last.seconds(), last.nanos())) {
+      *admit.mutable_last_admit_time() = last;
+    }
+  }
+  for (auto& [edge, admit] : edges) {
+    if (receipt->last_admits_size() >= static_cast<int>(kMaxNamed)) break;
+    admit.set_token(token);
+    admit.set_edge(edge);
+    receipt->add_last_admits()->Swap(&admit);
+  }
+}
+
+SessionView EnforcementLedger::ViewOf(const Session& session) const {
+  SessionView view;
+  view.key = session.key;
+  view.version = session.version;
+  view.address = session.address;
+  view.live = session.live;
+  view.uncovered = session.uncovered_until.has_value();
+  view.released = session.released;
+  view.streams = session.streams;
+  (session.streams > 0 ? view.connected_for : view.away_for) = now_ - session.turned;
+  if (session.ended_at.has_value()) view.ended_for = now_ - *session.ended_at;
+  view.acknowledged = session.acked;
+  if (const absl::optional<int64_t> missing = FirstEventAfter(session.acked)) {
+    view.behind = true;
+    if (session.acked > 0) view.revisions_behind = std::max<int64_t>(0, head_ - session.acked);
+    // Below what is told apart: since the oldest that is, at the least.
+    auto mark = std::lower_bound(events_.begin(), events_.end(), *missing,
+                                 [](const EventMark& e, int64_t r) { return e.revision < r; });
+    if (mark != events_.end()) view.lag = now_ - mark->at;
+  }
+  if (session.live) view.lease_left = session.end - now_;
+  if (session.heard.has_value()) view.last_heard = now_ - *session.heard;
+  view.fail_open_for = session.fail_open_for;
+  view.cached_tokens = session.cached_tokens;
+  view.decisions = session.decisions;
+  if (session.streams > 0) view.decisions_per_second = session.decisions_per_second;
+  return view;
+}
+
 std::vector<SessionView> EnforcementLedger::Sessions() const {
   std::vector<SessionView> views;
   views.reserve(sessions_.size());
-  for (const auto& [key, session] : sessions_) {
-    SessionView view;
-    view.key = key;
-    view.version = session->version;
-    view.live = session->live;
-    view.released = session->released;
-    view.streams = session->streams;
-    view.acknowledged = session->acked;
-    if (session->live) view.lease_left = session->end - now_;
-    if (session->heard.has_value()) view.last_heard = now_ - *session->heard;
-    view.fail_open_for = session->fail_open_for;
-    view.cached_tokens = session->cached_tokens;
-    view.decisions = session->decisions;
-    views.push_back(std::move(view));
-  }
+  for (const auto& [key, session] : sessions_) views.push_back(ViewOf(*session));
   return views;
 }
 

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
 #include "base/clock.h"
@@ -37,15 +38,24 @@ struct ReceiptQuestion {
 struct SessionView {
   SessionId key;
   std::string version;
+  std::string address;     // of its newest stream, as the transport names it; empty: none yet
   bool live = false;       // holds or may hold a lease
+  bool uncovered = false;  // its lease ran out, and it may go on for its fail-open time (R14)
   bool released = false;
   int streams = 0;
-  int64_t acknowledged = 0;
+  absl::optional<absl::Duration> connected_for;  // unset: no stream is open
+  absl::optional<absl::Duration> away_for;       // unset: one is; since the start where none was
+  absl::optional<absl::Duration> ended_for;      // unset: it holds a lease, or never did
+  int64_t acknowledged = 0;     // 0: nothing to this service yet
+  bool behind = false;          // events of the past are unacknowledged
+  int64_t revisions_behind = 0; // the head's distance, where it is behind what it had acknowledged
+  absl::optional<absl::Duration> lag;  // since the oldest event it has not acknowledged
   absl::Duration lease_left = absl::ZeroDuration();
   absl::optional<absl::Duration> last_heard;  // unset: not by this service since its start
   absl::Duration fail_open_for = absl::ZeroDuration();
   int64_t cached_tokens = 0;
   int64_t decisions = 0;
+  double decisions_per_second = 0;  // between two pings a second or more apart; 0: not told yet
 };
 
 // A pure state machine: no I/O, no threads, no clock. Not thread-safe: its caller serialises all
@@ -82,8 +92,9 @@ class EnforcementLedger : public Lessor {
   // A store write that succeeded had begun at `started` (R16).
   void OnStoreWrite(BootTime started);
   // A stream of this session opened. It shortens nothing (R3). True: it must be written into the
-  // roster (RosterRecord) before it can be granted anything (R15).
-  bool OnHello(const SessionId& key, const tollgate::v1::Hello& hello, BootTime now);
+  // roster (RosterRecord) before it can be granted anything (R15). `address` is for people.
+  bool OnHello(const SessionId& key, const tollgate::v1::Hello& hello, BootTime now,
+               absl::string_view address = {});
   // Whether it still must be, or must be again.
   bool NeedsRoster(const SessionId& key) const;
   // The record to write for it.
@@ -166,6 +177,10 @@ class EnforcementLedger : public Lessor {
   int64_t LastEventUpTo(int64_t revision) const;
   // The first revision with events above `revision`; nullopt: none yet.
   absl::optional<int64_t> FirstEventAfter(int64_t revision) const;
+  SessionView ViewOf(const Session& session) const;
+  // The receipt's last admissions: what was said, and, of the edges `unheard`, that nothing was.
+  void AddLastAdmits(const ReceiptQuestion& question, const std::vector<std::string>& unheard,
+                     tollgate::v1::Receipt* receipt) const;
 
   const Options options_;
   const BootTime started_at_;

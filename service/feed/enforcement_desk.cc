@@ -55,9 +55,10 @@ void EnforcementDesk::OnRevision(int64_t revision, bool has_events) {
   if (due) options_.wake();
 }
 
-void EnforcementDesk::OnHello(const SessionId& key, const tollgate::v1::Hello& hello) {
+void EnforcementDesk::OnHello(const SessionId& key, const tollgate::v1::Hello& hello,
+                              absl::string_view address) {
   absl::MutexLock lock(&mu_);
-  ledger_->OnHello(key, hello, options_.clock->Now());
+  ledger_->OnHello(key, hello, options_.clock->Now(), address);
 }
 
 void EnforcementDesk::OnStreamClosed(const SessionId& key) {

@@ -48,7 +48,9 @@ class EnforcementDesk : public Lessor {
 
   // On the committing thread.
   void OnRevision(int64_t revision, bool has_events) ABSL_LOCKS_EXCLUDED(mu_);
-  void OnHello(const SessionId& key, const tollgate::v1::Hello& hello) ABSL_LOCKS_EXCLUDED(mu_);
+  // `address`: where it connects from, for people.
+  void OnHello(const SessionId& key, const tollgate::v1::Hello& hello,
+               absl::string_view address = {}) ABSL_LOCKS_EXCLUDED(mu_);
   void OnStreamClosed(const SessionId& key) ABSL_LOCKS_EXCLUDED(mu_);
   void Release(const SessionId& key) ABSL_LOCKS_EXCLUDED(mu_);
   // The first call returns true.

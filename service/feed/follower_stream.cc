@@ -48,11 +48,13 @@ void FollowerStream::OnRequest(const tollgate::v1::FollowRequest& request) {
     resumes = !session_.was_reset();
   }
   switch (received) {
-    case Session::Received::kHello:
-      desk_->OnHello(key, request.hello());
+    case Session::Received::kHello: {
+      const std::shared_ptr<FollowCall> call = Call();
+      desk_->OnHello(key, request.hello(), call != nullptr ? call->Address() : "");
       host_->OnGreeted(shared_from_this(), resumes);
       WriteRoster();
       break;
+    }
     case Session::Received::kFuture:
       host_->OnFuture(key.validator_id, request.hello().applied_revision());
       break;

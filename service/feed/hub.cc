@@ -15,6 +15,7 @@
 #include "service/feed/enforcement_desk.h"
 #include "service/feed/feed_reader.h"
 #include "service/feed/follower_stream.h"
+#include "service/feed/ping_interval.h"
 #include "service/feed/roster_command.h"
 #include "service/feed/session.h"
 #include "storage/schema.h"
@@ -281,7 +282,6 @@ absl::Duration HubImpl::Jitter(absl::Duration bound) {
 absl::StatusOr<std::shared_ptr<FollowStream>> HubImpl::Connect(std::shared_ptr<FollowCall> call) {
   Session::Options session;
   session.epoch = epoch_;
-  session.ping_interval = options_.ping_interval;
   session.usage_interval = options_.usage_interval;
   session.max_age =
       options_.min_stream_age + Jitter(options_.max_stream_age - options_.min_stream_age);
@@ -289,6 +289,7 @@ absl::StatusOr<std::shared_ptr<FollowStream>> HubImpl::Connect(std::shared_ptr<F
   session.no_progress_limit = options_.no_progress_limit;
   session.max_message_bytes = options_.ring.max_part_bytes;
   uint64_t number = 0;
+  size_t followers = 0;
   {
     absl::MutexLock lock(&mu_);
     if (draining_) {
@@ -303,7 +304,12 @@ absl::StatusOr<std::shared_ptr<FollowStream>> HubImpl::Connect(std::shared_ptr<F
     }
     ++streams_;
     number = next_number_++;
+    followers = streams_;
   }
+  // The roster tells of a fleet that is only coming back after a start.
+  session.ping_interval =
+      PingIntervalFor(options_.ping_interval, options_.lease,
+                      std::max(followers, desk_->figures().live), options_.max_pings_per_second);
   auto stream = std::make_shared<FollowerStream>(number, std::move(session), ring_.get(),
                                                  desk_.get(), this, options_.use, options_.clock,
                                                  std::move(call));
@@ -469,6 +475,9 @@ absl::Status Hub::CheckOptions(const Options& options) {
   }
   if (options.ping_interval <= absl::ZeroDuration() || options.ping_interval > options.lease / 3) {
     return refuse("ping_interval", "must be above 0 and at most a third of the lease");
+  }
+  if (!(options.max_pings_per_second >= 1)) {
+    return refuse("max_pings_per_second", "must be at least 1");
   }
   if (options.usage_interval <= absl::ZeroDuration()) {
     return refuse("usage_interval", "must be above 0");

@@ -39,6 +39,8 @@ class FollowCall {
   virtual void AbortCall(const absl::Status& status) = 0;
   // Since when the write under way waits for the client.
   virtual absl::optional<BootTime> StalledSince() const = 0;
+  // Where the client connects from, as the transport names it; for people.
+  virtual std::string Address() const { return ""; }
 };
 
 // The hub's end of one Follow call. Thread-safe, but for the order that BidiStream promises.
@@ -82,7 +84,8 @@ class Hub {
     UseSink* use = nullptr;          // may be null: use is then dropped
 
     absl::Duration lease = absl::Seconds(30);
-    absl::Duration ping_interval = absl::Seconds(5);   // at most lease / 3
+    absl::Duration ping_interval = absl::Seconds(5);   // at most lease / 3; longer in a large fleet:
+    double max_pings_per_second = 2000;                // see PingIntervalFor
     absl::Duration usage_interval = absl::Seconds(10);
     double drift_bound = 0.001;
     absl::Duration ack_limit = absl::Seconds(10);      // A of R6

@@ -44,7 +44,7 @@ class FollowReactor final : public BidiStream<grpc::ByteBuffer, grpc::ByteBuffer
                             public FollowCall {
  public:
   FollowReactor(grpc::CallbackServerContext* context, const Clock* clock)
-      : BidiStream(context, clock) {}
+      : BidiStream(context, clock), address_(context->peer()) {}
 
   // Before Start().
   void Attach(std::shared_ptr<FollowStream> stream) { stream_ = std::move(stream); }
@@ -53,6 +53,7 @@ class FollowReactor final : public BidiStream<grpc::ByteBuffer, grpc::ByteBuffer
   void CloseCall(const absl::Status& status) override { Close(status); }
   void AbortCall(const absl::Status& status) override { Abort(status); }
   absl::optional<BootTime> StalledSince() const override { return write_in_flight_since(); }
+  std::string Address() const override { return address_; }
 
  private:
   void OnMessage(grpc::ByteBuffer& message) override {
@@ -72,6 +73,7 @@ class FollowReactor final : public BidiStream<grpc::ByteBuffer, grpc::ByteBuffer
   }
   void OnEnded() override { stream_->OnClosed(); }
 
+  const std::string address_;
   std::shared_ptr<FollowStream> stream_;
 };
 

@@ -25,7 +25,7 @@ def test_grpcurl_lists_and_calls(tollgate):
         assert service in services
     made = json.loads(grpcurl(address, "-d", '{"parent":"workspaces/acme","token":{"label":"by grpcurl"}}', address,
                               "tollgate.v1.TokenService/CreateToken").stdout)
-    assert made["tokenString"].startswith("tgw_")
+    assert made["token_string"].startswith("tgw_")
     health = json.loads(grpcurl(address, "-d", '{"service":"tollgate.v1.TokenService"}', address,
                                 "grpc.health.v1.Health/Check").stdout)
     assert health["status"] == "SERVING"

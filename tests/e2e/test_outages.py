@@ -14,6 +14,7 @@ def test_a_service_that_is_away_and_comes_back(tollgate):
     other, other_secret = tollgate.create("revoked meanwhile")
     assert tollgate.check(edge, secret) == ADMIT and tollgate.check(edge, other_secret) == ADMIT
     tollgate.cli("token", "revoke", other, "--yes", "--wait")
+    assert tollgate.check(edge, other_secret) == REVOKED
     tollgate.service.kill()
     # Inside the lease it goes on; what it knows to be final stays final.
     assert tollgate.check(edge, secret) == ADMIT

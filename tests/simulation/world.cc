@@ -31,6 +31,13 @@ void World::At(int64_t time, int node, std::function<void()> what, bool first) {
                   Event{node, std::move(what)});
 }
 
+void World::Clear() {
+  while (!events_.empty()) {
+    std::map<Key, Event> gone;
+    gone.swap(events_);
+  }
+}
+
 bool World::Step() {
   while (!events_.empty()) {
     auto it = events_.begin();

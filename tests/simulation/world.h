@@ -51,6 +51,8 @@ class World {
   void After(int64_t delay, int node, std::function<void()> what) {
     At(now_ + delay, node, std::move(what));
   }
+  // Forgets all that is due.
+  void Clear();
   // Runs the next event; false: there is none.
   bool Step();
   int64_t steps() const { return steps_; }
@@ -108,9 +110,12 @@ class NodeClock : public Clock {
   BootTime Now() const override {
     return BootTime::FromNanos(boot_base_ + Elapsed() - stood_still_);
   }
-  absl::Time WallNow() const override { return WallAt(Elapsed() + wall_offset_); }
+  absl::Time WallNow() const override {
+    return WallAt(true_wall_ ? world_->now() : Elapsed() + wall_offset_);
+  }
 
-  // The true wall clock, which the service's machines keep to (R18 rests on it alone).
+  // From now on the wall clock is the true one: the service's machines keep to it (R18).
+  void KeepTrueWall() { true_wall_ = true; }
   static absl::Time WallAt(int64_t true_ns) {
     return absl::FromUnixSeconds(1'700'000'000) + absl::Nanoseconds(true_ns);
   }
@@ -129,6 +134,7 @@ class NodeClock : public Clock {
   const int64_t boot_base_;
   int64_t wall_offset_;
   int64_t stood_still_ = 0;
+  bool true_wall_ = false;
 };
 
 }  // namespace tollgate::simulation

@@ -1,0 +1,241 @@
+#include "service/restore/replay_command.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "base/status.h"
+#include "service/commands/change.h"
+#include "service/commands/held_token.h"
+#include "storage/schema.h"
+#include "token/resource_name.h"
+
+namespace tollgate {
+namespace {
+
+using store::v1::AuditRecord;
+using store::v1::CohortRecord;
+using store::v1::Ending;
+using store::v1::HeadRecord;
+using store::v1::MetaRecord;
+using store::v1::TokenRecord;
+
+constexpr char kReplayAction[] = "restore.replay";
+
+std::string WhenText(int64_t time_us) {
+  return absl::FormatTime("%Y-%m-%dT%H:%M:%E6SZ", absl::FromUnixMicros(time_us),
+                          absl::UTCTimeZone());
+}
+
+// Strings that are in both, in the order of `a`.
+template <typename Strings>
+Strings InBoth(const Strings& a, const Strings& b) {
+  Strings both;
+  for (const std::string& one : a) {
+    if (std::find(b.begin(), b.end(), one) != b.end()) both.Add()->assign(one);
+  }
+  return both;
+}
+
+// What Narrow found to take away.
+struct Narrowed {
+  bool suspended = false;
+  std::string fields;  // for the audit log
+};
+
+// Takes from `record` what `lost` no longer allowed.
+void Narrow(const TokenRecord& lost, const std::string& key, TokenRecord* record, Effects& effects,
+            Narrowed* narrowed) {
+  const auto note = [&](absl::string_view field) {
+    absl::StrAppend(&narrowed->fields, narrowed->fields.empty() ? "" : ",", field);
+  };
+  if (lost.suspended() && !record->suspended()) {
+    record->set_suspended(true);
+    record->set_reason(lost.reason());
+    narrowed->suspended = true;
+  }
+  const auto scopes = InBoth(record->scopes(), lost.scopes());
+  if (scopes.size() != record->scopes_size()) {
+    *record->mutable_scopes() = scopes;
+    note("scopes");
+  }
+  if (lost.audiences_size() > 0 && record->audiences_size() == 0) {
+    *record->mutable_audiences() = lost.audiences();
+    note("audiences");
+  } else if (lost.audiences_size() > 0) {
+    const auto audiences = InBoth(record->audiences(), lost.audiences());
+    if (audiences.empty()) {
+      // No audience would mean any. It may be used nowhere until somebody says where.
+      if (!record->suspended()) {
+        record->set_suspended(true);
+        record->set_reason("restored: the audiences of the backup were all taken away after it");
+        narrowed->suspended = true;
+      }
+    } else if (audiences.size() != record->audiences_size()) {
+      *record->mutable_audiences() = audiences;
+      note("audiences");
+    }
+  }
+  if (lost.expire_time_us() != 0 &&
+      (record->expire_time_us() == 0 || lost.expire_time_us() < record->expire_time_us())) {
+    if (record->expire_time_us() != 0) {
+      effects.Delete(Table::kDue, DueKey(record->expire_time_us(), DueKind::kExpire, key));
+    }
+    record->set_expire_time_us(lost.expire_time_us());
+    effects.PutRaw(Table::kDue, DueKey(lost.expire_time_us(), DueKind::kExpire, key), "");
+    note("expire_time");
+  }
+  // Of a rotation's plans only a time takes something away by itself. The replacement is lost with
+  // the history: nothing may wait for it to be seen in use.
+  const int64_t retire_us = lost.retirement().at_time_us();
+  const int64_t planned_us = record->retirement().at_time_us();
+  if (retire_us != 0 && (planned_us == 0 || retire_us < planned_us)) {
+    if (planned_us != 0) {
+      effects.Delete(Table::kDue, DueKey(planned_us, DueKind::kRetire, key));
+    }
+    if (record->retirement().quiet_period_us() != 0) {
+      effects.Delete(Table::kDue, DueKey(0, DueKind::kWatchSilent, key));
+    }
+    record->clear_retirement();
+    record->mutable_retirement()->set_at_time_us(retire_us);
+    effects.PutRaw(Table::kDue, DueKey(retire_us, DueKind::kRetire, key), "");
+    note("retire_time");
+  }
+}
+
+}  // namespace
+
+absl::Status ReplayCommand::Run(const View& view, const Slot& slot, Effects& effects) {
+  report_ = ReplayReport();
+  report_.revision = slot.revision;
+  ASSIGN_OR_RETURN(auto meta, GetRecord<MetaRecord>(view, Table::kMeta, kMetaKey));
+  ASSIGN_OR_RETURN(const auto head, GetRecord<HeadRecord>(view, Table::kMeta, kHeadKey));
+  if (!meta.has_value() || !head.has_value()) {
+    return absl::DataLossError("the store has no meta record, or no head");
+  }
+  if (plan_ != nullptr && (plan_->epoch() != meta->epoch() || plan_->head() != head->revision())) {
+    return absl::InternalError("the plan is another store's, or of another revision");
+  }
+  // The audit log says first what happened, then what came of it.
+  AuditRecord entry;
+  entry.set_actor(kServiceActor);
+  entry.set_action(action_);
+  auto& details = *entry.mutable_details();
+  details["from"] = source_;
+  details["epoch_before"] = meta->epoch();
+  details["epoch"] = new_epoch_;
+  details["revision_before"] = absl::StrCat(head->revision());
+  details["time_before"] = WhenText(head->time_us());
+  details["journal"] =
+      plan_ == nullptr ? "none" : absl::StrCat("to revision ", plan_->last_revision());
+  effects.Audit(std::move(entry));
+
+  meta->set_epoch(new_epoch_);
+  meta->set_restored(true);
+  effects.Put(Table::kMeta, kMetaKey, *meta);
+
+  if (plan_ == nullptr) return absl::OkStatus();
+  for (const auto& [name, lost] : plan_->tokens()) {
+    RETURN_IF_ERROR(ReplayToken(name.first, name.second, lost, view, slot, effects));
+  }
+  for (const auto& [name, lost] : plan_->cohorts()) {
+    RETURN_IF_ERROR(ReplayCohort(lost, view, slot, effects));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReplayCommand::ReplayToken(const std::string& workspace, const std::string& token_id,
+                                        const ReplayPlan::LostToken& lost, const View& view,
+                                        const Slot& slot, Effects& effects) {
+  ASSIGN_OR_RETURN(auto token, FindToken(view, workspace, token_id));
+  if (!token.has_value()) {
+    ++report_.unknown;
+    return absl::OkStatus();
+  }
+  TokenRecord& record = token->record;
+  if (record.has_ending() || CoveringCohort(record, token->cohorts) != nullptr) {
+    ++report_.already;  // final is final
+    return absl::OkStatus();
+  }
+  const std::string key = TokenKey(workspace, token_id);
+  AuditRecord entry = AuditOf(kServiceActor, kReplayAction, record);
+  auto& details = *entry.mutable_details();
+
+  if (lost.ended.has_value()) {
+    const Ending& ending = lost.ended->ending();
+    record.set_reason(lost.ended->reason());
+    EndToken(*token, ending.kind(), slot, effects);
+    // When it really ended; the revision is this commit's, since the lost one will be used again.
+    record.mutable_ending()->set_time_us(ending.time_us());
+    effects.Put(Table::kTokens, key, record);
+    ++report_.ended;
+    details["change"] = Ending::Kind_Name(ending.kind());
+    details["lost_revision"] = absl::StrCat(ending.revision());
+    details["lost_time"] = WhenText(ending.time_us());
+    entry.set_reason(record.reason());
+    effects.Audit(std::move(entry));
+    return absl::OkStatus();
+  }
+
+  Narrowed narrowed;
+  int64_t lost_revision = 0;
+  bool owner = false;
+  if (lost.latest.has_value()) {
+    // Gives and takes nothing by itself, but says which cohorts cover it.
+    owner = lost.latest->owner() != record.owner();
+    record.set_owner(lost.latest->owner());
+    Narrow(*lost.latest, key, &record, effects, &narrowed);
+    lost_revision = lost.latest->update_revision();
+  }
+  if (lost.perhaps.has_value()) {
+    Narrow(*lost.perhaps, key, &record, effects, &narrowed);
+    lost_revision = lost.perhaps->update_revision();
+  }
+  if (!owner && !narrowed.suspended && narrowed.fields.empty()) {
+    ++report_.already;
+    return absl::OkStatus();
+  }
+  PutChanged(*token, slot, /*tell=*/true, effects);
+  if (narrowed.suspended) ++report_.suspended;
+  if (!narrowed.fields.empty()) ++report_.narrowed;
+  details["change"] = narrowed.suspended ? "SUSPENDED" : "NARROWED";
+  if (!narrowed.fields.empty()) details["fields"] = narrowed.fields;
+  if (owner) details["owner"] = record.owner();
+  details["lost_revision"] = absl::StrCat(lost_revision);
+  if (narrowed.suspended) entry.set_reason(record.reason());
+  effects.Audit(std::move(entry));
+  return absl::OkStatus();
+}
+
+absl::Status ReplayCommand::ReplayCohort(const CohortRecord& lost, const View& view,
+                                         const Slot& slot, Effects& effects) {
+  ASSIGN_OR_RETURN(const auto workspace, view.Get(Table::kWorkspaces, lost.workspace()));
+  if (!workspace.has_value()) {
+    ++report_.unknown;
+    return absl::OkStatus();
+  }
+  CohortRecord cohort = lost;
+  cohort.set_revision(slot.revision);
+  cohort.set_index(slot.index);
+  effects.Put(Table::kCohorts, CohortKey(lost.workspace(), lost.owner()), cohort);
+  tollgate::v1::Event event;
+  event.mutable_cohort_revoked()->set_workspace(lost.workspace());
+  event.mutable_cohort_revoked()->set_owner(lost.owner());
+  effects.Tell(std::move(event));
+  AuditRecord entry;
+  entry.set_actor(kServiceActor);
+  entry.set_action(kReplayAction);
+  entry.set_resource(WorkspaceName(lost.workspace()));
+  entry.set_workspace(lost.workspace());
+  entry.set_reason(lost.reason());
+  auto& details = *entry.mutable_details();
+  details["change"] = "COHORT";
+  if (!lost.owner().empty()) details["owner"] = lost.owner();
+  details["lost_revision"] = absl::StrCat(lost.revision());
+  details["lost_time"] = WhenText(lost.time_us());
+  effects.Audit(std::move(entry));
+  ++report_.cohorts;
+  return absl::OkStatus();
+}
+
+}  // namespace tollgate

@@ -1,0 +1,67 @@
+// The one commit that turns a copy of an old store into a new history (R17).
+#ifndef TOLLGATE_SERVICE_RESTORE_REPLAY_COMMAND_H_
+#define TOLLGATE_SERVICE_RESTORE_REPLAY_COMMAND_H_
+
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "service/restore/replay_plan.h"
+#include "storage/command.h"
+
+namespace tollgate {
+
+// What the replay did.
+struct ReplayReport {
+  int64_t ended = 0;      // tokens revoked, retired or expired again
+  int64_t cohorts = 0;    // watermarks set again
+  int64_t suspended = 0;  // tokens suspended again
+  int64_t narrowed = 0;   // tokens with fewer scopes or audiences, or less time, again
+  int64_t already = 0;    // changes that took nothing from what the backup grants
+  int64_t unknown = 0;    // tokens and workspaces that the backup does not have
+  int64_t revision = 0;   // the commit's
+};
+
+// Takes the new epoch, with the hold of R17, and takes away again what was taken away after the
+// backup, in one commit: a crash leaves the old store or the new one, nothing between. It never
+// gives: a token comes out of it with what both the backup and the lost history allowed.
+//
+// A cohort's watermark is an order among revisions, and the lost history's revisions will be used
+// again. Re-expressed it is this commit's own (revision, index): every token of the backup was
+// created below it, every later one will be above. The lost watermark covered exactly the former
+// (it was set after the backup, so after all of the backup's tokens), provided that the token still
+// had that owner: so a changed owner is replayed before.
+class ReplayCommand : public Command {
+ public:
+  // `plan` may be null: no journal; it outlives the command. `action` is what the audit log calls
+  // it, "restore" or "new_epoch"; `source` says from where, for the audit log.
+  ReplayCommand(const ReplayPlan* plan, std::string new_epoch, std::string action,
+                std::string source)
+      : plan_(plan),
+        new_epoch_(std::move(new_epoch)),
+        action_(std::move(action)),
+        source_(std::move(source)) {}
+
+  absl::string_view name() const override { return "replay_journal"; }
+  absl::Status Run(const View& view, const Slot& slot, Effects& effects) override;
+
+  // Valid once committed.
+  const ReplayReport& report() const { return report_; }
+
+ private:
+  absl::Status ReplayToken(const std::string& workspace, const std::string& token_id,
+                           const ReplayPlan::LostToken& lost, const View& view, const Slot& slot,
+                           Effects& effects);
+  absl::Status ReplayCohort(const tollgate::store::v1::CohortRecord& lost, const View& view,
+                            const Slot& slot, Effects& effects);
+
+  const ReplayPlan* const plan_;
+  const std::string new_epoch_;
+  const std::string action_;
+  const std::string source_;
+  ReplayReport report_;
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_SERVICE_RESTORE_REPLAY_COMMAND_H_

@@ -1,0 +1,80 @@
+// What a backup no longer knows, read from the journal: pure.
+#ifndef TOLLGATE_SERVICE_RESTORE_REPLAY_PLAN_H_
+#define TOLLGATE_SERVICE_RESTORE_REPLAY_PLAN_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/types/optional.h"
+#include "tollgate/store/v1/journal.pb.h"
+#include "tollgate/store/v1/records.pb.h"
+
+namespace tollgate {
+
+// Collects, record by record, what took permission away after a backup was made. In the backup's
+// epoch that is what has a revision above the backup's; in every later epoch it is everything. Not
+// thread-safe.
+//
+// The last entry of the journal may be of a commit that never became durable. What it takes away
+// is taken away all the same (somebody who may do so asked for it, and may have been told that it
+// was done); what it lifts is not lifted.
+class ReplayPlan {
+ public:
+  // Of the backup.
+  ReplayPlan(std::string epoch, int64_t head) : epoch_(std::move(epoch)), head_(head) {}
+
+  // The journal's next record.
+  void Add(const tollgate::store::v1::JournalRecord& record);
+  // After the last one.
+  void Finish();
+
+  // One token, as far as it was changed after the backup.
+  struct LostToken {
+    absl::optional<tollgate::store::v1::TokenRecord> ended;    // the first end: final is final
+    absl::optional<tollgate::store::v1::TokenRecord> latest;   // as it was last
+    absl::optional<tollgate::store::v1::TokenRecord> perhaps;  // of the last entry
+  };
+  // By workspace and token id; by workspace and owner, the latest of each.
+  const std::map<std::pair<std::string, std::string>, LostToken>& tokens() const {
+    return tokens_;
+  }
+  const std::map<std::pair<std::string, std::string>, tollgate::store::v1::CohortRecord>& cohorts()
+      const {
+    return cohorts_;
+  }
+
+  const std::string& epoch() const { return epoch_; }
+  int64_t head() const { return head_; }
+  // Whether the journal knows the backup's epoch at all.
+  bool found_epoch() const { return found_epoch_; }
+  // Everything after this revision of the backup's epoch is in the journal; above head(): what was
+  // revoked in between is lost.
+  int64_t covers_from() const { return covers_from_; }
+  // How far the journal goes: the last entry's or mark's revision, its epoch, and the time of the
+  // last entry (0: there is none).
+  int64_t last_revision() const { return last_revision_; }
+  const std::string& last_epoch() const { return section_epoch_; }
+  int64_t last_time_us() const { return last_time_us_; }
+
+ private:
+  void Take(const tollgate::store::v1::JournalCommit& commit, bool certain);
+
+  const std::string epoch_;
+  const int64_t head_;
+  std::string section_epoch_;
+  bool found_epoch_ = false;
+  bool in_later_epoch_ = false;
+  int64_t covers_from_ = 0;
+  int64_t last_revision_ = 0;
+  int64_t last_time_us_ = 0;
+  absl::optional<tollgate::store::v1::JournalCommit> held_;  // certain once another record follows
+  std::map<std::pair<std::string, std::string>, LostToken> tokens_;
+  std::map<std::pair<std::string, std::string>, tollgate::store::v1::CohortRecord> cohorts_;
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_SERVICE_RESTORE_REPLAY_PLAN_H_

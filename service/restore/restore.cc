@@ -1,0 +1,249 @@
+#include "service/restore/restore.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "storage/journal/journal.h"
+#include "storage/rocksdb/rocksdb_engine.h"
+#include "storage/schema.h"
+#include "storage/sequencer.h"
+
+namespace tollgate {
+namespace {
+
+namespace fs = std::filesystem;
+using store::v1::HeadRecord;
+using store::v1::JournalRecord;
+using store::v1::MetaRecord;
+
+std::string Plain(std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  return path;
+}
+
+std::string When(absl::Time time) {
+  return absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", time, absl::UTCTimeZone());
+}
+
+absl::Status Failed(absl::string_view what, absl::string_view why) {
+  return Refuse(absl::StatusCode::kUnavailable, "RESTORE_FAILED",
+                absl::StrCat("cannot ", what, ": ", why));
+}
+
+absl::Status Sync(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const bool synced = fd >= 0 && ::fsync(fd) == 0;
+  const int error = errno;
+  if (fd >= 0) ::close(fd);
+  if (!synced) return Failed(absl::StrCat("sync ", path), std::strerror(error));
+  return absl::OkStatus();
+}
+
+std::string FolderOf(const std::string& path) {
+  const std::string parent = fs::path(path).parent_path().string();
+  return parent.empty() ? "." : parent;
+}
+
+// A checkpoint's files, without what belongs to a process that had it open. Never hard links:
+// what is done to the copy must not be done to the backup.
+absl::Status CopyStore(const std::string& from, const std::string& to) {
+  std::error_code error;
+  fs::create_directories(to, error);
+  if (!error) fs::permissions(to, fs::perms::owner_all, error);
+  if (error) return Failed(absl::StrCat("make ", to), error.message());
+  fs::directory_iterator files(from, error);
+  if (error) return Failed(absl::StrCat("read ", from), error.message());
+  for (const fs::directory_entry& file : files) {
+    const std::string name = file.path().filename().string();
+    if (name == "LOCK" || absl::StartsWith(name, "LOG") || !file.is_regular_file(error)) continue;
+    const std::string copy = to + "/" + name;
+    fs::copy_file(file.path(), copy, error);
+    if (!error) fs::permissions(copy, fs::perms::owner_read | fs::perms::owner_write, error);
+    if (error) return Failed(absl::StrCat("copy ", file.path().string()), error.message());
+    RETURN_IF_ERROR(Sync(copy));
+  }
+  return Sync(to);
+}
+
+std::string MarkPath(const std::string& store) { return Plain(store) + ".rolled-back"; }
+
+// Which journal is meant; empty: none.
+absl::StatusOr<std::string> ChooseJournal(const RestoreOptions& options, int64_t revision,
+                                          absl::Time time) {
+  if (options.without_journal) return std::string();
+  if (!options.journal.empty()) return options.journal;
+  const std::string beside = Plain(options.store) + ".journal";
+  std::error_code error;
+  if (fs::exists(beside, error)) return beside;
+  return Refuse(
+      absl::StatusCode::kFailedPrecondition, "JOURNAL_REQUIRED",
+      absl::StrCat("refused: without the journal, what was revoked after revision ", revision,
+                   " (", When(time), ") would be good again.\n",
+                   "  Say where the journal is:  --journal FILE   (not at ", beside, ")\n",
+                   "  or, knowing the risk:      --without-journal"));
+}
+
+absl::StatusOr<std::unique_ptr<ReplayPlan>> ReadPlan(const std::string& journal, bool allow_gap,
+                                                     const MetaRecord& meta, int64_t head) {
+  auto plan = std::make_unique<ReplayPlan>(meta.epoch(), head);
+  ASSIGN_OR_RETURN(const JournalScan scan,
+                   ScanJournal(journal, [&plan](const JournalRecord& record, int64_t) {
+                     plan->Add(record);
+                     return absl::OkStatus();
+                   }));
+  plan->Finish();
+  if (scan.store_create_time_us != meta.create_time_us()) {
+    return Refuse(absl::StatusCode::kFailedPrecondition, "JOURNAL_OF_ANOTHER_STORE",
+                  absl::StrCat("refused: the journal ", journal,
+                               " is of another store than the one in hand. Name its own:  "
+                               "--journal FILE"));
+  }
+  if (!plan->found_epoch()) {
+    return Refuse(absl::StatusCode::kFailedPrecondition, "JOURNAL_OTHER_HISTORY",
+                  absl::StrCat("refused: the journal ", journal, " knows nothing of epoch ",
+                               meta.epoch(),
+                               ", the store's: it was begun after another restore.\n"
+                               "  Name the journal of that time:  --journal FILE\n"
+                               "  or, knowing the risk:           --without-journal"));
+  }
+  if (plan->covers_from() > head && !allow_gap) {
+    return Refuse(absl::StatusCode::kFailedPrecondition, "JOURNAL_GAP",
+                  absl::StrCat("refused: the journal ", journal, " begins after revision ",
+                               plan->covers_from(), ", and the store is at revision ", head,
+                               ": what was revoked in between would be good again.\n"
+                               "  Take a newer backup, or, knowing the risk:  --allow-gap"));
+  }
+  return plan;
+}
+
+// Replays on the store in `path`, and takes the epoch.
+absl::StatusOr<RestoreReport> Renew(const std::string& path, const RestoreOptions& options,
+                                    absl::string_view action, Random& random, const Clock& clock) {
+  RocksDbEngine::Options open;
+  open.path = path;
+  open.create_if_missing = false;
+  open.random = &random;
+  open.clock = &clock;
+  ASSIGN_OR_RETURN(const std::unique_ptr<RocksDbEngine> engine, RocksDbEngine::Open(open));
+  RestoreReport report;
+  absl::optional<MetaRecord> meta;
+  {
+    ASSIGN_OR_RETURN(const std::unique_ptr<Snapshot> snapshot, engine->NewSnapshot());
+    ASSIGN_OR_RETURN(meta, GetRecord<MetaRecord>(*snapshot, Table::kMeta, kMetaKey));
+    ASSIGN_OR_RETURN(const absl::optional<HeadRecord> head,
+                     GetRecord<HeadRecord>(*snapshot, Table::kMeta, kHeadKey));
+    report.revision_before = head->revision();  // Open has seen both
+    report.time_before = absl::FromUnixMicros(head->time_us());
+  }
+  report.store = options.store;
+  report.epoch_before = meta->epoch();
+  report.epoch = random.Hex(16);
+  ASSIGN_OR_RETURN(report.journal,
+                   ChooseJournal(options, report.revision_before, report.time_before));
+  std::unique_ptr<ReplayPlan> plan;
+  if (!report.journal.empty()) {
+    ASSIGN_OR_RETURN(plan, ReadPlan(report.journal, options.allow_gap, *meta,
+                                    report.revision_before));
+    if (plan->covers_from() > report.revision_before) report.gap_to = plan->covers_from();
+    report.journal_revision = plan->last_revision();
+    report.journal_time = absl::FromUnixMicros(plan->last_time_us());
+  }
+  auto command =
+      std::make_shared<ReplayCommand>(plan.get(), report.epoch, std::string(action),
+                                      options.from.empty() ? options.store : options.from);
+  Sequencer::Options sequencer_options;
+  sequencer_options.engine = engine.get();
+  sequencer_options.clock = &clock;
+  ASSIGN_OR_RETURN(const std::unique_ptr<Sequencer> sequencer,
+                   Sequencer::Start(std::move(sequencer_options)));
+  RETURN_IF_ERROR(sequencer->Run(command).status());
+  report.replay = command->report();
+  return report;
+}
+
+}  // namespace
+
+absl::StatusOr<RestoreReport> RestoreStore(const RestoreOptions& given, Random& random,
+                                           const Clock& clock) {
+  RestoreOptions options = given;
+  options.store = Plain(given.store);
+  options.from = Plain(given.from);
+  std::error_code error;
+  if (!fs::exists(options.from + "/CURRENT", error)) {
+    return Refuse(absl::StatusCode::kNotFound, "BACKUP_NOT_FOUND",
+                  absl::StrCat("there is no backup in ", options.from,
+                               ": a backup is a folder that `tollgate backup create` made"));
+  }
+  if (fs::exists(options.store, error) && !fs::is_empty(options.store, error)) {
+    return Refuse(absl::StatusCode::kFailedPrecondition, "RESTORE_TARGET_NOT_EMPTY",
+                  absl::StrCat("refused: ", options.store,
+                               " is not empty, and nothing is ever restored over a store.\n"
+                               "  Move it away (keep it until all is well), or name another:  "
+                               "--store DIR"));
+  }
+  const std::string making = options.store + ".restoring";
+  fs::remove_all(making, error);  // of a restore that was cut short
+  absl::Status copied = CopyStore(options.from, making);
+  absl::StatusOr<RestoreReport> report =
+      copied.ok() ? Renew(making, options, "restore", random, clock)
+                  : absl::StatusOr<RestoreReport>(copied);
+  if (!report.ok()) {
+    fs::remove_all(making, error);
+    return report;
+  }
+  fs::rename(making, options.store, error);  // replaces an empty folder
+  if (error) return Failed(absl::StrCat("rename ", making), error.message());
+  RETURN_IF_ERROR(Sync(FolderOf(options.store)));
+  fs::remove(MarkPath(options.store), error);
+  return report;
+}
+
+absl::StatusOr<RestoreReport> BeginNewEpoch(const RestoreOptions& given, Random& random,
+                                            const Clock& clock) {
+  RestoreOptions options = given;
+  options.store = Plain(given.store);
+  options.from.clear();
+  ASSIGN_OR_RETURN(RestoreReport report,
+                   Renew(options.store, options, "new_epoch", random, clock));
+  std::error_code error;
+  fs::remove(MarkPath(options.store), error);  // of the epoch before: it says nothing of this one
+  return report;
+}
+
+absl::Status MarkRolledBack(const std::string& store, const std::string& epoch) {
+  const std::string path = MarkPath(store);
+  {
+    std::ofstream file(path, std::ios::trunc);
+    file << epoch << "\n";
+    file.close();
+    if (!file) return Failed(absl::StrCat("write ", path), std::strerror(errno));
+  }
+  RETURN_IF_ERROR(Sync(path));
+  return Sync(FolderOf(path));
+}
+
+absl::Status CheckNotRolledBack(const std::string& store, const std::string& epoch) {
+  std::ifstream file(MarkPath(store));
+  std::string marked;
+  if (!(file >> marked) || marked != epoch) return absl::OkStatus();
+  return Refuse(absl::StatusCode::kFailedPrecondition, "STORE_ROLLED_BACK",
+                absl::StrCat("refusing to serve ", store,
+                             ": it is older than what a validator has seen of it, so it was rolled "
+                             "back, or is an old copy.\n"
+                             "  Begin a new history on it, with what the journal knows:  tollgated "
+                             "new-epoch --store ",
+                             store));
+}
+
+}  // namespace tollgate

@@ -1,0 +1,67 @@
+// Begins a new history on an old store: from a backup, or in place after it was rolled back (R17).
+#ifndef TOLLGATE_SERVICE_RESTORE_RESTORE_H_
+#define TOLLGATE_SERVICE_RESTORE_RESTORE_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "base/random.h"
+#include "service/restore/replay_command.h"
+
+namespace tollgate {
+
+struct RestoreOptions {
+  std::string from;   // a checkpoint's folder; RestoreStore only
+  std::string store;  // the store's folder
+  // The journal; empty: `<store>.journal` where there is one.
+  std::string journal;
+  // Do without, knowing that what was revoked after the backup comes back.
+  bool without_journal = false;
+  // Take a journal that begins after the backup, knowing what lies between is lost.
+  bool allow_gap = false;
+};
+
+struct RestoreReport {
+  std::string store;
+  std::string journal;  // the one that was replayed; empty: none
+  int64_t revision_before = 0;
+  absl::Time time_before;  // of that revision's commit
+  std::string epoch_before;
+  std::string epoch;             // the new one
+  int64_t gap_to = 0;            // with allow_gap: revocations up to this revision are lost; 0: none
+  int64_t journal_revision = 0;  // how far the journal went
+  absl::Time journal_time;       // of its last entry; the epoch where it has none
+  ReplayReport replay;
+};
+
+// Copies a backup to where no store is, replays the journal on it, and gives it a new epoch. What
+// is there under the store's name is whole, or nothing: it is made beside it, in
+// `<store>.restoring`, and renamed. Errors, by reason:
+//   BACKUP_NOT_FOUND          NOT_FOUND            there is no checkpoint in `from`
+//   RESTORE_TARGET_NOT_EMPTY  FAILED_PRECONDITION  something is in `store`
+//   RESTORE_FAILED            UNAVAILABLE          the disk
+//   JOURNAL_REQUIRED          FAILED_PRECONDITION  neither a journal, nor without_journal
+//   JOURNAL_OF_ANOTHER_STORE, JOURNAL_OTHER_HISTORY  FAILED_PRECONDITION  it is not this store's
+//   JOURNAL_GAP               FAILED_PRECONDITION  it begins after the backup, and no allow_gap
+// and those of ScanJournal, and of RocksDbEngine::Open.
+absl::StatusOr<RestoreReport> RestoreStore(const RestoreOptions& options, Random& random,
+                                           const Clock& clock);
+
+// The same for a store that lies there already: one commit replays and takes the epoch.
+absl::StatusOr<RestoreReport> BeginNewEpoch(const RestoreOptions& options, Random& random,
+                                            const Clock& clock);
+
+// A store that a validator has shown to be rolled back (R11) is marked, beside its folder, so that
+// a supervisor's next start does not serve it again (and does not write until its revisions have
+// caught up, which would hide it).
+absl::Status MarkRolledBack(const std::string& store, const std::string& epoch);
+// STORE_ROLLED_BACK, FAILED_PRECONDITION, where the store of this epoch is marked.
+absl::Status CheckNotRolledBack(const std::string& store, const std::string& epoch);
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_SERVICE_RESTORE_RESTORE_H_

@@ -1,0 +1,30 @@
+// `tollgated restore …` and `tollgated new-epoch …`: what they say, and how they end.
+#ifndef TOLLGATE_SERVICE_RESTORE_RESTORE_PROGRAM_H_
+#define TOLLGATE_SERVICE_RESTORE_RESTORE_PROGRAM_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "base/clock.h"
+#include "base/random.h"
+#include "service/restore/restore.h"
+
+namespace tollgate {
+
+// "restore" or "new-epoch".
+bool IsStoreCommand(absl::string_view word);
+
+// Runs it; `arguments` begin with that word. What is to be printed: the report, or the help.
+// Errors: INVALID_ARGUMENT (BAD_FLAG), RestoreStore's, BeginNewEpoch's.
+absl::StatusOr<std::string> RunStoreCommand(const std::vector<std::string>& arguments,
+                                            Random& random, const Clock& clock);
+
+// The report for people.
+std::string DescribeRestore(const RestoreReport& report, bool restored);
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_SERVICE_RESTORE_RESTORE_PROGRAM_H_

@@ -1,0 +1,88 @@
+// The journal's file: an append-only list of what took permission away (R17).
+//
+// It lies outside the store, best on another disk. A record is
+//   length (4 bytes, little endian) | CRC-32 of the payload (4 bytes, little endian) | payload
+// with a serialised JournalRecord as payload; the first one is a JournalHeader, the second a
+// JournalSection. Each record is synced before the next is begun, so only the last can be torn.
+#ifndef TOLLGATE_STORAGE_JOURNAL_JOURNAL_H_
+#define TOLLGATE_STORAGE_JOURNAL_JOURNAL_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "tollgate/store/v1/journal.pb.h"
+
+namespace tollgate {
+
+// The format this build reads and writes.
+inline constexpr uint32_t kJournalFormat = 1;
+
+// How a scan ended.
+struct JournalScan {
+  int64_t good_bytes = 0;  // up to the end of the last whole record
+  int64_t torn_bytes = 0;  // after it: a record that was being written as the machine stopped
+  int64_t records = 0;
+  int64_t store_create_time_us = 0;  // the header's
+};
+
+// Reads a journal from its beginning and calls `on_record` with each record after the header and
+// the offset at which it begins. An error of `on_record` ends the scan. Errors, by reason:
+//   JOURNAL_NOT_FOUND   NOT_FOUND
+//   JOURNAL_UNREADABLE  FAILED_PRECONDITION
+//   JOURNAL_TOO_NEW     FAILED_PRECONDITION
+//   JOURNAL_IN_USE      FAILED_PRECONDITION: a process has it open for appending
+//   JOURNAL_CORRUPT     DATA_LOSS: no journal, or a record in its midst is damaged. A damaged last
+//                       record is none: it is counted in torn_bytes
+absl::StatusOr<JournalScan> ScanJournal(
+    const std::string& path,
+    const std::function<absl::Status(const tollgate::store::v1::JournalRecord&, int64_t offset)>&
+        on_record);
+
+// A journal open for appending; nobody else can have it open then. Not thread-safe.
+class Journal {
+ public:
+  // Opens the journal, or makes one (mode 0600) with this header and section, and calls
+  // `on_record` as ScanJournal does, but for what it has made itself. A torn end is cut off.
+  // Errors: as ScanJournal's, and
+  //   JOURNAL_OF_ANOTHER_STORE  FAILED_PRECONDITION  its header names another store
+  //   JOURNAL_UNWRITABLE        UNAVAILABLE          the disk
+  static absl::StatusOr<std::unique_ptr<Journal>> Open(
+      const std::string& path, int64_t store_create_time_us,
+      const tollgate::store::v1::JournalSection& first_section,
+      const std::function<absl::Status(const tollgate::store::v1::JournalRecord&, int64_t offset)>&
+          on_record);
+  ~Journal();
+
+  // Appends and syncs. UNAVAILABLE, JOURNAL_UNWRITABLE: what was written of it was cut off again;
+  // where even that fails, nothing is appended any more.
+  absl::Status Append(const tollgate::store::v1::JournalRecord& record);
+  // Cuts off everything from `offset` on, and syncs. UNAVAILABLE, JOURNAL_UNWRITABLE.
+  absl::Status CutTo(int64_t offset);
+  // Where the next record begins.
+  int64_t end() const { return end_; }
+  bool created() const { return created_; }
+  const std::string& path() const { return path_; }
+
+ private:
+  Journal(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
+  absl::Status Unwritable(absl::string_view doing) const;
+
+  const std::string path_;
+  const int fd_;
+  int64_t end_ = 0;
+  bool created_ = false;
+  bool broken_ = false;  // a failed append could not be cut off
+};
+
+// The record as it lies on disk. For tests, too.
+std::string FrameJournalRecord(const tollgate::store::v1::JournalRecord& record);
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_STORAGE_JOURNAL_JOURNAL_H_

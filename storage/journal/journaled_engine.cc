@@ -1,0 +1,352 @@
+#include "storage/journal/journaled_engine.h"
+
+#include <algorithm>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "absl/types/optional.h"
+#include "base/status.h"
+#include "storage/embedded_engine.h"
+#include "storage/schema.h"
+
+namespace tollgate {
+namespace {
+
+using store::v1::CohortRecord;
+using store::v1::EventsRecord;
+using store::v1::HeadRecord;
+using store::v1::JournalCommit;
+using store::v1::JournalRecord;
+using store::v1::JournalSection;
+using store::v1::MetaRecord;
+using store::v1::TokenRecord;
+
+// After so many commits without an entry the journal is told how far the store is, so that a start
+// after a crash need not look through more.
+constexpr int64_t kMarkEvery = 1024;
+constexpr size_t kAtATime = 1000;
+
+// What bears on permission; no digest, no words.
+TokenRecord ForJournal(const TokenRecord& record) {
+  TokenRecord kept = record;
+  kept.clear_stored_digest();
+  kept.clear_pepper_id();
+  kept.clear_label();
+  kept.clear_annotations();
+  kept.clear_creator();
+  return kept;
+}
+
+absl::Status RolledBack(const std::string& path, absl::string_view why) {
+  return Refuse(absl::StatusCode::kFailedPrecondition, "STORE_ROLLED_BACK",
+                absl::StrCat("the store is older than its journal ", path, ": ", why,
+                             ". It was rolled back, or is an old copy; serving it would bring back "
+                             "what was revoked since.\n"
+                             "  Replay the journal and begin anew:  tollgated new-epoch --store DIR"));
+}
+
+// What is known of the journal once it is read.
+struct Found {
+  JournalSection section;             // the last one
+  std::set<std::string> older_epochs;
+  int64_t confirmed = 0;              // of the last section: durable for sure
+  absl::optional<JournalCommit> last; // the last record, where it is an entry: perhaps never durable
+  int64_t last_offset = 0;
+
+  absl::Status Add(const JournalRecord& record, int64_t offset) {
+    if (last.has_value()) confirmed = std::max(confirmed, last->revision());
+    last.reset();
+    switch (record.content_case()) {
+      case JournalRecord::kSection:
+        if (!section.epoch().empty()) older_epochs.insert(section.epoch());
+        section = record.section();
+        confirmed = section.from_revision();
+        break;
+      case JournalRecord::kCommit:
+        last = record.commit();
+        last_offset = offset;
+        break;
+      case JournalRecord::kMark:
+        confirmed = std::max(confirmed, record.mark().revision());
+        break;
+      default:
+        break;
+    }
+    return absl::OkStatus();
+  }
+};
+
+// Whether the store holds what the entry says: a token or cohort as of its revision or later.
+absl::StatusOr<bool> IsInStore(const View& view, const JournalCommit& entry, int64_t head) {
+  if (entry.revision() > head) return false;
+  for (const TokenRecord& token : entry.tokens()) {
+    ASSIGN_OR_RETURN(const auto there,
+                     GetRecord<TokenRecord>(view, Table::kTokens,
+                                            TokenKey(token.workspace(), token.token_id())));
+    if (!there.has_value() || there->update_revision() < token.update_revision()) return false;
+  }
+  for (const CohortRecord& cohort : entry.cohorts()) {
+    ASSIGN_OR_RETURN(const auto there,
+                     GetRecord<CohortRecord>(view, Table::kCohorts,
+                                             CohortKey(cohort.workspace(), cohort.owner())));
+    if (!there.has_value() || there->revision() < cohort.revision()) return false;
+  }
+  return true;
+}
+
+bool ChangedAfter(const TokenRecord& record, int64_t revision) {
+  return record.update_revision() > revision &&
+         (record.update_revision() != record.create_revision() || record.has_ending() ||
+          record.suspended());
+}
+
+// Finds what was committed after `after` without an entry, and gives it in parts.
+class Missed {
+ public:
+  Missed(const Snapshot* view, int64_t after, std::function<absl::Status(JournalCommit)> give)
+      : view_(*view), after_(after), give_(std::move(give)) {
+    part_.set_revision(view->revision());
+  }
+
+  absl::Status Find(const HeadRecord& head) {
+    part_.set_time_us(head.time_us());
+    RETURN_IF_ERROR(head.compacted_revision() <= after_ ? FromEvents() : FromTokens());
+    return part_.tokens_size() + part_.cohorts_size() > 0 ? give_(part_) : absl::OkStatus();
+  }
+
+ private:
+  // Whatever takes permission away has an event (a change without one bears on no permission).
+  absl::Status FromEvents() {
+    std::string from = RevisionKey(after_ + 1);
+    while (true) {
+      ASSIGN_OR_RETURN(const std::vector<Entry> entries,
+                       view_.Scan(Table::kEvents, from, "", kAtATime));
+      for (const Entry& entry : entries) {
+        EventsRecord record;
+        if (!record.ParseFromString(entry.value)) {
+          return absl::DataLossError("a record of events cannot be parsed");
+        }
+        for (const tollgate::v1::Event& event : record.events().events()) {
+          if (event.has_token_changed()) {
+            ASSIGN_OR_RETURN(const auto token,
+                             GetRecord<TokenRecord>(view_, Table::kTokens,
+                                                    TokenKey(event.token_changed().workspace(),
+                                                             event.token_changed().token_id())));
+            if (token.has_value()) RETURN_IF_ERROR(AddToken(*token));
+          } else if (event.has_cohort_revoked()) {
+            ASSIGN_OR_RETURN(const auto cohort,
+                             GetRecord<CohortRecord>(view_, Table::kCohorts,
+                                                     CohortKey(event.cohort_revoked().workspace(),
+                                                               event.cohort_revoked().owner())));
+            if (cohort.has_value()) RETURN_IF_ERROR(AddCohort(*cohort));
+          }
+        }
+      }
+      if (entries.size() < kAtATime) return absl::OkStatus();
+      from = KeyAfter(entries.back().key);
+    }
+  }
+
+  // Events are no longer kept: every token is looked at.
+  absl::Status FromTokens() {
+    RETURN_IF_ERROR(ForEach<TokenRecord>(
+        Table::kTokens, [this](const TokenRecord& token) { return AddToken(token); }));
+    return ForEach<CohortRecord>(Table::kCohorts,
+                                 [this](const CohortRecord& cohort) { return AddCohort(cohort); });
+  }
+
+  template <typename Record>
+  absl::Status ForEach(Table table, const std::function<absl::Status(const Record&)>& each) {
+    std::string from;
+    while (true) {
+      ASSIGN_OR_RETURN(const std::vector<Entry> entries, view_.Scan(table, from, "", kAtATime));
+      for (const Entry& entry : entries) {
+        Record record;
+        if (!record.ParseFromString(entry.value)) {
+          return absl::DataLossError("a record of the store cannot be parsed");
+        }
+        RETURN_IF_ERROR(each(record));
+      }
+      if (entries.size() < kAtATime) return absl::OkStatus();
+      from = KeyAfter(entries.back().key);
+    }
+  }
+
+  absl::Status AddToken(const TokenRecord& token) {
+    if (!ChangedAfter(token, after_)) return absl::OkStatus();
+    *part_.add_tokens() = ForJournal(token);
+    return GiveWhenFull();
+  }
+  absl::Status AddCohort(const CohortRecord& cohort) {
+    if (cohort.revision() <= after_) return absl::OkStatus();
+    *part_.add_cohorts() = cohort;
+    return GiveWhenFull();
+  }
+  absl::Status GiveWhenFull() {
+    if (part_.tokens_size() + part_.cohorts_size() < static_cast<int>(kAtATime)) {
+      return absl::OkStatus();
+    }
+    RETURN_IF_ERROR(give_(part_));
+    part_.clear_tokens();
+    part_.clear_cohorts();
+    return absl::OkStatus();
+  }
+
+  const View& view_;
+  const int64_t after_;
+  const std::function<absl::Status(JournalCommit)> give_;
+  JournalCommit part_;
+};
+
+}  // namespace
+
+absl::StatusOr<JournalCommit> JournalEntryFor(const CommitRequest& request) {
+  JournalCommit entry;
+  entry.set_revision(request.expected_head + 1);
+  for (const Mutation& mutation : request.mutations) {
+    if (!mutation.value.has_value()) continue;
+    if (mutation.table == Table::kTokens) {
+      TokenRecord record;
+      if (!record.ParseFromString(*mutation.value)) {
+        return absl::InvalidArgumentError("a token's record that cannot be parsed");
+      }
+      if (ChangedAfter(record, request.expected_head)) *entry.add_tokens() = ForJournal(record);
+    } else if (mutation.table == Table::kCohorts) {
+      if (!entry.add_cohorts()->ParseFromString(*mutation.value)) {
+        return absl::InvalidArgumentError("a cohort's record that cannot be parsed");
+      }
+    } else if (mutation.table == Table::kMeta && mutation.key == kHeadKey) {
+      HeadRecord head;
+      if (head.ParseFromString(*mutation.value)) entry.set_time_us(head.time_us());
+    }
+  }
+  return entry;
+}
+
+absl::StatusOr<std::unique_ptr<JournaledEngine>> JournaledEngine::Open(Engine* inner,
+                                                                       const std::string& path) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<Snapshot> snapshot, inner->NewSnapshot());
+  ASSIGN_OR_RETURN(const auto meta, GetRecord<MetaRecord>(*snapshot, Table::kMeta, kMetaKey));
+  ASSIGN_OR_RETURN(const auto head_record,
+                   GetRecord<HeadRecord>(*snapshot, Table::kMeta, kHeadKey));
+  if (!meta.has_value() || !head_record.has_value()) {
+    return absl::DataLossError("the store has no meta record, or no head");
+  }
+  const int64_t head = snapshot->revision();
+  JournalSection now;
+  now.set_epoch(meta->epoch());
+  now.set_from_revision(head);
+
+  std::unique_ptr<JournaledEngine> engine(new JournaledEngine(inner));
+  absl::MutexLock lock(&engine->mu_);
+  engine->committed_ = engine->marked_ = head;
+  Found found;
+  ASSIGN_OR_RETURN(engine->journal_,
+                   Journal::Open(path, meta->create_time_us(), now,
+                                 [&found](const JournalRecord& record, int64_t offset) {
+                                   return found.Add(record, offset);
+                                 }));
+  Journal& journal = *engine->journal_;
+  if (journal.created()) return engine;
+
+  JournalRecord record;
+  if (found.section.epoch() != now.epoch()) {
+    if (found.older_epochs.count(now.epoch()) > 0) {
+      return RolledBack(path, absl::StrCat("it is of epoch ", now.epoch(), ", and epoch ",
+                                           found.section.epoch(), " came after it"));
+    }
+    *record.mutable_section() = now;
+    RETURN_IF_ERROR(journal.Append(record));
+    return engine;
+  }
+  if (head < found.confirmed) {
+    return RolledBack(path, absl::StrCat("the store is at revision ", head,
+                                         ", and was at revision ", found.confirmed, " before"));
+  }
+  int64_t known = found.confirmed;
+  if (found.last.has_value()) {
+    ASSIGN_OR_RETURN(const bool committed, IsInStore(*snapshot, *found.last, head));
+    if (committed) {
+      known = std::max(known, found.last->revision());
+    } else {
+      // The process ended between the two writes: nobody was told, and the commit never was.
+      RETURN_IF_ERROR(journal.CutTo(found.last_offset));
+    }
+  }
+  if (known == head && !found.last.has_value()) return engine;
+  if (known < head) {
+    Missed missed(snapshot.get(), known, [&journal](JournalCommit part) {
+      JournalRecord entry;
+      *entry.mutable_commit() = std::move(part);
+      return journal.Append(entry);
+    });
+    RETURN_IF_ERROR(missed.Find(*head_record));
+  }
+  record.mutable_mark()->set_revision(head);
+  RETURN_IF_ERROR(journal.Append(record));
+  return engine;
+}
+
+JournaledEngine::~JournaledEngine() {
+  absl::MutexLock lock(&mu_);
+  if (journal_ == nullptr || committed_ == marked_) return;
+  JournalRecord mark;
+  mark.mutable_mark()->set_revision(committed_);
+  journal_->Append(mark).IgnoreError();  // without it the next start looks itself
+}
+
+void JournaledEngine::OnCommitted(int64_t revision) {
+  committed_ = std::max(committed_, revision);
+}
+
+absl::StatusOr<CommitResult> JournaledEngine::Commit(const CommitRequest& request) {
+  // Before anything is journaled: INVALID_ARGUMENT has written nothing.
+  RETURN_IF_ERROR(CheckCommitRequest(request));
+  ASSIGN_OR_RETURN(JournalCommit entry, JournalEntryFor(request));
+  if (entry.tokens_size() + entry.cohorts_size() == 0) {
+    ASSIGN_OR_RETURN(const CommitResult result, inner_->Commit(request));
+    if (!result.committed) return result;
+    absl::MutexLock lock(&mu_);
+    OnCommitted(result.head);
+    if (committed_ - marked_ < kMarkEvery) return result;
+    JournalRecord mark;
+    mark.mutable_mark()->set_revision(committed_);
+    // The commit is durable whatever becomes of the mark.
+    if (journal_->Append(mark).ok()) marked_ = committed_;
+    return result;
+  }
+
+  absl::MutexLock lock(&mu_);
+  const int64_t begin = journal_->end();
+  JournalRecord record;
+  *record.mutable_commit() = std::move(entry);
+  RETURN_IF_ERROR(journal_->Append(record));
+  // An error leaves the entry: whether it was committed is not known, and the next start looks.
+  ASSIGN_OR_RETURN(const CommitResult result, inner_->Commit(request));
+  if (!result.committed) {
+    RETURN_IF_ERROR(journal_->CutTo(begin));
+    return result;
+  }
+  OnCommitted(result.head);
+  return result;
+}
+
+absl::StatusOr<std::unique_ptr<Snapshot>> JournaledEngine::NewSnapshot() {
+  return inner_->NewSnapshot();
+}
+
+absl::Status JournaledEngine::MergeUse(
+    const std::vector<std::pair<std::string, store::v1::UseRecord>>& uses) {
+  return inner_->MergeUse(uses);
+}
+
+absl::StatusOr<std::unique_ptr<Tail>> JournaledEngine::TailFrom(
+    int64_t after, std::function<void(const TailEntry&)> on_entry) {
+  return inner_->TailFrom(after, std::move(on_entry));
+}
+
+absl::Status JournaledEngine::Checkpoint(const std::string& path) {
+  return inner_->Checkpoint(path);
+}
+
+}  // namespace tollgate

@@ -1,0 +1,62 @@
+// An engine that also writes what takes permission away to a journal (R17).
+#ifndef TOLLGATE_STORAGE_JOURNAL_JOURNALED_ENGINE_H_
+#define TOLLGATE_STORAGE_JOURNAL_JOURNALED_ENGINE_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "storage/engine.h"
+#include "storage/journal/journal.h"
+
+namespace tollgate {
+
+// Passes everything on to the engine within. A commit that changes tokens that existed, or revokes
+// a cohort, is journaled and synced *before* it is committed: what the service has said was
+// revoked is in the journal, whichever disk is lost. Other commits cost nothing more (but for one
+// mark in 1024). docs/adr/0006-journal.md tells why in this order. Thread-safe.
+class JournaledEngine : public Engine {
+ public:
+  // Opens the journal for this store, and brings the two together:
+  // * an entry whose commit never became durable is cut off;
+  // * what was committed without a journal is journaled now;
+  // * a store that is older than its journal (it was rolled back, R11) is refused:
+  //   STORE_ROLLED_BACK, FAILED_PRECONDITION;
+  // * for a new epoch a new section is begun.
+  // Errors: Journal::Open's, the engine's. `inner` outlives it.
+  static absl::StatusOr<std::unique_ptr<JournaledEngine>> Open(Engine* inner,
+                                                               const std::string& path);
+  // Marks up to where the store is durable, so that the next start need not look.
+  ~JournaledEngine() override;
+
+  absl::StatusOr<std::unique_ptr<Snapshot>> NewSnapshot() override;
+  // As Engine::Commit. What cannot be journaled is not committed: UNAVAILABLE, JOURNAL_UNWRITABLE.
+  absl::StatusOr<CommitResult> Commit(const CommitRequest& request) override;
+  absl::Status MergeUse(
+      const std::vector<std::pair<std::string, tollgate::store::v1::UseRecord>>& uses) override;
+  absl::StatusOr<std::unique_ptr<Tail>> TailFrom(
+      int64_t after, std::function<void(const TailEntry&)> on_entry) override;
+  absl::Status Checkpoint(const std::string& path) override;
+
+ private:
+  explicit JournaledEngine(Engine* inner) : inner_(inner) {}
+  void OnCommitted(int64_t revision) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  Engine* const inner_;
+  absl::Mutex mu_;  // held over a journaled commit: an entry whose commit lost its race is the last
+  std::unique_ptr<Journal> journal_ ABSL_GUARDED_BY(mu_);
+  int64_t committed_ ABSL_GUARDED_BY(mu_) = 0;  // the newest durable revision known here
+  int64_t marked_ ABSL_GUARDED_BY(mu_) = 0;     // the journal says that this was durable
+};
+
+// What of a commit is journaled: tokens that existed and were changed, and cohorts. No tokens and
+// no cohorts: nothing. INVALID_ARGUMENT for records that cannot be parsed.
+absl::StatusOr<tollgate::store::v1::JournalCommit> JournalEntryFor(const CommitRequest& request);
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_STORAGE_JOURNAL_JOURNALED_ENGINE_H_

@@ -1,0 +1,188 @@
+"""The fleet as its operators see it: list, watch, metrics, and what a waiting revoke shows."""
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import time
+
+from installation import ADMIT, BIN, REVOKED, metric, until
+
+SHORT = ("--lease", "3s", "--ping-interval", "500ms", "--ack-limit", "1s")
+
+
+def listed(tollgate, *arguments):
+    """Validator id -> status."""
+    answer = tollgate.cli("validators", "list", *arguments)
+    return {validator["validator_id"]: validator for validator in answer.get("validators", [])}
+
+
+def state(tollgate, edge, *arguments):
+    return listed(tollgate, *arguments).get(edge, {}).get("state", "").removeprefix("VALIDATOR_STATE_")
+
+
+def text(tollgate, *arguments):
+    return tollgate.cli("validators", "list", *arguments, as_json=False).stdout
+
+
+def test_a_fleet_in_sync_and_one_that_leaves(tollgate):
+    tollgate.start_service()
+    assert text(tollgate).startswith("No validators yet.")
+    assert text(tollgate, "--problems").startswith("No validators yet.")
+    stays = tollgate.start_validator("payments/edge-1")
+    goes = tollgate.start_validator("search/edge-2", "--stale-policy", "fail-closed")
+    token, secret = tollgate.create("used at one edge")
+    assert tollgate.check(stays, secret) == ADMIT
+    until("both are in sync", lambda: text(tollgate, "--problems") == "No problems: 2 validators in sync.\n")
+    lines = text(tollgate).splitlines()
+    assert re.split(r"\s{2,}", lines[0]) == [
+        "VALIDATOR", "STATE", "BEHIND", "LAST HEARD", "LEASE LEFT", "POLICY", "VERSION"]
+    assert [line.split()[0] for line in lines[1:]] == ["payments/edge-1", "search/edge-2"]
+    assert all("in sync" in line and "fail-closed" in line for line in lines[1:])
+    edge = listed(tollgate)["payments/edge-1"]
+    assert len(edge["instance"]) == 32 and edge["connect_time"] and edge["lease_left"] and edge["address"]
+    # What it is told by its pings.
+    until("its decisions are told", lambda: listed(tollgate)["payments/edge-1"].get("decisions") == "1")
+    assert listed(tollgate)["payments/edge-1"]["cached_tokens"] == "1"
+    for word in ("INSTANCE", "ADDRESS", "DECISIONS/S", edge["instance"][:8], edge["address"]):
+        assert word in text(tollgate, "--wide")
+    # A goodbye: gone from the list, and no problem.
+    assert goes.stop() == 0
+    until("it is gone", lambda: "search/edge-2" not in listed(tollgate))
+    assert text(tollgate, "--problems") == "No problems: 1 validator in sync.\n"
+    assert state(tollgate, "search/edge-2", "--all") == "RELEASED"
+    figures = tollgate.metrics(tollgate.service)
+    assert metric(figures, "tollgate_validators", state="in_sync") == 1
+    assert metric(figures, "tollgate_validators", state="lapsed") == 0
+    tollgate.cli("token", "revoke", token, "--yes", "--wait")
+    assert tollgate.check(stays, secret) == REVOKED
+    figures = tollgate.metrics(tollgate.service)
+    assert metric(figures, "tollgate_enforced_revision") == metric(figures, "tollgate_head_revision")
+    assert metric(figures, "tollgate_enforced_seconds_count") >= 1
+
+
+def test_a_stopped_validator_is_pending_then_lapsed_then_back(tollgate):
+    tollgate.start_service(*SHORT)
+    tollgate.start_validator("awake")
+    asleep = tollgate.start_validator("asleep")
+    token, _ = tollgate.create("revoked while one sleeps")
+    asleep.signal(signal.SIGSTOP)
+    tollgate.cli("token", "revoke", token, "--yes")
+    pending = until("it is pending, and a problem", lambda: listed(tollgate, "--problems").get("asleep"))
+    assert pending["state"] == "VALIDATOR_STATE_PENDING", pending
+    assert int(pending["revisions_behind"]) >= 1 and pending["lag"] and pending["lease_left"], pending
+    assert metric(tollgate.metrics(tollgate.service), "tollgate_validators", state="pending") == 1
+    until("it has lapsed", lambda: state(tollgate, "asleep", "--problems") == "LAPSED", patience=10)
+    rows = text(tollgate, "--problems").splitlines()
+    assert len(rows) == 2 and re.match(r"asleep +lapsed +\d+ rev +\d+ s ago +0 +fail-closed", rows[1]), rows
+    assert metric(tollgate.metrics(tollgate.service), "tollgate_leases_lapsed_total") == 1
+    asleep.signal(signal.SIGCONT)
+    until("it is back", lambda: text(tollgate, "--problems") == "No problems: 2 validators in sync.\n", patience=20)
+
+
+def test_a_crashed_validator_that_is_started_again_is_listed_once(tollgate):
+    tollgate.start_service(*SHORT)
+    edge = tollgate.start_validator("edge-1")
+    first = listed(tollgate)["edge-1"]["instance"]
+    edge.kill()
+    until("it is a problem", lambda: state(tollgate, "edge-1", "--problems") in ("AWAY", "LAPSED"), patience=10)
+    edge.start()
+    tollgate.wait_in_sync(edge)
+    until("one is left", lambda: text(tollgate, "--problems") == "No problems: 1 validator in sync.\n", patience=10)
+    assert listed(tollgate)["edge-1"]["instance"] != first
+
+
+def test_a_restarted_service_knows_whom_it_waits_for(tollgate):
+    tollgate.start_service(*SHORT)
+    edge = tollgate.start_validator("edge-1")
+    edge.signal(signal.SIGSTOP)
+    tollgate.service.kill()
+    tollgate.restart_service()
+    waiting = listed(tollgate)["edge-1"]
+    assert "last_heard" not in waiting and waiting["lease_left"], waiting
+    assert "not since start" in text(tollgate)
+    edge.signal(signal.SIGCONT)
+    until("it is back", lambda: state(tollgate, "edge-1") == "IN_SYNC", patience=20)
+
+
+def test_a_waiting_revoke_shows_how_far_it_has_come(tollgate):
+    tollgate.start_service(*SHORT)
+    awake = tollgate.start_validator("awake")
+    asleep = tollgate.start_validator("asleep")
+    token, secret = tollgate.create("in a public gist")
+    assert tollgate.check(awake, secret) == ADMIT and tollgate.check(asleep, secret) == ADMIT
+    asleep.signal(signal.SIGSTOP)
+    shown = tollgate.cli("token", "revoke", token, "--yes", "--reason", "in a public gist", "--wait",
+                         as_json=False).stdout.splitlines()
+    assert re.fullmatch(r"revoked +revision \d+", shown[0]), shown
+    assert re.fullmatch(r"enforced +1 of 2 edges +\d.*", shown[1]), shown
+    assert re.fullmatch(r"waiting +asleep: not heard from for .*, admit nothing after .* more", shown[2]), shown
+    assert re.fullmatch(r"enforced +everywhere: 1 acknowledged, 1 lapsed +\d\.\d s", shown[-2]), shown
+    assert re.fullmatch(r"last admitted .* at awake; unknown for asleep", shown[-1]), shown
+
+
+def test_a_receipt_says_when_the_token_was_last_admitted(tollgate):
+    tollgate.start_service(*SHORT)
+    edges = [tollgate.start_validator(f"edge-{number}") for number in (1, 2, 3)]
+    token, secret = tollgate.create("used at two of three")
+    before = time.time()
+    assert tollgate.check(edges[0], secret) == ADMIT
+    until("one use is reported", lambda: tollgate.cli("token", "get", token).get("edge_uses"))
+    assert tollgate.check(edges[1], secret) == ADMIT  # too late for a report, most likely
+    after = time.time()
+    # By the change's own call, and by a later question.
+    client = tollgate.client()
+    name = f"workspaces/acme/tokens/{token}"
+    receipt = client.call("TokenService/RevokeToken", name=name, wait_enforced="5s").receipt
+    again = client.call("OperationsService/GetEnforcement", revision=receipt.revision, token=name)
+    for admits in (receipt.last_admits, again.last_admits):
+        # The one that never saw the token has nothing to say, and is not unknown for it.
+        assert {admit.edge for admit in admits} == {"edge-1", "edge-2"} and not any(a.unknown for a in admits), admits
+        # Stamps are of the edge's coarse clock.
+        for admit in admits:
+            assert before - 1.5 <= admit.last_admit_time.ToMicroseconds() / 1e6 <= after + 0.5
+    assert not client.call("OperationsService/GetEnforcement", revision=receipt.revision).last_admits
+
+
+def test_watch_for_scripts_and_at_a_terminal(tollgate):
+    tollgate.start_service()
+    tollgate.start_validator("edge-1")
+    shown = tollgate.cli("validators", "watch", "--count", "2", "--interval", "50ms", as_json=False).stdout
+    blocks = shown.strip().split("\n\n")
+    assert len(blocks) == 2 and "\x1b" not in shown, shown
+    for block in blocks:
+        heading, header, row = block.splitlines()
+        assert "1 validator: 1 in sync" in heading and header.startswith("VALIDATOR") and row.startswith("edge-1")
+    lines = subprocess.run(
+        [os.path.join(BIN, "tollgate"), "--service", tollgate.address, "-o", "json", "validators", "watch",
+         "--count", "2", "--interval", "50ms"], capture_output=True, text=True, timeout=30, check=True).stdout
+    assert [json.loads(line)["total_count"] for line in lines.splitlines()] == [1, 1]
+
+    process, terminal = pty.fork()
+    if process == 0:
+        os.execv(os.path.join(BIN, "tollgate"), ["tollgate", "--service", tollgate.address, "validators", "watch",
+                                                 "--interval", "50ms"])
+    seen = b""
+    deadline = time.monotonic() + 20
+    while seen.count(b"\x1b[H") < 3:
+        assert time.monotonic() < deadline, seen
+        if select.select([terminal], [], [], 1)[0]:
+            seen += os.read(terminal, 65536)
+    os.write(terminal, b"\x03")  # Ctrl-C, as a terminal sends it
+    until("it ends", lambda: ended(process, terminal), patience=10)
+    assert b"edge-1" in seen and b"in sync" in seen
+
+
+def ended(process, terminal):
+    if select.select([terminal], [], [], 0)[0]:
+        try:
+            os.read(terminal, 65536)
+        except OSError:  # its other end is closed
+            pass
+    pid, status = os.waitpid(process, os.WNOHANG)
+    if pid == 0:
+        return False
+    assert os.waitstatus_to_exitcode(status) == 0
+    return True

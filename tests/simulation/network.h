@@ -1,0 +1,111 @@
+// The network: one ordered stream each way a connection, that is late, cut, or half dead.
+#ifndef TOLLGATE_TESTS_SIMULATION_NETWORK_H_
+#define TOLLGATE_TESTS_SIMULATION_NETWORK_H_
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+
+#include "service/feed/hub.h"
+#include "tests/simulation/oracle.h"
+#include "tests/simulation/world.h"
+
+namespace tollgate::simulation {
+
+class ServiceNode;
+
+// What lies between one validator's machine and the service.
+struct Link {
+  int64_t delay = 2 * kMillisecond;   // the mean, one way
+  int64_t up_blocked_until = 0;       // what is sent is held, and comes later
+  int64_t down_blocked_until = 0;
+  int64_t slow_until = 0;             // the validator reads slowly
+  int64_t slow_read = 0;              // so long for each message
+};
+
+// The client's end of a stream.
+class ClientEnd {
+ public:
+  virtual ~ClientEnd() = default;
+  virtual void OnOpen(uint64_t stream, bool ok) = 0;
+  virtual void OnDown(uint64_t stream, const std::string& bytes) = 0;
+  virtual void OnEnd(uint64_t stream) = 0;
+};
+
+// One Follow call. Lives in a shared_ptr. Both ends may think differently of it.
+class Connection : public FollowCall, public std::enable_shared_from_this<Connection> {
+ public:
+  Connection(World* world, Oracle* oracle, Link* link, int client_node,
+             std::weak_ptr<ClientEnd> client, uint64_t stream,
+             std::shared_ptr<ServiceNode> server);
+
+  // The client's side.
+  void Open();
+  void Send(std::string bytes);
+  void FinishSending();
+  // The client gives it up; the server hears of it `notice` later, after what is on its way, or
+  // some of it.
+  void ClientClose(int64_t notice);
+
+  // It is cut. What is on its way is lost from some message on; each end notices when it does.
+  void Cut(int64_t client_notice, int64_t server_notice);
+  // The server's process is gone.
+  void ServerDied(int64_t client_notice);
+
+  // FollowCall.
+  void WakeCall() override;
+  void CloseCall(const absl::Status& status) override;
+  void AbortCall(const absl::Status& status) override;
+  absl::optional<BootTime> StalledSince() const override;
+
+  bool client_open() const { return client_open_; }
+  bool dead() const { return !client_open_ && !server_open_ && !opening_; }
+  const std::shared_ptr<ServiceNode>& server() const { return server_; }
+  uint64_t stream() const { return stream_; }
+
+ private:
+  struct Message {
+    int64_t due;
+    std::string bytes;
+    bool end = false;
+  };
+  struct Wire {
+    std::deque<Message> queue;
+    int64_t last_due = 0;
+    bool scheduled = false;
+  };
+  int64_t Delay();
+  void Push(Wire* wire, Message message);
+  void ScheduleUp();
+  void ScheduleDown();
+  void DeliverUp();
+  void DeliverDown();
+  void Pump();
+  // The server's end is told that the call is over; once.
+  void ServerOver();
+  void ClientOver();
+
+  World* const world_;
+  Oracle* const oracle_;
+  Link* const link_;
+  const int client_node_;
+  const std::weak_ptr<ClientEnd> client_;
+  const uint64_t stream_;
+  const std::shared_ptr<ServiceNode> server_;
+  std::shared_ptr<FollowStream> served_;
+  Wire up_;
+  Wire down_;
+  bool opening_ = true;
+  bool client_open_ = true;
+  bool server_open_ = false;
+  bool closing_ = false;   // the server has ended it; what is queued still goes out
+  bool cut_ = false;       // nothing new gets through
+  bool pump_due_ = false;
+  size_t window_;
+  absl::optional<BootTime> stalled_since_;
+};
+
+}  // namespace tollgate::simulation
+
+#endif  // TOLLGATE_TESTS_SIMULATION_NETWORK_H_

@@ -1,0 +1,141 @@
+// One process of the control plane: the real commands, feed, ledger and streams, in a shell without
+// threads that does what service/feed/hub.cc and storage/sequencer.cc do with threads.
+#ifndef TOLLGATE_TESTS_SIMULATION_SERVICE_NODE_H_
+#define TOLLGATE_TESTS_SIMULATION_SERVICE_NODE_H_
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "service/feed/enforcement_desk.h"
+#include "service/feed/event_ring.h"
+#include "service/feed/feed_reader.h"
+#include "service/feed/follower_stream.h"
+#include "service/feed/hub.h"
+#include "storage/memory/memory_engine.h"
+#include "storage/sequencer.h"
+#include "tests/simulation/network.h"
+#include "tests/simulation/oracle.h"
+#include "tests/simulation/world.h"
+#include "token/keyring.h"
+#include "tollgate/v1/edge_service.pb.h"
+
+namespace tollgate::simulation {
+
+// A store, and what it has been through.
+struct Disk {
+  std::shared_ptr<MemoryEngine> engine;
+  std::shared_ptr<History> history;
+  bool detached = false;  // from this machine: writes hang
+};
+
+struct ServiceOptions {
+  absl::Duration lease;
+  absl::Duration ping_interval;
+  absl::Duration ack_limit;
+  absl::Duration write_window;
+  double drift = 0.001;
+  EventRing::Options ring;
+  int64_t preload = 1000;
+  absl::Duration pong_patience;
+  absl::Duration max_age;
+  absl::Duration stall_limit;
+  absl::Duration no_progress_limit;
+  int64_t write_latency = 3 * kMillisecond;  // the mean
+  int64_t read_latency = 3 * kMillisecond;   // of a read of old events
+};
+
+class ServiceNode : public StreamHost, public std::enable_shared_from_this<ServiceNode> {
+ public:
+  // Tells the oracle's model what a command did, once it is in the store.
+  using Applied = std::function<void(int64_t revision, uint32_t index)>;
+  using Answered = std::function<void(const absl::StatusOr<Committed>&)>;
+
+  ServiceNode(World* world, Oracle* oracle, const Keyring* keyring, ServiceOptions options,
+              std::shared_ptr<Disk> disk, double clock_rate, std::string name);
+  ~ServiceNode() override;
+
+  // Starts: one synced write, then it serves.
+  void Start();
+  // kill -9, or the power goes. A write under way is in the store afterwards, or it is not.
+  void Crash();
+  // Ends every stream with a GoAway first.
+  void StopCleanly();
+  // The next write fails, uncertainly: the process ends (R7).
+  void FailNextWrite() { fail_next_write_ = true; }
+
+  bool alive() const { return alive_; }
+  bool serving() const { return alive_ && serving_; }
+  bool rolled_back() const { return rolled_back_; }
+  int node() const { return node_; }
+  const std::string& name() const { return name_; }
+  const NodeClock& clock() const { return clock_; }
+  const std::shared_ptr<Disk>& disk() const { return disk_; }
+  ServiceOptions& options() { return options_; }
+  int64_t head() const { return ring_ == nullptr ? 0 : ring_->head(); }
+
+  absl::StatusOr<std::shared_ptr<FollowStream>> Connect(std::shared_ptr<Connection> call);
+  // A client's change. Nobody is answered when the process ends first.
+  void Propose(std::shared_ptr<Command> command, Applied applied, Answered answered);
+  // What EdgeService.Resolve answers.
+  absl::StatusOr<tollgate::v1::ResolveResponse> Resolve(
+      const tollgate::v1::ResolveRequest& request);
+  void WaitEnforced(const ReceiptQuestion& question, absl::Duration timeout,
+                    std::function<void(tollgate::v1::Receipt)> done);
+  tollgate::v1::Receipt ReceiptFor(int64_t revision);
+  // Looks at the bounds of I5.
+  void AfterStep();
+
+ private:
+  class Writer;  // the sequencer
+  void Begin(absl::Duration longest_before);
+  void OnEntry(const TailEntry& entry);
+  void TickSoon(int64_t delay);
+  void Tick();
+  void WakeStreams();
+  std::vector<std::shared_ptr<FollowerStream>> Streams();
+
+  // StreamHost.
+  void OnGreeted(const std::shared_ptr<FollowerStream>& stream, bool resumes) override;
+  void OnFuture(const std::string& validator_id, int64_t seen) override;
+  bool ReadStore(int64_t after, std::function<void(CatchUp)> done) override;
+  void WakeLater(const std::shared_ptr<FollowerStream>& stream) override;
+  void OnClosed(FollowerStream* stream) override;
+
+  World* const world_;
+  Oracle* const oracle_;
+  const Keyring* const keyring_;
+  ServiceOptions options_;
+  const std::shared_ptr<Disk> disk_;
+  const std::string name_;
+  const int node_;
+  NodeClock clock_;
+  bool alive_ = true;
+  bool serving_ = false;
+  bool rolled_back_ = false;
+  bool draining_ = false;
+  bool fail_next_write_ = false;
+  bool wake_due_ = false;
+  uint64_t tick_number_ = 0;
+  int64_t next_tick_ = INT64_MAX;
+  int64_t next_stream_tick_ = 0;
+  std::string epoch_;
+  int64_t ledger_head_ = 0;
+  std::unique_ptr<Writer> writer_;
+  std::unique_ptr<EventRing> ring_;
+  std::unique_ptr<EnforcementDesk> desk_;
+  std::unique_ptr<FeedReaders> readers_;
+  std::unique_ptr<Tail> tail_;
+  uint64_t next_number_ = 0;
+  std::map<uint64_t, std::shared_ptr<FollowerStream>> streams_;
+  std::map<SessionId, uint64_t> newest_;
+  std::vector<std::weak_ptr<Connection>> connections_;
+};
+
+}  // namespace tollgate::simulation
+
+#endif  // TOLLGATE_TESTS_SIMULATION_SERVICE_NODE_H_

@@ -1,0 +1,126 @@
+// Everybody in the simulated world, and what they do: clients, operators, and misfortune.
+#ifndef TOLLGATE_TESTS_SIMULATION_TOWN_H_
+#define TOLLGATE_TESTS_SIMULATION_TOWN_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "service/commands/change.h"
+#include "tests/simulation/network.h"
+#include "tests/simulation/oracle.h"
+#include "tests/simulation/service_node.h"
+#include "tests/simulation/validator_node.h"
+#include "tests/simulation/world.h"
+#include "token/keyring.h"
+#include "token/token_string.h"
+
+namespace tollgate::simulation {
+
+// What a run is made of; drawn from its seed, so that runs differ in kind and not only in detail.
+struct Fate {
+  ServiceOptions service;
+  double drift = 0.001;
+  int validators = 2;
+  int64_t length = 20 * kSecond;
+  int64_t check_every = 10 * kMillisecond;
+  int64_t change_every = 80 * kMillisecond;
+  int64_t fault_every = kSecond;
+  ValidatorSettings validator;
+  int64_t delay = 2 * kMillisecond;
+  bool lowers_lease = false;   // a restart may have another lease
+  bool fail_open = false;      // one of them is
+  bool stuck = false;          // one pings and never applies
+  std::vector<int> faults;     // kinds that can happen in this run
+};
+Fate DrawFate(World* world);
+
+class Town {
+ public:
+  explicit Town(World* world);
+  ~Town();
+  // Runs to the end, then mends everything and sees whether all is well again.
+  void Live();
+
+ private:
+  struct SimToken {
+    std::string token_string;
+    std::string public_id;
+    std::string workspace;
+    std::string owner;
+    MintedToken minted;
+    bool proposed = false;
+  };
+  class StuckClient;
+
+  // --- services -------------------------------------------------------------------------------
+  std::shared_ptr<ServiceNode> StartService(std::shared_ptr<Disk> disk);
+  // The service that new streams, questions and clients reach; null: none.
+  std::shared_ptr<ServiceNode> Reachable();
+  void RestartLater(int64_t delay);
+  void StealVolume();
+  void TakeBackup();
+  // From the backup, or (without one) from the store as it is.
+  void Restore(bool journal);
+  void RollBack();
+  // Looks at a store after a start: what was promised is in it (I4).
+  void AuditStore(ServiceNode& service);
+
+  // --- validators -----------------------------------------------------------------------------
+  void AddValidator(const std::string& id, bool fail_open, std::shared_ptr<Link> link);
+  void RestartValidator(size_t index, int64_t delay);
+  ValidatorNode* AnyValidator();
+
+  // --- what people do -------------------------------------------------------------------------
+  int Mint();
+  void ChangeSomething();
+  void Create(int token);
+  void ChangeToken(int token);
+  void RevokeCohort();
+  void Rotate(int token);
+  void Sweep(bool compact);
+  void NewerServiceChange(int token);
+  void AfterChange(ServiceNode& service, int64_t revision);
+  void AskForReceipt();
+  void OnReceipt(const std::shared_ptr<History>& history, const tollgate::v1::Receipt& receipt);
+  void CheckSomething();
+  // Every token that is off, at every validator, now: a receipt was just given out.
+  void ProbeAll();
+  void Probe(ValidatorNode& validator);
+  int AnyToken();
+
+  // --- misfortune -----------------------------------------------------------------------------
+  void Misfortune();
+  void Heal();
+  void JudgeLiveness();
+  void RunUntil(int64_t time);
+
+  World* const world_;
+  const Fate fate_;
+  Oracle oracle_;
+  const Keyring keyring_;
+  const TokenFormat format_;
+  std::vector<SimToken> tokens_;
+  std::shared_ptr<Disk> disk_;
+  std::shared_ptr<ServiceNode> service_;
+  std::shared_ptr<ServiceNode> former_;  // on the volume that was stolen from it
+  std::vector<std::shared_ptr<ValidatorNode>> validators_;
+  std::vector<std::shared_ptr<ValidatorNode>> lingering_;  // said goodbye, or are twins
+  std::shared_ptr<StuckClient> stuck_;
+  std::shared_ptr<MemoryEngine> backup_;
+  std::shared_ptr<History> backup_history_;
+  int64_t backup_revision_ = 0;
+  std::set<int> recent_;        // tokens changed lately
+  int services_ = 0;
+  int restores_ = 0;
+  bool quiet_ = false;          // no changes: a roll-back is to be noticed first
+  bool healing_ = false;
+  bool restart_due_ = false;
+};
+
+}  // namespace tollgate::simulation
+
+#endif  // TOLLGATE_TESTS_SIMULATION_TOWN_H_

@@ -1,0 +1,105 @@
+// One validator's process: the real Validator, in a shell without threads that does what
+// validator/link.cc and validator/resolve_client.cc do with them.
+#ifndef TOLLGATE_TESTS_SIMULATION_VALIDATOR_NODE_H_
+#define TOLLGATE_TESTS_SIMULATION_VALIDATOR_NODE_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tests/simulation/network.h"
+#include "tests/simulation/oracle.h"
+#include "tests/simulation/service_node.h"
+#include "tests/simulation/world.h"
+#include "validator/validator.h"
+
+namespace tollgate::simulation {
+
+// Whom a stream or a question reaches just now; null: nobody.
+using Router = std::function<std::shared_ptr<ServiceNode>()>;
+
+struct ValidatorSettings {
+  std::string id;
+  double drift = 0.001;
+  double clock_rate = 1;
+  absl::Duration fail_open_for;  // zero: fail-closed
+  absl::Duration welcome_timeout = absl::Seconds(2);
+  int64_t resolve_delay = 2 * kMillisecond;  // the mean, one way
+  double resolve_straggles = 0.05;           // how often an answer is very late
+  int64_t straggle = kSecond;
+};
+
+class ValidatorNode : public ClientEnd, public std::enable_shared_from_this<ValidatorNode> {
+ public:
+  ValidatorNode(World* world, Oracle* oracle, ValidatorSettings settings, Router router,
+                std::shared_ptr<Link> link);
+  ~ValidatorNode() override;
+
+  void Start();
+  // kill -9.
+  void Crash(bool connection_noticed);
+  // Says goodbye; the process lingers, and is asked on: it must admit nothing.
+  void SayGoodbye();
+
+  // A request with this token string arrives. `scope`: what it needs; empty: nothing.
+  void Check(int token, const std::string& token_string, const std::string& scope, bool ask);
+  // What it has applied, checked against what it was sent (I3).
+  bool InSync(int64_t last_event_revision, const std::string& epoch) const;
+
+  bool alive() const { return alive_; }
+  bool said_goodbye() const { return said_goodbye_; }
+  int node() const { return node_; }
+  const ValidatorSettings& settings() const { return settings_; }
+  NodeClock& clock() { return clock_; }
+  Link& link() { return *link_; }
+  const std::shared_ptr<Link>& shared_link() const { return link_; }
+  const std::shared_ptr<Connection>& connection() const { return connection_; }
+  ValidatorStatus Status() const { return validator_->Status(); }
+  int64_t admits = 0;
+
+  // ClientEnd.
+  void OnOpen(uint64_t stream, bool ok) override;
+  void OnDown(uint64_t stream, const std::string& bytes) override;
+  void OnEnd(uint64_t stream) override;
+
+ private:
+  void Do(FollowerActions actions);
+  void TickAt(BootTime boot);
+  void Ask(const tollgate::v1::ResolveRequest& request,
+           std::function<void(absl::StatusOr<tollgate::v1::ResolveResponse>)> answer);
+  void Watch(const tollgate::v1::FollowResponse& message, const FollowerStatus& before);
+  Judged Context(int token, const std::string& scope) const;
+
+  World* const world_;
+  Oracle* const oracle_;
+  const ValidatorSettings settings_;
+  const Router router_;
+  const std::shared_ptr<Link> link_;
+  const int node_;
+  NodeClock clock_;
+  SeededRandom random_;
+  std::unique_ptr<Validator> validator_;
+  bool alive_ = true;
+  bool said_goodbye_ = false;
+  std::shared_ptr<Connection> connection_;
+  uint64_t tick_number_ = 0;
+  int64_t next_tick_ = INT64_MAX;
+
+  // Questions not answered yet: each is answered once, at the latest when the process ends.
+  uint64_t next_question_ = 0;
+  std::map<uint64_t, std::function<void(absl::StatusOr<tollgate::v1::ResolveResponse>)>> asked_;
+
+  // What it follows, as an onlooker sees it.
+  std::shared_ptr<History> following_;
+  int64_t vouched_ = 0;                 // applied up to here was checked (I3)
+  std::set<int64_t> delivered_;         // revisions whose events all came
+  std::map<int64_t, int> parts_;        // of this stream: events that came
+};
+
+}  // namespace tollgate::simulation
+
+#endif  // TOLLGATE_TESTS_SIMULATION_VALIDATOR_NODE_H_
