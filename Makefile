@@ -1,5 +1,5 @@
 # Thin: each target calls a script, and CMake does the building.
-.PHONY: help demo run test asan tsan thread-safety lint bench clean
+.PHONY: help demo run test asan tsan thread-safety lint model bench clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -32,6 +32,10 @@ thread-safety: ## clang's thread-safety annotations, as errors
 lint: ## formatting, clang-tidy, buf
 	@scripts/install-packages build test lint
 	@scripts/lint
+
+model: ## search the model of the lease protocol exhaustively
+	@scripts/install-packages test
+	@tests/model/check
 
 bench: ## benchmarks (docs/performance.md)
 	@scripts/install-packages build test bench

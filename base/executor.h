@@ -40,7 +40,8 @@ class ThreadPool : public Executor {
   // Runs `work` on the pool after `delay`, at the earliest; timers are not
   // counted in the queue's bound. Dropped at Stop().
   void After(absl::Duration delay, std::function<void()> work);
-  // Takes no more, finishes what is queued, drops timers, joins. Idempotent. Not from a pool thread.
+  // Takes no more, finishes what is queued, drops timers, joins. Idempotent. Not from a pool
+  // thread.
   void Stop();
 
  private:

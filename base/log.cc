@@ -1,11 +1,11 @@
 #include "base/log.h"
 
-#include <atomic>
-#include <memory>
-
-#include <nlohmann/json.hpp>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+
+#include <atomic>
+#include <memory>
+#include <nlohmann/json.hpp>
 
 #include "absl/time/clock.h"
 

@@ -31,7 +31,8 @@ class LogValue {
   LogValue(int64_t v) : value_(v) {}
   LogValue(uint64_t v) : value_(static_cast<int64_t>(v)) {}
   LogValue(absl::Duration v) : value_(absl::ToDoubleSeconds(v)) {}
-  LogValue(const absl::Status& v) : value_(v.ToString(absl::StatusToStringMode::kWithNoExtraData)) {}
+  LogValue(const absl::Status& v)
+      : value_(v.ToString(absl::StatusToStringMode::kWithNoExtraData)) {}
   const absl::variant<std::string, bool, double, int64_t>& value() const { return value_; }
 
  private:

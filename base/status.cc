@@ -66,8 +66,7 @@ absl::Status Refuse(absl::StatusCode code, absl::string_view reason, absl::strin
   return Refuse(code, message, details);
 }
 
-absl::Status Refuse(absl::StatusCode code, absl::string_view message,
-                    const ErrorDetails& details) {
+absl::Status Refuse(absl::StatusCode code, absl::string_view message, const ErrorDetails& details) {
   // A refusal that came out as OK would be the opposite of one.
   if (code == absl::StatusCode::kOk) code = absl::StatusCode::kInternal;
   absl::Status status(code, message);

@@ -50,10 +50,10 @@ std::string ReasonOf(const absl::Status& status);
 #define TOLLGATE_CONCAT_(a, b) TOLLGATE_CONCAT_INNER_(a, b)
 
 // Returns the error of an expression that yields a Status, if it has one.
-#define RETURN_IF_ERROR(expr)                                  \
-  do {                                                         \
-    absl::Status tollgate_status_ = (expr);                    \
-    if (!tollgate_status_.ok()) return tollgate_status_;       \
+#define RETURN_IF_ERROR(expr)                            \
+  do {                                                   \
+    absl::Status tollgate_status_ = (expr);              \
+    if (!tollgate_status_.ok()) return tollgate_status_; \
   } while (false)
 
 // `lhs` gets the value of an expression that yields a StatusOr, or its error is returned.

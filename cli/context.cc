@@ -13,6 +13,7 @@
 #include "absl/strings/str_join.h"
 #include "base/status.h"
 #include "base/version.h"
+#include "cli/commands/backup.h"
 #include "cli/commands/completion.h"
 #include "cli/commands/events.h"
 #include "cli/commands/token.h"
@@ -25,12 +26,15 @@ namespace tollgate {
 namespace {
 
 constexpr char kFooter[] =
-    "The settings of 'tollgate --help' can follow any command. They come from flags, then the environment (TOLLGATE_SERVICE, TOLLGATE_EDGE, TOLLGATE_WORKSPACE, …),\n"
+    "The settings of 'tollgate --help' can follow any command. They come from flags, then the "
+    "environment (TOLLGATE_SERVICE, TOLLGATE_EDGE, TOLLGATE_WORKSPACE, …),\n"
     "then the file --config names (by default ~/.config/tollgate/config.toml, with lines as in\n"
     "service = \"127.0.0.1:7411\").\n"
     "\n"
-    "Exit codes: 0 done; 1 failed; 2 wrong use, or a field was refused; 3 not found; 4 refused as things stand;\n"
-    "5 unavailable; 6 done, but not enforced in the time given; 7 you said no; token check: 10 refused, 11 no answer.";
+    "Exit codes: 0 done; 1 failed; 2 wrong use, or a field was refused; 3 not found; 4 refused as "
+    "things stand;\n"
+    "5 unavailable; 6 done, but not enforced in the time given; 7 you said no; token check: 10 "
+    "refused, 11 no answer.";
 
 const CLI::App* DeepestNamed(const CLI::App& app) {
   const CLI::App* asked = &app;
@@ -61,32 +65,41 @@ void AddSettings(CLI::App& app, Settings& settings) {
   app.add_option("--edge", settings.edge, "The validator that 'token check' asks")
       ->envname("TOLLGATE_EDGE")
       ->capture_default_str();
-  app.add_option("--tls-cert", settings.tls.cert, "This client's certificate (PEM)")->envname("TOLLGATE_TLS_CERT");
+  app.add_option("--tls-cert", settings.tls.cert, "This client's certificate (PEM)")
+      ->envname("TOLLGATE_TLS_CERT");
   app.add_option("--tls-key", settings.tls.key, "Its key (PEM)")->envname("TOLLGATE_TLS_KEY");
-  app.add_option("--tls-ca", settings.tls.ca, "Who signs the service's certificate (PEM)")->envname("TOLLGATE_TLS_CA");
-  app.add_flag("--allow-plaintext", settings.allow_plaintext, "Speak plaintext to an address other hosts can reach")
+  app.add_option("--tls-ca", settings.tls.ca, "Who signs the service's certificate (PEM)")
+      ->envname("TOLLGATE_TLS_CA");
+  app.add_flag("--allow-plaintext", settings.allow_plaintext,
+               "Speak plaintext to an address other hosts can reach")
       ->envname("TOLLGATE_ALLOW_PLAINTEXT");
   app.add_option("-o,--output", settings.output, "table for people, json for programs")
       ->check(CLI::IsMember({"table", "json"}))
       ->envname("TOLLGATE_OUTPUT")
       ->capture_default_str();
-  app.add_flag("-q,--quiet", settings.quiet, "Only what was asked for: an id, a secret, or nothing");
-  app.add_option("--timeout", settings.timeout, "For one call")->envname("TOLLGATE_TIMEOUT")->capture_default_str();
+  app.add_flag("-q,--quiet", settings.quiet,
+               "Only what was asked for: an id, a secret, or nothing");
+  app.add_option("--timeout", settings.timeout, "For one call")
+      ->envname("TOLLGATE_TIMEOUT")
+      ->capture_default_str();
 }
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<grpc::Channel>> Context::ChannelTo(const std::string& address, const char* flag) {
+absl::StatusOr<std::shared_ptr<grpc::Channel>> Context::ChannelTo(const std::string& address,
+                                                                  const char* flag) {
   tried_ = address;
   absl::StatusOr<Address> parsed = ParseAddress(address);
   if (!parsed.ok()) {
     return absl::InvalidArgumentError(absl::StrCat(flag, ": ", parsed.status().message()));
   }
   if (!settings_.allow_plaintext && settings_.tls.empty() && !parsed->IsLoopback()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        flag, ": refusing to speak plaintext to ", address, ": tokens would cross the network readable.\n"
-        "  Give it the other side's authority: --tls-ca FILE (with --tls-cert FILE --tls-key FILE where it asks who "
-        "calls)\n  or, knowing the risk: --allow-plaintext"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(flag, ": refusing to speak plaintext to ", address,
+                     ": tokens would cross the network readable.\n"
+                     "  Give it the other side's authority: --tls-ca FILE (with --tls-cert FILE "
+                     "--tls-key FILE where it asks who "
+                     "calls)\n  or, knowing the risk: --allow-plaintext"));
   }
   ASSIGN_OR_RETURN(std::shared_ptr<grpc::ChannelCredentials> credentials,
                    ClientCredentialsFor(settings_.tls, !settings_.tls.empty(), ServerIdentity()));
@@ -97,9 +110,12 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> Context::ServiceChannel() {
   return ChannelTo(settings_.service, "--service");
 }
 
-absl::StatusOr<std::shared_ptr<grpc::Channel>> Context::EdgeChannel() { return ChannelTo(settings_.edge, "--edge"); }
+absl::StatusOr<std::shared_ptr<grpc::Channel>> Context::EdgeChannel() {
+  return ChannelTo(settings_.edge, "--edge");
+}
 
-absl::Status Context::Call(const std::function<grpc::Status(grpc::ClientContext*)>& call, absl::Duration extra) {
+absl::Status Context::Call(const std::function<grpc::Status(grpc::ClientContext*)>& call,
+                           absl::Duration extra) {
   ASSIGN_OR_RETURN(const absl::Duration timeout, ParseHumanDuration(settings_.timeout));
   grpc::ClientContext context;
   context.set_deadline(absl::ToChronoTime(absl::Now() + timeout + extra));
@@ -108,16 +124,19 @@ absl::Status Context::Call(const std::function<grpc::Status(grpc::ClientContext*
   absl::Status error = FromGrpcStatus(status);
   // gRPC's own words for a dead address help nobody at three in the morning.
   if (status.error_code() == grpc::StatusCode::UNAVAILABLE && status.error_details().empty()) {
-    return RefuseForNow("NOT_REACHED",
-                        absl::StrCat("nothing answers at ", tried_, " (", status.error_message(),
-                                     "). Is it running there? --service and --edge say where to look"),
-                        absl::Seconds(1));
+    return RefuseForNow(
+        "NOT_REACHED",
+        absl::StrCat("nothing answers at ", tried_, " (", status.error_message(),
+                     "). Is it running there? --service and --edge say where to look"),
+        absl::Seconds(1));
   }
   if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
-    return Refuse(absl::StatusCode::kDeadlineExceeded, "TOO_SLOW",
-                  absl::StrCat("no answer from ", tried_, " within ", HumanElapsed(timeout + extra),
-                               "; a change may have been made all the same: look before you repeat it, or repeat it "
-                               "with the same --request-id"));
+    return Refuse(
+        absl::StatusCode::kDeadlineExceeded, "TOO_SLOW",
+        absl::StrCat(
+            "no answer from ", tried_, " within ", HumanElapsed(timeout + extra),
+            "; a change may have been made all the same: look before you repeat it, or repeat it "
+            "with the same --request-id"));
   }
   return error;
 }
@@ -125,7 +144,8 @@ absl::Status Context::Call(const std::function<grpc::Status(grpc::ClientContext*
 absl::StatusOr<bool> Context::Confirm(absl::string_view question, bool yes) {
   if (yes) return true;
   if (!terminal_.in_is_terminal) {
-    return absl::InvalidArgumentError(absl::StrCat(question, " Nobody is there to be asked: add --yes"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(question, " Nobody is there to be asked: add --yes"));
   }
   err() << question << "  [y/N] " << std::flush;
   std::string answer;
@@ -142,7 +162,8 @@ void Context::Fail(const absl::Status& status) {
 
 int RunCommand(const std::vector<std::string>& arguments, Terminal terminal) {
   Context context(terminal);
-  CLI::App app("Issue, list, rotate and revoke workspace tokens, and see revocation enforced.", "tollgate");
+  CLI::App app("Issue, list, rotate and revoke workspace tokens, and see revocation enforced.",
+               "tollgate");
   app.footer(kFooter);
   app.require_subcommand(1);
   app.fallthrough();  // --service and its like are taken after the verb as well
@@ -154,6 +175,7 @@ int RunCommand(const std::vector<std::string>& arguments, Terminal terminal) {
   AddEventsCommands(app, context);
   AddAuditCommands(app, context);
   AddValidatorsCommands(app, context);
+  AddBackupCommands(app, context);
   AddCompletionCommand(app, context);
   app.add_subcommand("version", "This program's version")->callback([&context] {
     context.out() << "tollgate " << kVersion << '\n';
@@ -172,14 +194,17 @@ int RunCommand(const std::vector<std::string>& arguments, Terminal terminal) {
   } catch (const CLI::ParseError& error) {
     const CLI::App* asked = DeepestNamed(app);
     std::string what = error.what();
-    const std::vector<const CLI::App*> verbs = asked->get_subcommands([](const CLI::App*) { return true; });
+    const std::vector<const CLI::App*> verbs =
+        asked->get_subcommands([](const CLI::App*) { return true; });
     if (error.get_name() == "RequiredError" && !verbs.empty()) {
-      what = asked == &app ? "wants a command: " : absl::StrCat("'", asked->get_name(), "' wants one of: ");
+      what = asked == &app ? "wants a command: "
+                           : absl::StrCat("'", asked->get_name(), "' wants one of: ");
       absl::StrAppend(&what, absl::StrJoin(verbs, ", ", [](std::string* out, const CLI::App* verb) {
-                        absl::StrAppend(out, verb->get_name());
-                      }));
+        absl::StrAppend(out, verb->get_name());
+      }));
     }
-    context.err() << "tollgate: " << what << "\n  See: " << PathTo(app, DeepestNamed(app)) << " --help\n";
+    context.err() << "tollgate: " << what << "\n  See: " << PathTo(app, DeepestNamed(app))
+                  << " --help\n";
     return kBadUsage;
   }
   return context.exit_code;

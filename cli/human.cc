@@ -12,8 +12,9 @@ namespace {
 constexpr double kMostSeconds = 100.0 * 366 * 24 * 3600;
 
 absl::Status NotADuration(absl::string_view text) {
-  return absl::InvalidArgumentError(absl::StrCat(
-      "'", text.substr(0, 40), "' is no duration; write a number and a unit, as in 90d, 12h, 30m or 45s"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("'", text.substr(0, 40),
+                   "' is no duration; write a number and a unit, as in 90d, 12h, 30m or 45s"));
 }
 
 double SecondsOfUnit(absl::string_view unit) {

@@ -15,11 +15,16 @@
 namespace tollgate {
 namespace {
 
-// The code point that begins at text[*i], which is moved past it; bytes that are no UTF-8 count one each.
+// The code point that begins at text[*i], which is moved past it; bytes that are no UTF-8 count one
+// each.
 uint32_t NextCodePoint(absl::string_view text, size_t* i) {
   const auto byte = [&](size_t at) { return static_cast<uint8_t>(text[at]); };
   const uint8_t first = byte(*i);
-  size_t length = first < 0x80 ? 1 : (first >> 5) == 6 ? 2 : (first >> 4) == 14 ? 3 : (first >> 3) == 30 ? 4 : 1;
+  size_t length = first < 0x80         ? 1
+                  : (first >> 5) == 6  ? 2
+                  : (first >> 4) == 14 ? 3
+                  : (first >> 3) == 30 ? 4
+                                       : 1;
   if (*i + length > text.size()) length = 1;
   uint32_t point = length == 1 ? first : first & (0x7F >> length);
   for (size_t k = 1; k < length; ++k) point = (point << 6) | (byte(*i + k) & 0x3F);
@@ -151,15 +156,19 @@ int ExitCodeFor(const absl::Status& status) {
 void PrintError(const absl::Status& status, std::ostream& err) {
   const ErrorDetails details = DetailsOf(status);
   const int code = ExitCodeFor(status);
-  err << (code == kUnavailable ? "unavailable: " : code == kNotFound ? "not found: " : "refused: ")
+  err << (code == kUnavailable ? "unavailable: "
+          : code == kNotFound  ? "not found: "
+                               : "refused: ")
       << SafeLines(status.message()) << '\n';
   for (const FieldViolation& field : details.fields) {
     // A single violation is often the message itself, said once.
     if (absl::StrContains(status.message(), field.description)) continue;
-    err << "  " << SafeForTerminal(field.field) << ": " << SafeForTerminal(field.description) << '\n';
+    err << "  " << SafeForTerminal(field.field) << ": " << SafeForTerminal(field.description)
+        << '\n';
   }
   if (details.retry_after.has_value()) {
-    err << "  Try again in " << HumanDuration(*details.retry_after + absl::Milliseconds(999)) << ".\n";
+    err << "  Try again in " << HumanDuration(*details.retry_after + absl::Milliseconds(999))
+        << ".\n";
   }
   if (!details.reason.empty()) err << "  (reason " << SafeForTerminal(details.reason) << ")\n";
 }

@@ -37,15 +37,15 @@ void PrintJsonLine(const google::protobuf::Message& message, std::ostream& out);
 // The exit codes; stable, listed by `tollgate --help`.
 enum ExitCode {
   kDone = 0,
-  kFailed = 1,        // an error of no other kind
-  kBadUsage = 2,      // the command line, or a field that the service refused
+  kFailed = 1,    // an error of no other kind
+  kBadUsage = 2,  // the command line, or a field that the service refused
   kNotFound = 3,
-  kRefused = 4,       // the state does not allow it: still in use, already final, count mismatch
-  kUnavailable = 5,   // the service cannot be reached, or not in time
-  kNotYetEnforced = 6,// done, but not enforced within --wait
-  kAborted = 7,       // the person said no
-  kDenied = 10,       // token check: refused
-  kNoAnswer = 11,     // token check: unavailable
+  kRefused = 4,         // the state does not allow it: still in use, already final, count mismatch
+  kUnavailable = 5,     // the service cannot be reached, or not in time
+  kNotYetEnforced = 6,  // done, but not enforced within --wait
+  kAborted = 7,         // the person said no
+  kDenied = 10,         // token check: refused
+  kNoAnswer = 11,       // token check: unavailable
 };
 int ExitCodeFor(const absl::Status& status);
 

@@ -50,9 +50,10 @@ absl::Status List(Context& context, const ListOptions& options) {
     if (context.settings().json()) {
       PrintJsonLine(entry, context.out());
     } else {
-      table.AddRow({absl::StrCat(entry.revision()),
-                    absl::FormatTime("%Y-%m-%d %H:%M:%S", TimeOf(entry.time()), absl::UTCTimeZone()), entry.actor(),
-                    entry.action(), entry.resource(), entry.reason()});
+      table.AddRow(
+          {absl::StrCat(entry.revision()),
+           absl::FormatTime("%Y-%m-%d %H:%M:%S", TimeOf(entry.time()), absl::UTCTimeZone()),
+           entry.actor(), entry.action(), entry.resource(), entry.reason()});
     }
     return absl::OkStatus();
   }));
@@ -67,19 +68,21 @@ absl::Status Verify(Context& context) {
   std::string previous;
   int64_t count = 0;
   int64_t last = 0;
-  RETURN_IF_ERROR(ForEachEntry(context, ListOptions(), [&](const AuditEntry& entry) -> absl::Status {
-    const std::string expected = AuditHash(previous, entry.hashed_content());
-    if (expected != entry.hash()) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("the audit log is not what was written: entry ", entry.revision(), ".", entry.index(),
-                       " (", entry.action(), " ", entry.resource(), ") does not follow from the one before it. "
-                       "It, or an entry before it, was altered or removed"));
-    }
-    previous = entry.hash();
-    last = entry.revision();
-    ++count;
-    return absl::OkStatus();
-  }));
+  RETURN_IF_ERROR(
+      ForEachEntry(context, ListOptions(), [&](const AuditEntry& entry) -> absl::Status {
+        const std::string expected = AuditHash(previous, entry.hashed_content());
+        if (expected != entry.hash()) {
+          return absl::FailedPreconditionError(
+              absl::StrCat("the audit log is not what was written: entry ", entry.revision(), ".",
+                           entry.index(), " (", entry.action(), " ", entry.resource(),
+                           ") does not follow from the one before it. "
+                           "It, or an entry before it, was altered or removed"));
+        }
+        previous = entry.hash();
+        last = entry.revision();
+        ++count;
+        return absl::OkStatus();
+      }));
   context.out() << "verified     " << count << " entries, to revision " << last << "\nlast hash    "
                 << absl::BytesToHexString(previous) << "\n";
   return absl::OkStatus();

@@ -28,7 +28,8 @@ void Collect(const CLI::App& app, const std::string& path, std::vector<Place>* p
   }
   places->push_back(std::move(place));
   for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; })) {
-    Collect(*sub, path.empty() ? sub->get_name() : absl::StrCat(path, " ", sub->get_name()), places);
+    Collect(*sub, path.empty() ? sub->get_name() : absl::StrCat(path, " ", sub->get_name()),
+            places);
   }
 }
 
@@ -41,36 +42,43 @@ std::string Bash(const std::vector<Place>& places) {
       "    case \"$word\" in -*) ;; *) case \"$path $word\" in\n";
   std::vector<std::string> known;
   for (const Place& place : places) {
-    if (!place.path.empty()) known.push_back(absl::StrCat("'", place.path.find(' ') == std::string::npos ? " " : "", place.path, "'"));
+    if (!place.path.empty())
+      known.push_back(
+          absl::StrCat("'", place.path.find(' ') == std::string::npos ? " " : "", place.path, "'"));
   }
   absl::StrAppend(&script, "      ", absl::StrJoin(known, "|"),
                   ") path=\"${path:+$path }$word\" ;; esac ;;\n    esac\n  done\n"
                   "  case \"$path\" in\n");
   for (const Place& place : places) {
-    absl::StrAppend(&script, "    '", place.path, "') COMPREPLY=($(compgen -W '", absl::StrJoin(place.words, " "),
-                    "' -- \"$cur\")) ;;\n");
+    absl::StrAppend(&script, "    '", place.path, "') COMPREPLY=($(compgen -W '",
+                    absl::StrJoin(place.words, " "), "' -- \"$cur\")) ;;\n");
   }
   absl::StrAppend(&script, "  esac\n}\ncomplete -o default -F _tollgate tollgate\n");
   return script;
 }
 
 std::string Zsh(const std::vector<Place>& places) {
-  return absl::StrCat("#compdef tollgate\n# zsh completion for tollgate: source <(tollgate completion zsh)\n"
-                      "autoload -U +X bashcompinit && bashcompinit\n",
-                      Bash(places));
+  return absl::StrCat(
+      "#compdef tollgate\n# zsh completion for tollgate: source <(tollgate completion zsh)\n"
+      "autoload -U +X bashcompinit && bashcompinit\n",
+      Bash(places));
 }
 
 std::string Fish(const std::vector<Place>& places) {
-  std::string script = "# fish completion for tollgate: tollgate completion fish | source\ncomplete -c tollgate -f\n";
+  std::string script =
+      "# fish completion for tollgate: tollgate completion fish | source\ncomplete -c tollgate "
+      "-f\n";
   for (const Place& place : places) {
     std::string condition = "__fish_use_subcommand";
     if (!place.path.empty()) {
-      const std::string seen = absl::StrReplaceAll(place.path, {{" ", "; and __fish_seen_subcommand_from "}});
+      const std::string seen =
+          absl::StrReplaceAll(place.path, {{" ", "; and __fish_seen_subcommand_from "}});
       condition = absl::StrCat("__fish_seen_subcommand_from ", seen);
     }
     for (const std::string& word : place.words) {
       if (word.rfind("--", 0) == 0) {
-        absl::StrAppend(&script, "complete -c tollgate -n '", condition, "' -l ", word.substr(2), "\n");
+        absl::StrAppend(&script, "complete -c tollgate -n '", condition, "' -l ", word.substr(2),
+                        "\n");
       } else {
         absl::StrAppend(&script, "complete -c tollgate -n '", condition, "' -a ", word, "\n");
       }
@@ -87,12 +95,14 @@ absl::StatusOr<std::string> CompletionScript(const CLI::App& app, const std::str
   if (shell == "bash") return Bash(places);
   if (shell == "zsh") return Zsh(places);
   if (shell == "fish") return Fish(places);
-  return absl::InvalidArgumentError(absl::StrCat("'", shell, "' is no shell it knows; one of bash, zsh, fish"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("'", shell, "' is no shell it knows; one of bash, zsh, fish"));
 }
 
 void AddCompletionCommand(CLI::App& app, Context& context) {
   auto shell = std::make_shared<std::string>();
-  CLI::App* verb = app.add_subcommand("completion", "Print a completion script for bash, zsh or fish");
+  CLI::App* verb =
+      app.add_subcommand("completion", "Print a completion script for bash, zsh or fish");
   verb->add_option("shell", *shell, "bash, zsh or fish")->required();
   verb->callback([&app, &context, shell] {
     absl::StatusOr<std::string> script = CompletionScript(app, *shell);

@@ -23,13 +23,11 @@ struct WatchOptions {
 std::string EventText(const tollgate::v1::Event& event) {
   switch (event.subject_case()) {
     case tollgate::v1::Event::kTokenChanged:
-      return absl::StrCat("token changed   ",
-                          "workspaces/", event.token_changed().workspace(), "/tokens/",
-                          event.token_changed().token_id());
+      return absl::StrCat("token changed   ", "workspaces/", event.token_changed().workspace(),
+                          "/tokens/", event.token_changed().token_id());
     case tollgate::v1::Event::kTokenCreated:
-      return absl::StrCat("token created   ",
-                          "workspaces/", event.token_created().workspace(), "/tokens/",
-                          event.token_created().token_id());
+      return absl::StrCat("token created   ", "workspaces/", event.token_created().workspace(),
+                          "/tokens/", event.token_created().token_id());
     case tollgate::v1::Event::kCohortRevoked:
       return absl::StrCat("cohort revoked  workspaces/", event.cohort_revoked().workspace(),
                           event.cohort_revoked().owner().empty()
@@ -49,7 +47,8 @@ absl::Status Watch(Context& context, const WatchOptions& options) {
   ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, context.ServiceChannel());
   std::unique_ptr<OperationsService::Stub> stub = OperationsService::NewStub(channel);
   grpc::ClientContext call;  // no deadline: a person watches until Ctrl-C
-  std::unique_ptr<grpc::ClientReader<tollgate::v1::RevisionEvents>> reader = stub->WatchEvents(&call, request);
+  std::unique_ptr<grpc::ClientReader<tollgate::v1::RevisionEvents>> reader =
+      stub->WatchEvents(&call, request);
   tollgate::v1::RevisionEvents revision;
   int64_t seen = 0;
   while (reader->Read(&revision)) {
@@ -57,7 +56,8 @@ absl::Status Watch(Context& context, const WatchOptions& options) {
       PrintJsonLine(revision, context.out());
     } else {
       for (const tollgate::v1::Event& event : revision.events()) {
-        context.out() << revision.revision() << "  " << SafeForTerminal(EventText(event)) << '\n' << std::flush;
+        context.out() << revision.revision() << "  " << SafeForTerminal(EventText(event)) << '\n'
+                      << std::flush;
       }
     }
     if (options.count > 0 && ++seen >= options.count) {
@@ -84,7 +84,8 @@ absl::Status Wait(Context& context, const WaitOptions& options) {
   tollgate::v1::Receipt receipt;
   const absl::Time started = context.now();
   RETURN_IF_ERROR(context.Call(
-      [&](grpc::ClientContext* call) { return stub->WaitEnforced(call, request, &receipt); }, timeout));
+      [&](grpc::ClientContext* call) { return stub->WaitEnforced(call, request, &receipt); },
+      timeout));
   const bool enforced = receipt.state() == tollgate::v1::ENFORCEMENT_STATE_ENFORCED;
   if (context.settings().json()) {
     PrintJson(receipt, context.out());
@@ -105,7 +106,8 @@ void AddEventsCommands(CLI::App& app, Context& context) {
     auto options = std::make_shared<WatchOptions>();
     CLI::App* verb = noun->add_subcommand("watch", "Show events as they happen, until Ctrl-C");
     verb->add_option("-w,--workspace", options->workspace, "Only this workspace's");
-    verb->add_option("--after", options->after, "Begin after this revision; 0: with what happens next");
+    verb->add_option("--after", options->after,
+                     "Begin after this revision; 0: with what happens next");
     verb->add_option("--count", options->count, "End after so many revisions; 0: never");
     verb->callback([&context, options] { context.Fail(Watch(context, *options)); });
   }

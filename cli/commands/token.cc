@@ -58,7 +58,8 @@ void PrintToken(const Token& token, absl::Time now, std::ostream& out) {
   line("audiences", absl::StrJoin(token.audiences(), ", "));
   line("owner", token.owner());
   line("creator", token.creator());
-  for (const auto& [key, value] : token.annotations()) line("annotation", absl::StrCat(key, "=", value));
+  for (const auto& [key, value] : token.annotations())
+    line("annotation", absl::StrCat(key, "=", value));
   line("created", HumanTime(TimeOf(token.create_time()), now));
   line("expires", ExpiresText(token, now));
   line("rotation", RotationText(token, now));
@@ -83,8 +84,9 @@ void ShowSecret(Context& context, const Token& token, std::string* token_string,
   } else {
     context.out() << token.name() << "   "
                   << (token.has_expire_time()
-                          ? absl::StrCat("expires ", absl::FormatTime("%Y-%m-%d", TimeOf(token.expire_time()),
-                                                                      absl::UTCTimeZone()))
+                          ? absl::StrCat("expires ",
+                                         absl::FormatTime("%Y-%m-%d", TimeOf(token.expire_time()),
+                                                          absl::UTCTimeZone()))
                           : std::string("never expires"))
                   << "\n\n  " << *token_string << "\n\nCopy it now: it cannot be shown again.\n";
   }
@@ -138,7 +140,8 @@ absl::Status Create(Context& context, const CreateOptions& options) {
     WipeString(response.mutable_token_string());
     return absl::OkStatus();
   }
-  ShowSecret(context, response.token(), response.mutable_token_string(), response.secret_withheld());
+  ShowSecret(context, response.token(), response.mutable_token_string(),
+             response.secret_withheld());
   return absl::OkStatus();
 }
 
@@ -149,7 +152,8 @@ struct RotateOptions {
 
 absl::Status Rotate(Context& context, const RotateOptions& options) {
   tollgate::v1::RotateTokenRequest request;
-  ASSIGN_OR_RETURN(*request.mutable_name(), TokenNameFrom(options.which.token, options.which.workspace));
+  ASSIGN_OR_RETURN(*request.mutable_name(),
+                   TokenNameFrom(options.which.token, options.which.workspace));
   if (!options.when_silent.empty()) {
     ASSIGN_OR_RETURN(const absl::Duration quiet, ParseHumanDuration(options.when_silent));
     SetDuration(quiet, request.mutable_retire_plan()->mutable_when_silent());
@@ -175,7 +179,8 @@ absl::Status Rotate(Context& context, const RotateOptions& options) {
     WipeString(response.mutable_token_string());
     return absl::OkStatus();
   }
-  ShowSecret(context, response.token(), response.mutable_token_string(), response.secret_withheld());
+  ShowSecret(context, response.token(), response.mutable_token_string(),
+             response.secret_withheld());
   if (!context.settings().quiet && context.exit_code == kDone) {
     context.out() << "The old one, " << response.replaced().token_id() << ", still works and "
                   << RotationText(response.replaced(), context.now()) << ".\n";
@@ -189,8 +194,8 @@ absl::Status Get(Context& context, const Which& which) {
   ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, context.ServiceChannel());
   std::unique_ptr<TokenService::Stub> stub = TokenService::NewStub(channel);
   Token token;
-  RETURN_IF_ERROR(
-      context.Call([&](grpc::ClientContext* call) { return stub->GetToken(call, request, &token); }));
+  RETURN_IF_ERROR(context.Call(
+      [&](grpc::ClientContext* call) { return stub->GetToken(call, request, &token); }));
   if (context.settings().json()) {
     PrintJson(token, context.out());
   } else {
@@ -206,7 +211,8 @@ struct ListOptions {
   int limit = 0;
 };
 
-absl::Status FillFilter(Context& context, const ListOptions& options, tollgate::v1::TokenFilter* filter) {
+absl::Status FillFilter(Context& context, const ListOptions& options,
+                        tollgate::v1::TokenFilter* filter) {
   for (const std::string& word : options.states) {
     ASSIGN_OR_RETURN(const tollgate::v1::TokenState state, StateFromText(word));
     filter->add_states(state);
@@ -255,7 +261,8 @@ absl::Status List(Context& context, const ListOptions& options) {
       *all.add_tokens() = std::move(token);
     }
     request.set_page_token(page.next_page_token());
-    if (options.limit > 0 && all.tokens_size() >= options.limit && !page.next_page_token().empty()) cut = true;
+    if (options.limit > 0 && all.tokens_size() >= options.limit && !page.next_page_token().empty())
+      cut = true;
   } while (!request.page_token().empty() && !cut);
 
   if (context.settings().json()) {
@@ -290,7 +297,8 @@ absl::Status List(Context& context, const ListOptions& options) {
 
 void WaitOptions::AddTo(CLI::App& verb) {
   verb.add_flag("--wait", wait, "Wait until it is enforced at every edge");
-  verb.add_option("--wait-timeout", timeout, "Wait at most this long; it stays done")->capture_default_str();
+  verb.add_option("--wait-timeout", timeout, "Wait at most this long; it stays done")
+      ->capture_default_str();
 }
 
 absl::StatusOr<absl::Duration> WaitOptions::Parse() const {
@@ -309,7 +317,8 @@ void AddTokenReadCommands(CLI::App& token, Context& context) {
     verb->add_option("--owner", options->owner, "Who answers for it");
     verb->add_option("--annotation", options->annotations, "key=value; repeatable");
     auto* in = verb->add_option("--expires-in", options->expires_in, "Lifetime, as in 90d");
-    verb->add_option("--expires-at", options->expires_at, "As in 2027-02-22 or RFC 3339")->excludes(in);
+    verb->add_option("--expires-at", options->expires_at, "As in 2027-02-22 or RFC 3339")
+        ->excludes(in);
     verb->add_option("--request-id", options->request_id, "Makes a retry safe");
     verb->callback([&context, options] { context.Fail(Create(context, *options)); });
   }
@@ -323,7 +332,8 @@ void AddTokenReadCommands(CLI::App& token, Context& context) {
     auto options = std::make_shared<ListOptions>();
     CLI::App* verb = token.add_subcommand("list", "List the tokens of a workspace");
     AddWorkspace(*verb, &options->workspace);
-    verb->add_option("--state", options->states, "active, suspended, retiring, revoked, expired; repeatable");
+    verb->add_option("--state", options->states,
+                     "active, suspended, retiring, revoked, expired; repeatable");
     verb->add_option("--label", options->label, "The label contains this");
     verb->add_option("--owner", options->owner, "Exactly this owner");
     verb->add_option("--annotation", options->annotations, "key=value; repeatable");
@@ -332,17 +342,21 @@ void AddTokenReadCommands(CLI::App& token, Context& context) {
     verb->add_option("--rotation-due-within", options->rotation_due_within,
                      "Rotation is due within, as in 7d; 'now': overdue");
     verb->add_flag("--edges", options->full, "Also where each was used");
-    verb->add_option("--limit", options->limit, "At most so many; 0: all")->check(CLI::NonNegativeNumber);
+    verb->add_option("--limit", options->limit, "At most so many; 0: all")
+        ->check(CLI::NonNegativeNumber);
     verb->callback([&context, options] { context.Fail(List(context, *options)); });
   }
   {
     auto options = std::make_shared<RotateOptions>();
-    CLI::App* verb = token.add_subcommand("rotate", "Make a replacement; the old one works until it is retired");
+    CLI::App* verb =
+        token.add_subcommand("rotate", "Make a replacement; the old one works until it is retired");
     AddWhich(*verb, &options->which);
-    auto* silent = verb->add_option("--retire-when-silent", options->when_silent,
-                                    "Retire the old one by itself, once the new one is in use and the old one "
-                                    "has been quiet at every edge for this long");
-    verb->add_option("--retire-in", options->retire_in, "Retire the old one after this long, in use or not")
+    auto* silent =
+        verb->add_option("--retire-when-silent", options->when_silent,
+                         "Retire the old one by itself, once the new one is in use and the old one "
+                         "has been quiet at every edge for this long");
+    verb->add_option("--retire-in", options->retire_in,
+                     "Retire the old one after this long, in use or not")
         ->excludes(silent);
     verb->add_option("--expires-in", options->expires_in, "The replacement's lifetime");
     verb->add_option("--request-id", options->request_id, "Makes a retry safe");

@@ -22,13 +22,15 @@ struct ChangeOptions {
   // update
   std::string label, owner, expires_in;
   std::vector<std::string> scopes, audiences, annotations;
-  bool no_scopes = false, no_audiences = false, no_annotations = false, no_owner = false, no_expiry = false;
+  bool no_scopes = false, no_audiences = false, no_annotations = false, no_owner = false,
+       no_expiry = false;
 };
 
 CLI::App* AddVerb(CLI::App& token, const char* name, const char* what, ChangeOptions* options) {
   CLI::App* verb = token.add_subcommand(name, what);
   verb->add_option("token", options->token, "The token's id, or its full name")->required();
-  verb->add_option("-w,--workspace", options->workspace, "The workspace")->envname("TOLLGATE_WORKSPACE");
+  verb->add_option("-w,--workspace", options->workspace, "The workspace")
+      ->envname("TOLLGATE_WORKSPACE");
   verb->add_option("--request-id", options->request_id, "Makes a retry safe");
   return verb;
 }
@@ -46,8 +48,9 @@ void PrintChanged(Context& context, const Response& response, absl::string_view 
   if (context.settings().json()) {
     PrintJson(response, context.out());
   } else if (!context.settings().quiet) {
-    context.out() << word << std::string(13 - word.size(), ' ') << "revision " << response.revision() << "   "
-                  << SafeForTerminal(response.token().label()) << '\n';
+    context.out() << word << std::string(13 - word.size(), ' ') << "revision "
+                  << response.revision() << "   " << SafeForTerminal(response.token().label())
+                  << '\n';
   }
   if constexpr (requires { response.receipt(); }) {
     if (!waited) return;
@@ -100,8 +103,9 @@ absl::Status Update(Context& context, const CLI::App& verb, const ChangeOptions&
     mask("expire_time");
   }
   if (request.update_mask().paths_size() == 0) {
-    return absl::InvalidArgumentError("nothing to change; give at least one of --label, --scope, --audience, "
-                                      "--owner, --annotation, --expires-in or their --no-… forms");
+    return absl::InvalidArgumentError(
+        "nothing to change; give at least one of --label, --scope, --audience, "
+        "--owner, --annotation, --expires-in or their --no-… forms");
   }
   request.set_request_id(options.request_id);
   ASSIGN_OR_RETURN(const absl::Duration wait, FillWait(options.wait, &request));
@@ -109,7 +113,8 @@ absl::Status Update(Context& context, const CLI::App& verb, const ChangeOptions&
   std::unique_ptr<TokenService::Stub> stub = TokenService::NewStub(channel);
   tollgate::v1::UpdateTokenResponse response;
   RETURN_IF_ERROR(context.Call(
-      [&](grpc::ClientContext* call) { return stub->UpdateToken(call, request, &response); }, wait));
+      [&](grpc::ClientContext* call) { return stub->UpdateToken(call, request, &response); },
+      wait));
   PrintChanged(context, response, "updated", wait > absl::ZeroDuration());
   return absl::OkStatus();
 }
@@ -152,7 +157,8 @@ absl::Status Suspend(Context& context, const ChangeOptions& options) {
   std::unique_ptr<TokenService::Stub> stub = TokenService::NewStub(channel);
   tollgate::v1::SuspendTokenResponse response;
   RETURN_IF_ERROR(context.Call(
-      [&](grpc::ClientContext* call) { return stub->SuspendToken(call, request, &response); }, wait));
+      [&](grpc::ClientContext* call) { return stub->SuspendToken(call, request, &response); },
+      wait));
   PrintChanged(context, response, "suspended", wait > absl::ZeroDuration());
   return absl::OkStatus();
 }
@@ -175,17 +181,22 @@ absl::Status Resume(Context& context, const ChangeOptions& options) {
 void AddTokenChangeCommands(CLI::App& token, Context& context) {
   {
     auto options = std::make_shared<ChangeOptions>();
-    CLI::App* verb = AddVerb(token, "update", "Change label, scopes, audiences, owner, annotations or expiry",
-                             options.get());
+    CLI::App* verb =
+        AddVerb(token, "update", "Change label, scopes, audiences, owner, annotations or expiry",
+                options.get());
     verb->add_option("--label", options->label, "The new label");
-    auto* scope = verb->add_option("--scope", options->scopes, "The new scopes, all of them; repeatable");
+    auto* scope =
+        verb->add_option("--scope", options->scopes, "The new scopes, all of them; repeatable");
     verb->add_flag("--no-scopes", options->no_scopes, "Take all scopes away")->excludes(scope);
-    auto* audience = verb->add_option("--audience", options->audiences, "The new audiences; repeatable");
+    auto* audience =
+        verb->add_option("--audience", options->audiences, "The new audiences; repeatable");
     verb->add_flag("--no-audiences", options->no_audiences, "For any audience")->excludes(audience);
     auto* owner = verb->add_option("--owner", options->owner, "The new owner");
     verb->add_flag("--no-owner", options->no_owner, "Without an owner")->excludes(owner);
-    auto* annotation = verb->add_option("--annotation", options->annotations, "All of them; key=value; repeatable");
-    verb->add_flag("--no-annotations", options->no_annotations, "Without annotations")->excludes(annotation);
+    auto* annotation = verb->add_option("--annotation", options->annotations,
+                                        "All of them; key=value; repeatable");
+    verb->add_flag("--no-annotations", options->no_annotations, "Without annotations")
+        ->excludes(annotation);
     auto* expires = verb->add_option("--expires-in", options->expires_in, "From now on, as in 30d");
     verb->add_flag("--no-expiry", options->no_expiry, "Never expires")->excludes(expires);
     options->wait.AddTo(*verb);
@@ -193,7 +204,8 @@ void AddTokenChangeCommands(CLI::App& token, Context& context) {
   }
   {
     auto options = std::make_shared<ChangeOptions>();
-    CLI::App* verb = AddVerb(token, "retire", "End a rotated token; refused while it is in use", options.get());
+    CLI::App* verb =
+        AddVerb(token, "retire", "End a rotated token; refused while it is in use", options.get());
     verb->add_flag("--force", options->force, "Though it is in use, or its replacement never was");
     verb->add_option("--quiet-period", options->quiet_period, "In use means used within this time");
     options->wait.AddTo(*verb);
@@ -201,7 +213,8 @@ void AddTokenChangeCommands(CLI::App& token, Context& context) {
   }
   {
     auto options = std::make_shared<ChangeOptions>();
-    CLI::App* verb = AddVerb(token, "suspend", "Turn a token off until it is resumed", options.get());
+    CLI::App* verb =
+        AddVerb(token, "suspend", "Turn a token off until it is resumed", options.get());
     verb->add_option("--reason", options->reason, "Kept with the token and in the audit log");
     options->wait.AddTo(*verb);
     verb->callback([&context, options] { context.Fail(Suspend(context, *options)); });

@@ -26,14 +26,18 @@ struct CheckOptions {
 
 absl::Status Check(Context& context, const CheckOptions& options) {
   tollgate::v1::ValidateRequest request;
-  if (context.terminal().in_is_terminal) context.err() << "Paste the token, then Enter: " << std::flush;
+  if (context.terminal().in_is_terminal)
+    context.err() << "Paste the token, then Enter: " << std::flush;
   std::string line;
   std::getline(context.in(), line);
   *request.mutable_token_string() = std::string(absl::StripAsciiWhitespace(line));
   WipeString(&line);
-  if (request.token_string().empty()) return absl::InvalidArgumentError("no token string on standard input");
-  for (const std::string& scope : options.scopes) request.mutable_requirement()->add_any_scopes(scope);
-  for (const std::string& scope : options.all_scopes) request.mutable_requirement()->add_all_scopes(scope);
+  if (request.token_string().empty())
+    return absl::InvalidArgumentError("no token string on standard input");
+  for (const std::string& scope : options.scopes)
+    request.mutable_requirement()->add_any_scopes(scope);
+  for (const std::string& scope : options.all_scopes)
+    request.mutable_requirement()->add_all_scopes(scope);
   request.mutable_requirement()->set_audience(options.audience);
 
   ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, context.EdgeChannel());
@@ -47,7 +51,8 @@ absl::Status Check(Context& context, const CheckOptions& options) {
   for (int i = 0; i < options.repeat && status.ok(); ++i) {
     response.Clear();
     const BootTime begun = context.terminal().clock->Now();
-    status = context.Call([&](grpc::ClientContext* call) { return stub->Validate(call, request, &response); });
+    status = context.Call(
+        [&](grpc::ClientContext* call) { return stub->Validate(call, request, &response); });
     took = context.terminal().clock->Now() - begun;
     times.push_back(absl::ToDoubleMilliseconds(took));
   }
@@ -59,7 +64,9 @@ absl::Status Check(Context& context, const CheckOptions& options) {
   context.exit_code = admitted ? kDone : denied ? kDenied : kNoAnswer;
   if (context.settings().json()) {
     const nlohmann::json answer = {
-        {"verdict", admitted ? "admit" : denied ? "deny" : "unavailable"},
+        {"verdict", admitted ? "admit"
+                    : denied ? "deny"
+                             : "unavailable"},
         {"reason", tollgate::v1::VerdictReason_Name(response.reason())},
         {"description", response.description()},
         {"token", response.identity().token()},
@@ -71,7 +78,8 @@ absl::Status Check(Context& context, const CheckOptions& options) {
   }
   if (context.settings().quiet) return absl::OkStatus();
   context.out() << (admitted ? "admitted" : denied ? "refused" : "unavailable");
-  if (!response.description().empty()) context.out() << "     " << SafeForTerminal(response.description());
+  if (!response.description().empty())
+    context.out() << "     " << SafeForTerminal(response.description());
   if (admitted) context.out() << "     " << SafeForTerminal(response.identity().token());
   context.out() << "   " << HumanElapsed(took) << '\n';
   if (response.has_retry_after()) {
@@ -89,7 +97,8 @@ void AddTokenCheckCommand(CLI::App& token, Context& context) {
   verb->add_option("--scope", options->scopes, "Any of these is needed; repeatable");
   verb->add_option("--all-scopes", options->all_scopes, "All of these are needed; repeatable");
   verb->add_option("--audience", options->audience, "The service that is asked for");
-  verb->add_option("--repeat", options->repeat, "Ask so often; the last answer counts")->check(CLI::Range(1, 1000000));
+  verb->add_option("--repeat", options->repeat, "Ask so often; the last answer counts")
+      ->check(CLI::Range(1, 1000000));
   verb->callback([&context, options] { context.Fail(Check(context, *options)); });
 }
 

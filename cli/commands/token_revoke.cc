@@ -41,7 +41,8 @@ class Revoker {
                       (options_.leaked || !options_.edge_digest.empty() ? 1 : 0);
     if (kinds != 1) {
       return absl::InvalidArgumentError(
-          "say what to revoke: a token's id, or --all [--owner OWNER], or --leaked (the token string on "
+          "say what to revoke: a token's id, or --all [--owner OWNER], or --leaked (the token "
+          "string on "
           "standard input), or --edge-digest HEX");
     }
     ASSIGN_OR_RETURN(wait_, options_.wait.Parse());
@@ -61,15 +62,18 @@ class Revoker {
       tollgate::v1::GetTokenRequest get;
       get.set_name(name);
       Token token;
-      RETURN_IF_ERROR(
-          context_.Call([&](grpc::ClientContext* call) { return tokens_->GetToken(call, get, &token); }));
+      RETURN_IF_ERROR(context_.Call(
+          [&](grpc::ClientContext* call) { return tokens_->GetToken(call, get, &token); }));
       std::string used = "never used";
       if (token.has_last_used_time()) {
-        used = absl::StrCat("last used ", LastUsedText(token, context_.now()), " from ", token.edge_uses_size(),
-                            token.edge_uses_size() == 1 ? " edge" : " edges");
+        used =
+            absl::StrCat("last used ", LastUsedText(token, context_.now()), " from ",
+                         token.edge_uses_size(), token.edge_uses_size() == 1 ? " edge" : " edges");
       }
-      ASSIGN_OR_RETURN(const bool yes, context_.Confirm(absl::StrCat("Revoke \"", SafeForTerminal(token.label()),
-                                                                     "\", ", used, "?"), false));
+      ASSIGN_OR_RETURN(
+          const bool yes,
+          context_.Confirm(
+              absl::StrCat("Revoke \"", SafeForTerminal(token.label()), "\", ", used, "?"), false));
       if (!yes) return Aborted();
     }
     tollgate::v1::RevokeTokenRequest request;
@@ -80,7 +84,7 @@ class Revoker {
     const absl::Time started = context_.now();
     RETURN_IF_ERROR(context_.Call(
         [&](grpc::ClientContext* call) { return tokens_->RevokeToken(call, request, &response); }));
-    RETURN_IF_ERROR(Wait(response.revision(), started, response.mutable_receipt()));
+    RETURN_IF_ERROR(Wait(response.revision(), name, started, response.mutable_receipt()));
     if (context_.settings().json()) PrintJson(response, context_.out());
     return absl::OkStatus();
   }
@@ -88,12 +92,14 @@ class Revoker {
   absl::Status RevokeLeaked() {
     tollgate::v1::RevokeLeakedTokenRequest request;
     if (options_.leaked) {
-      if (context_.terminal().in_is_terminal) context_.err() << "Paste the token, then Enter: " << std::flush;
+      if (context_.terminal().in_is_terminal)
+        context_.err() << "Paste the token, then Enter: " << std::flush;
       std::string line;
       std::getline(context_.in(), line);
       *request.mutable_token_string() = std::string(absl::StripAsciiWhitespace(line));
       WipeString(&line);
-      if (request.token_string().empty()) return absl::InvalidArgumentError("no token string on standard input");
+      if (request.token_string().empty())
+        return absl::InvalidArgumentError("no token string on standard input");
     } else {
       request.set_edge_digest(absl::HexStringToBytes(options_.edge_digest));
     }
@@ -101,14 +107,17 @@ class Revoker {
     request.set_request_id(options_.request_id);
     tollgate::v1::RevokeLeakedTokenResponse response;
     const absl::Time started = context_.now();
-    const absl::Status status = context_.Call(
-        [&](grpc::ClientContext* call) { return tokens_->RevokeLeakedToken(call, request, &response); });
+    const absl::Status status = context_.Call([&](grpc::ClientContext* call) {
+      return tokens_->RevokeLeakedToken(call, request, &response);
+    });
     if (request.has_token_string()) WipeString(request.mutable_token_string());
     RETURN_IF_ERROR(status);
     if (talks()) {
-      context_.out() << response.token().name() << "   " << SafeForTerminal(response.token().label()) << '\n';
+      context_.out() << response.token().name() << "   "
+                     << SafeForTerminal(response.token().label()) << '\n';
     }
-    RETURN_IF_ERROR(Wait(response.revision(), started, response.mutable_receipt()));
+    RETURN_IF_ERROR(
+        Wait(response.revision(), response.token().name(), started, response.mutable_receipt()));
     if (context_.settings().json()) PrintJson(response, context_.out());
     return absl::OkStatus();
   }
@@ -118,9 +127,9 @@ class Revoker {
     ASSIGN_OR_RETURN(*request.mutable_parent(), ParentFrom(options_.workspace));
     request.set_owner(options_.owner);
     request.set_reason(options_.reason);
-    const std::string of =
-        options_.owner.empty() ? request.parent()
-                               : absl::StrCat(SafeForTerminal(options_.owner), " in ", request.parent());
+    const std::string of = options_.owner.empty() ? request.parent()
+                                                  : absl::StrCat(SafeForTerminal(options_.owner),
+                                                                 " in ", request.parent());
     tollgate::v1::RevokeTokensResponse response;
     if (options_.dry_run || !options_.yes) {
       tollgate::v1::RevokeTokensRequest ask = request;
@@ -136,14 +145,16 @@ class Revoker {
         where << "would revoke " << response.token_count() << " tokens of " << of << '\n';
       }
       for (const Token& token : response.recently_used()) {
-        where << "  " << token.token_id() << "  " << SafeForTerminal(token.label()) << ", last used "
-              << LastUsedText(token, context_.now()) << '\n';
+        where << "  " << token.token_id() << "  " << SafeForTerminal(token.label())
+              << ", last used " << LastUsedText(token, context_.now()) << '\n';
       }
       if (options_.dry_run) return absl::OkStatus();
-      ASSIGN_OR_RETURN(const bool yes,
-                       context_.Confirm(absl::StrCat("Revoke all ", response.token_count(), " tokens of ", of,
-                                                     ", ", response.recently_used_size(),
-                                                     " of them used lately?"), false));
+      ASSIGN_OR_RETURN(
+          const bool yes,
+          context_.Confirm(
+              absl::StrCat("Revoke all ", response.token_count(), " tokens of ", of, ", ",
+                           response.recently_used_size(), " of them used lately?"),
+              false));
       if (!yes) return Aborted();
       // What the person agreed to is this number and no other.
       request.set_expected_count(response.token_count());
@@ -152,27 +163,34 @@ class Revoker {
     request.set_request_id(options_.request_id);
     response.Clear();
     const absl::Time started = context_.now();
-    RETURN_IF_ERROR(context_.Call(
-        [&](grpc::ClientContext* call) { return tokens_->RevokeTokens(call, request, &response); }));
-    RETURN_IF_ERROR(Wait(response.revision(), started, response.mutable_receipt()));
+    RETURN_IF_ERROR(context_.Call([&](grpc::ClientContext* call) {
+      return tokens_->RevokeTokens(call, request, &response);
+    }));
+    RETURN_IF_ERROR(Wait(response.revision(), "", started, response.mutable_receipt()));
     if (context_.settings().json()) PrintJson(response, context_.out());
     return absl::OkStatus();
   }
 
   // Says that it is done, and with --wait how far it has come; sets the exit code.
-  absl::Status Wait(int64_t revision, absl::Time started, Receipt* receipt) {
+  // `token`: the one that it was about, by name; empty for a cohort.
+  absl::Status Wait(int64_t revision, const std::string& token, absl::Time started,
+                    Receipt* receipt) {
     if (talks()) context_.out() << "revoked      revision " << revision << '\n' << std::flush;
     if (wait_ == absl::ZeroDuration()) return absl::OkStatus();
     std::unique_ptr<OperationsService::Stub> operations = OperationsService::NewStub(channel_);
     tollgate::v1::WaitEnforcedRequest request;
     request.set_revision(revision);
+    request.set_token(token);
     const absl::Time deadline = started + wait_;
     absl::Duration step = std::min(kQuickWait, wait_);
     while (true) {
       SetDuration(step, request.mutable_timeout());
       receipt->Clear();
       RETURN_IF_ERROR(context_.Call(
-          [&](grpc::ClientContext* call) { return operations->WaitEnforced(call, request, receipt); }, step));
+          [&](grpc::ClientContext* call) {
+            return operations->WaitEnforced(call, request, receipt);
+          },
+          step));
       const absl::Time now = context_.now();
       const bool enforced = receipt->state() == tollgate::v1::ENFORCEMENT_STATE_ENFORCED;
       if (talks()) context_.out() << ReceiptText(*receipt, now - started) << std::flush;
@@ -186,7 +204,8 @@ class Revoker {
       step = std::min(deadline - now, absl::Seconds(5));
     }
     context_.exit_code = kNotYetEnforced;
-    context_.err() << "It stays revoked; enforcement goes on. Ask again: tollgate events wait " << revision << '\n';
+    context_.err() << "It stays revoked; enforcement goes on. Ask again: tollgate events wait "
+                   << revision << '\n';
     return absl::OkStatus();
   }
 
@@ -207,17 +226,26 @@ class Revoker {
 
 void AddTokenRevokeCommand(CLI::App& token, Context& context) {
   auto options = std::make_shared<RevokeOptions>();
-  CLI::App* verb = token.add_subcommand("revoke", "End a token, all of a workspace or owner, or one that leaked");
+  CLI::App* verb = token.add_subcommand(
+      "revoke", "End a token, all of a workspace or owner, or one that leaked");
   verb->add_option("token", options->token, "The token's id, or its full name");
-  verb->add_option("-w,--workspace", options->workspace, "The workspace")->envname("TOLLGATE_WORKSPACE");
-  auto* all = verb->add_flag("--all", options->all, "All that was issued before now, in one commit");
+  verb->add_option("-w,--workspace", options->workspace, "The workspace")
+      ->envname("TOLLGATE_WORKSPACE");
+  auto* all =
+      verb->add_flag("--all", options->all, "All that was issued before now, in one commit");
   verb->add_option("--owner", options->owner, "With --all: only this owner's")->needs(all);
-  verb->add_option("--expect", options->expected, "With --all: refuse unless it hits exactly so many")->needs(all);
-  verb->add_flag("--dry-run", options->dry_run, "With --all: only say what it would hit")->needs(all);
-  verb->add_flag("--leaked", options->leaked, "By the token string itself, read from standard input");
-  verb->add_option("--edge-digest", options->edge_digest, "By the BLAKE2b-256 of the token string, in hex")
+  verb->add_option("--expect", options->expected,
+                   "With --all: refuse unless it hits exactly so many")
+      ->needs(all);
+  verb->add_flag("--dry-run", options->dry_run, "With --all: only say what it would hit")
+      ->needs(all);
+  verb->add_flag("--leaked", options->leaked,
+                 "By the token string itself, read from standard input");
+  verb->add_option("--edge-digest", options->edge_digest,
+                   "By the BLAKE2b-256 of the token string, in hex")
       ->check([](const std::string& hex) {
-        const bool good = hex.size() == 64 && hex.find_first_not_of("0123456789abcdefABCDEF") == std::string::npos;
+        const bool good = hex.size() == 64 &&
+                          hex.find_first_not_of("0123456789abcdefABCDEF") == std::string::npos;
         return good ? std::string() : std::string("64 hex digits are wanted");
       });
   verb->add_option("--reason", options->reason, "Kept with the token and in the audit log");

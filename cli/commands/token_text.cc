@@ -22,8 +22,10 @@ struct StateWord {
   const char* word;
 };
 constexpr StateWord kStateWords[] = {
-    {tollgate::v1::TOKEN_STATE_ACTIVE, "active"},     {tollgate::v1::TOKEN_STATE_SUSPENDED, "suspended"},
-    {tollgate::v1::TOKEN_STATE_RETIRING, "retiring"}, {tollgate::v1::TOKEN_STATE_REVOKED, "revoked"},
+    {tollgate::v1::TOKEN_STATE_ACTIVE, "active"},
+    {tollgate::v1::TOKEN_STATE_SUSPENDED, "suspended"},
+    {tollgate::v1::TOKEN_STATE_RETIRING, "retiring"},
+    {tollgate::v1::TOKEN_STATE_REVOKED, "revoked"},
     {tollgate::v1::TOKEN_STATE_EXPIRED, "expired"},
 };
 
@@ -73,8 +75,9 @@ absl::StatusOr<TokenState> StateFromText(absl::string_view text) {
   for (const StateWord& word : kStateWords) {
     if (absl::EqualsIgnoreCase(word.word, text)) return word.state;
   }
-  return absl::InvalidArgumentError(absl::StrCat(
-      "'", text.substr(0, 40), "' is no state; one of active, suspended, retiring, revoked, expired"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("'", text.substr(0, 40),
+                   "' is no state; one of active, suspended, retiring, revoked, expired"));
 }
 
 std::string ExpiresText(const Token& token, absl::Time now) {
@@ -109,19 +112,22 @@ absl::StatusOr<std::string> TokenNameFrom(const std::string& id_or_name,
   if (id_or_name.size() > 40) {
     return absl::InvalidArgumentError(
         "that is no token id (16 characters, the part after the underscore). If it was a token "
-        "string, it is now in this shell's history: revoke it with 'tollgate token revoke --leaked'");
+        "string, it is now in this shell's history: revoke it with 'tollgate token revoke "
+        "--leaked'");
   }
   if (workspace.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "which workspace is ", id_or_name, " of? Add -w WORKSPACE, or write the full name, "
-        "workspaces/WORKSPACE/tokens/", id_or_name));
+    return absl::InvalidArgumentError(absl::StrCat("which workspace is ", id_or_name,
+                                                   " of? Add -w WORKSPACE, or write the full name, "
+                                                   "workspaces/WORKSPACE/tokens/",
+                                                   id_or_name));
   }
   return FormatTokenName(workspace, id_or_name);
 }
 
 absl::StatusOr<std::string> ParentFrom(const std::string& workspace) {
   if (workspace.empty()) {
-    return absl::InvalidArgumentError("which workspace? Add -w WORKSPACE, or set TOLLGATE_WORKSPACE");
+    return absl::InvalidArgumentError(
+        "which workspace? Add -w WORKSPACE, or set TOLLGATE_WORKSPACE");
   }
   if (absl::StartsWith(workspace, "workspaces/")) return workspace;
   return WorkspaceName(workspace);
@@ -135,7 +141,8 @@ std::string ReceiptText(const tollgate::v1::Receipt& receipt, absl::Duration ela
     if (receipt.released() > 0) absl::StrAppend(&text, ", ", receipt.released(), " gone");
   } else {
     const int all = receipt.acknowledged() + receipt.pending_count() + receipt.lapsed();
-    text = absl::StrCat("enforced     ", receipt.acknowledged() + receipt.lapsed(), " of ", all, " edges");
+    text = absl::StrCat("enforced     ", receipt.acknowledged() + receipt.lapsed(), " of ", all,
+                        " edges");
   }
   absl::StrAppend(&text, "   ", HumanElapsed(elapsed), "\n");
   if (receipt.not_covered_size() > 0) {

@@ -26,7 +26,8 @@ struct PolicyOptions {
 
 std::string PolicyText(const WorkspacePolicy& policy) {
   std::vector<std::string> parts;
-  if (!policy.label_pattern().empty()) parts.push_back(absl::StrCat("labels like ", policy.label_pattern()));
+  if (!policy.label_pattern().empty())
+    parts.push_back(absl::StrCat("labels like ", policy.label_pattern()));
   if (policy.unique_labels()) parts.push_back("labels unique");
   const auto length = [&](const char* what, bool has, const google::protobuf::Duration& duration) {
     if (has) parts.push_back(absl::StrCat(what, " ", HumanDuration(DurationOf(duration))));
@@ -41,8 +42,9 @@ std::string PolicyText(const WorkspacePolicy& policy) {
 }
 
 void PrintWorkspace(Context& context, const Workspace& workspace) {
-  context.out() << workspace.name() << "   created " << HumanTime(TimeOf(workspace.create_time()), context.now())
-                << "\npolicy       " << SafeForTerminal(PolicyText(workspace.policy())) << '\n';
+  context.out() << workspace.name() << "   created "
+                << HumanTime(TimeOf(workspace.create_time()), context.now()) << "\npolicy       "
+                << SafeForTerminal(PolicyText(workspace.policy())) << '\n';
 }
 
 absl::Status Get(Context& context, const std::string& id) {
@@ -87,7 +89,8 @@ absl::Status List(Context& context) {
   Table table({"WORKSPACE", "CREATED", "POLICY"});
   for (const Workspace& workspace : all.workspaces()) {
     table.AddRow({workspace.name().substr(workspace.name().find('/') + 1),
-                  HumanTime(TimeOf(workspace.create_time()), context.now()), PolicyText(workspace.policy())});
+                  HumanTime(TimeOf(workspace.create_time()), context.now()),
+                  PolicyText(workspace.policy())});
   }
   table.Print(context.out());
   return absl::OkStatus();
@@ -97,7 +100,9 @@ absl::Status SetPolicy(Context& context, const CLI::App& verb, const PolicyOptio
   tollgate::v1::UpdateWorkspacePolicyRequest request;
   ASSIGN_OR_RETURN(*request.mutable_name(), ParentFrom(options.workspace));
   WorkspacePolicy& policy = *request.mutable_policy();
-  const auto mask = [&](const std::string& path) { request.mutable_update_mask()->add_paths(path); };
+  const auto mask = [&](const std::string& path) {
+    request.mutable_update_mask()->add_paths(path);
+  };
   if (verb.count("--label-pattern") > 0) {
     policy.set_label_pattern(options.label_pattern);
     mask("label_pattern");
@@ -117,7 +122,8 @@ absl::Status SetPolicy(Context& context, const CLI::App& verb, const PolicyOptio
     RETURN_IF_ERROR(length(options.max_lifetime, "max_lifetime", policy.mutable_max_lifetime()));
   }
   if (!options.rotation_period.empty()) {
-    RETURN_IF_ERROR(length(options.rotation_period, "rotation_period", policy.mutable_rotation_period()));
+    RETURN_IF_ERROR(
+        length(options.rotation_period, "rotation_period", policy.mutable_rotation_period()));
   }
   if (!options.max_unused.empty()) {
     RETURN_IF_ERROR(length(options.max_unused, "max_unused", policy.mutable_max_unused()));
@@ -148,9 +154,12 @@ absl::Status SetPolicy(Context& context, const CLI::App& verb, const PolicyOptio
 }  // namespace
 
 void AddWorkspaceCommands(CLI::App& app, Context& context) {
-  CLI::App* noun = app.add_subcommand("workspace", "Show workspaces, and set what their tokens must keep to");
+  CLI::App* noun =
+      app.add_subcommand("workspace", "Show workspaces, and set what their tokens must keep to");
   noun->require_subcommand(1);
-  noun->add_subcommand("list", "All workspaces")->callback([&context] { context.Fail(List(context)); });
+  noun->add_subcommand("list", "All workspaces")->callback([&context] {
+    context.Fail(List(context));
+  });
   {
     auto id = std::make_shared<std::string>();
     CLI::App* verb = noun->add_subcommand("get", "One workspace and its policy");
@@ -162,15 +171,18 @@ void AddWorkspaceCommands(CLI::App& app, Context& context) {
       "set-policy", "Set parts of the policy; tokens granted before are not shortened");
   verb->add_option("workspace", options->workspace, "Its id")->required();
   verb->add_option("--label-pattern", options->label_pattern, "RE2 that a whole label must match");
-  auto* unique = verb->add_flag("--unique-labels", options->unique, "No two live tokens share a label");
+  auto* unique =
+      verb->add_flag("--unique-labels", options->unique, "No two live tokens share a label");
   verb->add_flag("--no-unique-labels", options->not_unique, "They may")->excludes(unique);
   verb->add_option("--max-lifetime", options->max_lifetime, "The longest lifetime, as in 90d");
-  verb->add_option("--rotation-period", options->rotation_period, "Due for rotation after, as in 60d");
+  verb->add_option("--rotation-period", options->rotation_period,
+                   "Due for rotation after, as in 60d");
   verb->add_option("--max-unused", options->max_unused, "Expire when unused for, as in 180d");
-  verb->add_option("--grantable-scope", options->scopes, "The scopes that may be granted; repeatable");
+  verb->add_option("--grantable-scope", options->scopes,
+                   "The scopes that may be granted; repeatable");
   verb->add_option("--unset", options->unset, "Take a part away; repeatable")
-      ->check(CLI::IsMember({"label_pattern", "unique_labels", "max_lifetime", "rotation_period", "max_unused",
-                             "grantable_scopes"}));
+      ->check(CLI::IsMember({"label_pattern", "unique_labels", "max_lifetime", "rotation_period",
+                             "max_unused", "grantable_scopes"}));
   verb->add_option("--request-id", options->request_id, "Makes a retry safe");
   verb->callback([&context, verb, options] { context.Fail(SetPolicy(context, *verb, *options)); });
 }

@@ -20,7 +20,8 @@ struct Outcome {
   std::string err;
 };
 
-Outcome Tollgate(std::vector<std::string> arguments, const std::string& input = "", bool in_is_terminal = false) {
+Outcome Tollgate(std::vector<std::string> arguments, const std::string& input = "",
+                 bool in_is_terminal = false) {
   std::istringstream in(input);
   std::ostringstream out;
   std::ostringstream err;
@@ -52,18 +53,19 @@ TEST(CommandLine, VersionIsTheProjects) {
 
 TEST(CommandLine, RefusesWrongUseBeforeItConnects) {
   for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
-           {"token", "create", "-w", "acme"},                                     // no label
-           {"token", "create", "--label", "x"},                                   // no workspace
+           {"token", "create", "-w", "acme"},    // no label
+           {"token", "create", "--label", "x"},  // no workspace
            {"token", "list", "-w", "acme", "--state", "asleep"},
            {"token", "list", "-w", "acme", "--unused-for", "never"},
            {"token", "revoke"},
            {"token", "revoke", "id", "-w", "acme", "--all"},
            {"token", "revoke", "--edge-digest", "12"},
            {"token", "update", "id", "-w", "acme"},
-           {"token", "rotate", "id", "-w", "acme", "--retire-in", "1d", "--retire-when-silent", "1d"},
+           {"token", "rotate", "id", "-w", "acme", "--retire-in", "1d", "--retire-when-silent",
+            "1d"},
            {"workspace", "set-policy", "acme"},
            {"--service", "nowhere", "workspace", "list"},
-           {"--service", "192.0.2.1:7411", "workspace", "list"},                  // plaintext over a network
+           {"--service", "192.0.2.1:7411", "workspace", "list"},  // plaintext over a network
            {"completion", "tcsh"},
            {"frobnicate"},
        }) {
@@ -74,7 +76,8 @@ TEST(CommandLine, RefusesWrongUseBeforeItConnects) {
 }
 
 TEST(CommandLine, SaysThatNothingAnswers) {
-  const Outcome outcome = Tollgate({"--service", "unix:/nonexistent/tollgate.sock", "--timeout", "2s", "workspace", "list"});
+  const Outcome outcome = Tollgate(
+      {"--service", "unix:/nonexistent/tollgate.sock", "--timeout", "2s", "workspace", "list"});
   EXPECT_EQ(outcome.code, kUnavailable);
   EXPECT_THAT(outcome.err, HasSubstr("unix:/nonexistent/tollgate.sock"));
 }
@@ -84,10 +87,11 @@ TEST(CommandLine, ReadsSettingsFromAFile) {
   std::ofstream(path) << "service = \"unix:/nonexistent/from-file.sock\"\ntimeout = \"2s\"\n";
   EXPECT_THAT(Tollgate({"--config", path, "workspace", "list"}).err, HasSubstr("from-file.sock"));
   // A flag goes before the file.
-  EXPECT_THAT(Tollgate({"--config", path, "--service", "unix:/nonexistent/flag.sock", "workspace", "list"}).err,
-              HasSubstr("flag.sock"));
+  EXPECT_THAT(
+      Tollgate({"--config", path, "--service", "unix:/nonexistent/flag.sock", "workspace", "list"})
+          .err,
+      HasSubstr("flag.sock"));
 }
-
 
 TEST(Completion, KnowsEveryVerb) {
   for (const char* shell : {"bash", "zsh", "fish"}) {
@@ -102,9 +106,10 @@ TEST(Completion, KnowsEveryVerb) {
 TEST(Completion, BashScriptCompletes) {
   const std::string path = testing::TempDir() + "/tollgate-completion.bash";
   std::ofstream(path) << Tollgate({"completion", "bash"}).out;
-  const std::string script = "source " + path +
-                             "; COMP_WORDS=(tollgate token re); COMP_CWORD=2; _tollgate; echo \"${COMPREPLY[*]}\" > " +
-                             path + ".out";
+  const std::string script =
+      "source " + path +
+      "; COMP_WORDS=(tollgate token re); COMP_CWORD=2; _tollgate; echo \"${COMPREPLY[*]}\" > " +
+      path + ".out";
   ASSERT_EQ(std::system(("bash -c '" + script + "'").c_str()), 0);
   std::ifstream in(path + ".out");
   std::string words;

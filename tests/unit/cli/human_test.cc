@@ -15,7 +15,8 @@ TEST(ParseHumanDuration, ReadsWhatPeopleWrite) {
 }
 
 TEST(ParseHumanDuration, RefusesTheRestWithAnExample) {
-  for (const char* text : {"", "90", "d", "-5d", "0s", "9y", "5 d", "101w9999999999d", "1e9d", "99999999999999999999s"}) {
+  for (const char* text : {"", "90", "d", "-5d", "0s", "9y", "5 d", "101w9999999999d", "1e9d",
+                           "99999999999999999999s"}) {
     const auto parsed = ParseHumanDuration(text);
     EXPECT_FALSE(parsed.ok()) << text;
     EXPECT_EQ(parsed.status().code(), absl::StatusCode::kInvalidArgument) << text;

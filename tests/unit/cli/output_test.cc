@@ -36,7 +36,8 @@ TEST(SafeForTerminal, LetsNoEscapeSequenceThrough) {
 
 TEST(PrintError, SaysWhatWhyAndWhatToDo) {
   std::ostringstream err;
-  PrintError(RefuseField("LABEL_REQUIRED", "token.label", "is required: say what the token is for"), err);
+  PrintError(RefuseField("LABEL_REQUIRED", "token.label", "is required: say what the token is for"),
+             err);
   EXPECT_THAT(err.str(), testing::HasSubstr("refused: "));
   EXPECT_THAT(err.str(), testing::HasSubstr("token.label"));
   EXPECT_THAT(err.str(), testing::HasSubstr("LABEL_REQUIRED"));

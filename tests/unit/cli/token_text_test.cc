@@ -25,7 +25,8 @@ TEST(RotationText, SaysWhatIsDue) {
 }
 
 TEST(Times, RoundTripAlsoBeforeTheEpoch) {
-  for (const absl::Time time : {kNow, absl::UnixEpoch() - absl::Nanoseconds(1), kNow + absl::Nanoseconds(7)}) {
+  for (const absl::Time time :
+       {kNow, absl::UnixEpoch() - absl::Nanoseconds(1), kNow + absl::Nanoseconds(7)}) {
     google::protobuf::Timestamp stamp;
     SetTime(time, &stamp);
     EXPECT_GE(stamp.nanos(), 0);
@@ -43,7 +44,8 @@ TEST(TokenNameFrom, NeverEchoesATokenString) {
 TEST(TokenNameFrom, AsksForTheWorkspace) {
   EXPECT_EQ(*TokenNameFrom("4mXp81QzR0aYc7Ld", "acme"), "workspaces/acme/tokens/4mXp81QzR0aYc7Ld");
   EXPECT_EQ(*TokenNameFrom("workspaces/a/tokens/b", ""), "workspaces/a/tokens/b");
-  EXPECT_THAT(std::string(TokenNameFrom("4mXp81QzR0aYc7Ld", "").status().message()), HasSubstr("-w WORKSPACE"));
+  EXPECT_THAT(std::string(TokenNameFrom("4mXp81QzR0aYc7Ld", "").status().message()),
+              HasSubstr("-w WORKSPACE"));
 }
 
 TEST(ReceiptText, NamesWhoIsWaitedFor) {
@@ -57,9 +59,11 @@ TEST(ReceiptText, NamesWhoIsWaitedFor) {
     SetDuration(absl::Seconds(4), pending->mutable_last_heard());
     SetDuration(absl::Milliseconds(5900), pending->mutable_lease_left());
   }
-  EXPECT_EQ(ReceiptText(receipt, absl::Milliseconds(11)), "enforced     198 of 200 edges   11 ms\n");
-  EXPECT_EQ(WaitingText(receipt),
-            "waiting      edge-17, edge-88: not heard from for 4.0 s, admit nothing after 5.9 s more\n");
+  EXPECT_EQ(ReceiptText(receipt, absl::Milliseconds(11)),
+            "enforced     198 of 200 edges   11 ms\n");
+  EXPECT_EQ(
+      WaitingText(receipt),
+      "waiting      edge-17, edge-88: not heard from for 4.0 s, admit nothing after 5.9 s more\n");
   receipt.Clear();
   receipt.set_state(tollgate::v1::ENFORCEMENT_STATE_ENFORCED);
   receipt.set_acknowledged(198);

@@ -1,0 +1,129 @@
+// One decision from memory, against the floor: one SipHash of the token string, two clock readings
+// and a look-up in a hash map, which is the least that any cache of decisions does.
+#include <benchmark/benchmark.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "base/clock.h"
+#include "base/random.h"
+#include "base/secret.h"
+#include "sodium.h"
+#include "validator/validator.h"
+
+namespace tollgate {
+namespace {
+
+constexpr int kTokens = 20'000;
+
+// A validator in sync, with a long lease, that holds kTokens good tokens.
+class Edge {
+ public:
+  static Edge& Get() {
+    static Edge* edge = new Edge;
+    return *edge;
+  }
+  Validator& validator() { return *validator_; }
+  const std::vector<std::string>& tokens() const { return tokens_; }
+
+ private:
+  Edge() {
+    InitSecrets();
+    ValidatorOptions options;
+    options.follower.validator_id = "bench";
+    validator_ = Validator::Create(
+                     options, SystemClock(), SystemRandom(),
+                     [this](const tollgate::v1::ResolveRequest&, auto answer) { answer(answer_); })
+                     .value();
+    const uint64_t stream = validator_->Start().stream;
+    validator_->StreamConnected(stream);
+    tollgate::v1::FollowResponse message;
+    message.mutable_welcome()->set_epoch("e");
+    message.mutable_welcome()->set_revision(1);
+    message.mutable_welcome()->set_reset(true);
+    message.mutable_welcome()->mutable_ping_interval()->set_seconds(500);
+    uint64_t sequence = 0;
+    for (const auto& sent : validator_->StreamMessage(stream, message).send) {
+      if (sent.has_ping()) sequence = sent.ping().sequence();
+    }
+    message.Clear();
+    message.mutable_pong()->set_sequence(sequence);
+    message.mutable_pong()->set_revision(1);
+    message.mutable_pong()->mutable_lease()->set_seconds(599);
+    message.mutable_pong()->mutable_service_time()->set_seconds(1'800'000'000);
+    validator_->StreamMessage(stream, message);
+    for (int i = 0; i < kTokens; ++i) {
+      const TokenFormat::Minted minted = TokenFormat().Mint(TokenKind::kWorkspace, SystemRandom());
+      tokens_.emplace_back(minted.token_string.RevealSecret());
+      answer_.Clear();
+      answer_.set_epoch("e");
+      answer_.set_revision(1);
+      tollgate::v1::Grant& grant = *answer_.mutable_grant();
+      grant.set_workspace("acme");
+      grant.set_token_id(minted.public_id);
+      grant.set_token("workspaces/acme/tokens/" + minted.public_id);
+      grant.set_owner("team-a");
+      grant.set_state(tollgate::v1::TOKEN_STATE_ACTIVE);
+      grant.add_scopes("items:read");
+      grant.add_scopes("deploy:write");
+      grant.set_create_revision(1);
+      validator_->CheckAsync(tokens_.back(), Requirement(), [](const Decision&) {});
+    }
+  }
+
+  std::unique_ptr<Validator> validator_;
+  tollgate::v1::ResolveResponse answer_;
+  std::vector<std::string> tokens_;
+};
+
+void Check(benchmark::State& state) {
+  Edge& edge = Edge::Get();
+  Requirement requirement;
+  requirement.any_scopes = {"deploy:write"};
+  size_t i = 7919 * state.thread_index();
+  int64_t admitted = 0;
+  for (auto _ : state) {
+    Decision decision;
+    if (edge.validator().Check(edge.tokens()[i++ % kTokens], requirement, &decision))
+      admitted += decision.admitted();
+  }
+  // A benchmark of misses or refusals would flatter.
+  if (admitted < state.iterations() * 99 / 100)
+    state.SkipWithError("fewer than 99% were admitted from memory");
+}
+BENCHMARK(Check)->Threads(1)->Threads(2)->UseRealTime();
+
+void Floor(benchmark::State& state) {
+  Edge& edge = Edge::Get();
+  static const auto* const held = [] {
+    auto* map = new absl::flat_hash_map<std::string, int>;
+    uint8_t key[crypto_shorthash_siphashx24_KEYBYTES] = {1};
+    for (const std::string& token : Edge::Get().tokens()) {
+      std::string hash(16, 0);
+      crypto_shorthash_siphashx24(reinterpret_cast<uint8_t*>(hash.data()),
+                                  reinterpret_cast<const uint8_t*>(token.data()), token.size(),
+                                  key);
+      (*map)[hash] = 1;
+    }
+    return map;
+  }();
+  const uint8_t key[crypto_shorthash_siphashx24_KEYBYTES] = {1};
+  size_t i = 7919 * state.thread_index();
+  for (auto _ : state) {
+    const std::string& token = edge.tokens()[i++ % kTokens];
+    char hash[16];
+    benchmark::DoNotOptimize(SystemClock().Now());
+    benchmark::DoNotOptimize(SystemClock().WallNow());
+    crypto_shorthash_siphashx24(reinterpret_cast<uint8_t*>(hash),
+                                reinterpret_cast<const uint8_t*>(token.data()), token.size(), key);
+    benchmark::DoNotOptimize(held->find(absl::string_view(hash, 16)));
+  }
+}
+BENCHMARK(Floor)->Threads(1)->Threads(2)->UseRealTime();
+
+}  // namespace
+}  // namespace tollgate
+
+BENCHMARK_MAIN();

@@ -1,0 +1,15 @@
+// tollgate backup …
+#ifndef TOLLGATE_CLI_COMMANDS_BACKUP_H_
+#define TOLLGATE_CLI_COMMANDS_BACKUP_H_
+
+#include "CLI/App.hpp"
+#include "cli/context.h"
+
+namespace tollgate {
+
+// create: a consistent copy of the store, made by the service in its --backup-dir.
+void AddBackupCommands(CLI::App& app, Context& context);
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_CLI_COMMANDS_BACKUP_H_
