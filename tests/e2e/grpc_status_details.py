@@ -1,7 +1,7 @@
 """Reads google.rpc.Status out of an error's trailer, with nothing but the wire format."""
 
 
-def _fields(data):
+def fields_of(data):
     """(number, value) of a serialised message; varints as int, the rest as bytes."""
     at = 0
 
@@ -30,15 +30,15 @@ def error_info(error):
     """(reason, [field, …])"""
     trailers = dict(error.trailing_metadata())
     reason, fields = None, []
-    for number, detail in _fields(trailers["grpc-status-details-bin"]):
+    for number, detail in fields_of(trailers["grpc-status-details-bin"]):
         if number != 3:
             continue
-        any_fields = dict(_fields(detail))
+        any_fields = dict(fields_of(detail))
         kind = any_fields[1].decode().rsplit("/", 1)[1]
         if kind == "google.rpc.ErrorInfo":
-            info = dict(_fields(any_fields[2]))
+            info = dict(fields_of(any_fields[2]))
             reason = info[1].decode()
             assert info[2] == b"tollgate"
         elif kind == "google.rpc.BadRequest":
-            fields += [dict(_fields(violation))[1].decode() for _, violation in _fields(any_fields[2])]
+            fields += [dict(fields_of(violation))[1].decode() for _, violation in fields_of(any_fields[2])]
     return reason, fields
