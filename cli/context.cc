@@ -1,9 +1,13 @@
 #include "cli/context.h"
 
+#include <termios.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
+#include <regex>
 
 #include "CLI/App.hpp"
 #include "CLI/Config.hpp"
@@ -11,6 +15,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/secret.h"
 #include "base/status.h"
 #include "base/version.h"
 #include "cli/commands/backup.h"
@@ -56,6 +61,32 @@ std::string DefaultConfigFile() {
   if (home != nullptr && *home != 0) return absl::StrCat(home, "/tollgate/config.toml");
   home = std::getenv("HOME");
   return home == nullptr ? "" : absl::StrCat(home, "/.config/tollgate/config.toml");
+}
+
+// The settings' file, below the environment: CLI11 would let the file win over it.
+class SettingsFile : public CLI::ConfigTOML {
+ public:
+  explicit SettingsFile(const CLI::App* app) : app_(app) {}
+
+  std::vector<CLI::ConfigItem> from_config(std::istream& in) const override {
+    std::vector<CLI::ConfigItem> items = CLI::ConfigTOML::from_config(in);
+    std::erase_if(items, [this](const CLI::ConfigItem& item) {
+      const CLI::Option* option = app_->get_option_no_throw("--" + item.name);
+      if (option == nullptr || option->get_envname().empty()) return false;
+      const char* value = std::getenv(option->get_envname().c_str());
+      return value != nullptr && *value != 0;
+    });
+    return items;
+  }
+
+ private:
+  const CLI::App* const app_;
+};
+
+// Takes token strings out of a text of ours that quotes the command line.
+std::string Redact(const std::string& text) {
+  static const std::regex* const token = new std::regex("[a-z]{2,8}[waor]_[0-9A-Za-z]{65}");
+  return std::regex_replace(text, *token, "(a token string)");
 }
 
 void AddSettings(CLI::App& app, Settings& settings) {
@@ -154,10 +185,34 @@ absl::StatusOr<bool> Context::Confirm(absl::string_view question, bool yes) {
   return answer == "y" || answer == "yes";
 }
 
+std::string Context::ReadSecret() {
+  termios before;
+  const bool hide = terminal_.in_is_terminal && tcgetattr(STDIN_FILENO, &before) == 0;
+  if (terminal_.in_is_terminal) err() << "Paste the token, then Enter: " << std::flush;
+  if (hide) {
+    termios quiet = before;
+    quiet.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+    tcsetattr(STDIN_FILENO, TCSANOW, &quiet);
+  }
+  std::string line;
+  std::getline(in(), line);
+  if (hide) {
+    tcsetattr(STDIN_FILENO, TCSANOW, &before);
+    err() << '\n';
+  }
+  std::string secret(absl::StripAsciiWhitespace(line));
+  WipeString(&line);
+  return secret;
+}
+
 void Context::Fail(const absl::Status& status) {
   if (status.ok()) return;
   exit_code = ExitCodeFor(status);
-  PrintError(status, err());
+  if (settings_.json()) {
+    PrintErrorJson(status, err());
+  } else {
+    PrintError(status, err());
+  }
 }
 
 int RunCommand(const std::vector<std::string>& arguments, Terminal terminal) {
@@ -169,6 +224,8 @@ int RunCommand(const std::vector<std::string>& arguments, Terminal terminal) {
   app.fallthrough();  // --service and its like are taken after the verb as well
   app.set_version_flag("--version", std::string("tollgate ") + kVersion);
   AddSettings(app, context.settings());
+  app.config_formatter(std::make_shared<SettingsFile>(&app));
+  app.allow_config_extras(false);
   app.set_config("--config", DefaultConfigFile(), "A file of settings")->envname("TOLLGATE_CONFIG");
   AddTokenCommands(app, context);
   AddWorkspaceCommands(app, context);
@@ -178,7 +235,11 @@ int RunCommand(const std::vector<std::string>& arguments, Terminal terminal) {
   AddBackupCommands(app, context);
   AddCompletionCommand(app, context);
   app.add_subcommand("version", "This program's version")->callback([&context] {
-    context.out() << "tollgate " << kVersion << '\n';
+    if (context.settings().json()) {
+      context.out() << "{\"version\": \"" << kVersion << "\"}\n";
+    } else {
+      context.out() << "tollgate " << kVersion << '\n';
+    }
   });
 
   std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
@@ -203,9 +264,17 @@ int RunCommand(const std::vector<std::string>& arguments, Terminal terminal) {
         absl::StrAppend(out, verb->get_name());
       }));
     }
-    context.err() << "tollgate: " << what << "\n  See: " << PathTo(app, DeepestNamed(app))
+    if (error.get_name() == "ConfigError") {
+      what = absl::StrCat("the settings file says something that is no setting (", what, ")");
+    }
+    context.err() << "tollgate: " << Redact(what) << "\n  See: " << PathTo(app, DeepestNamed(app))
                   << " --help\n";
     return kBadUsage;
+  }
+  // A full disk or a closed pipe must not look like success.
+  if (!context.out().flush()) {
+    context.err() << "tollgate: the answer could not be written to standard output\n";
+    if (context.exit_code == kDone) context.exit_code = kFailed;
   }
   return context.exit_code;
 }

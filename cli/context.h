@@ -68,6 +68,10 @@ class Context {
   // the way out.
   absl::StatusOr<bool> Confirm(absl::string_view question, bool yes);
 
+  // One line from standard input, without white space around it; at a terminal it is asked for and
+  // not echoed. The caller wipes it.
+  std::string ReadSecret();
+
   // How the command ended; the commands' callbacks set it.
   int exit_code = kDone;
   // Prints an error and sets the exit code.

@@ -34,8 +34,8 @@ Interrupt::Woken Interrupt::Wait(absl::Duration at_most) {
   pollfd fds[2] = {{signals_, POLLIN, 0}, {notified_, POLLIN, 0}};
   int ms = -1;
   if (at_most < absl::Hours(24)) {
-    ms = static_cast<int>(absl::ToInt64Milliseconds(
-        std::max(at_most, absl::ZeroDuration()) + absl::Microseconds(999)));
+    ms = static_cast<int>(absl::ToInt64Milliseconds(std::max(at_most, absl::ZeroDuration()) +
+                                                    absl::Microseconds(999)));
   }
   int ready = 0;
   do {  // a signal of another kind, as a stop and its continuation, begins the time anew

@@ -8,9 +8,9 @@
 
 namespace tollgate {
 
-// While it lives SIGINT and SIGTERM do not end the process: they are waited for here. Make it before
-// any thread is started (before the first channel): threads that are there already would still take
-// the signal and end the process. One at a time; not thread-safe, but for Notify.
+// While it lives SIGINT and SIGTERM do not end the process: they are waited for here. Make it
+// before any thread is started (before the first channel): threads that are there already would
+// still take the signal and end the process. One at a time; not thread-safe, but for Notify.
 class Interrupt {
  public:
   Interrupt();
@@ -19,8 +19,8 @@ class Interrupt {
   Interrupt& operator=(const Interrupt&) = delete;
 
   enum class Woken { kTime, kNotified, kInterrupted };
-  // Until a signal comes, Notify is called, or the time (which may be infinite) has passed. A signal that has come once is
-  // told by every later call too.
+  // Until a signal comes, Notify is called, or the time (which may be infinite) has passed. A
+  // signal that has come once is told by every later call too.
   Woken Wait(absl::Duration at_most);
   // Until Notify is called, whatever signal comes.
   void WaitNotified();

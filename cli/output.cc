@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "cli/human.h"
 #include "google/protobuf/util/json_util.h"
+#include "nlohmann/json.hpp"
 
 namespace tollgate {
 namespace {
@@ -171,6 +172,22 @@ void PrintError(const absl::Status& status, std::ostream& err) {
         << ".\n";
   }
   if (!details.reason.empty()) err << "  (reason " << SafeForTerminal(details.reason) << ")\n";
+}
+
+void PrintErrorJson(const absl::Status& status, std::ostream& err) {
+  const ErrorDetails details = DetailsOf(status);
+  nlohmann::json error = {{"code", absl::StatusCodeToString(status.code())},
+                          {"reason", details.reason},
+                          {"message", std::string(status.message())}};
+  for (const FieldViolation& field : details.fields) {
+    error["fields"].push_back({{"field", field.field}, {"description", field.description}});
+  }
+  for (const auto& [name, value] : details.metadata) error["metadata"][name] = value;
+  if (details.retry_after.has_value()) {
+    error["retry_after_seconds"] = absl::ToDoubleSeconds(*details.retry_after);
+  }
+  const nlohmann::json document = {{"error", error}};
+  err << document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
 }
 
 }  // namespace tollgate

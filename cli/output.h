@@ -51,6 +51,8 @@ int ExitCodeFor(const absl::Status& status);
 
 // "refused: …" with the fields and what to do, to `err`.
 void PrintError(const absl::Status& status, std::ostream& err);
+// The same for programs: {"error":{"code":…,"reason":…,"message":…,"fields":[…]}}.
+void PrintErrorJson(const absl::Status& status, std::ostream& err);
 
 }  // namespace tollgate
 

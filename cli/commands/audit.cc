@@ -83,8 +83,13 @@ absl::Status Verify(Context& context) {
         ++count;
         return absl::OkStatus();
       }));
-  context.out() << "verified     " << count << " entries, to revision " << last << "\nlast hash    "
-                << absl::BytesToHexString(previous) << "\n";
+  if (context.settings().json()) {
+    context.out() << "{\"verified\": true, \"entries\": " << count << ", \"revision\": " << last
+                  << ", \"hash\": \"" << absl::BytesToHexString(previous) << "\"}\n";
+  } else if (!context.settings().quiet) {
+    context.out() << "verified     " << count << " entries, to revision " << last
+                  << "\nlast hash    " << absl::BytesToHexString(previous) << "\n";
+  }
   return absl::OkStatus();
 }
 

@@ -27,10 +27,12 @@ absl::Status Create(Context& context, const std::string& name) {
   if (context.settings().json()) {
     PrintJson(response, context.out());
   } else if (!context.settings().quiet) {
-    context.out() << "backed up    everything up to revision " << response.revision() << "\nto           "
-                  << SafeForTerminal(response.path()) << "  on the service's host\n\n"
-                  << "Copy it to another machine. The keyring and the journal are not in it: keep the keyring\n"
-                  << "apart, and the journal on another disk. docs/backup.md tells how to restore.\n";
+    context.out()
+        << "backed up    everything up to revision " << response.revision() << "\nto           "
+        << SafeForTerminal(response.path()) << "  on the service's host\n\n"
+        << "Copy it to another machine. The keyring and the journal are not in it: keep the "
+           "keyring\n"
+        << "apart, and the journal on another disk. docs/backup.md tells how to restore.\n";
   }
   return absl::OkStatus();
 }

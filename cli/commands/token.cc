@@ -71,6 +71,16 @@ void PrintToken(const Token& token, absl::Time now, std::ostream& out) {
 }
 
 // Shows a fresh secret: alone with --quiet, else with a word of warning.
+// The token exists, whether or not anybody could read its value.
+void CheckShown(Context& context, const Token& token) {
+  if (context.out().flush()) return;
+  context.err() << "The token exists, but its value could not be written to standard output, and "
+                   "cannot be shown "
+                   "again.\nRevoke it: tollgate token revoke "
+                << token.name() << " --yes\n";
+  context.exit_code = kFailed;
+}
+
 void ShowSecret(Context& context, const Token& token, std::string* token_string, bool withheld) {
   if (withheld) {
     context.err() << "This repeats an earlier request: the token exists (" << token.name()
@@ -91,6 +101,7 @@ void ShowSecret(Context& context, const Token& token, std::string* token_string,
                   << "\n\n  " << *token_string << "\n\nCopy it now: it cannot be shown again.\n";
   }
   WipeString(token_string);
+  CheckShown(context, token);
 }
 
 struct CreateOptions {
@@ -138,6 +149,7 @@ absl::Status Create(Context& context, const CreateOptions& options) {
   if (context.settings().json()) {
     PrintJson(response, context.out());
     WipeString(response.mutable_token_string());
+    CheckShown(context, response.token());
     return absl::OkStatus();
   }
   ShowSecret(context, response.token(), response.mutable_token_string(),
@@ -177,6 +189,7 @@ absl::Status Rotate(Context& context, const RotateOptions& options) {
   if (context.settings().json()) {
     PrintJson(response, context.out());
     WipeString(response.mutable_token_string());
+    CheckShown(context, response.token());
     return absl::OkStatus();
   }
   ShowSecret(context, response.token(), response.mutable_token_string(),
@@ -198,6 +211,8 @@ absl::Status Get(Context& context, const Which& which) {
       [&](grpc::ClientContext* call) { return stub->GetToken(call, request, &token); }));
   if (context.settings().json()) {
     PrintJson(token, context.out());
+  } else if (context.settings().quiet) {
+    context.out() << token.name() << '\n';
   } else {
     PrintToken(token, context.now(), context.out());
   }
@@ -343,7 +358,7 @@ void AddTokenReadCommands(CLI::App& token, Context& context) {
                      "Rotation is due within, as in 7d; 'now': overdue");
     verb->add_flag("--edges", options->full, "Also where each was used");
     verb->add_option("--limit", options->limit, "At most so many; 0: all")
-        ->check(CLI::NonNegativeNumber);
+        ->check(CLI::Range(0, 1000000));
     verb->callback([&context, options] { context.Fail(List(context, *options)); });
   }
   {

@@ -139,7 +139,7 @@ absl::Status Retire(Context& context, const ChangeOptions& options) {
     if (status.code() == absl::StatusCode::kFailedPrecondition && !options.force &&
         (ReasonOf(status) == "STILL_IN_USE" || ReasonOf(status) == "REPLACEMENT_NEVER_SEEN" ||
          ReasonOf(status) == "EDGES_NOT_HEARD")) {
-      context.err() << "  Move what still uses it to the replacement first, or: --force\n";
+      context.err() << "  To retire it all the same: --force\n";
     }
     return absl::OkStatus();
   }

@@ -26,12 +26,7 @@ struct CheckOptions {
 
 absl::Status Check(Context& context, const CheckOptions& options) {
   tollgate::v1::ValidateRequest request;
-  if (context.terminal().in_is_terminal)
-    context.err() << "Paste the token, then Enter: " << std::flush;
-  std::string line;
-  std::getline(context.in(), line);
-  *request.mutable_token_string() = std::string(absl::StripAsciiWhitespace(line));
-  WipeString(&line);
+  *request.mutable_token_string() = context.ReadSecret();
   if (request.token_string().empty())
     return absl::InvalidArgumentError("no token string on standard input");
   for (const std::string& scope : options.scopes)

@@ -25,6 +25,8 @@ using tollgate::v1::TokenService;
 // Before the first line of progress: a healthy fleet needs milliseconds, and gets no progress.
 constexpr absl::Duration kQuickWait = absl::Milliseconds(300);
 
+std::string Tokens(int64_t count) { return absl::StrCat(count, count == 1 ? " token" : " tokens"); }
+
 struct RevokeOptions {
   std::string token, workspace, owner, reason, edge_digest, request_id;
   WaitOptions wait;
@@ -92,12 +94,7 @@ class Revoker {
   absl::Status RevokeLeaked() {
     tollgate::v1::RevokeLeakedTokenRequest request;
     if (options_.leaked) {
-      if (context_.terminal().in_is_terminal)
-        context_.err() << "Paste the token, then Enter: " << std::flush;
-      std::string line;
-      std::getline(context_.in(), line);
-      *request.mutable_token_string() = std::string(absl::StripAsciiWhitespace(line));
-      WipeString(&line);
+      *request.mutable_token_string() = context_.ReadSecret();
       if (request.token_string().empty())
         return absl::InvalidArgumentError("no token string on standard input");
     } else {
@@ -142,7 +139,7 @@ class Revoker {
       }
       std::ostream& where = options_.dry_run ? context_.out() : context_.err();
       if (options_.dry_run) {
-        where << "would revoke " << response.token_count() << " tokens of " << of << '\n';
+        where << "would revoke " << Tokens(response.token_count()) << " of " << of << '\n';
       }
       for (const Token& token : response.recently_used()) {
         where << "  " << token.token_id() << "  " << SafeForTerminal(token.label())
@@ -151,10 +148,9 @@ class Revoker {
       if (options_.dry_run) return absl::OkStatus();
       ASSIGN_OR_RETURN(
           const bool yes,
-          context_.Confirm(
-              absl::StrCat("Revoke all ", response.token_count(), " tokens of ", of, ", ",
-                           response.recently_used_size(), " of them used lately?"),
-              false));
+          context_.Confirm(absl::StrCat("Revoke ", Tokens(response.token_count()), " of ", of, ", ",
+                                        response.recently_used_size(), " of them used lately?"),
+                           false));
       if (!yes) return Aborted();
       // What the person agreed to is this number and no other.
       request.set_expected_count(response.token_count());

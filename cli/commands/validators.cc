@@ -146,10 +146,11 @@ class Watcher {
       out << "\x1b[H";
       shown.most_rows = std::max(ScreenLines(), 8) - 4;
     }
-    std::string frame = absl::StrCat(
-        absl::FormatTime("%H:%M:%S UTC", context_.now(), absl::UTCTimeZone()), "  ",
-        fetched.ok() ? FleetLine(fleet) : absl::StrCat("no answer: ", SafeForTerminal(fetched.message())),
-        "\n");
+    std::string frame =
+        absl::StrCat(absl::FormatTime("%H:%M:%S UTC", context_.now(), absl::UTCTimeZone()), "  ",
+                     fetched.ok() ? FleetLine(fleet)
+                                  : absl::StrCat("no answer: ", SafeForTerminal(fetched.message())),
+                     "\n");
     if (fetched.ok()) absl::StrAppend(&frame, FleetText(fleet, shown, context_.now()));
     if (!in_place) {
       out << frame << '\n' << std::flush;
@@ -177,12 +178,14 @@ class Watcher {
 }  // namespace
 
 void AddValidatorsCommands(CLI::App& app, Context& context) {
-  CLI::App* noun = app.add_subcommand("validators", "Who decides at the edges, and how far behind each is");
+  CLI::App* noun =
+      app.add_subcommand("validators", "Who decides at the edges, and how far behind each is");
   noun->require_subcommand(1);
   const auto add_options = [](CLI::App* verb, ListOptions* options) {
     verb->add_flag("--problems", options->problems, "Only those that somebody should look at");
     verb->add_flag("--all", options->all, "Also those that said goodbye");
-    verb->add_flag("--wide", options->wide, "Also instance, address, revision, lag, cache and decisions a second");
+    verb->add_flag("--wide", options->wide,
+                   "Also instance, address, revision, lag, cache and decisions a second");
   };
   {
     auto options = std::make_shared<ListOptions>();

@@ -47,13 +47,20 @@ std::string PolicyText(const ValidatorStatus& validator) {
 // What should be looked at first comes first.
 int Order(const ValidatorStatus& validator) {
   switch (validator.state()) {
-    case tollgate::v1::VALIDATOR_STATE_NOT_COVERED: return 0;
-    case tollgate::v1::VALIDATOR_STATE_PENDING: return 1;
-    case tollgate::v1::VALIDATOR_STATE_AWAY: return 2;
-    case tollgate::v1::VALIDATOR_STATE_LAPSED: return 3;
-    case tollgate::v1::VALIDATOR_STATE_JOINING: return 4;
-    case tollgate::v1::VALIDATOR_STATE_IN_SYNC: return 5;
-    default: return 6;
+    case tollgate::v1::VALIDATOR_STATE_NOT_COVERED:
+      return 0;
+    case tollgate::v1::VALIDATOR_STATE_PENDING:
+      return 1;
+    case tollgate::v1::VALIDATOR_STATE_AWAY:
+      return 2;
+    case tollgate::v1::VALIDATOR_STATE_LAPSED:
+      return 3;
+    case tollgate::v1::VALIDATOR_STATE_JOINING:
+      return 4;
+    case tollgate::v1::VALIDATOR_STATE_IN_SYNC:
+      return 5;
+    default:
+      return 6;
   }
 }
 
@@ -61,16 +68,19 @@ std::string Rows(const std::vector<const ValidatorStatus*>& validators, bool wid
   std::vector<std::string> header = {"VALIDATOR",  "STATE",  "BEHIND", "LAST HEARD",
                                      "LEASE LEFT", "POLICY", "VERSION"};
   if (wide) {
-    for (const char* more : {"INSTANCE", "ADDRESS", "CONNECTED", "REVISION", "LAG", "CACHED",
-                             "DECISIONS/S"}) {
+    for (const char* more :
+         {"INSTANCE", "ADDRESS", "CONNECTED", "REVISION", "LAG", "CACHED", "DECISIONS/S"}) {
       header.push_back(more);
     }
   }
   Table table(std::move(header));
   for (const ValidatorStatus* v : validators) {
-    std::vector<std::string> row = {v->validator_id(), ValidatorStateText(v->state()),
-                                    BehindText(*v),    LastHeardText(*v),
-                                    LeaseLeftText(*v), PolicyText(*v),
+    std::vector<std::string> row = {v->validator_id(),
+                                    ValidatorStateText(v->state()),
+                                    BehindText(*v),
+                                    LastHeardText(*v),
+                                    LeaseLeftText(*v),
+                                    PolicyText(*v),
                                     v->version().empty() ? "-" : v->version()};
     if (wide) {
       row.push_back(v->instance().substr(0, 8));
@@ -92,31 +102,42 @@ std::string Rows(const std::vector<const ValidatorStatus*>& validators, bool wid
 
 std::string ValidatorStateText(ValidatorState state) {
   switch (state) {
-    case tollgate::v1::VALIDATOR_STATE_IN_SYNC: return "in sync";
-    case tollgate::v1::VALIDATOR_STATE_PENDING: return "pending";
-    case tollgate::v1::VALIDATOR_STATE_AWAY: return "away";
-    case tollgate::v1::VALIDATOR_STATE_LAPSED: return "lapsed";
-    case tollgate::v1::VALIDATOR_STATE_NOT_COVERED: return "not covered";
-    case tollgate::v1::VALIDATOR_STATE_JOINING: return "joining";
-    case tollgate::v1::VALIDATOR_STATE_RELEASED: return "gone";
-    default: return "unknown";
+    case tollgate::v1::VALIDATOR_STATE_IN_SYNC:
+      return "in sync";
+    case tollgate::v1::VALIDATOR_STATE_PENDING:
+      return "pending";
+    case tollgate::v1::VALIDATOR_STATE_AWAY:
+      return "away";
+    case tollgate::v1::VALIDATOR_STATE_LAPSED:
+      return "lapsed";
+    case tollgate::v1::VALIDATOR_STATE_NOT_COVERED:
+      return "not covered";
+    case tollgate::v1::VALIDATOR_STATE_JOINING:
+      return "joining";
+    case tollgate::v1::VALIDATOR_STATE_RELEASED:
+      return "gone";
+    default:
+      return "unknown";
   }
 }
 
 std::string FleetLine(const ListValidatorsResponse& fleet) {
-  std::string line =
-      absl::StrCat(Counted(fleet.total_count(), "validator"), ": ", fleet.in_sync_count(), " in sync");
+  std::string line = absl::StrCat(Counted(fleet.total_count(), "validator"), ": ",
+                                  fleet.in_sync_count(), " in sync");
   if (fleet.problem_count() > 0) absl::StrAppend(&line, ", ", fleet.problem_count(), " to look at");
   const int catching_up = fleet.total_count() - fleet.in_sync_count() - fleet.problem_count();
   if (catching_up > 0) absl::StrAppend(&line, ", ", catching_up, " catching up");
-  absl::StrAppend(&line, "   head ", fleet.head_revision(), ", enforced ", fleet.enforced_revision());
+  absl::StrAppend(&line, "   head ", fleet.head_revision(), ", enforced ",
+                  fleet.enforced_revision());
   return line;
 }
 
-std::string FleetText(const ListValidatorsResponse& fleet, const FleetShown& shown, absl::Time now) {
+std::string FleetText(const ListValidatorsResponse& fleet, const FleetShown& shown,
+                      absl::Time now) {
   if (fleet.validators_size() == 0) {
     if (fleet.total_count() == 0) {
-      return "No validators yet. Start one in front of a service: tollgate-validator --service ADDR "
+      return "No validators yet. Start one in front of a service: tollgate-validator --service "
+             "ADDR "
              "--id NAME\n";
     }
     if (shown.problems_only) {
@@ -129,10 +150,9 @@ std::string FleetText(const ListValidatorsResponse& fleet, const FleetShown& sho
   for (const ValidatorStatus& validator : fleet.validators()) validators.push_back(&validator);
   size_t left_out = 0;
   if (shown.most_rows > 0) {
-    std::stable_sort(validators.begin(), validators.end(),
-                     [](const ValidatorStatus* a, const ValidatorStatus* b) {
-                       return Order(*a) < Order(*b);
-                     });
+    std::stable_sort(
+        validators.begin(), validators.end(),
+        [](const ValidatorStatus* a, const ValidatorStatus* b) { return Order(*a) < Order(*b); });
     if (validators.size() > shown.most_rows) {
       left_out = validators.size() - shown.most_rows;
       validators.resize(shown.most_rows);

@@ -81,6 +81,10 @@ absl::Status List(Context& context) {
     PrintJson(all, context.out());
     return absl::OkStatus();
   }
+  if (context.settings().quiet) {
+    for (const Workspace& workspace : all.workspaces()) context.out() << workspace.name() << '\n';
+    return absl::OkStatus();
+  }
   if (all.workspaces_size() == 0) {
     context.out() << "No workspaces yet: one comes to be with its first token.\n"
                      "  tollgate token create -w NAME --label \"…\"\n";
@@ -163,13 +167,13 @@ void AddWorkspaceCommands(CLI::App& app, Context& context) {
   {
     auto id = std::make_shared<std::string>();
     CLI::App* verb = noun->add_subcommand("get", "One workspace and its policy");
-    verb->add_option("workspace", *id, "Its id")->required();
+    verb->add_option("workspace,-w,--workspace", *id, "Its id")->required();
     verb->callback([&context, id] { context.Fail(Get(context, *id)); });
   }
   auto options = std::make_shared<PolicyOptions>();
   CLI::App* verb = noun->add_subcommand(
       "set-policy", "Set parts of the policy; tokens granted before are not shortened");
-  verb->add_option("workspace", options->workspace, "Its id")->required();
+  verb->add_option("workspace,-w,--workspace", options->workspace, "Its id")->required();
   verb->add_option("--label-pattern", options->label_pattern, "RE2 that a whole label must match");
   auto* unique =
       verb->add_flag("--unique-labels", options->unique, "No two live tokens share a label");

@@ -93,6 +93,50 @@ TEST(CommandLine, ReadsSettingsFromAFile) {
       HasSubstr("flag.sock"));
 }
 
+TEST(CommandLine, TheEnvironmentGoesBeforeTheFile) {
+  const std::string path = testing::TempDir() + "/tollgate-precedence.toml";
+  std::ofstream(path) << "service = \"unix:/nonexistent/from-file.sock\"\ntimeout = \"2s\"\n";
+  setenv("TOLLGATE_SERVICE", "unix:/nonexistent/from-env.sock", 1);
+  const Outcome outcome = Tollgate({"--config", path, "workspace", "list"});
+  unsetenv("TOLLGATE_SERVICE");
+  EXPECT_THAT(outcome.err, HasSubstr("from-env.sock"));
+}
+
+TEST(CommandLine, ASettingsFileWithSomethingElseIsRefused) {
+  const std::string path = testing::TempDir() + "/tollgate-wrong.toml";
+  std::ofstream(path) << "bogus = 1\n";
+  const Outcome outcome = Tollgate({"--config", path, "version"});
+  EXPECT_EQ(outcome.code, kBadUsage);
+  EXPECT_THAT(outcome.err, HasSubstr("bogus"));
+}
+
+TEST(CommandLine, NeverEchoesATokenString) {
+  const std::string secret = "tgw_" + std::string(65, 'x');
+  for (const std::vector<std::string>& arguments :
+       std::vector<std::vector<std::string>>{{"token", "check", secret},
+                                             {secret},
+                                             {"token", "list", "-w", "acme", "--limit", secret}}) {
+    const Outcome outcome = Tollgate(arguments);
+    EXPECT_EQ(outcome.code, kBadUsage);
+    EXPECT_THAT(outcome.err, Not(HasSubstr(secret)));
+  }
+}
+
+TEST(CommandLine, AnswersThatCannotBeWrittenAreNoSuccess) {
+  std::istringstream in;
+  std::ostringstream err;
+  std::ofstream full("/dev/full");
+  Terminal terminal{&in, &full, &err, false, false, &SystemClock()};
+  EXPECT_EQ(RunCommand({"version"}, terminal), kFailed);
+}
+
+TEST(CommandLine, ErrorsAreJsonWhereAnswersAre) {
+  const Outcome outcome = Tollgate({"-o", "json", "--service", "unix:/nonexistent/x.sock",
+                                    "--timeout", "2s", "workspace", "list"});
+  EXPECT_EQ(outcome.code, kUnavailable);
+  EXPECT_THAT(outcome.err, HasSubstr("\"reason\": \"NOT_REACHED\""));
+}
+
 TEST(Completion, KnowsEveryVerb) {
   for (const char* shell : {"bash", "zsh", "fish"}) {
     const Outcome outcome = Tollgate({"completion", shell});

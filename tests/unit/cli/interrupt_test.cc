@@ -12,7 +12,8 @@ TEST(Interrupt, TakesTheSignalInsteadOfTheProcess) {
   EXPECT_EQ(interrupt.Wait(absl::ZeroDuration()), Interrupt::Woken::kTime);
   std::raise(SIGINT);  // to this thread
   EXPECT_EQ(interrupt.Wait(absl::InfiniteDuration()), Interrupt::Woken::kInterrupted);
-  EXPECT_EQ(interrupt.Wait(absl::InfiniteDuration()), Interrupt::Woken::kInterrupted) << "it stays told";
+  EXPECT_EQ(interrupt.Wait(absl::InfiniteDuration()), Interrupt::Woken::kInterrupted)
+      << "it stays told";
 }
 
 TEST(Interrupt, LeavesNothingBehind) {

@@ -70,7 +70,9 @@ TEST(FleetText, OwnsUpToWhatIsNotKnown) {
   SetDuration(absl::Minutes(10), unheard->mutable_fail_open_for());
   SetDuration(absl::Seconds(20), unheard->mutable_lease_left());
   const std::string text = FleetText(fleet, FleetShown(), kNow);
-  EXPECT_THAT(text, HasSubstr("edge-1     pending  ?       not since start  20 s        fail-open 10 min  -\n"));
+  EXPECT_THAT(
+      text,
+      HasSubstr("edge-1     pending  ?       not since start  20 s        fail-open 10 min  -\n"));
 }
 
 TEST(FleetText, IsSafeForATerminal) {
@@ -102,7 +104,8 @@ TEST(FleetText, WideTellsTheRest) {
   FleetShown shown;
   shown.wide = true;
   const std::string text = FleetText(fleet, shown, kNow);
-  for (const char* part : {"00112233  ", "ipv4:10.0.0.7:51234", "3 min ago", "1234", "17.2", "180"}) {
+  for (const char* part :
+       {"00112233  ", "ipv4:10.0.0.7:51234", "3 min ago", "1234", "17.2", "180"}) {
     EXPECT_THAT(text, HasSubstr(part));
   }
 }
@@ -119,7 +122,8 @@ TEST(FleetLine, Counts) {
 }
 
 TEST(ValidatorStateText, HasAWordForEveryState) {
-  for (int state = tollgate::v1::ValidatorState_MIN + 1; state <= tollgate::v1::ValidatorState_MAX; ++state) {
+  for (int state = tollgate::v1::ValidatorState_MIN + 1; state <= tollgate::v1::ValidatorState_MAX;
+       ++state) {
     EXPECT_NE(ValidatorStateText(static_cast<ValidatorState>(state)), "unknown") << state;
   }
 }
