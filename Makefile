@@ -1,5 +1,5 @@
 # Thin: each target calls a script, and CMake does the building.
-.PHONY: help demo run test asan tsan thread-safety lint model bench clean
+.PHONY: simulate help demo run test asan tsan thread-safety lint model bench clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -33,6 +33,11 @@ lint: ## formatting, clang-tidy, buf
 	@scripts/install-packages build test lint
 	@scripts/lint
 
+simulate: ## the simulation from a seed on: SEEDS=10000 FROM=1; docs/simulation.md
+	@scripts/install-packages build test
+	@scripts/build release simulation
+	@build/release/tests/simulation/simulation --seeds $(or $(SEEDS),10000) --from $(or $(FROM),1)
+
 model: ## search the model of the lease protocol exhaustively
 	@scripts/install-packages test
 	@tests/model/check
@@ -40,6 +45,11 @@ model: ## search the model of the lease protocol exhaustively
 bench: ## benchmarks (docs/performance.md)
 	@scripts/install-packages build test bench
 	@scripts/bench
+
+faults: ## real faults in full, a few minutes; docs/faults.md (NAMES="fleet slow" for some)
+	@scripts/install-packages build test
+	@scripts/build release tollgated tollgate-validator tollgate tollgate-fleet tollgate-traffic
+	@.cache/venv/bin/python tests/faults/run $(NAMES)
 
 clean: ## remove what was built; keeps what was installed
 	rm -rf build

@@ -79,8 +79,10 @@ class ServerCommandLine {
         "a line of the --config file (ping-interval = \"5s\"); a flag wins over the environment,\n"
         "which wins over the file.\n\n"
         "Exit codes: 0 ended as asked; 2 bad usage; 3 port taken; 4 store in use; 5 keyring\n"
-        "unreadable; 6 store from a newer version, or corrupt; 7 plaintext refused; 70 a store\n"
-        "write failed; 1 anything else.");
+        "unreadable; 6 store from a newer version, or corrupt; 7 plaintext refused; 8 journal\n"
+        "unusable; 9 the store was rolled back; 70 a store write failed; 1 anything else.\n\n"
+        "Also: tollgated restore --help      a store from a backup\n"
+        "      tollgated new-epoch --help    a new history on a store that was rolled back");
     app_.set_help_flag("--help", "Print this")->group("Program");
     app_.add_flag("--version", version_, "Print the version")->group("Program");
     app_.set_config("--config", "", "A file with flags, one a line: name = \"value\"")
@@ -95,6 +97,14 @@ class ServerCommandLine {
         "Store", "keyring", "FILE",
         "The peppers' file, mode 0600; made on first start. Default: DIR.keyring, beside the store",
         &o.keyring);
+    Text("Store", "journal", "FILE",
+         "What takes permission away, for restores; best on another disk. Default: DIR.journal",
+         &o.journal);
+    app_.add_flag("--no-journal", o.no_journal,
+                  "Keep none: a restore then brings back what was revoked since the backup")
+        ->group("Store");
+    Text("Store", "backup-dir", "DIR", "Where `tollgate backup create` puts backups; empty: nowhere",
+         &o.backup_dir);
     Time("Store", "event-retention", "Keep events at least so long", &o.event_retention);
     Count("Store", "event-retention-count", "Keep at most so many revisions of events",
           &o.event_retention_count);
@@ -114,6 +124,11 @@ class ServerCommandLine {
     Time("Enforcement", "lease", "How long a validator may go on without hearing from the service",
          &o.lease);
     Time("Enforcement", "ping-interval", "How often validators ping", &o.ping_interval);
+    app_.add_option("--max-pings-per-second", o.max_pings_per_second,
+                    "In a larger fleet each pings less often, down to 3 times a lease")
+        ->type_name("REAL")
+        ->default_str(absl::StrCat(o.max_pings_per_second))
+        ->group("Enforcement");
     Time("Enforcement", "usage-interval", "How often validators report use", &o.usage_interval);
     Time("Enforcement", "ack-limit", "No new lease for who leaves an event unacknowledged so long",
          &o.ack_limit);

@@ -5,14 +5,18 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <string>
 
 #include "absl/strings/str_cat.h"
+#include "base/clock.h"
 #include "base/log.h"
+#include "base/random.h"
 #include "base/secret.h"
 #include "net/address.h"
 #include "net/daemon.h"
 #include "nlohmann/json.hpp"
 #include "service/flags.h"
+#include "service/restore/restore_program.h"
 #include "service/server.h"
 
 namespace tollgate {
@@ -31,6 +35,13 @@ int Main(int argc, char** argv) {
   const rlimit no_core = {0, 0};
   setrlimit(RLIMIT_CORE, &no_core);  // a core dump would hold token strings on their way
 
+  if (argc > 1 && IsStoreCommand(argv[1])) {
+    absl::StatusOr<std::string> said =
+        RunStoreCommand({argv + 1, argv + argc}, SystemRandom(), SystemClock());
+    if (!said.ok()) return Refused(said.status());
+    std::fputs(said->c_str(), stdout);
+    return kExitOk;
+  }
   absl::StatusOr<ServerFlags> flags = ParseServerFlags(argc, argv);
   if (!flags.ok()) {
     ReportRefusal("tollgated", absl::InvalidArgumentError(absl::StrCat(

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "base/executor.h"
 #include "base/log.h"
 #include "base/status.h"
@@ -19,7 +20,10 @@
 #include "net/grpc_listeners.h"
 #include "net/limits.h"
 #include "service/access/access.h"
+#include "service/commands/record_keyring.h"
+#include "service/feed/fleet.h"
 #include "service/feed/hub.h"
+#include "service/restore/restore.h"
 #include "service/rpc/edge_service.h"
 #include "service/rpc/operations_service.h"
 #include "service/rpc/rpc_deps.h"
@@ -28,6 +32,7 @@
 #include "service/server_metrics.h"
 #include "service/sweeper.h"
 #include "service/use/use_ledger.h"
+#include "storage/journal/journaled_engine.h"
 #include "storage/rocksdb/rocksdb_engine.h"
 #include "storage/sequencer.h"
 #include "storage/start_command.h"
@@ -191,13 +196,24 @@ class ServerImpl final : public Server {
     engine.path = options_.store;
     engine.random = &random_;
     engine.clock = &clock_;
-    ASSIGN_OR_RETURN(engine_, RocksDbEngine::Open(engine));
+    ASSIGN_OR_RETURN(rocksdb_, RocksDbEngine::Open(engine));
+    engine_ = rocksdb_.get();
+    RETURN_IF_ERROR(CheckNotRolledBack(options_.store, rocksdb_->epoch()));
+    if (!options_.no_journal) {
+      absl::string_view dir = options_.store;
+      while (dir.size() > 1 && absl::ConsumeSuffix(&dir, "/")) {
+      }
+      const std::string journal =
+          options_.journal.empty() ? absl::StrCat(dir, ".journal") : options_.journal;
+      ASSIGN_OR_RETURN(journaled_, JournaledEngine::Open(rocksdb_.get(), journal));
+      engine_ = journaled_.get();
+    }
     ASSIGN_OR_RETURN(Keyring opened, OpenKeyring(keyring, *engine_, random_));
     keyring_ = std::make_unique<const Keyring>(std::move(opened));
     ASSIGN_OR_RETURN(format_, TokenFormat::ForBrand(options_.brand));
 
     Sequencer::Options sequencer;
-    sequencer.engine = engine_.get();
+    sequencer.engine = engine_;
     sequencer.clock = &clock_;
     sequencer.on_fatal = [this](const absl::Status& status) {
       metrics_.OnStoreError();
@@ -212,6 +228,10 @@ class ServerImpl final : public Server {
       metrics_.OnCommit(revision, commands, write);
     };
     ASSIGN_OR_RETURN(sequencer_, Sequencer::Start(std::move(sequencer)));
+    // Before a pepper makes its first token, so that a wrong keyring is always known for one (I7).
+    RETURN_IF_ERROR(
+        sequencer_->Run(std::make_shared<RecordKeyring>(keyring_->CheckValues(), keyring))
+            .status());
     return sequencer_->Run(std::make_shared<ServiceStarted>(TOLLGATE_VERSION, random_.Hex(8)))
         .status();
   }
@@ -220,7 +240,7 @@ class ServerImpl final : public Server {
     executor_ = std::make_unique<ThreadPool>(options_.read_threads,
                                              static_cast<size_t>(options_.max_queued_reads));
     UseLedger::Options use;
-    use.engine = engine_.get();
+    use.engine = engine_;
     use.clock = &clock_;
     use.executor = executor_.get();
     use.max_report_lag = 3 * options_.usage_interval;
@@ -232,14 +252,16 @@ class ServerImpl final : public Server {
     sink_ = std::make_unique<CountingSink>(use_.get(), &metrics_);
 
     Hub::Options hub;
-    hub.engine = engine_.get();
+    hub.engine = engine_;
     hub.sequencer = sequencer_.get();
     hub.clock = &clock_;
     hub.random = &random_;
     hub.executor = executor_.get();
     hub.use = sink_.get();
+    hub.brand = options_.brand;
     hub.lease = options_.lease;
     hub.ping_interval = options_.ping_interval;
+    hub.max_pings_per_second = options_.max_pings_per_second;
     hub.usage_interval = options_.usage_interval;
     hub.drift_bound = options_.drift_bound;
     hub.ack_limit = options_.ack_limit;
@@ -249,13 +271,16 @@ class ServerImpl final : public Server {
     hub.on_enforced = [this](absl::Duration since_commit) { metrics_.OnEnforced(since_commit); };
     ASSIGN_OR_RETURN(hub_, Hub::Start(std::move(hub)));
     use_->RosterLoaded();
-    registry_->SetRefresh([this] { metrics_.SetFeed(hub_->stats()); });
+    registry_->SetRefresh([this] {
+      metrics_.SetFeed(hub_->stats());
+      metrics_.SetFleet(FleetOf(hub_->Sessions(), /*include_released=*/false));
+    });
     return absl::OkStatus();
   }
 
   absl::Status Serve(grpc::ServerBuilder& builder) {
     access_ = NewTransportAccess(options_.allow_plaintext);
-    deps_.engine = engine_.get();
+    deps_.engine = engine_;
     deps_.sequencer = sequencer_.get();
     deps_.hub = hub_.get();
     deps_.reads = executor_.get();
@@ -266,10 +291,12 @@ class ServerImpl final : public Server {
     deps_.format = &format_;
     deps_.metrics = &metrics_;
     deps_.evidence = [this] { return use_->Evidence(); };
+    deps_.merge_use = [this] { use_->Flush(); };
     tokens_ = std::make_unique<TokenService>(&deps_);
     workspaces_ = std::make_unique<WorkspaceService>(&deps_);
     operations_ = std::make_unique<OperationsService>(
-        &deps_, OperationsService::Options{options_.max_watchers, options_.max_queued_watch});
+        &deps_, OperationsService::Options{options_.max_watchers, options_.max_queued_watch,
+                                                    options_.backup_dir});
     edge_ = std::make_unique<EdgeService>(&deps_);
     builder.RegisterService(tokens_.get());
     builder.RegisterService(workspaces_.get());
@@ -304,14 +331,25 @@ class ServerImpl final : public Server {
   }
 
   // R11: the store was put back to an older state under its old epoch. What is granted from here
-  // on would contradict what validators hold, so nothing is, and nothing is written.
+  // on would contradict what validators hold, so nothing is, and nothing is written: the process
+  // ends. The mark keeps a supervisor from starting it again until its revisions have caught up
+  // with what the validator has seen, which would hide it.
   void OnRolledBack(const std::string& validator, int64_t seen, int64_t head) {
+    const absl::Status marked = MarkRolledBack(options_.store, rocksdb_->epoch());
+    if (!marked.ok()) Log(LogLevel::kError, "cannot mark the store", {{"status", marked}});
     Log(LogLevel::kError,
-        "the store is older than what a validator has seen of it: it was rolled back. Nothing is "
-        "written or granted any more; take a new epoch for the restored store, and start again",
-        {{"validator", validator}, {"seen", seen}, {"head", head}});
-    if (health_ != nullptr) health_->SetServing(false);
-    executor_->After(absl::ZeroDuration(), [this] { sequencer_->Stop(); });
+        "the store is older than what a validator has seen of it: it was rolled back, or is an "
+        "old copy. Nothing is written or granted any more. Begin a new history on it, with what "
+        "the journal knows: tollgated new-epoch --store DIR",
+        {{"validator", validator}, {"seen", seen}, {"head", head}, {"store", options_.store}});
+    if (options_.on_rolled_back) {
+      options_.on_rolled_back(
+          Refuse(absl::StatusCode::kFailedPrecondition, "STORE_ROLLED_BACK",
+                 absl::StrCat("validator ", validator, " has seen revision ", seen,
+                              ", and the store is at ", head)));
+      return;
+    }
+    _exit(kExitRolledBack);
   }
 
   const ServerOptions options_;
@@ -322,7 +360,9 @@ class ServerImpl final : public Server {
   ServerMetrics metrics_;
 
   // In the order of a start; destroyed in the reverse, after Drain.
-  std::unique_ptr<RocksDbEngine> engine_;
+  std::unique_ptr<RocksDbEngine> rocksdb_;
+  std::unique_ptr<JournaledEngine> journaled_;
+  Engine* engine_ = nullptr;  // one of them
   std::unique_ptr<const Keyring> keyring_;
   TokenFormat format_;
   std::unique_ptr<const Access> access_;
@@ -368,6 +408,7 @@ absl::Status CheckServerOptions(const ServerOptions& o) {
                    "must be above 0 and at most a third of --lease, so that a lost ping or two "
                    "costs no validator its lease");
   }
+  if (!(o.max_pings_per_second >= 1)) return BadFlag("max-pings-per-second", "must be at least 1");
   if (o.usage_interval <= zero) return BadFlag("usage-interval", "must be above 0");
   if (o.ack_limit <= zero) return BadFlag("ack-limit", "must be above 0");
   if (!(o.drift_bound >= 0 && o.drift_bound <= 0.1)) {
@@ -379,6 +420,9 @@ absl::Status CheckServerOptions(const ServerOptions& o) {
   absl::StatusOr<TokenFormat> format = TokenFormat::ForBrand(o.brand);
   if (!format.ok()) return BadFlag("brand", format.status().message());
   if (o.store.empty()) return BadFlag("store", "is missing");
+  if (o.no_journal && !o.journal.empty()) {
+    return BadFlag("no-journal", "and --journal contradict each other; give one of them");
+  }
   return absl::OkStatus();
 }
 
@@ -391,7 +435,13 @@ int ExitCodeFor(const absl::Status& status) {
   if (reason == "ADDRESS_IN_USE" || reason == "ADDRESS_DENIED" || reason == "ADDRESS_UNAVAILABLE") {
     return kExitPortTaken;
   }
+  if (reason == "JOURNAL_REQUIRED" || reason == "RESTORE_TARGET_NOT_EMPTY" ||
+      reason == "BACKUP_NOT_FOUND") {
+    return kExitUsage;
+  }
   if (reason == "STORE_IN_USE") return kExitStoreInUse;
+  if (reason == "STORE_ROLLED_BACK") return kExitRolledBack;
+  if (reason.rfind("JOURNAL_", 0) == 0) return kExitJournal;
   if (reason.rfind("KEYRING_", 0) == 0) return kExitKeyring;
   if (reason.rfind("STORE_", 0) == 0) return kExitStoreUnusable;
   if (reason == "PLAINTEXT_REFUSED") return kExitPlaintextRefused;

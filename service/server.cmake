@@ -1,11 +1,12 @@
 # The RPCs, the server that joins the rooms, and the program.
 tollgate_room(tollgate_service
   SOURCES access/access.cc
-          rpc/edge_service.cc rpc/enforced_wait.cc rpc/operations_service.cc rpc/request_bytes.cc
-          rpc/rpc_call.cc rpc/token_service.cc rpc/watch_stream.cc rpc/workspace_service.cc
+          rpc/backup.cc rpc/edge_service.cc rpc/enforced_wait.cc rpc/last_admits.cc rpc/operations_service.cc
+          rpc/request_bytes.cc rpc/rpc_call.cc rpc/token_service.cc rpc/validator_list.cc
+          rpc/watch_stream.cc rpc/workspace_service.cc
           flags.cc server.cc server_metrics.cc sweeper.cc
-  DEPS tollgate_service_commands tollgate_service_hub tollgate_service_feed
-       tollgate_storage_rocksdb tollgate_storage
+  DEPS tollgate_service_commands tollgate_service_restore tollgate_service_hub tollgate_service_feed
+       tollgate_storage_journal tollgate_storage_rocksdb tollgate_storage
        tollgate_net tollgate_token tollgate_base tollgate_proto_grpc
        prometheus-cpp::core CLI11::CLI11
        absl::flat_hash_map absl::optional absl::status absl::statusor absl::strings

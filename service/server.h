@@ -27,6 +27,13 @@ struct ServerOptions {
   // The keyring's file; empty: beside the store, `<store>.keyring`, so that a copy of the store
   // alone can verify nothing.
   std::string keyring;
+  // Where what takes permission away is journaled (R17), best on another disk; empty: beside the
+  // store, `<store>.journal`.
+  std::string journal;
+  // Keep no journal: a restore then brings back what was revoked after the backup.
+  bool no_journal = false;
+  // Where backups go; empty: none are made.
+  std::string backup_dir;
   // What token strings begin with: 2 to 8 lower-case letters.
   std::string brand = "tg";
 
@@ -43,6 +50,9 @@ struct ServerOptions {
   absl::Duration lease = absl::Seconds(30);
   // How often validators ping; below the lease.
   absl::Duration ping_interval = absl::Seconds(5);
+  // Above so many pings a second validators are told to ping less often, down to once in a third of
+  // the lease.
+  double max_pings_per_second = 2000;
   // How often validators report use.
   absl::Duration usage_interval = absl::Seconds(10);
   // A validator that leaves an event unacknowledged for longer gets no new lease (R6).
@@ -73,6 +83,9 @@ struct ServerOptions {
   // Called once when a store write failed or is uncertain (R7): it must end the process, and is
   // called on the committing thread. Empty: logs, then ends it with exit code 70.
   std::function<void(const absl::Status&)> on_fatal;
+  // Called once when a validator has shown that the store was rolled back (R11), after it was
+  // marked: it must end the process. Empty: logs, then ends it with exit code 9.
+  std::function<void(const absl::Status&)> on_rolled_back;
 };
 
 // OK, or INVALID_ARGUMENT (reason BAD_FLAG, field the flag's name) for options that contradict
@@ -89,6 +102,8 @@ enum ExitCode : int {
   kExitKeyring = 5,
   kExitStoreUnusable = 6,  // from a newer version, or corrupt
   kExitPlaintextRefused = 7,
+  kExitJournal = 8,     // unreadable, unwritable, damaged, or another store's
+  kExitRolledBack = 9,  // the store is older than what was seen of it
   kExitStoreWriteFailed = 70,
 };
 // The code for an error of Server::Start.
@@ -104,9 +119,9 @@ int ExitCodeFor(const absl::Status& status);
 // (finishes what it has taken); the engine.
 class Server {
  public:
-  // Errors, by reason: BAD_FLAG, TLS_FILES_INVALID; KEYRING_MISSING, KEYRING_PERMISSIONS,
-  // KEYRING_UNREADABLE, KEYRING_MALFORMED; ADDRESS_IN_USE, ADDRESS_DENIED;
-  // STORE_IN_USE, STORE_TOO_NEW, STORE_CORRUPT; PLAINTEXT_REFUSED. Nothing is left
+  // Errors, by reason: BAD_FLAG, TLS_FILES_INVALID; KEYRING_MISSING, KEYRING_MISMATCH,
+  // KEYRING_PERMISSIONS, KEYRING_UNREADABLE, KEYRING_MALFORMED; ADDRESS_IN_USE, ADDRESS_DENIED;
+  // STORE_IN_USE, STORE_TOO_NEW, STORE_CORRUPT, STORE_ROLLED_BACK; JOURNAL_*; PLAINTEXT_REFUSED. Nothing is left
   // running, and no listener open, after an error.
   static absl::StatusOr<std::unique_ptr<Server>> Start(ServerOptions options);
   // Drains without waiting if Drain was not called.

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "service/feed/fleet.h"
+
 namespace tollgate {
 namespace {
 
@@ -110,9 +112,7 @@ ServerMetrics::ServerMetrics(prometheus::Registry& r)
       cut_(Counter(r, "tollgate_followers_cut_total",
                    "Streams ended for not reading or not progressing")),
       enforced_seconds_(Histogram(r, "tollgate_enforced_seconds",
-                                  "From a change's commit until it was enforced, where a caller "
-                                  "waited",
-                                  Seconds())),
+                                  "From a change's commit until it was enforced", Seconds())),
       use_reports_(Counter(r, "tollgate_use_reports_total", "Use records taken from validators")),
       sweep_lag_seconds_(Gauge(r, "tollgate_sweep_lag_seconds",
                                "How late the oldest due entry was at the last sweep")),
@@ -125,7 +125,16 @@ ServerMetrics::ServerMetrics(prometheus::Registry& r)
       rpc_seconds_(&BuildHistogram()
                         .Name("tollgate_rpc_seconds")
                         .Help("What an RPC took, waits for enforcement included")
-                        .Register(r)) {}
+                        .Register(r)) {
+  auto& validators = BuildGauge()
+                         .Name("tollgate_validators")
+                         .Help("Validators, by how they stand")
+                         .Register(r);
+  for (const auto& [state, count] : CountStates({})) {
+    if (state == tollgate::v1::VALIDATOR_STATE_RELEASED) continue;
+    validators_[state] = &validators.Add({{"state", std::string(ValidatorStateName(state))}});
+  }
+}
 
 void ServerMetrics::OnCommit(int64_t revision, size_t commands, absl::Duration write) {
   commits_->Increment();
@@ -166,6 +175,12 @@ void ServerMetrics::SetFeed(const Hub::Stats& stats) {
   MoveOn(resumes_, last_feed_.resumes, stats.resumes);
   MoveOn(cut_, last_feed_.cut, stats.cut);
   last_feed_ = stats;
+}
+
+void ServerMetrics::SetFleet(const std::vector<SessionView>& fleet) {
+  for (const auto& [state, count] : CountStates(fleet)) {
+    if (validators_[state] != nullptr) validators_[state]->Set(count);
+  }
 }
 
 MethodMetrics* ServerMetrics::Method(absl::string_view method) {

@@ -21,6 +21,7 @@
 #include "prometheus/histogram.h"
 #include "prometheus/registry.h"
 #include "service/feed/hub.h"
+#include "tollgate/v1/operations_service.pb.h"
 
 namespace tollgate {
 
@@ -68,6 +69,8 @@ class ServerMetrics {
   void OnStoreError();
   // As the feed stands: gauges, and counters moved on to what the hub has counted.
   void SetFeed(const Hub::Stats& stats) ABSL_LOCKS_EXCLUDED(mu_);
+  // How many sessions of the fleet are in each state.
+  void SetFleet(const std::vector<SessionView>& fleet);
   // A method's handles; made at its first use, and valid as long as this.
   MethodMetrics* Method(absl::string_view method);
 
@@ -80,6 +83,8 @@ class ServerMetrics {
   prometheus::Gauge* const followers_;
   prometheus::Gauge* const live_sessions_;
   prometheus::Gauge* const pending_;
+  // By ValidatorState; null for those that are not shown.
+  std::array<prometheus::Gauge*, tollgate::v1::ValidatorState_ARRAYSIZE> validators_ = {};
   prometheus::Gauge* const waiting_;
   prometheus::Gauge* const ring_bytes_;
   prometheus::Gauge* const rolled_back_;

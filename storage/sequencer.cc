@@ -47,8 +47,11 @@ class CommitterSequencer : public Sequencer {
   }
 
   BootTime last_write_start() const override {
+    return last_write().boot;
+  }
+  WriteStart last_write() const override {
     absl::MutexLock lock(&mu_);
-    return last_write_start_;
+    return last_write_;
   }
 
  private:
@@ -116,13 +119,14 @@ class CommitterSequencer : public Sequencer {
       if (!outcome->has_effects) return std::move(outcome->results);
       snapshot->reset();  // do not keep what the commit replaces alive during it
 
+      const absl::Time wall_started = options_.clock->WallNow();
       const BootTime started = options_.clock->Now();
       absl::StatusOr<CommitResult> written = options_.engine->Commit(outcome->request);
       if (!written.ok()) return Fail(written.status());
       if (!written->committed) continue;  // another replica was first: judge again
       {
         absl::MutexLock lock(&mu_);
-        last_write_start_ = started;
+        last_write_ = {started, wall_started};
       }
       if (options_.on_commit) {
         options_.on_commit(outcome->request.expected_head + 1, batch.size(),
@@ -164,7 +168,7 @@ class CommitterSequencer : public Sequencer {
   std::deque<Queued> queue_ ABSL_GUARDED_BY(mu_);
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   absl::Status failure_ ABSL_GUARDED_BY(mu_);  // not OK: a write failed, nothing is written again
-  BootTime last_write_start_ ABSL_GUARDED_BY(mu_) = BootTime::InfinitePast();
+  WriteStart last_write_ ABSL_GUARDED_BY(mu_) = {BootTime::InfinitePast(), absl::nullopt};
 };
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "absl/types/optional.h"
 #include "base/clock.h"
 #include "storage/command.h"
 #include "storage/engine.h"
@@ -74,6 +75,12 @@ class Sequencer {
   virtual void Stop() = 0;
   // When the last successful write began, by the boot clock (R16).
   virtual BootTime last_write_start() const = 0;
+  // The same; and by the wall clock, read just before, where that is known.
+  struct WriteStart {
+    BootTime boot;
+    absl::optional<absl::Time> wall;
+  };
+  virtual WriteStart last_write() const { return {last_write_start(), absl::nullopt}; }
 };
 
 }  // namespace tollgate

@@ -307,6 +307,20 @@ std::vector<std::pair<uint32_t, StoredDigest>> Keyring::Candidates(const EdgeDig
   return candidates;
 }
 
+std::vector<std::pair<uint32_t, std::string>> Keyring::CheckValues() const {
+  constexpr absl::string_view kText = "tollgate keyring check";
+  std::vector<std::pair<uint32_t, std::string>> values;
+  for (const Pepper& pepper : peppers_) {
+    std::string value(kKeySize, '\0');
+    crypto_generichash(reinterpret_cast<unsigned char*>(value.data()), value.size(),
+                       reinterpret_cast<const unsigned char*>(kText.data()), kText.size(),
+                       reinterpret_cast<const unsigned char*>(pepper.key.RevealSecret().data()),
+                       kKeySize);
+    values.emplace_back(pepper.id, std::move(value));
+  }
+  return values;
+}
+
 Keyring Keyring::Rotated(Random& random) const {
   Keyring rotated;
   uint32_t newest = 0;

@@ -36,6 +36,9 @@ class Keyring {
   StoredDigest Digest(const EdgeDigest& edge) const;
   // With every pepper, the primary first: where a token may lie. At most 16 peppers.
   std::vector<std::pair<uint32_t, StoredDigest>> Candidates(const EdgeDigest& edge) const;
+  // Of every pepper its id, and 32 bytes that tell it from any other and nothing else about it:
+  // BLAKE2b-256 of "tollgate keyring check", keyed by the pepper. No digest of a token is ever one.
+  std::vector<std::pair<uint32_t, std::string>> CheckValues() const;
   // The same peppers plus a fresh one, which becomes primary. A seventeenth is never dropped nor
   // lets an older one be dropped (its tokens would be lost): Save refuses such a ring.
   Keyring Rotated(Random& random) const;

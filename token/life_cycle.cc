@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "base/mutation.h"
 #include "token/resource_name.h"
 
 namespace tollgate {
@@ -90,7 +91,7 @@ bool CohortCovers(const absl::optional<CohortRecord>& cohort, const TokenRecord&
 bool Covers(int64_t watermark_revision, uint32_t watermark_index, int64_t create_revision,
             uint32_t create_index) {
   if (create_revision != watermark_revision) return create_revision < watermark_revision;
-  return create_index < watermark_index;
+  return create_index < watermark_index || TOLLGATE_MUTATED("r13_cohort_without_index");
 }
 
 const CohortRecord* CoveringCohort(const TokenRecord& record, const Cohorts& cohorts) {
@@ -118,13 +119,13 @@ bool IsLive(TokenState state) {
          state == tollgate::v1::TOKEN_STATE_SUSPENDED;
 }
 
-tollgate::v1::Grant ToGrant(const TokenRecord& record, const Cohorts& cohorts, absl::Time now) {
+tollgate::v1::Grant ToGrant(const TokenRecord& record, const Cohorts& cohorts) {
   tollgate::v1::Grant grant;
   grant.set_token(FormatTokenName(record.workspace(), record.token_id()));
   grant.set_workspace(record.workspace());
   grant.set_token_id(record.token_id());
   grant.set_owner(record.owner());
-  grant.set_state(StateAt(record, cohorts, now));
+  grant.set_state(StateAt(record, cohorts, absl::InfinitePast()));
   *grant.mutable_scopes() = record.scopes();
   *grant.mutable_audiences() = record.audiences();
   if (record.expire_time_us() != 0) {

@@ -34,9 +34,9 @@ bool IsLive(tollgate::v1::TokenState state);   // ACTIVE, RETIRING, SUSPENDED
 bool Covers(int64_t watermark_revision, uint32_t watermark_index, int64_t create_revision,
             uint32_t create_index);
 
-// What an edge needs to decide. Never holds a digest.
-tollgate::v1::Grant ToGrant(const tollgate::store::v1::TokenRecord& record, const Cohorts& cohorts,
-                            absl::Time now);
+// What an edge needs to decide. Never holds a digest. Judged at no time: what only a time has ended is told by its
+// state before and by that time, which a later commit may still move; a final state is a commit's alone (I7).
+tollgate::v1::Grant ToGrant(const tollgate::store::v1::TokenRecord& record, const Cohorts& cohorts);
 // The resource, without use. `rotation_period` is the policy's; zero: none.
 tollgate::v1::Token ToToken(const tollgate::store::v1::TokenRecord& record, const Cohorts& cohorts,
                             absl::Duration rotation_period, absl::Time now);

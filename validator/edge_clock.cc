@@ -11,6 +11,7 @@
 #include <new>
 
 #include "absl/strings/str_cat.h"
+#include "base/mutation.h"
 #include "base/status.h"
 
 namespace tollgate {
@@ -97,17 +98,22 @@ void EdgeClock::Publish(const Reading& r) {
   page_->published.store(n, std::memory_order_release);
 }
 
+// R1: more than the drift bound apart since the grant, and one of them is wrong: a virtual machine
+// that was resumed from a snapshot does not know how long it was away.
+bool EdgeClock::Agree(const Reading& r, BootTime now, absl::Time wall_now) {
+  const int64_t boot_elapsed = now.nanos() - r.ping_boot_ns;
+  const int64_t wall_elapsed = absl::ToUnixNanos(wall_now) - r.ping_wall_ns;
+  const int64_t apart = wall_elapsed > boot_elapsed ? wall_elapsed - boot_elapsed
+                                                    : boot_elapsed - wall_elapsed;
+  return apart <= r.drift_ns + kReadSlackNs || TOLLGATE_MUTATED("r1_wall_clock_ignored");
+}
+
 LeaseState EdgeClock::StateAt(const Reading& r, BootTime now, absl::Time wall_now) const {
   if (r.lease_ns <= 0) return LeaseState::kNone;
   const int64_t boot_elapsed = now.nanos() - r.ping_boot_ns;
   const int64_t wall_elapsed = absl::ToUnixNanos(wall_now) - r.ping_wall_ns;
   const int64_t lease = r.lease_ns - r.drift_ns;
-  // R1: more than the drift bound apart since the grant, and one of them is wrong: a virtual
-  // machine that was resumed from a snapshot does not know how long it was away.
-  const int64_t apart = wall_elapsed > boot_elapsed ? wall_elapsed - boot_elapsed
-                                                    : boot_elapsed - wall_elapsed;
-  const bool agree = apart <= r.drift_ns + kReadSlackNs;
-  if (agree && boot_elapsed >= 0 && boot_elapsed < lease) return LeaseState::kLive;
+  if (Agree(r, now, wall_now) && boot_elapsed >= 0 && boot_elapsed < lease) return LeaseState::kLive;
   const int64_t longest = std::max(boot_elapsed, wall_elapsed);
   if (fail_open_for_ > absl::ZeroDuration() && boot_elapsed >= 0 &&
       longest < lease + absl::ToInt64Nanoseconds(fail_open_for_)) {
@@ -120,7 +126,9 @@ absl::Time EdgeClock::ServiceTimeAt(const Reading& r, BootTime now) const {
   if (r.service_ns == 0) return absl::InfinitePast();
   const int64_t elapsed = now.nanos() - r.service_boot_ns;
   const int64_t drift =
-      elapsed > 0 ? static_cast<int64_t>(static_cast<double>(elapsed) * drift_bound_) : 0;
+      elapsed > 0 && !TOLLGATE_MUTATED("r18_drift_forgotten")
+          ? static_cast<int64_t>(static_cast<double>(elapsed) * drift_bound_)
+          : 0;
   return absl::FromUnixNanos(r.service_ns + elapsed - drift);
 }
 
@@ -142,6 +150,17 @@ bool EdgeClock::Grant(const LeaseGrant& grant, BootTime now, absl::Time wall_now
   return true;
 }
 
+bool EdgeClock::ClocksDisagree(BootTime now, absl::Time wall_now) const {
+  const Reading r = Read();
+  return r.lease_ns > r.drift_ns && !Agree(r, now, wall_now);
+}
+
+void EdgeClock::EndLive() {
+  Reading next = Read();
+  next.drift_ns = next.lease_ns;  // live for no time at all; fail-open time runs from the ping
+  Publish(next);
+}
+
 void EdgeClock::EndLease() {
   Reading next = Read();
   next.lease_ns = 0;
@@ -153,8 +172,12 @@ void EdgeClock::Close() {
   EndLease();
 }
 
-void EdgeClock::SetServiceTime(absl::Time service_time, BootTime now) {
+void EdgeClock::SetServiceTime(absl::Time service_time, absl::Duration round_trip, BootTime now) {
   Reading next = Read();
+  if (next.service_ns != 0) {
+    const absl::Duration back = ServiceTimeAt(next, now) - service_time;
+    if (back > absl::ZeroDuration() && back <= round_trip) return;
+  }
   next.service_ns = absl::ToUnixNanos(service_time);
   next.service_boot_ns = now.nanos();
   Publish(next);

@@ -67,16 +67,24 @@ class EdgeClock {
   // Takes the grant where it ends later than the present one, or where the present one is no longer
   // live; else keeps the present one. Keeping the longer is right because the ledger's life is the
   // maximum of all it granted to this incarnation (R3); taking it over a dead one is right because
-  // a grant that ended by the clocks' disagreement never comes back. True where it was taken.
+  // what is dead admits nothing, however long it had to run. True where it was taken.
   bool Grant(const LeaseGrant& grant, BootTime now, absl::Time wall_now);
-  // Forgets the grant, fail-open time included: a new epoch, a store that went back, clocks that disagree.
+  // Whether the present grant, were it not for its age, is ended by the clocks' disagreement.
+  // StateAt sees that too, but keeps no state, so as to stay wait-free: a clock that steps and is set
+  // back between two calls of EndLive's caller ends a grant only for as long as it is wrong.
+  bool ClocksDisagree(BootTime now, absl::Time wall_now) const;
+  // The present grant is never kLive again; its fail-open time goes on.
+  void EndLive();
+  // Forgets the grant, fail-open time included: a new epoch, a store that went back.
   void EndLease();
   // R4: forgets it for good; no later Grant has any effect.
   void Close();
   bool closed() const { return closed_; }
-  // A Pong received at `now` carried `service_time` (R18). The newest wins: a service whose own
-  // clock was set back is right about its own clock.
-  void SetServiceTime(absl::Time service_time, BootTime now);
+  // A Pong received at `now`, `round_trip` after its ping, carried `service_time` (R18). The newest
+  // wins, also where it sets the time back: a service is right about its own clock. But a step back
+  // of no more than the round trip may be nothing but this Pong's delay, and would admit again what
+  // was called expired: then the later estimate is kept.
+  void SetServiceTime(absl::Time service_time, absl::Duration round_trip, BootTime now);
 
   double drift_bound() const { return drift_bound_; }
   absl::Duration fail_open_for() const { return fail_open_for_; }
@@ -84,6 +92,7 @@ class EdgeClock {
  private:
   struct Page;
   EdgeClock(double drift_bound, absl::Duration fail_open_for, Page* page);
+  static bool Agree(const Reading& r, BootTime now, absl::Time wall_now);
   void Publish(const Reading& reading);
 
   const double drift_bound_;

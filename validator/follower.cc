@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/mutation.h"
 namespace tollgate {
 namespace {
 
@@ -13,6 +14,9 @@ using tollgate::v1::FollowResponse;
 // Bounds, so that a service gone wrong costs a bounded amount of memory.
 constexpr size_t kMostPings = 128;
 constexpr size_t kMostEvidence = 4096;
+
+// How soon a service that this validator is not configured for is tried again.
+constexpr absl::Duration kMisconfiguredRetry = absl::Seconds(30);
 
 absl::Duration FromProto(const google::protobuf::Duration& d) {
   return absl::Seconds(d.seconds()) + absl::Nanoseconds(d.nanos());
@@ -229,6 +233,19 @@ void Follower::OnWelcome(const tollgate::v1::Welcome& welcome, BootTime now, abs
   if (welcome.epoch().empty() || welcome.revision() < 0) {
     return GiveUp("a Welcome without an epoch or a revision", now, actions);
   }
+  // One of a service too old to name its brand counts as ours.
+  const bool agreed = welcome.brand().empty() || welcome.brand() == options_.brand;
+  state_->BrandAgreed(agreed);
+  if (!agreed) {
+    // I7: every good token would be called malformed here.
+    ForgetEpoch();
+    retry_after_ = now + kMisconfiguredRetry;
+    actions->misconfigured = true;
+    return GiveUp("the service's token strings begin with \"" + welcome.brand() +
+                      "\", and this validator looks for \"" + options_.brand +
+                      "\": nothing is admitted. Start it with --brand " + welcome.brand(),
+                  now, actions);
+  }
   if (welcome.reset()) {
     // The lease outlives a reset of our own history: the ledger still counts this incarnation (R3).
     // It does not outlive a change of history, which may not know of it (R11, R17).
@@ -246,12 +263,16 @@ void Follower::OnWelcome(const tollgate::v1::Welcome& welcome, BootTime now, abs
     return GiveUp("a Welcome into another epoch without a reset", now, actions);
   }
   // Without a reset the Welcome's revision moves nothing: events up to it may still be on their way (R2).
+  if (TOLLGATE_MUTATED("r2_welcome_moves")) applied_ = std::max(applied_, welcome.revision());
   phase_ = Phase::kFollowing;
   heard_ = now;
   ping_interval_ =
       Interval(welcome.has_ping_interval(), welcome.ping_interval(), absl::Seconds(5));
   usage_interval_ =
       Interval(welcome.has_usage_interval(), welcome.usage_interval(), absl::Seconds(10));
+  if (TOLLGATE_MUTATED("r2_welcome_grants")) {
+    state_->Grant(LeaseGrant{now, wall_now, ping_interval_ * 5, absl::ZeroDuration()}, now, wall_now);
+  }
   // Spread over the interval, so that a fleet that came back at once does not report at once.
   next_usage_ = now + usage_interval_ * random_->UniformReal();
   SendPing(now, wall_now, actions);
@@ -274,7 +295,7 @@ void Follower::DropOne(int64_t revision, const Event& event) {
   }
   if (complete) {
     state_->Drop(revision, event);
-  } else {
+  } else if (!TOLLGATE_MUTATED("unknown_event_skipped")) {
     // Newer than this build: it may be about anything. Never skipped, never fatal.
     ++unknown_events_;
     state_->DropAll(revision);
@@ -294,7 +315,7 @@ void Follower::OnEvents(const tollgate::v1::Events& events, BootTime now, absl::
     // and moves nothing.
     for (const Event& event : part.events()) DropOne(revision, event);
     if (revision <= applied_) continue;
-    if (part.partial()) {
+    if (part.partial() && !TOLLGATE_MUTATED("r8_applied_at_first_part")) {
       open_revision_ = revision;
     } else {
       open_revision_ = 0;
@@ -317,12 +338,15 @@ void Follower::OnPong(const tollgate::v1::Pong& pong, BootTime now, absl::Time w
 
   // R8: over commits without events; never back, and never over a revision of which a part is missing.
   const bool open = open_revision_ != 0 && pong.revision() >= open_revision_;
-  applied_ = std::max(applied_, open ? open_revision_ - 1 : pong.revision());
+  applied_ = std::max(applied_, open && !TOLLGATE_MUTATED("r8_pong_over_open")
+                                    ? open_revision_ - 1
+                                    : pong.revision());
 
   if (pong.has_service_time()) {
+    const bool known = !pings_.empty() && pings_.front().sequence == pong.sequence();
     state_->SetServiceTime(absl::FromUnixSeconds(pong.service_time().seconds()) +
                                absl::Nanoseconds(pong.service_time().nanos()),
-                           now);
+                           known ? now - pings_.front().boot : absl::InfiniteDuration(), now);
   }
   if (usage_confirmed_by_ != 0 && pong.sequence() >= usage_confirmed_by_) {
     usage_confirmed_by_ = 0;
@@ -333,15 +357,16 @@ void Follower::OnPong(const tollgate::v1::Pong& pong, BootTime now, absl::Time w
   });
 
   if (pings_.empty() || pings_.front().sequence != pong.sequence()) return;  // granted once (R1)
-  const SentPing ping = pings_.front();
+  const SentPing ping = TOLLGATE_MUTATED("r1_from_pong") ? SentPing{pong.sequence(), now, wall_now}
+                                                         : pings_.front();
   pings_.pop_front();
   const absl::Duration lease =
       pong.has_lease() ? std::min(FromProto(pong.lease()), kLongestLease) : absl::ZeroDuration();
   // A Pong that claims a revision of which a part is missing here would grant past an event (R9).
   if (lease <= absl::ZeroDuration() || open) return;
   // R1: from when the ping was handed out to be written, less what the clocks may drift apart.
-  state_->Grant(LeaseGrant{ping.boot, ping.wall, lease, lease * options_.drift_bound}, now,
-                wall_now);
+  const double drift = TOLLGATE_MUTATED("r1_no_drift") ? 0 : options_.drift_bound;
+  state_->Grant(LeaseGrant{ping.boot, ping.wall, lease, lease * drift}, now, wall_now);
 }
 
 void Follower::OnGoAway(const tollgate::v1::GoAway& go_away, BootTime now,
@@ -359,7 +384,8 @@ void Follower::OnGoAway(const tollgate::v1::GoAway& go_away, BootTime now,
 void Follower::SendPing(BootTime now, absl::Time wall_now, FollowerActions* actions) {
   auto* ping = actions->send.emplace_back().mutable_ping();
   ping->set_sequence(++sequence_);
-  ping->set_applied_revision(applied_);
+  const bool early = TOLLGATE_MUTATED("r10_acknowledges_open") && open_revision_ != 0;
+  ping->set_applied_revision(early ? open_revision_ : applied_);
   state_->FillPing(ping);
   for (auto& dropped : *ping->mutable_dropped()) {
     if (evidence_.size() >= kMostEvidence) evidence_.pop_front();
@@ -388,14 +414,14 @@ FollowerActions Follower::Goodbye(BootTime now, absl::Time wall_now) {
   FollowerActions actions;
   if (phase_ == Phase::kGone) return WithWake(actions);
   // R4: closed before the word is handed out; from here on nothing that arrives has any effect.
-  state_->Close();
-  if (phase_ == Phase::kFollowing) {
+  if (!TOLLGATE_MUTATED("r4_open_after_goodbye")) state_->Close();
+  if (phase_ == Phase::kFollowing || phase_ == Phase::kGreeting) {
+    // Before the Welcome too: what was admitted since the stream before this one is told nowhere else.
     for (auto& usage : state_->TakeUsage(now)) {
       *actions.send.emplace_back().mutable_usage() = std::move(usage);
     }
-    SendPing(now, wall_now, &actions);  // the last evidence
-  }
-  if (phase_ == Phase::kFollowing || phase_ == Phase::kGreeting) {
+    // The last evidence; no ping may come before the Welcome.
+    if (phase_ == Phase::kFollowing) SendPing(now, wall_now, &actions);
     actions.send.emplace_back().mutable_goodbye();
     actions.finish = true;
     actions.stream = stream_;

@@ -17,6 +17,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
+#include "base/mutation.h"
 #include "base/random.h"
 #include "tollgate/v1/edge_service.pb.h"
 #include "tollgate/v1/event.pb.h"
@@ -37,12 +38,15 @@ class FollowedState {
   virtual void DropAll(int64_t revision) = 0;
   // A Pong granted (R2: the only thing that does). `now`, `wall_now`: at its receipt.
   virtual void Grant(const LeaseGrant& grant, BootTime now, absl::Time wall_now) = 0;
-  // A Pong carried the service's clock.
-  virtual void SetServiceTime(absl::Time service_time, BootTime now) = 0;
+  // A Pong carried the service's clock. `round_trip`: from when its ping was handed out to be
+  // written; infinite where that is not known.
+  virtual void SetServiceTime(absl::Time service_time, absl::Duration round_trip, BootTime now) = 0;
   // The lease may no longer be used (see EdgeClock::EndLease).
   virtual void EndLease() = 0;
   // R4: never admits again.
   virtual void Close() = 0;
+  // A Welcome told the brand of the service's token strings: the one configured here, or another.
+  virtual void BrandAgreed(bool agreed) = 0;
   // Fills cached_tokens and decisions, and appends to `dropped` the evidence gathered since the last call.
   virtual void FillPing(tollgate::v1::Ping* ping) = 0;
   // The use since the last report, in messages of a bounded size, the last with complete_until.
@@ -56,6 +60,7 @@ struct FollowerOptions {
   std::string validator_id;
   std::string incarnation;  // 16 random bytes, new for each process (R3)
   std::string version;
+  std::string brand;              // a service of another brand is not followed (I7)
   tollgate::v1::StalePolicy stale_policy = tollgate::v1::STALE_POLICY_FAIL_CLOSED;
   absl::Duration fail_open_for;   // with STALE_POLICY_FAIL_OPEN
   double drift_bound = 0.001;     // R1
@@ -75,6 +80,7 @@ struct FollowerActions {
   // Cancel the stream; then call OnDisconnected with its number.
   bool disconnect = false;
   std::string why;  // for a log: of `disconnect`, or of a GoAway
+  bool misconfigured = false;  // `why` is an operator's to mend
   // Open a stream, numbered `stream`; then call OnConnected or OnDisconnected with that number.
   bool connect = false;
   uint64_t stream = 0;
@@ -122,7 +128,9 @@ class Follower {
   // What a question must carry, and its answer not lie below (R12): the applied revision, or that of
   // which a part has been dropped already. The events of that part raise the need of no question asked
   // after them, yet an answer from before the revision would be kept past its last part.
-  int64_t question_revision() const { return open_revision_ != 0 ? open_revision_ : applied_; }
+  int64_t question_revision() const {
+    return open_revision_ != 0 && !TOLLGATE_MUTATED("r12_open_revision") ? open_revision_ : applied_;
+  }
   FollowerStatus status() const;
 
  private:

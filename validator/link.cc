@@ -29,6 +29,9 @@ class Link::Stream final : public ClientBidiStream<FollowRequest, FollowResponse
       : ClientBidiStream(link->options_.clock), link_(std::move(link)), number_(number) {}
 
   void Open(tollgate::v1::EdgeService::Stub& stub) {
+    // While the channel waits before its next attempt, the stream waits with it (the core bounds
+    // that: welcome_timeout). Failing at once would put the core's backoff on top of the channel's.
+    context()->set_wait_for_ready(true);
     stub.async()->Follow(context(), this);
     Start();
   }
@@ -148,7 +151,7 @@ void Link::OnEnded(uint64_t stream, const absl::Status& status) {
 Link::Due Link::TakeIn(FollowerActions actions) {
   Due due;
   if (!actions.why.empty() && heard_) {  // of a stream that never spoke, OnEnded tells once
-    Log(LogLevel::kInfo, "leaving the stream",
+    Log(actions.misconfigured ? LogLevel::kError : LogLevel::kInfo, "leaving the stream",
         {{"service", options_.target}, {"why", actions.why}});
   }
   if (!actions.send.empty() && stream_ != nullptr) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/mutation.h"
 namespace tollgate {
 
 using tollgate::v1::ResolveResponse;
@@ -12,7 +13,8 @@ Resolver::Resolver(ResolverOptions options) : options_(std::move(options)) {}
 Resolver::Question Resolver::Ask(uint64_t id, Flight& flight, const std::string& epoch,
                                  int64_t applied) const {
   flight.epoch = epoch;
-  flight.need = applied;  // R12: raised by what is applied from now on
+  // R12: raised by what is applied from now on.
+  flight.need = TOLLGATE_MUTATED("r12_need_from_applied") ? 0 : applied;
   flight.cohorts.clear();
   Question question;
   question.id = id;
@@ -50,7 +52,9 @@ Resolver::Joined Resolver::Join(const TokenKey& key, const EdgeDigest& digest,
 
 bool Resolver::Current(const Flight& flight, const ResolveResponse& answer,
                        const std::string& epoch) {
-  if (answer.epoch() != epoch || flight.epoch != epoch) return false;
+  if (answer.epoch() != epoch || flight.epoch != epoch) {
+    return TOLLGATE_MUTATED("r12_epoch") && answer.revision() >= flight.need;
+  }
   int64_t need = flight.need;
   if (answer.has_grant()) {
     const auto& grant = answer.grant();
@@ -60,7 +64,8 @@ bool Resolver::Current(const Flight& flight, const ResolveResponse& answer,
                           (grant.create_revision() == cohort.revision &&
                            grant.create_index() < cohort.index);
       if (before && grant.workspace() == cohort.workspace &&
-          (cohort.owner.empty() || grant.owner() == cohort.owner)) {
+          (cohort.owner.empty() || grant.owner() == cohort.owner) &&
+          !TOLLGATE_MUTATED("r12_cohort")) {
         need = std::max(need, cohort.revision);
       }
     }
@@ -107,7 +112,8 @@ Resolver::Outcome Resolver::OnAnswer(uint64_t id, const absl::StatusOr<ResolveRe
 
 void Resolver::OnTokenEvent(absl::string_view token_id, int64_t revision) {
   for (auto& [id, flight] : flights_) {
-    if (flight.key.id() == token_id) flight.need = std::max(flight.need, revision);
+    if (flight.key.id() != token_id || TOLLGATE_MUTATED("r12_token_event")) continue;
+    flight.need = std::max(flight.need, revision);
   }
 }
 
@@ -124,6 +130,7 @@ void Resolver::OnCohort(absl::string_view workspace, absl::string_view owner, in
 }
 
 void Resolver::OnReset(int64_t revision) {
+  if (TOLLGATE_MUTATED("r12_reset")) return;
   for (auto& [id, flight] : flights_) flight.need = std::max(flight.need, revision);
 }
 

@@ -199,6 +199,11 @@ class ValidatorServerImpl final : public ValidatorServer {
     ChannelOptions channel;
     channel.own_connection = true;
     channel.max_reconnect_backoff = options_.longest_backoff;
+    // A connection whose bytes vanish must be found and replaced well inside a lease: a stream
+    // given up as half-open is opened again on the same connection, for as long as gRPC believes in
+    // it. Not below the service's ServerLimits::min_ping_interval.
+    channel.keepalive_time = absl::Seconds(11);
+    channel.keepalive_timeout = absl::Seconds(4);
     resolve_ = ResolveClient::Create(
         MakeChannel(service_, service_credentials_, channel), options_.resolve_timeout, &clock_,
         [registry = registry_](absl::StatusCode code, absl::Duration took) {

@@ -53,7 +53,6 @@ std::vector<tollgate::v1::Usage> UsageLedger::Take(size_t longest, absl::Time co
   if (!incomplete_ && complete_until > absl::UnixEpoch()) {
     *reports.back().mutable_complete_until() = FromMillis(absl::ToUnixMillis(complete_until));
   }
-  incomplete_ = false;
   return reports;
 }
 

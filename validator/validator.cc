@@ -1,9 +1,11 @@
 #include "validator/validator.h"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/mutation.h"
 #include "base/status.h"
 #include "token/digest.h"
 
@@ -27,10 +29,17 @@ std::pair<BootTime, absl::Time> ReadPair(const Clock& clock) {
   }
 }
 
-// Denied whether or not there is a lease: final never goes stale (I7).
-bool IsFinalReason(VerdictReason reason) {
+// Denied whether or not there is a lease: final never goes stale (I7). A time that has passed is not
+// that: an event that this edge has not heard of may have moved it.
+bool IsFinal(tollgate::v1::TokenState state) {
+  return state == tollgate::v1::TOKEN_STATE_REVOKED || state == tollgate::v1::TOKEN_STATE_EXPIRED;
+}
+
+// Accuses the token, so that a client throws it away.
+bool Accuses(VerdictReason reason) {
   return reason == tollgate::v1::VERDICT_REASON_REVOKED ||
-         reason == tollgate::v1::VERDICT_REASON_EXPIRED;
+         reason == tollgate::v1::VERDICT_REASON_EXPIRED ||
+         reason == tollgate::v1::VERDICT_REASON_SUSPENDED;
 }
 
 ValidatorOptions WithIncarnation(ValidatorOptions options, Random& random) {
@@ -39,6 +48,7 @@ ValidatorOptions WithIncarnation(ValidatorOptions options, Random& random) {
     random.Fill(absl::MakeSpan(reinterpret_cast<uint8_t*>(&bytes[0]), bytes.size()));
     options.follower.incarnation = bytes;
   }
+  options.follower.brand = options.format.brand();
   options.resolver.validator_id = options.follower.validator_id;
   return options;
 }
@@ -95,10 +105,12 @@ Validator::ReadClocks Validator::Clocks() const {
     c.wall = clock_.WallNow();
     c.lease = edge_clock_->Read();
     c.state = edge_clock_->StateAt(c.lease, c.boot, c.wall);
+    if (TOLLGATE_MUTATED("r13_cached_clock") && c.lease.lease_ns > 0) c.state = LeaseState::kLive;
     // A thread that was put aside between the two readings sees clocks that disagree: look again.
     if (c.state == LeaseState::kLive || c.lease.lease_ns == 0) break;
   }
-  c.service = edge_clock_->ServiceTimeAt(c.lease, c.boot);
+  c.service = TOLLGATE_MUTATED("r18_own_clock") ? c.wall
+                                                : edge_clock_->ServiceTimeAt(c.lease, c.boot);
   return c;
 }
 
@@ -115,6 +127,11 @@ bool Validator::Precheck(absl::string_view token_string, TokenFormat::Parsed* pa
   if (token_string.empty()) {
     reason = tollgate::v1::VERDICT_REASON_NO_TOKEN;
   } else if (options_.format.Parse(token_string, parsed) != TokenDefect::kNone) {
+    if (!brand_agreed_.load(std::memory_order_relaxed)) {
+      // With another brand it may be a good token (I7).
+      SetUnavailable(tollgate::v1::VERDICT_REASON_SERVICE_UNAVAILABLE, decision);
+      return true;
+    }
     reason = tollgate::v1::VERDICT_REASON_MALFORMED;
   } else {
     return false;
@@ -131,17 +148,21 @@ void Validator::DecideOn(const GrantView& grant, const ReadClocks& clocks,
   const VerdictReason reason = Decide(grant, requirement, clocks.service);
   decision->retry_after = absl::ZeroDuration();
   decision->fail_open = false;
-  if (IsFinalReason(reason)) {
+  if (IsFinal(grant.state())) {
     decision->verdict = tollgate::v1::VERDICT_DENY;
     decision->reason = reason;
     return;
   }
   // Without a lease what is held may be out of date: nothing that can change is said of it.
-  // Fail-open goes on admitting from it, yet accuses nobody on it: a suspended token may be back (I7).
+  // Fail-open goes on admitting from it, yet accuses nobody on it: a suspended token may be back, and
+  // one whose time has passed may have been given more (I7).
   if (clocks.state == LeaseState::kNone ||
-      (clocks.state == LeaseState::kFailOpen &&
-       reason == tollgate::v1::VERDICT_REASON_SUSPENDED)) {
+      (clocks.state == LeaseState::kFailOpen && Accuses(reason))) {
     return SetUnavailable(tollgate::v1::VERDICT_REASON_NO_LEASE, decision);
+  }
+  // A state that this build does not know: neither admitted nor accused.
+  if (reason == tollgate::v1::VERDICT_REASON_SERVICE_UNAVAILABLE) {
+    return SetUnavailable(reason, decision);
   }
   decision->reason = reason;
   if (reason == tollgate::v1::VERDICT_REASON_UNSPECIFIED) {
@@ -296,7 +317,8 @@ void Validator::OnAnswer(uint64_t question, absl::StatusOr<ResolveResponse> answ
       } else {
         // R13: clock and lease again, now that the answer is here. Events wait for mu_, so
         // what was judged current above is current still; use is collected under mu_ too.
-        const ReadClocks clocks = Clocks();
+        ReadClocks clocks = Clocks();
+        if (TOLLGATE_MUTATED("r13_answer_without_lease")) clocks.state = LeaseState::kLive;
         if (answer->has_grant()) {
           DecideOn(grant, clocks, waiter.requirement, &decision);
           if (decision.admitted()) cache_->RecordAdmit(place, ToMillis(clocks.service));
@@ -345,7 +367,13 @@ FollowerActions Validator::StreamClosed(uint64_t stream) {
 
 FollowerActions Validator::Tick() {
   absl::MutexLock lock(&mu_);
-  const auto [now, wall_now] = ReadPair(clock_);
+  auto [now, wall_now] = ReadPair(clock_);
+  // Ended for good: to set the clock right again does not bring the grant back (R1). Looked at
+  // twice, since a thread put aside between two readings sees clocks that disagree.
+  if (edge_clock_->ClocksDisagree(now, wall_now)) {
+    std::tie(now, wall_now) = ReadPair(clock_);
+    if (edge_clock_->ClocksDisagree(now, wall_now)) edge_clock_->EndLive();
+  }
   return follower_.OnTick(now, wall_now);
 }
 
@@ -443,13 +471,17 @@ void Validator::Grant(const LeaseGrant& grant, BootTime now, absl::Time wall_now
   edge_clock_->Grant(grant, now, wall_now);
 }
 
-void Validator::SetServiceTime(absl::Time service_time, BootTime now) {
-  edge_clock_->SetServiceTime(service_time, now);
+void Validator::SetServiceTime(absl::Time service_time, absl::Duration round_trip, BootTime now) {
+  edge_clock_->SetServiceTime(service_time, round_trip, now);
 }
 
 void Validator::EndLease() { edge_clock_->EndLease(); }
 
 void Validator::Close() { edge_clock_->Close(); }
+
+void Validator::BrandAgreed(bool agreed) {
+  brand_agreed_.store(agreed, std::memory_order_relaxed);
+}
 
 void Validator::FillPing(tollgate::v1::Ping* ping) {
   for (auto& dropped : evidence_) *ping->add_dropped() = std::move(dropped);

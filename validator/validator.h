@@ -9,6 +9,7 @@
 #ifndef TOLLGATE_VALIDATOR_VALIDATOR_H_
 #define TOLLGATE_VALIDATOR_VALIDATOR_H_
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -134,10 +135,11 @@ class Validator : private FollowedState {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Grant(const LeaseGrant& grant, BootTime now, absl::Time wall_now) override
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void SetServiceTime(absl::Time service_time, BootTime now) override
+  void SetServiceTime(absl::Time service_time, absl::Duration round_trip, BootTime now) override
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void EndLease() override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Close() override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void BrandAgreed(bool agreed) override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void FillPing(tollgate::v1::Ping* ping) override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::vector<tollgate::v1::Usage> TakeUsage(BootTime now) override
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -153,6 +155,8 @@ class Validator : private FollowedState {
   const std::unique_ptr<EdgeClock> edge_clock_;
   const std::unique_ptr<DecisionCache> cache_;
   DecisionCounts counts_;
+  // Whether a string of another form than ours is proven to be no token of the service's (I7).
+  std::atomic<bool> brand_agreed_{false};
 
   // One lock for events, answers and grants: an answer is judged, kept and used with no event in
   // between (R12, R13).

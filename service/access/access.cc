@@ -31,6 +31,8 @@ absl::string_view PermissionName(Permission permission) {
       return "operations.read";
     case Permission::kFollowFeed:
       return "feed.follow";
+    case Permission::kCreateBackup:
+      return "backups.create";
   }
   return "unknown";
 }

@@ -30,6 +30,7 @@ enum class Permission {
   kUpdatePolicy,
   kReadOperations,  // events, audit, receipts
   kFollowFeed,      // Resolve and Follow
+  kCreateBackup,
 };
 // "tokens.create", …: used in refusals, and in roles when they come.
 absl::string_view PermissionName(Permission permission);

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/mutation.h"
 #include "base/status.h"
 #include "service/commands/field_time.h"
 #include "storage/schema.h"
@@ -137,7 +138,9 @@ void EndToken(HeldToken& token, Ending::Kind kind, const Slot& slot, Effects& ef
   record.mutable_ending()->set_revision(slot.revision);
   effects.Delete(Table::kLabels, LabelKey(record.workspace(), record.label(), record.token_id()));
   DeleteDue(record, key, effects);
-  PutChanged(token, slot, /*tell=*/true, effects);
+  // R18: an end that time brought about is told like any other.
+  const bool untold = TOLLGATE_MUTATED("r18_sweep_untold") && kind != Ending::KIND_REVOKED;
+  PutChanged(token, slot, /*tell=*/!untold, effects);
 }
 
 absl::Status CheckUnused(const View& view, const TokenRecord& record) {
@@ -169,6 +172,7 @@ void PutNew(const TokenRecord& record, Effects& effects) {
   tollgate::v1::Event event;
   event.mutable_token_created()->set_workspace(record.workspace());
   event.mutable_token_created()->set_token_id(record.token_id());
+  if (TOLLGATE_MUTATED("r13_creation_untold")) return;
   effects.Tell(std::move(event));
 }
 

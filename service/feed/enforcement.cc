@@ -1,36 +1,29 @@
 #include "service/feed/enforcement.h"
 
 #include <algorithm>
-#include <tuple>
 
-#include "absl/strings/str_cat.h"
-#include "google/protobuf/util/time_util.h"
+#include "base/mutation.h"
+#include "service/feed/ledger_session.h"
 #include "token/resource_name.h"
+#include "token/token_string.h"
 
 namespace tollgate {
 
 using store::v1::SessionRecord;
-using v1::Receipt;
 
 namespace {
 
-constexpr size_t kMaxNamed = 100;
 constexpr int kMaxDroppedInPing = 1000;
 // Events closer together than this are one, for R6.
 constexpr absl::Duration kEventGrain = absl::Milliseconds(10);
 // Pings come at once after events: a rate is taken over no less than this.
 constexpr absl::Duration kRateWindow = absl::Seconds(1);
+// The two clocks are read one after the other; so much may pass in between.
+constexpr absl::Duration kClockSlack = absl::Milliseconds(100);
+// What a Timestamp can hold, but for minutes: up to the year 9999.
+constexpr int64_t kMaxTimestampSeconds = 253'402'300'000;
 // Enforced events kept apart, for receipts of the past.
 constexpr size_t kKeptEvents = 4096;
-
-google::protobuf::Duration ToProto(absl::Duration d) {
-  return google::protobuf::util::TimeUtil::MicrosecondsToDuration(
-      absl::ToInt64Microseconds(std::max(d, absl::ZeroDuration())));
-}
-
-google::protobuf::Timestamp ToProto(absl::Time t) {
-  return google::protobuf::util::TimeUtil::MicrosecondsToTimestamp(absl::ToUnixMicros(t));
-}
 
 }  // namespace
 
@@ -49,39 +42,6 @@ absl::string_view NoGrantName(NoGrant reason) {
   return "unknown";
 }
 
-struct EnforcementLedger::Session {
-  SessionId key;
-  int64_t number = 0;
-  std::string version;
-  std::string address;
-  int streams = 0;
-  BootTime turned;  // when its streams became some, or none
-  int64_t acked = 0;
-  absl::optional<BootTime> heard;
-  int64_t cached_tokens = 0;
-  int64_t decisions = 0;
-  absl::optional<std::pair<BootTime, int64_t>> rate_base;  // when so many decisions were told
-  double decisions_per_second = 0;
-
-  // How long it may go on past its lease; the longest it ever said (R3, R14).
-  absl::Duration fail_open_for = absl::ZeroDuration();
-  bool rostered = false;
-  absl::Duration rostered_fail_open_for = absl::ZeroDuration();
-
-  // In by_end_ and live_acks_ while live.
-  bool live = false;
-  BootTime end = BootTime::InfinitePast();
-  // In uncovered_ while set.
-  absl::optional<BootTime> uncovered_until;
-  bool released = false;
-  absl::optional<BootTime> ended_at;  // its last lease, while not live
-  // The head when its lease ended: what was revoked up to there, it may have been waited for.
-  int64_t ended_head = -1;
-  bool remembered = false;  // in ended_
-
-  bool told_live = false;
-};
-
 EnforcementLedger::EnforcementLedger(Options options, const Start& start)
     : options_(std::move(options)),
       started_at_(start.now),
@@ -94,14 +54,19 @@ EnforcementLedger::EnforcementLedger(Options options, const Start& start)
     recent_events_.push_back({start.last_event_revision, start.now});
     events_known_above_ = start.last_event_revision - 1;
   }
+  // R16: the T of a predecessor is not stored; it was no longer than this.
+  const absl::Duration window_before =
+      std::max({options_.write_window, start.longest_lease_before, kShortestWindowLimit});
   if (start.longest_lease_before > options_.lease) {
     // R5: lowered only once nothing longer can be held: ours are shorter, and a predecessor's last
     // was granted at most T after its last write (R16), which was before our first.
-    lower_longest_at_ = start.now + options_.write_window + start.longest_lease_before;
+    lower_longest_at_ = start.now + window_before + start.longest_lease_before;
+    if (TOLLGATE_MUTATED("r5_lowered_at_once")) lower_longest_at_ = start.now;
   }
-  if (start.restored) {
+  if (start.restored && !TOLLGATE_MUTATED("r17_no_hold")) {
     restore_hold_ = true;
-    restore_hold_until_ = start.now + kHardLeaseLimit;  // R17
+    // R17; and one cut from the store that was lost may have granted until T after its last write.
+    restore_hold_until_ = start.now + window_before + kHardLeaseLimit;
   }
   for (const SessionRecord& record : start.roster) {
     Session* session = Add({record.validator_id(), record.incarnation()});
@@ -113,7 +78,11 @@ EnforcementLedger::EnforcementLedger(Options options, const Start& start)
     session->rostered_fail_open_for = session->fail_open_for;
     TellLive(session);
     // R15, R16: a predecessor may have granted until T after its last write.
-    Grow(session, start.now + options_.write_window + start.longest_lease_before);
+    const bool no_window = TOLLGATE_MUTATED("r16_successor_does_not_wait");
+    const bool own_lease = TOLLGATE_MUTATED("r5_hold_of_own_lease");
+    if (TOLLGATE_MUTATED("r15_roster_forgotten")) continue;
+    Grow(session, start.now + (no_window ? absl::ZeroDuration() : window_before) +
+                      (own_lease ? options_.lease : start.longest_lease_before));
   }
   Recompute();
 }
@@ -132,6 +101,7 @@ EnforcementLedger::Session* EnforcementLedger::Add(SessionId key) {
     slot->key = std::move(key);
     slot->number = next_number_++;
     slot->turned = now_;
+    slot->stay = ++stays_;
   }
   return slot.get();
 }
@@ -139,7 +109,7 @@ EnforcementLedger::Session* EnforcementLedger::Add(SessionId key) {
 // R3: a life only grows.
 void EnforcementLedger::Grow(Session* session, BootTime end) {
   if (session->live) {
-    if (end <= session->end) return;
+    if (end <= session->end && !TOLLGATE_MUTATED("r3_not_the_longest")) return;
     by_end_.erase({session->end, session->number});
   } else {
     session->live = true;
@@ -165,7 +135,8 @@ void EnforcementLedger::EndLease(Session* session, bool released) {
     session->ended_at = session->end;
   }
   if (released) session->ended_at = now_;
-  if (!released && session->fail_open_for > absl::ZeroDuration()) {
+  if (!released && session->fail_open_for > absl::ZeroDuration() &&
+      !TOLLGATE_MUTATED("r14_fail_open_covered")) {
     // R14: from here it goes on by itself, and no receipt covers it.
     session->uncovered_until =
         session->end + session->fail_open_for * (1 + options_.drift_bound);
@@ -202,7 +173,8 @@ void EnforcementLedger::RemoveFromRosterIfDead(Session* session) {
   if (!session->rostered || session->live || session->uncovered_until.has_value()) return;
   if (session->streams > 0 && !session->released) return;
   session->rostered = false;
-  removals_.push_back(session->key);
+  session->stay = ++stays_;
+  removals_.insert(session->key);
 }
 
 void EnforcementLedger::OnRevision(int64_t revision, bool has_events, BootTime now) {
@@ -226,8 +198,22 @@ void EnforcementLedger::OnRevision(int64_t revision, bool has_events, BootTime n
   Recompute();
 }
 
-void EnforcementLedger::OnStoreWrite(BootTime started) {
-  last_write_ = std::max(last_write_, started);
+void EnforcementLedger::OnStoreWrite(BootTime started, absl::optional<absl::Time> wall) {
+  if (started <= last_write_) return;
+  last_write_ = started;
+  wall_ahead_at_write_.reset();
+  if (wall.has_value()) wall_ahead_at_write_ = Ahead(started, *wall);
+}
+
+bool EnforcementLedger::StoreSilent(BootTime now) const {
+  const absl::Duration window = options_.write_window * (1 - options_.drift_bound);
+  const absl::Duration since = now - last_write_;
+  if (since >= window) return true;
+  if (!wall_ahead_.has_value() || !wall_ahead_at_write_.has_value()) return false;
+  // A wall clock may only shorten (R1). Where it was set meanwhile, the next write settles it.
+  const absl::Duration gained = *wall_ahead_ - *wall_ahead_at_write_;
+  return since + gained >= window ||
+         absl::AbsDuration(gained) > options_.write_window * options_.drift_bound + kClockSlack;
 }
 
 bool EnforcementLedger::OnHello(const SessionId& key, const tollgate::v1::Hello& hello,
@@ -238,6 +224,10 @@ bool EnforcementLedger::OnHello(const SessionId& key, const tollgate::v1::Hello&
   if (session->streams == 0) session->turned = now_;
   session->address = std::string(address);
   ++session->streams;
+  for (const auto& [other, twin] : sessions_) {
+    if (!TOLLGATE_MUTATED("r3_hello_ends_twin")) break;
+    if (other.validator_id == key.validator_id && twin.get() != session) EndLease(twin.get(), true);
+  }
   ++streams_;
   session->heard = now_;
   session->version = hello.version();
@@ -257,26 +247,32 @@ bool EnforcementLedger::NeedsRoster(const SessionId& key) const {
   return !session->rostered || session->rostered_fail_open_for < session->fail_open_for;
 }
 
-SessionRecord EnforcementLedger::RosterRecord(const SessionId& key, absl::Time wall_now) const {
-  SessionRecord record;
+EnforcementLedger::RosterWrite EnforcementLedger::BeginRosterWrite(const SessionId& key,
+                                                                  absl::Time wall_now) {
+  if (!TOLLGATE_MUTATED("r15_late_removal")) removals_.erase(key);
+  RosterWrite write;
+  SessionRecord& record = write.record;
   record.set_validator_id(key.validator_id);
   record.set_incarnation(key.incarnation);
   record.set_first_seen_us(absl::ToUnixMicros(wall_now));
   if (const Session* session = Find(key)) {
+    write.stay = session->stay;
     record.set_version(session->version);
     record.set_fail_open(session->fail_open_for > absl::ZeroDuration());
     record.set_fail_open_for_us(absl::ToInt64Microseconds(session->fail_open_for));
   }
-  return record;
+  return write;
 }
 
-void EnforcementLedger::OnRostered(const SessionRecord& record) {
+void EnforcementLedger::OnRostered(const RosterWrite& write) {
+  const SessionRecord& record = write.record;
   const SessionId key{record.validator_id(), record.incarnation()};
   Session* session = Find(key);
   if (session == nullptr) {  // forgotten meanwhile
-    removals_.push_back(key);
+    removals_.insert(key);
     return;
   }
+  if (write.stay != session->stay) return;
   session->rostered = true;
   session->rostered_fail_open_for =
       std::max(session->rostered_fail_open_for, absl::Microseconds(record.fail_open_for_us()));
@@ -298,6 +294,7 @@ void EnforcementLedger::OnStreamClosed(const SessionId& key, BootTime now) {
   Session* session = Find(key);
   if (session == nullptr || session->streams == 0) return;
   --session->streams;
+  if (TOLLGATE_MUTATED("r3_closed_stream_ends")) EndLease(session, /*released=*/true);
   --streams_;
   if (session->streams == 0) session->turned = now_;
   if (session->live || session->uncovered_until.has_value()) return;
@@ -311,15 +308,15 @@ void EnforcementLedger::Acknowledge(const SessionId& key, int64_t revision,
   Session* session = Find(key);
   if (session == nullptr) return;
   session->heard = now_;
-  session->cached_tokens = ping.cached_tokens();
-  session->decisions = ping.decisions();
+  session->cached_tokens = std::max<int64_t>(0, ping.cached_tokens());
+  session->decisions = std::max<int64_t>(0, ping.decisions());
   if (!session->rate_base.has_value()) {
-    session->rate_base = {now_, ping.decisions()};
+    session->rate_base = {now_, session->decisions};
   } else if (const absl::Duration window = now_ - session->rate_base->first; window >= kRateWindow) {
     session->decisions_per_second =
-        static_cast<double>(std::max<int64_t>(0, ping.decisions() - session->rate_base->second)) /
+        static_cast<double>(std::max<int64_t>(0, session->decisions - session->rate_base->second)) /
         absl::ToDoubleSeconds(window);
-    session->rate_base = {now_, ping.decisions()};
+    session->rate_base = {now_, session->decisions};
   }
   Remember(ping, *session);
   // It may be above head_: the ring hears of a revision before the ledger does. It was sent, so it
@@ -338,10 +335,13 @@ void EnforcementLedger::Remember(const tollgate::v1::Ping& ping, const Session& 
   int left = kMaxDroppedInPing;
   for (const tollgate::v1::DroppedAdmit& dropped : ping.dropped()) {
     if (left-- == 0) break;
+    // The names are the peer's: none is kept that could be no token's (I5).
+    if (!IsWorkspaceId(dropped.workspace()) || !IsPublicId(dropped.token_id())) continue;
     Evidence evidence{session.key.validator_id,
                       FormatTokenName(dropped.workspace(), dropped.token_id()),
                       dropped.revision(), absl::nullopt};
-    if (dropped.has_last_admit_time()) {
+    if (const int64_t at = dropped.last_admit_time().seconds();
+        dropped.has_last_admit_time() && at >= 0 && at <= kMaxTimestampSeconds) {
       evidence.last_admit = absl::FromUnixSeconds(dropped.last_admit_time().seconds()) +
                             absl::Nanoseconds(dropped.last_admit_time().nanos());
     }
@@ -356,24 +356,30 @@ Grant EnforcementLedger::GrantLease(const SessionId& key, int64_t revision, Boot
   if (session == nullptr) return {absl::ZeroDuration(), NoGrant::kUnknownSession};
   if (session->released) return {absl::ZeroDuration(), NoGrant::kReleased};  // R4
   if (rolled_back_) return {absl::ZeroDuration(), NoGrant::kRolledBack};     // R11
-  if (NeedsRoster(key)) return {absl::ZeroDuration(), NoGrant::kNotRostered};  // R15
+  if (NeedsRoster(key) && !TOLLGATE_MUTATED("r15_granted_unrostered")) {  // R15
+    return {absl::ZeroDuration(), NoGrant::kNotRostered};
+  }
   if (options_.lease > longest_lease_ || options_.lease > kHardLeaseLimit) {   // R5
     return {absl::ZeroDuration(), NoGrant::kLeaseNotDurable};
   }
-  if (now_ - last_write_ >= options_.write_window * (1 - options_.drift_bound)) {  // R16
+  if (StoreSilent(now_) && !TOLLGATE_MUTATED("r16_grants_cut_off")) {  // R16
     return {absl::ZeroDuration(), NoGrant::kStoreSilent};
   }
-  if (session->acked < stale_event_) {  // R6
+  if (session->acked < stale_event_ && !TOLLGATE_MUTATED("r6_stuck_is_granted")) {  // R6
     return {absl::ZeroDuration(), NoGrant::kNoProgress};
   }
-  if (revision < grant_floor()) return {absl::ZeroDuration(), NoGrant::kBelowEnforced};  // R9
+  if (revision < grant_floor() && !TOLLGATE_MUTATED("r9_no_floor")) {  // R9
+    return {absl::ZeroDuration(), NoGrant::kBelowEnforced};
+  }
   TellLive(session);
   Grow(session, now_ + options_.lease);  // R1: from the pong's time, the full lease
   Recompute();
   return {options_.lease, NoGrant::kGranted};
 }
 
-int64_t EnforcementLedger::grant_floor() const { return std::max(start_head_, enforced_); }
+int64_t EnforcementLedger::grant_floor() const {
+  return TOLLGATE_MUTATED("r9_no_floor_at_start") ? enforced_ : std::max(start_head_, enforced_);
+}
 
 void EnforcementLedger::AgeEvents() {
   while (!recent_events_.empty() && now_ - recent_events_.front().at > options_.ack_limit) {
@@ -420,11 +426,17 @@ absl::optional<int64_t> EnforcementLedger::FirstEventAfter(int64_t revision) con
   return above->revision;
 }
 
+int64_t EnforcementLedger::EventsAfter(int64_t revision) const {
+  const auto above = std::upper_bound(events_.begin(), events_.end(), revision,
+                                      [](int64_t r, const EventMark& e) { return r < e.revision; });
+  return std::max<int64_t>(0, events_known_above_ - revision) + (events_.end() - above);
+}
+
 // R14, and with GrantLease the serial order of R9.
 void EnforcementLedger::Recompute() {
   if (restore_hold_ || rolled_back_) return;
   int64_t enforced = head_;
-  if (!live_acks_.empty()) {
+  if (!live_acks_.empty() && !TOLLGATE_MUTATED("r14_waits_for_nobody")) {
     const absl::optional<int64_t> missing = FirstEventAfter(live_acks_.begin()->first);
     if (missing.has_value()) enforced = std::min(enforced, *missing - 1);
   }
@@ -447,146 +459,6 @@ void EnforcementLedger::ForgetEnded() {
   }
 }
 
-Receipt EnforcementLedger::ReceiptFor(const ReceiptQuestion& question) const {
-  const int64_t revision = question.revision;
-  const int64_t needed = LastEventUpTo(revision);
-  const bool enforced = revision <= enforced_;
-  Receipt receipt;
-  receipt.set_epoch(options_.epoch);
-  receipt.set_revision(revision);
-  receipt.set_state(enforced ? v1::ENFORCEMENT_STATE_ENFORCED : v1::ENFORCEMENT_STATE_PENDING);
-  if (!enforced) {
-    if (rolled_back_) {
-      receipt.set_hold("the store was rolled back: a new epoch must be taken");
-    } else if (restore_hold_) {
-      receipt.set_hold("the store was restored from a backup: who holds a lease is not known");
-      *receipt.mutable_hold_left() = ToProto(restore_hold_until_ - now_);
-    } else if (revision > head_) {
-      receipt.set_hold("the revision is not committed yet");
-    }
-  }
-
-  std::vector<std::string> unheard;  // have not said when they last admitted
-  int acknowledged = 0, lapsed = 0, released = 0, pending = 0;
-  for (const auto& [key, session] : sessions_) {
-    const bool acked = session->acked >= needed;
-    if (session->live) {
-      // An enforced revision waits for nobody: who was granted a lease since was granted it at a
-      // revision not below (R9).
-      if (acked || enforced) {
-        ++acknowledged;
-        continue;
-      }
-      ++pending;
-      unheard.push_back(key.validator_id);
-      if (receipt.pending_size() < static_cast<int>(kMaxNamed)) {
-        v1::PendingValidator* named = receipt.add_pending();
-        named->set_validator(key.validator_id);
-        named->set_revisions_behind(std::max<int64_t>(0, head_ - session->acked));
-        if (session->heard.has_value()) {
-          *named->mutable_last_heard() = ToProto(now_ - *session->heard);
-        }
-        *named->mutable_lease_left() = ToProto(session->end - now_);
-      }
-    } else if (session->uncovered_until.has_value()) {
-      if (acked) {
-        ++acknowledged;
-        continue;
-      }
-      receipt.add_not_covered(key.validator_id);
-      unheard.push_back(key.validator_id);
-    } else if (session->ended_head >= revision) {  // else it ended before there was anything to hear
-      if (acked) {
-        ++acknowledged;
-      } else if (session->released) {
-        ++released;
-      } else {
-        ++lapsed;
-        unheard.push_back(key.validator_id);
-        if (receipt.lapsed_validators_size() < static_cast<int>(kMaxNamed)) {
-          receipt.add_lapsed_validators(key.validator_id);
-        }
-      }
-    }
-  }
-  receipt.set_acknowledged(acknowledged);
-  receipt.set_lapsed(lapsed);
-  receipt.set_released(released);
-  receipt.set_pending_count(pending);
-
-  if (!question.token_id.empty()) AddLastAdmits(question, unheard, &receipt);
-
-  auto mark = std::lower_bound(events_.begin(), events_.end(), revision,
-                               [](const EventMark& e, int64_t r) { return e.revision < r; });
-  // That of the start was committed at some time before.
-  if (mark != events_.end() && mark->revision == revision && revision > start_head_) {
-    *receipt.mutable_elapsed() = ToProto(now_ - mark->at);
-  }
-  return receipt;
-}
-
-void EnforcementLedger::AddLastAdmits(const ReceiptQuestion& question,
-                                      const std::vector<std::string>& unheard,
-                                      Receipt* receipt) const {
-  const std::string token = FormatTokenName(question.workspace, question.token_id);
-  // One row an edge, whatever its processes said: the latest, and unknown where one has not said.
-  std::map<std::string, v1::LastAdmit> edges;
-  for (const std::string& edge : unheard) edges[edge].set_unknown(true);  // no guess is made
-  for (const Evidence& evidence : evidence_) {
-    if (evidence.revision != question.revision || evidence.token != token) continue;
-    v1::LastAdmit& admit = edges[evidence.validator_id];
-    if (admit.unknown() || !evidence.last_admit.has_value()) continue;
-    const google::protobuf::Timestamp last = ToProto(*evidence.last_admit);
-    if (!admit.has_last_admit_time() ||
-        std::make_pair(admit.last_admit_time().seconds(), admit.last_admit_time().nanos()) <
-            std::make_pair(last.seconds(), last.nanos())) {
-      *admit.mutable_last_admit_time() = last;
-    }
-  }
-  for (auto& [edge, admit] : edges) {
-    if (receipt->last_admits_size() >= static_cast<int>(kMaxNamed)) break;
-    admit.set_token(token);
-    admit.set_edge(edge);
-    receipt->add_last_admits()->Swap(&admit);
-  }
-}
-
-SessionView EnforcementLedger::ViewOf(const Session& session) const {
-  SessionView view;
-  view.key = session.key;
-  view.version = session.version;
-  view.address = session.address;
-  view.live = session.live;
-  view.uncovered = session.uncovered_until.has_value();
-  view.released = session.released;
-  view.streams = session.streams;
-  (session.streams > 0 ? view.connected_for : view.away_for) = now_ - session.turned;
-  if (session.ended_at.has_value()) view.ended_for = now_ - *session.ended_at;
-  view.acknowledged = session.acked;
-  if (const absl::optional<int64_t> missing = FirstEventAfter(session.acked)) {
-    view.behind = true;
-    if (session.acked > 0) view.revisions_behind = std::max<int64_t>(0, head_ - session.acked);
-    // Below what is told apart: since the oldest that is, at the least.
-    auto mark = std::lower_bound(events_.begin(), events_.end(), *missing,
-                                 [](const EventMark& e, int64_t r) { return e.revision < r; });
-    if (mark != events_.end()) view.lag = now_ - mark->at;
-  }
-  if (session.live) view.lease_left = session.end - now_;
-  if (session.heard.has_value()) view.last_heard = now_ - *session.heard;
-  view.fail_open_for = session.fail_open_for;
-  view.cached_tokens = session.cached_tokens;
-  view.decisions = session.decisions;
-  if (session.streams > 0) view.decisions_per_second = session.decisions_per_second;
-  return view;
-}
-
-std::vector<SessionView> EnforcementLedger::Sessions() const {
-  std::vector<SessionView> views;
-  views.reserve(sessions_.size());
-  for (const auto& [key, session] : sessions_) views.push_back(ViewOf(*session));
-  return views;
-}
-
 size_t EnforcementLedger::pending_count() const {
   const int64_t needed = LastEventUpTo(head_);
   size_t count = 0;
@@ -597,7 +469,8 @@ size_t EnforcementLedger::pending_count() const {
 }
 
 BootTime EnforcementLedger::NextChange() const {
-  BootTime next = lower_longest_at_;
+  // Nobody takes it of one that writes nothing more (R11).
+  BootTime next = rolled_back_ ? BootTime::InfiniteFuture() : lower_longest_at_;
   if (!by_end_.empty()) next = std::min(next, by_end_.begin()->first.first);
   if (!uncovered_.empty()) next = std::min(next, uncovered_.begin()->first.first);
   if (restore_hold_) next = std::min(next, restore_hold_until_);
@@ -605,7 +478,8 @@ BootTime EnforcementLedger::NextChange() const {
 }
 
 std::vector<SessionId> EnforcementLedger::TakeRosterRemovals() {
-  return std::exchange(removals_, {});
+  const std::set<SessionId> removals = std::exchange(removals_, {});
+  return {removals.begin(), removals.end()};
 }
 
 absl::optional<absl::Duration> EnforcementLedger::TakeLowerLongestLease() {
@@ -617,7 +491,8 @@ absl::optional<absl::Duration> EnforcementLedger::TakeLowerLongestLease() {
 bool EnforcementLedger::TakeRestoreHoldEnd() { return std::exchange(restore_hold_ended_, false); }
 
 bool EnforcementLedger::KeepAliveDue(BootTime now) const {
-  return streams_ > 0 && !rolled_back_ && now - last_write_ > options_.write_window / 3;
+  return streams_ > 0 && !rolled_back_ &&
+         (now - last_write_ > options_.write_window / 3 || StoreSilent(now));
 }
 
 std::vector<EnforcementLedger::LifeChange> EnforcementLedger::TakeLifeChanges() {

@@ -6,6 +6,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,6 +24,9 @@ namespace tollgate {
 
 // No lease is ever longer: a part of the protocol (R5).
 inline constexpr absl::Duration kHardLeaseLimit = absl::Minutes(10);
+// T of R16 is never longer than this or the lease, whichever is more: a successor, which knows its
+// predecessor's leases but not its T, counts on that.
+inline constexpr absl::Duration kShortestWindowLimit = absl::Seconds(3);
 // The longest fail_open_for that a Hello may ask for.
 inline constexpr absl::Duration kMaxFailOpen = absl::Hours(24);
 
@@ -48,7 +52,7 @@ struct SessionView {
   absl::optional<absl::Duration> ended_for;      // unset: it holds a lease, or never did
   int64_t acknowledged = 0;     // 0: nothing to this service yet
   bool behind = false;          // events of the past are unacknowledged
-  int64_t revisions_behind = 0; // the head's distance, where it is behind what it had acknowledged
+  int64_t revisions_behind = 0; // revisions with events above `acknowledged`; 0 where that is 0
   absl::optional<absl::Duration> lag;  // since the oldest event it has not acknowledged
   absl::Duration lease_left = absl::ZeroDuration();
   absl::optional<absl::Duration> last_heard;  // unset: not by this service since its start
@@ -68,7 +72,8 @@ class EnforcementLedger : public Lessor {
     absl::Duration lease = absl::Seconds(30);        // > 0, at most kHardLeaseLimit
     double drift_bound = 0.001;                      // R1
     absl::Duration ack_limit = absl::Seconds(10);    // A of R6
-    absl::Duration write_window = absl::Seconds(30); // T of R16
+    // T of R16; at most the lease, or kShortestWindowLimit.
+    absl::Duration write_window = absl::Seconds(30);
     size_t max_ended = 4096;      // ended sessions remembered for receipts
     size_t max_evidence = 20000;  // last admissions remembered for receipts
     size_t max_events = 1u << 20; // unenforced event-bearing revisions told apart
@@ -89,18 +94,28 @@ class EnforcementLedger : public Lessor {
   // --- what happens ---------------------------------------------------------------------------
   // A revision is durable. In order, without a gap.
   void OnRevision(int64_t revision, bool has_events, BootTime now);
-  // A store write that succeeded had begun at `started` (R16).
-  void OnStoreWrite(BootTime started);
+  // A store write that succeeded had begun at `started`; `wall`: by the wall clock, read just
+  // before (R16).
+  void OnStoreWrite(BootTime started, absl::optional<absl::Time> wall = absl::nullopt);
+  // Both clocks, read together. Where a hypervisor paused the machine, the boot clock may not tell.
+  void OnClocks(BootTime now, absl::Time wall) { wall_ahead_ = Ahead(now, wall); }
   // A stream of this session opened. It shortens nothing (R3). True: it must be written into the
-  // roster (RosterRecord) before it can be granted anything (R15). `address` is for people.
+  // roster (BeginRosterWrite) before it can be granted anything (R15). `address` is for people.
   bool OnHello(const SessionId& key, const tollgate::v1::Hello& hello, BootTime now,
                absl::string_view address = {});
   // Whether it still must be, or must be again.
   bool NeedsRoster(const SessionId& key) const;
-  // The record to write for it.
-  tollgate::store::v1::SessionRecord RosterRecord(const SessionId& key, absl::Time wall_now) const;
-  // The record is durable.
-  void OnRostered(const tollgate::store::v1::SessionRecord& record);
+  // An addition to the roster, and which of the session's stays in it that is.
+  struct RosterWrite {
+    tollgate::store::v1::SessionRecord record;
+    int64_t stay = 0;
+  };
+  // What is to be written for it, next. A removal that nobody has taken yet is dropped: it would be
+  // queued behind this addition, and leave out a session that was granted on it (R15).
+  RosterWrite BeginRosterWrite(const SessionId& key, absl::Time wall_now);
+  // It is durable. Where the session was taken out since it began, it counts for nothing: the
+  // removal lies behind it.
+  void OnRostered(const RosterWrite& write);
   // Goodbye: released at once, whatever arrives later (R4).
   void Release(const SessionId& key, BootTime now);
   // A stream closed. It shortens nothing (R3).
@@ -124,7 +139,11 @@ class EnforcementLedger : public Lessor {
   int64_t grant_floor() const;
   // The receipt as of the last `now`, elapsed unset unless the revision's commit was seen.
   tollgate::v1::Receipt ReceiptFor(const ReceiptQuestion& question) const;
+  // All sessions known, by id.
   std::vector<SessionView> Sessions() const;
+  // Adds up to `most` of them that come after `after`, where that is set; false: those were the last.
+  bool AddSessions(const absl::optional<SessionId>& after, size_t most,
+                   std::vector<SessionView>* views) const;
   size_t live_count() const { return by_end_.size(); }
   // Live sessions that the head still waits for.
   size_t pending_count() const;
@@ -140,7 +159,8 @@ class EnforcementLedger : public Lessor {
   absl::optional<absl::Duration> TakeLowerLongestLease();
   // The hold of a restore has passed: MetaRecord.restored may be cleared (R17). Told once.
   bool TakeRestoreHoldEnd();
-  // A keep-alive is due: streams are open, and the last write is a third of T old (R16).
+  // A keep-alive is due: streams are open, and the last write is a third of T old, or of no use any
+  // more (R16).
   bool KeepAliveDue(BootTime now) const;
   // Sessions that became able to admit, or ended, since the last call, in order.
   struct LifeChange {
@@ -170,11 +190,19 @@ class EnforcementLedger : public Lessor {
   void TellLive(Session* session);
   void RemoveFromRosterIfDead(Session* session);
   void Remember(const tollgate::v1::Ping& ping, const Session& session);
+  // By how much the wall clock is ahead of the boot clock; only differences of it mean anything.
+  static absl::Duration Ahead(BootTime now, absl::Time wall) {
+    return wall - absl::UnixEpoch() - absl::Nanoseconds(now.nanos());
+  }
+  // No write began within T, by either clock, or they disagree on how long ago the last one did.
+  bool StoreSilent(BootTime now) const;
   void AgeEvents();
   void Recompute();
   void ForgetEnded();
   // The last revision with events up to `revision`: what must be acknowledged for it (R14).
   int64_t LastEventUpTo(int64_t revision) const;
+  // How many have events above `revision`.
+  int64_t EventsAfter(int64_t revision) const;
   // The first revision with events above `revision`; nullopt: none yet.
   absl::optional<int64_t> FirstEventAfter(int64_t revision) const;
   SessionView ViewOf(const Session& session) const;
@@ -187,6 +215,8 @@ class EnforcementLedger : public Lessor {
   const int64_t start_head_;
   BootTime now_;
   BootTime last_write_ = BootTime::InfinitePast();
+  absl::optional<absl::Duration> wall_ahead_at_write_;  // when the last write began
+  absl::optional<absl::Duration> wall_ahead_;           // at the last OnClocks
   absl::Duration longest_lease_;
   BootTime lower_longest_at_ = BootTime::InfiniteFuture();
   BootTime restore_hold_until_ = BootTime::InfinitePast();
@@ -211,7 +241,8 @@ class EnforcementLedger : public Lessor {
   std::deque<EventMark> recent_events_;                 // by age, coarse, at most A old (R6)
   int64_t stale_event_ = 0;                             // the newest event older than A
   std::deque<Evidence> evidence_;
-  std::vector<SessionId> removals_;
+  std::set<SessionId> removals_;
+  int64_t stays_ = 0;  // in the roster, of all sessions: numbers them
   std::vector<LifeChange> life_changes_;
 };
 

@@ -11,6 +11,8 @@ namespace tollgate {
 using tollgate::v1::Receipt;
 
 namespace {
+// Sessions copied under one hold of the lock.
+constexpr size_t kViewedAtOnce = 256;
 // Revisions timed for the metric at once.
 constexpr size_t kMaxTimed = 10'000;
 }  // namespace
@@ -28,14 +30,27 @@ void EnforcementDesk::Acknowledge(const SessionId& key, int64_t revision,
   ledger_->Acknowledge(key, revision, ping, options_.clock->Now());
 }
 
+BootTime EnforcementDesk::NoteClocks() {
+  const Sequencer::WriteStart write = options_.sequencer->last_write();
+  ledger_->OnStoreWrite(write.boot, write.wall);
+  const absl::Time wall = options_.clock->WallNow();
+  const BootTime now = options_.clock->Now();
+  ledger_->OnClocks(now, wall);
+  return now;
+}
+
 Grant EnforcementDesk::GrantLease(const SessionId& key, int64_t revision, BootTime) {
   Grant grant;
+  bool first_for_silence = false;
   {
     absl::MutexLock lock(&mu_);
-    ledger_->OnStoreWrite(options_.sequencer->last_write_start());
-    grant = ledger_->GrantLease(key, revision, options_.clock->Now());
+    grant = ledger_->GrantLease(key, revision, NoteClocks());
     ++(grant.reason == NoGrant::kGranted ? grants_ : grants_refused_);
+    if (grant.reason == NoGrant::kStoreSilent) {
+      first_for_silence = !std::exchange(refused_for_silence_, true);
+    }
   }
+  if (first_for_silence) options_.wake();  // for the keep-alive
   // Before the Pong is written: who may admit from now on is not to be taken for silent.
   TellSink();
   return grant;
@@ -49,7 +64,7 @@ void EnforcementDesk::OnRevision(int64_t revision, bool has_events) {
     ledger_->OnRevision(revision, has_events, now);
     if (has_events && unenforced_.size() < kMaxTimed) unenforced_.emplace_back(revision, now);
     const int64_t enforced = ledger_->enforced_revision();
-    due = (!waiters_.empty() && waiters_.begin()->first <= enforced) ||
+    due = (!waiters_.empty() && waiters_.begin()->first.first <= enforced) ||
           (!unenforced_.empty() && unenforced_.front().first <= enforced);
   }
   if (due) options_.wake();
@@ -80,20 +95,20 @@ bool EnforcementDesk::StopGranting() {
 
 bool EnforcementDesk::WriteRoster(const SessionId& key, std::function<void()> done) {
   absl::MutexLock roster_lock(&roster_mu_);
-  store::v1::SessionRecord record;
+  EnforcementLedger::RosterWrite write;
   {
     absl::MutexLock lock(&mu_);
     if (!ledger_->NeedsRoster(key) || ledger_->rolled_back()) return false;
-    record = ledger_->RosterRecord(key, options_.clock->WallNow());
+    write = ledger_->BeginRosterWrite(key, options_.clock->WallNow());
   }
-  Write(std::make_shared<AddSession>(record),
-        [this, record, done = std::move(done)](const absl::Status& status) {
+  Write(std::make_shared<AddSession>(write.record),
+        [this, write, done = std::move(done)](const absl::Status& status) {
           if (status.ok()) {
             absl::MutexLock lock(&mu_);
-            ledger_->OnRostered(record);
+            ledger_->OnRostered(write);
           } else {
             Log(LogLevel::kWarning, "a validator could not be written into the roster",
-                {{"validator", record.validator_id()}, {"status", status}});
+                {{"validator", write.record.validator_id()}, {"status", status}});
           }
           done();
         });
@@ -140,8 +155,10 @@ void EnforcementDesk::WaitEnforced(const ReceiptQuestion& question, absl::Durati
     waiter.deadline = waiter.began + std::clamp(timeout, absl::ZeroDuration(), kHardLeaseLimit);
     ledger_->Advance(waiter.began);
     if (ledger_->enforced_revision() < question.revision && timeout > absl::ZeroDuration() &&
-        !stopped_) {
-      waiters_.emplace(question.revision, std::move(waiter));
+        !stopped_ && waiters_.size() < kMaxWaiting) {
+      const int64_t number = next_waiter_++;
+      deadlines_.emplace(std::make_pair(waiter.deadline, number), question.revision);
+      waiters_.emplace(std::make_pair(question.revision, number), std::move(waiter));
       waiter.done = nullptr;
     }
   }
@@ -165,9 +182,15 @@ int64_t EnforcementDesk::enforced_revision() {
 }
 
 std::vector<SessionView> EnforcementDesk::Sessions() {
-  absl::MutexLock lock(&mu_);
-  ledger_->Advance(options_.clock->Now());
-  return ledger_->Sessions();
+  std::vector<SessionView> views;
+  for (bool more = true; more;) {
+    const absl::optional<SessionId> after =
+        views.empty() ? absl::nullopt : absl::optional<SessionId>(views.back().key);
+    absl::MutexLock lock(&mu_);
+    ledger_->Advance(options_.clock->Now());
+    more = ledger_->AddSessions(after, kViewedAtOnce, &views);
+  }
+  return views;
 }
 
 void EnforcementDesk::TellSink() {
@@ -200,9 +223,11 @@ void EnforcementDesk::Settle() {
     const BootTime now = options_.clock->Now();
     ledger_->Advance(now);
     const int64_t enforced = ledger_->enforced_revision();
-    while (!waiters_.empty() && waiters_.begin()->first <= enforced) {
-      ready.push_back(std::move(waiters_.begin()->second));
-      waiters_.erase(waiters_.begin());
+    while (!waiters_.empty() && waiters_.begin()->first.first <= enforced) {
+      const auto first = waiters_.begin();
+      deadlines_.erase({first->second.deadline, first->first.second});
+      ready.push_back(std::move(first->second));
+      waiters_.erase(first);
     }
     while (!unenforced_.empty() && unenforced_.front().first <= enforced) {
       took.push_back(now - unenforced_.front().second);
@@ -224,19 +249,17 @@ BootTime EnforcementDesk::Tick() {
   BootTime next;
   {
     absl::MutexLock lock(&mu_);
-    const BootTime now = options_.clock->Now();
+    const BootTime now = NoteClocks();
     ledger_->Advance(now);
-    ledger_->OnStoreWrite(options_.sequencer->last_write_start());
     next = ledger_->NextChange();
-    for (auto it = waiters_.begin(); it != waiters_.end();) {
-      if (it->second.deadline <= now) {
-        late.push_back(std::move(it->second));
-        it = waiters_.erase(it);
-      } else {
-        next = std::min(next, it->second.deadline);
-        ++it;
-      }
+    while (!deadlines_.empty() && deadlines_.begin()->first.first <= now) {
+      const auto& [due, revision] = *deadlines_.begin();
+      const auto waiter = waiters_.find({revision, due.second});
+      late.push_back(std::move(waiter->second));
+      waiters_.erase(waiter);
+      deadlines_.erase(deadlines_.begin());
     }
+    if (!deadlines_.empty()) next = std::min(next, deadlines_.begin()->first.first);
     if (!ledger_->rolled_back() && !stopped_) {  // R11: it writes nothing more
       lower = ledger_->TakeLowerLongestLease();
       end_hold = ledger_->TakeRestoreHoldEnd();
@@ -271,8 +294,13 @@ BootTime EnforcementDesk::Tick() {
   if (keep_alive) {
     Write(std::make_shared<KeepAlive>(), [this, logged](const absl::Status& status) {
       logged(status);
-      absl::MutexLock lock(&mu_);
-      keep_alive_under_way_ = false;
+      bool waited_for = false;
+      {
+        absl::MutexLock lock(&mu_);
+        keep_alive_under_way_ = false;
+        waited_for = std::exchange(refused_for_silence_, false);
+      }
+      if (waited_for && options_.wake_streams) options_.wake_streams();
     });
   }
   return next;
@@ -284,8 +312,9 @@ void EnforcementDesk::Stop() {
     absl::MutexLock lock(&mu_);
     stopped_ = true;
     waiters.swap(waiters_);
+    deadlines_.clear();
   }
-  for (const auto& [revision, waiter] : waiters) Answer(waiter);
+  for (const auto& [place, waiter] : waiters) Answer(waiter);
   absl::MutexLock lock(&mu_);
   const auto idle = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return writes_under_way_ == 0; };
   mu_.Await(absl::Condition(&idle));

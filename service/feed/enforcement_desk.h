@@ -34,6 +34,9 @@ class EnforcementDesk : public Lessor {
     UseSink* use = nullptr;  // may be null
     // A commit may have made something due: Settle() is to be called soon, on another thread.
     std::function<void()> wake;
+    // The store answers again: followers that were refused for its silence may ask anew. On the
+    // committing thread. May be empty.
+    std::function<void()> wake_streams;
     std::function<void(absl::Duration)> on_enforced;  // may be empty
   };
   EnforcementDesk(Options options, std::unique_ptr<EnforcementLedger> ledger);
@@ -62,10 +65,13 @@ class EnforcementDesk : public Lessor {
       ABSL_LOCKS_EXCLUDED(mu_, roster_mu_);
 
   // As Hub's.
+  static constexpr size_t kMaxWaiting = 10'000;
   void WaitEnforced(const ReceiptQuestion& question, absl::Duration timeout,
                     std::function<void(tollgate::v1::Receipt)> done) ABSL_LOCKS_EXCLUDED(mu_);
   tollgate::v1::Receipt ReceiptFor(const ReceiptQuestion& question) ABSL_LOCKS_EXCLUDED(mu_);
   int64_t enforced_revision() ABSL_LOCKS_EXCLUDED(mu_);
+  // All sessions known, by id, some at a time, so that a large fleet that is looked at holds up no
+  // lease: each as of a moment of its own.
   std::vector<SessionView> Sessions() ABSL_LOCKS_EXCLUDED(mu_);
 
   // Answers those whose revision is enforced by now. Call without locks after anything happened.
@@ -95,8 +101,10 @@ class EnforcementDesk : public Lessor {
     BootTime began;
     std::function<void(tollgate::v1::Receipt)> done;
   };
-  using Waiters = std::multimap<int64_t, Waiter>;
+  using Waiters = std::map<std::pair<int64_t, int64_t>, Waiter>;  // by revision; ties by number
   void Answer(const Waiter& waiter) ABSL_LOCKS_EXCLUDED(mu_);
+  // The ledger hears of the newest write, and reads both clocks.
+  BootTime NoteClocks() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Tells the sink what changed, in order.
   void TellSink() ABSL_LOCKS_EXCLUDED(mu_, sink_mu_);
   // The sequencer's Submit, counted, so that Stop can wait for its end.
@@ -112,9 +120,12 @@ class EnforcementDesk : public Lessor {
   absl::Mutex mu_;
   const std::unique_ptr<EnforcementLedger> ledger_ ABSL_PT_GUARDED_BY(mu_);
   Waiters waiters_ ABSL_GUARDED_BY(mu_);
+  std::map<std::pair<BootTime, int64_t>, int64_t> deadlines_ ABSL_GUARDED_BY(mu_);  // of waiters_
+  int64_t next_waiter_ ABSL_GUARDED_BY(mu_) = 0;
   std::deque<std::pair<int64_t, BootTime>> unenforced_ ABSL_GUARDED_BY(mu_);  // for the metric
   int writes_under_way_ ABSL_GUARDED_BY(mu_) = 0;
   bool keep_alive_under_way_ ABSL_GUARDED_BY(mu_) = false;
+  bool refused_for_silence_ ABSL_GUARDED_BY(mu_) = false;  // since the last keep-alive
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;
   int64_t grants_ ABSL_GUARDED_BY(mu_) = 0;
   int64_t grants_refused_ ABSL_GUARDED_BY(mu_) = 0;

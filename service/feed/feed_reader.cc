@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/log.h"
+#include "base/mutation.h"
 #include "base/status.h"
 #include "storage/schema.h"
 
@@ -88,7 +89,7 @@ CatchUp FeedReaders::ReadStore(int64_t after, size_t max_revisions) const {
       GetRecord<HeadRecord>(**snapshot, Table::kMeta, kHeadKey);
   if (!head_record.ok()) return failed(head_record.status());
   if (!head_record->has_value()) return failed(absl::DataLossError("no head record"));
-  if (after < (*head_record)->compacted_revision()) {
+  if (after < (*head_record)->compacted_revision() && !TOLLGATE_MUTATED("r11_compacted_resumed")) {
     answer.state = CatchUp::State::kCompacted;
     return answer;
   }

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <map>
+#include <mutex>
 #include <thread>
 #include <utility>
 
@@ -77,6 +80,9 @@ class HubImpl : public Hub, public StreamHost {
   void WakeWork(Shard* shard);
   void TimeWork();
   void WakeTimer();
+  void WakeStreams();
+  // False: some are left when `timeout` has passed.
+  bool AwaitNoStreams(absl::Duration timeout);
   absl::Duration Jitter(absl::Duration bound);
 
   const Options options_;
@@ -91,13 +97,21 @@ class HubImpl : public Hub, public StreamHost {
 
   absl::Mutex random_mu_;
 
+  // Timed waits are on the steady clock: absl's follow the wall clock, which may be set back.
+  // timer_mu_ guards the two flags; the last of all locks, for a stream may hold its own.
+  std::mutex timer_mu_;
+  std::condition_variable timer_changed_;
+  bool timer_woken_ = false;
+  bool timer_stop_ = false;
+  // drain_mu_ is held where streams_ falls. Before mu_.
+  std::mutex drain_mu_;
+  std::condition_variable drain_changed_;
+
   absl::Mutex mu_;
   uint64_t next_number_ ABSL_GUARDED_BY(mu_) = 0;
   size_t streams_ ABSL_GUARDED_BY(mu_) = 0;
   std::map<SessionId, uint64_t> newest_ ABSL_GUARDED_BY(mu_);  // by session, the greeted stream
   bool draining_ ABSL_GUARDED_BY(mu_) = false;
-  bool timer_woken_ ABSL_GUARDED_BY(mu_) = false;
-  bool timer_stop_ ABSL_GUARDED_BY(mu_) = false;
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;
   int reads_under_way_ ABSL_GUARDED_BY(mu_) = 0;
   int64_t resets_ ABSL_GUARDED_BY(mu_) = 0;
@@ -138,7 +152,7 @@ absl::Status HubImpl::Begin() {
   ledger_options.ack_limit = options_.ack_limit;
   ledger_options.write_window = options_.write_window > absl::ZeroDuration()
                                     ? options_.write_window
-                                    : std::max(options_.lease, absl::Seconds(3));
+                                    : std::max(options_.lease, kShortestWindowLimit);
   EnforcementLedger::Start start;
   start.head = ledger_head_;
   start.last_event_revision = head->last_event_revision();
@@ -155,6 +169,7 @@ absl::Status HubImpl::Begin() {
   desk_options.use = options_.use;
   desk_options.on_enforced = options_.on_enforced;
   desk_options.wake = [this] { WakeTimer(); };
+  desk_options.wake_streams = [this] { WakeStreams(); };
   desk_ = std::make_unique<EnforcementDesk>(
       std::move(desk_options), std::make_unique<EnforcementLedger>(ledger_options, start));
 
@@ -193,7 +208,10 @@ void HubImpl::OnEntry(const TailEntry& entry) {
     return;
   }
   if (entry.revision > ledger_head_) desk_->OnRevision(entry.revision, has_events);
-  if (!has_events) return;  // a Pong tells of it (R8)
+  if (has_events) WakeStreams();  // else a Pong tells of it (R8)
+}
+
+void HubImpl::WakeStreams() {
   for (auto& shard : shards_) {
     absl::MutexLock lock(&shard->mu);
     shard->all = true;
@@ -235,8 +253,9 @@ void HubImpl::WakeLater(const std::shared_ptr<FollowerStream>& stream) {
 }
 
 void HubImpl::WakeTimer() {
-  absl::MutexLock lock(&mu_);
+  std::lock_guard<std::mutex> lock(timer_mu_);
   timer_woken_ = true;
+  timer_changed_.notify_all();
 }
 
 void HubImpl::TimeWork() {
@@ -246,11 +265,10 @@ void HubImpl::TimeWork() {
     const absl::Duration wait =
         std::clamp(next - options_.clock->Now(), kShortestTick, kTick);
     {
-      absl::MutexLock lock(&mu_);
-      const auto woken = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-        return timer_woken_ || timer_stop_;
-      };
-      mu_.AwaitWithTimeout(absl::Condition(&woken), wait);
+      std::unique_lock<std::mutex> lock(timer_mu_);
+      timer_changed_.wait_until(
+          lock, std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(wait),
+          [this] { return timer_woken_ || timer_stop_; });
       if (timer_stop_) return;
       timer_woken_ = false;
     }
@@ -282,6 +300,7 @@ absl::Duration HubImpl::Jitter(absl::Duration bound) {
 absl::StatusOr<std::shared_ptr<FollowStream>> HubImpl::Connect(std::shared_ptr<FollowCall> call) {
   Session::Options session;
   session.epoch = epoch_;
+  session.brand = options_.brand;
   session.usage_interval = options_.usage_interval;
   session.max_age =
       options_.min_stream_age + Jitter(options_.max_stream_age - options_.min_stream_age);
@@ -380,10 +399,28 @@ void HubImpl::OnClosed(FollowerStream* stream) {
       shard.streams.erase(it);
     }
   }
-  absl::MutexLock lock(&mu_);
-  auto it = newest_.find(key);
-  if (it != newest_.end() && it->second == stream->number()) newest_.erase(it);
-  --streams_;
+  // Whoever waits for the last one to go sees it only once this is done with the hub.
+  std::lock_guard<std::mutex> drain_lock(drain_mu_);
+  {
+    absl::MutexLock lock(&mu_);
+    auto it = newest_.find(key);
+    if (it != newest_.end() && it->second == stream->number()) newest_.erase(it);
+    --streams_;
+  }
+  drain_changed_.notify_all();
+}
+
+bool HubImpl::AwaitNoStreams(absl::Duration timeout) {
+  const auto none = [this] {
+    absl::MutexLock lock(&mu_);
+    return streams_ == 0;
+  };
+  std::unique_lock<std::mutex> lock(drain_mu_);
+  return drain_changed_.wait_until(
+      lock,
+      std::chrono::steady_clock::now() +
+          absl::ToChronoNanoseconds(std::clamp(timeout, absl::ZeroDuration(), absl::Hours(24))),
+      none);
 }
 
 absl::StatusOr<std::unique_ptr<FeedReader>> HubImpl::Subscribe(int64_t after,
@@ -419,11 +456,7 @@ void HubImpl::Drain(absl::Duration timeout) {
     draining_ = true;
   }
   for (const auto& stream : Streams()) stream->GoAway("draining", Jitter(absl::Seconds(1)));
-  const auto none = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return streams_ == 0; };
-  {
-    absl::MutexLock lock(&mu_);
-    if (mu_.AwaitWithTimeout(absl::Condition(&none), timeout)) return;
-  }
+  if (AwaitNoStreams(timeout)) return;
   // Again and again: one that was let in a moment before may not be among the streams yet. gRPC
   // ends a cancelled call by itself.
   while (true) {
@@ -431,8 +464,7 @@ void HubImpl::Drain(absl::Duration timeout) {
       stream->Abort(RefuseForNow("DRAINING", "refused: this service is about to stop",
                                  absl::Seconds(1)));
     }
-    absl::MutexLock lock(&mu_);
-    if (mu_.AwaitWithTimeout(absl::Condition(&none), absl::Milliseconds(100))) return;
+    if (AwaitNoStreams(absl::Milliseconds(100))) return;
   }
 }
 
@@ -445,9 +477,13 @@ void HubImpl::Stop() {
   {
     absl::MutexLock lock(&mu_);
     stopped_ = true;
-    timer_stop_ = true;
     const auto idle = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return reads_under_way_ == 0; };
     mu_.Await(absl::Condition(&idle));
+  }
+  {
+    std::lock_guard<std::mutex> lock(timer_mu_);
+    timer_stop_ = true;
+    timer_changed_.notify_all();
   }
   if (timer_.joinable()) timer_.join();
   // What is under way still ends; only then may what it touches go.
@@ -488,6 +524,10 @@ absl::Status Hub::CheckOptions(const Options& options) {
   if (options.ack_limit <= absl::ZeroDuration()) return refuse("ack_limit", "must be above 0");
   if (options.write_window < absl::ZeroDuration()) {
     return refuse("write_window", "must not be negative");
+  }
+  if (options.write_window > std::max(options.lease, kShortestWindowLimit)) {
+    // Else a successor would not wait long enough: it is not told.
+    return refuse("write_window", "must be at most the lease, or 3 s where that is more");
   }
   if (options.min_stream_age <= absl::ZeroDuration() ||
       options.max_stream_age < options.min_stream_age) {

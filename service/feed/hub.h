@@ -82,6 +82,7 @@ class Hub {
     Random* random = nullptr;        // used under a lock of the hub's own
     Executor* executor = nullptr;    // for reads of old events
     UseSink* use = nullptr;          // may be null: use is then dropped
+    std::string brand;               // of the token strings, for validators to compare
 
     absl::Duration lease = absl::Seconds(30);
     absl::Duration ping_interval = absl::Seconds(5);   // at most lease / 3; longer in a large fleet:
@@ -89,7 +90,7 @@ class Hub {
     absl::Duration usage_interval = absl::Seconds(10);
     double drift_bound = 0.001;
     absl::Duration ack_limit = absl::Seconds(10);      // A of R6
-    absl::Duration write_window = absl::ZeroDuration();  // T of R16; zero: the lease, or 3 s if longer
+    absl::Duration write_window = absl::ZeroDuration();  // T of R16, at most: (zero:) the lease, or 3 s if longer
     absl::Duration min_stream_age = absl::Minutes(5);  // a stream lives between these two
     absl::Duration max_stream_age = absl::Minutes(10);
     absl::Duration stall_limit = absl::Seconds(30);    // a write not taken for this long is cut

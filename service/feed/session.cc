@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/mutation.h"
 #include "base/status.h"
 #include "google/protobuf/util/time_util.h"
 #include "service/feed/enforcement.h"
@@ -83,6 +84,10 @@ Session::Received Session::Refuse(const absl::Status& status) {
 }
 
 Session::Received Session::Receive(const FollowRequest& request, BootTime now) {
+  if (greeted_ && request.has_goodbye()) {  // R4: also after a GoAway of ours
+    if (!finish_.has_value()) finish_ = absl::OkStatus();
+    return Received::kGoodbye;
+  }
   if (finish_.has_value()) return Received::kNothing;
   switch (request.message_case()) {
     case FollowRequest::kHello:
@@ -105,10 +110,6 @@ Session::Received Session::Receive(const FollowRequest& request, BootTime now) {
       return Received::kNothing;
   }
   if (request.has_usage()) return Received::kUsage;
-  if (request.has_goodbye()) {
-    finish_ = absl::OkStatus();
-    return Received::kGoodbye;
-  }
   if (!welcomed_) {
     // An acknowledgement before the Welcome cannot be of the Welcome's epoch (R10).
     return Refuse(RefuseField("PING_BEFORE_WELCOME", "ping", "must wait for Welcome"));
@@ -122,7 +123,8 @@ Session::Received Session::OnHello(const Hello& hello, BootTime) {
   if (!checked.ok()) return Refuse(checked);
   hello_ = hello;
   key_ = SessionId{hello.validator_id(), hello.incarnation()};
-  if (hello.epoch() == options_.epoch && hello.applied_revision() > ring_->head()) {
+  if (hello.epoch() == options_.epoch && hello.applied_revision() > ring_->head() &&
+      !TOLLGATE_MUTATED("r11_future_let_in")) {
     // R11: the store forgot what it had told somebody.
     GoAway("bad_hello", kComeBackLater);
     finish_ = RefuseFuture(ring_->head());
@@ -134,6 +136,7 @@ Session::Received Session::OnHello(const Hello& hello, BootTime) {
     PrepareWelcome(/*reset=*/true);
   } else {
     sent_ = hello.applied_revision();  // R11: the resume starts at the one after, exactly
+    if (TOLLGATE_MUTATED("r11_off_by_one")) ++sent_;
     if (sent_ >= ring_->floor()) {
       PrepareWelcome(/*reset=*/false);
     } else {
@@ -160,6 +163,7 @@ void Session::PrepareWelcome(bool reset) {
   welcome->set_reset(reset);
   *welcome->mutable_ping_interval() = ToProto(options_.ping_interval);
   *welcome->mutable_usage_interval() = ToProto(options_.usage_interval);
+  welcome->set_brand(options_.brand);
   welcome_ = std::move(message);
 }
 
@@ -168,7 +172,8 @@ void Session::OnPing(const Ping& ping, BootTime now) {
   last_sequence_ = ping.sequence();
   // R10: what it has applied, only up to what it was sent or resumed at; and after a reset nothing
   // from before it.
-  const int64_t applied = std::min(ping.applied_revision(), sent_);
+  const int64_t applied =
+      TOLLGATE_MUTATED("r10_sent_is_applied") ? sent_ : std::min(ping.applied_revision(), sent_);
   lessor_->Acknowledge(key_, applied >= reset_revision_ ? applied : 0, ping, now);
   if (!pong_due_) {
     pong_due_ = true;
@@ -294,9 +299,10 @@ bool Session::TakePong(BootTime now, absl::Time wall_now, Output* output) {
   }
   const Grant grant = lessor_->GrantLease(key_, sent_, now);
   if (patient && (grant.reason == NoGrant::kNotRostered ||
-                  grant.reason == NoGrant::kBelowEnforced)) {
+                  grant.reason == NoGrant::kBelowEnforced ||
+                  grant.reason == NoGrant::kStoreSilent)) {
     // A moment later there is a lease to give: once the roster is written, or what was enforced
-    // meanwhile is sent.
+    // meanwhile is sent, or (after this machine was paused) a keep-alive is written.
     pong_waits_ = true;
     return false;
   }
@@ -312,7 +318,7 @@ bool Session::TakePong(BootTime now, absl::Time wall_now, Output* output) {
   FollowResponse message;
   tollgate::v1::Pong* pong = message.mutable_pong();
   pong->set_sequence(last_sequence_);
-  pong->set_revision(sent_);
+  pong->set_revision(TOLLGATE_MUTATED("r8_pong_says_head") ? ring_->head() : sent_);
   if (grant.lease > absl::ZeroDuration()) *pong->mutable_lease() = ToProto(grant.lease);
   *pong->mutable_service_time() =
       google::protobuf::util::TimeUtil::MicrosecondsToTimestamp(absl::ToUnixMicros(wall_now));

@@ -42,6 +42,7 @@ class Session {
  public:
   struct Options {
     std::string epoch;
+    std::string brand;  // of the token strings; told in Welcome
     absl::Duration ping_interval = absl::Seconds(5);
     absl::Duration usage_interval = absl::Seconds(10);
     // A stream is told to come again after this long; its caller jitters it.
@@ -50,7 +51,7 @@ class Session {
     absl::Duration come_back_after = absl::Milliseconds(100);
     // Hello must come within this.
     absl::Duration hello_limit = absl::Seconds(10);
-    // A Pong waits at most this long for its turn (the roster, a catch-up), then goes without a lease.
+    // A Pong waits at most this long for its turn (the roster, a keep-alive, a catch-up), then goes without a lease.
     absl::Duration pong_patience = absl::Seconds(1);
     // Without progress (R6) for this long it is told to go away.
     absl::Duration no_progress_limit = absl::Seconds(30);

@@ -32,7 +32,7 @@ struct RestoreReport {
   absl::Time time_before;  // of that revision's commit
   std::string epoch_before;
   std::string epoch;             // the new one
-  int64_t gap_to = 0;            // with allow_gap: revocations up to this revision are lost; 0: none
+  int64_t gap_to = 0;            // with allow_gap: what is lost goes up to this revision; 0: none
   int64_t journal_revision = 0;  // how far the journal went
   absl::Time journal_time;       // of its last entry; the epoch where it has none
   ReplayReport replay;

@@ -80,8 +80,8 @@ class FollowReactor final : public BidiStream<grpc::ByteBuffer, grpc::ByteBuffer
 }  // namespace
 
 absl::StatusOr<ResolveResponse> ResolveFrom(const Snapshot& snapshot, const Keyring& keyring,
-                                            const std::string& epoch, const ResolveRequest& request,
-                                            absl::Time now) {
+                                            const std::string& epoch,
+                                            const ResolveRequest& request) {
   RETURN_IF_ERROR(CheckValidatorId(request.validator_id(), "validator_id"));
   const absl::optional<EdgeDigest> edge = EdgeDigest::FromBytes(request.edge_digest());
   if (!edge.has_value()) {
@@ -121,7 +121,7 @@ absl::StatusOr<ResolveResponse> ResolveFrom(const Snapshot& snapshot, const Keyr
                        GetRecord<CohortRecord>(snapshot, Table::kCohorts,
                                                CohortKey(token->workspace(), token->owner())));
     }
-    *response.mutable_grant() = ToGrant(*token, cohorts, now);
+    *response.mutable_grant() = ToGrant(*token, cohorts);
     return response;
   }
   response.set_unknown(true);
@@ -141,8 +141,7 @@ grpc::ServerUnaryReactor* EdgeService::Resolve(grpc::CallbackServerContext* cont
     ReadThenFinish(call, [call](const Snapshot& snapshot) -> absl::Status {
       const RpcDeps& deps = call->deps();
       ASSIGN_OR_RETURN(call->response,
-                       ResolveFrom(snapshot, *deps.keyring, deps.hub->epoch(), call->request,
-                                   deps.clock->WallNow()));
+                       ResolveFrom(snapshot, *deps.keyring, deps.hub->epoch(), call->request));
       return absl::OkStatus();
     });
   });

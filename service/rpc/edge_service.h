@@ -24,8 +24,7 @@ namespace tollgate {
 absl::StatusOr<tollgate::v1::ResolveResponse> ResolveFrom(const Snapshot& snapshot,
                                                           const Keyring& keyring,
                                                           const std::string& epoch,
-                                                          const tollgate::v1::ResolveRequest& request,
-                                                          absl::Time now);
+                                                          const tollgate::v1::ResolveRequest& request);
 
 // Thread-safe. Both methods take bytes: Follow because the same event goes to every stream without
 // being serialised again, Resolve to answer bad input in the house's way.

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "base/status.h"
+#include "service/rpc/last_admits.h"
 
 namespace tollgate {
 namespace {
@@ -76,15 +77,20 @@ void WaitThenFinish(std::shared_ptr<RpcCall> call, const ReceiptQuestion& questi
                     absl::Duration wait, std::function<void(tollgate::v1::Receipt)> answer) {
   const absl::Duration left = call->TimeLeft();
   wait = std::min(wait, left - std::min(absl::Milliseconds(100), left / 10));
-  Hub* const hub = call->deps().hub;
+  const RpcDeps* const deps = &call->deps();
   auto waiting = std::make_shared<Waiting>(call, std::move(answer));
   call->WhenGone([weak = std::weak_ptr<Waiting>(waiting)] {
     if (std::shared_ptr<Waiting> gone = weak.lock()) gone->LetGo();
   });
   call.reset();
-  hub->WaitEnforced(
+  deps->hub->WaitEnforced(
       question, std::max(wait, absl::ZeroDuration()),
-      [waiting](tollgate::v1::Receipt receipt) { waiting->Answer(std::move(receipt)); });
+      [waiting, deps, question](tollgate::v1::Receipt receipt) {
+        WithLastAdmits(*deps, question, std::move(receipt),
+                       [waiting](tollgate::v1::Receipt complete) {
+                         waiting->Answer(std::move(complete));
+                       });
+      });
 }
 
 }  // namespace tollgate

@@ -7,15 +7,22 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "service/commands/read_tokens.h"
+#include "service/rpc/backup.h"
 #include "service/rpc/enforced_wait.h"
+#include "service/rpc/last_admits.h"
+#include "service/rpc/validator_list.h"
 #include "token/resource_name.h"
 
 namespace tollgate {
 namespace {
 
+using tollgate::v1::CreateBackupRequest;
+using tollgate::v1::CreateBackupResponse;
 using tollgate::v1::GetEnforcementRequest;
 using tollgate::v1::ListAuditEntriesRequest;
 using tollgate::v1::ListAuditEntriesResponse;
+using tollgate::v1::ListValidatorsRequest;
+using tollgate::v1::ListValidatorsResponse;
 using tollgate::v1::Receipt;
 using tollgate::v1::WaitEnforcedRequest;
 using tollgate::v1::WatchEventsRequest;
@@ -68,13 +75,17 @@ absl::Status Draining() {
 
 OperationsService::OperationsService(const RpcDeps* deps, Options options)
     : deps_(deps),
-      options_(options),
+      options_(std::move(options)),
       watch_metrics_(deps->metrics->Method("WatchEvents")),
       audit_{deps->metrics->Method("ListAuditEntries"), Permission::kReadOperations, &AuditParent},
       enforcement_{deps->metrics->Method("GetEnforcement"), Permission::kReadOperations,
                    &Nameless<GetEnforcementRequest>},
       wait_{deps->metrics->Method("WaitEnforced"), Permission::kReadOperations,
-            &Nameless<WaitEnforcedRequest>} {}
+            &Nameless<WaitEnforcedRequest>},
+      list_{deps->metrics->Method("ListValidators"), Permission::kReadOperations,
+            &Nameless<ListValidatorsRequest>},
+      backup_{deps->metrics->Method("CreateBackup"), Permission::kCreateBackup,
+              &Nameless<CreateBackupRequest>} {}
 
 grpc::ServerWriteReactor<grpc::ByteBuffer>* OperationsService::WatchEvents(Context* context,
                                                                            const Bytes* request) {
@@ -154,8 +165,15 @@ grpc::ServerUnaryReactor* OperationsService::GetEnforcement(Context* context, co
       deps_, enforcement_, context, request, response, [](auto call) {
         Hub* const hub = call->deps().hub;
         const absl::StatusOr<ReceiptQuestion> question = QuestionOf(*hub, call->request);
-        if (question.ok()) call->response = hub->ReceiptFor(*question);
-        call->FinishWith(question.status());
+        if (!question.ok()) {
+          call->FinishWith(question.status());
+          return;
+        }
+        WithLastAdmits(call->deps(), *question, hub->ReceiptFor(*question),
+                       [call](Receipt receipt) {
+                         call->response = std::move(receipt);
+                         call->FinishWith(absl::OkStatus());
+                       });
       });
 }
 
@@ -179,6 +197,41 @@ grpc::ServerUnaryReactor* OperationsService::WaitEnforced(Context* context, cons
         auto* const raw = call.get();
         WaitThenFinish(std::move(call), *question, wait,
                        [raw](Receipt receipt) { raw->response = std::move(receipt); });
+      });
+}
+
+grpc::ServerUnaryReactor* OperationsService::ListValidators(Context* context, const Bytes* request,
+                                                            Bytes* response) {
+  return TypedCall<ListValidatorsRequest, ListValidatorsResponse>::Serve(
+      deps_, list_, context, request, response, [](auto call) {
+        // Nothing is read from the store, but a large fleet is too much work for a gRPC thread.
+        ReadThenFinish(call, [raw = call.get()](const Snapshot&) {
+          const RpcDeps& deps = raw->deps();
+          FleetHead head;
+          head.enforced = deps.hub->enforced_revision();
+          std::vector<SessionView> sessions = deps.hub->Sessions();
+          head.head = deps.hub->head();
+          head.epoch = deps.hub->epoch();
+          head.now = deps.clock->WallNow();
+          ASSIGN_OR_RETURN(raw->response, ListFleet(std::move(sessions), raw->request, head));
+          return absl::OkStatus();
+        });
+      });
+}
+
+grpc::ServerUnaryReactor* OperationsService::CreateBackup(Context* context, const Bytes* request,
+                                                          Bytes* response) {
+  return TypedCall<CreateBackupRequest, CreateBackupResponse>::Serve(
+      deps_, backup_, context, request, response, [this](auto call) {
+        const bool taken = deps_->reads->Submit([this, call] {
+          const RpcDeps& deps = call->deps();
+          absl::StatusOr<CreateBackupResponse> made =
+              tollgate::CreateBackup(*deps.engine, options_.backup_dir, deps.hub->epoch(),
+                                     deps.clock->WallNow(), call->request);
+          if (made.ok()) call->response = *std::move(made);
+          call->FinishWith(made.status());
+        });
+        if (!taken) call->FinishWith(Overloaded("backups"));
       });
 }
 

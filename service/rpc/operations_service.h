@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <string>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
@@ -20,7 +21,10 @@ using OperationsStub = tollgate::v1::OperationsService;
 using RawOperationsService = OperationsStub::WithRawCallbackMethod_WatchEvents<
     OperationsStub::WithRawCallbackMethod_ListAuditEntries<
         OperationsStub::WithRawCallbackMethod_GetEnforcement<
-            OperationsStub::WithRawCallbackMethod_WaitEnforced<OperationsStub::Service>>>>;
+            OperationsStub::WithRawCallbackMethod_WaitEnforced<
+                OperationsStub::WithRawCallbackMethod_ListValidators<
+                    OperationsStub::WithRawCallbackMethod_CreateBackup<
+                        OperationsStub::Service>>>>>>;
 }  // namespace internal
 
 // As TokenService. A revision asked about must exist (REVISION_UNKNOWN, OUT_OF_RANGE) and be of
@@ -30,6 +34,7 @@ class OperationsService final : public internal::RawOperationsService {
   struct Options {
     int max_watchers = 64;  // streams at once; more are refused (TOO_MANY_WATCHERS)
     int max_queued = 1000;  // revisions that wait for a slow one
+    std::string backup_dir;  // where backups go; empty: they are refused
   };
   // `deps` outlives the service.
   OperationsService(const RpcDeps* deps, Options options);
@@ -41,6 +46,8 @@ class OperationsService final : public internal::RawOperationsService {
   Reactor* ListAuditEntries(Context* context, const Bytes* request, Bytes* response) override;
   Reactor* GetEnforcement(Context* context, const Bytes* request, Bytes* response) override;
   Reactor* WaitEnforced(Context* context, const Bytes* request, Bytes* response) override;
+  Reactor* ListValidators(Context* context, const Bytes* request, Bytes* response) override;
+  Reactor* CreateBackup(Context* context, const Bytes* request, Bytes* response) override;
 
   // Ends all watchers (UNAVAILABLE, DRAINING) and refuses new ones. Does not wait.
   void EndStreams() ABSL_LOCKS_EXCLUDED(mu_);
@@ -56,6 +63,8 @@ class OperationsService final : public internal::RawOperationsService {
       audit_;
   const Method<tollgate::v1::GetEnforcementRequest, tollgate::v1::Receipt> enforcement_;
   const Method<tollgate::v1::WaitEnforcedRequest, tollgate::v1::Receipt> wait_;
+  const Method<tollgate::v1::ListValidatorsRequest, tollgate::v1::ListValidatorsResponse> list_;
+  const Method<tollgate::v1::CreateBackupRequest, tollgate::v1::CreateBackupResponse> backup_;
 
   absl::Mutex mu_;
   std::map<int64_t, std::weak_ptr<WatchStream>> watchers_ ABSL_GUARDED_BY(mu_);

@@ -32,6 +32,8 @@ struct RpcDeps {
   ServerMetrics* metrics = nullptr;
   // What the edges have said about use, as of now.
   std::function<SilenceEvidence()> evidence;
+  // Merges into the store what has been reported so far; may block, so not for a gRPC thread.
+  std::function<void()> merge_use;
 };
 
 }  // namespace tollgate

@@ -19,7 +19,7 @@ void Coverage::Opened(absl::string_view edge, absl::string_view incarnation,
   if (live_.count(session) != 0) return;
   // One that comes back goes on from what it had told; its gap stays until it tells.
   const auto gap = gaps_.find(session);
-  live_[session] = gap == gaps_.end() ? told_until : gap->second.told_until;
+  live_[session].until = gap == gaps_.end() ? told_until : gap->second.told_until;
 }
 
 void Coverage::Reported(absl::string_view edge, absl::string_view incarnation,
@@ -27,7 +27,7 @@ void Coverage::Reported(absl::string_view edge, absl::string_view incarnation,
   const Session session{std::string(edge), std::string(incarnation)};
   const absl::Time told = std::min(complete_until, now);
   const auto live = live_.find(session);
-  if (live != live_.end()) live->second = std::max(live->second, told);
+  if (live != live_.end()) live->second = Told{std::max(live->second.until, told), true};
   const auto gap = gaps_.find(session);
   if (gap == gaps_.end()) return;
   gap->second.told_until = std::max(gap->second.told_until, told);
@@ -39,17 +39,22 @@ void Coverage::Lost(absl::string_view edge, absl::string_view incarnation, absl:
   AddGap(Session(std::string(edge), ""), absl::InfinitePast(), now);
 }
 
+void Coverage::Incomplete(absl::string_view edge, absl::string_view incarnation) {
+  const auto live = live_.find(Session(std::string(edge), std::string(incarnation)));
+  if (live != live_.end()) live->second.all = false;
+}
+
 void Coverage::Ended(absl::string_view edge, absl::string_view incarnation, absl::Time end,
                      bool goodbye) {
   const Session session{std::string(edge), std::string(incarnation)};
   const auto live = live_.find(session);
   if (live == live_.end()) return;
-  const absl::Time told_until = live->second;
+  const Told told = live->second;
   live_.erase(live);
-  if (goodbye) {
+  if (goodbye && told.all) {
     gaps_.erase(session);
-  } else if (told_until < end) {
-    AddGap(session, told_until, end);
+  } else if (told.until < end) {
+    AddGap(session, told.until, end);
   }
 }
 
@@ -82,7 +87,7 @@ SilenceEvidence Coverage::Evidence(absl::Time now) const {
   if (!roster_loaded_) return evidence;  // nothing is known yet
   evidence.heard_until = now;
   for (const auto& entry : live_) {
-    const absl::Time told = entry.second;
+    const absl::Time told = entry.second.until;
     if (told + options_.max_report_lag < now) {
       evidence.unheard.push_back({entry.first.first, told});
     } else {

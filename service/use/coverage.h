@@ -49,8 +49,12 @@ class Coverage {
                 absl::Time now);
   // A report of its could not be kept: until `now` it may have admitted anything.
   void Lost(absl::string_view edge, absl::string_view incarnation, absl::Time now);
+  // A report of its has been stored that does not tell all: until it says so again, what it admitted
+  // since is not known.
+  void Incomplete(absl::string_view edge, absl::string_view incarnation);
   // It admits nothing after `end`: its lease ran out then, or it said goodbye, before which a
-  // validator reports all that is left.
+  // validator reports all that is left. Where that last report is not complete, or never came, the
+  // goodbye leaves a gap as any other end.
   void Ended(absl::string_view edge, absl::string_view incarnation, absl::Time end, bool goodbye);
 
   SilenceEvidence Evidence(absl::Time now) const;
@@ -59,6 +63,10 @@ class Coverage {
 
  private:
   using Session = std::pair<std::string, std::string>;  // edge, incarnation
+  struct Told {
+    absl::Time until;
+    bool all = false;  // its latest report was complete
+  };
   struct Gap {
     absl::Time told_until;
     absl::Time until;
@@ -68,7 +76,7 @@ class Coverage {
 
   const Options options_;
   bool roster_loaded_ = false;
-  std::map<Session, absl::Time> live_;  // and until when it has told all
+  std::map<Session, Told> live_;
   std::map<Session, Gap> gaps_;
   absl::Time unnamed_gap_ = absl::InfinitePast();
 };

@@ -233,6 +233,8 @@ void UseLedger::Apply(const Item& item, bool merged) {
         coverage_.Lost(item.validator_id, item.incarnation, item.at);
       } else if (item.complete_until > absl::InfinitePast()) {
         coverage_.Reported(item.validator_id, item.incarnation, item.complete_until, item.at);
+      } else {
+        coverage_.Incomplete(item.validator_id, item.incarnation);
       }
       break;
   }

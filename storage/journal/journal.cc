@@ -10,6 +10,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "storage/schema.h"
@@ -156,14 +157,12 @@ absl::StatusOr<JournalScan> Scan(
     scan.good_bytes += static_cast<int64_t>(length);
     ++scan.records;
   }
-  // The header alone is a first start that was cut short; less than that too. Anything else is none.
-  if (scan.records == 0 && scan.torn_bytes > 4096) return Corrupt(path, "it is no journal");
   return scan;
 }
 
 absl::Status SyncFolderOf(const std::string& path) {
-  std::string folder = std::filesystem::path(path).parent_path().string();
-  if (folder.empty()) folder = ".";
+  const std::string parent = std::filesystem::path(path).parent_path().string();
+  const std::string folder = parent.empty() ? std::string(".") : parent;
   const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return absl::ErrnoToStatus(errno, folder);
   const int synced = ::fsync(fd);
@@ -219,7 +218,19 @@ absl::StatusOr<std::unique_ptr<Journal>> Journal::Open(
                                " is of another store. Each store has a journal of its own: "
                                "--journal FILE"));
   }
-  // With the header alone, a first start was cut short: it is begun anew.
+  JournalRecord record;
+  record.mutable_header()->set_format(kJournalFormat);
+  record.mutable_header()->set_store_create_time_us(store_create_time_us);
+  if (scan.records == 0 && scan.torn_bytes > 0) {
+    // A part of the header is a first start that was cut short. Any other file is somebody's.
+    ASSIGN_OR_RETURN(const std::string found,
+                     ReadAt(path, fd, 0, static_cast<size_t>(scan.torn_bytes)));
+    if (!absl::StartsWith(FrameJournalRecord(record), found) &&
+        found.find_first_not_of('\0') != std::string::npos) {
+      return Corrupt(path, "it does not begin as a journal");
+    }
+  }
+  // With the header alone, a first start was cut short as well: it is begun anew.
   journal->created_ = scan.records < 2;
   if (journal->created_ || scan.torn_bytes > 0) {
     RETURN_IF_ERROR(journal->CutTo(journal->created_ ? 0 : scan.good_bytes));
@@ -227,9 +238,6 @@ absl::StatusOr<std::unique_ptr<Journal>> Journal::Open(
   journal->end_ = journal->created_ ? 0 : scan.good_bytes;
   if (!journal->created_) return journal;
 
-  JournalRecord record;
-  record.mutable_header()->set_format(kJournalFormat);
-  record.mutable_header()->set_store_create_time_us(store_create_time_us);
   RETURN_IF_ERROR(journal->Append(record));
   *record.mutable_section() = first_section;
   RETURN_IF_ERROR(journal->Append(record));

@@ -42,7 +42,8 @@ absl::Status RolledBack(const std::string& path, absl::string_view why) {
                 absl::StrCat("the store is older than its journal ", path, ": ", why,
                              ". It was rolled back, or is an old copy; serving it would bring back "
                              "what was revoked since.\n"
-                             "  Replay the journal and begin anew:  tollgated new-epoch --store DIR"));
+                             "  Replay the journal and begin anew:  "
+                             "tollgated new-epoch --store DIR"));
 }
 
 // What is known of the journal once it is read.
@@ -50,7 +51,7 @@ struct Found {
   JournalSection section;             // the last one
   std::set<std::string> older_epochs;
   int64_t confirmed = 0;              // of the last section: durable for sure
-  absl::optional<JournalCommit> last; // the last record, where it is an entry: perhaps never durable
+  absl::optional<JournalCommit> last;  // the last record, where it is an entry: perhaps not durable
   int64_t last_offset = 0;
 
   absl::Status Add(const JournalRecord& record, int64_t offset) {
@@ -200,21 +201,19 @@ class Missed {
 
 }  // namespace
 
-absl::StatusOr<JournalCommit> JournalEntryFor(const CommitRequest& request) {
+JournalCommit JournalEntryFor(const CommitRequest& request) {
   JournalCommit entry;
   entry.set_revision(request.expected_head + 1);
   for (const Mutation& mutation : request.mutations) {
     if (!mutation.value.has_value()) continue;
     if (mutation.table == Table::kTokens) {
       TokenRecord record;
-      if (!record.ParseFromString(*mutation.value)) {
-        return absl::InvalidArgumentError("a token's record that cannot be parsed");
+      if (record.ParseFromString(*mutation.value) && ChangedAfter(record, request.expected_head)) {
+        *entry.add_tokens() = ForJournal(record);
       }
-      if (ChangedAfter(record, request.expected_head)) *entry.add_tokens() = ForJournal(record);
     } else if (mutation.table == Table::kCohorts) {
-      if (!entry.add_cohorts()->ParseFromString(*mutation.value)) {
-        return absl::InvalidArgumentError("a cohort's record that cannot be parsed");
-      }
+      CohortRecord record;
+      if (record.ParseFromString(*mutation.value)) *entry.add_cohorts() = std::move(record);
     } else if (mutation.table == Table::kMeta && mutation.key == kHeadKey) {
       HeadRecord head;
       if (head.ParseFromString(*mutation.value)) entry.set_time_us(head.time_us());
@@ -302,7 +301,7 @@ void JournaledEngine::OnCommitted(int64_t revision) {
 absl::StatusOr<CommitResult> JournaledEngine::Commit(const CommitRequest& request) {
   // Before anything is journaled: INVALID_ARGUMENT has written nothing.
   RETURN_IF_ERROR(CheckCommitRequest(request));
-  ASSIGN_OR_RETURN(JournalCommit entry, JournalEntryFor(request));
+  JournalCommit entry = JournalEntryFor(request);
   if (entry.tokens_size() + entry.cohorts_size() == 0) {
     ASSIGN_OR_RETURN(const CommitResult result, inner_->Commit(request));
     if (!result.committed) return result;

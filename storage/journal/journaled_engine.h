@@ -54,8 +54,8 @@ class JournaledEngine : public Engine {
 };
 
 // What of a commit is journaled: tokens that existed and were changed, and cohorts. No tokens and
-// no cohorts: nothing. INVALID_ARGUMENT for records that cannot be parsed.
-absl::StatusOr<tollgate::store::v1::JournalCommit> JournalEntryFor(const CommitRequest& request);
+// no cohorts: nothing. A value that is no record grants nothing, and is passed over.
+tollgate::store::v1::JournalCommit JournalEntryFor(const CommitRequest& request);
 
 }  // namespace tollgate
 

@@ -22,6 +22,7 @@
 #include "storage/engine.h"
 #include "storage/fault/fault_engine.h"
 #include "storage/memory/memory_engine.h"
+#include "storage/journal/journaled_engine.h"
 #include "storage/rocksdb/rocksdb_engine.h"
 #include "storage/schema.h"
 
@@ -64,6 +65,18 @@ class FaultHarness : public Harness {
 
  private:
   std::unique_ptr<FaultEngine> engine_;
+};
+
+class JournaledHarness : public Harness {
+ public:
+  explicit JournaledHarness(const std::string& folder)
+      : inner_(MemoryEngine::Open().value()),
+        engine_(JournaledEngine::Open(inner_.get(), folder + "/journal").value()) {}
+  Engine& engine() override { return *engine_; }
+
+ private:
+  const std::unique_ptr<MemoryEngine> inner_;
+  const std::unique_ptr<JournaledEngine> engine_;
 };
 
 class RocksDbHarness : public Harness {
@@ -556,6 +569,9 @@ INSTANTIATE_TEST_SUITE_P(
         EngineKind{
             "RocksDb",
             [](const std::string& folder) { return std::make_unique<RocksDbHarness>(folder); }},
+        EngineKind{
+            "Journaled",
+            [](const std::string& folder) { return std::make_unique<JournaledHarness>(folder); }},
         EngineKind{"FaultlessFaults",
                    [](const std::string&) { return std::make_unique<FaultHarness>(); }}),
     [](const ::testing::TestParamInfo<EngineKind>& info) { return info.param.name; });

@@ -7,7 +7,8 @@
 //   {"do":"await","count":1000,"revision":0,"timeout_ms":60000}
 //       until so many hold a live lease and have applied the revision; with "following": also an
 //       open stream. Answers how long the first, half of them and the last took.
-//   {"do":"status"}     live, following, streams opened since the start, the lowest applied revision
+//   {"do":"status"}     live, following, streams opened since the start, the lowest applied
+//   revision
 //   {"do":"track","ms":20000}  samples how far each is behind the foremost; answers the figures
 //   {"do":"deaf","service":"host:port","id":"deaf/1","pings":true}
 //       a follower that reads its Welcome and nothing after it; opens a new stream when cut
@@ -30,6 +31,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
@@ -73,13 +75,13 @@ class Edge {
     ASSIGN_OR_RETURN(options.format, TokenFormat::ForBrand("tg"));
     edge->resolve_ = ResolveClient::Create(ChannelTo(service), absl::Seconds(2), &SystemClock(),
                                            ResolveClient::Observer());
-    ASSIGN_OR_RETURN(edge->validator_,
-                     Validator::Create(std::move(options), SystemClock(), SystemRandom(),
-                                       [resolve = edge->resolve_](
-                                           const tollgate::v1::ResolveRequest& request,
-                                           ResolveClient::Callback callback) {
-                                         resolve->Ask(request, std::move(callback));
-                                       }));
+    ASSIGN_OR_RETURN(
+        edge->validator_,
+        Validator::Create(std::move(options), SystemClock(), SystemRandom(),
+                          [resolve = edge->resolve_](const tollgate::v1::ResolveRequest& request,
+                                                     ResolveClient::Callback callback) {
+                            resolve->Ask(request, std::move(callback));
+                          }));
     edge->link_ = Link::Start(
         {edge->validator_.get(), &SystemClock(), ChannelTo(service), service.ToString()});
     return edge;
@@ -109,6 +111,9 @@ class Deaf {
  public:
   Deaf(std::string id, const Address& service, bool pings)
       : id_(std::move(id)), pings_(pings), stub_(EdgeService::NewStub(ChannelTo(service))) {
+    uint8_t incarnation[16];
+    SystemRandom().Fill(absl::MakeSpan(incarnation));
+    incarnation_.assign(reinterpret_cast<const char*>(incarnation), sizeof(incarnation));
     thread_ = std::thread([this] { Run(); });
   }
 
@@ -142,9 +147,7 @@ class Deaf {
     auto stream = stub_->Follow(&context);
     FollowRequest hello;
     hello.mutable_hello()->set_validator_id(id_);
-    std::string incarnation(16, '\0');
-    SystemRandom().Fill(incarnation.data(), incarnation.size());
-    hello.mutable_hello()->set_incarnation(incarnation);
+    hello.mutable_hello()->set_incarnation(incarnation_);
     hello.mutable_hello()->set_stale_policy(tollgate::v1::STALE_POLICY_FAIL_CLOSED);
     hello.mutable_hello()->set_version("deaf");
     FollowResponse welcome;
@@ -171,6 +174,7 @@ class Deaf {
 
   const std::string id_;
   const bool pings_;
+  std::string incarnation_;  // one process, one incarnation, over all its streams
   const std::unique_ptr<EdgeService::Stub> stub_;
   std::atomic<int> streams_{0};
   std::mutex mu_;
@@ -230,7 +234,8 @@ class Fleet {
       if (ready > 0) first = std::min(first, took);
       if (ready * 2 >= count) half = std::min(half, took);
       if (ready >= count || took > timeout) {
-        return {{"ready", ready}, {"took_ms", Millis(took)},
+        return {{"ready", ready},
+                {"took_ms", Millis(took)},
                 {"first_ms", ready > 0 ? Millis(first) : -1.0},
                 {"half_ms", ready * 2 >= count ? Millis(half) : -1.0}};
       }
@@ -252,9 +257,10 @@ class Fleet {
     }
     int deaf_streams = 0;
     for (const auto& deaf : deaf_) deaf_streams += deaf->streams();
-    return {{"edges", edges_.size()}, {"live", live}, {"following", following},
-            {"streams", streams}, {"resets", resets}, {"lowest", lowest}, {"highest", highest},
-            {"deaf_streams", deaf_streams}};
+    return {{"edges", edges_.size()}, {"live", live},
+            {"following", following}, {"streams", streams},
+            {"resets", resets},       {"lowest", lowest},
+            {"highest", highest},     {"deaf_streams", deaf_streams}};
   }
 
   // For each sample: the revisions between the foremost and the hindmost, and by how much a lease
@@ -303,7 +309,8 @@ class Fleet {
 int Main() {
   InitSecrets();
   SetLogProgram("tollgate-fleet");
-  SetLogLevel(LogLevel::kError);  // a thousand followers' reconnects tell nothing that is not counted
+  SetLogLevel(
+      LogLevel::kError);  // a thousand followers' reconnects tell nothing that is not counted
   Fleet fleet;
   std::string line;
   while (std::getline(std::cin, line)) {

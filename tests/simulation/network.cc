@@ -115,6 +115,7 @@ void Connection::Pump() {
     std::string bytes;
     for (const SharedBytes& piece : pieces) bytes += *piece;
     oracle_->CheckBytes(bytes, "a message of the feed");
+    server_->CheckWritten(bytes);
     if (cut_) continue;  // accepted by the machine, and never arrives
     int64_t due = world_->now() + Delay();
     if (link_->slow_until > world_->now()) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 
 namespace tollgate::simulation {
 
@@ -88,11 +89,22 @@ bool Oracle::OnReceipt(const std::shared_ptr<History>& history,
 }
 
 std::string Oracle::Tell(const Judged& d) const {
-  return absl::StrCat(d.who, " says ", tollgate::v1::VerdictReason_Name(d.reason),
-                      d.verdict == tollgate::v1::VERDICT_ADMIT ? " (ADMIT)" : "", " of token ",
-                      d.token, d.scope.empty() ? "" : " for ", d.scope, ", applied ", d.applied,
-                      ", head ", d.following == nullptr ? 0 : d.following->head(), ", enforced ",
-                      d.following == nullptr ? 0 : d.following->enforced);
+  std::string told = absl::StrCat(
+      d.who, " says ", tollgate::v1::VerdictReason_Name(d.reason),
+      d.verdict == tollgate::v1::VERDICT_ADMIT ? " (ADMIT)" : "", " of token ", d.token,
+      d.scope.empty() ? "" : " for ", d.scope, ", applied ", d.applied);
+  if (d.following == nullptr) return told;
+  absl::StrAppend(&told, ", head ", d.following->head(), ", enforced ", d.following->enforced, "; [");
+  auto versions = d.following->tokens().find(d.token);
+  if (versions != d.following->tokens().end()) {
+    for (const auto& [at, truth] : versions->second) {
+      absl::StrAppend(&told, " ", at, ":", truth.end != TokenTruth::End::kNone ? "ended"
+                                           : truth.suspended                   ? "suspended"
+                                                                               : "good",
+                      truth.scopes.empty() ? "" : "/", absl::StrJoin(truth.scopes, ","));
+    }
+  }
+  return told + " ]";
 }
 
 void Oracle::Judge(const Judged& d) {
@@ -150,6 +162,11 @@ void Oracle::JudgeAdmit(const Judged& d) {
   for (const auto& promised : histories_) {
     if (promised->enforced == 0) continue;
     bool ok = promised->SomeRevision(d.token, promised->enforced, promised->head(), admits);
+    if (!ok && promised.get() != &own) {
+      // A history that never heard of the token promises nothing about it.
+      ok = promised->SomeRevision(d.token, promised->enforced, promised->head(),
+                                  [](const TokenTruth& t) { return !t.exists || !t.Off(); });
+    }
     if (!ok && promised.get() != &own) {
       // What came after the fork is promised only where it is known: an older backup without its
       // journal has lost it, and a validator of the old history is bound by both.

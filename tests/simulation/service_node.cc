@@ -103,6 +103,7 @@ class ServiceNode::Writer : public Sequencer {
       auto snapshot = disk.engine->NewSnapshot();
       undo_ = *MemoryEngine::CopyOf(**snapshot);
       Write();
+      last_write_start_ = started_;
       AnswerAll();
     }
     World* world = service_->world_;
@@ -133,18 +134,17 @@ class ServiceNode::Writer : public Sequencer {
   bool Write() {
     Disk& disk = *service_->disk_;
     const int64_t revision = outcome_->request.expected_head + 1;
-    // The model first: the tail runs inside the commit.
+    absl::StatusOr<CommitResult> written = disk.engine->Commit(outcome_->request);
+    if (!written.ok() || !written->committed) {
+      service_->world_->Break("store", "a commit was refused");
+      return false;
+    }
     disk.history->OnCommit(revision, outcome_->request.events.events().events_size());
     for (size_t i = 0; i < batch_.size(); ++i) {
       const absl::StatusOr<Committed>& result = outcome_->results[i];
       if (result.ok() && result->revision == revision && batch_[i].applied) {
         batch_[i].applied(revision, result->index);
       }
-    }
-    absl::StatusOr<CommitResult> written = disk.engine->Commit(outcome_->request);
-    if (!written.ok() || !written->committed) {
-      service_->world_->Break("store", "a commit was refused");
-      return false;
     }
     service_->world_->Note("committed", service_->name_, revision,
                            static_cast<int64_t>(batch_.size()),
@@ -327,6 +327,12 @@ void ServiceNode::AfterStep() {
   }
 }
 
+void ServiceNode::CheckWritten(const std::string& bytes) {
+  v1::FollowResponse message;
+  if (!rolled_back_ || !message.ParseFromString(bytes) || !message.has_pong()) return;
+  if (message.pong().has_lease()) world_->Break("R11", "a lease of a store that was rolled back");
+}
+
 absl::StatusOr<std::shared_ptr<FollowStream>> ServiceNode::Connect(
     std::shared_ptr<Connection> call) {
   if (draining_) return absl::UnavailableError("draining");
@@ -406,10 +412,14 @@ void ServiceNode::Propose(std::shared_ptr<Command> command, Applied applied, Ans
 // As ResolveFrom of service/rpc/edge_service.cc.
 absl::StatusOr<ResolveResponse> ServiceNode::Resolve(const ResolveRequest& request) {
   if (!serving()) return absl::UnavailableError("not serving");
-  auto snapshot = *disk_->engine->NewSnapshot();
+  if (replica_ == nullptr || !options_.lagging_reads || world_->Chance(0.4)) {
+    replica_ = *disk_->engine->NewSnapshot();
+  }
+  const Snapshot* snapshot = replica_.get();
   const absl::optional<EdgeDigest> edge = EdgeDigest::FromBytes(request.edge_digest());
   if (!edge.has_value()) return absl::InvalidArgumentError("digest");
-  if (request.epoch() == epoch_ && snapshot->revision() < request.applied_revision()) {
+  if (request.epoch() == epoch_ && snapshot->revision() < request.applied_revision() &&
+      !TOLLGATE_MUTATED("r12_need_from_applied")) {
     return absl::UnavailableError("behind");
   }
   ResolveResponse response;
@@ -429,7 +439,7 @@ absl::StatusOr<ResolveResponse> ServiceNode::Resolve(const ResolveRequest& reque
       cohorts.owner = *GetRecord<CohortRecord>(*snapshot, Table::kCohorts,
                                                CohortKey(token->workspace(), token->owner()));
     }
-    *response.mutable_grant() = ToGrant(*token, cohorts, clock_.WallNow());
+    *response.mutable_grant() = ToGrant(*token, cohorts);
     return response;
   }
   response.set_unknown(true);
@@ -457,6 +467,7 @@ void ServiceNode::Crash() {
   serving_ = false;
   world_->Note("service is gone", name_, head());
   tail_.reset();
+  replica_.reset();
   writer_->Die(world_->Chance(0.5));
   for (const auto& weak : connections_) {
     if (auto connection = weak.lock()) {

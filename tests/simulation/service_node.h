@@ -46,6 +46,7 @@ struct ServiceOptions {
   absl::Duration stall_limit;
   absl::Duration no_progress_limit;
   int64_t write_latency = 3 * kMillisecond;  // the mean
+  bool lagging_reads = false;  // Resolve may read a replica that lags
   int64_t read_latency = 3 * kMillisecond;   // of a read of old events
 };
 
@@ -67,9 +68,17 @@ class ServiceNode : public StreamHost, public std::enable_shared_from_this<Servi
   void StopCleanly();
   // The next write fails, uncertainly: the process ends (R7).
   void FailNextWrite() { fail_next_write_ = true; }
+  // The store is well again, and quick.
+  void Mend() {
+    fail_next_write_ = false;
+    options_.read_latency = 2 * kMillisecond;
+  }
+  // R11: what is written to a stream once the roll-back is known grants nothing.
+  void CheckWritten(const std::string& bytes);
 
   bool alive() const { return alive_; }
   bool serving() const { return alive_ && serving_; }
+  bool draining() const { return draining_; }
   bool rolled_back() const { return rolled_back_; }
   int node() const { return node_; }
   const std::string& name() const { return name_; }
@@ -130,6 +139,7 @@ class ServiceNode : public StreamHost, public std::enable_shared_from_this<Servi
   std::unique_ptr<EnforcementDesk> desk_;
   std::unique_ptr<FeedReaders> readers_;
   std::unique_ptr<Tail> tail_;
+  std::unique_ptr<Snapshot> replica_;  // as far as a lagging replica has come
   uint64_t next_number_ = 0;
   std::map<uint64_t, std::shared_ptr<FollowerStream>> streams_;
   std::map<SessionId, uint64_t> newest_;

@@ -1,4 +1,7 @@
 // Everybody in the simulated world, and what they do: clients, operators, and misfortune.
+//
+// Comes before storage/schema.h where both are needed: the validator's TokenKey (a type) and the
+// store's TokenKey (a function) have one name, and here alone they meet.
 #ifndef TOLLGATE_TESTS_SIMULATION_TOWN_H_
 #define TOLLGATE_TESTS_SIMULATION_TOWN_H_
 
@@ -77,7 +80,7 @@ class Town {
   // --- what people do -------------------------------------------------------------------------
   int Mint();
   void ChangeSomething();
-  void Create(int token);
+  void Create(int token, bool lasting = false);
   void ChangeToken(int token);
   void RevokeCohort();
   void Rotate(int token);
@@ -90,6 +93,8 @@ class Town {
   // Every token that is off, at every validator, now: a receipt was just given out.
   void ProbeAll();
   void Probe(ValidatorNode& validator);
+  // Around the moment at which it expires (R18).
+  void ProbeExpiry(int token, int64_t expire_us);
   int AnyToken();
 
   // --- misfortune -----------------------------------------------------------------------------

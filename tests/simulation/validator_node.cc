@@ -49,7 +49,7 @@ ValidatorNode::ValidatorNode(World* world, Oracle* oracle, ValidatorSettings set
              std::function<void(absl::StatusOr<ResolveResponse>)> answer) {
         Ask(request, std::move(answer));
       });
-  if (!validator.ok()) return world_->Break("set-up", std::string(validator.status().message()));
+  if (!validator.ok()) world_->Break("set-up", std::string(validator.status().message()));
   validator_ = *std::move(validator);
 }
 

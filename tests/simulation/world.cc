@@ -22,10 +22,6 @@ void World::Pause(int node, int64_t until) {
   paused_until_[node] = std::max(paused_until_[node], until);
 }
 
-void World::WakeAll() {
-  for (int64_t& until : paused_until_) until = std::min(until, now_);
-}
-
 void World::At(int64_t time, int node, std::function<void()> what, bool first) {
   events_.emplace(Key{std::max(time, now_), first ? 0 : 1, next_number_++},
                   Event{node, std::move(what)});

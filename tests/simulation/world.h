@@ -43,8 +43,6 @@ class World {
   int AddNode();
   void Pause(int node, int64_t until);
   bool Paused(int node) const { return paused_until_[node] > now_; }
-  // Ends every pause now.
-  void WakeAll();
 
   // Runs `what` on `node` at `time`; `first` comes before all else of that moment.
   void At(int64_t time, int node, std::function<void()> what, bool first = false);

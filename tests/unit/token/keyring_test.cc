@@ -240,5 +240,20 @@ TEST_F(KeyringTest, Malformed) {
   }
 }
 
+TEST_F(KeyringTest, ACheckValueTellsAPepperFromAnother) {  // I7
+  Write("{\"format\":1,\"primary\":1,\"peppers\":[{\"id\":1,\"key\":\"" + kKey2 + "\"}]}");
+  const Keyring ring = Keyring::Load(path_).value();
+  const auto values = ring.CheckValues();
+  ASSERT_EQ(values.size(), 1u);
+  EXPECT_EQ(values[0].first, 1u);
+  // By another implementation: blake2b("tollgate keyring check", key, 32 bytes).
+  EXPECT_EQ(absl::BytesToHexString(values[0].second), "cc4e19b72d32c36a9423ff8e619eefdd4432b321266f132627a9abc216d5b460");
+  const auto rotated = ring.Rotated(random_).CheckValues();
+  ASSERT_EQ(rotated.size(), 2u);
+  EXPECT_EQ(rotated[0], values[0]);
+  EXPECT_EQ(rotated[1].first, 2u);
+  EXPECT_NE(rotated[1].second, values[0].second);
+}
+
 }  // namespace
 }  // namespace tollgate

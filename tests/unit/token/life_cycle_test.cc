@@ -115,7 +115,13 @@ TEST_P(StateTest, IsAsTold) {
   const Case& c = GetParam();
   const TokenRecord record = RecordOf(c);
   EXPECT_EQ(StateAt(record, CohortsOf(c), At(c.now_s)), c.state);
-  EXPECT_EQ(ToGrant(record, CohortsOf(c), At(c.now_s)).state(), c.state);
+  // What a commit ended is final at the edge; what only time ended is told by the time.
+  const bool by_commit = c.ending > 0 || c.cohort > 10;
+  const TokenState told = ToGrant(record, CohortsOf(c)).state();
+  EXPECT_EQ(IsFinal(told), IsFinal(c.state) && by_commit);
+  if (by_commit || !IsFinal(c.state)) {
+    EXPECT_EQ(told, c.state);
+  }
   EXPECT_EQ(ToToken(record, CohortsOf(c), absl::ZeroDuration(), At(c.now_s)).state(), c.state);
   EXPECT_NE(IsFinal(c.state), IsLive(c.state));
 }
@@ -188,7 +194,7 @@ TEST(ToGrantTest, HoldsWhatAnEdgeNeeds) {
   record.add_scopes("deploy:write");
   record.add_audiences("payments");
   record.set_stored_digest(std::string(32, 'd'));
-  const Grant grant = ToGrant(record, {}, At(100));
+  const Grant grant = ToGrant(record, {});
   EXPECT_EQ(grant.token(), "workspaces/acme/tokens/4mXp81QzR0aYc7Ld");
   EXPECT_EQ(grant.owner(), "team:ci");
   EXPECT_EQ(grant.expire_time().seconds(), 300);

@@ -155,10 +155,22 @@ TEST_F(CoverageTest, ALapsedSessionLeavesAGapThatItsReturnCloses) {
 TEST_F(CoverageTest, GoodbyeLeavesNoGap) {
   coverage_.RosterLoaded();
   coverage_.Opened("prod", "a", Ago(100));
+  coverage_.Incomplete("prod", "a");  // the first message of its last report
+  coverage_.Reported("prod", "a", Ago(2), Ago(1));
   coverage_.Ended("prod", "a", Ago(1), /*goodbye=*/true);
   const auto evidence = coverage_.Evidence(kNow);
   EXPECT_THAT(evidence.gaps, IsEmpty());
   EXPECT_EQ(evidence.heard_until, kNow);
+}
+
+TEST_F(CoverageTest, AGoodbyeAfterAReportThatIsNotCompleteProvesNothing) {
+  coverage_.RosterLoaded();
+  for (const char* session : {"a", "b"}) coverage_.Opened("prod", session, Ago(100));
+  coverage_.Reported("prod", "a", Ago(90), Ago(90));
+  coverage_.Incomplete("prod", "a");
+  coverage_.Ended("prod", "a", Ago(2), /*goodbye=*/true);
+  coverage_.Ended("prod", "b", Ago(1), /*goodbye=*/true);  // told nothing at all
+  EXPECT_THAT(coverage_.Evidence(kNow).gaps, SizeIs(2));
 }
 
 TEST_F(CoverageTest, ALostReportIsNotMendedByTheNextOne) {

@@ -39,6 +39,7 @@ class SessionTest : public ::testing::Test {
     ring_ = std::make_unique<EventRing>(ring, floor);
     Session::Options options;
     options.epoch = kEpoch;
+    options.brand = "acme";
     options.max_message_bytes = max_message_bytes;
     options_ = options;
     Reconnect();
@@ -390,6 +391,21 @@ TEST_F(SessionTest, FallingOffInTheMiddleOfAStreamReadsTheStoreOrSaysTooSlow) {
   EXPECT_TRUE(end.status.ok());
 }
 
+TEST_F(SessionTest, TheWelcomeTellsTheBrand) {  // I7
+  Hello();
+  EXPECT_EQ(Welcomed().brand(), "acme");
+}
+
+TEST_F(SessionTest, UseAndGoodbyeNeedNoWelcome) {  // R4: one that leaves while it resumes
+  Hello();
+  v1::FollowRequest usage;
+  usage.mutable_usage();
+  EXPECT_EQ(session_->Receive(usage, now_), Session::Received::kUsage);
+  v1::FollowRequest goodbye;
+  goodbye.mutable_goodbye();
+  EXPECT_EQ(session_->Receive(goodbye, now_), Session::Received::kGoodbye);
+}
+
 TEST_F(SessionTest, GoodbyeIsPassedOnAndEndsTheCall) {
   Hello();
   Welcomed();
@@ -473,6 +489,37 @@ INSTANTIATE_TEST_SUITE_P(
                    h->mutable_fail_open_for()->set_seconds(INT64_MAX);
                  }}),
     [](const auto& info) { return std::string(info.param.name); });
+
+TEST_F(SessionTest, R4AGoodbyeCountsAfterAGoAwayToo) {
+  Hello();
+  Welcomed();
+  session_->GoAway("draining", absl::ZeroDuration());
+  EXPECT_TRUE(Message().has_go_away());
+  v1::FollowRequest request;
+  request.mutable_goodbye();
+  EXPECT_EQ(session_->Receive(request, now_), Session::Received::kGoodbye);
+  EXPECT_EQ(Next().kind, Kind::kFinish);
+  EXPECT_EQ(session_->Receive(request, now_), Session::Received::kGoodbye);
+}
+
+TEST_F(SessionTest, R16APongWaitsForAKeepAlive) {
+  Hello();
+  Welcomed();
+  lessor_.answer = NoGrant::kStoreSilent;
+  Ping(0);
+  EXPECT_TRUE(Idle());
+  lessor_.answer = NoGrant::kGranted;
+  EXPECT_TRUE(Message().pong().has_lease());
+  // Not for ever.
+  lessor_.answer = NoGrant::kStoreSilent;
+  Ping(0);
+  EXPECT_TRUE(Idle());
+  EXPECT_EQ(session_->NextTick(), now_ + options_.pong_patience);
+  now_ = now_ + options_.pong_patience;
+  const v1::FollowResponse message = Message();
+  ASSERT_TRUE(message.has_pong());
+  EXPECT_FALSE(message.pong().has_lease());
+}
 
 TEST_F(SessionTest, MessagesOutOfOrderAreRefused) {
   EXPECT_EQ(Ping(0), Session::Received::kRefused);

@@ -149,6 +149,25 @@ TEST_F(StartUpTest, AStoreWithTokensWithoutItsKeyringIsFive) {
   EXPECT_FALSE(std::filesystem::exists(dir_ / "store.keyring"));
 }
 
+TEST_F(StartUpTest, AStoreWithAnotherKeyringIsFive) {  // I7: it would call every token unknown
+  {
+    auto first = Run({});
+    auto client = Client(Ready(*first));
+    Create(*client, "x");
+    first->Signal(SIGTERM);
+    EXPECT_EQ(first->Wait(), 0);
+  }
+  std::filesystem::rename(dir_ / "store.keyring", dir_ / "kept");
+  std::ofstream(dir_ / "store.keyring")
+      << R"({"format":1,"primary":1,"peppers":[{"id":1,"key":")" << std::string(64, '7') << "\"}]}";
+  chmod((dir_ / "store.keyring").c_str(), 0600);
+  auto program = Run({}, "two");
+  ExpectRefusal(*program, 5, "not this store's");
+  EXPECT_THAT(program->output(), HasSubstr("--keyring FILE"));
+  auto right = Run({"--keyring", dir_ / "kept"}, "three");
+  Ready(*right, "three");
+}
+
 TEST_F(StartUpTest, AStoreFromANewerVersionIsSix) {
   {
     RocksDbEngine::Options options;

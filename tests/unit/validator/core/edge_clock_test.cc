@@ -123,13 +123,49 @@ TEST_F(EdgeClockTest, EndLeaseEndsFailOpenTimeToo) {
 TEST_F(EdgeClockTest, ServiceTimeIsNeverAhead) {  // R18, I7
   Make();
   const absl::Time service = absl::FromUnixSeconds(1'000'000'000);
-  edge_->SetServiceTime(service, clock_.Now());
+  edge_->SetServiceTime(service, absl::ZeroDuration(), clock_.Now());
   const auto reading = edge_->Read();
   EXPECT_EQ(edge_->ServiceTimeAt(reading, clock_.Now()), service);
   clock_.StepWall(absl::Hours(10));  // our own wall clock decides nothing
   EXPECT_EQ(edge_->ServiceTimeAt(reading, clock_.Now()), service);
   EXPECT_EQ(edge_->ServiceTimeAt(reading, clock_.Now() + absl::Seconds(1000)),
             service + absl::Seconds(999));
+}
+
+TEST_F(EdgeClockTest, APongsDelaySetsNothingBackAServicesClockDoes) {  // R18
+  Make();
+  const absl::Time service = absl::FromUnixSeconds(1'000'000'000);
+  const auto now = [&] { return edge_->ServiceTimeAt(edge_->Read(), clock_.Now()); };
+  edge_->SetServiceTime(service, absl::Milliseconds(1), clock_.Now());
+  clock_.Advance(absl::Seconds(5));
+  const absl::Time later = now();
+  // Written 3 s ago, and its round trip says that it may be.
+  edge_->SetServiceTime(service + absl::Seconds(2), absl::Seconds(3), clock_.Now());
+  EXPECT_EQ(now(), later);
+  edge_->SetServiceTime(service + absl::Seconds(2), absl::InfiniteDuration(), clock_.Now());
+  EXPECT_EQ(now(), later);
+  // More than its delay can explain.
+  edge_->SetServiceTime(service + absl::Seconds(2), absl::Seconds(1), clock_.Now());
+  EXPECT_EQ(now(), service + absl::Seconds(2));
+  edge_->SetServiceTime(service + absl::Seconds(9), absl::InfiniteDuration(), clock_.Now());
+  EXPECT_EQ(now(), service + absl::Seconds(9));
+}
+
+TEST_F(EdgeClockTest, AGrantThatEndedForGoodKeepsItsFailOpenTime) {
+  Make(absl::Seconds(60));
+  EXPECT_FALSE(edge_->ClocksDisagree(clock_.Now(), clock_.WallNow()));
+  ASSERT_TRUE(Take(GrantOf(absl::Seconds(30))));
+  EXPECT_FALSE(edge_->ClocksDisagree(clock_.Now(), clock_.WallNow()));
+  clock_.StepWall(absl::Seconds(1));
+  EXPECT_TRUE(edge_->ClocksDisagree(clock_.Now(), clock_.WallNow()));
+  edge_->EndLive();
+  clock_.StepWall(-absl::Seconds(1));
+  EXPECT_EQ(State(), LeaseState::kFailOpen);
+  EXPECT_FALSE(edge_->ClocksDisagree(clock_.Now(), clock_.WallNow()));
+  clock_.Advance(absl::Seconds(60));
+  EXPECT_EQ(State(), LeaseState::kNone);
+  EXPECT_TRUE(Take(GrantOf(absl::Seconds(5))));
+  EXPECT_EQ(State(), LeaseState::kLive);
 }
 
 TEST_F(EdgeClockTest, AForkedChildHasNoLease) {

@@ -31,7 +31,11 @@ class Recorder : public FollowedState {
   }
   void DropAll(int64_t revision) override { log.push_back(absl::StrCat("drop-all ", revision)); }
   void Grant(const LeaseGrant& grant, BootTime, absl::Time) override { grants.push_back(grant); }
-  void SetServiceTime(absl::Time t, BootTime) override { service_time = t; }
+  void SetServiceTime(absl::Time t, absl::Duration trip, BootTime) override {
+    service_time = t;
+    round_trip = trip;
+  }
+  void BrandAgreed(bool agreed) override { brand_agreed = agreed; }
   void EndLease() override { log.push_back("end-lease"); }
   void Close() override { log.push_back("close"); }
   void FillPing(tollgate::v1::Ping* ping) override {
@@ -51,6 +55,8 @@ class Recorder : public FollowedState {
   std::vector<LeaseGrant> grants;
   std::vector<tollgate::v1::DroppedAdmit> evidence;
   absl::Time service_time;
+  absl::Duration round_trip;
+  bool brand_agreed = false;
 };
 
 class FollowerTest : public ::testing::Test {
@@ -457,6 +463,51 @@ TEST_F(FollowerTest, AfterGoodbyeNothingCounts) {  // R4
   clock_.Advance(absl::Hours(1));
   EXPECT_FALSE(Tick().connect);
   EXPECT_THAT(follower_->Goodbye(clock_.Now(), clock_.WallNow()).send, IsEmpty());
+}
+
+TEST_F(FollowerTest, AGoodbyeBeforeTheWelcomeTellsTheUseToo) {  // R4
+  Follow();
+  Reconnect();
+  Open();
+  state_.log.clear();
+  const auto a = follower_->Goodbye(clock_.Now(), clock_.WallNow());
+  ASSERT_EQ(a.send.size(), 2u);  // and no ping: it must wait for the Welcome
+  EXPECT_TRUE(a.send[0].has_usage());
+  EXPECT_TRUE(a.send[1].has_goodbye());
+  EXPECT_THAT(state_.Taken(), ElementsAre("close", "take-usage"));
+}
+
+TEST_F(FollowerTest, AServiceOfAnotherBrandIsNotFollowed) {  // I7
+  options_.brand = "tg";
+  Make();
+  Open();
+  auto welcome = WelcomeMessage("e1", 10, true);
+  welcome.mutable_welcome()->set_brand("acme");
+  const auto a = Send(welcome);
+  EXPECT_TRUE(a.disconnect);
+  EXPECT_TRUE(a.misconfigured);
+  EXPECT_THAT(a.why, ::testing::HasSubstr("--brand acme"));
+  EXPECT_THAT(a.send, IsEmpty());
+  EXPECT_FALSE(state_.brand_agreed);
+  EXPECT_THAT(state_.Taken(), ElementsAre("end-lease", "drop-all 0"));
+  // It looks again, seldom; a service put right is followed.
+  follower_->OnDisconnected(stream_, clock_.Now());
+  clock_.Advance(absl::Seconds(29));
+  EXPECT_FALSE(Tick().connect);
+  clock_.Advance(absl::Seconds(1));
+  Open();
+  welcome.mutable_welcome()->set_brand("tg");
+  EXPECT_FALSE(Send(welcome).disconnect);
+  EXPECT_TRUE(state_.brand_agreed);
+}
+
+TEST_F(FollowerTest, ThePongsRoundTripGoesWithTheServicesTime) {  // R18
+  Follow();
+  clock_.Advance(absl::Milliseconds(700));
+  Send(PongMessage(1, 10, 30));
+  EXPECT_EQ(state_.round_trip, absl::Milliseconds(700));
+  Send(PongMessage(1, 10, 30));  // its ping is forgotten
+  EXPECT_EQ(state_.round_trip, absl::InfiniteDuration());
 }
 
 TEST_F(FollowerTest, FarBehindAServiceSomePongStillGrants) {

@@ -147,7 +147,9 @@ TEST_F(ValidatorTest, TheQuestionHoldsTheDigestAndNothingElseOfTheToken) {  // I
 }
 
 TEST_F(ValidatorTest, WhatIsNoTokenIsRefusedWithoutAQuestion) {
-  Make();  // no lease either
+  Make();
+  Connect();
+  Say(WelcomeMessage("e1", 10, true));  // no lease either
   std::string id;
   std::string token = Mint(&id);
   EXPECT_EQ(Reason(""), VERDICT_REASON_NO_TOKEN);
@@ -311,8 +313,10 @@ TEST_F(ValidatorTest, WithoutALeaseNothingIsAdmittedAndOnlyTheFinalIsDenied) {  
   EXPECT_EQ(Reason(t_suspended), VERDICT_REASON_NO_LEASE);
   EXPECT_EQ(Reason(t_revoked), VERDICT_REASON_REVOKED);
   EXPECT_EQ(Reason(t_expiring), VERDICT_REASON_NO_LEASE);
+  // Nor once its time has passed: it may have been given more meanwhile.
   clock_.Advance(absl::Seconds(11));
-  EXPECT_EQ(Reason(t_expiring), VERDICT_REASON_EXPIRED);
+  EXPECT_EQ(Reason(t_expiring), VERDICT_REASON_NO_LEASE);
+  EXPECT_EQ(verdict_, VERDICT_UNAVAILABLE);
   // Nothing is asked, as no answer could be used.
   std::string id;
   EXPECT_EQ(Reason(Mint(&id)), VERDICT_REASON_NO_LEASE);
@@ -379,6 +383,78 @@ TEST_F(ValidatorTest, FailOpenGoesOnForABoundedTimeAndAccusesNobody) {
   EXPECT_EQ(Reason(token), VERDICT_REASON_NO_LEASE);
   options_.follower.fail_open_for = absl::ZeroDuration();
   EXPECT_FALSE(Validator::Create(options_, clock_, random_, nullptr).ok());
+}
+
+TEST_F(ValidatorTest, FailOpenAccusesNobodyOfATimeThatMayHaveBeenMoved) {  // I7
+  options_.follower.stale_policy = STALE_POLICY_FAIL_OPEN;
+  options_.follower.fail_open_for = absl::Minutes(2);
+  MakeLive();
+  std::string expiring, retiring, revoked;
+  const std::string t_expiring = Mint(&expiring), t_retiring = Mint(&retiring),
+                    t_revoked = Mint(&revoked);
+  Grant g = GrantFor("acme", expiring);
+  g.mutable_expire_time()->set_seconds(kServiceNow + 40);
+  ASSERT_TRUE(Ask(t_expiring, AnswerFor(g)).admitted());
+  g = GrantFor("acme", retiring);
+  g.set_state(TOKEN_STATE_RETIRING);
+  g.mutable_retire_time()->set_seconds(kServiceNow + 40);
+  ASSERT_TRUE(Ask(t_retiring, AnswerFor(g)).admitted());
+  g = GrantFor("acme", revoked);
+  g.set_state(TOKEN_STATE_REVOKED);
+  Ask(t_revoked, AnswerFor(g));
+  clock_.Advance(absl::Seconds(31));
+  EXPECT_EQ(Reason(t_expiring), VERDICT_REASON_UNSPECIFIED);
+  clock_.Advance(absl::Seconds(10));
+  EXPECT_EQ(Reason(t_expiring), VERDICT_REASON_NO_LEASE);
+  EXPECT_EQ(Reason(t_retiring), VERDICT_REASON_NO_LEASE);
+  EXPECT_EQ(verdict_, VERDICT_UNAVAILABLE);
+  EXPECT_EQ(Reason(t_revoked), VERDICT_REASON_REVOKED);
+  EXPECT_EQ(verdict_, VERDICT_DENY);
+}
+
+TEST_F(ValidatorTest, AStateThatThisBuildDoesNotKnowIsNoDenial) {  // I7
+  MakeLive();
+  std::string id;
+  const std::string token = Mint(&id);
+  Grant g = GrantFor("acme", id);
+  g.set_state(static_cast<TokenState>(99));
+  EXPECT_EQ(Ask(token, AnswerFor(g)).verdict, VERDICT_UNAVAILABLE);
+  EXPECT_EQ(Reason(token), kMiss);  // nor is it kept
+}
+
+TEST_F(ValidatorTest, AWallClockThatStepsForthAndBackEndsTheLeaseWhereSeen) {  // R1
+  MakeLive();
+  std::string id;
+  const std::string token = Mint(&id);
+  ASSERT_TRUE(Ask(token, AnswerFor(GrantFor("acme", id))).admitted());
+  clock_.StepWall(absl::Hours(1));
+  validator_->Tick();
+  clock_.StepWall(-absl::Hours(1));
+  EXPECT_EQ(Reason(token), VERDICT_REASON_NO_LEASE);
+  clock_.Advance(absl::Seconds(5));
+  Noted(validator_->Tick());
+  Say(PongMessage(sequence_, 10, 30, kServiceNow + 5));
+  EXPECT_EQ(Reason(token), VERDICT_REASON_UNSPECIFIED);
+}
+
+TEST_F(ValidatorTest, NothingIsCalledMalformedBeforeTheServiceHasToldItsBrand) {  // I7
+  Make();
+  EXPECT_EQ(Reason("xx-of-another-brand"), VERDICT_REASON_SERVICE_UNAVAILABLE);
+  EXPECT_EQ(verdict_, VERDICT_UNAVAILABLE);
+  Connect();
+  auto welcome = WelcomeMessage("e1", 10, true);
+  welcome.mutable_welcome()->set_brand("other");
+  Say(welcome);
+  EXPECT_EQ(Reason("xx-of-another-brand"), VERDICT_REASON_SERVICE_UNAVAILABLE);
+  std::string id;
+  EXPECT_EQ(Reason(Mint(&id)), VERDICT_REASON_NO_LEASE);
+  validator_->StreamClosed(stream_);
+  clock_.Advance(absl::Minutes(1));
+  Connect();
+  welcome.mutable_welcome()->set_brand("tg");
+  Say(welcome);
+  EXPECT_EQ(Reason("xx-of-another-brand"), VERDICT_REASON_MALFORMED);
+  EXPECT_EQ(verdict_, VERDICT_DENY);
 }
 
 TEST_F(ValidatorTest, AResetEmptiesTheCacheAndKeepsTheUse) {

@@ -260,9 +260,11 @@ TEST_F(ValidatorServerTest, StartsWithoutItsServiceAndFindsItLater) {
   EXPECT_EQ(early.verdict(), v1::VERDICT_UNAVAILABLE);
   EXPECT_EQ(HealthOf("readiness"), "not serving");
   EXPECT_EQ(HealthOf("liveness"), "serving");
-  EXPECT_EQ(Validate("not a token").reason(), v1::VERDICT_REASON_MALFORMED);
+  // What a token looks like is the service's to say (I7).
+  EXPECT_EQ(Validate("not a token").verdict(), v1::VERDICT_UNAVAILABLE);
   StartService();
   ASSERT_TRUE(Until([&] { return Live(); }));
+  EXPECT_EQ(Validate("not a token").reason(), v1::VERDICT_REASON_MALFORMED);
   EXPECT_EQ(Validate(token.string).verdict(), v1::VERDICT_ADMIT);
   ASSERT_TRUE(Until([&] { return HealthOf("readiness") == "serving"; }));
 }

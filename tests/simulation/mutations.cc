@@ -1,0 +1,108 @@
+#include "tests/simulation/mutations.h"
+
+#include <iostream>
+
+#include "absl/strings/str_format.h"
+#include "base/mutation.h"
+#include "tests/simulation/simulation.h"
+
+namespace tollgate::simulation {
+
+const std::vector<MutationCase>& AllMutations() {
+  static const auto* const kAll = new std::vector<MutationCase>{
+      {"r1_from_pong", "R1", "validator/follower.cc", "the lease runs from the Pong's receipt"},
+      {"r1_no_drift", "R1", "validator/follower.cc", "nothing is taken off for drift"},
+      {"r1_wall_clock_ignored", "R1", "validator/edge_clock.cc",
+       "local clocks that disagree do not end a lease"},
+      {"r2_welcome_moves", "R2", "validator/follower.cc", "a Welcome moves the applied revision"},
+      {"r2_welcome_grants", "R2", "validator/follower.cc", "a Welcome grants a lease"},
+      {"r3_hello_ends_twin", "R3", "service/feed/enforcement.cc",
+       "a Hello ends other sessions of its id"},
+      {"r3_closed_stream_ends", "R3", "service/feed/enforcement.cc",
+       "a closed stream ends its session"},
+      {"r3_not_the_longest", "R3", "service/feed/enforcement.cc", "a newer grant shortens a life"},
+      {"r4_open_after_goodbye", "R4", "validator/follower.cc", "admits on after its Goodbye"},
+      {"r5_lowered_at_once", "R5", "service/feed/enforcement.cc",
+       "the longest lease is lowered at once"},
+      {"r5_hold_of_own_lease", "R5", "service/feed/enforcement.cc",
+       "a start waits for its own lease, not for the longest granted"},
+      {"r6_stuck_is_granted", "R6", "service/feed/enforcement.cc",
+       "one that never applies is granted on"},
+      {"r7_announced_before_durable", "R7", "tests/simulation/service_node.cc",
+       "a commit is announced before its sync (in the simulated shell)"},
+      {"r8_pong_says_head", "R8", "service/feed/session.cc", "a Pong carries the head, not what was sent"},
+      {"r8_applied_at_first_part", "R8", "validator/follower.cc",
+       "a split revision is applied at its first part"},
+      {"r9_no_floor", "R9", "service/feed/enforcement.cc", "grants below what is declared enforced"},
+      {"r9_no_floor_at_start", "R9", "service/feed/enforcement.cc",
+       "after a start grants below the durable head"},
+      {"r10_sent_is_applied", "R10", "service/feed/session.cc", "what was sent counts as acknowledged"},
+      {"r10_acknowledges_open", "R10", "validator/follower.cc",
+       "acknowledges a revision of which a part is missing"},
+      {"r11_off_by_one", "R11", "service/feed/session.cc", "a resume starts at applied + 2"},
+      {"r11_future_let_in", "R11", "service/feed/session.cc",
+       "a follower that is ahead of the store is let in"},
+      {"r11_compacted_resumed", "R11", "service/feed/feed_reader.cc",
+       "a resume over compacted events is no reset"},
+      {"r12_need_from_applied", "R12", "validator/resolver.cc",
+       "the need does not begin at the applied revision (nor is the question judged by it)"},
+      {"r12_token_event", "R12", "validator/resolver.cc", "a token's event does not raise the need"},
+      {"r12_cohort", "R12", "validator/resolver.cc", "a cohort does not raise the need"},
+      {"r12_reset", "R12", "validator/resolver.cc", "a reset does not raise the need"},
+      {"r12_epoch", "R12", "validator/resolver.cc", "an answer of another epoch is kept"},
+      {"r12_open_revision", "R12", "validator/follower.h",
+       "a question does not count the revision of which a part came"},
+      {"r13_cached_clock", "R13", "validator/validator.cc", "the clock is not read for a decision"},
+      {"r13_answer_without_lease", "R13", "validator/validator.cc",
+       "a fresh answer admits without reading the lease again"},
+      {"r13_cohort_without_index", "R13", "token/life_cycle.cc",
+       "cohorts are compared by revision alone"},
+      {"r13_creation_untold", "R13", "service/commands/held_token.cc", "creating is no event"},
+      {"r14_waits_for_nobody", "R14", "service/feed/enforcement.cc",
+       "a revision is enforced at its commit"},
+      {"r14_fail_open_covered", "R14", "service/feed/enforcement.cc",
+       "fail-open sessions past their lease are not listed"},
+      {"r15_granted_unrostered", "R15", "service/feed/enforcement.cc", "grants before the roster is written"},
+      {"r15_late_removal", "R15", "service/feed/enforcement.cc",
+       "a removal from the roster overtakes the record of one that came back"},
+      {"r15_roster_forgotten", "R15", "service/feed/enforcement.cc", "a start does not read the roster"},
+      {"r16_grants_cut_off", "R16", "service/feed/enforcement.cc",
+       "a service cut from its store grants on"},
+      {"r16_successor_does_not_wait", "R16", "service/feed/enforcement.cc",
+       "a successor does not wait for T"},
+      {"r17_no_hold", "R17", "service/feed/enforcement.cc", "a restored store declares at once"},
+      {"r18_drift_forgotten", "R18", "validator/edge_clock.cc",
+       "the service's clock is advanced without the drift bound"},
+      {"r18_own_clock", "R18", "validator/validator.cc", "expiry is judged by the edge's wall clock"},
+      {"r18_sweep_untold", "R18", "service/commands/held_token.cc", "the sweep tells nobody"},
+      {"unknown_event_skipped", "section 6", "validator/follower.cc",
+       "an event of an unknown kind is skipped"},
+  };
+  return *kAll;
+}
+
+int RunMutations(uint64_t seeds) {
+  int missed = 0;
+  std::cout << "| mutation | rule | what is taken out or bent | in | caught by seed | invariant |\n"
+               "| --- | --- | --- | --- | --- | --- |\n";
+  for (const MutationCase& mutation : AllMutations()) {
+    chosen_mutation = mutation.name;
+    uint64_t seed = 1;
+    Outcome outcome;
+    for (; seed <= seeds; ++seed) {
+      outcome = RunSeed(seed, /*record=*/false);
+      if (outcome.broken) break;
+    }
+    if (!outcome.broken) ++missed;
+    std::cout << absl::StrFormat("| `%s` | %s | %s | `%s` | %s | %s |\n", mutation.name,
+                                 mutation.rule, mutation.what, mutation.file,
+                                 outcome.broken ? std::to_string(seed) : "**none**",
+                                 outcome.broken ? outcome.invariant : "")
+              << std::flush;
+  }
+  chosen_mutation = nullptr;
+  std::cout << "mutations: " << AllMutations().size() << ", not caught: " << missed << '\n';
+  return missed;
+}
+
+}  // namespace tollgate::simulation

@@ -1,0 +1,24 @@
+// Every deliberate fault that the cores are compiled with here (base/mutation.h).
+#ifndef TOLLGATE_TESTS_SIMULATION_MUTATIONS_H_
+#define TOLLGATE_TESTS_SIMULATION_MUTATIONS_H_
+
+#include <cstdint>
+#include <vector>
+
+namespace tollgate::simulation {
+
+struct MutationCase {
+  const char* name;
+  const char* rule;
+  const char* file;
+  const char* what;  // what is taken out or bent
+};
+const std::vector<MutationCase>& AllMutations();
+
+// Runs each until a seed catches it, at most `seeds` of them; prints the table. The number of
+// those that were not caught.
+int RunMutations(uint64_t seeds);
+
+}  // namespace tollgate::simulation
+
+#endif  // TOLLGATE_TESTS_SIMULATION_MUTATIONS_H_

@@ -1,0 +1,190 @@
+// What peers, clocks and overtaking writes can do to the ledger.
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "service/feed/enforcement.h"
+
+namespace tollgate {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+constexpr absl::Duration kLease = absl::Seconds(30);
+const SessionId kA{"a", std::string(16, 'a')};
+
+class LedgerFaultsTest : public ::testing::Test {
+ protected:
+  LedgerFaultsTest() { Begin(Found()); }
+
+  EnforcementLedger::Start Found() {
+    EnforcementLedger::Start start;
+    start.now = now_;
+    start.head = 100;
+    start.longest_lease = kLease;
+    start.longest_lease_before = kLease;
+    return start;
+  }
+  void Begin(const EnforcementLedger::Start& start, absl::Duration write_window = kLease) {
+    EnforcementLedger::Options options;
+    options.epoch = "e1";
+    options.lease = kLease;
+    options.write_window = write_window;
+    ledger_ = std::make_unique<EnforcementLedger>(options, start);
+    ledger_->OnStoreWrite(now_, wall_);
+    ledger_->OnClocks(now_, wall_);
+  }
+  // Time as this machine sees it; `unseen` only by the wall clock.
+  void Pass(absl::Duration d, absl::Duration unseen = absl::ZeroDuration()) {
+    now_ = now_ + d;
+    wall_ += d + unseen;
+    ledger_->Advance(now_);
+    ledger_->OnClocks(now_, wall_);
+  }
+  void Write() { ledger_->OnStoreWrite(now_, wall_); }
+  void Hello() { ledger_->OnHello(kA, v1::Hello(), now_); }
+  EnforcementLedger::RosterWrite BeginWrite() {
+    return ledger_->BeginRosterWrite(kA, absl::UnixEpoch());
+  }
+  NoGrant Ask() { return ledger_->GrantLease(kA, 100, now_).reason; }
+  void Join() {
+    Hello();
+    ledger_->OnRostered(BeginWrite());
+    ASSERT_EQ(Ask(), NoGrant::kGranted);
+  }
+  // It is gone for longer than its lease, and then its stream is.
+  void Leave() {
+    Pass(kLease);
+    Write();
+    ledger_->OnStreamClosed(kA, now_);
+  }
+
+  BootTime now_ = BootTime::FromNanos(1'000'000'000'000);
+  absl::Time wall_ = absl::FromUnixSeconds(1'700'000'000);
+  std::unique_ptr<EnforcementLedger> ledger_;
+};
+
+TEST_F(LedgerFaultsTest, R15OneThatComesBackBeforeItsRemovalIsTakenStays) {
+  Join();
+  Leave();
+  Hello();
+  ledger_->OnRostered(BeginWrite());
+  ASSERT_EQ(Ask(), NoGrant::kGranted);
+  EXPECT_THAT(ledger_->TakeRosterRemovals(), IsEmpty());
+}
+
+TEST_F(LedgerFaultsTest, R15AnAdditionBeforeARemovalCountsForNothing) {
+  Hello();
+  Hello();  // from two streams at once
+  const EnforcementLedger::RosterWrite first = BeginWrite();
+  const EnforcementLedger::RosterWrite second = BeginWrite();
+  ledger_->OnRostered(first);
+  ASSERT_EQ(Ask(), NoGrant::kGranted);
+  ledger_->OnStreamClosed(kA, now_);
+  Leave();
+  EXPECT_THAT(ledger_->TakeRosterRemovals(), ElementsAre(kA));  // queued behind both
+  Hello();
+  ledger_->OnRostered(second);  // late
+  EXPECT_TRUE(ledger_->NeedsRoster(kA));
+  EXPECT_EQ(Ask(), NoGrant::kNotRostered);
+  ledger_->OnRostered(BeginWrite());
+  EXPECT_EQ(Ask(), NoGrant::kGranted);
+}
+
+TEST_F(LedgerFaultsTest, R16TheHoldIsOfThePredecessorsTNotOfOurs) {
+  EnforcementLedger::Start start = Found();
+  start.longest_lease = start.longest_lease_before = absl::Minutes(5);
+  start.last_event_revision = 90;
+  start.roster.emplace_back().set_validator_id("b");
+  Begin(start, /*write_window=*/absl::Seconds(1));
+  Pass(absl::Minutes(10) - absl::Milliseconds(1));
+  EXPECT_LT(ledger_->enforced_revision(), 90);
+  EXPECT_EQ(ledger_->TakeLowerLongestLease(), absl::nullopt);
+  Pass(absl::Milliseconds(1));
+  EXPECT_EQ(ledger_->enforced_revision(), 100);
+  EXPECT_NE(ledger_->TakeLowerLongestLease(), absl::nullopt);
+}
+
+TEST_F(LedgerFaultsTest, R16ShortLeasesStillLeaveThreeSeconds) {
+  EnforcementLedger::Start start = Found();
+  start.longest_lease_before = absl::Milliseconds(100);
+  start.last_event_revision = 90;
+  start.roster.emplace_back().set_validator_id("b");
+  Begin(start, /*write_window=*/absl::Milliseconds(100));
+  Pass(absl::Milliseconds(3099));
+  EXPECT_LT(ledger_->enforced_revision(), 90);
+  Pass(absl::Milliseconds(1));
+  EXPECT_EQ(ledger_->enforced_revision(), 100);
+}
+
+TEST_F(LedgerFaultsTest, R16APauseThatTheBootClockDidNotSeeStopsGrants) {
+  Join();
+  Pass(absl::Seconds(1), /*unseen=*/absl::Minutes(10));
+  EXPECT_EQ(Ask(), NoGrant::kStoreSilent);
+  EXPECT_TRUE(ledger_->KeepAliveDue(now_));
+  Write();
+  EXPECT_EQ(Ask(), NoGrant::kGranted);
+  EXPECT_FALSE(ledger_->KeepAliveDue(now_));
+  // A wall clock that is set back hides as much as one that is set forward shows.
+  Pass(absl::Seconds(1), -absl::Seconds(1));
+  EXPECT_EQ(Ask(), NoGrant::kStoreSilent);
+  Write();
+  Pass(absl::Seconds(9), absl::Milliseconds(100));  // drift, and the time between two readings
+  EXPECT_EQ(Ask(), NoGrant::kGranted);
+  // T counts by the clock that went further.
+  Pass(kLease * 0.999 - absl::Milliseconds(9050));
+  EXPECT_EQ(Ask(), NoGrant::kStoreSilent);
+}
+
+TEST_F(LedgerFaultsTest, R11WhatARolledBackStoreCannotDoIsNotDue) {
+  EnforcementLedger::Start start = Found();
+  start.longest_lease = start.longest_lease_before = absl::Minutes(5);
+  Begin(start);
+  ledger_->StopGranting();
+  Pass(absl::Minutes(20));
+  EXPECT_EQ(ledger_->NextChange(), BootTime::InfiniteFuture());
+}
+
+TEST_F(LedgerFaultsTest, I5EvidenceOfWhatCanBeNoTokenIsNotKept) {
+  Join();
+  v1::Ping ping;
+  const auto drop = [&](const std::string& workspace, const std::string& token, int64_t at) {
+    v1::DroppedAdmit* dropped = ping.add_dropped();
+    dropped->set_workspace(workspace);
+    dropped->set_token_id(token);
+    dropped->set_revision(101);
+    dropped->mutable_last_admit_time()->set_seconds(at);
+  };
+  const std::string id = "4mXp81QzR0aYc7Ld";
+  const std::string huge(1 << 20, 'a');
+  drop(huge, id, 1);
+  drop("acme", huge, 1);
+  drop("acme", id, INT64_MAX);
+  ledger_->OnRevision(101, true, now_);
+  ledger_->Acknowledge(kA, 101, ping, now_);
+  EXPECT_EQ(ledger_->ReceiptFor({101, huge, id}).last_admits_size(), 0);
+  EXPECT_EQ(ledger_->ReceiptFor({101, "acme", huge}).last_admits_size(), 0);
+  const v1::Receipt receipt = ledger_->ReceiptFor({101, "acme", id});
+  ASSERT_EQ(receipt.last_admits_size(), 1);
+  EXPECT_FALSE(receipt.last_admits(0).has_last_admit_time());
+}
+
+TEST_F(LedgerFaultsTest, CountsBelowZeroAreNone) {
+  Join();
+  v1::Ping ping;
+  ping.set_decisions(INT64_MIN);
+  ping.set_cached_tokens(-1);
+  ledger_->Acknowledge(kA, 100, ping, now_);
+  Pass(absl::Seconds(2));
+  ping.set_decisions(INT64_MAX);
+  ledger_->Acknowledge(kA, 100, ping, now_);
+  Pass(absl::Seconds(2));
+  ping.set_decisions(INT64_MIN);
+  ledger_->Acknowledge(kA, 100, ping, now_);
+  const SessionView view = ledger_->Sessions().at(0);
+  EXPECT_EQ(view.decisions, 0);
+  EXPECT_EQ(view.cached_tokens, 0);
+  EXPECT_EQ(view.decisions_per_second, 0);
+}
+
+}  // namespace
+}  // namespace tollgate

@@ -1,0 +1,237 @@
+// A hub over the memory engine, and validators that follow it without gRPC.
+#ifndef TOLLGATE_TESTS_UNIT_SERVICE_FEED_HUB_FIXTURE_H_
+#define TOLLGATE_TESTS_UNIT_SERVICE_FEED_HUB_FIXTURE_H_
+
+#include <algorithm>
+#include <atomic>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/synchronization/mutex.h"
+#include "base/clock.h"
+#include "base/random.h"
+#include "gtest/gtest.h"
+#include "service/feed/hub.h"
+#include "service/feed/roster_command.h"
+#include "storage/memory/memory_engine.h"
+#include "storage/schema.h"
+#include "tests/unit/service/feed/fake_call.h"
+
+namespace tollgate {
+
+// The machine's clocks, moved by what a test asks for: a pause of the machine, a step of its time.
+class ShiftedClock : public Clock {
+ public:
+  BootTime Now() const override { return SystemClock().Now() + absl::Nanoseconds(boot_.load()); }
+  absl::Time WallNow() const override {
+    return SystemClock().WallNow() + absl::Nanoseconds(wall_.load());
+  }
+  void MoveBoot(absl::Duration d) { boot_ += absl::ToInt64Nanoseconds(d); }
+  void MoveWall(absl::Duration d) { wall_ += absl::ToInt64Nanoseconds(d); }
+
+ private:
+  std::atomic<int64_t> boot_{0};
+  std::atomic<int64_t> wall_{0};
+};
+
+// One event, about one token.
+class TellOne : public Command {
+ public:
+  explicit TellOne(size_t bytes = 16) : bytes_(bytes) {}
+  absl::string_view name() const override { return "tell_one"; }
+  absl::Status Run(const View&, const Slot&, Effects& effects) override {
+    effects.PutRaw(Table::kUse, "k", "v");
+    v1::Event event;
+    event.mutable_token_changed()->set_workspace("acme");
+    event.mutable_token_changed()->set_token_id(std::string(bytes_, 't'));
+    effects.Tell(event);
+    return absl::OkStatus();
+  }
+
+ private:
+  const size_t bytes_;
+};
+
+class RecordingSink : public UseSink {
+ public:
+  void Report(absl::string_view validator, absl::string_view, const v1::Usage&) override {
+    Add("use", validator);
+  }
+  void SessionLive(absl::string_view validator, absl::string_view) override {
+    Add("live", validator);
+  }
+  void SessionEnded(absl::string_view validator, absl::string_view, bool goodbye) override {
+    Add(goodbye ? "goodbye" : "ended", validator);
+  }
+  std::vector<std::string> Take() {
+    absl::MutexLock lock(&mu_);
+    return std::exchange(heard_, {});
+  }
+
+ private:
+  void Add(const std::string& what, absl::string_view validator) {
+    absl::MutexLock lock(&mu_);
+    heard_.push_back(what + " " + std::string(validator));
+  }
+  absl::Mutex mu_;
+  std::vector<std::string> heard_ ABSL_GUARDED_BY(mu_);
+};
+
+class HubTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    engine_ = *MemoryEngine::Open();
+    executor_ = std::make_unique<ThreadPool>(2, 100);
+    StartService();
+  }
+  void TearDown() override {
+    StopService();
+    executor_->Stop();
+  }
+  void StartService() {
+    Sequencer::Options sequencer;
+    sequencer.engine = engine_.get();
+    sequencer.clock = &clock_;
+    sequencer_ = *Sequencer::Start(sequencer);
+    options_.engine = engine_.get();
+    options_.sequencer = sequencer_.get();
+    options_.clock = &clock_;
+    options_.random = &random_;
+    options_.executor = executor_.get();
+    options_.use = &sink_;
+    absl::StatusOr<std::unique_ptr<Hub>> hub = Hub::Start(options_);
+    ASSERT_TRUE(hub.ok()) << hub.status();
+    hub_ = *std::move(hub);
+  }
+  void StopService() {
+    hub_.reset();
+    sequencer_.reset();
+  }
+  int64_t Commit(size_t bytes = 16) {
+    absl::StatusOr<Committed> done = sequencer_->Run(std::make_shared<TellOne>(bytes));
+    EXPECT_TRUE(done.ok()) << done.status();
+    return done->revision;
+  }
+
+  // A validator: one call, and what it knows.
+  struct Validator {
+    std::shared_ptr<FakeCall> call;
+    std::string id;
+    std::string incarnation;
+    std::string epoch;
+    int64_t applied = 0;
+    uint64_t sequence = 0;
+  };
+  Validator Connect(const std::string& id, char incarnation = 'a') {
+    Validator v;
+    v.id = id;
+    v.incarnation = std::string(16, incarnation);
+    Reconnect(&v);
+    return v;
+  }
+  void Reconnect(Validator* v) {
+    v->call = std::make_shared<FakeCall>();
+    v->sequence = 0;
+    absl::StatusOr<std::shared_ptr<FollowStream>> stream = hub_->Connect(v->call);
+    ASSERT_TRUE(stream.ok()) << stream.status();
+    v->call->Attach(*stream);
+  }
+  void SendHello(Validator* v) {
+    v1::FollowRequest request;
+    request.mutable_hello()->set_validator_id(v->id);
+    request.mutable_hello()->set_incarnation(v->incarnation);
+    request.mutable_hello()->set_epoch(v->epoch);
+    request.mutable_hello()->set_applied_revision(v->applied);
+    v->call->Send(request);
+  }
+  v1::Welcome Hello(Validator* v) {
+    SendHello(v);
+    const v1::FollowResponse message = v->call->Read();
+    EXPECT_TRUE(message.has_welcome()) << message.DebugString();
+    v->epoch = message.welcome().epoch();
+    if (message.welcome().reset()) v->applied = message.welcome().revision();
+    return message.welcome();
+  }
+  void Ping(Validator* v) {
+    v1::FollowRequest request;
+    request.mutable_ping()->set_sequence(++v->sequence);
+    request.mutable_ping()->set_applied_revision(v->applied);
+    v->call->Send(request);
+  }
+  // Pings, and reads (applying) up to the Pong.
+  v1::Pong PingPong(Validator* v) {
+    Ping(v);
+    while (true) {
+      const v1::FollowResponse message = v->call->Read();
+      if (message.has_pong()) {
+        v->applied = std::max(v->applied, message.pong().revision());
+        return message.pong();
+      }
+      if (!message.has_events()) {
+        ADD_FAILURE() << message.DebugString();
+        return v1::Pong();
+      }
+      for (const auto& r : message.events().revisions()) {
+        EXPECT_GT(r.revision(), v->applied);
+        v->applied = r.revision();
+      }
+    }
+  }
+  // Connected, with a lease.
+  Validator Join(const std::string& id, char incarnation = 'a') {
+    Validator v = Connect(id, incarnation);
+    Hello(&v);
+    EXPECT_TRUE(PingPong(&v).has_lease());
+    return v;
+  }
+  void Goodbye(Validator* v) {
+    v1::FollowRequest request;
+    request.mutable_goodbye();
+    v->call->Send(request);
+  }
+  // Reads events up to and including `revision`.
+  void Apply(Validator* v, int64_t revision) {
+    while (v->applied < revision) {
+      const v1::FollowResponse message = v->call->Read();
+      ASSERT_TRUE(message.has_events()) << message.DebugString();
+      for (const auto& r : message.events().revisions()) v->applied = r.revision();
+    }
+  }
+  v1::Receipt Wait(int64_t revision, absl::Duration timeout = kPatience) {
+    absl::Mutex mu;
+    absl::optional<v1::Receipt> receipt;
+    hub_->WaitEnforced({revision, "", ""}, timeout, [&](v1::Receipt r) {
+      absl::MutexLock lock(&mu);
+      receipt = std::move(r);
+    });
+    absl::MutexLock lock(&mu);
+    const auto there = [&] { return receipt.has_value(); };
+    EXPECT_TRUE(mu.AwaitWithTimeout(absl::Condition(&there), 2 * kPatience));
+    return receipt.value_or(v1::Receipt());
+  }
+  template <typename F>
+  bool Eventually(F condition) {
+    const absl::Time deadline = absl::Now() + kPatience;
+    while (!condition()) {
+      if (absl::Now() > deadline) return false;
+      absl::SleepFor(absl::Milliseconds(2));
+    }
+    return true;
+  }
+  size_t RosterSize() { return ReadRoster(**engine_->NewSnapshot())->size(); }
+
+  ShiftedClock clock_;
+  std::unique_ptr<MemoryEngine> engine_;
+  std::unique_ptr<ThreadPool> executor_;
+  SeededRandom random_{7};
+  RecordingSink sink_;
+  Hub::Options options_;
+  std::unique_ptr<Sequencer> sequencer_;
+  std::unique_ptr<Hub> hub_;
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_TESTS_UNIT_SERVICE_FEED_HUB_FIXTURE_H_

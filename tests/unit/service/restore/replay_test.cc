@@ -1,0 +1,389 @@
+// Replay rules: a history goes on after a backup and is lost; what it took away stays away.
+#include <algorithm>
+
+#include "service/commands/held_token.h"
+#include "service/commands/revoke_cohort.h"
+#include "service/commands/update_token.h"
+#include "service/restore/replay_command.h"
+#include "storage/audit_chain.h"
+#include "storage/journal/journaled_engine.h"
+#include "tests/unit/service/commands/command_fixture.h"
+
+namespace tollgate {
+namespace {
+
+using store::v1::CohortRecord;
+using store::v1::HeadRecord;
+using store::v1::JournalRecord;
+using store::v1::MetaRecord;
+using store::v1::TokenRecord;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::UnorderedElementsAre;
+
+constexpr char kFirstEpoch[] = "00000000000000000000000000000001";
+
+class ReplayTest : public CommandTest {
+ protected:
+  ReplayTest() { Section(kFirstEpoch, 0); }
+
+  void Section(const std::string& epoch, int64_t from) {
+    JournalRecord record;
+    record.mutable_section()->set_epoch(epoch);
+    record.mutable_section()->set_from_revision(from);
+    journal_.push_back(record);
+  }
+  std::vector<Entry> All(Table table) { return View()->Scan(table, "", "", 1000).value(); }
+  // Journals the last commit, as JournaledEngine would.
+  void Log() {
+    CommitRequest request;
+    request.expected_head = Head() - 1;
+    for (const Entry& entry : All(Table::kTokens)) {
+      TokenRecord token;
+      ASSERT_TRUE(token.ParseFromString(entry.value));
+      if (token.update_revision() != Head()) continue;
+      request.mutations.push_back(Mutation{Table::kTokens, entry.key, entry.value});
+    }
+    for (const Entry& entry : All(Table::kCohorts)) {
+      CohortRecord cohort;
+      ASSERT_TRUE(cohort.ParseFromString(entry.value));
+      if (cohort.revision() != Head()) continue;
+      request.mutations.push_back(Mutation{Table::kCohorts, entry.key, entry.value});
+    }
+    JournalRecord record;
+    *record.mutable_commit() = JournalEntryFor(request);
+    if (record.commit().tokens_size() + record.commit().cohorts_size() > 0) {
+      journal_.push_back(record);
+    }
+  }
+  void Mark() {
+    JournalRecord record;
+    record.mutable_mark()->set_revision(Head());
+    journal_.push_back(record);
+  }
+  void BackUp() { backup_ = MemoryEngine::CopyOf(*View()).value(); }
+
+  // The store is lost: goes on with the backup.
+  ReplayReport Restore(const std::string& new_epoch = "e2") {
+    engine_ = std::move(backup_);
+    const auto meta = GetRecord<MetaRecord>(*View(), Table::kMeta, kMetaKey).value();
+    plan_ = std::make_unique<ReplayPlan>(meta->epoch(), Head());
+    for (const JournalRecord& record : journal_) plan_->Add(record);
+    plan_->Finish();
+    ReplayCommand command(plan_.get(), new_epoch, "restore", "/backups/one");
+    const absl::Status status = RunOne(command);
+    EXPECT_TRUE(status.ok()) << status;
+    return command.report();
+  }
+
+  void RevokeAll(const std::string& owner = "") {
+    tollgate::v1::RevokeTokensRequest request;
+    request.set_parent("workspaces/acme");
+    request.set_owner(owner);
+    request.set_reason("a laptop was stolen");
+    ASSERT_TRUE(this->Do(RevokeCohortCommand::Make(request, "local")).ok());
+    Log();
+  }
+  void Update(const tollgate::v1::Token& token, const std::string& field,
+              const std::function<void(tollgate::v1::Token*)>& set) {
+    tollgate::v1::UpdateTokenRequest request;
+    request.mutable_token()->set_name(token.name());
+    set(request.mutable_token());
+    request.mutable_update_mask()->add_paths(field);
+    const auto done = this->Do(UpdateTokenCommand::Make(request, "local"));
+    ASSERT_TRUE(done.ok()) << done.status();
+    Log();
+  }
+  void Give(const tollgate::v1::Token& token, const std::string& owner) {
+    Update(token, "owner", [&](tollgate::v1::Token* t) { t->set_owner(owner); });
+  }
+  void RevokeIt(const tollgate::v1::Token& token) {
+    ASSERT_TRUE(RevokeOne(token.name()).ok());
+    Log();
+  }
+  void SuspendIt(const tollgate::v1::Token& token) {
+    ASSERT_TRUE(Suspend(token.name()).ok());
+    Log();
+  }
+  void ResumeIt(const tollgate::v1::Token& token) {
+    ASSERT_TRUE(Resume(token.name()).ok());
+    Log();
+  }
+  HeldToken Now(const tollgate::v1::Token& token) {
+    return LoadToken(*View(), "acme", token.token_id()).value();
+  }
+  std::string State(const tollgate::v1::Token& token) {
+    return tollgate::v1::TokenState_Name(Now(token).StateAt(now_)).substr(12);
+  }
+  std::vector<std::string> Audit() {
+    std::vector<std::string> found;
+    EXPECT_TRUE(VerifyAuditChain(*View(), [&](const store::v1::AuditRecord& entry) {
+                  if (entry.revision() != plan_->head() + 1) return;
+                  auto change = entry.details().find("change");
+                  found.push_back(entry.action() +
+                                  (change == entry.details().end() ? "" : " " + change->second));
+                }).ok());
+    return found;
+  }
+
+  std::vector<JournalRecord> journal_;
+  std::unique_ptr<MemoryEngine> backup_;
+  std::unique_ptr<ReplayPlan> plan_;
+};
+
+TEST_F(ReplayTest, RevokedAfterTheBackupIsRevokedAgain) {
+  const auto bad = Made("bad");
+  const auto good = Made("good");
+  BackUp();
+  RevokeIt(bad);
+  const int64_t revoked_at_us = Now(bad).record.ending().time_us();
+  const auto later = Made("made after the backup");
+  RevokeIt(later);
+  now_ += absl::Hours(5);
+  const ReplayReport report = Restore();
+  EXPECT_EQ("REVOKED", State(bad));
+  EXPECT_EQ("ACTIVE", State(good));
+  EXPECT_EQ("in a gist", Now(bad).record.reason());
+  EXPECT_EQ(revoked_at_us, Now(bad).record.ending().time_us());  // when it really was
+  EXPECT_EQ(Head(), Now(bad).record.ending().revision());
+  EXPECT_EQ(1, report.ended);
+  EXPECT_EQ(1, report.unknown);
+  EXPECT_THAT(Audit(), ElementsAre("restore", "restore.replay KIND_REVOKED"));
+  const auto meta = *GetRecord<MetaRecord>(*View(), Table::kMeta, kMetaKey).value();
+  EXPECT_EQ("e2", meta.epoch());
+  EXPECT_TRUE(meta.restored());
+  ASSERT_EQ(1u, events_.size());
+  EXPECT_EQ(bad.token_id(), events_[0].token_changed().token_id());
+}
+
+TEST_F(ReplayTest, ACohortCoversWhatItCoveredAndNothingMadeSince) {
+  const auto first = Made("first");
+  const auto second = Made("second", "team-a");
+  BackUp();
+  // The lost history goes far ahead: its watermark lies above what is made after the restore.
+  for (int i = 0; i < 30; ++i) Made("lost");
+  RevokeAll();
+  const int64_t lost_watermark = Head();
+  const ReplayReport report = Restore();
+  EXPECT_EQ(1, report.cohorts);
+  EXPECT_EQ("REVOKED", State(first));
+  EXPECT_EQ("REVOKED", State(second));
+  for (int i = 0; i < 40; ++i) {
+    const auto fresh = Made("fresh");
+    EXPECT_EQ("ACTIVE", State(fresh)) << Head();
+  }
+  EXPECT_GT(Head(), lost_watermark);
+}
+
+TEST_F(ReplayTest, ACohortFromBeforeTheBackupCoversNothingMore) {
+  const auto old = Made("old");
+  RevokeAll();
+  const auto fresh = Made("fresh");
+  BackUp();
+  const ReplayReport report = Restore();
+  EXPECT_EQ(0, report.cohorts);
+  EXPECT_EQ("REVOKED", State(old));
+  EXPECT_EQ("ACTIVE", State(fresh));
+}
+
+TEST_F(ReplayTest, AnEntryWrittenLateCountsByItsRecordsRevisions) {
+  const auto old = Made("old");
+  RevokeAll();  // revision 2
+  const auto fresh = Made("fresh");
+  BackUp();  // revision 3
+  Made("more");
+  // As JournaledEngine writes what went unjournaled: under the head of the time.
+  journal_.back().mutable_commit()->set_revision(Head());
+  Restore();
+  EXPECT_EQ("ACTIVE", State(fresh));
+}
+
+TEST_F(ReplayTest, AnOwnersCohortCoversWhoeverHadThatOwnerThen) {
+  const auto stays = Made("stays", "team-a");
+  const auto comes = Made("comes", "team-b");
+  const auto goes = Made("goes", "team-a");
+  BackUp();
+  Give(comes, "team-a");
+  Give(goes, "team-b");
+  RevokeAll("team-a");
+  ASSERT_EQ("REVOKED", State(stays));
+  ASSERT_EQ("REVOKED", State(comes));
+  ASSERT_EQ("ACTIVE", State(goes));
+  Restore();
+  EXPECT_EQ("REVOKED", State(stays));
+  EXPECT_EQ("REVOKED", State(comes));  // I1
+  EXPECT_EQ("ACTIVE", State(goes));    // I7
+  EXPECT_EQ("ACTIVE", State(Made("fresh", "team-a")));
+}
+
+TEST_F(ReplayTest, SuspensionsComeBackUnlessTheyWereLifted) {
+  const auto suspended = Made("suspended");
+  const auto lifted = Made("lifted");
+  BackUp();
+  SuspendIt(suspended);
+  SuspendIt(lifted);
+  ResumeIt(lifted);
+  Mark();
+  const ReplayReport report = Restore();
+  EXPECT_EQ("SUSPENDED", State(suspended));
+  EXPECT_EQ("ACTIVE", State(lifted));
+  EXPECT_EQ(1, report.suspended);
+  EXPECT_EQ(1, report.already);
+}
+
+TEST_F(ReplayTest, TheLastEntryMayNeverHaveBeenDurableSoItTakesAwayAndLiftsNothing) {
+  const auto lifted = Made("lifted");
+  BackUp();
+  SuspendIt(lifted);
+  ResumeIt(lifted);  // nothing after it says that it was durable
+  Restore();
+  EXPECT_EQ("SUSPENDED", State(lifted));
+}
+
+TEST_F(ReplayTest, TheLastEntryTakesAway) {
+  const auto revoked = Made("revoked");
+  BackUp();
+  RevokeIt(revoked);
+  Restore();
+  EXPECT_EQ("REVOKED", State(revoked));
+}
+
+TEST_F(ReplayTest, NothingIsGivenThatTheBackupDoesNotGive) {
+  const auto suspended = Made("suspended");
+  ASSERT_TRUE(Suspend(suspended.name()).ok());
+  const auto widened = Made("widened");
+  Update(widened, "expire_time", [&](tollgate::v1::Token* t) {
+    t->mutable_expire_time()->set_seconds(absl::ToUnixSeconds(now_) + 100);
+  });
+  BackUp();
+  ResumeIt(suspended);
+  Update(widened, "scopes", [](tollgate::v1::Token* t) {
+    t->add_scopes("deploy:write");
+    t->add_scopes("admin");
+  });
+  Update(widened, "expire_time", [](tollgate::v1::Token*) {});
+  Mark();
+  const ReplayReport report = Restore();
+  EXPECT_EQ("SUSPENDED", State(suspended));
+  EXPECT_THAT(Now(widened).record.scopes(), ElementsAre("deploy:write"));
+  EXPECT_EQ(absl::ToUnixMicros(now_) + 100'000'000, Now(widened).record.expire_time_us());
+  EXPECT_EQ(2, report.already);
+}
+
+TEST_F(ReplayTest, WhatWasNarrowedIsNarrowedAgain) {
+  const auto scopes = Made("scopes");
+  const auto expiring = Made("expiring");
+  const auto audience = Made("audience");
+  const auto moved = Made("moved");
+  Update(moved, "audiences", [](tollgate::v1::Token* t) { t->add_audiences("staging"); });
+  BackUp();
+  Update(scopes, "scopes", [](tollgate::v1::Token*) {});
+  Update(expiring, "expire_time", [&](tollgate::v1::Token* t) {
+    t->mutable_expire_time()->set_seconds(absl::ToUnixSeconds(now_) + 100);
+  });
+  Update(audience, "audiences", [](tollgate::v1::Token* t) { t->add_audiences("staging"); });
+  Update(moved, "audiences", [](tollgate::v1::Token* t) { t->add_audiences("production"); });
+  const ReplayReport report = Restore();
+  EXPECT_EQ(3, report.narrowed);
+  EXPECT_THAT(Now(scopes).record.scopes(), IsEmpty());
+  EXPECT_THAT(Now(audience).record.audiences(), ElementsAre("staging"));
+  EXPECT_EQ("SUSPENDED", State(moved));  // no audience would mean any
+  EXPECT_EQ("ACTIVE", State(expiring));
+  now_ += absl::Seconds(101);
+  EXPECT_EQ("EXPIRED", State(expiring));
+  bool due = false;
+  for (const Entry& entry : All(Table::kDue)) {
+    const Due found = ParseDueKey(entry.key).value();
+    due = due || (found.kind == DueKind::kExpire &&
+                  found.subject == TokenKey("acme", expiring.token_id()));
+  }
+  EXPECT_TRUE(due);
+}
+
+TEST_F(ReplayTest, WhatIsFinalInTheBackupStaysAsItEnded) {
+  const auto ended = Made("ended");
+  RevokeIt(ended);
+  const std::string before = Now(ended).record.SerializeAsString();
+  const auto covered = Made("covered", "team-a");
+  RevokeAll("team-a");
+  BackUp();
+  Made("lost");
+  JournalRecord again = journal_[1];  // a revocation of the same tokens, later
+  again.mutable_commit()->mutable_tokens(0)->set_update_revision(99);
+  journal_.push_back(again);
+  *again.mutable_commit()->mutable_tokens(0) = Now(covered).record;
+  again.mutable_commit()->mutable_tokens(0)->set_update_revision(99);
+  again.mutable_commit()->mutable_tokens(0)->mutable_ending()->set_kind(
+      store::v1::Ending::KIND_EXPIRED);
+  journal_.push_back(again);
+  const ReplayReport report = Restore();
+  EXPECT_EQ(before, Now(ended).record.SerializeAsString());
+  EXPECT_EQ("REVOKED", State(covered));
+  EXPECT_EQ(2, report.already);
+}
+
+TEST_F(ReplayTest, LaterEpochsCountWholeAndEarlierOnesNotAtAll) {
+  // A section of an epoch before the backup's: it suspends what was resumed since.
+  const auto free = Made("free");
+  SuspendIt(free);
+  std::vector<JournalRecord> earlier = {journal_.back()};
+  ResumeIt(free);
+  journal_.clear();
+  Section("e0", 0);
+  journal_.push_back(earlier[0]);
+  journal_.back().mutable_commit()->mutable_tokens(0)->set_update_revision(1000);
+  Section(kFirstEpoch, Head());
+  const auto one = Made("one");
+  const auto two = Made("two");
+  BackUp();
+  auto again = MemoryEngine::CopyOf(*View()).value();
+  RevokeIt(one);
+  Restore("e2");
+  Section("e2", Head());
+  ASSERT_EQ("ACTIVE", State(two));
+  RevokeIt(two);
+  Mark();
+  // The same backup once more: both epochs' revocations are lost, though the second one's revisions
+  // may be as low as the backup's.
+  backup_ = std::move(again);
+  Restore("e3");
+  EXPECT_EQ("REVOKED", State(one));
+  EXPECT_EQ("REVOKED", State(two));
+  EXPECT_EQ("ACTIVE", State(free));
+}
+
+TEST_F(ReplayTest, ThePlanKnowsWhetherTheJournalCoversTheBackup) {
+  Made("one");
+  Made("two");
+  ReplayPlan covered(kFirstEpoch, 2);
+  for (const JournalRecord& record : journal_) covered.Add(record);
+  covered.Finish();
+  EXPECT_TRUE(covered.found_epoch());
+  EXPECT_EQ(0, covered.covers_from());
+  ReplayPlan other("e7", 2);
+  for (const JournalRecord& record : journal_) other.Add(record);
+  EXPECT_FALSE(other.found_epoch());
+  journal_.clear();
+  Section(kFirstEpoch, 9);
+  ReplayPlan gap(kFirstEpoch, 2);
+  for (const JournalRecord& record : journal_) gap.Add(record);
+  EXPECT_EQ(9, gap.covers_from());
+}
+
+TEST_F(ReplayTest, APlanForAnotherStoreIsRefusedAndNothingIsWritten) {
+  const ReplayPlan plan(kFirstEpoch, 77);
+  ReplayCommand command(&plan, "e2", "restore", "x");
+  EXPECT_EQ(absl::StatusCode::kInternal, RunOne(command).code());
+  EXPECT_EQ(0, Head());
+}
+
+TEST_F(ReplayTest, WithoutAJournalOnlyTheEpochIsTaken) {
+  const auto token = Made("token");
+  ReplayCommand command(nullptr, "e2", "new_epoch", "x");
+  ASSERT_TRUE(RunOne(command).ok());
+  EXPECT_EQ("ACTIVE", State(token));
+  EXPECT_EQ("e2", GetRecord<MetaRecord>(*View(), Table::kMeta, kMetaKey).value()->epoch());
+}
+
+}  // namespace
+}  // namespace tollgate

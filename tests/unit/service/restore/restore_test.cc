@@ -1,0 +1,250 @@
+// Restoring real stores in real folders.
+#include "service/restore/restore.h"
+
+#include <sys/stat.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "absl/strings/match.h"
+#include "base/status.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "service/commands/create_token.h"
+#include "service/commands/held_token.h"
+#include "service/commands/revoke_token.h"
+#include "service/restore/restore_program.h"
+#include "storage/journal/journaled_engine.h"
+#include "storage/rocksdb/rocksdb_engine.h"
+#include "storage/schema.h"
+#include "storage/sequencer.h"
+
+namespace tollgate {
+namespace {
+
+using store::v1::MetaRecord;
+using ::testing::HasSubstr;
+
+class RestoreTest : public ::testing::Test {
+ protected:
+  RestoreTest() {
+    std::string made = "/tmp/restore_test.XXXXXX";
+    home_ = mkdtemp(&made[0]);
+    store_ = home_ + "/store";
+    journal_ = home_ + "/store.journal";
+    options_.from = home_ + "/backup";
+    options_.store = home_ + "/again";
+    options_.journal = journal_;
+  }
+  ~RestoreTest() override {
+    Close();
+    std::filesystem::remove_all(home_);
+  }
+
+  void Open(const std::string& path, bool journaled = true) {
+    Close();
+    RocksDbEngine::Options options;
+    options.path = path;
+    options.random = &SystemRandom();
+    options.clock = &SystemClock();
+    engine_ = RocksDbEngine::Open(options).value();
+    if (journaled) journaled_ = JournaledEngine::Open(engine_.get(), journal_).value();
+  }
+  void Close() {
+    journaled_.reset();
+    engine_.reset();
+  }
+  Engine& engine() { return journaled_ != nullptr ? static_cast<Engine&>(*journaled_) : *engine_; }
+  absl::Status Run(Command& command) {
+    const auto outcome =
+        RunBatch(*engine().NewSnapshot().value(), SystemClock().WallNow(), {&command});
+    RETURN_IF_ERROR(outcome->results[0].status());
+    return engine().Commit(outcome->request).status();
+  }
+  std::string Make(char letter) {
+    MintedToken minted;
+    minted.public_id = std::string(16, letter);
+    minted.stored_digest = *StoredDigest::FromBytes(std::string(32, letter));
+    minted.pepper_id = 1;
+    tollgate::v1::CreateTokenRequest request;
+    request.set_parent("workspaces/acme");
+    request.mutable_token()->set_label("a token");
+    auto command = CreateTokenCommand::Make(request, "local", minted).value();
+    EXPECT_TRUE(Run(*command).ok());
+    return minted.public_id;
+  }
+  void Revoke(const std::string& id) {
+    tollgate::v1::RevokeTokenRequest request;
+    request.set_name("workspaces/acme/tokens/" + id);
+    auto command = RevokeTokenCommand::Make(request, "local").value();
+    EXPECT_TRUE(Run(*command).ok());
+  }
+  // A store with two tokens, backed up; then the first is revoked.
+  void TwoTokensAndABackup() {
+    Open(store_);
+    first_ = Make('A');
+    second_ = Make('B');
+    ASSERT_TRUE(engine().Checkpoint(options_.from).ok());
+    Revoke(first_);
+    Close();
+  }
+  bool IsFinalNow(const std::string& id) {
+    return IsFinal(LoadToken(*engine().NewSnapshot().value(), "acme", id)->StateAt(absl::Now()));
+  }
+  MetaRecord Meta() {
+    return *GetRecord<MetaRecord>(*engine().NewSnapshot().value(), Table::kMeta, kMetaKey).value();
+  }
+  absl::StatusOr<RestoreReport> Restore() {
+    return RestoreStore(options_, SystemRandom(), SystemClock());
+  }
+
+  std::string home_, store_, journal_, first_, second_;
+  RestoreOptions options_;
+  std::unique_ptr<RocksDbEngine> engine_;
+  std::unique_ptr<JournaledEngine> journaled_;
+};
+
+TEST_F(RestoreTest, ARevokedTokenStaysRevokedAndTheBackupStaysAsItWas) {
+  TwoTokensAndABackup();
+  for (int round = 0; round < 2; ++round) {  // the second time from the same backup
+    const auto report = Restore();
+    ASSERT_TRUE(report.ok()) << report.status();
+    EXPECT_EQ(1, report->replay.ended);
+    EXPECT_NE(report->epoch, report->epoch_before);
+    struct stat status;
+    ASSERT_EQ(0, ::stat(options_.store.c_str(), &status));
+    EXPECT_EQ(0700u, status.st_mode & 0777);
+    EXPECT_FALSE(std::filesystem::exists(options_.store + ".restoring"));
+    Open(options_.store, /*journaled=*/round == 0);
+    EXPECT_TRUE(IsFinalNow(first_));
+    EXPECT_FALSE(IsFinalNow(second_));
+    EXPECT_TRUE(Meta().restored());
+    EXPECT_EQ(report->epoch, Meta().epoch());
+    if (round == 0) Revoke(second_);
+    Close();
+    options_.store += "2";
+    if (round == 0) {
+      const auto third = Restore();
+      ASSERT_TRUE(third.ok()) << third.status();
+      EXPECT_EQ(2, third->replay.ended);  // of both epochs
+      std::filesystem::remove_all(options_.store);
+      // What the second history revoked is not this round's matter.
+      std::filesystem::remove(journal_);
+      Open(store_);
+      Close();
+      EXPECT_EQ("JOURNAL_GAP", ReasonOf(Restore().status()));
+      options_.allow_gap = true;
+      const auto gap = Restore();
+      ASSERT_TRUE(gap.ok()) << gap.status();
+      EXPECT_EQ(3, gap->gap_to);
+      EXPECT_EQ(0, gap->replay.ended);
+      break;
+    }
+  }
+}
+
+TEST_F(RestoreTest, NothingIsRestoredOverAStore) {
+  TwoTokensAndABackup();
+  options_.store = store_;
+  EXPECT_EQ("RESTORE_TARGET_NOT_EMPTY", ReasonOf(Restore().status()));
+  options_.store = home_ + "/empty";
+  std::filesystem::create_directory(options_.store);
+  EXPECT_TRUE(Restore().ok());
+  options_.store = home_ + "/third/";
+  EXPECT_TRUE(Restore().ok());
+  options_.from = home_ + "/nothing";
+  options_.store = home_ + "/fourth";
+  EXPECT_EQ("BACKUP_NOT_FOUND", ReasonOf(Restore().status()));
+}
+
+TEST_F(RestoreTest, WithoutAJournalItMustBeSaid) {
+  TwoTokensAndABackup();
+  options_.journal.clear();
+  const auto refused = Restore();
+  EXPECT_EQ("JOURNAL_REQUIRED", ReasonOf(refused.status()));
+  EXPECT_THAT(std::string(refused.status().message()), HasSubstr("after revision 2 ("));
+  EXPECT_FALSE(std::filesystem::exists(options_.store));
+  EXPECT_FALSE(std::filesystem::exists(options_.store + ".restoring"));
+  options_.without_journal = true;
+  const auto report = Restore();
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_THAT(DescribeRestore(*report, true), HasSubstr("is good again"));
+  Open(options_.store, /*journaled=*/false);
+  EXPECT_FALSE(IsFinalNow(first_));
+  EXPECT_TRUE(Meta().restored());
+}
+
+TEST_F(RestoreTest, AJournalOfAnotherStoreIsRefused) {
+  TwoTokensAndABackup();
+  std::filesystem::remove(journal_);
+  Open(home_ + "/other");
+  Close();
+  EXPECT_EQ("JOURNAL_OF_ANOTHER_STORE", ReasonOf(Restore().status()));
+  EXPECT_FALSE(std::filesystem::exists(options_.store));
+}
+
+TEST_F(RestoreTest, ARunningServicesJournalIsRefused) {
+  TwoTokensAndABackup();
+  Open(store_);
+  EXPECT_EQ("JOURNAL_IN_USE", ReasonOf(Restore().status()));
+}
+
+TEST_F(RestoreTest, ARolledBackStoreBeginsANewEpochInPlace) {
+  TwoTokensAndABackup();
+  // Rolled back by hand.
+  std::filesystem::remove_all(store_);
+  std::filesystem::copy(options_.from, store_, std::filesystem::copy_options::recursive);
+  RocksDbEngine::Options open;
+  open.path = store_;
+  open.random = &SystemRandom();
+  open.clock = &SystemClock();
+  std::string epoch;
+  {
+    const auto engine = RocksDbEngine::Open(open).value();
+    epoch = engine->epoch();
+    EXPECT_EQ("STORE_ROLLED_BACK",
+              ReasonOf(JournaledEngine::Open(engine.get(), journal_).status()));
+    EXPECT_EQ("STORE_IN_USE", ReasonOf(BeginNewEpoch({"", store_, journal_}, SystemRandom(),
+                                                     SystemClock()).status()));
+  }
+  ASSERT_TRUE(MarkRolledBack(store_ + "/", epoch).ok());
+  EXPECT_EQ("STORE_ROLLED_BACK", ReasonOf(CheckNotRolledBack(store_, epoch)));
+  EXPECT_TRUE(CheckNotRolledBack(store_, "another").ok());
+
+  RestoreOptions options;
+  options.store = store_;  // and the journal beside it
+  const auto report = BeginNewEpoch(options, SystemRandom(), SystemClock());
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(1, report->replay.ended);
+  EXPECT_EQ(epoch, report->epoch_before);
+  EXPECT_TRUE(CheckNotRolledBack(store_, epoch).ok());
+  Open(store_);
+  EXPECT_TRUE(IsFinalNow(first_));
+  EXPECT_FALSE(IsFinalNow(second_));
+  EXPECT_EQ(report->epoch, Meta().epoch());
+}
+
+TEST_F(RestoreTest, TheCommandSaysWhatItDid) {
+  TwoTokensAndABackup();
+  EXPECT_TRUE(IsStoreCommand("restore"));
+  EXPECT_FALSE(IsStoreCommand("--store"));
+  const auto run = [](const std::vector<std::string>& arguments) {
+    return RunStoreCommand(arguments, SystemRandom(), SystemClock());
+  };
+  const auto said =
+      run({"restore", "--from", options_.from, "--store", options_.store, "--journal", journal_});
+  ASSERT_TRUE(said.ok()) << said.status();
+  EXPECT_THAT(*said, HasSubstr("1 token ended"));
+  EXPECT_THAT(*said, HasSubstr("--journal " + journal_));
+  EXPECT_EQ("BAD_FLAG", ReasonOf(run({"restore", "--store", "x"}).status()));
+  EXPECT_EQ("BAD_FLAG", ReasonOf(run({"new-epoch", "--store", "x", "--from", "y"}).status()));
+  EXPECT_EQ("BAD_FLAG", ReasonOf(run({"restore", "--from", "a", "--store", "b", "--journal", "c",
+                                      "--without-journal"}).status()));
+  EXPECT_THAT(run({"restore", "--help"}).value(), HasSubstr("Exit codes"));
+  EXPECT_THAT(run({"new-epoch", "--store", home_ + "/none"}).status().ToString(),
+              HasSubstr("there is no store"));
+}
+
+}  // namespace
+}  // namespace tollgate

@@ -1,0 +1,144 @@
+// ListValidators and the ping interval, over real gRPC, with followers made by hand.
+#include <memory>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "tests/unit/service/rpc/service_fixture.h"
+
+namespace tollgate {
+namespace {
+
+using tollgate::v1::FollowRequest;
+using tollgate::v1::FollowResponse;
+using tollgate::v1::ListValidatorsRequest;
+using tollgate::v1::ListValidatorsResponse;
+
+// A validator that does what it is told, one step at a time.
+class Follower {
+ public:
+  Follower(const std::unique_ptr<tollgate::v1::EdgeService::Stub>& edge, std::string id)
+      : stream_(edge->Follow(&context_)) {
+    FollowRequest request;
+    request.mutable_hello()->set_validator_id(id);
+    request.mutable_hello()->set_incarnation(std::string(16, 'i'));
+    request.mutable_hello()->set_version("1.4.0");
+    EXPECT_TRUE(stream_->Write(request));
+    EXPECT_TRUE(stream_->Read(&welcome_) && welcome_.has_welcome());
+  }
+  ~Follower() {
+    context_.TryCancel();
+    stream_->Finish();
+  }
+  void Ping() {
+    FollowRequest request;
+    request.mutable_ping()->set_sequence(++sequence_);
+    request.mutable_ping()->set_applied_revision(applied_ = std::max(applied_, welcome_.welcome().revision()));
+    request.mutable_ping()->set_cached_tokens(7);
+    EXPECT_TRUE(stream_->Write(request));
+    FollowResponse response;
+    while (stream_->Read(&response)) {
+      if (response.has_events()) applied_ = response.events().revisions().rbegin()->revision();
+      if (response.has_pong()) {
+        applied_ = response.pong().revision();
+        return;
+      }
+    }
+    ADD_FAILURE() << "no Pong";
+  }
+  void Goodbye() {
+    FollowRequest request;
+    request.mutable_goodbye();
+    EXPECT_TRUE(stream_->Write(request));
+    FollowResponse response;
+    while (stream_->Read(&response)) {
+    }
+  }
+  absl::Duration ping_interval() const {
+    return absl::Seconds(welcome_.welcome().ping_interval().seconds()) +
+           absl::Nanoseconds(welcome_.welcome().ping_interval().nanos());
+  }
+
+ private:
+  grpc::ClientContext context_;
+  std::unique_ptr<grpc::ClientReaderWriter<FollowRequest, FollowResponse>> stream_;
+  FollowResponse welcome_;
+  uint64_t sequence_ = 0;
+  int64_t applied_ = 0;
+};
+
+class FleetTest : public ServiceTest {
+ protected:
+  ServerOptions Options() override {
+    ServerOptions options = ServiceTest::Options();
+    options.max_pings_per_second = 1;
+    return options;
+  }
+  ListValidatorsResponse List(ListValidatorsRequest request = {}) {
+    ListValidatorsResponse response;
+    const absl::Status status = Call(operations_, &Operations::ListValidators, request, &response);
+    EXPECT_TRUE(status.ok()) << status;
+    return response;
+  }
+};
+
+TEST_F(FleetTest, ListsWhoFollows) {
+  EXPECT_EQ(List().total_count(), 0);
+  EXPECT_NE(List().epoch(), "");
+  Follower edge(edge_, "payments/edge-1");
+  edge.Ping();
+  edge.Ping();  // acknowledges what the Pong said
+  ListValidatorsResponse fleet = List();
+  EXPECT_EQ(fleet.total_count(), 1);
+  EXPECT_EQ(fleet.in_sync_count(), 1);
+  ASSERT_EQ(fleet.validators_size(), 1);
+  EXPECT_EQ(fleet.validators(0).validator_id(), "payments/edge-1");
+  EXPECT_EQ(fleet.validators(0).state(), tollgate::v1::VALIDATOR_STATE_IN_SYNC);
+  EXPECT_THAT(fleet.validators(0).address(), testing::HasSubstr("127.0.0.1"));
+  EXPECT_EQ(fleet.validators(0).cached_tokens(), 7);
+  EXPECT_EQ(fleet.validators(0).instance(), std::string("69696969696969696969696969696969"));
+  edge.Goodbye();
+  EXPECT_EQ(List().total_count(), 0);
+  ListValidatorsRequest all;
+  all.set_include_released(true);
+  EXPECT_EQ(List(all).validators_size(), 1);
+}
+
+TEST_F(FleetTest, ARevisionThatIsNotAcknowledgedShows) {
+  Follower edge(edge_, "edge-1");
+  edge.Ping();
+  const std::string name = Create("revoked").token().name();
+  tollgate::v1::RevokeTokenRequest revoke;
+  revoke.set_name(name);
+  tollgate::v1::RevokeTokenResponse revoked;
+  ASSERT_TRUE(Call(tokens_, &Tokens::RevokeToken, revoke, &revoked).ok());
+  ListValidatorsResponse fleet = List();
+  ASSERT_EQ(fleet.validators_size(), 1);
+  EXPECT_EQ(fleet.validators(0).state(), tollgate::v1::VALIDATOR_STATE_PENDING);
+  EXPECT_GE(fleet.validators(0).revisions_behind(), 1);
+  EXPECT_LT(fleet.enforced_revision(), revoked.revision());
+  // And in the receipt it is unknown when it last admitted it.
+  tollgate::v1::GetEnforcementRequest question;
+  question.set_revision(revoked.revision());
+  question.set_token(name);
+  tollgate::v1::Receipt receipt;
+  ASSERT_TRUE(Call(operations_, &Operations::GetEnforcement, question, &receipt).ok());
+  ASSERT_EQ(receipt.last_admits_size(), 1);
+  EXPECT_TRUE(receipt.last_admits(0).unknown());
+  edge.Ping();
+  edge.Ping();
+  ASSERT_TRUE(Call(operations_, &Operations::GetEnforcement, question, &receipt).ok());
+  EXPECT_EQ(receipt.state(), tollgate::v1::ENFORCEMENT_STATE_ENFORCED);
+  EXPECT_EQ(receipt.last_admits_size(), 0) << "acknowledged, and never admitted there";
+}
+
+TEST_F(FleetTest, AGrowingFleetIsToldToPingLessOften) {
+  std::vector<std::unique_ptr<Follower>> fleet;
+  for (int i = 1; i <= 12; ++i) {
+    fleet.push_back(std::make_unique<Follower>(edge_, absl::StrCat("edge-", i)));
+    // 1 ping a second in all, from 5 s as configured up to a third of the lease.
+    EXPECT_EQ(fleet.back()->ping_interval(), absl::Seconds(std::clamp(i, 5, 10))) << i;
+  }
+}
+
+}  // namespace
+}  // namespace tollgate
