@@ -237,6 +237,9 @@ bool EnforcementLedger::OnHello(const SessionId& key, const tollgate::v1::Hello&
     session->fail_open_for = std::max(
         session->fail_open_for, absl::Seconds(hello.fail_open_for().seconds()) +
                                     absl::Nanoseconds(hello.fail_open_for().nanos()));
+  } else if (hello.stale_policy() != tollgate::v1::STALE_POLICY_FAIL_CLOSED &&
+             hello.stale_policy() != tollgate::v1::STALE_POLICY_UNSPECIFIED) {
+    session->fail_open_for = kMaxFailOpen;  // a newer validator's: nothing may be promised of it
   }
   return NeedsRoster(key);
 }

@@ -3,6 +3,7 @@
 #include <map>
 #include <utility>
 
+#include "base/mutation.h"
 #include "google/protobuf/util/time_util.h"
 #include "service/feed/enforcement.h"
 #include "service/feed/ledger_session.h"
@@ -52,9 +53,17 @@ Receipt EnforcementLedger::ReceiptFor(const ReceiptQuestion& question) const {
     const bool acked = session->acked >= needed;
     if (session->live) {
       // An enforced revision waits for nobody: who was granted a lease since was granted it at a
-      // revision not below (R9).
-      if (acked || enforced) {
+      // revision not below (R9). One that fails open needs no lease, and until its new one reaches
+      // it goes on from what it held: only its acknowledgement covers it (R14).
+      const bool open = session->fail_open_for > absl::ZeroDuration() &&
+                        !TOLLGATE_MUTATED("r14_fail_open_granted_again");
+      if (acked || (enforced && !open)) {
         ++acknowledged;
+        continue;
+      }
+      if (enforced) {
+        receipt.add_not_covered(key.validator_id);
+        unheard.push_back(key.validator_id);
         continue;
       }
       ++pending;

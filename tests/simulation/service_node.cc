@@ -36,6 +36,7 @@ class ServiceNode::Writer : public Sequencer {
     BeginSoon();
   }
   void Stop() override {}
+  void Halt(absl::Status) override {}
   BootTime last_write_start() const override { return last_write_start_; }
 
   // The process ends. `keep`: a write under way is in the store all the same.

@@ -418,6 +418,35 @@ TEST_F(LedgerTest, R14FailOpenIsNotCoveredUntilItsLongestTimeHasPassed) {
   EXPECT_THAT(ledger_->TakeRosterRemovals(), ElementsAre(Id("open")));
 }
 
+// Found by the simulation: the new lease is on its way, and what it held may still admit.
+TEST_F(LedgerTest, AnUnknownStalePolicyIsNotCoveredForTheLongestTime) {
+  v1::Hello hello;
+  hello.set_validator_id(Id("newer").validator_id);
+  hello.set_incarnation(Id("newer").incarnation);
+  hello.set_stale_policy(static_cast<v1::StalePolicy>(99));
+  ledger_->OnHello(Id("newer"), hello, now_);
+  const auto write = ledger_->BeginRosterWrite(Id("newer"), absl::UnixEpoch());
+  EXPECT_TRUE(write.record.fail_open());
+  EXPECT_EQ(write.record.fail_open_for_us(), absl::ToInt64Microseconds(kMaxFailOpen));
+}
+
+TEST_F(LedgerTest, R14FailOpenGrantedAnewIsNotCoveredUntilItAcknowledges) {
+  Join(Id("open"), absl::Minutes(5));
+  const int64_t before = head_;
+  Pass(kLease - absl::Seconds(1));
+  const int64_t r = Commit();
+  Pass(absl::Seconds(1));
+  ASSERT_TRUE(Enforced(r));
+  Ack(Id("open"), before);  // it pings before the event has reached it
+  ASSERT_EQ(Ask(Id("open"), r).reason, NoGrant::kGranted);
+  EXPECT_THAT(Receipt(r).not_covered(), ElementsAre("open"));
+  EXPECT_EQ(Receipt(r).acknowledged(), 0);
+  EXPECT_EQ(Receipt(r).state(), v1::ENFORCEMENT_STATE_ENFORCED);
+  Ack(Id("open"), r);
+  EXPECT_THAT(Receipt(r).not_covered(), IsEmpty());
+  EXPECT_EQ(Receipt(r).acknowledged(), 1);
+}
+
 TEST_F(LedgerTest, R14FailOpenFromTheStoreAfterARestart) {
   Begin({Record(Id("open"), absl::Minutes(5))});
   Pass(kWindow + kLease);
