@@ -68,21 +68,25 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(Options options) {
   std::unique_ptr<Daemon> daemon(new Daemon);
   if (!options.metrics_address.empty()) {
     ASSIGN_OR_RETURN(Address address, ParseAddress(options.metrics_address));
-    if (address.is_unix() || options.registry == nullptr) {
+    if (address.is_unix()) {
       return Refuse(absl::StatusCode::kInvalidArgument, "ADDRESS_INVALID",
-                    "metrics are served on HOST:PORT only, and need a registry");
+                    "metrics are served on HOST:PORT only");
     }
     if (absl::EqualsIgnoreCase(address.host, "localhost")) address.host = "127.0.0.1";
     try {
       daemon->exposer_ = std::make_unique<prometheus::Exposer>(
-          std::vector<std::string>{"listening_ports", address.ToString(), "num_threads", "2"});
-    } catch (const std::exception& failure) {  // the library's only way to say no
+          std::vector<std::string>{
+              "listening_ports", address.ToString(),
+              // A thread waits for each connection's request: with few of them, and long, some
+              // idle connections keep the metrics from everybody.
+              "num_threads", "16", "request_timeout_ms", "1000"});
+    } catch (const std::exception&) {  // the library's only way to say no; it does not say why
       return Refuse(absl::StatusCode::kAlreadyExists, "ADDRESS_IN_USE",
-                    absl::StrCat("cannot serve metrics on ", address.ToString(), ": ", failure.what(),
-                                 ". Another process may listen there: choose another address."));
+                    absl::StrCat("cannot serve metrics on ", address.ToString(),
+                                 ": another process listens there, or it is no address of this "
+                                 "host.\n  Stop that one, or choose another:  --metrics-listen ADDR"));
     }
-    daemon->registry_ = options.registry;
-    daemon->exposer_->RegisterCollectable(daemon->registry_);
+    if (options.registry != nullptr) daemon->ServeMetrics(options.registry);
     const std::vector<int> ports = daemon->exposer_->GetListeningPorts();
     if (!ports.empty()) daemon->metrics_port_ = ports[0];
   }
@@ -92,6 +96,12 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(Options options) {
   if (daemon->signal_fd_ < 0 || daemon->wake_fd_ < 0) return SystemError("cannot wait for signals");
   daemon->signal_thread_ = std::thread([d = daemon.get()] { d->SignalLoop(); });
   return daemon;
+}
+
+void Daemon::ServeMetrics(std::shared_ptr<prometheus::Registry> registry) {
+  if (exposer_ == nullptr) return;
+  registry_ = std::move(registry);
+  exposer_->RegisterCollectable(registry_);
 }
 
 Daemon::~Daemon() {

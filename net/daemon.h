@@ -52,7 +52,7 @@ class Daemon {
     std::string program;
     // Where /metrics is served; empty: nowhere. Port 0 is the kernel's choice. TCP only.
     std::string metrics_address;
-    // What is served; may be null when metrics_address is empty.
+    // What is served; null: what ServeMetrics gives later.
     std::shared_ptr<prometheus::Registry> registry;
   };
 
@@ -62,6 +62,10 @@ class Daemon {
   ~Daemon();
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;
+
+  // Once, where Options had no registry: the port is taken before there is anything to measure, so
+  // that a program which cannot have it has written nothing.
+  void ServeMetrics(std::shared_ptr<prometheus::Registry> registry);
 
   // Returns after the first SIGTERM or SIGINT, or RequestShutdown. A second signal at any later
   // time ends the process at once, with exit code 128 + signal: a drain that hangs can be ended.

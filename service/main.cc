@@ -1,5 +1,6 @@
 // tollgated: names the real clock, the real randomness and the real process; everything else is
 // Server.
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -29,6 +30,7 @@ int Refused(const absl::Status& status) {
 
 int Main(int argc, char** argv) {
   BlockShutdownSignals();
+  signal(SIGXFSZ, SIG_IGN);  // a file's limit is a failed write, and ends it like one (R7)
   InitSecrets();
   SetLogProgram("tollgated");
   umask(077);  // the store and the keyring are nobody else's business
@@ -54,11 +56,13 @@ int Main(int argc, char** argv) {
   }
   SetLogLevel(flags->log_level);
 
+  // First, so that a port that is taken makes no store.
+  absl::StatusOr<std::unique_ptr<Daemon>> daemon =
+      Daemon::Start({"tollgated", flags->metrics_listen, nullptr});
+  if (!daemon.ok()) return Refused(daemon.status());
   absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(flags->server);
   if (!server.ok()) return Refused(server.status());
-  absl::StatusOr<std::unique_ptr<Daemon>> daemon =
-      Daemon::Start({"tollgated", flags->metrics_listen, (*server)->registry()});
-  if (!daemon.ok()) return Refused(daemon.status());
+  (*daemon)->ServeMetrics((*server)->registry());
 
   if (!flags->ready_file.empty()) {
     nlohmann::json ready = {

@@ -215,15 +215,7 @@ class ServerImpl final : public Server {
     Sequencer::Options sequencer;
     sequencer.engine = engine_;
     sequencer.clock = &clock_;
-    sequencer.on_fatal = [this](const absl::Status& status) {
-      metrics_.OnStoreError();
-      Log(LogLevel::kError, "a store write failed: the process ends (R7)", {{"status", status}});
-      if (options_.on_fatal) {
-        options_.on_fatal(status);
-        return;
-      }
-      _exit(kExitStoreWriteFailed);
-    };
+    sequencer.on_fatal = [this](const absl::Status& status) { OnWriteFailed(status); };
     sequencer.on_commit = [this](int64_t revision, size_t commands, absl::Duration write) {
       metrics_.OnCommit(revision, commands, write);
     };
@@ -248,6 +240,7 @@ class ServerImpl final : public Server {
       Log(LogLevel::kWarning, "use reports were dropped: too many wait to be merged",
           {{"uses", static_cast<int64_t>(uses)}});
     };
+    use.on_write_failed = [this](const absl::Status& status) { OnWriteFailed(status); };
     ASSIGN_OR_RETURN(use_, UseLedger::Create(std::move(use)));
     sink_ = std::make_unique<CountingSink>(use_.get(), &metrics_);
 
@@ -330,11 +323,29 @@ class ServerImpl final : public Server {
     return absl::OkStatus();
   }
 
+  void OnWriteFailed(const absl::Status& status) {
+    metrics_.OnStoreError();
+    Log(LogLevel::kError, "a store write failed: the process ends (R7)", {{"status", status}});
+    if (options_.on_fatal) {
+      options_.on_fatal(status);
+      return;
+    }
+    _exit(kExitStoreWriteFailed);
+  }
+
   // R11: the store was put back to an older state under its old epoch. What is granted from here
   // on would contradict what validators hold, so nothing is, and nothing is written: the process
   // ends. The mark keeps a supervisor from starting it again until its revisions have caught up
   // with what the validator has seen, which would hide it.
   void OnRolledBack(const std::string& validator, int64_t seen, int64_t head) {
+    const absl::Status refusal =
+        Refuse(absl::StatusCode::kFailedPrecondition, "STORE_ROLLED_BACK",
+               absl::StrCat("nothing was written: validator ", validator, " has seen revision ",
+                            seen, ", and the store is at ", head,
+                            ", so it was rolled back, or is an old copy. Begin a new history on "
+                            "it: tollgated new-epoch --store DIR; or restore a backup"));
+    sequencer_->Halt(refusal);
+    if (health_ != nullptr) health_->SetServing(false);
     const absl::Status marked = MarkRolledBack(options_.store, rocksdb_->epoch());
     if (!marked.ok()) Log(LogLevel::kError, "cannot mark the store", {{"status", marked}});
     Log(LogLevel::kError,
@@ -343,10 +354,7 @@ class ServerImpl final : public Server {
         "the journal knows: tollgated new-epoch --store DIR",
         {{"validator", validator}, {"seen", seen}, {"head", head}, {"store", options_.store}});
     if (options_.on_rolled_back) {
-      options_.on_rolled_back(
-          Refuse(absl::StatusCode::kFailedPrecondition, "STORE_ROLLED_BACK",
-                 absl::StrCat("validator ", validator, " has seen revision ", seen,
-                              ", and the store is at ", head)));
+      options_.on_rolled_back(refusal);
       return;
     }
     _exit(kExitRolledBack);
@@ -440,6 +448,7 @@ int ExitCodeFor(const absl::Status& status) {
     return kExitUsage;
   }
   if (reason == "STORE_IN_USE") return kExitStoreInUse;
+  if (reason == "STORE_DISK_FULL") return kExitStoreWriteFailed;
   if (reason == "STORE_ROLLED_BACK") return kExitRolledBack;
   if (reason.rfind("JOURNAL_", 0) == 0) return kExitJournal;
   if (reason.rfind("KEYRING_", 0) == 0) return kExitKeyring;

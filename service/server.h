@@ -67,7 +67,7 @@ struct ServerOptions {
   int64_t event_retention_count = 1'000'000;
 
   // The largest request taken, in bytes.
-  int max_message_bytes = 1 << 20;
+  int max_message_bytes = 4 << 20;
   // Threads for reads, and how many reads may wait for one.
   int read_threads = 4;
   int max_queued_reads = 1000;

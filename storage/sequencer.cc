@@ -46,6 +46,11 @@ class CommitterSequencer : public Sequencer {
     if (committer_.joinable()) committer_.join();
   }
 
+  void Halt(absl::Status why) override {
+    absl::MutexLock lock(&mu_);
+    if (failure_.ok()) failure_ = std::move(why);
+  }
+
   BootTime last_write_start() const override {
     return last_write().boot;
   }
@@ -167,7 +172,7 @@ class CommitterSequencer : public Sequencer {
   mutable absl::Mutex mu_;
   std::deque<Queued> queue_ ABSL_GUARDED_BY(mu_);
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
-  absl::Status failure_ ABSL_GUARDED_BY(mu_);  // not OK: a write failed, nothing is written again
+  absl::Status failure_ ABSL_GUARDED_BY(mu_);  // not OK: a write failed, or Halt: nothing is written again
   WriteStart last_write_ ABSL_GUARDED_BY(mu_) = {BootTime::InfinitePast(), absl::nullopt};
 };
 

@@ -73,6 +73,9 @@ class Sequencer {
   absl::StatusOr<Committed> Run(std::shared_ptr<Command> command);
   // Finishes what is queued, then refuses. Idempotent.
   virtual void Stop() = 0;
+  // From now on refuses every command with `why`, those queued too; a batch under way is finished.
+  // Idempotent; may be called in a callback.
+  virtual void Halt(absl::Status why) = 0;
   // When the last successful write began, by the boot clock (R16).
   virtual BootTime last_write_start() const = 0;
   // The same; and by the wall clock, read just before, where that is known.

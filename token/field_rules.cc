@@ -11,6 +11,7 @@
 #include "absl/types/span.h"
 #include "base/status.h"
 #include "token/scope.h"
+#include "token/token_string.h"
 
 namespace tollgate {
 namespace {
@@ -109,6 +110,14 @@ bool VisibleAscii(absl::string_view s) {
   return std::all_of(s.begin(), s.end(), [](char c) { return c > 0x20 && c < 0x7F; });
 }
 
+// A secret pasted where everybody may read it is refused before it is stored; never echoed.
+absl::Status CheckHoldsNoTokenString(absl::string_view text, absl::string_view field) {
+  if (!HoldsTokenString(text)) return absl::OkStatus();
+  return RefuseField("CONTAINS_TOKEN_STRING", field,
+                     "must not hold a token string: it is a secret, and exposed now. Revoke that "
+                     "token; name tokens by their id");
+}
+
 // At most `most` characters of text on one line. Bytes are looked at only when
 // they are few enough to be that.
 absl::Status CheckText(absl::string_view text, size_t most, absl::string_view too_long_reason,
@@ -125,7 +134,7 @@ absl::Status CheckText(absl::string_view text, size_t most, absl::string_view to
                                       CodePoint((*code_points)[i], i), ")"));
     }
   }
-  return absl::OkStatus();
+  return CheckHoldsNoTokenString(text, field);
 }
 
 std::string At(absl::string_view field, int i) { return absl::StrCat(field, "[", i, "]"); }
@@ -184,7 +193,7 @@ absl::Status CheckLabel(absl::string_view label, absl::string_view field) {
   if (points.front() == ' ' || points.back() == ' ') {
     return RefuseField("LABEL_WHITESPACE", field, "must not begin or end with a space");
   }
-  return absl::OkStatus();
+  return CheckHoldsNoTokenString(label, field);
 }
 
 absl::Status CheckScopes(const google::protobuf::RepeatedPtrField<std::string>& scopes,
@@ -232,7 +241,7 @@ absl::Status CheckOwner(absl::string_view owner, absl::string_view field) {
     return RefuseField("OWNER_MALFORMED", field,
                        "must be visible ASCII characters without white space, as in team:payments");
   }
-  return absl::OkStatus();
+  return CheckHoldsNoTokenString(owner, field);
 }
 
 absl::Status CheckAnnotations(const google::protobuf::Map<std::string, std::string>& annotations,

@@ -1,5 +1,6 @@
 // What the fields of a token may hold. Each check is pure and answers INVALID_ARGUMENT with the
 // field's name, a stable reason, and what to do. Input is bounded before anything else looks at it.
+// Labels, owners, annotations and reasons also: CONTAINS_TOKEN_STRING (a whole one, of any brand).
 #ifndef TOLLGATE_TOKEN_FIELD_RULES_H_
 #define TOLLGATE_TOKEN_FIELD_RULES_H_
 

@@ -152,6 +152,27 @@ TokenFormat::Minted TokenFormat::Mint(TokenKind kind, Random& random) const {
   return minted;
 }
 
+bool HoldsTokenString(absl::string_view text) {
+  constexpr size_t kLeast = 2 + 1;  // brand and kind
+  for (size_t at = text.find('_'); at != absl::string_view::npos; at = text.find('_', at + 1)) {
+    if (text.size() - at - 1 < kBodyLength) return false;
+    if (at < kLeast || !AllBase62(text.substr(at + 1, kBodyLength))) continue;
+    const char kind = text[at - 1];
+    if (kind != 'w' && kind != 'o' && kind != 'a' && kind != 'r') continue;
+    const size_t checksum_at = at + 1 + kBodyLength - kChecksumLength;
+    const absl::string_view found = text.substr(checksum_at, kChecksumLength);
+    // Where the brand begins is not known: the checksum tells.
+    size_t begin = at - 1;
+    while (begin > 0 && at - begin <= 8 && text[begin - 1] >= 'a' && text[begin - 1] <= 'z') {
+      --begin;
+      if (at - 1 - begin < 2) continue;
+      const auto checksum = ChecksumOf(text.substr(begin, checksum_at - begin));
+      if (found == absl::string_view(checksum.data(), checksum.size())) return true;
+    }
+  }
+  return false;
+}
+
 bool IsPublicId(absl::string_view id) { return id.size() == kPublicIdLength && AllBase62(id); }
 
 }  // namespace tollgate

@@ -63,6 +63,9 @@ class TokenFormat {
   std::string brand_;
 };
 
+// Whether there is a token string somewhere in `text`, of any brand, with a checksum that holds.
+bool HoldsTokenString(absl::string_view text);
+
 // Whether `id` is 16 base62 characters.
 bool IsPublicId(absl::string_view id);
 

@@ -32,7 +32,7 @@ absl::StatusOr<std::shared_ptr<CreateTokenCommand>> CreateTokenCommand::Make(
   }
   if (request.has_lifetime()) {
     RETURN_IF_ERROR(DurationFromField(request.lifetime(), "lifetime", absl::Microseconds(1),
-                                      "LIFETIME_NOT_POSITIVE")
+                                      "LIFETIME_NOT_POSITIVE", "LIFETIME_OUT_OF_BOUNDS")
                         .status());
   }
   Context context{"create_token", std::move(workspace), std::string(actor), request.request_id(),
@@ -57,7 +57,7 @@ absl::Status CreateTokenCommand::Apply(const View& view, const Slot& slot, Effec
   if (request_.has_lifetime()) {
     ASSIGN_OR_RETURN(const absl::Duration lifetime,
                      DurationFromField(request_.lifetime(), "lifetime", absl::Microseconds(1),
-                                       "LIFETIME_NOT_POSITIVE"));
+                                       "LIFETIME_NOT_POSITIVE", "LIFETIME_OUT_OF_BOUNDS"));
     expire = slot.now + lifetime;
     RETURN_IF_ERROR(CheckLifetimeUnderPolicy(token.policy, slot.now, expire, "lifetime"));
   } else if (asked.has_expire_time()) {

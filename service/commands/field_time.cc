@@ -26,7 +26,8 @@ absl::StatusOr<absl::Time> TimeFromField(const google::protobuf::Timestamp& time
 
 absl::StatusOr<absl::Duration> DurationFromField(const google::protobuf::Duration& duration,
                                                  absl::string_view field, absl::Duration least,
-                                                 absl::string_view reason) {
+                                                 absl::string_view reason,
+                                                 absl::string_view too_long_reason) {
   const int64_t seconds = duration.seconds();
   const int32_t nanos = duration.nanos();
   if (seconds < -kMostSeconds || seconds > kMostSeconds || nanos <= -kNanosInSecond ||
@@ -40,7 +41,8 @@ absl::StatusOr<absl::Duration> DurationFromField(const google::protobuf::Duratio
                                     absl::FormatDuration(least)));
   }
   if (value > kMaxDuration) {
-    return RefuseField(reason, field, "is longer than 100 years; leave it out for no limit");
+    return RefuseField(too_long_reason.empty() ? reason : too_long_reason, field,
+                       "is longer than 100 years; leave it out for no limit");
   }
   return value;
 }

@@ -21,10 +21,11 @@ inline constexpr absl::Duration kMaxDuration = absl::Hours(24 * 36525);
 absl::StatusOr<absl::Time> TimeFromField(const google::protobuf::Timestamp& timestamp,
                                          absl::string_view field);
 // INVALID_ARGUMENT, DURATION_MALFORMED, unless it is a valid Duration; `reason` unless it is at
-// least `least` and at most kMaxDuration.
+// least `least` and at most kMaxDuration (above it `too_long_reason`, where one is given).
 absl::StatusOr<absl::Duration> DurationFromField(const google::protobuf::Duration& duration,
                                                  absl::string_view field, absl::Duration least,
-                                                 absl::string_view reason);
+                                                 absl::string_view reason,
+                                                 absl::string_view too_long_reason = "");
 
 void SetTimestamp(absl::Time time, google::protobuf::Timestamp* out);
 void SetProtoDuration(absl::Duration duration, google::protobuf::Duration* out);

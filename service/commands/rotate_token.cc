@@ -30,7 +30,7 @@ absl::StatusOr<std::shared_ptr<RotateTokenCommand>> RotateTokenCommand::Make(
   }
   if (request.has_lifetime()) {
     RETURN_IF_ERROR(DurationFromField(request.lifetime(), "lifetime", absl::Microseconds(1),
-                                      "LIFETIME_NOT_POSITIVE")
+                                      "LIFETIME_NOT_POSITIVE", "LIFETIME_OUT_OF_BOUNDS")
                         .status());
   }
   Context context{"rotate_token", std::move(name.workspace), std::string(actor),
@@ -62,7 +62,7 @@ absl::Status RotateTokenCommand::Apply(const View& view, const Slot& slot, Effec
   if (request_.has_lifetime()) {
     ASSIGN_OR_RETURN(const absl::Duration lifetime,
                      DurationFromField(request_.lifetime(), "lifetime", absl::Microseconds(1),
-                                       "LIFETIME_NOT_POSITIVE"));
+                                       "LIFETIME_NOT_POSITIVE", "LIFETIME_OUT_OF_BOUNDS"));
     expire = slot.now + lifetime;
     RETURN_IF_ERROR(CheckLifetimeUnderPolicy(old.policy, slot.now, expire, "lifetime"));
   } else {

@@ -263,7 +263,9 @@ absl::Status UseLedger::Merge(const std::deque<Item>& batch) {
     if (exists) uses.emplace_back(entry.first, std::move(entry.second));
   }
   if (uses.empty()) return absl::OkStatus();
-  return options_.engine->MergeUse(uses);
+  absl::Status written = options_.engine->MergeUse(uses);
+  if (!written.ok() && options_.on_write_failed) options_.on_write_failed(written);
+  return written;
 }
 
 void UseLedger::Dropped(size_t uses) const {

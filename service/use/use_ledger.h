@@ -40,6 +40,9 @@ class UseLedger : public UseSink {
     absl::Duration max_report_lag = absl::Seconds(30);
     // Told of dropped uses, for a metric; may be empty.
     std::function<void(size_t uses)> on_dropped;
+    // A merge could not be written: the store takes nothing any more, so the process must end. May
+    // be empty.
+    std::function<void(const absl::Status&)> on_write_failed;
   };
   // INVALID_ARGUMENT without engine, executor or clock.
   static absl::StatusOr<std::unique_ptr<UseLedger>> Create(Options options);

@@ -1,16 +1,20 @@
 #include "storage/rocksdb/rocksdb_engine.h"
 
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <system_error>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "base/status.h"
 #include "rocksdb/db.h"
+#include "rocksdb/listener.h"
 #include "rocksdb/utilities/checkpoint.h"
 #include "rocksdb/write_batch.h"
 #include "storage/rocksdb/table_options.h"
@@ -60,6 +64,39 @@ absl::Status Corrupt(const std::string& path, absl::string_view why) {
                              ". Keep a copy of the folder, then restore a backup"));
 }
 
+// RocksDB tries to mend itself after a failed write; it then writes to files that it knows to be
+// broken, and asserts. A failed write ends the process here (R7), so there is nothing to mend.
+class NoRecovery : public rocksdb::EventListener {
+ public:
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status,
+                            bool* auto_recovery) override {
+    *auto_recovery = false;
+  }
+};
+
+// Opening writes what the logs hold into tables. RocksDB does not come through a disk that is full
+// then, so it is not tried.
+constexpr uint64_t kLeastFreeBytes = 16 << 20;
+
+absl::Status CheckFreeSpace(const std::string& path) {
+  struct statvfs disk;
+  if (::statvfs(path.c_str(), &disk) != 0) return absl::OkStatus();  // the opening will tell
+  uint64_t needed = kLeastFreeBytes;
+  std::error_code error;
+  for (const auto& file : std::filesystem::directory_iterator(path, error)) {
+    if (file.path().extension() == ".log") {
+      const uint64_t size = file.file_size(error);
+      if (!error) needed += size;
+    }
+  }
+  const uint64_t free = uint64_t{disk.f_bavail} * disk.f_frsize;
+  if (free >= needed) return absl::OkStatus();
+  return Refuse(absl::StatusCode::kUnavailable, "STORE_DISK_FULL",
+                absl::StrCat("cannot open the store ", path, ": the disk is full (", free >> 20,
+                             " MiB are free, ", (needed + (1 << 20) - 1) >> 20,
+                             " MiB are needed). Make room on it; nothing is lost"));
+}
+
 // Of an opening.
 absl::Status FromOpening(const std::string& path, const rocksdb::Status& status) {
   const std::string text = status.ToString();
@@ -83,6 +120,14 @@ class RocksDbEngine::Db {
   static absl::StatusOr<std::unique_ptr<Db>> Open(const std::string& path, const Options& options);
   ~Db() {
     if (db_ == nullptr) return;  // never opened
+    if (!failure().ok()) {
+      // Closing writes too. Left open, and reachable; the process is about to end.
+      static auto* const left_open = new std::vector<rocksdb::DB*>;
+      static absl::Mutex mu(absl::kConstInit);
+      absl::MutexLock lock(&mu);
+      left_open->push_back(db_.release());
+      return;
+    }
     for (rocksdb::ColumnFamilyHandle* handle : handles_) {
       db_->DestroyColumnFamilyHandle(handle).PermitUncheckedError();
     }
@@ -95,15 +140,35 @@ class RocksDbEngine::Db {
     return handles_[static_cast<size_t>(table) + 1];
   }
 
+  // Not OK after the first write of any kind that failed: nothing is asked of RocksDB any more.
+  absl::Status failure() const {
+    absl::MutexLock lock(&mu_);
+    return failure_;
+  }
+  // Keeps the first one, and returns `status`.
+  absl::Status Fail(absl::Status status) {
+    absl::MutexLock lock(&mu_);
+    if (failure_.ok()) {
+      failure_ = absl::UnavailableError(
+          absl::StrCat("an earlier write failed, nothing is done after it: ",
+                       absl::string_view(status.message())));
+    }
+    return status;
+  }
+
  private:
   std::unique_ptr<rocksdb::DB> db_;
   std::vector<rocksdb::ColumnFamilyHandle*> handles_;  // "default", then the tables in order
+  mutable absl::Mutex mu_;
+  absl::Status failure_ ABSL_GUARDED_BY(mu_);
 };
 
 absl::StatusOr<std::unique_ptr<RocksDbEngine::Db>> RocksDbEngine::Db::Open(const std::string& path,
                                                                            const Options& options) {
   rocksdb::DBOptions db_options = StoreOptions(options.write_buffer_bytes);
   db_options.create_if_missing = options.create_if_missing;
+  db_options.max_bgerror_resume_count = 0;
+  db_options.listeners.push_back(std::make_shared<NoRecovery>());
 
   std::error_code error;
   const bool exists = std::filesystem::exists(path + "/CURRENT", error);
@@ -119,6 +184,17 @@ absl::StatusOr<std::unique_ptr<RocksDbEngine::Db>> RocksDbEngine::Db::Open(const
       if (extension == ".sst" || extension == ".log") {
         return Corrupt(path, "it has a store's files, but its file CURRENT is missing");
       }
+    }
+    // A first start that was cut short leaves RocksDB's lock, identity and notes, and no CURRENT.
+    for (const auto& file : std::filesystem::directory_iterator(path, error)) {
+      const std::string name = file.path().filename().string();
+      const bool ours = name == "LOCK" || name == "IDENTITY" || name == "lost+found" ||
+                        absl::StartsWith(name, "LOG") || absl::StartsWith(name, "MANIFEST-") ||
+                        absl::StartsWith(name, "OPTIONS-") || absl::EndsWith(name, ".dbtmp");
+      if (ours) continue;
+      return Refuse(absl::StatusCode::kFailedPrecondition, "STORE_FOLDER_NOT_EMPTY",
+                    absl::StrCat("cannot make a store in ", path, ": it is not empty (it has ",
+                                 name, ") and holds no store. Give it a folder of its own"));
     }
     error.clear();  // no folder yet
     const std::filesystem::path parent = std::filesystem::path(path).parent_path();
@@ -141,6 +217,7 @@ absl::StatusOr<std::unique_ptr<RocksDbEngine::Db>> RocksDbEngine::Db::Open(const
     }
   }
 
+  RETURN_IF_ERROR(CheckFreeSpace(path));
   const std::shared_ptr<rocksdb::Cache> cache = rocksdb::NewLRUCache(options.block_cache_bytes);
   std::vector<rocksdb::ColumnFamilyDescriptor> families;
   families.emplace_back(rocksdb::kDefaultColumnFamilyName, rocksdb::ColumnFamilyOptions());
@@ -283,6 +360,7 @@ absl::Status RocksDbEngine::TakeNewEpoch(const std::string& path, Random& random
 }
 
 absl::StatusOr<std::unique_ptr<Snapshot>> RocksDbEngine::NewSnapshot() {
+  RETURN_IF_ERROR(db_->failure());
   auto snapshot = std::make_unique<DbSnapshot>(db_.get());
   RETURN_IF_ERROR(snapshot->ReadRevision());
   return snapshot;
@@ -301,10 +379,11 @@ absl::Status RocksDbEngine::Write(const std::vector<Mutation>& mutations, const 
     if (status.ok()) status = add(mutation);
   }
   if (status.ok() && events != nullptr) status = add(*events);
+  RETURN_IF_ERROR(db_->failure());
   rocksdb::WriteOptions options;
   options.sync = true;
   if (status.ok()) status = (*db_)->Write(options, &batch);
-  if (!status.ok()) return FromRocksDb("write a commit", status);
+  if (!status.ok()) return db_->Fail(FromRocksDb("write a commit", status));
   return absl::OkStatus();
 }
 
@@ -319,12 +398,14 @@ absl::Status RocksDbEngine::MergeUse(const std::vector<std::pair<std::string, Us
   // of the machine the last seconds.
   rocksdb::WriteOptions options;
   options.sync = false;
+  RETURN_IF_ERROR(db_->failure());
   if (status.ok()) status = (*db_)->Write(options, &batch);
-  if (!status.ok()) return FromRocksDb("write use", status);
+  if (!status.ok()) return db_->Fail(FromRocksDb("write use", status));
   return absl::OkStatus();
 }
 
 absl::Status RocksDbEngine::Checkpoint(const std::string& path) {
+  RETURN_IF_ERROR(db_->failure());
   std::error_code error;
   if (std::filesystem::exists(path, error)) {
     return Refuse(absl::StatusCode::kAlreadyExists, "BACKUP_EXISTS",

@@ -17,7 +17,8 @@ namespace tollgate {
 
 // One column family a table, each tuned to its use; one synced write batch a
 // commit. Thread-safe. Snapshots must not outlive it. docs/store.md tells what
-// lies on disk.
+// lies on disk. After the first write that failed, of either kind, every call answers UNAVAILABLE
+// and nothing is written any more, not even on closing.
 class RocksDbEngine : public EmbeddedEngine {
  public:
   struct Options {
@@ -33,6 +34,8 @@ class RocksDbEngine : public EmbeddedEngine {
   //   STORE_IN_USE      FAILED_PRECONDITION  another process (or this one) has it open
   //   STORE_TOO_NEW     FAILED_PRECONDITION  a newer Tollgate wrote it
   //   STORE_UNREADABLE  FAILED_PRECONDITION  the folder cannot be read or written
+  //   STORE_FOLDER_NOT_EMPTY  FAILED_PRECONDITION  it has files in it, and no store
+  //   STORE_DISK_FULL   UNAVAILABLE          less than 16 MiB and the size of its logs is free
   //   STORE_CORRUPT     DATA_LOSS            what is there is not a whole store
   // INVALID_ARGUMENT without path, random or clock.
   static absl::StatusOr<std::unique_ptr<RocksDbEngine>> Open(Options options);

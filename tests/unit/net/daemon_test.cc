@@ -15,6 +15,7 @@
 
 #include <fstream>
 #include <sstream>
+#include <vector>
 
 #include "base/status.h"
 #include "net/limits.h"
@@ -82,6 +83,26 @@ TEST(DaemonTest, ServesMetricsOnAPortOfTheKernelsChoice) {
   EXPECT_FALSE((*daemon)->WaitForShutdownSignal(absl::ZeroDuration()));
   (*daemon)->RequestShutdown();
   EXPECT_TRUE((*daemon)->WaitForShutdownSignal(kTestPatience));
+}
+
+TEST(DaemonTest, IdleConnectionsDoNotKeepTheMetricsFromOthers) {
+  BlockShutdownSignals();
+  auto daemon = Daemon::Start({"test", "127.0.0.1:0", nullptr});
+  ASSERT_TRUE(daemon.ok()) << daemon.status();
+  (*daemon)->ServeMetrics(std::make_shared<prometheus::Registry>());
+  sockaddr_in name{};
+  name.sin_family = AF_INET;
+  name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  name.sin_port = htons(static_cast<uint16_t>((*daemon)->metrics_port()));
+  std::vector<int> idle;
+  for (int i = 0; i < 40; ++i) {
+    idle.push_back(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    ASSERT_EQ(connect(idle.back(), reinterpret_cast<sockaddr*>(&name), sizeof(name)), 0);
+  }
+  const absl::Time began = absl::Now();
+  EXPECT_THAT(HttpGet((*daemon)->metrics_port(), "/metrics"), testing::HasSubstr("200 OK"));
+  EXPECT_LT(absl::Now() - began, absl::Seconds(20));
+  for (const int fd : idle) close(fd);
 }
 
 TEST(ReadyFile, IsWholeOrAbsent) {

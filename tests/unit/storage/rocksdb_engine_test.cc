@@ -1,5 +1,7 @@
 #include "storage/rocksdb/rocksdb_engine.h"
 
+#include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -8,6 +10,7 @@
 #include <memory>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -72,6 +75,54 @@ class RocksDbEngineTest : public ::testing::Test {
   std::string folder_;
   std::string path_;
 };
+
+// A file that may not grow any more, as a disk that is full; both ways to write, then the end.
+int FillUntilRefused(RocksDbEngine* engine, bool by_use) {
+  signal(SIGXFSZ, SIG_IGN);
+  const rlimit limit = {1 << 20, 1 << 20};
+  setrlimit(RLIMIT_FSIZE, &limit);
+  absl::Status failed;
+  for (int i = 0; i < 100'000 && failed.ok(); ++i) {
+    store::v1::UseRecord use;
+    use.set_count(1);
+    if (by_use) {
+      failed = engine->MergeUse({{absl::StrCat(std::string(1000, 'k'), i), use}});
+    } else {
+      auto command = PutLabel(absl::StrCat(i), std::string(1000, 'x'));
+      const auto snapshot = engine->NewSnapshot();
+      if (!snapshot.ok()) return 1;
+      const auto outcome = RunBatch(**snapshot, absl::UnixEpoch(), {command.get()});
+      if (!outcome.ok()) return 2;
+      failed = engine->Commit(outcome->request).status();
+    }
+  }
+  if (failed.ok()) return 3;
+  store::v1::UseRecord use;
+  if (engine->MergeUse({{"k", use}}).ok() || engine->NewSnapshot().ok()) return 4;
+  if (engine->Checkpoint("/nowhere").code() != absl::StatusCode::kUnavailable) return 5;
+  return 70;
+}
+
+TEST_F(RocksDbEngineTest, AFailedWriteEndsAllWritingAndTheEngineStillCloses) {
+  for (const bool by_use : {false, true}) {
+    EXPECT_EXIT(
+        {
+          auto engine = Open();
+          const int code = engine.ok() ? FillUntilRefused(engine->get(), by_use) : 6;
+          engine->reset();
+          _exit(code);
+        },
+        ::testing::ExitedWithCode(70), "");
+  }
+}
+
+TEST_F(RocksDbEngineTest, AFolderOfSomethingElseIsNoStore) {
+  std::filesystem::create_directories(path_);
+  std::ofstream(path_ + "/notes.txt") << "mine";
+  ExpectRefused(absl::StatusCode::kFailedPrecondition, "STORE_FOLDER_NOT_EMPTY");
+  EXPECT_TRUE(std::filesystem::exists(path_ + "/notes.txt"));
+  EXPECT_FALSE(std::filesystem::exists(path_ + "/LOCK"));
+}
 
 TEST_F(RocksDbEngineTest, ANewStoreHasAnEpochThatStays) {
   auto engine = Open();

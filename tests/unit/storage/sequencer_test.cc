@@ -250,6 +250,19 @@ TEST_F(SequencerTest, StopFinishesWhatIsQueuedThenRefuses) {
   sequencer_->Stop();
 }
 
+TEST_F(SequencerTest, HaltRefusesWhatIsQueuedAndWhatComes) {
+  Answers answers;
+  HoldOne(answers);
+  sequencer_->Submit(PutLabel("queued", "1"), answers.Next());
+  sequencer_->Halt(Refuse(absl::StatusCode::kFailedPrecondition, "STORE_ROLLED_BACK", "it was"));
+  EXPECT_EQ(ReasonOf(sequencer_->Run(PutLabel("late", "1")).status()), "STORE_ROLLED_BACK");
+  engine_.ReleaseCommits();
+  const auto all = answers.Wait(2);
+  EXPECT_TRUE(all[0].ok());
+  EXPECT_EQ(ReasonOf(all[1].status()), "STORE_ROLLED_BACK");
+  EXPECT_EQ(fatal_calls_, 0);
+}
+
 TEST_F(SequencerTest, TheLastWritesStartIsTakenBeforeIt) {
   EXPECT_EQ(sequencer_->last_write_start(), BootTime::InfinitePast());
   const BootTime before = clock_.Now();

@@ -6,7 +6,9 @@
 
 #include <gtest/gtest.h>
 
+#include "base/random.h"
 #include "base/status.h"
+#include "token/token_string.h"
 
 namespace tollgate {
 namespace {
@@ -99,6 +101,12 @@ TEST(FieldRulesTest, Table) {
   std::vector<std::pair<std::string, std::string>> seventeen;
   for (const auto& s : Many(17)) seventeen.emplace_back(s, "");
   const std::string long_129(129, 'a');
+  SeededRandom random(7);
+  const TokenFormat::Minted minted =
+      TokenFormat::ForBrand("acme").value().Mint(TokenKind::kWorkspace, random);
+  const std::string token_string(minted.token_string.RevealSecret());
+  std::string spoiled = token_string;  // the checksum does not hold any more
+  spoiled.back() = spoiled.back() == '0' ? '1' : '0';
   const FieldCase table[] = {
       {CheckScopes(List({}), "f"), ""},
       {CheckScopes(List({"deploy:write", "items/*", "A.b_c-9"}), "f"), ""},
@@ -148,6 +156,13 @@ TEST(FieldRulesTest, Table) {
       {CheckRequestId("0c9bd1c2-67a4-4c5c-8c11-6b5e5d3f2a10", "f"), ""},
       {CheckRequestId(std::string(65, 'a'), "f"), "REQUEST_ID_MALFORMED"},
       {CheckRequestId("a b", "f"), "REQUEST_ID_MALFORMED"},
+      {CheckOwner("see:" + token_string, "f"), "CONTAINS_TOKEN_STRING"},
+      {CheckOwner("see:" + spoiled, "f"), ""},
+      {CheckReason("found " + token_string + " in a gist", "f"), "CONTAINS_TOKEN_STRING"},
+      {CheckReason("xx" + token_string + "0", "f"), "CONTAINS_TOKEN_STRING"},
+      {CheckReason(token_string.substr(1), "f"), ""},
+      {CheckLabel("CI " + token_string, "f"), "CONTAINS_TOKEN_STRING"},
+      {CheckLabel("CI " + spoiled, "f"), ""},
       {CheckValidatorId("payments/edge-3", "f"), ""},
       {CheckValidatorId("", "f"), "VALIDATOR_ID_MALFORMED"},
       {CheckValidatorId(long_129, "f"), "VALIDATOR_ID_MALFORMED"},
@@ -158,6 +173,7 @@ TEST(FieldRulesTest, Table) {
     EXPECT_EQ(ReasonOf(c.status), c.reason) << "row " << i << ": " << c.status;
     if (c.status.ok()) continue;
     EXPECT_EQ(c.status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(c.status.ToString().find(token_string), std::string::npos) << "never echoed";
     EXPECT_EQ(DetailsOf(c.status).fields.at(0).field, c.field) << "row " << i;
   }
 }

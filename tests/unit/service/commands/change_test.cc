@@ -85,7 +85,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadCreate{"zero", [](auto& r) { r.mutable_lifetime(); }, "LIFETIME_NOT_POSITIVE",
                   "lifetime"},
         BadCreate{"age", [](auto& r) { r.mutable_lifetime()->set_seconds(315576000000); },
-                  "LIFETIME_NOT_POSITIVE", "lifetime"},
+                  "LIFETIME_OUT_OF_BOUNDS", "lifetime"},
         BadCreate{"no duration", [](auto& r) { r.mutable_lifetime()->set_seconds(INT64_MAX); },
                   "DURATION_MALFORMED", "lifetime"},
         BadCreate{"no time",
