@@ -45,9 +45,10 @@ absl::Status BindError(const Address& address, int error) {
                                "Stop it, or choose another address."));
   }
   if (error == EACCES || error == EPERM || error == EROFS) {
-    return Refuse(absl::StatusCode::kPermissionDenied, "ADDRESS_DENIED",
-                  absl::StrCat("cannot listen on ", where, ": ", why,
-                               ". Choose a port above 1023 or a directory that this user may write."));
+    return Refuse(
+        absl::StatusCode::kPermissionDenied, "ADDRESS_DENIED",
+        absl::StrCat("cannot listen on ", where, ": ", why,
+                     ". Choose a port above 1023 or a directory that this user may write."));
   }
   return Refuse(absl::StatusCode::kUnavailable, "ADDRESS_UNAVAILABLE",
                 absl::StrCat("cannot listen on ", where, ": ", why, "."));
@@ -56,7 +57,8 @@ absl::Status BindError(const Address& address, int error) {
 int ConnectionCap(int asked) {
   if (asked > 0) return asked;
   rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return kMostConnections;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+    return kMostConnections;
   const auto files = static_cast<int64_t>(std::min<rlim_t>(limit.rlim_cur, 1 << 30));
   return static_cast<int>(std::clamp<int64_t>(files - kDescriptorsKeptBack, 16, kMostConnections));
 }
@@ -72,14 +74,15 @@ sockaddr_un UnixName(const std::string& path) {
 
 // Removes a socket file that nobody answers on. OK also when there is nothing.
 absl::Status RemoveStale(const Address& address) {
-  struct stat file {};
+  struct stat file{};
   if (lstat(address.path.c_str(), &file) != 0) {
     return errno == ENOENT ? absl::OkStatus() : BindError(address, errno);
   }
   if (!S_ISSOCK(file.st_mode)) {
-    return Refuse(absl::StatusCode::kAlreadyExists, "ADDRESS_IN_USE",
-                  absl::StrCat("cannot listen on ", address.ToString(),
-                               ": a file that is not a socket is there. Remove it, or choose another path."));
+    return Refuse(
+        absl::StatusCode::kAlreadyExists, "ADDRESS_IN_USE",
+        absl::StrCat("cannot listen on ", address.ToString(),
+                     ": a file that is not a socket is there. Remove it, or choose another path."));
   }
   const int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (probe < 0) return BindError(address, errno);
@@ -138,9 +141,10 @@ absl::StatusOr<int> BindTcp(const Acceptor::Options& options) {
   addrinfo* found = nullptr;
   const int failed = getaddrinfo(host.c_str(), absl::StrCat(address.port).c_str(), &hints, &found);
   if (failed != 0) {
-    return Refuse(absl::StatusCode::kInvalidArgument, "ADDRESS_INVALID",
-                  absl::StrCat("cannot listen on ", address.ToString(), ": the host does not resolve (",
-                               gai_strerror(failed), "). Write an address of this host, such as 127.0.0.1."));
+    return Refuse(
+        absl::StatusCode::kInvalidArgument, "ADDRESS_INVALID",
+        absl::StrCat("cannot listen on ", address.ToString(), ": the host does not resolve (",
+                     gai_strerror(failed), "). Write an address of this host, such as 127.0.0.1."));
   }
   auto free_found = absl::MakeCleanup([found] { freeaddrinfo(found); });
   const int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -190,14 +194,15 @@ absl::StatusOr<std::unique_ptr<Acceptor>> Acceptor::Start(Options options, Handl
   return acceptor;
 }
 
-Acceptor::Acceptor(Options options, Address address, int listen_fd, int wake_fd, int max_connections)
+Acceptor::Acceptor(Options options, Address address, int listen_fd, int wake_fd,
+                   int max_connections)
     : options_(std::move(options)),
       address_(std::move(address)),
       max_connections_(max_connections),
       listen_fd_(listen_fd),
       wake_fd_(wake_fd),
       spare_fd_(OpenSpare()) {
-  struct stat file {};
+  struct stat file{};
   if (address_.is_unix() && lstat(address_.path.c_str(), &file) == 0) {
     socket_file_device_ = file.st_dev;
     socket_file_inode_ = file.st_ino;
@@ -223,7 +228,7 @@ void Acceptor::Stop() {
   (void)!write(wake_fd_, &one, sizeof(one));
   if (thread_.joinable()) thread_.join();
   if (address_.is_unix()) {
-    struct stat file {};
+    struct stat file{};
     if (lstat(address_.path.c_str(), &file) == 0 && file.st_dev == socket_file_device_ &&
         file.st_ino == socket_file_inode_) {
       unlink(address_.path.c_str());
@@ -251,7 +256,7 @@ int64_t Acceptor::SweepConnections() {
 
 int64_t Acceptor::SweepLocked() {
   for (auto it = alive_.begin(); it != alive_.end();) {
-    struct stat now {};
+    struct stat now{};
     const bool same = fstat(it->first, &now) == 0 && now.st_ino == it->second;
     it = same ? std::next(it) : alive_.erase(it);
   }
@@ -290,10 +295,12 @@ absl::Duration Acceptor::AcceptSome() {
   for (int i = 0; i < kAcceptsInARow; ++i) {
     if (options_.max_accepts_per_second > 0) {
       const absl::Time now = absl::Now();
-      const double gained = absl::ToDoubleSeconds(std::max(now - tokens_at_, absl::ZeroDuration())) *
-                            options_.max_accepts_per_second;
+      const double gained =
+          absl::ToDoubleSeconds(std::max(now - tokens_at_, absl::ZeroDuration())) *
+          options_.max_accepts_per_second;
       tokens_at_ = now;
-      accept_tokens_ = std::min(std::max(1.0, options_.max_accepts_per_second), accept_tokens_ + gained);
+      accept_tokens_ =
+          std::min(std::max(1.0, options_.max_accepts_per_second), accept_tokens_ + gained);
       if (accept_tokens_ < 1) {
         return absl::Seconds((1 - accept_tokens_) / options_.max_accepts_per_second);
       }
@@ -341,7 +348,8 @@ void Acceptor::ShedOne() {
     Log(LogLevel::kError, "out of descriptors: a connection was closed unanswered",
         {{"address", address_.ToString()},
          {"refused", refused_descriptors_.load(std::memory_order_relaxed)},
-         {"advice", "raise the limit on open files (LimitNOFILE), or lower the cap on connections"}});
+         {"advice",
+          "raise the limit on open files (LimitNOFILE), or lower the cap on connections"}});
   }
 }
 
@@ -349,7 +357,8 @@ bool Acceptor::PeerAllowed(int fd, AcceptedConnection* connection) const {
   if (!address_.is_unix()) return true;
   ucred peer{};
   socklen_t size = sizeof(peer);
-  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return !options_.allowed_uids.has_value();
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+    return !options_.allowed_uids.has_value();
   connection->uid = peer.uid;
   connection->pid = peer.pid;
   if (!options_.allowed_uids.has_value()) return true;
@@ -360,7 +369,7 @@ bool Acceptor::PeerAllowed(int fd, AcceptedConnection* connection) const {
 void Acceptor::HandOut(int fd) {
   AcceptedConnection connection;
   connection.fd = fd;
-  struct stat socket_file {};
+  struct stat socket_file{};
   if (!PeerAllowed(fd, &connection)) {
     refused_uid_.fetch_add(1, std::memory_order_relaxed);
     Log(LogLevel::kWarning, "connection refused: its user is not allowed here",

@@ -54,7 +54,8 @@ class Acceptor {
     // Connections alive at once; more are closed as soon as accepted. 0: what the limit on open
     // files allows, less 256 kept for the rest of the process, and never above 16384.
     int max_connections = 0;
-    // Accepts a second, with a burst of the same; what exceeds it waits in the backlog. 0: no limit.
+    // Accepts a second, with a burst of the same; what exceeds it waits in the backlog. 0: no
+    // limit.
     double max_accepts_per_second = 0;
     // Unix sockets: only these uids may connect. Unset: the socket's mode decides alone.
     absl::optional<std::vector<uid_t>> allowed_uids;
@@ -65,12 +66,12 @@ class Acceptor {
 
   // Counters since Bind; each is read on its own.
   struct Stats {
-    uint64_t accepted = 0;            // handed to the handler
-    uint64_t refused_full = 0;        // closed: the cap was reached
-    uint64_t refused_uid = 0;         // closed: not an allowed uid
-    uint64_t refused_descriptors = 0; // closed: the process was out of descriptors
-    uint64_t accept_errors = 0;       // any other failure of accept
-    int64_t connections = 0;          // alive at the last sweep
+    uint64_t accepted = 0;             // handed to the handler
+    uint64_t refused_full = 0;         // closed: the cap was reached
+    uint64_t refused_uid = 0;          // closed: not an allowed uid
+    uint64_t refused_descriptors = 0;  // closed: the process was out of descriptors
+    uint64_t accept_errors = 0;        // any other failure of accept
+    int64_t connections = 0;           // alive at the last sweep
   };
 
   using Handler = std::function<void(AcceptedConnection)>;

@@ -31,7 +31,8 @@ bool IsHostCharacter(char c) {
 absl::StatusOr<Address> ParseUnix(absl::string_view text, absl::string_view path) {
   if (absl::StartsWith(path, "//")) {
     path.remove_prefix(2);
-    if (!absl::StartsWith(path, "/")) return Invalid(text, "a unix:// address is absolute: unix:///PATH");
+    if (!absl::StartsWith(path, "/"))
+      return Invalid(text, "a unix:// address is absolute: unix:///PATH");
   }
   if (path.empty()) return Invalid(text, "the socket's path is missing");
   if (absl::StrContains(path, absl::string_view("\0", 1))) {
@@ -39,8 +40,8 @@ absl::StatusOr<Address> ParseUnix(absl::string_view text, absl::string_view path
   }
   if (absl::EndsWith(path, "/")) return Invalid(text, "the path names a directory");
   if (path.size() > kMaxUnixPath) {
-    return Invalid(text, absl::StrCat("the path has ", path.size(), " bytes, a socket's has at most ",
-                                      kMaxUnixPath));
+    return Invalid(text, absl::StrCat("the path has ", path.size(),
+                                      " bytes, a socket's has at most ", kMaxUnixPath));
   }
   Address address;
   address.kind = Address::Kind::kUnix;
@@ -103,10 +104,12 @@ absl::StatusOr<Address> ParseAddress(absl::string_view text) {
     address.host = std::string(rest.substr(0, colon));
     port = rest.substr(colon + 1);
     if (address.host.empty()) {
-      return Invalid(text, "the host is missing; 0.0.0.0 means every interface, 127.0.0.1 this host");
+      return Invalid(text,
+                     "the host is missing; 0.0.0.0 means every interface, 127.0.0.1 this host");
     }
     for (const char c : address.host) {
-      if (!IsHostCharacter(c)) return Invalid(text, "the host has a character that no host name has");
+      if (!IsHostCharacter(c))
+        return Invalid(text, "the host has a character that no host name has");
     }
   }
   uint32_t number = 0;

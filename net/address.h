@@ -32,9 +32,9 @@ struct Address {
   std::string ToGrpcTarget() const;
 };
 
-// Parses `host:port`, `[v6]:port`, `dns:///host:port`, `unix:/path`, `unix:path` and `unix:///path`.
-// INVALID_ARGUMENT, reason ADDRESS_INVALID, says what is wrong and what to write instead. An empty
-// host is refused: it would mean "every interface" without saying so.
+// Parses `host:port`, `[v6]:port`, `dns:///host:port`, `unix:/path`, `unix:path` and
+// `unix:///path`. INVALID_ARGUMENT, reason ADDRESS_INVALID, says what is wrong and what to write
+// instead. An empty host is refused: it would mean "every interface" without saying so.
 absl::StatusOr<Address> ParseAddress(absl::string_view text);
 
 }  // namespace tollgate

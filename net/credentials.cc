@@ -37,15 +37,18 @@ absl::Status FilesInvalid(absl::string_view what) {
     why = absl::StrCat(" (", text, ")");
   }
   ERR_clear_error();
-  return Refuse(absl::StatusCode::kFailedPrecondition, "TLS_FILES_INVALID", absl::StrCat(what, why));
+  return Refuse(absl::StatusCode::kFailedPrecondition, "TLS_FILES_INVALID",
+                absl::StrCat(what, why));
 }
 
 // At start a wrong file is an error with a name; afterwards gRPC would only fail every handshake.
 absl::Status CheckFiles(const TlsFiles& files) {
   if (files.cert.empty() != files.key.empty()) {
-    return Refuse(absl::StatusCode::kInvalidArgument, "TLS_FILES_INVALID",
-                  absl::StrCat("a TLS ", files.cert.empty() ? "key" : "certificate", " was given without its ",
-                               files.cert.empty() ? "certificate" : "key", ". Give both, or neither."));
+    return Refuse(
+        absl::StatusCode::kInvalidArgument, "TLS_FILES_INVALID",
+        absl::StrCat("a TLS ", files.cert.empty() ? "key" : "certificate",
+                     " was given without its ", files.cert.empty() ? "certificate" : "key",
+                     ". Give both, or neither."));
   }
   ERR_clear_error();
   std::unique_ptr<SSL_CTX, void (*)(SSL_CTX*)> context(SSL_CTX_new(TLS_method()), SSL_CTX_free);
@@ -58,12 +61,14 @@ absl::Status CheckFiles(const TlsFiles& files) {
     }
     if (SSL_CTX_use_PrivateKey_file(context.get(), files.key.c_str(), SSL_FILETYPE_PEM) != 1 ||
         SSL_CTX_check_private_key(context.get()) != 1) {
-      return FilesInvalid(absl::StrCat("cannot use ", files.key, " as the PEM private key of ", files.cert));
+      return FilesInvalid(
+          absl::StrCat("cannot use ", files.key, " as the PEM private key of ", files.cert));
     }
   }
   if (!files.ca.empty() &&
       SSL_CTX_load_verify_locations(context.get(), files.ca.c_str(), nullptr) != 1) {
-    return FilesInvalid(absl::StrCat("cannot read PEM certificates of an authority from ", files.ca));
+    return FilesInvalid(
+        absl::StrCat("cannot read PEM certificates of an authority from ", files.ca));
   }
   return absl::OkStatus();
 }
@@ -75,7 +80,8 @@ std::shared_ptr<CertificateProviderInterface> ProviderFor(const TlsFiles& files)
   if (files.ca.empty()) {
     return std::make_shared<FileWatcherCertificateProvider>(files.key, files.cert, kRefreshSeconds);
   }
-  return std::make_shared<FileWatcherCertificateProvider>(files.key, files.cert, files.ca, kRefreshSeconds);
+  return std::make_shared<FileWatcherCertificateProvider>(files.key, files.cert, files.ca,
+                                                          kRefreshSeconds);
 }
 
 // "*.example.com" stands for exactly one label.
@@ -83,7 +89,8 @@ bool NameMatches(absl::string_view pattern, absl::string_view name) {
   if (absl::EqualsIgnoreCase(pattern, name)) return true;
   if (!absl::ConsumePrefix(&pattern, "*.") || !absl::StrContains(pattern, ".")) return false;
   const size_t dot = name.find('.');
-  return dot != absl::string_view::npos && dot > 0 && absl::EqualsIgnoreCase(name.substr(dot + 1), pattern);
+  return dot != absl::string_view::npos && dot > 0 &&
+         absl::EqualsIgnoreCase(name.substr(dot + 1), pattern);
 }
 
 absl::string_view View(grpc::string_ref ref) { return absl::string_view(ref.data(), ref.size()); }
@@ -105,8 +112,9 @@ class ServerNameVerifier : public ExternalCertificateVerifier {
     if (!server_.spiffe_id.empty()) {
       const std::vector<grpc::string_ref> uris = request.uri_names();
       if (uris.size() == 1 && View(uris[0]) == server_.spiffe_id) return grpc::Status::OK;
-      return grpc::Status(grpc::StatusCode::UNAUTHENTICATED,
-                          absl::StrCat("the server's certificate is not that of ", server_.spiffe_id));
+      return grpc::Status(
+          grpc::StatusCode::UNAUTHENTICATED,
+          absl::StrCat("the server's certificate is not that of ", server_.spiffe_id));
     }
     const absl::string_view target = View(request.target_name());
     const absl::string_view name = server_.host_name.empty() ? target : server_.host_name;
@@ -126,8 +134,9 @@ class ServerNameVerifier : public ExternalCertificateVerifier {
 bool PeerIsLocal(absl::string_view peer) {
   if (absl::StartsWith(peer, "unix:") || absl::StartsWith(peer, "unix-abstract:")) return true;
   // `ipv4:127.0.0.1:4711`, `ipv6:[::1]:4711`, the brackets percent-encoded.
-  const std::string plain = absl::StrReplaceAll(
-      absl::string_view(peer), {{"%5B", "["}, {"%5b", "["}, {"%5D", "]"}, {"%5d", "]"}, {"%25", "%"}});
+  const std::string plain =
+      absl::StrReplaceAll(absl::string_view(peer),
+                          {{"%5B", "["}, {"%5b", "["}, {"%5D", "]"}, {"%5d", "]"}, {"%25", "%"}});
   absl::string_view rest = plain;
   if (!absl::ConsumePrefix(&rest, "ipv4:") && !absl::ConsumePrefix(&rest, "ipv6:")) return false;
   const absl::StatusOr<Address> address = ParseAddress(rest);
@@ -136,7 +145,8 @@ bool PeerIsLocal(absl::string_view peer) {
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> ServerCredentialsFor(const TlsFiles& files) {
+absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> ServerCredentialsFor(
+    const TlsFiles& files) {
   if (files.empty()) return grpc::InsecureServerCredentials();
   RETURN_IF_ERROR(CheckFiles(files));
   if (files.cert.empty()) {
@@ -201,7 +211,8 @@ absl::Status CheckPlaintextAllowed(absl::string_view program, const Address& add
   if (name == "tollgated") name = "tollgate";
   return Refuse(
       absl::StatusCode::kFailedPrecondition, "PLAINTEXT_REFUSED",
-      absl::StrCat("refusing to serve plaintext on ", address.ToString(), ", which other hosts can reach.\n",
+      absl::StrCat("refusing to serve plaintext on ", address.ToString(),
+                   ", which other hosts can reach.\n",
                    "  Give it a certificate:   --tls-cert FILE --tls-key FILE --client-ca FILE\n",
                    "  or keep it on this host: ", listen_flag, " 127.0.0.1:", address.port, " or ",
                    listen_flag, " unix:/run/", name, ".sock\n",

@@ -32,16 +32,19 @@ struct TlsFiles {
 };
 
 // A server's credentials: plaintext when `files` is empty; else TLS, with a client certificate
-// required when `ca` is given. Errors (INVALID_ARGUMENT or FAILED_PRECONDITION, reason TLS_FILES_INVALID):
-// a certificate without a key or the reverse, a file that is missing, unreadable or no PEM, a key
-// that is not the certificate's. They are start-up errors: later a bad file fails handshakes only.
-absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> ServerCredentialsFor(const TlsFiles& files);
+// required when `ca` is given. Errors (INVALID_ARGUMENT or FAILED_PRECONDITION, reason
+// TLS_FILES_INVALID): a certificate without a key or the reverse, a file that is missing,
+// unreadable or no PEM, a key that is not the certificate's. They are start-up errors: later a bad
+// file fails handshakes only.
+absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> ServerCredentialsFor(
+    const TlsFiles& files);
 
 // What a client demands of the server's certificate, beside a good signature.
 struct ServerIdentity {
   // `spiffe://…`: the certificate's one and only URI name. Empty: the host's name is checked.
   std::string spiffe_id;
-  // Empty: the host of the address. The name that the certificate must bear when spiffe_id is empty.
+  // Empty: the host of the address. The name that the certificate must bear when spiffe_id is
+  // empty.
   std::string host_name;
 };
 
@@ -69,12 +72,13 @@ std::shared_ptr<grpc::Channel> MakeChannel(
     const Address& address, const std::shared_ptr<grpc::ChannelCredentials>& credentials,
     const ChannelOptions& options = ChannelOptions());
 
-// The rule: no plaintext where other hosts can reach it, unless asked for by name. FAILED_PRECONDITION,
-// reason PLAINTEXT_REFUSED, says in four lines what was refused and the three ways out. The message
-// does not begin with the program's name (ReportRefusal of daemon.h puts it there); `program` names
-// the socket in the advice, `listen_flag` the flag that gave the address.
+// The rule: no plaintext where other hosts can reach it, unless asked for by name.
+// FAILED_PRECONDITION, reason PLAINTEXT_REFUSED, says in four lines what was refused and the three
+// ways out. The message does not begin with the program's name (ReportRefusal of daemon.h puts it
+// there); `program` names the socket in the advice, `listen_flag` the flag that gave the address.
 absl::Status CheckPlaintextAllowed(absl::string_view program, const Address& address, bool has_tls,
-                                   bool allow_plaintext, absl::string_view listen_flag = "--listen");
+                                   bool allow_plaintext,
+                                   absl::string_view listen_flag = "--listen");
 
 // Who calls, as the transport knows it: not what the call's metadata claims.
 struct Caller {

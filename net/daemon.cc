@@ -37,7 +37,8 @@ sigset_t ShutdownSignals() {
 }
 
 absl::Status SystemError(absl::string_view what) {
-  return Refuse(absl::StatusCode::kUnavailable, "SYSTEM_ERROR", absl::StrCat(what, ": ", std::strerror(errno)));
+  return Refuse(absl::StatusCode::kUnavailable, "SYSTEM_ERROR",
+                absl::StrCat(what, ": ", std::strerror(errno)));
 }
 
 }  // namespace
@@ -74,17 +75,17 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(Options options) {
     }
     if (absl::EqualsIgnoreCase(address.host, "localhost")) address.host = "127.0.0.1";
     try {
-      daemon->exposer_ = std::make_unique<prometheus::Exposer>(
-          std::vector<std::string>{
-              "listening_ports", address.ToString(),
-              // A thread waits for each connection's request: with few of them, and long, some
-              // idle connections keep the metrics from everybody.
-              "num_threads", "16", "request_timeout_ms", "1000"});
+      daemon->exposer_ = std::make_unique<prometheus::Exposer>(std::vector<std::string>{
+          "listening_ports", address.ToString(),
+          // A thread waits for each connection's request: with few of them, and long, some
+          // idle connections keep the metrics from everybody.
+          "num_threads", "16", "request_timeout_ms", "1000"});
     } catch (const std::exception&) {  // the library's only way to say no; it does not say why
-      return Refuse(absl::StatusCode::kAlreadyExists, "ADDRESS_IN_USE",
-                    absl::StrCat("cannot serve metrics on ", address.ToString(),
-                                 ": another process listens there, or it is no address of this "
-                                 "host.\n  Stop that one, or choose another:  --metrics-listen ADDR"));
+      return Refuse(
+          absl::StatusCode::kAlreadyExists, "ADDRESS_IN_USE",
+          absl::StrCat("cannot serve metrics on ", address.ToString(),
+                       ": another process listens there, or it is no address of this "
+                       "host.\n  Stop that one, or choose another:  --metrics-listen ADDR"));
     }
     if (options.registry != nullptr) daemon->ServeMetrics(options.registry);
     const std::vector<int> ports = daemon->exposer_->GetListeningPorts();
@@ -189,13 +190,15 @@ absl::Status WriteReadyFile(const std::string& path, absl::string_view json) {
     if (n < 0) return SystemError(absl::StrCat("cannot write ", temporary));
     json.remove_prefix(static_cast<size_t>(n));
   }
-  if (rename(temporary.c_str(), path.c_str()) != 0) return SystemError(absl::StrCat("cannot write ", path));
+  if (rename(temporary.c_str(), path.c_str()) != 0)
+    return SystemError(absl::StrCat("cannot write ", path));
   return absl::OkStatus();
 }
 
 int ReportRefusal(absl::string_view program, const absl::Status& status) {
   std::string text(status.message());
-  if (!absl::StartsWith(text, absl::StrCat(program, ": "))) text = absl::StrCat(program, ": ", text);
+  if (!absl::StartsWith(text, absl::StrCat(program, ": ")))
+    text = absl::StrCat(program, ": ", text);
   std::fprintf(stderr, "%s\n", text.c_str());
   return ExitCodeOf(status);
 }

@@ -73,7 +73,8 @@ class Daemon {
   void WaitForShutdownSignal();
   // The same, for at most `timeout`; true when shutdown was asked for.
   bool WaitForShutdownSignal(absl::Duration timeout);
-  // As if a first signal had come: for a fatal condition that ends the program in order. Thread-safe.
+  // As if a first signal had come: for a fatal condition that ends the program in order.
+  // Thread-safe.
   void RequestShutdown();
   bool shutdown_requested() const;
 
@@ -94,9 +95,9 @@ class Daemon {
   std::thread signal_thread_;
 };
 
-// The health of a server as grpc.health.v1 tells it. Names: "" (the whole), each service, "liveness",
-// "readiness", and any that SetServing(name, …) adds. A name never set: Check answers NOT_FOUND.
-// At first nothing serves but "liveness". Thread-safe; not after the server's end.
+// The health of a server as grpc.health.v1 tells it. Names: "" (the whole), each service,
+// "liveness", "readiness", and any that SetServing(name, …) adds. A name never set: Check answers
+// NOT_FOUND. At first nothing serves but "liveness". Thread-safe; not after the server's end.
 class Health {
  public:
   // `server` was built after EnableHealthAndReflection; `services` are full names.
@@ -131,8 +132,9 @@ absl::Status WriteReadyFile(const std::string& path, absl::string_view json);
 
 // Prints "program: message" to stderr, for start-up errors, and returns the exit code of the error.
 int ReportRefusal(absl::string_view program, const absl::Status& status);
-// Stable: OK 0; INVALID_ARGUMENT 64 (usage); UNAVAILABLE 69; INTERNAL and DATA_LOSS 70; ALREADY_EXISTS 73;
-// PERMISSION_DENIED and UNAUTHENTICATED 77; FAILED_PRECONDITION 78 (configuration); others 1.
+// Stable: OK 0; INVALID_ARGUMENT 64 (usage); UNAVAILABLE 69; INTERNAL and DATA_LOSS 70;
+// ALREADY_EXISTS 73; PERMISSION_DENIED and UNAUTHENTICATED 77; FAILED_PRECONDITION 78
+// (configuration); others 1.
 int ExitCodeOf(const absl::Status& status);
 
 }  // namespace tollgate

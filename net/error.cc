@@ -25,8 +25,11 @@ std::string Presentable(absl::string_view text, size_t limit) {
   while (i < text.size()) {
     const auto at = [&](size_t k) { return static_cast<unsigned char>(text[k]); };
     const unsigned char c = at(i);
-    size_t length = c < 0x80 ? 1 : c >= 0xC2 && c < 0xE0 ? 2 : c >= 0xE0 && c < 0xF0 ? 3
-                    : c >= 0xF0 && c < 0xF5 ? 4 : 0;
+    size_t length = c < 0x80                ? 1
+                    : c >= 0xC2 && c < 0xE0 ? 2
+                    : c >= 0xE0 && c < 0xF0 ? 3
+                    : c >= 0xF0 && c < 0xF5 ? 4
+                                            : 0;
     bool good = length > 0 && i + length <= text.size();
     for (size_t k = 1; good && k < length; ++k) good = (at(i + k) & 0xC0) == 0x80;
     if (good && length == 3) {
@@ -102,8 +105,8 @@ grpc::Status ToGrpcStatus(const absl::Status& status) {
 absl::Status FromGrpcStatus(const grpc::Status& status) {
   if (status.ok()) return absl::OkStatus();
   const auto number = static_cast<int>(status.error_code());
-  const absl::StatusCode code =
-      number >= 1 && number <= 16 ? static_cast<absl::StatusCode>(number) : absl::StatusCode::kUnknown;
+  const absl::StatusCode code = number >= 1 && number <= 16 ? static_cast<absl::StatusCode>(number)
+                                                            : absl::StatusCode::kUnknown;
 
   ErrorDetails details;
   google::rpc::Status wire;
@@ -114,7 +117,8 @@ absl::Status FromGrpcStatus(const grpc::Status& status) {
       google::rpc::RetryInfo retry;
       if (any.Is<google::rpc::ErrorInfo>() && any.UnpackTo(&info)) {
         details.reason = info.reason();
-        for (const auto& [name, value] : info.metadata()) details.metadata.emplace_back(name, value);
+        for (const auto& [name, value] : info.metadata())
+          details.metadata.emplace_back(name, value);
         std::sort(details.metadata.begin(), details.metadata.end());  // a map has no order
       } else if (any.Is<google::rpc::BadRequest>() && any.UnpackTo(&bad)) {
         for (const auto& field : bad.field_violations()) {

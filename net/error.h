@@ -14,7 +14,8 @@ inline constexpr char kErrorDomain[] = "tollgate";
 // As AIP-193 wants it: the same canonical code, the message, and in the details a google.rpc.Status
 // with an ErrorInfo (reason, domain "tollgate", metadata) first, then a BadRequest and a RetryInfo
 // where DetailsOf(status) has them. OK stays OK. Trailers are bounded (gRPC drops a call whose
-// headers exceed 8 KiB): a long message is cut, and field violations beyond about 4 KiB are left out.
+// headers exceed 8 KiB): a long message is cut, and field violations beyond about 4 KiB are left
+// out.
 grpc::Status ToGrpcStatus(const absl::Status& status);
 
 // The reverse; DetailsOf() of the result gives what was sent. A status without details, or with

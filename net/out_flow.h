@@ -1,4 +1,5 @@
-// The writing half of a stream: one write in flight, messages pulled when the wire is free, one end.
+// The writing half of a stream: one write in flight, messages pulled when the wire is free, one
+// end.
 #ifndef TOLLGATE_NET_OUT_FLOW_H_
 #define TOLLGATE_NET_OUT_FLOW_H_
 
@@ -20,7 +21,8 @@ namespace tollgate {
 //   any --Close/Break--> (after the pull or write under way) --> finished: WireFinish, exactly once
 //
 // While not finished, the RPC cannot be done (server: Finish was not called; client: a hold is in
-// place), so a write begun on any thread reaches a live stream. gRPC calls are made outside the lock.
+// place), so a write begun on any thread reaches a live stream. gRPC calls are made outside the
+// lock.
 template <class Out>
 class OutFlow {
  public:

@@ -4,8 +4,9 @@
 // the call has left its critical section; OnCancel and OnDone run on other threads than the rest;
 // every RPC needs exactly one Finish, also after OnCancel; a second write in flight aborts the
 // process; a handler that returns null answers UNIMPLEMENTED. Here every object is held by a
-// shared_ptr: one reference is its own and is dropped in OnDone, the others are the owners', who may
-// keep them for as long as they like, and call the methods marked thread-safe even after the end.
+// shared_ptr: one reference is its own and is dropped in OnDone, the others are the owners', who
+// may keep them for as long as they like, and call the methods marked thread-safe even after the
+// end.
 //
 // Reactions run on gRPC's pool (two threads on two cores): nothing in a virtual below may block.
 #ifndef TOLLGATE_NET_REACTOR_H_
@@ -65,7 +66,8 @@ class UnaryReactor final : public grpc::ServerUnaryReactor {
 
 // One unary call on the server: answered exactly once, from any thread, at any time. Use:
 //
-//   grpc::ServerUnaryReactor* Resolve(grpc::CallbackServerContext* context, const ResolveRequest* request,
+//   grpc::ServerUnaryReactor* Resolve(grpc::CallbackServerContext* context, const ResolveRequest*
+//   request,
 //                                     ResolveResponse* response) override {
 //     return UnaryCall<ResolveRequest, ResolveResponse>::Serve(context, request, response,
 //         [this](auto call) { … call->Reply(answer) or call->Fail(status), now or later … });
@@ -84,8 +86,8 @@ class UnaryCall {
                                          Handler&& handler) {
     std::shared_ptr<internal::UnaryReactor> reactor = internal::UnaryReactor::Create();
     internal::UnaryReactor* const raw = reactor.get();  // holds itself until gRPC is done with it
-    handler(std::shared_ptr<UnaryCall>(
-        new UnaryCall(context, request, response, std::move(reactor))));
+    handler(
+        std::shared_ptr<UnaryCall>(new UnaryCall(context, request, response, std::move(reactor))));
     return raw;
   }
 
@@ -117,8 +119,8 @@ class UnaryCall {
   void Fail(const absl::Status& status) {
     if (answered_) return;
     answered_ = true;
-    reactor_->FinishOnce(ToGrpcStatus(
-        status.ok() ? absl::InternalError("a call failed with status OK") : status));
+    reactor_->FinishOnce(
+        ToGrpcStatus(status.ok() ? absl::InternalError("a call failed with status OK") : status));
   }
   void Answer(absl::StatusOr<Response> result) {
     if (result.ok()) {
@@ -164,9 +166,9 @@ class StreamContext {
 // A bidirectional stream on the server. Derive, make_shared, and return Start() from the handler.
 // With a `WithRawCallbackMethod_…` service both types are grpc::ByteBuffer (wire.h converts).
 //
-// Order: OnMessage and OnReadsEnded never run together with each other, nor NextToWrite with itself;
-// but the reading side, the writing side and OnPeerGone may run at the same time on different threads.
-// OnEnded runs last, after all of them, exactly once.
+// Order: OnMessage and OnReadsEnded never run together with each other, nor NextToWrite with
+// itself; but the reading side, the writing side and OnPeerGone may run at the same time on
+// different threads. OnEnded runs last, after all of them, exactly once.
 template <class In, class Out>
 class BidiStream : public grpc::ServerBidiReactor<In, Out>,
                    public OutFlow<Out>,
@@ -205,7 +207,9 @@ class BidiStream : public grpc::ServerBidiReactor<In, Out>,
 
  private:
   void WireWrite(const Out* message) final { this->StartWrite(message); }
-  void WireFinish(absl::Status status, bool /*broken*/) final { this->Finish(ToGrpcStatus(status)); }
+  void WireFinish(absl::Status status, bool /*broken*/) final {
+    this->Finish(ToGrpcStatus(status));
+  }
 
   void OnReadDone(bool ok) final {
     if (!ok) {
@@ -261,7 +265,9 @@ class WriteStream : public grpc::ServerWriteReactor<Out>,
 
  private:
   void WireWrite(const Out* message) final { this->StartWrite(message); }
-  void WireFinish(absl::Status status, bool /*broken*/) final { this->Finish(ToGrpcStatus(status)); }
+  void WireFinish(absl::Status status, bool /*broken*/) final {
+    this->Finish(ToGrpcStatus(status));
+  }
   void OnWriteDone(bool ok) final { this->WireWritten(ok); }
   void OnCancel() final {
     OnPeerGone();

@@ -22,8 +22,9 @@ grpc::ByteBuffer ToByteBuffer(std::shared_ptr<const std::string> bytes, absl::st
   using Holder = std::shared_ptr<const std::string>;
   auto* holder = new Holder(std::move(bytes));
   // gRPC drops the reference when the last copy of the slice is written.
-  grpc::Slice slice(const_cast<char*>(part.data()), part.size(),
-                    [](void* h) { delete static_cast<Holder*>(h); }, holder);
+  grpc::Slice slice(
+      const_cast<char*>(part.data()), part.size(), [](void* h) { delete static_cast<Holder*>(h); },
+      holder);
   return grpc::ByteBuffer(&slice, 1);
 }
 

@@ -103,8 +103,8 @@ class ServerCommandLine {
     app_.add_flag("--no-journal", o.no_journal,
                   "Keep none: a restore then brings back what was revoked since the backup")
         ->group("Store");
-    Text("Store", "backup-dir", "DIR", "Where `tollgate backup create` puts backups; empty: nowhere",
-         &o.backup_dir);
+    Text("Store", "backup-dir", "DIR",
+         "Where `tollgate backup create` puts backups; empty: nowhere", &o.backup_dir);
     Time("Store", "event-retention", "Keep events at least so long", &o.event_retention);
     Count("Store", "event-retention-count", "Keep at most so many revisions of events",
           &o.event_retention_count);

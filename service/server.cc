@@ -289,7 +289,7 @@ class ServerImpl final : public Server {
     workspaces_ = std::make_unique<WorkspaceService>(&deps_);
     operations_ = std::make_unique<OperationsService>(
         &deps_, OperationsService::Options{options_.max_watchers, options_.max_queued_watch,
-                                                    options_.backup_dir});
+                                           options_.backup_dir});
     edge_ = std::make_unique<EdgeService>(&deps_);
     builder.RegisterService(tokens_.get());
     builder.RegisterService(workspaces_.get());

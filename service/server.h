@@ -121,8 +121,8 @@ class Server {
  public:
   // Errors, by reason: BAD_FLAG, TLS_FILES_INVALID; KEYRING_MISSING, KEYRING_MISMATCH,
   // KEYRING_PERMISSIONS, KEYRING_UNREADABLE, KEYRING_MALFORMED; ADDRESS_IN_USE, ADDRESS_DENIED;
-  // STORE_IN_USE, STORE_TOO_NEW, STORE_CORRUPT, STORE_ROLLED_BACK; JOURNAL_*; PLAINTEXT_REFUSED. Nothing is left
-  // running, and no listener open, after an error.
+  // STORE_IN_USE, STORE_TOO_NEW, STORE_CORRUPT, STORE_ROLLED_BACK; JOURNAL_*; PLAINTEXT_REFUSED.
+  // Nothing is left running, and no listener open, after an error.
   static absl::StatusOr<std::unique_ptr<Server>> Start(ServerOptions options);
   // Drains without waiting if Drain was not called.
   virtual ~Server() = default;

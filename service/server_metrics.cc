@@ -126,10 +126,8 @@ ServerMetrics::ServerMetrics(prometheus::Registry& r)
                         .Name("tollgate_rpc_seconds")
                         .Help("What an RPC took, waits for enforcement included")
                         .Register(r)) {
-  auto& validators = BuildGauge()
-                         .Name("tollgate_validators")
-                         .Help("Validators, by how they stand")
-                         .Register(r);
+  auto& validators =
+      BuildGauge().Name("tollgate_validators").Help("Validators, by how they stand").Register(r);
   for (const auto& [state, count] : CountStates({})) {
     if (state == tollgate::v1::VALIDATOR_STATE_RELEASED) continue;
     validators_[state] = &validators.Add({{"state", std::string(ValidatorStateName(state))}});

@@ -46,10 +46,9 @@ std::string CohortKey(absl::string_view workspace, absl::string_view owner);
 std::string LabelKey(absl::string_view workspace, absl::string_view label,
                      absl::string_view token_id);
 std::string RequestKey(absl::string_view scope, absl::string_view request_id);
-std::string RevisionKey(int64_t revision);                  // events
-std::string AuditKey(int64_t revision, uint32_t index);     // audit
-std::string UseKey(absl::string_view workspace, absl::string_view token_id,
-                   absl::string_view edge);
+std::string RevisionKey(int64_t revision);               // events
+std::string AuditKey(int64_t revision, uint32_t index);  // audit
+std::string UseKey(absl::string_view workspace, absl::string_view token_id, absl::string_view edge);
 std::string SessionKey(absl::string_view validator_id, absl::string_view incarnation);
 
 // All keys that begin with `parts` joined by, and ended with, 0 bytes.
@@ -61,18 +60,19 @@ KeyRange WorkspaceTokens(absl::string_view workspace);
 KeyRange TokensWithLabel(absl::string_view workspace, absl::string_view label);
 KeyRange UsesOfToken(absl::string_view workspace, absl::string_view token_id);
 KeyRange UsesOfWorkspace(absl::string_view workspace);
-// The first key after every key that begins with `prefix`; "" (the table's end) where there is none.
+// The first key after every key that begins with `prefix`; "" (the table's end) where there is
+// none.
 std::string PrefixEnd(absl::string_view prefix);
 // The least key above `key`.
 std::string KeyAfter(absl::string_view key);
 
 // What a due entry asks the sweep for. Subjects are token keys or request keys.
 enum class DueKind : uint8_t {
-  kExpire = 1,        // a token's expire_time
-  kRetire = 2,        // a rotated token's at_time
-  kWatchSilent = 3,   // a rotated token with when_silent; time 0: looked at by every sweep
-  kForgetRequest = 4, // a request record's end
-  kWatchUnused = 5,   // a token under a max_unused policy; the time it is looked at next
+  kExpire = 1,         // a token's expire_time
+  kRetire = 2,         // a rotated token's at_time
+  kWatchSilent = 3,    // a rotated token with when_silent; time 0: looked at by every sweep
+  kForgetRequest = 4,  // a request record's end
+  kWatchUnused = 5,    // a token under a max_unused policy; the time it is looked at next
 };
 // `time_us` is not below 0, so that byte order is time order.
 std::string DueKey(int64_t time_us, DueKind kind, absl::string_view subject);

@@ -51,9 +51,7 @@ class CommitterSequencer : public Sequencer {
     if (failure_.ok()) failure_ = std::move(why);
   }
 
-  BootTime last_write_start() const override {
-    return last_write().boot;
-  }
+  BootTime last_write_start() const override { return last_write().boot; }
   WriteStart last_write() const override {
     absl::MutexLock lock(&mu_);
     return last_write_;
@@ -172,7 +170,8 @@ class CommitterSequencer : public Sequencer {
   mutable absl::Mutex mu_;
   std::deque<Queued> queue_ ABSL_GUARDED_BY(mu_);
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
-  absl::Status failure_ ABSL_GUARDED_BY(mu_);  // not OK: a write failed, or Halt: nothing is written again
+  absl::Status failure_
+      ABSL_GUARDED_BY(mu_);  // not OK: a write failed, or Halt: nothing is written again
   WriteStart last_write_ ABSL_GUARDED_BY(mu_) = {BootTime::InfinitePast(), absl::nullopt};
 };
 

@@ -20,7 +20,8 @@ namespace tollgate {
 // How a command ended.
 struct Committed {
   // The revision it was committed with. Without effects of its own: the head it was judged at, or
-  // this commit's revision where the batch before it had effects that it may have seen. Durable (R7).
+  // this commit's revision where the batch before it had effects that it may have seen. Durable
+  // (R7).
   int64_t revision = 0;
   // Its place in the batch.
   uint32_t index = 0;
@@ -44,10 +45,10 @@ absl::StatusOr<BatchOutcome> RunBatch(const Snapshot& snapshot, absl::Time now,
 class Sequencer {
  public:
   struct Options {
-    Engine* engine = nullptr;       // outlives the sequencer
-    const Clock* clock = nullptr;   // outlives the sequencer
-    size_t max_queued = 10000;      // commands waiting; above it Submit refuses
-    size_t max_batch = 1000;        // commands in one commit
+    Engine* engine = nullptr;      // outlives the sequencer
+    const Clock* clock = nullptr;  // outlives the sequencer
+    size_t max_queued = 10000;     // commands waiting; above it Submit refuses
+    size_t max_batch = 1000;       // commands in one commit
     // Called once when a write failed or its outcome is uncertain: the process
     // must end, since a crash could reuse the revision for other content (R7).
     // After it every command is answered UNAVAILABLE.

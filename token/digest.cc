@@ -27,9 +27,8 @@ StoredDigest StoredDigest::Of(const EdgeDigest& edge, absl::string_view key) {
   if (key.size() != crypto_generichash_KEYBYTES) std::abort();
   StoredDigest digest;
   crypto_generichash(digest.bytes_.data(), kSize,
-                     reinterpret_cast<const unsigned char*>(edge.bytes().data()),
-                     EdgeDigest::kSize, reinterpret_cast<const unsigned char*>(key.data()),
-                     key.size());
+                     reinterpret_cast<const unsigned char*>(edge.bytes().data()), EdgeDigest::kSize,
+                     reinterpret_cast<const unsigned char*>(key.data()), key.size());
   return digest;
 }
 

@@ -24,34 +24,34 @@ struct Run {
 
 // What turns or breaks a line on somebody's screen, or is no character at all.
 constexpr Run kControls[] = {
-    {0x0000, 0x001F},      // C0
-    {0x007F, 0x009F},      // DEL, C1
-    {0x061C, 0x061C},      // Arabic letter mark
-    {0x200E, 0x200F},      // left-to-right and right-to-left marks
-    {0x2028, 0x2029},      // line and paragraph separators
-    {0x202A, 0x202E},      // bidi embeddings and overrides
-    {0x2066, 0x2069},      // bidi isolates
-    {0xFDD0, 0xFDEF},      // noncharacters; the last two of each plane: IsControl
-    {0xFFF9, 0xFFFB},      // interlinear annotation
-    {0x1BCA0, 0x1BCA3},    // shorthand format controls
-    {0x1D173, 0x1D17A},    // musical format controls
+    {0x0000, 0x001F},    // C0
+    {0x007F, 0x009F},    // DEL, C1
+    {0x061C, 0x061C},    // Arabic letter mark
+    {0x200E, 0x200F},    // left-to-right and right-to-left marks
+    {0x2028, 0x2029},    // line and paragraph separators
+    {0x202A, 0x202E},    // bidi embeddings and overrides
+    {0x2066, 0x2069},    // bidi isolates
+    {0xFDD0, 0xFDEF},    // noncharacters; the last two of each plane: IsControl
+    {0xFFF9, 0xFFFB},    // interlinear annotation
+    {0x1BCA0, 0x1BCA3},  // shorthand format controls
+    {0x1D173, 0x1D17A},  // musical format controls
 };
 
 // What shows nothing, so that two labels that look the same are not.
 constexpr Run kInvisible[] = {
-    {0x00AD, 0x00AD},      // soft hyphen
-    {0x034F, 0x034F},      // combining grapheme joiner
-    {0x115F, 0x1160},      // Hangul fillers
-    {0x17B4, 0x17B5},      // Khmer inherent vowels
-    {0x180B, 0x180F},      // Mongolian variation selectors and vowel separator
-    {0x200B, 0x200D},      // zero-width space, non-joiner, joiner
-    {0x2060, 0x2065},      // word joiner, invisible operators
-    {0x206A, 0x206F},      // deprecated format characters
-    {0x3164, 0x3164},      // Hangul filler
-    {0xFE00, 0xFE0F},      // variation selectors
-    {0xFEFF, 0xFEFF},      // BOM, zero-width no-break space
-    {0xFFA0, 0xFFA0},      // half-width Hangul filler
-    {0xE0000, 0xE0FFF},    // tags, variation selectors supplement
+    {0x00AD, 0x00AD},    // soft hyphen
+    {0x034F, 0x034F},    // combining grapheme joiner
+    {0x115F, 0x1160},    // Hangul fillers
+    {0x17B4, 0x17B5},    // Khmer inherent vowels
+    {0x180B, 0x180F},    // Mongolian variation selectors and vowel separator
+    {0x200B, 0x200D},    // zero-width space, non-joiner, joiner
+    {0x2060, 0x2065},    // word joiner, invisible operators
+    {0x206A, 0x206F},    // deprecated format characters
+    {0x3164, 0x3164},    // Hangul filler
+    {0xFE00, 0xFE0F},    // variation selectors
+    {0xFEFF, 0xFEFF},    // BOM, zero-width no-break space
+    {0xFFA0, 0xFFA0},    // half-width Hangul filler
+    {0xE0000, 0xE0FFF},  // tags, variation selectors supplement
 };
 
 // Looks like the plain space and is not, or breaks a line.
@@ -280,11 +280,10 @@ absl::Status CheckRequestId(absl::string_view request_id, absl::string_view fiel
 }
 
 absl::Status CheckValidatorId(absl::string_view validator_id, absl::string_view field) {
-  const bool good =
-      !validator_id.empty() && validator_id.size() <= 128 &&
-      std::all_of(validator_id.begin(), validator_id.end(), [](char c) {
-        return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '/' || c == '-';
-      });
+  const bool good = !validator_id.empty() && validator_id.size() <= 128 &&
+                    std::all_of(validator_id.begin(), validator_id.end(), [](char c) {
+                      return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '/' || c == '-';
+                    });
   if (!good) {
     return RefuseField("VALIDATOR_ID_MALFORMED", field,
                        "must be 1 to 128 of A-Z a-z 0-9 . _ / -, as in payments/edge-3");

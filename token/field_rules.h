@@ -28,7 +28,8 @@ inline constexpr size_t kMaxRequestIdLength = 64;
 
 // LABEL_REQUIRED (empty, or nothing but white space), LABEL_TOO_LONG, LABEL_NOT_UTF8,
 // LABEL_CONTROL_CHARACTER (C0, C1, and the invisible ones: zero-width, bidi controls, BOM),
-// LABEL_WHITESPACE (leading, trailing, or any white space but the plain space: look-alikes deceive).
+// LABEL_WHITESPACE (leading, trailing, or any white space but the plain space: look-alikes
+// deceive).
 absl::Status CheckLabel(absl::string_view label, absl::string_view field);
 // TOO_MANY_SCOPES, SCOPE_MALFORMED (1 to 128 of A-Z a-z 0-9 . _ : / * -), SCOPE_REPEATED.
 absl::Status CheckScopes(const google::protobuf::RepeatedPtrField<std::string>& scopes,

@@ -61,8 +61,7 @@ bool Sound(absl::string_view bytes) {
 
 int64_t ToMicros(const google::protobuf::Timestamp& time) {
   // Clamped to what a Timestamp may hold (years 1 to 9999), so that nothing overflows.
-  const int64_t seconds =
-      std::clamp<int64_t>(time.seconds(), -62'135'596'800, 253'402'300'799);
+  const int64_t seconds = std::clamp<int64_t>(time.seconds(), -62'135'596'800, 253'402'300'799);
   const int64_t nanos = std::clamp<int64_t>(time.nanos(), 0, 999'999'999);
   // Rounded down: a time may only shorten. 0 means "unset", so the epoch itself is a micro earlier.
   const int64_t micros = seconds * 1'000'000 + nanos / 1000;

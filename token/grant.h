@@ -26,13 +26,13 @@ class GrantView {
   // False where the bytes are no packed grant.
   static bool Over(absl::string_view bytes, GrantView* view);
 
-  absl::string_view token() const;      // the resource's name
+  absl::string_view token() const;  // the resource's name
   absl::string_view workspace() const;
   absl::string_view token_id() const;
   absl::string_view owner() const;
   tollgate::v1::TokenState state() const;
-  int64_t expire_time_us() const;       // 0: never
-  int64_t retire_time_us() const;       // 0: no plan
+  int64_t expire_time_us() const;  // 0: never
+  int64_t retire_time_us() const;  // 0: no plan
   int64_t create_revision() const;
   uint32_t create_index() const;
   size_t scope_count() const;
@@ -56,9 +56,8 @@ Requirement RequirementFrom(const tollgate::v1::Requirement& requirement);
 
 // Decides on a grant at `service_now`, the service's wall clock (R18). Order: final states, times,
 // suspension, audience, scopes. UNSPECIFIED reason: admit. A token with audiences passes only where
-// one is named and matches. A state that this build does not know, or torn bytes: never an admission,
-// nor an accusation (I7): SERVICE_UNAVAILABLE.
-// Pure; allocates nothing; no system call.
+// one is named and matches. A state that this build does not know, or torn bytes: never an
+// admission, nor an accusation (I7): SERVICE_UNAVAILABLE. Pure; allocates nothing; no system call.
 tollgate::v1::VerdictReason Decide(const GrantView& grant, const Requirement& requirement,
                                    absl::Time service_now);
 

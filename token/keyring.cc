@@ -269,8 +269,7 @@ absl::StatusOr<Keyring> Keyring::LoadOrCreate(const std::string& path, Random& r
   if (loaded.status().code() != absl::StatusCode::kNotFound) return loaded;
 
   Keyring keyring = Generate(random);
-  ASSIGN_OR_RETURN(const std::string temporary,
-                   WriteBeside(path, keyring.ToText().RevealSecret()));
+  ASSIGN_OR_RETURN(const std::string temporary, WriteBeside(path, keyring.ToText().RevealSecret()));
   const int error = NameIfFree(temporary, path);
   if (error != 0) {
     unlink(temporary.c_str());
@@ -396,9 +395,8 @@ absl::StatusOr<Keyring> Keyring::FromText(absl::string_view text) {
   } else if (well_formed && keyring.peppers_.empty()) {
     say("it has no pepper");
   } else if (well_formed &&
-             std::none_of(keyring.peppers_.begin(), keyring.peppers_.end(), [&](const Pepper& p) {
-               return p.id == keyring.primary_id_;
-             })) {
+             std::none_of(keyring.peppers_.begin(), keyring.peppers_.end(),
+                          [&](const Pepper& p) { return p.id == keyring.primary_id_; })) {
     say("its primary is none of its peppers");
   } else if (well_formed) {
     return keyring;
@@ -410,7 +408,8 @@ absl::StatusOr<Keyring> Keyring::FromText(absl::string_view text) {
 }
 
 SecretBytes Keyring::ToText() const {
-  const std::string head = absl::StrCat("{\"format\":1,\"primary\":", primary_id_, ",\"peppers\":[");
+  const std::string head =
+      absl::StrCat("{\"format\":1,\"primary\":", primary_id_, ",\"peppers\":[");
   constexpr absl::string_view kTail = "]}\n";
   // {"id":4294967295,"key":"…"} and a comma is the most that a pepper takes.
   SecretBytes text(head.size() + peppers_.size() * (2 * kKeySize + 32) + kTail.size());

@@ -23,12 +23,12 @@ class Keyring {
  public:
   // One fresh pepper, id 1.
   static Keyring Generate(Random& random);
-  // Reads a file. FAILED_PRECONDITION (KEYRING_PERMISSIONS) unless it is a regular file, no symbolic
-  // link, of this process's own user, that nobody else can read (mode 0600 or 0400); NOT_FOUND
-  // (KEYRING_NOT_FOUND); FAILED_PRECONDITION: KEYRING_UNREADABLE, KEYRING_MALFORMED.
+  // Reads a file. FAILED_PRECONDITION (KEYRING_PERMISSIONS) unless it is a regular file, no
+  // symbolic link, of this process's own user, that nobody else can read (mode 0600 or 0400);
+  // NOT_FOUND (KEYRING_NOT_FOUND); FAILED_PRECONDITION: KEYRING_UNREADABLE, KEYRING_MALFORMED.
   static absl::StatusOr<Keyring> Load(const std::string& path);
-  // Load, or where there is no file: Generate, and write it durably with mode 0600 (whole or not at all).
-  // Of several that start at once one creates it, and all return the same.
+  // Load, or where there is no file: Generate, and write it durably with mode 0600 (whole or not at
+  // all). Of several that start at once one creates it, and all return the same.
   static absl::StatusOr<Keyring> LoadOrCreate(const std::string& path, Random& random);
 
   uint32_t primary_id() const { return primary_id_; }

@@ -82,8 +82,8 @@ void SetDurationMicros(int64_t us, google::protobuf::Duration* out) {
 }
 
 bool CohortCovers(const absl::optional<CohortRecord>& cohort, const TokenRecord& record) {
-  return cohort.has_value() && Covers(cohort->revision(), cohort->index(),
-                                      record.create_revision(), record.create_index());
+  return cohort.has_value() && Covers(cohort->revision(), cohort->index(), record.create_revision(),
+                                      record.create_index());
 }
 
 }  // namespace

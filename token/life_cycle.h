@@ -1,4 +1,5 @@
-// Where a token is in its life: a pure function of its record, the cohorts that may cover it, and the time.
+// Where a token is in its life: a pure function of its record, the cohorts that may cover it, and
+// the time.
 #ifndef TOLLGATE_TOKEN_LIFE_CYCLE_H_
 #define TOLLGATE_TOKEN_LIFE_CYCLE_H_
 
@@ -13,7 +14,8 @@ namespace tollgate {
 // The latest watermarks that may cover a token.
 struct Cohorts {
   absl::optional<tollgate::store::v1::CohortRecord> workspace;
-  absl::optional<tollgate::store::v1::CohortRecord> owner;  // of the token's own owner, if it has one
+  absl::optional<tollgate::store::v1::CohortRecord>
+      owner;  // of the token's own owner, if it has one
 };
 
 // The watermark that covers the token, the earlier one where both do; nullptr where none does.
@@ -34,8 +36,9 @@ bool IsLive(tollgate::v1::TokenState state);   // ACTIVE, RETIRING, SUSPENDED
 bool Covers(int64_t watermark_revision, uint32_t watermark_index, int64_t create_revision,
             uint32_t create_index);
 
-// What an edge needs to decide. Never holds a digest. Judged at no time: what only a time has ended is told by its
-// state before and by that time, which a later commit may still move; a final state is a commit's alone (I7).
+// What an edge needs to decide. Never holds a digest. Judged at no time: what only a time has ended
+// is told by its state before and by that time, which a later commit may still move; a final state
+// is a commit's alone (I7).
 tollgate::v1::Grant ToGrant(const tollgate::store::v1::TokenRecord& record, const Cohorts& cohorts);
 // The resource, without use. `rotation_period` is the policy's; zero: none.
 tollgate::v1::Token ToToken(const tollgate::store::v1::TokenRecord& record, const Cohorts& cohorts,

@@ -55,8 +55,7 @@ absl::StatusOr<TokenName> ParseTokenName(absl::string_view name, absl::string_vi
     return Bad(field, "must be workspaces/{workspace}/tokens/{token_id}");
   }
   const absl::string_view workspace = name.substr(0, tokens_at - kWorkspaces.size());
-  const absl::string_view token_id =
-      name.substr(tokens_at - kWorkspaces.size() + kTokens.size());
+  const absl::string_view token_id = name.substr(tokens_at - kWorkspaces.size() + kTokens.size());
   if (!IsWorkspaceId(workspace)) {
     return Bad(field,
                "the workspace must be 1 to 63 of a-z, 0-9 and '-', not beginning or ending with "

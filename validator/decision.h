@@ -43,7 +43,8 @@ class GrantBuffer {
   uint64_t words_[kLongestGrant / 8];
 };
 
-// May this token pass? About 12 KB, most of it untouched: keep it on the stack, pass it by reference.
+// May this token pass? About 12 KB, most of it untouched: keep it on the stack, pass it by
+// reference.
 class Decision {
  public:
   tollgate::v1::Verdict verdict = tollgate::v1::VERDICT_UNAVAILABLE;
@@ -56,7 +57,8 @@ class Decision {
 
   bool admitted() const { return verdict == tollgate::v1::VERDICT_ADMIT; }
   // Who the token speaks for: true when admitted, and when refused for scope or audience; else a
-  // stranger would learn something. The view is good while this decision is neither changed nor gone.
+  // stranger would learn something. The view is good while this decision is neither changed nor
+  // gone.
   bool ReadIdentity(GrantView* grant) const {
     using namespace tollgate::v1;
     if (!admitted() && reason != VERDICT_REASON_INSUFFICIENT_SCOPE &&

@@ -22,7 +22,8 @@ constexpr size_t kMostEntries = size_t{1} << 26;
 enum Kind : uint32_t { kEmpty = 0, kGrantEntry = 1, kUnknownEntry = 2 };
 
 // A stamp: the entry's generation above, service milliseconds (to the year 2109) below. A
-// generation comes again after four million changes of one slot; a reader would have to sleep through them.
+// generation comes again after four million changes of one slot; a reader would have to sleep
+// through them.
 constexpr int kMsBits = 42;
 constexpr uint64_t kMsMask = (uint64_t{1} << kMsBits) - 1;
 uint64_t Generation(uint32_t sequence) { return (uint64_t{sequence} >> 1) & 0x3fffff; }
@@ -31,9 +32,7 @@ uint64_t Stamp(uint32_t sequence, int64_t ms) {
 }
 int64_t MsOf(uint64_t stamp) { return static_cast<int64_t>(stamp & kMsMask); }
 
-size_t RoundUp(size_t entries) {
-  return std::bit_ceil(std::max(entries, DecisionCache::kWays));
-}
+size_t RoundUp(size_t entries) { return std::bit_ceil(std::max(entries, DecisionCache::kWays)); }
 
 }  // namespace
 
@@ -91,8 +90,8 @@ absl::StatusOr<std::unique_ptr<DecisionCache>> DecisionCache::Create(
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) {
     return Refuse(absl::StatusCode::kResourceExhausted, "NO_MEMORY",
-                  absl::StrCat("the decision cache of ", offset, " bytes cannot be mapped: ",
-                               std::strerror(errno)));
+                  absl::StrCat("the decision cache of ", offset,
+                               " bytes cannot be mapped: ", std::strerror(errno)));
   }
   cache->region_ = static_cast<char*>(memory);
   cache->region_size_ = offset;
@@ -152,8 +151,7 @@ DecisionCache::Found DecisionCache::Find(const TokenKey& key, GrantBuffer* grant
       if ((sequence & 1) != 0 || slot->kind.load(std::memory_order_acquire) == kEmpty) continue;
       if (what == Found::kGrant) {
         // Bounded before it is used: what is read here may be torn.
-        const size_t size =
-            std::min(slot->size.load(std::memory_order_acquire), table.capacity());
+        const size_t size = std::min(slot->size.load(std::memory_order_acquire), table.capacity());
         uint64_t* to = grant->words();
         for (size_t i = 0; i < (size + 7) / 8; ++i) {
           to[i] = slot->payload[i].load(std::memory_order_acquire);
@@ -191,7 +189,8 @@ bool DecisionCache::RecordAdmit(const Place& place, int64_t service_ms) {
       break;
     }
   }
-  // seq_cst pairs with CollectUse: either that sees this use, or this reader then sees collection() moved.
+  // seq_cst pairs with CollectUse: either that sees this use, or this reader then sees collection()
+  // moved.
   slot->uses.fetch_add(1, std::memory_order_seq_cst);
   return true;
 }
@@ -217,8 +216,7 @@ void DecisionCache::Empty(Slot* slot, bool evidence, std::vector<EntryUse>* out)
   if (kind == kEmpty) return;
   slot->sequence.store(sequence + 1, std::memory_order_relaxed);
   // From here on an admission on this entry fails: its generation is gone from the stamp.
-  const uint64_t stamp =
-      slot->stamp.exchange(Stamp(sequence + 2, 0), std::memory_order_acq_rel);
+  const uint64_t stamp = slot->stamp.exchange(Stamp(sequence + 2, 0), std::memory_order_acq_rel);
   const int64_t uses = slot->uses.exchange(0, std::memory_order_acq_rel);
   if (kind == kGrantEntry) {
     if ((uses > 0 && MsOf(stamp) > 0) || (evidence && MsOf(stamp) > 0)) {

@@ -2,14 +2,15 @@
 // allocation per entry, so that it can lie in shared memory.
 //
 // Three tables of fixed slots: grants of the usual size, large grants, and strings known to be
-// unknown. A table is a run of sets of 8 slots; a set is chosen by the keyed hash of the *public id*,
-// so an event about a token id finds every entry it may be about without an index, and nobody
+// unknown. A table is a run of sets of 8 slots; a set is chosen by the keyed hash of the *public
+// id*, so an event about a token id finds every entry it may be about without an index, and nobody
 // can choose ids that crowd a set. A string is recognised by the keyed 128-bit hash of the whole of
 // it; the string itself is held nowhere.
 //
 // Readers never lock. Each slot is a sequence lock: odd while it is written. All shared words are
 // atomics; a store that a reader may see carries release, a load acquire, which is what orders
-// payload and sequence without fences (TSan knows no fences). A torn or lost read is a miss, never a denial.
+// payload and sequence without fences (TSan knows no fences). A torn or lost read is a miss, never
+// a denial.
 #ifndef TOLLGATE_VALIDATOR_DECISION_CACHE_H_
 #define TOLLGATE_VALIDATOR_DECISION_CACHE_H_
 
@@ -99,10 +100,11 @@ class DecisionCache {
               int64_t service_ms, Place* place, std::vector<EntryUse>* out);
   // Keeps "the store holds no such token".
   void InsertUnknown(const TokenKey& key, int64_t service_ms, std::vector<EntryUse>* out);
-  // Everything about a token id, unknown strings too. `*out` gets every entry that was ever admitted:
-  // evidence.
+  // Everything about a token id, unknown strings too. `*out` gets every entry that was ever
+  // admitted: evidence.
   void DropToken(absl::string_view token_id, std::vector<EntryUse>* out);
-  // Everything created below (revision, index) in the workspace, of the owner where one is named (R13).
+  // Everything created below (revision, index) in the workspace, of the owner where one is named
+  // (R13).
   void DropCohort(absl::string_view workspace, absl::string_view owner, int64_t revision,
                   uint32_t index, std::vector<EntryUse>* out);
   void DropAll(std::vector<EntryUse>* out);

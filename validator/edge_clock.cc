@@ -51,10 +51,11 @@ absl::StatusOr<std::unique_ptr<EdgeClock>> EdgeClock::Create(double drift_bound,
   if (madvise(memory, size, MADV_WIPEONFORK) != 0) {
     const int error = errno;
     munmap(memory, size);
-    return Refuse(absl::StatusCode::kFailedPrecondition, "NO_WIPE_ON_FORK",
-                  absl::StrCat("the kernel cannot wipe a page on fork (Linux 4.14 can), so a forked "
-                               "child could admit on its parent's lease: ",
-                               std::strerror(error)));
+    return Refuse(
+        absl::StatusCode::kFailedPrecondition, "NO_WIPE_ON_FORK",
+        absl::StrCat("the kernel cannot wipe a page on fork (Linux 4.14 can), so a forked "
+                     "child could admit on its parent's lease: ",
+                     std::strerror(error)));
   }
   Page* page = new (memory) Page();  // value-initialised: nothing is published
   return std::unique_ptr<EdgeClock>(new EdgeClock(drift_bound, fail_open_for, page));
@@ -103,8 +104,8 @@ void EdgeClock::Publish(const Reading& r) {
 bool EdgeClock::Agree(const Reading& r, BootTime now, absl::Time wall_now) {
   const int64_t boot_elapsed = now.nanos() - r.ping_boot_ns;
   const int64_t wall_elapsed = absl::ToUnixNanos(wall_now) - r.ping_wall_ns;
-  const int64_t apart = wall_elapsed > boot_elapsed ? wall_elapsed - boot_elapsed
-                                                    : boot_elapsed - wall_elapsed;
+  const int64_t apart =
+      wall_elapsed > boot_elapsed ? wall_elapsed - boot_elapsed : boot_elapsed - wall_elapsed;
   return apart <= r.drift_ns + kReadSlackNs || TOLLGATE_MUTATED("r1_wall_clock_ignored");
 }
 
@@ -113,7 +114,8 @@ LeaseState EdgeClock::StateAt(const Reading& r, BootTime now, absl::Time wall_no
   const int64_t boot_elapsed = now.nanos() - r.ping_boot_ns;
   const int64_t wall_elapsed = absl::ToUnixNanos(wall_now) - r.ping_wall_ns;
   const int64_t lease = r.lease_ns - r.drift_ns;
-  if (Agree(r, now, wall_now) && boot_elapsed >= 0 && boot_elapsed < lease) return LeaseState::kLive;
+  if (Agree(r, now, wall_now) && boot_elapsed >= 0 && boot_elapsed < lease)
+    return LeaseState::kLive;
   const int64_t longest = std::max(boot_elapsed, wall_elapsed);
   if (fail_open_for_ > absl::ZeroDuration() && boot_elapsed >= 0 &&
       longest < lease + absl::ToInt64Nanoseconds(fail_open_for_)) {
@@ -125,10 +127,9 @@ LeaseState EdgeClock::StateAt(const Reading& r, BootTime now, absl::Time wall_no
 absl::Time EdgeClock::ServiceTimeAt(const Reading& r, BootTime now) const {
   if (r.service_ns == 0) return absl::InfinitePast();
   const int64_t elapsed = now.nanos() - r.service_boot_ns;
-  const int64_t drift =
-      elapsed > 0 && !TOLLGATE_MUTATED("r18_drift_forgotten")
-          ? static_cast<int64_t>(static_cast<double>(elapsed) * drift_bound_)
-          : 0;
+  const int64_t drift = elapsed > 0 && !TOLLGATE_MUTATED("r18_drift_forgotten")
+                            ? static_cast<int64_t>(static_cast<double>(elapsed) * drift_bound_)
+                            : 0;
   return absl::FromUnixNanos(r.service_ns + elapsed - drift);
 }
 

@@ -16,10 +16,10 @@ inline constexpr absl::Duration kLongestLease = absl::Minutes(10);
 
 // One grant, as a Pong made it (R1).
 struct LeaseGrant {
-  BootTime ping_boot;          // taken before the ping was written
-  absl::Time ping_wall;        // taken with it; compared with nothing but this machine's own wall clock
-  absl::Duration lease;        // as granted
-  absl::Duration drift;        // lease * drift bound
+  BootTime ping_boot;    // taken before the ping was written
+  absl::Time ping_wall;  // taken with it; compared with nothing but this machine's own wall clock
+  absl::Duration lease;  // as granted
+  absl::Duration drift;  // lease * drift bound
   BootTime until() const { return ping_boot + (lease - drift); }
 };
 
@@ -70,8 +70,8 @@ class EdgeClock {
   // what is dead admits nothing, however long it had to run. True where it was taken.
   bool Grant(const LeaseGrant& grant, BootTime now, absl::Time wall_now);
   // Whether the present grant, were it not for its age, is ended by the clocks' disagreement.
-  // StateAt sees that too, but keeps no state, so as to stay wait-free: a clock that steps and is set
-  // back between two calls of EndLive's caller ends a grant only for as long as it is wrong.
+  // StateAt sees that too, but keeps no state, so as to stay wait-free: a clock that steps and is
+  // set back between two calls of EndLive's caller ends a grant only for as long as it is wrong.
   bool ClocksDisagree(BootTime now, absl::Time wall_now) const;
   // The present grant is never kLive again; its fail-open time goes on.
   void EndLive();

@@ -66,9 +66,11 @@ class ValidatorCommandLine {
         "Durations are written as 500ms, 30s, 5m, 24h.\n"
         "Every flag is also an environment variable (--stale-policy:\n"
         "TOLLGATE_VALIDATOR_STALE_POLICY) and a line of the --config file\n"
-        "(stale-policy = \"fail-closed\"); a flag wins over the environment, which wins over the file.\n\n"
+        "(stale-policy = \"fail-closed\"); a flag wins over the environment, which wins over the "
+        "file.\n\n"
         "A service that cannot be reached is no error: until it can, every answer is UNAVAILABLE.\n"
-        "Exit codes: 0 ended as asked; 2 bad usage; 3 address or port taken; 4 any other failure to\n"
+        "Exit codes: 0 ended as asked; 2 bad usage; 3 address or port taken; 4 any other failure "
+        "to\n"
         "start (plaintext refused among them).");
     app_.set_help_flag("--help", "Print this")->group("Program");
     app_.add_flag("--version", version_, "Print the version")->group("Program");
@@ -79,43 +81,52 @@ class ValidatorCommandLine {
 
     ValidatorServerOptions& o = flags_.server;
     o.id = HostName();
-    Text("Identity", "id", "ID", "Stable over restarts, as in payments/edge-3; default: the host's name",
-         &o.id);
+    Text("Identity", "id", "ID",
+         "Stable over restarts, as in payments/edge-3; default: the host's name", &o.id);
     Text("Service", "service", "ADDR", "The control plane: host:port or unix:/path", &o.service);
-    Flag("Service", "service-tls", "Use TLS towards it, trusting the system's roots", &o.service_tls);
-    Text("Service", "service-ca", "FILE", "Who signs its certificate, PEM; implies TLS", &o.service_ca);
-    Text("Service", "service-cert", "FILE", "This validator's certificate chain, PEM", &o.service_cert);
+    Flag("Service", "service-tls", "Use TLS towards it, trusting the system's roots",
+         &o.service_tls);
+    Text("Service", "service-ca", "FILE", "Who signs its certificate, PEM; implies TLS",
+         &o.service_ca);
+    Text("Service", "service-cert", "FILE", "This validator's certificate chain, PEM",
+         &o.service_cert);
     Text("Service", "service-key", "FILE", "Its key, PEM", &o.service_key);
-    Text("Service", "service-spiffe-id", "URI", "The service's identity, as in spiffe://example/tollgated",
-         &o.service_spiffe_id);
-    Text("Service", "service-host-name", "NAME", "The name on its certificate, where not the address's",
-         &o.service_host_name);
+    Text("Service", "service-spiffe-id", "URI",
+         "The service's identity, as in spiffe://example/tollgated", &o.service_spiffe_id);
+    Text("Service", "service-host-name", "NAME",
+         "The name on its certificate, where not the address's", &o.service_host_name);
     Time("Service", "resolve-timeout", "How long the service may take to answer a question",
          &o.resolve_timeout);
-    Time("Service", "longest-backoff", "The longest pause before connecting again", &o.longest_backoff);
+    Time("Service", "longest-backoff", "The longest pause before connecting again",
+         &o.longest_backoff);
 
-    List("Listening", "listen", "ADDR", "host:port, [v6]:port or unix:/path; repeatable", &o.listen);
+    List("Listening", "listen", "ADDR", "host:port, [v6]:port or unix:/path; repeatable",
+         &o.listen);
     Text("Listening", "metrics-listen", "ADDR", "Prometheus metrics; empty: none",
          &flags_.metrics_listen);
     Text("Listening", "tls-cert", "FILE", "The certificate chain for callers, PEM", &o.tls_cert);
     Text("Listening", "tls-key", "FILE", "Its key, PEM", &o.tls_key);
-    Text("Listening", "client-ca", "FILE", "Who signs the callers' certificates, PEM", &o.client_ca);
+    Text("Listening", "client-ca", "FILE", "Who signs the callers' certificates, PEM",
+         &o.client_ca);
     app_.add_option_function<std::string>(
             "--socket-mode", [&o](const std::string& text) { o.socket_mode = ParseMode(text); },
             "Of a Unix socket that is made, in octal")
         ->type_name("MODE")
         ->default_str("0660")
         ->group("Listening");
-    Count("Listening", "max-connections", "On each listener; 0: as open files allow", &o.max_connections);
+    Count("Listening", "max-connections", "On each listener; 0: as open files allow",
+          &o.max_connections);
     Flag("Listening", "allow-plaintext",
          "Plaintext where other hosts can reach it, knowing the risk", &o.allow_plaintext);
 
     Text("Deciding", "stale-policy", "POLICY",
-         "Without a live lease: fail-closed admits nothing, fail-open goes on from memory", &policy_);
+         "Without a live lease: fail-closed admits nothing, fail-open goes on from memory",
+         &policy_);
     Time("Deciding", "fail-open-for", "With fail-open: for so long past the lease's end",
          &o.fail_open_for);
     Count("Deciding", "cache-entries", "Tokens held in memory", &o.cache_entries);
-    Count("Deciding", "unknown-entries", "Strings held as known to be no token", &o.unknown_entries);
+    Count("Deciding", "unknown-entries", "Strings held as known to be no token",
+          &o.unknown_entries);
     Count("Deciding", "max-questions", "Questions to the service at once", &o.max_questions);
     Count("Deciding", "max-waiting", "Checks that may wait for them", &o.max_waiting);
     Count("Deciding", "drift-bound", "How differently two boot clocks may run, as a fraction",
@@ -128,8 +139,8 @@ class ValidatorCommandLine {
          &flags_.ready_file);
     Time("Program", "drain-pause", "After SIGTERM: say NOT_SERVING so long before anything ends",
          &flags_.drain_pause);
-    Time("Program", "drain-timeout", "How long calls under way, then the goodbye, get after SIGTERM",
-         &flags_.drain_timeout);
+    Time("Program", "drain-timeout",
+         "How long calls under way, then the goodbye, get after SIGTERM", &flags_.drain_timeout);
   }
 
   absl::StatusOr<ValidatorFlags> Parse(int argc, const char* const* argv) {
@@ -149,13 +160,14 @@ class ValidatorCommandLine {
       return flags_;
     }
     if (!ParseLogLevel(log_level_, &flags_.log_level)) {
-      return Bad(absl::StrCat("--log-level: '", log_level_,
-                              "' is none of debug, info, warning, error"));
+      return Bad(
+          absl::StrCat("--log-level: '", log_level_, "' is none of debug, info, warning, error"));
     }
     if (policy_ == "fail-open") {
       flags_.server.stale_policy = tollgate::v1::STALE_POLICY_FAIL_OPEN;
     } else if (policy_ != "fail-closed") {
-      return Bad(absl::StrCat("--stale-policy: '", policy_, "' is neither fail-closed nor fail-open"));
+      return Bad(
+          absl::StrCat("--stale-policy: '", policy_, "' is neither fail-closed nor fail-open"));
     }
     return flags_;
   }

@@ -1,4 +1,5 @@
-// tollgate-validator's flags, environment and configuration file: three spellings of one set of options.
+// tollgate-validator's flags, environment and configuration file: three spellings of one set of
+// options.
 #ifndef TOLLGATE_VALIDATOR_FLAGS_H_
 #define TOLLGATE_VALIDATOR_FLAGS_H_
 
@@ -30,9 +31,9 @@ struct ValidatorFlags {
   absl::optional<std::string> print;
 };
 
-// A flag wins over its environment variable (--stale-policy: TOLLGATE_VALIDATOR_STALE_POLICY), which
-// wins over the file named by --config. INVALID_ARGUMENT (reason BAD_FLAG): what was wrong, and how
-// to say it right.
+// A flag wins over its environment variable (--stale-policy: TOLLGATE_VALIDATOR_STALE_POLICY),
+// which wins over the file named by --config. INVALID_ARGUMENT (reason BAD_FLAG): what was wrong,
+// and how to say it right.
 absl::StatusOr<ValidatorFlags> ParseValidatorFlags(int argc, const char* const* argv);
 
 }  // namespace tollgate

@@ -31,7 +31,8 @@ google::protobuf::Duration ToProto(absl::Duration d) {
 }
 
 // An interval as the service asked for it, or `otherwise`, within sane limits.
-absl::Duration Interval(bool set, const google::protobuf::Duration& asked, absl::Duration otherwise) {
+absl::Duration Interval(bool set, const google::protobuf::Duration& asked,
+                        absl::Duration otherwise) {
   const absl::Duration d = set ? FromProto(asked) : absl::ZeroDuration();
   if (d <= absl::ZeroDuration()) return otherwise;
   return std::clamp(d, absl::Milliseconds(20), absl::Minutes(10));
@@ -64,8 +65,8 @@ FollowerActions& Follower::WithWake(FollowerActions& actions) const {
       actions.wake_at = connected_ + options_.welcome_timeout;
       break;
     case Phase::kFollowing:
-      actions.wake_at = std::min({next_ping_, next_usage_,
-                                  heard_ + ping_interval_ * options_.silent_intervals});
+      actions.wake_at =
+          std::min({next_ping_, next_usage_, heard_ + ping_interval_ * options_.silent_intervals});
       break;
     case Phase::kClosing:
     case Phase::kGone:
@@ -209,8 +210,9 @@ FollowerActions Follower::OnMessage(uint64_t stream, const FollowResponse& messa
       }
       break;
     case FollowResponse::MESSAGE_NOT_SET:
-      // A kind of message newer than this build: it may have been about anything, at a revision that
-      // cannot be read here. So nothing held is good any more, and only a reset tells where to go on from.
+      // A kind of message newer than this build: it may have been about anything, at a revision
+      // that cannot be read here. So nothing held is good any more, and only a reset tells where to
+      // go on from.
       ++unknown_events_;
       ForgetEpoch();
       GiveUp("a message of an unknown kind", now, &actions);
@@ -262,16 +264,17 @@ void Follower::OnWelcome(const tollgate::v1::Welcome& welcome, BootTime now, abs
     ForgetEpoch();
     return GiveUp("a Welcome into another epoch without a reset", now, actions);
   }
-  // Without a reset the Welcome's revision moves nothing: events up to it may still be on their way (R2).
+  // Without a reset the Welcome's revision moves nothing: events up to it may still be on their way
+  // (R2).
   if (TOLLGATE_MUTATED("r2_welcome_moves")) applied_ = std::max(applied_, welcome.revision());
   phase_ = Phase::kFollowing;
   heard_ = now;
-  ping_interval_ =
-      Interval(welcome.has_ping_interval(), welcome.ping_interval(), absl::Seconds(5));
+  ping_interval_ = Interval(welcome.has_ping_interval(), welcome.ping_interval(), absl::Seconds(5));
   usage_interval_ =
       Interval(welcome.has_usage_interval(), welcome.usage_interval(), absl::Seconds(10));
   if (TOLLGATE_MUTATED("r2_welcome_grants")) {
-    state_->Grant(LeaseGrant{now, wall_now, ping_interval_ * 5, absl::ZeroDuration()}, now, wall_now);
+    state_->Grant(LeaseGrant{now, wall_now, ping_interval_ * 5, absl::ZeroDuration()}, now,
+                  wall_now);
   }
   // Spread over the interval, so that a fleet that came back at once does not report at once.
   next_usage_ = now + usage_interval_ * random_->UniformReal();
@@ -336,11 +339,11 @@ void Follower::OnPong(const tollgate::v1::Pong& pong, BootTime now, absl::Time w
   // Pongs come in order: an older ping's will not come any more.
   while (!pings_.empty() && pings_.front().sequence < pong.sequence()) pings_.pop_front();
 
-  // R8: over commits without events; never back, and never over a revision of which a part is missing.
+  // R8: over commits without events; never back, and never over a revision of which a part is
+  // missing.
   const bool open = open_revision_ != 0 && pong.revision() >= open_revision_;
-  applied_ = std::max(applied_, open && !TOLLGATE_MUTATED("r8_pong_over_open")
-                                    ? open_revision_ - 1
-                                    : pong.revision());
+  applied_ = std::max(applied_, open && !TOLLGATE_MUTATED("r8_pong_over_open") ? open_revision_ - 1
+                                                                               : pong.revision());
 
   if (pong.has_service_time()) {
     const bool known = !pings_.empty() && pings_.front().sequence == pong.sequence();
@@ -352,13 +355,12 @@ void Follower::OnPong(const tollgate::v1::Pong& pong, BootTime now, absl::Time w
     usage_confirmed_by_ = 0;
     state_->UsageConfirmed();
   }
-  std::erase_if(evidence_, [&](const Evidence& e) {
-    return e.sent_in != 0 && e.sent_in <= pong.sequence();
-  });
+  std::erase_if(evidence_,
+                [&](const Evidence& e) { return e.sent_in != 0 && e.sent_in <= pong.sequence(); });
 
   if (pings_.empty() || pings_.front().sequence != pong.sequence()) return;  // granted once (R1)
-  const SentPing ping = TOLLGATE_MUTATED("r1_from_pong") ? SentPing{pong.sequence(), now, wall_now}
-                                                         : pings_.front();
+  const SentPing ping =
+      TOLLGATE_MUTATED("r1_from_pong") ? SentPing{pong.sequence(), now, wall_now} : pings_.front();
   pings_.pop_front();
   const absl::Duration lease =
       pong.has_lease() ? std::min(FromProto(pong.lease()), kLongestLease) : absl::ZeroDuration();
@@ -416,7 +418,8 @@ FollowerActions Follower::Goodbye(BootTime now, absl::Time wall_now) {
   // R4: closed before the word is handed out; from here on nothing that arrives has any effect.
   if (!TOLLGATE_MUTATED("r4_open_after_goodbye")) state_->Close();
   if (phase_ == Phase::kFollowing || phase_ == Phase::kGreeting) {
-    // Before the Welcome too: what was admitted since the stream before this one is told nowhere else.
+    // Before the Welcome too: what was admitted since the stream before this one is told nowhere
+    // else.
     for (auto& usage : state_->TakeUsage(now)) {
       *actions.send.emplace_back().mutable_usage() = std::move(usage);
     }

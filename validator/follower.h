@@ -47,7 +47,8 @@ class FollowedState {
   virtual void Close() = 0;
   // A Welcome told the brand of the service's token strings: the one configured here, or another.
   virtual void BrandAgreed(bool agreed) = 0;
-  // Fills cached_tokens and decisions, and appends to `dropped` the evidence gathered since the last call.
+  // Fills cached_tokens and decisions, and appends to `dropped` the evidence gathered since the
+  // last call.
   virtual void FillPing(tollgate::v1::Ping* ping) = 0;
   // The use since the last report, in messages of a bounded size, the last with complete_until.
   // Held back until UsageConfirmed; merged again with what came since at UsageLost.
@@ -60,15 +61,16 @@ struct FollowerOptions {
   std::string validator_id;
   std::string incarnation;  // 16 random bytes, new for each process (R3)
   std::string version;
-  std::string brand;              // a service of another brand is not followed (I7)
+  std::string brand;  // a service of another brand is not followed (I7)
   tollgate::v1::StalePolicy stale_policy = tollgate::v1::STALE_POLICY_FAIL_CLOSED;
-  absl::Duration fail_open_for;   // with STALE_POLICY_FAIL_OPEN
-  double drift_bound = 0.001;     // R1
+  absl::Duration fail_open_for;                        // with STALE_POLICY_FAIL_OPEN
+  double drift_bound = 0.001;                          // R1
   absl::Duration welcome_timeout = absl::Seconds(10);  // from connecting to Welcome
-  int silent_intervals = 3;       // without a Pong for so many ping intervals the stream is half-open
+  int silent_intervals = 3;  // without a Pong for so many ping intervals the stream is half-open
   absl::Duration backoff_first = absl::Milliseconds(100);
-  absl::Duration backoff_longest = absl::Seconds(5);   // well below a lease
-  absl::Duration stable_after = absl::Seconds(20);     // a stream that lasted this long resets the backoff
+  absl::Duration backoff_longest = absl::Seconds(5);  // well below a lease
+  absl::Duration stable_after =
+      absl::Seconds(20);  // a stream that lasted this long resets the backoff
 };
 
 // What the shell does next, in this order: send, then disconnect, then connect.
@@ -79,7 +81,7 @@ struct FollowerActions {
   bool finish = false;
   // Cancel the stream; then call OnDisconnected with its number.
   bool disconnect = false;
-  std::string why;  // for a log: of `disconnect`, or of a GoAway
+  std::string why;             // for a log: of `disconnect`, or of a GoAway
   bool misconfigured = false;  // `why` is an operator's to mend
   // Open a stream, numbered `stream`; then call OnConnected or OnDisconnected with that number.
   bool connect = false;
@@ -92,10 +94,10 @@ struct FollowerActions {
 struct FollowerStatus {
   enum class Phase { kWaiting, kConnecting, kGreeting, kFollowing, kClosing, kGone };
   Phase phase = Phase::kWaiting;
-  std::string epoch;               // empty: no Welcome yet
+  std::string epoch;  // empty: no Welcome yet
   int64_t applied_revision = 0;
   absl::Duration ping_interval;
-  int64_t streams = 0;             // opened
+  int64_t streams = 0;  // opened
   int64_t resets = 0;
   int64_t unknown_events = 0;
 };
@@ -108,7 +110,8 @@ class Follower {
 
   // Begins: asks to connect at once.
   FollowerActions Start(BootTime now);
-  // Stream `stream` can be written to. Sends Hello. Numbers of older streams are ignored, here and below.
+  // Stream `stream` can be written to. Sends Hello. Numbers of older streams are ignored, here and
+  // below.
   FollowerActions OnConnected(uint64_t stream, BootTime now);
   // It ended, for whatever reason, or could not be opened.
   FollowerActions OnDisconnected(uint64_t stream, BootTime now);
@@ -119,17 +122,19 @@ class Follower {
   // Time has passed.
   FollowerActions OnTick(BootTime now, absl::Time wall_now);
   // The last decision has been answered (the caller sees to that). Says goodbye where there is a
-  // stream, closes the state; nothing that arrives later has any effect (R4). `wall_now` is for the last report of use.
+  // stream, closes the state; nothing that arrives later has any effect (R4). `wall_now` is for the
+  // last report of use.
   FollowerActions Goodbye(BootTime now, absl::Time wall_now);
 
   // The epoch and the revision that everything held is good for.
   const std::string& epoch() const { return epoch_; }
   int64_t applied_revision() const { return applied_; }
-  // What a question must carry, and its answer not lie below (R12): the applied revision, or that of
-  // which a part has been dropped already. The events of that part raise the need of no question asked
-  // after them, yet an answer from before the revision would be kept past its last part.
+  // What a question must carry, and its answer not lie below (R12): the applied revision, or that
+  // of which a part has been dropped already. The events of that part raise the need of no question
+  // asked after them, yet an answer from before the revision would be kept past its last part.
   int64_t question_revision() const {
-    return open_revision_ != 0 && !TOLLGATE_MUTATED("r12_open_revision") ? open_revision_ : applied_;
+    return open_revision_ != 0 && !TOLLGATE_MUTATED("r12_open_revision") ? open_revision_
+                                                                         : applied_;
   }
   FollowerStatus status() const;
 
@@ -156,7 +161,8 @@ class Follower {
   void SendPing(BootTime now, absl::Time wall_now, FollowerActions* actions);
   void SendUsage(BootTime now, FollowerActions* actions);
   void GiveUp(absl::string_view why, BootTime now, FollowerActions* actions);
-  // Forgets what belonged to the stream that ended: its pings above all (their Pongs are of no other stream).
+  // Forgets what belonged to the stream that ended: its pings above all (their Pongs are of no
+  // other stream).
   void ForgetStream();
   // Begins anew: nothing held is good, and the next Hello asks for a reset.
   void ForgetEpoch();
@@ -174,23 +180,23 @@ class Follower {
   int64_t streams_ = 0;
   int64_t resets_ = 0;
   int64_t unknown_events_ = 0;
-  int failures_ = 0;             // since a stable stream
+  int failures_ = 0;  // since a stable stream
   BootTime connect_at_;
 
   // Of the present stream.
   Phase phase_ = Phase::kWaiting;
-  uint64_t stream_ = 0;          // its number
+  uint64_t stream_ = 0;  // its number
   BootTime connected_;
-  BootTime heard_;               // the last Pong, or the Welcome
-  uint64_t sequence_ = 0;        // of the last ping
-  std::deque<SentPing> pings_;   // unanswered; bounded
-  int64_t open_revision_ = 0;    // a part of it has come, the last part has not; 0: none
+  BootTime heard_;              // the last Pong, or the Welcome
+  uint64_t sequence_ = 0;       // of the last ping
+  std::deque<SentPing> pings_;  // unanswered; bounded
+  int64_t open_revision_ = 0;   // a part of it has come, the last part has not; 0: none
   absl::Duration ping_interval_ = absl::Seconds(5);
   absl::Duration usage_interval_ = absl::Seconds(10);
   BootTime next_ping_;
   BootTime next_usage_;
   uint64_t usage_confirmed_by_ = 0;  // the ping sent after the report; 0: no report is out
-  BootTime retry_after_;         // a GoAway's
+  BootTime retry_after_;             // a GoAway's
 };
 
 }  // namespace tollgate

@@ -58,8 +58,7 @@ std::shared_ptr<Link> Link::Start(Options options) {
 }
 
 Link::Link(Options options)
-    : options_(std::move(options)),
-      stub_(tollgate::v1::EdgeService::NewStub(options_.channel)) {}
+    : options_(std::move(options)), stub_(tollgate::v1::EdgeService::NewStub(options_.channel)) {}
 
 Link::~Link() {
   // By contract stopped; the thread is this one's to join all the same.

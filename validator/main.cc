@@ -34,9 +34,9 @@ int Main(int argc, char** argv) {
 
   absl::StatusOr<ValidatorFlags> flags = ParseValidatorFlags(argc, argv);
   if (!flags.ok()) {
-    return Refused(Refuse(flags.status().code(), ReasonOf(flags.status()),
-                          absl::StrCat(flags.status().message(),
-                                       "\n  All flags: tollgate-validator --help")));
+    return Refused(
+        Refuse(flags.status().code(), ReasonOf(flags.status()),
+               absl::StrCat(flags.status().message(), "\n  All flags: tollgate-validator --help")));
   }
   if (flags->print.has_value()) {
     std::fputs(flags->print->c_str(), stdout);

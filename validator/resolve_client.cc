@@ -48,21 +48,20 @@ void ResolveClient::Ask(const ResolveRequest& request, Callback callback) {
     return call->callback(
         Refuse(absl::StatusCode::kCancelled, "SHUTTING_DOWN", "this validator is shutting down"));
   }
-  stub_->async()->Resolve(
-      &call->context, &call->request, &call->response,
-      [self = shared_from_this(), call](const grpc::Status& status) {
-        if (self->observer_) {
-          self->observer_(static_cast<absl::StatusCode>(status.error_code()),
-                          self->clock_->Now() - call->begun);
-        }
-        if (status.ok()) {
-          call->callback(std::move(call->response));
-        } else {
-          call->callback(FromGrpcStatus(status));
-        }
-        absl::MutexLock lock(&self->mu_);
-        self->calls_.erase(call.get());
-      });
+  stub_->async()->Resolve(&call->context, &call->request, &call->response,
+                          [self = shared_from_this(), call](const grpc::Status& status) {
+                            if (self->observer_) {
+                              self->observer_(static_cast<absl::StatusCode>(status.error_code()),
+                                              self->clock_->Now() - call->begun);
+                            }
+                            if (status.ok()) {
+                              call->callback(std::move(call->response));
+                            } else {
+                              call->callback(FromGrpcStatus(status));
+                            }
+                            absl::MutexLock lock(&self->mu_);
+                            self->calls_.erase(call.get());
+                          });
 }
 
 void ResolveClient::Stop() {

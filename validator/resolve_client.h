@@ -32,16 +32,15 @@ class ResolveClient : public std::enable_shared_from_this<ResolveClient> {
 
   // Asks. `callback` runs exactly once, on a gRPC thread (or here, when stopped): the answer, or
   // why there is none (DEADLINE_EXCEEDED, UNAVAILABLE, …). No lock is held around it.
-  void Ask(const tollgate::v1::ResolveRequest& request, Callback callback)
-      ABSL_LOCKS_EXCLUDED(mu_);
+  void Ask(const tollgate::v1::ResolveRequest& request, Callback callback) ABSL_LOCKS_EXCLUDED(mu_);
 
   // Cancels what is under way and waits until each callback has returned. Idempotent.
   void Stop() ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   struct Call;
-  ResolveClient(std::shared_ptr<grpc::Channel> channel, absl::Duration deadline,
-                const Clock* clock, Observer observer);
+  ResolveClient(std::shared_ptr<grpc::Channel> channel, absl::Duration deadline, const Clock* clock,
+                Observer observer);
   bool Idle() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return calls_.empty(); }
 
   const std::unique_ptr<tollgate::v1::EdgeService::Stub> stub_;

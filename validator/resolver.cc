@@ -60,9 +60,9 @@ bool Resolver::Current(const Flight& flight, const ResolveResponse& answer,
     const auto& grant = answer.grant();
     for (const Cohort& cohort : flight.cohorts) {
       // By place of creation, never by time (R13).
-      const bool before = grant.create_revision() < cohort.revision ||
-                          (grant.create_revision() == cohort.revision &&
-                           grant.create_index() < cohort.index);
+      const bool before =
+          grant.create_revision() < cohort.revision ||
+          (grant.create_revision() == cohort.revision && grant.create_index() < cohort.index);
       if (before && grant.workspace() == cohort.workspace &&
           (cohort.owner.empty() || grant.owner() == cohort.owner) &&
           !TOLLGATE_MUTATED("r12_cohort")) {
@@ -124,8 +124,7 @@ void Resolver::OnCohort(absl::string_view workspace, absl::string_view owner, in
       flight.need = std::max(flight.need, revision);  // may cover it: that is enough
       continue;
     }
-    flight.cohorts.push_back(
-        Cohort{std::string(workspace), std::string(owner), revision, index});
+    flight.cohorts.push_back(Cohort{std::string(workspace), std::string(owner), revision, index});
   }
 }
 

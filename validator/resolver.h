@@ -1,4 +1,5 @@
-// Questions to the service: one flight a token string, and no answer that an event has overtaken (R12).
+// Questions to the service: one flight a token string, and no answer that an event has overtaken
+// (R12).
 #ifndef TOLLGATE_VALIDATOR_RESOLVER_H_
 #define TOLLGATE_VALIDATOR_RESOLVER_H_
 
@@ -22,10 +23,10 @@
 namespace tollgate {
 
 struct ResolverOptions {
-  std::string validator_id;       // filled in by Validator::Create
-  size_t most_in_flight = 1024;   // questions
-  size_t most_waiting = 16384;    // checks that wait for them
-  int most_attempts = 4;          // of one question, when its answers are overtaken
+  std::string validator_id;      // filled in by Validator::Create
+  size_t most_in_flight = 1024;  // questions
+  size_t most_waiting = 16384;   // checks that wait for them
+  int most_attempts = 4;         // of one question, when its answers are overtaken
 };
 
 // Pure: sends nothing, knows no time. Not thread-safe; the caller holds the lock under which events
@@ -62,7 +63,8 @@ class Resolver {
   Joined Join(const TokenKey& key, const EdgeDigest& digest, const std::string& epoch,
               int64_t applied, Waiter& waiter, Question* question);
 
-  // The answer to question `id`, judged against `epoch` and `applied` of now. An unknown id gives an empty outcome.
+  // The answer to question `id`, judged against `epoch` and `applied` of now. An unknown id gives
+  // an empty outcome.
   Outcome OnAnswer(uint64_t id, const absl::StatusOr<tollgate::v1::ResolveResponse>& answer,
                    const std::string& epoch, int64_t applied);
 
@@ -89,7 +91,7 @@ class Resolver {
   struct Flight {
     TokenKey key;
     std::string digest;
-    std::string epoch;   // asked in
+    std::string epoch;  // asked in
     int64_t need = 0;
     std::vector<Cohort> cohorts;  // since it was asked; bounded, beyond which they raise `need`
     int attempts = 1;
@@ -111,8 +113,8 @@ class Resolver {
 
   const ResolverOptions options_;
   uint64_t next_id_ = 1;
-  absl::flat_hash_map<uint64_t, Flight> flights_;      // by question
-  absl::flat_hash_map<Hash128, uint64_t> by_string_;   // to its question
+  absl::flat_hash_map<uint64_t, Flight> flights_;     // by question
+  absl::flat_hash_map<Hash128, uint64_t> by_string_;  // to its question
   size_t waiting_ = 0;
   int64_t overtaken_ = 0;
 };

@@ -68,11 +68,12 @@ absl::Status CheckServicePlaintext(const Address& service, bool tls, bool allowe
   if (tls || allowed || service.IsLoopback()) return absl::OkStatus();
   return Refuse(
       absl::StatusCode::kFailedPrecondition, "PLAINTEXT_REFUSED",
-      absl::StrCat("refusing to follow ", service.ToString(),
-                   " in plaintext: it is on another host.\n"
-                   "  Use TLS:                --service-tls, with --service-ca FILE and, for mutual "
-                   "TLS, --service-cert FILE --service-key FILE\n"
-                   "  or, knowing the risk:   --allow-plaintext"));
+      absl::StrCat(
+          "refusing to follow ", service.ToString(),
+          " in plaintext: it is on another host.\n"
+          "  Use TLS:                --service-tls, with --service-ca FILE and, for mutual "
+          "TLS, --service-cert FILE --service-key FILE\n"
+          "  or, knowing the risk:   --allow-plaintext"));
 }
 
 ValidatorOptions CoreOptions(const ValidatorServerOptions& o, TokenFormat format) {
@@ -187,13 +188,12 @@ class ValidatorServerImpl final : public ValidatorServer {
 
   absl::Status Prepare() {
     ASSIGN_OR_RETURN(TokenFormat format, TokenFormat::ForBrand(options_.brand));
-    ASSIGN_OR_RETURN(
-        validator_,
-        Validator::Create(CoreOptions(options_, std::move(format)), clock_, random_,
-                          [this](const tollgate::v1::ResolveRequest& request,
-                                 ResolveClient::Callback callback) {
-                            resolve_->Ask(request, std::move(callback));
-                          }));
+    ASSIGN_OR_RETURN(validator_,
+                     Validator::Create(CoreOptions(options_, std::move(format)), clock_, random_,
+                                       [this](const tollgate::v1::ResolveRequest& request,
+                                              ResolveClient::Callback callback) {
+                                         resolve_->Ask(request, std::move(callback));
+                                       }));
     registry_ = std::make_shared<ValidatorRegistry>(validator_.get());
     // Two connections: a flood of questions must not stand before a ping.
     ChannelOptions channel;
@@ -221,8 +221,8 @@ class ValidatorServerImpl final : public ValidatorServer {
       return Refuse(absl::StatusCode::kInternal, "GRPC_START_FAILED",
                     "gRPC could not start; its own log says why");
     }
-    health_ = std::make_unique<Health>(
-        grpc_.get(), std::vector<std::string>{"tollgate.v1.ValidationService"});
+    health_ = std::make_unique<Health>(grpc_.get(),
+                                       std::vector<std::string>{"tollgate.v1.ValidationService"});
     health_->SetServing(kLeaseHealth, false);
     link_ = Link::Start({validator_.get(), &clock_, feed_channel_, service_.ToString()});
     watch_ = std::thread([this] { Watch(); });
@@ -317,8 +317,7 @@ int ValidatorExitCodeFor(const absl::Status& status) {
       reason == "VALIDATOR_ID_MALFORMED") {
     return kValidatorExitUsage;
   }
-  if (reason == "ADDRESS_IN_USE" || reason == "ADDRESS_DENIED" ||
-      reason == "ADDRESS_UNAVAILABLE") {
+  if (reason == "ADDRESS_IN_USE" || reason == "ADDRESS_DENIED" || reason == "ADDRESS_UNAVAILABLE") {
     return kValidatorExitAddressTaken;
   }
   return kValidatorExitStartFailed;

@@ -36,7 +36,8 @@ struct ValidatorServerOptions {
   std::string service_spiffe_id;
   std::string service_host_name;
 
-  // Where callers ask: `host:port`, `[v6]:port` or `unix:/path`. Port 0: any free one. At least one.
+  // Where callers ask: `host:port`, `[v6]:port` or `unix:/path`. Port 0: any free one. At least
+  // one.
   std::vector<std::string> listen = {"127.0.0.1:7413"};
   // TLS on the TCP listeners; with client_ca mutual.
   std::string tls_cert;
@@ -85,12 +86,12 @@ int ValidatorExitCodeFor(const absl::Status& status);
 
 // A running validator. Thread-safe.
 //
-// Health (grpc.health.v1): "liveness" from the start; "", "readiness" and the service's name once it
-// has held a lease, and from then on whatever becomes of the service: a passing loss must not
+// Health (grpc.health.v1): "liveness" from the start; "", "readiness" and the service's name once
+// it has held a lease, and from then on whatever becomes of the service: a passing loss must not
 // take a fleet out of rotation; `tollgate.lease` says whether there is a live lease now.
 //
-// Order of a stop (Drain): NOT_SERVING, pause; no more admissions; the calls under way are answered;
-// questions are given up; the last use is reported, goodbye (R4); the stream is closed.
+// Order of a stop (Drain): NOT_SERVING, pause; no more admissions; the calls under way are
+// answered; questions are given up; the last use is reported, goodbye (R4); the stream is closed.
 class ValidatorServer {
  public:
   // Errors, by reason: BAD_FLAG, VALIDATOR_ID_MALFORMED, ADDRESS_INVALID, TLS_FILES_INVALID;

@@ -23,10 +23,10 @@ class UsageLedger {
 
   // Merges. Beyond the bound, new tokens are dropped and counted.
   void Add(const std::vector<EntryUse>& uses);
-  // All that no report holds yet, in messages of at most `longest` uses; at least one. `complete_until` goes with the
-  // last, unless use was ever lost: a later claim would cover the lost use as well, and only the service
-  // knows for how long silence has to be proven. So a ledger that lost use claims nothing until a restart.
-  // Kept until Confirm.
+  // All that no report holds yet, in messages of at most `longest` uses; at least one.
+  // `complete_until` goes with the last, unless use was ever lost: a later claim would cover the
+  // lost use as well, and only the service knows for how long silence has to be proven. So a ledger
+  // that lost use claims nothing until a restart. Kept until Confirm.
   std::vector<tollgate::v1::Usage> Take(size_t longest, absl::Time complete_until);
   // The service has what Take gave.
   void Confirm();

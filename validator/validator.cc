@@ -29,8 +29,8 @@ std::pair<BootTime, absl::Time> ReadPair(const Clock& clock) {
   }
 }
 
-// Denied whether or not there is a lease: final never goes stale (I7). A time that has passed is not
-// that: an event that this edge has not heard of may have moved it.
+// Denied whether or not there is a lease: final never goes stale (I7). A time that has passed is
+// not that: an event that this edge has not heard of may have moved it.
 bool IsFinal(tollgate::v1::TokenState state) {
   return state == tollgate::v1::TOKEN_STATE_REVOKED || state == tollgate::v1::TOKEN_STATE_EXPIRED;
 }
@@ -71,10 +71,9 @@ absl::StatusOr<std::unique_ptr<Validator>> Validator::Create(ValidatorOptions op
     return RefuseField("FAIL_OPEN_FOR_OUT_OF_RANGE", "fail_open_for",
                        "fail-open needs a longest time");
   }
-  ASSIGN_OR_RETURN(auto edge_clock,
-                   EdgeClock::Create(options.follower.drift_bound,
-                                     fail_open ? options.follower.fail_open_for
-                                               : absl::ZeroDuration()));
+  ASSIGN_OR_RETURN(auto edge_clock, EdgeClock::Create(options.follower.drift_bound,
+                                                      fail_open ? options.follower.fail_open_for
+                                                                : absl::ZeroDuration()));
   ASSIGN_OR_RETURN(auto cache, DecisionCache::Create(options.cache, random));
   return std::unique_ptr<Validator>(new Validator(WithIncarnation(std::move(options), random),
                                                   clock, random, std::move(ask),
@@ -109,8 +108,8 @@ Validator::ReadClocks Validator::Clocks() const {
     // A thread that was put aside between the two readings sees clocks that disagree: look again.
     if (c.state == LeaseState::kLive || c.lease.lease_ns == 0) break;
   }
-  c.service = TOLLGATE_MUTATED("r18_own_clock") ? c.wall
-                                                : edge_clock_->ServiceTimeAt(c.lease, c.boot);
+  c.service =
+      TOLLGATE_MUTATED("r18_own_clock") ? c.wall : edge_clock_->ServiceTimeAt(c.lease, c.boot);
   return c;
 }
 
@@ -154,8 +153,8 @@ void Validator::DecideOn(const GrantView& grant, const ReadClocks& clocks,
     return;
   }
   // Without a lease what is held may be out of date: nothing that can change is said of it.
-  // Fail-open goes on admitting from it, yet accuses nobody on it: a suspended token may be back, and
-  // one whose time has passed may have been given more (I7).
+  // Fail-open goes on admitting from it, yet accuses nobody on it: a suspended token may be back,
+  // and one whose time has passed may have been given more (I7).
   if (clocks.state == LeaseState::kNone ||
       (clocks.state == LeaseState::kFailOpen && Accuses(reason))) {
     return SetUnavailable(tollgate::v1::VERDICT_REASON_NO_LEASE, decision);
@@ -183,8 +182,7 @@ void Validator::DecideOnUnknown(const ReadClocks& clocks, Decision* decision) co
   decision->fail_open = false;
 }
 
-bool Validator::CheckKey(const TokenKey& key, const Requirement& requirement,
-                         Decision* decision) {
+bool Validator::CheckKey(const TokenKey& key, const Requirement& requirement, Decision* decision) {
   for (int attempt = 0; attempt < 4; ++attempt) {
     const uint64_t collection = cache_->collection();
     const ReadClocks clocks = Clocks();
@@ -258,8 +256,8 @@ void Validator::CheckAsync(absl::string_view token_string, const Requirement& re
       // Nothing to judge an answer against.
       refusal = tollgate::v1::VERDICT_REASON_SERVICE_UNAVAILABLE;
     } else {
-      joined = resolver_.Join(key, digest, follower_.epoch(), follower_.question_revision(),
-                              waiter, &question);
+      joined = resolver_.Join(key, digest, follower_.epoch(), follower_.question_revision(), waiter,
+                              &question);
     }
   }
   switch (joined) {
@@ -293,7 +291,8 @@ void Validator::OnAnswer(uint64_t question, absl::StatusOr<ResolveResponse> answ
   Resolver::Outcome outcome;
   {
     absl::MutexLock lock(&mu_);
-    outcome = resolver_.OnAnswer(question, answer, follower_.epoch(), follower_.question_revision());
+    outcome =
+        resolver_.OnAnswer(question, answer, follower_.epoch(), follower_.question_revision());
     const std::string packed =
         outcome.usable && answer->has_grant() ? PackGrant(answer->grant()) : std::string();
     DecisionCache::Place place;
@@ -479,9 +478,7 @@ void Validator::EndLease() { edge_clock_->EndLease(); }
 
 void Validator::Close() { edge_clock_->Close(); }
 
-void Validator::BrandAgreed(bool agreed) {
-  brand_agreed_.store(agreed, std::memory_order_relaxed);
-}
+void Validator::BrandAgreed(bool agreed) { brand_agreed_.store(agreed, std::memory_order_relaxed); }
 
 void Validator::FillPing(tollgate::v1::Ping* ping) {
   for (auto& dropped : evidence_) *ping->add_dropped() = std::move(dropped);

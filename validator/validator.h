@@ -36,7 +36,7 @@
 namespace tollgate {
 
 struct ValidatorOptions {
-  FollowerOptions follower;     // `incarnation` may be empty: then Create draws it
+  FollowerOptions follower;  // `incarnation` may be empty: then Create draws it
   DecisionCacheOptions cache;
   ResolverOptions resolver;
   TokenFormat format;
@@ -49,7 +49,7 @@ struct ValidatorOptions {
 struct ValidatorStatus {
   FollowerStatus follower;
   LeaseState lease = LeaseState::kNone;
-  absl::Duration lease_left;      // zero without a live lease
+  absl::Duration lease_left;  // zero without a live lease
   int64_t cached_tokens = 0;
   int64_t cached_unknown = 0;
   int64_t questions_in_flight = 0;
@@ -64,8 +64,9 @@ class Validator : private FollowedState {
   using Callback = std::function<void(const Decision&)>;
   // Sends one Resolve; answers exactly once, later or at once, on any thread. The shell's deadline
   // bounds it. It may be called with no lock of the validator held.
-  using Ask = std::function<void(const tollgate::v1::ResolveRequest& request,
-                                 std::function<void(absl::StatusOr<tollgate::v1::ResolveResponse>)>)>;
+  using Ask =
+      std::function<void(const tollgate::v1::ResolveRequest& request,
+                         std::function<void(absl::StatusOr<tollgate::v1::ResolveResponse>)>)>;
 
   // `clock` and `random` outlive it; `random` must be thread-safe. INVALID_ARGUMENT on options out
   // of range; FAILED_PRECONDITION where memory cannot be wiped on fork; RESOURCE_EXHAUSTED.
@@ -127,7 +128,8 @@ class Validator : private FollowedState {
   void OnAnswer(uint64_t question, absl::StatusOr<tollgate::v1::ResolveResponse> answer);
 
   // FollowedState: called by follower_ under mu_.
-  void Reset(const std::string& epoch, int64_t revision) override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Reset(const std::string& epoch, int64_t revision) override
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Drop(int64_t revision, const tollgate::v1::Event& event) override
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void DropAll(int64_t revision) override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

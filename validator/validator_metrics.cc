@@ -82,9 +82,9 @@ void WriteDecisions(const DecisionTotals& totals, Page* page) {
                MetricType::Counter);
   page->Value(static_cast<double>(totals.admitted), {{"verdict", "admit"}, {"reason", "none"}});
   for (int i = 1; i < static_cast<int>(totals.refused.size()); ++i) {
-    page->Value(static_cast<double>(totals.refused[static_cast<size_t>(i)]),
-                {{"verdict", IsUnavailable(i) ? "unavailable" : "deny"},
-                 {"reason", ReasonLabel(i)}});
+    page->Value(
+        static_cast<double>(totals.refused[static_cast<size_t>(i)]),
+        {{"verdict", IsUnavailable(i) ? "unavailable" : "deny"}, {"reason", ReasonLabel(i)}});
   }
   page->Counter("tollgate_validator_fail_open_admissions_total",
                 "Admissions without a live lease, by the fail-open policy",

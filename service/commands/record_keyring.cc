@@ -46,13 +46,14 @@ absl::Status RecordKeyring::Run(const View& view, const Slot&, Effects& effects)
     if (!needed) continue;
     return Refuse(
         absl::StatusCode::kFailedPrecondition, "KEYRING_MISMATCH",
-        absl::StrCat("refusing to start with the keyring ", path_, ": it is not this store's, or an ",
-                     "old copy. The store holds tokens made with pepper ", check.pepper_id(),
-                     same_id == checks_.end() ? ", which it lacks"
-                                              : ", and the pepper it has under that id is another",
-                     ": each of them would be called unknown.\n  Put the store's own back from where ",
-                     "it is kept:  ", path_,
-                     "\n  or say where it is:                          --keyring FILE"));
+        absl::StrCat(
+            "refusing to start with the keyring ", path_, ": it is not this store's, or an ",
+            "old copy. The store holds tokens made with pepper ", check.pepper_id(),
+            same_id == checks_.end() ? ", which it lacks"
+                                     : ", and the pepper it has under that id is another",
+            ": each of them would be called unknown.\n  Put the store's own back from where ",
+            "it is kept:  ", path_,
+            "\n  or say where it is:                          --keyring FILE"));
   }
   MetaRecord next = *meta;
   next.clear_keyring_checks();

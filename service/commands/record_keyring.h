@@ -12,10 +12,11 @@
 namespace tollgate {
 
 // Run at every start, before a pepper makes its first token. Holds the keyring against what the
-// store has of it (MetaRecord.keyring_checks), and writes what the keyring shows now; writes nothing
-// where that is the same. FAILED_PRECONDITION (KEYRING_MISMATCH) where a token that has not ended was
-// made with a pepper that the keyring lacks, or has another of under that id: with it every such token
-// would be called unknown. A pepper that no such token needs may go. No event, no audit.
+// store has of it (MetaRecord.keyring_checks), and writes what the keyring shows now; writes
+// nothing where that is the same. FAILED_PRECONDITION (KEYRING_MISMATCH) where a token that has not
+// ended was made with a pepper that the keyring lacks, or has another of under that id: with it
+// every such token would be called unknown. A pepper that no such token needs may go. No event, no
+// audit.
 class RecordKeyring : public Command {
  public:
   // `checks`: Keyring::CheckValues. `path`: the keyring's file, for the message.

@@ -29,15 +29,24 @@ constexpr size_t kKeptEvents = 4096;
 
 absl::string_view NoGrantName(NoGrant reason) {
   switch (reason) {
-    case NoGrant::kGranted: return "granted";
-    case NoGrant::kUnknownSession: return "unknown_session";
-    case NoGrant::kReleased: return "released";
-    case NoGrant::kNotRostered: return "not_rostered";
-    case NoGrant::kNoProgress: return "no_progress";
-    case NoGrant::kBelowEnforced: return "below_enforced";
-    case NoGrant::kLeaseNotDurable: return "lease_not_durable";
-    case NoGrant::kStoreSilent: return "store_silent";
-    case NoGrant::kRolledBack: return "rolled_back";
+    case NoGrant::kGranted:
+      return "granted";
+    case NoGrant::kUnknownSession:
+      return "unknown_session";
+    case NoGrant::kReleased:
+      return "released";
+    case NoGrant::kNotRostered:
+      return "not_rostered";
+    case NoGrant::kNoProgress:
+      return "no_progress";
+    case NoGrant::kBelowEnforced:
+      return "below_enforced";
+    case NoGrant::kLeaseNotDurable:
+      return "lease_not_durable";
+    case NoGrant::kStoreSilent:
+      return "store_silent";
+    case NoGrant::kRolledBack:
+      return "rolled_back";
   }
   return "unknown";
 }
@@ -138,8 +147,7 @@ void EnforcementLedger::EndLease(Session* session, bool released) {
   if (!released && session->fail_open_for > absl::ZeroDuration() &&
       !TOLLGATE_MUTATED("r14_fail_open_covered")) {
     // R14: from here it goes on by itself, and no receipt covers it.
-    session->uncovered_until =
-        session->end + session->fail_open_for * (1 + options_.drift_bound);
+    session->uncovered_until = session->end + session->fail_open_for * (1 + options_.drift_bound);
     uncovered_.emplace(std::make_pair(*session->uncovered_until, session->number), session);
     return;
   }
@@ -234,9 +242,9 @@ bool EnforcementLedger::OnHello(const SessionId& key, const tollgate::v1::Hello&
   // Nothing else of the session changes: a Hello may be an old one, delayed on a half-open
   // connection, and what was granted since stands (R3).
   if (hello.stale_policy() == tollgate::v1::STALE_POLICY_FAIL_OPEN) {
-    session->fail_open_for = std::max(
-        session->fail_open_for, absl::Seconds(hello.fail_open_for().seconds()) +
-                                    absl::Nanoseconds(hello.fail_open_for().nanos()));
+    session->fail_open_for =
+        std::max(session->fail_open_for, absl::Seconds(hello.fail_open_for().seconds()) +
+                                             absl::Nanoseconds(hello.fail_open_for().nanos()));
   } else if (hello.stale_policy() != tollgate::v1::STALE_POLICY_FAIL_CLOSED &&
              hello.stale_policy() != tollgate::v1::STALE_POLICY_UNSPECIFIED) {
     session->fail_open_for = kMaxFailOpen;  // a newer validator's: nothing may be promised of it
@@ -251,7 +259,7 @@ bool EnforcementLedger::NeedsRoster(const SessionId& key) const {
 }
 
 EnforcementLedger::RosterWrite EnforcementLedger::BeginRosterWrite(const SessionId& key,
-                                                                  absl::Time wall_now) {
+                                                                   absl::Time wall_now) {
   if (!TOLLGATE_MUTATED("r15_late_removal")) removals_.erase(key);
   RosterWrite write;
   SessionRecord& record = write.record;
@@ -315,7 +323,8 @@ void EnforcementLedger::Acknowledge(const SessionId& key, int64_t revision,
   session->decisions = std::max<int64_t>(0, ping.decisions());
   if (!session->rate_base.has_value()) {
     session->rate_base = {now_, session->decisions};
-  } else if (const absl::Duration window = now_ - session->rate_base->first; window >= kRateWindow) {
+  } else if (const absl::Duration window = now_ - session->rate_base->first;
+             window >= kRateWindow) {
     session->decisions_per_second =
         static_cast<double>(std::max<int64_t>(0, session->decisions - session->rate_base->second)) /
         absl::ToDoubleSeconds(window);
@@ -341,8 +350,8 @@ void EnforcementLedger::Remember(const tollgate::v1::Ping& ping, const Session& 
     // The names are the peer's: none is kept that could be no token's (I5).
     if (!IsWorkspaceId(dropped.workspace()) || !IsPublicId(dropped.token_id())) continue;
     Evidence evidence{session.key.validator_id,
-                      FormatTokenName(dropped.workspace(), dropped.token_id()),
-                      dropped.revision(), absl::nullopt};
+                      FormatTokenName(dropped.workspace(), dropped.token_id()), dropped.revision(),
+                      absl::nullopt};
     if (const int64_t at = dropped.last_admit_time().seconds();
         dropped.has_last_admit_time() && at >= 0 && at <= kMaxTimestampSeconds) {
       evidence.last_admit = absl::FromUnixSeconds(dropped.last_admit_time().seconds()) +
@@ -359,10 +368,10 @@ Grant EnforcementLedger::GrantLease(const SessionId& key, int64_t revision, Boot
   if (session == nullptr) return {absl::ZeroDuration(), NoGrant::kUnknownSession};
   if (session->released) return {absl::ZeroDuration(), NoGrant::kReleased};  // R4
   if (rolled_back_) return {absl::ZeroDuration(), NoGrant::kRolledBack};     // R11
-  if (NeedsRoster(key) && !TOLLGATE_MUTATED("r15_granted_unrostered")) {  // R15
+  if (NeedsRoster(key) && !TOLLGATE_MUTATED("r15_granted_unrostered")) {     // R15
     return {absl::ZeroDuration(), NoGrant::kNotRostered};
   }
-  if (options_.lease > longest_lease_ || options_.lease > kHardLeaseLimit) {   // R5
+  if (options_.lease > longest_lease_ || options_.lease > kHardLeaseLimit) {  // R5
     return {absl::ZeroDuration(), NoGrant::kLeaseNotDurable};
   }
   if (StoreSilent(now_) && !TOLLGATE_MUTATED("r16_grants_cut_off")) {  // R16

@@ -50,9 +50,9 @@ struct SessionView {
   absl::optional<absl::Duration> connected_for;  // unset: no stream is open
   absl::optional<absl::Duration> away_for;       // unset: one is; since the start where none was
   absl::optional<absl::Duration> ended_for;      // unset: it holds a lease, or never did
-  int64_t acknowledged = 0;     // 0: nothing to this service yet
-  bool behind = false;          // events of the past are unacknowledged
-  int64_t revisions_behind = 0; // revisions with events above `acknowledged`; 0 where that is 0
+  int64_t acknowledged = 0;                      // 0: nothing to this service yet
+  bool behind = false;                           // events of the past are unacknowledged
+  int64_t revisions_behind = 0;  // revisions with events above `acknowledged`; 0 where that is 0
   absl::optional<absl::Duration> lag;  // since the oldest event it has not acknowledged
   absl::Duration lease_left = absl::ZeroDuration();
   absl::optional<absl::Duration> last_heard;  // unset: not by this service since its start
@@ -69,23 +69,23 @@ class EnforcementLedger : public Lessor {
  public:
   struct Options {
     std::string epoch;
-    absl::Duration lease = absl::Seconds(30);        // > 0, at most kHardLeaseLimit
-    double drift_bound = 0.001;                      // R1
-    absl::Duration ack_limit = absl::Seconds(10);    // A of R6
+    absl::Duration lease = absl::Seconds(30);      // > 0, at most kHardLeaseLimit
+    double drift_bound = 0.001;                    // R1
+    absl::Duration ack_limit = absl::Seconds(10);  // A of R6
     // T of R16; at most the lease, or kShortestWindowLimit.
     absl::Duration write_window = absl::Seconds(30);
-    size_t max_ended = 4096;      // ended sessions remembered for receipts
-    size_t max_evidence = 20000;  // last admissions remembered for receipts
-    size_t max_events = 1u << 20; // unenforced event-bearing revisions told apart
+    size_t max_ended = 4096;       // ended sessions remembered for receipts
+    size_t max_evidence = 20000;   // last admissions remembered for receipts
+    size_t max_events = 1u << 20;  // unenforced event-bearing revisions told apart
   };
   // How the store was found.
   struct Start {
-    BootTime now;                                  // read after this process's first write (R7)
-    int64_t head = 0;                              // durable
-    int64_t last_event_revision = 0;               // HeadRecord's
-    absl::Duration longest_lease;                  // MetaRecord's, durable (R5)
-    absl::Duration longest_lease_before;           // what it was before this process raised it
-    bool restored = false;                         // MetaRecord's (R17)
+    BootTime now;                         // read after this process's first write (R7)
+    int64_t head = 0;                     // durable
+    int64_t last_event_revision = 0;      // HeadRecord's
+    absl::Duration longest_lease;         // MetaRecord's, durable (R5)
+    absl::Duration longest_lease_before;  // what it was before this process raised it
+    bool restored = false;                // MetaRecord's (R17)
     std::vector<tollgate::store::v1::SessionRecord> roster;  // R15
   };
   EnforcementLedger(Options options, const Start& start);
@@ -141,7 +141,8 @@ class EnforcementLedger : public Lessor {
   tollgate::v1::Receipt ReceiptFor(const ReceiptQuestion& question) const;
   // All sessions known, by id.
   std::vector<SessionView> Sessions() const;
-  // Adds up to `most` of them that come after `after`, where that is set; false: those were the last.
+  // Adds up to `most` of them that come after `after`, where that is set; false: those were the
+  // last.
   bool AddSessions(const absl::optional<SessionId>& after, size_t most,
                    std::vector<SessionView>* views) const;
   size_t live_count() const { return by_end_.size(); }
@@ -232,14 +233,14 @@ class EnforcementLedger : public Lessor {
   std::map<SessionId, std::unique_ptr<Session>> sessions_;
   int64_t next_number_ = 0;
   using Timeline = std::map<std::pair<BootTime, int64_t>, Session*>;
-  Timeline by_end_;                   // live: when the lease runs out
-  std::map<int64_t, int> live_acks_;  // live: how many have acknowledged what
-  Timeline uncovered_;                // fail-open past its lease: until when
-  std::deque<SessionId> ended_;                        // oldest first, bounded
-  std::deque<EventMark> events_;                        // event-bearing revisions, bounded
-  int64_t events_known_above_ = 0;                      // up to it every revision counts as one
-  std::deque<EventMark> recent_events_;                 // by age, coarse, at most A old (R6)
-  int64_t stale_event_ = 0;                             // the newest event older than A
+  Timeline by_end_;                      // live: when the lease runs out
+  std::map<int64_t, int> live_acks_;     // live: how many have acknowledged what
+  Timeline uncovered_;                   // fail-open past its lease: until when
+  std::deque<SessionId> ended_;          // oldest first, bounded
+  std::deque<EventMark> events_;         // event-bearing revisions, bounded
+  int64_t events_known_above_ = 0;       // up to it every revision counts as one
+  std::deque<EventMark> recent_events_;  // by age, coarse, at most A old (R6)
+  int64_t stale_event_ = 0;              // the newest event older than A
   std::deque<Evidence> evidence_;
   std::set<SessionId> removals_;
   int64_t stays_ = 0;  // in the roster, of all sessions: numbers them

@@ -59,8 +59,8 @@ class EnforcementDesk : public Lessor {
   // The first call returns true.
   bool StopGranting() ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Writes the session into the roster where it must be (R15); `done` runs on the committing thread,
-  // whatever came of it. False, and nothing runs: there is nothing to write.
+  // Writes the session into the roster where it must be (R15); `done` runs on the committing
+  // thread, whatever came of it. False, and nothing runs: there is nothing to write.
   bool WriteRoster(const SessionId& key, std::function<void()> done)
       ABSL_LOCKS_EXCLUDED(mu_, roster_mu_);
 

@@ -84,7 +84,8 @@ Receipt EnforcementLedger::ReceiptFor(const ReceiptQuestion& question) const {
       }
       receipt.add_not_covered(key.validator_id);
       unheard.push_back(key.validator_id);
-    } else if (session->ended_head >= revision) {  // else it ended before there was anything to hear
+    } else if (session->ended_head >=
+               revision) {  // else it ended before there was anything to hear
       if (acked) {
         ++acknowledged;
       } else if (session->released) {

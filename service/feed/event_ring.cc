@@ -108,10 +108,9 @@ RingRead EventRing::After(int64_t cursor, size_t max_revisions, size_t max_bytes
     read.revisions.push_back(*it);
   }
   // A cursor beyond the head (nothing here vouches for it) stays where it is.
-  read.complete_to = it == revisions_.end() ? std::max(head_, cursor)
-                                            : read.revisions.empty()
-                                                  ? cursor
-                                                  : read.revisions.back()->revision;
+  read.complete_to = it == revisions_.end()   ? std::max(head_, cursor)
+                     : read.revisions.empty() ? cursor
+                                              : read.revisions.back()->revision;
   return read;
 }
 

@@ -58,9 +58,9 @@ class FeedReaders::Reader : public FeedReader {
 absl::StatusOr<std::unique_ptr<FeedReader>> FeedReaders::Subscribe(int64_t after,
                                                                    std::function<void()> wake) {
   if (after < 0 || after > ring_->head()) {
-    return Refuse(absl::StatusCode::kOutOfRange, "REVISION_FROM_THE_FUTURE",
-                  absl::StrCat("refused: ", after, " is above the newest revision, ",
-                               ring_->head()));
+    return Refuse(
+        absl::StatusCode::kOutOfRange, "REVISION_FROM_THE_FUTURE",
+        absl::StrCat("refused: ", after, " is above the newest revision, ", ring_->head()));
   }
   absl::MutexLock lock(&mu_);
   const uint64_t number = next_++;

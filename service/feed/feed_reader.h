@@ -27,7 +27,8 @@ class FeedReaders {
   // As Hub's.
   absl::StatusOr<std::unique_ptr<FeedReader>> Subscribe(int64_t after, std::function<void()> wake)
       ABSL_LOCKS_EXCLUDED(mu_);
-  // Something new is in the ring. Calls the wake-ups under the lock: a reader's end waits for its own.
+  // Something new is in the ring. Calls the wake-ups under the lock: a reader's end waits for its
+  // own.
   void WakeAll() ABSL_LOCKS_EXCLUDED(mu_);
   // One bounded read of Table::kEvents, up to what the ring has heard of. Blocks.
   CatchUp ReadStore(int64_t after, size_t max_revisions) const;

@@ -84,14 +84,22 @@ std::vector<SessionView> FleetOf(std::vector<SessionView> sessions, bool include
 
 absl::string_view ValidatorStateName(ValidatorState state) {
   switch (state) {
-    case v1::VALIDATOR_STATE_IN_SYNC: return "in_sync";
-    case v1::VALIDATOR_STATE_PENDING: return "pending";
-    case v1::VALIDATOR_STATE_AWAY: return "away";
-    case v1::VALIDATOR_STATE_LAPSED: return "lapsed";
-    case v1::VALIDATOR_STATE_NOT_COVERED: return "not_covered";
-    case v1::VALIDATOR_STATE_JOINING: return "joining";
-    case v1::VALIDATOR_STATE_RELEASED: return "released";
-    default: return "unknown";
+    case v1::VALIDATOR_STATE_IN_SYNC:
+      return "in_sync";
+    case v1::VALIDATOR_STATE_PENDING:
+      return "pending";
+    case v1::VALIDATOR_STATE_AWAY:
+      return "away";
+    case v1::VALIDATOR_STATE_LAPSED:
+      return "lapsed";
+    case v1::VALIDATOR_STATE_NOT_COVERED:
+      return "not_covered";
+    case v1::VALIDATOR_STATE_JOINING:
+      return "joining";
+    case v1::VALIDATOR_STATE_RELEASED:
+      return "released";
+    default:
+      return "unknown";
   }
 }
 

@@ -1,4 +1,5 @@
-// The fleet as an operator sees it: how each session stands, and whether somebody should look. Pure.
+// The fleet as an operator sees it: how each session stands, and whether somebody should look.
+// Pure.
 #ifndef TOLLGATE_SERVICE_FEED_FLEET_H_
 #define TOLLGATE_SERVICE_FEED_FLEET_H_
 

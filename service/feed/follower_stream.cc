@@ -167,8 +167,8 @@ bool FollowerStream::Tick(BootTime now, absl::Duration stall_limit) {
       absl::MutexLock lock(&mu_);
       cut_ = true;
     }
-    call->AbortCall(RefuseForNow("TOO_SLOW", "refused: the client does not read its stream",
-                                 absl::Seconds(1)));
+    call->AbortCall(
+        RefuseForNow("TOO_SLOW", "refused: the client does not read its stream", absl::Seconds(1)));
     return true;
   }
   if (due) call->WakeCall();

@@ -129,9 +129,8 @@ absl::Status HubImpl::Begin() {
     before = *std::move(meta);
   }
   // R5, R7, R16: one synced write, that raises the longest lease where ours is longer.
-  ASSIGN_OR_RETURN(const Committed first,
-                   options_.sequencer->Run(std::make_shared<SetLongestLease>(
-                       options_.lease, SetLongestLease::Mode::kRaise)));
+  ASSIGN_OR_RETURN(const Committed first, options_.sequencer->Run(std::make_shared<SetLongestLease>(
+                                              options_.lease, SetLongestLease::Mode::kRaise)));
   (void)first;
 
   ASSIGN_OR_RETURN(std::unique_ptr<Snapshot> snapshot, options_.engine->NewSnapshot());
@@ -177,14 +176,13 @@ absl::Status HubImpl::Begin() {
   const int64_t floor = std::max(head->compacted_revision(),
                                  ledger_head_ - std::max<int64_t>(0, options_.preload_revisions));
   ring_ = std::make_unique<EventRing>(options_.ring, std::max<int64_t>(0, floor));
-  readers_ = std::make_unique<FeedReaders>(options_.engine, ring_.get(),
-                                           options_.ring.max_part_bytes);
+  readers_ =
+      std::make_unique<FeedReaders>(options_.engine, ring_.get(), options_.ring.max_part_bytes);
   snapshot.reset();
 
   for (int i = 0; i < options_.wake_threads; ++i) shards_.push_back(std::make_unique<Shard>());
-  ASSIGN_OR_RETURN(tail_, options_.engine->TailFrom(ring_->head(), [this](const TailEntry& entry) {
-    OnEntry(entry);
-  }));
+  ASSIGN_OR_RETURN(tail_, options_.engine->TailFrom(
+                              ring_->head(), [this](const TailEntry& entry) { OnEntry(entry); }));
   for (auto& shard : shards_) {
     shard->thread = std::thread([this, s = shard.get()] { WakeWork(s); });
   }
@@ -262,13 +260,12 @@ void HubImpl::TimeWork() {
   BootTime next_streams = options_.clock->Now() + kTick;
   while (true) {
     const BootTime next = std::min(desk_->Tick(), next_streams);
-    const absl::Duration wait =
-        std::clamp(next - options_.clock->Now(), kShortestTick, kTick);
+    const absl::Duration wait = std::clamp(next - options_.clock->Now(), kShortestTick, kTick);
     {
       std::unique_lock<std::mutex> lock(timer_mu_);
-      timer_changed_.wait_until(
-          lock, std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(wait),
-          [this] { return timer_woken_ || timer_stop_; });
+      timer_changed_.wait_until(lock,
+                                std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(wait),
+                                [this] { return timer_woken_ || timer_stop_; });
       if (timer_stop_) return;
       timer_woken_ = false;
     }
@@ -329,9 +326,9 @@ absl::StatusOr<std::shared_ptr<FollowStream>> HubImpl::Connect(std::shared_ptr<F
   session.ping_interval =
       PingIntervalFor(options_.ping_interval, options_.lease,
                       std::max(followers, desk_->figures().live), options_.max_pings_per_second);
-  auto stream = std::make_shared<FollowerStream>(number, std::move(session), ring_.get(),
-                                                 desk_.get(), this, options_.use, options_.clock,
-                                                 std::move(call));
+  auto stream =
+      std::make_shared<FollowerStream>(number, std::move(session), ring_.get(), desk_.get(), this,
+                                       options_.use, options_.clock, std::move(call));
   Shard& shard = ShardOf(number);
   absl::MutexLock lock(&shard.mu);
   shard.streams.emplace(number, stream);
@@ -461,8 +458,8 @@ void HubImpl::Drain(absl::Duration timeout) {
   // ends a cancelled call by itself.
   while (true) {
     for (const auto& stream : Streams()) {
-      stream->Abort(RefuseForNow("DRAINING", "refused: this service is about to stop",
-                                 absl::Seconds(1)));
+      stream->Abort(
+          RefuseForNow("DRAINING", "refused: this service is about to stop", absl::Seconds(1)));
     }
     if (AwaitNoStreams(absl::Milliseconds(100))) return;
   }
@@ -541,8 +538,9 @@ absl::Status Hub::CheckOptions(const Options& options) {
 absl::StatusOr<std::unique_ptr<Hub>> Hub::Start(Options options) {
   if (options.engine == nullptr || options.sequencer == nullptr || options.clock == nullptr ||
       options.random == nullptr || options.executor == nullptr) {
-    return absl::InvalidArgumentError("the hub needs an engine, a sequencer, a clock, a source of "
-                                      "randomness and an executor");
+    return absl::InvalidArgumentError(
+        "the hub needs an engine, a sequencer, a clock, a source of "
+        "randomness and an executor");
   }
   RETURN_IF_ERROR(CheckOptions(options));
   auto hub = std::make_unique<HubImpl>(std::move(options));

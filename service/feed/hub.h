@@ -26,12 +26,14 @@
 
 namespace tollgate {
 
-// The wire's end of one Follow call, as the hub uses it: implemented by the reactor (net/reactor.h's
-// BidiStream has these methods). Thread-safe; never called under a lock of the hub's.
+// The wire's end of one Follow call, as the hub uses it: implemented by the reactor
+// (net/reactor.h's BidiStream has these methods). Thread-safe; never called under a lock of the
+// hub's.
 class FollowCall {
  public:
   virtual ~FollowCall() = default;
-  // There may be something to write: FollowStream::NextToWrite is asked as soon as the wire is free.
+  // There may be something to write: FollowStream::NextToWrite is asked as soon as the wire is
+  // free.
   virtual void WakeCall() = 0;
   // Ends the call after the write under way. Also from inside NextToWrite. The first status wins.
   virtual void CloseCall(const absl::Status& status) = 0;
@@ -76,24 +78,25 @@ class FeedReader {
 class Hub {
  public:
   struct Options {
-    Engine* engine = nullptr;        // outlive the hub, all of them
+    Engine* engine = nullptr;  // outlive the hub, all of them
     Sequencer* sequencer = nullptr;
     const Clock* clock = nullptr;
-    Random* random = nullptr;        // used under a lock of the hub's own
-    Executor* executor = nullptr;    // for reads of old events
-    UseSink* use = nullptr;          // may be null: use is then dropped
-    std::string brand;               // of the token strings, for validators to compare
+    Random* random = nullptr;      // used under a lock of the hub's own
+    Executor* executor = nullptr;  // for reads of old events
+    UseSink* use = nullptr;        // may be null: use is then dropped
+    std::string brand;             // of the token strings, for validators to compare
 
     absl::Duration lease = absl::Seconds(30);
-    absl::Duration ping_interval = absl::Seconds(5);   // at most lease / 3; longer in a large fleet:
-    double max_pings_per_second = 2000;                // see PingIntervalFor
+    absl::Duration ping_interval = absl::Seconds(5);  // at most lease / 3; longer in a large fleet:
+    double max_pings_per_second = 2000;               // see PingIntervalFor
     absl::Duration usage_interval = absl::Seconds(10);
     double drift_bound = 0.001;
-    absl::Duration ack_limit = absl::Seconds(10);      // A of R6
-    absl::Duration write_window = absl::ZeroDuration();  // T of R16, at most: (zero:) the lease, or 3 s if longer
+    absl::Duration ack_limit = absl::Seconds(10);  // A of R6
+    absl::Duration write_window =
+        absl::ZeroDuration();  // T of R16, at most: (zero:) the lease, or 3 s if longer
     absl::Duration min_stream_age = absl::Minutes(5);  // a stream lives between these two
     absl::Duration max_stream_age = absl::Minutes(10);
-    absl::Duration stall_limit = absl::Seconds(30);    // a write not taken for this long is cut
+    absl::Duration stall_limit = absl::Seconds(30);  // a write not taken for this long is cut
     absl::Duration no_progress_limit = absl::Seconds(30);
     size_t max_followers = 20'000;
     int wake_threads = 2;
@@ -104,8 +107,7 @@ class Hub {
     // A validator has seen more of this epoch than the store holds (R11). The hub grants nothing
     // from then on; the process must stop writing until a new epoch is taken. Called once, on any
     // thread. May be empty.
-    std::function<void(const std::string& validator_id, int64_t seen, int64_t head)>
-        on_rolled_back;
+    std::function<void(const std::string& validator_id, int64_t seen, int64_t head)> on_rolled_back;
     // A revision was declared enforced: how long after its commit. For metrics; may be empty.
     std::function<void(absl::Duration since_commit)> on_enforced;
   };
@@ -139,7 +141,8 @@ class Hub {
   // --- the feed -------------------------------------------------------------------------------
   // Reads on after `after` (a revision, at most head()). `wake` is called when there may be
   // something new, on a thread of the hub's, at least once after every revision with events that
-  // Read() has not returned; it must be quick and must not end the reader. OUT_OF_RANGE: after > head().
+  // Read() has not returned; it must be quick and must not end the reader. OUT_OF_RANGE: after >
+  // head().
   virtual absl::StatusOr<std::unique_ptr<FeedReader>> Subscribe(int64_t after,
                                                                 std::function<void()> wake) = 0;
   // The newest durable revision.
@@ -158,8 +161,8 @@ class Hub {
     int64_t lapses = 0;
     int64_t resets = 0;
     int64_t resumes = 0;
-    int64_t cut = 0;              // streams ended for not reading or not progressing
-    int64_t waiting = 0;          // WaitEnforced calls that wait
+    int64_t cut = 0;      // streams ended for not reading or not progressing
+    int64_t waiting = 0;  // WaitEnforced calls that wait
     size_t ring_bytes = 0;
     size_t ring_revisions = 0;
     bool rolled_back = false;

@@ -54,8 +54,8 @@ class Lessor {
   virtual ~Lessor() = default;
   // The session has applied everything up to `revision`, which it was sent or validly resumed at
   // (R10). `ping` carries evidence of last admissions.
-  virtual void Acknowledge(const SessionId& key, int64_t revision,
-                           const tollgate::v1::Ping& ping, BootTime now) = 0;
+  virtual void Acknowledge(const SessionId& key, int64_t revision, const tollgate::v1::Ping& ping,
+                           BootTime now) = 0;
   // Asks for a lease for a Pong at `revision`, which is what the stream was sent (R8). `now` was
   // read after the ping was (R1). A grant is counted before the Pong is written.
   virtual Grant GrantLease(const SessionId& key, int64_t revision, BootTime now) = 0;

@@ -62,10 +62,11 @@ absl::Status RefuseFuture(int64_t head) {
   details.reason = "REVISION_FROM_THE_FUTURE";
   details.fields = {{"hello.applied_revision",
                      absl::StrCat("is above the newest revision of this epoch, ", head)}};
-  return Refuse(absl::StatusCode::kFailedPrecondition,
-                "refused: this validator has applied more of the epoch than the store holds, so the "
-                "store was rolled back. Restore it under a new epoch.",
-                details);
+  return Refuse(
+      absl::StatusCode::kFailedPrecondition,
+      "refused: this validator has applied more of the epoch than the store holds, so the "
+      "store was rolled back. Restore it under a new epoch.",
+      details);
 }
 
 void SetMessage(const FollowResponse& message, Session::Output* output) {
@@ -257,8 +258,8 @@ bool Session::TakeEvents(Output* output) {
       ++count;
       return false;
     }
-    if (count > 0 && (bytes + revision->bytes > options_.max_message_bytes ||
-                      count >= options_.max_batch)) {
+    if (count > 0 &&
+        (bytes + revision->bytes > options_.max_message_bytes || count >= options_.max_batch)) {
       return false;
     }
     output->pieces.push_back(revision->parts.front());
@@ -298,9 +299,9 @@ bool Session::TakePong(BootTime now, absl::Time wall_now, Output* output) {
     return false;
   }
   const Grant grant = lessor_->GrantLease(key_, sent_, now);
-  if (patient && (grant.reason == NoGrant::kNotRostered ||
-                  grant.reason == NoGrant::kBelowEnforced ||
-                  grant.reason == NoGrant::kStoreSilent)) {
+  if (patient &&
+      (grant.reason == NoGrant::kNotRostered || grant.reason == NoGrant::kBelowEnforced ||
+       grant.reason == NoGrant::kStoreSilent)) {
     // A moment later there is a lease to give: once the roster is written, or what was enforced
     // meanwhile is sent, or (after this machine was paused) a keep-alive is written.
     pong_waits_ = true;

@@ -36,8 +36,9 @@ struct CatchUp {
 };
 
 // Pull model: whoever drives it hands in what happens, and while the wire is free asks Next() until
-// it says nothing; one write at a time is under way. Not thread-safe. Holds at most one catch-up read and no
-// queue of messages: events stay in the ring, and of several pings the latest is answered (I5).
+// it says nothing; one write at a time is under way. Not thread-safe. Holds at most one catch-up
+// read and no queue of messages: events stay in the ring, and of several pings the latest is
+// answered (I5).
 class Session {
  public:
   struct Options {
@@ -51,7 +52,8 @@ class Session {
     absl::Duration come_back_after = absl::Milliseconds(100);
     // Hello must come within this.
     absl::Duration hello_limit = absl::Seconds(10);
-    // A Pong waits at most this long for its turn (the roster, a keep-alive, a catch-up), then goes without a lease.
+    // A Pong waits at most this long for its turn (the roster, a keep-alive, a catch-up), then goes
+    // without a lease.
     absl::Duration pong_patience = absl::Seconds(1);
     // Without progress (R6) for this long it is told to go away.
     absl::Duration no_progress_limit = absl::Seconds(30);
@@ -63,12 +65,12 @@ class Session {
 
   // What its driver has to do about a message it handed in.
   enum class Received {
-    kNothing,    // a ping, or what was ignored
-    kHello,      // register hello(), and write the roster (R15); another stream of key() is replaced
-    kFuture,     // R11: the follower has seen more of this epoch than the store holds
-    kUsage,      // pass it on
-    kGoodbye,    // release key() (R4)
-    kRefused,    // it will Finish with an error
+    kNothing,  // a ping, or what was ignored
+    kHello,    // register hello(), and write the roster (R15); another stream of key() is replaced
+    kFuture,   // R11: the follower has seen more of this epoch than the store holds
+    kUsage,    // pass it on
+    kGoodbye,  // release key() (R4)
+    kRefused,  // it will Finish with an error
   };
   // `now` was read after the message was.
   Received Receive(const tollgate::v1::FollowRequest& request, BootTime now);
@@ -92,7 +94,8 @@ class Session {
     absl::Status status;
   };
   // What to do next; asked only while no write is under way. What kWrite gives counts as sent
-  // (R8): on an ordered stream nothing overtakes it. `wall_now` is what a Pong says the time is (R18).
+  // (R8): on an ordered stream nothing overtakes it. `wall_now` is what a Pong says the time is
+  // (R18).
   Output Next(BootTime now, absl::Time wall_now);
   // Ask Next() again then, though nothing else happens.
   BootTime NextTick() const;
@@ -127,21 +130,21 @@ class Session {
   bool reset_ = false;
 
   absl::optional<tollgate::v1::FollowResponse> welcome_;  // to be sent first
-  bool welcomed_ = false;       // it was handed out
+  bool welcomed_ = false;                                 // it was handed out
   int64_t sent_ = 0;
-  int64_t reset_revision_ = 0;  // acknowledgements below it are from before the reset
-  bool read_due_ = false;       // a read of the store is to be asked for
-  bool reading_ = false;        // it is under way
+  int64_t reset_revision_ = 0;         // acknowledgements below it are from before the reset
+  bool read_due_ = false;              // a read of the store is to be asked for
+  bool reading_ = false;               // it is under way
   std::deque<SharedRevision> caught_;  // from the store, not yet sent
   int64_t caught_to_ = 0;
-  SharedRevision split_;        // a revision of several parts, of which `next_part_` comes next
+  SharedRevision split_;  // a revision of several parts, of which `next_part_` comes next
   size_t next_part_ = 0;
 
   uint64_t last_sequence_ = 0;
   bool pong_due_ = false;
-  int64_t pong_after_ = 0;      // the head when the ping came: what the Pong queues behind
+  int64_t pong_after_ = 0;  // the head when the ping came: what the Pong queues behind
   BootTime pong_since_;
-  bool pong_waits_ = false;     // for the roster or a read, not for the wire
+  bool pong_waits_ = false;  // for the roster or a read, not for the wire
   absl::optional<BootTime> no_progress_since_;
 
   bool going_away_ = false;

@@ -38,9 +38,7 @@ class ReplayPlan {
     absl::optional<tollgate::store::v1::TokenRecord> perhaps;  // of the last entry
   };
   // By workspace and token id; by workspace and owner, the latest of each.
-  const std::map<std::pair<std::string, std::string>, LostToken>& tokens() const {
-    return tokens_;
-  }
+  const std::map<std::pair<std::string, std::string>, LostToken>& tokens() const { return tokens_; }
   const std::map<std::pair<std::string, std::string>, tollgate::store::v1::CohortRecord>& cohorts()
       const {
     return cohorts_;

@@ -86,12 +86,11 @@ absl::StatusOr<std::string> ChooseJournal(const RestoreOptions& options, int64_t
   const std::string beside = Plain(options.store) + ".journal";
   std::error_code error;
   if (fs::exists(beside, error)) return beside;
-  return Refuse(
-      absl::StatusCode::kFailedPrecondition, "JOURNAL_REQUIRED",
-      absl::StrCat("refused: without the journal, what was revoked after revision ", revision,
-                   " (", When(time), ") would be good again.\n",
-                   "  Say where the journal is:  --journal FILE   (not at ", beside, ")\n",
-                   "  or, knowing the risk:      --without-journal"));
+  return Refuse(absl::StatusCode::kFailedPrecondition, "JOURNAL_REQUIRED",
+                absl::StrCat("refused: without the journal, what was revoked after revision ",
+                             revision, " (", When(time), ") would be good again.\n",
+                             "  Say where the journal is:  --journal FILE   (not at ", beside,
+                             ")\n", "  or, knowing the risk:      --without-journal"));
 }
 
 absl::StatusOr<std::unique_ptr<ReplayPlan>> ReadPlan(const std::string& journal, bool allow_gap,
@@ -110,12 +109,12 @@ absl::StatusOr<std::unique_ptr<ReplayPlan>> ReadPlan(const std::string& journal,
                                "--journal FILE"));
   }
   if (!plan->found_epoch()) {
-    return Refuse(absl::StatusCode::kFailedPrecondition, "JOURNAL_OTHER_HISTORY",
-                  absl::StrCat("refused: the journal ", journal, " knows nothing of epoch ",
-                               meta.epoch(),
-                               ", the store's: it was begun after another restore.\n"
-                               "  Name the journal of that time:  --journal FILE\n"
-                               "  or, knowing the risk:           --without-journal"));
+    return Refuse(
+        absl::StatusCode::kFailedPrecondition, "JOURNAL_OTHER_HISTORY",
+        absl::StrCat("refused: the journal ", journal, " knows nothing of epoch ", meta.epoch(),
+                     ", the store's: it was begun after another restore.\n"
+                     "  Name the journal of that time:  --journal FILE\n"
+                     "  or, knowing the risk:           --without-journal"));
   }
   if (plan->covers_from() > head && !allow_gap) {
     return Refuse(absl::StatusCode::kFailedPrecondition, "JOURNAL_GAP",
@@ -153,8 +152,8 @@ absl::StatusOr<RestoreReport> Renew(const std::string& path, const RestoreOption
                    ChooseJournal(options, report.revision_before, report.time_before));
   std::unique_ptr<ReplayPlan> plan;
   if (!report.journal.empty()) {
-    ASSIGN_OR_RETURN(plan, ReadPlan(report.journal, options.allow_gap, *meta,
-                                    report.revision_before));
+    ASSIGN_OR_RETURN(plan,
+                     ReadPlan(report.journal, options.allow_gap, *meta, report.revision_before));
     if (plan->covers_from() > report.revision_before) report.gap_to = plan->covers_from();
     report.journal_revision = plan->last_revision();
     report.journal_time = absl::FromUnixMicros(plan->last_time_us());
@@ -195,9 +194,9 @@ absl::StatusOr<RestoreReport> RestoreStore(const RestoreOptions& given, Random& 
   const std::string making = options.store + ".restoring";
   fs::remove_all(making, error);  // of a restore that was cut short
   absl::Status copied = CopyStore(options.from, making);
-  absl::StatusOr<RestoreReport> report =
-      copied.ok() ? Renew(making, options, "restore", random, clock)
-                  : absl::StatusOr<RestoreReport>(copied);
+  absl::StatusOr<RestoreReport> report = copied.ok()
+                                             ? Renew(making, options, "restore", random, clock)
+                                             : absl::StatusOr<RestoreReport>(copied);
   if (!report.ok()) {
     fs::remove_all(making, error);
     return report;
@@ -214,8 +213,7 @@ absl::StatusOr<RestoreReport> BeginNewEpoch(const RestoreOptions& given, Random&
   RestoreOptions options = given;
   options.store = Plain(given.store);
   options.from.clear();
-  ASSIGN_OR_RETURN(RestoreReport report,
-                   Renew(options.store, options, "new_epoch", random, clock));
+  ASSIGN_OR_RETURN(RestoreReport report, Renew(options.store, options, "new_epoch", random, clock));
   std::error_code error;
   fs::remove(MarkPath(options.store), error);  // of the epoch before: it says nothing of this one
   return report;

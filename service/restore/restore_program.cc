@@ -19,8 +19,10 @@ std::string Count(int64_t n, absl::string_view one, absl::string_view many) {
 }
 
 constexpr char kExitCodes[] =
-    "Exit codes: 0 done; 2 bad usage, or a journal is needed; 4 store in use; 6 the backup or store\n"
-    "is from a newer version, or corrupt; 8 the journal is unreadable, damaged, of another store, or\n"
+    "Exit codes: 0 done; 2 bad usage, or a journal is needed; 4 store in use; 6 the backup or "
+    "store\n"
+    "is from a newer version, or corrupt; 8 the journal is unreadable, damaged, of another store, "
+    "or\n"
     "begins after the backup; 1 anything else. Nothing is changed unless it ends with 0.";
 
 }  // namespace
@@ -78,9 +80,9 @@ std::string DescribeRestore(const RestoreReport& report, bool restored) {
                     "\n");
   };
   line(restored ? "restored" : "renewed", report.store);
-  line(restored ? "backup" : "was", absl::StrCat("revision ", report.revision_before, ", ",
-                                               When(report.time_before), ", epoch ",
-                                               report.epoch_before));
+  line(restored ? "backup" : "was",
+       absl::StrCat("revision ", report.revision_before, ", ", When(report.time_before), ", epoch ",
+                    report.epoch_before));
   if (report.journal.empty()) {
     line("not replayed", absl::StrCat("what was revoked after revision ", report.revision_before,
                                       " (", When(report.time_before), ") is good again"));
@@ -109,7 +111,8 @@ std::string DescribeRestore(const RestoreReport& report, bool restored) {
   absl::StrAppend(
       &out, "\nAnything else that was changed after revision ", report.revision_before,
       " is lost: new tokens, labels, policies.\n",
-      "Nothing is declared enforced for 10 minutes after the start: who still holds a lease of the\n"
+      "Nothing is declared enforced for 10 minutes after the start: who still holds a lease of "
+      "the\n"
       "history before cannot be known. Tokens are checked, and can be revoked, at once.\n",
       "Next: tollgated --store ", report.store);
   if (!report.journal.empty() && report.journal != report.store + ".journal") {

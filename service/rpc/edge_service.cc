@@ -93,11 +93,11 @@ absl::StatusOr<ResolveResponse> ResolveFrom(const Snapshot& snapshot, const Keyr
   }
   // Of another epoch it is answered all the same: the answer's epoch tells the validator (R12).
   if (request.epoch() == epoch && snapshot.revision() < request.applied_revision()) {
-    return RefuseForNow("BEHIND",
-                        absl::StrCat("refused: this service is at revision ", snapshot.revision(),
-                                     ", below ", request.applied_revision(),
-                                     ", which the validator has applied"),
-                        absl::Milliseconds(100));
+    return RefuseForNow(
+        "BEHIND",
+        absl::StrCat("refused: this service is at revision ", snapshot.revision(), ", below ",
+                     request.applied_revision(), ", which the validator has applied"),
+        absl::Milliseconds(100));
   }
   ResolveResponse response;
   response.set_epoch(epoch);
@@ -106,16 +106,14 @@ absl::StatusOr<ResolveResponse> ResolveFrom(const Snapshot& snapshot, const Keyr
     ASSIGN_OR_RETURN(absl::optional<DigestRecord> found,
                      GetRecord<DigestRecord>(snapshot, Table::kDigests, digest.bytes()));
     if (!found.has_value()) continue;
-    ASSIGN_OR_RETURN(
-        absl::optional<TokenRecord> token,
-        GetRecord<TokenRecord>(snapshot, Table::kTokens,
-                               TokenKey(found->workspace(), found->token_id())));
+    ASSIGN_OR_RETURN(absl::optional<TokenRecord> token,
+                     GetRecord<TokenRecord>(snapshot, Table::kTokens,
+                                            TokenKey(found->workspace(), found->token_id())));
     // I7: not "unknown": what is broken here is the store, and no token may be accused for it.
     if (!token.has_value()) return absl::DataLossError("a digest has no token");
     Cohorts cohorts;
-    ASSIGN_OR_RETURN(cohorts.workspace,
-                     GetRecord<CohortRecord>(snapshot, Table::kCohorts,
-                                             CohortKey(token->workspace(), "")));
+    ASSIGN_OR_RETURN(cohorts.workspace, GetRecord<CohortRecord>(snapshot, Table::kCohorts,
+                                                                CohortKey(token->workspace(), "")));
     if (!token->owner().empty()) {
       ASSIGN_OR_RETURN(cohorts.owner,
                        GetRecord<CohortRecord>(snapshot, Table::kCohorts,

@@ -21,10 +21,9 @@ namespace tollgate {
 // belong together (R12). Errors: INVALID_ARGUMENT (DIGEST_MALFORMED, VALIDATOR_ID_MALFORMED,
 // REVISION_MALFORMED); UNAVAILABLE (BEHIND) where the snapshot is below what the validator has
 // applied of the same epoch, so that the answer could be of no use; the store's.
-absl::StatusOr<tollgate::v1::ResolveResponse> ResolveFrom(const Snapshot& snapshot,
-                                                          const Keyring& keyring,
-                                                          const std::string& epoch,
-                                                          const tollgate::v1::ResolveRequest& request);
+absl::StatusOr<tollgate::v1::ResolveResponse> ResolveFrom(
+    const Snapshot& snapshot, const Keyring& keyring, const std::string& epoch,
+    const tollgate::v1::ResolveRequest& request);
 
 // Thread-safe. Both methods take bytes: Follow because the same event goes to every stream without
 // being serialised again, Resolve to answer bad input in the house's way.

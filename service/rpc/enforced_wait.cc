@@ -83,14 +83,13 @@ void WaitThenFinish(std::shared_ptr<RpcCall> call, const ReceiptQuestion& questi
     if (std::shared_ptr<Waiting> gone = weak.lock()) gone->LetGo();
   });
   call.reset();
-  deps->hub->WaitEnforced(
-      question, std::max(wait, absl::ZeroDuration()),
-      [waiting, deps, question](tollgate::v1::Receipt receipt) {
-        WithLastAdmits(*deps, question, std::move(receipt),
-                       [waiting](tollgate::v1::Receipt complete) {
-                         waiting->Answer(std::move(complete));
-                       });
-      });
+  deps->hub->WaitEnforced(question, std::max(wait, absl::ZeroDuration()),
+                          [waiting, deps, question](tollgate::v1::Receipt receipt) {
+                            WithLastAdmits(*deps, question, std::move(receipt),
+                                           [waiting](tollgate::v1::Receipt complete) {
+                                             waiting->Answer(std::move(complete));
+                                           });
+                          });
 }
 
 }  // namespace tollgate

@@ -41,14 +41,13 @@ absl::Status Complete(const RpcDeps& deps, const ReceiptQuestion& question, Rece
   if (deps.merge_use) deps.merge_use();
   const SilenceEvidence evidence = deps.evidence();
   ASSIGN_OR_RETURN(const std::unique_ptr<Snapshot> snapshot, deps.engine->NewSnapshot());
-  ASSIGN_OR_RETURN(
-      const absl::optional<store::v1::TokenRecord> token,
-      GetRecord<store::v1::TokenRecord>(*snapshot, Table::kTokens,
-                                        TokenKey(question.workspace, question.token_id)));
+  ASSIGN_OR_RETURN(const absl::optional<store::v1::TokenRecord> token,
+                   GetRecord<store::v1::TokenRecord>(
+                       *snapshot, Table::kTokens, TokenKey(question.workspace, question.token_id)));
   if (!token.has_value()) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const std::vector<EdgeUseRow> uses,
-                   ReadUses(*snapshot, question.workspace, question.token_id,
-                            deps.clock->WallNow()));
+  ASSIGN_OR_RETURN(
+      const std::vector<EdgeUseRow> uses,
+      ReadUses(*snapshot, question.workspace, question.token_id, deps.clock->WallNow()));
   CompleteLastAdmits(FormatTokenName(question.workspace, question.token_id), uses, evidence.gaps,
                      FromRecordMicros(token->create_time_us()), receipt);
   return absl::OkStatus();
@@ -64,7 +63,8 @@ void CompleteLastAdmits(absl::string_view token, const std::vector<EdgeUseRow>& 
   for (const LastAdmit& admit : receipt->last_admits()) {
     Known& edge = edges[admit.edge()];
     edge.unknown |= admit.unknown();
-    if (admit.has_last_admit_time()) edge.last = std::max(edge.last, TimeOf(admit.last_admit_time()));
+    if (admit.has_last_admit_time())
+      edge.last = std::max(edge.last, TimeOf(admit.last_admit_time()));
   }
   for (const EdgeUseRow& use : uses) {
     Known& edge = edges[use.edge];
@@ -102,8 +102,8 @@ void WithLastAdmits(const RpcDeps& deps, const ReceiptQuestion& question, Receip
   }
   auto held = std::make_shared<Receipt>(std::move(receipt));
   const auto finish = [&deps, question, held, done](bool read) {
-    const absl::Status status =
-        read ? Complete(deps, question, held.get()) : absl::ResourceExhaustedError("too many reads");
+    const absl::Status status = read ? Complete(deps, question, held.get())
+                                     : absl::ResourceExhaustedError("too many reads");
     if (!status.ok()) {
       KeepUnknown(held.get());
       Log(LogLevel::kWarning, "a receipt goes out without last admissions", {{"status", status}});

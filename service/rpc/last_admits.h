@@ -31,8 +31,7 @@ void CompleteLastAdmits(absl::string_view token, const std::vector<EdgeUseRow>& 
 // receipt with the unknown edges only: half of the truth would pass for the whole. The call may
 // have ended meanwhile; `done` runs all the same.
 void WithLastAdmits(const RpcDeps& deps, const ReceiptQuestion& question,
-                    tollgate::v1::Receipt receipt,
-                    std::function<void(tollgate::v1::Receipt)> done);
+                    tollgate::v1::Receipt receipt, std::function<void(tollgate::v1::Receipt)> done);
 
 }  // namespace tollgate
 

@@ -32,8 +32,8 @@ using RawOperationsService = OperationsStub::WithRawCallbackMethod_WatchEvents<
 class OperationsService final : public internal::RawOperationsService {
  public:
   struct Options {
-    int max_watchers = 64;  // streams at once; more are refused (TOO_MANY_WATCHERS)
-    int max_queued = 1000;  // revisions that wait for a slow one
+    int max_watchers = 64;   // streams at once; more are refused (TOO_MANY_WATCHERS)
+    int max_queued = 1000;   // revisions that wait for a slow one
     std::string backup_dir;  // where backups go; empty: they are refused
   };
   // `deps` outlives the service.

@@ -67,8 +67,8 @@ absl::StatusOr<ListValidatorsResponse> ListFleet(std::vector<SessionView> sessio
                                                  const ListValidatorsRequest& request,
                                                  const FleetHead& head) {
   ASSIGN_OR_RETURN(const size_t page_size, PageSize(request));
-  const std::string binding = absl::StrCat("validators\n", request.problems_only(), "\n",
-                                           request.include_released());
+  const std::string binding =
+      absl::StrCat("validators\n", request.problems_only(), "\n", request.include_released());
   ASSIGN_OR_RETURN(const std::string after, ReadPageToken(binding, request.page_token()));
   ListValidatorsResponse response;
   response.set_head_revision(head.head);

@@ -49,8 +49,8 @@ class Coverage {
                 absl::Time now);
   // A report of its could not be kept: until `now` it may have admitted anything.
   void Lost(absl::string_view edge, absl::string_view incarnation, absl::Time now);
-  // A report of its has been stored that does not tell all: until it says so again, what it admitted
-  // since is not known.
+  // A report of its has been stored that does not tell all: until it says so again, what it
+  // admitted since is not known.
   void Incomplete(absl::string_view edge, absl::string_view incarnation);
   // It admits nothing after `end`: its lease ran out then, or it said goodbye, before which a
   // validator reports all that is left. Where that last report is not complete, or never came, the

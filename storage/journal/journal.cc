@@ -68,9 +68,9 @@ absl::Status Unreadable(const std::string& path, int error) {
 }
 
 absl::Status InUse(const std::string& path, absl::string_view what) {
-  return Refuse(absl::StatusCode::kFailedPrecondition, "JOURNAL_IN_USE",
-                absl::StrCat("cannot open the journal ", path,
-                             ": another process has it open. ", what));
+  return Refuse(
+      absl::StatusCode::kFailedPrecondition, "JOURNAL_IN_USE",
+      absl::StrCat("cannot open the journal ", path, ": another process has it open. ", what));
 }
 
 absl::Status Corrupt(const std::string& path, absl::string_view why) {
@@ -125,16 +125,16 @@ absl::StatusOr<JournalScan> Scan(
   while (scan.good_bytes < status.st_size) {
     ASSIGN_OR_RETURN(std::string bytes, ReadAt(path, fd, scan.good_bytes, kFrameBytes));
     if (bytes.size() == kFrameBytes && GetFixed32(bytes) <= kMaxPayload) {
-      ASSIGN_OR_RETURN(const std::string payload,
-                       ReadAt(path, fd, scan.good_bytes + static_cast<int64_t>(kFrameBytes),
-                              GetFixed32(bytes)));
+      ASSIGN_OR_RETURN(
+          const std::string payload,
+          ReadAt(path, fd, scan.good_bytes + static_cast<int64_t>(kFrameBytes), GetFixed32(bytes)));
       bytes += payload;
     }
     const size_t length = ParseFrame(bytes, &record);
     if (length == 0) {
-      ASSIGN_OR_RETURN(const std::string rest,
-                       ReadAt(path, fd, scan.good_bytes,
-                              static_cast<size_t>(status.st_size - scan.good_bytes)));
+      ASSIGN_OR_RETURN(
+          const std::string rest,
+          ReadAt(path, fd, scan.good_bytes, static_cast<size_t>(status.st_size - scan.good_bytes)));
       if (HoldsARecord(rest)) {
         return Corrupt(path, absl::StrCat("the record at byte ", scan.good_bytes,
                                           " is damaged, and there are others after it"));

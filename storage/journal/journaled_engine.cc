@@ -48,9 +48,9 @@ absl::Status RolledBack(const std::string& path, absl::string_view why) {
 
 // What is known of the journal once it is read.
 struct Found {
-  JournalSection section;             // the last one
+  JournalSection section;  // the last one
   std::set<std::string> older_epochs;
-  int64_t confirmed = 0;              // of the last section: durable for sure
+  int64_t confirmed = 0;               // of the last section: durable for sure
   absl::optional<JournalCommit> last;  // the last record, where it is an entry: perhaps not durable
   int64_t last_offset = 0;
 
@@ -294,9 +294,7 @@ JournaledEngine::~JournaledEngine() {
   journal_->Append(mark).IgnoreError();  // without it the next start looks itself
 }
 
-void JournaledEngine::OnCommitted(int64_t revision) {
-  committed_ = std::max(committed_, revision);
-}
+void JournaledEngine::OnCommitted(int64_t revision) { committed_ = std::max(committed_, revision); }
 
 absl::StatusOr<CommitResult> JournaledEngine::Commit(const CommitRequest& request) {
   // Before anything is journaled: INVALID_ARGUMENT has written nothing.

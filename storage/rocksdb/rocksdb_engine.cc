@@ -149,9 +149,9 @@ class RocksDbEngine::Db {
   absl::Status Fail(absl::Status status) {
     absl::MutexLock lock(&mu_);
     if (failure_.ok()) {
-      failure_ = absl::UnavailableError(
-          absl::StrCat("an earlier write failed, nothing is done after it: ",
-                       absl::string_view(status.message())));
+      failure_ =
+          absl::UnavailableError(absl::StrCat("an earlier write failed, nothing is done after it: ",
+                                              absl::string_view(status.message())));
     }
     return status;
   }

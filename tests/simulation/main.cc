@@ -26,7 +26,8 @@ constexpr char kUsage[] =
     "  --mutation NAME  with this rule taken out or bent\n"
     "  --twice          runs each seed twice, and compares the two histories\n"
     "  --verbose        prints the history of every run\n"
-    "  --mutations      takes out each rule in turn, until a seed catches it; at most --seeds of them\n";
+    "  --mutations      takes out each rule in turn, until a seed catches it; at most --seeds of "
+    "them\n";
 
 void PrintHistory(const Outcome& outcome, size_t most) {
   const size_t size = outcome.history.size();

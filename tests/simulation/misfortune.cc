@@ -1,6 +1,4 @@
 // What a run is made of, and what goes wrong in it.
-#include "tests/simulation/town.h"  // before storage/schema.h: see town.h
-
 #include <algorithm>
 #include <utility>
 
@@ -9,6 +7,7 @@
 #include "service/commands/revoke_token.h"
 #include "storage/schema.h"
 #include "tests/simulation/simulation.h"
+#include "tests/simulation/town.h"  // before storage/schema.h: see town.h
 #include "token/resource_name.h"
 
 namespace tollgate::simulation {
@@ -103,9 +102,10 @@ Fate DrawFate(World* world) {
   fate.validator.resolve_straggles = world->Pick({0.0, 0.05, 0.3});
   fate.validator.straggle = world->Pick<int64_t>({100, 600, 3000}) * kMillisecond;
   for (int fault = 0; fault < kFaultKinds; ++fault) {
-    // R1 takes a wall clock that is right after a resume for its witness: one that is set at will in
-    // the same run could bear false witness, which no rule claims to see through.
-    if (fault == kWallStep && !fate.faults.empty() && fate.faults.back() == kResumedMachine) continue;
+    // R1 takes a wall clock that is right after a resume for its witness: one that is set at will
+    // in the same run could bear false witness, which no rule claims to see through.
+    if (fault == kWallStep && !fate.faults.empty() && fate.faults.back() == kResumedMachine)
+      continue;
     if (InThisRun(world, fault)) fate.faults.push_back(fault);
   }
   return fate;
@@ -132,9 +132,9 @@ std::shared_ptr<ServiceNode> Town::StartService(std::shared_ptr<Disk> disk) {
     options.ping_interval = std::min(options.ping_interval, options.lease / 3);
   }
   const double rate = 1 + (world_->rng().UniformReal() - 0.5) * fate_.drift * 0.95;
-  auto service = std::make_shared<ServiceNode>(world_, &oracle_, &keyring_, options,
-                                               std::move(disk), rate,
-                                               absl::StrCat("service-", ++services_));
+  auto service =
+      std::make_shared<ServiceNode>(world_, &oracle_, &keyring_, options, std::move(disk), rate,
+                                    absl::StrCat("service-", ++services_));
   if (healing_) service->Mend();
   AuditStore(*service);
   service->Start();
@@ -154,11 +154,11 @@ void Town::AuditStore(ServiceNode& service) {
     const auto record = *GetRecord<store::v1::TokenRecord>(
         *snapshot, Table::kTokens,
         tollgate::TokenKey(tokens_[token].workspace, tokens_[token].public_id));
-    const bool same = record.has_value() == truth.exists &&
-                      (!truth.exists ||
-                       (record->suspended() == truth.suspended &&
-                        (!record->has_ending() || truth.end != TokenTruth::End::kNone) &&
-                        record->scopes_size() == static_cast<int>(truth.scopes.size())));
+    const bool same =
+        record.has_value() == truth.exists &&
+        (!truth.exists || (record->suspended() == truth.suspended &&
+                           (!record->has_ending() || truth.end != TokenTruth::End::kNone) &&
+                           record->scopes_size() == static_cast<int>(truth.scopes.size())));
     if (!same) {
       return world_->Break("I4", absl::StrCat("token ", token, " is not stored as committed"));
     }
@@ -352,8 +352,9 @@ void Town::Misfortune() {
                    (until - world_->now()) / kMillisecond);
       world_->Pause(validator->node(), until);
       // The first thing that it does on waking is to decide.
-      world_->At(until, validator->node(), [this, validator] { Probe(*validator); },
-                 /*first=*/true);
+      world_->At(
+          until, validator->node(), [this, validator] { Probe(*validator); },
+          /*first=*/true);
       return;
     }
     case kPauseService: {
@@ -379,9 +380,8 @@ void Town::Misfortune() {
       const std::shared_ptr<ValidatorNode> twin = validators_.back();
       validators_.pop_back();
       lingering_.push_back(twin);
-      world_->After(world_->Between(lease, 5 * lease), 0, [this, twin] {
-        twin->Crash(world_->Chance(0.5));
-      });
+      world_->After(world_->Between(lease, 5 * lease), 0,
+                    [this, twin] { twin->Crash(world_->Chance(0.5)); });
       return;
     }
     case kCrashService:
@@ -414,12 +414,13 @@ void Town::Misfortune() {
       const int64_t gone = world_->Between(lease / 4, 3 * lease);
       world_->Note("its machine is suspended", validator->settings().id, gone / kMillisecond);
       world_->Pause(validator->node(), world_->now() + gone);
-      world_->At(world_->now() + gone, validator->node(),
-                 [this, validator, gone] {
-                   validator->clock().StandStill(gone);
-                   Probe(*validator);
-                 },
-                 /*first=*/true);
+      world_->At(
+          world_->now() + gone, validator->node(),
+          [this, validator, gone] {
+            validator->clock().StandStill(gone);
+            Probe(*validator);
+          },
+          /*first=*/true);
       return;
     }
     case kWallStep:

@@ -11,7 +11,7 @@ struct MutationCase {
   const char* name;
   const char* rule;
   const char* file;
-  const char* what;  // what is taken out or bent
+  const char* what;   // what is taken out or bent
   uint64_t from = 1;  // no seed below it is known to catch it; 0: none is known, and it is left out
 };
 const std::vector<MutationCase>& AllMutations();

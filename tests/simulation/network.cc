@@ -101,11 +101,10 @@ void Connection::DeliverUp() {
 void Connection::WakeCall() {
   if (pump_due_ || !server_open_) return;
   pump_due_ = true;
-  world_->After(world_->Between(1000, kMillisecond), server_->node(),
-                [self = shared_from_this()] {
-                  self->pump_due_ = false;
-                  self->Pump();
-                });
+  world_->After(world_->Between(1000, kMillisecond), server_->node(), [self = shared_from_this()] {
+    self->pump_due_ = false;
+    self->Pump();
+  });
 }
 
 void Connection::Pump() {

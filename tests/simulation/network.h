@@ -17,11 +17,11 @@ class ServiceNode;
 
 // What lies between one validator's machine and the service.
 struct Link {
-  int64_t delay = 2 * kMillisecond;   // the mean, one way
-  int64_t up_blocked_until = 0;       // what is sent is held, and comes later
+  int64_t delay = 2 * kMillisecond;  // the mean, one way
+  int64_t up_blocked_until = 0;      // what is sent is held, and comes later
   int64_t down_blocked_until = 0;
-  int64_t slow_until = 0;             // the validator reads slowly
-  int64_t slow_read = 0;              // so long for each message
+  int64_t slow_until = 0;  // the validator reads slowly
+  int64_t slow_read = 0;   // so long for each message
 };
 
 // The client's end of a stream.
@@ -37,8 +37,7 @@ class ClientEnd {
 class Connection : public FollowCall, public std::enable_shared_from_this<Connection> {
  public:
   Connection(World* world, Oracle* oracle, Link* link, int client_node,
-             std::weak_ptr<ClientEnd> client, uint64_t stream,
-             std::shared_ptr<ServiceNode> server);
+             std::weak_ptr<ClientEnd> client, uint64_t stream, std::shared_ptr<ServiceNode> server);
 
   // The client's side.
   void Open();
@@ -99,8 +98,8 @@ class Connection : public FollowCall, public std::enable_shared_from_this<Connec
   bool opening_ = true;
   bool client_open_ = true;
   bool server_open_ = false;
-  bool closing_ = false;   // the server has ended it; what is queued still goes out
-  bool cut_ = false;       // nothing new gets through
+  bool closing_ = false;  // the server has ended it; what is queued still goes out
+  bool cut_ = false;      // nothing new gets through
   bool pump_due_ = false;
   size_t window_;
   absl::optional<BootTime> stalled_since_;

@@ -77,9 +77,9 @@ bool Oracle::OnReceipt(const std::shared_ptr<History>& history,
   }
   if (receipt.state() != tollgate::v1::ENFORCEMENT_STATE_ENFORCED) return false;
   if (receipt.revision() > history->head()) {
-    world_->Break("I1", absl::StrCat("revision ", receipt.revision(),
-                                     " is declared enforced, the durable head is ",
-                                     history->head()));
+    world_->Break("I1",
+                  absl::StrCat("revision ", receipt.revision(),
+                               " is declared enforced, the durable head is ", history->head()));
   }
   ++world_->receipts_judged;
   history->enforced = std::max(history->enforced, receipt.revision());
@@ -89,18 +89,20 @@ bool Oracle::OnReceipt(const std::shared_ptr<History>& history,
 }
 
 std::string Oracle::Tell(const Judged& d) const {
-  std::string told = absl::StrCat(
-      d.who, " says ", tollgate::v1::VerdictReason_Name(d.reason),
-      d.verdict == tollgate::v1::VERDICT_ADMIT ? " (ADMIT)" : "", " of token ", d.token,
-      d.scope.empty() ? "" : " for ", d.scope, ", applied ", d.applied);
+  std::string told =
+      absl::StrCat(d.who, " says ", tollgate::v1::VerdictReason_Name(d.reason),
+                   d.verdict == tollgate::v1::VERDICT_ADMIT ? " (ADMIT)" : "", " of token ",
+                   d.token, d.scope.empty() ? "" : " for ", d.scope, ", applied ", d.applied);
   if (d.following == nullptr) return told;
-  absl::StrAppend(&told, ", head ", d.following->head(), ", enforced ", d.following->enforced, "; [");
+  absl::StrAppend(&told, ", head ", d.following->head(), ", enforced ", d.following->enforced,
+                  "; [");
   auto versions = d.following->tokens().find(d.token);
   if (versions != d.following->tokens().end()) {
     for (const auto& [at, truth] : versions->second) {
-      absl::StrAppend(&told, " ", at, ":", truth.end != TokenTruth::End::kNone ? "ended"
-                                           : truth.suspended                   ? "suspended"
-                                                                               : "good",
+      absl::StrAppend(&told, " ", at, ":",
+                      truth.end != TokenTruth::End::kNone ? "ended"
+                      : truth.suspended                   ? "suspended"
+                                                          : "good",
                       truth.scopes.empty() ? "" : "/", absl::StrJoin(truth.scopes, ","));
     }
   }
@@ -213,8 +215,8 @@ void Oracle::JudgeDenial(const Judged& d) {
     case tollgate::v1::VERDICT_REASON_EXPIRED:
       from = 0;  // final is final
       proof = [&](const TokenTruth& t) {
-        return t.exists && (t.end != TokenTruth::End::kNone || passed(t.expire_us) ||
-                            passed(t.retire_us));
+        return t.exists &&
+               (t.end != TokenTruth::End::kNone || passed(t.expire_us) || passed(t.retire_us));
       };
       break;
     case tollgate::v1::VERDICT_REASON_SUSPENDED:

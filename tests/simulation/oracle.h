@@ -80,14 +80,14 @@ class History {
 
 // One decision, as it is judged.
 struct Judged {
-  std::string who;       // the validator's id
+  std::string who;  // the validator's id
   int token = 0;
-  std::string scope;     // what the request needed; empty: nothing
+  std::string scope;  // what the request needed; empty: nothing
   tollgate::v1::Verdict verdict = tollgate::v1::VERDICT_UNAVAILABLE;
   tollgate::v1::VerdictReason reason = tollgate::v1::VERDICT_REASON_UNSPECIFIED;
   bool fail_open = false;
-  bool said_goodbye = false;                 // this process has said so
-  std::shared_ptr<History> following;        // null: nothing yet
+  bool said_goodbye = false;           // this process has said so
+  std::shared_ptr<History> following;  // null: nothing yet
   int64_t applied = 0;
 };
 

@@ -1,6 +1,4 @@
 // One run: the town's life, then all is healed, and what must then be true.
-#include "tests/simulation/town.h"  // before storage/schema.h: see town.h
-
 #include <algorithm>
 #include <utility>
 
@@ -9,6 +7,7 @@
 #include "service/commands/revoke_token.h"
 #include "storage/schema.h"
 #include "tests/simulation/simulation.h"
+#include "tests/simulation/town.h"  // before storage/schema.h: see town.h
 #include "token/resource_name.h"
 
 namespace tollgate::simulation {
@@ -26,9 +25,9 @@ class Town::StuckClient : public ClientEnd, public std::enable_shared_from_this<
     if (stopped_) return;
     const std::shared_ptr<ServiceNode> server = router_();
     if (server == nullptr) return Again();
-    connection_ = std::make_shared<Connection>(world_, oracle_, &link_, node_,
-                                               std::weak_ptr<ClientEnd>(weak_from_this()),
-                                               ++stream_, server);
+    connection_ =
+        std::make_shared<Connection>(world_, oracle_, &link_, node_,
+                                     std::weak_ptr<ClientEnd>(weak_from_this()), ++stream_, server);
     connection_->Open();
   }
   void Stop() {
@@ -120,8 +119,8 @@ void Town::Live() {
   }
   for (int i = 0; i < 8; ++i) Mint();
   if (fate_.stuck) {
-    stuck_ = std::make_shared<StuckClient>(world_, &oracle_, [this] { return Reachable(); },
-                                           Nanos(fate_.service.ping_interval));
+    stuck_ = std::make_shared<StuckClient>(
+        world_, &oracle_, [this] { return Reachable(); }, Nanos(fate_.service.ping_interval));
     stuck_->Connect();
   }
   RunUntil(100 * kMillisecond);
@@ -206,8 +205,8 @@ void Town::JudgeLiveness() {
     }
     if (late.empty()) break;
     if (world_->now() > until) {
-      return world_->Break("liveness", absl::StrCat("all is mended, and ", late,
-                                                    " is not well again"));
+      return world_->Break("liveness",
+                           absl::StrCat("all is mended, and ", late, " is not well again"));
     }
     RunUntil(world_->now() + 200 * kMillisecond);
   }
@@ -239,15 +238,14 @@ void Town::JudgeLiveness() {
         if (!result.ok()) return;
         ReceiptQuestion question;
         question.revision = result->revision;
-        const absl::Duration limit = fate_.service.lease * 2.5 + fate_.service.ack_limit +
-                                     absl::Seconds(2);
+        const absl::Duration limit =
+            fate_.service.lease * 2.5 + fate_.service.ack_limit + absl::Seconds(2);
         service_->WaitEnforced(question, limit, [&, this](v1::Receipt receipt) {
           enforced = receipt.state() == v1::ENFORCEMENT_STATE_ENFORCED;
           OnReceipt(history, receipt);
         });
       });
-  RunUntil(world_->now() + Nanos(fate_.service.lease * 3 + fate_.service.ack_limit) +
-           3 * kSecond);
+  RunUntil(world_->now() + Nanos(fate_.service.lease * 3 + fate_.service.ack_limit) + 3 * kSecond);
   if (!world_->broken() && !enforced) {
     world_->Break("liveness", "a revocation is not enforced within a lease and A");
   }

@@ -201,9 +201,9 @@ void ServiceNode::Start() {
   world_->Note("service starts", name_, disk_->history->head());
   auto snapshot = disk_->engine->NewSnapshot();
   if ((*snapshot)->revision() < disk_->history->acknowledged) {
-    return world_->Break("I4", absl::StrCat("the store is at revision ", (*snapshot)->revision(),
-                                            ", a client was told of ",
-                                            disk_->history->acknowledged));
+    return world_->Break("I4",
+                         absl::StrCat("the store is at revision ", (*snapshot)->revision(),
+                                      ", a client was told of ", disk_->history->acknowledged));
   }
   const auto meta = GetRecord<MetaRecord>(**snapshot, Table::kMeta, kMetaKey);
   const absl::Duration longest_before = absl::Microseconds((**meta).longest_lease_us());
@@ -212,10 +212,9 @@ void ServiceNode::Start() {
   writer_->Submit(std::make_shared<SetLongestLease>(options_.lease, SetLongestLease::Mode::kRaise),
                   [this, longest_before](const absl::StatusOr<Committed>& done) {
                     if (!alive_ || !done.ok()) return;
-                    world_->After(100'000, node_,
-                                  [self = shared_from_this(), longest_before] {
-                                    if (self->alive_) self->Begin(longest_before);
-                                  });
+                    world_->After(100'000, node_, [self = shared_from_this(), longest_before] {
+                      if (self->alive_) self->Begin(longest_before);
+                    });
                   });
 }
 
@@ -250,11 +249,11 @@ void ServiceNode::Begin(absl::Duration longest_before) {
                                             std::make_unique<EnforcementLedger>(ledger, start));
   const int64_t floor = std::max(head.compacted_revision(), ledger_head_ - options_.preload);
   ring_ = std::make_unique<EventRing>(options_.ring, std::max<int64_t>(0, floor));
-  readers_ = std::make_unique<FeedReaders>(disk_->engine.get(), ring_.get(),
-                                           options_.ring.max_part_bytes);
+  readers_ =
+      std::make_unique<FeedReaders>(disk_->engine.get(), ring_.get(), options_.ring.max_part_bytes);
   snapshot.reset();
-  auto tail = disk_->engine->TailFrom(ring_->head(),
-                                      [this](const TailEntry& entry) { OnEntry(entry); });
+  auto tail =
+      disk_->engine->TailFrom(ring_->head(), [this](const TailEntry& entry) { OnEntry(entry); });
   if (!tail.ok()) return world_->Break("store", std::string(tail.status().message()));
   tail_ = *std::move(tail);
   serving_ = true;
@@ -383,10 +382,9 @@ bool ServiceNode::ReadStore(int64_t after, std::function<void(CatchUp)> done) {
 
 void ServiceNode::WakeLater(const std::shared_ptr<FollowerStream>& stream) {
   if (stream == nullptr) return TickSoon(world_->Between(1000, kMillisecond));
-  world_->After(world_->Between(1000, kMillisecond), node_,
-                [self = shared_from_this(), stream] {
-                  if (self->alive_) stream->Wake();
-                });
+  world_->After(world_->Between(1000, kMillisecond), node_, [self = shared_from_this(), stream] {
+    if (self->alive_) stream->Wake();
+  });
 }
 
 void ServiceNode::OnClosed(FollowerStream* stream) {
@@ -398,16 +396,16 @@ void ServiceNode::OnClosed(FollowerStream* stream) {
 
 void ServiceNode::Propose(std::shared_ptr<Command> command, Applied applied, Answered answered) {
   if (!serving() || rolled_back_ || draining_) return;
-  writer_->SubmitTracked(std::move(command), std::move(applied),
-                         [this, answered = std::move(answered)](
-                             const absl::StatusOr<Committed>& result) {
-                           if (!alive_) return;
-                           if (result.ok()) {
-                             int64_t& told = disk_->history->acknowledged;
-                             told = std::max(told, result->revision);
-                           }
-                           if (answered) answered(result);
-                         });
+  writer_->SubmitTracked(
+      std::move(command), std::move(applied),
+      [this, answered = std::move(answered)](const absl::StatusOr<Committed>& result) {
+        if (!alive_) return;
+        if (result.ok()) {
+          int64_t& told = disk_->history->acknowledged;
+          told = std::max(told, result->revision);
+        }
+        if (answered) answered(result);
+      });
 }
 
 // As ResolveFrom of service/rpc/edge_service.cc.
@@ -429,13 +427,12 @@ absl::StatusOr<ResolveResponse> ServiceNode::Resolve(const ResolveRequest& reque
   for (const auto& [pepper, digest] : keyring_->Candidates(*edge)) {
     const auto found = *GetRecord<DigestRecord>(*snapshot, Table::kDigests, digest.bytes());
     if (!found.has_value()) continue;
-    const auto token = *GetRecord<TokenRecord>(*snapshot, Table::kTokens,
-                                               tollgate::TokenKey(found->workspace(),
-                                                                  found->token_id()));
+    const auto token = *GetRecord<TokenRecord>(
+        *snapshot, Table::kTokens, tollgate::TokenKey(found->workspace(), found->token_id()));
     if (!token.has_value()) return absl::DataLossError("a digest has no token");
     Cohorts cohorts;
-    cohorts.workspace = *GetRecord<CohortRecord>(*snapshot, Table::kCohorts,
-                                                 CohortKey(token->workspace(), ""));
+    cohorts.workspace =
+        *GetRecord<CohortRecord>(*snapshot, Table::kCohorts, CohortKey(token->workspace(), ""));
     if (!token->owner().empty()) {
       cohorts.owner = *GetRecord<CohortRecord>(*snapshot, Table::kCohorts,
                                                CohortKey(token->workspace(), token->owner()));
@@ -490,9 +487,8 @@ void ServiceNode::StopCleanly() {
   for (const auto& stream : Streams()) {
     stream->GoAway("draining", absl::Milliseconds(world_->rng().Uniform(200)));
   }
-  world_->After(world_->Between(50, 500) * kMillisecond, node_, [self = shared_from_this()] {
-    self->Crash();
-  });
+  world_->After(world_->Between(50, 500) * kMillisecond, node_,
+                [self = shared_from_this()] { self->Crash(); });
 }
 
 }  // namespace tollgate::simulation

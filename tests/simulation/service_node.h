@@ -46,7 +46,7 @@ struct ServiceOptions {
   absl::Duration stall_limit;
   absl::Duration no_progress_limit;
   int64_t write_latency = 3 * kMillisecond;  // the mean
-  bool lagging_reads = false;  // Resolve may read a replica that lags
+  bool lagging_reads = false;                // Resolve may read a replica that lags
   int64_t read_latency = 3 * kMillisecond;   // of a read of old events
 };
 

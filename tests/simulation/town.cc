@@ -58,8 +58,7 @@ int Town::Mint() {
   TokenFormat::Minted minted = format_.Mint(TokenKind::kWorkspace, world_->rng());
   token.token_string = std::string(minted.token_string.RevealSecret());
   token.public_id = minted.public_id;
-  token.minted = MintedToken{minted.public_id,
-                             keyring_.Digest(EdgeDigest::Of(token.token_string)),
+  token.minted = MintedToken{minted.public_id, keyring_.Digest(EdgeDigest::Of(token.token_string)),
                              keyring_.primary_id(), 'w'};
   tokens_.push_back(std::move(token));
   return static_cast<int>(tokens_.size()) - 1;
@@ -84,19 +83,19 @@ void Town::AfterChange(ServiceNode& service, int64_t revision) {
 
 // What every change of a client's goes through: the model is told when it is in the store, the
 // client when it is answered.
-#define TOLLGATE_PROPOSE(service, made, applied)                                       \
-  do {                                                                                 \
-    auto made_ = (made);                                                               \
-    if (!made_.ok()) return world_->Break("set-up", std::string(made_.status().message())); \
-    auto command_ = *made_;                                                            \
-    auto history_ = (service)->disk()->history;                                        \
-    (service)->Propose(                                                                \
-        command_,                                                                      \
-        [this, command = command_, history = history_, apply = (applied)](             \
+#define TOLLGATE_PROPOSE(service, made, applied)                                               \
+  do {                                                                                         \
+    auto made_ = (made);                                                                       \
+    if (!made_.ok()) return world_->Break("set-up", std::string(made_.status().message()));    \
+    auto command_ = *made_;                                                                    \
+    auto history_ = (service)->disk()->history;                                                \
+    (service)->Propose(                                                                        \
+        command_,                                                                              \
+        [this, command = command_, history = history_, apply = (applied)](                     \
             int64_t revision, uint32_t index) { apply(*command, *history, revision, index); }, \
-        [this, node = (service).get()](const absl::StatusOr<Committed>& result) {      \
-          if (result.ok()) AfterChange(*node, result->revision);                       \
-        });                                                                            \
+        [this, node = (service).get()](const absl::StatusOr<Committed>& result) {              \
+          if (result.ok()) AfterChange(*node, result->revision);                               \
+        });                                                                                    \
   } while (false)
 
 void Town::Create(int token, bool lasting) {
@@ -112,27 +111,26 @@ void Town::Create(int token, bool lasting) {
     if (world_->Chance(0.7)) request.mutable_token()->add_scopes(scope);
   }
   if (!lasting && world_->Chance(0.2)) {
-    *request.mutable_lifetime() = google::protobuf::util::TimeUtil::MillisecondsToDuration(
-        world_->Between(500, 12'000));
+    *request.mutable_lifetime() =
+        google::protobuf::util::TimeUtil::MillisecondsToDuration(world_->Between(500, 12'000));
   }
   recent_.insert(token);
-  TOLLGATE_PROPOSE(
-      service, CreateTokenCommand::Make(request, kActor, t.minted),
-      ([this, token](const CreateTokenCommand& command, History& history, int64_t revision,
-                     uint32_t index) {
-        TokenTruth truth;
-        truth.exists = true;
-        truth.workspace = tokens_[token].workspace;
-        truth.owner = tokens_[token].owner;
-        truth.create_revision = revision;
-        truth.create_index = index;
-        const v1::Token& made = command.response().token();
-        truth.scopes.insert(made.scopes().begin(), made.scopes().end());
-        if (made.has_expire_time()) truth.expire_us = Micros(made.expire_time());
-        world_->Note("token created", truth.owner, token, revision, index);
-        ProbeExpiry(token, truth.expire_us);
-        history.Set(token, revision, truth);
-      }));
+  TOLLGATE_PROPOSE(service, CreateTokenCommand::Make(request, kActor, t.minted),
+                   ([this, token](const CreateTokenCommand& command, History& history,
+                                  int64_t revision, uint32_t index) {
+                     TokenTruth truth;
+                     truth.exists = true;
+                     truth.workspace = tokens_[token].workspace;
+                     truth.owner = tokens_[token].owner;
+                     truth.create_revision = revision;
+                     truth.create_index = index;
+                     const v1::Token& made = command.response().token();
+                     truth.scopes.insert(made.scopes().begin(), made.scopes().end());
+                     if (made.has_expire_time()) truth.expire_us = Micros(made.expire_time());
+                     world_->Note("token created", truth.owner, token, revision, index);
+                     ProbeExpiry(token, truth.expire_us);
+                     history.Set(token, revision, truth);
+                   }));
 }
 
 void Town::ChangeToken(int token) {
@@ -240,28 +238,28 @@ void Town::Rotate(int token) {
   }
   recent_.insert(token);
   recent_.insert(made);
-  TOLLGATE_PROPOSE(
-      service, RotateTokenCommand::Make(request, kActor, tokens_[made].minted),
-      ([this, token, made](const RotateTokenCommand& command, History& history, int64_t revision,
-                           uint32_t index) {
-        TokenTruth old = history.Now(token);
-        if (!old.exists) return;
-        TokenTruth fresh = old;
-        fresh.suspended = false;
-        fresh.end = TokenTruth::End::kNone;
-        fresh.retire_us = 0;
-        fresh.create_revision = revision;
-        fresh.create_index = index;
-        const v1::Token& token_made = command.response().token();
-        fresh.expire_us = token_made.has_expire_time() ? Micros(token_made.expire_time()) : 0;
-        const v1::Token& replaced = command.response().replaced();
-        if (replaced.retire_plan().has_at_time()) {
-          old.retire_us = Micros(replaced.retire_plan().at_time());
-        }
-        world_->Note("token rotated", "", token, made, revision);
-        history.Set(token, revision, old);
-        history.Set(made, revision, fresh);
-      }));
+  TOLLGATE_PROPOSE(service, RotateTokenCommand::Make(request, kActor, tokens_[made].minted),
+                   ([this, token, made](const RotateTokenCommand& command, History& history,
+                                        int64_t revision, uint32_t index) {
+                     TokenTruth old = history.Now(token);
+                     if (!old.exists) return;
+                     TokenTruth fresh = old;
+                     fresh.suspended = false;
+                     fresh.end = TokenTruth::End::kNone;
+                     fresh.retire_us = 0;
+                     fresh.create_revision = revision;
+                     fresh.create_index = index;
+                     const v1::Token& token_made = command.response().token();
+                     fresh.expire_us =
+                         token_made.has_expire_time() ? Micros(token_made.expire_time()) : 0;
+                     const v1::Token& replaced = command.response().replaced();
+                     if (replaced.retire_plan().has_at_time()) {
+                       old.retire_us = Micros(replaced.retire_plan().at_time());
+                     }
+                     world_->Note("token rotated", "", token, made, revision);
+                     history.Set(token, revision, old);
+                     history.Set(made, revision, fresh);
+                   }));
 }
 
 void Town::Sweep(bool compact) {
@@ -319,8 +317,8 @@ void Town::NewerServiceChange(int token) {
 
 void Town::ChangeSomething() {
   while (recent_.size() > 12) {
-    recent_.erase(std::next(recent_.begin(),
-                            static_cast<int64_t>(world_->rng().Uniform(recent_.size()))));
+    recent_.erase(
+        std::next(recent_.begin(), static_cast<int64_t>(world_->rng().Uniform(recent_.size()))));
   }
   const uint64_t what = world_->rng().Uniform(100);
   if (what < 35) {
@@ -353,10 +351,9 @@ void Town::AskForReceipt() {
 
 void Town::OnReceipt(const std::shared_ptr<History>& history, const v1::Receipt& receipt) {
   if (world_->broken()) return;
-  world_->Note(receipt.state() == v1::ENFORCEMENT_STATE_ENFORCED ? "receipt: ENFORCED"
-                                                                  : "receipt: pending",
-               history->epoch().substr(0, 4), receipt.revision(), receipt.acknowledged(),
-               receipt.lapsed());
+  world_->Note(
+      receipt.state() == v1::ENFORCEMENT_STATE_ENFORCED ? "receipt: ENFORCED" : "receipt: pending",
+      history->epoch().substr(0, 4), receipt.revision(), receipt.acknowledged(), receipt.lapsed());
   if (oracle_.OnReceipt(history, receipt)) ProbeAll();
 }
 
@@ -374,8 +371,7 @@ void Town::Probe(ValidatorNode& validator) {
 
 void Town::ProbeExpiry(int token, int64_t expire_us) {
   if (expire_us == 0) return;
-  const int64_t at =
-      Nanos(absl::FromUnixMicros(expire_us) - NodeClock::WallAt(0));
+  const int64_t at = Nanos(absl::FromUnixMicros(expire_us) - NodeClock::WallAt(0));
   for (int i = 0; i < 6; ++i) {
     world_->At(at - world_->Exponential(15 * kMillisecond), 0, [this, token] {
       ValidatorNode* validator = AnyValidator();

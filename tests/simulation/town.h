@@ -34,10 +34,10 @@ struct Fate {
   int64_t fault_every = kSecond;
   ValidatorSettings validator;
   int64_t delay = 2 * kMillisecond;
-  bool lowers_lease = false;   // a restart may have another lease
-  bool fail_open = false;      // one of them is
-  bool stuck = false;          // one pings and never applies
-  std::vector<int> faults;     // kinds that can happen in this run
+  bool lowers_lease = false;  // a restart may have another lease
+  bool fail_open = false;     // one of them is
+  bool stuck = false;         // one pings and never applies
+  std::vector<int> faults;    // kinds that can happen in this run
 };
 Fate DrawFate(World* world);
 
@@ -118,10 +118,10 @@ class Town {
   std::shared_ptr<MemoryEngine> backup_;
   std::shared_ptr<History> backup_history_;
   int64_t backup_revision_ = 0;
-  std::set<int> recent_;        // tokens changed lately
+  std::set<int> recent_;  // tokens changed lately
   int services_ = 0;
   int restores_ = 0;
-  bool quiet_ = false;          // no changes: a roll-back is to be noticed first
+  bool quiet_ = false;  // no changes: a roll-back is to be noticed first
   bool healing_ = false;
   bool restart_due_ = false;
 };

@@ -43,12 +43,12 @@ ValidatorNode::ValidatorNode(World* world, Oracle* oracle, ValidatorSettings set
   options.cache.entries = 64;
   options.cache.large_entries = 8;
   options.cache.unknown_entries = 64;
-  auto validator = Validator::Create(
-      std::move(options), clock_, random_,
-      [this](const ResolveRequest& request,
-             std::function<void(absl::StatusOr<ResolveResponse>)> answer) {
-        Ask(request, std::move(answer));
-      });
+  auto validator =
+      Validator::Create(std::move(options), clock_, random_,
+                        [this](const ResolveRequest& request,
+                               std::function<void(absl::StatusOr<ResolveResponse>)> answer) {
+                          Ask(request, std::move(answer));
+                        });
   if (!validator.ok()) world_->Break("set-up", std::string(validator.status().message()));
   validator_ = *std::move(validator);
 }
@@ -184,9 +184,10 @@ void ValidatorNode::Watch(const FollowResponse& message, const FollowerStatus& b
                    part.revision(), part.events_size());
     }
   } else if (message.has_pong()) {
-    world_->Note("pong", settings_.id, static_cast<int64_t>(message.pong().sequence()),
-                 message.pong().revision(), message.pong().lease().seconds() * 1000 +
-                                                message.pong().lease().nanos() / 1'000'000);
+    world_->Note(
+        "pong", settings_.id, static_cast<int64_t>(message.pong().sequence()),
+        message.pong().revision(),
+        message.pong().lease().seconds() * 1000 + message.pong().lease().nanos() / 1'000'000);
   }
   if (following_ == nullptr || after.epoch != following_->epoch()) return;
   // I3: applied means every event up to there came, and none was skipped.
@@ -194,9 +195,8 @@ void ValidatorNode::Watch(const FollowResponse& message, const FollowerStatus& b
   for (auto it = events.upper_bound(vouched_);
        it != events.end() && it->first <= after.applied_revision; ++it) {
     if (delivered_.count(it->first) == 0) {
-      return world_->Break("I3", absl::StrCat(settings_.id, " has applied ",
-                                              after.applied_revision, " and never got revision ",
-                                              it->first));
+      return world_->Break("I3", absl::StrCat(settings_.id, " has applied ", after.applied_revision,
+                                              " and never got revision ", it->first));
     }
   }
   vouched_ = std::max(vouched_, after.applied_revision);
@@ -233,12 +233,13 @@ void ValidatorNode::Ask(const ResolveRequest& request,
     return delay;
   };
   const int64_t back = late();
-  world_->After(late(), server->node(), [world = world_, oracle = oracle_, node = node_, server,
-                                         request, settle, back] {
-    absl::StatusOr<ResolveResponse> result = server->Resolve(request);
-    if (result.ok()) oracle->CheckBytes(result->SerializeAsString(), "an answer");
-    world->After(back, node, [settle, result = std::move(result)] { settle(result); });
-  });
+  world_->After(late(), server->node(),
+                [world = world_, oracle = oracle_, node = node_, server, request, settle, back] {
+                  absl::StatusOr<ResolveResponse> result = server->Resolve(request);
+                  if (result.ok()) oracle->CheckBytes(result->SerializeAsString(), "an answer");
+                  world->After(back, node,
+                               [settle, result = std::move(result)] { settle(result); });
+                });
 }
 
 Judged ValidatorNode::Context(int token, const std::string& scope) const {
@@ -266,25 +267,22 @@ void ValidatorNode::Check(int token, const std::string& token_string, const std:
     judged.fail_open = decision.fail_open;
     if (decision.admitted()) ++admits;
     if (decision.verdict != tollgate::v1::VERDICT_UNAVAILABLE) {
-      world_->Note(decision.admitted() ? "admits" : "denies", settings_.id, token,
-                   judged.reason);
+      world_->Note(decision.admitted() ? "admits" : "denies", settings_.id, token, judged.reason);
     }
     return oracle_->Judge(judged);
   }
   if (!ask) return;
-  validator_->CheckAsync(token_string, requirement,
-                         [this, token, scope](const Decision& answered) {
-                           if (!alive_ || world_->broken()) return;
-                           Judged fresh = Context(token, scope);
-                           fresh.verdict = answered.verdict;
-                           fresh.reason = answered.reason;
-                           fresh.fail_open = answered.fail_open;
-                           if (answered.admitted()) ++admits;
-                           world_->Note(answered.admitted() ? "admits, having asked"
-                                                            : "refuses, having asked",
-                                        settings_.id, token, answered.reason);
-                           oracle_->Judge(fresh);
-                         });
+  validator_->CheckAsync(token_string, requirement, [this, token, scope](const Decision& answered) {
+    if (!alive_ || world_->broken()) return;
+    Judged fresh = Context(token, scope);
+    fresh.verdict = answered.verdict;
+    fresh.reason = answered.reason;
+    fresh.fail_open = answered.fail_open;
+    if (answered.admitted()) ++admits;
+    world_->Note(answered.admitted() ? "admits, having asked" : "refuses, having asked",
+                 settings_.id, token, answered.reason);
+    oracle_->Judge(fresh);
+  });
 }
 
 bool ValidatorNode::InSync(int64_t last_event_revision, const std::string& epoch) const {

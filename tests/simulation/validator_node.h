@@ -95,9 +95,9 @@ class ValidatorNode : public ClientEnd, public std::enable_shared_from_this<Vali
 
   // What it follows, as an onlooker sees it.
   std::shared_ptr<History> following_;
-  int64_t vouched_ = 0;                 // applied up to here was checked (I3)
-  std::set<int64_t> delivered_;         // revisions whose events all came
-  std::map<int64_t, int> parts_;        // of this stream: events that came
+  int64_t vouched_ = 0;           // applied up to here was checked (I3)
+  std::set<int64_t> delivered_;   // revisions whose events all came
+  std::map<int64_t, int> parts_;  // of this stream: events that came
 };
 
 }  // namespace tollgate::simulation

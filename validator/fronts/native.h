@@ -16,14 +16,13 @@ inline constexpr int kMostInBatch = 256;
 
 // Answers every well-formed request with a verdict and status OK; what it must ask the service for
 // is answered when the answer comes, and no thread waits. Takes requests as bytes, so that the
-// token string can be wiped where the transport read it (I6), and a request that is none is told so.
-// Errors (INVALID_ARGUMENT): MALFORMED_REQUEST; BATCH_SIZE; REQUIREMENT_TOO_LARGE (more scopes or
-// longer ones than a token can have), with the field's path. A batch is refused as a whole, before
-// anything of it is decided. Thread-safe.
-class NativeFront final
-    : public tollgate::v1::ValidationService::WithRawCallbackMethod_Validate<
-          tollgate::v1::ValidationService::WithRawCallbackMethod_BatchValidate<
-              tollgate::v1::ValidationService::Service>> {
+// token string can be wiped where the transport read it (I6), and a request that is none is told
+// so. Errors (INVALID_ARGUMENT): MALFORMED_REQUEST; BATCH_SIZE; REQUIREMENT_TOO_LARGE (more scopes
+// or longer ones than a token can have), with the field's path. A batch is refused as a whole,
+// before anything of it is decided. Thread-safe.
+class NativeFront final : public tollgate::v1::ValidationService::WithRawCallbackMethod_Validate<
+                              tollgate::v1::ValidationService::WithRawCallbackMethod_BatchValidate<
+                                  tollgate::v1::ValidationService::Service>> {
  public:
   // `validator` outlives the server's calls.
   explicit NativeFront(Validator* validator) : validator_(validator) {}

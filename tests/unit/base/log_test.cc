@@ -1,9 +1,9 @@
 #include "base/log.h"
 
-#include <string>
-
 #include <gtest/gtest.h>
+
 #include <nlohmann/json.hpp>
+#include <string>
 
 namespace tollgate {
 namespace {
@@ -19,10 +19,12 @@ class LogTest : public ::testing::Test {
 };
 
 TEST_F(LogTest, OneObjectALine) {
-  const std::string line =
-      Captured(LogLevel::kInfo, "session opened",
-               {{"validator", "edge-1"}, {"revision", 7}, {"lease", absl::Milliseconds(1500)},
-                {"reset", true}, {"status", absl::NotFoundError("gone")}});
+  const std::string line = Captured(LogLevel::kInfo, "session opened",
+                                    {{"validator", "edge-1"},
+                                     {"revision", 7},
+                                     {"lease", absl::Milliseconds(1500)},
+                                     {"reset", true},
+                                     {"status", absl::NotFoundError("gone")}});
   ASSERT_FALSE(line.empty());
   EXPECT_EQ(line.find('\n'), line.size() - 1);
   const auto json = nlohmann::json::parse(line);

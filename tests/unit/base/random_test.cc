@@ -1,10 +1,10 @@
 #include "base/random.h"
 
+#include <gtest/gtest.h>
+
 #include <array>
 #include <set>
 #include <string>
-
-#include <gtest/gtest.h>
 
 namespace tollgate {
 namespace {
@@ -34,8 +34,8 @@ TEST(RandomTest, SeededIsTheSameEverywhere) {
 
 TEST(RandomTest, UniformStaysBelowItsBoundAndReachesAll) {
   SeededRandom random(1);
-  for (const uint64_t bound : {uint64_t{1}, uint64_t{2}, uint64_t{62}, uint64_t{1} << 63,
-                               ~uint64_t{0}}) {
+  for (const uint64_t bound :
+       {uint64_t{1}, uint64_t{2}, uint64_t{62}, uint64_t{1} << 63, ~uint64_t{0}}) {
     for (int i = 0; i < 200; ++i) ASSERT_LT(random.Uniform(bound), bound);
   }
   std::array<int, 62> counts{};

@@ -1,11 +1,11 @@
 #include "base/secret.h"
 
+#include <gtest/gtest.h>
+
 #include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
-
-#include <gtest/gtest.h>
 
 #include "tests/unit/base/watched_block.h"
 
@@ -33,13 +33,17 @@ class SecretTest : public ::testing::Test {
 };
 
 TEST_F(SecretTest, TheWatcherSeesWhatIsNotWiped) {
-  { std::vector<uint8_t> careless(kWatchedSize, 's'); }
+  {
+    std::vector<uint8_t> careless(kWatchedSize, 's');
+  }
   EXPECT_EQ(given_back, 1);
   EXPECT_EQ(given_back_dirty, 1);
 }
 
 TEST_F(SecretTest, WipedWhenItGoes) {
-  { SecretBytes secret = Watched(); }
+  {
+    SecretBytes secret = Watched();
+  }
   EXPECT_EQ(given_back, 1);
   EXPECT_EQ(given_back_dirty, 0);
 }

@@ -63,9 +63,7 @@ TEST(StatusTest, AReasonWhereNoneWasGiven) {
   EXPECT_EQ(ReasonOf(odd), "INTERNAL");
 }
 
-TEST(StatusTest, ARefusalIsNeverOk) {
-  EXPECT_FALSE(Refuse(absl::StatusCode::kOk, "R", "m").ok());
-}
+TEST(StatusTest, ARefusalIsNeverOk) { EXPECT_FALSE(Refuse(absl::StatusCode::kOk, "R", "m").ok()); }
 
 absl::StatusOr<int> Half(int n) {
   if (n % 2 != 0) return absl::InvalidArgumentError("odd");

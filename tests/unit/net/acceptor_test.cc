@@ -59,8 +59,10 @@ class Taker {
   }
   AcceptedConnection Wait(size_t n) {
     absl::MutexLock lock(&mu_);
-    const auto enough = [this, n]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return taken_.size() > n; };
-    return mu_.AwaitWithTimeout(absl::Condition(&enough), kTestPatience) ? taken_[n] : AcceptedConnection{};
+    const auto enough = [this, n]()
+                            ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return taken_.size() > n; };
+    return mu_.AwaitWithTimeout(absl::Condition(&enough), kTestPatience) ? taken_[n]
+                                                                         : AcceptedConnection{};
   }
   ~Taker() {
     absl::MutexLock lock(&mu_);
@@ -108,7 +110,7 @@ TEST(Acceptor, UnixSocketHasItsModeAndTellsThePeer) {
   Taker taker;
   auto acceptor = Acceptor::Start(On("unix:" + (folder / "a.sock")), taker.handler());
   ASSERT_TRUE(acceptor.ok()) << acceptor.status();
-  struct stat file {};
+  struct stat file{};
   ASSERT_EQ(stat((folder / "a.sock").c_str(), &file), 0);
   EXPECT_TRUE(S_ISSOCK(file.st_mode));
   EXPECT_EQ(file.st_mode & 0777, 0660u);
@@ -160,7 +162,8 @@ TEST(Acceptor, AStaleSocketIsReplacedAndALiveOneIsNot) {
 TEST(Acceptor, AFileThatIsNoSocketIsLeftAlone) {
   TempFolder folder;
   std::ofstream(folder / "precious") << "data";
-  EXPECT_EQ(ReasonOf(Acceptor::Bind(On("unix:" + (folder / "precious"))).status()), "ADDRESS_IN_USE");
+  EXPECT_EQ(ReasonOf(Acceptor::Bind(On("unix:" + (folder / "precious"))).status()),
+            "ADDRESS_IN_USE");
   EXPECT_TRUE(std::filesystem::exists(folder / "precious"));
   EXPECT_FALSE(Acceptor::Bind(On("unix:" + (folder / "no/such/folder.sock"))).ok());
 }
@@ -256,7 +259,8 @@ TEST(GrpcListeners, AnswersOverTcpAndOverAUnixSocketAndCountsConnections) {
     EXPECT_EQ(caller->id, "local");
     // gRPC closes the descriptor when the peer has gone; the sweep then sees it.
     const absl::Time until = absl::Now() + kTestPatience;
-    while (edge.listeners.acceptors()[0]->SweepConnections() > 0 && absl::Now() < until) sched_yield();
+    while (edge.listeners.acceptors()[0]->SweepConnections() > 0 && absl::Now() < until)
+      sched_yield();
     EXPECT_EQ(acceptor.stats().connections, 0);
   }
 }

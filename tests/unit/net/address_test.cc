@@ -35,8 +35,10 @@ INSTANTIATE_TEST_SUITE_P(
         Good{"0.0.0.0:7411", "0.0.0.0:7411", "dns:///0.0.0.0:7411", false},
         Good{"localhost:1", "localhost:1", "dns:///localhost:1", true},
         Good{"LocalHost:1", "LocalHost:1", "dns:///LocalHost:1", true},
-        Good{"localhost.evil.example:1", "localhost.evil.example:1", "dns:///localhost.evil.example:1", false},
-        Good{"127.0.0.1.evil.example:1", "127.0.0.1.evil.example:1", "dns:///127.0.0.1.evil.example:1", false},
+        Good{"localhost.evil.example:1", "localhost.evil.example:1",
+             "dns:///localhost.evil.example:1", false},
+        Good{"127.0.0.1.evil.example:1", "127.0.0.1.evil.example:1",
+             "dns:///127.0.0.1.evil.example:1", false},
         Good{"tollgated.tollgate.svc:65535", "tollgated.tollgate.svc:65535",
              "dns:///tollgated.tollgate.svc:65535", false},
         Good{"dns:///tollgated:7411", "tollgated:7411", "dns:///tollgated:7411", false},
@@ -67,16 +69,19 @@ TEST_P(BadAddress, SaysWhyAndWhatToDo) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, BadAddress,
-    testing::Values(Bad{"", "empty"}, Bad{":7411", "host is missing"}, Bad{"127.0.0.1", "port is missing"},
-                    Bad{"[::1]", "port is missing"}, Bad{"[::1:1", "\"]\" is missing"},
-                    Bad{"::1:7411", "brackets"}, Bad{"[localhost]:1", "no IPv6"}, Bad{"h:", "port is no"},
-                    Bad{"h:65536", "port is no"}, Bad{"h:-1", "port is no"}, Bad{"h:+1", "port is no"},
-                    Bad{"h: 1", "port is no"}, Bad{"h:000001", "port is no"}, Bad{"a b:1", "character"},
-                    Bad{"user@h:1", "character"}, Bad{"http://h:1", "scheme"}, Bad{"/run/x.sock", "unix:/run/x.sock"},
-                    Bad{"unix:", "path is missing"}, Bad{"unix://x", "absolute"}, Bad{"unix:/run/", "directory"},
-                    Bad{"unix:/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-                        "aaaaaaaaaaaaaaaaaaaaaaaaa",
-                        "at most 107"}));
+    testing::Values(
+        Bad{"", "empty"}, Bad{":7411", "host is missing"}, Bad{"127.0.0.1", "port is missing"},
+        Bad{"[::1]", "port is missing"}, Bad{"[::1:1", "\"]\" is missing"},
+        Bad{"::1:7411", "brackets"}, Bad{"[localhost]:1", "no IPv6"}, Bad{"h:", "port is no"},
+        Bad{"h:65536", "port is no"}, Bad{"h:-1", "port is no"}, Bad{"h:+1", "port is no"},
+        Bad{"h: 1", "port is no"}, Bad{"h:000001", "port is no"}, Bad{"a b:1", "character"},
+        Bad{"user@h:1", "character"}, Bad{"http://h:1", "scheme"},
+        Bad{"/run/x.sock", "unix:/run/x.sock"}, Bad{"unix:", "path is missing"},
+        Bad{"unix://x", "absolute"}, Bad{"unix:/run/", "directory"},
+        Bad{"unix:/"
+            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+            "aaaaaaaaaaaaaaaaaaaaaaaaa",
+            "at most 107"}));
 
 }  // namespace
 }  // namespace tollgate

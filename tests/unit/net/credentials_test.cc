@@ -25,29 +25,35 @@ class Plaintext : public testing::TestWithParam<PlaintextCase> {};
 
 TEST_P(Plaintext, IsAllowedOnlyWhereItMayBe) {
   const PlaintextCase& c = GetParam();
-  EXPECT_EQ(CheckPlaintextAllowed("tollgated", ParseAddress(c.address).value(), c.has_tls, c.allow).ok(), c.ok);
+  EXPECT_EQ(
+      CheckPlaintextAllowed("tollgated", ParseAddress(c.address).value(), c.has_tls, c.allow).ok(),
+      c.ok);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Table, Plaintext,
-    testing::Values(PlaintextCase{"0.0.0.0:7411", false, false, false}, PlaintextCase{"0.0.0.0:7411", true, false, true},
-                    PlaintextCase{"0.0.0.0:7411", false, true, true}, PlaintextCase{"[::]:7411", false, false, false},
-                    PlaintextCase{"10.0.0.1:7411", false, false, false},
-                    PlaintextCase{"[::ffff:10.0.0.1]:7411", false, false, false},
-                    PlaintextCase{"somewhere:7411", false, false, false},
-                    PlaintextCase{"127.0.0.1:7411", false, false, true}, PlaintextCase{"[::1]:7411", false, false, true},
-                    PlaintextCase{"localhost:7411", false, false, true},
-                    PlaintextCase{"unix:/run/x.sock", false, false, true}));
+INSTANTIATE_TEST_SUITE_P(Table, Plaintext,
+                         testing::Values(PlaintextCase{"0.0.0.0:7411", false, false, false},
+                                         PlaintextCase{"0.0.0.0:7411", true, false, true},
+                                         PlaintextCase{"0.0.0.0:7411", false, true, true},
+                                         PlaintextCase{"[::]:7411", false, false, false},
+                                         PlaintextCase{"10.0.0.1:7411", false, false, false},
+                                         PlaintextCase{"[::ffff:10.0.0.1]:7411", false, false,
+                                                       false},
+                                         PlaintextCase{"somewhere:7411", false, false, false},
+                                         PlaintextCase{"127.0.0.1:7411", false, false, true},
+                                         PlaintextCase{"[::1]:7411", false, false, true},
+                                         PlaintextCase{"localhost:7411", false, false, true},
+                                         PlaintextCase{"unix:/run/x.sock", false, false, true}));
 
 TEST(PlaintextMessage, SaysWhatWhyAndTheWaysOut) {
   const absl::Status status =
       CheckPlaintextAllowed("tollgated", ParseAddress("0.0.0.0:7411").value(), false, false);
   EXPECT_EQ(ReasonOf(status), "PLAINTEXT_REFUSED");
-  EXPECT_EQ(std::string(status.message()),
-            "refusing to serve plaintext on 0.0.0.0:7411, which other hosts can reach.\n"
-            "  Give it a certificate:   --tls-cert FILE --tls-key FILE --client-ca FILE\n"
-            "  or keep it on this host: --listen 127.0.0.1:7411 or --listen unix:/run/tollgate.sock\n"
-            "  or, knowing the risk:    --allow-plaintext");
+  EXPECT_EQ(
+      std::string(status.message()),
+      "refusing to serve plaintext on 0.0.0.0:7411, which other hosts can reach.\n"
+      "  Give it a certificate:   --tls-cert FILE --tls-key FILE --client-ca FILE\n"
+      "  or keep it on this host: --listen 127.0.0.1:7411 or --listen unix:/run/tollgate.sock\n"
+      "  or, knowing the risk:    --allow-plaintext");
 }
 
 // A small authority, made with the openssl command.
@@ -64,23 +70,28 @@ class Pki {
     Issue("stranger", "other-ca", "URI:spiffe://tollgate.test/edge-1");
   }
   TlsFiles Files(const std::string& name, const std::string& ca) const {
-    return {folder_ / (name + ".pem"), folder_ / (name + ".key"), ca.empty() ? "" : folder_ / (ca + ".pem")};
+    return {folder_ / (name + ".pem"), folder_ / (name + ".key"),
+            ca.empty() ? "" : folder_ / (ca + ".pem")};
   }
   std::string Path(const std::string& name) const { return folder_ / name; }
 
  private:
-  void Run(const std::string& command) { ASSERT_EQ(std::system((command + " >/dev/null 2>&1").c_str()), 0) << command; }
+  void Run(const std::string& command) {
+    ASSERT_EQ(std::system((command + " >/dev/null 2>&1").c_str()), 0) << command;
+  }
   void MakeCa(const std::string& name) {
-    Run("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=" + name +
-        " -keyout " + (folder_ / (name + ".key")) + " -out " + (folder_ / (name + ".pem")));
+    Run("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj "
+        "/CN=" +
+        name + " -keyout " + (folder_ / (name + ".key")) + " -out " + (folder_ / (name + ".pem")));
   }
   void Issue(const std::string& name, const std::string& ca, const std::string& san) {
     const std::string base = folder_ / name;
     std::ofstream(base + ".ext") << "subjectAltName=" << san << "\n";
-    Run("openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=" + name + " -keyout " + base +
-        ".key -out " + base + ".csr");
-    Run("openssl x509 -req -days 2 -CAcreateserial -in " + base + ".csr -CA " + (folder_ / (ca + ".pem")) + " -CAkey " +
-        (folder_ / (ca + ".key")) + " -extfile " + base + ".ext -out " + base + ".pem");
+    Run("openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=" + name +
+        " -keyout " + base + ".key -out " + base + ".csr");
+    Run("openssl x509 -req -days 2 -CAcreateserial -in " + base + ".csr -CA " +
+        (folder_ / (ca + ".pem")) + " -CAkey " + (folder_ / (ca + ".key")) + " -extfile " + base +
+        ".ext -out " + base + ".pem");
   }
   TempFolder folder_;
 };
@@ -92,7 +103,9 @@ const Pki& ThePki() {
 
 class Tls : public testing::Test {
  protected:
-  static void TearDownTestSuite() { std::filesystem::remove_all(std::filesystem::path(ThePki().Path("x")).parent_path()); }
+  static void TearDownTestSuite() {
+    std::filesystem::remove_all(std::filesystem::path(ThePki().Path("x")).parent_path());
+  }
 
   void SetUp() override {
     edge_.on_resolve = [](std::shared_ptr<ResolveCall> call) {
@@ -111,7 +124,8 @@ class Tls : public testing::Test {
     options.address = ParseAddress("127.0.0.1:0").value();
     ASSERT_TRUE(edge_.Start(options, *credentials).ok());
   }
-  grpc::Status AskAs(const TlsFiles& files, const ServerIdentity& server, v1::ResolveResponse* response) {
+  grpc::Status AskAs(const TlsFiles& files, const ServerIdentity& server,
+                     v1::ResolveResponse* response) {
     auto credentials = ClientCredentialsFor(files, true, server);
     EXPECT_TRUE(credentials.ok()) << credentials.status();
     auto stub = edge_.Stub(*credentials);
@@ -138,7 +152,8 @@ TEST_F(Tls, AHostNameWillDoWhereNoSpiffeIdIsAsked) {
   Serve(ThePki().Files("server", "ca"));
   EXPECT_TRUE(AskAs(ThePki().Files("edge", "ca"), {"", "tollgated.test"}, &response_).ok());
   EXPECT_FALSE(AskAs(ThePki().Files("edge", "ca"), {"", "evil.test"}, &response_).ok());
-  EXPECT_FALSE(AskAs(ThePki().Files("edge", "ca"), {"", ""}, &response_).ok()) << "127.0.0.1 is not in it";
+  EXPECT_FALSE(AskAs(ThePki().Files("edge", "ca"), {"", ""}, &response_).ok())
+      << "127.0.0.1 is not in it";
 }
 
 TEST_F(Tls, ACertificateThatIsNobodysIsRefused) {
@@ -158,9 +173,12 @@ TEST_F(Tls, ACertificateThatIsNobodysIsRefused) {
 TEST_F(Tls, StrangersDoNotReachTheService) {
   Serve(ThePki().Files("server", "ca"));
   EXPECT_FALSE(AskAs(ThePki().Files("stranger", "ca"), kServer, &response_).ok());
-  EXPECT_FALSE(AskAs({"", "", ThePki().Path("ca.pem")}, kServer, &response_).ok()) << "no certificate";
-  EXPECT_FALSE(AskAs(ThePki().Files("edge", "other-ca"), kServer, &response_).ok()) << "the client's own check";
-  EXPECT_FALSE(AskAs(ThePki().Files("edge", "ca"), {"spiffe://tollgate.test/other", ""}, &response_).ok());
+  EXPECT_FALSE(AskAs({"", "", ThePki().Path("ca.pem")}, kServer, &response_).ok())
+      << "no certificate";
+  EXPECT_FALSE(AskAs(ThePki().Files("edge", "other-ca"), kServer, &response_).ok())
+      << "the client's own check";
+  EXPECT_FALSE(
+      AskAs(ThePki().Files("edge", "ca"), {"spiffe://tollgate.test/other", ""}, &response_).ok());
 }
 
 TEST_F(Tls, WithoutAClientCaNobodyIsAskedForACertificate) {

@@ -46,7 +46,8 @@ TEST(DaemonTest, TheFirstSignalWakesAndTheSecondEndsAtOnce) {
 
 TEST(DaemonTest, SignalsMustBeBlockedFirst) {
   const pid_t child = fork();
-  if (child == 0) _exit(ReasonOf(Daemon::Start({"test", "", nullptr}).status()) == "SIGNALS_NOT_BLOCKED" ? 0 : 1);
+  if (child == 0)
+    _exit(ReasonOf(Daemon::Start({"test", "", nullptr}).status()) == "SIGNALS_NOT_BLOCKED" ? 0 : 1);
   int status = 0;
   ASSERT_EQ(waitpid(child, &status, 0), child);
   EXPECT_EQ(WEXITSTATUS(status), 0);
@@ -76,7 +77,8 @@ TEST(DaemonTest, ServesMetricsOnAPortOfTheKernelsChoice) {
   auto daemon = Daemon::Start({"test", "127.0.0.1:0", registry});
   ASSERT_TRUE(daemon.ok()) << daemon.status();
   ASSERT_GT((*daemon)->metrics_port(), 0);
-  EXPECT_THAT(HttpGet((*daemon)->metrics_port(), "/metrics"), testing::HasSubstr("tollgate_test_total 3"));
+  EXPECT_THAT(HttpGet((*daemon)->metrics_port(), "/metrics"),
+              testing::HasSubstr("tollgate_test_total 3"));
   const std::string taken = "127.0.0.1:" + std::to_string((*daemon)->metrics_port());
   EXPECT_EQ(ReasonOf(Daemon::Start({"test", taken, registry}).status()), "ADDRESS_IN_USE");
   EXPECT_EQ(ReasonOf(Daemon::Start({"test", "nonsense", registry}).status()), "ADDRESS_INVALID");
@@ -129,7 +131,8 @@ TEST(ExitCode, IsStable) {
 }
 
 // The health protocol by hand: message {service = 1} -> {status = 1}, 1 SERVING, 2 NOT_SERVING.
-absl::StatusOr<int> CheckHealth(const std::shared_ptr<grpc::Channel>& channel, const std::string& name) {
+absl::StatusOr<int> CheckHealth(const std::shared_ptr<grpc::Channel>& channel,
+                                const std::string& name) {
   std::string request;
   if (!name.empty()) {
     request = "\x0a";
@@ -153,7 +156,8 @@ absl::StatusOr<int> CheckHealth(const std::shared_ptr<grpc::Channel>& channel, c
   std::vector<grpc::Slice> slices;
   (void)out.Dump(&slices);
   std::string bytes;
-  for (const auto& slice : slices) bytes.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
+  for (const auto& slice : slices)
+    bytes.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
   return bytes.size() == 2 ? bytes[1] : 0;
 }
 
@@ -226,7 +230,8 @@ TEST(Limits, ATooLargeMessageIsRefused) {
   v1::ResolveResponse response;
   request.set_epoch(std::string(2000, 'x'));
   grpc::ClientContext context;
-  EXPECT_EQ(stub->Resolve(&context, request, &response).error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(stub->Resolve(&context, request, &response).error_code(),
+            grpc::StatusCode::RESOURCE_EXHAUSTED);
 }
 
 }  // namespace

@@ -30,7 +30,8 @@ TEST(OutOfDescriptors, ShedsWhileOutAndAnswersAgainAfterwards) {
   // Sockets of the client are made while there still are descriptors: connect needs none.
   constexpr int kStrangers = 40;
   std::vector<int> strangers;
-  for (int i = 0; i < kStrangers; ++i) strangers.push_back(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  for (int i = 0; i < kStrangers; ++i)
+    strangers.push_back(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   rlimit old{};
   ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &old), 0);
   rlimit low = old;

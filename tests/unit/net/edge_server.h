@@ -45,8 +45,7 @@ using ResolveCall = UnaryCall<v1::ResolveRequest, v1::ResolveResponse>;
 // One follower at the server.
 class FeedStream : public BidiStream<grpc::ByteBuffer, grpc::ByteBuffer> {
  public:
-  explicit FeedStream(grpc::CallbackServerContext* context)
-      : BidiStream(context, &SystemClock()) {}
+  explicit FeedStream(grpc::CallbackServerContext* context) : BidiStream(context, &SystemClock()) {}
 
   void Push(grpc::ByteBuffer message) {
     {
@@ -88,9 +87,8 @@ class FeedStream : public BidiStream<grpc::ByteBuffer, grpc::ByteBuffer> {
   absl::Notification ended_;
 };
 
-class EdgeServer
-    : public v1::EdgeService::WithCallbackMethod_Resolve<
-          v1::EdgeService::WithRawCallbackMethod_Follow<v1::EdgeService::Service>> {
+class EdgeServer : public v1::EdgeService::WithCallbackMethod_Resolve<
+                       v1::EdgeService::WithRawCallbackMethod_Follow<v1::EdgeService::Service>> {
  public:
   EdgeServer() {
     on_resolve = [](std::shared_ptr<ResolveCall> call) {
@@ -104,8 +102,9 @@ class EdgeServer
   // Set before Start.
   std::function<void(std::shared_ptr<ResolveCall>)> on_resolve;
 
-  absl::Status Start(Acceptor::Options options, std::shared_ptr<grpc::ServerCredentials> credentials =
-                                                    grpc::InsecureServerCredentials()) {
+  absl::Status Start(
+      Acceptor::Options options,
+      std::shared_ptr<grpc::ServerCredentials> credentials = grpc::InsecureServerCredentials()) {
     grpc::ServerBuilder builder;
     builder.RegisterService(this);
     auto acceptor = listeners.Add(builder, std::move(options), std::move(credentials));
@@ -131,7 +130,8 @@ class EdgeServer
   ~EdgeServer() override { Stop(); }
 
   std::unique_ptr<v1::EdgeService::Stub> Stub(
-      std::shared_ptr<grpc::ChannelCredentials> credentials = grpc::InsecureChannelCredentials()) const {
+      std::shared_ptr<grpc::ChannelCredentials> credentials =
+          grpc::InsecureChannelCredentials()) const {
     ChannelOptions options;
     options.own_connection = true;
     return v1::EdgeService::NewStub(MakeChannel(address, credentials, options));
@@ -140,11 +140,13 @@ class EdgeServer
   // The n-th follower, when it has come.
   std::shared_ptr<FeedStream> Follower(size_t n) {
     absl::MutexLock lock(&mu_);
-    const auto come = [this, n]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return followers_.size() > n; };
+    const auto come = [this, n]()
+                          ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return followers_.size() > n; };
     return mu_.AwaitWithTimeout(absl::Condition(&come), kTestPatience) ? followers_[n] : nullptr;
   }
 
-  grpc::ServerUnaryReactor* Resolve(grpc::CallbackServerContext* context, const v1::ResolveRequest* request,
+  grpc::ServerUnaryReactor* Resolve(grpc::CallbackServerContext* context,
+                                    const v1::ResolveRequest* request,
                                     v1::ResolveResponse* response) override {
     return ResolveCall::Serve(context, request, response, on_resolve);
   }

@@ -47,7 +47,8 @@ TEST(Error, EverythingSurvivesTheWayThereAndBack) {
   EXPECT_EQ(back.message(), sent.message());
   const ErrorDetails got = DetailsOf(back);
   EXPECT_EQ(got.reason, "TOKEN_IN_USE");
-  EXPECT_THAT(got.metadata, ElementsAre(Pair("edge", "payments/edge-3"), Pair("token_id", "4mXp81QzR0aYc7Ld")));
+  EXPECT_THAT(got.metadata,
+              ElementsAre(Pair("edge", "payments/edge-3"), Pair("token_id", "4mXp81QzR0aYc7Ld")));
   ASSERT_EQ(got.fields.size(), 2u);
   EXPECT_EQ(got.fields[0].field, "token.label");
   EXPECT_EQ(got.fields[1].description, "bad");
@@ -68,7 +69,8 @@ TEST_P(EveryCode, KeepsItsNumberAndHasAReason) {
 INSTANTIATE_TEST_SUITE_P(All, EveryCode, testing::Range(1, 17));
 
 TEST(Error, ForeignStatusesKeepWhatTheyHave) {
-  const absl::Status plain = FromGrpcStatus(grpc::Status(grpc::StatusCode::UNAVAILABLE, "no route"));
+  const absl::Status plain =
+      FromGrpcStatus(grpc::Status(grpc::StatusCode::UNAVAILABLE, "no route"));
   EXPECT_EQ(plain.code(), absl::StatusCode::kUnavailable);
   EXPECT_EQ(plain.message(), "no route");
   const absl::Status garbage =
@@ -79,7 +81,8 @@ TEST(Error, ForeignStatusesKeepWhatTheyHave) {
 TEST(Error, TrailersStayBoundedAndValid) {
   ErrorDetails details;
   details.reason = "BAD";
-  for (int i = 0; i < 500; ++i) details.fields.push_back({"tokens[" + std::to_string(i) + "]", "too long"});
+  for (int i = 0; i < 500; ++i)
+    details.fields.push_back({"tokens[" + std::to_string(i) + "]", "too long"});
   details.metadata = {{"big", std::string(100000, 'x')}};
   const grpc::Status wire =
       ToGrpcStatus(Refuse(absl::StatusCode::kInvalidArgument, std::string(100000, 'm'), details));
@@ -87,8 +90,8 @@ TEST(Error, TrailersStayBoundedAndValid) {
   EXPECT_LE(wire.error_details().size(), 6000u);
   EXPECT_GT(DetailsOf(FromGrpcStatus(wire)).fields.size(), 10u);
   // Bytes that are no UTF-8 would make the message unreadable to every other language.
-  const grpc::Status mended =
-      ToGrpcStatus(absl::InternalError(std::string("a\xff\xc0\xaf\xed\xa0\x80 gr\xc3\xbc\xc3\x9f", 14)));
+  const grpc::Status mended = ToGrpcStatus(
+      absl::InternalError(std::string("a\xff\xc0\xaf\xed\xa0\x80 gr\xc3\xbc\xc3\x9f", 14)));
   EXPECT_EQ(mended.error_message().substr(0, 1), "a");
   EXPECT_THAT(mended.error_message(), testing::EndsWith("gr\xc3\xbc\xc3\x9f"));
   EXPECT_THAT(mended.error_message(), testing::Not(testing::HasSubstr("\xff")));

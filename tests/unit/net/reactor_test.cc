@@ -187,7 +187,8 @@ class Stream : public testing::Test {
 
 TEST_F(Stream, IsAcceptedAtOnceAndKeepsTheOrderBothWays) {
   follower_->Follow(*stub_);
-  EXPECT_TRUE(follower_->accepted.WaitForNotificationWithTimeout(kTestPatience)) << "before any message";
+  EXPECT_TRUE(follower_->accepted.WaitForNotificationWithTimeout(kTestPatience))
+      << "before any message";
   constexpr uint64_t kPings = 500;
   for (uint64_t i = 1; i <= kPings; ++i) follower_->Send(i);
   ASSERT_TRUE(follower_->WaitForMessages(kPings));
@@ -303,8 +304,12 @@ TEST_F(Stream, EveryEndAtOnce) {
     auto feed = edge_.Follower(round);
     ASSERT_NE(feed, nullptr);
     std::vector<std::thread> threads;
-    threads.emplace_back([&] { for (int i = 0; i < 20; ++i) follower->Send(i); });
-    threads.emplace_back([&] { for (int i = 0; i < 20; ++i) feed->Push(v1::FollowResponse()); });
+    threads.emplace_back([&] {
+      for (int i = 0; i < 20; ++i) follower->Send(i);
+    });
+    threads.emplace_back([&] {
+      for (int i = 0; i < 20; ++i) feed->Push(v1::FollowResponse());
+    });
     threads.emplace_back([&, round] {
       if (round % 3 == 0) follower->Cancel();
       if (round % 3 == 1) follower->Close(absl::OkStatus());
@@ -359,8 +364,8 @@ class Counting : public WriteStream<v1::RevisionEvents> {
 
 class Operations : public v1::OperationsService::CallbackService {
  public:
-  grpc::ServerWriteReactor<v1::RevisionEvents>* WatchEvents(grpc::CallbackServerContext* context,
-                                                            const v1::WatchEventsRequest*) override {
+  grpc::ServerWriteReactor<v1::RevisionEvents>* WatchEvents(
+      grpc::CallbackServerContext* context, const v1::WatchEventsRequest*) override {
     if (last == 0) {
       ended.Notify();
       return RefuseStream<grpc::ServerWriteReactor<v1::RevisionEvents>>(

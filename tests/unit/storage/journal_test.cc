@@ -184,18 +184,22 @@ TEST_F(JournalFileTest, WhatIsNoJournalOrNotItsOwnIsRefused) {
   WriteFile(path_, FrameJournalRecord(header));
   EXPECT_EQ("JOURNAL_TOO_NEW", ReasonOf(Open().status()));
   std::filesystem::remove(path_);
-  { auto own = Open(7).value(); }
+  {
+    auto own = Open(7).value();
+  }
   EXPECT_EQ("JOURNAL_OF_ANOTHER_STORE", ReasonOf(Open(8).status()));
   auto held = Open(7).value();
   EXPECT_EQ("JOURNAL_IN_USE", ReasonOf(Open(7).status()));
   EXPECT_EQ("JOURNAL_IN_USE", ReasonOf(ScanJournal(path_, Ignore).status()));
-  EXPECT_EQ("JOURNAL_UNWRITABLE",
-            ReasonOf(Journal::Open(folder_ / "no/such/folder", 7, Section("e1", 3), Ignore)
-                         .status()));
+  EXPECT_EQ(
+      "JOURNAL_UNWRITABLE",
+      ReasonOf(Journal::Open(folder_ / "no/such/folder", 7, Section("e1", 3), Ignore).status()));
 }
 
 TEST_F(JournalFileTest, AFirstStartThatWasCutShortIsBegunAnew) {
-  { auto own = Open().value(); }
+  {
+    auto own = Open().value();
+  }
   const std::string whole = ReadFile(path_);
   for (size_t length = 0; length < whole.size(); ++length) {
     WriteFile(path_, whole.substr(0, length));
@@ -410,9 +414,8 @@ TEST_F(JournaledEngineTest, WhatWasCommittedWithoutAJournalIsJournaledAtTheNextS
   ASSERT_TRUE(RevokeCohort(*store_).ok());
   ASSERT_TRUE(Create(*store_, "t2").ok());
   Open();
-  EXPECT_THAT(Held(path_),
-              ElementsAre("section 00 after 0", "mark 1", "commit 4: t1 ended cohort acme@3",
-                          "mark 4"));
+  EXPECT_THAT(Held(path_), ElementsAre("section 00 after 0", "mark 1",
+                                       "commit 4: t1 ended cohort acme@3", "mark 4"));
 }
 
 TEST_F(JournaledEngineTest, ItIsFoundAlsoWhereItsEventsAreNoLongerKept) {
@@ -429,9 +432,8 @@ TEST_F(JournaledEngineTest, ItIsFoundAlsoWhereItsEventsAreNoLongerKept) {
                 return absl::OkStatus();
               }).ok());
   Open();
-  EXPECT_THAT(Held(path_),
-              ElementsAre("section 00 after 0", "mark 1", "commit 4: t1 ended cohort acme@3",
-                          "mark 4"));
+  EXPECT_THAT(Held(path_), ElementsAre("section 00 after 0", "mark 1",
+                                       "commit 4: t1 ended cohort acme@3", "mark 4"));
 }
 
 TEST_F(JournaledEngineTest, WhatCannotBeJournaledIsNotCommitted) {

@@ -1,10 +1,10 @@
 #include "token/field_rules.h"
 
+#include <gtest/gtest.h>
+
 #include <functional>
 #include <string>
 #include <vector>
-
-#include <gtest/gtest.h>
 
 #include "base/random.h"
 #include "base/status.h"
@@ -43,24 +43,26 @@ INSTANTIATE_TEST_SUITE_P(
         LabelCase{"\xe2\x82", "LABEL_NOT_UTF8"}, LabelCase{"\xf0\x9f\x94", "LABEL_NOT_UTF8"},
         LabelCase{"\xc0\xaf", "LABEL_NOT_UTF8"}, LabelCase{"\xe0\x80\xaf", "LABEL_NOT_UTF8"},
         LabelCase{"\xf0\x80\x80\xaf", "LABEL_NOT_UTF8"},
-        LabelCase{"\xed\xa0\x80", "LABEL_NOT_UTF8"}, LabelCase{"\xf4\x90\x80\x80", "LABEL_NOT_UTF8"},
-        LabelCase{"\xfe", "LABEL_NOT_UTF8"}, LabelCase{"\xf8\x88\x80\x80\x80", "LABEL_NOT_UTF8"},
-        LabelCase{"a\xc3(", "LABEL_NOT_UTF8"},
+        LabelCase{"\xed\xa0\x80", "LABEL_NOT_UTF8"},
+        LabelCase{"\xf4\x90\x80\x80", "LABEL_NOT_UTF8"}, LabelCase{"\xfe", "LABEL_NOT_UTF8"},
+        LabelCase{"\xf8\x88\x80\x80\x80", "LABEL_NOT_UTF8"}, LabelCase{"a\xc3(", "LABEL_NOT_UTF8"},
         LabelCase{std::string("a\0b", 3), "LABEL_CONTROL_CHARACTER"},
         LabelCase{"a\x1b[2J", "LABEL_CONTROL_CHARACTER"},
         LabelCase{"a\nb", "LABEL_CONTROL_CHARACTER"}, LabelCase{"a\tb", "LABEL_CONTROL_CHARACTER"},
         LabelCase{"a\x7f", "LABEL_CONTROL_CHARACTER"},
-        LabelCase{"a\xc2\x85z", "LABEL_CONTROL_CHARACTER"},    // NEL, of C1
-        LabelCase{"a\u200bb", "LABEL_CONTROL_CHARACTER"},      // zero-width space
-        LabelCase{"a\u200db", "LABEL_CONTROL_CHARACTER"},      // zero-width joiner
-        LabelCase{"a\u202eb", "LABEL_CONTROL_CHARACTER"},      // right-to-left override
-        LabelCase{"a\u2066b", "LABEL_CONTROL_CHARACTER"},      // isolate
-        LabelCase{"\ufeff" "a", "LABEL_CONTROL_CHARACTER"},    // BOM
-        LabelCase{"a\u00adb", "LABEL_CONTROL_CHARACTER"},      // soft hyphen
-        LabelCase{"a\u3164", "LABEL_CONTROL_CHARACTER"},       // Hangul filler
-        LabelCase{"a\ufe0f", "LABEL_CONTROL_CHARACTER"},       // variation selector
-        LabelCase{"a\U000e0041", "LABEL_CONTROL_CHARACTER"},   // a tag
-        LabelCase{"a\xef\xbf\xbf", "LABEL_CONTROL_CHARACTER"}, // U+FFFF
+        LabelCase{"a\xc2\x85z", "LABEL_CONTROL_CHARACTER"},  // NEL, of C1
+        LabelCase{"a\u200bb", "LABEL_CONTROL_CHARACTER"},    // zero-width space
+        LabelCase{"a\u200db", "LABEL_CONTROL_CHARACTER"},    // zero-width joiner
+        LabelCase{"a\u202eb", "LABEL_CONTROL_CHARACTER"},    // right-to-left override
+        LabelCase{"a\u2066b", "LABEL_CONTROL_CHARACTER"},    // isolate
+        LabelCase{"\ufeff"
+                  "a",
+                  "LABEL_CONTROL_CHARACTER"},                   // BOM
+        LabelCase{"a\u00adb", "LABEL_CONTROL_CHARACTER"},       // soft hyphen
+        LabelCase{"a\u3164", "LABEL_CONTROL_CHARACTER"},        // Hangul filler
+        LabelCase{"a\ufe0f", "LABEL_CONTROL_CHARACTER"},        // variation selector
+        LabelCase{"a\U000e0041", "LABEL_CONTROL_CHARACTER"},    // a tag
+        LabelCase{"a\xef\xbf\xbf", "LABEL_CONTROL_CHARACTER"},  // U+FFFF
         LabelCase{" a", "LABEL_WHITESPACE"}, LabelCase{"a ", "LABEL_WHITESPACE"},
         LabelCase{"a\u00a0b", "LABEL_WHITESPACE"}, LabelCase{"a\u2003b", "LABEL_WHITESPACE"},
         LabelCase{"a\u202fb", "LABEL_WHITESPACE"}, LabelCase{"a\u3000b", "LABEL_WHITESPACE"},

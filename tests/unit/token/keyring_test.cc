@@ -1,6 +1,7 @@
 #include "token/keyring.h"
 
 #include <dirent.h>
+#include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,8 +11,6 @@
 #include <string>
 #include <thread>
 #include <vector>
-
-#include <gtest/gtest.h>
 
 #include "absl/strings/escaping.h"
 #include "base/status.h"
@@ -57,8 +56,8 @@ class KeyringTest : public ::testing::Test {
   std::string folder_;
   std::string path_;
   SeededRandom random_{1};
-  const EdgeDigest edge_ = EdgeDigest::Of(
-      "tgw_4mXp81QzR0aYc7Ld003aUlTJC7tjlCTQj2uNU3MFagCXG9LRKRcwGkBIDlf0DoSKZ");
+  const EdgeDigest edge_ =
+      EdgeDigest::Of("tgw_4mXp81QzR0aYc7Ld003aUlTJC7tjlCTQj2uNU3MFagCXG9LRKRcwGkBIDlf0DoSKZ");
 };
 
 TEST_F(KeyringTest, CreatedOnceForItsOwnerAlone) {
@@ -121,8 +120,9 @@ TEST_F(KeyringTest, GoldenDigest) {
 }
 
 TEST_F(KeyringTest, OrderAndWhiteSpaceDoNotMatter) {
-  Write(" {\n \"peppers\" : [ { \"key\" : \"" + kKey2 + "\" , \"id\" : 7 } ] ,\t\"primary\":7,\r\n" +
-        "\"format\":1 }\n", 0400);
+  Write(" {\n \"peppers\" : [ { \"key\" : \"" + kKey2 +
+            "\" , \"id\" : 7 } ] ,\t\"primary\":7,\r\n" + "\"format\":1 }\n",
+        0400);
   auto keyring = Keyring::Load(path_);
   ASSERT_TRUE(keyring.ok()) << keyring.status();
   EXPECT_EQ(keyring->primary_id(), 7u);
@@ -157,8 +157,8 @@ TEST_F(KeyringTest, TheSeventeenthPepperIsNotSaved) {
 }
 
 TEST_F(KeyringTest, Modes) {
-  const std::string text = "{\"format\":1,\"primary\":1,\"peppers\":[{\"id\":1,\"key\":\"" + kKey1 +
-                           "\"}]}";
+  const std::string text =
+      "{\"format\":1,\"primary\":1,\"peppers\":[{\"id\":1,\"key\":\"" + kKey1 + "\"}]}";
   for (const mode_t good : {0600, 0400}) {
     Write(text, 0600);
     chmod(path_.c_str(), good);
@@ -211,13 +211,31 @@ TEST_F(KeyringTest, Malformed) {
   }
   const std::string good = file("1", "1", pepper1);
   std::vector<std::string> table = {
-      "", " ", "null", "[]", "{}", "{\"format\":1}", "\"", "{", good + "x", good + good,
-      file("2", "1", pepper1), file("0", "1", pepper1), file("\"1\"", "1", pepper1),
-      file("1.0", "1", pepper1), file("-1", "1", pepper1), file("1", "2", pepper1),
-      file("1", "0", pepper1), file("1", "01", pepper1), file("1", "4294967297", pepper1),
-      file("1", "99999999999999999999999999", pepper1), file("1", "1", ""),
-      file("1", "1", pepper1 + ","), file("1", "1", pepper1 + "," + pepper1),
-      file("1", "1", seventeen), file("1", "1", "{\"id\":1}"),
+      "",
+      " ",
+      "null",
+      "[]",
+      "{}",
+      "{\"format\":1}",
+      "\"",
+      "{",
+      good + "x",
+      good + good,
+      file("2", "1", pepper1),
+      file("0", "1", pepper1),
+      file("\"1\"", "1", pepper1),
+      file("1.0", "1", pepper1),
+      file("-1", "1", pepper1),
+      file("1", "2", pepper1),
+      file("1", "0", pepper1),
+      file("1", "01", pepper1),
+      file("1", "4294967297", pepper1),
+      file("1", "99999999999999999999999999", pepper1),
+      file("1", "1", ""),
+      file("1", "1", pepper1 + ","),
+      file("1", "1", pepper1 + "," + pepper1),
+      file("1", "1", seventeen),
+      file("1", "1", "{\"id\":1}"),
       file("1", "1", "{\"key\":\"" + kKey1 + "\"}"),
       file("1", "1", "{\"id\":1,\"key\":\"\"}"),
       file("1", "1", "{\"id\":1,\"key\":\"" + kKey1 + "1\"}"),
@@ -228,7 +246,9 @@ TEST_F(KeyringTest, Malformed) {
       file("1", "1", "{\"id\":1,\"key\":\"" + kKey1 + "\",\"note\":\"x\"}"),
       "{\"format\":1,\"format\":1,\"primary\":1,\"peppers\":[" + pepper1 + "]}",
       good.substr(0, good.size() - 1) + ",\"extra\":1}",
-      std::string(70'000, ' '), std::string(1000, '['), std::string("\xef\xbb\xbf") + good};
+      std::string(70'000, ' '),
+      std::string(1000, '['),
+      std::string("\xef\xbb\xbf") + good};
   for (size_t n = 0; n < good.size(); ++n) table.push_back(good.substr(0, n));
   for (const std::string& text : table) {
     Write(text);
@@ -247,7 +267,8 @@ TEST_F(KeyringTest, ACheckValueTellsAPepperFromAnother) {  // I7
   ASSERT_EQ(values.size(), 1u);
   EXPECT_EQ(values[0].first, 1u);
   // By another implementation: blake2b("tollgate keyring check", key, 32 bytes).
-  EXPECT_EQ(absl::BytesToHexString(values[0].second), "cc4e19b72d32c36a9423ff8e619eefdd4432b321266f132627a9abc216d5b460");
+  EXPECT_EQ(absl::BytesToHexString(values[0].second),
+            "cc4e19b72d32c36a9423ff8e619eefdd4432b321266f132627a9abc216d5b460");
   const auto rotated = ring.Rotated(random_).CheckValues();
   ASSERT_EQ(rotated.size(), 2u);
   EXPECT_EQ(rotated[0], values[0]);

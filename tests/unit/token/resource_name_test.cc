@@ -1,8 +1,8 @@
 #include "token/resource_name.h"
 
-#include <string>
-
 #include <gtest/gtest.h>
+
+#include <string>
 
 #include "base/status.h"
 
@@ -21,19 +21,20 @@ TEST(ResourceNameTest, ThereAndBack) {
 class BadNameTest : public ::testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(
     Table, BadNameTest,
-    ::testing::Values(
-        "", "acme", "workspaces", "workspaces/", "workspaces/-a", "workspaces/a-",
-        "workspaces/Acme", "workspaces/a_b", "workspaces/a.b", "workspaces/-", "workspaces/*",
-        "/workspaces/acme", "workspaces/acme/", "workspaces//tokens/4mXp81QzR0aYc7Ld",
-        "workspaces/tokens/4mXp81QzR0aYc7Ld", "workspaces/acme/tokens/",
-        "workspaces/acme/tokens/4mXp81QzR0aYc7L", "workspaces/acme/tokens/4mXp81QzR0aYc7Ld0",
-        "workspaces/acme/tokens/4mXp81QzR0aYc7L-", "workspaces/acme/tokens/4mXp81QzR0aYc7Ld/x",
-        "workspaces/acme/tokens/-", "workspaces/a/b/tokens/4mXp81QzR0aYc7Ld",
-        "workspaces/acme/TOKENS/4mXp81QzR0aYc7Ld",
-        std::string("workspaces/a\0b/tokens/4mXp81QzR0aYc7Ld", 39),
-        "workspaces/" + std::string(64, 'a'),
-        "workspaces/" + std::string(64, 'a') + "/tokens/4mXp81QzR0aYc7Ld",
-        std::string(1 << 20, 'a')));
+    ::testing::Values("", "acme", "workspaces", "workspaces/", "workspaces/-a", "workspaces/a-",
+                      "workspaces/Acme", "workspaces/a_b", "workspaces/a.b", "workspaces/-",
+                      "workspaces/*", "/workspaces/acme", "workspaces/acme/",
+                      "workspaces//tokens/4mXp81QzR0aYc7Ld", "workspaces/tokens/4mXp81QzR0aYc7Ld",
+                      "workspaces/acme/tokens/", "workspaces/acme/tokens/4mXp81QzR0aYc7L",
+                      "workspaces/acme/tokens/4mXp81QzR0aYc7Ld0",
+                      "workspaces/acme/tokens/4mXp81QzR0aYc7L-",
+                      "workspaces/acme/tokens/4mXp81QzR0aYc7Ld/x", "workspaces/acme/tokens/-",
+                      "workspaces/a/b/tokens/4mXp81QzR0aYc7Ld",
+                      "workspaces/acme/TOKENS/4mXp81QzR0aYc7Ld",
+                      std::string("workspaces/a\0b/tokens/4mXp81QzR0aYc7Ld", 39),
+                      "workspaces/" + std::string(64, 'a'),
+                      "workspaces/" + std::string(64, 'a') + "/tokens/4mXp81QzR0aYc7Ld",
+                      std::string(1 << 20, 'a')));
 TEST_P(BadNameTest, IsRefusedByBoth) {
   for (const absl::Status& status : {ParseWorkspaceName(GetParam(), "the.field").status(),
                                      ParseTokenName(GetParam(), "the.field").status()}) {

@@ -198,7 +198,8 @@ TEST_F(LedgerTest, R4GoodbyeReleasesAtOnceAndForGood) {
 
 TEST_F(LedgerTest, R4AGoodbyeThatOvertakesTheRosterStillEmptiesIt) {
   Hello(Id("a"));
-  const EnforcementLedger::RosterWrite write = ledger_->BeginRosterWrite(Id("a"), absl::UnixEpoch());
+  const EnforcementLedger::RosterWrite write =
+      ledger_->BeginRosterWrite(Id("a"), absl::UnixEpoch());
   ledger_->Release(Id("a"), now_);
   EXPECT_THAT(ledger_->TakeRosterRemovals(), IsEmpty());
   ledger_->OnRostered(write);

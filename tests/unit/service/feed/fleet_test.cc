@@ -106,12 +106,16 @@ TEST(FleetOf, ForgetsWhoSaidGoodbye) {
   EXPECT_THAT(FleetOf({Released("a")}, false), IsEmpty());
   EXPECT_THAT(Names(FleetOf({Released("a")}, true)), ElementsAre("a:a"));
   // Crashed, came back, and left in good order: nothing to look at.
-  EXPECT_THAT(FleetOf({Lapsed("a", '1', absl::Minutes(5)), Released("a", '2', absl::Minutes(1))}, false),
-              IsEmpty());
-  EXPECT_THAT(Names(FleetOf({Lapsed("a", '1', absl::Minutes(1)), Released("a", '2', absl::Minutes(5))}, false)),
-              ElementsAre("a:1"));
+  EXPECT_THAT(
+      FleetOf({Lapsed("a", '1', absl::Minutes(5)), Released("a", '2', absl::Minutes(1))}, false),
+      IsEmpty());
+  EXPECT_THAT(
+      Names(FleetOf({Lapsed("a", '1', absl::Minutes(1)), Released("a", '2', absl::Minutes(5))},
+                    false)),
+      ElementsAre("a:1"));
   EXPECT_THAT(FleetOf({Lapsed("a", '1', kLapsedShownFor)}, false), IsEmpty());
-  EXPECT_THAT(Names(FleetOf({Lapsed("a", '1', absl::Minutes(5)), Lapsed("a", '2', absl::Minutes(1))}, false)),
+  EXPECT_THAT(Names(FleetOf(
+                  {Lapsed("a", '1', absl::Minutes(5)), Lapsed("a", '2', absl::Minutes(1))}, false)),
               ElementsAre("a:2"));
 }
 

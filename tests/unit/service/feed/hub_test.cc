@@ -361,7 +361,8 @@ TEST_F(HubTest, SubscribersReadOldAndNewWithoutAGap) {
 }
 
 TEST_F(HubTest, R5TheLongestLeaseIsDurableFirst) {
-  const auto meta = *GetRecord<store::v1::MetaRecord>(**engine_->NewSnapshot(), Table::kMeta, kMetaKey);
+  const auto meta =
+      *GetRecord<store::v1::MetaRecord>(**engine_->NewSnapshot(), Table::kMeta, kMetaKey);
   EXPECT_EQ(meta->longest_lease_us(), absl::ToInt64Microseconds(options_.lease));
 }
 

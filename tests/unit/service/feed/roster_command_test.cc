@@ -1,8 +1,8 @@
 #include "service/feed/roster_command.h"
 
+#include "base/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "base/clock.h"
 #include "storage/memory/memory_engine.h"
 #include "storage/schema.h"
 #include "storage/sequencer.h"
@@ -60,7 +60,8 @@ TEST_F(RosterCommandTest, AddsKeepsTheLongerAndRemoves) {
 }
 
 TEST_F(RosterCommandTest, LongestLeaseAndKeepAliveAlwaysWrite) {
-  const int64_t before = Run<SetLongestLease>(absl::Seconds(30), SetLongestLease::Mode::kRaise).revision;
+  const int64_t before =
+      Run<SetLongestLease>(absl::Seconds(30), SetLongestLease::Mode::kRaise).revision;
   EXPECT_EQ(Meta().longest_lease_us(), 30'000'000);
   EXPECT_EQ(Run<SetLongestLease>(absl::Seconds(10), SetLongestLease::Mode::kRaise).revision,
             before + 1);

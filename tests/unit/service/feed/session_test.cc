@@ -301,9 +301,9 @@ TEST_F(SessionTest, R8ARevisionInPartsCountsAsSentAfterItsLastPart) {
   Open(ring, 0, 1000);
   Hello();
   Welcomed();
-  Commit();           // 1, small
-  Commit(20, 200);    // 2, huge
-  Commit();           // 3, small
+  Commit();         // 1, small
+  Commit(20, 200);  // 2, huge
+  Commit();         // 3, small
   Ping(0);
   EXPECT_THAT(EventRevisions(), ElementsAre(1));
   int events = 0;
@@ -468,26 +468,26 @@ TEST_P(BadHelloTest, IsRefusedByField) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, BadHelloTest,
-    ::testing::Values(
-        BadHello{"NoId", "VALIDATOR_ID_MALFORMED", "hello.validator_id",
-                 [](v1::Hello* h) { h->clear_validator_id(); }},
-        BadHello{"OddId", "VALIDATOR_ID_MALFORMED", "hello.validator_id",
-                 [](v1::Hello* h) { h->set_validator_id("edge 1"); }},
-        BadHello{"ShortIncarnation", "INCARNATION_MALFORMED", "hello.incarnation",
-                 [](v1::Hello* h) { h->set_incarnation("short"); }},
-        BadHello{"NegativeRevision", "REVISION_MALFORMED", "hello.applied_revision",
-                 [](v1::Hello* h) { h->set_applied_revision(-1); }},
-        BadHello{"LongEpoch", "EPOCH_MALFORMED", "hello.epoch",
-                 [](v1::Hello* h) { h->set_epoch(std::string(1000, 'e')); }},
-        BadHello{"LongVersion", "VERSION_TOO_LONG", "hello.version",
-                 [](v1::Hello* h) { h->set_version(std::string(1000, 'v')); }},
-        BadHello{"OpenForNothing", "FAIL_OPEN_OUT_OF_RANGE", "hello.fail_open_for",
-                 [](v1::Hello* h) { h->set_stale_policy(v1::STALE_POLICY_FAIL_OPEN); }},
-        BadHello{"OpenForEver", "FAIL_OPEN_OUT_OF_RANGE", "hello.fail_open_for",
-                 [](v1::Hello* h) {
-                   h->set_stale_policy(v1::STALE_POLICY_FAIL_OPEN);
-                   h->mutable_fail_open_for()->set_seconds(INT64_MAX);
-                 }}),
+    ::testing::Values(BadHello{"NoId", "VALIDATOR_ID_MALFORMED", "hello.validator_id",
+                               [](v1::Hello* h) { h->clear_validator_id(); }},
+                      BadHello{"OddId", "VALIDATOR_ID_MALFORMED", "hello.validator_id",
+                               [](v1::Hello* h) { h->set_validator_id("edge 1"); }},
+                      BadHello{"ShortIncarnation", "INCARNATION_MALFORMED", "hello.incarnation",
+                               [](v1::Hello* h) { h->set_incarnation("short"); }},
+                      BadHello{"NegativeRevision", "REVISION_MALFORMED", "hello.applied_revision",
+                               [](v1::Hello* h) { h->set_applied_revision(-1); }},
+                      BadHello{"LongEpoch", "EPOCH_MALFORMED", "hello.epoch",
+                               [](v1::Hello* h) { h->set_epoch(std::string(1000, 'e')); }},
+                      BadHello{"LongVersion", "VERSION_TOO_LONG", "hello.version",
+                               [](v1::Hello* h) { h->set_version(std::string(1000, 'v')); }},
+                      BadHello{
+                          "OpenForNothing", "FAIL_OPEN_OUT_OF_RANGE", "hello.fail_open_for",
+                          [](v1::Hello* h) { h->set_stale_policy(v1::STALE_POLICY_FAIL_OPEN); }},
+                      BadHello{"OpenForEver", "FAIL_OPEN_OUT_OF_RANGE", "hello.fail_open_for",
+                               [](v1::Hello* h) {
+                                 h->set_stale_policy(v1::STALE_POLICY_FAIL_OPEN);
+                                 h->mutable_fail_open_for()->set_seconds(INT64_MAX);
+                               }}),
     [](const auto& info) { return std::string(info.param.name); });
 
 TEST_F(SessionTest, R4AGoodbyeCountsAfterAGoAwayToo) {

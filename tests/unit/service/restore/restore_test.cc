@@ -205,8 +205,9 @@ TEST_F(RestoreTest, ARolledBackStoreBeginsANewEpochInPlace) {
     epoch = engine->epoch();
     EXPECT_EQ("STORE_ROLLED_BACK",
               ReasonOf(JournaledEngine::Open(engine.get(), journal_).status()));
-    EXPECT_EQ("STORE_IN_USE", ReasonOf(BeginNewEpoch({"", store_, journal_}, SystemRandom(),
-                                                     SystemClock()).status()));
+    EXPECT_EQ(
+        "STORE_IN_USE",
+        ReasonOf(BeginNewEpoch({"", store_, journal_}, SystemRandom(), SystemClock()).status()));
   }
   ASSERT_TRUE(MarkRolledBack(store_ + "/", epoch).ok());
   EXPECT_EQ("STORE_ROLLED_BACK", ReasonOf(CheckNotRolledBack(store_, epoch)));
@@ -240,7 +241,8 @@ TEST_F(RestoreTest, TheCommandSaysWhatItDid) {
   EXPECT_EQ("BAD_FLAG", ReasonOf(run({"restore", "--store", "x"}).status()));
   EXPECT_EQ("BAD_FLAG", ReasonOf(run({"new-epoch", "--store", "x", "--from", "y"}).status()));
   EXPECT_EQ("BAD_FLAG", ReasonOf(run({"restore", "--from", "a", "--store", "b", "--journal", "c",
-                                      "--without-journal"}).status()));
+                                      "--without-journal"})
+                                     .status()));
   EXPECT_THAT(run({"restore", "--help"}).value(), HasSubstr("Exit codes"));
   EXPECT_THAT(run({"new-epoch", "--store", home_ + "/none"}).status().ToString(),
               HasSubstr("there is no store"));

@@ -32,7 +32,8 @@ class Follower {
   void Ping() {
     FollowRequest request;
     request.mutable_ping()->set_sequence(++sequence_);
-    request.mutable_ping()->set_applied_revision(applied_ = std::max(applied_, welcome_.welcome().revision()));
+    request.mutable_ping()->set_applied_revision(
+        applied_ = std::max(applied_, welcome_.welcome().revision()));
     request.mutable_ping()->set_cached_tokens(7);
     EXPECT_TRUE(stream_->Write(request));
     FollowResponse response;

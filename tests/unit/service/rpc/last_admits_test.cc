@@ -42,9 +42,10 @@ std::vector<std::string> Rows(const Receipt& receipt) {
     EXPECT_EQ(admit.token(), kToken);
     EXPECT_FALSE(admit.unknown() && admit.has_last_admit_time()) << "no guess is made";
     rows.push_back(absl::StrCat(admit.edge(), "@",
-                                admit.unknown()                ? "?"
-                                : admit.has_last_admit_time() ? absl::StrCat(admit.last_admit_time().seconds())
-                                                              : "never"));
+                                admit.unknown() ? "?"
+                                : admit.has_last_admit_time()
+                                    ? absl::StrCat(admit.last_admit_time().seconds())
+                                    : "never"));
   }
   return rows;
 }
@@ -58,8 +59,8 @@ TEST(CompleteLastAdmits, TakesTheLaterOfEvidenceAndReport) {
                      {Reported("said-later", 400), Reported("reported-later", 450),
                       Reported("only-reported", 200)},
                      {}, At(100), &receipt);
-  EXPECT_THAT(Rows(receipt), ElementsAre("said-later@500", "reported-later@450", "only-reported@200",
-                                         "never-admitted@never"));
+  EXPECT_THAT(Rows(receipt), ElementsAre("said-later@500", "reported-later@450",
+                                         "only-reported@200", "never-admitted@never"));
 }
 
 TEST(CompleteLastAdmits, WhatWasNotSaidStaysUnknownWhateverWasReported) {
@@ -84,7 +85,8 @@ TEST(CompleteLastAdmits, AGapCountsWhereItCouldHideTheLastAdmission) {
   // Before the last known admission, or before the token was there, it could not.
   CompleteLastAdmits(kToken, uses, {{"crashed", At(400)}}, At(100), &receipt);
   EXPECT_THAT(Rows(receipt), ElementsAre("edge@500", "crashed@300"));
-  CompleteLastAdmits(kToken, uses, {{"crashed", At(600)}, {"elsewhere", At(700)}}, At(100), &receipt);
+  CompleteLastAdmits(kToken, uses, {{"crashed", At(600)}, {"elsewhere", At(700)}}, At(100),
+                     &receipt);
   EXPECT_THAT(Rows(receipt), ElementsAre("edge@500", "crashed@?", "elsewhere@?"));
   Receipt fresh;
   CompleteLastAdmits(kToken, {}, {{"crashed", At(90)}}, At(100), &fresh);

@@ -124,7 +124,8 @@ TEST(ListFleet, PagesAlsoBetweenTwoProcessesOfOneId) {
     const auto page = ListFleet(sessions, request, Head());
     ASSERT_TRUE(page.ok());
     ASSERT_EQ(page->validators_size(), 1);
-    seen.push_back(page->validators(0).validator_id() + ":" + page->validators(0).instance().substr(0, 2));
+    seen.push_back(page->validators(0).validator_id() + ":" +
+                   page->validators(0).instance().substr(0, 2));
     request.set_page_token(page->next_page_token());
   }
   EXPECT_THAT(seen, ElementsAre("a:00", "a:ff", "a/b:61"));

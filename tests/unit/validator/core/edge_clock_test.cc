@@ -77,7 +77,8 @@ TEST_F(EdgeClockTest, EndsWhenTheClocksDisagree) {  // R1
     EXPECT_EQ(State(), LeaseState::kLive);
     clock_.StepWall(sign * absl::Milliseconds(20));
     EXPECT_EQ(State(), LeaseState::kNone) << sign;
-    // A grant from before the step is as dead, one from after it replaces the dead one though shorter.
+    // A grant from before the step is as dead, one from after it replaces the dead one though
+    // shorter.
     EXPECT_TRUE(Take(GrantOf(absl::Seconds(5))));
     EXPECT_EQ(State(), LeaseState::kLive);
   }

@@ -1,4 +1,5 @@
-// What the tests of the validator's core share: clocks set by hand, and short ways to write messages.
+// What the tests of the validator's core share: clocks set by hand, and short ways to write
+// messages.
 #ifndef TOLLGATE_TESTS_UNIT_VALIDATOR_CORE_EDGE_FIXTURE_H_
 #define TOLLGATE_TESTS_UNIT_VALIDATOR_CORE_EDGE_FIXTURE_H_
 

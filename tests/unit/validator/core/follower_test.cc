@@ -25,7 +25,7 @@ class Recorder : public FollowedState {
   }
   void Drop(int64_t revision, const tollgate::v1::Event& event) override {
     log.push_back(absl::StrCat("drop ", revision, " ",
-                               event.has_cohort_revoked() ? event.cohort_revoked().workspace()
+                               event.has_cohort_revoked()  ? event.cohort_revoked().workspace()
                                : event.has_token_created() ? event.token_created().token_id()
                                                            : event.token_changed().token_id()));
   }

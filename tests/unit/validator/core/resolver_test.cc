@@ -120,7 +120,8 @@ INSTANTIATE_TEST_SUITE_P(
         OvertakenCase{"OlderThanAsked", [](Resolver&) {}, Answer(9), false},
         OvertakenCase{"UnknownOlderThanAsked", [](Resolver&) {}, Unknown(9), false},
         OvertakenCase{"OtherEpoch", [](Resolver&) {}, Answer(99, "e0"), false},
-        OvertakenCase{"TokenEvent", [](Resolver& r) { r.OnTokenEvent(kId, 12); }, Answer(11), false},
+        OvertakenCase{"TokenEvent", [](Resolver& r) { r.OnTokenEvent(kId, 12); }, Answer(11),
+                      false},
         OvertakenCase{"TokenEventSeen", [](Resolver& r) { r.OnTokenEvent(kId, 12); }, Answer(12),
                       true},
         OvertakenCase{"CreatedAfterUnknown", [](Resolver& r) { r.OnTokenEvent(kId, 12); },
@@ -227,8 +228,7 @@ TEST_F(ResolverTest, WhateverIsNoProofIsUnavailable) {  // I7
     EXPECT_EQ(outcome.reason, tollgate::v1::VERDICT_REASON_SERVICE_UNAVAILABLE);
   }
   ASSERT_EQ(Join(KeyFor(1)), Joined::kAsk);
-  EXPECT_EQ(Got(absl::ResourceExhaustedError("")).reason,
-            tollgate::v1::VERDICT_REASON_OVERLOADED);
+  EXPECT_EQ(Got(absl::ResourceExhaustedError("")).reason, tollgate::v1::VERDICT_REASON_OVERLOADED);
 }
 
 }  // namespace

@@ -31,10 +31,10 @@ TEST(ValidatorFlags, DefaultsAreSafe) {
 }
 
 TEST(ValidatorFlags, TakesWhatIsGiven) {
-  const auto flags = Parse({"--service", "unix:/run/s.sock", "--id=payments/edge-3", "--listen",
-                            "unix:/run/a.sock", "--listen", "127.0.0.1:0", "--stale-policy",
-                            "fail-open", "--fail-open-for", "90s", "--cache-entries", "1000",
-                            "--socket-mode", "0600"});
+  const auto flags =
+      Parse({"--service", "unix:/run/s.sock", "--id=payments/edge-3", "--listen",
+             "unix:/run/a.sock", "--listen", "127.0.0.1:0", "--stale-policy", "fail-open",
+             "--fail-open-for", "90s", "--cache-entries", "1000", "--socket-mode", "0600"});
   ASSERT_TRUE(flags.ok()) << flags.status();
   EXPECT_EQ(flags->server.service, "unix:/run/s.sock");
   EXPECT_EQ(flags->server.id, "payments/edge-3");

@@ -36,9 +36,9 @@ class ScriptedService : public v1::EdgeService::CallbackService {
 
   // The script; read and written under `mu`.
   struct Script {
-    bool welcome = true;             // answers Hello
-    bool pong = true;                // answers Ping
-    bool resolve = true;             // answers Resolve; else it holds the calls
+    bool welcome = true;  // answers Hello
+    bool pong = true;     // answers Ping
+    bool resolve = true;  // answers Resolve; else it holds the calls
     absl::Duration lease = absl::Seconds(20);
     absl::Duration ping_interval = absl::Milliseconds(100);
     absl::Duration usage_interval = absl::Milliseconds(100);
@@ -50,7 +50,7 @@ class ScriptedService : public v1::EdgeService::CallbackService {
   struct Seen {
     std::vector<v1::Hello> hellos;
     std::vector<v1::ResolveRequest> questions;
-    int64_t acknowledged = 0;        // the highest applied revision in a ping
+    int64_t acknowledged = 0;  // the highest applied revision in a ping
     int64_t uses = 0;
     bool complete_until = false;
     std::vector<std::string> order;  // "resolved", "usage", "goodbye"
@@ -141,17 +141,18 @@ class ScriptedService : public v1::EdgeService::CallbackService {
   grpc::ServerUnaryReactor* Resolve(grpc::CallbackServerContext* context,
                                     const v1::ResolveRequest* request,
                                     v1::ResolveResponse* response) override {
-    return ResolveCall::Serve(context, request, response, [this](std::shared_ptr<ResolveCall> call) {
-      {
-        absl::MutexLock lock(&mu_);
-        seen_.questions.push_back(call->request());
-        if (!script_.resolve) {
-          held_.push_back(std::move(call));
-          return;
-        }
-      }
-      AnswerQuestion(std::move(call));
-    });
+    return ResolveCall::Serve(context, request, response,
+                              [this](std::shared_ptr<ResolveCall> call) {
+                                {
+                                  absl::MutexLock lock(&mu_);
+                                  seen_.questions.push_back(call->request());
+                                  if (!script_.resolve) {
+                                    held_.push_back(std::move(call));
+                                    return;
+                                  }
+                                }
+                                AnswerQuestion(std::move(call));
+                              });
   }
 
   grpc::ServerBidiReactor<v1::FollowRequest, v1::FollowResponse>* Follow(

@@ -1,7 +1,7 @@
 #include "validator/server.h"
 
-#include <grpcpp/grpcpp.h>
 #include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/grpcpp.h>
 #include <stdlib.h>
 
 #include <atomic>
@@ -319,7 +319,8 @@ TEST_F(ValidatorServerTest, ReportsUse) {
   StartBoth();
   const TestToken token = MakeToken();
   for (int i = 0; i < 3; ++i) ASSERT_EQ(Validate(token.string).verdict(), v1::VERDICT_ADMIT);
-  EXPECT_TRUE(service_.Wait([](const auto& seen) { return seen.uses == 3 && seen.complete_until; }));
+  EXPECT_TRUE(
+      service_.Wait([](const auto& seen) { return seen.uses == 3 && seen.complete_until; }));
 }
 
 TEST_F(ValidatorServerTest, SaysGoodbyeAfterItsLastDecisionAndItsLastReport) {
@@ -382,10 +383,9 @@ TEST_F(ValidatorServerTest, ABatchIsDecidedOneByOne) {
   ASSERT_TRUE(stub_->BatchValidate(context.get(), request, &response).ok());
   std::vector<v1::VerdictReason> reasons;
   for (const auto& one : response.responses()) reasons.push_back(one.reason());
-  EXPECT_THAT(reasons,
-              ElementsAre(v1::VERDICT_REASON_UNSPECIFIED, v1::VERDICT_REASON_REVOKED,
-                          v1::VERDICT_REASON_UNKNOWN, v1::VERDICT_REASON_NO_TOKEN,
-                          v1::VERDICT_REASON_MALFORMED));
+  EXPECT_THAT(reasons, ElementsAre(v1::VERDICT_REASON_UNSPECIFIED, v1::VERDICT_REASON_REVOKED,
+                                   v1::VERDICT_REASON_UNKNOWN, v1::VERDICT_REASON_NO_TOKEN,
+                                   v1::VERDICT_REASON_MALFORMED));
 }
 
 TEST_F(ValidatorServerTest, BadInputIsRefusedByField) {
@@ -433,14 +433,14 @@ TEST_F(ValidatorServerTest, CountsWhatItDoes) {
   Validate("tgw_nonsense");
   prometheus::TextSerializer serializer;
   const std::string text = serializer.Serialize(server_->registry()->Collect());
-  for (const char* line : {
-           "tollgate_validator_decisions_total{verdict=\"admit\",reason=\"none\"} 2",
-           "tollgate_validator_decisions_total{verdict=\"deny\",reason=\"malformed\"} 1",
-           "tollgate_validator_decisions_total{verdict=\"unavailable\",reason=\"no_lease\"} 0",
-           "tollgate_validator_lease_live 1", "tollgate_validator_cache_entries 1",
-           "tollgate_validator_cache_misses_total 1", "tollgate_validator_resets_total 1",
-           "tollgate_validator_applied_revision 10", "tollgate_validator_resolve_seconds_count 1",
-           "tollgate_validator_resolve_errors_total{code=\"UNAVAILABLE\"} 0"}) {
+  for (const char* line :
+       {"tollgate_validator_decisions_total{verdict=\"admit\",reason=\"none\"} 2",
+        "tollgate_validator_decisions_total{verdict=\"deny\",reason=\"malformed\"} 1",
+        "tollgate_validator_decisions_total{verdict=\"unavailable\",reason=\"no_lease\"} 0",
+        "tollgate_validator_lease_live 1", "tollgate_validator_cache_entries 1",
+        "tollgate_validator_cache_misses_total 1", "tollgate_validator_resets_total 1",
+        "tollgate_validator_applied_revision 10", "tollgate_validator_resolve_seconds_count 1",
+        "tollgate_validator_resolve_errors_total{code=\"UNAVAILABLE\"} 0"}) {
     EXPECT_THAT(text, HasSubstr(line));
   }
 }
