@@ -1,4 +1,8 @@
 // One run: the town's life, then all is healed, and what must then be true.
+// clang-format off
+#include "tests/simulation/town.h"  // before storage/schema.h: see town.h
+// clang-format on
+
 #include <algorithm>
 #include <utility>
 
@@ -7,7 +11,6 @@
 #include "service/commands/revoke_token.h"
 #include "storage/schema.h"
 #include "tests/simulation/simulation.h"
-#include "tests/simulation/town.h"  // before storage/schema.h: see town.h
 #include "token/resource_name.h"
 
 namespace tollgate::simulation {
