@@ -22,7 +22,7 @@ test: ## everything: unit, conformance, crash, end to end; then again under asan
 tsan: ## unit, conformance and crash tests under the thread sanitizer
 	@scripts/install-packages build test
 	@scripts/build tsan
-	@TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan.supp ignore_noninstrumented_modules=1 halt_on_error=1" \
+	@TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan/suppressions.txt ignore_noninstrumented_modules=1 halt_on_error=1" \
 	  ctest --test-dir build/tsan --output-on-failure --no-tests=error -L 'unit|conformance|crash'
 
 thread-safety: ## clang's thread-safety annotations, as errors

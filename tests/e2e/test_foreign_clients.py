@@ -95,7 +95,7 @@ def test_an_oversize_message_is_refused_and_the_service_lives_on(tollgate):
     tollgate.start_service()
     client = tollgate.client()
     with pytest.raises(grpc.RpcError) as caught:
-        client.call("TokenService/CreateToken", parent="workspaces/acme", token={"label": "x" * (2 << 20)})
+        client.call("TokenService/CreateToken", parent="workspaces/acme", token={"label": "x" * (5 << 20)})
     assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
     client.call("TokenService/CreateToken", parent="workspaces/acme", token={"label": "small"})
 

@@ -161,17 +161,20 @@ def away(short):
 def teeth(_):
     """A validator that may break I1, kept secret from the judge: it must be found."""
     with World("teeth") as world:
-        loose = world.validator("teeth/loose", None, "--stale-policy", "fail-open", "--fail-open-for", "60s")
-        tight = world.validator("teeth/tight")
-        world.start_validators([loose, tight])
-        world.begin_traffic(tokens=40)
-        loose.signal(signal.SIGSTOP)
-        for receipt, _ in world.revoke_many(10):
-            assert loose.edge in receipt.not_covered, receipt
-        let_traffic_pass(world)
-        loose.signal(signal.SIGCONT)
-        world.until_in_sync({tight.edge})
-        let_traffic_pass(world, 0.5)
+        proxy = Cut(world.address)
+        try:
+            loose = world.validator("teeth/loose", proxy.address, "--stale-policy", "fail-open", "--fail-open-for", "60s")
+            tight = world.validator("teeth/tight")
+            world.start_validators([loose, tight])
+            world.begin_traffic(tokens=40)
+            let_traffic_pass(world, 1)  # every token is held at both
+            # Cut off, it goes on from what it holds: what is revoked now it admits, also after the receipt.
+            proxy.set(up="hold", down="hold")
+            for receipt, _ in world.revoke_many(10):
+                assert loose.edge in receipt.not_covered, receipt
+            let_traffic_pass(world, 1)
+        finally:
+            proxy.close()
     found = world.verdict.violations
     assert found and all(f"I1: {loose.edge} " in violation for violation in found), found
     with open(world.facts_path, "a", encoding="utf-8") as facts:
