@@ -1,5 +1,8 @@
 """What holds when processes die, hang and come back."""
+import os
+import resource
 import signal
+import socket
 import threading
 
 from installation import ADMIT, REVOKED, until
@@ -66,6 +69,29 @@ def test_a_validator_that_says_goodbye_costs_no_lease(tollgate):
     assert goes.stop() == 0
     revoked = tollgate.cli("token", "revoke", token, "--yes", "--wait", "--wait-timeout", "5s")
     assert revoked["receipt"]["state"] == "ENFORCEMENT_STATE_ENFORCED"
+
+
+def test_out_of_descriptors_and_back(tollgate):
+    service = tollgate.start_service()
+    client = tollgate.client()
+    client.call("TokenService/CreateToken", parent="workspaces/acme", token={"label": "before"})
+    in_use = len(os.listdir(f"/proc/{service.process.pid}/fd"))
+    limit = in_use + 40
+    resource.prlimit(service.process.pid, resource.RLIMIT_NOFILE, (limit, limit))
+    host, port = tollgate.address.rsplit(":", 1)
+    idle = []
+    try:
+        for _ in range(200):
+            idle.append(socket.create_connection((host, int(port)), timeout=5))
+        until("every descriptor is taken", lambda: len(os.listdir(f"/proc/{service.process.pid}/fd")) >= limit - 1)
+        # Who was there before is served on.
+        client.call("TokenService/CreateToken", parent="workspaces/acme", token={"label": "meanwhile"})
+    finally:
+        for connection in idle:
+            connection.close()
+    # Somebody new is served again, by itself.
+    until("a new connection is served",
+          lambda: tollgate.cli("token", "list", "--timeout", "2s").get("tokens"), patience=20)
 
 
 def test_both_drain_on_sigterm(tollgate):
