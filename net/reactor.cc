@@ -62,9 +62,21 @@ void StreamContext::TryCancel() {
   if (context_ != nullptr) context_->TryCancel();
 }
 
+void StreamContext::NoteCancelled() { absl::MutexLock lock(&mu_); }
+
 void StreamContext::Release() {
   absl::MutexLock lock(&mu_);
   context_ = nullptr;
+}
+
+void ClientCallContext::TryCancel() {
+  absl::MutexLock lock(&mu_);
+  if (context_.has_value()) context_->TryCancel();
+}
+
+void ClientCallContext::Release() {
+  absl::MutexLock lock(&mu_);
+  context_.reset();
 }
 
 }  // namespace internal

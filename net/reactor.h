@@ -154,6 +154,9 @@ class StreamContext {
  public:
   explicit StreamContext(grpc::CallbackServerContext* context) : context_(context) {}
   void TryCancel();
+  // OnCancel has run. gRPC orders it before OnDone; saying so here orders it before Release too,
+  // by a lock that a sanitizer sees.
+  void NoteCancelled();
   void Release();
 
  private:
@@ -224,6 +227,7 @@ class BidiStream : public grpc::ServerBidiReactor<In, Out>,
   void OnCancel() final {
     OnPeerGone();
     this->Break(absl::CancelledError("the call was cancelled"));
+    context_.NoteCancelled();
   }
   void OnDone() final {
     context_.Release();
@@ -272,6 +276,7 @@ class WriteStream : public grpc::ServerWriteReactor<Out>,
   void OnCancel() final {
     OnPeerGone();
     this->Break(absl::CancelledError("the call was cancelled"));
+    context_.NoteCancelled();
   }
   void OnDone() final {
     context_.Release();
@@ -295,6 +300,30 @@ Reactor* RefuseStream(const absl::Status& status) {
   return new Refusing(status);
 }
 
+namespace internal {
+
+// The context of a client's call, until the RPC is done. It holds the channel, and a channel whose
+// last holder goes on one of gRPC's own threads takes the process with it (gRPC 1.51: the callback
+// queue goes with the last channel, waits for its threads to end, and this thread, which is one of
+// them, then reads the queue it has freed). So it is released before anyone is told of the end:
+// whoever waits for that end and then drops the channel is the last to do so.
+class ClientCallContext {
+ public:
+  ClientCallContext() { context_.emplace(); }
+  // Before the call begins.
+  grpc::ClientContext* get() { return &*context_; }
+  // Thread-safe.
+  void TryCancel();
+  // From OnDone, or the call's callback.
+  void Release();
+
+ private:
+  absl::Mutex mu_;
+  absl::optional<grpc::ClientContext> context_;  // get() apart, guarded by mu_
+};
+
+}  // namespace internal
+
 // A bidirectional stream on the client. Derive, make_shared, set up context(), then
 //
 //   stub->async()->Follow(stream->context(), stream.get());
@@ -309,7 +338,7 @@ class ClientBidiStream : public grpc::ClientBidiReactor<Out, In>,
                          public std::enable_shared_from_this<ClientBidiStream<Out, In>> {
  public:
   // For deadline and metadata, before the call is made.
-  grpc::ClientContext* context() { return &context_; }
+  grpc::ClientContext* context() { return context_.get(); }
 
   // Once, after the stub was given this stream.
   void Start() {
@@ -331,7 +360,8 @@ class ClientBidiStream : public grpc::ClientBidiReactor<Out, In>,
   virtual void OnMessage(In& message) = 0;
   // The server's first sign of life: it has taken the call. Not called when the call failed first.
   virtual void OnAccepted() {}
-  // The call is over, with the server's status or the transport's. Nothing runs after it.
+  // The call is over, with the server's status or the transport's. Nothing runs after it, and the
+  // stream no longer holds the channel.
   virtual void OnEnded(const absl::Status& status) = 0;
 
  private:
@@ -354,11 +384,12 @@ class ClientBidiStream : public grpc::ClientBidiReactor<Out, In>,
   }
   void OnWriteDone(bool ok) final { this->WireWritten(ok); }
   void OnDone(const grpc::Status& status) final {
+    context_.Release();
     OnEnded(FromGrpcStatus(status));
     std::shared_ptr<ClientBidiStream> self = std::move(self_);
   }
 
-  grpc::ClientContext context_;
+  internal::ClientCallContext context_;
   In in_;
   std::shared_ptr<ClientBidiStream> self_;
 };

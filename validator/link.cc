@@ -25,40 +25,45 @@ constexpr absl::Duration kLongestWait = absl::Seconds(1);
 // One call of Follow.
 class Link::Stream final : public ClientBidiStream<FollowRequest, FollowResponse> {
  public:
-  Stream(std::shared_ptr<Link> link, uint64_t number)
-      : ClientBidiStream(link->options_.clock), link_(std::move(link)), number_(number) {}
+  Stream(std::shared_ptr<Link> link, uint64_t number, std::shared_ptr<Stub> stub)
+      : ClientBidiStream(link->options_.clock),
+        link_(std::move(link)),
+        number_(number),
+        stub_(std::move(stub)) {}
 
-  void Open(tollgate::v1::EdgeService::Stub& stub) {
+  void Open() {
     // While the channel waits before its next attempt, the stream waits with it (the core bounds
     // that: welcome_timeout). Failing at once would put the core's backoff on top of the channel's.
     context()->set_wait_for_ready(true);
-    stub.async()->Follow(context(), this);
+    stub_->async()->Follow(context(), this);
     Start();
   }
 
  private:
   bool NextToWrite(FollowRequest* out) override { return link_->Next(number_, out); }
   void OnMessage(FollowResponse& message) override { link_->OnMessage(number_, message); }
-  void OnEnded(const absl::Status& status) override { link_->OnEnded(number_, status); }
+  void OnEnded(const absl::Status& status) override {
+    link_->OnEnded(number_, std::move(stub_), status);
+  }
 
   const std::shared_ptr<Link> link_;
   const uint64_t number_;
+  std::shared_ptr<Stub> stub_;  // until the end
 };
 
 std::shared_ptr<Link> Link::Start(Options options) {
   std::shared_ptr<Link> link(new Link(std::move(options)));
-  link->timer_ = std::thread([raw = link.get()] { raw->TimerLoop(); });
   Due due;
   {
     absl::MutexLock lock(&link->mu_);
     due = link->TakeIn(link->options_.validator->Start());
   }
+  link->timer_ = std::thread([raw = link.get()] { raw->TimerLoop(); });
   link->Do(std::move(due));
   return link;
 }
 
-Link::Link(Options options)
-    : options_(std::move(options)), stub_(tollgate::v1::EdgeService::NewStub(options_.channel)) {}
+Link::Link(Options options) : options_(std::move(options)) {}
 
 Link::~Link() {
   // By contract stopped; the thread is this one's to join all the same.
@@ -97,6 +102,9 @@ void Link::Stop() {
     timer_changed_.notify_all();
   }
   if (timer_.joinable()) timer_.join();
+  absl::MutexLock lock(&mu_);
+  stub_ = nullptr;
+  done_with_.clear();
 }
 
 bool Link::Next(uint64_t stream, FollowRequest* out) {
@@ -124,7 +132,7 @@ void Link::OnMessage(uint64_t stream, const FollowResponse& message) {
   Do(std::move(due));
 }
 
-void Link::OnEnded(uint64_t stream, const absl::Status& status) {
+void Link::OnEnded(uint64_t stream, std::shared_ptr<Stub> stub, const absl::Status& status) {
   Due due;
   bool lost = false;
   {
@@ -138,6 +146,7 @@ void Link::OnEnded(uint64_t stream, const absl::Status& status) {
       heard_ = false;
     }
     if (!stopped_) due = TakeIn(options_.validator->StreamClosed(stream));
+    done_with_.push_back(std::move(stub));
     --open_;
   }
   if (lost) {
@@ -162,10 +171,18 @@ Link::Due Link::TakeIn(FollowerActions actions) {
     due.wake = stream_;
     due.finish = true;
   }
-  if (actions.disconnect && actions.stream == number_) due.cancel = stream_;
+  if (actions.disconnect && actions.stream == number_) {
+    due.cancel = stream_;
+    connection_doubted_ = true;
+  }
   if (actions.connect && !stopped_ && !goodbye_) {
+    if (stub_ == nullptr || connection_doubted_) {
+      if (stub_ != nullptr) done_with_.push_back(std::move(stub_));
+      stub_ = tollgate::v1::EdgeService::NewStub(options_.make_channel());
+      connection_doubted_ = false;
+    }
     number_ = actions.stream;
-    stream_ = std::make_shared<Stream>(shared_from_this(), number_);
+    stream_ = std::make_shared<Stream>(shared_from_this(), number_, stub_);
     queue_.clear();
     heard_ = false;
     ++open_;
@@ -190,7 +207,7 @@ void Link::Do(Due due) {
   }
   if (due.cancel != nullptr) due.cancel->Cancel();
   // Stop, or the core, may have cancelled it already: then it ends as soon as it is open.
-  if (due.open != nullptr) due.open->Open(*stub_);
+  if (due.open != nullptr) due.open->Open();
 }
 
 void Link::WakeAt(BootTime at) {
@@ -211,10 +228,13 @@ void Link::TimerLoop() {
     wake_at_ = BootTime::InfiniteFuture();
     lock.unlock();
     Due due;
+    std::vector<std::shared_ptr<Stub>> done_with;
     {
       absl::MutexLock guard(&mu_);
+      done_with.swap(done_with_);
       if (!stopped_) due = TakeIn(options_.validator->Tick());
     }
+    done_with.clear();
     Do(std::move(due));
     lock.lock();
   }

@@ -16,10 +16,12 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -38,7 +40,10 @@ class Link : public std::enable_shared_from_this<Link> {
     // Both outlive Stop().
     Validator* validator = nullptr;
     const Clock* clock = nullptr;
-    std::shared_ptr<grpc::Channel> channel;
+    // A channel to the service, on a connection of its own. Asked for at the start, and again after
+    // a stream was given up: its connection may be half-open, which gRPC finds out much later, and
+    // another stream on it would be as deaf.
+    std::function<std::shared_ptr<grpc::Channel>()> make_channel;
     // Of the service, for the log.
     std::string target;
   };
@@ -52,12 +57,13 @@ class Link : public std::enable_shared_from_this<Link> {
   // not have; the service then waits for the lease to run out. Once, before Stop.
   bool Goodbye(absl::Duration limit) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Cancels what is open and waits for its end; nothing of the validator is touched afterwards.
-  // Idempotent. Not from a gRPC thread.
+  // Cancels what is open and waits for its end; nothing of the validator is touched afterwards, and
+  // no channel is held. Idempotent. Not from a gRPC thread.
   void Stop() ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   class Stream;
+  using Stub = tollgate::v1::EdgeService::Stub;
   // What is to be done once mu_ is released: a stream writes on whichever thread wakes it.
   struct Due {
     std::shared_ptr<Stream> wake;
@@ -72,7 +78,8 @@ class Link : public std::enable_shared_from_this<Link> {
   bool Next(uint64_t stream, tollgate::v1::FollowRequest* out) ABSL_LOCKS_EXCLUDED(mu_);
   void OnMessage(uint64_t stream, const tollgate::v1::FollowResponse& message)
       ABSL_LOCKS_EXCLUDED(mu_);
-  void OnEnded(uint64_t stream, const absl::Status& status) ABSL_LOCKS_EXCLUDED(mu_);
+  void OnEnded(uint64_t stream, std::shared_ptr<Stub> stub, const absl::Status& status)
+      ABSL_LOCKS_EXCLUDED(mu_);
 
   // Takes in what the core handed out; to be followed, unlocked, by Do.
   Due TakeIn(FollowerActions actions) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -82,11 +89,16 @@ class Link : public std::enable_shared_from_this<Link> {
   bool Quiet() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return open_ == 0; }
 
   const Options options_;
-  const std::unique_ptr<tollgate::v1::EdgeService::Stub> stub_;
 
   // Held around each call of the core together with the queueing of what it hands out, so that
   // messages are written in the order in which the core made them.
   absl::Mutex mu_;
+  // A stub holds its channel, and none may go on one of gRPC's threads (net/reactor.h,
+  // ClientCallContext): a stream that has ended leaves its own in done_with_, for the timer's
+  // thread or Stop.
+  std::shared_ptr<Stub> stub_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::shared_ptr<Stub>> done_with_ ABSL_GUARDED_BY(mu_);
+  bool connection_doubted_ ABSL_GUARDED_BY(mu_) = false;
   std::shared_ptr<Stream> stream_ ABSL_GUARDED_BY(mu_);                 // the present one
   uint64_t number_ ABSL_GUARDED_BY(mu_) = 0;                            // its number
   std::deque<tollgate::v1::FollowRequest> queue_ ABSL_GUARDED_BY(mu_);  // for it; bounded

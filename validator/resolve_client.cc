@@ -4,6 +4,7 @@
 
 #include "base/status.h"
 #include "net/error.h"
+#include "net/reactor.h"
 
 namespace tollgate {
 
@@ -11,7 +12,7 @@ using tollgate::v1::ResolveRequest;
 using tollgate::v1::ResolveResponse;
 
 struct ResolveClient::Call {
-  grpc::ClientContext context;
+  internal::ClientCallContext context;
   ResolveRequest request;
   ResolveResponse response;
   Callback callback;
@@ -27,46 +28,50 @@ std::shared_ptr<ResolveClient> ResolveClient::Create(std::shared_ptr<grpc::Chann
 
 ResolveClient::ResolveClient(std::shared_ptr<grpc::Channel> channel, absl::Duration deadline,
                              const Clock* clock, Observer observer)
-    : stub_(tollgate::v1::EdgeService::NewStub(channel)),
-      deadline_(deadline),
+    : deadline_(deadline),
       clock_(clock),
-      observer_(std::move(observer)) {}
+      observer_(std::move(observer)),
+      stub_(tollgate::v1::EdgeService::NewStub(channel)) {}
 
 void ResolveClient::Ask(const ResolveRequest& request, Callback callback) {
   auto call = std::make_shared<Call>();
-  call->context.set_deadline(absl::ToChronoTime(absl::Now() + deadline_));
+  call->context.get()->set_deadline(absl::ToChronoTime(absl::Now() + deadline_));
   call->request = request;
   call->callback = std::move(callback);
   call->begun = clock_->Now();
-  bool stopped = false;
+  // Not a share of it: it must not be this thread, which may be one of gRPC's, that ends it. Stop
+  // waits for the call, and a stub is not touched once its call has begun.
+  tollgate::v1::EdgeService::Stub* stub = nullptr;
   {
     absl::MutexLock lock(&mu_);
-    stopped = stopped_;
-    if (!stopped) calls_.insert(call.get());
+    stub = stub_.get();
+    if (stub != nullptr) calls_.insert(call.get());
   }
-  if (stopped) {
+  if (stub == nullptr) {
     return call->callback(
         Refuse(absl::StatusCode::kCancelled, "SHUTTING_DOWN", "this validator is shutting down"));
   }
-  stub_->async()->Resolve(&call->context, &call->request, &call->response,
-                          [self = shared_from_this(), call](const grpc::Status& status) {
-                            if (self->observer_) {
-                              self->observer_(static_cast<absl::StatusCode>(status.error_code()),
-                                              self->clock_->Now() - call->begun);
-                            }
-                            if (status.ok()) {
-                              call->callback(std::move(call->response));
-                            } else {
-                              call->callback(FromGrpcStatus(status));
-                            }
-                            absl::MutexLock lock(&self->mu_);
-                            self->calls_.erase(call.get());
-                          });
+  stub->async()->Resolve(call->context.get(), &call->request, &call->response,
+                         [self = shared_from_this(), call](const grpc::Status& status) {
+                           call->context.Release();
+                           if (self->observer_) {
+                             self->observer_(static_cast<absl::StatusCode>(status.error_code()),
+                                             self->clock_->Now() - call->begun);
+                           }
+                           if (status.ok()) {
+                             call->callback(std::move(call->response));
+                           } else {
+                             call->callback(FromGrpcStatus(status));
+                           }
+                           absl::MutexLock lock(&self->mu_);
+                           self->calls_.erase(call.get());
+                         });
 }
 
 void ResolveClient::Stop() {
+  std::unique_ptr<tollgate::v1::EdgeService::Stub> stub;  // goes last, without the lock
   absl::MutexLock lock(&mu_);
-  stopped_ = true;
+  stub.swap(stub_);
   for (Call* call : calls_) call->context.TryCancel();
   mu_.Await(absl::Condition(this, &ResolveClient::Idle));
 }

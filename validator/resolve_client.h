@@ -34,7 +34,8 @@ class ResolveClient : public std::enable_shared_from_this<ResolveClient> {
   // why there is none (DEADLINE_EXCEEDED, UNAVAILABLE, …). No lock is held around it.
   void Ask(const tollgate::v1::ResolveRequest& request, Callback callback) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Cancels what is under way and waits until each callback has returned. Idempotent.
+  // Cancels what is under way and waits until each callback has returned; no channel is held
+  // afterwards. Idempotent. Not from a gRPC thread.
   void Stop() ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
@@ -43,14 +44,13 @@ class ResolveClient : public std::enable_shared_from_this<ResolveClient> {
                 Observer observer);
   bool Idle() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return calls_.empty(); }
 
-  const std::unique_ptr<tollgate::v1::EdgeService::Stub> stub_;
   const absl::Duration deadline_;
   const Clock* const clock_;
   const Observer observer_;
 
   absl::Mutex mu_;
+  std::unique_ptr<tollgate::v1::EdgeService::Stub> stub_ ABSL_GUARDED_BY(mu_);  // until Stop
   absl::flat_hash_set<Call*> calls_ ABSL_GUARDED_BY(mu_);
-  bool stopped_ ABSL_GUARDED_BY(mu_) = false;
 };
 
 }  // namespace tollgate

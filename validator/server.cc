@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -199,9 +200,9 @@ class ValidatorServerImpl final : public ValidatorServer {
     ChannelOptions channel;
     channel.own_connection = true;
     channel.max_reconnect_backoff = options_.longest_backoff;
-    // A connection whose bytes vanish must be found and replaced well inside a lease: a stream
-    // given up as half-open is opened again on the same connection, for as long as gRPC believes in
-    // it. Not below the service's ServerLimits::min_ping_interval.
+    // A connection whose bytes vanish must be found and replaced well inside a lease, also by the
+    // questions, which have no pings of their own. Not below the service's
+    // ServerLimits::min_ping_interval.
     channel.keepalive_time = absl::Seconds(11);
     channel.keepalive_timeout = absl::Seconds(4);
     resolve_ = ResolveClient::Create(
@@ -209,7 +210,9 @@ class ValidatorServerImpl final : public ValidatorServer {
         [registry = registry_](absl::StatusCode code, absl::Duration took) {
           registry->OnResolve(code, took);
         });
-    feed_channel_ = MakeChannel(service_, service_credentials_, channel);
+    make_feed_channel_ = [service = service_, credentials = service_credentials_, channel] {
+      return MakeChannel(service, credentials, channel);
+    };
     return absl::OkStatus();
   }
 
@@ -224,7 +227,7 @@ class ValidatorServerImpl final : public ValidatorServer {
     health_ = std::make_unique<Health>(grpc_.get(),
                                        std::vector<std::string>{"tollgate.v1.ValidationService"});
     health_->SetServing(kLeaseHealth, false);
-    link_ = Link::Start({validator_.get(), &clock_, feed_channel_, service_.ToString()});
+    link_ = Link::Start({validator_.get(), &clock_, make_feed_channel_, service_.ToString()});
     watch_ = std::thread([this] { Watch(); });
     listeners_.Start();
     for (const std::string& address : addresses()) {
@@ -287,7 +290,7 @@ class ValidatorServerImpl final : public ValidatorServer {
   Random& random_;
   Address service_;
   std::shared_ptr<grpc::ChannelCredentials> service_credentials_;
-  std::shared_ptr<grpc::Channel> feed_channel_;
+  std::function<std::shared_ptr<grpc::Channel>()> make_feed_channel_;
   GrpcListeners listeners_;
 
   // In the order of a start; destroyed in the reverse, after Drain.

@@ -1,11 +1,13 @@
 // The command line without a service: use, help, completion, and what a dead address says.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
 
+#include "absl/strings/str_cat.h"
 #include "cli/context.h"
 
 namespace tollgate {
@@ -83,7 +85,8 @@ TEST(CommandLine, SaysThatNothingAnswers) {
 }
 
 TEST(CommandLine, ReadsSettingsFromAFile) {
-  const std::string path = testing::TempDir() + "/tollgate-settings.toml";
+  const std::string path =
+      absl::StrCat(testing::TempDir(), "/tollgate-settings.", getpid(), ".toml");
   std::ofstream(path) << "service = \"unix:/nonexistent/from-file.sock\"\ntimeout = \"2s\"\n";
   EXPECT_THAT(Tollgate({"--config", path, "workspace", "list"}).err, HasSubstr("from-file.sock"));
   // A flag goes before the file.
@@ -94,7 +97,8 @@ TEST(CommandLine, ReadsSettingsFromAFile) {
 }
 
 TEST(CommandLine, TheEnvironmentGoesBeforeTheFile) {
-  const std::string path = testing::TempDir() + "/tollgate-precedence.toml";
+  const std::string path =
+      absl::StrCat(testing::TempDir(), "/tollgate-precedence.", getpid(), ".toml");
   std::ofstream(path) << "service = \"unix:/nonexistent/from-file.sock\"\ntimeout = \"2s\"\n";
   setenv("TOLLGATE_SERVICE", "unix:/nonexistent/from-env.sock", 1);
   const Outcome outcome = Tollgate({"--config", path, "workspace", "list"});
@@ -103,7 +107,7 @@ TEST(CommandLine, TheEnvironmentGoesBeforeTheFile) {
 }
 
 TEST(CommandLine, ASettingsFileWithSomethingElseIsRefused) {
-  const std::string path = testing::TempDir() + "/tollgate-wrong.toml";
+  const std::string path = absl::StrCat(testing::TempDir(), "/tollgate-wrong.", getpid(), ".toml");
   std::ofstream(path) << "bogus = 1\n";
   const Outcome outcome = Tollgate({"--config", path, "version"});
   EXPECT_EQ(outcome.code, kBadUsage);
@@ -148,7 +152,8 @@ TEST(Completion, KnowsEveryVerb) {
 }
 
 TEST(Completion, BashScriptCompletes) {
-  const std::string path = testing::TempDir() + "/tollgate-completion.bash";
+  const std::string path =
+      absl::StrCat(testing::TempDir(), "/tollgate-completion.", getpid(), ".bash");
   std::ofstream(path) << Tollgate({"completion", "bash"}).out;
   const std::string script =
       "source " + path +

@@ -192,7 +192,9 @@ class EdgeServiceTest : public ::testing::Test {
     request.mutable_hello()->set_incarnation(std::string(16, 'i'));
     request.mutable_hello()->set_epoch(epoch);
     request.mutable_hello()->set_applied_revision(applied);
-    EXPECT_TRUE(stream->wire->Write(request));
+    // May fail, where the service has refused the call by now; what the stream then says is what
+    // counts, and each test reads it.
+    stream->wire->Write(request);
     stream->applied = applied;
     return stream;
   }

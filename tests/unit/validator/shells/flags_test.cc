@@ -1,11 +1,13 @@
 #include "validator/flags.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -46,7 +48,8 @@ TEST(ValidatorFlags, TakesWhatIsGiven) {
 }
 
 TEST(ValidatorFlags, AFlagWinsOverTheEnvironmentWhichWinsOverTheFile) {
-  const std::string file = ::testing::TempDir() + "/validator_flags_test.toml";
+  const std::string file =
+      absl::StrCat(::testing::TempDir(), "/validator_flags_test.", getpid(), ".toml");
   std::ofstream(file) << "id = \"file\"\nservice = \"127.0.0.1:1\"\nbrand = \"file\"\n";
   setenv("TOLLGATE_VALIDATOR_ID", "environment", 1);
   setenv("TOLLGATE_VALIDATOR_SERVICE", "127.0.0.1:2", 1);

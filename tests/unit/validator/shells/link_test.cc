@@ -1,0 +1,115 @@
+// The link alone, on a scripted service.
+#include "validator/link.h"
+
+#include <stdlib.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/synchronization/mutex.h"
+#include "base/random.h"
+#include "base/secret.h"
+#include "gtest/gtest.h"
+#include "net/address.h"
+#include "net/credentials.h"
+#include "tests/unit/validator/shells/scripted_service.h"
+
+namespace tollgate {
+namespace {
+
+class LinkTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    InitSecrets();
+    std::string pattern = (std::filesystem::temp_directory_path() / "tglink.XXXXXX").string();
+    folder_ = mkdtemp(pattern.data());
+    address_ = "unix:" + folder_ + "/service.sock";
+    service_.Start(address_);
+  }
+  void TearDown() override {
+    service_.Stop();
+    std::filesystem::remove_all(folder_);
+  }
+
+  // With a validator of its own; those before it must have been stopped.
+  std::shared_ptr<Link> Start() {
+    ValidatorOptions options;
+    options.follower.validator_id = "test/edge-1";
+    options.follower.backoff_first = absl::Milliseconds(1);
+    options.follower.backoff_longest = absl::Milliseconds(20);
+    auto validator = Validator::Create(options, SystemClock(), SystemRandom(),
+                                       [](const v1::ResolveRequest&, const auto& answer) {
+                                         answer(absl::UnimplementedError("nothing is asked here"));
+                                       });
+    EXPECT_TRUE(validator.ok()) << validator.status();
+    validator_ = *std::move(validator);
+    return Link::Start({validator_.get(), &SystemClock(),
+                        [this] {
+                          ChannelOptions options;
+                          options.own_connection = true;
+                          auto channel = MakeChannel(ParseAddress(address_).value(),
+                                                     grpc::InsecureChannelCredentials(), options);
+                          absl::MutexLock lock(&mu_);
+                          channels_.push_back(channel);
+                          return channel;
+                        },
+                        address_});
+  }
+  size_t ChannelsMade() {
+    absl::MutexLock lock(&mu_);
+    return channels_.size();
+  }
+  bool NoChannelIsHeld() {
+    absl::MutexLock lock(&mu_);
+    for (const auto& channel : channels_) {
+      if (!channel.expired()) return false;
+    }
+    return true;
+  }
+
+  std::string folder_;
+  std::string address_;
+  ScriptedService service_;
+  std::unique_ptr<Validator> validator_;
+  absl::Mutex mu_;
+  std::vector<std::weak_ptr<grpc::Channel>> channels_ ABSL_GUARDED_BY(mu_);
+};
+
+// A channel that outlived Stop went on gRPC's own thread: at times a double free, at the end of the
+// process.
+TEST_F(LinkTest, HoldsNoChannelOnceStopped) {
+  for (int round = 0; round < 30; ++round) {
+    const size_t before = service_.seen().hellos.size();
+    std::shared_ptr<Link> link = Start();
+    if (round % 2 == 0) {
+      ASSERT_TRUE(service_.Wait([&](const auto& seen) { return seen.hellos.size() > before; }));
+    }
+    link->Stop();
+    ASSERT_TRUE(NoChannelIsHeld()) << round;
+  }
+}
+
+TEST_F(LinkTest, AStreamThatWasGivenUpIsFollowedByOneOnAnotherConnection) {
+  service_.Set([](auto& script) { script.pong = false; });
+  std::shared_ptr<Link> link = Start();
+  ASSERT_TRUE(service_.Wait([](const auto& seen) { return seen.hellos.size() >= 3; }));
+  EXPECT_GE(ChannelsMade(), 3u);
+  link->Stop();
+  EXPECT_TRUE(NoChannelIsHeld());
+}
+
+TEST_F(LinkTest, AStreamThatTheServiceEndedIsFollowedByOneOnTheSameConnection) {
+  std::shared_ptr<Link> link = Start();
+  for (size_t streams = 1; streams <= 3; ++streams) {
+    ASSERT_TRUE(service_.Wait([&](const auto& seen) { return seen.hellos.size() >= streams; }));
+    service_.Disconnect();
+  }
+  ASSERT_TRUE(service_.Wait([](const auto& seen) { return seen.hellos.size() >= 4; }));
+  EXPECT_EQ(ChannelsMade(), 1u);
+  link->Stop();
+}
+
+}  // namespace
+}  // namespace tollgate
