@@ -8,6 +8,19 @@ function(tollgate_room name)
   target_link_libraries(${name} PUBLIC ${ARG_DEPS})
 endfunction()
 
+# What the thread sanitizer must be told, and what it must not see, in an executable (tests/tsan).
+function(tollgate_under_tsan name)
+  if(TOLLGATE_SANITIZE STREQUAL "thread")
+    target_sources(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests/tsan/abseil_locks.cc)
+    target_link_libraries(${name} PRIVATE absl::synchronization ${CMAKE_DL_LIBS})
+    # mold exports from an executable what a version script keeps back; GNU ld does not.
+    target_link_options(${name} PRIVATE
+      -fuse-ld=bfd -Wl,--version-script=${PROJECT_SOURCE_DIR}/tests/tsan/exports.map)
+    set_target_properties(${name} PROPERTIES
+      LINK_DEPENDS ${PROJECT_SOURCE_DIR}/tests/tsan/exports.map)
+  endif()
+endfunction()
+
 # tollgate_program(NAME SOURCES ... DEPS ...): one executable, in bin/.
 function(tollgate_program name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
@@ -15,10 +28,7 @@ function(tollgate_program name)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
   target_compile_options(${name} PRIVATE ${TOLLGATE_WARNINGS})
   target_link_libraries(${name} PRIVATE ${ARG_DEPS})
-  if(TOLLGATE_SANITIZE STREQUAL "thread")
-    target_sources(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests/tsan/abseil_locks.cc)
-    target_link_libraries(${name} PRIVATE absl::synchronization ${CMAKE_DL_LIBS})
-  endif()
+  tollgate_under_tsan(${name})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
 endfunction()
 
@@ -34,10 +44,7 @@ function(tollgate_test name)
   target_compile_definitions(${name} PRIVATE
     TOLLGATE_SOURCE_DIR="${PROJECT_SOURCE_DIR}" TOLLGATE_BIN_DIR="${PROJECT_BINARY_DIR}/bin")
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest_main)
-  if(TOLLGATE_SANITIZE STREQUAL "thread")
-    target_sources(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests/tsan/abseil_locks.cc)
-    target_link_libraries(${name} PRIVATE absl::synchronization ${CMAKE_DL_LIBS})
-  endif()
+  tollgate_under_tsan(${name})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   if(NOT ARG_LABELS)
     set(ARG_LABELS unit)
