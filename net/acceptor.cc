@@ -23,6 +23,7 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "base/log.h"
 #include "base/status.h"
 
@@ -35,6 +36,17 @@ constexpr absl::Duration kSweepEvery = absl::Seconds(1);
 constexpr absl::Duration kSweepAtCapEvery = absl::Milliseconds(20);
 constexpr absl::Duration kRetryAfterError = absl::Milliseconds(10);
 constexpr int kAcceptsInARow = 64;
+constexpr int kLockTries = 100;
+constexpr absl::Duration kLockPause = absl::Milliseconds(10);
+constexpr absl::Duration kLogEvery = absl::Seconds(1);
+
+// A moment that is kept to tell again of something that goes on.
+bool IsTimeToLog(absl::Time* last) {
+  const absl::Time now = absl::Now();
+  if (now - *last < kLogEvery && now >= *last) return false;
+  *last = now;
+  return true;
+}
 
 absl::Status BindError(const Address& address, int error) {
   const std::string where = address.ToString();
@@ -50,17 +62,24 @@ absl::Status BindError(const Address& address, int error) {
         absl::StrCat("cannot listen on ", where, ": ", why,
                      ". Choose a port above 1023 or a directory that this user may write."));
   }
+  absl::string_view advice = "";
+  if (error == ENOENT || error == ENOTDIR) {
+    advice = " Make the socket's directory first, or choose another path.";
+  } else if (error == EADDRNOTAVAIL) {
+    advice = " Choose an address of this host, such as 127.0.0.1 or 0.0.0.0.";
+  }
   return Refuse(absl::StatusCode::kUnavailable, "ADDRESS_UNAVAILABLE",
-                absl::StrCat("cannot listen on ", where, ": ", why, "."));
+                absl::StrCat("cannot listen on ", where, ": ", why, ".", advice));
 }
 
-int ConnectionCap(int asked) {
-  if (asked > 0) return asked;
+int ConnectionCap(const Acceptor::Options& options) {
+  if (options.max_connections > 0) return options.max_connections;
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
     return kMostConnections;
   const auto files = static_cast<int64_t>(std::min<rlim_t>(limit.rlim_cur, 1 << 30));
-  return static_cast<int>(std::clamp<int64_t>(files - kDescriptorsKeptBack, 16, kMostConnections));
+  return static_cast<int>(std::clamp<int64_t>(
+      (files - kDescriptorsKeptBack) / std::max(options.share_of, 1), 16, kMostConnections));
 }
 
 int OpenSpare() { return open("/dev/null", O_RDONLY | O_CLOEXEC); }
@@ -108,7 +127,10 @@ absl::StatusOr<int> BindUnix(const Acceptor::Options& options) {
   const int directory_fd = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (directory_fd < 0) return BindError(address, errno);
   auto unlock = absl::MakeCleanup([directory_fd] { close(directory_fd); });
-  (void)flock(directory_fd, LOCK_EX);
+  // Anybody who may read the directory may lock it, so the wait is bounded.
+  for (int i = 0; i < kLockTries && flock(directory_fd, LOCK_EX | LOCK_NB) != 0; ++i) {
+    absl::SleepFor(kLockPause);
+  }
   RETURN_IF_ERROR(RemoveStale(address));
 
   const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -183,7 +205,7 @@ absl::StatusOr<std::unique_ptr<Acceptor>> Acceptor::Bind(Options options) {
     close(*bound);
     return BindError(address, error);
   }
-  const int cap = ConnectionCap(options.max_connections);
+  const int cap = ConnectionCap(options);
   return std::unique_ptr<Acceptor>(
       new Acceptor(std::move(options), std::move(address), *bound, wake_fd, cap));
 }
@@ -342,9 +364,7 @@ void Acceptor::ShedOne() {
   spare_fd_ = OpenSpare();
   if (victim < 0) return;
   refused_descriptors_.fetch_add(1, std::memory_order_relaxed);
-  const absl::Time now = absl::Now();
-  if (now - last_exhausted_log_ >= absl::Seconds(1) || now < last_exhausted_log_) {
-    last_exhausted_log_ = now;
+  if (IsTimeToLog(&last_exhausted_log_)) {
     Log(LogLevel::kError, "out of descriptors: a connection was closed unanswered",
         {{"address", address_.ToString()},
          {"refused", refused_descriptors_.load(std::memory_order_relaxed)},
@@ -382,6 +402,12 @@ void Acceptor::HandOut(int fd) {
   if (!HasRoom() || fstat(fd, &socket_file) != 0) {
     refused_full_.fetch_add(1, std::memory_order_relaxed);
     close(fd);
+    if (IsTimeToLog(&last_full_log_)) {
+      Log(LogLevel::kWarning, "as many connections as may be: one was closed unanswered",
+          {{"address", address_.ToString()},
+           {"connections", max_connections_},
+           {"refused", refused_full_.load(std::memory_order_relaxed)}});
+    }
     return;
   }
   {

@@ -52,8 +52,11 @@ class Acceptor {
   struct Options {
     Address address;
     // Connections alive at once; more are closed as soon as accepted. 0: what the limit on open
-    // files allows, less 256 kept for the rest of the process, and never above 16384.
+    // files allows, less 256 kept for the rest of the process, divided by `share_of`, and never
+    // above 16384.
     int max_connections = 0;
+    // Among so many acceptors.
+    int share_of = 1;
     // Accepts a second, with a burst of the same; what exceeds it waits in the backlog. 0: no
     // limit.
     double max_accepts_per_second = 0;
@@ -145,6 +148,7 @@ class Acceptor {
   double accept_tokens_ = 0;
   absl::Time tokens_at_;
   absl::Time last_exhausted_log_;
+  absl::Time last_full_log_;
 
   absl::Mutex mu_;
   std::unordered_map<int, uint64_t> alive_ ABSL_GUARDED_BY(mu_);  // descriptor -> socket inode

@@ -9,6 +9,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include <cstring>
 #include <utility>
 #include <vector>
 
@@ -22,7 +23,6 @@ namespace tollgate {
 namespace {
 
 using grpc::experimental::CertificateProviderInterface;
-using grpc::experimental::CertificateVerifier;
 using grpc::experimental::ExternalCertificateVerifier;
 using grpc::experimental::FileWatcherCertificateProvider;
 using grpc::experimental::TlsCustomVerificationCheckRequest;
@@ -32,9 +32,10 @@ constexpr unsigned kRefreshSeconds = 1;
 absl::Status FilesInvalid(absl::string_view what) {
   std::string why;
   if (const unsigned long code = ERR_get_error(); code != 0) {
-    char text[256];
-    ERR_error_string_n(code, text, sizeof(text));
-    why = absl::StrCat(" (", text, ")");
+    const char* const reason = ERR_reason_error_string(code);
+    why = ERR_SYSTEM_ERROR(code) ? absl::StrCat(": ", std::strerror(ERR_GET_REASON(code)))
+          : reason != nullptr    ? absl::StrCat(": ", reason)
+                                 : "";
   }
   ERR_clear_error();
   return Refuse(absl::StatusCode::kFailedPrecondition, "TLS_FILES_INVALID",

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <netdb.h>
 #include <poll.h>
 #include <prometheus/exposer.h>
 #include <prometheus/registry.h>
@@ -10,6 +11,8 @@
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -22,6 +25,7 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "base/log.h"
 #include "base/status.h"
 
@@ -41,6 +45,22 @@ absl::Status SystemError(absl::string_view what) {
                 absl::StrCat(what, ": ", std::strerror(errno)));
 }
 
+// Connects to a listener of this process and closes at once; whether it could does not matter.
+void Knock(const std::string& host, int port) {
+  addrinfo hints{};
+  hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;  // the library takes no names either
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  if (getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found) != 0) return;
+  const int fd =
+      socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, found->ai_protocol);
+  if (fd >= 0) {
+    (void)connect(fd, found->ai_addr, found->ai_addrlen);
+    close(fd);
+  }
+  freeaddrinfo(found);
+}
+
 }  // namespace
 
 void BlockShutdownSignals() {
@@ -49,8 +69,8 @@ void BlockShutdownSignals() {
   signal(SIGPIPE, SIG_IGN);
 }
 
-void EnableHealthAndReflection() {
-  grpc::EnableDefaultHealthCheckService(true);
+void EnableReflection() {
+  grpc::EnableDefaultHealthCheckService(false);
   static const bool once = [] {
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     return true;
@@ -90,6 +110,7 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(Options options) {
     if (options.registry != nullptr) daemon->ServeMetrics(options.registry);
     const std::vector<int> ports = daemon->exposer_->GetListeningPorts();
     if (!ports.empty()) daemon->metrics_port_ = ports[0];
+    daemon->metrics_address_ = std::move(address);
   }
   const sigset_t signals = ShutdownSignals();
   daemon->signal_fd_ = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -105,7 +126,24 @@ void Daemon::ServeMetrics(std::shared_ptr<prometheus::Registry> registry) {
   exposer_->RegisterCollectable(registry_);
 }
 
+// The library (civetweb 1.15) looks whether it should stop when a connection comes, and else every
+// 2 s, which is no option of its; so connections are made until it has stopped. Each is closed at
+// once, so that a worker which still takes it reads its end and does not wait for a request.
+void Daemon::StopMetrics() {
+  if (exposer_ == nullptr) return;
+  absl::Notification stopped;
+  std::thread stopping([&] {
+    exposer_.reset();
+    stopped.Notify();
+  });
+  do {
+    Knock(metrics_address_.host, metrics_port_);
+  } while (!stopped.WaitForNotificationWithTimeout(absl::Milliseconds(5)));
+  stopping.join();
+}
+
 Daemon::~Daemon() {
+  StopMetrics();
   if (signal_thread_.joinable()) {
     const uint64_t one = 1;
     (void)!write(wake_fd_, &one, sizeof(one));
@@ -151,35 +189,22 @@ bool Daemon::shutdown_requested() const {
   return requested_;
 }
 
-Health::Health(grpc::Server* server, std::vector<std::string> services)
-    : service_(server->GetHealthCheckService()), services_(std::move(services)) {
-  SetServing(false);
-  SetServing("liveness", true);
-}
-
-void Health::SetServing(bool serving) {
-  SetServing("", serving);
-  for (const std::string& service : services_) SetServing(service, serving);
-  SetServing("readiness", serving);
-}
-
-void Health::SetServing(const std::string& name, bool serving) {
-  if (service_ != nullptr) service_->SetServingStatus(name, serving);
-}
-
 void Drain(grpc::Server& server, Health& health, GrpcListeners& listeners, const DrainPlan& plan) {
   health.SetServing(false);
   absl::SleepFor(plan.pause);
   if (plan.end_streams) plan.end_streams();
+  health.EndWatches();
   listeners.StopAccepting();
   server.Shutdown(absl::ToChronoTime(absl::Now() + plan.limit));
   server.Wait();
 }
 
 absl::Status WriteReadyFile(const std::string& path, absl::string_view json) {
-  const std::string temporary = absl::StrCat(path, ".", getpid(), ".tmp");
-  const int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (fd < 0) return SystemError(absl::StrCat("cannot write ", temporary));
+  // A name that nobody can have laid a link under.
+  std::string temporary = absl::StrCat(path, ".XXXXXX");
+  const int fd = mkostemp(temporary.data(), O_CLOEXEC);
+  if (fd < 0) return SystemError(absl::StrCat("cannot write ", path));
+  fchmod(fd, 0644);
   auto cleanup = absl::MakeCleanup([&] {
     close(fd);
     unlink(temporary.c_str());  // after the rename there is nothing to remove

@@ -3,9 +3,10 @@
 //   int main(...) {
 //     BlockShutdownSignals();                        // before any thread
 //     ... auto daemon = Daemon::Start({...});
-//     ... GrpcListeners listeners; listeners.Add(builder, …); EnableHealthAndReflection();
+//     ... GrpcListeners listeners; listeners.Add(builder, …); EnableReflection();
+//     Health health({"tollgate.v1.TokenService"});   // outlives the server
+//     health.RegisterWith(builder);
 //     ... auto server = builder.BuildAndStart();
-//     Health health(server.get(), {"tollgate.v1.TokenService"});
 //     health.SetServing(true); listeners.Start();
 //     WriteReadyFile(path, json);
 //     daemon->WaitForShutdownSignal();
@@ -30,6 +31,7 @@
 #include "absl/time/time.h"
 #include "net/address.h"
 #include "net/grpc_listeners.h"
+#include "net/health.h"
 
 namespace prometheus {
 class Exposer;
@@ -42,8 +44,9 @@ namespace tollgate {
 // act: a thread started before would be killed by the signal instead of the drain being begun.
 void BlockShutdownSignals();
 
-// Turns on grpc.health.v1 and reflection for servers built afterwards. Not thread-safe; idempotent.
-void EnableHealthAndReflection();
+// For servers built afterwards: turns reflection on, and gRPC's own health service off, in whose
+// place Health stands. Not thread-safe; idempotent.
+void EnableReflection();
 
 // Waits for signals, and serves metrics.
 class Daemon {
@@ -83,33 +86,18 @@ class Daemon {
 
  private:
   Daemon() = default;
+  void StopMetrics();
   void SignalLoop();
 
   int signal_fd_ = -1;
   int wake_fd_ = -1;
+  Address metrics_address_;  // as asked for: the port may be 0
   int metrics_port_ = 0;
   std::unique_ptr<prometheus::Exposer> exposer_;
   std::shared_ptr<prometheus::Registry> registry_;
   mutable absl::Mutex mu_;
   bool requested_ ABSL_GUARDED_BY(mu_) = false;
   std::thread signal_thread_;
-};
-
-// The health of a server as grpc.health.v1 tells it. Names: "" (the whole), each service,
-// "liveness", "readiness", and any that SetServing(name, …) adds. A name never set: Check answers
-// NOT_FOUND. At first nothing serves but "liveness". Thread-safe; not after the server's end.
-class Health {
- public:
-  // `server` was built after EnableHealthAndReflection; `services` are full names.
-  Health(grpc::Server* server, std::vector<std::string> services);
-  // "", the services and "readiness"; "liveness" is not touched.
-  void SetServing(bool serving);
-  // One name, known or new: for states that have a health name of their own, as "stale".
-  void SetServing(const std::string& name, bool serving);
-
- private:
-  grpc::HealthCheckServiceInterface* const service_;
-  const std::vector<std::string> services_;
 };
 
 // How a server ends.
@@ -122,8 +110,8 @@ struct DrainPlan {
   absl::Duration limit = absl::Seconds(10);
 };
 
-// NOT_SERVING, pause, end streams, stop accepting, Shutdown(limit), Wait. Bounded by pause + limit
-// plus the time that handlers take to see their cancellation.
+// NOT_SERVING, pause, end streams (health's too), stop accepting, Shutdown(limit), Wait. Bounded by
+// pause + limit plus the time that handlers take to see their cancellation.
 void Drain(grpc::Server& server, Health& health, GrpcListeners& listeners, const DrainPlan& plan);
 
 // Puts `json` into the file at `path`, whole or not at all (a temporary file, then rename): how a

@@ -30,7 +30,7 @@ struct ServerLimits {
   size_t memory_quota_bytes = size_t{256} << 20;
 };
 
-// Applies `limits` to a server that is being built.
+// Applies `limits` to a server that is being built, which takes no compressed messages.
 void ApplyServerLimits(grpc::ServerBuilder& builder, const ServerLimits& limits);
 
 }  // namespace tollgate

@@ -173,13 +173,14 @@ class ValidatorServerImpl final : public ValidatorServer {
                      ServerCredentialsFor(tls));
     ASSIGN_OR_RETURN(const std::shared_ptr<grpc::ServerCredentials> plain,
                      ServerCredentialsFor(TlsFiles{}));
-    EnableHealthAndReflection();
+    EnableReflection();
     ApplyServerLimits(builder, ServerLimits());
     for (Address& address : addresses) {
       Acceptor::Options acceptor;
       const bool is_unix = address.is_unix();
       acceptor.address = std::move(address);
       acceptor.max_connections = options_.max_connections;
+      acceptor.share_of = static_cast<int>(addresses.size());
       acceptor.socket_mode = static_cast<mode_t>(options_.socket_mode);
       RETURN_IF_ERROR(
           listeners_.Add(builder, std::move(acceptor), is_unix ? plain : secure).status());
@@ -195,7 +196,7 @@ class ValidatorServerImpl final : public ValidatorServer {
                                               ResolveClient::Callback callback) {
                                          resolve_->Ask(request, std::move(callback));
                                        }));
-    registry_ = std::make_shared<ValidatorRegistry>(validator_.get());
+    registry_ = std::make_shared<ValidatorRegistry>(validator_.get(), &listeners_);
     // Two connections: a flood of questions must not stand before a ping.
     ChannelOptions channel;
     channel.own_connection = true;
@@ -219,14 +220,14 @@ class ValidatorServerImpl final : public ValidatorServer {
   absl::Status Serve(grpc::ServerBuilder& builder) {
     front_ = std::make_unique<NativeFront>(validator_.get());
     builder.RegisterService(front_.get());
+    health_ = std::make_unique<Health>(std::vector<std::string>{"tollgate.v1.ValidationService"});
+    health_->SetServing(kLeaseHealth, false);
+    health_->RegisterWith(builder);
     grpc_ = builder.BuildAndStart();
     if (grpc_ == nullptr) {
       return Refuse(absl::StatusCode::kInternal, "GRPC_START_FAILED",
                     "gRPC could not start; its own log says why");
     }
-    health_ = std::make_unique<Health>(grpc_.get(),
-                                       std::vector<std::string>{"tollgate.v1.ValidationService"});
-    health_->SetServing(kLeaseHealth, false);
     link_ = Link::Start({validator_.get(), &clock_, make_feed_channel_, service_.ToString()});
     watch_ = std::thread([this] { Watch(); });
     listeners_.Start();
@@ -298,8 +299,8 @@ class ValidatorServerImpl final : public ValidatorServer {
   std::unique_ptr<Validator> validator_;
   std::shared_ptr<ValidatorRegistry> registry_;
   std::unique_ptr<NativeFront> front_;
-  std::unique_ptr<grpc::Server> grpc_;
   std::unique_ptr<Health> health_;
+  std::unique_ptr<grpc::Server> grpc_;
   std::shared_ptr<Link> link_;
 
   std::mutex watch_mu_;  // guards watch_stopped_

@@ -7,6 +7,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/strip.h"
 #include "base/version.h"
+#include "net/listener_metrics.h"
 
 namespace tollgate {
 namespace {
@@ -130,8 +131,8 @@ void WriteStatus(const ValidatorStatus& s, Page* page) {
 
 }  // namespace
 
-ValidatorRegistry::ValidatorRegistry(const Validator* validator)
-    : resolve_seconds_(ResolveSeconds(*this)), validator_(validator) {}
+ValidatorRegistry::ValidatorRegistry(const Validator* validator, const GrpcListeners* listeners)
+    : resolve_seconds_(ResolveSeconds(*this)), validator_(validator), listeners_(listeners) {}
 
 void ValidatorRegistry::OnResolve(absl::StatusCode code, absl::Duration took) {
   resolve_seconds_->Observe(absl::ToDoubleSeconds(took));
@@ -167,6 +168,7 @@ std::vector<MetricFamily> ValidatorRegistry::Collect() const {
   if (validator_ == nullptr) return out;
   WriteDecisions(validator_->Totals(), &page);
   WriteStatus(validator_->Status(), &page);
+  for (MetricFamily& family : ListenerMetrics(*listeners_)) out.push_back(std::move(family));
   return out;
 }
 

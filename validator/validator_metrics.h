@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "net/grpc_listeners.h"
 #include "prometheus/histogram.h"
 #include "prometheus/registry.h"
 #include "validator/validator.h"
@@ -20,12 +21,12 @@ namespace tollgate {
 // itself, and nothing is counted twice. Thread-safe.
 class ValidatorRegistry : public prometheus::Registry {
  public:
-  // `validator` until Detach.
-  explicit ValidatorRegistry(const Validator* validator);
+  // Both are read until Detach.
+  ValidatorRegistry(const Validator* validator, const GrpcListeners* listeners);
 
   // A question has ended.
   void OnResolve(absl::StatusCode code, absl::Duration took);
-  // The validator is not read afterwards.
+  // Neither the validator nor the listeners are read afterwards.
   void Detach() ABSL_LOCKS_EXCLUDED(mu_);
 
   std::vector<prometheus::MetricFamily> Collect() const override ABSL_LOCKS_EXCLUDED(mu_);
@@ -35,6 +36,7 @@ class ValidatorRegistry : public prometheus::Registry {
   std::array<std::atomic<int64_t>, 17> resolve_errors_{};  // by canonical code
   mutable absl::Mutex mu_;
   const Validator* validator_ ABSL_GUARDED_BY(mu_);
+  const GrpcListeners* const listeners_;
 };
 
 }  // namespace tollgate

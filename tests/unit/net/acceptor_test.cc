@@ -1,10 +1,13 @@
 #include "net/acceptor.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -14,6 +17,7 @@
 #include <fstream>
 
 #include "base/status.h"
+#include "net/listener_metrics.h"
 #include "tests/unit/net/edge_server.h"
 
 namespace tollgate {
@@ -231,6 +235,79 @@ TEST(Acceptor, TheRateHoldsBackButLosesNobody) {
   EXPECT_GE(taker.Wait(25).fd, 0);
   EXPECT_GE(absl::Now() - start, absl::Milliseconds(200)) << "20 at once, then one every 50 ms";
   for (const int fd : fds) close(fd);
+}
+
+// Anybody who may read a directory may lock it.
+TEST(Acceptor, AForeignLockOnTheFolderDoesNotHoldUpAStart) {
+  TempFolder folder;
+  const int foreign = open((folder / "").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  ASSERT_GE(foreign, 0);
+  ASSERT_EQ(flock(foreign, LOCK_EX), 0);
+  auto acceptor = Acceptor::Bind(On("unix:" + (folder / "a.sock")));
+  EXPECT_TRUE(acceptor.ok()) << acceptor.status();
+  close(foreign);
+}
+
+TEST(Acceptor, TheLimitOnOpenFilesIsShared) {
+  Acceptor::Options options = On("127.0.0.1:0");
+  const int alone = (*Acceptor::Bind(options))->max_connections();
+  options.share_of = 2;
+  const int shared = (*Acceptor::Bind(options))->max_connections();
+  rlimit files{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &files), 0);
+  if (files.rlim_cur < 16384) {
+    EXPECT_EQ(shared, alone / 2);
+  } else {
+    EXPECT_LE(2 * static_cast<rlim_t>(shared), files.rlim_cur);
+  }
+  options.max_connections = 7;
+  EXPECT_EQ((*Acceptor::Bind(options))->max_connections(), 7) << "asked for";
+}
+
+TEST(GrpcListeners, WhatTheyCountIsThereForPrometheus) {
+  EdgeServer edge;
+  Acceptor::Options options = On("127.0.0.1:0");
+  options.max_connections = 1;
+  ASSERT_TRUE(edge.Start(options).ok());
+  auto stub = edge.Stub();
+  v1::ResolveResponse response;
+  ASSERT_TRUE(Ask(*stub, &response).ok());
+  const int turned_away = Connect(edge.address);
+  char byte;
+  EXPECT_LE(recv(turned_away, &byte, 1, 0), 0);
+  close(turned_away);
+  const absl::Time until = absl::Now() + kTestPatience;
+  while (edge.listeners.acceptors()[0]->stats().refused_full == 0 && absl::Now() < until) {
+    sched_yield();
+  }
+  const auto families = ListenerMetrics(edge.listeners);
+  ASSERT_EQ(families.size(), 3u);
+  EXPECT_EQ(families[0].metric[0].gauge.value, 1);
+  EXPECT_EQ(families[0].metric[0].label[0].value, edge.address.ToString());
+  EXPECT_EQ(families[1].metric[0].counter.value, 1);
+  EXPECT_EQ(families[2].metric[0].label[1].value, "full");
+  EXPECT_EQ(families[2].metric[0].counter.value, 1);
+}
+
+// A small message can inflate to any size, and gRPC looks at the size afterwards.
+TEST(ServerLimits, CompressedMessagesAreNotTaken) {
+  EdgeServer edge;
+  edge.limits = ServerLimits();
+  ASSERT_TRUE(edge.Start().ok());
+  auto stub = edge.Stub();
+  for (const auto algorithm : {GRPC_COMPRESS_GZIP, GRPC_COMPRESS_DEFLATE}) {
+    grpc::ClientContext context;
+    context.set_wait_for_ready(true);
+    context.set_deadline(absl::ToChronoTime(absl::Now() + kTestPatience));
+    context.set_compression_algorithm(algorithm);
+    v1::ResolveRequest request;
+    request.set_validator_id(std::string(1000, 'a'));
+    v1::ResolveResponse response;
+    EXPECT_EQ(stub->Resolve(&context, request, &response).error_code(),
+              grpc::StatusCode::UNIMPLEMENTED);
+  }
+  v1::ResolveResponse response;
+  EXPECT_TRUE(Ask(*stub, &response).ok());
 }
 
 TEST(GrpcListeners, AnswersOverTcpAndOverAUnixSocketAndCountsConnections) {

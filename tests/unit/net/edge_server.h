@@ -18,6 +18,7 @@
 #include "absl/synchronization/notification.h"
 #include "net/credentials.h"
 #include "net/grpc_listeners.h"
+#include "net/limits.h"
 #include "net/reactor.h"
 #include "net/wire.h"
 #include "tollgate/v1/edge_service.grpc.pb.h"
@@ -101,11 +102,13 @@ class EdgeServer : public v1::EdgeService::WithCallbackMethod_Resolve<
 
   // Set before Start.
   std::function<void(std::shared_ptr<ResolveCall>)> on_resolve;
+  absl::optional<ServerLimits> limits;
 
   absl::Status Start(
       Acceptor::Options options,
       std::shared_ptr<grpc::ServerCredentials> credentials = grpc::InsecureServerCredentials()) {
     grpc::ServerBuilder builder;
+    if (limits.has_value()) ApplyServerLimits(builder, *limits);
     builder.RegisterService(this);
     auto acceptor = listeners.Add(builder, std::move(options), std::move(credentials));
     if (!acceptor.ok()) return acceptor.status();

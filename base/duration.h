@@ -1,0 +1,24 @@
+// Durations as people write them in flags, files and commands: one syntax for all programs.
+#ifndef TOLLGATE_BASE_DURATION_H_
+#define TOLLGATE_BASE_DURATION_H_
+
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/optional.h"
+
+namespace tollgate {
+
+// `500ms`, `30s`, `5m` (or `5min`), `24h`, `90d`, `2w`, sums of them as in `1d12h`, fractions as in
+// `1.5h`; also `us` and `ns`, and a bare `0`. Nothing for any other text, so for a number without a
+// unit, a sign, white space, and what is too long to count.
+absl::optional<absl::Duration> DurationFromText(absl::string_view text);
+
+// What a person would write, and DurationFromText reads: `0s`, `30s`, `5m`, `24h`, `90d`, `1m30s`.
+// `duration` is finite and not negative.
+std::string TextFromDuration(absl::Duration duration);
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_BASE_DURATION_H_
