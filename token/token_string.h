@@ -46,7 +46,7 @@ class TokenFormat {
     absl::string_view public_id;
   };
   // Takes a string apart and verifies its checksum. Allocates nothing, makes no system call.
-  // kNone: `parsed` is set. Anything else is refused at the edge without a look-up.
+  // kNone: `parsed` is set. Anything else is refused at the edge without asking the service.
   TokenDefect Parse(absl::string_view token_string, Parsed* parsed) const;
 
   // A fresh token.

@@ -32,6 +32,11 @@ uint64_t Stamp(uint32_t sequence, int64_t ms) {
 }
 int64_t MsOf(uint64_t stamp) { return static_cast<int64_t>(stamp & kMsMask); }
 
+// The low bits choose the set.
+uint64_t MarkOf(uint64_t id_tag) { return id_tag >> 56; }
+constexpr uint64_t kEveryByte = 0x0101010101010101;
+size_t FirstWay(uint64_t ways) { return static_cast<size_t>(std::countr_zero(ways)) / 8; }
+
 size_t RoundUp(size_t entries) { return std::bit_ceil(std::max(entries, DecisionCache::kWays)); }
 
 }  // namespace
@@ -52,7 +57,8 @@ struct DecisionCache::Slot {
   std::atomic<uint64_t> stamp;
   std::atomic<int64_t> uses;
   std::atomic<int64_t> inserted_ms;
-  uint64_t reserved[5];
+  std::atomic<int64_t> reported_ms;  // the last admission that use was handed out for; writers only
+  uint64_t reserved[4];
 
   std::atomic<uint64_t> payload[];
 };
@@ -64,6 +70,7 @@ uint32_t DecisionCache::Table::capacity() const {
 absl::StatusOr<std::unique_ptr<DecisionCache>> DecisionCache::Create(
     const DecisionCacheOptions& options, Random& random) {
   static_assert(sizeof(Slot) == 128);
+  static_assert(kWays == sizeof(uint64_t));  // a mark each
   static_assert(std::atomic<uint64_t>::is_always_lock_free);
   static_assert(kLargeSlot - sizeof(Slot) == kLongestGrant);
   static_assert(crypto_shorthash_siphashx24_KEYBYTES == 16 && crypto_shorthash_KEYBYTES == 16);
@@ -85,6 +92,10 @@ absl::StatusOr<std::unique_ptr<DecisionCache>> DecisionCache::Create(
   lay(&cache->small_, options.entries, kSmallSlot);
   lay(&cache->large_, options.large_entries, kLargeSlot);
   lay(&cache->unknown_, options.unknown_entries, kUnknownSlot);
+  for (Table* table : {&cache->small_, &cache->large_, &cache->unknown_}) {
+    table->marks = offset;
+    offset += table->sets * sizeof(uint64_t);
+  }
   // Zero bytes are empty slots. MAP_NORESERVE: what is never used costs nothing.
   void* memory = mmap(nullptr, offset, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -110,6 +121,18 @@ uint64_t DecisionCache::SlotOffset(const Table& table, uint64_t set, size_t way)
   return table.offset + (set * kWays + way) * table.slot_size;
 }
 
+std::atomic<uint64_t>* DecisionCache::Marks(const Table& table, uint64_t set) const {
+  return reinterpret_cast<std::atomic<uint64_t>*>(region_ + table.marks) + set;
+}
+
+uint64_t DecisionCache::MarkedWays(const Table& table, uint64_t id_tag) const {
+  // Equal bytes become zero, and of a zero byte the subtraction sets the uppermost bit. It may set
+  // that of a byte of one above it as well, which costs a look at a slot.
+  const uint64_t apart = Marks(table, id_tag & (table.sets - 1))->load(std::memory_order_relaxed) ^
+                         kEveryByte * MarkOf(id_tag);
+  return (apart - kEveryByte) & ~apart & kEveryByte << 7;
+}
+
 uint64_t DecisionCache::Tag(absl::string_view bytes) const {
   uint64_t tag;
   crypto_shorthash(reinterpret_cast<unsigned char*>(&tag),
@@ -119,10 +142,11 @@ uint64_t DecisionCache::Tag(absl::string_view bytes) const {
 
 TokenKey DecisionCache::KeyOf(absl::string_view token_string, absl::string_view public_id) const {
   TokenKey key;
+  key.id_tag = Tag(public_id);
+  Prefetch(key.id_tag);
   crypto_shorthash_siphashx24(reinterpret_cast<unsigned char*>(key.hash),
                               reinterpret_cast<const unsigned char*>(token_string.data()),
                               token_string.size(), key_);
-  key.id_tag = Tag(public_id);
   std::memcpy(key.public_id, public_id.data(), std::min(public_id.size(), sizeof(key.public_id)));
   return key;
 }
@@ -136,12 +160,21 @@ void DecisionCache::ForEach(const Table& table, Visit visit) const {
 
 // ---- Readers.
 
+void DecisionCache::Prefetch(uint64_t id_tag) const {
+  const uint64_t ways = MarkedWays(small_, id_tag);
+  if (ways == 0) return;
+  const uint64_t set = id_tag & (small_.sets - 1);
+  const char* slot = region_ + SlotOffset(small_, set, FirstWay(ways));
+  // The slot's own two lines, and as much payload as most grants have.
+  for (size_t at = 0; at < sizeof(Slot) + 192; at += 64) __builtin_prefetch(slot + at);
+}
+
 DecisionCache::Found DecisionCache::Find(const TokenKey& key, GrantBuffer* grant,
                                          Place* place) const {
   const auto look = [&](const Table& table, Found what) {
     const uint64_t set = key.id_tag & (table.sets - 1);
-    for (size_t way = 0; way < kWays; ++way) {
-      const uint64_t offset = SlotOffset(table, set, way);
+    for (uint64_t ways = MarkedWays(table, key.id_tag); ways != 0; ways &= ways - 1) {
+      const uint64_t offset = SlotOffset(table, set, FirstWay(ways));
       const Slot* slot = At(offset);
       const uint32_t sequence = slot->sequence.load(std::memory_order_acquire);
       if (slot->hash[0].load(std::memory_order_acquire) != key.hash[0] ||
@@ -219,11 +252,14 @@ void DecisionCache::Empty(Slot* slot, bool evidence, std::vector<EntryUse>* out)
   const uint64_t stamp = slot->stamp.exchange(Stamp(sequence + 2, 0), std::memory_order_acq_rel);
   const int64_t uses = slot->uses.exchange(0, std::memory_order_acq_rel);
   if (kind == kGrantEntry) {
-    if ((uses > 0 && MsOf(stamp) > 0) || (evidence && MsOf(stamp) > 0)) {
+    // A newer stamp without a count: its reader is between the two, and admits.
+    const bool unreported =
+        uses > 0 || MsOf(stamp) > slot->reported_ms.load(std::memory_order_relaxed);
+    if (MsOf(stamp) > 0 && (unreported || evidence)) {
       EntryUse use;
       Name(*slot, &use);
       use.last_admit_ms = MsOf(stamp);
-      use.uses = uses;
+      use.uses = unreported ? std::max<int64_t>(uses, 1) : 0;
       out->push_back(std::move(use));
     }
     size_.fetch_sub(1, std::memory_order_relaxed);
@@ -271,13 +307,15 @@ DecisionCache::Slot* DecisionCache::Room(const Table& table, const TokenKey& key
   return oldest;
 }
 
-void DecisionCache::Write(Slot* slot, const TokenKey& key, const tollgate::v1::Grant* grant,
-                          absl::string_view packed, int64_t service_ms) {
+void DecisionCache::Write(const Table& table, Slot* slot, const TokenKey& key,
+                          const tollgate::v1::Grant* grant, absl::string_view packed,
+                          int64_t service_ms) {
   const uint32_t sequence = slot->sequence.load(std::memory_order_relaxed);
   slot->sequence.store(sequence + 1, std::memory_order_relaxed);
   slot->stamp.exchange(Stamp(sequence + 2, 0), std::memory_order_acq_rel);
   slot->uses.store(0, std::memory_order_release);
   slot->inserted_ms.store(service_ms, std::memory_order_release);
+  slot->reported_ms.store(0, std::memory_order_relaxed);
   slot->id_tag.store(key.id_tag, std::memory_order_release);
   if (grant != nullptr) {
     slot->workspace_tag.store(Tag(grant->workspace()), std::memory_order_release);
@@ -294,6 +332,14 @@ void DecisionCache::Write(Slot* slot, const TokenKey& key, const tollgate::v1::G
   slot->kind.store(grant != nullptr ? kGrantEntry : kUnknownEntry, std::memory_order_release);
   slot->hash[0].store(key.hash[0], std::memory_order_release);
   slot->hash[1].store(key.hash[1], std::memory_order_release);
+  // Not unset by Empty: a mark of nothing costs a reader a look at the slot.
+  const uint64_t offset = static_cast<uint64_t>(reinterpret_cast<char*>(slot) - region_);
+  const uint64_t index = (offset - table.offset) / table.slot_size;
+  std::atomic<uint64_t>* marks = Marks(table, index / kWays);
+  const size_t shift = 8 * (index % kWays);
+  marks->store((marks->load(std::memory_order_relaxed) & ~(uint64_t{0xff} << shift)) |
+                   MarkOf(key.id_tag) << shift,
+               std::memory_order_release);
   slot->sequence.store(sequence + 2, std::memory_order_release);
 }
 
@@ -306,8 +352,9 @@ bool DecisionCache::Insert(const TokenKey& key, const tollgate::v1::Grant& grant
   }
   if (packed.size() > large_.capacity()) return false;
   const bool large = packed.size() > small_.capacity();
-  Slot* slot = Room(large ? large_ : small_, key, out);
-  Write(slot, key, &grant, packed, service_ms);
+  const Table& table = large ? large_ : small_;
+  Slot* slot = Room(table, key, out);
+  Write(table, slot, key, &grant, packed, service_ms);
   size_.fetch_add(1, std::memory_order_relaxed);
   if (large) large_size_.fetch_add(1, std::memory_order_relaxed);
   place->offset = static_cast<uint64_t>(reinterpret_cast<char*>(slot) - region_);
@@ -321,7 +368,7 @@ void DecisionCache::InsertUnknown(const TokenKey& key, int64_t service_ms,
     Slot* held = Holding(*table, key);
     if (held != nullptr) Empty(held, /*evidence=*/false, out);
   }
-  Write(Room(unknown_, key, out), key, nullptr, "", service_ms);
+  Write(unknown_, Room(unknown_, key, out), key, nullptr, "", service_ms);
   unknown_size_.fetch_add(1, std::memory_order_relaxed);
 }
 
@@ -370,6 +417,7 @@ void DecisionCache::CollectUse(std::vector<EntryUse>* out) {
     use.uses = slot->uses.exchange(0, std::memory_order_seq_cst);
     use.last_admit_ms = MsOf(slot->stamp.load(std::memory_order_acquire));
     if (use.last_admit_ms == 0) return;
+    slot->reported_ms.store(use.last_admit_ms, std::memory_order_relaxed);
     Name(*slot, &use);
     out->push_back(std::move(use));
   };

@@ -5,7 +5,10 @@
 // unknown. A table is a run of sets of 8 slots; a set is chosen by the keyed hash of the *public
 // id*, so an event about a token id finds every entry it may be about without an index, and nobody
 // can choose ids that crowd a set. A string is recognised by the keyed 128-bit hash of the whole of
-// it; the string itself is held nowhere.
+// it; the string itself is held nowhere. Beside each table lie its marks, one more byte of each
+// slot's hashed id, a set's in one word: a look-up reads the one line of its set's marks and the
+// one slot that they point at, or none. A mark is a hint and never proof: what is found is what the
+// slot itself says.
 //
 // Readers never lock. Each slot is a sequence lock: odd while it is written. All shared words are
 // atomics; a store that a reader may see carries release, a load acquire, which is what orders
@@ -48,7 +51,7 @@ struct DecisionCacheOptions {
   size_t unknown_entries = 16384;
 };
 
-// Use that left the cache with its entry.
+// Use that was handed out: with its entry, or by a collection.
 struct EntryUse {
   std::string workspace;
   std::string token_id;
@@ -66,7 +69,8 @@ class DecisionCache {
   DecisionCache(const DecisionCache&) = delete;
   DecisionCache& operator=(const DecisionCache&) = delete;
 
-  // Thread-safe, allocates nothing.
+  // Thread-safe, allocates nothing. Asks the processor to fetch meanwhile what Find will read. That
+  // reads no entry, so it may come before the clocks (R13): Find sees memory as it is then.
   TokenKey KeyOf(absl::string_view token_string, absl::string_view public_id) const;
 
   // ---- Readers.
@@ -84,7 +88,8 @@ class DecisionCache {
   // clock (10 ms) has moved. Stamp and drop change the same word, which carries the entry's
   // generation: so either the drop collects this admission as evidence, or this sees the drop, and
   // no stamp ever lands on the slot's next tenant. The count is an estimate (one that lands
-  // between a drop and the next insert may be lost or be the next tenant's); the time is not.
+  // between a drop and the next insert may be lost or be the next tenant's); that there was use
+  // since the last collection, and its time, are not.
   bool RecordAdmit(const Place& place, int64_t service_ms);
   // +1 with each collection of use. A reader takes it before the clock and again after RecordAdmit;
   // where it moved, it reads the clock and records again, so that nothing is admitted
@@ -122,6 +127,7 @@ class DecisionCache {
   struct Slot;
   struct Table {
     uint64_t offset = 0;  // of its first slot
+    uint64_t marks = 0;   // offset of its first set's marks
     uint64_t sets = 0;    // a power of two
     uint32_t slot_size = 0;
     uint32_t capacity() const;  // payload bytes
@@ -130,6 +136,10 @@ class DecisionCache {
   DecisionCache() = default;
   Slot* At(uint64_t offset) const;
   uint64_t SlotOffset(const Table& table, uint64_t set, size_t way) const;
+  std::atomic<uint64_t>* Marks(const Table& table, uint64_t set) const;
+  // The ways that may hold a string with this id: the uppermost bit of each one's byte.
+  uint64_t MarkedWays(const Table& table, uint64_t id_tag) const;
+  void Prefetch(uint64_t id_tag) const;
   uint64_t Tag(absl::string_view bytes) const;
   // The slot of the table that holds the string; nullptr where none does. Writers only.
   Slot* Holding(const Table& table, const TokenKey& key) const;
@@ -138,7 +148,7 @@ class DecisionCache {
   // Takes the entry out. Hands it to `*out` where it has unreported use, or with `evidence` where
   // it was ever admitted.
   void Empty(Slot* slot, bool evidence, std::vector<EntryUse>* out);
-  void Write(Slot* slot, const TokenKey& key, const tollgate::v1::Grant* grant,
+  void Write(const Table& table, Slot* slot, const TokenKey& key, const tollgate::v1::Grant* grant,
              absl::string_view packed, int64_t service_ms);
   // Reads workspace and token id of the slot's grant. Writers only.
   void Name(const Slot& slot, EntryUse* use) const;

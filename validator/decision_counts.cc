@@ -15,17 +15,14 @@ DecisionCounts::Shard& DecisionCounts::Mine() {
 }
 
 void DecisionCounts::CountAdmit(bool fail_open, bool from_memory) {
-  Shard& shard = Mine();
-  shard.admitted.fetch_add(1, std::memory_order_relaxed);
-  if (fail_open) shard.admitted_fail_open.fetch_add(1, std::memory_order_relaxed);
-  if (from_memory) shard.from_memory.fetch_add(1, std::memory_order_relaxed);
+  Cells& cells = Mine().cells[from_memory];
+  (fail_open ? cells.admitted_fail_open : cells.admitted).fetch_add(1, std::memory_order_relaxed);
 }
 
 void DecisionCounts::CountRefusal(tollgate::v1::VerdictReason reason, bool from_memory) {
-  Shard& shard = Mine();
+  Cells& cells = Mine().cells[from_memory];
   const size_t i = static_cast<size_t>(reason);
-  shard.refused[i < shard.refused.size() ? i : 0].fetch_add(1, std::memory_order_relaxed);
-  if (from_memory) shard.from_memory.fetch_add(1, std::memory_order_relaxed);
+  cells.refused[i < cells.refused.size() ? i : 0].fetch_add(1, std::memory_order_relaxed);
 }
 
 void DecisionCounts::CountMiss() { Mine().misses.fetch_add(1, std::memory_order_relaxed); }
@@ -33,12 +30,19 @@ void DecisionCounts::CountMiss() { Mine().misses.fetch_add(1, std::memory_order_
 DecisionTotals DecisionCounts::Totals() const {
   DecisionTotals totals;
   for (const Shard& shard : shards_) {
-    totals.admitted += shard.admitted.load(std::memory_order_relaxed);
-    totals.admitted_fail_open += shard.admitted_fail_open.load(std::memory_order_relaxed);
-    totals.from_memory += shard.from_memory.load(std::memory_order_relaxed);
     totals.misses += shard.misses.load(std::memory_order_relaxed);
-    for (size_t i = 0; i < totals.refused.size(); ++i) {
-      totals.refused[i] += shard.refused[i].load(std::memory_order_relaxed);
+    for (const bool from_memory : {false, true}) {
+      const Cells& cells = shard.cells[from_memory];
+      const int64_t fail_open = cells.admitted_fail_open.load(std::memory_order_relaxed);
+      int64_t decisions = cells.admitted.load(std::memory_order_relaxed) + fail_open;
+      totals.admitted += decisions;
+      totals.admitted_fail_open += fail_open;
+      for (size_t i = 0; i < totals.refused.size(); ++i) {
+        const int64_t refused = cells.refused[i].load(std::memory_order_relaxed);
+        totals.refused[i] += refused;
+        decisions += refused;
+      }
+      if (from_memory) totals.from_memory += decisions;
     }
   }
   return totals;

@@ -21,7 +21,7 @@ struct DecisionTotals {
   int64_t decisions() const;
 };
 
-// Thread-safe; a count is one relaxed addition to a cache line that few threads share.
+// Thread-safe; each decision is one relaxed addition, to a cache line that few threads share.
 class DecisionCounts {
  public:
   void CountAdmit(bool fail_open, bool from_memory);
@@ -31,12 +31,15 @@ class DecisionCounts {
 
  private:
   static constexpr size_t kShards = 16;
-  struct alignas(128) Shard {
-    std::atomic<int64_t> admitted{0};
-    std::atomic<int64_t> admitted_fail_open{0};
-    std::atomic<int64_t> from_memory{0};
-    std::atomic<int64_t> misses{0};
+  // A decision is counted in one place only, so that sums never go back between two readings.
+  struct Cells {
+    std::atomic<int64_t> admitted{0};            // with a lease
+    std::atomic<int64_t> admitted_fail_open{0};  // without
     std::array<std::atomic<int64_t>, tollgate::v1::VerdictReason_ARRAYSIZE> refused{};
+  };
+  struct alignas(128) Shard {
+    Cells cells[2];  // [1]: from memory
+    std::atomic<int64_t> misses{0};
   };
   Shard& Mine();
   std::array<Shard, kShards> shards_;

@@ -14,6 +14,10 @@ using tollgate::v1::FollowResponse;
 // Bounds, so that a service gone wrong costs a bounded amount of memory.
 constexpr size_t kMostPings = 128;
 constexpr size_t kMostEvidence = 4096;
+// The protocol's: of what is above it in one ping, the service reads none.
+constexpr size_t kMostDroppedInPing = 1000;
+// Evidence is taken from the state after so many events, at the latest: it holds back no more.
+constexpr int64_t kEventsToGather = 1024;
 
 // How soon a service that this validator is not configured for is tried again.
 constexpr absl::Duration kMisconfiguredRetry = absl::Seconds(30);
@@ -161,6 +165,7 @@ void Follower::ForgetStream() {
   // The part of a revision that came is only dropped; the resume brings it whole.
   open_revision_ = 0;
   for (Evidence& e : evidence_) e.sent_in = 0;
+  lost_sent_in_ = 0;
   if (usage_confirmed_by_ != 0) {
     usage_confirmed_by_ = 0;
     state_->UsageLost();
@@ -224,9 +229,29 @@ FollowerActions Follower::OnMessage(uint64_t stream, const FollowResponse& messa
 void Follower::ForgetEpoch() {
   state_->EndLease();
   state_->DropAll(applied_);
+  if (!epoch_.empty()) {
+    // Where the service turns out to be in it still, what is lost with it is known to be.
+    forgotten_epoch_ = epoch_;
+    forgotten_from_ = lost_from_ != 0 ? std::min(lost_from_, applied_ + 1) : applied_ + 1;
+    for (const Evidence& e : evidence_) {
+      forgotten_from_ = std::min(forgotten_from_, e.dropped.revision());
+    }
+  }
   epoch_.clear();
   applied_ = 0;
+  ForgetEvidence();
+}
+
+void Follower::ForgetEvidence() {
   evidence_.clear();
+  lost_from_ = lost_to_ = 0;
+  lost_sent_in_ = 0;
+}
+
+void Follower::LoseEvidence(int64_t first, int64_t last) {
+  lost_to_ = lost_from_ == 0 ? last : std::max(lost_to_, last);
+  lost_from_ = lost_from_ == 0 ? first : std::min(lost_from_, first);
+  lost_sent_in_ = 0;
 }
 
 void Follower::OnWelcome(const tollgate::v1::Welcome& welcome, BootTime now, absl::Time wall_now,
@@ -251,9 +276,16 @@ void Follower::OnWelcome(const tollgate::v1::Welcome& welcome, BootTime now, abs
   if (welcome.reset()) {
     // The lease outlives a reset of our own history: the ledger still counts this incarnation (R3).
     // It does not outlive a change of history, which may not know of it (R11, R17).
+    int64_t unseen_from = applied_ + 1;
     if (welcome.epoch() != epoch_ || welcome.revision() < applied_) {
       state_->EndLease();
-      evidence_.clear();
+      ForgetEvidence();
+      unseen_from = welcome.epoch() == forgotten_epoch_ ? forgotten_from_ : 0;
+    }
+    forgotten_epoch_.clear();
+    // No event told what was dropped, so nothing was said of it, and this acknowledges it.
+    if (unseen_from > 0 && unseen_from <= welcome.revision()) {
+      LoseEvidence(unseen_from, welcome.revision());
     }
     epoch_ = welcome.epoch();
     applied_ = welcome.revision();
@@ -302,7 +334,12 @@ void Follower::DropOne(int64_t revision, const Event& event) {
     // Newer than this build: it may be about anything. Never skipped, never fatal.
     ++unknown_events_;
     state_->DropAll(revision);
+    if (revision > 0) LoseEvidence(revision, revision);
   }
+  if (++events_ungathered_ < kEventsToGather) return;
+  tollgate::v1::Ping gathered;
+  state_->FillPing(&gathered);
+  Gather(&gathered);
 }
 
 void Follower::OnEvents(const tollgate::v1::Events& events, BootTime now, absl::Time wall_now,
@@ -357,6 +394,10 @@ void Follower::OnPong(const tollgate::v1::Pong& pong, BootTime now, absl::Time w
   }
   std::erase_if(evidence_,
                 [&](const Evidence& e) { return e.sent_in != 0 && e.sent_in <= pong.sequence(); });
+  if (lost_sent_in_ != 0 && lost_sent_in_ <= pong.sequence()) {
+    lost_from_ = lost_to_ = 0;
+    lost_sent_in_ = 0;
+  }
 
   if (pings_.empty() || pings_.front().sequence != pong.sequence()) return;  // granted once (R1)
   const SentPing ping =
@@ -383,26 +424,54 @@ void Follower::OnGoAway(const tollgate::v1::GoAway& go_away, BootTime now,
   actions->why += go_away.reason();
 }
 
-void Follower::SendPing(BootTime now, absl::Time wall_now, FollowerActions* actions) {
-  auto* ping = actions->send.emplace_back().mutable_ping();
-  ping->set_sequence(++sequence_);
-  const bool early = TOLLGATE_MUTATED("r10_acknowledges_open") && open_revision_ != 0;
-  ping->set_applied_revision(early ? open_revision_ : applied_);
-  state_->FillPing(ping);
+void Follower::Gather(tollgate::v1::Ping* ping) {
+  events_ungathered_ = 0;
   for (auto& dropped : *ping->mutable_dropped()) {
-    if (evidence_.size() >= kMostEvidence) evidence_.pop_front();
+    if (evidence_.size() >= kMostEvidence) {
+      const int64_t revision = evidence_.front().dropped.revision();
+      LoseEvidence(revision, revision);
+      evidence_.pop_front();
+    }
     evidence_.push_back(Evidence{std::move(dropped), 0});
   }
   ping->clear_dropped();
-  // Kept until a Pong says that it arrived; on a new stream all of it goes again.
-  for (Evidence& e : evidence_) {
-    if (e.sent_in != 0) continue;
-    e.sent_in = sequence_;
-    *ping->add_dropped() = e.dropped;
-  }
-  // A ping too many is an acknowledgement still; its Pong just grants nothing. To forget the
-  // newest and not the oldest lets some Pong grant however far behind the service is.
-  if (pings_.size() < kMostPings) pings_.push_back(SentPing{sequence_, now, wall_now});
+}
+
+void Follower::SendPing(BootTime now, absl::Time wall_now, FollowerActions* actions) {
+  tollgate::v1::Ping filled;
+  state_->FillPing(&filled);
+  Gather(&filled);
+  const bool early = TOLLGATE_MUTATED("r10_acknowledges_open") && open_revision_ != 0;
+  const int64_t applied = early ? open_revision_ : applied_;
+  // Evidence is kept until a Pong says that it arrived; on a new stream all of it goes again.
+  auto next = evidence_.begin();
+  do {
+    auto* ping = actions->send.emplace_back().mutable_ping();
+    *ping = filled;
+    ping->set_sequence(++sequence_);
+    for (; next != evidence_.end(); ++next) {
+      if (next->sent_in != 0) continue;
+      if (ping->dropped_size() == static_cast<int>(kMostDroppedInPing)) break;
+      next->sent_in = sequence_;
+      *ping->add_dropped() = next->dropped;
+    }
+    // A receipt may be made of the acknowledgement: what is to be said of a revision comes before.
+    int64_t acknowledged = applied;
+    for (auto left = next; left != evidence_.end(); ++left) {
+      if (left->sent_in == 0) {
+        acknowledged = std::min(acknowledged, std::max<int64_t>(0, left->dropped.revision() - 1));
+      }
+    }
+    ping->set_applied_revision(acknowledged);
+    if (lost_from_ != 0 && lost_sent_in_ == 0) {
+      lost_sent_in_ = sequence_;
+      ping->set_lost_from_revision(lost_from_);
+      ping->set_lost_to_revision(lost_to_);
+    }
+    // A ping too many is an acknowledgement still; its Pong just grants nothing. To forget the
+    // newest and not the oldest lets some Pong grant however far behind the service is.
+    if (pings_.size() < kMostPings) pings_.push_back(SentPing{sequence_, now, wall_now});
+  } while (next != evidence_.end());
   next_ping_ = now + ping_interval_;
 }
 

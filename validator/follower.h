@@ -48,7 +48,7 @@ class FollowedState {
   // A Welcome told the brand of the service's token strings: the one configured here, or another.
   virtual void BrandAgreed(bool agreed) = 0;
   // Fills cached_tokens and decisions, and appends to `dropped` the evidence gathered since the
-  // last call.
+  // last call: at most one for each Drop. Also asked for it alone, so that it need not hold much.
   virtual void FillPing(tollgate::v1::Ping* ping) = 0;
   // The use since the last report, in messages of a bounded size, the last with complete_until.
   // Held back until UsageConfirmed; merged again with what came since at UsageLost.
@@ -158,7 +158,14 @@ class Follower {
               FollowerActions* actions);
   void OnGoAway(const tollgate::v1::GoAway& go_away, BootTime now, FollowerActions* actions);
   void DropOne(int64_t revision, const tollgate::v1::Event& event);
+  // One ping, or several where there is more evidence than one may carry.
   void SendPing(BootTime now, absl::Time wall_now, FollowerActions* actions);
+  // Takes the evidence out of a filled ping.
+  void Gather(tollgate::v1::Ping* ping);
+  // Of a history that is no longer ours.
+  void ForgetEvidence();
+  // Of these revisions evidence may be missing: the service is told, and makes no guess.
+  void LoseEvidence(int64_t first, int64_t last);
   void SendUsage(BootTime now, FollowerActions* actions);
   void GiveUp(absl::string_view why, BootTime now, FollowerActions* actions);
   // Forgets what belonged to the stream that ended: its pings above all (their Pongs are of no
@@ -177,6 +184,12 @@ class Follower {
   std::string epoch_;
   int64_t applied_ = 0;
   std::deque<Evidence> evidence_;  // bounded
+  int64_t lost_from_ = 0;  // evidence was lost, and no Pong says that this is known; 0: none
+  int64_t lost_to_ = 0;
+  uint64_t lost_sent_in_ = 0;      // as Evidence::sent_in
+  int64_t events_ungathered_ = 0;  // since evidence was last taken from the state
+  std::string forgotten_epoch_;    // what ForgetEpoch left, and from where on evidence went with it
+  int64_t forgotten_from_ = 0;
   int64_t streams_ = 0;
   int64_t resets_ = 0;
   int64_t unknown_events_ = 0;

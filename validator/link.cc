@@ -80,6 +80,8 @@ bool Link::Goodbye(absl::Duration limit) {
   }
   Do(std::move(due));
   absl::MutexLock lock(&mu_);
+  // A stream on which nothing was heard says no goodbye either (Welcome comes first): no wait.
+  if (!heard_ && !Quiet()) return false;
   mu_.AwaitWithTimeout(absl::Condition(this, &Link::Quiet), limit);
   return Quiet() && goodbye_taken_;
 }
@@ -126,6 +128,7 @@ void Link::OnMessage(uint64_t stream, const FollowResponse& message) {
       said_lost_ = false;
       back = true;
     }
+    if (stream == number_ && message.has_go_away()) told_to_leave_ = true;
     due = TakeIn(options_.validator->StreamMessage(stream, message));
   }
   if (back) Log(LogLevel::kInfo, "following the service", {{"service", options_.target}});
@@ -135,9 +138,11 @@ void Link::OnMessage(uint64_t stream, const FollowResponse& message) {
 void Link::OnEnded(uint64_t stream, std::shared_ptr<Stub> stub, const absl::Status& status) {
   Due due;
   bool lost = false;
+  bool told_to_leave = false;
   {
     absl::MutexLock lock(&mu_);
     if (stream == number_) {
+      told_to_leave = std::exchange(told_to_leave_, false);
       stream_ = nullptr;
       queue_.clear();
       if (goodbye_) goodbye_taken_ = status.ok() && heard_;
@@ -149,7 +154,10 @@ void Link::OnEnded(uint64_t stream, std::shared_ptr<Stub> stub, const absl::Stat
     done_with_.push_back(std::move(stub));
     --open_;
   }
-  if (lost) {
+  if (lost && told_to_leave) {
+    Log(LogLevel::kInfo, "the service ended the stream in order; following anew",
+        {{"service", options_.target}});
+  } else if (lost) {
     Log(LogLevel::kWarning, "not following the service; trying again",
         {{"service", options_.target}, {"status", status}});
   }
@@ -185,6 +193,7 @@ Link::Due Link::TakeIn(FollowerActions actions) {
     stream_ = std::make_shared<Stream>(shared_from_this(), number_, stub_);
     queue_.clear();
     heard_ = false;
+    told_to_leave_ = false;
     ++open_;
     due.open = stream_;
     // At once, and not at the server's first word: a server may well say nothing before it has

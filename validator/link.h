@@ -102,9 +102,10 @@ class Link : public std::enable_shared_from_this<Link> {
   std::shared_ptr<Stream> stream_ ABSL_GUARDED_BY(mu_);                 // the present one
   uint64_t number_ ABSL_GUARDED_BY(mu_) = 0;                            // its number
   std::deque<tollgate::v1::FollowRequest> queue_ ABSL_GUARDED_BY(mu_);  // for it; bounded
-  int open_ ABSL_GUARDED_BY(mu_) = 0;            // streams that have not ended
-  bool heard_ ABSL_GUARDED_BY(mu_) = false;      // on the present stream
-  bool said_lost_ ABSL_GUARDED_BY(mu_) = false;  // logged once, until it is heard again
+  int open_ ABSL_GUARDED_BY(mu_) = 0;                // streams that have not ended
+  bool heard_ ABSL_GUARDED_BY(mu_) = false;          // on the present stream
+  bool told_to_leave_ ABSL_GUARDED_BY(mu_) = false;  // by a GoAway on the present stream
+  bool said_lost_ ABSL_GUARDED_BY(mu_) = false;      // logged once, until it is heard again
   bool goodbye_ ABSL_GUARDED_BY(mu_) = false;
   bool goodbye_taken_ ABSL_GUARDED_BY(mu_) = false;
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;

@@ -120,12 +120,12 @@ void Validator::SetUnavailable(VerdictReason reason, Decision* decision) const {
   decision->fail_open = false;
 }
 
-bool Validator::Precheck(absl::string_view token_string, TokenFormat::Parsed* parsed,
-                         Decision* decision) {
+bool Validator::RefuseMalformed(absl::string_view token_string, Decision* decision) const {
+  TokenFormat::Parsed parsed;
   VerdictReason reason = tollgate::v1::VERDICT_REASON_UNSPECIFIED;
   if (token_string.empty()) {
     reason = tollgate::v1::VERDICT_REASON_NO_TOKEN;
-  } else if (options_.format.Parse(token_string, parsed) != TokenDefect::kNone) {
+  } else if (options_.format.Parse(token_string, &parsed) != TokenDefect::kNone) {
     if (!brand_agreed_.load(std::memory_order_relaxed)) {
       // With another brand it may be a good token (I7).
       SetUnavailable(tollgate::v1::VERDICT_REASON_SERVICE_UNAVAILABLE, decision);
@@ -182,13 +182,23 @@ void Validator::DecideOnUnknown(const ReadClocks& clocks, Decision* decision) co
   decision->fail_open = false;
 }
 
-bool Validator::CheckKey(const TokenKey& key, const Requirement& requirement, Decision* decision) {
+bool Validator::CheckMemory(absl::string_view token_string, const Requirement& requirement,
+                            TokenKey* key, Decision* decision) {
+  // The string's length tells where its public id would lie. Whether it is well formed is asked
+  // only where it is not held: nothing malformed is ever kept (CheckAsync comes here first), and
+  // what is held is recognised by the whole string.
+  if (token_string.size() != options_.format.length()) {
+    return RefuseMalformed(token_string, decision);
+  }
+  const size_t id_at = token_string.size() - kBodyLength;
+  *key = cache_->KeyOf(token_string, token_string.substr(id_at, kPublicIdLength));
   for (int attempt = 0; attempt < 4; ++attempt) {
     const uint64_t collection = cache_->collection();
     const ReadClocks clocks = Clocks();
     DecisionCache::Place place;
-    switch (cache_->Find(key, &decision->grant_, &place)) {
+    switch (cache_->Find(*key, &decision->grant_, &place)) {
       case DecisionCache::Found::kMiss:
+        if (RefuseMalformed(token_string, decision)) return true;
         // Without a lease no answer could be used: do not ask for one.
         if (clocks.state != LeaseState::kNone) return false;
         SetUnavailable(tollgate::v1::VERDICT_REASON_NO_LEASE, decision);
@@ -214,11 +224,8 @@ bool Validator::CheckKey(const TokenKey& key, const Requirement& requirement, De
 
 bool Validator::Check(absl::string_view token_string, const Requirement& requirement,
                       Decision* decision) {
-  TokenFormat::Parsed parsed;
-  if (!Precheck(token_string, &parsed, decision) &&
-      !CheckKey(cache_->KeyOf(token_string, parsed.public_id), requirement, decision)) {
-    return false;
-  }
+  TokenKey key;
+  if (!CheckMemory(token_string, requirement, &key, decision)) return false;
   Count(*decision, /*from_memory=*/true);
   return true;
 }
@@ -234,13 +241,8 @@ void Validator::Count(const Decision& decision, bool from_memory) {
 void Validator::CheckAsync(absl::string_view token_string, const Requirement& requirement,
                            Callback callback) {
   Decision decision;
-  TokenFormat::Parsed parsed;
-  if (Precheck(token_string, &parsed, &decision)) {
-    Count(decision, /*from_memory=*/true);
-    return callback(decision);
-  }
-  const TokenKey key = cache_->KeyOf(token_string, parsed.public_id);
-  if (CheckKey(key, requirement, &decision)) {
+  TokenKey key;
+  if (CheckMemory(token_string, requirement, &key, &decision)) {
     Count(decision, /*from_memory=*/true);
     return callback(decision);
   }

@@ -116,9 +116,11 @@ class Validator : private FollowedState {
             std::unique_ptr<EdgeClock> edge_clock, std::unique_ptr<DecisionCache> cache);
 
   ReadClocks Clocks() const;
-  // Decides what needs no look-up; true: decided.
-  bool Precheck(absl::string_view token_string, TokenFormat::Parsed* parsed, Decision* decision);
-  bool CheckKey(const TokenKey& key, const Requirement& requirement, Decision* decision);
+  // Decides on what is no token string; true: decided.
+  bool RefuseMalformed(absl::string_view token_string, Decision* decision) const;
+  // Decides from memory; false: it cannot. Then `*key` is the string's, which is well formed.
+  bool CheckMemory(absl::string_view token_string, const Requirement& requirement, TokenKey* key,
+                   Decision* decision);
   void DecideOn(const GrantView& grant, const ReadClocks& clocks, const Requirement& requirement,
                 Decision* decision) const;
   void DecideOnUnknown(const ReadClocks& clocks, Decision* decision) const;

@@ -59,6 +59,57 @@ TEST_F(DecisionCacheTest, HoldsGrantsByTheWholeString) {
   EXPECT_EQ(cache_->size(), 1);
 }
 
+TEST_F(DecisionCacheTest, StringsOfOneIdAreToldApart) {
+  // All of them in one set, and with one mark.
+  for (int i = 0; i < 8; ++i) {
+    ASSERT_TRUE(Put(GrantFor("acme", IdOf(1), absl::StrCat("owner-", i)), absl::StrCat("s", i)));
+  }
+  for (int i = 0; i < 8; ++i) {
+    ASSERT_EQ(Look(IdOf(1), absl::StrCat("s", i)), Found::kGrant);
+    GrantView view;
+    ASSERT_TRUE(GrantView::Over(buffer_.bytes(), &view));
+    EXPECT_EQ(view.owner(), absl::StrCat("owner-", i));
+  }
+  EXPECT_EQ(Look(IdOf(1), "s8"), Found::kMiss);
+  cache_->DropToken(IdOf(1), &gone_);
+  EXPECT_EQ(cache_->size(), 0);
+}
+
+// Keys of one set, with marks that are equal, or lie next to each other where the comparison of
+// eight bytes at once borrows from the next: whatever marks say, each string is found as itself.
+TEST_F(DecisionCacheTest, AMarkIsAHintAndNoProof) {
+  Make({8, 8, 8});
+  constexpr uint64_t kMarks[] = {0x00, 0x01, 0x02, 0x7f, 0x80, 0x81, 0xfe, 0xff};
+  SeededRandom random(11);
+  for (int round = 0; round < 500; ++round) {
+    std::vector<TokenKey> keys(16);
+    for (int i = 0; i < 16; ++i) {
+      keys[i].hash[0] = 1 + i;  // small: the halves of one differ from those of another in few bits
+      keys[i].hash[1] = random.Uniform(3);
+      keys[i].id_tag = kMarks[random.Uniform(8)] << 56 | static_cast<uint64_t>(i) << 3;
+    }
+    DecisionCache::Place place;
+    for (int i = 0; i < 8; ++i) {
+      const auto grant = GrantFor("acme", IdOf(i));
+      ASSERT_TRUE(cache_->Insert(keys[i], grant, PackGrant(grant), 1000 + round, &place, &gone_));
+    }
+    for (int i = 8; i < 12; ++i) cache_->InsertUnknown(keys[i], 1000 + round, &gone_);
+    for (int i = 0; i < 16; ++i) {
+      const Found found = cache_->Find(keys[i], &buffer_, &place);
+      ASSERT_EQ(found, i < 8    ? Found::kGrant
+                       : i < 12 ? Found::kUnknown
+                                : Found::kMiss)
+          << round << " " << i;
+      if (i >= 8) continue;
+      GrantView view;
+      ASSERT_TRUE(GrantView::Over(buffer_.bytes(), &view));
+      ASSERT_EQ(view.token_id(), IdOf(i));
+    }
+    if (round % 2 == 0) cache_->DropAll(&gone_);  // else the next ones push these out
+    gone_.clear();
+  }
+}
+
 TEST_F(DecisionCacheTest, TheLargestGrantFits) {
   tollgate::v1::Grant g = GrantFor("acme", IdOf(1), std::string(256, 'o'));
   g.clear_scopes();
@@ -265,6 +316,43 @@ TEST_F(DecisionCacheTest, ReadersNeverSeeATornOrForeignEntry) {
   // A count may slip between a drop and the next insert; it is an estimate, and never more.
   EXPECT_LE(reported, recorded.load());
   EXPECT_GE(reported, recorded.load() * 9 / 10);
+}
+
+// Whoever evicts or resets while an admission is recorded: one of the two knows of it. Else a
+// report would say "complete" over a use that nobody tells.
+TEST_F(DecisionCacheTest, AnAdmissionThatMeetsADropIsRefusedOrReported) {
+  constexpr int kRounds = 60'000;
+  Make({8, 8, 8});
+  const tollgate::v1::Grant grant = GrantFor("acme", IdOf(1));
+  const std::string packed = PackGrant(grant);
+  const TokenKey key = KeyFor(IdOf(1));
+  std::atomic<int> round{0};  // the reader may go
+  std::atomic<int> done{0};   // it has gone
+  bool admitted = false;
+  DecisionCache::Place place;
+  std::thread reader([&] {
+    for (int i = 1; i <= kRounds; ++i) {
+      while (round.load(std::memory_order_acquire) < i) std::this_thread::yield();
+      admitted = cache_->RecordAdmit(place, 1000 * i);
+      done.store(i, std::memory_order_release);
+    }
+  });
+  int refused = 0;
+  int untold = 0;
+  for (int i = 1; i <= kRounds; ++i) {
+    gone_.clear();
+    ASSERT_TRUE(cache_->Insert(key, grant, packed, 1, &place, &gone_));
+    gone_.clear();
+    round.store(i, std::memory_order_release);
+    for (int pause = i % 512; pause > 0; --pause) (void)cache_->collection();
+    cache_->DropAll(&gone_);
+    while (done.load(std::memory_order_acquire) < i) std::this_thread::yield();
+    if (!admitted) ++refused;
+    const bool told = gone_.size() == 1 && gone_[0].last_admit_ms == 1000 * i && gone_[0].uses > 0;
+    if (admitted != told) ++untold;
+  }
+  reader.join();
+  EXPECT_EQ(untold, 0) << "of " << kRounds << ", " << refused << " refused";
 }
 
 TEST_F(DecisionCacheTest, RefusesAbsurdSizes) {

@@ -7,6 +7,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/unit/validator/core/edge_fixture.h"
+#include "tests/unit/validator/core/follower_fixture.h"
 
 namespace tollgate {
 namespace {
@@ -16,90 +17,6 @@ using ::testing::IsEmpty;
 using tollgate::v1::FollowRequest;
 using tollgate::v1::FollowResponse;
 using Phase = FollowerStatus::Phase;
-
-// Writes down what the follower drives it to.
-class Recorder : public FollowedState {
- public:
-  void Reset(const std::string& epoch, int64_t revision) override {
-    log.push_back(absl::StrCat("reset ", epoch, " ", revision));
-  }
-  void Drop(int64_t revision, const tollgate::v1::Event& event) override {
-    log.push_back(absl::StrCat("drop ", revision, " ",
-                               event.has_cohort_revoked()  ? event.cohort_revoked().workspace()
-                               : event.has_token_created() ? event.token_created().token_id()
-                                                           : event.token_changed().token_id()));
-  }
-  void DropAll(int64_t revision) override { log.push_back(absl::StrCat("drop-all ", revision)); }
-  void Grant(const LeaseGrant& grant, BootTime, absl::Time) override { grants.push_back(grant); }
-  void SetServiceTime(absl::Time t, absl::Duration trip, BootTime) override {
-    service_time = t;
-    round_trip = trip;
-  }
-  void BrandAgreed(bool agreed) override { brand_agreed = agreed; }
-  void EndLease() override { log.push_back("end-lease"); }
-  void Close() override { log.push_back("close"); }
-  void FillPing(tollgate::v1::Ping* ping) override {
-    for (auto& e : evidence) *ping->add_dropped() = e;
-    evidence.clear();
-    ping->set_cached_tokens(42);
-  }
-  std::vector<tollgate::v1::Usage> TakeUsage(BootTime) override {
-    log.push_back("take-usage");
-    return {tollgate::v1::Usage()};
-  }
-  void UsageConfirmed() override { log.push_back("usage-confirmed"); }
-  void UsageLost() override { log.push_back("usage-lost"); }
-  std::vector<std::string> Taken() { return std::exchange(log, {}); }
-
-  std::vector<std::string> log;
-  std::vector<LeaseGrant> grants;
-  std::vector<tollgate::v1::DroppedAdmit> evidence;
-  absl::Time service_time;
-  absl::Duration round_trip;
-  bool brand_agreed = false;
-};
-
-class FollowerTest : public ::testing::Test {
- protected:
-  FollowerTest() : random_(1) {
-    options_.validator_id = "edge-1";
-    options_.incarnation = "0123456789abcdef";
-    Make();
-  }
-  void Make() { follower_ = std::make_unique<Follower>(options_, &state_, &random_); }
-  FollowerActions Send(const FollowResponse& m) {
-    return follower_->OnMessage(stream_, m, clock_.Now(), clock_.WallNow());
-  }
-  FollowerActions Tick() { return follower_->OnTick(clock_.Now(), clock_.WallNow()); }
-  // Opens a stream; what Hello said.
-  tollgate::v1::Hello Open() {
-    FollowerActions a = stream_ == 0 ? follower_->Start(clock_.Now()) : Tick();
-    EXPECT_TRUE(a.connect);
-    stream_ = a.stream;
-    a = follower_->OnConnected(stream_, clock_.Now());
-    EXPECT_EQ(a.send.size(), 1u);
-    return a.send.at(0).hello();
-  }
-  // Follows from a reset at `revision`; the first ping is out.
-  void Follow(int64_t revision = 10) {
-    Open();
-    const FollowerActions a = Send(WelcomeMessage("e1", revision, true));
-    ASSERT_EQ(a.send.size(), 1u);
-    ASSERT_EQ(a.send[0].ping().sequence(), 1u);
-    state_.log.clear();
-  }
-  void Reconnect() {
-    follower_->OnDisconnected(stream_, clock_.Now());
-    clock_.Advance(absl::Seconds(6));
-  }
-
-  FollowerOptions options_;
-  HandClock clock_;
-  SeededRandom random_;
-  Recorder state_;
-  std::unique_ptr<Follower> follower_;
-  uint64_t stream_ = 0;
-};
 
 TEST_F(FollowerTest, AFreshHelloHasNoEpochAndWelcomeGrantsNothing) {  // R2
   const auto hello = Open();
@@ -393,23 +310,6 @@ TEST_F(FollowerTest, GoAwayIsHeeded) {
   EXPECT_GE(after.wake_at - clock_.Now(), absl::Seconds(3));
   EXPECT_LE(after.wake_at - clock_.Now(), absl::Seconds(6));
   EXPECT_THAT(state_.Taken(), IsEmpty());  // lease and cache live on
-}
-
-TEST_F(FollowerTest, EvidenceGoesUntilAPongSaysThatItArrived) {
-  Follow();
-  state_.evidence.emplace_back().set_token_id("a");
-  auto a = Send(EventsMessage(11, {Changed("w", "a")}));
-  ASSERT_EQ(a.send.at(0).ping().dropped_size(), 1);
-  clock_.Advance(absl::Seconds(5));
-  EXPECT_EQ(Tick().send.at(0).ping().dropped_size(), 0);  // once a stream
-  Reconnect();
-  Open();
-  a = Send(WelcomeMessage("e1", 11, false));
-  ASSERT_EQ(a.send.at(0).ping().dropped_size(), 1);  // the first stream may have lost it
-  Send(PongMessage(1, 11, 30));
-  Reconnect();
-  Open();
-  EXPECT_EQ(Send(WelcomeMessage("e1", 11, false)).send.at(0).ping().dropped_size(), 0);
 }
 
 TEST_F(FollowerTest, AUsageReportIsConfirmedByALaterPong) {

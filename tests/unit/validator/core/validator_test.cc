@@ -3,6 +3,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <functional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -24,6 +26,28 @@ struct Asked {
 };
 
 constexpr int64_t kServiceNow = 2'000'000'000;  // what Pongs say, in seconds
+
+// Lets something happen once, while a decision reads the clocks.
+class HookedClock : public HandClock {
+ public:
+  absl::Time WallNow() const override {
+    if (hook) std::exchange(hook, nullptr)();
+    return HandClock::WallNow();
+  }
+  mutable std::function<void()> hook;
+};
+
+// Mints tokens of one public id, each with another secret.
+class OneIdRandom : public Random {
+ public:
+  void Fill(absl::Span<uint8_t> out) override {
+    std::fill(out.begin(), out.end(), uint8_t{0});
+    out[0] = out.size() == 32 ? ++secrets_ : 200;
+  }
+
+ private:
+  uint8_t secrets_ = 0;
+};
 
 class ValidatorTest : public ::testing::Test {
  protected:
@@ -107,7 +131,7 @@ class ValidatorTest : public ::testing::Test {
   }
   static constexpr VerdictReason kMiss = static_cast<VerdictReason>(-1);
 
-  HandClock clock_;
+  HookedClock clock_;
   SharedSeededRandom random_;
   ValidatorOptions options_;
   std::vector<Asked> asked_;
@@ -158,6 +182,76 @@ TEST_F(ValidatorTest, WhatIsNoTokenIsRefusedWithoutAQuestion) {
   EXPECT_EQ(Reason(token), VERDICT_REASON_MALFORMED);
   EXPECT_EQ(verdict_, VERDICT_DENY);
   EXPECT_TRUE(asked_.empty());
+}
+
+// A string is looked up before it is parsed: that must not show.
+TEST_F(ValidatorTest, WhatIsMalformedIsSoBesideAHeldTokenToo) {
+  MakeLive();
+  std::string id;
+  const std::string token = Mint(&id);
+  ASSERT_TRUE(Ask(token, AnswerFor(GrantFor("acme", id))).admitted());
+  const auto all_are_malformed = [&] {
+    for (size_t i = 0; i < token.size(); ++i) {
+      for (const char c : {'a', 'b', '-', '\0', '\xff'}) {
+        std::string bad = token;
+        bad[i] = c;
+        if (bad == token) continue;
+        ASSERT_EQ(Reason(bad), VERDICT_REASON_MALFORMED) << i;
+        ASSERT_EQ(verdict_, VERDICT_DENY);
+      }
+    }
+  };
+  const int64_t before = validator_->Totals().from_memory;
+  all_are_malformed();
+  EXPECT_GT(validator_->Totals().from_memory, before + 300);
+  EXPECT_EQ(Ask(std::string(token.size(), 'x'), UnknownAnswer()).reason, VERDICT_REASON_MALFORMED);
+  EXPECT_EQ(validator_->Totals().misses, 1);
+  clock_.Advance(absl::Seconds(31));  // nor is a lease needed
+  all_are_malformed();
+  EXPECT_EQ(Reason(token), VERDICT_REASON_NO_LEASE);
+}
+
+TEST_F(ValidatorTest, AnotherSecretUnderAHeldIdIsAnotherString) {
+  MakeLive();
+  OneIdRandom random;
+  const auto first = TokenFormat().Mint(TokenKind::kWorkspace, random);
+  const auto second = TokenFormat().Mint(TokenKind::kWorkspace, random);
+  ASSERT_EQ(first.public_id, second.public_id);
+  const std::string token(first.token_string.RevealSecret());
+  const std::string other(second.token_string.RevealSecret());
+  ASSERT_NE(token, other);
+  ASSERT_TRUE(Ask(token, AnswerFor(GrantFor("acme", first.public_id))).admitted());
+  EXPECT_EQ(Reason(other), kMiss);
+  EXPECT_EQ(Ask(other, UnknownAnswer()).reason, VERDICT_REASON_UNKNOWN);
+  EXPECT_EQ(Reason(token), VERDICT_REASON_UNSPECIFIED);
+  EXPECT_EQ(Reason(other), VERDICT_REASON_UNKNOWN);
+}
+
+TEST_F(ValidatorTest, TheLeaseIsReadAfterTheClocks) {  // R13
+  MakeLive();
+  std::string id;
+  const std::string token = Mint(&id);
+  ASSERT_TRUE(Ask(token, AnswerFor(GrantFor("acme", id))).admitted());
+  clock_.hook = [&] { validator_->StopAdmitting(); };
+  EXPECT_EQ(Reason(token), VERDICT_REASON_NO_LEASE);
+}
+
+TEST_F(ValidatorTest, TheEntryIsReadAfterTheClocks) {  // R13
+  MakeLive();
+  std::string id;
+  const std::string token = Mint(&id);
+  Grant suspended = GrantFor("acme", id);
+  suspended.set_state(TOKEN_STATE_SUSPENDED);
+  ASSERT_EQ(Ask(token, AnswerFor(suspended)).reason, VERDICT_REASON_SUSPENDED);
+  ASSERT_EQ(Reason(token), VERDICT_REASON_SUSPENDED);
+  // Whatever was fetched ahead: what is dropped now is not spoken of.
+  clock_.hook = [&] { Say(EventsMessage(11, {Changed("acme", id)})); };
+  EXPECT_EQ(Reason(token), kMiss);
+  // And what comes to be held now is found.
+  ASSERT_TRUE(Ask(token, AnswerFor(GrantFor("acme", id), 11)).admitted());
+  Say(EventsMessage(12, {Changed("acme", id)}));
+  clock_.hook = [&] { Ask(token, AnswerFor(GrantFor("acme", id), 12)); };
+  EXPECT_EQ(Reason(token), VERDICT_REASON_UNSPECIFIED);
 }
 
 TEST_F(ValidatorTest, RefusalsForScopeAndAudienceKeepTheIdentityOthersDoNot) {
@@ -447,6 +541,8 @@ TEST_F(ValidatorTest, NothingIsCalledMalformedBeforeTheServiceHasToldItsBrand) {
   Say(welcome);
   EXPECT_EQ(Reason("xx-of-another-brand"), VERDICT_REASON_SERVICE_UNAVAILABLE);
   std::string id;
+  // Of the length of ours.
+  EXPECT_EQ(Reason("xx" + Mint(&id).substr(2)), VERDICT_REASON_SERVICE_UNAVAILABLE);
   EXPECT_EQ(Reason(Mint(&id)), VERDICT_REASON_NO_LEASE);
   validator_->StreamClosed(stream_);
   clock_.Advance(absl::Minutes(1));
@@ -530,6 +626,7 @@ TEST_F(ValidatorTest, TheHotPathAllocatesNothing) {
   std::string id, unknown;
   const std::string token = Mint(&id), t_unknown = Mint(&unknown), t_miss = Mint(&unknown);
   const tollgate::Requirement requirement{{"deploy:write"}, {}, ""};
+  const std::string malformed(token.size(), 'x');
   ASSERT_TRUE(Ask(token, AnswerFor(GrantFor("acme", id)), requirement).admitted());
   Ask(t_unknown, UnknownAnswer());
   Decision d;
@@ -541,6 +638,7 @@ TEST_F(ValidatorTest, TheHotPathAllocatesNothing) {
     ASSERT_TRUE(d.admitted());
     ASSERT_TRUE(validator_->Check(t_unknown, requirement, &d));
     ASSERT_TRUE(validator_->Check("nonsense", requirement, &d));
+    ASSERT_TRUE(validator_->Check(malformed, requirement, &d));
     ASSERT_FALSE(validator_->Check(t_miss, requirement, &d));
   }
   EXPECT_EQ(AllocationsOnThisThread(), before);

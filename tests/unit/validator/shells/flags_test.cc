@@ -29,20 +29,22 @@ TEST(ValidatorFlags, DefaultsAreSafe) {
   EXPECT_EQ(flags->server.stale_policy, tollgate::v1::STALE_POLICY_FAIL_CLOSED);
   EXPECT_FALSE(flags->server.allow_plaintext);
   EXPECT_FALSE(flags->server.id.empty()) << "the host's name";
-  EXPECT_FALSE(flags->print.has_value());
+  EXPECT_FALSE(flags->daemon.print.has_value());
+  EXPECT_EQ(flags->daemon.metrics_listen, "127.0.0.1:7414");
+  EXPECT_EQ(flags->daemon.drain_timeout, absl::Seconds(5));
 }
 
 TEST(ValidatorFlags, TakesWhatIsGiven) {
   const auto flags =
       Parse({"--service", "unix:/run/s.sock", "--id=payments/edge-3", "--listen",
              "unix:/run/a.sock", "--listen", "127.0.0.1:0", "--stale-policy", "fail-open",
-             "--fail-open-for", "90s", "--cache-entries", "1000", "--socket-mode", "0600"});
+             "--fail-open-for", "1d12h", "--cache-entries", "1000", "--socket-mode", "0600"});
   ASSERT_TRUE(flags.ok()) << flags.status();
   EXPECT_EQ(flags->server.service, "unix:/run/s.sock");
   EXPECT_EQ(flags->server.id, "payments/edge-3");
   EXPECT_THAT(flags->server.listen, ElementsAre("unix:/run/a.sock", "127.0.0.1:0"));
   EXPECT_EQ(flags->server.stale_policy, tollgate::v1::STALE_POLICY_FAIL_OPEN);
-  EXPECT_EQ(flags->server.fail_open_for, absl::Seconds(90));
+  EXPECT_EQ(flags->server.fail_open_for, absl::Hours(36));
   EXPECT_EQ(flags->server.cache_entries, 1000);
   EXPECT_EQ(flags->server.socket_mode, 0600u);
 }
@@ -65,11 +67,11 @@ TEST(ValidatorFlags, AFlagWinsOverTheEnvironmentWhichWinsOverTheFile) {
 TEST(ValidatorFlags, HelpAndVersionArePrinted) {
   const auto help = Parse({"--help"});
   ASSERT_TRUE(help.ok());
-  EXPECT_THAT(*help->print, HasSubstr("Exit codes: 0 ended as asked; 2 bad usage"));
-  EXPECT_THAT(*help->print, HasSubstr("[fail-closed]"));
+  EXPECT_THAT(*help->daemon.print, HasSubstr("Exit codes: 0 ended as asked; 2 bad usage"));
+  EXPECT_THAT(*help->daemon.print, HasSubstr("[fail-closed]"));
   const auto version = Parse({"--version"});
   ASSERT_TRUE(version.ok());
-  EXPECT_THAT(*version->print, HasSubstr("tollgate-validator "));
+  EXPECT_THAT(*version->daemon.print, HasSubstr("tollgate-validator "));
 }
 
 TEST(ValidatorFlags, BadOnesAreRefusedByName) {

@@ -1,16 +1,12 @@
 // The link alone, on a scripted service.
 #include "validator/link.h"
 
-#include <stdlib.h>
-
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/synchronization/mutex.h"
 #include "base/random.h"
-#include "base/secret.h"
 #include "gtest/gtest.h"
 #include "net/address.h"
 #include "net/credentials.h"
@@ -19,19 +15,9 @@
 namespace tollgate {
 namespace {
 
-class LinkTest : public ::testing::Test {
+class LinkTest : public ScriptedServiceTest {
  protected:
-  void SetUp() override {
-    InitSecrets();
-    std::string pattern = (std::filesystem::temp_directory_path() / "tglink.XXXXXX").string();
-    folder_ = mkdtemp(pattern.data());
-    address_ = "unix:" + folder_ + "/service.sock";
-    service_.Start(address_);
-  }
-  void TearDown() override {
-    service_.Stop();
-    std::filesystem::remove_all(folder_);
-  }
+  void SetUp() override { service_.Start(address_); }
 
   // With a validator of its own; those before it must have been stopped.
   std::shared_ptr<Link> Start() {
@@ -69,9 +55,6 @@ class LinkTest : public ::testing::Test {
     return true;
   }
 
-  std::string folder_;
-  std::string address_;
-  ScriptedService service_;
   std::unique_ptr<Validator> validator_;
   absl::Mutex mu_;
   std::vector<std::weak_ptr<grpc::Channel>> channels_ ABSL_GUARDED_BY(mu_);
@@ -108,6 +91,13 @@ TEST_F(LinkTest, AStreamThatTheServiceEndedIsFollowedByOneOnTheSameConnection) {
   }
   ASSERT_TRUE(service_.Wait([](const auto& seen) { return seen.hellos.size() >= 4; }));
   EXPECT_EQ(ChannelsMade(), 1u);
+  link->Stop();
+}
+
+TEST_F(LinkTest, AGoodbyeIsNotWaitedForWhereNobodyCouldHearIt) {
+  service_.Stop();
+  std::shared_ptr<Link> link = Start();
+  EXPECT_FALSE(link->Goodbye(absl::InfiniteDuration())) << "and comes back";
   link->Stop();
 }
 

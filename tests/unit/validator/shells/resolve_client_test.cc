@@ -1,13 +1,9 @@
 #include "validator/resolve_client.h"
 
-#include <stdlib.h>
-
-#include <filesystem>
 #include <memory>
 #include <string>
 
 #include "absl/synchronization/notification.h"
-#include "base/secret.h"
 #include "base/status.h"
 #include "gtest/gtest.h"
 #include "net/address.h"
@@ -17,19 +13,9 @@
 namespace tollgate {
 namespace {
 
-class ResolveClientTest : public ::testing::Test {
+class ResolveClientTest : public ScriptedServiceTest {
  protected:
-  void SetUp() override {
-    InitSecrets();
-    std::string pattern = (std::filesystem::temp_directory_path() / "tgask.XXXXXX").string();
-    folder_ = mkdtemp(pattern.data());
-    address_ = "unix:" + folder_ + "/service.sock";
-    service_.Start(address_);
-  }
-  void TearDown() override {
-    service_.Stop();
-    std::filesystem::remove_all(folder_);
-  }
+  void SetUp() override { service_.Start(address_); }
   std::shared_ptr<grpc::Channel> Channel() const {
     ChannelOptions options;
     options.own_connection = true;
@@ -40,10 +26,6 @@ class ResolveClientTest : public ::testing::Test {
     request.set_edge_digest(std::string(32, 'd'));
     return request;
   }
-
-  std::string folder_;
-  std::string address_;
-  ScriptedService service_;
 };
 
 TEST_F(ResolveClientTest, StopAnswersWhatIsUnderWayAndHoldsNoChannel) {

@@ -3,8 +3,10 @@
 #define TOLLGATE_TESTS_UNIT_VALIDATOR_SHELLS_SCRIPTED_SERVICE_H_
 
 #include <grpcpp/grpcpp.h>
+#include <stdlib.h>
 
 #include <deque>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <string>
@@ -13,6 +15,7 @@
 
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
+#include "base/secret.h"
 #include "gtest/gtest.h"
 #include "net/acceptor.h"
 #include "net/grpc_listeners.h"
@@ -261,6 +264,25 @@ class ScriptedService : public v1::EdgeService::CallbackService {
   std::vector<std::shared_ptr<ResolveCall>> held_ ABSL_GUARDED_BY(mu_);
   std::unique_ptr<GrpcListeners> listeners_;
   std::unique_ptr<grpc::Server> server_;
+};
+
+// A scripted service in a folder of the test's own; each test, or its SetUp, starts it.
+class ScriptedServiceTest : public ::testing::Test {
+ protected:
+  ScriptedServiceTest() {
+    InitSecrets();
+    std::string pattern = (std::filesystem::temp_directory_path() / "tgedge.XXXXXX").string();
+    folder_ = mkdtemp(pattern.data());
+    address_ = "unix:" + folder_ + "/service.sock";
+  }
+  void TearDown() override {
+    service_.Stop();
+    std::filesystem::remove_all(folder_);
+  }
+
+  std::string folder_;
+  std::string address_;  // the service's
+  ScriptedService service_;
 };
 
 }  // namespace tollgate

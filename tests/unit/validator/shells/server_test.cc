@@ -39,31 +39,24 @@ struct TestToken {
   std::string string;
 };
 
-class ValidatorServerTest : public ::testing::Test {
+class ValidatorServerTest : public ScriptedServiceTest {
  protected:
-  void SetUp() override {
-    InitSecrets();
-    std::string pattern = (std::filesystem::temp_directory_path() / "tgedge.XXXXXX").string();
-    folder_ = mkdtemp(pattern.data());
-  }
   void TearDown() override {
     server_.reset();
-    service_.Stop();
-    std::filesystem::remove_all(folder_);
+    ScriptedServiceTest::TearDown();
   }
 
-  std::string ServiceAddress() const { return "unix:" + folder_ + "/service.sock"; }
   ValidatorServerOptions Options() const {
     ValidatorServerOptions options;
     options.id = "test/edge-1";
-    options.service = ServiceAddress();
+    options.service = address_;
     options.listen = {"unix:" + folder_ + "/edge.sock"};
     options.longest_backoff = absl::Milliseconds(50);
     options.cache_entries = 1024;
     options.unknown_entries = 1024;
     return options;
   }
-  void StartService() { service_.Start(ServiceAddress()); }
+  void StartService() { service_.Start(address_); }
   void StartValidator(const ValidatorServerOptions& options) {
     auto server = ValidatorServer::Start(options);
     ASSERT_TRUE(server.ok()) << server.status();

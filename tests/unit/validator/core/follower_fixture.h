@@ -1,0 +1,112 @@
+// A follower that a test drives by hand, and what it drives.
+#ifndef TOLLGATE_TESTS_UNIT_VALIDATOR_CORE_FOLLOWER_FIXTURE_H_
+#define TOLLGATE_TESTS_UNIT_VALIDATOR_CORE_FOLLOWER_FIXTURE_H_
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include "tests/unit/validator/core/edge_fixture.h"
+#include "validator/follower.h"
+
+namespace tollgate {
+
+// Writes down what the follower drives it to.
+class Recorder : public FollowedState {
+ public:
+  void Reset(const std::string& epoch, int64_t revision) override {
+    log.push_back(absl::StrCat("reset ", epoch, " ", revision));
+  }
+  void Drop(int64_t revision, const tollgate::v1::Event& event) override {
+    if (admitted) Say(revision, event.token_changed().token_id());
+    log.push_back(absl::StrCat("drop ", revision, " ",
+                               event.has_cohort_revoked()  ? event.cohort_revoked().workspace()
+                               : event.has_token_created() ? event.token_created().token_id()
+                                                           : event.token_changed().token_id()));
+  }
+  void DropAll(int64_t revision) override { log.push_back(absl::StrCat("drop-all ", revision)); }
+  void Grant(const LeaseGrant& grant, BootTime, absl::Time) override { grants.push_back(grant); }
+  void SetServiceTime(absl::Time t, absl::Duration trip, BootTime) override {
+    service_time = t;
+    round_trip = trip;
+  }
+  void BrandAgreed(bool agreed) override { brand_agreed = agreed; }
+  void EndLease() override { log.push_back("end-lease"); }
+  void Close() override { log.push_back("close"); }
+  void FillPing(tollgate::v1::Ping* ping) override {
+    for (auto& e : evidence) *ping->add_dropped() = e;
+    evidence.clear();
+    ping->set_cached_tokens(42);
+  }
+  std::vector<tollgate::v1::Usage> TakeUsage(BootTime) override {
+    log.push_back("take-usage");
+    return {tollgate::v1::Usage()};
+  }
+  void UsageConfirmed() override { log.push_back("usage-confirmed"); }
+  void UsageLost() override { log.push_back("usage-lost"); }
+  // As a validator does that admitted every token, and keeps no more than this.
+  void Say(int64_t revision, const std::string& token_id) {
+    if (evidence.size() >= 4096) return;
+    auto& e = evidence.emplace_back();
+    e.set_token_id(token_id);
+    e.set_revision(revision);
+  }
+  std::vector<std::string> Taken() { return std::exchange(log, {}); }
+
+  std::vector<std::string> log;
+  std::vector<LeaseGrant> grants;
+  std::vector<tollgate::v1::DroppedAdmit> evidence;
+  bool admitted = false;
+  absl::Time service_time;
+  absl::Duration round_trip;
+  bool brand_agreed = false;
+};
+
+class FollowerTest : public ::testing::Test {
+ protected:
+  FollowerTest() : random_(1) {
+    options_.validator_id = "edge-1";
+    options_.incarnation = "0123456789abcdef";
+    Make();
+  }
+  void Make() { follower_ = std::make_unique<Follower>(options_, &state_, &random_); }
+  FollowerActions Send(const tollgate::v1::FollowResponse& m) {
+    return follower_->OnMessage(stream_, m, clock_.Now(), clock_.WallNow());
+  }
+  FollowerActions Tick() { return follower_->OnTick(clock_.Now(), clock_.WallNow()); }
+  // Opens a stream; what Hello said.
+  tollgate::v1::Hello Open() {
+    FollowerActions a = stream_ == 0 ? follower_->Start(clock_.Now()) : Tick();
+    EXPECT_TRUE(a.connect);
+    stream_ = a.stream;
+    a = follower_->OnConnected(stream_, clock_.Now());
+    EXPECT_EQ(a.send.size(), 1u);
+    return a.send.at(0).hello();
+  }
+  // Follows from a reset at `revision`; the first ping is out.
+  void Follow(int64_t revision = 10) {
+    Open();
+    const FollowerActions a = Send(WelcomeMessage("e1", revision, true));
+    ASSERT_EQ(a.send.size(), 1u);
+    ASSERT_EQ(a.send[0].ping().sequence(), 1u);
+    state_.log.clear();
+  }
+  void Reconnect() {
+    follower_->OnDisconnected(stream_, clock_.Now());
+    clock_.Advance(absl::Seconds(6));
+  }
+
+  FollowerOptions options_;
+  HandClock clock_;
+  SeededRandom random_;
+  Recorder state_;
+  std::unique_ptr<Follower> follower_;
+  uint64_t stream_ = 0;
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_TESTS_UNIT_VALIDATOR_CORE_FOLLOWER_FIXTURE_H_
