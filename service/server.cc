@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -19,6 +20,7 @@
 #include "net/daemon.h"
 #include "net/grpc_listeners.h"
 #include "net/limits.h"
+#include "net/listener_metrics.h"
 #include "service/access/access.h"
 #include "service/commands/record_keyring.h"
 #include "service/feed/fleet.h"
@@ -46,7 +48,15 @@
 namespace tollgate {
 namespace {
 
+// For answers that are on their way when the process must end.
+constexpr absl::Duration kLastWords = absl::Milliseconds(250);
+
 constexpr absl::Duration kHardLimit = absl::Minutes(10);
+
+// Old use is folded a thousand rows at a time, all of it about once an hour.
+constexpr absl::Duration kBetweenFolds = absl::Milliseconds(250);
+constexpr absl::Duration kBetweenRounds = absl::Hours(1);
+constexpr size_t kMaxChores = 100;
 
 absl::Status BadFlag(absl::string_view flag, absl::string_view what) {
   return Refuse(absl::StatusCode::kInvalidArgument, absl::StrCat("--", flag, ": ", what),
@@ -142,6 +152,7 @@ class ServerImpl final : public Server {
       absl::SleepFor(pause);
       listeners_.StopAccepting();
       operations_->EndStreams();
+      health_->EndWatches();
       hub_->Drain(std::max(end - absl::Now(), absl::ZeroDuration()));
       hub_->Stop();  // answers who waits for enforcement, with the receipt as it stands
       grpc_->Shutdown(absl::ToChronoTime(end));
@@ -150,6 +161,8 @@ class ServerImpl final : public Server {
     listeners_.StopAccepting();
     if (sweeper_ != nullptr) sweeper_->Stop();
     registry_->SetRefresh(nullptr);
+    if (chores_ != nullptr) chores_->Stop();
+    if (scans_ != nullptr) scans_->Stop();
     if (executor_ != nullptr) executor_->Stop();
     if (hub_ != nullptr) hub_->Stop();
     if (use_ != nullptr) use_->Flush();
@@ -171,7 +184,7 @@ class ServerImpl final : public Server {
                      ServerCredentialsFor(tls));
     ASSIGN_OR_RETURN(const std::shared_ptr<grpc::ServerCredentials> plain,
                      ServerCredentialsFor(TlsFiles{}));
-    EnableHealthAndReflection();
+    EnableReflection();
     ServerLimits limits;
     limits.max_receive_bytes = options_.max_message_bytes;
     ApplyServerLimits(builder, limits);
@@ -180,6 +193,7 @@ class ServerImpl final : public Server {
       const bool is_unix = address.is_unix();
       acceptor.address = std::move(address);
       acceptor.max_connections = options_.max_connections;
+      acceptor.share_of = static_cast<int>(addresses.size());
       RETURN_IF_ERROR(
           listeners_.Add(builder, std::move(acceptor), is_unix ? plain : secure).status());
     }
@@ -206,6 +220,7 @@ class ServerImpl final : public Server {
       const std::string journal =
           options_.journal.empty() ? absl::StrCat(dir, ".journal") : options_.journal;
       ASSIGN_OR_RETURN(journaled_, JournaledEngine::Open(rocksdb_.get(), journal));
+      RETURN_IF_ERROR(WarnOfNewJournal(journal));
       engine_ = journaled_.get();
     }
     ASSIGN_OR_RETURN(Keyring opened, OpenKeyring(keyring, *engine_, random_));
@@ -228,9 +243,26 @@ class ServerImpl final : public Server {
         .status();
   }
 
+  // A mistyped name begins a journal like a first start does, and restores would do without all
+  // that the real one knows.
+  absl::Status WarnOfNewJournal(const std::string& journal) {
+    if (!journaled_->created_journal()) return absl::OkStatus();
+    ASSIGN_OR_RETURN(const std::unique_ptr<Snapshot> snapshot, journaled_->NewSnapshot());
+    if (snapshot->revision() == 0) return absl::OkStatus();
+    Log(LogLevel::kWarning,
+        "began a new journal for a store that is not new: it knows nothing of what was revoked "
+        "before, so only backups from now on can be restored with it. If the store had another "
+        "journal, stop and name that one: --journal FILE",
+        {{"journal", journal}, {"store", options_.store}, {"revision", snapshot->revision()}});
+    return absl::OkStatus();
+  }
+
   absl::Status StartFeed() {
     executor_ = std::make_unique<ThreadPool>(options_.read_threads,
                                              static_cast<size_t>(options_.max_queued_reads));
+    scans_ = std::make_unique<ThreadPool>(options_.scan_threads,
+                                          static_cast<size_t>(options_.max_queued_scans));
+    chores_ = std::make_unique<ThreadPool>(1, kMaxChores);
     UseLedger::Options use;
     use.engine = engine_;
     use.clock = &clock_;
@@ -258,15 +290,24 @@ class ServerImpl final : public Server {
     hub.usage_interval = options_.usage_interval;
     hub.drift_bound = options_.drift_bound;
     hub.ack_limit = options_.ack_limit;
+    hub.max_followers = static_cast<size_t>(options_.max_followers);
+    hub.stall_limit = options_.write_stall_limit;
+    hub.no_progress_limit = options_.no_progress_limit;
+    hub.max_stream_age = options_.max_stream_age;
+    hub.min_stream_age = options_.max_stream_age / 2;
+    hub.ring.max_revisions = static_cast<size_t>(options_.ring_revisions);
+    hub.ring.max_bytes = static_cast<size_t>(options_.ring_bytes);
     hub.on_rolled_back = [this](const std::string& validator, int64_t seen, int64_t head) {
       OnRolledBack(validator, seen, head);
     };
+    hub.on_fatal = [this](const absl::Status& status) { OnTailGap(status); };
     hub.on_enforced = [this](absl::Duration since_commit) { metrics_.OnEnforced(since_commit); };
     ASSIGN_OR_RETURN(hub_, Hub::Start(std::move(hub)));
     use_->RosterLoaded();
     registry_->SetRefresh([this] {
       metrics_.SetFeed(hub_->stats());
       metrics_.SetFleet(FleetOf(hub_->Sessions(), /*include_released=*/false));
+      return ListenerMetrics(listeners_);
     });
     return absl::OkStatus();
   }
@@ -277,6 +318,7 @@ class ServerImpl final : public Server {
     deps_.sequencer = sequencer_.get();
     deps_.hub = hub_.get();
     deps_.reads = executor_.get();
+    deps_.scans = scans_.get();
     deps_.access = access_.get();
     deps_.clock = &clock_;
     deps_.random = &random_;
@@ -295,25 +337,26 @@ class ServerImpl final : public Server {
     builder.RegisterService(workspaces_.get());
     builder.RegisterService(operations_.get());
     builder.RegisterService(edge_.get());
+    health_ = std::make_unique<Health>(
+        std::vector<std::string>{"tollgate.v1.TokenService", "tollgate.v1.WorkspaceService",
+                                 "tollgate.v1.OperationsService", "tollgate.v1.EdgeService"});
+    health_->RegisterWith(builder);
     grpc_ = builder.BuildAndStart();
     if (grpc_ == nullptr) {
       return Refuse(absl::StatusCode::kInternal, "GRPC_START_FAILED",
                     "gRPC could not start; its own log says why");
     }
-    health_ = std::make_unique<Health>(
-        grpc_.get(),
-        std::vector<std::string>{"tollgate.v1.TokenService", "tollgate.v1.WorkspaceService",
-                                 "tollgate.v1.OperationsService", "tollgate.v1.EdgeService"});
     Sweeper::Options sweep;
     sweep.interval = options_.sweep_interval;
     sweep.limits.event_retention = options_.event_retention;
     sweep.limits.event_retention_count = options_.event_retention_count;
     sweep.sequencer = sequencer_.get();
-    sweep.timer = executor_.get();
+    sweep.timer = chores_.get();
     sweep.clock = &clock_;
     sweep.metrics = &metrics_;
     sweep.evidence = deps_.evidence;
     sweeper_ = Sweeper::Start(std::move(sweep));
+    FoldUseAfter(kBetweenFolds, "");
     health_->SetServing(true);
     listeners_.Start();
     for (const std::string& address : addresses()) {
@@ -323,9 +366,35 @@ class ServerImpl final : public Server {
     return absl::OkStatus();
   }
 
+  // Step by step through all use, then again after a while; ends with `chores_`.
+  void FoldUseAfter(absl::Duration pause, std::string from) {
+    chores_->After(pause, [this, from = std::move(from)] {
+      UseFoldLimits limits;
+      limits.retention = options_.use_retention;
+      absl::StatusOr<std::string> next = use_->Fold(from, limits);
+      if (!next.ok()) {
+        Log(LogLevel::kError, "old use could not be folded", {{"status", next.status()}});
+        next = std::string();
+      }
+      const absl::Duration pause = next->empty() ? kBetweenRounds : kBetweenFolds;
+      FoldUseAfter(pause, *std::move(next));
+    });
+  }
+
   void OnWriteFailed(const absl::Status& status) {
     metrics_.OnStoreError();
     Log(LogLevel::kError, "a store write failed: the process ends (R7)", {{"status", status}});
+    if (options_.on_fatal) {
+      options_.on_fatal(status);
+      return;
+    }
+    _exit(kExitStoreWriteFailed);
+  }
+
+  // As after a failed write: only a start reads what the feed has missed.
+  void OnTailGap(const absl::Status& status) {
+    Log(LogLevel::kError, "validators cannot be told of a change: the process ends",
+        {{"status", status}});
     if (options_.on_fatal) {
       options_.on_fatal(status);
       return;
@@ -357,7 +426,11 @@ class ServerImpl final : public Server {
       options_.on_rolled_back(refusal);
       return;
     }
-    _exit(kExitRolledBack);
+    // Those who made it known are still to be told, on this very thread.
+    std::thread([] {
+      absl::SleepFor(kLastWords);
+      _exit(kExitRolledBack);
+    }).detach();
   }
 
   const ServerOptions options_;
@@ -376,6 +449,9 @@ class ServerImpl final : public Server {
   std::unique_ptr<const Access> access_;
   std::unique_ptr<Sequencer> sequencer_;
   std::unique_ptr<ThreadPool> executor_;
+  std::unique_ptr<ThreadPool> scans_;
+  // What time brings about: its own thread, so that nothing that waits for a read keeps it waiting.
+  std::unique_ptr<ThreadPool> chores_;
   std::unique_ptr<UseLedger> use_;
   std::unique_ptr<CountingSink> sink_;
   std::unique_ptr<Hub> hub_;
@@ -384,13 +460,48 @@ class ServerImpl final : public Server {
   std::unique_ptr<WorkspaceService> workspaces_;
   std::unique_ptr<OperationsService> operations_;
   std::unique_ptr<EdgeService> edge_;
-  std::unique_ptr<grpc::Server> grpc_;
   std::unique_ptr<Health> health_;
+  std::unique_ptr<grpc::Server> grpc_;
   std::unique_ptr<Sweeper> sweeper_;
 
   absl::Mutex drain_mu_;
   bool drained_ ABSL_GUARDED_BY(drain_mu_) = false;
 };
+
+absl::Status CheckLimits(const ServerOptions& o) {
+  struct Limit {
+    absl::string_view flag;
+    int64_t value;
+    int64_t least;
+  };
+  const Limit limits[] = {
+      {"max-message-bytes", o.max_message_bytes, 64 << 10},
+      {"read-threads", o.read_threads, 1},
+      {"max-queued-reads", o.max_queued_reads, 0},
+      {"scan-threads", o.scan_threads, 1},
+      {"max-queued-scans", o.max_queued_scans, 0},
+      {"max-watchers", o.max_watchers, 0},
+      {"max-queued-watch", o.max_queued_watch, 1},
+      {"max-connections", o.max_connections, 0},
+      {"max-followers", o.max_followers, 1},
+      {"ring-revisions", o.ring_revisions, 1},
+      {"ring-bytes", o.ring_bytes, 1 << 20},
+  };
+  for (const Limit& limit : limits) {
+    if (limit.value < limit.least) {
+      return BadFlag(limit.flag, absl::StrCat("must be at least ", limit.least));
+    }
+  }
+  const std::pair<absl::string_view, absl::Duration> times[] = {
+      {"write-stall-limit", o.write_stall_limit},
+      {"no-progress-limit", o.no_progress_limit},
+      {"max-stream-age", o.max_stream_age},
+  };
+  for (const auto& [flag, value] : times) {
+    if (value < absl::Seconds(1)) return BadFlag(flag, "must be at least 1s");
+  }
+  return absl::OkStatus();
+}
 
 }  // namespace
 
@@ -423,8 +534,12 @@ absl::Status CheckServerOptions(const ServerOptions& o) {
     return BadFlag("drift-bound", "must be from 0 to 0.1: a fraction, 0.001 is 1 ms a second");
   }
   if (o.sweep_interval <= zero) return BadFlag("sweep-interval", "must be above 0");
+  if (o.use_retention < absl::Hours(24)) {
+    return BadFlag("use-retention", "must be at least 24h, the usual quiet period of a rotation");
+  }
   if (o.event_retention <= zero) return BadFlag("event-retention", "must be above 0");
   if (o.event_retention_count <= 0) return BadFlag("event-retention-count", "must be above 0");
+  RETURN_IF_ERROR(CheckLimits(o));
   absl::StatusOr<TokenFormat> format = TokenFormat::ForBrand(o.brand);
   if (!format.ok()) return BadFlag("brand", format.status().message());
   if (o.store.empty()) return BadFlag("store", "is missing");

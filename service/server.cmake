@@ -8,9 +8,9 @@ tollgate_room(tollgate_service
   DEPS tollgate_service_commands tollgate_service_restore tollgate_service_hub tollgate_service_feed
        tollgate_storage_journal tollgate_storage_rocksdb tollgate_storage
        tollgate_net tollgate_token tollgate_base tollgate_proto_grpc
-       prometheus-cpp::core CLI11::CLI11
+       prometheus-cpp::core
        absl::flat_hash_map absl::optional absl::status absl::statusor absl::strings
        absl::synchronization absl::time)
 target_compile_definitions(tollgate_service PRIVATE TOLLGATE_VERSION="${PROJECT_VERSION}")
 
-tollgate_program(tollgated SOURCES main.cc DEPS tollgate_service nlohmann_json::nlohmann_json)
+tollgate_program(tollgated SOURCES main.cc DEPS tollgate_service)

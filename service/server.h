@@ -48,7 +48,7 @@ struct ServerOptions {
 
   // For how long a validator may go on without hearing from the service. Above 0, at most 10 min.
   absl::Duration lease = absl::Seconds(30);
-  // How often validators ping; below the lease.
+  // How often validators ping; at most a third of the lease.
   absl::Duration ping_interval = absl::Seconds(5);
   // Above so many pings a second validators are told to ping less often, down to once in a third of
   // the lease.
@@ -71,11 +71,31 @@ struct ServerOptions {
   // Threads for reads, and how many reads may wait for one.
   int read_threads = 4;
   int max_queued_reads = 1000;
+  // Threads for counts of whole workspaces and for backups (one at a time), and how many counts may
+  // wait for one.
+  int scan_threads = 2;
+  int max_queued_scans = 100;
+  // Use by edges that did not use a token for longer is summed up under one name, but for the
+  // latest 100. At least a day.
+  absl::Duration use_retention = absl::Hours(24 * 30);
   // WatchEvents streams at once, and how many revisions may wait for a slow one.
   int max_watchers = 64;
   int max_queued_watch = 1000;
-  // Connections at once, on all listeners.
-  int max_connections = 10'000;
+  // Connections at once on each listener, those beyond are closed as soon as accepted. 0: its share
+  // of what the limit on open files allows.
+  int max_connections = 0;
+  // Validators that follow at once; more are refused, and come again.
+  int max_followers = 20'000;
+  // A stream whose message is not taken for so long is cut; so is one that leaves the same event
+  // unacknowledged so long.
+  absl::Duration write_stall_limit = absl::Seconds(30);
+  absl::Duration no_progress_limit = absl::Seconds(30);
+  // A stream lives no longer, so that a fleet spreads over what stands behind a balancer.
+  absl::Duration max_stream_age = absl::Minutes(10);
+  // The newest events are kept in memory, so many revisions and bytes of them, for all streams; a
+  // validator further behind is read for from the store, or starts anew.
+  int64_t ring_revisions = 65'536;
+  int64_t ring_bytes = 64 << 20;
 
   // Injected; they outlive the server. nullptr: the machine's.
   const Clock* clock = nullptr;
@@ -114,8 +134,9 @@ int ExitCodeFor(const absl::Status& status);
 // Order of a start: keyring; engine (one process a store); the meta record (epoch, longest lease:
 // R5, R7 — one synced write before anything is said); sequencer; use ledger; hub (roster: R15);
 // services; listeners; sweep; SERVING.
-// Order of a stop (Drain): NOT_SERVING; GoAway to followers and an end to watchers; no new calls,
-// those under way get until the deadline; the sweep; the executor; the hub; the sequencer
+// Order of a stop (Drain): NOT_SERVING; no new connections; an end to watchers, GoAway to
+// followers; the hub, which answers who waits for enforcement; no new calls, those under way get
+// until the deadline; the sweep; the executors; the use ledger (merges what it has); the sequencer
 // (finishes what it has taken); the engine.
 class Server {
  public:

@@ -59,17 +59,20 @@ void MoveOn(prometheus::Counter* counter, int64_t before, int64_t now) {
 
 }  // namespace
 
-void FreshRegistry::SetRefresh(std::function<void()> refresh) {
+void FreshRegistry::SetRefresh(std::function<std::vector<prometheus::MetricFamily>()> refresh) {
   absl::MutexLock lock(&mu_);
   refresh_ = std::move(refresh);
 }
 
 std::vector<prometheus::MetricFamily> FreshRegistry::Collect() const {
+  std::vector<prometheus::MetricFamily> more;
   {
     absl::MutexLock lock(&mu_);
-    if (refresh_) refresh_();
+    if (refresh_) more = refresh_();
   }
-  return prometheus::Registry::Collect();
+  std::vector<prometheus::MetricFamily> all = prometheus::Registry::Collect();
+  for (prometheus::MetricFamily& family : more) all.push_back(std::move(family));
+  return all;
 }
 
 void MethodMetrics::Count(absl::StatusCode code, absl::Duration took) {

@@ -28,13 +28,15 @@ namespace tollgate {
 // A registry that is brought up to date when it is read. Thread-safe.
 class FreshRegistry : public prometheus::Registry {
  public:
-  // `refresh` runs before each reading; an empty one ends that: it does not run afterwards.
-  void SetRefresh(std::function<void()> refresh) ABSL_LOCKS_EXCLUDED(mu_);
+  // `refresh` runs before each reading, and what it returns is read with the rest; an empty one
+  // ends that: it does not run afterwards.
+  void SetRefresh(std::function<std::vector<prometheus::MetricFamily>()> refresh)
+      ABSL_LOCKS_EXCLUDED(mu_);
   std::vector<prometheus::MetricFamily> Collect() const override ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   mutable absl::Mutex mu_;
-  std::function<void()> refresh_ ABSL_GUARDED_BY(mu_);
+  std::function<std::vector<prometheus::MetricFamily>()> refresh_ ABSL_GUARDED_BY(mu_);
 };
 
 // One method's calls, by code. Thread-safe.

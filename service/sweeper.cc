@@ -55,8 +55,9 @@ void Sweeper::Done(const std::shared_ptr<State>& state, const SweepCommand& comm
     const SweepCommand::Result& result = command.result();
     again = result.more;
     absl::Duration lag;
-    if (result.next_due.has_value()) {
-      lag = std::max(lag, state->options.clock->WallNow() - *result.next_due);
+    // How long what was done now had been due. Of what is left over more was due later.
+    if (result.first_due.has_value()) {
+      lag = std::max(lag, state->options.clock->WallNow() - *result.first_due);
     }
     const size_t done = result.expired + result.retired + result.unused +
                         result.forgotten_requests + result.compacted_revisions;

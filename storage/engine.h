@@ -117,9 +117,17 @@ class Engine {
   virtual absl::StatusOr<CommitResult> Commit(const CommitRequest& request) = 0;
 
   // Adds use: merged into what is there (UseRecord: later of the times, sum of
-  // the counts), not synced, and no revision is taken. Losing the last seconds
-  // of it in a crash is allowed. It can write Table::kUse and nothing else.
+  // the counts, which stay at the most that an int64 holds), not synced, and no revision is taken.
+  // Losing the last seconds of it in a crash is allowed. It can write Table::kUse and nothing else.
   virtual absl::Status MergeUse(
+      const std::vector<std::pair<std::string, tollgate::store::v1::UseRecord>>& uses) = 0;
+
+  // Removes use and adds use, in one step for every reader and for a crash; else as MergeUse. For
+  // folding many rows into one: what is removed is gone with all that was added to it, so the
+  // caller must see to it that no MergeUse of a removed key comes between its reading and this.
+  // A key is not both removed and added to.
+  virtual absl::Status FoldUse(
+      const std::vector<std::string>& removed,
       const std::vector<std::pair<std::string, tollgate::store::v1::UseRecord>>& uses) = 0;
 
   // Calls `on_entry` for every revision after `after`, in order, without a gap:
@@ -134,6 +142,10 @@ class Engine {
   // `path` must not exist. UNIMPLEMENTED where the engine has no files.
   virtual absl::Status Checkpoint(const std::string& path) = 0;
 };
+
+// The sum of two counts of use, at most what an int64 holds. What is below 0 was an overflow once,
+// and counts as nothing.
+int64_t AddUseCounts(int64_t a, int64_t b);
 
 // Merges `delta` into `base`: what MergeUse means, for every engine.
 void MergeUseRecord(const tollgate::store::v1::UseRecord& delta,

@@ -60,6 +60,8 @@ std::string SerializeRecord(const google::protobuf::MessageLite& record) {
   return bytes;
 }
 
+std::string LiveChangeKey(absl::string_view workspace) { return Join("live", workspace); }
+
 std::string TokenKey(absl::string_view workspace, absl::string_view token_id) {
   return Join(workspace, token_id);
 }

@@ -2,6 +2,7 @@
 //
 //   table       key                                             record
 //   meta        "meta" | "head"                                 MetaRecord | HeadRecord
+//               "live" 0 workspace                              revision (8): see LiveChangeKey
 //   tokens      workspace 0 token_id                            TokenRecord
 //   digests     stored digest (32 bytes)                        DigestRecord
 //   workspaces  workspace                                       WorkspaceRecord
@@ -41,6 +42,10 @@ std::string SerializeRecord(const google::protobuf::MessageLite& record);
 inline constexpr char kMetaKey[] = "meta";
 inline constexpr char kHeadKey[] = "head";
 
+// Under it, in meta: the revision (RevisionKey) of the latest commit after which other tokens of
+// the workspace are live than before it, or have another owner. It does not tell what only time
+// ends.
+std::string LiveChangeKey(absl::string_view workspace);
 std::string TokenKey(absl::string_view workspace, absl::string_view token_id);
 std::string CohortKey(absl::string_view workspace, absl::string_view owner);
 std::string LabelKey(absl::string_view workspace, absl::string_view label,

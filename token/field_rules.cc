@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/types/optional.h"
@@ -110,14 +111,6 @@ bool VisibleAscii(absl::string_view s) {
   return std::all_of(s.begin(), s.end(), [](char c) { return c > 0x20 && c < 0x7F; });
 }
 
-// A secret pasted where everybody may read it is refused before it is stored; never echoed.
-absl::Status CheckHoldsNoTokenString(absl::string_view text, absl::string_view field) {
-  if (!HoldsTokenString(text)) return absl::OkStatus();
-  return RefuseField("CONTAINS_TOKEN_STRING", field,
-                     "must not hold a token string: it is a secret, and exposed now. Revoke that "
-                     "token; name tokens by their id");
-}
-
 // At most `most` characters of text on one line. Bytes are looked at only when
 // they are few enough to be that.
 absl::Status CheckText(absl::string_view text, size_t most, absl::string_view too_long_reason,
@@ -161,6 +154,13 @@ bool IsAnnotationKey(absl::string_view key) {
 
 }  // namespace
 
+absl::Status CheckHoldsNoTokenString(absl::string_view text, absl::string_view field) {
+  if (!HoldsTokenString(text)) return absl::OkStatus();
+  return RefuseField("CONTAINS_TOKEN_STRING", field,
+                     "must not hold a token string: it is a secret, and exposed now. Revoke that "
+                     "token; name tokens by their id");
+}
+
 absl::Status CheckLabel(absl::string_view label, absl::string_view field) {
   constexpr absl::string_view kRequired =
       "required: say where the token is used, as in \"CI deploy key (GitHub Actions)\"";
@@ -193,6 +193,9 @@ absl::Status CheckLabel(absl::string_view label, absl::string_view field) {
   if (points.front() == ' ' || points.back() == ' ') {
     return RefuseField("LABEL_WHITESPACE", field, "must not begin or end with a space");
   }
+  if (absl::StrContains(label, "  ")) {  // in a table it reads as another one
+    return RefuseField("LABEL_WHITESPACE", field, "must not hold two spaces in a row");
+  }
   return CheckHoldsNoTokenString(label, field);
 }
 
@@ -206,6 +209,7 @@ absl::Status CheckScopes(const google::protobuf::RepeatedPtrField<std::string>& 
       return RefuseField("SCOPE_MALFORMED", At(field, i),
                          "must be 1 to 128 of A-Z a-z 0-9 . _ : / * -, as in deploy:write");
     }
+    RETURN_IF_ERROR(CheckHoldsNoTokenString(scopes[i], At(field, i)));
   }
   if (const int i = FirstRepeated(scopes); i >= 0) {
     return RefuseField("SCOPE_REPEATED", At(field, i), "is in the list already: name it once");
@@ -225,6 +229,7 @@ absl::Status CheckAudiences(const google::protobuf::RepeatedPtrField<std::string
       return RefuseField("AUDIENCE_MALFORMED", At(field, i),
                          "must be 1 to 128 visible ASCII characters, as in payments");
     }
+    RETURN_IF_ERROR(CheckHoldsNoTokenString(audience, At(field, i)));
   }
   if (const int i = FirstRepeated(audiences); i >= 0) {
     return RefuseField("AUDIENCE_REPEATED", At(field, i), "is in the list already: name it once");
@@ -288,7 +293,7 @@ absl::Status CheckValidatorId(absl::string_view validator_id, absl::string_view 
     return RefuseField("VALIDATOR_ID_MALFORMED", field,
                        "must be 1 to 128 of A-Z a-z 0-9 . _ / -, as in payments/edge-3");
   }
-  return absl::OkStatus();
+  return CheckHoldsNoTokenString(validator_id, field);
 }
 
 }  // namespace tollgate

@@ -28,16 +28,17 @@ Cause CauseOfEnd(const TokenRecord& record, const CohortRecord* cohort, absl::Ti
       (cohort == nullptr || record.ending().revision() <= cohort->revision())) {
     return Cause::kEnding;
   }
-  if (cohort != nullptr) return Cause::kCohort;
   // What time ended, before the sweep has committed it (R18). Of two times that
   // have passed the earlier wins, else the answer would change once the later passes.
+  // A cohort ends what was live at its time; what time had ended then stays as it ended.
+  const absl::Time then = cohort != nullptr ? absl::FromUnixMicros(cohort->time_us()) : now;
   const int64_t expire_us = record.expire_time_us();
   const int64_t retire_us = RetireTimeUs(record);
-  const bool expired = expire_us != 0 && absl::FromUnixMicros(expire_us) <= now;
-  const bool retired = retire_us != 0 && absl::FromUnixMicros(retire_us) <= now;
+  const bool expired = expire_us != 0 && absl::FromUnixMicros(expire_us) <= then;
+  const bool retired = retire_us != 0 && absl::FromUnixMicros(retire_us) <= then;
   if (expired && (!retired || expire_us <= retire_us)) return Cause::kExpireTime;
   if (retired) return Cause::kRetireTime;
-  return Cause::kAlive;
+  return cohort != nullptr ? Cause::kCohort : Cause::kAlive;
 }
 
 TokenState StateOf(const TokenRecord& record, Cause cause) {
@@ -81,9 +82,18 @@ void SetDurationMicros(int64_t us, google::protobuf::Duration* out) {
   out->set_nanos(static_cast<int32_t>(us % 1'000'000 * 1000));
 }
 
-bool CohortCovers(const absl::optional<CohortRecord>& cohort, const TokenRecord& record) {
-  return cohort.has_value() && Covers(cohort->revision(), cohort->index(), record.create_revision(),
-                                      record.create_index());
+bool CohortCovers(const CohortRecord& cohort, const TokenRecord& record) {
+  return Covers(cohort.revision(), cohort.index(), record.create_revision(), record.create_index());
+}
+
+// The first watermark of one key that covers the token.
+const CohortRecord* FirstThatCovers(const absl::optional<CohortRecord>& latest,
+                                    const TokenRecord& record) {
+  if (!latest.has_value() || !CohortCovers(*latest, record)) return nullptr;
+  for (const CohortRecord& earlier : latest->earlier()) {
+    if (CohortCovers(earlier, record)) return &earlier;
+  }
+  return &*latest;
 }
 
 }  // namespace
@@ -95,9 +105,8 @@ bool Covers(int64_t watermark_revision, uint32_t watermark_index, int64_t create
 }
 
 const CohortRecord* CoveringCohort(const TokenRecord& record, const Cohorts& cohorts) {
-  const CohortRecord* workspace =
-      CohortCovers(cohorts.workspace, record) ? &*cohorts.workspace : nullptr;
-  const CohortRecord* owner = CohortCovers(cohorts.owner, record) ? &*cohorts.owner : nullptr;
+  const CohortRecord* workspace = FirstThatCovers(cohorts.workspace, record);
+  const CohortRecord* owner = FirstThatCovers(cohorts.owner, record);
   if (workspace == nullptr) return owner;
   if (owner == nullptr) return workspace;
   // The owner's, when it lies below the workspace's.

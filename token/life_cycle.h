@@ -18,14 +18,16 @@ struct Cohorts {
       owner;  // of the token's own owner, if it has one
 };
 
-// The watermark that covers the token, the earlier one where both do; nullptr where none does.
-// Compared by (revision, index), never by time (R13).
+// The first watermark that covers the token: of a key's latest and those it took the place of, and
+// of the workspace's and the owner's the earlier; nullptr where none does. Compared by (revision,
+// index), never by time (R13).
 const tollgate::store::v1::CohortRecord* CoveringCohort(
     const tollgate::store::v1::TokenRecord& record, const Cohorts& cohorts);
 
 // The state at `now`. In this order: what a commit ended stays as it ended (final is final; of an
-// ending and a cohort the earlier revision wins); then expire_time, then at_time of a retirement,
-// as they pass; then suspended; then RETIRING; then ACTIVE.
+// ending and a cohort the earlier revision wins, and a cohort ends nothing that a time had ended
+// before it); then expire_time, then at_time of a retirement, as they pass; then suspended; then
+// RETIRING; then ACTIVE.
 tollgate::v1::TokenState StateAt(const tollgate::store::v1::TokenRecord& record,
                                  const Cohorts& cohorts, absl::Time now);
 

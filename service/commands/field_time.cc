@@ -15,6 +15,8 @@ constexpr int32_t kNanosInSecond = 1'000'000'000;
 
 }  // namespace
 
+absl::Time LatestTime() { return absl::FromUnixSeconds(kLastSecond); }
+
 absl::StatusOr<absl::Time> TimeFromField(const google::protobuf::Timestamp& timestamp,
                                          absl::string_view field) {
   if (timestamp.seconds() < kFirstSecond || timestamp.seconds() > kLastSecond ||

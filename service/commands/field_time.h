@@ -17,6 +17,9 @@ namespace tollgate {
 // into micros and into a Timestamp.
 inline constexpr absl::Duration kMaxDuration = absl::Hours(24 * 36525);
 
+// The latest second that a Timestamp has: 9999-12-31T23:59:59Z.
+absl::Time LatestTime();
+
 // INVALID_ARGUMENT, TIME_MALFORMED, unless it is a valid Timestamp (years 1 to 9999).
 absl::StatusOr<absl::Time> TimeFromField(const google::protobuf::Timestamp& timestamp,
                                          absl::string_view field);

@@ -18,6 +18,8 @@ using ::tollgate::store::v1::Ending;
 using ::tollgate::store::v1::TokenRecord;
 using ::tollgate::store::v1::WorkspaceRecord;
 
+constexpr int kMostEarlier = 64;  // watermarks kept of one key, besides the latest
+
 // Takes away what the sweep was to do about a token, as far as the record says when.
 void DeleteDue(const TokenRecord& record, absl::string_view key, Effects& effects) {
   if (record.expire_time_us() != 0) {
@@ -48,6 +50,26 @@ absl::StatusOr<Cohorts> LoadCohorts(const View& view, absl::string_view workspac
                      GetRecord<CohortRecord>(view, Table::kCohorts, CohortKey(workspace, owner)));
   }
   return cohorts;
+}
+
+absl::Status PutCohort(const View& view, CohortRecord cohort, Effects& effects) {
+  const std::string key = CohortKey(cohort.workspace(), cohort.owner());
+  cohort.clear_earlier();
+  ASSIGN_OR_RETURN(auto before, GetRecord<CohortRecord>(view, Table::kCohorts, key));
+  if (before.has_value()) {
+    *cohort.mutable_earlier() = std::move(*before->mutable_earlier());
+    before->clear_earlier();
+    *cohort.add_earlier() = *std::move(before);
+    const int over = cohort.earlier_size() - kMostEarlier;
+    if (over > 0) cohort.mutable_earlier()->DeleteSubrange(0, over);
+  }
+  effects.Put(Table::kCohorts, key, cohort);
+  NoteLiveChange(cohort.workspace(), cohort.revision(), effects);
+  return absl::OkStatus();
+}
+
+void NoteLiveChange(absl::string_view workspace, int64_t revision, Effects& effects) {
+  effects.PutRaw(Table::kMeta, LiveChangeKey(workspace), RevisionKey(revision));
 }
 
 absl::StatusOr<WorkspaceRecord> LoadWorkspace(const View& view, absl::string_view workspace) {
@@ -138,6 +160,7 @@ void EndToken(HeldToken& token, Ending::Kind kind, const Slot& slot, Effects& ef
   record.mutable_ending()->set_revision(slot.revision);
   effects.Delete(Table::kLabels, LabelKey(record.workspace(), record.label(), record.token_id()));
   DeleteDue(record, key, effects);
+  NoteLiveChange(record.workspace(), slot.revision, effects);
   // R18: an end that time brought about is told like any other.
   const bool untold = TOLLGATE_MUTATED("r18_sweep_untold") && kind != Ending::KIND_REVOKED;
   PutChanged(token, slot, /*tell=*/!untold, effects);
@@ -169,6 +192,7 @@ void PutNew(const TokenRecord& record, Effects& effects) {
         Table::kDue,
         DueKey(record.create_time_us() + record.max_unused_us(), DueKind::kWatchUnused, key), "");
   }
+  NoteLiveChange(record.workspace(), record.create_revision(), effects);
   tollgate::v1::Event event;
   event.mutable_token_created()->set_workspace(record.workspace());
   event.mutable_token_created()->set_token_id(record.token_id());

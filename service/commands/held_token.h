@@ -37,6 +37,13 @@ absl::StatusOr<absl::optional<HeldToken>> FindToken(const View& view, absl::stri
                                                     absl::string_view token_id);
 absl::StatusOr<Cohorts> LoadCohorts(const View& view, absl::string_view workspace,
                                     absl::string_view owner);
+// Writes a watermark as the latest of its key; the one before goes among its `earlier`, so that
+// what that one ended stays as it ended.
+absl::Status PutCohort(const View& view, tollgate::store::v1::CohortRecord cohort,
+                       Effects& effects);
+// Notes that from `revision` on other tokens of the workspace are live, or have another owner
+// (LiveChangeKey). PutNew, EndToken and PutCohort do it themselves.
+void NoteLiveChange(absl::string_view workspace, int64_t revision, Effects& effects);
 // NOT_FOUND, WORKSPACE_NOT_FOUND.
 absl::StatusOr<tollgate::store::v1::WorkspaceRecord> LoadWorkspace(const View& view,
                                                                    absl::string_view workspace);

@@ -23,6 +23,10 @@ absl::StatusOr<std::string> ReadPageToken(absl::string_view binding, absl::strin
 // 0: `usual`; above 1000: 1000. INVALID_ARGUMENT, PAGE_SIZE_NEGATIVE.
 absl::StatusOr<size_t> ReadPageSize(int32_t page_size, size_t usual);
 
+// A page ends, too, once it holds so many bytes: far below the 4 MiB that a client takes by
+// default, however long the longest item is.
+inline constexpr size_t kMaxPageBytes = 1 << 20;
+
 }  // namespace tollgate
 
 #endif  // TOLLGATE_SERVICE_COMMANDS_PAGE_TOKEN_H_

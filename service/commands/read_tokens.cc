@@ -36,7 +36,7 @@ void AddUses(const std::vector<EdgeUseRow>& uses, bool by_edge, Token* token) {
   if (uses.empty()) return;
   SetTimestamp(uses.front().last_used, token->mutable_last_used_time());
   if (!by_edge) return;
-  for (const EdgeUseRow& use : uses) {
+  for (const EdgeUseRow& use : NameLatestEdges(uses)) {
     tollgate::v1::EdgeUse* row = token->add_edge_uses();
     row->set_edge(use.edge);
     SetTimestamp(use.last_used, row->mutable_last_used_time());
@@ -152,6 +152,7 @@ absl::StatusOr<tollgate::v1::ListTokensResponse> ReadTokenList(const View& view,
   const KeyRange range = WorkspaceTokens(workspace);
   std::string from = after.empty() ? range.begin : KeyAfter(TokenKey(workspace, after));
   size_t scanned = 0;
+  size_t bytes = 0;
   while (true) {
     const size_t want = std::min(kAtATime, kMaxScannedPerPage - scanned);
     ASSIGN_OR_RETURN(const std::vector<Entry> entries,
@@ -171,11 +172,12 @@ absl::StatusOr<tollgate::v1::ListTokensResponse> ReadTokenList(const View& view,
           ASSIGN_OR_RETURN(const auto uses, ReadUses(view, workspace, record.token_id(), now));
           if (UseMatches(condition, record, uses)) {
             AddUses(uses, by_edge, &resource);
+            bytes += resource.ByteSizeLong();
             *response.add_tokens() = std::move(resource);
           }
         }
       }
-      if (static_cast<size_t>(response.tokens_size()) >= page_size ||
+      if (static_cast<size_t>(response.tokens_size()) >= page_size || bytes >= kMaxPageBytes ||
           scanned >= kMaxScannedPerPage) {
         ASSIGN_OR_RETURN(const auto rest,
                          view.Scan(Table::kTokens, KeyAfter(entry.key), range.end, 1));
@@ -204,15 +206,18 @@ absl::StatusOr<tollgate::v1::ListWorkspacesResponse> ReadWorkspaceList(
       const std::vector<Entry> entries,
       view.Scan(Table::kWorkspaces, after.empty() ? "" : KeyAfter(after), "", page_size + 1));
   tollgate::v1::ListWorkspacesResponse response;
-  for (size_t i = 0; i < entries.size() && i < page_size; ++i) {
+  size_t bytes = 0;
+  size_t i = 0;
+  for (; i < entries.size() && i < page_size && bytes < kMaxPageBytes; ++i) {
     WorkspaceRecord record;
     if (!record.ParseFromString(entries[i].value)) {
       return absl::DataLossError("a workspace's record cannot be parsed");
     }
     *response.add_workspaces() = ToWorkspace(record);
+    bytes += response.workspaces(static_cast<int>(i)).ByteSizeLong();
   }
-  if (entries.size() > page_size) {
-    response.set_next_page_token(MakePageToken(binding, entries[page_size - 1].key));
+  if (i < entries.size()) {
+    response.set_next_page_token(MakePageToken(binding, entries[i - 1].key));
   }
   return response;
 }
@@ -233,6 +238,7 @@ absl::StatusOr<tollgate::v1::ListAuditEntriesResponse> ReadAuditEntries(
   tollgate::v1::ListAuditEntriesResponse response;
   std::string from = after.empty() ? AuditKey(request.from_revision(), 0) : KeyAfter(after);
   size_t scanned = 0;
+  size_t bytes = 0;
   while (true) {
     const size_t want = std::min(kAtATime, kMaxScannedPerPage - scanned);
     ASSIGN_OR_RETURN(const std::vector<Entry> entries, view.Scan(Table::kAudit, from, "", want));
@@ -255,8 +261,9 @@ absl::StatusOr<tollgate::v1::ListAuditEntriesResponse> ReadAuditEntries(
         *out->mutable_details() = record.details();
         out->set_hash(link.hash());
         out->set_hashed_content(link.content());
+        bytes += out->ByteSizeLong();
       }
-      if (static_cast<size_t>(response.entries_size()) >= page_size ||
+      if (static_cast<size_t>(response.entries_size()) >= page_size || bytes >= kMaxPageBytes ||
           scanned >= kMaxScannedPerPage) {
         ASSIGN_OR_RETURN(const auto rest, view.Scan(Table::kAudit, KeyAfter(entry.key), "", 1));
         if (!rest.empty()) response.set_next_page_token(MakePageToken(binding, entry.key));

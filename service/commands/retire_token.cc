@@ -89,6 +89,26 @@ absl::Status RefuseRetirement(const SilenceVerdict& verdict,
   return Refuse(absl::StatusCode::kFailedPrecondition, message, details);
 }
 
+// A token that was off was silent for that, so quiet begins with its resumption.
+absl::Status RefuseLatelyResumed(const HeldToken& token, const SilenceEvidence& evidence,
+                                 absl::Duration quiet, absl::Time now) {
+  if (token.record.suspended() || token.record.resume_time_us() == 0) return absl::OkStatus();
+  const absl::Time resumed = FromRecordMicros(token.record.resume_time_us());
+  if (resumed + quiet <= std::min(evidence.heard_until, now)) return absl::OkStatus();
+  ErrorDetails details;
+  details.reason = "RESUMED_LATELY";
+  details.metadata = {
+      {"token", token.name()},
+      {"quiet_period", absl::FormatDuration(quiet)},
+      {"resume_time", absl::FormatTime(absl::RFC3339_full, resumed, absl::UTCTimeZone())}};
+  return Refuse(absl::StatusCode::kFailedPrecondition,
+                absl::StrCat("was suspended until ", RoughDuration(now - resumed),
+                             " ago, so that it was not used before tells nothing about who still "
+                             "holds it. Try again once it has been on for ",
+                             RoughDuration(quiet), ", or force it."),
+                details);
+}
+
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<RetireTokenCommand>> RetireTokenCommand::Make(
@@ -112,7 +132,7 @@ absl::Status RetireTokenCommand::Apply(const View& view, const Slot& slot, Effec
   const bool retired_before = token.record.ending().kind() == Ending::KIND_RETIRED;
   if (!retired_before) {
     RETURN_IF_ERROR(RefuseFinal(token, slot.now));
-    if (!token.record.has_retirement()) {
+    if (token.record.replaced_by_token_id().empty()) {
       return Refuse(absl::StatusCode::kFailedPrecondition, "NOT_ROTATED",
                     absl::StrCat(token.name(),
                                  " has no replacement, so it cannot be retired; rotate it first, "
@@ -134,6 +154,7 @@ absl::Status RetireTokenCommand::Apply(const View& view, const Slot& slot, Effec
       if (verdict.kind != SilenceVerdict::Kind::kSilent) {
         return RefuseRetirement(verdict, replacement_uses, token, quiet, slot.now);
       }
+      RETURN_IF_ERROR(RefuseLatelyResumed(token, evidence_, quiet, slot.now));
     }
     EndToken(token, Ending::KIND_RETIRED, slot, effects);
     auto entry = AuditOf(actor(), "token.retire", token.record);

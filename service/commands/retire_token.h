@@ -15,8 +15,9 @@ namespace tollgate {
 
 // Refused without `force`, in this order (FAILED_PRECONDITION; the message and the metadata name
 // the edges): STILL_IN_USE, used at some edge within the quiet period; REPLACEMENT_NEVER_SEEN;
-// EDGES_NOT_HEARD, some edge may have used it and has not said. Also TOKEN_NOT_FOUND, TOKEN_FINAL,
-// NOT_ROTATED. Retiring a retired token answers its retirement.
+// EDGES_NOT_HEARD, some edge may have used it and has not said; RESUMED_LATELY, it was off within
+// the quiet period, which tells nothing. Also TOKEN_NOT_FOUND, TOKEN_FINAL, NOT_ROTATED. Retiring a
+// retired token answers its retirement.
 class RetireTokenCommand : public ChangeTo<tollgate::v1::RetireTokenResponse> {
  public:
   // `evidence` is what the use ledger knows when the call is made. INVALID_ARGUMENT for the shape.

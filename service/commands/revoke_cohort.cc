@@ -1,11 +1,13 @@
 #include "service/commands/revoke_cohort.h"
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <unordered_set>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "service/commands/held_token.h"
 #include "service/commands/token_shape.h"
@@ -34,19 +36,25 @@ absl::StatusOr<std::string> CheckShape(const RevokeTokensRequest& request) {
   return workspace;
 }
 
-// Calls `each` with every live token of the workspace, or of the owner in it.
+// Of tokens, and of due entries, that a command looks at on the committer's thread.
+constexpr size_t kMostInCommand = 1000;
+
+// Calls `each` with every live token of the workspace, or of the owner in it. False where the
+// workspace holds more than `most` tokens of any state, and so not all were looked at.
 template <typename Each>
-absl::Status ForEachLive(const View& view, const std::string& workspace, const std::string& owner,
-                         absl::Time now, Each each) {
+absl::StatusOr<bool> ForEachLive(const View& view, const std::string& workspace,
+                                 const std::string& owner, absl::Time now, size_t most, Each each) {
   ASSIGN_OR_RETURN(const Cohorts whole, LoadCohorts(view, workspace, ""));
   std::map<std::string, Cohorts> by_owner;  // read once each
   const KeyRange range = WorkspaceTokens(workspace);
   std::string from = range.begin;
   TokenRecord record;
+  size_t seen = 0;
   while (true) {
     ASSIGN_OR_RETURN(const std::vector<Entry> entries,
                      view.Scan(Table::kTokens, from, range.end, kAtATime));
     for (const Entry& entry : entries) {
+      if (++seen > most) return false;
       if (!record.ParseFromString(entry.value)) {
         return absl::DataLossError("a token's record cannot be parsed");
       }
@@ -62,9 +70,34 @@ absl::Status ForEachLive(const View& view, const std::string& workspace, const s
       }
       if (IsLive(StateAt(record, *cohorts, now))) each(record);
     }
-    if (entries.size() < kAtATime) return absl::OkStatus();
+    if (entries.size() < kAtATime) return true;
     from = KeyAfter(entries.back().key);
   }
+}
+
+// Whether other tokens of the workspace may be live now than when `count` was made. May say so of
+// none; never misses one.
+absl::StatusOr<bool> HasMoved(const View& view, const std::string& workspace,
+                              const CohortCount& count, absl::Time now) {
+  if (now < count.time) return true;  // a clock that was set back
+  ASSIGN_OR_RETURN(const auto change, view.Get(Table::kMeta, LiveChangeKey(workspace)));
+  if (change.has_value()) {
+    ASSIGN_OR_RETURN(const int64_t revision, ParseRevisionKey(*change));
+    if (revision > count.revision) return true;
+  }
+  // What time has ended since, and no sweep has committed yet, still has its due entry.
+  const std::string subjects = WorkspaceTokens(workspace).begin;
+  ASSIGN_OR_RETURN(
+      const std::vector<Entry> entries,
+      view.Scan(Table::kDue, DueKey(ToRecordMicros(count.time), DueKind::kExpire, ""),
+                DueKey(ToRecordMicros(now) + 1, DueKind::kExpire, ""), kMostInCommand));
+  if (entries.size() >= kMostInCommand) return true;
+  for (const Entry& entry : entries) {
+    ASSIGN_OR_RETURN(const Due due, ParseDueKey(entry.key));
+    const bool ends = due.kind == DueKind::kExpire || due.kind == DueKind::kRetire;
+    if (ends && absl::StartsWith(due.subject, subjects)) return true;
+  }
+  return false;
 }
 
 absl::Status CheckCount(const RevokeTokensRequest& request, int64_t count) {
@@ -84,23 +117,23 @@ absl::Status CheckCount(const RevokeTokensRequest& request, int64_t count) {
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<RevokeCohortCommand>> RevokeCohortCommand::Make(
-    const RevokeTokensRequest& request, absl::string_view actor) {
+    const RevokeTokensRequest& request, absl::string_view actor,
+    absl::optional<CohortCount> counted) {
   ASSIGN_OR_RETURN(std::string workspace, CheckShape(request));
   if (request.validate_only()) {
     return RefuseField("VALIDATE_ONLY", "validate_only", "asks that nothing be changed");
   }
   Context context{"revoke_cohort", std::move(workspace), std::string(actor), request.request_id(),
                   RequestFingerprint(request)};
-  return std::shared_ptr<RevokeCohortCommand>(new RevokeCohortCommand(std::move(context), request));
+  return std::shared_ptr<RevokeCohortCommand>(
+      new RevokeCohortCommand(std::move(context), request, std::move(counted)));
 }
 
 absl::Status RevokeCohortCommand::Apply(const View& view, const Slot& slot, Effects& effects) {
   RETURN_IF_ERROR(LoadWorkspace(view, workspace()).status());
   int64_t count = -1;
   if (request_.has_expected_count()) {
-    count = 0;
-    RETURN_IF_ERROR(ForEachLive(view, workspace(), request_.owner(), slot.now,
-                                [&](const TokenRecord&) { ++count; }));
+    ASSIGN_OR_RETURN(count, Count(view, slot.now));
     RETURN_IF_ERROR(CheckCount(request_, count));
   }
   CohortRecord cohort;
@@ -110,7 +143,7 @@ absl::Status RevokeCohortCommand::Apply(const View& view, const Slot& slot, Effe
   cohort.set_index(slot.index);
   cohort.set_time_us(ToRecordMicros(slot.now));
   cohort.set_reason(request_.reason());
-  effects.Put(Table::kCohorts, CohortKey(workspace(), request_.owner()), cohort);
+  RETURN_IF_ERROR(PutCohort(view, std::move(cohort), effects));
 
   tollgate::v1::Event event;
   event.mutable_cohort_revoked()->set_workspace(workspace());
@@ -132,6 +165,40 @@ absl::Status RevokeCohortCommand::Apply(const View& view, const Slot& slot, Effe
   return absl::OkStatus();
 }
 
+absl::StatusOr<int64_t> RevokeCohortCommand::Count(const View& view, absl::Time now) const {
+  bool moved = true;
+  if (counted_.has_value()) {
+    ASSIGN_OR_RETURN(moved, HasMoved(view, workspace(), *counted_, now));
+  }
+  if (!moved) return counted_->tokens;
+  // R16: nothing else is committed meanwhile, so only a small workspace is counted here.
+  int64_t count = 0;
+  ASSIGN_OR_RETURN(const bool all,
+                   ForEachLive(view, workspace(), request_.owner(), now, kMostInCommand,
+                               [&](const TokenRecord&) { ++count; }));
+  if (all) return count;
+  ErrorDetails details;
+  details.reason = "COUNT_MOVED";
+  details.fields.push_back({"expected_count", "tokens came or went while it was counted"});
+  return Refuse(absl::StatusCode::kAborted,
+                "expected_count: tokens of the workspace came or went while they were counted; "
+                "nothing was revoked. Try again, or leave expected_count out",
+                details);
+}
+
+absl::StatusOr<CohortCount> CountLive(const Snapshot& snapshot, const RevokeTokensRequest& request,
+                                      absl::Time now) {
+  ASSIGN_OR_RETURN(const std::string workspace, CheckShape(request));
+  CohortCount count;
+  count.revision = snapshot.revision();
+  count.time = now;
+  RETURN_IF_ERROR(ForEachLive(snapshot, workspace, request.owner(), now,
+                              std::numeric_limits<size_t>::max(),
+                              [&](const TokenRecord&) { ++count.tokens; })
+                      .status());
+  return count;
+}
+
 absl::StatusOr<RevokeTokensResponse> CountCohort(const View& view,
                                                  const RevokeTokensRequest& request,
                                                  absl::Time now) {
@@ -139,7 +206,9 @@ absl::StatusOr<RevokeTokensResponse> CountCohort(const View& view,
   RETURN_IF_ERROR(LoadWorkspace(view, workspace).status());
   std::unordered_set<std::string> hit;
   RETURN_IF_ERROR(ForEachLive(view, workspace, request.owner(), now,
-                              [&](const TokenRecord& record) { hit.insert(record.token_id()); }));
+                              std::numeric_limits<size_t>::max(),
+                              [&](const TokenRecord& record) { hit.insert(record.token_id()); })
+                      .status());
   RETURN_IF_ERROR(CheckCount(request, static_cast<int64_t>(hit.size())));
 
   // The latest use of each, in one pass; only the latest few are kept.

@@ -42,7 +42,7 @@ absl::StatusOr<std::shared_ptr<RotateTokenCommand>> RotateTokenCommand::Make(
 absl::Status RotateTokenCommand::Apply(const View& view, const Slot& slot, Effects& effects) {
   ASSIGN_OR_RETURN(HeldToken old, LoadToken(view, workspace(), token_id_));
   RETURN_IF_ERROR(RefuseFinal(old, slot.now));
-  if (old.record.has_retirement()) {
+  if (!old.record.replaced_by_token_id().empty()) {
     const std::string by = FormatTokenName(workspace(), old.record.replaced_by_token_id());
     ErrorDetails details;
     details.reason = "ALREADY_ROTATED";
@@ -71,10 +71,22 @@ absl::Status RotateTokenCommand::Apply(const View& view, const Slot& slot, Effec
           slot.now + absl::Microseconds(old.record.expire_time_us() - old.record.create_time_us());
     }
     if (longest != absl::ZeroDuration()) expire = std::min(expire, slot.now + longest);
+    // A token may expire in the year 9999; its replacement cannot be told a later one.
+    if (expire < absl::InfiniteFuture()) expire = std::min(expire, LatestTime());
   }
 
   const RetirePlan& plan = request_.retire_plan();
   const std::string old_key = TokenKey(workspace(), token_id_);
+  HeldToken made = old;
+  // Without a replacement, so a restore's doing: the replacement was lost, the old token's last
+  // moment was not, and another plan does not put it off.
+  if (const int64_t last_us = old.record.retirement().at_time_us(); last_us != 0) {
+    if (old.record.expire_time_us() == 0 || last_us < old.record.expire_time_us()) {
+      old.record.set_expire_time_us(last_us);
+      effects.PutRaw(Table::kDue, DueKey(last_us, DueKind::kExpire, old_key), "");
+    }
+    old.record.clear_retirement();
+  }
   Retirement* retirement = old.record.mutable_retirement();
   if (plan.has_at_time()) {
     ASSIGN_OR_RETURN(const absl::Time at, TimeFromField(plan.at_time(), "retire_plan.at_time"));
@@ -94,10 +106,10 @@ absl::Status RotateTokenCommand::Apply(const View& view, const Slot& slot, Effec
     retirement->set_by_hand(true);
   }
 
-  HeldToken made = old;
   TokenRecord& record = made.record;
   record.clear_retirement();
   record.clear_reason();
+  record.clear_resume_time_us();
   record.clear_expire_time_us();
   record.set_token_id(minted_.public_id);
   record.set_kind(std::string(1, minted_.kind));

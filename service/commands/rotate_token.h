@@ -14,8 +14,8 @@ namespace tollgate {
 
 // The replacement has the old token's label, scopes, audiences, owner and annotations: what was
 // granted stays granted, so of the policy only the lifetime is judged again. Where no lifetime is
-// asked for it is the old token's, at most the policy's longest. Tells token_created and
-// token_changed.
+// asked for it is the old token's, at most the policy's longest, and at most to the year 9999.
+// Tells token_created and token_changed.
 //
 // Refusals that depend on the state: TOKEN_NOT_FOUND, TOKEN_FINAL, TOKEN_SUSPENDED, ALREADY_ROTATED
 // (names the replacement), LIFETIME_TOO_LONG, RETIRE_TIME_PAST.

@@ -33,6 +33,11 @@ absl::StatusOr<std::shared_ptr<SetPolicyCommand>> SetPolicyCommand::Make(
     const tollgate::v1::UpdateWorkspacePolicyRequest& request, absl::string_view actor) {
   ASSIGN_OR_RETURN(std::string workspace, ParseWorkspaceName(request.name(), "name"));
   RETURN_IF_ERROR(CheckRequestId(request.request_id(), "request_id"));
+  // An empty policy with an empty mask would lift every limit, by leaving something out.
+  if (request.update_mask().paths().empty()) {
+    return RefuseField("MASK_REQUIRED", "update_mask",
+                       "is empty; name the fields to change, as in max_lifetime, or * for all");
+  }
   for (const std::string& path : request.update_mask().paths()) {
     if (path != "*" && WorkspacePolicy::descriptor()->FindFieldByName(path) == nullptr) {
       return RefuseField("UNKNOWN_FIELD", "update_mask",
@@ -41,6 +46,7 @@ absl::StatusOr<std::shared_ptr<SetPolicyCommand>> SetPolicyCommand::Make(
   }
   const WorkspacePolicy& policy = request.policy();
   RETURN_IF_ERROR(CheckLabelPattern(policy.label_pattern(), "policy.label_pattern"));
+  RETURN_IF_ERROR(CheckHoldsNoTokenString(policy.label_pattern(), "policy.label_pattern"));
   RETURN_IF_ERROR(
       PolicyMicros(policy.has_max_lifetime(), policy.max_lifetime(), "policy.max_lifetime")
           .status());
@@ -57,9 +63,8 @@ absl::StatusOr<std::shared_ptr<SetPolicyCommand>> SetPolicyCommand::Make(
 
 bool SetPolicyCommand::Sets(absl::string_view path) const {
   const auto& paths = request_.update_mask().paths();
-  return paths.empty() || std::any_of(paths.begin(), paths.end(), [&](const std::string& named) {
-           return named == path || named == "*";
-         });
+  return std::any_of(paths.begin(), paths.end(),
+                     [&](const std::string& named) { return named == path || named == "*"; });
 }
 
 absl::Status SetPolicyCommand::Apply(const View& view, const Slot& slot, Effects& effects) {

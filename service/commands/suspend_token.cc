@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "service/commands/field_time.h"
 #include "service/commands/held_token.h"
 #include "service/commands/token_shape.h"
 
@@ -49,6 +50,7 @@ absl::Status ResumeTokenCommand::Apply(const View& view, const Slot& slot, Effec
   RETURN_IF_ERROR(RefuseFinal(token, slot.now));
   if (token.record.suspended()) {
     token.record.set_suspended(false);
+    token.record.set_resume_time_us(ToRecordMicros(slot.now));
     token.record.clear_reason();
     PutChanged(token, slot, /*tell=*/true, effects);
     effects.Audit(AuditOf(actor(), "token.resume", token.record));

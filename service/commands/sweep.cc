@@ -39,6 +39,7 @@ absl::Status SweepCommand::RunDue(const View& view, const Slot& slot, Effects& e
                    view.Scan(Table::kDue, DueKey(1, kFirstKind, ""), end, limits_.max_due));
   for (const Entry& entry : entries) {
     ASSIGN_OR_RETURN(const Due due, ParseDueKey(entry.key));
+    if (!result_.first_due.has_value()) result_.first_due = FromRecordMicros(due.time_us);
     // Whatever it asked for is done, moved on, or no longer wanted.
     effects.Delete(Table::kDue, entry.key);
     if (due.kind == DueKind::kForgetRequest) {
@@ -96,9 +97,22 @@ absl::Status SweepCommand::WatchUnused(const View& view, const Slot& slot, const
   const auto& record = token.record;
   if (record.max_unused_us() == 0) return absl::OkStatus();
   const absl::Duration limit = absl::Microseconds(record.max_unused_us());
+  const auto look_again_at = [&](absl::Time next) {
+    effects.PutRaw(Table::kDue, DueKey(ToRecordMicros(next), DueKind::kWatchUnused, due.subject),
+                   "");
+  };
+  // Off, it cannot be used: that is no reason to end it. It is not due before `limit` after it is
+  // resumed, which is not before now.
+  if (record.suspended()) {
+    look_again_at(slot.now + limit);
+    return absl::OkStatus();
+  }
   ASSIGN_OR_RETURN(const auto uses,
                    ReadUses(view, record.workspace(), record.token_id(), slot.now));
   absl::Time last = FromRecordMicros(record.create_time_us());
+  if (record.resume_time_us() != 0) {
+    last = std::max(last, FromRecordMicros(record.resume_time_us()));
+  }
   if (!uses.empty()) last = std::max(last, uses.front().last_used);
   // An edge that ended without telling may have used it until then.
   for (const SilenceEvidence::Gap& gap : evidence_.gaps) last = std::max(last, gap.until);
@@ -107,8 +121,7 @@ absl::Status SweepCommand::WatchUnused(const View& view, const Slot& slot, const
     End(token, Ending::KIND_UNUSED, slot, effects);
     return absl::OkStatus();
   }
-  const absl::Time next = last + limit <= slot.now ? slot.now + kLookAgain : last + limit;
-  effects.PutRaw(Table::kDue, DueKey(ToRecordMicros(next), DueKind::kWatchUnused, due.subject), "");
+  look_again_at(last + limit <= slot.now ? slot.now + kLookAgain : last + limit);
   return absl::OkStatus();
 }
 
@@ -148,13 +161,18 @@ absl::Status SweepCommand::RunWatched(const View& view, const Slot& slot, Effect
     }
     // A suspended token is silent because it is off, which tells nothing about who still holds it.
     if (token->record.suspended()) continue;
+    const absl::Duration quiet = absl::Microseconds(token->record.retirement().quiet_period_us());
+    // Nor does the silence of before it was resumed: a resumption counts as a use.
+    if (token->record.resume_time_us() != 0 &&
+        FromRecordMicros(token->record.resume_time_us()) + quiet >
+            std::min(evidence_.heard_until, slot.now)) {
+      continue;
+    }
     ASSIGN_OR_RETURN(const auto uses, ReadUses(view, parts.workspace, parts.token_id, slot.now));
     ASSIGN_OR_RETURN(
         const auto replacement_uses,
         ReadUses(view, parts.workspace, token->record.replaced_by_token_id(), slot.now));
-    const SilenceVerdict verdict =
-        JudgeSilence(uses, replacement_uses, evidence_,
-                     absl::Microseconds(token->record.retirement().quiet_period_us()), slot.now);
+    const SilenceVerdict verdict = JudgeSilence(uses, replacement_uses, evidence_, quiet, slot.now);
     if (verdict.kind != SilenceVerdict::Kind::kSilent) continue;
     End(*token, Ending::KIND_RETIRED, slot, effects);
   }

@@ -22,7 +22,7 @@ absl::Status CheckNoOutputFields(const tollgate::v1::Token& token);
 // EXPIRE_TIME_PAST where it is not after `now`.
 absl::StatusOr<int64_t> ExpireTimeMicros(const tollgate::v1::Token& token, absl::Time now);
 
-// The shortest lifetime, and the shortest quiet period.
+// The shortest quiet period, and the shortest duration that a policy may name.
 inline constexpr absl::Duration kShortest = absl::Seconds(1);
 
 }  // namespace tollgate

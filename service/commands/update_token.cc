@@ -137,6 +137,7 @@ absl::Status UpdateTokenCommand::Apply(const View& view, const Slot& slot, Effec
                     details);
     }
     record.set_owner(asked.owner());
+    NoteLiveChange(workspace(), slot.revision, effects);
     note("owner", true);
   }
   if (Sets("annotations") && !SameAnnotations(asked.annotations(), record.annotations())) {

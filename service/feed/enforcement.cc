@@ -4,8 +4,6 @@
 
 #include "base/mutation.h"
 #include "service/feed/ledger_session.h"
-#include "token/resource_name.h"
-#include "token/token_string.h"
 
 namespace tollgate {
 
@@ -13,15 +11,12 @@ using store::v1::SessionRecord;
 
 namespace {
 
-constexpr int kMaxDroppedInPing = 1000;
 // Events closer together than this are one, for R6.
 constexpr absl::Duration kEventGrain = absl::Milliseconds(10);
 // Pings come at once after events: a rate is taken over no less than this.
 constexpr absl::Duration kRateWindow = absl::Seconds(1);
 // The two clocks are read one after the other; so much may pass in between.
 constexpr absl::Duration kClockSlack = absl::Milliseconds(100);
-// What a Timestamp can hold, but for minutes: up to the year 9999.
-constexpr int64_t kMaxTimestampSeconds = 253'402'300'000;
 // Enforced events kept apart, for receipts of the past.
 constexpr size_t kKeptEvents = 4096;
 
@@ -79,6 +74,7 @@ EnforcementLedger::EnforcementLedger(Options options, const Start& start)
   }
   for (const SessionRecord& record : start.roster) {
     Session* session = Add({record.validator_id(), record.incarnation()});
+    session->caller = record.caller();
     session->version = record.version();
     session->rostered = true;
     if (record.fail_open()) {
@@ -224,6 +220,13 @@ bool EnforcementLedger::StoreSilent(BootTime now) const {
          absl::AbsDuration(gained) > options_.write_window * options_.drift_bound + kClockSlack;
 }
 
+bool EnforcementLedger::MaySpeakFor(const SessionId& key, absl::string_view caller) {
+  Session* session = Find(key);
+  if (session == nullptr) session = Add(key);
+  if (session->caller.empty()) session->caller = std::string(caller);
+  return session->caller == caller;
+}
+
 bool EnforcementLedger::OnHello(const SessionId& key, const tollgate::v1::Hello& hello,
                                 BootTime now, absl::string_view address) {
   Advance(now);
@@ -268,6 +271,7 @@ EnforcementLedger::RosterWrite EnforcementLedger::BeginRosterWrite(const Session
   record.set_first_seen_us(absl::ToUnixMicros(wall_now));
   if (const Session* session = Find(key)) {
     write.stay = session->stay;
+    record.set_caller(session->caller);
     record.set_version(session->version);
     record.set_fail_open(session->fail_open_for > absl::ZeroDuration());
     record.set_fail_open_for_us(absl::ToInt64Microseconds(session->fail_open_for));
@@ -330,7 +334,7 @@ void EnforcementLedger::Acknowledge(const SessionId& key, int64_t revision,
         absl::ToDoubleSeconds(window);
     session->rate_base = {now_, session->decisions};
   }
-  Remember(ping, *session);
+  Remember(ping, session);
   // It may be above head_: the ring hears of a revision before the ledger does. It was sent, so it
   // is durable (R7).
   if (revision <= session->acked) return;
@@ -341,25 +345,6 @@ void EnforcementLedger::Acknowledge(const SessionId& key, int64_t revision,
   }
   session->acked = revision;
   Recompute();
-}
-
-void EnforcementLedger::Remember(const tollgate::v1::Ping& ping, const Session& session) {
-  int left = kMaxDroppedInPing;
-  for (const tollgate::v1::DroppedAdmit& dropped : ping.dropped()) {
-    if (left-- == 0) break;
-    // The names are the peer's: none is kept that could be no token's (I5).
-    if (!IsWorkspaceId(dropped.workspace()) || !IsPublicId(dropped.token_id())) continue;
-    Evidence evidence{session.key.validator_id,
-                      FormatTokenName(dropped.workspace(), dropped.token_id()), dropped.revision(),
-                      absl::nullopt};
-    if (const int64_t at = dropped.last_admit_time().seconds();
-        dropped.has_last_admit_time() && at >= 0 && at <= kMaxTimestampSeconds) {
-      evidence.last_admit = absl::FromUnixSeconds(dropped.last_admit_time().seconds()) +
-                            absl::Nanoseconds(dropped.last_admit_time().nanos());
-    }
-    evidence_.push_back(std::move(evidence));
-    if (evidence_.size() > options_.max_evidence) evidence_.pop_front();
-  }
 }
 
 Grant EnforcementLedger::GrantLease(const SessionId& key, int64_t revision, BootTime now) {

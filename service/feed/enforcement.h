@@ -30,12 +30,23 @@ inline constexpr absl::Duration kShortestWindowLimit = absl::Seconds(3);
 // The longest fail_open_for that a Hello may ask for.
 inline constexpr absl::Duration kMaxFailOpen = absl::Hours(24);
 
+// What one Ping may carry in `dropped`; what is above it counts as lost.
+inline constexpr int kMaxDroppedInPing = 1000;
+// Of each kind that a receipt names validators of.
+inline constexpr int kMaxNamedInReceipt = 100;
+
 // Whose receipt is asked for.
 struct ReceiptQuestion {
   int64_t revision = 0;
   // For the revocation of one token: names last admissions in the receipt. Empty: none.
   std::string workspace;
   std::string token_id;
+};
+
+// A place among those who wait for enforcement; number 0: none was taken.
+struct WaitId {
+  int64_t revision = 0;
+  int64_t number = 0;
 };
 
 // A session as an operator sees it.
@@ -99,6 +110,8 @@ class EnforcementLedger : public Lessor {
   void OnStoreWrite(BootTime started, absl::optional<absl::Time> wall = absl::nullopt);
   // Both clocks, read together. Where a hypervisor paused the machine, the boot clock may not tell.
   void OnClocks(BootTime now, absl::Time wall) { wall_ahead_ = Ahead(now, wall); }
+  // Lessor. Of a session not known before it counts as the first word; OnHello is to follow.
+  bool MaySpeakFor(const SessionId& key, absl::string_view caller) override;
   // A stream of this session opened. It shortens nothing (R3). True: it must be written into the
   // roster (BeginRosterWrite) before it can be granted anything (R15). `address` is for people.
   bool OnHello(const SessionId& key, const tollgate::v1::Hello& hello, BootTime now,
@@ -178,9 +191,10 @@ class EnforcementLedger : public Lessor {
     BootTime at;
   };
   struct Evidence {
-    std::string validator_id;
+    SessionId session;
     std::string token;
     int64_t revision;
+    BootTime at;
     absl::optional<absl::Time> last_admit;
   };
   Session* Find(const SessionId& key) const;
@@ -190,7 +204,9 @@ class EnforcementLedger : public Lessor {
   void EndForGood(Session* session);
   void TellLive(Session* session);
   void RemoveFromRosterIfDead(Session* session);
-  void Remember(const tollgate::v1::Ping& ping, const Session& session);
+  void Remember(const tollgate::v1::Ping& ping, Session* session);
+  // Evidence of these revisions did not all come, or was forgotten: no guess is made.
+  static void Lose(int64_t first, int64_t last, Session* session);
   // By how much the wall clock is ahead of the boot clock; only differences of it mean anything.
   static absl::Duration Ahead(BootTime now, absl::Time wall) {
     return wall - absl::UnixEpoch() - absl::Nanoseconds(now.nanos());

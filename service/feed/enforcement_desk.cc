@@ -30,6 +30,16 @@ void EnforcementDesk::Acknowledge(const SessionId& key, int64_t revision,
   ledger_->Acknowledge(key, revision, ping, options_.clock->Now());
 }
 
+bool EnforcementDesk::MaySpeakFor(const SessionId& key, absl::string_view caller) {
+  {
+    absl::MutexLock lock(&mu_);
+    if (ledger_->MaySpeakFor(key, caller)) return true;
+  }
+  Log(LogLevel::kWarning, "somebody tried to speak for a validator that follows as another caller",
+      {{"validator", key.validator_id}, {"caller", caller}});
+  return false;
+}
+
 BootTime EnforcementDesk::NoteClocks() {
   const Sequencer::WriteStart write = options_.sequencer->last_write();
   ledger_->OnStoreWrite(write.boot, write.wall);
@@ -144,8 +154,9 @@ void EnforcementDesk::Answer(const Waiter& waiter) {
   waiter.done(std::move(receipt));
 }
 
-void EnforcementDesk::WaitEnforced(const ReceiptQuestion& question, absl::Duration timeout,
-                                   std::function<void(Receipt)> done) {
+WaitId EnforcementDesk::WaitEnforced(const ReceiptQuestion& question, absl::Duration timeout,
+                                     std::function<void(Receipt)> done) {
+  WaitId id;
   Waiter waiter;
   waiter.question = question;
   waiter.done = std::move(done);
@@ -156,7 +167,8 @@ void EnforcementDesk::WaitEnforced(const ReceiptQuestion& question, absl::Durati
     ledger_->Advance(waiter.began);
     if (ledger_->enforced_revision() < question.revision && timeout > absl::ZeroDuration() &&
         !stopped_ && waiters_.size() < kMaxWaiting) {
-      const int64_t number = next_waiter_++;
+      const int64_t number = ++next_waiter_;
+      id = {question.revision, number};
       deadlines_.emplace(std::make_pair(waiter.deadline, number), question.revision);
       waiters_.emplace(std::make_pair(question.revision, number), std::move(waiter));
       waiter.done = nullptr;
@@ -167,6 +179,14 @@ void EnforcementDesk::WaitEnforced(const ReceiptQuestion& question, absl::Durati
   } else {
     options_.wake();  // the timer may have to be set earlier
   }
+  return id;
+}
+
+void EnforcementDesk::EndWait(const WaitId& id) {
+  Waiters::node_type gone;  // what it holds is let go without the lock
+  absl::MutexLock lock(&mu_);
+  gone = waiters_.extract({id.revision, id.number});
+  if (!gone.empty()) deadlines_.erase({gone.mapped().deadline, id.number});
 }
 
 Receipt EnforcementDesk::ReceiptFor(const ReceiptQuestion& question) {

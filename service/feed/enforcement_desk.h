@@ -49,6 +49,9 @@ class EnforcementDesk : public Lessor {
   Grant GrantLease(const SessionId& key, int64_t revision, BootTime now) override
       ABSL_LOCKS_EXCLUDED(mu_, sink_mu_);
 
+  bool MaySpeakFor(const SessionId& key, absl::string_view caller) override
+      ABSL_LOCKS_EXCLUDED(mu_);
+
   // On the committing thread.
   void OnRevision(int64_t revision, bool has_events) ABSL_LOCKS_EXCLUDED(mu_);
   // `address`: where it connects from, for people.
@@ -66,8 +69,9 @@ class EnforcementDesk : public Lessor {
 
   // As Hub's.
   static constexpr size_t kMaxWaiting = 10'000;
-  void WaitEnforced(const ReceiptQuestion& question, absl::Duration timeout,
-                    std::function<void(tollgate::v1::Receipt)> done) ABSL_LOCKS_EXCLUDED(mu_);
+  WaitId WaitEnforced(const ReceiptQuestion& question, absl::Duration timeout,
+                      std::function<void(tollgate::v1::Receipt)> done) ABSL_LOCKS_EXCLUDED(mu_);
+  void EndWait(const WaitId& id) ABSL_LOCKS_EXCLUDED(mu_);
   tollgate::v1::Receipt ReceiptFor(const ReceiptQuestion& question) ABSL_LOCKS_EXCLUDED(mu_);
   int64_t enforced_revision() ABSL_LOCKS_EXCLUDED(mu_);
   // All sessions known, by id, some at a time, so that a large fleet that is looked at holds up no

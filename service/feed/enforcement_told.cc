@@ -1,13 +1,11 @@
 // What the ledger tells: receipts, and the fleet as people see it. Nothing here changes it.
 #include <algorithm>
-#include <map>
 #include <utility>
 
 #include "base/mutation.h"
 #include "google/protobuf/util/time_util.h"
 #include "service/feed/enforcement.h"
 #include "service/feed/ledger_session.h"
-#include "token/resource_name.h"
 
 namespace tollgate {
 
@@ -15,15 +13,9 @@ using v1::Receipt;
 
 namespace {
 
-constexpr size_t kMaxNamed = 100;
-
 google::protobuf::Duration ToProto(absl::Duration d) {
   return google::protobuf::util::TimeUtil::MicrosecondsToDuration(
       absl::ToInt64Microseconds(std::max(d, absl::ZeroDuration())));
-}
-
-google::protobuf::Timestamp ToProto(absl::Time t) {
-  return google::protobuf::util::TimeUtil::MicrosecondsToTimestamp(absl::ToUnixMicros(t));
 }
 
 }  // namespace
@@ -68,7 +60,7 @@ Receipt EnforcementLedger::ReceiptFor(const ReceiptQuestion& question) const {
       }
       ++pending;
       unheard.push_back(key.validator_id);
-      if (receipt.pending_size() < static_cast<int>(kMaxNamed)) {
+      if (receipt.pending_size() < kMaxNamedInReceipt) {
         v1::PendingValidator* named = receipt.add_pending();
         named->set_validator(key.validator_id);
         named->set_revisions_behind(std::max<int64_t>(0, head_ - session->acked));
@@ -93,7 +85,7 @@ Receipt EnforcementLedger::ReceiptFor(const ReceiptQuestion& question) const {
       } else {
         ++lapsed;
         unheard.push_back(key.validator_id);
-        if (receipt.lapsed_validators_size() < static_cast<int>(kMaxNamed)) {
+        if (receipt.lapsed_validators_size() < kMaxNamedInReceipt) {
           receipt.add_lapsed_validators(key.validator_id);
         }
       }
@@ -113,32 +105,6 @@ Receipt EnforcementLedger::ReceiptFor(const ReceiptQuestion& question) const {
     *receipt.mutable_elapsed() = ToProto(now_ - mark->at);
   }
   return receipt;
-}
-
-void EnforcementLedger::AddLastAdmits(const ReceiptQuestion& question,
-                                      const std::vector<std::string>& unheard,
-                                      Receipt* receipt) const {
-  const std::string token = FormatTokenName(question.workspace, question.token_id);
-  // One row an edge, whatever its processes said: the latest, and unknown where one has not said.
-  std::map<std::string, v1::LastAdmit> edges;
-  for (const std::string& edge : unheard) edges[edge].set_unknown(true);  // no guess is made
-  for (const Evidence& evidence : evidence_) {
-    if (evidence.revision != question.revision || evidence.token != token) continue;
-    v1::LastAdmit& admit = edges[evidence.validator_id];
-    if (admit.unknown() || !evidence.last_admit.has_value()) continue;
-    const google::protobuf::Timestamp last = ToProto(*evidence.last_admit);
-    if (!admit.has_last_admit_time() ||
-        std::make_pair(admit.last_admit_time().seconds(), admit.last_admit_time().nanos()) <
-            std::make_pair(last.seconds(), last.nanos())) {
-      *admit.mutable_last_admit_time() = last;
-    }
-  }
-  for (auto& [edge, admit] : edges) {
-    if (receipt->last_admits_size() >= static_cast<int>(kMaxNamed)) break;
-    admit.set_token(token);
-    admit.set_edge(edge);
-    receipt->add_last_admits()->Swap(&admit);
-  }
 }
 
 SessionView EnforcementLedger::ViewOf(const Session& session) const {

@@ -35,6 +35,11 @@ SessionId FollowerStream::key() const {
   return session_.key();
 }
 
+bool FollowerStream::MadeNoProgress() const {
+  absl::MutexLock lock(&mu_);
+  return session_.made_no_progress() && !cut_;
+}
+
 void FollowerStream::OnRequest(const tollgate::v1::FollowRequest& request) {
   Session::Received received;
   SessionId key;

@@ -60,6 +60,8 @@ class FollowerStream : public FollowStream, public std::enable_shared_from_this<
   uint64_t number() const { return number_; }
   // Of a stream that was OnGreeted.
   SessionId key() const ABSL_LOCKS_EXCLUDED(mu_);
+  // It was told to go for want of progress (R6), and Tick did not cut it.
+  bool MadeNoProgress() const ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   std::shared_ptr<FollowCall> Call() const ABSL_LOCKS_EXCLUDED(mu_);

@@ -40,10 +40,11 @@ class HubImpl : public Hub, public StreamHost {
   absl::Status Begin();
 
   absl::StatusOr<std::shared_ptr<FollowStream>> Connect(std::shared_ptr<FollowCall> call) override;
-  void WaitEnforced(const ReceiptQuestion& question, absl::Duration timeout,
-                    std::function<void(v1::Receipt)> done) override {
-    desk_->WaitEnforced(question, timeout, std::move(done));
+  WaitId WaitEnforced(const ReceiptQuestion& question, absl::Duration timeout,
+                      std::function<void(v1::Receipt)> done) override {
+    return desk_->WaitEnforced(question, timeout, std::move(done));
   }
+  void EndWait(const WaitId& id) override { desk_->EndWait(id); }
   v1::Receipt ReceiptFor(const ReceiptQuestion& question) override {
     return desk_->ReceiptFor(question);
   }
@@ -203,6 +204,10 @@ void HubImpl::OnEntry(const TailEntry& entry) {
     Log(LogLevel::kError, "the store's tail has a gap: nothing is granted any more",
         {{"expected", ring_->head() + 1}, {"got", entry.revision}});
     desk_->StopGranting();
+    if (options_.on_fatal) {
+      options_.on_fatal(absl::DataLossError(absl::StrCat(
+          "the store's tail has a gap: after revision ", ring_->head(), " came ", entry.revision)));
+    }
     return;
   }
   if (entry.revision > ledger_head_) desk_->OnRevision(entry.revision, has_events);
@@ -298,6 +303,7 @@ absl::StatusOr<std::shared_ptr<FollowStream>> HubImpl::Connect(std::shared_ptr<F
   Session::Options session;
   session.epoch = epoch_;
   session.brand = options_.brand;
+  session.caller = call->CallerName();
   session.usage_interval = options_.usage_interval;
   session.max_age =
       options_.min_stream_age + Jitter(options_.max_stream_age - options_.min_stream_age);
@@ -386,6 +392,7 @@ bool HubImpl::ReadStore(int64_t after, std::function<void(CatchUp)> done) {
 
 void HubImpl::OnClosed(FollowerStream* stream) {
   const SessionId key = stream->key();
+  const bool stuck = stream->MadeNoProgress();
   std::shared_ptr<FollowerStream> held;  // let go after the locks
   {
     Shard& shard = ShardOf(stream->number());
@@ -403,6 +410,7 @@ void HubImpl::OnClosed(FollowerStream* stream) {
     auto it = newest_.find(key);
     if (it != newest_.end() && it->second == stream->number()) newest_.erase(it);
     --streams_;
+    if (stuck) ++cut_;
   }
   drain_changed_.notify_all();
 }
@@ -498,42 +506,6 @@ void HubImpl::Stop() {
 }
 
 }  // namespace
-
-absl::Status Hub::CheckOptions(const Options& options) {
-  const auto refuse = [](absl::string_view field, absl::string_view why) {
-    return RefuseField("BAD_FLAG", field, why);
-  };
-  if (options.lease <= absl::ZeroDuration() || options.lease > kHardLeaseLimit) {
-    return refuse("lease", "must be above 0 and at most 10 min");
-  }
-  if (options.ping_interval <= absl::ZeroDuration() || options.ping_interval > options.lease / 3) {
-    return refuse("ping_interval", "must be above 0 and at most a third of the lease");
-  }
-  if (!(options.max_pings_per_second >= 1)) {
-    return refuse("max_pings_per_second", "must be at least 1");
-  }
-  if (options.usage_interval <= absl::ZeroDuration()) {
-    return refuse("usage_interval", "must be above 0");
-  }
-  if (!(options.drift_bound >= 0 && options.drift_bound <= 0.1)) {
-    return refuse("drift_bound", "must be from 0 to 0.1");
-  }
-  if (options.ack_limit <= absl::ZeroDuration()) return refuse("ack_limit", "must be above 0");
-  if (options.write_window < absl::ZeroDuration()) {
-    return refuse("write_window", "must not be negative");
-  }
-  if (options.write_window > std::max(options.lease, kShortestWindowLimit)) {
-    // Else a successor would not wait long enough: it is not told.
-    return refuse("write_window", "must be at most the lease, or 3 s where that is more");
-  }
-  if (options.min_stream_age <= absl::ZeroDuration() ||
-      options.max_stream_age < options.min_stream_age) {
-    return refuse("max_stream_age", "must be at least the shortest age, which must be above 0");
-  }
-  if (options.wake_threads < 1) return refuse("wake_threads", "must be at least 1");
-  if (options.max_followers < 1) return refuse("max_followers", "must be at least 1");
-  return absl::OkStatus();
-}
 
 absl::StatusOr<std::unique_ptr<Hub>> Hub::Start(Options options) {
   if (options.engine == nullptr || options.sequencer == nullptr || options.clock == nullptr ||

@@ -43,6 +43,8 @@ class FollowCall {
   virtual absl::optional<BootTime> StalledSince() const = 0;
   // Where the client connects from, as the transport names it; for people.
   virtual std::string Address() const { return ""; }
+  // Who the client is, as the transport knows it: what a session is bound to. Not empty.
+  virtual std::string CallerName() const { return "local"; }
 };
 
 // The hub's end of one Follow call. Thread-safe, but for the order that BidiStream promises.
@@ -108,6 +110,10 @@ class Hub {
     // from then on; the process must stop writing until a new epoch is taken. Called once, on any
     // thread. May be empty.
     std::function<void(const std::string& validator_id, int64_t seen, int64_t head)> on_rolled_back;
+    // The store's tail skipped a revision, so that no validator could be told of it. Nothing is
+    // granted from then on; the process must end, for only a start reads what was missed. Called at
+    // most once for each gap, on the committing thread. May be empty.
+    std::function<void(const absl::Status&)> on_fatal;
     // A revision was declared enforced: how long after its commit. For metrics; may be empty.
     std::function<void(absl::Duration since_commit)> on_enforced;
   };
@@ -131,8 +137,11 @@ class Hub {
   // Calls `done` once with the receipt: when the revision is enforced, or as it stands when
   // `timeout` has passed or the hub stops. It may be called before this returns, on this thread;
   // else on any, without a lock of the hub held. `done` must be quick: a gRPC Finish is.
-  virtual void WaitEnforced(const ReceiptQuestion& question, absl::Duration timeout,
-                            std::function<void(tollgate::v1::Receipt)> done) = 0;
+  virtual WaitId WaitEnforced(const ReceiptQuestion& question, absl::Duration timeout,
+                              std::function<void(tollgate::v1::Receipt)> done) = 0;
+  // Nobody waits there any more: the place is free at once, and `done` is let go. It may be running
+  // already, and then runs on. Nothing happens where the wait has ended, or took no place.
+  virtual void EndWait(const WaitId& id) = 0;
   // The receipt as it stands.
   virtual tollgate::v1::Receipt ReceiptFor(const ReceiptQuestion& question) = 0;
   // The highest revision declared enforced; 0: none yet since the start.
@@ -161,7 +170,7 @@ class Hub {
     int64_t lapses = 0;
     int64_t resets = 0;
     int64_t resumes = 0;
-    int64_t cut = 0;      // streams ended for not reading or not progressing
+    int64_t cut = 0;      // streams ended for not reading, or for not progressing (R6)
     int64_t waiting = 0;  // WaitEnforced calls that wait
     size_t ring_bytes = 0;
     size_t ring_revisions = 0;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
@@ -16,6 +17,7 @@ namespace tollgate {
 struct EnforcementLedger::Session {
   SessionId key;
   int64_t number = 0;
+  std::string caller;  // who may speak for it; empty: nobody has yet, or an old record's
   std::string version;
   std::string address;
   int streams = 0;
@@ -45,6 +47,10 @@ struct EnforcementLedger::Session {
   bool remembered = false;  // in ended_
 
   bool told_live = false;
+
+  // Revisions, first and last, whose evidence of last admissions did not all come. Oldest first,
+  // bounded; two that lie apart may have become one.
+  std::vector<std::pair<int64_t, int64_t>> lost;
 };
 
 }  // namespace tollgate

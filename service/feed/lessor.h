@@ -52,6 +52,10 @@ struct Grant {
 class Lessor {
  public:
   virtual ~Lessor() = default;
+  // Whether `caller`, as the transport knows it, may say Hello as this session: the first who does
+  // is who may for ever. False, and nothing has changed: somebody else is. So nobody releases a
+  // session, or acknowledges for it, who merely learned its id (R3, R4, R10).
+  virtual bool MaySpeakFor(const SessionId& key, absl::string_view caller) = 0;
   // The session has applied everything up to `revision`, which it was sent or validly resumed at
   // (R10). `ping` carries evidence of last admissions.
   virtual void Acknowledge(const SessionId& key, int64_t revision, const tollgate::v1::Ping& ping,

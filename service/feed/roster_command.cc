@@ -31,6 +31,7 @@ absl::Status AddSession::Run(const View& view, const Slot&, Effects& effects) {
     record.set_fail_open(record.fail_open() || there->fail_open());
     record.set_fail_open_for_us(std::max(record.fail_open_for_us(), there->fail_open_for_us()));
     record.set_first_seen_us(there->first_seen_us());
+    if (!there->caller().empty()) record.set_caller(there->caller());
   }
   effects.Put(Table::kSessions, key, record);
   return absl::OkStatus();

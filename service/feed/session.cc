@@ -21,6 +21,9 @@ namespace {
 
 constexpr size_t kIncarnationBytes = 16;
 constexpr size_t kMaxVersionBytes = 64;
+// At one commit a microsecond, each of them synced, it is reached in 285 years: what is above it is
+// no revision of this store's, nor of what the store was before a rollback (R11).
+constexpr int64_t kMaxRevision = int64_t{1} << 53;
 constexpr size_t kMaxEpochBytes = 64;
 constexpr absl::Duration kComeBackLater = absl::Seconds(5);
 
@@ -37,8 +40,9 @@ absl::Status CheckHello(const Hello& hello) {
   if (hello.epoch().size() > kMaxEpochBytes) {
     return RefuseField("EPOCH_MALFORMED", "hello.epoch", "is no epoch of this service's");
   }
-  if (hello.applied_revision() < 0) {
-    return RefuseField("REVISION_MALFORMED", "hello.applied_revision", "must not be negative");
+  if (hello.applied_revision() < 0 || hello.applied_revision() > kMaxRevision) {
+    return RefuseField("REVISION_MALFORMED", "hello.applied_revision",
+                       "must be from 0 to 2^53: no store gets further");
   }
   if (hello.version().size() > kMaxVersionBytes) {
     return RefuseField("VERSION_TOO_LONG", "hello.version", "must be at most 64 bytes");
@@ -130,6 +134,13 @@ Session::Received Session::OnHello(const Hello& hello, BootTime) {
     GoAway("bad_hello", kComeBackLater);
     finish_ = RefuseFuture(ring_->head());
     return Received::kFuture;
+  }
+  // After the future, which whoever follows may tell of: nothing is bound by it.
+  if (!lessor_->MaySpeakFor(key_, options_.caller)) {
+    return Refuse(tollgate::Refuse(
+        absl::StatusCode::kPermissionDenied, "SESSION_OF_ANOTHER",
+        "refused: this process of the validator has followed as another caller. Only that one may "
+        "speak for it; a validator whose certificate names it anew has to be started again."));
   }
   greeted_ = true;
   // R2, R11: fresh, of another epoch, or at nothing: reset, which is always right.
@@ -310,6 +321,7 @@ bool Session::TakePong(BootTime now, absl::Time wall_now, Output* output) {
   if (grant.reason == NoGrant::kNoProgress) {
     if (!no_progress_since_.has_value()) no_progress_since_ = now;
     if (now - *no_progress_since_ > options_.no_progress_limit) {
+      made_no_progress_ = !going_away_;
       GoAway("no_progress", kComeBackLater);
     }
   } else {

@@ -44,6 +44,8 @@ class Session {
   struct Options {
     std::string epoch;
     std::string brand;  // of the token strings; told in Welcome
+    // Who is at the other end, as the transport knows it: may speak for its own sessions only.
+    std::string caller = "local";
     absl::Duration ping_interval = absl::Seconds(5);
     absl::Duration usage_interval = absl::Seconds(10);
     // A stream is told to come again after this long; its caller jitters it.
@@ -108,6 +110,8 @@ class Session {
   // What the stream was sent events up to (R8).
   int64_t sent() const { return sent_; }
   bool finished() const { return state_ == State::kFinished; }
+  // It was told to go away for want of progress (R6).
+  bool made_no_progress() const { return made_no_progress_; }
 
  private:
   enum class State { kAwaitHello, kResuming, kStreaming, kFinished };
@@ -147,6 +151,7 @@ class Session {
   bool pong_waits_ = false;  // for the roster or a read, not for the wire
   absl::optional<BootTime> no_progress_since_;
 
+  bool made_no_progress_ = false;
   bool going_away_ = false;
   tollgate::v1::FollowResponse go_away_;
   bool reads_done_ = false;

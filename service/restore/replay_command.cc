@@ -177,6 +177,29 @@ absl::Status ReplayCommand::ReplayToken(const std::string& workspace, const std:
     return absl::OkStatus();
   }
 
+  // The last entry may have given the token to an owner whose cohort was revoked, before or in the
+  // same commit. Whether it was given is not known; that it may have been revoked decides.
+  const std::string& known_owner = lost.latest.has_value() ? lost.latest->owner() : record.owner();
+  if (lost.perhaps.has_value() && lost.perhaps->owner() != known_owner) {
+    ASSIGN_OR_RETURN(const absl::optional<CohortRecord> cohort,
+                     CohortOfUncertainOwner(record, lost.perhaps->owner(), view));
+    if (cohort.has_value()) {
+      record.set_owner(lost.perhaps->owner());
+      record.set_reason(cohort->reason());
+      EndToken(*token, Ending::KIND_REVOKED, slot, effects);
+      record.mutable_ending()->set_time_us(cohort->time_us());
+      effects.Put(Table::kTokens, key, record);
+      ++report_.ended;
+      details["change"] = Ending::Kind_Name(Ending::KIND_REVOKED);
+      details["owner"] = record.owner();
+      details["lost_revision"] = absl::StrCat(cohort->revision());
+      details["lost_time"] = WhenText(cohort->time_us());
+      entry.set_reason(record.reason());
+      effects.Audit(std::move(entry));
+      return absl::OkStatus();
+    }
+  }
+
   Narrowed narrowed;
   int64_t lost_revision = 0;
   bool owner = false;
@@ -196,6 +219,7 @@ absl::Status ReplayCommand::ReplayToken(const std::string& workspace, const std:
     return absl::OkStatus();
   }
   PutChanged(*token, slot, /*tell=*/true, effects);
+  if (owner) NoteLiveChange(workspace, slot.revision, effects);
   if (narrowed.suspended) ++report_.suspended;
   if (!narrowed.fields.empty()) ++report_.narrowed;
   details["change"] = narrowed.suspended ? "SUSPENDED" : "NARROWED";
@@ -205,6 +229,19 @@ absl::Status ReplayCommand::ReplayToken(const std::string& workspace, const std:
   if (narrowed.suspended) entry.set_reason(record.reason());
   effects.Audit(std::move(entry));
   return absl::OkStatus();
+}
+
+absl::StatusOr<absl::optional<CohortRecord>> ReplayCommand::CohortOfUncertainOwner(
+    const TokenRecord& record, const std::string& owner, const View& view) const {
+  if (owner.empty()) return absl::optional<CohortRecord>();
+  // A lost cohort was set after the backup, so after the token was made.
+  const auto lost = plan_->cohorts().find({record.workspace(), owner});
+  if (lost != plan_->cohorts().end()) return absl::optional<CohortRecord>(lost->second);
+  TokenRecord given = record;
+  given.set_owner(owner);
+  ASSIGN_OR_RETURN(const Cohorts cohorts, LoadCohorts(view, record.workspace(), owner));
+  const CohortRecord* covering = CoveringCohort(given, cohorts);
+  return covering == nullptr ? absl::optional<CohortRecord>() : *covering;
 }
 
 absl::Status ReplayCommand::ReplayCohort(const CohortRecord& lost, const View& view,
@@ -217,7 +254,7 @@ absl::Status ReplayCommand::ReplayCohort(const CohortRecord& lost, const View& v
   CohortRecord cohort = lost;
   cohort.set_revision(slot.revision);
   cohort.set_index(slot.index);
-  effects.Put(Table::kCohorts, CohortKey(lost.workspace(), lost.owner()), cohort);
+  RETURN_IF_ERROR(PutCohort(view, std::move(cohort), effects));
   tollgate::v1::Event event;
   event.mutable_cohort_revoked()->set_workspace(lost.workspace());
   event.mutable_cohort_revoked()->set_owner(lost.owner());

@@ -6,6 +6,8 @@
 #include <string>
 #include <utility>
 
+#include "absl/status/statusor.h"
+#include "absl/types/optional.h"
 #include "service/restore/replay_plan.h"
 #include "storage/command.h"
 
@@ -52,6 +54,11 @@ class ReplayCommand : public Command {
   absl::Status ReplayToken(const std::string& workspace, const std::string& token_id,
                            const ReplayPlan::LostToken& lost, const View& view, const Slot& slot,
                            Effects& effects);
+  // The cohort that covers the token if `owner`, whom the journal's last entry names, had become
+  // its owner; nullopt where none does.
+  absl::StatusOr<absl::optional<tollgate::store::v1::CohortRecord>> CohortOfUncertainOwner(
+      const tollgate::store::v1::TokenRecord& record, const std::string& owner,
+      const View& view) const;
   absl::Status ReplayCohort(const tollgate::store::v1::CohortRecord& lost, const View& view,
                             const Slot& slot, Effects& effects);
 

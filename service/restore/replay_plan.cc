@@ -37,6 +37,9 @@ void ReplayPlan::Add(const JournalRecord& record) {
     default:
       break;
   }
+  if (section_epoch_ == epoch_) {
+    epoch_last_revision_ = std::max(epoch_last_revision_, last_revision_);
+  }
 }
 
 void ReplayPlan::Finish() {
@@ -56,7 +59,7 @@ void ReplayPlan::Take(const JournalCommit& commit, bool certain) {
   }
   for (const CohortRecord& cohort : commit.cohorts()) {
     if (same_epoch && cohort.revision() <= head_) continue;
-    cohorts_[{cohort.workspace(), cohort.owner()}] = cohort;
+    cohorts_.emplace(std::make_pair(cohort.workspace(), cohort.owner()), cohort);
   }
 }
 

@@ -37,7 +37,8 @@ class ReplayPlan {
     absl::optional<tollgate::store::v1::TokenRecord> latest;   // as it was last
     absl::optional<tollgate::store::v1::TokenRecord> perhaps;  // of the last entry
   };
-  // By workspace and token id; by workspace and owner, the latest of each.
+  // By workspace and token id; by workspace and owner, the first of each: all of them cover the
+  // backup's tokens, and what ended first says why.
   const std::map<std::pair<std::string, std::string>, LostToken>& tokens() const { return tokens_; }
   const std::map<std::pair<std::string, std::string>, tollgate::store::v1::CohortRecord>& cohorts()
       const {
@@ -51,6 +52,10 @@ class ReplayPlan {
   // Everything after this revision of the backup's epoch is in the journal; above head(): what was
   // revoked in between is lost.
   int64_t covers_from() const { return covers_from_; }
+  // How far the journal knows the backup's epoch: the last entry's or mark's revision in it. Below
+  // head(): the store went on without this journal, or the journal is an old copy, and what was
+  // revoked after the backup is not in it.
+  int64_t epoch_last_revision() const { return epoch_last_revision_; }
   // How far the journal goes: the last entry's or mark's revision, its epoch, and the time of the
   // last entry (0: there is none).
   int64_t last_revision() const { return last_revision_; }
@@ -66,6 +71,7 @@ class ReplayPlan {
   bool found_epoch_ = false;
   bool in_later_epoch_ = false;
   int64_t covers_from_ = 0;
+  int64_t epoch_last_revision_ = 0;
   int64_t last_revision_ = 0;
   int64_t last_time_us_ = 0;
   absl::optional<tollgate::store::v1::JournalCommit> held_;  // certain once another record follows

@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "storage/journal/journal.h"
+#include "storage/journal/journaled_engine.h"
 #include "storage/rocksdb/rocksdb_engine.h"
 #include "storage/schema.h"
 #include "storage/sequencer.h"
@@ -24,16 +25,13 @@ namespace {
 
 namespace fs = std::filesystem;
 using store::v1::HeadRecord;
+using store::v1::JournalCommit;
 using store::v1::JournalRecord;
 using store::v1::MetaRecord;
 
 std::string Plain(std::string path) {
   while (path.size() > 1 && path.back() == '/') path.pop_back();
   return path;
-}
-
-std::string When(absl::Time time) {
-  return absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", time, absl::UTCTimeZone());
 }
 
 absl::Status Failed(absl::string_view what, absl::string_view why) {
@@ -88,13 +86,25 @@ absl::StatusOr<std::string> ChooseJournal(const RestoreOptions& options, int64_t
   if (fs::exists(beside, error)) return beside;
   return Refuse(absl::StatusCode::kFailedPrecondition, "JOURNAL_REQUIRED",
                 absl::StrCat("refused: without the journal, what was revoked after revision ",
-                             revision, " (", When(time), ") would be good again.\n",
+                             revision, " (", TimeForPeople(time), ") would be good again.\n",
                              "  Say where the journal is:  --journal FILE   (not at ", beside,
                              ")\n", "  or, knowing the risk:      --without-journal"));
 }
 
-absl::StatusOr<std::unique_ptr<ReplayPlan>> ReadPlan(const std::string& journal, bool allow_gap,
-                                                     const MetaRecord& meta, int64_t head) {
+// Whether the store has taken away something after `revision`: its journal would have been told.
+absl::StatusOr<bool> TookAwayAfter(const View& view, int64_t revision) {
+  bool found = false;
+  RETURN_IF_ERROR(FindUnjournaled(view, revision, [&found](const JournalCommit&) {
+    found = true;
+    return absl::OkStatus();
+  }));
+  return found;
+}
+
+absl::StatusOr<std::unique_ptr<ReplayPlan>> ReadPlan(const std::string& journal,
+                                                     const RestoreOptions& options,
+                                                     const MetaRecord& meta, const View& view,
+                                                     int64_t head) {
   auto plan = std::make_unique<ReplayPlan>(meta.epoch(), head);
   ASSIGN_OR_RETURN(const JournalScan scan,
                    ScanJournal(journal, [&plan](const JournalRecord& record, int64_t) {
@@ -116,12 +126,33 @@ absl::StatusOr<std::unique_ptr<ReplayPlan>> ReadPlan(const std::string& journal,
                      "  Name the journal of that time:  --journal FILE\n"
                      "  or, knowing the risk:           --without-journal"));
   }
-  if (plan->covers_from() > head && !allow_gap) {
+  if (options.allow_gap) return plan;
+  if (plan->covers_from() > head) {
     return Refuse(absl::StatusCode::kFailedPrecondition, "JOURNAL_GAP",
                   absl::StrCat("refused: the journal ", journal, " begins after revision ",
                                plan->covers_from(), ", and the store is at revision ", head,
                                ": what was revoked in between would be good again.\n"
                                "  Take a newer backup, or, knowing the risk:  --allow-gap"));
+  }
+  // A backup is made with a mark in the journal, so the journal of then reaches to it. A store in
+  // place may be ahead of a journal that was not closed, by so much and by nothing that matters.
+  const int64_t ends = plan->epoch_last_revision();
+  bool falls_short = ends < head && !options.from.empty();
+  if (ends < head && !falls_short) {
+    falls_short = ends + kJournalMarkEvery < head;
+    if (!falls_short) {
+      ASSIGN_OR_RETURN(falls_short, TookAwayAfter(view, ends));
+    }
+  }
+  if (falls_short) {
+    return Refuse(
+        absl::StatusCode::kFailedPrecondition, "JOURNAL_GAP",
+        absl::StrCat("refused: the journal ", journal, " ends at revision ", ends,
+                     ", and the store is at revision ", head,
+                     ": it is an old copy, or the service went on without it, and what was "
+                     "revoked since would be good again.\n"
+                     "  Name the journal that the service ran with:  --journal FILE\n"
+                     "  or, knowing the risk:                        --allow-gap"));
   }
   return plan;
 }
@@ -136,15 +167,13 @@ absl::StatusOr<RestoreReport> Renew(const std::string& path, const RestoreOption
   open.clock = &clock;
   ASSIGN_OR_RETURN(const std::unique_ptr<RocksDbEngine> engine, RocksDbEngine::Open(open));
   RestoreReport report;
-  absl::optional<MetaRecord> meta;
-  {
-    ASSIGN_OR_RETURN(const std::unique_ptr<Snapshot> snapshot, engine->NewSnapshot());
-    ASSIGN_OR_RETURN(meta, GetRecord<MetaRecord>(*snapshot, Table::kMeta, kMetaKey));
-    ASSIGN_OR_RETURN(const absl::optional<HeadRecord> head,
-                     GetRecord<HeadRecord>(*snapshot, Table::kMeta, kHeadKey));
-    report.revision_before = head->revision();  // Open has seen both
-    report.time_before = absl::FromUnixMicros(head->time_us());
-  }
+  ASSIGN_OR_RETURN(std::unique_ptr<Snapshot> snapshot, engine->NewSnapshot());
+  ASSIGN_OR_RETURN(const absl::optional<MetaRecord> meta,
+                   GetRecord<MetaRecord>(*snapshot, Table::kMeta, kMetaKey));
+  ASSIGN_OR_RETURN(const absl::optional<HeadRecord> head,
+                   GetRecord<HeadRecord>(*snapshot, Table::kMeta, kHeadKey));
+  report.revision_before = head->revision();  // Open has seen both
+  report.time_before = absl::FromUnixMicros(head->time_us());
   report.store = options.store;
   report.epoch_before = meta->epoch();
   report.epoch = random.Hex(16);
@@ -153,11 +182,13 @@ absl::StatusOr<RestoreReport> Renew(const std::string& path, const RestoreOption
   std::unique_ptr<ReplayPlan> plan;
   if (!report.journal.empty()) {
     ASSIGN_OR_RETURN(plan,
-                     ReadPlan(report.journal, options.allow_gap, *meta, report.revision_before));
+                     ReadPlan(report.journal, options, *meta, *snapshot, report.revision_before));
     if (plan->covers_from() > report.revision_before) report.gap_to = plan->covers_from();
+    report.journal_epoch_revision = plan->epoch_last_revision();
     report.journal_revision = plan->last_revision();
     report.journal_time = absl::FromUnixMicros(plan->last_time_us());
   }
+  snapshot.reset();
   auto command =
       std::make_shared<ReplayCommand>(plan.get(), report.epoch, std::string(action),
                                       options.from.empty() ? options.store : options.from);
@@ -217,6 +248,10 @@ absl::StatusOr<RestoreReport> BeginNewEpoch(const RestoreOptions& given, Random&
   std::error_code error;
   fs::remove(MarkPath(options.store), error);  // of the epoch before: it says nothing of this one
   return report;
+}
+
+std::string TimeForPeople(absl::Time time) {
+  return absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", time, absl::UTCTimeZone());
 }
 
 absl::Status MarkRolledBack(const std::string& store, const std::string& epoch) {

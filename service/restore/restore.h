@@ -21,7 +21,8 @@ struct RestoreOptions {
   std::string journal;
   // Do without, knowing that what was revoked after the backup comes back.
   bool without_journal = false;
-  // Take a journal that begins after the backup, knowing what lies between is lost.
+  // Take a journal that begins after the backup, or ends before it, knowing that what it does not
+  // tell of is lost.
   bool allow_gap = false;
 };
 
@@ -31,8 +32,11 @@ struct RestoreReport {
   int64_t revision_before = 0;
   absl::Time time_before;  // of that revision's commit
   std::string epoch_before;
-  std::string epoch;             // the new one
-  int64_t gap_to = 0;            // with allow_gap: what is lost goes up to this revision; 0: none
+  std::string epoch;   // the new one
+  int64_t gap_to = 0;  // with allow_gap: what is lost goes up to this revision; 0: none
+  // Where it is below revision_before, the journal ends before the store it is replayed on: what
+  // was revoked after this revision is known only as far as the store has it. 0 without a journal.
+  int64_t journal_epoch_revision = 0;
   int64_t journal_revision = 0;  // how far the journal went
   absl::Time journal_time;       // of its last entry; the epoch where it has none
   ReplayReport replay;
@@ -46,14 +50,21 @@ struct RestoreReport {
 //   RESTORE_FAILED            UNAVAILABLE          the disk
 //   JOURNAL_REQUIRED          FAILED_PRECONDITION  neither a journal, nor without_journal
 //   JOURNAL_OF_ANOTHER_STORE, JOURNAL_OTHER_HISTORY  FAILED_PRECONDITION  it is not this store's
-//   JOURNAL_GAP               FAILED_PRECONDITION  it begins after the backup, and no allow_gap
+//   JOURNAL_GAP               FAILED_PRECONDITION  it begins after the backup, or ends before it
+//                                                  (an old copy, or the store was run without it),
+//                                                  and no allow_gap
 // and those of ScanJournal, and of RocksDbEngine::Open.
 absl::StatusOr<RestoreReport> RestoreStore(const RestoreOptions& options, Random& random,
                                            const Clock& clock);
 
-// The same for a store that lies there already: one commit replays and takes the epoch.
+// The same for a store that lies there already: one commit replays and takes the epoch. A service
+// that was ended hard leaves its journal up to kJournalMarkEvery commits behind the store, so that
+// is no gap here; that the store has taken away something the journal does not know is one.
 absl::StatusOr<RestoreReport> BeginNewEpoch(const RestoreOptions& options, Random& random,
                                             const Clock& clock);
+
+// A time as both commands print it: UTC, to the second.
+std::string TimeForPeople(absl::Time time);
 
 // A store that a validator has shown to be rolled back (R11) is marked, beside its folder, so that
 // a supervisor's next start does not serve it again (and does not write until its revisions have

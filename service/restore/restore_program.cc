@@ -10,10 +10,6 @@
 namespace tollgate {
 namespace {
 
-std::string When(absl::Time time) {
-  return absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", time, absl::UTCTimeZone());
-}
-
 std::string Count(int64_t n, absl::string_view one, absl::string_view many) {
   return absl::StrCat(n, " ", n == 1 ? one : many);
 }
@@ -23,7 +19,7 @@ constexpr char kExitCodes[] =
     "store\n"
     "is from a newer version, or corrupt; 8 the journal is unreadable, damaged, of another store, "
     "or\n"
-    "begins after the backup; 1 anything else. Nothing is changed unless it ends with 0.";
+    "does not reach from the backup on; 1 anything else. Nothing is changed unless it ends with 0.";
 
 }  // namespace
 
@@ -55,9 +51,10 @@ absl::StatusOr<std::string> RunStoreCommand(const std::vector<std::string>& argu
   app.add_flag("--without-journal", options.without_journal,
                "Do without: what was revoked since is good again")
       ->excludes(journal);
-  app.add_flag("--allow-gap", options.allow_gap,
-               "Take a journal that begins after the backup: what was revoked in between is good "
-               "again");
+  app.add_flag(
+      "--allow-gap", options.allow_gap,
+      "Take a journal that begins after the backup, or ends before it: what it does not tell "
+      "of is good again");
   std::vector<std::string> reversed(arguments.rbegin(), arguments.rend() - 1);  // as CLI11 has them
   try {
     app.parse(reversed);
@@ -81,11 +78,11 @@ std::string DescribeRestore(const RestoreReport& report, bool restored) {
   };
   line(restored ? "restored" : "renewed", report.store);
   line(restored ? "backup" : "was",
-       absl::StrCat("revision ", report.revision_before, ", ", When(report.time_before), ", epoch ",
-                    report.epoch_before));
+       absl::StrCat("revision ", report.revision_before, ", ", TimeForPeople(report.time_before),
+                    ", epoch ", report.epoch_before));
   if (report.journal.empty()) {
     line("not replayed", absl::StrCat("what was revoked after revision ", report.revision_before,
-                                      " (", When(report.time_before), ") is good again"));
+                                      " (", TimeForPeople(report.time_before), ") is good again"));
   } else {
     std::vector<std::string> parts = {Count(replay.ended, "token ended", "tokens ended"),
                                       Count(replay.cohorts, "cohort", "cohorts"),
@@ -95,11 +92,22 @@ std::string DescribeRestore(const RestoreReport& report, bool restored) {
     line("", report.journal_time == absl::UnixEpoch()
                  ? std::string("the journal has no entries")
                  : absl::StrCat("up to revision ", report.journal_revision, ", ",
-                                When(report.journal_time)));
+                                TimeForPeople(report.journal_time)));
     if (replay.unknown > 0) {
       line("", absl::StrCat(replay.unknown, " of it about what came after the ",
                             restored ? "backup" : "store's revision",
                             " and is gone: refused as unknown"));
+    }
+    if (report.journal_epoch_revision < report.revision_before) {
+      line("journal ends",
+           absl::StrCat("at revision ", report.journal_epoch_revision, ", before the ",
+                        restored ? "backup" : "store",
+                        ": if the service ever ran without it, what was revoked then is good "
+                        "again"));
+    } else {
+      line("",
+           "what was revoked after that is good again: was this the journal to the end, and no "
+           "older copy of it?");
     }
     if (report.gap_to > 0) {
       line("gap", absl::StrCat("what was revoked after revision ", report.revision_before,

@@ -3,10 +3,12 @@
 #include <filesystem>
 #include <memory>
 #include <system_error>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "storage/command.h"
 
 namespace tollgate {
 namespace {
@@ -27,41 +29,94 @@ absl::Status Failed(absl::string_view path, absl::string_view why) {
                 absl::StrCat("cannot make the backup ", path, ": ", why));
 }
 
+// The audit entry of a backup: a commit of its own.
+class BackupNoted : public Command {
+ public:
+  BackupNoted(std::string actor, std::string path)
+      : actor_(std::move(actor)), path_(std::move(path)) {}
+  absl::string_view name() const override { return "backup_noted"; }
+  absl::Status Run(const View& view, const Slot& slot, Effects& effects) override {
+    store::v1::AuditRecord entry;
+    entry.set_actor(actor_);
+    entry.set_action("backup.create");
+    (*entry.mutable_details())["path"] = path_;
+    effects.Audit(std::move(entry));
+    return absl::OkStatus();
+  }
+
+ private:
+  const std::string actor_;
+  const std::string path_;
+};
+
 }  // namespace
 
+bool BackupLine::Submit(std::function<void()> backup) {
+  absl::MutexLock lock(&mu_);
+  if (under_way_) {
+    if (waiting_.size() >= max_waiting_) return false;
+    waiting_.push_back(std::move(backup));
+    return true;
+  }
+  if (!executor_->Submit([this] { Run(); })) return false;
+  waiting_.push_back(std::move(backup));
+  under_way_ = true;
+  return true;
+}
+
+void BackupLine::Run() {
+  while (true) {
+    std::function<void()> next;
+    {
+      absl::MutexLock lock(&mu_);
+      under_way_ = !waiting_.empty();
+      if (!under_way_) return;
+      next = std::move(waiting_.front());
+      waiting_.pop_front();
+    }
+    next();
+  }
+}
+
 absl::StatusOr<tollgate::v1::CreateBackupResponse> CreateBackup(
-    Engine& engine, const std::string& backup_dir, const std::string& epoch, absl::Time now,
-    const tollgate::v1::CreateBackupRequest& request) {
-  if (backup_dir.empty()) {
+    const BackupPlace& place, const tollgate::v1::CreateBackupRequest& request) {
+  if (place.backup_dir.empty()) {
     return Refuse(absl::StatusCode::kFailedPrecondition, "BACKUPS_NOT_CONFIGURED",
                   "refused: this service was not told where backups go. Start it with "
                   "--backup-dir DIR");
   }
-  tollgate::v1::CreateBackupResponse response;
-  {
-    // The checkpoint is made after it: everything up to here is in it.
-    ASSIGN_OR_RETURN(const std::unique_ptr<Snapshot> snapshot, engine.NewSnapshot());
-    response.set_revision(snapshot->revision());
-  }
   std::string name = request.directory_name();
   if (name.empty()) {
-    name = absl::StrCat(absl::FormatTime("%Y%m%dT%H%M%SZ", now, absl::UTCTimeZone()), "-r",
-                        response.revision());
+    ASSIGN_OR_RETURN(const std::unique_ptr<Snapshot> snapshot, place.engine->NewSnapshot());
+    name = absl::StrCat(absl::FormatTime("%Y%m%dT%H%M%SZ", place.now, absl::UTCTimeZone()), "-r",
+                        snapshot->revision());
   }
   if (!IsPlainName(name)) {
     return RefuseField("BACKUP_NAME_MALFORMED", "directory_name",
                        "is no plain file name: 1 to 128 of A-Z a-z 0-9 . _ -, beginning with a "
                        "letter, a digit or _");
   }
-  const std::string path = (std::filesystem::path(backup_dir) / name).string();
+  const std::string path = (std::filesystem::path(place.backup_dir) / name).string();
   std::error_code error;
-  std::filesystem::create_directories(backup_dir, error);
+  std::filesystem::create_directories(place.backup_dir, error);
   if (error) return Failed(path, error.message());
-  const absl::Status made = engine.Checkpoint(path);
+  // Nothing is audited that is known not to be made; the engine looks again.
+  if (std::filesystem::exists(path, error)) {
+    return Refuse(
+        absl::StatusCode::kAlreadyExists, "BACKUP_EXISTS",
+        absl::StrCat("cannot make the backup ", path, ": it exists. Give a name that does not"));
+  }
+  RETURN_IF_ERROR(place.wanted());
+  ASSIGN_OR_RETURN(const Committed noted,
+                   place.sequencer->Run(std::make_shared<BackupNoted>(place.actor, path)));
+  RETURN_IF_ERROR(place.wanted());
+  const absl::Status made = place.engine->Checkpoint(path);
   if (absl::IsUnavailable(made)) return Failed(path, made.message());
   RETURN_IF_ERROR(made);
+  tollgate::v1::CreateBackupResponse response;
+  response.set_revision(noted.revision);  // the checkpoint was made after it
   response.set_path(path);
-  response.set_epoch(epoch);
+  response.set_epoch(place.epoch);
   return response;
 }
 

@@ -43,8 +43,8 @@ grpc::ByteBuffer Join(const std::vector<SharedBytes>& pieces) {
 class FollowReactor final : public BidiStream<grpc::ByteBuffer, grpc::ByteBuffer>,
                             public FollowCall {
  public:
-  FollowReactor(grpc::CallbackServerContext* context, const Clock* clock)
-      : BidiStream(context, clock), address_(context->peer()) {}
+  FollowReactor(grpc::CallbackServerContext* context, const Clock* clock, const Caller& caller)
+      : BidiStream(context, clock), address_(context->peer()), caller_(NameOf(caller)) {}
 
   // Before Start().
   void Attach(std::shared_ptr<FollowStream> stream) { stream_ = std::move(stream); }
@@ -54,8 +54,22 @@ class FollowReactor final : public BidiStream<grpc::ByteBuffer, grpc::ByteBuffer
   void AbortCall(const absl::Status& status) override { Abort(status); }
   absl::optional<BootTime> StalledSince() const override { return write_in_flight_since(); }
   std::string Address() const override { return address_; }
+  std::string CallerName() const override { return caller_; }
 
  private:
+  // In the roster too: never to change.
+  static std::string NameOf(const Caller& caller) {
+    switch (caller.kind) {
+      case Caller::Kind::kSpiffe:
+        return caller.id;
+      case Caller::Kind::kLocal:
+        return "local";
+      case Caller::Kind::kAnonymous:
+        break;
+    }
+    return "anonymous";
+  }
+
   void OnMessage(grpc::ByteBuffer& message) override {
     v1::FollowRequest request;
     if (!FromByteBuffer(message, &request)) {
@@ -74,6 +88,7 @@ class FollowReactor final : public BidiStream<grpc::ByteBuffer, grpc::ByteBuffer
   void OnEnded() override { stream_->OnClosed(); }
 
   const std::string address_;
+  const std::string caller_;
   std::shared_ptr<FollowStream> stream_;
 };
 
@@ -151,7 +166,7 @@ grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* EdgeService::Follow
   const auto open = [&]() -> absl::StatusOr<std::shared_ptr<FollowReactor>> {
     ASSIGN_OR_RETURN(const Caller caller, CallerOf(*context));
     RETURN_IF_ERROR(deps_->access->Authorize(caller, Permission::kFollowFeed, ""));
-    auto reactor = std::make_shared<FollowReactor>(context, deps_->clock);
+    auto reactor = std::make_shared<FollowReactor>(context, deps_->clock, caller);
     ASSIGN_OR_RETURN(std::shared_ptr<FollowStream> stream, deps_->hub->Connect(reactor));
     reactor->Attach(std::move(stream));
     return reactor;

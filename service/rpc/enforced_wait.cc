@@ -12,12 +12,22 @@
 namespace tollgate {
 namespace {
 
-// What waits: taken by the first of the receipt and the client's going. The hub may keep its
-// callback until the wait's end, but then holds nothing but this.
+// What waits: taken by the first of the receipt and the client's going.
 class Waiting {
  public:
-  Waiting(std::shared_ptr<RpcCall> call, std::function<void(tollgate::v1::Receipt)> answer)
-      : call_(std::move(call)), answer_(std::move(answer)) {}
+  Waiting(Hub* hub, std::shared_ptr<RpcCall> call,
+          std::function<void(tollgate::v1::Receipt)> answer)
+      : hub_(hub), call_(std::move(call)), answer_(std::move(answer)) {}
+
+  // The place it took with the hub. The client may have gone meanwhile.
+  void WaitsAt(const WaitId& place) {
+    {
+      absl::MutexLock lock(&mu_);
+      place_ = place;
+      if (call_ != nullptr) return;
+    }
+    hub_->EndWait(place);
+  }
 
   void Answer(tollgate::v1::Receipt receipt) {
     std::shared_ptr<RpcCall> call;
@@ -32,6 +42,12 @@ class Waiting {
     std::shared_ptr<RpcCall> call;
     std::function<void(tollgate::v1::Receipt)> answer;
     Take(&call, &answer);
+    WaitId place;
+    {
+      absl::MutexLock lock(&mu_);
+      place = place_;
+    }
+    hub_->EndWait(place);
   }
 
  private:
@@ -41,7 +57,9 @@ class Waiting {
     answer->swap(answer_);
   }
 
+  Hub* const hub_;
   absl::Mutex mu_;
+  WaitId place_ ABSL_GUARDED_BY(mu_);
   std::shared_ptr<RpcCall> call_ ABSL_GUARDED_BY(mu_);
   std::function<void(tollgate::v1::Receipt)> answer_ ABSL_GUARDED_BY(mu_);
 };
@@ -78,18 +96,19 @@ void WaitThenFinish(std::shared_ptr<RpcCall> call, const ReceiptQuestion& questi
   const absl::Duration left = call->TimeLeft();
   wait = std::min(wait, left - std::min(absl::Milliseconds(100), left / 10));
   const RpcDeps* const deps = &call->deps();
-  auto waiting = std::make_shared<Waiting>(call, std::move(answer));
+  auto waiting = std::make_shared<Waiting>(deps->hub, call, std::move(answer));
   call->WhenGone([weak = std::weak_ptr<Waiting>(waiting)] {
     if (std::shared_ptr<Waiting> gone = weak.lock()) gone->LetGo();
   });
   call.reset();
-  deps->hub->WaitEnforced(question, std::max(wait, absl::ZeroDuration()),
-                          [waiting, deps, question](tollgate::v1::Receipt receipt) {
-                            WithLastAdmits(*deps, question, std::move(receipt),
-                                           [waiting](tollgate::v1::Receipt complete) {
-                                             waiting->Answer(std::move(complete));
-                                           });
-                          });
+  const WaitId place = deps->hub->WaitEnforced(
+      question, std::max(wait, absl::ZeroDuration()),
+      [waiting, deps, question](tollgate::v1::Receipt receipt) {
+        WithLastAdmits(
+            *deps, question, std::move(receipt),
+            [waiting](tollgate::v1::Receipt complete) { waiting->Answer(std::move(complete)); });
+      });
+  waiting->WaitsAt(place);
 }
 
 }  // namespace tollgate

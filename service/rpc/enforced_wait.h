@@ -27,7 +27,8 @@ void SetDuration(absl::Duration from, google::protobuf::Duration* to);
 // Waits until `question` is enforced, for at most `wait`, and a little less than the client's own
 // deadline, so that it gets the receipt as it stands rather than an error. Then its last admissions
 // are completed (WithLastAdmits), `answer` fills the response, and the call is finished. A client
-// that goes away meanwhile is let go: the call and what it holds are freed at once.
+// that goes away meanwhile is let go: the call, what it holds and its place with the hub are freed
+// at once.
 void WaitThenFinish(std::shared_ptr<RpcCall> call, const ReceiptQuestion& question,
                     absl::Duration wait, std::function<void(tollgate::v1::Receipt)> answer);
 

@@ -85,7 +85,8 @@ OperationsService::OperationsService(const RpcDeps* deps, Options options)
       list_{deps->metrics->Method("ListValidators"), Permission::kReadOperations,
             &Nameless<ListValidatorsRequest>},
       backup_{deps->metrics->Method("CreateBackup"), Permission::kCreateBackup,
-              &Nameless<CreateBackupRequest>} {}
+              &Nameless<CreateBackupRequest>},
+      backups_(deps->scans, options_.max_waiting_backups) {}
 
 grpc::ServerWriteReactor<grpc::ByteBuffer>* OperationsService::WatchEvents(Context* context,
                                                                            const Bytes* request) {
@@ -223,15 +224,26 @@ grpc::ServerUnaryReactor* OperationsService::CreateBackup(Context* context, cons
                                                           Bytes* response) {
   return TypedCall<CreateBackupRequest, CreateBackupResponse>::Serve(
       deps_, backup_, context, request, response, [this](auto call) {
-        const bool taken = deps_->reads->Submit([this, call] {
+        const bool taken = backups_.Submit([this, call] {
           const RpcDeps& deps = call->deps();
-          absl::StatusOr<CreateBackupResponse> made =
-              tollgate::CreateBackup(*deps.engine, options_.backup_dir, deps.hub->epoch(),
-                                     deps.clock->WallNow(), call->request);
-          if (made.ok()) call->response = *std::move(made);
-          call->FinishWith(made.status());
+          BackupPlace place;
+          place.engine = deps.engine;
+          place.sequencer = deps.sequencer;
+          place.backup_dir = options_.backup_dir;
+          place.epoch = deps.hub->epoch();
+          place.now = deps.clock->WallNow();
+          place.actor = call->actor();
+          place.wanted = [raw = call.get()] { return raw->Wanted(); };
+          absl::Status status = place.wanted();
+          if (status.ok()) {
+            absl::StatusOr<CreateBackupResponse> made =
+                tollgate::CreateBackup(place, call->request);
+            status = made.status();
+            if (made.ok()) call->response = *std::move(made);
+          }
+          call->FinishWith(status);
         });
-        if (!taken) call->FinishWith(Overloaded("backups"));
+        if (!taken) call->FinishWith(Overloaded("too many backups are waiting"));
       });
 }
 

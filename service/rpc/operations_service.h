@@ -9,6 +9,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "service/rpc/backup.h"
 #include "service/rpc/rpc_call.h"
 #include "service/rpc/rpc_deps.h"
 #include "service/rpc/watch_stream.h"
@@ -32,9 +33,10 @@ using RawOperationsService = OperationsStub::WithRawCallbackMethod_WatchEvents<
 class OperationsService final : public internal::RawOperationsService {
  public:
   struct Options {
-    int max_watchers = 64;   // streams at once; more are refused (TOO_MANY_WATCHERS)
-    int max_queued = 1000;   // revisions that wait for a slow one
-    std::string backup_dir;  // where backups go; empty: they are refused
+    int max_watchers = 64;           // streams at once; more are refused (TOO_MANY_WATCHERS)
+    int max_queued = 1000;           // revisions that wait for a slow one
+    std::string backup_dir;          // where backups go; empty: they are refused
+    size_t max_waiting_backups = 8;  // for the one that is being made
   };
   // `deps` outlives the service.
   OperationsService(const RpcDeps* deps, Options options);
@@ -66,6 +68,7 @@ class OperationsService final : public internal::RawOperationsService {
   const Method<tollgate::v1::ListValidatorsRequest, tollgate::v1::ListValidatorsResponse> list_;
   const Method<tollgate::v1::CreateBackupRequest, tollgate::v1::CreateBackupResponse> backup_;
 
+  BackupLine backups_;
   absl::Mutex mu_;
   std::map<int64_t, std::weak_ptr<WatchStream>> watchers_ ABSL_GUARDED_BY(mu_);
   int64_t next_watcher_ ABSL_GUARDED_BY(mu_) = 0;

@@ -121,6 +121,31 @@ void WriteResponse(const google::protobuf::Message& response, grpc::ByteBuffer* 
   *bytes = grpc::ByteBuffer(&slice, 1);
 }
 
+grpc::Slice SecretSlice(size_t size, void (*free_bytes)(uint8_t* bytes, size_t size)) {
+  struct Owned {
+    uint8_t* bytes;
+    size_t size;
+    void (*free_bytes)(uint8_t* bytes, size_t size);
+  };
+  auto* const owned = new Owned{new uint8_t[size], size, free_bytes};
+  return grpc::Slice(
+      owned->bytes, size,
+      [](void* data) {
+        auto* const held = static_cast<Owned*>(data);
+        explicit_bzero(held->bytes, held->size);
+        held->free_bytes(held->bytes, held->size);
+        delete held;
+      },
+      owned);
+}
+
+void WriteSecretResponse(const google::protobuf::Message& response, grpc::ByteBuffer* bytes) {
+  grpc::Slice slice =
+      SecretSlice(response.ByteSizeLong(), [](uint8_t* freed, size_t) { delete[] freed; });
+  response.SerializeWithCachedSizesToArray(const_cast<uint8_t*>(slice.begin()));
+  *bytes = grpc::ByteBuffer(&slice, 1);
+}
+
 void WipeRequest(const grpc::ByteBuffer& bytes) {
   std::vector<grpc::Slice> slices;
   if (!bytes.Valid() || !bytes.Dump(&slices).ok()) return;

@@ -4,9 +4,13 @@
 #ifndef TOLLGATE_SERVICE_RPC_REQUEST_BYTES_H_
 #define TOLLGATE_SERVICE_RPC_REQUEST_BYTES_H_
 
+#include <cstddef>
+#include <cstdint>
+
 #include "absl/status/status.h"
 #include "google/protobuf/message.h"
 #include "grpcpp/support/byte_buffer.h"
+#include "grpcpp/support/slice.h"
 
 namespace tollgate {
 
@@ -16,6 +20,14 @@ absl::Status ParseRequest(const grpc::ByteBuffer& bytes, google::protobuf::Messa
 
 // Puts a response into bytes.
 void WriteResponse(const google::protobuf::Message& response, grpc::ByteBuffer* bytes);
+
+// The same for a response that may hold a secret: its bytes are wiped when the transport lets go
+// of them.
+void WriteSecretResponse(const google::protobuf::Message& response, grpc::ByteBuffer* bytes);
+
+// Memory for a secret's bytes as gRPC's slices hold them, `free_bytes` being how it is given back
+// once it is wiped: named for tests.
+grpc::Slice SecretSlice(size_t size, void (*free_bytes)(uint8_t* bytes, size_t size));
 
 // Overwrites the bytes of a request that held a secret, in the transport's own buffer.
 void WipeRequest(const grpc::ByteBuffer& bytes);

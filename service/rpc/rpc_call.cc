@@ -24,7 +24,11 @@ bool RpcCall::FinishWith(const absl::Status& status) {
     return true;
   }
   grpc::ByteBuffer bytes;
-  WriteResponse(response_message(), &bytes);
+  if (secret_) {
+    WriteSecretResponse(response_message(), &bytes);
+  } else {
+    WriteResponse(response_message(), &bytes);
+  }
   wire_->Reply(std::move(bytes));
   return true;
 }
@@ -50,23 +54,77 @@ absl::Status Overloaded(absl::string_view what) {
                 absl::StrCat("refused: ", what, ". Try again in a second."), details);
 }
 
-void ReadThenFinish(std::shared_ptr<RpcCall> call,
-                    std::function<absl::Status(const Snapshot& snapshot)> read) {
-  const RpcDeps& deps = call->deps();
-  const bool taken = deps.reads->Submit([call, read = std::move(read)] {
-    if (call->TimeLeft() <= absl::ZeroDuration()) {
-      call->FinishWith(absl::DeadlineExceededError("the caller's deadline passed in the queue"));
+absl::Status RpcCall::Wanted() const {
+  if (wire_->cancelled()) return absl::CancelledError("the caller has gone");
+  if (TimeLeft() <= absl::ZeroDuration()) {
+    return absl::DeadlineExceededError("the caller's deadline has passed");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<absl::optional<std::string>> WantedSnapshot::Get(Table table,
+                                                                absl::string_view key) const {
+  RETURN_IF_ERROR(wanted_());
+  return inner_->Get(table, key);
+}
+
+absl::StatusOr<std::vector<Entry>> WantedSnapshot::Scan(Table table, absl::string_view begin,
+                                                        absl::string_view end, size_t limit) const {
+  RETURN_IF_ERROR(wanted_());
+  return inner_->Scan(table, begin, end, limit);
+}
+
+namespace {
+
+// False, and nothing runs: no room. After a read that went well it is `then` that finishes the
+// call, where there is one.
+bool ReadOn(Executor& executor, std::shared_ptr<RpcCall> call,
+            std::function<absl::Status(const Snapshot& snapshot)> read,
+            std::function<void()> then = nullptr) {
+  return executor.Submit([call = std::move(call), read = std::move(read), then = std::move(then)] {
+    const absl::Status wanted = call->Wanted();
+    if (!wanted.ok()) {
+      call->FinishWith(wanted);
       return;
     }
     absl::StatusOr<std::unique_ptr<Snapshot>> snapshot = call->deps().engine->NewSnapshot();
-    const absl::Status status = snapshot.ok() ? read(**snapshot) : snapshot.status();
+    const absl::Status status =
+        snapshot.ok()
+            ? read(WantedSnapshot(snapshot->get(), [raw = call.get()] { return raw->Wanted(); }))
+            : snapshot.status();
     if (!snapshot.ok() || absl::IsDataLoss(status)) {
       call->deps().metrics->OnStoreError();
       Log(LogLevel::kError, "a read of the store failed", {{"status", status}});
     }
+    if (status.ok() && then != nullptr) {
+      snapshot->reset();
+      then();
+      return;
+    }
     call->FinishWith(status);
   });
-  if (!taken) call->FinishWith(Overloaded("too many reads are waiting"));
+}
+
+}  // namespace
+
+void ReadThenFinish(std::shared_ptr<RpcCall> call,
+                    std::function<absl::Status(const Snapshot& snapshot)> read) {
+  if (!ReadOn(*call->deps().reads, call, std::move(read))) {
+    call->FinishWith(Overloaded("too many reads are waiting"));
+  }
+}
+
+void ScanThenFinish(std::shared_ptr<RpcCall> call,
+                    std::function<absl::Status(const Snapshot& snapshot)> read) {
+  ScanThen(std::move(call), std::move(read), nullptr);
+}
+
+void ScanThen(std::shared_ptr<RpcCall> call,
+              std::function<absl::Status(const Snapshot& snapshot)> read,
+              std::function<void()> then) {
+  if (!ReadOn(*call->deps().scans, call, std::move(read), std::move(then))) {
+    call->FinishWith(Overloaded("too many counts and backups are waiting"));
+  }
 }
 
 }  // namespace tollgate

@@ -7,12 +7,15 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "absl/types/optional.h"
 #include "base/clock.h"
 #include "google/protobuf/message.h"
 #include "grpcpp/support/byte_buffer.h"
@@ -48,12 +51,21 @@ class RpcCall : public std::enable_shared_from_this<RpcCall> {
   // must not hold this call. Once a call.
   void WhenGone(std::function<void()> let_go);
 
+  // OK while somebody waits for the answer; CANCELLED or DEADLINE_EXCEEDED once nobody does. To be
+  // asked between the steps of long work. Thread-safe.
+  absl::Status Wanted() const;
+
   // How long until the client gives up, by its own word; for ever where it set no deadline.
   absl::Duration TimeLeft() const { return wire_->deadline() - absl::Now(); }
 
  protected:
-  RpcCall(const RpcDeps* deps, MethodMetrics* metrics, std::shared_ptr<Wire> wire)
-      : deps_(deps), metrics_(metrics), wire_(std::move(wire)), begin_(deps->clock->Now()) {}
+  // `secret`: the response may hold a secret, and its bytes are to be wiped.
+  RpcCall(const RpcDeps* deps, MethodMetrics* metrics, std::shared_ptr<Wire> wire, bool secret)
+      : deps_(deps),
+        metrics_(metrics),
+        wire_(std::move(wire)),
+        secret_(secret),
+        begin_(deps->clock->Now()) {}
 
   Wire& wire() { return *wire_; }
   // Who calls, and may they.
@@ -64,6 +76,7 @@ class RpcCall : public std::enable_shared_from_this<RpcCall> {
   const RpcDeps* const deps_;
   MethodMetrics* const metrics_;
   const std::shared_ptr<Wire> wire_;
+  const bool secret_;
   const BootTime begin_;
   std::string actor_;  // const once the handler runs
 
@@ -78,7 +91,7 @@ struct Method {
   Permission permission = Permission::kReadOperations;
   // The name that a request gives.
   const std::string& (*resource)(const Request&) = nullptr;
-  // Wipes the secrets of the messages; where set, the request's bytes are wiped too.
+  // Wipes the secrets of the messages; where set, the bytes of both are wiped too.
   void (*wipe)(Request*, Response*) = nullptr;
 };
 
@@ -119,7 +132,8 @@ class TypedCall final : public RpcCall {
  private:
   TypedCall(const RpcDeps* deps, const Method<Request, Response>& method,
             std::shared_ptr<Wire> wire)
-      : RpcCall(deps, method.metrics, std::move(wire)), wipe_(method.wipe) {}
+      : RpcCall(deps, method.metrics, std::move(wire), /*secret=*/method.wipe != nullptr),
+        wipe_(method.wipe) {}
 
   const google::protobuf::Message& response_message() const override { return response; }
 
@@ -128,9 +142,35 @@ class TypedCall final : public RpcCall {
 
 // Runs a read on the bounded executor, over a snapshot at the durable head (R7), and finishes the
 // call with what it returns. RESOURCE_EXHAUSTED (OVERLOADED, with a time to retry) when too many
-// wait. A call whose client has gone meanwhile is not read for.
+// wait. Once the call's client has gone, its reading ends at the next step.
 void ReadThenFinish(std::shared_ptr<RpcCall> call,
                     std::function<absl::Status(const Snapshot& snapshot)> read);
+
+// The same for a read as large as a workspace: on the executor for scans.
+void ScanThenFinish(std::shared_ptr<RpcCall> call,
+                    std::function<absl::Status(const Snapshot& snapshot)> read);
+
+// The same, but what goes on after a read that went well is `then`'s: it finishes the call.
+void ScanThen(std::shared_ptr<RpcCall> call,
+              std::function<absl::Status(const Snapshot& snapshot)> read,
+              std::function<void()> then);
+
+// A snapshot that is read only while somebody wants to know: each step asks `wanted` first, and
+// fails with what it says. Thread-safe if `wanted` is; `inner` outlives it.
+class WantedSnapshot : public Snapshot {
+ public:
+  WantedSnapshot(const Snapshot* inner, std::function<absl::Status()> wanted)
+      : inner_(inner), wanted_(std::move(wanted)) {}
+  int64_t revision() const override { return inner_->revision(); }
+  absl::StatusOr<absl::optional<std::string>> Get(Table table,
+                                                  absl::string_view key) const override;
+  absl::StatusOr<std::vector<Entry>> Scan(Table table, absl::string_view begin,
+                                          absl::string_view end, size_t limit) const override;
+
+ private:
+  const Snapshot* const inner_;
+  const std::function<absl::Status()> wanted_;
+};
 
 // The refusal of work that would have to queue behind too much.
 absl::Status Overloaded(absl::string_view what);

@@ -24,6 +24,9 @@ struct RpcDeps {
   Sequencer* sequencer = nullptr;
   Hub* hub = nullptr;
   Executor* reads = nullptr;
+  // For what takes long: counts of whole workspaces, backups. Apart from `reads`, so that no number
+  // of them keeps a validator's question, or a follower's catching up, waiting.
+  Executor* scans = nullptr;
   const Access* access = nullptr;
   const Clock* clock = nullptr;
   Random* random = nullptr;

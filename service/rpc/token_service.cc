@@ -252,15 +252,33 @@ grpc::ServerUnaryReactor* TokenService::RevokeTokens(Context* context, const Byt
   return TypedCall<RevokeTokensRequest, RevokeTokensResponse>::Serve(
       deps_, cohort_, context, request, response, [](auto call) {
         if (call->request.validate_only()) {
-          ReadThenFinish(call, [raw = call.get()](const Snapshot& snapshot) {
+          ScanThenFinish(call, [raw = call.get()](const Snapshot& snapshot) {
             ASSIGN_OR_RETURN(raw->response,
                              CountCohort(snapshot, raw->request, raw->deps().clock->WallNow()));
             return absl::OkStatus();
           });
           return;
         }
-        CommitWaitThenFinish(call, RevokeCohortCommand::Make(call->request, call->actor()),
-                             kNoToken);
+        if (!call->request.has_expected_count()) {
+          CommitWaitThenFinish(call, RevokeCohortCommand::Make(call->request, call->actor()),
+                               kNoToken);
+          return;
+        }
+        // Counted here and not on the committer's thread (R16); it is the command that refuses,
+        // since a retry of a request_id is answered whatever the count is now.
+        auto counted = std::make_shared<CohortCount>();
+        ScanThen(
+            call,
+            [raw = call.get(), counted](const Snapshot& snapshot) {
+              ASSIGN_OR_RETURN(*counted,
+                               CountLive(snapshot, raw->request, raw->deps().clock->WallNow()));
+              return absl::OkStatus();
+            },
+            [call, counted] {
+              CommitWaitThenFinish(
+                  call, RevokeCohortCommand::Make(call->request, call->actor(), *counted),
+                  kNoToken);
+            });
       });
 }
 

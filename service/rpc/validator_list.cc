@@ -10,6 +10,7 @@
 #include "service/commands/page_token.h"
 #include "service/feed/fleet.h"
 #include "service/rpc/enforced_wait.h"
+#include "token/digest.h"
 
 namespace tollgate {
 namespace {
@@ -21,10 +22,15 @@ using tollgate::v1::ValidatorStatus;
 constexpr size_t kUsualPage = 1000;
 constexpr int32_t kLargestPage = 5000;
 
+// Never the incarnation itself: it is all that a session's caller has to show (R3, R4).
+std::string InstanceOf(const SessionId& key) {
+  return absl::BytesToHexString(EdgeDigest::Of(key.incarnation).bytes().substr(0, 16));
+}
+
 ValidatorStatus ToStatus(const SessionView& session, absl::Time now) {
   ValidatorStatus status;
   status.set_validator_id(session.key.validator_id);
-  status.set_instance(absl::BytesToHexString(session.key.incarnation));
+  status.set_instance(InstanceOf(session.key));
   status.set_address(session.address);
   status.set_version(session.version);
   if (session.connected_for.has_value()) {
@@ -51,7 +57,7 @@ ValidatorStatus ToStatus(const SessionView& session, absl::Time now) {
 
 // Ids hold no 0 byte.
 std::string PageKey(const SessionId& key) {
-  return absl::StrCat(key.validator_id, std::string(1, '\0'), key.incarnation);
+  return absl::StrCat(key.validator_id, std::string(1, '\0'), InstanceOf(key));
 }
 
 absl::StatusOr<size_t> PageSize(const ListValidatorsRequest& request) {
@@ -77,7 +83,20 @@ absl::StatusOr<ListValidatorsResponse> ListFleet(std::vector<SessionView> sessio
   int total = 0, in_sync = 0, problems = 0;
   std::string last;
   bool more = false;
-  for (const SessionView& session : FleetOf(std::move(sessions), request.include_released())) {
+  std::vector<SessionView> fleet = FleetOf(std::move(sessions), request.include_released());
+  // They come by incarnation; those of one validator are to be by what is shown of it.
+  for (auto first = fleet.begin(); first != fleet.end();) {
+    const auto last = std::find_if(first, fleet.end(), [first](const SessionView& other) {
+      return other.key.validator_id != first->key.validator_id;
+    });
+    if (last - first > 1) {
+      std::sort(first, last, [](const SessionView& a, const SessionView& b) {
+        return InstanceOf(a.key) < InstanceOf(b.key);
+      });
+    }
+    first = last;
+  }
+  for (const SessionView& session : fleet) {
     const bool problem = IsProblem(session);
     if (StateOf(session) != tollgate::v1::VALIDATOR_STATE_RELEASED) ++total;
     if (StateOf(session) == tollgate::v1::VALIDATOR_STATE_IN_SYNC) ++in_sync;

@@ -10,15 +10,36 @@ namespace tollgate {
 namespace {
 
 constexpr size_t kAtATime = 1000;
-constexpr int64_t kDayUs = int64_t{24} * 3600 * 1'000'000;
 
 }  // namespace
+
+int64_t UseDayOf(absl::Time time) {
+  return absl::ToUnixMicros(time) / (int64_t{24} * 3600 * 1'000'000);
+}
+
+std::vector<EdgeUseRow> NameLatestEdges(std::vector<EdgeUseRow> rows, size_t most) {
+  std::vector<EdgeUseRow> named;
+  EdgeUseRow others{kEarlierEdges, absl::InfinitePast()};
+  bool any = false;
+  for (EdgeUseRow& row : rows) {
+    if (row.edge != kEarlierEdges && named.size() < most) {
+      named.push_back(std::move(row));
+      continue;
+    }
+    any = true;
+    others.last_used = std::max(others.last_used, row.last_used);
+    others.count = AddUseCounts(others.count, row.count);
+    others.count_today = AddUseCounts(others.count_today, row.count_today);
+  }
+  if (any) named.push_back(std::move(others));
+  return named;
+}
 
 absl::StatusOr<std::vector<EdgeUseRow>> ReadUses(const View& view, absl::string_view workspace,
                                                  absl::string_view token_id, absl::Time now) {
   std::vector<EdgeUseRow> rows;
   if (token_id.empty()) return rows;
-  const int64_t today = absl::ToUnixMicros(now) / kDayUs;
+  const int64_t today = UseDayOf(now);
   const KeyRange range = UsesOfToken(workspace, token_id);
   std::string from = range.begin;
   while (true) {

@@ -3,6 +3,7 @@
 #ifndef TOLLGATE_SERVICE_USE_SILENCE_H_
 #define TOLLGATE_SERVICE_USE_SILENCE_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -44,6 +45,19 @@ struct EdgeUseRow {
   int64_t count = 0;
   int64_t count_today = 0;  // of the day of `now`
 };
+// The day that a moment is of (UTC), as UseRecord.day has it.
+int64_t UseDayOf(absl::Time time);
+
+// The edge of the row that stands for edges without a name any more: no validator's id has
+// parentheses or spaces.
+inline constexpr char kEarlierEdges[] = "(earlier edges)";
+// So many edges are named at most in one answer.
+inline constexpr size_t kMaxNamedEdges = 100;
+
+// The latest `most` rows by name, and where there are others, one last row that sums them up, with
+// what was folded before. `rows` are latest first.
+std::vector<EdgeUseRow> NameLatestEdges(std::vector<EdgeUseRow> rows, size_t most = kMaxNamedEdges);
+
 // A token's use by edge, latest first. `now` says which day is today (UTC).
 absl::StatusOr<std::vector<EdgeUseRow>> ReadUses(const View& view, absl::string_view workspace,
                                                  absl::string_view token_id, absl::Time now);

@@ -16,9 +16,8 @@ namespace {
 
 using ::tollgate::store::v1::UseRecord;
 
-constexpr int64_t kDayUs = int64_t{24} * 3600 * 1'000'000;
-constexpr int64_t kMostUsesCounted = int64_t{1}
-                                     << 40;  // of one report: sums stay far from overflow
+// Of one report: no validator has admitted more since its last one.
+constexpr int64_t kMostUsesCounted = int64_t{1} << 40;
 constexpr absl::Duration kShortestLag = absl::Seconds(5);
 // Items that hold no uses are small, and still bounded.
 constexpr size_t kMaxQueuedItems = 100'000;
@@ -65,6 +64,7 @@ void UseLedger::Report(absl::string_view validator_id, absl::string_view incarna
   if (usage.has_complete_until())
     item.complete_until = std::min(TimeOf(usage.complete_until()), now);
   size_t too_many = 0;
+  int64_t countable = kMostUsesCounted;
   for (const auto& use : usage.uses()) {
     // A validator's mistake writes nothing, and costs the others of its report nothing.
     if (!IsWorkspaceId(use.workspace()) || !IsPublicId(use.token_id()) || use.count() < 0 ||
@@ -79,8 +79,9 @@ void UseLedger::Report(absl::string_view validator_id, absl::string_view incarna
     if (last <= absl::UnixEpoch()) continue;
     UseRecord record;
     record.set_last_used_us(absl::ToUnixMicros(last));
-    record.set_count(std::min(use.count(), kMostUsesCounted));
-    record.set_day(record.last_used_us() / kDayUs);
+    record.set_count(std::min(use.count(), countable));
+    countable -= record.count();
+    record.set_day(UseDayOf(last));
     record.set_count_today(record.count());
     item.uses.emplace_back(UseKey(use.workspace(), use.token_id(), validator_id),
                            std::move(record));
@@ -266,6 +267,23 @@ absl::Status UseLedger::Merge(const std::deque<Item>& batch) {
   absl::Status written = options_.engine->MergeUse(uses);
   if (!written.ok() && options_.on_write_failed) options_.on_write_failed(written);
   return written;
+}
+
+absl::StatusOr<std::string> UseLedger::Fold(const std::string& from, const UseFoldLimits& limits) {
+  absl::MutexLock drain(&drain_mu_);
+  UseFoldStep step;
+  {
+    ASSIGN_OR_RETURN(const std::unique_ptr<Snapshot> snapshot, options_.engine->NewSnapshot());
+    ASSIGN_OR_RETURN(step, PlanUseFold(*snapshot, from, limits, options_.clock->WallNow()));
+  }
+  if (!step.removed.empty()) {
+    const absl::Status written = options_.engine->FoldUse(step.removed, step.folded);
+    if (!written.ok()) {
+      if (options_.on_write_failed) options_.on_write_failed(written);
+      return written;
+    }
+  }
+  return std::move(step.next);
 }
 
 void UseLedger::Dropped(size_t uses) const {

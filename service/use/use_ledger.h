@@ -19,6 +19,7 @@
 #include "base/executor.h"
 #include "service/use/coverage.h"
 #include "service/use/silence.h"
+#include "service/use/use_fold.h"
 #include "service/use/use_sink.h"
 #include "storage/engine.h"
 
@@ -63,6 +64,10 @@ class UseLedger : public UseSink {
   // What the edges have told, for the retirement of a token and for the sweep. Take it before the
   // view that it is judged with.
   SilenceEvidence Evidence() const;
+  // One step of folding old use, on the caller's thread; no report is merged meanwhile, so that
+  // none can come between what is read and what is removed. `from` and the result as PlanUseFold's.
+  // Errors: the engine's; a write that failed is told to on_write_failed.
+  absl::StatusOr<std::string> Fold(const std::string& from, const UseFoldLimits& limits);
   // Merges what is queued, on the caller's thread: before the engine is closed, and in tests.
   void Flush();
 

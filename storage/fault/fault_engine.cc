@@ -166,6 +166,17 @@ absl::Status FaultEngine::MergeUse(
   return inner_->MergeUse(uses);
 }
 
+absl::Status FaultEngine::FoldUse(
+    const std::vector<std::string>& removed,
+    const std::vector<std::pair<std::string, store::v1::UseRecord>>& uses) {
+  {
+    absl::MutexLock lock(&mu_);
+    if (crashed_) return Crashed();
+    if (!merge_error_.ok()) return std::exchange(merge_error_, absl::OkStatus());
+  }
+  return inner_->FoldUse(removed, uses);
+}
+
 absl::StatusOr<std::unique_ptr<Tail>> FaultEngine::TailFrom(
     int64_t after, std::function<void(const TailEntry&)> on_entry) {
   {

@@ -56,6 +56,10 @@ class FaultEngine : public Engine {
   absl::StatusOr<CommitResult> Commit(const CommitRequest& request) override;
   absl::Status MergeUse(
       const std::vector<std::pair<std::string, tollgate::store::v1::UseRecord>>& uses) override;
+  // Fails where a MergeUse would.
+  absl::Status FoldUse(
+      const std::vector<std::string>& removed,
+      const std::vector<std::pair<std::string, tollgate::store::v1::UseRecord>>& uses) override;
   absl::StatusOr<std::unique_ptr<Tail>> TailFrom(
       int64_t after, std::function<void(const TailEntry&)> on_entry) override;
   absl::Status Checkpoint(const std::string& path) override;

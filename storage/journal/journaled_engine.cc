@@ -1,7 +1,9 @@
 #include "storage/journal/journaled_engine.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <set>
+#include <system_error>
 
 #include "absl/strings/str_cat.h"
 #include "absl/types/optional.h"
@@ -21,9 +23,6 @@ using store::v1::JournalSection;
 using store::v1::MetaRecord;
 using store::v1::TokenRecord;
 
-// After so many commits without an entry the journal is told how far the store is, so that a start
-// after a crash need not look through more.
-constexpr int64_t kMarkEvery = 1024;
 constexpr size_t kAtATime = 1000;
 
 // What bears on permission; no digest, no words.
@@ -104,12 +103,11 @@ bool ChangedAfter(const TokenRecord& record, int64_t revision) {
 // Finds what was committed after `after` without an entry, and gives it in parts.
 class Missed {
  public:
-  Missed(const Snapshot* view, int64_t after, std::function<absl::Status(JournalCommit)> give)
-      : view_(*view), after_(after), give_(std::move(give)) {
-    part_.set_revision(view->revision());
-  }
+  Missed(const View& view, int64_t after, std::function<absl::Status(JournalCommit)> give)
+      : view_(view), after_(after), give_(std::move(give)) {}
 
   absl::Status Find(const HeadRecord& head) {
+    part_.set_revision(head.revision());
     part_.set_time_us(head.time_us());
     RETURN_IF_ERROR(head.compacted_revision() <= after_ ? FromEvents() : FromTokens());
     return part_.tokens_size() + part_.cohorts_size() > 0 ? give_(part_) : absl::OkStatus();
@@ -222,6 +220,13 @@ JournalCommit JournalEntryFor(const CommitRequest& request) {
   return entry;
 }
 
+absl::Status FindUnjournaled(const View& view, int64_t after,
+                             const std::function<absl::Status(JournalCommit)>& give) {
+  ASSIGN_OR_RETURN(const auto head, GetRecord<HeadRecord>(view, Table::kMeta, kHeadKey));
+  if (!head.has_value()) return absl::DataLossError("the store has no head");
+  return Missed(view, after, give).Find(*head);
+}
+
 absl::StatusOr<std::unique_ptr<JournaledEngine>> JournaledEngine::Open(Engine* inner,
                                                                        const std::string& path) {
   ASSIGN_OR_RETURN(const std::unique_ptr<Snapshot> snapshot, inner->NewSnapshot());
@@ -246,6 +251,7 @@ absl::StatusOr<std::unique_ptr<JournaledEngine>> JournaledEngine::Open(Engine* i
                                    return found.Add(record, offset);
                                  }));
   Journal& journal = *engine->journal_;
+  engine->created_journal_ = journal.created();
   if (journal.created()) return engine;
 
   JournalRecord record;
@@ -274,12 +280,11 @@ absl::StatusOr<std::unique_ptr<JournaledEngine>> JournaledEngine::Open(Engine* i
   }
   if (known == head && !found.last.has_value()) return engine;
   if (known < head) {
-    Missed missed(snapshot.get(), known, [&journal](JournalCommit part) {
+    RETURN_IF_ERROR(FindUnjournaled(*snapshot, known, [&journal](JournalCommit part) {
       JournalRecord entry;
       *entry.mutable_commit() = std::move(part);
       return journal.Append(entry);
-    });
-    RETURN_IF_ERROR(missed.Find(*head_record));
+    }));
   }
   record.mutable_mark()->set_revision(head);
   RETURN_IF_ERROR(journal.Append(record));
@@ -305,7 +310,7 @@ absl::StatusOr<CommitResult> JournaledEngine::Commit(const CommitRequest& reques
     if (!result.committed) return result;
     absl::MutexLock lock(&mu_);
     OnCommitted(result.head);
-    if (committed_ - marked_ < kMarkEvery) return result;
+    if (committed_ - marked_ < kJournalMarkEvery) return result;
     JournalRecord mark;
     mark.mutable_mark()->set_revision(committed_);
     // The commit is durable whatever becomes of the mark.
@@ -342,8 +347,33 @@ absl::StatusOr<std::unique_ptr<Tail>> JournaledEngine::TailFrom(
   return inner_->TailFrom(after, std::move(on_entry));
 }
 
+absl::Status JournaledEngine::FoldUse(
+    const std::vector<std::string>& removed,
+    const std::vector<std::pair<std::string, store::v1::UseRecord>>& uses) {
+  return inner_->FoldUse(removed, uses);
+}
+
 absl::Status JournaledEngine::Checkpoint(const std::string& path) {
-  return inner_->Checkpoint(path);
+  RETURN_IF_ERROR(inner_->Checkpoint(path));
+  // After it, so that the mark is not below the copy's head whatever was committed meanwhile; under
+  // the lock, so that no entry is under way, whose commit the mark would vouch for.
+  absl::MutexLock lock(&mu_);
+  absl::StatusOr<std::unique_ptr<Snapshot>> snapshot = inner_->NewSnapshot();
+  absl::Status marked = snapshot.status();
+  if (marked.ok()) {
+    OnCommitted((*snapshot)->revision());
+    JournalRecord mark;
+    mark.mutable_mark()->set_revision(committed_);
+    marked = journal_->Append(mark);
+  }
+  if (marked.ok()) {
+    marked_ = committed_;
+    return marked;
+  }
+  // A copy that no journal vouches for would be refused when it is needed.
+  std::error_code error;
+  std::filesystem::remove_all(path, error);
+  return marked;
 }
 
 }  // namespace tollgate

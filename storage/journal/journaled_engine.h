@@ -15,6 +15,10 @@
 
 namespace tollgate {
 
+// After so many commits without an entry the journal is told how far the store is. So a journal
+// that the store was always run with ends at most so many revisions before the store's head.
+inline constexpr int64_t kJournalMarkEvery = 1024;
+
 // Passes everything on to the engine within. A commit that changes tokens that existed, or revokes
 // a cohort, is journaled and synced *before* it is committed: what the service has said was
 // revoked is in the journal, whichever disk is lost. Other commits cost nothing more (but for one
@@ -40,18 +44,35 @@ class JournaledEngine : public Engine {
       const std::vector<std::pair<std::string, tollgate::store::v1::UseRecord>>& uses) override;
   absl::StatusOr<std::unique_ptr<Tail>> TailFrom(
       int64_t after, std::function<void(const TailEntry&)> on_entry) override;
+  absl::Status FoldUse(
+      const std::vector<std::string>& removed,
+      const std::vector<std::pair<std::string, tollgate::store::v1::UseRecord>>& uses) override;
+  // The copy is good only with a journal that reaches at least to its head: once it is made, the
+  // journal is marked with a revision that is not below that, so that a restore can tell an old
+  // copy of the journal, or one that the store was run without (R17). UNAVAILABLE,
+  // JOURNAL_UNWRITABLE: the journal could not be marked, and there is no copy.
   absl::Status Checkpoint(const std::string& path) override;
+
+  // Whether Open made the journal: it knows of nothing before.
+  bool created_journal() const { return created_journal_; }
 
  private:
   explicit JournaledEngine(Engine* inner) : inner_(inner) {}
   void OnCommitted(int64_t revision) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   Engine* const inner_;
+  bool created_journal_ = false;  // const once opened
   absl::Mutex mu_;  // held over a journaled commit: an entry whose commit lost its race is the last
   std::unique_ptr<Journal> journal_ ABSL_GUARDED_BY(mu_);
   int64_t committed_ ABSL_GUARDED_BY(mu_) = 0;  // the newest durable revision known here
   int64_t marked_ ABSL_GUARDED_BY(mu_) = 0;     // the journal says that this was durable
 };
+
+// What the store committed after revision `after` and a journal has to be told: as few entries as
+// its size allows, none where there is nothing. An error of `give` ends it.
+absl::Status FindUnjournaled(
+    const View& view, int64_t after,
+    const std::function<absl::Status(tollgate::store::v1::JournalCommit)>& give);
 
 // What of a commit is journaled: tokens that existed and were changed, and cohorts. No tokens and
 // no cohorts: nothing. A value that is no record grants nothing, and is passed over.

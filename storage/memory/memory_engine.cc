@@ -143,8 +143,14 @@ absl::Status MemoryEngine::Write(const std::vector<Mutation>& mutations, const M
 }
 
 absl::Status MemoryEngine::MergeUse(const std::vector<std::pair<std::string, UseRecord>>& uses) {
+  return FoldUse({}, uses);
+}
+
+absl::Status MemoryEngine::FoldUse(const std::vector<std::string>& removed,
+                                   const std::vector<std::pair<std::string, UseRecord>>& uses) {
   absl::MutexLock lock(&mu_);
   ++sequence_;
+  for (const std::string& key : removed) PutLocked(Table::kUse, key, absl::nullopt);
   const Keys& keys = tables_[static_cast<size_t>(Table::kUse)];
   for (const auto& [key, delta] : uses) {
     UseRecord record;

@@ -39,6 +39,9 @@ class MemoryEngine : public EmbeddedEngine {
   absl::StatusOr<std::unique_ptr<Snapshot>> NewSnapshot() override;
   absl::Status MergeUse(
       const std::vector<std::pair<std::string, tollgate::store::v1::UseRecord>>& uses) override;
+  absl::Status FoldUse(
+      const std::vector<std::string>& removed,
+      const std::vector<std::pair<std::string, tollgate::store::v1::UseRecord>>& uses) override;
   // UNIMPLEMENTED: see CopyOf.
   absl::Status Checkpoint(const std::string& path) override;
 

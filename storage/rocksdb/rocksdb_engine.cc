@@ -342,23 +342,6 @@ absl::Status RocksDbEngine::Begin(const Options& options) {
   return absl::OkStatus();
 }
 
-absl::Status RocksDbEngine::TakeNewEpoch(const std::string& path, Random& random,
-                                         const Clock& clock) {
-  Options options;
-  options.path = path;
-  options.create_if_missing = false;
-  options.random = &random;
-  options.clock = &clock;
-  ASSIGN_OR_RETURN(const std::unique_ptr<RocksDbEngine> engine, Open(options));
-  DbSnapshot snapshot(engine->db_.get());
-  ASSIGN_OR_RETURN(absl::optional<MetaRecord> meta,
-                   GetRecord<MetaRecord>(snapshot, Table::kMeta, kMetaKey));
-  if (!meta.has_value()) return Corrupt(path, "it has no MetaRecord");
-  meta->set_epoch(random.Hex(16));
-  meta->set_restored(true);
-  return engine->Write({Mutation{Table::kMeta, kMetaKey, SerializeRecord(*meta)}}, nullptr);
-}
-
 absl::StatusOr<std::unique_ptr<Snapshot>> RocksDbEngine::NewSnapshot() {
   RETURN_IF_ERROR(db_->failure());
   auto snapshot = std::make_unique<DbSnapshot>(db_.get());
@@ -388,8 +371,16 @@ absl::Status RocksDbEngine::Write(const std::vector<Mutation>& mutations, const 
 }
 
 absl::Status RocksDbEngine::MergeUse(const std::vector<std::pair<std::string, UseRecord>>& uses) {
+  return FoldUse({}, uses);
+}
+
+absl::Status RocksDbEngine::FoldUse(const std::vector<std::string>& removed,
+                                    const std::vector<std::pair<std::string, UseRecord>>& uses) {
   rocksdb::WriteBatch batch;
   rocksdb::Status status;
+  for (const std::string& key : removed) {
+    if (status.ok()) status = batch.Delete(db_->of(Table::kUse), ToSlice(key));
+  }
   for (const auto& [key, use] : uses) {
     if (status.ok())
       status = batch.Merge(db_->of(Table::kUse), ToSlice(key), ToSlice(SerializeRecord(use)));

@@ -40,10 +40,6 @@ class RocksDbEngine : public EmbeddedEngine {
   // INVALID_ARGUMENT without path, random or clock.
   static absl::StatusOr<std::unique_ptr<RocksDbEngine>> Open(Options options);
 
-  // For a store that was restored from a backup, before it is served: a new
-  // epoch, and MetaRecord.restored set (R17). Takes no revision. Errors as Open's.
-  static absl::Status TakeNewEpoch(const std::string& path, Random& random, const Clock& clock);
-
   ~RocksDbEngine() override;
 
   // The epoch of this store's history: 32 hex digits.
@@ -53,6 +49,9 @@ class RocksDbEngine : public EmbeddedEngine {
 
   absl::StatusOr<std::unique_ptr<Snapshot>> NewSnapshot() override;
   absl::Status MergeUse(
+      const std::vector<std::pair<std::string, tollgate::store::v1::UseRecord>>& uses) override;
+  absl::Status FoldUse(
+      const std::vector<std::string>& removed,
       const std::vector<std::pair<std::string, tollgate::store::v1::UseRecord>>& uses) override;
   // Hard links where `path` is on the same file system. ALREADY_EXISTS where `path` exists.
   absl::Status Checkpoint(const std::string& path) override;

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <set>
 #include <string>
@@ -515,6 +516,39 @@ TEST_P(EngineTest, MergeUseGoesOnBesideCommits) {
   user.join();
   EXPECT_EQ(Use("u").count(), 200);
   EXPECT_EQ(Head(), 50);
+}
+
+TEST_P(EngineTest, MergeUseNeverOverflows) {
+  const int64_t most = std::numeric_limits<int64_t>::max();
+  ASSERT_TRUE(engine().MergeUse({{"u", MakeUse(1, most - 1, 1)}}).ok());
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(engine().MergeUse({{"u", MakeUse(2, most, 1)}}).ok());
+  harness_->Compact();
+  EXPECT_EQ(Use("u").count(), most);
+  // What overflowed once counts as nothing.
+  ASSERT_TRUE(engine().MergeUse({{"v", MakeUse(1, -7, 1)}, {"v", MakeUse(2, 5, 1)}}).ok());
+  harness_->Compact();
+  EXPECT_EQ(Use("v").count(), 5);
+}
+
+TEST_P(EngineTest, FoldUseIsOneStepAndTakesNoRevision) {
+  ASSERT_TRUE(engine().MergeUse({{"a", MakeUse(100, 5, 7)}, {"b", MakeUse(50, 2, 7)}}).ok());
+  ASSERT_TRUE(engine().MergeUse({{"sum", MakeUse(10, 1, 6)}}).ok());
+  const std::unique_ptr<Snapshot> before = engine().NewSnapshot().value();
+  ASSERT_TRUE(engine().FoldUse({"a", "b", "absent"}, {{"sum", MakeUse(100, 7, 7)}}).ok());
+  EXPECT_THAT(Keys(*before, Table::kUse, "", "", 10), ElementsAre("a", "b", "sum"));
+  const auto check = [&] {
+    const std::unique_ptr<Snapshot> after = engine().NewSnapshot().value();
+    EXPECT_THAT(Keys(*after, Table::kUse, "", "", 10), ElementsAre("sum"));
+    EXPECT_EQ(Use("sum").count(), 8);
+    EXPECT_EQ(Use("sum").last_used_us(), 100);
+  };
+  check();
+  harness_->Compact();
+  check();
+  // A removed key begins anew.
+  ASSERT_TRUE(engine().MergeUse({{"a", MakeUse(110, 1, 7)}}).ok());
+  EXPECT_EQ(Use("a").count(), 1);
+  EXPECT_EQ(Head(), 0);
 }
 
 TEST_P(EngineTest, ReopenedStoreIsTheSame) {

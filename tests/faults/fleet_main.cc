@@ -82,8 +82,8 @@ class Edge {
                                                      ResolveClient::Callback callback) {
                             resolve->Ask(request, std::move(callback));
                           }));
-    edge->link_ = Link::Start(
-        {edge->validator_.get(), &SystemClock(), ChannelTo(service), service.ToString()});
+    edge->link_ = Link::Start({edge->validator_.get(), &SystemClock(),
+                               [service] { return ChannelTo(service); }, service.ToString()});
     return edge;
   }
 

@@ -470,5 +470,36 @@ TEST_F(JournaledEngineTest, MarksHowFarItIsNowAndThen) {
   EXPECT_THAT(Held(path_), ElementsAre("section 00 after 0", "mark 1024"));
 }
 
+// The store's files, as far as Checkpoint has any here.
+class FolderEngine : public FaultEngine {
+ public:
+  FolderEngine() : FaultEngine(MemoryEngine::Open().value()) {}
+  absl::Status Checkpoint(const std::string& path) override {
+    std::filesystem::create_directory(path);
+    return absl::OkStatus();
+  }
+};
+
+TEST_F(JournaledEngineTest, ACheckpointIsMarkedSoThatARestoreKnowsTheJournalReachesToIt) {
+  store_ = std::make_unique<FolderEngine>();
+  Open();
+  ASSERT_TRUE(Create("t1").ok());
+  ASSERT_TRUE(engine_->Checkpoint(folder_ / "copy").ok());
+  EXPECT_THAT(Held(path_), ElementsAre("section 00 after 0", "mark 1"));
+  // Without the mark there is no copy.
+  struct rlimit before;
+  ASSERT_EQ(0, ::getrlimit(RLIMIT_FSIZE, &before));
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  struct rlimit none = before;
+  none.rlim_cur = std::filesystem::file_size(path_);
+  ASSERT_EQ(0, ::setrlimit(RLIMIT_FSIZE, &none));
+  const absl::Status status = engine_->Checkpoint(folder_ / "copy2");
+  ASSERT_EQ(0, ::setrlimit(RLIMIT_FSIZE, &before));
+  std::signal(SIGXFSZ, handler);
+  EXPECT_EQ("JOURNAL_UNWRITABLE", ReasonOf(status));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "copy2"));
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "copy"));
+}
+
 }  // namespace
 }  // namespace tollgate

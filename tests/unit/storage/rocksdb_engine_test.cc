@@ -260,26 +260,6 @@ TEST_F(RocksDbEngineTest, RecordsWithoutAHeadAreNoStore) {
   ExpectRefused(absl::StatusCode::kDataLoss, "STORE_CORRUPT");
 }
 
-TEST_F(RocksDbEngineTest, ARestoredStoreTakesANewEpoch) {
-  std::string epoch;
-  {
-    const auto engine = Open().value();
-    epoch = engine->epoch();
-    Commit(*engine, PutLabel("a", "1"));
-    ASSERT_TRUE(engine->Checkpoint(folder_ + "/copy").ok());
-    EXPECT_EQ(ReasonOf(RocksDbEngine::TakeNewEpoch(path_, random_, clock_)), "STORE_IN_USE");
-  }
-  path_ = folder_ + "/copy";
-  ASSERT_TRUE(RocksDbEngine::TakeNewEpoch(path_, random_, clock_).ok());
-  const auto engine = Open(false).value();
-  EXPECT_NE(engine->epoch(), epoch);
-  EXPECT_EQ(engine->epoch().size(), 32u);
-  EXPECT_TRUE(Meta(*engine).restored());
-  EXPECT_EQ(engine->NewSnapshot().value()->revision(), 1);
-  EXPECT_EQ(ReasonOf(RocksDbEngine::TakeNewEpoch(folder_ + "/none", random_, clock_)),
-            "STORE_NOT_FOUND");
-}
-
 // A killed process does not show a missing sync (the kernel keeps what was
 // written), so the crash test cannot: count syncs instead.
 TEST_F(RocksDbEngineTest, CommitsAreSyncedAndUseIsNot) {

@@ -107,6 +107,16 @@ INSTANTIATE_TEST_SUITE_P(
              .expire_s = 99,
              .cohort = 11,
              .state = TOKEN_STATE_REVOKED},
+        // The cohorts' time is 50.
+        Case{.what = "expired_before_the_cohort",
+             .expire_s = 50,
+             .cohort = 11,
+             .state = TOKEN_STATE_EXPIRED},
+        Case{.what = "retired_before_the_cohort_and_expired_after",
+             .expire_s = 60,
+             .retire_s = 40,
+             .cohort = 11,
+             .state = TOKEN_STATE_REVOKED},
         Case{.what = "revoked", .ending = Ending::KIND_REVOKED, .state = TOKEN_STATE_REVOKED},
         Case{.what = "ended_as_expired",
              .ending = Ending::KIND_EXPIRED,
@@ -196,6 +206,29 @@ TEST(ToTokenTest, ACohortsRevocationIsToldWithItsOwnTimeReasonAndRevision) {
   EXPECT_EQ(token.update_time().seconds(), 50);
   EXPECT_EQ(token.update_revision(), 30);
   EXPECT_FALSE(token.has_rotation_due_time());
+}
+
+TEST(CoveringCohortTest, ALaterOneOfTheSameKeyDoesNotTakeTheFirstOnesPlace) {
+  const TokenRecord record = RecordOf({.what = ""});
+  Cohorts cohorts;
+  cohorts.workspace = Cohort(40, 0);
+  *cohorts.workspace->add_earlier() = Cohort(5, 0);  // made after it
+  *cohorts.workspace->add_earlier() = Cohort(20, 0);
+  *cohorts.workspace->add_earlier() = Cohort(30, 0);
+  EXPECT_EQ(CoveringCohort(record, cohorts), &cohorts.workspace->earlier(1));
+  cohorts.owner = Cohort(25, 0);
+  EXPECT_EQ(CoveringCohort(record, cohorts), &cohorts.workspace->earlier(1));
+  // What the latest does not cover, none does.
+  cohorts.workspace->set_revision(9);
+  EXPECT_EQ(CoveringCohort(record, cohorts), &*cohorts.owner);
+}
+
+TEST(ToTokenTest, WhatTimeEndedBeforeACohortIsNotToldAsItsRevocation) {
+  const Case c{.what = "", .retire_s = 40, .cohort = 30};
+  const Token token = ToToken(RecordOf(c), CohortsOf(c), absl::ZeroDuration(), At(100));
+  EXPECT_EQ(token.revoke_time().seconds(), 40);
+  EXPECT_EQ(token.reason(), "record's reason");
+  EXPECT_EQ(token.update_revision(), 12);
 }
 
 TEST(ToTokenTest, RotationIsDueForWhatLivesAndWasNotRotated) {

@@ -1,6 +1,7 @@
 // Create, update, rotate, suspend, revoke, and the request_id.
 #include <functional>
 
+#include "service/commands/retire_token.h"
 #include "service/commands/revoke_leaked_token.h"
 #include "service/commands/update_token.h"
 #include "tests/unit/service/commands/command_fixture.h"
@@ -268,6 +269,50 @@ TEST_F(ChangeTest, RotateRefusals) {
   EXPECT_EQ(Reason(Rotate(token.name())), "TOKEN_SUSPENDED");
   ASSERT_TRUE(RevokeOne(token.name()).ok());
   EXPECT_EQ(Reason(Rotate(token.name())), "TOKEN_FINAL");
+}
+
+TEST_F(ChangeTest, AReplacementExpiresNotAfterTheYear9999) {
+  auto request = Ask("key");
+  request.mutable_token()->mutable_expire_time()->set_seconds(253402300799);
+  const auto token = (*Create(request))->response().token();
+  now_ += absl::Hours(1);
+  const auto made = (*Rotate(token.name()))->response().token();
+  EXPECT_EQ(made.expire_time().seconds(), 253402300799);
+  EXPECT_TRUE(TimeFromField(made.expire_time(), "expire_time").ok());
+}
+
+// A restore has put back a lost retirement, but the replacement is lost.
+TEST_F(ChangeTest, ARetirementWithoutAReplacementIsRotatedAndNotPutOff) {
+  const auto token = Made("key");
+  auto record = **GetRecord<tollgate::store::v1::TokenRecord>(*View(), Table::kTokens,
+                                                              TokenKey("acme", token.token_id()));
+  const absl::Time last = now_ + absl::Hours(1);
+  record.mutable_retirement()->set_at_time_us(ToRecordMicros(last));
+  class Restore : public Command {
+   public:
+    explicit Restore(const tollgate::store::v1::TokenRecord& record) : record_(record) {}
+    absl::string_view name() const override { return "restore"; }
+    absl::Status Run(const tollgate::View&, const Slot&, Effects& effects) override {
+      effects.Put(Table::kTokens, TokenKey("acme", record_.token_id()), record_);
+      return absl::OkStatus();
+    }
+
+   private:
+    const tollgate::store::v1::TokenRecord record_;
+  } restore(record);
+  ASSERT_TRUE(RunOne(restore).ok());
+
+  tollgate::v1::RetireTokenRequest retire;
+  retire.set_name(token.name());
+  EXPECT_EQ(Reason(Do(RetireTokenCommand::Make(retire, "local", SilenceEvidence()))),
+            "NOT_ROTATED");
+  const auto rotated = Rotate(token.name());
+  ASSERT_TRUE(rotated.ok()) << rotated.status();
+  const auto& old = (*rotated)->response().replaced();
+  EXPECT_EQ(old.replaced_by(), (*rotated)->response().token().name());
+  EXPECT_EQ(old.expire_time().seconds(), absl::ToUnixSeconds(last));
+  EXPECT_FALSE((*rotated)->response().token().has_expire_time());
+  EXPECT_EQ(Reason(Rotate(token.name())), "ALREADY_ROTATED");
 }
 
 TEST_F(ChangeTest, SuspendResumeSuspendEachWithItsOwnEvent) {

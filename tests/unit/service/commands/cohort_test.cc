@@ -53,7 +53,9 @@ TEST_F(CohortTest, AHundredThousandTokensAreOneCommitAndOneEvent) {
 
   request.set_validate_only(false);
   request.set_expected_count(kTokens);
-  const auto revoked = Do(RevokeCohortCommand::Make(request, "local"));
+  EXPECT_EQ(Reason(Do(RevokeCohortCommand::Make(request, "local"))), "COUNT_MOVED");
+  const auto revoked =
+      Do(RevokeCohortCommand::Make(request, "local", CountLive(*View(), request, now_).value()));
   ASSERT_TRUE(revoked.ok()) << revoked.status();
   EXPECT_EQ(Head(), head + 1);
   ASSERT_THAT(events_, SizeIs(1));
@@ -97,6 +99,136 @@ TEST_F(CohortTest, AnOwnersCohortLeavesTheOthers) {
   EXPECT_EQ(moved.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(Reason(moved), "OWNER_REVOKED");
   EXPECT_EQ(Field(moved.status()), "token.owner");
+}
+
+// More tokens than a command counts: what matters is whether it notices that the count has moved.
+TEST_F(CohortTest, ACountIsTrustedUntilATokenComesOrGoes) {
+  std::vector<std::shared_ptr<CreateTokenCommand>> made;
+  std::vector<Command*> batch;
+  for (int i = 0; i < 1200; ++i) {
+    auto request = Ask(absl::StrCat("t", i));
+    if (i == 0) request.mutable_lifetime()->set_seconds(60);
+    made.push_back(CreateTokenCommand::Make(request, "local", Mint()).value());
+    batch.push_back(made.back().get());
+  }
+  RunAll(batch);
+  const auto name = [&](int i) { return made[i]->response().token().name(); };
+  auto request = Of();
+  int64_t expected = 1200;
+  auto counted = CountLive(*View(), request, now_).value();
+  const auto revoke = [&]() {
+    request.set_expected_count(expected);
+    return Reason(Do(RevokeCohortCommand::Make(request, "local", counted)));
+  };
+  const auto count_anew = [&]() {
+    counted = CountLive(*View(), request, now_).value();
+    EXPECT_EQ(counted.tokens, expected);
+  };
+  expected = 1199;
+  EXPECT_EQ(revoke(), "COUNT_MISMATCH");
+  expected = 1200;
+  count_anew();
+
+  // One ends, one comes, one gets another owner, one expires by time alone: each moves it.
+  ASSERT_TRUE(RevokeOne(name(1)).ok());
+  EXPECT_EQ(revoke(), "COUNT_MOVED");
+  --expected;
+  count_anew();
+  auto other = Ask("other");
+  ASSERT_TRUE(Create(other).ok());
+  EXPECT_EQ(revoke(), "COUNT_MOVED");
+  ++expected;
+  count_anew();
+  tollgate::v1::UpdateTokenRequest update;
+  update.mutable_update_mask()->add_paths("owner");
+  update.mutable_token()->set_name(name(2));
+  update.mutable_token()->set_owner("team-a");
+  ASSERT_TRUE(Do(UpdateTokenCommand::Make(update, "local")).ok());
+  EXPECT_EQ(revoke(), "COUNT_MOVED");
+  count_anew();
+  now_ += absl::Seconds(60);
+  EXPECT_EQ(revoke(), "COUNT_MOVED");
+  --expected;
+  count_anew();
+  // A clock that was set back has the expired one live again.
+  now_ -= absl::Seconds(1);
+  EXPECT_EQ(revoke(), "COUNT_MOVED");
+  now_ += absl::Seconds(2);
+
+  // Neither another workspace nor a suspension moves it.
+  auto elsewhere = Ask("elsewhere");
+  elsewhere.set_parent("workspaces/acme-2");
+  ASSERT_TRUE(Create(elsewhere).ok());
+  ASSERT_TRUE(Suspend(name(3)).ok());
+  // What is made in the same batch, before it, does.
+  auto late = CreateTokenCommand::Make(Ask("late"), "local", Mint()).value();
+  request.set_expected_count(expected);
+  auto early = RevokeCohortCommand::Make(request, "local", counted).value();
+  EXPECT_EQ(Reason(RunAll({late.get(), early.get()})[1]), "COUNT_MOVED");
+  ++expected;
+  count_anew();
+  EXPECT_EQ(revoke(), "OK");
+  expected = 0;
+  EXPECT_EQ(revoke(), "COUNT_MOVED");  // its own revocation moved it
+  count_anew();
+}
+
+TEST_F(CohortTest, ASmallWorkspaceIsCountedAnewWhereItMoved) {
+  Made("a");
+  auto request = Of();
+  const auto counted = CountLive(*View(), request, now_).value();
+  Made("b");
+  request.set_expected_count(1);
+  EXPECT_EQ(Reason(Do(RevokeCohortCommand::Make(request, "local", counted))), "COUNT_MISMATCH");
+  request.set_expected_count(2);
+  request.set_request_id("r");
+  const auto revoked = Do(RevokeCohortCommand::Make(request, "local", counted));
+  ASSERT_TRUE(revoked.ok()) << revoked.status();
+  EXPECT_EQ((*revoked)->response().token_count(), 2);
+  // Its retry has another count, and the first answer.
+  const auto again =
+      Do(RevokeCohortCommand::Make(request, "local", CountLive(*View(), request, now_).value()));
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_TRUE((*again)->replayed());
+  EXPECT_EQ((*again)->response().token_count(), 2);
+}
+
+TEST_F(CohortTest, WhatTheFirstEndedStaysAsItEnded) {
+  const auto read = [&](const tollgate::v1::Token& token) {
+    tollgate::v1::GetTokenRequest request;
+    request.set_name(token.name());
+    return ReadToken(*View(), request, now_).value();
+  };
+  auto lasting = Ask("lasting");
+  lasting.mutable_lifetime()->set_seconds(10);
+  const auto expired = (*Create(lasting))->response().token();
+  now_ += absl::Seconds(10);
+  ASSERT_EQ(StateOf(expired), tollgate::v1::TOKEN_STATE_EXPIRED);  // and no sweep has come by
+  const auto first = Made("first");
+  ASSERT_TRUE(Do(RevokeCohortCommand::Make(Of(), "local")).ok());
+  EXPECT_EQ(StateOf(expired), tollgate::v1::TOKEN_STATE_EXPIRED);
+  const auto before = read(first);
+  EXPECT_EQ(before.reason(), "breach");
+
+  now_ += absl::Hours(1);
+  const auto second = Made("second");
+  auto again = Of();
+  again.set_reason("another");
+  for (int i = 0; i < 70; ++i) {
+    now_ += absl::Hours(1);
+    ASSERT_TRUE(Do(RevokeCohortCommand::Make(again, "local")).ok());
+    if (i == 60) {
+      EXPECT_EQ(read(first).SerializeAsString(), before.SerializeAsString());
+    }
+  }
+  EXPECT_EQ(StateOf(first), tollgate::v1::TOKEN_STATE_REVOKED);
+  EXPECT_EQ(read(second).reason(), "another");
+  EXPECT_EQ(StateOf(expired), tollgate::v1::TOKEN_STATE_EXPIRED);
+  // As many as are kept.
+  const auto record =
+      GetRecord<tollgate::store::v1::CohortRecord>(*View(), Table::kCohorts, CohortKey("acme", ""));
+  EXPECT_EQ((*record)->earlier_size(), 64);
+  EXPECT_EQ((*record)->earlier(0).earlier_size(), 0);
 }
 
 TEST_F(CohortTest, Refusals) {

@@ -143,6 +143,7 @@ class CommandTest : public ::testing::Test {
     tollgate::v1::UpdateWorkspacePolicyRequest request;
     request.set_name("workspaces/acme");
     *request.mutable_policy() = policy;
+    request.mutable_update_mask()->add_paths("*");
     return Do(SetPolicyCommand::Make(request, "local"));
   }
   void Use(const tollgate::v1::Token& token, const std::string& edge, absl::Time at,

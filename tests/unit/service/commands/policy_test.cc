@@ -33,6 +33,9 @@ TEST_F(PolicyTest, AWorkspaceComesToBeWithItsPolicyAndAMaskSetsWhatItNames) {
   ASSERT_TRUE(second.ok());
   EXPECT_TRUE((*second)->response().workspace().policy().unique_labels());
   EXPECT_EQ((*second)->response().workspace().policy().max_lifetime().seconds(), 60);
+  request.mutable_update_mask()->clear_paths();
+  ExpectRefused(SetPolicyCommand::Make(request, "local").status(),
+                absl::StatusCode::kInvalidArgument, "MASK_REQUIRED", "update_mask");
   request.mutable_update_mask()->add_paths("nonsense");
   ExpectRefused(SetPolicyCommand::Make(request, "local").status(),
                 absl::StatusCode::kInvalidArgument, "UNKNOWN_FIELD", "update_mask");

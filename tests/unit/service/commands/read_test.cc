@@ -203,5 +203,61 @@ TEST_F(ReadTest, WorkspacesAndAudit) {
   EXPECT_EQ(Reason(ReadAuditEntries(*View(), audit)), "FROM_REVISION_NEGATIVE");
 }
 
+// A client takes 4 MiB by default.
+TEST_F(ReadTest, APageEndsBeforeItIsTooLargeForAClient) {
+  auto request = Ask("t");
+  request.mutable_token()->clear_scopes();
+  for (int i = 0; i < 64; ++i) {
+    request.mutable_token()->add_scopes(absl::StrCat(std::string(90, 'a'), ":", 100 + i));
+  }
+  std::vector<std::shared_ptr<CreateTokenCommand>> made;
+  std::vector<Command*> batch;
+  for (int i = 0; i < 700; ++i) {
+    made.push_back(CreateTokenCommand::Make(request, "local", Mint()).value());
+    batch.push_back(made.back().get());
+  }
+  for (const auto& status : RunAll(batch)) ASSERT_TRUE(status.ok()) << status;
+  ListTokensRequest list = List();
+  list.set_page_size(1000);
+  int seen = 0;
+  int pages = 0;
+  do {
+    const auto page = ReadTokenList(*View(), list, now_);
+    ASSERT_TRUE(page.ok()) << page.status();
+    EXPECT_LT(page->ByteSizeLong(), size_t{3} << 19);
+    EXPECT_GT(page->tokens_size(), 0);
+    seen += page->tokens_size();
+    ++pages;
+    list.set_page_token(page->next_page_token());
+  } while (!list.page_token().empty());
+  EXPECT_EQ(seen, 700);
+  EXPECT_GT(pages, 3);
+}
+
+TEST_F(ReadTest, APageOfTheAuditLogEndsTooAndGoesOnWhereItEnded) {
+  const auto token = Made("t");
+  tollgate::v1::SuspendTokenRequest suspend;
+  suspend.set_name(token.name());
+  for (int i = 0; i < 512; ++i) suspend.mutable_reason()->append("\u20ac");
+  for (int i = 0; i < 1000; ++i) {
+    ASSERT_TRUE(Do(SuspendTokenCommand::Make(suspend, "local")).ok());
+    ASSERT_TRUE(Resume(token.name()).ok());
+  }
+  tollgate::v1::ListAuditEntriesRequest list;
+  list.set_page_size(1000);
+  int seen = 0;
+  bool ended_early = false;
+  do {
+    const auto page = ReadAuditEntries(*View(), list);
+    ASSERT_TRUE(page.ok()) << page.status();
+    EXPECT_LT(page->ByteSizeLong(), size_t{3} << 19);
+    seen += page->entries_size();
+    list.set_page_token(page->next_page_token());
+    ended_early |= page->entries_size() < 1000 && !list.page_token().empty();
+  } while (!list.page_token().empty());
+  EXPECT_EQ(seen, 2001);
+  EXPECT_TRUE(ended_early);
+}
+
 }  // namespace
 }  // namespace tollgate

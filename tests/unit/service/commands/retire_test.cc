@@ -59,6 +59,23 @@ TEST_F(RetireTest, RefusedWhileAnEdgeIsNotHeard) {
   EXPECT_EQ(Reason(Retire()), "EDGES_NOT_HEARD");
 }
 
+TEST_F(RetireTest, RefusedWhileItWasNotOnForTheQuietPeriod) {
+  Use(old_, "payments/edge-3", now_ - absl::Hours(25));
+  Use(new_, "payments/edge-3", now_);
+  ASSERT_TRUE(Suspend(old_.name()).ok());
+  now_ += absl::Hours(48);
+  ASSERT_TRUE(Resume(old_.name()).ok());
+  now_ += absl::Hours(23);
+  evidence_ = SilenceEvidence::AllHeard(now_);
+  const auto refused = Retire();
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(Reason(refused), "RESUMED_LATELY");
+  EXPECT_THAT(std::string(refused.status().message()), HasSubstr("suspended until 23 h ago"));
+  now_ += absl::Hours(1);
+  evidence_ = SilenceEvidence::AllHeard(now_);
+  EXPECT_TRUE(Retire().ok());
+}
+
 TEST_F(RetireTest, SilentRetiresOnceAndAnswersTheSameAgain) {
   Use(old_, "payments/edge-3", now_ - absl::Hours(25));
   Use(new_, "payments/edge-3", now_ - absl::Seconds(5));

@@ -106,15 +106,82 @@ TEST_F(SweepTest, WhenSilentRetiresOnlyWhenTheReplacementIsInUseAndTheOldIsQuiet
   evidence_ = SilenceEvidence();
   EXPECT_EQ(Sweep().retired, 0u);
   evidence_.reset();
-  // Suspended is silent for another reason.
-  ASSERT_TRUE(Suspend(old.name()).ok());
-  EXPECT_EQ(Sweep().retired, 0u);
-  ASSERT_TRUE(Resume(old.name()).ok());
   EXPECT_EQ(Sweep().retired, 1u);
   EXPECT_THAT(events_, SizeIs(1));
   EXPECT_EQ(Read(old).state(), tollgate::v1::TOKEN_STATE_REVOKED);
   EXPECT_EQ(Read(made).state(), tollgate::v1::TOKEN_STATE_ACTIVE);
   EXPECT_EQ(Count(Table::kDue), 0u);
+}
+
+TEST_F(SweepTest, SilenceIsCountedFromAResumption) {
+  const auto old = Made("a");
+  const auto made = (*Rotate(old.name(), absl::Seconds(60)))->response().token();
+  Use(made, "dev/worker", now_);
+  Use(old, "prod/edge-1", now_);
+  // Suspended is silent for another reason.
+  ASSERT_TRUE(Suspend(old.name()).ok());
+  now_ += absl::Hours(1);
+  EXPECT_EQ(Sweep().retired, 0u);
+  ASSERT_TRUE(Resume(old.name()).ok());
+  EXPECT_EQ(Sweep().retired, 0u);
+  now_ += absl::Seconds(59);
+  EXPECT_EQ(Sweep().retired, 0u);
+  EXPECT_EQ(Read(old).state(), tollgate::v1::TOKEN_STATE_RETIRING);
+  // As far as is known it was quiet for 59 s only.
+  now_ += absl::Seconds(1);
+  evidence_ = SilenceEvidence::AllHeard(now_ - absl::Seconds(1));
+  EXPECT_EQ(Sweep().retired, 0u);
+  evidence_.reset();
+  EXPECT_EQ(Sweep().retired, 1u);
+  EXPECT_EQ(Read(old).state(), tollgate::v1::TOKEN_STATE_REVOKED);
+}
+
+TEST_F(SweepTest, AReplacementsSilenceIsNotCountedFromItsPredecessorsResumption) {
+  const auto old = Made("a");
+  ASSERT_TRUE(Suspend(old.name()).ok());
+  ASSERT_TRUE(Resume(old.name()).ok());
+  const auto made = (*Rotate(old.name()))->response().token();
+  const auto record = GetRecord<tollgate::store::v1::TokenRecord>(
+      *View(), Table::kTokens, TokenKey("acme", made.token_id()));
+  EXPECT_EQ((*record)->resume_time_us(), 0);
+}
+
+TEST_F(SweepTest, ASuspendedTokenIsNotUnusedAndHasItsTimeAgainOnceResumed) {
+  tollgate::v1::WorkspacePolicy policy;
+  policy.mutable_max_unused()->set_seconds(100);
+  ASSERT_TRUE(SetPolicy(policy).ok());
+  const auto token = Made("a");
+  ASSERT_TRUE(Suspend(token.name()).ok());
+  for (int i = 0; i < 3; ++i) {
+    now_ += absl::Seconds(100);
+    EXPECT_EQ(Sweep().unused, 0u);
+    EXPECT_EQ(Count(Table::kDue), 1u);
+  }
+  now_ += absl::Seconds(50);
+  ASSERT_TRUE(Resume(token.name()).ok());
+  now_ += absl::Seconds(50);
+  EXPECT_EQ(Sweep().unused, 0u);
+  EXPECT_EQ(Read(token).state(), tollgate::v1::TOKEN_STATE_ACTIVE);
+  now_ += absl::Seconds(49);
+  EXPECT_EQ(Sweep().unused, 0u);
+  now_ += absl::Seconds(1);
+  EXPECT_EQ(Sweep().unused, 1u);
+  EXPECT_EQ(Read(token).state(), tollgate::v1::TOKEN_STATE_EXPIRED);
+}
+
+TEST_F(SweepTest, TellsHowLongWhatItDidHadBeenDue) {
+  for (int i = 0; i < 5; ++i) Lasting(absl::StrCat("t", i), 10 * (i + 1));
+  const absl::Time made = now_;
+  EXPECT_FALSE(Sweep().first_due.has_value());
+  now_ += absl::Hours(3);
+  SweepCommand::Limits limits;
+  limits.max_due = 2;
+  auto result = Sweep(limits);
+  EXPECT_TRUE(result.more);
+  EXPECT_EQ(*result.first_due, made + absl::Seconds(10));
+  EXPECT_EQ(*Sweep(limits).first_due, made + absl::Seconds(30));
+  EXPECT_EQ(*Sweep(limits).first_due, made + absl::Seconds(50));
+  EXPECT_FALSE(Sweep(limits).first_due.has_value());
 }
 
 TEST_F(SweepTest, ManyWatchedTokensAreJudgedInTurns) {

@@ -41,6 +41,9 @@ class FakeCall : public FollowCall, public std::enable_shared_from_this<FakeCall
     return stalled_since_;
   }
 
+  std::string CallerName() const override { return caller; }
+  std::string caller = "local";  // before it is connected
+
   void Attach(std::shared_ptr<FollowStream> stream) {
     absl::MutexLock lock(&mu_);
     stream_ = std::move(stream);

@@ -95,7 +95,7 @@ class HubTest : public ::testing::Test {
     sequencer.engine = engine_.get();
     sequencer.clock = &clock_;
     sequencer_ = *Sequencer::Start(sequencer);
-    options_.engine = engine_.get();
+    options_.engine = hub_engine_ != nullptr ? hub_engine_ : engine_.get();
     options_.sequencer = sequencer_.get();
     options_.clock = &clock_;
     options_.random = &random_;
@@ -120,6 +120,7 @@ class HubTest : public ::testing::Test {
     std::shared_ptr<FakeCall> call;
     std::string id;
     std::string incarnation;
+    std::string caller = "local";
     std::string epoch;
     int64_t applied = 0;
     uint64_t sequence = 0;
@@ -133,6 +134,7 @@ class HubTest : public ::testing::Test {
   }
   void Reconnect(Validator* v) {
     v->call = std::make_shared<FakeCall>();
+    v->call->caller = v->caller;
     v->sequence = 0;
     absl::StatusOr<std::shared_ptr<FollowStream>> stream = hub_->Connect(v->call);
     ASSERT_TRUE(stream.ok()) << stream.status();
@@ -224,6 +226,7 @@ class HubTest : public ::testing::Test {
 
   ShiftedClock clock_;
   std::unique_ptr<MemoryEngine> engine_;
+  Engine* hub_engine_ = nullptr;  // set: what the hub is given instead
   std::unique_ptr<ThreadPool> executor_;
   SeededRandom random_{7};
   RecordingSink sink_;

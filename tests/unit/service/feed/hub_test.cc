@@ -75,6 +75,8 @@ TEST_F(HubTest, R6AStuckOneGetsNoMoreGrants) {
     if (message.has_pong() && !message.pong().has_lease()) refused = true;
     if (message.has_go_away()) {
       EXPECT_EQ(message.go_away().reason(), "no_progress");
+      EXPECT_EQ(a.call->AwaitEnd(), absl::OkStatus());
+      EXPECT_EQ(hub_->stats().cut, 1);
       break;
     }
     absl::SleepFor(absl::Milliseconds(10));
@@ -92,7 +94,9 @@ TEST_F(HubTest, R11AResumeMissesNothingAndSkipsNothing) {
   std::vector<int64_t> expected;
   for (int i = 0; i < 20; ++i) {
     expected.push_back(Commit());
-    if (i % 3 == 0) ASSERT_TRUE(sequencer_->Run(std::make_shared<KeepAlive>()).ok());
+    if (i % 3 == 0) {
+      ASSERT_TRUE(sequencer_->Run(std::make_shared<KeepAlive>()).ok());
+    }
   }
   Reconnect(&a);
   EXPECT_FALSE(Hello(&a).reset());

@@ -53,6 +53,13 @@ TEST_F(RosterCommandTest, AddsKeepsTheLongerAndRemoves) {
   ASSERT_EQ(roster.size(), 2u);
   EXPECT_TRUE(roster[0].fail_open());
   EXPECT_EQ(roster[0].fail_open_for_us(), 5);
+  SessionRecord named = Record("b");
+  named.set_caller("local");
+  Run<AddSession>(named);
+  EXPECT_EQ(Roster()[1].caller(), "local");
+  named.set_caller("spiffe://example.org/other");
+  Run<AddSession>(named);
+  EXPECT_EQ(Roster()[1].caller(), "local");  // the first
   Run<RemoveSession>("a", std::string(16, '\0'));
   Run<RemoveSession>("absent", std::string(16, '\0'));
   ASSERT_EQ(Roster().size(), 1u);

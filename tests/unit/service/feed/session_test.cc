@@ -25,6 +25,11 @@ class FakeLessor : public Lessor {
     if (answer != NoGrant::kGranted) return {absl::ZeroDuration(), answer};
     return {absl::Seconds(30), NoGrant::kGranted};
   }
+  bool MaySpeakFor(const SessionId&, absl::string_view caller) override {
+    callers.emplace_back(caller);
+    return callers.back() == callers.front();
+  }
+  std::vector<std::string> callers;
   NoGrant answer = NoGrant::kGranted;
   int64_t floor = 0;
   std::vector<int64_t> acks;
@@ -147,6 +152,32 @@ TEST_F(SessionTest, R11FromTheFutureIsReportedAndRefused) {
   ASSERT_EQ(DetailsOf(end.status).fields.size(), 1u);
   EXPECT_EQ(DetailsOf(end.status).fields[0].field, "hello.applied_revision");
   EXPECT_TRUE(Idle());
+}
+
+TEST_F(SessionTest, R11WhatNoStoreReachesIsNoRevision) {
+  EXPECT_EQ(Hello(kEpoch, int64_t{1} << 62), Session::Received::kRefused);
+  EXPECT_EQ(ReasonOf(Next().status), "REVISION_MALFORMED");
+  Reconnect();
+  EXPECT_EQ(Hello(kEpoch, int64_t{1} << 53), Session::Received::kFuture);
+  EXPECT_TRUE(lessor_.callers.empty());  // a claim of the future binds no session
+}
+
+TEST_F(SessionTest, R3AnotherCallerIsNotLetInAndNothingItSaysCounts) {
+  options_.caller = "spiffe://example.org/a";
+  Reconnect();
+  EXPECT_EQ(Hello(), Session::Received::kHello);
+  options_.caller = "spiffe://example.org/b";
+  Reconnect();
+  EXPECT_EQ(Hello(), Session::Received::kRefused);
+  v1::FollowRequest goodbye;
+  goodbye.mutable_goodbye();
+  EXPECT_EQ(session_->Receive(goodbye, now_), Session::Received::kNothing);
+  EXPECT_EQ(Ping(1), Session::Received::kNothing);
+  EXPECT_TRUE(lessor_.acks.empty());
+  const Session::Output end = Next();
+  ASSERT_EQ(end.kind, Kind::kFinish);
+  EXPECT_EQ(end.status.code(), absl::StatusCode::kPermissionDenied);
+  EXPECT_EQ(ReasonOf(end.status), "SESSION_OF_ANOTHER");
 }
 
 TEST_F(SessionTest, R8APongCarriesWhatWasSentAndMovesOverEventlessCommits) {

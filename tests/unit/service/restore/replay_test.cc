@@ -216,6 +216,57 @@ TEST_F(ReplayTest, AnOwnersCohortCoversWhoeverHadThatOwnerThen) {
   EXPECT_EQ("ACTIVE", State(Made("fresh", "team-a")));
 }
 
+TEST_F(ReplayTest, OfACohortsRevocationsTheFirstIsCitedAndNoneCoversWhatIsMadeSince) {
+  const auto token = Made("token", "team-a");
+  BackUp();
+  const absl::Time first = now_;
+  RevokeAll("team-a");
+  for (int i = 0; i < 5; ++i) Made(absl::StrCat("lost", i), "team-a");
+  now_ += absl::Hours(1);
+  RevokeAll("team-a");  // at a revision that the new history will use again
+  Restore();
+  EXPECT_EQ("REVOKED", State(token));
+  EXPECT_EQ(Now(token).cohorts.owner->time_us(), absl::ToUnixMicros(first));
+  for (int i = 0; i < 3; ++i) EXPECT_EQ("ACTIVE", State(Made(absl::StrCat("new", i), "team-a")));
+}
+
+TEST_F(ReplayTest, WhoWasPerhapsGivenToARevokedOwnerIsRevoked) {
+  const auto moved = Made("moved", "team-x");
+  const auto stays = Made("stays", "team-x");
+  const auto elsewhere = Made("elsewhere", "team-x");
+  BackUp();
+  // One commit, the last: a token is given to team-y, and team-y is revoked.
+  Give(moved, "team-y");
+  RevokeAll("team-y");
+  Give(elsewhere, "team-z");
+  journal_[1].mutable_commit()->MergeFrom(journal_[2].commit());
+  journal_[1].mutable_commit()->MergeFrom(journal_[3].commit());
+  journal_.resize(2);
+  ASSERT_EQ("REVOKED", State(moved));
+  const ReplayReport report = Restore();
+  EXPECT_EQ("REVOKED", State(moved));  // I1
+  EXPECT_EQ("ACTIVE", State(stays));   // I7
+  EXPECT_EQ("ACTIVE", State(elsewhere));
+  EXPECT_EQ(1, report.ended);
+  EXPECT_EQ("a laptop was stolen", Now(moved).record.reason());
+}
+
+TEST_F(ReplayTest, WhoWasPerhapsGivenBackToARevokedOwnerIsRevoked) {
+  const auto moved = Made("moved", "team-x");
+  BackUp();
+  Give(moved, "team-y");
+  RevokeAll("team-x");
+  Mark();
+  // The service refuses this; a journal that has it all the same is believed to the token's cost.
+  JournalRecord back = journal_[1];
+  back.mutable_commit()->set_revision(Head() + 1);
+  back.mutable_commit()->mutable_tokens(0)->set_update_revision(Head() + 1);
+  back.mutable_commit()->mutable_tokens(0)->set_owner("team-x");
+  journal_.push_back(back);
+  Restore();
+  EXPECT_EQ("REVOKED", State(moved));
+}
+
 TEST_F(ReplayTest, SuspensionsComeBackUnlessTheyWereLifted) {
   const auto suspended = Made("suspended");
   const auto lifted = Made("lifted");
@@ -368,6 +419,13 @@ TEST_F(ReplayTest, ThePlanKnowsWhetherTheJournalCoversTheBackup) {
   ReplayPlan gap(kFirstEpoch, 2);
   for (const JournalRecord& record : journal_) gap.Add(record);
   EXPECT_EQ(9, gap.covers_from());
+  EXPECT_EQ(9, gap.epoch_last_revision());
+  Mark();
+  Section("e2", 30);
+  ReplayPlan later(kFirstEpoch, 2);
+  for (const JournalRecord& record : journal_) later.Add(record);
+  EXPECT_EQ(9, later.epoch_last_revision()) << "of the backup's epoch, not of the last one";
+  EXPECT_EQ(30, later.last_revision());
 }
 
 TEST_F(ReplayTest, APlanForAnotherStoreIsRefusedAndNothingIsWritten) {

@@ -175,6 +175,73 @@ TEST_F(RestoreTest, WithoutAJournalItMustBeSaid) {
   EXPECT_TRUE(Meta().restored());
 }
 
+TEST_F(RestoreTest, AJournalThatEndsBeforeTheBackupIsRefused) {  // R17
+  Open(store_);
+  first_ = Make('A');
+  Close();
+  const std::string old_copy = home_ + "/old.journal";
+  std::filesystem::copy_file(journal_, old_copy);
+  // The service goes on without it: the backup and the revocation are not in the copy.
+  Open(store_, /*journaled=*/false);
+  second_ = Make('B');
+  ASSERT_TRUE(engine().Checkpoint(options_.from).ok());
+  Revoke(first_);
+  Close();
+  options_.journal = old_copy;
+  const auto refused = Restore();
+  EXPECT_EQ("JOURNAL_GAP", ReasonOf(refused.status()));
+  EXPECT_THAT(std::string(refused.status().message()),
+              HasSubstr("ends at revision 1, and the store is at revision 2"));
+  EXPECT_FALSE(std::filesystem::exists(options_.store));
+  options_.allow_gap = true;
+  const auto report = Restore();
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_THAT(DescribeRestore(*report, true), HasSubstr("journal ends at revision 1, before the"));
+}
+
+TEST_F(RestoreTest, ABackupOfARunningServiceNeedsNoOrderlyEnd) {
+  Open(store_);
+  first_ = Make('A');
+  second_ = Make('B');
+  ASSERT_TRUE(engine().Checkpoint(options_.from).ok());
+  // As a kill leaves it: without the mark of an orderly end.
+  options_.journal = home_ + "/killed.journal";
+  std::filesystem::copy_file(journal_, options_.journal);
+  Close();
+  const auto report = Restore();
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_THAT(DescribeRestore(*report, true), HasSubstr("no older copy of it?"));
+}
+
+TEST_F(RestoreTest, AStoreInPlaceMayBeAheadOfItsJournalByNothingThatMatters) {
+  Open(store_);
+  const std::string killed = home_ + "/killed.journal";
+  std::filesystem::copy_file(journal_, killed);  // nothing was marked since
+  first_ = Make('A');
+  Close();
+  RestoreOptions options;
+  options.store = store_;
+  options.journal = killed;
+  const auto report = BeginNewEpoch(options, SystemRandom(), SystemClock());
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_THAT(DescribeRestore(*report, false), HasSubstr("journal ends at revision 0, before"));
+}
+
+TEST_F(RestoreTest, AStoreInPlaceThatRevokedWhatItsJournalDoesNotKnowIsRefused) {
+  TwoTokensAndABackup();
+  std::filesystem::remove(journal_);
+  Open(store_);
+  const std::string old_copy = home_ + "/old.journal";
+  std::filesystem::copy_file(journal_, old_copy);
+  Revoke(second_);
+  Close();
+  RestoreOptions options;
+  options.store = store_;
+  options.journal = old_copy;
+  EXPECT_EQ("JOURNAL_GAP",
+            ReasonOf(BeginNewEpoch(options, SystemRandom(), SystemClock()).status()));
+}
+
 TEST_F(RestoreTest, AJournalOfAnotherStoreIsRefused) {
   TwoTokensAndABackup();
   std::filesystem::remove(journal_);

@@ -32,6 +32,7 @@ class BadInputTest : public ServiceTest {
     ServiceTest::SetUp();
     UpdateWorkspacePolicyRequest policy;
     policy.set_name("workspaces/strict");
+    policy.mutable_update_mask()->add_paths("*");
     policy.mutable_policy()->mutable_max_lifetime()->set_seconds(3600);
     policy.mutable_policy()->add_grantable_scopes("items:read");
     UpdateWorkspacePolicyResponse response;
@@ -93,6 +94,7 @@ TEST_F(BadInputTest, Labels) {
        "LABEL_CONTROL_CHARACTER"},  // a byte order mark
       {" a", "LABEL_WHITESPACE"},
       {"a ", "LABEL_WHITESPACE"},
+      {"a  b", "LABEL_WHITESPACE"},
       {"a\xc2\xa0"
        "b",
        "LABEL_WHITESPACE"},  // no-break space
@@ -428,6 +430,9 @@ TEST_F(BadInputTest, PoliciesThatCannotBe) {
   request.set_name("workspaces/acme");
   request.mutable_policy()->set_label_pattern("(");
   UpdateWorkspacePolicyResponse response;
+  Refused(Call(workspaces_, &Workspaces::UpdateWorkspacePolicy, request, &response), kInvalid,
+          "MASK_REQUIRED", "update_mask");
+  request.mutable_update_mask()->add_paths("*");
   Refused(Call(workspaces_, &Workspaces::UpdateWorkspacePolicy, request, &response), kInvalid,
           "LABEL_PATTERN_INVALID", "policy.label_pattern");
   request.mutable_policy()->clear_label_pattern();

@@ -80,6 +80,37 @@ TEST(ParseRequestTest, RefusesGarbage) {
   }
 }
 
+// What SecretSlice gave back: freed after it was looked at.
+struct GivenBack {
+  int times = 0;
+  bool wiped = true;
+};
+GivenBack given_back;
+
+TEST(WriteSecretResponseTest, ItsBytesAreWipedWhenTheTransportLetsGo) {
+  given_back = GivenBack();
+  {
+    grpc::Slice slice = SecretSlice(64, [](uint8_t* bytes, size_t size) {
+      ++given_back.times;
+      given_back.wiped = size == 64 && std::count(bytes, bytes + size, 0) == 64;
+      delete[] bytes;
+    });
+    std::fill_n(const_cast<uint8_t*>(slice.begin()), slice.size(), 'x');
+    const grpc::ByteBuffer bytes(&slice, 1);
+    slice = grpc::Slice();
+    EXPECT_EQ(given_back.times, 0) << "the transport still has it";
+  }
+  EXPECT_EQ(given_back.times, 1);
+  EXPECT_TRUE(given_back.wiped);
+
+  CreateTokenRequest in, out;
+  in.mutable_token()->set_label("as any other");
+  grpc::ByteBuffer bytes;
+  WriteSecretResponse(in, &bytes);
+  ASSERT_TRUE(ParseRequest(bytes, &out).ok());
+  EXPECT_EQ(out.token().label(), "as any other");
+}
+
 TEST(WipeRequestTest, OverwritesTheTransportsOwnBytes) {
   static char memory[100];
   std::fill(std::begin(memory), std::end(memory), 'x');

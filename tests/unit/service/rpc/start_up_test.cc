@@ -70,6 +70,19 @@ class StartUpTest : public testing::Test {
     EXPECT_THAT(program.output(), HasSubstr(says));
   }
 
+  // What was answered is there when the service is started again.
+  void ExpectKept(const CreateTokenResponse& made) {
+    auto again = Run({}, "two");
+    auto client = Client(Ready(*again, "two"));
+    grpc::ClientContext context;
+    context.set_wait_for_ready(true);
+    context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(30)));
+    GetTokenRequest get;
+    get.set_name(made.token().name());
+    Token token;
+    EXPECT_TRUE(client->GetToken(&context, get, &token).ok());
+  }
+
   TempDir dir_;
 };
 
@@ -168,6 +181,21 @@ TEST_F(StartUpTest, AStoreWithAnotherKeyringIsFive) {  // I7: it would call ever
   Ready(*right, "three");
 }
 
+TEST_F(StartUpTest, ANewJournalForAStoreThatIsNotNewIsSaid) {
+  const std::string said = "began a new journal for a store that is not new";
+  {
+    auto first = Run({});
+    auto client = Client(Ready(*first));
+    Create(*client, "x");
+    first->Signal(SIGTERM);
+    EXPECT_EQ(first->Wait(), 0);
+    EXPECT_THAT(first->output(), Not(HasSubstr(said)));
+  }
+  auto mistyped = Run({"--journal", dir_ / "mistyped"}, "two");
+  Ready(*mistyped, "two");
+  EXPECT_THAT(mistyped->output(), HasSubstr(said));
+}
+
 TEST_F(StartUpTest, AStoreFromANewerVersionIsSix) {
   {
     RocksDbEngine::Options options;
@@ -225,16 +253,7 @@ TEST_F(StartUpTest, SigtermDrainsAndEndsWithZero) {
   EXPECT_EQ(program->Wait(), 0) << program->output();
   EXPECT_THAT(program->output(), HasSubstr("draining"));
   EXPECT_THAT(program->output(), HasSubstr("ended as asked"));
-  // What was answered is there.
-  auto again = Run({}, "two");
-  auto second = Client(Ready(*again, "two"));
-  grpc::ClientContext context;
-  context.set_wait_for_ready(true);
-  context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(30)));
-  GetTokenRequest get;
-  get.set_name(made.token().name());
-  Token token;
-  EXPECT_TRUE(second->GetToken(&context, get, &token).ok());
+  ExpectKept(made);
 }
 
 TEST_F(StartUpTest, KilledItKeepsWhatItAcknowledged) {
@@ -243,15 +262,7 @@ TEST_F(StartUpTest, KilledItKeepsWhatItAcknowledged) {
   const CreateTokenResponse made = Create(*client, "x");
   program->Signal(SIGKILL);
   EXPECT_EQ(program->Wait(), 128 + SIGKILL);
-  auto again = Run({}, "two");
-  auto second = Client(Ready(*again, "two"));
-  grpc::ClientContext context;
-  context.set_wait_for_ready(true);
-  context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(30)));
-  GetTokenRequest get;
-  get.set_name(made.token().name());
-  Token token;
-  EXPECT_TRUE(second->GetToken(&context, get, &token).ok());
+  ExpectKept(made);
 }
 
 TEST_F(StartUpTest, NothingSecretIsWrittenAnywhere) {

@@ -184,6 +184,19 @@ TEST_F(TokenLifeTest, RevokesALeakedTokenByStringOrDigest) {
   EXPECT_EQ(Get(b.token().name()).state(), TOKEN_STATE_REVOKED);
 }
 
+// More than a command counts itself: the count that the RPC has made is what it goes by.
+TEST_F(TokenLifeTest, ALargeCohortIsCountedBeforeItsCommit) {
+  for (int i = 0; i < 1001; ++i) Create("of the intern", "intern");
+  RevokeTokensRequest request;
+  request.set_parent("workspaces/acme");
+  request.set_owner("intern");
+  request.set_expected_count(1001);
+  RevokeTokensResponse response;
+  absl::Status revoked = Call(tokens_, &Tokens::RevokeTokens, request, &response);
+  ASSERT_TRUE(revoked.ok()) << revoked;
+  EXPECT_EQ(response.token_count(), 1001);
+}
+
 TEST_F(TokenLifeTest, ACohortIsOneCommitAndSaysFirstWhatItWouldHit) {
   for (int i = 0; i < 5; ++i) Create("of the intern", "intern");
   const CreateTokenResponse other = Create("of somebody else", "boss");
@@ -202,8 +215,15 @@ TEST_F(TokenLifeTest, ACohortIsOneCommitAndSaysFirstWhatItWouldHit) {
   EXPECT_EQ(ReasonOf(mismatch), "COUNT_MISMATCH");
   EXPECT_EQ(server_->head(), before);
   request.set_expected_count(5);
+  request.set_request_id("offboarding");
   ASSERT_TRUE(Call(tokens_, &Tokens::RevokeTokens, request, &response).ok());
   EXPECT_EQ(response.revision(), before + 1);
+  // A retry, when there is nothing left to count, is answered as the first.
+  RevokeTokensResponse again;
+  absl::Status retried = Call(tokens_, &Tokens::RevokeTokens, request, &again);
+  ASSERT_TRUE(retried.ok()) << retried;
+  EXPECT_EQ(again.revision(), before + 1);
+  EXPECT_EQ(again.token_count(), 5);
   ListTokensRequest list;
   list.set_parent("workspaces/acme");
   list.mutable_filter()->set_owner("intern");
@@ -325,6 +345,14 @@ TEST_F(TokenLifeTest, AClientThatGoesWhileWaitingIsLetGoAndTheChangeStaysDone) {
   gone.join();
   EXPECT_EQ(status.error_code(), grpc::StatusCode::CANCELLED);
   EXPECT_EQ(Get(made.token().name()).state(), TOKEN_STATE_REVOKED);
+  // Its place is free at once, long before the wait would have ended.
+  const auto waiting = [this] {
+    for (const prometheus::MetricFamily& family : server_->registry()->Collect()) {
+      if (family.name == "tollgate_enforcement_waits") return family.metric.at(0).gauge.value;
+    }
+    return -1.0;
+  };
+  EXPECT_TRUE(Eventually([&] { return waiting() == 0; })) << waiting();
 }
 
 TEST_F(TokenLifeTest, ADrainAnswersWhoWaitsAndEndsWatchers) {
@@ -401,6 +429,7 @@ TEST_F(TokenLifeTest, TheSweepCommitsWhatHasExpired) {
 TEST_F(TokenLifeTest, WorkspacesAndTheirPolicies) {
   UpdateWorkspacePolicyRequest update;
   update.set_name("workspaces/strict");
+  update.mutable_update_mask()->add_paths("*");
   update.mutable_policy()->mutable_max_lifetime()->set_seconds(3600);
   update.mutable_policy()->add_grantable_scopes("items:read");
   UpdateWorkspacePolicyResponse updated;

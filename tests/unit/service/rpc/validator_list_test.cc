@@ -1,5 +1,6 @@
 #include "service/rpc/validator_list.h"
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "gmock/gmock.h"
@@ -63,7 +64,7 @@ TEST(ListFleet, SaysAllOfAValidator) {
   EXPECT_EQ(response->epoch(), "e1");
   ASSERT_EQ(response->validators_size(), 1);
   const tollgate::v1::ValidatorStatus& status = response->validators(0);
-  EXPECT_EQ(status.instance(), "abababababababababababababababab");
+  EXPECT_EQ(status.instance(), "42fbd83f3e1ad8aadafbde1d04618514");
   EXPECT_EQ(status.address(), "ipv4:10.0.0.7:51234");
   EXPECT_EQ(status.connect_time().seconds(), 1'800'000'000 - 90);
   EXPECT_EQ(status.state(), tollgate::v1::VALIDATOR_STATE_IN_SYNC);
@@ -128,8 +129,27 @@ TEST(ListFleet, PagesAlsoBetweenTwoProcessesOfOneId) {
                    page->validators(0).instance().substr(0, 2));
     request.set_page_token(page->next_page_token());
   }
-  EXPECT_THAT(seen, ElementsAre("a:00", "a:ff", "a/b:61"));
+  EXPECT_THAT(seen, ElementsAre("a:68", "a:94", "a/b:ac"));
   EXPECT_EQ(request.page_token(), "");
+}
+
+TEST(ListFleet, NoIncarnationLeavesInAnyForm) {  // R4: it is all that a session has to show
+  ListValidatorsRequest request;
+  request.set_page_size(1);
+  const std::string incarnation = "sixteen bytes ..";
+  std::vector<SessionView> sessions = {InSync("a"), InSync("b")};
+  for (SessionView& session : sessions) session.key.incarnation = incarnation;
+  const auto page = ListFleet(sessions, request, Head());
+  ASSERT_TRUE(page.ok());
+  ASSERT_NE(page->next_page_token(), "");
+  std::string token;  // the page token too is a key
+  if (!absl::WebSafeBase64Unescape(page->next_page_token(), &token)) {
+    ASSERT_TRUE(absl::Base64Unescape(page->next_page_token(), &token));
+  }
+  for (const std::string& bytes : {page->SerializeAsString(), token}) {
+    EXPECT_EQ(bytes.find(incarnation), std::string::npos);
+    EXPECT_EQ(bytes.find(absl::BytesToHexString(incarnation)), std::string::npos);
+  }
 }
 
 TEST(ListFleet, RefusesWhatIsNoPage) {

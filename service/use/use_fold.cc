@@ -1,0 +1,86 @@
+#include "service/use/use_fold.h"
+
+#include <algorithm>
+
+#include "base/status.h"
+#include "service/use/silence.h"
+#include "storage/schema.h"
+
+namespace tollgate {
+namespace {
+
+using store::v1::TokenRecord;
+using store::v1::UseRecord;
+
+struct Row {
+  std::string key;
+  UseRecord use;
+};
+
+// Rows whose last use lies before this may be folded.
+absl::StatusOr<absl::Time> HorizonOf(const View& view, const UseKeyParts& token,
+                                     absl::Duration retention, absl::Time now) {
+  ASSIGN_OR_RETURN(
+      const auto record,
+      GetRecord<TokenRecord>(view, Table::kTokens, TokenKey(token.workspace, token.token_id)));
+  if (record.has_value()) {
+    retention = std::max(retention, absl::Microseconds(record->retirement().quiet_period_us()));
+  }
+  return now - retention;
+}
+
+absl::Status FoldToken(const View& view, const UseKeyParts& token, std::vector<Row> rows,
+                       const UseFoldLimits& limits, absl::Time now, UseFoldStep* step) {
+  if (rows.size() <= limits.named) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const absl::Time horizon, HorizonOf(view, token, limits.retention, now));
+  std::sort(rows.begin(), rows.end(),
+            [](const Row& a, const Row& b) { return a.use.last_used_us() > b.use.last_used_us(); });
+  UseRecord folded;
+  bool any = false;
+  for (size_t i = limits.named; i < rows.size(); ++i) {
+    if (absl::FromUnixMicros(rows[i].use.last_used_us()) >= horizon) continue;
+    MergeUseRecord(rows[i].use, &folded);
+    step->removed.push_back(std::move(rows[i].key));
+    any = true;
+  }
+  if (any) {
+    step->folded.emplace_back(UseKey(token.workspace, token.token_id, kEarlierEdges),
+                              std::move(folded));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<UseFoldStep> PlanUseFold(const View& view, const std::string& from,
+                                        const UseFoldLimits& limits, absl::Time now) {
+  UseFoldStep step;
+  ASSIGN_OR_RETURN(const std::vector<Entry> entries,
+                   view.Scan(Table::kUse, from, "", limits.max_rows));
+  const bool reached_end = entries.size() < limits.max_rows;
+  UseKeyParts token;
+  std::vector<Row> rows;
+  size_t tokens = 0;
+  for (const Entry& entry : entries) {
+    ASSIGN_OR_RETURN(UseKeyParts parts, ParseUseKey(entry.key));
+    if (tokens == 0 || parts.workspace != token.workspace || parts.token_id != token.token_id) {
+      RETURN_IF_ERROR(FoldToken(view, token, std::move(rows), limits, now, &step));
+      rows.clear();
+      token = parts;
+      ++tokens;
+    }
+    UseRecord use;
+    if (parts.edge == kEarlierEdges || !use.ParseFromString(entry.value)) continue;
+    rows.push_back({entry.key, std::move(use)});
+  }
+  if (!reached_end && tokens > 1) {
+    // The last token may be cut off here: it is looked at whole in the next step.
+    step.next = UsesOfToken(token.workspace, token.token_id).begin;
+    return step;
+  }
+  if (tokens > 0) RETURN_IF_ERROR(FoldToken(view, token, std::move(rows), limits, now, &step));
+  if (!reached_end && !entries.empty()) step.next = KeyAfter(entries.back().key);
+  return step;
+}
+
+}  // namespace tollgate

@@ -1,0 +1,219 @@
+// Old use is folded into one row a token, and nothing that is decided by use changes with it.
+#include "service/use/use_fold.h"
+
+#include <limits>
+
+#include "absl/strings/str_cat.h"
+#include "base/executor.h"
+#include "service/commands/held_token.h"
+#include "service/commands/read_tokens.h"
+#include "service/use/use_ledger.h"
+#include "storage/fault/fault_engine.h"
+#include "tests/unit/service/commands/command_fixture.h"
+
+namespace tollgate {
+namespace {
+
+using ::testing::SizeIs;
+
+class StandingClock : public Clock {
+ public:
+  explicit StandingClock(absl::Time* now) : now_(now) {}
+  BootTime Now() const override { return BootTime::FromNanos(absl::ToUnixNanos(*now_)); }
+  absl::Time WallNow() const override { return *now_; }
+
+ private:
+  absl::Time* now_;
+};
+
+// The tests merge themselves.
+class NoExecutor : public Executor {
+ public:
+  bool Submit(std::function<void()>) override { return false; }
+};
+
+class UseFoldTest : public CommandTest {
+ protected:
+  UseFoldTest() : clock_(&now_) {
+    UseLedger::Options options;
+    options.engine = engine_.get();
+    options.executor = &executor_;
+    options.clock = &clock_;
+    ledger_ = UseLedger::Create(std::move(options)).value();
+    ledger_->RosterLoaded();
+  }
+  // Edges that came and went, `age` ago and a second more each.
+  void ManyEdges(const tollgate::v1::Token& token, int edges, absl::Duration age) {
+    for (int i = 0; i < edges; ++i) {
+      Use(token, absl::StrCat("pod-", i), now_ - age - absl::Seconds(i));
+    }
+  }
+  // All rounds that it takes; the steps.
+  int FoldAll(const UseFoldLimits& limits) {
+    int steps = 0;
+    for (int round = 0; round < 3; ++round) {
+      std::string from;
+      do {
+        from = ledger_->Fold(from, limits).value();
+        ++steps;
+      } while (!from.empty());
+    }
+    return steps;
+  }
+  std::vector<EdgeUseRow> Uses(const tollgate::v1::Token& token) {
+    return ReadUses(*View(), "acme", token.token_id(), now_).value();
+  }
+  static int64_t Sum(const std::vector<EdgeUseRow>& rows) {
+    int64_t sum = 0;
+    for (const EdgeUseRow& row : rows) sum += row.count;
+    return sum;
+  }
+
+  StandingClock clock_;
+  NoExecutor executor_;
+  std::unique_ptr<UseLedger> ledger_;
+};
+
+TEST_F(UseFoldTest, WhatIsOldBecomesOneRowAndNothingIsLost) {
+  const auto token = Made("a");
+  const auto other = Made("b");
+  ManyEdges(token, 700, absl::Hours(24 * 31));
+  ManyEdges(other, 60, absl::Hours(24 * 31));  // few: they keep their names
+  Use(token, "edge", now_ - absl::Hours(1), 5);
+  const int64_t head = Head();
+  const absl::Time latest = Uses(token).front().last_used;
+  UseFoldLimits limits;
+  limits.max_rows = 250;  // a token's rows take several steps
+  FoldAll(limits);
+  const auto rows = Uses(token);
+  EXPECT_LE(rows.size(), limits.named + 1);
+  EXPECT_EQ(Sum(rows), 705);
+  EXPECT_EQ(rows.front().edge, "edge");
+  EXPECT_EQ(rows.front().last_used, latest);
+  EXPECT_EQ(rows.back().edge, kEarlierEdges);
+  EXPECT_LT(rows.back().last_used, now_ - limits.retention);
+  EXPECT_THAT(Uses(other), SizeIs(60));
+  EXPECT_EQ(Head(), head) << "use takes no revision";
+  // It stays so, and one that comes back has a name again.
+  FoldAll(limits);
+  EXPECT_EQ(Sum(Uses(token)), 705);
+  Use(token, "pod-699", now_);
+  EXPECT_EQ(Uses(token).front().edge, "pod-699");
+  EXPECT_EQ(Sum(Uses(token)), 706);
+}
+
+TEST_F(UseFoldTest, WhatIsWithinTheRetentionOrTheQuietPeriodKeepsItsName) {
+  const auto fresh = Made("fresh");
+  ManyEdges(fresh, 150, absl::Hours(24 * 29));
+  const auto rotating = Made("rotating");
+  ManyEdges(rotating, 150, absl::Hours(24 * 40));
+  auto record = LoadToken(*View(), "acme", rotating.token_id())->record;
+  record.mutable_retirement()->set_quiet_period_us(absl::ToInt64Microseconds(absl::Hours(24 * 60)));
+  UseFoldLimits limits;
+  {
+    class Overlay : public View {  // the record with a retirement
+     public:
+      Overlay(const tollgate::View* under, std::string key, std::string value)
+          : under_(under), key_(std::move(key)), value_(std::move(value)) {}
+      absl::StatusOr<absl::optional<std::string>> Get(Table table,
+                                                      absl::string_view key) const override {
+        if (table == Table::kTokens && key == key_) return absl::optional<std::string>(value_);
+        return under_->Get(table, key);
+      }
+      absl::StatusOr<std::vector<Entry>> Scan(Table table, absl::string_view begin,
+                                              absl::string_view end, size_t limit) const override {
+        return under_->Scan(table, begin, end, limit);
+      }
+
+     private:
+      const tollgate::View* under_;
+      std::string key_, value_;
+    };
+    const auto snapshot = CommandTest::View();
+    const Overlay view(snapshot.get(), TokenKey("acme", rotating.token_id()),
+                       record.SerializeAsString());
+    EXPECT_THAT(PlanUseFold(view, "", limits, now_)->removed, SizeIs(0));
+  }
+  EXPECT_THAT(PlanUseFold(*CommandTest::View(), "", limits, now_)->removed, SizeIs(50))
+      << "without a quiet period that long it is old";
+}
+
+TEST_F(UseFoldTest, SilenceIsJudgedTheSame) {
+  const auto old = Made("old");
+  const auto replacement = Made("replacement");
+  ManyEdges(old, 300, absl::Hours(24 * 31));
+  ManyEdges(replacement, 300, absl::Hours(24 * 31));
+  const auto verdict = [&](absl::Duration quiet) {
+    return JudgeSilence(Uses(old), Uses(replacement), SilenceEvidence::AllHeard(now_), quiet, now_);
+  };
+  const auto before_short = verdict(absl::Hours(1));
+  const auto before_long = verdict(absl::Hours(24 * 90));
+  ASSERT_EQ(before_short.kind, SilenceVerdict::Kind::kSilent);
+  ASSERT_EQ(before_long.kind, SilenceVerdict::Kind::kInUse);
+  UseFoldLimits limits;
+  limits.named = 0;
+  FoldAll(limits);
+  ASSERT_THAT(Uses(old), SizeIs(1));
+  EXPECT_EQ(verdict(absl::Hours(1)).kind, before_short.kind);
+  EXPECT_EQ(verdict(absl::Hours(24 * 90)).kind, before_long.kind);
+  EXPECT_EQ(verdict(absl::Hours(24 * 90)).last_used, before_long.last_used);
+}
+
+TEST_F(UseFoldTest, AnAnswerNamesTheLatestEdgesAndSumsUpTheOthers) {
+  const auto token = Made("a");
+  ManyEdges(token, 4000, absl::Hours(1));
+  tollgate::v1::GetTokenRequest request;
+  request.set_name(token.name());
+  const auto read = ReadToken(*View(), request, now_).value();
+  ASSERT_THAT(read.edge_uses(), SizeIs(kMaxNamedEdges + 1));
+  EXPECT_EQ(read.edge_uses(0).edge(), "pod-0");
+  const auto& last = read.edge_uses(kMaxNamedEdges);
+  EXPECT_EQ(last.edge(), kEarlierEdges);
+  EXPECT_EQ(last.use_count(), 3900);
+  EXPECT_EQ(last.last_used_time().seconds(), absl::ToUnixSeconds(now_) - 3700);
+  EXPECT_LT(read.ByteSizeLong(), 20'000u);
+}
+
+TEST_F(UseFoldTest, AWriteThatFailsIsTold) {
+  ManyEdges(Made("a"), 150, absl::Hours(24 * 31));
+  FaultEngine faulty(MemoryEngine::CopyOf(*View()).value());
+  UseLedger::Options options;
+  options.engine = &faulty;
+  options.executor = &executor_;
+  options.clock = &clock_;
+  absl::Status told;
+  options.on_write_failed = [&](const absl::Status& status) { told = status; };
+  const auto ledger = UseLedger::Create(std::move(options)).value();
+  faulty.FailNextMergeUse(absl::UnavailableError("no disk"));
+  EXPECT_FALSE(ledger->Fold("", {}).ok());
+  EXPECT_FALSE(told.ok());
+}
+
+TEST_F(UseFoldTest, CountsNeverOverflow) {
+  const auto token = Made("a");
+  const int64_t most = std::numeric_limits<int64_t>::max();
+  Use(token, "edge", now_, most - 1);
+  Use(token, "edge", now_, 1000);
+  Use(token, "edge2", now_, most);
+  EXPECT_EQ(Uses(token)[0].count, most);
+  EXPECT_EQ(Uses(token)[0].count_today, most);
+  EXPECT_EQ(NameLatestEdges(Uses(token), 0)[0].count, most);
+
+  // One report counts for no more than a validator could have admitted, whatever its rows say.
+  const auto reported = Made("b");
+  tollgate::v1::Usage usage;
+  for (int i = 0; i < 900; ++i) {
+    auto* use = usage.add_uses();
+    use->set_workspace("acme");
+    use->set_token_id(reported.token_id());
+    use->set_count(int64_t{1} << 40);
+    use->mutable_last_used_time()->set_seconds(absl::ToUnixSeconds(now_));
+  }
+  ledger_->Report("edge", "i1", usage);
+  ledger_->Flush();
+  ASSERT_THAT(Uses(reported), SizeIs(1));
+  EXPECT_EQ(Uses(reported)[0].count, int64_t{1} << 40);
+}
+
+}  // namespace
+}  // namespace tollgate
