@@ -1,18 +1,15 @@
 #include "cli/context.h"
 
-#include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
-#include <filesystem>
 #include <iostream>
-#include <regex>
 
 #include "CLI/App.hpp"
-#include "CLI/Config.hpp"
 #include "CLI/Formatter.hpp"
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/secret.h"
@@ -24,8 +21,11 @@
 #include "cli/commands/token.h"
 #include "cli/commands/validators.h"
 #include "cli/commands/workspace.h"
+#include "cli/hidden_input.h"
 #include "cli/human.h"
+#include "cli/settings_file.h"
 #include "net/address.h"
+#include "token/token_string.h"
 
 namespace tollgate {
 namespace {
@@ -33,19 +33,14 @@ namespace {
 constexpr char kFooter[] =
     "The settings of 'tollgate --help' can follow any command. They come from flags, then the "
     "environment (TOLLGATE_SERVICE, TOLLGATE_EDGE, TOLLGATE_WORKSPACE, …),\n"
-    "then the file --config names (by default ~/.config/tollgate/config.toml, with lines as in\n"
-    "service = \"127.0.0.1:7411\").\n"
+    "then the file that --config or TOLLGATE_CONFIG names (by default\n"
+    "~/.config/tollgate/config.toml; with an empty TOLLGATE_CONFIG none), with lines as in\n"
+    "service = \"127.0.0.1:7411\" and workspace = \"acme\".\n"
     "\n"
     "Exit codes: 0 done; 1 failed; 2 wrong use, or a field was refused; 3 not found; 4 refused as "
     "things stand;\n"
     "5 unavailable; 6 done, but not enforced in the time given; 7 you said no; token check: 10 "
     "refused, 11 no answer.";
-
-const CLI::App* DeepestNamed(const CLI::App& app) {
-  const CLI::App* asked = &app;
-  while (!asked->get_subcommands().empty()) asked = asked->get_subcommands().front();
-  return asked;
-}
 
 // "tollgate token revoke"; empty for nullptr.
 std::string PathTo(const CLI::App& app, const CLI::App* command) {
@@ -56,38 +51,82 @@ std::string PathTo(const CLI::App& app, const CLI::App* command) {
   return path;
 }
 
-std::string DefaultConfigFile() {
-  const char* home = std::getenv("XDG_CONFIG_HOME");
-  if (home != nullptr && *home != 0) return absl::StrCat(home, "/tollgate/config.toml");
-  home = std::getenv("HOME");
-  return home == nullptr ? "" : absl::StrCat(home, "/.config/tollgate/config.toml");
-}
-
-// The settings' file, below the environment: CLI11 would let the file win over it.
-class SettingsFile : public CLI::ConfigTOML {
- public:
-  explicit SettingsFile(const CLI::App* app) : app_(app) {}
-
-  std::vector<CLI::ConfigItem> from_config(std::istream& in) const override {
-    std::vector<CLI::ConfigItem> items = CLI::ConfigTOML::from_config(in);
-    std::erase_if(items, [this](const CLI::ConfigItem& item) {
-      const CLI::Option* option = app_->get_option_no_throw("--" + item.name);
-      if (option == nullptr || option->get_envname().empty()) return false;
-      const char* value = std::getenv(option->get_envname().c_str());
-      return value != nullptr && *value != 0;
-    });
-    return items;
+// What no option may be given. An empty value is a variable that nobody set: taken for "not given"
+// it would make `--owner "$TEAM"` mean everybody's. A token string is a secret, which is neither to
+// be sent where it does not belong nor to be kept.
+std::string CheckValue(const std::string& value) {
+  if (value.empty()) {
+    return "an empty value. Is a variable unset? Leave the option out to do without it";
   }
-
- private:
-  const CLI::App* const app_;
-};
-
-// Takes token strings out of a text of ours that quotes the command line.
-std::string Redact(const std::string& text) {
-  static const std::regex* const token = new std::regex("[a-z]{2,8}[waor]_[0-9A-Za-z]{65}");
-  return std::regex_replace(text, *token, "(a token string)");
+  if (HoldsTokenString(value)) {
+    return "a token string belongs on no command line and in no field: it is a secret, and exposed "
+           "now (in this shell's history). Revoke it: tollgate token revoke --leaked";
+  }
+  return "";
 }
+
+// Every option, of every command there is, is checked.
+void CheckValues(CLI::App* app) {
+  for (CLI::Option* option : app->get_options()) {
+    // A flag has no value; the settings' file has checks of its own.
+    if (option->get_expected_min() > 0 && option != app->get_config_ptr()) {
+      option->check(CheckValue);
+    }
+  }
+  for (CLI::App* sub : app->get_subcommands([](CLI::App*) { return true; })) CheckValues(sub);
+}
+
+// The first `--name=` with nothing behind it, without the `=`: CLI11 would take the next word,
+// whatever that is, for its value.
+std::string FirstWithoutValue(const std::vector<std::string>& arguments) {
+  for (const std::string& argument : arguments) {
+    if (argument == "--") break;
+    if (absl::StartsWith(argument, "--") && argument.find('=') == argument.size() - 1) {
+      return argument.substr(0, argument.size() - 1);
+    }
+  }
+  return "";
+}
+
+// Whether errors are to be JSON, also where the words could not be read to their end.
+bool WantsJson(const std::vector<std::string>& arguments, const CLI::App& app) {
+  for (size_t i = 0; i < arguments.size() && arguments[i] != "--"; ++i) {
+    const absl::string_view word = arguments[i];
+    if (word == "-o" || word == "--output") {
+      return i + 1 < arguments.size() && arguments[i + 1] == "json";
+    }
+    if (absl::StartsWith(word, "--output=")) return word == "--output=json";
+    if (absl::StartsWith(word, "-o")) return word == "-ojson" || word == "-o=json";
+  }
+  // The settings' file may have been read, and the environment after it.
+  const CLI::Option* option = app.get_option("--output");
+  if (!option->empty()) return option->results().back() == "json";
+  const char* usual = std::getenv("TOLLGATE_OUTPUT");
+  return usual != nullptr && absl::string_view(usual) == "json";
+}
+
+// What to say where `asked` wants one of its verbs: names the word that is none of them.
+std::string WantsOneOf(const CLI::App& app, const CLI::App* asked,
+                       const std::vector<const CLI::App*>& verbs) {
+  const std::string names = absl::StrJoin(verbs, ", ", [](std::string* out, const CLI::App* verb) {
+    absl::StrAppend(out, verb->get_name());
+  });
+  const std::vector<std::string> unknown = app.remaining(true);
+  const bool top = asked == &app;
+  const std::string wants =
+      top ? "wants a command: " : absl::StrCat("'", asked->get_name(), "' wants one of: ");
+  if (unknown.empty()) return absl::StrCat(wants, names);
+  if (absl::StartsWith(unknown.front(), "-")) {
+    return absl::StrCat("there is no option '", unknown.front(), "' here; ", wants, names);
+  }
+  return absl::StrCat(
+      top ? "there is no command" : absl::StrCat("'", asked->get_name(), "' has no"), " '",
+      unknown.front(), "'; one of: ", names);
+}
+
+constexpr char kMaybeChanged[] =
+    "; a change may have been made all the same: look before you repeat it, or repeat it with the "
+    "same --request-id";
 
 void AddSettings(CLI::App& app, Settings& settings) {
   app.add_option("--service", settings.service, "The service, as HOST:PORT or unix:/path")
@@ -113,6 +152,46 @@ void AddSettings(CLI::App& app, Settings& settings) {
   app.add_option("--timeout", settings.timeout, "For one call")
       ->envname("TOLLGATE_TIMEOUT")
       ->capture_default_str();
+}
+
+// What UNAVAILABLE means when it is gRPC's own and no service's: it tells these apart in its words
+// only.
+absl::Status ConnectionTrouble(const std::string& address, const std::string& words, bool changes) {
+  if (absl::StrContains(words, "certificate verify failed")) {
+    return Refuse(absl::StatusCode::kFailedPrecondition, "PEER_NOT_TRUSTED",
+                  absl::StrCat("the certificate at ", address,
+                               " is not signed by the authority given. Is this the right address? "
+                               "--tls-ca says whose signature is trusted"));
+  }
+  if (absl::StrContains(words, "Tls handshake failed") ||
+      absl::StrContains(words, "verification check failed")) {
+    return Refuse(absl::StatusCode::kFailedPrecondition, "TLS_FAILED",
+                  absl::StrCat("no TLS connection to ", address, " (", words,
+                               "). Does it speak TLS, and is its certificate for this address?"));
+  }
+  if (absl::StrContains(words, "Socket closed")) {
+    return RefuseForNow(
+        "CONNECTION_CLOSED",
+        absl::StrCat(address,
+                     " closed the connection unanswered. It is about to stop, or wants TLS, or a "
+                     "client certificate that it can verify: --tls-ca FILE --tls-cert FILE "
+                     "--tls-key FILE",
+                     changes ? kMaybeChanged : ""),
+        absl::Seconds(1));
+  }
+  // Only these say for sure that the peer has had nothing of it.
+  if (absl::StrContains(words, "failed to connect") ||
+      absl::StrContains(words, "resolution failed") || absl::StrContains(words, "DNS")) {
+    return RefuseForNow(
+        "NOT_REACHED",
+        absl::StrCat("nothing answers at ", address, " (", words,
+                     "). Is it running there? --service and --edge say where to look"),
+        absl::Seconds(1));
+  }
+  return RefuseForNow("CONNECTION_LOST",
+                      absl::StrCat("the connection to ", address, " was lost before the answer (",
+                                   words, ")", changes ? kMaybeChanged : ""),
+                      absl::Seconds(1));
 }
 
 }  // namespace
@@ -146,28 +225,23 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> Context::EdgeChannel() {
 }
 
 absl::Status Context::Call(const std::function<grpc::Status(grpc::ClientContext*)>& call,
-                           absl::Duration extra) {
+                           const CallOptions& options) {
   ASSIGN_OR_RETURN(const absl::Duration timeout, ParseHumanDuration(settings_.timeout));
   grpc::ClientContext context;
-  context.set_deadline(absl::ToChronoTime(absl::Now() + timeout + extra));
+  const absl::Duration patience = options.patience.value_or(timeout + options.extra);
+  context.set_deadline(absl::ToChronoTime(absl::Now() + patience));
+  if (options.patience.has_value()) context.set_wait_for_ready(true);
   const grpc::Status status = call(&context);
   if (status.ok()) return absl::OkStatus();
   absl::Status error = FromGrpcStatus(status);
   // gRPC's own words for a dead address help nobody at three in the morning.
   if (status.error_code() == grpc::StatusCode::UNAVAILABLE && status.error_details().empty()) {
-    return RefuseForNow(
-        "NOT_REACHED",
-        absl::StrCat("nothing answers at ", tried_, " (", status.error_message(),
-                     "). Is it running there? --service and --edge say where to look"),
-        absl::Seconds(1));
+    return ConnectionTrouble(tried_, status.error_message(), options.changes);
   }
   if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
-    return Refuse(
-        absl::StatusCode::kDeadlineExceeded, "TOO_SLOW",
-        absl::StrCat(
-            "no answer from ", tried_, " within ", HumanElapsed(timeout + extra),
-            "; a change may have been made all the same: look before you repeat it, or repeat it "
-            "with the same --request-id"));
+    return Refuse(absl::StatusCode::kDeadlineExceeded, "NO_ANSWER_IN_TIME",
+                  absl::StrCat("no answer from ", tried_, " within ", HumanElapsed(patience),
+                               options.changes ? kMaybeChanged : ""));
   }
   return error;
 }
@@ -185,22 +259,22 @@ absl::StatusOr<bool> Context::Confirm(absl::string_view question, bool yes) {
   return answer == "y" || answer == "yes";
 }
 
-std::string Context::ReadSecret() {
-  termios before;
-  const bool hide = terminal_.in_is_terminal && tcgetattr(STDIN_FILENO, &before) == 0;
-  if (terminal_.in_is_terminal) err() << "Paste the token, then Enter: " << std::flush;
-  if (hide) {
-    termios quiet = before;
-    quiet.c_lflag &= ~static_cast<tcflag_t>(ECHO);
-    tcsetattr(STDIN_FILENO, TCSANOW, &quiet);
-  }
+SecretBytes Context::ReadSecret() {
   std::string line;
-  std::getline(in(), line);
-  if (hide) {
-    tcsetattr(STDIN_FILENO, TCSANOW, &before);
-    err() << '\n';
+  // No more is ever taken, so that it never moves and leaves a copy behind.
+  line.reserve(kMostSecret);
+  {
+    absl::optional<HiddenInput> hidden;
+    if (terminal_.in_is_terminal) {
+      hidden.emplace(STDIN_FILENO);
+      err() << "Paste the token, then Enter: " << std::flush;
+    }
+    for (char c; in().get(c) && c != '\n';) {
+      if (line.size() < kMostSecret) line.push_back(c);
+    }
+    if (hidden.has_value() && hidden->hides()) err() << '\n';
   }
-  std::string secret(absl::StripAsciiWhitespace(line));
+  SecretBytes secret = SecretBytes::CopyOf(absl::StripAsciiWhitespace(line));
   WipeString(&line);
   return secret;
 }
@@ -208,6 +282,10 @@ std::string Context::ReadSecret() {
 void Context::Fail(const absl::Status& status) {
   if (status.ok()) return;
   exit_code = ExitCodeFor(status);
+  Say(status);
+}
+
+void Context::Say(const absl::Status& status) {
   if (settings_.json()) {
     PrintErrorJson(status, err());
   } else {
@@ -224,9 +302,12 @@ int RunCommand(const std::vector<std::string>& arguments, Terminal terminal) {
   app.fallthrough();  // --service and its like are taken after the verb as well
   app.set_version_flag("--version", std::string("tollgate ") + kVersion);
   AddSettings(app, context.settings());
-  app.config_formatter(std::make_shared<SettingsFile>(&app));
+  const auto file = std::make_shared<SettingsFile>(&app);
+  app.config_formatter(file);
   app.allow_config_extras(false);
-  app.set_config("--config", DefaultConfigFile(), "A file of settings")->envname("TOLLGATE_CONFIG");
+  // CLI11 reads the file before it looks at the environment, so the default is told by that.
+  app.set_config("--config", DefaultSettingsFile(), "A file of settings", SettingsFileIsAskedFor())
+      ->envname("TOLLGATE_CONFIG");
   AddTokenCommands(app, context);
   AddWorkspaceCommands(app, context);
   AddEventsCommands(app, context);
@@ -242,6 +323,19 @@ int RunCommand(const std::vector<std::string>& arguments, Terminal terminal) {
     }
   });
 
+  CheckValues(&app);
+
+  const auto misused = [&](const std::string& what, const std::string& see) {
+    if (WantsJson(arguments, app)) {
+      PrintErrorJson(absl::InvalidArgumentError(what), context.err());
+    } else {
+      context.err() << "tollgate: " << what << '\n' << see;
+    }
+    return kBadUsage;
+  };
+  if (const std::string bare = FirstWithoutValue(arguments); !bare.empty()) {
+    return misused(absl::StrCat(bare, ": ", CheckValue("")), "");
+  }
   std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
   try {
     app.parse(reversed);
@@ -257,23 +351,20 @@ int RunCommand(const std::vector<std::string>& arguments, Terminal terminal) {
     std::string what = error.what();
     const std::vector<const CLI::App*> verbs =
         asked->get_subcommands([](const CLI::App*) { return true; });
-    if (error.get_name() == "RequiredError" && !verbs.empty()) {
-      what = asked == &app ? "wants a command: "
-                           : absl::StrCat("'", asked->get_name(), "' wants one of: ");
-      absl::StrAppend(&what, absl::StrJoin(verbs, ", ", [](std::string* out, const CLI::App* verb) {
-        absl::StrAppend(out, verb->get_name());
-      }));
-    }
-    if (error.get_name() == "ConfigError") {
-      what = absl::StrCat("the settings file says something that is no setting (", what, ")");
-    }
-    context.err() << "tollgate: " << Redact(what) << "\n  See: " << PathTo(app, DeepestNamed(app))
-                  << " --help\n";
-    return kBadUsage;
+    if (error.get_name() == "RequiredError" && !verbs.empty()) what = WantsOneOf(app, asked, verbs);
+    const std::string place = file->PlaceOf(what);
+    const bool in_file = !place.empty() || error.get_name() == "ConfigError";
+    return misused(absl::StrCat(place, what),
+                   absl::StrCat("  See: ", PathTo(app, in_file ? &app : asked), " --help\n"));
   }
   // A full disk or a closed pipe must not look like success.
   if (!context.out().flush()) {
-    context.err() << "tollgate: the answer could not be written to standard output\n";
+    const bool json = context.settings().json();
+    if (!json) {
+      context.err() << "tollgate: the answer could not be written to standard output\n";
+    } else if (context.exit_code == kDone) {  // else it has told of an error: one is enough
+      context.Say(absl::InternalError("the answer could not be written to standard output"));
+    }
     if (context.exit_code == kDone) context.exit_code = kFailed;
   }
   return context.exit_code;

@@ -11,8 +11,12 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "absl/types/optional.h"
 #include "base/clock.h"
+#include "base/secret.h"
+#include "base/status.h"
 #include "cli/output.h"
+#include "cli/safe_stream.h"
 #include "grpcpp/grpcpp.h"
 #include "net/credentials.h"
 #include "net/error.h"
@@ -42,13 +46,52 @@ struct Settings {
   bool json() const { return output == "json"; }
 };
 
+// How one call is made.
+struct CallOptions {
+  // Implicit, for the many that only add to the deadline.
+  CallOptions(absl::Duration extra = absl::ZeroDuration()) : extra(extra) {}  // NOLINT
+
+  absl::Duration extra;  // beyond --timeout
+  // Where set, the deadline, whatever --timeout says; and a peer that is not there is waited for.
+  absl::optional<absl::Duration> patience;
+  // Whether it changes something. Ask knows; to be said to Call.
+  bool changes = false;
+};
+
+// Whether a request asks for a change: those are the ones that can be given a request id.
+template <class Request>
+bool ChangesSomething(const Request& request) {
+  if constexpr (requires { request.validate_only(); }) {
+    if (request.validate_only()) return false;
+  }
+  return requires { request.request_id(); };
+}
+
 // One run of the command. Not thread-safe.
 class Context {
  public:
-  explicit Context(Terminal terminal) : terminal_(terminal) {}
+  explicit Context(Terminal terminal)
+      : terminal_(terminal),
+        out_(terminal.out, SafeStream::Secrets::kPass),
+        err_(terminal.err, SafeStream::Secrets::kRedact) {}
 
-  std::ostream& out() { return *terminal_.out; }
-  std::ostream& err() { return *terminal_.err; }
+  // For words: nothing that is printed on them can drive a terminal, and nothing printed on `err`
+  // gives a token string away.
+  std::ostream& out() { return out_; }
+  std::ostream& err() { return err_; }
+  // Standard output as it is: for JSON, which has an escape for what a terminal would take, and for
+  // the terminal's own sequences.
+  std::ostream& raw_out() {
+    out_.flush();
+    return *terminal_.out;
+  }
+  // The answer as JSON; for streams on one line. INTERNAL (ANSWER_NOT_JSON) where it has none.
+  absl::Status ShowJson(const google::protobuf::Message& message) {
+    return PrintJson(message, raw_out());
+  }
+  absl::Status ShowJsonLine(const google::protobuf::Message& message) {
+    return PrintJsonLine(message, raw_out());
+  }
   std::istream& in() { return *terminal_.in; }
   const Terminal& terminal() const { return terminal_; }
   absl::Time now() const { return terminal_.clock->WallNow(); }
@@ -60,30 +103,52 @@ class Context {
   absl::StatusOr<std::shared_ptr<grpc::Channel>> EdgeChannel();
 
   // One unary call with the deadline of --timeout plus `extra`. An error that says the peer cannot
-  // be reached names the address that was tried.
+  // be reached names the address that was tried; one that came when the peer may have had the call
+  // says that a change may have been made.
   absl::Status Call(const std::function<grpc::Status(grpc::ClientContext*)>& call,
-                    absl::Duration extra = absl::ZeroDuration());
+                    const CallOptions& options = CallOptions());
+
+  // The same of the service, on one channel for the whole command.
+  //   RETURN_IF_ERROR(context.Ask(&TokenService::Stub::GetToken, request, &token));
+  template <class Stub, class Request, class Response>
+  absl::Status Ask(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                   const Request& request, Response* response,
+                   CallOptions options = CallOptions()) {
+    if (asked_ == nullptr) {
+      ASSIGN_OR_RETURN(asked_, ServiceChannel());
+    }
+    Stub stub(asked_);
+    options.changes = ChangesSomething(request);
+    return Call([&](grpc::ClientContext* call) { return (stub.*method)(call, request, response); },
+                options);
+  }
 
   // Asks a yes-or-no question; true at once with --yes. Without a terminal it is refused, with
   // the way out.
   absl::StatusOr<bool> Confirm(absl::string_view question, bool yes);
 
   // One line from standard input, without white space around it; at a terminal it is asked for and
-  // not echoed. The caller wipes it.
-  std::string ReadSecret();
+  // not echoed. No more than kMostSecret characters of it: that is longer than any token string.
+  SecretBytes ReadSecret();
+  static constexpr size_t kMostSecret = 1024;
 
   // How the command ended; the commands' callbacks set it.
   int exit_code = kDone;
   // Prints an error and sets the exit code.
   void Fail(const absl::Status& status);
+  // Prints an error only: with -o json as one JSON object, so that programs can read all of stderr.
+  void Say(const absl::Status& status);
 
  private:
   absl::StatusOr<std::shared_ptr<grpc::Channel>> ChannelTo(const std::string& address,
                                                            const char* flag);
 
   Terminal terminal_;
+  SafeStream out_;
+  SafeStream err_;
   Settings settings_;
   std::string tried_;
+  std::shared_ptr<grpc::Channel> asked_;  // what Ask asks on
 };
 
 // Runs the command line; returns the exit code. `environment` is read through getenv.

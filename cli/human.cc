@@ -1,60 +1,45 @@
 #include "cli/human.h"
 
-#include <cmath>
+#include <algorithm>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/duration.h"
 
 namespace tollgate {
 namespace {
 
-constexpr double kMostSeconds = 100.0 * 366 * 24 * 3600;
+constexpr absl::Duration kMost = absl::Hours(24 * 366 * 100);
 
-absl::Status NotADuration(absl::string_view text) {
-  return absl::InvalidArgumentError(
-      absl::StrCat("'", text.substr(0, 40),
-                   "' is no duration; write a number and a unit, as in 90d, 12h, 30m or 45s"));
-}
+struct Unit {
+  absl::Duration length;
+  const char* name;
+};
 
-double SecondsOfUnit(absl::string_view unit) {
-  if (unit == "w") return 7 * 24 * 3600;
-  if (unit == "d") return 24 * 3600;
-  if (unit == "h") return 3600;
-  if (unit == "m" || unit == "min") return 60;
-  if (unit == "s") return 1;
-  if (unit == "ms") return 1e-3;
-  return 0;
+// The unit that a time of this length is told in.
+Unit UnitFor(absl::Duration duration) {
+  if (duration < absl::Seconds(90)) return {absl::Seconds(1), "s"};
+  if (duration < absl::Minutes(90)) return {absl::Minutes(1), "min"};
+  if (duration < absl::Hours(36)) return {absl::Hours(1), "h"};
+  return {absl::Hours(24), "days"};
 }
 
 }  // namespace
 
 absl::StatusOr<absl::Duration> ParseHumanDuration(absl::string_view text) {
-  double total = 0;
-  absl::string_view rest = text;
-  if (rest.empty()) return NotADuration(text);
-  while (!rest.empty()) {
-    size_t digits = 0;
-    double value = 0;
-    while (digits < rest.size() && absl::ascii_isdigit(rest[digits])) {
-      value = value * 10 + (rest[digits] - '0');
-      ++digits;
-    }
-    if (digits == 0 || digits > 12) return NotADuration(text);
-    size_t unit = digits;
-    while (unit < rest.size() && absl::ascii_isalpha(rest[unit])) ++unit;
-    const double seconds = SecondsOfUnit(rest.substr(digits, unit - digits));
-    if (seconds == 0) return NotADuration(text);
-    total += value * seconds;
-    rest.remove_prefix(unit);
+  const absl::optional<absl::Duration> duration = DurationFromText(text);
+  if (!duration.has_value()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("'", text.substr(0, 40),
+                     "' is no duration; write a number and a unit, as in 90d, 12h, 30m or 45s"));
   }
-  if (total <= 0) {
+  if (*duration <= absl::ZeroDuration()) {
     return absl::InvalidArgumentError(absl::StrCat("'", text, "' must be above zero"));
   }
-  if (total > kMostSeconds) {
+  if (*duration > kMost) {
     return absl::InvalidArgumentError(absl::StrCat("'", text, "' is above 100 years"));
   }
-  return absl::Microseconds(static_cast<int64_t>(std::llround(total * 1e6)));
+  return *duration;
 }
 
 absl::StatusOr<absl::Time> ParseHumanTime(absl::string_view text) {
@@ -67,12 +52,8 @@ absl::StatusOr<absl::Time> ParseHumanTime(absl::string_view text) {
 }
 
 std::string HumanDuration(absl::Duration duration) {
-  if (duration < absl::ZeroDuration()) duration = absl::ZeroDuration();
-  const int64_t seconds = absl::ToInt64Seconds(duration);
-  if (seconds < 90) return absl::StrCat(seconds, " s");
-  if (seconds < 90 * 60) return absl::StrCat(seconds / 60, " min");
-  if (seconds < 36 * 3600) return absl::StrCat(seconds / 3600, " h");
-  return absl::StrCat(seconds / 86400, " days");
+  const Unit unit = UnitFor(duration);
+  return absl::StrCat(std::max<int64_t>(duration / unit.length, 0), " ", unit.name);
 }
 
 std::string HumanElapsed(absl::Duration duration) {
@@ -86,8 +67,9 @@ std::string HumanTime(absl::Time time, absl::Time now) {
   // Half a second of two clocks' disagreement must not read as "in 0 s".
   if (time <= now + absl::Milliseconds(500) && time > now - absl::Seconds(1)) return "just now";
   if (time > now) {
-    // Rounded to the nearest, so that 90d shows as 90 days just after creation.
-    return absl::StrCat("in ", HumanDuration(time - now + absl::Seconds(30)));
+    // Rounded to the nearest, so that 90d shows as 90 days just after creation, and 10s as 10 s.
+    const Unit unit = UnitFor(time - now);
+    return absl::StrCat("in ", (time - now + unit.length / 2) / unit.length, " ", unit.name);
   }
   return absl::StrCat(HumanDuration(now - time), " ago");
 }

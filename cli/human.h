@@ -10,8 +10,8 @@
 
 namespace tollgate {
 
-// "90d", "12h", "30m", "45s", "250ms", "2w", and sums of them as in "1d12h". Above zero, at most
-// 100 years. INVALID_ARGUMENT otherwise, with an example.
+// What DurationFromText reads ("90d", "12h", "1d12h"), above zero and at most 100 years.
+// INVALID_ARGUMENT otherwise, with an example.
 absl::StatusOr<absl::Duration> ParseHumanDuration(absl::string_view text);
 
 // RFC 3339 ("2027-02-22T00:00:00Z"), or a date alone ("2027-02-22": its beginning, UTC).

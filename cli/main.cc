@@ -1,15 +1,25 @@
 #include <unistd.h>
 
+#include <cstdio>
 #include <iostream>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
+#include "base/core_dump.h"
 #include "base/secret.h"
 #include "cli/context.h"
+#include "google/protobuf/stubs/logging.h"
+#include "net/grpc_log.h"
 
 int main(int argc, char** argv) {
   tollgate::InitSecrets();
+  tollgate::ForbidCoreDumps();
+  tollgate::SilenceGrpc();
+  // What protobuf has to complain of comes as an error too; its own lines would stand between ours.
+  google::protobuf::SetLogHandler(nullptr);
+  // A token string is read from standard input: no buffer of the library's keeps it.
+  setvbuf(stdin, nullptr, _IONBF, 0);
   tollgate::Terminal terminal;
   terminal.in = &std::cin;
   terminal.out = &std::cout;

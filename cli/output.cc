@@ -8,6 +8,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "base/secret.h"
 #include "base/status.h"
 #include "cli/human.h"
 #include "google/protobuf/util/json_util.h"
@@ -16,21 +18,38 @@
 namespace tollgate {
 namespace {
 
-// The code point that begins at text[*i], which is moved past it; bytes that are no UTF-8 count one
-// each.
+// Stands for a byte that belongs to no UTF-8.
+constexpr uint32_t kNoCodePoint = 0xFFFFFFFF;
+
+// The code point that begins at text[*i], which is moved past it. A byte that begins none (RFC
+// 3629: each byte that continues one is looked at, nothing is longer than it must be) counts by
+// itself.
 uint32_t NextCodePoint(absl::string_view text, size_t* i) {
   const auto byte = [&](size_t at) { return static_cast<uint8_t>(text[at]); };
-  const uint8_t first = byte(*i);
-  size_t length = first < 0x80         ? 1
-                  : (first >> 5) == 6  ? 2
-                  : (first >> 4) == 14 ? 3
-                  : (first >> 3) == 30 ? 4
-                                       : 1;
-  if (*i + length > text.size()) length = 1;
-  uint32_t point = length == 1 ? first : first & (0x7F >> length);
-  for (size_t k = 1; k < length; ++k) point = (point << 6) | (byte(*i + k) & 0x3F);
-  *i += length;
+  const size_t begin = (*i)++;
+  const uint8_t first = byte(begin);
+  if (first < 0x80) return first;
+  const size_t length = (first >> 5) == 6 ? 2 : (first >> 4) == 14 ? 3 : (first >> 3) == 30 ? 4 : 0;
+  if (length == 0 || begin + length > text.size()) return kNoCodePoint;
+  uint32_t point = first & (0x7F >> length);
+  for (size_t k = 1; k < length; ++k) {
+    if ((byte(begin + k) & 0xC0) != 0x80) return kNoCodePoint;
+    point = (point << 6) | (byte(begin + k) & 0x3F);
+  }
+  const uint32_t least = length == 2 ? 0x80 : length == 3 ? 0x800 : 0x10000;
+  if (point < least || point > 0x10FFFF || (point >= 0xD800 && point <= 0xDFFF)) {
+    return kNoCodePoint;
+  }
+  *i = begin + length;
   return point;
+}
+
+// What drives a terminal, or turns or hides what it shows.
+bool IsUnsafe(uint32_t point) {
+  return point == kNoCodePoint || point < 0x20 || (point >= 0x7F && point < 0xA0) ||
+         point == 0x61C || (point >= 0x200B && point <= 0x200F) ||
+         (point >= 0x2028 && point <= 0x202E) || (point >= 0x2060 && point <= 0x206F) ||
+         point == 0xFEFF || (point >= 0xE0000 && point <= 0xE0FFF);
 }
 
 bool IsWide(uint32_t point) {
@@ -97,11 +116,7 @@ std::string SafeForTerminal(absl::string_view text) {
   for (size_t i = 0; i < text.size();) {
     const size_t begin = i;
     const uint32_t point = NextCodePoint(text, &i);
-    const bool control = point < 0x20 || (point >= 0x7F && point < 0xA0) ||
-                         (point >= 0x200B && point <= 0x200F) ||
-                         (point >= 0x202A && point <= 0x202E) ||
-                         (point >= 0x2066 && point <= 0x2069) || point == 0xFEFF;
-    if (control) {
+    if (IsUnsafe(point)) {
       safe += '?';
     } else {
       safe.append(text.data() + begin, i - begin);
@@ -110,22 +125,35 @@ std::string SafeForTerminal(absl::string_view text) {
   return safe;
 }
 
-void PrintJson(const google::protobuf::Message& message, std::ostream& out) {
+namespace {
+
+absl::Status PrintAsJson(const google::protobuf::Message& message, bool pretty, std::ostream& out) {
   std::string json;
-  if (!google::protobuf::util::MessageToJsonString(message, &json, JsonOptions(true)).ok()) {
-    json = "{}";
+  const auto made =
+      google::protobuf::util::MessageToJsonString(message, &json, JsonOptions(pretty));
+  if (made.ok()) {
+    out << json;
+    if (json.empty() || json.back() != '\n') out << '\n';
   }
-  out << json;
-  if (json.empty() || json.back() != '\n') out << '\n';
+  WipeString(&json);  // a fresh token's answer holds its secret
+  if (made.ok()) return absl::OkStatus();
+  return Refuse(absl::StatusCode::kInternal, "ANSWER_NOT_JSON",
+                absl::StrCat("the service has done what was asked, and its answer, a ",
+                             message.GetDescriptor()->name(),
+                             ", cannot be written as JSON: a value in it is out of bounds, as a "
+                             "time after the year 9999. Leave out -o json to see it"));
 }
 
-void PrintJsonLine(const google::protobuf::Message& message, std::ostream& out) {
-  std::string json;
-  if (!google::protobuf::util::MessageToJsonString(message, &json, JsonOptions(false)).ok()) {
-    json = "{}";
-  }
-  out << json << '\n';
+}  // namespace
+
+absl::Status PrintJson(const google::protobuf::Message& message, std::ostream& out) {
+  return PrintAsJson(message, true, out);
+}
+
+absl::Status PrintJsonLine(const google::protobuf::Message& message, std::ostream& out) {
+  RETURN_IF_ERROR(PrintAsJson(message, false, out));
   out.flush();
+  return absl::OkStatus();
 }
 
 int ExitCodeFor(const absl::Status& status) {
@@ -154,16 +182,26 @@ int ExitCodeFor(const absl::Status& status) {
   }
 }
 
+absl::Status WithAdvice(const absl::Status& status, absl::string_view advice) {
+  return Refuse(status.code(), absl::StrCat(status.message(), "\n  ", advice), DetailsOf(status));
+}
+
 void PrintError(const absl::Status& status, std::ostream& err) {
   const ErrorDetails details = DetailsOf(status);
   const int code = ExitCodeFor(status);
   err << (code == kUnavailable ? "unavailable: "
           : code == kNotFound  ? "not found: "
+          : code == kFailed    ? "failed: "
                                : "refused: ")
-      << SafeLines(status.message()) << '\n';
+      // Some messages of the service's begin so themselves.
+      << SafeLines(absl::StripPrefix(status.message(), "refused: ")) << '\n';
   for (const FieldViolation& field : details.fields) {
     // A single violation is often the message itself, said once.
     if (absl::StrContains(status.message(), field.description)) continue;
+    if (details.fields.size() == 1 &&
+        absl::StartsWith(status.message(), absl::StrCat(field.field, ": "))) {
+      continue;
+    }
     err << "  " << SafeForTerminal(field.field) << ": " << SafeForTerminal(field.description)
         << '\n';
   }
@@ -187,7 +225,7 @@ void PrintErrorJson(const absl::Status& status, std::ostream& err) {
     error["retry_after_seconds"] = absl::ToDoubleSeconds(*details.retry_after);
   }
   const nlohmann::json document = {{"error", error}};
-  err << document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+  err << document.dump(2, ' ', true, nlohmann::json::error_handler_t::replace) << '\n';
 }
 
 }  // namespace tollgate

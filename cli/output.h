@@ -26,13 +26,16 @@ class Table {
   std::vector<std::vector<std::string>> rows_;
 };
 
-// Makes text of others safe for a terminal: control characters (escape sequences) become `?`.
+// Makes text of others safe for a terminal: control characters (escape sequences), what turns or
+// hides text, and bytes that are no UTF-8 become `?`.
 std::string SafeForTerminal(absl::string_view text);
 
-// One JSON document of a message, with proto field names, and a newline.
-void PrintJson(const google::protobuf::Message& message, std::ostream& out);
+// One JSON document of a message, with proto field names, and a newline. INTERNAL
+// (ANSWER_NOT_JSON), and nothing written, for a message that has no JSON. Keeps no copy of what it
+// writes.
+absl::Status PrintJson(const google::protobuf::Message& message, std::ostream& out);
 // The same on one line, for streams.
-void PrintJsonLine(const google::protobuf::Message& message, std::ostream& out);
+absl::Status PrintJsonLine(const google::protobuf::Message& message, std::ostream& out);
 
 // The exit codes; stable, listed by `tollgate --help`.
 enum ExitCode {
@@ -49,9 +52,12 @@ enum ExitCode {
 };
 int ExitCodeFor(const absl::Status& status);
 
+// The same error with one more line that says what to do.
+absl::Status WithAdvice(const absl::Status& status, absl::string_view advice);
+
 // "refused: …" with the fields and what to do, to `err`.
 void PrintError(const absl::Status& status, std::ostream& err);
-// The same for programs: {"error":{"code":…,"reason":…,"message":…,"fields":[…]}}.
+// The same for programs: {"error":{"code":…,"reason":…,"message":…,"fields":[…]}}; ASCII only.
 void PrintErrorJson(const absl::Status& status, std::ostream& err);
 
 }  // namespace tollgate

@@ -32,28 +32,32 @@ absl::Status ForEachEntry(Context& context, const ListOptions& options,
   }
   request.set_from_revision(options.from);
   request.set_page_size(1000);
-  ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, context.ServiceChannel());
-  std::unique_ptr<OperationsService::Stub> stub = OperationsService::NewStub(channel);
   do {
     tollgate::v1::ListAuditEntriesResponse page;
-    RETURN_IF_ERROR(context.Call(
-        [&](grpc::ClientContext* call) { return stub->ListAuditEntries(call, request, &page); }));
+    RETURN_IF_ERROR(context.Ask(&OperationsService::Stub::ListAuditEntries, request, &page));
     for (const AuditEntry& entry : page.entries()) RETURN_IF_ERROR(each(entry));
     request.set_page_token(page.next_page_token());
   } while (!request.page_token().empty());
   return absl::OkStatus();
 }
 
+// By name; of a cohort also whose tokens it covered.
+std::string ResourceText(const AuditEntry& entry) {
+  const auto owner = entry.details().find("owner");
+  if (entry.action() != "cohort.revoke" || owner == entry.details().end()) return entry.resource();
+  return absl::StrCat(entry.resource(), " owner ", owner->second);
+}
+
 absl::Status List(Context& context, const ListOptions& options) {
   Table table({"REVISION", "TIME (UTC)", "ACTOR", "ACTION", "RESOURCE", "REASON"});
   RETURN_IF_ERROR(ForEachEntry(context, options, [&](const AuditEntry& entry) {
     if (context.settings().json()) {
-      PrintJsonLine(entry, context.out());
+      RETURN_IF_ERROR(context.ShowJsonLine(entry));
     } else {
       table.AddRow(
           {absl::StrCat(entry.revision()),
            absl::FormatTime("%Y-%m-%d %H:%M:%S", TimeOf(entry.time()), absl::UTCTimeZone()),
-           entry.actor(), entry.action(), entry.resource(), entry.reason()});
+           entry.actor(), entry.action(), ResourceText(entry), entry.reason()});
     }
     return absl::OkStatus();
   }));
@@ -101,7 +105,7 @@ void AddAuditCommands(CLI::App& app, Context& context) {
   auto options = std::make_shared<ListOptions>();
   CLI::App* list = noun->add_subcommand("list", "The audit log, oldest first");
   list->add_option("-w,--workspace", options->workspace, "Only this workspace's");
-  list->add_option("--from", options->from, "From this revision on");
+  list->add_option("--from", options->from, "From this revision on")->check(CLI::NonNegativeNumber);
   list->callback([&context, options] { context.Fail(List(context, *options)); });
   noun->add_subcommand("verify", "Recompute the hash chain from the first entry to the last")
       ->callback([&context] { context.Fail(Verify(context)); });

@@ -16,16 +16,13 @@ using tollgate::v1::OperationsService;
 constexpr absl::Duration kForTheCopy = absl::Minutes(10);
 
 absl::Status Create(Context& context, const std::string& name) {
-  ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, context.ServiceChannel());
-  std::unique_ptr<OperationsService::Stub> stub = OperationsService::NewStub(channel);
   tollgate::v1::CreateBackupRequest request;
   request.set_directory_name(name);
   tollgate::v1::CreateBackupResponse response;
-  RETURN_IF_ERROR(context.Call(
-      [&](grpc::ClientContext* call) { return stub->CreateBackup(call, request, &response); },
-      kForTheCopy));
+  RETURN_IF_ERROR(
+      context.Ask(&OperationsService::Stub::CreateBackup, request, &response, kForTheCopy));
   if (context.settings().json()) {
-    PrintJson(response, context.out());
+    RETURN_IF_ERROR(context.ShowJson(response));
   } else if (!context.settings().quiet) {
     context.out()
         << "backed up    everything up to revision " << response.revision() << "\nto           "

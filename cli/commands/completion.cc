@@ -2,86 +2,317 @@
 
 #include <memory>
 #include <ostream>
+#include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "base/status.h"
+#include "tollgate/v1/token.pb.h"
 
 namespace tollgate {
 namespace {
 
-// One place where words can follow: the path of subcommands to it, and the words.
-struct Place {
-  std::string path;  // "", "token", "token create"
-  std::vector<std::string> words;
+// What the shells' part calls a value that is a file's path.
+constexpr char kFile[] = "<file>";
+
+struct Flag {
+  std::vector<std::string> names;  // "--output", "-o"
+  std::string description;
+  bool takes_value = false;
+  std::vector<std::string> values;  // of a closed set; kFile alone: a file
 };
 
+// One place where words can follow.
+struct Place {
+  std::string path;                                           // "tollgate/token/create"
+  std::vector<std::pair<std::string, std::string>> commands;  // name, description
+  std::vector<Flag> flags;
+  std::vector<std::string> positional;  // of a closed set
+};
+
+struct Grammar {
+  std::vector<Place> places;   // the first is the program's own
+  std::vector<Flag> settings;  // the program's flags that can follow any command
+};
+
+// The closed set that an option's check names, "TEXT:{table,json}"; or that only the callers of the
+// option know.
+std::vector<std::string> ValuesOf(const CLI::Option& option) {
+  const std::string type = option.get_type_name();
+  const size_t begin = type.find('{');
+  const size_t end = type.find('}');
+  if (begin != std::string::npos && end != std::string::npos && begin < end) {
+    return absl::StrSplit(type.substr(begin + 1, end - begin - 1), ',');
+  }
+  if (option.check_lname("config") || option.check_lname("tls-cert") ||
+      option.check_lname("tls-key") || option.check_lname("tls-ca")) {
+    return {kFile};
+  }
+  std::vector<std::string> states;
+  if (option.check_lname("state")) {
+    const google::protobuf::EnumDescriptor* all = tollgate::v1::TokenState_descriptor();
+    for (int i = 1; i < all->value_count(); ++i) {  // 0 is "unspecified"
+      states.push_back(
+          absl::AsciiStrToLower(absl::StripPrefix(all->value(i)->name(), "TOKEN_STATE_")));
+    }
+  }
+  return states;
+}
+
 void Collect(const CLI::App& app, const std::string& path, std::vector<Place>* places) {
-  Place place{path, {}};
-  for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; })) {
-    place.words.push_back(sub->get_name());
+  Place place{path, {}, {}, {}};
+  const std::vector<const CLI::App*> commands =
+      app.get_subcommands([](const CLI::App*) { return true; });
+  for (const CLI::App* command : commands) {
+    place.commands.emplace_back(command->get_name(), command->get_description());
   }
   for (const CLI::Option* option : app.get_options()) {
-    for (const std::string& name : option->get_lnames()) place.words.push_back("--" + name);
+    if (option->get_positional()) {
+      const std::vector<std::string> values = ValuesOf(*option);
+      place.positional.insert(place.positional.end(), values.begin(), values.end());
+    }
+    if (option->get_lnames().empty()) continue;
+    Flag flag;
+    for (const std::string& name : option->get_lnames()) flag.names.push_back("--" + name);
+    for (const std::string& name : option->get_snames()) flag.names.push_back("-" + name);
+    flag.description = option->get_description();
+    flag.takes_value = option->get_items_expected_max() > 0;
+    if (flag.takes_value) flag.values = ValuesOf(*option);
+    place.flags.push_back(std::move(flag));
   }
   places->push_back(std::move(place));
-  for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; })) {
-    Collect(*sub, path.empty() ? sub->get_name() : absl::StrCat(path, " ", sub->get_name()),
-            places);
+  for (const CLI::App* command : commands) {
+    Collect(*command, absl::StrCat(path, "/", command->get_name()), places);
   }
 }
 
-std::string Bash(const std::vector<Place>& places) {
+Grammar GrammarOf(const CLI::App& app) {
+  Grammar grammar;
+  Collect(app, "tollgate", &grammar.places);
+  for (const Flag& flag : grammar.places.front().flags) {
+    if (flag.names.front() != "--help" && flag.names.front() != "--version") {
+      grammar.settings.push_back(flag);
+    }
+  }
+  return grammar;
+}
+
+// In single quotes, for bash and zsh.
+std::string Quoted(absl::string_view text) {
+  return absl::StrCat("'", absl::StrReplaceAll(text, {{"'", "'\\''"}}), "'");
+}
+
+// "word:description", as zsh's _describe wants it.
+std::string Described(const std::string& word, const std::string& description) {
+  return " " + Quoted(absl::StrCat(word, ":", description));
+}
+
+std::string DescribedFlags(const std::vector<Flag>& flags) {
+  std::string text;
+  for (const Flag& flag : flags) {
+    absl::StrAppend(&text, Described(flag.names.front(), flag.description));
+  }
+  return text;
+}
+
+// The patterns of "$place $word" that name the flag at a place, or ("*") anywhere.
+std::string Patterns(const std::string& place, const Flag& flag) {
+  return absl::StrJoin(flag.names, "|", [&](std::string* out, const std::string& name) {
+    absl::StrAppend(out, place == "*" ? "*" : "",
+                    Quoted(absl::StrCat(place == "*" ? "" : place, " ", name)));
+  });
+}
+
+// Calls visit(place's path or "*", flag) for all flags; what a place says itself comes first.
+template <class Visit>
+void ForEachFlag(const Grammar& grammar, Visit visit) {
+  for (const Place& place : grammar.places) {
+    if (&place == &grammar.places.front()) continue;
+    for (const Flag& flag : place.flags) visit(place.path, flag);
+  }
+  for (const Flag& flag : grammar.settings) visit("*", flag);
+}
+
+// What bash and zsh share: prints what may stand for the word CUR, after the words before it.
+std::string Offer(const Grammar& grammar) {
   std::string script =
-      "# bash completion for tollgate: source <(tollgate completion bash)\n"
-      "_tollgate() {\n"
-      "  local word path=\"\" cur=\"${COMP_WORDS[COMP_CWORD]}\"\n"
-      "  for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
-      "    case \"$word\" in -*) ;; *) case \"$path $word\" in\n";
-  std::vector<std::string> known;
-  for (const Place& place : places) {
-    if (!place.path.empty())
-      known.push_back(
-          absl::StrCat("'", place.path.find(' ') == std::string::npos ? " " : "", place.path, "'"));
+      "_tollgate_offer() {  # CUR WORD...\n"
+      "  local cur=\"$1\" word place=tollgate value=\"\"\n"
+      "  shift\n"
+      "  for word in \"$@\"; do\n"
+      "    if [ -n \"$value\" ]; then value=\"\"; continue; fi\n"
+      "    case \"$word\" in\n"
+      "      --*=*) ;;\n"
+      "      -*) case \"$place $word\" in\n";
+  ForEachFlag(grammar, [&](const std::string& place, const Flag& flag) {
+    if (!flag.takes_value) return;
+    absl::StrAppend(&script, "        ", Patterns(place, flag), ") value=\"$word\" ;;\n");
+  });
+  absl::StrAppend(&script, "      esac ;;\n      *) case \"$place/$word\" in\n");
+  for (const Place& place : grammar.places) {
+    absl::StrAppend(&script, "        ", place.path, ") place=\"$place/$word\" ;;\n");
   }
-  absl::StrAppend(&script, "      ", absl::StrJoin(known, "|"),
-                  ") path=\"${path:+$path }$word\" ;; esac ;;\n    esac\n  done\n"
-                  "  case \"$path\" in\n");
-  for (const Place& place : places) {
-    absl::StrAppend(&script, "    '", place.path, "') COMPREPLY=($(compgen -W '",
-                    absl::StrJoin(place.words, " "), "' -- \"$cur\")) ;;\n");
+  absl::StrAppend(&script,
+                  "      esac ;;\n    esac\n  done\n"
+                  "  if [ -n \"$value\" ]; then\n    case \"$place $value\" in\n");
+  ForEachFlag(grammar, [&](const std::string& place, const Flag& flag) {
+    if (flag.values.empty()) return;
+    absl::StrAppend(&script, "      ", Patterns(place, flag), ") printf '%s\\n' ",
+                    absl::StrJoin(flag.values, " ",
+                                  [](std::string* out, const std::string& value) {
+                                    out->append(Quoted(value));
+                                  }),
+                    " ;;\n");
+  });
+  absl::StrAppend(&script, "    esac\n    return\n  fi\n  case \"$cur:$place\" in\n");
+  for (const Place& place : grammar.places) {
+    std::string words;
+    for (const auto& [name, description] : place.commands) {
+      absl::StrAppend(&words, Described(name, description));
+    }
+    for (const std::string& word : place.positional) absl::StrAppend(&words, " ", Quoted(word));
+    const std::string flags = DescribedFlags(place.flags);
+    const bool first = &place == &grammar.places.front();
+    absl::StrAppend(&script, "    -*:", place.path, ") printf '%s\\n'", flags,
+                    first ? "" : DescribedFlags(grammar.settings), " ;;\n    *:", place.path,
+                    ") printf '%s\\n'", words.empty() ? flags : words, " ;;\n");
   }
-  absl::StrAppend(&script, "  esac\n}\ncomplete -o default -F _tollgate tollgate\n");
+  absl::StrAppend(&script, "  esac\n}\n");
   return script;
 }
 
-std::string Zsh(const std::vector<Place>& places) {
-  return absl::StrCat(
-      "#compdef tollgate\n# zsh completion for tollgate: source <(tollgate completion zsh)\n"
-      "autoload -U +X bashcompinit && bashcompinit\n",
-      Bash(places));
+std::string Bash(const Grammar& grammar) {
+  return absl::StrCat("# bash completion for tollgate: source <(tollgate completion bash)\n",
+                      Offer(grammar),
+                      R"bash(_tollgate() {
+  local cur="${COMP_WORDS[COMP_CWORD]}" word
+  local -a before=()
+  # bash makes three words of --output=json.
+  for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+    [[ $word == "=" ]] || before+=("$word")
+  done
+  [[ $cur == "=" ]] && cur=""
+  COMPREPLY=()
+  while IFS= read -r word; do
+    if [[ $word == "<file>" ]]; then
+      compopt -o filenames 2>/dev/null
+      while IFS= read -r word; do COMPREPLY+=("$word"); done < <(compgen -f -- "$cur")
+      break
+    fi
+    word="${word%%:*}"
+    [[ $word == "$cur"* ]] && COMPREPLY+=("$word")
+  done < <(_tollgate_offer "$cur" "${before[@]}")
+  return 0
+}
+complete -F _tollgate tollgate
+)bash");
 }
 
-std::string Fish(const std::vector<Place>& places) {
-  std::string script =
-      "# fish completion for tollgate: tollgate completion fish | source\ncomplete -c tollgate "
-      "-f\n";
-  for (const Place& place : places) {
-    std::string condition = "__fish_use_subcommand";
-    if (!place.path.empty()) {
-      const std::string seen =
-          absl::StrReplaceAll(place.path, {{" ", "; and __fish_seen_subcommand_from "}});
-      condition = absl::StrCat("__fish_seen_subcommand_from ", seen);
-    }
-    for (const std::string& word : place.words) {
-      if (word.rfind("--", 0) == 0) {
-        absl::StrAppend(&script, "complete -c tollgate -n '", condition, "' -l ", word.substr(2),
-                        "\n");
-      } else {
-        absl::StrAppend(&script, "complete -c tollgate -n '", condition, "' -a ", word, "\n");
+std::string Zsh(const Grammar& grammar) {
+  return absl::StrCat(
+      "#compdef tollgate\n"
+      "# zsh completion for tollgate: source <(tollgate completion zsh), or keep it as _tollgate "
+      "in "
+      "a folder of $fpath\n",
+      Offer(grammar),
+      R"zsh(_tollgate() {
+  local cur="${words[CURRENT]}" offered
+  local -a before lines
+  (( CURRENT > 2 )) && before=("${(@)words[2,CURRENT-1]}")
+  if [[ $cur == --*=* ]]; then
+    before+=("${cur%%=*}")
+    cur="${cur#*=}"
+    compset -P '*='
+  fi
+  offered="$(_tollgate_offer "$cur" "${before[@]}")"
+  [[ -z $offered ]] && return 1
+  [[ $offered == "<file>" ]] && { _files; return; }
+  lines=("${(@f)offered}")
+  _describe tollgate lines
+}
+if [[ ${zsh_eval_context[-1]} == loadautofunc ]]; then
+  _tollgate "$@"
+else
+  (( $+functions[compdef] )) || { autoload -U compinit && compinit; }
+  compdef _tollgate tollgate
+fi
+)zsh");
+}
+
+// In single quotes, for fish.
+std::string FishQuoted(absl::string_view text) {
+  return absl::StrCat("'", absl::StrReplaceAll(text, {{"\\", "\\\\"}, {"'", "\\'"}}), "'");
+}
+
+std::string FishFlag(const Flag& flag, const std::string& condition) {
+  std::string line = absl::StrCat("complete -c tollgate", condition);
+  for (const std::string& name : flag.names) {
+    absl::StrAppend(&line, absl::StartsWith(name, "--") ? " -l " : " -s ",
+                    absl::StripPrefix(absl::StripPrefix(name, "-"), "-"));
+  }
+  if (flag.takes_value) {
+    if (flag.values == std::vector<std::string>{kFile}) {
+      absl::StrAppend(&line, " -r -F");
+    } else {
+      absl::StrAppend(&line, " -x");
+      if (!flag.values.empty()) {
+        absl::StrAppend(&line, " -a ", FishQuoted(absl::StrJoin(flag.values, " ")));
       }
+    }
+  }
+  return absl::StrCat(line, " -d ", FishQuoted(flag.description), "\n");
+}
+
+std::string Fish(const Grammar& grammar) {
+  std::string script =
+      "# fish completion for tollgate: tollgate completion fish | source\n"
+      "function __tollgate_place\n"
+      "  set -l place tollgate\n"
+      "  set -l value no\n"
+      "  set -l tokens (commandline -opc)\n"
+      "  for word in $tokens[2..-1]\n"
+      "    if test $value = yes\n      set value no\n      continue\n    end\n"
+      "    switch $word\n"
+      "      case '--*=*'\n"
+      "      case '-*'\n"
+      "        switch \"$place $word\"\n          case";
+  ForEachFlag(grammar, [&](const std::string& place, const Flag& flag) {
+    if (!flag.takes_value) return;
+    for (const std::string& name : flag.names) {
+      absl::StrAppend(&script, " ", FishQuoted(absl::StrCat(place, " ", name)));
+    }
+  });
+  absl::StrAppend(&script,
+                  "\n            set value yes\n        end\n"
+                  "      case '*'\n        switch \"$place/$word\"\n          case");
+  for (const Place& place : grammar.places) absl::StrAppend(&script, " ", FishQuoted(place.path));
+  absl::StrAppend(&script,
+                  "\n            set place \"$place/$word\"\n        end\n    end\n  end\n"
+                  "  echo $place\nend\n"
+                  "function __tollgate_at\n"
+                  "  set -l place (__tollgate_place)\n"
+                  "  test \"$place\" = \"$argv[1]\"\nend\n"
+                  "complete -c tollgate -f\n");
+  for (const Place& place : grammar.places) {
+    const std::string condition = absl::StrCat(" -n '__tollgate_at ", place.path, "'");
+    for (const auto& [name, description] : place.commands) {
+      absl::StrAppend(&script, "complete -c tollgate", condition, " -a ", name, " -d ",
+                      FishQuoted(description), "\n");
+    }
+    if (!place.positional.empty()) {
+      absl::StrAppend(&script, "complete -c tollgate", condition, " -a ",
+                      FishQuoted(absl::StrJoin(place.positional, " ")), "\n");
+    }
+    for (const Flag& flag : place.flags) {
+      const bool everywhere = &place == &grammar.places.front() && flag.names.front() != "--help" &&
+                              flag.names.front() != "--version";
+      absl::StrAppend(&script, FishFlag(flag, everywhere ? "" : condition));
     }
   }
   return script;
@@ -90,11 +321,10 @@ std::string Fish(const std::vector<Place>& places) {
 }  // namespace
 
 absl::StatusOr<std::string> CompletionScript(const CLI::App& app, const std::string& shell) {
-  std::vector<Place> places;
-  Collect(app, "", &places);
-  if (shell == "bash") return Bash(places);
-  if (shell == "zsh") return Zsh(places);
-  if (shell == "fish") return Fish(places);
+  const Grammar grammar = GrammarOf(app);
+  if (shell == "bash") return Bash(grammar);
+  if (shell == "zsh") return Zsh(grammar);
+  if (shell == "fish") return Fish(grammar);
   return absl::InvalidArgumentError(
       absl::StrCat("'", shell, "' is no shell it knows; one of bash, zsh, fish"));
 }
@@ -103,7 +333,9 @@ void AddCompletionCommand(CLI::App& app, Context& context) {
   auto shell = std::make_shared<std::string>();
   CLI::App* verb =
       app.add_subcommand("completion", "Print a completion script for bash, zsh or fish");
-  verb->add_option("shell", *shell, "bash, zsh or fish")->required();
+  verb->add_option("shell", *shell, "For which shell")
+      ->required()
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}));
   verb->callback([&app, &context, shell] {
     absl::StatusOr<std::string> script = CompletionScript(app, *shell);
     if (script.ok()) context.out() << *script;

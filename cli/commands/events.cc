@@ -2,11 +2,13 @@
 
 #include <memory>
 #include <ostream>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "cli/commands/token_text.h"
 #include "cli/human.h"
+#include "cli/interrupt.h"
 #include "tollgate/v1/operations_service.grpc.pb.h"
 
 namespace tollgate {
@@ -38,57 +40,72 @@ std::string EventText(const tollgate::v1::Event& event) {
   }
 }
 
-absl::Status Watch(Context& context, const WatchOptions& options) {
-  tollgate::v1::WatchEventsRequest request;
-  request.set_after_revision(options.after);
-  if (!options.workspace.empty()) {
-    ASSIGN_OR_RETURN(*request.mutable_parent(), ParentFrom(options.workspace));
-  }
-  ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, context.ServiceChannel());
-  std::unique_ptr<OperationsService::Stub> stub = OperationsService::NewStub(channel);
-  grpc::ClientContext call;  // no deadline: a person watches until Ctrl-C
-  std::unique_ptr<grpc::ClientReader<tollgate::v1::RevisionEvents>> reader =
-      stub->WatchEvents(&call, request);
+// Shows what comes, until it ends or --count are seen.
+absl::Status Show(Context& context, const WatchOptions& options, grpc::ClientContext& call,
+                  grpc::ClientReader<tollgate::v1::RevisionEvents>& reader) {
   tollgate::v1::RevisionEvents revision;
   int64_t seen = 0;
-  while (reader->Read(&revision)) {
+  absl::Status shown;
+  while (reader.Read(&revision)) {
     if (context.settings().json()) {
-      PrintJsonLine(revision, context.out());
+      shown = context.ShowJsonLine(revision);
     } else {
       for (const tollgate::v1::Event& event : revision.events()) {
         context.out() << revision.revision() << "  " << SafeForTerminal(EventText(event)) << '\n'
                       << std::flush;
       }
     }
-    if (options.count > 0 && ++seen >= options.count) {
+    if (!shown.ok() || (options.count > 0 && ++seen >= options.count)) {
       call.TryCancel();
-      reader->Finish();
-      return absl::OkStatus();
+      reader.Finish();
+      return shown;
     }
   }
-  return FromGrpcStatus(reader->Finish());
+  return FromGrpcStatus(reader.Finish());
 }
 
-struct WaitOptions {
+absl::Status Watch(Context& context, const WatchOptions& options) {
+  tollgate::v1::WatchEventsRequest request;
+  request.set_after_revision(options.after);
+  if (!options.workspace.empty()) {
+    ASSIGN_OR_RETURN(*request.mutable_parent(), ParentFrom(options.workspace));
+  }
+  Interrupt interrupt;  // before the channel: see there
+  ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, context.ServiceChannel());
+  std::unique_ptr<OperationsService::Stub> stub = OperationsService::NewStub(channel);
+  grpc::ClientContext call;  // no deadline: a person watches until Ctrl-C
+  std::unique_ptr<grpc::ClientReader<tollgate::v1::RevisionEvents>> reader =
+      stub->WatchEvents(&call, request);
+  absl::Status ended;
+  // The one that writes, while this one waits for a signal.
+  std::thread reading([&] {
+    ended = Show(context, options, call, *reader);
+    interrupt.Notify();
+  });
+  const bool stopped = interrupt.Wait(absl::InfiniteDuration()) == Interrupt::Woken::kInterrupted;
+  if (stopped) call.TryCancel();
+  reading.join();
+  return stopped ? absl::OkStatus() : ended;
+}
+
+struct EventsWaitOptions {
   int64_t revision = 0;
+  std::string epoch;
   std::string timeout = "60s";
 };
 
-absl::Status Wait(Context& context, const WaitOptions& options) {
+absl::Status Wait(Context& context, const EventsWaitOptions& options) {
   tollgate::v1::WaitEnforcedRequest request;
   request.set_revision(options.revision);
+  request.set_epoch(options.epoch);
   ASSIGN_OR_RETURN(const absl::Duration timeout, ParseHumanDuration(options.timeout));
   SetDuration(timeout, request.mutable_timeout());
-  ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, context.ServiceChannel());
-  std::unique_ptr<OperationsService::Stub> stub = OperationsService::NewStub(channel);
   tollgate::v1::Receipt receipt;
   const absl::Time started = context.now();
-  RETURN_IF_ERROR(context.Call(
-      [&](grpc::ClientContext* call) { return stub->WaitEnforced(call, request, &receipt); },
-      timeout));
+  RETURN_IF_ERROR(context.Ask(&OperationsService::Stub::WaitEnforced, request, &receipt, timeout));
   const bool enforced = receipt.state() == tollgate::v1::ENFORCEMENT_STATE_ENFORCED;
   if (context.settings().json()) {
-    PrintJson(receipt, context.out());
+    RETURN_IF_ERROR(context.ShowJson(receipt));
   } else {
     context.out() << ReceiptText(receipt, context.now() - started);
     context.out() << (enforced ? LastAdmitText(receipt) : WaitingText(receipt));
@@ -107,13 +124,18 @@ void AddEventsCommands(CLI::App& app, Context& context) {
     CLI::App* verb = noun->add_subcommand("watch", "Show events as they happen, until Ctrl-C");
     verb->add_option("-w,--workspace", options->workspace, "Only this workspace's");
     verb->add_option("--after", options->after,
-                     "Begin after this revision; 0: with what happens next");
-    verb->add_option("--count", options->count, "End after so many revisions; 0: never");
+                     "Begin after this revision; 0: with what happens next")
+        ->check(CLI::NonNegativeNumber);
+    verb->add_option("--count", options->count, "End after so many revisions; 0: never")
+        ->check(CLI::NonNegativeNumber);
     verb->callback([&context, options] { context.Fail(Watch(context, *options)); });
   }
-  auto options = std::make_shared<WaitOptions>();
+  auto options = std::make_shared<EventsWaitOptions>();
   CLI::App* verb = noun->add_subcommand("wait", "Wait until a revision is enforced at every edge");
   verb->add_option("revision", options->revision, "The revision")->required();
+  verb->add_option("--epoch", options->epoch,
+                   "The epoch it was given in, as a receipt tells it; default: the present one. A "
+                   "restore begins another, whose revisions are not these");
   verb->add_option("--timeout", options->timeout, "At most this long")->capture_default_str();
   verb->callback([&context, options] { context.Fail(Wait(context, *options)); });
 }

@@ -3,6 +3,7 @@
 #include <memory>
 #include <ostream>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
@@ -24,21 +25,17 @@ struct Which {
   std::string workspace;
 };
 
-void AddWorkspace(CLI::App& app, std::string* workspace) {
-  app.add_option("-w,--workspace", *workspace, "The workspace")->envname("TOLLGATE_WORKSPACE");
-}
-
 void AddWhich(CLI::App& app, Which* which) {
   app.add_option("token", which->token, "The token's id, or its full name")->required();
-  AddWorkspace(app, &which->workspace);
+  AddWorkspaceOption(app, &which->workspace);
 }
 
 std::vector<std::string> EdgeLines(const Token& token, absl::Time now) {
   std::vector<std::string> lines;
   for (const tollgate::v1::EdgeUse& use : token.edge_uses()) {
-    lines.push_back(absl::StrCat(SafeForTerminal(use.edge()), "  ",
-                                 HumanTime(TimeOf(use.last_used_time()), now), ", ",
-                                 use.use_count_today(), " times today"));
+    lines.push_back(absl::StrCat(
+        SafeForTerminal(use.edge()), "  ", HumanTime(TimeOf(use.last_used_time()), now), ", ",
+        use.use_count_today(), use.use_count_today() == 1 ? " time today" : " times today"));
   }
   return lines;
 }
@@ -70,38 +67,50 @@ void PrintToken(const Token& token, absl::Time now, std::ostream& out) {
   line("revision", absl::StrCat(token.update_revision()));
 }
 
-// Shows a fresh secret: alone with --quiet, else with a word of warning.
 // The token exists, whether or not anybody could read its value.
 void CheckShown(Context& context, const Token& token) {
   if (context.out().flush()) return;
-  context.err() << "The token exists, but its value could not be written to standard output, and "
-                   "cannot be shown "
-                   "again.\nRevoke it: tollgate token revoke "
-                << token.name() << " --yes\n";
-  context.exit_code = kFailed;
+  context.Fail(Refuse(
+      absl::StatusCode::kInternal, "SECRET_NOT_SHOWN",
+      absl::StrCat("The token exists, but its value could not be written to standard output, and "
+                   "cannot be shown again.\n  Revoke it: tollgate token revoke ",
+                   SafeForTerminal(token.name()), " --yes")));
 }
 
-void ShowSecret(Context& context, const Token& token, std::string* token_string, bool withheld) {
-  if (withheld) {
-    context.err() << "This repeats an earlier request: the token exists (" << token.name()
-                  << "), but its value was shown then and cannot be shown again.\n"
-                     "Revoke it and create another.\n";
-    context.exit_code = kRefused;
-    return;
+// The answer to create and rotate: the fresh secret, alone with --quiet, else with a word of
+// warning. Wipes it. FAILED_PRECONDITION (SECRET_WITHHELD), and nothing on standard output that
+// could be taken for a secret, where there is none to show.
+template <class Response>
+absl::Status ShowMade(Context& context, Response* response) {
+  const absl::Cleanup wipe = [response] { WipeString(response->mutable_token_string()); };
+  const Token& token = response->token();
+  if (response->secret_withheld()) {
+    ErrorDetails details;
+    details.reason = "SECRET_WITHHELD";
+    details.metadata = {{"token", token.name()}};
+    return Refuse(absl::StatusCode::kFailedPrecondition,
+                  absl::StrCat("this repeats an earlier request: the token exists (",
+                               SafeForTerminal(token.name()),
+                               "), but its value was shown then and cannot be shown again.\n  "
+                               "Revoke it and create another"),
+                  details);
   }
-  if (context.settings().quiet) {
-    context.out() << *token_string << '\n';
+  if (context.settings().json()) {
+    RETURN_IF_ERROR(context.ShowJson(*response));
+  } else if (context.settings().quiet) {
+    context.out() << response->token_string() << '\n';
   } else {
-    context.out() << token.name() << "   "
+    context.out() << SafeForTerminal(token.name()) << "   "
                   << (token.has_expire_time()
                           ? absl::StrCat("expires ",
                                          absl::FormatTime("%Y-%m-%d", TimeOf(token.expire_time()),
                                                           absl::UTCTimeZone()))
                           : std::string("never expires"))
-                  << "\n\n  " << *token_string << "\n\nCopy it now: it cannot be shown again.\n";
+                  << "\n\n  " << response->token_string()
+                  << "\n\nCopy it now: it cannot be shown again.\n";
   }
-  WipeString(token_string);
   CheckShown(context, token);
+  return absl::OkStatus();
 }
 
 struct CreateOptions {
@@ -141,20 +150,9 @@ absl::Status Create(Context& context, const CreateOptions& options) {
   }
   request.set_request_id(options.request_id);
 
-  ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, context.ServiceChannel());
-  std::unique_ptr<TokenService::Stub> stub = TokenService::NewStub(channel);
   tollgate::v1::CreateTokenResponse response;
-  RETURN_IF_ERROR(context.Call(
-      [&](grpc::ClientContext* call) { return stub->CreateToken(call, request, &response); }));
-  if (context.settings().json()) {
-    PrintJson(response, context.out());
-    WipeString(response.mutable_token_string());
-    CheckShown(context, response.token());
-    return absl::OkStatus();
-  }
-  ShowSecret(context, response.token(), response.mutable_token_string(),
-             response.secret_withheld());
-  return absl::OkStatus();
+  RETURN_IF_ERROR(context.Ask(&TokenService::Stub::CreateToken, request, &response));
+  return ShowMade(context, &response);
 }
 
 struct RotateOptions {
@@ -181,22 +179,13 @@ absl::Status Rotate(Context& context, const RotateOptions& options) {
   }
   request.set_request_id(options.request_id);
 
-  ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, context.ServiceChannel());
-  std::unique_ptr<TokenService::Stub> stub = TokenService::NewStub(channel);
   tollgate::v1::RotateTokenResponse response;
-  RETURN_IF_ERROR(context.Call(
-      [&](grpc::ClientContext* call) { return stub->RotateToken(call, request, &response); }));
-  if (context.settings().json()) {
-    PrintJson(response, context.out());
-    WipeString(response.mutable_token_string());
-    CheckShown(context, response.token());
-    return absl::OkStatus();
-  }
-  ShowSecret(context, response.token(), response.mutable_token_string(),
-             response.secret_withheld());
-  if (!context.settings().quiet && context.exit_code == kDone) {
-    context.out() << "The old one, " << response.replaced().token_id() << ", still works and "
-                  << RotationText(response.replaced(), context.now()) << ".\n";
+  RETURN_IF_ERROR(context.Ask(&TokenService::Stub::RotateToken, request, &response));
+  RETURN_IF_ERROR(ShowMade(context, &response));
+  if (!context.settings().json() && !context.settings().quiet && context.exit_code == kDone) {
+    context.out() << "The old one, " << SafeForTerminal(response.replaced().token_id())
+                  << ", still works and " << RotationText(response.replaced(), context.now())
+                  << ".\n";
   }
   return absl::OkStatus();
 }
@@ -204,15 +193,12 @@ absl::Status Rotate(Context& context, const RotateOptions& options) {
 absl::Status Get(Context& context, const Which& which) {
   tollgate::v1::GetTokenRequest request;
   ASSIGN_OR_RETURN(*request.mutable_name(), TokenNameFrom(which.token, which.workspace));
-  ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, context.ServiceChannel());
-  std::unique_ptr<TokenService::Stub> stub = TokenService::NewStub(channel);
   Token token;
-  RETURN_IF_ERROR(context.Call(
-      [&](grpc::ClientContext* call) { return stub->GetToken(call, request, &token); }));
+  RETURN_IF_ERROR(context.Ask(&TokenService::Stub::GetToken, request, &token));
   if (context.settings().json()) {
-    PrintJson(token, context.out());
+    RETURN_IF_ERROR(context.ShowJson(token));
   } else if (context.settings().quiet) {
-    context.out() << token.name() << '\n';
+    context.out() << SafeForTerminal(token.name()) << '\n';
   } else {
     PrintToken(token, context.now(), context.out());
   }
@@ -259,15 +245,12 @@ absl::Status List(Context& context, const ListOptions& options) {
   RETURN_IF_ERROR(FillFilter(context, options, request.mutable_filter()));
   request.set_page_size(options.limit > 0 && options.limit < 1000 ? options.limit : 1000);
   request.set_view(options.full ? tollgate::v1::TOKEN_VIEW_FULL : tollgate::v1::TOKEN_VIEW_BASIC);
-  ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, context.ServiceChannel());
-  std::unique_ptr<TokenService::Stub> stub = TokenService::NewStub(channel);
 
   tollgate::v1::ListTokensResponse all;
   bool cut = false;
   do {
     tollgate::v1::ListTokensResponse page;
-    RETURN_IF_ERROR(context.Call(
-        [&](grpc::ClientContext* call) { return stub->ListTokens(call, request, &page); }));
+    RETURN_IF_ERROR(context.Ask(&TokenService::Stub::ListTokens, request, &page));
     for (Token& token : *page.mutable_tokens()) {
       if (options.limit > 0 && all.tokens_size() >= options.limit) {
         cut = true;
@@ -281,11 +264,13 @@ absl::Status List(Context& context, const ListOptions& options) {
   } while (!request.page_token().empty() && !cut);
 
   if (context.settings().json()) {
-    PrintJson(all, context.out());
+    RETURN_IF_ERROR(context.ShowJson(all));
     return absl::OkStatus();
   }
   if (context.settings().quiet) {
-    for (const Token& token : all.tokens()) context.out() << token.token_id() << '\n';
+    for (const Token& token : all.tokens()) {
+      context.out() << SafeForTerminal(token.token_id()) << '\n';
+    }
     return absl::OkStatus();
   }
   if (all.tokens_size() == 0) {
@@ -310,9 +295,14 @@ absl::Status List(Context& context, const ListOptions& options) {
 
 }  // namespace
 
+void AddWorkspaceOption(CLI::App& verb, std::string* workspace) {
+  verb.add_option("-w,--workspace", *workspace, "The workspace")->envname("TOLLGATE_WORKSPACE");
+}
+
 void WaitOptions::AddTo(CLI::App& verb) {
-  verb.add_flag("--wait", wait, "Wait until it is enforced at every edge");
-  verb.add_option("--wait-timeout", timeout, "Wait at most this long; it stays done")
+  auto* flag = verb.add_flag("--wait", wait, "Wait until it is enforced at every edge");
+  verb.add_option("--wait-timeout", timeout, "With --wait: at most this long; it stays done")
+      ->needs(flag)
       ->capture_default_str();
 }
 
@@ -325,7 +315,7 @@ void AddTokenReadCommands(CLI::App& token, Context& context) {
   {
     auto options = std::make_shared<CreateOptions>();
     CLI::App* verb = token.add_subcommand("create", "Make a token, and show its value once");
-    AddWorkspace(*verb, &options->workspace);
+    AddWorkspaceOption(*verb, &options->workspace);
     verb->add_option("--label", options->label, "What a person will recognise it by")->required();
     verb->add_option("--scope", options->scopes, "What it allows, as in deploy:write; repeatable");
     verb->add_option("--audience", options->audiences, "For which service; repeatable");
@@ -346,7 +336,7 @@ void AddTokenReadCommands(CLI::App& token, Context& context) {
   {
     auto options = std::make_shared<ListOptions>();
     CLI::App* verb = token.add_subcommand("list", "List the tokens of a workspace");
-    AddWorkspace(*verb, &options->workspace);
+    AddWorkspaceOption(*verb, &options->workspace);
     verb->add_option("--state", options->states,
                      "active, suspended, retiring, revoked, expired; repeatable");
     verb->add_option("--label", options->label, "The label contains this");

@@ -17,6 +17,9 @@ struct WaitOptions {
   absl::StatusOr<absl::Duration> Parse() const;
 };
 
+// -w, --workspace, as every verb about a token has it.
+void AddWorkspaceOption(CLI::App& verb, std::string* workspace);
+
 // Adds the noun and all its verbs. `app` and `context` outlive the parse.
 void AddTokenCommands(CLI::App& app, Context& context);
 

@@ -29,8 +29,7 @@ struct ChangeOptions {
 CLI::App* AddVerb(CLI::App& token, const char* name, const char* what, ChangeOptions* options) {
   CLI::App* verb = token.add_subcommand(name, what);
   verb->add_option("token", options->token, "The token's id, or its full name")->required();
-  verb->add_option("-w,--workspace", options->workspace, "The workspace")
-      ->envname("TOLLGATE_WORKSPACE");
+  AddWorkspaceOption(*verb, &options->workspace);
   verb->add_option("--request-id", options->request_id, "Makes a retry safe");
   return verb;
 }
@@ -44,16 +43,17 @@ absl::StatusOr<absl::Duration> FillWait(const WaitOptions& wait, Request* reques
 }
 
 template <typename Response>
-void PrintChanged(Context& context, const Response& response, absl::string_view word, bool waited) {
+absl::Status PrintChanged(Context& context, const Response& response, absl::string_view word,
+                          bool waited) {
   if (context.settings().json()) {
-    PrintJson(response, context.out());
+    RETURN_IF_ERROR(context.ShowJson(response));
   } else if (!context.settings().quiet) {
     context.out() << word << std::string(13 - word.size(), ' ') << "revision "
                   << response.revision() << "   " << SafeForTerminal(response.token().label())
                   << '\n';
   }
   if constexpr (requires { response.receipt(); }) {
-    if (!waited) return;
+    if (!waited) return absl::OkStatus();
     const tollgate::v1::Receipt& receipt = response.receipt();
     if (!context.settings().json() && !context.settings().quiet) {
       context.out() << ReceiptText(receipt, DurationOf(receipt.elapsed()));
@@ -63,6 +63,7 @@ void PrintChanged(Context& context, const Response& response, absl::string_view 
       context.exit_code = kNotYetEnforced;
     }
   }
+  return absl::OkStatus();
 }
 
 absl::Status Update(Context& context, const CLI::App& verb, const ChangeOptions& options) {
@@ -109,14 +110,9 @@ absl::Status Update(Context& context, const CLI::App& verb, const ChangeOptions&
   }
   request.set_request_id(options.request_id);
   ASSIGN_OR_RETURN(const absl::Duration wait, FillWait(options.wait, &request));
-  ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, context.ServiceChannel());
-  std::unique_ptr<TokenService::Stub> stub = TokenService::NewStub(channel);
   tollgate::v1::UpdateTokenResponse response;
-  RETURN_IF_ERROR(context.Call(
-      [&](grpc::ClientContext* call) { return stub->UpdateToken(call, request, &response); },
-      wait));
-  PrintChanged(context, response, "updated", wait > absl::ZeroDuration());
-  return absl::OkStatus();
+  RETURN_IF_ERROR(context.Ask(&TokenService::Stub::UpdateToken, request, &response, wait));
+  return PrintChanged(context, response, "updated", wait > absl::ZeroDuration());
 }
 
 absl::Status Retire(Context& context, const ChangeOptions& options) {
@@ -129,22 +125,16 @@ absl::Status Retire(Context& context, const ChangeOptions& options) {
   }
   request.set_request_id(options.request_id);
   ASSIGN_OR_RETURN(const absl::Duration wait, FillWait(options.wait, &request));
-  ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, context.ServiceChannel());
-  std::unique_ptr<TokenService::Stub> stub = TokenService::NewStub(channel);
   tollgate::v1::RetireTokenResponse response;
-  const absl::Status status = context.Call(
-      [&](grpc::ClientContext* call) { return stub->RetireToken(call, request, &response); }, wait);
-  if (!status.ok()) {
-    context.Fail(status);
-    if (status.code() == absl::StatusCode::kFailedPrecondition && !options.force &&
-        (ReasonOf(status) == "STILL_IN_USE" || ReasonOf(status) == "REPLACEMENT_NEVER_SEEN" ||
-         ReasonOf(status) == "EDGES_NOT_HEARD")) {
-      context.err() << "  To retire it all the same: --force\n";
-    }
-    return absl::OkStatus();
+  const absl::Status status =
+      context.Ask(&TokenService::Stub::RetireToken, request, &response, wait);
+  if (status.code() == absl::StatusCode::kFailedPrecondition && !options.force &&
+      (ReasonOf(status) == "STILL_IN_USE" || ReasonOf(status) == "REPLACEMENT_NEVER_SEEN" ||
+       ReasonOf(status) == "EDGES_NOT_HEARD")) {
+    return WithAdvice(status, "To retire it all the same: --force");
   }
-  PrintChanged(context, response, "retired", wait > absl::ZeroDuration());
-  return absl::OkStatus();
+  RETURN_IF_ERROR(status);
+  return PrintChanged(context, response, "retired", wait > absl::ZeroDuration());
 }
 
 absl::Status Suspend(Context& context, const ChangeOptions& options) {
@@ -153,27 +143,18 @@ absl::Status Suspend(Context& context, const ChangeOptions& options) {
   request.set_reason(options.reason);
   request.set_request_id(options.request_id);
   ASSIGN_OR_RETURN(const absl::Duration wait, FillWait(options.wait, &request));
-  ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, context.ServiceChannel());
-  std::unique_ptr<TokenService::Stub> stub = TokenService::NewStub(channel);
   tollgate::v1::SuspendTokenResponse response;
-  RETURN_IF_ERROR(context.Call(
-      [&](grpc::ClientContext* call) { return stub->SuspendToken(call, request, &response); },
-      wait));
-  PrintChanged(context, response, "suspended", wait > absl::ZeroDuration());
-  return absl::OkStatus();
+  RETURN_IF_ERROR(context.Ask(&TokenService::Stub::SuspendToken, request, &response, wait));
+  return PrintChanged(context, response, "suspended", wait > absl::ZeroDuration());
 }
 
 absl::Status Resume(Context& context, const ChangeOptions& options) {
   tollgate::v1::ResumeTokenRequest request;
   ASSIGN_OR_RETURN(*request.mutable_name(), TokenNameFrom(options.token, options.workspace));
   request.set_request_id(options.request_id);
-  ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, context.ServiceChannel());
-  std::unique_ptr<TokenService::Stub> stub = TokenService::NewStub(channel);
   tollgate::v1::ResumeTokenResponse response;
-  RETURN_IF_ERROR(context.Call(
-      [&](grpc::ClientContext* call) { return stub->ResumeToken(call, request, &response); }));
-  PrintChanged(context, response, "resumed", false);
-  return absl::OkStatus();
+  RETURN_IF_ERROR(context.Ask(&TokenService::Stub::ResumeToken, request, &response));
+  return PrintChanged(context, response, "resumed", false);
 }
 
 }  // namespace

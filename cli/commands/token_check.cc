@@ -3,7 +3,7 @@
 #include <memory>
 #include <string>
 
-#include "absl/strings/ascii.h"
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "base/secret.h"
 #include "base/status.h"
@@ -26,7 +26,11 @@ struct CheckOptions {
 
 absl::Status Check(Context& context, const CheckOptions& options) {
   tollgate::v1::ValidateRequest request;
-  *request.mutable_token_string() = context.ReadSecret();
+  const absl::Cleanup wipe = [&request] { WipeString(request.mutable_token_string()); };
+  {
+    const SecretBytes secret = context.ReadSecret();
+    request.set_token_string(secret.RevealSecret().data(), secret.size());
+  }
   if (request.token_string().empty())
     return absl::InvalidArgumentError("no token string on standard input");
   for (const std::string& scope : options.scopes)
@@ -51,8 +55,12 @@ absl::Status Check(Context& context, const CheckOptions& options) {
     took = context.terminal().clock->Now() - begun;
     times.push_back(absl::ToDoubleMilliseconds(took));
   }
-  WipeString(request.mutable_token_string());
-  RETURN_IF_ERROR(status);
+  if (!status.ok()) {
+    context.Fail(status);
+    // The same to a script whether the validator knows no answer, or there is no validator.
+    if (context.exit_code == kUnavailable) context.exit_code = kNoAnswer;
+    return absl::OkStatus();
+  }
 
   const bool admitted = response.verdict() == tollgate::v1::VERDICT_ADMIT;
   const bool denied = response.verdict() == tollgate::v1::VERDICT_DENY;
@@ -68,7 +76,7 @@ absl::Status Check(Context& context, const CheckOptions& options) {
         {"owner", response.identity().owner()},
         {"elapsed_ms", times},
     };
-    context.out() << answer.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+    context.out() << answer.dump(2, ' ', true, nlohmann::json::error_handler_t::replace) << '\n';
     return absl::OkStatus();
   }
   if (context.settings().quiet) return absl::OkStatus();

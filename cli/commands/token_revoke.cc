@@ -1,16 +1,20 @@
 // Revoke: one token, a cohort, or one that leaked.
+#include <algorithm>
 #include <iostream>
 #include <memory>
 #include <string>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "base/secret.h"
 #include "base/status.h"
 #include "cli/commands/token.h"
 #include "cli/commands/token_text.h"
 #include "cli/human.h"
+#include "token/digest.h"
+#include "token/token_string.h"
 #include "tollgate/v1/operations_service.grpc.pb.h"
 #include "tollgate/v1/token_service.grpc.pb.h"
 
@@ -24,6 +28,10 @@ using tollgate::v1::TokenService;
 
 // Before the first line of progress: a healthy fleet needs milliseconds, and gets no progress.
 constexpr absl::Duration kQuickWait = absl::Milliseconds(300);
+// For an answer to come after the time that it may wait.
+constexpr absl::Duration kForTheAnswer = absl::Seconds(2);
+// Between two questions to a service that is away.
+constexpr absl::Duration kBeforeAsking = absl::Milliseconds(200);
 
 std::string Tokens(int64_t count) { return absl::StrCat(count, count == 1 ? " token" : " tokens"); }
 
@@ -48,8 +56,6 @@ class Revoker {
           "standard input), or --edge-digest HEX");
     }
     ASSIGN_OR_RETURN(wait_, options_.wait.Parse());
-    ASSIGN_OR_RETURN(channel_, context_.ServiceChannel());
-    tokens_ = TokenService::NewStub(channel_);
     if (options_.all) return RevokeCohort();
     if (options_.token.empty()) return RevokeLeaked();
     return RevokeOne();
@@ -64,59 +70,108 @@ class Revoker {
       tollgate::v1::GetTokenRequest get;
       get.set_name(name);
       Token token;
-      RETURN_IF_ERROR(context_.Call(
-          [&](grpc::ClientContext* call) { return tokens_->GetToken(call, get, &token); }));
-      std::string used = "never used";
-      if (token.has_last_used_time()) {
-        used =
-            absl::StrCat("last used ", LastUsedText(token, context_.now()), " from ",
-                         token.edge_uses_size(), token.edge_uses_size() == 1 ? " edge" : " edges");
-      }
-      ASSIGN_OR_RETURN(
-          const bool yes,
-          context_.Confirm(
-              absl::StrCat("Revoke \"", SafeForTerminal(token.label()), "\", ", used, "?"), false));
+      RETURN_IF_ERROR(context_.Ask(&TokenService::Stub::GetToken, get, &token));
+      ASSIGN_OR_RETURN(const bool yes,
+                       context_.Confirm(absl::StrCat("Revoke ", LabelAndUse(token), "?"), false));
       if (!yes) return Aborted();
     }
     tollgate::v1::RevokeTokenRequest request;
     request.set_name(name);
     request.set_reason(options_.reason);
     request.set_request_id(options_.request_id);
+    AskForEpoch(&request);
     tollgate::v1::RevokeTokenResponse response;
     const absl::Time started = context_.now();
-    RETURN_IF_ERROR(context_.Call(
-        [&](grpc::ClientContext* call) { return tokens_->RevokeToken(call, request, &response); }));
-    RETURN_IF_ERROR(Wait(response.revision(), name, started, response.mutable_receipt()));
-    if (context_.settings().json()) PrintJson(response, context_.out());
-    return absl::OkStatus();
+    RETURN_IF_ERROR(context_.Ask(&TokenService::Stub::RevokeToken, request, &response));
+    return Follow(name, started, &response);
+  }
+
+  // "\"CI deploy key\", last used 2 min ago from 2 edges"
+  std::string LabelAndUse(const Token& token) {
+    std::string used = "never used";
+    if (token.has_last_used_time()) {
+      used = absl::StrCat("last used ", LastUsedText(token, context_.now()), " from ",
+                          token.edge_uses_size(), token.edge_uses_size() == 1 ? " edge" : " edges");
+    }
+    return absl::StrCat("\"", SafeForTerminal(token.label()), "\", ", used);
+  }
+
+  // What the token string says by itself, and what the service knows of it: it is asked by name,
+  // for which the workspace is wanted, and no string tells that.
+  std::string WhatLeaked(const std::string& public_id) {
+    if (options_.workspace.empty()) {
+      return absl::StrCat("the token ", public_id,
+                          " (with -w WORKSPACE its label and last use are told here)");
+    }
+    tollgate::v1::GetTokenRequest get;
+    const absl::StatusOr<std::string> name = TokenNameFrom(public_id, options_.workspace);
+    absl::Status asked = name.status();
+    Token token;
+    if (name.ok()) {
+      get.set_name(*name);
+      asked = context_.Ask(&TokenService::Stub::GetToken, get, &token);
+    }
+    if (asked.ok()) return absl::StrCat("the token ", public_id, ", ", LabelAndUse(token));
+    return absl::StrCat(
+        "the token ", public_id,
+        absl::IsNotFound(asked)
+            ? absl::StrCat(", which is none of ", SafeForTerminal(options_.workspace))
+            : std::string(", whose label and last use could not be asked for"));
   }
 
   absl::Status RevokeLeaked() {
     tollgate::v1::RevokeLeakedTokenRequest request;
+    std::string public_id;
     if (options_.leaked) {
-      *request.mutable_token_string() = context_.ReadSecret();
-      if (request.token_string().empty())
-        return absl::InvalidArgumentError("no token string on standard input");
+      ASSIGN_OR_RETURN(const EdgeDigest digest, DigestOfLeaked(&public_id));
+      request.set_edge_digest(digest.bytes().data(), digest.bytes().size());
     } else {
       request.set_edge_digest(absl::HexStringToBytes(options_.edge_digest));
     }
+    if (!options_.yes) {
+      // Of a digest nothing can be known before it is revoked.
+      const std::string what =
+          options_.leaked
+              ? WhatLeaked(public_id)
+              : absl::StrCat("the token with the digest ", options_.edge_digest.substr(0, 12), "…");
+      ASSIGN_OR_RETURN(const bool yes, context_.Confirm(absl::StrCat("Revoke ", what, "?"), false));
+      if (!yes) return Aborted();
+    }
     request.set_reason(options_.reason.empty() ? "leaked" : options_.reason);
     request.set_request_id(options_.request_id);
+    AskForEpoch(&request);
     tollgate::v1::RevokeLeakedTokenResponse response;
     const absl::Time started = context_.now();
-    const absl::Status status = context_.Call([&](grpc::ClientContext* call) {
-      return tokens_->RevokeLeakedToken(call, request, &response);
-    });
-    if (request.has_token_string()) WipeString(request.mutable_token_string());
-    RETURN_IF_ERROR(status);
+    RETURN_IF_ERROR(context_.Ask(&TokenService::Stub::RevokeLeakedToken, request, &response));
     if (talks()) {
-      context_.out() << response.token().name() << "   "
+      context_.out() << SafeForTerminal(response.token().name()) << "   "
                      << SafeForTerminal(response.token().label()) << '\n';
     }
-    RETURN_IF_ERROR(
-        Wait(response.revision(), response.token().name(), started, response.mutable_receipt()));
-    if (context_.settings().json()) PrintJson(response, context_.out());
-    return absl::OkStatus();
+    return Follow(response.token().name(), started, &response);
+  }
+
+  // The digest of the token string on standard input. Only this leaves the process (I6): what the
+  // service never gets cannot be stored, logged or copied there. The service cannot tell a string
+  // that was not copied whole from one of another installation, so that is told here.
+  // `public_id`: that of the token, which is no secret.
+  absl::StatusOr<EdgeDigest> DigestOfLeaked(std::string* public_id) {
+    const SecretBytes secret = context_.ReadSecret();
+    const absl::string_view found = secret.RevealSecret();
+    if (found.empty()) return absl::InvalidArgumentError("no token string on standard input");
+    const size_t kind = found.find('_');
+    if (kind != absl::string_view::npos && kind > 0) {
+      const absl::StatusOr<TokenFormat> format = TokenFormat::ForBrand(found.substr(0, kind - 1));
+      TokenFormat::Parsed parsed;
+      if (format.ok() && format->Parse(found, &parsed) == TokenDefect::kNone) {
+        *public_id = std::string(parsed.public_id);
+        return EdgeDigest::Of(found);
+      }
+    }
+    return Refuse(
+        absl::StatusCode::kInvalidArgument, "TOKEN_STRING_MALFORMED",
+        "what came on standard input is no whole token string (brand and kind, '_' and 65 "
+        "letters and digits, whose last 6 are a checksum): give it alone, from its first "
+        "character to its last");
   }
 
   absl::Status RevokeCohort() {
@@ -131,10 +186,9 @@ class Revoker {
     if (options_.dry_run || !options_.yes) {
       tollgate::v1::RevokeTokensRequest ask = request;
       ask.set_validate_only(true);
-      RETURN_IF_ERROR(context_.Call(
-          [&](grpc::ClientContext* call) { return tokens_->RevokeTokens(call, ask, &response); }));
+      RETURN_IF_ERROR(context_.Ask(&TokenService::Stub::RevokeTokens, ask, &response));
       if (options_.dry_run && context_.settings().json()) {
-        PrintJson(response, context_.out());
+        RETURN_IF_ERROR(context_.ShowJson(response));
         return absl::OkStatus();
       }
       std::ostream& where = options_.dry_run ? context_.out() : context_.err();
@@ -142,7 +196,7 @@ class Revoker {
         where << "would revoke " << Tokens(response.token_count()) << " of " << of << '\n';
       }
       for (const Token& token : response.recently_used()) {
-        where << "  " << token.token_id() << "  " << SafeForTerminal(token.label())
+        where << "  " << SafeForTerminal(token.token_id()) << "  " << SafeForTerminal(token.label())
               << ", last used " << LastUsedText(token, context_.now()) << '\n';
       }
       if (options_.dry_run) return absl::OkStatus();
@@ -157,56 +211,143 @@ class Revoker {
     }
     if (options_.expected >= 0) request.set_expected_count(options_.expected);
     request.set_request_id(options_.request_id);
+    AskForEpoch(&request);
     response.Clear();
     const absl::Time started = context_.now();
-    RETURN_IF_ERROR(context_.Call([&](grpc::ClientContext* call) {
-      return tokens_->RevokeTokens(call, request, &response);
-    }));
-    RETURN_IF_ERROR(Wait(response.revision(), "", started, response.mutable_receipt()));
-    if (context_.settings().json()) PrintJson(response, context_.out());
+    const absl::Status asked = context_.Ask(&TokenService::Stub::RevokeTokens, request, &response);
+    if (ReasonOf(asked) == "COUNT_MISMATCH") return CountMismatch(asked);
+    RETURN_IF_ERROR(asked);
+    // Counted only where a number was agreed to.
+    return Follow(
+        "", started, &response,
+        response.token_count() >= 0
+            ? absl::StrCat(Tokens(response.token_count()), " of ", of)
+            : absl::StrCat("all of ", request.parent(),
+                           options_.owner.empty()
+                               ? ""
+                               : absl::StrCat(" owned by ", SafeForTerminal(options_.owner)),
+                           ", issued before now"));
+  }
+
+  // The service speaks of its own fields; this of what was typed.
+  absl::Status CountMismatch(const absl::Status& refused) {
+    ErrorDetails details = DetailsOf(refused);
+    int64_t would = -1;
+    int64_t expected = -1;
+    for (const auto& [name, value] : details.metadata) {
+      int64_t* number = name == "token_count"      ? &would
+                        : name == "expected_count" ? &expected
+                                                   : nullptr;
+      if (number != nullptr && !absl::SimpleAtoi(value, number)) return refused;
+    }
+    if (would < 0 || expected < 0) return refused;
+    const std::string hit = absl::StrCat("it would revoke ", Tokens(would));
+    for (FieldViolation& field : details.fields) field.description = hit;
+    return Refuse(refused.code(),
+                  absl::StrCat(hit, ", and ", expected, expected == 1 ? " was" : " were",
+                               " expected; nothing was revoked. Look again with --dry-run"),
+                  details);
+  }
+
+  // With --wait the answer to the change brings a receipt, at once, for the sake of the epoch: the
+  // two belong together, and no restore can come between. The wait itself is a call of its own, so
+  // that nothing that goes wrong in it is mistaken for a failure of the change.
+  template <class Request>
+  void AskForEpoch(Request* request) {
+    if (wait_ > absl::ZeroDuration()) request->mutable_wait_enforced();
+  }
+
+  // What follows a change: says that it is done, with --wait how far it has come, and the answer as
+  // JSON. `token`: the one that it was about, by name; empty for a cohort, of which `hit` says what
+  // belonged to it.
+  template <class Response>
+  absl::Status Follow(const std::string& token, absl::Time started, Response* response,
+                      const std::string& hit = "") {
+    if (talks()) {
+      context_.out() << "revoked      revision " << response->revision()
+                     << (hit.empty() ? "" : absl::StrCat("   ", hit)) << '\n'
+                     << std::flush;
+    }
+    if (wait_ > absl::ZeroDuration()) {
+      Wait(response->revision(), token, started, response->mutable_receipt());
+    }
+    if (context_.settings().json()) return context_.ShowJson(*response);
     return absl::OkStatus();
   }
 
-  // Says that it is done, and with --wait how far it has come; sets the exit code.
-  // `token`: the one that it was about, by name; empty for a cohort.
-  absl::Status Wait(int64_t revision, const std::string& token, absl::Time started,
-                    Receipt* receipt) {
-    if (talks()) context_.out() << "revoked      revision " << revision << '\n' << std::flush;
-    if (wait_ == absl::ZeroDuration()) return absl::OkStatus();
-    std::unique_ptr<OperationsService::Stub> operations = OperationsService::NewStub(channel_);
+  // Until the revision is enforced, or --wait-timeout has passed. The change is made: whatever goes
+  // wrong here is told, and ends with kNotYetEnforced, which no script takes for "not revoked". A
+  // service that is away for a moment is asked again.
+  void Wait(int64_t revision, const std::string& token, absl::Time started, Receipt* receipt) {
     tollgate::v1::WaitEnforcedRequest request;
     request.set_revision(revision);
+    request.set_epoch(receipt->epoch());
     request.set_token(token);
     const absl::Time deadline = started + wait_;
     absl::Duration step = std::min(kQuickWait, wait_);
+    absl::Status asked;
+    bool said_away = false;
     while (true) {
       SetDuration(step, request.mutable_timeout());
-      receipt->Clear();
-      RETURN_IF_ERROR(context_.Call(
-          [&](grpc::ClientContext* call) {
-            return operations->WaitEnforced(call, request, receipt);
-          },
-          step));
+      Receipt newest;
+      CallOptions call;
+      call.patience = step + kForTheAnswer;
+      asked = context_.Ask(&OperationsService::Stub::WaitEnforced, request, &newest, call);
       const absl::Time now = context_.now();
-      const bool enforced = receipt->state() == tollgate::v1::ENFORCEMENT_STATE_ENFORCED;
-      if (talks()) context_.out() << ReceiptText(*receipt, now - started) << std::flush;
-      if (enforced) {
-        if (talks()) context_.out() << LastAdmitText(*receipt);
-        return absl::OkStatus();
+      if (asked.ok()) {
+        *receipt = std::move(newest);
+        // A revision means something only with its epoch (R17): should the store be restored
+        // meanwhile, this number is another change's, and the service says so.
+        if (request.epoch().empty()) request.set_epoch(receipt->epoch());
+        if (talks()) context_.out() << ReceiptText(*receipt, now - started) << std::flush;
+        if (receipt->state() == tollgate::v1::ENFORCEMENT_STATE_ENFORCED) {
+          if (talks()) context_.out() << LastAdmitText(*receipt);
+          return;
+        }
+        if (talks()) context_.out() << WaitingText(*receipt) << std::flush;
+      } else if (!absl::IsUnavailable(asked) && !absl::IsDeadlineExceeded(asked) &&
+                 !absl::IsCancelled(asked)) {  // what a server that stops does to a call in it
+        break;
+      } else if (now < deadline) {
+        if (talks() && !said_away) {
+          context_.out() << "waiting      no answer from the service; asking again\n" << std::flush;
+        }
+        said_away = true;
+        absl::SleepFor(std::min(kBeforeAsking, deadline - now));
       }
-      if (talks()) context_.out() << WaitingText(*receipt) << std::flush;
       if (now >= deadline) break;
       // As long as the last lease may run, in steps short enough to show that something happens.
       step = std::min(deadline - now, absl::Seconds(5));
     }
+    TellNotEnforced(asked, revision, request.epoch());
+  }
+
+  // In one error, so that with -o json it is one object: how the wait ended, and what to do.
+  void TellNotEnforced(const absl::Status& asked, int64_t revision, const std::string& epoch) {
+    const std::string advice =
+        ReasonOf(asked) == "OTHER_EPOCH"
+            ? absl::StrCat("It was revoked, in revision ", revision, " of epoch ",
+                           SafeForTerminal(epoch),
+                           ", and the store was put back since: look whether it still is.")
+            : absl::StrCat(
+                  "It stays revoked; enforcement goes on. Ask again: tollgate events wait ",
+                  revision, epoch.empty() ? "" : absl::StrCat(" --epoch ", SafeForTerminal(epoch)));
+    if (!asked.ok()) {
+      context_.Say(WithAdvice(asked, advice));
+    } else if (context_.settings().json()) {
+      context_.Say(Refuse(absl::StatusCode::kDeadlineExceeded, "NOT_YET_ENFORCED", advice));
+    } else {
+      context_.err() << advice << '\n';
+    }
     context_.exit_code = kNotYetEnforced;
-    context_.err() << "It stays revoked; enforcement goes on. Ask again: tollgate events wait "
-                   << revision << '\n';
-    return absl::OkStatus();
   }
 
   absl::Status Aborted() {
-    context_.err() << "Nothing was changed.\n";
+    if (context_.settings().json()) {
+      context_.Say(Refuse(absl::StatusCode::kCancelled, "NOT_CONFIRMED", "nothing was changed"));
+    } else {
+      context_.err() << "Nothing was changed.\n";
+    }
     context_.exit_code = kAborted;
     return absl::OkStatus();
   }
@@ -214,8 +355,6 @@ class Revoker {
   Context& context_;
   const RevokeOptions& options_;
   absl::Duration wait_;
-  std::shared_ptr<grpc::Channel> channel_;
-  std::unique_ptr<TokenService::Stub> tokens_;
 };
 
 }  // namespace
@@ -225,13 +364,13 @@ void AddTokenRevokeCommand(CLI::App& token, Context& context) {
   CLI::App* verb = token.add_subcommand(
       "revoke", "End a token, all of a workspace or owner, or one that leaked");
   verb->add_option("token", options->token, "The token's id, or its full name");
-  verb->add_option("-w,--workspace", options->workspace, "The workspace")
-      ->envname("TOLLGATE_WORKSPACE");
+  AddWorkspaceOption(*verb, &options->workspace);
   auto* all =
       verb->add_flag("--all", options->all, "All that was issued before now, in one commit");
   verb->add_option("--owner", options->owner, "With --all: only this owner's")->needs(all);
   verb->add_option("--expect", options->expected,
                    "With --all: refuse unless it hits exactly so many")
+      ->check(CLI::NonNegativeNumber)
       ->needs(all);
   verb->add_flag("--dry-run", options->dry_run, "With --all: only say what it would hit")
       ->needs(all);

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "base/status.h"
 #include "cli/human.h"
 #include "cli/output.h"
 #include "token/resource_name.h"
@@ -32,6 +33,7 @@ constexpr StateWord kStateWords[] = {
 std::string Named(std::vector<std::string> names, size_t total) {
   constexpr size_t kMost = 5;
   if (names.size() > kMost) names.resize(kMost);
+  for (std::string& name : names) name = SafeForTerminal(name);
   std::string text = absl::StrJoin(names, ", ");
   if (total > names.size()) absl::StrAppend(&text, " and ", total - names.size(), " more");
   return text;
@@ -121,7 +123,8 @@ absl::StatusOr<std::string> TokenNameFrom(const std::string& id_or_name,
                                                    "workspaces/WORKSPACE/tokens/",
                                                    id_or_name));
   }
-  return FormatTokenName(workspace, id_or_name);
+  ASSIGN_OR_RETURN(const std::string parent, ParentFrom(workspace));
+  return absl::StrCat(parent, "/tokens/", id_or_name);
 }
 
 absl::StatusOr<std::string> ParentFrom(const std::string& workspace) {
@@ -156,7 +159,7 @@ std::string ReceiptText(const tollgate::v1::Receipt& receipt, absl::Duration ela
 
 std::string WaitingText(const tollgate::v1::Receipt& receipt) {
   if (!receipt.hold().empty()) {
-    return absl::StrCat("waiting      ", receipt.hold(), ", ",
+    return absl::StrCat("waiting      ", SafeForTerminal(receipt.hold()), ", ",
                         HumanElapsed(DurationOf(receipt.hold_left())), " more\n");
   }
   if (receipt.pending_count() == 0) return "";
@@ -165,7 +168,7 @@ std::string WaitingText(const tollgate::v1::Receipt& receipt) {
   absl::Duration left = absl::ZeroDuration();
   bool all_heard = true;
   for (const tollgate::v1::PendingValidator& pending : receipt.pending()) {
-    names.push_back(SafeForTerminal(pending.validator()));
+    names.push_back(pending.validator());
     left = std::max(left, DurationOf(pending.lease_left()));
     if (pending.has_last_heard()) {
       heard = std::max(heard, DurationOf(pending.last_heard()));
@@ -184,7 +187,7 @@ std::string LastAdmitText(const tollgate::v1::Receipt& receipt) {
   const tollgate::v1::LastAdmit* latest = nullptr;
   for (const tollgate::v1::LastAdmit& admit : receipt.last_admits()) {
     if (admit.unknown()) {
-      unknown.push_back(SafeForTerminal(admit.edge()));
+      unknown.push_back(admit.edge());
     } else if (admit.has_last_admit_time() &&
                (latest == nullptr ||
                 TimeOf(admit.last_admit_time()) > TimeOf(latest->last_admit_time()))) {

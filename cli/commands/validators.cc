@@ -9,6 +9,8 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "base/status.h"
 #include "cli/commands/validators_text.h"
 #include "cli/human.h"
@@ -60,19 +62,16 @@ FleetShown ShownFor(const ListOptions& options) {
 }
 
 absl::Status List(Context& context, const ListOptions& options) {
-  ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, context.ServiceChannel());
-  std::unique_ptr<OperationsService::Stub> stub = OperationsService::NewStub(channel);
   ListValidatorsRequest request = RequestFor(options);
   ListValidatorsResponse fleet;
   do {
     ListValidatorsResponse page;
-    RETURN_IF_ERROR(context.Call(
-        [&](grpc::ClientContext* call) { return stub->ListValidators(call, request, &page); }));
+    RETURN_IF_ERROR(context.Ask(&OperationsService::Stub::ListValidators, request, &page));
     request.set_page_token(page.next_page_token());
     AddPage(std::move(page), &fleet);
   } while (!request.page_token().empty());
   if (context.settings().json()) {
-    PrintJson(fleet, context.out());
+    RETURN_IF_ERROR(context.ShowJson(fleet));
   } else {
     context.out() << FleetText(fleet, ShownFor(options), context.now());
   }
@@ -95,7 +94,7 @@ class Watcher {
       // A service that is away for a moment ends no watch; one that was never there does.
       if (!fetched.ok() && !reached) return fetched;
       reached = true;
-      Show(fetched, fleet);
+      RETURN_IF_ERROR(Show(fetched, fleet));
       if (options_.count > 0 && ++shown >= options_.count) return fetched;
       if (interrupt_.Wait(interval) == Interrupt::Woken::kInterrupted) break;
     }
@@ -128,39 +127,36 @@ class Watcher {
     return absl::OkStatus();
   }
 
-  void Show(const absl::Status& fetched, const ListValidatorsResponse& fleet) {
-    std::ostream& out = context_.out();
+  absl::Status Show(const absl::Status& fetched, const ListValidatorsResponse& fleet) {
     if (context_.settings().json()) {
-      if (fetched.ok()) {
-        PrintJsonLine(fleet, out);
-      } else {
-        PrintError(fetched, context_.err());
-      }
-      return;
+      if (fetched.ok()) return context_.ShowJsonLine(fleet);
+      context_.Say(fetched);
+      return absl::OkStatus();
     }
     const bool in_place = context_.terminal().out_is_terminal;
     FleetShown shown = ShownFor(options_);
-    // In place: home, and what is left of the frame before is cleared after this one, so that
-    // nothing flickers. One line is kept for the heading, one for the cursor, one for "and n more".
-    if (in_place) {
-      out << "\x1b[H";
-      shown.most_rows = std::max(ScreenLines(), 8) - 4;
-    }
-    std::string frame =
-        absl::StrCat(absl::FormatTime("%H:%M:%S UTC", context_.now(), absl::UTCTimeZone()), "  ",
-                     fetched.ok() ? FleetLine(fleet)
-                                  : absl::StrCat("no answer: ", SafeForTerminal(fetched.message())),
-                     "\n");
+    // One line is kept for the heading, one for the cursor, one for "and n more".
+    if (in_place) shown.most_rows = std::max(ScreenLines(), 8) - 4;
+    std::string frame = absl::StrCat(
+        absl::FormatTime("%H:%M:%S UTC", context_.now(), absl::UTCTimeZone()), "  ",
+        fetched.ok() ? FleetLine(fleet)
+                     : absl::StrCat("no answer: ",
+                                    Redacted(absl::StripPrefix(fetched.message(), "refused: "))),
+        "\n");
     if (fetched.ok()) absl::StrAppend(&frame, FleetText(fleet, shown, context_.now()));
     if (!in_place) {
-      out << frame << '\n' << std::flush;
-      return;
+      context_.out() << frame << '\n' << std::flush;
+      return absl::OkStatus();
     }
-    for (const char c : frame) {
-      if (c == '\n') out << "\x1b[K";
-      out << c;
+    // In place: home, and what is left of the frame before is cleared after this one, so that
+    // nothing flickers. No other sequence but these can be in it.
+    std::ostream& out = context_.raw_out();
+    out << "\x1b[H";
+    for (absl::string_view line : absl::StrSplit(absl::StripSuffix(frame, "\n"), '\n')) {
+      out << SafeForTerminal(line) << "\x1b[K\n";
     }
     out << "\x1b[J" << std::flush;
+    return absl::OkStatus();
   }
 
   static int ScreenLines() {
@@ -197,7 +193,8 @@ void AddValidatorsCommands(CLI::App& app, Context& context) {
   CLI::App* verb = noun->add_subcommand("watch", "The fleet, live, until Ctrl-C");
   add_options(verb, options.get());
   verb->add_option("--interval", options->interval, "Look so often")->capture_default_str();
-  verb->add_option("--count", options->count, "End after so many looks; 0: never");
+  verb->add_option("--count", options->count, "End after so many looks; 0: never")
+      ->check(CLI::NonNegativeNumber);
   verb->callback([&context, options] { context.Fail(Watcher(context, *options).Run()); });
 }
 

@@ -1,11 +1,13 @@
 #include "cli/commands/workspace.h"
 
+#include <cstdlib>
 #include <memory>
 #include <ostream>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status.h"
+#include "cli/commands/token.h"
 #include "cli/commands/token_text.h"
 #include "cli/human.h"
 #include "tollgate/v1/workspace_service.grpc.pb.h"
@@ -17,8 +19,32 @@ using tollgate::v1::Workspace;
 using tollgate::v1::WorkspacePolicy;
 using tollgate::v1::WorkspaceService;
 
+// A workspace is named by its place, with -w, or by the environment.
+struct Which {
+  std::string positional, workspace;
+
+  // Its full name. INVALID_ARGUMENT where none is given, or the command line gives two.
+  absl::StatusOr<std::string> Name() const {
+    if (positional.empty()) return ParentFrom(workspace);
+    ASSIGN_OR_RETURN(std::string name, ParentFrom(positional));
+    const char* usual = std::getenv("TOLLGATE_WORKSPACE");
+    const bool by_flag = !workspace.empty() && (usual == nullptr || workspace != usual);
+    if (by_flag && ParentFrom(workspace).value_or("") != name) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("which workspace: ", positional, ", or that of -w, ", workspace, "?"));
+    }
+    return name;
+  }
+};
+
+void AddWhich(CLI::App& verb, Which* which) {
+  verb.add_option("id", which->positional, "Its id, or its full name; or else -w");
+  AddWorkspaceOption(verb, &which->workspace);
+}
+
 struct PolicyOptions {
-  std::string workspace, label_pattern, max_lifetime, rotation_period, max_unused, request_id;
+  Which which;
+  std::string label_pattern, max_lifetime, rotation_period, max_unused, request_id;
   std::vector<std::string> scopes;
   bool unique = false, not_unique = false;
   std::vector<std::string> unset;
@@ -42,21 +68,18 @@ std::string PolicyText(const WorkspacePolicy& policy) {
 }
 
 void PrintWorkspace(Context& context, const Workspace& workspace) {
-  context.out() << workspace.name() << "   created "
+  context.out() << SafeForTerminal(workspace.name()) << "   created "
                 << HumanTime(TimeOf(workspace.create_time()), context.now()) << "\npolicy       "
                 << SafeForTerminal(PolicyText(workspace.policy())) << '\n';
 }
 
-absl::Status Get(Context& context, const std::string& id) {
+absl::Status Get(Context& context, const Which& which) {
   tollgate::v1::GetWorkspaceRequest request;
-  ASSIGN_OR_RETURN(*request.mutable_name(), ParentFrom(id));
-  ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, context.ServiceChannel());
-  std::unique_ptr<WorkspaceService::Stub> stub = WorkspaceService::NewStub(channel);
+  ASSIGN_OR_RETURN(*request.mutable_name(), which.Name());
   Workspace workspace;
-  RETURN_IF_ERROR(context.Call(
-      [&](grpc::ClientContext* call) { return stub->GetWorkspace(call, request, &workspace); }));
+  RETURN_IF_ERROR(context.Ask(&WorkspaceService::Stub::GetWorkspace, request, &workspace));
   if (context.settings().json()) {
-    PrintJson(workspace, context.out());
+    RETURN_IF_ERROR(context.ShowJson(workspace));
   } else {
     PrintWorkspace(context, workspace);
   }
@@ -64,25 +87,24 @@ absl::Status Get(Context& context, const std::string& id) {
 }
 
 absl::Status List(Context& context) {
-  ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, context.ServiceChannel());
-  std::unique_ptr<WorkspaceService::Stub> stub = WorkspaceService::NewStub(channel);
   tollgate::v1::ListWorkspacesRequest request;
   request.set_page_size(1000);
   tollgate::v1::ListWorkspacesResponse all;
   do {
     tollgate::v1::ListWorkspacesResponse page;
-    RETURN_IF_ERROR(context.Call(
-        [&](grpc::ClientContext* call) { return stub->ListWorkspaces(call, request, &page); }));
+    RETURN_IF_ERROR(context.Ask(&WorkspaceService::Stub::ListWorkspaces, request, &page));
     all.MergeFrom(page);
     all.clear_next_page_token();
     request.set_page_token(page.next_page_token());
   } while (!request.page_token().empty());
   if (context.settings().json()) {
-    PrintJson(all, context.out());
+    RETURN_IF_ERROR(context.ShowJson(all));
     return absl::OkStatus();
   }
   if (context.settings().quiet) {
-    for (const Workspace& workspace : all.workspaces()) context.out() << workspace.name() << '\n';
+    for (const Workspace& workspace : all.workspaces()) {
+      context.out() << SafeForTerminal(workspace.name()) << '\n';
+    }
     return absl::OkStatus();
   }
   if (all.workspaces_size() == 0) {
@@ -102,7 +124,7 @@ absl::Status List(Context& context) {
 
 absl::Status SetPolicy(Context& context, const CLI::App& verb, const PolicyOptions& options) {
   tollgate::v1::UpdateWorkspacePolicyRequest request;
-  ASSIGN_OR_RETURN(*request.mutable_name(), ParentFrom(options.workspace));
+  ASSIGN_OR_RETURN(*request.mutable_name(), options.which.Name());
   WorkspacePolicy& policy = *request.mutable_policy();
   const auto mask = [&](const std::string& path) {
     request.mutable_update_mask()->add_paths(path);
@@ -141,14 +163,10 @@ absl::Status SetPolicy(Context& context, const CLI::App& verb, const PolicyOptio
     return absl::InvalidArgumentError("nothing to set; see tollgate workspace set-policy --help");
   }
   request.set_request_id(options.request_id);
-  ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, context.ServiceChannel());
-  std::unique_ptr<WorkspaceService::Stub> stub = WorkspaceService::NewStub(channel);
   tollgate::v1::UpdateWorkspacePolicyResponse response;
-  RETURN_IF_ERROR(context.Call([&](grpc::ClientContext* call) {
-    return stub->UpdateWorkspacePolicy(call, request, &response);
-  }));
+  RETURN_IF_ERROR(context.Ask(&WorkspaceService::Stub::UpdateWorkspacePolicy, request, &response));
   if (context.settings().json()) {
-    PrintJson(response, context.out());
+    RETURN_IF_ERROR(context.ShowJson(response));
   } else if (!context.settings().quiet) {
     PrintWorkspace(context, response.workspace());
   }
@@ -165,15 +183,15 @@ void AddWorkspaceCommands(CLI::App& app, Context& context) {
     context.Fail(List(context));
   });
   {
-    auto id = std::make_shared<std::string>();
+    auto which = std::make_shared<Which>();
     CLI::App* verb = noun->add_subcommand("get", "One workspace and its policy");
-    verb->add_option("workspace,-w,--workspace", *id, "Its id")->required();
-    verb->callback([&context, id] { context.Fail(Get(context, *id)); });
+    AddWhich(*verb, which.get());
+    verb->callback([&context, which] { context.Fail(Get(context, *which)); });
   }
   auto options = std::make_shared<PolicyOptions>();
   CLI::App* verb = noun->add_subcommand(
       "set-policy", "Set parts of the policy; tokens granted before are not shortened");
-  verb->add_option("workspace,-w,--workspace", options->workspace, "Its id")->required();
+  AddWhich(*verb, &options->which);
   verb->add_option("--label-pattern", options->label_pattern, "RE2 that a whole label must match");
   auto* unique =
       verb->add_flag("--unique-labels", options->unique, "No two live tokens share a label");

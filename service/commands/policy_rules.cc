@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/duration.h"
 #include "base/status.h"
 #include "service/commands/held_token.h"
 #include "storage/schema.h"
@@ -90,7 +91,7 @@ absl::Status CheckLifetimeUnderPolicy(const PolicyRecord& policy, absl::Time cre
   if (expire <= created + longest) return absl::OkStatus();
   return RefuseByPolicy(
       "LIFETIME_TOO_LONG", field,
-      absl::StrCat("this workspace's tokens live for at most ", absl::FormatDuration(longest)));
+      absl::StrCat("this workspace's tokens live for at most ", TextFromDuration(longest)));
 }
 
 absl::Status CheckLabelFree(const View& view, const PolicyRecord& policy,

@@ -53,7 +53,7 @@ absl::Status RefuseRetirement(const SilenceVerdict& verdict,
       details.metadata.emplace_back("use_count_today", absl::StrCat(verdict.count_today));
       message = absl::StrCat("still in use. Last used ", RoughDuration(now - verdict.last_used),
                              " ago at ", verdict.edges.front(), " (", verdict.count_today,
-                             " times today)");
+                             verdict.count_today == 1 ? " time today)" : " times today)");
       if (verdict.edges.size() > 1) {
         absl::StrAppend(&message, ", also at ",
                         NameEdges({verdict.edges.begin() + 1, verdict.edges.end()}));

@@ -106,7 +106,8 @@ absl::Status CheckCount(const RevokeTokensRequest& request, int64_t count) {
   details.reason = "COUNT_MISMATCH";
   details.metadata = {{"expected_count", absl::StrCat(request.expected_count())},
                       {"token_count", absl::StrCat(count)}};
-  details.fields.push_back({"expected_count", absl::StrCat("it would revoke ", count, " tokens")});
+  details.fields.push_back({"expected_count", absl::StrCat("it would revoke ", count,
+                                                           count == 1 ? " token" : " tokens")});
   return Refuse(absl::StatusCode::kFailedPrecondition,
                 absl::StrCat("expected_count: would revoke ", count, " tokens, and ",
                              request.expected_count(),

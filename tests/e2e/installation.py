@@ -5,6 +5,8 @@ import signal
 import subprocess
 import time
 
+# An idle channel looks at its socket so often: a server that drains waits for it to have seen that.
+os.environ.setdefault("GRPC_CLIENT_CHANNEL_BACKUP_POLL_INTERVAL_MS", "50")
 import grpc
 from google.protobuf import json_format
 from google.protobuf.descriptor_pool import DescriptorPool
@@ -62,6 +64,11 @@ class Program:
         with open(self.log, encoding="utf-8", errors="replace") as file:
             return "".join(file.readlines()[-20:])
 
+    def records(self):
+        """Its log, a dictionary a line; what is no JSON is left out."""
+        with open(self.log, encoding="utf-8", errors="replace") as file:
+            return [json.loads(line) for line in file if line.startswith("{") and line.endswith("}\n")]
+
     def signal(self, number):
         self.process.send_signal(number)
 
@@ -81,7 +88,8 @@ class Client:
 
     def __init__(self, target):
         self.channel = grpc.insecure_channel(
-            target, options=[("grpc.max_receive_message_length", 64 << 20), ("grpc.enable_http_proxy", 0)])
+            target, options=[("grpc.max_receive_message_length", 64 << 20), ("grpc.enable_http_proxy", 0),
+                             ("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 100)])
         self.pool = DescriptorPool(ProtoReflectionDescriptorDatabase(self.channel))
         self.methods = {}
 
@@ -137,7 +145,8 @@ class Installation:
         arguments[arguments.index("--listen") + 1] = f"127.0.0.1:{port}"
         return self.service.start()
 
-    def start_validator(self, edge="edge-1", *arguments):
+    def prepare_validator(self, edge="edge-1", *arguments):
+        """A validator that is still to be started."""
         name = edge.replace("/", "-")
         socket = f"unix:{self.home}/{name}.sock"
         program = Program(self.home, name, "tollgate-validator", [
@@ -146,6 +155,10 @@ class Installation:
         program.edge = edge
         program.socket = socket
         self.programs.append(program)
+        return program
+
+    def start_validator(self, edge="edge-1", *arguments):
+        program = self.prepare_validator(edge, *arguments)
         program.start()
         self.wait_in_sync(program)
         return program

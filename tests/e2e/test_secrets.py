@@ -13,12 +13,12 @@ def test_no_token_string_anywhere(tollgate):
     tollgate.cli("token", "rotate", made[0][0], "--retire-when-silent", "1s")
     tollgate.cli("token", "suspend", made[1][0])
     tollgate.cli("token", "revoke", made[2][0], "--yes", "--wait")
-    tollgate.cli("token", "revoke", "--leaked", secret=made[3][1])
+    tollgate.cli("token", "revoke", "--leaked", "--yes", secret=made[3][1])
     assert tollgate.check(edge, made[2][1]) == REVOKED
     # Wrong uses, whose errors might echo what they were given.
     broken = made[4][1][:-1] + ("0" if made[4][1][-1] != "0" else "1")
     tollgate.check(edge, broken)
-    tollgate.cli("token", "revoke", "--leaked", secret=broken, code=2)
+    tollgate.cli("token", "revoke", "--leaked", "--yes", secret=broken, code=2)
     tollgate.cli("token", "get", made[5][1], code=2)
     metrics = tollgate.metrics(service) + tollgate.metrics(edge)
     assert edge.stop() == 0 and service.stop() == 0

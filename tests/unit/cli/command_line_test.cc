@@ -8,29 +8,16 @@
 #include <sstream>
 
 #include "absl/strings/str_cat.h"
-#include "cli/context.h"
+#include "base/random.h"
+#include "nlohmann/json.hpp"
+#include "tests/unit/cli/outcome.h"
+#include "token/token_string.h"
 
 namespace tollgate {
 namespace {
 
 using testing::HasSubstr;
 using testing::Not;
-
-struct Outcome {
-  int code;
-  std::string out;
-  std::string err;
-};
-
-Outcome Tollgate(std::vector<std::string> arguments, const std::string& input = "",
-                 bool in_is_terminal = false) {
-  std::istringstream in(input);
-  std::ostringstream out;
-  std::ostringstream err;
-  Terminal terminal{&in, &out, &err, in_is_terminal, false, &SystemClock()};
-  const int code = RunCommand(arguments, terminal);
-  return {code, out.str(), err.str()};
-}
 
 TEST(CommandLine, WithoutWordsSaysWhereHelpIs) {
   const Outcome outcome = Tollgate({});
@@ -62,6 +49,8 @@ TEST(CommandLine, RefusesWrongUseBeforeItConnects) {
            {"token", "revoke"},
            {"token", "revoke", "id", "-w", "acme", "--all"},
            {"token", "revoke", "--edge-digest", "12"},
+           {"token", "revoke", "id", "-w", "acme", "--wait-timeout", "5s"},  // without --wait
+           {"events", "watch", "--count=-1"},
            {"token", "update", "id", "-w", "acme"},
            {"token", "rotate", "id", "-w", "acme", "--retire-in", "1d", "--retire-when-silent",
             "1d"},
@@ -114,16 +103,73 @@ TEST(CommandLine, ASettingsFileWithSomethingElseIsRefused) {
   EXPECT_THAT(outcome.err, HasSubstr("bogus"));
 }
 
+// Wherever a secret may be put on the command line by mistake: no more than its public id is said,
+// whether or not it is whole.
 TEST(CommandLine, NeverEchoesATokenString) {
-  const std::string secret = "tgw_" + std::string(65, 'x');
-  for (const std::vector<std::string>& arguments :
-       std::vector<std::vector<std::string>>{{"token", "check", secret},
-                                             {secret},
-                                             {"token", "list", "-w", "acme", "--limit", secret}}) {
-    const Outcome outcome = Tollgate(arguments);
-    EXPECT_EQ(outcome.code, kBadUsage);
-    EXPECT_THAT(outcome.err, Not(HasSubstr(secret)));
+  SeededRandom random(7);
+  const std::string whole(
+      TokenFormat().Mint(TokenKind::kWorkspace, random).token_string.RevealSecret());
+  const std::string fake = "tgw_" + std::string(65, 'x');
+  for (const std::string& secret : {whole, whole.substr(0, whole.size() - 1), fake}) {
+    for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
+             {"token", "check", secret},
+             {secret},
+             {"--" + secret},
+             {"token", "list", "-w", "acme", "--limit", secret},
+             {"token", "list", "-w", "acme", "--state", secret},
+             {"token", "list", "-w", "acme", "--unused-for", secret},
+             {"token", "get", secret, "-w", "acme"},
+             {"token", "get", secret.substr(0, 40)},
+             {"token", "create", "-w", "acme", "--label", "x", "--expires-in", secret},
+             {"token", "create", "-w", "acme", "--label", "x", "--expires-at", secret},
+             {"token", "create", "-w", "acme", "--label", "x", "--annotation", secret},
+             {"token", "update", "id", "-w", "acme", "--annotation", secret},
+             {"completion", secret},
+             {"--service", secret, "workspace", "list"},
+             {"--service", "unix:/nonexistent/x.sock", "--tls-ca", secret, "workspace", "list"},
+             {"--timeout", secret, "--service", "unix:/nonexistent/x.sock", "workspace", "list"},
+             {"--config", secret, "workspace", "list"},
+             {"-o", secret, "workspace", "list"},
+         }) {
+      for (const bool json : {false, true}) {
+        std::vector<std::string> all = words;
+        if (json) all.insert(all.begin(), {"-o", "json"});
+        const Outcome outcome = Tollgate(all);
+        EXPECT_NE(outcome.code, kDone) << testing::PrintToString(words);
+        EXPECT_NE(outcome.err, "");
+        EXPECT_THAT(outcome.out + outcome.err, Not(HasSubstr(secret.substr(20, 8))))
+            << testing::PrintToString(words);
+      }
+    }
   }
+}
+
+// It is not sent anywhere either: refused before anything is connected.
+TEST(CommandLine, ATokenStringIsNoOptionsValue) {
+  SeededRandom random(7);
+  const std::string secret(
+      TokenFormat().Mint(TokenKind::kWorkspace, random).token_string.RevealSecret());
+  for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
+           {"token", "get", "workspaces/acme/tokens/" + secret},
+           {"token", "create", "-w", "acme", "--label", "CI " + secret},
+           {"token", "create", "-w", "acme", "--label", "CI", "--scope", secret},
+           {"token", "list", "-w", secret},
+           {"token", "revoke", "id", "-w", "acme", "--reason", "was " + secret},
+           {"workspace", "set-policy", "acme", "--label-pattern", secret}}) {
+    std::vector<std::string> all = words;
+    all.insert(all.begin(), {"--service", "unix:/nonexistent/x.sock"});
+    const Outcome outcome = Tollgate(all);
+    EXPECT_EQ(outcome.code, kBadUsage) << testing::PrintToString(words);
+    EXPECT_THAT(outcome.err, HasSubstr("revoke --leaked"));
+  }
+}
+
+TEST(CommandLine, AnEdgeThatIsNotThereIsNoAnswer) {
+  const Outcome outcome = Tollgate(
+      {"--edge", "unix:/nonexistent/edge.sock", "--timeout", "2s", "token", "check"}, "tgw_x\n");
+  EXPECT_EQ(outcome.code, kNoAnswer);
+  EXPECT_THAT(outcome.err, HasSubstr("NOT_REACHED"));
+  EXPECT_EQ(Tollgate({"--edge", "nowhere", "token", "check"}, "tgw_x\n").code, kBadUsage);
 }
 
 TEST(CommandLine, AnswersThatCannotBeWrittenAreNoSuccess) {
@@ -139,6 +185,39 @@ TEST(CommandLine, ErrorsAreJsonWhereAnswersAre) {
                                     "--timeout", "2s", "workspace", "list"});
   EXPECT_EQ(outcome.code, kUnavailable);
   EXPECT_THAT(outcome.err, HasSubstr("\"reason\": \"NOT_REACHED\""));
+}
+
+TEST(CommandLine, EveryWrongUseIsOneJsonObjectWhereAnswersAreJson) {
+  for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
+           {"token", "list", "--nosuch", "-o", "json"},
+           {"token", "revoke", "--edge-digest", "zz", "-o", "json"},
+           {"-o", "json", "token", "list", "-w", "acme", "--limit", "many"},
+           {"--output=json"},
+           {"nosuch", "-ojson"},
+           {"-o", "json", "token", "nosuch"},
+           {"-o", "json", "token", "list", "--owner="},
+           {"-o", "json", "token", "list", "--owner", ""},
+           {"-o", "json", "--config", "/nonexistent/settings.toml", "version"},
+           {"-o", "json", "token", "list"},  // which workspace?
+       }) {
+    const Outcome outcome = Tollgate(words);
+    EXPECT_EQ(outcome.code, kBadUsage) << testing::PrintToString(words);
+    const nlohmann::json error = nlohmann::json::parse(outcome.err, nullptr, false);
+    ASSERT_TRUE(error.is_object()) << testing::PrintToString(words) << outcome.err;
+    EXPECT_EQ(error["error"]["code"], "INVALID_ARGUMENT");
+  }
+  setenv("TOLLGATE_OUTPUT", "json", 1);
+  EXPECT_TRUE(nlohmann::json::accept(Tollgate({"nosuch"}).err));
+  EXPECT_FALSE(nlohmann::json::accept(Tollgate({"-o", "table", "nosuch"}).err));
+  unsetenv("TOLLGATE_OUTPUT");
+}
+
+TEST(CommandLine, AnUnknownWordIsNamed) {
+  EXPECT_THAT(Tollgate({"nosuch"}).err, HasSubstr("there is no command 'nosuch'; one of: token,"));
+  EXPECT_THAT(Tollgate({"token", "nosuch"}).err, HasSubstr("'token' has no 'nosuch'; one of: "));
+  EXPECT_THAT(Tollgate({"token", "nosuch"}).err, HasSubstr("See: tollgate token --help"));
+  EXPECT_THAT(Tollgate({"token", "--nosuch"}).err, HasSubstr("no option '--nosuch'"));
+  EXPECT_THAT(Tollgate({"token"}).err, HasSubstr("'token' wants one of: "));
 }
 
 TEST(Completion, KnowsEveryVerb) {

@@ -15,12 +15,22 @@ TEST(ParseHumanDuration, ReadsWhatPeopleWrite) {
 }
 
 TEST(ParseHumanDuration, RefusesTheRestWithAnExample) {
-  for (const char* text : {"", "90", "d", "-5d", "0s", "9y", "5 d", "101w9999999999d", "1e9d",
-                           "99999999999999999999s"}) {
+  for (const char* text : {"", "90", "d", "-5d", "0s", "9y", "5 d", "101w9999999999d", "101y", "0",
+                           "1e9d", "99999999999999999999s"}) {
     const auto parsed = ParseHumanDuration(text);
     EXPECT_FALSE(parsed.ok()) << text;
     EXPECT_EQ(parsed.status().code(), absl::StatusCode::kInvalidArgument) << text;
   }
+}
+
+TEST(ParseHumanDuration, SaysWhatIsWrong) {
+  const auto message = [](const char* text) {
+    return std::string(ParseHumanDuration(text).status().message());
+  };
+  EXPECT_EQ(message("90"),
+            "'90' is no duration; write a number and a unit, as in 90d, 12h, 30m or 45s");
+  EXPECT_EQ(message("0s"), "'0s' must be above zero");
+  EXPECT_EQ(message("5300w"), "'5300w' is above 100 years");
 }
 
 TEST(ParseHumanTime, ReadsDatesAndMoments) {
@@ -36,6 +46,13 @@ TEST(HumanTime, ReadsAsPeopleSpeak) {
   EXPECT_EQ(HumanTime(now - absl::Hours(24 * 41), now), "41 days ago");
   EXPECT_EQ(HumanTime(now + absl::Hours(20), now), "in 20 h");
   EXPECT_EQ(HumanTime(now, now), "just now");
+  // What is to come is rounded to the nearest of the unit that is shown.
+  EXPECT_EQ(HumanTime(now + absl::Seconds(10) - absl::Milliseconds(80), now), "in 10 s");
+  EXPECT_EQ(HumanTime(now + absl::Seconds(89), now), "in 89 s");
+  EXPECT_EQ(HumanTime(now + absl::Seconds(5 * 60 - 1), now), "in 5 min");
+  EXPECT_EQ(HumanTime(now + absl::Seconds(5 * 60 + 29), now), "in 5 min");
+  EXPECT_EQ(HumanTime(now + absl::Minutes(20 * 60 + 29), now), "in 20 h");
+  EXPECT_EQ(HumanTime(now + absl::Hours(24 * 90 - 11), now), "in 90 days");
 }
 
 TEST(HumanElapsed, KeepsTwoFigures) {

@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "base/status.h"
+#include "google/protobuf/timestamp.pb.h"
 
 namespace tollgate {
 namespace {
@@ -31,7 +32,47 @@ TEST(Table, PrintsNothingWhenThereIsNothing) {
 TEST(SafeForTerminal, LetsNoEscapeSequenceThrough) {
   EXPECT_EQ(SafeForTerminal("a\x1b[31mred\x07"), "a?[31mred?");
   EXPECT_EQ(SafeForTerminal("x\xE2\x80\xAEy"), "x?y");  // right-to-left override
-  EXPECT_EQ(SafeForTerminal("größe"), "größe");
+  EXPECT_EQ(SafeForTerminal("größe 日本 \U0001F680"), "größe 日本 \U0001F680");
+}
+
+TEST(SafeForTerminal, ByteByByteWhereItIsNoUtf8) {
+  EXPECT_EQ(SafeForTerminal("\xE2\x1B[2J"), "??[2J") << "an escape where a continuation belongs";
+  EXPECT_EQ(SafeForTerminal("\xC3\x1B[2J"), "??[2J");
+  EXPECT_EQ(SafeForTerminal("\xF0\x9F\x1B\x9B"), "????");
+  EXPECT_EQ(SafeForTerminal("\xC0\x9B"), "??") << "longer than it must be: an escape to some";
+  EXPECT_EQ(SafeForTerminal("\xE0\x80\x9B"), "???");
+  EXPECT_EQ(SafeForTerminal("\xED\xA0\x80"), "???") << "a surrogate";
+  EXPECT_EQ(SafeForTerminal("a\x9B"
+                            "31m\xFF"),
+            "a?31m?")
+      << "bytes that begin nothing";
+  EXPECT_EQ(SafeForTerminal("\xC2\x9B"), "?") << "C1";
+  EXPECT_EQ(SafeForTerminal("x\xE2\x82"), "x??") << "cut short";
+}
+
+TEST(PrintJson, RefusesWhatHasNoJson) {
+  google::protobuf::Timestamp year_10000;
+  year_10000.set_seconds(253402300800);
+  std::ostringstream out;
+  const absl::Status status = PrintJson(year_10000, out);
+  EXPECT_EQ(ReasonOf(status), "ANSWER_NOT_JSON");
+  EXPECT_EQ(ExitCodeFor(status), kFailed);
+  EXPECT_EQ(ReasonOf(PrintJsonLine(year_10000, out)), "ANSWER_NOT_JSON");
+  EXPECT_EQ(out.str(), "");
+  year_10000.set_seconds(0);
+  EXPECT_TRUE(PrintJson(year_10000, out).ok());
+  EXPECT_EQ(out.str(), "\"1970-01-01T00:00:00Z\"\n");
+}
+
+TEST(PrintErrorJson, IsAsciiAlsoWhereTheMessageIsNot) {
+  std::ostringstream err;
+  PrintErrorJson(absl::InternalError("gr\xC3\xB6\xC3\x9F"
+                                     "e \xC2\x9B"
+                                     "31m \xE2\x1B[2J"),
+                 err);
+  EXPECT_THAT(err.str(), testing::HasSubstr("gr\\u00f6\\u00dfe \\u009b31m"));
+  EXPECT_THAT(err.str(), testing::Each(testing::AnyOf(
+                             '\n', testing::AllOf(testing::Ge(' '), testing::Le('~')))));
 }
 
 TEST(PrintError, SaysWhatWhyAndWhatToDo) {
@@ -41,6 +82,35 @@ TEST(PrintError, SaysWhatWhyAndWhatToDo) {
   EXPECT_THAT(err.str(), testing::HasSubstr("refused: "));
   EXPECT_THAT(err.str(), testing::HasSubstr("token.label"));
   EXPECT_THAT(err.str(), testing::HasSubstr("LABEL_REQUIRED"));
+}
+
+TEST(PrintError, SaysNothingTwice) {
+  const auto said = [](const absl::Status& status) {
+    std::ostringstream err;
+    PrintError(status, err);
+    return err.str();
+  };
+  EXPECT_EQ(said(Refuse(absl::StatusCode::kOutOfRange, "NOT_YET", "refused: there is none")),
+            "refused: there is none\n  (reason NOT_YET)\n");
+  EXPECT_EQ(said(Refuse(absl::StatusCode::kUnavailable, "DRAINING", "refused: about to stop")),
+            "unavailable: about to stop\n  (reason DRAINING)\n");
+  ErrorDetails details;
+  details.reason = "LABEL_TAKEN";
+  details.fields.push_back({"token.label", "labels are unique, and a live token has it"});
+  EXPECT_EQ(
+      said(Refuse(absl::StatusCode::kAlreadyExists,
+                  "token.label: labels are unique, and workspaces/a/tokens/b has it", details)),
+      "refused: token.label: labels are unique, and workspaces/a/tokens/b has it\n"
+      "  (reason LABEL_TAKEN)\n");
+}
+
+TEST(WithAdvice, KeepsEverythingElse) {
+  const absl::Status status =
+      WithAdvice(RefuseForNow("DRAINING", "about to stop", absl::Seconds(1)), "Look again");
+  EXPECT_EQ(status.message(), "about to stop\n  Look again");
+  EXPECT_TRUE(absl::IsUnavailable(status));
+  EXPECT_EQ(DetailsOf(status).reason, "DRAINING");
+  EXPECT_EQ(DetailsOf(status).retry_after, absl::Seconds(1));
 }
 
 TEST(ExitCodeFor, IsStable) {

@@ -43,6 +43,8 @@ TEST(TokenNameFrom, NeverEchoesATokenString) {
 
 TEST(TokenNameFrom, AsksForTheWorkspace) {
   EXPECT_EQ(*TokenNameFrom("4mXp81QzR0aYc7Ld", "acme"), "workspaces/acme/tokens/4mXp81QzR0aYc7Ld");
+  EXPECT_EQ(*TokenNameFrom("4mXp81QzR0aYc7Ld", "workspaces/acme"),
+            "workspaces/acme/tokens/4mXp81QzR0aYc7Ld");
   EXPECT_EQ(*TokenNameFrom("workspaces/a/tokens/b", ""), "workspaces/a/tokens/b");
   EXPECT_THAT(std::string(TokenNameFrom("4mXp81QzR0aYc7Ld", "").status().message()),
               HasSubstr("-w WORKSPACE"));
@@ -70,6 +72,16 @@ TEST(ReceiptText, NamesWhoIsWaitedFor) {
   receipt.set_lapsed(2);
   EXPECT_EQ(ReceiptText(receipt, absl::Milliseconds(6700)),
             "enforced     everywhere: 198 acknowledged, 2 lapsed   6.7 s\n");
+}
+
+TEST(ReceiptText, FakesNoLineOfItsOwn) {
+  tollgate::v1::Receipt receipt;
+  receipt.set_state(tollgate::v1::ENFORCEMENT_STATE_PENDING);
+  receipt.add_not_covered("edge\nenforced     everywhere\x1b[2J");
+  EXPECT_THAT(ReceiptText(receipt, absl::Milliseconds(11)),
+              HasSubstr("fail-open: edge?enforced     everywhere?[2J\n"));
+  receipt.set_hold("a restore\nenforced\x1b[2J");
+  EXPECT_EQ(WaitingText(receipt), "waiting      a restore?enforced?[2J, 0.0 ms more\n");
 }
 
 TEST(LastAdmitText, NeverGuesses) {

@@ -1,0 +1,162 @@
+#include "cli/settings_file.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <iterator>
+#include <sstream>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+
+namespace tollgate {
+namespace {
+
+bool SaidByEnvironment(const CLI::Option* option) {
+  if (option == nullptr || option->get_envname().empty()) return false;
+  const char* value = std::getenv(option->get_envname().c_str());
+  return value != nullptr && *value != 0;
+}
+
+// "token.list.limit", and "token.list" for the section itself.
+std::string FullName(const CLI::ConfigItem& item) {
+  std::vector<std::string> parts = item.parents;
+  if (item.name != "++" && item.name != "--") parts.push_back(item.name);
+  return absl::StrJoin(parts, ".");
+}
+
+// The number of the first line, from 1, that sets what has this full name, or is a section of that
+// name or within it; 0 where none is found.
+int LineOf(const std::string& text, const std::string& name) {
+  std::string section;
+  int number = 0;
+  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+    ++number;
+    line = absl::StripAsciiWhitespace(line);
+    if (line.empty() || line[0] == '#' || line[0] == ';') continue;
+    if (line.front() == '[' && line.back() == ']') {
+      section = std::string(line.substr(1, line.size() - 2));
+      if (section == name || absl::StartsWith(section, name + ".")) return number;
+      if (absl::AsciiStrToLower(section) == "default") section.clear();
+      continue;
+    }
+    std::string key(line.substr(0, line.find_first_of("=#")));
+    absl::StripAsciiWhitespace(&key);
+    if (key.size() > 1 && key.front() == key.back() && (key[0] == '"' || key[0] == '\'')) {
+      key = key.substr(1, key.size() - 2);
+    }
+    if ((section.empty() ? key : absl::StrCat(section, ".", key)) == name) return number;
+  }
+  return 0;
+}
+
+}  // namespace
+
+const CLI::App* DeepestNamed(const CLI::App& app) {
+  const CLI::App* asked = &app;
+  while (!asked->get_subcommands().empty()) asked = asked->get_subcommands().front();
+  return asked;
+}
+
+std::string DefaultSettingsFile() {
+  if (const char* named = std::getenv("TOLLGATE_CONFIG"); named != nullptr) return named;
+  const char* home = std::getenv("XDG_CONFIG_HOME");
+  if (home != nullptr && *home != 0) return absl::StrCat(home, "/tollgate/config.toml");
+  home = std::getenv("HOME");
+  return home == nullptr ? "" : absl::StrCat(home, "/.config/tollgate/config.toml");
+}
+
+bool SettingsFileIsAskedFor() {
+  const char* named = std::getenv("TOLLGATE_CONFIG");
+  return named != nullptr && *named != 0;
+}
+
+std::vector<CLI::ConfigItem> SettingsFile::from_config(std::istream& in) const {
+  const std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  std::istringstream again(text);
+  std::vector<CLI::ConfigItem> items = CLI::ConfigTOML::from_config(again);
+  std::vector<CLI::ConfigItem> general;
+  std::erase_if(items, [&](const CLI::ConfigItem& item) {
+    const std::string place = absl::StrCat(Path(), ":", LineOf(text, FullName(item)), ": ");
+    if (item.name == "++" || item.name == "--") {
+      if (CommandOf(item) == nullptr) {
+        throw CLI::ConfigError(absl::StrCat(place, "there is no command for the section [",
+                                            FullName(item), "]. ", Settings()),
+                               CLI::ExitCodes::ConfigError);
+      }
+      return false;
+    }
+    if (item.parents.empty() && item.name == "workspace") {
+      general.push_back(item);
+      places_.emplace("--workspace", place);
+      return true;
+    }
+    const CLI::Option* option = OptionOf(item);
+    if (option == nullptr) {
+      throw CLI::ConfigError(
+          absl::StrCat(place, "'", FullName(item), "' is no setting. ", Settings()),
+          CLI::ExitCodes::ConfigError);
+    }
+    if (SaidByEnvironment(option)) return true;
+    if (option->empty()) places_[absl::StrCat("--", item.name)] = place;
+    return false;
+  });
+  // For every command that can be told it by TOLLGATE_WORKSPACE. Last: the first to be said of an
+  // option holds, and a command's own section goes before.
+  for (CLI::ConfigItem& item : general) {
+    for (const CLI::App* at = DeepestNamed(*app_); at != app_; at = at->get_parent()) {
+      item.parents.insert(item.parents.begin(), at->get_name());
+    }
+    const CLI::Option* option = OptionOf(item);
+    if (option != nullptr && !option->get_envname().empty() && !SaidByEnvironment(option)) {
+      items.push_back(item);
+    }
+  }
+  return items;
+}
+
+std::string SettingsFile::PlaceOf(const std::string& error) const {
+  const auto found = places_.find(error.substr(0, error.find_first_of(": ")));
+  return found == places_.end() ? "" : found->second;
+}
+
+const CLI::App* SettingsFile::CommandOf(const CLI::ConfigItem& item) const {
+  const CLI::App* app = app_;
+  for (const std::string& name : item.parents) {
+    const std::vector<const CLI::App*> named =
+        app->get_subcommands([&name](const CLI::App* sub) { return sub->get_name() == name; });
+    if (named.empty()) return nullptr;
+    app = named.front();
+  }
+  return app;
+}
+
+const CLI::Option* SettingsFile::OptionOf(const CLI::ConfigItem& item) const {
+  const CLI::App* app = CommandOf(item);
+  return app == nullptr ? nullptr : app->get_option_no_throw("--" + item.name);
+}
+
+std::string SettingsFile::Path() const {
+  const CLI::Option* config = app_->get_config_ptr();
+  return config->empty() ? DefaultSettingsFile() : config->results().back();
+}
+
+std::string SettingsFile::Settings() const {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app_->get_options()) {
+    // Not --help, --version and --config, which ask for something of one run.
+    if (option == app_->get_config_ptr() || option == app_->get_help_ptr() ||
+        option == app_->get_version_ptr() || option->get_lnames().empty()) {
+      continue;
+    }
+    names.push_back(option->get_lnames().front());
+  }
+  return absl::StrCat("There are ", absl::StrJoin(names, ", "),
+                      " and workspace; a command's own options stand below its name, as in "
+                      "[token.list]");
+}
+
+}  // namespace tollgate

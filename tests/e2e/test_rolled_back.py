@@ -1,0 +1,127 @@
+"""R11: the store is put back to an older state under a validator that lives on."""
+import os
+import shutil
+import subprocess
+import threading
+
+import grpc
+from grpc_status_details import error_info
+from installation import ADMIT, BIN, REVOKED, until
+
+ROLLED_BACK = 9
+# So many writes are made before the validator has called. Without a journal a store that has caught up with what the
+# validator saw cannot be told from the real one: here it is far from that.
+MEANWHILE = 50
+
+
+def put_back(copy, store):
+    shutil.rmtree(store)
+    shutil.copytree(copy, store)
+
+
+def relaunch(service):
+    """Starts it again at its old port, without waiting for anything."""
+    port = service.ready["listen"][0].rsplit(":", 1)[1]
+    service.arguments[service.arguments.index("--listen") + 1] = f"127.0.0.1:{port}"
+    return service.launch()
+
+
+def test_a_store_rolled_back_under_a_live_validator(tollgate, home):
+    store, copy = os.path.join(home, "store"), os.path.join(home, "copy")
+    tollgate.start_service("--no-journal", "--lease", "5s", "--ping-interval", "500ms")
+    edge = tollgate.start_validator()
+    _, good = tollgate.create("good")
+    bad_id, bad = tollgate.create("revoked after the copy")
+    assert tollgate.check(edge, good) == ADMIT and tollgate.check(edge, bad) == ADMIT
+    assert tollgate.service.stop() == 0
+    shutil.copytree(store, copy)  # revision N
+
+    # It is written on: the validator sees all of it.
+    tollgate.restart_service()
+    writer = tollgate.client()
+    writer.call("WorkspaceService/GetWorkspace", name="workspaces/acme")
+    writer.method("TokenService/CreateToken")  # later there is nobody to describe it
+    epoch = tollgate.service.ready["epoch"]
+    until("the edge is back", lambda: tollgate.check(edge, good) == ADMIT)
+    late = [tollgate.create(f"made after the copy {number}") for number in range(5)]
+    for _, secret in late:
+        assert tollgate.check(edge, secret) == ADMIT
+    for number in range(3 * MEANWHILE):
+        writer.call("TokenService/CreateToken", parent="workspaces/acme", token={"label": f"further {number}"})
+    seen = int(tollgate.cli("token", "revoke", bad_id, "--yes", "--wait")["revision"])
+    assert tollgate.check(edge, bad) == REVOKED
+    assert tollgate.service.stop() == 0
+    put_back(copy, store)
+
+    verdicts, stop = {}, threading.Event()
+    client = tollgate.client(edge.socket)
+    client.edge = edge.socket
+    everyone = {"good": good, "bad": bad, **{f"late {number}": secret for number, (_, secret) in enumerate(late)}}
+
+    def traffic():
+        while not stop.is_set():
+            for name, secret in everyone.items():
+                verdicts.setdefault(name, set()).add(tollgate.check(edge, secret))
+
+    written, refused = {}, []
+
+    def write():
+        """Whoever writes meanwhile is either told that it is done, and it is, or that it is not."""
+        while len(written) < MEANWHILE and not stop.is_set():
+            try:
+                made = writer.call("TokenService/CreateToken", timeout=5, parent="workspaces/acme",
+                                   token={"label": f"meanwhile {len(written)}"})
+                written[made.token.token_id] = made.token_string
+            except grpc.RpcError as error:
+                refused.append(error)
+
+    threads = [threading.Thread(target=traffic), threading.Thread(target=write)]
+    for thread in threads:
+        thread.start()
+    try:
+        # The validator calls, and has seen more than there is: the service ends, with its reason.
+        service = relaunch(tollgate.service)
+        assert service.process.wait(timeout=30) == ROLLED_BACK, service.tail()
+        told = [record for record in service.records() if record["level"] == "error" and "seen" in record]
+        assert told and all(record["seen"] > record["head"] for record in told), service.tail()
+        assert told[-1]["validator"] == "edge-1" and told[-1]["seen"] >= seen
+        assert "tollgated new-epoch --store" in told[-1]["message"]
+        # A supervisor's next starts do not serve it either, also with nobody calling: it is marked.
+        assert os.path.exists(f"{store}.rolled-back")
+        assert edge.process.poll() is None, edge.tail()
+        for _ in range(2):
+            tail_begins = os.path.getsize(service.log)
+            service.launch()
+            assert service.process.wait(timeout=30) == ROLLED_BACK, service.tail()
+            with open(service.log, encoding="utf-8") as file:
+                file.seek(tail_begins)
+                assert "new-epoch" in file.read()
+        # It granted no lease, so the validator's own runs out. It blames no token for it.
+        until("the lease runs out", lambda: tollgate.check(edge, good)[0] == "UNAVAILABLE", patience=20)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    for name in everyone:
+        if name == "bad":
+            assert verdicts[name] <= {REVOKED, ("UNAVAILABLE", "NO_LEASE")}, verdicts
+        else:
+            assert "DENY" not in {verdict for verdict, _ in verdicts[name]}, verdicts
+    assert tollgate.check(edge, bad) == REVOKED, "what was final stays final"
+    assert refused
+    for error in refused:
+        assert error.code() == grpc.StatusCode.UNAVAILABLE or error_info(error)[0] == "STORE_ROLLED_BACK", error
+
+    # A new history begins. It has what was acknowledged, and knows no more of what went with the newer store.
+    done = subprocess.run([os.path.join(BIN, "tollgated"), "new-epoch", "--store", store, "--without-journal"],
+                          capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    service.start()
+    assert service.ready["epoch"] != epoch
+    until("the edge follows the new history", lambda: tollgate.check(edge, good) == ADMIT, patience=20)
+    for _, secret in late:
+        assert tollgate.check(edge, secret) == ("DENY", "UNKNOWN"), "lost with the store, and now truly unknown"
+    now = tollgate.client()
+    for token, secret in written.items():
+        assert now.call("TokenService/GetToken", name=f"workspaces/acme/tokens/{token}").token_id == token
+        assert tollgate.check(edge, secret) == ADMIT

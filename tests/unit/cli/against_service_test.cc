@@ -1,0 +1,491 @@
+// The command against a service that is scripted, also one that is hostile, away or restored.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+
+#include "base/random.h"
+#include "base/status.h"
+#include "net/error.h"
+#include "nlohmann/json.hpp"
+#include "tests/unit/cli/outcome.h"
+#include "tests/unit/cli/scripted_service.h"
+#include "token/digest.h"
+#include "token/token_string.h"
+
+namespace tollgate {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+constexpr char kEscape[] = "\x1b[2J";
+
+grpc::Status Away() { return grpc::Status(grpc::StatusCode::UNAVAILABLE, "Socket closed"); }
+
+std::string TokenString() {
+  SeededRandom random(7);
+  return std::string(TokenFormat().Mint(TokenKind::kWorkspace, random).token_string.RevealSecret());
+}
+
+class AgainstService : public testing::Test {
+ protected:
+  AgainstService() {
+    unsetenv("TOLLGATE_WORKSPACE");
+    service_.revoke_many.Script([](int, const auto& request, auto* response) {
+      response->set_token_count(2);
+      if (!request.validate_only()) response->set_revision(184);
+      return grpc::Status::OK;
+    });
+  }
+
+  Outcome Run(std::vector<std::string> arguments, const std::string& input = "",
+              bool in_is_terminal = false) {
+    arguments.insert(arguments.begin(), {"--service", service_.address(), "--config", "/dev/null"});
+    return Tollgate(std::move(arguments), input, in_is_terminal);
+  }
+  // Pending until the nth question, and then enforced.
+  void EnforceAt(int last) {
+    service_.wait.Script([last](int nth, const auto& request, auto* receipt) {
+      receipt->set_epoch("epoch-1");
+      receipt->set_revision(request.revision());
+      receipt->set_state(nth < last ? v1::ENFORCEMENT_STATE_PENDING
+                                    : v1::ENFORCEMENT_STATE_ENFORCED);
+      return grpc::Status::OK;
+    });
+  }
+
+  ScriptedService service_;
+};
+
+TEST_F(AgainstService, ALeakedTokenStringNeverLeavesTheProcess) {
+  service_.revoke_leaked.Script([](int, const auto&, auto* response) {
+    response->set_revision(184);
+    response->mutable_token()->set_name("workspaces/acme/tokens/4mXp81QzR0aYc7Ld");
+    return grpc::Status::OK;
+  });
+  const std::string secret = TokenString();
+  const Outcome outcome = Run({"token", "revoke", "--leaked", "--yes"}, "  " + secret + "\n");
+  EXPECT_EQ(outcome.code, kDone) << outcome.err;
+  ASSERT_EQ(service_.revoke_leaked.asked().size(), 1u);
+  const v1::RevokeLeakedTokenRequest asked = service_.revoke_leaked.asked()[0];
+  EXPECT_FALSE(asked.has_token_string());
+  EXPECT_EQ(asked.edge_digest(), std::string(EdgeDigest::Of(secret).bytes()));
+  EXPECT_THAT(asked.SerializeAsString(), Not(HasSubstr(secret.substr(20, 10))));
+}
+
+TEST_F(AgainstService, ALeakedTokenStringThatIsNotWholeIsToldHere) {
+  const std::string secret = TokenString();
+  for (const std::string& found :
+       {secret.substr(1), secret.substr(0, 60), secret + "0", "Bearer " + secret,
+        secret + "\xE2\x80\x8B", std::string("_"), std::string("w_x"), std::string()}) {
+    const Outcome outcome = Run({"token", "revoke", "--leaked"}, found + "\n");
+    EXPECT_EQ(outcome.code, kBadUsage) << found;
+  }
+  EXPECT_THAT(service_.revoke_leaked.asked(), IsEmpty());
+}
+
+TEST_F(AgainstService, ALeakedTokenIsRevokedWhenSomebodySaidYes) {
+  service_.revoke_leaked.Script([](int, const auto&, auto* response) {
+    response->set_revision(184);
+    return grpc::Status::OK;
+  });
+  service_.get.Script([](int, const auto& request, auto* token) {
+    if (request.name().find("workspaces/other/") == 0) {
+      return grpc::Status(grpc::StatusCode::NOT_FOUND, "no");
+    }
+    token->set_label("CI deploy key");
+    return grpc::Status::OK;
+  });
+  const std::string secret = TokenString();
+  const std::string id = secret.substr(4, 16);
+  const std::string digest(64, 'a');
+  // Nobody is there.
+  for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
+           {"token", "revoke", "--leaked"}, {"token", "revoke", "--edge-digest", digest}}) {
+    const Outcome outcome = Run(words, secret + "\n");
+    EXPECT_EQ(outcome.code, kBadUsage);
+    EXPECT_THAT(outcome.err, HasSubstr("add --yes"));
+  }
+  // Somebody is, and says no; what it would hit is told as far as it is known.
+  const auto asked = [&](std::vector<std::string> words) {
+    const Outcome outcome = Run(std::move(words), secret + "\nn\n", true);
+    EXPECT_EQ(outcome.code, kAborted) << outcome.err;
+    EXPECT_THAT(outcome.err, Not(HasSubstr(secret.substr(20, 10))));
+    return outcome.err;
+  };
+  EXPECT_THAT(asked({"token", "revoke", "--leaked", "-w", "acme"}),
+              HasSubstr("Revoke the token " + id + ", \"CI deploy key\", never used?  [y/N]"));
+  EXPECT_THAT(asked({"token", "revoke", "--leaked", "-w", "other"}),
+              HasSubstr("Revoke the token " + id + ", which is none of other?"));
+  EXPECT_THAT(asked({"token", "revoke", "--leaked"}), HasSubstr("Revoke the token " + id + " ("));
+  EXPECT_THAT(service_.revoke_leaked.asked(), IsEmpty());
+  // And yes.
+  EXPECT_EQ(Run({"token", "revoke", "--leaked"}, secret + "\ny\n", true).code, kDone);
+  EXPECT_EQ(Run({"token", "revoke", "--edge-digest", digest, "--yes"}).code, kDone);
+  EXPECT_EQ(service_.revoke_leaked.asked().size(), 2u);
+}
+
+TEST_F(AgainstService, ACohortsRevocationSaysWhatItHit) {
+  EXPECT_THAT(Run({"token", "revoke", "-w", "acme", "--all", "--owner", "team-c", "--yes"}).out,
+              HasSubstr("revoked      revision 184   2 tokens of team-c in workspaces/acme\n"));
+  service_.revoke_many.Script([](int, const auto&, auto* response) {
+    response->set_token_count(-1);
+    response->set_revision(185);
+    return grpc::Status::OK;
+  });
+  EXPECT_THAT(Run({"token", "revoke", "-w", "acme", "--all", "--owner", "team-c", "--yes"}).out,
+              HasSubstr("revoked      revision 185   all of workspaces/acme owned by team-c, "
+                        "issued before now\n"));
+  EXPECT_THAT(Run({"token", "revoke", "-w", "acme", "--all", "--yes"}).out,
+              HasSubstr("revision 185   all of workspaces/acme, issued before now\n"));
+  service_.audit.Script([](int, const auto&, auto* page) {
+    v1::AuditEntry* entry = page->add_entries();
+    entry->set_action("cohort.revoke");
+    entry->set_resource("workspaces/acme");
+    (*entry->mutable_details())["owner"] = "team-c";
+    return grpc::Status::OK;
+  });
+  EXPECT_THAT(Run({"audit", "list"}).out, HasSubstr("workspaces/acme owner team-c"));
+}
+
+TEST_F(AgainstService, AMiscountIsToldInTheWordsOfTheCommandLine) {
+  service_.revoke_many.Script([](int, const auto&, auto*) {
+    ErrorDetails details;
+    details.reason = "COUNT_MISMATCH";
+    details.metadata = {{"expected_count", "5"}, {"token_count", "1"}};
+    details.fields.push_back({"expected_count", "it would revoke 1 tokens"});
+    return ToGrpcStatus(Refuse(absl::StatusCode::kFailedPrecondition,
+                               "expected_count: would revoke 1 tokens, and 5 were expected; "
+                               "nothing was revoked. Look again with validate_only",
+                               details));
+  });
+  const Outcome outcome = Run({"token", "revoke", "-w", "acme", "--all", "--expect", "5", "--yes"});
+  EXPECT_EQ(outcome.code, kRefused);
+  EXPECT_EQ(outcome.err,
+            "refused: it would revoke 1 token, and 5 were expected; nothing was revoked. Look "
+            "again with --dry-run\n  (reason COUNT_MISMATCH)\n");
+}
+
+TEST_F(AgainstService, AnErrorWithAdviceIsOneJsonObject) {
+  service_.retire.Script([](int, const auto&, auto*) {
+    return ToGrpcStatus(
+        Refuse(absl::StatusCode::kFailedPrecondition, "STILL_IN_USE", "still in use"));
+  });
+  Outcome outcome = Run({"token", "retire", "id", "-w", "acme"});
+  EXPECT_EQ(outcome.code, kRefused);
+  EXPECT_THAT(outcome.err, HasSubstr("still in use\n  To retire it all the same: --force\n"));
+  const auto message = [](const Outcome& of) {
+    const nlohmann::json error = nlohmann::json::parse(of.err, nullptr, false);
+    return error.is_object() ? std::string(error["error"]["message"]) : "no JSON: " + of.err;
+  };
+  outcome = Run({"-o", "json", "token", "retire", "id", "-w", "acme"});
+  EXPECT_EQ(outcome.code, kRefused);
+  EXPECT_THAT(message(outcome), HasSubstr("--force"));
+  // A wait that ends unenforced, and one that ends in an error.
+  const std::vector<std::string> wait = {"-o",    "json",  "token",  "revoke",         "-w", "acme",
+                                         "--all", "--yes", "--wait", "--wait-timeout", "1ms"};
+  EnforceAt(1'000'000);
+  EXPECT_THAT(message(Run(wait)), HasSubstr("It stays revoked"));
+  service_.wait.Script([](int, const auto&, auto*) { return Away(); });
+  outcome = Run(wait);
+  EXPECT_EQ(outcome.code, kNotYetEnforced);
+  EXPECT_THAT(message(outcome), HasSubstr("It stays revoked"));
+}
+
+TEST_F(AgainstService, AnEmptyOptionIsNotOneThatWasLeftOut) {
+  for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
+           {"token", "revoke", "-w", "acme", "--all", "--owner", "", "--yes"},
+           {"token", "revoke", "-w", "acme", "--all", "--owner=", "--yes"},
+           {"token", "revoke", "-w", "acme", "--all", "--owner", "", "--dry-run"},
+           {"token", "revoke", "-w", "acme", "--all", "--expect=-1", "--yes"},
+           {"token", "revoke", "-w", "acme", "--all", "--expect", "", "--yes"},
+           {"token", "revoke", "-w", "", "--all", "--yes"},
+           {"token", "revoke", "", "-w", "acme", "--yes"},
+           {"token", "create", "-w", "acme", "--label", "x", "--expires-in", ""},
+           {"token", "create", "-w", "acme", "--label", "x", "--expires-in="},
+           {"token", "create", "-w", "acme", "--label", "x", "--expires-at", ""},
+           {"token", "create", "-w", "acme", "--label", "x", "--scope", ""},
+           {"token", "create", "-w", "acme", "--label", "x", "--request-id", ""},
+           {"token", "rotate", "id", "-w", "acme", "--retire-when-silent", ""},
+           {"token", "rotate", "id", "-w", "acme", "--retire-in", ""},
+           {"token", "list", "-w", "acme", "--owner", ""},
+       }) {
+    const Outcome outcome = Run(arguments);
+    EXPECT_EQ(outcome.code, kBadUsage) << testing::PrintToString(arguments) << outcome.out;
+  }
+  EXPECT_THAT(service_.revoke_many.asked(), IsEmpty());
+  EXPECT_THAT(service_.create.asked(), IsEmpty());
+  EXPECT_THAT(service_.rotate.asked(), IsEmpty());
+  EXPECT_THAT(service_.list.asked(), IsEmpty());
+}
+
+TEST_F(AgainstService, AWaitOutlivesAServiceThatIsAwayForAMoment) {
+  service_.wait.Script([](int nth, const auto& request, auto* receipt) {
+    if (nth == 1 || nth == 2) return Away();
+    receipt->set_epoch("epoch-1");
+    receipt->set_revision(request.revision());
+    receipt->set_state(nth == 0 ? v1::ENFORCEMENT_STATE_PENDING : v1::ENFORCEMENT_STATE_ENFORCED);
+    return grpc::Status::OK;
+  });
+  const Outcome outcome =
+      Run({"-o", "json", "token", "revoke", "-w", "acme", "--all", "--yes", "--wait"});
+  EXPECT_EQ(outcome.code, kDone) << outcome.err;
+  const nlohmann::json answer = nlohmann::json::parse(outcome.out);
+  EXPECT_EQ(answer["revision"], "184");
+  EXPECT_EQ(answer["receipt"]["state"], "ENFORCEMENT_STATE_ENFORCED");
+  EXPECT_EQ(service_.revoke_many.asked().size(), 1u) << "revoked once";
+}
+
+TEST_F(AgainstService, WhatIsRevokedIsToldAlsoWhenNothingCanBeWaitedFor) {
+  for (const grpc::Status& status :
+       {Away(), grpc::Status(grpc::StatusCode::PERMISSION_DENIED, "only operators may")}) {
+    service_.wait.Script([&](int, const auto&, auto*) { return status; });
+    const std::vector<std::string> words = {
+        "token", "revoke", "-w", "acme", "--all", "--yes", "--wait", "--wait-timeout", "300ms"};
+    Outcome outcome = Run(words);
+    EXPECT_EQ(outcome.code, kNotYetEnforced);
+    EXPECT_THAT(outcome.out, HasSubstr("revoked      revision 184"));
+    EXPECT_THAT(outcome.err, HasSubstr("It stays revoked"));
+    EXPECT_THAT(outcome.err, Not(HasSubstr("nothing answers")));
+    std::vector<std::string> json = words;
+    json.insert(json.begin(), {"-o", "json"});
+    outcome = Run(json);
+    EXPECT_EQ(outcome.code, kNotYetEnforced);
+    EXPECT_EQ(nlohmann::json::parse(outcome.out)["revision"], "184");
+    std::vector<std::string> quiet = words;
+    quiet.insert(quiet.begin(), "-q");
+    outcome = Run(quiet);
+    EXPECT_EQ(outcome.code, kNotYetEnforced);
+    EXPECT_THAT(outcome.err, HasSubstr("It stays revoked"));
+  }
+}
+
+TEST_F(AgainstService, AConnectionLostUnderAChangeSaysThatItMayHaveBeenMade) {
+  const grpc::Status reset(grpc::StatusCode::UNAVAILABLE, "Connection reset by peer");
+  service_.revoke_many.Script([&](int, const auto&, auto*) { return reset; });
+  Outcome outcome =
+      Run({"-o", "json", "token", "revoke", "-w", "acme", "--all", "--yes", "--wait"});
+  EXPECT_EQ(outcome.code, kUnavailable);
+  EXPECT_THAT(outcome.err, HasSubstr("CONNECTION_LOST"));
+  EXPECT_THAT(outcome.err, HasSubstr("may have been made"));
+  // A question changes nothing.
+  outcome = Run({"-o", "json", "token", "revoke", "-w", "acme", "--all", "--dry-run"});
+  EXPECT_THAT(outcome.err, HasSubstr("CONNECTION_LOST"));
+  EXPECT_THAT(outcome.err, Not(HasSubstr("may have been made")));
+  service_.get.Script([&](int, const auto&, auto*) { return Away(); });
+  outcome = Run({"-o", "json", "token", "get", "id", "-w", "acme"});
+  EXPECT_THAT(outcome.err, HasSubstr("CONNECTION_CLOSED"));
+  EXPECT_THAT(outcome.err, Not(HasSubstr("may have been made")));
+  service_.create.Script([&](int, const auto&, auto*) { return Away(); });
+  outcome = Run({"-o", "json", "token", "create", "-w", "acme", "--label", "x"});
+  EXPECT_THAT(outcome.err, HasSubstr("CONNECTION_CLOSED"));
+  EXPECT_THAT(outcome.err, HasSubstr("may have been made"));
+  // Nobody there: nothing can have been made.
+  service_.Stop();
+  outcome = Run({"-o", "json", "--timeout", "2s", "token", "create", "-w", "acme", "--label", "x"});
+  EXPECT_THAT(outcome.err, HasSubstr("NOT_REACHED"));
+  EXPECT_THAT(outcome.err, Not(HasSubstr("may have been made")));
+}
+
+TEST_F(AgainstService, AWaitOutlivesAServiceThatCancelsItAsItStops) {
+  service_.wait.Script([](int nth, const auto&, auto* receipt) {
+    if (nth == 0) return grpc::Status(grpc::StatusCode::CANCELLED, "CANCELLED");
+    receipt->set_state(v1::ENFORCEMENT_STATE_ENFORCED);
+    return grpc::Status::OK;
+  });
+  const Outcome outcome = Run({"token", "revoke", "-w", "acme", "--all", "--yes", "--wait"});
+  EXPECT_EQ(outcome.code, kDone) << outcome.err;
+  EXPECT_EQ(service_.wait.asked().size(), 2u);
+}
+
+TEST_F(AgainstService, AWaitKeepsToTheEpochOfItsFirstReceipt) {
+  EnforceAt(2);
+  Outcome outcome = Run({"token", "revoke", "-w", "acme", "--all", "--yes", "--wait"});
+  EXPECT_EQ(outcome.code, kDone) << outcome.err;
+  const std::vector<v1::WaitEnforcedRequest> asked = service_.wait.asked();
+  ASSERT_EQ(asked.size(), 3u);
+  EXPECT_EQ(asked[0].epoch(), "");
+  EXPECT_EQ(asked[1].epoch(), "epoch-1");
+  EXPECT_EQ(asked[2].epoch(), "epoch-1");
+}
+
+TEST_F(AgainstService, AWaitKeepsToTheEpochThatTheChangeWasMadeIn) {
+  service_.revoke_many.Script([](int, const auto& request, auto* response) {
+    EXPECT_TRUE(request.has_wait_enforced());
+    EXPECT_EQ(request.wait_enforced().seconds() + request.wait_enforced().nanos(), 0);
+    response->set_revision(184);
+    response->mutable_receipt()->set_epoch("epoch-0");
+    return grpc::Status::OK;
+  });
+  service_.wait.Script([](int, const auto&, auto*) { return Away(); });
+  const Outcome outcome =
+      Run({"token", "revoke", "-w", "acme", "--all", "--yes", "--wait", "--wait-timeout", "1ms"});
+  EXPECT_EQ(service_.wait.asked().at(0).epoch(), "epoch-0");
+  EXPECT_THAT(outcome.err, HasSubstr("tollgate events wait 184 --epoch epoch-0\n"));
+  // Without --wait nothing is asked that the answer would have to wait for.
+  service_.revoke_many.Script([](int, const auto& request, auto*) {
+    EXPECT_FALSE(request.has_wait_enforced());
+    return grpc::Status::OK;
+  });
+  EXPECT_EQ(Run({"token", "revoke", "-w", "acme", "--all", "--yes"}).code, kDone);
+}
+
+TEST_F(AgainstService, TheAdviceNamesTheEpoch) {
+  EnforceAt(1'000'000);
+  Outcome outcome =
+      Run({"token", "revoke", "-w", "acme", "--all", "--yes", "--wait", "--wait-timeout", "1ms"});
+  EXPECT_EQ(outcome.code, kNotYetEnforced);
+  EXPECT_THAT(outcome.err, HasSubstr("tollgate events wait 184 --epoch epoch-1\n"));
+  // And the command it advises sends it.
+  Run({"events", "wait", "184", "--epoch", "epoch-1", "--timeout", "1s"});
+  EXPECT_EQ(service_.wait.asked().back().epoch(), "epoch-1");
+}
+
+TEST_F(AgainstService, ARestoreUnderAWaitIsNoEnforcement) {
+  service_.wait.Script([](int nth, const auto&, auto* receipt) {
+    if (nth > 0) {
+      return ToGrpcStatus(Refuse(absl::StatusCode::kFailedPrecondition, "OTHER_EPOCH",
+                                 "the revision is of another epoch"));
+    }
+    receipt->set_epoch("epoch-1");
+    receipt->set_state(v1::ENFORCEMENT_STATE_PENDING);
+    return grpc::Status::OK;
+  });
+  const Outcome outcome = Run({"token", "revoke", "-w", "acme", "--all", "--yes", "--wait"});
+  EXPECT_EQ(outcome.code, kNotYetEnforced);
+  EXPECT_THAT(outcome.err, HasSubstr("look whether it still is"));
+  EXPECT_THAT(outcome.err, Not(HasSubstr("It stays revoked")));
+}
+
+TEST_F(AgainstService, AWithheldSecretIsARefusalInEveryForm) {
+  const auto withhold = [](int, const auto&, auto* response) {
+    response->mutable_token()->set_name("workspaces/acme/tokens/4mXp81QzR0aYc7Ld");
+    response->set_secret_withheld(true);
+    return grpc::Status::OK;
+  };
+  service_.create.Script(withhold);
+  service_.rotate.Script(withhold);
+  for (const std::vector<std::string>& form :
+       std::vector<std::vector<std::string>>{{}, {"-q"}, {"-o", "json"}}) {
+    for (const std::vector<std::string>& verb : std::vector<std::vector<std::string>>{
+             {"token", "create", "-w", "acme", "--label", "x", "--request-id", "r-1"},
+             {"token", "rotate", "id", "-w", "acme", "--request-id", "r-1"}}) {
+      std::vector<std::string> words = form;
+      words.insert(words.end(), verb.begin(), verb.end());
+      const Outcome outcome = Run(words);
+      EXPECT_EQ(outcome.code, kRefused) << testing::PrintToString(words);
+      EXPECT_EQ(outcome.out, "") << "nothing that could be kept as a secret";
+      EXPECT_THAT(outcome.err, HasSubstr("SECRET_WITHHELD"));
+      EXPECT_THAT(outcome.err, HasSubstr("workspaces/acme/tokens/4mXp81QzR0aYc7Ld"));
+    }
+  }
+}
+
+TEST_F(AgainstService, AnAnswerWithoutJsonIsAnError) {
+  service_.get.Script([](int, const auto&, auto* token) {
+    token->set_name("workspaces/acme/tokens/id");
+    token->mutable_expire_time()->set_seconds(253402300800);  // the year 10000
+    return grpc::Status::OK;
+  });
+  const Outcome outcome = Run({"-o", "json", "token", "get", "id", "-w", "acme"});
+  EXPECT_EQ(outcome.code, kFailed);
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_THAT(outcome.err, HasSubstr("ANSWER_NOT_JSON"));
+  EXPECT_EQ(Run({"token", "get", "id", "-w", "acme"}).code, kDone);
+}
+
+// Everything that a hostile service can say, in every field that is shown.
+TEST_F(AgainstService, NoAnswerDrivesTheTerminal) {
+  const std::string bad = std::string("x") + kEscape + "\xC2\x9B" + "3J";
+  service_.get.Script([&](int nth, const auto&, auto* token) {
+    // A message, unlike a field, need not even be UTF-8.
+    if (nth == 0) return grpc::Status(grpc::StatusCode::NOT_FOUND, bad + "\xE2\x1B[3J");
+    for (auto* field : {token->mutable_name(), token->mutable_token_id(), token->mutable_label(),
+                        token->mutable_owner(), token->mutable_replaces()}) {
+      *field = bad;
+    }
+    return grpc::Status::OK;
+  });
+  service_.list.Script([&](int, const auto&, auto* response) {
+    response->add_tokens()->set_token_id(bad);
+    return grpc::Status::OK;
+  });
+  service_.create.Script([&](int, const auto&, auto* response) {
+    response->mutable_token()->set_name(bad);
+    response->set_token_string(bad);
+    return grpc::Status::OK;
+  });
+  service_.rotate.Script([&](int, const auto&, auto* response) {
+    response->mutable_replaced()->set_token_id(bad);
+    return grpc::Status::OK;
+  });
+  service_.revoke.Script([&](int, const auto&, auto* response) {
+    response->set_revision(184);
+    return grpc::Status::OK;
+  });
+  service_.wait.Script([&](int, const auto&, auto* receipt) {
+    receipt->set_epoch(bad);
+    receipt->set_hold(bad);
+    receipt->add_not_covered(bad);
+    return grpc::Status::OK;
+  });
+  for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
+           {"token", "get", "id", "-w", "acme"},
+           {"token", "get", "id", "-w", "acme"},
+           {"-q", "token", "get", "id", "-w", "acme"},
+           {"-o", "json", "token", "get", "id", "-w", "acme"},
+           {"token", "list", "-w", "acme"},
+           {"-q", "token", "list", "-w", "acme"},
+           {"token", "create", "-w", "acme", "--label", "x"},
+           {"-q", "token", "create", "-w", "acme", "--label", "x"},
+           {"token", "rotate", "id", "-w", "acme"},
+           {"token", "revoke", "id", "-w", "acme", "--yes", "--wait", "--wait-timeout", "1ms"},
+           {"events", "wait", "184", "--timeout", "1s"},
+       }) {
+    const Outcome outcome = Run(words);
+    const std::string said = outcome.out + outcome.err;
+    EXPECT_THAT(said, HasSubstr("2J")) << "the answer came: " << testing::PrintToString(words);
+    EXPECT_THAT(said, Not(HasSubstr("\x1b"))) << testing::PrintToString(words);
+    EXPECT_THAT(said, Not(HasSubstr("\xC2\x9B"))) << testing::PrintToString(words);
+  }
+}
+
+// What was asked of which workspace, by the file, the environment and a flag.
+TEST_F(AgainstService, TheWorkspaceComesFromFlagEnvironmentAndFileInThisOrder) {
+  service_.list.Script([](int, const auto&, auto*) { return grpc::Status::OK; });
+  const std::string path = service_.address().substr(5) + ".toml";
+  const auto asked_with = [&](const std::string& file, std::vector<std::string> words) {
+    std::ofstream(path) << file;
+    words.insert(words.begin(), {"--service", service_.address(), "--config", path});
+    const size_t before = service_.list.asked().size();
+    const Outcome outcome = Tollgate(words);
+    EXPECT_EQ(outcome.code, kDone) << file << outcome.err;
+    return service_.list.asked().size() > before ? service_.list.asked().back().parent() : "none";
+  };
+  const std::vector<std::string> list = {"token", "list"};
+  const std::string general = "workspace = \"general\"\n";
+  const std::string own = "[token.list]\nworkspace = \"own\"\n";
+  EXPECT_EQ(asked_with(general, list), "workspaces/general");
+  EXPECT_EQ(asked_with(own, list), "workspaces/own");
+  EXPECT_EQ(asked_with(general + own, list), "workspaces/own");
+  EXPECT_EQ(asked_with(general, {"token", "list", "-w", "flag"}), "workspaces/flag");
+  setenv("TOLLGATE_WORKSPACE", "environment", 1);
+  EXPECT_EQ(asked_with(general, list), "workspaces/environment");
+  EXPECT_EQ(asked_with(own, list), "workspaces/environment");
+  EXPECT_EQ(asked_with(own, {"token", "list", "-w", "flag"}), "workspaces/flag");
+  unsetenv("TOLLGATE_WORKSPACE");
+  // Commands that know no workspace are not stopped by it.
+  EXPECT_EQ(asked_with(general, {"version"}), "none");
+}
+
+TEST_F(AgainstService, AFullNameIsAWorkspaceForEveryVerb) {
+  service_.get.Script([](int, const auto&, auto*) { return grpc::Status::OK; });
+  EXPECT_EQ(Run({"token", "get", "id", "-w", "workspaces/acme"}).code, kDone);
+  EXPECT_EQ(service_.get.asked().at(0).name(), "workspaces/acme/tokens/id");
+}
+
+}  // namespace
+}  // namespace tollgate

@@ -1,0 +1,146 @@
+// A service that answers the command as the test tells it to, and remembers what it was asked.
+#ifndef TOLLGATE_TESTS_UNIT_CLI_SCRIPTED_SERVICE_H_
+#define TOLLGATE_TESTS_UNIT_CLI_SCRIPTED_SERVICE_H_
+
+#include <grpcpp/grpcpp.h>
+#include <stdlib.h>
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "tollgate/v1/operations_service.grpc.pb.h"
+#include "tollgate/v1/token_service.grpc.pb.h"
+
+namespace tollgate {
+
+// One method: what was asked, and what is answered to the nth question (from 0).
+template <class Request, class Response>
+class ScriptedMethod {
+ public:
+  using Answer = std::function<grpc::Status(int nth, const Request& request, Response* response)>;
+
+  void Script(Answer answer) { answer_ = std::move(answer); }
+  grpc::Status Serve(const Request* request, Response* response) {
+    std::lock_guard<std::mutex> lock(mu_);
+    asked_.push_back(*request);
+    if (answer_ == nullptr) return grpc::Status(grpc::StatusCode::UNIMPLEMENTED, "not scripted");
+    return answer_(static_cast<int>(asked_.size()) - 1, *request, response);
+  }
+  std::vector<Request> asked() {
+    std::lock_guard<std::mutex> lock(mu_);
+    return asked_;
+  }
+
+ private:
+  std::mutex mu_;
+  Answer answer_;
+  std::vector<Request> asked_;
+};
+
+class ScriptedService {
+ public:
+  ScriptedService() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "tgcli.XXXXXX").string();
+    folder_ = mkdtemp(pattern.data());
+    Start();
+  }
+  ~ScriptedService() {
+    Stop();
+    std::filesystem::remove_all(folder_);
+  }
+
+  std::string address() const { return absl::StrCat("unix:", folder_, "/service.sock"); }
+  void Start() {
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort(address(), grpc::InsecureServerCredentials());
+    builder.RegisterService(&tokens_);
+    builder.RegisterService(&operations_);
+    server_ = builder.BuildAndStart();
+  }
+  void Stop() {
+    if (server_ != nullptr) server_->Shutdown(std::chrono::system_clock::now());
+    server_.reset();
+  }
+
+  ScriptedMethod<v1::CreateTokenRequest, v1::CreateTokenResponse> create;
+  ScriptedMethod<v1::RotateTokenRequest, v1::RotateTokenResponse> rotate;
+  ScriptedMethod<v1::GetTokenRequest, v1::Token> get;
+  ScriptedMethod<v1::ListTokensRequest, v1::ListTokensResponse> list;
+  ScriptedMethod<v1::RetireTokenRequest, v1::RetireTokenResponse> retire;
+  ScriptedMethod<v1::RevokeTokenRequest, v1::RevokeTokenResponse> revoke;
+  ScriptedMethod<v1::RevokeTokensRequest, v1::RevokeTokensResponse> revoke_many;
+  ScriptedMethod<v1::RevokeLeakedTokenRequest, v1::RevokeLeakedTokenResponse> revoke_leaked;
+  ScriptedMethod<v1::WaitEnforcedRequest, v1::Receipt> wait;
+  ScriptedMethod<v1::ListAuditEntriesRequest, v1::ListAuditEntriesResponse> audit;
+
+ private:
+  class Tokens : public v1::TokenService::Service {
+   public:
+    explicit Tokens(ScriptedService* owner) : owner_(owner) {}
+    grpc::Status CreateToken(grpc::ServerContext*, const v1::CreateTokenRequest* request,
+                             v1::CreateTokenResponse* response) override {
+      return owner_->create.Serve(request, response);
+    }
+    grpc::Status RotateToken(grpc::ServerContext*, const v1::RotateTokenRequest* request,
+                             v1::RotateTokenResponse* response) override {
+      return owner_->rotate.Serve(request, response);
+    }
+    grpc::Status GetToken(grpc::ServerContext*, const v1::GetTokenRequest* request,
+                          v1::Token* response) override {
+      return owner_->get.Serve(request, response);
+    }
+    grpc::Status ListTokens(grpc::ServerContext*, const v1::ListTokensRequest* request,
+                            v1::ListTokensResponse* response) override {
+      return owner_->list.Serve(request, response);
+    }
+    grpc::Status RetireToken(grpc::ServerContext*, const v1::RetireTokenRequest* request,
+                             v1::RetireTokenResponse* response) override {
+      return owner_->retire.Serve(request, response);
+    }
+    grpc::Status RevokeToken(grpc::ServerContext*, const v1::RevokeTokenRequest* request,
+                             v1::RevokeTokenResponse* response) override {
+      return owner_->revoke.Serve(request, response);
+    }
+    grpc::Status RevokeTokens(grpc::ServerContext*, const v1::RevokeTokensRequest* request,
+                              v1::RevokeTokensResponse* response) override {
+      return owner_->revoke_many.Serve(request, response);
+    }
+    grpc::Status RevokeLeakedToken(grpc::ServerContext*,
+                                   const v1::RevokeLeakedTokenRequest* request,
+                                   v1::RevokeLeakedTokenResponse* response) override {
+      return owner_->revoke_leaked.Serve(request, response);
+    }
+
+   private:
+    ScriptedService* const owner_;
+  };
+  class Operations : public v1::OperationsService::Service {
+   public:
+    explicit Operations(ScriptedService* owner) : owner_(owner) {}
+    grpc::Status WaitEnforced(grpc::ServerContext*, const v1::WaitEnforcedRequest* request,
+                              v1::Receipt* response) override {
+      return owner_->wait.Serve(request, response);
+    }
+    grpc::Status ListAuditEntries(grpc::ServerContext*, const v1::ListAuditEntriesRequest* request,
+                                  v1::ListAuditEntriesResponse* response) override {
+      return owner_->audit.Serve(request, response);
+    }
+
+   private:
+    ScriptedService* const owner_;
+  };
+
+  std::string folder_;
+  Tokens tokens_{this};
+  Operations operations_{this};
+  std::unique_ptr<grpc::Server> server_;
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_TESTS_UNIT_CLI_SCRIPTED_SERVICE_H_
