@@ -22,6 +22,7 @@ class GrantBuffer {
   GrantBuffer() {}
   GrantBuffer(const GrantBuffer& other) { *this = other; }
   GrantBuffer& operator=(const GrantBuffer& other) {
+    if (this == &other) return *this;
     size_ = other.size_;
     std::memcpy(words_, other.words_, size_);
     return *this;

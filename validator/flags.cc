@@ -29,7 +29,9 @@ std::string HostName() {
 absl::Status ReadMode(const std::string& text, uint32_t* target) {
   uint32_t mode = 0;
   for (char c : text) {
-    if (c < '0' || c > '7' || (mode = mode * 8 + static_cast<uint32_t>(c - '0')) > 0777) {
+    const bool octal = c >= '0' && c <= '7';
+    if (octal) mode = mode * 8 + static_cast<uint32_t>(c - '0');
+    if (!octal || mode > 0777) {
       return absl::InvalidArgumentError("write an octal mode, as in 0660");
     }
   }

@@ -8,7 +8,6 @@ namespace tollgate {
 namespace {
 
 using tollgate::v1::Event;
-using tollgate::v1::FollowRequest;
 using tollgate::v1::FollowResponse;
 
 // Bounds, so that a service gone wrong costs a bounded amount of memory.

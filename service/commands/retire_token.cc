@@ -27,6 +27,7 @@ std::string NameEdges(const std::vector<std::string>& edges) {
 
 std::vector<std::string> EdgesOf(const std::vector<EdgeUseRow>& uses) {
   std::vector<std::string> edges;
+  edges.reserve(uses.size());
   for (const EdgeUseRow& use : uses) edges.push_back(use.edge);
   return edges;
 }

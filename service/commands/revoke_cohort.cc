@@ -127,7 +127,7 @@ absl::StatusOr<std::shared_ptr<RevokeCohortCommand>> RevokeCohortCommand::Make(
   Context context{"revoke_cohort", std::move(workspace), std::string(actor), request.request_id(),
                   RequestFingerprint(request)};
   return std::shared_ptr<RevokeCohortCommand>(
-      new RevokeCohortCommand(std::move(context), request, std::move(counted)));
+      new RevokeCohortCommand(std::move(context), request, counted));
 }
 
 absl::Status RevokeCohortCommand::Apply(const View& view, const Slot& slot, Effects& effects) {

@@ -44,7 +44,7 @@ class RevokeCohortCommand : public ChangeTo<tollgate::v1::RevokeTokensResponse> 
  private:
   RevokeCohortCommand(Context context, const tollgate::v1::RevokeTokensRequest& request,
                       absl::optional<CohortCount> counted)
-      : ChangeTo(std::move(context)), request_(request), counted_(std::move(counted)) {}
+      : ChangeTo(std::move(context)), request_(request), counted_(counted) {}
   absl::StatusOr<int64_t> Count(const View& view, absl::Time now) const;
 
   const tollgate::v1::RevokeTokensRequest request_;

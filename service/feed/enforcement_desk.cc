@@ -157,6 +157,7 @@ void EnforcementDesk::Answer(const Waiter& waiter) {
 WaitId EnforcementDesk::WaitEnforced(const ReceiptQuestion& question, absl::Duration timeout,
                                      std::function<void(Receipt)> done) {
   WaitId id;
+  bool waits = false;
   Waiter waiter;
   waiter.question = question;
   waiter.done = std::move(done);
@@ -170,14 +171,14 @@ WaitId EnforcementDesk::WaitEnforced(const ReceiptQuestion& question, absl::Dura
       const int64_t number = ++next_waiter_;
       id = {question.revision, number};
       deadlines_.emplace(std::make_pair(waiter.deadline, number), question.revision);
-      waiters_.emplace(std::make_pair(question.revision, number), std::move(waiter));
-      waiter.done = nullptr;
+      waiters_.emplace(std::make_pair(question.revision, number), waiter);
+      waits = true;
     }
   }
-  if (waiter.done != nullptr) {
-    Answer(waiter);
-  } else {
+  if (waits) {
     options_.wake();  // the timer may have to be set earlier
+  } else {
+    Answer(waiter);
   }
   return id;
 }

@@ -65,7 +65,7 @@ absl::Status CopyStore(const std::string& from, const std::string& to) {
   for (const fs::directory_entry& file : files) {
     const std::string name = file.path().filename().string();
     if (name == "LOCK" || absl::StartsWith(name, "LOG") || !file.is_regular_file(error)) continue;
-    const std::string copy = to + "/" + name;
+    const std::string copy = absl::StrCat(to, "/", name);
     fs::copy_file(file.path(), copy, error);
     if (!error) fs::permissions(copy, fs::perms::owner_read | fs::perms::owner_write, error);
     if (error) return Failed(absl::StrCat("copy ", file.path().string()), error.message());

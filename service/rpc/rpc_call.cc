@@ -29,7 +29,7 @@ bool RpcCall::FinishWith(const absl::Status& status) {
   } else {
     WriteResponse(response_message(), &bytes);
   }
-  wire_->Reply(std::move(bytes));
+  wire_->Reply(bytes);  // shares the slices
   return true;
 }
 

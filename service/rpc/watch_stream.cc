@@ -60,7 +60,7 @@ bool WatchStream::NextToWrite(grpc::ByteBuffer* out) {
   {
     absl::MutexLock lock(&mu_);
     if (!queue_.empty()) {
-      *out = std::move(queue_.front());
+      *out = queue_.front();  // shares the slices
       queue_.pop_front();
       return true;
     }

@@ -68,6 +68,7 @@ void Coverage::AddGap(const Session& session, absl::Time told_until, absl::Time 
   if (gaps_.size() <= options_.max_gaps) return;
   // The older half loses its names, so that this is done seldom.
   std::vector<absl::Time> untils;
+  untils.reserve(gaps_.size());
   for (const auto& entry : gaps_) untils.push_back(entry.second.until);
   std::nth_element(untils.begin(), untils.begin() + static_cast<long>(untils.size() / 2),
                    untils.end());
