@@ -8,11 +8,11 @@
 #include "absl/strings/strip.h"
 #include "base/version.h"
 #include "net/listener_metrics.h"
+#include "net/metric_page.h"
 
 namespace tollgate {
 namespace {
 
-using prometheus::ClientMetric;
 using prometheus::MetricFamily;
 using prometheus::MetricType;
 using tollgate::v1::VerdictReason;
@@ -41,44 +41,7 @@ bool IsUnavailable(int reason) {
          reason == tollgate::v1::VERDICT_REASON_OVERLOADED;
 }
 
-using Labels = std::vector<std::pair<const char*, std::string>>;
-
-// Writes families one after the other.
-class Page {
- public:
-  explicit Page(std::vector<MetricFamily>* out) : out_(out) {}
-
-  void Family(const char* name, const char* help, MetricType type) {
-    MetricFamily& family = out_->emplace_back();
-    family.name = name;
-    family.help = help;
-    family.type = type;
-  }
-  void Value(double value, const Labels& labels = {}) {
-    ClientMetric& metric = out_->back().metric.emplace_back();
-    for (const auto& [name, text] : labels) {
-      metric.label.push_back(ClientMetric::Label{name, text});
-    }
-    if (out_->back().type == MetricType::Counter) {
-      metric.counter.value = value;
-    } else {
-      metric.gauge.value = value;
-    }
-  }
-  void Counter(const char* name, const char* help, int64_t value) {
-    Family(name, help, MetricType::Counter);
-    Value(static_cast<double>(value));
-  }
-  void Gauge(const char* name, const char* help, double value) {
-    Family(name, help, MetricType::Gauge);
-    Value(value);
-  }
-
- private:
-  std::vector<MetricFamily>* const out_;
-};
-
-void WriteDecisions(const DecisionTotals& totals, Page* page) {
+void WriteDecisions(const DecisionTotals& totals, MetricPage* page) {
   page->Family("tollgate_validator_decisions_total", "Decisions, by verdict and reason",
                MetricType::Counter);
   page->Value(static_cast<double>(totals.admitted), {{"verdict", "admit"}, {"reason", "none"}});
@@ -96,7 +59,7 @@ void WriteDecisions(const DecisionTotals& totals, Page* page) {
                 totals.misses);
 }
 
-void WriteStatus(const ValidatorStatus& s, Page* page) {
+void WriteStatus(const ValidatorStatus& s, MetricPage* page) {
   page->Gauge("tollgate_validator_cache_entries", "Tokens held in memory",
               static_cast<double>(s.cached_tokens));
   page->Gauge("tollgate_validator_unknown_entries", "Strings held as known to be no token",
@@ -149,7 +112,7 @@ void ValidatorRegistry::Detach() {
 
 std::vector<MetricFamily> ValidatorRegistry::Collect() const {
   std::vector<MetricFamily> out = prometheus::Registry::Collect();
-  Page page(&out);
+  MetricPage page(&out);
   page.Family("tollgate_validator_build_info", "The build; always 1", MetricType::Gauge);
   page.Value(1, {{"version", kVersion}});
   page.Family("tollgate_validator_resolve_errors_total", "Questions without an answer, by code",

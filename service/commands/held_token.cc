@@ -72,6 +72,11 @@ void NoteLiveChange(absl::string_view workspace, int64_t revision, Effects& effe
   effects.PutRaw(Table::kMeta, LiveChangeKey(workspace), RevisionKey(revision));
 }
 
+absl::Time LastResumed(const TokenRecord& record) {
+  return record.resume_time_us() == 0 ? absl::InfinitePast()
+                                      : FromRecordMicros(record.resume_time_us());
+}
+
 absl::StatusOr<WorkspaceRecord> LoadWorkspace(const View& view, absl::string_view workspace) {
   ASSIGN_OR_RETURN(auto record, GetRecord<WorkspaceRecord>(view, Table::kWorkspaces, workspace));
   if (!record.has_value()) {

@@ -48,6 +48,9 @@ void NoteLiveChange(absl::string_view workspace, int64_t revision, Effects& effe
 absl::StatusOr<tollgate::store::v1::WorkspaceRecord> LoadWorkspace(const View& view,
                                                                    absl::string_view workspace);
 
+// When it was last resumed; InfinitePast: never, as far as the record knows.
+absl::Time LastResumed(const tollgate::store::v1::TokenRecord& record);
+
 // The resource at `now`, without use.
 tollgate::v1::Token ToResource(const HeldToken& token, absl::Time now);
 

@@ -75,6 +75,17 @@ absl::Status RefuseRetirement(const SilenceVerdict& verdict,
           "the replacement has never been used at any edge, so whoever holds the old token has "
           "nothing else yet. Put the replacement in place first, or force it.";
       break;
+    case SilenceVerdict::Kind::kResumedLately: {
+      const absl::Time resumed = LastResumed(token.record);
+      details.reason = "RESUMED_LATELY";
+      details.metadata.emplace_back(
+          "resume_time", absl::FormatTime(absl::RFC3339_full, resumed, absl::UTCTimeZone()));
+      message = absl::StrCat("was suspended until ", RoughDuration(now - resumed),
+                             " ago, so that it was not used before tells nothing about who still "
+                             "holds it. Try again once it has been on for ",
+                             RoughDuration(quiet), ", or force it.");
+      break;
+    }
     default:
       details.reason = "EDGES_NOT_HEARD";
       message = verdict.edges.empty()
@@ -88,26 +99,6 @@ absl::Status RefuseRetirement(const SilenceVerdict& verdict,
       break;
   }
   return Refuse(absl::StatusCode::kFailedPrecondition, message, details);
-}
-
-// A token that was off was silent for that, so quiet begins with its resumption.
-absl::Status RefuseLatelyResumed(const HeldToken& token, const SilenceEvidence& evidence,
-                                 absl::Duration quiet, absl::Time now) {
-  if (token.record.suspended() || token.record.resume_time_us() == 0) return absl::OkStatus();
-  const absl::Time resumed = FromRecordMicros(token.record.resume_time_us());
-  if (resumed + quiet <= std::min(evidence.heard_until, now)) return absl::OkStatus();
-  ErrorDetails details;
-  details.reason = "RESUMED_LATELY";
-  details.metadata = {
-      {"token", token.name()},
-      {"quiet_period", absl::FormatDuration(quiet)},
-      {"resume_time", absl::FormatTime(absl::RFC3339_full, resumed, absl::UTCTimeZone())}};
-  return Refuse(absl::StatusCode::kFailedPrecondition,
-                absl::StrCat("was suspended until ", RoughDuration(now - resumed),
-                             " ago, so that it was not used before tells nothing about who still "
-                             "holds it. Try again once it has been on for ",
-                             RoughDuration(quiet), ", or force it."),
-                details);
 }
 
 }  // namespace
@@ -150,12 +141,14 @@ absl::Status RetireTokenCommand::Apply(const View& view, const Slot& slot, Effec
       ASSIGN_OR_RETURN(const auto uses, ReadUses(view, workspace(), token_id_, slot.now));
       ASSIGN_OR_RETURN(const auto replacement_uses,
                        ReadUses(view, workspace(), token.record.replaced_by_token_id(), slot.now));
+      // One that is off now is retired by somebody who looks at it.
+      const absl::Time resumed =
+          token.record.suspended() ? absl::InfinitePast() : LastResumed(token.record);
       const SilenceVerdict verdict =
-          JudgeSilence(uses, replacement_uses, evidence_, quiet, slot.now);
+          JudgeSilence(uses, replacement_uses, evidence_, resumed, quiet, slot.now);
       if (verdict.kind != SilenceVerdict::Kind::kSilent) {
         return RefuseRetirement(verdict, replacement_uses, token, quiet, slot.now);
       }
-      RETURN_IF_ERROR(RefuseLatelyResumed(token, evidence_, quiet, slot.now));
     }
     EndToken(token, Ending::KIND_RETIRED, slot, effects);
     auto entry = AuditOf(actor(), "token.retire", token.record);

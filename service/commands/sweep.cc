@@ -109,10 +109,7 @@ absl::Status SweepCommand::WatchUnused(const View& view, const Slot& slot, const
   }
   ASSIGN_OR_RETURN(const auto uses,
                    ReadUses(view, record.workspace(), record.token_id(), slot.now));
-  absl::Time last = FromRecordMicros(record.create_time_us());
-  if (record.resume_time_us() != 0) {
-    last = std::max(last, FromRecordMicros(record.resume_time_us()));
-  }
+  absl::Time last = std::max(FromRecordMicros(record.create_time_us()), LastResumed(record));
   if (!uses.empty()) last = std::max(last, uses.front().last_used);
   // An edge that ended without telling may have used it until then.
   for (const SilenceEvidence::Gap& gap : evidence_.gaps) last = std::max(last, gap.until);
@@ -161,18 +158,13 @@ absl::Status SweepCommand::RunWatched(const View& view, const Slot& slot, Effect
     }
     // A suspended token is silent because it is off, which tells nothing about who still holds it.
     if (token->record.suspended()) continue;
-    const absl::Duration quiet = absl::Microseconds(token->record.retirement().quiet_period_us());
-    // Nor does the silence of before it was resumed: a resumption counts as a use.
-    if (token->record.resume_time_us() != 0 &&
-        FromRecordMicros(token->record.resume_time_us()) + quiet >
-            std::min(evidence_.heard_until, slot.now)) {
-      continue;
-    }
     ASSIGN_OR_RETURN(const auto uses, ReadUses(view, parts.workspace, parts.token_id, slot.now));
     ASSIGN_OR_RETURN(
         const auto replacement_uses,
         ReadUses(view, parts.workspace, token->record.replaced_by_token_id(), slot.now));
-    const SilenceVerdict verdict = JudgeSilence(uses, replacement_uses, evidence_, quiet, slot.now);
+    const SilenceVerdict verdict =
+        JudgeSilence(uses, replacement_uses, evidence_, LastResumed(token->record),
+                     absl::Microseconds(token->record.retirement().quiet_period_us()), slot.now);
     if (verdict.kind != SilenceVerdict::Kind::kSilent) continue;
     End(*token, Ending::KIND_RETIRED, slot, effects);
   }

@@ -136,7 +136,8 @@ class Hub {
   // --- enforcement ----------------------------------------------------------------------------
   // Calls `done` once with the receipt: when the revision is enforced, or as it stands when
   // `timeout` has passed or the hub stops. It may be called before this returns, on this thread;
-  // else on any, without a lock of the hub held. `done` must be quick: a gRPC Finish is.
+  // else on any, without a lock of the hub held. `done` must be quick: a gRPC Finish is. Returns
+  // the place that it waits at, for EndWait; none where it was answered at once.
   virtual WaitId WaitEnforced(const ReceiptQuestion& question, absl::Duration timeout,
                               std::function<void(tollgate::v1::Receipt)> done) = 0;
   // Nobody waits there any more: the place is free at once, and `done` is let go. It may be running

@@ -86,11 +86,6 @@ absl::StatusOr<absl::Duration> CheckWait(const google::protobuf::Duration& wait,
   return absl::Seconds(wait.seconds()) + absl::Nanoseconds(wait.nanos());
 }
 
-void SetDuration(absl::Duration from, google::protobuf::Duration* to) {
-  to->set_seconds(absl::IDivDuration(from, absl::Seconds(1), &from));
-  to->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(from)));
-}
-
 void WaitThenFinish(std::shared_ptr<RpcCall> call, const ReceiptQuestion& question,
                     absl::Duration wait, std::function<void(tollgate::v1::Receipt)> answer) {
   const absl::Duration left = call->TimeLeft();

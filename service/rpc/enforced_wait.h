@@ -21,9 +21,6 @@ inline constexpr absl::Duration kMaxEnforcedWait = absl::Minutes(10);
 absl::StatusOr<absl::Duration> CheckWait(const google::protobuf::Duration& wait,
                                          absl::string_view field);
 
-// Writes a duration, to the nanosecond.
-void SetDuration(absl::Duration from, google::protobuf::Duration* to);
-
 // Waits until `question` is enforced, for at most `wait`, and a little less than the client's own
 // deadline, so that it gets the receipt as it stands rather than an error. Then its last admissions
 // are completed (WithLastAdmits), `answer` fills the response, and the call is finished. A client

@@ -39,19 +39,21 @@ ValidatorStatus ToStatus(const SessionView& session, absl::Time now) {
   status.set_state(StateOf(session));
   status.set_acknowledged_revision(session.acknowledged);
   status.set_revisions_behind(session.revisions_behind);
-  if (session.lag.has_value()) SetDuration(*session.lag, status.mutable_lag());
-  if (session.live) SetDuration(session.lease_left, status.mutable_lease_left());
-  if (session.last_heard.has_value()) SetDuration(*session.last_heard, status.mutable_last_heard());
+  if (session.lag.has_value()) SetProtoDuration(*session.lag, status.mutable_lag());
+  if (session.live) SetProtoDuration(session.lease_left, status.mutable_lease_left());
+  if (session.last_heard.has_value())
+    SetProtoDuration(*session.last_heard, status.mutable_last_heard());
   if (session.fail_open_for > absl::ZeroDuration()) {
     status.set_stale_policy(tollgate::v1::STALE_POLICY_FAIL_OPEN);
-    SetDuration(session.fail_open_for, status.mutable_fail_open_for());
+    SetProtoDuration(session.fail_open_for, status.mutable_fail_open_for());
   } else {
     status.set_stale_policy(tollgate::v1::STALE_POLICY_FAIL_CLOSED);
   }
   status.set_cached_tokens(session.cached_tokens);
   status.set_decisions(session.decisions);
   status.set_decisions_per_second(session.decisions_per_second);
-  if (session.ended_for.has_value()) SetDuration(*session.ended_for, status.mutable_ended_for());
+  if (session.ended_for.has_value())
+    SetProtoDuration(*session.ended_for, status.mutable_ended_for());
   return status;
 }
 

@@ -65,8 +65,8 @@ absl::StatusOr<std::vector<EdgeUseRow>> ReadUses(const View& view, absl::string_
 
 SilenceVerdict JudgeSilence(const std::vector<EdgeUseRow>& old_uses,
                             const std::vector<EdgeUseRow>& replacement_uses,
-                            const SilenceEvidence& evidence, absl::Duration quiet_period,
-                            absl::Time now) {
+                            const SilenceEvidence& evidence, absl::Time resumed,
+                            absl::Duration quiet_period, absl::Time now) {
   SilenceVerdict verdict;
   // Until when use is known everywhere. Where some edge is not heard, what the others said still
   // tells "in use"; it never tells "silent".
@@ -96,8 +96,13 @@ SilenceVerdict JudgeSilence(const std::vector<EdgeUseRow>& old_uses,
   }
   std::sort(verdict.edges.begin(), verdict.edges.end());
   verdict.edges.erase(std::unique(verdict.edges.begin(), verdict.edges.end()), verdict.edges.end());
-  verdict.kind = all_heard && verdict.edges.empty() ? SilenceVerdict::Kind::kSilent
-                                                    : SilenceVerdict::Kind::kNotHeard;
+  if (!all_heard || !verdict.edges.empty()) {
+    verdict.kind = SilenceVerdict::Kind::kNotHeard;
+  } else if (resumed > quiet_since) {
+    verdict.kind = SilenceVerdict::Kind::kResumedLately;
+  } else {
+    verdict.kind = SilenceVerdict::Kind::kSilent;
+  }
   return verdict;
 }
 

@@ -69,6 +69,7 @@ struct SilenceVerdict {
     kInUse,                 // used within the quiet period; `edges` says where
     kReplacementNeverSeen,  // no edge has seen the replacement
     kNotHeard,              // `edges` may have used it, and have not said
+    kResumedLately,         // it was off within the quiet period, which tells nothing
   };
   Kind kind = Kind::kNotHeard;
   // kInUse: latest first. kNotHeard: empty where nothing at all has been heard yet.
@@ -80,11 +81,13 @@ struct SilenceVerdict {
 
 // Silent: the replacement has been seen in use *and* the old one has not been used at any edge for
 // the quiet period, which ends where hearing ends: what has not been heard is not taken for quiet.
-// Checked in this order: in use, replacement never seen, not heard.
+// A token that was suspended was silent for that: the quiet period also begins after `resumed`
+// (InfinitePast: never). Checked in this order: in use, replacement never seen, not heard, resumed
+// lately.
 SilenceVerdict JudgeSilence(const std::vector<EdgeUseRow>& old_uses,
                             const std::vector<EdgeUseRow>& replacement_uses,
-                            const SilenceEvidence& evidence, absl::Duration quiet_period,
-                            absl::Time now);
+                            const SilenceEvidence& evidence, absl::Time resumed,
+                            absl::Duration quiet_period, absl::Time now);
 
 }  // namespace tollgate
 

@@ -16,8 +16,7 @@ namespace tollgate {
 
 // What is folded: rows that are both
 //  * of edges that used the token last longer ago than `retention`, and longer than the quiet
-//  period
-//    of the token's own rotation, where one is in force; and
+//    period of the token's own rotation, where one is in force; and
 //  * not among the token's `named` latest rows: few old names cost nothing, and say where to look.
 //
 // Folding never changes whether a token is silent. The folded row keeps the latest of the times and

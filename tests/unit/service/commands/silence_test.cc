@@ -29,9 +29,20 @@ void PrintTo(const Case& c, std::ostream* os) { *os << c.what; }
 class JudgeTest : public ::testing::TestWithParam<Case> {};
 TEST_P(JudgeTest, Judges) {
   const Case& c = GetParam();
-  const auto verdict = JudgeSilence(c.old_uses, c.replacement, c.evidence, absl::Seconds(60), kNow);
+  const auto verdict = JudgeSilence(c.old_uses, c.replacement, c.evidence, absl::InfinitePast(),
+                                    absl::Seconds(60), kNow);
   EXPECT_EQ(verdict.kind, c.kind);
   EXPECT_EQ(verdict.edges, c.edges);
+}
+// Quiet ends where hearing ends, 5 s ago, so it began 65 s ago.
+TEST(JudgeSilenceTest, AQuietPeriodBeginsAfterAResumption) {
+  const SilenceEvidence heard = {Ago(5), {}, {}};
+  const auto kind = [&](const std::vector<EdgeUseRow>& uses, absl::Time resumed) {
+    return JudgeSilence(uses, {Row("prod", 1)}, heard, resumed, absl::Seconds(60), kNow).kind;
+  };
+  EXPECT_EQ(kind({}, Ago(65)), Kind::kSilent);
+  EXPECT_EQ(kind({}, Ago(64)), Kind::kResumedLately);
+  EXPECT_EQ(kind({Row("prod", 40)}, Ago(64)), Kind::kInUse) << "said first: it names an edge";
 }
 const SilenceEvidence kHeard = {Ago(5), {}, {}};
 INSTANTIATE_TEST_SUITE_P(

@@ -1,47 +1,18 @@
 // Use reports on their way into the store.
 #include "service/use/use_ledger.h"
 
-#include <deque>
 #include <functional>
 #include <thread>
 
 #include "service/commands/read_tokens.h"
 #include "tests/unit/service/commands/command_fixture.h"
+#include "tests/unit/service/stand_ins.h"
 
 namespace tollgate {
 namespace {
 
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
-
-class StandingClock : public Clock {
- public:
-  explicit StandingClock(absl::Time* now) : now_(now) {}
-  BootTime Now() const override { return BootTime::FromNanos(absl::ToUnixNanos(*now_)); }
-  absl::Time WallNow() const override { return *now_; }
-
- private:
-  absl::Time* now_;
-};
-
-// Runs what it was given when told to.
-class HeldExecutor : public Executor {
- public:
-  bool Submit(std::function<void()> work) override {
-    if (full) return false;
-    held.push_back(std::move(work));
-    return true;
-  }
-  void RunAll() {
-    while (!held.empty()) {
-      auto work = std::move(held.front());
-      held.pop_front();
-      work();
-    }
-  }
-  bool full = false;
-  std::deque<std::function<void()>> held;
-};
 
 class UseLedgerTest : public CommandTest {
  protected:

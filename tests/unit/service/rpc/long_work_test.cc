@@ -1,11 +1,11 @@
 // Counts of whole workspaces and backups: apart from the reads that validators wait for, one backup
 // at a time, given up with the caller, and told to the audit log.
-#include <deque>
 
 #include "service/rpc/backup.h"
 #include "service/rpc/rpc_call.h"
 #include "storage/memory/memory_engine.h"
 #include "tests/unit/service/rpc/service_fixture.h"
+#include "tests/unit/service/stand_ins.h"
 
 namespace tollgate {
 namespace {
@@ -89,23 +89,6 @@ TEST_F(LongWorkTest, ABackupIsInTheAuditLogAndInItself) {
   }
   EXPECT_EQ(found, 1);
 }
-
-// Runs what it was given when told to.
-class HeldExecutor : public Executor {
- public:
-  bool Submit(std::function<void()> work) override {
-    if (full) return false;
-    held.push_back(std::move(work));
-    return true;
-  }
-  void RunOne() {
-    auto work = std::move(held.front());
-    held.pop_front();
-    work();
-  }
-  bool full = false;
-  std::deque<std::function<void()>> held;
-};
 
 TEST(BackupLineTest, RunsOneAtATimeInOrder) {
   HeldExecutor executor;

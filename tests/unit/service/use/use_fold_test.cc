@@ -10,21 +10,12 @@
 #include "service/use/use_ledger.h"
 #include "storage/fault/fault_engine.h"
 #include "tests/unit/service/commands/command_fixture.h"
+#include "tests/unit/service/stand_ins.h"
 
 namespace tollgate {
 namespace {
 
 using ::testing::SizeIs;
-
-class StandingClock : public Clock {
- public:
-  explicit StandingClock(absl::Time* now) : now_(now) {}
-  BootTime Now() const override { return BootTime::FromNanos(absl::ToUnixNanos(*now_)); }
-  absl::Time WallNow() const override { return *now_; }
-
- private:
-  absl::Time* now_;
-};
 
 // The tests merge themselves.
 class NoExecutor : public Executor {
@@ -144,7 +135,8 @@ TEST_F(UseFoldTest, SilenceIsJudgedTheSame) {
   ManyEdges(old, 300, absl::Hours(24 * 31));
   ManyEdges(replacement, 300, absl::Hours(24 * 31));
   const auto verdict = [&](absl::Duration quiet) {
-    return JudgeSilence(Uses(old), Uses(replacement), SilenceEvidence::AllHeard(now_), quiet, now_);
+    return JudgeSilence(Uses(old), Uses(replacement), SilenceEvidence::AllHeard(now_),
+                        absl::InfinitePast(), quiet, now_);
   };
   const auto before_short = verdict(absl::Hours(1));
   const auto before_long = verdict(absl::Hours(24 * 90));

@@ -1,0 +1,55 @@
+// Figures that are taken from their owners when Prometheus reads them.
+#ifndef TOLLGATE_NET_METRIC_PAGE_H_
+#define TOLLGATE_NET_METRIC_PAGE_H_
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "prometheus/metric_family.h"
+
+namespace tollgate {
+
+// Writes families one after the other, each with its values. Not thread-safe.
+class MetricPage {
+ public:
+  using Labels = std::vector<std::pair<const char*, std::string>>;
+
+  // Appends to `*out`, which outlives it.
+  explicit MetricPage(std::vector<prometheus::MetricFamily>* out) : out_(out) {}
+
+  // Begins a family: a counter or a gauge.
+  void Family(const char* name, const char* help, prometheus::MetricType type) {
+    prometheus::MetricFamily& family = out_->emplace_back();
+    family.name = name;
+    family.help = help;
+    family.type = type;
+  }
+  // One value of the family begun last.
+  void Value(double value, const Labels& labels = {}) {
+    prometheus::ClientMetric& metric = out_->back().metric.emplace_back();
+    for (const auto& [name, text] : labels) metric.label.push_back({name, text});
+    if (out_->back().type == prometheus::MetricType::Counter) {
+      metric.counter.value = value;
+    } else {
+      metric.gauge.value = value;
+    }
+  }
+  // A family of one value.
+  void Counter(const char* name, const char* help, int64_t value) {
+    Family(name, help, prometheus::MetricType::Counter);
+    Value(static_cast<double>(value));
+  }
+  void Gauge(const char* name, const char* help, double value) {
+    Family(name, help, prometheus::MetricType::Gauge);
+    Value(value);
+  }
+
+ private:
+  std::vector<prometheus::MetricFamily>* const out_;
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_NET_METRIC_PAGE_H_

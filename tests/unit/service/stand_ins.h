@@ -1,0 +1,48 @@
+// A clock and an executor that do what a test says, and nothing by themselves.
+#ifndef TOLLGATE_TESTS_UNIT_SERVICE_STAND_INS_H_
+#define TOLLGATE_TESTS_UNIT_SERVICE_STAND_INS_H_
+
+#include <deque>
+#include <functional>
+#include <utility>
+
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "base/executor.h"
+
+namespace tollgate {
+
+// Both clocks show what the test's own variable says.
+class StandingClock : public Clock {
+ public:
+  explicit StandingClock(absl::Time* now) : now_(now) {}
+  BootTime Now() const override { return BootTime::FromNanos(absl::ToUnixNanos(*now_)); }
+  absl::Time WallNow() const override { return *now_; }
+
+ private:
+  absl::Time* now_;
+};
+
+// Runs what it was given when told to.
+class HeldExecutor : public Executor {
+ public:
+  bool Submit(std::function<void()> work) override {
+    if (full) return false;
+    held.push_back(std::move(work));
+    return true;
+  }
+  void RunOne() {
+    auto work = std::move(held.front());
+    held.pop_front();
+    work();
+  }
+  void RunAll() {
+    while (!held.empty()) RunOne();
+  }
+  bool full = false;
+  std::deque<std::function<void()>> held;
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_TESTS_UNIT_SERVICE_STAND_INS_H_
