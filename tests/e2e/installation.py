@@ -3,6 +3,7 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
 
 # An idle channel looks at its socket so often: a server that drains waits for it to have seen that.
@@ -112,6 +113,24 @@ class Client:
     def future(self, path, timeout=60, **fields):
         stub, request = self.method(path)
         return stub.future(json_format.ParseDict(fields, request()), timeout=timeout)
+
+    def stream(self, path, *messages, timeout=30):
+        """A bidirectional stream on which these go up, and no more until the service has ended it."""
+        service, name = path.split("/")
+        descriptor = self.pool.FindServiceByName(f"tollgate.v1.{service}").methods_by_name[name]
+        request, response = GetMessageClass(descriptor.input_type), GetMessageClass(descriptor.output_type)
+        ended = threading.Event()
+
+        def up():
+            for fields in messages:
+                yield json_format.ParseDict(fields, request())
+            ended.wait(timeout)
+
+        call = self.channel.stream_stream(
+            f"/tollgate.v1.{service}/{name}", request_serializer=request.SerializeToString,
+            response_deserializer=response.FromString)(up(), timeout=timeout)
+        call.add_callback(ended.set)
+        return call
 
     def close(self):
         self.channel.close()

@@ -125,3 +125,18 @@ def test_a_store_rolled_back_under_a_live_validator(tollgate, home):
     for token, secret in written.items():
         assert now.call("TokenService/GetToken", name=f"workspaces/acme/tokens/{token}").token_id == token
         assert tollgate.check(edge, secret) == ADMIT
+
+
+def test_a_hello_from_the_future_is_told_why_before_the_service_ends(tollgate):
+    tollgate.start_service()
+    epoch = tollgate.service.ready["epoch"]
+    call = tollgate.client().stream("EdgeService/Follow", {"hello": {
+        "validator_id": "edge-1", "incarnation": "MDEyMzQ1Njc4OWFiY2RlZg==", "epoch": epoch,
+        "applied_revision": 1_000_000}})
+    try:
+        said = [message for message in call]
+        raise AssertionError(f"the stream ended without an error, after {said}")
+    except grpc.RpcError as error:
+        assert error.code() == grpc.StatusCode.FAILED_PRECONDITION, error
+        assert error_info(error) == ("REVISION_FROM_THE_FUTURE", ["hello.applied_revision"])
+    assert tollgate.service.process.wait(30) == ROLLED_BACK
