@@ -15,6 +15,8 @@
 #include "base/status.h"
 #include "grpcpp/server.h"
 #include "grpcpp/server_builder.h"
+#include "lease/limits.h"
+#include "lease/span.h"
 #include "net/address.h"
 #include "net/credentials.h"
 #include "net/daemon.h"
@@ -50,8 +52,6 @@ namespace {
 
 // For answers that are on their way when the process must end.
 constexpr absl::Duration kLastWords = absl::Milliseconds(250);
-
-constexpr absl::Duration kHardLimit = absl::Minutes(10);
 
 // Old use is folded a thousand rows at a time, all of it about once an hour.
 constexpr absl::Duration kBetweenFolds = absl::Milliseconds(250);
@@ -519,7 +519,7 @@ absl::Status CheckServerOptions(const ServerOptions& o) {
                                        : "client-ca",
                    "is missing: --tls-cert, --tls-key and --client-ca go together");
   }
-  if (o.lease <= zero || o.lease > kHardLimit) {
+  if (o.lease <= zero || o.lease > kLongestLease) {
     return BadFlag("lease", "must be above 0 and at most 10m, the limit of the protocol");
   }
   if (o.ping_interval <= zero || o.ping_interval > o.lease / 3) {
@@ -530,7 +530,7 @@ absl::Status CheckServerOptions(const ServerOptions& o) {
   if (!(o.max_pings_per_second >= 1)) return BadFlag("max-pings-per-second", "must be at least 1");
   if (o.usage_interval <= zero) return BadFlag("usage-interval", "must be above 0");
   if (o.ack_limit <= zero) return BadFlag("ack-limit", "must be above 0");
-  if (!(o.drift_bound >= 0 && o.drift_bound <= 0.1)) {
+  if (!IsDriftBound(o.drift_bound)) {
     return BadFlag("drift-bound", "must be from 0 to 0.1: a fraction, 0.001 is 1 ms a second");
   }
   if (o.sweep_interval <= zero) return BadFlag("sweep-interval", "must be above 0");

@@ -13,14 +13,12 @@
 #include "absl/strings/str_cat.h"
 #include "base/mutation.h"
 #include "base/status.h"
+#include "lease/limits.h"
 
 namespace tollgate {
 namespace {
 
 constexpr size_t kSlots = 64;
-
-// Readings of the two clocks are taken one after the other; so much may pass in between.
-constexpr int64_t kReadSlackNs = 1'000'000;
 
 }  // namespace
 
@@ -36,11 +34,11 @@ struct EdgeClock::Page {
 
 absl::StatusOr<std::unique_ptr<EdgeClock>> EdgeClock::Create(double drift_bound,
                                                              absl::Duration fail_open_for) {
-  if (!(drift_bound >= 0) || drift_bound > 0.1) {
+  if (!IsDriftBound(drift_bound)) {
     return RefuseField("DRIFT_BOUND_OUT_OF_RANGE", "drift_bound", "must be from 0 to 0.1");
   }
-  if (fail_open_for < absl::ZeroDuration() || fail_open_for > absl::Hours(24 * 7)) {
-    return RefuseField("FAIL_OPEN_FOR_OUT_OF_RANGE", "fail_open_for", "must be from 0 to 7 days");
+  if (fail_open_for < absl::ZeroDuration() || fail_open_for > kLongestFailOpen) {
+    return RefuseField("FAIL_OPEN_FOR_OUT_OF_RANGE", "fail_open_for", "must be from 0 to 24 h");
   }
   const size_t size = (sizeof(Page) + 4095) / 4096 * 4096;
   void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -102,9 +100,8 @@ void EdgeClock::Publish(const Reading& r) {
 // R1: more than the drift bound apart since the grant, and one of them is wrong: a virtual machine
 // that was resumed from a snapshot does not know how long it was away.
 bool EdgeClock::Agree(const Reading& r, int64_t boot_elapsed, int64_t wall_elapsed) {
-  const int64_t apart =
-      wall_elapsed > boot_elapsed ? wall_elapsed - boot_elapsed : boot_elapsed - wall_elapsed;
-  return apart <= r.drift_ns + kReadSlackNs || TOLLGATE_MUTATED("r1_wall_clock_ignored");
+  return ClocksAgree(boot_elapsed, wall_elapsed, r.drift_ns) ||
+         TOLLGATE_MUTATED("r1_wall_clock_ignored");
 }
 
 LeaseState EdgeClock::StateAt(const Reading& r, BootTime now, absl::Time wall_now) const {
@@ -131,7 +128,7 @@ absl::Time EdgeClock::ServiceTimeAt(const Reading& r, BootTime now) const {
   return absl::FromUnixNanos(r.service_ns + elapsed - drift);
 }
 
-bool EdgeClock::Grant(const LeaseGrant& grant, BootTime now, absl::Time wall_now) {
+bool EdgeClock::Grant(const HeldLease& grant, BootTime now, absl::Time wall_now) {
   if (closed_ || grant.lease <= absl::ZeroDuration()) return false;
   const Reading present = Read();
   Reading next = present;

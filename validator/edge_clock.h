@@ -8,20 +8,9 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
+#include "lease/span.h"
 
 namespace tollgate {
-
-// A hard limit of the protocol (R5): nothing longer is ever believed.
-inline constexpr absl::Duration kLongestLease = absl::Minutes(10);
-
-// One grant, as a Pong made it (R1).
-struct LeaseGrant {
-  BootTime ping_boot;    // taken before the ping was written
-  absl::Time ping_wall;  // taken with it; compared with nothing but this machine's own wall clock
-  absl::Duration lease;  // as granted
-  absl::Duration drift;  // lease * drift bound
-  BootTime until() const { return ping_boot + (lease - drift); }
-};
 
 // What a decision is allowed by, at one moment.
 enum class LeaseState {
@@ -68,7 +57,7 @@ class EdgeClock {
   // live; else keeps the present one. Keeping the longer is right because the ledger's life is the
   // maximum of all it granted to this incarnation (R3); taking it over a dead one is right because
   // what is dead admits nothing, however long it had to run. True where it was taken.
-  bool Grant(const LeaseGrant& grant, BootTime now, absl::Time wall_now);
+  bool Grant(const HeldLease& grant, BootTime now, absl::Time wall_now);
   // Whether the present grant, were it not for its age, is ended by the clocks' disagreement.
   // StateAt sees that too, but keeps no state, so as to stay wait-free: a clock that steps and is
   // set back between two calls of EndLive's caller ends a grant only for as long as it is wrong.

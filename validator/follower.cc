@@ -4,6 +4,9 @@
 #include <utility>
 
 #include "base/mutation.h"
+#include "base/proto_time.h"
+#include "lease/limits.h"
+#include "lease/span.h"
 namespace tollgate {
 namespace {
 
@@ -13,25 +16,11 @@ using tollgate::v1::FollowResponse;
 // Bounds, so that a service gone wrong costs a bounded amount of memory.
 constexpr size_t kMostPings = 128;
 constexpr size_t kMostEvidence = 4096;
-// The protocol's: of what is above it in one ping, the service reads none.
-constexpr size_t kMostDroppedInPing = 1000;
 // Evidence is taken from the state after so many events, at the latest: it holds back no more.
 constexpr int64_t kEventsToGather = 1024;
 
 // How soon a service that this validator is not configured for is tried again.
 constexpr absl::Duration kMisconfiguredRetry = absl::Seconds(30);
-
-absl::Duration FromProto(const google::protobuf::Duration& d) {
-  return absl::Seconds(d.seconds()) + absl::Nanoseconds(d.nanos());
-}
-
-google::protobuf::Duration ToProto(absl::Duration d) {
-  google::protobuf::Duration out;
-  const int64_t ns = absl::ToInt64Nanoseconds(d);
-  out.set_seconds(ns / 1'000'000'000);
-  out.set_nanos(static_cast<int32_t>(ns % 1'000'000'000));
-  return out;
-}
 
 // An interval as the service asked for it, or `otherwise`, within sane limits.
 absl::Duration Interval(bool set, const google::protobuf::Duration& asked,
@@ -304,7 +293,7 @@ void Follower::OnWelcome(const tollgate::v1::Welcome& welcome, BootTime now, abs
   usage_interval_ =
       Interval(welcome.has_usage_interval(), welcome.usage_interval(), absl::Seconds(10));
   if (TOLLGATE_MUTATED("r2_welcome_grants")) {
-    state_->Grant(LeaseGrant{now, wall_now, ping_interval_ * 5, absl::ZeroDuration()}, now,
+    state_->Grant(HeldLease{now, wall_now, ping_interval_ * 5, absl::ZeroDuration()}, now,
                   wall_now);
   }
   // Spread over the interval, so that a fleet that came back at once does not report at once.
@@ -383,8 +372,7 @@ void Follower::OnPong(const tollgate::v1::Pong& pong, BootTime now, absl::Time w
 
   if (pong.has_service_time()) {
     const bool known = !pings_.empty() && pings_.front().sequence == pong.sequence();
-    state_->SetServiceTime(absl::FromUnixSeconds(pong.service_time().seconds()) +
-                               absl::Nanoseconds(pong.service_time().nanos()),
+    state_->SetServiceTime(FromProto(pong.service_time()),
                            known ? now - pings_.front().boot : absl::InfiniteDuration(), now);
   }
   if (usage_confirmed_by_ != 0 && pong.sequence() >= usage_confirmed_by_) {
@@ -402,13 +390,12 @@ void Follower::OnPong(const tollgate::v1::Pong& pong, BootTime now, absl::Time w
   const SentPing ping =
       TOLLGATE_MUTATED("r1_from_pong") ? SentPing{pong.sequence(), now, wall_now} : pings_.front();
   pings_.pop_front();
-  const absl::Duration lease =
-      pong.has_lease() ? std::min(FromProto(pong.lease()), kLongestLease) : absl::ZeroDuration();
+  const absl::Duration lease = pong.has_lease() ? FromProto(pong.lease()) : absl::ZeroDuration();
   // A Pong that claims a revision of which a part is missing here would grant past an event (R9).
   if (lease <= absl::ZeroDuration() || open) return;
   // R1: from when the ping was handed out to be written, less what the clocks may drift apart.
   const double drift = TOLLGATE_MUTATED("r1_no_drift") ? 0 : options_.drift_bound;
-  state_->Grant(LeaseGrant{ping.boot, ping.wall, lease, lease * drift}, now, wall_now);
+  state_->Grant(HoldFrom(ping.boot, ping.wall, lease, drift), now, wall_now);
 }
 
 void Follower::OnGoAway(const tollgate::v1::GoAway& go_away, BootTime now,
@@ -450,7 +437,7 @@ void Follower::SendPing(BootTime now, absl::Time wall_now, FollowerActions* acti
     ping->set_sequence(++sequence_);
     for (; next != evidence_.end(); ++next) {
       if (next->sent_in != 0) continue;
-      if (ping->dropped_size() == static_cast<int>(kMostDroppedInPing)) break;
+      if (ping->dropped_size() == kMaxDroppedInPing) break;
       next->sent_in = sequence_;
       *ping->add_dropped() = next->dropped;
     }

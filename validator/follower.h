@@ -37,7 +37,7 @@ class FollowedState {
   // An event of a kind that this build does not know: drops everything.
   virtual void DropAll(int64_t revision) = 0;
   // A Pong granted (R2: the only thing that does). `now`, `wall_now`: at its receipt.
-  virtual void Grant(const LeaseGrant& grant, BootTime now, absl::Time wall_now) = 0;
+  virtual void Grant(const HeldLease& grant, BootTime now, absl::Time wall_now) = 0;
   // A Pong carried the service's clock. `round_trip`: from when its ping was handed out to be
   // written; infinite where that is not known.
   virtual void SetServiceTime(absl::Time service_time, absl::Duration round_trip, BootTime now) = 0;

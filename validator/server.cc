@@ -16,6 +16,8 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "base/version.h"
+#include "lease/limits.h"
+#include "lease/span.h"
 #include "net/address.h"
 #include "net/credentials.h"
 #include "net/daemon.h"
@@ -42,9 +44,9 @@ absl::Status BadFlag(absl::string_view flag, absl::string_view what) {
 absl::Status CheckOptions(const ValidatorServerOptions& o) {
   RETURN_IF_ERROR(CheckValidatorId(o.id, "id"));
   if (o.listen.empty()) return BadFlag("listen", "at least one address is needed");
-  if (o.drift_bound < 0 || o.drift_bound > 0.1) return BadFlag("drift-bound", "must be 0 to 0.1");
+  if (!IsDriftBound(o.drift_bound)) return BadFlag("drift-bound", "must be 0 to 0.1");
   if (o.stale_policy == tollgate::v1::STALE_POLICY_FAIL_OPEN &&
-      (o.fail_open_for <= absl::ZeroDuration() || o.fail_open_for > absl::Hours(24))) {
+      (o.fail_open_for <= absl::ZeroDuration() || o.fail_open_for > kLongestFailOpen)) {
     return BadFlag("fail-open-for", "must be above 0, and at most 24h");
   }
   if (o.cache_entries < 1 || o.cache_entries > (1 << 24)) {

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/mutation.h"
+#include "base/proto_time.h"
 #include "base/status.h"
 #include "token/digest.h"
 
@@ -443,8 +444,7 @@ void Validator::DropToken(absl::string_view workspace, absl::string_view token_i
   dropped.set_workspace(std::string(workspace));
   dropped.set_token_id(std::string(token_id));
   dropped.set_revision(revision);
-  dropped.mutable_last_admit_time()->set_seconds(last_ms / 1000);
-  dropped.mutable_last_admit_time()->set_nanos(static_cast<int32_t>(last_ms % 1000) * 1'000'000);
+  *dropped.mutable_last_admit_time() = ToProto(absl::FromUnixMillis(last_ms));
 }
 
 void Validator::Drop(int64_t revision, const tollgate::v1::Event& event) {
@@ -468,7 +468,7 @@ void Validator::Drop(int64_t revision, const tollgate::v1::Event& event) {
   }
 }
 
-void Validator::Grant(const LeaseGrant& grant, BootTime now, absl::Time wall_now) {
+void Validator::Grant(const HeldLease& grant, BootTime now, absl::Time wall_now) {
   edge_clock_->Grant(grant, now, wall_now);
 }
 

@@ -137,7 +137,7 @@ class Validator : private FollowedState {
   void DropAll(int64_t revision) override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void DropToken(absl::string_view workspace, absl::string_view token_id, int64_t revision)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void Grant(const LeaseGrant& grant, BootTime now, absl::Time wall_now) override
+  void Grant(const HeldLease& grant, BootTime now, absl::Time wall_now) override
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void SetServiceTime(absl::Time service_time, absl::Duration round_trip, BootTime now) override
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

@@ -3,40 +3,26 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "base/proto_time.h"
 #include "base/status.h"
 
 namespace tollgate {
-namespace {
-
-constexpr int64_t kFirstSecond = -62135596800;  // 0001-01-01T00:00:00Z
-constexpr int64_t kLastSecond = 253402300799;   // 9999-12-31T23:59:59Z
-constexpr int64_t kMostSeconds = 315576000000;  // of a Duration
-constexpr int32_t kNanosInSecond = 1'000'000'000;
-
-}  // namespace
-
-absl::Time LatestTime() { return absl::FromUnixSeconds(kLastSecond); }
-
 absl::StatusOr<absl::Time> TimeFromField(const google::protobuf::Timestamp& timestamp,
                                          absl::string_view field) {
-  if (timestamp.seconds() < kFirstSecond || timestamp.seconds() > kLastSecond ||
-      timestamp.nanos() < 0 || timestamp.nanos() >= kNanosInSecond) {
+  if (!IsValid(timestamp)) {
     return RefuseField("TIME_MALFORMED", field, "not a time between the years 1 and 9999");
   }
-  return absl::FromUnixSeconds(timestamp.seconds()) + absl::Nanoseconds(timestamp.nanos());
+  return FromProto(timestamp);
 }
 
 absl::StatusOr<absl::Duration> DurationFromField(const google::protobuf::Duration& duration,
                                                  absl::string_view field, absl::Duration least,
                                                  absl::string_view reason,
                                                  absl::string_view too_long_reason) {
-  const int64_t seconds = duration.seconds();
-  const int32_t nanos = duration.nanos();
-  if (seconds < -kMostSeconds || seconds > kMostSeconds || nanos <= -kNanosInSecond ||
-      nanos >= kNanosInSecond || (seconds > 0 && nanos < 0) || (seconds < 0 && nanos > 0)) {
+  if (!IsValid(duration)) {
     return RefuseField("DURATION_MALFORMED", field, "not a valid duration");
   }
-  const absl::Duration value = absl::Seconds(seconds) + absl::Nanoseconds(nanos);
+  const absl::Duration value = FromProto(duration);
   if (value < least) {
     return RefuseField(reason, field,
                        absl::StrCat("is ", absl::FormatDuration(value), "; give at least ",
@@ -47,19 +33,6 @@ absl::StatusOr<absl::Duration> DurationFromField(const google::protobuf::Duratio
                        "is longer than 100 years; leave it out for no limit");
   }
   return value;
-}
-
-void SetTimestamp(absl::Time time, google::protobuf::Timestamp* out) {
-  const int64_t seconds = absl::ToUnixSeconds(time);  // rounded down
-  out->set_seconds(seconds);
-  out->set_nanos(
-      static_cast<int32_t>(absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(seconds))));
-}
-
-void SetProtoDuration(absl::Duration duration, google::protobuf::Duration* out) {
-  absl::Duration rest;
-  out->set_seconds(absl::IDivDuration(duration, absl::Seconds(1), &rest));
-  out->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(rest)));
 }
 
 int64_t ToRecordMicros(absl::Time time) { return std::max<int64_t>(1, absl::ToUnixMicros(time)); }

@@ -17,9 +17,6 @@ namespace tollgate {
 // into micros and into a Timestamp.
 inline constexpr absl::Duration kMaxDuration = absl::Hours(24 * 36525);
 
-// The latest second that a Timestamp has: 9999-12-31T23:59:59Z.
-absl::Time LatestTime();
-
 // INVALID_ARGUMENT, TIME_MALFORMED, unless it is a valid Timestamp (years 1 to 9999).
 absl::StatusOr<absl::Time> TimeFromField(const google::protobuf::Timestamp& timestamp,
                                          absl::string_view field);
@@ -30,8 +27,6 @@ absl::StatusOr<absl::Duration> DurationFromField(const google::protobuf::Duratio
                                                  absl::string_view reason,
                                                  absl::string_view too_long_reason = "");
 
-void SetTimestamp(absl::Time time, google::protobuf::Timestamp* out);
-void SetProtoDuration(absl::Duration duration, google::protobuf::Duration* out);
 // 0 for unset, as records have it; never 0 for a real time.
 int64_t ToRecordMicros(absl::Time time);
 // The time of a record's field that is set.

@@ -1,5 +1,6 @@
 #include "service/commands/policy_resource.h"
 
+#include "base/proto_time.h"
 #include "service/commands/field_time.h"
 #include "token/resource_name.h"
 
@@ -12,22 +13,21 @@ using ::tollgate::v1::WorkspacePolicy;
 tollgate::v1::Workspace ToWorkspace(const WorkspaceRecord& record) {
   tollgate::v1::Workspace workspace;
   workspace.set_name(WorkspaceName(record.workspace()));
-  SetTimestamp(FromRecordMicros(record.create_time_us()), workspace.mutable_create_time());
-  SetTimestamp(FromRecordMicros(record.update_time_us()), workspace.mutable_update_time());
+  *workspace.mutable_create_time() = ToProto(FromRecordMicros(record.create_time_us()));
+  *workspace.mutable_update_time() = ToProto(FromRecordMicros(record.update_time_us()));
   if (!record.has_policy()) return workspace;
   const PolicyRecord& from = record.policy();
   WorkspacePolicy* policy = workspace.mutable_policy();
   policy->set_label_pattern(from.label_pattern());
   policy->set_unique_labels(from.unique_labels());
   if (from.max_lifetime_us() != 0) {
-    SetProtoDuration(absl::Microseconds(from.max_lifetime_us()), policy->mutable_max_lifetime());
+    *policy->mutable_max_lifetime() = ToProto(absl::Microseconds(from.max_lifetime_us()));
   }
   if (from.rotation_period_us() != 0) {
-    SetProtoDuration(absl::Microseconds(from.rotation_period_us()),
-                     policy->mutable_rotation_period());
+    *policy->mutable_rotation_period() = ToProto(absl::Microseconds(from.rotation_period_us()));
   }
   if (from.max_unused_us() != 0) {
-    SetProtoDuration(absl::Microseconds(from.max_unused_us()), policy->mutable_max_unused());
+    *policy->mutable_max_unused() = ToProto(absl::Microseconds(from.max_unused_us()));
   }
   *policy->mutable_grantable_scopes() = from.grantable_scopes();
   return workspace;

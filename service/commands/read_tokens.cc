@@ -10,6 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/types/optional.h"
+#include "base/proto_time.h"
 #include "service/commands/held_token.h"
 #include "service/commands/page_token.h"
 #include "service/commands/policy_resource.h"
@@ -34,12 +35,12 @@ constexpr size_t kAtATime = 250;
 
 void AddUses(const std::vector<EdgeUseRow>& uses, bool by_edge, Token* token) {
   if (uses.empty()) return;
-  SetTimestamp(uses.front().last_used, token->mutable_last_used_time());
+  *token->mutable_last_used_time() = ToProto(uses.front().last_used);
   if (!by_edge) return;
   for (const EdgeUseRow& use : NameLatestEdges(uses)) {
     tollgate::v1::EdgeUse* row = token->add_edge_uses();
     row->set_edge(use.edge);
-    SetTimestamp(use.last_used, row->mutable_last_used_time());
+    *row->mutable_last_used_time() = ToProto(use.last_used);
     row->set_use_count(use.count);
     row->set_use_count_today(use.count_today);
   }
@@ -253,7 +254,7 @@ absl::StatusOr<tollgate::v1::ListAuditEntriesResponse> ReadAuditEntries(
         tollgate::v1::AuditEntry* out = response.add_entries();
         out->set_revision(record.revision());
         out->set_index(record.index());
-        SetTimestamp(absl::FromUnixMicros(record.time_us()), out->mutable_time());
+        *out->mutable_time() = ToProto(absl::FromUnixMicros(record.time_us()));
         out->set_actor(record.actor());
         out->set_action(record.action());
         out->set_resource(record.resource());

@@ -9,6 +9,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/proto_time.h"
 #include "service/commands/held_token.h"
 #include "service/commands/token_shape.h"
 #include "storage/schema.h"
@@ -257,7 +258,7 @@ absl::StatusOr<RevokeTokensResponse> CountCohort(const View& view,
     ASSIGN_OR_RETURN(const HeldToken token, LoadToken(view, workspace, use.second));
     tollgate::v1::Token* resource = response.add_recently_used();
     *resource = ToResource(token, now);
-    SetTimestamp(absl::FromUnixMicros(use.first), resource->mutable_last_used_time());
+    *resource->mutable_last_used_time() = ToProto(absl::FromUnixMicros(use.first));
   }
   return response;
 }

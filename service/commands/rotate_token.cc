@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/proto_time.h"
 #include "service/commands/held_token.h"
 #include "service/commands/policy_rules.h"
 #include "service/commands/token_shape.h"
@@ -72,7 +73,7 @@ absl::Status RotateTokenCommand::Apply(const View& view, const Slot& slot, Effec
     }
     if (longest != absl::ZeroDuration()) expire = std::min(expire, slot.now + longest);
     // A token may expire in the year 9999; its replacement cannot be told a later one.
-    if (expire < absl::InfiniteFuture()) expire = std::min(expire, LatestTime());
+    if (expire < absl::InfiniteFuture()) expire = std::min(expire, LatestTimestamp());
   }
 
   const RetirePlan& plan = request_.retire_plan();

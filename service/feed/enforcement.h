@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
 #include "base/clock.h"
+#include "lease/limits.h"
 #include "service/feed/lessor.h"
 #include "tollgate/store/v1/records.pb.h"
 #include "tollgate/v1/edge_service.pb.h"
@@ -22,16 +23,6 @@
 
 namespace tollgate {
 
-// No lease is ever longer: a part of the protocol (R5).
-inline constexpr absl::Duration kHardLeaseLimit = absl::Minutes(10);
-// T of R16 is never longer than this or the lease, whichever is more: a successor, which knows its
-// predecessor's leases but not its T, counts on that.
-inline constexpr absl::Duration kShortestWindowLimit = absl::Seconds(3);
-// The longest fail_open_for that a Hello may ask for.
-inline constexpr absl::Duration kMaxFailOpen = absl::Hours(24);
-
-// What one Ping may carry in `dropped`; what is above it counts as lost.
-inline constexpr int kMaxDroppedInPing = 1000;
 // Of each kind that a receipt names validators of.
 inline constexpr int kMaxNamedInReceipt = 100;
 
@@ -80,10 +71,10 @@ class EnforcementLedger : public Lessor {
  public:
   struct Options {
     std::string epoch;
-    absl::Duration lease = absl::Seconds(30);      // > 0, at most kHardLeaseLimit
+    absl::Duration lease = absl::Seconds(30);      // > 0, at most kLongestLease
     double drift_bound = 0.001;                    // R1
     absl::Duration ack_limit = absl::Seconds(10);  // A of R6
-    // T of R16; at most the lease, or kShortestWindowLimit.
+    // T of R16; at most the lease, or kShortestWriteWindowLimit.
     absl::Duration write_window = absl::Seconds(30);
     size_t max_ended = 4096;       // ended sessions remembered for receipts
     size_t max_evidence = 20000;   // last admissions remembered for receipts

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/log.h"
-#include "google/protobuf/util/time_util.h"
+#include "base/proto_time.h"
 #include "service/feed/roster_command.h"
 
 namespace tollgate {
@@ -147,8 +147,7 @@ void EnforcementDesk::Answer(const Waiter& waiter) {
     ledger_->Advance(now);
     receipt = ledger_->ReceiptFor(waiter.question);
     if (!receipt.has_elapsed()) {
-      *receipt.mutable_elapsed() = google::protobuf::util::TimeUtil::MicrosecondsToDuration(
-          absl::ToInt64Microseconds(now - waiter.began));
+      *receipt.mutable_elapsed() = ToProto(now - waiter.began);
     }
   }
   waiter.done(std::move(receipt));
@@ -164,7 +163,7 @@ WaitId EnforcementDesk::WaitEnforced(const ReceiptQuestion& question, absl::Dura
   {
     absl::MutexLock lock(&mu_);
     waiter.began = options_.clock->Now();
-    waiter.deadline = waiter.began + std::clamp(timeout, absl::ZeroDuration(), kHardLeaseLimit);
+    waiter.deadline = waiter.began + std::clamp(timeout, absl::ZeroDuration(), kLongestLease);
     ledger_->Advance(waiter.began);
     if (ledger_->enforced_revision() < question.revision && timeout > absl::ZeroDuration() &&
         !stopped_ && waiters_.size() < kMaxWaiting) {

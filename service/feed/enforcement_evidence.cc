@@ -4,7 +4,7 @@
 #include <set>
 #include <utility>
 
-#include "google/protobuf/util/time_util.h"
+#include "base/proto_time.h"
 #include "service/feed/enforcement.h"
 #include "service/feed/ledger_session.h"
 #include "token/resource_name.h"
@@ -22,10 +22,6 @@ constexpr int64_t kMaxTimestampSeconds = 253'402'300'000;
 constexpr size_t kMaxLost = 16;
 // Evidence older than this is in a use report too, by far: it may be forgotten.
 constexpr absl::Duration kReportedAfter = absl::Minutes(2);
-
-google::protobuf::Timestamp ToProto(absl::Time t) {
-  return google::protobuf::util::TimeUtil::MicrosecondsToTimestamp(absl::ToUnixMicros(t));
-}
 
 }  // namespace
 
@@ -61,8 +57,7 @@ void EnforcementLedger::Remember(const tollgate::v1::Ping& ping, Session* sessio
                       dropped.revision(), now_, absl::nullopt};
     if (const int64_t at = dropped.last_admit_time().seconds();
         dropped.has_last_admit_time() && at >= 0 && at <= kMaxTimestampSeconds) {
-      evidence.last_admit = absl::FromUnixSeconds(dropped.last_admit_time().seconds()) +
-                            absl::Nanoseconds(dropped.last_admit_time().nanos());
+      evidence.last_admit = FromProto(dropped.last_admit_time());
     }
     evidence_.push_back(std::move(evidence));
     if (evidence_.size() <= options_.max_evidence) continue;

@@ -152,7 +152,7 @@ absl::Status HubImpl::Begin() {
   ledger_options.ack_limit = options_.ack_limit;
   ledger_options.write_window = options_.write_window > absl::ZeroDuration()
                                     ? options_.write_window
-                                    : std::max(options_.lease, kShortestWindowLimit);
+                                    : std::max(options_.lease, kShortestWriteWindowLimit);
   EnforcementLedger::Start start;
   start.head = ledger_head_;
   start.last_event_revision = head->last_event_revision();

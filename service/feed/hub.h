@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/executor.h"
 #include "base/random.h"
+#include "lease/caller_name.h"
 #include "service/feed/enforcement.h"
 #include "service/feed/event_ring.h"
 #include "service/use/use_sink.h"
@@ -44,7 +45,7 @@ class FollowCall {
   // Where the client connects from, as the transport names it; for people.
   virtual std::string Address() const { return ""; }
   // Who the client is, as the transport knows it: what a session is bound to. Not empty.
-  virtual std::string CallerName() const { return "local"; }
+  virtual std::string CallerName() const { return kLocalCaller; }
 };
 
 // The hub's end of one Follow call. Thread-safe, but for the order that BidiStream promises.

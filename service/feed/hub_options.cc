@@ -2,6 +2,8 @@
 #include <algorithm>
 
 #include "base/status.h"
+#include "lease/limits.h"
+#include "lease/span.h"
 #include "service/feed/hub.h"
 
 namespace tollgate {
@@ -10,7 +12,7 @@ absl::Status Hub::CheckOptions(const Options& options) {
   const auto refuse = [](absl::string_view field, absl::string_view why) {
     return RefuseField("BAD_FLAG", field, why);
   };
-  if (options.lease <= absl::ZeroDuration() || options.lease > kHardLeaseLimit) {
+  if (options.lease <= absl::ZeroDuration() || options.lease > kLongestLease) {
     return refuse("lease", "must be above 0 and at most 10 min");
   }
   if (options.ping_interval <= absl::ZeroDuration() || options.ping_interval > options.lease / 3) {
@@ -22,14 +24,14 @@ absl::Status Hub::CheckOptions(const Options& options) {
   if (options.usage_interval <= absl::ZeroDuration()) {
     return refuse("usage_interval", "must be above 0");
   }
-  if (!(options.drift_bound >= 0 && options.drift_bound <= 0.1)) {
+  if (!IsDriftBound(options.drift_bound)) {
     return refuse("drift_bound", "must be from 0 to 0.1");
   }
   if (options.ack_limit <= absl::ZeroDuration()) return refuse("ack_limit", "must be above 0");
   if (options.write_window < absl::ZeroDuration()) {
     return refuse("write_window", "must not be negative");
   }
-  if (options.write_window > std::max(options.lease, kShortestWindowLimit)) {
+  if (options.write_window > std::max(options.lease, kShortestWriteWindowLimit)) {
     // Else a successor would not wait long enough: it is not told.
     return refuse("write_window", "must be at most the lease, or 3 s where that is more");
   }

@@ -10,22 +10,10 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
+#include "lease/session_id.h"
 #include "tollgate/v1/edge_service.pb.h"
 
 namespace tollgate {
-
-// One incarnation of one validator (R3).
-struct SessionId {
-  std::string validator_id;
-  std::string incarnation;  // 16 bytes
-
-  friend bool operator==(const SessionId&, const SessionId&) = default;
-  friend auto operator<=>(const SessionId&, const SessionId&) = default;
-  template <typename H>
-  friend H AbslHashValue(H h, const SessionId& key) {
-    return H::combine(std::move(h), key.validator_id, key.incarnation);
-  }
-};
 
 // Why a Pong carries no lease.
 enum class NoGrant {

@@ -5,8 +5,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/mutation.h"
+#include "base/proto_time.h"
 #include "base/status.h"
-#include "google/protobuf/util/time_util.h"
+#include "lease/limits.h"
 #include "service/feed/enforcement.h"
 #include "token/field_rules.h"
 
@@ -19,17 +20,12 @@ using tollgate::v1::Ping;
 
 namespace {
 
-constexpr size_t kIncarnationBytes = 16;
 constexpr size_t kMaxVersionBytes = 64;
 // At one commit a microsecond, each of them synced, it is reached in 285 years: what is above it is
 // no revision of this store's, nor of what the store was before a rollback (R11).
 constexpr int64_t kMaxRevision = int64_t{1} << 53;
 constexpr size_t kMaxEpochBytes = 64;
 constexpr absl::Duration kComeBackLater = absl::Seconds(5);
-
-google::protobuf::Duration ToProto(absl::Duration d) {
-  return google::protobuf::util::TimeUtil::MicrosecondsToDuration(absl::ToInt64Microseconds(d));
-}
 
 absl::Status CheckHello(const Hello& hello) {
   RETURN_IF_ERROR(CheckValidatorId(hello.validator_id(), "hello.validator_id"));
@@ -48,12 +44,9 @@ absl::Status CheckHello(const Hello& hello) {
     return RefuseField("VERSION_TOO_LONG", "hello.version", "must be at most 64 bytes");
   }
   if (hello.stale_policy() == tollgate::v1::STALE_POLICY_FAIL_OPEN) {
-    const google::protobuf::Duration& d = hello.fail_open_for();
-    const bool valid = d.seconds() >= 0 && d.nanos() >= 0 && d.nanos() < 1'000'000'000 &&
-                       d.seconds() <= absl::ToInt64Seconds(kMaxFailOpen);
     const absl::Duration open_for =
-        valid ? absl::Seconds(d.seconds()) + absl::Nanoseconds(d.nanos()) : absl::ZeroDuration();
-    if (open_for <= absl::ZeroDuration() || open_for > kMaxFailOpen) {
+        IsValid(hello.fail_open_for()) ? FromProto(hello.fail_open_for()) : absl::ZeroDuration();
+    if (open_for <= absl::ZeroDuration() || open_for > kLongestFailOpen) {
       return RefuseField("FAIL_OPEN_OUT_OF_RANGE", "hello.fail_open_for",
                          "must be above 0 and at most 24 h with STALE_POLICY_FAIL_OPEN");
     }
@@ -333,8 +326,7 @@ bool Session::TakePong(BootTime now, absl::Time wall_now, Output* output) {
   pong->set_sequence(last_sequence_);
   pong->set_revision(TOLLGATE_MUTATED("r8_pong_says_head") ? ring_->head() : sent_);
   if (grant.lease > absl::ZeroDuration()) *pong->mutable_lease() = ToProto(grant.lease);
-  *pong->mutable_service_time() =
-      google::protobuf::util::TimeUtil::MicrosecondsToTimestamp(absl::ToUnixMicros(wall_now));
+  *pong->mutable_service_time() = ToProto(wall_now);
   SetMessage(message, output);
   return true;
 }

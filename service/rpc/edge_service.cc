@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "lease/caller_name.h"
 #include "net/credentials.h"
 #include "net/reactor.h"
 #include "net/wire.h"
@@ -63,11 +64,11 @@ class FollowReactor final : public BidiStream<grpc::ByteBuffer, grpc::ByteBuffer
       case Caller::Kind::kSpiffe:
         return caller.id;
       case Caller::Kind::kLocal:
-        return "local";
+        return kLocalCaller;
       case Caller::Kind::kAnonymous:
         break;
     }
-    return "anonymous";
+    return kAnonymousCaller;
   }
 
   void OnMessage(grpc::ByteBuffer& message) override {

@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "base/proto_time.h"
 #include "base/secret.h"
 #include "base/status.h"
 #include "net/reactor.h"
@@ -84,12 +85,6 @@ void Wipe(BatchValidateRequest* batch) {
   }
 }
 
-void FillTime(int64_t us, google::protobuf::Timestamp* time) {
-  const int64_t seconds = us >= 0 ? us / 1'000'000 : -((-us + 999'999) / 1'000'000);
-  time->set_seconds(seconds);
-  time->set_nanos(static_cast<int32_t>(us - seconds * 1'000'000) * 1000);
-}
-
 // The answers of one batch, joined by a count: whoever brings the last one replies.
 struct Join {
   explicit Join(int size, std::shared_ptr<BytesCall> c) : left(size), call(std::move(c)) {
@@ -107,9 +102,7 @@ void FillResponse(const Decision& decision, ValidateResponse* response) {
   response->set_reason(decision.reason);
   if (!decision.admitted()) response->set_description(std::string(Describe(decision.reason)));
   if (decision.verdict == tollgate::v1::VERDICT_UNAVAILABLE) {
-    const int64_t ns = absl::ToInt64Nanoseconds(decision.retry_after);
-    response->mutable_retry_after()->set_seconds(ns / 1'000'000'000);
-    response->mutable_retry_after()->set_nanos(static_cast<int32_t>(ns % 1'000'000'000));
+    *response->mutable_retry_after() = ToProto(decision.retry_after);
   }
   GrantView grant;
   if (!decision.ReadIdentity(&grant)) return;
@@ -121,7 +114,7 @@ void FillResponse(const Decision& decision, ValidateResponse* response) {
     identity->add_scopes(std::string(grant.scope(i)));
   }
   if (grant.expire_time_us() != 0) {
-    FillTime(grant.expire_time_us(), identity->mutable_expire_time());
+    *identity->mutable_expire_time() = TimestampFromMicros(grant.expire_time_us());
   }
 }
 

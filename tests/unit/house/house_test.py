@@ -15,16 +15,18 @@ ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", "..")
 ARROWS = {
     "base": set(),
     "proto": set(),
+    "lease": {"base", "proto"},
     "net": {"base", "proto"},
     "token": {"base", "proto"},
     "storage": {"base", "proto", "token"},
-    "service": {"base", "proto", "net", "token", "storage"},
-    "validator": {"base", "proto", "net", "token"},
+    "service": {"base", "proto", "lease", "net", "token", "storage"},
+    "validator": {"base", "proto", "lease", "net", "token"},
     "cli": {"base", "proto", "net", "token"},
 }
 # Headers that a folder must stay free of: (folder, pattern, why).
 FORBIDDEN = [
     ("base", r"<(grpcpp|grpc|rocksdb)/", "base is pure"),
+    ("lease", r"<(grpcpp|grpc|rocksdb)/|<(thread|mutex)>", "lease is pure: no I/O, no threads"),
     ("token", r"<(grpcpp|grpc|rocksdb)/|<(thread|mutex)>", "token is pure: no I/O, no threads"),
     ("service/commands", r"<(grpcpp|grpc|rocksdb)/|<(thread|mutex)>|\.grpc\.pb\.h", "commands are pure functions"),
     # The ring is shared by threads, so it has a lock; but it knows no wire.

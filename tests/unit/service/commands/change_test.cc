@@ -1,6 +1,7 @@
 // Create, update, rotate, suspend, revoke, and the request_id.
 #include <functional>
 
+#include "base/proto_time.h"
 #include "service/commands/retire_token.h"
 #include "service/commands/revoke_leaked_token.h"
 #include "service/commands/update_token.h"
@@ -196,7 +197,7 @@ TEST_F(ChangeTest, UpdateChangesWhatTheMaskNamesAndTellsEdgesOnlyWhatTheyCouldNo
   ASSERT_TRUE(Update(token, {"scopes", "owner", "label"}).ok());
   EXPECT_EQ(Head(), head);
   // An end, and none again.
-  SetTimestamp(now_ + absl::Hours(1), token.mutable_expire_time());
+  *token.mutable_expire_time() = ToProto(now_ + absl::Hours(1));
   ASSERT_TRUE(Update(token, {"expire_time"}).ok());
   EXPECT_EQ(Count(Table::kDue), 1u);
   token.clear_expire_time();

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/proto_time.h"
 #include "base/secret.h"
 #include "base/status.h"
 #include "gmock/gmock.h"
@@ -114,7 +115,7 @@ class CommandTest : public ::testing::Test {
     tollgate::v1::RotateTokenRequest request;
     request.set_name(name);
     if (when_silent.has_value()) {
-      SetProtoDuration(*when_silent, request.mutable_retire_plan()->mutable_when_silent());
+      *request.mutable_retire_plan()->mutable_when_silent() = ToProto(*when_silent);
     }
     return Do(RotateTokenCommand::Make(request, "local", Mint()));
   }

@@ -1,4 +1,5 @@
 // What a policy asks of what is granted from now on.
+#include "base/proto_time.h"
 #include "service/commands/revoke_cohort.h"
 #include "service/commands/update_token.h"
 #include "tests/unit/service/commands/command_fixture.h"
@@ -90,7 +91,7 @@ TEST_F(PolicyTest, LifetimesAreBoundedAndGivenWhereNoneIsAskedFor) {
   ExpectRefused(Create(request).status(), absl::StatusCode::kFailedPrecondition,
                 "LIFETIME_TOO_LONG", "lifetime");
   request.clear_lifetime();
-  SetTimestamp(now_ + absl::Seconds(101), request.mutable_token()->mutable_expire_time());
+  *request.mutable_token()->mutable_expire_time() = ToProto(now_ + absl::Seconds(101));
   ExpectRefused(Create(request).status(), absl::StatusCode::kFailedPrecondition,
                 "LIFETIME_TOO_LONG", "token.expire_time");
   request.mutable_token()->clear_expire_time();
@@ -108,7 +109,7 @@ TEST_F(PolicyTest, LifetimesAreBoundedAndGivenWhereNoneIsAskedFor) {
   update.mutable_update_mask()->add_paths("expire_time");
   ExpectRefused(Do(UpdateTokenCommand::Make(update, "local")).status(),
                 absl::StatusCode::kFailedPrecondition, "LIFETIME_TOO_LONG", "token.expire_time");
-  SetTimestamp(now_ + absl::Seconds(50), update.mutable_token()->mutable_expire_time());
+  *update.mutable_token()->mutable_expire_time() = ToProto(now_ + absl::Seconds(50));
   EXPECT_TRUE(Do(UpdateTokenCommand::Make(update, "local")).ok());
 }
 

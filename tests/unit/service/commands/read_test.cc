@@ -1,6 +1,7 @@
 // Reading: filters, pages, and page tokens that belong to something else.
 #include <set>
 
+#include "base/proto_time.h"
 #include "service/commands/page_token.h"
 #include "service/commands/read_tokens.h"
 #include "tests/unit/service/commands/command_fixture.h"
@@ -78,13 +79,13 @@ TEST_F(ReadTest, Filters) {
   (*filter.mutable_annotations())["env"] = "dev";
   EXPECT_TRUE(Labels(filter).empty());
   filter.Clear();
-  SetTimestamp(made + absl::Minutes(5), filter.mutable_unused_since());
+  *filter.mutable_unused_since() = ToProto(made + absl::Minutes(5));
   EXPECT_THAT(Labels(filter), ElementsAre("Zapier", "gone"));
   filter.Clear();
-  SetTimestamp(now_ + absl::Hours(2), filter.mutable_expiring_before());
+  *filter.mutable_expiring_before() = ToProto(now_ + absl::Hours(2));
   EXPECT_THAT(Labels(filter), ElementsAre("CI Deploy"));
   filter.Clear();
-  SetTimestamp(now_ + absl::Hours(24), filter.mutable_rotation_due_before());
+  *filter.mutable_rotation_due_before() = ToProto(now_ + absl::Hours(24));
   EXPECT_TRUE(Labels(filter).empty());
   tollgate::v1::WorkspacePolicy policy;
   policy.mutable_rotation_period()->set_seconds(3600);

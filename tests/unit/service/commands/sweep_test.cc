@@ -1,6 +1,7 @@
 // What time alone brings about.
 #include "service/commands/sweep.h"
 
+#include "base/proto_time.h"
 #include "service/commands/read_tokens.h"
 #include "service/commands/revoke_cohort.h"
 #include "tests/unit/service/commands/command_fixture.h"
@@ -68,7 +69,7 @@ TEST_F(SweepTest, ATokenThatExpiresAndRetiresAtOnceEndsOnce) {
   const auto old = Lasting("a", 10);
   tollgate::v1::RotateTokenRequest request;
   request.set_name(old.name());
-  SetTimestamp(now_ + absl::Seconds(5), request.mutable_retire_plan()->mutable_at_time());
+  *request.mutable_retire_plan()->mutable_at_time() = ToProto(now_ + absl::Seconds(5));
   ASSERT_TRUE(Do(RotateTokenCommand::Make(request, "local", Mint())).ok());
   now_ += absl::Seconds(9);
   auto result = Sweep();

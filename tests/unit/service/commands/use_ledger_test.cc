@@ -4,6 +4,7 @@
 #include <functional>
 #include <thread>
 
+#include "base/proto_time.h"
 #include "service/commands/read_tokens.h"
 #include "tests/unit/service/commands/command_fixture.h"
 #include "tests/unit/service/stand_ins.h"
@@ -31,8 +32,8 @@ class UseLedgerTest : public CommandTest {
     use->set_workspace("acme");
     use->set_token_id(token.token_id());
     use->set_count(count);
-    SetTimestamp(at, use->mutable_last_used_time());
-    SetTimestamp(now_, usage.mutable_complete_until());
+    *use->mutable_last_used_time() = ToProto(at);
+    *usage.mutable_complete_until() = ToProto(now_);
     return usage;
   }
   tollgate::v1::Token Read(const tollgate::v1::Token& token) {

@@ -19,10 +19,10 @@ class EdgeClockTest : public ::testing::Test {
     ASSERT_TRUE(made.ok()) << made.status();
     edge_ = std::move(*made);
   }
-  LeaseGrant GrantOf(absl::Duration lease) {
-    return LeaseGrant{clock_.Now(), clock_.WallNow(), lease, lease * 0.001};
+  HeldLease GrantOf(absl::Duration lease) {
+    return HeldLease{clock_.Now(), clock_.WallNow(), lease, lease * 0.001};
   }
-  bool Take(const LeaseGrant& g) { return edge_->Grant(g, clock_.Now(), clock_.WallNow()); }
+  bool Take(const HeldLease& g) { return edge_->Grant(g, clock_.Now(), clock_.WallNow()); }
   LeaseState State() { return edge_->StateAt(edge_->Read(), clock_.Now(), clock_.WallNow()); }
 
   HandClock clock_;
@@ -37,7 +37,7 @@ TEST_F(EdgeClockTest, NothingIsGrantedAtFirst) {
 
 TEST_F(EdgeClockTest, RunsFromThePingLessTheDrift) {  // R1
   Make();
-  const LeaseGrant g = GrantOf(absl::Seconds(30));
+  const HeldLease g = GrantOf(absl::Seconds(30));
   clock_.Advance(absl::Seconds(10));  // the Pong was slow: that time is gone
   ASSERT_TRUE(Take(g));
   clock_.Advance(absl::Milliseconds(19969));
@@ -48,7 +48,7 @@ TEST_F(EdgeClockTest, RunsFromThePingLessTheDrift) {  // R1
 
 TEST_F(EdgeClockTest, AGrantThatHasRunOutIsNotTaken) {
   Make();
-  const LeaseGrant g = GrantOf(absl::Seconds(30));
+  const HeldLease g = GrantOf(absl::Seconds(30));
   clock_.Advance(absl::Seconds(31));
   EXPECT_FALSE(Take(g));
 }
@@ -195,8 +195,8 @@ TEST_F(EdgeClockTest, ReadersSeeWholeGrants) {
     }
   });
   for (int64_t i = 1; i <= 200000; ++i) {
-    const LeaseGrant g{BootTime::FromNanos(i), absl::FromUnixNanos(i), absl::Nanoseconds(i),
-                       absl::ZeroDuration()};
+    const HeldLease g{BootTime::FromNanos(i), absl::FromUnixNanos(i), absl::Nanoseconds(i),
+                      absl::ZeroDuration()};
     edge_->Grant(g, BootTime::FromNanos(i), absl::FromUnixNanos(i));
   }
   stop = true;

@@ -28,7 +28,7 @@ class Recorder : public FollowedState {
                                                            : event.token_changed().token_id()));
   }
   void DropAll(int64_t revision) override { log.push_back(absl::StrCat("drop-all ", revision)); }
-  void Grant(const LeaseGrant& grant, BootTime, absl::Time) override { grants.push_back(grant); }
+  void Grant(const HeldLease& grant, BootTime, absl::Time) override { grants.push_back(grant); }
   void SetServiceTime(absl::Time t, absl::Duration trip, BootTime) override {
     service_time = t;
     round_trip = trip;
@@ -57,7 +57,7 @@ class Recorder : public FollowedState {
   std::vector<std::string> Taken() { return std::exchange(log, {}); }
 
   std::vector<std::string> log;
-  std::vector<LeaseGrant> grants;
+  std::vector<HeldLease> grants;
   std::vector<tollgate::v1::DroppedAdmit> evidence;
   bool admitted = false;
   absl::Time service_time;
