@@ -35,7 +35,7 @@ FORBIDDEN = [
 ]
 PURE_FILES = {  # state machines: no I/O, no threads, no locks, no clock of their own
     "service/feed/session", "service/feed/enforcement",
-    "validator/follower", "validator/resolver",
+    "validator/core/follower", "validator/core/resolver",
 }
 PURE_FORBIDDEN = re.compile(
     r"<(grpcpp|grpc|rocksdb)/|<(thread|mutex|condition_variable)>|absl/synchronization|\.grpc\.pb\.h|base/executor")
