@@ -8,7 +8,7 @@
 
 #include "base/log.h"
 #include "base/status.h"
-#include "service/commands/field_time.h"
+#include "service/records/field_time.h"
 #include "storage/schema.h"
 #include "token/resource_name.h"
 

@@ -6,9 +6,9 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
-#include "service/commands/field_time.h"
-#include "service/commands/page_token.h"
 #include "service/feed/fleet.h"
+#include "service/reads/page_token.h"
+#include "service/records/field_time.h"
 #include "service/rpc/enforced_wait.h"
 #include "token/digest.h"
 
