@@ -24,9 +24,9 @@
 #include "net/limits.h"
 #include "net/listener_metrics.h"
 #include "service/access/access.h"
-#include "service/commands/record_keyring.h"
 #include "service/feed/fleet.h"
 #include "service/feed/hub.h"
+#include "service/keyring/record_keyring.h"
 #include "service/restore/restore.h"
 #include "service/rpc/edge_service.h"
 #include "service/rpc/operations_service.h"
@@ -34,7 +34,7 @@
 #include "service/rpc/token_service.h"
 #include "service/rpc/workspace_service.h"
 #include "service/server_metrics.h"
-#include "service/sweeper.h"
+#include "service/sweep/sweeper.h"
 #include "service/use/use_ledger.h"
 #include "storage/journal/journaled_engine.h"
 #include "storage/rocksdb/rocksdb_engine.h"
@@ -353,8 +353,8 @@ class ServerImpl final : public Server {
     sweep.sequencer = sequencer_.get();
     sweep.timer = chores_.get();
     sweep.clock = &clock_;
-    sweep.metrics = &metrics_;
     sweep.evidence = deps_.evidence;
+    sweep.on_step = [this](absl::Duration lag, int64_t done) { metrics_.OnSweep(lag, done); };
     sweeper_ = Sweeper::Start(std::move(sweep));
     FoldUseAfter(kBetweenFolds, "");
     health_->SetServing(true);

@@ -7,7 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "base/proto_time.h"
-#include "service/commands/field_time.h"
+#include "service/records/field_time.h"
 #include "service/rpc/enforced_wait.h"
 #include "service/rpc/rpc_call.h"
 #include "token/resource_name.h"

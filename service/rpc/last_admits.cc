@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/proto_time.h"
 #include "base/status.h"
-#include "service/commands/field_time.h"
+#include "service/records/field_time.h"
 #include "storage/schema.h"
 #include "token/resource_name.h"
 

@@ -7,9 +7,9 @@
 #include "absl/strings/str_cat.h"
 #include "base/proto_time.h"
 #include "base/status.h"
-#include "service/commands/field_time.h"
-#include "service/commands/page_token.h"
 #include "service/feed/fleet.h"
+#include "service/reads/page_token.h"
+#include "service/records/field_time.h"
 #include "service/rpc/enforced_wait.h"
 #include "token/digest.h"
 

@@ -7,7 +7,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "service/commands/revoke_token.h"
+#include "google/protobuf/util/time_util.h"
+#include "service/tokens/revoke_token.h"
 #include "storage/schema.h"
 #include "tests/simulation/simulation.h"
 #include "token/resource_name.h"

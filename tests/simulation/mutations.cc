@@ -64,7 +64,7 @@ const std::vector<MutationCase>& AllMutations() {
        "a fresh answer admits without reading the lease again"},
       {"r13_cohort_without_index", "R13", "token/life_cycle.cc",
        "cohorts are compared by revision alone"},
-      {"r13_creation_untold", "R13", "service/commands/held_token.cc", "creating is no event"},
+      {"r13_creation_untold", "R13", "service/records/held_token.cc", "creating is no event"},
       {"r14_waits_for_nobody", "R14", "service/feed/enforcement.cc",
        "a revision is enforced at its commit"},
       {"r14_fail_open_covered", "R14", "service/feed/enforcement.cc",
@@ -87,7 +87,7 @@ const std::vector<MutationCase>& AllMutations() {
        "the service's clock is advanced without the drift bound"},
       {"r18_own_clock", "R18", "validator/core/validator.cc",
        "expiry is judged by the edge's wall clock"},
-      {"r18_sweep_untold", "R18", "service/commands/held_token.cc", "the sweep tells nobody"},
+      {"r18_sweep_untold", "R18", "service/records/held_token.cc", "the sweep tells nobody"},
       {"unknown_event_skipped", "section 6", "validator/core/follower.cc",
        "an event of an unknown kind is skipped"},
   };

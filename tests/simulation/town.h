@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "service/commands/change.h"
+#include "service/records/change.h"
 #include "tests/simulation/network.h"
 #include "tests/simulation/oracle.h"
 #include "tests/simulation/service_node.h"

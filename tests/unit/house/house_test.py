@@ -28,7 +28,8 @@ FORBIDDEN = [
     ("base", r"<(grpcpp|grpc|rocksdb)/", "base is pure"),
     ("lease", r"<(grpcpp|grpc|rocksdb)/|<(thread|mutex)>", "lease is pure: no I/O, no threads"),
     ("token", r"<(grpcpp|grpc|rocksdb)/|<(thread|mutex)>", "token is pure: no I/O, no threads"),
-    ("service/commands", r"<(grpcpp|grpc|rocksdb)/|<(thread|mutex)>|\.grpc\.pb\.h", "commands are pure functions"),
+    *[(f"service/{noun}", r"<(grpcpp|grpc|rocksdb)/|<(thread|mutex)>|\.grpc\.pb\.h", "commands are pure functions")
+      for noun in ("records", "tokens", "workspaces", "reads", "keyring", "sweep")],
     # The ring is shared by threads, so it has a lock; but it knows no wire.
     ("service/feed/event_ring", r"<(grpcpp|grpc|rocksdb)/|<thread>|\.grpc\.pb\.h", "the ring knows no wire"),
     ("storage", r"<(grpcpp|grpc)/|\.grpc\.pb\.h", "the store knows no wire"),

@@ -6,8 +6,8 @@
 #include "grpcpp/generic/generic_stub.h"
 #include "prometheus/registry.h"
 #include "service/access/access.h"
-#include "tests/unit/service/rpc/program.h"
-#include "tests/unit/service/rpc/service_fixture.h"
+#include "tests/unit/service/program.h"
+#include "tests/unit/service/service_fixture.h"
 #include "token/digest.h"
 #include "token/token_string.h"
 

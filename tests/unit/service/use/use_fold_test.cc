@@ -5,11 +5,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/executor.h"
-#include "service/commands/held_token.h"
-#include "service/commands/read_tokens.h"
+#include "service/reads/read_tokens.h"
+#include "service/records/held_token.h"
 #include "service/use/use_ledger.h"
 #include "storage/fault/fault_engine.h"
-#include "tests/unit/service/commands/command_fixture.h"
+#include "tests/unit/service/command_fixture.h"
 #include "tests/unit/service/stand_ins.h"
 
 namespace tollgate {
