@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "base/invariant.h"
 #include "base/status.h"
 
 namespace tollgate {
@@ -288,11 +289,12 @@ absl::StatusOr<Keyring> Keyring::LoadOrCreate(const std::string& path, Random& r
 }
 
 StoredDigest Keyring::Digest(const EdgeDigest& edge) const {
-  for (const Pepper& pepper : peppers_) {
-    if (pepper.id == primary_id_) return StoredDigest::Of(edge, pepper.key.RevealSecret());
-  }
-  // Only of an empty keyring, which no factory makes.
-  std::abort();
+  const auto primary = std::find_if(peppers_.begin(), peppers_.end(), [this](const Pepper& pepper) {
+    return pepper.id == primary_id_;
+  });
+  // No factory makes another.
+  TOLLGATE_INVARIANT(primary != peppers_.end(), "a keyring has its primary pepper");
+  return StoredDigest::Of(edge, primary->key.RevealSecret());
 }
 
 std::vector<std::pair<uint32_t, StoredDigest>> Keyring::Candidates(const EdgeDigest& edge) const {

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "base/invariant.h"
 #include "base/status.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -305,6 +306,32 @@ TEST_F(SequencerTest, ManyThreadsNoGapOneChain) {
   ASSERT_EQ(static_cast<int64_t>(revisions.size()), snapshot->revision());
   for (size_t i = 0; i < revisions.size(); ++i)
     EXPECT_EQ(revisions[i], static_cast<int64_t>(i + 1));
+}
+
+// An engine that says of each commit that it became a later revision than it did.
+class LyingEngine : public FaultEngine {
+ public:
+  using FaultEngine::FaultEngine;
+  absl::StatusOr<CommitResult> Commit(const CommitRequest& request) override {
+    ASSIGN_OR_RETURN(CommitResult result, FaultEngine::Commit(request));
+    ++result.head;
+    return result;
+  }
+};
+
+TEST(SequencerDeathTest, ACommitUnderAnotherRevisionEndsTheProcess) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        ManualClock clock;
+        LyingEngine engine(MemoryEngine::Open().value());
+        Sequencer::Options options;
+        options.engine = &engine;
+        options.clock = &clock;
+        const auto sequencer = Sequencer::Start(std::move(options)).value();
+        sequencer->Run(PutLabel("a", "1")).IgnoreError();
+      },
+      testing::ExitedWithCode(kExitInvariantBroken), "a commit's revision is the head's plus one");
 }
 
 }  // namespace
