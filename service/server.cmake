@@ -11,6 +11,5 @@ tollgate_room(tollgate_service
        prometheus-cpp::core
        absl::flat_hash_map absl::optional absl::status absl::statusor absl::strings
        absl::synchronization absl::time)
-target_compile_definitions(tollgate_service PRIVATE TOLLGATE_VERSION="${PROJECT_VERSION}")
 
 tollgate_program(tollgated SOURCES main.cc DEPS tollgate_service)
