@@ -9,6 +9,5 @@ tollgate_room(tollgate_service
   DEPS tollgate_service_rpc tollgate_service_keyring tollgate_service_sweep tollgate_service_restore
        tollgate_service_use tollgate_service_metrics tollgate_storage_journal
        tollgate_storage_rocksdb tollgate_net)
-target_compile_definitions(tollgate_service PRIVATE TOLLGATE_VERSION="${PROJECT_VERSION}")
 
 tollgate_program(tollgated SOURCES main.cc DEPS tollgate_service)
