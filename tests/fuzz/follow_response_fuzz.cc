@@ -11,7 +11,7 @@
 #include "base/random.h"
 #include "tests/fuzz/fuzz.h"
 #include "tollgate/v1/edge_service.pb.h"
-#include "validator/follower.h"
+#include "validator/core/follower.h"
 
 namespace tollgate {
 namespace {
