@@ -94,7 +94,12 @@ class CommitterSequencer : public Sequencer {
           failure.ok() ? CommitBatch(batch)
                        : absl::StatusOr<std::vector<absl::StatusOr<Committed>>>(failure);
       for (size_t i = 0; i < batch.size(); ++i) {
-        batch[i].done(results.ok() ? (*results)[i] : results.status());
+        const absl::StatusOr<Committed> result =
+            results.ok() ? (*results)[i] : absl::StatusOr<Committed>(results.status());
+        if (options_.on_command) {
+          options_.on_command(batch[i].command->name(), result.status().code());
+        }
+        batch[i].done(result);
         batch[i] = Queued();  // what a callback holds goes with it
       }
     }
