@@ -11,7 +11,7 @@
 #include "base/random.h"
 #include "base/secret.h"
 #include "sodium.h"
-#include "validator/validator.h"
+#include "validator/core/validator.h"
 
 namespace tollgate {
 namespace {

@@ -5,7 +5,7 @@
 
 #include "absl/status/statusor.h"
 #include "net/daemon_flags.h"
-#include "validator/server.h"
+#include "validator/shells/server.h"
 
 namespace tollgate {
 

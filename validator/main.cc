@@ -5,7 +5,7 @@
 #include "net/daemon.h"
 #include "net/start_up.h"
 #include "validator/flags.h"
-#include "validator/server.h"
+#include "validator/shells/server.h"
 
 namespace tollgate {
 namespace {

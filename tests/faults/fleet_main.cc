@@ -41,9 +41,9 @@
 #include "net/credentials.h"
 #include "nlohmann/json.hpp"
 #include "tollgate/v1/edge_service.grpc.pb.h"
-#include "validator/link.h"
-#include "validator/resolve_client.h"
-#include "validator/validator.h"
+#include "validator/core/validator.h"
+#include "validator/shells/link.h"
+#include "validator/shells/resolve_client.h"
 
 namespace tollgate {
 namespace {

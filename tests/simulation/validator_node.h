@@ -1,5 +1,5 @@
 // One validator's process: the real Validator, in a shell without threads that does what
-// validator/link.cc and validator/resolve_client.cc do with them.
+// validator/shells/link.cc and validator/shells/resolve_client.cc do with them.
 #ifndef TOLLGATE_TESTS_SIMULATION_VALIDATOR_NODE_H_
 #define TOLLGATE_TESTS_SIMULATION_VALIDATOR_NODE_H_
 
@@ -15,7 +15,7 @@
 #include "tests/simulation/oracle.h"
 #include "tests/simulation/service_node.h"
 #include "tests/simulation/world.h"
-#include "validator/validator.h"
+#include "validator/core/validator.h"
 
 namespace tollgate::simulation {
 

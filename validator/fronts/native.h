@@ -5,8 +5,8 @@
 #include <grpcpp/grpcpp.h>
 
 #include "tollgate/v1/validation_service.grpc.pb.h"
-#include "validator/decision.h"
-#include "validator/validator.h"
+#include "validator/core/decision.h"
+#include "validator/core/validator.h"
 
 namespace tollgate {
 

@@ -1,4 +1,4 @@
-#include "validator/decision_counts.h"
+#include "validator/core/decision_counts.h"
 
 #include <atomic>
 #include <thread>

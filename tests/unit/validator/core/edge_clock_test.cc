@@ -1,4 +1,4 @@
-#include "validator/edge_clock.h"
+#include "validator/core/edge_clock.h"
 
 #include <sys/wait.h>
 #include <unistd.h>

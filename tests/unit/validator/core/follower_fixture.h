@@ -10,7 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "tests/unit/validator/core/edge_fixture.h"
-#include "validator/follower.h"
+#include "validator/core/follower.h"
 
 namespace tollgate {
 

@@ -1,4 +1,4 @@
-#include "validator/follower.h"
+#include "validator/core/follower.h"
 
 #include <string>
 #include <vector>

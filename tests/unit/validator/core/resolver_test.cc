@@ -1,4 +1,4 @@
-#include "validator/resolver.h"
+#include "validator/core/resolver.h"
 
 #include <string>
 #include <utility>

@@ -1,4 +1,4 @@
-#include "validator/usage_ledger.h"
+#include "validator/core/usage_ledger.h"
 
 #include "gtest/gtest.h"
 

@@ -1,5 +1,5 @@
 // The link alone, on a scripted service.
-#include "validator/link.h"
+#include "validator/shells/link.h"
 
 #include <memory>
 #include <string>

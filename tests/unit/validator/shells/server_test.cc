@@ -1,4 +1,4 @@
-#include "validator/server.h"
+#include "validator/shells/server.h"
 
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>

@@ -1,4 +1,4 @@
-#include "validator/validator_metrics.h"
+#include "validator/shells/validator_metrics.h"
 
 #include <algorithm>
 #include <string>

@@ -8,8 +8,8 @@
 //   wake_at        --> Tick           --> the same
 //   stream ended   --> StreamClosed   --> wake_at: the backoff
 //   Goodbye        --> last use, Goodbye, half-close; the server ends the stream
-#ifndef TOLLGATE_VALIDATOR_LINK_H_
-#define TOLLGATE_VALIDATOR_LINK_H_
+#ifndef TOLLGATE_VALIDATOR_SHELLS_LINK_H_
+#define TOLLGATE_VALIDATOR_SHELLS_LINK_H_
 
 #include <grpcpp/channel.h>
 
@@ -29,7 +29,7 @@
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "tollgate/v1/edge_service.grpc.pb.h"
-#include "validator/validator.h"
+#include "validator/core/validator.h"
 
 namespace tollgate {
 
@@ -121,4 +121,4 @@ class Link : public std::enable_shared_from_this<Link> {
 
 }  // namespace tollgate
 
-#endif  // TOLLGATE_VALIDATOR_LINK_H_
+#endif  // TOLLGATE_VALIDATOR_SHELLS_LINK_H_

@@ -1,4 +1,4 @@
-#include "validator/link.h"
+#include "validator/shells/link.h"
 
 #include <algorithm>
 #include <utility>

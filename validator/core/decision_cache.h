@@ -14,8 +14,8 @@
 // atomics; a store that a reader may see carries release, a load acquire, which is what orders
 // payload and sequence without fences (TSan knows no fences). A torn or lost read is a miss, never
 // a denial.
-#ifndef TOLLGATE_VALIDATOR_DECISION_CACHE_H_
-#define TOLLGATE_VALIDATOR_DECISION_CACHE_H_
+#ifndef TOLLGATE_VALIDATOR_CORE_DECISION_CACHE_H_
+#define TOLLGATE_VALIDATOR_CORE_DECISION_CACHE_H_
 
 #include <atomic>
 #include <cstddef>
@@ -30,7 +30,7 @@
 #include "token/token_string.h"
 #include "tollgate/v1/edge_service.pb.h"
 #include "tollgate/v1/event.pb.h"
-#include "validator/decision.h"
+#include "validator/core/decision.h"
 
 namespace tollgate {
 
@@ -169,4 +169,4 @@ class DecisionCache {
 
 }  // namespace tollgate
 
-#endif  // TOLLGATE_VALIDATOR_DECISION_CACHE_H_
+#endif  // TOLLGATE_VALIDATOR_CORE_DECISION_CACHE_H_

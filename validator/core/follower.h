@@ -6,8 +6,8 @@
 //      +--------- backoff --------+------------ OnDisconnected ----+----------------------+
 //   kClosing: this side gave the stream up (actions.disconnect) and ignores what still comes of it.
 //   kGone: after Goodbye; final (R4).
-#ifndef TOLLGATE_VALIDATOR_FOLLOWER_H_
-#define TOLLGATE_VALIDATOR_FOLLOWER_H_
+#ifndef TOLLGATE_VALIDATOR_CORE_FOLLOWER_H_
+#define TOLLGATE_VALIDATOR_CORE_FOLLOWER_H_
 
 #include <cstdint>
 #include <deque>
@@ -21,7 +21,7 @@
 #include "base/random.h"
 #include "tollgate/v1/edge_service.pb.h"
 #include "tollgate/v1/event.pb.h"
-#include "validator/edge_clock.h"
+#include "validator/core/edge_clock.h"
 
 namespace tollgate {
 
@@ -214,4 +214,4 @@ class Follower {
 
 }  // namespace tollgate
 
-#endif  // TOLLGATE_VALIDATOR_FOLLOWER_H_
+#endif  // TOLLGATE_VALIDATOR_CORE_FOLLOWER_H_

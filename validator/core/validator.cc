@@ -1,4 +1,4 @@
-#include "validator/validator.h"
+#include "validator/core/validator.h"
 
 #include <algorithm>
 #include <tuple>

@@ -1,6 +1,6 @@
 // Carries the core's questions to the service: one unary call each, with a deadline.
-#ifndef TOLLGATE_VALIDATOR_RESOLVE_CLIENT_H_
-#define TOLLGATE_VALIDATOR_RESOLVE_CLIENT_H_
+#ifndef TOLLGATE_VALIDATOR_SHELLS_RESOLVE_CLIENT_H_
+#define TOLLGATE_VALIDATOR_SHELLS_RESOLVE_CLIENT_H_
 
 #include <grpcpp/channel.h>
 
@@ -55,4 +55,4 @@ class ResolveClient : public std::enable_shared_from_this<ResolveClient> {
 
 }  // namespace tollgate
 
-#endif  // TOLLGATE_VALIDATOR_RESOLVE_CLIENT_H_
+#endif  // TOLLGATE_VALIDATOR_SHELLS_RESOLVE_CLIENT_H_

@@ -1,6 +1,6 @@
 // Decisions, counted without contention.
-#ifndef TOLLGATE_VALIDATOR_DECISION_COUNTS_H_
-#define TOLLGATE_VALIDATOR_DECISION_COUNTS_H_
+#ifndef TOLLGATE_VALIDATOR_CORE_DECISION_COUNTS_H_
+#define TOLLGATE_VALIDATOR_CORE_DECISION_COUNTS_H_
 
 #include <array>
 #include <atomic>
@@ -47,4 +47,4 @@ class DecisionCounts {
 
 }  // namespace tollgate
 
-#endif  // TOLLGATE_VALIDATOR_DECISION_COUNTS_H_
+#endif  // TOLLGATE_VALIDATOR_CORE_DECISION_COUNTS_H_

@@ -1,6 +1,6 @@
 // What a validator counts, as Prometheus reads it.
-#ifndef TOLLGATE_VALIDATOR_VALIDATOR_METRICS_H_
-#define TOLLGATE_VALIDATOR_VALIDATOR_METRICS_H_
+#ifndef TOLLGATE_VALIDATOR_SHELLS_VALIDATOR_METRICS_H_
+#define TOLLGATE_VALIDATOR_SHELLS_VALIDATOR_METRICS_H_
 
 #include <array>
 #include <atomic>
@@ -13,7 +13,7 @@
 #include "net/grpc_listeners.h"
 #include "prometheus/histogram.h"
 #include "prometheus/registry.h"
-#include "validator/validator.h"
+#include "validator/core/validator.h"
 
 namespace tollgate {
 
@@ -41,4 +41,4 @@ class ValidatorRegistry : public prometheus::Registry {
 
 }  // namespace tollgate
 
-#endif  // TOLLGATE_VALIDATOR_VALIDATOR_METRICS_H_
+#endif  // TOLLGATE_VALIDATOR_SHELLS_VALIDATOR_METRICS_H_

@@ -6,8 +6,8 @@
 //   if (!(*validator)->Check(token, requirement, &d)) {
 //     (*validator)->CheckAsync(token, requirement, [](const Decision& d) { … });
 //   }
-#ifndef TOLLGATE_VALIDATOR_VALIDATOR_H_
-#define TOLLGATE_VALIDATOR_VALIDATOR_H_
+#ifndef TOLLGATE_VALIDATOR_CORE_VALIDATOR_H_
+#define TOLLGATE_VALIDATOR_CORE_VALIDATOR_H_
 
 #include <atomic>
 #include <cstdint>
@@ -25,13 +25,13 @@
 #include "base/random.h"
 #include "token/grant.h"
 #include "token/token_string.h"
-#include "validator/decision.h"
-#include "validator/decision_cache.h"
-#include "validator/decision_counts.h"
-#include "validator/edge_clock.h"
-#include "validator/follower.h"
-#include "validator/resolver.h"
-#include "validator/usage_ledger.h"
+#include "validator/core/decision.h"
+#include "validator/core/decision_cache.h"
+#include "validator/core/decision_counts.h"
+#include "validator/core/edge_clock.h"
+#include "validator/core/follower.h"
+#include "validator/core/resolver.h"
+#include "validator/core/usage_ledger.h"
 
 namespace tollgate {
 
@@ -173,4 +173,4 @@ class Validator : private FollowedState {
 
 }  // namespace tollgate
 
-#endif  // TOLLGATE_VALIDATOR_VALIDATOR_H_
+#endif  // TOLLGATE_VALIDATOR_CORE_VALIDATOR_H_

@@ -1,4 +1,4 @@
-#include "validator/resolve_client.h"
+#include "validator/shells/resolve_client.h"
 
 #include <utility>
 

@@ -1,6 +1,6 @@
 // The one decision.
-#ifndef TOLLGATE_VALIDATOR_DECISION_H_
-#define TOLLGATE_VALIDATOR_DECISION_H_
+#ifndef TOLLGATE_VALIDATOR_CORE_DECISION_H_
+#define TOLLGATE_VALIDATOR_CORE_DECISION_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -76,4 +76,4 @@ class Decision {
 
 }  // namespace tollgate
 
-#endif  // TOLLGATE_VALIDATOR_DECISION_H_
+#endif  // TOLLGATE_VALIDATOR_CORE_DECISION_H_

@@ -1,4 +1,4 @@
-#include "validator/decision_cache.h"
+#include "validator/core/decision_cache.h"
 
 #include <sodium.h>
 #include <sys/mman.h>

@@ -1,4 +1,4 @@
-#include "validator/server.h"
+#include "validator/shells/server.h"
 
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
@@ -23,9 +23,9 @@
 #include "net/limits.h"
 #include "token/field_rules.h"
 #include "validator/fronts/native.h"
-#include "validator/link.h"
-#include "validator/resolve_client.h"
-#include "validator/validator_metrics.h"
+#include "validator/shells/link.h"
+#include "validator/shells/resolve_client.h"
+#include "validator/shells/validator_metrics.h"
 
 namespace tollgate {
 namespace {

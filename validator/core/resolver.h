@@ -1,7 +1,7 @@
 // Questions to the service: one flight a token string, and no answer that an event has overtaken
 // (R12).
-#ifndef TOLLGATE_VALIDATOR_RESOLVER_H_
-#define TOLLGATE_VALIDATOR_RESOLVER_H_
+#ifndef TOLLGATE_VALIDATOR_CORE_RESOLVER_H_
+#define TOLLGATE_VALIDATOR_CORE_RESOLVER_H_
 
 #include <cstdint>
 #include <functional>
@@ -17,8 +17,8 @@
 #include "tollgate/v1/edge_service.pb.h"
 #include "tollgate/v1/event.pb.h"
 #include "tollgate/v1/validation_service.pb.h"
-#include "validator/decision.h"
-#include "validator/decision_cache.h"
+#include "validator/core/decision.h"
+#include "validator/core/decision_cache.h"
 
 namespace tollgate {
 
@@ -121,4 +121,4 @@ class Resolver {
 
 }  // namespace tollgate
 
-#endif  // TOLLGATE_VALIDATOR_RESOLVER_H_
+#endif  // TOLLGATE_VALIDATOR_CORE_RESOLVER_H_

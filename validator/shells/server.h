@@ -1,6 +1,6 @@
 // The edge as one object: everything that main.cc starts, and a test starts too.
-#ifndef TOLLGATE_VALIDATOR_SERVER_H_
-#define TOLLGATE_VALIDATOR_SERVER_H_
+#ifndef TOLLGATE_VALIDATOR_SHELLS_SERVER_H_
+#define TOLLGATE_VALIDATOR_SHELLS_SERVER_H_
 
 #include <cstdint>
 #include <memory>
@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "tollgate/v1/edge_service.pb.h"
-#include "validator/validator.h"
+#include "validator/core/validator.h"
 
 namespace prometheus {
 class Registry;
@@ -116,4 +116,4 @@ class ValidatorServer {
 
 }  // namespace tollgate
 
-#endif  // TOLLGATE_VALIDATOR_SERVER_H_
+#endif  // TOLLGATE_VALIDATOR_SHELLS_SERVER_H_

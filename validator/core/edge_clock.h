@@ -1,6 +1,6 @@
 // The lease and the service's time, as the hot path reads them.
-#ifndef TOLLGATE_VALIDATOR_EDGE_CLOCK_H_
-#define TOLLGATE_VALIDATOR_EDGE_CLOCK_H_
+#ifndef TOLLGATE_VALIDATOR_CORE_EDGE_CLOCK_H_
+#define TOLLGATE_VALIDATOR_CORE_EDGE_CLOCK_H_
 
 #include <cstdint>
 #include <memory>
@@ -103,4 +103,4 @@ class EdgeClock {
 
 }  // namespace tollgate
 
-#endif  // TOLLGATE_VALIDATOR_EDGE_CLOCK_H_
+#endif  // TOLLGATE_VALIDATOR_CORE_EDGE_CLOCK_H_

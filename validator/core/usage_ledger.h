@@ -1,6 +1,6 @@
 // Use at this edge that the service has not heard of yet.
-#ifndef TOLLGATE_VALIDATOR_USAGE_LEDGER_H_
-#define TOLLGATE_VALIDATOR_USAGE_LEDGER_H_
+#ifndef TOLLGATE_VALIDATOR_CORE_USAGE_LEDGER_H_
+#define TOLLGATE_VALIDATOR_CORE_USAGE_LEDGER_H_
 
 #include <cstdint>
 #include <string>
@@ -10,7 +10,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/time/time.h"
 #include "tollgate/v1/edge_service.pb.h"
-#include "validator/decision_cache.h"
+#include "validator/core/decision_cache.h"
 
 namespace tollgate {
 
@@ -55,4 +55,4 @@ class UsageLedger {
 
 }  // namespace tollgate
 
-#endif  // TOLLGATE_VALIDATOR_USAGE_LEDGER_H_
+#endif  // TOLLGATE_VALIDATOR_CORE_USAGE_LEDGER_H_
