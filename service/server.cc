@@ -186,6 +186,9 @@ class ServerImpl final : public Server {
     sequencer.on_commit = [this](int64_t revision, size_t commands, absl::Duration write) {
       metrics_.OnCommit(revision, commands, write);
     };
+    sequencer.on_command = [this](absl::string_view command, absl::StatusCode code) {
+      metrics_.OnCommand(command, code);
+    };
     ASSIGN_OR_RETURN(sequencer_, Sequencer::Start(std::move(sequencer)));
     // Before a pepper makes its first token, so that a wrong keyring is always known for one (I7).
     RETURN_IF_ERROR(

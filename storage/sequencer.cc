@@ -97,7 +97,12 @@ class CommitterSequencer : public Sequencer {
       TOLLGATE_INVARIANT(!results.ok() || results->size() == batch.size(),
                          "each command of a batch is answered with its own result");
       for (size_t i = 0; i < batch.size(); ++i) {
-        batch[i].done(results.ok() ? (*results)[i] : results.status());
+        const absl::StatusOr<Committed> result =
+            results.ok() ? (*results)[i] : absl::StatusOr<Committed>(results.status());
+        if (options_.on_command) {
+          options_.on_command(batch[i].command->name(), result.status().code());
+        }
+        batch[i].done(result);
         batch[i] = Queued();  // what a callback holds goes with it
       }
     }

@@ -322,39 +322,6 @@ std::vector<std::pair<uint32_t, std::string>> Keyring::CheckValues() const {
   return values;
 }
 
-Keyring Keyring::Rotated(Random& random) const {
-  Keyring rotated;
-  uint32_t newest = 0;
-  for (const Pepper& pepper : peppers_) {
-    rotated.peppers_.push_back({pepper.id, SecretBytes::CopyOf(pepper.key.RevealSecret())});
-    newest = std::max(newest, pepper.id);
-  }
-  rotated.primary_id_ = newest + 1;
-  rotated.peppers_.push_back({rotated.primary_id_, SecretBytes(kKeySize)});
-  random.Fill(rotated.peppers_.back().key.MutableSecret());
-  return rotated;
-}
-
-absl::Status Keyring::Save(const std::string& path) const {
-  // What Load would refuse is not written over what it takes.
-  if (peppers_.size() > kMaxPeppers || primary_id_ > kMaxId) {
-    return Refused("KEYRING_FULL", path,
-                   "a keyring holds at most 16 peppers. Remove one that no token uses any more");
-  }
-  ASSIGN_OR_RETURN(const std::string temporary, WriteBeside(path, ToText().RevealSecret()));
-  if (rename(temporary.c_str(), path.c_str()) != 0) {
-    const int error = errno;
-    unlink(temporary.c_str());
-    return Refused("KEYRING_UNWRITABLE", path,
-                   absl::StrCat("cannot be replaced: ", ErrnoText(error)));
-  }
-  if (!SyncFolder(path)) {
-    return Refused("KEYRING_UNWRITABLE", path,
-                   absl::StrCat("its folder cannot be synced: ", ErrnoText(errno)));
-  }
-  return absl::OkStatus();
-}
-
 absl::StatusOr<Keyring> Keyring::FromText(absl::string_view text) {
   Reader reader(text);
   Keyring keyring;

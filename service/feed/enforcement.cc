@@ -42,6 +42,8 @@ absl::string_view NoGrantName(NoGrant reason) {
       return "store_silent";
     case NoGrant::kRolledBack:
       return "rolled_back";
+    case NoGrant::kTailGap:
+      return "tail_gap";
   }
   return "unknown";
 }
@@ -221,7 +223,7 @@ bool EnforcementLedger::StoreSilent(BootTime now) const {
          !GainIsDrift(gained, options_.write_window, options_.drift_bound);
 }
 
-bool EnforcementLedger::MaySpeakFor(const SessionId& key, absl::string_view caller) {
+bool EnforcementLedger::BindCaller(const SessionId& key, absl::string_view caller) {
   Session* session = Find(key);
   if (session == nullptr) session = Add(key);
   if (session->caller.empty()) session->caller = std::string(caller);
@@ -353,7 +355,8 @@ Grant EnforcementLedger::GrantLease(const SessionId& key, int64_t revision, Boot
   if (session == nullptr) return {absl::ZeroDuration(), NoGrant::kUnknownSession};
   if (session->released) return {absl::ZeroDuration(), NoGrant::kReleased};  // R4
   if (rolled_back_) return {absl::ZeroDuration(), NoGrant::kRolledBack};     // R11
-  if (NeedsRoster(key) && !TOLLGATE_MUTATED("r15_granted_unrostered")) {     // R15
+  if (tail_gap_) return {absl::ZeroDuration(), NoGrant::kTailGap};
+  if (NeedsRoster(key) && !TOLLGATE_MUTATED("r15_granted_unrostered")) {  // R15
     return {absl::ZeroDuration(), NoGrant::kNotRostered};
   }
   if (options_.lease > longest_lease_ || options_.lease > kLongestLease) {  // R5
@@ -431,7 +434,7 @@ int64_t EnforcementLedger::EventsAfter(int64_t revision) const {
 
 // R14, and with GrantLease the serial order of R9.
 void EnforcementLedger::Recompute() {
-  if (restore_hold_ || rolled_back_) return;
+  if (restore_hold_ || stopped()) return;
   int64_t enforced = head_;
   if (!live_acks_.empty() && !TOLLGATE_MUTATED("r14_waits_for_nobody")) {
     const absl::optional<int64_t> missing = FirstEventAfter(live_acks_.begin()->first);
@@ -467,7 +470,7 @@ size_t EnforcementLedger::pending_count() const {
 
 BootTime EnforcementLedger::NextChange() const {
   // Nobody takes it of one that writes nothing more (R11).
-  BootTime next = rolled_back_ ? BootTime::InfiniteFuture() : lower_longest_at_;
+  BootTime next = stopped() ? BootTime::InfiniteFuture() : lower_longest_at_;
   if (!by_end_.empty()) next = std::min(next, by_end_.begin()->first.first);
   if (!uncovered_.empty()) next = std::min(next, uncovered_.begin()->first.first);
   if (restore_hold_) next = std::min(next, restore_hold_until_);
@@ -488,7 +491,7 @@ absl::optional<absl::Duration> EnforcementLedger::TakeLowerLongestLease() {
 bool EnforcementLedger::TakeRestoreHoldEnd() { return std::exchange(restore_hold_ended_, false); }
 
 bool EnforcementLedger::KeepAliveDue(BootTime now) const {
-  return streams_ > 0 && !rolled_back_ &&
+  return streams_ > 0 && !stopped() &&
          (now - last_write_ > options_.write_window / 3 || StoreSilent(now));
 }
 

@@ -102,7 +102,7 @@ class EnforcementLedger : public Lessor {
   // Both clocks, read together. Where a hypervisor paused the machine, the boot clock may not tell.
   void OnClocks(BootTime now, absl::Time wall) { wall_ahead_ = Ahead(now, wall); }
   // Lessor. Of a session not known before it counts as the first word; OnHello is to follow.
-  bool MaySpeakFor(const SessionId& key, absl::string_view caller) override;
+  bool BindCaller(const SessionId& key, absl::string_view caller) override;
   // A stream of this session opened. It shortens nothing (R3). True: it must be written into the
   // roster (BeginRosterWrite) before it can be granted anything (R15). `address` is for people.
   bool OnHello(const SessionId& key, const tollgate::v1::Hello& hello, BootTime now,
@@ -132,6 +132,11 @@ class EnforcementLedger : public Lessor {
   // Somebody has seen more of this epoch than the store holds: it grants nothing more (R11).
   void StopGranting() { rolled_back_ = true; }
   bool rolled_back() const { return rolled_back_; }
+  // The store's tail skipped a revision: it grants nothing more, for its followers cannot be told.
+  void StopForGap() { tail_gap_ = true; }
+  bool tail_gap() const { return tail_gap_; }
+  // For either reason it grants nothing, declares nothing enforced, and asks for no more writes.
+  bool stopped() const { return rolled_back_ || tail_gap_; }
   // Time passes: leases run out.
   void Advance(BootTime now);
 
@@ -231,6 +236,7 @@ class EnforcementLedger : public Lessor {
   bool restore_hold_ = false;
   bool restore_hold_ended_ = false;  // and nobody was told yet
   bool rolled_back_ = false;
+  bool tail_gap_ = false;
   int64_t head_;
   int64_t enforced_ = 0;
   int64_t lapses_ = 0;

@@ -31,6 +31,8 @@ Receipt EnforcementLedger::ReceiptFor(const ReceiptQuestion& question) const {
   if (!enforced) {
     if (rolled_back_) {
       receipt.set_hold("the store was rolled back: a new epoch must be taken");
+    } else if (tail_gap_) {
+      receipt.set_hold("the store's tail has a gap: the service must be started again");
     } else if (restore_hold_) {
       receipt.set_hold("the store was restored from a backup: who holds a lease is not known");
       *receipt.mutable_hold_left() = Left(restore_hold_until_ - now_);

@@ -26,6 +26,7 @@ enum class NoGrant {
   kLeaseNotDurable,  // the store does not yet allow a lease of this length (R5)
   kStoreSilent,      // no successful write within T (R16)
   kRolledBack,       // the store is older than what a validator has seen of it (R11)
+  kTailGap,          // the store's tail skipped a revision, which nobody was told of
 };
 // "granted", "not_rostered", …: for metrics.
 absl::string_view NoGrantName(NoGrant reason);
@@ -40,10 +41,11 @@ struct Grant {
 class Lessor {
  public:
   virtual ~Lessor() = default;
-  // Whether `caller`, as the transport knows it, may say Hello as this session: the first who does
-  // is who may for ever. False, and nothing has changed: somebody else is. So nobody releases a
-  // session, or acknowledges for it, who merely learned its id (R3, R4, R10).
-  virtual bool MaySpeakFor(const SessionId& key, absl::string_view caller) = 0;
+  // Binds this session to `caller`, as the transport knows it, unless it is bound: the first who
+  // says Hello as the session is who may for ever. False, and nothing has changed: it is bound to
+  // somebody else. So nobody releases a session, or acknowledges for it, who merely learned its id
+  // (R3, R4, R10).
+  virtual bool BindCaller(const SessionId& key, absl::string_view caller) = 0;
   // The session has applied everything up to `revision`, which it was sent or validly resumed at
   // (R10). `ping` carries evidence of last admissions.
   virtual void Acknowledge(const SessionId& key, int64_t revision, const tollgate::v1::Ping& ping,

@@ -10,6 +10,8 @@
 #include "net/reactor.h"
 #include "net/wire.h"
 #include "service/access/access.h"
+#include "service/feed/follow_wire.h"
+#include "service/feed/follower_stream.h"
 #include "service/feed/hub.h"
 #include "storage/schema.h"
 #include "token/digest.h"
@@ -42,13 +44,13 @@ grpc::ByteBuffer Join(const std::vector<SharedBytes>& pieces) {
 }
 
 class FollowReactor final : public BidiStream<grpc::ByteBuffer, grpc::ByteBuffer>,
-                            public FollowCall {
+                            public FollowWire {
  public:
   FollowReactor(grpc::CallbackServerContext* context, const Clock* clock, const Caller& caller)
       : BidiStream(context, clock), address_(context->peer()), caller_(NameOf(caller)) {}
 
   // Before Start().
-  void Attach(std::shared_ptr<FollowStream> stream) { stream_ = std::move(stream); }
+  void Attach(std::shared_ptr<FollowerStream> stream) { stream_ = std::move(stream); }
 
   void WakeCall() override { Wake(); }
   void CloseCall(const absl::Status& status) override { Close(status); }
@@ -90,7 +92,7 @@ class FollowReactor final : public BidiStream<grpc::ByteBuffer, grpc::ByteBuffer
 
   const std::string address_;
   const std::string caller_;
-  std::shared_ptr<FollowStream> stream_;
+  std::shared_ptr<FollowerStream> stream_;
 };
 
 }  // namespace
@@ -168,7 +170,7 @@ grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* EdgeService::Follow
     ASSIGN_OR_RETURN(const Caller caller, CallerOf(*context));
     RETURN_IF_ERROR(deps_->access->Authorize(caller, Permission::kFollowFeed, ""));
     auto reactor = std::make_shared<FollowReactor>(context, deps_->clock, caller);
-    ASSIGN_OR_RETURN(std::shared_ptr<FollowStream> stream, deps_->hub->Connect(reactor));
+    ASSIGN_OR_RETURN(std::shared_ptr<FollowerStream> stream, deps_->hub->Connect(reactor));
     reactor->Attach(std::move(stream));
     return reactor;
   };

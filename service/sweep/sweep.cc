@@ -48,15 +48,7 @@ absl::Status SweepCommand::RunDue(const View& view, const Slot& slot, Effects& e
       RETURN_IF_ERROR(RunToken(view, slot, due, effects));
     }
   }
-  if (!entries.empty() && entries.size() >= limits_.max_due) {
-    result_.more = true;
-    return absl::OkStatus();
-  }
-  ASSIGN_OR_RETURN(const std::vector<Entry> next, view.Scan(Table::kDue, end, "", 1));
-  if (!next.empty()) {
-    ASSIGN_OR_RETURN(const Due due, ParseDueKey(next.front().key));
-    result_.next_due = FromRecordMicros(due.time_us);
-  }
+  result_.more = !entries.empty() && entries.size() >= limits_.max_due;
   return absl::OkStatus();
 }
 

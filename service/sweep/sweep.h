@@ -39,8 +39,6 @@ class SweepCommand : public Command {
     size_t compacted_revisions = 0;
     // Something due is left over.
     bool more = false;
-    // When something is due next, of what is timed. Unset: nothing is, as far as known.
-    absl::optional<absl::Time> next_due;
     // When the first of what this step dealt with was due. Unset: nothing was. now less this is how
     // far the sweep lags behind.
     absl::optional<absl::Time> first_due;

@@ -24,7 +24,7 @@ class CountedState : public FollowedState {
     open_ = revision;
   }
   void DropAll(int64_t revision) override { open_ = revision; }
-  void Grant(const LeaseGrant& grant, BootTime now, absl::Time wall_now) override {
+  void Grant(const HeldLease& grant, BootTime now, absl::Time wall_now) override {
     FUZZ_CLAIM(pong_);
     FUZZ_CLAIM(!gone_);
   }

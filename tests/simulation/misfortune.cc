@@ -75,19 +75,23 @@ Fate DrawFate(World* world) {
   Fate fate;
   const int64_t lease_ms = world->Pick<int64_t>({800, 1500, 3000});
   fate.drift = world->Pick({0.001, 0.02, 0.08});
-  fate.service.lease = absl::Milliseconds(lease_ms);
-  fate.service.ping_interval = absl::Milliseconds(lease_ms / world->Pick<int64_t>({3, 5, 8}));
-  fate.service.ack_limit = absl::Milliseconds(lease_ms * world->Pick<int64_t>({1, 2}) / 2);
-  fate.service.write_window = absl::Milliseconds(world->Pick<int64_t>({250, 600, 1500, 3000}));
-  fate.service.drift = fate.drift;
-  fate.service.ring.max_revisions = world->Pick<size_t>({3, 12, 200});
-  fate.service.ring.max_bytes = world->Pick<size_t>({1500, 1 << 20});
-  fate.service.ring.max_part_bytes = world->Pick<size_t>({50, 90, 400, 1 << 18});
-  fate.service.preload = world->Pick<int64_t>({0, 10, 1000});
-  fate.service.pong_patience = absl::Milliseconds(world->Pick<int64_t>({30, 300, 1000}));
-  fate.service.max_age = absl::Milliseconds(world->Pick<int64_t>({1500, 6000, 60'000}));
-  fate.service.stall_limit = absl::Milliseconds(world->Pick<int64_t>({2000, 10'000}));
-  fate.service.no_progress_limit = absl::Milliseconds(world->Pick<int64_t>({2000, 10'000}));
+  fate.service.feed.lease = absl::Milliseconds(lease_ms);
+  fate.service.feed.ping_interval = absl::Milliseconds(lease_ms / world->Pick<int64_t>({3, 5, 8}));
+  fate.service.feed.ack_limit = absl::Milliseconds(lease_ms * world->Pick<int64_t>({1, 2}) / 2);
+  fate.service.feed.write_window = absl::Milliseconds(world->Pick<int64_t>({250, 600, 1500, 3000}));
+  fate.service.feed.drift_bound = fate.drift;
+  fate.service.feed.ring.max_revisions = world->Pick<size_t>({3, 12, 200});
+  fate.service.feed.ring.max_bytes = world->Pick<size_t>({1500, 1 << 20});
+  fate.service.feed.ring.max_part_bytes = world->Pick<size_t>({50, 90, 400, 1 << 18});
+  fate.service.feed.preload_revisions = world->Pick<int64_t>({0, 10, 1000});
+  fate.service.feed.pong_patience = absl::Milliseconds(world->Pick<int64_t>({30, 300, 1000}));
+  fate.service.feed.min_stream_age = absl::Milliseconds(world->Pick<int64_t>({1500, 6000, 60'000}));
+  fate.service.feed.max_stream_age = fate.service.feed.min_stream_age * 2;
+  fate.service.feed.come_back_within = absl::Milliseconds(150);
+  fate.service.feed.usage_interval = fate.service.feed.ping_interval * 4;
+  fate.service.feed.catch_up_revisions = 8;
+  fate.service.feed.stall_limit = absl::Milliseconds(world->Pick<int64_t>({2000, 10'000}));
+  fate.service.feed.no_progress_limit = absl::Milliseconds(world->Pick<int64_t>({2000, 10'000}));
   fate.service.write_latency = world->Pick<int64_t>({2, 5, 30}) * kMillisecond;
   fate.service.lagging_reads = world->Chance(0.3);
   fate.service.read_latency = world->Pick<int64_t>({3, 100, 600}) * kMillisecond;
@@ -117,7 +121,7 @@ Fate DrawFate(World* world) {
 Town::Town(World* world)
     : world_(world),
       fate_(DrawFate(world)),
-      oracle_(world, fate_.service.lease * 2, fate_.drift),
+      oracle_(world, fate_.service.feed.lease * 2, fate_.drift),
       keyring_(Keyring::Generate(world->rng())) {}
 
 std::shared_ptr<ServiceNode> Town::Reachable() {
@@ -131,8 +135,9 @@ std::shared_ptr<ServiceNode> Town::StartService(std::shared_ptr<Disk> disk) {
   ServiceOptions options = fate_.service;
   if (fate_.lowers_lease && services_ > 0) {
     const int64_t divide = world_->Pick<int64_t>({1, 1, 2, 4});
-    options.lease = options.lease * (divide == 1 ? 2 : 1) / divide;
-    options.ping_interval = std::min(options.ping_interval, options.lease / 3);
+    Feed::Options& feed = options.feed;
+    feed.lease = feed.lease * (divide == 1 ? 2 : 1) / divide;
+    feed.ping_interval = std::min(feed.ping_interval, feed.lease / 3);
   }
   const double rate = 1 + (world_->rng().UniformReal() - 0.5) * fate_.drift * 0.95;
   auto service =
@@ -312,7 +317,7 @@ void Town::Misfortune() {
   const int fault = fate_.faults[world_->rng().Uniform(fate_.faults.size())];
   const size_t index = world_->rng().Uniform(validators_.size());
   const std::shared_ptr<ValidatorNode> validator = validators_[index];
-  const int64_t lease = Nanos(fate_.service.lease);
+  const int64_t lease = Nanos(fate_.service.feed.lease);
   const bool up = service_ != nullptr && service_->serving();
   ++world_->faults;
   switch (fault) {

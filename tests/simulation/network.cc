@@ -31,7 +31,7 @@ void Connection::Open() {
     self->opening_ = false;
     bool ok = self->client_open_ && !self->cut_ && self->server_->serving();
     if (ok) {
-      absl::StatusOr<std::shared_ptr<FollowStream>> stream = self->server_->Connect(self);
+      absl::StatusOr<std::shared_ptr<FollowerStream>> stream = self->server_->Connect(self);
       ok = stream.ok();
       if (ok) {
         self->served_ = *std::move(stream);
@@ -85,7 +85,7 @@ void Connection::DeliverUp() {
     const Message message = std::move(up_.queue.front());
     up_.queue.pop_front();
     tollgate::v1::FollowRequest request;
-    const std::shared_ptr<FollowStream> served = served_;
+    const std::shared_ptr<FollowerStream> served = served_;
     if (message.end) {
       served->OnReadsDone();
     } else if (request.ParseFromString(message.bytes)) {
@@ -163,7 +163,7 @@ void Connection::ClientOver() {
 void Connection::ServerOver() {
   if (!server_open_) return;
   server_open_ = false;
-  const std::shared_ptr<FollowStream> served = std::move(served_);
+  const std::shared_ptr<FollowerStream> served = std::move(served_);
   served_ = nullptr;
   served->OnClosed();
   server_->AfterStep();

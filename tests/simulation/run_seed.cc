@@ -123,7 +123,7 @@ void Town::Live() {
   for (int i = 0; i < 8; ++i) Mint();
   if (fate_.stuck) {
     stuck_ = std::make_shared<StuckClient>(
-        world_, &oracle_, [this] { return Reachable(); }, Nanos(fate_.service.ping_interval));
+        world_, &oracle_, [this] { return Reachable(); }, Nanos(fate_.service.feed.ping_interval));
     stuck_->Connect();
   }
   RunUntil(100 * kMillisecond);
@@ -168,7 +168,7 @@ void Town::Live() {
 void Town::Heal() {
   healing_ = true;
   // Whatever is stopped goes on by itself.
-  RunUntil(world_->now() + 3 * Nanos(fate_.service.lease));
+  RunUntil(world_->now() + 3 * Nanos(fate_.service.feed.lease));
   for (const auto& validator : validators_) {
     validator->link() = Link();
   }
@@ -183,10 +183,10 @@ void Town::Heal() {
 
 void Town::JudgeLiveness() {
   const int64_t hold = restores_ > 0 ? 620 * kSecond : 0;  // of R17
-  const int64_t lease = 2 * Nanos(fate_.service.lease);
+  const int64_t lease = 2 * Nanos(fate_.service.feed.lease);
   // Longer than every hold, backoff and silence there is.
-  const int64_t patience = hold + 4 * lease + Nanos(fate_.service.write_window) * 2 + 20 * kSecond +
-                           Nanos(fate_.service.no_progress_limit);
+  const int64_t patience = hold + 4 * lease + Nanos(fate_.service.feed.write_window) * 2 +
+                           20 * kSecond + Nanos(fate_.service.feed.no_progress_limit);
   const int64_t until = world_->now() + patience;
   std::string late;
   while (!world_->broken()) {
@@ -242,13 +242,14 @@ void Town::JudgeLiveness() {
         ReceiptQuestion question;
         question.revision = result->revision;
         const absl::Duration limit =
-            fate_.service.lease * 2.5 + fate_.service.ack_limit + absl::Seconds(2);
+            fate_.service.feed.lease * 2.5 + fate_.service.feed.ack_limit + absl::Seconds(2);
         service_->WaitEnforced(question, limit, [&, this](v1::Receipt receipt) {
           enforced = receipt.state() == v1::ENFORCEMENT_STATE_ENFORCED;
           OnReceipt(history, receipt);
         });
       });
-  RunUntil(world_->now() + Nanos(fate_.service.lease * 3 + fate_.service.ack_limit) + 3 * kSecond);
+  RunUntil(world_->now() + Nanos(fate_.service.feed.lease * 3 + fate_.service.feed.ack_limit) +
+           3 * kSecond);
   if (!world_->broken() && !enforced) {
     world_->Break("liveness", "a revocation is not enforced within a lease and A");
   }

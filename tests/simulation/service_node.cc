@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/mutation.h"
 #include "base/status.h"
-#include "service/feed/roster_command.h"
+#include "service/feed/follower_stream.h"
 #include "storage/schema.h"
 #include "token/digest.h"
 #include "token/field_rules.h"
@@ -16,8 +16,6 @@ namespace tollgate::simulation {
 
 using store::v1::CohortRecord;
 using store::v1::DigestRecord;
-using store::v1::HeadRecord;
-using store::v1::MetaRecord;
 using store::v1::TokenRecord;
 using v1::ResolveRequest;
 using v1::ResolveResponse;
@@ -205,124 +203,90 @@ void ServiceNode::Start() {
                          absl::StrCat("the store is at revision ", (*snapshot)->revision(),
                                       ", a client was told of ", disk_->history->acknowledged));
   }
-  const auto meta = GetRecord<MetaRecord>(**snapshot, Table::kMeta, kMetaKey);
-  const absl::Duration longest_before = absl::Microseconds((**meta).longest_lease_us());
   snapshot->reset();
-  // R5, R7, R16: one synced write, that raises the longest lease where ours is longer.
-  writer_->Submit(std::make_shared<SetLongestLease>(options_.lease, SetLongestLease::Mode::kRaise),
-                  [this, longest_before](const absl::StatusOr<Committed>& done) {
-                    if (!alive_ || !done.ok()) return;
-                    world_->After(100'000, node_, [self = shared_from_this(), longest_before] {
-                      if (self->alive_) self->Begin(longest_before);
-                    });
-                  });
+  Feed::Options& feed = options_.feed;
+  feed.engine = disk_->engine.get();
+  feed.sequencer = writer_.get();
+  feed.clock = &clock_;
+  feed.random = &world_->rng();
+  feed.on_rolled_back = [this](const std::string& validator, int64_t seen, int64_t head) {
+    world_->Note("has seen more than the store holds: it was rolled back", validator, seen, head);
+    rolled_back_ = true;
+  };
+  feed.on_fatal = [this](const absl::Status& status) {
+    world_->Break("store", std::string(status.message()));
+  };
+  const absl::StatusOr<Feed::FirstWrite> first = Feed::PrepareStart(feed);
+  if (!first.ok()) return world_->Break("set-up", std::string(first.status().message()));
+  writer_->Submit(first->command, [this, first = *first](const absl::StatusOr<Committed>& done) {
+    if (!alive_ || !done.ok()) return;
+    world_->After(100'000, node_, [self = shared_from_this(), first] {
+      if (self->alive_) self->Begin(first);
+    });
+  });
 }
 
-// As HubImpl::Begin.
-void ServiceNode::Begin(absl::Duration longest_before) {
-  auto snapshot = *disk_->engine->NewSnapshot();
-  const MetaRecord meta = **GetRecord<MetaRecord>(*snapshot, Table::kMeta, kMetaKey);
-  const HeadRecord head = **GetRecord<HeadRecord>(*snapshot, Table::kMeta, kHeadKey);
-  epoch_ = meta.epoch();
-  ledger_head_ = snapshot->revision();
-
-  EnforcementLedger::Options ledger;
-  ledger.epoch = epoch_;
-  ledger.lease = options_.lease;
-  ledger.drift_bound = options_.drift;
-  ledger.ack_limit = options_.ack_limit;
-  ledger.write_window = options_.write_window;
-  EnforcementLedger::Start start;
-  start.head = ledger_head_;
-  start.last_event_revision = head.last_event_revision();
-  start.longest_lease = absl::Microseconds(meta.longest_lease_us());
-  start.longest_lease_before = longest_before;
-  start.restored = meta.restored();
-  start.roster = *ReadRoster(*snapshot);
-  start.now = clock_.Now();
-
-  EnforcementDesk::Options desk;
-  desk.sequencer = writer_.get();
-  desk.clock = &clock_;
-  desk.wake = [this] { TickSoon(world_->Between(1000, kMillisecond)); };
-  desk_ = std::make_unique<EnforcementDesk>(std::move(desk),
-                                            std::make_unique<EnforcementLedger>(ledger, start));
-  const int64_t floor = std::max(head.compacted_revision(), ledger_head_ - options_.preload);
-  ring_ = std::make_unique<EventRing>(options_.ring, std::max<int64_t>(0, floor));
-  readers_ =
-      std::make_unique<FeedReaders>(disk_->engine.get(), ring_.get(), options_.ring.max_part_bytes);
-  snapshot.reset();
-  auto tail =
-      disk_->engine->TailFrom(ring_->head(), [this](const TailEntry& entry) { OnEntry(entry); });
-  if (!tail.ok()) return world_->Break("store", std::string(tail.status().message()));
-  tail_ = *std::move(tail);
+void ServiceNode::Begin(const Feed::FirstWrite& written) {
+  absl::StatusOr<std::unique_ptr<Feed>> feed = Feed::Start(options_.feed, this, written);
+  if (!feed.ok()) return world_->Break("set-up", std::string(feed.status().message()));
+  feed_ = *std::move(feed);
   serving_ = true;
-  world_->Note("service serves", name_, ledger_head_, static_cast<int64_t>(start.roster.size()));
-  TickSoon(0);
+  world_->Note("service serves", name_, head(), static_cast<int64_t>(feed_->stats().live_sessions));
+  TickAt(world_->now());
 }
 
-void ServiceNode::OnEntry(const TailEntry& entry) {
-  const bool has_events = entry.events.events_size() > 0;
-  if (!ring_->Append(entry)) {
-    desk_->StopGranting();
-    return;
-  }
-  if (entry.revision > ledger_head_) desk_->OnRevision(entry.revision, has_events);
-  if (!has_events || wake_due_) return;
+void ServiceNode::WakeAllSoon() {
+  if (wake_due_) return;
   wake_due_ = true;
   world_->After(world_->Between(1000, 2 * kMillisecond), node_, [self = shared_from_this()] {
     if (!self->alive_) return;
     self->wake_due_ = false;
-    self->WakeStreams();
+    self->feed_->WakeStreams(0);
   });
 }
 
-std::vector<std::shared_ptr<FollowerStream>> ServiceNode::Streams() {
-  std::vector<std::shared_ptr<FollowerStream>> streams;
-  for (const auto& [number, stream] : streams_) streams.push_back(stream);
-  return streams;
+void ServiceNode::WakeStreamSoon(std::shared_ptr<FollowerStream> stream) {
+  world_->After(world_->Between(1000, kMillisecond), node_,
+                [self = shared_from_this(), stream = std::move(stream)] {
+                  if (self->alive_) stream->Wake();
+                });
 }
 
-void ServiceNode::WakeStreams() {
-  for (const auto& stream : Streams()) stream->Wake();
-}
+void ServiceNode::TickSoon() { TickAt(world_->now() + world_->Between(1000, kMillisecond)); }
 
-void ServiceNode::TickSoon(int64_t delay) {
-  const int64_t at = world_->now() + delay;
-  if (at >= next_tick_) return;
-  next_tick_ = at;
+void ServiceNode::TickAt(int64_t time) {
+  if (time >= next_tick_) return;
+  next_tick_ = time;
   const uint64_t number = ++tick_number_;
-  world_->At(at, node_, [self = shared_from_this(), number] {
+  world_->At(time, node_, [self = shared_from_this(), number] {
     if (!self->alive_ || number != self->tick_number_) return;
     self->next_tick_ = INT64_MAX;
     self->Tick();
   });
 }
 
-// As HubImpl::TimeWork, once round.
 void ServiceNode::Tick() {
-  const BootTime next = desk_->Tick();
+  const BootTime next = feed_->Tick();
   if (!alive_) return;
-  if (world_->now() >= next_stream_tick_) {
-    next_stream_tick_ = world_->now() + 250 * kMillisecond;
-    const BootTime now = clock_.Now();
-    for (const auto& stream : Streams()) stream->Tick(now, options_.stall_limit);
-  }
   AfterStep();
-  const int64_t wait =
-      std::clamp(std::min(next == BootTime::InfiniteFuture() ? INT64_MAX : clock_.TrueTimeOf(next),
-                          next_stream_tick_) -
-                     world_->now(),
-                 kMillisecond, 250 * kMillisecond);
-  TickSoon(wait);
+  TickAt(clock_.TrueTimeOf(next));
+}
+
+bool ServiceNode::RunRead(std::function<void()> read) {
+  world_->After(world_->Exponential(options_.read_latency) + 10'000, node_,
+                [self = shared_from_this(), read = std::move(read)] {
+                  if (self->alive_) read();
+                });
+  return true;
 }
 
 // I5: bounded, whoever reads slowly.
 void ServiceNode::AfterStep() {
   if (!serving()) return;
   const size_t one = 4096;  // the newest is kept whatever its size
-  if (ring_->size() > options_.ring.max_revisions ||
-      ring_->bytes() > options_.ring.max_bytes + one) {
+  const EventRing& ring = feed_->ring();
+  if (ring.size() > options_.feed.ring.max_revisions ||
+      ring.bytes() > options_.feed.ring.max_bytes + one) {
     world_->Break("I5", "the ring is above its bound");
   }
 }
@@ -333,65 +297,10 @@ void ServiceNode::CheckWritten(const std::string& bytes) {
   if (message.pong().has_lease()) world_->Break("R11", "a lease of a store that was rolled back");
 }
 
-absl::StatusOr<std::shared_ptr<FollowStream>> ServiceNode::Connect(
+absl::StatusOr<std::shared_ptr<FollowerStream>> ServiceNode::Connect(
     std::shared_ptr<Connection> call) {
-  if (draining_) return absl::UnavailableError("draining");
-  Session::Options session;
-  session.epoch = epoch_;
-  session.ping_interval = options_.ping_interval;
-  session.usage_interval = options_.ping_interval * 4;
-  session.max_age = options_.max_age * (1 + world_->rng().UniformReal());
-  session.come_back_after = absl::Milliseconds(world_->rng().Uniform(100));
-  session.pong_patience = options_.pong_patience;
-  session.no_progress_limit = options_.no_progress_limit;
-  session.max_message_bytes = options_.ring.max_part_bytes;
-  const uint64_t number = next_number_++;
-  auto stream = std::make_shared<FollowerStream>(number, std::move(session), ring_.get(),
-                                                 desk_.get(), this, nullptr, &clock_, call);
-  streams_.emplace(number, stream);
   connections_.push_back(call);
-  return std::shared_ptr<FollowStream>(std::move(stream));
-}
-
-void ServiceNode::OnGreeted(const std::shared_ptr<FollowerStream>& stream, bool resumes) {
-  world_->Note(resumes ? "a stream resumes" : "a stream is reset", stream->key().validator_id,
-               head());
-  auto [it, fresh] = newest_.try_emplace(stream->key(), stream->number());
-  if (fresh) return;
-  const uint64_t older = std::exchange(it->second, stream->number());
-  auto found = streams_.find(older);
-  if (found == streams_.end()) return;
-  const std::shared_ptr<FollowerStream> replaced = found->second;
-  replaced->GoAway("replaced", absl::ZeroDuration());
-}
-
-void ServiceNode::OnFuture(const std::string& validator_id, int64_t seen) {
-  if (!desk_->StopGranting()) return;
-  world_->Note("has seen more than the store holds: it was rolled back", validator_id, seen,
-               head());
-  rolled_back_ = true;
-}
-
-bool ServiceNode::ReadStore(int64_t after, std::function<void(CatchUp)> done) {
-  world_->After(world_->Exponential(options_.read_latency) + 10'000, node_,
-                [self = shared_from_this(), after, done = std::move(done)] {
-                  if (self->alive_) done(self->readers_->ReadStore(after, 8));
-                });
-  return true;
-}
-
-void ServiceNode::WakeLater(const std::shared_ptr<FollowerStream>& stream) {
-  if (stream == nullptr) return TickSoon(world_->Between(1000, kMillisecond));
-  world_->After(world_->Between(1000, kMillisecond), node_, [self = shared_from_this(), stream] {
-    if (self->alive_) stream->Wake();
-  });
-}
-
-void ServiceNode::OnClosed(FollowerStream* stream) {
-  const SessionId key = stream->key();
-  auto it = newest_.find(key);
-  if (it != newest_.end() && it->second == stream->number()) newest_.erase(it);
-  streams_.erase(stream->number());
+  return feed_->Connect(std::move(call));
 }
 
 void ServiceNode::Propose(std::shared_ptr<Command> command, Applied applied, Answered answered) {
@@ -417,12 +326,12 @@ absl::StatusOr<ResolveResponse> ServiceNode::Resolve(const ResolveRequest& reque
   const Snapshot* snapshot = replica_.get();
   const absl::optional<EdgeDigest> edge = EdgeDigest::FromBytes(request.edge_digest());
   if (!edge.has_value()) return absl::InvalidArgumentError("digest");
-  if (request.epoch() == epoch_ && snapshot->revision() < request.applied_revision() &&
+  if (request.epoch() == feed_->epoch() && snapshot->revision() < request.applied_revision() &&
       !TOLLGATE_MUTATED("r12_need_from_applied")) {
     return absl::UnavailableError("behind");
   }
   ResolveResponse response;
-  response.set_epoch(epoch_);
+  response.set_epoch(feed_->epoch());
   response.set_revision(snapshot->revision());
   for (const auto& [pepper, digest] : keyring_->Candidates(*edge)) {
     const auto found = *GetRecord<DigestRecord>(*snapshot, Table::kDigests, digest.bytes());
@@ -447,16 +356,17 @@ absl::StatusOr<ResolveResponse> ServiceNode::Resolve(const ResolveRequest& reque
 void ServiceNode::WaitEnforced(const ReceiptQuestion& question, absl::Duration timeout,
                                std::function<void(tollgate::v1::Receipt)> done) {
   if (serving()) {
-    desk_->WaitEnforced(question, timeout, [this, done = std::move(done)](v1::Receipt receipt) {
-      if (alive_) done(std::move(receipt));
-    });
+    feed_->desk().WaitEnforced(question, timeout,
+                               [this, done = std::move(done)](v1::Receipt receipt) {
+                                 if (alive_) done(std::move(receipt));
+                               });
   }
 }
 
 tollgate::v1::Receipt ServiceNode::ReceiptFor(int64_t revision) {
   ReceiptQuestion question;
   question.revision = revision;
-  return desk_->ReceiptFor(question);
+  return feed_->desk().ReceiptFor(question);
 }
 
 void ServiceNode::Crash() {
@@ -464,8 +374,8 @@ void ServiceNode::Crash() {
   alive_ = false;
   serving_ = false;
   world_->Note("service is gone", name_, head());
-  tail_.reset();
   replica_.reset();
+  const std::shared_ptr<MemoryEngine> engine = disk_->engine;  // the feed's, to its end
   writer_->Die(world_->Chance(0.5));
   for (const auto& weak : connections_) {
     if (auto connection = weak.lock()) {
@@ -474,19 +384,13 @@ void ServiceNode::Crash() {
     }
   }
   connections_.clear();
-  streams_.clear();
-  newest_.clear();
-  readers_.reset();
-  desk_.reset();
-  ring_.reset();
+  feed_.reset();
 }
 
 void ServiceNode::StopCleanly() {
   if (!serving() || draining_) return;
   draining_ = true;
-  for (const auto& stream : Streams()) {
-    stream->GoAway("draining", absl::Milliseconds(world_->rng().Uniform(200)));
-  }
+  feed_->BeginDrain();
   world_->After(world_->Between(50, 500) * kMillisecond, node_,
                 [self = shared_from_this()] { self->Crash(); });
 }

@@ -1,21 +1,15 @@
-// One process of the control plane: the real commands, feed, ledger and streams, in a shell without
-// threads that does what service/feed/hub.cc and storage/sequencer.cc do with threads.
+// One process of the control plane: the real commands and the real feed, in a shell without threads
+// that does what service/feed/hub.cc and storage/sequencer.cc do with threads.
 #ifndef TOLLGATE_TESTS_SIMULATION_SERVICE_NODE_H_
 #define TOLLGATE_TESTS_SIMULATION_SERVICE_NODE_H_
 
 #include <cstdint>
-#include <deque>
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "service/feed/enforcement_desk.h"
-#include "service/feed/event_ring.h"
-#include "service/feed/feed_reader.h"
-#include "service/feed/follower_stream.h"
-#include "service/feed/hub.h"
+#include "service/feed/feed.h"
 #include "storage/memory/memory_engine.h"
 #include "storage/sequencer.h"
 #include "tests/simulation/network.h"
@@ -34,23 +28,13 @@ struct Disk {
 };
 
 struct ServiceOptions {
-  absl::Duration lease;
-  absl::Duration ping_interval;
-  absl::Duration ack_limit;
-  absl::Duration write_window;
-  double drift = 0.001;
-  EventRing::Options ring;
-  int64_t preload = 1000;
-  absl::Duration pong_patience;
-  absl::Duration max_age;
-  absl::Duration stall_limit;
-  absl::Duration no_progress_limit;
+  Feed::Options feed;                        // all but what a process has of its own
   int64_t write_latency = 3 * kMillisecond;  // the mean
   bool lagging_reads = false;                // Resolve may read a replica that lags
   int64_t read_latency = 3 * kMillisecond;   // of a read of old events
 };
 
-class ServiceNode : public StreamHost, public std::enable_shared_from_this<ServiceNode> {
+class ServiceNode : public FeedScheduler, public std::enable_shared_from_this<ServiceNode> {
  public:
   // Tells the oracle's model what a command did, once it is in the store.
   using Applied = std::function<void(int64_t revision, uint32_t index)>;
@@ -85,9 +69,9 @@ class ServiceNode : public StreamHost, public std::enable_shared_from_this<Servi
   const NodeClock& clock() const { return clock_; }
   const std::shared_ptr<Disk>& disk() const { return disk_; }
   ServiceOptions& options() { return options_; }
-  int64_t head() const { return ring_ == nullptr ? 0 : ring_->head(); }
+  int64_t head() const { return feed_ == nullptr ? 0 : feed_->head(); }
 
-  absl::StatusOr<std::shared_ptr<FollowStream>> Connect(std::shared_ptr<Connection> call);
+  absl::StatusOr<std::shared_ptr<FollowerStream>> Connect(std::shared_ptr<Connection> call);
   // A client's change. Nobody is answered when the process ends first.
   void Propose(std::shared_ptr<Command> command, Applied applied, Answered answered);
   // What EdgeService.Resolve answers.
@@ -101,19 +85,16 @@ class ServiceNode : public StreamHost, public std::enable_shared_from_this<Servi
 
  private:
   class Writer;  // the sequencer
-  void Begin(absl::Duration longest_before);
-  void OnEntry(const TailEntry& entry);
-  void TickSoon(int64_t delay);
+  void Begin(const Feed::FirstWrite& written);
+  void TickAt(int64_t time);
   void Tick();
-  void WakeStreams();
-  std::vector<std::shared_ptr<FollowerStream>> Streams();
 
-  // StreamHost.
-  void OnGreeted(const std::shared_ptr<FollowerStream>& stream, bool resumes) override;
-  void OnFuture(const std::string& validator_id, int64_t seen) override;
-  bool ReadStore(int64_t after, std::function<void(CatchUp)> done) override;
-  void WakeLater(const std::shared_ptr<FollowerStream>& stream) override;
-  void OnClosed(FollowerStream* stream) override;
+  // FeedScheduler.
+  void WakeStreamSoon(std::shared_ptr<FollowerStream> stream) override;
+  void WakeAllSoon() override;
+  void TickSoon() override;
+  bool RunRead(std::function<void()> read) override;
+  void StreamGone() override {}
 
   World* const world_;
   Oracle* const oracle_;
@@ -131,18 +112,9 @@ class ServiceNode : public StreamHost, public std::enable_shared_from_this<Servi
   bool wake_due_ = false;
   uint64_t tick_number_ = 0;
   int64_t next_tick_ = INT64_MAX;
-  int64_t next_stream_tick_ = 0;
-  std::string epoch_;
-  int64_t ledger_head_ = 0;
   std::unique_ptr<Writer> writer_;
-  std::unique_ptr<EventRing> ring_;
-  std::unique_ptr<EnforcementDesk> desk_;
-  std::unique_ptr<FeedReaders> readers_;
-  std::unique_ptr<Tail> tail_;
+  std::unique_ptr<Feed> feed_;
   std::unique_ptr<Snapshot> replica_;  // as far as a lagging replica has come
-  uint64_t next_number_ = 0;
-  std::map<uint64_t, std::shared_ptr<FollowerStream>> streams_;
-  std::map<SessionId, uint64_t> newest_;
   std::vector<std::weak_ptr<Connection>> connections_;
 };
 

@@ -268,7 +268,7 @@ void Town::Sweep(bool compact) {
   SweepCommand::Limits limits;
   if (compact) limits.event_retention_count = world_->Between(0, 8);
   auto command = std::make_shared<SweepCommand>(
-      limits, SilenceEvidence::AllHeard(NodeClock::WallAt(world_->now())), "");
+      limits, SilenceEvidence{NodeClock::WallAt(world_->now()), {}, {}}, "");
   const std::shared_ptr<Disk> disk = service->disk();
   service->Propose(
       command,

@@ -1,5 +1,6 @@
 #include "service/keyring/record_keyring.h"
 
+#include "tests/instruments/keyring_file.h"
 #include "tests/unit/service/command_fixture.h"
 #include "token/keyring.h"
 
@@ -19,10 +20,9 @@ class RecordKeyringTest : public CommandTest {
         ->keyring_checks_size();
   }
 
-  SeededRandom random_{7};
-  const Keyring ours_ = Keyring::Generate(random_);
-  const Keyring other_ = Keyring::Generate(random_);
-  const Keyring rotated_ = ours_.Rotated(random_);
+  const Keyring ours_ = KeyringOf({{1, std::string(64, 'a')}}, 1);
+  const Keyring other_ = KeyringOf({{1, std::string(64, 'b')}}, 1);
+  const Keyring rotated_ = KeyringOf({{1, std::string(64, 'a')}, {2, std::string(64, 'c')}}, 2);
 };
 
 TEST_F(RecordKeyringTest, IsWrittenOnce) {

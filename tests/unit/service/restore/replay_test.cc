@@ -5,8 +5,8 @@
 #include "service/restore/replay_command.h"
 #include "service/tokens/revoke_cohort.h"
 #include "service/tokens/update_token.h"
-#include "storage/audit_chain.h"
 #include "storage/journal/journaled_engine.h"
+#include "tests/instruments/audit_chain.h"
 #include "tests/unit/service/command_fixture.h"
 
 namespace tollgate {

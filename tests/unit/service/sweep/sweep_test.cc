@@ -5,6 +5,7 @@
 #include "service/reads/read_tokens.h"
 #include "service/tokens/revoke_cohort.h"
 #include "tests/unit/service/command_fixture.h"
+#include "tests/unit/service/stand_ins.h"
 
 namespace tollgate {
 namespace {
@@ -14,7 +15,7 @@ using ::testing::SizeIs;
 class SweepTest : public CommandTest {
  protected:
   SweepCommand::Result Sweep(SweepCommand::Limits limits = {}) {
-    SweepCommand sweep(limits, evidence_.value_or(SilenceEvidence::AllHeard(now_)), cursor_);
+    SweepCommand sweep(limits, evidence_.value_or(AllHeard(now_)), cursor_);
     const absl::Status status = RunOne(sweep);
     EXPECT_TRUE(status.ok()) << status;
     cursor_ = sweep.result().watch_cursor;
@@ -29,6 +30,13 @@ class SweepTest : public CommandTest {
     auto request = Ask(label);
     request.mutable_lifetime()->set_seconds(seconds);
     return (*Create(request))->response().token();
+  }
+  // When something is due next, of what is timed.
+  absl::optional<absl::Time> NextDue() {
+    const auto entries = View()->Scan(Table::kDue, DueKey(1, static_cast<DueKind>(0), ""), "", 1);
+    EXPECT_TRUE(entries.ok()) << entries.status();
+    if (!entries.ok() || entries->empty()) return absl::nullopt;
+    return absl::FromUnixMicros(ParseDueKey(entries->front().key)->time_us);
   }
   absl::optional<SilenceEvidence> evidence_;
   std::string cursor_;
@@ -45,7 +53,8 @@ TEST_F(SweepTest, ExpiryIsCommittedInBoundedSteps) {
   std::vector<tollgate::v1::Token> tokens;
   for (int i = 0; i < 5; ++i) tokens.push_back(Lasting(absl::StrCat("t", i), 10));
   const auto later = Lasting("later", 100);
-  EXPECT_EQ(*Sweep().next_due, now_ + absl::Seconds(10));
+  EXPECT_FALSE(Sweep().more);
+  EXPECT_EQ(NextDue(), now_ + absl::Seconds(10));
   now_ += absl::Seconds(10);
   SweepCommand::Limits limits;
   limits.max_due = 3;
@@ -56,7 +65,7 @@ TEST_F(SweepTest, ExpiryIsCommittedInBoundedSteps) {
   result = Sweep(limits);
   EXPECT_EQ(result.expired, 2u);
   EXPECT_FALSE(result.more);
-  EXPECT_EQ(*result.next_due, now_ + absl::Seconds(90));
+  EXPECT_EQ(NextDue(), now_ + absl::Seconds(90));
   for (const auto& token : tokens) {
     EXPECT_EQ(Read(token).state(), tollgate::v1::TOKEN_STATE_EXPIRED);
   }
@@ -130,7 +139,7 @@ TEST_F(SweepTest, SilenceIsCountedFromAResumption) {
   EXPECT_EQ(Read(old).state(), tollgate::v1::TOKEN_STATE_RETIRING);
   // As far as is known it was quiet for 59 s only.
   now_ += absl::Seconds(1);
-  evidence_ = SilenceEvidence::AllHeard(now_ - absl::Seconds(1));
+  evidence_ = AllHeard(now_ - absl::Seconds(1));
   EXPECT_EQ(Sweep().retired, 0u);
   evidence_.reset();
   EXPECT_EQ(Sweep().retired, 1u);
@@ -216,6 +225,47 @@ TEST_F(SweepTest, UnusedTokensExpireByTheLimitTheyWereMadeUnder) {
   EXPECT_EQ(Read(unused).state(), tollgate::v1::TOKEN_STATE_EXPIRED);
   EXPECT_EQ(Read(used).state(), tollgate::v1::TOKEN_STATE_EXPIRED);
   EXPECT_EQ(Read(before).state(), tollgate::v1::TOKEN_STATE_ACTIVE);
+}
+
+TEST_F(SweepTest, WhatHasNotBeenHeardUntilThenIsNotUnused) {
+  tollgate::v1::WorkspacePolicy policy;
+  policy.mutable_max_unused()->set_seconds(100);
+  ASSERT_TRUE(SetPolicy(policy).ok());
+  const auto token = Made("a");
+  const absl::Time start = now_;
+  // No edge is behind by name; all the same, nothing is known of the last second.
+  now_ = start + absl::Seconds(200);
+  evidence_ = AllHeard(start + absl::Seconds(99));
+  EXPECT_EQ(Sweep().unused, 0u);
+  evidence_ = SilenceEvidence();
+  now_ += absl::Minutes(1);
+  EXPECT_EQ(Sweep().unused, 0u);
+  EXPECT_EQ(Read(token).state(), tollgate::v1::TOKEN_STATE_ACTIVE);
+  // Heard until the very moment at which it had been unused for long enough.
+  evidence_ = AllHeard(start + absl::Seconds(100));
+  now_ += absl::Minutes(1);
+  EXPECT_EQ(Sweep().unused, 1u);
+  EXPECT_EQ(Read(token).state(), tollgate::v1::TOKEN_STATE_EXPIRED);
+}
+
+TEST_F(SweepTest, AnEdgeThatEndedWithoutTellingMayHaveUsedItUntilThen) {
+  tollgate::v1::WorkspacePolicy policy;
+  policy.mutable_max_unused()->set_seconds(100);
+  ASSERT_TRUE(SetPolicy(policy).ok());
+  const auto token = Made("a");
+  const absl::Time start = now_;
+  const std::vector<SilenceEvidence::Gap> gaps = {{"early", start - absl::Seconds(5)},
+                                                  {"edge", start + absl::Seconds(50)},
+                                                  {"other", start + absl::Seconds(20)}};
+  const auto sweep_at = [&](absl::Duration after) {
+    now_ = start + after;
+    evidence_ = SilenceEvidence{now_, {}, gaps};
+    return Sweep().unused;
+  };
+  EXPECT_EQ(sweep_at(absl::Seconds(100)), 0u);
+  EXPECT_EQ(sweep_at(absl::Seconds(149)), 0u);
+  EXPECT_EQ(Read(token).state(), tollgate::v1::TOKEN_STATE_ACTIVE);
+  EXPECT_EQ(sweep_at(absl::Seconds(150)), 1u);
 }
 
 TEST_F(SweepTest, RequestIdsAreForgottenAfterADay) {

@@ -1,6 +1,7 @@
 // Retiring by hand: refused while anything still uses the old token, naming where.
 #include "service/tokens/retire_token.h"
 #include "tests/unit/service/command_fixture.h"
+#include "tests/unit/service/stand_ins.h"
 
 namespace tollgate {
 namespace {
@@ -22,7 +23,7 @@ class RetireTest : public CommandTest {
   }
   tollgate::v1::Token old_;
   tollgate::v1::Token new_;
-  SilenceEvidence evidence_ = SilenceEvidence::AllHeard(now_);
+  SilenceEvidence evidence_ = AllHeard(now_);
 };
 
 TEST_F(RetireTest, TheOutage_ReplacementReachedOnlyTheDevelopmentWorker) {
@@ -66,13 +67,13 @@ TEST_F(RetireTest, RefusedWhileItWasNotOnForTheQuietPeriod) {
   now_ += absl::Hours(48);
   ASSERT_TRUE(Resume(old_.name()).ok());
   now_ += absl::Hours(23);
-  evidence_ = SilenceEvidence::AllHeard(now_);
+  evidence_ = AllHeard(now_);
   const auto refused = Retire();
   EXPECT_EQ(refused.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(Reason(refused), "RESUMED_LATELY");
   EXPECT_THAT(std::string(refused.status().message()), HasSubstr("suspended until 23 h ago"));
   now_ += absl::Hours(1);
-  evidence_ = SilenceEvidence::AllHeard(now_);
+  evidence_ = AllHeard(now_);
   EXPECT_TRUE(Retire().ok());
 }
 

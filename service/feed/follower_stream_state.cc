@@ -1,4 +1,4 @@
-#include "service/feed/session.h"
+#include "service/feed/follower_stream_state.h"
 
 #include <algorithm>
 #include <utility>
@@ -66,22 +66,24 @@ absl::Status RefuseFuture(int64_t head) {
       details);
 }
 
-void SetMessage(const FollowResponse& message, Session::Output* output) {
-  output->kind = Session::Output::Kind::kWrite;
+void SetMessage(const FollowResponse& message, FollowerStreamState::Output* output) {
+  output->kind = FollowerStreamState::Output::Kind::kWrite;
   output->pieces = {std::make_shared<const std::string>(message.SerializeAsString())};
 }
 
 }  // namespace
 
-Session::Session(Options options, const EventRing* ring, Lessor* lessor, BootTime now)
+FollowerStreamState::FollowerStreamState(Options options, const EventRing* ring, Lessor* lessor,
+                                         BootTime now)
     : options_(std::move(options)), ring_(ring), lessor_(lessor), opened_at_(now) {}
 
-Session::Received Session::Refuse(const absl::Status& status) {
+FollowerStreamState::Received FollowerStreamState::Refuse(const absl::Status& status) {
   if (!finish_.has_value()) finish_ = status;
   return Received::kRefused;
 }
 
-Session::Received Session::Receive(const FollowRequest& request, BootTime now) {
+FollowerStreamState::Received FollowerStreamState::Receive(const FollowRequest& request,
+                                                           BootTime now) {
   if (greeted_ && request.has_goodbye()) {  // R4: also after a GoAway of ours
     if (!finish_.has_value()) finish_ = absl::OkStatus();
     return Received::kGoodbye;
@@ -92,7 +94,7 @@ Session::Received Session::Receive(const FollowRequest& request, BootTime now) {
       if (greeted_) {
         return Refuse(RefuseField("HELLO_TWICE", "hello", "comes once, as the first message"));
       }
-      return OnHello(request.hello(), now);
+      return OnHello(request.hello());
     case FollowRequest::kPing:
     case FollowRequest::kUsage:
     case FollowRequest::kGoodbye:
@@ -116,11 +118,11 @@ Session::Received Session::Receive(const FollowRequest& request, BootTime now) {
   return Received::kNothing;
 }
 
-Session::Received Session::OnHello(const Hello& hello, BootTime) {
+FollowerStreamState::Received FollowerStreamState::OnHello(const Hello& hello) {
   absl::Status checked = CheckHello(hello);
   if (!checked.ok()) return Refuse(checked);
   hello_ = hello;
-  key_ = SessionId{hello.validator_id(), hello.incarnation()};
+  session_ = SessionId{hello.validator_id(), hello.incarnation()};
   if (hello.epoch() == options_.epoch && hello.applied_revision() > ring_->head() &&
       !TOLLGATE_MUTATED("r11_future_let_in")) {
     // R11: the store forgot what it had told somebody.
@@ -128,8 +130,9 @@ Session::Received Session::OnHello(const Hello& hello, BootTime) {
     finish_ = RefuseFuture(ring_->head());
     return Received::kFuture;
   }
-  // After the future, which whoever follows may tell of: nothing is bound by it.
-  if (!lessor_->MaySpeakFor(key_, options_.caller)) {
+  // A validator that has seen the future was refused above, and its session is bound to nobody:
+  // whoever may follow the feed may tell of a roll-back.
+  if (!lessor_->BindCaller(session_, options_.caller) && !TOLLGATE_MUTATED("r4_any_caller")) {
     return Refuse(tollgate::Refuse(
         absl::StatusCode::kPermissionDenied, "SESSION_OF_ANOTHER",
         "refused: this process of the validator has followed as another caller. Only that one may "
@@ -152,9 +155,9 @@ Session::Received Session::OnHello(const Hello& hello, BootTime) {
   return Received::kHello;
 }
 
-void Session::PrepareWelcome(bool reset) {
+void FollowerStreamState::PrepareWelcome(bool reset) {
   state_ = State::kStreaming;
-  reset_ = reset;
+  resumes_ = !reset;
   const int64_t head = ring_->head();  // durable (R7)
   if (reset) {
     caught_.clear();
@@ -172,14 +175,14 @@ void Session::PrepareWelcome(bool reset) {
   welcome_ = std::move(message);
 }
 
-void Session::OnPing(const Ping& ping, BootTime now) {
+void FollowerStreamState::OnPing(const Ping& ping, BootTime now) {
   if (ping.sequence() <= last_sequence_) return;
   last_sequence_ = ping.sequence();
   // R10: what it has applied, only up to what it was sent or resumed at; and after a reset nothing
   // from before it.
   const int64_t applied =
       TOLLGATE_MUTATED("r10_sent_is_applied") ? sent_ : std::min(ping.applied_revision(), sent_);
-  lessor_->Acknowledge(key_, applied >= reset_revision_ ? applied : 0, ping, now);
+  lessor_->Acknowledge(session_, applied >= reset_revision_ ? applied : 0, ping, now);
   if (!pong_due_) {
     pong_due_ = true;
     pong_since_ = now;
@@ -189,19 +192,19 @@ void Session::OnPing(const Ping& ping, BootTime now) {
   // do not heap up for one that does not read (I5). The Pong keeps its place in the queue.
 }
 
-void Session::ReadsDone() {
+void FollowerStreamState::ReadsDone() {
   reads_done_ = true;
   if (!finish_.has_value()) finish_ = absl::OkStatus();
 }
 
-void Session::GoAway(absl::string_view reason, absl::Duration retry_after) {
+void FollowerStreamState::GoAway(absl::string_view reason, absl::Duration retry_after) {
   if (going_away_ || finish_.has_value()) return;
   going_away_ = true;
   go_away_.mutable_go_away()->set_reason(std::string(reason));
   *go_away_.mutable_go_away()->mutable_retry_after() = ToProto(retry_after);
 }
 
-void Session::CaughtUp(CatchUp answer, BootTime) {
+void FollowerStreamState::CaughtUp(CatchUp answer) {
   reading_ = false;
   if (finish_.has_value() || going_away_) return;
   switch (answer.state) {
@@ -224,7 +227,7 @@ void Session::CaughtUp(CatchUp answer, BootTime) {
 
 // The next part of a revision that is too large for one message (R8: it counts as sent, and can be
 // applied, only after its last part).
-bool Session::TakePart(Output* output) {
+bool FollowerStreamState::TakePart(Output* output) {
   if (split_ == nullptr) return false;
   output->kind = Output::Kind::kWrite;
   output->pieces = {split_->parts[next_part_++]};
@@ -235,7 +238,7 @@ bool Session::TakePart(Output* output) {
   return true;
 }
 
-bool Session::TakeEvents(Output* output) {
+bool FollowerStreamState::TakeEvents(Output* output) {
   if (TakePart(output)) return true;
   if (caught_.empty() && caught_to_ > sent_) sent_ = caught_to_;
   RingRead read;
@@ -294,7 +297,7 @@ bool Session::TakeEvents(Output* output) {
   return true;
 }
 
-bool Session::TakePong(BootTime now, absl::Time wall_now, Output* output) {
+bool FollowerStreamState::TakePong(BootTime now, absl::Time wall_now, Output* output) {
   pong_waits_ = false;
   if (!pong_due_ || split_ != nullptr) return false;
   const bool patient = now - pong_since_ < options_.pong_patience;
@@ -302,7 +305,7 @@ bool Session::TakePong(BootTime now, absl::Time wall_now, Output* output) {
     pong_waits_ = true;
     return false;
   }
-  const Grant grant = lessor_->GrantLease(key_, sent_, now);
+  const Grant grant = lessor_->GrantLease(session_, sent_, now);
   if (patient &&
       (grant.reason == NoGrant::kNotRostered || grant.reason == NoGrant::kBelowEnforced ||
        grant.reason == NoGrant::kStoreSilent)) {
@@ -331,7 +334,7 @@ bool Session::TakePong(BootTime now, absl::Time wall_now, Output* output) {
   return true;
 }
 
-Session::Output Session::Next(BootTime now, absl::Time wall_now) {
+FollowerStreamState::Output FollowerStreamState::Next(BootTime now, absl::Time wall_now) {
   Output output;
   if (state_ == State::kFinished) return output;
   if (!finish_.has_value() && !going_away_) {
@@ -382,7 +385,7 @@ Session::Output Session::Next(BootTime now, absl::Time wall_now) {
   return output;
 }
 
-BootTime Session::NextTick() const {
+BootTime FollowerStreamState::NextTick() const {
   if (state_ == State::kFinished) return BootTime::InfiniteFuture();
   BootTime next = opened_at_ + options_.max_age;
   if (state_ == State::kAwaitHello) next = std::min(next, opened_at_ + options_.hello_limit);

@@ -1,4 +1,4 @@
-// One follower's stream as a pure state machine.
+// What is said on one follower stream (the stream of one Follow call), as a pure state machine.
 //
 //     Receive(Hello) ──┬─ resume in the ring ─────────────► Welcome ─┐
 //                      ├─ resume below it ─ CatchUp ─ ok ──► Welcome ─┤
@@ -7,8 +7,8 @@
 //                      └─ malformed ───────► Finish(INVALID_ARGUMENT)       │
 //                                                                           ▼
 //     one write in flight:   Events* , Pong , Events* , Pong , …   GoAway ─► Finish
-#ifndef TOLLGATE_SERVICE_FEED_SESSION_H_
-#define TOLLGATE_SERVICE_FEED_SESSION_H_
+#ifndef TOLLGATE_SERVICE_FEED_FOLLOWER_STREAM_STATE_H_
+#define TOLLGATE_SERVICE_FEED_FOLLOWER_STREAM_STATE_H_
 
 #include <cstdint>
 #include <deque>
@@ -39,7 +39,7 @@ struct CatchUp {
 // it says nothing; one write at a time is under way. Not thread-safe. Holds at most one catch-up
 // read and no queue of messages: events stay in the ring, and of several pings the latest is
 // answered (I5).
-class Session {
+class FollowerStreamState {
  public:
   struct Options {
     std::string epoch;
@@ -63,15 +63,16 @@ class Session {
     size_t max_batch = 1024;  // revisions in one message
   };
   // `ring` and `lessor` outlive it.
-  Session(Options options, const EventRing* ring, Lessor* lessor, BootTime now);
+  FollowerStreamState(Options options, const EventRing* ring, Lessor* lessor, BootTime now);
 
   // What its driver has to do about a message it handed in.
   enum class Received {
     kNothing,  // a ping, or what was ignored
-    kHello,    // register hello(), and write the roster (R15); another stream of key() is replaced
+    kHello,    // register hello(), and write the roster (R15); another stream of session() is
+               // replaced
     kFuture,   // R11: the follower has seen more of this epoch than the store holds
     kUsage,    // pass it on
-    kGoodbye,  // release key() (R4)
+    kGoodbye,  // release session() (R4)
     kRefused,  // it will Finish with an error
   };
   // `now` was read after the message was.
@@ -79,7 +80,7 @@ class Session {
   // The client has sent its last message.
   void ReadsDone();
   // The answer to kCatchUp.
-  void CaughtUp(CatchUp answer, BootTime now);
+  void CaughtUp(CatchUp answer);
   // Ends the stream with a reason of GoAway's; the first one counts.
   void GoAway(absl::string_view reason, absl::Duration retry_after);
 
@@ -104,18 +105,19 @@ class Session {
 
   // Set once Received::kHello was returned.
   bool greeted() const { return greeted_; }
-  const SessionId& key() const { return key_; }
+  const SessionId& session() const { return session_; }
   const tollgate::v1::Hello& hello() const { return hello_; }
-  bool was_reset() const { return reset_; }
+  // What the Welcome says: true: the stream goes on where the follower was; false: a reset. Unset
+  // until that is decided, which may take a read of the store.
+  absl::optional<bool> resumes() const { return resumes_; }
   // What the stream was sent events up to (R8).
   int64_t sent() const { return sent_; }
-  bool finished() const { return state_ == State::kFinished; }
   // It was told to go away for want of progress (R6).
   bool made_no_progress() const { return made_no_progress_; }
 
  private:
   enum class State { kAwaitHello, kResuming, kStreaming, kFinished };
-  Received OnHello(const tollgate::v1::Hello& hello, BootTime now);
+  Received OnHello(const tollgate::v1::Hello& hello);
   void OnPing(const tollgate::v1::Ping& ping, BootTime now);
   Received Refuse(const absl::Status& status);
   void PrepareWelcome(bool reset);
@@ -128,10 +130,10 @@ class Session {
   Lessor* const lessor_;
   const BootTime opened_at_;
   State state_ = State::kAwaitHello;
-  SessionId key_;
+  SessionId session_;
   tollgate::v1::Hello hello_;
   bool greeted_ = false;
-  bool reset_ = false;
+  absl::optional<bool> resumes_;
 
   absl::optional<tollgate::v1::FollowResponse> welcome_;  // to be sent first
   bool welcomed_ = false;                                 // it was handed out
@@ -161,4 +163,4 @@ class Session {
 
 }  // namespace tollgate
 
-#endif  // TOLLGATE_SERVICE_FEED_SESSION_H_
+#endif  // TOLLGATE_SERVICE_FEED_FOLLOWER_STREAM_STATE_H_

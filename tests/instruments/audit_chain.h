@@ -1,6 +1,6 @@
 // Reads the audit log back and proves that nothing in it was altered or taken out.
-#ifndef TOLLGATE_STORAGE_AUDIT_CHAIN_H_
-#define TOLLGATE_STORAGE_AUDIT_CHAIN_H_
+#ifndef TOLLGATE_TESTS_INSTRUMENTS_AUDIT_CHAIN_H_
+#define TOLLGATE_TESTS_INSTRUMENTS_AUDIT_CHAIN_H_
 
 #include <cstdint>
 #include <functional>
@@ -31,4 +31,4 @@ absl::StatusOr<AuditChainReport> VerifyAuditChain(
 
 }  // namespace tollgate
 
-#endif  // TOLLGATE_STORAGE_AUDIT_CHAIN_H_
+#endif  // TOLLGATE_TESTS_INSTRUMENTS_AUDIT_CHAIN_H_

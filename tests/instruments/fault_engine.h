@@ -1,6 +1,6 @@
 // An engine with faults on demand: proves what stands above an engine. Tests only.
-#ifndef TOLLGATE_STORAGE_FAULT_FAULT_ENGINE_H_
-#define TOLLGATE_STORAGE_FAULT_FAULT_ENGINE_H_
+#ifndef TOLLGATE_TESTS_INSTRUMENTS_FAULT_ENGINE_H_
+#define TOLLGATE_TESTS_INSTRUMENTS_FAULT_ENGINE_H_
 
 #include <functional>
 #include <memory>
@@ -94,4 +94,4 @@ class FaultEngine : public Engine {
 
 }  // namespace tollgate
 
-#endif  // TOLLGATE_STORAGE_FAULT_FAULT_ENGINE_H_
+#endif  // TOLLGATE_TESTS_INSTRUMENTS_FAULT_ENGINE_H_

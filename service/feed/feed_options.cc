@@ -1,14 +1,15 @@
-// The rules that a hub's options keep.
+// The rules that the feed's options keep.
 #include <algorithm>
 
 #include "base/status.h"
 #include "lease/limits.h"
 #include "lease/span.h"
+#include "service/feed/feed.h"
 #include "service/feed/hub.h"
 
 namespace tollgate {
 
-absl::Status Hub::CheckOptions(const Options& options) {
+absl::Status Feed::CheckOptions(const Options& options) {
   const auto refuse = [](absl::string_view field, absl::string_view why) {
     return RefuseField("BAD_FLAG", field, why);
   };
@@ -39,7 +40,11 @@ absl::Status Hub::CheckOptions(const Options& options) {
       options.max_stream_age < options.min_stream_age) {
     return refuse("max_stream_age", "must be at least the shortest age, which must be above 0");
   }
-  if (options.wake_threads < 1) return refuse("wake_threads", "must be at least 1");
+  if (options.come_back_within < absl::ZeroDuration()) {
+    return refuse("come_back_within", "must not be negative");
+  }
+  if (options.wake_shares < 1) return refuse("wake_shares", "must be at least 1");
+  if (options.catch_up_revisions < 1) return refuse("catch_up_revisions", "must be at least 1");
   if (options.max_followers < 1) return refuse("max_followers", "must be at least 1");
   return absl::OkStatus();
 }

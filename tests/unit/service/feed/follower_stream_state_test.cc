@@ -1,4 +1,4 @@
-#include "service/feed/session.h"
+#include "service/feed/follower_stream_state.h"
 
 #include "base/status.h"
 #include "gmock/gmock.h"
@@ -9,7 +9,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
-using Kind = Session::Output::Kind;
+using Kind = FollowerStreamState::Output::Kind;
 
 constexpr char kEpoch[] = "0123456789abcdef0123456789abcdef";
 
@@ -25,7 +25,7 @@ class FakeLessor : public Lessor {
     if (answer != NoGrant::kGranted) return {absl::ZeroDuration(), answer};
     return {absl::Seconds(30), NoGrant::kGranted};
   }
-  bool MaySpeakFor(const SessionId&, absl::string_view caller) override {
+  bool BindCaller(const SessionId&, absl::string_view caller) override {
     callers.emplace_back(caller);
     return callers.back() == callers.front();
   }
@@ -36,20 +36,22 @@ class FakeLessor : public Lessor {
   std::vector<int64_t> asked;
 };
 
-class SessionTest : public ::testing::Test {
+class FollowerStreamStateTest : public ::testing::Test {
  protected:
-  SessionTest() { Open({}, 0); }
+  FollowerStreamStateTest() { Open({}, 0); }
 
   void Open(EventRing::Options ring, int64_t floor, size_t max_message_bytes = 256 << 10) {
     ring_ = std::make_unique<EventRing>(ring, floor);
-    Session::Options options;
+    FollowerStreamState::Options options;
     options.epoch = kEpoch;
     options.brand = "acme";
     options.max_message_bytes = max_message_bytes;
     options_ = options;
     Reconnect();
   }
-  void Reconnect() { session_ = std::make_unique<Session>(options_, ring_.get(), &lessor_, now_); }
+  void Reconnect() {
+    state_ = std::make_unique<FollowerStreamState>(options_, ring_.get(), &lessor_, now_);
+  }
 
   int64_t Commit(int events = 1, size_t bytes = 10) {
     TailEntry entry;
@@ -68,19 +70,21 @@ class SessionTest : public ::testing::Test {
     request.mutable_hello()->set_applied_revision(applied);
     return request;
   }
-  Session::Received Hello(const std::string& epoch = "", int64_t applied = 0) {
-    return session_->Receive(HelloMessage(epoch, applied), now_);
+  FollowerStreamState::Received Hello(const std::string& epoch = "", int64_t applied = 0) {
+    return state_->Receive(HelloMessage(epoch, applied), now_);
   }
-  Session::Received Ping(int64_t applied) {
+  FollowerStreamState::Received Ping(int64_t applied) {
     v1::FollowRequest request;
     request.mutable_ping()->set_sequence(++sequence_);
     request.mutable_ping()->set_applied_revision(applied);
-    return session_->Receive(request, now_);
+    return state_->Receive(request, now_);
   }
-  Session::Output Next() { return session_->Next(now_, absl::FromUnixSeconds(1'700'000'000)); }
+  FollowerStreamState::Output Next() {
+    return state_->Next(now_, absl::FromUnixSeconds(1'700'000'000));
+  }
   // The next message, which must be there.
   v1::FollowResponse Message() {
-    const Session::Output output = Next();
+    const FollowerStreamState::Output output = Next();
     EXPECT_EQ(output.kind, Kind::kWrite);
     std::string bytes;
     for (const SharedBytes& piece : output.pieces) bytes += *piece;
@@ -103,17 +107,17 @@ class SessionTest : public ::testing::Test {
   bool Idle() { return Next().kind == Kind::kNothing; }
 
   BootTime now_ = BootTime::FromNanos(1'000'000'000'000);
-  Session::Options options_;
+  FollowerStreamState::Options options_;
   FakeLessor lessor_;
   std::unique_ptr<EventRing> ring_;
-  std::unique_ptr<Session> session_;
+  std::unique_ptr<FollowerStreamState> state_;
   uint64_t sequence_ = 0;
 };
 
-TEST_F(SessionTest, R2AFreshValidatorIsResetAndWelcomeGrantsNothing) {
+TEST_F(FollowerStreamStateTest, R2AFreshValidatorIsResetAndWelcomeGrantsNothing) {
   const int64_t head = Commit();
   EXPECT_TRUE(Idle());
-  EXPECT_EQ(Hello(), Session::Received::kHello);
+  EXPECT_EQ(Hello(), FollowerStreamState::Received::kHello);
   const v1::Welcome welcome = Welcomed();
   EXPECT_TRUE(welcome.reset());
   EXPECT_EQ(welcome.revision(), head);
@@ -124,9 +128,9 @@ TEST_F(SessionTest, R2AFreshValidatorIsResetAndWelcomeGrantsNothing) {
   EXPECT_THAT(lessor_.acks, IsEmpty());
 }
 
-TEST_F(SessionTest, R11AResumeStartsAtAppliedPlusOneExactly) {
+TEST_F(FollowerStreamStateTest, R11AResumeStartsAtAppliedPlusOneExactly) {
   for (int i = 0; i < 5; ++i) Commit();
-  EXPECT_EQ(Hello(kEpoch, 3), Session::Received::kHello);
+  EXPECT_EQ(Hello(kEpoch, 3), FollowerStreamState::Received::kHello);
   const v1::Welcome welcome = Welcomed();
   EXPECT_FALSE(welcome.reset());
   EXPECT_EQ(welcome.revision(), 5);  // for information
@@ -134,18 +138,18 @@ TEST_F(SessionTest, R11AResumeStartsAtAppliedPlusOneExactly) {
   EXPECT_TRUE(Idle());
 }
 
-TEST_F(SessionTest, R11AnotherEpochIsResetWhateverItsRevision) {
+TEST_F(FollowerStreamStateTest, R11AnotherEpochIsResetWhateverItsRevision) {
   Commit();
   Hello("another", 99);
   EXPECT_TRUE(Welcomed().reset());
-  EXPECT_EQ(session_->sent(), 1);
+  EXPECT_EQ(state_->sent(), 1);
 }
 
-TEST_F(SessionTest, R11FromTheFutureIsReportedAndRefused) {
+TEST_F(FollowerStreamStateTest, R11FromTheFutureIsReportedAndRefused) {
   Commit();
-  EXPECT_EQ(Hello(kEpoch, 2), Session::Received::kFuture);
+  EXPECT_EQ(Hello(kEpoch, 2), FollowerStreamState::Received::kFuture);
   EXPECT_EQ(Message().go_away().reason(), "bad_hello");
-  const Session::Output end = Next();
+  const FollowerStreamState::Output end = Next();
   ASSERT_EQ(end.kind, Kind::kFinish);
   EXPECT_EQ(end.status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(ReasonOf(end.status), "REVISION_FROM_THE_FUTURE");
@@ -154,33 +158,33 @@ TEST_F(SessionTest, R11FromTheFutureIsReportedAndRefused) {
   EXPECT_TRUE(Idle());
 }
 
-TEST_F(SessionTest, R11WhatNoStoreReachesIsNoRevision) {
-  EXPECT_EQ(Hello(kEpoch, int64_t{1} << 62), Session::Received::kRefused);
+TEST_F(FollowerStreamStateTest, R11WhatNoStoreReachesIsNoRevision) {
+  EXPECT_EQ(Hello(kEpoch, int64_t{1} << 62), FollowerStreamState::Received::kRefused);
   EXPECT_EQ(ReasonOf(Next().status), "REVISION_MALFORMED");
   Reconnect();
-  EXPECT_EQ(Hello(kEpoch, int64_t{1} << 53), Session::Received::kFuture);
+  EXPECT_EQ(Hello(kEpoch, int64_t{1} << 53), FollowerStreamState::Received::kFuture);
   EXPECT_TRUE(lessor_.callers.empty());  // a claim of the future binds no session
 }
 
-TEST_F(SessionTest, R3AnotherCallerIsNotLetInAndNothingItSaysCounts) {
+TEST_F(FollowerStreamStateTest, R3AnotherCallerIsNotLetInAndNothingItSaysCounts) {
   options_.caller = "spiffe://example.org/a";
   Reconnect();
-  EXPECT_EQ(Hello(), Session::Received::kHello);
+  EXPECT_EQ(Hello(), FollowerStreamState::Received::kHello);
   options_.caller = "spiffe://example.org/b";
   Reconnect();
-  EXPECT_EQ(Hello(), Session::Received::kRefused);
+  EXPECT_EQ(Hello(), FollowerStreamState::Received::kRefused);
   v1::FollowRequest goodbye;
   goodbye.mutable_goodbye();
-  EXPECT_EQ(session_->Receive(goodbye, now_), Session::Received::kNothing);
-  EXPECT_EQ(Ping(1), Session::Received::kNothing);
+  EXPECT_EQ(state_->Receive(goodbye, now_), FollowerStreamState::Received::kNothing);
+  EXPECT_EQ(Ping(1), FollowerStreamState::Received::kNothing);
   EXPECT_TRUE(lessor_.acks.empty());
-  const Session::Output end = Next();
+  const FollowerStreamState::Output end = Next();
   ASSERT_EQ(end.kind, Kind::kFinish);
   EXPECT_EQ(end.status.code(), absl::StatusCode::kPermissionDenied);
   EXPECT_EQ(ReasonOf(end.status), "SESSION_OF_ANOTHER");
 }
 
-TEST_F(SessionTest, R8APongCarriesWhatWasSentAndMovesOverEventlessCommits) {
+TEST_F(FollowerStreamStateTest, R8APongCarriesWhatWasSentAndMovesOverEventlessCommits) {
   Hello();
   Welcomed();
   Ping(0);
@@ -203,7 +207,7 @@ TEST_F(SessionTest, R8APongCarriesWhatWasSentAndMovesOverEventlessCommits) {
   EXPECT_THAT(lessor_.asked, ElementsAre(0, 2, 4));
 }
 
-TEST_F(SessionTest, R8EventsThatKeepComingDoNotHoldAPongUpAndItClaimsNoneOfThem) {
+TEST_F(FollowerStreamStateTest, R8EventsThatKeepComingDoNotHoldAPongUpAndItClaimsNoneOfThem) {
   Hello();
   Welcomed();
   Commit();
@@ -214,7 +218,7 @@ TEST_F(SessionTest, R8EventsThatKeepComingDoNotHoldAPongUpAndItClaimsNoneOfThem)
   EXPECT_THAT(EventRevisions(), ElementsAre(2));
 }
 
-TEST_F(SessionTest, R9APongThatCouldNotGrantIsSentAfterWhatIsMissing) {
+TEST_F(FollowerStreamStateTest, R9APongThatCouldNotGrantIsSentAfterWhatIsMissing) {
   Hello();
   Welcomed();
   Ping(0);
@@ -226,7 +230,7 @@ TEST_F(SessionTest, R9APongThatCouldNotGrantIsSentAfterWhatIsMissing) {
   EXPECT_EQ(pong.pong().lease().seconds(), 30);
 }
 
-TEST_F(SessionTest, R10AnAcknowledgementCountsOnlyUpToWhatWasSent) {
+TEST_F(FollowerStreamStateTest, R10AnAcknowledgementCountsOnlyUpToWhatWasSent) {
   Hello();
   Welcomed();
   Commit();
@@ -238,7 +242,7 @@ TEST_F(SessionTest, R10AnAcknowledgementCountsOnlyUpToWhatWasSent) {
   EXPECT_THAT(lessor_.acks, ElementsAre(0, 2));
 }
 
-TEST_F(SessionTest, R10NothingFromBeforeAResetCounts) {
+TEST_F(FollowerStreamStateTest, R10NothingFromBeforeAResetCounts) {
   for (int i = 0; i < 9; ++i) Commit();
   Hello("another", 99);
   EXPECT_TRUE(Welcomed().reset());
@@ -248,15 +252,15 @@ TEST_F(SessionTest, R10NothingFromBeforeAResetCounts) {
   EXPECT_THAT(lessor_.acks, ElementsAre(0, 9));
 }
 
-TEST_F(SessionTest, R10APingBeforeTheWelcomeIsOfNoEpoch) {
+TEST_F(FollowerStreamStateTest, R10APingBeforeTheWelcomeIsOfNoEpoch) {
   Commit();
   Hello("another", 1);
-  EXPECT_EQ(Ping(1), Session::Received::kRefused);
+  EXPECT_EQ(Ping(1), FollowerStreamState::Received::kRefused);
   EXPECT_THAT(lessor_.acks, IsEmpty());
   EXPECT_EQ(Next().kind, Kind::kFinish);
 }
 
-TEST_F(SessionTest, R10ResumedRevisionsMayBeAcknowledged) {
+TEST_F(FollowerStreamStateTest, R10ResumedRevisionsMayBeAcknowledged) {
   for (int i = 0; i < 3; ++i) Commit();
   Hello(kEpoch, 3);
   EXPECT_FALSE(Welcomed().reset());
@@ -264,7 +268,7 @@ TEST_F(SessionTest, R10ResumedRevisionsMayBeAcknowledged) {
   EXPECT_THAT(lessor_.acks, ElementsAre(3));
 }
 
-TEST_F(SessionTest, R15APongWaitsForTheRosterButNotForEver) {
+TEST_F(FollowerStreamStateTest, R15APongWaitsForTheRosterButNotForEver) {
   Hello();
   Welcomed();
   lessor_.answer = NoGrant::kNotRostered;
@@ -279,12 +283,12 @@ TEST_F(SessionTest, R15APongWaitsForTheRosterButNotForEver) {
   lessor_.answer = NoGrant::kNotRostered;
   Ping(1);
   EXPECT_TRUE(Idle());
-  EXPECT_EQ(session_->NextTick(), now_ + options_.pong_patience);
+  EXPECT_EQ(state_->NextTick(), now_ + options_.pong_patience);
   now_ = now_ + options_.pong_patience;
   EXPECT_FALSE(Message().pong().has_lease());
 }
 
-TEST_F(SessionTest, R6WithoutProgressThePongHasNoLeaseAndInTheEndItIsToldToGo) {
+TEST_F(FollowerStreamStateTest, R6WithoutProgressThePongHasNoLeaseAndInTheEndItIsToldToGo) {
   Hello();
   Welcomed();
   lessor_.answer = NoGrant::kNoProgress;
@@ -297,7 +301,7 @@ TEST_F(SessionTest, R6WithoutProgressThePongHasNoLeaseAndInTheEndItIsToldToGo) {
   EXPECT_EQ(Next().kind, Kind::kFinish);
 }
 
-TEST_F(SessionTest, I5OfManyPingsTheLatestIsAnswered) {
+TEST_F(FollowerStreamStateTest, I5OfManyPingsTheLatestIsAnswered) {
   Hello();
   Welcomed();
   for (int i = 0; i < 1000; ++i) Ping(0);
@@ -305,7 +309,7 @@ TEST_F(SessionTest, I5OfManyPingsTheLatestIsAnswered) {
   EXPECT_TRUE(Idle());
 }
 
-TEST_F(SessionTest, DrainsFromItsCursorInOneBatchUpToASize) {
+TEST_F(FollowerStreamStateTest, DrainsFromItsCursorInOneBatchUpToASize) {
   Open({}, 0, /*max_message_bytes=*/1000);
   Hello();
   Welcomed();
@@ -313,7 +317,7 @@ TEST_F(SessionTest, DrainsFromItsCursorInOneBatchUpToASize) {
   int64_t expected = 1;
   int messages = 0;
   while (expected <= 50) {
-    const Session::Output output = Next();
+    const FollowerStreamState::Output output = Next();
     ASSERT_EQ(output.kind, Kind::kWrite);
     size_t bytes = 0;
     for (const SharedBytes& piece : output.pieces) bytes += piece->size();
@@ -323,10 +327,10 @@ TEST_F(SessionTest, DrainsFromItsCursorInOneBatchUpToASize) {
   }
   EXPECT_GT(messages, 5);
   EXPECT_LT(messages, 15);
-  EXPECT_EQ(session_->sent(), 50);
+  EXPECT_EQ(state_->sent(), 50);
 }
 
-TEST_F(SessionTest, R8ARevisionInPartsCountsAsSentAfterItsLastPart) {
+TEST_F(FollowerStreamStateTest, R8ARevisionInPartsCountsAsSentAfterItsLastPart) {
   EventRing::Options ring;
   ring.max_part_bytes = 1000;
   Open(ring, 0, 1000);
@@ -340,7 +344,7 @@ TEST_F(SessionTest, R8ARevisionInPartsCountsAsSentAfterItsLastPart) {
   int events = 0;
   bool partial = true;
   while (partial) {
-    EXPECT_EQ(session_->sent(), 1);
+    EXPECT_EQ(state_->sent(), 1);
     const v1::FollowResponse message = Message();
     ASSERT_EQ(message.events().revisions_size(), 1) << message.DebugString();
     EXPECT_EQ(message.events().revisions(0).revision(), 2);
@@ -348,18 +352,18 @@ TEST_F(SessionTest, R8ARevisionInPartsCountsAsSentAfterItsLastPart) {
     partial = message.events().revisions(0).partial();
   }
   EXPECT_EQ(events, 20);
-  EXPECT_EQ(session_->sent(), 2);
+  EXPECT_EQ(state_->sent(), 2);
   EXPECT_THAT(EventRevisions(), ElementsAre(3));
   EXPECT_EQ(Message().pong().revision(), 3);
 }
 
-TEST_F(SessionTest, AResumeBelowTheRingIsServedFromTheStoreThenFromTheRing) {
+TEST_F(FollowerStreamStateTest, AResumeBelowTheRingIsServedFromTheStoreThenFromTheRing) {
   EventRing::Options ring;
   ring.max_revisions = 3;
   Open(ring, 0);
   for (int i = 0; i < 10; ++i) Commit();
-  EXPECT_EQ(Hello(kEpoch, 2), Session::Received::kHello);
-  Session::Output output = Next();
+  EXPECT_EQ(Hello(kEpoch, 2), FollowerStreamState::Received::kHello);
+  FollowerStreamState::Output output = Next();
   ASSERT_EQ(output.kind, Kind::kCatchUp);
   EXPECT_EQ(output.after, 2);
   EXPECT_TRUE(Idle());  // the Welcome waits for what the store says
@@ -372,7 +376,7 @@ TEST_F(SessionTest, AResumeBelowTheRingIsServedFromTheStoreThenFromTheRing) {
     answer.revisions.push_back(MakeFeedRevision(events, 1000));
   }
   answer.complete_to = 5;
-  session_->CaughtUp(answer, now_);
+  state_->CaughtUp(answer);
   EXPECT_FALSE(Welcomed().reset());
   EXPECT_THAT(EventRevisions(), ElementsAre(3, 4, 5));
   output = Next();  // 6 and 7 are not in the ring either
@@ -382,12 +386,12 @@ TEST_F(SessionTest, AResumeBelowTheRingIsServedFromTheStoreThenFromTheRing) {
   EXPECT_TRUE(Idle());
   answer.revisions.clear();
   answer.complete_to = 7;
-  session_->CaughtUp(answer, now_);
+  state_->CaughtUp(answer);
   EXPECT_THAT(EventRevisions(), ElementsAre(8, 9, 10));
   EXPECT_EQ(Message().pong().revision(), 10);
 }
 
-TEST_F(SessionTest, ACompactedOrUnreadableResumeIsReset) {
+TEST_F(FollowerStreamStateTest, ACompactedOrUnreadableResumeIsReset) {
   for (CatchUp::State state : {CatchUp::State::kCompacted, CatchUp::State::kFailed}) {
     EventRing::Options ring;
     ring.max_revisions = 3;
@@ -397,7 +401,7 @@ TEST_F(SessionTest, ACompactedOrUnreadableResumeIsReset) {
     ASSERT_EQ(Next().kind, Kind::kCatchUp);
     CatchUp answer;
     answer.state = state;
-    session_->CaughtUp(answer, now_);
+    state_->CaughtUp(answer);
     const v1::Welcome welcome = Welcomed();
     EXPECT_TRUE(welcome.reset());
     EXPECT_EQ(welcome.revision(), 10);
@@ -405,7 +409,7 @@ TEST_F(SessionTest, ACompactedOrUnreadableResumeIsReset) {
   }
 }
 
-TEST_F(SessionTest, FallingOffInTheMiddleOfAStreamReadsTheStoreOrSaysTooSlow) {
+TEST_F(FollowerStreamStateTest, FallingOffInTheMiddleOfAStreamReadsTheStoreOrSaysTooSlow) {
   EventRing::Options ring;
   ring.max_revisions = 3;
   Open(ring, 0);
@@ -415,46 +419,47 @@ TEST_F(SessionTest, FallingOffInTheMiddleOfAStreamReadsTheStoreOrSaysTooSlow) {
   ASSERT_EQ(Next().kind, Kind::kCatchUp);
   CatchUp answer;
   answer.state = CatchUp::State::kCompacted;
-  session_->CaughtUp(answer, now_);
+  state_->CaughtUp(answer);
   EXPECT_EQ(Message().go_away().reason(), "too_slow");
-  const Session::Output end = Next();
+  const FollowerStreamState::Output end = Next();
   EXPECT_EQ(end.kind, Kind::kFinish);
   EXPECT_TRUE(end.status.ok());
 }
 
-TEST_F(SessionTest, TheWelcomeTellsTheBrand) {  // I7
+TEST_F(FollowerStreamStateTest, TheWelcomeTellsTheBrand) {  // I7
   Hello();
   EXPECT_EQ(Welcomed().brand(), "acme");
 }
 
-TEST_F(SessionTest, UseAndGoodbyeNeedNoWelcome) {  // R4: one that leaves while it resumes
+TEST_F(FollowerStreamStateTest,
+       UseAndGoodbyeNeedNoWelcome) {  // R4: one that leaves while it resumes
   Hello();
   v1::FollowRequest usage;
   usage.mutable_usage();
-  EXPECT_EQ(session_->Receive(usage, now_), Session::Received::kUsage);
+  EXPECT_EQ(state_->Receive(usage, now_), FollowerStreamState::Received::kUsage);
   v1::FollowRequest goodbye;
   goodbye.mutable_goodbye();
-  EXPECT_EQ(session_->Receive(goodbye, now_), Session::Received::kGoodbye);
+  EXPECT_EQ(state_->Receive(goodbye, now_), FollowerStreamState::Received::kGoodbye);
 }
 
-TEST_F(SessionTest, GoodbyeIsPassedOnAndEndsTheCall) {
+TEST_F(FollowerStreamStateTest, GoodbyeIsPassedOnAndEndsTheCall) {
   Hello();
   Welcomed();
   v1::FollowRequest request;
   request.mutable_goodbye();
-  EXPECT_EQ(session_->Receive(request, now_), Session::Received::kGoodbye);
-  const Session::Output end = Next();
+  EXPECT_EQ(state_->Receive(request, now_), FollowerStreamState::Received::kGoodbye);
+  const FollowerStreamState::Output end = Next();
   ASSERT_EQ(end.kind, Kind::kFinish);
   EXPECT_TRUE(end.status.ok());
   // Nothing after it counts.
-  EXPECT_EQ(Ping(0), Session::Received::kNothing);
+  EXPECT_EQ(Ping(0), FollowerStreamState::Received::kNothing);
   EXPECT_THAT(lessor_.acks, IsEmpty());
 }
 
-TEST_F(SessionTest, AStreamHasAnAgeAndHelloALimit) {
-  EXPECT_EQ(session_->NextTick(), now_ + options_.hello_limit);
+TEST_F(FollowerStreamStateTest, AStreamHasAnAgeAndHelloALimit) {
+  EXPECT_EQ(state_->NextTick(), now_ + options_.hello_limit);
   now_ = now_ + options_.hello_limit;
-  const Session::Output late = Next();
+  const FollowerStreamState::Output late = Next();
   ASSERT_EQ(late.kind, Kind::kFinish);
   EXPECT_EQ(ReasonOf(late.status), "HELLO_LATE");
 
@@ -468,11 +473,11 @@ TEST_F(SessionTest, AStreamHasAnAgeAndHelloALimit) {
   EXPECT_EQ(Next().kind, Kind::kFinish);
 }
 
-TEST_F(SessionTest, TheFirstReasonToGoCounts) {
+TEST_F(FollowerStreamStateTest, TheFirstReasonToGoCounts) {
   Hello();
   Welcomed();
-  session_->GoAway("draining", absl::Seconds(1));
-  session_->GoAway("replaced", absl::Seconds(2));
+  state_->GoAway("draining", absl::Seconds(1));
+  state_->GoAway("replaced", absl::Seconds(2));
   EXPECT_EQ(Message().go_away().reason(), "draining");
 }
 
@@ -482,14 +487,15 @@ struct BadHello {
   const char* field;
   std::function<void(v1::Hello*)> spoil;
 };
-class BadHelloTest : public SessionTest, public ::testing::WithParamInterface<BadHello> {};
+class BadHelloTest : public FollowerStreamStateTest,
+                     public ::testing::WithParamInterface<BadHello> {};
 
 TEST_P(BadHelloTest, IsRefusedByField) {
   v1::FollowRequest request = HelloMessage("", 0);
   GetParam().spoil(request.mutable_hello());
-  EXPECT_EQ(session_->Receive(request, now_), Session::Received::kRefused);
-  EXPECT_FALSE(session_->greeted());
-  const Session::Output end = Next();
+  EXPECT_EQ(state_->Receive(request, now_), FollowerStreamState::Received::kRefused);
+  EXPECT_FALSE(state_->greeted());
+  const FollowerStreamState::Output end = Next();
   ASSERT_EQ(end.kind, Kind::kFinish);
   EXPECT_EQ(end.status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(ReasonOf(end.status), GetParam().reason);
@@ -521,19 +527,19 @@ INSTANTIATE_TEST_SUITE_P(
                                }}),
     [](const auto& info) { return std::string(info.param.name); });
 
-TEST_F(SessionTest, R4AGoodbyeCountsAfterAGoAwayToo) {
+TEST_F(FollowerStreamStateTest, R4AGoodbyeCountsAfterAGoAwayToo) {
   Hello();
   Welcomed();
-  session_->GoAway("draining", absl::ZeroDuration());
+  state_->GoAway("draining", absl::ZeroDuration());
   EXPECT_TRUE(Message().has_go_away());
   v1::FollowRequest request;
   request.mutable_goodbye();
-  EXPECT_EQ(session_->Receive(request, now_), Session::Received::kGoodbye);
+  EXPECT_EQ(state_->Receive(request, now_), FollowerStreamState::Received::kGoodbye);
   EXPECT_EQ(Next().kind, Kind::kFinish);
-  EXPECT_EQ(session_->Receive(request, now_), Session::Received::kGoodbye);
+  EXPECT_EQ(state_->Receive(request, now_), FollowerStreamState::Received::kGoodbye);
 }
 
-TEST_F(SessionTest, R16APongWaitsForAKeepAlive) {
+TEST_F(FollowerStreamStateTest, R16APongWaitsForAKeepAlive) {
   Hello();
   Welcomed();
   lessor_.answer = NoGrant::kStoreSilent;
@@ -545,25 +551,25 @@ TEST_F(SessionTest, R16APongWaitsForAKeepAlive) {
   lessor_.answer = NoGrant::kStoreSilent;
   Ping(0);
   EXPECT_TRUE(Idle());
-  EXPECT_EQ(session_->NextTick(), now_ + options_.pong_patience);
+  EXPECT_EQ(state_->NextTick(), now_ + options_.pong_patience);
   now_ = now_ + options_.pong_patience;
   const v1::FollowResponse message = Message();
   ASSERT_TRUE(message.has_pong());
   EXPECT_FALSE(message.pong().has_lease());
 }
 
-TEST_F(SessionTest, MessagesOutOfOrderAreRefused) {
-  EXPECT_EQ(Ping(0), Session::Received::kRefused);
+TEST_F(FollowerStreamStateTest, MessagesOutOfOrderAreRefused) {
+  EXPECT_EQ(Ping(0), FollowerStreamState::Received::kRefused);
   EXPECT_EQ(ReasonOf(Next().status), "HELLO_FIRST");
   Reconnect();
   Hello();
   Welcomed();
-  EXPECT_EQ(Hello(), Session::Received::kRefused);
+  EXPECT_EQ(Hello(), FollowerStreamState::Received::kRefused);
   EXPECT_EQ(ReasonOf(Next().status), "HELLO_TWICE");
   Reconnect();
   Hello();
   Welcomed();
-  EXPECT_EQ(session_->Receive(v1::FollowRequest(), now_), Session::Received::kNothing);
+  EXPECT_EQ(state_->Receive(v1::FollowRequest(), now_), FollowerStreamState::Received::kNothing);
   EXPECT_TRUE(Idle());  // a kind that a newer validator knows
 }
 

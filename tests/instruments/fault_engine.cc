@@ -1,4 +1,4 @@
-#include "storage/fault/fault_engine.h"
+#include "tests/instruments/fault_engine.h"
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
