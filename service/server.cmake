@@ -5,7 +5,7 @@ tollgate_room(tollgate_service
           rpc/request_bytes.cc rpc/rpc_call.cc rpc/token_service.cc rpc/validator_list.cc
           rpc/watch_stream.cc rpc/workspace_service.cc
           flags.cc server.cc server_metrics.cc sweeper.cc
-  DEPS tollgate_service_commands tollgate_service_restore tollgate_service_hub tollgate_service_feed
+  DEPS tollgate_service_commands tollgate_service_reads tollgate_service_restore tollgate_service_hub tollgate_service_feed
        tollgate_storage_journal tollgate_storage_rocksdb tollgate_storage
        tollgate_net tollgate_token tollgate_base tollgate_proto_grpc
        prometheus-cpp::core

@@ -4,6 +4,7 @@
 #include <set>
 #include <utility>
 
+#include "base/mutation.h"
 #include "google/protobuf/util/time_util.h"
 #include "service/feed/enforcement.h"
 #include "service/feed/ledger_session.h"
@@ -80,7 +81,9 @@ void EnforcementLedger::AddLastAdmits(const ReceiptQuestion& question,
   const std::string token = FormatTokenName(question.workspace, question.token_id);
   // One row an edge, whatever its processes said: the latest, and unknown where one has not said.
   std::map<std::string, v1::LastAdmit> edges;
-  for (const std::string& edge : unheard) edges[edge].set_unknown(true);  // no guess is made
+  for (const std::string& edge : unheard) {
+    if (!TOLLGATE_MUTATED("last_admit_guessed")) edges[edge].set_unknown(true);  // no guess is made
+  }
   std::set<SessionId> said;
   for (const Evidence& evidence : evidence_) {
     if (evidence.revision != question.revision || evidence.token != token) continue;

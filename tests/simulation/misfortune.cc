@@ -37,6 +37,10 @@ enum Fault {
   kNewer,
   kResumedMachine,
   kWallStep,
+  kServiceResumed,
+  kStranger,
+  kComeBackLate,
+  kLowerTheLease,
   kFaultKinds,
 };
 
@@ -64,6 +68,9 @@ bool InThisRun(World* world, int fault) {
       return world->Chance(0.12);
     case kRestore:
       return world->Chance(0.1);
+    case kComeBackLate:
+    case kLowerTheLease:
+      return world->Chance(0.15);
     default:
       return world->Chance(0.45);
   }
@@ -74,6 +81,9 @@ bool InThisRun(World* world, int fault) {
 Fate DrawFate(World* world) {
   Fate fate;
   const int64_t lease_ms = world->Pick<int64_t>({800, 1500, 3000});
+  fate.brand = world->Pick<const char*>({"tg", "tg", "acme"});
+  fate.service.feed.brand = fate.brand;
+  fate.validator.brand = fate.brand;
   fate.drift = world->Pick({0.001, 0.02, 0.08});
   fate.service.feed.lease = absl::Milliseconds(lease_ms);
   fate.service.feed.ping_interval = absl::Milliseconds(lease_ms / world->Pick<int64_t>({3, 5, 8}));
@@ -104,6 +114,7 @@ Fate DrawFate(World* world) {
   fate.lowers_lease = world->Chance(0.4);
   fate.fail_open = world->Chance(0.25);
   fate.stuck = world->Chance(0.15);
+  fate.misbranded = world->Chance(0.1);
   fate.validator.drift = fate.drift;
   fate.validator.resolve_delay = fate.delay;
   fate.validator.resolve_straggles = world->Pick({0.0, 0.05, 0.3});
@@ -115,14 +126,58 @@ Fate DrawFate(World* world) {
       continue;
     if (InThisRun(world, fault)) fate.faults.push_back(fault);
   }
+  const bool lowered =
+      std::find(fate.faults.begin(), fate.faults.end(), kLowerTheLease) != fate.faults.end();
+  fate.longest_lease = Nanos(fate.service.feed.lease) * (lowered ? 4 : 2);
+  fate.validator.longest_lease = fate.longest_lease;
   return fate;
 }
 
 Town::Town(World* world)
     : world_(world),
       fate_(DrawFate(world)),
-      oracle_(world, fate_.service.feed.lease * 2, fate_.drift),
-      keyring_(Keyring::Generate(world->rng())) {}
+      oracle_(world, absl::Nanoseconds(fate_.longest_lease), fate_.drift, fate_.brand),
+      keyring_(Keyring::Generate(world->rng())),
+      format_(*TokenFormat::ForBrand(fate_.brand)) {}
+
+// Somebody else who may follow the feed, and has learned all there is to know of a session.
+class Town::Stranger : public ClientEnd, public std::enable_shared_from_this<Stranger> {
+ public:
+  Stranger(World* world, Oracle* oracle, v1::Hello hello)
+      : world_(world), oracle_(oracle), hello_(std::move(hello)), node_(world->AddNode()) {}
+  void Connect(const std::shared_ptr<ServiceNode>& server) {
+    connection_ = std::make_shared<Connection>(world_, oracle_, &link_, node_,
+                                               std::weak_ptr<ClientEnd>(weak_from_this()), 1,
+                                               server, "spiffe://sim/stranger");
+    connection_->Open();
+  }
+  void OnOpen(uint64_t, bool ok) override {
+    if (!ok) return;
+    v1::FollowRequest request;
+    *request.mutable_hello() = hello_;
+    connection_->Send(request.SerializeAsString());
+    request.mutable_ping()->set_sequence(1);
+    request.mutable_ping()->set_applied_revision(int64_t{1} << 40);
+    connection_->Send(request.SerializeAsString());
+    request.mutable_goodbye();
+    if (world_->Chance(0.7)) connection_->Send(request.SerializeAsString());
+    connection_->FinishSending();
+  }
+  void OnDown(uint64_t, const std::string& bytes) override {
+    v1::FollowResponse message;
+    if (message.ParseFromString(bytes) && message.has_go_away()) return;
+    world_->Break("R4", "a stranger is let in as a session of " + hello_.validator_id());
+  }
+  void OnEnd(uint64_t) override {}
+
+ private:
+  World* const world_;
+  Oracle* const oracle_;
+  const v1::Hello hello_;
+  const int node_;
+  Link link_;
+  std::shared_ptr<Connection> connection_;
+};
 
 std::shared_ptr<ServiceNode> Town::Reachable() {
   if (former_ != nullptr && former_->serving() && !healing_ && world_->Chance(0.4)) {
@@ -133,7 +188,11 @@ std::shared_ptr<ServiceNode> Town::Reachable() {
 
 std::shared_ptr<ServiceNode> Town::StartService(std::shared_ptr<Disk> disk) {
   ServiceOptions options = fate_.service;
-  if (fate_.lowers_lease && services_ > 0) {
+  if (!coming_leases_.empty()) {
+    options.feed.lease = coming_leases_.front();
+    options.feed.ping_interval = std::min(options.feed.ping_interval, options.feed.lease / 3);
+    coming_leases_.pop_front();
+  } else if (fate_.lowers_lease && services_ > 0) {
     const int64_t divide = world_->Pick<int64_t>({1, 1, 2, 4});
     Feed::Options& feed = options.feed;
     feed.lease = feed.lease * (divide == 1 ? 2 : 1) / divide;
@@ -186,6 +245,7 @@ void Town::RestartLater(int64_t delay) {
 
 void Town::StealVolume() {
   if (service_ == nullptr || !service_->serving() || former_ != nullptr || quiet_) return;
+  use_is_whole_ = false;
   auto snapshot = *disk_->engine->NewSnapshot();
   auto disk = std::make_shared<Disk>();
   disk->engine = *MemoryEngine::CopyOf(*snapshot);
@@ -216,6 +276,7 @@ void Town::Restore(bool journal) {
   if (service_ != nullptr) service_->Crash();
   if (former_ != nullptr) former_->Crash();
   former_ = nullptr;
+  use_is_whole_ = false;
   ++restores_;
   const bool from_backup = backup_ != nullptr && backup_history_ == disk_->history;
   const std::shared_ptr<History> before = disk_->history;
@@ -270,6 +331,7 @@ void Town::RollBack() {
     if (validator->Status().follower.applied_revision < backup_revision_ + 20) return;
     if (validator->Status().follower.epoch != disk_->history->epoch()) return;
   }
+  use_is_whole_ = false;
   service_->Crash();
   auto snapshot = *backup_->NewSnapshot();
   auto disk = std::make_shared<Disk>();
@@ -295,12 +357,81 @@ void Town::AddValidator(const std::string& id, bool fail_open, std::shared_ptr<L
   settings.id = id;
   settings.clock_rate = 1 + (world_->rng().UniformReal() - 0.5) * fate_.drift * 0.95;
   if (fail_open) settings.fail_open_for = absl::Milliseconds(world_->Between(500, 5000));
+  validators_.push_back(MakeValidator(std::move(settings), std::move(link)));
+}
+
+std::shared_ptr<ValidatorNode> Town::MakeValidator(ValidatorSettings settings,
+                                                   std::shared_ptr<Link> link) {
   auto validator = std::make_shared<ValidatorNode>(
-      world_, &oracle_, settings, [this] { return Reachable(); }, std::move(link));
-  validators_.push_back(validator);
+      world_, &oracle_, std::move(settings), [this] { return Reachable(); }, std::move(link));
   world_->After(world_->Between(0, 50) * kMillisecond, validator->node(), [validator] {
     if (validator->alive()) validator->Start();
   });
+  return validator;
+}
+
+void Town::ComeBackLate(const std::shared_ptr<ValidatorNode>& late,
+                        const std::shared_ptr<ValidatorNode>& other) {
+  const int64_t lease = Nanos(fate_.service.feed.lease);
+  const int64_t away = lease * 3 / 2 + world_->Between(0, lease);
+  world_->Note("is stopped until after a restart", late->settings().id, away / kMillisecond);
+  std::vector<int> known(recent_.begin(), recent_.end());
+  for (int token : known) late->Check(token, tokens_[token].token_string, "", /*ask=*/true);
+  world_->After(50 * kMillisecond, 0, [this, late, other, known, away] {
+    const int64_t back = world_->now() + away;
+    world_->Pause(late->node(), back);
+    for (int token : known) {
+      world_->After(world_->Between(away / 10, away * 9 / 10), 0, [this, token] {
+        if (!quiet_ && !healing_) Revoke(token);
+      });
+    }
+    world_->At(back - 60 * kMillisecond, 0, [this, other, back] {
+      if (service_ == nullptr || !service_->serving() || quiet_) return;
+      world_->Pause(other->node(), back + 2 * kSecond);
+      service_->Crash();
+      RestartLater(kMillisecond);
+    });
+    for (int i = 1; i <= 150; ++i) {
+      world_->At(back + i * 20 * kMillisecond, late->node(), [this, late] { Probe(*late); });
+    }
+  });
+}
+
+void Town::LowerTheLease(const std::shared_ptr<ValidatorNode>& cut_off) {
+  const absl::Duration lease = fate_.service.feed.lease;
+  world_->Note("the lease is made long");
+  coming_leases_ = {lease * 4, lease / 4, lease / 4};
+  service_->Crash();
+  RestartLater(20 * kMillisecond);
+  const auto crash = [this] {
+    if (service_ == nullptr || !service_->serving() || quiet_) return false;
+    service_->Crash();
+    RestartLater(20 * kMillisecond);
+    return true;
+  };
+  world_->After(Nanos(lease), 0, [this, cut_off, lease, crash] {
+    world_->Note("is cut off, and the lease made short", cut_off->settings().id);
+    const int64_t until = world_->now() + Nanos(lease * 4);
+    cut_off->link().up_blocked_until = until;
+    cut_off->link().down_blocked_until = until;
+    if (!crash()) return coming_leases_.clear();
+    world_->After(400 * kMillisecond, 0, [this, crash] {
+      crash();
+      coming_leases_.clear();
+    });
+  });
+}
+
+void Town::Impersonate(const std::shared_ptr<ValidatorNode>& validator) {
+  // The service knows whose session it is: it has welcomed it.
+  const std::shared_ptr<Connection> connection = validator->connection();
+  if (connection == nullptr || !connection->server()->serving() ||
+      validator->welcomed_by() != connection->server()->name() || strangers_.size() > 20) {
+    return;
+  }
+  world_->Note("somebody else says that they are", validator->settings().id);
+  strangers_.push_back(std::make_shared<Stranger>(world_, &oracle_, validator->HelloNow()));
+  strangers_.back()->Connect(connection->server());
 }
 
 void Town::RestartValidator(size_t index, int64_t delay) {
@@ -434,6 +565,27 @@ void Town::Misfortune() {
     case kWallStep:
       world_->Note("its wall clock is stepped", validator->settings().id);
       return validator->clock().StepWall(world_->Between(-5000, 5000) * kMillisecond);
+    case kServiceResumed: {
+      // As kResumedMachine. Worst of one whose volume was taken from it meanwhile (R16).
+      const std::shared_ptr<ServiceNode> service =
+          former_ != nullptr && former_->serving() ? former_ : service_;
+      if (service == nullptr || !service->serving()) return;
+      const int64_t gone = service == former_ ? world_->Between(1, 9) * kSecond
+                                              : world_->Between(lease / 4, 3 * lease);
+      world_->Note("its machine is suspended", service->name(), gone / kMillisecond);
+      world_->Pause(service->node(), world_->now() + gone);
+      return world_->At(
+          world_->now() + gone, service->node(), [service, gone] { service->StandStill(gone); },
+          /*first=*/true);
+    }
+    case kStranger:
+      return Impersonate(validator);
+    case kComeBackLate:
+      if (!up || quiet_ || validators_.size() < 2) return;
+      return ComeBackLate(validator, validators_[(index + 1) % validators_.size()]);
+    case kLowerTheLease:
+      if (!up || quiet_ || !coming_leases_.empty()) return;
+      return LowerTheLease(validator);
   }
 }
 

@@ -6,6 +6,7 @@
 #define TOLLGATE_TESTS_SIMULATION_TOWN_H_
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <set>
@@ -26,6 +27,9 @@ namespace tollgate::simulation {
 // What a run is made of; drawn from its seed, so that runs differ in kind and not only in detail.
 struct Fate {
   ServiceOptions service;
+  std::string brand;  // of the installation's token strings
+  // No lease of the run is longer.
+  int64_t longest_lease = 0;
   double drift = 0.001;
   int validators = 2;
   int64_t length = 20 * kSecond;
@@ -37,6 +41,7 @@ struct Fate {
   bool lowers_lease = false;  // a restart may have another lease
   bool fail_open = false;     // one of them is
   bool stuck = false;         // one pings and never applies
+  bool misbranded = false;    // one looks for token strings of another brand
   std::vector<int> faults;    // kinds that can happen in this run
 };
 Fate DrawFate(World* world);
@@ -58,6 +63,7 @@ class Town {
     bool proposed = false;
   };
   class StuckClient;
+  class Stranger;
 
   // --- services -------------------------------------------------------------------------------
   std::shared_ptr<ServiceNode> StartService(std::shared_ptr<Disk> disk);
@@ -74,6 +80,8 @@ class Town {
 
   // --- validators -----------------------------------------------------------------------------
   void AddValidator(const std::string& id, bool fail_open, std::shared_ptr<Link> link);
+  std::shared_ptr<ValidatorNode> MakeValidator(ValidatorSettings settings,
+                                               std::shared_ptr<Link> link);
   void RestartValidator(size_t index, int64_t delay);
   ValidatorNode* AnyValidator();
 
@@ -82,11 +90,13 @@ class Town {
   void ChangeSomething();
   void Create(int token, bool lasting = false);
   void ChangeToken(int token);
+  void Revoke(int token);
   void RevokeCohort();
   void Rotate(int token);
   void Sweep(bool compact);
   void NewerServiceChange(int token);
-  void AfterChange(ServiceNode& service, int64_t revision);
+  // `revoked`: the token that the change revoked; -1: none.
+  void AfterChange(ServiceNode& service, int64_t revision, int revoked = -1);
   void AskForReceipt();
   void OnReceipt(const std::shared_ptr<History>& history, const tollgate::v1::Receipt& receipt);
   void CheckSomething();
@@ -99,6 +109,17 @@ class Town {
 
   // --- misfortune -----------------------------------------------------------------------------
   void Misfortune();
+  // One validator is stopped for longer than its lease, while tokens that it knows are revoked, and
+  // that is enforced without it. Then the service crashes, and another, whose lease lives, is
+  // stopped. So the first comes back to a start that can declare nothing yet, and lacks what the
+  // service before has declared (R9).
+  void ComeBackLate(const std::shared_ptr<ValidatorNode>& late,
+                    const std::shared_ptr<ValidatorNode>& other);
+  // The lease is made long; then, within one such lease of a validator that is cut off, the service
+  // starts twice with a short one (R5).
+  void LowerTheLease(const std::shared_ptr<ValidatorNode>& cut_off);
+  // Somebody else says that they are the session of this validator.
+  void Impersonate(const std::shared_ptr<ValidatorNode>& validator);
   void Heal();
   void JudgeLiveness();
   void RunUntil(int64_t time);
@@ -106,6 +127,10 @@ class Town {
   World* const world_;
   const Fate fate_;
   Oracle oracle_;
+  // Of the coming starts of a service, in order.
+  std::deque<absl::Duration> coming_leases_;
+  // Nothing that was heard of use was lost with its store.
+  bool use_is_whole_ = true;
   const Keyring keyring_;
   const TokenFormat format_;
   std::vector<SimToken> tokens_;
@@ -115,6 +140,7 @@ class Town {
   std::vector<std::shared_ptr<ValidatorNode>> validators_;
   std::vector<std::shared_ptr<ValidatorNode>> lingering_;  // said goodbye, or are twins
   std::shared_ptr<StuckClient> stuck_;
+  std::vector<std::shared_ptr<Stranger>> strangers_;
   std::shared_ptr<MemoryEngine> backup_;
   std::shared_ptr<History> backup_history_;
   int64_t backup_revision_ = 0;
