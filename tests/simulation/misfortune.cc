@@ -4,11 +4,14 @@
 // clang-format on
 
 #include <algorithm>
+#include <filesystem>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "google/protobuf/util/time_util.h"
-#include "service/commands/revoke_token.h"
+#include "service/restore/replay_command.h"
+#include "service/restore/replay_plan.h"
+#include "storage/journal/journal.h"
 #include "storage/schema.h"
 #include "tests/simulation/simulation.h"
 #include "token/resource_name.h"
@@ -42,22 +45,6 @@ enum Fault {
   kComeBackLate,
   kLowerTheLease,
   kFaultKinds,
-};
-
-class RestoreMeta : public Command {
- public:
-  explicit RestoreMeta(std::string epoch) : epoch_(std::move(epoch)) {}
-  absl::string_view name() const override { return "restore"; }
-  absl::Status Run(const View& view, const Slot&, Effects& effects) override {
-    store::v1::MetaRecord meta = **GetRecord<store::v1::MetaRecord>(view, Table::kMeta, kMetaKey);
-    meta.set_epoch(epoch_);
-    meta.set_restored(true);
-    effects.Put(Table::kMeta, kMetaKey, meta);
-    return absl::OkStatus();
-  }
-
- private:
-  const std::string epoch_;
 };
 
 // Rare enough not to be in most runs, or too much of a thing for it.
@@ -114,6 +101,7 @@ Fate DrawFate(World* world) {
   fate.lowers_lease = world->Chance(0.4);
   fate.fail_open = world->Chance(0.25);
   fate.stuck = world->Chance(0.15);
+  fate.journal = world->Chance(0.5);
   fate.misbranded = world->Chance(0.1);
   fate.validator.drift = fate.drift;
   fate.validator.resolve_delay = fate.delay;
@@ -250,11 +238,18 @@ void Town::StealVolume() {
   auto disk = std::make_shared<Disk>();
   disk->engine = *MemoryEngine::CopyOf(*snapshot);
   disk->history = disk_->history;
+  if (!disk_->journal.empty()) {
+    disk->journal = absl::StrCat(folder_, "/journal-", ++journals_);
+    std::filesystem::copy_file(disk_->journal, disk->journal);
+  }
   disk_->detached = true;
   former_ = service_;
   disk_ = disk;
   world_->Note("its volume is taken from", former_->name());
   service_ = nullptr;
+  // Suspended at once, it may be resumed when its successor has long declared what it has not
+  // heard.
+  if (world_->Chance(0.3)) Suspend(former_, world_->Between(3000, 9000) * kMillisecond);
   world_->After(world_->Between(0, 500) * kMillisecond, 0, [this] {
     if (service_ == nullptr) service_ = StartService(disk_);
   });
@@ -262,6 +257,14 @@ void Town::StealVolume() {
     former->Crash();
     if (former_ == former) former_ = nullptr;
   });
+}
+
+void Town::Suspend(const std::shared_ptr<ServiceNode>& service, int64_t gone) {
+  world_->Note("its machine is suspended", service->name(), gone / kMillisecond);
+  world_->Pause(service->node(), world_->now() + gone);
+  world_->At(
+      world_->now() + gone, service->node(), [service, gone] { service->StandStill(gone); },
+      /*first=*/true);
 }
 
 void Town::TakeBackup() {
@@ -285,8 +288,9 @@ void Town::Restore(bool journal) {
   disk->engine = *MemoryEngine::CopyOf(*snapshot);
   const std::string epoch = world_->rng().Hex(16);
   disk->history = History::Fork(before, snapshot->revision(), epoch);
-  world_->Note(journal ? "restored, with the journal" : "restored, without a journal", "",
-               snapshot->revision());
+  world_->Note(journal && !disk_->journal.empty() ? "restored, with the journal"
+                                                  : "restored, without a journal",
+               "", snapshot->revision());
   snapshot.reset();
   oracle_.Add(disk->history);
   const auto commit = [&](const std::vector<Command*>& commands) {
@@ -298,25 +302,71 @@ void Town::Restore(bool journal) {
     disk->history->OnCommit(outcome.request.expected_head + 1,
                             outcome.request.events.events().events_size());
   };
-  RestoreMeta meta(epoch);
-  commit({&meta});
+  // As service/restore does it.
+  ReplayPlan plan(before->epoch(), disk->history->head());
+  journal = journal && !disk_->journal.empty();
+  disk->journal = disk_->journal;
   if (journal) {
-    for (const auto& [token, versions] : before->tokens()) {
-      if (before->Now(token).end == TokenTruth::End::kNone) continue;
-      TokenTruth truth = disk->history->Now(token);
-      if (!truth.exists || truth.end != TokenTruth::End::kNone) continue;
-      v1::RevokeTokenRequest request;
-      request.set_name(FormatTokenName(tokens_[token].workspace, tokens_[token].public_id));
-      auto revoke = *RevokeTokenCommand::Make(request, "journal");
-      commit({revoke.get()});
-      truth.end = TokenTruth::End::kRevoked;
-      disk->history->Set(token, disk->history->head(), truth);
-    }
+    const absl::StatusOr<JournalScan> scan =
+        ScanJournal(disk->journal, [&](const store::v1::JournalRecord& record, int64_t) {
+          plan.Add(record);
+          return absl::OkStatus();
+        });
+    if (!scan.ok()) return world_->Break("journal", std::string(scan.status().message()));
+    plan.Finish();
+  }
+  ReplayCommand replay(journal ? &plan : nullptr, epoch, "restore", "journal");
+  commit({&replay});
+  if (journal) {
+    // What was put back without a restore is not what was lost.
+    const bool put_back = quiet_ && before->parent() != nullptr;
+    AuditReplay(put_back ? *before->parent() : *before, *disk);
   }
   backup_ = nullptr;
   disk_ = disk;
   quiet_ = false;
   service_ = StartService(disk_);
+}
+
+void Town::AuditReplay(const History& before, Disk& disk) {
+  auto snapshot = *disk.engine->NewSnapshot();
+  History& history = *disk.history;
+  std::vector<std::pair<int, TokenTruth>> became;
+  for (const auto& [token, versions] : history.tokens()) {
+    TokenTruth truth = history.Now(token);
+    if (!truth.exists) continue;
+    const TokenTruth& lost = before.Now(token);
+    const auto record = *GetRecord<store::v1::TokenRecord>(
+        *snapshot, Table::kTokens, tollgate::TokenKey(truth.workspace, tokens_[token].public_id));
+    bool ended = record->has_ending();
+    for (const std::string& owner : {std::string(), truth.owner}) {
+      const auto cohort = *GetRecord<store::v1::CohortRecord>(*snapshot, Table::kCohorts,
+                                                              CohortKey(truth.workspace, owner));
+      ended = ended || (cohort.has_value() &&
+                        std::make_pair(record->create_revision(), record->create_index()) <
+                            std::make_pair(cohort->revision(), cohort->index()));
+    }
+    const std::set<std::string> scopes(record->scopes().begin(), record->scopes().end());
+    const auto wrong = [&](absl::string_view how) {
+      world_->Break("R17", absl::StrCat("after the replay token ", token, how));
+    };
+    if (!ended) {
+      if (lost.end != TokenTruth::End::kNone) return wrong(" is good again");
+      if (lost.suspended && !record->suspended()) return wrong(" is not suspended any more");
+      for (const std::string& scope : scopes) {
+        if (lost.scopes.count(scope) == 0) return wrong(" may do what it might not");
+      }
+    } else if (lost.end == TokenTruth::End::kNone && truth.end == TokenTruth::End::kNone) {
+      return wrong(" has ended, and never had");
+    }
+    if (ended && truth.end == TokenTruth::End::kNone) truth.end = lost.end;
+    truth.suspended = record->suspended();
+    truth.scopes = scopes;
+    truth.expire_us = record->expire_time_us();
+    truth.retire_us = record->retirement().at_time_us();
+    became.emplace_back(token, truth);
+  }
+  for (const auto& [token, truth] : became) history.Set(token, history.head(), truth);
 }
 
 void Town::RollBack() {
@@ -338,13 +388,16 @@ void Town::RollBack() {
   disk->engine = *MemoryEngine::CopyOf(*snapshot);
   disk->history = History::Fork(disk_->history, backup_revision_, disk_->history->epoch());
   world_->Note("the store is rolled back to", "", backup_revision_);
+  const std::string former_journal = disk_->journal;
   snapshot.reset();
   backup_ = nullptr;
   oracle_.Add(disk->history);
   disk_ = disk;
   quiet_ = true;
+  disk->journal = former_journal;
   service_ = StartService(disk_);
   const std::shared_ptr<ServiceNode> rolled = service_;
+  if (rolled->refused()) return Restore(true);  // the journal is the first to know
   // Once somebody has come back it must be known, and nothing granted any more.
   world_->After(4 * kSecond, 0, [this, rolled] {
     if (service_ != rolled || !rolled->serving() || healing_ || !quiet_) return;
@@ -570,13 +623,8 @@ void Town::Misfortune() {
       const std::shared_ptr<ServiceNode> service =
           former_ != nullptr && former_->serving() ? former_ : service_;
       if (service == nullptr || !service->serving()) return;
-      const int64_t gone = service == former_ ? world_->Between(1, 9) * kSecond
-                                              : world_->Between(lease / 4, 3 * lease);
-      world_->Note("its machine is suspended", service->name(), gone / kMillisecond);
-      world_->Pause(service->node(), world_->now() + gone);
-      return world_->At(
-          world_->now() + gone, service->node(), [service, gone] { service->StandStill(gone); },
-          /*first=*/true);
+      return Suspend(service, service == former_ ? world_->Between(1000, 9000) * kMillisecond
+                                                 : world_->Between(lease / 4, 3 * lease));
     }
     case kStranger:
       return Impersonate(validator);

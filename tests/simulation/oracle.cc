@@ -280,7 +280,11 @@ void Oracle::JudgeLastAdmits(int token, const tollgate::v1::Receipt& receipt, co
                                  [&, name = edge](const SilenceEvidence::Gap& gap) {
                                    return gap.edge == name && gap.until >= least;
                                  });
-    if (!gap) return wrong(edge, " does not tell of the last admission at ");
+    if (gap) continue;
+    const absl::Duration late =
+        known == told.end() ? absl::InfiniteDuration() : least - known->second;
+    return wrong(edge, absl::StrCat(" misses the last admission (told of one ",
+                                    absl::FormatDuration(late), " earlier) at "));
   }
 }
 

@@ -3,7 +3,10 @@
 #include "tests/simulation/town.h"  // before storage/schema.h: see town.h
 // clang-format on
 
+#include <stdlib.h>
+
 #include <algorithm>
+#include <filesystem>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -98,6 +101,9 @@ Town::~Town() {
   if (former_ != nullptr) former_->Crash();
   if (service_ != nullptr) service_->Crash();
   world_->Clear();
+  if (folder_.empty()) return;
+  std::error_code ignored;
+  std::filesystem::remove_all(folder_, ignored);
 }
 
 void Town::RunUntil(int64_t time) {
@@ -113,6 +119,14 @@ void Town::Live() {
   options.epoch = world_->rng().Hex(16);
   disk->engine = *MemoryEngine::Open(options);
   disk->history = oracle_.NewHistory(options.epoch);
+  if (fate_.journal) {
+    // In memory, where there is a folder that is.
+    folder_ = std::filesystem::is_directory("/dev/shm") ? "/dev/shm"
+                                                        : std::filesystem::temp_directory_path();
+    folder_ += "/tollgate-simulation-XXXXXX";
+    if (mkdtemp(folder_.data()) == nullptr) return world_->Break("set-up", "no folder");
+    disk->journal = folder_ + "/journal";
+  }
   disk_ = disk;
   service_ = StartService(disk_);
   for (int i = 0; i < fate_.validators; ++i) {

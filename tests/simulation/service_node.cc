@@ -1,10 +1,12 @@
 #include "tests/simulation/service_node.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/mutation.h"
+#include "base/status.h"
 #include "service/feed/follower_stream.h"
 #include "service/reads/resolve.h"
 
@@ -127,7 +129,7 @@ class ServiceNode::Writer : public Sequencer {
   bool Write() {
     Disk& disk = *service_->disk_;
     const int64_t revision = outcome_->request.expected_head + 1;
-    absl::StatusOr<CommitResult> written = disk.engine->Commit(outcome_->request);
+    absl::StatusOr<CommitResult> written = service_->store_->Commit(outcome_->request);
     if (!written.ok() || !written->committed) {
       service_->world_->Break("store", "a commit was refused");
       return false;
@@ -198,8 +200,21 @@ void ServiceNode::Start() {
                                       ", a client was told of ", disk_->history->acknowledged));
   }
   snapshot->reset();
+  store_ = disk_->engine.get();
+  if (!disk_->journal.empty()) {
+    absl::StatusOr<std::unique_ptr<JournaledEngine>> journaled =
+        JournaledEngine::Open(disk_->engine.get(), disk_->journal);
+    if (ReasonOf(journaled.status()) == "STORE_ROLLED_BACK") {
+      world_->Note("refuses a store that is older than its journal", name_);
+      refused_ = true;
+      return;
+    }
+    if (!journaled.ok()) return world_->Break("journal", std::string(journaled.status().message()));
+    journaled_ = *std::move(journaled);
+    store_ = journaled_.get();
+  }
   Feed::Options& feed = options_.feed;
-  feed.engine = disk_->engine.get();
+  feed.engine = store_;
   feed.sequencer = writer_.get();
   feed.clock = &clock_;
   feed.random = &world_->rng();
@@ -211,7 +226,7 @@ void ServiceNode::Start() {
     world_->Break("store", std::string(status.message()));
   };
   UseLedger::Options use;
-  use.engine = disk_->engine.get();
+  use.engine = store_;
   use.executor = this;
   use.clock = &clock_;
   use_ = *UseLedger::Create(use);
@@ -377,6 +392,12 @@ void ServiceNode::Crash() {
   connections_.clear();
   feed_.reset();
   use_.reset();
+  if (journaled_ != nullptr) {
+    // The mark of a clean stop is not written by a process that is killed.
+    const auto size = std::filesystem::file_size(disk_->journal);
+    journaled_.reset();
+    if (!draining_) std::filesystem::resize_file(disk_->journal, size);
+  }
 }
 
 void ServiceNode::StopCleanly() {

@@ -12,6 +12,7 @@
 #include "base/executor.h"
 #include "service/feed/feed.h"
 #include "service/use/use_ledger.h"
+#include "storage/journal/journaled_engine.h"
 #include "storage/memory/memory_engine.h"
 #include "storage/sequencer.h"
 #include "tests/simulation/network.h"
@@ -26,6 +27,7 @@ namespace tollgate::simulation {
 struct Disk {
   std::shared_ptr<MemoryEngine> engine;
   std::shared_ptr<History> history;
+  std::string journal;    // the path of its journal; empty: it has none
   bool detached = false;  // from this machine: writes hang
 };
 
@@ -67,6 +69,8 @@ class ServiceNode : public FeedScheduler,
   bool alive() const { return alive_; }
   bool serving() const { return alive_ && serving_; }
   bool draining() const { return draining_; }
+  // It did not begin: its store is older than its journal (R11).
+  bool refused() const { return refused_; }
   bool rolled_back() const { return rolled_back_; }
   int node() const { return node_; }
   const std::string& name() const { return name_; }
@@ -119,11 +123,14 @@ class ServiceNode : public FeedScheduler,
   bool serving_ = false;
   bool rolled_back_ = false;
   bool draining_ = false;
+  bool refused_ = false;
   bool fail_next_write_ = false;
   bool wake_due_ = false;
   uint64_t tick_number_ = 0;
   int64_t next_tick_ = INT64_MAX;
   int64_t began_at_ = 0;
+  std::unique_ptr<JournaledEngine> journaled_;
+  Engine* store_ = nullptr;  // journaled_, or the disk's engine
   std::unique_ptr<Writer> writer_;
   std::unique_ptr<UseLedger> use_;
   std::unique_ptr<Feed> feed_;

@@ -34,11 +34,12 @@ class NewerChange : public Command {
   NewerChange(std::string workspace, std::string token_id)
       : workspace_(std::move(workspace)), token_id_(std::move(token_id)) {}
   absl::string_view name() const override { return "newer_change"; }
-  absl::Status Run(const View& view, const Slot&, Effects& effects) override {
+  absl::Status Run(const View& view, const Slot& slot, Effects& effects) override {
     const std::string key = tollgate::TokenKey(workspace_, token_id_);
     auto record = *GetRecord<store::v1::TokenRecord>(view, Table::kTokens, key);
     if (!record.has_value() || record->has_ending()) return absl::NotFoundError("no such token");
     record->set_suspended(true);
+    record->set_update_revision(slot.revision);
     effects.Put(Table::kTokens, key, *record);
     effects.Tell(v1::Event());  // its subject is a field that this build skips
     return absl::OkStatus();

@@ -41,6 +41,7 @@ struct Fate {
   bool lowers_lease = false;  // a restart may have another lease
   bool fail_open = false;     // one of them is
   bool stuck = false;         // one pings and never applies
+  bool journal = true;        // the store has one
   bool misbranded = false;    // one looks for token strings of another brand
   std::vector<int> faults;    // kinds that can happen in this run
 };
@@ -71,9 +72,15 @@ class Town {
   std::shared_ptr<ServiceNode> Reachable();
   void RestartLater(int64_t delay);
   void StealVolume();
+  // A service's machine is stopped, and resumed as if no time had passed but for its wall clock.
+  void Suspend(const std::shared_ptr<ServiceNode>& service, int64_t gone);
   void TakeBackup();
-  // From the backup, or (without one) from the store as it is.
+  // From the backup, or (without one) from the store as it is; `journal`: what the journal knows is
+  // taken away again.
   void Restore(bool journal);
+  // What was taken away before the restore is taken away after it, and nothing else is (R17). The
+  // model learns what became of the tokens.
+  void AuditReplay(const History& before, Disk& disk);
   void RollBack();
   // Looks at a store after a start: what was promised is in it (I4).
   void AuditStore(ServiceNode& service);
@@ -134,6 +141,8 @@ class Town {
   const Keyring keyring_;
   const TokenFormat format_;
   std::vector<SimToken> tokens_;
+  std::string folder_;  // of the journals
+  int journals_ = 0;
   std::shared_ptr<Disk> disk_;
   std::shared_ptr<ServiceNode> service_;
   std::shared_ptr<ServiceNode> former_;  // on the volume that was stolen from it
