@@ -217,6 +217,7 @@ bool EnforcementLedger::StoreSilent(BootTime now) const {
   const absl::Duration since = now - last_write_;
   if (since >= window) return true;
   if (!wall_ahead_.has_value() || !wall_ahead_at_write_.has_value()) return false;
+  if (TOLLGATE_MUTATED("r16_wall_clock_ignored")) return false;
   // A wall clock may only shorten (R1). Where it was set meanwhile, the next write settles it.
   const absl::Duration gained = *wall_ahead_ - *wall_ahead_at_write_;
   return since + gained >= window ||

@@ -9,7 +9,7 @@ namespace tollgate::simulation {
 
 Connection::Connection(World* world, Oracle* oracle, Link* link, int client_node,
                        std::weak_ptr<ClientEnd> client, uint64_t stream,
-                       std::shared_ptr<ServiceNode> server)
+                       std::shared_ptr<ServiceNode> server, std::string caller)
     : world_(world),
       oracle_(oracle),
       link_(link),
@@ -17,6 +17,7 @@ Connection::Connection(World* world, Oracle* oracle, Link* link, int client_node
       client_(std::move(client)),
       stream_(stream),
       server_(std::move(server)),
+      caller_(std::move(caller)),
       window_(1 + world->rng().Uniform(3)) {}
 
 int64_t Connection::Delay() {

@@ -38,7 +38,8 @@ class ClientEnd {
 class Connection : public FollowWire, public std::enable_shared_from_this<Connection> {
  public:
   Connection(World* world, Oracle* oracle, Link* link, int client_node,
-             std::weak_ptr<ClientEnd> client, uint64_t stream, std::shared_ptr<ServiceNode> server);
+             std::weak_ptr<ClientEnd> client, uint64_t stream, std::shared_ptr<ServiceNode> server,
+             std::string caller);
 
   // The client's side.
   void Open();
@@ -58,6 +59,7 @@ class Connection : public FollowWire, public std::enable_shared_from_this<Connec
   void CloseCall(const absl::Status& status) override;
   void AbortCall(const absl::Status& status) override;
   absl::optional<BootTime> StalledSince() const override;
+  std::string CallerName() const override { return caller_; }
 
   bool client_open() const { return client_open_; }
   bool dead() const { return !client_open_ && !server_open_ && !opening_; }
@@ -93,6 +95,7 @@ class Connection : public FollowWire, public std::enable_shared_from_this<Connec
   const std::weak_ptr<ClientEnd> client_;
   const uint64_t stream_;
   const std::shared_ptr<ServiceNode> server_;
+  const std::string caller_;  // who the client is, as the transport knows it
   std::shared_ptr<FollowerStream> served_;
   Wire up_;
   Wire down_;

@@ -3,7 +3,10 @@
 #include "tests/simulation/town.h"  // before storage/schema.h: see town.h
 // clang-format on
 
+#include <stdlib.h>
+
 #include <algorithm>
+#include <filesystem>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -28,9 +31,9 @@ class Town::StuckClient : public ClientEnd, public std::enable_shared_from_this<
     if (stopped_) return;
     const std::shared_ptr<ServiceNode> server = router_();
     if (server == nullptr) return Again();
-    connection_ =
-        std::make_shared<Connection>(world_, oracle_, &link_, node_,
-                                     std::weak_ptr<ClientEnd>(weak_from_this()), ++stream_, server);
+    connection_ = std::make_shared<Connection>(world_, oracle_, &link_, node_,
+                                               std::weak_ptr<ClientEnd>(weak_from_this()),
+                                               ++stream_, server, "spiffe://sim/stuck");
     connection_->Open();
   }
   void Stop() {
@@ -98,6 +101,9 @@ Town::~Town() {
   if (former_ != nullptr) former_->Crash();
   if (service_ != nullptr) service_->Crash();
   world_->Clear();
+  if (folder_.empty()) return;
+  std::error_code ignored;
+  std::filesystem::remove_all(folder_, ignored);
 }
 
 void Town::RunUntil(int64_t time) {
@@ -113,12 +119,26 @@ void Town::Live() {
   options.epoch = world_->rng().Hex(16);
   disk->engine = *MemoryEngine::Open(options);
   disk->history = oracle_.NewHistory(options.epoch);
+  if (fate_.journal) {
+    // In memory, where there is a folder that is.
+    folder_ = std::filesystem::is_directory("/dev/shm") ? "/dev/shm"
+                                                        : std::filesystem::temp_directory_path();
+    folder_ += "/tollgate-simulation-XXXXXX";
+    if (mkdtemp(folder_.data()) == nullptr) return world_->Break("set-up", "no folder");
+    disk->journal = folder_ + "/journal";
+  }
   disk_ = disk;
   service_ = StartService(disk_);
   for (int i = 0; i < fate_.validators; ++i) {
     auto link = std::make_shared<Link>();
     link->delay = fate_.delay;
     AddValidator(absl::StrCat("edge-", i), fate_.fail_open && i == 0, link);
+  }
+  if (fate_.misbranded) {
+    ValidatorSettings settings = fate_.validator;
+    settings.id = "misbranded";
+    settings.brand = "other";
+    lingering_.push_back(MakeValidator(std::move(settings), std::make_shared<Link>()));
   }
   for (int i = 0; i < 8; ++i) Mint();
   if (fate_.stuck) {
@@ -183,7 +203,7 @@ void Town::Heal() {
 
 void Town::JudgeLiveness() {
   const int64_t hold = restores_ > 0 ? 620 * kSecond : 0;  // of R17
-  const int64_t lease = 2 * Nanos(fate_.service.feed.lease);
+  const int64_t lease = fate_.longest_lease;
   // Longer than every hold, backoff and silence there is.
   const int64_t patience = hold + 4 * lease + Nanos(fate_.service.feed.write_window) * 2 +
                            20 * kSecond + Nanos(fate_.service.feed.no_progress_limit);
@@ -241,14 +261,14 @@ void Town::JudgeLiveness() {
         if (!result.ok()) return;
         ReceiptQuestion question;
         question.revision = result->revision;
-        const absl::Duration limit =
-            fate_.service.feed.lease * 2.5 + fate_.service.feed.ack_limit + absl::Seconds(2);
+        const absl::Duration limit = absl::Nanoseconds(fate_.longest_lease) * 1.25 +
+                                     fate_.service.feed.ack_limit + absl::Seconds(2);
         service_->WaitEnforced(question, limit, [&, this](v1::Receipt receipt) {
           enforced = receipt.state() == v1::ENFORCEMENT_STATE_ENFORCED;
           OnReceipt(history, receipt);
         });
       });
-  RunUntil(world_->now() + Nanos(fate_.service.feed.lease * 3 + fate_.service.feed.ack_limit) +
+  RunUntil(world_->now() + fate_.longest_lease * 3 / 2 + Nanos(fate_.service.feed.ack_limit) +
            3 * kSecond);
   if (!world_->broken() && !enforced) {
     world_->Break("liveness", "a revocation is not enforced within a lease and A");

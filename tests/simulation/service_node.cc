@@ -1,22 +1,17 @@
 #include "tests/simulation/service_node.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/mutation.h"
 #include "base/status.h"
 #include "service/feed/follower_stream.h"
-#include "storage/schema.h"
-#include "token/digest.h"
-#include "token/field_rules.h"
-#include "token/life_cycle.h"
+#include "service/reads/resolve.h"
 
 namespace tollgate::simulation {
 
-using store::v1::CohortRecord;
-using store::v1::DigestRecord;
-using store::v1::TokenRecord;
 using v1::ResolveRequest;
 using v1::ResolveResponse;
 
@@ -35,7 +30,8 @@ class ServiceNode::Writer : public Sequencer {
   }
   void Stop() override {}
   void Halt(absl::Status) override {}
-  BootTime last_write_start() const override { return last_write_start_; }
+  BootTime last_write_start() const override { return last_write_.boot; }
+  WriteStart last_write() const override { return last_write_; }
 
   // The process ends. `keep`: a write under way is in the store all the same.
   void Die(bool keep) {
@@ -95,14 +91,14 @@ class ServiceNode::Writer : public Sequencer {
       outcome_ = *std::move(outcome);
     }
     if (!outcome_->has_effects) return Answer();
-    started_ = service_->clock_.Now();
+    started_ = {service_->clock_.Now(), service_->clock_.WallNow()};
     // R7: what is announced is durable. This shell's own mutation: announced first, synced later.
     early_ = TOLLGATE_MUTATED("r7_announced_before_durable") && !disk.detached;
     if (early_) {
       auto snapshot = disk.engine->NewSnapshot();
       undo_ = *MemoryEngine::CopyOf(**snapshot);
       Write();
-      last_write_start_ = started_;
+      last_write_ = started_;
       AnswerAll();
     }
     World* world = service_->world_;
@@ -126,14 +122,14 @@ class ServiceNode::Writer : public Sequencer {
       return service_->Crash();
     }
     if (!Write()) return;
-    last_write_start_ = started_;
+    last_write_ = started_;
     Answer();
   }
 
   bool Write() {
     Disk& disk = *service_->disk_;
     const int64_t revision = outcome_->request.expected_head + 1;
-    absl::StatusOr<CommitResult> written = disk.engine->Commit(outcome_->request);
+    absl::StatusOr<CommitResult> written = service_->store_->Commit(outcome_->request);
     if (!written.ok() || !written->committed) {
       service_->world_->Break("store", "a commit was refused");
       return false;
@@ -170,8 +166,8 @@ class ServiceNode::Writer : public Sequencer {
   std::deque<Queued> queue_;
   std::vector<Queued> batch_;
   absl::optional<BatchOutcome> outcome_;
-  BootTime started_;
-  BootTime last_write_start_ = BootTime::InfinitePast();
+  WriteStart started_;
+  WriteStart last_write_{BootTime::InfinitePast(), absl::nullopt};
   bool busy_ = false;
   bool stopped_ = false;
   bool early_ = false;
@@ -204,8 +200,21 @@ void ServiceNode::Start() {
                                       ", a client was told of ", disk_->history->acknowledged));
   }
   snapshot->reset();
+  store_ = disk_->engine.get();
+  if (!disk_->journal.empty()) {
+    absl::StatusOr<std::unique_ptr<JournaledEngine>> journaled =
+        JournaledEngine::Open(disk_->engine.get(), disk_->journal);
+    if (ReasonOf(journaled.status()) == "STORE_ROLLED_BACK") {
+      world_->Note("refuses a store that is older than its journal", name_);
+      refused_ = true;
+      return;
+    }
+    if (!journaled.ok()) return world_->Break("journal", std::string(journaled.status().message()));
+    journaled_ = *std::move(journaled);
+    store_ = journaled_.get();
+  }
   Feed::Options& feed = options_.feed;
-  feed.engine = disk_->engine.get();
+  feed.engine = store_;
   feed.sequencer = writer_.get();
   feed.clock = &clock_;
   feed.random = &world_->rng();
@@ -216,6 +225,12 @@ void ServiceNode::Start() {
   feed.on_fatal = [this](const absl::Status& status) {
     world_->Break("store", std::string(status.message()));
   };
+  UseLedger::Options use;
+  use.engine = store_;
+  use.executor = this;
+  use.clock = &clock_;
+  use_ = *UseLedger::Create(use);
+  feed.use = use_.get();
   const absl::StatusOr<Feed::FirstWrite> first = Feed::PrepareStart(feed);
   if (!first.ok()) return world_->Break("set-up", std::string(first.status().message()));
   writer_->Submit(first->command, [this, first = *first](const absl::StatusOr<Committed>& done) {
@@ -230,6 +245,8 @@ void ServiceNode::Begin(const Feed::FirstWrite& written) {
   absl::StatusOr<std::unique_ptr<Feed>> feed = Feed::Start(options_.feed, this, written);
   if (!feed.ok()) return world_->Break("set-up", std::string(feed.status().message()));
   feed_ = *std::move(feed);
+  use_->RosterLoaded();
+  began_at_ = world_->now();
   serving_ = true;
   world_->Note("service serves", name_, head(), static_cast<int64_t>(feed_->stats().live_sessions));
   TickAt(world_->now());
@@ -317,40 +334,12 @@ void ServiceNode::Propose(std::shared_ptr<Command> command, Applied applied, Ans
       });
 }
 
-// As ResolveFrom of service/rpc/edge_service.cc.
 absl::StatusOr<ResolveResponse> ServiceNode::Resolve(const ResolveRequest& request) {
   if (!serving()) return absl::UnavailableError("not serving");
   if (replica_ == nullptr || !options_.lagging_reads || world_->Chance(0.4)) {
     replica_ = *disk_->engine->NewSnapshot();
   }
-  const Snapshot* snapshot = replica_.get();
-  const absl::optional<EdgeDigest> edge = EdgeDigest::FromBytes(request.edge_digest());
-  if (!edge.has_value()) return absl::InvalidArgumentError("digest");
-  if (request.epoch() == feed_->epoch() && snapshot->revision() < request.applied_revision() &&
-      !TOLLGATE_MUTATED("r12_need_from_applied")) {
-    return absl::UnavailableError("behind");
-  }
-  ResolveResponse response;
-  response.set_epoch(feed_->epoch());
-  response.set_revision(snapshot->revision());
-  for (const auto& [pepper, digest] : keyring_->Candidates(*edge)) {
-    const auto found = *GetRecord<DigestRecord>(*snapshot, Table::kDigests, digest.bytes());
-    if (!found.has_value()) continue;
-    const auto token = *GetRecord<TokenRecord>(
-        *snapshot, Table::kTokens, tollgate::TokenKey(found->workspace(), found->token_id()));
-    if (!token.has_value()) return absl::DataLossError("a digest has no token");
-    Cohorts cohorts;
-    cohorts.workspace =
-        *GetRecord<CohortRecord>(*snapshot, Table::kCohorts, CohortKey(token->workspace(), ""));
-    if (!token->owner().empty()) {
-      cohorts.owner = *GetRecord<CohortRecord>(*snapshot, Table::kCohorts,
-                                               CohortKey(token->workspace(), token->owner()));
-    }
-    *response.mutable_grant() = ToGrant(*token, cohorts);
-    return response;
-  }
-  response.set_unknown(true);
-  return response;
+  return ResolveFrom(*replica_, *keyring_, feed_->epoch(), request);
 }
 
 void ServiceNode::WaitEnforced(const ReceiptQuestion& question, absl::Duration timeout,
@@ -361,6 +350,23 @@ void ServiceNode::WaitEnforced(const ReceiptQuestion& question, absl::Duration t
                                  if (alive_) done(std::move(receipt));
                                });
   }
+}
+
+bool ServiceNode::Submit(std::function<void()> work) {
+  world_->After(world_->Between(10'000, 5 * kMillisecond), node_,
+                [self = shared_from_this(), work = std::move(work)] {
+                  if (self->alive_) work();
+                });
+  return true;
+}
+
+Oracle::Heard ServiceNode::HeardOf(const std::string& workspace, const std::string& token_id) {
+  use_->Flush();
+  Oracle::Heard heard;
+  heard.since = began_at_;
+  heard.gaps = use_->Evidence().gaps;
+  heard.rows = *ReadUses(**disk_->engine->NewSnapshot(), workspace, token_id, clock_.WallNow());
+  return heard;
 }
 
 tollgate::v1::Receipt ServiceNode::ReceiptFor(int64_t revision) {
@@ -385,6 +391,13 @@ void ServiceNode::Crash() {
   }
   connections_.clear();
   feed_.reset();
+  use_.reset();
+  if (journaled_ != nullptr) {
+    // The mark of a clean stop is not written by a process that is killed.
+    const auto size = std::filesystem::file_size(disk_->journal);
+    journaled_.reset();
+    if (!draining_) std::filesystem::resize_file(disk_->journal, size);
+  }
 }
 
 void ServiceNode::StopCleanly() {

@@ -9,7 +9,10 @@
 #include <string>
 #include <vector>
 
+#include "base/executor.h"
 #include "service/feed/feed.h"
+#include "service/use/use_ledger.h"
+#include "storage/journal/journaled_engine.h"
 #include "storage/memory/memory_engine.h"
 #include "storage/sequencer.h"
 #include "tests/simulation/network.h"
@@ -24,6 +27,7 @@ namespace tollgate::simulation {
 struct Disk {
   std::shared_ptr<MemoryEngine> engine;
   std::shared_ptr<History> history;
+  std::string journal;    // the path of its journal; empty: it has none
   bool detached = false;  // from this machine: writes hang
 };
 
@@ -34,7 +38,9 @@ struct ServiceOptions {
   int64_t read_latency = 3 * kMillisecond;   // of a read of old events
 };
 
-class ServiceNode : public FeedScheduler, public std::enable_shared_from_this<ServiceNode> {
+class ServiceNode : public FeedScheduler,
+                    public Executor,
+                    public std::enable_shared_from_this<ServiceNode> {
  public:
   // Tells the oracle's model what a command did, once it is in the store.
   using Applied = std::function<void(int64_t revision, uint32_t index)>;
@@ -63,10 +69,14 @@ class ServiceNode : public FeedScheduler, public std::enable_shared_from_this<Se
   bool alive() const { return alive_; }
   bool serving() const { return alive_ && serving_; }
   bool draining() const { return draining_; }
+  // It did not begin: its store is older than its journal (R11).
+  bool refused() const { return refused_; }
   bool rolled_back() const { return rolled_back_; }
   int node() const { return node_; }
   const std::string& name() const { return name_; }
   const NodeClock& clock() const { return clock_; }
+  // Its machine was resumed from a snapshot of its memory: its boot clock did not go on meanwhile.
+  void StandStill(int64_t ns) { clock_.StandStill(ns); }
   const std::shared_ptr<Disk>& disk() const { return disk_; }
   ServiceOptions& options() { return options_; }
   int64_t head() const { return feed_ == nullptr ? 0 : feed_->head(); }
@@ -80,6 +90,8 @@ class ServiceNode : public FeedScheduler, public std::enable_shared_from_this<Se
   void WaitEnforced(const ReceiptQuestion& question, absl::Duration timeout,
                     std::function<void(tollgate::v1::Receipt)> done);
   tollgate::v1::Receipt ReceiptFor(int64_t revision);
+  // What it has heard of a token's use.
+  Oracle::Heard HeardOf(const std::string& workspace, const std::string& token_id);
   // Looks at the bounds of I5.
   void AfterStep();
 
@@ -96,6 +108,9 @@ class ServiceNode : public FeedScheduler, public std::enable_shared_from_this<Se
   bool RunRead(std::function<void()> read) override;
   void StreamGone() override {}
 
+  // Executor: of the use ledger's merges.
+  bool Submit(std::function<void()> work) override;
+
   World* const world_;
   Oracle* const oracle_;
   const Keyring* const keyring_;
@@ -108,11 +123,16 @@ class ServiceNode : public FeedScheduler, public std::enable_shared_from_this<Se
   bool serving_ = false;
   bool rolled_back_ = false;
   bool draining_ = false;
+  bool refused_ = false;
   bool fail_next_write_ = false;
   bool wake_due_ = false;
   uint64_t tick_number_ = 0;
   int64_t next_tick_ = INT64_MAX;
+  int64_t began_at_ = 0;
+  std::unique_ptr<JournaledEngine> journaled_;
+  Engine* store_ = nullptr;  // journaled_, or the disk's engine
   std::unique_ptr<Writer> writer_;
+  std::unique_ptr<UseLedger> use_;
   std::unique_ptr<Feed> feed_;
   std::unique_ptr<Snapshot> replica_;  // as far as a lagging replica has come
   std::vector<std::weak_ptr<Connection>> connections_;
