@@ -22,30 +22,6 @@ constexpr size_t kKeptEvents = 4096;
 
 }  // namespace
 
-absl::string_view NoGrantName(NoGrant reason) {
-  switch (reason) {
-    case NoGrant::kGranted:
-      return "granted";
-    case NoGrant::kUnknownSession:
-      return "unknown_session";
-    case NoGrant::kReleased:
-      return "released";
-    case NoGrant::kNotRostered:
-      return "not_rostered";
-    case NoGrant::kNoProgress:
-      return "no_progress";
-    case NoGrant::kBelowEnforced:
-      return "below_enforced";
-    case NoGrant::kLeaseNotDurable:
-      return "lease_not_durable";
-    case NoGrant::kStoreSilent:
-      return "store_silent";
-    case NoGrant::kRolledBack:
-      return "rolled_back";
-  }
-  return "unknown";
-}
-
 EnforcementLedger::EnforcementLedger(Options options, const Start& start)
     : options_(std::move(options)),
       started_at_(start.now),
@@ -347,31 +323,31 @@ void EnforcementLedger::Acknowledge(const SessionId& key, int64_t revision,
   Recompute();
 }
 
-Grant EnforcementLedger::GrantLease(const SessionId& key, int64_t revision, BootTime now) {
+LeaseAnswer EnforcementLedger::GrantLease(const SessionId& key, int64_t revision, BootTime now) {
   Advance(now);
   Session* session = Find(key);
-  if (session == nullptr) return {absl::ZeroDuration(), NoGrant::kUnknownSession};
-  if (session->released) return {absl::ZeroDuration(), NoGrant::kReleased};  // R4
-  if (rolled_back_) return {absl::ZeroDuration(), NoGrant::kRolledBack};     // R11
+  if (session == nullptr) return {absl::ZeroDuration(), LeaseOutcome::kUnknownSession};
+  if (session->released) return {absl::ZeroDuration(), LeaseOutcome::kReleased};  // R4
+  if (rolled_back_) return {absl::ZeroDuration(), LeaseOutcome::kRolledBack};     // R11
   if (NeedsRoster(key) && !TOLLGATE_MUTATED("r15_granted_unrostered")) {     // R15
-    return {absl::ZeroDuration(), NoGrant::kNotRostered};
+    return {absl::ZeroDuration(), LeaseOutcome::kNotRostered};
   }
   if (options_.lease > longest_lease_ || options_.lease > kHardLeaseLimit) {  // R5
-    return {absl::ZeroDuration(), NoGrant::kLeaseNotDurable};
+    return {absl::ZeroDuration(), LeaseOutcome::kLeaseNotDurable};
   }
   if (StoreSilent(now_) && !TOLLGATE_MUTATED("r16_grants_cut_off")) {  // R16
-    return {absl::ZeroDuration(), NoGrant::kStoreSilent};
+    return {absl::ZeroDuration(), LeaseOutcome::kStoreSilent};
   }
   if (session->acked < stale_event_ && !TOLLGATE_MUTATED("r6_stuck_is_granted")) {  // R6
-    return {absl::ZeroDuration(), NoGrant::kNoProgress};
+    return {absl::ZeroDuration(), LeaseOutcome::kNoProgress};
   }
   if (revision < grant_floor() && !TOLLGATE_MUTATED("r9_no_floor")) {  // R9
-    return {absl::ZeroDuration(), NoGrant::kBelowEnforced};
+    return {absl::ZeroDuration(), LeaseOutcome::kBelowEnforced};
   }
   TellLive(session);
   Grow(session, now_ + options_.lease);  // R1: from the pong's time, the full lease
   Recompute();
-  return {options_.lease, NoGrant::kGranted};
+  return {options_.lease, LeaseOutcome::kGranted};
 }
 
 int64_t EnforcementLedger::grant_floor() const {

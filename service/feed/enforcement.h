@@ -137,7 +137,7 @@ class EnforcementLedger : public Lessor {
   void Acknowledge(const SessionId& key, int64_t revision, const tollgate::v1::Ping& ping,
                    BootTime now) override;
   // Lessor: R1, R3, R4, R5, R6, R9, R11, R15, R16.
-  Grant GrantLease(const SessionId& key, int64_t revision, BootTime now) override;
+  LeaseAnswer GrantLease(const SessionId& key, int64_t revision, BootTime now) override;
   // Somebody has seen more of this epoch than the store holds: it grants nothing more (R11).
   void StopGranting() { rolled_back_ = true; }
   bool rolled_back() const { return rolled_back_; }

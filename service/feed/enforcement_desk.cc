@@ -49,21 +49,21 @@ BootTime EnforcementDesk::NoteClocks() {
   return now;
 }
 
-Grant EnforcementDesk::GrantLease(const SessionId& key, int64_t revision, BootTime) {
-  Grant grant;
+LeaseAnswer EnforcementDesk::GrantLease(const SessionId& key, int64_t revision, BootTime) {
+  LeaseAnswer answer;
   bool first_for_silence = false;
   {
     absl::MutexLock lock(&mu_);
-    grant = ledger_->GrantLease(key, revision, NoteClocks());
-    ++(grant.reason == NoGrant::kGranted ? grants_ : grants_refused_);
-    if (grant.reason == NoGrant::kStoreSilent) {
+    answer = ledger_->GrantLease(key, revision, NoteClocks());
+    ++(answer.outcome == LeaseOutcome::kGranted ? grants_ : grants_refused_);
+    if (answer.outcome == LeaseOutcome::kStoreSilent) {
       first_for_silence = !std::exchange(refused_for_silence_, true);
     }
   }
   if (first_for_silence) options_.wake();  // for the keep-alive
   // Before the Pong is written: who may admit from now on is not to be taken for silent.
   TellSink();
-  return grant;
+  return answer;
 }
 
 void EnforcementDesk::OnRevision(int64_t revision, bool has_events) {

@@ -46,7 +46,7 @@ class EnforcementDesk : public Lessor {
   // order: what they are given was read before they waited for the lock (R1).
   void Acknowledge(const SessionId& key, int64_t revision, const tollgate::v1::Ping& ping,
                    BootTime now) override ABSL_LOCKS_EXCLUDED(mu_);
-  Grant GrantLease(const SessionId& key, int64_t revision, BootTime now) override
+  LeaseAnswer GrantLease(const SessionId& key, int64_t revision, BootTime now) override
       ABSL_LOCKS_EXCLUDED(mu_, sink_mu_);
 
   bool MaySpeakFor(const SessionId& key, absl::string_view caller) override

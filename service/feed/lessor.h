@@ -27,8 +27,8 @@ struct SessionId {
   }
 };
 
-// Why a Pong carries no lease.
-enum class NoGrant {
+// What came of asking for a lease: granted, or why a Pong carries none.
+enum class LeaseOutcome {
   kGranted = 0,
   kUnknownSession,   // it never said Hello to this service
   kReleased,         // it said Goodbye (R4)
@@ -39,13 +39,10 @@ enum class NoGrant {
   kStoreSilent,      // no successful write within T (R16)
   kRolledBack,       // the store is older than what a validator has seen of it (R11)
 };
-// "granted", "not_rostered", …: for metrics.
-absl::string_view NoGrantName(NoGrant reason);
-
-// A lease, or why none.
-struct Grant {
-  absl::Duration lease = absl::ZeroDuration();  // zero: none
-  NoGrant reason = NoGrant::kGranted;
+// The lessor's answer to a session that asks for a lease.
+struct LeaseAnswer {
+  absl::Duration lease = absl::ZeroDuration();  // zero: none is granted
+  LeaseOutcome outcome = LeaseOutcome::kGranted;
 };
 
 // What a session asks and tells. Calls are in one serial order (R9), whatever the threads.
@@ -62,7 +59,7 @@ class Lessor {
                            BootTime now) = 0;
   // Asks for a lease for a Pong at `revision`, which is what the stream was sent (R8). `now` was
   // read after the ping was (R1). A grant is counted before the Pong is written.
-  virtual Grant GrantLease(const SessionId& key, int64_t revision, BootTime now) = 0;
+  virtual LeaseAnswer GrantLease(const SessionId& key, int64_t revision, BootTime now) = 0;
 };
 
 }  // namespace tollgate

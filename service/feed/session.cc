@@ -309,16 +309,16 @@ bool Session::TakePong(BootTime now, absl::Time wall_now, Output* output) {
     pong_waits_ = true;
     return false;
   }
-  const Grant grant = lessor_->GrantLease(key_, sent_, now);
+  const LeaseAnswer answer = lessor_->GrantLease(key_, sent_, now);
   if (patient &&
-      (grant.reason == NoGrant::kNotRostered || grant.reason == NoGrant::kBelowEnforced ||
-       grant.reason == NoGrant::kStoreSilent)) {
+      (answer.outcome == LeaseOutcome::kNotRostered || answer.outcome == LeaseOutcome::kBelowEnforced ||
+       answer.outcome == LeaseOutcome::kStoreSilent)) {
     // A moment later there is a lease to give: once the roster is written, or what was enforced
     // meanwhile is sent, or (after this machine was paused) a keep-alive is written.
     pong_waits_ = true;
     return false;
   }
-  if (grant.reason == NoGrant::kNoProgress) {
+  if (answer.outcome == LeaseOutcome::kNoProgress) {
     if (!no_progress_since_.has_value()) no_progress_since_ = now;
     if (now - *no_progress_since_ > options_.no_progress_limit) {
       made_no_progress_ = !going_away_;
@@ -332,7 +332,7 @@ bool Session::TakePong(BootTime now, absl::Time wall_now, Output* output) {
   tollgate::v1::Pong* pong = message.mutable_pong();
   pong->set_sequence(last_sequence_);
   pong->set_revision(TOLLGATE_MUTATED("r8_pong_says_head") ? ring_->head() : sent_);
-  if (grant.lease > absl::ZeroDuration()) *pong->mutable_lease() = ToProto(grant.lease);
+  if (answer.lease > absl::ZeroDuration()) *pong->mutable_lease() = ToProto(answer.lease);
   *pong->mutable_service_time() =
       google::protobuf::util::TimeUtil::MicrosecondsToTimestamp(absl::ToUnixMicros(wall_now));
   SetMessage(message, output);

@@ -45,11 +45,11 @@ class LedgerFaultsTest : public ::testing::Test {
   EnforcementLedger::RosterWrite BeginWrite() {
     return ledger_->BeginRosterWrite(kA, absl::UnixEpoch());
   }
-  NoGrant Ask() { return ledger_->GrantLease(kA, 100, now_).reason; }
+  LeaseOutcome Ask() { return ledger_->GrantLease(kA, 100, now_).outcome; }
   void Join() {
     Hello();
     ledger_->OnRostered(BeginWrite());
-    ASSERT_EQ(Ask(), NoGrant::kGranted);
+    ASSERT_EQ(Ask(), LeaseOutcome::kGranted);
   }
   // It is gone for longer than its lease, and then its stream is.
   void Leave() {
@@ -68,7 +68,7 @@ TEST_F(LedgerFaultsTest, R15OneThatComesBackBeforeItsRemovalIsTakenStays) {
   Leave();
   Hello();
   ledger_->OnRostered(BeginWrite());
-  ASSERT_EQ(Ask(), NoGrant::kGranted);
+  ASSERT_EQ(Ask(), LeaseOutcome::kGranted);
   EXPECT_THAT(ledger_->TakeRosterRemovals(), IsEmpty());
 }
 
@@ -78,16 +78,16 @@ TEST_F(LedgerFaultsTest, R15AnAdditionBeforeARemovalCountsForNothing) {
   const EnforcementLedger::RosterWrite first = BeginWrite();
   const EnforcementLedger::RosterWrite second = BeginWrite();
   ledger_->OnRostered(first);
-  ASSERT_EQ(Ask(), NoGrant::kGranted);
+  ASSERT_EQ(Ask(), LeaseOutcome::kGranted);
   ledger_->OnStreamClosed(kA, now_);
   Leave();
   EXPECT_THAT(ledger_->TakeRosterRemovals(), ElementsAre(kA));  // queued behind both
   Hello();
   ledger_->OnRostered(second);  // late
   EXPECT_TRUE(ledger_->NeedsRoster(kA));
-  EXPECT_EQ(Ask(), NoGrant::kNotRostered);
+  EXPECT_EQ(Ask(), LeaseOutcome::kNotRostered);
   ledger_->OnRostered(BeginWrite());
-  EXPECT_EQ(Ask(), NoGrant::kGranted);
+  EXPECT_EQ(Ask(), LeaseOutcome::kGranted);
 }
 
 TEST_F(LedgerFaultsTest, R16TheHoldIsOfThePredecessorsTNotOfOurs) {
@@ -119,20 +119,20 @@ TEST_F(LedgerFaultsTest, R16ShortLeasesStillLeaveThreeSeconds) {
 TEST_F(LedgerFaultsTest, R16APauseThatTheBootClockDidNotSeeStopsGrants) {
   Join();
   Pass(absl::Seconds(1), /*unseen=*/absl::Minutes(10));
-  EXPECT_EQ(Ask(), NoGrant::kStoreSilent);
+  EXPECT_EQ(Ask(), LeaseOutcome::kStoreSilent);
   EXPECT_TRUE(ledger_->KeepAliveDue(now_));
   Write();
-  EXPECT_EQ(Ask(), NoGrant::kGranted);
+  EXPECT_EQ(Ask(), LeaseOutcome::kGranted);
   EXPECT_FALSE(ledger_->KeepAliveDue(now_));
   // A wall clock that is set back hides as much as one that is set forward shows.
   Pass(absl::Seconds(1), -absl::Seconds(1));
-  EXPECT_EQ(Ask(), NoGrant::kStoreSilent);
+  EXPECT_EQ(Ask(), LeaseOutcome::kStoreSilent);
   Write();
   Pass(absl::Seconds(9), absl::Milliseconds(100));  // drift, and the time between two readings
-  EXPECT_EQ(Ask(), NoGrant::kGranted);
+  EXPECT_EQ(Ask(), LeaseOutcome::kGranted);
   // T counts by the clock that went further.
   Pass(kLease * 0.999 - absl::Milliseconds(9050));
-  EXPECT_EQ(Ask(), NoGrant::kStoreSilent);
+  EXPECT_EQ(Ask(), LeaseOutcome::kStoreSilent);
 }
 
 TEST_F(LedgerFaultsTest, R11WhatARolledBackStoreCannotDoIsNotDue) {

@@ -73,7 +73,7 @@ class LedgerTest : public ::testing::Test {
   void Ack(const SessionId& id, int64_t revision) {
     ledger_->Acknowledge(id, revision, v1::Ping(), now_);
   }
-  Grant Ask(const SessionId& id, int64_t revision) {
+  LeaseAnswer Ask(const SessionId& id, int64_t revision) {
     return ledger_->GrantLease(id, revision, now_);
   }
   // Hello, roster, acknowledged up to the head, granted.
@@ -81,7 +81,7 @@ class LedgerTest : public ::testing::Test {
     Hello(id, fail_open_for);
     ledger_->OnRostered(ledger_->BeginRosterWrite(id, absl::UnixEpoch()));
     Ack(id, head_);
-    ASSERT_EQ(Ask(id, head_).reason, NoGrant::kGranted);
+    ASSERT_EQ(Ask(id, head_).outcome, LeaseOutcome::kGranted);
   }
   v1::Receipt Receipt(int64_t revision) { return ledger_->ReceiptFor({revision, "", ""}); }
   bool Enforced(int64_t revision) {
@@ -172,7 +172,7 @@ TEST_F(LedgerTest, R3ALifeOnlyGrows) {
   // A late caller with an old reading does not move time back, nor shorten.
   Pass(absl::Seconds(10));
   Ack(Id("a"), r);
-  ASSERT_EQ(ledger_->GrantLease(Id("a"), r, now_ - absl::Seconds(8)).reason, NoGrant::kGranted);
+  ASSERT_EQ(ledger_->GrantLease(Id("a"), r, now_ - absl::Seconds(8)).outcome, LeaseOutcome::kGranted);
   const int64_t r2 = Commit();
   Pass(kLease - absl::Milliseconds(1));
   EXPECT_FALSE(Enforced(r2));
@@ -190,7 +190,7 @@ TEST_F(LedgerTest, R4GoodbyeReleasesAtOnceAndForGood) {
   // Whatever arrives later.
   Hello(Id("a"));
   Ack(Id("a"), r);
-  EXPECT_EQ(Ask(Id("a"), r).reason, NoGrant::kReleased);
+  EXPECT_EQ(Ask(Id("a"), r).outcome, LeaseOutcome::kReleased);
   EXPECT_EQ(ledger_->live_count(), 0u);
   EXPECT_THAT(ledger_->TakeRosterRemovals(), ElementsAre(Id("a")));
   EXPECT_THAT(ledger_->TakeRosterRemovals(), IsEmpty());
@@ -216,7 +216,7 @@ TEST_F(LedgerTest, R5NoLeaseLongerThanTheStoreAllows) {
   ledger.OnStoreWrite(now_);
   ledger.OnHello(Id("a"), v1::Hello(), now_);
   ledger.OnRostered(ledger.BeginRosterWrite(Id("a"), absl::UnixEpoch()));
-  EXPECT_EQ(ledger.GrantLease(Id("a"), 0, now_).reason, NoGrant::kLeaseNotDurable);
+  EXPECT_EQ(ledger.GrantLease(Id("a"), 0, now_).outcome, LeaseOutcome::kLeaseNotDurable);
 }
 
 TEST_F(LedgerTest, R5TheLongestLeaseIsLoweredOnlyOnceNothingLongerCanBeHeld) {
@@ -233,16 +233,16 @@ TEST_F(LedgerTest, R6AnEventUnacknowledgedForLongerThanAStopsGrants) {
   Join(Id("a"));
   const int64_t r = Commit();
   Pass(absl::Seconds(10));
-  EXPECT_EQ(Ask(Id("a"), r).reason, NoGrant::kGranted);
+  EXPECT_EQ(Ask(Id("a"), r).outcome, LeaseOutcome::kGranted);
   Pass(absl::Milliseconds(1));
-  EXPECT_EQ(Ask(Id("a"), r).reason, NoGrant::kNoProgress);
+  EXPECT_EQ(Ask(Id("a"), r).outcome, LeaseOutcome::kNoProgress);
   // A new stream of the same incarnation is no fresh start.
   ledger_->OnStreamClosed(Id("a"), now_);
   Hello(Id("a"));
-  EXPECT_EQ(Ask(Id("a"), r).reason, NoGrant::kNoProgress);
+  EXPECT_EQ(Ask(Id("a"), r).outcome, LeaseOutcome::kNoProgress);
   // Progress is.
   Ack(Id("a"), r);
-  EXPECT_EQ(Ask(Id("a"), r).reason, NoGrant::kGranted);
+  EXPECT_EQ(Ask(Id("a"), r).outcome, LeaseOutcome::kGranted);
 }
 
 TEST_F(LedgerTest, R6AtWorstOneLeaseAndA) {
@@ -264,9 +264,9 @@ TEST_F(LedgerTest, R9NoGrantBelowWhatWasDeclaredEnforced) {
   Ack(Id("a"), head_);
   const int64_t before = head_;
   EXPECT_TRUE(Enforced(Commit()));
-  EXPECT_EQ(Ask(Id("a"), before).reason, NoGrant::kBelowEnforced);
+  EXPECT_EQ(Ask(Id("a"), before).outcome, LeaseOutcome::kBelowEnforced);
   EXPECT_EQ(ledger_->live_count(), 0u);
-  EXPECT_EQ(Ask(Id("a"), head_).reason, NoGrant::kGranted);
+  EXPECT_EQ(Ask(Id("a"), head_).outcome, LeaseOutcome::kGranted);
   // Granted at r, though it has acknowledged less so far: r stays enforced, the next one waits.
   EXPECT_TRUE(Enforced(head_));
   EXPECT_FALSE(Enforced(Commit()));
@@ -278,8 +278,8 @@ TEST_F(LedgerTest, R9AfterAStartTheFloorIsTheDurableHead) {
   ledger_->OnRostered(ledger_->BeginRosterWrite(Id("a"), absl::UnixEpoch()));
   Ack(Id("a"), head_);
   EXPECT_EQ(ledger_->enforced_revision(), last_event_ > 0 ? 0 : head_);
-  EXPECT_EQ(Ask(Id("a"), head_ - 1).reason, NoGrant::kBelowEnforced);
-  EXPECT_EQ(Ask(Id("a"), head_).reason, NoGrant::kGranted);
+  EXPECT_EQ(Ask(Id("a"), head_ - 1).outcome, LeaseOutcome::kBelowEnforced);
+  EXPECT_EQ(Ask(Id("a"), head_).outcome, LeaseOutcome::kGranted);
 }
 
 TEST_F(LedgerTest, R10AcknowledgementsAreByIncarnationAndNeverFall) {
@@ -299,7 +299,7 @@ TEST_F(LedgerTest, R11ARolledBackStoreGrantsAndDeclaresNothingMore) {
   ledger_->StopGranting();
   const int64_t r = Commit();
   Ack(Id("a"), r);
-  EXPECT_EQ(Ask(Id("a"), r).reason, NoGrant::kRolledBack);
+  EXPECT_EQ(Ask(Id("a"), r).outcome, LeaseOutcome::kRolledBack);
   EXPECT_FALSE(Enforced(r));
   EXPECT_THAT(Receipt(r).hold(), Not(IsEmpty()));
   EXPECT_FALSE(ledger_->KeepAliveDue(now_ + absl::Hours(1)));
@@ -309,10 +309,10 @@ TEST_F(LedgerTest, R15NoGrantBeforeTheRosterIsDurable) {
   Hello(Id("a"));
   Ack(Id("a"), head_);
   EXPECT_TRUE(ledger_->NeedsRoster(Id("a")));
-  EXPECT_EQ(Ask(Id("a"), head_).reason, NoGrant::kNotRostered);
+  EXPECT_EQ(Ask(Id("a"), head_).outcome, LeaseOutcome::kNotRostered);
   ledger_->OnRostered(ledger_->BeginRosterWrite(Id("a"), absl::UnixEpoch()));
   EXPECT_FALSE(ledger_->NeedsRoster(Id("a")));
-  EXPECT_EQ(Ask(Id("a"), head_).reason, NoGrant::kGranted);
+  EXPECT_EQ(Ask(Id("a"), head_).outcome, LeaseOutcome::kGranted);
 }
 
 TEST_F(LedgerTest, R15AfterAStartTheRosterHoldsForTAndTheLongestLease) {
@@ -360,10 +360,10 @@ TEST_F(LedgerTest, R15ARecordGoesOnlyWhenNothingCanBeHeldOnIt) {
   // It comes back: it must be written again first.
   Hello(Id("a"));
   Ack(Id("a"), head_);
-  EXPECT_EQ(Ask(Id("a"), head_).reason, NoGrant::kNotRostered);
+  EXPECT_EQ(Ask(Id("a"), head_).outcome, LeaseOutcome::kNotRostered);
   // With a stream open the record stays, whatever has lapsed.
   ledger_->OnRostered(ledger_->BeginRosterWrite(Id("a"), absl::UnixEpoch()));
-  ASSERT_EQ(Ask(Id("a"), head_).reason, NoGrant::kGranted);
+  ASSERT_EQ(Ask(Id("a"), head_).outcome, LeaseOutcome::kGranted);
   Pass(kLease);
   EXPECT_THAT(ledger_->TakeRosterRemovals(), IsEmpty());
   ledger_->OnStreamClosed(Id("a"), now_);
@@ -374,12 +374,12 @@ TEST_F(LedgerTest, R16GrantsOnlyWithinTOfTheLastWrite) {
   Join(Id("a"));
   const BootTime written = now_;
   now_ = written + kWindow * 0.998;
-  EXPECT_EQ(Ask(Id("a"), head_).reason, NoGrant::kGranted);
+  EXPECT_EQ(Ask(Id("a"), head_).outcome, LeaseOutcome::kGranted);
   now_ = written + kWindow * 0.999;  // less drift
-  EXPECT_EQ(Ask(Id("a"), head_).reason, NoGrant::kStoreSilent);
+  EXPECT_EQ(Ask(Id("a"), head_).outcome, LeaseOutcome::kStoreSilent);
   EXPECT_TRUE(ledger_->KeepAliveDue(now_));
   ledger_->OnStoreWrite(now_);
-  EXPECT_EQ(Ask(Id("a"), head_).reason, NoGrant::kGranted);
+  EXPECT_EQ(Ask(Id("a"), head_).outcome, LeaseOutcome::kGranted);
   EXPECT_FALSE(ledger_->KeepAliveDue(now_));
   ledger_->OnStreamClosed(Id("a"), now_);
   EXPECT_FALSE(ledger_->KeepAliveDue(now_ + absl::Hours(1)));  // an idle service writes nothing
@@ -439,7 +439,7 @@ TEST_F(LedgerTest, R14FailOpenGrantedAnewIsNotCoveredUntilItAcknowledges) {
   Pass(absl::Seconds(1));
   ASSERT_TRUE(Enforced(r));
   Ack(Id("open"), before);  // it pings before the event has reached it
-  ASSERT_EQ(Ask(Id("open"), r).reason, NoGrant::kGranted);
+  ASSERT_EQ(Ask(Id("open"), r).outcome, LeaseOutcome::kGranted);
   EXPECT_THAT(Receipt(r).not_covered(), ElementsAre("open"));
   EXPECT_EQ(Receipt(r).acknowledged(), 0);
   EXPECT_EQ(Receipt(r).state(), v1::ENFORCEMENT_STATE_ENFORCED);
@@ -461,10 +461,10 @@ TEST_F(LedgerTest, R15BecomingFailOpenMustBeDurableToo) {
   Join(Id("a"));
   Hello(Id("a"), absl::Minutes(5));
   EXPECT_TRUE(ledger_->NeedsRoster(Id("a")));
-  EXPECT_EQ(Ask(Id("a"), head_).reason, NoGrant::kNotRostered);
+  EXPECT_EQ(Ask(Id("a"), head_).outcome, LeaseOutcome::kNotRostered);
   Hello(Id("a"));  // the longest it ever said counts
   ledger_->OnRostered(ledger_->BeginRosterWrite(Id("a"), absl::UnixEpoch()));
-  EXPECT_EQ(Ask(Id("a"), head_).reason, NoGrant::kGranted);
+  EXPECT_EQ(Ask(Id("a"), head_).outcome, LeaseOutcome::kGranted);
   Commit();
   Pass(kLease);
   EXPECT_THAT(Receipt(head_).not_covered(), ElementsAre("a"));
@@ -511,14 +511,14 @@ TEST_F(LedgerTest, TheSinkHearsOfLivesInOrder) {
   ASSERT_THAT(changes, SizeIs(1));
   EXPECT_TRUE(changes[0].live);
   Pass(absl::Seconds(5));
-  ASSERT_EQ(Ask(Id("a"), head_).reason, NoGrant::kGranted);
+  ASSERT_EQ(Ask(Id("a"), head_).outcome, LeaseOutcome::kGranted);
   EXPECT_THAT(ledger_->TakeLifeChanges(), IsEmpty());
   Pass(kLease);
   changes = ledger_->TakeLifeChanges();
   ASSERT_THAT(changes, SizeIs(1));
   EXPECT_FALSE(changes[0].live);
   EXPECT_FALSE(changes[0].said_goodbye);
-  ASSERT_EQ(Ask(Id("a"), head_).reason, NoGrant::kGranted);
+  ASSERT_EQ(Ask(Id("a"), head_).outcome, LeaseOutcome::kGranted);
   ledger_->Release(Id("a"), now_);
   changes = ledger_->TakeLifeChanges();
   ASSERT_THAT(changes, SizeIs(2));
@@ -547,7 +547,7 @@ TEST_F(LedgerTest, MoreEventsThanCanBeToldApartAskForMoreNeverForLess) {
   ledger.OnStoreWrite(now_);
   ledger.OnHello(Id("a"), v1::Hello(), now_);
   ledger.OnRostered(ledger.BeginRosterWrite(Id("a"), absl::UnixEpoch()));
-  ASSERT_EQ(ledger.GrantLease(Id("a"), 0, now_).reason, NoGrant::kGranted);
+  ASSERT_EQ(ledger.GrantLease(Id("a"), 0, now_).outcome, LeaseOutcome::kGranted);
   for (int64_t r = 1; r <= 100; ++r) ledger.OnRevision(r, r % 2 == 0, now_);
   EXPECT_EQ(ledger.enforced_revision(), 1);
   for (int64_t r = 0; r <= 100; ++r) {

@@ -37,7 +37,7 @@ class LastEvidenceTest : public ::testing::Test {
   void Join(const SessionId& key) {
     ledger_->OnHello(key, v1::Hello(), now_);
     ledger_->OnRostered(ledger_->BeginRosterWrite(key, absl::UnixEpoch()));
-    ASSERT_EQ(ledger_->GrantLease(key, 100, now_).reason, NoGrant::kGranted);
+    ASSERT_EQ(ledger_->GrantLease(key, 100, now_).outcome, LeaseOutcome::kGranted);
   }
   static void Say(int number, int64_t revision, v1::Ping* ping) {
     v1::DroppedAdmit* dropped = ping->add_dropped();

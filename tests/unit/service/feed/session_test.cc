@@ -19,18 +19,18 @@ class FakeLessor : public Lessor {
   void Acknowledge(const SessionId&, int64_t revision, const v1::Ping&, BootTime) override {
     acks.push_back(revision);
   }
-  Grant GrantLease(const SessionId&, int64_t revision, BootTime) override {
+  LeaseAnswer GrantLease(const SessionId&, int64_t revision, BootTime) override {
     asked.push_back(revision);
-    if (revision < floor) return {absl::ZeroDuration(), NoGrant::kBelowEnforced};
-    if (answer != NoGrant::kGranted) return {absl::ZeroDuration(), answer};
-    return {absl::Seconds(30), NoGrant::kGranted};
+    if (revision < floor) return {absl::ZeroDuration(), LeaseOutcome::kBelowEnforced};
+    if (answer != LeaseOutcome::kGranted) return {absl::ZeroDuration(), answer};
+    return {absl::Seconds(30), LeaseOutcome::kGranted};
   }
   bool MaySpeakFor(const SessionId&, absl::string_view caller) override {
     callers.emplace_back(caller);
     return callers.back() == callers.front();
   }
   std::vector<std::string> callers;
-  NoGrant answer = NoGrant::kGranted;
+  LeaseOutcome answer = LeaseOutcome::kGranted;
   int64_t floor = 0;
   std::vector<int64_t> acks;
   std::vector<int64_t> asked;
@@ -267,16 +267,16 @@ TEST_F(SessionTest, R10ResumedRevisionsMayBeAcknowledged) {
 TEST_F(SessionTest, R15APongWaitsForTheRosterButNotForEver) {
   Hello();
   Welcomed();
-  lessor_.answer = NoGrant::kNotRostered;
+  lessor_.answer = LeaseOutcome::kNotRostered;
   Ping(0);
   EXPECT_TRUE(Idle());
   Commit();
   EXPECT_THAT(EventRevisions(), ElementsAre(1));  // events do not wait for it
   EXPECT_TRUE(Idle());
-  lessor_.answer = NoGrant::kGranted;  // the roster is durable
+  lessor_.answer = LeaseOutcome::kGranted;  // the roster is durable
   EXPECT_EQ(Message().pong().lease().seconds(), 30);
 
-  lessor_.answer = NoGrant::kNotRostered;
+  lessor_.answer = LeaseOutcome::kNotRostered;
   Ping(1);
   EXPECT_TRUE(Idle());
   EXPECT_EQ(session_->NextTick(), now_ + options_.pong_patience);
@@ -287,7 +287,7 @@ TEST_F(SessionTest, R15APongWaitsForTheRosterButNotForEver) {
 TEST_F(SessionTest, R6WithoutProgressThePongHasNoLeaseAndInTheEndItIsToldToGo) {
   Hello();
   Welcomed();
-  lessor_.answer = NoGrant::kNoProgress;
+  lessor_.answer = LeaseOutcome::kNoProgress;
   Ping(0);
   EXPECT_FALSE(Message().pong().has_lease());
   now_ = now_ + options_.no_progress_limit + absl::Seconds(1);
@@ -536,13 +536,13 @@ TEST_F(SessionTest, R4AGoodbyeCountsAfterAGoAwayToo) {
 TEST_F(SessionTest, R16APongWaitsForAKeepAlive) {
   Hello();
   Welcomed();
-  lessor_.answer = NoGrant::kStoreSilent;
+  lessor_.answer = LeaseOutcome::kStoreSilent;
   Ping(0);
   EXPECT_TRUE(Idle());
-  lessor_.answer = NoGrant::kGranted;
+  lessor_.answer = LeaseOutcome::kGranted;
   EXPECT_TRUE(Message().pong().has_lease());
   // Not for ever.
-  lessor_.answer = NoGrant::kStoreSilent;
+  lessor_.answer = LeaseOutcome::kStoreSilent;
   Ping(0);
   EXPECT_TRUE(Idle());
   EXPECT_EQ(session_->NextTick(), now_ + options_.pong_patience);

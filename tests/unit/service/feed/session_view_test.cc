@@ -58,7 +58,7 @@ class SessionViewTest : public ::testing::Test {
     Hello(id, fail_open_for);
     ledger_->OnRostered(ledger_->BeginRosterWrite(id, absl::UnixEpoch()));
     Ping(id, head_);
-    ASSERT_EQ(ledger_->GrantLease(id, head_, now_).reason, NoGrant::kGranted);
+    ASSERT_EQ(ledger_->GrantLease(id, head_, now_).outcome, LeaseOutcome::kGranted);
   }
   SessionView View(const SessionId& id) {
     for (SessionView& view : ledger_->Sessions()) {
