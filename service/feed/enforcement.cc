@@ -329,7 +329,7 @@ LeaseAnswer EnforcementLedger::GrantLease(const SessionId& key, int64_t revision
   if (session == nullptr) return {absl::ZeroDuration(), LeaseOutcome::kUnknownSession};
   if (session->released) return {absl::ZeroDuration(), LeaseOutcome::kReleased};  // R4
   if (rolled_back_) return {absl::ZeroDuration(), LeaseOutcome::kRolledBack};     // R11
-  if (NeedsRoster(key) && !TOLLGATE_MUTATED("r15_granted_unrostered")) {     // R15
+  if (NeedsRoster(key) && !TOLLGATE_MUTATED("r15_granted_unrostered")) {          // R15
     return {absl::ZeroDuration(), LeaseOutcome::kNotRostered};
   }
   if (options_.lease > longest_lease_ || options_.lease > kHardLeaseLimit) {  // R5

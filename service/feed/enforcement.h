@@ -76,7 +76,7 @@ struct SessionView {
 // A pure state machine: no I/O, no threads, no clock. Not thread-safe: its caller serialises all
 // calls, which is what R9 asks for. A `now` below one seen before counts as that one, so a late
 // caller can only lengthen what the service believes.
-class EnforcementLedger : public Lessor {
+class EnforcementLedger {
  public:
   struct Options {
     std::string epoch;
@@ -100,7 +100,7 @@ class EnforcementLedger : public Lessor {
     std::vector<tollgate::store::v1::SessionRecord> roster;  // R15
   };
   EnforcementLedger(Options options, const Start& start);
-  ~EnforcementLedger() override;
+  ~EnforcementLedger();
 
   // --- what happens ---------------------------------------------------------------------------
   // A revision is durable. In order, without a gap.
@@ -110,8 +110,8 @@ class EnforcementLedger : public Lessor {
   void OnStoreWrite(BootTime started, absl::optional<absl::Time> wall = absl::nullopt);
   // Both clocks, read together. Where a hypervisor paused the machine, the boot clock may not tell.
   void OnClocks(BootTime now, absl::Time wall) { wall_ahead_ = Ahead(now, wall); }
-  // Lessor. Of a session not known before it counts as the first word; OnHello is to follow.
-  bool MaySpeakFor(const SessionId& key, absl::string_view caller) override;
+  // As Lessor's. Of a session not known before it counts as the first word; OnHello is to follow.
+  bool MaySpeakFor(const SessionId& key, absl::string_view caller);
   // A stream of this session opened. It shortens nothing (R3). True: it must be written into the
   // roster (BeginRosterWrite) before it can be granted anything (R15). `address` is for people.
   bool OnHello(const SessionId& key, const tollgate::v1::Hello& hello, BootTime now,
@@ -133,11 +133,11 @@ class EnforcementLedger : public Lessor {
   void Release(const SessionId& key, BootTime now);
   // A stream closed. It shortens nothing (R3).
   void OnStreamClosed(const SessionId& key, BootTime now);
-  // Lessor: R10.
+  // As Lessor's: R10.
   void Acknowledge(const SessionId& key, int64_t revision, const tollgate::v1::Ping& ping,
-                   BootTime now) override;
-  // Lessor: R1, R3, R4, R5, R6, R9, R11, R15, R16.
-  LeaseAnswer GrantLease(const SessionId& key, int64_t revision, BootTime now) override;
+                   BootTime now);
+  // As Lessor's: R1, R3, R4, R5, R6, R9, R11, R15, R16.
+  LeaseAnswer GrantLease(const SessionId& key, int64_t revision, BootTime now);
   // Somebody has seen more of this epoch than the store holds: it grants nothing more (R11).
   void StopGranting() { rolled_back_ = true; }
   bool rolled_back() const { return rolled_back_; }

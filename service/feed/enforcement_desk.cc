@@ -25,7 +25,7 @@ EnforcementDesk::EnforcementDesk(Options options, std::unique_ptr<EnforcementLed
 EnforcementDesk::~EnforcementDesk() { Stop(); }
 
 void EnforcementDesk::Acknowledge(const SessionId& key, int64_t revision,
-                                  const tollgate::v1::Ping& ping, BootTime) {
+                                  const tollgate::v1::Ping& ping) {
   absl::MutexLock lock(&mu_);
   ledger_->Acknowledge(key, revision, ping, options_.clock->Now());
 }
@@ -49,7 +49,7 @@ BootTime EnforcementDesk::NoteClocks() {
   return now;
 }
 
-LeaseAnswer EnforcementDesk::GrantLease(const SessionId& key, int64_t revision, BootTime) {
+LeaseAnswer EnforcementDesk::GrantLease(const SessionId& key, int64_t revision) {
   LeaseAnswer answer;
   bool first_for_silence = false;
   {

@@ -9,7 +9,6 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "base/clock.h"
 #include "tollgate/v1/edge_service.pb.h"
 
 namespace tollgate {
@@ -55,11 +54,12 @@ class Lessor {
   virtual bool MaySpeakFor(const SessionId& key, absl::string_view caller) = 0;
   // The session has applied everything up to `revision`, which it was sent or validly resumed at
   // (R10). `ping` carries evidence of last admissions.
-  virtual void Acknowledge(const SessionId& key, int64_t revision, const tollgate::v1::Ping& ping,
-                           BootTime now) = 0;
-  // Asks for a lease for a Pong at `revision`, which is what the stream was sent (R8). `now` was
-  // read after the ping was (R1). A grant is counted before the Pong is written.
-  virtual LeaseAnswer GrantLease(const SessionId& key, int64_t revision, BootTime now) = 0;
+  virtual void Acknowledge(const SessionId& key, int64_t revision,
+                           const tollgate::v1::Ping& ping) = 0;
+  // Asks for a lease for a Pong at `revision`, which is what the stream was sent (R8), after the
+  // ping was read: the lessor reads the boot clock itself, inside its serial order (R1). A lease is
+  // counted before the Pong is written.
+  virtual LeaseAnswer GrantLease(const SessionId& key, int64_t revision) = 0;
 };
 
 }  // namespace tollgate

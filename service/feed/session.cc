@@ -186,7 +186,7 @@ void Session::OnPing(const Ping& ping, BootTime now) {
   // from before it.
   const int64_t applied =
       TOLLGATE_MUTATED("r10_sent_is_applied") ? sent_ : std::min(ping.applied_revision(), sent_);
-  lessor_->Acknowledge(key_, applied >= reset_revision_ ? applied : 0, ping, now);
+  lessor_->Acknowledge(key_, applied >= reset_revision_ ? applied : 0, ping);
   if (!pong_due_) {
     pong_due_ = true;
     pong_since_ = now;
@@ -309,10 +309,10 @@ bool Session::TakePong(BootTime now, absl::Time wall_now, Output* output) {
     pong_waits_ = true;
     return false;
   }
-  const LeaseAnswer answer = lessor_->GrantLease(key_, sent_, now);
-  if (patient &&
-      (answer.outcome == LeaseOutcome::kNotRostered || answer.outcome == LeaseOutcome::kBelowEnforced ||
-       answer.outcome == LeaseOutcome::kStoreSilent)) {
+  const LeaseAnswer answer = lessor_->GrantLease(key_, sent_);
+  if (patient && (answer.outcome == LeaseOutcome::kNotRostered ||
+                  answer.outcome == LeaseOutcome::kBelowEnforced ||
+                  answer.outcome == LeaseOutcome::kStoreSilent)) {
     // A moment later there is a lease to give: once the roster is written, or what was enforced
     // meanwhile is sent, or (after this machine was paused) a keep-alive is written.
     pong_waits_ = true;

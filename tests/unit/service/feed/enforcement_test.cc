@@ -172,7 +172,8 @@ TEST_F(LedgerTest, R3ALifeOnlyGrows) {
   // A late caller with an old reading does not move time back, nor shorten.
   Pass(absl::Seconds(10));
   Ack(Id("a"), r);
-  ASSERT_EQ(ledger_->GrantLease(Id("a"), r, now_ - absl::Seconds(8)).outcome, LeaseOutcome::kGranted);
+  ASSERT_EQ(ledger_->GrantLease(Id("a"), r, now_ - absl::Seconds(8)).outcome,
+            LeaseOutcome::kGranted);
   const int64_t r2 = Commit();
   Pass(kLease - absl::Milliseconds(1));
   EXPECT_FALSE(Enforced(r2));

@@ -16,10 +16,10 @@ constexpr char kEpoch[] = "0123456789abcdef0123456789abcdef";
 // Says yes to everything, or what a test wants said.
 class FakeLessor : public Lessor {
  public:
-  void Acknowledge(const SessionId&, int64_t revision, const v1::Ping&, BootTime) override {
+  void Acknowledge(const SessionId&, int64_t revision, const v1::Ping&) override {
     acks.push_back(revision);
   }
-  LeaseAnswer GrantLease(const SessionId&, int64_t revision, BootTime) override {
+  LeaseAnswer GrantLease(const SessionId&, int64_t revision) override {
     asked.push_back(revision);
     if (revision < floor) return {absl::ZeroDuration(), LeaseOutcome::kBelowEnforced};
     if (answer != LeaseOutcome::kGranted) return {absl::ZeroDuration(), answer};
