@@ -105,7 +105,7 @@ bool EnforcementDesk::StopGranting() {
 
 bool EnforcementDesk::WriteRoster(const SessionId& key, std::function<void()> done) {
   absl::MutexLock roster_lock(&roster_mu_);
-  EnforcementLedger::RosterWrite write;
+  RosterWrite write;
   {
     absl::MutexLock lock(&mu_);
     if (!ledger_->NeedsRoster(key) || ledger_->rolled_back()) return false;
@@ -221,12 +221,12 @@ void EnforcementDesk::TellSink() {
     return;
   }
   absl::MutexLock sink_lock(&sink_mu_);
-  std::vector<EnforcementLedger::LifeChange> changes;
+  std::vector<LifeChange> changes;
   {
     absl::MutexLock lock(&mu_);
     changes = ledger_->TakeLifeChanges();
   }
-  for (const EnforcementLedger::LifeChange& change : changes) {
+  for (const LifeChange& change : changes) {
     if (change.live) {
       options_.use->SessionLive(change.key.validator_id, change.key.incarnation);
     } else {

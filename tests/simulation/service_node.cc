@@ -8,6 +8,7 @@
 #include "base/status.h"
 #include "service/feed/roster_command.h"
 #include "storage/schema.h"
+#include "tests/simulation/bent_ledger.h"
 #include "token/digest.h"
 #include "token/field_rules.h"
 #include "token/life_cycle.h"
@@ -246,7 +247,7 @@ void ServiceNode::Begin(absl::Duration longest_before) {
   desk.clock = &clock_;
   desk.wake = [this] { TickSoon(world_->Between(1000, kMillisecond)); };
   desk_ = std::make_unique<EnforcementDesk>(std::move(desk),
-                                            std::make_unique<EnforcementLedger>(ledger, start));
+                                            std::make_unique<BentLedger>(ledger, start));
   const int64_t floor = std::max(head.compacted_revision(), ledger_head_ - options_.preload);
   ring_ = std::make_unique<EventRing>(options_.ring, std::max<int64_t>(0, floor));
   readers_ =
