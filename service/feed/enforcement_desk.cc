@@ -25,7 +25,7 @@ EnforcementDesk::EnforcementDesk(Options options, std::unique_ptr<EnforcementLed
 EnforcementDesk::~EnforcementDesk() { Stop(); }
 
 void EnforcementDesk::Acknowledge(const SessionId& key, int64_t revision,
-                                  const tollgate::v1::Ping& ping, BootTime) {
+                                  const tollgate::v1::Ping& ping) {
   absl::MutexLock lock(&mu_);
   ledger_->Acknowledge(key, revision, ping, options_.clock->Now());
 }
@@ -49,21 +49,21 @@ BootTime EnforcementDesk::NoteClocks() {
   return now;
 }
 
-Grant EnforcementDesk::GrantLease(const SessionId& key, int64_t revision, BootTime) {
-  Grant grant;
+LeaseAnswer EnforcementDesk::GrantLease(const SessionId& key, int64_t revision) {
+  LeaseAnswer answer;
   bool first_for_silence = false;
   {
     absl::MutexLock lock(&mu_);
-    grant = ledger_->GrantLease(key, revision, NoteClocks());
-    ++(grant.reason == NoGrant::kGranted ? grants_ : grants_refused_);
-    if (grant.reason == NoGrant::kStoreSilent) {
+    answer = ledger_->GrantLease(key, revision, NoteClocks());
+    ++(answer.outcome == LeaseOutcome::kGranted ? grants_ : grants_refused_);
+    if (answer.outcome == LeaseOutcome::kStoreSilent) {
       first_for_silence = !std::exchange(refused_for_silence_, true);
     }
   }
   if (first_for_silence) options_.wake();  // for the keep-alive
   // Before the Pong is written: who may admit from now on is not to be taken for silent.
   TellSink();
-  return grant;
+  return answer;
 }
 
 void EnforcementDesk::OnRevision(int64_t revision, bool has_events) {
@@ -110,7 +110,7 @@ void EnforcementDesk::StopForGap() {
 
 bool EnforcementDesk::WriteRoster(const SessionId& key, std::function<void()> done) {
   absl::MutexLock roster_lock(&roster_mu_);
-  EnforcementLedger::RosterWrite write;
+  RosterWrite write;
   {
     absl::MutexLock lock(&mu_);
     if (!ledger_->NeedsRoster(key) || ledger_->stopped()) return false;
@@ -225,12 +225,12 @@ void EnforcementDesk::TellSink() {
     return;
   }
   absl::MutexLock sink_lock(&sink_mu_);
-  std::vector<EnforcementLedger::LifeChange> changes;
+  std::vector<LifeChange> changes;
   {
     absl::MutexLock lock(&mu_);
     changes = ledger_->TakeLifeChanges();
   }
-  for (const EnforcementLedger::LifeChange& change : changes) {
+  for (const LifeChange& change : changes) {
     if (change.live) {
       options_.use->SessionLive(change.key.validator_id, change.key.incarnation);
     } else {

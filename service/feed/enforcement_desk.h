@@ -42,11 +42,11 @@ class EnforcementDesk : public Lessor {
   EnforcementDesk(Options options, std::unique_ptr<EnforcementLedger> ledger);
   ~EnforcementDesk() override;
 
-  // Lessor. May be called with a stream's lock held. Both read the clock anew, inside the serial
-  // order: what they are given was read before they waited for the lock (R1).
-  void Acknowledge(const SessionId& key, int64_t revision, const tollgate::v1::Ping& ping,
-                   BootTime now) override ABSL_LOCKS_EXCLUDED(mu_);
-  Grant GrantLease(const SessionId& key, int64_t revision, BootTime now) override
+  // Lessor. May be called with a stream's lock held. Both read the clock under the desk's lock: a
+  // reading from before the wait for it would be too early (R1).
+  void Acknowledge(const SessionId& key, int64_t revision, const tollgate::v1::Ping& ping) override
+      ABSL_LOCKS_EXCLUDED(mu_);
+  LeaseAnswer GrantLease(const SessionId& key, int64_t revision) override
       ABSL_LOCKS_EXCLUDED(mu_, sink_mu_);
 
   bool BindCaller(const SessionId& key, absl::string_view caller) override ABSL_LOCKS_EXCLUDED(mu_);

@@ -101,7 +101,9 @@ absl::Status Feed::Begin(absl::Duration longest_lease_before) {
   desk_options.wake = [this] { scheduler_->TickSoon(); };
   desk_options.wake_streams = [this] { scheduler_->WakeAllSoon(); };
   desk_ = std::make_unique<EnforcementDesk>(
-      std::move(desk_options), std::make_unique<EnforcementLedger>(ledger_options, start));
+      std::move(desk_options), options_.make_ledger
+                                   ? options_.make_ledger(ledger_options, start)
+                                   : std::make_unique<EnforcementLedger>(ledger_options, start));
 
   // The newest revisions are read into the ring, so that those who come back find them there.
   const int64_t floor = std::max(head->compacted_revision(),

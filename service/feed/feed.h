@@ -64,6 +64,11 @@ class Feed {
     Random* random = nullptr;  // used under a lock of the feed's own
     UseSink* use = nullptr;    // may be null: use is then dropped
     std::string brand;         // of the token strings, for validators to compare
+    // Makes the ledger; empty: an EnforcementLedger as it is. The simulation gives one that bends a
+    // rule.
+    std::function<std::unique_ptr<EnforcementLedger>(const EnforcementLedger::Options&,
+                                                     const EnforcementLedger::Start&)>
+        make_ledger;
 
     absl::Duration lease = absl::Seconds(30);
     absl::Duration ping_interval = absl::Seconds(5);  // at most lease / 3; longer in a large fleet:

@@ -182,7 +182,7 @@ void FollowerStreamState::OnPing(const Ping& ping, BootTime now) {
   // from before it.
   const int64_t applied =
       TOLLGATE_MUTATED("r10_sent_is_applied") ? sent_ : std::min(ping.applied_revision(), sent_);
-  lessor_->Acknowledge(session_, applied >= reset_revision_ ? applied : 0, ping, now);
+  lessor_->Acknowledge(session_, applied >= reset_revision_ ? applied : 0, ping);
   if (!pong_due_) {
     pong_due_ = true;
     pong_since_ = now;
@@ -305,16 +305,16 @@ bool FollowerStreamState::TakePong(BootTime now, absl::Time wall_now, Output* ou
     pong_waits_ = true;
     return false;
   }
-  const Grant grant = lessor_->GrantLease(session_, sent_, now);
-  if (patient &&
-      (grant.reason == NoGrant::kNotRostered || grant.reason == NoGrant::kBelowEnforced ||
-       grant.reason == NoGrant::kStoreSilent)) {
+  const LeaseAnswer answer = lessor_->GrantLease(session_, sent_);
+  if (patient && (answer.outcome == LeaseOutcome::kNotRostered ||
+                  answer.outcome == LeaseOutcome::kBelowEnforced ||
+                  answer.outcome == LeaseOutcome::kStoreSilent)) {
     // A moment later there is a lease to give: once the roster is written, or what was enforced
     // meanwhile is sent, or (after this machine was paused) a keep-alive is written.
     pong_waits_ = true;
     return false;
   }
-  if (grant.reason == NoGrant::kNoProgress) {
+  if (answer.outcome == LeaseOutcome::kNoProgress) {
     if (!no_progress_since_.has_value()) no_progress_since_ = now;
     if (now - *no_progress_since_ > options_.no_progress_limit) {
       made_no_progress_ = !going_away_;
@@ -328,7 +328,7 @@ bool FollowerStreamState::TakePong(BootTime now, absl::Time wall_now, Output* ou
   tollgate::v1::Pong* pong = message.mutable_pong();
   pong->set_sequence(last_sequence_);
   pong->set_revision(TOLLGATE_MUTATED("r8_pong_says_head") ? ring_->head() : sent_);
-  if (grant.lease > absl::ZeroDuration()) *pong->mutable_lease() = ToProto(grant.lease);
+  if (answer.lease > absl::ZeroDuration()) *pong->mutable_lease() = ToProto(answer.lease);
   *pong->mutable_service_time() = ToProto(wall_now);
   SetMessage(message, output);
   return true;

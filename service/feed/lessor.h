@@ -9,14 +9,13 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "base/clock.h"
 #include "lease/session_id.h"
 #include "tollgate/v1/edge_service.pb.h"
 
 namespace tollgate {
 
-// Why a Pong carries no lease.
-enum class NoGrant {
+// What came of asking for a lease: granted, or why a Pong carries none.
+enum class LeaseOutcome {
   kGranted = 0,
   kUnknownSession,   // it never said Hello to this service
   kReleased,         // it said Goodbye (R4)
@@ -28,13 +27,10 @@ enum class NoGrant {
   kRolledBack,       // the store is older than what a validator has seen of it (R11)
   kTailGap,          // the store's tail skipped a revision, which nobody was told of
 };
-// "granted", "not_rostered", …: for metrics.
-absl::string_view NoGrantName(NoGrant reason);
-
-// A lease, or why none.
-struct Grant {
-  absl::Duration lease = absl::ZeroDuration();  // zero: none
-  NoGrant reason = NoGrant::kGranted;
+// The lessor's answer to a session that asks for a lease.
+struct LeaseAnswer {
+  absl::Duration lease = absl::ZeroDuration();  // zero: none is granted
+  LeaseOutcome outcome = LeaseOutcome::kGranted;
 };
 
 // What a session asks and tells. Calls are in one serial order (R9), whatever the threads.
@@ -48,11 +44,12 @@ class Lessor {
   virtual bool BindCaller(const SessionId& key, absl::string_view caller) = 0;
   // The session has applied everything up to `revision`, which it was sent or validly resumed at
   // (R10). `ping` carries evidence of last admissions.
-  virtual void Acknowledge(const SessionId& key, int64_t revision, const tollgate::v1::Ping& ping,
-                           BootTime now) = 0;
-  // Asks for a lease for a Pong at `revision`, which is what the stream was sent (R8). `now` was
-  // read after the ping was (R1). A grant is counted before the Pong is written.
-  virtual Grant GrantLease(const SessionId& key, int64_t revision, BootTime now) = 0;
+  virtual void Acknowledge(const SessionId& key, int64_t revision,
+                           const tollgate::v1::Ping& ping) = 0;
+  // Asks for a lease for a Pong at `revision`, which is what the stream was sent (R8), after the
+  // ping was read: the lessor reads the boot clock itself, inside its serial order (R1). A lease is
+  // counted before the Pong is written.
+  virtual LeaseAnswer GrantLease(const SessionId& key, int64_t revision) = 0;
 };
 
 }  // namespace tollgate

@@ -9,6 +9,7 @@
 #include "base/status.h"
 #include "service/feed/follower_stream.h"
 #include "service/reads/resolve.h"
+#include "tests/simulation/bent_ledger.h"
 
 namespace tollgate::simulation {
 
@@ -218,6 +219,10 @@ void ServiceNode::Start() {
   feed.sequencer = writer_.get();
   feed.clock = &clock_;
   feed.random = &world_->rng();
+  feed.make_ledger = [](const EnforcementLedger::Options& options,
+                        const EnforcementLedger::Start& start) {
+    return std::make_unique<BentLedger>(options, start);
+  };
   feed.on_rolled_back = [this](const std::string& validator, int64_t seen, int64_t head) {
     world_->Note("has seen more than the store holds: it was rolled back", validator, seen, head);
     rolled_back_ = true;

@@ -16,21 +16,21 @@ constexpr char kEpoch[] = "0123456789abcdef0123456789abcdef";
 // Says yes to everything, or what a test wants said.
 class FakeLessor : public Lessor {
  public:
-  void Acknowledge(const SessionId&, int64_t revision, const v1::Ping&, BootTime) override {
+  void Acknowledge(const SessionId&, int64_t revision, const v1::Ping&) override {
     acks.push_back(revision);
   }
-  Grant GrantLease(const SessionId&, int64_t revision, BootTime) override {
+  LeaseAnswer GrantLease(const SessionId&, int64_t revision) override {
     asked.push_back(revision);
-    if (revision < floor) return {absl::ZeroDuration(), NoGrant::kBelowEnforced};
-    if (answer != NoGrant::kGranted) return {absl::ZeroDuration(), answer};
-    return {absl::Seconds(30), NoGrant::kGranted};
+    if (revision < floor) return {absl::ZeroDuration(), LeaseOutcome::kBelowEnforced};
+    if (answer != LeaseOutcome::kGranted) return {absl::ZeroDuration(), answer};
+    return {absl::Seconds(30), LeaseOutcome::kGranted};
   }
   bool BindCaller(const SessionId&, absl::string_view caller) override {
     callers.emplace_back(caller);
     return callers.back() == callers.front();
   }
   std::vector<std::string> callers;
-  NoGrant answer = NoGrant::kGranted;
+  LeaseOutcome answer = LeaseOutcome::kGranted;
   int64_t floor = 0;
   std::vector<int64_t> acks;
   std::vector<int64_t> asked;
@@ -271,16 +271,16 @@ TEST_F(FollowerStreamStateTest, R10ResumedRevisionsMayBeAcknowledged) {
 TEST_F(FollowerStreamStateTest, R15APongWaitsForTheRosterButNotForEver) {
   Hello();
   Welcomed();
-  lessor_.answer = NoGrant::kNotRostered;
+  lessor_.answer = LeaseOutcome::kNotRostered;
   Ping(0);
   EXPECT_TRUE(Idle());
   Commit();
   EXPECT_THAT(EventRevisions(), ElementsAre(1));  // events do not wait for it
   EXPECT_TRUE(Idle());
-  lessor_.answer = NoGrant::kGranted;  // the roster is durable
+  lessor_.answer = LeaseOutcome::kGranted;  // the roster is durable
   EXPECT_EQ(Message().pong().lease().seconds(), 30);
 
-  lessor_.answer = NoGrant::kNotRostered;
+  lessor_.answer = LeaseOutcome::kNotRostered;
   Ping(1);
   EXPECT_TRUE(Idle());
   EXPECT_EQ(state_->NextTick(), now_ + options_.pong_patience);
@@ -291,7 +291,7 @@ TEST_F(FollowerStreamStateTest, R15APongWaitsForTheRosterButNotForEver) {
 TEST_F(FollowerStreamStateTest, R6WithoutProgressThePongHasNoLeaseAndInTheEndItIsToldToGo) {
   Hello();
   Welcomed();
-  lessor_.answer = NoGrant::kNoProgress;
+  lessor_.answer = LeaseOutcome::kNoProgress;
   Ping(0);
   EXPECT_FALSE(Message().pong().has_lease());
   now_ = now_ + options_.no_progress_limit + absl::Seconds(1);
@@ -542,13 +542,13 @@ TEST_F(FollowerStreamStateTest, R4AGoodbyeCountsAfterAGoAwayToo) {
 TEST_F(FollowerStreamStateTest, R16APongWaitsForAKeepAlive) {
   Hello();
   Welcomed();
-  lessor_.answer = NoGrant::kStoreSilent;
+  lessor_.answer = LeaseOutcome::kStoreSilent;
   Ping(0);
   EXPECT_TRUE(Idle());
-  lessor_.answer = NoGrant::kGranted;
+  lessor_.answer = LeaseOutcome::kGranted;
   EXPECT_TRUE(Message().pong().has_lease());
   // Not for ever.
-  lessor_.answer = NoGrant::kStoreSilent;
+  lessor_.answer = LeaseOutcome::kStoreSilent;
   Ping(0);
   EXPECT_TRUE(Idle());
   EXPECT_EQ(state_->NextTick(), now_ + options_.pong_patience);

@@ -1,4 +1,6 @@
-// What the ledger tells people of a session, and of last admissions.
+// What the ledger tells people of a session.
+#include "service/feed/session_view.h"
+
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "service/feed/enforcement.h"
@@ -58,10 +60,15 @@ class SessionViewTest : public ::testing::Test {
     Hello(id, fail_open_for);
     ledger_->OnRostered(ledger_->BeginRosterWrite(id, absl::UnixEpoch()));
     Ping(id, head_);
-    ASSERT_EQ(ledger_->GrantLease(id, head_, now_).reason, NoGrant::kGranted);
+    ASSERT_EQ(ledger_->GrantLease(id, head_, now_).outcome, LeaseOutcome::kGranted);
+  }
+  std::vector<SessionView> AllSessions() {
+    std::vector<SessionView> views;
+    EXPECT_FALSE(ledger_->AddSessions(absl::nullopt, SIZE_MAX, &views));
+    return views;
   }
   SessionView View(const SessionId& id) {
-    for (SessionView& view : ledger_->Sessions()) {
+    for (SessionView& view : AllSessions()) {
       if (view.key == id) return view;
     }
     ADD_FAILURE() << "no such session";
@@ -158,55 +165,10 @@ TEST_F(SessionViewTest, AreAlsoToldSomeAtATime) {
   int rounds = 1;
   for (; ledger_->AddSessions(after, 2, &views); ++rounds) after = views.back().key;
   EXPECT_EQ(rounds, 2);
-  const std::vector<SessionView> all = ledger_->Sessions();
+  const std::vector<SessionView> all = AllSessions();
   ASSERT_EQ(views.size(), 4u);
   ASSERT_EQ(all.size(), 4u);
   for (size_t i = 0; i < all.size(); ++i) EXPECT_EQ(views[i].key, all[i].key) << i;
-}
-
-TEST_F(SessionViewTest, RateIsOverASecondAtLeast) {
-  const SessionId id = Id("a");
-  Join(id);
-  Pass(absl::Seconds(5));
-  Ping(id, head_, 500);
-  EXPECT_EQ(View(id).decisions_per_second, 100);
-  Pass(absl::Milliseconds(10));  // an acknowledgement, at once after an event
-  Ping(id, head_, 600);
-  EXPECT_EQ(View(id).decisions_per_second, 100);
-  EXPECT_EQ(View(id).decisions, 600);
-  Pass(absl::Milliseconds(1990));
-  Ping(id, head_, 900);
-  EXPECT_EQ(View(id).decisions_per_second, 200);
-  Pass(absl::Seconds(1));
-  Ping(id, head_, 0);
-  EXPECT_EQ(View(id).decisions_per_second, 0) << "a count that falls is no rate";
-}
-
-TEST_F(SessionViewTest, AReceiptHasOneRowAnEdge) {
-  Join(Id("twin", 'a'));
-  Join(Id("twin", 'b'));
-  Join(Id("half", 'a'));
-  Join(Id("half", 'b'));
-  const int64_t r = Commit(true);
-  const auto say = [&](const SessionId& id, int64_t seconds) {
-    v1::Ping ping;
-    v1::DroppedAdmit* dropped = ping.add_dropped();
-    dropped->set_workspace("acme");
-    dropped->set_token_id("4mXp81QzR0aYc7Ld");
-    dropped->set_revision(r);
-    dropped->mutable_last_admit_time()->set_seconds(seconds);
-    ledger_->Acknowledge(id, r, ping, now_);
-  };
-  say(Id("twin", 'b'), 2000);
-  say(Id("twin", 'a'), 1000);
-  say(Id("half", 'a'), 3000);
-  const v1::Receipt receipt = ledger_->ReceiptFor({r, "acme", "4mXp81QzR0aYc7Ld"});
-  ASSERT_EQ(receipt.last_admits_size(), 2);
-  EXPECT_EQ(receipt.last_admits(0).edge(), "half");
-  EXPECT_TRUE(receipt.last_admits(0).unknown()) << "one of its two processes has not said";
-  EXPECT_FALSE(receipt.last_admits(0).has_last_admit_time());
-  EXPECT_EQ(receipt.last_admits(1).edge(), "twin");
-  EXPECT_EQ(receipt.last_admits(1).last_admit_time().seconds(), 2000);
 }
 
 }  // namespace

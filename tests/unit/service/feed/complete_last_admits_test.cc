@@ -1,8 +1,7 @@
-#include "service/rpc/last_admits.h"
-
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "service/feed/last_admissions.h"
 
 namespace tollgate {
 namespace {
@@ -100,6 +99,15 @@ TEST(CompleteLastAdmits, IsBounded) {
   CompleteLastAdmits(kToken, uses, {}, At(100), &receipt);
   EXPECT_EQ(receipt.last_admits_size(), 100);
   EXPECT_EQ(receipt.last_admits(0).edge(), "edge-499") << "the latest first";
+}
+
+TEST(KeepUnknownLastAdmits, LeavesNoHalfOfTheTruth) {
+  Receipt receipt;
+  Said(&receipt, "said", 500);
+  NotSaid(&receipt, "lapsed");
+  Said(&receipt, "never-admitted", 0);
+  KeepUnknownLastAdmits(&receipt);
+  EXPECT_THAT(Rows(receipt), ElementsAre("lapsed@?"));
 }
 
 }  // namespace

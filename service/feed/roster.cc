@@ -1,0 +1,34 @@
+#include "service/feed/roster.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/mutation.h"
+
+namespace tollgate {
+
+void Roster::BeginWrite(const SessionId& key) {
+  if (!TOLLGATE_MUTATED("r15_late_removal")) removals_.erase(key);
+}
+
+bool Roster::OnWritten(const RosterWrite& write, RosterEntry* entry) {
+  if (write.entry_number != entry->number) return false;
+  entry->written = true;
+  entry->fail_open_for =
+      std::max(entry->fail_open_for, absl::Microseconds(write.record.fail_open_for_us()));
+  return true;
+}
+
+void Roster::Remove(const SessionId& key, RosterEntry* entry) {
+  if (!entry->written) return;
+  entry->written = false;
+  entry->number = ++entries_;
+  removals_.insert(key);
+}
+
+std::vector<SessionId> Roster::TakeRemovals() {
+  const std::set<SessionId> removals = std::exchange(removals_, {});
+  return {removals.begin(), removals.end()};
+}
+
+}  // namespace tollgate

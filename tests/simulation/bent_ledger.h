@@ -1,0 +1,35 @@
+// The ledger, with those rules bent whose fault needs more than a switch in the product.
+#ifndef TOLLGATE_TESTS_SIMULATION_BENT_LEDGER_H_
+#define TOLLGATE_TESTS_SIMULATION_BENT_LEDGER_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/types/optional.h"
+#include "base/mutation.h"
+#include "service/feed/enforcement.h"
+
+namespace tollgate::simulation {
+
+// What the simulated service keeps its ledger in: the one that ships, but for the mutation chosen.
+class BentLedger : public EnforcementLedger {
+ public:
+  using EnforcementLedger::EnforcementLedger;
+
+  void OnHello(const SessionId& key, const v1::Hello& hello, BootTime now,
+               absl::string_view address) override {
+    if (TOLLGATE_MUTATED("r3_hello_ends_twin")) {
+      std::vector<SessionView> known;
+      AddSessions(absl::nullopt, SIZE_MAX, &known);
+      for (const SessionView& other : known) {
+        if (other.key.validator_id == key.validator_id && other.key != key) Release(other.key, now);
+      }
+    }
+    EnforcementLedger::OnHello(key, hello, now, address);
+  }
+};
+
+}  // namespace tollgate::simulation
+
+#endif  // TOLLGATE_TESTS_SIMULATION_BENT_LEDGER_H_
