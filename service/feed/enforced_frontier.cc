@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/invariant.h"
 #include "base/mutation.h"
 
 namespace tollgate {
@@ -29,6 +30,7 @@ void EnforcedFrontier::Declare(absl::optional<int64_t> least_acknowledged) {
     const absl::optional<int64_t> missing = events_.FirstAfter(*least_acknowledged);
     if (missing.has_value()) enforced = std::min(enforced, *missing - 1);
   }
+  TOLLGATE_INVARIANT(enforced <= head_, "nothing above the durable head is declared enforced");
   enforced_ = std::max(enforced_, enforced);
   events_.ForgetUpTo(enforced_);
 }

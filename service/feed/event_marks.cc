@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/invariant.h"
+
 namespace tollgate {
 namespace {
 
@@ -23,6 +25,9 @@ void EventMarks::ForgetOldest() {
 }
 
 void EventMarks::Add(int64_t revision, BootTime now) {
+  TOLLGATE_INVARIANT(
+      revision > all_count_up_to_ && (marks_.empty() || revision > marks_.back().revision),
+      "revisions with events come in order");
   marks_.push_back({revision, now});
   if (marks_.size() > max_marks_) ForgetOldest();
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/invariant.h"
 #include "base/mutation.h"
 #include "base/proto_time.h"
 #include "lease/span.h"
@@ -92,6 +93,8 @@ void LeaseBook::CloseStream(const SessionId& key, Moment at) {
 
 void LeaseBook::CountOut(int64_t acknowledged) {
   const auto acks = live_acks_.find(acknowledged);
+  TOLLGATE_INVARIANT(acks != live_acks_.end() && acks->second > 0,
+                     "what a live session has acknowledged is counted");
   if (--acks->second == 0) live_acks_.erase(acks);
 }
 
@@ -110,6 +113,8 @@ void LeaseBook::Acknowledge(const SessionId& key, int64_t revision, const tollga
 
 void LeaseBook::Extend(const SessionId& key, BootTime end) {
   BookedSession* session = FindMutable(key);
+  TOLLGATE_INVARIANT(session != nullptr && !session->released,
+                     "a lease is granted to a session that is known and has not said goodbye");
   if (!session->told_live) {
     session->told_live = true;
     life_changes_.push_back({session->key, true, false});
@@ -117,7 +122,8 @@ void LeaseBook::Extend(const SessionId& key, BootTime end) {
   if (session->live) {
     // R3: a life only grows.
     if (end <= session->lease_end && !TOLLGATE_MUTATED("r3_not_the_longest")) return;
-    by_end_.erase({session->lease_end, session->number});
+    const size_t erased = by_end_.erase({session->lease_end, session->number});
+    TOLLGATE_INVARIANT(erased == 1, "a live session stands in the timeline of ends");
   } else {
     session->live = true;
     session->ended_at.reset();
@@ -129,6 +135,8 @@ void LeaseBook::Extend(const SessionId& key, BootTime end) {
   }
   session->lease_end = end;
   by_end_.emplace(std::make_pair(end, session->number), session);
+  TOLLGATE_INVARIANT(live_acks_.size() <= by_end_.size(),
+                     "no more acknowledgements are counted than sessions are live");
 }
 
 void LeaseBook::Release(const SessionId& key, Moment at) {
@@ -141,7 +149,8 @@ void LeaseBook::Release(const SessionId& key, Moment at) {
 void LeaseBook::EndLease(BookedSession* session, bool released, Moment at) {
   if (session->live) {
     session->live = false;
-    by_end_.erase({session->lease_end, session->number});
+    const size_t erased = by_end_.erase({session->lease_end, session->number});
+    TOLLGATE_INVARIANT(erased == 1, "a live session stands in the timeline of ends");
     CountOut(session->acknowledged);
     session->head_at_end = at.head;
     if (!released) ++lapses_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/invariant.h"
 #include "base/mutation.h"
 
 namespace tollgate {
@@ -12,6 +13,8 @@ void Roster::BeginWrite(const SessionId& key) {
 }
 
 bool Roster::OnWritten(const RosterWrite& write, RosterEntry* entry) {
+  TOLLGATE_INVARIANT(write.entry_number <= entries_,
+                     "an addition to the roster is of an entry that was numbered");
   if (write.entry_number != entry->number) return false;
   entry->written = true;
   entry->fail_open_for =

@@ -1,5 +1,6 @@
 #include "service/feed/lease_book.h"
 
+#include "base/invariant.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -275,6 +276,18 @@ TEST_F(LeaseBookTest, R15TheRecordOfOneForgottenMeanwhileIsTakenOut) {
   ASSERT_EQ(book_.Find(Id("a")), nullptr);
   book_.OnRostered(write);
   EXPECT_THAT(book_.TakeRosterRemovals(), ElementsAre(Id("a")));
+}
+
+using LeaseBookDeathTest = LeaseBookTest;
+
+TEST_F(LeaseBookDeathTest, ALeaseForNobodyEndsTheProcess) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(book_.Extend(Id("stranger"), now_ + kLease),
+              ::testing::ExitedWithCode(kExitInvariantBroken), "a lease is granted to a session");
+  Join(Id("a"));
+  book_.Release(Id("a"), Moment());
+  EXPECT_EXIT(book_.Extend(Id("a"), now_ + kLease), ::testing::ExitedWithCode(kExitInvariantBroken),
+              "has not said goodbye");
 }
 
 }  // namespace
