@@ -19,7 +19,7 @@ namespace tollgate {
 
 // Keeps every key with its versions, so a snapshot costs nothing but a number;
 // versions that no snapshot can see any more are dropped as writes go on.
-// Everything is "durable" at once: storage/fault simulates losing what was not
+// Everything is "durable" at once: tests/instruments/fault_engine simulates losing what was not
 // synced. Thread-safe. Snapshots must not outlive it.
 class MemoryEngine : public EmbeddedEngine {
  public:

@@ -108,15 +108,17 @@ TARGETS = {
 }
 # Libraries that a pure room's target does not link.
 IMPURE_LIBRARIES = re.compile(r"^(gRPC::|RocksDB::|prometheus-cpp::|Threads::|tollgate_proto_grpc$|tollgate_net$)")
-# A room is a namespace: `tollgate::<top-level folder>`.
+# A room is a namespace: `tollgate::<top-level folder>`, for the rooms inside it too.
 HOLD_NAMESPACES = False
+# What others program against is `tollgate` itself, and so is what implements it.
+PUBLIC_NAMESPACE = {"include", "validator/embedded"}
 # Folders under tests/unit that are not rooms.
 UNIT_TESTS_BESIDES = {"house"}
 
 # --- The tree. ---
 
 TOPS = {room.split("/")[0] for room in ARROWS}
-GENERATED = ("tollgate/", "google/", "grpc/")  # what protoc writes
+GENERATED = ("tollgate/", "google/rpc/", "grpc/health/")  # what protoc writes of the contracts
 
 
 class Tree:
@@ -283,7 +285,9 @@ def namespace_violations(tree):
         wanted = f"tollgate::{path.split('/')[0]}"
         names = re.findall(r"^(?:inline )?namespace ([\w:]+) \{", tree.text(path), re.M)
         names = [name for name in names if name.split("::")[0] == "tollgate"]
-        if is_main(path) and not names:
+        if room_of(path) in PUBLIC_NAMESPACE:
+            names = [name for name in names if name != "tollgate"]
+        if not names and (is_main(path) or room_of(path) in PUBLIC_NAMESPACE):
             continue
         wrong = [name for name in names if name != wanted and not name.startswith(wanted + "::")]
         for name in wrong:
@@ -360,6 +364,32 @@ def target_violations(root):
             yield f"{source} is built by {built.count(source)} targets"
 
 
+def unlinked_violations(tree):
+    """That a target links, directly or through others, every room that its sources include."""
+    named = {name: (path, sources, deps) for path, _, name, sources, deps in targets(tree.root)}
+    rooms_of = {name: {room_of(source) for source in sources} for name, (_, sources, _) in named.items()}
+
+    def reached(name, seen):
+        for dep in named.get(name, (None, (), ()))[2]:
+            if dep not in seen:
+                seen.add(dep)
+                reached(dep, seen)
+        return seen
+
+    for name, (path, sources, _) in sorted(named.items()):
+        linked = set(rooms_of[name])
+        for dep in reached(name, set()):
+            linked |= rooms_of.get(dep, {TARGETS.get(dep)})
+        needed = {}
+        for source in sources:
+            for file in (source, stem(source) + ".h"):
+                for _, include in tree.includes.get(file, ()):
+                    needed.setdefault(room_of_include(include), file)
+        for room, file in sorted(needed.items(), key=str):
+            if room in ARROWS and room not in linked | {"include", "proto"}:
+                yield f"{path}: {name} does not link {room}, which {file} includes"
+
+
 def test_folder_violations(root):
     """tests/unit mirrors the rooms."""
     unit = os.path.join(root, "tests", "unit")
@@ -371,6 +401,35 @@ def test_folder_violations(root):
             yield f"tests/unit/{room}: tests of a room that is none"
 
 
+def picture_violations(tree):
+    """docs/pictures/house.dot draws arrows that the plan has, and leaves out none that the tree has:
+    an arrow that follows from others need not be drawn."""
+    path = os.path.join("docs", "pictures", "house.dot")
+    if not os.path.exists(os.path.join(tree.root, path)):
+        return
+    text = re.sub(r"//.*", "", tree.text(path))
+    drawn = set(re.findall(r"(\w+) -> (\w+)\s*;", text))
+    nodes = set(re.findall(r"^\s*(\w+) \[", text, re.M)) - {"node", "edge", "graph"}
+    planned = {(room.split("/")[0], other.split("/")[0])
+               for room, known in ARROWS.items() for other in known}
+    for room, other in sorted(drawn - planned):
+        yield f"{path}: draws {room} -> {other}, which the plan has not"
+    reached = {}
+    for room, other in drawn:
+        reached.setdefault(room, set()).add(other)
+
+    def leads(room, other):
+        return any(nearer == other or leads(nearer, other) for nearer in reached.get(room, ()))
+
+    if not circles(reached):
+        there = {(room.split("/")[0], other.split("/")[0]) for room, other in edges(tree)}
+        for room, other in sorted(there):
+            if room != other and not leads(room, other):
+                yield f"{path}: lacks {room} -> {other}"
+    for top in sorted({room.split("/")[0] for room in rooms(tree)} - nodes):
+        yield f"{path}: lacks the room {top}"
+
+
 def violations(root):
     tree = Tree(root)
     found = list(plan_violations())
@@ -380,6 +439,8 @@ def violations(root):
         found += namespace_violations(tree)
     found += target_violations(root)
     found += test_folder_violations(root)
+    found += picture_violations(tree)
+    found += unlinked_violations(tree)
     return found
 
 

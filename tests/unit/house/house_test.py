@@ -161,6 +161,22 @@ class MadeUp(unittest.TestCase):
             with self.subTest(text=text):
                 self.assert_found(house.violations(made_up({path: text})), word)
 
+    def test_a_target_that_does_not_link_what_it_includes(self):
+        files = {
+            "service/keyring/x.cc": including('"storage/y.h"'), "storage/y.h": "",
+            "storage/CMakeLists.txt": "tollgate_room(tollgate_storage SOURCES y.cc)", "storage/y.cc": "",
+            "service/records/CMakeLists.txt":
+                "tollgate_room(tollgate_service_records SOURCES z.cc DEPS tollgate_storage)",
+            "service/records/z.cc": ""}
+        room = "tollgate_room(tollgate_service_keyring SOURCES x.cc DEPS %s)"
+        path = "service/keyring/CMakeLists.txt"
+        self.assert_found(house.violations(made_up({**files, path: room % "absl::time"})),
+                          "tollgate_service_keyring does not link storage, which service/keyring/x.cc includes")
+        self.assertEqual([], house.violations(made_up({**files, path: room % "tollgate_storage"})))
+        files["service/keyring/x.cc"] += including('"base/q.h"')
+        self.assert_found(house.violations(made_up({**files, "base/q.h": "", path: room % "tollgate_storage"})),
+                          "does not link base")
+
     def test_a_namespace_of_another_room(self):
         for path, text, word in [
             ("service/tokens/x.h", "namespace tollgate {\n}", "namespace tollgate in the room of tollgate::service"),
@@ -173,6 +189,8 @@ class MadeUp(unittest.TestCase):
         self.assertEqual([], list(house.namespace_violations(house.Tree(made_up({
             "service/tokens/x.h": "namespace tollgate::service {\n}",
             "net/x.cc": "namespace tollgate::net::internal {\n}\nnamespace {\n}",
+            "include/tollgate/edge.h": "namespace tollgate {\n}",
+            "validator/embedded/edge.cc": "namespace tollgate {\n}\nnamespace tollgate::validator {\n}",
             "cli/main.cc": "int main() {}"})))))
 
     def test_a_test_in_no_room(self):
@@ -182,6 +200,20 @@ class MadeUp(unittest.TestCase):
     def test_a_plan_that_goes_in_a_circle(self):
         self.assertEqual([["a", "b", "c", "a"]], house.circles({"a": {"b"}, "b": {"c"}, "c": {"a"}}))
         self.assertEqual([], house.circles({"a": {"b", "c"}, "b": {"c"}, "c": set()}))
+
+    def test_a_picture_that_is_not_the_house(self):
+        dot = "digraph house {\n  node [shape=box];\n  storage [label=x];\n  token [label=y];\n" \
+              "  base [label=z];\n  proto [label=p];\n  %s\n}\n"
+        source = {"storage/x.h": including('"token/y.h"', '"base/z.h"'), "token/y.h": including('"base/z.h"'),
+                  "base/z.h": ""}
+
+        def found(arrows, more=()):
+            return house.violations(made_up({**source, **dict(more), "docs/pictures/house.dot": dot % arrows}))
+
+        self.assertEqual([], found("storage -> token; token -> base;"), "storage -> base follows")
+        self.assert_found(found("storage -> token; token -> base; token -> storage;"), "draws token -> storage")
+        self.assert_found(found("token -> base;"), "lacks storage -> token")
+        self.assert_found(found("storage -> token; token -> base;", {"lease/x.h": ""}.items()), "lacks the room lease")
 
     def test_the_picture(self):
         root = made_up({

@@ -102,13 +102,20 @@ TEST_F(WatchStreamTest, NothingMoreIsReadForOneThatDoesNotTakeWhatItHas) {  // I
   for (int i = 0; i < kRevisions; ++i) Tell({Changed("acme", kBytes)});
   reads_->Hold();
   Watcher watcher(stub_.get(), first);
-  // However long it is given: with two revisions a read, twenty would read everything.
+  // However long it is given, and however often it is woken: with two revisions a read, twenty
+  // would read everything.
   int reads = 0;
   while (reads_->RunOne(absl::Milliseconds(500))) ++reads;
+  std::vector<int64_t> more;
+  for (int i = 0; i < kRevisions / 2; ++i) {
+    more.push_back(Tell({Changed("acme")}));
+    if (reads_->RunOne(absl::Milliseconds(20))) ++reads;
+  }
   EXPECT_LT(reads, kRevisions / 2);
   // It has lost nothing by it.
   reads_->Open();
   for (int i = 1; i <= kRevisions; ++i) ASSERT_EQ(watcher.Next(), first + i);
+  for (const int64_t revision : more) ASSERT_EQ(watcher.Next(), revision);
 }
 
 TEST_F(WatchStreamTest, OfAnotherWorkspaceNothingIsTold) {
