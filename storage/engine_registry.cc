@@ -68,6 +68,7 @@ std::string EngineRegistry::ToText(const EngineUri& uri) const {
 
 std::vector<std::string> EngineRegistry::schemes() const {
   std::vector<std::string> out;
+  out.reserve(drivers_.size());
   for (const auto& driver : drivers_) out.emplace_back(driver->scheme());
   return out;
 }
