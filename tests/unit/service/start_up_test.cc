@@ -5,6 +5,7 @@
 
 #include <fstream>
 
+#include "base/version.h"
 #include "nlohmann/json.hpp"
 #include "storage/engines.h"
 #include "storage/schema.h"
@@ -17,7 +18,6 @@ namespace {
 using namespace tollgate::v1;  // NOLINT: the whole API
 using testing::HasSubstr;
 using testing::Not;
-using testing::StartsWith;
 
 class StartUpTest : public testing::Test {
  protected:
@@ -104,7 +104,7 @@ TEST_F(StartUpTest, HelpAndVersionAreZero) {
   EXPECT_THAT(help.output(), HasSubstr("--store DIR"));
   Program version(std::string(TOLLGATE_BIN_DIR) + "/tollgated", {"--version"}, dir_ / "v.log");
   EXPECT_EQ(version.Wait(), 0);
-  EXPECT_THAT(version.output(), StartsWith("tollgated "));
+  EXPECT_EQ(version.output(), absl::StrCat("tollgated ", kVersion, "\n"));
 }
 
 TEST_F(StartUpTest, ATakenPortIsThreeAndWritesNothing) {
@@ -305,6 +305,8 @@ TEST_F(StartUpTest, SigtermDrainsAndEndsWithZero) {
   program->Signal(SIGTERM);
   EXPECT_EQ(program->Wait(), 0) << program->output();
   EXPECT_THAT(program->output(), HasSubstr("draining"));
+  EXPECT_THAT(program->output(), HasSubstr(absl::StrCat("\"version\":\"", kVersion, "\"")))
+      << "the log tells which build it is";
   EXPECT_THAT(program->output(), HasSubstr("ended as asked"));
   ExpectKept(made);
 }
