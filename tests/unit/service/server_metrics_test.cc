@@ -57,16 +57,18 @@ class ServerMetricsTest : public testing::Test {
 
 TEST_F(ServerMetricsTest, NamesAndTypesAreTheseAndNoOthers) {
   metrics_.Method("GetToken")->Count(absl::StatusCode::kOk, absl::Seconds(1));
+  metrics_.OnCommand("revoke_token", absl::StatusCode::kOk);
   std::map<std::string, MetricType> found;
   for (const MetricFamily& family : registry_.Collect()) {
     EXPECT_TRUE(found.emplace(family.name, family.type).second) << family.name << " twice";
     EXPECT_FALSE(family.help.empty()) << family.name;
-    EXPECT_FALSE(family.metric.empty()) << family.name << " is there before anything happened";
+    EXPECT_FALSE(family.metric.empty()) << family.name;
   }
   constexpr MetricType kCounter = MetricType::Counter;
   constexpr MetricType kGauge = MetricType::Gauge;
   constexpr MetricType kHistogram = MetricType::Histogram;
   EXPECT_THAT(found, UnorderedElementsAre(Pair("tollgate_build_info", kGauge),                //
+                                          Pair("tollgate_commands_total", kCounter),          //
                                           Pair("tollgate_commits_total", kCounter),           //
                                           Pair("tollgate_commit_commands", kHistogram),       //
                                           Pair("tollgate_commit_seconds", kHistogram),        //
@@ -112,6 +114,19 @@ TEST_F(ServerMetricsTest, ACommitIsCountedWithItsCommandsAndTime) {
   EXPECT_EQ(buckets[0].cumulative_count, 1u);
   EXPECT_EQ(buckets[2].upper_bound, 5);
   EXPECT_EQ(buckets[2].cumulative_count, 2u);
+}
+
+TEST_F(ServerMetricsTest, ACommandIsCountedByNameAndCode) {
+  metrics_.OnCommand("revoke_token", absl::StatusCode::kOk);
+  metrics_.OnCommand("revoke_token", absl::StatusCode::kOk);
+  metrics_.OnCommand("revoke_token", absl::StatusCode::kNotFound);
+  metrics_.OnCommand("create_token", absl::StatusCode::kOk);
+  const auto count = [this](const char* command, const char* code) {
+    return Count("tollgate_commands_total", {{"command", command}, {"code", code}});
+  };
+  EXPECT_EQ(count("revoke_token", "OK"), 2);
+  EXPECT_EQ(count("revoke_token", "NOT_FOUND"), 1);
+  EXPECT_EQ(count("create_token", "OK"), 1);
 }
 
 TEST_F(ServerMetricsTest, EnforcementIsTimed) {
