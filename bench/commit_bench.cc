@@ -16,7 +16,7 @@
 #include "base/random.h"
 #include "base/secret.h"
 #include "service/tokens/create_token.h"
-#include "storage/rocksdb/rocksdb_engine.h"
+#include "storage/engines.h"
 #include "storage/sequencer.h"
 #include "token/keyring.h"
 #include "token/token_string.h"
@@ -35,11 +35,11 @@ std::string NewFolder() {
 void Creates(benchmark::State& state) {
   const std::string folder = NewFolder();
   {
-    RocksDbEngine::Options engine_options;
-    engine_options.path = folder + "/store";
+    EngineOpenOptions engine_options;
+    engine_options.location = folder + "/store";
     engine_options.random = &SystemRandom();
     engine_options.clock = &SystemClock();
-    std::unique_ptr<RocksDbEngine> engine = RocksDbEngine::Open(engine_options).value();
+    const std::unique_ptr<Engine> engine = Engines().default_driver().Open(engine_options).value();
     Sequencer::Options options;
     options.engine = engine.get();
     options.clock = &SystemClock();

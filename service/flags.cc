@@ -1,9 +1,11 @@
 #include "service/flags.h"
 
+#include <string>
+
 #include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
-#include "absl/strings/strip.h"
+#include "absl/strings/str_join.h"
 #include "base/status.h"
+#include "storage/engines.h"
 
 namespace tollgate {
 namespace {
@@ -13,17 +15,27 @@ constexpr char kFooter[] =
     "Every flag is also an environment variable (--ping-interval: TOLLGATED_PING_INTERVAL) "
     "and\n"
     "a line of the --config file (ping-interval = \"5s\"); a flag wins over the environment,\n"
-    "which wins over the file. An empty variable counts as not set.\n\n"
+    "which wins over the file. An empty variable counts as not set.\n\n";
+
+constexpr char kExitCodes[] =
     "Exit codes: 0 ended as asked; 2 bad usage; 3 port taken; 4 store in use; 5 keyring\n"
     "unreadable; 6 store from a newer version, or corrupt; 7 plaintext refused; 8 journal\n"
     "unusable; 9 the store was rolled back; 70 a store write failed; 1 anything else.\n\n"
     "Also: tollgated restore --help      a store from a backup\n"
     "      tollgated new-epoch --help    a new history on a store that was rolled back";
 
+std::string Footer() {
+  return absl::StrCat(kFooter, "Engines: ", absl::StrJoin(Engines().schemes(), ", "),
+                      ". --store DIR is --store ", Engines().default_driver().scheme(),
+                      ":DIR; a folder whose name has a colon\n"
+                      "is written with a slash before it, as in ./a:b or /srv/a:b.\n\n",
+                      kExitCodes);
+}
+
 void AddFlags(DaemonFlags& flags, ServerFlags* parsed) {
   ServerOptions& o = parsed->server;
-  flags.Text("Store", "store", "DIR", "The store's directory; made where there is none. Required",
-             &o.store);
+  flags.Text("Store", "store", "DIR",
+             "The store's directory, or ENGINE:DIR; made where there is none. Required", &o.store);
   flags.Text(
       "Store", "keyring", "FILE",
       "The peppers' file, mode 0600; made on first start. Default: DIR.keyring, beside the store",
@@ -109,7 +121,7 @@ absl::StatusOr<ServerFlags> ParseServerFlags(int argc, const char* const* argv) 
   DaemonFlags flags({.program = "tollgated",
                      .usage = "--store DIR [flags]",
                      .about = "The control plane: issues, rotates and revokes workspace tokens.",
-                     .footer = kFooter,
+                     .footer = Footer(),
                      .unknown = "no such flag. "},
                     &parsed.daemon);
   AddFlags(flags, &parsed);
@@ -119,12 +131,6 @@ absl::StatusOr<ServerFlags> ParseServerFlags(int argc, const char* const* argv) 
     return RefuseFlag(
         "--store is missing: it names the directory that the service keeps its tokens in, "
         "as in --store /var/lib/tollgate");
-  }
-  if (parsed.server.keyring.empty()) {
-    absl::string_view dir = parsed.server.store;
-    while (dir.size() > 1 && absl::ConsumeSuffix(&dir, "/")) {
-    }
-    parsed.server.keyring = absl::StrCat(dir, ".keyring");
   }
   RETURN_IF_ERROR(CheckServerOptions(parsed.server));
   return parsed;

@@ -3,43 +3,32 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <system_error>
 #include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
-#include "base/bad_flag.h"
 #include "base/executor.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "base/version.h"
-#include "grpcpp/server.h"
-#include "grpcpp/server_builder.h"
-#include "lease/limits.h"
-#include "lease/span.h"
-#include "net/address.h"
 #include "net/grpc_host.h"
 #include "net/listener_metrics.h"
 #include "service/access/access.h"
 #include "service/feed/fleet.h"
 #include "service/feed/hub.h"
 #include "service/keyring/record_keyring.h"
-#include "service/restore/restore.h"
+#include "service/option_parts.h"
 #include "service/rpc/edge_service.h"
 #include "service/rpc/operations_service.h"
 #include "service/rpc/rpc_deps.h"
 #include "service/rpc/token_service.h"
 #include "service/rpc/workspace_service.h"
 #include "service/server_metrics.h"
+#include "service/store_home.h"
 #include "service/sweep/sweeper.h"
 #include "service/use/use_ledger.h"
-#include "storage/journal/journaled_engine.h"
-#include "storage/rocksdb/rocksdb_engine.h"
 #include "storage/sequencer.h"
 #include "storage/start_command.h"
-#include "token/keyring.h"
 #include "token/token_string.h"
 
 namespace tollgate {
@@ -75,26 +64,6 @@ class CountingSink : public UseSink {
   ServerMetrics* const metrics_;
 };
 
-// The peppers. A store that holds tokens without its keyring cannot verify any of them, and a fresh
-// keyring would call every one unknown (I7): so one is made for an empty store only.
-absl::StatusOr<Keyring> OpenKeyring(const std::string& path, Engine& engine, Random& random) {
-  std::error_code error;
-  if (std::filesystem::exists(path, error) || error) return Keyring::Load(path);
-  ASSIGN_OR_RETURN(const std::unique_ptr<Snapshot> snapshot, engine.NewSnapshot());
-  ASSIGN_OR_RETURN(const std::vector<Entry> digests, snapshot->Scan(Table::kDigests, "", "", 1));
-  if (!digests.empty()) {
-    return Refuse(absl::StatusCode::kFailedPrecondition, "KEYRING_MISSING",
-                  absl::StrCat("refusing to start without the keyring ", path,
-                               ": the store holds tokens, and only their own keyring can verify "
-                               "them.\n  Put it back from where it is kept:  ",
-                               path, "\n  or say where it is:                 --keyring FILE"));
-  }
-  ASSIGN_OR_RETURN(Keyring keyring, Keyring::LoadOrCreate(path, random));
-  Log(LogLevel::kInfo, "made a keyring: keep a copy of it, apart from the store's backups",
-      {{"keyring", path}});
-  return keyring;
-}
-
 class ServerImpl final : public Server {
  public:
   explicit ServerImpl(ServerOptions options)
@@ -115,7 +84,7 @@ class ServerImpl final : public Server {
     host.max_connections = options_.max_connections;
     host.limits.max_receive_bytes = options_.max_message_bytes;
     ASSIGN_OR_RETURN(host_, GrpcHost::Bind(std::move(host)));
-    RETURN_IF_ERROR(OpenStore());
+    RETURN_IF_ERROR(StartSequencer());
     RETURN_IF_ERROR(StartFeed());
     return Serve();
   }
@@ -152,35 +121,14 @@ class ServerImpl final : public Server {
   }
 
  private:
-  absl::Status OpenStore() {
-    const std::string keyring =
-        options_.keyring.empty() ? absl::StrCat(options_.store, ".keyring") : options_.keyring;
-    std::error_code error;
-    const std::filesystem::path parent = std::filesystem::path(options_.store).parent_path();
-    if (!parent.empty()) std::filesystem::create_directories(parent, error);  // Open tells of it
-    RocksDbEngine::Options engine;
-    engine.path = options_.store;
-    engine.random = &random_;
-    engine.clock = &clock_;
-    ASSIGN_OR_RETURN(rocksdb_, RocksDbEngine::Open(engine));
-    engine_ = rocksdb_.get();
-    RETURN_IF_ERROR(CheckNotRolledBack(options_.store, rocksdb_->epoch()));
-    if (!options_.no_journal) {
-      absl::string_view dir = options_.store;
-      while (dir.size() > 1 && absl::ConsumeSuffix(&dir, "/")) {
-      }
-      const std::string journal =
-          options_.journal.empty() ? absl::StrCat(dir, ".journal") : options_.journal;
-      ASSIGN_OR_RETURN(journaled_, JournaledEngine::Open(rocksdb_.get(), journal));
-      RETURN_IF_ERROR(WarnOfNewJournal(journal));
-      engine_ = journaled_.get();
-    }
-    ASSIGN_OR_RETURN(Keyring opened, OpenKeyring(keyring, *engine_, random_));
-    keyring_ = std::make_unique<const Keyring>(std::move(opened));
+  // The store and what commits to it.
+  absl::Status StartSequencer() {
+    ASSIGN_OR_RETURN(home_, StoreHome::At(HomeOptionsOf(options_)));
+    ASSIGN_OR_RETURN(store_, home_->Open(random_, clock_));
     ASSIGN_OR_RETURN(format_, TokenFormat::ForBrand(options_.brand));
 
     Sequencer::Options sequencer;
-    sequencer.engine = engine_;
+    sequencer.engine = store_.engine;
     sequencer.clock = &clock_;
     sequencer.on_fatal = [this](const absl::Status& status) { OnWriteFailed(status); };
     sequencer.on_commit = [this](int64_t revision, size_t commands, absl::Duration write) {
@@ -192,23 +140,10 @@ class ServerImpl final : public Server {
     ASSIGN_OR_RETURN(sequencer_, Sequencer::Start(std::move(sequencer)));
     // Before a pepper makes its first token, so that a wrong keyring is always known for one (I7).
     RETURN_IF_ERROR(
-        sequencer_->Run(std::make_shared<RecordKeyring>(keyring_->CheckValues(), keyring))
+        sequencer_
+            ->Run(std::make_shared<RecordKeyring>(store_.keyring->CheckValues(), home_->keyring()))
             .status());
     return sequencer_->Run(std::make_shared<ServiceStarted>(kVersion, random_.Hex(8))).status();
-  }
-
-  // A mistyped name begins a journal like a first start does, and restores would do without all
-  // that the real one knows.
-  absl::Status WarnOfNewJournal(const std::string& journal) {
-    if (!journaled_->created_journal()) return absl::OkStatus();
-    ASSIGN_OR_RETURN(const std::unique_ptr<Snapshot> snapshot, journaled_->NewSnapshot());
-    if (snapshot->revision() == 0) return absl::OkStatus();
-    Log(LogLevel::kWarning,
-        "began a new journal for a store that is not new: it knows nothing of what was revoked "
-        "before, so only backups from now on can be restored with it. If the store had another "
-        "journal, stop and name that one: --journal FILE",
-        {{"journal", journal}, {"store", options_.store}, {"revision", snapshot->revision()}});
-    return absl::OkStatus();
   }
 
   absl::Status StartFeed() {
@@ -218,7 +153,7 @@ class ServerImpl final : public Server {
                                           static_cast<size_t>(options_.max_queued_scans));
     chores_ = std::make_unique<ThreadPool>(1, kMaxChores);
     UseLedger::Options use;
-    use.engine = engine_;
+    use.engine = store_.engine;
     use.clock = &clock_;
     use.executor = executor_.get();
     use.max_report_lag = 3 * options_.usage_interval;
@@ -230,27 +165,13 @@ class ServerImpl final : public Server {
     ASSIGN_OR_RETURN(use_, UseLedger::Create(std::move(use)));
     sink_ = std::make_unique<CountingSink>(use_.get(), &metrics_);
 
-    Hub::Options hub;
-    hub.engine = engine_;
+    Hub::Options hub = FeedOptionsOf(options_);
+    hub.engine = store_.engine;
     hub.sequencer = sequencer_.get();
     hub.clock = &clock_;
     hub.random = &random_;
     hub.executor = executor_.get();
     hub.use = sink_.get();
-    hub.brand = options_.brand;
-    hub.lease = options_.lease;
-    hub.ping_interval = options_.ping_interval;
-    hub.max_pings_per_second = options_.max_pings_per_second;
-    hub.usage_interval = options_.usage_interval;
-    hub.drift_bound = options_.drift_bound;
-    hub.ack_limit = options_.ack_limit;
-    hub.max_followers = static_cast<size_t>(options_.max_followers);
-    hub.stall_limit = options_.write_stall_limit;
-    hub.no_progress_limit = options_.no_progress_limit;
-    hub.max_stream_age = options_.max_stream_age;
-    hub.min_stream_age = options_.max_stream_age / 2;
-    hub.ring.max_revisions = static_cast<size_t>(options_.ring_revisions);
-    hub.ring.max_bytes = static_cast<size_t>(options_.ring_bytes);
     hub.on_rolled_back = [this](const std::string& validator, int64_t seen, int64_t head) {
       OnRolledBack(validator, seen, head);
     };
@@ -268,7 +189,7 @@ class ServerImpl final : public Server {
 
   absl::Status Serve() {
     access_ = NewTransportAccess(options_.allow_plaintext);
-    deps_.engine = engine_;
+    deps_.engine = store_.engine;
     deps_.sequencer = sequencer_.get();
     deps_.hub = hub_.get();
     deps_.reads = executor_.get();
@@ -276,7 +197,7 @@ class ServerImpl final : public Server {
     deps_.access = access_.get();
     deps_.clock = &clock_;
     deps_.random = &random_;
-    deps_.keyring = keyring_.get();
+    deps_.keyring = store_.keyring.get();
     deps_.format = &format_;
     deps_.metrics = &metrics_;
     deps_.evidence = [this] { return use_->Evidence(); };
@@ -361,13 +282,13 @@ class ServerImpl final : public Server {
                             "it: tollgated new-epoch --store DIR; or restore a backup"));
     sequencer_->Halt(refusal);
     host_->health().SetServing(false);
-    const absl::Status marked = MarkRolledBack(options_.store, rocksdb_->epoch());
+    const absl::Status marked = home_->MarkRolledBack(store_.epoch);
     if (!marked.ok()) Log(LogLevel::kError, "cannot mark the store", {{"status", marked}});
     Log(LogLevel::kError,
         "the store is older than what a validator has seen of it: it was rolled back, or is an "
         "old copy. Nothing is written or granted any more. Begin a new history on it, with what "
         "the journal knows: tollgated new-epoch --store DIR",
-        {{"validator", validator}, {"seen", seen}, {"head", head}, {"store", options_.store}});
+        {{"validator", validator}, {"seen", seen}, {"head", head}, {"store", home_->name()}});
     if (options_.on_rolled_back) {
       options_.on_rolled_back(refusal);
       return;
@@ -387,10 +308,8 @@ class ServerImpl final : public Server {
 
   // In the order of a start; destroyed in the reverse, after Drain.
   std::unique_ptr<GrpcHost> host_;
-  std::unique_ptr<RocksDbEngine> rocksdb_;
-  std::unique_ptr<JournaledEngine> journaled_;
-  Engine* engine_ = nullptr;  // one of them
-  std::unique_ptr<const Keyring> keyring_;
+  absl::optional<StoreHome> home_;
+  OpenStore store_;
   TokenFormat format_;
   std::unique_ptr<const Access> access_;
   std::unique_ptr<Sequencer> sequencer_;
@@ -412,86 +331,7 @@ class ServerImpl final : public Server {
   bool drained_ ABSL_GUARDED_BY(drain_mu_) = false;
 };
 
-absl::Status CheckLimits(const ServerOptions& o) {
-  struct Limit {
-    absl::string_view flag;
-    int64_t value;
-    int64_t least;
-  };
-  const Limit limits[] = {
-      {"max-message-bytes", o.max_message_bytes, 64 << 10},
-      {"read-threads", o.read_threads, 1},
-      {"max-queued-reads", o.max_queued_reads, 0},
-      {"scan-threads", o.scan_threads, 1},
-      {"max-queued-scans", o.max_queued_scans, 0},
-      {"max-watchers", o.max_watchers, 0},
-      {"max-queued-watch", o.max_queued_watch, 1},
-      {"max-connections", o.max_connections, 0},
-      {"max-followers", o.max_followers, 1},
-      {"ring-revisions", o.ring_revisions, 1},
-      {"ring-bytes", o.ring_bytes, 1 << 20},
-  };
-  for (const Limit& limit : limits) {
-    if (limit.value < limit.least) {
-      return BadFlag(limit.flag, absl::StrCat("must be at least ", limit.least));
-    }
-  }
-  const std::pair<absl::string_view, absl::Duration> times[] = {
-      {"write-stall-limit", o.write_stall_limit},
-      {"no-progress-limit", o.no_progress_limit},
-      {"max-stream-age", o.max_stream_age},
-  };
-  for (const auto& [flag, value] : times) {
-    if (value < absl::Seconds(1)) return BadFlag(flag, "must be at least 1s");
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
-
-absl::Status CheckServerOptions(const ServerOptions& o) {
-  const absl::Duration zero = absl::ZeroDuration();
-  if (o.listen.empty()) return BadFlag("listen", "there is none: the service would serve nobody");
-  for (const std::string& text : o.listen) {
-    absl::StatusOr<Address> address = ParseAddress(text);
-    if (!address.ok()) return BadFlag("listen", address.status().message());
-  }
-  const int given = !o.tls_cert.empty() + !o.tls_key.empty() + !o.client_ca.empty();
-  if (given != 0 && given != 3) {
-    return BadFlag(o.tls_cert.empty()  ? "tls-cert"
-                   : o.tls_key.empty() ? "tls-key"
-                                       : "client-ca",
-                   "is missing: --tls-cert, --tls-key and --client-ca go together");
-  }
-  if (o.lease <= zero || o.lease > kLongestLease) {
-    return BadFlag("lease", "must be above 0 and at most 10m, the limit of the protocol");
-  }
-  if (o.ping_interval <= zero || o.ping_interval > o.lease / 3) {
-    return BadFlag("ping-interval",
-                   "must be above 0 and at most a third of --lease, so that a lost ping or two "
-                   "costs no validator its lease");
-  }
-  if (!(o.max_pings_per_second >= 1)) return BadFlag("max-pings-per-second", "must be at least 1");
-  if (o.usage_interval <= zero) return BadFlag("usage-interval", "must be above 0");
-  if (o.ack_limit <= zero) return BadFlag("ack-limit", "must be above 0");
-  if (!IsDriftBound(o.drift_bound)) {
-    return BadFlag("drift-bound", "must be from 0 to 0.1: a fraction, 0.001 is 1 ms a second");
-  }
-  if (o.sweep_interval <= zero) return BadFlag("sweep-interval", "must be above 0");
-  if (o.use_retention < absl::Hours(24)) {
-    return BadFlag("use-retention", "must be at least 24h, the usual quiet period of a rotation");
-  }
-  if (o.event_retention <= zero) return BadFlag("event-retention", "must be above 0");
-  if (o.event_retention_count <= 0) return BadFlag("event-retention-count", "must be above 0");
-  RETURN_IF_ERROR(CheckLimits(o));
-  absl::StatusOr<TokenFormat> format = TokenFormat::ForBrand(o.brand);
-  if (!format.ok()) return BadFlag("brand", format.status().message());
-  if (o.store.empty()) return BadFlag("store", "is missing");
-  if (o.no_journal && !o.journal.empty()) {
-    return BadFlag("no-journal", "and --journal contradict each other; give one of them");
-  }
-  return absl::OkStatus();
-}
 
 int ExitCodeFor(const absl::Status& status) {
   if (status.ok()) return kExitOk;

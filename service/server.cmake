@@ -3,11 +3,16 @@ tollgate_room(tollgate_service_metrics
   SOURCES server_metrics.cc
   DEPS tollgate_service_hub prometheus-cpp::core absl::flat_hash_map)
 
+# Where a store's files lie, for whoever opens it.
+tollgate_room(tollgate_service_store_home
+  SOURCES store_home.cc
+  DEPS tollgate_storage_engines tollgate_storage_journal)
+
 # The server that joins the rooms, and the program.
 tollgate_room(tollgate_service
-  SOURCES flags.cc server.cc
+  SOURCES flags.cc server.cc server_options.cc
   DEPS tollgate_service_rpc tollgate_service_keyring tollgate_service_sweep tollgate_service_restore
-       tollgate_service_use tollgate_service_metrics tollgate_storage_journal
-       tollgate_storage_rocksdb tollgate_net)
+       tollgate_service_use tollgate_service_metrics tollgate_service_store_home
+       tollgate_storage_engines tollgate_net)
 
 tollgate_program(tollgated SOURCES main.cc DEPS tollgate_service)

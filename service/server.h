@@ -11,106 +11,13 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "base/clock.h"
-#include "base/random.h"
+#include "service/server_options.h"
 
 namespace prometheus {
 class Registry;
 }  // namespace prometheus
 
 namespace tollgate {
-
-// All that can be chosen. The defaults are right for production; flags.h gives each a flag.
-struct ServerOptions {
-  // The store's directory; made where there is none. Required.
-  std::string store;
-  // The keyring's file; empty: beside the store, `<store>.keyring`, so that a copy of the store
-  // alone can verify nothing.
-  std::string keyring;
-  // Where what takes permission away is journaled (R17), best on another disk; empty: beside the
-  // store, `<store>.journal`.
-  std::string journal;
-  // Keep no journal: a restore then brings back what was revoked after the backup.
-  bool no_journal = false;
-  // Where backups go; empty: none are made.
-  std::string backup_dir;
-  // What token strings begin with: 2 to 8 lower-case letters.
-  std::string brand = "tg";
-
-  // `host:port`, `[v6]:port` or `unix:/path`. Port 0: any free one. At least one.
-  std::vector<std::string> listen = {"127.0.0.1:7411"};
-  // Together or not at all: mutual TLS on every TCP listener.
-  std::string tls_cert;
-  std::string tls_key;
-  std::string client_ca;
-  // Serve plaintext where other hosts can reach it.
-  bool allow_plaintext = false;
-
-  // For how long a validator may go on without hearing from the service. Above 0, at most 10 min.
-  absl::Duration lease = absl::Seconds(30);
-  // How often validators ping; at most a third of the lease.
-  absl::Duration ping_interval = absl::Seconds(5);
-  // Above so many pings a second validators are told to ping less often, down to once in a third of
-  // the lease.
-  double max_pings_per_second = 2000;
-  // How often validators report use.
-  absl::Duration usage_interval = absl::Seconds(10);
-  // A validator that leaves an event unacknowledged for longer gets no new lease (R6).
-  absl::Duration ack_limit = absl::Seconds(10);
-  // The bound on how differently two boot clocks run, as a fraction (R1).
-  double drift_bound = 0.001;
-  // How often the sweep looks for what is due.
-  absl::Duration sweep_interval = absl::Seconds(1);
-  // Events are kept at least this long, and at most so many revisions of them: a validator that
-  // was away for longer starts anew.
-  absl::Duration event_retention = absl::Hours(24);
-  int64_t event_retention_count = 1'000'000;
-
-  // The largest request taken, in bytes.
-  int max_message_bytes = 4 << 20;
-  // Threads for reads, and how many reads may wait for one.
-  int read_threads = 4;
-  int max_queued_reads = 1000;
-  // Threads for counts of whole workspaces and for backups (one at a time), and how many counts may
-  // wait for one.
-  int scan_threads = 2;
-  int max_queued_scans = 100;
-  // Use by edges that did not use a token for longer is summed up under one name, but for the
-  // latest 100. At least a day.
-  absl::Duration use_retention = absl::Hours(24 * 30);
-  // WatchEvents streams at once, and how many revisions may wait for a slow one.
-  int max_watchers = 64;
-  int max_queued_watch = 1000;
-  // Connections at once on each listener, those beyond are closed as soon as accepted. 0: its share
-  // of what the limit on open files allows.
-  int max_connections = 0;
-  // Validators that follow at once; more are refused, and come again.
-  int max_followers = 20'000;
-  // A stream whose message is not taken for so long is cut; so is one that leaves the same event
-  // unacknowledged so long.
-  absl::Duration write_stall_limit = absl::Seconds(30);
-  absl::Duration no_progress_limit = absl::Seconds(30);
-  // A stream lives no longer, so that a fleet spreads over what stands behind a balancer.
-  absl::Duration max_stream_age = absl::Minutes(10);
-  // The newest events are kept in memory, so many revisions and bytes of them, for all streams; a
-  // validator further behind is read for from the store, or starts anew.
-  int64_t ring_revisions = 65'536;
-  int64_t ring_bytes = 64 << 20;
-
-  // Injected; they outlive the server. nullptr: the machine's.
-  const Clock* clock = nullptr;
-  Random* random = nullptr;
-  // Called once when a store write failed or is uncertain (R7): it must end the process, and is
-  // called on the committing thread. Empty: logs, then ends it with exit code 70.
-  std::function<void(const absl::Status&)> on_fatal;
-  // Called once when a validator has shown that the store was rolled back (R11), after it was
-  // marked: it must end the process. Empty: logs, then ends it with exit code 9.
-  std::function<void(const absl::Status&)> on_rolled_back;
-};
-
-// OK, or INVALID_ARGUMENT (reason BAD_FLAG, field the flag's name) for options that contradict
-// themselves or a rule.
-absl::Status CheckServerOptions(const ServerOptions& options);
 
 // The documented exit codes of tollgated.
 enum ExitCode : int {
@@ -131,9 +38,9 @@ int ExitCodeFor(const absl::Status& status);
 
 // A running service. Thread-safe.
 //
-// Order of a start: keyring; engine (one process a store); the meta record (epoch, longest lease:
-// R5, R7 — one synced write before anything is said); sequencer; use ledger; hub (roster: R15);
-// services; listeners; sweep; SERVING.
+// Order of a start: the listeners' addresses are taken; the store (engine, mark, journal, keyring:
+// store_home.h); sequencer, with one synced write before anything is said (R7); use ledger; hub
+// (roster, longest lease: R5, R15); services; sweep; SERVING; the listeners accept.
 // Order of a stop (Drain): NOT_SERVING; no new connections; an end to watchers, GoAway to
 // followers; the hub, which answers who waits for enforcement; no new calls, those under way get
 // until the deadline; the sweep; the executors; the use ledger (merges what it has); the sequencer
@@ -142,7 +49,8 @@ class Server {
  public:
   // Errors, by reason: BAD_FLAG, TLS_FILES_INVALID; KEYRING_MISSING, KEYRING_MISMATCH,
   // KEYRING_PERMISSIONS, KEYRING_UNREADABLE, KEYRING_MALFORMED; ADDRESS_IN_USE, ADDRESS_DENIED;
-  // STORE_IN_USE, STORE_TOO_NEW, STORE_CORRUPT, STORE_ROLLED_BACK; JOURNAL_*; PLAINTEXT_REFUSED.
+  // ADDRESS_INVALID, ADDRESS_UNAVAILABLE; EngineDriver::Open's, STORE_ROLLED_BACK; JOURNAL_*;
+  // PLAINTEXT_REFUSED.
   // Nothing is left running, and no listener open, after an error.
   static absl::StatusOr<std::unique_ptr<Server>> Start(ServerOptions options);
   // Drains without waiting if Drain was not called.

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/version.h"
 #include "service/feed/fleet.h"
 
 namespace tollgate {
@@ -133,6 +134,12 @@ ServerMetrics::ServerMetrics(prometheus::Registry& r)
                         .Name("tollgate_rpc_seconds")
                         .Help("What an RPC took, waits for enforcement included")
                         .Register(r)) {
+  BuildGauge()
+      .Name("tollgate_build_info")
+      .Help("The build; always 1")
+      .Register(r)
+      .Add({{"version", kVersion}})
+      .Set(1);
   auto& validators =
       BuildGauge().Name("tollgate_validators").Help("Validators, by how they stand").Register(r);
   for (const auto& [state, count] : CountStates({})) {

@@ -1,22 +1,16 @@
 #include "service/restore/restore.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <memory>
 #include <system_error>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/bad_flag.h"
 #include "base/status.h"
+#include "service/store_home.h"
 #include "storage/journal/journal.h"
 #include "storage/journal/journaled_engine.h"
-#include "storage/rocksdb/rocksdb_engine.h"
 #include "storage/schema.h"
 #include "storage/sequencer.h"
 
@@ -29,33 +23,32 @@ using store::v1::JournalCommit;
 using store::v1::JournalRecord;
 using store::v1::MetaRecord;
 
-std::string Plain(std::string path) {
-  while (path.size() > 1 && path.back() == '/') path.pop_back();
-  return path;
-}
-
 absl::Status Failed(absl::string_view what, absl::string_view why) {
   return Refuse(absl::StatusCode::kUnavailable, "RESTORE_FAILED",
                 absl::StrCat("cannot ", what, ": ", why));
 }
 
 absl::Status Sync(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  const bool synced = fd >= 0 && ::fsync(fd) == 0;
-  const int error = errno;
-  if (fd >= 0) ::close(fd);
-  if (!synced) return Failed(absl::StrCat("sync ", path), std::strerror(error));
-  return absl::OkStatus();
+  const absl::Status synced = SyncToDisk(path);
+  if (synced.ok()) return synced;
+  return Refuse(absl::StatusCode::kUnavailable, "RESTORE_FAILED", synced.message());
 }
 
-std::string FolderOf(const std::string& path) {
-  const std::string parent = fs::path(path).parent_path().string();
-  return parent.empty() ? "." : parent;
+absl::StatusOr<StoreHome> HomeOf(const RestoreOptions& options) {
+  StoreHome::Options at;
+  at.store = options.store;
+  at.journal = options.journal;
+  ASSIGN_OR_RETURN(StoreHome home, StoreHome::At(std::move(at)));
+  if (!home.traits().in_folder) {
+    return BadFlag("store", absl::StrCat("'", options.store,
+                                         "' keeps no files, so there is nothing to begin anew"));
+  }
+  return home;
 }
 
 // A checkpoint's files, without what belongs to a process that had it open. Never hard links:
 // what is done to the copy must not be done to the backup.
-absl::Status CopyStore(const std::string& from, const std::string& to) {
+absl::Status CopyStore(const EngineDriver& driver, const std::string& from, const std::string& to) {
   std::error_code error;
   fs::create_directories(to, error);
   if (!error) fs::permissions(to, fs::perms::owner_all, error);
@@ -64,7 +57,7 @@ absl::Status CopyStore(const std::string& from, const std::string& to) {
   if (error) return Failed(absl::StrCat("read ", from), error.message());
   for (const fs::directory_entry& file : files) {
     const std::string name = file.path().filename().string();
-    if (name == "LOCK" || absl::StartsWith(name, "LOG") || !file.is_regular_file(error)) continue;
+    if (!driver.BelongsToCopy(name) || !file.is_regular_file(error)) continue;
     const std::string copy = absl::StrCat(to, "/", name);
     fs::copy_file(file.path(), copy, error);
     if (!error) fs::permissions(copy, fs::perms::owner_read | fs::perms::owner_write, error);
@@ -74,14 +67,12 @@ absl::Status CopyStore(const std::string& from, const std::string& to) {
   return Sync(to);
 }
 
-std::string MarkPath(const std::string& store) { return Plain(store) + ".rolled-back"; }
-
 // Which journal is meant; empty: none.
-absl::StatusOr<std::string> ChooseJournal(const RestoreOptions& options, int64_t revision,
-                                          absl::Time time) {
+absl::StatusOr<std::string> ChooseJournal(const StoreHome& home, const RestoreOptions& options,
+                                          int64_t revision, absl::Time time) {
   if (options.without_journal) return std::string();
   if (!options.journal.empty()) return options.journal;
-  const std::string beside = Plain(options.store) + ".journal";
+  const std::string& beside = home.journal();
   std::error_code error;
   if (fs::exists(beside, error)) return beside;
   return Refuse(absl::StatusCode::kFailedPrecondition, "JOURNAL_REQUIRED",
@@ -157,15 +148,11 @@ absl::StatusOr<std::unique_ptr<ReplayPlan>> ReadPlan(const std::string& journal,
   return plan;
 }
 
-// Replays on the store in `path`, and takes the epoch.
-absl::StatusOr<RestoreReport> Renew(const std::string& path, const RestoreOptions& options,
-                                    absl::string_view action, Random& random, const Clock& clock) {
-  RocksDbEngine::Options open;
-  open.path = path;
-  open.create_if_missing = false;
-  open.random = &random;
-  open.clock = &clock;
-  ASSIGN_OR_RETURN(const std::unique_ptr<RocksDbEngine> engine, RocksDbEngine::Open(open));
+// Replays on the store in `folder`, and takes the epoch.
+absl::StatusOr<RestoreReport> Renew(const StoreHome& home, const std::string& folder,
+                                    const RestoreOptions& options, absl::string_view action,
+                                    Random& random, const Clock& clock) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine, home.OpenEngine(folder, random, clock));
   RestoreReport report;
   ASSIGN_OR_RETURN(std::unique_ptr<Snapshot> snapshot, engine->NewSnapshot());
   ASSIGN_OR_RETURN(const absl::optional<MetaRecord> meta,
@@ -174,11 +161,12 @@ absl::StatusOr<RestoreReport> Renew(const std::string& path, const RestoreOption
                    GetRecord<HeadRecord>(*snapshot, Table::kMeta, kHeadKey));
   report.revision_before = head->revision();  // Open has seen both
   report.time_before = absl::FromUnixMicros(head->time_us());
-  report.store = options.store;
+  report.store = home.name();
   report.epoch_before = meta->epoch();
   report.epoch = random.Hex(16);
   ASSIGN_OR_RETURN(report.journal,
-                   ChooseJournal(options, report.revision_before, report.time_before));
+                   ChooseJournal(home, options, report.revision_before, report.time_before));
+  report.journal_is_beside = !report.journal.empty() && home.journal_is_beside();
   std::unique_ptr<ReplayPlan> plan;
   if (!report.journal.empty()) {
     ASSIGN_OR_RETURN(plan,
@@ -189,9 +177,8 @@ absl::StatusOr<RestoreReport> Renew(const std::string& path, const RestoreOption
     report.journal_time = absl::FromUnixMicros(plan->last_time_us());
   }
   snapshot.reset();
-  auto command =
-      std::make_shared<ReplayCommand>(plan.get(), report.epoch, std::string(action),
-                                      options.from.empty() ? options.store : options.from);
+  auto command = std::make_shared<ReplayCommand>(plan.get(), report.epoch, std::string(action),
+                                                 options.from.empty() ? home.name() : options.from);
   Sequencer::Options sequencer_options;
   sequencer_options.engine = engine.get();
   sequencer_options.clock = &clock;
@@ -206,77 +193,52 @@ absl::StatusOr<RestoreReport> Renew(const std::string& path, const RestoreOption
 
 absl::StatusOr<RestoreReport> RestoreStore(const RestoreOptions& given, Random& random,
                                            const Clock& clock) {
+  ASSIGN_OR_RETURN(const StoreHome home, HomeOf(given));
   RestoreOptions options = given;
-  options.store = Plain(given.store);
-  options.from = Plain(given.from);
-  std::error_code error;
-  if (!fs::exists(options.from + "/CURRENT", error)) {
+  options.from = PlainPath(given.from);
+  if (!home.driver().HoldsStore(options.from)) {
     return Refuse(absl::StatusCode::kNotFound, "BACKUP_NOT_FOUND",
                   absl::StrCat("there is no backup in ", options.from,
                                ": a backup is a folder that `tollgate backup create` made"));
   }
-  if (fs::exists(options.store, error) && !fs::is_empty(options.store, error)) {
+  std::error_code error;
+  if (fs::exists(home.folder(), error) && !fs::is_empty(home.folder(), error)) {
     return Refuse(absl::StatusCode::kFailedPrecondition, "RESTORE_TARGET_NOT_EMPTY",
-                  absl::StrCat("refused: ", options.store,
+                  absl::StrCat("refused: ", home.folder(),
                                " is not empty, and nothing is ever restored over a store.\n"
                                "  Move it away (keep it until all is well), or name another:  "
                                "--store DIR"));
   }
-  const std::string making = options.store + ".restoring";
+  const std::string making = home.unfinished();
   fs::remove_all(making, error);  // of a restore that was cut short
-  absl::Status copied = CopyStore(options.from, making);
-  absl::StatusOr<RestoreReport> report = copied.ok()
-                                             ? Renew(making, options, "restore", random, clock)
-                                             : absl::StatusOr<RestoreReport>(copied);
+  absl::Status copied = CopyStore(home.driver(), options.from, making);
+  absl::StatusOr<RestoreReport> report =
+      copied.ok() ? Renew(home, making, options, "restore", random, clock)
+                  : absl::StatusOr<RestoreReport>(copied);
   if (!report.ok()) {
     fs::remove_all(making, error);
     return report;
   }
-  fs::rename(making, options.store, error);  // replaces an empty folder
+  fs::rename(making, home.folder(), error);  // replaces an empty folder
   if (error) return Failed(absl::StrCat("rename ", making), error.message());
-  RETURN_IF_ERROR(Sync(FolderOf(options.store)));
-  fs::remove(MarkPath(options.store), error);
+  RETURN_IF_ERROR(Sync(FolderOf(home.folder())));
+  home.ForgetRolledBack();
   return report;
 }
 
 absl::StatusOr<RestoreReport> BeginNewEpoch(const RestoreOptions& given, Random& random,
                                             const Clock& clock) {
+  ASSIGN_OR_RETURN(const StoreHome home, HomeOf(given));
   RestoreOptions options = given;
-  options.store = Plain(given.store);
   options.from.clear();
-  ASSIGN_OR_RETURN(RestoreReport report, Renew(options.store, options, "new_epoch", random, clock));
-  std::error_code error;
-  fs::remove(MarkPath(options.store), error);  // of the epoch before: it says nothing of this one
+  ASSIGN_OR_RETURN(RestoreReport report,
+                   Renew(home, home.folder(), options, "new_epoch", random, clock));
+  home.ForgetRolledBack();  // it was of the epoch before, and says nothing of this one
   return report;
 }
 
 std::string TimeForPeople(absl::Time time) {
   return absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", time, absl::UTCTimeZone());
-}
-
-absl::Status MarkRolledBack(const std::string& store, const std::string& epoch) {
-  const std::string path = MarkPath(store);
-  {
-    std::ofstream file(path, std::ios::trunc);
-    file << epoch << "\n";
-    file.close();
-    if (!file) return Failed(absl::StrCat("write ", path), std::strerror(errno));
-  }
-  RETURN_IF_ERROR(Sync(path));
-  return Sync(FolderOf(path));
-}
-
-absl::Status CheckNotRolledBack(const std::string& store, const std::string& epoch) {
-  std::ifstream file(MarkPath(store));
-  std::string marked;
-  if (!(file >> marked) || marked != epoch) return absl::OkStatus();
-  return Refuse(absl::StatusCode::kFailedPrecondition, "STORE_ROLLED_BACK",
-                absl::StrCat("refusing to serve ", store,
-                             ": it is older than what a validator has seen of it, so it was rolled "
-                             "back, or is an old copy.\n"
-                             "  Begin a new history on it, with what the journal knows:  tollgated "
-                             "new-epoch --store ",
-                             store));
 }
 
 }  // namespace tollgate

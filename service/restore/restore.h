@@ -16,7 +16,7 @@ namespace tollgate {
 
 struct RestoreOptions {
   std::string from;   // a checkpoint's folder; RestoreStore only
-  std::string store;  // the store's folder
+  std::string store;  // as StoreHome takes it; its engine keeps it in a folder
   // The journal; empty: `<store>.journal` where there is one.
   std::string journal;
   // Do without, knowing that what was revoked after the backup comes back.
@@ -28,7 +28,8 @@ struct RestoreOptions {
 
 struct RestoreReport {
   std::string store;
-  std::string journal;  // the one that was replayed; empty: none
+  std::string journal;             // the one that was replayed; empty: none
+  bool journal_is_beside = false;  // it lies where serving looks for it
   int64_t revision_before = 0;
   absl::Time time_before;  // of that revision's commit
   std::string epoch_before;
@@ -53,7 +54,8 @@ struct RestoreReport {
 //   JOURNAL_GAP               FAILED_PRECONDITION  it begins after the backup, or ends before it
 //                                                  (an old copy, or the store was run without it),
 //                                                  and no allow_gap
-// and those of ScanJournal, and of RocksDbEngine::Open.
+// BAD_FLAG where the store is in no folder, and those of StoreHome::At, ScanJournal and
+// EngineDriver::Open.
 absl::StatusOr<RestoreReport> RestoreStore(const RestoreOptions& options, Random& random,
                                            const Clock& clock);
 
@@ -65,13 +67,6 @@ absl::StatusOr<RestoreReport> BeginNewEpoch(const RestoreOptions& options, Rando
 
 // A time as both commands print it: UTC, to the second.
 std::string TimeForPeople(absl::Time time);
-
-// A store that a validator has shown to be rolled back (R11) is marked, beside its folder, so that
-// a supervisor's next start does not serve it again (and does not write until its revisions have
-// caught up, which would hide it).
-absl::Status MarkRolledBack(const std::string& store, const std::string& epoch);
-// STORE_ROLLED_BACK, FAILED_PRECONDITION, where the store of this epoch is marked.
-absl::Status CheckNotRolledBack(const std::string& store, const std::string& epoch);
 
 }  // namespace tollgate
 

@@ -41,8 +41,10 @@ absl::StatusOr<std::string> RunStoreCommand(const std::vector<std::string>& argu
         ->required();
   }
   app.add_option("--store", options.store,
-                 restores ? "Where the store is to be; nothing may be there yet"
-                          : "The store's folder; no service may have it open")
+                 restores
+                     ? "Where the store is to be, a folder or ENGINE:DIR; nothing may be there "
+                       "yet"
+                     : "The store, a folder or ENGINE:DIR; no service may have it open")
       ->type_name("DIR")
       ->required();
   auto* journal = app.add_option("--journal", options.journal,
@@ -123,7 +125,7 @@ std::string DescribeRestore(const RestoreReport& report, bool restored) {
       "the\n"
       "history before cannot be known. Tokens are checked, and can be revoked, at once.\n",
       "Next: tollgated --store ", report.store);
-  if (!report.journal.empty() && report.journal != report.store + ".journal") {
+  if (!report.journal.empty() && !report.journal_is_beside) {
     absl::StrAppend(&out, " --journal ", report.journal);
   }
   absl::StrAppend(&out, "     then: tollgate audit list --from ", replay.revision, "\n");

@@ -21,6 +21,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "storage/engine.h"
+#include "storage/engines.h"
 #include "storage/journal/journaled_engine.h"
 #include "storage/memory/memory_engine.h"
 #include "storage/rocksdb/rocksdb_engine.h"
@@ -609,6 +610,11 @@ INSTANTIATE_TEST_SUITE_P(
         EngineKind{"FaultlessFaults",
                    [](const std::string&) { return std::make_unique<FaultHarness>(); }}),
     [](const ::testing::TestParamInfo<EngineKind>& info) { return info.param.name; });
+
+// Whoever adds an engine adds it here.
+TEST(EngineKinds, EveryEngineOfTheBuildIsHeldToTheContract) {
+  EXPECT_THAT(Engines().schemes(), ::testing::UnorderedElementsAre("memory", "rocksdb"));
+}
 
 }  // namespace
 }  // namespace tollgate

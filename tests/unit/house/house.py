@@ -28,6 +28,7 @@ ARROWS = {
     "storage/memory": STORE,
     "storage/rocksdb": STORE,
     "storage/journal": STORE,
+    "storage/engines": STORE | {"storage/memory", "storage/rocksdb"},  # the only one to name them
     "service/records": STORE,
     "service/use": STORE | {"lease"},
     "service/keyring": STORE,
@@ -37,15 +38,16 @@ ARROWS = {
     "service/sweep": COMMANDS | {"service/use"},
     "service/feed": STORE | {"lease", "service/use"},
     "service/access": FLOOR | {"net", "lease"},
-    "service/restore": COMMANDS | {"storage/journal", "storage/rocksdb"},
+    "service/restore": COMMANDS | {"service/store_home", "storage/journal"},
+    "service/store_home": STORE | {"storage/engines", "storage/journal"},
     "service/server_metrics": STORE | {"service/feed"},
     "service/rpc": COMMANDS | {
         "lease", "net", "service/access", "service/feed", "service/reads", "service/server_metrics",
         "service/tokens", "service/use", "service/workspaces"},
     "service": COMMANDS | {
         "lease", "net", "service/access", "service/feed", "service/keyring", "service/restore",
-        "service/rpc", "service/server_metrics", "service/sweep", "service/use", "storage/journal",
-        "storage/rocksdb"},
+        "service/rpc", "service/server_metrics", "service/store_home", "service/sweep", "service/use",
+        "storage/engines"},
     "include": set(),
     "validator/core": CORE,
     "validator/fronts": CORE | {"net", "validator/core"},

@@ -210,7 +210,7 @@ TEST_F(GrpcHostTest, ADrainTellsTheStoryInOrder) {
   EXPECT_EQ(host_->addresses().size(), 1u) << "what it was can still be asked for";
 }
 
-TEST_F(GrpcHostTest, ACallUnderWayIsAnsweredWithinTheLimitAndCancelledAfterIt) {
+TEST_F(GrpcHostTest, ACallUnderWayIsAnsweredWithinTheLimit) {
   absl::Notification begun;
   std::shared_ptr<ResolveCall> held;
   edge_.on_resolve = [&](std::shared_ptr<ResolveCall> call) {

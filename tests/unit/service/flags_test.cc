@@ -9,6 +9,7 @@
 #include "base/version.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "service/option_parts.h"
 #include "tests/unit/service/service_fixture.h"
 
 namespace tollgate {
@@ -25,7 +26,11 @@ absl::StatusOr<ServerFlags> Parse(std::vector<const char*> args) {
 TEST(FlagsTest, DefaultsAreTheDocumentedOnes) {
   absl::StatusOr<ServerFlags> flags = Parse({"--store", "/tmp/x/"});
   ASSERT_TRUE(flags.ok()) << flags.status();
-  EXPECT_EQ(flags->server.keyring, "/tmp/x.keyring");
+  const absl::StatusOr<StoreHome> home = StoreHome::At(HomeOptionsOf(flags->server));
+  ASSERT_TRUE(home.ok()) << home.status();
+  EXPECT_EQ(home->folder(), "/tmp/x");
+  EXPECT_EQ(home->keyring(), "/tmp/x.keyring");
+  EXPECT_EQ(home->journal(), "/tmp/x.journal");
   EXPECT_THAT(flags->server.listen, ElementsAre("127.0.0.1:7411"));
   EXPECT_EQ(flags->daemon.metrics_listen, "127.0.0.1:7412");
   EXPECT_EQ(flags->server.lease, absl::Seconds(30));
@@ -130,9 +135,28 @@ TEST_P(BadFlagsTest, IsRefusedWithTheFlagsName) {
   EXPECT_THAT(std::string(flags.status().message()), HasSubstr(GetParam().says));
 }
 
+// The bounds that the feed states are refused by the flag's name too.
+TEST(FlagsTest, ABoundOfTheFeedBearsTheFlagsNameAsItsField) {
+  const absl::Status refused = Parse({"--store=x", "--ping-interval=11s"}).status();
+  const ErrorDetails details = DetailsOf(refused);
+  EXPECT_EQ(details.reason, "BAD_FLAG");
+  ASSERT_EQ(details.fields.size(), 1u);
+  EXPECT_EQ(details.fields[0].field, "ping-interval");
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("--ping-interval: must be above 0"));
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Table, BadFlagsTest,
     testing::Values(BadFlags{{}, "--store"}, BadFlags{{"--store=x", "--colour=red"}, "--colour"},
+                    BadFlags{{"--store=/"}, "--store"}, BadFlags{{"--store=etcd:x"}, "rocksdb"},
+                    BadFlags{{"--store=rocksdb:"}, "--store"},
+                    BadFlags{{"--store=x", "--max-followers=-1"}, "--max-followers"},
+                    BadFlags{{"--store=x", "--max-pings-per-second=0"}, "--max-pings-per-second"},
+                    BadFlags{{"--store=x", "--usage-interval=0s"}, "--usage-interval"},
+                    BadFlags{{"--store=x", "--ack-limit=0s"}, "--ack-limit"},
+                    BadFlags{{"--store=x", "--sweep-interval=0s"}, "--sweep-interval"},
+                    BadFlags{{"--store=x", "--event-retention=0s"}, "--event-retention"},
+                    BadFlags{{"--store=x", "--no-journal", "--journal=y"}, "--no-journal"},
                     BadFlags{{"--store=x", "--lease=30"}, "--lease"},
                     BadFlags{{"--store=x", "--lease=-5s"}, "--lease"},
                     BadFlags{{"--store=x", "--lease=11m"}, "--lease"},

@@ -5,8 +5,9 @@
 
 #include <fstream>
 
+#include "base/version.h"
 #include "nlohmann/json.hpp"
-#include "storage/rocksdb/rocksdb_engine.h"
+#include "storage/engines.h"
 #include "storage/schema.h"
 #include "tests/unit/service/program.h"
 #include "tests/unit/service/service_fixture.h"
@@ -17,7 +18,6 @@ namespace {
 using namespace tollgate::v1;  // NOLINT: the whole API
 using testing::HasSubstr;
 using testing::Not;
-using testing::StartsWith;
 
 class StartUpTest : public testing::Test {
  protected:
@@ -104,7 +104,7 @@ TEST_F(StartUpTest, HelpAndVersionAreZero) {
   EXPECT_THAT(help.output(), HasSubstr("--store DIR"));
   Program version(std::string(TOLLGATE_BIN_DIR) + "/tollgated", {"--version"}, dir_ / "v.log");
   EXPECT_EQ(version.Wait(), 0);
-  EXPECT_THAT(version.output(), StartsWith("tollgated "));
+  EXPECT_EQ(version.output(), absl::StrCat("tollgated ", kVersion, "\n"));
 }
 
 TEST_F(StartUpTest, ATakenPortIsThreeAndWritesNothing) {
@@ -198,11 +198,11 @@ TEST_F(StartUpTest, ANewJournalForAStoreThatIsNotNewIsSaid) {
 
 TEST_F(StartUpTest, AStoreFromANewerVersionIsSix) {
   {
-    RocksDbEngine::Options options;
-    options.path = dir_ / "store";
+    EngineOpenOptions options;
+    options.location = dir_ / "store";
     options.random = &SystemRandom();
     options.clock = &SystemClock();
-    auto engine = RocksDbEngine::Open(options);
+    auto engine = Engines().default_driver().Open(options);
     ASSERT_TRUE(engine.ok()) << engine.status();
     auto snapshot = (*engine)->NewSnapshot();
     ASSERT_TRUE(snapshot.ok());
@@ -245,6 +245,59 @@ TEST_F(StartUpTest, PlaintextWhereOthersCanReachItIsSeven) {
   Ready(*allowed, "two");
 }
 
+// The server itself, not the program's flags: whoever embeds it may write the folder so.
+TEST_F(StartUpTest, AStoreWrittenWithASlashHasItsKeyringBesideIt) {
+  ServerOptions options;
+  options.store = dir_ / "store/";
+  options.listen = {"127.0.0.1:0"};
+  {
+    absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(options);
+    ASSERT_TRUE(server.ok()) << server.status();
+  }
+  EXPECT_TRUE(std::filesystem::exists(dir_ / "store.keyring"));
+  EXPECT_TRUE(std::filesystem::exists(dir_ / "store.journal"));
+  EXPECT_FALSE(std::filesystem::exists(dir_ / "store/.keyring"));
+  options.store = dir_ / "other/../store/.";
+  EXPECT_TRUE(Server::Start(options).ok()) << "the same store, with the same keyring";
+  options.store = "/";
+  EXPECT_EQ(ReasonOf(Server::Start(options).status()), "BAD_FLAG");
+}
+
+TEST_F(StartUpTest, AStoreIsNamedByItsEngineToo) {
+  {
+    auto first = Run({});
+    Ready(*first);
+    first->Signal(SIGTERM);
+    EXPECT_EQ(first->Wait(), 0) << first->output();
+  }
+  ServerOptions options;
+  options.store = "rocksdb:" + (dir_ / "store");
+  options.listen = {"127.0.0.1:0"};
+  EXPECT_TRUE(Server::Start(options).ok());
+  options.store = "etcd:" + (dir_ / "store");
+  const absl::Status refused = Server::Start(options).status();
+  EXPECT_EQ(ExitCodeFor(refused), kExitUsage);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("there are rocksdb, memory"));
+}
+
+TEST_F(StartUpTest, AStoreInMemoryServesAndLeavesNothing) {
+  ServerOptions options;
+  options.store = "memory:";
+  options.listen = {"127.0.0.1:0"};
+  std::string epoch;
+  {
+    absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(options);
+    ASSERT_TRUE(server.ok()) << server.status();
+    auto client = TokenService::NewStub(
+        grpc::CreateChannel((*server)->addresses()[0], grpc::InsecureChannelCredentials()));
+    Create(*client, "x");
+    epoch = (*server)->epoch();
+  }
+  absl::StatusOr<std::unique_ptr<Server>> again = Server::Start(options);
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_NE((*again)->epoch(), epoch);
+}
+
 TEST_F(StartUpTest, SigtermDrainsAndEndsWithZero) {
   auto program = Run({});
   auto client = Client(Ready(*program));
@@ -252,6 +305,8 @@ TEST_F(StartUpTest, SigtermDrainsAndEndsWithZero) {
   program->Signal(SIGTERM);
   EXPECT_EQ(program->Wait(), 0) << program->output();
   EXPECT_THAT(program->output(), HasSubstr("draining"));
+  EXPECT_THAT(program->output(), HasSubstr(absl::StrCat("\"version\":\"", kVersion, "\"")))
+      << "the log tells which build it is";
   EXPECT_THAT(program->output(), HasSubstr("ended as asked"));
   ExpectKept(made);
 }

@@ -13,10 +13,11 @@
 #include "gtest/gtest.h"
 #include "service/records/held_token.h"
 #include "service/restore/restore_program.h"
+#include "service/store_home.h"
 #include "service/tokens/create_token.h"
 #include "service/tokens/revoke_token.h"
+#include "storage/engines.h"
 #include "storage/journal/journaled_engine.h"
-#include "storage/rocksdb/rocksdb_engine.h"
 #include "storage/schema.h"
 #include "storage/sequencer.h"
 
@@ -44,11 +45,11 @@ class RestoreTest : public ::testing::Test {
 
   void Open(const std::string& path, bool journaled = true) {
     Close();
-    RocksDbEngine::Options options;
-    options.path = path;
+    EngineOpenOptions options;
+    options.location = path;
     options.random = &SystemRandom();
     options.clock = &SystemClock();
-    engine_ = RocksDbEngine::Open(options).value();
+    engine_ = Engines().default_driver().Open(options).value();
     if (journaled) journaled_ = JournaledEngine::Open(engine_.get(), journal_).value();
   }
   void Close() {
@@ -101,7 +102,7 @@ class RestoreTest : public ::testing::Test {
 
   std::string home_, store_, journal_, first_, second_;
   RestoreOptions options_;
-  std::unique_ptr<RocksDbEngine> engine_;
+  std::unique_ptr<Engine> engine_;
   std::unique_ptr<JournaledEngine> journaled_;
 };
 
@@ -262,23 +263,20 @@ TEST_F(RestoreTest, ARolledBackStoreBeginsANewEpochInPlace) {
   // Rolled back by hand.
   std::filesystem::remove_all(store_);
   std::filesystem::copy(options_.from, store_, std::filesystem::copy_options::recursive);
-  RocksDbEngine::Options open;
-  open.path = store_;
-  open.random = &SystemRandom();
-  open.clock = &SystemClock();
-  std::string epoch;
+  Open(store_, /*journaled=*/false);
+  const std::string epoch = Meta().epoch();
   {
-    const auto engine = RocksDbEngine::Open(open).value();
-    epoch = engine->epoch();
     EXPECT_EQ("STORE_ROLLED_BACK",
-              ReasonOf(JournaledEngine::Open(engine.get(), journal_).status()));
+              ReasonOf(JournaledEngine::Open(engine_.get(), journal_).status()));
     EXPECT_EQ(
         "STORE_IN_USE",
         ReasonOf(BeginNewEpoch({"", store_, journal_}, SystemRandom(), SystemClock()).status()));
   }
-  ASSERT_TRUE(MarkRolledBack(store_ + "/", epoch).ok());
-  EXPECT_EQ("STORE_ROLLED_BACK", ReasonOf(CheckNotRolledBack(store_, epoch)));
-  EXPECT_TRUE(CheckNotRolledBack(store_, "another").ok());
+  Close();
+  const StoreHome home = StoreHome::At({store_}).value();
+  ASSERT_TRUE(StoreHome::At({store_ + "/"}).value().MarkRolledBack(epoch).ok());
+  EXPECT_EQ("STORE_ROLLED_BACK", ReasonOf(home.CheckNotRolledBack(epoch)));
+  EXPECT_TRUE(home.CheckNotRolledBack("another").ok());
 
   RestoreOptions options;
   options.store = store_;  // and the journal beside it
@@ -286,11 +284,29 @@ TEST_F(RestoreTest, ARolledBackStoreBeginsANewEpochInPlace) {
   ASSERT_TRUE(report.ok()) << report.status();
   EXPECT_EQ(1, report->replay.ended);
   EXPECT_EQ(epoch, report->epoch_before);
-  EXPECT_TRUE(CheckNotRolledBack(store_, epoch).ok());
+  EXPECT_TRUE(home.CheckNotRolledBack(epoch).ok());
   Open(store_);
   EXPECT_TRUE(IsFinalNow(first_));
   EXPECT_FALSE(IsFinalNow(second_));
   EXPECT_EQ(report->epoch, Meta().epoch());
+}
+
+// One set of path rules: what serving finds, restoring finds, however the store is written.
+TEST_F(RestoreTest, TheStoreMayBeNamedInAnyWay) {
+  TwoTokensAndABackup();
+  std::filesystem::rename(journal_, home_ + "/again.journal");
+  options_.journal.clear();  // it is beside
+  options_.from += "/";
+  options_.store = "rocksdb:" + home_ + "//again/.";
+  const auto report = Restore();
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(home_ + "/again", report->store);
+  EXPECT_EQ(home_ + "/again.journal", report->journal);
+  EXPECT_EQ(1, report->replay.ended);
+  EXPECT_THAT(DescribeRestore(*report, true),
+              HasSubstr("Next: tollgated --store " + home_ + "/again     then:"));
+  EXPECT_FALSE(std::filesystem::exists(home_ + "/again/.journal"));
+  EXPECT_FALSE(std::filesystem::exists(home_ + "/again.restoring"));
 }
 
 TEST_F(RestoreTest, TheCommandSaysWhatItDid) {
@@ -311,6 +327,15 @@ TEST_F(RestoreTest, TheCommandSaysWhatItDid) {
                                       "--without-journal"})
                                      .status()));
   EXPECT_THAT(run({"restore", "--help"}).value(), HasSubstr("Exit codes"));
+  for (const char* word : {"restore", "new-epoch"}) {
+    for (const char* store : {"/", "memory:", "etcd:x", "rocksdb:"}) {
+      std::vector<std::string> arguments = {word, "--store", store};
+      if (std::string(word) == "restore") {
+        arguments.insert(arguments.end(), {"--from", options_.from});
+      }
+      EXPECT_EQ("BAD_FLAG", ReasonOf(run(arguments).status())) << word << " " << store;
+    }
+  }
   EXPECT_THAT(run({"new-epoch", "--store", home_ + "/none"}).status().ToString(),
               HasSubstr("there is no store"));
 }

@@ -1,0 +1,138 @@
+#include "service/server_options.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "base/bad_flag.h"
+#include "base/duration.h"
+#include "base/status.h"
+#include "net/address.h"
+#include "service/option_parts.h"
+#include "token/token_string.h"
+
+namespace tollgate {
+namespace {
+
+absl::Status CheckCounts(const ServerOptions& o) {
+  struct Count {
+    absl::string_view flag;
+    int64_t value;
+    int64_t least;
+  };
+  const Count counts[] = {
+      {"max-message-bytes", o.max_message_bytes, 64 << 10},
+      {"read-threads", o.read_threads, 1},
+      {"max-queued-reads", o.max_queued_reads, 0},
+      {"scan-threads", o.scan_threads, 1},
+      {"max-queued-scans", o.max_queued_scans, 0},
+      {"max-watchers", o.max_watchers, 0},
+      {"max-queued-watch", o.max_queued_watch, 1},
+      {"max-connections", o.max_connections, 0},
+      {"ring-revisions", o.ring_revisions, 1},
+      {"ring-bytes", o.ring_bytes, 1 << 20},
+      {"event-retention-count", o.event_retention_count, 1},
+  };
+  for (const Count& count : counts) {
+    if (count.value < count.least) {
+      return BadFlag(count.flag, absl::StrCat("must be at least ", count.least));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckTimes(const ServerOptions& o) {
+  struct Time {
+    absl::string_view flag;
+    absl::Duration value;
+    absl::Duration least;  // zero: above it
+    absl::string_view why;
+  };
+  const Time times[] = {
+      {"write-stall-limit", o.write_stall_limit, absl::Seconds(1), ""},
+      {"no-progress-limit", o.no_progress_limit, absl::Seconds(1), ""},
+      {"max-stream-age", o.max_stream_age, absl::Seconds(1), ""},
+      {"sweep-interval", o.sweep_interval, absl::ZeroDuration(), ""},
+      {"event-retention", o.event_retention, absl::ZeroDuration(), ""},
+      {"use-retention", o.use_retention, absl::Hours(24), ", the usual quiet period of a rotation"},
+  };
+  for (const Time& time : times) {
+    if (time.least == absl::ZeroDuration() ? time.value > time.least : time.value >= time.least) {
+      continue;
+    }
+    return BadFlag(time.flag,
+                   time.least == absl::ZeroDuration()
+                       ? std::string("must be above 0")
+                       : absl::StrCat("must be at least ", TextFromDuration(time.least), time.why));
+  }
+  return absl::OkStatus();
+}
+
+// The feed's options have its own names; each that a flag gives has the flag's, but for the dashes.
+absl::Status CheckFeed(const ServerOptions& o) {
+  const absl::Status checked = Hub::CheckOptions(FeedOptionsOf(o));
+  if (checked.ok()) return checked;
+  const ErrorDetails details = DetailsOf(checked);
+  if (details.fields.empty()) return checked;
+  return BadFlag(absl::StrReplaceAll(details.fields[0].field, {{"_", "-"}}),
+                 details.fields[0].description);
+}
+
+absl::Status CheckListeners(const ServerOptions& o) {
+  if (o.listen.empty()) return BadFlag("listen", "there is none: the service would serve nobody");
+  for (const std::string& text : o.listen) {
+    const absl::StatusOr<Address> address = ParseAddress(text);
+    if (!address.ok()) return BadFlag("listen", address.status().message());
+  }
+  const int given = !o.tls_cert.empty() + !o.tls_key.empty() + !o.client_ca.empty();
+  if (given == 0 || given == 3) return absl::OkStatus();
+  return BadFlag(o.tls_cert.empty()  ? "tls-cert"
+                 : o.tls_key.empty() ? "tls-key"
+                                     : "client-ca",
+                 "is missing: --tls-cert, --tls-key and --client-ca go together");
+}
+
+}  // namespace
+
+StoreHome::Options HomeOptionsOf(const ServerOptions& o) {
+  StoreHome::Options home;
+  home.store = o.store;
+  home.keyring = o.keyring;
+  home.journal = o.journal;
+  home.no_journal = o.no_journal;
+  return home;
+}
+
+Hub::Options FeedOptionsOf(const ServerOptions& o) {
+  Hub::Options hub;
+  hub.brand = o.brand;
+  hub.lease = o.lease;
+  hub.ping_interval = o.ping_interval;
+  hub.max_pings_per_second = o.max_pings_per_second;
+  hub.usage_interval = o.usage_interval;
+  hub.drift_bound = o.drift_bound;
+  hub.ack_limit = o.ack_limit;
+  hub.max_followers = static_cast<size_t>(std::max(o.max_followers, 0));
+  hub.stall_limit = o.write_stall_limit;
+  hub.no_progress_limit = o.no_progress_limit;
+  hub.max_stream_age = o.max_stream_age;
+  hub.min_stream_age = o.max_stream_age / 2;
+  hub.ring.max_revisions = static_cast<size_t>(std::max<int64_t>(o.ring_revisions, 0));
+  hub.ring.max_bytes = static_cast<size_t>(std::max<int64_t>(o.ring_bytes, 0));
+  return hub;
+}
+
+absl::Status CheckServerOptions(const ServerOptions& o) {
+  RETURN_IF_ERROR(CheckListeners(o));
+  RETURN_IF_ERROR(CheckCounts(o));
+  RETURN_IF_ERROR(CheckTimes(o));
+  RETURN_IF_ERROR(CheckFeed(o));
+  const absl::StatusOr<TokenFormat> format = TokenFormat::ForBrand(o.brand);
+  if (!format.ok()) return BadFlag("brand", format.status().message());
+  if (o.no_journal && !o.journal.empty()) {
+    return BadFlag("no-journal", "and --journal contradict each other; give one of them");
+  }
+  return StoreHome::At(HomeOptionsOf(o)).status();
+}
+
+}  // namespace tollgate

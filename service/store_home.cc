@@ -1,0 +1,239 @@
+#include "service/store_home.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "base/bad_flag.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "storage/engines.h"
+#include "storage/schema.h"
+
+namespace tollgate {
+namespace {
+
+namespace fs = std::filesystem;
+using store::v1::MetaRecord;
+
+absl::StatusOr<std::string> EpochOf(Engine& engine) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<Snapshot> snapshot, engine.NewSnapshot());
+  ASSIGN_OR_RETURN(const absl::optional<MetaRecord> meta,
+                   GetRecord<MetaRecord>(*snapshot, Table::kMeta, kMetaKey));
+  if (!meta.has_value()) {
+    return Refuse(absl::StatusCode::kDataLoss, "STORE_CORRUPT", "the store has no MetaRecord");
+  }
+  return meta->epoch();
+}
+
+// A mistyped name begins a journal like a first start does, and restores would do without all
+// that the real one knows.
+absl::Status WarnOfNewJournal(JournaledEngine& journaled, const StoreHome& home) {
+  if (!journaled.created_journal()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const std::unique_ptr<Snapshot> snapshot, journaled.NewSnapshot());
+  if (snapshot->revision() == 0) return absl::OkStatus();
+  Log(LogLevel::kWarning,
+      "began a new journal for a store that is not new: it knows nothing of what was revoked "
+      "before, so only backups from now on can be restored with it. If the store had another "
+      "journal, stop and name that one: --journal FILE",
+      {{"journal", home.journal()}, {"store", home.name()}, {"revision", snapshot->revision()}});
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Keyring> OpenKeyring(const std::string& path, Engine& engine, Random& random) {
+  if (path.empty()) return Keyring::Generate(random);  // in no folder, and not asked for
+  std::error_code error;
+  if (fs::exists(path, error) || error) return Keyring::Load(path);
+  ASSIGN_OR_RETURN(const std::unique_ptr<Snapshot> snapshot, engine.NewSnapshot());
+  ASSIGN_OR_RETURN(const std::vector<Entry> digests, snapshot->Scan(Table::kDigests, "", "", 1));
+  if (!digests.empty()) {
+    return Refuse(absl::StatusCode::kFailedPrecondition, "KEYRING_MISSING",
+                  absl::StrCat("refusing to start without the keyring ", path,
+                               ": the store holds tokens, and only their own keyring can verify "
+                               "them.\n  Put it back from where it is kept:  ",
+                               path, "\n  or say where it is:                 --keyring FILE"));
+  }
+  ASSIGN_OR_RETURN(Keyring keyring, Keyring::LoadOrCreate(path, random));
+  Log(LogLevel::kInfo, "made a keyring: keep a copy of it, apart from the store's backups",
+      {{"keyring", path}});
+  return keyring;
+}
+
+}  // namespace
+
+std::string PlainPath(absl::string_view path) {
+  if (path.empty()) return "";
+  const bool rooted = path[0] == '/';
+  std::vector<absl::string_view> names;
+  size_t resolved = 0;  // so many of them the file system has to look at
+  for (const absl::string_view name : absl::StrSplit(path, '/')) {
+    if (name.empty() || name == ".") continue;
+    names.push_back(name);
+    if (name == ".." && (rooted || (names.size() > 1 && names[names.size() - 2] != ".."))) {
+      resolved = names.size();
+    }
+  }
+  const bool nameless = !rooted && (names.empty() || names.back() == "..");
+  if (nameless) resolved = names.size();
+  if (resolved == 0 && !nameless) {
+    return absl::StrCat(rooted ? "/" : "", absl::StrJoin(names, "/"));
+  }
+  const std::string asked = absl::StrCat(
+      rooted ? "/" : "./", absl::StrJoin(names.begin(), names.begin() + resolved, "/"));
+  std::error_code error;
+  fs::path found = fs::weakly_canonical(fs::absolute(asked), error);
+  if (error) found = fs::absolute(asked).lexically_normal();
+  // Absolute and without `..` now.
+  return PlainPath(
+      absl::StrCat(found.string(), "/", absl::StrJoin(names.begin() + resolved, names.end(), "/")));
+}
+
+absl::Status SyncToDisk(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const bool synced = fd >= 0 && ::fsync(fd) == 0;
+  const int error = errno;
+  if (fd >= 0) ::close(fd);
+  if (synced) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat("cannot sync ", path, ": ", std::strerror(error)));
+}
+
+std::string FolderOf(const std::string& path) {
+  const std::string parent = fs::path(path).parent_path().string();
+  return parent.empty() ? "." : parent;
+}
+
+absl::StatusOr<StoreHome> StoreHome::At(Options options) {
+  return At(std::move(options), Engines());
+}
+
+absl::StatusOr<StoreHome> StoreHome::At(Options options, const EngineRegistry& engines) {
+  StoreHome home;
+  absl::StatusOr<EngineUri> uri = engines.Parse(options.store);
+  if (!uri.ok()) {
+    // A folder that is there was there before there were engines to name.
+    std::error_code error;
+    if (options.store.empty() || !fs::is_directory(options.store, error)) {
+      return BadFlag("store", uri.status().message());
+    }
+    uri = EngineUri{&engines.default_driver(), options.store};
+  }
+  home.uri_ = *std::move(uri);
+  if (home.traits().in_folder) {
+    home.uri_.location = PlainPath(home.uri_.location);
+    if (home.uri_.location.empty()) {
+      return BadFlag("store", absl::StrCat("'", options.store,
+                                           "' names no folder; write one after the colon"));
+    }
+    if (home.uri_.location == "/") {
+      return BadFlag("store", absl::StrCat("'", options.store,
+                                           "' is the root of the file system, and nothing can lie "
+                                           "beside it; name a folder of the store's own, as in "
+                                           "/var/lib/tollgate"));
+    }
+  } else if (!home.uri_.location.empty()) {
+    return BadFlag("store", absl::StrCat("'", options.store, "': write ",
+                                         home.uri_.driver->scheme(), ": alone"));
+  }
+  home.name_ = engines.ToText(home.uri_);
+  home.options_ = std::move(options);
+  if (home.options_.keyring.empty()) home.options_.keyring = home.Beside(".keyring");
+  if (home.options_.no_journal) {
+    home.options_.journal.clear();
+  } else if (home.options_.journal.empty()) {
+    home.options_.journal = home.Beside(".journal");
+  }
+  return home;
+}
+
+const std::string& StoreHome::folder() const {
+  return uri_.location;  // checked by At: empty where the engine is in none
+}
+
+bool StoreHome::journal_is_beside() const { return journal() == Beside(".journal"); }
+
+std::string StoreHome::Beside(absl::string_view ending) const {
+  return folder().empty() ? std::string() : absl::StrCat(folder(), ending);
+}
+
+absl::StatusOr<OpenStore> StoreHome::Open(Random& random, const Clock& clock) const {
+  if (!traits().durable) {
+    Log(LogLevel::kWarning, "the store ends with this process: nothing in it is kept",
+        {{"store", name()}});
+  }
+  OpenStore store;
+  EngineOpenOptions engine;
+  engine.location = folder();
+  engine.random = &random;
+  engine.clock = &clock;
+  ASSIGN_OR_RETURN(store.files, driver().Open(engine));
+  store.engine = store.files.get();
+  ASSIGN_OR_RETURN(store.epoch, EpochOf(*store.files));
+  RETURN_IF_ERROR(CheckNotRolledBack(store.epoch));
+  if (!journal().empty()) {
+    ASSIGN_OR_RETURN(store.journaled, JournaledEngine::Open(store.files.get(), journal()));
+    RETURN_IF_ERROR(WarnOfNewJournal(*store.journaled, *this));
+    store.engine = store.journaled.get();
+  }
+  ASSIGN_OR_RETURN(Keyring opened, OpenKeyring(keyring(), *store.engine, random));
+  store.keyring = std::make_unique<const Keyring>(std::move(opened));
+  return store;
+}
+
+absl::StatusOr<std::unique_ptr<Engine>> StoreHome::OpenEngine(const std::string& folder,
+                                                              Random& random,
+                                                              const Clock& clock) const {
+  EngineOpenOptions engine;
+  engine.location = folder;
+  engine.create_if_missing = false;
+  engine.random = &random;
+  engine.clock = &clock;
+  return driver().Open(engine);
+}
+
+absl::Status StoreHome::MarkRolledBack(const std::string& epoch) const {
+  const std::string path = mark();
+  if (path.empty()) return absl::OkStatus();
+  {
+    std::ofstream file(path, std::ios::trunc);
+    file << epoch << "\n";
+    file.close();
+    if (!file) {
+      return absl::UnavailableError(
+          absl::StrCat("cannot write ", path, ": ", std::strerror(errno)));
+    }
+  }
+  RETURN_IF_ERROR(SyncToDisk(path));
+  return SyncToDisk(FolderOf(path));
+}
+
+absl::Status StoreHome::CheckNotRolledBack(const std::string& epoch) const {
+  if (mark().empty()) return absl::OkStatus();
+  std::ifstream file(mark());
+  std::string marked;
+  if (!(file >> marked) || marked != epoch) return absl::OkStatus();
+  return Refuse(absl::StatusCode::kFailedPrecondition, "STORE_ROLLED_BACK",
+                absl::StrCat("refusing to serve ", name(),
+                             ": it is older than what a validator has seen of it, so it was rolled "
+                             "back, or is an old copy.\n"
+                             "  Begin a new history on it, with what the journal knows:  tollgated "
+                             "new-epoch --store ",
+                             name()));
+}
+
+void StoreHome::ForgetRolledBack() const {
+  std::error_code error;
+  if (!mark().empty()) fs::remove(mark(), error);
+}
+
+}  // namespace tollgate

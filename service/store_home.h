@@ -1,0 +1,112 @@
+// Where a store's files lie, and how they are opened: for serving, for `restore` and for
+// `new-epoch` alike.
+//
+//   DIR               the engine's folder
+//   DIR.keyring       the peppers, unless they are kept elsewhere
+//   DIR.journal       what took permission away (R17), unless it is kept elsewhere
+//   DIR.rolled-back   a mark: this epoch of the store was shown to be an old copy (R11)
+//   DIR.restoring     a store that a restore is making; renamed to DIR once it is whole
+#ifndef TOLLGATE_SERVICE_STORE_HOME_H_
+#define TOLLGATE_SERVICE_STORE_HOME_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "base/clock.h"
+#include "base/random.h"
+#include "storage/engine_registry.h"
+#include "storage/journal/journaled_engine.h"
+#include "token/keyring.h"
+
+namespace tollgate {
+
+// A store that is open for serving. Move-only; closed in the reverse order.
+struct OpenStore {
+  std::unique_ptr<Engine> files;               // the engine as its driver opened it
+  std::unique_ptr<JournaledEngine> journaled;  // null without a journal
+  Engine* engine = nullptr;  // the one to use: of these two, the one that journals
+  std::unique_ptr<const Keyring> keyring;
+  std::string epoch;  // of the store's history
+};
+
+// A value; thread-safe.
+class StoreHome {
+ public:
+  struct Options {
+    // A path, or `ENGINE:LOCATION` (storage/engine_registry.h).
+    std::string store;
+    // Files; empty: the places above. A store in no folder has none beside it: its keyring is made
+    // anew each time, in memory, and there is no journal.
+    std::string keyring;
+    std::string journal;
+    // Keep no journal; `journal` is empty then.
+    bool no_journal = false;
+  };
+  // INVALID_ARGUMENT, BAD_FLAG, field "store": it is empty, or of an unknown engine, or a folder
+  // that nothing can lie beside ("/"). Looks at the file system for `..` and for nothing that is
+  // in the store. `engines` outlives it.
+  static absl::StatusOr<StoreHome> At(Options options, const EngineRegistry& engines);
+  // Of this build's engines.
+  static absl::StatusOr<StoreHome> At(Options options);
+
+  // As it is to be written after --store.
+  const std::string& name() const { return name_; }
+  EngineTraits traits() const { return uri_.driver->traits(); }
+  const EngineDriver& driver() const { return *uri_.driver; }
+  // The engine's folder; empty where it is in none. So are the other paths, unless they were given.
+  const std::string& folder() const;
+  const std::string& keyring() const { return options_.keyring; }
+  const std::string& journal() const { return options_.journal; }
+  // Whether the journal lies where it does unless it is asked for elsewhere.
+  bool journal_is_beside() const;
+  std::string mark() const { return Beside(".rolled-back"); }
+  std::string unfinished() const { return Beside(".restoring"); }
+
+  // Opens all of it, and makes what is missing, in the order in which what is wrong with one must
+  // keep the next from being touched: the engine (one process a store), the mark, the journal, the
+  // keyring. A keyring is made for a store without tokens only: a store that holds some cannot
+  // verify any without its own, and a fresh one would call every one unknown (I7). Errors, by
+  // reason: EngineDriver::Open's; STORE_ROLLED_BACK; JournaledEngine::Open's; KEYRING_MISSING and
+  // Keyring::Load's. Nothing is left open after an error.
+  absl::StatusOr<OpenStore> Open(Random& random, const Clock& clock) const;
+  // The engine alone, which must be there, in the home's folder or another; no mark, journal or
+  // keyring is looked at.
+  absl::StatusOr<std::unique_ptr<Engine>> OpenEngine(const std::string& folder, Random& random,
+                                                     const Clock& clock) const;
+
+  // Marks the store of this epoch as rolled back (R11), durably, so that a supervisor's next start
+  // does not serve it again (and does not write until its revisions have caught up, which would
+  // hide it). UNAVAILABLE: the disk. Nothing happens where the store is in no folder.
+  absl::Status MarkRolledBack(const std::string& epoch) const;
+  // STORE_ROLLED_BACK, FAILED_PRECONDITION, where the store of this epoch is marked.
+  absl::Status CheckNotRolledBack(const std::string& epoch) const;
+  // Takes the mark away: it says nothing of another history.
+  void ForgetRolledBack() const;
+
+ private:
+  StoreHome() = default;
+  std::string Beside(absl::string_view ending) const;
+
+  EngineUri uri_;  // its location is plain
+  Options options_;
+  std::string name_;
+};
+
+// The same path without what says nothing: doubled and trailing slashes, and `.`. Where `..` leads
+// after a name is asked of the file system, since a link may stand before it. Never ends in a
+// slash,
+// `.` or `..`, so that a file beside it is the path with an ending; but for "/", and "" for "". A
+// relative path stays one where that is possible.
+std::string PlainPath(absl::string_view path);
+
+// Makes a file, or a folder's entries, durable. UNAVAILABLE.
+absl::Status SyncToDisk(const std::string& path);
+// The folder that `path`'s name is in; "." for a mere name.
+std::string FolderOf(const std::string& path);
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_SERVICE_STORE_HOME_H_

@@ -1,0 +1,88 @@
+// Which engines there are, and which one a text names: `rocksdb:/var/lib/tollgate`, or a bare path.
+#ifndef TOLLGATE_STORAGE_ENGINE_REGISTRY_H_
+#define TOLLGATE_STORAGE_ENGINE_REGISTRY_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "base/clock.h"
+#include "base/random.h"
+#include "storage/engine.h"
+
+namespace tollgate {
+
+// What an engine can do beyond the contract of engine.h. Asked for in place of the engine's name.
+struct EngineTraits {
+  // Its location is a folder of this host: other files can lie beside the folder, and a checkpoint
+  // is a folder that can be copied, moved and opened. Else there is no location, or it is no path.
+  bool in_folder = false;
+  // What was committed outlives the process.
+  bool durable = false;
+};
+
+struct EngineOpenOptions {
+  std::string location;  // what follows the scheme; a path where the engine is in a folder
+  bool create_if_missing = true;
+  // Both are needed while it is opened only: a new store's epoch, and its date.
+  Random* random = nullptr;
+  const Clock* clock = nullptr;
+};
+
+// One kind of engine. Its own folder implements it; storage/engines.cc lists it. Immutable,
+// thread-safe.
+class EngineDriver {
+ public:
+  virtual ~EngineDriver() = default;
+
+  // What stands before the colon: a lower-case letter, then those, digits, '+', '-' and '.'; two
+  // characters at least. No two drivers have the same.
+  virtual absl::string_view scheme() const = 0;
+  virtual EngineTraits traits() const = 0;
+
+  // Opens the store there, or makes it. Errors, by reason: STORE_NOT_FOUND, STORE_IN_USE,
+  // STORE_TOO_NEW, STORE_UNREADABLE, STORE_FOLDER_NOT_EMPTY, STORE_DISK_FULL, STORE_CORRUPT;
+  // INVALID_ARGUMENT where an option is missing.
+  virtual absl::StatusOr<std::unique_ptr<Engine>> Open(const EngineOpenOptions& options) const = 0;
+
+  // For engines in a folder. Whether there is a store (or a checkpoint of one) in `folder`; it is
+  // not opened, and may be damaged.
+  virtual bool HoldsStore(const std::string& folder) const { return false; }
+  // For engines in a folder. Whether a copy of the folder needs the file of this name: false for
+  // what belongs to the process that had it open.
+  virtual bool BelongsToCopy(absl::string_view file_name) const { return true; }
+};
+
+// A store's name, understood.
+struct EngineUri {
+  const EngineDriver* driver = nullptr;  // never null; lives as long as the registry
+  std::string location;
+};
+
+// The engines that a program knows. Immutable, thread-safe.
+class EngineRegistry {
+ public:
+  // The first is the default. At least one, and no scheme twice (checked: the program ends).
+  explicit EngineRegistry(std::vector<std::unique_ptr<const EngineDriver>> drivers);
+
+  // `SCHEME:LOCATION`, or a path, which is the default engine's. Text with a '/' before its first
+  // colon is a path, whatever follows: `/srv/a:b` and `./a:b`. INVALID_ARGUMENT: an empty text, or
+  // an unknown scheme; the message lists those that are known, and how a path is written.
+  absl::StatusOr<EngineUri> Parse(absl::string_view text) const;
+  // As it is to be written for Parse to give `uri` again: the shortest way.
+  std::string ToText(const EngineUri& uri) const;
+
+  // Every scheme, the default's first.
+  std::vector<std::string> schemes() const;
+  const EngineDriver& default_driver() const { return *drivers_[0]; }
+
+ private:
+  const std::vector<std::unique_ptr<const EngineDriver>> drivers_;
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_STORAGE_ENGINE_REGISTRY_H_

@@ -1,0 +1,16 @@
+// `rocksdb:PATH`: how the registry of engines reaches the embedded store.
+#ifndef TOLLGATE_STORAGE_ROCKSDB_ROCKSDB_DRIVER_H_
+#define TOLLGATE_STORAGE_ROCKSDB_ROCKSDB_DRIVER_H_
+
+#include <memory>
+
+#include "storage/engine_registry.h"
+
+namespace tollgate {
+
+// In a folder, and durable. The engines that it opens are RocksDbEngines with their default sizes.
+std::unique_ptr<const EngineDriver> RocksDbDriver();
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_STORAGE_ROCKSDB_ROCKSDB_DRIVER_H_
