@@ -6,7 +6,7 @@ import re
 LEFT_ALONE = re.compile(r"\bLog\(|\.reserve\(|static_assert|TOLLGATE_INVARIANT|TOLLGATE_MUTATED|SetLogProgram|^\s*#|^\s*//")
 COMPARISONS = {" < ": (" <= ", " >= "), " <= ": (" < ",), " > ": (" >= ", " <= "), " >= ": (" > ",),
                " == ": (" != ",), " != ": (" == ",), " && ": (" || ",), " || ": (" && ",)}
-CALL = re.compile(r"^\s*(?!return\b|throw\b|delete\b|co_)(?:\w+(?:::|\.|->))*\w+\([^{}]*\);\s*(?://.*)?$")
+CALL = re.compile(r"^\s*(?!return\b|throw\b|delete\b|co_|ASSIGN_OR_RETURN)(?:\w+(?:::|\.|->))*\w+\([^{}]*\);\s*(?://.*)?$")
 DECLARED = re.compile(r"^\s*(?:const |static |constexpr |auto |explicit |virtual |using |typedef )")
 KINDS = ("comparison", "logic", "off by one", "condition", "call", "constant")
 

@@ -32,6 +32,7 @@ class FaultsTest(unittest.TestCase):
         self.assertEqual({("call", ";  // dropped")}, of("  RETURN_IF_ERROR(Check(x));"))
         self.assertEqual({("call", ";  // dropped")}, of("  state_->Drop(revision, event);"))
         self.assertFalse(of("  return Drop(revision);"))
+        self.assertFalse(of("  ASSIGN_OR_RETURN(auto x, Read());"), "what it declares would be missed")
         self.assertFalse(of("      Drop(revision);", before="  x ="), "the end of a longer statement")
         self.assertFalse(of("  std::string name(text);") & {("call", ";  // dropped")})
 

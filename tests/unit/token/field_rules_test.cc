@@ -37,6 +37,9 @@ INSTANTIATE_TEST_SUITE_P(
         LabelCase{std::string(1 << 20, 'a'), "LABEL_TOO_LONG"},
         LabelCase{std::string(1 << 20, '\xff'), "LABEL_TOO_LONG"},
         LabelCase{std::string(1 << 20, ' '), "LABEL_TOO_LONG"},
+        // Bytes are looked at only when they are few enough to be 200 characters.
+        LabelCase{std::string(4 * 200, '\xff'), "LABEL_NOT_UTF8"},
+        LabelCase{std::string(4 * 200 + 1, '\xff'), "LABEL_TOO_LONG"},
         // Not UTF-8: lone continuation, lone lead, cut off, overlong (2, 3, 4
         // bytes), a surrogate, above U+10FFFF, bytes that never occur.
         LabelCase{"a\x80", "LABEL_NOT_UTF8"}, LabelCase{"a\xc3", "LABEL_NOT_UTF8"},

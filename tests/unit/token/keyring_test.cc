@@ -263,6 +263,33 @@ TEST_F(KeyringTest, Malformed) {
   }
 }
 
+TEST_F(KeyringTest, AMalformedOneIsToldWhatIsWrongWithIt) {
+  const std::string pepper1 = "{\"id\":1,\"key\":\"" + kKey1 + "\"}";
+  std::string seventeen = pepper1;
+  for (int i = 2; i <= 17; ++i) {
+    seventeen += ",{\"id\":" + std::to_string(i) + ",\"key\":\"" + kKey1 + "\"}";
+  }
+  const std::string head = "{\"format\":1,\"primary\":1,\"peppers\":[";
+  const std::vector<std::pair<std::string, std::string>> table = {
+      {"[]", "not JSON of the form"},
+      {"{\"format\":2,\"primary\":1,\"peppers\":[" + pepper1 + "]}", "its format is 2"},
+      {"{\"primary\":1,\"peppers\":[" + pepper1 + "]}", "lacks its format"},
+      {head + "]}", "has no pepper"},
+      {"{\"format\":1,\"primary\":2,\"peppers\":[" + pepper1 + "]}", "none of its peppers"},
+      {head + pepper1 + "," + pepper1 + "]}", "two peppers have the id 1"},
+      {head + seventeen + "]}", "more than 16 peppers"},
+      {head + "{\"id\":1}]}", "lacks its id or its key"},
+      {head + "{\"id\":1,\"key\":\"abc\"}]}", "64 hexadecimal digits"},
+      {head + "{\"id\":1,\"note\":\"x\"}]}", "and nothing else"},
+      {head + pepper1 + "],\"extra\":1}", "and nothing else"}};
+  for (const auto& [text, told] : table) {
+    Write(text);
+    EXPECT_NE(Keyring::Load(path_).status().message().find(told), absl::string_view::npos)
+        << text << '\n'
+        << Keyring::Load(path_).status();
+  }
+}
+
 TEST_F(KeyringTest, ACheckValueTellsAPepperFromAnother) {  // I7
   Write("{\"format\":1,\"primary\":1,\"peppers\":[{\"id\":1,\"key\":\"" + kKey2 + "\"}]}");
   const Keyring ring = Keyring::Load(path_).value();
