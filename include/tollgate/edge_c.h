@@ -117,7 +117,7 @@ typedef struct tollgate_edge_options {
   tollgate_edge_log log; /* NULL: stderr */
   void* log_context;     /* handed to `log`; lives until stop has returned */
 } tollgate_edge_options;
-#define TOLLGATE_EDGE_OPTIONS_INIT {sizeof(tollgate_edge_options), 0}
+#define TOLLGATE_EDGE_OPTIONS_INIT {.struct_size = sizeof(tollgate_edge_options)}
 
 /* The library's version, as in "0.1.0". Lives for ever. */
 TOLLGATE_EDGE_C_EXPORT const char* tollgate_edge_version(void);
@@ -233,7 +233,7 @@ typedef struct tollgate_edge_status {
   int64_t resets;
   int64_t reconnects;
 } tollgate_edge_status;
-#define TOLLGATE_EDGE_STATUS_INIT {sizeof(tollgate_edge_status), 0}
+#define TOLLGATE_EDGE_STATUS_INIT {.struct_size = sizeof(tollgate_edge_status)}
 TOLLGATE_EDGE_C_EXPORT tollgate_edge_code tollgate_edge_get_status(tollgate_edge* edge,
                                                                    tollgate_edge_status* status);
 
@@ -248,7 +248,7 @@ typedef struct tollgate_edge_totals {
   int64_t misses;
   int64_t by_reason[32];
 } tollgate_edge_totals;
-#define TOLLGATE_EDGE_TOTALS_INIT {sizeof(tollgate_edge_totals), 0}
+#define TOLLGATE_EDGE_TOTALS_INIT {.struct_size = sizeof(tollgate_edge_totals)}
 TOLLGATE_EDGE_C_EXPORT tollgate_edge_code tollgate_edge_get_totals(tollgate_edge* edge,
                                                                    tollgate_edge_totals* totals);
 
