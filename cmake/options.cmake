@@ -66,4 +66,4 @@ endif()
 
 # For objects of a library that shows nothing but its API (validator/embedded).
 set(TOLLGATE_HIDDEN -fvisibility=hidden -fvisibility-inlines-hidden -fno-semantic-interposition
-    -ffunction-sections -fdata-sections $<$<CXX_COMPILER_ID:GNU>:-fno-gnu-unique>)
+    -ffunction-sections -fdata-sections)
