@@ -57,7 +57,8 @@ constexpr Milliseconds kWatchInterval(100);
 constexpr Milliseconds kRetryAfter(1000);
 
 absl::string_view Bounded(std::string_view text) {
-  return absl::string_view(text.data(), std::min(text.size(), kLongestTokenString + 1));
+  const std::string_view cut = text.substr(0, kLongestTokenString + 1);
+  return absl::string_view(cut.data(), cut.size());
 }
 std::string_view Std(absl::string_view text) { return std::string_view(text.data(), text.size()); }
 

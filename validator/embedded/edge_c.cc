@@ -285,10 +285,10 @@ int32_t tollgate_edge_decision_fail_open(const tollgate_edge_decision* d) {
   return d != nullptr && d->decision.fail_open() ? 1 : 0;
 }
 int64_t tollgate_edge_decision_expire_time_ms(const tollgate_edge_decision* d) {
-  if (d == nullptr || !d->decision.expire_time().has_value()) return 0;
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
-             d->decision.expire_time()->time_since_epoch())
-      .count();
+  if (d == nullptr) return 0;
+  const auto time = d->decision.expire_time();
+  if (!time.has_value()) return 0;
+  return std::chrono::duration_cast<std::chrono::milliseconds>(time->time_since_epoch()).count();
 }
 
 size_t tollgate_edge_decision_text(const tollgate_edge_decision* d, int32_t field, char* buffer,
