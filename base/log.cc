@@ -13,6 +13,7 @@ namespace tollgate {
 namespace {
 
 std::atomic<LogLevel> least_level{LogLevel::kInfo};
+std::atomic<LogSink> log_sink{nullptr};
 
 struct Output {
   Output() : logger("tollgate", std::make_shared<spdlog::sinks::stderr_sink_mt>()) {
@@ -65,12 +66,16 @@ void Log(LogLevel level, absl::string_view message, LogFields fields) {
     while (line.contains(key)) key.push_back('_');
     absl::visit([&](const auto& v) { line[key] = v; }, value.value());
   }
-  TheOutput().logger.log(
-      spdlog::level::info, "{}",
-      line.dump(-1, ' ', /*ensure_ascii=*/false, nlohmann::json::error_handler_t::replace));
+  const std::string text =
+      line.dump(-1, ' ', /*ensure_ascii=*/false, nlohmann::json::error_handler_t::replace);
+  const LogSink sink = log_sink.load(std::memory_order_acquire);
+  if (sink != nullptr && sink(level, text)) return;
+  TheOutput().logger.log(spdlog::level::info, "{}", text);
 }
 
 void SetLogLevel(LogLevel level) { least_level.store(level, std::memory_order_relaxed); }
+
+void SetLogSink(LogSink sink) { log_sink.store(sink, std::memory_order_release); }
 
 bool ParseLogLevel(absl::string_view name, LogLevel* level) {
   for (LogLevel candidate :

@@ -48,6 +48,12 @@ void Log(LogLevel level, absl::string_view message, LogFields fields = {});
 void SetLogLevel(LogLevel level);
 // "debug", "info", "warning", "error"; false for anything else.
 bool ParseLogLevel(absl::string_view name, LogLevel* level);
+// Takes each line, without its newline; true: it is not written to stderr. Called on any thread;
+// must not log, nor block.
+using LogSink = bool (*)(LogLevel level, absl::string_view line);
+// Where lines go first: for a library, whose host says where. nullptr, as at first: stderr alone.
+// Thread-safe; a line under way may still go to the former sink.
+void SetLogSink(LogSink sink);
 // The program's name, put into every line. Call before the first Log.
 void SetLogProgram(absl::string_view program);
 

@@ -64,3 +64,7 @@ endif()
 if(TOLLGATE_THREAD_SAFETY)
   list(APPEND TOLLGATE_WARNINGS -Wthread-safety -Werror=thread-safety)
 endif()
+
+# For objects of a library that shows nothing but its API (validator/embedded).
+set(TOLLGATE_HIDDEN -fvisibility=hidden -fvisibility-inlines-hidden -fno-semantic-interposition
+    -ffunction-sections -fdata-sections)

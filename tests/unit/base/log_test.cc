@@ -54,6 +54,23 @@ TEST_F(LogTest, AFieldDoesNotHideTheLinesOwn) {
   EXPECT_EQ(json["level_"], "fatal");
 }
 
+TEST_F(LogTest, ASinkTakesLinesOrLeavesThemToStderr) {
+  static std::string* const last = new std::string;
+  static bool take = true;
+  SetLogSink([](LogLevel level, absl::string_view line) {
+    *last = std::string(line);
+    return take && level == LogLevel::kWarning;
+  });
+  EXPECT_EQ(Captured(LogLevel::kWarning, "taken"), "");
+  EXPECT_EQ(nlohmann::json::parse(*last)["message"], "taken");
+  take = false;
+  const std::string left = Captured(LogLevel::kWarning, "left");
+  EXPECT_EQ(left, *last + "\n");
+  SetLogSink(nullptr);
+  EXPECT_NE(Captured(LogLevel::kWarning, "without"), "");
+  EXPECT_EQ(left, *last + "\n");
+}
+
 TEST_F(LogTest, LevelsBelowTheLeastAreNotWritten) {
   EXPECT_EQ(Captured(LogLevel::kDebug, "m"), "");
   SetLogLevel(LogLevel::kWarning);

@@ -76,7 +76,7 @@ PURE = {
     "service/feed": {"enforcement_desk", "event_ring", "feed", "feed_options", "feed_reader",
                      "follower_stream", "hub", "hub_options"},
     "validator/core": {"validator"},
-    "include": set(),
+    "include": {"grpc_guard"},  # for hosts with gRPC of their own
 }
 # Headers that a pure file may reach though they have a lock: shared by many threads, they hold it
 # for a look-up only and never call out; they know no wire, engine or executor either.

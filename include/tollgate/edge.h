@@ -1,0 +1,369 @@
+// Tollgate's edge, embedded: "may this token pass?", answered inside your process.
+//
+//   #include <tollgate/edge.h>
+//
+//   tollgate::edge::Options options;
+//   options.id = "payments/api-7";            // one of its own for every process
+//   options.service = "tollgated.internal:7411";
+//   options.service_ca = "/etc/tollgate/ca.pem";
+//   auto started = tollgate::edge::Edge::Start(options);
+//   if (!started.ok()) … started.error().message …
+//   std::unique_ptr<tollgate::edge::Edge> edge = std::move(*started);
+//
+//   const auto may_deploy = tollgate::edge::Requirement().AllOf({"deploy:write"});   // once
+//   tollgate::edge::Decision decision;
+//   if (!edge->Check(token_string, may_deploy, &decision)) {
+//     edge->CheckAsync(token_string, may_deploy, [](const tollgate::edge::Decision& d) { … });
+//   }
+//
+// An edge follows the service's feed of changes and holds a lease for as long as it hears from it.
+// It admits nothing without one (unless told to: Options::fail_open), so a revocation that the
+// service calls enforced is enforced here too: no check that begins afterwards admits the token
+// (docs/enforcement.md, I1).
+//
+// Three answers, and they are not two:
+//   kAdmit        let it pass.
+//   kDeny         there is proof against the token (revoked, expired, suspended, no such token, no
+//                 token string at all), or it does not allow what is asked for. Answer 401 or 403.
+//   kUnavailable  nobody can say now. It accuses nobody (I7): answer 503 with
+//   Decision::retry_after,
+//                 and never 401, because clients throw good credentials away on a 401.
+//
+// Of the token string an edge keeps nothing (I6): it is read during the call, a keyed hash of it is
+// the key of what is remembered, and only a digest is sent to the service. Your copy is yours to
+// wipe: Wipe().
+//
+// The names here use the standard library only. The library libtollgate-edge.so brings gRPC,
+// protobuf and Abseil with it and shows none of their names. It installs no signal handler, changes
+// no limit of the process, and writes nothing but its log (Options::log). It ends the process only
+// where going on would break the promise above: an invariant that does not hold.
+#ifndef TOLLGATE_EDGE_H_
+#define TOLLGATE_EDGE_H_
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#define TOLLGATE_EDGE_EXPORT __attribute__((visibility("default")))
+
+namespace tollgate::edge {
+
+// What a check came to. The numbers are stable.
+enum class Verdict : std::int32_t {
+  kAdmit = 1,        // let it pass
+  kDeny = 2,         // refuse: the token is proven bad, or does not allow this
+  kUnavailable = 3,  // no answer is possible now: refuse for the moment, blame nobody
+};
+
+// Why. The numbers are stable; a newer library may have more of them: judge by the verdict.
+enum class Reason : std::int32_t {
+  kNone = 0,               // admitted
+  kNoToken = 1,            // nothing was presented: 401 without an error code
+  kMalformed = 2,          // wrong length, alphabet or checksum: 401 invalid_token
+  kUnknown = 3,            // the store holds no such token: 401 invalid_token
+  kRevoked = 4,            // revoked, or retired: 401 invalid_token
+  kExpired = 5,            // its time ran out: 401 invalid_token
+  kSuspended = 6,          // suspended: 401 invalid_token
+  kInsufficientScope = 7,  // good, without a scope asked for: 403 insufficient_scope
+  kWrongAudience = 8,      // good, and meant for others: 403
+  // These come with kUnavailable: 503.
+  kNoLease = 9,              // the service was not heard for too long, or not yet
+  kServiceUnavailable = 10,  // the service could not be asked, or answered too late or too old
+  kOverloaded = 11,          // too many checks wait for the service
+  kTimedOut = 64,            // CheckBlocking: the caller's limit passed first
+  kStopped = 65,             // Stop() was called
+  kForked = 66,              // this process is a child that was forked after Start()
+};
+
+// A reason in words, for a log or an answer to a client: says no more than RFC 6750 would.
+// Never null; lives for ever. Thread-safe.
+TOLLGATE_EDGE_EXPORT std::string_view Describe(Reason reason);
+
+// The library's version, as in "0.1.0". Thread-safe.
+TOLLGATE_EDGE_EXPORT std::string_view Version();
+
+// Overwrites a string's bytes, all of its capacity, and empties it: for the buffer that held the
+// token string, once it has been checked. Thread-safe for different strings.
+TOLLGATE_EDGE_EXPORT void Wipe(std::string* text);
+
+// Why something could not be started.
+enum class ErrorCode : std::int32_t {
+  kInvalidArgument = 2,     // an option is wrong; `message` names it
+  kFailedPrecondition = 3,  // plaintext to another host, TLS files, a fork, an old kernel
+  kResourceExhausted = 4,   // no memory
+  kInternal = 5,            // anything else
+};
+struct Error {
+  ErrorCode code = ErrorCode::kInternal;
+  std::string reason;   // UPPER_SNAKE_CASE, stable: docs/errors.md
+  std::string message;  // what was refused, why, and what to do
+};
+
+// A value, or why there is none. Not thread-safe.
+template <class T>
+class Result {
+ public:
+  Result(T value) : held_(std::in_place_index<0>, std::move(value)) {}
+  Result(Error error) : held_(std::in_place_index<1>, std::move(error)) {}
+  bool ok() const { return held_.index() == 0; }
+  explicit operator bool() const { return ok(); }
+  // Only where ok(): else std::bad_variant_access.
+  T& operator*() { return std::get<0>(held_); }
+  T* operator->() { return &std::get<0>(held_); }
+  // Only where not ok().
+  const Error& error() const { return std::get<1>(held_); }
+
+ private:
+  std::variant<T, Error> held_;
+};
+
+enum class LogLevel : std::int32_t { kDebug = 0, kInfo = 1, kWarning = 2, kError = 3 };
+// One line of the log: a JSON object without a newline. It never holds a token string.
+using LogCallback = std::function<void(LogLevel level, std::string_view line)>;
+
+// All that can be chosen. The defaults are right for production.
+struct Options {
+  // This edge's name in receipts and in `tollgate validators list`: 1 to 128 of A-Z a-z 0-9 . _ / -
+  // Stable over restarts, and one of its own for every process (workers of one host: add a number).
+  // Required.
+  std::string id;
+  // The control plane: `host:port`, `[v6]:port` or `unix:/path`. It need not answer yet.
+  std::string service = "127.0.0.1:7411";
+  // TLS towards it: on when asked for, or when any file is given. Paths of PEM files, read again
+  // when they change. An empty `service_ca`: the system's roots. With certificate and key: mutual.
+  bool service_tls = false;
+  std::string service_ca;
+  std::string service_cert;
+  std::string service_key;
+  // What its certificate must say: a SPIFFE id, else a host name (empty: that of the address).
+  std::string service_spiffe_id;
+  std::string service_host_name;
+  // Plaintext towards a service on another host: whoever stands between could have anything
+  // admitted.
+  bool allow_plaintext = false;
+
+  // Without a live lease: false admits nothing; true goes on admitting from memory for
+  // `fail_open_for` past the lease's end (above 0, at most 24 hours). Receipts then say that this
+  // edge is not covered.
+  bool fail_open = false;
+  std::chrono::milliseconds fail_open_for = std::chrono::minutes(5);
+  // How differently two machines' boot clocks may run, as a fraction: 0 to 0.1.
+  double drift_bound = 0.001;
+
+  // What is remembered: tokens (512 bytes each), and strings known to be no token (128 bytes each).
+  // 1 to 16777216; the memory is reserved at the start, and taken as it is used.
+  std::int64_t cache_entries = 65536;
+  std::int64_t unknown_entries = 16384;
+  // Questions to the service at once, and checks that may wait for them. At least 1.
+  std::int64_t max_questions = 1024;
+  std::int64_t max_waiting = 16384;
+  // How long the service may take to answer a question. A check waits for at most four of these:
+  // an answer that a change has overtaken is asked for again.
+  std::chrono::milliseconds resolve_timeout = std::chrono::seconds(2);
+  // The longest pause before it connects again; the shortest is a tenth of a second.
+  std::chrono::milliseconds longest_backoff = std::chrono::seconds(5);
+  // What token strings begin with: 2 to 8 lower-case letters.
+  std::string brand = "tg";
+
+  // Where the log goes; empty: a line each to stderr. Called on any thread, also from inside
+  // Start() and Stop(), never two at a time; must not block, nor call the library. Not called after
+  // Stop() has returned. The library has one log: with several edges in a process each callback
+  // gets every line.
+  LogCallback log;
+};
+
+// What a request needs. Make one for each kind of request, once, and use it for every check:
+// copying is cheap and a check copies nothing. A value; reading it is thread-safe.
+//
+//   Requirement()                                    being a good token is enough
+//   Requirement().AllOf({"a:read", "b:read"})        all of these scopes
+//   Requirement().AnyOf({"a:read", "a:*"})           any one of these
+//   Requirement().Audience("payments")               and meant for this service
+class TOLLGATE_EDGE_EXPORT Requirement {
+ public:
+  Requirement();
+  ~Requirement();
+  Requirement(const Requirement&);
+  Requirement& operator=(const Requirement&);
+  Requirement(Requirement&&) noexcept;
+  Requirement& operator=(Requirement&&) noexcept;
+
+  // Each replaces what an earlier call of the same name said, in this object only.
+  Requirement& AllOf(std::vector<std::string> scopes);
+  Requirement& AnyOf(std::vector<std::string> scopes);
+  // A token that names audiences passes only where one is named here and matches; a token that
+  // names none passes everywhere.
+  Requirement& Audience(std::string audience);
+
+  // For the library.
+  struct Held;
+  const Held* held() const { return held_.get(); }
+
+ private:
+  Held& Mine();
+  std::shared_ptr<const Held> held_;  // null: nothing is needed
+};
+
+// The answer to a check. Reuse one object for many checks and it allocates nothing once it is warm.
+// A value; reading it is thread-safe.
+class TOLLGATE_EDGE_EXPORT Decision {
+ public:
+  // Unavailable, until a check has filled it.
+  Verdict verdict() const { return verdict_; }
+  Reason reason() const { return reason_; }
+  bool admitted() const { return verdict_ == Verdict::kAdmit; }
+  // With kUnavailable: when to try again; else zero.
+  std::chrono::milliseconds retry_after() const { return retry_after_; }
+  // Admitted without a lease, by Options::fail_open.
+  bool fail_open() const { return fail_open_; }
+
+  // Whom the token speaks for. There when admitted, and when refused for scope or audience only:
+  // else a stranger would learn something. The views below are empty where it is not there, and
+  // good until this object is changed or gone.
+  bool has_identity() const { return !ends_.empty(); }
+  // `workspaces/{workspace}/tokens/{token_id}`: no secret, good for logs.
+  std::string_view token() const { return Text(0); }
+  std::string_view workspace() const { return Text(1); }
+  std::string_view token_id() const { return Text(2); }
+  // The caller's own id for who answers for the token; may be empty.
+  std::string_view owner() const { return Text(3); }
+  std::size_t scope_count() const { return ends_.size() > 4 ? ends_.size() - 4 : 0; }
+  std::string_view scope(std::size_t i) const { return Text(4 + i); }
+  // When it expires; nullopt: never, or no identity.
+  std::optional<std::chrono::system_clock::time_point> expire_time() const { return expire_time_; }
+
+ private:
+  friend class Edge;
+  std::string_view Text(std::size_t i) const {
+    if (i >= ends_.size()) return {};
+    const std::size_t begin = i == 0 ? 0 : ends_[i - 1];
+    return std::string_view(text_).substr(begin, ends_[i] - begin);
+  }
+
+  Verdict verdict_ = Verdict::kUnavailable;
+  Reason reason_ = Reason::kServiceUnavailable;
+  bool fail_open_ = false;
+  std::chrono::milliseconds retry_after_{1000};
+  std::optional<std::chrono::system_clock::time_point> expire_time_;
+  std::string text_;                 // token, workspace, token id, owner, scopes, on end
+  std::vector<std::uint32_t> ends_;  // of each in text_
+};
+
+// How an edge stands.
+enum class State : std::int32_t {
+  kConnecting = 0,  // has held no lease yet: everything is unavailable
+  kLive = 1,        // decisions are covered by a lease
+  kFailOpen = 2,    // the lease has run out; it goes on from memory, as asked for
+  kNoLease = 3,     // the lease has run out: what is not finally refused is unavailable
+  kStopped = 4,     // Stop() was called
+  kForked = 5,      // this process is a forked child: start an edge of its own (after the fork)
+};
+
+// A moment's reading; each field is right, together they are not one moment's.
+struct Status {
+  State state = State::kConnecting;
+  std::chrono::milliseconds lease_left{0};  // zero without a live lease
+  bool following = false;                   // its stream to the service is up
+  std::string epoch;                        // of the service's store; empty: not heard yet
+  std::int64_t applied_revision = 0;        // all changes up to here are applied
+  std::int64_t cached_tokens = 0;
+  std::int64_t cached_unknown = 0;
+  std::int64_t questions_in_flight = 0;
+  std::int64_t resets = 0;      // times that everything held was dropped to begin anew
+  std::int64_t reconnects = 0;  // streams tried after the first
+};
+
+// Sums since the start. Not counted: answers with kTimedOut, kStopped or kForked.
+struct Totals {
+  std::int64_t admitted = 0;
+  std::int64_t admitted_fail_open = 0;  // of those, without a lease
+  std::int64_t denied = 0;
+  std::int64_t unavailable = 0;
+  std::int64_t from_memory = 0;              // decisions that needed no question
+  std::int64_t misses = 0;                   // checks that had to ask the service
+  std::array<std::int64_t, 32> by_reason{};  // of denied and unavailable, by Reason's number
+};
+
+// One edge: a follower of the service's feed, what it holds, and the decision made from both.
+// A process has one, as a rule. Thread-safe, but for the destructor, which nothing may overlap.
+//
+// Threads: one of the edge's own for timers and one that watches the lease, and gRPC's pool (shared
+// with a host that uses gRPC).
+//
+// Fork: an edge belongs to the process that started it. In a forked child its lease is wiped
+// memory, every check is unavailable (kForked), and Stop and the destructor do nothing. gRPC does
+// not outlive a fork either: a child whose parent had started an edge, or used gRPC in any other
+// way, cannot start one (Start: FORKED_AFTER_START). So a server of many processes starts its edges
+// in the children, after the fork, and none in the parent. A child that execs is free to do as it
+// likes.
+class TOLLGATE_EDGE_EXPORT Edge {
+ public:
+  using Callback = std::function<void(const Decision& decision)>;
+
+  // Starts to follow the service, and returns at once: until it has been heard every check is
+  // unavailable (see WaitUntilLive). A service that cannot be reached is no error. Errors, by
+  // reason: VALIDATOR_ID_MALFORMED, OUT_OF_RANGE, ADDRESS_INVALID, BRAND_MALFORMED,
+  // PLAINTEXT_REFUSED, TLS_FILES_INVALID, NO_WIPE_ON_FORK (Linux before 4.14), NO_MEMORY,
+  // FORKED_AFTER_START. Nothing is left running after an error. Thread-safe.
+  static Result<std::unique_ptr<Edge>> Start(Options options);
+  // Stop(), with its default limit.
+  ~Edge();
+  Edge(const Edge&) = delete;
+  Edge& operator=(const Edge&) = delete;
+
+  // Decides from memory: takes no lock, makes no system call, waits for nothing, and allocates
+  // nothing once `*decision` is warm. It uses some 15 KB of stack. False: nothing is held about
+  // this string, and the service must be asked (CheckAsync, CheckBlocking); `*decision` is then
+  // unavailable, and must not be taken for an answer. `token_string`: as presented, without
+  // "Bearer "; any bytes. `decision` is not null.
+  [[nodiscard]] bool Check(std::string_view token_string, const Requirement& requirement,
+                           Decision* decision);
+
+  // Decides, asking the service where needed. `callback` runs exactly once: here, before this
+  // returns, or on one of gRPC's threads; at the latest after four times Options::resolve_timeout,
+  // or when Stop() is called. It must not block, nor call CheckBlocking, WaitUntilLive or Stop. The
+  // decision is good during the callback; copy it to keep it. Not kept: the token string. Many
+  // checks of one token ask once.
+  void CheckAsync(std::string_view token_string, const Requirement& requirement, Callback callback);
+
+  // Decides, waiting for the service where needed, for at most `limit`; then unavailable
+  // (kTimedOut). For servers with a thread a request: not on an event loop, nor in a callback.
+  Decision CheckBlocking(std::string_view token_string, const Requirement& requirement,
+                         std::chrono::milliseconds limit = std::chrono::seconds(3));
+
+  // Waits until there is a live lease, for at most `limit`. True: there is one. For a start-up that
+  // wants to be ready before it says so. Not in a callback.
+  bool WaitUntilLive(std::chrono::milliseconds limit);
+
+  edge::Status Status() const;
+  edge::Totals Totals() const;
+  // What it counts, as Prometheus reads it (text format 0.0.4; names `tollgate_validator_…`, as a
+  // sidecar's). Empty in a forked child.
+  std::string Metrics() const;
+
+  // Ends it: from now on every check is unavailable (kStopped), what waits is answered so, use is
+  // reported, and the service hears a goodbye (R4), for at most `limit`, so that no receipt waits
+  // for this edge's lease to run out. First end what asks it: an answer under way in another thread
+  // is not waited for. Returns once nothing of it runs. True: the service has taken the goodbye.
+  // Idempotent (later calls: false). Not in a callback.
+  bool Stop(std::chrono::milliseconds limit = std::chrono::seconds(2));
+
+ private:
+  class Impl;
+  explicit Edge(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace tollgate::edge
+
+#endif  // TOLLGATE_EDGE_H_

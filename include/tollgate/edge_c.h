@@ -1,0 +1,263 @@
+/* Tollgate's edge, embedded, for C and for all that can call C. <tollgate/edge.h> says what an edge
+ * is and promises, and what its three answers mean; here is how it is called.
+ *
+ *   tollgate_edge_options options = TOLLGATE_EDGE_OPTIONS_INIT;
+ *   options.id = "payments/api-7";
+ *   options.service = "127.0.0.1:7411";
+ *   char message[512];
+ *   tollgate_edge* edge = NULL;
+ *   if (tollgate_edge_start(&options, &edge, message, sizeof message) != TOLLGATE_EDGE_OK) ...
+ *
+ *   tollgate_edge_decision* decision = tollgate_edge_decision_new();
+ *   if (tollgate_edge_check(edge, token, strlen(token), NULL, decision) == TOLLGATE_EDGE_MISS)
+ *     tollgate_edge_check_blocking(edge, token, strlen(token), NULL, 3000, decision);
+ *   switch (tollgate_edge_decision_verdict(decision)) ...
+ *
+ * Every function may be called from any thread, at the same time as any other, except: one decision
+ * is filled by one call at a time and not read meanwhile; nothing overlaps or follows a _free of
+ * the same object. No C++ exception leaves a function. Times are milliseconds. Text is UTF-8. NULL
+ * for a handle is TOLLGATE_EDGE_INVALID_ARGUMENT, or zero where a function returns no code; NULL
+ * for a _free does nothing.
+ *
+ * Structures begin with their size, as the caller was compiled with: a newer library reads and
+ * writes no more than that, and an older one tells what it does not know by
+ * TOLLGATE_EDGE_INVALID_ARGUMENT. Set it by the _INIT macros. New members come at the end; zero is
+ * each member's default.
+ */
+#ifndef TOLLGATE_EDGE_C_H_
+#define TOLLGATE_EDGE_C_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define TOLLGATE_EDGE_C_EXPORT __attribute__((visibility("default")))
+
+/* Handles. */
+typedef struct tollgate_edge tollgate_edge;
+typedef struct tollgate_edge_requirement tollgate_edge_requirement;
+typedef struct tollgate_edge_decision tollgate_edge_decision;
+
+/* What functions return. The numbers are stable. */
+typedef int32_t tollgate_edge_code;
+enum {
+  TOLLGATE_EDGE_OK = 0,
+  TOLLGATE_EDGE_MISS = 1, /* tollgate_edge_check: not held here, ask the service; no error */
+  TOLLGATE_EDGE_INVALID_ARGUMENT = 2,
+  TOLLGATE_EDGE_FAILED_PRECONDITION = 3, /* plaintext, TLS files, a fork, an old kernel */
+  TOLLGATE_EDGE_RESOURCE_EXHAUSTED = 4,
+  TOLLGATE_EDGE_INTERNAL = 5
+};
+
+/* Verdicts: tollgate::edge::Verdict. Treat what you do not know as UNAVAILABLE. */
+enum {
+  TOLLGATE_EDGE_ADMIT = 1,
+  TOLLGATE_EDGE_DENY = 2,
+  TOLLGATE_EDGE_UNAVAILABLE = 3 /* 503, never 401: nothing is proven against the token */
+};
+
+/* Reasons: tollgate::edge::Reason. A newer library may have more: judge by the verdict. */
+enum {
+  TOLLGATE_EDGE_REASON_NONE = 0,
+  TOLLGATE_EDGE_REASON_NO_TOKEN = 1,
+  TOLLGATE_EDGE_REASON_MALFORMED = 2,
+  TOLLGATE_EDGE_REASON_UNKNOWN = 3,
+  TOLLGATE_EDGE_REASON_REVOKED = 4,
+  TOLLGATE_EDGE_REASON_EXPIRED = 5,
+  TOLLGATE_EDGE_REASON_SUSPENDED = 6,
+  TOLLGATE_EDGE_REASON_INSUFFICIENT_SCOPE = 7,
+  TOLLGATE_EDGE_REASON_WRONG_AUDIENCE = 8,
+  TOLLGATE_EDGE_REASON_NO_LEASE = 9,
+  TOLLGATE_EDGE_REASON_SERVICE_UNAVAILABLE = 10,
+  TOLLGATE_EDGE_REASON_OVERLOADED = 11,
+  TOLLGATE_EDGE_REASON_TIMED_OUT = 64,
+  TOLLGATE_EDGE_REASON_STOPPED = 65,
+  TOLLGATE_EDGE_REASON_FORKED = 66
+};
+
+/* Levels of a log line. */
+enum {
+  TOLLGATE_EDGE_LOG_DEBUG = 0,
+  TOLLGATE_EDGE_LOG_INFO = 1,
+  TOLLGATE_EDGE_LOG_WARNING = 2,
+  TOLLGATE_EDGE_LOG_ERROR = 3
+};
+/* One line: a JSON object of `size` bytes, without a newline, not NUL-terminated. Called on any
+ * thread, never two at a time, also from inside start and stop; must not block, nor call the
+ * library. */
+typedef void (*tollgate_edge_log)(void* context, int32_t level, const char* line, size_t size);
+
+/* All that can be chosen: tollgate::edge::Options, which says what each means. Zero or NULL: the
+ * default. Text is NUL-terminated and copied. */
+typedef struct tollgate_edge_options {
+  size_t struct_size;
+  const char* id;      /* required; one of its own for every process */
+  const char* service; /* "127.0.0.1:7411" */
+  const char* service_ca;
+  const char* service_cert;
+  const char* service_key;
+  const char* service_spiffe_id;
+  const char* service_host_name;
+  const char* brand;       /* "tg" */
+  int32_t service_tls;     /* 0 or 1 */
+  int32_t allow_plaintext; /* 0 or 1 */
+  int32_t fail_open;       /* 0 or 1 */
+  int32_t reserved;        /* zero */
+  int64_t fail_open_for_ms;
+  double drift_bound; /* a fraction; 0 is the default, 0.001 */
+  int64_t cache_entries;
+  int64_t unknown_entries;
+  int64_t max_questions;
+  int64_t max_waiting;
+  int64_t resolve_timeout_ms;
+  int64_t longest_backoff_ms;
+  tollgate_edge_log log; /* NULL: stderr */
+  void* log_context;     /* handed to `log`; lives until stop has returned */
+} tollgate_edge_options;
+#define TOLLGATE_EDGE_OPTIONS_INIT {.struct_size = sizeof(tollgate_edge_options)}
+
+/* The library's version, as in "0.1.0". Lives for ever. */
+TOLLGATE_EDGE_C_EXPORT const char* tollgate_edge_version(void);
+
+/* A reason in words, for a log or an answer to a client. Never NULL; lives for ever. */
+TOLLGATE_EDGE_C_EXPORT const char* tollgate_edge_describe(int32_t reason);
+
+/* Overwrites `size` bytes in a way that no compiler leaves out: for the buffer that held the token
+ * string. */
+TOLLGATE_EDGE_C_EXPORT void tollgate_edge_wipe(void* bytes, size_t size);
+
+/* Starts an edge: Edge::Start. On TOLLGATE_EDGE_OK `*edge` is the handle, to be given to
+ * tollgate_edge_free; else it is NULL, and `message` (if not NULL, of `message_size` bytes) says
+ * why as "REASON: text", cut to fit, always NUL-terminated. */
+TOLLGATE_EDGE_C_EXPORT tollgate_edge_code tollgate_edge_start(const tollgate_edge_options* options,
+                                                              tollgate_edge** edge, char* message,
+                                                              size_t message_size);
+
+/* Waits for a live lease, for at most `limit_ms`: 1 when there is one, else 0. */
+TOLLGATE_EDGE_C_EXPORT int32_t tollgate_edge_wait_until_live(tollgate_edge* edge, int64_t limit_ms);
+
+/* Ends it with a goodbye, waiting for at most `limit_ms`: Edge::Stop. 1 when the service has taken
+ * the goodbye, else 0. Idempotent. In a forked child it does nothing. */
+TOLLGATE_EDGE_C_EXPORT int32_t tollgate_edge_stop(tollgate_edge* edge, int64_t limit_ms);
+
+/* Stops it if need be, and frees the handle. In a forked child nothing is waited for. */
+TOLLGATE_EDGE_C_EXPORT void tollgate_edge_free(tollgate_edge* edge);
+
+/* What a request needs. Make one for each kind of request, once. `all_of` and `any_of` are arrays
+ * of NUL-terminated scopes (NULL where the count is 0), `audience` is NULL where it is not checked.
+ * All are copied. NULL: no memory, or a NULL among the scopes. To be freed; not while a check reads
+ * it. */
+TOLLGATE_EDGE_C_EXPORT tollgate_edge_requirement* tollgate_edge_requirement_new(
+    const char* const* all_of, size_t all_count, const char* const* any_of, size_t any_count,
+    const char* audience);
+TOLLGATE_EDGE_C_EXPORT void tollgate_edge_requirement_free(tollgate_edge_requirement* requirement);
+
+/* Room for one answer, to be used for many checks, one after the other, and freed. Unavailable
+ * until a check has filled it. NULL: no memory. */
+TOLLGATE_EDGE_C_EXPORT tollgate_edge_decision* tollgate_edge_decision_new(void);
+TOLLGATE_EDGE_C_EXPORT void tollgate_edge_decision_free(tollgate_edge_decision* decision);
+
+/* Decides from memory: Edge::Check. `token_string` of `size` bytes, as presented; it is not kept.
+ * `requirement` NULL: being a good token is enough. TOLLGATE_EDGE_OK: `decision` is the answer.
+ * TOLLGATE_EDGE_MISS: nothing is held about it; call one of the next two, and do not take
+ * `decision`, which is unavailable, for an answer. */
+TOLLGATE_EDGE_C_EXPORT tollgate_edge_code
+tollgate_edge_check(tollgate_edge* edge, const char* token_string, size_t size,
+                    const tollgate_edge_requirement* requirement, tollgate_edge_decision* decision);
+
+/* Decides, waiting for the service for at most `limit_ms` where needed: Edge::CheckBlocking. */
+TOLLGATE_EDGE_C_EXPORT tollgate_edge_code
+tollgate_edge_check_blocking(tollgate_edge* edge, const char* token_string, size_t size,
+                             const tollgate_edge_requirement* requirement, int64_t limit_ms,
+                             tollgate_edge_decision* decision);
+
+/* Decides, asking the service where needed: Edge::CheckAsync. On TOLLGATE_EDGE_OK `callback` runs
+ * exactly once, here or on another thread; on any other code never. The decision is good during the
+ * callback. It must not block, nor call check_blocking, wait_until_live, stop or free. */
+typedef void (*tollgate_edge_callback)(void* context, const tollgate_edge_decision* decision);
+TOLLGATE_EDGE_C_EXPORT tollgate_edge_code tollgate_edge_check_async(
+    tollgate_edge* edge, const char* token_string, size_t size,
+    const tollgate_edge_requirement* requirement, tollgate_edge_callback callback, void* context);
+
+/* What an answer says. */
+TOLLGATE_EDGE_C_EXPORT int32_t
+tollgate_edge_decision_verdict(const tollgate_edge_decision* decision);
+TOLLGATE_EDGE_C_EXPORT int32_t
+tollgate_edge_decision_reason(const tollgate_edge_decision* decision);
+/* With UNAVAILABLE: when to try again; else 0. */
+TOLLGATE_EDGE_C_EXPORT int64_t
+tollgate_edge_decision_retry_after_ms(const tollgate_edge_decision* decision);
+/* 1: admitted without a lease, as options.fail_open asks for. */
+TOLLGATE_EDGE_C_EXPORT int32_t
+tollgate_edge_decision_fail_open(const tollgate_edge_decision* decision);
+/* When the token expires, since 1970; 0: never, or no identity. */
+TOLLGATE_EDGE_C_EXPORT int64_t
+tollgate_edge_decision_expire_time_ms(const tollgate_edge_decision* decision);
+
+/* Whom the token speaks for: there when admitted, and when refused for scope or audience. */
+enum {
+  TOLLGATE_EDGE_TOKEN = 0, /* workspaces/{workspace}/tokens/{token_id} */
+  TOLLGATE_EDGE_WORKSPACE = 1,
+  TOLLGATE_EDGE_TOKEN_ID = 2,
+  TOLLGATE_EDGE_OWNER = 3,
+  TOLLGATE_EDGE_SCOPES = 4 /* all of them, a space between two */
+};
+/* Writes one of these into `buffer`, cut to fit, NUL-terminated where `size` is above 0, and
+ * returns its whole length without the NUL, as snprintf does. 0: it is not there. `buffer` may be
+ * NULL where `size` is 0. */
+TOLLGATE_EDGE_C_EXPORT size_t tollgate_edge_decision_text(const tollgate_edge_decision* decision,
+                                                          int32_t field, char* buffer, size_t size);
+
+/* How an edge stands: tollgate::edge::State. */
+enum {
+  TOLLGATE_EDGE_STATE_CONNECTING = 0,
+  TOLLGATE_EDGE_STATE_LIVE = 1,
+  TOLLGATE_EDGE_STATE_FAIL_OPEN = 2,
+  TOLLGATE_EDGE_STATE_NO_LEASE = 3,
+  TOLLGATE_EDGE_STATE_STOPPED = 4,
+  TOLLGATE_EDGE_STATE_FORKED = 5
+};
+/* tollgate::edge::Status, without the epoch. */
+typedef struct tollgate_edge_status {
+  size_t struct_size;
+  int32_t state;
+  int32_t following; /* 0 or 1 */
+  int64_t lease_left_ms;
+  int64_t applied_revision;
+  int64_t cached_tokens;
+  int64_t cached_unknown;
+  int64_t questions_in_flight;
+  int64_t resets;
+  int64_t reconnects;
+} tollgate_edge_status;
+#define TOLLGATE_EDGE_STATUS_INIT {.struct_size = sizeof(tollgate_edge_status)}
+TOLLGATE_EDGE_C_EXPORT tollgate_edge_code tollgate_edge_get_status(tollgate_edge* edge,
+                                                                   tollgate_edge_status* status);
+
+/* tollgate::edge::Totals. */
+typedef struct tollgate_edge_totals {
+  size_t struct_size;
+  int64_t admitted;
+  int64_t admitted_fail_open;
+  int64_t denied;
+  int64_t unavailable;
+  int64_t from_memory;
+  int64_t misses;
+  int64_t by_reason[32];
+} tollgate_edge_totals;
+#define TOLLGATE_EDGE_TOTALS_INIT {.struct_size = sizeof(tollgate_edge_totals)}
+TOLLGATE_EDGE_C_EXPORT tollgate_edge_code tollgate_edge_get_totals(tollgate_edge* edge,
+                                                                   tollgate_edge_totals* totals);
+
+/* What it counts, in Prometheus' text format, into `buffer` as tollgate_edge_decision_text does;
+ * the whole length. */
+TOLLGATE_EDGE_C_EXPORT size_t tollgate_edge_metrics(tollgate_edge* edge, char* buffer, size_t size);
+
+#ifdef __cplusplus
+} /* extern "C" */
+#endif
+
+#endif /* TOLLGATE_EDGE_C_H_ */

@@ -1,0 +1,167 @@
+// Edges and fork. The process that gtest runs in never starts gRPC: all that does is its child.
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "net/address.h"
+#include "net/credentials.h"
+#include "tests/unit/validator/embedded/edge_fixture.h"
+#include "tollgate/edge_c.h"
+
+namespace tollgate {
+namespace {
+
+// Ends the process where it does not hold: in a child gtest's own way would be heard by nobody.
+void Must(bool holds, const char* what) {
+  if (holds) return;
+  std::fprintf(stderr, "in a child: %s\n", what);
+  _exit(1);
+}
+#define MUST(condition) Must(condition, #condition)
+
+// Runs `body` in a child that does not outlive this process by long.
+pid_t InChild(const std::function<void()>& body) {
+  const pid_t pid = fork();
+  if (pid != 0) return pid;
+  alarm(60);
+  body();
+  _exit(0);
+}
+int ExitOf(pid_t pid) {
+  int status = 0;
+  if (waitpid(pid, &status, 0) != pid) return -1;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}
+
+class ForkTest : public EmbeddedTest {
+ protected:
+  ForkTest() : token_(MakeToken()) {}
+  // The service, in a process of its own, until the test ends.
+  void SetUp() override {
+    int ready[2];
+    ASSERT_EQ(pipe(ready), 0);
+    server_ = InChild([&] {
+      service_.Start(address_);
+      MUST(write(ready[1], "x", 1) == 1);
+      for (;;) pause();
+    });
+    char c;
+    ASSERT_EQ(read(ready[0], &c, 1), 1);
+    close(ready[0]);
+    close(ready[1]);
+  }
+  void TearDown() override {
+    kill(server_, SIGKILL);
+    ExitOf(server_);
+    EmbeddedTest::TearDown();
+  }
+  std::unique_ptr<edge::Edge> Started(const std::string& id) {
+    edge::Options options = Options();
+    options.id = id;
+    options.log = [](edge::LogLevel, std::string_view) {};
+    auto started = edge::Edge::Start(options);
+    MUST(started.ok());
+    MUST((*started)->WaitUntilLive(kLongEnough));
+    return std::move(*started);
+  }
+
+  const TestToken token_;
+  pid_t server_ = 0;
+};
+
+// A server of many processes: the parent starts none, each child its own.
+TEST_F(ForkTest, EachChildOfAParentWithoutStartsItsOwn) {
+  std::vector<pid_t> workers;
+  for (int i = 0; i < 3; ++i) {
+    workers.push_back(InChild([&] {
+      std::unique_ptr<edge::Edge> edge = Started("test/worker-" + std::to_string(i));
+      MUST(edge->CheckBlocking(token_.string, edge::Requirement(), kLongEnough).admitted());
+      edge.reset();
+    }));
+  }
+  for (const pid_t pid : workers) EXPECT_EQ(ExitOf(pid), 0);
+}
+
+TEST_F(ForkTest, AChildDoesNotDecideOnItsParentsLease) {
+  EXPECT_EQ(
+      ExitOf(InChild([&] {
+        std::unique_ptr<edge::Edge> edge = Started("test/parent");
+        edge::Decision decision =
+            edge->CheckBlocking(token_.string, edge::Requirement(), kLongEnough);
+        MUST(decision.admitted());
+        const pid_t child = InChild([&] {
+          MUST(edge->Check(token_.string, edge::Requirement(), &decision));
+          MUST(decision.verdict() == edge::Verdict::kUnavailable);
+          MUST(decision.reason() == edge::Reason::kForked);
+          MUST(!decision.has_identity());
+          bool called = false;
+          edge->CheckAsync(token_.string, edge::Requirement(), [&](const edge::Decision& d) {
+            called = d.reason() == edge::Reason::kForked;
+          });
+          MUST(called);
+          MUST(edge->CheckBlocking(token_.string, edge::Requirement(), kLongEnough).reason() ==
+               edge::Reason::kForked);
+          MUST(!edge->WaitUntilLive(kLongEnough));
+          MUST(edge->Status().state == edge::State::kForked);
+          MUST(edge->Totals().admitted == 0);
+          MUST(edge->Metrics().empty());
+          MUST(!edge->Stop());
+          edge.reset();  // neither joins nor talks
+        });
+        MUST(ExitOf(child) == 0);
+        // The parent is none the worse, and its goodbye is still its own to say.
+        MUST(edge->Check(token_.string, edge::Requirement(), &decision));
+        MUST(decision.admitted());
+        edge.reset();
+      })),
+      0);
+}
+
+TEST_F(ForkTest, AChildOfAParentWithAnEdgeIsToldToStartAfterTheFork) {
+  EXPECT_EQ(ExitOf(InChild([&] {
+              std::unique_ptr<edge::Edge> edge = Started("test/parent");
+              edge->Stop();  // also where it runs no longer
+              const auto refused = [&] {
+                auto second = edge::Edge::Start(Options());
+                MUST(!second.ok());
+                MUST(second.error().code == edge::ErrorCode::kFailedPrecondition);
+                MUST(second.error().reason == "FORKED_AFTER_START");
+              };
+              MUST(ExitOf(InChild([&] {
+                     refused();
+                     MUST(ExitOf(InChild(refused)) == 0);  // nor a grandchild
+                     tollgate_edge_options options = TOLLGATE_EDGE_OPTIONS_INIT;
+                     options.id = "test/c";
+                     tollgate_edge* handle = nullptr;
+                     MUST(tollgate_edge_start(&options, &handle, nullptr, 0) ==
+                          TOLLGATE_EDGE_FAILED_PRECONDITION);
+                   })) == 0);
+              // The parent itself may start another.
+              edge = Started("test/parent");
+              MUST(edge->CheckBlocking(token_.string, edge::Requirement(), kLongEnough).admitted());
+            })),
+            0);
+}
+
+// A host that uses gRPC by itself, and forks.
+TEST_F(ForkTest, AChildOfAParentThatRunsGrpcIsToldToo) {
+  EXPECT_EQ(ExitOf(InChild([&] {
+              const auto channel =
+                  MakeChannel(ParseAddress(address_).value(), grpc::InsecureChannelCredentials());
+              MUST(ExitOf(InChild([&] {
+                     auto started = edge::Edge::Start(Options());
+                     MUST(!started.ok() && started.error().reason == "FORKED_AFTER_START");
+                   })) == 0);
+            })),
+            0);
+}
+
+}  // namespace
+}  // namespace tollgate

@@ -1,0 +1,63 @@
+#include "validator/embedded/fork_guard.h"
+
+#include <grpc/grpc.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <new>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+
+namespace tollgate {
+namespace {
+
+size_t PageSize() { return static_cast<size_t>(sysconf(_SC_PAGESIZE)); }
+
+std::atomic<bool> grpc_runs{false};
+std::atomic<bool> forked_from_grpc{false};
+
+// Runs in the parent, before the fork, with its threads still there: gRPC's own lock may be taken.
+// A child inherits what is noted here, and forked_from_grpc is only looked at in one.
+void BeforeFork() {
+  if (grpc_is_initialized() != 0) NoteGrpcRuns();
+}
+
+void InChild() {
+  if (grpc_runs.load(std::memory_order_relaxed)) {
+    forked_from_grpc.store(true, std::memory_order_relaxed);
+  }
+}
+
+// At load: the host may use gRPC, and fork, long before it starts an edge.
+[[maybe_unused]] const int installed = pthread_atfork(BeforeFork, nullptr, InChild);
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<ForkMark>> ForkMark::Create() {
+  void* page =
+      mmap(nullptr, PageSize(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (page == MAP_FAILED) {
+    return Refuse(absl::StatusCode::kResourceExhausted, "NO_MEMORY",
+                  absl::StrCat("a page cannot be mapped: ", std::strerror(errno)));
+  }
+  if (madvise(page, PageSize(), MADV_WIPEONFORK) != 0) {
+    const int error = errno;
+    munmap(page, PageSize());
+    return Refuse(absl::StatusCode::kFailedPrecondition, "NO_WIPE_ON_FORK",
+                  absl::StrCat("the kernel cannot wipe a page on fork (Linux 4.14 can): ",
+                               std::strerror(error)));
+  }
+  return std::unique_ptr<ForkMark>(new ForkMark(new (page) std::atomic<int>(1)));
+}
+
+ForkMark::~ForkMark() { munmap(word_, PageSize()); }
+
+void NoteGrpcRuns() { grpc_runs.store(true, std::memory_order_relaxed); }
+
+bool ForkedFromRunningGrpc() { return forked_from_grpc.load(std::memory_order_relaxed); }
+
+}  // namespace tollgate
