@@ -62,7 +62,7 @@ const std::vector<MutationCase>& AllMutations() {
        "the clock is not read for a decision"},
       {"r13_answer_without_lease", "R13", "validator/core/validator.cc",
        "a fresh answer admits without reading the lease again"},
-      {"r13_cohort_without_index", "R13", "token/life_cycle.cc",
+      {"r13_cohort_without_index", "R13", "token/cohort.cc",
        "cohorts are compared by revision alone"},
       {"r13_creation_untold", "R13", "service/commands/held_token.cc", "creating is no event"},
       {"r14_waits_for_nobody", "R14", "service/feed/enforcement.cc",

@@ -99,7 +99,7 @@ void EdgeClock::Publish(const Reading& r) {
   page_->published.store(n, std::memory_order_release);
 }
 
-// R1: more than the drift bound apart since the grant, and one of them is wrong: a virtual machine
+// R1: more than the drift bound apart since the ping, and one of them is wrong: a virtual machine
 // that was resumed from a snapshot does not know how long it was away.
 bool EdgeClock::Agree(const Reading& r, int64_t boot_elapsed, int64_t wall_elapsed) {
   const int64_t apart =
@@ -131,14 +131,14 @@ absl::Time EdgeClock::ServiceTimeAt(const Reading& r, BootTime now) const {
   return absl::FromUnixNanos(r.service_ns + elapsed - drift);
 }
 
-bool EdgeClock::Grant(const LeaseGrant& grant, BootTime now, absl::Time wall_now) {
-  if (closed_ || grant.lease <= absl::ZeroDuration()) return false;
+bool EdgeClock::Renew(const HeldLease& lease, BootTime now, absl::Time wall_now) {
+  if (closed_ || lease.length <= absl::ZeroDuration()) return false;
   const Reading present = Read();
   Reading next = present;
-  next.ping_boot_ns = grant.ping_boot.nanos();
-  next.ping_wall_ns = absl::ToUnixNanos(grant.ping_wall);
-  next.lease_ns = absl::ToInt64Nanoseconds(std::min(grant.lease, kLongestLease));
-  next.drift_ns = absl::ToInt64Nanoseconds(grant.drift);
+  next.ping_boot_ns = lease.ping_boot.nanos();
+  next.ping_wall_ns = absl::ToUnixNanos(lease.ping_wall);
+  next.lease_ns = absl::ToInt64Nanoseconds(std::min(lease.length, kLongestLease));
+  next.drift_ns = absl::ToInt64Nanoseconds(lease.drift);
   if (StateAt(next, now, wall_now) != LeaseState::kLive) return false;
   const int64_t next_until = next.ping_boot_ns + next.lease_ns - next.drift_ns;
   const int64_t present_until = present.ping_boot_ns + present.lease_ns - present.drift_ns;
