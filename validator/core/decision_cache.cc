@@ -236,7 +236,7 @@ bool DecisionCache::RecordAdmit(const Place& place, int64_t service_ms) {
 
 // ---- Writers.
 
-void DecisionCache::Name(const Slot& slot, EntryUse* use) const {
+void DecisionCache::ReadName(const Slot& slot, EntryUse* use) const {
   char bytes[kLongestGrant];
   const size_t size = slot.size.load(std::memory_order_relaxed);
   for (size_t i = 0; i < (size + 7) / 8; ++i) {
@@ -249,7 +249,7 @@ void DecisionCache::Name(const Slot& slot, EntryUse* use) const {
   use->token_id = std::string(grant.token_id());
 }
 
-void DecisionCache::Empty(Slot* slot, bool evidence, std::vector<EntryUse>* out) {
+void DecisionCache::Remove(Slot* slot, bool evidence, std::vector<EntryUse>* out) {
   const uint32_t sequence = slot->sequence.load(std::memory_order_relaxed);
   const uint32_t kind = slot->kind.load(std::memory_order_relaxed);
   if (kind == kEmpty) return;
@@ -266,7 +266,7 @@ void DecisionCache::Empty(Slot* slot, bool evidence, std::vector<EntryUse>* out)
         unreported > 0 ? ValueOf(stamp) : slot->reported_ms.load(std::memory_order_relaxed);
     if (last_ms > 0 && (unreported > 0 || evidence)) {
       EntryUse use;
-      Name(*slot, &use);
+      ReadName(*slot, &use);
       use.last_admit_ms = last_ms;
       use.uses = unreported;
       out->push_back(std::move(use));
@@ -283,7 +283,7 @@ void DecisionCache::Empty(Slot* slot, bool evidence, std::vector<EntryUse>* out)
   slot->sequence.store(sequence + 2, std::memory_order_release);
 }
 
-DecisionCache::Slot* DecisionCache::Holding(const Table& table, const TokenKey& key) const {
+DecisionCache::Slot* DecisionCache::SlotOf(const Table& table, const TokenKey& key) const {
   const uint64_t set = key.id_tag & (table.sets - 1);
   for (size_t way = 0; way < kWays; ++way) {
     Slot* slot = At(SlotOffset(table, set, way));
@@ -296,8 +296,8 @@ DecisionCache::Slot* DecisionCache::Holding(const Table& table, const TokenKey& 
   return nullptr;
 }
 
-DecisionCache::Slot* DecisionCache::Room(const Table& table, const TokenKey& key,
-                                         std::vector<EntryUse>* out) {
+DecisionCache::Slot* DecisionCache::MakeRoom(const Table& table, const TokenKey& key,
+                                             std::vector<EntryUse>* out) {
   const uint64_t set = key.id_tag & (table.sets - 1);
   Slot* oldest = nullptr;
   int64_t oldest_ms = 0;
@@ -311,7 +311,7 @@ DecisionCache::Slot* DecisionCache::Room(const Table& table, const TokenKey& key
       oldest_ms = ms;
     }
   }
-  Empty(oldest, /*evidence=*/false, out);
+  Remove(oldest, /*evidence=*/false, out);
   evictions_.fetch_add(1, std::memory_order_relaxed);
   return oldest;
 }
@@ -341,7 +341,7 @@ void DecisionCache::Write(const Table& table, Slot* slot, const TokenKey& key,
   slot->kind.store(grant != nullptr ? kGrantEntry : kUnknownEntry, std::memory_order_release);
   slot->hash[0].store(key.hash[0], std::memory_order_release);
   slot->hash[1].store(key.hash[1], std::memory_order_release);
-  // Not unset by Empty: a mark of nothing costs a reader a look at the slot.
+  // Not unset by Remove: a mark of nothing costs a reader a look at the slot.
   const uint64_t offset = static_cast<uint64_t>(reinterpret_cast<char*>(slot) - region_);
   const uint64_t index = (offset - table.offset) / table.slot_size;
   std::atomic<uint64_t>* marks = Marks(table, index / kWays);
@@ -356,13 +356,13 @@ bool DecisionCache::Insert(const TokenKey& key, const tollgate::v1::Grant& grant
                            absl::string_view packed, int64_t service_ms, Place* place,
                            std::vector<EntryUse>* out) {
   for (const Table* table : {&small_, &large_, &unknown_}) {
-    Slot* held = Holding(*table, key);
-    if (held != nullptr) Empty(held, /*evidence=*/false, out);
+    Slot* held = SlotOf(*table, key);
+    if (held != nullptr) Remove(held, /*evidence=*/false, out);
   }
   if (packed.size() > large_.capacity()) return false;
   const bool large = packed.size() > small_.capacity();
   const Table& table = large ? large_ : small_;
-  Slot* slot = Room(table, key, out);
+  Slot* slot = MakeRoom(table, key, out);
   Write(table, slot, key, &grant, packed, service_ms);
   size_.fetch_add(1, std::memory_order_relaxed);
   if (large) large_size_.fetch_add(1, std::memory_order_relaxed);
@@ -374,10 +374,10 @@ bool DecisionCache::Insert(const TokenKey& key, const tollgate::v1::Grant& grant
 void DecisionCache::InsertUnknown(const TokenKey& key, int64_t service_ms,
                                   std::vector<EntryUse>* out) {
   for (const Table* table : {&small_, &large_, &unknown_}) {
-    Slot* held = Holding(*table, key);
-    if (held != nullptr) Empty(held, /*evidence=*/false, out);
+    Slot* held = SlotOf(*table, key);
+    if (held != nullptr) Remove(held, /*evidence=*/false, out);
   }
-  Write(unknown_, Room(unknown_, key, out), key, nullptr, "", service_ms);
+  Write(unknown_, MakeRoom(unknown_, key, out), key, nullptr, "", service_ms);
   unknown_size_.fetch_add(1, std::memory_order_relaxed);
 }
 
@@ -387,7 +387,7 @@ void DecisionCache::DropToken(absl::string_view token_id, std::vector<EntryUse>*
     const uint64_t set = tag & (table->sets - 1);
     for (size_t way = 0; way < kWays; ++way) {
       Slot* slot = At(SlotOffset(*table, set, way));
-      if (slot->id_tag.load(std::memory_order_relaxed) == tag) Empty(slot, /*evidence=*/true, out);
+      if (slot->id_tag.load(std::memory_order_relaxed) == tag) Remove(slot, /*evidence=*/true, out);
     }
   }
 }
@@ -403,7 +403,7 @@ void DecisionCache::DropCohort(const CohortWatermark& cohort, std::vector<EntryU
       return;
     if (Covers(cohort.revision, cohort.index, slot->create_revision.load(std::memory_order_relaxed),
                slot->create_index.load(std::memory_order_relaxed))) {
-      Empty(slot, /*evidence=*/false, out);
+      Remove(slot, /*evidence=*/false, out);
     }
   };
   ForEach(small_, drop);
@@ -411,7 +411,7 @@ void DecisionCache::DropCohort(const CohortWatermark& cohort, std::vector<EntryU
 }
 
 void DecisionCache::DropAll(std::vector<EntryUse>* out) {
-  const auto drop = [&](Slot* slot) { Empty(slot, /*evidence=*/false, out); };
+  const auto drop = [&](Slot* slot) { Remove(slot, /*evidence=*/false, out); };
   if (size_.load(std::memory_order_relaxed) > 0) ForEach(small_, drop);
   if (large_size_.load(std::memory_order_relaxed) > 0) ForEach(large_, drop);
   if (unknown_size_.load(std::memory_order_relaxed) > 0) ForEach(unknown_, drop);
@@ -429,7 +429,7 @@ void DecisionCache::CollectUse(std::vector<EntryUse>* out) {
     use.last_admit_ms = ValueOf(slot->stamp.load(std::memory_order_acquire));
     if (use.last_admit_ms == 0) return;  // the service's time had not been heard
     slot->reported_ms.store(use.last_admit_ms, std::memory_order_relaxed);
-    Name(*slot, &use);
+    ReadName(*slot, &use);
     out->push_back(std::move(use));
   };
   if (size_.load(std::memory_order_relaxed) > 0) ForEach(small_, collect);

@@ -149,16 +149,16 @@ class DecisionCache {
   void Prefetch(uint64_t id_tag) const;
   uint64_t Tag(absl::string_view bytes) const;
   // The slot of the table that holds the string; nullptr where none does. Writers only.
-  Slot* Holding(const Table& table, const TokenKey& key) const;
+  Slot* SlotOf(const Table& table, const TokenKey& key) const;
   // An empty slot of the key's set, made by eviction where there is none.
-  Slot* Room(const Table& table, const TokenKey& key, std::vector<EntryUse>* out);
+  Slot* MakeRoom(const Table& table, const TokenKey& key, std::vector<EntryUse>* out);
   // Takes the entry out. Hands it to `*out` where it has unreported use, or with `evidence` where
   // it was ever admitted.
-  void Empty(Slot* slot, bool evidence, std::vector<EntryUse>* out);
+  void Remove(Slot* slot, bool evidence, std::vector<EntryUse>* out);
   void Write(const Table& table, Slot* slot, const TokenKey& key, const tollgate::v1::Grant* grant,
              absl::string_view packed, int64_t service_ms);
   // Reads workspace and token id of the slot's grant. Writers only.
-  void Name(const Slot& slot, EntryUse* use) const;
+  void ReadName(const Slot& slot, EntryUse* use) const;
   template <typename Visit>
   void ForEach(const Table& table, Visit visit) const;
 

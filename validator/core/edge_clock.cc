@@ -101,7 +101,7 @@ void EdgeClock::Publish(const Reading& r) {
 
 // R1: more than the drift bound apart since the ping, and one of them is wrong: a virtual machine
 // that was resumed from a snapshot does not know how long it was away.
-bool EdgeClock::Agree(const Reading& r, int64_t boot_elapsed, int64_t wall_elapsed) {
+bool EdgeClock::ClocksAgree(const Reading& r, int64_t boot_elapsed, int64_t wall_elapsed) {
   const int64_t apart =
       wall_elapsed > boot_elapsed ? wall_elapsed - boot_elapsed : boot_elapsed - wall_elapsed;
   return apart <= r.drift_ns + kReadSlackNs || TOLLGATE_MUTATED("r1_wall_clock_ignored");
@@ -112,7 +112,7 @@ LeaseState EdgeClock::StateAt(const Reading& r, BootTime now, absl::Time wall_no
   const int64_t boot_elapsed = now.nanos() - r.ping_boot_ns;
   const int64_t wall_elapsed = absl::ToUnixNanos(wall_now) - r.ping_wall_ns;
   const int64_t lease = r.lease_ns - r.drift_ns;
-  if (Agree(r, boot_elapsed, wall_elapsed) && boot_elapsed >= 0 && boot_elapsed < lease)
+  if (ClocksAgree(r, boot_elapsed, wall_elapsed) && boot_elapsed >= 0 && boot_elapsed < lease)
     return LeaseState::kLive;
   const int64_t longest = std::max(boot_elapsed, wall_elapsed);
   if (fail_open_for_ > absl::ZeroDuration() && boot_elapsed >= 0 &&
@@ -151,8 +151,8 @@ bool EdgeClock::Renew(const HeldLease& lease, BootTime now, absl::Time wall_now)
 
 bool EdgeClock::ClocksDisagree(BootTime now, absl::Time wall_now) const {
   const Reading r = Read();
-  return r.lease_ns > r.drift_ns &&
-         !Agree(r, now.nanos() - r.ping_boot_ns, absl::ToUnixNanos(wall_now) - r.ping_wall_ns);
+  return r.lease_ns > r.drift_ns && !ClocksAgree(r, now.nanos() - r.ping_boot_ns,
+                                                 absl::ToUnixNanos(wall_now) - r.ping_wall_ns);
 }
 
 void EdgeClock::EndLive() {

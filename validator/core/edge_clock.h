@@ -88,7 +88,7 @@ class EdgeClock {
  private:
   struct Page;
   EdgeClock(double drift_bound, absl::Duration fail_open_for, Page* page);
-  static bool Agree(const Reading& r, int64_t boot_elapsed, int64_t wall_elapsed);
+  static bool ClocksAgree(const Reading& r, int64_t boot_elapsed, int64_t wall_elapsed);
   void Publish(const Reading& reading);
 
   const double drift_bound_;

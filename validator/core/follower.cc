@@ -61,11 +61,11 @@ FollowerActions& Follower::WithWake(FollowerActions& actions) const {
       break;
     case Phase::kConnecting:
     case Phase::kGreeting:
-      actions.wake_at = connected_ + options_.welcome_timeout;
+      actions.wake_at = connected_at_ + options_.welcome_timeout;
       break;
     case Phase::kFollowing:
-      actions.wake_at =
-          std::min({next_ping_, next_usage_, heard_ + ping_interval_ * options_.silent_intervals});
+      actions.wake_at = std::min(
+          {next_ping_, next_usage_, heard_at_ + ping_interval_ * options_.silent_intervals});
       break;
     case Phase::kClosing:
     case Phase::kGone:
@@ -86,18 +86,18 @@ FollowerActions Follower::OnTick(BootTime now, absl::Time wall_now) {
     case Phase::kWaiting:
       if (now < connect_at_) break;
       phase_ = Phase::kConnecting;
-      connected_ = now;
-      heard_ = now;
+      connected_at_ = now;
+      heard_at_ = now;
       ++streams_;
       actions.connect = true;
       actions.stream = ++stream_;
       break;
     case Phase::kConnecting:
     case Phase::kGreeting:
-      if (now >= connected_ + options_.welcome_timeout) GiveUp("no Welcome in time", &actions);
+      if (now >= connected_at_ + options_.welcome_timeout) GiveUp("no Welcome in time", &actions);
       break;
     case Phase::kFollowing:
-      if (now >= heard_ + ping_interval_ * options_.silent_intervals) {
+      if (now >= heard_at_ + ping_interval_ * options_.silent_intervals) {
         GiveUp("no Pong in time: the stream is half-open", &actions);
         break;
       }
@@ -132,8 +132,8 @@ FollowerActions Follower::OnConnected(uint64_t stream, BootTime now) {
       *hello->mutable_fail_open_for() = ToProto(options_.fail_open_for);
     }
     hello->set_version(options_.version);
-    connected_ = now;
-    heard_ = now;
+    connected_at_ = now;
+    heard_at_ = now;
   }
   return WithWake(actions);
 }
@@ -145,7 +145,7 @@ FollowerActions Follower::OnDisconnected(uint64_t stream, BootTime now) {
   }
   // Stable: it answered for a while. Anything less counts as a failure, so that a service
   // that lets in and throws out is not hammered.
-  if (heard_ - connected_ >= options_.stable_after) failures_ = 0;
+  if (heard_at_ - connected_at_ >= options_.stable_after) failures_ = 0;
   ++failures_;
   ForgetStream();
   phase_ = Phase::kWaiting;
@@ -275,7 +275,7 @@ void Follower::OnWelcome(const tollgate::v1::Welcome& welcome, BootTime now, abs
   // (R2).
   if (TOLLGATE_MUTATED("r2_welcome_moves")) applied_ = std::max(applied_, welcome.revision());
   phase_ = Phase::kFollowing;
-  heard_ = now;
+  heard_at_ = now;
   ping_interval_ = Interval(welcome.has_ping_interval(), welcome.ping_interval(), absl::Seconds(5));
   usage_interval_ =
       Interval(welcome.has_usage_interval(), welcome.usage_interval(), absl::Seconds(10));
@@ -342,7 +342,7 @@ void Follower::OnPong(const tollgate::v1::Pong& pong, BootTime now, absl::Time w
   if (pong.sequence() == 0 || pong.sequence() > sequence_) {
     return GiveUp("a Pong to a ping that was never sent", actions);
   }
-  heard_ = now;
+  heard_at_ = now;
   // Pongs come in order: an older ping's will not come any more.
   while (!pings_.empty() && pings_.front().sequence < pong.sequence()) pings_.pop_front();
 

@@ -186,8 +186,8 @@ class Follower {
   // Of the present stream.
   Phase phase_ = Phase::kWaiting;
   uint64_t stream_ = 0;  // its number
-  BootTime connected_;
-  BootTime heard_;              // the last Pong, or the Welcome
+  BootTime connected_at_;
+  BootTime heard_at_;           // the last Pong, or the Welcome
   uint64_t sequence_ = 0;       // of the last ping
   std::deque<SentPing> pings_;  // unanswered; bounded
   int64_t open_revision_ = 0;   // a part of it has come, the last part has not; 0: none

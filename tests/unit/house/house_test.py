@@ -33,7 +33,8 @@ FORBIDDEN = [
 ]
 PURE_FILES = {  # state machines: no I/O, no threads, no locks, no clock of their own
     "service/feed/session", "service/feed/enforcement",
-    "validator/core/follower", "validator/core/resolver",
+    "validator/core/follower", "validator/core/resolver", "validator/core/edge_reader",
+    "validator/core/edge_state", "validator/core/outbox",
 }
 PURE_FORBIDDEN = re.compile(
     r"<(grpcpp|grpc|rocksdb)/|<(thread|mutex|condition_variable)>|absl/synchronization|\.grpc\.pb\.h|base/executor")

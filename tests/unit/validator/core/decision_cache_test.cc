@@ -353,6 +353,52 @@ TEST_F(DecisionCacheTest, AnAdmissionThatMeetsADropIsRefusedOrReported) {
   EXPECT_EQ(untold, 0) << "of " << kRounds << ", " << refused << " refused";
 }
 
+// Two readers record without a pause while the slot changes its tenant: a use that is recorded is
+// handed out once, and none lands on the next tenant.
+TEST_F(DecisionCacheTest, EveryUseIsHandedOutOnce) {
+  constexpr int kRounds = 100'000;
+  Make({8, 8, 8});
+  const tollgate::v1::Grant grant = GrantFor("acme", IdOf(1));
+  const std::string packed = PackGrant(grant);
+  const TokenKey key = KeyFor(IdOf(1));
+  DecisionCache::Place first;
+  ASSERT_TRUE(cache_->Insert(key, grant, packed, 1, &first, &gone_));
+  // The one slot that is ever used; the sequence tells its tenants apart.
+  std::atomic<uint32_t> sequence{first.sequence};
+  std::atomic<bool> stop{false};
+  std::atomic<int64_t> recorded{0};
+  std::vector<std::thread> readers;
+  for (int t = 0; t < 2; ++t) {
+    readers.emplace_back([&] {
+      int64_t mine = 0;
+      while (!stop.load(std::memory_order_relaxed)) {
+        DecisionCache::Place place = first;
+        place.sequence = sequence.load(std::memory_order_acquire);
+        if (cache_->RecordAdmit(place, 1000)) ++mine;
+      }
+      recorded += mine;
+    });
+  }
+  int64_t reported = 0;
+  const auto drain = [&] {
+    for (const EntryUse& use : gone_) reported += use.uses;
+    gone_.clear();
+  };
+  for (int i = 0; i < kRounds || reported == 0; ++i) {
+    DecisionCache::Place place;
+    if (i % 4 == 0) cache_->CollectUse(&gone_);
+    cache_->DropAll(&gone_);
+    ASSERT_TRUE(cache_->Insert(key, grant, packed, 1, &place, &gone_));
+    sequence.store(place.sequence, std::memory_order_release);
+    drain();
+  }
+  stop = true;
+  for (auto& t : readers) t.join();
+  cache_->DropAll(&gone_);
+  drain();
+  EXPECT_EQ(reported, recorded.load());
+}
+
 TEST_F(DecisionCacheTest, RefusesAbsurdSizes) {
   EXPECT_FALSE(DecisionCache::Create({size_t{1} << 40, 8, 8}, random_).ok());
 }
