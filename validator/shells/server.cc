@@ -22,7 +22,8 @@
 #include "net/grpc_listeners.h"
 #include "net/limits.h"
 #include "token/field_rules.h"
-#include "validator/fronts/native.h"
+#include "validator/fronts/front.h"
+#include "validator/shells/grpc_front_host.h"
 #include "validator/shells/link.h"
 #include "validator/shells/resolve_client.h"
 #include "validator/shells/validator_metrics.h"
@@ -218,9 +219,11 @@ class ValidatorServerImpl final : public ValidatorServer {
   }
 
   absl::Status Serve(grpc::ServerBuilder& builder) {
-    front_ = std::make_unique<NativeFront>(validator_.get());
-    builder.RegisterService(front_.get());
-    health_ = std::make_unique<Health>(std::vector<std::string>{"tollgate.v1.ValidationService"});
+    fronts_ = MakeFronts(validator_.get());
+    GrpcFrontHost host(&builder);
+    for (const std::unique_ptr<Front>& front : fronts_) front->RegisterOn(&host);
+    registry_->AddFronts(&fronts_);
+    health_ = std::make_unique<Health>(host.health_names());
     health_->SetServing(kLeaseHealth, false);
     health_->RegisterWith(builder);
     grpc_ = builder.BuildAndStart();
@@ -298,7 +301,7 @@ class ValidatorServerImpl final : public ValidatorServer {
   std::shared_ptr<ResolveClient> resolve_;
   std::unique_ptr<Validator> validator_;
   std::shared_ptr<ValidatorRegistry> registry_;
-  std::unique_ptr<NativeFront> front_;
+  std::vector<std::unique_ptr<Front>> fronts_;
   std::unique_ptr<Health> health_;
   std::unique_ptr<grpc::Server> grpc_;
   std::shared_ptr<Link> link_;

@@ -9,6 +9,7 @@
 #include "base/version.h"
 #include "net/listener_metrics.h"
 #include "net/metric_page.h"
+#include "validator/fronts/answer.h"
 
 namespace tollgate {
 namespace {
@@ -35,10 +36,13 @@ std::string ReasonLabel(int reason) {
   return absl::AsciiStrToLower(name);
 }
 
-bool IsUnavailable(int reason) {
-  return reason == tollgate::v1::VERDICT_REASON_NO_LEASE ||
-         reason == tollgate::v1::VERDICT_REASON_SERVICE_UNAVAILABLE ||
-         reason == tollgate::v1::VERDICT_REASON_OVERLOADED;
+// `VERDICT_UNAVAILABLE`: "unavailable".
+std::string VerdictLabel(int reason) {
+  const std::string& full =
+      tollgate::v1::Verdict_Name(VerdictOf(static_cast<VerdictReason>(reason)));
+  absl::string_view name = full;
+  absl::ConsumePrefix(&name, "VERDICT_");
+  return absl::AsciiStrToLower(name);
 }
 
 void WriteDecisions(const DecisionTotals& totals, MetricPage* page) {
@@ -46,9 +50,8 @@ void WriteDecisions(const DecisionTotals& totals, MetricPage* page) {
                MetricType::Counter);
   page->Value(static_cast<double>(totals.admitted), {{"verdict", "admit"}, {"reason", "none"}});
   for (int i = 1; i < static_cast<int>(totals.refused.size()); ++i) {
-    page->Value(
-        static_cast<double>(totals.refused[static_cast<size_t>(i)]),
-        {{"verdict", IsUnavailable(i) ? "unavailable" : "deny"}, {"reason", ReasonLabel(i)}});
+    page->Value(static_cast<double>(totals.refused[static_cast<size_t>(i)]),
+                {{"verdict", VerdictLabel(i)}, {"reason", ReasonLabel(i)}});
   }
   page->Counter("tollgate_validator_fail_open_admissions_total",
                 "Admissions without a live lease, by the fail-open policy",
@@ -57,6 +60,23 @@ void WriteDecisions(const DecisionTotals& totals, MetricPage* page) {
                 "Decisions that needed no question to the service", totals.from_memory);
   page->Counter("tollgate_validator_cache_misses_total", "Checks that had to ask the service",
                 totals.misses);
+}
+
+void WriteFronts(const std::vector<std::unique_ptr<Front>>& fronts, MetricPage* page) {
+  page->Family("tollgate_validator_front_answers_total",
+               "Answers, by front and verdict; `refused`: requests refused before a decision",
+               MetricType::Counter);
+  for (const std::unique_ptr<Front>& front : fronts) {
+    const std::string name(front->name());
+    const FrontTotals totals = front->totals();
+    const auto value = [&](int64_t count, const char* verdict) {
+      page->Value(static_cast<double>(count), {{"front", name}, {"verdict", verdict}});
+    };
+    value(totals.admitted, "admit");
+    value(totals.denied, "deny");
+    value(totals.unavailable, "unavailable");
+    value(totals.refused, "refused");
+  }
 }
 
 void WriteStatus(const ValidatorStatus& s, MetricPage* page) {
@@ -108,6 +128,12 @@ void ValidatorRegistry::OnResolve(absl::StatusCode code, absl::Duration took) {
 void ValidatorRegistry::Detach() {
   absl::MutexLock lock(&mu_);
   validator_ = nullptr;
+  fronts_ = nullptr;
+}
+
+void ValidatorRegistry::AddFronts(const std::vector<std::unique_ptr<Front>>* fronts) {
+  absl::MutexLock lock(&mu_);
+  fronts_ = fronts;
 }
 
 std::vector<MetricFamily> ValidatorRegistry::Collect() const {
@@ -131,6 +157,7 @@ std::vector<MetricFamily> ValidatorRegistry::Collect() const {
   if (validator_ == nullptr) return out;
   WriteDecisions(validator_->Totals(), &page);
   WriteStatus(validator_->Status(), &page);
+  if (fronts_ != nullptr) WriteFronts(*fronts_, &page);
   for (MetricFamily& family : ListenerMetrics(*listeners_)) out.push_back(std::move(family));
   return out;
 }

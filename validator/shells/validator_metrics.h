@@ -4,6 +4,7 @@
 
 #include <array>
 #include <atomic>
+#include <memory>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -14,6 +15,7 @@
 #include "prometheus/histogram.h"
 #include "prometheus/registry.h"
 #include "validator/core/validator.h"
+#include "validator/fronts/front.h"
 
 namespace tollgate {
 
@@ -26,7 +28,9 @@ class ValidatorRegistry : public prometheus::Registry {
 
   // A question has ended.
   void OnResolve(absl::StatusCode code, absl::Duration took);
-  // Neither the validator nor the listeners are read afterwards.
+  // Counts the answers of these fronts, which are read until Detach. Once.
+  void AddFronts(const std::vector<std::unique_ptr<Front>>* fronts) ABSL_LOCKS_EXCLUDED(mu_);
+  // Neither the validator, its fronts nor the listeners are read afterwards.
   void Detach() ABSL_LOCKS_EXCLUDED(mu_);
 
   std::vector<prometheus::MetricFamily> Collect() const override ABSL_LOCKS_EXCLUDED(mu_);
@@ -36,6 +40,7 @@ class ValidatorRegistry : public prometheus::Registry {
   std::array<std::atomic<int64_t>, 17> resolve_errors_{};  // by canonical code
   mutable absl::Mutex mu_;
   const Validator* validator_ ABSL_GUARDED_BY(mu_);
+  const std::vector<std::unique_ptr<Front>>* fronts_ ABSL_GUARDED_BY(mu_) = nullptr;
   const GrpcListeners* const listeners_;
 };
 
