@@ -349,8 +349,7 @@ void Follower::OnPong(const tollgate::v1::Pong& pong, BootTime now, absl::Time w
   // R8: over commits without events; never back, and never over a revision of which a part is
   // missing.
   const bool open = open_revision_ != 0 && pong.revision() >= open_revision_;
-  applied_ = std::max(applied_, open && !TOLLGATE_MUTATED("r8_pong_over_open") ? open_revision_ - 1
-                                                                               : pong.revision());
+  applied_ = std::max(applied_, open ? open_revision_ - 1 : pong.revision());
 
   if (pong.has_service_time()) {
     const bool known = !pings_.empty() && pings_.front().sequence == pong.sequence();
