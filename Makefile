@@ -1,5 +1,5 @@
 # Thin: each target calls a script, and CMake does the building.
-.PHONY: simulate help demo run test asan tsan thread-safety lint model bench clean
+.PHONY: help demo run test check test-full tsan thread-safety lint simulate model faults fuzz mutations bench landed-contracts clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -15,22 +15,28 @@ run: ## the same service and validator, left running until Ctrl-C
 	@scripts/build release tollgated tollgate-validator tollgate
 	@scripts/demo --keep-running
 
-test: ## everything: unit, conformance, crash, end to end; then again under asan and ubsan
+test: ## everything, in release; then unit, conformance, crash and fuzz corpora under asan and ubsan
 	@scripts/install-packages build test
 	@scripts/test
 
-tsan: ## unit, conformance and crash tests under the thread sanitizer
-	@scripts/install-packages build test
-	@scripts/build tsan
-	@TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan/suppressions.txt ignore_noninstrumented_modules=1 halt_on_error=1" \
-	  ctest --test-dir build/tsan --output-on-failure --no-tests=error -L 'unit|conformance|crash'
+check: ## formatting, clang-tidy of what changed (BASE=revision), contracts, locks
+	@scripts/install-packages build lint
+	@scripts/check $(PARTS)
 
-thread-safety: ## clang's thread-safety annotations, as errors
+test-full: ## what searches, for hours; its results go to docs/test-full.md (PARTS="tsan model" for some)
+	@scripts/install-packages build test lint
+	@scripts/test-full $(PARTS)
+
+tsan: ## every test with threads under the thread sanitizer
+	@scripts/install-packages build test
+	@scripts/test tsan-only
+
+thread-safety: ## the whole tree with clang, its thread-safety annotations as errors
 	@scripts/install-packages build test lint
 	@scripts/build thread-safety
 
-lint: ## formatting, clang-tidy, buf
-	@scripts/install-packages build test lint
+lint: ## formatting, clang-tidy over everything, buf
+	@scripts/install-packages build lint
 	@scripts/lint
 
 simulate: ## the simulation from a seed on: SEEDS=10000 FROM=1; docs/simulation.md
@@ -42,14 +48,26 @@ model: ## search the model of the lease protocol exhaustively
 	@scripts/install-packages test
 	@tests/model/check
 
-bench: ## benchmarks (docs/performance.md)
-	@scripts/install-packages build test bench
-	@scripts/bench
-
 faults: ## real faults in full, a few minutes; docs/faults.md (NAMES="fleet slow" for some)
 	@scripts/install-packages build test
 	@scripts/build release tollgated tollgate-validator tollgate tollgate-fleet tollgate-traffic
 	@.cache/venv/bin/python tests/faults/run $(NAMES)
+
+fuzz: ## fuzz what strangers' bytes meet: SECONDS=60 each (NAMES="grant" for some)
+	@scripts/install-packages build lint
+	@scripts/fuzz $(or $(SECONDS),60) $(NAMES)
+
+mutations: ## one-line faults, put into a copy: do the tests see them? COUNT=20 SEED=1 ROOM=token
+	@scripts/install-packages build test
+	@tests/mutations/run --count $(or $(COUNT),20) --seed $(or $(SEED),1) $(if $(ROOM),--room $(ROOM))
+
+bench: ## benchmarks (docs/performance.md)
+	@scripts/install-packages build test bench
+	@scripts/bench
+
+landed-contracts: ## remember what has landed, for `make check`: the contracts and the commit
+	@scripts/install-packages lint
+	@scripts/landed
 
 clean: ## remove what was built; keeps what was installed
 	rm -rf build

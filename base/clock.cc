@@ -2,7 +2,7 @@
 
 #include <time.h>
 
-#include <cstdlib>
+#include "base/invariant.h"
 
 namespace tollgate {
 namespace {
@@ -11,7 +11,8 @@ int64_t ReadNanos(clockid_t id) {
   struct timespec ts;
   // It fails only for a clock that the kernel does not know; without it no
   // lease can be measured.
-  if (clock_gettime(id, &ts) != 0) std::abort();
+  const int failed = clock_gettime(id, &ts);
+  TOLLGATE_INVARIANT(failed == 0, "the kernel knows the boot clock and the wall clock");
   return int64_t{ts.tv_sec} * 1'000'000'000 + ts.tv_nsec;
 }
 

@@ -2,8 +2,7 @@
 
 #include <sodium.h>
 
-#include <cassert>
-
+#include "base/invariant.h"
 #include "base/secret.h"
 
 namespace tollgate {
@@ -30,7 +29,7 @@ class SodiumRandom : public Random {
 }  // namespace
 
 uint64_t Random::Uniform(uint64_t bound) {
-  assert(bound > 0);
+  TOLLGATE_INVARIANT(bound > 0, "a number is drawn from a range that is not empty");
   if (bound <= 1) return 0;
   // Numbers below 2^64 mod bound would make the small results likelier: drawn again.
   const uint64_t unfair = (0 - bound) % bound;

@@ -1,10 +1,12 @@
-// The version of all three programs; CMakeLists.txt holds the same (a test compares them).
+// The version of the whole tree: what every program shows, logs and tells its peers.
 #ifndef TOLLGATE_BASE_VERSION_H_
 #define TOLLGATE_BASE_VERSION_H_
 
 namespace tollgate {
 
-inline constexpr char kVersion[] = "0.1.0";
+// As in "0.1.0". The build gives it from the one place where it is written, project(VERSION) of
+// CMakeLists.txt; a change of it compiles version.cc again and nothing else.
+extern const char kVersion[];
 
 }  // namespace tollgate
 

@@ -15,7 +15,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/secret.h"
-#include "service/commands/create_token.h"
+#include "service/tokens/create_token.h"
 #include "storage/rocksdb/rocksdb_engine.h"
 #include "storage/sequencer.h"
 #include "token/keyring.h"

@@ -2,157 +2,23 @@
 
 #include <unistd.h>
 
-#include <algorithm>
-#include <cstdlib>
 #include <iostream>
 
-#include "CLI/App.hpp"
-#include "CLI/Formatter.hpp"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "base/secret.h"
 #include "base/status.h"
-#include "base/version.h"
-#include "cli/commands/backup.h"
-#include "cli/commands/completion.h"
-#include "cli/commands/events.h"
-#include "cli/commands/token.h"
-#include "cli/commands/validators.h"
-#include "cli/commands/workspace.h"
 #include "cli/hidden_input.h"
 #include "cli/human.h"
-#include "cli/settings_file.h"
 #include "net/address.h"
-#include "token/token_string.h"
 
 namespace tollgate {
 namespace {
 
-constexpr char kFooter[] =
-    "The settings of 'tollgate --help' can follow any command. They come from flags, then the "
-    "environment (TOLLGATE_SERVICE, TOLLGATE_EDGE, TOLLGATE_WORKSPACE, …),\n"
-    "then the file that --config or TOLLGATE_CONFIG names (by default\n"
-    "~/.config/tollgate/config.toml; with an empty TOLLGATE_CONFIG none), with lines as in\n"
-    "service = \"127.0.0.1:7411\" and workspace = \"acme\".\n"
-    "\n"
-    "Exit codes: 0 done; 1 failed; 2 wrong use, or a field was refused; 3 not found; 4 refused as "
-    "things stand;\n"
-    "5 unavailable; 6 done, but not enforced in the time given; 7 you said no; token check: 10 "
-    "refused, 11 no answer.";
-
-// "tollgate token revoke"; empty for nullptr.
-std::string PathTo(const CLI::App& app, const CLI::App* command) {
-  std::string path;
-  for (const CLI::App* at = command; at != nullptr; at = at == &app ? nullptr : at->get_parent()) {
-    path = path.empty() ? at->get_name() : absl::StrCat(at->get_name(), " ", path);
-  }
-  return path;
-}
-
-// What no option may be given. An empty value is a variable that nobody set: taken for "not given"
-// it would make `--owner "$TEAM"` mean everybody's. A token string is a secret, which is neither to
-// be sent where it does not belong nor to be kept.
-std::string CheckValue(const std::string& value) {
-  if (value.empty()) {
-    return "an empty value. Is a variable unset? Leave the option out to do without it";
-  }
-  if (HoldsTokenString(value)) {
-    return "a token string belongs on no command line and in no field: it is a secret, and exposed "
-           "now (in this shell's history). Revoke it: tollgate token revoke --leaked";
-  }
-  return "";
-}
-
-// Every option, of every command there is, is checked.
-void CheckValues(CLI::App* app) {
-  for (CLI::Option* option : app->get_options()) {
-    // A flag has no value; the settings' file has checks of its own.
-    if (option->get_expected_min() > 0 && option != app->get_config_ptr()) {
-      option->check(CheckValue);
-    }
-  }
-  for (CLI::App* sub : app->get_subcommands([](CLI::App*) { return true; })) CheckValues(sub);
-}
-
-// The first `--name=` with nothing behind it, without the `=`: CLI11 would take the next word,
-// whatever that is, for its value.
-std::string FirstWithoutValue(const std::vector<std::string>& arguments) {
-  for (const std::string& argument : arguments) {
-    if (argument == "--") break;
-    if (absl::StartsWith(argument, "--") && argument.find('=') == argument.size() - 1) {
-      return argument.substr(0, argument.size() - 1);
-    }
-  }
-  return "";
-}
-
-// Whether errors are to be JSON, also where the words could not be read to their end.
-bool WantsJson(const std::vector<std::string>& arguments, const CLI::App& app) {
-  for (size_t i = 0; i < arguments.size() && arguments[i] != "--"; ++i) {
-    const absl::string_view word = arguments[i];
-    if (word == "-o" || word == "--output") {
-      return i + 1 < arguments.size() && arguments[i + 1] == "json";
-    }
-    if (absl::StartsWith(word, "--output=")) return word == "--output=json";
-    if (absl::StartsWith(word, "-o")) return word == "-ojson" || word == "-o=json";
-  }
-  // The settings' file may have been read, and the environment after it.
-  const CLI::Option* option = app.get_option("--output");
-  if (!option->empty()) return option->results().back() == "json";
-  const char* usual = std::getenv("TOLLGATE_OUTPUT");
-  return usual != nullptr && absl::string_view(usual) == "json";
-}
-
-// What to say where `asked` wants one of its verbs: names the word that is none of them.
-std::string WantsOneOf(const CLI::App& app, const CLI::App* asked,
-                       const std::vector<const CLI::App*>& verbs) {
-  const std::string names = absl::StrJoin(verbs, ", ", [](std::string* out, const CLI::App* verb) {
-    absl::StrAppend(out, verb->get_name());
-  });
-  const std::vector<std::string> unknown = app.remaining(true);
-  const bool top = asked == &app;
-  const std::string wants =
-      top ? "wants a command: " : absl::StrCat("'", asked->get_name(), "' wants one of: ");
-  if (unknown.empty()) return absl::StrCat(wants, names);
-  if (absl::StartsWith(unknown.front(), "-")) {
-    return absl::StrCat("there is no option '", unknown.front(), "' here; ", wants, names);
-  }
-  return absl::StrCat(
-      top ? "there is no command" : absl::StrCat("'", asked->get_name(), "' has no"), " '",
-      unknown.front(), "'; one of: ", names);
-}
-
 constexpr char kMaybeChanged[] =
     "; a change may have been made all the same: look before you repeat it, or repeat it with the "
     "same --request-id";
-
-void AddSettings(CLI::App& app, Settings& settings) {
-  app.add_option("--service", settings.service, "The service, as HOST:PORT or unix:/path")
-      ->envname("TOLLGATE_SERVICE")
-      ->capture_default_str();
-  app.add_option("--edge", settings.edge, "The validator that 'token check' asks")
-      ->envname("TOLLGATE_EDGE")
-      ->capture_default_str();
-  app.add_option("--tls-cert", settings.tls.cert, "This client's certificate (PEM)")
-      ->envname("TOLLGATE_TLS_CERT");
-  app.add_option("--tls-key", settings.tls.key, "Its key (PEM)")->envname("TOLLGATE_TLS_KEY");
-  app.add_option("--tls-ca", settings.tls.ca, "Who signs the service's certificate (PEM)")
-      ->envname("TOLLGATE_TLS_CA");
-  app.add_flag("--allow-plaintext", settings.allow_plaintext,
-               "Speak plaintext to an address other hosts can reach")
-      ->envname("TOLLGATE_ALLOW_PLAINTEXT");
-  app.add_option("-o,--output", settings.output, "table for people, json for programs")
-      ->check(CLI::IsMember({"table", "json"}))
-      ->envname("TOLLGATE_OUTPUT")
-      ->capture_default_str();
-  app.add_flag("-q,--quiet", settings.quiet,
-               "Only what was asked for: an id, a secret, or nothing");
-  app.add_option("--timeout", settings.timeout, "For one call")
-      ->envname("TOLLGATE_TIMEOUT")
-      ->capture_default_str();
-}
 
 // What UNAVAILABLE means when it is gRPC's own and no service's: it tells these apart in its words
 // only.
@@ -291,83 +157,6 @@ void Context::Say(const absl::Status& status) {
   } else {
     PrintError(status, err());
   }
-}
-
-int RunCommand(const std::vector<std::string>& arguments, Terminal terminal) {
-  Context context(terminal);
-  CLI::App app("Issue, list, rotate and revoke workspace tokens, and see revocation enforced.",
-               "tollgate");
-  app.footer(kFooter);
-  app.require_subcommand(1);
-  app.fallthrough();  // --service and its like are taken after the verb as well
-  app.set_version_flag("--version", std::string("tollgate ") + kVersion);
-  AddSettings(app, context.settings());
-  const auto file = std::make_shared<SettingsFile>(&app);
-  app.config_formatter(file);
-  app.allow_config_extras(false);
-  // CLI11 reads the file before it looks at the environment, so the default is told by that.
-  app.set_config("--config", DefaultSettingsFile(), "A file of settings", SettingsFileIsAskedFor())
-      ->envname("TOLLGATE_CONFIG");
-  AddTokenCommands(app, context);
-  AddWorkspaceCommands(app, context);
-  AddEventsCommands(app, context);
-  AddAuditCommands(app, context);
-  AddValidatorsCommands(app, context);
-  AddBackupCommands(app, context);
-  AddCompletionCommand(app, context);
-  app.add_subcommand("version", "This program's version")->callback([&context] {
-    if (context.settings().json()) {
-      context.out() << "{\"version\": \"" << kVersion << "\"}\n";
-    } else {
-      context.out() << "tollgate " << kVersion << '\n';
-    }
-  });
-
-  CheckValues(&app);
-
-  const auto misused = [&](const std::string& what, const std::string& see) {
-    if (WantsJson(arguments, app)) {
-      PrintErrorJson(absl::InvalidArgumentError(what), context.err());
-    } else {
-      context.err() << "tollgate: " << what << '\n' << see;
-    }
-    return kBadUsage;
-  };
-  if (const std::string bare = FirstWithoutValue(arguments); !bare.empty()) {
-    return misused(absl::StrCat(bare, ": ", CheckValue("")), "");
-  }
-  std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
-  try {
-    app.parse(reversed);
-  } catch (const CLI::CallForHelp& help) {
-    const CLI::App* asked = DeepestNamed(app);
-    context.out() << asked->help(PathTo(app, asked->get_parent()));
-    return kDone;
-  } catch (const CLI::Success& success) {  // --version
-    context.out() << success.what() << '\n';
-    return kDone;
-  } catch (const CLI::ParseError& error) {
-    const CLI::App* asked = DeepestNamed(app);
-    std::string what = error.what();
-    const std::vector<const CLI::App*> verbs =
-        asked->get_subcommands([](const CLI::App*) { return true; });
-    if (error.get_name() == "RequiredError" && !verbs.empty()) what = WantsOneOf(app, asked, verbs);
-    const std::string place = file->PlaceOf(what);
-    const bool in_file = !place.empty() || error.get_name() == "ConfigError";
-    return misused(absl::StrCat(place, what),
-                   absl::StrCat("  See: ", PathTo(app, in_file ? &app : asked), " --help\n"));
-  }
-  // A full disk or a closed pipe must not look like success.
-  if (!context.out().flush()) {
-    const bool json = context.settings().json();
-    if (!json) {
-      context.err() << "tollgate: the answer could not be written to standard output\n";
-    } else if (context.exit_code == kDone) {  // else it has told of an error: one is enough
-      context.Say(absl::InternalError("the answer could not be written to standard output"));
-    }
-    if (context.exit_code == kDone) context.exit_code = kFailed;
-  }
-  return context.exit_code;
 }
 
 }  // namespace tollgate

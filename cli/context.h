@@ -151,9 +151,6 @@ class Context {
   std::shared_ptr<grpc::Channel> asked_;  // what Ask asks on
 };
 
-// Runs the command line; returns the exit code. `environment` is read through getenv.
-int RunCommand(const std::vector<std::string>& arguments, Terminal terminal);
-
 }  // namespace tollgate
 
 #endif  // TOLLGATE_CLI_CONTEXT_H_

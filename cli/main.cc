@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/core_dump.h"
 #include "base/secret.h"
-#include "cli/context.h"
+#include "cli/command_line.h"
 #include "google/protobuf/stubs/logging.h"
 #include "net/grpc_log.h"
 

@@ -14,6 +14,11 @@ option(TOLLGATE_BUILD_TESTS "Build the tests" ON)
 option(TOLLGATE_BUILD_BENCH "Build the benchmarks" OFF)
 set(TOLLGATE_SANITIZE "" CACHE STRING "address+undefined, thread, or empty")
 option(TOLLGATE_THREAD_SAFETY "clang: treat thread-safety findings as errors" OFF)
+# For packagers: another compiler's new warning is no reason not to build.
+option(TOLLGATE_WERROR "Treat warnings in our own code as errors" ON)
+
+option(TOLLGATE_FUZZ "clang: build tests/fuzz as fuzzers" OFF)
+option(TOLLGATE_COVERAGE "Count the lines that run, for gcov" OFF)
 
 find_program(CCACHE ccache)
 if(CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
@@ -24,23 +29,37 @@ if(MOLD)
   add_link_options(-fuse-ld=mold)
 endif()
 
+# Line tables alone (-g1) here too: they name the lines of a report, and full ones take longer to write than the code.
 if(TOLLGATE_SANITIZE STREQUAL "address+undefined")
-  add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -O1)
+  add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -O1 -g1)
   add_link_options(-fsanitize=address,undefined)
 elseif(TOLLGATE_SANITIZE STREQUAL "thread")
-  add_compile_options(-fsanitize=thread -fno-omit-frame-pointer -O1)
+  add_compile_options(-fsanitize=thread -fno-omit-frame-pointer -O1 -g1)
   add_link_options(-fsanitize=thread)
 elseif(TOLLGATE_SANITIZE)
   message(FATAL_ERROR "TOLLGATE_SANITIZE: '${TOLLGATE_SANITIZE}' is none of address+undefined, thread")
 endif()
 
-if(TOLLGATE_SANITIZE)
+if(TOLLGATE_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+if(TOLLGATE_COVERAGE)
+  add_compile_options(--coverage -fprofile-update=atomic -g1)
+  add_link_options(--coverage)
+endif()
+
+if(TOLLGATE_SANITIZE AND NOT CMAKE_CXX_COMPILER_ID MATCHES Clang)
   # g++ 12 sees uninitialised members in std::regex and std::function once they are instrumented.
   add_compile_options(-Wno-maybe-uninitialized)
 endif()
 
+# Two are left out on purpose: an override need not use all that it is given, and a field that an
+# initializer leaves out has its default.
 set(TOLLGATE_WARNINGS -Wall -Wextra -Werror=return-type -Werror=unused-result
     -Wno-unused-parameter -Wno-missing-field-initializers)
+if(TOLLGATE_WERROR)
+  list(APPEND TOLLGATE_WARNINGS -Werror)
+endif()
 if(TOLLGATE_THREAD_SAFETY)
   list(APPEND TOLLGATE_WARNINGS -Wthread-safety -Werror=thread-safety)
 endif()

@@ -32,12 +32,13 @@ function(tollgate_program name)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
 endfunction()
 
-# tollgate_test(NAME SOURCES ... DEPS ... [LABELS ...] [TIMEOUT seconds]):
+# tollgate_test(NAME SOURCES ... DEPS ... [LABELS ...] [TIMEOUT seconds] [SINGLE_THREADED]):
 # one gtest program, one ctest entry. Labels: unit (the default), conformance,
 # crash, faults, e2e; `make test` runs unit, conformance and crash under asan
-# as well.
+# as well. A program also has the label threads, and runs under tsan, unless it
+# is SINGLE_THREADED: neither it nor what it tests starts a thread.
 function(tollgate_test name)
-  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "SINGLE_THREADED" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
   target_compile_options(${name} PRIVATE ${TOLLGATE_WARNINGS})
@@ -49,9 +50,27 @@ function(tollgate_test name)
   if(NOT ARG_LABELS)
     set(ARG_LABELS unit)
   endif()
+  if(NOT ARG_SINGLE_THREADED)
+    list(APPEND ARG_LABELS threads)
+    set_property(GLOBAL APPEND PROPERTY TOLLGATE_THREADED_TESTS ${name})
+  endif()
+  set_property(GLOBAL APPEND PROPERTY TOLLGATE_TESTS ${name})
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 300)
   endif()
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})
+endfunction()
+
+# What a build for some of the tests needs, and no more (scripts/test): call it after all of them.
+#   sanitized_tests: the programs of tollgate_test, and the fuzz targets.
+#   threaded_tests:  those with the label threads.
+function(tollgate_test_targets)
+  get_property(tests GLOBAL PROPERTY TOLLGATE_TESTS)
+  get_property(threaded GLOBAL PROPERTY TOLLGATE_THREADED_TESTS)
+  get_property(fuzz GLOBAL PROPERTY TOLLGATE_FUZZ_TARGETS)
+  add_custom_target(sanitized_tests)
+  add_dependencies(sanitized_tests ${tests} ${fuzz})
+  add_custom_target(threaded_tests)
+  add_dependencies(threaded_tests ${threaded})
 endfunction()

@@ -199,7 +199,6 @@ std::shared_ptr<grpc::Channel> MakeChannel(
                    static_cast<int>(absl::ToInt64Milliseconds(options.max_reconnect_backoff)));
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetMaxReceiveMessageSize(options.max_receive_bytes);
-  if (options.round_robin) arguments.SetLoadBalancingPolicyName("round_robin");
   if (options.own_connection) arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   return grpc::CreateCustomChannel(address.ToGrpcTarget(), credentials, arguments);
 }

@@ -61,8 +61,6 @@ struct ChannelOptions {
   absl::Duration min_reconnect_backoff = absl::Milliseconds(100);
   absl::Duration max_reconnect_backoff = absl::Seconds(5);
   int max_receive_bytes = 8 << 20;
-  // Spread calls over all addresses of a name; false: the first that answers.
-  bool round_robin = false;
   // A connection of its own, not shared with other channels of this process to the same place.
   bool own_connection = false;
 };

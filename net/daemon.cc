@@ -189,16 +189,6 @@ bool Daemon::shutdown_requested() const {
   return requested_;
 }
 
-void Drain(grpc::Server& server, Health& health, GrpcListeners& listeners, const DrainPlan& plan) {
-  health.SetServing(false);
-  absl::SleepFor(plan.pause);
-  if (plan.end_streams) plan.end_streams();
-  health.EndWatches();
-  listeners.StopAccepting();
-  server.Shutdown(absl::ToChronoTime(absl::Now() + plan.limit));
-  server.Wait();
-}
-
 absl::Status WriteReadyFile(const std::string& path, absl::string_view json) {
   // A name that nobody can have laid a link under.
   std::string temporary = absl::StrCat(path, ".XXXXXX");

@@ -1,21 +1,15 @@
-// A program's life: signals, health, metrics, readiness and a bounded drain.
+// A program's life: signals, metrics and readiness.
 //
 //   int main(...) {
 //     BlockShutdownSignals();                        // before any thread
 //     ... auto daemon = Daemon::Start({...});
-//     ... GrpcListeners listeners; listeners.Add(builder, …); EnableReflection();
-//     Health health({"tollgate.v1.TokenService"});   // outlives the server
-//     health.RegisterWith(builder);
-//     ... auto server = builder.BuildAndStart();
-//     health.SetServing(true); listeners.Start();
+//     ... a server on its GrpcHost (net/grpc_host.h)
 //     WriteReadyFile(path, json);
 //     daemon->WaitForShutdownSignal();
-//     Drain(*server, health, listeners, {...});
+//     ... the server drains
 //   }
 #ifndef TOLLGATE_NET_DAEMON_H_
 #define TOLLGATE_NET_DAEMON_H_
-
-#include <grpcpp/server.h>
 
 #include <functional>
 #include <memory>
@@ -30,8 +24,6 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "net/address.h"
-#include "net/grpc_listeners.h"
-#include "net/health.h"
 
 namespace prometheus {
 class Exposer;
@@ -99,20 +91,6 @@ class Daemon {
   bool requested_ ABSL_GUARDED_BY(mu_) = false;
   std::thread signal_thread_;
 };
-
-// How a server ends.
-struct DrainPlan {
-  // Between NOT_SERVING and the rest: for balancers to notice. Calls are answered meanwhile.
-  absl::Duration pause = absl::Seconds(2);
-  // Then: say goodbye on every stream and close it; must not block. May be empty.
-  std::function<void()> end_streams;
-  // Then: calls may finish for this long; what is left is cancelled.
-  absl::Duration limit = absl::Seconds(10);
-};
-
-// NOT_SERVING, pause, end streams (health's too), stop accepting, Shutdown(limit), Wait. Bounded by
-// pause + limit plus the time that handlers take to see their cancellation.
-void Drain(grpc::Server& server, Health& health, GrpcListeners& listeners, const DrainPlan& plan);
 
 // Puts `json` into the file at `path`, whole or not at all (a temporary file, then rename): how a
 // test or a script learns the ports chosen, and that the program is ready.

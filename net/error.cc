@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/string_view.h"
+#include "base/proto_time.h"
 #include "base/status.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
@@ -49,14 +50,6 @@ std::string Presentable(absl::string_view text, size_t limit) {
   return out;
 }
 
-google::protobuf::Duration ToProto(absl::Duration duration) {
-  google::protobuf::Duration proto;
-  duration = std::min(std::max(duration, absl::ZeroDuration()), absl::Hours(24 * 365));
-  proto.set_seconds(absl::IDivDuration(duration, absl::Seconds(1), &duration));
-  proto.set_nanos(static_cast<int32_t>(duration / absl::Nanoseconds(1)));
-  return proto;
-}
-
 }  // namespace
 
 grpc::Status ToGrpcStatus(const absl::Status& status) {
@@ -95,7 +88,8 @@ grpc::Status ToGrpcStatus(const absl::Status& status) {
 
   if (details.retry_after.has_value()) {
     google::rpc::RetryInfo retry;
-    *retry.mutable_retry_delay() = ToProto(*details.retry_after);
+    *retry.mutable_retry_delay() =
+        ToProto(std::clamp(*details.retry_after, absl::ZeroDuration(), absl::Hours(24 * 365)));
     wire.add_details()->PackFrom(retry);
   }
   return grpc::Status(static_cast<grpc::StatusCode>(status.code()), message,
@@ -125,8 +119,7 @@ absl::Status FromGrpcStatus(const grpc::Status& status) {
           details.fields.push_back({field.field(), field.description()});
         }
       } else if (any.Is<google::rpc::RetryInfo>() && any.UnpackTo(&retry)) {
-        details.retry_after = absl::Seconds(retry.retry_delay().seconds()) +
-                              absl::Nanoseconds(retry.retry_delay().nanos());
+        details.retry_after = FromProto(retry.retry_delay());
       }
     }
   }

@@ -170,6 +170,11 @@ Health::Health(std::vector<std::string> services, int max_watchers)
 
 Health::~Health() = default;
 
+void Health::AddService(const std::string& full_name) {
+  services_.push_back(full_name);
+  SetServing(full_name, false);
+}
+
 void Health::RegisterWith(grpc::ServerBuilder& builder) { builder.RegisterService(service_.get()); }
 
 void Health::SetServing(bool serving) {

@@ -18,7 +18,7 @@ namespace tollgate {
 // answers NOT_FOUND (HEALTH_NAME_UNKNOWN), Watch says SERVICE_UNKNOWN and goes on watching.
 //
 // Watch sends the present state at once, then each change; of changes that come while a client
-// does not read it is told the last one only. Thread-safe, apart from RegisterWith.
+// does not read it is told the last one only. Thread-safe, apart from AddService and RegisterWith.
 class Health {
  public:
   // Each watch holds a stream and its name: with more there is RESOURCE_EXHAUSTED,
@@ -33,6 +33,8 @@ class Health {
   Health(const Health&) = delete;
   Health& operator=(const Health&) = delete;
 
+  // One more service, by its full name. Before RegisterWith.
+  void AddService(const std::string& full_name);
   // Before BuildAndStart, once. This must live until the server is destroyed.
   void RegisterWith(grpc::ServerBuilder& builder);
 
@@ -50,7 +52,7 @@ class Health {
   class Service;
   class Watcher;
 
-  const std::vector<std::string> services_;
+  std::vector<std::string> services_;
   const std::shared_ptr<Board> board_;  // also every watcher's
   const std::unique_ptr<Service> service_;
 };

@@ -10,6 +10,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/types/optional.h"
 #include "base/clock.h"
+#include "base/invariant.h"
 
 namespace tollgate {
 
@@ -81,6 +82,8 @@ class OutFlow {
     out_ = Out();  // still ours alone: writing_ is set
     {
       absl::MutexLock lock(&mu_);
+      TOLLGATE_INVARIANT(writing_ && !finished_,
+                         "a write that ends was under way, on a live stream");
       writing_ = false;
       if (!ok) BreakLocked(absl::CancelledError("the peer is gone"));
     }
@@ -145,6 +148,7 @@ class OutFlow {
       mu_.Unlock();
       return;
     }
+    TOLLGATE_INVARIANT(!finished_ && !writing_, "a stream ends once, with no write under way");
     finished_ = true;
     pulling_ = false;
     absl::Status status = *end_;

@@ -66,8 +66,8 @@ class UnaryReactor final : public grpc::ServerUnaryReactor {
 
 // One unary call on the server: answered exactly once, from any thread, at any time. Use:
 //
-//   grpc::ServerUnaryReactor* Resolve(grpc::CallbackServerContext* context, const ResolveRequest*
-//   request,
+//   grpc::ServerUnaryReactor* Resolve(grpc::CallbackServerContext* context,
+//                                     const ResolveRequest* request,
 //                                     ResolveResponse* response) override {
 //     return UnaryCall<ResolveRequest, ResolveResponse>::Serve(context, request, response,
 //         [this](auto call) { … call->Reply(answer) or call->Fail(status), now or later … });

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "base/version.h"
 #include "net/daemon.h"
 #include "net/start_up.h"
 #include "service/flags.h"
@@ -44,6 +45,7 @@ int Main(int argc, char** argv) {
     return kExitOk;
   }
   SetLogLevel(flags->daemon.log_level);
+  Log(LogLevel::kInfo, "starting", {{"version", kVersion}});
   RemoveReadiness(flags->daemon);
 
   // First, so that a port that is taken makes no store.

@@ -10,21 +10,22 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "base/bad_flag.h"
 #include "base/executor.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "base/version.h"
 #include "grpcpp/server.h"
 #include "grpcpp/server_builder.h"
+#include "lease/limits.h"
+#include "lease/span.h"
 #include "net/address.h"
-#include "net/credentials.h"
-#include "net/daemon.h"
-#include "net/grpc_listeners.h"
-#include "net/limits.h"
+#include "net/grpc_host.h"
 #include "net/listener_metrics.h"
 #include "service/access/access.h"
-#include "service/commands/record_keyring.h"
 #include "service/feed/fleet.h"
 #include "service/feed/hub.h"
+#include "service/keyring/record_keyring.h"
 #include "service/restore/restore.h"
 #include "service/rpc/edge_service.h"
 #include "service/rpc/operations_service.h"
@@ -32,7 +33,7 @@
 #include "service/rpc/token_service.h"
 #include "service/rpc/workspace_service.h"
 #include "service/server_metrics.h"
-#include "service/sweeper.h"
+#include "service/sweep/sweeper.h"
 #include "service/use/use_ledger.h"
 #include "storage/journal/journaled_engine.h"
 #include "storage/rocksdb/rocksdb_engine.h"
@@ -41,27 +42,16 @@
 #include "token/keyring.h"
 #include "token/token_string.h"
 
-#ifndef TOLLGATE_VERSION
-#define TOLLGATE_VERSION "0.1.0"
-#endif
-
 namespace tollgate {
 namespace {
 
 // For answers that are on their way when the process must end.
 constexpr absl::Duration kLastWords = absl::Milliseconds(250);
 
-constexpr absl::Duration kHardLimit = absl::Minutes(10);
-
 // Old use is folded a thousand rows at a time, all of it about once an hour.
 constexpr absl::Duration kBetweenFolds = absl::Milliseconds(250);
 constexpr absl::Duration kBetweenRounds = absl::Hours(1);
 constexpr size_t kMaxChores = 100;
-
-absl::Status BadFlag(absl::string_view flag, absl::string_view what) {
-  return Refuse(absl::StatusCode::kInvalidArgument, absl::StrCat("--", flag, ": ", what),
-                ErrorDetails{"BAD_FLAG", {}, {{std::string(flag), std::string(what)}}, {}});
-}
 
 // Counts what it passes on.
 class CountingSink : public UseSink {
@@ -117,26 +107,21 @@ class ServerImpl final : public Server {
   ~ServerImpl() override { Drain(absl::ZeroDuration(), absl::ZeroDuration()); }
 
   absl::Status Start() {
-    grpc::ServerBuilder builder;
-    RETURN_IF_ERROR(Bind(builder));
+    // Before the store is touched: a port that is taken writes nothing.
+    GrpcHost::Options host;
+    host.listen = options_.listen;
+    host.tls = {options_.tls_cert, options_.tls_key, options_.client_ca};
+    host.allow_plaintext = options_.allow_plaintext;
+    host.max_connections = options_.max_connections;
+    host.limits.max_receive_bytes = options_.max_message_bytes;
+    ASSIGN_OR_RETURN(host_, GrpcHost::Bind(std::move(host)));
     RETURN_IF_ERROR(OpenStore());
     RETURN_IF_ERROR(StartFeed());
-    return Serve(builder);
+    return Serve();
   }
 
-  int port() const override {
-    for (const auto& acceptor : listeners_.acceptors()) {
-      if (!acceptor->address().is_unix()) return acceptor->port();
-    }
-    return 0;
-  }
-  std::vector<std::string> addresses() const override {
-    std::vector<std::string> out;
-    for (const auto& acceptor : listeners_.acceptors()) {
-      out.push_back(acceptor->address().ToString());
-    }
-    return out;
-  }
+  int port() const override { return host_->port(); }
+  std::vector<std::string> addresses() const override { return host_->addresses(); }
   std::shared_ptr<prometheus::Registry> registry() const override { return registry_; }
   std::string epoch() const override { return hub_->epoch(); }
   int64_t head() const override { return hub_->head(); }
@@ -145,20 +130,17 @@ class ServerImpl final : public Server {
     absl::MutexLock lock(&drain_mu_);
     if (drained_) return;
     drained_ = true;
-    const absl::Time end = absl::Now() + pause + limit;
-    if (grpc_ != nullptr) {
-      Log(LogLevel::kInfo, "draining", {{"limit", limit}});
-      health_->SetServing(false);
-      absl::SleepFor(pause);
-      listeners_.StopAccepting();
-      operations_->EndStreams();
-      health_->EndWatches();
-      hub_->Drain(std::max(end - absl::Now(), absl::ZeroDuration()));
+    if (host_ == nullptr) return;  // nothing was begun
+    if (edge_ != nullptr) Log(LogLevel::kInfo, "draining", {{"limit", limit}});
+    DrainPlan plan;
+    plan.pause = pause;
+    plan.limit = limit;
+    plan.end_streams = [this] { operations_->EndStreams(); };
+    plan.await_streams = [this](absl::Time deadline) {
+      hub_->Drain(std::max(deadline - absl::Now(), absl::ZeroDuration()));
       hub_->Stop();  // answers who waits for enforcement, with the receipt as it stands
-      grpc_->Shutdown(absl::ToChronoTime(end));
-      grpc_->Wait();
-    }
-    listeners_.StopAccepting();
+    };
+    host_->Drain(plan);
     if (sweeper_ != nullptr) sweeper_->Stop();
     registry_->SetRefresh(nullptr);
     if (chores_ != nullptr) chores_->Stop();
@@ -170,36 +152,6 @@ class ServerImpl final : public Server {
   }
 
  private:
-  // Before the store is touched: a port that is taken writes nothing.
-  absl::Status Bind(grpc::ServerBuilder& builder) {
-    const TlsFiles tls{options_.tls_cert, options_.tls_key, options_.client_ca};
-    std::vector<Address> addresses;
-    for (const std::string& text : options_.listen) {
-      ASSIGN_OR_RETURN(Address address, ParseAddress(text));
-      RETURN_IF_ERROR(
-          CheckPlaintextAllowed("tollgate", address, !tls.empty(), options_.allow_plaintext));
-      addresses.push_back(std::move(address));
-    }
-    ASSIGN_OR_RETURN(const std::shared_ptr<grpc::ServerCredentials> secure,
-                     ServerCredentialsFor(tls));
-    ASSIGN_OR_RETURN(const std::shared_ptr<grpc::ServerCredentials> plain,
-                     ServerCredentialsFor(TlsFiles{}));
-    EnableReflection();
-    ServerLimits limits;
-    limits.max_receive_bytes = options_.max_message_bytes;
-    ApplyServerLimits(builder, limits);
-    for (Address& address : addresses) {
-      Acceptor::Options acceptor;
-      const bool is_unix = address.is_unix();
-      acceptor.address = std::move(address);
-      acceptor.max_connections = options_.max_connections;
-      acceptor.share_of = static_cast<int>(addresses.size());
-      RETURN_IF_ERROR(
-          listeners_.Add(builder, std::move(acceptor), is_unix ? plain : secure).status());
-    }
-    return absl::OkStatus();
-  }
-
   absl::Status OpenStore() {
     const std::string keyring =
         options_.keyring.empty() ? absl::StrCat(options_.store, ".keyring") : options_.keyring;
@@ -234,13 +186,15 @@ class ServerImpl final : public Server {
     sequencer.on_commit = [this](int64_t revision, size_t commands, absl::Duration write) {
       metrics_.OnCommit(revision, commands, write);
     };
+    sequencer.on_command = [this](absl::string_view command, absl::StatusCode code) {
+      metrics_.OnCommand(command, code);
+    };
     ASSIGN_OR_RETURN(sequencer_, Sequencer::Start(std::move(sequencer)));
     // Before a pepper makes its first token, so that a wrong keyring is always known for one (I7).
     RETURN_IF_ERROR(
         sequencer_->Run(std::make_shared<RecordKeyring>(keyring_->CheckValues(), keyring))
             .status());
-    return sequencer_->Run(std::make_shared<ServiceStarted>(TOLLGATE_VERSION, random_.Hex(8)))
-        .status();
+    return sequencer_->Run(std::make_shared<ServiceStarted>(kVersion, random_.Hex(8))).status();
   }
 
   // A mistyped name begins a journal like a first start does, and restores would do without all
@@ -307,12 +261,12 @@ class ServerImpl final : public Server {
     registry_->SetRefresh([this] {
       metrics_.SetFeed(hub_->stats());
       metrics_.SetFleet(FleetOf(hub_->Sessions(), /*include_released=*/false));
-      return ListenerMetrics(listeners_);
+      return ListenerMetrics(host_->listeners());
     });
     return absl::OkStatus();
   }
 
-  absl::Status Serve(grpc::ServerBuilder& builder) {
+  absl::Status Serve() {
     access_ = NewTransportAccess(options_.allow_plaintext);
     deps_.engine = engine_;
     deps_.sequencer = sequencer_.get();
@@ -333,19 +287,11 @@ class ServerImpl final : public Server {
         &deps_, OperationsService::Options{options_.max_watchers, options_.max_queued_watch,
                                            options_.backup_dir});
     edge_ = std::make_unique<EdgeService>(&deps_);
-    builder.RegisterService(tokens_.get());
-    builder.RegisterService(workspaces_.get());
-    builder.RegisterService(operations_.get());
-    builder.RegisterService(edge_.get());
-    health_ = std::make_unique<Health>(
-        std::vector<std::string>{"tollgate.v1.TokenService", "tollgate.v1.WorkspaceService",
-                                 "tollgate.v1.OperationsService", "tollgate.v1.EdgeService"});
-    health_->RegisterWith(builder);
-    grpc_ = builder.BuildAndStart();
-    if (grpc_ == nullptr) {
-      return Refuse(absl::StatusCode::kInternal, "GRPC_START_FAILED",
-                    "gRPC could not start; its own log says why");
-    }
+    host_->AddService("tollgate.v1.TokenService", tokens_.get());
+    host_->AddService("tollgate.v1.WorkspaceService", workspaces_.get());
+    host_->AddService("tollgate.v1.OperationsService", operations_.get());
+    host_->AddService("tollgate.v1.EdgeService", edge_.get());
+    RETURN_IF_ERROR(host_->Build());
     Sweeper::Options sweep;
     sweep.interval = options_.sweep_interval;
     sweep.limits.event_retention = options_.event_retention;
@@ -353,12 +299,12 @@ class ServerImpl final : public Server {
     sweep.sequencer = sequencer_.get();
     sweep.timer = chores_.get();
     sweep.clock = &clock_;
-    sweep.metrics = &metrics_;
     sweep.evidence = deps_.evidence;
+    sweep.on_step = [this](absl::Duration lag, int64_t done) { metrics_.OnSweep(lag, done); };
     sweeper_ = Sweeper::Start(std::move(sweep));
     FoldUseAfter(kBetweenFolds, "");
-    health_->SetServing(true);
-    listeners_.Start();
+    host_->health().SetServing(true);
+    host_->Accept();
     for (const std::string& address : addresses()) {
       Log(LogLevel::kInfo, "serving",
           {{"address", address}, {"epoch", epoch()}, {"revision", head()}});
@@ -414,7 +360,7 @@ class ServerImpl final : public Server {
                             ", so it was rolled back, or is an old copy. Begin a new history on "
                             "it: tollgated new-epoch --store DIR; or restore a backup"));
     sequencer_->Halt(refusal);
-    if (health_ != nullptr) health_->SetServing(false);
+    host_->health().SetServing(false);
     const absl::Status marked = MarkRolledBack(options_.store, rocksdb_->epoch());
     if (!marked.ok()) Log(LogLevel::kError, "cannot mark the store", {{"status", marked}});
     Log(LogLevel::kError,
@@ -436,11 +382,11 @@ class ServerImpl final : public Server {
   const ServerOptions options_;
   const Clock& clock_;
   Random& random_;
-  GrpcListeners listeners_;
   const std::shared_ptr<FreshRegistry> registry_;
   ServerMetrics metrics_;
 
   // In the order of a start; destroyed in the reverse, after Drain.
+  std::unique_ptr<GrpcHost> host_;
   std::unique_ptr<RocksDbEngine> rocksdb_;
   std::unique_ptr<JournaledEngine> journaled_;
   Engine* engine_ = nullptr;  // one of them
@@ -460,8 +406,6 @@ class ServerImpl final : public Server {
   std::unique_ptr<WorkspaceService> workspaces_;
   std::unique_ptr<OperationsService> operations_;
   std::unique_ptr<EdgeService> edge_;
-  std::unique_ptr<Health> health_;
-  std::unique_ptr<grpc::Server> grpc_;
   std::unique_ptr<Sweeper> sweeper_;
 
   absl::Mutex drain_mu_;
@@ -519,7 +463,7 @@ absl::Status CheckServerOptions(const ServerOptions& o) {
                                        : "client-ca",
                    "is missing: --tls-cert, --tls-key and --client-ca go together");
   }
-  if (o.lease <= zero || o.lease > kHardLimit) {
+  if (o.lease <= zero || o.lease > kLongestLease) {
     return BadFlag("lease", "must be above 0 and at most 10m, the limit of the protocol");
   }
   if (o.ping_interval <= zero || o.ping_interval > o.lease / 3) {
@@ -530,7 +474,7 @@ absl::Status CheckServerOptions(const ServerOptions& o) {
   if (!(o.max_pings_per_second >= 1)) return BadFlag("max-pings-per-second", "must be at least 1");
   if (o.usage_interval <= zero) return BadFlag("usage-interval", "must be above 0");
   if (o.ack_limit <= zero) return BadFlag("ack-limit", "must be above 0");
-  if (!(o.drift_bound >= 0 && o.drift_bound <= 0.1)) {
+  if (!IsDriftBound(o.drift_bound)) {
     return BadFlag("drift-bound", "must be from 0 to 0.1: a fraction, 0.001 is 1 ms a second");
   }
   if (o.sweep_interval <= zero) return BadFlag("sweep-interval", "must be above 0");

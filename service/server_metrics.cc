@@ -89,6 +89,10 @@ void MethodMetrics::Count(absl::StatusCode code, absl::Duration took) {
 
 ServerMetrics::ServerMetrics(prometheus::Registry& r)
     : commits_(Counter(r, "tollgate_commits_total", "Commits written to the store")),
+      commands_(&BuildCounter()
+                     .Name("tollgate_commands_total")
+                     .Help("Commands judged, by name and code")
+                     .Register(r)),
       commit_commands_(Histogram(r, "tollgate_commit_commands",
                                  "Commands that went into one commit",
                                  {1, 2, 5, 10, 20, 50, 100, 200, 500, 1000})),
@@ -142,6 +146,10 @@ void ServerMetrics::OnCommit(int64_t revision, size_t commands, absl::Duration w
   commit_commands_->Observe(static_cast<double>(commands));
   commit_seconds_->Observe(absl::ToDoubleSeconds(write));
   head_revision_->Set(static_cast<double>(revision));
+}
+
+void ServerMetrics::OnCommand(absl::string_view command, absl::StatusCode code) {
+  commands_->Add({{"command", std::string(command)}, {"code", CodeName(code)}}).Increment();
 }
 
 void ServerMetrics::OnEnforced(absl::Duration took) {

@@ -63,6 +63,8 @@ class ServerMetrics {
 
   // A commit that wrote.
   void OnCommit(int64_t revision, size_t commands, absl::Duration write);
+  // A command that the sequencer has judged, by its name (Command::name).
+  void OnCommand(absl::string_view command, absl::StatusCode code);
   // From a change's commit until it was enforced.
   void OnEnforced(absl::Duration took);
   // A sweep ran; `lag` is how late the oldest due entry was, zero where none was.
@@ -78,6 +80,7 @@ class ServerMetrics {
 
  private:
   prometheus::Counter* const commits_;
+  prometheus::Family<prometheus::Counter>* const commands_;
   prometheus::Histogram* const commit_commands_;
   prometheus::Histogram* const commit_seconds_;
   prometheus::Gauge* const head_revision_;

@@ -58,7 +58,7 @@ class Effects {
 class Command {
  public:
   virtual ~Command() = default;
-  // The name used in logs and metrics, as in "revoke_token".
+  // The name used in logs and metrics, as in "revoke_token": one of a few, never a caller's words.
   virtual absl::string_view name() const = 0;
   // An error writes nothing of this command and does not touch the others of
   // the batch. `view` shows the effects of the batch's earlier commands.

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/invariant.h"
 #include "base/status.h"
 #include "storage/schema.h"
 
@@ -75,6 +76,7 @@ absl::StatusOr<CommitResult> EmbeddedEngine::Commit(const CommitRequest& request
     failure_ = written;
     return written;
   }
+  TOLLGATE_INVARIANT(head_ == request.expected_head, "nobody else moved the head during a commit");
   head_ = request.expected_head + 1;
   TailEntry entry = WithoutEvents(head_);
   if (has_events) entry.events = request.events.events();
@@ -127,6 +129,7 @@ absl::StatusOr<std::unique_ptr<Tail>> EmbeddedEngine::TailFrom(
   ASSIGN_OR_RETURN(int64_t reached, CatchUp(after, on_entry));
   absl::MutexLock lock(&commit_mu_);
   ASSIGN_OR_RETURN(reached, CatchUp(reached, on_entry));
+  TOLLGATE_INVARIANT(reached == head_, "a tail begins where its catching up ended, without a gap");
   return notifier_->Add(std::move(on_entry));
 }
 

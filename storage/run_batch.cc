@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/invariant.h"
 #include "base/status.h"
 #include "storage/overlay_view.h"
 #include "storage/schema.h"
@@ -97,11 +98,14 @@ absl::StatusOr<BatchOutcome> RunBatch(const Snapshot& snapshot, absl::Time now,
     }
     compacted = std::max(compacted, effects.compact_events_to);
   }
+  TOLLGATE_INVARIANT(outcome.results.size() == commands.size(),
+                     "each command of a batch has one result");
   if (!outcome.has_effects) {
     outcome.request.events.Clear();
     return outcome;
   }
 
+  TOLLGATE_INVARIANT(compacted <= head.revision(), "no event is compacted before it is committed");
   head.set_revision(revision);
   head.set_time_us(now_us);
   head.set_audit_hash(audit_hash);

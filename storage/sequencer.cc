@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
+#include "base/invariant.h"
 #include "base/status.h"
 
 namespace tollgate {
@@ -93,8 +94,15 @@ class CommitterSequencer : public Sequencer {
       const absl::StatusOr<std::vector<absl::StatusOr<Committed>>> results =
           failure.ok() ? CommitBatch(batch)
                        : absl::StatusOr<std::vector<absl::StatusOr<Committed>>>(failure);
+      TOLLGATE_INVARIANT(!results.ok() || results->size() == batch.size(),
+                         "each command of a batch is answered with its own result");
       for (size_t i = 0; i < batch.size(); ++i) {
-        batch[i].done(results.ok() ? (*results)[i] : results.status());
+        const absl::StatusOr<Committed> result =
+            results.ok() ? (*results)[i] : absl::StatusOr<Committed>(results.status());
+        if (options_.on_command) {
+          options_.on_command(batch[i].command->name(), result.status().code());
+        }
+        batch[i].done(result);
         batch[i] = Queued();  // what a callback holds goes with it
       }
     }
@@ -127,6 +135,9 @@ class CommitterSequencer : public Sequencer {
       absl::StatusOr<CommitResult> written = options_.engine->Commit(outcome->request);
       if (!written.ok()) return Fail(written.status());
       if (!written->committed) continue;  // another replica was first: judge again
+      // The answers name that revision; with another head they would name someone else's commit.
+      TOLLGATE_INVARIANT(written->head == outcome->request.expected_head + 1,
+                         "a commit's revision is the head's plus one");
       {
         absl::MutexLock lock(&mu_);
         last_write_ = {started, wall_started};

@@ -56,6 +56,9 @@ class Sequencer {
     // After each commit that wrote, on the committer thread, before the callbacks: revision,
     // commands in it, time the write took. For metrics; may be empty.
     std::function<void(int64_t revision, size_t commands, absl::Duration write)> on_commit;
+    // Of each command its name and how it ended, on the committer thread, before its callback. For
+    // metrics; may be empty.
+    std::function<void(absl::string_view command, absl::StatusCode code)> on_command;
   };
   using Callback = std::function<void(absl::StatusOr<Committed>)>;
 

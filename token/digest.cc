@@ -2,8 +2,9 @@
 
 #include <sodium.h>
 
-#include <cstdlib>
 #include <cstring>
+
+#include "base/invariant.h"
 
 namespace tollgate {
 
@@ -24,7 +25,7 @@ absl::optional<EdgeDigest> EdgeDigest::FromBytes(absl::string_view bytes) {
 
 StoredDigest StoredDigest::Of(const EdgeDigest& edge, absl::string_view key) {
   // A short key would be a weaker digest, and tokens nobody could find again.
-  if (key.size() != crypto_generichash_KEYBYTES) std::abort();
+  TOLLGATE_INVARIANT(key.size() == crypto_generichash_KEYBYTES, "a pepper is 32 bytes long");
   StoredDigest digest;
   crypto_generichash(digest.bytes_.data(), kSize,
                      reinterpret_cast<const unsigned char*>(edge.bytes().data()), EdgeDigest::kSize,

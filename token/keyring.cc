@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "base/invariant.h"
 #include "base/status.h"
 
 namespace tollgate {
@@ -288,11 +289,12 @@ absl::StatusOr<Keyring> Keyring::LoadOrCreate(const std::string& path, Random& r
 }
 
 StoredDigest Keyring::Digest(const EdgeDigest& edge) const {
-  for (const Pepper& pepper : peppers_) {
-    if (pepper.id == primary_id_) return StoredDigest::Of(edge, pepper.key.RevealSecret());
-  }
-  // Only of an empty keyring, which no factory makes.
-  std::abort();
+  const auto primary = std::find_if(peppers_.begin(), peppers_.end(), [this](const Pepper& pepper) {
+    return pepper.id == primary_id_;
+  });
+  // No factory makes another.
+  TOLLGATE_INVARIANT(primary != peppers_.end(), "a keyring has its primary pepper");
+  return StoredDigest::Of(edge, primary->key.RevealSecret());
 }
 
 std::vector<std::pair<uint32_t, StoredDigest>> Keyring::Candidates(const EdgeDigest& edge) const {
@@ -318,39 +320,6 @@ std::vector<std::pair<uint32_t, std::string>> Keyring::CheckValues() const {
     values.emplace_back(pepper.id, std::move(value));
   }
   return values;
-}
-
-Keyring Keyring::Rotated(Random& random) const {
-  Keyring rotated;
-  uint32_t newest = 0;
-  for (const Pepper& pepper : peppers_) {
-    rotated.peppers_.push_back({pepper.id, SecretBytes::CopyOf(pepper.key.RevealSecret())});
-    newest = std::max(newest, pepper.id);
-  }
-  rotated.primary_id_ = newest + 1;
-  rotated.peppers_.push_back({rotated.primary_id_, SecretBytes(kKeySize)});
-  random.Fill(rotated.peppers_.back().key.MutableSecret());
-  return rotated;
-}
-
-absl::Status Keyring::Save(const std::string& path) const {
-  // What Load would refuse is not written over what it takes.
-  if (peppers_.size() > kMaxPeppers || primary_id_ > kMaxId) {
-    return Refused("KEYRING_FULL", path,
-                   "a keyring holds at most 16 peppers. Remove one that no token uses any more");
-  }
-  ASSIGN_OR_RETURN(const std::string temporary, WriteBeside(path, ToText().RevealSecret()));
-  if (rename(temporary.c_str(), path.c_str()) != 0) {
-    const int error = errno;
-    unlink(temporary.c_str());
-    return Refused("KEYRING_UNWRITABLE", path,
-                   absl::StrCat("cannot be replaced: ", ErrnoText(error)));
-  }
-  if (!SyncFolder(path)) {
-    return Refused("KEYRING_UNWRITABLE", path,
-                   absl::StrCat("its folder cannot be synced: ", ErrnoText(errno)));
-  }
-  return absl::OkStatus();
 }
 
 absl::StatusOr<Keyring> Keyring::FromText(absl::string_view text) {

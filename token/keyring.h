@@ -39,12 +39,6 @@ class Keyring {
   // Of every pepper its id, and 32 bytes that tell it from any other and nothing else about it:
   // BLAKE2b-256 of "tollgate keyring check", keyed by the pepper. No digest of a token is ever one.
   std::vector<std::pair<uint32_t, std::string>> CheckValues() const;
-  // The same peppers plus a fresh one, which becomes primary. A seventeenth is never dropped nor
-  // lets an older one be dropped (its tokens would be lost): Save refuses such a ring.
-  Keyring Rotated(Random& random) const;
-  // Writes it as LoadOrCreate does, replacing what is there by a rename. FAILED_PRECONDITION:
-  // KEYRING_FULL (more than 16 peppers), KEYRING_UNWRITABLE.
-  absl::Status Save(const std::string& path) const;
 
  private:
   struct Pepper {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "base/proto_time.h"
 #include "token/resource_name.h"
 
 namespace tollgate {
@@ -64,23 +65,6 @@ TokenState StateOf(const TokenRecord& record, Cause cause) {
   return tollgate::v1::TOKEN_STATE_ACTIVE;
 }
 
-void SetMicros(int64_t us, google::protobuf::Timestamp* out) {
-  // Rounded down, so that nanos are never negative (as the type asks for).
-  int64_t seconds = us / 1'000'000;
-  int64_t rest = us % 1'000'000;
-  if (rest < 0) {
-    rest += 1'000'000;
-    --seconds;
-  }
-  out->set_seconds(seconds);
-  out->set_nanos(static_cast<int32_t>(rest * 1000));
-}
-
-void SetDurationMicros(int64_t us, google::protobuf::Duration* out) {
-  out->set_seconds(us / 1'000'000);
-  out->set_nanos(static_cast<int32_t>(us % 1'000'000 * 1000));
-}
-
 bool CohortCovers(const CohortRecord& cohort, const TokenRecord& record) {
   return Covers(cohort.revision(), cohort.index(), record.create_revision(), record.create_index());
 }
@@ -131,9 +115,10 @@ tollgate::v1::Grant ToGrant(const TokenRecord& record, const Cohorts& cohorts) {
   *grant.mutable_scopes() = record.scopes();
   *grant.mutable_audiences() = record.audiences();
   if (record.expire_time_us() != 0) {
-    SetMicros(record.expire_time_us(), grant.mutable_expire_time());
+    *grant.mutable_expire_time() = TimestampFromMicros(record.expire_time_us());
   }
-  if (RetireTimeUs(record) != 0) SetMicros(RetireTimeUs(record), grant.mutable_retire_time());
+  if (RetireTimeUs(record) != 0)
+    *grant.mutable_retire_time() = TimestampFromMicros(RetireTimeUs(record));
   grant.set_create_revision(record.create_revision());
   grant.set_create_index(record.create_index());
   return grant;
@@ -155,7 +140,7 @@ tollgate::v1::Token ToToken(const TokenRecord& record, const Cohorts& cohorts,
   token.set_creator(record.creator());
   *token.mutable_annotations() = record.annotations();
   token.set_state(state);
-  SetMicros(record.create_time_us(), token.mutable_create_time());
+  *token.mutable_create_time() = TimestampFromMicros(record.create_time_us());
   token.set_create_revision(record.create_revision());
   token.set_reason(record.reason());
   int64_t update_time_us = record.update_time_us();
@@ -166,26 +151,26 @@ tollgate::v1::Token ToToken(const TokenRecord& record, const Cohorts& cohorts,
     update_time_us = std::max(update_time_us, cohort->time_us());
     update_revision = std::max(update_revision, cohort->revision());
   }
-  SetMicros(update_time_us, token.mutable_update_time());
+  *token.mutable_update_time() = TimestampFromMicros(update_time_us);
   token.set_update_revision(update_revision);
   if (record.expire_time_us() != 0) {
-    SetMicros(record.expire_time_us(), token.mutable_expire_time());
+    *token.mutable_expire_time() = TimestampFromMicros(record.expire_time_us());
   }
 
   if (state == tollgate::v1::TOKEN_STATE_REVOKED) {
     const int64_t revoke_time_us = cause == Cause::kEnding   ? record.ending().time_us()
                                    : cause == Cause::kCohort ? cohort->time_us()
                                                              : RetireTimeUs(record);
-    SetMicros(revoke_time_us, token.mutable_revoke_time());
+    *token.mutable_revoke_time() = TimestampFromMicros(revoke_time_us);
   }
   // A suspended token keeps its plan, and is told with it: time goes on for it.
   if (record.has_retirement() && IsLive(state)) {
     const auto& retirement = record.retirement();
     auto* plan = token.mutable_retire_plan();
     if (retirement.at_time_us() != 0) {
-      SetMicros(retirement.at_time_us(), plan->mutable_at_time());
+      *plan->mutable_at_time() = TimestampFromMicros(retirement.at_time_us());
     } else if (retirement.quiet_period_us() != 0) {
-      SetDurationMicros(retirement.quiet_period_us(), plan->mutable_when_silent());
+      *plan->mutable_when_silent() = DurationFromMicros(retirement.quiet_period_us());
     } else {
       plan->set_by_hand(true);
     }
@@ -200,7 +185,7 @@ tollgate::v1::Token ToToken(const TokenRecord& record, const Cohorts& cohorts,
   if (rotation_period > absl::ZeroDuration() && IsLive(state) && !record.has_retirement()) {
     const absl::Time due = absl::FromUnixMicros(record.create_time_us()) + rotation_period;
     if (due < absl::InfiniteFuture()) {
-      SetMicros(absl::ToUnixMicros(due), token.mutable_rotation_due_time());
+      *token.mutable_rotation_due_time() = TimestampFromMicros(absl::ToUnixMicros(due));
     }
   }
   return token;

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 
+#include "base/invariant.h"
 #include "base/status.h"
 
 namespace tollgate {
@@ -149,6 +150,11 @@ TokenFormat::Minted TokenFormat::Mint(TokenKind kind, Random& random) const {
   const auto checksum =
       ChecksumOf(minted.token_string.RevealSecret().substr(0, length() - kChecksumLength));
   for (const char c : checksum) *out++ = static_cast<uint8_t>(c);
+  // A token that no edge admits would be found out by its owner, after it was stored.
+  Parsed parsed;
+  TOLLGATE_INVARIANT(Parse(minted.token_string.RevealSecret(), &parsed) == TokenDefect::kNone &&
+                         parsed.kind == kind && parsed.public_id == minted.public_id,
+                     "a minted token string parses as what it was minted as");
   return minted;
 }
 

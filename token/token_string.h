@@ -1,9 +1,12 @@
-// What a client presents (design, section 2; docs/token-format.md for other languages):
+// What a client presents (docs/token-format.md describes it for other languages):
 //
 //   tg w _ 4mXp81QzR0aYc7Ld 7Jk0…(43)… 0aB3xY
-//   |  |   |                |          6 base62: CRC-32 (IEEE 802.3) of all before, most
-//   significant digit first |  |   |                43 base62: 256 random bits |  |   16 base62:
-//   the public id |  kind: w workspace, o operator; a and r are reserved for grants brand
+//   |  |   |                |          |
+//   |  |   |                |          6 base62: CRC-32 (IEEE 802.3) of all before, most significant digit first
+//   |  |   |                43 base62: 256 random bits
+//   |  |   16 base62: the public id
+//   |  kind: w workspace, o operator; a access and r refresh are reserved
+//   brand
 #ifndef TOLLGATE_TOKEN_TOKEN_STRING_H_
 #define TOLLGATE_TOKEN_TOKEN_STRING_H_
 

@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "base/log.h"
+#include "base/version.h"
 #include "net/daemon.h"
 #include "net/start_up.h"
 #include "validator/flags.h"
@@ -26,6 +27,7 @@ int Main(int argc, char** argv) {
     return kValidatorExitOk;
   }
   SetLogLevel(flags->daemon.log_level);
+  Log(LogLevel::kInfo, "starting", {{"version", kVersion}});
   RemoveReadiness(flags->daemon);
 
   // First, so that a port that is taken leaves no session behind that receipts would wait for.

@@ -5,6 +5,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "base/proto_time.h"
 #include "base/status.h"
 #include "cli/commands/events.h"
 #include "cli/commands/token_text.h"
@@ -56,7 +57,7 @@ absl::Status List(Context& context, const ListOptions& options) {
     } else {
       table.AddRow(
           {absl::StrCat(entry.revision()),
-           absl::FormatTime("%Y-%m-%d %H:%M:%S", TimeOf(entry.time()), absl::UTCTimeZone()),
+           absl::FormatTime("%Y-%m-%d %H:%M:%S", FromProto(entry.time()), absl::UTCTimeZone()),
            entry.actor(), entry.action(), ResourceText(entry), entry.reason()});
     }
     return absl::OkStatus();

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "base/proto_time.h"
 #include "base/status.h"
 #include "cli/commands/token_text.h"
 #include "cli/human.h"
@@ -99,7 +100,7 @@ absl::Status Wait(Context& context, const EventsWaitOptions& options) {
   request.set_revision(options.revision);
   request.set_epoch(options.epoch);
   ASSIGN_OR_RETURN(const absl::Duration timeout, ParseHumanDuration(options.timeout));
-  SetDuration(timeout, request.mutable_timeout());
+  *request.mutable_timeout() = ToProto(timeout);
   tollgate::v1::Receipt receipt;
   const absl::Time started = context.now();
   RETURN_IF_ERROR(context.Ask(&OperationsService::Stub::WaitEnforced, request, &receipt, timeout));

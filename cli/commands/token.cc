@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "base/proto_time.h"
 #include "base/secret.h"
 #include "base/status.h"
 #include "cli/commands/token_text.h"
@@ -34,7 +35,7 @@ std::vector<std::string> EdgeLines(const Token& token, absl::Time now) {
   std::vector<std::string> lines;
   for (const tollgate::v1::EdgeUse& use : token.edge_uses()) {
     lines.push_back(absl::StrCat(
-        SafeForTerminal(use.edge()), "  ", HumanTime(TimeOf(use.last_used_time()), now), ", ",
+        SafeForTerminal(use.edge()), "  ", HumanTime(FromProto(use.last_used_time()), now), ", ",
         use.use_count_today(), use.use_count_today() == 1 ? " time today" : " times today"));
   }
   return lines;
@@ -57,7 +58,7 @@ void PrintToken(const Token& token, absl::Time now, std::ostream& out) {
   line("creator", token.creator());
   for (const auto& [key, value] : token.annotations())
     line("annotation", absl::StrCat(key, "=", value));
-  line("created", HumanTime(TimeOf(token.create_time()), now));
+  line("created", HumanTime(FromProto(token.create_time()), now));
   line("expires", ExpiresText(token, now));
   line("rotation", RotationText(token, now));
   line("replaces", token.replaces());
@@ -102,9 +103,9 @@ absl::Status ShowMade(Context& context, Response* response) {
   } else {
     context.out() << SafeForTerminal(token.name()) << "   "
                   << (token.has_expire_time()
-                          ? absl::StrCat("expires ",
-                                         absl::FormatTime("%Y-%m-%d", TimeOf(token.expire_time()),
-                                                          absl::UTCTimeZone()))
+                          ? absl::StrCat("expires ", absl::FormatTime(
+                                                         "%Y-%m-%d", FromProto(token.expire_time()),
+                                                         absl::UTCTimeZone()))
                           : std::string("never expires"))
                   << "\n\n  " << response->token_string()
                   << "\n\nCopy it now: it cannot be shown again.\n";
@@ -142,11 +143,11 @@ absl::Status Create(Context& context, const CreateOptions& options) {
   RETURN_IF_ERROR(FillAnnotations(options.annotations, token.mutable_annotations()));
   if (!options.expires_in.empty()) {
     ASSIGN_OR_RETURN(const absl::Duration lifetime, ParseHumanDuration(options.expires_in));
-    SetDuration(lifetime, request.mutable_lifetime());
+    *request.mutable_lifetime() = ToProto(lifetime);
   }
   if (!options.expires_at.empty()) {
     ASSIGN_OR_RETURN(const absl::Time at, ParseHumanTime(options.expires_at));
-    SetTime(at, token.mutable_expire_time());
+    *token.mutable_expire_time() = ToProto(at);
   }
   request.set_request_id(options.request_id);
 
@@ -166,16 +167,16 @@ absl::Status Rotate(Context& context, const RotateOptions& options) {
                    TokenNameFrom(options.which.token, options.which.workspace));
   if (!options.when_silent.empty()) {
     ASSIGN_OR_RETURN(const absl::Duration quiet, ParseHumanDuration(options.when_silent));
-    SetDuration(quiet, request.mutable_retire_plan()->mutable_when_silent());
+    *request.mutable_retire_plan()->mutable_when_silent() = ToProto(quiet);
   } else if (!options.retire_in.empty()) {
     ASSIGN_OR_RETURN(const absl::Duration overlap, ParseHumanDuration(options.retire_in));
-    SetTime(context.now() + overlap, request.mutable_retire_plan()->mutable_at_time());
+    *request.mutable_retire_plan()->mutable_at_time() = ToProto(context.now() + overlap);
   } else {
     request.mutable_retire_plan()->set_by_hand(true);
   }
   if (!options.expires_in.empty()) {
     ASSIGN_OR_RETURN(const absl::Duration lifetime, ParseHumanDuration(options.expires_in));
-    SetDuration(lifetime, request.mutable_lifetime());
+    *request.mutable_lifetime() = ToProto(lifetime);
   }
   request.set_request_id(options.request_id);
 
@@ -223,18 +224,18 @@ absl::Status FillFilter(Context& context, const ListOptions& options,
   RETURN_IF_ERROR(FillAnnotations(options.annotations, filter->mutable_annotations()));
   if (!options.unused_for.empty()) {
     ASSIGN_OR_RETURN(const absl::Duration unused, ParseHumanDuration(options.unused_for));
-    SetTime(context.now() - unused, filter->mutable_unused_since());
+    *filter->mutable_unused_since() = ToProto(context.now() - unused);
   }
   if (!options.expiring_within.empty()) {
     ASSIGN_OR_RETURN(const absl::Duration within, ParseHumanDuration(options.expiring_within));
-    SetTime(context.now() + within, filter->mutable_expiring_before());
+    *filter->mutable_expiring_before() = ToProto(context.now() + within);
   }
   if (!options.rotation_due_within.empty()) {
     absl::Duration within = absl::ZeroDuration();
     if (options.rotation_due_within != "now") {
       ASSIGN_OR_RETURN(within, ParseHumanDuration(options.rotation_due_within));
     }
-    SetTime(context.now() + within, filter->mutable_rotation_due_before());
+    *filter->mutable_rotation_due_before() = ToProto(context.now() + within);
   }
   return absl::OkStatus();
 }

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "base/proto_time.h"
 #include "base/status.h"
 #include "cli/commands/token.h"
 #include "cli/commands/token_text.h"
@@ -38,7 +39,7 @@ CLI::App* AddVerb(CLI::App& token, const char* name, const char* what, ChangeOpt
 template <typename Request>
 absl::StatusOr<absl::Duration> FillWait(const WaitOptions& wait, Request* request) {
   ASSIGN_OR_RETURN(const absl::Duration duration, wait.Parse());
-  if (duration > absl::ZeroDuration()) SetDuration(duration, request->mutable_wait_enforced());
+  if (duration > absl::ZeroDuration()) *request->mutable_wait_enforced() = ToProto(duration);
   return duration;
 }
 
@@ -56,7 +57,7 @@ absl::Status PrintChanged(Context& context, const Response& response, absl::stri
     if (!waited) return absl::OkStatus();
     const tollgate::v1::Receipt& receipt = response.receipt();
     if (!context.settings().json() && !context.settings().quiet) {
-      context.out() << ReceiptText(receipt, DurationOf(receipt.elapsed()));
+      context.out() << ReceiptText(receipt, FromProto(receipt.elapsed()));
     }
     if (receipt.state() != tollgate::v1::ENFORCEMENT_STATE_ENFORCED) {
       if (!context.settings().json()) context.err() << WaitingText(receipt);
@@ -98,7 +99,7 @@ absl::Status Update(Context& context, const CLI::App& verb, const ChangeOptions&
   }
   if (given("--expires-in")) {
     ASSIGN_OR_RETURN(const absl::Duration lifetime, ParseHumanDuration(options.expires_in));
-    SetTime(context.now() + lifetime, token.mutable_expire_time());
+    *token.mutable_expire_time() = ToProto(context.now() + lifetime);
     mask("expire_time");
   } else if (options.no_expiry) {
     mask("expire_time");
@@ -121,7 +122,7 @@ absl::Status Retire(Context& context, const ChangeOptions& options) {
   request.set_force(options.force);
   if (!options.quiet_period.empty()) {
     ASSIGN_OR_RETURN(const absl::Duration quiet, ParseHumanDuration(options.quiet_period));
-    SetDuration(quiet, request.mutable_quiet_period());
+    *request.mutable_quiet_period() = ToProto(quiet);
   }
   request.set_request_id(options.request_id);
   ASSIGN_OR_RETURN(const absl::Duration wait, FillWait(options.wait, &request));

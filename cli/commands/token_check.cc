@@ -5,6 +5,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "base/proto_time.h"
 #include "base/secret.h"
 #include "base/status.h"
 #include "cli/commands/token.h"
@@ -86,7 +87,7 @@ absl::Status Check(Context& context, const CheckOptions& options) {
   if (admitted) context.out() << "     " << SafeForTerminal(response.identity().token());
   context.out() << "   " << HumanElapsed(took) << '\n';
   if (response.has_retry_after()) {
-    context.out() << "  Try again in " << HumanElapsed(DurationOf(response.retry_after())) << ".\n";
+    context.out() << "  Try again in " << HumanElapsed(FromProto(response.retry_after())) << ".\n";
   }
   return absl::OkStatus();
 }

@@ -8,6 +8,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/proto_time.h"
 #include "base/secret.h"
 #include "base/status.h"
 #include "cli/commands/token.h"
@@ -288,7 +289,7 @@ class Revoker {
     absl::Status asked;
     bool said_away = false;
     while (true) {
-      SetDuration(step, request.mutable_timeout());
+      *request.mutable_timeout() = ToProto(step);
       Receipt newest;
       CallOptions call;
       call.patience = step + kForTheAnswer;

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "base/proto_time.h"
 #include "base/status.h"
 #include "cli/human.h"
 #include "cli/output.h"
@@ -41,31 +42,6 @@ std::string Named(std::vector<std::string> names, size_t total) {
 
 }  // namespace
 
-absl::Time TimeOf(const google::protobuf::Timestamp& timestamp) {
-  return absl::FromUnixSeconds(timestamp.seconds()) + absl::Nanoseconds(timestamp.nanos());
-}
-
-absl::Duration DurationOf(const google::protobuf::Duration& duration) {
-  return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
-}
-
-void SetDuration(absl::Duration duration, google::protobuf::Duration* out) {
-  const int64_t seconds = absl::IDivDuration(duration, absl::Seconds(1), &duration);
-  out->set_seconds(seconds);
-  out->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(duration)));
-}
-
-void SetTime(absl::Time time, google::protobuf::Timestamp* out) {
-  absl::Duration since = time - absl::UnixEpoch();
-  int64_t seconds = absl::IDivDuration(since, absl::Seconds(1), &since);
-  if (since < absl::ZeroDuration()) {
-    since += absl::Seconds(1);
-    --seconds;
-  }
-  out->set_seconds(seconds);
-  out->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(since)));
-}
-
 std::string StateText(TokenState state) {
   for (const StateWord& word : kStateWords) {
     if (word.state == state) return word.word;
@@ -83,28 +59,28 @@ absl::StatusOr<TokenState> StateFromText(absl::string_view text) {
 }
 
 std::string ExpiresText(const Token& token, absl::Time now) {
-  return token.has_expire_time() ? HumanTime(TimeOf(token.expire_time()), now) : "-";
+  return token.has_expire_time() ? HumanTime(FromProto(token.expire_time()), now) : "-";
 }
 
 std::string RotationText(const Token& token, absl::Time now) {
   if (token.state() == tollgate::v1::TOKEN_STATE_RETIRING && token.has_retire_plan()) {
     if (token.retire_plan().has_at_time()) {
-      return absl::StrCat("retires ", HumanTime(TimeOf(token.retire_plan().at_time()), now));
+      return absl::StrCat("retires ", HumanTime(FromProto(token.retire_plan().at_time()), now));
     }
     if (token.retire_plan().has_when_silent()) {
       return absl::StrCat("retires when silent for ",
-                          HumanDuration(DurationOf(token.retire_plan().when_silent())));
+                          HumanDuration(FromProto(token.retire_plan().when_silent())));
     }
     return "retires by hand";
   }
   if (!token.has_rotation_due_time()) return "-";
-  const absl::Time due = TimeOf(token.rotation_due_time());
+  const absl::Time due = FromProto(token.rotation_due_time());
   if (due > now) return absl::StrCat("due ", HumanTime(due, now));
   return absl::StrCat("overdue ", HumanDuration(now - due));
 }
 
 std::string LastUsedText(const Token& token, absl::Time now) {
-  return token.has_last_used_time() ? HumanTime(TimeOf(token.last_used_time()), now) : "never";
+  return token.has_last_used_time() ? HumanTime(FromProto(token.last_used_time()), now) : "never";
 }
 
 absl::StatusOr<std::string> TokenNameFrom(const std::string& id_or_name,
@@ -160,7 +136,7 @@ std::string ReceiptText(const tollgate::v1::Receipt& receipt, absl::Duration ela
 std::string WaitingText(const tollgate::v1::Receipt& receipt) {
   if (!receipt.hold().empty()) {
     return absl::StrCat("waiting      ", SafeForTerminal(receipt.hold()), ", ",
-                        HumanElapsed(DurationOf(receipt.hold_left())), " more\n");
+                        HumanElapsed(FromProto(receipt.hold_left())), " more\n");
   }
   if (receipt.pending_count() == 0) return "";
   std::vector<std::string> names;
@@ -169,9 +145,9 @@ std::string WaitingText(const tollgate::v1::Receipt& receipt) {
   bool all_heard = true;
   for (const tollgate::v1::PendingValidator& pending : receipt.pending()) {
     names.push_back(pending.validator());
-    left = std::max(left, DurationOf(pending.lease_left()));
+    left = std::max(left, FromProto(pending.lease_left()));
     if (pending.has_last_heard()) {
-      heard = std::max(heard, DurationOf(pending.last_heard()));
+      heard = std::max(heard, FromProto(pending.last_heard()));
     } else {
       all_heard = false;
     }
@@ -190,15 +166,15 @@ std::string LastAdmitText(const tollgate::v1::Receipt& receipt) {
       unknown.push_back(admit.edge());
     } else if (admit.has_last_admit_time() &&
                (latest == nullptr ||
-                TimeOf(admit.last_admit_time()) > TimeOf(latest->last_admit_time()))) {
+                FromProto(admit.last_admit_time()) > FromProto(latest->last_admit_time()))) {
       latest = &admit;
     }
   }
   std::string text;
   if (latest != nullptr) {
     text = absl::StrCat("last admitted ",
-                        absl::FormatTime("%Y-%m-%d %H:%M:%E3S", TimeOf(latest->last_admit_time()),
-                                         absl::UTCTimeZone()),
+                        absl::FormatTime("%Y-%m-%d %H:%M:%E3S",
+                                         FromProto(latest->last_admit_time()), absl::UTCTimeZone()),
                         " UTC at ", SafeForTerminal(latest->edge()));
   } else if (receipt.last_admits_size() > 0 &&
              receipt.last_admits_size() > static_cast<int>(unknown.size())) {

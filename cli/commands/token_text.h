@@ -13,11 +13,6 @@
 
 namespace tollgate {
 
-absl::Time TimeOf(const google::protobuf::Timestamp& timestamp);
-absl::Duration DurationOf(const google::protobuf::Duration& duration);
-void SetDuration(absl::Duration duration, google::protobuf::Duration* out);
-void SetTime(absl::Time time, google::protobuf::Timestamp* out);
-
 // "active", "retiring", …
 std::string StateText(tollgate::v1::TokenState state);
 // The other way; INVALID_ARGUMENT with the list of the words.

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/proto_time.h"
 #include "base/status.h"
 #include "cli/commands/token.h"
 #include "cli/commands/token_text.h"
@@ -56,7 +57,7 @@ std::string PolicyText(const WorkspacePolicy& policy) {
     parts.push_back(absl::StrCat("labels like ", policy.label_pattern()));
   if (policy.unique_labels()) parts.push_back("labels unique");
   const auto length = [&](const char* what, bool has, const google::protobuf::Duration& duration) {
-    if (has) parts.push_back(absl::StrCat(what, " ", HumanDuration(DurationOf(duration))));
+    if (has) parts.push_back(absl::StrCat(what, " ", HumanDuration(FromProto(duration))));
   };
   length("at most", policy.has_max_lifetime(), policy.max_lifetime());
   length("rotate every", policy.has_rotation_period(), policy.rotation_period());
@@ -69,7 +70,7 @@ std::string PolicyText(const WorkspacePolicy& policy) {
 
 void PrintWorkspace(Context& context, const Workspace& workspace) {
   context.out() << SafeForTerminal(workspace.name()) << "   created "
-                << HumanTime(TimeOf(workspace.create_time()), context.now()) << "\npolicy       "
+                << HumanTime(FromProto(workspace.create_time()), context.now()) << "\npolicy       "
                 << SafeForTerminal(PolicyText(workspace.policy())) << '\n';
 }
 
@@ -115,7 +116,7 @@ absl::Status List(Context& context) {
   Table table({"WORKSPACE", "CREATED", "POLICY"});
   for (const Workspace& workspace : all.workspaces()) {
     table.AddRow({workspace.name().substr(workspace.name().find('/') + 1),
-                  HumanTime(TimeOf(workspace.create_time()), context.now()),
+                  HumanTime(FromProto(workspace.create_time()), context.now()),
                   PolicyText(workspace.policy())});
   }
   table.Print(context.out());
@@ -140,7 +141,7 @@ absl::Status SetPolicy(Context& context, const CLI::App& verb, const PolicyOptio
   const auto length = [&](const std::string& text, const char* path,
                           google::protobuf::Duration* out) -> absl::Status {
     ASSIGN_OR_RETURN(const absl::Duration duration, ParseHumanDuration(text));
-    SetDuration(duration, out);
+    *out = ToProto(duration);
     mask(path);
     return absl::OkStatus();
   };

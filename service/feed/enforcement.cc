@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "base/mutation.h"
+#include "base/proto_time.h"
+#include "lease/span.h"
 #include "service/feed/ledger_session.h"
 
 namespace tollgate {
@@ -15,8 +17,6 @@ namespace {
 constexpr absl::Duration kEventGrain = absl::Milliseconds(10);
 // Pings come at once after events: a rate is taken over no less than this.
 constexpr absl::Duration kRateWindow = absl::Seconds(1);
-// The two clocks are read one after the other; so much may pass in between.
-constexpr absl::Duration kClockSlack = absl::Milliseconds(100);
 // Enforced events kept apart, for receipts of the past.
 constexpr size_t kKeptEvents = 4096;
 
@@ -42,6 +42,8 @@ absl::string_view NoGrantName(NoGrant reason) {
       return "store_silent";
     case NoGrant::kRolledBack:
       return "rolled_back";
+    case NoGrant::kTailGap:
+      return "tail_gap";
   }
   return "unknown";
 }
@@ -60,7 +62,7 @@ EnforcementLedger::EnforcementLedger(Options options, const Start& start)
   }
   // R16: the T of a predecessor is not stored; it was no longer than this.
   const absl::Duration window_before =
-      std::max({options_.write_window, start.longest_lease_before, kShortestWindowLimit});
+      std::max({options_.write_window, start.longest_lease_before, kShortestWriteWindowLimit});
   if (start.longest_lease_before > options_.lease) {
     // R5: lowered only once nothing longer can be held: ours are shorter, and a predecessor's last
     // was granted at most T after its last write (R16), which was before our first.
@@ -70,7 +72,7 @@ EnforcementLedger::EnforcementLedger(Options options, const Start& start)
   if (start.restored && !TOLLGATE_MUTATED("r17_no_hold")) {
     restore_hold_ = true;
     // R17; and one cut from the store that was lost may have granted until T after its last write.
-    restore_hold_until_ = start.now + window_before + kHardLeaseLimit;
+    restore_hold_until_ = start.now + window_before + kLongestLease;
   }
   for (const SessionRecord& record : start.roster) {
     Session* session = Add({record.validator_id(), record.incarnation()});
@@ -143,7 +145,8 @@ void EnforcementLedger::EndLease(Session* session, bool released) {
   if (!released && session->fail_open_for > absl::ZeroDuration() &&
       !TOLLGATE_MUTATED("r14_fail_open_covered")) {
     // R14: from here it goes on by itself, and no receipt covers it.
-    session->uncovered_until = session->end + session->fail_open_for * (1 + options_.drift_bound);
+    session->uncovered_until =
+        session->end + UncoveredFor(session->fail_open_for, options_.drift_bound);
     uncovered_.emplace(std::make_pair(*session->uncovered_until, session->number), session);
     return;
   }
@@ -210,17 +213,18 @@ void EnforcementLedger::OnStoreWrite(BootTime started, absl::optional<absl::Time
 }
 
 bool EnforcementLedger::StoreSilent(BootTime now) const {
-  const absl::Duration window = options_.write_window * (1 - options_.drift_bound);
+  const absl::Duration window = OwnWriteWindow(options_.write_window, options_.drift_bound);
   const absl::Duration since = now - last_write_;
   if (since >= window) return true;
   if (!wall_ahead_.has_value() || !wall_ahead_at_write_.has_value()) return false;
+  if (TOLLGATE_MUTATED("r16_wall_clock_ignored")) return false;
   // A wall clock may only shorten (R1). Where it was set meanwhile, the next write settles it.
   const absl::Duration gained = *wall_ahead_ - *wall_ahead_at_write_;
   return since + gained >= window ||
-         absl::AbsDuration(gained) > options_.write_window * options_.drift_bound + kClockSlack;
+         !GainIsDrift(gained, options_.write_window, options_.drift_bound);
 }
 
-bool EnforcementLedger::MaySpeakFor(const SessionId& key, absl::string_view caller) {
+bool EnforcementLedger::BindCaller(const SessionId& key, absl::string_view caller) {
   Session* session = Find(key);
   if (session == nullptr) session = Add(key);
   if (session->caller.empty()) session->caller = std::string(caller);
@@ -245,12 +249,11 @@ bool EnforcementLedger::OnHello(const SessionId& key, const tollgate::v1::Hello&
   // Nothing else of the session changes: a Hello may be an old one, delayed on a half-open
   // connection, and what was granted since stands (R3).
   if (hello.stale_policy() == tollgate::v1::STALE_POLICY_FAIL_OPEN) {
-    session->fail_open_for =
-        std::max(session->fail_open_for, absl::Seconds(hello.fail_open_for().seconds()) +
-                                             absl::Nanoseconds(hello.fail_open_for().nanos()));
+    session->fail_open_for = std::max(session->fail_open_for, FromProto(hello.fail_open_for()));
   } else if (hello.stale_policy() != tollgate::v1::STALE_POLICY_FAIL_CLOSED &&
              hello.stale_policy() != tollgate::v1::STALE_POLICY_UNSPECIFIED) {
-    session->fail_open_for = kMaxFailOpen;  // a newer validator's: nothing may be promised of it
+    session->fail_open_for =
+        kLongestFailOpen;  // a newer validator's: nothing may be promised of it
   }
   return NeedsRoster(key);
 }
@@ -353,10 +356,11 @@ Grant EnforcementLedger::GrantLease(const SessionId& key, int64_t revision, Boot
   if (session == nullptr) return {absl::ZeroDuration(), NoGrant::kUnknownSession};
   if (session->released) return {absl::ZeroDuration(), NoGrant::kReleased};  // R4
   if (rolled_back_) return {absl::ZeroDuration(), NoGrant::kRolledBack};     // R11
-  if (NeedsRoster(key) && !TOLLGATE_MUTATED("r15_granted_unrostered")) {     // R15
+  if (tail_gap_) return {absl::ZeroDuration(), NoGrant::kTailGap};
+  if (NeedsRoster(key) && !TOLLGATE_MUTATED("r15_granted_unrostered")) {  // R15
     return {absl::ZeroDuration(), NoGrant::kNotRostered};
   }
-  if (options_.lease > longest_lease_ || options_.lease > kHardLeaseLimit) {  // R5
+  if (options_.lease > longest_lease_ || options_.lease > kLongestLease) {  // R5
     return {absl::ZeroDuration(), NoGrant::kLeaseNotDurable};
   }
   if (StoreSilent(now_) && !TOLLGATE_MUTATED("r16_grants_cut_off")) {  // R16
@@ -369,7 +373,7 @@ Grant EnforcementLedger::GrantLease(const SessionId& key, int64_t revision, Boot
     return {absl::ZeroDuration(), NoGrant::kBelowEnforced};
   }
   TellLive(session);
-  Grow(session, now_ + options_.lease);  // R1: from the pong's time, the full lease
+  Grow(session, CountedUntil(now_, options_.lease));  // R1: from the pong's time, the full lease
   Recompute();
   return {options_.lease, NoGrant::kGranted};
 }
@@ -431,7 +435,7 @@ int64_t EnforcementLedger::EventsAfter(int64_t revision) const {
 
 // R14, and with GrantLease the serial order of R9.
 void EnforcementLedger::Recompute() {
-  if (restore_hold_ || rolled_back_) return;
+  if (restore_hold_ || stopped()) return;
   int64_t enforced = head_;
   if (!live_acks_.empty() && !TOLLGATE_MUTATED("r14_waits_for_nobody")) {
     const absl::optional<int64_t> missing = FirstEventAfter(live_acks_.begin()->first);
@@ -467,7 +471,7 @@ size_t EnforcementLedger::pending_count() const {
 
 BootTime EnforcementLedger::NextChange() const {
   // Nobody takes it of one that writes nothing more (R11).
-  BootTime next = rolled_back_ ? BootTime::InfiniteFuture() : lower_longest_at_;
+  BootTime next = stopped() ? BootTime::InfiniteFuture() : lower_longest_at_;
   if (!by_end_.empty()) next = std::min(next, by_end_.begin()->first.first);
   if (!uncovered_.empty()) next = std::min(next, uncovered_.begin()->first.first);
   if (restore_hold_) next = std::min(next, restore_hold_until_);
@@ -488,7 +492,7 @@ absl::optional<absl::Duration> EnforcementLedger::TakeLowerLongestLease() {
 bool EnforcementLedger::TakeRestoreHoldEnd() { return std::exchange(restore_hold_ended_, false); }
 
 bool EnforcementLedger::KeepAliveDue(BootTime now) const {
-  return streams_ > 0 && !rolled_back_ &&
+  return streams_ > 0 && !stopped() &&
          (now - last_write_ > options_.write_window / 3 || StoreSilent(now));
 }
 

@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
 #include "base/clock.h"
+#include "lease/limits.h"
 #include "service/feed/lessor.h"
 #include "tollgate/store/v1/records.pb.h"
 #include "tollgate/v1/edge_service.pb.h"
@@ -22,16 +23,6 @@
 
 namespace tollgate {
 
-// No lease is ever longer: a part of the protocol (R5).
-inline constexpr absl::Duration kHardLeaseLimit = absl::Minutes(10);
-// T of R16 is never longer than this or the lease, whichever is more: a successor, which knows its
-// predecessor's leases but not its T, counts on that.
-inline constexpr absl::Duration kShortestWindowLimit = absl::Seconds(3);
-// The longest fail_open_for that a Hello may ask for.
-inline constexpr absl::Duration kMaxFailOpen = absl::Hours(24);
-
-// What one Ping may carry in `dropped`; what is above it counts as lost.
-inline constexpr int kMaxDroppedInPing = 1000;
 // Of each kind that a receipt names validators of.
 inline constexpr int kMaxNamedInReceipt = 100;
 
@@ -80,10 +71,10 @@ class EnforcementLedger : public Lessor {
  public:
   struct Options {
     std::string epoch;
-    absl::Duration lease = absl::Seconds(30);      // > 0, at most kHardLeaseLimit
+    absl::Duration lease = absl::Seconds(30);      // > 0, at most kLongestLease
     double drift_bound = 0.001;                    // R1
     absl::Duration ack_limit = absl::Seconds(10);  // A of R6
-    // T of R16; at most the lease, or kShortestWindowLimit.
+    // T of R16; at most the lease, or kShortestWriteWindowLimit.
     absl::Duration write_window = absl::Seconds(30);
     size_t max_ended = 4096;       // ended sessions remembered for receipts
     size_t max_evidence = 20000;   // last admissions remembered for receipts
@@ -111,7 +102,7 @@ class EnforcementLedger : public Lessor {
   // Both clocks, read together. Where a hypervisor paused the machine, the boot clock may not tell.
   void OnClocks(BootTime now, absl::Time wall) { wall_ahead_ = Ahead(now, wall); }
   // Lessor. Of a session not known before it counts as the first word; OnHello is to follow.
-  bool MaySpeakFor(const SessionId& key, absl::string_view caller) override;
+  bool BindCaller(const SessionId& key, absl::string_view caller) override;
   // A stream of this session opened. It shortens nothing (R3). True: it must be written into the
   // roster (BeginRosterWrite) before it can be granted anything (R15). `address` is for people.
   bool OnHello(const SessionId& key, const tollgate::v1::Hello& hello, BootTime now,
@@ -141,6 +132,11 @@ class EnforcementLedger : public Lessor {
   // Somebody has seen more of this epoch than the store holds: it grants nothing more (R11).
   void StopGranting() { rolled_back_ = true; }
   bool rolled_back() const { return rolled_back_; }
+  // The store's tail skipped a revision: it grants nothing more, for its followers cannot be told.
+  void StopForGap() { tail_gap_ = true; }
+  bool tail_gap() const { return tail_gap_; }
+  // For either reason it grants nothing, declares nothing enforced, and asks for no more writes.
+  bool stopped() const { return rolled_back_ || tail_gap_; }
   // Time passes: leases run out.
   void Advance(BootTime now);
 
@@ -240,6 +236,7 @@ class EnforcementLedger : public Lessor {
   bool restore_hold_ = false;
   bool restore_hold_ended_ = false;  // and nobody was told yet
   bool rolled_back_ = false;
+  bool tail_gap_ = false;
   int64_t head_;
   int64_t enforced_ = 0;
   int64_t lapses_ = 0;

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/log.h"
-#include "google/protobuf/util/time_util.h"
+#include "base/proto_time.h"
 #include "service/feed/roster_command.h"
 
 namespace tollgate {
@@ -30,10 +30,10 @@ void EnforcementDesk::Acknowledge(const SessionId& key, int64_t revision,
   ledger_->Acknowledge(key, revision, ping, options_.clock->Now());
 }
 
-bool EnforcementDesk::MaySpeakFor(const SessionId& key, absl::string_view caller) {
+bool EnforcementDesk::BindCaller(const SessionId& key, absl::string_view caller) {
   {
     absl::MutexLock lock(&mu_);
-    if (ledger_->MaySpeakFor(key, caller)) return true;
+    if (ledger_->BindCaller(key, caller)) return true;
   }
   Log(LogLevel::kWarning, "somebody tried to speak for a validator that follows as another caller",
       {{"validator", key.validator_id}, {"caller", caller}});
@@ -103,12 +103,17 @@ bool EnforcementDesk::StopGranting() {
   return first;
 }
 
+void EnforcementDesk::StopForGap() {
+  absl::MutexLock lock(&mu_);
+  ledger_->StopForGap();
+}
+
 bool EnforcementDesk::WriteRoster(const SessionId& key, std::function<void()> done) {
   absl::MutexLock roster_lock(&roster_mu_);
   EnforcementLedger::RosterWrite write;
   {
     absl::MutexLock lock(&mu_);
-    if (!ledger_->NeedsRoster(key) || ledger_->rolled_back()) return false;
+    if (!ledger_->NeedsRoster(key) || ledger_->stopped()) return false;
     write = ledger_->BeginRosterWrite(key, options_.clock->WallNow());
   }
   Write(std::make_shared<AddSession>(write.record),
@@ -147,8 +152,7 @@ void EnforcementDesk::Answer(const Waiter& waiter) {
     ledger_->Advance(now);
     receipt = ledger_->ReceiptFor(waiter.question);
     if (!receipt.has_elapsed()) {
-      *receipt.mutable_elapsed() = google::protobuf::util::TimeUtil::MicrosecondsToDuration(
-          absl::ToInt64Microseconds(now - waiter.began));
+      *receipt.mutable_elapsed() = ToProto(now - waiter.began);
     }
   }
   waiter.done(std::move(receipt));
@@ -164,7 +168,7 @@ WaitId EnforcementDesk::WaitEnforced(const ReceiptQuestion& question, absl::Dura
   {
     absl::MutexLock lock(&mu_);
     waiter.began = options_.clock->Now();
-    waiter.deadline = waiter.began + std::clamp(timeout, absl::ZeroDuration(), kHardLeaseLimit);
+    waiter.deadline = waiter.began + std::clamp(timeout, absl::ZeroDuration(), kLongestLease);
     ledger_->Advance(waiter.began);
     if (ledger_->enforced_revision() < question.revision && timeout > absl::ZeroDuration() &&
         !stopped_ && waiters_.size() < kMaxWaiting) {
@@ -281,7 +285,7 @@ BootTime EnforcementDesk::Tick() {
       deadlines_.erase(deadlines_.begin());
     }
     if (!deadlines_.empty()) next = std::min(next, deadlines_.begin()->first.first);
-    if (!ledger_->rolled_back() && !stopped_) {  // R11: it writes nothing more
+    if (!ledger_->stopped() && !stopped_) {  // R11: it writes nothing more
       lower = ledger_->TakeLowerLongestLease();
       end_hold = ledger_->TakeRestoreHoldEnd();
       keep_alive = !keep_alive_under_way_ && ledger_->KeepAliveDue(now);
@@ -301,7 +305,7 @@ BootTime EnforcementDesk::Tick() {
     std::vector<SessionId> removals;
     {
       absl::MutexLock lock(&mu_);
-      if (!ledger_->rolled_back() && !stopped_) removals = ledger_->TakeRosterRemovals();
+      if (!ledger_->stopped() && !stopped_) removals = ledger_->TakeRosterRemovals();
     }
     // One that fails leaves a record too many, which costs a wait after the next start, no more.
     for (const SessionId& key : removals) {
@@ -353,6 +357,7 @@ EnforcementDesk::Figures EnforcementDesk::figures() {
   figures.lapses = ledger_->lapses();
   figures.waiting = static_cast<int64_t>(waiters_.size());
   figures.rolled_back = ledger_->rolled_back();
+  figures.tail_gap = ledger_->tail_gap();
   return figures;
 }
 

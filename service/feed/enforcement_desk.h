@@ -49,8 +49,7 @@ class EnforcementDesk : public Lessor {
   Grant GrantLease(const SessionId& key, int64_t revision, BootTime now) override
       ABSL_LOCKS_EXCLUDED(mu_, sink_mu_);
 
-  bool MaySpeakFor(const SessionId& key, absl::string_view caller) override
-      ABSL_LOCKS_EXCLUDED(mu_);
+  bool BindCaller(const SessionId& key, absl::string_view caller) override ABSL_LOCKS_EXCLUDED(mu_);
 
   // On the committing thread.
   void OnRevision(int64_t revision, bool has_events) ABSL_LOCKS_EXCLUDED(mu_);
@@ -59,8 +58,10 @@ class EnforcementDesk : public Lessor {
                absl::string_view address = {}) ABSL_LOCKS_EXCLUDED(mu_);
   void OnStreamClosed(const SessionId& key) ABSL_LOCKS_EXCLUDED(mu_);
   void Release(const SessionId& key) ABSL_LOCKS_EXCLUDED(mu_);
-  // The first call returns true.
+  // The store was rolled back (R11). The first call returns true.
   bool StopGranting() ABSL_LOCKS_EXCLUDED(mu_);
+  // The store's tail has a gap.
+  void StopForGap() ABSL_LOCKS_EXCLUDED(mu_);
 
   // Writes the session into the roster where it must be (R15); `done` runs on the committing
   // thread, whatever came of it. False, and nothing runs: there is nothing to write.
@@ -95,6 +96,7 @@ class EnforcementDesk : public Lessor {
     int64_t lapses = 0;
     int64_t waiting = 0;
     bool rolled_back = false;
+    bool tail_gap = false;
   };
   Figures figures() ABSL_LOCKS_EXCLUDED(mu_);
 

@@ -4,6 +4,8 @@
 #include <set>
 #include <utility>
 
+#include "base/mutation.h"
+#include "base/proto_time.h"
 #include "google/protobuf/util/time_util.h"
 #include "service/feed/enforcement.h"
 #include "service/feed/ledger_session.h"
@@ -22,10 +24,6 @@ constexpr int64_t kMaxTimestampSeconds = 253'402'300'000;
 constexpr size_t kMaxLost = 16;
 // Evidence older than this is in a use report too, by far: it may be forgotten.
 constexpr absl::Duration kReportedAfter = absl::Minutes(2);
-
-google::protobuf::Timestamp ToProto(absl::Time t) {
-  return google::protobuf::util::TimeUtil::MicrosecondsToTimestamp(absl::ToUnixMicros(t));
-}
 
 }  // namespace
 
@@ -61,8 +59,7 @@ void EnforcementLedger::Remember(const tollgate::v1::Ping& ping, Session* sessio
                       dropped.revision(), now_, absl::nullopt};
     if (const int64_t at = dropped.last_admit_time().seconds();
         dropped.has_last_admit_time() && at >= 0 && at <= kMaxTimestampSeconds) {
-      evidence.last_admit = absl::FromUnixSeconds(dropped.last_admit_time().seconds()) +
-                            absl::Nanoseconds(dropped.last_admit_time().nanos());
+      evidence.last_admit = FromProto(dropped.last_admit_time());
     }
     evidence_.push_back(std::move(evidence));
     if (evidence_.size() <= options_.max_evidence) continue;
@@ -80,7 +77,9 @@ void EnforcementLedger::AddLastAdmits(const ReceiptQuestion& question,
   const std::string token = FormatTokenName(question.workspace, question.token_id);
   // One row an edge, whatever its processes said: the latest, and unknown where one has not said.
   std::map<std::string, v1::LastAdmit> edges;
-  for (const std::string& edge : unheard) edges[edge].set_unknown(true);  // no guess is made
+  for (const std::string& edge : unheard) {
+    if (!TOLLGATE_MUTATED("last_admit_guessed")) edges[edge].set_unknown(true);  // no guess is made
+  }
   std::set<SessionId> said;
   for (const Evidence& evidence : evidence_) {
     if (evidence.revision != question.revision || evidence.token != token) continue;

@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "base/mutation.h"
-#include "google/protobuf/util/time_util.h"
+#include "base/proto_time.h"
 #include "service/feed/enforcement.h"
 #include "service/feed/ledger_session.h"
 
@@ -13,9 +13,9 @@ using v1::Receipt;
 
 namespace {
 
-google::protobuf::Duration ToProto(absl::Duration d) {
-  return google::protobuf::util::TimeUtil::MicrosecondsToDuration(
-      absl::ToInt64Microseconds(std::max(d, absl::ZeroDuration())));
+// Of what has passed already: never below zero.
+google::protobuf::Duration Left(absl::Duration d) {
+  return ToProto(std::max(d, absl::ZeroDuration()));
 }
 
 }  // namespace
@@ -31,9 +31,11 @@ Receipt EnforcementLedger::ReceiptFor(const ReceiptQuestion& question) const {
   if (!enforced) {
     if (rolled_back_) {
       receipt.set_hold("the store was rolled back: a new epoch must be taken");
+    } else if (tail_gap_) {
+      receipt.set_hold("the store's tail has a gap: the service must be started again");
     } else if (restore_hold_) {
       receipt.set_hold("the store was restored from a backup: who holds a lease is not known");
-      *receipt.mutable_hold_left() = ToProto(restore_hold_until_ - now_);
+      *receipt.mutable_hold_left() = Left(restore_hold_until_ - now_);
     } else if (revision > head_) {
       receipt.set_hold("the revision is not committed yet");
     }
@@ -65,9 +67,9 @@ Receipt EnforcementLedger::ReceiptFor(const ReceiptQuestion& question) const {
         named->set_validator(key.validator_id);
         named->set_revisions_behind(std::max<int64_t>(0, head_ - session->acked));
         if (session->heard.has_value()) {
-          *named->mutable_last_heard() = ToProto(now_ - *session->heard);
+          *named->mutable_last_heard() = Left(now_ - *session->heard);
         }
-        *named->mutable_lease_left() = ToProto(session->end - now_);
+        *named->mutable_lease_left() = Left(session->end - now_);
       }
     } else if (session->uncovered_until.has_value()) {
       if (acked) {
@@ -102,7 +104,7 @@ Receipt EnforcementLedger::ReceiptFor(const ReceiptQuestion& question) const {
                                [](const EventMark& e, int64_t r) { return e.revision < r; });
   // That of the start was committed at some time before.
   if (mark != events_.end() && mark->revision == revision && revision > start_head_) {
-    *receipt.mutable_elapsed() = ToProto(now_ - mark->at);
+    *receipt.mutable_elapsed() = Left(now_ - mark->at);
   }
   return receipt;
 }

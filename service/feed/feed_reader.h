@@ -12,13 +12,25 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "service/feed/event_ring.h"
-#include "service/feed/hub.h"
-#include "service/feed/session.h"
+#include "service/feed/follower_stream_state.h"
 #include "storage/engine.h"
 
 namespace tollgate {
 
-// All readers of one hub. Thread-safe; outlives them.
+// A place in the feed for someone who is no validator (WatchEvents). Not thread-safe, apart from
+// the wake-up; ends with its destructor, after which the wake-up is not called any more.
+class FeedReader {
+ public:
+  virtual ~FeedReader() = default;
+  // The next revisions with events, in order, without a gap, at most `max_revisions` (> 0) of
+  // them; empty: nothing new yet. May read the store: not for a gRPC thread. OUT_OF_RANGE (reason
+  // COMPACTED) where they are no longer kept.
+  virtual absl::StatusOr<std::vector<SharedRevision>> Read(size_t max_revisions) = 0;
+  // Everything up to here was read.
+  virtual int64_t cursor() const = 0;
+};
+
+// All readers of one feed. Thread-safe; outlives them.
 class FeedReaders {
  public:
   FeedReaders(Engine* engine, const EventRing* ring, size_t max_part_bytes)

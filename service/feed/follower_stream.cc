@@ -3,81 +3,94 @@
 #include <utility>
 
 #include "base/status.h"
+#include "service/feed/feed.h"
 
 namespace tollgate {
 
-FollowerStream::FollowerStream(uint64_t number, Session::Options options, const EventRing* ring,
-                               EnforcementDesk* desk, StreamHost* host, UseSink* use,
-                               const Clock* clock, std::shared_ptr<FollowCall> call)
+FollowerStream::FollowerStream(uint64_t number, FollowerStreamState::Options options, Feed* feed,
+                               std::shared_ptr<FollowWire> wire)
     : number_(number),
-      desk_(desk),
-      host_(host),
-      use_(use),
-      clock_(clock),
-      call_(std::move(call)),
-      session_(std::move(options), ring, desk, clock->Now()) {}
+      feed_(feed),
+      wire_(std::move(wire)),
+      state_(std::move(options), feed->ring_.get(), feed->desk_.get(),
+             feed->options_.clock->Now()) {}
 
-std::shared_ptr<FollowCall> FollowerStream::Call() const {
+std::shared_ptr<FollowWire> FollowerStream::Wire() const {
   absl::MutexLock lock(&mu_);
-  return call_;
+  return wire_;
 }
 
 void FollowerStream::Wake() {
-  if (const std::shared_ptr<FollowCall> call = Call()) call->WakeCall();
+  if (const std::shared_ptr<FollowWire> wire = Wire()) wire->WakeCall();
 }
 
 void FollowerStream::Abort(const absl::Status& status) {
-  if (const std::shared_ptr<FollowCall> call = Call()) call->AbortCall(status);
+  if (const std::shared_ptr<FollowWire> wire = Wire()) wire->AbortCall(status);
 }
 
-SessionId FollowerStream::key() const {
+SessionId FollowerStream::session() const {
   absl::MutexLock lock(&mu_);
-  return session_.key();
+  return state_.session();
 }
 
 bool FollowerStream::MadeNoProgress() const {
   absl::MutexLock lock(&mu_);
-  return session_.made_no_progress() && !cut_;
+  return state_.made_no_progress() && !cut_;
 }
 
 void FollowerStream::OnRequest(const tollgate::v1::FollowRequest& request) {
-  Session::Received received;
-  SessionId key;
-  bool resumes = false;
+  using Received = FollowerStreamState::Received;
+  const Clock& clock = *feed_->options_.clock;
+  EnforcementDesk& desk = *feed_->desk_;
+  Received received;
+  SessionId session;
   bool greeted = false;
   {
     absl::MutexLock lock(&mu_);
-    received = session_.Receive(request, clock_->Now());
-    key = session_.key();
-    greeted = session_.greeted();
-    resumes = !session_.was_reset();
+    received = state_.Receive(request, clock.Now());
+    session = state_.session();
+    greeted = state_.greeted();
   }
   switch (received) {
-    case Session::Received::kHello: {
-      const std::shared_ptr<FollowCall> call = Call();
-      desk_->OnHello(key, request.hello(), call != nullptr ? call->Address() : "");
-      host_->OnGreeted(shared_from_this(), resumes);
+    case Received::kHello: {
+      const std::shared_ptr<FollowWire> wire = Wire();
+      desk.OnHello(session, request.hello(), wire != nullptr ? wire->Address() : "");
+      feed_->OnGreeted(shared_from_this());
+      TellWelcome();
       WriteRoster();
       break;
     }
-    case Session::Received::kFuture:
-      host_->OnFuture(key.validator_id, request.hello().applied_revision());
+    case Received::kFuture:
+      feed_->OnFuture(session.validator_id, request.hello().applied_revision());
       break;
-    case Session::Received::kUsage:
-      if (use_ != nullptr) use_->Report(key.validator_id, key.incarnation, request.usage());
+    case Received::kUsage:
+      if (UseSink* use = feed_->options_.use) {
+        use->Report(session.validator_id, session.incarnation, request.usage());
+      }
       break;
-    case Session::Received::kGoodbye:
-      desk_->Release(key);
-      host_->WakeLater(nullptr);  // the roster's record is to go soon
+    case Received::kGoodbye:
+      desk.Release(session);
+      feed_->scheduler_->TickSoon();  // the roster's record is to go soon
       break;
-    case Session::Received::kNothing:
+    case Received::kNothing:
       if (greeted && request.has_ping()) WriteRoster();  // again, where it failed
       break;
-    case Session::Received::kRefused:
+    case Received::kRefused:
       break;
   }
-  desk_->Settle();
+  desk.Settle();
   Wake();
+}
+
+void FollowerStream::TellWelcome() {
+  bool resumes = false;
+  {
+    absl::MutexLock lock(&mu_);
+    if (welcome_told_ || wire_ == nullptr || !state_.resumes().has_value()) return;
+    welcome_told_ = true;
+    resumes = *state_.resumes();
+  }
+  feed_->OnWelcomed(resumes);
 }
 
 void FollowerStream::WriteRoster() {
@@ -86,12 +99,12 @@ void FollowerStream::WriteRoster() {
     if (roster_under_way_) return;
     roster_under_way_ = true;
   }
-  const bool writing = desk_->WriteRoster(key(), [self = shared_from_this()] {
+  const bool writing = feed_->desk_->WriteRoster(session(), [self = shared_from_this()] {
     {
       absl::MutexLock lock(&self->mu_);
       self->roster_under_way_ = false;
     }
-    self->host_->WakeLater(self);  // this is the committing thread
+    self->feed_->scheduler_->WakeStreamSoon(self);  // this is the committing thread
   });
   if (writing) return;
   absl::MutexLock lock(&mu_);
@@ -99,8 +112,8 @@ void FollowerStream::WriteRoster() {
 }
 
 void FollowerStream::OnGarbage() {
-  if (const std::shared_ptr<FollowCall> call = Call()) {
-    call->CloseCall(Refuse(absl::StatusCode::kInvalidArgument, "MALFORMED_REQUEST",
+  if (const std::shared_ptr<FollowWire> wire = Wire()) {
+    wire->CloseCall(Refuse(absl::StatusCode::kInvalidArgument, "MALFORMED_REQUEST",
                            "refused: the message is no FollowRequest"));
   }
 }
@@ -108,41 +121,47 @@ void FollowerStream::OnGarbage() {
 void FollowerStream::OnReadsDone() {
   {
     absl::MutexLock lock(&mu_);
-    session_.ReadsDone();
+    state_.ReadsDone();
   }
   Wake();
 }
 
 bool FollowerStream::NextToWrite(std::vector<SharedBytes>* pieces) {
+  using Output = FollowerStreamState::Output;
+  const Clock& clock = *feed_->options_.clock;
   while (true) {
-    Session::Output output;
+    Output output;
     {
       absl::MutexLock lock(&mu_);
       // Fresh readings, after every message that was handed in (R1).
-      output = session_.Next(clock_->Now(), clock_->WallNow());
+      output = state_.Next(clock.Now(), clock.WallNow());
     }
     switch (output.kind) {
-      case Session::Output::Kind::kNothing:
+      case Output::Kind::kNothing:
         return false;
-      case Session::Output::Kind::kWrite:
+      case Output::Kind::kWrite:
         *pieces = std::move(output.pieces);
         return true;
-      case Session::Output::Kind::kCatchUp: {
+      case Output::Kind::kCatchUp: {
         const auto done = [self = shared_from_this()](CatchUp answer) {
           {
             absl::MutexLock lock(&self->mu_);
-            self->session_.CaughtUp(std::move(answer), self->clock_->Now());
+            self->state_.CaughtUp(std::move(answer));
           }
+          self->TellWelcome();
           self->Wake();
         };
-        if (!host_->ReadStore(output.after, done)) {
-          absl::MutexLock lock(&mu_);
-          session_.CaughtUp(CatchUp(), clock_->Now());
+        if (!feed_->ReadStore(output.after, done)) {
+          {
+            absl::MutexLock lock(&mu_);
+            state_.CaughtUp(CatchUp());
+          }
+          TellWelcome();
         }
         break;
       }
-      case Session::Output::Kind::kFinish:
-        if (const std::shared_ptr<FollowCall> call = Call()) call->CloseCall(output.status);
+      case Output::Kind::kFinish:
+        if (const std::shared_ptr<FollowWire> wire = Wire()) wire->CloseCall(output.status);
         return false;
     }
   }
@@ -151,47 +170,47 @@ bool FollowerStream::NextToWrite(std::vector<SharedBytes>* pieces) {
 void FollowerStream::GoAway(absl::string_view reason, absl::Duration retry_after) {
   {
     absl::MutexLock lock(&mu_);
-    session_.GoAway(reason, retry_after);
+    state_.GoAway(reason, retry_after);
   }
   Wake();
 }
 
 bool FollowerStream::Tick(BootTime now, absl::Duration stall_limit) {
-  std::shared_ptr<FollowCall> call;
+  std::shared_ptr<FollowWire> wire;
   bool due = false;
   {
     absl::MutexLock lock(&mu_);
-    call = call_;
-    due = session_.NextTick() <= now;
+    wire = wire_;
+    due = state_.NextTick() <= now;
     if (cut_) return false;
   }
-  if (call == nullptr) return false;
-  const absl::optional<BootTime> stalled = call->StalledSince();
+  if (wire == nullptr) return false;
+  const absl::optional<BootTime> stalled = wire->StalledSince();
   if (stalled.has_value() && now - *stalled > stall_limit) {
     {
       absl::MutexLock lock(&mu_);
       cut_ = true;
     }
-    call->AbortCall(
+    wire->AbortCall(
         RefuseForNow("TOO_SLOW", "refused: the client does not read its stream", absl::Seconds(1)));
     return true;
   }
-  if (due) call->WakeCall();
+  if (due) wire->WakeCall();
   return false;
 }
 
 void FollowerStream::OnClosed() {
-  std::shared_ptr<FollowCall> call;
-  SessionId key;
+  std::shared_ptr<FollowWire> wire;
+  SessionId session;
   bool greeted = false;
   {
     absl::MutexLock lock(&mu_);
-    call.swap(call_);  // may be the last reference: released below, without the lock
-    key = session_.key();
-    greeted = session_.greeted();
+    wire.swap(wire_);  // may be the last reference: released below, without the lock
+    session = state_.session();
+    greeted = state_.greeted();
   }
-  if (greeted) desk_->OnStreamClosed(key);
-  host_->OnClosed(this);
+  if (greeted) feed_->desk_->OnStreamClosed(session);
+  feed_->OnStreamClosed(this);
 }
 
 }  // namespace tollgate

@@ -10,22 +10,10 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
+#include "lease/session_id.h"
 #include "tollgate/v1/edge_service.pb.h"
 
 namespace tollgate {
-
-// One incarnation of one validator (R3).
-struct SessionId {
-  std::string validator_id;
-  std::string incarnation;  // 16 bytes
-
-  friend bool operator==(const SessionId&, const SessionId&) = default;
-  friend auto operator<=>(const SessionId&, const SessionId&) = default;
-  template <typename H>
-  friend H AbslHashValue(H h, const SessionId& key) {
-    return H::combine(std::move(h), key.validator_id, key.incarnation);
-  }
-};
 
 // Why a Pong carries no lease.
 enum class NoGrant {
@@ -38,6 +26,7 @@ enum class NoGrant {
   kLeaseNotDurable,  // the store does not yet allow a lease of this length (R5)
   kStoreSilent,      // no successful write within T (R16)
   kRolledBack,       // the store is older than what a validator has seen of it (R11)
+  kTailGap,          // the store's tail skipped a revision, which nobody was told of
 };
 // "granted", "not_rostered", …: for metrics.
 absl::string_view NoGrantName(NoGrant reason);
@@ -52,10 +41,11 @@ struct Grant {
 class Lessor {
  public:
   virtual ~Lessor() = default;
-  // Whether `caller`, as the transport knows it, may say Hello as this session: the first who does
-  // is who may for ever. False, and nothing has changed: somebody else is. So nobody releases a
-  // session, or acknowledges for it, who merely learned its id (R3, R4, R10).
-  virtual bool MaySpeakFor(const SessionId& key, absl::string_view caller) = 0;
+  // Binds this session to `caller`, as the transport knows it, unless it is bound: the first who
+  // says Hello as the session is who may for ever. False, and nothing has changed: it is bound to
+  // somebody else. So nobody releases a session, or acknowledges for it, who merely learned its id
+  // (R3, R4, R10).
+  virtual bool BindCaller(const SessionId& key, absl::string_view caller) = 0;
   // The session has applied everything up to `revision`, which it was sent or validly resumed at
   // (R10). `ping` carries evidence of last admissions.
   virtual void Acknowledge(const SessionId& key, int64_t revision, const tollgate::v1::Ping& ping,

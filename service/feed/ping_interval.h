@@ -15,7 +15,7 @@ namespace tollgate {
 //
 // A follower learns it with its Welcome and keeps it for as long as its stream lives: those that
 // were there before the fleet grew ping as often as they were told until their stream's age sends
-// them round again (Hub::Options::max_stream_age).
+// them round again (Feed::Options::max_stream_age).
 absl::Duration PingIntervalFor(absl::Duration configured, absl::Duration lease, size_t followers,
                                double max_pings_per_second);
 

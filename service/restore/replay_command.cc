@@ -5,8 +5,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "base/status.h"
-#include "service/commands/change.h"
-#include "service/commands/held_token.h"
+#include "service/records/change.h"
+#include "service/records/held_token.h"
 #include "storage/schema.h"
 #include "token/resource_name.h"
 

@@ -56,10 +56,9 @@ class ReplayPlan {
   // head(): the store went on without this journal, or the journal is an old copy, and what was
   // revoked after the backup is not in it.
   int64_t epoch_last_revision() const { return epoch_last_revision_; }
-  // How far the journal goes: the last entry's or mark's revision, its epoch, and the time of the
-  // last entry (0: there is none).
+  // How far the journal goes: the last entry's or mark's revision, and the time of the last entry
+  // (0: there is none).
   int64_t last_revision() const { return last_revision_; }
-  const std::string& last_epoch() const { return section_epoch_; }
   int64_t last_time_us() const { return last_time_us_; }
 
  private:

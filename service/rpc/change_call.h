@@ -6,7 +6,8 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
-#include "service/commands/field_time.h"
+#include "base/proto_time.h"
+#include "service/records/field_time.h"
 #include "service/rpc/enforced_wait.h"
 #include "service/rpc/rpc_call.h"
 #include "token/resource_name.h"
@@ -73,21 +74,21 @@ void CommitWaitThenFinish(std::shared_ptr<TypedCall<Request, Response>> call,
     return;
   }
   std::shared_ptr<CommandType> command = *std::move(made);
-  call->deps().sequencer->Submit(command, [call, command, token_of,
-                                           wait = *wait](absl::StatusOr<Committed> committed) {
-    if (!committed.ok()) {
-      call->FinishWith(committed.status());
-      return;
-    }
-    call->response = command->response();
-    const BootTime since = call->deps().clock->Now();
-    auto* const raw = call.get();  // the answer is dropped with the call
-    WaitThenFinish(call, QuestionAbout(raw->response.revision(), token_of(raw->response)), wait,
-                   [raw, since](tollgate::v1::Receipt receipt) {
-                     SetProtoDuration(raw->deps().clock->Now() - since, receipt.mutable_elapsed());
-                     *raw->response.mutable_receipt() = std::move(receipt);
-                   });
-  });
+  call->deps().sequencer->Submit(
+      command, [call, command, token_of, wait = *wait](absl::StatusOr<Committed> committed) {
+        if (!committed.ok()) {
+          call->FinishWith(committed.status());
+          return;
+        }
+        call->response = command->response();
+        const BootTime since = call->deps().clock->Now();
+        auto* const raw = call.get();  // the answer is dropped with the call
+        WaitThenFinish(call, QuestionAbout(raw->response.revision(), token_of(raw->response)), wait,
+                       [raw, since](tollgate::v1::Receipt receipt) {
+                         *receipt.mutable_elapsed() = ToProto(raw->deps().clock->Now() - since);
+                         *raw->response.mutable_receipt() = std::move(receipt);
+                       });
+      });
 }
 
 }  // namespace tollgate

@@ -3,23 +3,19 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "lease/caller_name.h"
 #include "net/credentials.h"
 #include "net/reactor.h"
 #include "net/wire.h"
 #include "service/access/access.h"
+#include "service/feed/follow_wire.h"
+#include "service/feed/follower_stream.h"
 #include "service/feed/hub.h"
-#include "storage/schema.h"
-#include "token/digest.h"
-#include "token/field_rules.h"
-#include "token/life_cycle.h"
+#include "service/reads/resolve.h"
 
 namespace tollgate {
 
-using store::v1::CohortRecord;
-using store::v1::DigestRecord;
-using store::v1::TokenRecord;
 using v1::ResolveRequest;
 using v1::ResolveResponse;
 
@@ -41,13 +37,13 @@ grpc::ByteBuffer Join(const std::vector<SharedBytes>& pieces) {
 }
 
 class FollowReactor final : public BidiStream<grpc::ByteBuffer, grpc::ByteBuffer>,
-                            public FollowCall {
+                            public FollowWire {
  public:
   FollowReactor(grpc::CallbackServerContext* context, const Clock* clock, const Caller& caller)
       : BidiStream(context, clock), address_(context->peer()), caller_(NameOf(caller)) {}
 
   // Before Start().
-  void Attach(std::shared_ptr<FollowStream> stream) { stream_ = std::move(stream); }
+  void Attach(std::shared_ptr<FollowerStream> stream) { stream_ = std::move(stream); }
 
   void WakeCall() override { Wake(); }
   void CloseCall(const absl::Status& status) override { Close(status); }
@@ -63,11 +59,11 @@ class FollowReactor final : public BidiStream<grpc::ByteBuffer, grpc::ByteBuffer
       case Caller::Kind::kSpiffe:
         return caller.id;
       case Caller::Kind::kLocal:
-        return "local";
+        return kLocalCaller;
       case Caller::Kind::kAnonymous:
         break;
     }
-    return "anonymous";
+    return kAnonymousCaller;
   }
 
   void OnMessage(grpc::ByteBuffer& message) override {
@@ -89,57 +85,10 @@ class FollowReactor final : public BidiStream<grpc::ByteBuffer, grpc::ByteBuffer
 
   const std::string address_;
   const std::string caller_;
-  std::shared_ptr<FollowStream> stream_;
+  std::shared_ptr<FollowerStream> stream_;
 };
 
 }  // namespace
-
-absl::StatusOr<ResolveResponse> ResolveFrom(const Snapshot& snapshot, const Keyring& keyring,
-                                            const std::string& epoch,
-                                            const ResolveRequest& request) {
-  RETURN_IF_ERROR(CheckValidatorId(request.validator_id(), "validator_id"));
-  const absl::optional<EdgeDigest> edge = EdgeDigest::FromBytes(request.edge_digest());
-  if (!edge.has_value()) {
-    return RefuseField("DIGEST_MALFORMED", "edge_digest",
-                       "must be the 32 bytes of the token string's BLAKE2b-256");
-  }
-  if (request.applied_revision() < 0) {
-    return RefuseField("REVISION_MALFORMED", "applied_revision", "must not be negative");
-  }
-  // Of another epoch it is answered all the same: the answer's epoch tells the validator (R12).
-  if (request.epoch() == epoch && snapshot.revision() < request.applied_revision()) {
-    return RefuseForNow(
-        "BEHIND",
-        absl::StrCat("refused: this service is at revision ", snapshot.revision(), ", below ",
-                     request.applied_revision(), ", which the validator has applied"),
-        absl::Milliseconds(100));
-  }
-  ResolveResponse response;
-  response.set_epoch(epoch);
-  response.set_revision(snapshot.revision());
-  for (const auto& [pepper, digest] : keyring.Candidates(*edge)) {
-    ASSIGN_OR_RETURN(absl::optional<DigestRecord> found,
-                     GetRecord<DigestRecord>(snapshot, Table::kDigests, digest.bytes()));
-    if (!found.has_value()) continue;
-    ASSIGN_OR_RETURN(absl::optional<TokenRecord> token,
-                     GetRecord<TokenRecord>(snapshot, Table::kTokens,
-                                            TokenKey(found->workspace(), found->token_id())));
-    // I7: not "unknown": what is broken here is the store, and no token may be accused for it.
-    if (!token.has_value()) return absl::DataLossError("a digest has no token");
-    Cohorts cohorts;
-    ASSIGN_OR_RETURN(cohorts.workspace, GetRecord<CohortRecord>(snapshot, Table::kCohorts,
-                                                                CohortKey(token->workspace(), "")));
-    if (!token->owner().empty()) {
-      ASSIGN_OR_RETURN(cohorts.owner,
-                       GetRecord<CohortRecord>(snapshot, Table::kCohorts,
-                                               CohortKey(token->workspace(), token->owner())));
-    }
-    *response.mutable_grant() = ToGrant(*token, cohorts);
-    return response;
-  }
-  response.set_unknown(true);
-  return response;
-}
 
 EdgeService::EdgeService(const RpcDeps* deps)
     : deps_(deps),
@@ -167,7 +116,7 @@ grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* EdgeService::Follow
     ASSIGN_OR_RETURN(const Caller caller, CallerOf(*context));
     RETURN_IF_ERROR(deps_->access->Authorize(caller, Permission::kFollowFeed, ""));
     auto reactor = std::make_shared<FollowReactor>(context, deps_->clock, caller);
-    ASSIGN_OR_RETURN(std::shared_ptr<FollowStream> stream, deps_->hub->Connect(reactor));
+    ASSIGN_OR_RETURN(std::shared_ptr<FollowerStream> stream, deps_->hub->Connect(reactor));
     reactor->Attach(std::move(stream));
     return reactor;
   };

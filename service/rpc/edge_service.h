@@ -3,27 +3,14 @@
 #define TOLLGATE_SERVICE_RPC_EDGE_SERVICE_H_
 
 #include <memory>
-#include <string>
 
-#include "absl/status/statusor.h"
-#include "absl/time/time.h"
 #include "grpcpp/support/byte_buffer.h"
 #include "service/rpc/rpc_call.h"
 #include "service/rpc/rpc_deps.h"
-#include "storage/engine.h"
-#include "token/keyring.h"
 #include "tollgate/v1/edge_service.grpc.pb.h"
 #include "tollgate/v1/edge_service.pb.h"
 
 namespace tollgate {
-
-// The answer to a question by digest, from one snapshot: epoch and revision are the snapshot's, and
-// belong together (R12). Errors: INVALID_ARGUMENT (DIGEST_MALFORMED, VALIDATOR_ID_MALFORMED,
-// REVISION_MALFORMED); UNAVAILABLE (BEHIND) where the snapshot is below what the validator has
-// applied of the same epoch, so that the answer could be of no use; the store's.
-absl::StatusOr<tollgate::v1::ResolveResponse> ResolveFrom(
-    const Snapshot& snapshot, const Keyring& keyring, const std::string& epoch,
-    const tollgate::v1::ResolveRequest& request);
 
 // Thread-safe. Both methods take bytes: Follow because the same event goes to every stream without
 // being serialised again, Resolve to answer bad input in the house's way.

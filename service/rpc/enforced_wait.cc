@@ -6,7 +6,9 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "base/proto_time.h"
 #include "base/status.h"
+#include "lease/limits.h"
 #include "service/rpc/last_admits.h"
 
 namespace tollgate {
@@ -68,8 +70,12 @@ class Waiting {
 
 absl::StatusOr<absl::Duration> CheckWait(const google::protobuf::Duration& wait,
                                          absl::string_view field) {
-  if (wait.nanos() <= -1'000'000'000 || wait.nanos() >= 1'000'000'000 ||
-      (wait.seconds() > 0 && wait.nanos() < 0) || (wait.seconds() < 0 && wait.nanos() > 0)) {
+  if (FromProto(wait) > kLongestEnforcedWait) {
+    return RefuseField("WAIT_TOO_LONG", field,
+                       "is above 10 min, the longest that a call may wait; wait again with "
+                       "WaitEnforced");
+  }
+  if (!IsValid(wait)) {
     return RefuseField("WAIT_MALFORMED", field,
                        "is no duration: seconds and nanos must agree in sign, and nanos be below "
                        "a second");
@@ -77,13 +83,7 @@ absl::StatusOr<absl::Duration> CheckWait(const google::protobuf::Duration& wait,
   if (wait.seconds() < 0 || wait.nanos() < 0) {
     return RefuseField("WAIT_NEGATIVE", field, "is below zero; leave it unset not to wait");
   }
-  if (wait.seconds() > absl::ToInt64Seconds(kMaxEnforcedWait) ||
-      absl::Seconds(wait.seconds()) + absl::Nanoseconds(wait.nanos()) > kMaxEnforcedWait) {
-    return RefuseField("WAIT_TOO_LONG", field,
-                       "is above 10 min, the longest that a call may wait; wait again with "
-                       "WaitEnforced");
-  }
-  return absl::Seconds(wait.seconds()) + absl::Nanoseconds(wait.nanos());
+  return FromProto(wait);
 }
 
 void WaitThenFinish(std::shared_ptr<RpcCall> call, const ReceiptQuestion& question,

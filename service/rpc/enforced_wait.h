@@ -14,9 +14,6 @@
 
 namespace tollgate {
 
-// The longest that a call may wait.
-inline constexpr absl::Duration kMaxEnforcedWait = absl::Minutes(10);
-
 // A wait that a request asks for. INVALID_ARGUMENT: WAIT_TOO_LONG, WAIT_NEGATIVE, WAIT_MALFORMED.
 absl::StatusOr<absl::Duration> CheckWait(const google::protobuf::Duration& wait,
                                          absl::string_view field);

@@ -7,8 +7,9 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/proto_time.h"
 #include "base/status.h"
-#include "service/commands/field_time.h"
+#include "service/records/field_time.h"
 #include "storage/schema.h"
 #include "token/resource_name.h"
 
@@ -24,10 +25,6 @@ struct Known {
   absl::Time last = absl::InfinitePast();
   bool unknown = false;
 };
-
-absl::Time TimeOf(const google::protobuf::Timestamp& timestamp) {
-  return absl::FromUnixSeconds(timestamp.seconds()) + absl::Nanoseconds(timestamp.nanos());
-}
 
 void KeepUnknown(Receipt* receipt) {
   auto* admits = receipt->mutable_last_admits();
@@ -64,7 +61,7 @@ void CompleteLastAdmits(absl::string_view token, const std::vector<EdgeUseRow>& 
     Known& edge = edges[admit.edge()];
     edge.unknown |= admit.unknown();
     if (admit.has_last_admit_time())
-      edge.last = std::max(edge.last, TimeOf(admit.last_admit_time()));
+      edge.last = std::max(edge.last, FromProto(admit.last_admit_time()));
   }
   for (const EdgeUseRow& use : uses) {
     Known& edge = edges[use.edge];
@@ -89,7 +86,7 @@ void CompleteLastAdmits(absl::string_view token, const std::vector<EdgeUseRow>& 
     if (edge.unknown) {
       admit->set_unknown(true);
     } else if (edge.last > absl::InfinitePast()) {
-      SetTimestamp(edge.last, admit->mutable_last_admit_time());
+      *admit->mutable_last_admit_time() = ToProto(edge.last);
     }
   }
 }

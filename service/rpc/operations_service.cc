@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
-#include "service/commands/read_tokens.h"
+#include "service/reads/read_tokens.h"
 #include "service/rpc/backup.h"
 #include "service/rpc/enforced_wait.h"
 #include "service/rpc/last_admits.h"

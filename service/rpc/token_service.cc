@@ -5,16 +5,16 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
-#include "service/commands/create_token.h"
-#include "service/commands/read_tokens.h"
-#include "service/commands/retire_token.h"
-#include "service/commands/revoke_cohort.h"
-#include "service/commands/revoke_leaked_token.h"
-#include "service/commands/revoke_token.h"
-#include "service/commands/rotate_token.h"
-#include "service/commands/suspend_token.h"
-#include "service/commands/update_token.h"
+#include "service/reads/read_tokens.h"
 #include "service/rpc/change_call.h"
+#include "service/tokens/create_token.h"
+#include "service/tokens/retire_token.h"
+#include "service/tokens/revoke_cohort.h"
+#include "service/tokens/revoke_leaked_token.h"
+#include "service/tokens/revoke_token.h"
+#include "service/tokens/rotate_token.h"
+#include "service/tokens/suspend_token.h"
+#include "service/tokens/update_token.h"
 
 namespace tollgate {
 namespace {

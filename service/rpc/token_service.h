@@ -3,7 +3,7 @@
 #define TOLLGATE_SERVICE_RPC_TOKEN_SERVICE_H_
 
 #include "base/secret.h"
-#include "service/commands/change.h"
+#include "service/records/change.h"
 #include "service/rpc/rpc_call.h"
 #include "service/rpc/rpc_deps.h"
 #include "tollgate/v1/token_service.grpc.pb.h"

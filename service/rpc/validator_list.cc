@@ -5,10 +5,11 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "base/proto_time.h"
 #include "base/status.h"
-#include "service/commands/field_time.h"
-#include "service/commands/page_token.h"
 #include "service/feed/fleet.h"
+#include "service/reads/page_token.h"
+#include "service/records/field_time.h"
 #include "service/rpc/enforced_wait.h"
 #include "token/digest.h"
 
@@ -34,26 +35,24 @@ ValidatorStatus ToStatus(const SessionView& session, absl::Time now) {
   status.set_address(session.address);
   status.set_version(session.version);
   if (session.connected_for.has_value()) {
-    SetTimestamp(now - *session.connected_for, status.mutable_connect_time());
+    *status.mutable_connect_time() = ToProto(now - *session.connected_for);
   }
   status.set_state(StateOf(session));
   status.set_acknowledged_revision(session.acknowledged);
   status.set_revisions_behind(session.revisions_behind);
-  if (session.lag.has_value()) SetProtoDuration(*session.lag, status.mutable_lag());
-  if (session.live) SetProtoDuration(session.lease_left, status.mutable_lease_left());
-  if (session.last_heard.has_value())
-    SetProtoDuration(*session.last_heard, status.mutable_last_heard());
+  if (session.lag.has_value()) *status.mutable_lag() = ToProto(*session.lag);
+  if (session.live) *status.mutable_lease_left() = ToProto(session.lease_left);
+  if (session.last_heard.has_value()) *status.mutable_last_heard() = ToProto(*session.last_heard);
   if (session.fail_open_for > absl::ZeroDuration()) {
     status.set_stale_policy(tollgate::v1::STALE_POLICY_FAIL_OPEN);
-    SetProtoDuration(session.fail_open_for, status.mutable_fail_open_for());
+    *status.mutable_fail_open_for() = ToProto(session.fail_open_for);
   } else {
     status.set_stale_policy(tollgate::v1::STALE_POLICY_FAIL_CLOSED);
   }
   status.set_cached_tokens(session.cached_tokens);
   status.set_decisions(session.decisions);
   status.set_decisions_per_second(session.decisions_per_second);
-  if (session.ended_for.has_value())
-    SetProtoDuration(*session.ended_for, status.mutable_ended_for());
+  if (session.ended_for.has_value()) *status.mutable_ended_for() = ToProto(*session.ended_for);
   return status;
 }
 

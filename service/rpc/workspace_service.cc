@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "base/status.h"
-#include "service/commands/read_tokens.h"
-#include "service/commands/set_policy.h"
+#include "service/reads/read_tokens.h"
 #include "service/rpc/change_call.h"
+#include "service/workspaces/set_policy.h"
 
 namespace tollgate {
 namespace {

@@ -33,9 +33,6 @@ struct SilenceEvidence {
   absl::Time heard_until = absl::InfinitePast();
   std::vector<Unheard> unheard;
   std::vector<Gap> gaps;
-
-  // That every edge has told all until `now`: for installations without edges, and tests.
-  static SilenceEvidence AllHeard(absl::Time now) { return {now, {}, {}}; }
 };
 
 // One token's use at one edge, as stored.

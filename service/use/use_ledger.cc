@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/log.h"
+#include "base/proto_time.h"
 #include "base/status.h"
 #include "storage/schema.h"
 #include "token/field_rules.h"
@@ -21,10 +22,6 @@ constexpr int64_t kMostUsesCounted = int64_t{1} << 40;
 constexpr absl::Duration kShortestLag = absl::Seconds(5);
 // Items that hold no uses are small, and still bounded.
 constexpr size_t kMaxQueuedItems = 100'000;
-
-absl::Time TimeOf(const google::protobuf::Timestamp& timestamp) {
-  return absl::FromUnixSeconds(timestamp.seconds()) + absl::Nanoseconds(timestamp.nanos());
-}
 
 }  // namespace
 
@@ -62,7 +59,7 @@ void UseLedger::Report(absl::string_view validator_id, absl::string_view incarna
   item.incarnation = std::string(incarnation);
   item.at = now;
   if (usage.has_complete_until())
-    item.complete_until = std::min(TimeOf(usage.complete_until()), now);
+    item.complete_until = std::min(FromProto(usage.complete_until()), now);
   size_t too_many = 0;
   int64_t countable = kMostUsesCounted;
   for (const auto& use : usage.uses()) {
@@ -75,7 +72,7 @@ void UseLedger::Report(absl::string_view validator_id, absl::string_view incarna
       ++too_many;
       continue;
     }
-    const absl::Time last = std::min(TimeOf(use.last_used_time()), now);
+    const absl::Time last = std::min(FromProto(use.last_used_time()), now);
     if (last <= absl::UnixEpoch()) continue;
     UseRecord record;
     record.set_last_used_us(absl::ToUnixMicros(last));

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/types/optional.h"
+#include "base/invariant.h"
 #include "base/status.h"
 #include "storage/embedded_engine.h"
 #include "storage/schema.h"
@@ -294,6 +295,7 @@ absl::StatusOr<std::unique_ptr<JournaledEngine>> JournaledEngine::Open(Engine* i
 JournaledEngine::~JournaledEngine() {
   absl::MutexLock lock(&mu_);
   if (journal_ == nullptr || committed_ == marked_) return;
+  TOLLGATE_INVARIANT(marked_ < committed_, "no mark vouches for what is not committed");
   JournalRecord mark;
   mark.mutable_mark()->set_revision(committed_);
   journal_->Append(mark).IgnoreError();  // without it the next start looks itself
@@ -323,12 +325,15 @@ absl::StatusOr<CommitResult> JournaledEngine::Commit(const CommitRequest& reques
   JournalRecord record;
   *record.mutable_commit() = std::move(entry);
   RETURN_IF_ERROR(journal_->Append(record));
+  TOLLGATE_INVARIANT(journal_->end() > begin, "an entry is in the journal before its commit (R17)");
   // An error leaves the entry: whether it was committed is not known, and the next start looks.
   ASSIGN_OR_RETURN(const CommitResult result, inner_->Commit(request));
   if (!result.committed) {
     RETURN_IF_ERROR(journal_->CutTo(begin));
     return result;
   }
+  TOLLGATE_INVARIANT(result.head == request.expected_head + 1,
+                     "a commit has the revision that its journal entry names");
   OnCommitted(result.head);
   return result;
 }

@@ -21,11 +21,11 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "storage/engine.h"
-#include "storage/fault/fault_engine.h"
 #include "storage/journal/journaled_engine.h"
 #include "storage/memory/memory_engine.h"
 #include "storage/rocksdb/rocksdb_engine.h"
 #include "storage/schema.h"
+#include "tests/instruments/fault_engine.h"
 
 namespace tollgate {
 namespace {

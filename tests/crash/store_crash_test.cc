@@ -36,12 +36,12 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "gtest/gtest.h"
-#include "storage/audit_chain.h"
 #include "storage/command.h"
 #include "storage/rocksdb/rocksdb_engine.h"
 #include "storage/schema.h"
 #include "storage/sequencer.h"
 #include "storage/start_command.h"
+#include "tests/instruments/audit_chain.h"
 
 extern char** environ;
 

@@ -63,7 +63,9 @@ int main(int argc, char** argv) {
     }
   }
   tollgate::InitSecrets();
-  tollgate::SetLogLevel(tollgate::LogLevel::kError);
+  // Nothing: what the cores log of the world's misfortunes is no news here.
+  tollgate::SetLogLevel(
+      static_cast<tollgate::LogLevel>(static_cast<int>(tollgate::LogLevel::kError) + 1));
   if (mutations) return tollgate::simulation::RunMutations(seeds) == 0 ? 0 : 1;
   if (!mutation.empty()) tollgate::chosen_mutation = mutation.c_str();
 

@@ -4,11 +4,15 @@
 // clang-format on
 
 #include <algorithm>
+#include <filesystem>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "google/protobuf/util/time_util.h"
-#include "service/commands/revoke_token.h"
+#include "service/restore/replay_command.h"
+#include "service/restore/replay_plan.h"
+#include "service/tokens/revoke_token.h"
+#include "storage/journal/journal.h"
 #include "storage/schema.h"
 #include "tests/simulation/simulation.h"
 #include "token/resource_name.h"
@@ -37,23 +41,11 @@ enum Fault {
   kNewer,
   kResumedMachine,
   kWallStep,
+  kServiceResumed,
+  kStranger,
+  kComeBackLate,
+  kLowerTheLease,
   kFaultKinds,
-};
-
-class RestoreMeta : public Command {
- public:
-  explicit RestoreMeta(std::string epoch) : epoch_(std::move(epoch)) {}
-  absl::string_view name() const override { return "restore"; }
-  absl::Status Run(const View& view, const Slot&, Effects& effects) override {
-    store::v1::MetaRecord meta = **GetRecord<store::v1::MetaRecord>(view, Table::kMeta, kMetaKey);
-    meta.set_epoch(epoch_);
-    meta.set_restored(true);
-    effects.Put(Table::kMeta, kMetaKey, meta);
-    return absl::OkStatus();
-  }
-
- private:
-  const std::string epoch_;
 };
 
 // Rare enough not to be in most runs, or too much of a thing for it.
@@ -64,6 +56,9 @@ bool InThisRun(World* world, int fault) {
       return world->Chance(0.12);
     case kRestore:
       return world->Chance(0.1);
+    case kComeBackLate:
+    case kLowerTheLease:
+      return world->Chance(0.15);
     default:
       return world->Chance(0.45);
   }
@@ -74,20 +69,27 @@ bool InThisRun(World* world, int fault) {
 Fate DrawFate(World* world) {
   Fate fate;
   const int64_t lease_ms = world->Pick<int64_t>({800, 1500, 3000});
+  fate.brand = world->Pick<const char*>({"tg", "tg", "acme"});
+  fate.service.feed.brand = fate.brand;
+  fate.validator.brand = fate.brand;
   fate.drift = world->Pick({0.001, 0.02, 0.08});
-  fate.service.lease = absl::Milliseconds(lease_ms);
-  fate.service.ping_interval = absl::Milliseconds(lease_ms / world->Pick<int64_t>({3, 5, 8}));
-  fate.service.ack_limit = absl::Milliseconds(lease_ms * world->Pick<int64_t>({1, 2}) / 2);
-  fate.service.write_window = absl::Milliseconds(world->Pick<int64_t>({250, 600, 1500, 3000}));
-  fate.service.drift = fate.drift;
-  fate.service.ring.max_revisions = world->Pick<size_t>({3, 12, 200});
-  fate.service.ring.max_bytes = world->Pick<size_t>({1500, 1 << 20});
-  fate.service.ring.max_part_bytes = world->Pick<size_t>({50, 90, 400, 1 << 18});
-  fate.service.preload = world->Pick<int64_t>({0, 10, 1000});
-  fate.service.pong_patience = absl::Milliseconds(world->Pick<int64_t>({30, 300, 1000}));
-  fate.service.max_age = absl::Milliseconds(world->Pick<int64_t>({1500, 6000, 60'000}));
-  fate.service.stall_limit = absl::Milliseconds(world->Pick<int64_t>({2000, 10'000}));
-  fate.service.no_progress_limit = absl::Milliseconds(world->Pick<int64_t>({2000, 10'000}));
+  fate.service.feed.lease = absl::Milliseconds(lease_ms);
+  fate.service.feed.ping_interval = absl::Milliseconds(lease_ms / world->Pick<int64_t>({3, 5, 8}));
+  fate.service.feed.ack_limit = absl::Milliseconds(lease_ms * world->Pick<int64_t>({1, 2}) / 2);
+  fate.service.feed.write_window = absl::Milliseconds(world->Pick<int64_t>({250, 600, 1500, 3000}));
+  fate.service.feed.drift_bound = fate.drift;
+  fate.service.feed.ring.max_revisions = world->Pick<size_t>({3, 12, 200});
+  fate.service.feed.ring.max_bytes = world->Pick<size_t>({1500, 1 << 20});
+  fate.service.feed.ring.max_part_bytes = world->Pick<size_t>({50, 90, 400, 1 << 18});
+  fate.service.feed.preload_revisions = world->Pick<int64_t>({0, 10, 1000});
+  fate.service.feed.pong_patience = absl::Milliseconds(world->Pick<int64_t>({30, 300, 1000}));
+  fate.service.feed.min_stream_age = absl::Milliseconds(world->Pick<int64_t>({1500, 6000, 60'000}));
+  fate.service.feed.max_stream_age = fate.service.feed.min_stream_age * 2;
+  fate.service.feed.come_back_within = absl::Milliseconds(150);
+  fate.service.feed.usage_interval = fate.service.feed.ping_interval * 4;
+  fate.service.feed.catch_up_revisions = 8;
+  fate.service.feed.stall_limit = absl::Milliseconds(world->Pick<int64_t>({2000, 10'000}));
+  fate.service.feed.no_progress_limit = absl::Milliseconds(world->Pick<int64_t>({2000, 10'000}));
   fate.service.write_latency = world->Pick<int64_t>({2, 5, 30}) * kMillisecond;
   fate.service.lagging_reads = world->Chance(0.3);
   fate.service.read_latency = world->Pick<int64_t>({3, 100, 600}) * kMillisecond;
@@ -100,6 +102,8 @@ Fate DrawFate(World* world) {
   fate.lowers_lease = world->Chance(0.4);
   fate.fail_open = world->Chance(0.25);
   fate.stuck = world->Chance(0.15);
+  fate.journal = world->Chance(0.5);
+  fate.misbranded = world->Chance(0.1);
   fate.validator.drift = fate.drift;
   fate.validator.resolve_delay = fate.delay;
   fate.validator.resolve_straggles = world->Pick({0.0, 0.05, 0.3});
@@ -111,14 +115,58 @@ Fate DrawFate(World* world) {
       continue;
     if (InThisRun(world, fault)) fate.faults.push_back(fault);
   }
+  const bool lowered =
+      std::find(fate.faults.begin(), fate.faults.end(), kLowerTheLease) != fate.faults.end();
+  fate.longest_lease = Nanos(fate.service.feed.lease) * (lowered ? 4 : 2);
+  fate.validator.longest_lease = fate.longest_lease;
   return fate;
 }
 
 Town::Town(World* world)
     : world_(world),
       fate_(DrawFate(world)),
-      oracle_(world, fate_.service.lease * 2, fate_.drift),
-      keyring_(Keyring::Generate(world->rng())) {}
+      oracle_(world, absl::Nanoseconds(fate_.longest_lease), fate_.drift, fate_.brand),
+      keyring_(Keyring::Generate(world->rng())),
+      format_(*TokenFormat::ForBrand(fate_.brand)) {}
+
+// Somebody else who may follow the feed, and has learned all there is to know of a session.
+class Town::Stranger : public ClientEnd, public std::enable_shared_from_this<Stranger> {
+ public:
+  Stranger(World* world, Oracle* oracle, v1::Hello hello)
+      : world_(world), oracle_(oracle), hello_(std::move(hello)), node_(world->AddNode()) {}
+  void Connect(const std::shared_ptr<ServiceNode>& server) {
+    connection_ = std::make_shared<Connection>(world_, oracle_, &link_, node_,
+                                               std::weak_ptr<ClientEnd>(weak_from_this()), 1,
+                                               server, "spiffe://sim/stranger");
+    connection_->Open();
+  }
+  void OnOpen(uint64_t, bool ok) override {
+    if (!ok) return;
+    v1::FollowRequest request;
+    *request.mutable_hello() = hello_;
+    connection_->Send(request.SerializeAsString());
+    request.mutable_ping()->set_sequence(1);
+    request.mutable_ping()->set_applied_revision(int64_t{1} << 40);
+    connection_->Send(request.SerializeAsString());
+    request.mutable_goodbye();
+    if (world_->Chance(0.7)) connection_->Send(request.SerializeAsString());
+    connection_->FinishSending();
+  }
+  void OnDown(uint64_t, const std::string& bytes) override {
+    v1::FollowResponse message;
+    if (message.ParseFromString(bytes) && message.has_go_away()) return;
+    world_->Break("R4", "a stranger is let in as a session of " + hello_.validator_id());
+  }
+  void OnEnd(uint64_t) override {}
+
+ private:
+  World* const world_;
+  Oracle* const oracle_;
+  const v1::Hello hello_;
+  const int node_;
+  Link link_;
+  std::shared_ptr<Connection> connection_;
+};
 
 std::shared_ptr<ServiceNode> Town::Reachable() {
   if (former_ != nullptr && former_->serving() && !healing_ && world_->Chance(0.4)) {
@@ -129,10 +177,15 @@ std::shared_ptr<ServiceNode> Town::Reachable() {
 
 std::shared_ptr<ServiceNode> Town::StartService(std::shared_ptr<Disk> disk) {
   ServiceOptions options = fate_.service;
-  if (fate_.lowers_lease && services_ > 0) {
+  if (!coming_leases_.empty()) {
+    options.feed.lease = coming_leases_.front();
+    options.feed.ping_interval = std::min(options.feed.ping_interval, options.feed.lease / 3);
+    coming_leases_.pop_front();
+  } else if (fate_.lowers_lease && services_ > 0) {
     const int64_t divide = world_->Pick<int64_t>({1, 1, 2, 4});
-    options.lease = options.lease * (divide == 1 ? 2 : 1) / divide;
-    options.ping_interval = std::min(options.ping_interval, options.lease / 3);
+    Feed::Options& feed = options.feed;
+    feed.lease = feed.lease * (divide == 1 ? 2 : 1) / divide;
+    feed.ping_interval = std::min(feed.ping_interval, feed.lease / 3);
   }
   const double rate = 1 + (world_->rng().UniformReal() - 0.5) * fate_.drift * 0.95;
   auto service =
@@ -181,15 +234,23 @@ void Town::RestartLater(int64_t delay) {
 
 void Town::StealVolume() {
   if (service_ == nullptr || !service_->serving() || former_ != nullptr || quiet_) return;
+  use_is_whole_ = false;
   auto snapshot = *disk_->engine->NewSnapshot();
   auto disk = std::make_shared<Disk>();
   disk->engine = *MemoryEngine::CopyOf(*snapshot);
   disk->history = disk_->history;
+  if (!disk_->journal.empty()) {
+    disk->journal = absl::StrCat(folder_, "/journal-", ++journals_);
+    std::filesystem::copy_file(disk_->journal, disk->journal);
+  }
   disk_->detached = true;
   former_ = service_;
   disk_ = disk;
   world_->Note("its volume is taken from", former_->name());
   service_ = nullptr;
+  // Suspended at once, it may be resumed when its successor has long declared what it has not
+  // heard.
+  if (world_->Chance(0.3)) Suspend(former_, world_->Between(3000, 9000) * kMillisecond);
   world_->After(world_->Between(0, 500) * kMillisecond, 0, [this] {
     if (service_ == nullptr) service_ = StartService(disk_);
   });
@@ -197,6 +258,14 @@ void Town::StealVolume() {
     former->Crash();
     if (former_ == former) former_ = nullptr;
   });
+}
+
+void Town::Suspend(const std::shared_ptr<ServiceNode>& service, int64_t gone) {
+  world_->Note("its machine is suspended", service->name(), gone / kMillisecond);
+  world_->Pause(service->node(), world_->now() + gone);
+  world_->At(
+      world_->now() + gone, service->node(), [service, gone] { service->StandStill(gone); },
+      /*first=*/true);
 }
 
 void Town::TakeBackup() {
@@ -211,6 +280,7 @@ void Town::Restore(bool journal) {
   if (service_ != nullptr) service_->Crash();
   if (former_ != nullptr) former_->Crash();
   former_ = nullptr;
+  use_is_whole_ = false;
   ++restores_;
   const bool from_backup = backup_ != nullptr && backup_history_ == disk_->history;
   const std::shared_ptr<History> before = disk_->history;
@@ -219,8 +289,9 @@ void Town::Restore(bool journal) {
   disk->engine = *MemoryEngine::CopyOf(*snapshot);
   const std::string epoch = world_->rng().Hex(16);
   disk->history = History::Fork(before, snapshot->revision(), epoch);
-  world_->Note(journal ? "restored, with the journal" : "restored, without a journal", "",
-               snapshot->revision());
+  world_->Note(journal && !disk_->journal.empty() ? "restored, with the journal"
+                                                  : "restored, without a journal",
+               "", snapshot->revision());
   snapshot.reset();
   oracle_.Add(disk->history);
   const auto commit = [&](const std::vector<Command*>& commands) {
@@ -232,25 +303,71 @@ void Town::Restore(bool journal) {
     disk->history->OnCommit(outcome.request.expected_head + 1,
                             outcome.request.events.events().events_size());
   };
-  RestoreMeta meta(epoch);
-  commit({&meta});
+  // As service/restore does it.
+  ReplayPlan plan(before->epoch(), disk->history->head());
+  journal = journal && !disk_->journal.empty();
+  disk->journal = disk_->journal;
   if (journal) {
-    for (const auto& [token, versions] : before->tokens()) {
-      if (before->Now(token).end == TokenTruth::End::kNone) continue;
-      TokenTruth truth = disk->history->Now(token);
-      if (!truth.exists || truth.end != TokenTruth::End::kNone) continue;
-      v1::RevokeTokenRequest request;
-      request.set_name(FormatTokenName(tokens_[token].workspace, tokens_[token].public_id));
-      auto revoke = *RevokeTokenCommand::Make(request, "journal");
-      commit({revoke.get()});
-      truth.end = TokenTruth::End::kRevoked;
-      disk->history->Set(token, disk->history->head(), truth);
-    }
+    const absl::StatusOr<JournalScan> scan =
+        ScanJournal(disk->journal, [&](const store::v1::JournalRecord& record, int64_t) {
+          plan.Add(record);
+          return absl::OkStatus();
+        });
+    if (!scan.ok()) return world_->Break("journal", std::string(scan.status().message()));
+    plan.Finish();
+  }
+  ReplayCommand replay(journal ? &plan : nullptr, epoch, "restore", "journal");
+  commit({&replay});
+  if (journal) {
+    // What was put back without a restore is not what was lost.
+    const bool put_back = quiet_ && before->parent() != nullptr;
+    AuditReplay(put_back ? *before->parent() : *before, *disk);
   }
   backup_ = nullptr;
   disk_ = disk;
   quiet_ = false;
   service_ = StartService(disk_);
+}
+
+void Town::AuditReplay(const History& before, Disk& disk) {
+  auto snapshot = *disk.engine->NewSnapshot();
+  History& history = *disk.history;
+  std::vector<std::pair<int, TokenTruth>> became;
+  for (const auto& [token, versions] : history.tokens()) {
+    TokenTruth truth = history.Now(token);
+    if (!truth.exists) continue;
+    const TokenTruth& lost = before.Now(token);
+    const auto record = *GetRecord<store::v1::TokenRecord>(
+        *snapshot, Table::kTokens, tollgate::TokenKey(truth.workspace, tokens_[token].public_id));
+    bool ended = record->has_ending();
+    for (const std::string& owner : {std::string(), truth.owner}) {
+      const auto cohort = *GetRecord<store::v1::CohortRecord>(*snapshot, Table::kCohorts,
+                                                              CohortKey(truth.workspace, owner));
+      ended = ended || (cohort.has_value() &&
+                        std::make_pair(record->create_revision(), record->create_index()) <
+                            std::make_pair(cohort->revision(), cohort->index()));
+    }
+    const std::set<std::string> scopes(record->scopes().begin(), record->scopes().end());
+    const auto wrong = [&](absl::string_view how) {
+      world_->Break("R17", absl::StrCat("after the replay token ", token, how));
+    };
+    if (!ended) {
+      if (lost.end != TokenTruth::End::kNone) return wrong(" is good again");
+      if (lost.suspended && !record->suspended()) return wrong(" is not suspended any more");
+      for (const std::string& scope : scopes) {
+        if (lost.scopes.count(scope) == 0) return wrong(" may do what it might not");
+      }
+    } else if (lost.end == TokenTruth::End::kNone && truth.end == TokenTruth::End::kNone) {
+      return wrong(" has ended, and never had");
+    }
+    if (ended && truth.end == TokenTruth::End::kNone) truth.end = lost.end;
+    truth.suspended = record->suspended();
+    truth.scopes = scopes;
+    truth.expire_us = record->expire_time_us();
+    truth.retire_us = record->retirement().at_time_us();
+    became.emplace_back(token, truth);
+  }
+  for (const auto& [token, truth] : became) history.Set(token, history.head(), truth);
 }
 
 void Town::RollBack() {
@@ -265,19 +382,23 @@ void Town::RollBack() {
     if (validator->Status().follower.applied_revision < backup_revision_ + 20) return;
     if (validator->Status().follower.epoch != disk_->history->epoch()) return;
   }
+  use_is_whole_ = false;
   service_->Crash();
   auto snapshot = *backup_->NewSnapshot();
   auto disk = std::make_shared<Disk>();
   disk->engine = *MemoryEngine::CopyOf(*snapshot);
   disk->history = History::Fork(disk_->history, backup_revision_, disk_->history->epoch());
   world_->Note("the store is rolled back to", "", backup_revision_);
+  const std::string former_journal = disk_->journal;
   snapshot.reset();
   backup_ = nullptr;
   oracle_.Add(disk->history);
   disk_ = disk;
   quiet_ = true;
+  disk->journal = former_journal;
   service_ = StartService(disk_);
   const std::shared_ptr<ServiceNode> rolled = service_;
+  if (rolled->refused()) return Restore(true);  // the journal is the first to know
   // Once somebody has come back it must be known, and nothing granted any more.
   world_->After(4 * kSecond, 0, [this, rolled] {
     if (service_ != rolled || !rolled->serving() || healing_ || !quiet_) return;
@@ -290,12 +411,81 @@ void Town::AddValidator(const std::string& id, bool fail_open, std::shared_ptr<L
   settings.id = id;
   settings.clock_rate = 1 + (world_->rng().UniformReal() - 0.5) * fate_.drift * 0.95;
   if (fail_open) settings.fail_open_for = absl::Milliseconds(world_->Between(500, 5000));
+  validators_.push_back(MakeValidator(std::move(settings), std::move(link)));
+}
+
+std::shared_ptr<ValidatorNode> Town::MakeValidator(ValidatorSettings settings,
+                                                   std::shared_ptr<Link> link) {
   auto validator = std::make_shared<ValidatorNode>(
-      world_, &oracle_, settings, [this] { return Reachable(); }, std::move(link));
-  validators_.push_back(validator);
+      world_, &oracle_, std::move(settings), [this] { return Reachable(); }, std::move(link));
   world_->After(world_->Between(0, 50) * kMillisecond, validator->node(), [validator] {
     if (validator->alive()) validator->Start();
   });
+  return validator;
+}
+
+void Town::ComeBackLate(const std::shared_ptr<ValidatorNode>& late,
+                        const std::shared_ptr<ValidatorNode>& other) {
+  const int64_t lease = Nanos(fate_.service.feed.lease);
+  const int64_t away = lease * 3 / 2 + world_->Between(0, lease);
+  world_->Note("is stopped until after a restart", late->settings().id, away / kMillisecond);
+  std::vector<int> known(recent_.begin(), recent_.end());
+  for (int token : known) late->Check(token, tokens_[token].token_string, "", /*ask=*/true);
+  world_->After(50 * kMillisecond, 0, [this, late, other, known, away] {
+    const int64_t back = world_->now() + away;
+    world_->Pause(late->node(), back);
+    for (int token : known) {
+      world_->After(world_->Between(away / 10, away * 9 / 10), 0, [this, token] {
+        if (!quiet_ && !healing_) Revoke(token);
+      });
+    }
+    world_->At(back - 60 * kMillisecond, 0, [this, other, back] {
+      if (service_ == nullptr || !service_->serving() || quiet_) return;
+      world_->Pause(other->node(), back + 2 * kSecond);
+      service_->Crash();
+      RestartLater(kMillisecond);
+    });
+    for (int i = 1; i <= 150; ++i) {
+      world_->At(back + i * 20 * kMillisecond, late->node(), [this, late] { Probe(*late); });
+    }
+  });
+}
+
+void Town::LowerTheLease(const std::shared_ptr<ValidatorNode>& cut_off) {
+  const absl::Duration lease = fate_.service.feed.lease;
+  world_->Note("the lease is made long");
+  coming_leases_ = {lease * 4, lease / 4, lease / 4};
+  service_->Crash();
+  RestartLater(20 * kMillisecond);
+  const auto crash = [this] {
+    if (service_ == nullptr || !service_->serving() || quiet_) return false;
+    service_->Crash();
+    RestartLater(20 * kMillisecond);
+    return true;
+  };
+  world_->After(Nanos(lease), 0, [this, cut_off, lease, crash] {
+    world_->Note("is cut off, and the lease made short", cut_off->settings().id);
+    const int64_t until = world_->now() + Nanos(lease * 4);
+    cut_off->link().up_blocked_until = until;
+    cut_off->link().down_blocked_until = until;
+    if (!crash()) return coming_leases_.clear();
+    world_->After(400 * kMillisecond, 0, [this, crash] {
+      crash();
+      coming_leases_.clear();
+    });
+  });
+}
+
+void Town::Impersonate(const std::shared_ptr<ValidatorNode>& validator) {
+  // The service knows whose session it is: it has welcomed it.
+  const std::shared_ptr<Connection> connection = validator->connection();
+  if (connection == nullptr || !connection->server()->serving() ||
+      validator->welcomed_by() != connection->server()->name() || strangers_.size() > 20) {
+    return;
+  }
+  world_->Note("somebody else says that they are", validator->settings().id);
+  strangers_.push_back(std::make_shared<Stranger>(world_, &oracle_, validator->HelloNow()));
+  strangers_.back()->Connect(connection->server());
 }
 
 void Town::RestartValidator(size_t index, int64_t delay) {
@@ -312,7 +502,7 @@ void Town::Misfortune() {
   const int fault = fate_.faults[world_->rng().Uniform(fate_.faults.size())];
   const size_t index = world_->rng().Uniform(validators_.size());
   const std::shared_ptr<ValidatorNode> validator = validators_[index];
-  const int64_t lease = Nanos(fate_.service.lease);
+  const int64_t lease = Nanos(fate_.service.feed.lease);
   const bool up = service_ != nullptr && service_->serving();
   ++world_->faults;
   switch (fault) {
@@ -429,6 +619,22 @@ void Town::Misfortune() {
     case kWallStep:
       world_->Note("its wall clock is stepped", validator->settings().id);
       return validator->clock().StepWall(world_->Between(-5000, 5000) * kMillisecond);
+    case kServiceResumed: {
+      // As kResumedMachine. Worst of one whose volume was taken from it meanwhile (R16).
+      const std::shared_ptr<ServiceNode> service =
+          former_ != nullptr && former_->serving() ? former_ : service_;
+      if (service == nullptr || !service->serving()) return;
+      return Suspend(service, service == former_ ? world_->Between(1000, 9000) * kMillisecond
+                                                 : world_->Between(lease / 4, 3 * lease));
+    }
+    case kStranger:
+      return Impersonate(validator);
+    case kComeBackLate:
+      if (!up || quiet_ || validators_.size() < 2) return;
+      return ComeBackLate(validator, validators_[(index + 1) % validators_.size()]);
+    case kLowerTheLease:
+      if (!up || quiet_ || !coming_leases_.empty()) return;
+      return LowerTheLease(validator);
   }
 }
 

@@ -9,7 +9,7 @@ namespace tollgate::simulation {
 
 Connection::Connection(World* world, Oracle* oracle, Link* link, int client_node,
                        std::weak_ptr<ClientEnd> client, uint64_t stream,
-                       std::shared_ptr<ServiceNode> server)
+                       std::shared_ptr<ServiceNode> server, std::string caller)
     : world_(world),
       oracle_(oracle),
       link_(link),
@@ -17,6 +17,7 @@ Connection::Connection(World* world, Oracle* oracle, Link* link, int client_node
       client_(std::move(client)),
       stream_(stream),
       server_(std::move(server)),
+      caller_(std::move(caller)),
       window_(1 + world->rng().Uniform(3)) {}
 
 int64_t Connection::Delay() {
@@ -31,7 +32,7 @@ void Connection::Open() {
     self->opening_ = false;
     bool ok = self->client_open_ && !self->cut_ && self->server_->serving();
     if (ok) {
-      absl::StatusOr<std::shared_ptr<FollowStream>> stream = self->server_->Connect(self);
+      absl::StatusOr<std::shared_ptr<FollowerStream>> stream = self->server_->Connect(self);
       ok = stream.ok();
       if (ok) {
         self->served_ = *std::move(stream);
@@ -85,7 +86,7 @@ void Connection::DeliverUp() {
     const Message message = std::move(up_.queue.front());
     up_.queue.pop_front();
     tollgate::v1::FollowRequest request;
-    const std::shared_ptr<FollowStream> served = served_;
+    const std::shared_ptr<FollowerStream> served = served_;
     if (message.end) {
       served->OnReadsDone();
     } else if (request.ParseFromString(message.bytes)) {
@@ -163,7 +164,7 @@ void Connection::ClientOver() {
 void Connection::ServerOver() {
   if (!server_open_) return;
   server_open_ = false;
-  const std::shared_ptr<FollowStream> served = std::move(served_);
+  const std::shared_ptr<FollowerStream> served = std::move(served_);
   served_ = nullptr;
   served->OnClosed();
   server_->AfterStep();

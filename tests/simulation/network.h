@@ -7,7 +7,8 @@
 #include <memory>
 #include <string>
 
-#include "service/feed/hub.h"
+#include "service/feed/follow_wire.h"
+#include "service/feed/follower_stream.h"
 #include "tests/simulation/oracle.h"
 #include "tests/simulation/world.h"
 
@@ -34,10 +35,11 @@ class ClientEnd {
 };
 
 // One Follow call. Lives in a shared_ptr. Both ends may think differently of it.
-class Connection : public FollowCall, public std::enable_shared_from_this<Connection> {
+class Connection : public FollowWire, public std::enable_shared_from_this<Connection> {
  public:
   Connection(World* world, Oracle* oracle, Link* link, int client_node,
-             std::weak_ptr<ClientEnd> client, uint64_t stream, std::shared_ptr<ServiceNode> server);
+             std::weak_ptr<ClientEnd> client, uint64_t stream, std::shared_ptr<ServiceNode> server,
+             std::string caller);
 
   // The client's side.
   void Open();
@@ -52,11 +54,12 @@ class Connection : public FollowCall, public std::enable_shared_from_this<Connec
   // The server's process is gone.
   void ServerDied(int64_t client_notice);
 
-  // FollowCall.
+  // FollowWire.
   void WakeCall() override;
   void CloseCall(const absl::Status& status) override;
   void AbortCall(const absl::Status& status) override;
   absl::optional<BootTime> StalledSince() const override;
+  std::string CallerName() const override { return caller_; }
 
   bool client_open() const { return client_open_; }
   bool dead() const { return !client_open_ && !server_open_ && !opening_; }
@@ -92,7 +95,8 @@ class Connection : public FollowCall, public std::enable_shared_from_this<Connec
   const std::weak_ptr<ClientEnd> client_;
   const uint64_t stream_;
   const std::shared_ptr<ServiceNode> server_;
-  std::shared_ptr<FollowStream> served_;
+  const std::string caller_;  // who the client is, as the transport knows it
+  std::shared_ptr<FollowerStream> served_;
   Wire up_;
   Wire down_;
   bool opening_ = true;

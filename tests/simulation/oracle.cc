@@ -237,8 +237,59 @@ void Oracle::JudgeDenial(const Judged& d) {
   }
 }
 
+void Oracle::OnAdmitted(const Judged& d, int64_t lag) {
+  Admissions& admissions = admissions_[{d.token, d.who}];
+  admissions.last_any = world_->now();
+  if (d.fail_open) return;
+  admissions.last = world_->now();
+  admissions.lag = lag;
+}
+
+void Oracle::JudgeLastAdmits(int token, const tollgate::v1::Receipt& receipt, const Heard& heard) {
+  const auto wrong = [&](const std::string& edge, absl::string_view how) {
+    world_->Break("last admissions", absl::StrCat("the receipt of revision ", receipt.revision(),
+                                                  " of token ", token, how, edge));
+  };
+  std::map<std::string, absl::Time> told;
+  std::set<std::string> unknown;
+  for (const auto& admit : receipt.last_admits()) {
+    if (admit.unknown()) unknown.insert(admit.edge());
+    if (!admit.has_last_admit_time()) continue;
+    const absl::Time at = absl::FromUnixSeconds(admit.last_admit_time().seconds()) +
+                          absl::Nanoseconds(admit.last_admit_time().nanos());
+    told[admit.edge()] = at;
+    const auto found = admissions_.find({token, admit.edge()});
+    if (found == admissions_.end() ||
+        at > NodeClock::WallAt(found->second.last_any) + absl::Milliseconds(100)) {
+      return wrong(admit.edge(), " tells of an admission that was not, at ");
+    }
+  }
+  for (const EdgeUseRow& row : heard.rows) {
+    absl::Time& last = told.try_emplace(row.edge, absl::InfinitePast()).first->second;
+    last = std::max(last, row.last_used);
+  }
+  for (auto it = admissions_.lower_bound({token, ""});
+       it != admissions_.end() && it->first.first == token; ++it) {
+    const auto& [edge, admissions] = std::make_pair(it->first.second, it->second);
+    // What one process has heard, the next may have lost (docs/enforcement.md).
+    if (admissions.last <= heard.since || unknown.contains(edge)) continue;
+    const absl::Time least = NodeClock::WallAt(admissions.last) - absl::Nanoseconds(admissions.lag);
+    const auto known = told.find(edge);
+    if (known != told.end() && known->second >= least) continue;
+    const bool gap = std::any_of(heard.gaps.begin(), heard.gaps.end(),
+                                 [&, name = edge](const SilenceEvidence::Gap& gap) {
+                                   return gap.edge == name && gap.until >= least;
+                                 });
+    if (gap) continue;
+    const absl::Duration late =
+        known == told.end() ? absl::InfiniteDuration() : least - known->second;
+    return wrong(edge, absl::StrCat(" misses the last admission (told of one ",
+                                    absl::FormatDuration(late), " earlier) at "));
+  }
+}
+
 void Oracle::CheckBytes(absl::string_view bytes, absl::string_view where) {
-  if (bytes.find("tgw_") != absl::string_view::npos) {
+  if (bytes.find(secret_) != absl::string_view::npos) {
     world_->Break("I6", absl::StrCat("a token string in ", where));
   }
 }

@@ -10,9 +10,11 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/time/time.h"
+#include "service/use/silence.h"
 #include "tests/simulation/world.h"
 #include "tollgate/v1/enforcement.pb.h"
 #include "tollgate/v1/validation_service.pb.h"
@@ -93,8 +95,9 @@ struct Judged {
 
 class Oracle {
  public:
-  Oracle(World* world, absl::Duration longest_lease, double drift)
-      : world_(world), longest_lease_(longest_lease), drift_(drift) {}
+  // `brand`: of the installation's token strings.
+  Oracle(World* world, absl::Duration longest_lease, double drift, const std::string& brand)
+      : world_(world), longest_lease_(longest_lease), drift_(drift), secret_(brand + "w_") {}
 
   std::shared_ptr<History> NewHistory(std::string epoch);
   void Add(const std::shared_ptr<History>& history) { histories_.push_back(history); }
@@ -103,6 +106,17 @@ class Oracle {
   bool OnReceipt(const std::shared_ptr<History>& history, const tollgate::v1::Receipt& receipt);
   // I1, I2 and I7 of one decision.
   void Judge(const Judged& decision);
+  // An edge has admitted; what it takes for the time is at most `lag` behind.
+  void OnAdmitted(const Judged& decision, int64_t lag);
+  // What the service has heard of a token's use, when it gave out a receipt.
+  struct Heard {
+    int64_t since = 0;  // when this process of the service began
+    std::vector<EdgeUseRow> rows;
+    std::vector<SilenceEvidence::Gap> gaps;
+  };
+  // No guess: of each edge the receipt of a token's revocation and the use reports together tell
+  // the last admission, or the receipt says that it is not known.
+  void JudgeLastAdmits(int token, const tollgate::v1::Receipt& receipt, const Heard& heard);
   // I6: no token string in anything that is sent or stored.
   void CheckBytes(absl::string_view bytes, absl::string_view where);
 
@@ -114,6 +128,13 @@ class Oracle {
   World* const world_;
   const absl::Duration longest_lease_;
   const double drift_;
+  const std::string secret_;  // what a workspace token begins with
+  struct Admissions {
+    int64_t last = 0;      // fail-closed
+    int64_t lag = 0;       // of that one
+    int64_t last_any = 0;  // fail-open or not
+  };
+  std::map<std::pair<int, std::string>, Admissions> admissions_;  // by token and edge
   std::vector<std::shared_ptr<History>> histories_;
 };
 

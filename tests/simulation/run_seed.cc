@@ -3,12 +3,15 @@
 #include "tests/simulation/town.h"  // before storage/schema.h: see town.h
 // clang-format on
 
+#include <stdlib.h>
+
 #include <algorithm>
+#include <filesystem>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "google/protobuf/util/time_util.h"
-#include "service/commands/revoke_token.h"
+#include "service/tokens/revoke_token.h"
 #include "storage/schema.h"
 #include "tests/simulation/simulation.h"
 #include "token/resource_name.h"
@@ -28,9 +31,9 @@ class Town::StuckClient : public ClientEnd, public std::enable_shared_from_this<
     if (stopped_) return;
     const std::shared_ptr<ServiceNode> server = router_();
     if (server == nullptr) return Again();
-    connection_ =
-        std::make_shared<Connection>(world_, oracle_, &link_, node_,
-                                     std::weak_ptr<ClientEnd>(weak_from_this()), ++stream_, server);
+    connection_ = std::make_shared<Connection>(world_, oracle_, &link_, node_,
+                                               std::weak_ptr<ClientEnd>(weak_from_this()),
+                                               ++stream_, server, "spiffe://sim/stuck");
     connection_->Open();
   }
   void Stop() {
@@ -98,6 +101,9 @@ Town::~Town() {
   if (former_ != nullptr) former_->Crash();
   if (service_ != nullptr) service_->Crash();
   world_->Clear();
+  if (folder_.empty()) return;
+  std::error_code ignored;
+  std::filesystem::remove_all(folder_, ignored);
 }
 
 void Town::RunUntil(int64_t time) {
@@ -113,6 +119,14 @@ void Town::Live() {
   options.epoch = world_->rng().Hex(16);
   disk->engine = *MemoryEngine::Open(options);
   disk->history = oracle_.NewHistory(options.epoch);
+  if (fate_.journal) {
+    // In memory, where there is a folder that is.
+    folder_ = std::filesystem::is_directory("/dev/shm") ? "/dev/shm"
+                                                        : std::filesystem::temp_directory_path();
+    folder_ += "/tollgate-simulation-XXXXXX";
+    if (mkdtemp(folder_.data()) == nullptr) return world_->Break("set-up", "no folder");
+    disk->journal = folder_ + "/journal";
+  }
   disk_ = disk;
   service_ = StartService(disk_);
   for (int i = 0; i < fate_.validators; ++i) {
@@ -120,10 +134,16 @@ void Town::Live() {
     link->delay = fate_.delay;
     AddValidator(absl::StrCat("edge-", i), fate_.fail_open && i == 0, link);
   }
+  if (fate_.misbranded) {
+    ValidatorSettings settings = fate_.validator;
+    settings.id = "misbranded";
+    settings.brand = "other";
+    lingering_.push_back(MakeValidator(std::move(settings), std::make_shared<Link>()));
+  }
   for (int i = 0; i < 8; ++i) Mint();
   if (fate_.stuck) {
     stuck_ = std::make_shared<StuckClient>(
-        world_, &oracle_, [this] { return Reachable(); }, Nanos(fate_.service.ping_interval));
+        world_, &oracle_, [this] { return Reachable(); }, Nanos(fate_.service.feed.ping_interval));
     stuck_->Connect();
   }
   RunUntil(100 * kMillisecond);
@@ -168,7 +188,7 @@ void Town::Live() {
 void Town::Heal() {
   healing_ = true;
   // Whatever is stopped goes on by itself.
-  RunUntil(world_->now() + 3 * Nanos(fate_.service.lease));
+  RunUntil(world_->now() + 3 * Nanos(fate_.service.feed.lease));
   for (const auto& validator : validators_) {
     validator->link() = Link();
   }
@@ -183,10 +203,10 @@ void Town::Heal() {
 
 void Town::JudgeLiveness() {
   const int64_t hold = restores_ > 0 ? 620 * kSecond : 0;  // of R17
-  const int64_t lease = 2 * Nanos(fate_.service.lease);
+  const int64_t lease = fate_.longest_lease;
   // Longer than every hold, backoff and silence there is.
-  const int64_t patience = hold + 4 * lease + Nanos(fate_.service.write_window) * 2 + 20 * kSecond +
-                           Nanos(fate_.service.no_progress_limit);
+  const int64_t patience = hold + 4 * lease + Nanos(fate_.service.feed.write_window) * 2 +
+                           20 * kSecond + Nanos(fate_.service.feed.no_progress_limit);
   const int64_t until = world_->now() + patience;
   std::string late;
   while (!world_->broken()) {
@@ -241,14 +261,15 @@ void Town::JudgeLiveness() {
         if (!result.ok()) return;
         ReceiptQuestion question;
         question.revision = result->revision;
-        const absl::Duration limit =
-            fate_.service.lease * 2.5 + fate_.service.ack_limit + absl::Seconds(2);
+        const absl::Duration limit = absl::Nanoseconds(fate_.longest_lease) * 1.25 +
+                                     fate_.service.feed.ack_limit + absl::Seconds(2);
         service_->WaitEnforced(question, limit, [&, this](v1::Receipt receipt) {
           enforced = receipt.state() == v1::ENFORCEMENT_STATE_ENFORCED;
           OnReceipt(history, receipt);
         });
       });
-  RunUntil(world_->now() + Nanos(fate_.service.lease * 3 + fate_.service.ack_limit) + 3 * kSecond);
+  RunUntil(world_->now() + fate_.longest_lease * 3 / 2 + Nanos(fate_.service.feed.ack_limit) +
+           3 * kSecond);
   if (!world_->broken() && !enforced) {
     world_->Break("liveness", "a revocation is not enforced within a lease and A");
   }

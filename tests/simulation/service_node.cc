@@ -1,24 +1,17 @@
 #include "tests/simulation/service_node.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/mutation.h"
 #include "base/status.h"
-#include "service/feed/roster_command.h"
-#include "storage/schema.h"
-#include "token/digest.h"
-#include "token/field_rules.h"
-#include "token/life_cycle.h"
+#include "service/feed/follower_stream.h"
+#include "service/reads/resolve.h"
 
 namespace tollgate::simulation {
 
-using store::v1::CohortRecord;
-using store::v1::DigestRecord;
-using store::v1::HeadRecord;
-using store::v1::MetaRecord;
-using store::v1::TokenRecord;
 using v1::ResolveRequest;
 using v1::ResolveResponse;
 
@@ -37,7 +30,8 @@ class ServiceNode::Writer : public Sequencer {
   }
   void Stop() override {}
   void Halt(absl::Status) override {}
-  BootTime last_write_start() const override { return last_write_start_; }
+  BootTime last_write_start() const override { return last_write_.boot; }
+  WriteStart last_write() const override { return last_write_; }
 
   // The process ends. `keep`: a write under way is in the store all the same.
   void Die(bool keep) {
@@ -97,14 +91,14 @@ class ServiceNode::Writer : public Sequencer {
       outcome_ = *std::move(outcome);
     }
     if (!outcome_->has_effects) return Answer();
-    started_ = service_->clock_.Now();
+    started_ = {service_->clock_.Now(), service_->clock_.WallNow()};
     // R7: what is announced is durable. This shell's own mutation: announced first, synced later.
     early_ = TOLLGATE_MUTATED("r7_announced_before_durable") && !disk.detached;
     if (early_) {
       auto snapshot = disk.engine->NewSnapshot();
       undo_ = *MemoryEngine::CopyOf(**snapshot);
       Write();
-      last_write_start_ = started_;
+      last_write_ = started_;
       AnswerAll();
     }
     World* world = service_->world_;
@@ -128,14 +122,14 @@ class ServiceNode::Writer : public Sequencer {
       return service_->Crash();
     }
     if (!Write()) return;
-    last_write_start_ = started_;
+    last_write_ = started_;
     Answer();
   }
 
   bool Write() {
     Disk& disk = *service_->disk_;
     const int64_t revision = outcome_->request.expected_head + 1;
-    absl::StatusOr<CommitResult> written = disk.engine->Commit(outcome_->request);
+    absl::StatusOr<CommitResult> written = service_->store_->Commit(outcome_->request);
     if (!written.ok() || !written->committed) {
       service_->world_->Break("store", "a commit was refused");
       return false;
@@ -172,8 +166,8 @@ class ServiceNode::Writer : public Sequencer {
   std::deque<Queued> queue_;
   std::vector<Queued> batch_;
   absl::optional<BatchOutcome> outcome_;
-  BootTime started_;
-  BootTime last_write_start_ = BootTime::InfinitePast();
+  WriteStart started_;
+  WriteStart last_write_{BootTime::InfinitePast(), absl::nullopt};
   bool busy_ = false;
   bool stopped_ = false;
   bool early_ = false;
@@ -205,124 +199,111 @@ void ServiceNode::Start() {
                          absl::StrCat("the store is at revision ", (*snapshot)->revision(),
                                       ", a client was told of ", disk_->history->acknowledged));
   }
-  const auto meta = GetRecord<MetaRecord>(**snapshot, Table::kMeta, kMetaKey);
-  const absl::Duration longest_before = absl::Microseconds((**meta).longest_lease_us());
   snapshot->reset();
-  // R5, R7, R16: one synced write, that raises the longest lease where ours is longer.
-  writer_->Submit(std::make_shared<SetLongestLease>(options_.lease, SetLongestLease::Mode::kRaise),
-                  [this, longest_before](const absl::StatusOr<Committed>& done) {
-                    if (!alive_ || !done.ok()) return;
-                    world_->After(100'000, node_, [self = shared_from_this(), longest_before] {
-                      if (self->alive_) self->Begin(longest_before);
-                    });
-                  });
-}
-
-// As HubImpl::Begin.
-void ServiceNode::Begin(absl::Duration longest_before) {
-  auto snapshot = *disk_->engine->NewSnapshot();
-  const MetaRecord meta = **GetRecord<MetaRecord>(*snapshot, Table::kMeta, kMetaKey);
-  const HeadRecord head = **GetRecord<HeadRecord>(*snapshot, Table::kMeta, kHeadKey);
-  epoch_ = meta.epoch();
-  ledger_head_ = snapshot->revision();
-
-  EnforcementLedger::Options ledger;
-  ledger.epoch = epoch_;
-  ledger.lease = options_.lease;
-  ledger.drift_bound = options_.drift;
-  ledger.ack_limit = options_.ack_limit;
-  ledger.write_window = options_.write_window;
-  EnforcementLedger::Start start;
-  start.head = ledger_head_;
-  start.last_event_revision = head.last_event_revision();
-  start.longest_lease = absl::Microseconds(meta.longest_lease_us());
-  start.longest_lease_before = longest_before;
-  start.restored = meta.restored();
-  start.roster = *ReadRoster(*snapshot);
-  start.now = clock_.Now();
-
-  EnforcementDesk::Options desk;
-  desk.sequencer = writer_.get();
-  desk.clock = &clock_;
-  desk.wake = [this] { TickSoon(world_->Between(1000, kMillisecond)); };
-  desk_ = std::make_unique<EnforcementDesk>(std::move(desk),
-                                            std::make_unique<EnforcementLedger>(ledger, start));
-  const int64_t floor = std::max(head.compacted_revision(), ledger_head_ - options_.preload);
-  ring_ = std::make_unique<EventRing>(options_.ring, std::max<int64_t>(0, floor));
-  readers_ =
-      std::make_unique<FeedReaders>(disk_->engine.get(), ring_.get(), options_.ring.max_part_bytes);
-  snapshot.reset();
-  auto tail =
-      disk_->engine->TailFrom(ring_->head(), [this](const TailEntry& entry) { OnEntry(entry); });
-  if (!tail.ok()) return world_->Break("store", std::string(tail.status().message()));
-  tail_ = *std::move(tail);
-  serving_ = true;
-  world_->Note("service serves", name_, ledger_head_, static_cast<int64_t>(start.roster.size()));
-  TickSoon(0);
-}
-
-void ServiceNode::OnEntry(const TailEntry& entry) {
-  const bool has_events = entry.events.events_size() > 0;
-  if (!ring_->Append(entry)) {
-    desk_->StopGranting();
-    return;
+  store_ = disk_->engine.get();
+  if (!disk_->journal.empty()) {
+    absl::StatusOr<std::unique_ptr<JournaledEngine>> journaled =
+        JournaledEngine::Open(disk_->engine.get(), disk_->journal);
+    if (ReasonOf(journaled.status()) == "STORE_ROLLED_BACK") {
+      world_->Note("refuses a store that is older than its journal", name_);
+      refused_ = true;
+      return;
+    }
+    if (!journaled.ok()) return world_->Break("journal", std::string(journaled.status().message()));
+    journaled_ = *std::move(journaled);
+    store_ = journaled_.get();
   }
-  if (entry.revision > ledger_head_) desk_->OnRevision(entry.revision, has_events);
-  if (!has_events || wake_due_) return;
+  Feed::Options& feed = options_.feed;
+  feed.engine = store_;
+  feed.sequencer = writer_.get();
+  feed.clock = &clock_;
+  feed.random = &world_->rng();
+  feed.on_rolled_back = [this](const std::string& validator, int64_t seen, int64_t head) {
+    world_->Note("has seen more than the store holds: it was rolled back", validator, seen, head);
+    rolled_back_ = true;
+  };
+  feed.on_fatal = [this](const absl::Status& status) {
+    world_->Break("store", std::string(status.message()));
+  };
+  UseLedger::Options use;
+  use.engine = store_;
+  use.executor = this;
+  use.clock = &clock_;
+  use_ = *UseLedger::Create(use);
+  feed.use = use_.get();
+  const absl::StatusOr<Feed::FirstWrite> first = Feed::PrepareStart(feed);
+  if (!first.ok()) return world_->Break("set-up", std::string(first.status().message()));
+  writer_->Submit(first->command, [this, first = *first](const absl::StatusOr<Committed>& done) {
+    if (!alive_ || !done.ok()) return;
+    world_->After(100'000, node_, [self = shared_from_this(), first] {
+      if (self->alive_) self->Begin(first);
+    });
+  });
+}
+
+void ServiceNode::Begin(const Feed::FirstWrite& written) {
+  absl::StatusOr<std::unique_ptr<Feed>> feed = Feed::Start(options_.feed, this, written);
+  if (!feed.ok()) return world_->Break("set-up", std::string(feed.status().message()));
+  feed_ = *std::move(feed);
+  use_->RosterLoaded();
+  began_at_ = world_->now();
+  serving_ = true;
+  world_->Note("service serves", name_, head(), static_cast<int64_t>(feed_->stats().live_sessions));
+  TickAt(world_->now());
+}
+
+void ServiceNode::WakeAllSoon() {
+  if (wake_due_) return;
   wake_due_ = true;
   world_->After(world_->Between(1000, 2 * kMillisecond), node_, [self = shared_from_this()] {
     if (!self->alive_) return;
     self->wake_due_ = false;
-    self->WakeStreams();
+    self->feed_->WakeStreams(0);
   });
 }
 
-std::vector<std::shared_ptr<FollowerStream>> ServiceNode::Streams() {
-  std::vector<std::shared_ptr<FollowerStream>> streams;
-  for (const auto& [number, stream] : streams_) streams.push_back(stream);
-  return streams;
+void ServiceNode::WakeStreamSoon(std::shared_ptr<FollowerStream> stream) {
+  world_->After(world_->Between(1000, kMillisecond), node_,
+                [self = shared_from_this(), stream = std::move(stream)] {
+                  if (self->alive_) stream->Wake();
+                });
 }
 
-void ServiceNode::WakeStreams() {
-  for (const auto& stream : Streams()) stream->Wake();
-}
+void ServiceNode::TickSoon() { TickAt(world_->now() + world_->Between(1000, kMillisecond)); }
 
-void ServiceNode::TickSoon(int64_t delay) {
-  const int64_t at = world_->now() + delay;
-  if (at >= next_tick_) return;
-  next_tick_ = at;
+void ServiceNode::TickAt(int64_t time) {
+  if (time >= next_tick_) return;
+  next_tick_ = time;
   const uint64_t number = ++tick_number_;
-  world_->At(at, node_, [self = shared_from_this(), number] {
+  world_->At(time, node_, [self = shared_from_this(), number] {
     if (!self->alive_ || number != self->tick_number_) return;
     self->next_tick_ = INT64_MAX;
     self->Tick();
   });
 }
 
-// As HubImpl::TimeWork, once round.
 void ServiceNode::Tick() {
-  const BootTime next = desk_->Tick();
+  const BootTime next = feed_->Tick();
   if (!alive_) return;
-  if (world_->now() >= next_stream_tick_) {
-    next_stream_tick_ = world_->now() + 250 * kMillisecond;
-    const BootTime now = clock_.Now();
-    for (const auto& stream : Streams()) stream->Tick(now, options_.stall_limit);
-  }
   AfterStep();
-  const int64_t wait =
-      std::clamp(std::min(next == BootTime::InfiniteFuture() ? INT64_MAX : clock_.TrueTimeOf(next),
-                          next_stream_tick_) -
-                     world_->now(),
-                 kMillisecond, 250 * kMillisecond);
-  TickSoon(wait);
+  TickAt(clock_.TrueTimeOf(next));
+}
+
+bool ServiceNode::RunRead(std::function<void()> read) {
+  world_->After(world_->Exponential(options_.read_latency) + 10'000, node_,
+                [self = shared_from_this(), read = std::move(read)] {
+                  if (self->alive_) read();
+                });
+  return true;
 }
 
 // I5: bounded, whoever reads slowly.
 void ServiceNode::AfterStep() {
   if (!serving()) return;
   const size_t one = 4096;  // the newest is kept whatever its size
-  if (ring_->size() > options_.ring.max_revisions ||
-      ring_->bytes() > options_.ring.max_bytes + one) {
+  const EventRing& ring = feed_->ring();
+  if (ring.size() > options_.feed.ring.max_revisions ||
+      ring.bytes() > options_.feed.ring.max_bytes + one) {
     world_->Break("I5", "the ring is above its bound");
   }
 }
@@ -333,65 +314,10 @@ void ServiceNode::CheckWritten(const std::string& bytes) {
   if (message.pong().has_lease()) world_->Break("R11", "a lease of a store that was rolled back");
 }
 
-absl::StatusOr<std::shared_ptr<FollowStream>> ServiceNode::Connect(
+absl::StatusOr<std::shared_ptr<FollowerStream>> ServiceNode::Connect(
     std::shared_ptr<Connection> call) {
-  if (draining_) return absl::UnavailableError("draining");
-  Session::Options session;
-  session.epoch = epoch_;
-  session.ping_interval = options_.ping_interval;
-  session.usage_interval = options_.ping_interval * 4;
-  session.max_age = options_.max_age * (1 + world_->rng().UniformReal());
-  session.come_back_after = absl::Milliseconds(world_->rng().Uniform(100));
-  session.pong_patience = options_.pong_patience;
-  session.no_progress_limit = options_.no_progress_limit;
-  session.max_message_bytes = options_.ring.max_part_bytes;
-  const uint64_t number = next_number_++;
-  auto stream = std::make_shared<FollowerStream>(number, std::move(session), ring_.get(),
-                                                 desk_.get(), this, nullptr, &clock_, call);
-  streams_.emplace(number, stream);
   connections_.push_back(call);
-  return std::shared_ptr<FollowStream>(std::move(stream));
-}
-
-void ServiceNode::OnGreeted(const std::shared_ptr<FollowerStream>& stream, bool resumes) {
-  world_->Note(resumes ? "a stream resumes" : "a stream is reset", stream->key().validator_id,
-               head());
-  auto [it, fresh] = newest_.try_emplace(stream->key(), stream->number());
-  if (fresh) return;
-  const uint64_t older = std::exchange(it->second, stream->number());
-  auto found = streams_.find(older);
-  if (found == streams_.end()) return;
-  const std::shared_ptr<FollowerStream> replaced = found->second;
-  replaced->GoAway("replaced", absl::ZeroDuration());
-}
-
-void ServiceNode::OnFuture(const std::string& validator_id, int64_t seen) {
-  if (!desk_->StopGranting()) return;
-  world_->Note("has seen more than the store holds: it was rolled back", validator_id, seen,
-               head());
-  rolled_back_ = true;
-}
-
-bool ServiceNode::ReadStore(int64_t after, std::function<void(CatchUp)> done) {
-  world_->After(world_->Exponential(options_.read_latency) + 10'000, node_,
-                [self = shared_from_this(), after, done = std::move(done)] {
-                  if (self->alive_) done(self->readers_->ReadStore(after, 8));
-                });
-  return true;
-}
-
-void ServiceNode::WakeLater(const std::shared_ptr<FollowerStream>& stream) {
-  if (stream == nullptr) return TickSoon(world_->Between(1000, kMillisecond));
-  world_->After(world_->Between(1000, kMillisecond), node_, [self = shared_from_this(), stream] {
-    if (self->alive_) stream->Wake();
-  });
-}
-
-void ServiceNode::OnClosed(FollowerStream* stream) {
-  const SessionId key = stream->key();
-  auto it = newest_.find(key);
-  if (it != newest_.end() && it->second == stream->number()) newest_.erase(it);
-  streams_.erase(stream->number());
+  return feed_->Connect(std::move(call));
 }
 
 void ServiceNode::Propose(std::shared_ptr<Command> command, Applied applied, Answered answered) {
@@ -408,55 +334,45 @@ void ServiceNode::Propose(std::shared_ptr<Command> command, Applied applied, Ans
       });
 }
 
-// As ResolveFrom of service/rpc/edge_service.cc.
 absl::StatusOr<ResolveResponse> ServiceNode::Resolve(const ResolveRequest& request) {
   if (!serving()) return absl::UnavailableError("not serving");
   if (replica_ == nullptr || !options_.lagging_reads || world_->Chance(0.4)) {
     replica_ = *disk_->engine->NewSnapshot();
   }
-  const Snapshot* snapshot = replica_.get();
-  const absl::optional<EdgeDigest> edge = EdgeDigest::FromBytes(request.edge_digest());
-  if (!edge.has_value()) return absl::InvalidArgumentError("digest");
-  if (request.epoch() == epoch_ && snapshot->revision() < request.applied_revision() &&
-      !TOLLGATE_MUTATED("r12_need_from_applied")) {
-    return absl::UnavailableError("behind");
-  }
-  ResolveResponse response;
-  response.set_epoch(epoch_);
-  response.set_revision(snapshot->revision());
-  for (const auto& [pepper, digest] : keyring_->Candidates(*edge)) {
-    const auto found = *GetRecord<DigestRecord>(*snapshot, Table::kDigests, digest.bytes());
-    if (!found.has_value()) continue;
-    const auto token = *GetRecord<TokenRecord>(
-        *snapshot, Table::kTokens, tollgate::TokenKey(found->workspace(), found->token_id()));
-    if (!token.has_value()) return absl::DataLossError("a digest has no token");
-    Cohorts cohorts;
-    cohorts.workspace =
-        *GetRecord<CohortRecord>(*snapshot, Table::kCohorts, CohortKey(token->workspace(), ""));
-    if (!token->owner().empty()) {
-      cohorts.owner = *GetRecord<CohortRecord>(*snapshot, Table::kCohorts,
-                                               CohortKey(token->workspace(), token->owner()));
-    }
-    *response.mutable_grant() = ToGrant(*token, cohorts);
-    return response;
-  }
-  response.set_unknown(true);
-  return response;
+  return ResolveFrom(*replica_, *keyring_, feed_->epoch(), request);
 }
 
 void ServiceNode::WaitEnforced(const ReceiptQuestion& question, absl::Duration timeout,
                                std::function<void(tollgate::v1::Receipt)> done) {
   if (serving()) {
-    desk_->WaitEnforced(question, timeout, [this, done = std::move(done)](v1::Receipt receipt) {
-      if (alive_) done(std::move(receipt));
-    });
+    feed_->desk().WaitEnforced(question, timeout,
+                               [this, done = std::move(done)](v1::Receipt receipt) {
+                                 if (alive_) done(std::move(receipt));
+                               });
   }
+}
+
+bool ServiceNode::Submit(std::function<void()> work) {
+  world_->After(world_->Between(10'000, 5 * kMillisecond), node_,
+                [self = shared_from_this(), work = std::move(work)] {
+                  if (self->alive_) work();
+                });
+  return true;
+}
+
+Oracle::Heard ServiceNode::HeardOf(const std::string& workspace, const std::string& token_id) {
+  use_->Flush();
+  Oracle::Heard heard;
+  heard.since = began_at_;
+  heard.gaps = use_->Evidence().gaps;
+  heard.rows = *ReadUses(**disk_->engine->NewSnapshot(), workspace, token_id, clock_.WallNow());
+  return heard;
 }
 
 tollgate::v1::Receipt ServiceNode::ReceiptFor(int64_t revision) {
   ReceiptQuestion question;
   question.revision = revision;
-  return desk_->ReceiptFor(question);
+  return feed_->desk().ReceiptFor(question);
 }
 
 void ServiceNode::Crash() {
@@ -464,8 +380,8 @@ void ServiceNode::Crash() {
   alive_ = false;
   serving_ = false;
   world_->Note("service is gone", name_, head());
-  tail_.reset();
   replica_.reset();
+  const std::shared_ptr<MemoryEngine> engine = disk_->engine;  // the feed's, to its end
   writer_->Die(world_->Chance(0.5));
   for (const auto& weak : connections_) {
     if (auto connection = weak.lock()) {
@@ -474,19 +390,20 @@ void ServiceNode::Crash() {
     }
   }
   connections_.clear();
-  streams_.clear();
-  newest_.clear();
-  readers_.reset();
-  desk_.reset();
-  ring_.reset();
+  feed_.reset();
+  use_.reset();
+  if (journaled_ != nullptr) {
+    // The mark of a clean stop is not written by a process that is killed.
+    const auto size = std::filesystem::file_size(disk_->journal);
+    journaled_.reset();
+    if (!draining_) std::filesystem::resize_file(disk_->journal, size);
+  }
 }
 
 void ServiceNode::StopCleanly() {
   if (!serving() || draining_) return;
   draining_ = true;
-  for (const auto& stream : Streams()) {
-    stream->GoAway("draining", absl::Milliseconds(world_->rng().Uniform(200)));
-  }
+  feed_->BeginDrain();
   world_->After(world_->Between(50, 500) * kMillisecond, node_,
                 [self = shared_from_this()] { self->Crash(); });
 }

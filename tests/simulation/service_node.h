@@ -1,21 +1,18 @@
-// One process of the control plane: the real commands, feed, ledger and streams, in a shell without
-// threads that does what service/feed/hub.cc and storage/sequencer.cc do with threads.
+// One process of the control plane: the real commands and the real feed, in a shell without threads
+// that does what service/feed/hub.cc and storage/sequencer.cc do with threads.
 #ifndef TOLLGATE_TESTS_SIMULATION_SERVICE_NODE_H_
 #define TOLLGATE_TESTS_SIMULATION_SERVICE_NODE_H_
 
 #include <cstdint>
-#include <deque>
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "service/feed/enforcement_desk.h"
-#include "service/feed/event_ring.h"
-#include "service/feed/feed_reader.h"
-#include "service/feed/follower_stream.h"
-#include "service/feed/hub.h"
+#include "base/executor.h"
+#include "service/feed/feed.h"
+#include "service/use/use_ledger.h"
+#include "storage/journal/journaled_engine.h"
 #include "storage/memory/memory_engine.h"
 #include "storage/sequencer.h"
 #include "tests/simulation/network.h"
@@ -30,27 +27,20 @@ namespace tollgate::simulation {
 struct Disk {
   std::shared_ptr<MemoryEngine> engine;
   std::shared_ptr<History> history;
+  std::string journal;    // the path of its journal; empty: it has none
   bool detached = false;  // from this machine: writes hang
 };
 
 struct ServiceOptions {
-  absl::Duration lease;
-  absl::Duration ping_interval;
-  absl::Duration ack_limit;
-  absl::Duration write_window;
-  double drift = 0.001;
-  EventRing::Options ring;
-  int64_t preload = 1000;
-  absl::Duration pong_patience;
-  absl::Duration max_age;
-  absl::Duration stall_limit;
-  absl::Duration no_progress_limit;
+  Feed::Options feed;                        // all but what a process has of its own
   int64_t write_latency = 3 * kMillisecond;  // the mean
   bool lagging_reads = false;                // Resolve may read a replica that lags
   int64_t read_latency = 3 * kMillisecond;   // of a read of old events
 };
 
-class ServiceNode : public StreamHost, public std::enable_shared_from_this<ServiceNode> {
+class ServiceNode : public FeedScheduler,
+                    public Executor,
+                    public std::enable_shared_from_this<ServiceNode> {
  public:
   // Tells the oracle's model what a command did, once it is in the store.
   using Applied = std::function<void(int64_t revision, uint32_t index)>;
@@ -79,15 +69,19 @@ class ServiceNode : public StreamHost, public std::enable_shared_from_this<Servi
   bool alive() const { return alive_; }
   bool serving() const { return alive_ && serving_; }
   bool draining() const { return draining_; }
+  // It did not begin: its store is older than its journal (R11).
+  bool refused() const { return refused_; }
   bool rolled_back() const { return rolled_back_; }
   int node() const { return node_; }
   const std::string& name() const { return name_; }
   const NodeClock& clock() const { return clock_; }
+  // Its machine was resumed from a snapshot of its memory: its boot clock did not go on meanwhile.
+  void StandStill(int64_t ns) { clock_.StandStill(ns); }
   const std::shared_ptr<Disk>& disk() const { return disk_; }
   ServiceOptions& options() { return options_; }
-  int64_t head() const { return ring_ == nullptr ? 0 : ring_->head(); }
+  int64_t head() const { return feed_ == nullptr ? 0 : feed_->head(); }
 
-  absl::StatusOr<std::shared_ptr<FollowStream>> Connect(std::shared_ptr<Connection> call);
+  absl::StatusOr<std::shared_ptr<FollowerStream>> Connect(std::shared_ptr<Connection> call);
   // A client's change. Nobody is answered when the process ends first.
   void Propose(std::shared_ptr<Command> command, Applied applied, Answered answered);
   // What EdgeService.Resolve answers.
@@ -96,24 +90,26 @@ class ServiceNode : public StreamHost, public std::enable_shared_from_this<Servi
   void WaitEnforced(const ReceiptQuestion& question, absl::Duration timeout,
                     std::function<void(tollgate::v1::Receipt)> done);
   tollgate::v1::Receipt ReceiptFor(int64_t revision);
+  // What it has heard of a token's use.
+  Oracle::Heard HeardOf(const std::string& workspace, const std::string& token_id);
   // Looks at the bounds of I5.
   void AfterStep();
 
  private:
   class Writer;  // the sequencer
-  void Begin(absl::Duration longest_before);
-  void OnEntry(const TailEntry& entry);
-  void TickSoon(int64_t delay);
+  void Begin(const Feed::FirstWrite& written);
+  void TickAt(int64_t time);
   void Tick();
-  void WakeStreams();
-  std::vector<std::shared_ptr<FollowerStream>> Streams();
 
-  // StreamHost.
-  void OnGreeted(const std::shared_ptr<FollowerStream>& stream, bool resumes) override;
-  void OnFuture(const std::string& validator_id, int64_t seen) override;
-  bool ReadStore(int64_t after, std::function<void(CatchUp)> done) override;
-  void WakeLater(const std::shared_ptr<FollowerStream>& stream) override;
-  void OnClosed(FollowerStream* stream) override;
+  // FeedScheduler.
+  void WakeStreamSoon(std::shared_ptr<FollowerStream> stream) override;
+  void WakeAllSoon() override;
+  void TickSoon() override;
+  bool RunRead(std::function<void()> read) override;
+  void StreamGone() override {}
+
+  // Executor: of the use ledger's merges.
+  bool Submit(std::function<void()> work) override;
 
   World* const world_;
   Oracle* const oracle_;
@@ -127,22 +123,18 @@ class ServiceNode : public StreamHost, public std::enable_shared_from_this<Servi
   bool serving_ = false;
   bool rolled_back_ = false;
   bool draining_ = false;
+  bool refused_ = false;
   bool fail_next_write_ = false;
   bool wake_due_ = false;
   uint64_t tick_number_ = 0;
   int64_t next_tick_ = INT64_MAX;
-  int64_t next_stream_tick_ = 0;
-  std::string epoch_;
-  int64_t ledger_head_ = 0;
+  int64_t began_at_ = 0;
+  std::unique_ptr<JournaledEngine> journaled_;
+  Engine* store_ = nullptr;  // journaled_, or the disk's engine
   std::unique_ptr<Writer> writer_;
-  std::unique_ptr<EventRing> ring_;
-  std::unique_ptr<EnforcementDesk> desk_;
-  std::unique_ptr<FeedReaders> readers_;
-  std::unique_ptr<Tail> tail_;
+  std::unique_ptr<UseLedger> use_;
+  std::unique_ptr<Feed> feed_;
   std::unique_ptr<Snapshot> replica_;  // as far as a lagging replica has come
-  uint64_t next_number_ = 0;
-  std::map<uint64_t, std::shared_ptr<FollowerStream>> streams_;
-  std::map<SessionId, uint64_t> newest_;
   std::vector<std::weak_ptr<Connection>> connections_;
 };
 

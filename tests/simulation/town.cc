@@ -5,14 +5,14 @@
 
 #include "absl/strings/str_cat.h"
 #include "google/protobuf/util/time_util.h"
-#include "service/commands/create_token.h"
-#include "service/commands/retire_token.h"
-#include "service/commands/revoke_cohort.h"
-#include "service/commands/revoke_token.h"
-#include "service/commands/rotate_token.h"
-#include "service/commands/suspend_token.h"
-#include "service/commands/sweep.h"
-#include "service/commands/update_token.h"
+#include "service/sweep/sweep.h"
+#include "service/tokens/create_token.h"
+#include "service/tokens/retire_token.h"
+#include "service/tokens/revoke_cohort.h"
+#include "service/tokens/revoke_token.h"
+#include "service/tokens/rotate_token.h"
+#include "service/tokens/suspend_token.h"
+#include "service/tokens/update_token.h"
 #include "storage/schema.h"
 #include "token/digest.h"
 #include "token/resource_name.h"
@@ -34,11 +34,12 @@ class NewerChange : public Command {
   NewerChange(std::string workspace, std::string token_id)
       : workspace_(std::move(workspace)), token_id_(std::move(token_id)) {}
   absl::string_view name() const override { return "newer_change"; }
-  absl::Status Run(const View& view, const Slot&, Effects& effects) override {
+  absl::Status Run(const View& view, const Slot& slot, Effects& effects) override {
     const std::string key = tollgate::TokenKey(workspace_, token_id_);
     auto record = *GetRecord<store::v1::TokenRecord>(view, Table::kTokens, key);
     if (!record.has_value() || record->has_ending()) return absl::NotFoundError("no such token");
     record->set_suspended(true);
+    record->set_update_revision(slot.revision);
     effects.Put(Table::kTokens, key, *record);
     effects.Tell(v1::Event());  // its subject is a field that this build skips
     return absl::OkStatus();
@@ -71,14 +72,25 @@ int Town::AnyToken() {
   return static_cast<int>(world_->rng().Uniform(tokens_.size()));
 }
 
-void Town::AfterChange(ServiceNode& service, int64_t revision) {
+void Town::AfterChange(ServiceNode& service, int64_t revision, int revoked) {
   if (!world_->Chance(0.6)) return;
   ReceiptQuestion question;
   question.revision = revision;
-  service.WaitEnforced(question, absl::Milliseconds(world_->Between(10, 8000)),
-                       [this, history = service.disk()->history](v1::Receipt receipt) {
-                         OnReceipt(history, receipt);
-                       });
+  if (revoked >= 0) {
+    question.workspace = tokens_[revoked].workspace;
+    question.token_id = tokens_[revoked].public_id;
+  }
+  service.WaitEnforced(
+      question, absl::Milliseconds(world_->Between(10, 8000)),
+      [this, revoked, node = &service, history = service.disk()->history](v1::Receipt receipt) {
+        OnReceipt(history, receipt);
+        if (revoked < 0 || !use_is_whole_ || world_->broken() ||
+            receipt.state() != v1::ENFORCEMENT_STATE_ENFORCED) {
+          return;
+        }
+        const SimToken& token = tokens_[revoked];
+        oracle_.JudgeLastAdmits(revoked, receipt, node->HeardOf(token.workspace, token.public_id));
+      });
 }
 
 // What every change of a client's goes through: the model is told when it is in the store, the
@@ -149,16 +161,7 @@ void Town::ChangeToken(int token) {
   };
   const uint64_t what = world_->rng().Uniform(10);
   if (what < 4) {
-    v1::RevokeTokenRequest request;
-    request.set_name(name);
-    TOLLGATE_PROPOSE(service, RevokeTokenCommand::Make(request, kActor),
-                     ([set](const auto&, History& history, int64_t revision, uint32_t) {
-                       set(history, revision, [](TokenTruth& truth) {
-                         if (truth.end == TokenTruth::End::kNone) {
-                           truth.end = TokenTruth::End::kRevoked;
-                         }
-                       });
-                     }));
+    Revoke(token);
   } else if (what < 6) {
     v1::SuspendTokenRequest request;
     request.set_name(name);
@@ -188,6 +191,30 @@ void Town::ChangeToken(int token) {
                            [&scopes](TokenTruth& truth) { truth.scopes = scopes; });
                      }));
   }
+}
+
+void Town::Revoke(int token) {
+  const std::shared_ptr<ServiceNode> service = Reachable();
+  if (service == nullptr) return;
+  v1::RevokeTokenRequest request;
+  request.set_name(FormatTokenName(tokens_[token].workspace, tokens_[token].public_id));
+  recent_.insert(token);
+  const std::shared_ptr<History> history = service->disk()->history;
+  // Else it had ended before: of the token itself no event tells, and no edge says anything of it.
+  const auto took = std::make_shared<bool>(false);
+  service->Propose(
+      *RevokeTokenCommand::Make(request, kActor),
+      [this, token, history, took](int64_t revision, uint32_t) {
+        TokenTruth truth = history->Now(token);
+        if (!truth.exists) return;
+        *took = truth.end == TokenTruth::End::kNone;
+        if (*took) truth.end = TokenTruth::End::kRevoked;
+        world_->Note("token revoked", "", token, revision);
+        history->Set(token, revision, truth);
+      },
+      [this, token, took, node = service.get()](const absl::StatusOr<Committed>& result) {
+        if (result.ok()) AfterChange(*node, result->revision, *took ? token : -1);
+      });
 }
 
 void Town::RevokeCohort() {
@@ -268,7 +295,7 @@ void Town::Sweep(bool compact) {
   SweepCommand::Limits limits;
   if (compact) limits.event_retention_count = world_->Between(0, 8);
   auto command = std::make_shared<SweepCommand>(
-      limits, SilenceEvidence::AllHeard(NodeClock::WallAt(world_->now())), "");
+      limits, SilenceEvidence{NodeClock::WallAt(world_->now()), {}, {}}, "");
   const std::shared_ptr<Disk> disk = service->disk();
   service->Propose(
       command,

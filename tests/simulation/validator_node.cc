@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "google/protobuf/util/time_util.h"
+#include "token/token_string.h"
 
 namespace tollgate::simulation {
 
@@ -29,6 +31,7 @@ ValidatorNode::ValidatorNode(World* world, Oracle* oracle, ValidatorSettings set
              world->Between(-100, 100) * kSecond),
       random_(world->rng().Uniform(UINT64_MAX)) {
   ValidatorOptions options;
+  options.format = *TokenFormat::ForBrand(settings_.brand);
   options.follower.validator_id = settings_.id;
   options.follower.version = "sim";
   options.follower.drift_bound = settings_.drift;
@@ -87,6 +90,7 @@ void ValidatorNode::SayGoodbye() {
 void ValidatorNode::Do(FollowerActions actions) {
   if (connection_ != nullptr) {
     for (const auto& message : actions.send) {
+      if (message.has_hello()) hello_ = message.hello();
       if (message.has_ping()) {
         world_->Note("ping", settings_.id, static_cast<int64_t>(message.ping().sequence()),
                      message.ping().applied_revision());
@@ -116,11 +120,29 @@ void ValidatorNode::Do(FollowerActions actions) {
     } else {
       connection_ = std::make_shared<Connection>(world_, oracle_, link_.get(), node_,
                                                  std::weak_ptr<ClientEnd>(weak_from_this()),
-                                                 actions.stream, server);
+                                                 actions.stream, server, caller());
       connection_->Open();
     }
   }
   if (actions.wake_at != BootTime::InfiniteFuture()) TickAt(actions.wake_at);
+}
+
+v1::Hello ValidatorNode::HelloNow() const {
+  v1::Hello hello = hello_;
+  const FollowerStatus status = validator_->Status().follower;
+  hello.set_epoch(status.epoch);
+  hello.set_applied_revision(status.applied_revision);
+  return hello;
+}
+
+int64_t ValidatorNode::TimeLag() const {
+  return longest_lag_ + 100 * kMillisecond +
+         static_cast<int64_t>(2 * settings_.drift * static_cast<double>(settings_.longest_lease));
+}
+
+void ValidatorNode::Admitted(const Judged& judged) {
+  ++admits;
+  oracle_->OnAdmitted(judged, TimeLag());
 }
 
 void ValidatorNode::TickAt(BootTime boot) {
@@ -169,6 +191,7 @@ void ValidatorNode::Watch(const FollowResponse& message, const FollowerStatus& b
     world_->Note(message.welcome().reset() ? "reset" : "resumed", settings_.id,
                  after.applied_revision, message.welcome().revision());
     if (after.phase != FollowerStatus::Phase::kFollowing) return;
+    welcomed_by_ = connection_->server()->name();
     if (after.resets > before.resets) {
       delivered_.clear();
       vouched_ = after.applied_revision;
@@ -184,6 +207,10 @@ void ValidatorNode::Watch(const FollowResponse& message, const FollowerStatus& b
                    part.revision(), part.events_size());
     }
   } else if (message.has_pong()) {
+    const int64_t told =
+        google::protobuf::util::TimeUtil::TimestampToNanoseconds(message.pong().service_time());
+    longest_lag_ =
+        std::max(longest_lag_, absl::ToUnixNanos(NodeClock::WallAt(world_->now())) - told);
     world_->Note(
         "pong", settings_.id, static_cast<int64_t>(message.pong().sequence()),
         message.pong().revision(),
@@ -265,7 +292,7 @@ void ValidatorNode::Check(int token, const std::string& token_string, const std:
     judged.verdict = decision.verdict;
     judged.reason = decision.reason;
     judged.fail_open = decision.fail_open;
-    if (decision.admitted()) ++admits;
+    if (decision.admitted()) Admitted(judged);
     if (decision.verdict != tollgate::v1::VERDICT_UNAVAILABLE) {
       world_->Note(decision.admitted() ? "admits" : "denies", settings_.id, token, judged.reason);
     }
@@ -278,7 +305,7 @@ void ValidatorNode::Check(int token, const std::string& token_string, const std:
     fresh.verdict = answered.verdict;
     fresh.reason = answered.reason;
     fresh.fail_open = answered.fail_open;
-    if (answered.admitted()) ++admits;
+    if (answered.admitted()) Admitted(fresh);
     world_->Note(answered.admitted() ? "admits, having asked" : "refuses, having asked",
                  settings_.id, token, answered.reason);
     oracle_->Judge(fresh);

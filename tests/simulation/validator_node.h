@@ -24,6 +24,7 @@ using Router = std::function<std::shared_ptr<ServiceNode>()>;
 
 struct ValidatorSettings {
   std::string id;
+  std::string brand;  // of the token strings that it looks for
   double drift = 0.001;
   double clock_rate = 1;
   absl::Duration fail_open_for;  // zero: fail-closed
@@ -31,6 +32,7 @@ struct ValidatorSettings {
   int64_t resolve_delay = 2 * kMillisecond;  // the mean, one way
   double resolve_straggles = 0.05;           // how often an answer is very late
   int64_t straggle = kSecond;
+  int64_t longest_lease = 0;
 };
 
 class ValidatorNode : public ClientEnd, public std::enable_shared_from_this<ValidatorNode> {
@@ -58,6 +60,11 @@ class ValidatorNode : public ClientEnd, public std::enable_shared_from_this<Vali
   Link& link() { return *link_; }
   const std::shared_ptr<Link>& shared_link() const { return link_; }
   const std::shared_ptr<Connection>& connection() const { return connection_; }
+  // Who it is, as the transport knows it.
+  std::string caller() const { return "spiffe://sim/" + settings_.id; }
+  // What it says Hello with, as it stands; and the service that welcomed it last, by name.
+  tollgate::v1::Hello HelloNow() const;
+  const std::string& welcomed_by() const { return welcomed_by_; }
   ValidatorStatus Status() const { return validator_->Status(); }
   int64_t admits = 0;
 
@@ -73,6 +80,9 @@ class ValidatorNode : public ClientEnd, public std::enable_shared_from_this<Vali
            std::function<void(absl::StatusOr<tollgate::v1::ResolveResponse>)> answer);
   void Watch(const tollgate::v1::FollowResponse& message, const FollowerStatus& before);
   Judged Context(int token, const std::string& scope) const;
+  // By how much what it takes for the service's time may lie behind the true time.
+  int64_t TimeLag() const;
+  void Admitted(const Judged& judged);
 
   World* const world_;
   Oracle* const oracle_;
@@ -92,6 +102,10 @@ class ValidatorNode : public ClientEnd, public std::enable_shared_from_this<Vali
   // Questions not answered yet: each is answered once, at the latest when the process ends.
   uint64_t next_question_ = 0;
   std::map<uint64_t, std::function<void(absl::StatusOr<tollgate::v1::ResolveResponse>)>> asked_;
+
+  tollgate::v1::Hello hello_;  // the last one
+  std::string welcomed_by_;
+  int64_t longest_lag_ = 0;  // of the service time that a Pong told, as it came
 
   // What it follows, as an onlooker sees it.
   std::shared_ptr<History> following_;

@@ -13,14 +13,12 @@
 #include "absl/strings/str_cat.h"
 #include "base/mutation.h"
 #include "base/status.h"
+#include "lease/limits.h"
 
 namespace tollgate {
 namespace {
 
 constexpr size_t kSlots = 64;
-
-// Readings of the two clocks are taken one after the other; so much may pass in between.
-constexpr int64_t kReadSlackNs = 1'000'000;
 
 }  // namespace
 
@@ -36,11 +34,11 @@ struct EdgeClock::Page {
 
 absl::StatusOr<std::unique_ptr<EdgeClock>> EdgeClock::Create(double drift_bound,
                                                              absl::Duration fail_open_for) {
-  if (!(drift_bound >= 0) || drift_bound > 0.1) {
+  if (!IsDriftBound(drift_bound)) {
     return RefuseField("DRIFT_BOUND_OUT_OF_RANGE", "drift_bound", "must be from 0 to 0.1");
   }
-  if (fail_open_for < absl::ZeroDuration() || fail_open_for > absl::Hours(24 * 7)) {
-    return RefuseField("FAIL_OPEN_FOR_OUT_OF_RANGE", "fail_open_for", "must be from 0 to 7 days");
+  if (fail_open_for < absl::ZeroDuration() || fail_open_for > kLongestFailOpen) {
+    return RefuseField("FAIL_OPEN_FOR_OUT_OF_RANGE", "fail_open_for", "must be from 0 to 24 h");
   }
   const size_t size = (sizeof(Page) + 4095) / 4096 * 4096;
   void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -101,10 +99,9 @@ void EdgeClock::Publish(const Reading& r) {
 
 // R1: more than the drift bound apart since the ping, and one of them is wrong: a virtual machine
 // that was resumed from a snapshot does not know how long it was away.
-bool EdgeClock::ClocksAgree(const Reading& r, int64_t boot_elapsed, int64_t wall_elapsed) {
-  const int64_t apart =
-      wall_elapsed > boot_elapsed ? wall_elapsed - boot_elapsed : boot_elapsed - wall_elapsed;
-  return apart <= r.drift_ns + kReadSlackNs || TOLLGATE_MUTATED("r1_wall_clock_ignored");
+bool EdgeClock::LocalClocksAgree(const Reading& r, int64_t boot_elapsed, int64_t wall_elapsed) {
+  return ClocksAgree(boot_elapsed, wall_elapsed, r.drift_ns) ||
+         TOLLGATE_MUTATED("r1_wall_clock_ignored");
 }
 
 LeaseState EdgeClock::StateAt(const Reading& r, BootTime now, absl::Time wall_now) const {
@@ -112,7 +109,7 @@ LeaseState EdgeClock::StateAt(const Reading& r, BootTime now, absl::Time wall_no
   const int64_t boot_elapsed = now.nanos() - r.ping_boot_ns;
   const int64_t wall_elapsed = absl::ToUnixNanos(wall_now) - r.ping_wall_ns;
   const int64_t lease = r.lease_ns - r.drift_ns;
-  if (ClocksAgree(r, boot_elapsed, wall_elapsed) && boot_elapsed >= 0 && boot_elapsed < lease)
+  if (LocalClocksAgree(r, boot_elapsed, wall_elapsed) && boot_elapsed >= 0 && boot_elapsed < lease)
     return LeaseState::kLive;
   const int64_t longest = std::max(boot_elapsed, wall_elapsed);
   if (fail_open_for_ > absl::ZeroDuration() && boot_elapsed >= 0 &&
@@ -132,12 +129,12 @@ absl::Time EdgeClock::ServiceTimeAt(const Reading& r, BootTime now) const {
 }
 
 bool EdgeClock::Renew(const HeldLease& lease, BootTime now, absl::Time wall_now) {
-  if (closed_ || lease.length <= absl::ZeroDuration()) return false;
+  if (closed_ || lease.lease <= absl::ZeroDuration()) return false;
   const Reading present = Read();
   Reading next = present;
   next.ping_boot_ns = lease.ping_boot.nanos();
   next.ping_wall_ns = absl::ToUnixNanos(lease.ping_wall);
-  next.lease_ns = absl::ToInt64Nanoseconds(std::min(lease.length, kLongestLease));
+  next.lease_ns = absl::ToInt64Nanoseconds(std::min(lease.lease, kLongestLease));
   next.drift_ns = absl::ToInt64Nanoseconds(lease.drift);
   if (StateAt(next, now, wall_now) != LeaseState::kLive) return false;
   const int64_t next_until = next.ping_boot_ns + next.lease_ns - next.drift_ns;
@@ -151,8 +148,8 @@ bool EdgeClock::Renew(const HeldLease& lease, BootTime now, absl::Time wall_now)
 
 bool EdgeClock::ClocksDisagree(BootTime now, absl::Time wall_now) const {
   const Reading r = Read();
-  return r.lease_ns > r.drift_ns && !ClocksAgree(r, now.nanos() - r.ping_boot_ns,
-                                                 absl::ToUnixNanos(wall_now) - r.ping_wall_ns);
+  return r.lease_ns > r.drift_ns && !LocalClocksAgree(r, now.nanos() - r.ping_boot_ns,
+                                                      absl::ToUnixNanos(wall_now) - r.ping_wall_ns);
 }
 
 void EdgeClock::EndLive() {

@@ -8,20 +8,9 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
+#include "lease/span.h"
 
 namespace tollgate {
-
-// A hard limit of the protocol (R5): nothing longer is ever believed.
-inline constexpr absl::Duration kLongestLease = absl::Minutes(10);
-
-// One lease, as a Pong granted it (R1).
-struct HeldLease {
-  BootTime ping_boot;     // taken before the ping was written
-  absl::Time ping_wall;   // taken with it; compared with nothing but this machine's own wall clock
-  absl::Duration length;  // as granted
-  absl::Duration drift;   // length * drift bound
-  BootTime until() const { return ping_boot + (length - drift); }
-};
 
 // What a decision is allowed by, at one moment.
 enum class LeaseState {
@@ -88,7 +77,7 @@ class EdgeClock {
  private:
   struct Page;
   EdgeClock(double drift_bound, absl::Duration fail_open_for, Page* page);
-  static bool ClocksAgree(const Reading& r, int64_t boot_elapsed, int64_t wall_elapsed);
+  static bool LocalClocksAgree(const Reading& r, int64_t boot_elapsed, int64_t wall_elapsed);
   void Publish(const Reading& reading);
 
   const double drift_bound_;

@@ -4,6 +4,9 @@
 #include <utility>
 
 #include "base/mutation.h"
+#include "base/proto_time.h"
+#include "lease/limits.h"
+#include "lease/span.h"
 
 namespace tollgate {
 namespace {
@@ -16,18 +19,6 @@ constexpr size_t kMostPings = 128;
 
 // How soon a service that this validator is not configured for is tried again.
 constexpr absl::Duration kMisconfiguredRetry = absl::Seconds(30);
-
-absl::Duration FromProto(const google::protobuf::Duration& d) {
-  return absl::Seconds(d.seconds()) + absl::Nanoseconds(d.nanos());
-}
-
-google::protobuf::Duration ToProto(absl::Duration d) {
-  google::protobuf::Duration out;
-  const int64_t ns = absl::ToInt64Nanoseconds(d);
-  out.set_seconds(ns / 1'000'000'000);
-  out.set_nanos(static_cast<int32_t>(ns % 1'000'000'000));
-  return out;
-}
 
 // An interval as the service asked for it, or `otherwise`, within sane limits.
 absl::Duration Interval(bool set, const google::protobuf::Duration& asked,
@@ -236,7 +227,8 @@ void Follower::OnWelcome(const tollgate::v1::Welcome& welcome, BootTime now, abs
     return GiveUp("a Welcome without an epoch or a revision", actions);
   }
   // One of a service too old to name its brand counts as ours.
-  const bool agreed = welcome.brand().empty() || welcome.brand() == options_.brand;
+  const bool agreed = welcome.brand().empty() || welcome.brand() == options_.brand ||
+                      TOLLGATE_MUTATED("i7_brand_ignored");
   state_->BrandAgreed(agreed);
   if (!agreed) {
     // I7: every good token would be called malformed here.
@@ -353,8 +345,7 @@ void Follower::OnPong(const tollgate::v1::Pong& pong, BootTime now, absl::Time w
 
   if (pong.has_service_time()) {
     const bool known = !pings_.empty() && pings_.front().sequence == pong.sequence();
-    state_->SetServiceTime(absl::FromUnixSeconds(pong.service_time().seconds()) +
-                               absl::Nanoseconds(pong.service_time().nanos()),
+    state_->SetServiceTime(FromProto(pong.service_time()),
                            known ? now - pings_.front().boot : absl::InfiniteDuration(), now);
   }
   outbox_->Arrived(pong.sequence());
@@ -363,8 +354,7 @@ void Follower::OnPong(const tollgate::v1::Pong& pong, BootTime now, absl::Time w
   const SentPing ping =
       TOLLGATE_MUTATED("r1_from_pong") ? SentPing{pong.sequence(), now, wall_now} : pings_.front();
   pings_.pop_front();
-  const absl::Duration lease =
-      pong.has_lease() ? std::min(FromProto(pong.lease()), kLongestLease) : absl::ZeroDuration();
+  const absl::Duration lease = pong.has_lease() ? FromProto(pong.lease()) : absl::ZeroDuration();
   // A Pong that claims a revision of which a part is missing here would grant past an event (R9).
   if (lease > absl::ZeroDuration() && !open) HoldLease(ping, lease, now, wall_now);
 }
@@ -373,7 +363,7 @@ void Follower::HoldLease(const SentPing& ping, absl::Duration length, BootTime n
                          absl::Time wall_now) {
   // R1: from when the ping was handed out to be written, less what the clocks may drift apart.
   const double drift = TOLLGATE_MUTATED("r1_no_drift") ? 0 : options_.drift_bound;
-  state_->LeaseGranted(HeldLease{ping.boot, ping.wall, length, length * drift}, now, wall_now);
+  state_->LeaseGranted(HoldFrom(ping.boot, ping.wall, length, drift), now, wall_now);
 }
 
 void Follower::OnGoAway(const tollgate::v1::GoAway& go_away, BootTime now,

@@ -3,12 +3,13 @@
 #include <algorithm>
 #include <string>
 
+#include "base/proto_time.h"
+#include "lease/limits.h"
+
 namespace tollgate {
 namespace {
 
 constexpr size_t kMostEvidence = 4096;
-// The protocol's: of what is above it in one ping, the service reads none.
-constexpr int kMostDroppedInPing = 1000;
 
 bool HasArrived(uint64_t sent_in, uint64_t sequence) { return sent_in != 0 && sent_in <= sequence; }
 
@@ -38,8 +39,7 @@ void Outbox::TokenDropped(absl::string_view workspace, absl::string_view token_i
   dropped.set_workspace(std::string(workspace));
   dropped.set_token_id(std::string(token_id));
   dropped.set_revision(revision);
-  dropped.mutable_last_admit_time()->set_seconds(last_ms / 1000);
-  dropped.mutable_last_admit_time()->set_nanos(static_cast<int32_t>(last_ms % 1000) * 1'000'000);
+  *dropped.mutable_last_admit_time() = ToProto(absl::FromUnixMillis(last_ms));
 }
 
 void Outbox::LoseEvidence(int64_t first, int64_t last) {
@@ -59,7 +59,7 @@ bool Outbox::FillPing(uint64_t sequence, int64_t applied, tollgate::v1::Ping* pi
   bool more = false;
   for (Evidence& e : evidence_) {
     if (e.sent_in != 0) continue;
-    if (ping->dropped_size() < kMostDroppedInPing) {
+    if (ping->dropped_size() < kMaxDroppedInPing) {
       e.sent_in = sequence;
       *ping->add_dropped() = e.dropped;
     } else {

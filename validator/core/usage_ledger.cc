@@ -2,15 +2,12 @@
 
 #include <algorithm>
 
+#include "base/proto_time.h"
+
 namespace tollgate {
 namespace {
 
-google::protobuf::Timestamp FromMillis(int64_t ms) {
-  google::protobuf::Timestamp t;
-  t.set_seconds(ms / 1000);
-  t.set_nanos(static_cast<int32_t>(ms % 1000) * 1'000'000);
-  return t;
-}
+google::protobuf::Timestamp FromMillis(int64_t ms) { return ToProto(absl::FromUnixMillis(ms)); }
 
 }  // namespace
 

@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "base/proto_time.h"
 #include "base/status.h"
 #include "net/reactor.h"
 #include "net/wire.h"
@@ -44,12 +45,6 @@ absl::Status CheckRequirement(const tollgate::v1::Requirement& requirement,
   return absl::OkStatus();
 }
 
-void FillTime(int64_t us, google::protobuf::Timestamp* time) {
-  const int64_t seconds = us >= 0 ? us / 1'000'000 : -((-us + 999'999) / 1'000'000);
-  time->set_seconds(seconds);
-  time->set_nanos(static_cast<int32_t>(us - seconds * 1'000'000) * 1000);
-}
-
 // The answers of one batch, joined by a count: whoever brings the last one replies.
 struct Join {
   explicit Join(int size, std::shared_ptr<BytesCall> c) : left(size), call(std::move(c)) {
@@ -68,9 +63,7 @@ void FillResponse(const Decision& decision, ValidateResponse* response) {
   const Answer answer = AnswerTo(decision, Requirement(), /*realm=*/"");
   if (!answer.description.empty()) response->set_description(std::string(answer.description));
   if (decision.verdict == tollgate::v1::VERDICT_UNAVAILABLE) {
-    const int64_t ns = absl::ToInt64Nanoseconds(answer.retry_after);
-    response->mutable_retry_after()->set_seconds(ns / 1'000'000'000);
-    response->mutable_retry_after()->set_nanos(static_cast<int32_t>(ns % 1'000'000'000));
+    *response->mutable_retry_after() = ToProto(answer.retry_after);
   }
   GrantView grant;
   if (!decision.ReadIdentity(&grant)) return;
@@ -82,7 +75,7 @@ void FillResponse(const Decision& decision, ValidateResponse* response) {
     identity->add_scopes(std::string(grant.scope(i)));
   }
   if (grant.expire_time_us() != 0) {
-    FillTime(grant.expire_time_us(), identity->mutable_expire_time());
+    *identity->mutable_expire_time() = TimestampFromMicros(grant.expire_time_us());
   }
 }
 

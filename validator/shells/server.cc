@@ -1,8 +1,5 @@
 #include "validator/shells/server.h"
 
-#include <grpcpp/server.h>
-#include <grpcpp/server_builder.h>
-
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
@@ -13,14 +10,15 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/bad_flag.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "base/version.h"
+#include "lease/limits.h"
+#include "lease/span.h"
 #include "net/address.h"
 #include "net/credentials.h"
-#include "net/daemon.h"
-#include "net/grpc_listeners.h"
-#include "net/limits.h"
+#include "net/grpc_host.h"
 #include "token/field_rules.h"
 #include "validator/fronts/front.h"
 #include "validator/shells/grpc_front_host.h"
@@ -35,17 +33,12 @@ constexpr char kLeaseHealth[] = "tollgate.lease";
 // How late health and log may tell that a lease has begun or ended; decisions read it themselves.
 constexpr std::chrono::milliseconds kWatchInterval(100);
 
-absl::Status BadFlag(absl::string_view flag, absl::string_view what) {
-  return Refuse(absl::StatusCode::kInvalidArgument, absl::StrCat("--", flag, ": ", what),
-                ErrorDetails{"BAD_FLAG", {}, {{std::string(flag), std::string(what)}}, {}});
-}
-
 absl::Status CheckOptions(const ValidatorServerOptions& o) {
   RETURN_IF_ERROR(CheckValidatorId(o.id, "id"));
   if (o.listen.empty()) return BadFlag("listen", "at least one address is needed");
-  if (o.drift_bound < 0 || o.drift_bound > 0.1) return BadFlag("drift-bound", "must be 0 to 0.1");
+  if (!IsDriftBound(o.drift_bound)) return BadFlag("drift-bound", "must be 0 to 0.1");
   if (o.stale_policy == tollgate::v1::STALE_POLICY_FAIL_OPEN &&
-      (o.fail_open_for <= absl::ZeroDuration() || o.fail_open_for > absl::Hours(24))) {
+      (o.fail_open_for <= absl::ZeroDuration() || o.fail_open_for > kLongestFailOpen)) {
     return BadFlag("fail-open-for", "must be above 0, and at most 24h");
   }
   if (o.cache_entries < 1 || o.cache_entries > (1 << 24)) {
@@ -107,19 +100,20 @@ class ValidatorServerImpl final : public ValidatorServer {
   ~ValidatorServerImpl() override { Drain(absl::ZeroDuration(), absl::ZeroDuration()); }
 
   absl::Status Start() {
-    grpc::ServerBuilder builder;
-    RETURN_IF_ERROR(Bind(builder));
-    RETURN_IF_ERROR(Prepare());
-    return Serve(builder);
+    RETURN_IF_ERROR(PrepareChannel());
+    // Before anything runs: a port that is taken connects to nothing.
+    GrpcHost::Options host;
+    host.listen = options_.listen;
+    host.tls = {options_.tls_cert, options_.tls_key, options_.client_ca};
+    host.allow_plaintext = options_.allow_plaintext;
+    host.max_connections = options_.max_connections;
+    host.socket_mode = options_.socket_mode;
+    ASSIGN_OR_RETURN(host_, GrpcHost::Bind(std::move(host)));
+    RETURN_IF_ERROR(MakeCore());
+    return Serve();
   }
 
-  std::vector<std::string> addresses() const override {
-    std::vector<std::string> out;
-    for (const auto& acceptor : listeners_.acceptors()) {
-      out.push_back(acceptor->address().ToString());
-    }
-    return out;
-  }
+  std::vector<std::string> addresses() const override { return host_->addresses(); }
   std::shared_ptr<prometheus::Registry> registry() const override { return registry_; }
   ValidatorStatus status() const override { return validator_->Status(); }
   DecisionTotals totals() const override { return validator_->Totals(); }
@@ -129,16 +123,17 @@ class ValidatorServerImpl final : public ValidatorServer {
     if (drained_) return;
     drained_ = true;
     StopWatch();
-    if (grpc_ != nullptr) {
+    if (!fronts_.empty()) {
       Log(LogLevel::kInfo, "draining", {{"limit", limit}});
-      health_->SetServing(kLeaseHealth, false);
+      host_->health().SetServing(kLeaseHealth, false);
+    }
+    if (host_ != nullptr) {
       DrainPlan plan;
       plan.pause = pause;
       plan.limit = limit;
       plan.end_streams = [this] { validator_->StopAdmitting(); };
-      tollgate::Drain(*grpc_, *health_, listeners_, plan);
+      host_->Drain(plan);
     }
-    listeners_.StopAccepting();
     // Each answer that is still to come finds a validator that admits nothing.
     if (resolve_ != nullptr) resolve_->Stop();
     if (link_ != nullptr) {
@@ -151,8 +146,7 @@ class ValidatorServerImpl final : public ValidatorServer {
   }
 
  private:
-  // Before anything runs: a port that is taken connects to nothing.
-  absl::Status Bind(grpc::ServerBuilder& builder) {
+  absl::Status PrepareChannel() {
     ASSIGN_OR_RETURN(service_, ParseAddress(options_.service));
     const TlsFiles service_tls{options_.service_cert, options_.service_key, options_.service_ca};
     const bool use_tls = options_.service_tls || !service_tls.empty();
@@ -162,34 +156,10 @@ class ValidatorServerImpl final : public ValidatorServer {
                          service_tls, use_tls,
                          ServerIdentity{options_.service_spiffe_id, options_.service_host_name}));
 
-    const TlsFiles tls{options_.tls_cert, options_.tls_key, options_.client_ca};
-    std::vector<Address> addresses;
-    for (const std::string& text : options_.listen) {
-      ASSIGN_OR_RETURN(Address address, ParseAddress(text));
-      RETURN_IF_ERROR(
-          CheckPlaintextAllowed("tollgate", address, !tls.empty(), options_.allow_plaintext));
-      addresses.push_back(std::move(address));
-    }
-    ASSIGN_OR_RETURN(const std::shared_ptr<grpc::ServerCredentials> secure,
-                     ServerCredentialsFor(tls));
-    ASSIGN_OR_RETURN(const std::shared_ptr<grpc::ServerCredentials> plain,
-                     ServerCredentialsFor(TlsFiles{}));
-    EnableReflection();
-    ApplyServerLimits(builder, ServerLimits());
-    for (Address& address : addresses) {
-      Acceptor::Options acceptor;
-      const bool is_unix = address.is_unix();
-      acceptor.address = std::move(address);
-      acceptor.max_connections = options_.max_connections;
-      acceptor.share_of = static_cast<int>(addresses.size());
-      acceptor.socket_mode = static_cast<mode_t>(options_.socket_mode);
-      RETURN_IF_ERROR(
-          listeners_.Add(builder, std::move(acceptor), is_unix ? plain : secure).status());
-    }
     return absl::OkStatus();
   }
 
-  absl::Status Prepare() {
+  absl::Status MakeCore() {
     ASSIGN_OR_RETURN(TokenFormat format, TokenFormat::ForBrand(options_.brand));
     ASSIGN_OR_RETURN(validator_,
                      Validator::Create(CoreOptions(options_, std::move(format)), clock_, random_,
@@ -197,7 +167,7 @@ class ValidatorServerImpl final : public ValidatorServer {
                                               ResolveClient::Callback callback) {
                                          resolve_->Ask(request, std::move(callback));
                                        }));
-    registry_ = std::make_shared<ValidatorRegistry>(validator_.get(), &listeners_);
+    registry_ = std::make_shared<ValidatorRegistry>(validator_.get(), &host_->listeners());
     // Two connections: a flood of questions must not stand before a ping.
     ChannelOptions channel;
     channel.own_connection = true;
@@ -218,22 +188,16 @@ class ValidatorServerImpl final : public ValidatorServer {
     return absl::OkStatus();
   }
 
-  absl::Status Serve(grpc::ServerBuilder& builder) {
+  absl::Status Serve() {
     fronts_ = MakeFronts(validator_.get());
-    GrpcFrontHost host(&builder);
-    for (const std::unique_ptr<Front>& front : fronts_) front->RegisterOn(&host);
+    GrpcFrontHost fronts(host_.get());
+    for (const std::unique_ptr<Front>& front : fronts_) front->RegisterOn(&fronts);
     registry_->AddFronts(&fronts_);
-    health_ = std::make_unique<Health>(host.health_names());
-    health_->SetServing(kLeaseHealth, false);
-    health_->RegisterWith(builder);
-    grpc_ = builder.BuildAndStart();
-    if (grpc_ == nullptr) {
-      return Refuse(absl::StatusCode::kInternal, "GRPC_START_FAILED",
-                    "gRPC could not start; its own log says why");
-    }
+    RETURN_IF_ERROR(host_->Build());
+    host_->health().SetServing(kLeaseHealth, false);
     link_ = Link::Start({validator_.get(), &clock_, make_feed_channel_, service_.ToString()});
     watch_ = std::thread([this] { Watch(); });
-    listeners_.Start();
+    host_->Accept();
     for (const std::string& address : addresses()) {
       Log(LogLevel::kInfo, "serving",
           {{"address", address}, {"validator", options_.id}, {"service", service_.ToString()}});
@@ -250,11 +214,11 @@ class ValidatorServerImpl final : public ValidatorServer {
       const ValidatorStatus now = validator_->Status();
       if (now.lease != told) {
         told = now.lease;
-        health_->SetServing(kLeaseHealth, told == LeaseState::kLive);
+        host_->health().SetServing(kLeaseHealth, told == LeaseState::kLive);
         TellLease(now);
         if (told == LeaseState::kLive && !ready) {
           ready = true;
-          health_->SetServing(true);
+          host_->health().SetServing(true);
         }
       }
       watch_changed_.wait_until(lock, std::chrono::steady_clock::now() + kWatchInterval);
@@ -295,15 +259,13 @@ class ValidatorServerImpl final : public ValidatorServer {
   Address service_;
   std::shared_ptr<grpc::ChannelCredentials> service_credentials_;
   std::function<std::shared_ptr<grpc::Channel>()> make_feed_channel_;
-  GrpcListeners listeners_;
 
   // In the order of a start; destroyed in the reverse, after Drain.
+  std::unique_ptr<GrpcHost> host_;
   std::shared_ptr<ResolveClient> resolve_;
   std::unique_ptr<Validator> validator_;
   std::shared_ptr<ValidatorRegistry> registry_;
   std::vector<std::unique_ptr<Front>> fronts_;
-  std::unique_ptr<Health> health_;
-  std::unique_ptr<grpc::Server> grpc_;
   std::shared_ptr<Link> link_;
 
   std::mutex watch_mu_;  // guards watch_stopped_

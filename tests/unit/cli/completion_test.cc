@@ -12,7 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "cli/context.h"
+#include "cli/command_line.h"
 
 namespace tollgate {
 namespace {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/context.h"
+#include "cli/command_line.h"
 
 namespace tollgate {
 

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/proto_time.h"
+
 namespace tollgate {
 namespace {
 
@@ -13,14 +15,14 @@ const absl::Time kNow = absl::FromUnixSeconds(1800000000);
 TEST(RotationText, SaysWhatIsDue) {
   tollgate::v1::Token token;
   EXPECT_EQ(RotationText(token, kNow), "-");
-  SetTime(kNow + absl::Hours(24 * 59), token.mutable_rotation_due_time());
+  *token.mutable_rotation_due_time() = ToProto(kNow + absl::Hours(24 * 59));
   EXPECT_EQ(RotationText(token, kNow), "due in 59 days");
-  SetTime(kNow - absl::Hours(24 * 3), token.mutable_rotation_due_time());
+  *token.mutable_rotation_due_time() = ToProto(kNow - absl::Hours(24 * 3));
   EXPECT_EQ(RotationText(token, kNow), "overdue 3 days");
   token.set_state(tollgate::v1::TOKEN_STATE_RETIRING);
-  SetTime(kNow + absl::Hours(20), token.mutable_retire_plan()->mutable_at_time());
+  *token.mutable_retire_plan()->mutable_at_time() = ToProto(kNow + absl::Hours(20));
   EXPECT_EQ(RotationText(token, kNow), "retires in 20 h");
-  SetDuration(absl::Hours(24), token.mutable_retire_plan()->mutable_when_silent());
+  *token.mutable_retire_plan()->mutable_when_silent() = ToProto(absl::Hours(24));
   EXPECT_EQ(RotationText(token, kNow), "retires when silent for 24 h");
 }
 
@@ -28,9 +30,9 @@ TEST(Times, RoundTripAlsoBeforeTheEpoch) {
   for (const absl::Time time :
        {kNow, absl::UnixEpoch() - absl::Nanoseconds(1), kNow + absl::Nanoseconds(7)}) {
     google::protobuf::Timestamp stamp;
-    SetTime(time, &stamp);
+    stamp = ToProto(time);
     EXPECT_GE(stamp.nanos(), 0);
-    EXPECT_EQ(TimeOf(stamp), time);
+    EXPECT_EQ(FromProto(stamp), time);
   }
 }
 
@@ -58,8 +60,8 @@ TEST(ReceiptText, NamesWhoIsWaitedFor) {
   for (const char* id : {"edge-17", "edge-88"}) {
     auto* pending = receipt.add_pending();
     pending->set_validator(id);
-    SetDuration(absl::Seconds(4), pending->mutable_last_heard());
-    SetDuration(absl::Milliseconds(5900), pending->mutable_lease_left());
+    *pending->mutable_last_heard() = ToProto(absl::Seconds(4));
+    *pending->mutable_lease_left() = ToProto(absl::Milliseconds(5900));
   }
   EXPECT_EQ(ReceiptText(receipt, absl::Milliseconds(11)),
             "enforced     198 of 200 edges   11 ms\n");
@@ -89,7 +91,7 @@ TEST(LastAdmitText, NeverGuesses) {
   EXPECT_EQ(LastAdmitText(receipt), "");
   auto* known = receipt.add_last_admits();
   known->set_edge("payments/edge-3");
-  SetTime(kNow + absl::Milliseconds(120), known->mutable_last_admit_time());
+  *known->mutable_last_admit_time() = ToProto(kNow + absl::Milliseconds(120));
   auto* unknown = receipt.add_last_admits();
   unknown->set_edge("edge-17");
   unknown->set_unknown(true);

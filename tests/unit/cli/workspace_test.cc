@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <sstream>
 
-#include "cli/context.h"
+#include "cli/command_line.h"
 
 namespace tollgate {
 namespace {

@@ -65,6 +65,11 @@ class Pki {
     Issue("server", "ca", "URI:spiffe://tollgate.test/tollgated,DNS:tollgated.test");
     Issue("edge", "ca", "URI:spiffe://tollgate.test/edge-1");
     Issue("two", "ca", "URI:spiffe://tollgate.test/a,URI:spiffe://tollgate.test/b");
+    Issue("server-first", "ca",
+          "URI:spiffe://tollgate.test/tollgated,URI:spiffe://tollgate.test/b");
+    Issue("server-last", "ca", "URI:spiffe://tollgate.test/b,URI:spiffe://tollgate.test/tollgated");
+    Issue("server-and-web", "ca",
+          "URI:spiffe://tollgate.test/tollgated,URI:https://tollgate.test/a");
     Issue("web", "ca", "URI:https://tollgate.test/a");
     Issue("nobody", "ca", "DNS:edge.test");
     Issue("stranger", "other-ca", "URI:spiffe://tollgate.test/edge-1");
@@ -97,16 +102,12 @@ class Pki {
 };
 
 const Pki& ThePki() {
-  static const Pki* const pki = new Pki;
-  return *pki;
+  static const Pki pki;
+  return pki;
 }
 
 class Tls : public testing::Test {
  protected:
-  static void TearDownTestSuite() {
-    std::filesystem::remove_all(std::filesystem::path(ThePki().Path("x")).parent_path());
-  }
-
   void SetUp() override {
     edge_.on_resolve = [](std::shared_ptr<ResolveCall> call) {
       const absl::StatusOr<Caller> caller = CallerOf(call->context());
@@ -180,6 +181,19 @@ TEST_F(Tls, StrangersDoNotReachTheService) {
   EXPECT_FALSE(
       AskAs(ThePki().Files("edge", "ca"), {"spiffe://tollgate.test/other", ""}, &response_).ok());
 }
+
+class AmbiguousServer : public Tls, public testing::WithParamInterface<const char*> {};
+
+// A certificate that says two things of its bearer proves neither.
+TEST_P(AmbiguousServer, IsNotTheServerThatWasMeant) {
+  Serve(ThePki().Files(GetParam(), ""));
+  const grpc::Status status = AskAs({"", "", ThePki().Path("ca.pem")}, kServer, &response_);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE) << status.error_message();
+}
+
+INSTANTIATE_TEST_SUITE_P(Certificates, AmbiguousServer,
+                         testing::Values("server-first", "server-last", "server-and-web", "edge",
+                                         "web", "nobody"));
 
 TEST_F(Tls, WithoutAClientCaNobodyIsAskedForACertificate) {
   Serve(ThePki().Files("server", ""));

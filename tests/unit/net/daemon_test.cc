@@ -18,7 +18,6 @@
 #include <vector>
 
 #include "base/status.h"
-#include "grpc/health/v1/health.grpc.pb.h"
 #include "net/limits.h"
 #include "tests/unit/net/edge_server.h"
 
@@ -149,72 +148,6 @@ TEST(ExitCode, IsStable) {
   EXPECT_EQ(ExitCodeOf(absl::InvalidArgumentError("")), 64);
   EXPECT_EQ(ExitCodeOf(absl::AlreadyExistsError("")), 73);
   EXPECT_EQ(ExitCodeOf(absl::FailedPreconditionError("")), 78);
-}
-
-absl::StatusOr<int> CheckHealth(const std::shared_ptr<grpc::Channel>& channel,
-                                const std::string& name) {
-  grpc::health::v1::HealthCheckRequest request;
-  grpc::health::v1::HealthCheckResponse response;
-  request.set_service(name);
-  grpc::ClientContext context;
-  context.set_deadline(absl::ToChronoTime(absl::Now() + kTestPatience));
-  context.set_wait_for_ready(true);
-  const grpc::Status status =
-      grpc::health::v1::Health::NewStub(channel)->Check(&context, request, &response);
-  if (!status.ok()) return FromGrpcStatus(status);
-  return response.status();
-}
-
-TEST(HealthAndDrain, TellTheStoryInOrder) {
-  EnableReflection();
-  Health health({"tollgate.v1.EdgeService"});
-  EdgeServer edge;
-  grpc::ServerBuilder builder;
-  builder.RegisterService(&edge);
-  health.RegisterWith(builder);
-  ApplyServerLimits(builder, ServerLimits());
-  Acceptor::Options options;
-  options.address = ParseAddress("127.0.0.1:0").value();
-  auto acceptor = edge.listeners.Add(builder, options, grpc::InsecureServerCredentials());
-  ASSERT_TRUE(acceptor.ok());
-  edge.address = (*acceptor)->address();
-  edge.server = builder.BuildAndStart();
-  ASSERT_NE(edge.server, nullptr);
-  edge.listeners.Start();
-  auto channel = MakeChannel(edge.address, grpc::InsecureChannelCredentials());
-
-  const auto is = [&](const std::string& name) { return CheckHealth(channel, name).value_or(-1); };
-  EXPECT_EQ(is(""), 2);
-  EXPECT_EQ(is("readiness"), 2);
-  EXPECT_EQ(is("liveness"), 1);
-  health.SetServing(true);
-  EXPECT_EQ(is(""), 1);
-  EXPECT_EQ(is("tollgate.v1.EdgeService"), 1);
-  EXPECT_EQ(is("readiness"), 1);
-  EXPECT_EQ(CheckHealth(channel, "stale").status().code(), absl::StatusCode::kNotFound);
-  health.SetServing("stale", false);
-  EXPECT_EQ(is("stale"), 2);
-
-  // A stream that would live for ever, and the drain that ends it.
-  auto stub = v1::EdgeService::NewStub(channel);
-  grpc::ClientContext context;
-  auto stream = stub->Follow(&context);
-  auto feed = edge.Follower(0);
-  ASSERT_NE(feed, nullptr);
-  const absl::Time start = absl::Now();
-  Drain(*edge.server, health, edge.listeners,
-        {absl::Milliseconds(1),
-         [&] {
-           EXPECT_EQ(is(""), 2);
-           EXPECT_EQ(is("liveness"), 1);
-           feed->CloseWhenDrained(absl::OkStatus());
-         },
-         absl::Seconds(15)});
-  EXPECT_LT(absl::Now() - start, absl::Seconds(14)) << "the end of the streams let it end early";
-  v1::FollowResponse response;
-  EXPECT_FALSE(stream->Read(&response));
-  EXPECT_TRUE(stream->Finish().ok());
-  edge.server.reset();
 }
 
 TEST(Limits, ATooLargeMessageIsRefused) {

@@ -1,4 +1,4 @@
-// A clock and an executor that do what a test says, and nothing by themselves.
+// A clock, an executor and evidence of use that are what a test says, and nothing by themselves.
 #ifndef TOLLGATE_TESTS_UNIT_SERVICE_STAND_INS_H_
 #define TOLLGATE_TESTS_UNIT_SERVICE_STAND_INS_H_
 
@@ -9,6 +9,7 @@
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/executor.h"
+#include "service/use/silence.h"
 
 namespace tollgate {
 
@@ -22,6 +23,9 @@ class StandingClock : public Clock {
  private:
   absl::Time* now_;
 };
+
+// That every edge has told all until `now`.
+inline SilenceEvidence AllHeard(absl::Time now) { return {now, {}, {}}; }
 
 // Runs what it was given when told to.
 class HeldExecutor : public Executor {

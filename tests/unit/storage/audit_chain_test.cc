@@ -1,4 +1,4 @@
-#include "storage/audit_chain.h"
+#include "tests/instruments/audit_chain.h"
 
 #include <vector>
 

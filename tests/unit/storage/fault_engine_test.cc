@@ -1,4 +1,4 @@
-#include "storage/fault/fault_engine.h"
+#include "tests/instruments/fault_engine.h"
 
 #include <thread>
 

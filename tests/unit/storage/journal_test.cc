@@ -16,10 +16,10 @@
 #include "base/status.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "storage/fault/fault_engine.h"
 #include "storage/journal/journaled_engine.h"
 #include "storage/memory/memory_engine.h"
 #include "storage/sequencer.h"
+#include "tests/instruments/fault_engine.h"
 #include "tests/unit/storage/test_commands.h"
 
 namespace tollgate {

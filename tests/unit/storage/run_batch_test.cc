@@ -1,10 +1,10 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "storage/audit_chain.h"
 #include "storage/memory/memory_engine.h"
 #include "storage/sequencer.h"
 #include "storage/start_command.h"
 #include "test_commands.h"
+#include "tests/instruments/audit_chain.h"
 
 namespace tollgate {
 namespace {

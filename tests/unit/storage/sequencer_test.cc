@@ -4,12 +4,13 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "base/invariant.h"
 #include "base/status.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "storage/audit_chain.h"
-#include "storage/fault/fault_engine.h"
 #include "test_commands.h"
+#include "tests/instruments/audit_chain.h"
+#include "tests/instruments/fault_engine.h"
 
 namespace tollgate {
 namespace {
@@ -64,6 +65,10 @@ class SequencerTest : public ::testing::Test {
       absl::MutexLock lock(&mu_);
       commits_.push_back(absl::StrCat(revision, ":", commands));
     };
+    options.on_command = [this](absl::string_view command, absl::StatusCode code) {
+      absl::MutexLock lock(&mu_);
+      commands_.push_back(absl::StrCat(command, ":", absl::StatusCodeToString(code)));
+    };
     sequencer_ = Sequencer::Start(std::move(options)).value();
   }
   // A commit is under way (held), so what is submitted now gathers behind it.
@@ -76,6 +81,10 @@ class SequencerTest : public ::testing::Test {
     absl::MutexLock lock(&mu_);
     return commits_;
   }
+  std::vector<std::string> commands() {
+    absl::MutexLock lock(&mu_);
+    return commands_;
+  }
   std::vector<std::string> Labels() {
     return ScanKeys(*engine_.NewSnapshot().value(), Table::kLabels, "", "", 10000);
   }
@@ -84,6 +93,7 @@ class SequencerTest : public ::testing::Test {
   FaultEngine engine_{MemoryEngine::Open().value()};
   absl::Mutex mu_;
   std::vector<std::string> commits_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::string> commands_ ABSL_GUARDED_BY(mu_);
   absl::Status fatal_;
   std::atomic<int> fatal_calls_ = 0;
   std::unique_ptr<Sequencer> sequencer_;
@@ -164,6 +174,8 @@ TEST_F(SequencerTest, AnErrorTouchesNoOther) {
   EXPECT_TRUE(all[1].ok());
   EXPECT_EQ(all[2].status().code(), absl::StatusCode::kNotFound);
   EXPECT_TRUE(all[3].ok());
+  EXPECT_THAT(commands(), ElementsAre("lambda:OK", "lambda:OK", "lambda:NOT_FOUND", "lambda:OK"))
+      << "each is told of once, by its name";
   EXPECT_THAT(Labels(), ElementsAre("a", "b", "held"));
 }
 
@@ -305,6 +317,32 @@ TEST_F(SequencerTest, ManyThreadsNoGapOneChain) {
   ASSERT_EQ(static_cast<int64_t>(revisions.size()), snapshot->revision());
   for (size_t i = 0; i < revisions.size(); ++i)
     EXPECT_EQ(revisions[i], static_cast<int64_t>(i + 1));
+}
+
+// An engine that says of each commit that it became a later revision than it did.
+class LyingEngine : public FaultEngine {
+ public:
+  using FaultEngine::FaultEngine;
+  absl::StatusOr<CommitResult> Commit(const CommitRequest& request) override {
+    ASSIGN_OR_RETURN(CommitResult result, FaultEngine::Commit(request));
+    ++result.head;
+    return result;
+  }
+};
+
+TEST(SequencerDeathTest, ACommitUnderAnotherRevisionEndsTheProcess) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        ManualClock clock;
+        LyingEngine engine(MemoryEngine::Open().value());
+        Sequencer::Options options;
+        options.engine = &engine;
+        options.clock = &clock;
+        const auto sequencer = Sequencer::Start(std::move(options)).value();
+        sequencer->Run(PutLabel("a", "1")).IgnoreError();
+      },
+      testing::ExitedWithCode(kExitInvariantBroken), "a commit's revision is the head's plus one");
 }
 
 }  // namespace

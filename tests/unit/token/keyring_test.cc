@@ -14,6 +14,7 @@
 
 #include "absl/strings/escaping.h"
 #include "base/status.h"
+#include "tests/instruments/keyring_file.h"
 
 namespace tollgate {
 namespace {
@@ -129,31 +130,34 @@ TEST_F(KeyringTest, OrderAndWhiteSpaceDoNotMatter) {
 }
 
 TEST_F(KeyringTest, RotationKeepsTheOldPeppers) {
-  auto old = Keyring::LoadOrCreate(path_, random_);
-  ASSERT_TRUE(old.ok());
-  const Keyring rotated = old->Rotated(random_);
-  ASSERT_TRUE(rotated.Save(path_).ok());
+  Write(KeyringText({{1, kKey1}}, 1));
+  const Keyring old = Keyring::Load(path_).value();
+  Write(KeyringText({{1, kKey1}, {2, kKey2}}, 2));
+  const auto rotated = Keyring::LoadOrCreate(path_, random_);
+  ASSERT_TRUE(rotated.ok()) << rotated.status();
   EXPECT_EQ(Files().size(), 1u);
-  auto loaded = Keyring::Load(path_);
-  ASSERT_TRUE(loaded.ok()) << loaded.status();
-  EXPECT_EQ(loaded->primary_id(), 2u);
-  EXPECT_FALSE(loaded->Digest(edge_) == old->Digest(edge_));
-  const auto candidates = loaded->Candidates(edge_);
+  EXPECT_EQ(rotated->primary_id(), 2u);
+  EXPECT_FALSE(rotated->Digest(edge_) == old.Digest(edge_));
+  const auto candidates = rotated->Candidates(edge_);
   ASSERT_EQ(candidates.size(), 2u);
-  EXPECT_EQ(candidates[0].second, rotated.Digest(edge_));
-  EXPECT_EQ(candidates[1].second, old->Digest(edge_));
+  EXPECT_EQ(candidates[0].second, rotated->Digest(edge_));
+  EXPECT_EQ(candidates[1].second, old.Digest(edge_));
 }
 
-TEST_F(KeyringTest, TheSeventeenthPepperIsNotSaved) {
-  Keyring keyring = Keyring::Generate(random_);
-  for (int i = 0; i < 15; ++i) keyring = keyring.Rotated(random_);
-  ASSERT_TRUE(keyring.Save(path_).ok());
-  const std::string sixteen = Read();
-  const absl::Status status = keyring.Rotated(random_).Save(path_);
+TEST_F(KeyringTest, SixteenPeppersAreTheMost) {
+  PepperKeys peppers;
+  for (uint32_t id = 1; id <= 16; ++id) peppers.emplace_back(id, kKey1);
+  Write(KeyringText(peppers, 16));
+  const auto sixteen = Keyring::Load(path_);
+  ASSERT_TRUE(sixteen.ok()) << sixteen.status();
+  EXPECT_EQ(sixteen->Candidates(edge_).size(), 16u);
+  peppers.emplace_back(17, kKey1);
+  const std::string text = KeyringText(peppers, 16);
+  Write(text);
+  const absl::Status status = Keyring::LoadOrCreate(path_, random_).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_EQ(ReasonOf(status), "KEYRING_FULL");
-  EXPECT_EQ(Read(), sixteen);
-  EXPECT_EQ(Keyring::Load(path_)->Candidates(edge_).size(), 16u);
+  EXPECT_EQ(ReasonOf(status), "KEYRING_MALFORMED");
+  EXPECT_EQ(Read(), text) << "it is never overwritten";
 }
 
 TEST_F(KeyringTest, Modes) {
@@ -186,7 +190,7 @@ TEST_F(KeyringTest, WhatIsNoRegularFile) {
   EXPECT_EQ(ReasonOfLoad(), "KEYRING_PERMISSIONS") << "and it does not hang";
   unlink(path_.c_str());
   // A symbolic link, also one to a good file, and a dangling one.
-  ASSERT_TRUE(Keyring::Generate(random_).Save(folder_ + "/real").ok());
+  ASSERT_TRUE(Keyring::LoadOrCreate(folder_ + "/real", random_).ok());
   ASSERT_EQ(symlink((folder_ + "/real").c_str(), path_.c_str()), 0);
   EXPECT_EQ(ReasonOfLoad(), "KEYRING_PERMISSIONS");
   unlink((folder_ + "/real").c_str());
@@ -196,7 +200,6 @@ TEST_F(KeyringTest, WhatIsNoRegularFile) {
 TEST_F(KeyringTest, NowhereToWrite) {
   const std::string path = folder_ + "/no/such/folder/keyring.json";
   EXPECT_EQ(ReasonOf(Keyring::LoadOrCreate(path, random_).status()), "KEYRING_UNWRITABLE");
-  EXPECT_EQ(ReasonOf(Keyring::Generate(random_).Save(path)), "KEYRING_UNWRITABLE");
 }
 
 TEST_F(KeyringTest, Malformed) {
@@ -269,7 +272,7 @@ TEST_F(KeyringTest, ACheckValueTellsAPepperFromAnother) {  // I7
   // By another implementation: blake2b("tollgate keyring check", key, 32 bytes).
   EXPECT_EQ(absl::BytesToHexString(values[0].second),
             "cc4e19b72d32c36a9423ff8e619eefdd4432b321266f132627a9abc216d5b460");
-  const auto rotated = ring.Rotated(random_).CheckValues();
+  const auto rotated = KeyringOf({{1, kKey2}, {2, kKey1}}, 2).CheckValues();
   ASSERT_EQ(rotated.size(), 2u);
   EXPECT_EQ(rotated[0], values[0]);
   EXPECT_EQ(rotated[1].first, 2u);

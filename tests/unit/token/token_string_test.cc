@@ -8,6 +8,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "base/invariant.h"
 #include "base/status.h"
 #include "tests/unit/token/allocations.h"
 #include "token/digest.h"
@@ -207,7 +208,8 @@ TEST(DigestTest, FromBytesTakesItsOwnSizeOnly) {
 }
 
 TEST(DigestDeathTest, AShortPepperEndsTheProcess) {
-  EXPECT_DEATH(StoredDigest::Of(EdgeDigest::Of("x"), "short"), "");
+  EXPECT_EXIT(StoredDigest::Of(EdgeDigest::Of("x"), "short"),
+              testing::ExitedWithCode(kExitInvariantBroken), "a pepper is 32 bytes long");
 }
 
 }  // namespace

@@ -392,7 +392,7 @@ TEST_F(LedgerTest, R17AfterARestoreNothingIsEnforcedForTAndTheHardLimit) {
   EXPECT_THAT(Receipt(r).hold(), Not(IsEmpty()));
   EXPECT_EQ(Receipt(r).hold_left().seconds(), 630);
   EXPECT_FALSE(ledger_->TakeRestoreHoldEnd());
-  Pass(kWindow + kHardLeaseLimit - absl::Milliseconds(1));
+  Pass(kWindow + kLongestLease - absl::Milliseconds(1));
   EXPECT_FALSE(Enforced(r));
   Pass(absl::Milliseconds(1));
   EXPECT_TRUE(Enforced(r));
@@ -428,7 +428,7 @@ TEST_F(LedgerTest, AnUnknownStalePolicyIsNotCoveredForTheLongestTime) {
   ledger_->OnHello(Id("newer"), hello, now_);
   const auto write = ledger_->BeginRosterWrite(Id("newer"), absl::UnixEpoch());
   EXPECT_TRUE(write.record.fail_open());
-  EXPECT_EQ(write.record.fail_open_for_us(), absl::ToInt64Microseconds(kMaxFailOpen));
+  EXPECT_EQ(write.record.fail_open_for_us(), absl::ToInt64Microseconds(kLongestFailOpen));
 }
 
 TEST_F(LedgerTest, R14FailOpenGrantedAnewIsNotCoveredUntilItAcknowledges) {

@@ -11,7 +11,8 @@
 #include "absl/synchronization/mutex.h"
 #include "base/clock.h"
 #include "gtest/gtest.h"
-#include "service/feed/hub.h"
+#include "service/feed/follow_wire.h"
+#include "service/feed/follower_stream.h"
 #include "tollgate/v1/edge_service.pb.h"
 
 namespace tollgate {
@@ -20,7 +21,7 @@ namespace tollgate {
 inline constexpr absl::Duration kPatience = absl::Seconds(20);
 
 // The client's end of a Follow call, without gRPC: it writes at once, unless told to stall.
-class FakeCall : public FollowCall, public std::enable_shared_from_this<FakeCall> {
+class FakeCall : public FollowWire, public std::enable_shared_from_this<FakeCall> {
  public:
   void WakeCall() override { Pump(); }
   void CloseCall(const absl::Status& status) override {
@@ -28,7 +29,7 @@ class FakeCall : public FollowCall, public std::enable_shared_from_this<FakeCall
     if (!end_.has_value()) end_ = status;
   }
   void AbortCall(const absl::Status& status) override {
-    std::shared_ptr<FollowStream> stream;
+    std::shared_ptr<FollowerStream> stream;
     {
       absl::MutexLock lock(&mu_);
       if (!end_.has_value()) end_ = status;
@@ -44,12 +45,12 @@ class FakeCall : public FollowCall, public std::enable_shared_from_this<FakeCall
   std::string CallerName() const override { return caller; }
   std::string caller = "local";  // before it is connected
 
-  void Attach(std::shared_ptr<FollowStream> stream) {
+  void Attach(std::shared_ptr<FollowerStream> stream) {
     absl::MutexLock lock(&mu_);
     stream_ = std::move(stream);
   }
   void Send(const v1::FollowRequest& request) {
-    std::shared_ptr<FollowStream> stream;
+    std::shared_ptr<FollowerStream> stream;
     {
       absl::MutexLock lock(&mu_);
       stream = stream_;
@@ -98,7 +99,7 @@ class FakeCall : public FollowCall, public std::enable_shared_from_this<FakeCall
       pumping_ = true;
     }
     while (true) {
-      std::shared_ptr<FollowStream> stream;
+      std::shared_ptr<FollowerStream> stream;
       {
         absl::MutexLock lock(&mu_);
         if (!again_ || stalled_since_.has_value() || end_.has_value() || stream_ == nullptr) {
@@ -122,7 +123,7 @@ class FakeCall : public FollowCall, public std::enable_shared_from_this<FakeCall
     Finish();
   }
   void Finish() {
-    std::shared_ptr<FollowStream> stream;
+    std::shared_ptr<FollowerStream> stream;
     {
       absl::MutexLock lock(&mu_);
       if (!end_.has_value() || pumping_ || closed_) return;
@@ -133,7 +134,7 @@ class FakeCall : public FollowCall, public std::enable_shared_from_this<FakeCall
   }
 
   mutable absl::Mutex mu_;
-  std::shared_ptr<FollowStream> stream_ ABSL_GUARDED_BY(mu_);
+  std::shared_ptr<FollowerStream> stream_ ABSL_GUARDED_BY(mu_);
   std::deque<v1::FollowResponse> read_ ABSL_GUARDED_BY(mu_);
   absl::optional<absl::Status> end_ ABSL_GUARDED_BY(mu_);
   absl::optional<BootTime> stalled_since_ ABSL_GUARDED_BY(mu_);

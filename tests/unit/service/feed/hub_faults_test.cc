@@ -1,6 +1,8 @@
 // What callers that are not whom they claim to be, that leave, and a tail with a gap do to the hub.
+#include <atomic>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -178,7 +180,59 @@ TEST_F(HubFaultsTest, AGapInTheTailEndsTheProcess) {
   }
   Ping(&a);
   EXPECT_FALSE(a.call->Read().pong().has_lease());
+  EXPECT_TRUE(hub_->stats().tail_gap);
+  EXPECT_FALSE(hub_->stats().rolled_back);
   StopService();  // before the engine that it was given
+}
+
+// Its client cannot be got rid of until it is let go.
+class HeldCall : public FakeCall {
+ public:
+  void AbortCall(const absl::Status& status) override {
+    {
+      absl::MutexLock lock(&held_mu_);
+      ++aborts_;
+      if (held_) return;
+    }
+    FakeCall::AbortCall(status);
+  }
+  void AwaitAborts(int count) {
+    absl::MutexLock lock(&held_mu_);
+    const auto came = [this, count]()
+                          ABSL_EXCLUSIVE_LOCKS_REQUIRED(held_mu_) { return aborts_ >= count; };
+    held_mu_.Await(absl::Condition(&came));
+  }
+  void LetGo() {
+    absl::MutexLock lock(&held_mu_);
+    held_ = false;
+  }
+
+ private:
+  absl::Mutex held_mu_;
+  int aborts_ ABSL_GUARDED_BY(held_mu_) = 0;
+  bool held_ ABSL_GUARDED_BY(held_mu_) = true;
+};
+
+TEST_F(HubFaultsTest, TwoStopsAtOnceBothReturnWhenAllIsDone) {
+  for (int round = 0; round < 5; ++round) {
+    auto call = std::make_shared<HeldCall>();
+    call->Attach(*hub_->Connect(call));
+    call->Stall();
+    std::vector<std::thread> stops;
+    std::atomic<int> returned{0};
+    for (int i = 0; i < 3; ++i) {
+      stops.emplace_back([&] {
+        hub_->Stop();
+        ++returned;
+      });
+    }
+    call->AwaitAborts(4);  // long enough for all of them to be in it
+    EXPECT_EQ(returned, 0);
+    call->LetGo();
+    for (std::thread& stop : stops) stop.join();
+    StopService();
+    StartService();
+  }
 }
 
 }  // namespace

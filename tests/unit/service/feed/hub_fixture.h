@@ -136,7 +136,7 @@ class HubTest : public ::testing::Test {
     v->call = std::make_shared<FakeCall>();
     v->call->caller = v->caller;
     v->sequence = 0;
-    absl::StatusOr<std::shared_ptr<FollowStream>> stream = hub_->Connect(v->call);
+    absl::StatusOr<std::shared_ptr<FollowerStream>> stream = hub_->Connect(v->call);
     ASSERT_TRUE(stream.ok()) << stream.status();
     v->call->Attach(*stream);
   }

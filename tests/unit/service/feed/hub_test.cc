@@ -155,6 +155,8 @@ TEST_F(HubTest, ACompactedResumeIsReset) {
   const v1::Welcome welcome = Hello(&a);
   EXPECT_TRUE(welcome.reset());
   EXPECT_EQ(welcome.revision(), hub_->head());
+  EXPECT_EQ(hub_->stats().resumes, 0);
+  EXPECT_EQ(hub_->stats().resets, 2);
 }
 
 TEST_F(HubTest, AnotherEpochIsReset) {

@@ -1,13 +1,13 @@
 // Replay rules: a history goes on after a backup and is lost; what it took away stays away.
 #include <algorithm>
 
-#include "service/commands/held_token.h"
-#include "service/commands/revoke_cohort.h"
-#include "service/commands/update_token.h"
+#include "service/records/held_token.h"
 #include "service/restore/replay_command.h"
-#include "storage/audit_chain.h"
+#include "service/tokens/revoke_cohort.h"
+#include "service/tokens/update_token.h"
 #include "storage/journal/journaled_engine.h"
-#include "tests/unit/service/commands/command_fixture.h"
+#include "tests/instruments/audit_chain.h"
+#include "tests/unit/service/command_fixture.h"
 
 namespace tollgate {
 namespace {

@@ -6,7 +6,7 @@
 
 #include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/impl/codegen/client_unary_call.h"
-#include "tests/unit/service/rpc/service_fixture.h"
+#include "tests/unit/service/service_fixture.h"
 #include "token/token_string.h"
 
 namespace tollgate {

@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "tests/unit/service/rpc/service_fixture.h"
+#include "tests/unit/service/service_fixture.h"
 
 namespace tollgate {
 namespace {

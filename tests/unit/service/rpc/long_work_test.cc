@@ -4,7 +4,7 @@
 #include "service/rpc/backup.h"
 #include "service/rpc/rpc_call.h"
 #include "storage/memory/memory_engine.h"
-#include "tests/unit/service/rpc/service_fixture.h"
+#include "tests/unit/service/service_fixture.h"
 #include "tests/unit/service/stand_ins.h"
 
 namespace tollgate {

@@ -6,8 +6,9 @@
 #include "grpcpp/generic/generic_stub.h"
 #include "prometheus/registry.h"
 #include "service/access/access.h"
-#include "tests/unit/service/rpc/program.h"
-#include "tests/unit/service/rpc/service_fixture.h"
+#include "tests/unit/service/program.h"
+#include "tests/unit/service/rpc/silent_validator.h"
+#include "tests/unit/service/service_fixture.h"
 #include "token/digest.h"
 #include "token/token_string.h"
 
@@ -256,46 +257,6 @@ TEST_F(TokenLifeTest, WithoutValidatorsARevocationIsEnforcedAtOnce) {
   ASSERT_TRUE(Call(operations_, &Operations::WaitEnforced, wait, &receipt).ok());
   EXPECT_EQ(receipt.state(), ENFORCEMENT_STATE_ENFORCED);
 }
-
-// A validator that holds a lease and never acknowledges what comes after.
-class SilentValidator {
- public:
-  explicit SilentValidator(EdgeService::Stub* edge) : stream_(edge->Follow(&context_)) {
-    FollowRequest hello;
-    hello.mutable_hello()->set_validator_id("payments/edge-3");
-    hello.mutable_hello()->set_incarnation(std::string(16, 'i'));
-    hello.mutable_hello()->set_stale_policy(STALE_POLICY_FAIL_CLOSED);
-    EXPECT_TRUE(stream_->Write(hello));
-    FollowResponse welcome;
-    EXPECT_TRUE(stream_->Read(&welcome));
-    EXPECT_TRUE(welcome.has_welcome());
-    int64_t applied = welcome.welcome().revision();
-    // Pings until it is granted a lease (R15: the roster is written first).
-    for (int i = 1; !granted_ && i < 100; ++i) {
-      FollowRequest ping;
-      ping.mutable_ping()->set_sequence(i);
-      ping.mutable_ping()->set_applied_revision(applied);
-      if (!stream_->Write(ping)) break;
-      FollowResponse response;
-      while (stream_->Read(&response)) {
-        if (response.has_pong()) break;
-      }
-      applied = response.pong().revision();
-      granted_ = response.pong().has_lease() &&
-                 (response.pong().lease().seconds() > 0 || response.pong().lease().nanos() > 0);
-    }
-  }
-  ~SilentValidator() {
-    context_.TryCancel();
-    (void)stream_->Finish();
-  }
-  bool granted() const { return granted_; }
-
- private:
-  grpc::ClientContext context_;
-  std::unique_ptr<grpc::ClientReaderWriter<FollowRequest, FollowResponse>> stream_;
-  bool granted_ = false;
-};
 
 TEST_F(TokenLifeTest, AWaitThatPassesAnswersTheReceiptAsItStands) {
   const CreateTokenResponse made = Create("x");

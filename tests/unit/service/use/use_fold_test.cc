@@ -5,11 +5,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/executor.h"
-#include "service/commands/held_token.h"
-#include "service/commands/read_tokens.h"
+#include "service/reads/read_tokens.h"
+#include "service/records/held_token.h"
 #include "service/use/use_ledger.h"
-#include "storage/fault/fault_engine.h"
-#include "tests/unit/service/commands/command_fixture.h"
+#include "tests/instruments/fault_engine.h"
+#include "tests/unit/service/command_fixture.h"
 #include "tests/unit/service/stand_ins.h"
 
 namespace tollgate {
@@ -135,8 +135,8 @@ TEST_F(UseFoldTest, SilenceIsJudgedTheSame) {
   ManyEdges(old, 300, absl::Hours(24 * 31));
   ManyEdges(replacement, 300, absl::Hours(24 * 31));
   const auto verdict = [&](absl::Duration quiet) {
-    return JudgeSilence(Uses(old), Uses(replacement), SilenceEvidence::AllHeard(now_),
-                        absl::InfinitePast(), quiet, now_);
+    return JudgeSilence(Uses(old), Uses(replacement), AllHeard(now_), absl::InfinitePast(), quiet,
+                        now_);
   };
   const auto before_short = verdict(absl::Hours(1));
   const auto before_long = verdict(absl::Hours(24 * 90));

@@ -74,7 +74,7 @@ TEST_F(FollowerTest, APongToNoPingEndsTheStream) {
   EXPECT_THAT(state_.leases, IsEmpty());
 }
 
-TEST_F(FollowerTest, ZeroLeaseAndAbsentLeaseGrantNothingYetMoveRevisionAndTime) {
+TEST_F(FollowerTest, ZeroLeaseAndAbsentHeldLeaseNothingYetMoveRevisionAndTime) {
   Follow();
   Send(PongMessage(1, 17, 0));
   EXPECT_THAT(state_.leases, IsEmpty());

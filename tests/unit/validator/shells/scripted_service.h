@@ -15,6 +15,7 @@
 
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
+#include "base/proto_time.h"
 #include "base/secret.h"
 #include "gtest/gtest.h"
 #include "net/acceptor.h"
@@ -26,12 +27,6 @@
 namespace tollgate {
 
 inline constexpr absl::Duration kPatience = absl::Seconds(30);
-
-inline void SetDuration(absl::Duration d, google::protobuf::Duration* out) {
-  const int64_t ns = absl::ToInt64Nanoseconds(d);
-  out->set_seconds(ns / 1'000'000'000);
-  out->set_nanos(static_cast<int32_t>(ns % 1'000'000'000));
-}
 
 class ScriptedService : public v1::EdgeService::CallbackService {
  public:
@@ -213,8 +208,8 @@ class ScriptedService : public v1::EdgeService::CallbackService {
         welcome->set_epoch(script_.epoch);
         welcome->set_revision(script_.revision);
         welcome->set_reset(message.hello().epoch() != script_.epoch);
-        SetDuration(script_.ping_interval, welcome->mutable_ping_interval());
-        SetDuration(script_.usage_interval, welcome->mutable_usage_interval());
+        *welcome->mutable_ping_interval() = ToProto(script_.ping_interval);
+        *welcome->mutable_usage_interval() = ToProto(script_.usage_interval);
         return script_.welcome;
       }
       case v1::FollowRequest::kPing: {
@@ -222,7 +217,7 @@ class ScriptedService : public v1::EdgeService::CallbackService {
         v1::Pong* pong = answer->mutable_pong();
         pong->set_sequence(message.ping().sequence());
         pong->set_revision(script_.revision);
-        SetDuration(script_.lease, pong->mutable_lease());
+        *pong->mutable_lease() = ToProto(script_.lease);
         pong->mutable_service_time()->set_seconds(absl::ToUnixSeconds(absl::Now()));
         return script_.pong;
       }

@@ -1,0 +1,38 @@
+// What must be true, checked where it is relied on, in release builds too.
+//   TOLLGATE_INVARIANT(head.revision() == expected, "a commit's revision is the head's plus one");
+// When the condition is false, one line goes to the log and the process ends at once with
+// kExitInvariantBroken, as it does after a failed write: whoever went on would decide in doubt.
+//
+// A condition here is never the caller's mistake, a peer's message or a file's content: those are
+// errors (base/status.h). It is cheap, and changes nothing. While it holds it costs one predicted
+// branch; the rest is out of line.
+#ifndef TOLLGATE_BASE_INVARIANT_H_
+#define TOLLGATE_BASE_INVARIANT_H_
+
+#include "absl/base/attributes.h"
+#include "absl/base/optimization.h"
+
+namespace tollgate {
+
+// The exit code of a process that found an invariant broken (docs/operations.md).
+inline constexpr int kExitInvariantBroken = 70;
+
+// Writes {"level":"error","message":"invariant broken: WHAT","condition":…,"file":…,"line":…} and
+// ends the process: no destructor runs, nothing is flushed to a store, no core with secrets is
+// dumped. Thread-safe; the first thread's line is always whole.
+[[noreturn]] ABSL_ATTRIBUTE_COLD ABSL_ATTRIBUTE_NOINLINE void InvariantBroken(const char* what,
+                                                                              const char* condition,
+                                                                              const char* file,
+                                                                              int line);
+
+}  // namespace tollgate
+
+// `what` is a string literal that says what must be true.
+#define TOLLGATE_INVARIANT(condition, what)                                 \
+  do {                                                                      \
+    if (ABSL_PREDICT_FALSE(!(condition))) {                                 \
+      ::tollgate::InvariantBroken("" what, #condition, __FILE__, __LINE__); \
+    }                                                                       \
+  } while (false)
+
+#endif  // TOLLGATE_BASE_INVARIANT_H_

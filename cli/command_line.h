@@ -1,0 +1,17 @@
+// The whole command line: what flags, environment and file say, and the commands there are.
+#ifndef TOLLGATE_CLI_COMMAND_LINE_H_
+#define TOLLGATE_CLI_COMMAND_LINE_H_
+
+#include <string>
+#include <vector>
+
+#include "cli/context.h"
+
+namespace tollgate {
+
+// Runs the command line; returns the exit code. `environment` is read through getenv.
+int RunCommand(const std::vector<std::string>& arguments, Terminal terminal);
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_CLI_COMMAND_LINE_H_

@@ -1,0 +1,118 @@
+// One gRPC server with all that stands around it: listeners, credentials, limits, reflection,
+// health, and a bounded drain. A program's server assembles what is served, and leaves the rest to
+// its host.
+//
+//   ASSIGN_OR_RETURN(host, GrpcHost::Bind({.listen = …, .tls = …}));  // before anything else runs
+//   host->AddService("tollgate.v1.TokenService", &tokens);
+//   RETURN_IF_ERROR(host->Build());
+//   host->health().SetServing(true);
+//   host->Accept();
+//   …
+//   host->Drain({.pause = …, .end_streams = …, .limit = …});
+#ifndef TOLLGATE_NET_GRPC_HOST_H_
+#define TOLLGATE_NET_GRPC_HOST_H_
+
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "net/credentials.h"
+#include "net/grpc_listeners.h"
+#include "net/health.h"
+#include "net/limits.h"
+
+namespace tollgate {
+
+// How a server ends.
+struct DrainPlan {
+  // Between NOT_SERVING and the rest: for balancers to notice. Calls are answered meanwhile.
+  absl::Duration pause = absl::Seconds(2);
+  // Then, once no connection is taken any more: say goodbye on every stream and close it; must not
+  // block. May be empty.
+  std::function<void()> end_streams;
+  // Then, after health's watches have ended: wait for streams that take their time, until
+  // `deadline` at most. May be empty.
+  std::function<void(absl::Time deadline)> await_streams;
+  // From the pause's end on: calls may finish for so long; what is left is cancelled.
+  absl::Duration limit = absl::Seconds(10);
+};
+
+// Thread-safe, but for Bind to Accept, which one thread calls in their order.
+class GrpcHost {
+ public:
+  struct Options {
+    // `host:port`, `[v6]:port` or `unix:/path`; port 0 is the kernel's choice. At least one.
+    std::vector<std::string> listen;
+    // Of every TCP listener; empty: plaintext. A Unix socket stays without.
+    TlsFiles tls;
+    // Plaintext where other hosts can reach it.
+    bool allow_plaintext = false;
+    // Connections at once on each listener. 0: its share of what the limit on open files allows.
+    int max_connections = 0;
+    // Of a Unix socket that is made.
+    uint32_t socket_mode = 0660;
+    ServerLimits limits;
+  };
+
+  // Takes every address, so that one which cannot be had is an error before anything was written
+  // or connected to. Peers may connect from now on, and wait until Accept. Errors, by reason:
+  // ADDRESS_INVALID; PLAINTEXT_REFUSED; TLS_FILES_INVALID; ADDRESS_IN_USE, ADDRESS_DENIED,
+  // ADDRESS_UNAVAILABLE. No listener is left open after an error.
+  static absl::StatusOr<std::unique_ptr<GrpcHost>> Bind(Options options);
+  // Drains without patience if Drain was not called.
+  ~GrpcHost();
+  GrpcHost(const GrpcHost&) = delete;
+  GrpcHost& operator=(const GrpcHost&) = delete;
+
+  // Before Build. `full_name` is the service's name for health. `service` must live until Drain
+  // has returned.
+  void AddService(const std::string& full_name, grpc::Service* service);
+  // Makes the server, which answers nobody yet. Once. INTERNAL (GRPC_START_FAILED) where gRPC
+  // cannot.
+  absl::Status Build();
+  // Begins to accept everywhere. Once, after Build.
+  void Accept();
+
+  // Nothing serves but "liveness" until the program says so.
+  Health& health() { return *health_; }
+  // For what they count.
+  const GrpcListeners& listeners() const { return listeners_; }
+  // Where it listens, in the order of Options, with the ports that were found for port 0.
+  std::vector<std::string> addresses() const;
+  // The port of the first TCP listener; 0 where there is none.
+  int port() const;
+
+  // NOT_SERVING, pause, no new connections, an end to streams (health's too), no new calls; those
+  // under way get until the limit; then the server is gone, and every service can go. Bounded by
+  // pause + limit plus the time that handlers take to see their cancellation. Nothing but closing
+  // the listeners where Build has not made a server. Idempotent: a second call waits for the first.
+  void Drain(const DrainPlan& plan) ABSL_LOCKS_EXCLUDED(drain_mu_);
+
+ private:
+  GrpcHost();
+  absl::Status Listen(const Options& options);
+
+  // In the order of a start; destroyed in the reverse, after Drain.
+  const std::unique_ptr<Health> health_;
+  std::unique_ptr<grpc::ServerBuilder> builder_;  // until Build
+  GrpcListeners listeners_;
+  std::unique_ptr<grpc::Server> server_;  // from Build until Drain
+
+  absl::Mutex drain_mu_;
+  bool drained_ ABSL_GUARDED_BY(drain_mu_) = false;
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_NET_GRPC_HOST_H_

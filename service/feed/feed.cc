@@ -1,0 +1,325 @@
+#include "service/feed/feed.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/types/optional.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "service/feed/follower_stream.h"
+#include "service/feed/ping_interval.h"
+#include "service/feed/roster_command.h"
+#include "storage/schema.h"
+
+namespace tollgate {
+
+using store::v1::HeadRecord;
+using store::v1::MetaRecord;
+
+namespace {
+
+// How often every stream is looked at.
+constexpr absl::Duration kStreamTick = absl::Milliseconds(250);
+constexpr absl::Duration kShortestTick = absl::Milliseconds(1);
+
+absl::StatusOr<MetaRecord> ReadMeta(const View& view) {
+  ASSIGN_OR_RETURN(absl::optional<MetaRecord> meta,
+                   GetRecord<MetaRecord>(view, Table::kMeta, kMetaKey));
+  if (!meta.has_value()) return absl::DataLossError("the store has no meta record");
+  return *std::move(meta);
+}
+
+absl::Status RefuseDraining() {
+  return RefuseForNow("DRAINING", "refused: this service is about to stop", absl::Seconds(1));
+}
+
+}  // namespace
+
+Feed::Feed(Options options, FeedScheduler* scheduler)
+    : options_(std::move(options)),
+      scheduler_(scheduler),
+      next_stream_tick_(options_.clock->Now() + kStreamTick),
+      shares_(options_.wake_shares) {}
+
+Feed::~Feed() { Stop(); }
+
+absl::StatusOr<Feed::FirstWrite> Feed::PrepareStart(const Options& options) {
+  if (options.engine == nullptr || options.sequencer == nullptr || options.clock == nullptr ||
+      options.random == nullptr) {
+    return absl::InvalidArgumentError(
+        "the feed needs an engine, a sequencer, a clock and a source of randomness");
+  }
+  RETURN_IF_ERROR(CheckOptions(options));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Snapshot> snapshot, options.engine->NewSnapshot());
+  ASSIGN_OR_RETURN(const MetaRecord before, ReadMeta(*snapshot));
+  FirstWrite write;
+  // It raises the longest lease where ours is longer (R5).
+  write.command = std::make_shared<SetLongestLease>(options.lease, SetLongestLease::Mode::kRaise);
+  write.longest_lease_before = absl::Microseconds(before.longest_lease_us());
+  return write;
+}
+
+absl::StatusOr<std::unique_ptr<Feed>> Feed::Start(Options options, FeedScheduler* scheduler,
+                                                  const FirstWrite& written) {
+  std::unique_ptr<Feed> feed(new Feed(std::move(options), scheduler));
+  RETURN_IF_ERROR(feed->Begin(written.longest_lease_before));
+  return feed;
+}
+
+absl::Status Feed::Begin(absl::Duration longest_lease_before) {
+  ASSIGN_OR_RETURN(std::unique_ptr<Snapshot> snapshot, options_.engine->NewSnapshot());
+  ASSIGN_OR_RETURN(const MetaRecord meta, ReadMeta(*snapshot));
+  ASSIGN_OR_RETURN(absl::optional<HeadRecord> head,
+                   GetRecord<HeadRecord>(*snapshot, Table::kMeta, kHeadKey));
+  if (!head.has_value()) return absl::DataLossError("the store has no head record");
+  epoch_ = meta.epoch();
+  ledger_head_ = snapshot->revision();
+
+  EnforcementLedger::Options ledger_options;
+  ledger_options.epoch = epoch_;
+  ledger_options.lease = options_.lease;
+  ledger_options.drift_bound = options_.drift_bound;
+  ledger_options.ack_limit = options_.ack_limit;
+  ledger_options.write_window = options_.write_window > absl::ZeroDuration()
+                                    ? options_.write_window
+                                    : std::max(options_.lease, kShortestWriteWindowLimit);
+  EnforcementLedger::Start start;
+  start.head = ledger_head_;
+  start.last_event_revision = head->last_event_revision();
+  start.longest_lease = absl::Microseconds(meta.longest_lease_us());
+  start.longest_lease_before = longest_lease_before;
+  start.restored = meta.restored();
+  ASSIGN_OR_RETURN(start.roster, ReadRoster(*snapshot));
+  start.now = options_.clock->Now();
+
+  EnforcementDesk::Options desk_options;
+  desk_options.sequencer = options_.sequencer;
+  desk_options.clock = options_.clock;
+  desk_options.use = options_.use;
+  desk_options.on_enforced = options_.on_enforced;
+  desk_options.wake = [this] { scheduler_->TickSoon(); };
+  desk_options.wake_streams = [this] { scheduler_->WakeAllSoon(); };
+  desk_ = std::make_unique<EnforcementDesk>(
+      std::move(desk_options), std::make_unique<EnforcementLedger>(ledger_options, start));
+
+  // The newest revisions are read into the ring, so that those who come back find them there.
+  const int64_t floor = std::max(head->compacted_revision(),
+                                 ledger_head_ - std::max<int64_t>(0, options_.preload_revisions));
+  ring_ = std::make_unique<EventRing>(options_.ring, std::max<int64_t>(0, floor));
+  readers_ =
+      std::make_unique<FeedReaders>(options_.engine, ring_.get(), options_.ring.max_part_bytes);
+  snapshot.reset();
+  ASSIGN_OR_RETURN(tail_, options_.engine->TailFrom(
+                              ring_->head(), [this](const TailEntry& entry) { OnEntry(entry); }));
+  Log(LogLevel::kInfo, "feed started",
+      {{"epoch", epoch_},
+       {"head", ring_->head()},
+       {"roster", static_cast<int64_t>(start.roster.size())},
+       {"restored", start.restored}});
+  return absl::OkStatus();
+}
+
+void Feed::OnEntry(const TailEntry& entry) {
+  const bool has_events = entry.events.events_size() > 0;
+  // The ring before the ledger: what the ledger asks of a Pong (R9) must be there to be sent.
+  if (!ring_->Append(entry)) {
+    Log(LogLevel::kError, "the store's tail has a gap: nothing is granted any more",
+        {{"expected", ring_->head() + 1}, {"got", entry.revision}});
+    desk_->StopForGap();
+    if (options_.on_fatal) {
+      options_.on_fatal(absl::DataLossError(absl::StrCat(
+          "the store's tail has a gap: after revision ", ring_->head(), " came ", entry.revision)));
+    }
+    return;
+  }
+  if (entry.revision > ledger_head_) desk_->OnRevision(entry.revision, has_events);
+  if (has_events) scheduler_->WakeAllSoon();  // else a Pong tells of it (R8)
+}
+
+absl::StatusOr<std::shared_ptr<FollowerStream>> Feed::Connect(std::shared_ptr<FollowWire> wire) {
+  FollowerStreamState::Options stream;
+  stream.epoch = epoch_;
+  stream.brand = options_.brand;
+  stream.caller = wire->CallerName();
+  stream.usage_interval = options_.usage_interval;
+  stream.max_age =
+      options_.min_stream_age + Jitter(options_.max_stream_age - options_.min_stream_age);
+  stream.come_back_after = Jitter(options_.come_back_within);
+  stream.pong_patience = options_.pong_patience;
+  stream.no_progress_limit = options_.no_progress_limit;
+  stream.max_message_bytes = options_.ring.max_part_bytes;
+  uint64_t number = 0;
+  size_t followers = 0;
+  {
+    absl::MutexLock lock(&mu_);
+    if (draining_) return RefuseDraining();
+    if (streams_ >= options_.max_followers) {
+      ErrorDetails details;
+      details.reason = "TOO_MANY_FOLLOWERS";
+      details.retry_after = absl::Seconds(5);
+      return Refuse(absl::StatusCode::kResourceExhausted,
+                    absl::StrCat("refused: ", streams_, " validators follow already"), details);
+    }
+    ++streams_;
+    number = next_number_++;
+    followers = streams_;
+  }
+  // The roster tells of a fleet that is only coming back after a start.
+  stream.ping_interval =
+      PingIntervalFor(options_.ping_interval, options_.lease,
+                      std::max(followers, desk_->figures().live), options_.max_pings_per_second);
+  auto made = std::make_shared<FollowerStream>(number, std::move(stream), this, std::move(wire));
+  absl::MutexLock lock(&mu_);
+  ShareOf(number).emplace(number, made);
+  return made;
+}
+
+void Feed::OnGreeted(const std::shared_ptr<FollowerStream>& stream) {
+  const SessionId session = stream->session();
+  std::shared_ptr<FollowerStream> replaced;
+  bool draining = false;
+  {
+    absl::MutexLock lock(&mu_);
+    draining = draining_;
+    auto [it, fresh] = newest_.try_emplace(session, stream->number());
+    if (!fresh) {
+      const uint64_t older = std::exchange(it->second, stream->number());
+      Streams& share = ShareOf(older);
+      const auto found = share.find(older);
+      if (found != share.end()) replaced = found->second;
+    }
+  }
+  if (draining) stream->GoAway("draining", Jitter(options_.come_back_within));
+  if (replaced != nullptr) replaced->GoAway("replaced", absl::ZeroDuration());
+}
+
+void Feed::OnWelcomed(bool resumes) {
+  absl::MutexLock lock(&mu_);
+  ++(resumes ? resumes_ : resets_);
+}
+
+void Feed::OnFuture(const std::string& validator_id, int64_t seen) {
+  if (!desk_->StopGranting()) return;
+  Log(LogLevel::kError,
+      "a validator has seen more of this epoch than the store holds: the store was rolled back; "
+      "no leases are granted until it is restored under a new epoch",
+      {{"validator", validator_id}, {"seen", seen}, {"head", ring_->head()}});
+  if (options_.on_rolled_back) options_.on_rolled_back(validator_id, seen, ring_->head());
+}
+
+bool Feed::ReadStore(int64_t after, std::function<void(CatchUp)> done) {
+  return scheduler_->RunRead([this, after, done = std::move(done)] {
+    done(readers_->ReadStore(after, options_.catch_up_revisions));
+  });
+}
+
+void Feed::OnStreamClosed(FollowerStream* stream) {
+  const SessionId session = stream->session();
+  const bool stuck = stream->MadeNoProgress();
+  std::shared_ptr<FollowerStream> held;  // let go after the lock
+  {
+    absl::MutexLock lock(&mu_);
+    Streams& share = ShareOf(stream->number());
+    const auto it = share.find(stream->number());
+    if (it != share.end()) {
+      held = std::move(it->second);
+      share.erase(it);
+    }
+    const auto newest = newest_.find(session);
+    if (newest != newest_.end() && newest->second == stream->number()) newest_.erase(newest);
+    --streams_;
+    if (stuck) ++cut_;
+  }
+  scheduler_->StreamGone();
+}
+
+void Feed::WakeStreams(size_t share) {
+  std::vector<std::shared_ptr<FollowerStream>> streams;
+  {
+    absl::MutexLock lock(&mu_);
+    streams.reserve(shares_[share].size());
+    for (const auto& [number, stream] : shares_[share]) streams.push_back(stream);
+  }
+  for (const auto& stream : streams) stream->Wake();
+  if (share == 0) readers_->WakeAll();
+}
+
+BootTime Feed::Tick() {
+  BootTime next = desk_->Tick();
+  const BootTime now = options_.clock->Now();
+  if (now >= next_stream_tick_) {
+    next_stream_tick_ = now + kStreamTick;
+    for (const auto& stream : AllStreams()) {
+      if (!stream->Tick(now, options_.stall_limit)) continue;
+      absl::MutexLock lock(&mu_);
+      ++cut_;
+    }
+  }
+  next = std::min(next, next_stream_tick_);
+  return std::clamp(next, now + kShortestTick, now + kStreamTick);
+}
+
+std::vector<std::shared_ptr<FollowerStream>> Feed::AllStreams() {
+  std::vector<std::shared_ptr<FollowerStream>> streams;
+  absl::MutexLock lock(&mu_);
+  for (const Streams& share : shares_) {
+    for (const auto& [number, stream] : share) streams.push_back(stream);
+  }
+  return streams;
+}
+
+absl::Duration Feed::Jitter(absl::Duration bound) {
+  absl::MutexLock lock(&mu_);
+  return bound * options_.random->UniformReal();
+}
+
+void Feed::BeginDrain() {
+  {
+    absl::MutexLock lock(&mu_);
+    draining_ = true;
+  }
+  for (const auto& stream : AllStreams()) {
+    stream->GoAway("draining", Jitter(options_.come_back_within));
+  }
+}
+
+void Feed::AbortStreams() {
+  for (const auto& stream : AllStreams()) stream->Abort(RefuseDraining());
+}
+
+absl::StatusOr<std::unique_ptr<FeedReader>> Feed::Subscribe(int64_t after,
+                                                            std::function<void()> wake) {
+  return readers_->Subscribe(after, std::move(wake));
+}
+
+Feed::Stats Feed::stats() {
+  const EnforcementDesk::Figures figures = desk_->figures();
+  Stats stats;
+  stats.live_sessions = figures.live;
+  stats.pending_sessions = figures.pending;
+  stats.head = ring_->head();
+  stats.enforced = figures.enforced;
+  stats.grants = figures.grants;
+  stats.grants_refused = figures.grants_refused;
+  stats.lapses = figures.lapses;
+  stats.waiting = figures.waiting;
+  stats.rolled_back = figures.rolled_back;
+  stats.tail_gap = figures.tail_gap;
+  stats.ring_bytes = ring_->bytes();
+  stats.ring_revisions = ring_->size();
+  absl::MutexLock lock(&mu_);
+  stats.followers = newest_.size();
+  stats.resets = resets_;
+  stats.resumes = resumes_;
+  stats.cut = cut_;
+  return stats;
+}
+
+void Feed::Stop() {
+  // What is under way still ends; only then may what it touches go.
+  if (desk_ != nullptr) desk_->Stop();
+  tail_.reset();
+}
+
+}  // namespace tollgate

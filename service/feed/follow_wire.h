@@ -1,0 +1,36 @@
+// The wire's end of one Follow call.
+#ifndef TOLLGATE_SERVICE_FEED_FOLLOW_WIRE_H_
+#define TOLLGATE_SERVICE_FEED_FOLLOW_WIRE_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/types/optional.h"
+#include "base/clock.h"
+
+namespace tollgate {
+
+// What a FollowerStream needs of the wire that carries it: implemented by the reactor of
+// service/rpc/edge_service.cc (net/reactor.h's BidiStream has these methods), and by the network of
+// the simulation. Thread-safe; never called under a lock of the feed's.
+class FollowWire {
+ public:
+  virtual ~FollowWire() = default;
+  // There may be something to write: FollowerStream::NextToWrite is asked as soon as the wire is
+  // free.
+  virtual void WakeCall() = 0;
+  // Ends the call after the write under way. Also from inside NextToWrite. The first status wins.
+  virtual void CloseCall(const absl::Status& status) = 0;
+  // Ends the call at once, also where a write is stalled.
+  virtual void AbortCall(const absl::Status& status) = 0;
+  // Since when the write under way waits for the client.
+  virtual absl::optional<BootTime> StalledSince() const = 0;
+  // Where the client connects from, as the transport names it; for people.
+  virtual std::string Address() const { return ""; }
+  // Who the client is, as the transport knows it: what a session is bound to. Not empty.
+  virtual std::string CallerName() const { return "local"; }
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_SERVICE_FEED_FOLLOW_WIRE_H_

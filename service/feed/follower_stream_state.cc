@@ -1,0 +1,396 @@
+#include "service/feed/follower_stream_state.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/mutation.h"
+#include "base/proto_time.h"
+#include "base/status.h"
+#include "lease/limits.h"
+#include "service/feed/enforcement.h"
+#include "token/field_rules.h"
+
+namespace tollgate {
+
+using tollgate::v1::FollowRequest;
+using tollgate::v1::FollowResponse;
+using tollgate::v1::Hello;
+using tollgate::v1::Ping;
+
+namespace {
+
+constexpr size_t kMaxVersionBytes = 64;
+// At one commit a microsecond, each of them synced, it is reached in 285 years: what is above it is
+// no revision of this store's, nor of what the store was before a rollback (R11).
+constexpr int64_t kMaxRevision = int64_t{1} << 53;
+constexpr size_t kMaxEpochBytes = 64;
+constexpr absl::Duration kComeBackLater = absl::Seconds(5);
+
+absl::Status CheckHello(const Hello& hello) {
+  RETURN_IF_ERROR(CheckValidatorId(hello.validator_id(), "hello.validator_id"));
+  if (hello.incarnation().size() != kIncarnationBytes) {
+    return RefuseField("INCARNATION_MALFORMED", "hello.incarnation",
+                       "must be 16 random bytes, new for each process");
+  }
+  if (hello.epoch().size() > kMaxEpochBytes) {
+    return RefuseField("EPOCH_MALFORMED", "hello.epoch", "is no epoch of this service's");
+  }
+  if (hello.applied_revision() < 0 || hello.applied_revision() > kMaxRevision) {
+    return RefuseField("REVISION_MALFORMED", "hello.applied_revision",
+                       "must be from 0 to 2^53: no store gets further");
+  }
+  if (hello.version().size() > kMaxVersionBytes) {
+    return RefuseField("VERSION_TOO_LONG", "hello.version", "must be at most 64 bytes");
+  }
+  if (hello.stale_policy() == tollgate::v1::STALE_POLICY_FAIL_OPEN) {
+    const absl::Duration open_for =
+        IsValid(hello.fail_open_for()) ? FromProto(hello.fail_open_for()) : absl::ZeroDuration();
+    if (open_for <= absl::ZeroDuration() || open_for > kLongestFailOpen) {
+      return RefuseField("FAIL_OPEN_OUT_OF_RANGE", "hello.fail_open_for",
+                         "must be above 0 and at most 24 h with STALE_POLICY_FAIL_OPEN");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RefuseFuture(int64_t head) {
+  ErrorDetails details;
+  details.reason = "REVISION_FROM_THE_FUTURE";
+  details.fields = {{"hello.applied_revision",
+                     absl::StrCat("is above the newest revision of this epoch, ", head)}};
+  return Refuse(
+      absl::StatusCode::kFailedPrecondition,
+      "refused: this validator has applied more of the epoch than the store holds, so the "
+      "store was rolled back. Restore it under a new epoch.",
+      details);
+}
+
+void SetMessage(const FollowResponse& message, FollowerStreamState::Output* output) {
+  output->kind = FollowerStreamState::Output::Kind::kWrite;
+  output->pieces = {std::make_shared<const std::string>(message.SerializeAsString())};
+}
+
+}  // namespace
+
+FollowerStreamState::FollowerStreamState(Options options, const EventRing* ring, Lessor* lessor,
+                                         BootTime now)
+    : options_(std::move(options)), ring_(ring), lessor_(lessor), opened_at_(now) {}
+
+FollowerStreamState::Received FollowerStreamState::Refuse(const absl::Status& status) {
+  if (!finish_.has_value()) finish_ = status;
+  return Received::kRefused;
+}
+
+FollowerStreamState::Received FollowerStreamState::Receive(const FollowRequest& request,
+                                                           BootTime now) {
+  if (greeted_ && request.has_goodbye()) {  // R4: also after a GoAway of ours
+    if (!finish_.has_value()) finish_ = absl::OkStatus();
+    return Received::kGoodbye;
+  }
+  if (finish_.has_value()) return Received::kNothing;
+  switch (request.message_case()) {
+    case FollowRequest::kHello:
+      if (greeted_) {
+        return Refuse(RefuseField("HELLO_TWICE", "hello", "comes once, as the first message"));
+      }
+      return OnHello(request.hello());
+    case FollowRequest::kPing:
+    case FollowRequest::kUsage:
+    case FollowRequest::kGoodbye:
+      if (!greeted_) {
+        return Refuse(RefuseField("HELLO_FIRST", "hello", "must be the first message"));
+      }
+      break;
+    case FollowRequest::MESSAGE_NOT_SET:
+      // Of a kind that a newer validator knows; nothing that grants or acknowledges.
+      if (!greeted_) {
+        return Refuse(RefuseField("HELLO_FIRST", "hello", "must be the first message"));
+      }
+      return Received::kNothing;
+  }
+  if (request.has_usage()) return Received::kUsage;
+  if (!welcomed_) {
+    // An acknowledgement before the Welcome cannot be of the Welcome's epoch (R10).
+    return Refuse(RefuseField("PING_BEFORE_WELCOME", "ping", "must wait for Welcome"));
+  }
+  OnPing(request.ping(), now);
+  return Received::kNothing;
+}
+
+FollowerStreamState::Received FollowerStreamState::OnHello(const Hello& hello) {
+  absl::Status checked = CheckHello(hello);
+  if (!checked.ok()) return Refuse(checked);
+  hello_ = hello;
+  session_ = SessionId{hello.validator_id(), hello.incarnation()};
+  if (hello.epoch() == options_.epoch && hello.applied_revision() > ring_->head() &&
+      !TOLLGATE_MUTATED("r11_future_let_in")) {
+    // R11: the store forgot what it had told somebody.
+    GoAway("bad_hello", kComeBackLater);
+    finish_ = RefuseFuture(ring_->head());
+    return Received::kFuture;
+  }
+  // A validator that has seen the future was refused above, and its session is bound to nobody:
+  // whoever may follow the feed may tell of a roll-back.
+  if (!lessor_->BindCaller(session_, options_.caller) && !TOLLGATE_MUTATED("r4_any_caller")) {
+    return Refuse(tollgate::Refuse(
+        absl::StatusCode::kPermissionDenied, "SESSION_OF_ANOTHER",
+        "refused: this process of the validator has followed as another caller. Only that one may "
+        "speak for it; a validator whose certificate names it anew has to be started again."));
+  }
+  greeted_ = true;
+  // R2, R11: fresh, of another epoch, or at nothing: reset, which is always right.
+  if (hello.epoch() != options_.epoch || hello.applied_revision() == 0) {
+    PrepareWelcome(/*reset=*/true);
+  } else {
+    sent_ = hello.applied_revision();  // R11: the resume starts at the one after, exactly
+    if (TOLLGATE_MUTATED("r11_off_by_one")) ++sent_;
+    if (sent_ >= ring_->floor()) {
+      PrepareWelcome(/*reset=*/false);
+    } else {
+      state_ = State::kResuming;  // whether the store still has it decides
+      read_due_ = true;
+    }
+  }
+  return Received::kHello;
+}
+
+void FollowerStreamState::PrepareWelcome(bool reset) {
+  state_ = State::kStreaming;
+  resumes_ = !reset;
+  const int64_t head = ring_->head();  // durable (R7)
+  if (reset) {
+    caught_.clear();
+    sent_ = head;
+    reset_revision_ = head;
+  }
+  FollowResponse message;
+  tollgate::v1::Welcome* welcome = message.mutable_welcome();
+  welcome->set_epoch(options_.epoch);
+  welcome->set_revision(head);
+  welcome->set_reset(reset);
+  *welcome->mutable_ping_interval() = ToProto(options_.ping_interval);
+  *welcome->mutable_usage_interval() = ToProto(options_.usage_interval);
+  welcome->set_brand(options_.brand);
+  welcome_ = std::move(message);
+}
+
+void FollowerStreamState::OnPing(const Ping& ping, BootTime now) {
+  if (ping.sequence() <= last_sequence_) return;
+  last_sequence_ = ping.sequence();
+  // R10: what it has applied, only up to what it was sent or resumed at; and after a reset nothing
+  // from before it.
+  const int64_t applied =
+      TOLLGATE_MUTATED("r10_sent_is_applied") ? sent_ : std::min(ping.applied_revision(), sent_);
+  lessor_->Acknowledge(session_, applied >= reset_revision_ ? applied : 0, ping, now);
+  if (!pong_due_) {
+    pong_due_ = true;
+    pong_since_ = now;
+    pong_after_ = ring_->head();
+  }
+  // Of several pings the latest is answered: a grant for a later ping is worth more, and answers
+  // do not heap up for one that does not read (I5). The Pong keeps its place in the queue.
+}
+
+void FollowerStreamState::ReadsDone() {
+  reads_done_ = true;
+  if (!finish_.has_value()) finish_ = absl::OkStatus();
+}
+
+void FollowerStreamState::GoAway(absl::string_view reason, absl::Duration retry_after) {
+  if (going_away_ || finish_.has_value()) return;
+  going_away_ = true;
+  go_away_.mutable_go_away()->set_reason(std::string(reason));
+  *go_away_.mutable_go_away()->mutable_retry_after() = ToProto(retry_after);
+}
+
+void FollowerStreamState::CaughtUp(CatchUp answer) {
+  reading_ = false;
+  if (finish_.has_value() || going_away_) return;
+  switch (answer.state) {
+    case CatchUp::State::kOk:
+      if (state_ == State::kResuming) PrepareWelcome(/*reset=*/false);
+      caught_.assign(answer.revisions.begin(), answer.revisions.end());
+      caught_to_ = answer.complete_to;
+      return;
+    case CatchUp::State::kCompacted:
+    case CatchUp::State::kFailed:
+      // A reset is always a correct answer; in the middle of a stream it takes a new Hello.
+      if (state_ == State::kResuming) {
+        PrepareWelcome(/*reset=*/true);
+      } else {
+        GoAway("too_slow", options_.come_back_after);
+      }
+      return;
+  }
+}
+
+// The next part of a revision that is too large for one message (R8: it counts as sent, and can be
+// applied, only after its last part).
+bool FollowerStreamState::TakePart(Output* output) {
+  if (split_ == nullptr) return false;
+  output->kind = Output::Kind::kWrite;
+  output->pieces = {split_->parts[next_part_++]};
+  if (next_part_ == split_->parts.size()) {
+    sent_ = split_->revision;
+    split_ = nullptr;
+  }
+  return true;
+}
+
+bool FollowerStreamState::TakeEvents(Output* output) {
+  if (TakePart(output)) return true;
+  if (caught_.empty() && caught_to_ > sent_) sent_ = caught_to_;
+  RingRead read;
+  const bool from_store = !caught_.empty();
+  if (!from_store) {
+    if (reading_ || read_due_) return false;
+    read = ring_->After(sent_, options_.max_batch, options_.max_message_bytes);
+    if (read.fell_off) {
+      read_due_ = true;
+      return false;
+    }
+    if (read.revisions.empty()) {
+      sent_ = std::max(sent_, read.complete_to);  // R8: over commits without events
+      return false;
+    }
+  }
+  size_t bytes = 0;
+  size_t count = 0;
+  const auto take = [&](const SharedRevision& revision) {
+    if (revision->parts.size() > 1) {
+      if (count > 0) return false;  // it begins a message of its own
+      split_ = revision;
+      next_part_ = 0;
+      ++count;
+      return false;
+    }
+    if (count > 0 &&
+        (bytes + revision->bytes > options_.max_message_bytes || count >= options_.max_batch)) {
+      return false;
+    }
+    output->pieces.push_back(revision->parts.front());
+    bytes += revision->bytes;
+    ++count;
+    sent_ = revision->revision;
+    return true;
+  };
+  if (from_store) {
+    while (!caught_.empty()) {
+      const bool more = take(caught_.front());
+      if (!more && split_ == nullptr) break;  // the next one does not fit
+      caught_.pop_front();
+      if (!more) break;
+    }
+  } else {
+    bool all = true;
+    for (const SharedRevision& revision : read.revisions) {
+      if (!take(revision)) {
+        all = false;
+        break;
+      }
+    }
+    if (all) sent_ = std::max(sent_, read.complete_to);
+  }
+  if (split_ != nullptr) return TakePart(output);
+  output->kind = Output::Kind::kWrite;
+  return true;
+}
+
+bool FollowerStreamState::TakePong(BootTime now, absl::Time wall_now, Output* output) {
+  pong_waits_ = false;
+  if (!pong_due_ || split_ != nullptr) return false;
+  const bool patient = now - pong_since_ < options_.pong_patience;
+  if (sent_ < pong_after_ && patient) {
+    pong_waits_ = true;
+    return false;
+  }
+  const Grant grant = lessor_->GrantLease(session_, sent_, now);
+  if (patient &&
+      (grant.reason == NoGrant::kNotRostered || grant.reason == NoGrant::kBelowEnforced ||
+       grant.reason == NoGrant::kStoreSilent)) {
+    // A moment later there is a lease to give: once the roster is written, or what was enforced
+    // meanwhile is sent, or (after this machine was paused) a keep-alive is written.
+    pong_waits_ = true;
+    return false;
+  }
+  if (grant.reason == NoGrant::kNoProgress) {
+    if (!no_progress_since_.has_value()) no_progress_since_ = now;
+    if (now - *no_progress_since_ > options_.no_progress_limit) {
+      made_no_progress_ = !going_away_;
+      GoAway("no_progress", kComeBackLater);
+    }
+  } else {
+    no_progress_since_.reset();
+  }
+  pong_due_ = false;
+  FollowResponse message;
+  tollgate::v1::Pong* pong = message.mutable_pong();
+  pong->set_sequence(last_sequence_);
+  pong->set_revision(TOLLGATE_MUTATED("r8_pong_says_head") ? ring_->head() : sent_);
+  if (grant.lease > absl::ZeroDuration()) *pong->mutable_lease() = ToProto(grant.lease);
+  *pong->mutable_service_time() = ToProto(wall_now);
+  SetMessage(message, output);
+  return true;
+}
+
+FollowerStreamState::Output FollowerStreamState::Next(BootTime now, absl::Time wall_now) {
+  Output output;
+  if (state_ == State::kFinished) return output;
+  if (!finish_.has_value() && !going_away_) {
+    if (state_ == State::kAwaitHello && now - opened_at_ >= options_.hello_limit) {
+      Refuse(tollgate::Refuse(absl::StatusCode::kDeadlineExceeded, "HELLO_LATE",
+                              "refused: no Hello came in time. Send it first, at once."));
+    } else if (now - opened_at_ >= options_.max_age) {
+      GoAway("max_age", options_.come_back_after);
+    }
+  }
+  // A GoAway goes out between messages, never inside a split revision that can still be ended well;
+  // the rest of such a one is of no use to somebody who has to come again.
+  if (going_away_ && go_away_.has_go_away()) {
+    SetMessage(go_away_, &output);
+    go_away_.Clear();
+    if (!finish_.has_value()) finish_ = absl::OkStatus();
+    return output;
+  }
+  if (finish_.has_value()) {
+    state_ = State::kFinished;
+    output.kind = Output::Kind::kFinish;
+    output.status = *finish_;
+    return output;
+  }
+  if (welcome_.has_value()) {
+    SetMessage(*welcome_, &output);
+    welcome_.reset();
+    welcomed_ = true;
+    return output;
+  }
+  if (state_ == State::kStreaming) {
+    // The Pong first, once what it queued behind is sent: events that keep coming must not hold it
+    // up. Again after the events: reading the ring moves `sent_` over commits without events (R8),
+    // and a revision may have become enforced meanwhile (R9).
+    for (int round = 0; round < 3; ++round) {
+      if (TakePong(now, wall_now, &output)) return output;
+      if (TakeEvents(&output)) return output;
+      if (!pong_waits_) break;
+    }
+    if (going_away_) return Next(now, wall_now);
+  }
+  if (read_due_ && !reading_) {
+    read_due_ = false;
+    reading_ = true;
+    output.kind = Output::Kind::kCatchUp;
+    output.after = sent_;
+  }
+  return output;
+}
+
+BootTime FollowerStreamState::NextTick() const {
+  if (state_ == State::kFinished) return BootTime::InfiniteFuture();
+  BootTime next = opened_at_ + options_.max_age;
+  if (state_ == State::kAwaitHello) next = std::min(next, opened_at_ + options_.hello_limit);
+  if (pong_waits_) next = std::min(next, pong_since_ + options_.pong_patience);
+  return next;
+}
+
+}  // namespace tollgate

@@ -1,0 +1,166 @@
+// What is said on one follower stream (the stream of one Follow call), as a pure state machine.
+//
+//     Receive(Hello) ──┬─ resume in the ring ─────────────► Welcome ─┐
+//                      ├─ resume below it ─ CatchUp ─ ok ──► Welcome ─┤
+//                      ├─ other epoch, fresh, compacted ──► Welcome(reset) ─┤
+//                      ├─ from the future ─► GoAway(bad_hello), Finish      │
+//                      └─ malformed ───────► Finish(INVALID_ARGUMENT)       │
+//                                                                           ▼
+//     one write in flight:   Events* , Pong , Events* , Pong , …   GoAway ─► Finish
+#ifndef TOLLGATE_SERVICE_FEED_FOLLOWER_STREAM_STATE_H_
+#define TOLLGATE_SERVICE_FEED_FOLLOWER_STREAM_STATE_H_
+
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/optional.h"
+#include "base/clock.h"
+#include "service/feed/event_ring.h"
+#include "service/feed/lessor.h"
+#include "tollgate/v1/edge_service.pb.h"
+
+namespace tollgate {
+
+// What the store still holds after a cursor: one bounded read.
+struct CatchUp {
+  enum class State { kOk, kCompacted, kFailed };
+  State state = State::kFailed;
+  std::vector<SharedRevision> revisions;
+  // Everything with events up to here is in `revisions`.
+  int64_t complete_to = 0;
+};
+
+// Pull model: whoever drives it hands in what happens, and while the wire is free asks Next() until
+// it says nothing; one write at a time is under way. Not thread-safe. Holds at most one catch-up
+// read and no queue of messages: events stay in the ring, and of several pings the latest is
+// answered (I5).
+class FollowerStreamState {
+ public:
+  struct Options {
+    std::string epoch;
+    std::string brand;  // of the token strings; told in Welcome
+    // Who is at the other end, as the transport knows it: may speak for its own sessions only.
+    std::string caller = "local";
+    absl::Duration ping_interval = absl::Seconds(5);
+    absl::Duration usage_interval = absl::Seconds(10);
+    // A stream is told to come again after this long; its caller jitters it.
+    absl::Duration max_age = absl::Minutes(10);
+    // And not to come back at once all together; its caller jitters it.
+    absl::Duration come_back_after = absl::Milliseconds(100);
+    // Hello must come within this.
+    absl::Duration hello_limit = absl::Seconds(10);
+    // A Pong waits at most this long for its turn (the roster, a keep-alive, a catch-up), then goes
+    // without a lease.
+    absl::Duration pong_patience = absl::Seconds(1);
+    // Without progress (R6) for this long it is told to go away.
+    absl::Duration no_progress_limit = absl::Seconds(30);
+    size_t max_message_bytes = 256u << 10;
+    size_t max_batch = 1024;  // revisions in one message
+  };
+  // `ring` and `lessor` outlive it.
+  FollowerStreamState(Options options, const EventRing* ring, Lessor* lessor, BootTime now);
+
+  // What its driver has to do about a message it handed in.
+  enum class Received {
+    kNothing,  // a ping, or what was ignored
+    kHello,    // register hello(), and write the roster (R15); another stream of session() is
+               // replaced
+    kFuture,   // R11: the follower has seen more of this epoch than the store holds
+    kUsage,    // pass it on
+    kGoodbye,  // release session() (R4)
+    kRefused,  // it will Finish with an error
+  };
+  // `now` was read after the message was.
+  Received Receive(const tollgate::v1::FollowRequest& request, BootTime now);
+  // The client has sent its last message.
+  void ReadsDone();
+  // The answer to kCatchUp.
+  void CaughtUp(CatchUp answer);
+  // Ends the stream with a reason of GoAway's; the first one counts.
+  void GoAway(absl::string_view reason, absl::Duration retry_after);
+
+  struct Output {
+    enum class Kind {
+      kNothing,  // until something happens or NextTick()
+      kWrite,    // write `pieces`, laid end to end, as one message
+      kCatchUp,  // read the store after `after`; then CaughtUp. Next() goes on meanwhile
+      kFinish,   // end the call with `status`; the last output ever
+    };
+    Kind kind = Kind::kNothing;
+    std::vector<SharedBytes> pieces;
+    int64_t after = 0;
+    absl::Status status;
+  };
+  // What to do next; asked only while no write is under way. What kWrite gives counts as sent
+  // (R8): on an ordered stream nothing overtakes it. `wall_now` is what a Pong says the time is
+  // (R18).
+  Output Next(BootTime now, absl::Time wall_now);
+  // Ask Next() again then, though nothing else happens.
+  BootTime NextTick() const;
+
+  // Set once Received::kHello was returned.
+  bool greeted() const { return greeted_; }
+  const SessionId& session() const { return session_; }
+  const tollgate::v1::Hello& hello() const { return hello_; }
+  // What the Welcome says: true: the stream goes on where the follower was; false: a reset. Unset
+  // until that is decided, which may take a read of the store.
+  absl::optional<bool> resumes() const { return resumes_; }
+  // What the stream was sent events up to (R8).
+  int64_t sent() const { return sent_; }
+  // It was told to go away for want of progress (R6).
+  bool made_no_progress() const { return made_no_progress_; }
+
+ private:
+  enum class State { kAwaitHello, kResuming, kStreaming, kFinished };
+  Received OnHello(const tollgate::v1::Hello& hello);
+  void OnPing(const tollgate::v1::Ping& ping, BootTime now);
+  Received Refuse(const absl::Status& status);
+  void PrepareWelcome(bool reset);
+  bool TakeEvents(Output* output);
+  bool TakePart(Output* output);
+  bool TakePong(BootTime now, absl::Time wall_now, Output* output);
+
+  const Options options_;
+  const EventRing* const ring_;
+  Lessor* const lessor_;
+  const BootTime opened_at_;
+  State state_ = State::kAwaitHello;
+  SessionId session_;
+  tollgate::v1::Hello hello_;
+  bool greeted_ = false;
+  absl::optional<bool> resumes_;
+
+  absl::optional<tollgate::v1::FollowResponse> welcome_;  // to be sent first
+  bool welcomed_ = false;                                 // it was handed out
+  int64_t sent_ = 0;
+  int64_t reset_revision_ = 0;         // acknowledgements below it are from before the reset
+  bool read_due_ = false;              // a read of the store is to be asked for
+  bool reading_ = false;               // it is under way
+  std::deque<SharedRevision> caught_;  // from the store, not yet sent
+  int64_t caught_to_ = 0;
+  SharedRevision split_;  // a revision of several parts, of which `next_part_` comes next
+  size_t next_part_ = 0;
+
+  uint64_t last_sequence_ = 0;
+  bool pong_due_ = false;
+  int64_t pong_after_ = 0;  // the head when the ping came: what the Pong queues behind
+  BootTime pong_since_;
+  bool pong_waits_ = false;  // for the roster or a read, not for the wire
+  absl::optional<BootTime> no_progress_since_;
+
+  bool made_no_progress_ = false;
+  bool going_away_ = false;
+  tollgate::v1::FollowResponse go_away_;
+  bool reads_done_ = false;
+  // Set: Finish with it as soon as what must still be said is said.
+  absl::optional<absl::Status> finish_;
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_SERVICE_FEED_FOLLOWER_STREAM_STATE_H_

@@ -1,0 +1,35 @@
+// That the store and the keyring belong together (I7).
+#ifndef TOLLGATE_SERVICE_KEYRING_RECORD_KEYRING_H_
+#define TOLLGATE_SERVICE_KEYRING_RECORD_KEYRING_H_
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "storage/command.h"
+
+namespace tollgate {
+
+// Run at every start, before a pepper makes its first token. Holds the keyring against what the
+// store has of it (MetaRecord.keyring_checks), and writes what the keyring shows now; writes
+// nothing where that is the same. FAILED_PRECONDITION (KEYRING_MISMATCH) where a token that has not
+// ended was made with a pepper that the keyring lacks, or has another of under that id: with it
+// every such token would be called unknown. A pepper that no such token needs may go. No event, no
+// audit.
+class RecordKeyring : public Command {
+ public:
+  // `checks`: Keyring::CheckValues. `path`: the keyring's file, for the message.
+  RecordKeyring(std::vector<std::pair<uint32_t, std::string>> checks, std::string path)
+      : checks_(std::move(checks)), path_(std::move(path)) {}
+  absl::string_view name() const override { return "record_keyring"; }
+  absl::Status Run(const View& view, const Slot& slot, Effects& effects) override;
+
+ private:
+  const std::vector<std::pair<uint32_t, std::string>> checks_;
+  const std::string path_;
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_SERVICE_KEYRING_RECORD_KEYRING_H_

@@ -1,0 +1,279 @@
+#include "service/reads/read_tokens.h"
+
+#include <algorithm>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/types/optional.h"
+#include "base/proto_time.h"
+#include "service/reads/page_token.h"
+#include "service/records/held_token.h"
+#include "service/records/token_shape.h"
+#include "service/use/silence.h"
+#include "service/workspaces/policy_resource.h"
+#include "storage/schema.h"
+
+namespace tollgate {
+namespace {
+
+using ::tollgate::store::v1::AuditChainRecord;
+using ::tollgate::store::v1::AuditRecord;
+using ::tollgate::store::v1::TokenRecord;
+using ::tollgate::store::v1::WorkspaceRecord;
+using ::tollgate::v1::ListTokensRequest;
+using ::tollgate::v1::Token;
+using ::tollgate::v1::TokenFilter;
+
+constexpr size_t kUsualPage = 50;
+constexpr size_t kUsualAuditPage = 100;
+constexpr size_t kAtATime = 250;
+
+void AddUses(const std::vector<EdgeUseRow>& uses, bool by_edge, Token* token) {
+  if (uses.empty()) return;
+  *token->mutable_last_used_time() = ToProto(uses.front().last_used);
+  if (!by_edge) return;
+  for (const EdgeUseRow& use : NameLatestEdges(uses)) {
+    tollgate::v1::EdgeUse* row = token->add_edge_uses();
+    row->set_edge(use.edge);
+    *row->mutable_last_used_time() = ToProto(use.last_used);
+    row->set_use_count(use.count);
+    row->set_use_count_today(use.count_today);
+  }
+}
+
+// A filter, taken apart once.
+struct Condition {
+  std::set<int> states;
+  std::string label_lower;
+  const TokenFilter* filter = nullptr;
+  absl::optional<absl::Time> unused_since;
+  absl::optional<absl::Time> expiring_before;
+  absl::optional<absl::Time> rotation_due_before;
+};
+
+absl::StatusOr<Condition> ReadFilter(const TokenFilter& filter) {
+  Condition condition;
+  condition.filter = &filter;
+  for (const int state : filter.states()) {
+    if (state == tollgate::v1::TOKEN_STATE_UNSPECIFIED ||
+        !tollgate::v1::TokenState_IsValid(state)) {
+      return RefuseField("STATE_UNKNOWN", "filter.states", "holds what is no state of a token");
+    }
+    condition.states.insert(state);
+  }
+  if (filter.label_contains().size() > 4 * kMaxLabelLength) {
+    return RefuseField("LABEL_TOO_LONG", "filter.label_contains", "is longer than any label");
+  }
+  condition.label_lower = absl::AsciiStrToLower(filter.label_contains());
+  RETURN_IF_ERROR(CheckOwner(filter.owner(), "filter.owner"));
+  RETURN_IF_ERROR(CheckAnnotations(filter.annotations(), "filter.annotations"));
+  if (filter.has_unused_since()) {
+    ASSIGN_OR_RETURN(condition.unused_since,
+                     TimeFromField(filter.unused_since(), "filter.unused_since"));
+  }
+  if (filter.has_expiring_before()) {
+    ASSIGN_OR_RETURN(condition.expiring_before,
+                     TimeFromField(filter.expiring_before(), "filter.expiring_before"));
+  }
+  if (filter.has_rotation_due_before()) {
+    ASSIGN_OR_RETURN(condition.rotation_due_before,
+                     TimeFromField(filter.rotation_due_before(), "filter.rotation_due_before"));
+  }
+  return condition;
+}
+
+// What the record alone tells.
+bool RecordMatches(const Condition& condition, const TokenRecord& record) {
+  const TokenFilter& filter = *condition.filter;
+  if (!filter.owner().empty() && record.owner() != filter.owner()) return false;
+  if (!condition.label_lower.empty() &&
+      !absl::StrContains(absl::AsciiStrToLower(record.label()), condition.label_lower)) {
+    return false;
+  }
+  for (const auto& pair : filter.annotations()) {
+    const auto it = record.annotations().find(pair.first);
+    if (it == record.annotations().end() || it->second != pair.second) return false;
+  }
+  if (condition.expiring_before.has_value() &&
+      (record.expire_time_us() == 0 ||
+       FromRecordMicros(record.expire_time_us()) >= *condition.expiring_before)) {
+    return false;
+  }
+  return true;
+}
+
+bool ResourceMatches(const Condition& condition, const Token& token) {
+  if (!condition.states.empty() && condition.states.count(token.state()) == 0) return false;
+  if (condition.rotation_due_before.has_value()) {
+    if (!token.has_rotation_due_time()) return false;
+    const auto due = TimeFromField(token.rotation_due_time(), "");
+    if (!due.ok() || *due >= *condition.rotation_due_before) return false;
+  }
+  return true;
+}
+
+bool UseMatches(const Condition& condition, const TokenRecord& record,
+                const std::vector<EdgeUseRow>& uses) {
+  if (!condition.unused_since.has_value()) return true;
+  const absl::Time last =
+      uses.empty() ? FromRecordMicros(record.create_time_us()) : uses.front().last_used;
+  return last < *condition.unused_since;
+}
+
+}  // namespace
+
+absl::StatusOr<Token> ReadToken(const View& view, const tollgate::v1::GetTokenRequest& request,
+                                absl::Time now) {
+  ASSIGN_OR_RETURN(const TokenName name, ParseTokenName(request.name(), "name"));
+  ASSIGN_OR_RETURN(const HeldToken held, LoadToken(view, name.workspace, name.token_id));
+  Token token = ToResource(held, now);
+  ASSIGN_OR_RETURN(const auto uses, ReadUses(view, name.workspace, name.token_id, now));
+  AddUses(uses, /*by_edge=*/true, &token);
+  return token;
+}
+
+absl::StatusOr<tollgate::v1::ListTokensResponse> ReadTokenList(const View& view,
+                                                               const ListTokensRequest& request,
+                                                               absl::Time now) {
+  ASSIGN_OR_RETURN(const std::string workspace, ParseWorkspaceName(request.parent(), "parent"));
+  ASSIGN_OR_RETURN(const size_t page_size, ReadPageSize(request.page_size(), kUsualPage));
+  ASSIGN_OR_RETURN(const Condition condition, ReadFilter(request.filter()));
+  const std::string binding =
+      absl::StrCat("tokens\n", workspace, "\n", SerializeRecord(request.filter()));
+  ASSIGN_OR_RETURN(const std::string after, ReadPageToken(binding, request.page_token()));
+  ASSIGN_OR_RETURN(const WorkspaceRecord owning, LoadWorkspace(view, workspace));
+  const bool by_edge = request.view() == tollgate::v1::TOKEN_VIEW_FULL;
+
+  tollgate::v1::ListTokensResponse response;
+  const KeyRange range = WorkspaceTokens(workspace);
+  std::string from = after.empty() ? range.begin : KeyAfter(TokenKey(workspace, after));
+  size_t scanned = 0;
+  size_t bytes = 0;
+  while (true) {
+    const size_t want = std::min(kAtATime, kMaxScannedPerPage - scanned);
+    ASSIGN_OR_RETURN(const std::vector<Entry> entries,
+                     view.Scan(Table::kTokens, from, range.end, want));
+    for (const Entry& entry : entries) {
+      ++scanned;
+      HeldToken token;
+      if (!token.record.ParseFromString(entry.value)) {
+        return absl::DataLossError("a token's record cannot be parsed");
+      }
+      const TokenRecord& record = token.record;
+      if (RecordMatches(condition, record)) {
+        token.policy = owning.policy();
+        ASSIGN_OR_RETURN(token.cohorts, LoadCohorts(view, workspace, record.owner()));
+        Token resource = ToResource(token, now);
+        if (ResourceMatches(condition, resource)) {
+          ASSIGN_OR_RETURN(const auto uses, ReadUses(view, workspace, record.token_id(), now));
+          if (UseMatches(condition, record, uses)) {
+            AddUses(uses, by_edge, &resource);
+            bytes += resource.ByteSizeLong();
+            *response.add_tokens() = std::move(resource);
+          }
+        }
+      }
+      if (static_cast<size_t>(response.tokens_size()) >= page_size || bytes >= kMaxPageBytes ||
+          scanned >= kMaxScannedPerPage) {
+        ASSIGN_OR_RETURN(const auto rest,
+                         view.Scan(Table::kTokens, KeyAfter(entry.key), range.end, 1));
+        if (!rest.empty()) response.set_next_page_token(MakePageToken(binding, record.token_id()));
+        return response;
+      }
+    }
+    if (entries.size() < want) return response;
+    from = KeyAfter(entries.back().key);
+  }
+}
+
+absl::StatusOr<tollgate::v1::Workspace> ReadWorkspace(
+    const View& view, const tollgate::v1::GetWorkspaceRequest& request) {
+  ASSIGN_OR_RETURN(const std::string workspace, ParseWorkspaceName(request.name(), "name"));
+  ASSIGN_OR_RETURN(const WorkspaceRecord record, LoadWorkspace(view, workspace));
+  return ToWorkspace(record);
+}
+
+absl::StatusOr<tollgate::v1::ListWorkspacesResponse> ReadWorkspaceList(
+    const View& view, const tollgate::v1::ListWorkspacesRequest& request) {
+  ASSIGN_OR_RETURN(const size_t page_size, ReadPageSize(request.page_size(), kUsualPage));
+  const absl::string_view binding = "workspaces";
+  ASSIGN_OR_RETURN(const std::string after, ReadPageToken(binding, request.page_token()));
+  ASSIGN_OR_RETURN(
+      const std::vector<Entry> entries,
+      view.Scan(Table::kWorkspaces, after.empty() ? "" : KeyAfter(after), "", page_size + 1));
+  tollgate::v1::ListWorkspacesResponse response;
+  size_t bytes = 0;
+  size_t i = 0;
+  for (; i < entries.size() && i < page_size && bytes < kMaxPageBytes; ++i) {
+    WorkspaceRecord record;
+    if (!record.ParseFromString(entries[i].value)) {
+      return absl::DataLossError("a workspace's record cannot be parsed");
+    }
+    *response.add_workspaces() = ToWorkspace(record);
+    bytes += response.workspaces(static_cast<int>(i)).ByteSizeLong();
+  }
+  if (i < entries.size()) {
+    response.set_next_page_token(MakePageToken(binding, entries[i - 1].key));
+  }
+  return response;
+}
+
+absl::StatusOr<tollgate::v1::ListAuditEntriesResponse> ReadAuditEntries(
+    const View& view, const tollgate::v1::ListAuditEntriesRequest& request) {
+  std::string workspace;
+  if (!request.parent().empty()) {
+    ASSIGN_OR_RETURN(workspace, ParseWorkspaceName(request.parent(), "parent"));
+  }
+  if (request.from_revision() < 0) {
+    return RefuseField("FROM_REVISION_NEGATIVE", "from_revision", "is below 0");
+  }
+  ASSIGN_OR_RETURN(const size_t page_size, ReadPageSize(request.page_size(), kUsualAuditPage));
+  const std::string binding = absl::StrCat("audit\n", workspace, "\n", request.from_revision());
+  ASSIGN_OR_RETURN(const std::string after, ReadPageToken(binding, request.page_token()));
+
+  tollgate::v1::ListAuditEntriesResponse response;
+  std::string from = after.empty() ? AuditKey(request.from_revision(), 0) : KeyAfter(after);
+  size_t scanned = 0;
+  size_t bytes = 0;
+  while (true) {
+    const size_t want = std::min(kAtATime, kMaxScannedPerPage - scanned);
+    ASSIGN_OR_RETURN(const std::vector<Entry> entries, view.Scan(Table::kAudit, from, "", want));
+    for (const Entry& entry : entries) {
+      ++scanned;
+      AuditChainRecord link;
+      AuditRecord record;
+      if (!link.ParseFromString(entry.value) || !record.ParseFromString(link.content())) {
+        return absl::DataLossError("an audit entry cannot be parsed");
+      }
+      if (workspace.empty() || record.workspace() == workspace) {
+        tollgate::v1::AuditEntry* out = response.add_entries();
+        out->set_revision(record.revision());
+        out->set_index(record.index());
+        *out->mutable_time() = ToProto(absl::FromUnixMicros(record.time_us()));
+        out->set_actor(record.actor());
+        out->set_action(record.action());
+        out->set_resource(record.resource());
+        out->set_reason(record.reason());
+        *out->mutable_details() = record.details();
+        out->set_hash(link.hash());
+        out->set_hashed_content(link.content());
+        bytes += out->ByteSizeLong();
+      }
+      if (static_cast<size_t>(response.entries_size()) >= page_size || bytes >= kMaxPageBytes ||
+          scanned >= kMaxScannedPerPage) {
+        ASSIGN_OR_RETURN(const auto rest, view.Scan(Table::kAudit, KeyAfter(entry.key), "", 1));
+        if (!rest.empty()) response.set_next_page_token(MakePageToken(binding, entry.key));
+        return response;
+      }
+    }
+    if (entries.size() < want) return response;
+    from = KeyAfter(entries.back().key);
+  }
+}
+
+}  // namespace tollgate

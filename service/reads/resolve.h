@@ -1,0 +1,26 @@
+// What EdgeService.Resolve answers: one token, asked for by its edge digest.
+#ifndef TOLLGATE_SERVICE_READS_RESOLVE_H_
+#define TOLLGATE_SERVICE_READS_RESOLVE_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "storage/engine.h"
+#include "token/keyring.h"
+#include "tollgate/v1/edge_service.pb.h"
+
+namespace tollgate {
+
+// The answer to a question by digest, from one snapshot of the store whose epoch is `epoch`: the
+// answer's epoch and revision are the snapshot's, and belong together (R12). Pure; thread-safe
+// where the snapshot is. Errors: INVALID_ARGUMENT (DIGEST_MALFORMED, VALIDATOR_ID_MALFORMED,
+// REVISION_MALFORMED); UNAVAILABLE (BEHIND) where the snapshot is below what the validator has
+// applied of the same epoch, so that the answer could be of no use; DATA_LOSS where the store
+// contradicts itself; the snapshot's.
+absl::StatusOr<tollgate::v1::ResolveResponse> ResolveFrom(
+    const Snapshot& snapshot, const Keyring& keyring, const std::string& epoch,
+    const tollgate::v1::ResolveRequest& request);
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_SERVICE_READS_RESOLVE_H_

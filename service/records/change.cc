@@ -1,0 +1,80 @@
+#include "service/records/change.h"
+
+#include <sodium.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "google/protobuf/descriptor.h"
+#include "service/records/field_time.h"
+#include "storage/schema.h"
+#include "tollgate/store/v1/records.pb.h"
+
+namespace tollgate {
+namespace {
+
+using ::tollgate::store::v1::RequestRecord;
+
+constexpr size_t kFingerprintSize = 32;
+
+}  // namespace
+
+std::string RequestFingerprint(const google::protobuf::Message& request) {
+  std::unique_ptr<google::protobuf::Message> copy(request.New());
+  copy->CopyFrom(request);
+  for (const char* name : {"request_id", "wait_enforced"}) {
+    const auto* field = copy->GetDescriptor()->FindFieldByName(name);
+    if (field != nullptr) copy->GetReflection()->ClearField(copy.get(), field);
+  }
+  const std::string bytes = SerializeRecord(*copy);
+  std::string fingerprint(kFingerprintSize, '\0');
+  crypto_generichash(reinterpret_cast<unsigned char*>(&fingerprint[0]), fingerprint.size(),
+                     reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(), nullptr,
+                     0);
+  return fingerprint;
+}
+
+absl::Status Change::Run(const View& view, const Slot& slot, Effects& effects) {
+  replayed_ = false;
+  mutable_answer()->Clear();
+  if (context_.request_id.empty()) return Apply(view, slot, effects);
+
+  std::string actor = context_.actor;
+  std::replace(actor.begin(), actor.end(), '\0', '?');  // keys are parted by 0 bytes
+  const std::string key = RequestKey(
+      absl::StrCat(context_.method, "/", context_.workspace, "/", actor), context_.request_id);
+  ASSIGN_OR_RETURN(const auto first, GetRecord<RequestRecord>(view, Table::kRequests, key));
+  if (first.has_value()) {
+    if (first->fingerprint() != context_.fingerprint) {
+      ErrorDetails details;
+      details.reason = "REQUEST_ID_REUSED";
+      details.fields.push_back({"request_id", "was used for another request"});
+      return Refuse(absl::StatusCode::kAlreadyExists,
+                    "request_id: was used for another request; give every request an id of its own",
+                    details);
+    }
+    if (!mutable_answer()->ParseFromString(first->response())) {
+      return absl::DataLossError("the first answer to this request_id cannot be read");
+    }
+    replayed_ = true;
+    OnReplay();
+    return absl::OkStatus();
+  }
+
+  RETURN_IF_ERROR(Apply(view, slot, effects));
+  // Also kept where nothing had to change: else the retry of a suspension that was none would
+  // suspend a token that was resumed in between.
+  RequestRecord record;
+  record.set_method(context_.method);
+  record.set_fingerprint(context_.fingerprint);
+  record.set_response(SerializeRecord(*mutable_answer()));
+  record.set_revision(slot.revision);
+  record.set_expire_time_us(ToRecordMicros(slot.now + kRequestLifetime));
+  effects.Put(Table::kRequests, key, record);
+  effects.PutRaw(Table::kDue, DueKey(record.expire_time_us(), DueKind::kForgetRequest, key), "");
+  return absl::OkStatus();
+}
+
+}  // namespace tollgate

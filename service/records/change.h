@@ -1,0 +1,89 @@
+// What every change that a caller asks for has in common: who asks, the request_id that makes a
+// retry safe, and the answer.
+#ifndef TOLLGATE_SERVICE_RECORDS_CHANGE_H_
+#define TOLLGATE_SERVICE_RECORDS_CHANGE_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "google/protobuf/message.h"
+#include "storage/command.h"
+#include "storage/engine.h"
+#include "token/digest.h"
+
+namespace tollgate {
+
+// For how long the first answer to a request_id is kept.
+inline constexpr absl::Duration kRequestLifetime = absl::Hours(24);
+// Who the service itself is in the audit log.
+inline constexpr char kServiceActor[] = "tollgated";
+
+// What the caller of a command that makes a token has minted. The token string itself never enters
+// a command: it is added to the answer after the commit, where the answer does not withhold it.
+struct MintedToken {
+  std::string public_id;
+  StoredDigest stored_digest;
+  uint32_t pepper_id = 0;
+  char kind = 'w';
+};
+
+// BLAKE2b-256 over a request's deterministic serialisation, without what may differ between a call
+// and its retry: request_id and wait_enforced.
+std::string RequestFingerprint(const google::protobuf::Message& request);
+
+// A change with a request_id. The same id of the same actor, method and workspace with the same
+// request answers what was answered first, and changes nothing; with another request it is refused
+// (ALREADY_EXISTS, REQUEST_ID_REUSED). The record lies in the store, so this holds within one batch
+// and after a restart. A refused request leaves no record: its retry is judged anew.
+class Change : public Command {
+ public:
+  // Looks for the first answer, else Apply()s. Pure, and may be run again (storage/command.h).
+  absl::Status Run(const View& view, const Slot& slot, Effects& effects) final;
+
+  // The method's name, as in "create_token".
+  absl::string_view name() const override { return context_.method; }
+  // Whether the answer is one that was given before. Set once Run has returned OK.
+  bool replayed() const { return replayed_; }
+  const std::string& actor() const { return context_.actor; }
+  const std::string& workspace() const { return context_.workspace; }
+
+ protected:
+  struct Context {
+    std::string method;
+    std::string workspace;  // "" where the request names none
+    std::string actor;
+    std::string request_id;   // "": a retry is a new request
+    std::string fingerprint;  // of the request
+  };
+  explicit Change(Context context) : context_(std::move(context)) {}
+
+  // The change itself: state-dependent checks, effects, and the answer (which is empty at first).
+  virtual absl::Status Apply(const View& view, const Slot& slot, Effects& effects) = 0;
+  virtual google::protobuf::Message* mutable_answer() = 0;
+  // The answer to a retry has been read into mutable_answer().
+  virtual void OnReplay() {}
+
+ private:
+  const Context context_;
+  bool replayed_ = false;
+};
+
+// A Change with its answer.
+template <typename Response>
+class ChangeTo : public Change {
+ public:
+  // The answer. Valid once the command was committed; never holds a token string.
+  const Response& response() const { return response_; }
+
+ protected:
+  using Change::Change;
+  google::protobuf::Message* mutable_answer() final { return &response_; }
+  Response response_;
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_SERVICE_RECORDS_CHANGE_H_

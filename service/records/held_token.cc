@@ -1,0 +1,245 @@
+#include "service/records/held_token.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/mutation.h"
+#include "base/status.h"
+#include "service/records/field_time.h"
+#include "storage/schema.h"
+#include "token/resource_name.h"
+
+namespace tollgate {
+namespace {
+
+using ::tollgate::store::v1::AuditRecord;
+using ::tollgate::store::v1::CohortRecord;
+using ::tollgate::store::v1::Ending;
+using ::tollgate::store::v1::TokenRecord;
+using ::tollgate::store::v1::WorkspaceRecord;
+
+constexpr int kMostEarlier = 64;  // watermarks kept of one key, besides the latest
+
+// Takes away what the sweep was to do about a token, as far as the record says when.
+void DeleteDue(const TokenRecord& record, absl::string_view key, Effects& effects) {
+  if (record.expire_time_us() != 0) {
+    effects.Delete(Table::kDue, DueKey(record.expire_time_us(), DueKind::kExpire, key));
+  }
+  if (record.retirement().at_time_us() != 0) {
+    effects.Delete(Table::kDue, DueKey(record.retirement().at_time_us(), DueKind::kRetire, key));
+  }
+  if (record.retirement().quiet_period_us() != 0) {
+    effects.Delete(Table::kDue, DueKey(0, DueKind::kWatchSilent, key));
+  }
+  // A kWatchUnused entry moves on by itself; the sweep drops it when it comes to it.
+}
+
+}  // namespace
+
+std::string HeldToken::name() const {
+  return FormatTokenName(record.workspace(), record.token_id());
+}
+
+absl::StatusOr<Cohorts> LoadCohorts(const View& view, absl::string_view workspace,
+                                    absl::string_view owner) {
+  Cohorts cohorts;
+  ASSIGN_OR_RETURN(cohorts.workspace,
+                   GetRecord<CohortRecord>(view, Table::kCohorts, CohortKey(workspace, "")));
+  if (!owner.empty()) {
+    ASSIGN_OR_RETURN(cohorts.owner,
+                     GetRecord<CohortRecord>(view, Table::kCohorts, CohortKey(workspace, owner)));
+  }
+  return cohorts;
+}
+
+absl::Status PutCohort(const View& view, CohortRecord cohort, Effects& effects) {
+  const std::string key = CohortKey(cohort.workspace(), cohort.owner());
+  cohort.clear_earlier();
+  ASSIGN_OR_RETURN(auto before, GetRecord<CohortRecord>(view, Table::kCohorts, key));
+  if (before.has_value()) {
+    *cohort.mutable_earlier() = std::move(*before->mutable_earlier());
+    before->clear_earlier();
+    *cohort.add_earlier() = *std::move(before);
+    const int over = cohort.earlier_size() - kMostEarlier;
+    if (over > 0) cohort.mutable_earlier()->DeleteSubrange(0, over);
+  }
+  effects.Put(Table::kCohorts, key, cohort);
+  NoteLiveChange(cohort.workspace(), cohort.revision(), effects);
+  return absl::OkStatus();
+}
+
+void NoteLiveChange(absl::string_view workspace, int64_t revision, Effects& effects) {
+  effects.PutRaw(Table::kMeta, LiveChangeKey(workspace), RevisionKey(revision));
+}
+
+absl::Time LastResumed(const TokenRecord& record) {
+  return record.resume_time_us() == 0 ? absl::InfinitePast()
+                                      : FromRecordMicros(record.resume_time_us());
+}
+
+absl::StatusOr<WorkspaceRecord> LoadWorkspace(const View& view, absl::string_view workspace) {
+  ASSIGN_OR_RETURN(auto record, GetRecord<WorkspaceRecord>(view, Table::kWorkspaces, workspace));
+  if (!record.has_value()) {
+    return Refuse(absl::StatusCode::kNotFound, "WORKSPACE_NOT_FOUND",
+                  absl::StrCat("there is no ", WorkspaceName(workspace),
+                               "; it comes to be with its first token or policy"));
+  }
+  return *std::move(record);
+}
+
+absl::StatusOr<absl::optional<HeldToken>> FindToken(const View& view, absl::string_view workspace,
+                                                    absl::string_view token_id) {
+  ASSIGN_OR_RETURN(auto record,
+                   GetRecord<TokenRecord>(view, Table::kTokens, TokenKey(workspace, token_id)));
+  if (!record.has_value()) return absl::optional<HeldToken>();
+  HeldToken token;
+  token.record = *std::move(record);
+  ASSIGN_OR_RETURN(token.cohorts, LoadCohorts(view, workspace, token.record.owner()));
+  ASSIGN_OR_RETURN(auto owning, GetRecord<WorkspaceRecord>(view, Table::kWorkspaces, workspace));
+  if (owning.has_value()) token.policy = owning->policy();
+  return absl::optional<HeldToken>(std::move(token));
+}
+
+absl::StatusOr<HeldToken> LoadToken(const View& view, absl::string_view workspace,
+                                    absl::string_view token_id) {
+  ASSIGN_OR_RETURN(auto token, FindToken(view, workspace, token_id));
+  if (!token.has_value()) {
+    return Refuse(absl::StatusCode::kNotFound, "TOKEN_NOT_FOUND",
+                  absl::StrCat("there is no ", FormatTokenName(workspace, token_id)));
+  }
+  return *std::move(token);
+}
+
+tollgate::v1::Token ToResource(const HeldToken& token, absl::Time now) {
+  return ToToken(token.record, token.cohorts, absl::Microseconds(token.policy.rotation_period_us()),
+                 now);
+}
+
+absl::Status RefuseFinal(const HeldToken& token, absl::Time now) {
+  const tollgate::v1::TokenState state = token.StateAt(now);
+  if (!IsFinal(state)) return absl::OkStatus();
+  const bool expired = state == tollgate::v1::TOKEN_STATE_EXPIRED;
+  ErrorDetails details;
+  details.reason = "TOKEN_FINAL";
+  details.metadata = {{"token", token.name()}, {"state", expired ? "EXPIRED" : "REVOKED"}};
+  return Refuse(absl::StatusCode::kFailedPrecondition,
+                absl::StrCat(token.name(), " is ", expired ? "expired" : "revoked",
+                             ", which is final; create another token instead"),
+                details);
+}
+
+void TellChanged(absl::string_view workspace, absl::string_view token_id, Effects& effects) {
+  tollgate::v1::Event event;
+  event.mutable_token_changed()->set_workspace(std::string(workspace));
+  event.mutable_token_changed()->set_token_id(std::string(token_id));
+  effects.Tell(std::move(event));
+}
+
+void PutChanged(HeldToken& token, const Slot& slot, bool tell, Effects& effects) {
+  TokenRecord& record = token.record;
+  record.set_update_time_us(ToRecordMicros(slot.now));
+  record.set_update_revision(slot.revision);
+  effects.Put(Table::kTokens, TokenKey(record.workspace(), record.token_id()), record);
+  if (tell) TellChanged(record.workspace(), record.token_id(), effects);
+}
+
+Ending::Kind EndedByTime(const HeldToken& token, absl::Time now) {
+  if (token.record.has_ending() || CoveringCohort(token.record, token.cohorts) != nullptr) {
+    return Ending::KIND_UNSPECIFIED;
+  }
+  switch (token.StateAt(now)) {
+    case tollgate::v1::TOKEN_STATE_EXPIRED:
+      return Ending::KIND_EXPIRED;
+    case tollgate::v1::TOKEN_STATE_REVOKED:
+      return Ending::KIND_RETIRED;
+    default:
+      return Ending::KIND_UNSPECIFIED;
+  }
+}
+
+void EndToken(HeldToken& token, Ending::Kind kind, const Slot& slot, Effects& effects) {
+  TokenRecord& record = token.record;
+  const std::string key = TokenKey(record.workspace(), record.token_id());
+  record.mutable_ending()->set_kind(kind);
+  record.mutable_ending()->set_time_us(ToRecordMicros(slot.now));
+  record.mutable_ending()->set_revision(slot.revision);
+  effects.Delete(Table::kLabels, LabelKey(record.workspace(), record.label(), record.token_id()));
+  DeleteDue(record, key, effects);
+  NoteLiveChange(record.workspace(), slot.revision, effects);
+  // R18: an end that time brought about is told like any other.
+  const bool untold = TOLLGATE_MUTATED("r18_sweep_untold") && kind != Ending::KIND_REVOKED;
+  PutChanged(token, slot, /*tell=*/!untold, effects);
+}
+
+absl::Status CheckUnused(const View& view, const TokenRecord& record) {
+  ASSIGN_OR_RETURN(const auto token,
+                   view.Get(Table::kTokens, TokenKey(record.workspace(), record.token_id())));
+  ASSIGN_OR_RETURN(const auto digest, view.Get(Table::kDigests, record.stored_digest()));
+  if (!token.has_value() && !digest.has_value()) return absl::OkStatus();
+  return Refuse(absl::StatusCode::kAborted, "TOKEN_ID_TAKEN",
+                "the new token's id is taken already; try again");
+}
+
+void PutNew(const TokenRecord& record, Effects& effects) {
+  const std::string key = TokenKey(record.workspace(), record.token_id());
+  effects.Put(Table::kTokens, key, record);
+  tollgate::store::v1::DigestRecord digest;
+  digest.set_workspace(record.workspace());
+  digest.set_token_id(record.token_id());
+  effects.Put(Table::kDigests, record.stored_digest(), digest);
+  effects.PutRaw(Table::kLabels, LabelKey(record.workspace(), record.label(), record.token_id()),
+                 "");
+  if (record.expire_time_us() != 0) {
+    effects.PutRaw(Table::kDue, DueKey(record.expire_time_us(), DueKind::kExpire, key), "");
+  }
+  if (record.max_unused_us() != 0) {
+    effects.PutRaw(
+        Table::kDue,
+        DueKey(record.create_time_us() + record.max_unused_us(), DueKind::kWatchUnused, key), "");
+  }
+  NoteLiveChange(record.workspace(), record.create_revision(), effects);
+  tollgate::v1::Event event;
+  event.mutable_token_created()->set_workspace(record.workspace());
+  event.mutable_token_created()->set_token_id(record.token_id());
+  if (TOLLGATE_MUTATED("r13_creation_untold")) return;
+  effects.Tell(std::move(event));
+}
+
+AuditRecord AuditOf(absl::string_view actor, absl::string_view action, const TokenRecord& record) {
+  AuditRecord entry;
+  entry.set_actor(std::string(actor));
+  entry.set_action(std::string(action));
+  entry.set_resource(FormatTokenName(record.workspace(), record.token_id()));
+  entry.set_workspace(record.workspace());
+  (*entry.mutable_details())["label"] = record.label();
+  return entry;
+}
+
+int64_t Revoke(HeldToken& token, absl::string_view actor, absl::string_view action,
+               absl::string_view reason, const Slot& slot, Effects& effects) {
+  if (!IsFinal(token.StateAt(slot.now))) {
+    token.record.set_reason(std::string(reason));
+    EndToken(token, Ending::KIND_REVOKED, slot, effects);
+    AuditRecord entry = AuditOf(actor, action, token.record);
+    entry.set_reason(std::string(reason));
+    effects.Audit(std::move(entry));
+    return slot.revision;
+  }
+  // Time has ended it and no sweep has come by yet: commit that, so that there is a revision that
+  // enforcement can be waited for (R18). It stays expired: final is final.
+  const Ending::Kind by_time = EndedByTime(token, slot.now);
+  if (by_time != Ending::KIND_UNSPECIFIED) {
+    EndToken(token, by_time, slot, effects);
+    effects.Audit(AuditOf(actor, by_time == Ending::KIND_EXPIRED ? "token.expire" : "token.retire",
+                          token.record));
+    return slot.revision;
+  }
+  const CohortRecord* cohort = CoveringCohort(token.record, token.cohorts);
+  if (token.record.has_ending() &&
+      (cohort == nullptr || token.record.ending().revision() <= cohort->revision())) {
+    return token.record.ending().revision();
+  }
+  return cohort->revision();
+}
+
+}  // namespace tollgate

@@ -1,0 +1,86 @@
+// A token as the commands hold it: its record with all that bears on its state, and the few ways
+// in which a change may write it.
+#ifndef TOLLGATE_SERVICE_RECORDS_HELD_TOKEN_H_
+#define TOLLGATE_SERVICE_RECORDS_HELD_TOKEN_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/optional.h"
+#include "storage/command.h"
+#include "storage/engine.h"
+#include "token/life_cycle.h"
+#include "tollgate/store/v1/records.pb.h"
+#include "tollgate/v1/token.pb.h"
+
+namespace tollgate {
+
+struct HeldToken {
+  tollgate::store::v1::TokenRecord record;
+  Cohorts cohorts;
+  tollgate::store::v1::PolicyRecord policy;  // empty: asks for nothing
+
+  tollgate::v1::TokenState StateAt(absl::Time now) const {
+    return tollgate::StateAt(record, cohorts, now);
+  }
+  std::string name() const;
+};
+
+// NOT_FOUND, TOKEN_NOT_FOUND.
+absl::StatusOr<HeldToken> LoadToken(const View& view, absl::string_view workspace,
+                                    absl::string_view token_id);
+// nullopt where there is none.
+absl::StatusOr<absl::optional<HeldToken>> FindToken(const View& view, absl::string_view workspace,
+                                                    absl::string_view token_id);
+absl::StatusOr<Cohorts> LoadCohorts(const View& view, absl::string_view workspace,
+                                    absl::string_view owner);
+// Writes a watermark as the latest of its key; the one before goes among its `earlier`, so that
+// what that one ended stays as it ended.
+absl::Status PutCohort(const View& view, tollgate::store::v1::CohortRecord cohort,
+                       Effects& effects);
+// Notes that from `revision` on other tokens of the workspace are live, or have another owner
+// (LiveChangeKey). PutNew, EndToken and PutCohort do it themselves.
+void NoteLiveChange(absl::string_view workspace, int64_t revision, Effects& effects);
+// NOT_FOUND, WORKSPACE_NOT_FOUND.
+absl::StatusOr<tollgate::store::v1::WorkspaceRecord> LoadWorkspace(const View& view,
+                                                                   absl::string_view workspace);
+
+// When it was last resumed; InfinitePast: never, as far as the record knows.
+absl::Time LastResumed(const tollgate::store::v1::TokenRecord& record);
+
+// The resource at `now`, without use.
+tollgate::v1::Token ToResource(const HeldToken& token, absl::Time now);
+
+// FAILED_PRECONDITION, TOKEN_FINAL, where the token has ended: final is final.
+absl::Status RefuseFinal(const HeldToken& token, absl::Time now);
+
+// Writes the record as changed by this slot, and with `tell` an event.
+void PutChanged(HeldToken& token, const Slot& slot, bool tell, Effects& effects);
+// Writes what ends the token, and takes it out of what the sweep and the labels know. An event.
+void EndToken(HeldToken& token, tollgate::store::v1::Ending::Kind kind, const Slot& slot,
+              Effects& effects);
+// How time ended it, where no commit has done so yet; KIND_UNSPECIFIED where time has not.
+tollgate::store::v1::Ending::Kind EndedByTime(const HeldToken& token, absl::Time now);
+
+// ABORTED, TOKEN_ID_TAKEN, where a new token's id or digest is in the store already: mint another.
+// Random ids make this a matter of a broken random source; overwriting a token would be worse.
+absl::Status CheckUnused(const View& view, const tollgate::store::v1::TokenRecord& record);
+// Writes a new token's record with its digest, label and due entries. An event.
+void PutNew(const tollgate::store::v1::TokenRecord& record, Effects& effects);
+void TellChanged(absl::string_view workspace, absl::string_view token_id, Effects& effects);
+
+// An audit entry about a token.
+tollgate::store::v1::AuditRecord AuditOf(absl::string_view actor, absl::string_view action,
+                                         const tollgate::store::v1::TokenRecord& record);
+
+// What a revocation of one token comes to: ends it as revoked, with an event and an audit entry; or
+// where it has ended already, leaves it. Returns the revision of its end.
+int64_t Revoke(HeldToken& token, absl::string_view actor, absl::string_view action,
+               absl::string_view reason, const Slot& slot, Effects& effects);
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_SERVICE_RECORDS_HELD_TOKEN_H_

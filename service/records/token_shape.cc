@@ -1,0 +1,37 @@
+#include "service/records/token_shape.h"
+
+#include <set>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "google/protobuf/descriptor.h"
+#include "google/protobuf/message.h"
+
+namespace tollgate {
+
+absl::Status CheckNoOutputFields(const tollgate::v1::Token& token) {
+  static const auto* const kSettable = new std::set<std::string>{
+      "label", "scopes", "audiences", "owner", "annotations", "expire_time"};
+  std::vector<const google::protobuf::FieldDescriptor*> set_fields;
+  token.GetReflection()->ListFields(token, &set_fields);
+  for (const auto* field : set_fields) {
+    if (kSettable->count(field->name()) == 0) {
+      return RefuseField("OUTPUT_ONLY_FIELD", absl::StrCat("token.", field->name()),
+                         "is set by the service alone; leave it out");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<int64_t> ExpireTimeMicros(const tollgate::v1::Token& token, absl::Time now) {
+  if (!token.has_expire_time()) return 0;
+  ASSIGN_OR_RETURN(const absl::Time expire,
+                   TimeFromField(token.expire_time(), "token.expire_time"));
+  if (expire <= now) {
+    return RefuseField("EXPIRE_TIME_PAST", "token.expire_time",
+                       "has passed already; to end a token now, revoke it");
+  }
+  return ToRecordMicros(expire);
+}
+
+}  // namespace tollgate

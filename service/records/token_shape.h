@@ -1,0 +1,30 @@
+// Shape checks that several requests share. Pure; INVALID_ARGUMENT with the field's name.
+#ifndef TOLLGATE_SERVICE_RECORDS_TOKEN_SHAPE_H_
+#define TOLLGATE_SERVICE_RECORDS_TOKEN_SHAPE_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "base/status.h"
+#include "service/records/field_time.h"
+#include "token/field_rules.h"
+#include "token/resource_name.h"
+#include "tollgate/v1/token.pb.h"
+
+namespace tollgate {
+
+// OUTPUT_ONLY_FIELD where a new token's request sets what only the service sets.
+absl::Status CheckNoOutputFields(const tollgate::v1::Token& token);
+
+// `expire_time` unless unset, in micros as the record has it, else 0. TIME_MALFORMED;
+// EXPIRE_TIME_PAST where it is not after `now`.
+absl::StatusOr<int64_t> ExpireTimeMicros(const tollgate::v1::Token& token, absl::Time now);
+
+// The shortest quiet period, and the shortest duration that a policy may name.
+inline constexpr absl::Duration kShortest = absl::Seconds(1);
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_SERVICE_RECORDS_TOKEN_SHAPE_H_

@@ -1,0 +1,200 @@
+#include "service/sweep/sweep.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "base/status.h"
+#include "service/records/change.h"
+#include "service/records/field_time.h"
+
+namespace tollgate {
+namespace {
+
+using ::tollgate::store::v1::Ending;
+using ::tollgate::store::v1::EventsRecord;
+using ::tollgate::store::v1::RequestRecord;
+
+// When an unused token's edges have not all been heard: looked at again after this.
+constexpr absl::Duration kLookAgain = absl::Minutes(1);
+// No kind: before all entries of a time.
+constexpr DueKind kFirstKind = static_cast<DueKind>(0);
+
+}  // namespace
+
+SweepCommand::SweepCommand(Limits limits, SilenceEvidence evidence, std::string watch_cursor)
+    : limits_(limits), evidence_(std::move(evidence)), first_cursor_(std::move(watch_cursor)) {}
+
+absl::Status SweepCommand::Run(const View& view, const Slot& slot, Effects& effects) {
+  result_ = Result();
+  ended_.clear();
+  RETURN_IF_ERROR(RunDue(view, slot, effects));
+  RETURN_IF_ERROR(RunWatched(view, slot, effects));
+  return Compact(view, slot, effects);
+}
+
+absl::Status SweepCommand::RunDue(const View& view, const Slot& slot, Effects& effects) {
+  const std::string end = DueKey(ToRecordMicros(slot.now) + 1, kFirstKind, "");
+  ASSIGN_OR_RETURN(const std::vector<Entry> entries,
+                   view.Scan(Table::kDue, DueKey(1, kFirstKind, ""), end, limits_.max_due));
+  for (const Entry& entry : entries) {
+    ASSIGN_OR_RETURN(const Due due, ParseDueKey(entry.key));
+    if (!result_.first_due.has_value()) result_.first_due = FromRecordMicros(due.time_us);
+    // Whatever it asked for is done, moved on, or no longer wanted.
+    effects.Delete(Table::kDue, entry.key);
+    if (due.kind == DueKind::kForgetRequest) {
+      RETURN_IF_ERROR(ForgetRequest(view, due, effects));
+    } else {
+      RETURN_IF_ERROR(RunToken(view, slot, due, effects));
+    }
+  }
+  result_.more = !entries.empty() && entries.size() >= limits_.max_due;
+  return absl::OkStatus();
+}
+
+absl::Status SweepCommand::ForgetRequest(const View& view, const Due& due, Effects& effects) {
+  ASSIGN_OR_RETURN(const auto record,
+                   GetRecord<RequestRecord>(view, Table::kRequests, due.subject));
+  if (record.has_value() && record->expire_time_us() == due.time_us) {
+    effects.Delete(Table::kRequests, due.subject);
+    ++result_.forgotten_requests;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SweepCommand::RunToken(const View& view, const Slot& slot, const Due& due,
+                                    Effects& effects) {
+  if (ended_.count(due.subject) != 0) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const TokenKeyParts parts, ParseTokenKey(due.subject));
+  ASSIGN_OR_RETURN(auto token, FindToken(view, parts.workspace, parts.token_id));
+  if (!token.has_value()) return absl::OkStatus();
+  // What the record says now decides, not the entry: a stale entry ends nothing.
+  const Ending::Kind by_time = EndedByTime(*token, slot.now);
+  if (by_time != Ending::KIND_UNSPECIFIED) {
+    End(*token, by_time, slot, effects);
+    return absl::OkStatus();
+  }
+  if (IsFinal(token->StateAt(slot.now))) {
+    // Ended by a cohort: its label is free.
+    effects.Delete(Table::kLabels, LabelKey(token->record.workspace(), token->record.label(),
+                                            token->record.token_id()));
+    return absl::OkStatus();
+  }
+  if (due.kind == DueKind::kWatchUnused) return WatchUnused(view, slot, due, *token, effects);
+  return absl::OkStatus();
+}
+
+absl::Status SweepCommand::WatchUnused(const View& view, const Slot& slot, const Due& due,
+                                       HeldToken& token, Effects& effects) {
+  const auto& record = token.record;
+  if (record.max_unused_us() == 0) return absl::OkStatus();
+  const absl::Duration limit = absl::Microseconds(record.max_unused_us());
+  const auto look_again_at = [&](absl::Time next) {
+    effects.PutRaw(Table::kDue, DueKey(ToRecordMicros(next), DueKind::kWatchUnused, due.subject),
+                   "");
+  };
+  // Off, it cannot be used: that is no reason to end it. It is not due before `limit` after it is
+  // resumed, which is not before now.
+  if (record.suspended()) {
+    look_again_at(slot.now + limit);
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const auto uses,
+                   ReadUses(view, record.workspace(), record.token_id(), slot.now));
+  absl::Time last = std::max(FromRecordMicros(record.create_time_us()), LastResumed(record));
+  if (!uses.empty()) last = std::max(last, uses.front().last_used);
+  // An edge that ended without telling may have used it until then.
+  for (const SilenceEvidence::Gap& gap : evidence_.gaps) last = std::max(last, gap.until);
+  const bool heard = evidence_.unheard.empty() && last + limit <= evidence_.heard_until;
+  if (last + limit <= slot.now && heard) {
+    End(token, Ending::KIND_UNUSED, slot, effects);
+    return absl::OkStatus();
+  }
+  look_again_at(last + limit <= slot.now ? slot.now + kLookAgain : last + limit);
+  return absl::OkStatus();
+}
+
+void SweepCommand::End(HeldToken& token, Ending::Kind kind, const Slot& slot, Effects& effects) {
+  EndToken(token, kind, slot, effects);
+  ended_.insert(TokenKey(token.record.workspace(), token.record.token_id()));
+  absl::string_view action = "token.expire";
+  if (kind == Ending::KIND_RETIRED) {
+    action = "token.retire";
+    ++result_.retired;
+  } else if (kind == Ending::KIND_UNUSED) {
+    action = "token.expire_unused";
+    ++result_.unused;
+  } else {
+    ++result_.expired;
+  }
+  effects.Audit(AuditOf(kServiceActor, action, token.record));
+}
+
+absl::Status SweepCommand::RunWatched(const View& view, const Slot& slot, Effects& effects) {
+  const std::string begin = DueKey(0, DueKind::kWatchSilent, "");
+  const std::string end = PrefixEnd(begin);
+  // A cursor from outside the range is no cursor.
+  const bool resumes = first_cursor_ >= begin && (end.empty() || first_cursor_ < end);
+  ASSIGN_OR_RETURN(
+      const std::vector<Entry> entries,
+      view.Scan(Table::kDue, resumes ? KeyAfter(first_cursor_) : begin, end, limits_.max_watched));
+  for (const Entry& entry : entries) {
+    ASSIGN_OR_RETURN(const Due due, ParseDueKey(entry.key));
+    if (ended_.count(due.subject) != 0) continue;
+    ASSIGN_OR_RETURN(const TokenKeyParts parts, ParseTokenKey(due.subject));
+    ASSIGN_OR_RETURN(auto token, FindToken(view, parts.workspace, parts.token_id));
+    if (!token.has_value() || token->record.retirement().quiet_period_us() == 0 ||
+        IsFinal(token->StateAt(slot.now))) {
+      effects.Delete(Table::kDue, entry.key);
+      continue;
+    }
+    // A suspended token is silent because it is off, which tells nothing about who still holds it.
+    if (token->record.suspended()) continue;
+    ASSIGN_OR_RETURN(const auto uses, ReadUses(view, parts.workspace, parts.token_id, slot.now));
+    ASSIGN_OR_RETURN(
+        const auto replacement_uses,
+        ReadUses(view, parts.workspace, token->record.replaced_by_token_id(), slot.now));
+    const SilenceVerdict verdict =
+        JudgeSilence(uses, replacement_uses, evidence_, LastResumed(token->record),
+                     absl::Microseconds(token->record.retirement().quiet_period_us()), slot.now);
+    if (verdict.kind != SilenceVerdict::Kind::kSilent) continue;
+    End(*token, Ending::KIND_RETIRED, slot, effects);
+  }
+  // The last page was reached: the next step begins anew.
+  if (!entries.empty() && entries.size() >= limits_.max_watched) {
+    result_.watch_cursor = entries.back().key;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SweepCommand::Compact(const View& view, const Slot& slot, Effects& effects) {
+  const int64_t beyond_count = slot.revision - limits_.event_retention_count;
+  const auto is_old = [&](const Entry& entry) -> absl::StatusOr<bool> {
+    ASSIGN_OR_RETURN(const int64_t revision, ParseRevisionKey(entry.key));
+    if (revision < beyond_count) return true;
+    EventsRecord record;
+    if (!record.ParseFromString(entry.value)) {
+      return absl::DataLossError("a record of events cannot be parsed");
+    }
+    return absl::FromUnixMicros(record.time_us()) + limits_.event_retention <= slot.now;
+  };
+  // The oldest alone first: most steps have nothing to drop.
+  ASSIGN_OR_RETURN(std::vector<Entry> entries, view.Scan(Table::kEvents, "", "", 1));
+  if (entries.empty() || limits_.max_compacted == 0) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const bool any, is_old(entries.front()));
+  if (!any) return absl::OkStatus();
+  ASSIGN_OR_RETURN(entries, view.Scan(Table::kEvents, "", "", limits_.max_compacted));
+  int64_t dropped_to = 0;
+  for (const Entry& entry : entries) {
+    ASSIGN_OR_RETURN(const bool old, is_old(entry));
+    if (!old) break;
+    ASSIGN_OR_RETURN(dropped_to, ParseRevisionKey(entry.key));
+    effects.Delete(Table::kEvents, entry.key);
+    ++result_.compacted_revisions;
+  }
+  if (dropped_to > 0) effects.CompactEventsTo(dropped_to);
+  if (result_.compacted_revisions >= limits_.max_compacted) result_.more = true;
+  return absl::OkStatus();
+}
+
+}  // namespace tollgate

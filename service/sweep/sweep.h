@@ -1,0 +1,77 @@
+// What time alone brings about, committed: expiry, retirements, forgetting (R18).
+#ifndef TOLLGATE_SERVICE_SWEEP_SWEEP_H_
+#define TOLLGATE_SERVICE_SWEEP_SWEEP_H_
+
+#include <cstdint>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "absl/types/optional.h"
+#include "service/records/held_token.h"
+#include "service/use/silence.h"
+#include "storage/command.h"
+#include "storage/schema.h"
+#include "tollgate/store/v1/records.pb.h"
+
+namespace tollgate {
+
+// One bounded step of the sweep; run it again at once while result().more. Without anything due it
+// has no effects, and so takes no revision.
+class SweepCommand : public Command {
+ public:
+  struct Limits {
+    size_t max_due = 500;        // due entries looked at
+    size_t max_watched = 500;    // rotated tokens whose silence is judged
+    size_t max_compacted = 500;  // revisions of events dropped
+    // Events older than this are dropped, and all but the newest so many revisions' events.
+    absl::Duration event_retention = absl::Hours(24);
+    int64_t event_retention_count = 1'000'000;
+  };
+  // What one step did.
+  struct Result {
+    size_t expired = 0;
+    size_t retired = 0;
+    size_t unused = 0;  // expired because they were not used
+    size_t forgotten_requests = 0;
+    size_t compacted_revisions = 0;
+    // Something due is left over.
+    bool more = false;
+    // When the first of what this step dealt with was due. Unset: nothing was. now less this is how
+    // far the sweep lags behind.
+    absl::optional<absl::Time> first_due;
+    // To be handed to the next step: where judging silence goes on.
+    std::string watch_cursor;
+  };
+
+  // `evidence` is what the use ledger knows now; `watch_cursor` is the step before's, or empty.
+  SweepCommand(Limits limits, SilenceEvidence evidence, std::string watch_cursor);
+
+  absl::string_view name() const override { return "sweep"; }
+  absl::Status Run(const View& view, const Slot& slot, Effects& effects) override;
+  // Valid once committed.
+  const Result& result() const { return result_; }
+
+ private:
+  absl::Status RunDue(const View& view, const Slot& slot, Effects& effects);
+  absl::Status RunWatched(const View& view, const Slot& slot, Effects& effects);
+  absl::Status Compact(const View& view, const Slot& slot, Effects& effects);
+  absl::Status ForgetRequest(const View& view, const Due& due, Effects& effects);
+  absl::Status RunToken(const View& view, const Slot& slot, const Due& due, Effects& effects);
+  absl::Status WatchUnused(const View& view, const Slot& slot, const Due& due, HeldToken& token,
+                           Effects& effects);
+  void End(HeldToken& token, tollgate::store::v1::Ending::Kind kind, const Slot& slot,
+           Effects& effects);
+
+  const Limits limits_;
+  const SilenceEvidence evidence_;
+  const std::string first_cursor_;
+  Result result_;
+  std::set<std::string> ended_;  // token keys ended by this step, which `view` does not show yet
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_SERVICE_SWEEP_SWEEP_H_

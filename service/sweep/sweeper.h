@@ -1,0 +1,58 @@
+// Has what time brings about committed (R18): submits the sweep, again and again.
+#ifndef TOLLGATE_SERVICE_SWEEP_SWEEPER_H_
+#define TOLLGATE_SERVICE_SWEEP_SWEEPER_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "base/executor.h"
+#include "service/sweep/sweep.h"
+#include "service/use/silence.h"
+#include "storage/sequencer.h"
+
+namespace tollgate {
+
+// One step at a time; while a step leaves something due the next follows at once, else after the
+// interval. Each step is bounded, so callers' commands get between them. Thread-safe.
+class Sweeper {
+ public:
+  struct Options {
+    absl::Duration interval = absl::Seconds(1);
+    SweepCommand::Limits limits;
+    // All outlive the sweeper.
+    Sequencer* sequencer = nullptr;
+    ThreadPool* timer = nullptr;
+    const Clock* clock = nullptr;
+    std::function<SilenceEvidence()> evidence;
+    // Told after each step, on the committer's thread: how late the oldest due entry was (zero
+    // where none was), and how many entries the step dealt with.
+    std::function<void(absl::Duration lag, int64_t done)> on_step;
+  };
+  // Begins at once.
+  static std::unique_ptr<Sweeper> Start(Options options);
+  // Stop()s.
+  ~Sweeper();
+
+  // Submits nothing more, and waits for the step under way. Idempotent.
+  void Stop();
+
+ private:
+  // What timers and the sequencer's callbacks hold: they may outlive the sweeper.
+  struct State;
+  explicit Sweeper(std::shared_ptr<State> state) : state_(std::move(state)) {}
+  static void Step(const std::shared_ptr<State>& state);
+  static void Done(const std::shared_ptr<State>& state, const SweepCommand& command,
+                   const absl::StatusOr<Committed>& committed);
+
+  const std::shared_ptr<State> state_;
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_SERVICE_SWEEP_SWEEPER_H_

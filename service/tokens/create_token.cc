@@ -1,0 +1,108 @@
+#include "service/tokens/create_token.h"
+
+#include <utility>
+
+#include "service/records/held_token.h"
+#include "service/records/token_shape.h"
+#include "service/workspaces/policy_rules.h"
+#include "storage/schema.h"
+
+namespace tollgate {
+
+using ::tollgate::store::v1::TokenRecord;
+using ::tollgate::store::v1::WorkspaceRecord;
+
+absl::StatusOr<std::shared_ptr<CreateTokenCommand>> CreateTokenCommand::Make(
+    const tollgate::v1::CreateTokenRequest& request, absl::string_view actor, MintedToken minted) {
+  ASSIGN_OR_RETURN(std::string workspace, ParseWorkspaceName(request.parent(), "parent"));
+  const tollgate::v1::Token& token = request.token();
+  RETURN_IF_ERROR(CheckRequestId(request.request_id(), "request_id"));
+  RETURN_IF_ERROR(CheckNoOutputFields(token));
+  RETURN_IF_ERROR(CheckLabel(token.label(), "token.label"));
+  RETURN_IF_ERROR(CheckScopes(token.scopes(), "token.scopes"));
+  RETURN_IF_ERROR(CheckAudiences(token.audiences(), "token.audiences"));
+  RETURN_IF_ERROR(CheckOwner(token.owner(), "token.owner"));
+  RETURN_IF_ERROR(CheckAnnotations(token.annotations(), "token.annotations"));
+  if (token.has_expire_time()) {
+    RETURN_IF_ERROR(TimeFromField(token.expire_time(), "token.expire_time").status());
+    if (request.has_lifetime()) {
+      return RefuseField("LIFETIME_AND_EXPIRE_TIME", "lifetime",
+                         "and token.expire_time are both set; give one of them");
+    }
+  }
+  if (request.has_lifetime()) {
+    RETURN_IF_ERROR(DurationFromField(request.lifetime(), "lifetime", absl::Microseconds(1),
+                                      "LIFETIME_NOT_POSITIVE", "LIFETIME_OUT_OF_BOUNDS")
+                        .status());
+  }
+  Context context{"create_token", std::move(workspace), std::string(actor), request.request_id(),
+                  RequestFingerprint(request)};
+  return std::shared_ptr<CreateTokenCommand>(
+      new CreateTokenCommand(std::move(context), request, std::move(minted)));
+}
+
+absl::Status CreateTokenCommand::Apply(const View& view, const Slot& slot, Effects& effects) {
+  const tollgate::v1::Token& asked = request_.token();
+  ASSIGN_OR_RETURN(auto owning, GetRecord<WorkspaceRecord>(view, Table::kWorkspaces, workspace()));
+  HeldToken token;
+  if (owning.has_value()) token.policy = owning->policy();
+
+  RETURN_IF_ERROR(CheckLabelUnderPolicy(token.policy, asked.label(), "token.label"));
+  RETURN_IF_ERROR(
+      CheckScopesUnderPolicy(token.policy, asked.scopes(), /*held=*/{}, "token.scopes"));
+  RETURN_IF_ERROR(CheckLabelFree(view, token.policy, workspace(), asked.label(), /*exempt=*/{},
+                                 slot.now, "token.label"));
+
+  absl::Time expire = absl::InfiniteFuture();
+  if (request_.has_lifetime()) {
+    ASSIGN_OR_RETURN(const absl::Duration lifetime,
+                     DurationFromField(request_.lifetime(), "lifetime", absl::Microseconds(1),
+                                       "LIFETIME_NOT_POSITIVE", "LIFETIME_OUT_OF_BOUNDS"));
+    expire = slot.now + lifetime;
+    RETURN_IF_ERROR(CheckLifetimeUnderPolicy(token.policy, slot.now, expire, "lifetime"));
+  } else if (asked.has_expire_time()) {
+    ASSIGN_OR_RETURN(const int64_t expire_us, ExpireTimeMicros(asked, slot.now));
+    expire = FromRecordMicros(expire_us);
+    RETURN_IF_ERROR(CheckLifetimeUnderPolicy(token.policy, slot.now, expire, "token.expire_time"));
+  } else if (token.policy.max_lifetime_us() != 0) {
+    expire = slot.now + absl::Microseconds(token.policy.max_lifetime_us());
+  }
+
+  TokenRecord& record = token.record;
+  record.set_workspace(workspace());
+  record.set_token_id(minted_.public_id);
+  record.set_kind(std::string(1, minted_.kind));
+  record.set_label(asked.label());
+  *record.mutable_scopes() = asked.scopes();
+  *record.mutable_audiences() = asked.audiences();
+  record.set_owner(asked.owner());
+  record.set_creator(actor());
+  *record.mutable_annotations() = asked.annotations();
+  record.set_create_time_us(ToRecordMicros(slot.now));
+  record.set_update_time_us(record.create_time_us());
+  if (expire < absl::InfiniteFuture()) record.set_expire_time_us(ToRecordMicros(expire));
+  record.set_create_revision(slot.revision);
+  record.set_create_index(slot.index);
+  record.set_update_revision(slot.revision);
+  record.set_stored_digest(std::string(minted_.stored_digest.bytes()));
+  record.set_pepper_id(minted_.pepper_id);
+  record.set_max_unused_us(token.policy.max_unused_us());
+
+  RETURN_IF_ERROR(CheckUnused(view, record));
+  if (!owning.has_value()) {
+    WorkspaceRecord made;
+    made.set_workspace(workspace());
+    made.set_create_time_us(record.create_time_us());
+    made.set_update_time_us(record.create_time_us());
+    effects.Put(Table::kWorkspaces, workspace(), made);
+  }
+  PutNew(record, effects);
+  effects.Audit(AuditOf(actor(), "token.create", record));
+
+  ASSIGN_OR_RETURN(token.cohorts, LoadCohorts(view, workspace(), record.owner()));
+  *response_.mutable_token() = ToResource(token, slot.now);
+  response_.set_revision(slot.revision);
+  return absl::OkStatus();
+}
+
+}  // namespace tollgate

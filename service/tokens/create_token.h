@@ -1,0 +1,42 @@
+// Makes a token; its workspace comes to be with it.
+#ifndef TOLLGATE_SERVICE_TOKENS_CREATE_TOKEN_H_
+#define TOLLGATE_SERVICE_TOKENS_CREATE_TOKEN_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "service/records/change.h"
+#include "tollgate/v1/token_service.pb.h"
+
+namespace tollgate {
+
+// Writes the token, its digest, its label and what the sweep must look at; tells token_created.
+//
+// Refusals that depend on the state: under the workspace's policy LABEL_PATTERN_MISMATCH,
+// SCOPE_NOT_GRANTABLE, LIFETIME_TOO_LONG (FAILED_PRECONDITION, with the field), LABEL_TAKEN
+// (ALREADY_EXISTS); EXPIRE_TIME_PAST.
+class CreateTokenCommand : public ChangeTo<tollgate::v1::CreateTokenResponse> {
+ public:
+  // Checks the request's shape: INVALID_ARGUMENT with reason and field (BAD_RESOURCE_NAME, LABEL_…,
+  // SCOPE_…, OUTPUT_ONLY_FIELD, LIFETIME_NOT_POSITIVE, LIFETIME_AND_EXPIRE_TIME, …).
+  static absl::StatusOr<std::shared_ptr<CreateTokenCommand>> Make(
+      const tollgate::v1::CreateTokenRequest& request, absl::string_view actor, MintedToken minted);
+
+ protected:
+  absl::Status Apply(const View& view, const Slot& slot, Effects& effects) override;
+  void OnReplay() override { response_.set_secret_withheld(true); }
+
+ private:
+  CreateTokenCommand(Context context, const tollgate::v1::CreateTokenRequest& request,
+                     MintedToken minted)
+      : ChangeTo(std::move(context)), request_(request), minted_(std::move(minted)) {}
+
+  const tollgate::v1::CreateTokenRequest request_;
+  const MintedToken minted_;
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_SERVICE_TOKENS_CREATE_TOKEN_H_

@@ -1,0 +1,50 @@
+#include "service/tokens/revoke_leaked_token.h"
+
+#include <algorithm>
+
+#include "service/records/held_token.h"
+#include "service/records/token_shape.h"
+#include "storage/schema.h"
+
+namespace tollgate {
+
+using ::tollgate::store::v1::DigestRecord;
+
+absl::StatusOr<std::shared_ptr<RevokeLeakedTokenCommand>> RevokeLeakedTokenCommand::Make(
+    LeakedToken leaked, absl::string_view actor) {
+  RETURN_IF_ERROR(CheckReason(leaked.reason, "reason"));
+  RETURN_IF_ERROR(CheckRequestId(leaked.request_id, "request_id"));
+  if (leaked.candidates.empty()) {
+    return RefuseField("LEAKED_REQUIRED", "leaked", "give a token string or its edge digest");
+  }
+  // The request is known again by its oldest pepper's digest: newer peppers come, none is taken
+  // from under a retry. Nothing less guarded than a stored digest is ever stored.
+  const auto oldest =
+      std::min_element(leaked.candidates.begin(), leaked.candidates.end(),
+                       [](const auto& a, const auto& b) { return a.first < b.first; });
+  tollgate::v1::RevokeLeakedTokenRequest shape;
+  shape.set_edge_digest(std::string(oldest->second.bytes()));
+  shape.set_reason(leaked.reason);
+  Context context{"revoke_leaked_token", "", std::string(actor), leaked.request_id,
+                  RequestFingerprint(shape)};
+  return std::shared_ptr<RevokeLeakedTokenCommand>(
+      new RevokeLeakedTokenCommand(std::move(context), std::move(leaked)));
+}
+
+absl::Status RevokeLeakedTokenCommand::Apply(const View& view, const Slot& slot, Effects& effects) {
+  for (const auto& candidate : leaked_.candidates) {
+    ASSIGN_OR_RETURN(const auto found,
+                     GetRecord<DigestRecord>(view, Table::kDigests, candidate.second.bytes()));
+    if (!found.has_value()) continue;
+    ASSIGN_OR_RETURN(HeldToken token, LoadToken(view, found->workspace(), found->token_id()));
+    response_.set_revision(
+        Revoke(token, actor(), "token.revoke_leaked", leaked_.reason, slot, effects));
+    *response_.mutable_token() = ToResource(token, slot.now);
+    return absl::OkStatus();
+  }
+  return Refuse(absl::StatusCode::kNotFound, "TOKEN_UNKNOWN",
+                "no token of this installation has this token string or digest; nothing was "
+                "revoked");
+}
+
+}  // namespace tollgate

@@ -1,0 +1,46 @@
+// Ends a token for whoever found it.
+#ifndef TOLLGATE_SERVICE_TOKENS_REVOKE_LEAKED_TOKEN_H_
+#define TOLLGATE_SERVICE_TOKENS_REVOKE_LEAKED_TOKEN_H_
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "service/records/change.h"
+#include "token/digest.h"
+#include "tollgate/v1/token_service.pb.h"
+
+namespace tollgate {
+
+// What was found, hashed on arrival: neither the token string nor its edge digest enters a command.
+struct LeakedToken {
+  // Where it may lie: Keyring::Candidates. At least one.
+  std::vector<std::pair<uint32_t, StoredDigest>> candidates;
+  std::string reason;
+  std::string request_id;
+};
+
+// TOKEN_UNKNOWN (NOT_FOUND): no token has one of these digests. A token that has ended already
+// answers its end, as with revoke_token.h.
+class RevokeLeakedTokenCommand : public ChangeTo<tollgate::v1::RevokeLeakedTokenResponse> {
+ public:
+  // INVALID_ARGUMENT for the shape.
+  static absl::StatusOr<std::shared_ptr<RevokeLeakedTokenCommand>> Make(LeakedToken leaked,
+                                                                        absl::string_view actor);
+
+ protected:
+  absl::Status Apply(const View& view, const Slot& slot, Effects& effects) override;
+
+ private:
+  RevokeLeakedTokenCommand(Context context, LeakedToken leaked)
+      : ChangeTo(std::move(context)), leaked_(std::move(leaked)) {}
+
+  const LeakedToken leaked_;
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_SERVICE_TOKENS_REVOKE_LEAKED_TOKEN_H_

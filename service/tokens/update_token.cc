@@ -1,0 +1,181 @@
+#include "service/tokens/update_token.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "google/protobuf/descriptor.h"
+#include "service/records/held_token.h"
+#include "service/records/token_shape.h"
+#include "service/workspaces/policy_rules.h"
+#include "storage/schema.h"
+
+namespace tollgate {
+namespace {
+
+using ::tollgate::store::v1::TokenRecord;
+
+bool IsChangeable(absl::string_view path) {
+  return path == "label" || path == "scopes" || path == "audiences" || path == "owner" ||
+         path == "annotations" || path == "expire_time";
+}
+
+absl::Status CheckMask(const tollgate::v1::UpdateTokenRequest& request) {
+  if (request.update_mask().paths().empty()) {
+    return RefuseField("MASK_REQUIRED", "update_mask",
+                       "is empty; name the fields to change, as in label,scopes");
+  }
+  for (const std::string& path : request.update_mask().paths()) {
+    if (IsChangeable(path)) continue;
+    const std::string head = path.substr(0, path.find('.'));
+    // Quoted only where it is a field's name: a path is a stranger's bytes.
+    if (tollgate::v1::Token::descriptor()->FindFieldByName(head) != nullptr &&
+        !IsChangeable(head)) {
+      return RefuseField("IMMUTABLE_FIELD", absl::StrCat("token.", head), "cannot be changed");
+    }
+    return RefuseField("UNKNOWN_FIELD", "update_mask",
+                       "names what is no field; use label, scopes, audiences, owner, annotations "
+                       "and expire_time, whole");
+  }
+  return absl::OkStatus();
+}
+
+bool SameAnnotations(const google::protobuf::Map<std::string, std::string>& a,
+                     const google::protobuf::Map<std::string, std::string>& b) {
+  if (a.size() != b.size()) return false;
+  return std::all_of(a.begin(), a.end(), [&](const auto& pair) {
+    const auto it = b.find(pair.first);
+    return it != b.end() && it->second == pair.second;
+  });
+}
+
+bool Same(const google::protobuf::RepeatedPtrField<std::string>& a,
+          const google::protobuf::RepeatedPtrField<std::string>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end());
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<UpdateTokenCommand>> UpdateTokenCommand::Make(
+    const tollgate::v1::UpdateTokenRequest& request, absl::string_view actor) {
+  ASSIGN_OR_RETURN(TokenName name, ParseTokenName(request.token().name(), "token.name"));
+  RETURN_IF_ERROR(CheckRequestId(request.request_id(), "request_id"));
+  RETURN_IF_ERROR(CheckMask(request));
+  Context context{"update_token", std::move(name.workspace), std::string(actor),
+                  request.request_id(), RequestFingerprint(request)};
+  std::shared_ptr<UpdateTokenCommand> command(
+      new UpdateTokenCommand(std::move(context), std::move(name.token_id), request));
+  const tollgate::v1::Token& token = request.token();
+  if (command->Sets("label")) RETURN_IF_ERROR(CheckLabel(token.label(), "token.label"));
+  if (command->Sets("scopes")) RETURN_IF_ERROR(CheckScopes(token.scopes(), "token.scopes"));
+  if (command->Sets("audiences")) {
+    RETURN_IF_ERROR(CheckAudiences(token.audiences(), "token.audiences"));
+  }
+  if (command->Sets("owner")) RETURN_IF_ERROR(CheckOwner(token.owner(), "token.owner"));
+  if (command->Sets("annotations")) {
+    RETURN_IF_ERROR(CheckAnnotations(token.annotations(), "token.annotations"));
+  }
+  if (command->Sets("expire_time") && token.has_expire_time()) {
+    RETURN_IF_ERROR(TimeFromField(token.expire_time(), "token.expire_time").status());
+  }
+  return command;
+}
+
+bool UpdateTokenCommand::Sets(absl::string_view path) const {
+  const auto& paths = request_.update_mask().paths();
+  return std::find(paths.begin(), paths.end(), path) != paths.end();
+}
+
+absl::Status UpdateTokenCommand::Apply(const View& view, const Slot& slot, Effects& effects) {
+  ASSIGN_OR_RETURN(HeldToken token, LoadToken(view, workspace(), token_id_));
+  RETURN_IF_ERROR(RefuseFinal(token, slot.now));
+  const tollgate::v1::Token& asked = request_.token();
+  TokenRecord& record = token.record;
+  const std::string key = TokenKey(workspace(), token_id_);
+  bool changed = false;
+  bool tell = false;  // an edge could notice
+  std::string what;   // for the audit log
+  const auto note = [&](absl::string_view field, bool edge_notices) {
+    changed = true;
+    tell = tell || edge_notices;
+    absl::StrAppend(&what, what.empty() ? "" : ",", field);
+  };
+
+  if (Sets("label") && asked.label() != record.label()) {
+    RETURN_IF_ERROR(CheckLabelUnderPolicy(token.policy, asked.label(), "token.label"));
+    RETURN_IF_ERROR(
+        CheckLabelFree(view, token.policy, workspace(), asked.label(),
+                       {token_id_, record.replaces_token_id(), record.replaced_by_token_id()},
+                       slot.now, "token.label"));
+    effects.Delete(Table::kLabels, LabelKey(workspace(), record.label(), token_id_));
+    effects.PutRaw(Table::kLabels, LabelKey(workspace(), asked.label(), token_id_), "");
+    record.set_label(asked.label());
+    note("label", false);
+  }
+  if (Sets("scopes") && !Same(asked.scopes(), record.scopes())) {
+    RETURN_IF_ERROR(
+        CheckScopesUnderPolicy(token.policy, asked.scopes(), record.scopes(), "token.scopes"));
+    *record.mutable_scopes() = asked.scopes();
+    note("scopes", true);
+  }
+  if (Sets("audiences") && !Same(asked.audiences(), record.audiences())) {
+    *record.mutable_audiences() = asked.audiences();
+    note("audiences", true);
+  }
+  if (Sets("owner") && asked.owner() != record.owner()) {
+    ASSIGN_OR_RETURN(token.cohorts, LoadCohorts(view, workspace(), asked.owner()));
+    // Else the change of a name would revoke it, and changing it back would make a final token
+    // good again.
+    if (CoveringCohort(record, token.cohorts) != nullptr) {
+      ErrorDetails details;
+      details.reason = "OWNER_REVOKED";
+      details.fields.push_back({"token.owner", "its tokens issued until then are revoked"});
+      return Refuse(absl::StatusCode::kFailedPrecondition,
+                    "token.owner: all tokens of this owner issued before a later moment than this "
+                    "one are revoked; create a new token for it instead",
+                    details);
+    }
+    record.set_owner(asked.owner());
+    NoteLiveChange(workspace(), slot.revision, effects);
+    note("owner", true);
+  }
+  if (Sets("annotations") && !SameAnnotations(asked.annotations(), record.annotations())) {
+    *record.mutable_annotations() = asked.annotations();
+    note("annotations", false);
+  }
+  if (Sets("expire_time")) {
+    ASSIGN_OR_RETURN(const int64_t expire_us, ExpireTimeMicros(asked, slot.now));
+    if (expire_us != record.expire_time_us()) {
+      const absl::Time before = record.expire_time_us() == 0
+                                    ? absl::InfiniteFuture()
+                                    : FromRecordMicros(record.expire_time_us());
+      const absl::Time after =
+          expire_us == 0 ? absl::InfiniteFuture() : FromRecordMicros(expire_us);
+      if (after > before) {  // what was granted before stays granted
+        RETURN_IF_ERROR(CheckLifetimeUnderPolicy(
+            token.policy, FromRecordMicros(record.create_time_us()), after, "token.expire_time"));
+      }
+      if (record.expire_time_us() != 0) {
+        effects.Delete(Table::kDue, DueKey(record.expire_time_us(), DueKind::kExpire, key));
+      }
+      if (expire_us != 0) {
+        effects.PutRaw(Table::kDue, DueKey(expire_us, DueKind::kExpire, key), "");
+      }
+      record.set_expire_time_us(expire_us);
+      note("expire_time", true);
+    }
+  }
+
+  if (changed) {
+    PutChanged(token, slot, tell, effects);
+    auto entry = AuditOf(actor(), "token.update", record);
+    (*entry.mutable_details())["fields"] = what;
+    effects.Audit(std::move(entry));
+  }
+  *response_.mutable_token() = ToResource(token, slot.now);
+  response_.set_revision(record.update_revision());
+  return absl::OkStatus();
+}
+
+}  // namespace tollgate

@@ -1,0 +1,15 @@
+// A workspace as callers see it.
+#ifndef TOLLGATE_SERVICE_WORKSPACES_POLICY_RESOURCE_H_
+#define TOLLGATE_SERVICE_WORKSPACES_POLICY_RESOURCE_H_
+
+#include "tollgate/store/v1/records.pb.h"
+#include "tollgate/v1/workspace_service.pb.h"
+
+namespace tollgate {
+
+// The resource of a workspace's record; `policy` unset where none was ever set.
+tollgate::v1::Workspace ToWorkspace(const tollgate::store::v1::WorkspaceRecord& record);
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_SERVICE_WORKSPACES_POLICY_RESOURCE_H_

@@ -1,0 +1,128 @@
+#include "service/workspaces/policy_rules.h"
+
+#include <re2/re2.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/duration.h"
+#include "base/status.h"
+#include "service/records/held_token.h"
+#include "storage/schema.h"
+#include "token/resource_name.h"
+#include "token/scope.h"
+
+namespace tollgate {
+namespace {
+
+using ::tollgate::store::v1::PolicyRecord;
+
+constexpr size_t kLabelsAtATime = 256;
+
+RE2::Options PatternOptions() {
+  RE2::Options options;
+  options.set_log_errors(false);
+  options.set_max_mem(1 << 20);  // a pattern is a tenant's input: its cost is bounded
+  return options;
+}
+
+absl::Status RefuseByPolicy(absl::string_view reason, absl::string_view field,
+                            absl::string_view description) {
+  ErrorDetails details;
+  details.reason = std::string(reason);
+  details.fields.push_back({std::string(field), std::string(description)});
+  return Refuse(absl::StatusCode::kFailedPrecondition, absl::StrCat(field, ": ", description),
+                details);
+}
+
+}  // namespace
+
+absl::Status CheckLabelPattern(const std::string& pattern, absl::string_view field) {
+  if (pattern.size() > kMaxLabelPatternLength) {
+    return RefuseField("LABEL_PATTERN_INVALID", field,
+                       absl::StrCat("is longer than ", kMaxLabelPatternLength, " bytes"));
+  }
+  if (pattern.find('\0') != std::string::npos) {
+    return RefuseField("LABEL_PATTERN_INVALID", field, "holds a 0 byte");
+  }
+  const RE2 re(pattern, PatternOptions());
+  if (!re.ok()) {
+    return RefuseField("LABEL_PATTERN_INVALID", field,
+                       absl::StrCat("is no RE2 pattern: ", re.error()));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckLabelUnderPolicy(const PolicyRecord& policy, const std::string& label,
+                                   absl::string_view field) {
+  if (policy.label_pattern().empty()) return absl::OkStatus();
+  const RE2 re(policy.label_pattern(), PatternOptions());
+  if (re.ok() && RE2::FullMatch(label, re)) return absl::OkStatus();
+  return RefuseByPolicy(
+      "LABEL_PATTERN_MISMATCH", field,
+      absl::StrCat("must match this workspace's pattern ", policy.label_pattern()));
+}
+
+absl::Status CheckScopesUnderPolicy(const PolicyRecord& policy,
+                                    const google::protobuf::RepeatedPtrField<std::string>& scopes,
+                                    const google::protobuf::RepeatedPtrField<std::string>& held,
+                                    absl::string_view field) {
+  if (policy.grantable_scopes().empty()) return absl::OkStatus();
+  for (int i = 0; i < scopes.size(); ++i) {
+    const std::string& scope = scopes[i];
+    if (std::find(held.begin(), held.end(), scope) != held.end()) continue;
+    const bool grantable =
+        std::any_of(policy.grantable_scopes().begin(), policy.grantable_scopes().end(),
+                    [&](const std::string& granted) { return ScopeGrants(granted, scope); });
+    if (!grantable) {
+      return RefuseByPolicy("SCOPE_NOT_GRANTABLE", absl::StrCat(field, "[", i, "]"),
+                            absl::StrCat("this workspace's policy does not let '", scope,
+                                         "' be granted; see its grantable_scopes"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckLifetimeUnderPolicy(const PolicyRecord& policy, absl::Time created,
+                                      absl::Time expire, absl::string_view field) {
+  if (policy.max_lifetime_us() == 0) return absl::OkStatus();
+  const absl::Duration longest = absl::Microseconds(policy.max_lifetime_us());
+  if (expire <= created + longest) return absl::OkStatus();
+  return RefuseByPolicy(
+      "LIFETIME_TOO_LONG", field,
+      absl::StrCat("this workspace's tokens live for at most ", TextFromDuration(longest)));
+}
+
+absl::Status CheckLabelFree(const View& view, const PolicyRecord& policy,
+                            absl::string_view workspace, const std::string& label,
+                            const std::set<std::string>& exempt, absl::Time now,
+                            absl::string_view field) {
+  if (!policy.unique_labels()) return absl::OkStatus();
+  const KeyRange range = TokensWithLabel(workspace, label);
+  std::string from = range.begin;
+  while (true) {
+    ASSIGN_OR_RETURN(const std::vector<Entry> entries,
+                     view.Scan(Table::kLabels, from, range.end, kLabelsAtATime));
+    for (const Entry& entry : entries) {
+      const std::string token_id = entry.key.substr(range.begin.size());
+      if (exempt.count(token_id) != 0) continue;
+      ASSIGN_OR_RETURN(const auto holder, FindToken(view, workspace, token_id));
+      // What a cohort or time has ended still lies in the index.
+      if (!holder.has_value() || IsFinal(holder->StateAt(now))) continue;
+      ErrorDetails details;
+      details.reason = "LABEL_TAKEN";
+      details.metadata = {{"token", holder->name()}};
+      details.fields.push_back(
+          {std::string(field), "labels are unique in this workspace, and a live token has it"});
+      return Refuse(absl::StatusCode::kAlreadyExists,
+                    absl::StrCat(field, ": labels are unique in this workspace, and ",
+                                 holder->name(), " has this one; choose another, or rotate it"),
+                    details);
+    }
+    if (entries.size() < kLabelsAtATime) return absl::OkStatus();
+    from = KeyAfter(entries.back().key);
+  }
+}
+
+}  // namespace tollgate

@@ -1,0 +1,49 @@
+// What a workspace's policy asks of what is granted from now on. Pure.
+#ifndef TOLLGATE_SERVICE_WORKSPACES_POLICY_RULES_H_
+#define TOLLGATE_SERVICE_WORKSPACES_POLICY_RULES_H_
+
+#include <set>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "google/protobuf/repeated_field.h"
+#include "storage/engine.h"
+#include "tollgate/store/v1/records.pb.h"
+
+namespace tollgate {
+
+inline constexpr size_t kMaxLabelPatternLength = 256;  // bytes
+
+// INVALID_ARGUMENT, LABEL_PATTERN_INVALID, unless it is an RE2 pattern of bounded cost. "" is none.
+absl::Status CheckLabelPattern(const std::string& pattern, absl::string_view field);
+
+// FAILED_PRECONDITION, LABEL_PATTERN_MISMATCH, with the field.
+absl::Status CheckLabelUnderPolicy(const tollgate::store::v1::PolicyRecord& policy,
+                                   const std::string& label, absl::string_view field);
+
+// FAILED_PRECONDITION, SCOPE_NOT_GRANTABLE, with the field as in `token.scopes[2]`. A scope among
+// `held` was granted before, and stays.
+absl::Status CheckScopesUnderPolicy(const tollgate::store::v1::PolicyRecord& policy,
+                                    const google::protobuf::RepeatedPtrField<std::string>& scopes,
+                                    const google::protobuf::RepeatedPtrField<std::string>& held,
+                                    absl::string_view field);
+
+// FAILED_PRECONDITION, LIFETIME_TOO_LONG, where a token made at `created` would expire later than
+// the policy allows; `expire` InfiniteFuture: never.
+absl::Status CheckLifetimeUnderPolicy(const tollgate::store::v1::PolicyRecord& policy,
+                                      absl::Time created, absl::Time expire,
+                                      absl::string_view field);
+
+// ALREADY_EXISTS, LABEL_TAKEN (names the holder), where the policy wants labels unique and a live
+// token, not among `exempt`, has this one.
+absl::Status CheckLabelFree(const View& view, const tollgate::store::v1::PolicyRecord& policy,
+                            absl::string_view workspace, const std::string& label,
+                            const std::set<std::string>& exempt, absl::Time now,
+                            absl::string_view field);
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_SERVICE_WORKSPACES_POLICY_RULES_H_

@@ -1,0 +1,37 @@
+// Sets what the new tokens of a workspace must keep to; the workspace comes to be with it.
+#ifndef TOLLGATE_SERVICE_WORKSPACES_SET_POLICY_H_
+#define TOLLGATE_SERVICE_WORKSPACES_SET_POLICY_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "service/records/change.h"
+#include "tollgate/v1/workspace_service.pb.h"
+
+namespace tollgate {
+
+// Judges what is granted from now on; what was granted before is not shortened.
+class SetPolicyCommand : public ChangeTo<tollgate::v1::UpdateWorkspacePolicyResponse> {
+ public:
+  // INVALID_ARGUMENT: BAD_RESOURCE_NAME, UNKNOWN_FIELD, LABEL_PATTERN_INVALID,
+  // POLICY_DURATION_OUT_OF_BOUNDS, and those of scopes.
+  static absl::StatusOr<std::shared_ptr<SetPolicyCommand>> Make(
+      const tollgate::v1::UpdateWorkspacePolicyRequest& request, absl::string_view actor);
+
+ protected:
+  absl::Status Apply(const View& view, const Slot& slot, Effects& effects) override;
+
+ private:
+  SetPolicyCommand(Context context, const tollgate::v1::UpdateWorkspacePolicyRequest& request)
+      : ChangeTo(std::move(context)), request_(request) {}
+
+  bool Sets(absl::string_view path) const;
+
+  const tollgate::v1::UpdateWorkspacePolicyRequest request_;
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_SERVICE_WORKSPACES_SET_POLICY_H_

@@ -1,0 +1,97 @@
+// An engine with faults on demand: proves what stands above an engine. Tests only.
+#ifndef TOLLGATE_TESTS_INSTRUMENTS_FAULT_ENGINE_H_
+#define TOLLGATE_TESTS_INSTRUMENTS_FAULT_ENGINE_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "storage/engine.h"
+#include "storage/memory/memory_engine.h"
+
+namespace tollgate {
+
+// Passes everything to the engine within until told otherwise. Thread-safe.
+// Snapshots and tails of it must not outlive it.
+class FaultEngine : public Engine {
+ public:
+  explicit FaultEngine(std::unique_ptr<Engine> inner);
+  // Releases held commits.
+  ~FaultEngine() override;
+
+  // The next commit fails with `error`; nothing is written.
+  void FailNextCommit(absl::Status error);
+  // The next commit is written, and fails with `error` all the same.
+  void FailNextCommitUncertainly(absl::Status error);
+  // Before the next commit another writer gets in: one revision with `rival` in
+  // it (and an unchanged audit chain), so that the commit loses its race. May be
+  // called several times: each call spoils one more commit.
+  void LoseNextRace(std::vector<Mutation> rival = {});
+  // The next NewSnapshot fails.
+  void FailNextSnapshot(absl::Status error);
+  // The next MergeUse fails; nothing is written.
+  void FailNextMergeUse(absl::Status error);
+
+  // From now on commits wait, before anything of them is written.
+  void HoldCommits();
+  // Those held go on, and no more are held.
+  void ReleaseCommits();
+  // Waits until `count` commits are held; false after 10 s.
+  bool WaitForHeld(int count);
+
+  // The machine loses power. Commits under way end in UNAVAILABLE: written all
+  // the same where `keep_commits_under_way`, lost otherwise; every later call is
+  // refused. Returns what a restart finds: all commits, and of use (MergeUse)
+  // only what some later commit's sync took with it. Once only.
+  absl::StatusOr<std::unique_ptr<MemoryEngine>> Crash(bool keep_commits_under_way);
+
+  // Commits that were written, those of rivals not counted.
+  int commits() const;
+
+  absl::StatusOr<std::unique_ptr<Snapshot>> NewSnapshot() override;
+  absl::StatusOr<CommitResult> Commit(const CommitRequest& request) override;
+  absl::Status MergeUse(
+      const std::vector<std::pair<std::string, tollgate::store::v1::UseRecord>>& uses) override;
+  // Fails where a MergeUse would.
+  absl::Status FoldUse(
+      const std::vector<std::string>& removed,
+      const std::vector<std::pair<std::string, tollgate::store::v1::UseRecord>>& uses) override;
+  absl::StatusOr<std::unique_ptr<Tail>> TailFrom(
+      int64_t after, std::function<void(const TailEntry&)> on_entry) override;
+  absl::Status Checkpoint(const std::string& path) override;
+
+ private:
+  struct Fault {
+    absl::Status error;  // OK: none
+    bool written = false;
+  };
+  // Waits while commits are held; takes the fault and the rivals meant for this commit.
+  absl::Status EnterCommit(Fault* fault, std::vector<Mutation>* rival, bool* has_rival);
+  absl::Status CommitRival(const std::vector<Mutation>& rival);
+  bool NotHeldLocked() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
+
+  const std::unique_ptr<Engine> inner_;
+
+  mutable absl::Mutex mu_;
+  Fault commit_fault_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::vector<Mutation>> rivals_ ABSL_GUARDED_BY(mu_);
+  absl::Status snapshot_error_ ABSL_GUARDED_BY(mu_);
+  absl::Status merge_error_ ABSL_GUARDED_BY(mu_);
+  bool holding_ ABSL_GUARDED_BY(mu_) = false;
+  int held_ ABSL_GUARDED_BY(mu_) = 0;
+  int wanted_held_ ABSL_GUARDED_BY(mu_) = 0;
+  int under_way_ ABSL_GUARDED_BY(mu_) = 0;  // commits, the held ones too
+  bool crashed_ ABSL_GUARDED_BY(mu_) = false;
+  bool keep_under_way_ ABSL_GUARDED_BY(mu_) = false;
+  int commits_ ABSL_GUARDED_BY(mu_) = 0;
+  // What is on the disk for sure: the store as the last commit left it.
+  std::unique_ptr<Snapshot> durable_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_TESTS_INSTRUMENTS_FAULT_ENGINE_H_

@@ -1,0 +1,468 @@
+// The feed driven by hand: no thread, no timer, no wire, and a clock that stands.
+#include "service/feed/feed.h"
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/random.h"
+#include "base/status.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "service/feed/follower_stream.h"
+#include "storage/memory/memory_engine.h"
+#include "storage/schema.h"
+#include "tests/unit/service/stand_ins.h"
+
+namespace tollgate {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+// Commits each command at once, on the caller's thread.
+class InlineSequencer : public Sequencer {
+ public:
+  InlineSequencer(Engine* engine, const Clock* clock) : engine_(engine), clock_(clock) {}
+  void Submit(std::shared_ptr<Command> command, Callback done) override {
+    const BootTime began = clock_->Now();
+    BatchOutcome outcome = *RunBatch(**engine_->NewSnapshot(), clock_->WallNow(), {command.get()});
+    if (outcome.has_effects) {
+      EXPECT_TRUE(engine_->Commit(outcome.request)->committed);
+      last_ = began;
+    }
+    done(outcome.results[0]);
+  }
+  void Stop() override {}
+  void Halt(absl::Status) override {}
+  BootTime last_write_start() const override { return last_; }
+
+ private:
+  Engine* const engine_;
+  const Clock* const clock_;
+  BootTime last_ = BootTime::InfinitePast();
+};
+
+// Notes what is asked for, and does it when told to.
+class HandScheduler : public FeedScheduler {
+ public:
+  void WakeStreamSoon(std::shared_ptr<FollowerStream> stream) override {
+    single.push_back(std::move(stream));
+  }
+  void WakeAllSoon() override { ++all; }
+  void TickSoon() override { ++ticks; }
+  bool RunRead(std::function<void()> read) override {
+    if (room) reads.push_back(std::move(read));
+    return room;
+  }
+  void StreamGone() override { ++gone; }
+
+  std::vector<std::shared_ptr<FollowerStream>> single;
+  int all = 0;
+  int ticks = 0;
+  int gone = 0;
+  bool room = true;
+  std::deque<std::function<void()>> reads;
+};
+
+// The wire, written to when a test reads.
+class HandWire : public FollowWire {
+ public:
+  void WakeCall() override { ++wakes; }
+  void CloseCall(const absl::Status& status) override {
+    if (!end.has_value()) end = status;
+  }
+  void AbortCall(const absl::Status& status) override { CloseCall(status); }
+  absl::optional<BootTime> StalledSince() const override { return stalled_since; }
+  std::string CallerName() const override { return caller; }
+
+  int wakes = 0;
+  std::string caller = "local";
+  absl::optional<absl::Status> end;
+  absl::optional<BootTime> stalled_since;
+};
+
+class TellOne : public Command {
+ public:
+  absl::string_view name() const override { return "tell_one"; }
+  absl::Status Run(const View&, const Slot&, Effects& effects) override {
+    v1::Event event;
+    event.mutable_token_changed()->set_workspace("acme");
+    event.mutable_token_changed()->set_token_id("t");
+    effects.PutRaw(Table::kUse, "k", "v");
+    effects.Tell(event);
+    return absl::OkStatus();
+  }
+};
+
+class CompactAll : public Command {
+ public:
+  absl::string_view name() const override { return "compact_all"; }
+  absl::Status Run(const View& view, const Slot& slot, Effects& effects) override {
+    const std::vector<Entry> entries = *view.Scan(Table::kEvents, "", "", 1000);
+    for (const Entry& entry : entries) {
+      effects.Delete(Table::kEvents, entry.key);
+    }
+    effects.CompactEventsTo(slot.revision - 1);
+    return absl::OkStatus();
+  }
+};
+
+// Its tail can skip an entry.
+class SkippingEngine : public Engine {
+ public:
+  explicit SkippingEngine(Engine* engine) : engine_(engine) {}
+  absl::StatusOr<std::unique_ptr<Snapshot>> NewSnapshot() override {
+    return engine_->NewSnapshot();
+  }
+  absl::StatusOr<CommitResult> Commit(const CommitRequest& request) override {
+    return engine_->Commit(request);
+  }
+  absl::Status MergeUse(
+      const std::vector<std::pair<std::string, store::v1::UseRecord>>& uses) override {
+    return engine_->MergeUse(uses);
+  }
+  absl::Status FoldUse(
+      const std::vector<std::string>& removed,
+      const std::vector<std::pair<std::string, store::v1::UseRecord>>& uses) override {
+    return engine_->FoldUse(removed, uses);
+  }
+  absl::StatusOr<std::unique_ptr<Tail>> TailFrom(
+      int64_t after, std::function<void(const TailEntry&)> on_entry) override {
+    return engine_->TailFrom(after, [this, on_entry](const TailEntry& entry) {
+      if (!std::exchange(skip, false)) on_entry(entry);
+    });
+  }
+  absl::Status Checkpoint(const std::string& path) override { return engine_->Checkpoint(path); }
+
+  bool skip = false;
+
+ private:
+  Engine* const engine_;
+};
+
+class FeedTest : public ::testing::Test {
+ protected:
+  FeedTest() { Start(); }
+  void Start() {
+    feed_.reset();
+    options_.engine = &engine_;
+    options_.sequencer = &sequencer_;
+    options_.clock = &clock_;
+    options_.random = &random_;
+    const absl::StatusOr<Feed::FirstWrite> first = Feed::PrepareStart(options_);
+    ASSERT_TRUE(first.ok()) << first.status();
+    Run(first->command);
+    absl::StatusOr<std::unique_ptr<Feed>> feed = Feed::Start(options_, &scheduler_, *first);
+    ASSERT_TRUE(feed.ok()) << feed.status();
+    feed_ = *std::move(feed);
+  }
+  void Run(std::shared_ptr<Command> command) {
+    sequencer_.Submit(std::move(command), [](const absl::StatusOr<Committed>& done) {
+      EXPECT_TRUE(done.ok()) << done.status();
+    });
+  }
+  int64_t Commit() {
+    Run(std::make_shared<TellOne>());
+    return feed_->head();
+  }
+  void Pass(absl::Duration d) { now_ += d; }
+
+  struct Follower {
+    std::shared_ptr<HandWire> wire = std::make_shared<HandWire>();
+    std::shared_ptr<FollowerStream> stream;
+    std::string id;
+    std::string epoch;
+    int64_t applied = 0;
+    uint64_t sequence = 0;
+  };
+  Follower Connect(const std::string& id, const std::string& epoch = "", int64_t applied = 0) {
+    Follower f;
+    f.id = id;
+    f.epoch = epoch;
+    f.applied = applied;
+    absl::StatusOr<std::shared_ptr<FollowerStream>> stream = feed_->Connect(f.wire);
+    EXPECT_TRUE(stream.ok()) << stream.status();
+    if (stream.ok()) f.stream = *std::move(stream);
+    return f;
+  }
+  static void SendHello(const Follower& f) {
+    v1::FollowRequest request;
+    request.mutable_hello()->set_validator_id(f.id);
+    request.mutable_hello()->set_incarnation(std::string(16, 'a'));
+    request.mutable_hello()->set_epoch(f.epoch);
+    request.mutable_hello()->set_applied_revision(f.applied);
+    f.stream->OnRequest(request);
+  }
+  // The next message; nothing set: there is none.
+  static v1::FollowResponse Read(const Follower& f) {
+    std::vector<SharedBytes> pieces;
+    v1::FollowResponse message;
+    if (!f.stream->NextToWrite(&pieces)) return message;
+    std::string bytes;
+    for (const SharedBytes& piece : pieces) bytes += *piece;
+    EXPECT_TRUE(message.ParseFromString(bytes));
+    return message;
+  }
+  static v1::FollowResponse PingAndRead(Follower* f) {
+    v1::FollowRequest request;
+    request.mutable_ping()->set_sequence(++f->sequence);
+    request.mutable_ping()->set_applied_revision(f->applied);
+    f->stream->OnRequest(request);
+    return Read(*f);
+  }
+  // With a lease.
+  Follower Join(const std::string& id) {
+    Follower f = Connect(id);
+    SendHello(f);
+    const v1::FollowResponse welcome = Read(f);
+    EXPECT_TRUE(welcome.welcome().reset());
+    f.epoch = welcome.welcome().epoch();
+    f.applied = welcome.welcome().revision();
+    EXPECT_TRUE(PingAndRead(&f).pong().has_lease());
+    return f;
+  }
+  void Close(const Follower& f) { f.stream->OnClosed(); }
+
+  absl::Time now_ = absl::FromUnixSeconds(1'700'000'000);
+  StandingClock clock_{&now_};
+  SeededRandom random_{7};
+  std::unique_ptr<MemoryEngine> memory_ = *MemoryEngine::Open();
+  SkippingEngine engine_{memory_.get()};
+  InlineSequencer sequencer_{&engine_, &clock_};
+  HandScheduler scheduler_;
+  Feed::Options options_;
+  std::unique_ptr<Feed> feed_;
+};
+
+TEST_F(FeedTest, AnEventIsWrittenOnceItsStreamsAreWoken) {
+  Follower a = Join("a");
+  const int asked = scheduler_.all;
+  const int64_t r = Commit();
+  EXPECT_EQ(scheduler_.all, asked + 1);
+  const int wakes = a.wire->wakes;
+  feed_->WakeStreams(0);
+  EXPECT_EQ(a.wire->wakes, wakes + 1);
+  const v1::FollowResponse events = Read(a);
+  ASSERT_EQ(events.events().revisions_size(), 1);
+  EXPECT_EQ(events.events().revisions(0).revision(), r);
+  EXPECT_NE(feed_->desk().ReceiptFor({r, "", ""}).state(), v1::ENFORCEMENT_STATE_ENFORCED);
+  a.applied = r;
+  EXPECT_EQ(PingAndRead(&a).pong().revision(), r);
+  EXPECT_EQ(feed_->desk().ReceiptFor({r, "", ""}).state(), v1::ENFORCEMENT_STATE_ENFORCED);
+  Close(a);
+  EXPECT_EQ(scheduler_.gone, 1);
+}
+
+TEST_F(FeedTest, ACommitWithoutEventsWakesNobody) {
+  Run(std::make_shared<CompactAll>());
+  EXPECT_EQ(scheduler_.all, 0);
+}
+
+TEST_F(FeedTest, StreamsAreWokenByTheirShareAndReadersWithTheFirst) {
+  options_.wake_shares = 2;
+  Start();
+  Follower a = Join("a");
+  Follower b = Join("b");
+  int reader_wakes = 0;
+  const auto reader = *feed_->Subscribe(feed_->head(), [&] { ++reader_wakes; });
+  const int a_wakes = a.wire->wakes, b_wakes = b.wire->wakes;
+  feed_->WakeStreams(1);
+  EXPECT_EQ(reader_wakes, 0);
+  EXPECT_EQ(a.wire->wakes + b.wire->wakes, a_wakes + b_wakes + 1);
+  feed_->WakeStreams(0);
+  EXPECT_EQ(reader_wakes, 1);
+  EXPECT_EQ(a.wire->wakes, a_wakes + 1);
+  EXPECT_EQ(b.wire->wakes, b_wakes + 1);
+}
+
+TEST_F(FeedTest, AResumeAndAResetCountAsWhatTheyAre) {
+  Follower a = Join("a");
+  Close(a);
+  EXPECT_EQ(feed_->stats().resets, 1);
+  a = Connect("a", a.epoch, a.applied);
+  SendHello(a);
+  EXPECT_FALSE(Read(a).welcome().reset());
+  EXPECT_EQ(feed_->stats().resumes, 1);
+  EXPECT_EQ(feed_->stats().resets, 1);
+}
+
+TEST_F(FeedTest, ACatchUpThatEndsAsAResetIsNoResume) {
+  options_.ring.max_revisions = 2;
+  Start();
+  Follower a = Join("a");
+  Close(a);
+  for (int i = 0; i < 10; ++i) Commit();
+  const int64_t resets = feed_->stats().resets;
+  // The store still has it: a resume, once that is known.
+  Follower b = Connect("a", a.epoch, a.applied);
+  SendHello(b);
+  EXPECT_FALSE(Read(b).has_welcome());
+  EXPECT_EQ(feed_->stats().resumes, 0);
+  ASSERT_EQ(scheduler_.reads.size(), 1u);
+  std::exchange(scheduler_.reads, {}).front()();
+  EXPECT_FALSE(Read(b).welcome().reset());
+  EXPECT_EQ(feed_->stats().resumes, 1);
+  Close(b);
+  // It has it no more: a reset.
+  Run(std::make_shared<CompactAll>());
+  Follower c = Connect("a", a.epoch, a.applied);
+  SendHello(c);
+  EXPECT_FALSE(Read(c).has_welcome());
+  ASSERT_EQ(scheduler_.reads.size(), 1u);
+  std::exchange(scheduler_.reads, {}).front()();
+  EXPECT_TRUE(Read(c).welcome().reset());
+  EXPECT_EQ(feed_->stats().resumes, 1);
+  EXPECT_EQ(feed_->stats().resets, resets + 1);
+  Close(c);
+  // Nobody can look: a reset too.
+  scheduler_.room = false;
+  Follower d = Connect("a", a.epoch, a.applied);
+  SendHello(d);
+  EXPECT_TRUE(Read(d).welcome().reset());
+  EXPECT_EQ(feed_->stats().resumes, 1);
+  EXPECT_EQ(feed_->stats().resets, resets + 2);
+}
+
+TEST_F(FeedTest, AGapIsNoRollBackAndARollBackAfterItIsStillTold) {
+  std::vector<std::string> fatal, rolled_back;
+  options_.on_fatal = [&](const absl::Status& status) { fatal.emplace_back(status.message()); };
+  options_.on_rolled_back = [&](const std::string& validator, int64_t, int64_t) {
+    rolled_back.push_back(validator);
+  };
+  Start();
+  Follower a = Join("a");
+  engine_.skip = true;
+  Commit();
+  EXPECT_THAT(fatal, IsEmpty());
+  Commit();
+  EXPECT_THAT(fatal, ElementsAre(HasSubstr("gap")));
+  EXPECT_FALSE(PingAndRead(&a).pong().has_lease());
+  EXPECT_TRUE(feed_->stats().tail_gap);
+  EXPECT_FALSE(feed_->stats().rolled_back);
+  EXPECT_THAT(feed_->desk().ReceiptFor({feed_->head() + 1, "", ""}).hold(), HasSubstr("gap"));
+  EXPECT_THAT(rolled_back, IsEmpty());
+
+  Follower b = Connect("b", feed_->epoch(), 1'000'000);
+  SendHello(b);
+  EXPECT_EQ(Read(b).go_away().reason(), "bad_hello");
+  EXPECT_THAT(rolled_back, ElementsAre("b"));
+  EXPECT_TRUE(feed_->stats().rolled_back);
+  EXPECT_THAT(feed_->desk().ReceiptFor({feed_->head() + 1, "", ""}).hold(),
+              HasSubstr("rolled back"));
+  // Once.
+  Follower c = Connect("c", feed_->epoch(), 1'000'000);
+  SendHello(c);
+  EXPECT_THAT(rolled_back, ElementsAre("b"));
+}
+
+TEST_F(FeedTest, ANewerStreamOfASessionReplacesTheOlder) {
+  Follower a = Join("a");
+  Follower again = Connect("a", a.epoch, a.applied);
+  SendHello(again);
+  EXPECT_EQ(Read(a).go_away().reason(), "replaced");
+  EXPECT_FALSE(Read(a).has_go_away());
+  ASSERT_TRUE(a.wire->end.has_value());
+  EXPECT_TRUE(a.wire->end->ok());
+  EXPECT_EQ(feed_->stats().followers, 1u);
+  Close(a);  // the older one: the newer is not forgotten with it
+  EXPECT_EQ(feed_->stats().followers, 1u);
+}
+
+TEST_F(FeedTest, AStreamOfAnotherCallerChangesNothing) {
+  Follower a = Join("a");
+  Follower thief;
+  thief.wire->caller = "anonymous";
+  thief.id = "a";
+  thief.epoch = a.epoch;
+  thief.applied = a.applied;
+  thief.stream = *feed_->Connect(thief.wire);
+  SendHello(thief);
+  v1::FollowRequest goodbye;
+  goodbye.mutable_goodbye();
+  thief.stream->OnRequest(goodbye);
+  EXPECT_EQ(Read(thief).message_case(), v1::FollowResponse::MESSAGE_NOT_SET);
+  EXPECT_EQ(ReasonOf(*thief.wire->end), "SESSION_OF_ANOTHER");
+  Close(thief);
+  EXPECT_EQ(feed_->stats().live_sessions, 1u);
+  EXPECT_EQ(feed_->stats().followers, 1u);
+  EXPECT_FALSE(a.wire->end.has_value());
+}
+
+TEST_F(FeedTest, DrainingSendsEverybodyAwayAlsoWhoWasLetInBefore) {
+  Follower a = Join("a");
+  Follower late = Connect("late");
+  feed_->BeginDrain();
+  EXPECT_EQ(Read(a).go_away().reason(), "draining");
+  EXPECT_EQ(ReasonOf(feed_->Connect(std::make_shared<HandWire>()).status()), "DRAINING");
+  SendHello(late);
+  EXPECT_EQ(Read(late).go_away().reason(), "draining");
+  feed_->AbortStreams();
+  EXPECT_TRUE(a.wire->end.has_value());
+}
+
+TEST_F(FeedTest, NoMoreFollowThanMay) {
+  options_.max_followers = 1;
+  Start();
+  Follower a = Connect("a");
+  EXPECT_EQ(ReasonOf(feed_->Connect(std::make_shared<HandWire>()).status()), "TOO_MANY_FOLLOWERS");
+  Close(a);
+  EXPECT_TRUE(feed_->Connect(std::make_shared<HandWire>()).ok());
+}
+
+TEST_F(FeedTest, AStalledStreamIsCutOnceAtATick) {
+  Follower a = Join("a");
+  a.wire->stalled_since = clock_.Now();
+  Pass(options_.stall_limit);
+  feed_->Tick();
+  EXPECT_FALSE(a.wire->end.has_value());
+  Pass(absl::Milliseconds(250));
+  feed_->Tick();
+  ASSERT_TRUE(a.wire->end.has_value());
+  EXPECT_EQ(ReasonOf(*a.wire->end), "TOO_SLOW");
+  Pass(absl::Seconds(1));
+  feed_->Tick();
+  EXPECT_EQ(feed_->stats().cut, 1);
+  Close(a);
+  EXPECT_EQ(feed_->stats().cut, 1);
+}
+
+TEST_F(FeedTest, ATickAsksForTheNextInTime) {
+  EXPECT_EQ(feed_->Tick(), clock_.Now() + absl::Milliseconds(250));
+  Pass(absl::Milliseconds(100));
+  EXPECT_EQ(feed_->Tick(), clock_.Now() + absl::Milliseconds(150));
+  const int asked = scheduler_.ticks;
+  bool answered = false;
+  feed_->desk().WaitEnforced({feed_->head() + 1, "", ""}, absl::Milliseconds(40),
+                             [&](const v1::Receipt&) { answered = true; });
+  EXPECT_GT(scheduler_.ticks, asked);
+  EXPECT_EQ(feed_->Tick(), clock_.Now() + absl::Milliseconds(40));
+  Pass(absl::Milliseconds(40));
+  feed_->Tick();
+  EXPECT_TRUE(answered);
+}
+
+TEST_F(FeedTest, RefusesOptionsThatBreakARule) {
+  const auto refused = [&](const std::function<void(Feed::Options*)>& spoil) {
+    Feed::Options options = options_;
+    spoil(&options);
+    const absl::Status status = Feed::PrepareStart(options).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    const ErrorDetails details = DetailsOf(status);
+    return details.fields.empty() ? std::string() : details.fields[0].field;
+  };
+  EXPECT_EQ(refused([](Feed::Options* o) { o->lease = absl::Hours(1); }), "lease");
+  EXPECT_EQ(refused([](Feed::Options* o) { o->max_stream_age = absl::Seconds(1); }),
+            "max_stream_age");
+  EXPECT_EQ(refused([](Feed::Options* o) { o->max_followers = 0; }), "max_followers");
+  EXPECT_EQ(refused([](Feed::Options* o) { o->wake_shares = 0; }), "wake_shares");
+  EXPECT_EQ(refused([](Feed::Options* o) { o->catch_up_revisions = 0; }), "catch_up_revisions");
+  EXPECT_EQ(refused([](Feed::Options* o) { o->engine = nullptr; }), "");
+}
+
+}  // namespace
+}  // namespace tollgate

@@ -1,0 +1,264 @@
+// Reading: filters, pages, and page tokens that belong to something else.
+#include <set>
+
+#include "base/proto_time.h"
+#include "service/reads/page_token.h"
+#include "service/reads/read_tokens.h"
+#include "tests/unit/service/command_fixture.h"
+
+namespace tollgate {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::SizeIs;
+using ::tollgate::v1::ListTokensRequest;
+using ::tollgate::v1::TokenFilter;
+
+class ReadTest : public CommandTest {
+ protected:
+  ListTokensRequest List(const TokenFilter& filter = {}) {
+    ListTokensRequest request;
+    request.set_parent("workspaces/acme");
+    *request.mutable_filter() = filter;
+    return request;
+  }
+  std::set<std::string> Labels(const TokenFilter& filter) {
+    const auto response = ReadTokenList(*View(), List(filter), now_);
+    EXPECT_TRUE(response.ok()) << response.status();
+    std::set<std::string> labels;
+    for (const auto& token : response->tokens()) labels.insert(token.label());
+    return labels;
+  }
+};
+
+TEST_F(ReadTest, ATokenComesWithItsUseByEdgeLatestFirst) {
+  const auto token = Made("a");
+  Use(token, "staging/edge-1", now_ - absl::Hours(30), 7);
+  Use(token, "payments/edge-3", now_ - absl::Seconds(40), 312);
+  tollgate::v1::GetTokenRequest request;
+  request.set_name(token.name());
+  const auto read = ReadToken(*View(), request, now_).value();
+  ASSERT_THAT(read.edge_uses(), SizeIs(2));
+  EXPECT_EQ(read.edge_uses(0).edge(), "payments/edge-3");
+  EXPECT_EQ(read.edge_uses(0).use_count_today(), 312);
+  EXPECT_EQ(read.edge_uses(1).use_count(), 7);
+  EXPECT_EQ(read.edge_uses(1).use_count_today(), 0);
+  EXPECT_EQ(read.last_used_time().seconds(), absl::ToUnixSeconds(now_) - 40);
+  request.set_name("workspaces/acme/tokens/0000000000000000");
+  EXPECT_EQ(Reason(ReadToken(*View(), request, now_)), "TOKEN_NOT_FOUND");
+  request.set_name("workspaces/acme/tokens/short");
+  EXPECT_EQ(Reason(ReadToken(*View(), request, now_)), "BAD_RESOURCE_NAME");
+}
+
+TEST_F(ReadTest, Filters) {
+  auto request = Ask("CI Deploy");
+  request.mutable_token()->set_owner("team-a");
+  (*request.mutable_token()->mutable_annotations())["env"] = "prod";
+  request.mutable_lifetime()->set_seconds(3600);
+  const auto ci = (*Create(request))->response().token();
+  const auto zapier = Made("Zapier", "team-b");
+  const auto gone = Made("gone");
+  ASSERT_TRUE(RevokeOne(gone.name()).ok());
+  const absl::Time made = now_;
+  now_ += absl::Minutes(10);
+  Use(ci, "payments/edge-3", now_);
+
+  TokenFilter filter;
+  EXPECT_EQ(Labels(filter).size(), 3u);
+  filter.add_states(tollgate::v1::TOKEN_STATE_REVOKED);
+  EXPECT_THAT(Labels(filter), ElementsAre("gone"));
+  filter.Clear();
+  filter.set_label_contains("dePLOY");
+  EXPECT_THAT(Labels(filter), ElementsAre("CI Deploy"));
+  filter.Clear();
+  filter.set_owner("team-b");
+  EXPECT_THAT(Labels(filter), ElementsAre("Zapier"));
+  filter.Clear();
+  (*filter.mutable_annotations())["env"] = "prod";
+  EXPECT_THAT(Labels(filter), ElementsAre("CI Deploy"));
+  (*filter.mutable_annotations())["env"] = "dev";
+  EXPECT_TRUE(Labels(filter).empty());
+  filter.Clear();
+  *filter.mutable_unused_since() = ToProto(made + absl::Minutes(5));
+  EXPECT_THAT(Labels(filter), ElementsAre("Zapier", "gone"));
+  filter.Clear();
+  *filter.mutable_expiring_before() = ToProto(now_ + absl::Hours(2));
+  EXPECT_THAT(Labels(filter), ElementsAre("CI Deploy"));
+  filter.Clear();
+  *filter.mutable_rotation_due_before() = ToProto(now_ + absl::Hours(24));
+  EXPECT_TRUE(Labels(filter).empty());
+  tollgate::v1::WorkspacePolicy policy;
+  policy.mutable_rotation_period()->set_seconds(3600);
+  ASSERT_TRUE(SetPolicy(policy).ok());
+  EXPECT_THAT(Labels(filter), ElementsAre("CI Deploy", "Zapier"));
+}
+
+TEST_F(ReadTest, PagesCoverAllOnceAndBelongToTheirList) {
+  for (int i = 0; i < 7; ++i) Made(absl::StrCat("t", i));
+  auto elsewhere = Ask("x");
+  elsewhere.set_parent("workspaces/other");
+  ASSERT_TRUE(Create(elsewhere).ok());
+  auto request = List();
+  request.set_page_size(3);
+  std::vector<size_t> sizes;
+  std::set<std::string> names;
+  std::string token;
+  do {
+    const auto page = ReadTokenList(*View(), request, now_).value();
+    sizes.push_back(static_cast<size_t>(page.tokens_size()));
+    for (const auto& one : page.tokens()) names.insert(one.name());
+    if (!page.next_page_token().empty()) token = page.next_page_token();
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty());
+  EXPECT_THAT(sizes, ElementsAre(3, 3, 1));
+  EXPECT_EQ(names.size(), 7u);
+
+  request.set_page_token(token);
+  request.set_parent("workspaces/other");
+  EXPECT_EQ(Reason(ReadTokenList(*View(), request, now_)), "PAGE_TOKEN_MISMATCH");
+  request = List();
+  request.set_page_token(token);
+  request.mutable_filter()->set_owner("team-a");
+  EXPECT_EQ(Reason(ReadTokenList(*View(), request, now_)), "PAGE_TOKEN_MISMATCH");
+  request = List();
+  std::string flipped = token;
+  flipped[flipped.size() / 2] = flipped[flipped.size() / 2] == 'A' ? 'B' : 'A';
+  for (const std::string& bad : {std::string("garbage"), std::string("!!"), flipped,
+                                 token.substr(0, token.size() / 2), std::string(5000, 'A')}) {
+    request.set_page_token(bad);
+    const auto refused = ReadTokenList(*View(), request, now_);
+    EXPECT_EQ(refused.status().code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(Reason(refused), "PAGE_TOKEN_MALFORMED") << bad;
+    EXPECT_EQ(Field(refused.status()), "page_token");
+  }
+  request = List();
+  request.set_page_size(-1);
+  EXPECT_EQ(Reason(ReadTokenList(*View(), request, now_)), "PAGE_SIZE_NEGATIVE");
+  request = List();
+  request.set_parent("workspaces/none");
+  EXPECT_EQ(Reason(ReadTokenList(*View(), request, now_)), "WORKSPACE_NOT_FOUND");
+  request = List();
+  request.mutable_filter()->mutable_states()->Add(99);
+  EXPECT_EQ(Reason(ReadTokenList(*View(), request, now_)), "STATE_UNKNOWN");
+}
+
+TEST_F(ReadTest, AFilterThatHitsLittleAnswersShortPages) {
+  std::vector<std::shared_ptr<CreateTokenCommand>> made;
+  std::vector<Command*> batch;
+  for (size_t i = 0; i < kMaxScannedPerPage + 10; ++i) {
+    made.push_back(CreateTokenCommand::Make(Ask(i == kMaxScannedPerPage + 5 ? "needle" : "hay"),
+                                            "local", Mint())
+                       .value());
+    batch.push_back(made.back().get());
+  }
+  RunAll(batch);
+  TokenFilter filter;
+  filter.set_label_contains("needle");
+  auto request = List(filter);
+  const auto first = ReadTokenList(*View(), request, now_).value();
+  EXPECT_EQ(first.tokens_size(), 0);
+  ASSERT_FALSE(first.next_page_token().empty());
+  request.set_page_token(first.next_page_token());
+  const auto second = ReadTokenList(*View(), request, now_).value();
+  EXPECT_EQ(second.tokens_size(), 1);
+  EXPECT_TRUE(second.next_page_token().empty());
+}
+
+TEST_F(ReadTest, WorkspacesAndAudit) {
+  for (const char* workspace : {"b", "a", "c"}) {
+    auto request = Ask("x");
+    request.set_parent(absl::StrCat("workspaces/", workspace));
+    ASSERT_TRUE(Create(request).ok());
+  }
+  tollgate::v1::ListWorkspacesRequest list;
+  list.set_page_size(2);
+  auto page = ReadWorkspaceList(*View(), list).value();
+  ASSERT_THAT(page.workspaces(), SizeIs(2));
+  EXPECT_EQ(page.workspaces(0).name(), "workspaces/a");
+  EXPECT_FALSE(page.workspaces(0).has_policy());
+  list.set_page_token(page.next_page_token());
+  page = ReadWorkspaceList(*View(), list).value();
+  EXPECT_THAT(page.workspaces(), SizeIs(1));
+  EXPECT_TRUE(page.next_page_token().empty());
+  tollgate::v1::GetWorkspaceRequest get;
+  get.set_name("workspaces/none");
+  EXPECT_EQ(Reason(ReadWorkspace(*View(), get)), "WORKSPACE_NOT_FOUND");
+  // A page token of another list.
+  auto tokens = List();
+  tokens.set_parent("workspaces/a");
+  tokens.set_page_token(MakePageToken("workspaces", "a"));
+  EXPECT_EQ(Reason(ReadTokenList(*View(), tokens, now_)), "PAGE_TOKEN_MISMATCH");
+
+  tollgate::v1::ListAuditEntriesRequest audit;
+  audit.set_page_size(2);
+  auto entries = ReadAuditEntries(*View(), audit).value();
+  ASSERT_THAT(entries.entries(), SizeIs(2));
+  EXPECT_EQ(entries.entries(0).action(), "token.create");
+  EXPECT_EQ(entries.entries(0).revision(), 1);
+  audit.set_page_token(entries.next_page_token());
+  EXPECT_THAT(ReadAuditEntries(*View(), audit).value().entries(), SizeIs(1));
+  audit.Clear();
+  audit.set_parent("workspaces/c");
+  EXPECT_THAT(ReadAuditEntries(*View(), audit).value().entries(), SizeIs(1));
+  audit.set_from_revision(-1);
+  EXPECT_EQ(Reason(ReadAuditEntries(*View(), audit)), "FROM_REVISION_NEGATIVE");
+}
+
+// A client takes 4 MiB by default.
+TEST_F(ReadTest, APageEndsBeforeItIsTooLargeForAClient) {
+  auto request = Ask("t");
+  request.mutable_token()->clear_scopes();
+  for (int i = 0; i < 64; ++i) {
+    request.mutable_token()->add_scopes(absl::StrCat(std::string(90, 'a'), ":", 100 + i));
+  }
+  std::vector<std::shared_ptr<CreateTokenCommand>> made;
+  std::vector<Command*> batch;
+  for (int i = 0; i < 700; ++i) {
+    made.push_back(CreateTokenCommand::Make(request, "local", Mint()).value());
+    batch.push_back(made.back().get());
+  }
+  for (const auto& status : RunAll(batch)) ASSERT_TRUE(status.ok()) << status;
+  ListTokensRequest list = List();
+  list.set_page_size(1000);
+  int seen = 0;
+  int pages = 0;
+  do {
+    const auto page = ReadTokenList(*View(), list, now_);
+    ASSERT_TRUE(page.ok()) << page.status();
+    EXPECT_LT(page->ByteSizeLong(), size_t{3} << 19);
+    EXPECT_GT(page->tokens_size(), 0);
+    seen += page->tokens_size();
+    ++pages;
+    list.set_page_token(page->next_page_token());
+  } while (!list.page_token().empty());
+  EXPECT_EQ(seen, 700);
+  EXPECT_GT(pages, 3);
+}
+
+TEST_F(ReadTest, APageOfTheAuditLogEndsTooAndGoesOnWhereItEnded) {
+  const auto token = Made("t");
+  tollgate::v1::SuspendTokenRequest suspend;
+  suspend.set_name(token.name());
+  for (int i = 0; i < 512; ++i) suspend.mutable_reason()->append("\u20ac");
+  for (int i = 0; i < 1000; ++i) {
+    ASSERT_TRUE(Do(SuspendTokenCommand::Make(suspend, "local")).ok());
+    ASSERT_TRUE(Resume(token.name()).ok());
+  }
+  tollgate::v1::ListAuditEntriesRequest list;
+  list.set_page_size(1000);
+  int seen = 0;
+  bool ended_early = false;
+  do {
+    const auto page = ReadAuditEntries(*View(), list);
+    ASSERT_TRUE(page.ok()) << page.status();
+    EXPECT_LT(page->ByteSizeLong(), size_t{3} << 19);
+    seen += page->entries_size();
+    list.set_page_token(page->next_page_token());
+    ended_early |= page->entries_size() < 1000 && !list.page_token().empty();
+  } while (!list.page_token().empty());
+  EXPECT_EQ(seen, 2001);
+  EXPECT_TRUE(ended_early);
+}
+
+}  // namespace
+}  // namespace tollgate

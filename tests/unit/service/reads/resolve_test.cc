@@ -1,0 +1,118 @@
+// What is answered by digest, from a store made by hand.
+#include "service/reads/resolve.h"
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/random.h"
+#include "base/status.h"
+#include "gtest/gtest.h"
+#include "storage/memory/memory_engine.h"
+#include "storage/schema.h"
+#include "storage/sequencer.h"
+#include "token/digest.h"
+
+namespace tollgate {
+namespace {
+
+constexpr char kEpoch[] = "e1";
+
+// Puts the records that a test wants.
+class Put : public Command {
+ public:
+  explicit Put(std::function<void(Effects&)> put) : put_(std::move(put)) {}
+  absl::string_view name() const override { return "put"; }
+  absl::Status Run(const View&, const Slot&, Effects& effects) override {
+    put_(effects);
+    return absl::OkStatus();
+  }
+
+ private:
+  const std::function<void(Effects&)> put_;
+};
+
+class ResolveTest : public ::testing::Test {
+ protected:
+  ResolveTest() {
+    request_.set_validator_id("edge-1");
+    request_.set_edge_digest(std::string(edge_.bytes()));
+    request_.set_epoch(kEpoch);
+    token_.set_workspace("acme");
+    token_.set_token_id("0123456789abcdef");
+    token_.set_owner("ada");
+    token_.add_scopes("a:read");
+  }
+  void Commit(std::function<void(Effects&)> put) {
+    Put command(std::move(put));
+    BatchOutcome outcome = *RunBatch(**engine_->NewSnapshot(), absl::UnixEpoch(), {&command});
+    ASSERT_TRUE(outcome.results[0].ok()) << outcome.results[0].status();
+    ASSERT_TRUE(engine_->Commit(outcome.request)->committed);
+  }
+  void PutDigest(Effects& effects) const {
+    store::v1::DigestRecord digest;
+    digest.set_workspace(token_.workspace());
+    digest.set_token_id(token_.token_id());
+    effects.Put(Table::kDigests, std::string(keyring_.Digest(edge_).bytes()), digest);
+  }
+  void PutToken(Effects& effects) const {
+    effects.Put(Table::kTokens, TokenKey(token_.workspace(), token_.token_id()), token_);
+  }
+  absl::StatusOr<v1::ResolveResponse> Resolve() {
+    return ResolveFrom(**engine_->NewSnapshot(), keyring_, kEpoch, request_);
+  }
+
+  SeededRandom random_{3};
+  const Keyring keyring_ = Keyring::Generate(random_);
+  const EdgeDigest edge_ = EdgeDigest::Of("tgw_whatever");
+  std::unique_ptr<MemoryEngine> engine_ = *MemoryEngine::Open();
+  store::v1::TokenRecord token_;
+  v1::ResolveRequest request_;
+};
+
+TEST_F(ResolveTest, R12TheAnswerNamesItsEpochAndRevision) {
+  Commit([&](Effects& effects) {
+    PutDigest(effects);
+    PutToken(effects);
+  });
+  const absl::StatusOr<v1::ResolveResponse> response = Resolve();
+  ASSERT_TRUE(response.ok()) << response.status();
+  EXPECT_EQ(response->epoch(), kEpoch);
+  EXPECT_EQ(response->revision(), (*engine_->NewSnapshot())->revision());
+  EXPECT_FALSE(response->unknown());
+  EXPECT_EQ(response->grant().token_id(), token_.token_id());
+}
+
+TEST_F(ResolveTest, WhatIsNotThereIsUnknown) {
+  const absl::StatusOr<v1::ResolveResponse> response = Resolve();
+  ASSERT_TRUE(response.ok()) << response.status();
+  EXPECT_TRUE(response->unknown());
+}
+
+TEST_F(ResolveTest, I7ADigestWithoutItsTokenAccusesNobody) {
+  Commit([&](Effects& effects) { PutDigest(effects); });
+  EXPECT_EQ(Resolve().status().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(ResolveTest, R12NeverBelowWhatTheValidatorHasApplied) {
+  const int64_t head = (*engine_->NewSnapshot())->revision();
+  request_.set_applied_revision(head);
+  EXPECT_TRUE(Resolve().ok());
+  request_.set_applied_revision(head + 1);
+  EXPECT_EQ(ReasonOf(Resolve().status()), "BEHIND");
+  // Of another epoch it is answered: the answer's epoch tells the validator.
+  request_.set_epoch("e0");
+  EXPECT_TRUE(Resolve().ok());
+}
+
+TEST_F(ResolveTest, BadQuestionsAreRefused) {
+  request_.set_applied_revision(-1);
+  EXPECT_EQ(ReasonOf(Resolve().status()), "REVISION_MALFORMED");
+  request_.set_edge_digest("short");
+  EXPECT_EQ(ReasonOf(Resolve().status()), "DIGEST_MALFORMED");
+  request_.set_validator_id("no such id!");
+  EXPECT_EQ(ReasonOf(Resolve().status()), "VALIDATOR_ID_MALFORMED");
+}
+
+}  // namespace
+}  // namespace tollgate

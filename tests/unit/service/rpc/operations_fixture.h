@@ -1,0 +1,238 @@
+// OperationsService and EdgeService over real gRPC, in one process, on the store in memory; what
+// they have read runs when a test says so.
+#ifndef TOLLGATE_TESTS_UNIT_SERVICE_RPC_OPERATIONS_FIXTURE_H_
+#define TOLLGATE_TESTS_UNIT_SERVICE_RPC_OPERATIONS_FIXTURE_H_
+
+#include <algorithm>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "base/clock.h"
+#include "base/executor.h"
+#include "base/random.h"
+#include "base/secret.h"
+#include "base/status.h"
+#include "gmock/gmock.h"
+#include "grpcpp/create_channel.h"
+#include "grpcpp/server.h"
+#include "grpcpp/server_builder.h"
+#include "gtest/gtest.h"
+#include "net/error.h"
+#include "prometheus/registry.h"
+#include "service/feed/hub.h"
+#include "service/rpc/edge_service.h"
+#include "service/rpc/operations_service.h"
+#include "storage/memory/memory_engine.h"
+#include "storage/schema.h"
+#include "storage/sequencer.h"
+
+namespace tollgate {
+
+inline constexpr absl::Duration kRpcPatience = absl::Seconds(30);
+
+// Whether a condition comes true while a test may still wait for it.
+inline bool ComesTrue(const std::function<bool()>& condition) {
+  const absl::Time until = absl::Now() + kRpcPatience;
+  while (!condition()) {
+    if (absl::Now() > until) return false;
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  return true;
+}
+
+// Keeps what it is given until a test has it run; open, it runs everything at once. Thread-safe.
+class GatedExecutor : public Executor {
+ public:
+  explicit GatedExecutor(Executor* inner) : inner_(inner) {}
+
+  bool Submit(std::function<void()> work) override {
+    {
+      absl::MutexLock lock(&mu_);
+      if (full_) return false;
+      if (!open_) {
+        held_.push_back(std::move(work));
+        most_held_ = std::max(most_held_, held_.size());
+        return true;
+      }
+    }
+    return inner_->Submit(std::move(work));
+  }
+  void Hold() {
+    absl::MutexLock lock(&mu_);
+    open_ = false;
+  }
+  void Open() {
+    std::deque<std::function<void()>> held;
+    {
+      absl::MutexLock lock(&mu_);
+      open_ = true;
+      held.swap(held_);
+    }
+    for (std::function<void()>& work : held) inner_->Submit(std::move(work));
+  }
+  void SetFull(bool full) {
+    absl::MutexLock lock(&mu_);
+    full_ = full;
+  }
+  // Runs one that is held, on this thread; false where none comes within `patience`.
+  bool RunOne(absl::Duration patience = kRpcPatience) {
+    std::function<void()> work;
+    {
+      absl::MutexLock lock(&mu_);
+      const auto some = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return !held_.empty(); };
+      if (!mu_.AwaitWithTimeout(absl::Condition(&some), patience)) return false;
+      work = std::move(held_.front());
+      held_.pop_front();
+    }
+    work();
+    return true;
+  }
+  // How many were ever held at once.
+  size_t most_held() {
+    absl::MutexLock lock(&mu_);
+    return most_held_;
+  }
+
+ private:
+  Executor* const inner_;
+  absl::Mutex mu_;
+  bool open_ ABSL_GUARDED_BY(mu_) = true;
+  bool full_ ABSL_GUARDED_BY(mu_) = false;
+  size_t most_held_ ABSL_GUARDED_BY(mu_) = 0;
+  std::deque<std::function<void()>> held_ ABSL_GUARDED_BY(mu_);
+};
+
+class OperationsTest : public ::testing::Test {
+ protected:
+  OperationsTest() : keyring_(MakeKeyring()), metrics_(registry_) {}
+  static Keyring MakeKeyring() {
+    InitSecrets();
+    return Keyring::Generate(SystemRandom());
+  }
+
+  void SetUp() override {
+    engine_ = *MemoryEngine::Open();
+    pool_ = std::make_unique<ThreadPool>(2, 1000);
+    reads_ = std::make_unique<GatedExecutor>(pool_.get());
+    Sequencer::Options sequencer;
+    sequencer.engine = engine_.get();
+    sequencer.clock = &SystemClock();
+    sequencer_ = *Sequencer::Start(sequencer);
+    Hub::Options hub;
+    hub.engine = engine_.get();
+    hub.sequencer = sequencer_.get();
+    hub.clock = &SystemClock();
+    hub.random = &SystemRandom();
+    hub.executor = pool_.get();
+    hub.ring.max_revisions = 8;
+    absl::StatusOr<std::unique_ptr<Hub>> started = Hub::Start(hub);
+    ASSERT_TRUE(started.ok()) << started.status();
+    hub_ = *std::move(started);
+    deps_.engine = engine_.get();
+    deps_.sequencer = sequencer_.get();
+    deps_.hub = hub_.get();
+    deps_.reads = reads_.get();
+    deps_.scans = reads_.get();
+    deps_.access = &access_;
+    deps_.clock = &SystemClock();
+    deps_.random = &SystemRandom();
+    deps_.keyring = &keyring_;
+    deps_.format = &format_;
+    deps_.metrics = &metrics_;
+    deps_.evidence = [] { return SilenceEvidence(); };
+    deps_.merge_use = [] {};
+    operations_ = std::make_unique<OperationsService>(&deps_, Options());
+    edge_ = std::make_unique<EdgeService>(&deps_);
+    grpc::ServerBuilder builder;
+    int port = 0;
+    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+    builder.RegisterService(operations_.get());
+    builder.RegisterService(edge_.get());
+    server_ = builder.BuildAndStart();
+    ASSERT_NE(server_, nullptr);
+    const auto channel =
+        grpc::CreateChannel(absl::StrCat("127.0.0.1:", port), grpc::InsecureChannelCredentials());
+    stub_ = v1::OperationsService::NewStub(channel);
+    edge_stub_ = v1::EdgeService::NewStub(channel);
+  }
+  void TearDown() override {
+    reads_->Open();
+    operations_->EndStreams();
+    hub_->Drain(absl::ZeroDuration());
+    hub_->Stop();
+    server_->Shutdown();
+    server_.reset();
+    pool_->Stop();
+    hub_.reset();
+    sequencer_->Stop();
+  }
+  virtual OperationsService::Options Options() { return OperationsService::Options(); }
+
+  // Commits what `run` does; its revision.
+  int64_t Commit(std::function<void(Effects&)> run) {
+    class Write : public Command {
+     public:
+      explicit Write(std::function<void(Effects&)> run) : run_(std::move(run)) {}
+      absl::string_view name() const override { return "write"; }
+      absl::Status Run(const View&, const Slot&, Effects& effects) override {
+        run_(effects);
+        return absl::OkStatus();
+      }
+
+     private:
+      const std::function<void(Effects&)> run_;
+    };
+    absl::StatusOr<Committed> done = sequencer_->Run(std::make_shared<Write>(std::move(run)));
+    EXPECT_TRUE(done.ok()) << done.status();
+    return done.ok() ? done->revision : 0;
+  }
+  // An event about a token of a workspace, whose id has so many bytes.
+  static v1::Event Changed(const std::string& workspace, size_t bytes = 16) {
+    v1::Event event;
+    event.mutable_token_changed()->set_workspace(workspace);
+    event.mutable_token_changed()->set_token_id(std::string(bytes, 't'));
+    return event;
+  }
+  // A revision with these events.
+  int64_t Tell(const std::vector<v1::Event>& events) {
+    return Commit([&](Effects& effects) {
+      effects.PutRaw(Table::kLabels, "touched", "");
+      for (const v1::Event& event : events) effects.Tell(event);
+    });
+  }
+
+  class AdmitAll : public Access {
+   public:
+    absl::Status Authorize(const Caller&, Permission, absl::string_view) const override {
+      return absl::OkStatus();
+    }
+  };
+
+  const Keyring keyring_;
+  const TokenFormat format_;
+  const AdmitAll access_;
+  prometheus::Registry registry_;
+  ServerMetrics metrics_;
+  std::unique_ptr<MemoryEngine> engine_;
+  std::unique_ptr<ThreadPool> pool_;
+  std::unique_ptr<GatedExecutor> reads_;
+  std::unique_ptr<Sequencer> sequencer_;
+  std::unique_ptr<Hub> hub_;
+  RpcDeps deps_;
+  std::unique_ptr<OperationsService> operations_;
+  std::unique_ptr<EdgeService> edge_;
+  std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<v1::OperationsService::Stub> stub_;
+  std::unique_ptr<v1::EdgeService::Stub> edge_stub_;
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_TESTS_UNIT_SERVICE_RPC_OPERATIONS_FIXTURE_H_

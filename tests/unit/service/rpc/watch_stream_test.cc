@@ -1,0 +1,199 @@
+// The feed as a person watches it: bounded for a slow one, one read at a time, and told why it
+// ends.
+#include "service/rpc/watch_stream.h"
+
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/unit/service/rpc/operations_fixture.h"
+
+namespace tollgate {
+namespace {
+
+using ::testing::ElementsAre;
+
+class WatchStreamTest : public OperationsTest {
+ protected:
+  OperationsService::Options Options() override {
+    OperationsService::Options options;
+    options.max_queued = 2;
+    options.max_watchers = 2;
+    return options;
+  }
+
+  // One watcher, whose initial metadata has come: the stream is open.
+  class Watcher {
+   public:
+    Watcher(v1::OperationsService::Stub* stub, int64_t after, const std::string& workspace = "") {
+      context_.set_deadline(absl::ToChronoTime(absl::Now() + kRpcPatience));
+      v1::WatchEventsRequest request;
+      request.set_after_revision(after);
+      if (!workspace.empty()) request.set_parent("workspaces/" + workspace);
+      stream_ = stub->WatchEvents(&context_, request);
+      stream_->WaitForInitialMetadata();
+    }
+    ~Watcher() {
+      Cancel();
+      if (!finished_) (void)stream_->Finish();
+    }
+    // The next revision; 0 where the stream has ended.
+    int64_t Next() {
+      seen_ = v1::RevisionEvents();
+      return stream_->Read(&seen_) ? seen_.revision() : 0;
+    }
+    const v1::RevisionEvents& seen() const { return seen_; }
+    void Cancel() { context_.TryCancel(); }
+    absl::Status End() {
+      while (Next() != 0) {
+      }
+      finished_ = true;
+      return FromGrpcStatus(stream_->Finish());
+    }
+
+   private:
+    grpc::ClientContext context_;
+    std::unique_ptr<grpc::ClientReader<v1::RevisionEvents>> stream_;
+    v1::RevisionEvents seen_;
+    bool finished_ = false;
+  };
+};
+
+TEST_F(WatchStreamTest, AllThatComesIsReadInOrder) {
+  const int64_t first = Tell({Changed("acme")});
+  Watcher watcher(stub_.get(), first);
+  std::vector<int64_t> told, seen;
+  for (int i = 0; i < 20; ++i) told.push_back(Tell({Changed("acme")}));
+  while (seen.size() < told.size()) {
+    const int64_t revision = watcher.Next();
+    ASSERT_NE(revision, 0) << watcher.End();
+    seen.push_back(revision);
+  }
+  EXPECT_EQ(seen, told);
+}
+
+TEST_F(WatchStreamTest, OneReadIsUnderWayAtATimeAndAWakeMeanwhileIsNotLost) {
+  const int64_t first = Tell({Changed("acme")});
+  reads_->Hold();
+  Watcher watcher(stub_.get(), first);
+  // Both come while a read waits already: no other is asked for.
+  const int64_t second = Tell({Changed("acme")});
+  const int64_t third = Tell({Changed("acme")});
+  ASSERT_TRUE(reads_->RunOne());
+  EXPECT_EQ(watcher.Next(), second);
+  EXPECT_EQ(watcher.Next(), third);
+  const int64_t fourth = Tell({Changed("acme")});
+  // The wire that fell idle, the wake-ups: each may have asked for one more read.
+  std::thread runs([&] {
+    while (reads_->RunOne(absl::Milliseconds(200))) {
+    }
+  });
+  EXPECT_EQ(watcher.Next(), fourth);
+  runs.join();
+  EXPECT_EQ(reads_->most_held(), 1u);
+}
+
+TEST_F(WatchStreamTest, NothingMoreIsReadForOneThatDoesNotTakeWhatItHas) {  // I5
+  constexpr int kRevisions = 40;
+  constexpr size_t kBytes = 512 << 10;  // 20 MiB in all: more than a connection takes unread
+  const int64_t first = Tell({Changed("acme")});
+  // The ring holds eight of them, so that most are read from the store.
+  for (int i = 0; i < kRevisions; ++i) Tell({Changed("acme", kBytes)});
+  reads_->Hold();
+  Watcher watcher(stub_.get(), first);
+  // However long it is given: with two revisions a read, twenty would read everything.
+  int reads = 0;
+  while (reads_->RunOne(absl::Milliseconds(500))) ++reads;
+  EXPECT_LT(reads, kRevisions / 2);
+  // It has lost nothing by it.
+  reads_->Open();
+  for (int i = 1; i <= kRevisions; ++i) ASSERT_EQ(watcher.Next(), first + i);
+}
+
+TEST_F(WatchStreamTest, OfAnotherWorkspaceNothingIsTold) {
+  const int64_t first = Tell({Changed("acme")});
+  Watcher watcher(stub_.get(), first, "acme");
+  for (int i = 0; i < 5; ++i) Tell({Changed("other")});
+  v1::Event made, cohort;
+  made.mutable_token_created()->set_workspace("acme");
+  cohort.mutable_cohort_revoked()->set_workspace("other");
+  // What this build does not know may be about anybody.
+  const int64_t mixed = Tell({Changed("other"), made, cohort, v1::Event(), Changed("acme")});
+  EXPECT_EQ(watcher.Next(), mixed);
+  std::vector<v1::Event::SubjectCase> kinds;
+  for (const v1::Event& event : watcher.seen().events()) kinds.push_back(event.subject_case());
+  EXPECT_THAT(kinds, ElementsAre(v1::Event::kTokenCreated, v1::Event::SUBJECT_NOT_SET,
+                                 v1::Event::kTokenChanged));
+  cohort.mutable_cohort_revoked()->set_workspace("acme");
+  const int64_t revoked = Tell({cohort});
+  EXPECT_EQ(watcher.Next(), revoked);
+}
+
+TEST_F(WatchStreamTest, WhatIsNoLongerKeptEndsIt) {
+  const int64_t first = Tell({Changed("acme")});
+  for (int i = 0; i < 20; ++i) Tell({Changed("acme")});
+  Commit([&](Effects& effects) {
+    for (int64_t revision = 1; revision <= first + 5; ++revision) {
+      effects.Delete(Table::kEvents, RevisionKey(revision));
+    }
+    effects.CompactEventsTo(first + 5);
+  });
+  Watcher watcher(stub_.get(), first);
+  const absl::Status ended = watcher.End();
+  EXPECT_EQ(ended.code(), absl::StatusCode::kOutOfRange);
+  EXPECT_EQ(ReasonOf(ended), "COMPACTED");
+}
+
+TEST_F(WatchStreamTest, NoRoomForAReadEndsIt) {
+  const int64_t first = Tell({Changed("acme")});
+  reads_->SetFull(true);
+  Watcher watcher(stub_.get(), first);
+  const absl::Status ended = watcher.End();
+  EXPECT_EQ(ended.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(ReasonOf(ended), "OVERLOADED");
+}
+
+TEST_F(WatchStreamTest, OneThatGoesLeavesItsPlace) {
+  const int64_t head = Tell({Changed("acme")});
+  Watcher first(stub_.get(), head);
+  {
+    Watcher second(stub_.get(), head);
+    EXPECT_EQ(ReasonOf(Watcher(stub_.get(), head).End()), "TOO_MANY_WATCHERS");
+  }
+  // Its place is free once its end has been told of.
+  EXPECT_TRUE(ComesTrue([&] {
+    Watcher third(stub_.get(), head);
+    Tell({Changed("acme")});
+    return third.Next() != 0;
+  }));
+}
+
+TEST_F(WatchStreamTest, AReadThatIsUnderWayWhenItEndsIsFinishedFirst) {
+  const int64_t head = Tell({Changed("acme")});
+  Watcher stays(stub_.get(), head);
+  reads_->Hold();
+  auto goes = std::make_unique<Watcher>(stub_.get(), head);
+  goes.reset();
+  // Whether the stream has ended meanwhile or not, the read finds what it reads with.
+  ASSERT_TRUE(reads_->RunOne());
+  reads_->Open();
+  EXPECT_TRUE(ComesTrue([&] {
+    Watcher next(stub_.get(), head);
+    Tell({Changed("acme")});
+    return next.Next() != 0;
+  }));
+}
+
+TEST_F(WatchStreamTest, ADrainEndsAllAndTakesNoMore) {
+  const int64_t head = Tell({Changed("acme")});
+  Watcher watcher(stub_.get(), head);
+  operations_->EndStreams();
+  absl::Status ended = watcher.End();
+  EXPECT_EQ(ended.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(ReasonOf(ended), "DRAINING");
+  EXPECT_EQ(ReasonOf(Watcher(stub_.get(), head).End()), "DRAINING");
+}
+
+}  // namespace
+}  // namespace tollgate

@@ -1,0 +1,303 @@
+// The real program: its start-up errors with their exit codes, its drain, and what it must not say.
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <fstream>
+
+#include "nlohmann/json.hpp"
+#include "storage/rocksdb/rocksdb_engine.h"
+#include "storage/schema.h"
+#include "tests/unit/service/program.h"
+#include "tests/unit/service/service_fixture.h"
+
+namespace tollgate {
+namespace {
+
+using namespace tollgate::v1;  // NOLINT: the whole API
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+class StartUpTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() { InitSecrets(); }
+
+  std::unique_ptr<Program> Run(std::vector<std::string> more, const std::string& name = "one",
+                               std::vector<std::string> environment = {}) {
+    std::vector<std::string> args = {"--store", dir_ / "store", "--ready-file",
+                                     dir_ / (name + ".ready")};
+    for (const char* flag : {"--listen", "--metrics-listen"}) {
+      if (more.empty() || more[0] != flag) args.insert(args.end(), {flag, "127.0.0.1:0"});
+    }
+    args.insert(args.end(), more.begin(), more.end());
+    return std::make_unique<Program>(std::string(TOLLGATE_BIN_DIR) + "/tollgated", args,
+                                     dir_ / (name + ".log"), environment);
+  }
+
+  // Where it listens, once it does.
+  nlohmann::json Ready(Program& program, const std::string& name = "one") {
+    const std::string path = dir_ / (name + ".ready");
+    EXPECT_TRUE(Eventually([&] { return !ReadFile(path).empty() || !program.running(); }))
+        << program.output();
+    const std::string text = ReadFile(path);
+    EXPECT_FALSE(text.empty()) << program.output();
+    return text.empty() ? nlohmann::json() : nlohmann::json::parse(text);
+  }
+
+  std::unique_ptr<TokenService::Stub> Client(const nlohmann::json& ready) {
+    return TokenService::NewStub(grpc::CreateChannel(ready["listen"][0].get<std::string>(),
+                                                     grpc::InsecureChannelCredentials()));
+  }
+
+  CreateTokenResponse Create(TokenService::Stub& stub, const std::string& label) {
+    grpc::ClientContext context;
+    context.set_wait_for_ready(true);
+    context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(30)));
+    CreateTokenRequest request;
+    request.set_parent("workspaces/acme");
+    request.mutable_token()->set_label(label);
+    CreateTokenResponse response;
+    const grpc::Status status = stub.CreateToken(&context, request, &response);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    return response;
+  }
+
+  // The message for people: the last line is not a log line, and names what to do.
+  void ExpectRefusal(Program& program, int code, const std::string& says) {
+    EXPECT_EQ(program.Wait(), code) << program.output();
+    EXPECT_THAT(program.output(), HasSubstr("tollgated: "));
+    EXPECT_THAT(program.output(), HasSubstr(says));
+  }
+
+  // What was answered is there when the service is started again.
+  void ExpectKept(const CreateTokenResponse& made) {
+    auto again = Run({}, "two");
+    auto client = Client(Ready(*again, "two"));
+    grpc::ClientContext context;
+    context.set_wait_for_ready(true);
+    context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(30)));
+    GetTokenRequest get;
+    get.set_name(made.token().name());
+    Token token;
+    EXPECT_TRUE(client->GetToken(&context, get, &token).ok());
+  }
+
+  TempDir dir_;
+};
+
+TEST_F(StartUpTest, ABadFlagIsTwo) {
+  auto program = Run({"--lease", "30"});
+  ExpectRefusal(*program, 2, "--lease");
+  auto unknown = Run({"--colour", "red"});
+  ExpectRefusal(*unknown, 2, "--colour");
+}
+
+TEST_F(StartUpTest, ABadEnvironmentIsTwoAndNamesTheFlag) {
+  auto program = Run({}, "one", {"TOLLGATED_PING_INTERVAL=often"});
+  ExpectRefusal(*program, 2, "--ping-interval");
+}
+
+TEST_F(StartUpTest, HelpAndVersionAreZero) {
+  Program help(std::string(TOLLGATE_BIN_DIR) + "/tollgated", {"--help"}, dir_ / "help.log");
+  EXPECT_EQ(help.Wait(), 0);
+  EXPECT_THAT(help.output(), HasSubstr("--store DIR"));
+  Program version(std::string(TOLLGATE_BIN_DIR) + "/tollgated", {"--version"}, dir_ / "v.log");
+  EXPECT_EQ(version.Wait(), 0);
+  EXPECT_THAT(version.output(), StartsWith("tollgated "));
+}
+
+TEST_F(StartUpTest, ATakenPortIsThreeAndWritesNothing) {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  ASSERT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  ASSERT_EQ(listen(fd, 1), 0);
+  socklen_t size = sizeof(address);
+  getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
+  const std::string taken = absl::StrCat("127.0.0.1:", ntohs(address.sin_port));
+  auto program = Run({"--listen", taken});
+  ExpectRefusal(*program, 3, taken);
+  EXPECT_FALSE(std::filesystem::exists(dir_ / "store"));
+  auto metrics = Run({"--metrics-listen", taken}, "two");
+  EXPECT_EQ(metrics->Wait(), 3) << metrics->output();
+  close(fd);
+}
+
+TEST_F(StartUpTest, AStoreInUseIsFour) {
+  auto first = Run({});
+  Ready(*first);
+  auto second = Run({}, "two");
+  ExpectRefusal(*second, 4, dir_ / "store");
+  EXPECT_TRUE(first->running());
+}
+
+TEST_F(StartUpTest, AKeyringThatOthersCanReadIsFive) {
+  {
+    auto first = Run({});
+    Ready(*first);
+    struct stat keyring;
+    ASSERT_EQ(stat((dir_ / "store.keyring").c_str(), &keyring), 0);
+    EXPECT_EQ(keyring.st_mode & 0777, 0600u);
+    first->Signal(SIGTERM);
+    EXPECT_EQ(first->Wait(), 0) << first->output();
+  }
+  chmod((dir_ / "store.keyring").c_str(), 0644);
+  auto program = Run({}, "two");
+  ExpectRefusal(*program, 5, dir_ / "store.keyring");
+}
+
+TEST_F(StartUpTest, AStoreWithTokensWithoutItsKeyringIsFive) {
+  {
+    auto first = Run({});
+    auto client = Client(Ready(*first));
+    Create(*client, "x");
+    first->Signal(SIGTERM);
+    EXPECT_EQ(first->Wait(), 0);
+  }
+  std::filesystem::remove(dir_ / "store.keyring");
+  auto program = Run({}, "two");
+  ExpectRefusal(*program, 5, "the store holds tokens");
+  EXPECT_FALSE(std::filesystem::exists(dir_ / "store.keyring"));
+}
+
+TEST_F(StartUpTest, AStoreWithAnotherKeyringIsFive) {  // I7: it would call every token unknown
+  {
+    auto first = Run({});
+    auto client = Client(Ready(*first));
+    Create(*client, "x");
+    first->Signal(SIGTERM);
+    EXPECT_EQ(first->Wait(), 0);
+  }
+  std::filesystem::rename(dir_ / "store.keyring", dir_ / "kept");
+  std::ofstream(dir_ / "store.keyring")
+      << R"({"format":1,"primary":1,"peppers":[{"id":1,"key":")" << std::string(64, '7') << "\"}]}";
+  chmod((dir_ / "store.keyring").c_str(), 0600);
+  auto program = Run({}, "two");
+  ExpectRefusal(*program, 5, "not this store's");
+  EXPECT_THAT(program->output(), HasSubstr("--keyring FILE"));
+  auto right = Run({"--keyring", dir_ / "kept"}, "three");
+  Ready(*right, "three");
+}
+
+TEST_F(StartUpTest, ANewJournalForAStoreThatIsNotNewIsSaid) {
+  const std::string said = "began a new journal for a store that is not new";
+  {
+    auto first = Run({});
+    auto client = Client(Ready(*first));
+    Create(*client, "x");
+    first->Signal(SIGTERM);
+    EXPECT_EQ(first->Wait(), 0);
+    EXPECT_THAT(first->output(), Not(HasSubstr(said)));
+  }
+  auto mistyped = Run({"--journal", dir_ / "mistyped"}, "two");
+  Ready(*mistyped, "two");
+  EXPECT_THAT(mistyped->output(), HasSubstr(said));
+}
+
+TEST_F(StartUpTest, AStoreFromANewerVersionIsSix) {
+  {
+    RocksDbEngine::Options options;
+    options.path = dir_ / "store";
+    options.random = &SystemRandom();
+    options.clock = &SystemClock();
+    auto engine = RocksDbEngine::Open(options);
+    ASSERT_TRUE(engine.ok()) << engine.status();
+    auto snapshot = (*engine)->NewSnapshot();
+    ASSERT_TRUE(snapshot.ok());
+    auto meta = GetRecord<tollgate::store::v1::MetaRecord>(**snapshot, Table::kMeta, kMetaKey);
+    ASSERT_TRUE(meta.ok() && meta->has_value());
+    (*meta)->set_format(kStoreFormat + 1);
+    CommitRequest commit;
+    commit.expected_head = (*snapshot)->revision();
+    commit.mutations.push_back({Table::kMeta, kMetaKey, (*meta)->SerializeAsString()});
+    // As the sequencer would: every commit carries the new head.
+    tollgate::store::v1::HeadRecord head;
+    head.set_revision(commit.expected_head + 1);
+    commit.mutations.push_back({Table::kMeta, kHeadKey, head.SerializeAsString()});
+    auto committed = (*engine)->Commit(commit);
+    ASSERT_TRUE(committed.ok() && committed->committed) << committed.status();
+    snapshot->reset();
+  }
+  auto program = Run({});
+  ExpectRefusal(*program, 6, "newer");
+}
+
+TEST_F(StartUpTest, ACorruptStoreIsSix) {
+  {
+    auto first = Run({});
+    Ready(*first);
+    first->Signal(SIGTERM);
+    EXPECT_EQ(first->Wait(), 0);
+  }
+  std::ofstream(dir_ / "store/CURRENT") << "MANIFEST-999999\n";
+  auto program = Run({}, "two");
+  EXPECT_EQ(program->Wait(), 6) << program->output();
+}
+
+TEST_F(StartUpTest, PlaintextWhereOthersCanReachItIsSeven) {
+  auto program = Run({"--listen", "0.0.0.0:0"});
+  ExpectRefusal(*program, 7, "--allow-plaintext");
+  EXPECT_THAT(program->output(), HasSubstr("--tls-cert"));
+  EXPECT_FALSE(std::filesystem::exists(dir_ / "store"));
+  auto allowed = Run({"--listen", "0.0.0.0:0", "--allow-plaintext"}, "two");
+  Ready(*allowed, "two");
+}
+
+TEST_F(StartUpTest, SigtermDrainsAndEndsWithZero) {
+  auto program = Run({});
+  auto client = Client(Ready(*program));
+  const CreateTokenResponse made = Create(*client, "x");
+  program->Signal(SIGTERM);
+  EXPECT_EQ(program->Wait(), 0) << program->output();
+  EXPECT_THAT(program->output(), HasSubstr("draining"));
+  EXPECT_THAT(program->output(), HasSubstr("ended as asked"));
+  ExpectKept(made);
+}
+
+TEST_F(StartUpTest, KilledItKeepsWhatItAcknowledged) {
+  auto program = Run({});
+  auto client = Client(Ready(*program));
+  const CreateTokenResponse made = Create(*client, "x");
+  program->Signal(SIGKILL);
+  EXPECT_EQ(program->Wait(), 128 + SIGKILL);
+  ExpectKept(made);
+}
+
+TEST_F(StartUpTest, NothingSecretIsWrittenAnywhere) {
+  std::vector<std::string> secrets;
+  {
+    auto program = Run({"--log-level", "debug"});
+    auto client = Client(Ready(*program));
+    for (int i = 0; i < 20; ++i) {
+      secrets.push_back(Create(*client, absl::StrCat("t", i)).token_string());
+    }
+    RevokeLeakedTokenRequest leaked;
+    leaked.set_token_string(secrets[0]);
+    RevokeLeakedTokenResponse response;
+    grpc::ClientContext context;
+    EXPECT_TRUE(client->RevokeLeakedToken(&context, leaked, &response).ok());
+    leaked.set_token_string(secrets[1] + "x");
+    grpc::ClientContext bad;
+    EXPECT_FALSE(client->RevokeLeakedToken(&bad, leaked, &response).ok());
+    program->Signal(SIGTERM);
+    EXPECT_EQ(program->Wait(), 0);
+  }
+  int files = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(dir_.path())) {
+    if (!entry.is_regular_file()) continue;
+    ++files;
+    const std::string content = ReadFile(entry.path().string());
+    for (const std::string& secret : secrets) {
+      ASSERT_EQ(secret.size(), 69u);
+      EXPECT_EQ(content.find(secret), std::string::npos) << entry.path();
+      // The secret part alone.
+      EXPECT_EQ(content.find(secret.substr(4 + 16, 43)), std::string::npos) << entry.path();
+    }
+  }
+  EXPECT_GT(files, 4);
+}
+
+}  // namespace
+}  // namespace tollgate

@@ -1,0 +1,298 @@
+// What time alone brings about.
+#include "service/sweep/sweep.h"
+
+#include "base/proto_time.h"
+#include "service/reads/read_tokens.h"
+#include "service/tokens/revoke_cohort.h"
+#include "tests/unit/service/command_fixture.h"
+#include "tests/unit/service/stand_ins.h"
+
+namespace tollgate {
+namespace {
+
+using ::testing::SizeIs;
+
+class SweepTest : public CommandTest {
+ protected:
+  SweepCommand::Result Sweep(SweepCommand::Limits limits = {}) {
+    SweepCommand sweep(limits, evidence_.value_or(AllHeard(now_)), cursor_);
+    const absl::Status status = RunOne(sweep);
+    EXPECT_TRUE(status.ok()) << status;
+    cursor_ = sweep.result().watch_cursor;
+    return sweep.result();
+  }
+  tollgate::v1::Token Read(const tollgate::v1::Token& token) {
+    tollgate::v1::GetTokenRequest request;
+    request.set_name(token.name());
+    return ReadToken(*View(), request, now_).value();
+  }
+  tollgate::v1::Token Lasting(const std::string& label, int seconds) {
+    auto request = Ask(label);
+    request.mutable_lifetime()->set_seconds(seconds);
+    return (*Create(request))->response().token();
+  }
+  // When something is due next, of what is timed.
+  absl::optional<absl::Time> NextDue() {
+    const auto entries = View()->Scan(Table::kDue, DueKey(1, static_cast<DueKind>(0), ""), "", 1);
+    EXPECT_TRUE(entries.ok()) << entries.status();
+    if (!entries.ok() || entries->empty()) return absl::nullopt;
+    return absl::FromUnixMicros(ParseDueKey(entries->front().key)->time_us);
+  }
+  absl::optional<SilenceEvidence> evidence_;
+  std::string cursor_;
+};
+
+TEST_F(SweepTest, NothingDueWritesNothing) {
+  Made("a");
+  const int64_t head = Head();
+  EXPECT_FALSE(Sweep().more);
+  EXPECT_EQ(Head(), head);
+}
+
+TEST_F(SweepTest, ExpiryIsCommittedInBoundedSteps) {
+  std::vector<tollgate::v1::Token> tokens;
+  for (int i = 0; i < 5; ++i) tokens.push_back(Lasting(absl::StrCat("t", i), 10));
+  const auto later = Lasting("later", 100);
+  EXPECT_FALSE(Sweep().more);
+  EXPECT_EQ(NextDue(), now_ + absl::Seconds(10));
+  now_ += absl::Seconds(10);
+  SweepCommand::Limits limits;
+  limits.max_due = 3;
+  auto result = Sweep(limits);
+  EXPECT_EQ(result.expired, 3u);
+  EXPECT_TRUE(result.more);
+  EXPECT_THAT(events_, SizeIs(3));
+  result = Sweep(limits);
+  EXPECT_EQ(result.expired, 2u);
+  EXPECT_FALSE(result.more);
+  EXPECT_EQ(NextDue(), now_ + absl::Seconds(90));
+  for (const auto& token : tokens) {
+    EXPECT_EQ(Read(token).state(), tollgate::v1::TOKEN_STATE_EXPIRED);
+  }
+  EXPECT_EQ(Read(later).state(), tollgate::v1::TOKEN_STATE_ACTIVE);
+  EXPECT_EQ(Count(Table::kDue), 1u);
+  EXPECT_EQ(Count(Table::kLabels), 1u);
+}
+
+TEST_F(SweepTest, ATokenThatExpiresAndRetiresAtOnceEndsOnce) {
+  const auto old = Lasting("a", 10);
+  tollgate::v1::RotateTokenRequest request;
+  request.set_name(old.name());
+  *request.mutable_retire_plan()->mutable_at_time() = ToProto(now_ + absl::Seconds(5));
+  ASSERT_TRUE(Do(RotateTokenCommand::Make(request, "local", Mint())).ok());
+  now_ += absl::Seconds(9);
+  auto result = Sweep();
+  EXPECT_EQ(result.retired, 1u);
+  EXPECT_EQ(Read(old).state(), tollgate::v1::TOKEN_STATE_REVOKED);
+  now_ += absl::Seconds(60);
+  result = Sweep();
+  EXPECT_EQ(result.expired, 1u);  // the replacement
+  EXPECT_EQ(Read(old).state(), tollgate::v1::TOKEN_STATE_REVOKED);
+}
+
+TEST_F(SweepTest, WhatACohortEndedIsOnlyTidiedUp) {
+  Lasting("a", 10);
+  tollgate::v1::RevokeTokensRequest cohort;
+  cohort.set_parent("workspaces/acme");
+  ASSERT_TRUE(Do(RevokeCohortCommand::Make(cohort, "local")).ok());
+  now_ += absl::Seconds(20);
+  EXPECT_EQ(Sweep().expired, 0u);
+  EXPECT_THAT(events_, SizeIs(0));
+  EXPECT_EQ(Count(Table::kDue), 0u);
+  EXPECT_EQ(Count(Table::kLabels), 0u);
+}
+
+TEST_F(SweepTest, WhenSilentRetiresOnlyWhenTheReplacementIsInUseAndTheOldIsQuietEverywhere) {
+  const auto old = Made("a");
+  const auto made = (*Rotate(old.name(), absl::Seconds(60)))->response().token();
+  EXPECT_EQ(Sweep().retired, 0u);  // never seen
+  Use(made, "dev/worker", now_);
+  Use(old, "prod/edge-1", now_);
+  now_ += absl::Seconds(59);
+  EXPECT_EQ(Sweep().retired, 0u);  // still within the quiet period
+  now_ += absl::Seconds(2);
+  evidence_ = SilenceEvidence{now_, {{"prod/edge-1", now_ - absl::Seconds(60)}}, {}};
+  EXPECT_EQ(Sweep().retired, 0u);  // not heard is not quiet
+  evidence_ = SilenceEvidence();
+  EXPECT_EQ(Sweep().retired, 0u);
+  evidence_.reset();
+  EXPECT_EQ(Sweep().retired, 1u);
+  EXPECT_THAT(events_, SizeIs(1));
+  EXPECT_EQ(Read(old).state(), tollgate::v1::TOKEN_STATE_REVOKED);
+  EXPECT_EQ(Read(made).state(), tollgate::v1::TOKEN_STATE_ACTIVE);
+  EXPECT_EQ(Count(Table::kDue), 0u);
+}
+
+TEST_F(SweepTest, SilenceIsCountedFromAResumption) {
+  const auto old = Made("a");
+  const auto made = (*Rotate(old.name(), absl::Seconds(60)))->response().token();
+  Use(made, "dev/worker", now_);
+  Use(old, "prod/edge-1", now_);
+  // Suspended is silent for another reason.
+  ASSERT_TRUE(Suspend(old.name()).ok());
+  now_ += absl::Hours(1);
+  EXPECT_EQ(Sweep().retired, 0u);
+  ASSERT_TRUE(Resume(old.name()).ok());
+  EXPECT_EQ(Sweep().retired, 0u);
+  now_ += absl::Seconds(59);
+  EXPECT_EQ(Sweep().retired, 0u);
+  EXPECT_EQ(Read(old).state(), tollgate::v1::TOKEN_STATE_RETIRING);
+  // As far as is known it was quiet for 59 s only.
+  now_ += absl::Seconds(1);
+  evidence_ = AllHeard(now_ - absl::Seconds(1));
+  EXPECT_EQ(Sweep().retired, 0u);
+  evidence_.reset();
+  EXPECT_EQ(Sweep().retired, 1u);
+  EXPECT_EQ(Read(old).state(), tollgate::v1::TOKEN_STATE_REVOKED);
+}
+
+TEST_F(SweepTest, AReplacementsSilenceIsNotCountedFromItsPredecessorsResumption) {
+  const auto old = Made("a");
+  ASSERT_TRUE(Suspend(old.name()).ok());
+  ASSERT_TRUE(Resume(old.name()).ok());
+  const auto made = (*Rotate(old.name()))->response().token();
+  const auto record = GetRecord<tollgate::store::v1::TokenRecord>(
+      *View(), Table::kTokens, TokenKey("acme", made.token_id()));
+  EXPECT_EQ((*record)->resume_time_us(), 0);
+}
+
+TEST_F(SweepTest, ASuspendedTokenIsNotUnusedAndHasItsTimeAgainOnceResumed) {
+  tollgate::v1::WorkspacePolicy policy;
+  policy.mutable_max_unused()->set_seconds(100);
+  ASSERT_TRUE(SetPolicy(policy).ok());
+  const auto token = Made("a");
+  ASSERT_TRUE(Suspend(token.name()).ok());
+  for (int i = 0; i < 3; ++i) {
+    now_ += absl::Seconds(100);
+    EXPECT_EQ(Sweep().unused, 0u);
+    EXPECT_EQ(Count(Table::kDue), 1u);
+  }
+  now_ += absl::Seconds(50);
+  ASSERT_TRUE(Resume(token.name()).ok());
+  now_ += absl::Seconds(50);
+  EXPECT_EQ(Sweep().unused, 0u);
+  EXPECT_EQ(Read(token).state(), tollgate::v1::TOKEN_STATE_ACTIVE);
+  now_ += absl::Seconds(49);
+  EXPECT_EQ(Sweep().unused, 0u);
+  now_ += absl::Seconds(1);
+  EXPECT_EQ(Sweep().unused, 1u);
+  EXPECT_EQ(Read(token).state(), tollgate::v1::TOKEN_STATE_EXPIRED);
+}
+
+TEST_F(SweepTest, TellsHowLongWhatItDidHadBeenDue) {
+  for (int i = 0; i < 5; ++i) Lasting(absl::StrCat("t", i), 10 * (i + 1));
+  const absl::Time made = now_;
+  EXPECT_FALSE(Sweep().first_due.has_value());
+  now_ += absl::Hours(3);
+  SweepCommand::Limits limits;
+  limits.max_due = 2;
+  auto result = Sweep(limits);
+  EXPECT_TRUE(result.more);
+  EXPECT_EQ(*result.first_due, made + absl::Seconds(10));
+  EXPECT_EQ(*Sweep(limits).first_due, made + absl::Seconds(30));
+  EXPECT_EQ(*Sweep(limits).first_due, made + absl::Seconds(50));
+  EXPECT_FALSE(Sweep(limits).first_due.has_value());
+}
+
+TEST_F(SweepTest, ManyWatchedTokensAreJudgedInTurns) {
+  for (int i = 0; i < 5; ++i) {
+    const auto old = Made(absl::StrCat("t", i));
+    const auto made = (*Rotate(old.name(), absl::Seconds(1)))->response().token();
+    if (i == 4) Use(made, "edge", now_);
+  }
+  SweepCommand::Limits limits;
+  limits.max_watched = 2;
+  size_t retired = 0;
+  for (int i = 0; i < 3; ++i) retired += Sweep(limits).retired;
+  EXPECT_EQ(retired, 1u);
+}
+
+TEST_F(SweepTest, UnusedTokensExpireByTheLimitTheyWereMadeUnder) {
+  const auto before = Made("before");
+  tollgate::v1::WorkspacePolicy policy;
+  policy.mutable_max_unused()->set_seconds(100);
+  ASSERT_TRUE(SetPolicy(policy).ok());
+  const auto used = Made("used");
+  const auto unused = Made("unused");
+  const absl::Time start = now_;
+  now_ = start + absl::Seconds(100);
+  Use(used, "edge", start + absl::Seconds(50));
+  evidence_ = SilenceEvidence{now_, {{"edge", start}}, {}};
+  EXPECT_EQ(Sweep().unused, 0u);  // not heard is not unused
+  evidence_.reset();
+  now_ += absl::Minutes(1);
+  EXPECT_EQ(Sweep().unused, 2u);
+  EXPECT_EQ(Read(unused).state(), tollgate::v1::TOKEN_STATE_EXPIRED);
+  EXPECT_EQ(Read(used).state(), tollgate::v1::TOKEN_STATE_EXPIRED);
+  EXPECT_EQ(Read(before).state(), tollgate::v1::TOKEN_STATE_ACTIVE);
+}
+
+TEST_F(SweepTest, WhatHasNotBeenHeardUntilThenIsNotUnused) {
+  tollgate::v1::WorkspacePolicy policy;
+  policy.mutable_max_unused()->set_seconds(100);
+  ASSERT_TRUE(SetPolicy(policy).ok());
+  const auto token = Made("a");
+  const absl::Time start = now_;
+  // No edge is behind by name; all the same, nothing is known of the last second.
+  now_ = start + absl::Seconds(200);
+  evidence_ = AllHeard(start + absl::Seconds(99));
+  EXPECT_EQ(Sweep().unused, 0u);
+  evidence_ = SilenceEvidence();
+  now_ += absl::Minutes(1);
+  EXPECT_EQ(Sweep().unused, 0u);
+  EXPECT_EQ(Read(token).state(), tollgate::v1::TOKEN_STATE_ACTIVE);
+  // Heard until the very moment at which it had been unused for long enough.
+  evidence_ = AllHeard(start + absl::Seconds(100));
+  now_ += absl::Minutes(1);
+  EXPECT_EQ(Sweep().unused, 1u);
+  EXPECT_EQ(Read(token).state(), tollgate::v1::TOKEN_STATE_EXPIRED);
+}
+
+TEST_F(SweepTest, AnEdgeThatEndedWithoutTellingMayHaveUsedItUntilThen) {
+  tollgate::v1::WorkspacePolicy policy;
+  policy.mutable_max_unused()->set_seconds(100);
+  ASSERT_TRUE(SetPolicy(policy).ok());
+  const auto token = Made("a");
+  const absl::Time start = now_;
+  const std::vector<SilenceEvidence::Gap> gaps = {{"early", start - absl::Seconds(5)},
+                                                  {"edge", start + absl::Seconds(50)},
+                                                  {"other", start + absl::Seconds(20)}};
+  const auto sweep_at = [&](absl::Duration after) {
+    now_ = start + after;
+    evidence_ = SilenceEvidence{now_, {}, gaps};
+    return Sweep().unused;
+  };
+  EXPECT_EQ(sweep_at(absl::Seconds(100)), 0u);
+  EXPECT_EQ(sweep_at(absl::Seconds(149)), 0u);
+  EXPECT_EQ(Read(token).state(), tollgate::v1::TOKEN_STATE_ACTIVE);
+  EXPECT_EQ(sweep_at(absl::Seconds(150)), 1u);
+}
+
+TEST_F(SweepTest, RequestIdsAreForgottenAfterADay) {
+  auto request = Ask("a");
+  request.set_request_id("r");
+  ASSERT_TRUE(Create(request).ok());
+  now_ += absl::Hours(23);
+  EXPECT_EQ(Sweep().forgotten_requests, 0u);
+  EXPECT_TRUE((*Create(request))->replayed());
+  now_ += absl::Hours(1);
+  EXPECT_EQ(Sweep().forgotten_requests, 1u);
+  EXPECT_EQ(Count(Table::kRequests), 0u);
+  EXPECT_FALSE((*Create(request))->replayed());
+}
+
+TEST_F(SweepTest, EventsAreCompactedByTimeAndByCount) {
+  for (int i = 0; i < 10; ++i) Made(absl::StrCat("t", i));  // revisions 1 to 10
+  SweepCommand::Limits limits;
+  limits.event_retention_count = 4;
+  EXPECT_GT(Sweep(limits).compacted_revisions, 0u);
+  EXPECT_EQ(Count(Table::kEvents), 4u);
+  EXPECT_FALSE(engine_->TailFrom(3, [](const TailEntry&) {}).ok());
+  EXPECT_TRUE(engine_->TailFrom(8, [](const TailEntry&) {}).ok());
+  now_ += absl::Hours(25);
+  Sweep();
+  EXPECT_EQ(Count(Table::kEvents), 0u);
+}
+
+}  // namespace
+}  // namespace tollgate

@@ -1,0 +1,399 @@
+// Create, update, rotate, suspend, revoke, and the request_id.
+#include <functional>
+
+#include "base/proto_time.h"
+#include "service/tokens/retire_token.h"
+#include "service/tokens/revoke_leaked_token.h"
+#include "service/tokens/update_token.h"
+#include "tests/unit/service/command_fixture.h"
+
+namespace tollgate {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+using ::tollgate::v1::CreateTokenRequest;
+
+class ChangeTest : public CommandTest {
+ protected:
+  absl::StatusOr<std::shared_ptr<UpdateTokenCommand>> Update(
+      const tollgate::v1::Token& token, const std::vector<std::string>& paths) {
+    tollgate::v1::UpdateTokenRequest request;
+    *request.mutable_token() = token;
+    for (const auto& path : paths) request.mutable_update_mask()->add_paths(path);
+    return Do(UpdateTokenCommand::Make(request, "local"));
+  }
+};
+
+TEST_F(ChangeTest, CreateWritesTokenDigestLabelWorkspaceEventAndAudit) {
+  auto request = Ask("CI deploy key");
+  request.mutable_lifetime()->set_seconds(3600);
+  const auto made = Create(request);
+  ASSERT_TRUE(made.ok()) << made.status();
+  const auto& answer = (*made)->response();
+  EXPECT_EQ(answer.revision(), Head());
+  EXPECT_EQ(answer.token().create_revision(), Head());
+  EXPECT_EQ(answer.token().state(), tollgate::v1::TOKEN_STATE_ACTIVE);
+  EXPECT_EQ(answer.token().creator(), "local");
+  EXPECT_EQ(answer.token().expire_time().seconds(), absl::ToUnixSeconds(now_) + 3600);
+  EXPECT_TRUE(answer.token_string().empty());
+  EXPECT_FALSE(answer.secret_withheld());
+  EXPECT_EQ(Count(Table::kTokens), 1u);
+  EXPECT_EQ(Count(Table::kDigests), 1u);
+  EXPECT_EQ(Count(Table::kLabels), 1u);
+  EXPECT_EQ(Count(Table::kWorkspaces), 1u);
+  EXPECT_EQ(Count(Table::kDue), 1u);
+  EXPECT_EQ(Count(Table::kAudit), 1u);
+  ASSERT_THAT(events_, SizeIs(1));
+  EXPECT_EQ(events_[0].token_created().token_id(), answer.token().token_id());
+}
+
+struct BadCreate {
+  const char* what;
+  std::function<void(CreateTokenRequest&)> spoil;
+  const char* reason;
+  const char* field;
+};
+void PrintTo(const BadCreate& bad, std::ostream* os) { *os << bad.what; }
+class BadCreateTest : public CommandTest, public ::testing::WithParamInterface<BadCreate> {};
+TEST_P(BadCreateTest, IsRefusedByNameAndWritesNothing) {
+  auto request = Ask("good");
+  GetParam().spoil(request);
+  const auto made = Create(request);
+  EXPECT_EQ(made.status().code(), absl::StatusCode::kInvalidArgument) << made.status();
+  EXPECT_EQ(Reason(made), GetParam().reason);
+  EXPECT_EQ(Field(made.status()), GetParam().field);
+  EXPECT_EQ(Head(), 0);
+}
+INSTANTIATE_TEST_SUITE_P(
+    Table, BadCreateTest,
+    ::testing::Values(
+        BadCreate{"parent", [](auto& r) { r.set_parent("acme"); }, "BAD_RESOURCE_NAME", "parent"},
+        BadCreate{"no label", [](auto& r) { r.mutable_token()->clear_label(); }, "LABEL_REQUIRED",
+                  "token.label"},
+        BadCreate{"huge label",
+                  [](auto& r) { r.mutable_token()->set_label(std::string(1 << 20, 'a')); },
+                  "LABEL_TOO_LONG", "token.label"},
+        BadCreate{"control", [](auto& r) { r.mutable_token()->set_label("a\nb"); },
+                  "LABEL_CONTROL_CHARACTER", "token.label"},
+        BadCreate{"output only", [](auto& r) { r.mutable_token()->set_creator("me"); },
+                  "OUTPUT_ONLY_FIELD", "token.creator"},
+        BadCreate{"state",
+                  [](auto& r) { r.mutable_token()->set_state(tollgate::v1::TOKEN_STATE_ACTIVE); },
+                  "OUTPUT_ONLY_FIELD", "token.state"},
+        BadCreate{"negative", [](auto& r) { r.mutable_lifetime()->set_seconds(-5); },
+                  "LIFETIME_NOT_POSITIVE", "lifetime"},
+        BadCreate{"zero", [](auto& r) { r.mutable_lifetime(); }, "LIFETIME_NOT_POSITIVE",
+                  "lifetime"},
+        BadCreate{"age", [](auto& r) { r.mutable_lifetime()->set_seconds(315576000000); },
+                  "LIFETIME_OUT_OF_BOUNDS", "lifetime"},
+        BadCreate{"no duration", [](auto& r) { r.mutable_lifetime()->set_seconds(INT64_MAX); },
+                  "DURATION_MALFORMED", "lifetime"},
+        BadCreate{"no time",
+                  [](auto& r) { r.mutable_token()->mutable_expire_time()->set_nanos(-1); },
+                  "TIME_MALFORMED", "token.expire_time"},
+        BadCreate{"past",
+                  [](auto& r) { r.mutable_token()->mutable_expire_time()->set_seconds(1000); },
+                  "EXPIRE_TIME_PAST", "token.expire_time"},
+        BadCreate{"both",
+                  [](auto& r) {
+                    r.mutable_lifetime()->set_seconds(5);
+                    r.mutable_token()->mutable_expire_time()->set_seconds(1'800'000'000);
+                  },
+                  "LIFETIME_AND_EXPIRE_TIME", "lifetime"},
+        BadCreate{"request id", [](auto& r) { r.set_request_id(std::string(65, 'x')); },
+                  "REQUEST_ID_MALFORMED", "request_id"}),
+    [](const auto& info) {
+      std::string name = info.param.what;
+      for (char& c : name) c = c == ' ' ? '_' : c;
+      return name;
+    });
+
+TEST_F(ChangeTest, ARetriedCreateAnswersTheFirstWithoutTheSecret) {
+  auto request = Ask("one");
+  request.set_request_id("r-1");
+  const auto first = Create(request);
+  ASSERT_TRUE(first.ok());
+  const int64_t head = Head();
+  const auto again = Create(request);
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_TRUE((*again)->replayed());
+  EXPECT_TRUE((*again)->response().secret_withheld());
+  EXPECT_EQ((*again)->response().token().name(), (*first)->response().token().name());
+  EXPECT_EQ(Head(), head);
+  EXPECT_EQ(Count(Table::kTokens), 1u);
+
+  auto other = Ask("two");
+  other.set_request_id("r-1");
+  const auto reused = Create(other);
+  EXPECT_EQ(reused.status().code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(Reason(reused), "REQUEST_ID_REUSED");
+  EXPECT_EQ(Field(reused.status()), "request_id");
+
+  // Another caller's id is another id.
+  ASSERT_TRUE(Do(CreateTokenCommand::Make(other, "someone else", Mint())).ok());
+}
+
+TEST_F(ChangeTest, ARetryInTheSameBatchIsARetry) {
+  auto request = Ask("one");
+  request.set_request_id("r-1");
+  auto first = CreateTokenCommand::Make(request, "local", Mint()).value();
+  auto second = CreateTokenCommand::Make(request, "local", Mint()).value();
+  const auto statuses = RunAll({first.get(), second.get()});
+  EXPECT_TRUE(statuses[0].ok() && statuses[1].ok());
+  EXPECT_FALSE(first->response().secret_withheld());
+  EXPECT_TRUE(second->response().secret_withheld());
+  EXPECT_EQ(Count(Table::kTokens), 1u);
+}
+
+TEST_F(ChangeTest, ACommandRunTwiceOverwritesItsAnswer) {
+  auto command = CreateTokenCommand::Make(Ask("one"), "local", Mint()).value();
+  for (const int64_t revision : {7, 9}) {
+    Effects effects;
+    ASSERT_TRUE(command->Run(*View(), {revision, 3, now_}, effects).ok());
+    EXPECT_EQ(command->response().revision(), revision);
+    EXPECT_EQ(command->response().token().scopes_size(), 1);
+  }
+}
+
+TEST_F(ChangeTest, AWaitMayDifferBetweenACallAndItsRetry) {
+  const auto token = Made("one");
+  tollgate::v1::RevokeTokenRequest request;
+  request.set_name(token.name());
+  request.set_request_id("r");
+  ASSERT_TRUE(Do(RevokeTokenCommand::Make(request, "local")).ok());
+  request.mutable_wait_enforced()->set_seconds(5);
+  const auto again = Do(RevokeTokenCommand::Make(request, "local"));
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_TRUE((*again)->replayed());
+}
+
+TEST_F(ChangeTest, ATakenIdOrDigestNeverOverwritesAToken) {
+  const auto minted = Mint();
+  ASSERT_TRUE(Do(CreateTokenCommand::Make(Ask("a"), "local", minted)).ok());
+  const auto again = Do(CreateTokenCommand::Make(Ask("b"), "local", minted));
+  EXPECT_EQ(again.status().code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(Reason(again), "TOKEN_ID_TAKEN");
+}
+
+TEST_F(ChangeTest, UpdateChangesWhatTheMaskNamesAndTellsEdgesOnlyWhatTheyCouldNotice) {
+  auto token = Made("one");
+  token.set_label("two");
+  token.set_owner("team-a");
+  token.add_scopes("more");
+  auto updated = Update(token, {"label"});
+  ASSERT_TRUE(updated.ok()) << updated.status();
+  EXPECT_EQ((*updated)->response().token().label(), "two");
+  EXPECT_EQ((*updated)->response().token().owner(), "");
+  EXPECT_THAT(events_, SizeIs(0));
+  EXPECT_EQ(Count(Table::kLabels), 1u);
+  updated = Update(token, {"scopes", "owner"});
+  ASSERT_TRUE(updated.ok());
+  EXPECT_THAT(events_, SizeIs(1));
+  EXPECT_THAT((*updated)->response().token().scopes(), ElementsAre("deploy:write", "more"));
+  // Nothing to change: nothing written.
+  const int64_t head = Head();
+  ASSERT_TRUE(Update(token, {"scopes", "owner", "label"}).ok());
+  EXPECT_EQ(Head(), head);
+  // An end, and none again.
+  *token.mutable_expire_time() = ToProto(now_ + absl::Hours(1));
+  ASSERT_TRUE(Update(token, {"expire_time"}).ok());
+  EXPECT_EQ(Count(Table::kDue), 1u);
+  token.clear_expire_time();
+  ASSERT_TRUE(Update(token, {"expire_time"}).ok());
+  EXPECT_EQ(Count(Table::kDue), 0u);
+}
+
+TEST_F(ChangeTest, UpdateRefusals) {
+  auto token = Made("one");
+  EXPECT_EQ(Reason(Update(token, {})), "MASK_REQUIRED");
+  EXPECT_EQ(Field(Update(token, {}).status()), "update_mask");
+  for (const char* path : {"name", "state", "creator", "create_revision", "retire_plan.at_time"}) {
+    EXPECT_EQ(Reason(Update(token, {path})), "IMMUTABLE_FIELD") << path;
+  }
+  EXPECT_EQ(Field(Update(token, {"state"}).status()), "token.state");
+  for (const char* path : {"nonsense", "*", "", "annotations.k", "Label"}) {
+    EXPECT_EQ(Reason(Update(token, {path})), "UNKNOWN_FIELD") << path;
+  }
+  token.clear_label();
+  EXPECT_EQ(Reason(Update(token, {"label"})), "LABEL_REQUIRED");
+  token.mutable_expire_time()->set_seconds(5);
+  EXPECT_EQ(Reason(Update(token, {"expire_time"})), "EXPIRE_TIME_PAST");
+  auto missing = token;
+  missing.set_name("workspaces/acme/tokens/0000000000000000");
+  EXPECT_EQ(Reason(Update(missing, {"owner"})), "TOKEN_NOT_FOUND");
+  ASSERT_TRUE(RevokeOne(token.name()).ok());
+  const auto final_one = Update(token, {"owner"});
+  EXPECT_EQ(final_one.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(Reason(final_one), "TOKEN_FINAL");
+}
+
+TEST_F(ChangeTest, RotateMakesTheReplacementAndThePlan) {
+  auto request = Ask("key");
+  request.mutable_token()->set_owner("team-a");
+  request.mutable_lifetime()->set_seconds(1000);
+  const auto old = (*Create(request))->response().token();
+  now_ += absl::Seconds(100);
+  const auto rotated = Rotate(old.name(), absl::Seconds(2));
+  ASSERT_TRUE(rotated.ok()) << rotated.status();
+  const auto& answer = (*rotated)->response();
+  EXPECT_EQ(answer.token().label(), "key");
+  EXPECT_EQ(answer.token().owner(), "team-a");
+  EXPECT_EQ(answer.token().replaces(), old.name());
+  EXPECT_EQ(answer.token().state(), tollgate::v1::TOKEN_STATE_ACTIVE);
+  EXPECT_EQ(answer.token().expire_time().seconds(), absl::ToUnixSeconds(now_) + 1000);
+  EXPECT_EQ(answer.replaced().state(), tollgate::v1::TOKEN_STATE_RETIRING);
+  EXPECT_EQ(answer.replaced().replaced_by(), answer.token().name());
+  EXPECT_EQ(answer.replaced().retire_plan().when_silent().seconds(), 2);
+  ASSERT_THAT(events_, SizeIs(2));
+  EXPECT_TRUE(events_[0].has_token_created());
+  EXPECT_TRUE(events_[1].has_token_changed());
+
+  const auto again = Rotate(old.name());
+  EXPECT_EQ(Reason(again), "ALREADY_ROTATED");
+  EXPECT_EQ(Metadata(again.status(), "replaced_by"), answer.token().name());
+}
+
+TEST_F(ChangeTest, RotateRefusals) {
+  const auto token = Made("key");
+  EXPECT_EQ(Reason(Rotate(token.name(), absl::Milliseconds(999))), "QUIET_PERIOD_TOO_SHORT");
+  EXPECT_EQ(Field(Rotate(token.name(), absl::ZeroDuration()).status()), "retire_plan.when_silent");
+  tollgate::v1::RotateTokenRequest request;
+  request.set_name(token.name());
+  request.mutable_retire_plan()->mutable_at_time()->set_seconds(5);
+  EXPECT_EQ(Reason(Do(RotateTokenCommand::Make(request, "local", Mint()))), "RETIRE_TIME_PAST");
+  request.clear_retire_plan();
+  request.mutable_lifetime()->set_seconds(-1);
+  EXPECT_EQ(Reason(RotateTokenCommand::Make(request, "local", Mint())), "LIFETIME_NOT_POSITIVE");
+  ASSERT_TRUE(Suspend(token.name()).ok());
+  EXPECT_EQ(Reason(Rotate(token.name())), "TOKEN_SUSPENDED");
+  ASSERT_TRUE(RevokeOne(token.name()).ok());
+  EXPECT_EQ(Reason(Rotate(token.name())), "TOKEN_FINAL");
+}
+
+TEST_F(ChangeTest, AReplacementExpiresNotAfterTheYear9999) {
+  auto request = Ask("key");
+  request.mutable_token()->mutable_expire_time()->set_seconds(253402300799);
+  const auto token = (*Create(request))->response().token();
+  now_ += absl::Hours(1);
+  const auto made = (*Rotate(token.name()))->response().token();
+  EXPECT_EQ(made.expire_time().seconds(), 253402300799);
+  EXPECT_TRUE(TimeFromField(made.expire_time(), "expire_time").ok());
+}
+
+// A restore has put back a lost retirement, but the replacement is lost.
+TEST_F(ChangeTest, ARetirementWithoutAReplacementIsRotatedAndNotPutOff) {
+  const auto token = Made("key");
+  auto record = **GetRecord<tollgate::store::v1::TokenRecord>(*View(), Table::kTokens,
+                                                              TokenKey("acme", token.token_id()));
+  const absl::Time last = now_ + absl::Hours(1);
+  record.mutable_retirement()->set_at_time_us(ToRecordMicros(last));
+  class Restore : public Command {
+   public:
+    explicit Restore(const tollgate::store::v1::TokenRecord& record) : record_(record) {}
+    absl::string_view name() const override { return "restore"; }
+    absl::Status Run(const tollgate::View&, const Slot&, Effects& effects) override {
+      effects.Put(Table::kTokens, TokenKey("acme", record_.token_id()), record_);
+      return absl::OkStatus();
+    }
+
+   private:
+    const tollgate::store::v1::TokenRecord record_;
+  } restore(record);
+  ASSERT_TRUE(RunOne(restore).ok());
+
+  tollgate::v1::RetireTokenRequest retire;
+  retire.set_name(token.name());
+  EXPECT_EQ(Reason(Do(RetireTokenCommand::Make(retire, "local", SilenceEvidence()))),
+            "NOT_ROTATED");
+  const auto rotated = Rotate(token.name());
+  ASSERT_TRUE(rotated.ok()) << rotated.status();
+  const auto& old = (*rotated)->response().replaced();
+  EXPECT_EQ(old.replaced_by(), (*rotated)->response().token().name());
+  EXPECT_EQ(old.expire_time().seconds(), absl::ToUnixSeconds(last));
+  EXPECT_FALSE((*rotated)->response().token().has_expire_time());
+  EXPECT_EQ(Reason(Rotate(token.name())), "ALREADY_ROTATED");
+}
+
+TEST_F(ChangeTest, SuspendResumeSuspendEachWithItsOwnEvent) {
+  const auto token = Made("key");
+  ASSERT_TRUE(Suspend(token.name()).ok());
+  EXPECT_THAT(events_, SizeIs(1));
+  const int64_t head = Head();
+  const auto twice = Suspend(token.name());
+  ASSERT_TRUE(twice.ok());
+  EXPECT_EQ((*twice)->response().token().state(), tollgate::v1::TOKEN_STATE_SUSPENDED);
+  EXPECT_EQ((*twice)->response().revision(), head);
+  EXPECT_EQ(Head(), head);
+  const auto resumed = Resume(token.name());
+  EXPECT_THAT(events_, SizeIs(1));
+  EXPECT_EQ((*resumed)->response().token().state(), tollgate::v1::TOKEN_STATE_ACTIVE);
+  ASSERT_TRUE(Suspend(token.name()).ok());
+  EXPECT_THAT(events_, SizeIs(1));
+}
+
+TEST_F(ChangeTest, TheRetryOfASuspensionThatWasNoneDoesNotSuspendLater) {
+  const auto token = Made("key");
+  ASSERT_TRUE(Suspend(token.name()).ok());
+  ASSERT_TRUE(Suspend(token.name(), "r-2").ok());
+  ASSERT_TRUE(Resume(token.name()).ok());
+  const auto retried = Suspend(token.name(), "r-2");
+  ASSERT_TRUE(retried.ok());
+  EXPECT_TRUE((*retried)->replayed());
+  EXPECT_EQ((*Resume(token.name()))->response().token().state(), tollgate::v1::TOKEN_STATE_ACTIVE);
+}
+
+TEST_F(ChangeTest, RevokingTwiceAnswersTheFirst) {
+  const auto token = Made("key");
+  const auto first = RevokeOne(token.name());
+  ASSERT_TRUE(first.ok());
+  EXPECT_EQ((*first)->response().token().state(), tollgate::v1::TOKEN_STATE_REVOKED);
+  EXPECT_EQ((*first)->response().token().reason(), "in a gist");
+  EXPECT_EQ(Count(Table::kLabels), 0u);
+  const int64_t revision = (*first)->response().revision();
+  now_ += absl::Hours(1);
+  const auto second = RevokeOne(token.name());
+  ASSERT_TRUE(second.ok());
+  EXPECT_EQ((*second)->response().revision(), revision);
+  EXPECT_EQ(Head(), revision);
+  EXPECT_EQ(Reason(Suspend(token.name())), "TOKEN_FINAL");
+  EXPECT_EQ(Reason(Resume(token.name())), "TOKEN_FINAL");
+  EXPECT_EQ(Reason(RevokeOne("workspaces/acme/tokens/0000000000000000")), "TOKEN_NOT_FOUND");
+  EXPECT_EQ(Reason(RevokeOne("nonsense")), "BAD_RESOURCE_NAME");
+}
+
+TEST_F(ChangeTest, RevokingWhatTimeHasEndedCommitsItsEndAsExpired) {
+  auto request = Ask("key");
+  request.mutable_lifetime()->set_seconds(10);
+  const auto token = (*Create(request))->response().token();
+  now_ += absl::Seconds(11);
+  const auto revoked = RevokeOne(token.name());
+  ASSERT_TRUE(revoked.ok());
+  EXPECT_EQ((*revoked)->response().token().state(), tollgate::v1::TOKEN_STATE_EXPIRED);
+  EXPECT_EQ((*revoked)->response().revision(), Head());
+  EXPECT_THAT(events_, SizeIs(1));
+  EXPECT_EQ(Count(Table::kDue), 0u);
+}
+
+TEST_F(ChangeTest, ALeakedTokenIsFoundByAnyPepper) {
+  const auto minted = Mint();
+  ASSERT_TRUE(Do(CreateTokenCommand::Make(Ask("a"), "local", minted)).ok());
+  LeakedToken leaked{{{2, Mint().stored_digest}, {1, minted.stored_digest}}, "a gist", "r-1"};
+  const auto revoked = Do(RevokeLeakedTokenCommand::Make(leaked, "finder"));
+  ASSERT_TRUE(revoked.ok()) << revoked.status();
+  EXPECT_EQ((*revoked)->response().token().token_id(), minted.public_id);
+  EXPECT_EQ((*revoked)->response().token().state(), tollgate::v1::TOKEN_STATE_REVOKED);
+  // A retry, after another pepper has come.
+  leaked.candidates.insert(leaked.candidates.begin(), {3, Mint().stored_digest});
+  EXPECT_TRUE((*Do(RevokeLeakedTokenCommand::Make(leaked, "finder")))->replayed());
+
+  const auto unknown =
+      Do(RevokeLeakedTokenCommand::Make({{{1, Mint().stored_digest}}, "", ""}, "finder"));
+  EXPECT_EQ(unknown.status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(Reason(unknown), "TOKEN_UNKNOWN");
+  EXPECT_EQ(Reason(RevokeLeakedTokenCommand::Make({}, "finder")), "LEAKED_REQUIRED");
+}
+
+}  // namespace
+}  // namespace tollgate

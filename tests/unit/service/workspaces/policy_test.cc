@@ -1,0 +1,139 @@
+// What a policy asks of what is granted from now on.
+#include "base/proto_time.h"
+#include "service/tokens/revoke_cohort.h"
+#include "service/tokens/update_token.h"
+#include "tests/unit/service/command_fixture.h"
+
+namespace tollgate {
+namespace {
+
+using ::tollgate::v1::WorkspacePolicy;
+
+class PolicyTest : public CommandTest {
+ protected:
+  void ExpectRefused(const absl::Status& status, absl::StatusCode code, const std::string& reason,
+                     const std::string& field) {
+    EXPECT_EQ(status.code(), code) << status;
+    EXPECT_EQ(Reason(status), reason);
+    EXPECT_EQ(Field(status), field);
+  }
+};
+
+TEST_F(PolicyTest, AWorkspaceComesToBeWithItsPolicyAndAMaskSetsWhatItNames) {
+  WorkspacePolicy policy;
+  policy.set_label_pattern("[a-z]+");
+  policy.mutable_max_lifetime()->set_seconds(60);
+  const auto first = SetPolicy(policy);
+  ASSERT_TRUE(first.ok()) << first.status();
+  EXPECT_EQ((*first)->response().workspace().policy().label_pattern(), "[a-z]+");
+  tollgate::v1::UpdateWorkspacePolicyRequest request;
+  request.set_name("workspaces/acme");
+  request.mutable_policy()->set_unique_labels(true);
+  request.mutable_update_mask()->add_paths("unique_labels");
+  const auto second = Do(SetPolicyCommand::Make(request, "local"));
+  ASSERT_TRUE(second.ok());
+  EXPECT_TRUE((*second)->response().workspace().policy().unique_labels());
+  EXPECT_EQ((*second)->response().workspace().policy().max_lifetime().seconds(), 60);
+  request.mutable_update_mask()->clear_paths();
+  ExpectRefused(SetPolicyCommand::Make(request, "local").status(),
+                absl::StatusCode::kInvalidArgument, "MASK_REQUIRED", "update_mask");
+  request.mutable_update_mask()->add_paths("nonsense");
+  ExpectRefused(SetPolicyCommand::Make(request, "local").status(),
+                absl::StatusCode::kInvalidArgument, "UNKNOWN_FIELD", "update_mask");
+}
+
+TEST_F(PolicyTest, BadPolicies) {
+  WorkspacePolicy policy;
+  policy.set_label_pattern("(");
+  ExpectRefused(SetPolicy(policy).status(), absl::StatusCode::kInvalidArgument,
+                "LABEL_PATTERN_INVALID", "policy.label_pattern");
+  policy.set_label_pattern(std::string(300, 'a'));
+  EXPECT_EQ(Reason(SetPolicy(policy)), "LABEL_PATTERN_INVALID");
+  policy.set_label_pattern("(((a{100}){100}){100})");
+  EXPECT_EQ(Reason(SetPolicy(policy)), "LABEL_PATTERN_INVALID");
+  policy.Clear();
+  policy.mutable_max_unused()->set_seconds(-1);
+  ExpectRefused(SetPolicy(policy).status(), absl::StatusCode::kInvalidArgument,
+                "POLICY_DURATION_OUT_OF_BOUNDS", "policy.max_unused");
+  policy.Clear();
+  policy.add_grantable_scopes("no good");
+  EXPECT_EQ(Reason(SetPolicy(policy)), "SCOPE_MALFORMED");
+  EXPECT_EQ(Head(), 0);
+}
+
+TEST_F(PolicyTest, LabelsMustMatchWhollyAndBeFree) {
+  WorkspacePolicy policy;
+  policy.set_label_pattern("[a-z]+-[0-9]+");
+  policy.set_unique_labels(true);
+  ASSERT_TRUE(SetPolicy(policy).ok());
+  ExpectRefused(Create(Ask("x ci-1")).status(), absl::StatusCode::kFailedPrecondition,
+                "LABEL_PATTERN_MISMATCH", "token.label");
+  const auto token = Made("ci-1");
+  const auto taken = Create(Ask("ci-1"));
+  ExpectRefused(taken.status(), absl::StatusCode::kAlreadyExists, "LABEL_TAKEN", "token.label");
+  EXPECT_EQ(Metadata(taken.status(), "token"), token.name());
+  // A rotated token and its replacement may have the same.
+  EXPECT_TRUE(Rotate(token.name()).ok());
+  // What has ended holds no label, also where a cohort ended it and the index still names it.
+  tollgate::v1::RevokeTokensRequest cohort;
+  cohort.set_parent("workspaces/acme");
+  ASSERT_TRUE(Do(RevokeCohortCommand::Make(cohort, "local")).ok());
+  EXPECT_TRUE(Create(Ask("ci-1")).ok());
+}
+
+TEST_F(PolicyTest, LifetimesAreBoundedAndGivenWhereNoneIsAskedFor) {
+  const auto before = Made("older");
+  WorkspacePolicy policy;
+  policy.mutable_max_lifetime()->set_seconds(100);
+  ASSERT_TRUE(SetPolicy(policy).ok());
+  auto request = Ask("a");
+  request.mutable_lifetime()->set_seconds(101);
+  ExpectRefused(Create(request).status(), absl::StatusCode::kFailedPrecondition,
+                "LIFETIME_TOO_LONG", "lifetime");
+  request.clear_lifetime();
+  *request.mutable_token()->mutable_expire_time() = ToProto(now_ + absl::Seconds(101));
+  ExpectRefused(Create(request).status(), absl::StatusCode::kFailedPrecondition,
+                "LIFETIME_TOO_LONG", "token.expire_time");
+  request.mutable_token()->clear_expire_time();
+  const auto made = Create(request);
+  ASSERT_TRUE(made.ok());
+  EXPECT_EQ((*made)->response().token().expire_time().seconds(), absl::ToUnixSeconds(now_) + 100);
+  // Not shortened: what was granted before. Its replacement is granted now.
+  const auto rotated = Rotate(before.name());
+  EXPECT_FALSE((*rotated)->response().replaced().has_expire_time());
+  EXPECT_EQ((*rotated)->response().token().expire_time().seconds(),
+            absl::ToUnixSeconds(now_) + 100);
+  // Nor may an end be taken away or moved out of bounds.
+  tollgate::v1::UpdateTokenRequest update;
+  update.mutable_token()->set_name((*made)->response().token().name());
+  update.mutable_update_mask()->add_paths("expire_time");
+  ExpectRefused(Do(UpdateTokenCommand::Make(update, "local")).status(),
+                absl::StatusCode::kFailedPrecondition, "LIFETIME_TOO_LONG", "token.expire_time");
+  *update.mutable_token()->mutable_expire_time() = ToProto(now_ + absl::Seconds(50));
+  EXPECT_TRUE(Do(UpdateTokenCommand::Make(update, "local")).ok());
+}
+
+TEST_F(PolicyTest, OnlyGrantableScopesAreAdded) {
+  const auto before = Made("older");  // deploy:write
+  WorkspacePolicy policy;
+  policy.add_grantable_scopes("items:*");
+  ASSERT_TRUE(SetPolicy(policy).ok());
+  auto request = Ask("a");
+  request.mutable_token()->set_scopes(0, "items:read");
+  EXPECT_TRUE(Create(request).ok());
+  request.mutable_token()->add_scopes("admin");
+  ExpectRefused(Create(request).status(), absl::StatusCode::kFailedPrecondition,
+                "SCOPE_NOT_GRANTABLE", "token.scopes[1]");
+  tollgate::v1::UpdateTokenRequest update;
+  update.mutable_token()->set_name(before.name());
+  update.mutable_token()->add_scopes("deploy:write");
+  update.mutable_token()->add_scopes("items:read");
+  update.mutable_update_mask()->add_paths("scopes");
+  EXPECT_TRUE(Do(UpdateTokenCommand::Make(update, "local")).ok());
+  update.mutable_token()->add_scopes("*");
+  ExpectRefused(Do(UpdateTokenCommand::Make(update, "local")).status(),
+                absl::StatusCode::kFailedPrecondition, "SCOPE_NOT_GRANTABLE", "token.scopes[2]");
+}
+
+}  // namespace
+}  // namespace tollgate
