@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "base/mutation.h"
 #include "base/proto_time.h"
 #include "token/resource_name.h"
 
@@ -81,12 +80,6 @@ const CohortRecord* FirstThatCovers(const absl::optional<CohortRecord>& latest,
 }
 
 }  // namespace
-
-bool Covers(int64_t watermark_revision, uint32_t watermark_index, int64_t create_revision,
-            uint32_t create_index) {
-  if (create_revision != watermark_revision) return create_revision < watermark_revision;
-  return create_index < watermark_index || TOLLGATE_MUTATED("r13_cohort_without_index");
-}
 
 const CohortRecord* CoveringCohort(const TokenRecord& record, const Cohorts& cohorts) {
   const CohortRecord* workspace = FirstThatCovers(cohorts.workspace, record);

@@ -5,6 +5,7 @@
 
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
+#include "token/cohort.h"
 #include "tollgate/store/v1/records.pb.h"
 #include "tollgate/v1/edge_service.pb.h"
 #include "tollgate/v1/token.pb.h"
@@ -33,10 +34,6 @@ tollgate::v1::TokenState StateAt(const tollgate::store::v1::TokenRecord& record,
 
 bool IsFinal(tollgate::v1::TokenState state);  // REVOKED, EXPIRED
 bool IsLive(tollgate::v1::TokenState state);   // ACTIVE, RETIRING, SUSPENDED
-
-// Whether (revision, index) of a creation lies below a watermark.
-bool Covers(int64_t watermark_revision, uint32_t watermark_index, int64_t create_revision,
-            uint32_t create_index);
 
 // What an edge needs to decide. Never holds a digest. Judged at no time: what only a time has ended
 // is told by its state before and by that time, which a later commit may still move; a final state

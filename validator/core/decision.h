@@ -70,7 +70,7 @@ class Decision {
   }
 
  private:
-  friend class Validator;
+  friend class EdgeReader;
   GrantBuffer grant_;
 };
 

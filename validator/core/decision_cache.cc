@@ -21,16 +21,16 @@ constexpr size_t kMostEntries = size_t{1} << 26;
 
 enum Kind : uint32_t { kEmpty = 0, kGrantEntry = 1, kUnknownEntry = 2 };
 
-// A stamp: the entry's generation above, service milliseconds (to the year 2109) below. A
-// generation comes again after four million changes of one slot; a reader would have to sleep
-// through them.
-constexpr int kMsBits = 42;
-constexpr uint64_t kMsMask = (uint64_t{1} << kMsBits) - 1;
+// What an admission writes, a stamp and a count, are words that name the entry's generation above
+// and hold a value below: service milliseconds (to the year 2109), or uses. A generation comes
+// again after four million changes of one slot; a reader would have to sleep through them.
+constexpr int kValueBits = 42;
+constexpr uint64_t kValueMask = (uint64_t{1} << kValueBits) - 1;
 uint64_t Generation(uint32_t sequence) { return (uint64_t{sequence} >> 1) & 0x3fffff; }
-uint64_t Stamp(uint32_t sequence, int64_t ms) {
-  return Generation(sequence) << kMsBits | (static_cast<uint64_t>(ms) & kMsMask);
-}
-int64_t MsOf(uint64_t stamp) { return static_cast<int64_t>(stamp & kMsMask); }
+uint64_t GenerationOf(uint64_t word) { return word >> kValueBits; }
+int64_t ValueOf(uint64_t word) { return static_cast<int64_t>(word & kValueMask); }
+// The word of a generation, with a value of nothing.
+uint64_t Fresh(uint32_t sequence) { return Generation(sequence) << kValueBits; }
 
 // The low bits choose the set.
 uint64_t MarkOf(uint64_t id_tag) { return id_tag >> 56; }
@@ -54,8 +54,8 @@ struct DecisionCache::Slot {
   std::atomic<uint32_t> create_index;
   std::atomic<uint32_t> kind;
 
-  std::atomic<uint64_t> stamp;
-  std::atomic<int64_t> uses;
+  std::atomic<uint64_t> stamp;  // of the last admission
+  std::atomic<uint64_t> uses;   // not handed out yet
   std::atomic<int64_t> inserted_ms;
   std::atomic<int64_t> reported_ms;  // the last admission that use was handed out for; writers only
   uint64_t reserved[4];
@@ -211,26 +211,32 @@ DecisionCache::Found DecisionCache::Find(const TokenKey& key, GrantBuffer* grant
 
 bool DecisionCache::RecordAdmit(const Place& place, int64_t service_ms) {
   Slot* slot = At(place.offset);
-  const uint64_t tick = static_cast<uint64_t>(service_ms - service_ms % kCoarseTickMs) & kMsMask;
+  const uint64_t generation = Generation(place.sequence);
+  const uint64_t tick = static_cast<uint64_t>(service_ms - service_ms % kCoarseTickMs) & kValueMask;
+  // The stamp before the count: whoever finds the use counted finds its time as well.
   uint64_t stamp = slot->stamp.load(std::memory_order_acquire);
   for (;;) {
-    if ((stamp >> kMsBits) != Generation(place.sequence)) return false;
-    if ((stamp & kMsMask) >= tick) break;
-    const uint64_t next = Generation(place.sequence) << kMsBits | tick;
-    if (slot->stamp.compare_exchange_weak(stamp, next, std::memory_order_acq_rel,
-                                          std::memory_order_acquire)) {
+    if (GenerationOf(stamp) != generation) return false;
+    if ((stamp & kValueMask) >= tick) break;
+    if (slot->stamp.compare_exchange_weak(stamp, generation << kValueBits | tick,
+                                          std::memory_order_acq_rel, std::memory_order_acquire)) {
       break;
     }
   }
-  // seq_cst pairs with CollectUse: either that sees this use, or this reader then sees collection()
-  // moved.
-  slot->uses.fetch_add(1, std::memory_order_seq_cst);
+  // The count decides: an exchange and no addition, so that it never lands on the slot's next
+  // tenant. seq_cst pairs with CollectUse: either that sees this use, or this reader then sees
+  // collection() moved.
+  uint64_t uses = slot->uses.load(std::memory_order_relaxed);
+  do {
+    if (GenerationOf(uses) != generation) return false;
+  } while (!slot->uses.compare_exchange_weak(uses, uses + 1, std::memory_order_seq_cst,
+                                             std::memory_order_relaxed));
   return true;
 }
 
 // ---- Writers.
 
-void DecisionCache::Name(const Slot& slot, EntryUse* use) const {
+void DecisionCache::ReadName(const Slot& slot, EntryUse* use) const {
   char bytes[kLongestGrant];
   const size_t size = slot.size.load(std::memory_order_relaxed);
   for (size_t i = 0; i < (size + 7) / 8; ++i) {
@@ -243,23 +249,26 @@ void DecisionCache::Name(const Slot& slot, EntryUse* use) const {
   use->token_id = std::string(grant.token_id());
 }
 
-void DecisionCache::Empty(Slot* slot, bool evidence, std::vector<EntryUse>* out) {
+void DecisionCache::Remove(Slot* slot, bool evidence, std::vector<EntryUse>* out) {
   const uint32_t sequence = slot->sequence.load(std::memory_order_relaxed);
   const uint32_t kind = slot->kind.load(std::memory_order_relaxed);
   if (kind == kEmpty) return;
   slot->sequence.store(sequence + 1, std::memory_order_relaxed);
-  // From here on an admission on this entry fails: its generation is gone from the stamp.
-  const uint64_t stamp = slot->stamp.exchange(Stamp(sequence + 2, 0), std::memory_order_acq_rel);
-  const int64_t uses = slot->uses.exchange(0, std::memory_order_acq_rel);
+  // From here on an admission of this entry fails: its generation is gone, from the count last. So
+  // `uses` is exactly what was admitted, and `stamp` no older than the last of them. (It may be
+  // that of an admission that fails at the count; such a one is judged again.)
+  const uint64_t stamp = slot->stamp.exchange(Fresh(sequence + 2), std::memory_order_acq_rel);
+  const uint64_t uses = slot->uses.exchange(Fresh(sequence + 2), std::memory_order_acq_rel);
   if (kind == kGrantEntry) {
-    // A newer stamp without a count: its reader is between the two, and admits.
-    const bool unreported =
-        uses > 0 || MsOf(stamp) > slot->reported_ms.load(std::memory_order_relaxed);
-    if (MsOf(stamp) > 0 && (unreported || evidence)) {
+    const int64_t unreported = ValueOf(uses);
+    // With nothing counted since a collection, a newer stamp is of an admission that fails.
+    const int64_t last_ms =
+        unreported > 0 ? ValueOf(stamp) : slot->reported_ms.load(std::memory_order_relaxed);
+    if (last_ms > 0 && (unreported > 0 || evidence)) {
       EntryUse use;
-      Name(*slot, &use);
-      use.last_admit_ms = MsOf(stamp);
-      use.uses = unreported ? std::max<int64_t>(uses, 1) : 0;
+      ReadName(*slot, &use);
+      use.last_admit_ms = last_ms;
+      use.uses = unreported;
       out->push_back(std::move(use));
     }
     size_.fetch_sub(1, std::memory_order_relaxed);
@@ -274,7 +283,7 @@ void DecisionCache::Empty(Slot* slot, bool evidence, std::vector<EntryUse>* out)
   slot->sequence.store(sequence + 2, std::memory_order_release);
 }
 
-DecisionCache::Slot* DecisionCache::Holding(const Table& table, const TokenKey& key) const {
+DecisionCache::Slot* DecisionCache::SlotOf(const Table& table, const TokenKey& key) const {
   const uint64_t set = key.id_tag & (table.sets - 1);
   for (size_t way = 0; way < kWays; ++way) {
     Slot* slot = At(SlotOffset(table, set, way));
@@ -287,22 +296,22 @@ DecisionCache::Slot* DecisionCache::Holding(const Table& table, const TokenKey& 
   return nullptr;
 }
 
-DecisionCache::Slot* DecisionCache::Room(const Table& table, const TokenKey& key,
-                                         std::vector<EntryUse>* out) {
+DecisionCache::Slot* DecisionCache::MakeRoom(const Table& table, const TokenKey& key,
+                                             std::vector<EntryUse>* out) {
   const uint64_t set = key.id_tag & (table.sets - 1);
   Slot* oldest = nullptr;
   int64_t oldest_ms = 0;
   for (size_t way = 0; way < kWays; ++way) {
     Slot* slot = At(SlotOffset(table, set, way));
     if (slot->kind.load(std::memory_order_relaxed) == kEmpty) return slot;
-    const int64_t ms = std::max(MsOf(slot->stamp.load(std::memory_order_relaxed)),
+    const int64_t ms = std::max(ValueOf(slot->stamp.load(std::memory_order_relaxed)),
                                 slot->inserted_ms.load(std::memory_order_relaxed));
     if (oldest == nullptr || ms < oldest_ms) {
       oldest = slot;
       oldest_ms = ms;
     }
   }
-  Empty(oldest, /*evidence=*/false, out);
+  Remove(oldest, /*evidence=*/false, out);
   evictions_.fetch_add(1, std::memory_order_relaxed);
   return oldest;
 }
@@ -312,8 +321,8 @@ void DecisionCache::Write(const Table& table, Slot* slot, const TokenKey& key,
                           int64_t service_ms) {
   const uint32_t sequence = slot->sequence.load(std::memory_order_relaxed);
   slot->sequence.store(sequence + 1, std::memory_order_relaxed);
-  slot->stamp.exchange(Stamp(sequence + 2, 0), std::memory_order_acq_rel);
-  slot->uses.store(0, std::memory_order_release);
+  slot->stamp.exchange(Fresh(sequence + 2), std::memory_order_acq_rel);
+  slot->uses.exchange(Fresh(sequence + 2), std::memory_order_acq_rel);
   slot->inserted_ms.store(service_ms, std::memory_order_release);
   slot->reported_ms.store(0, std::memory_order_relaxed);
   slot->id_tag.store(key.id_tag, std::memory_order_release);
@@ -332,7 +341,7 @@ void DecisionCache::Write(const Table& table, Slot* slot, const TokenKey& key,
   slot->kind.store(grant != nullptr ? kGrantEntry : kUnknownEntry, std::memory_order_release);
   slot->hash[0].store(key.hash[0], std::memory_order_release);
   slot->hash[1].store(key.hash[1], std::memory_order_release);
-  // Not unset by Empty: a mark of nothing costs a reader a look at the slot.
+  // Not unset by Remove: a mark of nothing costs a reader a look at the slot.
   const uint64_t offset = static_cast<uint64_t>(reinterpret_cast<char*>(slot) - region_);
   const uint64_t index = (offset - table.offset) / table.slot_size;
   std::atomic<uint64_t>* marks = Marks(table, index / kWays);
@@ -347,13 +356,13 @@ bool DecisionCache::Insert(const TokenKey& key, const tollgate::v1::Grant& grant
                            absl::string_view packed, int64_t service_ms, Place* place,
                            std::vector<EntryUse>* out) {
   for (const Table* table : {&small_, &large_, &unknown_}) {
-    Slot* held = Holding(*table, key);
-    if (held != nullptr) Empty(held, /*evidence=*/false, out);
+    Slot* held = SlotOf(*table, key);
+    if (held != nullptr) Remove(held, /*evidence=*/false, out);
   }
   if (packed.size() > large_.capacity()) return false;
   const bool large = packed.size() > small_.capacity();
   const Table& table = large ? large_ : small_;
-  Slot* slot = Room(table, key, out);
+  Slot* slot = MakeRoom(table, key, out);
   Write(table, slot, key, &grant, packed, service_ms);
   size_.fetch_add(1, std::memory_order_relaxed);
   if (large) large_size_.fetch_add(1, std::memory_order_relaxed);
@@ -365,10 +374,10 @@ bool DecisionCache::Insert(const TokenKey& key, const tollgate::v1::Grant& grant
 void DecisionCache::InsertUnknown(const TokenKey& key, int64_t service_ms,
                                   std::vector<EntryUse>* out) {
   for (const Table* table : {&small_, &large_, &unknown_}) {
-    Slot* held = Holding(*table, key);
-    if (held != nullptr) Empty(held, /*evidence=*/false, out);
+    Slot* held = SlotOf(*table, key);
+    if (held != nullptr) Remove(held, /*evidence=*/false, out);
   }
-  Write(unknown_, Room(unknown_, key, out), key, nullptr, "", service_ms);
+  Write(unknown_, MakeRoom(unknown_, key, out), key, nullptr, "", service_ms);
   unknown_size_.fetch_add(1, std::memory_order_relaxed);
 }
 
@@ -378,31 +387,31 @@ void DecisionCache::DropToken(absl::string_view token_id, std::vector<EntryUse>*
     const uint64_t set = tag & (table->sets - 1);
     for (size_t way = 0; way < kWays; ++way) {
       Slot* slot = At(SlotOffset(*table, set, way));
-      if (slot->id_tag.load(std::memory_order_relaxed) == tag) Empty(slot, /*evidence=*/true, out);
+      if (slot->id_tag.load(std::memory_order_relaxed) == tag) Remove(slot, /*evidence=*/true, out);
     }
   }
 }
 
-void DecisionCache::DropCohort(absl::string_view workspace, absl::string_view owner,
-                               int64_t revision, uint32_t index, std::vector<EntryUse>* out) {
+void DecisionCache::DropCohort(const CohortWatermark& cohort, std::vector<EntryUse>* out) {
   if (size_.load(std::memory_order_relaxed) == 0) return;
-  const uint64_t workspace_tag = Tag(workspace);
-  const uint64_t owner_tag = Tag(owner);
+  const uint64_t workspace_tag = Tag(cohort.workspace);
+  const uint64_t owner_tag = Tag(cohort.owner);
   const auto drop = [&](Slot* slot) {
     if (slot->kind.load(std::memory_order_relaxed) != kGrantEntry) return;
     if (slot->workspace_tag.load(std::memory_order_relaxed) != workspace_tag) return;
-    if (!owner.empty() && slot->owner_tag.load(std::memory_order_relaxed) != owner_tag) return;
-    const int64_t created = slot->create_revision.load(std::memory_order_relaxed);
-    const uint32_t created_index = slot->create_index.load(std::memory_order_relaxed);
-    if (created > revision || (created == revision && created_index >= index)) return;
-    Empty(slot, /*evidence=*/false, out);
+    if (!cohort.owner.empty() && slot->owner_tag.load(std::memory_order_relaxed) != owner_tag)
+      return;
+    if (Covers(cohort.revision, cohort.index, slot->create_revision.load(std::memory_order_relaxed),
+               slot->create_index.load(std::memory_order_relaxed))) {
+      Remove(slot, /*evidence=*/false, out);
+    }
   };
   ForEach(small_, drop);
   if (large_size_.load(std::memory_order_relaxed) > 0) ForEach(large_, drop);
 }
 
 void DecisionCache::DropAll(std::vector<EntryUse>* out) {
-  const auto drop = [&](Slot* slot) { Empty(slot, /*evidence=*/false, out); };
+  const auto drop = [&](Slot* slot) { Remove(slot, /*evidence=*/false, out); };
   if (size_.load(std::memory_order_relaxed) > 0) ForEach(small_, drop);
   if (large_size_.load(std::memory_order_relaxed) > 0) ForEach(large_, drop);
   if (unknown_size_.load(std::memory_order_relaxed) > 0) ForEach(unknown_, drop);
@@ -412,13 +421,15 @@ void DecisionCache::CollectUse(std::vector<EntryUse>* out) {
   collection_.fetch_add(1, std::memory_order_seq_cst);
   const auto collect = [&](Slot* slot) {
     if (slot->kind.load(std::memory_order_relaxed) != kGrantEntry) return;
-    if (slot->uses.load(std::memory_order_seq_cst) == 0) return;
     EntryUse use;
-    use.uses = slot->uses.exchange(0, std::memory_order_seq_cst);
-    use.last_admit_ms = MsOf(slot->stamp.load(std::memory_order_acquire));
-    if (use.last_admit_ms == 0) return;
+    use.uses = ValueOf(slot->uses.load(std::memory_order_seq_cst));
+    if (use.uses == 0) return;
+    // What is counted from here on stays for the next collection.
+    slot->uses.fetch_sub(static_cast<uint64_t>(use.uses), std::memory_order_seq_cst);
+    use.last_admit_ms = ValueOf(slot->stamp.load(std::memory_order_acquire));
+    if (use.last_admit_ms == 0) return;  // the service's time had not been heard
     slot->reported_ms.store(use.last_admit_ms, std::memory_order_relaxed);
-    Name(*slot, &use);
+    ReadName(*slot, &use);
     out->push_back(std::move(use));
   };
   if (size_.load(std::memory_order_relaxed) > 0) ForEach(small_, collect);

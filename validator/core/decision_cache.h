@@ -27,6 +27,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "base/random.h"
+#include "token/cohort.h"
 #include "token/token_string.h"
 #include "tollgate/v1/edge_service.pb.h"
 #include "tollgate/v1/event.pb.h"
@@ -85,11 +86,12 @@ class DecisionCache {
 
   // Records an admission at `service_ms`, before it is answered. False: the entry has been dropped
   // since it was found; the caller treats it as a miss. The time is stored only when the coarse
-  // clock (10 ms) has moved. Stamp and drop change the same word, which carries the entry's
-  // generation: so either the drop collects this admission as evidence, or this sees the drop, and
-  // no stamp ever lands on the slot's next tenant. The count is an estimate (one that lands
-  // between a drop and the next insert may be lost or be the next tenant's); that there was use
-  // since the last collection, and its time, are not.
+  // clock (10 ms) has moved. Stamp and count each carry the entry's generation, which a drop takes
+  // from both: so either the drop hands this admission out, or this sees the drop, and nothing ever
+  // lands on the slot's next tenant. The count is exact: what was handed out, over all collections
+  // and drops, is how often this returned true with a time above 0. A time that is handed out is
+  // never older than the last admission counted, and newer only by one that was refused here at the
+  // same moment.
   bool RecordAdmit(const Place& place, int64_t service_ms);
   // +1 with each collection of use. A reader takes it before the clock and again after RecordAdmit;
   // where it moved, it reads the clock and records again, so that nothing is admitted
@@ -106,15 +108,20 @@ class DecisionCache {
   // Keeps "the store holds no such token".
   void InsertUnknown(const TokenKey& key, int64_t service_ms, std::vector<EntryUse>* out);
   // Everything about a token id, unknown strings too. `*out` gets every entry that was ever
-  // admitted: evidence.
+  // admitted: evidence. One whose use was all collected comes with `uses` 0.
   void DropToken(absl::string_view token_id, std::vector<EntryUse>* out);
-  // Everything created below (revision, index) in the workspace, of the owner where one is named
-  // (R13).
-  void DropCohort(absl::string_view workspace, absl::string_view owner, int64_t revision,
-                  uint32_t index, std::vector<EntryUse>* out);
+  // Every grant that the cohort covers (R13), and at most what shares a keyed 64-bit hash of its
+  // workspace and owner.
+  void DropCohort(const CohortWatermark& cohort, std::vector<EntryUse>* out);
   void DropAll(std::vector<EntryUse>* out);
   // Moves collection(), then hands out the use since the last collection; entries stay.
   void CollectUse(std::vector<EntryUse>* out);
+
+  // ---- What the service has told of token strings in general.
+  // Whether a string of another form than ours is proven to be no token of the service's (I7): with
+  // another brand it may be a good one. False at first.
+  void SetBrandAgreed(bool agreed) { brand_agreed_.store(agreed, std::memory_order_relaxed); }
+  bool brand_agreed() const { return brand_agreed_.load(std::memory_order_relaxed); }
 
   int64_t size() const { return size_.load(std::memory_order_relaxed); }
   int64_t unknown_size() const { return unknown_size_.load(std::memory_order_relaxed); }
@@ -142,16 +149,16 @@ class DecisionCache {
   void Prefetch(uint64_t id_tag) const;
   uint64_t Tag(absl::string_view bytes) const;
   // The slot of the table that holds the string; nullptr where none does. Writers only.
-  Slot* Holding(const Table& table, const TokenKey& key) const;
+  Slot* SlotOf(const Table& table, const TokenKey& key) const;
   // An empty slot of the key's set, made by eviction where there is none.
-  Slot* Room(const Table& table, const TokenKey& key, std::vector<EntryUse>* out);
+  Slot* MakeRoom(const Table& table, const TokenKey& key, std::vector<EntryUse>* out);
   // Takes the entry out. Hands it to `*out` where it has unreported use, or with `evidence` where
   // it was ever admitted.
-  void Empty(Slot* slot, bool evidence, std::vector<EntryUse>* out);
+  void Remove(Slot* slot, bool evidence, std::vector<EntryUse>* out);
   void Write(const Table& table, Slot* slot, const TokenKey& key, const tollgate::v1::Grant* grant,
              absl::string_view packed, int64_t service_ms);
   // Reads workspace and token id of the slot's grant. Writers only.
-  void Name(const Slot& slot, EntryUse* use) const;
+  void ReadName(const Slot& slot, EntryUse* use) const;
   template <typename Visit>
   void ForEach(const Table& table, Visit visit) const;
 
@@ -165,6 +172,7 @@ class DecisionCache {
   std::atomic<int64_t> large_size_{0};
   std::atomic<int64_t> unknown_size_{0};
   std::atomic<int64_t> evictions_{0};
+  std::atomic<bool> brand_agreed_{false};
 };
 
 }  // namespace tollgate

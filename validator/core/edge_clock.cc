@@ -97,9 +97,9 @@ void EdgeClock::Publish(const Reading& r) {
   page_->published.store(n, std::memory_order_release);
 }
 
-// R1: more than the drift bound apart since the grant, and one of them is wrong: a virtual machine
+// R1: more than the drift bound apart since the ping, and one of them is wrong: a virtual machine
 // that was resumed from a snapshot does not know how long it was away.
-bool EdgeClock::Agree(const Reading& r, int64_t boot_elapsed, int64_t wall_elapsed) {
+bool EdgeClock::LocalClocksAgree(const Reading& r, int64_t boot_elapsed, int64_t wall_elapsed) {
   return ClocksAgree(boot_elapsed, wall_elapsed, r.drift_ns) ||
          TOLLGATE_MUTATED("r1_wall_clock_ignored");
 }
@@ -109,7 +109,7 @@ LeaseState EdgeClock::StateAt(const Reading& r, BootTime now, absl::Time wall_no
   const int64_t boot_elapsed = now.nanos() - r.ping_boot_ns;
   const int64_t wall_elapsed = absl::ToUnixNanos(wall_now) - r.ping_wall_ns;
   const int64_t lease = r.lease_ns - r.drift_ns;
-  if (Agree(r, boot_elapsed, wall_elapsed) && boot_elapsed >= 0 && boot_elapsed < lease)
+  if (LocalClocksAgree(r, boot_elapsed, wall_elapsed) && boot_elapsed >= 0 && boot_elapsed < lease)
     return LeaseState::kLive;
   const int64_t longest = std::max(boot_elapsed, wall_elapsed);
   if (fail_open_for_ > absl::ZeroDuration() && boot_elapsed >= 0 &&
@@ -128,14 +128,14 @@ absl::Time EdgeClock::ServiceTimeAt(const Reading& r, BootTime now) const {
   return absl::FromUnixNanos(r.service_ns + elapsed - drift);
 }
 
-bool EdgeClock::Grant(const HeldLease& grant, BootTime now, absl::Time wall_now) {
-  if (closed_ || grant.lease <= absl::ZeroDuration()) return false;
+bool EdgeClock::Renew(const HeldLease& lease, BootTime now, absl::Time wall_now) {
+  if (closed_ || lease.lease <= absl::ZeroDuration()) return false;
   const Reading present = Read();
   Reading next = present;
-  next.ping_boot_ns = grant.ping_boot.nanos();
-  next.ping_wall_ns = absl::ToUnixNanos(grant.ping_wall);
-  next.lease_ns = absl::ToInt64Nanoseconds(std::min(grant.lease, kLongestLease));
-  next.drift_ns = absl::ToInt64Nanoseconds(grant.drift);
+  next.ping_boot_ns = lease.ping_boot.nanos();
+  next.ping_wall_ns = absl::ToUnixNanos(lease.ping_wall);
+  next.lease_ns = absl::ToInt64Nanoseconds(std::min(lease.lease, kLongestLease));
+  next.drift_ns = absl::ToInt64Nanoseconds(lease.drift);
   if (StateAt(next, now, wall_now) != LeaseState::kLive) return false;
   const int64_t next_until = next.ping_boot_ns + next.lease_ns - next.drift_ns;
   const int64_t present_until = present.ping_boot_ns + present.lease_ns - present.drift_ns;
@@ -148,8 +148,8 @@ bool EdgeClock::Grant(const HeldLease& grant, BootTime now, absl::Time wall_now)
 
 bool EdgeClock::ClocksDisagree(BootTime now, absl::Time wall_now) const {
   const Reading r = Read();
-  return r.lease_ns > r.drift_ns &&
-         !Agree(r, now.nanos() - r.ping_boot_ns, absl::ToUnixNanos(wall_now) - r.ping_wall_ns);
+  return r.lease_ns > r.drift_ns && !LocalClocksAgree(r, now.nanos() - r.ping_boot_ns,
+                                                      absl::ToUnixNanos(wall_now) - r.ping_wall_ns);
 }
 
 void EdgeClock::EndLive() {

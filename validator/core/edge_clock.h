@@ -19,7 +19,7 @@ enum class LeaseState {
   kNone,      // never granted, run out, the clocks disagree, closed by Goodbye, or wiped by a fork
 };
 
-// Holds the present grant and the service's wall clock. One writer at a time (the caller locks);
+// Holds the present lease and the service's wall clock. One writer at a time (the caller locks);
 // readers are wait-free, take no lock and make no system call. It lies in a page of its own that a
 // forked child finds wiped: a child has no stream, so no event would reach it, and it must not
 // admit on its parent's lease.
@@ -37,14 +37,14 @@ class EdgeClock {
   struct Reading {
     int64_t ping_boot_ns = 0;
     int64_t ping_wall_ns = 0;
-    int64_t lease_ns = 0;  // 0: no grant
+    int64_t lease_ns = 0;  // 0: none
     int64_t drift_ns = 0;
     int64_t service_ns = 0;  // service wall clock at service_boot_ns; 0: not heard yet
     int64_t service_boot_ns = 0;
   };
 
-  // Wait-free but for a writer that laps the reader (64 grants during one reading). A reader that
-  // loses that race 8 times sees no grant: unavailable, never a wrong admit.
+  // Wait-free but for a writer that laps the reader (64 writes during one reading). A reader that
+  // loses that race 8 times sees no lease: unavailable, never a wrong admit.
   Reading Read() const;
   // Judges a reading against both local clocks, which the caller read *before* Read() (R13).
   LeaseState StateAt(const Reading& reading, BootTime now, absl::Time wall_now) const;
@@ -53,35 +53,31 @@ class EdgeClock {
   // InfinitePast when no Pong has come yet: then nothing has expired.
   absl::Time ServiceTimeAt(const Reading& reading, BootTime now) const;
 
-  // Takes the grant where it ends later than the present one, or where the present one is no longer
+  // Takes the lease where it ends later than the present one, or where the present one is no longer
   // live; else keeps the present one. Keeping the longer is right because the ledger's life is the
   // maximum of all it granted to this incarnation (R3); taking it over a dead one is right because
   // what is dead admits nothing, however long it had to run. True where it was taken.
-  bool Grant(const HeldLease& grant, BootTime now, absl::Time wall_now);
-  // Whether the present grant, were it not for its age, is ended by the clocks' disagreement.
+  bool Renew(const HeldLease& lease, BootTime now, absl::Time wall_now);
+  // Whether the present lease, were it not for its age, is ended by the clocks' disagreement.
   // StateAt sees that too, but keeps no state, so as to stay wait-free: a clock that steps and is
-  // set back between two calls of EndLive's caller ends a grant only for as long as it is wrong.
+  // set back between two calls of EndLive's caller ends a lease only for as long as it is wrong.
   bool ClocksDisagree(BootTime now, absl::Time wall_now) const;
-  // The present grant is never kLive again; its fail-open time goes on.
+  // The present lease is never kLive again; its fail-open time goes on.
   void EndLive();
-  // Forgets the grant, fail-open time included: a new epoch, a store that went back.
+  // Forgets the lease, fail-open time included: a new epoch, a store that went back.
   void EndLease();
-  // R4: forgets it for good; no later Grant has any effect.
+  // R4: forgets the lease for good; no later Renew has any effect.
   void Close();
-  bool closed() const { return closed_; }
   // A Pong received at `now`, `round_trip` after its ping, carried `service_time` (R18). The newest
   // wins, also where it sets the time back: a service is right about its own clock. But a step back
   // of no more than the round trip may be nothing but this Pong's delay, and would admit again what
   // was called expired: then the later estimate is kept.
   void SetServiceTime(absl::Time service_time, absl::Duration round_trip, BootTime now);
 
-  double drift_bound() const { return drift_bound_; }
-  absl::Duration fail_open_for() const { return fail_open_for_; }
-
  private:
   struct Page;
   EdgeClock(double drift_bound, absl::Duration fail_open_for, Page* page);
-  static bool Agree(const Reading& r, int64_t boot_elapsed, int64_t wall_elapsed);
+  static bool LocalClocksAgree(const Reading& r, int64_t boot_elapsed, int64_t wall_elapsed);
   void Publish(const Reading& reading);
 
   const double drift_bound_;

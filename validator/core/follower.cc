@@ -7,17 +7,15 @@
 #include "base/proto_time.h"
 #include "lease/limits.h"
 #include "lease/span.h"
+
 namespace tollgate {
 namespace {
 
 using tollgate::v1::Event;
 using tollgate::v1::FollowResponse;
 
-// Bounds, so that a service gone wrong costs a bounded amount of memory.
+// A bound, so that a service gone wrong costs a bounded amount of memory.
 constexpr size_t kMostPings = 128;
-constexpr size_t kMostEvidence = 4096;
-// Evidence is taken from the state after so many events, at the latest: it holds back no more.
-constexpr int64_t kEventsToGather = 1024;
 
 // How soon a service that this validator is not configured for is tried again.
 constexpr absl::Duration kMisconfiguredRetry = absl::Seconds(30);
@@ -32,8 +30,8 @@ absl::Duration Interval(bool set, const google::protobuf::Duration& asked,
 
 }  // namespace
 
-Follower::Follower(FollowerOptions options, FollowedState* state, Random* random)
-    : options_(std::move(options)), state_(state), random_(random) {}
+Follower::Follower(FollowerOptions options, FollowedState* state, Outbox* outbox, Random* random)
+    : options_(std::move(options)), state_(state), outbox_(outbox), random_(random) {}
 
 FollowerStatus Follower::status() const {
   FollowerStatus s;
@@ -54,11 +52,11 @@ FollowerActions& Follower::WithWake(FollowerActions& actions) const {
       break;
     case Phase::kConnecting:
     case Phase::kGreeting:
-      actions.wake_at = connected_ + options_.welcome_timeout;
+      actions.wake_at = connected_at_ + options_.welcome_timeout;
       break;
     case Phase::kFollowing:
-      actions.wake_at =
-          std::min({next_ping_, next_usage_, heard_ + ping_interval_ * options_.silent_intervals});
+      actions.wake_at = std::min(
+          {next_ping_, next_usage_, heard_at_ + ping_interval_ * options_.silent_intervals});
       break;
     case Phase::kClosing:
     case Phase::kGone:
@@ -79,26 +77,26 @@ FollowerActions Follower::OnTick(BootTime now, absl::Time wall_now) {
     case Phase::kWaiting:
       if (now < connect_at_) break;
       phase_ = Phase::kConnecting;
-      connected_ = now;
-      heard_ = now;
+      connected_at_ = now;
+      heard_at_ = now;
       ++streams_;
       actions.connect = true;
       actions.stream = ++stream_;
       break;
     case Phase::kConnecting:
     case Phase::kGreeting:
-      if (now >= connected_ + options_.welcome_timeout) GiveUp("no Welcome in time", now, &actions);
+      if (now >= connected_at_ + options_.welcome_timeout) GiveUp("no Welcome in time", &actions);
       break;
     case Phase::kFollowing:
-      if (now >= heard_ + ping_interval_ * options_.silent_intervals) {
-        GiveUp("no Pong in time: the stream is half-open", now, &actions);
+      if (now >= heard_at_ + ping_interval_ * options_.silent_intervals) {
+        GiveUp("no Pong in time: the stream is half-open", &actions);
         break;
       }
       if (now >= next_usage_) {
-        SendUsage(now, &actions);
+        next_usage_ = now + usage_interval_;
+        if (!outbox_->report_is_out()) SendUsage(now, &actions);
         // The Pong to this ping says that the service has read the report before it.
         SendPing(now, wall_now, &actions);
-        if (usage_confirmed_by_ == 0) usage_confirmed_by_ = sequence_;
       } else if (now >= next_ping_) {
         SendPing(now, wall_now, &actions);
       }
@@ -125,8 +123,8 @@ FollowerActions Follower::OnConnected(uint64_t stream, BootTime now) {
       *hello->mutable_fail_open_for() = ToProto(options_.fail_open_for);
     }
     hello->set_version(options_.version);
-    connected_ = now;
-    heard_ = now;
+    connected_at_ = now;
+    heard_at_ = now;
   }
   return WithWake(actions);
 }
@@ -138,7 +136,7 @@ FollowerActions Follower::OnDisconnected(uint64_t stream, BootTime now) {
   }
   // Stable: it answered for a while. Anything less counts as a failure, so that a service
   // that lets in and throws out is not hammered.
-  if (heard_ - connected_ >= options_.stable_after) failures_ = 0;
+  if (heard_at_ - connected_at_ >= options_.stable_after) failures_ = 0;
   ++failures_;
   ForgetStream();
   phase_ = Phase::kWaiting;
@@ -152,12 +150,7 @@ void Follower::ForgetStream() {
   sequence_ = 0;
   // The part of a revision that came is only dropped; the resume brings it whole.
   open_revision_ = 0;
-  for (Evidence& e : evidence_) e.sent_in = 0;
-  lost_sent_in_ = 0;
-  if (usage_confirmed_by_ != 0) {
-    usage_confirmed_by_ = 0;
-    state_->UsageLost();
-  }
+  outbox_->StreamEnded();
 }
 
 absl::Duration Follower::Backoff() {
@@ -168,7 +161,7 @@ absl::Duration Follower::Backoff() {
   return cap * random_->UniformReal();  // full jitter
 }
 
-void Follower::GiveUp(absl::string_view why, BootTime /*now*/, FollowerActions* actions) {
+void Follower::GiveUp(absl::string_view why, FollowerActions* actions) {
   phase_ = Phase::kClosing;
   actions->disconnect = true;
   actions->stream = stream_;
@@ -190,14 +183,14 @@ FollowerActions Follower::OnMessage(uint64_t stream, const FollowResponse& messa
       break;
     case FollowResponse::kEvents:
       if (phase_ == Phase::kGreeting) {
-        GiveUp("events before the Welcome", now, &actions);
+        GiveUp("events before the Welcome", &actions);
       } else {
         OnEvents(message.events(), now, wall_now, &actions);
       }
       break;
     case FollowResponse::kPong:
       if (phase_ == Phase::kGreeting) {
-        GiveUp("a Pong before the Welcome", now, &actions);
+        GiveUp("a Pong before the Welcome", &actions);
       } else {
         OnPong(message.pong(), now, wall_now, &actions);
       }
@@ -208,7 +201,7 @@ FollowerActions Follower::OnMessage(uint64_t stream, const FollowResponse& messa
       // go on from.
       ++unknown_events_;
       ForgetEpoch();
-      GiveUp("a message of an unknown kind", now, &actions);
+      GiveUp("a message of an unknown kind", &actions);
       break;
   }
   return WithWake(actions);
@@ -220,33 +213,18 @@ void Follower::ForgetEpoch() {
   if (!epoch_.empty()) {
     // Where the service turns out to be in it still, what is lost with it is known to be.
     forgotten_epoch_ = epoch_;
-    forgotten_from_ = lost_from_ != 0 ? std::min(lost_from_, applied_ + 1) : applied_ + 1;
-    for (const Evidence& e : evidence_) {
-      forgotten_from_ = std::min(forgotten_from_, e.dropped.revision());
-    }
+    forgotten_from_ = outbox_->FirstUntold(applied_ + 1);
   }
   epoch_.clear();
   applied_ = 0;
-  ForgetEvidence();
-}
-
-void Follower::ForgetEvidence() {
-  evidence_.clear();
-  lost_from_ = lost_to_ = 0;
-  lost_sent_in_ = 0;
-}
-
-void Follower::LoseEvidence(int64_t first, int64_t last) {
-  lost_to_ = lost_from_ == 0 ? last : std::max(lost_to_, last);
-  lost_from_ = lost_from_ == 0 ? first : std::min(lost_from_, first);
-  lost_sent_in_ = 0;
+  outbox_->ForgetEvidence();
 }
 
 void Follower::OnWelcome(const tollgate::v1::Welcome& welcome, BootTime now, absl::Time wall_now,
                          FollowerActions* actions) {
-  if (phase_ != Phase::kGreeting) return GiveUp("a second Welcome", now, actions);
+  if (phase_ != Phase::kGreeting) return GiveUp("a second Welcome", actions);
   if (welcome.epoch().empty() || welcome.revision() < 0) {
-    return GiveUp("a Welcome without an epoch or a revision", now, actions);
+    return GiveUp("a Welcome without an epoch or a revision", actions);
   }
   // One of a service too old to name its brand counts as ours.
   const bool agreed = welcome.brand().empty() || welcome.brand() == options_.brand ||
@@ -260,7 +238,7 @@ void Follower::OnWelcome(const tollgate::v1::Welcome& welcome, BootTime now, abs
     return GiveUp("the service's token strings begin with \"" + welcome.brand() +
                       "\", and this validator looks for \"" + options_.brand +
                       "\": nothing is admitted. Start it with --brand " + welcome.brand(),
-                  now, actions);
+                  actions);
   }
   if (welcome.reset()) {
     // The lease outlives a reset of our own history: the ledger still counts this incarnation (R3).
@@ -268,13 +246,13 @@ void Follower::OnWelcome(const tollgate::v1::Welcome& welcome, BootTime now, abs
     int64_t unseen_from = applied_ + 1;
     if (welcome.epoch() != epoch_ || welcome.revision() < applied_) {
       state_->EndLease();
-      ForgetEvidence();
+      outbox_->ForgetEvidence();
       unseen_from = welcome.epoch() == forgotten_epoch_ ? forgotten_from_ : 0;
     }
     forgotten_epoch_.clear();
     // No event told what was dropped, so nothing was said of it, and this acknowledges it.
     if (unseen_from > 0 && unseen_from <= welcome.revision()) {
-      LoseEvidence(unseen_from, welcome.revision());
+      outbox_->LoseEvidence(unseen_from, welcome.revision());
     }
     epoch_ = welcome.epoch();
     applied_ = welcome.revision();
@@ -283,19 +261,18 @@ void Follower::OnWelcome(const tollgate::v1::Welcome& welcome, BootTime now, abs
   } else if (epoch_.empty() || welcome.epoch() != epoch_) {
     // R2, R11: to go on is only for who was there before, in the same history.
     ForgetEpoch();
-    return GiveUp("a Welcome into another epoch without a reset", now, actions);
+    return GiveUp("a Welcome into another epoch without a reset", actions);
   }
   // Without a reset the Welcome's revision moves nothing: events up to it may still be on their way
   // (R2).
   if (TOLLGATE_MUTATED("r2_welcome_moves")) applied_ = std::max(applied_, welcome.revision());
   phase_ = Phase::kFollowing;
-  heard_ = now;
+  heard_at_ = now;
   ping_interval_ = Interval(welcome.has_ping_interval(), welcome.ping_interval(), absl::Seconds(5));
   usage_interval_ =
       Interval(welcome.has_usage_interval(), welcome.usage_interval(), absl::Seconds(10));
   if (TOLLGATE_MUTATED("r2_welcome_grants")) {
-    state_->Grant(HeldLease{now, wall_now, ping_interval_ * 5, absl::ZeroDuration()}, now,
-                  wall_now);
+    HoldLease({0, now, wall_now}, ping_interval_ * 5, now, wall_now);
   }
   // Spread over the interval, so that a fleet that came back at once does not report at once.
   next_usage_ = now + usage_interval_ * random_->UniformReal();
@@ -323,12 +300,8 @@ void Follower::DropOne(int64_t revision, const Event& event) {
     // Newer than this build: it may be about anything. Never skipped, never fatal.
     ++unknown_events_;
     state_->DropAll(revision);
-    if (revision > 0) LoseEvidence(revision, revision);
+    if (revision > 0) outbox_->LoseEvidence(revision, revision);
   }
-  if (++events_ungathered_ < kEventsToGather) return;
-  tollgate::v1::Ping gathered;
-  state_->FillPing(&gathered);
-  Gather(&gathered);
 }
 
 void Follower::OnEvents(const tollgate::v1::Events& events, BootTime now, absl::Time wall_now,
@@ -338,7 +311,7 @@ void Follower::OnEvents(const tollgate::v1::Events& events, BootTime now, absl::
     const int64_t revision = part.revision();
     if (open_revision_ != 0 && revision != open_revision_ && revision > applied_) {
       // The last part of the open revision will not come any more: begin again after applied.
-      return GiveUp("a revision was left open", now, actions);
+      return GiveUp("a revision was left open", actions);
     }
     // To drop is always right, twice as well (R10): what is at or below applied is dropped again,
     // and moves nothing.
@@ -359,33 +332,23 @@ void Follower::OnEvents(const tollgate::v1::Events& events, BootTime now, absl::
 void Follower::OnPong(const tollgate::v1::Pong& pong, BootTime now, absl::Time wall_now,
                       FollowerActions* actions) {
   if (pong.sequence() == 0 || pong.sequence() > sequence_) {
-    return GiveUp("a Pong to a ping that was never sent", now, actions);
+    return GiveUp("a Pong to a ping that was never sent", actions);
   }
-  heard_ = now;
+  heard_at_ = now;
   // Pongs come in order: an older ping's will not come any more.
   while (!pings_.empty() && pings_.front().sequence < pong.sequence()) pings_.pop_front();
 
   // R8: over commits without events; never back, and never over a revision of which a part is
   // missing.
   const bool open = open_revision_ != 0 && pong.revision() >= open_revision_;
-  applied_ = std::max(applied_, open && !TOLLGATE_MUTATED("r8_pong_over_open") ? open_revision_ - 1
-                                                                               : pong.revision());
+  applied_ = std::max(applied_, open ? open_revision_ - 1 : pong.revision());
 
   if (pong.has_service_time()) {
     const bool known = !pings_.empty() && pings_.front().sequence == pong.sequence();
     state_->SetServiceTime(FromProto(pong.service_time()),
                            known ? now - pings_.front().boot : absl::InfiniteDuration(), now);
   }
-  if (usage_confirmed_by_ != 0 && pong.sequence() >= usage_confirmed_by_) {
-    usage_confirmed_by_ = 0;
-    state_->UsageConfirmed();
-  }
-  std::erase_if(evidence_,
-                [&](const Evidence& e) { return e.sent_in != 0 && e.sent_in <= pong.sequence(); });
-  if (lost_sent_in_ != 0 && lost_sent_in_ <= pong.sequence()) {
-    lost_from_ = lost_to_ = 0;
-    lost_sent_in_ = 0;
-  }
+  outbox_->Arrived(pong.sequence());
 
   if (pings_.empty() || pings_.front().sequence != pong.sequence()) return;  // granted once (R1)
   const SentPing ping =
@@ -393,10 +356,14 @@ void Follower::OnPong(const tollgate::v1::Pong& pong, BootTime now, absl::Time w
   pings_.pop_front();
   const absl::Duration lease = pong.has_lease() ? FromProto(pong.lease()) : absl::ZeroDuration();
   // A Pong that claims a revision of which a part is missing here would grant past an event (R9).
-  if (lease <= absl::ZeroDuration() || open) return;
+  if (lease > absl::ZeroDuration() && !open) HoldLease(ping, lease, now, wall_now);
+}
+
+void Follower::HoldLease(const SentPing& ping, absl::Duration length, BootTime now,
+                         absl::Time wall_now) {
   // R1: from when the ping was handed out to be written, less what the clocks may drift apart.
   const double drift = TOLLGATE_MUTATED("r1_no_drift") ? 0 : options_.drift_bound;
-  state_->Grant(HoldFrom(ping.boot, ping.wall, lease, drift), now, wall_now);
+  state_->LeaseGranted(HoldFrom(ping.boot, ping.wall, length, drift), now, wall_now);
 }
 
 void Follower::OnGoAway(const tollgate::v1::GoAway& go_away, BootTime now,
@@ -407,65 +374,33 @@ void Follower::OnGoAway(const tollgate::v1::GoAway& go_away, BootTime now,
           : absl::ZeroDuration();
   // No sooner than asked, and not all of a fleet at that moment.
   retry_after_ = now + asked * (1 + random_->UniformReal());
-  GiveUp("GoAway: ", now, actions);
+  GiveUp("GoAway: ", actions);
   actions->why += go_away.reason();
 }
 
-void Follower::Gather(tollgate::v1::Ping* ping) {
-  events_ungathered_ = 0;
-  for (auto& dropped : *ping->mutable_dropped()) {
-    if (evidence_.size() >= kMostEvidence) {
-      const int64_t revision = evidence_.front().dropped.revision();
-      LoseEvidence(revision, revision);
-      evidence_.pop_front();
-    }
-    evidence_.push_back(Evidence{std::move(dropped), 0});
-  }
-  ping->clear_dropped();
-}
-
 void Follower::SendPing(BootTime now, absl::Time wall_now, FollowerActions* actions) {
-  tollgate::v1::Ping filled;
-  state_->FillPing(&filled);
-  Gather(&filled);
-  const bool early = TOLLGATE_MUTATED("r10_acknowledges_open") && open_revision_ != 0;
-  const int64_t applied = early ? open_revision_ : applied_;
-  // Evidence is kept until a Pong says that it arrived; on a new stream all of it goes again.
-  auto next = evidence_.begin();
-  do {
-    auto* ping = actions->send.emplace_back().mutable_ping();
-    *ping = filled;
+  // R10: what is applied, not what is on its way.
+  const int64_t applied =
+      TOLLGATE_MUTATED("r10_acknowledges_open") ? question_revision() : applied_;
+  tollgate::v1::Ping counts;
+  state_->FillCounts(&counts);
+  bool more = true;
+  while (more) {
+    tollgate::v1::Ping* ping = actions->send.emplace_back().mutable_ping();
+    *ping = counts;
     ping->set_sequence(++sequence_);
-    for (; next != evidence_.end(); ++next) {
-      if (next->sent_in != 0) continue;
-      if (ping->dropped_size() == kMaxDroppedInPing) break;
-      next->sent_in = sequence_;
-      *ping->add_dropped() = next->dropped;
-    }
-    // A receipt may be made of the acknowledgement: what is to be said of a revision comes before.
-    int64_t acknowledged = applied;
-    for (auto left = next; left != evidence_.end(); ++left) {
-      if (left->sent_in == 0) {
-        acknowledged = std::min(acknowledged, std::max<int64_t>(0, left->dropped.revision() - 1));
-      }
-    }
-    ping->set_applied_revision(acknowledged);
-    if (lost_from_ != 0 && lost_sent_in_ == 0) {
-      lost_sent_in_ = sequence_;
-      ping->set_lost_from_revision(lost_from_);
-      ping->set_lost_to_revision(lost_to_);
-    }
+    more = outbox_->FillPing(sequence_, applied, ping);
     // A ping too many is an acknowledgement still; its Pong just grants nothing. To forget the
     // newest and not the oldest lets some Pong grant however far behind the service is.
     if (pings_.size() < kMostPings) pings_.push_back(SentPing{sequence_, now, wall_now});
-  } while (next != evidence_.end());
+  }
   next_ping_ = now + ping_interval_;
 }
 
 void Follower::SendUsage(BootTime now, FollowerActions* actions) {
-  next_usage_ = now + usage_interval_;
-  if (usage_confirmed_by_ != 0) return;  // one report at a time
-  for (auto& usage : state_->TakeUsage(now)) *actions->send.emplace_back().mutable_usage() = usage;
+  for (tollgate::v1::Usage& usage : outbox_->TakeUsage(state_->CollectUse(now))) {
+    *actions->send.emplace_back().mutable_usage() = std::move(usage);
+  }
 }
 
 FollowerActions Follower::Goodbye(BootTime now, absl::Time wall_now) {
@@ -476,9 +411,7 @@ FollowerActions Follower::Goodbye(BootTime now, absl::Time wall_now) {
   if (phase_ == Phase::kFollowing || phase_ == Phase::kGreeting) {
     // Before the Welcome too: what was admitted since the stream before this one is told nowhere
     // else.
-    for (auto& usage : state_->TakeUsage(now)) {
-      *actions.send.emplace_back().mutable_usage() = std::move(usage);
-    }
+    SendUsage(now, &actions);
     // The last evidence; no ping may come before the Welcome.
     if (phase_ == Phase::kFollowing) SendPing(now, wall_now, &actions);
     actions.send.emplace_back().mutable_goodbye();

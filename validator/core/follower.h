@@ -22,11 +22,13 @@
 #include "tollgate/v1/edge_service.pb.h"
 #include "tollgate/v1/event.pb.h"
 #include "validator/core/edge_clock.h"
+#include "validator/core/outbox.h"
 
 namespace tollgate {
 
 // What the follower drives: what is held here, and the lease. Called from inside the follower's
-// methods, on the caller's thread, under the caller's lock; must not call back.
+// methods, on the caller's thread, under the caller's lock; must not call back. What was admitted
+// of a token that Drop drops goes to the follower's outbox.
 class FollowedState {
  public:
   virtual ~FollowedState() = default;
@@ -37,7 +39,7 @@ class FollowedState {
   // An event of a kind that this build does not know: drops everything.
   virtual void DropAll(int64_t revision) = 0;
   // A Pong granted (R2: the only thing that does). `now`, `wall_now`: at its receipt.
-  virtual void Grant(const HeldLease& grant, BootTime now, absl::Time wall_now) = 0;
+  virtual void LeaseGranted(const HeldLease& lease, BootTime now, absl::Time wall_now) = 0;
   // A Pong carried the service's clock. `round_trip`: from when its ping was handed out to be
   // written; infinite where that is not known.
   virtual void SetServiceTime(absl::Time service_time, absl::Duration round_trip, BootTime now) = 0;
@@ -47,14 +49,11 @@ class FollowedState {
   virtual void Close() = 0;
   // A Welcome told the brand of the service's token strings: the one configured here, or another.
   virtual void BrandAgreed(bool agreed) = 0;
-  // Fills cached_tokens and decisions, and appends to `dropped` the evidence gathered since the
-  // last call: at most one for each Drop. Also asked for it alone, so that it need not hold much.
-  virtual void FillPing(tollgate::v1::Ping* ping) = 0;
-  // The use since the last report, in messages of a bounded size, the last with complete_until.
-  // Held back until UsageConfirmed; merged again with what came since at UsageLost.
-  virtual std::vector<tollgate::v1::Usage> TakeUsage(BootTime now) = 0;
-  virtual void UsageConfirmed() = 0;
-  virtual void UsageLost() = 0;
+  // Fills cached_tokens and decisions.
+  virtual void FillCounts(tollgate::v1::Ping* ping) = 0;
+  // Moves the use since the last collection to the outbox. Returns the service's time up to which
+  // the outbox then has all use; InfinitePast: not known.
+  virtual absl::Time CollectUse(BootTime now) = 0;
 };
 
 struct FollowerOptions {
@@ -105,8 +104,8 @@ struct FollowerStatus {
 // Not thread-safe. `now` and `wall_now` are fresh readings, never going back for `now`.
 class Follower {
  public:
-  // `state` and `random` outlive the follower.
-  Follower(FollowerOptions options, FollowedState* state, Random* random);
+  // `state`, `outbox` and `random` outlive the follower.
+  Follower(FollowerOptions options, FollowedState* state, Outbox* outbox, Random* random);
 
   // Begins: asks to connect at once.
   FollowerActions Start(BootTime now);
@@ -145,10 +144,6 @@ class Follower {
     BootTime boot;
     absl::Time wall;
   };
-  struct Evidence {
-    tollgate::v1::DroppedAdmit dropped;
-    uint64_t sent_in = 0;  // the ping of this stream that carried it; 0: none yet
-  };
 
   void OnWelcome(const tollgate::v1::Welcome& welcome, BootTime now, absl::Time wall_now,
                  FollowerActions* actions);
@@ -160,14 +155,10 @@ class Follower {
   void DropOne(int64_t revision, const tollgate::v1::Event& event);
   // One ping, or several where there is more evidence than one may carry.
   void SendPing(BootTime now, absl::Time wall_now, FollowerActions* actions);
-  // Takes the evidence out of a filled ping.
-  void Gather(tollgate::v1::Ping* ping);
-  // Of a history that is no longer ours.
-  void ForgetEvidence();
-  // Of these revisions evidence may be missing: the service is told, and makes no guess.
-  void LoseEvidence(int64_t first, int64_t last);
   void SendUsage(BootTime now, FollowerActions* actions);
-  void GiveUp(absl::string_view why, BootTime now, FollowerActions* actions);
+  // Holds the lease that the Pong to `ping` granted.
+  void HoldLease(const SentPing& ping, absl::Duration length, BootTime now, absl::Time wall_now);
+  void GiveUp(absl::string_view why, FollowerActions* actions);
   // Forgets what belonged to the stream that ended: its pings above all (their Pongs are of no
   // other stream).
   void ForgetStream();
@@ -178,17 +169,13 @@ class Follower {
 
   const FollowerOptions options_;
   FollowedState* const state_;
+  Outbox* const outbox_;
   Random* const random_;
 
   // What outlives a stream.
   std::string epoch_;
   int64_t applied_ = 0;
-  std::deque<Evidence> evidence_;  // bounded
-  int64_t lost_from_ = 0;  // evidence was lost, and no Pong says that this is known; 0: none
-  int64_t lost_to_ = 0;
-  uint64_t lost_sent_in_ = 0;      // as Evidence::sent_in
-  int64_t events_ungathered_ = 0;  // since evidence was last taken from the state
-  std::string forgotten_epoch_;    // what ForgetEpoch left, and from where on evidence went with it
+  std::string forgotten_epoch_;  // what ForgetEpoch left, and from where on evidence went with it
   int64_t forgotten_from_ = 0;
   int64_t streams_ = 0;
   int64_t resets_ = 0;
@@ -199,8 +186,8 @@ class Follower {
   // Of the present stream.
   Phase phase_ = Phase::kWaiting;
   uint64_t stream_ = 0;  // its number
-  BootTime connected_;
-  BootTime heard_;              // the last Pong, or the Welcome
+  BootTime connected_at_;
+  BootTime heard_at_;           // the last Pong, or the Welcome
   uint64_t sequence_ = 0;       // of the last ping
   std::deque<SentPing> pings_;  // unanswered; bounded
   int64_t open_revision_ = 0;   // a part of it has come, the last part has not; 0: none
@@ -208,8 +195,7 @@ class Follower {
   absl::Duration usage_interval_ = absl::Seconds(10);
   BootTime next_ping_;
   BootTime next_usage_;
-  uint64_t usage_confirmed_by_ = 0;  // the ping sent after the report; 0: no report is out
-  BootTime retry_after_;             // a GoAway's
+  BootTime retry_after_;  // a GoAway's
 };
 
 }  // namespace tollgate

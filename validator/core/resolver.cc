@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/mutation.h"
+
 namespace tollgate {
 
 using tollgate::v1::ResolveResponse;
@@ -52,22 +53,17 @@ Resolver::Joined Resolver::Join(const TokenKey& key, const EdgeDigest& digest,
 
 bool Resolver::Current(const Flight& flight, const ResolveResponse& answer,
                        const std::string& epoch) {
-  if (answer.epoch() != epoch || flight.epoch != epoch) {
-    return TOLLGATE_MUTATED("r12_epoch") && answer.revision() >= flight.need;
-  }
+  const bool same_epoch = answer.epoch() == epoch && flight.epoch == epoch;
+  if (!same_epoch && !TOLLGATE_MUTATED("r12_epoch")) return false;
   int64_t need = flight.need;
   if (answer.has_grant()) {
     const auto& grant = answer.grant();
-    for (const Cohort& cohort : flight.cohorts) {
-      // By place of creation, never by time (R13).
-      const bool before =
-          grant.create_revision() < cohort.revision ||
-          (grant.create_revision() == cohort.revision && grant.create_index() < cohort.index);
-      if (before && grant.workspace() == cohort.workspace &&
-          (cohort.owner.empty() || grant.owner() == cohort.owner) &&
-          !TOLLGATE_MUTATED("r12_cohort")) {
-        need = std::max(need, cohort.revision);
+    for (const CohortWatermark& cohort : flight.cohorts) {
+      if (!cohort.Covers(grant.workspace(), grant.owner(), grant.create_revision(),
+                         grant.create_index())) {
+        continue;
       }
+      if (!TOLLGATE_MUTATED("r12_cohort")) need = std::max(need, cohort.revision);
     }
   }
   return answer.revision() >= need;
@@ -117,14 +113,13 @@ void Resolver::OnTokenEvent(absl::string_view token_id, int64_t revision) {
   }
 }
 
-void Resolver::OnCohort(absl::string_view workspace, absl::string_view owner, int64_t revision,
-                        uint32_t index) {
+void Resolver::OnCohort(const CohortWatermark& cohort) {
   for (auto& [id, flight] : flights_) {
-    if (flight.cohorts.size() >= kMostCohorts) {
-      flight.need = std::max(flight.need, revision);  // may cover it: that is enough
-      continue;
+    if (flight.cohorts.size() < kMostCohorts) {
+      flight.cohorts.push_back(cohort);
+    } else {
+      flight.need = std::max(flight.need, cohort.revision);  // may cover it: that is enough
     }
-    flight.cohorts.push_back(Cohort{std::string(workspace), std::string(owner), revision, index});
   }
 }
 

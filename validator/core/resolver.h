@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/optional.h"
+#include "token/cohort.h"
 #include "token/digest.h"
 #include "token/grant.h"
 #include "tollgate/v1/edge_service.pb.h"
@@ -71,8 +72,7 @@ class Resolver {
   // Events, as they are applied; each raises the need of the questions it may be about.
   void OnTokenEvent(absl::string_view token_id, int64_t revision);
   // Judged when the answer is there: on its workspace, owner, and place of creation.
-  void OnCohort(absl::string_view workspace, absl::string_view owner, int64_t revision,
-                uint32_t index);
+  void OnCohort(const CohortWatermark& cohort);
   // A reset, or an event of an unknown kind: raises all. After a reset to another epoch no answer
   // to an older question is usable, as its epoch does not match.
   void OnReset(int64_t revision);
@@ -82,18 +82,13 @@ class Resolver {
   int64_t overtaken() const { return overtaken_; }
 
  private:
-  struct Cohort {
-    std::string workspace;
-    std::string owner;
-    int64_t revision;
-    uint32_t index;
-  };
   struct Flight {
     TokenKey key;
     std::string digest;
     std::string epoch;  // asked in
     int64_t need = 0;
-    std::vector<Cohort> cohorts;  // since it was asked; bounded, beyond which they raise `need`
+    std::vector<CohortWatermark>
+        cohorts;  // since it was asked; bounded, beyond which they raise `need`
     int attempts = 1;
     std::vector<Waiter> waiters;
   };

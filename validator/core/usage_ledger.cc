@@ -27,7 +27,7 @@ void UsageLedger::Merge(const Key& key, const Use& use) {
 
 void UsageLedger::Add(const std::vector<EntryUse>& uses) {
   for (const EntryUse& use : uses) {
-    // A count without a time is a straggler that the slot's tenant before left behind.
+    // Evidence whose use was reported, or use before the service's time was heard: nothing to tell.
     if (use.last_admit_ms == 0 || use.uses == 0) continue;
     Merge(Key(use.workspace, use.token_id), Use{use.last_admit_ms, use.uses});
   }

@@ -1,4 +1,6 @@
-// The edge: what is held, the lease, and the one decision made from both. Also the embedding API.
+// The edge, put together: the reader decides from what is held, the state changes it, the follower
+// drives the state, the resolver asks about what is not held, and the outbox tells what was
+// admitted. This object adds the lock around all but the reader, and the counts.
 //
 // Embedding:
 //   auto validator = Validator::Create(options, SystemClock(), SystemRandom(), ask);
@@ -29,9 +31,11 @@
 #include "validator/core/decision_cache.h"
 #include "validator/core/decision_counts.h"
 #include "validator/core/edge_clock.h"
+#include "validator/core/edge_reader.h"
+#include "validator/core/edge_state.h"
 #include "validator/core/follower.h"
+#include "validator/core/outbox.h"
 #include "validator/core/resolver.h"
-#include "validator/core/usage_ledger.h"
 
 namespace tollgate {
 
@@ -41,8 +45,7 @@ struct ValidatorOptions {
   ResolverOptions resolver;
   TokenFormat format;
   absl::Duration retry_after = absl::Seconds(1);  // told with UNAVAILABLE
-  size_t longest_usage_report = 2000;             // uses in one Usage message
-  size_t most_unreported = 100000;                // dropped tokens whose use waits for a report
+  OutboxOptions outbox;
 };
 
 // What an operator sees of one validator.
@@ -59,7 +62,7 @@ struct ValidatorStatus {
 };
 
 // Thread-safe. Check is the hot path: it takes no lock, allocates nothing, makes no system call.
-class Validator : private FollowedState {
+class Validator {
  public:
   using Callback = std::function<void(const Decision&)>;
   // Sends one Resolve; answers exactly once, later or at once, on any thread. The shell's deadline
@@ -74,14 +77,22 @@ class Validator : private FollowedState {
   static absl::StatusOr<std::unique_ptr<Validator>> Create(ValidatorOptions options,
                                                            const Clock& clock, Random& random,
                                                            Ask ask);
-  ~Validator() override;
+  // What a check that memory could not decide leaves behind: enough to ask without another look-up.
+  struct Miss {
+    TokenKey key;
+  };
 
-  // Decides from memory. False: it cannot (nothing is held about the token): call CheckAsync.
-  // `*decision` is set only when true.
-  bool Check(absl::string_view token_string, const Requirement& requirement, Decision* decision);
-  // Decides, asking the service where needed. `callback` runs exactly once: here, before this
-  // returns, or on the thread that brings the answer; never with a lock held. The token string is
-  // not kept (I6).
+  // Decides from memory. False: it cannot (nothing is held about the token): call AskAbout with
+  // the miss, or CheckAsync. `*decision` is set only when true, `*miss` (which may be null) only
+  // when false.
+  bool Check(absl::string_view token_string, const Requirement& requirement, Decision* decision,
+             Miss* miss = nullptr);
+  // Decides on what Check left undecided, by asking the service; nothing is looked up again.
+  // `callback` runs exactly once: here, before this returns, or on the thread that brings the
+  // answer; never with a lock held. The token string is not kept (I6).
+  void AskAbout(const Miss& miss, absl::string_view token_string, const Requirement& requirement,
+                Callback callback);
+  // Check, then AskAbout where it is needed; `callback` as there.
   void CheckAsync(absl::string_view token_string, const Requirement& requirement,
                   Callback callback);
 
@@ -104,71 +115,30 @@ class Validator : private FollowedState {
   const std::string& incarnation() const { return incarnation_; }
 
  private:
-  struct ReadClocks {
-    BootTime boot;
-    absl::Time wall;
-    EdgeClock::Reading lease;
-    LeaseState state;
-    absl::Time service;
-  };
-
   Validator(ValidatorOptions options, const Clock& clock, Random& random, Ask ask,
-            std::unique_ptr<EdgeClock> edge_clock, std::unique_ptr<DecisionCache> cache);
+            std::unique_ptr<EdgeClock> lease, std::unique_ptr<DecisionCache> table);
 
-  ReadClocks Clocks() const;
-  // Decides on what is no token string; true: decided.
-  bool RefuseMalformed(absl::string_view token_string, Decision* decision) const;
-  // Decides from memory; false: it cannot. Then `*key` is the string's, which is well formed.
-  bool CheckMemory(absl::string_view token_string, const Requirement& requirement, TokenKey* key,
-                   Decision* decision);
-  void DecideOn(const GrantView& grant, const ReadClocks& clocks, const Requirement& requirement,
-                Decision* decision) const;
-  void DecideOnUnknown(const ReadClocks& clocks, Decision* decision) const;
-  void SetUnavailable(tollgate::v1::VerdictReason reason, Decision* decision) const;
   void Count(const Decision& decision, bool from_memory);
   void SendQuestion(const Resolver::Question& question);
   void OnAnswer(uint64_t question, absl::StatusOr<tollgate::v1::ResolveResponse> answer);
 
-  // FollowedState: called by follower_ under mu_.
-  void Reset(const std::string& epoch, int64_t revision) override
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void Drop(int64_t revision, const tollgate::v1::Event& event) override
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void DropAll(int64_t revision) override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void DropToken(absl::string_view workspace, absl::string_view token_id, int64_t revision)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void Grant(const HeldLease& grant, BootTime now, absl::Time wall_now) override
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void SetServiceTime(absl::Time service_time, absl::Duration round_trip, BootTime now) override
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void EndLease() override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void Close() override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void BrandAgreed(bool agreed) override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void FillPing(tollgate::v1::Ping* ping) override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  std::vector<tollgate::v1::Usage> TakeUsage(BootTime now) override
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void UsageConfirmed() override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void UsageLost() override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-
-  const ValidatorOptions options_;
   const std::string incarnation_;
   const Clock& clock_;
   const Ask ask_;
 
   // Read without a lock, written under mu_.
-  const std::unique_ptr<EdgeClock> edge_clock_;
-  const std::unique_ptr<DecisionCache> cache_;
+  const std::unique_ptr<EdgeClock> lease_;
+  const std::unique_ptr<DecisionCache> table_;
+  const EdgeReader reader_;
   DecisionCounts counts_;
-  // Whether a string of another form than ours is proven to be no token of the service's (I7).
-  std::atomic<bool> brand_agreed_{false};
 
-  // One lock for events, answers and grants: an answer is judged, kept and used with no event in
+  // One lock for events, answers and leases: an answer is judged, kept and used with no event in
   // between (R12, R13).
   mutable absl::Mutex mu_;
-  Follower follower_ ABSL_GUARDED_BY(mu_);
   Resolver resolver_ ABSL_GUARDED_BY(mu_);
-  UsageLedger usage_ ABSL_GUARDED_BY(mu_);
-  std::vector<tollgate::v1::DroppedAdmit> evidence_ ABSL_GUARDED_BY(mu_);
+  Outbox outbox_ ABSL_GUARDED_BY(mu_);
+  EdgeState state_ ABSL_GUARDED_BY(mu_);
+  Follower follower_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace tollgate

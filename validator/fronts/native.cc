@@ -1,7 +1,5 @@
 #include "validator/fronts/native.h"
 
-#include <sodium.h>
-
 #include <atomic>
 #include <memory>
 #include <string>
@@ -11,12 +9,12 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "base/proto_time.h"
-#include "base/secret.h"
 #include "base/status.h"
 #include "net/reactor.h"
 #include "net/wire.h"
 #include "token/field_rules.h"
 #include "token/grant.h"
+#include "validator/fronts/answer.h"
 
 namespace tollgate {
 namespace {
@@ -27,31 +25,6 @@ using tollgate::v1::ValidateRequest;
 using tollgate::v1::ValidateResponse;
 
 using BytesCall = UnaryCall<grpc::ByteBuffer, grpc::ByteBuffer>;
-
-// One check of a request, moved out of it: the request is gone as soon as the call is answered.
-struct Asked {
-  std::string token_string;
-  Requirement requirement;
-};
-
-// Overwrites what the transport read: the slices share its memory, and nobody reads the message
-// again. (Pieces of up to 23 bytes are copied, not shared; they hold no whole token string.)
-void WipeBytes(const grpc::ByteBuffer& bytes) {
-  std::vector<grpc::Slice> slices;
-  if (!bytes.Valid() || !bytes.Dump(&slices).ok()) return;
-  for (const grpc::Slice& slice : slices) {
-    sodium_memzero(const_cast<uint8_t*>(slice.begin()), slice.size());
-  }
-}
-
-// Parses, and leaves no copy of the token strings behind in the transport's buffer.
-absl::Status Parse(const grpc::ByteBuffer& bytes, google::protobuf::MessageLite* message) {
-  const bool parsed = FromByteBuffer(bytes, message);
-  WipeBytes(bytes);
-  if (parsed) return absl::OkStatus();
-  return Refuse(absl::StatusCode::kInvalidArgument, "MALFORMED_REQUEST",
-                "The request is no such message, or has text that is not UTF-8.");
-}
 
 absl::Status CheckRequirement(const tollgate::v1::Requirement& requirement,
                               const std::string& path) {
@@ -72,19 +45,6 @@ absl::Status CheckRequirement(const tollgate::v1::Requirement& requirement,
   return absl::OkStatus();
 }
 
-Asked TakeOut(ValidateRequest* request) {
-  Asked asked;
-  asked.token_string.swap(*request->mutable_token_string());
-  asked.requirement = RequirementFrom(request->requirement());
-  return asked;
-}
-
-void Wipe(BatchValidateRequest* batch) {
-  for (ValidateRequest& request : *batch->mutable_requests()) {
-    WipeString(request.mutable_token_string());
-  }
-}
-
 // The answers of one batch, joined by a count: whoever brings the last one replies.
 struct Join {
   explicit Join(int size, std::shared_ptr<BytesCall> c) : left(size), call(std::move(c)) {
@@ -100,9 +60,10 @@ struct Join {
 void FillResponse(const Decision& decision, ValidateResponse* response) {
   response->set_verdict(decision.verdict);
   response->set_reason(decision.reason);
-  if (!decision.admitted()) response->set_description(std::string(Describe(decision.reason)));
+  const Answer answer = AnswerTo(decision, Requirement(), /*realm=*/"");
+  if (!answer.description.empty()) response->set_description(std::string(answer.description));
   if (decision.verdict == tollgate::v1::VERDICT_UNAVAILABLE) {
-    *response->mutable_retry_after() = ToProto(decision.retry_after);
+    *response->mutable_retry_after() = ToProto(answer.retry_after);
   }
   GrantView grant;
   if (!decision.ReadIdentity(&grant)) return;
@@ -118,20 +79,22 @@ void FillResponse(const Decision& decision, ValidateResponse* response) {
   }
 }
 
-void NativeFront::Check(std::string* token_string, const Requirement& requirement,
+void NativeFront::RegisterOn(FrontHost* host) {
+  host->AddGrpcService(this, "tollgate.v1.ValidationService");
+}
+
+void NativeFront::Check(Presented presented, const Requirement& requirement,
                         Validator::Callback callback) {
-  // One character too many is enough to be malformed, whatever follows it.
-  const absl::string_view bounded =
-      absl::string_view(*token_string).substr(0, kLongestTokenString + 1);
+  Validator::Miss miss;
   {
     Decision decision;
-    if (validator_->Check(bounded, requirement, &decision)) {
-      WipeString(token_string);
+    if (validator_->Check(presented.token_string(), requirement, &decision, &miss)) {
+      presented.Wipe();
       return callback(decision);
     }
   }
-  validator_->CheckAsync(bounded, requirement, std::move(callback));
-  WipeString(token_string);
+  // Only the digest of the string is kept (I6); the string is wiped when this returns.
+  validator_->AskAbout(miss, presented.token_string(), requirement, std::move(callback));
 }
 
 grpc::ServerUnaryReactor* NativeFront::Validate(grpc::CallbackServerContext* context,
@@ -139,18 +102,20 @@ grpc::ServerUnaryReactor* NativeFront::Validate(grpc::CallbackServerContext* con
                                                 grpc::ByteBuffer* response) {
   return BytesCall::Serve(context, request, response, [this](std::shared_ptr<BytesCall> call) {
     ValidateRequest parsed;
-    absl::Status good = Parse(call->request(), &parsed);
+    absl::Status good = ParseAndWipe(call->request(), &parsed);
+    Presented presented = Presented::TakeFrom(parsed.mutable_token_string());
     if (good.ok()) good = CheckRequirement(parsed.requirement(), "");
     if (!good.ok()) {
-      WipeString(parsed.mutable_token_string());
+      counts_.CountRefused();
       return call->Fail(good);
     }
-    Asked asked = TakeOut(&parsed);
-    Check(&asked.token_string, asked.requirement, [call](const Decision& decision) {
-      ValidateResponse answer;
-      FillResponse(decision, &answer);
-      call->Reply(ToByteBuffer(answer));
-    });
+    Check(std::move(presented), RequirementFrom(parsed.requirement()),
+          [this, call](const Decision& decision) {
+            ValidateResponse answer;
+            FillResponse(decision, &answer);
+            counts_.CountAnswer(decision.verdict);
+            call->Reply(ToByteBuffer(answer));
+          });
   });
 }
 
@@ -159,26 +124,32 @@ grpc::ServerUnaryReactor* NativeFront::BatchValidate(grpc::CallbackServerContext
                                                      grpc::ByteBuffer* response) {
   return BytesCall::Serve(context, request, response, [this](std::shared_ptr<BytesCall> call) {
     BatchValidateRequest parsed;
-    absl::Status good = Parse(call->request(), &parsed);
-    if (good.ok() && (parsed.requests_size() < 1 || parsed.requests_size() > kMostInBatch)) {
+    absl::Status good = ParseAndWipe(call->request(), &parsed);
+    std::vector<Presented> presented;
+    for (ValidateRequest& one : *parsed.mutable_requests()) {
+      presented.push_back(Presented::TakeFrom(one.mutable_token_string()));
+    }
+    const int size = parsed.requests_size();
+    if (good.ok() && (size < 1 || size > kMostInBatch)) {
       good = RefuseField("BATCH_SIZE", "requests", absl::StrCat("must be 1 to ", kMostInBatch));
     }
-    for (int i = 0; good.ok() && i < parsed.requests_size(); ++i) {
+    for (int i = 0; good.ok() && i < size; ++i) {
       good = CheckRequirement(parsed.requests(i).requirement(), absl::StrCat("requests[", i, "]."));
     }
     if (!good.ok()) {
-      Wipe(&parsed);
+      counts_.CountRefused();
       return call->Fail(good);
     }
-    const int size = parsed.requests_size();
     auto join = std::make_shared<Join>(size, std::move(call));
     for (int i = 0; i < size; ++i) {
-      Asked asked = TakeOut(parsed.mutable_requests(i));
-      Check(&asked.token_string, asked.requirement, [join, i](const Decision& decision) {
-        FillResponse(decision, join->response.mutable_responses(i));
-        if (join->left.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
-        join->call->Reply(ToByteBuffer(join->response));
-      });
+      Check(std::move(presented[static_cast<size_t>(i)]),
+            RequirementFrom(parsed.requests(i).requirement()),
+            [this, join, i](const Decision& decision) {
+              FillResponse(decision, join->response.mutable_responses(i));
+              counts_.CountAnswer(decision.verdict);
+              if (join->left.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
+              join->call->Reply(ToByteBuffer(join->response));
+            });
     }
   });
 }

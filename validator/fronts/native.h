@@ -4,14 +4,15 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include "absl/strings/string_view.h"
 #include "tollgate/v1/validation_service.grpc.pb.h"
 #include "validator/core/decision.h"
 #include "validator/core/validator.h"
+#include "validator/fronts/front.h"
+#include "validator/fronts/presented.h"
 
 namespace tollgate {
 
-// What is longer is no token string of any brand: refused as MALFORMED, and not looked at.
-inline constexpr int kLongestTokenString = 256;
 inline constexpr int kMostInBatch = 256;
 
 // Answers every well-formed request with a verdict and status OK; what it must ask the service for
@@ -20,12 +21,16 @@ inline constexpr int kMostInBatch = 256;
 // so. Errors (INVALID_ARGUMENT): MALFORMED_REQUEST; BATCH_SIZE; REQUIREMENT_TOO_LARGE (more scopes
 // or longer ones than a token can have), with the field's path. A batch is refused as a whole,
 // before anything of it is decided. Thread-safe.
-class NativeFront final : public tollgate::v1::ValidationService::WithRawCallbackMethod_Validate<
+class NativeFront final : public Front,
+                          public tollgate::v1::ValidationService::WithRawCallbackMethod_Validate<
                               tollgate::v1::ValidationService::WithRawCallbackMethod_BatchValidate<
                                   tollgate::v1::ValidationService::Service>> {
  public:
   // `validator` outlives the server's calls.
   explicit NativeFront(Validator* validator) : validator_(validator) {}
+
+  absl::string_view name() const override { return "native"; }
+  void RegisterOn(FrontHost* host) override;
 
   grpc::ServerUnaryReactor* Validate(grpc::CallbackServerContext* context,
                                      const grpc::ByteBuffer* request,
@@ -35,9 +40,8 @@ class NativeFront final : public tollgate::v1::ValidationService::WithRawCallbac
                                           grpc::ByteBuffer* response) override;
 
  private:
-  // Decides on `token_string`, which is wiped, from memory or by asking.
-  void Check(std::string* token_string, const Requirement& requirement,
-             Validator::Callback callback);
+  // Decides on what was presented, from memory or by asking; wiped before it is answered.
+  void Check(Presented presented, const Requirement& requirement, Validator::Callback callback);
 
   Validator* const validator_;
 };

@@ -53,13 +53,13 @@ class Link::Stream final : public ClientBidiStream<FollowRequest, FollowResponse
 
 std::shared_ptr<Link> Link::Start(Options options) {
   std::shared_ptr<Link> link(new Link(std::move(options)));
-  Due due;
+  StreamCalls calls;
   {
     absl::MutexLock lock(&link->mu_);
-    due = link->TakeIn(link->options_.validator->Start());
+    calls = link->QueueActions(link->options_.validator->Start());
   }
   link->timer_ = std::thread([raw = link.get()] { raw->TimerLoop(); });
-  link->Do(std::move(due));
+  link->MakeCalls(std::move(calls));
   return link;
 }
 
@@ -71,14 +71,14 @@ Link::~Link() {
 }
 
 bool Link::Goodbye(absl::Duration limit) {
-  Due due;
+  StreamCalls calls;
   {
     absl::MutexLock lock(&mu_);
     if (stopped_ || goodbye_) return false;
     goodbye_ = true;
-    due = TakeIn(options_.validator->Goodbye());
+    calls = QueueActions(options_.validator->Goodbye());
   }
-  Do(std::move(due));
+  MakeCalls(std::move(calls));
   absl::MutexLock lock(&mu_);
   // A stream on which nothing was heard says no goodbye either (Welcome comes first): no wait.
   if (!heard_ && !Quiet()) return false;
@@ -118,7 +118,7 @@ bool Link::Next(uint64_t stream, FollowRequest* out) {
 }
 
 void Link::OnMessage(uint64_t stream, const FollowResponse& message) {
-  Due due;
+  StreamCalls calls;
   bool back = false;
   {
     absl::MutexLock lock(&mu_);
@@ -129,14 +129,14 @@ void Link::OnMessage(uint64_t stream, const FollowResponse& message) {
       back = true;
     }
     if (stream == number_ && message.has_go_away()) told_to_leave_ = true;
-    due = TakeIn(options_.validator->StreamMessage(stream, message));
+    calls = QueueActions(options_.validator->StreamMessage(stream, message));
   }
   if (back) Log(LogLevel::kInfo, "following the service", {{"service", options_.target}});
-  Do(std::move(due));
+  MakeCalls(std::move(calls));
 }
 
 void Link::OnEnded(uint64_t stream, std::shared_ptr<Stub> stub, const absl::Status& status) {
-  Due due;
+  StreamCalls calls;
   bool lost = false;
   bool told_to_leave = false;
   {
@@ -150,7 +150,7 @@ void Link::OnEnded(uint64_t stream, std::shared_ptr<Stub> stub, const absl::Stat
       said_lost_ = true;
       heard_ = false;
     }
-    if (!stopped_) due = TakeIn(options_.validator->StreamClosed(stream));
+    if (!stopped_) calls = QueueActions(options_.validator->StreamClosed(stream));
     done_with_.push_back(std::move(stub));
     --open_;
   }
@@ -161,26 +161,26 @@ void Link::OnEnded(uint64_t stream, std::shared_ptr<Stub> stub, const absl::Stat
     Log(LogLevel::kWarning, "not following the service; trying again",
         {{"service", options_.target}, {"status", status}});
   }
-  Do(std::move(due));
+  MakeCalls(std::move(calls));
 }
 
-Link::Due Link::TakeIn(FollowerActions actions) {
-  Due due;
+Link::StreamCalls Link::QueueActions(FollowerActions actions) {
+  StreamCalls calls;
   if (!actions.why.empty() && heard_) {  // of a stream that never spoke, OnEnded tells once
     Log(actions.misconfigured ? LogLevel::kError : LogLevel::kInfo, "leaving the stream",
         {{"service", options_.target}, {"why", actions.why}});
   }
   if (!actions.send.empty() && stream_ != nullptr) {
     for (FollowRequest& message : actions.send) queue_.push_back(std::move(message));
-    due.wake = stream_;
-    if (queue_.size() > kMostQueued) due.cancel = stream_;
+    calls.wake = stream_;
+    if (queue_.size() > kMostQueued) calls.cancel = stream_;
   }
   if (actions.finish && stream_ != nullptr) {
-    due.wake = stream_;
-    due.finish = true;
+    calls.wake = stream_;
+    calls.finish = true;
   }
   if (actions.disconnect && actions.stream == number_) {
-    due.cancel = stream_;
+    calls.cancel = stream_;
     connection_doubted_ = true;
   }
   if (actions.connect && !stopped_ && !goodbye_) {
@@ -195,7 +195,7 @@ Link::Due Link::TakeIn(FollowerActions actions) {
     heard_ = false;
     told_to_leave_ = false;
     ++open_;
-    due.open = stream_;
+    calls.open = stream_;
     // At once, and not at the server's first word: a server may well say nothing before it has
     // read the Hello. It waits for the connection in the stream; the core bounds that wait.
     FollowerActions hello = options_.validator->StreamConnected(number_);
@@ -203,20 +203,20 @@ Link::Due Link::TakeIn(FollowerActions actions) {
     actions.wake_at = hello.wake_at;
   }
   WakeAt(actions.wake_at);
-  return due;
+  return calls;
 }
 
-void Link::Do(Due due) {
-  if (due.wake != nullptr) {
-    if (due.finish) {
-      due.wake->CloseWhenDrained(absl::OkStatus());
+void Link::MakeCalls(StreamCalls calls) {
+  if (calls.wake != nullptr) {
+    if (calls.finish) {
+      calls.wake->CloseWhenDrained(absl::OkStatus());
     } else {
-      due.wake->Wake();
+      calls.wake->Wake();
     }
   }
-  if (due.cancel != nullptr) due.cancel->Cancel();
+  if (calls.cancel != nullptr) calls.cancel->Cancel();
   // Stop, or the core, may have cancelled it already: then it ends as soon as it is open.
-  if (due.open != nullptr) due.open->Open();
+  if (calls.open != nullptr) calls.open->Open();
 }
 
 void Link::WakeAt(BootTime at) {
@@ -236,15 +236,15 @@ void Link::TimerLoop() {
     }
     wake_at_ = BootTime::InfiniteFuture();
     lock.unlock();
-    Due due;
+    StreamCalls calls;
     std::vector<std::shared_ptr<Stub>> done_with;
     {
       absl::MutexLock guard(&mu_);
       done_with.swap(done_with_);
-      if (!stopped_) due = TakeIn(options_.validator->Tick());
+      if (!stopped_) calls = QueueActions(options_.validator->Tick());
     }
     done_with.clear();
-    Do(std::move(due));
+    MakeCalls(std::move(calls));
     lock.lock();
   }
 }

@@ -64,8 +64,8 @@ class Link : public std::enable_shared_from_this<Link> {
  private:
   class Stream;
   using Stub = tollgate::v1::EdgeService::Stub;
-  // What is to be done once mu_ is released: a stream writes on whichever thread wakes it.
-  struct Due {
+  // What streams are to be told once mu_ is released: a stream writes on whichever thread wakes it.
+  struct StreamCalls {
     std::shared_ptr<Stream> wake;
     std::shared_ptr<Stream> cancel;
     std::shared_ptr<Stream> open;
@@ -81,9 +81,10 @@ class Link : public std::enable_shared_from_this<Link> {
   void OnEnded(uint64_t stream, std::shared_ptr<Stub> stub, const absl::Status& status)
       ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Takes in what the core handed out; to be followed, unlocked, by Do.
-  Due TakeIn(FollowerActions actions) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void Do(Due due) ABSL_LOCKS_EXCLUDED(mu_);
+  // Queues the messages that the core handed out, and notes what else it wants. The calls that
+  // this takes are then made, unlocked (MakeCalls).
+  StreamCalls QueueActions(FollowerActions actions) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void MakeCalls(StreamCalls calls) ABSL_LOCKS_EXCLUDED(mu_);
   void WakeAt(BootTime at);
   void TimerLoop();
   bool Quiet() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return open_ == 0; }

@@ -20,7 +20,8 @@
 #include "net/credentials.h"
 #include "net/grpc_host.h"
 #include "token/field_rules.h"
-#include "validator/fronts/native.h"
+#include "validator/fronts/front.h"
+#include "validator/shells/grpc_front_host.h"
 #include "validator/shells/link.h"
 #include "validator/shells/resolve_client.h"
 #include "validator/shells/validator_metrics.h"
@@ -122,7 +123,7 @@ class ValidatorServerImpl final : public ValidatorServer {
     if (drained_) return;
     drained_ = true;
     StopWatch();
-    if (front_ != nullptr) {
+    if (!fronts_.empty()) {
       Log(LogLevel::kInfo, "draining", {{"limit", limit}});
       host_->health().SetServing(kLeaseHealth, false);
     }
@@ -188,8 +189,10 @@ class ValidatorServerImpl final : public ValidatorServer {
   }
 
   absl::Status Serve() {
-    front_ = std::make_unique<NativeFront>(validator_.get());
-    host_->AddService("tollgate.v1.ValidationService", front_.get());
+    fronts_ = MakeFronts(validator_.get());
+    GrpcFrontHost fronts(host_.get());
+    for (const std::unique_ptr<Front>& front : fronts_) front->RegisterOn(&fronts);
+    registry_->AddFronts(&fronts_);
     RETURN_IF_ERROR(host_->Build());
     host_->health().SetServing(kLeaseHealth, false);
     link_ = Link::Start({validator_.get(), &clock_, make_feed_channel_, service_.ToString()});
@@ -262,7 +265,7 @@ class ValidatorServerImpl final : public ValidatorServer {
   std::shared_ptr<ResolveClient> resolve_;
   std::unique_ptr<Validator> validator_;
   std::shared_ptr<ValidatorRegistry> registry_;
-  std::unique_ptr<NativeFront> front_;
+  std::vector<std::unique_ptr<Front>> fronts_;
   std::shared_ptr<Link> link_;
 
   std::mutex watch_mu_;  // guards watch_stopped_

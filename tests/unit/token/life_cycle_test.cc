@@ -176,14 +176,6 @@ TEST_P(StateTest, FinalIsFinal) {
   }
 }
 
-TEST(CoversTest, ByRevisionThenIndex) {
-  EXPECT_TRUE(Covers(5, 0, 4, 9));
-  EXPECT_TRUE(Covers(5, 2, 5, 1));
-  EXPECT_FALSE(Covers(5, 2, 5, 2));
-  EXPECT_FALSE(Covers(5, 2, 5, 3));
-  EXPECT_FALSE(Covers(5, 9, 6, 0));
-}
-
 TEST(CoveringCohortTest, TheEarlierOfTwo) {
   const TokenRecord record = RecordOf({.what = ""});
   Cohorts cohorts;

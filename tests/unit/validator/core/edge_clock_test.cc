@@ -19,17 +19,17 @@ class EdgeClockTest : public ::testing::Test {
     ASSERT_TRUE(made.ok()) << made.status();
     edge_ = std::move(*made);
   }
-  HeldLease GrantOf(absl::Duration lease) {
-    return HeldLease{clock_.Now(), clock_.WallNow(), lease, lease * 0.001};
+  HeldLease LeaseOf(absl::Duration length) {
+    return HeldLease{clock_.Now(), clock_.WallNow(), length, length * 0.001};
   }
-  bool Take(const HeldLease& g) { return edge_->Grant(g, clock_.Now(), clock_.WallNow()); }
+  bool Take(const HeldLease& lease) { return edge_->Renew(lease, clock_.Now(), clock_.WallNow()); }
   LeaseState State() { return edge_->StateAt(edge_->Read(), clock_.Now(), clock_.WallNow()); }
 
   HandClock clock_;
   std::unique_ptr<EdgeClock> edge_;
 };
 
-TEST_F(EdgeClockTest, NothingIsGrantedAtFirst) {
+TEST_F(EdgeClockTest, NothingIsHeldAtFirst) {
   Make(absl::Hours(1));
   EXPECT_EQ(State(), LeaseState::kNone);
   EXPECT_EQ(edge_->ServiceTimeAt(edge_->Read(), clock_.Now()), absl::InfinitePast());
@@ -37,34 +37,34 @@ TEST_F(EdgeClockTest, NothingIsGrantedAtFirst) {
 
 TEST_F(EdgeClockTest, RunsFromThePingLessTheDrift) {  // R1
   Make();
-  const HeldLease g = GrantOf(absl::Seconds(30));
+  const HeldLease lease = LeaseOf(absl::Seconds(30));
   clock_.Advance(absl::Seconds(10));  // the Pong was slow: that time is gone
-  ASSERT_TRUE(Take(g));
+  ASSERT_TRUE(Take(lease));
   clock_.Advance(absl::Milliseconds(19969));
   EXPECT_EQ(State(), LeaseState::kLive);
   clock_.Advance(absl::Milliseconds(1));  // 30 s less 30 ms, to the moment
   EXPECT_EQ(State(), LeaseState::kNone);
 }
 
-TEST_F(EdgeClockTest, AGrantThatHasRunOutIsNotTaken) {
+TEST_F(EdgeClockTest, ALeaseThatHasRunOutIsNotTaken) {
   Make();
-  const HeldLease g = GrantOf(absl::Seconds(30));
+  const HeldLease lease = LeaseOf(absl::Seconds(30));
   clock_.Advance(absl::Seconds(31));
-  EXPECT_FALSE(Take(g));
+  EXPECT_FALSE(Take(lease));
 }
 
 TEST_F(EdgeClockTest, NothingLongerThanTheProtocolsLimitIsBelieved) {  // R5
   Make();
-  ASSERT_TRUE(Take(GrantOf(absl::Hours(5))));
+  ASSERT_TRUE(Take(LeaseOf(absl::Hours(5))));
   clock_.Advance(absl::Minutes(10));
   EXPECT_EQ(State(), LeaseState::kNone);
 }
 
-TEST_F(EdgeClockTest, AShorterLaterGrantShortensNothing) {  // R3
+TEST_F(EdgeClockTest, AShorterLaterLeaseShortensNothing) {  // R3
   Make();
-  ASSERT_TRUE(Take(GrantOf(absl::Seconds(30))));
+  ASSERT_TRUE(Take(LeaseOf(absl::Seconds(30))));
   clock_.Advance(absl::Seconds(1));
-  EXPECT_FALSE(Take(GrantOf(absl::Seconds(5))));
+  EXPECT_FALSE(Take(LeaseOf(absl::Seconds(5))));
   clock_.Advance(absl::Seconds(20));
   EXPECT_EQ(State(), LeaseState::kLive);
 }
@@ -72,21 +72,21 @@ TEST_F(EdgeClockTest, AShorterLaterGrantShortensNothing) {  // R3
 TEST_F(EdgeClockTest, EndsWhenTheClocksDisagree) {  // R1
   for (const int sign : {1, -1}) {
     Make();
-    ASSERT_TRUE(Take(GrantOf(absl::Seconds(30))));
+    ASSERT_TRUE(Take(LeaseOf(absl::Seconds(30))));
     clock_.StepWall(sign * absl::Milliseconds(20));
     EXPECT_EQ(State(), LeaseState::kLive);
     clock_.StepWall(sign * absl::Milliseconds(20));
     EXPECT_EQ(State(), LeaseState::kNone) << sign;
-    // A grant from before the step is as dead, one from after it replaces the dead one though
+    // A lease from before the step is as dead, one from after it replaces the dead one though
     // shorter.
-    EXPECT_TRUE(Take(GrantOf(absl::Seconds(5))));
+    EXPECT_TRUE(Take(LeaseOf(absl::Seconds(5))));
     EXPECT_EQ(State(), LeaseState::kLive);
   }
 }
 
 TEST_F(EdgeClockTest, FailOpenHasALongestTime) {
   Make(absl::Seconds(60));
-  ASSERT_TRUE(Take(GrantOf(absl::Seconds(30))));
+  ASSERT_TRUE(Take(LeaseOf(absl::Seconds(30))));
   clock_.Advance(absl::Seconds(31));
   EXPECT_EQ(State(), LeaseState::kFailOpen);
   clock_.Advance(absl::Milliseconds(58969));
@@ -97,7 +97,7 @@ TEST_F(EdgeClockTest, FailOpenHasALongestTime) {
 
 TEST_F(EdgeClockTest, FailOpenEndsByWhicheverClockWentFurther) {
   Make(absl::Seconds(60));
-  ASSERT_TRUE(Take(GrantOf(absl::Seconds(30))));
+  ASSERT_TRUE(Take(LeaseOf(absl::Seconds(30))));
   clock_.StepWall(absl::Seconds(89));
   EXPECT_EQ(State(), LeaseState::kFailOpen);
   clock_.StepWall(absl::Seconds(2));
@@ -106,19 +106,19 @@ TEST_F(EdgeClockTest, FailOpenEndsByWhicheverClockWentFurther) {
 
 TEST_F(EdgeClockTest, ClosedForGood) {  // R4
   Make(absl::Hours(1));
-  ASSERT_TRUE(Take(GrantOf(absl::Seconds(30))));
+  ASSERT_TRUE(Take(LeaseOf(absl::Seconds(30))));
   edge_->Close();
   EXPECT_EQ(State(), LeaseState::kNone);
-  EXPECT_FALSE(Take(GrantOf(absl::Seconds(30))));
+  EXPECT_FALSE(Take(LeaseOf(absl::Seconds(30))));
   EXPECT_EQ(State(), LeaseState::kNone);
 }
 
 TEST_F(EdgeClockTest, EndLeaseEndsFailOpenTimeToo) {
   Make(absl::Hours(1));
-  ASSERT_TRUE(Take(GrantOf(absl::Seconds(30))));
+  ASSERT_TRUE(Take(LeaseOf(absl::Seconds(30))));
   edge_->EndLease();
   EXPECT_EQ(State(), LeaseState::kNone);
-  EXPECT_TRUE(Take(GrantOf(absl::Seconds(30))));
+  EXPECT_TRUE(Take(LeaseOf(absl::Seconds(30))));
 }
 
 TEST_F(EdgeClockTest, ServiceTimeIsNeverAhead) {  // R18, I7
@@ -152,10 +152,10 @@ TEST_F(EdgeClockTest, APongsDelaySetsNothingBackAServicesClockDoes) {  // R18
   EXPECT_EQ(now(), service + absl::Seconds(9));
 }
 
-TEST_F(EdgeClockTest, AGrantThatEndedForGoodKeepsItsFailOpenTime) {
+TEST_F(EdgeClockTest, ALeaseThatEndedForGoodKeepsItsFailOpenTime) {
   Make(absl::Seconds(60));
   EXPECT_FALSE(edge_->ClocksDisagree(clock_.Now(), clock_.WallNow()));
-  ASSERT_TRUE(Take(GrantOf(absl::Seconds(30))));
+  ASSERT_TRUE(Take(LeaseOf(absl::Seconds(30))));
   EXPECT_FALSE(edge_->ClocksDisagree(clock_.Now(), clock_.WallNow()));
   clock_.StepWall(absl::Seconds(1));
   EXPECT_TRUE(edge_->ClocksDisagree(clock_.Now(), clock_.WallNow()));
@@ -165,13 +165,13 @@ TEST_F(EdgeClockTest, AGrantThatEndedForGoodKeepsItsFailOpenTime) {
   EXPECT_FALSE(edge_->ClocksDisagree(clock_.Now(), clock_.WallNow()));
   clock_.Advance(absl::Seconds(60));
   EXPECT_EQ(State(), LeaseState::kNone);
-  EXPECT_TRUE(Take(GrantOf(absl::Seconds(5))));
+  EXPECT_TRUE(Take(LeaseOf(absl::Seconds(5))));
   EXPECT_EQ(State(), LeaseState::kLive);
 }
 
 TEST_F(EdgeClockTest, AForkedChildHasNoLease) {
   Make(absl::Hours(1));
-  ASSERT_TRUE(Take(GrantOf(absl::Seconds(30))));
+  ASSERT_TRUE(Take(LeaseOf(absl::Seconds(30))));
   ASSERT_EQ(State(), LeaseState::kLive);
   const pid_t child = fork();
   ASSERT_GE(child, 0);
@@ -183,21 +183,21 @@ TEST_F(EdgeClockTest, AForkedChildHasNoLease) {
   EXPECT_EQ(State(), LeaseState::kLive);
 }
 
-TEST_F(EdgeClockTest, ReadersSeeWholeGrants) {
+TEST_F(EdgeClockTest, ReadersSeeWholeLeases) {
   Make();
   std::atomic<bool> stop{false};
   std::atomic<int64_t> torn{0};
   std::thread reader([&] {
     while (!stop.load()) {
       const auto r = edge_->Read();
-      // Every grant below has lease == ping_boot and service == ping_boot.
+      // Every lease below has length == ping_boot and service == ping_boot.
       if (r.lease_ns != 0 && r.lease_ns != r.ping_boot_ns) ++torn;
     }
   });
   for (int64_t i = 1; i <= 200000; ++i) {
-    const HeldLease g{BootTime::FromNanos(i), absl::FromUnixNanos(i), absl::Nanoseconds(i),
-                      absl::ZeroDuration()};
-    edge_->Grant(g, BootTime::FromNanos(i), absl::FromUnixNanos(i));
+    const HeldLease lease{BootTime::FromNanos(i), absl::FromUnixNanos(i), absl::Nanoseconds(i),
+                          absl::ZeroDuration()};
+    edge_->Renew(lease, BootTime::FromNanos(i), absl::FromUnixNanos(i));
   }
   stop = true;
   reader.join();

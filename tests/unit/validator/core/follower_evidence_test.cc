@@ -14,7 +14,7 @@ using tollgate::v1::FollowResponse;
 
 TEST_F(FollowerTest, EvidenceGoesUntilAPongSaysThatItArrived) {
   Follow();
-  state_.evidence.emplace_back().set_token_id("a");
+  state_.admitted = true;
   auto a = Send(EventsMessage(11, {Changed("w", "a")}));
   ASSERT_EQ(a.send.at(0).ping().dropped_size(), 1);
   clock_.Advance(absl::Seconds(5));

@@ -17,18 +17,25 @@ namespace tollgate {
 // Writes down what the follower drives it to.
 class Recorder : public FollowedState {
  public:
+  explicit Recorder(Outbox* outbox) : outbox_(*outbox) {}
   void Reset(const std::string& epoch, int64_t revision) override {
     log.push_back(absl::StrCat("reset ", epoch, " ", revision));
   }
   void Drop(int64_t revision, const tollgate::v1::Event& event) override {
-    if (admitted) Say(revision, event.token_changed().token_id());
+    if (admitted) {
+      const auto& token = event.token_changed();
+      outbox_.TokenDropped(token.workspace(), token.token_id(), revision,
+                           {EntryUse{token.workspace(), token.token_id(), 5000, 1}});
+    }
     log.push_back(absl::StrCat("drop ", revision, " ",
                                event.has_cohort_revoked()  ? event.cohort_revoked().workspace()
                                : event.has_token_created() ? event.token_created().token_id()
                                                            : event.token_changed().token_id()));
   }
   void DropAll(int64_t revision) override { log.push_back(absl::StrCat("drop-all ", revision)); }
-  void Grant(const HeldLease& grant, BootTime, absl::Time) override { grants.push_back(grant); }
+  void LeaseGranted(const HeldLease& lease, BootTime, absl::Time) override {
+    leases.push_back(lease);
+  }
   void SetServiceTime(absl::Time t, absl::Duration trip, BootTime) override {
     service_time = t;
     round_trip = trip;
@@ -36,43 +43,33 @@ class Recorder : public FollowedState {
   void BrandAgreed(bool agreed) override { brand_agreed = agreed; }
   void EndLease() override { log.push_back("end-lease"); }
   void Close() override { log.push_back("close"); }
-  void FillPing(tollgate::v1::Ping* ping) override {
-    for (auto& e : evidence) *ping->add_dropped() = e;
-    evidence.clear();
-    ping->set_cached_tokens(42);
-  }
-  std::vector<tollgate::v1::Usage> TakeUsage(BootTime) override {
-    log.push_back("take-usage");
-    return {tollgate::v1::Usage()};
-  }
-  void UsageConfirmed() override { log.push_back("usage-confirmed"); }
-  void UsageLost() override { log.push_back("usage-lost"); }
-  // As a validator does that admitted every token, and keeps no more than this.
-  void Say(int64_t revision, const std::string& token_id) {
-    if (evidence.size() >= 4096) return;
-    auto& e = evidence.emplace_back();
-    e.set_token_id(token_id);
-    e.set_revision(revision);
+  void FillCounts(tollgate::v1::Ping* ping) override { ping->set_cached_tokens(42); }
+  absl::Time CollectUse(BootTime) override {
+    log.push_back("collect-use");
+    outbox_.AddUse({EntryUse{"w", "used", 5000, 1}});
+    return absl::InfinitePast();
   }
   std::vector<std::string> Taken() { return std::exchange(log, {}); }
 
   std::vector<std::string> log;
-  std::vector<HeldLease> grants;
-  std::vector<tollgate::v1::DroppedAdmit> evidence;
-  bool admitted = false;
+  std::vector<HeldLease> leases;
+  bool admitted = false;  // every token that is dropped
   absl::Time service_time;
   absl::Duration round_trip;
   bool brand_agreed = false;
+
+ private:
+  Outbox& outbox_;
 };
 
 class FollowerTest : public ::testing::Test {
  protected:
-  FollowerTest() : random_(1) {
+  FollowerTest() : random_(1), outbox_(OutboxOptions()), state_(&outbox_) {
     options_.validator_id = "edge-1";
     options_.incarnation = "0123456789abcdef";
     Make();
   }
-  void Make() { follower_ = std::make_unique<Follower>(options_, &state_, &random_); }
+  void Make() { follower_ = std::make_unique<Follower>(options_, &state_, &outbox_, &random_); }
   FollowerActions Send(const tollgate::v1::FollowResponse& m) {
     return follower_->OnMessage(stream_, m, clock_.Now(), clock_.WallNow());
   }
@@ -102,6 +99,7 @@ class FollowerTest : public ::testing::Test {
   FollowerOptions options_;
   HandClock clock_;
   SeededRandom random_;
+  Outbox outbox_;
   Recorder state_;
   std::unique_ptr<Follower> follower_;
   uint64_t stream_ = 0;

@@ -26,7 +26,7 @@ TEST_F(FollowerTest, AFreshHelloHasNoEpochAndWelcomeGrantsNothing) {  // R2
   EXPECT_EQ(hello.applied_revision(), 0);
   const auto a = Send(WelcomeMessage("e1", 10, true));
   EXPECT_THAT(state_.Taken(), ElementsAre("end-lease", "reset e1 10"));
-  EXPECT_THAT(state_.grants, IsEmpty());
+  EXPECT_THAT(state_.leases, IsEmpty());
   EXPECT_EQ(a.send.at(0).ping().applied_revision(), 10);
   EXPECT_EQ(a.send.at(0).ping().cached_tokens(), 42);
 }
@@ -46,10 +46,10 @@ TEST_F(FollowerTest, TheLeaseRunsFromThePingNotThePong) {  // R1
   Send(WelcomeMessage("e1", 10, true));
   clock_.Advance(absl::Seconds(3));
   Send(PongMessage(1, 10, 30));
-  ASSERT_EQ(state_.grants.size(), 1u);
-  EXPECT_EQ(state_.grants[0].ping_boot, pinged);
-  EXPECT_EQ(state_.grants[0].ping_wall, pinged_wall);
-  EXPECT_EQ(state_.grants[0].until(), pinged + absl::Milliseconds(29970));
+  ASSERT_EQ(state_.leases.size(), 1u);
+  EXPECT_EQ(state_.leases[0].ping_boot, pinged);
+  EXPECT_EQ(state_.leases[0].ping_wall, pinged_wall);
+  EXPECT_EQ(state_.leases[0].until(), pinged + absl::Milliseconds(29970));
   EXPECT_EQ(state_.service_time, absl::FromUnixSeconds(2'000'000'000));
 }
 
@@ -59,25 +59,25 @@ TEST_F(FollowerTest, EachPongGrantsFromItsOwnPingAndOnlyOnce) {  // R1
   clock_.Advance(absl::Seconds(5));
   Tick();  // ping 2
   Send(PongMessage(1, 10, 30));
-  ASSERT_EQ(state_.grants.size(), 1u);
-  EXPECT_EQ(state_.grants[0].ping_boot, first);
+  ASSERT_EQ(state_.leases.size(), 1u);
+  EXPECT_EQ(state_.leases[0].ping_boot, first);
   Send(PongMessage(1, 10, 30));
-  EXPECT_EQ(state_.grants.size(), 1u);
+  EXPECT_EQ(state_.leases.size(), 1u);
   Send(PongMessage(2, 10, 30));
-  ASSERT_EQ(state_.grants.size(), 2u);
-  EXPECT_EQ(state_.grants[1].ping_boot, clock_.Now());
+  ASSERT_EQ(state_.leases.size(), 2u);
+  EXPECT_EQ(state_.leases[1].ping_boot, clock_.Now());
 }
 
 TEST_F(FollowerTest, APongToNoPingEndsTheStream) {
   Follow();
   EXPECT_TRUE(Send(PongMessage(2, 10, 30)).disconnect);
-  EXPECT_THAT(state_.grants, IsEmpty());
+  EXPECT_THAT(state_.leases, IsEmpty());
 }
 
 TEST_F(FollowerTest, ZeroLeaseAndAbsentHeldLeaseNothingYetMoveRevisionAndTime) {
   Follow();
   Send(PongMessage(1, 17, 0));
-  EXPECT_THAT(state_.grants, IsEmpty());
+  EXPECT_THAT(state_.leases, IsEmpty());
   EXPECT_EQ(follower_->applied_revision(), 17);
   EXPECT_EQ(state_.service_time, absl::FromUnixSeconds(2'000'000'000));
 }
@@ -95,11 +95,11 @@ TEST_F(FollowerTest, PingsOfAnOlderStreamAreNeverMatched) {  // R1
   // The old stream's Pong arrives late: ignored by its number.
   clock_.Advance(absl::Seconds(1));
   follower_->OnMessage(old, PongMessage(1, 99, 30), clock_.Now(), clock_.WallNow());
-  EXPECT_THAT(state_.grants, IsEmpty());
+  EXPECT_THAT(state_.leases, IsEmpty());
   EXPECT_EQ(follower_->applied_revision(), 10);
   Send(PongMessage(1, 10, 30));
-  ASSERT_EQ(state_.grants.size(), 1u);
-  EXPECT_EQ(state_.grants[0].ping_boot, pinged);
+  ASSERT_EQ(state_.leases.size(), 1u);
+  EXPECT_EQ(state_.leases[0].ping_boot, pinged);
 }
 
 TEST_F(FollowerTest, EventsDropThenAreAcknowledgedOnceAMessage) {  // R10
@@ -133,11 +133,11 @@ TEST_F(FollowerTest, APongDoesNotMoveOverAnOpenRevisionNorGrantBeyondIt) {  // R
   Send(EventsMessage(13, {Changed("w", "a")}, true));
   Send(PongMessage(1, 13, 30));
   EXPECT_EQ(follower_->applied_revision(), 12);
-  EXPECT_THAT(state_.grants, IsEmpty());
+  EXPECT_THAT(state_.leases, IsEmpty());
   clock_.Advance(absl::Seconds(5));
   Tick();
   Send(PongMessage(2, 12, 30));  // says no more than was sent whole
-  EXPECT_EQ(state_.grants.size(), 1u);
+  EXPECT_EQ(state_.leases.size(), 1u);
 }
 
 TEST_F(FollowerTest, ARevisionLeftOpenEndsTheStreamAndIsAskedForAgain) {  // R11
@@ -323,12 +323,14 @@ TEST_F(FollowerTest, AUsageReportIsConfirmedByALaterPong) {
       Send(PongMessage(last.sequence(), 10, 30));
     } else {
       ASSERT_EQ(a.send.size(), 2u);
-      EXPECT_TRUE(a.send[0].has_usage());
-      EXPECT_THAT(state_.Taken(), ElementsAre("take-usage"));
+      ASSERT_EQ(a.send[0].usage().uses_size(), 1);
+      EXPECT_THAT(state_.Taken(), ElementsAre("collect-use"));
       Send(PongMessage(last.sequence() - 1, 10, 30));
-      EXPECT_THAT(state_.Taken(), IsEmpty());
+      EXPECT_TRUE(outbox_.report_is_out());
       Send(PongMessage(last.sequence(), 10, 30));
-      EXPECT_THAT(state_.Taken(), ElementsAre("usage-confirmed"));
+      EXPECT_FALSE(outbox_.report_is_out());
+      EXPECT_EQ(outbox_.unreported(), 0u);
+      EXPECT_THAT(state_.Taken(), IsEmpty());
       return;
     }
   }
@@ -343,8 +345,16 @@ TEST_F(FollowerTest, AUsageReportOnABrokenStreamIsLost) {
     if (state_.log.empty()) Send(PongMessage(i, 10, 30));
   }
   state_.log.clear();
+  EXPECT_TRUE(outbox_.report_is_out());
   Reconnect();
-  EXPECT_THAT(state_.Taken(), ElementsAre("usage-lost"));
+  EXPECT_FALSE(outbox_.report_is_out());
+  EXPECT_EQ(outbox_.unreported(), 1u);
+  EXPECT_THAT(state_.Taken(), IsEmpty());
+  // It goes again, with what came since.
+  Open();
+  const auto a = follower_->Goodbye(clock_.Now(), clock_.WallNow());
+  ASSERT_EQ(a.send.at(0).usage().uses_size(), 1);
+  EXPECT_EQ(a.send[0].usage().uses(0).count(), 2);
 }
 
 TEST_F(FollowerTest, AfterGoodbyeNothingCounts) {  // R4
@@ -358,7 +368,7 @@ TEST_F(FollowerTest, AfterGoodbyeNothingCounts) {  // R4
   Send(PongMessage(1, 10, 30));
   Send(EventsMessage(11, {Changed("w", "a")}));
   EXPECT_THAT(state_.Taken(), IsEmpty());
-  EXPECT_THAT(state_.grants, IsEmpty());
+  EXPECT_THAT(state_.leases, IsEmpty());
   follower_->OnDisconnected(stream_, clock_.Now());
   clock_.Advance(absl::Hours(1));
   EXPECT_FALSE(Tick().connect);
@@ -374,7 +384,7 @@ TEST_F(FollowerTest, AGoodbyeBeforeTheWelcomeTellsTheUseToo) {  // R4
   ASSERT_EQ(a.send.size(), 2u);  // and no ping: it must wait for the Welcome
   EXPECT_TRUE(a.send[0].has_usage());
   EXPECT_TRUE(a.send[1].has_goodbye());
-  EXPECT_THAT(state_.Taken(), ElementsAre("close", "take-usage"));
+  EXPECT_THAT(state_.Taken(), ElementsAre("close", "collect-use"));
 }
 
 TEST_F(FollowerTest, AServiceOfAnotherBrandIsNotFollowed) {  // I7
@@ -414,9 +424,9 @@ TEST_F(FollowerTest, FarBehindAServiceSomePongStillGrants) {
   Follow();
   for (int i = 0; i < 500; ++i) Send(EventsMessage(11 + i, {Changed("w", "a")}));
   Send(PongMessage(100, 110, 30));
-  EXPECT_EQ(state_.grants.size(), 1u);
+  EXPECT_EQ(state_.leases.size(), 1u);
   Send(PongMessage(400, 410, 30));  // its ping was not remembered: no grant, no harm
-  EXPECT_EQ(state_.grants.size(), 1u);
+  EXPECT_EQ(state_.leases.size(), 1u);
 }
 
 TEST_F(FollowerTest, FailOpenIsSaidInTheHello) {

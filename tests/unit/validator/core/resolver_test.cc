@@ -135,23 +135,23 @@ INSTANTIATE_TEST_SUITE_P(
                         r.OnTokenEvent(kId, 11);
                       },
                       Answer(11), false},
-        OvertakenCase{"WorkspaceCohort", [](Resolver& r) { r.OnCohort("w", "", 12, 0); },
+        OvertakenCase{"WorkspaceCohort", [](Resolver& r) { r.OnCohort({"w", "", 12, 0}); },
                       Answer(11), false},
-        OvertakenCase{"WorkspaceCohortSeen", [](Resolver& r) { r.OnCohort("w", "", 12, 0); },
+        OvertakenCase{"WorkspaceCohortSeen", [](Resolver& r) { r.OnCohort({"w", "", 12, 0}); },
                       Answer(12), true},
-        OvertakenCase{"OwnerCohort", [](Resolver& r) { r.OnCohort("w", "team-a", 12, 0); },
+        OvertakenCase{"OwnerCohort", [](Resolver& r) { r.OnCohort({"w", "team-a", 12, 0}); },
                       Answer(11), false},
-        OvertakenCase{"OtherOwnersCohort", [](Resolver& r) { r.OnCohort("w", "team-b", 12, 0); },
+        OvertakenCase{"OtherOwnersCohort", [](Resolver& r) { r.OnCohort({"w", "team-b", 12, 0}); },
                       Answer(11), true},
-        OvertakenCase{"OtherWorkspacesCohort", [](Resolver& r) { r.OnCohort("v", "", 12, 0); },
+        OvertakenCase{"OtherWorkspacesCohort", [](Resolver& r) { r.OnCohort({"v", "", 12, 0}); },
                       Answer(11), true},
-        OvertakenCase{"CohortAndUnknown", [](Resolver& r) { r.OnCohort("w", "", 12, 0); },
+        OvertakenCase{"CohortAndUnknown", [](Resolver& r) { r.OnCohort({"w", "", 12, 0}); },
                       Unknown(11), true},
         OvertakenCase{"Reset", [](Resolver& r) { r.OnReset(12); }, Answer(11), false},
         OvertakenCase{"ResetSeen", [](Resolver& r) { r.OnReset(12); }, Answer(12), true},
         OvertakenCase{"MoreCohortsThanAreKept",
                       [](Resolver& r) {
-                        for (int i = 0; i < 17; ++i) r.OnCohort("v", "", 12, 0);
+                        for (int i = 0; i < 17; ++i) r.OnCohort({"v", "", 12, 0});
                       },
                       Answer(11), false}),
     [](const auto& info) { return info.param.name; });
@@ -159,7 +159,7 @@ INSTANTIATE_TEST_SUITE_P(
 TEST_F(ResolverTest, CohortsAreComparedByPlaceOfCreation) {  // R13
   for (const auto& [index, usable] : {std::pair<uint32_t, bool>{1, true}, {2, false}}) {
     ASSERT_EQ(Join(KeyFor(1)), Joined::kAsk);
-    resolver_.OnCohort("w", "", 12, index);
+    resolver_.OnCohort({"w", "", 12, index});
     ResolveResponse answer = Answer(11);
     answer.mutable_grant()->set_create_revision(12);
     answer.mutable_grant()->set_create_index(1);

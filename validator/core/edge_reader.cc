@@ -1,0 +1,145 @@
+#include "validator/core/edge_reader.h"
+
+#include <algorithm>
+
+#include "base/mutation.h"
+#include "token/life_cycle.h"
+
+namespace tollgate {
+namespace {
+
+using tollgate::v1::VerdictReason;
+
+// Accuses the token, so that a client throws it away.
+bool Accuses(VerdictReason reason) {
+  return reason == tollgate::v1::VERDICT_REASON_REVOKED ||
+         reason == tollgate::v1::VERDICT_REASON_EXPIRED ||
+         reason == tollgate::v1::VERDICT_REASON_SUSPENDED;
+}
+
+void SetDenied(VerdictReason reason, Decision* decision) {
+  decision->verdict = tollgate::v1::VERDICT_DENY;
+  decision->reason = reason;
+  decision->retry_after = absl::ZeroDuration();
+  decision->fail_open = false;
+}
+
+}  // namespace
+
+int64_t EdgeReader::Moment::service_ms() const {
+  return std::max<int64_t>(absl::ToUnixMillis(service), 1);
+}
+
+EdgeReader::Moment EdgeReader::ReadMoment() const {
+  Moment m;
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    // R13: the clocks first, then the lease.
+    m.boot = clock_.Now();
+    m.wall = clock_.WallNow();
+    m.lease = lease_.Read();
+    m.state = lease_.StateAt(m.lease, m.boot, m.wall);
+    if (TOLLGATE_MUTATED("r13_cached_clock") && m.lease.lease_ns > 0) m.state = LeaseState::kLive;
+    // A thread that was put aside between the two readings sees clocks that disagree: look again.
+    if (m.state == LeaseState::kLive || m.lease.lease_ns == 0) break;
+  }
+  m.service = TOLLGATE_MUTATED("r18_own_clock") ? m.wall : lease_.ServiceTimeAt(m.lease, m.boot);
+  return m;
+}
+
+void EdgeReader::SetUnavailable(VerdictReason reason, Decision* decision) const {
+  decision->verdict = tollgate::v1::VERDICT_UNAVAILABLE;
+  decision->reason = reason;
+  decision->retry_after = retry_after_;
+  decision->fail_open = false;
+}
+
+bool EdgeReader::HoldGrant(absl::string_view packed, Decision* decision, GrantView* grant) {
+  return decision->grant_.Assign(packed) && GrantView::Over(decision->grant_.bytes(), grant);
+}
+
+bool EdgeReader::RefuseMalformed(absl::string_view token_string, Decision* decision) const {
+  TokenFormat::Parsed parsed;
+  if (token_string.empty()) {
+    SetDenied(tollgate::v1::VERDICT_REASON_NO_TOKEN, decision);
+  } else if (format_.Parse(token_string, &parsed) == TokenDefect::kNone) {
+    return false;
+  } else if (!table_.brand_agreed()) {
+    // With another brand it may be a good token (I7).
+    SetUnavailable(tollgate::v1::VERDICT_REASON_SERVICE_UNAVAILABLE, decision);
+  } else {
+    SetDenied(tollgate::v1::VERDICT_REASON_MALFORMED, decision);
+  }
+  return true;
+}
+
+void EdgeReader::DecideOnGrant(const GrantView& grant, const Moment& moment,
+                               const Requirement& requirement, Decision* decision) const {
+  const VerdictReason reason = tollgate::Decide(grant, requirement, moment.service);
+  // A final state is denied whether or not there is a lease: final never goes stale (I7). A time
+  // that has passed is not that: an event that this edge has not heard of may have moved it.
+  if (IsFinal(grant.state())) return SetDenied(reason, decision);
+  // Without a lease what is held may be out of date: nothing that can change is said of it.
+  // Fail-open goes on admitting from it, yet accuses nobody on it: a suspended token may be back,
+  // and one whose time has passed may have been given more (I7).
+  if (moment.state == LeaseState::kNone ||
+      (moment.state == LeaseState::kFailOpen && Accuses(reason))) {
+    return SetUnavailable(tollgate::v1::VERDICT_REASON_NO_LEASE, decision);
+  }
+  // A state that this build does not know: neither admitted nor accused.
+  if (reason == tollgate::v1::VERDICT_REASON_SERVICE_UNAVAILABLE) {
+    return SetUnavailable(reason, decision);
+  }
+  if (reason != tollgate::v1::VERDICT_REASON_UNSPECIFIED) return SetDenied(reason, decision);
+  decision->verdict = tollgate::v1::VERDICT_ADMIT;
+  decision->reason = reason;
+  decision->retry_after = absl::ZeroDuration();
+  decision->fail_open = moment.state == LeaseState::kFailOpen;
+}
+
+void EdgeReader::DecideOnUnknown(const Moment& moment, Decision* decision) const {
+  // Without a lease: it may exist by now.
+  if (moment.state != LeaseState::kLive) {
+    return SetUnavailable(tollgate::v1::VERDICT_REASON_NO_LEASE, decision);
+  }
+  SetDenied(tollgate::v1::VERDICT_REASON_UNKNOWN, decision);
+}
+
+bool EdgeReader::Decide(absl::string_view token_string, const Requirement& requirement,
+                        TokenKey* key, Decision* decision) const {
+  // The string's length tells where its public id would lie. Whether it is well formed is asked
+  // only where it is not held: nothing malformed is ever kept (no question is asked about it), and
+  // what is held is recognised by the whole string.
+  if (token_string.size() != format_.length()) return RefuseMalformed(token_string, decision);
+  *key = table_.KeyOf(token_string,
+                      token_string.substr(token_string.size() - kBodyLength, kPublicIdLength));
+  for (int attempt = 0; attempt < 4; ++attempt) {
+    const uint64_t collection = table_.collection();
+    const Moment moment = ReadMoment();
+    DecisionCache::Place place;
+    switch (table_.Find(*key, &decision->grant_, &place)) {
+      case DecisionCache::Found::kMiss:
+        if (RefuseMalformed(token_string, decision)) return true;
+        // Without a lease no answer could be used: do not ask for one.
+        if (moment.state != LeaseState::kNone) return false;
+        SetUnavailable(tollgate::v1::VERDICT_REASON_NO_LEASE, decision);
+        return true;
+      case DecisionCache::Found::kUnknown:
+        DecideOnUnknown(moment, decision);
+        return true;
+      case DecisionCache::Found::kGrant:
+        break;
+    }
+    GrantView grant;
+    if (!GrantView::Over(decision->grant_.bytes(), &grant)) return false;
+    DecideOnGrant(grant, moment, requirement, decision);
+    if (!decision->admitted()) return true;
+    // Dropped since it was read: what is true now is not held here.
+    if (!table_.RecordAdmit(place, moment.service_ms())) continue;
+    // Use was collected meanwhile: again with a later reading, else this admission would lie
+    // before the report's complete_until and be in no report up to it.
+    if (table_.collection() == collection) return true;
+  }
+  return false;
+}
+
+}  // namespace tollgate

@@ -1,0 +1,94 @@
+#include "validator/core/edge_state.h"
+
+#include "token/cohort.h"
+
+namespace tollgate {
+
+bool EdgeState::Keep(const TokenKey& key, const tollgate::v1::Grant& grant,
+                     absl::string_view packed, int64_t service_ms, DecisionCache::Place* place) {
+  std::vector<EntryUse> gone;
+  const bool kept = table_.Insert(key, grant, packed, service_ms, place, &gone);
+  outbox_.AddUse(gone);
+  return kept;
+}
+
+void EdgeState::KeepUnknown(const TokenKey& key, int64_t service_ms) {
+  std::vector<EntryUse> gone;
+  table_.InsertUnknown(key, service_ms, &gone);
+  outbox_.AddUse(gone);
+}
+
+void EdgeState::Reset(const std::string& /*epoch*/, int64_t revision) { DropAll(revision); }
+
+void EdgeState::DropAll(int64_t revision) {
+  std::vector<EntryUse> gone;
+  resolver_.OnReset(revision);
+  table_.DropAll(&gone);
+  outbox_.AddUse(gone);
+}
+
+void EdgeState::DropToken(absl::string_view workspace, absl::string_view token_id,
+                          int64_t revision) {
+  std::vector<EntryUse> gone;
+  resolver_.OnTokenEvent(token_id, revision);
+  table_.DropToken(token_id, &gone);
+  outbox_.TokenDropped(workspace, token_id, revision, gone);
+}
+
+void EdgeState::Drop(int64_t revision, const tollgate::v1::Event& event) {
+  switch (event.subject_case()) {
+    case tollgate::v1::Event::kTokenChanged:
+      return DropToken(event.token_changed().workspace(), event.token_changed().token_id(),
+                       revision);
+    case tollgate::v1::Event::kTokenCreated:
+      return DropToken(event.token_created().workspace(), event.token_created().token_id(),
+                       revision);
+    case tollgate::v1::Event::kCohortRevoked: {
+      const CohortWatermark cohort{event.cohort_revoked().workspace(),
+                                   event.cohort_revoked().owner(), revision, event.index()};
+      std::vector<EntryUse> gone;
+      resolver_.OnCohort(cohort);
+      table_.DropCohort(cohort, &gone);
+      outbox_.AddUse(gone);
+      return;
+    }
+    case tollgate::v1::Event::SUBJECT_NOT_SET:
+      return DropAll(revision);
+  }
+}
+
+void EdgeState::LeaseGranted(const HeldLease& lease, BootTime now, absl::Time wall_now) {
+  lease_.Renew(lease, now, wall_now);
+}
+
+void EdgeState::SetServiceTime(absl::Time service_time, absl::Duration round_trip, BootTime now) {
+  lease_.SetServiceTime(service_time, round_trip, now);
+}
+
+void EdgeState::EndLease() { lease_.EndLease(); }
+
+void EdgeState::Close() { lease_.Close(); }
+
+void EdgeState::BrandAgreed(bool agreed) { table_.SetBrandAgreed(agreed); }
+
+void EdgeState::FillCounts(tollgate::v1::Ping* ping) {
+  ping->set_cached_tokens(table_.size());
+  ping->set_decisions(counts_.Totals().decisions());
+}
+
+absl::Time EdgeState::CollectUse(BootTime now) {
+  // Read before the collection: an admission that is in none of the entries collected sees the
+  // collection and takes a later reading. Stamps are rounded down to the coarse tick; so is this.
+  const EdgeClock::Reading reading = lease_.Read();
+  absl::Time complete_until = absl::InfinitePast();
+  if (reading.service_ns != 0) {
+    const int64_t ms = absl::ToUnixMillis(lease_.ServiceTimeAt(reading, now));
+    complete_until = absl::FromUnixMillis(ms - ms % DecisionCache::kCoarseTickMs);
+  }
+  std::vector<EntryUse> uses;
+  table_.CollectUse(&uses);
+  outbox_.AddUse(uses);
+  return complete_until;
+}
+
+}  // namespace tollgate

@@ -1,0 +1,66 @@
+// What is held at this edge, as the feed and the service's answers change it. Events drop and never
+// set (R10); answers set; both raise or judge what a question under way needs (R12).
+#ifndef TOLLGATE_VALIDATOR_CORE_EDGE_STATE_H_
+#define TOLLGATE_VALIDATOR_CORE_EDGE_STATE_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "tollgate/v1/edge_service.pb.h"
+#include "tollgate/v1/event.pb.h"
+#include "validator/core/decision_cache.h"
+#include "validator/core/decision_counts.h"
+#include "validator/core/edge_clock.h"
+#include "validator/core/follower.h"
+#include "validator/core/outbox.h"
+#include "validator/core/resolver.h"
+
+namespace tollgate {
+
+// The one writer of the table and of the lease. Not thread-safe: one lock of the caller's is held
+// around events, answers and leases, so that no event comes between an answer's judgement and its
+// use (R12, R13). Readers of the table and of the lease need no lock.
+class EdgeState final : public FollowedState {
+ public:
+  // All of them outlive the state, and are written under the same lock.
+  EdgeState(DecisionCache* table, EdgeClock* lease, Resolver* resolver, Outbox* outbox,
+            const DecisionCounts* counts)
+      : table_(*table), lease_(*lease), resolver_(*resolver), outbox_(*outbox), counts_(*counts) {}
+
+  // Puts in an answer that is current (Resolver::Outcome::usable), at `service_ms` of the service's
+  // time. `packed` is the grant, packed. False: it is too large to be held, and is not held.
+  // `*place`: where it lies.
+  bool Keep(const TokenKey& key, const tollgate::v1::Grant& grant, absl::string_view packed,
+            int64_t service_ms, DecisionCache::Place* place);
+  // The same, for "the store holds no such token".
+  void KeepUnknown(const TokenKey& key, int64_t service_ms);
+
+  // ---- FollowedState.
+  void Reset(const std::string& epoch, int64_t revision) override;
+  void Drop(int64_t revision, const tollgate::v1::Event& event) override;
+  void DropAll(int64_t revision) override;
+  void LeaseGranted(const HeldLease& lease, BootTime now, absl::Time wall_now) override;
+  void SetServiceTime(absl::Time service_time, absl::Duration round_trip, BootTime now) override;
+  void EndLease() override;
+  void Close() override;
+  void BrandAgreed(bool agreed) override;
+  void FillCounts(tollgate::v1::Ping* ping) override;
+  absl::Time CollectUse(BootTime now) override;
+
+ private:
+  void DropToken(absl::string_view workspace, absl::string_view token_id, int64_t revision);
+
+  DecisionCache& table_;
+  EdgeClock& lease_;
+  Resolver& resolver_;
+  Outbox& outbox_;
+  const DecisionCounts& counts_;
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_VALIDATOR_CORE_EDGE_STATE_H_

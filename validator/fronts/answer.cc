@@ -1,0 +1,128 @@
+#include "validator/fronts/answer.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+namespace tollgate {
+namespace {
+
+using tollgate::v1::VerdictReason;
+
+constexpr absl::string_view kInvalidRequest = "invalid_request";
+constexpr absl::string_view kInvalidToken = "invalid_token";
+constexpr absl::string_view kInsufficientScope = "insufficient_scope";
+
+struct Meaning {
+  int status;
+  absl::string_view error;
+};
+
+Meaning MeaningOf(VerdictReason reason) {
+  switch (reason) {
+    case tollgate::v1::VERDICT_REASON_UNSPECIFIED:
+      return {200, ""};
+    case tollgate::v1::VERDICT_REASON_NO_TOKEN:
+      return {401, ""};  // RFC 6750, 3.1: no error code where no credentials came
+    case tollgate::v1::VERDICT_REASON_MALFORMED:
+    case tollgate::v1::VERDICT_REASON_UNKNOWN:
+    case tollgate::v1::VERDICT_REASON_REVOKED:
+    case tollgate::v1::VERDICT_REASON_EXPIRED:
+    case tollgate::v1::VERDICT_REASON_SUSPENDED:
+      return {401, kInvalidToken};
+    case tollgate::v1::VERDICT_REASON_INSUFFICIENT_SCOPE:
+      return {403, kInsufficientScope};
+    case tollgate::v1::VERDICT_REASON_WRONG_AUDIENCE:
+      return {403, ""};  // good elsewhere: RFC 6750 has no code for it that accuses nobody
+    case tollgate::v1::VERDICT_REASON_NO_LEASE:
+    case tollgate::v1::VERDICT_REASON_SERVICE_UNAVAILABLE:
+    case tollgate::v1::VERDICT_REASON_OVERLOADED:
+      return {503, ""};
+    default:
+      return {503, ""};  // newer than this build: neither admitted nor accused (I7)
+  }
+}
+
+// A quoted string of RFC 7230: what cannot be quoted is left out.
+std::string Quoted(absl::string_view text) {
+  std::string quoted = "\"";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte >= 0x7f) continue;
+    if (c == '"' || c == '\\') quoted.push_back('\\');
+    quoted.push_back(c);
+  }
+  quoted.push_back('"');
+  return quoted;
+}
+
+// What would have been enough, as RFC 6750 names it: all that is needed, and of the alternatives
+// the first.
+std::string ScopeOf(const Requirement& requirement) {
+  std::vector<absl::string_view> scopes(requirement.all_scopes.begin(),
+                                        requirement.all_scopes.end());
+  if (!requirement.any_scopes.empty()) {
+    const absl::string_view first = requirement.any_scopes.front();
+    if (std::find(scopes.begin(), scopes.end(), first) == scopes.end()) scopes.push_back(first);
+  }
+  return absl::StrJoin(scopes, " ");
+}
+
+std::string Challenge(const Answer& answer, absl::string_view realm, absl::string_view scope) {
+  std::vector<std::string> parts;
+  if (!realm.empty()) parts.push_back(absl::StrCat("realm=", Quoted(realm)));
+  if (!answer.error.empty()) {
+    parts.push_back(absl::StrCat("error=", Quoted(answer.error)));
+    parts.push_back(absl::StrCat("error_description=", Quoted(answer.description)));
+  }
+  if (!scope.empty()) parts.push_back(absl::StrCat("scope=", Quoted(scope)));
+  if (parts.empty()) return "Bearer";
+  return absl::StrCat("Bearer ", absl::StrJoin(parts, ", "));
+}
+
+}  // namespace
+
+tollgate::v1::Verdict VerdictOf(VerdictReason reason) {
+  switch (MeaningOf(reason).status) {
+    case 200:
+      return tollgate::v1::VERDICT_ADMIT;
+    case 503:
+      return tollgate::v1::VERDICT_UNAVAILABLE;
+    default:
+      return tollgate::v1::VERDICT_DENY;
+  }
+}
+
+Answer AnswerTo(VerdictReason reason, absl::Duration retry_after, const Requirement& requirement,
+                absl::string_view realm) {
+  const Meaning meaning = MeaningOf(reason);
+  Answer answer;
+  answer.status = meaning.status;
+  answer.error = meaning.error;
+  if (answer.status == 200) return answer;
+  answer.description = Describe(reason);
+  if (answer.status == 503) {
+    answer.retry_after = retry_after;
+    return answer;
+  }
+  const bool scope = reason == tollgate::v1::VERDICT_REASON_INSUFFICIENT_SCOPE;
+  answer.challenge = Challenge(answer, realm, scope ? ScopeOf(requirement) : std::string());
+  return answer;
+}
+
+Answer AnswerTo(const Decision& decision, const Requirement& requirement, absl::string_view realm) {
+  return AnswerTo(decision.reason, decision.retry_after, requirement, realm);
+}
+
+Answer AnswerToBadRequest(absl::string_view description, absl::string_view realm) {
+  Answer answer;
+  answer.status = 400;
+  answer.error = kInvalidRequest;
+  answer.description = description;
+  answer.challenge = Challenge(answer, realm, "");
+  return answer;
+}
+
+}  // namespace tollgate

@@ -1,0 +1,57 @@
+#include "validator/fronts/presented.h"
+
+#include <grpcpp/support/slice.h>
+#include <sodium.h>
+
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "base/secret.h"
+#include "base/status.h"
+#include "net/wire.h"
+
+namespace tollgate {
+
+Presented Presented::TakeFrom(std::string* from) {
+  Presented presented;
+  presented.bytes_.swap(*from);
+  WipeString(from);  // short strings lie in the object itself, and a swap leaves them there
+  return presented;
+}
+
+Presented Presented::CopyOf(absl::string_view bytes) {
+  Presented presented;
+  presented.bytes_.assign(bytes.data(), bytes.size());
+  return presented;
+}
+
+Presented::Presented(Presented&& other) noexcept { *this = std::move(other); }
+
+Presented& Presented::operator=(Presented&& other) noexcept {
+  if (this == &other) return *this;
+  Wipe();
+  bytes_.swap(other.bytes_);
+  other.Wipe();  // as in TakeFrom
+  return *this;
+}
+
+void Presented::Wipe() { WipeString(&bytes_); }
+
+void WipeBytes(const grpc::ByteBuffer& bytes) {
+  std::vector<grpc::Slice> slices;
+  if (!bytes.Valid() || !bytes.Dump(&slices).ok()) return;
+  for (const grpc::Slice& slice : slices) {
+    sodium_memzero(const_cast<uint8_t*>(slice.begin()), slice.size());
+  }
+}
+
+absl::Status ParseAndWipe(const grpc::ByteBuffer& bytes, google::protobuf::MessageLite* message) {
+  const bool parsed = FromByteBuffer(bytes, message);
+  WipeBytes(bytes);
+  if (parsed) return absl::OkStatus();
+  return Refuse(absl::StatusCode::kInvalidArgument, "MALFORMED_REQUEST",
+                "The request is no such message, or has text that is not UTF-8.");
+}
+
+}  // namespace tollgate

@@ -1,0 +1,27 @@
+// A gRPC server before it is built, as fronts see it.
+#ifndef TOLLGATE_VALIDATOR_SHELLS_GRPC_FRONT_HOST_H_
+#define TOLLGATE_VALIDATOR_SHELLS_GRPC_FRONT_HOST_H_
+
+#include <string>
+
+#include "net/grpc_host.h"
+#include "validator/fronts/front.h"
+
+namespace tollgate {
+
+class GrpcFrontHost final : public FrontHost {
+ public:
+  // `host` is not built yet, and is used while fronts register themselves.
+  explicit GrpcFrontHost(GrpcHost* host) : host_(*host) {}
+
+  void AddGrpcService(grpc::Service* service, const std::string& health_name) override {
+    host_.AddService(health_name, service);
+  }
+
+ private:
+  GrpcHost& host_;
+};
+
+}  // namespace tollgate
+
+#endif  // TOLLGATE_VALIDATOR_SHELLS_GRPC_FRONT_HOST_H_
