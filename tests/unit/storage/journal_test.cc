@@ -141,6 +141,7 @@ TEST_F(JournalFileTest, ATornEndIsCutOffWhereverItWasTorn) {
     EXPECT_THAT(Held(path_), ElementsAre("section e1 after 3", "mark 5")) << length;
     auto journal = Open();
     ASSERT_TRUE(journal.ok()) << journal.status();
+    EXPECT_EQ(before, ReadFile(path_)) << "nothing torn is left behind the end, " << length;
     ASSERT_TRUE((*journal)->Append(Mark(7)).ok());
     EXPECT_THAT(Held(path_), ElementsAre("section e1 after 3", "mark 5", "mark 7")) << length;
   }
@@ -194,6 +195,12 @@ TEST_F(JournalFileTest, WhatIsNoJournalOrNotItsOwnIsRefused) {
   EXPECT_EQ(
       "JOURNAL_UNWRITABLE",
       ReasonOf(Journal::Open(folder_ / "no/such/folder", 7, Section("e1", 3), Ignore).status()));
+}
+
+TEST_F(JournalFileTest, WhatCannotBeReadIsAnErrorAndNoWait) {
+  const std::string folder = folder_ / "folder";
+  ASSERT_TRUE(std::filesystem::create_directory(folder));
+  EXPECT_FALSE(ScanJournal(folder, Ignore).ok());
 }
 
 TEST_F(JournalFileTest, AFirstStartThatWasCutShortIsBegunAnew) {
