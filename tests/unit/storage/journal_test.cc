@@ -423,6 +423,17 @@ TEST_F(JournaledEngineTest, WhatWasCommittedWithoutAJournalIsJournaledAtTheNextS
   Open();
   EXPECT_THAT(Held(path_), ElementsAre("section 00 after 0", "mark 1",
                                        "commit 4: t1 ended cohort acme@3", "mark 4"));
+  // Its time is the head's.
+  std::vector<int64_t> times;
+  ASSERT_TRUE(ScanJournal(path_ + ".copy", [&](const JournalRecord& record, int64_t) {
+                if (record.has_commit()) times.push_back(record.commit().time_us());
+                return absl::OkStatus();
+              }).ok());
+  const auto head =
+      GetRecord<store::v1::HeadRecord>(*store_->NewSnapshot().value(), Table::kMeta, kHeadKey);
+  ASSERT_TRUE(head.ok() && head->has_value());
+  EXPECT_NE((*head)->time_us(), 0);
+  EXPECT_THAT(times, ElementsAre((*head)->time_us()));
 }
 
 TEST_F(JournaledEngineTest, ItIsFoundAlsoWhereItsEventsAreNoLongerKept) {
