@@ -6,8 +6,8 @@
 
 #include "base/log.h"
 #include "base/status.h"
-#include "service/records/field_time.h"
 #include "service/feed/last_admissions.h"
+#include "service/records/field_time.h"
 #include "storage/schema.h"
 #include "token/resource_name.h"
 

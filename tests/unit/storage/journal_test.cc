@@ -141,6 +141,7 @@ TEST_F(JournalFileTest, ATornEndIsCutOffWhereverItWasTorn) {
     EXPECT_THAT(Held(path_), ElementsAre("section e1 after 3", "mark 5")) << length;
     auto journal = Open();
     ASSERT_TRUE(journal.ok()) << journal.status();
+    EXPECT_EQ(before, ReadFile(path_)) << "nothing torn is left behind the end, " << length;
     ASSERT_TRUE((*journal)->Append(Mark(7)).ok());
     EXPECT_THAT(Held(path_), ElementsAre("section e1 after 3", "mark 5", "mark 7")) << length;
   }
@@ -194,6 +195,12 @@ TEST_F(JournalFileTest, WhatIsNoJournalOrNotItsOwnIsRefused) {
   EXPECT_EQ(
       "JOURNAL_UNWRITABLE",
       ReasonOf(Journal::Open(folder_ / "no/such/folder", 7, Section("e1", 3), Ignore).status()));
+}
+
+TEST_F(JournalFileTest, WhatCannotBeReadIsAnErrorAndNoWait) {
+  const std::string folder = folder_ / "folder";
+  ASSERT_TRUE(std::filesystem::create_directory(folder));
+  EXPECT_FALSE(ScanJournal(folder, Ignore).ok());
 }
 
 TEST_F(JournalFileTest, AFirstStartThatWasCutShortIsBegunAnew) {
@@ -416,6 +423,17 @@ TEST_F(JournaledEngineTest, WhatWasCommittedWithoutAJournalIsJournaledAtTheNextS
   Open();
   EXPECT_THAT(Held(path_), ElementsAre("section 00 after 0", "mark 1",
                                        "commit 4: t1 ended cohort acme@3", "mark 4"));
+  // Its time is the head's.
+  std::vector<int64_t> times;
+  ASSERT_TRUE(ScanJournal(path_ + ".copy", [&](const JournalRecord& record, int64_t) {
+                if (record.has_commit()) times.push_back(record.commit().time_us());
+                return absl::OkStatus();
+              }).ok());
+  const auto head =
+      GetRecord<store::v1::HeadRecord>(*store_->NewSnapshot().value(), Table::kMeta, kHeadKey);
+  ASSERT_TRUE(head.ok() && head->has_value());
+  EXPECT_NE((*head)->time_us(), 0);
+  EXPECT_THAT(times, ElementsAre((*head)->time_us()));
 }
 
 TEST_F(JournaledEngineTest, ItIsFoundAlsoWhereItsEventsAreNoLongerKept) {
