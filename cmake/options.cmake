@@ -68,3 +68,7 @@ endif()
 # For objects of a library that shows nothing but its API (validator/embedded).
 set(TOLLGATE_HIDDEN -fvisibility=hidden -fvisibility-inlines-hidden -fno-semantic-interposition
     -ffunction-sections -fdata-sections)
+if(TOLLGATE_SANITIZE STREQUAL "address+undefined")
+  # Hidden, such an object has its own copy of a type's description; UBSan knows a type by its address.
+  list(APPEND TOLLGATE_HIDDEN -fno-sanitize=vptr)
+endif()

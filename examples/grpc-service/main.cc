@@ -37,15 +37,15 @@ class Notes final : public notes::v1::Notes::Service {
 };
 
 // ---- The guard, in ten lines.
-using namespace tollgate::edge;
+namespace te = tollgate::edge;
 
-std::shared_ptr<grpc::ServerCredentials> Guarded(std::shared_ptr<Edge> edge) {
+std::shared_ptr<grpc::ServerCredentials> Guarded(std::shared_ptr<te::Edge> edge) {
   // Of the loopback; a service that others reach has grpc::SslServerCredentials.
   auto credentials = grpc::experimental::LocalServerCredentials(LOCAL_TCP);
-  credentials->SetAuthMetadataProcessor(std::make_shared<GrpcGuard>(
-      std::move(edge), [read = Requirement().AllOf({"notes:read"}),
-                        write = Requirement().AllOf({"notes:write"})](std::string_view method) {
-        return std::optional<Requirement>(method == "/notes.v1.Notes/Read" ? read : write);
+  credentials->SetAuthMetadataProcessor(std::make_shared<te::GrpcGuard>(
+      std::move(edge), [read = te::Requirement().AllOf({"notes:read"}),
+                        write = te::Requirement().AllOf({"notes:write"})](std::string_view method) {
+        return std::optional<te::Requirement>(method == "/notes.v1.Notes/Read" ? read : write);
       }));
   return credentials;
 }
@@ -57,15 +57,15 @@ int main(int argc, char** argv) {
     std::cerr << "usage: grpc-service TOLLGATED LISTEN\n";
     return 2;
   }
-  Options options;
+  te::Options options;
   options.id = "examples/grpc-service";
   options.service = argv[1];
-  auto started = Edge::Start(options);
+  auto started = te::Edge::Start(options);
   if (!started.ok()) {
     std::cerr << started.error().reason << ": " << started.error().message << '\n';
     return 1;
   }
-  const std::shared_ptr<Edge> edge = std::move(*started);
+  const std::shared_ptr<te::Edge> edge = std::move(*started);
 
   Notes notes;
   int port = 0;

@@ -176,9 +176,9 @@ struct Options {
   std::string brand = "tg";
 
   // Where the log goes; empty: a line each to stderr. Called on any thread, also from inside
-  // Start() and Stop(), never two at a time; must not block, nor call the library. Not called after
-  // Stop() has returned. The library has one log: with several edges in a process each callback
-  // gets every line.
+  // Start() and Stop(), never two at a time; must not block, throw, nor call the library. Not
+  // called after Stop() has returned. The library has one log: with several edges in a process each
+  // callback gets every line.
   LogCallback log;
 };
 
@@ -331,9 +331,9 @@ class TOLLGATE_EDGE_EXPORT Edge {
 
   // Decides, asking the service where needed. `callback` runs exactly once: here, before this
   // returns, or on one of gRPC's threads; at the latest after four times Options::resolve_timeout,
-  // or when Stop() is called. It must not block, nor call CheckBlocking, WaitUntilLive or Stop. The
-  // decision is good during the callback; copy it to keep it. Not kept: the token string. Many
-  // checks of one token ask once.
+  // or when Stop() is called. It must not block, throw, nor call CheckBlocking, WaitUntilLive or
+  // Stop. The decision is good during the callback; copy it to keep it. Not kept: the token string.
+  // Many checks of one token ask once.
   void CheckAsync(std::string_view token_string, const Requirement& requirement, Callback callback);
 
   // Decides, waiting for the service where needed, for at most `limit`; then unavailable
