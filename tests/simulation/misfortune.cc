@@ -249,12 +249,19 @@ void Town::StealVolume() {
   world_->Note("its volume is taken from", former_->name());
   service_ = nullptr;
   // Suspended at once, it may be resumed when its successor has long declared what it has not
-  // heard.
-  if (world_->Chance(0.3)) Suspend(former_, world_->Between(3000, 9000) * kMillisecond);
+  // heard, and with somebody who reaches nobody else.
+  const bool suspended = world_->Chance(0.4);
+  if (suspended) {
+    if (!validators_.empty()) {
+      loyal_ = validators_[world_->rng().Uniform(validators_.size())]->settings().id;
+    }
+    Suspend(former_, world_->Between(5000, 11'000) * kMillisecond);
+  }
   world_->After(world_->Between(0, 500) * kMillisecond, 0, [this] {
     if (service_ == nullptr) service_ = StartService(disk_);
   });
-  world_->After(world_->Between(2, 12) * kSecond, 0, [this, former = former_] {
+  const int64_t until = world_->Between(2, 12) * kSecond + (suspended ? 6 * kSecond : 0);
+  world_->After(until, 0, [this, former = former_] {
     former->Crash();
     if (former_ == former) former_ = nullptr;
   });
@@ -417,7 +424,12 @@ void Town::AddValidator(const std::string& id, bool fail_open, std::shared_ptr<L
 std::shared_ptr<ValidatorNode> Town::MakeValidator(ValidatorSettings settings,
                                                    std::shared_ptr<Link> link) {
   auto validator = std::make_shared<ValidatorNode>(
-      world_, &oracle_, std::move(settings), [this] { return Reachable(); }, std::move(link));
+      world_, &oracle_, settings,
+      [this, id = settings.id] {
+        const bool loyal = id == loyal_ && former_ != nullptr && former_->serving() && !healing_;
+        return loyal ? former_ : Reachable();
+      },
+      std::move(link));
   world_->After(world_->Between(0, 50) * kMillisecond, validator->node(), [validator] {
     if (validator->alive()) validator->Start();
   });

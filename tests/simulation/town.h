@@ -146,6 +146,7 @@ class Town {
   std::shared_ptr<Disk> disk_;
   std::shared_ptr<ServiceNode> service_;
   std::shared_ptr<ServiceNode> former_;  // on the volume that was stolen from it
+  std::string loyal_;                    // the validator that reaches no other than former_
   std::vector<std::shared_ptr<ValidatorNode>> validators_;
   std::vector<std::shared_ptr<ValidatorNode>> lingering_;  // said goodbye, or are twins
   std::shared_ptr<StuckClient> stuck_;
