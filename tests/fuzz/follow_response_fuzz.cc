@@ -12,6 +12,7 @@
 #include "tests/fuzz/fuzz.h"
 #include "tollgate/v1/edge_service.pb.h"
 #include "validator/core/follower.h"
+#include "validator/core/outbox.h"
 
 namespace tollgate {
 namespace {
@@ -24,7 +25,7 @@ class CountedState : public FollowedState {
     open_ = revision;
   }
   void DropAll(int64_t revision) override { open_ = revision; }
-  void Grant(const HeldLease& grant, BootTime now, absl::Time wall_now) override {
+  void LeaseGranted(const HeldLease& lease, BootTime now, absl::Time wall_now) override {
     FUZZ_CLAIM(pong_);
     FUZZ_CLAIM(!gone_);
   }
@@ -32,10 +33,8 @@ class CountedState : public FollowedState {
   void EndLease() override {}
   void Close() override { gone_ = true; }
   void BrandAgreed(bool agreed) override {}
-  void FillPing(v1::Ping* ping) override {}
-  std::vector<v1::Usage> TakeUsage(BootTime now) override { return {}; }
-  void UsageConfirmed() override {}
-  void UsageLost() override {}
+  void FillCounts(v1::Ping* ping) override {}
+  absl::Time CollectUse(BootTime now) override { return absl::InfinitePast(); }
 
   bool pong_ = false;
 
@@ -47,7 +46,10 @@ class CountedState : public FollowedState {
 
 class Driver {
  public:
-  Driver() : random_(7), follower_(Options(), &state_, &random_) { Take(follower_.Start(now_)); }
+  Driver()
+      : random_(7), outbox_(OutboxOptions()), follower_(Options(), &state_, &outbox_, &random_) {
+    Take(follower_.Start(now_));
+  }
 
   void Do(absl::string_view input) {
     while (!input.empty()) {
@@ -118,6 +120,7 @@ class Driver {
 
   SeededRandom random_;
   CountedState state_;
+  Outbox outbox_;
   BootTime now_ = BootTime::FromNanos(1'000'000'000);
   absl::Time wall_ = absl::FromUnixSeconds(1'700'000'000);
   uint64_t stream_ = 0;

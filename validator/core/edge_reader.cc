@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/mutation.h"
-#include "token/life_cycle.h"
 
 namespace tollgate {
 namespace {
