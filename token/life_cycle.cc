@@ -96,15 +96,6 @@ TokenState StateAt(const TokenRecord& record, const Cohorts& cohorts, absl::Time
   return StateOf(record, CauseOfEnd(record, CoveringCohort(record, cohorts), now));
 }
 
-bool IsFinal(TokenState state) {
-  return state == tollgate::v1::TOKEN_STATE_REVOKED || state == tollgate::v1::TOKEN_STATE_EXPIRED;
-}
-
-bool IsLive(TokenState state) {
-  return state == tollgate::v1::TOKEN_STATE_ACTIVE || state == tollgate::v1::TOKEN_STATE_RETIRING ||
-         state == tollgate::v1::TOKEN_STATE_SUSPENDED;
-}
-
 tollgate::v1::Grant ToGrant(const TokenRecord& record, const Cohorts& cohorts) {
   tollgate::v1::Grant grant;
   grant.set_token(FormatTokenName(record.workspace(), record.token_id()));

@@ -6,6 +6,7 @@
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
 #include "token/cohort.h"
+#include "token/token_state.h"
 #include "tollgate/store/v1/records.pb.h"
 #include "tollgate/v1/edge_service.pb.h"
 #include "tollgate/v1/token.pb.h"
@@ -31,9 +32,6 @@ const tollgate::store::v1::CohortRecord* CoveringCohort(
 // RETIRING; then ACTIVE.
 tollgate::v1::TokenState StateAt(const tollgate::store::v1::TokenRecord& record,
                                  const Cohorts& cohorts, absl::Time now);
-
-bool IsFinal(tollgate::v1::TokenState state);  // REVOKED, EXPIRED
-bool IsLive(tollgate::v1::TokenState state);   // ACTIVE, RETIRING, SUSPENDED
 
 // What an edge needs to decide. Never holds a digest. Judged at no time: what only a time has ended
 // is told by its state before and by that time, which a later commit may still move; a final state

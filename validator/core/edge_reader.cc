@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/mutation.h"
+#include "token/token_state.h"
 
 namespace tollgate {
 namespace {
