@@ -75,12 +75,13 @@ absl::StatusOr<absl::Duration> CheckWait(const google::protobuf::Duration& wait,
                        "is above 10 min, the longest that a call may wait; wait again with "
                        "WaitEnforced");
   }
-  if (!IsValid(wait)) {
+  const bool negative = wait.seconds() < 0 && wait.nanos() <= 0;
+  if (!IsValid(wait) && !negative) {
     return RefuseField("WAIT_MALFORMED", field,
                        "is no duration: seconds and nanos must agree in sign, and nanos be below "
                        "a second");
   }
-  if (wait.seconds() < 0 || wait.nanos() < 0) {
+  if (negative || wait.nanos() < 0) {
     return RefuseField("WAIT_NEGATIVE", field, "is below zero; leave it unset not to wait");
   }
   return FromProto(wait);

@@ -107,6 +107,12 @@ def revoke(tollgate, token):
     assert revoked["receipt"]["acknowledged"] == 1, "the embedded edge is one that receipts count"
 
 
+def wait_followed(tollgate):
+    """Its stream is open: admitting again may have needed no more than a question to the service."""
+    until("the edge follows the service", lambda: tollgate.cli("validators", "list", "--problems", as_json=False).stdout
+          == "No problems: 1 validator in sync.\n")
+
+
 def lapses(tollgate):
     """Whether a receipt has nobody to wait for: the goodbye was heard."""
     token, _ = tollgate.create("nobody's")
@@ -150,6 +156,7 @@ def test_a_host_accuses_nobody_without_the_service(tollgate, start, embed_c):
     assert answer == "unavailable temporarily unavailable"
     tollgate.restart_service()
     until("it is admitted", lambda: host.ask(secret).startswith("admit "))
+    wait_followed(tollgate)
 
 
 @pytest.fixture(scope="module")
@@ -193,6 +200,7 @@ def test_a_guarded_grpc_service(tollgate, start, grpc_service):
     assert call("Read", bearing(fresh_secret)) == (grpc.StatusCode.UNAVAILABLE, "temporarily unavailable")
     tollgate.restart_service()
     until("it is admitted", lambda: call("Read", bearing(fresh_secret)) == b"\x0a\x02hi")
+    wait_followed(tollgate)
     channel.close()
     host.process.stdin.close()
     host.process.stdin = None

@@ -268,6 +268,7 @@ void Town::StealVolume() {
 }
 
 void Town::Suspend(const std::shared_ptr<ServiceNode>& service, int64_t gone) {
+  if (world_->Paused(service->node())) return;  // as kResumedMachine has it
   world_->Note("its machine is suspended", service->name(), gone / kMillisecond);
   world_->Pause(service->node(), world_->now() + gone);
   world_->At(
@@ -616,6 +617,9 @@ void Town::Misfortune() {
       return NewerServiceChange(AnyToken());
     case kResumedMachine: {
       // A virtual machine: stopped, and resumed as if no time had passed, but for its wall clock.
+      // One that stands still already is not stopped once more: its boot clock would lose the same
+      // time twice, and go back.
+      if (world_->Paused(validator->node())) return;
       const int64_t gone = world_->Between(lease / 4, 3 * lease);
       world_->Note("its machine is suspended", validator->settings().id, gone / kMillisecond);
       world_->Pause(validator->node(), world_->now() + gone);

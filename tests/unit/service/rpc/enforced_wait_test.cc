@@ -48,7 +48,7 @@ INSTANTIATE_TEST_SUITE_P(
                     BadWait{INT64_MAX, 999'999'999, "WAIT_TOO_LONG"},
                     BadWait{-1, 0, "WAIT_NEGATIVE"}, BadWait{0, -1, "WAIT_NEGATIVE"},
                     BadWait{-315'576'000'000, 0, "WAIT_NEGATIVE"},
-                    BadWait{INT64_MIN, 0, "WAIT_MALFORMED"}, BadWait{1, -1, "WAIT_MALFORMED"},
+                    BadWait{INT64_MIN, 0, "WAIT_NEGATIVE"}, BadWait{1, -1, "WAIT_MALFORMED"},
                     BadWait{-1, 1, "WAIT_MALFORMED"}, BadWait{0, 1'000'000'000, "WAIT_MALFORMED"},
                     BadWait{0, -1'000'000'000, "WAIT_MALFORMED"}));
 
