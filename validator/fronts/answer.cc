@@ -39,9 +39,8 @@ Meaning MeaningOf(VerdictReason reason) {
     case tollgate::v1::VERDICT_REASON_NO_LEASE:
     case tollgate::v1::VERDICT_REASON_SERVICE_UNAVAILABLE:
     case tollgate::v1::VERDICT_REASON_OVERLOADED:
+    default:  // a reason newer than this build: neither admitted nor accused (I7)
       return {503, ""};
-    default:
-      return {503, ""};  // newer than this build: neither admitted nor accused (I7)
   }
 }
 
