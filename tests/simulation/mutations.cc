@@ -86,7 +86,7 @@ const std::vector<MutationCase>& AllMutations() {
        "a successor does not wait for T"},
       {"r16_wall_clock_ignored", "R16", "service/feed/write_window.cc",
        "what the wall clock says of the last write's age is not heard"},
-      {"r17_no_hold", "R17", "service/feed/enforcement.cc", "a restored store declares at once", 0},
+      {"r17_no_hold", "R17", "service/feed/enforcement.cc", "a restored store declares at once"},
       {"r18_drift_forgotten", "R18", "validator/core/edge_clock.cc",
        "the service's clock is advanced without the drift bound"},
       {"r18_own_clock", "R18", "validator/core/edge_reader.cc",
