@@ -129,7 +129,10 @@ absl::StatusOr<std::unique_ptr<Tail>> EmbeddedEngine::TailFrom(
   ASSIGN_OR_RETURN(int64_t reached, CatchUp(after, on_entry));
   absl::MutexLock lock(&commit_mu_);
   ASSIGN_OR_RETURN(reached, CatchUp(reached, on_entry));
-  TOLLGATE_INVARIANT(reached == head_, "a tail begins where its catching up ended, without a gap");
+  if (reached != head_) {
+    return absl::DataLossError(
+        absl::StrCat("the store's events end at revision ", reached, ", and its head is ", head_));
+  }
   return notifier_->Add(std::move(on_entry));
 }
 

@@ -20,7 +20,8 @@ absl::Duration FailOpenFor(const tollgate::v1::Hello& hello) {
     case tollgate::v1::STALE_POLICY_FAIL_CLOSED:
       return absl::ZeroDuration();
     case tollgate::v1::STALE_POLICY_FAIL_OPEN:
-      return FromProto(hello.fail_open_for());
+      // Up to the micros that the roster keeps: else its record would be renewed with every ping.
+      return absl::Ceil(FromProto(hello.fail_open_for()), absl::Microseconds(1));
     default:
       return kLongestFailOpen;  // a newer validator's policy: nothing may be promised of it
   }

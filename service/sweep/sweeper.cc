@@ -61,7 +61,7 @@ void Sweeper::Done(const std::shared_ptr<State>& state, const SweepCommand& comm
     }
     const size_t done = result.expired + result.retired + result.unused +
                         result.forgotten_requests + result.compacted_revisions;
-    state->options.on_step(lag, static_cast<int64_t>(done));
+    if (state->options.on_step) state->options.on_step(lag, static_cast<int64_t>(done));
     if (result.expired + result.retired + result.unused > 0) {
       Log(LogLevel::kInfo, "swept",
           {{"revision", committed->revision},

@@ -139,6 +139,7 @@ bool EdgeReader::Decide(absl::string_view token_string, const Requirement& requi
     // before the report's complete_until and be in no report up to it.
     if (table_.collection() == collection) return true;
   }
+  SetUnavailable(tollgate::v1::VERDICT_REASON_SERVICE_UNAVAILABLE, decision);  // not as it was left
   return false;
 }
 

@@ -343,7 +343,7 @@ void Follower::OnPong(const tollgate::v1::Pong& pong, BootTime now, absl::Time w
   const bool open = open_revision_ != 0 && pong.revision() >= open_revision_;
   applied_ = std::max(applied_, open ? open_revision_ - 1 : pong.revision());
 
-  if (pong.has_service_time()) {
+  if (pong.has_service_time() && IsValid(pong.service_time())) {
     const bool known = !pings_.empty() && pings_.front().sequence == pong.sequence();
     state_->SetServiceTime(FromProto(pong.service_time()),
                            known ? now - pings_.front().boot : absl::InfiniteDuration(), now);

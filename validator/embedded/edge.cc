@@ -56,6 +56,22 @@ constexpr size_t kLongestTokenString = 256;
 constexpr Milliseconds kWatchInterval(100);
 constexpr Milliseconds kRetryAfter(1000);
 
+// Tokens may expire in the year 9999, and a system_clock of nanoseconds ends in 2262: what lies
+// beyond either end of the host's clock is that end, never wrapped into a past that has gone by.
+std::chrono::system_clock::time_point WallTimeOf(int64_t unix_micros) {
+  using Wall = std::chrono::system_clock::time_point;
+  using Micros = std::chrono::microseconds;
+  const int64_t first = std::chrono::ceil<Micros>(Wall::min().time_since_epoch()).count();
+  const int64_t last = std::chrono::floor<Micros>(Wall::max().time_since_epoch()).count();
+  return Wall(Micros(std::clamp(unix_micros, first, last)));
+}
+
+// `limit` from now on, and a day at most: "for ever" would not fit into the clock.
+std::chrono::steady_clock::time_point AtMostUntil(Milliseconds limit) {
+  return std::chrono::steady_clock::now() +
+         std::clamp(limit, Milliseconds(0), Milliseconds(std::chrono::hours(24)));
+}
+
 absl::string_view Bounded(std::string_view text) {
   const std::string_view cut = text.substr(0, kLongestTokenString + 1);
   return absl::string_view(cut.data(), cut.size());
@@ -251,8 +267,7 @@ class Edge::Impl {
     std::unique_lock<std::mutex> lock(watch_mu_);
     ++waiting_;
     watch_changed_.notify_all();
-    watch_changed_.wait_until(lock, std::chrono::steady_clock::now() + limit,
-                              [this] { return live_ || watch_stopped_; });
+    watch_changed_.wait_until(lock, AtMostUntil(limit), [this] { return live_ || watch_stopped_; });
     --waiting_;
     return live_ && !watch_stopped_;
   }
@@ -437,8 +452,7 @@ class Edge::Impl {
     add(grant.owner());
     for (size_t i = 0; i < grant.scope_count(); ++i) add(grant.scope(i));
     if (grant.expire_time_us() != 0) {
-      out->expire_time_ =
-          std::chrono::system_clock::time_point(std::chrono::microseconds(grant.expire_time_us()));
+      out->expire_time_ = WallTimeOf(grant.expire_time_us());
     }
   }
 
@@ -554,8 +568,7 @@ Decision Edge::CheckBlocking(std::string_view token_string, const Requirement& r
     waiting->answered.notify_all();
   });
   std::unique_lock<std::mutex> lock(waiting->mu);
-  if (!waiting->answered.wait_until(lock, std::chrono::steady_clock::now() + limit,
-                                    [&] { return waiting->done; })) {
+  if (!waiting->answered.wait_until(lock, AtMostUntil(limit), [&] { return waiting->done; })) {
     Impl::SetUnavailable(Reason::kTimedOut, &decision);
     return decision;
   }

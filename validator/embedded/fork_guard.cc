@@ -21,9 +21,11 @@ std::atomic<bool> grpc_runs{false};
 std::atomic<bool> forked_from_grpc{false};
 
 // Runs in the parent, before the fork, with its threads still there: gRPC's own lock may be taken.
-// A child inherits what is noted here, and forked_from_grpc is only looked at in one.
+// A child inherits what is noted here, and forked_from_grpc is only looked at in one. Where gRPC is
+// known to run its lock is not taken: in a child a thread that is not there any more may hold it,
+// and that child's own next fork would wait for it for ever.
 void BeforeFork() {
-  if (grpc_is_initialized() != 0) NoteGrpcRuns();
+  if (!grpc_runs.load(std::memory_order_relaxed) && grpc_is_initialized() != 0) NoteGrpcRuns();
 }
 
 void InChild() {

@@ -112,7 +112,11 @@ Answer AnswerTo(VerdictReason reason, absl::Duration retry_after, const Requirem
 }
 
 Answer AnswerTo(const Decision& decision, const Requirement& requirement, absl::string_view realm) {
-  return AnswerTo(decision.reason, decision.retry_after, requirement, realm);
+  // A decision that was never made is no admission.
+  const bool undecided =
+      !decision.admitted() && decision.reason == tollgate::v1::VERDICT_REASON_UNSPECIFIED;
+  return AnswerTo(undecided ? tollgate::v1::VERDICT_REASON_SERVICE_UNAVAILABLE : decision.reason,
+                  decision.retry_after, requirement, realm);
 }
 
 Answer AnswerToBadRequest(absl::string_view description, absl::string_view realm) {

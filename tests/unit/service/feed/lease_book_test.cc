@@ -162,6 +162,18 @@ TEST_F(LeaseBookTest, AnUnknownStalePolicyIsNotCoveredForTheLongestTime) {
   EXPECT_EQ(write.record.fail_open_for_us(), absl::ToInt64Microseconds(kLongestFailOpen));
 }
 
+TEST_F(LeaseBookTest, R15AFailOpenTimeOfOddNanosIsRosteredOnce) {
+  v1::Hello hello;
+  hello.set_stale_policy(v1::STALE_POLICY_FAIL_OPEN);
+  hello.mutable_fail_open_for()->set_seconds(3600);
+  hello.mutable_fail_open_for()->set_nanos(1);
+  book_.OpenStream(Id("odd"), hello, "", now_);
+  const RosterWrite write = book_.BeginRosterWrite(Id("odd"), absl::UnixEpoch());
+  EXPECT_EQ(write.record.fail_open_for_us(), absl::ToInt64Microseconds(absl::Hours(1)) + 1);
+  book_.OnRostered(write);
+  EXPECT_FALSE(book_.NeedsRoster(Id("odd")));
+}
+
 TEST_F(LeaseBookTest, R15ASessionOfTheStoresRosterIsKnownAndMayAdmit) {
   store::v1::SessionRecord record;
   record.set_validator_id("a");

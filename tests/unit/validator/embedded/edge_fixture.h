@@ -41,7 +41,7 @@ class EmbeddedTest : public ScriptedServiceTest {
     TokenFormat::Minted minted = TokenFormat().Mint(TokenKind::kWorkspace, SystemRandom());
     return {minted.public_id, std::string(minted.token_string.RevealSecret())};
   }
-  void SetState(const TestToken& token, v1::TokenState state) {
+  void SetState(const TestToken& token, v1::TokenState state, int64_t expire = 4'000'000'000) {
     v1::Grant grant;
     grant.set_token("workspaces/acme/tokens/" + token.id);
     grant.set_workspace("acme");
@@ -50,7 +50,7 @@ class EmbeddedTest : public ScriptedServiceTest {
     grant.set_state(state);
     grant.add_scopes("deploy:write");
     grant.add_scopes("deploy:read");
-    grant.mutable_expire_time()->set_seconds(4'000'000'000);
+    grant.mutable_expire_time()->set_seconds(expire);
     grant.set_create_revision(5);
     service_.AddGrant(token.string, grant);
   }

@@ -124,9 +124,25 @@ TEST_F(EdgeTest, DeniesOnProofOnly) {
   EXPECT_EQ(Ask(MakeToken(v1::TOKEN_STATE_SUSPENDED).string).reason(), edge::Reason::kSuspended);
 }
 
+// A host that looks at the time itself must not take a token of the year 9999 for one of 1816.
+TEST_F(EdgeTest, AnEndBeyondTheHostsClockIsItsLastMoment) {
+  StartBoth();
+  const auto last = std::chrono::floor<std::chrono::microseconds>(
+      std::chrono::system_clock::time_point::max().time_since_epoch());
+  for (const int64_t expire : {int64_t{9'246'182'400}, int64_t{253'402'300'799}}) {  // 2263, 9999
+    const TestToken token = MakeToken();
+    SetState(token, v1::TOKEN_STATE_ACTIVE, expire);
+    const edge::Decision admitted = Ask(token.string);
+    ASSERT_TRUE(admitted.admitted());
+    ASSERT_TRUE(admitted.expire_time().has_value());
+    EXPECT_EQ(admitted.expire_time()->time_since_epoch(), last) << expire;
+  }
+}
+
 TEST_F(EdgeTest, WithoutAServiceEverythingIsUnavailable) {
   StartEdge(Options());
   EXPECT_FALSE(edge_->WaitUntilLive(std::chrono::milliseconds(1)));
+  EXPECT_FALSE(edge_->WaitUntilLive(std::chrono::milliseconds(-1)));
   EXPECT_EQ(edge_->Status().state, edge::State::kConnecting);
   const edge::Decision decision = Ask(MakeToken().string);
   EXPECT_EQ(decision.verdict(), edge::Verdict::kUnavailable);

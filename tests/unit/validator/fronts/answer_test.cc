@@ -105,6 +105,10 @@ TEST(AnswerToTest, ARequestThatCannotBeReadIsInvalid) {
             "Bearer realm=\"api\", error=\"invalid_request\", error_description=\"two tokens\"");
 }
 
+TEST(AnswerToTest, ADecisionThatWasNeverMadeAdmitsNothing) {
+  EXPECT_EQ(AnswerTo(Decision(), {}, "").status, 503);
+}
+
 TEST(AnswerToTest, ADecisionIsAnsweredByItsReason) {
   Decision decision;
   decision.reason = VERDICT_REASON_OVERLOADED;
