@@ -20,5 +20,10 @@ void* operator new(size_t size) {
   if (p == nullptr) throw std::bad_alloc();
   return p;
 }
+// The kind that does not throw too: whatever libraries make with it comes back to the delete below.
+void* operator new(size_t size, const std::nothrow_t&) noexcept {
+  ++tollgate::allocations;
+  return std::malloc(size);
+}
 void operator delete(void* p) noexcept { std::free(p); }
 void operator delete(void* p, size_t) noexcept { std::free(p); }
