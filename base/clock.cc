@@ -4,7 +4,7 @@
 
 #include "base/invariant.h"
 
-namespace tollgate {
+namespace tollgate::base {
 namespace {
 
 int64_t ReadNanos(clockid_t id) {
@@ -31,4 +31,4 @@ const Clock& SystemClock() {
   return *clock;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::base

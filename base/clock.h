@@ -9,7 +9,7 @@
 
 #include "absl/time/time.h"
 
-namespace tollgate {
+namespace tollgate::base {
 
 // A reading of the boot clock (CLOCK_BOOTTIME: it goes on while the machine is
 // suspended, so a lease cannot be slept through). Only differences mean
@@ -53,6 +53,6 @@ class Clock {
 // The machine's clocks. Never destroyed.
 const Clock& SystemClock();
 
-}  // namespace tollgate
+}  // namespace tollgate::base
 
 #endif  // TOLLGATE_BASE_CLOCK_H_

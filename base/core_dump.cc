@@ -3,7 +3,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
-namespace tollgate {
+namespace tollgate::base {
 
 void ForbidCoreDumps() {
   const rlimit none = {0, 0};
@@ -11,4 +11,4 @@ void ForbidCoreDumps() {
   prctl(PR_SET_DUMPABLE, 0);
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::base

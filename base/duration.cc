@@ -3,7 +3,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 
-namespace tollgate {
+namespace tollgate::base {
 namespace {
 
 // Takes the longest beginning whose characters are all `wanted`.
@@ -55,4 +55,4 @@ std::string TextFromDuration(absl::Duration duration) {
   return absl::FormatDuration(duration);
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::base

@@ -8,7 +8,7 @@
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
 
-namespace tollgate {
+namespace tollgate::base {
 
 // `500ms`, `30s`, `5m` (or `5min`), `24h`, `90d`, `2w`, sums of them as in `1d12h`, fractions as in
 // `1.5h`; also `us` and `ns`, and a bare `0`. Nothing for any other text, so for a number without a
@@ -19,6 +19,6 @@ absl::optional<absl::Duration> DurationFromText(absl::string_view text);
 // `duration` is finite and not negative.
 std::string TextFromDuration(absl::Duration duration);
 
-}  // namespace tollgate
+}  // namespace tollgate::base
 
 #endif  // TOLLGATE_BASE_DURATION_H_

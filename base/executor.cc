@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace tollgate {
+namespace tollgate::base {
 
 ThreadPool::ThreadPool(int threads, size_t max_queued) : max_queued_(max_queued) {
   absl::MutexLock lock(&mu_);
@@ -95,4 +95,4 @@ void ThreadPool::Tick() {
   }
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::base

@@ -17,7 +17,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 
-namespace tollgate {
+namespace tollgate::base {
 
 // Runs closures later, elsewhere. Thread-safe.
 class Executor {
@@ -64,6 +64,6 @@ class ThreadPool : public Executor {
   bool timers_stopping_ = false;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::base
 
 #endif  // TOLLGATE_BASE_EXECUTOR_H_

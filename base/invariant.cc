@@ -6,7 +6,7 @@
 #include "absl/strings/string_view.h"
 #include "base/log.h"
 
-namespace tollgate {
+namespace tollgate::base {
 namespace {
 
 // What the compiler puts before the path of each file: where the tree lay when it was built.
@@ -27,4 +27,4 @@ void InvariantBroken(const char* what, const char* condition, const char* file, 
   _exit(kExitInvariantBroken);
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::base

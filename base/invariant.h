@@ -12,7 +12,7 @@
 #include "absl/base/attributes.h"
 #include "absl/base/optimization.h"
 
-namespace tollgate {
+namespace tollgate::base {
 
 // The exit code of a process that found an invariant broken (docs/operations.md).
 inline constexpr int kExitInvariantBroken = 70;
@@ -25,14 +25,14 @@ inline constexpr int kExitInvariantBroken = 70;
                                                                               const char* file,
                                                                               int line);
 
-}  // namespace tollgate
+}  // namespace tollgate::base
 
 // `what` is a string literal that says what must be true.
-#define TOLLGATE_INVARIANT(condition, what)                                 \
-  do {                                                                      \
-    if (ABSL_PREDICT_FALSE(!(condition))) {                                 \
-      ::tollgate::InvariantBroken("" what, #condition, __FILE__, __LINE__); \
-    }                                                                       \
+#define TOLLGATE_INVARIANT(condition, what)                                       \
+  do {                                                                            \
+    if (ABSL_PREDICT_FALSE(!(condition))) {                                       \
+      ::tollgate::base::InvariantBroken("" what, #condition, __FILE__, __LINE__); \
+    }                                                                             \
   } while (false)
 
 #endif  // TOLLGATE_BASE_INVARIANT_H_

@@ -9,7 +9,7 @@
 
 #include "absl/time/clock.h"
 
-namespace tollgate {
+namespace tollgate::base {
 namespace {
 
 std::atomic<LogLevel> least_level{LogLevel::kInfo};
@@ -90,4 +90,4 @@ bool ParseLogLevel(absl::string_view name, LogLevel* level) {
 
 void SetLogProgram(absl::string_view program) { Program() = std::string(program); }
 
-}  // namespace tollgate
+}  // namespace tollgate::base

@@ -15,7 +15,7 @@
 #include "absl/time/time.h"
 #include "absl/types/variant.h"
 
-namespace tollgate {
+namespace tollgate::base {
 
 enum class LogLevel { kDebug, kInfo, kWarning, kError };
 
@@ -57,6 +57,6 @@ void SetLogSink(LogSink sink);
 // The program's name, put into every line. Call before the first Log.
 void SetLogProgram(absl::string_view program);
 
-}  // namespace tollgate
+}  // namespace tollgate::base
 
 #endif  // TOLLGATE_BASE_LOG_H_

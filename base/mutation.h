@@ -11,7 +11,7 @@
 
 #include <cstring>
 
-namespace tollgate {
+namespace tollgate::base {
 
 // The mutation chosen; null: none. Set before a world is made, on the one thread there is.
 inline const char* chosen_mutation = nullptr;
@@ -20,9 +20,9 @@ inline bool MutationChosen(const char* name) {
   return chosen_mutation != nullptr && std::strcmp(chosen_mutation, name) == 0;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::base
 
-#define TOLLGATE_MUTATED(name) (::tollgate::MutationChosen(name))
+#define TOLLGATE_MUTATED(name) (::tollgate::base::MutationChosen(name))
 
 #else
 

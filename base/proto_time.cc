@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace tollgate {
+namespace tollgate::base {
 namespace {
 
 constexpr int64_t kFirstSecond = -62'135'596'800;  // 0001-01-01T00:00:00Z
@@ -61,4 +61,4 @@ google::protobuf::Duration DurationFromMicros(int64_t us) {
   return ToProto(absl::Microseconds(us));
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::base

@@ -12,7 +12,7 @@
 #include "google/protobuf/duration.pb.h"
 #include "google/protobuf/timestamp.pb.h"
 
-namespace tollgate {
+namespace tollgate::base {
 
 // The last second that a Timestamp can hold: 9999-12-31T23:59:59Z.
 absl::Time LatestTimestamp();
@@ -39,6 +39,6 @@ google::protobuf::Timestamp TimestampFromMicros(int64_t us);
 // Durations as records keep them: microseconds.
 google::protobuf::Duration DurationFromMicros(int64_t us);
 
-}  // namespace tollgate
+}  // namespace tollgate::base
 
 #endif  // TOLLGATE_BASE_PROTO_TIME_H_

@@ -5,7 +5,7 @@
 #include "base/invariant.h"
 #include "base/secret.h"
 
-namespace tollgate {
+namespace tollgate::base {
 namespace {
 
 uint64_t LittleEndian(const uint8_t (&bytes)[8]) {
@@ -85,4 +85,4 @@ void SeededRandom::Fill(absl::Span<uint8_t> out) {
   }
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::base

@@ -8,7 +8,7 @@
 
 #include "absl/types/span.h"
 
-namespace tollgate {
+namespace tollgate::base {
 
 // A source of random bytes. Thread-safety is the implementation's; SystemRandom() is thread-safe.
 class Random {
@@ -40,6 +40,6 @@ class SeededRandom : public Random {
   uint64_t state_;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::base
 
 #endif  // TOLLGATE_BASE_RANDOM_H_

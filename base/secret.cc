@@ -7,7 +7,7 @@
 #include <cstring>
 #include <utility>
 
-namespace tollgate {
+namespace tollgate::base {
 
 SecretBytes SecretBytes::CopyOf(absl::string_view bytes) {
   SecretBytes copy(bytes.size());
@@ -57,4 +57,4 @@ void InitSecrets() {
   }
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::base

@@ -10,7 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 
-namespace tollgate {
+namespace tollgate::base {
 
 // A secret: move-only, wiped when it goes (sodium_memzero), compared in
 // constant time, impossible to print by accident. Not thread-safe to mutate.
@@ -51,6 +51,6 @@ void WipeString(std::string* s);
 // Ends the process when libsodium cannot start: nothing is safe without it.
 void InitSecrets();
 
-}  // namespace tollgate
+}  // namespace tollgate::base
 
 #endif  // TOLLGATE_BASE_SECRET_H_

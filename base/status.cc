@@ -5,7 +5,7 @@
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 
-namespace tollgate {
+namespace tollgate::base {
 namespace {
 
 // Inside one process only: net/error.h turns it into google.rpc details at the
@@ -102,4 +102,4 @@ ErrorDetails DetailsOf(const absl::Status& status) {
 
 std::string ReasonOf(const absl::Status& status) { return DetailsOf(status).reason; }
 
-}  // namespace tollgate
+}  // namespace tollgate::base

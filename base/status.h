@@ -12,7 +12,7 @@
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
 
-namespace tollgate {
+namespace tollgate::base {
 
 // One refused field of a request: its path, and why, and what to do.
 struct FieldViolation {
@@ -44,7 +44,7 @@ ErrorDetails DetailsOf(const absl::Status& status);
 // DetailsOf(status).reason.
 std::string ReasonOf(const absl::Status& status);
 
-}  // namespace tollgate
+}  // namespace tollgate::base
 
 #define TOLLGATE_CONCAT_INNER_(a, b) a##b
 #define TOLLGATE_CONCAT_(a, b) TOLLGATE_CONCAT_INNER_(a, b)

@@ -4,8 +4,8 @@
 #error "the build gives TOLLGATE_VERSION: see base/CMakeLists.txt"
 #endif
 
-namespace tollgate {
+namespace tollgate::base {
 
 const char kVersion[] = TOLLGATE_VERSION;
 
-}  // namespace tollgate
+}  // namespace tollgate::base

@@ -13,7 +13,7 @@
 #include "sodium.h"
 #include "validator/core/validator.h"
 
-namespace tollgate {
+namespace tollgate::bench {
 namespace {
 
 constexpr int kTokens = 20'000;
@@ -25,16 +25,16 @@ class Edge {
     static Edge* edge = new Edge;
     return *edge;
   }
-  Validator& validator() { return *validator_; }
+  validator::Validator& validator() { return *validator_; }
   const std::vector<std::string>& tokens() const { return tokens_; }
 
  private:
   Edge() {
-    InitSecrets();
-    ValidatorOptions options;
+    base::InitSecrets();
+    validator::ValidatorOptions options;
     options.follower.validator_id = "bench";
-    validator_ = Validator::Create(
-                     options, SystemClock(), SystemRandom(),
+    validator_ = validator::Validator::Create(
+                     options, base::SystemClock(), base::SystemRandom(),
                      [this](const tollgate::v1::ResolveRequest&, auto answer) { answer(answer_); })
                      .value();
     const uint64_t stream = validator_->Start().stream;
@@ -55,7 +55,8 @@ class Edge {
     message.mutable_pong()->mutable_service_time()->set_seconds(1'800'000'000);
     validator_->StreamMessage(stream, message);
     for (int i = 0; i < kTokens; ++i) {
-      const TokenFormat::Minted minted = TokenFormat().Mint(TokenKind::kWorkspace, SystemRandom());
+      const token::TokenFormat::Minted minted =
+          token::TokenFormat().Mint(token::TokenKind::kWorkspace, base::SystemRandom());
       tokens_.emplace_back(minted.token_string.RevealSecret());
       answer_.Clear();
       answer_.set_epoch("e");
@@ -69,29 +70,30 @@ class Edge {
       grant.add_scopes("items:read");
       grant.add_scopes("deploy:write");
       grant.set_create_revision(1);
-      validator_->CheckAsync(tokens_.back(), Requirement(), [](const Decision&) {});
+      validator_->CheckAsync(tokens_.back(), token::Requirement(),
+                             [](const validator::Decision&) {});
     }
     // A few sets were given more than they hold.
     std::erase_if(tokens_, [this](const std::string& token) {
-      Decision decision;
-      return !validator_->Check(token, Requirement(), &decision);
+      validator::Decision decision;
+      return !validator_->Check(token, token::Requirement(), &decision);
     });
   }
 
-  std::unique_ptr<Validator> validator_;
+  std::unique_ptr<validator::Validator> validator_;
   tollgate::v1::ResolveResponse answer_;
   std::vector<std::string> tokens_;
 };
 
 void Check(benchmark::State& state) {
   Edge& edge = Edge::Get();
-  Requirement requirement;
+  token::Requirement requirement;
   requirement.any_scopes = {"deploy:write"};
   const size_t held = edge.tokens().size();
   size_t i = 7919 * state.thread_index();
   int64_t admitted = 0;
   for (auto _ : state) {
-    Decision decision;
+    validator::Decision decision;
     if (edge.validator().Check(edge.tokens()[i++ % held], requirement, &decision))
       admitted += decision.admitted();
   }
@@ -104,10 +106,10 @@ BENCHMARK(Check)->Threads(1)->Threads(2)->UseRealTime();
 // All threads ask about one token: they share the line that counts its uses.
 void CheckOneToken(benchmark::State& state) {
   Edge& edge = Edge::Get();
-  Requirement requirement;
+  token::Requirement requirement;
   requirement.any_scopes = {"deploy:write"};
   for (auto _ : state) {
-    Decision decision;
+    validator::Decision decision;
     benchmark::DoNotOptimize(edge.validator().Check(edge.tokens()[0], requirement, &decision));
   }
 }
@@ -120,8 +122,8 @@ void CheckMalformed(benchmark::State& state) {
   malformed.back() = malformed.back() == 'a' ? 'b' : 'a';
   int64_t denied = 0;
   for (auto _ : state) {
-    Decision decision;
-    if (edge.validator().Check(malformed, Requirement(), &decision)) {
+    validator::Decision decision;
+    if (edge.validator().Check(malformed, token::Requirement(), &decision)) {
       denied += decision.reason == tollgate::v1::VERDICT_REASON_MALFORMED;
     }
   }
@@ -149,8 +151,8 @@ void Floor(benchmark::State& state) {
   for (auto _ : state) {
     const std::string& token = edge.tokens()[i++ % held];
     char hash[16];
-    benchmark::DoNotOptimize(SystemClock().Now());
-    benchmark::DoNotOptimize(SystemClock().WallNow());
+    benchmark::DoNotOptimize(base::SystemClock().Now());
+    benchmark::DoNotOptimize(base::SystemClock().WallNow());
     crypto_shorthash_siphashx24(reinterpret_cast<uint8_t*>(hash),
                                 reinterpret_cast<const uint8_t*>(token.data()), token.size(), key);
     benchmark::DoNotOptimize(map->find(absl::string_view(hash, 16)));
@@ -159,6 +161,6 @@ void Floor(benchmark::State& state) {
 BENCHMARK(Floor)->Threads(1)->Threads(2)->UseRealTime();
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::bench
 
 BENCHMARK_MAIN();

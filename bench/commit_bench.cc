@@ -21,11 +21,11 @@
 #include "token/keyring.h"
 #include "token/token_string.h"
 
-namespace tollgate {
+namespace tollgate::bench {
 namespace {
 
 std::string NewFolder() {
-  InitSecrets();
+  base::InitSecrets();
   std::string path =
       absl::StrCat(std::filesystem::temp_directory_path().string(), "/tollgate-bench.XXXXXX");
   if (mkdtemp(path.data()) == nullptr) std::abort();
@@ -35,16 +35,17 @@ std::string NewFolder() {
 void Creates(benchmark::State& state) {
   const std::string folder = NewFolder();
   {
-    EngineOpenOptions engine_options;
+    storage::EngineOpenOptions engine_options;
     engine_options.location = folder + "/store";
-    engine_options.random = &SystemRandom();
-    engine_options.clock = &SystemClock();
-    const std::unique_ptr<Engine> engine = Engines().default_driver().Open(engine_options).value();
-    Sequencer::Options options;
+    engine_options.random = &base::SystemRandom();
+    engine_options.clock = &base::SystemClock();
+    const std::unique_ptr<storage::Engine> engine =
+        storage::Engines().default_driver().Open(engine_options).value();
+    storage::Sequencer::Options options;
     options.engine = engine.get();
-    options.clock = &SystemClock();
-    std::unique_ptr<Sequencer> sequencer = Sequencer::Start(options).value();
-    const Keyring keyring = Keyring::Generate(SystemRandom());
+    options.clock = &base::SystemClock();
+    std::unique_ptr<storage::Sequencer> sequencer = storage::Sequencer::Start(options).value();
+    const token::Keyring keyring = token::Keyring::Generate(base::SystemRandom());
     tollgate::v1::CreateTokenRequest request;
     request.set_parent("workspaces/acme");
     request.mutable_token()->set_label("bench");
@@ -55,18 +56,19 @@ void Creates(benchmark::State& state) {
     int64_t failed = 0;
     const int64_t window = state.range(0);
     for (auto _ : state) {
-      const TokenFormat::Minted minted = TokenFormat().Mint(TokenKind::kWorkspace, SystemRandom());
-      const StoredDigest digest =
-          keyring.Digest(EdgeDigest::Of(minted.token_string.RevealSecret()));
-      std::shared_ptr<CreateTokenCommand> command =
-          CreateTokenCommand::Make(request, "bench",
-                                   {minted.public_id, digest, keyring.primary_id()})
+      const token::TokenFormat::Minted minted =
+          token::TokenFormat().Mint(token::TokenKind::kWorkspace, base::SystemRandom());
+      const token::StoredDigest digest =
+          keyring.Digest(token::EdgeDigest::Of(minted.token_string.RevealSecret()));
+      std::shared_ptr<service::CreateTokenCommand> command =
+          service::CreateTokenCommand::Make(request, "bench",
+                                            {minted.public_id, digest, keyring.primary_id()})
               .value();
       absl::MutexLock lock(&mu);
       const auto room = [&] { return under_way < window; };
       mu.Await(absl::Condition(&room));
       ++under_way;
-      sequencer->Submit(command, [&](absl::StatusOr<Committed> done) {
+      sequencer->Submit(command, [&](absl::StatusOr<storage::Committed> done) {
         absl::MutexLock lock(&mu);
         --under_way;
         failed += !done.ok();
@@ -100,6 +102,6 @@ void Floor(benchmark::State& state) {
 BENCHMARK(Floor)->UseRealTime();
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::bench
 
 BENCHMARK_MAIN();

@@ -20,7 +20,7 @@
 #include "cli/settings_file.h"
 #include "token/token_string.h"
 
-namespace tollgate {
+namespace tollgate::cli {
 namespace {
 
 constexpr char kFooter[] =
@@ -51,7 +51,7 @@ std::string CheckValue(const std::string& value) {
   if (value.empty()) {
     return "an empty value. Is a variable unset? Leave the option out to do without it";
   }
-  if (HoldsTokenString(value)) {
+  if (token::HoldsTokenString(value)) {
     return "a token string belongs on no command line and in no field: it is a secret, and exposed "
            "now (in this shell's history). Revoke it: tollgate token revoke --leaked";
   }
@@ -152,7 +152,7 @@ int RunCommand(const std::vector<std::string>& arguments, Terminal terminal) {
   app.footer(kFooter);
   app.require_subcommand(1);
   app.fallthrough();  // --service and its like are taken after the verb as well
-  app.set_version_flag("--version", std::string("tollgate ") + kVersion);
+  app.set_version_flag("--version", std::string("tollgate ") + base::kVersion);
   AddSettings(app, context.settings());
   const auto file = std::make_shared<SettingsFile>(&app);
   app.config_formatter(file);
@@ -169,9 +169,9 @@ int RunCommand(const std::vector<std::string>& arguments, Terminal terminal) {
   AddCompletionCommand(app, context);
   app.add_subcommand("version", "This program's version")->callback([&context] {
     if (context.settings().json()) {
-      context.out() << "{\"version\": \"" << kVersion << "\"}\n";
+      context.out() << "{\"version\": \"" << base::kVersion << "\"}\n";
     } else {
-      context.out() << "tollgate " << kVersion << '\n';
+      context.out() << "tollgate " << base::kVersion << '\n';
     }
   });
 
@@ -221,4 +221,4 @@ int RunCommand(const std::vector<std::string>& arguments, Terminal terminal) {
   }
   return context.exit_code;
 }
-}  // namespace tollgate
+}  // namespace tollgate::cli

@@ -7,11 +7,11 @@
 
 #include "cli/context.h"
 
-namespace tollgate {
+namespace tollgate::cli {
 
 // Runs the command line; returns the exit code. `environment` is read through getenv.
 int RunCommand(const std::vector<std::string>& arguments, Terminal terminal);
 
-}  // namespace tollgate
+}  // namespace tollgate::cli
 
 #endif  // TOLLGATE_CLI_COMMAND_LINE_H_

@@ -13,7 +13,7 @@
 #include "cli/human.h"
 #include "net/address.h"
 
-namespace tollgate {
+namespace tollgate::cli {
 namespace {
 
 constexpr char kMaybeChanged[] =
@@ -24,19 +24,21 @@ constexpr char kMaybeChanged[] =
 // only.
 absl::Status ConnectionTrouble(const std::string& address, const std::string& words, bool changes) {
   if (absl::StrContains(words, "certificate verify failed")) {
-    return Refuse(absl::StatusCode::kFailedPrecondition, "PEER_NOT_TRUSTED",
-                  absl::StrCat("the certificate at ", address,
-                               " is not signed by the authority given. Is this the right address? "
-                               "--tls-ca says whose signature is trusted"));
+    return base::Refuse(
+        absl::StatusCode::kFailedPrecondition, "PEER_NOT_TRUSTED",
+        absl::StrCat("the certificate at ", address,
+                     " is not signed by the authority given. Is this the right address? "
+                     "--tls-ca says whose signature is trusted"));
   }
   if (absl::StrContains(words, "Tls handshake failed") ||
       absl::StrContains(words, "verification check failed")) {
-    return Refuse(absl::StatusCode::kFailedPrecondition, "TLS_FAILED",
-                  absl::StrCat("no TLS connection to ", address, " (", words,
-                               "). Does it speak TLS, and is its certificate for this address?"));
+    return base::Refuse(
+        absl::StatusCode::kFailedPrecondition, "TLS_FAILED",
+        absl::StrCat("no TLS connection to ", address, " (", words,
+                     "). Does it speak TLS, and is its certificate for this address?"));
   }
   if (absl::StrContains(words, "Socket closed")) {
-    return RefuseForNow(
+    return base::RefuseForNow(
         "CONNECTION_CLOSED",
         absl::StrCat(address,
                      " closed the connection unanswered. It is about to stop, or wants TLS, or a "
@@ -48,16 +50,17 @@ absl::Status ConnectionTrouble(const std::string& address, const std::string& wo
   // Only these say for sure that the peer has had nothing of it.
   if (absl::StrContains(words, "failed to connect") ||
       absl::StrContains(words, "resolution failed") || absl::StrContains(words, "DNS")) {
-    return RefuseForNow(
+    return base::RefuseForNow(
         "NOT_REACHED",
         absl::StrCat("nothing answers at ", address, " (", words,
                      "). Is it running there? --service and --edge say where to look"),
         absl::Seconds(1));
   }
-  return RefuseForNow("CONNECTION_LOST",
-                      absl::StrCat("the connection to ", address, " was lost before the answer (",
-                                   words, ")", changes ? kMaybeChanged : ""),
-                      absl::Seconds(1));
+  return base::RefuseForNow(
+      "CONNECTION_LOST",
+      absl::StrCat("the connection to ", address, " was lost before the answer (", words, ")",
+                   changes ? kMaybeChanged : ""),
+      absl::Seconds(1));
 }
 
 }  // namespace
@@ -65,7 +68,7 @@ absl::Status ConnectionTrouble(const std::string& address, const std::string& wo
 absl::StatusOr<std::shared_ptr<grpc::Channel>> Context::ChannelTo(const std::string& address,
                                                                   const char* flag) {
   tried_ = address;
-  absl::StatusOr<Address> parsed = ParseAddress(address);
+  absl::StatusOr<net::Address> parsed = net::ParseAddress(address);
   if (!parsed.ok()) {
     return absl::InvalidArgumentError(absl::StrCat(flag, ": ", parsed.status().message()));
   }
@@ -77,9 +80,10 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> Context::ChannelTo(const std::str
                      "--tls-key FILE where it asks who "
                      "calls)\n  or, knowing the risk: --allow-plaintext"));
   }
-  ASSIGN_OR_RETURN(std::shared_ptr<grpc::ChannelCredentials> credentials,
-                   ClientCredentialsFor(settings_.tls, !settings_.tls.empty(), ServerIdentity()));
-  return MakeChannel(*parsed, credentials);
+  ASSIGN_OR_RETURN(
+      std::shared_ptr<grpc::ChannelCredentials> credentials,
+      net::ClientCredentialsFor(settings_.tls, !settings_.tls.empty(), net::ServerIdentity()));
+  return net::MakeChannel(*parsed, credentials);
 }
 
 absl::StatusOr<std::shared_ptr<grpc::Channel>> Context::ServiceChannel() {
@@ -99,15 +103,15 @@ absl::Status Context::Call(const std::function<grpc::Status(grpc::ClientContext*
   if (options.patience.has_value()) context.set_wait_for_ready(true);
   const grpc::Status status = call(&context);
   if (status.ok()) return absl::OkStatus();
-  absl::Status error = FromGrpcStatus(status);
+  absl::Status error = net::FromGrpcStatus(status);
   // gRPC's own words for a dead address help nobody at three in the morning.
   if (status.error_code() == grpc::StatusCode::UNAVAILABLE && status.error_details().empty()) {
     return ConnectionTrouble(tried_, status.error_message(), options.changes);
   }
   if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
-    return Refuse(absl::StatusCode::kDeadlineExceeded, "NO_ANSWER_IN_TIME",
-                  absl::StrCat("no answer from ", tried_, " within ", HumanElapsed(patience),
-                               options.changes ? kMaybeChanged : ""));
+    return base::Refuse(absl::StatusCode::kDeadlineExceeded, "NO_ANSWER_IN_TIME",
+                        absl::StrCat("no answer from ", tried_, " within ", HumanElapsed(patience),
+                                     options.changes ? kMaybeChanged : ""));
   }
   return error;
 }
@@ -125,7 +129,7 @@ absl::StatusOr<bool> Context::Confirm(absl::string_view question, bool yes) {
   return answer == "y" || answer == "yes";
 }
 
-SecretBytes Context::ReadSecret() {
+base::SecretBytes Context::ReadSecret() {
   std::string line;
   // No more is ever taken, so that it never moves and leaves a copy behind.
   line.reserve(kMostSecret);
@@ -140,8 +144,8 @@ SecretBytes Context::ReadSecret() {
     }
     if (hidden.has_value() && hidden->hides()) err() << '\n';
   }
-  SecretBytes secret = SecretBytes::CopyOf(absl::StripAsciiWhitespace(line));
-  WipeString(&line);
+  base::SecretBytes secret = base::SecretBytes::CopyOf(absl::StripAsciiWhitespace(line));
+  base::WipeString(&line);
   return secret;
 }
 
@@ -159,4 +163,4 @@ void Context::Say(const absl::Status& status) {
   }
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::cli

@@ -21,7 +21,7 @@
 #include "net/credentials.h"
 #include "net/error.h"
 
-namespace tollgate {
+namespace tollgate::cli {
 
 // Where the command reads and writes; injected, so that tests need no process.
 struct Terminal {
@@ -30,14 +30,14 @@ struct Terminal {
   std::ostream* err;
   bool in_is_terminal = false;   // may be asked a question
   bool out_is_terminal = false;  // may be shown words around a secret
-  const Clock* clock;
+  const base::Clock* clock;
 };
 
 // What flags, environment and the config file say, in this order of precedence.
 struct Settings {
   std::string service = "127.0.0.1:7411";
   std::string edge = "127.0.0.1:7413";
-  TlsFiles tls;
+  net::TlsFiles tls;
   bool allow_plaintext = false;
   std::string output = "table";  // or json
   bool quiet = false;
@@ -129,7 +129,7 @@ class Context {
 
   // One line from standard input, without white space around it; at a terminal it is asked for and
   // not echoed. No more than kMostSecret characters of it: that is longer than any token string.
-  SecretBytes ReadSecret();
+  base::SecretBytes ReadSecret();
   static constexpr size_t kMostSecret = 1024;
 
   // How the command ended; the commands' callbacks set it.
@@ -151,6 +151,6 @@ class Context {
   std::shared_ptr<grpc::Channel> asked_;  // what Ask asks on
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::cli
 
 #endif  // TOLLGATE_CLI_CONTEXT_H_

@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <iterator>
 
-namespace tollgate {
+namespace tollgate::cli {
 namespace {
 
 constexpr int kSignals[] = {SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGTSTP};
@@ -66,4 +66,4 @@ HiddenInput::~HiddenInput() {
   }
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::cli

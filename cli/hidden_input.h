@@ -2,7 +2,7 @@
 #ifndef TOLLGATE_CLI_HIDDEN_INPUT_H_
 #define TOLLGATE_CLI_HIDDEN_INPUT_H_
 
-namespace tollgate {
+namespace tollgate::cli {
 
 // While it lives the terminal `fd` does not echo. It is put right when this goes, and before any
 // signal that ends or stops the process (SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGTSTP) takes its
@@ -22,6 +22,6 @@ class HiddenInput {
   bool hides_ = false;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::cli
 
 #endif  // TOLLGATE_CLI_HIDDEN_INPUT_H_

@@ -6,7 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "base/duration.h"
 
-namespace tollgate {
+namespace tollgate::cli {
 namespace {
 
 constexpr absl::Duration kMost = absl::Hours(24 * 366 * 100);
@@ -27,7 +27,7 @@ Unit UnitFor(absl::Duration duration) {
 }  // namespace
 
 absl::StatusOr<absl::Duration> ParseHumanDuration(absl::string_view text) {
-  const absl::optional<absl::Duration> duration = DurationFromText(text);
+  const absl::optional<absl::Duration> duration = base::DurationFromText(text);
   if (!duration.has_value()) {
     return absl::InvalidArgumentError(
         absl::StrCat("'", text.substr(0, 40),
@@ -74,4 +74,4 @@ std::string HumanTime(absl::Time time, absl::Time now) {
   return absl::StrCat(HumanDuration(now - time), " ago");
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::cli

@@ -8,7 +8,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
-namespace tollgate {
+namespace tollgate::cli {
 
 // What DurationFromText reads ("90d", "12h", "1d12h"), above zero and at most 100 years.
 // INVALID_ARGUMENT otherwise, with an example.
@@ -24,6 +24,6 @@ std::string HumanElapsed(absl::Duration duration);
 // "2 min ago", "in 89 days", "now".
 std::string HumanTime(absl::Time time, absl::Time now);
 
-}  // namespace tollgate
+}  // namespace tollgate::cli
 
 #endif  // TOLLGATE_CLI_HUMAN_H_

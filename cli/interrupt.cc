@@ -9,7 +9,7 @@
 #include <cerrno>
 #include <cstdint>
 
-namespace tollgate {
+namespace tollgate::cli {
 
 Interrupt::Interrupt() {
   sigset_t ours;
@@ -65,4 +65,4 @@ void Interrupt::Notify() {
   [[maybe_unused]] const ssize_t written = write(notified_, &one, sizeof(one));
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::cli

@@ -6,7 +6,7 @@
 
 #include "absl/time/time.h"
 
-namespace tollgate {
+namespace tollgate::cli {
 
 // While it lives SIGINT and SIGTERM do not end the process: they are waited for here. Make it
 // before any thread is started (before the first channel): threads that are there already would
@@ -34,6 +34,6 @@ class Interrupt {
   sigset_t before_;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::cli
 
 #endif  // TOLLGATE_CLI_INTERRUPT_H_

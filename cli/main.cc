@@ -13,19 +13,19 @@
 #include "net/grpc_log.h"
 
 int main(int argc, char** argv) {
-  tollgate::InitSecrets();
-  tollgate::ForbidCoreDumps();
-  tollgate::SilenceGrpc();
+  tollgate::base::InitSecrets();
+  tollgate::base::ForbidCoreDumps();
+  tollgate::net::SilenceGrpc();
   // What protobuf has to complain of comes as an error too; its own lines would stand between ours.
   google::protobuf::SetLogHandler(nullptr);
   // A token string is read from standard input: no buffer of the library's keeps it.
   setvbuf(stdin, nullptr, _IONBF, 0);
-  tollgate::Terminal terminal;
+  tollgate::cli::Terminal terminal;
   terminal.in = &std::cin;
   terminal.out = &std::cout;
   terminal.err = &std::cerr;
   terminal.in_is_terminal = isatty(STDIN_FILENO) != 0;
   terminal.out_is_terminal = isatty(STDOUT_FILENO) != 0;
-  terminal.clock = &tollgate::SystemClock();
-  return tollgate::RunCommand(std::vector<std::string>(argv + 1, argv + argc), terminal);
+  terminal.clock = &tollgate::base::SystemClock();
+  return tollgate::cli::RunCommand(std::vector<std::string>(argv + 1, argv + argc), terminal);
 }

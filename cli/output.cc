@@ -15,7 +15,7 @@
 #include "google/protobuf/util/json_util.h"
 #include "nlohmann/json.hpp"
 
-namespace tollgate {
+namespace tollgate::cli {
 namespace {
 
 // Stands for a byte that belongs to no UTF-8.
@@ -135,13 +135,14 @@ absl::Status PrintAsJson(const google::protobuf::Message& message, bool pretty, 
     out << json;
     if (json.empty() || json.back() != '\n') out << '\n';
   }
-  WipeString(&json);  // a fresh token's answer holds its secret
+  base::WipeString(&json);  // a fresh token's answer holds its secret
   if (made.ok()) return absl::OkStatus();
-  return Refuse(absl::StatusCode::kInternal, "ANSWER_NOT_JSON",
-                absl::StrCat("the service has done what was asked, and its answer, a ",
-                             message.GetDescriptor()->name(),
-                             ", cannot be written as JSON: a value in it is out of bounds, as a "
-                             "time after the year 9999. Leave out -o json to see it"));
+  return base::Refuse(
+      absl::StatusCode::kInternal, "ANSWER_NOT_JSON",
+      absl::StrCat("the service has done what was asked, and its answer, a ",
+                   message.GetDescriptor()->name(),
+                   ", cannot be written as JSON: a value in it is out of bounds, as a "
+                   "time after the year 9999. Leave out -o json to see it"));
 }
 
 }  // namespace
@@ -183,11 +184,12 @@ int ExitCodeFor(const absl::Status& status) {
 }
 
 absl::Status WithAdvice(const absl::Status& status, absl::string_view advice) {
-  return Refuse(status.code(), absl::StrCat(status.message(), "\n  ", advice), DetailsOf(status));
+  return base::Refuse(status.code(), absl::StrCat(status.message(), "\n  ", advice),
+                      base::DetailsOf(status));
 }
 
 void PrintError(const absl::Status& status, std::ostream& err) {
-  const ErrorDetails details = DetailsOf(status);
+  const base::ErrorDetails details = base::DetailsOf(status);
   const int code = ExitCodeFor(status);
   err << (code == kUnavailable ? "unavailable: "
           : code == kNotFound  ? "not found: "
@@ -195,7 +197,7 @@ void PrintError(const absl::Status& status, std::ostream& err) {
                                : "refused: ")
       // Some messages of the service's begin so themselves.
       << SafeLines(absl::StripPrefix(status.message(), "refused: ")) << '\n';
-  for (const FieldViolation& field : details.fields) {
+  for (const base::FieldViolation& field : details.fields) {
     // A single violation is often the message itself, said once.
     if (absl::StrContains(status.message(), field.description)) continue;
     if (details.fields.size() == 1 &&
@@ -213,11 +215,11 @@ void PrintError(const absl::Status& status, std::ostream& err) {
 }
 
 void PrintErrorJson(const absl::Status& status, std::ostream& err) {
-  const ErrorDetails details = DetailsOf(status);
+  const base::ErrorDetails details = base::DetailsOf(status);
   nlohmann::json error = {{"code", absl::StatusCodeToString(status.code())},
                           {"reason", details.reason},
                           {"message", std::string(status.message())}};
-  for (const FieldViolation& field : details.fields) {
+  for (const base::FieldViolation& field : details.fields) {
     error["fields"].push_back({{"field", field.field}, {"description", field.description}});
   }
   for (const auto& [name, value] : details.metadata) error["metadata"][name] = value;
@@ -228,4 +230,4 @@ void PrintErrorJson(const absl::Status& status, std::ostream& err) {
   err << document.dump(2, ' ', true, nlohmann::json::error_handler_t::replace) << '\n';
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::cli

@@ -10,7 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "google/protobuf/message.h"
 
-namespace tollgate {
+namespace tollgate::cli {
 
 // A table in columns, padded by display width (UTF-8 code points; East Asian wide ones count two).
 class Table {
@@ -60,6 +60,6 @@ void PrintError(const absl::Status& status, std::ostream& err);
 // The same for programs: {"error":{"code":…,"reason":…,"message":…,"fields":[…]}}; ASCII only.
 void PrintErrorJson(const absl::Status& status, std::ostream& err);
 
-}  // namespace tollgate
+}  // namespace tollgate::cli
 
 #endif  // TOLLGATE_CLI_OUTPUT_H_

@@ -7,7 +7,7 @@
 #include "cli/output.h"
 #include "token/token_string.h"
 
-namespace tollgate {
+namespace tollgate::cli {
 namespace {
 
 constexpr size_t kMostBrand = 8;
@@ -30,7 +30,7 @@ std::string Redacted(absl::string_view text) {
     }
     size_t end = at + 1;
     while (end < text.size() && absl::ascii_isalnum(text[end])) ++end;
-    if (at - 1 - begin < kLeastBrand || end - at - 1 < kPublicIdLength) continue;
+    if (at - 1 - begin < kLeastBrand || end - at - 1 < token::kPublicIdLength) continue;
     redacted.append(text.data() + kept, begin - kept);
     redacted += "(a token string)";
     kept = end;
@@ -73,8 +73,8 @@ void SafeStream::Buffer::Emit() {
   if (line_.empty()) return;
   std::string safe = SafeForTerminal(secrets_ == Secrets::kRedact ? Redacted(line_) : line_);
   *to_ << safe;
-  WipeString(&safe);
-  WipeString(&line_);
+  base::WipeString(&safe);
+  base::WipeString(&line_);
   line_.reserve(kRoom);
 }
 
@@ -85,4 +85,4 @@ SafeStream::SafeStream(std::ostream* to, Secrets secrets)
 
 SafeStream::~SafeStream() { flush(); }
 
-}  // namespace tollgate
+}  // namespace tollgate::cli

@@ -9,7 +9,7 @@
 
 #include "absl/strings/string_view.h"
 
-namespace tollgate {
+namespace tollgate::cli {
 
 // `text` with everything taken out that may be a token string or the beginning of one: brand, kind,
 // `_` and 16 or more characters of base62, whether or not a checksum holds (a secret cut short is a
@@ -50,6 +50,6 @@ class SafeStream : public std::ostream {
   Buffer buffer_;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::cli
 
 #endif  // TOLLGATE_CLI_SAFE_STREAM_H_

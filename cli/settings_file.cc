@@ -12,7 +12,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 
-namespace tollgate {
+namespace tollgate::cli {
 namespace {
 
 bool SaidByEnvironment(const CLI::Option* option) {
@@ -159,4 +159,4 @@ std::string SettingsFile::Settings() const {
                       "[token.list]");
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::cli

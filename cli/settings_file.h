@@ -10,7 +10,7 @@
 #include "CLI/App.hpp"
 #include "CLI/Config.hpp"
 
-namespace tollgate {
+namespace tollgate::cli {
 
 // The command that the words name, as far as they have been read: the last one of them.
 const CLI::App* DeepestNamed(const CLI::App& app);
@@ -48,6 +48,6 @@ class SettingsFile : public CLI::ConfigTOML {
   mutable std::map<std::string, std::string> places_;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::cli
 
 #endif  // TOLLGATE_CLI_SETTINGS_FILE_H_

@@ -3,12 +3,12 @@
 #ifndef TOLLGATE_LEASE_CALLER_NAME_H_
 #define TOLLGATE_LEASE_CALLER_NAME_H_
 
-namespace tollgate {
+namespace tollgate::lease {
 
 // A caller with a certificate is named by its one SPIFFE id (`spiffe://...`); the others are:
 inline constexpr char kLocalCaller[] = "local";          // on this host: loopback, Unix socket
 inline constexpr char kAnonymousCaller[] = "anonymous";  // plaintext, from elsewhere
 
-}  // namespace tollgate
+}  // namespace tollgate::lease
 
 #endif  // TOLLGATE_LEASE_CALLER_NAME_H_

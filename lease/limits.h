@@ -7,7 +7,7 @@
 
 #include "absl/time/time.h"
 
-namespace tollgate {
+namespace tollgate::lease {
 
 // No lease is ever longer (R5). A restored store holds everything back for as long (R17).
 inline constexpr absl::Duration kLongestLease = absl::Minutes(10);
@@ -35,6 +35,6 @@ inline constexpr size_t kIncarnationBytes = 16;
 // What one Ping may carry of evidence in `dropped`; what lies above it counts as lost.
 inline constexpr int kMaxDroppedInPing = 1000;
 
-}  // namespace tollgate
+}  // namespace tollgate::lease
 
 #endif  // TOLLGATE_LEASE_LIMITS_H_

@@ -6,7 +6,7 @@
 #include <string>
 #include <utility>
 
-namespace tollgate {
+namespace tollgate::lease {
 
 // A session: one incarnation of one validator (R3). Leases, acknowledgements and the roster are
 // kept by it; the streams on which it speaks come and go.
@@ -22,6 +22,6 @@ struct SessionId {
   }
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::lease
 
 #endif  // TOLLGATE_LEASE_SESSION_ID_H_

@@ -4,7 +4,7 @@
 
 #include "lease/limits.h"
 
-namespace tollgate {
+namespace tollgate::lease {
 namespace {
 
 // NTP slews by at most 500 ppm, and steps of less are no reason to stop granting.
@@ -18,7 +18,7 @@ bool IsDriftBound(double drift_bound) {
 
 absl::Duration DriftOver(absl::Duration span, double drift_bound) { return span * drift_bound; }
 
-HeldLease HoldFrom(BootTime ping_boot, absl::Time ping_wall, absl::Duration lease,
+HeldLease HoldFrom(base::BootTime ping_boot, absl::Time ping_wall, absl::Duration lease,
                    double drift_bound) {
   lease = std::min(lease, kLongestLease);
   return HeldLease{ping_boot, ping_wall, lease, DriftOver(lease, drift_bound)};
@@ -36,4 +36,4 @@ bool GainIsDrift(absl::Duration gained, absl::Duration write_window, double drif
   return absl::AbsDuration(gained) <= DriftOver(write_window, drift_bound) + kClockSlack;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::lease

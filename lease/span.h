@@ -17,7 +17,7 @@
 #include "absl/time/time.h"
 #include "base/clock.h"
 
-namespace tollgate {
+namespace tollgate::lease {
 
 // Whether `drift_bound` can be used at all: a fraction from 0 to kLargestDriftBound; no NaN.
 bool IsDriftBound(double drift_bound);
@@ -27,21 +27,23 @@ absl::Duration DriftOver(absl::Duration span, double drift_bound);
 
 // A lease as the validator holds it.
 struct HeldLease {
-  BootTime ping_boot;    // when the ping was sent, before its write
-  absl::Time ping_wall;  // the same moment by the wall clock, which may only shorten a lease
-  absl::Duration lease;  // as the Pong gave it
-  absl::Duration drift;  // DriftOver(lease)
+  base::BootTime ping_boot;  // when the ping was sent, before its write
+  absl::Time ping_wall;      // the same moment by the wall clock, which may only shorten a lease
+  absl::Duration lease;      // as the Pong gave it
+  absl::Duration drift;      // DriftOver(lease)
 
   // The validator admits nothing from here on.
-  BootTime until() const { return ping_boot + (lease - drift); }
+  base::BootTime until() const { return ping_boot + (lease - drift); }
 };
 // The validator's end: the Pong to the ping that was sent at `ping_boot` gave `lease`. A lease
 // above kLongestLease is one of kLongestLease.
-HeldLease HoldFrom(BootTime ping_boot, absl::Time ping_wall, absl::Duration lease,
+HeldLease HoldFrom(base::BootTime ping_boot, absl::Time ping_wall, absl::Duration lease,
                    double drift_bound);
 
 // The service's end: until when the session may hold a lease whose Pong is sent at `pong_boot`.
-inline BootTime CountedUntil(BootTime pong_boot, absl::Duration lease) { return pong_boot + lease; }
+inline base::BootTime CountedUntil(base::BootTime pong_boot, absl::Duration lease) {
+  return pong_boot + lease;
+}
 
 // Whether a validator's two local clocks agree: since the ping the boot clock has moved on by
 // `boot_ns` and the wall clock by `wall_ns`, and `drift_ns` is what they may be apart, beside what
@@ -66,6 +68,6 @@ absl::Duration OwnWriteWindow(absl::Duration write_window, double drift_bound);
 // and a clock that is being disciplined.
 bool GainIsDrift(absl::Duration gained, absl::Duration write_window, double drift_bound);
 
-}  // namespace tollgate
+}  // namespace tollgate::lease
 
 #endif  // TOLLGATE_LEASE_SPAN_H_

@@ -27,7 +27,7 @@
 #include "base/log.h"
 #include "base/status.h"
 
-namespace tollgate {
+namespace tollgate::net {
 namespace {
 
 constexpr int kDescriptorsKeptBack = 256;
@@ -52,12 +52,13 @@ absl::Status BindError(const Address& address, int error) {
   const std::string where = address.ToString();
   const std::string why = std::strerror(error);
   if (error == EADDRINUSE) {
-    return Refuse(absl::StatusCode::kAlreadyExists, "ADDRESS_IN_USE",
-                  absl::StrCat("cannot listen on ", where, ": another process listens there. ",
-                               "Stop it, or choose another address."));
+    return base::Refuse(
+        absl::StatusCode::kAlreadyExists, "ADDRESS_IN_USE",
+        absl::StrCat("cannot listen on ", where, ": another process listens there. ",
+                     "Stop it, or choose another address."));
   }
   if (error == EACCES || error == EPERM || error == EROFS) {
-    return Refuse(
+    return base::Refuse(
         absl::StatusCode::kPermissionDenied, "ADDRESS_DENIED",
         absl::StrCat("cannot listen on ", where, ": ", why,
                      ". Choose a port above 1023 or a directory that this user may write."));
@@ -68,8 +69,8 @@ absl::Status BindError(const Address& address, int error) {
   } else if (error == EADDRNOTAVAIL) {
     advice = " Choose an address of this host, such as 127.0.0.1 or 0.0.0.0.";
   }
-  return Refuse(absl::StatusCode::kUnavailable, "ADDRESS_UNAVAILABLE",
-                absl::StrCat("cannot listen on ", where, ": ", why, ".", advice));
+  return base::Refuse(absl::StatusCode::kUnavailable, "ADDRESS_UNAVAILABLE",
+                      absl::StrCat("cannot listen on ", where, ": ", why, ".", advice));
 }
 
 int ConnectionCap(const Acceptor::Options& options) {
@@ -98,7 +99,7 @@ absl::Status RemoveStale(const Address& address) {
     return errno == ENOENT ? absl::OkStatus() : BindError(address, errno);
   }
   if (!S_ISSOCK(file.st_mode)) {
-    return Refuse(
+    return base::Refuse(
         absl::StatusCode::kAlreadyExists, "ADDRESS_IN_USE",
         absl::StrCat("cannot listen on ", address.ToString(),
                      ": a file that is not a socket is there. Remove it, or choose another path."));
@@ -163,7 +164,7 @@ absl::StatusOr<int> BindTcp(const Acceptor::Options& options) {
   addrinfo* found = nullptr;
   const int failed = getaddrinfo(host.c_str(), absl::StrCat(address.port).c_str(), &hints, &found);
   if (failed != 0) {
-    return Refuse(
+    return base::Refuse(
         absl::StatusCode::kInvalidArgument, "ADDRESS_INVALID",
         absl::StrCat("cannot listen on ", address.ToString(), ": the host does not resolve (",
                      gai_strerror(failed), "). Write an address of this host, such as 127.0.0.1."));
@@ -365,11 +366,11 @@ void Acceptor::ShedOne() {
   if (victim < 0) return;
   refused_descriptors_.fetch_add(1, std::memory_order_relaxed);
   if (IsTimeToLog(&last_exhausted_log_)) {
-    Log(LogLevel::kError, "out of descriptors: a connection was closed unanswered",
-        {{"address", address_.ToString()},
-         {"refused", refused_descriptors_.load(std::memory_order_relaxed)},
-         {"advice",
-          "raise the limit on open files (LimitNOFILE), or lower the cap on connections"}});
+    base::Log(base::LogLevel::kError, "out of descriptors: a connection was closed unanswered",
+              {{"address", address_.ToString()},
+               {"refused", refused_descriptors_.load(std::memory_order_relaxed)},
+               {"advice",
+                "raise the limit on open files (LimitNOFILE), or lower the cap on connections"}});
   }
 }
 
@@ -392,10 +393,10 @@ void Acceptor::HandOut(int fd) {
   struct stat socket_file{};
   if (!PeerAllowed(fd, &connection)) {
     refused_uid_.fetch_add(1, std::memory_order_relaxed);
-    Log(LogLevel::kWarning, "connection refused: its user is not allowed here",
-        {{"address", address_.ToString()},
-         {"uid", static_cast<int64_t>(connection.uid.value_or(-1))},
-         {"pid", static_cast<int64_t>(connection.pid.value_or(-1))}});
+    base::Log(base::LogLevel::kWarning, "connection refused: its user is not allowed here",
+              {{"address", address_.ToString()},
+               {"uid", static_cast<int64_t>(connection.uid.value_or(-1))},
+               {"pid", static_cast<int64_t>(connection.pid.value_or(-1))}});
     close(fd);
     return;
   }
@@ -403,10 +404,11 @@ void Acceptor::HandOut(int fd) {
     refused_full_.fetch_add(1, std::memory_order_relaxed);
     close(fd);
     if (IsTimeToLog(&last_full_log_)) {
-      Log(LogLevel::kWarning, "as many connections as may be: one was closed unanswered",
-          {{"address", address_.ToString()},
-           {"connections", max_connections_},
-           {"refused", refused_full_.load(std::memory_order_relaxed)}});
+      base::Log(base::LogLevel::kWarning,
+                "as many connections as may be: one was closed unanswered",
+                {{"address", address_.ToString()},
+                 {"connections", max_connections_},
+                 {"refused", refused_full_.load(std::memory_order_relaxed)}});
     }
     return;
   }
@@ -419,4 +421,4 @@ void Acceptor::HandOut(int fd) {
   handler_(connection);
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::net

@@ -37,7 +37,7 @@
 #include "absl/types/optional.h"
 #include "net/address.h"
 
-namespace tollgate {
+namespace tollgate::net {
 
 // A connection that passed. `fd` is non-blocking and close-on-exec, and belongs to the handler.
 struct AcceptedConnection {
@@ -157,6 +157,6 @@ class Acceptor {
   std::thread thread_;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::net
 
 #endif  // TOLLGATE_NET_ACCEPTOR_H_

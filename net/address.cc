@@ -12,15 +12,15 @@
 #include "absl/strings/strip.h"
 #include "base/status.h"
 
-namespace tollgate {
+namespace tollgate::net {
 namespace {
 
 constexpr size_t kMaxUnixPath = sizeof(sockaddr_un{}.sun_path) - 1;
 
 absl::Status Invalid(absl::string_view text, absl::string_view why) {
-  return Refuse(absl::StatusCode::kInvalidArgument, "ADDRESS_INVALID",
-                absl::StrCat("\"", text, "\" is not an address: ", why,
-                             ". Write HOST:PORT, [IPV6]:PORT or unix:/PATH."));
+  return base::Refuse(absl::StatusCode::kInvalidArgument, "ADDRESS_INVALID",
+                      absl::StrCat("\"", text, "\" is not an address: ", why,
+                                   ". Write HOST:PORT, [IPV6]:PORT or unix:/PATH."));
 }
 
 bool IsHostCharacter(char c) {
@@ -122,4 +122,4 @@ absl::StatusOr<Address> ParseAddress(absl::string_view text) {
   return address;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::net

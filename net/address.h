@@ -8,7 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
-namespace tollgate {
+namespace tollgate::net {
 
 // One address, parsed. A value.
 struct Address {
@@ -37,6 +37,6 @@ struct Address {
 // instead. An empty host is refused: it would mean "every interface" without saying so.
 absl::StatusOr<Address> ParseAddress(absl::string_view text);
 
-}  // namespace tollgate
+}  // namespace tollgate::net
 
 #endif  // TOLLGATE_NET_ADDRESS_H_

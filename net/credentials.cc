@@ -19,7 +19,7 @@
 #include "absl/strings/strip.h"
 #include "base/status.h"
 
-namespace tollgate {
+namespace tollgate::net {
 namespace {
 
 using grpc::experimental::CertificateProviderInterface;
@@ -38,14 +38,14 @@ absl::Status FilesInvalid(absl::string_view what) {
                                  : "";
   }
   ERR_clear_error();
-  return Refuse(absl::StatusCode::kFailedPrecondition, "TLS_FILES_INVALID",
-                absl::StrCat(what, why));
+  return base::Refuse(absl::StatusCode::kFailedPrecondition, "TLS_FILES_INVALID",
+                      absl::StrCat(what, why));
 }
 
 // At start a wrong file is an error with a name; afterwards gRPC would only fail every handshake.
 absl::Status CheckFiles(const TlsFiles& files) {
   if (files.cert.empty() != files.key.empty()) {
-    return Refuse(
+    return base::Refuse(
         absl::StatusCode::kInvalidArgument, "TLS_FILES_INVALID",
         absl::StrCat("a TLS ", files.cert.empty() ? "key" : "certificate",
                      " was given without its ", files.cert.empty() ? "certificate" : "key",
@@ -151,9 +151,9 @@ absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> ServerCredentialsFor(
   if (files.empty()) return grpc::InsecureServerCredentials();
   RETURN_IF_ERROR(CheckFiles(files));
   if (files.cert.empty()) {
-    return Refuse(absl::StatusCode::kInvalidArgument, "TLS_FILES_INVALID",
-                  "an authority for clients was given without a certificate of the server. "
-                  "Give a certificate and its key too.");
+    return base::Refuse(absl::StatusCode::kInvalidArgument, "TLS_FILES_INVALID",
+                        "an authority for clients was given without a certificate of the server. "
+                        "Give a certificate and its key too.");
   }
   grpc::experimental::TlsServerCredentialsOptions options(ProviderFor(files));
   options.watch_identity_key_cert_pairs();
@@ -209,7 +209,7 @@ absl::Status CheckPlaintextAllowed(absl::string_view program, const Address& add
   // The socket's name is the product's, as in unix:/run/tollgate.sock for tollgated.
   absl::string_view name = program;
   if (name == "tollgated") name = "tollgate";
-  return Refuse(
+  return base::Refuse(
       absl::StatusCode::kFailedPrecondition, "PLAINTEXT_REFUSED",
       absl::StrCat("refusing to serve plaintext on ", address.ToString(),
                    ", which other hosts can reach.\n",
@@ -235,9 +235,9 @@ absl::StatusOr<Caller> CallerOf(const grpc::ServerContextBase& context) {
     return caller;
   }
   if (has_certificate || !ids.empty()) {
-    return Refuse(absl::StatusCode::kUnauthenticated, "CERTIFICATE_WITHOUT_SPIFFE_ID",
-                  "The client certificate does not bear exactly one SPIFFE id. "
-                  "Issue one whose only URI name is spiffe://TRUST-DOMAIN/PATH.");
+    return base::Refuse(absl::StatusCode::kUnauthenticated, "CERTIFICATE_WITHOUT_SPIFFE_ID",
+                        "The client certificate does not bear exactly one SPIFFE id. "
+                        "Issue one whose only URI name is spiffe://TRUST-DOMAIN/PATH.");
   }
   if (PeerIsLocal(caller.peer)) {
     caller.kind = Caller::Kind::kLocal;
@@ -246,4 +246,4 @@ absl::StatusOr<Caller> CallerOf(const grpc::ServerContextBase& context) {
   return caller;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::net

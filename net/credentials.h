@@ -16,7 +16,7 @@
 #include "absl/time/time.h"
 #include "net/address.h"
 
-namespace tollgate {
+namespace tollgate::net {
 
 // Paths of PEM files; empty: not given. They are read again every second, so certificates rotate
 // without a restart. Rotate by rename(2), and best with key and chain in ONE file given as both
@@ -95,6 +95,6 @@ struct Caller {
 // Call while the RPC lives. Thread-safe.
 absl::StatusOr<Caller> CallerOf(const grpc::ServerContextBase& context);
 
-}  // namespace tollgate
+}  // namespace tollgate::net
 
 #endif  // TOLLGATE_NET_CREDENTIALS_H_

@@ -29,7 +29,7 @@
 #include "base/log.h"
 #include "base/status.h"
 
-namespace tollgate {
+namespace tollgate::net {
 namespace {
 
 sigset_t ShutdownSignals() {
@@ -41,8 +41,8 @@ sigset_t ShutdownSignals() {
 }
 
 absl::Status SystemError(absl::string_view what) {
-  return Refuse(absl::StatusCode::kUnavailable, "SYSTEM_ERROR",
-                absl::StrCat(what, ": ", std::strerror(errno)));
+  return base::Refuse(absl::StatusCode::kUnavailable, "SYSTEM_ERROR",
+                      absl::StrCat(what, ": ", std::strerror(errno)));
 }
 
 // Connects to a listener of this process and closes at once; whether it could does not matter.
@@ -83,15 +83,15 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(Options options) {
   sigemptyset(&blocked);
   pthread_sigmask(SIG_BLOCK, nullptr, &blocked);
   if (sigismember(&blocked, SIGTERM) != 1 || sigismember(&blocked, SIGINT) != 1) {
-    return Refuse(absl::StatusCode::kFailedPrecondition, "SIGNALS_NOT_BLOCKED",
-                  "BlockShutdownSignals must be the first act of main, before any thread");
+    return base::Refuse(absl::StatusCode::kFailedPrecondition, "SIGNALS_NOT_BLOCKED",
+                        "BlockShutdownSignals must be the first act of main, before any thread");
   }
   std::unique_ptr<Daemon> daemon(new Daemon);
   if (!options.metrics_address.empty()) {
     ASSIGN_OR_RETURN(Address address, ParseAddress(options.metrics_address));
     if (address.is_unix()) {
-      return Refuse(absl::StatusCode::kInvalidArgument, "ADDRESS_INVALID",
-                    "metrics are served on HOST:PORT only");
+      return base::Refuse(absl::StatusCode::kInvalidArgument, "ADDRESS_INVALID",
+                          "metrics are served on HOST:PORT only");
     }
     if (absl::EqualsIgnoreCase(address.host, "localhost")) address.host = "127.0.0.1";
     try {
@@ -101,7 +101,7 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(Options options) {
           // idle connections keep the metrics from everybody.
           "num_threads", "16", "request_timeout_ms", "1000"});
     } catch (const std::exception&) {  // the library's only way to say no; it does not say why
-      return Refuse(
+      return base::Refuse(
           absl::StatusCode::kAlreadyExists, "ADDRESS_IN_USE",
           absl::StrCat("cannot serve metrics on ", address.ToString(),
                        ": another process listens there, or it is no address of this "
@@ -163,11 +163,12 @@ void Daemon::SignalLoop() {
     if (read(signal_fd_, &info, sizeof(info)) != sizeof(info)) continue;
     const int number = static_cast<int>(info.ssi_signo);
     if (seen) {
-      Log(LogLevel::kError, "second signal: ending at once", {{"signal", number}});
+      base::Log(base::LogLevel::kError, "second signal: ending at once", {{"signal", number}});
       _exit(128 + number);
     }
     seen = true;
-    Log(LogLevel::kInfo, "shutting down; a second signal ends at once", {{"signal", number}});
+    base::Log(base::LogLevel::kInfo, "shutting down; a second signal ends at once",
+              {{"signal", number}});
     RequestShutdown();
   }
 }
@@ -241,4 +242,4 @@ int ExitCodeOf(const absl::Status& status) {
   }
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::net

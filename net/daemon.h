@@ -30,7 +30,7 @@ class Exposer;
 class Registry;
 }  // namespace prometheus
 
-namespace tollgate {
+namespace tollgate::net {
 
 // Blocks SIGTERM and SIGINT in this thread and all it will start, and ignores SIGPIPE. main's first
 // act: a thread started before would be killed by the signal instead of the drain being begun.
@@ -103,6 +103,6 @@ int ReportRefusal(absl::string_view program, const absl::Status& status);
 // (configuration); others 1.
 int ExitCodeOf(const absl::Status& status);
 
-}  // namespace tollgate
+}  // namespace tollgate::net
 
 #endif  // TOLLGATE_NET_DAEMON_H_

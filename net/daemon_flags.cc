@@ -14,7 +14,7 @@
 #include "base/version.h"
 #include "net/address.h"
 
-namespace tollgate {
+namespace tollgate::net {
 namespace {
 
 // One line an option, its default at the end.
@@ -117,9 +117,9 @@ void DaemonFlags::Number(const char* group, const std::string& name, const char*
 
 void DaemonFlags::Time(const char* group, const std::string& name, const char* what,
                        absl::Duration* target) {
-  Value(group, name, "DURATION", what, TextFromDuration(*target),
+  Value(group, name, "DURATION", what, base::TextFromDuration(*target),
         [target](const std::string& text) {
-          const absl::optional<absl::Duration> value = DurationFromText(text);
+          const absl::optional<absl::Duration> value = base::DurationFromText(text);
           if (!value.has_value()) {
             return absl::InvalidArgumentError(
                 absl::StrCat("'", text, "' is no duration: write 500ms, 30s, 5m, 24h or 90d"));
@@ -188,10 +188,10 @@ absl::Status DaemonFlags::Parse(int argc, const char* const* argv) {
     return RefuseFlag(error.what());
   }
   if (version_) {
-    settings_->print = absl::StrCat(texts_.program, " ", kVersion, "\n");
+    settings_->print = absl::StrCat(texts_.program, " ", base::kVersion, "\n");
     return absl::OkStatus();
   }
-  if (!ParseLogLevel(log_level_, &settings_->log_level)) {
+  if (!base::ParseLogLevel(log_level_, &settings_->log_level)) {
     return RefuseFlag(
         absl::StrCat("--log-level: '", log_level_, "' is none of debug, info, warning, error"));
   }
@@ -204,13 +204,13 @@ absl::Status DaemonFlags::CheckMetrics() const {
   }
   ASSIGN_OR_RETURN(const Address address, ParseAddress(settings_->metrics_listen));
   if (address.IsLoopback()) return absl::OkStatus();
-  return Refuse(absl::StatusCode::kFailedPrecondition, "PLAINTEXT_REFUSED",
-                absl::StrCat("refusing to serve metrics on ", address.ToString(),
-                             ", which other hosts can reach: they are not encrypted.\n"
-                             "  Keep them on this host:  --metrics-listen 127.0.0.1:",
-                             address.port,
-                             "\n"
-                             "  or, knowing the risk:    --allow-plaintext-metrics"));
+  return base::Refuse(absl::StatusCode::kFailedPrecondition, "PLAINTEXT_REFUSED",
+                      absl::StrCat("refusing to serve metrics on ", address.ToString(),
+                                   ", which other hosts can reach: they are not encrypted.\n"
+                                   "  Keep them on this host:  --metrics-listen 127.0.0.1:",
+                                   address.port,
+                                   "\n"
+                                   "  or, knowing the risk:    --allow-plaintext-metrics"));
 }
 
 // Environment variables, as arguments, where the command line does not name the flag itself:
@@ -239,12 +239,12 @@ void DaemonFlags::AddEnvironment(std::vector<std::string>* args) const {
 }
 
 absl::Status RefuseFlag(absl::string_view what) {
-  return Refuse(absl::StatusCode::kInvalidArgument, "BAD_FLAG", what);
+  return base::Refuse(absl::StatusCode::kInvalidArgument, "BAD_FLAG", what);
 }
 
 absl::Status WithHelpHint(absl::string_view program, const absl::Status& status) {
-  return Refuse(status.code(), ReasonOf(status),
-                absl::StrCat(status.message(), "\n  All flags: ", program, " --help"));
+  return base::Refuse(status.code(), base::ReasonOf(status),
+                      absl::StrCat(status.message(), "\n  All flags: ", program, " --help"));
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::net

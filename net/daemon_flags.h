@@ -28,11 +28,11 @@ class App;
 class Option;
 }  // namespace CLI
 
-namespace tollgate {
+namespace tollgate::net {
 
 // What every daemon is told, whatever it serves. The defaults are the daemon's own.
 struct DaemonSettings {
-  LogLevel log_level = LogLevel::kInfo;
+  base::LogLevel log_level = base::LogLevel::kInfo;
   // Written once the daemon serves, for scripts and supervisors (WriteReadiness says what).
   std::string ready_file;
   // Where Prometheus metrics are served over HTTP, in plaintext; empty: nowhere.
@@ -120,6 +120,6 @@ absl::Status RefuseFlag(absl::string_view what);
 // The same code and reason; the message ends with where all flags are told of.
 absl::Status WithHelpHint(absl::string_view program, const absl::Status& status);
 
-}  // namespace tollgate
+}  // namespace tollgate::net
 
 #endif  // TOLLGATE_NET_DAEMON_FLAGS_H_

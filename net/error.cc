@@ -10,7 +10,7 @@
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 
-namespace tollgate {
+namespace tollgate::net {
 namespace {
 
 // grpc-message is percent-encoded (up to three bytes for one) and the details are in base64, and
@@ -54,7 +54,7 @@ std::string Presentable(absl::string_view text, size_t limit) {
 
 grpc::Status ToGrpcStatus(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
-  const ErrorDetails details = DetailsOf(status);
+  const base::ErrorDetails details = base::DetailsOf(status);
   const std::string message = Presentable(status.message(), kMaxMessageBytes);
 
   google::rpc::Status wire;
@@ -75,7 +75,7 @@ grpc::Status ToGrpcStatus(const absl::Status& status) {
   wire.add_details()->PackFrom(info);
 
   google::rpc::BadRequest bad;
-  for (const FieldViolation& field : details.fields) {
+  for (const base::FieldViolation& field : details.fields) {
     const std::string path = Presentable(field.field, kMaxFieldBytes);
     const std::string why = Presentable(field.description, kMaxFieldBytes);
     if (used + path.size() + why.size() > kMaxDetailsBytes) break;
@@ -88,8 +88,8 @@ grpc::Status ToGrpcStatus(const absl::Status& status) {
 
   if (details.retry_after.has_value()) {
     google::rpc::RetryInfo retry;
-    *retry.mutable_retry_delay() =
-        ToProto(std::clamp(*details.retry_after, absl::ZeroDuration(), absl::Hours(24 * 365)));
+    *retry.mutable_retry_delay() = base::ToProto(
+        std::clamp(*details.retry_after, absl::ZeroDuration(), absl::Hours(24 * 365)));
     wire.add_details()->PackFrom(retry);
   }
   return grpc::Status(static_cast<grpc::StatusCode>(status.code()), message,
@@ -102,7 +102,7 @@ absl::Status FromGrpcStatus(const grpc::Status& status) {
   const absl::StatusCode code = number >= 1 && number <= 16 ? static_cast<absl::StatusCode>(number)
                                                             : absl::StatusCode::kUnknown;
 
-  ErrorDetails details;
+  base::ErrorDetails details;
   google::rpc::Status wire;
   if (!status.error_details().empty() && wire.ParseFromString(status.error_details())) {
     for (const google::protobuf::Any& any : wire.details()) {
@@ -119,14 +119,14 @@ absl::Status FromGrpcStatus(const grpc::Status& status) {
           details.fields.push_back({field.field(), field.description()});
         }
       } else if (any.Is<google::rpc::RetryInfo>() && any.UnpackTo(&retry)) {
-        details.retry_after = FromProto(retry.retry_delay());
+        details.retry_after = base::FromProto(retry.retry_delay());
       }
     }
   }
   if (details.reason.empty() && details.fields.empty() && !details.retry_after.has_value()) {
     return absl::Status(code, status.error_message());
   }
-  return Refuse(code, status.error_message(), details);
+  return base::Refuse(code, status.error_message(), details);
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::net

@@ -6,7 +6,7 @@
 
 #include "absl/status/status.h"
 
-namespace tollgate {
+namespace tollgate::net {
 
 // The domain of every ErrorInfo of ours.
 inline constexpr char kErrorDomain[] = "tollgate";
@@ -22,6 +22,6 @@ grpc::Status ToGrpcStatus(const absl::Status& status);
 // unreadable ones, keeps its code and message. Details of another domain keep their reason.
 absl::Status FromGrpcStatus(const grpc::Status& status);
 
-}  // namespace tollgate
+}  // namespace tollgate::net
 
 #endif  // TOLLGATE_NET_ERROR_H_

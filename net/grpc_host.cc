@@ -7,7 +7,7 @@
 #include "net/address.h"
 #include "net/daemon.h"
 
-namespace tollgate {
+namespace tollgate::net {
 
 GrpcHost::GrpcHost()
     : health_(std::make_unique<Health>(std::vector<std::string>())),
@@ -64,8 +64,8 @@ absl::Status GrpcHost::Build() {
   server_ = builder_->BuildAndStart();
   builder_.reset();
   if (server_ == nullptr) {
-    return Refuse(absl::StatusCode::kInternal, "GRPC_START_FAILED",
-                  "gRPC could not start; its own log says why");
+    return base::Refuse(absl::StatusCode::kInternal, "GRPC_START_FAILED",
+                        "gRPC could not start; its own log says why");
   }
   return absl::OkStatus();
 }
@@ -107,4 +107,4 @@ void GrpcHost::Drain(const DrainPlan& plan) {
   server_.reset();
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::net

@@ -32,7 +32,7 @@
 #include "net/health.h"
 #include "net/limits.h"
 
-namespace tollgate {
+namespace tollgate::net {
 
 // How a server ends.
 struct DrainPlan {
@@ -113,6 +113,6 @@ class GrpcHost {
   bool drained_ ABSL_GUARDED_BY(drain_mu_) = false;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::net
 
 #endif  // TOLLGATE_NET_GRPC_HOST_H_

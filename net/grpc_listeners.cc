@@ -4,7 +4,7 @@
 
 #include "base/status.h"
 
-namespace tollgate {
+namespace tollgate::net {
 
 GrpcListeners::~GrpcListeners() { StopAccepting(); }
 
@@ -34,4 +34,4 @@ void GrpcListeners::StopAccepting() {
   for (const auto& acceptor : acceptors_) acceptor->Stop();
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::net

@@ -12,7 +12,7 @@
 #include "absl/status/statusor.h"
 #include "net/acceptor.h"
 
-namespace tollgate {
+namespace tollgate::net {
 
 // The listeners of one gRPC server. Use, in this order:
 //   1. Add(builder, …) for each address, before BuildAndStart: a taken port is an error here, where
@@ -50,6 +50,6 @@ class GrpcListeners {
   std::vector<std::shared_ptr<grpc::experimental::ExternalConnectionAcceptor>> doors_;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::net
 
 #endif  // TOLLGATE_NET_GRPC_LISTENERS_H_

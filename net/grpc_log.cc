@@ -15,7 +15,7 @@
 #include "absl/time/time.h"
 #include "base/log.h"
 
-namespace tollgate {
+namespace tollgate::net {
 namespace {
 
 // How many lines may still be written in this second.
@@ -55,16 +55,16 @@ ABSL_CONST_INIT Allowance allowance;
 void WriteLine(gpr_log_func_args* line) {
   int64_t left_out = 0;
   if (!allowance.Take(&left_out)) return;
-  const LogLevel level = line->severity == GPR_LOG_SEVERITY_ERROR  ? LogLevel::kWarning
-                         : line->severity == GPR_LOG_SEVERITY_INFO ? LogLevel::kInfo
-                                                                   : LogLevel::kDebug;
+  const base::LogLevel level = line->severity == GPR_LOG_SEVERITY_ERROR  ? base::LogLevel::kWarning
+                               : line->severity == GPR_LOG_SEVERITY_INFO ? base::LogLevel::kInfo
+                                                                         : base::LogLevel::kDebug;
   absl::string_view file = line->file;
   file = file.substr(file.rfind('/') + 1);  // npos + 1 is 0
   const std::string place = absl::StrCat(file, ":", line->line);
   if (left_out == 0) {
-    Log(level, line->message, {{"grpc", place}});
+    base::Log(level, line->message, {{"grpc", place}});
   } else {
-    Log(level, line->message, {{"grpc", place}, {"left_out", left_out}});
+    base::Log(level, line->message, {{"grpc", place}, {"left_out", left_out}});
   }
 }
 
@@ -78,4 +78,4 @@ void SilenceGrpc() {
   if (std::getenv("GRPC_VERBOSITY") == nullptr) gpr_set_log_function(WriteNothing);
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::net

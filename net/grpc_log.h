@@ -2,7 +2,7 @@
 #ifndef TOLLGATE_NET_GRPC_LOG_H_
 #define TOLLGATE_NET_GRPC_LOG_H_
 
-namespace tollgate {
+namespace tollgate::net {
 
 // From here on gRPC's own lines (a handshake that failed, a socket that broke) are lines of our
 // log, with the field "grpc" for the place in its source; its errors are warnings here: mostly a
@@ -15,6 +15,6 @@ inline constexpr int kMostGrpcLinesASecond = 10;
 // the status of the call. Before any use of gRPC.
 void SilenceGrpc();
 
-}  // namespace tollgate
+}  // namespace tollgate::net
 
 #endif  // TOLLGATE_NET_GRPC_LOG_H_

@@ -11,7 +11,7 @@
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "net/reactor.h"
 
-namespace tollgate {
+namespace tollgate::net {
 namespace {
 
 using grpc::health::v1::HealthCheckRequest;
@@ -19,13 +19,14 @@ using grpc::health::v1::HealthCheckResponse;
 using ServingStatus = HealthCheckResponse::ServingStatus;
 
 absl::Status Draining() {
-  return Refuse(absl::StatusCode::kUnavailable, "DRAINING", "This server is about to stop.");
+  return base::Refuse(absl::StatusCode::kUnavailable, "DRAINING", "This server is about to stop.");
 }
 
 absl::Status CheckName(const std::string& name) {
   if (name.size() <= Health::kMaxNameBytes) return absl::OkStatus();
-  return RefuseField("HEALTH_NAME_TOO_LONG", "service",
-                     absl::StrCat("a health name has at most ", Health::kMaxNameBytes, " bytes"));
+  return base::RefuseField(
+      "HEALTH_NAME_TOO_LONG", "service",
+      absl::StrCat("a health name has at most ", Health::kMaxNameBytes, " bytes"));
 }
 
 }  // namespace
@@ -110,9 +111,9 @@ absl::Status Health::Board::Add(std::shared_ptr<Watcher> watcher) {
   absl::MutexLock lock(&mu_);
   if (ended_) return Draining();
   if (watchers_.size() >= max_watchers_) {
-    return Refuse(absl::StatusCode::kResourceExhausted, "TOO_MANY_WATCHERS",
-                  absl::StrCat("refused: ", watchers_.size(),
-                               " clients watch the health already; poll with Check instead"));
+    return base::Refuse(absl::StatusCode::kResourceExhausted, "TOO_MANY_WATCHERS",
+                        absl::StrCat("refused: ", watchers_.size(),
+                                     " clients watch the health already; poll with Check instead"));
   }
   Watcher* const raw = watcher.get();
   watchers_.emplace(raw, std::move(watcher));
@@ -149,8 +150,8 @@ class Health::Service final : public grpc::health::v1::Health::CallbackService {
     RETURN_IF_ERROR(CheckName(request.service()));
     const ServingStatus status = board_->StatusOf(request.service());
     if (status == HealthCheckResponse::SERVICE_UNKNOWN) {
-      return Refuse(absl::StatusCode::kNotFound, "HEALTH_NAME_UNKNOWN",
-                    "There is no service or health name like this here.");
+      return base::Refuse(absl::StatusCode::kNotFound, "HEALTH_NAME_UNKNOWN",
+                          "There is no service or health name like this here.");
     }
     HealthCheckResponse response;
     response.set_status(status);
@@ -187,4 +188,4 @@ void Health::SetServing(const std::string& name, bool serving) { board_->Set(nam
 
 void Health::EndWatches() { board_->End(); }
 
-}  // namespace tollgate
+}  // namespace tollgate::net

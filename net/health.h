@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace tollgate {
+namespace tollgate::net {
 
 // gRPC's built-in health service has no descriptor that reflection could show (1.51), so that
 // grpcurl neither lists nor calls it; this is the same protocol, as a service of our own.
@@ -57,6 +57,6 @@ class Health {
   const std::unique_ptr<Service> service_;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::net
 
 #endif  // TOLLGATE_NET_HEALTH_H_

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <climits>
 
-namespace tollgate {
+namespace tollgate::net {
 namespace {
 
 int Millis(absl::Duration d) {
@@ -41,4 +41,4 @@ void ApplyServerLimits(grpc::ServerBuilder& builder, const ServerLimits& limits)
   }
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::net

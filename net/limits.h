@@ -8,7 +8,7 @@
 
 #include "absl/time/time.h"
 
-namespace tollgate {
+namespace tollgate::net {
 
 // Every one is meant to be a flag; the defaults are right for production.
 struct ServerLimits {
@@ -33,6 +33,6 @@ struct ServerLimits {
 // Applies `limits` to a server that is being built, which takes no compressed messages.
 void ApplyServerLimits(grpc::ServerBuilder& builder, const ServerLimits& limits);
 
-}  // namespace tollgate
+}  // namespace tollgate::net
 
 #endif  // TOLLGATE_NET_LIMITS_H_

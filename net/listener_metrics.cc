@@ -5,7 +5,7 @@
 
 #include "net/metric_page.h"
 
-namespace tollgate {
+namespace tollgate::net {
 
 using prometheus::MetricFamily;
 using prometheus::MetricType;
@@ -40,4 +40,4 @@ std::vector<MetricFamily> ListenerMetrics(const GrpcListeners& listeners) {
   return families;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::net

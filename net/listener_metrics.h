@@ -7,13 +7,13 @@
 #include "net/grpc_listeners.h"
 #include "prometheus/metric_family.h"
 
-namespace tollgate {
+namespace tollgate::net {
 
 // tollgate_connections{address}, tollgate_connections_accepted_total{address} and
 // tollgate_connections_refused_total{address,reason}, where the reason is "full", "uid" or
 // "descriptors". Thread-safe once every listener was added.
 std::vector<prometheus::MetricFamily> ListenerMetrics(const GrpcListeners& listeners);
 
-}  // namespace tollgate
+}  // namespace tollgate::net
 
 #endif  // TOLLGATE_NET_LISTENER_METRICS_H_

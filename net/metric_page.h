@@ -9,7 +9,7 @@
 
 #include "prometheus/metric_family.h"
 
-namespace tollgate {
+namespace tollgate::net {
 
 // Writes families one after the other, each with its values. Not thread-safe.
 class MetricPage {
@@ -50,6 +50,6 @@ class MetricPage {
   std::vector<prometheus::MetricFamily>* const out_;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::net
 
 #endif  // TOLLGATE_NET_METRIC_PAGE_H_

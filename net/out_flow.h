@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "base/invariant.h"
 
-namespace tollgate {
+namespace tollgate::net {
 
 // Shared by the stream bases of reactor.h. States:
 //
@@ -48,14 +48,14 @@ class OutFlow {
 
   // Since when the write under way has been waiting for the peer; unset when there is none, or no
   // clock was given. A stream whose write is stalled for too long is to be Abort()ed by its owner.
-  absl::optional<BootTime> write_in_flight_since() const ABSL_LOCKS_EXCLUDED(mu_) {
+  absl::optional<base::BootTime> write_in_flight_since() const ABSL_LOCKS_EXCLUDED(mu_) {
     absl::MutexLock lock(&mu_);
     if (!writing_) return absl::nullopt;
     return writing_since_;
   }
 
  protected:
-  explicit OutFlow(const Clock* clock) : clock_(clock) {}
+  explicit OutFlow(const base::Clock* clock) : clock_(clock) {}
   virtual ~OutFlow() = default;
 
   // The wire is free: puts the next message into *out and returns true, or returns false: nothing
@@ -157,7 +157,7 @@ class OutFlow {
     WireFinish(std::move(status), broken);
   }
 
-  const Clock* const clock_;
+  const base::Clock* const clock_;
   // Belongs to whoever set pulling_, then to gRPC while writing_.
   Out out_;
 
@@ -170,9 +170,9 @@ class OutFlow {
   bool drain_ ABSL_GUARDED_BY(mu_) = false;
   bool broken_ ABSL_GUARDED_BY(mu_) = false;
   absl::optional<absl::Status> end_ ABSL_GUARDED_BY(mu_);
-  absl::optional<BootTime> writing_since_ ABSL_GUARDED_BY(mu_);
+  absl::optional<base::BootTime> writing_since_ ABSL_GUARDED_BY(mu_);
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::net
 
 #endif  // TOLLGATE_NET_OUT_FLOW_H_

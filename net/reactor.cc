@@ -1,6 +1,6 @@
 #include "net/reactor.h"
 
-namespace tollgate {
+namespace tollgate::net {
 
 absl::Time DeadlineOf(const grpc::ServerContextBase& context) {
   const auto deadline = context.deadline();
@@ -80,4 +80,4 @@ void ClientCallContext::Release() {
 }
 
 }  // namespace internal
-}  // namespace tollgate
+}  // namespace tollgate::net

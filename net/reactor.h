@@ -32,7 +32,7 @@
 #include "net/error.h"
 #include "net/out_flow.h"
 
-namespace tollgate {
+namespace tollgate::net {
 
 // The deadline that the client gave; InfiniteFuture when it gave none.
 absl::Time DeadlineOf(const grpc::ServerContextBase& context);
@@ -92,8 +92,8 @@ class UnaryCall {
   }
 
   ~UnaryCall() {
-    reactor_->FinishOnce(ToGrpcStatus(
-        Refuse(absl::StatusCode::kInternal, "CALL_DROPPED", "The call was dropped unanswered.")));
+    reactor_->FinishOnce(ToGrpcStatus(base::Refuse(absl::StatusCode::kInternal, "CALL_DROPPED",
+                                                   "The call was dropped unanswered.")));
   }
   UnaryCall(const UnaryCall&) = delete;
   UnaryCall& operator=(const UnaryCall&) = delete;
@@ -195,7 +195,7 @@ class BidiStream : public grpc::ServerBidiReactor<In, Out>,
 
  protected:
   // `clock` may be null: then stalled writes are not measured.
-  explicit BidiStream(grpc::CallbackServerContext* context, const Clock* clock = nullptr)
+  explicit BidiStream(grpc::CallbackServerContext* context, const base::Clock* clock = nullptr)
       : OutFlow<Out>(clock), context_(context) {}
 
   // A message has come; the next is read after this returns.
@@ -260,7 +260,7 @@ class WriteStream : public grpc::ServerWriteReactor<Out>,
   }
 
  protected:
-  explicit WriteStream(grpc::CallbackServerContext* context, const Clock* clock = nullptr)
+  explicit WriteStream(grpc::CallbackServerContext* context, const base::Clock* clock = nullptr)
       : OutFlow<Out>(clock), context_(context) {}
 
   // As BidiStream's.
@@ -354,7 +354,7 @@ class ClientBidiStream : public grpc::ClientBidiReactor<Out, In>,
   void Cancel() { context_.TryCancel(); }
 
  protected:
-  explicit ClientBidiStream(const Clock* clock = nullptr) : OutFlow<Out>(clock) {}
+  explicit ClientBidiStream(const base::Clock* clock = nullptr) : OutFlow<Out>(clock) {}
 
   // A message has come; the next is read after this returns.
   virtual void OnMessage(In& message) = 0;
@@ -394,6 +394,6 @@ class ClientBidiStream : public grpc::ClientBidiReactor<Out, In>,
   std::shared_ptr<ClientBidiStream> self_;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::net
 
 #endif  // TOLLGATE_NET_REACTOR_H_

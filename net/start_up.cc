@@ -10,13 +10,13 @@
 #include "net/grpc_log.h"
 #include "nlohmann/json.hpp"
 
-namespace tollgate {
+namespace tollgate::net {
 
 void PrepareProcess(absl::string_view program) {
   BlockShutdownSignals();
-  InitSecrets();
-  SetLogProgram(program);
-  ForbidCoreDumps();  // token strings pass through here
+  base::InitSecrets();
+  base::SetLogProgram(program);
+  base::ForbidCoreDumps();  // token strings pass through here
   LogWhatGrpcSays();
 }
 
@@ -38,4 +38,4 @@ void RemoveReadiness(const DaemonSettings& settings) {
   if (!settings.ready_file.empty()) unlink(settings.ready_file.c_str());
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::net

@@ -11,7 +11,7 @@
 #include "net/daemon.h"
 #include "net/daemon_flags.h"
 
-namespace tollgate {
+namespace tollgate::net {
 
 // main's first act, before any thread: shutdown signals wait for a Daemon, libsodium is ready, the
 // log has the program's name, and no core dump will be written.
@@ -29,6 +29,6 @@ absl::Status WriteReadiness(const DaemonSettings& settings, const Daemon& daemon
 // does not read of a process that is gone, and at the end.
 void RemoveReadiness(const DaemonSettings& settings);
 
-}  // namespace tollgate
+}  // namespace tollgate::net
 
 #endif  // TOLLGATE_NET_START_UP_H_

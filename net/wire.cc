@@ -5,7 +5,7 @@
 
 #include <utility>
 
-namespace tollgate {
+namespace tollgate::net {
 
 grpc::ByteBuffer ToByteBuffer(const google::protobuf::MessageLite& message) {
   auto bytes = std::make_shared<std::string>();
@@ -38,4 +38,4 @@ bool FromByteBuffer(const grpc::ByteBuffer& buffer, google::protobuf::MessageLit
   return reader.status().ok() && message->ParseFromZeroCopyStream(&reader);
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::net

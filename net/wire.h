@@ -10,7 +10,7 @@
 
 #include "absl/strings/string_view.h"
 
-namespace tollgate {
+namespace tollgate::net {
 
 // Serialises `message`. A copy of the result shares its bytes.
 grpc::ByteBuffer ToByteBuffer(const google::protobuf::MessageLite& message);
@@ -23,6 +23,6 @@ grpc::ByteBuffer ToByteBuffer(std::shared_ptr<const std::string> bytes, absl::st
 // Parses; false when the bytes are not such a message. `message` is overwritten.
 bool FromByteBuffer(const grpc::ByteBuffer& buffer, google::protobuf::MessageLite* message);
 
-}  // namespace tollgate
+}  // namespace tollgate::net
 
 #endif  // TOLLGATE_NET_WIRE_H_

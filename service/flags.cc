@@ -7,7 +7,7 @@
 #include "base/status.h"
 #include "storage/engines.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 constexpr char kFooter[] =
@@ -25,14 +25,14 @@ constexpr char kExitCodes[] =
     "      tollgated new-epoch --help    a new history on a store that was rolled back";
 
 std::string Footer() {
-  return absl::StrCat(kFooter, "Engines: ", absl::StrJoin(Engines().schemes(), ", "),
-                      ". --store DIR is --store ", Engines().default_driver().scheme(),
+  return absl::StrCat(kFooter, "Engines: ", absl::StrJoin(storage::Engines().schemes(), ", "),
+                      ". --store DIR is --store ", storage::Engines().default_driver().scheme(),
                       ":DIR; a folder whose name has a colon\n"
                       "is written with a slash before it, as in ./a:b or /srv/a:b.\n\n",
                       kExitCodes);
 }
 
-void AddFlags(DaemonFlags& flags, ServerFlags* parsed) {
+void AddFlags(net::DaemonFlags& flags, ServerFlags* parsed) {
   ServerOptions& o = parsed->server;
   flags.Text("Store", "store", "DIR",
              "The store's directory, or ENGINE:DIR; made where there is none. Required", &o.store);
@@ -118,17 +118,18 @@ void AddFlags(DaemonFlags& flags, ServerFlags* parsed) {
 
 absl::StatusOr<ServerFlags> ParseServerFlags(int argc, const char* const* argv) {
   ServerFlags parsed;
-  DaemonFlags flags({.program = "tollgated",
-                     .usage = "--store DIR [flags]",
-                     .about = "The control plane: issues, rotates and revokes workspace tokens.",
-                     .footer = Footer(),
-                     .unknown = "no such flag. "},
-                    &parsed.daemon);
+  net::DaemonFlags flags(
+      {.program = "tollgated",
+       .usage = "--store DIR [flags]",
+       .about = "The control plane: issues, rotates and revokes workspace tokens.",
+       .footer = Footer(),
+       .unknown = "no such flag. "},
+      &parsed.daemon);
   AddFlags(flags, &parsed);
   RETURN_IF_ERROR(flags.Parse(argc, argv));
   if (parsed.daemon.print.has_value()) return parsed;
   if (parsed.server.store.empty()) {
-    return RefuseFlag(
+    return net::RefuseFlag(
         "--store is missing: it names the directory that the service keeps its tokens in, "
         "as in --store /var/lib/tollgate");
   }
@@ -136,4 +137,4 @@ absl::StatusOr<ServerFlags> ParseServerFlags(int argc, const char* const* argv) 
   return parsed;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

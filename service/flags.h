@@ -6,18 +6,19 @@
 #include "net/daemon_flags.h"
 #include "service/server.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // What the command line asked for.
 struct ServerFlags {
   ServerOptions server;
-  DaemonSettings daemon = {.metrics_listen = "127.0.0.1:7412", .drain_timeout = absl::Seconds(15)};
+  net::DaemonSettings daemon = {.metrics_listen = "127.0.0.1:7412",
+                                .drain_timeout = absl::Seconds(15)};
 };
 
 // INVALID_ARGUMENT (reason BAD_FLAG): what was wrong, and how to say it right. When `daemon.print`
 // is set, nothing else is to be used.
 absl::StatusOr<ServerFlags> ParseServerFlags(int argc, const char* const* argv);
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_FLAGS_H_

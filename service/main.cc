@@ -16,57 +16,57 @@
 #include "service/restore/restore_program.h"
 #include "service/server.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 constexpr char kName[] = "tollgated";
 
 int Refused(const absl::Status& status) {
-  ReportRefusal(kName, status);
+  net::ReportRefusal(kName, status);
   return ExitCodeFor(status);
 }
 
 int Main(int argc, char** argv) {
-  PrepareProcess(kName);
+  net::PrepareProcess(kName);
   signal(SIGXFSZ, SIG_IGN);  // a file's limit is a failed write, and ends it like one (R7)
   umask(077);                // the store and the keyring are nobody else's business
 
   if (argc > 1 && IsStoreCommand(argv[1])) {
     absl::StatusOr<std::string> said =
-        RunStoreCommand({argv + 1, argv + argc}, SystemRandom(), SystemClock());
+        RunStoreCommand({argv + 1, argv + argc}, base::SystemRandom(), base::SystemClock());
     if (!said.ok()) return Refused(said.status());
     std::fputs(said->c_str(), stdout);
     return kExitOk;
   }
   absl::StatusOr<ServerFlags> flags = ParseServerFlags(argc, argv);
-  if (!flags.ok()) return Refused(WithHelpHint(kName, flags.status()));
+  if (!flags.ok()) return Refused(net::WithHelpHint(kName, flags.status()));
   if (flags->daemon.print.has_value()) {
     std::fputs(flags->daemon.print->c_str(), stdout);
     return kExitOk;
   }
-  SetLogLevel(flags->daemon.log_level);
-  Log(LogLevel::kInfo, "starting", {{"version", kVersion}});
-  RemoveReadiness(flags->daemon);
+  base::SetLogLevel(flags->daemon.log_level);
+  base::Log(base::LogLevel::kInfo, "starting", {{"version", base::kVersion}});
+  net::RemoveReadiness(flags->daemon);
 
   // First, so that a port that is taken makes no store.
-  absl::StatusOr<std::unique_ptr<Daemon>> daemon =
-      Daemon::Start({kName, flags->daemon.metrics_listen, nullptr});
+  absl::StatusOr<std::unique_ptr<net::Daemon>> daemon =
+      net::Daemon::Start({kName, flags->daemon.metrics_listen, nullptr});
   if (!daemon.ok()) return Refused(daemon.status());
   absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(flags->server);
   if (!server.ok()) return Refused(server.status());
   (*daemon)->ServeMetrics((*server)->registry());
 
-  absl::Status ready = WriteReadiness(flags->daemon, **daemon, (*server)->addresses(),
-                                      {{"epoch", (*server)->epoch()}});
+  absl::Status ready = net::WriteReadiness(flags->daemon, **daemon, (*server)->addresses(),
+                                           {{"epoch", (*server)->epoch()}});
   if (!ready.ok()) return Refused(ready);
   (*daemon)->WaitForShutdownSignal();
-  RemoveReadiness(flags->daemon);
+  net::RemoveReadiness(flags->daemon);
   (*server)->Drain(flags->daemon.drain_pause, flags->daemon.drain_timeout);
-  Log(LogLevel::kInfo, "ended as asked");
+  base::Log(base::LogLevel::kInfo, "ended as asked");
   return kExitOk;
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::service
 
-int main(int argc, char** argv) { return tollgate::Main(argc, argv); }
+int main(int argc, char** argv) { return tollgate::service::Main(argc, argv); }

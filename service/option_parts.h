@@ -6,13 +6,13 @@
 #include "service/server_options.h"
 #include "service/store_home.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // Where the store's files lie.
 StoreHome::Options HomeOptionsOf(const ServerOptions& options);
 // What the feed is told; what it works on, and whom it tells, is for the caller to fill in.
 Hub::Options FeedOptionsOf(const ServerOptions& options);
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_OPTION_PARTS_H_

@@ -14,8 +14,8 @@
 #include "net/grpc_host.h"
 #include "net/listener_metrics.h"
 #include "service/access/access.h"
-#include "service/feed/fleet.h"
 #include "service/feed/hub.h"
+#include "service/feed/ledger/fleet.h"
 #include "service/keyring/record_keyring.h"
 #include "service/option_parts.h"
 #include "service/rpc/edge_service.h"
@@ -31,7 +31,7 @@
 #include "storage/start_command.h"
 #include "token/token_string.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 // For answers that are on their way when the process must end.
@@ -68,8 +68,8 @@ class ServerImpl final : public Server {
  public:
   explicit ServerImpl(ServerOptions options)
       : options_(std::move(options)),
-        clock_(options_.clock != nullptr ? *options_.clock : SystemClock()),
-        random_(options_.random != nullptr ? *options_.random : SystemRandom()),
+        clock_(options_.clock != nullptr ? *options_.clock : base::SystemClock()),
+        random_(options_.random != nullptr ? *options_.random : base::SystemRandom()),
         registry_(std::make_shared<FreshRegistry>()),
         metrics_(*registry_) {}
 
@@ -77,13 +77,13 @@ class ServerImpl final : public Server {
 
   absl::Status Start() {
     // Before the store is touched: a port that is taken writes nothing.
-    GrpcHost::Options host;
+    net::GrpcHost::Options host;
     host.listen = options_.listen;
     host.tls = {options_.tls_cert, options_.tls_key, options_.client_ca};
     host.allow_plaintext = options_.allow_plaintext;
     host.max_connections = options_.max_connections;
     host.limits.max_receive_bytes = options_.max_message_bytes;
-    ASSIGN_OR_RETURN(host_, GrpcHost::Bind(std::move(host)));
+    ASSIGN_OR_RETURN(host_, net::GrpcHost::Bind(std::move(host)));
     RETURN_IF_ERROR(StartSequencer());
     RETURN_IF_ERROR(StartFeed());
     return Serve();
@@ -100,8 +100,8 @@ class ServerImpl final : public Server {
     if (drained_) return;
     drained_ = true;
     if (host_ == nullptr) return;  // nothing was begun
-    if (edge_ != nullptr) Log(LogLevel::kInfo, "draining", {{"limit", limit}});
-    DrainPlan plan;
+    if (edge_ != nullptr) base::Log(base::LogLevel::kInfo, "draining", {{"limit", limit}});
+    net::DrainPlan plan;
     plan.pause = pause;
     plan.limit = limit;
     plan.end_streams = [this] { operations_->EndStreams(); };
@@ -125,9 +125,9 @@ class ServerImpl final : public Server {
   absl::Status StartSequencer() {
     ASSIGN_OR_RETURN(home_, StoreHome::At(HomeOptionsOf(options_)));
     ASSIGN_OR_RETURN(store_, home_->Open(random_, clock_));
-    ASSIGN_OR_RETURN(format_, TokenFormat::ForBrand(options_.brand));
+    ASSIGN_OR_RETURN(format_, token::TokenFormat::ForBrand(options_.brand));
 
-    Sequencer::Options sequencer;
+    storage::Sequencer::Options sequencer;
     sequencer.engine = store_.engine;
     sequencer.clock = &clock_;
     sequencer.on_fatal = [this](const absl::Status& status) { OnWriteFailed(status); };
@@ -137,29 +137,31 @@ class ServerImpl final : public Server {
     sequencer.on_command = [this](absl::string_view command, absl::StatusCode code) {
       metrics_.OnCommand(command, code);
     };
-    ASSIGN_OR_RETURN(sequencer_, Sequencer::Start(std::move(sequencer)));
+    ASSIGN_OR_RETURN(sequencer_, storage::Sequencer::Start(std::move(sequencer)));
     // Before a pepper makes its first token, so that a wrong keyring is always known for one (I7).
     RETURN_IF_ERROR(
         sequencer_
             ->Run(std::make_shared<RecordKeyring>(store_.keyring->CheckValues(), home_->keyring()))
             .status());
-    return sequencer_->Run(std::make_shared<ServiceStarted>(kVersion, random_.Hex(8))).status();
+    return sequencer_
+        ->Run(std::make_shared<storage::ServiceStarted>(base::kVersion, random_.Hex(8)))
+        .status();
   }
 
   absl::Status StartFeed() {
-    executor_ = std::make_unique<ThreadPool>(options_.read_threads,
-                                             static_cast<size_t>(options_.max_queued_reads));
-    scans_ = std::make_unique<ThreadPool>(options_.scan_threads,
-                                          static_cast<size_t>(options_.max_queued_scans));
-    chores_ = std::make_unique<ThreadPool>(1, kMaxChores);
+    executor_ = std::make_unique<base::ThreadPool>(options_.read_threads,
+                                                   static_cast<size_t>(options_.max_queued_reads));
+    scans_ = std::make_unique<base::ThreadPool>(options_.scan_threads,
+                                                static_cast<size_t>(options_.max_queued_scans));
+    chores_ = std::make_unique<base::ThreadPool>(1, kMaxChores);
     UseLedger::Options use;
     use.engine = store_.engine;
     use.clock = &clock_;
     use.executor = executor_.get();
     use.max_report_lag = 3 * options_.usage_interval;
     use.on_dropped = [](size_t uses) {
-      Log(LogLevel::kWarning, "use reports were dropped: too many wait to be merged",
-          {{"uses", static_cast<int64_t>(uses)}});
+      base::Log(base::LogLevel::kWarning, "use reports were dropped: too many wait to be merged",
+                {{"uses", static_cast<int64_t>(uses)}});
     };
     use.on_write_failed = [this](const absl::Status& status) { OnWriteFailed(status); };
     ASSIGN_OR_RETURN(use_, UseLedger::Create(std::move(use)));
@@ -182,7 +184,7 @@ class ServerImpl final : public Server {
     registry_->SetRefresh([this] {
       metrics_.SetFeed(hub_->stats());
       metrics_.SetFleet(FleetOf(hub_->Sessions(), /*include_released=*/false));
-      return ListenerMetrics(host_->listeners());
+      return net::ListenerMetrics(host_->listeners());
     });
     return absl::OkStatus();
   }
@@ -227,8 +229,8 @@ class ServerImpl final : public Server {
     host_->health().SetServing(true);
     host_->Accept();
     for (const std::string& address : addresses()) {
-      Log(LogLevel::kInfo, "serving",
-          {{"address", address}, {"epoch", epoch()}, {"revision", head()}});
+      base::Log(base::LogLevel::kInfo, "serving",
+                {{"address", address}, {"epoch", epoch()}, {"revision", head()}});
     }
     return absl::OkStatus();
   }
@@ -240,7 +242,8 @@ class ServerImpl final : public Server {
       limits.retention = options_.use_retention;
       absl::StatusOr<std::string> next = use_->Fold(from, limits);
       if (!next.ok()) {
-        Log(LogLevel::kError, "old use could not be folded", {{"status", next.status()}});
+        base::Log(base::LogLevel::kError, "old use could not be folded",
+                  {{"status", next.status()}});
         next = std::string();
       }
       const absl::Duration pause = next->empty() ? kBetweenRounds : kBetweenFolds;
@@ -250,7 +253,8 @@ class ServerImpl final : public Server {
 
   void OnWriteFailed(const absl::Status& status) {
     metrics_.OnStoreError();
-    Log(LogLevel::kError, "a store write failed: the process ends (R7)", {{"status", status}});
+    base::Log(base::LogLevel::kError, "a store write failed: the process ends (R7)",
+              {{"status", status}});
     if (options_.on_fatal) {
       options_.on_fatal(status);
       return;
@@ -260,8 +264,8 @@ class ServerImpl final : public Server {
 
   // As after a failed write: only a start reads what the feed has missed.
   void OnTailGap(const absl::Status& status) {
-    Log(LogLevel::kError, "validators cannot be told of a change: the process ends",
-        {{"status", status}});
+    base::Log(base::LogLevel::kError, "validators cannot be told of a change: the process ends",
+              {{"status", status}});
     if (options_.on_fatal) {
       options_.on_fatal(status);
       return;
@@ -274,17 +278,19 @@ class ServerImpl final : public Server {
   // ends. The mark keeps a supervisor from starting it again until its revisions have caught up
   // with what the validator has seen, which would hide it.
   void OnRolledBack(const std::string& validator, int64_t seen, int64_t head) {
-    const absl::Status refusal =
-        Refuse(absl::StatusCode::kFailedPrecondition, "STORE_ROLLED_BACK",
-               absl::StrCat("nothing was written: validator ", validator, " has seen revision ",
-                            seen, ", and the store is at ", head,
-                            ", so it was rolled back, or is an old copy. Begin a new history on "
-                            "it: tollgated new-epoch --store DIR; or restore a backup"));
+    const absl::Status refusal = base::Refuse(
+        absl::StatusCode::kFailedPrecondition, "STORE_ROLLED_BACK",
+        absl::StrCat("nothing was written: validator ", validator, " has seen revision ", seen,
+                     ", and the store is at ", head,
+                     ", so it was rolled back, or is an old copy. Begin a new history on "
+                     "it: tollgated new-epoch --store DIR; or restore a backup"));
     sequencer_->Halt(refusal);
     host_->health().SetServing(false);
     const absl::Status marked = home_->MarkRolledBack(store_.epoch);
-    if (!marked.ok()) Log(LogLevel::kError, "cannot mark the store", {{"status", marked}});
-    Log(LogLevel::kError,
+    if (!marked.ok())
+      base::Log(base::LogLevel::kError, "cannot mark the store", {{"status", marked}});
+    base::Log(
+        base::LogLevel::kError,
         "the store is older than what a validator has seen of it: it was rolled back, or is an "
         "old copy. Nothing is written or granted any more. Begin a new history on it, with what "
         "the journal knows: tollgated new-epoch --store DIR",
@@ -301,22 +307,22 @@ class ServerImpl final : public Server {
   }
 
   const ServerOptions options_;
-  const Clock& clock_;
-  Random& random_;
+  const base::Clock& clock_;
+  base::Random& random_;
   const std::shared_ptr<FreshRegistry> registry_;
   ServerMetrics metrics_;
 
   // In the order of a start; destroyed in the reverse, after Drain.
-  std::unique_ptr<GrpcHost> host_;
+  std::unique_ptr<net::GrpcHost> host_;
   absl::optional<StoreHome> home_;
   OpenStore store_;
-  TokenFormat format_;
+  token::TokenFormat format_;
   std::unique_ptr<const Access> access_;
-  std::unique_ptr<Sequencer> sequencer_;
-  std::unique_ptr<ThreadPool> executor_;
-  std::unique_ptr<ThreadPool> scans_;
+  std::unique_ptr<storage::Sequencer> sequencer_;
+  std::unique_ptr<base::ThreadPool> executor_;
+  std::unique_ptr<base::ThreadPool> scans_;
   // What time brings about: its own thread, so that nothing that waits for a read keeps it waiting.
-  std::unique_ptr<ThreadPool> chores_;
+  std::unique_ptr<base::ThreadPool> chores_;
   std::unique_ptr<UseLedger> use_;
   std::unique_ptr<CountingSink> sink_;
   std::unique_ptr<Hub> hub_;
@@ -335,7 +341,7 @@ class ServerImpl final : public Server {
 
 int ExitCodeFor(const absl::Status& status) {
   if (status.ok()) return kExitOk;
-  const std::string reason = ReasonOf(status);
+  const std::string reason = base::ReasonOf(status);
   if (reason == "BAD_FLAG" || reason == "ADDRESS_INVALID" || reason == "TLS_FILES_INVALID") {
     return kExitUsage;
   }
@@ -363,4 +369,4 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options) {
   return std::unique_ptr<Server>(std::move(server));
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

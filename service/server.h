@@ -17,7 +17,7 @@ namespace prometheus {
 class Registry;
 }  // namespace prometheus
 
-namespace tollgate {
+namespace tollgate::service {
 
 // The documented exit codes of tollgated.
 enum ExitCode : int {
@@ -71,6 +71,6 @@ class Server {
   virtual void Drain(absl::Duration pause, absl::Duration limit) = 0;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_SERVER_H_

@@ -3,9 +3,9 @@
 #include <utility>
 
 #include "base/version.h"
-#include "service/feed/fleet.h"
+#include "service/feed/ledger/fleet.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using prometheus::BuildCounter;
@@ -138,7 +138,7 @@ ServerMetrics::ServerMetrics(prometheus::Registry& r)
       .Name("tollgate_build_info")
       .Help("The build; always 1")
       .Register(r)
-      .Add({{"version", kVersion}})
+      .Add({{"version", base::kVersion}})
       .Set(1);
   auto& validators =
       BuildGauge().Name("tollgate_validators").Help("Validators, by how they stand").Register(r);
@@ -210,4 +210,4 @@ MethodMetrics* ServerMetrics::Method(absl::string_view method) {
   return slot.get();
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

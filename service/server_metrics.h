@@ -23,7 +23,7 @@
 #include "service/feed/hub.h"
 #include "tollgate/v1/operations_service.pb.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // A registry that is brought up to date when it is read. Thread-safe.
 class FreshRegistry : public prometheus::Registry {
@@ -111,6 +111,6 @@ class ServerMetrics {
   absl::flat_hash_map<std::string, std::unique_ptr<MethodMetrics>> methods_ ABSL_GUARDED_BY(mu_);
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_SERVER_METRICS_H_

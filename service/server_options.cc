@@ -11,7 +11,7 @@
 #include "service/option_parts.h"
 #include "token/token_string.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 absl::Status CheckCounts(const ServerOptions& o) {
@@ -35,7 +35,7 @@ absl::Status CheckCounts(const ServerOptions& o) {
   };
   for (const Count& count : counts) {
     if (count.value < count.least) {
-      return BadFlag(count.flag, absl::StrCat("must be at least ", count.least));
+      return base::BadFlag(count.flag, absl::StrCat("must be at least ", count.least));
     }
   }
   return absl::OkStatus();
@@ -60,10 +60,11 @@ absl::Status CheckTimes(const ServerOptions& o) {
     if (time.least == absl::ZeroDuration() ? time.value > time.least : time.value >= time.least) {
       continue;
     }
-    return BadFlag(time.flag,
-                   time.least == absl::ZeroDuration()
-                       ? std::string("must be above 0")
-                       : absl::StrCat("must be at least ", TextFromDuration(time.least), time.why));
+    return base::BadFlag(
+        time.flag,
+        time.least == absl::ZeroDuration()
+            ? std::string("must be above 0")
+            : absl::StrCat("must be at least ", base::TextFromDuration(time.least), time.why));
   }
   return absl::OkStatus();
 }
@@ -72,24 +73,25 @@ absl::Status CheckTimes(const ServerOptions& o) {
 absl::Status CheckFeed(const ServerOptions& o) {
   const absl::Status checked = Hub::CheckOptions(FeedOptionsOf(o));
   if (checked.ok()) return checked;
-  const ErrorDetails details = DetailsOf(checked);
+  const base::ErrorDetails details = base::DetailsOf(checked);
   if (details.fields.empty()) return checked;
-  return BadFlag(absl::StrReplaceAll(details.fields[0].field, {{"_", "-"}}),
-                 details.fields[0].description);
+  return base::BadFlag(absl::StrReplaceAll(details.fields[0].field, {{"_", "-"}}),
+                       details.fields[0].description);
 }
 
 absl::Status CheckListeners(const ServerOptions& o) {
-  if (o.listen.empty()) return BadFlag("listen", "there is none: the service would serve nobody");
+  if (o.listen.empty())
+    return base::BadFlag("listen", "there is none: the service would serve nobody");
   for (const std::string& text : o.listen) {
-    const absl::StatusOr<Address> address = ParseAddress(text);
-    if (!address.ok()) return BadFlag("listen", address.status().message());
+    const absl::StatusOr<net::Address> address = net::ParseAddress(text);
+    if (!address.ok()) return base::BadFlag("listen", address.status().message());
   }
   const int given = !o.tls_cert.empty() + !o.tls_key.empty() + !o.client_ca.empty();
   if (given == 0 || given == 3) return absl::OkStatus();
-  return BadFlag(o.tls_cert.empty()  ? "tls-cert"
-                 : o.tls_key.empty() ? "tls-key"
-                                     : "client-ca",
-                 "is missing: --tls-cert, --tls-key and --client-ca go together");
+  return base::BadFlag(o.tls_cert.empty()  ? "tls-cert"
+                       : o.tls_key.empty() ? "tls-key"
+                                           : "client-ca",
+                       "is missing: --tls-cert, --tls-key and --client-ca go together");
 }
 
 }  // namespace
@@ -127,12 +129,12 @@ absl::Status CheckServerOptions(const ServerOptions& o) {
   RETURN_IF_ERROR(CheckCounts(o));
   RETURN_IF_ERROR(CheckTimes(o));
   RETURN_IF_ERROR(CheckFeed(o));
-  const absl::StatusOr<TokenFormat> format = TokenFormat::ForBrand(o.brand);
-  if (!format.ok()) return BadFlag("brand", format.status().message());
+  const absl::StatusOr<token::TokenFormat> format = token::TokenFormat::ForBrand(o.brand);
+  if (!format.ok()) return base::BadFlag("brand", format.status().message());
   if (o.no_journal && !o.journal.empty()) {
-    return BadFlag("no-journal", "and --journal contradict each other; give one of them");
+    return base::BadFlag("no-journal", "and --journal contradict each other; give one of them");
   }
   return StoreHome::At(HomeOptionsOf(o)).status();
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

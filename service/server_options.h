@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // All that can be chosen. The defaults are right for production; flags.h gives each a flag.
 struct ServerOptions {
@@ -92,8 +92,8 @@ struct ServerOptions {
   int64_t ring_bytes = 64 << 20;
 
   // Injected; they outlive the server. nullptr: the machine's.
-  const Clock* clock = nullptr;
-  Random* random = nullptr;
+  const base::Clock* clock = nullptr;
+  base::Random* random = nullptr;
   // Called once when a store write failed or is uncertain (R7): it must end the process, and is
   // called on the committing thread. Empty: logs, then ends it with exit code 70.
   std::function<void(const absl::Status&)> on_fatal;
@@ -107,6 +107,6 @@ struct ServerOptions {
 // the flag's name; every other bound stands here alone.
 absl::Status CheckServerOptions(const ServerOptions& options);
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_SERVER_OPTIONS_H_

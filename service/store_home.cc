@@ -21,29 +21,32 @@
 #include "storage/engines.h"
 #include "storage/schema.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 namespace fs = std::filesystem;
 using store::v1::MetaRecord;
 
-absl::StatusOr<std::string> EpochOf(Engine& engine) {
-  ASSIGN_OR_RETURN(const std::unique_ptr<Snapshot> snapshot, engine.NewSnapshot());
-  ASSIGN_OR_RETURN(const absl::optional<MetaRecord> meta,
-                   GetRecord<MetaRecord>(*snapshot, Table::kMeta, kMetaKey));
+absl::StatusOr<std::string> EpochOf(storage::Engine& engine) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<storage::Snapshot> snapshot, engine.NewSnapshot());
+  ASSIGN_OR_RETURN(
+      const absl::optional<MetaRecord> meta,
+      storage::GetRecord<MetaRecord>(*snapshot, storage::Table::kMeta, storage::kMetaKey));
   if (!meta.has_value()) {
-    return Refuse(absl::StatusCode::kDataLoss, "STORE_CORRUPT", "the store has no MetaRecord");
+    return base::Refuse(absl::StatusCode::kDataLoss, "STORE_CORRUPT",
+                        "the store has no MetaRecord");
   }
   return meta->epoch();
 }
 
 // A mistyped name begins a journal like a first start does, and restores would do without all
 // that the real one knows.
-absl::Status WarnOfNewJournal(JournaledEngine& journaled, const StoreHome& home) {
+absl::Status WarnOfNewJournal(storage::JournaledEngine& journaled, const StoreHome& home) {
   if (!journaled.created_journal()) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const std::unique_ptr<Snapshot> snapshot, journaled.NewSnapshot());
+  ASSIGN_OR_RETURN(const std::unique_ptr<storage::Snapshot> snapshot, journaled.NewSnapshot());
   if (snapshot->revision() == 0) return absl::OkStatus();
-  Log(LogLevel::kWarning,
+  base::Log(
+      base::LogLevel::kWarning,
       "began a new journal for a store that is not new: it knows nothing of what was revoked "
       "before, so only backups from now on can be restored with it. If the store had another "
       "journal, stop and name that one: --journal FILE",
@@ -51,22 +54,26 @@ absl::Status WarnOfNewJournal(JournaledEngine& journaled, const StoreHome& home)
   return absl::OkStatus();
 }
 
-absl::StatusOr<Keyring> OpenKeyring(const std::string& path, Engine& engine, Random& random) {
-  if (path.empty()) return Keyring::Generate(random);  // in no folder, and not asked for
+absl::StatusOr<token::Keyring> OpenKeyring(const std::string& path, storage::Engine& engine,
+                                           base::Random& random) {
+  if (path.empty()) return token::Keyring::Generate(random);  // in no folder, and not asked for
   std::error_code error;
-  if (fs::exists(path, error) || error) return Keyring::Load(path);
-  ASSIGN_OR_RETURN(const std::unique_ptr<Snapshot> snapshot, engine.NewSnapshot());
-  ASSIGN_OR_RETURN(const std::vector<Entry> digests, snapshot->Scan(Table::kDigests, "", "", 1));
+  if (fs::exists(path, error) || error) return token::Keyring::Load(path);
+  ASSIGN_OR_RETURN(const std::unique_ptr<storage::Snapshot> snapshot, engine.NewSnapshot());
+  ASSIGN_OR_RETURN(const std::vector<storage::Entry> digests,
+                   snapshot->Scan(storage::Table::kDigests, "", "", 1));
   if (!digests.empty()) {
-    return Refuse(absl::StatusCode::kFailedPrecondition, "KEYRING_MISSING",
-                  absl::StrCat("refusing to start without the keyring ", path,
-                               ": the store holds tokens, and only their own keyring can verify "
-                               "them.\n  Put it back from where it is kept:  ",
-                               path, "\n  or say where it is:                 --keyring FILE"));
+    return base::Refuse(
+        absl::StatusCode::kFailedPrecondition, "KEYRING_MISSING",
+        absl::StrCat("refusing to start without the keyring ", path,
+                     ": the store holds tokens, and only their own keyring can verify "
+                     "them.\n  Put it back from where it is kept:  ",
+                     path, "\n  or say where it is:                 --keyring FILE"));
   }
-  ASSIGN_OR_RETURN(Keyring keyring, Keyring::LoadOrCreate(path, random));
-  Log(LogLevel::kInfo, "made a keyring: keep a copy of it, apart from the store's backups",
-      {{"keyring", path}});
+  ASSIGN_OR_RETURN(token::Keyring keyring, token::Keyring::LoadOrCreate(path, random));
+  base::Log(base::LogLevel::kInfo,
+            "made a keyring: keep a copy of it, apart from the store's backups",
+            {{"keyring", path}});
   return keyring;
 }
 
@@ -114,36 +121,37 @@ std::string FolderOf(const std::string& path) {
 }
 
 absl::StatusOr<StoreHome> StoreHome::At(Options options) {
-  return At(std::move(options), Engines());
+  return At(std::move(options), storage::Engines());
 }
 
-absl::StatusOr<StoreHome> StoreHome::At(Options options, const EngineRegistry& engines) {
+absl::StatusOr<StoreHome> StoreHome::At(Options options, const storage::EngineRegistry& engines) {
   StoreHome home;
-  absl::StatusOr<EngineUri> uri = engines.Parse(options.store);
+  absl::StatusOr<storage::EngineUri> uri = engines.Parse(options.store);
   if (!uri.ok()) {
     // A folder that is there was there before there were engines to name.
     std::error_code error;
     if (options.store.empty() || !fs::is_directory(options.store, error)) {
-      return BadFlag("store", uri.status().message());
+      return base::BadFlag("store", uri.status().message());
     }
-    uri = EngineUri{&engines.default_driver(), options.store};
+    uri = storage::EngineUri{&engines.default_driver(), options.store};
   }
   home.uri_ = *std::move(uri);
   if (home.traits().in_folder) {
     home.uri_.location = PlainPath(home.uri_.location);
     if (home.uri_.location.empty()) {
-      return BadFlag("store", absl::StrCat("'", options.store,
-                                           "' names no folder; write one after the colon"));
+      return base::BadFlag("store", absl::StrCat("'", options.store,
+                                                 "' names no folder; write one after the colon"));
     }
     if (home.uri_.location == "/") {
-      return BadFlag("store", absl::StrCat("'", options.store,
-                                           "' is the root of the file system, and nothing can lie "
-                                           "beside it; name a folder of the store's own, as in "
-                                           "/var/lib/tollgate"));
+      return base::BadFlag("store",
+                           absl::StrCat("'", options.store,
+                                        "' is the root of the file system, and nothing can lie "
+                                        "beside it; name a folder of the store's own, as in "
+                                        "/var/lib/tollgate"));
     }
   } else if (!home.uri_.location.empty()) {
-    return BadFlag("store", absl::StrCat("'", options.store, "': write ",
-                                         home.uri_.driver->scheme(), ": alone"));
+    return base::BadFlag("store", absl::StrCat("'", options.store, "': write ",
+                                               home.uri_.driver->scheme(), ": alone"));
   }
   home.name_ = engines.ToText(home.uri_);
   home.options_ = std::move(options);
@@ -166,13 +174,13 @@ std::string StoreHome::Beside(absl::string_view ending) const {
   return folder().empty() ? std::string() : absl::StrCat(folder(), ending);
 }
 
-absl::StatusOr<OpenStore> StoreHome::Open(Random& random, const Clock& clock) const {
+absl::StatusOr<OpenStore> StoreHome::Open(base::Random& random, const base::Clock& clock) const {
   if (!traits().durable) {
-    Log(LogLevel::kWarning, "the store ends with this process: nothing in it is kept",
-        {{"store", name()}});
+    base::Log(base::LogLevel::kWarning, "the store ends with this process: nothing in it is kept",
+              {{"store", name()}});
   }
   OpenStore store;
-  EngineOpenOptions engine;
+  storage::EngineOpenOptions engine;
   engine.location = folder();
   engine.random = &random;
   engine.clock = &clock;
@@ -181,19 +189,18 @@ absl::StatusOr<OpenStore> StoreHome::Open(Random& random, const Clock& clock) co
   ASSIGN_OR_RETURN(store.epoch, EpochOf(*store.files));
   RETURN_IF_ERROR(CheckNotRolledBack(store.epoch));
   if (!journal().empty()) {
-    ASSIGN_OR_RETURN(store.journaled, JournaledEngine::Open(store.files.get(), journal()));
+    ASSIGN_OR_RETURN(store.journaled, storage::JournaledEngine::Open(store.files.get(), journal()));
     RETURN_IF_ERROR(WarnOfNewJournal(*store.journaled, *this));
     store.engine = store.journaled.get();
   }
-  ASSIGN_OR_RETURN(Keyring opened, OpenKeyring(keyring(), *store.engine, random));
-  store.keyring = std::make_unique<const Keyring>(std::move(opened));
+  ASSIGN_OR_RETURN(token::Keyring opened, OpenKeyring(keyring(), *store.engine, random));
+  store.keyring = std::make_unique<const token::Keyring>(std::move(opened));
   return store;
 }
 
-absl::StatusOr<std::unique_ptr<Engine>> StoreHome::OpenEngine(const std::string& folder,
-                                                              Random& random,
-                                                              const Clock& clock) const {
-  EngineOpenOptions engine;
+absl::StatusOr<std::unique_ptr<storage::Engine>> StoreHome::OpenEngine(
+    const std::string& folder, base::Random& random, const base::Clock& clock) const {
+  storage::EngineOpenOptions engine;
   engine.location = folder;
   engine.create_if_missing = false;
   engine.random = &random;
@@ -222,13 +229,14 @@ absl::Status StoreHome::CheckNotRolledBack(const std::string& epoch) const {
   std::ifstream file(mark());
   std::string marked;
   if (!(file >> marked) || marked != epoch) return absl::OkStatus();
-  return Refuse(absl::StatusCode::kFailedPrecondition, "STORE_ROLLED_BACK",
-                absl::StrCat("refusing to serve ", name(),
-                             ": it is older than what a validator has seen of it, so it was rolled "
-                             "back, or is an old copy.\n"
-                             "  Begin a new history on it, with what the journal knows:  tollgated "
-                             "new-epoch --store ",
-                             name()));
+  return base::Refuse(
+      absl::StatusCode::kFailedPrecondition, "STORE_ROLLED_BACK",
+      absl::StrCat("refusing to serve ", name(),
+                   ": it is older than what a validator has seen of it, so it was rolled "
+                   "back, or is an old copy.\n"
+                   "  Begin a new history on it, with what the journal knows:  tollgated "
+                   "new-epoch --store ",
+                   name()));
 }
 
 void StoreHome::ForgetRolledBack() const {
@@ -236,4 +244,4 @@ void StoreHome::ForgetRolledBack() const {
   if (!mark().empty()) fs::remove(mark(), error);
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

@@ -21,14 +21,14 @@
 #include "storage/journal/journaled_engine.h"
 #include "token/keyring.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // A store that is open for serving. Move-only; closed in the reverse order.
 struct OpenStore {
-  std::unique_ptr<Engine> files;               // the engine as its driver opened it
-  std::unique_ptr<JournaledEngine> journaled;  // null without a journal
-  Engine* engine = nullptr;  // the one to use: of these two, the one that journals
-  std::unique_ptr<const Keyring> keyring;
+  std::unique_ptr<storage::Engine> files;               // the engine as its driver opened it
+  std::unique_ptr<storage::JournaledEngine> journaled;  // null without a journal
+  storage::Engine* engine = nullptr;  // the one to use: of these two, the one that journals
+  std::unique_ptr<const token::Keyring> keyring;
   std::string epoch;  // of the store's history
 };
 
@@ -48,14 +48,14 @@ class StoreHome {
   // INVALID_ARGUMENT, BAD_FLAG, field "store": it is empty, or of an unknown engine, or a folder
   // that nothing can lie beside ("/"). Looks at the file system for `..` and for nothing that is
   // in the store. `engines` outlives it.
-  static absl::StatusOr<StoreHome> At(Options options, const EngineRegistry& engines);
+  static absl::StatusOr<StoreHome> At(Options options, const storage::EngineRegistry& engines);
   // Of this build's engines.
   static absl::StatusOr<StoreHome> At(Options options);
 
   // As it is to be written after --store.
   const std::string& name() const { return name_; }
-  EngineTraits traits() const { return uri_.driver->traits(); }
-  const EngineDriver& driver() const { return *uri_.driver; }
+  storage::EngineTraits traits() const { return uri_.driver->traits(); }
+  const storage::EngineDriver& driver() const { return *uri_.driver; }
   // The engine's folder; empty where it is in none. So are the other paths, unless they were given.
   const std::string& folder() const;
   const std::string& keyring() const { return options_.keyring; }
@@ -71,11 +71,12 @@ class StoreHome {
   // verify any without its own, and a fresh one would call every one unknown (I7). Errors, by
   // reason: EngineDriver::Open's; STORE_ROLLED_BACK; JournaledEngine::Open's; KEYRING_MISSING and
   // Keyring::Load's. Nothing is left open after an error.
-  absl::StatusOr<OpenStore> Open(Random& random, const Clock& clock) const;
+  absl::StatusOr<OpenStore> Open(base::Random& random, const base::Clock& clock) const;
   // The engine alone, which must be there, in the home's folder or another; no mark, journal or
   // keyring is looked at.
-  absl::StatusOr<std::unique_ptr<Engine>> OpenEngine(const std::string& folder, Random& random,
-                                                     const Clock& clock) const;
+  absl::StatusOr<std::unique_ptr<storage::Engine>> OpenEngine(const std::string& folder,
+                                                              base::Random& random,
+                                                              const base::Clock& clock) const;
 
   // Marks the store of this epoch as rolled back (R11), durably, so that a supervisor's next start
   // does not serve it again (and does not write until its revisions have caught up, which would
@@ -90,7 +91,7 @@ class StoreHome {
   StoreHome() = default;
   std::string Beside(absl::string_view ending) const;
 
-  EngineUri uri_;  // its location is plain
+  storage::EngineUri uri_;  // its location is plain
   Options options_;
   std::string name_;
 };
@@ -107,6 +108,6 @@ absl::Status SyncToDisk(const std::string& path);
 // The folder that `path`'s name is in; "." for a mere name.
 std::string FolderOf(const std::string& path);
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_STORE_HOME_H_

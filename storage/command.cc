@@ -2,7 +2,7 @@
 
 #include "storage/schema.h"
 
-namespace tollgate {
+namespace tollgate::storage {
 
 void Effects::Put(Table table, absl::string_view key, const google::protobuf::MessageLite& record) {
   mutations.push_back(Mutation{table, std::string(key), SerializeRecord(record)});
@@ -20,4 +20,4 @@ void Effects::Tell(tollgate::v1::Event event) { events.push_back(std::move(event
 
 void Effects::Audit(tollgate::store::v1::AuditRecord entry) { audit.push_back(std::move(entry)); }
 
-}  // namespace tollgate
+}  // namespace tollgate::storage

@@ -16,7 +16,7 @@
 #include "tollgate/store/v1/records.pb.h"
 #include "tollgate/v1/event.pb.h"
 
-namespace tollgate {
+namespace tollgate::storage {
 
 // Where and when a command is run.
 struct Slot {
@@ -65,6 +65,6 @@ class Command {
   virtual absl::Status Run(const View& view, const Slot& slot, Effects& effects) = 0;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::storage
 
 #endif  // TOLLGATE_STORAGE_COMMAND_H_

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-namespace tollgate {
+namespace tollgate::storage {
 
 class CommitNotifier::Follower : public Tail {
  public:
@@ -30,4 +30,4 @@ void CommitNotifier::Publish(const TailEntry& entry) {
   for (const auto& [id, on_entry] : followers_) on_entry(entry);
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::storage

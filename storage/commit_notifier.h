@@ -10,7 +10,7 @@
 #include "absl/synchronization/mutex.h"
 #include "storage/engine.h"
 
-namespace tollgate {
+namespace tollgate::storage {
 
 // Who follows the commits. Thread-safe; held by shared_ptr, so a Tail may go
 // after its engine.
@@ -35,6 +35,6 @@ class CommitNotifier : public std::enable_shared_from_this<CommitNotifier> {
   std::map<int64_t, OnEntry> followers_ ABSL_GUARDED_BY(mu_);
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::storage
 
 #endif  // TOLLGATE_STORAGE_COMMIT_NOTIFIER_H_

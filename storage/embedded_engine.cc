@@ -9,7 +9,7 @@
 #include "base/status.h"
 #include "storage/schema.h"
 
-namespace tollgate {
+namespace tollgate::storage {
 namespace {
 
 using store::v1::EventsRecord;
@@ -91,14 +91,14 @@ absl::StatusOr<int64_t> EmbeddedEngine::CatchUp(
                    GetRecord<HeadRecord>(*snapshot, Table::kMeta, kHeadKey));
   if (!head.has_value()) return absl::DataLossError("the store has no HeadRecord");
   if (after > head->revision()) {
-    return Refuse(
+    return base::Refuse(
         absl::StatusCode::kOutOfRange, "REVISION_IN_FUTURE",
         absl::StrCat("cannot follow after revision ", after, ": the head is ", head->revision()));
   }
   if (after < head->compacted_revision()) {
-    return Refuse(absl::StatusCode::kOutOfRange, "REVISION_COMPACTED",
-                  absl::StrCat("cannot follow after revision ", after, ": events up to ",
-                               head->compacted_revision(), " are no longer kept"));
+    return base::Refuse(absl::StatusCode::kOutOfRange, "REVISION_COMPACTED",
+                        absl::StrCat("cannot follow after revision ", after, ": events up to ",
+                                     head->compacted_revision(), " are no longer kept"));
   }
   int64_t revision = after;
   while (revision < head->revision()) {
@@ -136,4 +136,4 @@ absl::StatusOr<std::unique_ptr<Tail>> EmbeddedEngine::TailFrom(
   return notifier_->Add(std::move(on_entry));
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::storage

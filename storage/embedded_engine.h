@@ -11,7 +11,7 @@
 #include "storage/commit_notifier.h"
 #include "storage/engine.h"
 
-namespace tollgate {
+namespace tollgate::storage {
 
 // An engine of which this process is the only writer. Thread-safe.
 //
@@ -49,6 +49,6 @@ class EmbeddedEngine : public Engine {
 // INVALID_ARGUMENT where a request contradicts itself: see Engine::Commit.
 absl::Status CheckCommitRequest(const CommitRequest& request);
 
-}  // namespace tollgate
+}  // namespace tollgate::storage
 
 #endif  // TOLLGATE_STORAGE_EMBEDDED_ENGINE_H_

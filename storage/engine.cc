@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <limits>
 
-namespace tollgate {
+namespace tollgate::storage {
 
 absl::string_view TableName(Table table) {
   switch (table) {
@@ -56,4 +56,4 @@ void MergeUseRecord(const tollgate::store::v1::UseRecord& delta,
   }
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::storage

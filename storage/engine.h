@@ -16,7 +16,7 @@
 #include "absl/types/optional.h"
 #include "tollgate/store/v1/records.pb.h"
 
-namespace tollgate {
+namespace tollgate::storage {
 
 // The kinds of keys; schema.h says what lies in each. Column families in RocksDB.
 enum class Table : uint8_t {
@@ -151,6 +151,6 @@ int64_t AddUseCounts(int64_t a, int64_t b);
 void MergeUseRecord(const tollgate::store::v1::UseRecord& delta,
                     tollgate::store::v1::UseRecord* base);
 
-}  // namespace tollgate
+}  // namespace tollgate::storage
 
 #endif  // TOLLGATE_STORAGE_ENGINE_H_

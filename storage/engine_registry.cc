@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
-namespace tollgate {
+namespace tollgate::storage {
 namespace {
 
 // What stands before the first colon of `text`, where it is written as a scheme is (in either
@@ -73,4 +73,4 @@ std::vector<std::string> EngineRegistry::schemes() const {
   return out;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::storage

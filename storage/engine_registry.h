@@ -13,7 +13,7 @@
 #include "base/random.h"
 #include "storage/engine.h"
 
-namespace tollgate {
+namespace tollgate::storage {
 
 // What an engine can do beyond the contract of engine.h. Asked for in place of the engine's name.
 struct EngineTraits {
@@ -28,8 +28,8 @@ struct EngineOpenOptions {
   std::string location;  // what follows the scheme; a path where the engine is in a folder
   bool create_if_missing = true;
   // Both are needed while it is opened only: a new store's epoch, and its date.
-  Random* random = nullptr;
-  const Clock* clock = nullptr;
+  base::Random* random = nullptr;
+  const base::Clock* clock = nullptr;
 };
 
 // One kind of engine. Its own folder implements it; storage/engines.cc lists it. Immutable,
@@ -83,6 +83,6 @@ class EngineRegistry {
   const std::vector<std::unique_ptr<const EngineDriver>> drivers_;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::storage
 
 #endif  // TOLLGATE_STORAGE_ENGINE_REGISTRY_H_

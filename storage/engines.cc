@@ -6,7 +6,7 @@
 #include "storage/memory/memory_driver.h"
 #include "storage/rocksdb/rocksdb_driver.h"
 
-namespace tollgate {
+namespace tollgate::storage {
 
 const EngineRegistry& Engines() {
   static const EngineRegistry& registry = *[] {
@@ -19,4 +19,4 @@ const EngineRegistry& Engines() {
   return registry;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::storage

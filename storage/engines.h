@@ -4,11 +4,11 @@
 
 #include "storage/engine_registry.h"
 
-namespace tollgate {
+namespace tollgate::storage {
 
 // All of them; made at the first call, and never ends. Thread-safe.
 const EngineRegistry& Engines();
 
-}  // namespace tollgate
+}  // namespace tollgate::storage
 
 #endif  // TOLLGATE_STORAGE_ENGINES_H_

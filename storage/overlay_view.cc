@@ -5,7 +5,7 @@
 
 #include "base/status.h"
 
-namespace tollgate {
+namespace tollgate::storage {
 
 absl::StatusOr<absl::optional<std::string>> OverlayView::Get(Table table,
                                                              absl::string_view key) const {
@@ -65,4 +65,4 @@ std::vector<Mutation> OverlayView::TakeMutations() {
   return mutations;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::storage

@@ -9,7 +9,7 @@
 
 #include "storage/engine.h"
 
-namespace tollgate {
+namespace tollgate::storage {
 
 // What a reader would see were `Apply`'s mutations written on top of `base`.
 // Not thread-safe.
@@ -36,6 +36,6 @@ class OverlayView : public View {
   std::array<Changes, kTableCount> changes_;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::storage
 
 #endif  // TOLLGATE_STORAGE_OVERLAY_VIEW_H_

@@ -11,7 +11,7 @@
 #include "storage/sequencer.h"
 #include "token/audit_hash.h"
 
-namespace tollgate {
+namespace tollgate::storage {
 namespace {
 
 using store::v1::AuditChainRecord;
@@ -91,7 +91,7 @@ absl::StatusOr<BatchOutcome> RunBatch(const Snapshot& snapshot, absl::Time now,
       entry.set_time_us(now_us);
       AuditChainRecord link;
       link.set_content(SerializeRecord(entry));
-      audit_hash = AuditHash(audit_hash, link.content());
+      audit_hash = token::AuditHash(audit_hash, link.content());
       link.set_hash(audit_hash);
       view.Apply(Mutation{Table::kAudit, AuditKey(revision, audit_index), SerializeRecord(link)});
       ++audit_index;
@@ -120,4 +120,4 @@ absl::StatusOr<BatchOutcome> RunBatch(const Snapshot& snapshot, absl::Time now,
   return outcome;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::storage

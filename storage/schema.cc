@@ -8,7 +8,7 @@
 #include "google/protobuf/io/coded_stream.h"
 #include "google/protobuf/io/zero_copy_stream_impl_lite.h"
 
-namespace tollgate {
+namespace tollgate::storage {
 namespace {
 
 constexpr char kZero = '\0';
@@ -160,4 +160,4 @@ absl::StatusOr<int64_t> ParseRevisionKey(absl::string_view key) {
   return static_cast<int64_t>(ReadBigEndian64(key));
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::storage

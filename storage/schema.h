@@ -30,7 +30,7 @@
 #include "google/protobuf/message_lite.h"
 #include "storage/engine.h"
 
-namespace tollgate {
+namespace tollgate::storage {
 
 // The format this build reads and writes (MetaRecord.format).
 inline constexpr uint32_t kStoreFormat = 1;
@@ -118,6 +118,6 @@ absl::StatusOr<absl::optional<Record>> GetRecord(const View& view, Table table,
   return absl::optional<Record>(std::move(record));
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::storage
 
 #endif  // TOLLGATE_STORAGE_SCHEMA_H_

@@ -14,7 +14,7 @@
 #include "base/invariant.h"
 #include "base/status.h"
 
-namespace tollgate {
+namespace tollgate::storage {
 namespace {
 
 // With other replicas writing, each lost race means that one of them got on;
@@ -52,7 +52,7 @@ class CommitterSequencer : public Sequencer {
     if (failure_.ok()) failure_ = std::move(why);
   }
 
-  BootTime last_write_start() const override { return last_write().boot; }
+  base::BootTime last_write_start() const override { return last_write().boot; }
   WriteStart last_write() const override {
     absl::MutexLock lock(&mu_);
     return last_write_;
@@ -63,14 +63,14 @@ class CommitterSequencer : public Sequencer {
     absl::MutexLock lock(&mu_);
     if (!failure_.ok()) return failure_;
     if (stopping_) {
-      return RefuseForNow("STOPPING", "the service is stopping; try again", absl::Seconds(1));
+      return base::RefuseForNow("STOPPING", "the service is stopping; try again", absl::Seconds(1));
     }
     if (queue_.size() >= options_.max_queued) {
-      ErrorDetails details;
+      base::ErrorDetails details;
       details.reason = "OVERLOADED";
       details.retry_after = absl::Seconds(1);
-      return Refuse(absl::StatusCode::kResourceExhausted,
-                    "too many changes are waiting to be written; try again", details);
+      return base::Refuse(absl::StatusCode::kResourceExhausted,
+                          "too many changes are waiting to be written; try again", details);
     }
     queue_.push_back(Queued{std::move(command), std::move(done)});
     return absl::OkStatus();
@@ -131,7 +131,7 @@ class CommitterSequencer : public Sequencer {
       snapshot->reset();  // do not keep what the commit replaces alive during it
 
       const absl::Time wall_started = options_.clock->WallNow();
-      const BootTime started = options_.clock->Now();
+      const base::BootTime started = options_.clock->Now();
       absl::StatusOr<CommitResult> written = options_.engine->Commit(outcome->request);
       if (!written.ok()) return Fail(written.status());
       if (!written->committed) continue;  // another replica was first: judge again
@@ -148,12 +148,12 @@ class CommitterSequencer : public Sequencer {
       }
       return std::move(outcome->results);
     }
-    return RefuseForNow("STORE_CONTENDED", "others keep changing the store first; try again",
-                        absl::Seconds(1));
+    return base::RefuseForNow("STORE_CONTENDED", "others keep changing the store first; try again",
+                              absl::Seconds(1));
   }
 
   static absl::Status Unreadable(const absl::Status& status) {
-    return RefuseForNow(
+    return base::RefuseForNow(
         "STORE_READ_FAILED",
         absl::StrCat("the store cannot be read: ", absl::string_view(status.message())),
         absl::Seconds(1));
@@ -162,10 +162,10 @@ class CommitterSequencer : public Sequencer {
   // The first and last failed write.
   absl::Status Fail(const absl::Status& status) {
     const absl::Status refusal =
-        RefuseForNow("STORE_FAILED",
-                     absl::StrCat("a write failed, or it is uncertain whether it did: ",
-                                  absl::string_view(status.message())),
-                     absl::Seconds(5));
+        base::RefuseForNow("STORE_FAILED",
+                           absl::StrCat("a write failed, or it is uncertain whether it did: ",
+                                        absl::string_view(status.message())),
+                           absl::Seconds(5));
     {
       absl::MutexLock lock(&mu_);
       failure_ = refusal;
@@ -183,7 +183,7 @@ class CommitterSequencer : public Sequencer {
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   absl::Status failure_
       ABSL_GUARDED_BY(mu_);  // not OK: a write failed, or Halt: nothing is written again
-  WriteStart last_write_ ABSL_GUARDED_BY(mu_) = {BootTime::InfinitePast(), absl::nullopt};
+  WriteStart last_write_ ABSL_GUARDED_BY(mu_) = {base::BootTime::InfinitePast(), absl::nullopt};
 };
 
 }  // namespace
@@ -209,4 +209,4 @@ absl::StatusOr<Committed> Sequencer::Run(std::shared_ptr<Command> command) {
   return result;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::storage

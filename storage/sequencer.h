@@ -15,7 +15,7 @@
 #include "storage/command.h"
 #include "storage/engine.h"
 
-namespace tollgate {
+namespace tollgate::storage {
 
 // How a command ended.
 struct Committed {
@@ -45,10 +45,10 @@ absl::StatusOr<BatchOutcome> RunBatch(const Snapshot& snapshot, absl::Time now,
 class Sequencer {
  public:
   struct Options {
-    Engine* engine = nullptr;      // outlives the sequencer
-    const Clock* clock = nullptr;  // outlives the sequencer
-    size_t max_queued = 10000;     // commands waiting; above it Submit refuses
-    size_t max_batch = 1000;       // commands in one commit
+    Engine* engine = nullptr;            // outlives the sequencer
+    const base::Clock* clock = nullptr;  // outlives the sequencer
+    size_t max_queued = 10000;           // commands waiting; above it Submit refuses
+    size_t max_batch = 1000;             // commands in one commit
     // Called once when a write failed or its outcome is uncertain: the process
     // must end, since a crash could reuse the revision for other content (R7).
     // After it every command is answered UNAVAILABLE.
@@ -81,15 +81,15 @@ class Sequencer {
   // Idempotent; may be called in a callback.
   virtual void Halt(absl::Status why) = 0;
   // When the last successful write began, by the boot clock (R16).
-  virtual BootTime last_write_start() const = 0;
+  virtual base::BootTime last_write_start() const = 0;
   // The same; and by the wall clock, read just before, where that is known.
   struct WriteStart {
-    BootTime boot;
+    base::BootTime boot;
     absl::optional<absl::Time> wall;
   };
   virtual WriteStart last_write() const { return {last_write_start(), absl::nullopt}; }
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::storage
 
 #endif  // TOLLGATE_STORAGE_SEQUENCER_H_

@@ -1,6 +1,6 @@
 #include "storage/start_command.h"
 
-namespace tollgate {
+namespace tollgate::storage {
 
 absl::Status ServiceStarted::Run(const View& view, const Slot& slot, Effects& effects) {
   store::v1::AuditRecord entry;
@@ -12,4 +12,4 @@ absl::Status ServiceStarted::Run(const View& view, const Slot& slot, Effects& ef
   return absl::OkStatus();
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::storage

@@ -7,7 +7,7 @@
 
 #include "storage/command.h"
 
-namespace tollgate {
+namespace tollgate::storage {
 
 // Writes one audit entry, "service.start", under a revision of its own. What a
 // crashed predecessor wrote without knowing whether it was synced lies below
@@ -26,6 +26,6 @@ class ServiceStarted : public Command {
   const std::string instance_;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::storage
 
 #endif  // TOLLGATE_STORAGE_START_COMMAND_H_

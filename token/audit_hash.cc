@@ -2,7 +2,7 @@
 
 #include <sodium.h>
 
-namespace tollgate {
+namespace tollgate::token {
 
 std::string AuditHash(absl::string_view previous_hash, absl::string_view content) {
   std::string hash(crypto_generichash_BYTES, '\0');
@@ -16,4 +16,4 @@ std::string AuditHash(absl::string_view previous_hash, absl::string_view content
   return hash;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::token

@@ -2,7 +2,7 @@
 
 #include "base/mutation.h"
 
-namespace tollgate {
+namespace tollgate::token {
 
 bool Covers(int64_t watermark_revision, uint32_t watermark_index, int64_t create_revision,
             uint32_t create_index) {
@@ -13,7 +13,7 @@ bool Covers(int64_t watermark_revision, uint32_t watermark_index, int64_t create
 bool CohortWatermark::Covers(absl::string_view of_workspace, absl::string_view of_owner,
                              int64_t create_revision, uint32_t create_index) const {
   return of_workspace == workspace && (owner.empty() || of_owner == owner) &&
-         tollgate::Covers(revision, index, create_revision, create_index);
+         token::Covers(revision, index, create_revision, create_index);
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::token

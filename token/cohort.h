@@ -7,7 +7,7 @@
 
 #include "absl/strings/string_view.h"
 
-namespace tollgate {
+namespace tollgate::token {
 
 // Whether (revision, index) of a creation lies below a watermark. By place, never by time (R13).
 bool Covers(int64_t watermark_revision, uint32_t watermark_index, int64_t create_revision,
@@ -24,6 +24,6 @@ struct CohortWatermark {
               uint32_t create_index) const;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::token
 
 #endif  // TOLLGATE_TOKEN_COHORT_H_

@@ -6,7 +6,7 @@
 
 #include "base/invariant.h"
 
-namespace tollgate {
+namespace tollgate::token {
 
 EdgeDigest EdgeDigest::Of(absl::string_view token_string) {
   EdgeDigest digest;
@@ -40,4 +40,4 @@ absl::optional<StoredDigest> StoredDigest::FromBytes(absl::string_view bytes) {
   return digest;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::token

@@ -10,7 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/optional.h"
 
-namespace tollgate {
+namespace tollgate::token {
 
 // BLAKE2b-256 (RFC 7693) of the token string, unkeyed: all of it that ever leaves a validator (I6).
 // Never stored by the service.
@@ -54,6 +54,6 @@ class StoredDigest {
   std::array<uint8_t, kSize> bytes_{};
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::token
 
 #endif  // TOLLGATE_TOKEN_DIGEST_H_

@@ -14,7 +14,7 @@
 #include "token/scope.h"
 #include "token/token_string.h"
 
-namespace tollgate {
+namespace tollgate::token {
 namespace {
 
 // First and last code point of a run.
@@ -116,15 +116,16 @@ bool VisibleAscii(absl::string_view s) {
 absl::Status CheckText(absl::string_view text, size_t most, absl::string_view too_long_reason,
                        absl::string_view not_text_reason, absl::string_view field) {
   const std::string too_long = absl::StrCat("must be at most ", most, " characters");
-  if (text.size() > 4 * most) return RefuseField(too_long_reason, field, too_long);
+  if (text.size() > 4 * most) return base::RefuseField(too_long_reason, field, too_long);
   const auto code_points = Decode(text);
-  if (!code_points.has_value()) return RefuseField(not_text_reason, field, "must be UTF-8");
-  if (code_points->size() > most) return RefuseField(too_long_reason, field, too_long);
+  if (!code_points.has_value()) return base::RefuseField(not_text_reason, field, "must be UTF-8");
+  if (code_points->size() > most) return base::RefuseField(too_long_reason, field, too_long);
   for (size_t i = 0; i < code_points->size(); ++i) {
     if (IsControl((*code_points)[i])) {
-      return RefuseField(not_text_reason, field,
-                         absl::StrCat("must be text on one line, without control characters (",
-                                      CodePoint((*code_points)[i], i), ")"));
+      return base::RefuseField(
+          not_text_reason, field,
+          absl::StrCat("must be text on one line, without control characters (",
+                       CodePoint((*code_points)[i], i), ")"));
     }
   }
   return CheckHoldsNoTokenString(text, field);
@@ -156,45 +157,47 @@ bool IsAnnotationKey(absl::string_view key) {
 
 absl::Status CheckHoldsNoTokenString(absl::string_view text, absl::string_view field) {
   if (!HoldsTokenString(text)) return absl::OkStatus();
-  return RefuseField("CONTAINS_TOKEN_STRING", field,
-                     "must not hold a token string: it is a secret, and exposed now. Revoke that "
-                     "token; name tokens by their id");
+  return base::RefuseField(
+      "CONTAINS_TOKEN_STRING", field,
+      "must not hold a token string: it is a secret, and exposed now. Revoke that "
+      "token; name tokens by their id");
 }
 
 absl::Status CheckLabel(absl::string_view label, absl::string_view field) {
   constexpr absl::string_view kRequired =
       "required: say where the token is used, as in \"CI deploy key (GitHub Actions)\"";
   const std::string too_long = absl::StrCat("must be at most ", kMaxLabelLength, " characters");
-  if (label.empty()) return RefuseField("LABEL_REQUIRED", field, kRequired);
-  if (label.size() > 4 * kMaxLabelLength) return RefuseField("LABEL_TOO_LONG", field, too_long);
+  if (label.empty()) return base::RefuseField("LABEL_REQUIRED", field, kRequired);
+  if (label.size() > 4 * kMaxLabelLength)
+    return base::RefuseField("LABEL_TOO_LONG", field, too_long);
   const auto decoded = Decode(label);
-  if (!decoded.has_value()) return RefuseField("LABEL_NOT_UTF8", field, "must be UTF-8");
+  if (!decoded.has_value()) return base::RefuseField("LABEL_NOT_UTF8", field, "must be UTF-8");
   const std::vector<uint32_t>& points = *decoded;
   if (std::all_of(points.begin(), points.end(), IsWhiteSpace)) {
-    return RefuseField("LABEL_REQUIRED", field, kRequired);
+    return base::RefuseField("LABEL_REQUIRED", field, kRequired);
   }
-  if (points.size() > kMaxLabelLength) return RefuseField("LABEL_TOO_LONG", field, too_long);
+  if (points.size() > kMaxLabelLength) return base::RefuseField("LABEL_TOO_LONG", field, too_long);
   for (size_t i = 0; i < points.size(); ++i) {
     // A line separator is told as the white space that it is.
     if ((IsControl(points[i]) && points[i] != 0x2028 && points[i] != 0x2029) ||
         In(kInvisible, points[i])) {
-      return RefuseField("LABEL_CONTROL_CHARACTER", field,
-                         absl::StrCat("must not hold control or invisible characters (",
-                                      CodePoint(points[i], i), ")"));
+      return base::RefuseField("LABEL_CONTROL_CHARACTER", field,
+                               absl::StrCat("must not hold control or invisible characters (",
+                                            CodePoint(points[i], i), ")"));
     }
   }
   for (size_t i = 0; i < points.size(); ++i) {
     if (In(kOddWhiteSpace, points[i])) {
-      return RefuseField("LABEL_WHITESPACE", field,
-                         absl::StrCat("must not hold white space but the plain space (",
-                                      CodePoint(points[i], i), ")"));
+      return base::RefuseField("LABEL_WHITESPACE", field,
+                               absl::StrCat("must not hold white space but the plain space (",
+                                            CodePoint(points[i], i), ")"));
     }
   }
   if (points.front() == ' ' || points.back() == ' ') {
-    return RefuseField("LABEL_WHITESPACE", field, "must not begin or end with a space");
+    return base::RefuseField("LABEL_WHITESPACE", field, "must not begin or end with a space");
   }
   if (absl::StrContains(label, "  ")) {  // in a table it reads as another one
-    return RefuseField("LABEL_WHITESPACE", field, "must not hold two spaces in a row");
+    return base::RefuseField("LABEL_WHITESPACE", field, "must not hold two spaces in a row");
   }
   return CheckHoldsNoTokenString(label, field);
 }
@@ -202,17 +205,19 @@ absl::Status CheckLabel(absl::string_view label, absl::string_view field) {
 absl::Status CheckScopes(const google::protobuf::RepeatedPtrField<std::string>& scopes,
                          absl::string_view field) {
   if (static_cast<size_t>(scopes.size()) > kMaxScopes) {
-    return RefuseField("TOO_MANY_SCOPES", field, absl::StrCat("must be at most ", kMaxScopes));
+    return base::RefuseField("TOO_MANY_SCOPES", field,
+                             absl::StrCat("must be at most ", kMaxScopes));
   }
   for (int i = 0; i < scopes.size(); ++i) {
     if (!IsScope(scopes[i])) {
-      return RefuseField("SCOPE_MALFORMED", At(field, i),
-                         "must be 1 to 128 of A-Z a-z 0-9 . _ : / * -, as in deploy:write");
+      return base::RefuseField("SCOPE_MALFORMED", At(field, i),
+                               "must be 1 to 128 of A-Z a-z 0-9 . _ : / * -, as in deploy:write");
     }
     RETURN_IF_ERROR(CheckHoldsNoTokenString(scopes[i], At(field, i)));
   }
   if (const int i = FirstRepeated(scopes); i >= 0) {
-    return RefuseField("SCOPE_REPEATED", At(field, i), "is in the list already: name it once");
+    return base::RefuseField("SCOPE_REPEATED", At(field, i),
+                             "is in the list already: name it once");
   }
   return absl::OkStatus();
 }
@@ -220,31 +225,33 @@ absl::Status CheckScopes(const google::protobuf::RepeatedPtrField<std::string>& 
 absl::Status CheckAudiences(const google::protobuf::RepeatedPtrField<std::string>& audiences,
                             absl::string_view field) {
   if (static_cast<size_t>(audiences.size()) > kMaxAudiences) {
-    return RefuseField("TOO_MANY_AUDIENCES", field,
-                       absl::StrCat("must be at most ", kMaxAudiences));
+    return base::RefuseField("TOO_MANY_AUDIENCES", field,
+                             absl::StrCat("must be at most ", kMaxAudiences));
   }
   for (int i = 0; i < audiences.size(); ++i) {
     const std::string& audience = audiences[i];
     if (audience.empty() || audience.size() > kMaxAudienceLength || !VisibleAscii(audience)) {
-      return RefuseField("AUDIENCE_MALFORMED", At(field, i),
-                         "must be 1 to 128 visible ASCII characters, as in payments");
+      return base::RefuseField("AUDIENCE_MALFORMED", At(field, i),
+                               "must be 1 to 128 visible ASCII characters, as in payments");
     }
     RETURN_IF_ERROR(CheckHoldsNoTokenString(audience, At(field, i)));
   }
   if (const int i = FirstRepeated(audiences); i >= 0) {
-    return RefuseField("AUDIENCE_REPEATED", At(field, i), "is in the list already: name it once");
+    return base::RefuseField("AUDIENCE_REPEATED", At(field, i),
+                             "is in the list already: name it once");
   }
   return absl::OkStatus();
 }
 
 absl::Status CheckOwner(absl::string_view owner, absl::string_view field) {
   if (owner.size() > kMaxOwnerLength) {
-    return RefuseField("OWNER_TOO_LONG", field,
-                       absl::StrCat("must be at most ", kMaxOwnerLength, " characters"));
+    return base::RefuseField("OWNER_TOO_LONG", field,
+                             absl::StrCat("must be at most ", kMaxOwnerLength, " characters"));
   }
   if (!VisibleAscii(owner)) {
-    return RefuseField("OWNER_MALFORMED", field,
-                       "must be visible ASCII characters without white space, as in team:payments");
+    return base::RefuseField(
+        "OWNER_MALFORMED", field,
+        "must be visible ASCII characters without white space, as in team:payments");
   }
   return CheckHoldsNoTokenString(owner, field);
 }
@@ -252,8 +259,8 @@ absl::Status CheckOwner(absl::string_view owner, absl::string_view field) {
 absl::Status CheckAnnotations(const google::protobuf::Map<std::string, std::string>& annotations,
                               absl::string_view field) {
   if (annotations.size() > kMaxAnnotations) {
-    return RefuseField("TOO_MANY_ANNOTATIONS", field,
-                       absl::StrCat("must be at most ", kMaxAnnotations, " pairs"));
+    return base::RefuseField("TOO_MANY_ANNOTATIONS", field,
+                             absl::StrCat("must be at most ", kMaxAnnotations, " pairs"));
   }
   // A map has no order of its own; the same request gets the same answer.
   std::vector<absl::string_view> keys;
@@ -261,9 +268,10 @@ absl::Status CheckAnnotations(const google::protobuf::Map<std::string, std::stri
   std::sort(keys.begin(), keys.end());
   for (const absl::string_view key : keys) {
     if (!IsAnnotationKey(key)) {
-      return RefuseField("ANNOTATION_KEY_MALFORMED", field,
-                         "a key must be 1 to 63 of A-Z a-z 0-9 . _ / - and begin with a letter or "
-                         "digit");
+      return base::RefuseField(
+          "ANNOTATION_KEY_MALFORMED", field,
+          "a key must be 1 to 63 of A-Z a-z 0-9 . _ / - and begin with a letter or "
+          "digit");
     }
     RETURN_IF_ERROR(CheckText(annotations.at(std::string(key)), kMaxAnnotationValueLength,
                               "ANNOTATION_VALUE_TOO_LONG", "ANNOTATION_NOT_TEXT",
@@ -278,8 +286,8 @@ absl::Status CheckReason(absl::string_view reason, absl::string_view field) {
 
 absl::Status CheckRequestId(absl::string_view request_id, absl::string_view field) {
   if (request_id.size() > kMaxRequestIdLength || !VisibleAscii(request_id)) {
-    return RefuseField("REQUEST_ID_MALFORMED", field,
-                       "must be at most 64 visible ASCII characters, as in a UUID");
+    return base::RefuseField("REQUEST_ID_MALFORMED", field,
+                             "must be at most 64 visible ASCII characters, as in a UUID");
   }
   return absl::OkStatus();
 }
@@ -290,10 +298,10 @@ absl::Status CheckValidatorId(absl::string_view validator_id, absl::string_view 
                       return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '/' || c == '-';
                     });
   if (!good) {
-    return RefuseField("VALIDATOR_ID_MALFORMED", field,
-                       "must be 1 to 128 of A-Z a-z 0-9 . _ / -, as in payments/edge-3");
+    return base::RefuseField("VALIDATOR_ID_MALFORMED", field,
+                             "must be 1 to 128 of A-Z a-z 0-9 . _ / -, as in payments/edge-3");
   }
   return CheckHoldsNoTokenString(validator_id, field);
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::token

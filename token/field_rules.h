@@ -13,7 +13,7 @@
 #include "google/protobuf/map.h"
 #include "google/protobuf/repeated_field.h"
 
-namespace tollgate {
+namespace tollgate::token {
 
 inline constexpr size_t kMaxLabelLength = 200;  // characters (code points), not bytes
 inline constexpr size_t kMaxScopes = 64;
@@ -54,6 +54,6 @@ absl::Status CheckRequestId(absl::string_view request_id, absl::string_view fiel
 // VALIDATOR_ID_MALFORMED: 1 to 128 of A-Z a-z 0-9 . _ / -
 absl::Status CheckValidatorId(absl::string_view validator_id, absl::string_view field);
 
-}  // namespace tollgate
+}  // namespace tollgate::token
 
 #endif  // TOLLGATE_TOKEN_FIELD_RULES_H_

@@ -4,7 +4,7 @@
 #include <cstring>
 #include <limits>
 
-namespace tollgate {
+namespace tollgate::token {
 namespace {
 
 using ::tollgate::v1::TokenState;
@@ -251,4 +251,4 @@ absl::string_view Describe(VerdictReason reason) {
   }
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::token

@@ -12,7 +12,7 @@
 #include "tollgate/v1/edge_service.pb.h"
 #include "tollgate/v1/validation_service.pb.h"
 
-namespace tollgate {
+namespace tollgate::token {
 
 // A grant as one run of bytes without pointers: it can lie in a flat table, be copied with memcpy,
 // and be read where it lies. The layout is private to one build; nothing stores it.
@@ -64,6 +64,6 @@ tollgate::v1::VerdictReason Decide(const GrantView& grant, const Requirement& re
 // A reason in words, for logs and clients: says no more than RFC 6750 would.
 absl::string_view Describe(tollgate::v1::VerdictReason reason);
 
-}  // namespace tollgate
+}  // namespace tollgate::token
 
 #endif  // TOLLGATE_TOKEN_GRANT_H_

@@ -14,7 +14,7 @@
 #include "base/invariant.h"
 #include "base/status.h"
 
-namespace tollgate {
+namespace tollgate::token {
 namespace {
 
 constexpr size_t kKeySize = 32;
@@ -25,8 +25,8 @@ constexpr uint64_t kMaxId = 0x7FFFFFFF;
 constexpr size_t kMaxFileSize = 64 * 1024;
 
 absl::Status Refused(absl::string_view reason, absl::string_view path, absl::string_view why) {
-  return Refuse(absl::StatusCode::kFailedPrecondition, reason,
-                absl::StrCat("keyring ", path, ": ", why));
+  return base::Refuse(absl::StatusCode::kFailedPrecondition, reason,
+                      absl::StrCat("keyring ", path, ": ", why));
 }
 
 std::string ErrnoText(int error) {
@@ -123,9 +123,9 @@ class Reader {
   absl::string_view rest_;
 };
 
-bool ReadKey(absl::string_view hex, SecretBytes* key) {
+bool ReadKey(absl::string_view hex, base::SecretBytes* key) {
   if (hex.size() != 2 * kKeySize) return false;
-  SecretBytes bytes(kKeySize);
+  base::SecretBytes bytes(kKeySize);
   size_t length = 0;
   if (sodium_hex2bin(bytes.MutableSecret().data(), kKeySize, hex.data(), hex.size(), nullptr,
                      &length, nullptr) != 0 ||
@@ -161,7 +161,7 @@ bool WriteAll(int fd, absl::string_view bytes) {
 // Writes a file beside `path`, durably and for its owner only, and returns its
 // name. Nothing is left behind on an error.
 absl::StatusOr<std::string> WriteBeside(const std::string& path, absl::string_view bytes) {
-  const std::string temporary = absl::StrCat(path, ".new-", SystemRandom().Hex(8));
+  const std::string temporary = absl::StrCat(path, ".new-", base::SystemRandom().Hex(8));
   File file(open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!file.open()) {
     return Refused("KEYRING_UNWRITABLE", path,
@@ -196,10 +196,10 @@ int NameIfFree(const std::string& temporary, const std::string& path) {
 
 }  // namespace
 
-Keyring Keyring::Generate(Random& random) {
+Keyring Keyring::Generate(base::Random& random) {
   Keyring keyring;
   keyring.primary_id_ = 1;
-  keyring.peppers_.push_back({1, SecretBytes(kKeySize)});
+  keyring.peppers_.push_back({1, base::SecretBytes(kKeySize)});
   random.Fill(keyring.peppers_.back().key.MutableSecret());
   return keyring;
 }
@@ -210,8 +210,8 @@ absl::StatusOr<Keyring> Keyring::Load(const std::string& path) {
   if (!file.open()) {
     const int error = errno;
     if (error == ENOENT) {
-      return Refuse(absl::StatusCode::kNotFound, "KEYRING_NOT_FOUND",
-                    absl::StrCat("keyring ", path, ": there is no such file"));
+      return base::Refuse(absl::StatusCode::kNotFound, "KEYRING_NOT_FOUND",
+                          absl::StrCat("keyring ", path, ": there is no such file"));
     }
     if (error == ELOOP) {
       return Refused("KEYRING_PERMISSIONS", path,
@@ -242,7 +242,7 @@ absl::StatusOr<Keyring> Keyring::Load(const std::string& path) {
     return Refused("KEYRING_MALFORMED", path, "is larger than 64 KiB");
   }
   // One byte more than there should be, to see a file that grows meanwhile.
-  SecretBytes text(static_cast<size_t>(info.st_size) + 1);
+  base::SecretBytes text(static_cast<size_t>(info.st_size) + 1);
   size_t size = 0;
   while (size < text.size()) {
     const ssize_t n = read(file.fd(), text.MutableSecret().data() + size, text.size() - size);
@@ -259,7 +259,7 @@ absl::StatusOr<Keyring> Keyring::Load(const std::string& path) {
   return keyring;
 }
 
-absl::StatusOr<Keyring> Keyring::LoadOrCreate(const std::string& path, Random& random) {
+absl::StatusOr<Keyring> Keyring::LoadOrCreate(const std::string& path, base::Random& random) {
   auto loaded = Load(path);
   if (loaded.ok()) {
     // Whoever created it may have been killed before its name was durable. Not
@@ -332,7 +332,7 @@ absl::StatusOr<Keyring> Keyring::FromText(absl::string_view text) {
     return false;
   };
   const auto pepper = [&] {
-    Pepper read{0, SecretBytes()};
+    Pepper read{0, base::SecretBytes()};
     const bool well_formed = reader.Object([&](absl::string_view name) {
       if (name == "id" && read.id == 0) return reader.Number(&read.id);
       absl::string_view hex;
@@ -376,12 +376,12 @@ absl::StatusOr<Keyring> Keyring::FromText(absl::string_view text) {
   return absl::InvalidArgumentError(problem);
 }
 
-SecretBytes Keyring::ToText() const {
+base::SecretBytes Keyring::ToText() const {
   const std::string head =
       absl::StrCat("{\"format\":1,\"primary\":", primary_id_, ",\"peppers\":[");
   constexpr absl::string_view kTail = "]}\n";
   // {"id":4294967295,"key":"…"} and a comma is the most that a pepper takes.
-  SecretBytes text(head.size() + peppers_.size() * (2 * kKeySize + 32) + kTail.size());
+  base::SecretBytes text(head.size() + peppers_.size() * (2 * kKeySize + 32) + kTail.size());
   char* out = reinterpret_cast<char*>(text.MutableSecret().data());
   const char* const begin = out;
   const auto put = [&out](absl::string_view s) {
@@ -399,7 +399,7 @@ SecretBytes Keyring::ToText() const {
     put("\"}");
   }
   put(kTail);
-  return SecretBytes::CopyOf(text.RevealSecret().substr(0, static_cast<size_t>(out - begin)));
+  return base::SecretBytes::CopyOf(text.RevealSecret().substr(0, static_cast<size_t>(out - begin)));
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::token

@@ -13,7 +13,7 @@
 #include "base/secret.h"
 #include "token/digest.h"
 
-namespace tollgate {
+namespace tollgate::token {
 
 // Several peppers, each with an id; one is primary, and keys what is made from
 // now on; the others still find what was made with them. Immutable, thread-safe.
@@ -22,14 +22,14 @@ namespace tollgate {
 class Keyring {
  public:
   // One fresh pepper, id 1.
-  static Keyring Generate(Random& random);
+  static Keyring Generate(base::Random& random);
   // Reads a file. FAILED_PRECONDITION (KEYRING_PERMISSIONS) unless it is a regular file, no
   // symbolic link, of this process's own user, that nobody else can read (mode 0600 or 0400);
   // NOT_FOUND (KEYRING_NOT_FOUND); FAILED_PRECONDITION: KEYRING_UNREADABLE, KEYRING_MALFORMED.
   static absl::StatusOr<Keyring> Load(const std::string& path);
   // Load, or where there is no file: Generate, and write it durably with mode 0600 (whole or not at
   // all). Of several that start at once one creates it, and all return the same.
-  static absl::StatusOr<Keyring> LoadOrCreate(const std::string& path, Random& random);
+  static absl::StatusOr<Keyring> LoadOrCreate(const std::string& path, base::Random& random);
 
   uint32_t primary_id() const { return primary_id_; }
   // With the primary pepper.
@@ -43,15 +43,15 @@ class Keyring {
  private:
   struct Pepper {
     uint32_t id;
-    SecretBytes key;
+    base::SecretBytes key;
   };
   // Of a file's text; KEYRING_MALFORMED. Makes no copy of a key that is not wiped.
   static absl::StatusOr<Keyring> FromText(absl::string_view text);
-  SecretBytes ToText() const;
+  base::SecretBytes ToText() const;
   uint32_t primary_id_ = 0;
   std::vector<Pepper> peppers_;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::token
 
 #endif  // TOLLGATE_TOKEN_KEYRING_H_

@@ -6,7 +6,7 @@
 #include "base/proto_time.h"
 #include "token/resource_name.h"
 
-namespace tollgate {
+namespace tollgate::token {
 namespace {
 
 using ::tollgate::store::v1::CohortRecord;
@@ -106,10 +106,10 @@ tollgate::v1::Grant ToGrant(const TokenRecord& record, const Cohorts& cohorts) {
   *grant.mutable_scopes() = record.scopes();
   *grant.mutable_audiences() = record.audiences();
   if (record.expire_time_us() != 0) {
-    *grant.mutable_expire_time() = TimestampFromMicros(record.expire_time_us());
+    *grant.mutable_expire_time() = base::TimestampFromMicros(record.expire_time_us());
   }
   if (RetireTimeUs(record) != 0)
-    *grant.mutable_retire_time() = TimestampFromMicros(RetireTimeUs(record));
+    *grant.mutable_retire_time() = base::TimestampFromMicros(RetireTimeUs(record));
   grant.set_create_revision(record.create_revision());
   grant.set_create_index(record.create_index());
   return grant;
@@ -131,7 +131,7 @@ tollgate::v1::Token ToToken(const TokenRecord& record, const Cohorts& cohorts,
   token.set_creator(record.creator());
   *token.mutable_annotations() = record.annotations();
   token.set_state(state);
-  *token.mutable_create_time() = TimestampFromMicros(record.create_time_us());
+  *token.mutable_create_time() = base::TimestampFromMicros(record.create_time_us());
   token.set_create_revision(record.create_revision());
   token.set_reason(record.reason());
   int64_t update_time_us = record.update_time_us();
@@ -142,26 +142,26 @@ tollgate::v1::Token ToToken(const TokenRecord& record, const Cohorts& cohorts,
     update_time_us = std::max(update_time_us, cohort->time_us());
     update_revision = std::max(update_revision, cohort->revision());
   }
-  *token.mutable_update_time() = TimestampFromMicros(update_time_us);
+  *token.mutable_update_time() = base::TimestampFromMicros(update_time_us);
   token.set_update_revision(update_revision);
   if (record.expire_time_us() != 0) {
-    *token.mutable_expire_time() = TimestampFromMicros(record.expire_time_us());
+    *token.mutable_expire_time() = base::TimestampFromMicros(record.expire_time_us());
   }
 
   if (state == tollgate::v1::TOKEN_STATE_REVOKED) {
     const int64_t revoke_time_us = cause == Cause::kEnding   ? record.ending().time_us()
                                    : cause == Cause::kCohort ? cohort->time_us()
                                                              : RetireTimeUs(record);
-    *token.mutable_revoke_time() = TimestampFromMicros(revoke_time_us);
+    *token.mutable_revoke_time() = base::TimestampFromMicros(revoke_time_us);
   }
   // A suspended token keeps its plan, and is told with it: time goes on for it.
   if (record.has_retirement() && IsLive(state)) {
     const auto& retirement = record.retirement();
     auto* plan = token.mutable_retire_plan();
     if (retirement.at_time_us() != 0) {
-      *plan->mutable_at_time() = TimestampFromMicros(retirement.at_time_us());
+      *plan->mutable_at_time() = base::TimestampFromMicros(retirement.at_time_us());
     } else if (retirement.quiet_period_us() != 0) {
-      *plan->mutable_when_silent() = DurationFromMicros(retirement.quiet_period_us());
+      *plan->mutable_when_silent() = base::DurationFromMicros(retirement.quiet_period_us());
     } else {
       plan->set_by_hand(true);
     }
@@ -176,10 +176,10 @@ tollgate::v1::Token ToToken(const TokenRecord& record, const Cohorts& cohorts,
   if (rotation_period > absl::ZeroDuration() && IsLive(state) && !record.has_retirement()) {
     const absl::Time due = absl::FromUnixMicros(record.create_time_us()) + rotation_period;
     if (due < absl::InfiniteFuture()) {
-      *token.mutable_rotation_due_time() = TimestampFromMicros(absl::ToUnixMicros(due));
+      *token.mutable_rotation_due_time() = base::TimestampFromMicros(absl::ToUnixMicros(due));
     }
   }
   return token;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::token

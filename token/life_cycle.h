@@ -11,7 +11,7 @@
 #include "tollgate/v1/edge_service.pb.h"
 #include "tollgate/v1/token.pb.h"
 
-namespace tollgate {
+namespace tollgate::token {
 
 // The latest watermarks that may cover a token.
 struct Cohorts {
@@ -41,6 +41,6 @@ tollgate::v1::Grant ToGrant(const tollgate::store::v1::TokenRecord& record, cons
 tollgate::v1::Token ToToken(const tollgate::store::v1::TokenRecord& record, const Cohorts& cohorts,
                             absl::Duration rotation_period, absl::Time now);
 
-}  // namespace tollgate
+}  // namespace tollgate::token
 
 #endif  // TOLLGATE_TOKEN_LIFE_CYCLE_H_

@@ -5,7 +5,7 @@
 #include "base/status.h"
 #include "token/token_string.h"
 
-namespace tollgate {
+namespace tollgate::token {
 namespace {
 
 constexpr absl::string_view kWorkspaces = "workspaces/";
@@ -14,7 +14,7 @@ constexpr absl::string_view kTokens = "/tokens/";
 // Never quotes what was sent: a token string pasted in the place of a name
 // must not come back in an error, and from there into a log.
 absl::Status Bad(absl::string_view field, absl::string_view description) {
-  return RefuseField("BAD_RESOURCE_NAME", field, description);
+  return base::RefuseField("BAD_RESOURCE_NAME", field, description);
 }
 
 }  // namespace
@@ -69,4 +69,4 @@ absl::StatusOr<TokenName> ParseTokenName(absl::string_view name, absl::string_vi
   return TokenName{std::string(workspace), std::string(token_id)};
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::token

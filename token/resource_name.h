@@ -7,7 +7,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
-namespace tollgate {
+namespace tollgate::token {
 
 struct TokenName {
   std::string workspace;
@@ -22,6 +22,6 @@ std::string FormatTokenName(absl::string_view workspace, absl::string_view token
 absl::StatusOr<std::string> ParseWorkspaceName(absl::string_view name, absl::string_view field);
 absl::StatusOr<TokenName> ParseTokenName(absl::string_view name, absl::string_view field);
 
-}  // namespace tollgate
+}  // namespace tollgate::token
 
 #endif  // TOLLGATE_TOKEN_RESOURCE_NAME_H_

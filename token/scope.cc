@@ -3,7 +3,7 @@
 #include "absl/strings/ascii.h"
 #include "token/field_rules.h"
 
-namespace tollgate {
+namespace tollgate::token {
 
 bool ScopeGrants(absl::string_view granted, absl::string_view needed) {
   if (granted == needed) return !granted.empty();
@@ -22,4 +22,4 @@ bool IsScope(absl::string_view scope) {
   return true;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::token

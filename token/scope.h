@@ -4,7 +4,7 @@
 
 #include "absl/strings/string_view.h"
 
-namespace tollgate {
+namespace tollgate::token {
 
 // Whether a scope that a token has meets one that is needed: when equal, or when it ends in `*` and
 // what is before the `*` begins the needed one (`items:*` meets `items:read`; `*` meets all). A `*`
@@ -14,6 +14,6 @@ bool ScopeGrants(absl::string_view granted, absl::string_view needed);
 // Whether `scope` has the form of a scope: 1 to 128 of A-Z a-z 0-9 . _ : / * -
 bool IsScope(absl::string_view scope);
 
-}  // namespace tollgate
+}  // namespace tollgate::token
 
 #endif  // TOLLGATE_TOKEN_SCOPE_H_

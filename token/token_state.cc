@@ -1,6 +1,6 @@
 #include "token/token_state.h"
 
-namespace tollgate {
+namespace tollgate::token {
 
 using tollgate::v1::TokenState;
 
@@ -13,4 +13,4 @@ bool IsLive(TokenState state) {
          state == tollgate::v1::TOKEN_STATE_SUSPENDED;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::token

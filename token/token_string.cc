@@ -8,7 +8,7 @@
 #include "base/invariant.h"
 #include "base/status.h"
 
-namespace tollgate {
+namespace tollgate::token {
 namespace {
 
 constexpr char kBase62[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -70,7 +70,7 @@ std::array<char, kChecksumLength> ChecksumOf(absl::string_view before) {
 
 // 256 random bits as 43 base62 digits of one big-endian number, so that every
 // secret is exactly as likely as any other (62^43 > 2^256).
-void WriteSecret(Random& random, uint8_t* out) {
+void WriteSecret(base::Random& random, uint8_t* out) {
   std::array<uint8_t, 32> bytes;
   random.Fill(absl::MakeSpan(bytes));
   for (size_t i = kSecretLength; i-- > 0;) {
@@ -110,7 +110,7 @@ TokenFormat::TokenFormat() : brand_("tg") {}
 absl::StatusOr<TokenFormat> TokenFormat::ForBrand(absl::string_view brand) {
   bool good = brand.size() >= 2 && brand.size() <= 8;
   for (const char c : brand) good = good && c >= 'a' && c <= 'z';
-  if (!good) return RefuseField("BRAND_MALFORMED", "brand", "must be 2 to 8 letters of a-z");
+  if (!good) return base::RefuseField("BRAND_MALFORMED", "brand", "must be 2 to 8 letters of a-z");
   return TokenFormat(std::string(brand));
 }
 
@@ -134,12 +134,12 @@ TokenDefect TokenFormat::Parse(absl::string_view token_string, Parsed* parsed) c
   return TokenDefect::kNone;
 }
 
-TokenFormat::Minted TokenFormat::Mint(TokenKind kind, Random& random) const {
+TokenFormat::Minted TokenFormat::Mint(TokenKind kind, base::Random& random) const {
   Minted minted;
   minted.public_id.resize(kPublicIdLength);
   for (char& c : minted.public_id) c = kBase62[random.Uniform(62)];
 
-  minted.token_string = SecretBytes(length());
+  minted.token_string = base::SecretBytes(length());
   uint8_t* out = minted.token_string.MutableSecret().data();
   for (const char c : brand_) *out++ = static_cast<uint8_t>(c);
   *out++ = static_cast<uint8_t>(kind);
@@ -181,4 +181,4 @@ bool HoldsTokenString(absl::string_view text) {
 
 bool IsPublicId(absl::string_view id) { return id.size() == kPublicIdLength && AllBase62(id); }
 
-}  // namespace tollgate
+}  // namespace tollgate::token

@@ -17,7 +17,7 @@
 #include "base/random.h"
 #include "base/secret.h"
 
-namespace tollgate {
+namespace tollgate::token {
 
 inline constexpr size_t kPublicIdLength = 16;
 inline constexpr size_t kSecretLength = 43;
@@ -55,9 +55,9 @@ class TokenFormat {
   // A fresh token.
   struct Minted {
     std::string public_id;
-    SecretBytes token_string;
+    base::SecretBytes token_string;
   };
-  Minted Mint(TokenKind kind, Random& random) const;
+  Minted Mint(TokenKind kind, base::Random& random) const;
 
  private:
   explicit TokenFormat(std::string brand) : brand_(std::move(brand)) {}
@@ -70,6 +70,6 @@ bool HoldsTokenString(absl::string_view text);
 // Whether `id` is 16 base62 characters.
 bool IsPublicId(absl::string_view id);
 
-}  // namespace tollgate
+}  // namespace tollgate::token
 
 #endif  // TOLLGATE_TOKEN_TOKEN_STRING_H_

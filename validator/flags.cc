@@ -5,7 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 namespace {
 
 constexpr char kFooter[] =
@@ -39,7 +39,7 @@ absl::Status ReadMode(const std::string& text, uint32_t* target) {
   return absl::OkStatus();
 }
 
-void AddFlags(DaemonFlags& flags, std::string* policy, ValidatorFlags* parsed) {
+void AddFlags(net::DaemonFlags& flags, std::string* policy, ValidatorFlags* parsed) {
   ValidatorServerOptions& o = parsed->server;
   o.id = HostName();
   flags.Text("Identity", "id", "ID",
@@ -102,22 +102,22 @@ void AddFlags(DaemonFlags& flags, std::string* policy, ValidatorFlags* parsed) {
 absl::StatusOr<ValidatorFlags> ParseValidatorFlags(int argc, const char* const* argv) {
   ValidatorFlags parsed;
   std::string policy = "fail-closed";
-  DaemonFlags flags({.program = "tollgate-validator",
-                     .usage = "--service ADDR --listen ADDR [flags]",
-                     .about = "The edge: answers \"may this token pass?\" from memory.",
-                     .footer = kFooter,
-                     .unknown = ""},
-                    &parsed.daemon);
+  net::DaemonFlags flags({.program = "tollgate-validator",
+                          .usage = "--service ADDR --listen ADDR [flags]",
+                          .about = "The edge: answers \"may this token pass?\" from memory.",
+                          .footer = kFooter,
+                          .unknown = ""},
+                         &parsed.daemon);
   AddFlags(flags, &policy, &parsed);
   RETURN_IF_ERROR(flags.Parse(argc, argv));
   if (parsed.daemon.print.has_value()) return parsed;
   if (policy == "fail-open") {
     parsed.server.stale_policy = tollgate::v1::STALE_POLICY_FAIL_OPEN;
   } else if (policy != "fail-closed") {
-    return RefuseFlag(
+    return net::RefuseFlag(
         absl::StrCat("--stale-policy: '", policy, "' is neither fail-closed nor fail-open"));
   }
   return parsed;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::validator

@@ -7,20 +7,21 @@
 #include "net/daemon_flags.h"
 #include "validator/shells/server.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 
 // What the command line asked for. The ready file is written once the validator listens, whether or
 // not it is in sync yet: its health and tollgate_validator_lease_live tell that. It admits during
 // the drain's pause; the goodbye comes after the drain's timeout.
 struct ValidatorFlags {
   ValidatorServerOptions server;
-  DaemonSettings daemon = {.metrics_listen = "127.0.0.1:7414", .drain_timeout = absl::Seconds(5)};
+  net::DaemonSettings daemon = {.metrics_listen = "127.0.0.1:7414",
+                                .drain_timeout = absl::Seconds(5)};
 };
 
 // INVALID_ARGUMENT (reason BAD_FLAG): what was wrong, and how to say it right. When `daemon.print`
 // is set, nothing else is to be used.
 absl::StatusOr<ValidatorFlags> ParseValidatorFlags(int argc, const char* const* argv);
 
-}  // namespace tollgate
+}  // namespace tollgate::validator
 
 #endif  // TOLLGATE_VALIDATOR_FLAGS_H_

@@ -13,7 +13,7 @@
 #include "token/audit_hash.h"
 #include "tollgate/v1/operations_service.grpc.pb.h"
 
-namespace tollgate {
+namespace tollgate::cli {
 namespace {
 
 using tollgate::v1::AuditEntry;
@@ -55,10 +55,10 @@ absl::Status List(Context& context, const ListOptions& options) {
     if (context.settings().json()) {
       RETURN_IF_ERROR(context.ShowJsonLine(entry));
     } else {
-      table.AddRow(
-          {absl::StrCat(entry.revision()),
-           absl::FormatTime("%Y-%m-%d %H:%M:%S", FromProto(entry.time()), absl::UTCTimeZone()),
-           entry.actor(), entry.action(), ResourceText(entry), entry.reason()});
+      table.AddRow({absl::StrCat(entry.revision()),
+                    absl::FormatTime("%Y-%m-%d %H:%M:%S", base::FromProto(entry.time()),
+                                     absl::UTCTimeZone()),
+                    entry.actor(), entry.action(), ResourceText(entry), entry.reason()});
     }
     return absl::OkStatus();
   }));
@@ -75,7 +75,7 @@ absl::Status Verify(Context& context) {
   int64_t last = 0;
   RETURN_IF_ERROR(
       ForEachEntry(context, ListOptions(), [&](const AuditEntry& entry) -> absl::Status {
-        const std::string expected = AuditHash(previous, entry.hashed_content());
+        const std::string expected = token::AuditHash(previous, entry.hashed_content());
         if (expected != entry.hash()) {
           return absl::FailedPreconditionError(
               absl::StrCat("the audit log is not what was written: entry ", entry.revision(), ".",
@@ -112,4 +112,4 @@ void AddAuditCommands(CLI::App& app, Context& context) {
       ->callback([&context] { context.Fail(Verify(context)); });
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::cli

@@ -7,7 +7,7 @@
 #include "base/status.h"
 #include "tollgate/v1/operations_service.grpc.pb.h"
 
-namespace tollgate {
+namespace tollgate::cli {
 namespace {
 
 using tollgate::v1::OperationsService;
@@ -45,4 +45,4 @@ void AddBackupCommands(CLI::App& app, Context& context) {
   verb->callback([&context, name] { context.Fail(Create(context, *name)); });
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::cli

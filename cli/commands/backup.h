@@ -5,11 +5,11 @@
 #include "CLI/App.hpp"
 #include "cli/context.h"
 
-namespace tollgate {
+namespace tollgate::cli {
 
 // create: a consistent copy of the store, made by the service in its --backup-dir.
 void AddBackupCommands(CLI::App& app, Context& context);
 
-}  // namespace tollgate
+}  // namespace tollgate::cli
 
 #endif  // TOLLGATE_CLI_COMMANDS_BACKUP_H_

@@ -15,7 +15,7 @@
 #include "base/status.h"
 #include "tollgate/v1/token.pb.h"
 
-namespace tollgate {
+namespace tollgate::cli {
 namespace {
 
 // What the shells' part calls a value that is a file's path.
@@ -343,4 +343,4 @@ void AddCompletionCommand(CLI::App& app, Context& context) {
   });
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::cli

@@ -8,7 +8,7 @@
 #include "absl/status/statusor.h"
 #include "cli/context.h"
 
-namespace tollgate {
+namespace tollgate::cli {
 
 // Adds the noun; the scripts are made from `app` itself, so they never lag behind it.
 void AddCompletionCommand(CLI::App& app, Context& context);
@@ -16,6 +16,6 @@ void AddCompletionCommand(CLI::App& app, Context& context);
 // The script for one shell. INVALID_ARGUMENT for another than bash, zsh, fish.
 absl::StatusOr<std::string> CompletionScript(const CLI::App& app, const std::string& shell);
 
-}  // namespace tollgate
+}  // namespace tollgate::cli
 
 #endif  // TOLLGATE_CLI_COMMANDS_COMPLETION_H_

@@ -12,7 +12,7 @@
 #include "cli/interrupt.h"
 #include "tollgate/v1/operations_service.grpc.pb.h"
 
-namespace tollgate {
+namespace tollgate::cli {
 namespace {
 
 using tollgate::v1::OperationsService;
@@ -62,7 +62,7 @@ absl::Status Show(Context& context, const WatchOptions& options, grpc::ClientCon
       return shown;
     }
   }
-  return FromGrpcStatus(reader.Finish());
+  return net::FromGrpcStatus(reader.Finish());
 }
 
 absl::Status Watch(Context& context, const WatchOptions& options) {
@@ -100,7 +100,7 @@ absl::Status Wait(Context& context, const EventsWaitOptions& options) {
   request.set_revision(options.revision);
   request.set_epoch(options.epoch);
   ASSIGN_OR_RETURN(const absl::Duration timeout, ParseHumanDuration(options.timeout));
-  *request.mutable_timeout() = ToProto(timeout);
+  *request.mutable_timeout() = base::ToProto(timeout);
   tollgate::v1::Receipt receipt;
   const absl::Time started = context.now();
   RETURN_IF_ERROR(context.Ask(&OperationsService::Stub::WaitEnforced, request, &receipt, timeout));
@@ -141,4 +141,4 @@ void AddEventsCommands(CLI::App& app, Context& context) {
   verb->callback([&context, options] { context.Fail(Wait(context, *options)); });
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::cli

@@ -5,13 +5,13 @@
 #include "CLI/App.hpp"
 #include "cli/context.h"
 
-namespace tollgate {
+namespace tollgate::cli {
 
 // watch: the feed as it happens; wait: until a revision is enforced.
 void AddEventsCommands(CLI::App& app, Context& context);
 // list, verify.
 void AddAuditCommands(CLI::App& app, Context& context);
 
-}  // namespace tollgate
+}  // namespace tollgate::cli
 
 #endif  // TOLLGATE_CLI_COMMANDS_EVENTS_H_

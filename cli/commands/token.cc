@@ -14,7 +14,7 @@
 #include "cli/human.h"
 #include "tollgate/v1/token_service.grpc.pb.h"
 
-namespace tollgate {
+namespace tollgate::cli {
 namespace {
 
 using tollgate::v1::Token;
@@ -35,8 +35,8 @@ std::vector<std::string> EdgeLines(const Token& token, absl::Time now) {
   std::vector<std::string> lines;
   for (const tollgate::v1::EdgeUse& use : token.edge_uses()) {
     lines.push_back(absl::StrCat(
-        SafeForTerminal(use.edge()), "  ", HumanTime(FromProto(use.last_used_time()), now), ", ",
-        use.use_count_today(), use.use_count_today() == 1 ? " time today" : " times today"));
+        SafeForTerminal(use.edge()), "  ", HumanTime(base::FromProto(use.last_used_time()), now),
+        ", ", use.use_count_today(), use.use_count_today() == 1 ? " time today" : " times today"));
   }
   return lines;
 }
@@ -58,7 +58,7 @@ void PrintToken(const Token& token, absl::Time now, std::ostream& out) {
   line("creator", token.creator());
   for (const auto& [key, value] : token.annotations())
     line("annotation", absl::StrCat(key, "=", value));
-  line("created", HumanTime(FromProto(token.create_time()), now));
+  line("created", HumanTime(base::FromProto(token.create_time()), now));
   line("expires", ExpiresText(token, now));
   line("rotation", RotationText(token, now));
   line("replaces", token.replaces());
@@ -71,7 +71,7 @@ void PrintToken(const Token& token, absl::Time now, std::ostream& out) {
 // The token exists, whether or not anybody could read its value.
 void CheckShown(Context& context, const Token& token) {
   if (context.out().flush()) return;
-  context.Fail(Refuse(
+  context.Fail(base::Refuse(
       absl::StatusCode::kInternal, "SECRET_NOT_SHOWN",
       absl::StrCat("The token exists, but its value could not be written to standard output, and "
                    "cannot be shown again.\n  Revoke it: tollgate token revoke ",
@@ -83,18 +83,19 @@ void CheckShown(Context& context, const Token& token) {
 // could be taken for a secret, where there is none to show.
 template <class Response>
 absl::Status ShowMade(Context& context, Response* response) {
-  const absl::Cleanup wipe = [response] { WipeString(response->mutable_token_string()); };
+  const absl::Cleanup wipe = [response] { base::WipeString(response->mutable_token_string()); };
   const Token& token = response->token();
   if (response->secret_withheld()) {
-    ErrorDetails details;
+    base::ErrorDetails details;
     details.reason = "SECRET_WITHHELD";
     details.metadata = {{"token", token.name()}};
-    return Refuse(absl::StatusCode::kFailedPrecondition,
-                  absl::StrCat("this repeats an earlier request: the token exists (",
-                               SafeForTerminal(token.name()),
-                               "), but its value was shown then and cannot be shown again.\n  "
-                               "Revoke it and create another"),
-                  details);
+    return base::Refuse(
+        absl::StatusCode::kFailedPrecondition,
+        absl::StrCat("this repeats an earlier request: the token exists (",
+                     SafeForTerminal(token.name()),
+                     "), but its value was shown then and cannot be shown again.\n  "
+                     "Revoke it and create another"),
+        details);
   }
   if (context.settings().json()) {
     RETURN_IF_ERROR(context.ShowJson(*response));
@@ -103,9 +104,10 @@ absl::Status ShowMade(Context& context, Response* response) {
   } else {
     context.out() << SafeForTerminal(token.name()) << "   "
                   << (token.has_expire_time()
-                          ? absl::StrCat("expires ", absl::FormatTime(
-                                                         "%Y-%m-%d", FromProto(token.expire_time()),
-                                                         absl::UTCTimeZone()))
+                          ? absl::StrCat(
+                                "expires ",
+                                absl::FormatTime("%Y-%m-%d", base::FromProto(token.expire_time()),
+                                                 absl::UTCTimeZone()))
                           : std::string("never expires"))
                   << "\n\n  " << response->token_string()
                   << "\n\nCopy it now: it cannot be shown again.\n";
@@ -143,11 +145,11 @@ absl::Status Create(Context& context, const CreateOptions& options) {
   RETURN_IF_ERROR(FillAnnotations(options.annotations, token.mutable_annotations()));
   if (!options.expires_in.empty()) {
     ASSIGN_OR_RETURN(const absl::Duration lifetime, ParseHumanDuration(options.expires_in));
-    *request.mutable_lifetime() = ToProto(lifetime);
+    *request.mutable_lifetime() = base::ToProto(lifetime);
   }
   if (!options.expires_at.empty()) {
     ASSIGN_OR_RETURN(const absl::Time at, ParseHumanTime(options.expires_at));
-    *token.mutable_expire_time() = ToProto(at);
+    *token.mutable_expire_time() = base::ToProto(at);
   }
   request.set_request_id(options.request_id);
 
@@ -167,16 +169,16 @@ absl::Status Rotate(Context& context, const RotateOptions& options) {
                    TokenNameFrom(options.which.token, options.which.workspace));
   if (!options.when_silent.empty()) {
     ASSIGN_OR_RETURN(const absl::Duration quiet, ParseHumanDuration(options.when_silent));
-    *request.mutable_retire_plan()->mutable_when_silent() = ToProto(quiet);
+    *request.mutable_retire_plan()->mutable_when_silent() = base::ToProto(quiet);
   } else if (!options.retire_in.empty()) {
     ASSIGN_OR_RETURN(const absl::Duration overlap, ParseHumanDuration(options.retire_in));
-    *request.mutable_retire_plan()->mutable_at_time() = ToProto(context.now() + overlap);
+    *request.mutable_retire_plan()->mutable_at_time() = base::ToProto(context.now() + overlap);
   } else {
     request.mutable_retire_plan()->set_by_hand(true);
   }
   if (!options.expires_in.empty()) {
     ASSIGN_OR_RETURN(const absl::Duration lifetime, ParseHumanDuration(options.expires_in));
-    *request.mutable_lifetime() = ToProto(lifetime);
+    *request.mutable_lifetime() = base::ToProto(lifetime);
   }
   request.set_request_id(options.request_id);
 
@@ -224,18 +226,18 @@ absl::Status FillFilter(Context& context, const ListOptions& options,
   RETURN_IF_ERROR(FillAnnotations(options.annotations, filter->mutable_annotations()));
   if (!options.unused_for.empty()) {
     ASSIGN_OR_RETURN(const absl::Duration unused, ParseHumanDuration(options.unused_for));
-    *filter->mutable_unused_since() = ToProto(context.now() - unused);
+    *filter->mutable_unused_since() = base::ToProto(context.now() - unused);
   }
   if (!options.expiring_within.empty()) {
     ASSIGN_OR_RETURN(const absl::Duration within, ParseHumanDuration(options.expiring_within));
-    *filter->mutable_expiring_before() = ToProto(context.now() + within);
+    *filter->mutable_expiring_before() = base::ToProto(context.now() + within);
   }
   if (!options.rotation_due_within.empty()) {
     absl::Duration within = absl::ZeroDuration();
     if (options.rotation_due_within != "now") {
       ASSIGN_OR_RETURN(within, ParseHumanDuration(options.rotation_due_within));
     }
-    *filter->mutable_rotation_due_before() = ToProto(context.now() + within);
+    *filter->mutable_rotation_due_before() = base::ToProto(context.now() + within);
   }
   return absl::OkStatus();
 }
@@ -379,4 +381,4 @@ void AddTokenCommands(CLI::App& app, Context& context) {
   AddTokenCheckCommand(*token, context);
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::cli

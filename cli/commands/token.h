@@ -5,7 +5,7 @@
 #include "CLI/App.hpp"
 #include "cli/context.h"
 
-namespace tollgate {
+namespace tollgate::cli {
 
 // --wait and --wait-timeout, as every verb that takes permission away has them.
 struct WaitOptions {
@@ -29,6 +29,6 @@ void AddTokenChangeCommands(CLI::App& token, Context& context);
 void AddTokenRevokeCommand(CLI::App& token, Context& context);
 void AddTokenCheckCommand(CLI::App& token, Context& context);
 
-}  // namespace tollgate
+}  // namespace tollgate::cli
 
 #endif  // TOLLGATE_CLI_COMMANDS_TOKEN_H_

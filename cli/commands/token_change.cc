@@ -11,7 +11,7 @@
 #include "cli/human.h"
 #include "tollgate/v1/token_service.grpc.pb.h"
 
-namespace tollgate {
+namespace tollgate::cli {
 namespace {
 
 using tollgate::v1::TokenService;
@@ -39,7 +39,7 @@ CLI::App* AddVerb(CLI::App& token, const char* name, const char* what, ChangeOpt
 template <typename Request>
 absl::StatusOr<absl::Duration> FillWait(const WaitOptions& wait, Request* request) {
   ASSIGN_OR_RETURN(const absl::Duration duration, wait.Parse());
-  if (duration > absl::ZeroDuration()) *request->mutable_wait_enforced() = ToProto(duration);
+  if (duration > absl::ZeroDuration()) *request->mutable_wait_enforced() = base::ToProto(duration);
   return duration;
 }
 
@@ -57,7 +57,7 @@ absl::Status PrintChanged(Context& context, const Response& response, absl::stri
     if (!waited) return absl::OkStatus();
     const tollgate::v1::Receipt& receipt = response.receipt();
     if (!context.settings().json() && !context.settings().quiet) {
-      context.out() << ReceiptText(receipt, FromProto(receipt.elapsed()));
+      context.out() << ReceiptText(receipt, base::FromProto(receipt.elapsed()));
     }
     if (receipt.state() != tollgate::v1::ENFORCEMENT_STATE_ENFORCED) {
       if (!context.settings().json()) context.err() << WaitingText(receipt);
@@ -99,7 +99,7 @@ absl::Status Update(Context& context, const CLI::App& verb, const ChangeOptions&
   }
   if (given("--expires-in")) {
     ASSIGN_OR_RETURN(const absl::Duration lifetime, ParseHumanDuration(options.expires_in));
-    *token.mutable_expire_time() = ToProto(context.now() + lifetime);
+    *token.mutable_expire_time() = base::ToProto(context.now() + lifetime);
     mask("expire_time");
   } else if (options.no_expiry) {
     mask("expire_time");
@@ -122,7 +122,7 @@ absl::Status Retire(Context& context, const ChangeOptions& options) {
   request.set_force(options.force);
   if (!options.quiet_period.empty()) {
     ASSIGN_OR_RETURN(const absl::Duration quiet, ParseHumanDuration(options.quiet_period));
-    *request.mutable_quiet_period() = ToProto(quiet);
+    *request.mutable_quiet_period() = base::ToProto(quiet);
   }
   request.set_request_id(options.request_id);
   ASSIGN_OR_RETURN(const absl::Duration wait, FillWait(options.wait, &request));
@@ -130,8 +130,9 @@ absl::Status Retire(Context& context, const ChangeOptions& options) {
   const absl::Status status =
       context.Ask(&TokenService::Stub::RetireToken, request, &response, wait);
   if (status.code() == absl::StatusCode::kFailedPrecondition && !options.force &&
-      (ReasonOf(status) == "STILL_IN_USE" || ReasonOf(status) == "REPLACEMENT_NEVER_SEEN" ||
-       ReasonOf(status) == "EDGES_NOT_HEARD")) {
+      (base::ReasonOf(status) == "STILL_IN_USE" ||
+       base::ReasonOf(status) == "REPLACEMENT_NEVER_SEEN" ||
+       base::ReasonOf(status) == "EDGES_NOT_HEARD")) {
     return WithAdvice(status, "To retire it all the same: --force");
   }
   RETURN_IF_ERROR(status);
@@ -208,4 +209,4 @@ void AddTokenChangeCommands(CLI::App& token, Context& context) {
   }
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::cli

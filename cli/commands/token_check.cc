@@ -14,7 +14,7 @@
 #include "nlohmann/json.hpp"
 #include "tollgate/v1/validation_service.grpc.pb.h"
 
-namespace tollgate {
+namespace tollgate::cli {
 namespace {
 
 using tollgate::v1::ValidationService;
@@ -27,9 +27,9 @@ struct CheckOptions {
 
 absl::Status Check(Context& context, const CheckOptions& options) {
   tollgate::v1::ValidateRequest request;
-  const absl::Cleanup wipe = [&request] { WipeString(request.mutable_token_string()); };
+  const absl::Cleanup wipe = [&request] { base::WipeString(request.mutable_token_string()); };
   {
-    const SecretBytes secret = context.ReadSecret();
+    const base::SecretBytes secret = context.ReadSecret();
     request.set_token_string(secret.RevealSecret().data(), secret.size());
   }
   if (request.token_string().empty())
@@ -50,7 +50,7 @@ absl::Status Check(Context& context, const CheckOptions& options) {
   absl::Duration took;
   for (int i = 0; i < options.repeat && status.ok(); ++i) {
     response.Clear();
-    const BootTime begun = context.terminal().clock->Now();
+    const base::BootTime begun = context.terminal().clock->Now();
     status = context.Call(
         [&](grpc::ClientContext* call) { return stub->Validate(call, request, &response); });
     took = context.terminal().clock->Now() - begun;
@@ -87,7 +87,8 @@ absl::Status Check(Context& context, const CheckOptions& options) {
   if (admitted) context.out() << "     " << SafeForTerminal(response.identity().token());
   context.out() << "   " << HumanElapsed(took) << '\n';
   if (response.has_retry_after()) {
-    context.out() << "  Try again in " << HumanElapsed(FromProto(response.retry_after())) << ".\n";
+    context.out() << "  Try again in " << HumanElapsed(base::FromProto(response.retry_after()))
+                  << ".\n";
   }
   return absl::OkStatus();
 }
@@ -106,4 +107,4 @@ void AddTokenCheckCommand(CLI::App& token, Context& context) {
   verb->callback([&context, options] { context.Fail(Check(context, *options)); });
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::cli

@@ -19,7 +19,7 @@
 #include "tollgate/v1/operations_service.grpc.pb.h"
 #include "tollgate/v1/token_service.grpc.pb.h"
 
-namespace tollgate {
+namespace tollgate::cli {
 namespace {
 
 using tollgate::v1::OperationsService;
@@ -124,7 +124,7 @@ class Revoker {
     tollgate::v1::RevokeLeakedTokenRequest request;
     std::string public_id;
     if (options_.leaked) {
-      ASSIGN_OR_RETURN(const EdgeDigest digest, DigestOfLeaked(&public_id));
+      ASSIGN_OR_RETURN(const token::EdgeDigest digest, DigestOfLeaked(&public_id));
       request.set_edge_digest(digest.bytes().data(), digest.bytes().size());
     } else {
       request.set_edge_digest(absl::HexStringToBytes(options_.edge_digest));
@@ -155,20 +155,21 @@ class Revoker {
   // service never gets cannot be stored, logged or copied there. The service cannot tell a string
   // that was not copied whole from one of another installation, so that is told here.
   // `public_id`: that of the token, which is no secret.
-  absl::StatusOr<EdgeDigest> DigestOfLeaked(std::string* public_id) {
-    const SecretBytes secret = context_.ReadSecret();
+  absl::StatusOr<token::EdgeDigest> DigestOfLeaked(std::string* public_id) {
+    const base::SecretBytes secret = context_.ReadSecret();
     const absl::string_view found = secret.RevealSecret();
     if (found.empty()) return absl::InvalidArgumentError("no token string on standard input");
     const size_t kind = found.find('_');
     if (kind != absl::string_view::npos && kind > 0) {
-      const absl::StatusOr<TokenFormat> format = TokenFormat::ForBrand(found.substr(0, kind - 1));
-      TokenFormat::Parsed parsed;
-      if (format.ok() && format->Parse(found, &parsed) == TokenDefect::kNone) {
+      const absl::StatusOr<token::TokenFormat> format =
+          token::TokenFormat::ForBrand(found.substr(0, kind - 1));
+      token::TokenFormat::Parsed parsed;
+      if (format.ok() && format->Parse(found, &parsed) == token::TokenDefect::kNone) {
         *public_id = std::string(parsed.public_id);
-        return EdgeDigest::Of(found);
+        return token::EdgeDigest::Of(found);
       }
     }
-    return Refuse(
+    return base::Refuse(
         absl::StatusCode::kInvalidArgument, "TOKEN_STRING_MALFORMED",
         "what came on standard input is no whole token string (brand and kind, '_' and 65 "
         "letters and digits, whose last 6 are a checksum): give it alone, from its first "
@@ -216,7 +217,7 @@ class Revoker {
     response.Clear();
     const absl::Time started = context_.now();
     const absl::Status asked = context_.Ask(&TokenService::Stub::RevokeTokens, request, &response);
-    if (ReasonOf(asked) == "COUNT_MISMATCH") return CountMismatch(asked);
+    if (base::ReasonOf(asked) == "COUNT_MISMATCH") return CountMismatch(asked);
     RETURN_IF_ERROR(asked);
     // Counted only where a number was agreed to.
     return Follow(
@@ -232,7 +233,7 @@ class Revoker {
 
   // The service speaks of its own fields; this of what was typed.
   absl::Status CountMismatch(const absl::Status& refused) {
-    ErrorDetails details = DetailsOf(refused);
+    base::ErrorDetails details = base::DetailsOf(refused);
     int64_t would = -1;
     int64_t expected = -1;
     for (const auto& [name, value] : details.metadata) {
@@ -243,11 +244,11 @@ class Revoker {
     }
     if (would < 0 || expected < 0) return refused;
     const std::string hit = absl::StrCat("it would revoke ", Tokens(would));
-    for (FieldViolation& field : details.fields) field.description = hit;
-    return Refuse(refused.code(),
-                  absl::StrCat(hit, ", and ", expected, expected == 1 ? " was" : " were",
-                               " expected; nothing was revoked. Look again with --dry-run"),
-                  details);
+    for (base::FieldViolation& field : details.fields) field.description = hit;
+    return base::Refuse(refused.code(),
+                        absl::StrCat(hit, ", and ", expected, expected == 1 ? " was" : " were",
+                                     " expected; nothing was revoked. Look again with --dry-run"),
+                        details);
   }
 
   // With --wait the answer to the change brings a receipt, at once, for the sake of the epoch: the
@@ -289,7 +290,7 @@ class Revoker {
     absl::Status asked;
     bool said_away = false;
     while (true) {
-      *request.mutable_timeout() = ToProto(step);
+      *request.mutable_timeout() = base::ToProto(step);
       Receipt newest;
       CallOptions call;
       call.patience = step + kForTheAnswer;
@@ -326,7 +327,7 @@ class Revoker {
   // In one error, so that with -o json it is one object: how the wait ended, and what to do.
   void TellNotEnforced(const absl::Status& asked, int64_t revision, const std::string& epoch) {
     const std::string advice =
-        ReasonOf(asked) == "OTHER_EPOCH"
+        base::ReasonOf(asked) == "OTHER_EPOCH"
             ? absl::StrCat("It was revoked, in revision ", revision, " of epoch ",
                            SafeForTerminal(epoch),
                            ", and the store was put back since: look whether it still is.")
@@ -336,7 +337,7 @@ class Revoker {
     if (!asked.ok()) {
       context_.Say(WithAdvice(asked, advice));
     } else if (context_.settings().json()) {
-      context_.Say(Refuse(absl::StatusCode::kDeadlineExceeded, "NOT_YET_ENFORCED", advice));
+      context_.Say(base::Refuse(absl::StatusCode::kDeadlineExceeded, "NOT_YET_ENFORCED", advice));
     } else {
       context_.err() << advice << '\n';
     }
@@ -345,7 +346,8 @@ class Revoker {
 
   absl::Status Aborted() {
     if (context_.settings().json()) {
-      context_.Say(Refuse(absl::StatusCode::kCancelled, "NOT_CONFIRMED", "nothing was changed"));
+      context_.Say(
+          base::Refuse(absl::StatusCode::kCancelled, "NOT_CONFIRMED", "nothing was changed"));
     } else {
       context_.err() << "Nothing was changed.\n";
     }
@@ -391,4 +393,4 @@ void AddTokenRevokeCommand(CLI::App& token, Context& context) {
   verb->callback([&context, options] { context.Fail(Revoker(context, *options).Run()); });
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::cli

@@ -13,7 +13,7 @@
 #include "cli/output.h"
 #include "token/resource_name.h"
 
-namespace tollgate {
+namespace tollgate::cli {
 namespace {
 
 using tollgate::v1::Token;
@@ -59,28 +59,30 @@ absl::StatusOr<TokenState> StateFromText(absl::string_view text) {
 }
 
 std::string ExpiresText(const Token& token, absl::Time now) {
-  return token.has_expire_time() ? HumanTime(FromProto(token.expire_time()), now) : "-";
+  return token.has_expire_time() ? HumanTime(base::FromProto(token.expire_time()), now) : "-";
 }
 
 std::string RotationText(const Token& token, absl::Time now) {
   if (token.state() == tollgate::v1::TOKEN_STATE_RETIRING && token.has_retire_plan()) {
     if (token.retire_plan().has_at_time()) {
-      return absl::StrCat("retires ", HumanTime(FromProto(token.retire_plan().at_time()), now));
+      return absl::StrCat("retires ",
+                          HumanTime(base::FromProto(token.retire_plan().at_time()), now));
     }
     if (token.retire_plan().has_when_silent()) {
       return absl::StrCat("retires when silent for ",
-                          HumanDuration(FromProto(token.retire_plan().when_silent())));
+                          HumanDuration(base::FromProto(token.retire_plan().when_silent())));
     }
     return "retires by hand";
   }
   if (!token.has_rotation_due_time()) return "-";
-  const absl::Time due = FromProto(token.rotation_due_time());
+  const absl::Time due = base::FromProto(token.rotation_due_time());
   if (due > now) return absl::StrCat("due ", HumanTime(due, now));
   return absl::StrCat("overdue ", HumanDuration(now - due));
 }
 
 std::string LastUsedText(const Token& token, absl::Time now) {
-  return token.has_last_used_time() ? HumanTime(FromProto(token.last_used_time()), now) : "never";
+  return token.has_last_used_time() ? HumanTime(base::FromProto(token.last_used_time()), now)
+                                    : "never";
 }
 
 absl::StatusOr<std::string> TokenNameFrom(const std::string& id_or_name,
@@ -109,7 +111,7 @@ absl::StatusOr<std::string> ParentFrom(const std::string& workspace) {
         "which workspace? Add -w WORKSPACE, or set TOLLGATE_WORKSPACE");
   }
   if (absl::StartsWith(workspace, "workspaces/")) return workspace;
-  return WorkspaceName(workspace);
+  return token::WorkspaceName(workspace);
 }
 
 std::string ReceiptText(const tollgate::v1::Receipt& receipt, absl::Duration elapsed) {
@@ -136,7 +138,7 @@ std::string ReceiptText(const tollgate::v1::Receipt& receipt, absl::Duration ela
 std::string WaitingText(const tollgate::v1::Receipt& receipt) {
   if (!receipt.hold().empty()) {
     return absl::StrCat("waiting      ", SafeForTerminal(receipt.hold()), ", ",
-                        HumanElapsed(FromProto(receipt.hold_left())), " more\n");
+                        HumanElapsed(base::FromProto(receipt.hold_left())), " more\n");
   }
   if (receipt.pending_count() == 0) return "";
   std::vector<std::string> names;
@@ -145,9 +147,9 @@ std::string WaitingText(const tollgate::v1::Receipt& receipt) {
   bool all_heard = true;
   for (const tollgate::v1::PendingValidator& pending : receipt.pending()) {
     names.push_back(pending.validator());
-    left = std::max(left, FromProto(pending.lease_left()));
+    left = std::max(left, base::FromProto(pending.lease_left()));
     if (pending.has_last_heard()) {
-      heard = std::max(heard, FromProto(pending.last_heard()));
+      heard = std::max(heard, base::FromProto(pending.last_heard()));
     } else {
       all_heard = false;
     }
@@ -165,17 +167,18 @@ std::string LastAdmitText(const tollgate::v1::Receipt& receipt) {
     if (admit.unknown()) {
       unknown.push_back(admit.edge());
     } else if (admit.has_last_admit_time() &&
-               (latest == nullptr ||
-                FromProto(admit.last_admit_time()) > FromProto(latest->last_admit_time()))) {
+               (latest == nullptr || base::FromProto(admit.last_admit_time()) >
+                                         base::FromProto(latest->last_admit_time()))) {
       latest = &admit;
     }
   }
   std::string text;
   if (latest != nullptr) {
-    text = absl::StrCat("last admitted ",
-                        absl::FormatTime("%Y-%m-%d %H:%M:%E3S",
-                                         FromProto(latest->last_admit_time()), absl::UTCTimeZone()),
-                        " UTC at ", SafeForTerminal(latest->edge()));
+    text = absl::StrCat(
+        "last admitted ",
+        absl::FormatTime("%Y-%m-%d %H:%M:%E3S", base::FromProto(latest->last_admit_time()),
+                         absl::UTCTimeZone()),
+        " UTC at ", SafeForTerminal(latest->edge()));
   } else if (receipt.last_admits_size() > 0 &&
              receipt.last_admits_size() > static_cast<int>(unknown.size())) {
     text = "last admitted at no edge that has said";
@@ -188,4 +191,4 @@ std::string LastAdmitText(const tollgate::v1::Receipt& receipt) {
   return text;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::cli

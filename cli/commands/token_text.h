@@ -11,7 +11,7 @@
 #include "tollgate/v1/enforcement.pb.h"
 #include "tollgate/v1/token.pb.h"
 
-namespace tollgate {
+namespace tollgate::cli {
 
 // "active", "retiring", …
 std::string StateText(tollgate::v1::TokenState state);
@@ -35,6 +35,6 @@ std::string WaitingText(const tollgate::v1::Receipt& receipt);
 // "last admitted …"; empty where the receipt tells nothing of it.
 std::string LastAdmitText(const tollgate::v1::Receipt& receipt);
 
-}  // namespace tollgate
+}  // namespace tollgate::cli
 
 #endif  // TOLLGATE_CLI_COMMANDS_TOKEN_TEXT_H_

@@ -17,7 +17,7 @@
 #include "cli/interrupt.h"
 #include "tollgate/v1/operations_service.grpc.pb.h"
 
-namespace tollgate {
+namespace tollgate::cli {
 namespace {
 
 using tollgate::v1::ListValidatorsRequest;
@@ -198,4 +198,4 @@ void AddValidatorsCommands(CLI::App& app, Context& context) {
   verb->callback([&context, options] { context.Fail(Watcher(context, *options).Run()); });
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::cli

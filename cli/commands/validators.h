@@ -5,11 +5,11 @@
 #include "CLI/App.hpp"
 #include "cli/context.h"
 
-namespace tollgate {
+namespace tollgate::cli {
 
 // list: the fleet as it stands; watch: the same, live, until Ctrl-C.
 void AddValidatorsCommands(CLI::App& app, Context& context);
 
-}  // namespace tollgate
+}  // namespace tollgate::cli
 
 #endif  // TOLLGATE_CLI_COMMANDS_VALIDATORS_H_

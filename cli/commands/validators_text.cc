@@ -11,7 +11,7 @@
 #include "cli/human.h"
 #include "cli/output.h"
 
-namespace tollgate {
+namespace tollgate::cli {
 namespace {
 
 using tollgate::v1::ListValidatorsResponse;
@@ -30,19 +30,19 @@ std::string BehindText(const ValidatorStatus& validator) {
 
 std::string LastHeardText(const ValidatorStatus& validator) {
   if (!validator.has_last_heard()) return "not since start";
-  const absl::Duration ago = FromProto(validator.last_heard());
+  const absl::Duration ago = base::FromProto(validator.last_heard());
   return ago < absl::Seconds(1) ? "just now" : absl::StrCat(HumanDuration(ago), " ago");
 }
 
 std::string LeaseLeftText(const ValidatorStatus& validator) {
   if (!validator.has_lease_left()) return "0";
   // Rounded up: what still admits for half a second must not read as 0.
-  return HumanDuration(FromProto(validator.lease_left()) + absl::Milliseconds(999));
+  return HumanDuration(base::FromProto(validator.lease_left()) + absl::Milliseconds(999));
 }
 
 std::string PolicyText(const ValidatorStatus& validator) {
   if (validator.stale_policy() != tollgate::v1::STALE_POLICY_FAIL_OPEN) return "fail-closed";
-  return absl::StrCat("fail-open ", HumanDuration(FromProto(validator.fail_open_for())));
+  return absl::StrCat("fail-open ", HumanDuration(base::FromProto(validator.fail_open_for())));
 }
 
 // What should be looked at first comes first.
@@ -86,9 +86,10 @@ std::string Rows(const std::vector<const ValidatorStatus*>& validators, bool wid
     if (wide) {
       row.push_back(v->instance().substr(0, 8));
       row.push_back(v->address().empty() ? "-" : v->address());
-      row.push_back(v->has_connect_time() ? HumanTime(FromProto(v->connect_time()), now) : "-");
+      row.push_back(v->has_connect_time() ? HumanTime(base::FromProto(v->connect_time()), now)
+                                          : "-");
       row.push_back(absl::StrCat(v->acknowledged_revision()));
-      row.push_back(v->has_lag() ? HumanElapsed(FromProto(v->lag())) : "-");
+      row.push_back(v->has_lag() ? HumanElapsed(base::FromProto(v->lag())) : "-");
       row.push_back(absl::StrCat(v->cached_tokens()));
       row.push_back(absl::StrFormat("%.1f", v->decisions_per_second()));
     }
@@ -164,4 +165,4 @@ std::string FleetText(const ListValidatorsResponse& fleet, const FleetShown& sho
   return text;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::cli

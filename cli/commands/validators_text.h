@@ -8,7 +8,7 @@
 #include "absl/time/time.h"
 #include "tollgate/v1/operations_service.pb.h"
 
-namespace tollgate {
+namespace tollgate::cli {
 
 // "in sync", "pending", "away", "lapsed", "not covered", "joining", "gone".
 std::string ValidatorStateText(tollgate::v1::ValidatorState state);
@@ -30,6 +30,6 @@ std::string FleetText(const tollgate::v1::ListValidatorsResponse& fleet, const F
 // One line: "200 validators: 198 in sync, 2 to look at   head 184, enforced 182".
 std::string FleetLine(const tollgate::v1::ListValidatorsResponse& fleet);
 
-}  // namespace tollgate
+}  // namespace tollgate::cli
 
 #endif  // TOLLGATE_CLI_COMMANDS_VALIDATORS_TEXT_H_

@@ -13,7 +13,7 @@
 #include "cli/human.h"
 #include "tollgate/v1/workspace_service.grpc.pb.h"
 
-namespace tollgate {
+namespace tollgate::cli {
 namespace {
 
 using tollgate::v1::Workspace;
@@ -57,7 +57,7 @@ std::string PolicyText(const WorkspacePolicy& policy) {
     parts.push_back(absl::StrCat("labels like ", policy.label_pattern()));
   if (policy.unique_labels()) parts.push_back("labels unique");
   const auto length = [&](const char* what, bool has, const google::protobuf::Duration& duration) {
-    if (has) parts.push_back(absl::StrCat(what, " ", HumanDuration(FromProto(duration))));
+    if (has) parts.push_back(absl::StrCat(what, " ", HumanDuration(base::FromProto(duration))));
   };
   length("at most", policy.has_max_lifetime(), policy.max_lifetime());
   length("rotate every", policy.has_rotation_period(), policy.rotation_period());
@@ -70,8 +70,8 @@ std::string PolicyText(const WorkspacePolicy& policy) {
 
 void PrintWorkspace(Context& context, const Workspace& workspace) {
   context.out() << SafeForTerminal(workspace.name()) << "   created "
-                << HumanTime(FromProto(workspace.create_time()), context.now()) << "\npolicy       "
-                << SafeForTerminal(PolicyText(workspace.policy())) << '\n';
+                << HumanTime(base::FromProto(workspace.create_time()), context.now())
+                << "\npolicy       " << SafeForTerminal(PolicyText(workspace.policy())) << '\n';
 }
 
 absl::Status Get(Context& context, const Which& which) {
@@ -116,7 +116,7 @@ absl::Status List(Context& context) {
   Table table({"WORKSPACE", "CREATED", "POLICY"});
   for (const Workspace& workspace : all.workspaces()) {
     table.AddRow({workspace.name().substr(workspace.name().find('/') + 1),
-                  HumanTime(FromProto(workspace.create_time()), context.now()),
+                  HumanTime(base::FromProto(workspace.create_time()), context.now()),
                   PolicyText(workspace.policy())});
   }
   table.Print(context.out());
@@ -141,7 +141,7 @@ absl::Status SetPolicy(Context& context, const CLI::App& verb, const PolicyOptio
   const auto length = [&](const std::string& text, const char* path,
                           google::protobuf::Duration* out) -> absl::Status {
     ASSIGN_OR_RETURN(const absl::Duration duration, ParseHumanDuration(text));
-    *out = ToProto(duration);
+    *out = base::ToProto(duration);
     mask(path);
     return absl::OkStatus();
   };
@@ -210,4 +210,4 @@ void AddWorkspaceCommands(CLI::App& app, Context& context) {
   verb->callback([&context, verb, options] { context.Fail(SetPolicy(context, *verb, *options)); });
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::cli

@@ -5,10 +5,10 @@
 #include "CLI/App.hpp"
 #include "cli/context.h"
 
-namespace tollgate {
+namespace tollgate::cli {
 
 void AddWorkspaceCommands(CLI::App& app, Context& context);
 
-}  // namespace tollgate
+}  // namespace tollgate::cli
 
 #endif  // TOLLGATE_CLI_COMMANDS_WORKSPACE_H_

@@ -3,7 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 absl::string_view PermissionName(Permission permission) {
   switch (permission) {
@@ -37,7 +37,9 @@ absl::string_view PermissionName(Permission permission) {
   return "unknown";
 }
 
-std::string ActorOf(const Caller& caller) { return caller.id.empty() ? "anonymous" : caller.id; }
+std::string ActorOf(const net::Caller& caller) {
+  return caller.id.empty() ? "anonymous" : caller.id;
+}
 
 namespace {
 
@@ -45,22 +47,23 @@ class TransportAccess : public Access {
  public:
   explicit TransportAccess(bool admit_anonymous) : admit_anonymous_(admit_anonymous) {}
 
-  absl::Status Authorize(const Caller& caller, Permission permission,
+  absl::Status Authorize(const net::Caller& caller, Permission permission,
                          absl::string_view resource) const override {
     switch (caller.kind) {
-      case Caller::Kind::kLocal:
+      case net::Caller::Kind::kLocal:
         return absl::OkStatus();
-      case Caller::Kind::kSpiffe:
+      case net::Caller::Kind::kSpiffe:
         if (!caller.id.empty()) return absl::OkStatus();
         break;
-      case Caller::Kind::kAnonymous:
+      case net::Caller::Kind::kAnonymous:
         if (admit_anonymous_) return absl::OkStatus();
         break;
     }
-    return Refuse(absl::StatusCode::kUnauthenticated, "UNAUTHENTICATED",
-                  absl::StrCat("refused ", PermissionName(permission),
-                               ": the caller is not known. Call from the service's own host, or "
-                               "with a client certificate that carries exactly one SPIFFE id."));
+    return base::Refuse(
+        absl::StatusCode::kUnauthenticated, "UNAUTHENTICATED",
+        absl::StrCat("refused ", PermissionName(permission),
+                     ": the caller is not known. Call from the service's own host, or "
+                     "with a client certificate that carries exactly one SPIFFE id."));
   }
 
  private:
@@ -73,4 +76,4 @@ std::unique_ptr<Access> NewTransportAccess(bool admit_anonymous) {
   return std::make_unique<TransportAccess>(admit_anonymous);
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

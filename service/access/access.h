@@ -10,11 +10,11 @@
 #include "absl/strings/string_view.h"
 #include "net/credentials.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // What is written of a caller into the audit log and a token's `creator`: `local`, a SPIFFE id, or
 // `anonymous`.
-std::string ActorOf(const Caller& caller);
+std::string ActorOf(const net::Caller& caller);
 
 // What is asked for. One for each kind of access, so that a role can grant each alone.
 enum class Permission {
@@ -42,7 +42,7 @@ class Access {
   // OK, or PERMISSION_DENIED, or UNAUTHENTICATED for a caller about whom nothing is known; the
   // reason is the same word. `resource` is the name that the
   // request gives, unparsed and untrusted; empty where it names none.
-  virtual absl::Status Authorize(const Caller& caller, Permission permission,
+  virtual absl::Status Authorize(const net::Caller& caller, Permission permission,
                                  absl::string_view resource) const = 0;
 };
 
@@ -50,6 +50,6 @@ class Access {
 // `admit_anonymous` admits plaintext callers from elsewhere too: what --allow-plaintext means.
 std::unique_ptr<Access> NewTransportAccess(bool admit_anonymous);
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_ACCESS_ACCESS_H_

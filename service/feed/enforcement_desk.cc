@@ -4,9 +4,9 @@
 
 #include "base/log.h"
 #include "base/proto_time.h"
-#include "service/feed/roster_command.h"
+#include "service/feed/ledger/roster_command.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 using tollgate::v1::Receipt;
 
@@ -24,32 +24,33 @@ EnforcementDesk::EnforcementDesk(Options options, std::unique_ptr<EnforcementLed
 
 EnforcementDesk::~EnforcementDesk() { Stop(); }
 
-void EnforcementDesk::Acknowledge(const SessionId& key, int64_t revision,
+void EnforcementDesk::Acknowledge(const lease::SessionId& key, int64_t revision,
                                   const tollgate::v1::Ping& ping) {
   absl::MutexLock lock(&mu_);
   ledger_->Acknowledge(key, revision, ping, options_.clock->Now());
 }
 
-bool EnforcementDesk::BindCaller(const SessionId& key, absl::string_view caller) {
+bool EnforcementDesk::BindCaller(const lease::SessionId& key, absl::string_view caller) {
   {
     absl::MutexLock lock(&mu_);
     if (ledger_->BindCaller(key, caller)) return true;
   }
-  Log(LogLevel::kWarning, "somebody tried to speak for a validator that follows as another caller",
-      {{"validator", key.validator_id}, {"caller", caller}});
+  base::Log(base::LogLevel::kWarning,
+            "somebody tried to speak for a validator that follows as another caller",
+            {{"validator", key.validator_id}, {"caller", caller}});
   return false;
 }
 
-BootTime EnforcementDesk::NoteClocks() {
-  const Sequencer::WriteStart write = options_.sequencer->last_write();
+base::BootTime EnforcementDesk::NoteClocks() {
+  const storage::Sequencer::WriteStart write = options_.sequencer->last_write();
   ledger_->OnStoreWrite(write.boot, write.wall);
   const absl::Time wall = options_.clock->WallNow();
-  const BootTime now = options_.clock->Now();
+  const base::BootTime now = options_.clock->Now();
   ledger_->OnClocks(now, wall);
   return now;
 }
 
-LeaseAnswer EnforcementDesk::GrantLease(const SessionId& key, int64_t revision) {
+LeaseAnswer EnforcementDesk::GrantLease(const lease::SessionId& key, int64_t revision) {
   LeaseAnswer answer;
   bool first_for_silence = false;
   {
@@ -70,7 +71,7 @@ void EnforcementDesk::OnRevision(int64_t revision, bool has_events) {
   bool due = false;
   {
     absl::MutexLock lock(&mu_);
-    const BootTime now = options_.clock->Now();
+    const base::BootTime now = options_.clock->Now();
     ledger_->OnRevision(revision, has_events, now);
     if (has_events && unenforced_.size() < kMaxTimed) unenforced_.emplace_back(revision, now);
     const int64_t enforced = ledger_->enforced_revision();
@@ -80,18 +81,18 @@ void EnforcementDesk::OnRevision(int64_t revision, bool has_events) {
   if (due) options_.wake();
 }
 
-void EnforcementDesk::OnHello(const SessionId& key, const tollgate::v1::Hello& hello,
+void EnforcementDesk::OnHello(const lease::SessionId& key, const tollgate::v1::Hello& hello,
                               absl::string_view address) {
   absl::MutexLock lock(&mu_);
   ledger_->OnHello(key, hello, options_.clock->Now(), address);
 }
 
-void EnforcementDesk::OnStreamClosed(const SessionId& key) {
+void EnforcementDesk::OnStreamClosed(const lease::SessionId& key) {
   absl::MutexLock lock(&mu_);
   ledger_->OnStreamClosed(key, options_.clock->Now());
 }
 
-void EnforcementDesk::Release(const SessionId& key) {
+void EnforcementDesk::Release(const lease::SessionId& key) {
   absl::MutexLock lock(&mu_);
   ledger_->Release(key, options_.clock->Now());
 }
@@ -108,7 +109,7 @@ void EnforcementDesk::StopForGap() {
   ledger_->StopForGap();
 }
 
-bool EnforcementDesk::WriteRoster(const SessionId& key, std::function<void()> done) {
+bool EnforcementDesk::WriteRoster(const lease::SessionId& key, std::function<void()> done) {
   absl::MutexLock roster_lock(&roster_mu_);
   RosterWrite write;
   {
@@ -122,37 +123,37 @@ bool EnforcementDesk::WriteRoster(const SessionId& key, std::function<void()> do
             absl::MutexLock lock(&mu_);
             ledger_->OnRostered(write);
           } else {
-            Log(LogLevel::kWarning, "a validator could not be written into the roster",
-                {{"validator", write.record.validator_id()}, {"status", status}});
+            base::Log(base::LogLevel::kWarning, "a validator could not be written into the roster",
+                      {{"validator", write.record.validator_id()}, {"status", status}});
           }
           done();
         });
   return true;
 }
 
-void EnforcementDesk::Write(std::shared_ptr<Command> command,
+void EnforcementDesk::Write(std::shared_ptr<storage::Command> command,
                             std::function<void(const absl::Status&)> done) {
   {
     absl::MutexLock lock(&mu_);
     ++writes_under_way_;
   }
-  options_.sequencer->Submit(std::move(command),
-                             [this, done = std::move(done)](absl::StatusOr<Committed> result) {
-                               done(result.status());
-                               absl::MutexLock lock(&mu_);
-                               --writes_under_way_;
-                             });
+  options_.sequencer->Submit(std::move(command), [this, done = std::move(done)](
+                                                     absl::StatusOr<storage::Committed> result) {
+    done(result.status());
+    absl::MutexLock lock(&mu_);
+    --writes_under_way_;
+  });
 }
 
 void EnforcementDesk::Answer(const Waiter& waiter) {
   Receipt receipt;
   {
     absl::MutexLock lock(&mu_);
-    const BootTime now = options_.clock->Now();
+    const base::BootTime now = options_.clock->Now();
     ledger_->Advance(now);
     receipt = ledger_->ReceiptFor(waiter.question);
     if (!receipt.has_elapsed()) {
-      *receipt.mutable_elapsed() = ToProto(now - waiter.began);
+      *receipt.mutable_elapsed() = base::ToProto(now - waiter.began);
     }
   }
   waiter.done(std::move(receipt));
@@ -168,7 +169,8 @@ WaitId EnforcementDesk::WaitEnforced(const ReceiptQuestion& question, absl::Dura
   {
     absl::MutexLock lock(&mu_);
     waiter.began = options_.clock->Now();
-    waiter.deadline = waiter.began + std::clamp(timeout, absl::ZeroDuration(), kLongestLease);
+    waiter.deadline =
+        waiter.began + std::clamp(timeout, absl::ZeroDuration(), lease::kLongestLease);
     ledger_->Advance(waiter.began);
     if (ledger_->enforced_revision() < question.revision && timeout > absl::ZeroDuration() &&
         !stopped_ && waiters_.size() < kMaxWaiting) {
@@ -209,8 +211,8 @@ int64_t EnforcementDesk::enforced_revision() {
 std::vector<SessionView> EnforcementDesk::Sessions() {
   std::vector<SessionView> views;
   for (bool more = true; more;) {
-    const absl::optional<SessionId> after =
-        views.empty() ? absl::nullopt : absl::optional<SessionId>(views.back().key);
+    const absl::optional<lease::SessionId> after =
+        views.empty() ? absl::nullopt : absl::optional<lease::SessionId>(views.back().key);
     absl::MutexLock lock(&mu_);
     ledger_->Advance(options_.clock->Now());
     more = ledger_->AddSessions(after, kViewedAtOnce, &views);
@@ -245,7 +247,7 @@ void EnforcementDesk::Settle() {
   std::vector<absl::Duration> took;
   {
     absl::MutexLock lock(&mu_);
-    const BootTime now = options_.clock->Now();
+    const base::BootTime now = options_.clock->Now();
     ledger_->Advance(now);
     const int64_t enforced = ledger_->enforced_revision();
     while (!waiters_.empty() && waiters_.begin()->first.first <= enforced) {
@@ -266,15 +268,15 @@ void EnforcementDesk::Settle() {
   }
 }
 
-BootTime EnforcementDesk::Tick() {
+base::BootTime EnforcementDesk::Tick() {
   std::vector<Waiter> late;
   bool keep_alive = false;
   bool end_hold = false;
   absl::optional<absl::Duration> lower;
-  BootTime next;
+  base::BootTime next;
   {
     absl::MutexLock lock(&mu_);
-    const BootTime now = NoteClocks();
+    const base::BootTime now = NoteClocks();
     ledger_->Advance(now);
     next = ledger_->NextChange();
     while (!deadlines_.empty() && deadlines_.begin()->first.first <= now) {
@@ -297,18 +299,18 @@ BootTime EnforcementDesk::Tick() {
 
   const auto logged = [](const absl::Status& status) {
     if (!status.ok()) {
-      Log(LogLevel::kWarning, "a write of the feed's failed", {{"status", status}});
+      base::Log(base::LogLevel::kWarning, "a write of the feed's failed", {{"status", status}});
     }
   };
   {
     absl::MutexLock roster_lock(&roster_mu_);
-    std::vector<SessionId> removals;
+    std::vector<lease::SessionId> removals;
     {
       absl::MutexLock lock(&mu_);
       if (!ledger_->stopped() && !stopped_) removals = ledger_->TakeRosterRemovals();
     }
     // One that fails leaves a record too many, which costs a wait after the next start, no more.
-    for (const SessionId& key : removals) {
+    for (const lease::SessionId& key : removals) {
       Write(std::make_shared<RemoveSession>(key.validator_id, key.incarnation), logged);
     }
   }
@@ -361,4 +363,4 @@ EnforcementDesk::Figures EnforcementDesk::figures() {
   return figures;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

@@ -16,12 +16,12 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
-#include "service/feed/enforcement.h"
-#include "service/feed/lessor.h"
+#include "service/feed/ledger/enforcement.h"
+#include "service/feed/ledger/lessor.h"
 #include "service/use/use_sink.h"
 #include "storage/sequencer.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // Thread-safe. The one lock is the serial order of R9. Everything that calls out — receipts,
 // store writes, the use sink — happens outside it; where a call can be made with a stream's lock
@@ -29,8 +29,8 @@ namespace tollgate {
 class EnforcementDesk : public Lessor {
  public:
   struct Options {
-    Sequencer* sequencer = nullptr;
-    const Clock* clock = nullptr;
+    storage::Sequencer* sequencer = nullptr;
+    const base::Clock* clock = nullptr;
     UseSink* use = nullptr;  // may be null
     // A commit may have made something due: Settle() is to be called soon, on another thread.
     std::function<void()> wake;
@@ -44,20 +44,21 @@ class EnforcementDesk : public Lessor {
 
   // Lessor. May be called with a stream's lock held. Both read the clock under the desk's lock: a
   // reading from before the wait for it would be too early (R1).
-  void Acknowledge(const SessionId& key, int64_t revision, const tollgate::v1::Ping& ping) override
-      ABSL_LOCKS_EXCLUDED(mu_);
-  LeaseAnswer GrantLease(const SessionId& key, int64_t revision) override
+  void Acknowledge(const lease::SessionId& key, int64_t revision,
+                   const tollgate::v1::Ping& ping) override ABSL_LOCKS_EXCLUDED(mu_);
+  LeaseAnswer GrantLease(const lease::SessionId& key, int64_t revision) override
       ABSL_LOCKS_EXCLUDED(mu_, sink_mu_);
 
-  bool BindCaller(const SessionId& key, absl::string_view caller) override ABSL_LOCKS_EXCLUDED(mu_);
+  bool BindCaller(const lease::SessionId& key, absl::string_view caller) override
+      ABSL_LOCKS_EXCLUDED(mu_);
 
   // On the committing thread.
   void OnRevision(int64_t revision, bool has_events) ABSL_LOCKS_EXCLUDED(mu_);
   // `address`: where it connects from, for people.
-  void OnHello(const SessionId& key, const tollgate::v1::Hello& hello,
+  void OnHello(const lease::SessionId& key, const tollgate::v1::Hello& hello,
                absl::string_view address = {}) ABSL_LOCKS_EXCLUDED(mu_);
-  void OnStreamClosed(const SessionId& key) ABSL_LOCKS_EXCLUDED(mu_);
-  void Release(const SessionId& key) ABSL_LOCKS_EXCLUDED(mu_);
+  void OnStreamClosed(const lease::SessionId& key) ABSL_LOCKS_EXCLUDED(mu_);
+  void Release(const lease::SessionId& key) ABSL_LOCKS_EXCLUDED(mu_);
   // The store was rolled back (R11). The first call returns true.
   bool StopGranting() ABSL_LOCKS_EXCLUDED(mu_);
   // The store's tail has a gap.
@@ -65,7 +66,7 @@ class EnforcementDesk : public Lessor {
 
   // Writes the session into the roster where it must be (R15); `done` runs on the committing
   // thread, whatever came of it. False, and nothing runs: there is nothing to write.
-  bool WriteRoster(const SessionId& key, std::function<void()> done)
+  bool WriteRoster(const lease::SessionId& key, std::function<void()> done)
       ABSL_LOCKS_EXCLUDED(mu_, roster_mu_);
 
   // As Hub's.
@@ -83,7 +84,7 @@ class EnforcementDesk : public Lessor {
   void Settle() ABSL_LOCKS_EXCLUDED(mu_, sink_mu_);
   // Time passes: lapses, timeouts, and the writes that are due. Returns when to call it again, at
   // the latest.
-  BootTime Tick() ABSL_LOCKS_EXCLUDED(mu_, roster_mu_, sink_mu_);
+  base::BootTime Tick() ABSL_LOCKS_EXCLUDED(mu_, roster_mu_, sink_mu_);
   // Answers all who wait, and waits for the writes under way. Nothing may call in meanwhile.
   void Stop() ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -103,19 +104,19 @@ class EnforcementDesk : public Lessor {
  private:
   struct Waiter {
     ReceiptQuestion question;
-    BootTime deadline;
-    BootTime began;
+    base::BootTime deadline;
+    base::BootTime began;
     std::function<void(tollgate::v1::Receipt)> done;
   };
   using Waiters = std::map<std::pair<int64_t, int64_t>, Waiter>;  // by revision; ties by number
   void Answer(const Waiter& waiter) ABSL_LOCKS_EXCLUDED(mu_);
   // The ledger hears of the newest write, and reads both clocks.
-  BootTime NoteClocks() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  base::BootTime NoteClocks() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Tells the sink what changed, in order.
   void TellSink() ABSL_LOCKS_EXCLUDED(mu_, sink_mu_);
   // The sequencer's Submit, counted, so that Stop can wait for its end.
-  void Write(std::shared_ptr<Command> command, std::function<void(const absl::Status&)> done)
-      ABSL_LOCKS_EXCLUDED(mu_);
+  void Write(std::shared_ptr<storage::Command> command,
+             std::function<void(const absl::Status&)> done) ABSL_LOCKS_EXCLUDED(mu_);
 
   const Options options_;
   // Held from what the ledger says of the roster until the command is queued: else a removal could
@@ -126,9 +127,11 @@ class EnforcementDesk : public Lessor {
   absl::Mutex mu_;
   const std::unique_ptr<EnforcementLedger> ledger_ ABSL_PT_GUARDED_BY(mu_);
   Waiters waiters_ ABSL_GUARDED_BY(mu_);
-  std::map<std::pair<BootTime, int64_t>, int64_t> deadlines_ ABSL_GUARDED_BY(mu_);  // of waiters_
+  std::map<std::pair<base::BootTime, int64_t>, int64_t> deadlines_
+      ABSL_GUARDED_BY(mu_);  // of waiters_
   int64_t next_waiter_ ABSL_GUARDED_BY(mu_) = 0;
-  std::deque<std::pair<int64_t, BootTime>> unenforced_ ABSL_GUARDED_BY(mu_);  // for the metric
+  std::deque<std::pair<int64_t, base::BootTime>> unenforced_
+      ABSL_GUARDED_BY(mu_);  // for the metric
   int writes_under_way_ ABSL_GUARDED_BY(mu_) = 0;
   bool keep_alive_under_way_ ABSL_GUARDED_BY(mu_) = false;
   bool refused_for_silence_ ABSL_GUARDED_BY(mu_) = false;  // since the last keep-alive
@@ -137,6 +140,6 @@ class EnforcementDesk : public Lessor {
   int64_t grants_refused_ ABSL_GUARDED_BY(mu_) = 0;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_FEED_ENFORCEMENT_DESK_H_

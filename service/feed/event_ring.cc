@@ -6,7 +6,7 @@
 #include "absl/status/status.h"
 #include "tollgate/v1/edge_service.pb.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using tollgate::v1::Event;
@@ -65,7 +65,7 @@ absl::StatusOr<RevisionEvents> ParseFeedRevision(const FeedRevision& revision) {
 EventRing::EventRing(Options options, int64_t floor)
     : options_(options), floor_(floor), head_(floor) {}
 
-bool EventRing::Append(const TailEntry& entry) {
+bool EventRing::Append(const storage::TailEntry& entry) {
   // Serialised before the lock is taken: all streams read under it.
   SharedRevision revision;
   if (entry.events.events_size() > 0) {
@@ -134,4 +134,4 @@ size_t EventRing::size() const {
   return revisions_.size();
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

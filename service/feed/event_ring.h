@@ -16,7 +16,7 @@
 #include "storage/engine.h"
 #include "tollgate/v1/event.pb.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // Bytes that many streams send.
 using SharedBytes = std::shared_ptr<const std::string>;
@@ -64,7 +64,7 @@ class EventRing {
 
   // The next revision, with or without events; it must be durable (R7). False, and nothing
   // changes, where it is not head + 1: a gap here would be skipped by every stream (I3).
-  [[nodiscard]] bool Append(const TailEntry& entry) ABSL_LOCKS_EXCLUDED(mu_);
+  [[nodiscard]] bool Append(const storage::TailEntry& entry) ABSL_LOCKS_EXCLUDED(mu_);
   // What comes after `cursor`: revisions of up to `max_bytes` together (but at least one), and at
   // most `max_revisions`.
   RingRead After(int64_t cursor, size_t max_revisions, size_t max_bytes) const
@@ -86,6 +86,6 @@ class EventRing {
   int64_t head_ ABSL_GUARDED_BY(mu_);
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_FEED_EVENT_RING_H_

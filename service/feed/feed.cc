@@ -8,11 +8,11 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "service/feed/follower_stream.h"
+#include "service/feed/ledger/roster_command.h"
 #include "service/feed/ping_interval.h"
-#include "service/feed/roster_command.h"
 #include "storage/schema.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 using store::v1::HeadRecord;
 using store::v1::MetaRecord;
@@ -23,15 +23,15 @@ namespace {
 constexpr absl::Duration kStreamTick = absl::Milliseconds(250);
 constexpr absl::Duration kShortestTick = absl::Milliseconds(1);
 
-absl::StatusOr<MetaRecord> ReadMeta(const View& view) {
+absl::StatusOr<MetaRecord> ReadMeta(const storage::View& view) {
   ASSIGN_OR_RETURN(absl::optional<MetaRecord> meta,
-                   GetRecord<MetaRecord>(view, Table::kMeta, kMetaKey));
+                   storage::GetRecord<MetaRecord>(view, storage::Table::kMeta, storage::kMetaKey));
   if (!meta.has_value()) return absl::DataLossError("the store has no meta record");
   return *std::move(meta);
 }
 
 absl::Status RefuseDraining() {
-  return RefuseForNow("DRAINING", "refused: this service is about to stop", absl::Seconds(1));
+  return base::RefuseForNow("DRAINING", "refused: this service is about to stop", absl::Seconds(1));
 }
 
 }  // namespace
@@ -51,7 +51,8 @@ absl::StatusOr<Feed::FirstWrite> Feed::PrepareStart(const Options& options) {
         "the feed needs an engine, a sequencer, a clock and a source of randomness");
   }
   RETURN_IF_ERROR(CheckOptions(options));
-  ASSIGN_OR_RETURN(const std::unique_ptr<Snapshot> snapshot, options.engine->NewSnapshot());
+  ASSIGN_OR_RETURN(const std::unique_ptr<storage::Snapshot> snapshot,
+                   options.engine->NewSnapshot());
   ASSIGN_OR_RETURN(const MetaRecord before, ReadMeta(*snapshot));
   FirstWrite write;
   // It raises the longest lease where ours is longer (R5).
@@ -68,10 +69,11 @@ absl::StatusOr<std::unique_ptr<Feed>> Feed::Start(Options options, FeedScheduler
 }
 
 absl::Status Feed::Begin(absl::Duration longest_lease_before) {
-  ASSIGN_OR_RETURN(std::unique_ptr<Snapshot> snapshot, options_.engine->NewSnapshot());
+  ASSIGN_OR_RETURN(std::unique_ptr<storage::Snapshot> snapshot, options_.engine->NewSnapshot());
   ASSIGN_OR_RETURN(const MetaRecord meta, ReadMeta(*snapshot));
-  ASSIGN_OR_RETURN(absl::optional<HeadRecord> head,
-                   GetRecord<HeadRecord>(*snapshot, Table::kMeta, kHeadKey));
+  ASSIGN_OR_RETURN(
+      absl::optional<HeadRecord> head,
+      storage::GetRecord<HeadRecord>(*snapshot, storage::Table::kMeta, storage::kHeadKey));
   if (!head.has_value()) return absl::DataLossError("the store has no head record");
   epoch_ = meta.epoch();
   ledger_head_ = snapshot->revision();
@@ -83,7 +85,7 @@ absl::Status Feed::Begin(absl::Duration longest_lease_before) {
   ledger_options.ack_limit = options_.ack_limit;
   ledger_options.write_window = options_.write_window > absl::ZeroDuration()
                                     ? options_.write_window
-                                    : std::max(options_.lease, kShortestWriteWindowLimit);
+                                    : std::max(options_.lease, lease::kShortestWriteWindowLimit);
   EnforcementLedger::Start start;
   start.head = ledger_head_;
   start.last_event_revision = head->last_event_revision();
@@ -112,22 +114,23 @@ absl::Status Feed::Begin(absl::Duration longest_lease_before) {
   readers_ =
       std::make_unique<FeedReaders>(options_.engine, ring_.get(), options_.ring.max_part_bytes);
   snapshot.reset();
-  ASSIGN_OR_RETURN(tail_, options_.engine->TailFrom(
-                              ring_->head(), [this](const TailEntry& entry) { OnEntry(entry); }));
-  Log(LogLevel::kInfo, "feed started",
-      {{"epoch", epoch_},
-       {"head", ring_->head()},
-       {"roster", static_cast<int64_t>(start.roster.size())},
-       {"restored", start.restored}});
+  ASSIGN_OR_RETURN(tail_,
+                   options_.engine->TailFrom(
+                       ring_->head(), [this](const storage::TailEntry& entry) { OnEntry(entry); }));
+  base::Log(base::LogLevel::kInfo, "feed started",
+            {{"epoch", epoch_},
+             {"head", ring_->head()},
+             {"roster", static_cast<int64_t>(start.roster.size())},
+             {"restored", start.restored}});
   return absl::OkStatus();
 }
 
-void Feed::OnEntry(const TailEntry& entry) {
+void Feed::OnEntry(const storage::TailEntry& entry) {
   const bool has_events = entry.events.events_size() > 0;
   // The ring before the ledger: what the ledger asks of a Pong (R9) must be there to be sent.
   if (!ring_->Append(entry)) {
-    Log(LogLevel::kError, "the store's tail has a gap: nothing is granted any more",
-        {{"expected", ring_->head() + 1}, {"got", entry.revision}});
+    base::Log(base::LogLevel::kError, "the store's tail has a gap: nothing is granted any more",
+              {{"expected", ring_->head() + 1}, {"got", entry.revision}});
     desk_->StopForGap();
     if (options_.on_fatal) {
       options_.on_fatal(absl::DataLossError(absl::StrCat(
@@ -157,11 +160,12 @@ absl::StatusOr<std::shared_ptr<FollowerStream>> Feed::Connect(std::shared_ptr<Fo
     absl::MutexLock lock(&mu_);
     if (draining_) return RefuseDraining();
     if (streams_ >= options_.max_followers) {
-      ErrorDetails details;
+      base::ErrorDetails details;
       details.reason = "TOO_MANY_FOLLOWERS";
       details.retry_after = absl::Seconds(5);
-      return Refuse(absl::StatusCode::kResourceExhausted,
-                    absl::StrCat("refused: ", streams_, " validators follow already"), details);
+      return base::Refuse(absl::StatusCode::kResourceExhausted,
+                          absl::StrCat("refused: ", streams_, " validators follow already"),
+                          details);
     }
     ++streams_;
     number = next_number_++;
@@ -178,7 +182,7 @@ absl::StatusOr<std::shared_ptr<FollowerStream>> Feed::Connect(std::shared_ptr<Fo
 }
 
 void Feed::OnGreeted(const std::shared_ptr<FollowerStream>& stream) {
-  const SessionId session = stream->session();
+  const lease::SessionId session = stream->session();
   std::shared_ptr<FollowerStream> replaced;
   bool draining = false;
   {
@@ -203,7 +207,8 @@ void Feed::OnWelcomed(bool resumes) {
 
 void Feed::OnFuture(const std::string& validator_id, int64_t seen) {
   if (!desk_->StopGranting()) return;
-  Log(LogLevel::kError,
+  base::Log(
+      base::LogLevel::kError,
       "a validator has seen more of this epoch than the store holds: the store was rolled back; "
       "no leases are granted until it is restored under a new epoch",
       {{"validator", validator_id}, {"seen", seen}, {"head", ring_->head()}});
@@ -217,7 +222,7 @@ bool Feed::ReadStore(int64_t after, std::function<void(CatchUp)> done) {
 }
 
 void Feed::OnStreamClosed(FollowerStream* stream) {
-  const SessionId session = stream->session();
+  const lease::SessionId session = stream->session();
   const bool stuck = stream->MadeNoProgress();
   std::shared_ptr<FollowerStream> held;  // let go after the lock
   {
@@ -247,9 +252,9 @@ void Feed::WakeStreams(size_t share) {
   if (share == 0) readers_->WakeAll();
 }
 
-BootTime Feed::Tick() {
-  BootTime next = desk_->Tick();
-  const BootTime now = options_.clock->Now();
+base::BootTime Feed::Tick() {
+  base::BootTime next = desk_->Tick();
+  const base::BootTime now = options_.clock->Now();
   if (now >= next_stream_tick_) {
     next_stream_tick_ = now + kStreamTick;
     for (const auto& stream : AllStreams()) {
@@ -324,4 +329,4 @@ void Feed::Stop() {
   tail_.reset();
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

@@ -22,12 +22,12 @@
 #include "service/feed/event_ring.h"
 #include "service/feed/feed_reader.h"
 #include "service/feed/follow_wire.h"
-#include "service/feed/lessor.h"
+#include "service/feed/ledger/lessor.h"
 #include "service/use/use_sink.h"
 #include "storage/engine.h"
 #include "storage/sequencer.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 class FollowerStream;
 
@@ -58,12 +58,12 @@ class FeedScheduler {
 class Feed {
  public:
   struct Options {
-    Engine* engine = nullptr;  // outlive the feed, all of them
-    Sequencer* sequencer = nullptr;
-    const Clock* clock = nullptr;
-    Random* random = nullptr;  // used under a lock of the feed's own
-    UseSink* use = nullptr;    // may be null: use is then dropped
-    std::string brand;         // of the token strings, for validators to compare
+    storage::Engine* engine = nullptr;  // outlive the feed, all of them
+    storage::Sequencer* sequencer = nullptr;
+    const base::Clock* clock = nullptr;
+    base::Random* random = nullptr;  // used under a lock of the feed's own
+    UseSink* use = nullptr;          // may be null: use is then dropped
+    std::string brand;               // of the token strings, for validators to compare
     // Makes the ledger; empty: an EnforcementLedger as it is. The simulation gives one that bends a
     // rule.
     std::function<std::unique_ptr<EnforcementLedger>(const EnforcementLedger::Options&,
@@ -110,7 +110,7 @@ class Feed {
   // A start takes two steps, for between them lies the one synced write of R5, R7 and R16, which
   // may take its time: `command` is to be committed before Start.
   struct FirstWrite {
-    std::shared_ptr<Command> command;
+    std::shared_ptr<storage::Command> command;
     absl::Duration longest_lease_before;
   };
   // Errors: CheckOptions'; INVALID_ARGUMENT where something to outlive the feed is null; the
@@ -141,7 +141,7 @@ class Feed {
   void WakeStreams(size_t share) ABSL_LOCKS_EXCLUDED(mu_);
   // Time passes: lapses, timeouts, writes that are due, stalled streams. Returns when to call it
   // again, from a millisecond to a quarter of a second later.
-  BootTime Tick() ABSL_LOCKS_EXCLUDED(mu_);
+  base::BootTime Tick() ABSL_LOCKS_EXCLUDED(mu_);
   // Answers all who wait, waits for its writes under way, and ends the tail. No stream may be open,
   // no read under way, and nothing may call in meanwhile. Idempotent.
   void Stop();
@@ -181,7 +181,7 @@ class Feed {
 
   absl::Status Begin(absl::Duration longest_lease_before);
   // On the committing thread: serialises once, notes it, and leaves the rest to others.
-  void OnEntry(const TailEntry& entry);
+  void OnEntry(const storage::TailEntry& entry);
 
   // --- for the streams, which call without their lock ------------------------------------------
   // It said Hello: another stream of the same session is replaced.
@@ -209,20 +209,21 @@ class Feed {
   std::unique_ptr<EventRing> ring_;
   std::unique_ptr<EnforcementDesk> desk_;
   std::unique_ptr<FeedReaders> readers_;
-  std::unique_ptr<Tail> tail_;
-  BootTime next_stream_tick_;  // of Tick's thread
+  std::unique_ptr<storage::Tail> tail_;
+  base::BootTime next_stream_tick_;  // of Tick's thread
 
   absl::Mutex mu_;
   std::vector<Streams> shares_ ABSL_GUARDED_BY(mu_);
   uint64_t next_number_ ABSL_GUARDED_BY(mu_) = 0;
-  size_t streams_ ABSL_GUARDED_BY(mu_) = 0;                    // in shares_, or about to be
-  std::map<SessionId, uint64_t> newest_ ABSL_GUARDED_BY(mu_);  // by session, the greeted stream
+  size_t streams_ ABSL_GUARDED_BY(mu_) = 0;  // in shares_, or about to be
+  std::map<lease::SessionId, uint64_t> newest_
+      ABSL_GUARDED_BY(mu_);  // by session, the greeted stream
   bool draining_ ABSL_GUARDED_BY(mu_) = false;
   int64_t resets_ ABSL_GUARDED_BY(mu_) = 0;
   int64_t resumes_ ABSL_GUARDED_BY(mu_) = 0;
   int64_t cut_ ABSL_GUARDED_BY(mu_) = 0;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_FEED_FEED_H_

@@ -7,13 +7,13 @@
 #include "service/feed/feed.h"
 #include "service/feed/hub.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 absl::Status Feed::CheckOptions(const Options& options) {
   const auto refuse = [](absl::string_view field, absl::string_view why) {
-    return RefuseField("BAD_FLAG", field, why);
+    return base::RefuseField("BAD_FLAG", field, why);
   };
-  if (options.lease <= absl::ZeroDuration() || options.lease > kLongestLease) {
+  if (options.lease <= absl::ZeroDuration() || options.lease > lease::kLongestLease) {
     return refuse("lease", "must be above 0 and at most 10 min");
   }
   if (options.ping_interval <= absl::ZeroDuration() || options.ping_interval > options.lease / 3) {
@@ -25,14 +25,14 @@ absl::Status Feed::CheckOptions(const Options& options) {
   if (options.usage_interval <= absl::ZeroDuration()) {
     return refuse("usage_interval", "must be above 0");
   }
-  if (!IsDriftBound(options.drift_bound)) {
+  if (!lease::IsDriftBound(options.drift_bound)) {
     return refuse("drift_bound", "must be from 0 to 0.1");
   }
   if (options.ack_limit <= absl::ZeroDuration()) return refuse("ack_limit", "must be above 0");
   if (options.write_window < absl::ZeroDuration()) {
     return refuse("write_window", "must not be negative");
   }
-  if (options.write_window > std::max(options.lease, kShortestWriteWindowLimit)) {
+  if (options.write_window > std::max(options.lease, lease::kShortestWriteWindowLimit)) {
     // Else a successor would not wait long enough: it is not told.
     return refuse("write_window", "must be at most the lease, or 3 s where that is more");
   }
@@ -49,4 +49,4 @@ absl::Status Feed::CheckOptions(const Options& options) {
   return absl::OkStatus();
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

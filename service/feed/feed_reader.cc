@@ -9,7 +9,7 @@
 #include "base/status.h"
 #include "storage/schema.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 using store::v1::EventsRecord;
 using store::v1::HeadRecord;
@@ -36,9 +36,9 @@ class FeedReaders::Reader : public FeedReader {
         case CatchUp::State::kOk:
           break;
         case CatchUp::State::kCompacted:
-          return Refuse(absl::StatusCode::kOutOfRange, "COMPACTED",
-                        absl::StrCat("refused: the events after revision ", cursor_,
-                                     " are no longer kept. Begin at a newer one."));
+          return base::Refuse(absl::StatusCode::kOutOfRange, "COMPACTED",
+                              absl::StrCat("refused: the events after revision ", cursor_,
+                                           " are no longer kept. Begin at a newer one."));
         case CatchUp::State::kFailed:
           return absl::UnavailableError("the store cannot be read");
       }
@@ -58,7 +58,7 @@ class FeedReaders::Reader : public FeedReader {
 absl::StatusOr<std::unique_ptr<FeedReader>> FeedReaders::Subscribe(int64_t after,
                                                                    std::function<void()> wake) {
   if (after < 0 || after > ring_->head()) {
-    return Refuse(
+    return base::Refuse(
         absl::StatusCode::kOutOfRange, "REVISION_FROM_THE_FUTURE",
         absl::StrCat("refused: ", after, " is above the newest revision, ", ring_->head()));
   }
@@ -79,28 +79,28 @@ CatchUp FeedReaders::ReadStore(int64_t after, size_t max_revisions) const {
   // head that a resume is judged by (R11).
   const int64_t head = ring_->head();
   const auto failed = [&answer](const absl::Status& status) {
-    Log(LogLevel::kError, "old events cannot be read", {{"status", status}});
+    base::Log(base::LogLevel::kError, "old events cannot be read", {{"status", status}});
     answer.state = CatchUp::State::kFailed;
     return answer;
   };
-  absl::StatusOr<std::unique_ptr<Snapshot>> snapshot = engine_->NewSnapshot();
+  absl::StatusOr<std::unique_ptr<storage::Snapshot>> snapshot = engine_->NewSnapshot();
   if (!snapshot.ok()) return failed(snapshot.status());
   absl::StatusOr<absl::optional<HeadRecord>> head_record =
-      GetRecord<HeadRecord>(**snapshot, Table::kMeta, kHeadKey);
+      storage::GetRecord<HeadRecord>(**snapshot, storage::Table::kMeta, storage::kHeadKey);
   if (!head_record.ok()) return failed(head_record.status());
   if (!head_record->has_value()) return failed(absl::DataLossError("no head record"));
   if (after < (*head_record)->compacted_revision() && !TOLLGATE_MUTATED("r11_compacted_resumed")) {
     answer.state = CatchUp::State::kCompacted;
     return answer;
   }
-  absl::StatusOr<std::vector<Entry>> entries =
-      (*snapshot)->Scan(Table::kEvents, RevisionKey(after + 1), "", max_revisions);
+  absl::StatusOr<std::vector<storage::Entry>> entries = (*snapshot)->Scan(
+      storage::Table::kEvents, storage::RevisionKey(after + 1), "", max_revisions);
   if (!entries.ok()) return failed(entries.status());
   answer.state = CatchUp::State::kOk;
   answer.complete_to = std::max(after, head);
   size_t bytes = 0;
   bool cut = entries->size() == max_revisions;
-  for (const Entry& entry : *entries) {
+  for (const storage::Entry& entry : *entries) {
     if (bytes > size_t{4} << 20) {  // a bound on what one slow stream holds (I5)
       cut = true;
       break;
@@ -109,7 +109,7 @@ CatchUp FeedReaders::ReadStore(int64_t after, size_t max_revisions) const {
     if (!record.ParseFromString(entry.value)) {
       return failed(absl::DataLossError("an events record cannot be parsed"));
     }
-    absl::StatusOr<int64_t> revision = ParseRevisionKey(entry.key);
+    absl::StatusOr<int64_t> revision = storage::ParseRevisionKey(entry.key);
     if (!revision.ok()) return failed(revision.status());
     if (*revision > head) {
       cut = false;
@@ -123,4 +123,4 @@ CatchUp FeedReaders::ReadStore(int64_t after, size_t max_revisions) const {
   return answer;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

@@ -15,7 +15,7 @@
 #include "service/feed/follower_stream_state.h"
 #include "storage/engine.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // A place in the feed for someone who is no validator (WatchEvents). Not thread-safe, apart from
 // the wake-up; ends with its destructor, after which the wake-up is not called any more.
@@ -33,7 +33,7 @@ class FeedReader {
 // All readers of one feed. Thread-safe; outlives them.
 class FeedReaders {
  public:
-  FeedReaders(Engine* engine, const EventRing* ring, size_t max_part_bytes)
+  FeedReaders(storage::Engine* engine, const EventRing* ring, size_t max_part_bytes)
       : engine_(engine), ring_(ring), max_part_bytes_(max_part_bytes) {}
 
   // As Hub's.
@@ -48,7 +48,7 @@ class FeedReaders {
  private:
   class Reader;
 
-  Engine* const engine_;
+  storage::Engine* const engine_;
   const EventRing* const ring_;
   const size_t max_part_bytes_;
   absl::Mutex mu_;
@@ -56,6 +56,6 @@ class FeedReaders {
   std::map<uint64_t, std::function<void()>> wakes_ ABSL_GUARDED_BY(mu_);
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_FEED_FEED_READER_H_

@@ -8,7 +8,7 @@
 #include "absl/types/optional.h"
 #include "base/clock.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // What a FollowerStream needs of the wire that carries it: implemented by the reactor of
 // service/rpc/edge_service.cc (net/reactor.h's BidiStream has these methods), and by the network of
@@ -24,13 +24,13 @@ class FollowWire {
   // Ends the call at once, also where a write is stalled.
   virtual void AbortCall(const absl::Status& status) = 0;
   // Since when the write under way waits for the client.
-  virtual absl::optional<BootTime> StalledSince() const = 0;
+  virtual absl::optional<base::BootTime> StalledSince() const = 0;
   // Where the client connects from, as the transport names it; for people.
   virtual std::string Address() const { return ""; }
   // Who the client is, as the transport knows it: what a session is bound to. Not empty.
   virtual std::string CallerName() const { return "local"; }
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_FEED_FOLLOW_WIRE_H_

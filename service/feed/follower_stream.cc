@@ -5,7 +5,7 @@
 #include "base/status.h"
 #include "service/feed/feed.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 FollowerStream::FollowerStream(uint64_t number, FollowerStreamState::Options options, Feed* feed,
                                std::shared_ptr<FollowWire> wire)
@@ -28,7 +28,7 @@ void FollowerStream::Abort(const absl::Status& status) {
   if (const std::shared_ptr<FollowWire> wire = Wire()) wire->AbortCall(status);
 }
 
-SessionId FollowerStream::session() const {
+lease::SessionId FollowerStream::session() const {
   absl::MutexLock lock(&mu_);
   return state_.session();
 }
@@ -40,10 +40,10 @@ bool FollowerStream::MadeNoProgress() const {
 
 void FollowerStream::OnRequest(const tollgate::v1::FollowRequest& request) {
   using Received = FollowerStreamState::Received;
-  const Clock& clock = *feed_->options_.clock;
+  const base::Clock& clock = *feed_->options_.clock;
   EnforcementDesk& desk = *feed_->desk_;
   Received received;
-  SessionId session;
+  lease::SessionId session;
   bool greeted = false;
   {
     absl::MutexLock lock(&mu_);
@@ -113,8 +113,8 @@ void FollowerStream::WriteRoster() {
 
 void FollowerStream::OnGarbage() {
   if (const std::shared_ptr<FollowWire> wire = Wire()) {
-    wire->CloseCall(Refuse(absl::StatusCode::kInvalidArgument, "MALFORMED_REQUEST",
-                           "refused: the message is no FollowRequest"));
+    wire->CloseCall(base::Refuse(absl::StatusCode::kInvalidArgument, "MALFORMED_REQUEST",
+                                 "refused: the message is no FollowRequest"));
   }
 }
 
@@ -128,7 +128,7 @@ void FollowerStream::OnReadsDone() {
 
 bool FollowerStream::NextToWrite(std::vector<SharedBytes>* pieces) {
   using Output = FollowerStreamState::Output;
-  const Clock& clock = *feed_->options_.clock;
+  const base::Clock& clock = *feed_->options_.clock;
   while (true) {
     Output output;
     {
@@ -175,7 +175,7 @@ void FollowerStream::GoAway(absl::string_view reason, absl::Duration retry_after
   Wake();
 }
 
-bool FollowerStream::Tick(BootTime now, absl::Duration stall_limit) {
+bool FollowerStream::Tick(base::BootTime now, absl::Duration stall_limit) {
   std::shared_ptr<FollowWire> wire;
   bool due = false;
   {
@@ -185,14 +185,14 @@ bool FollowerStream::Tick(BootTime now, absl::Duration stall_limit) {
     if (cut_) return false;
   }
   if (wire == nullptr) return false;
-  const absl::optional<BootTime> stalled = wire->StalledSince();
+  const absl::optional<base::BootTime> stalled = wire->StalledSince();
   if (stalled.has_value() && now - *stalled > stall_limit) {
     {
       absl::MutexLock lock(&mu_);
       cut_ = true;
     }
-    wire->AbortCall(
-        RefuseForNow("TOO_SLOW", "refused: the client does not read its stream", absl::Seconds(1)));
+    wire->AbortCall(base::RefuseForNow("TOO_SLOW", "refused: the client does not read its stream",
+                                       absl::Seconds(1)));
     return true;
   }
   if (due) wire->WakeCall();
@@ -201,7 +201,7 @@ bool FollowerStream::Tick(BootTime now, absl::Duration stall_limit) {
 
 void FollowerStream::OnClosed() {
   std::shared_ptr<FollowWire> wire;
-  SessionId session;
+  lease::SessionId session;
   bool greeted = false;
   {
     absl::MutexLock lock(&mu_);
@@ -213,4 +213,4 @@ void FollowerStream::OnClosed() {
   feed_->OnStreamClosed(this);
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

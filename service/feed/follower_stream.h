@@ -16,10 +16,10 @@
 #include "service/feed/event_ring.h"
 #include "service/feed/follow_wire.h"
 #include "service/feed/follower_stream_state.h"
-#include "service/feed/lessor.h"
+#include "service/feed/ledger/lessor.h"
 #include "tollgate/v1/edge_service.pb.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 class Feed;
 
@@ -53,11 +53,11 @@ class FollowerStream : public std::enable_shared_from_this<FollowerStream> {
   // Cuts the call.
   void Abort(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mu_);
   // Time passes. True: it was cut, just now, because its client does not read (I5).
-  bool Tick(BootTime now, absl::Duration stall_limit) ABSL_LOCKS_EXCLUDED(mu_);
+  bool Tick(base::BootTime now, absl::Duration stall_limit) ABSL_LOCKS_EXCLUDED(mu_);
   // Its place in the feed's register.
   uint64_t number() const { return number_; }
   // Whose stream it is, once it has said Hello.
-  SessionId session() const ABSL_LOCKS_EXCLUDED(mu_);
+  lease::SessionId session() const ABSL_LOCKS_EXCLUDED(mu_);
   // It was told to go for want of progress (R6), and Tick did not cut it.
   bool MadeNoProgress() const ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -78,6 +78,6 @@ class FollowerStream : public std::enable_shared_from_this<FollowerStream> {
   bool cut_ ABSL_GUARDED_BY(mu_) = false;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_FEED_FOLLOWER_STREAM_H_

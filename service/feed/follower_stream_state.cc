@@ -8,10 +8,10 @@
 #include "base/proto_time.h"
 #include "base/status.h"
 #include "lease/limits.h"
-#include "service/feed/enforcement.h"
+#include "service/feed/ledger/enforcement.h"
 #include "token/field_rules.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 using tollgate::v1::FollowRequest;
 using tollgate::v1::FollowResponse;
@@ -28,34 +28,35 @@ constexpr size_t kMaxEpochBytes = 64;
 constexpr absl::Duration kComeBackLater = absl::Seconds(5);
 
 absl::Status CheckHello(const Hello& hello) {
-  RETURN_IF_ERROR(CheckValidatorId(hello.validator_id(), "hello.validator_id"));
-  if (hello.incarnation().size() != kIncarnationBytes) {
-    return RefuseField("INCARNATION_MALFORMED", "hello.incarnation",
-                       "must be 16 random bytes, new for each process");
+  RETURN_IF_ERROR(token::CheckValidatorId(hello.validator_id(), "hello.validator_id"));
+  if (hello.incarnation().size() != lease::kIncarnationBytes) {
+    return base::RefuseField("INCARNATION_MALFORMED", "hello.incarnation",
+                             "must be 16 random bytes, new for each process");
   }
   if (hello.epoch().size() > kMaxEpochBytes) {
-    return RefuseField("EPOCH_MALFORMED", "hello.epoch", "is no epoch of this service's");
+    return base::RefuseField("EPOCH_MALFORMED", "hello.epoch", "is no epoch of this service's");
   }
   if (hello.applied_revision() < 0 || hello.applied_revision() > kMaxRevision) {
-    return RefuseField("REVISION_MALFORMED", "hello.applied_revision",
-                       "must be from 0 to 2^53: no store gets further");
+    return base::RefuseField("REVISION_MALFORMED", "hello.applied_revision",
+                             "must be from 0 to 2^53: no store gets further");
   }
   if (hello.version().size() > kMaxVersionBytes) {
-    return RefuseField("VERSION_TOO_LONG", "hello.version", "must be at most 64 bytes");
+    return base::RefuseField("VERSION_TOO_LONG", "hello.version", "must be at most 64 bytes");
   }
   if (hello.stale_policy() == tollgate::v1::STALE_POLICY_FAIL_OPEN) {
-    const absl::Duration open_for =
-        IsValid(hello.fail_open_for()) ? FromProto(hello.fail_open_for()) : absl::ZeroDuration();
-    if (open_for <= absl::ZeroDuration() || open_for > kLongestFailOpen) {
-      return RefuseField("FAIL_OPEN_OUT_OF_RANGE", "hello.fail_open_for",
-                         "must be above 0 and at most 24 h with STALE_POLICY_FAIL_OPEN");
+    const absl::Duration open_for = base::IsValid(hello.fail_open_for())
+                                        ? base::FromProto(hello.fail_open_for())
+                                        : absl::ZeroDuration();
+    if (open_for <= absl::ZeroDuration() || open_for > lease::kLongestFailOpen) {
+      return base::RefuseField("FAIL_OPEN_OUT_OF_RANGE", "hello.fail_open_for",
+                               "must be above 0 and at most 24 h with STALE_POLICY_FAIL_OPEN");
     }
   }
   return absl::OkStatus();
 }
 
 absl::Status RefuseFuture(int64_t head) {
-  ErrorDetails details;
+  base::ErrorDetails details;
   details.reason = "REVISION_FROM_THE_FUTURE";
   details.fields = {{"hello.applied_revision",
                      absl::StrCat("is above the newest revision of this epoch, ", head)}};
@@ -74,7 +75,7 @@ void SetMessage(const FollowResponse& message, FollowerStreamState::Output* outp
 }  // namespace
 
 FollowerStreamState::FollowerStreamState(Options options, const EventRing* ring, Lessor* lessor,
-                                         BootTime now)
+                                         base::BootTime now)
     : options_(std::move(options)), ring_(ring), lessor_(lessor), opened_at_(now) {}
 
 FollowerStreamState::Received FollowerStreamState::Refuse(const absl::Status& status) {
@@ -83,7 +84,7 @@ FollowerStreamState::Received FollowerStreamState::Refuse(const absl::Status& st
 }
 
 FollowerStreamState::Received FollowerStreamState::Receive(const FollowRequest& request,
-                                                           BootTime now) {
+                                                           base::BootTime now) {
   if (greeted_ && request.has_goodbye()) {  // R4: also after a GoAway of ours
     if (!finish_.has_value()) finish_ = absl::OkStatus();
     return Received::kGoodbye;
@@ -92,27 +93,28 @@ FollowerStreamState::Received FollowerStreamState::Receive(const FollowRequest& 
   switch (request.message_case()) {
     case FollowRequest::kHello:
       if (greeted_) {
-        return Refuse(RefuseField("HELLO_TWICE", "hello", "comes once, as the first message"));
+        return Refuse(
+            base::RefuseField("HELLO_TWICE", "hello", "comes once, as the first message"));
       }
       return OnHello(request.hello());
     case FollowRequest::kPing:
     case FollowRequest::kUsage:
     case FollowRequest::kGoodbye:
       if (!greeted_) {
-        return Refuse(RefuseField("HELLO_FIRST", "hello", "must be the first message"));
+        return Refuse(base::RefuseField("HELLO_FIRST", "hello", "must be the first message"));
       }
       break;
     case FollowRequest::MESSAGE_NOT_SET:
       // Of a kind that a newer validator knows; nothing that grants or acknowledges.
       if (!greeted_) {
-        return Refuse(RefuseField("HELLO_FIRST", "hello", "must be the first message"));
+        return Refuse(base::RefuseField("HELLO_FIRST", "hello", "must be the first message"));
       }
       return Received::kNothing;
   }
   if (request.has_usage()) return Received::kUsage;
   if (!welcomed_) {
     // An acknowledgement before the Welcome cannot be of the Welcome's epoch (R10).
-    return Refuse(RefuseField("PING_BEFORE_WELCOME", "ping", "must wait for Welcome"));
+    return Refuse(base::RefuseField("PING_BEFORE_WELCOME", "ping", "must wait for Welcome"));
   }
   OnPing(request.ping(), now);
   return Received::kNothing;
@@ -122,7 +124,7 @@ FollowerStreamState::Received FollowerStreamState::OnHello(const Hello& hello) {
   absl::Status checked = CheckHello(hello);
   if (!checked.ok()) return Refuse(checked);
   hello_ = hello;
-  session_ = SessionId{hello.validator_id(), hello.incarnation()};
+  session_ = lease::SessionId{hello.validator_id(), hello.incarnation()};
   if (hello.epoch() == options_.epoch && hello.applied_revision() > ring_->head() &&
       !TOLLGATE_MUTATED("r11_future_let_in")) {
     // R11: the store forgot what it had told somebody.
@@ -133,7 +135,7 @@ FollowerStreamState::Received FollowerStreamState::OnHello(const Hello& hello) {
   // A validator that has seen the future was refused above, and its session is bound to nobody:
   // whoever may follow the feed may tell of a roll-back.
   if (!lessor_->BindCaller(session_, options_.caller) && !TOLLGATE_MUTATED("r4_any_caller")) {
-    return Refuse(tollgate::Refuse(
+    return Refuse(base::Refuse(
         absl::StatusCode::kPermissionDenied, "SESSION_OF_ANOTHER",
         "refused: this process of the validator has followed as another caller. Only that one may "
         "speak for it; a validator whose certificate names it anew has to be started again."));
@@ -169,13 +171,13 @@ void FollowerStreamState::PrepareWelcome(bool reset) {
   welcome->set_epoch(options_.epoch);
   welcome->set_revision(head);
   welcome->set_reset(reset);
-  *welcome->mutable_ping_interval() = ToProto(options_.ping_interval);
-  *welcome->mutable_usage_interval() = ToProto(options_.usage_interval);
+  *welcome->mutable_ping_interval() = base::ToProto(options_.ping_interval);
+  *welcome->mutable_usage_interval() = base::ToProto(options_.usage_interval);
   welcome->set_brand(options_.brand);
   welcome_ = std::move(message);
 }
 
-void FollowerStreamState::OnPing(const Ping& ping, BootTime now) {
+void FollowerStreamState::OnPing(const Ping& ping, base::BootTime now) {
   if (ping.sequence() <= last_sequence_) return;
   last_sequence_ = ping.sequence();
   // R10: what it has applied, only up to what it was sent or resumed at; and after a reset nothing
@@ -201,7 +203,7 @@ void FollowerStreamState::GoAway(absl::string_view reason, absl::Duration retry_
   if (going_away_ || finish_.has_value()) return;
   going_away_ = true;
   go_away_.mutable_go_away()->set_reason(std::string(reason));
-  *go_away_.mutable_go_away()->mutable_retry_after() = ToProto(retry_after);
+  *go_away_.mutable_go_away()->mutable_retry_after() = base::ToProto(retry_after);
 }
 
 void FollowerStreamState::CaughtUp(CatchUp answer) {
@@ -297,7 +299,7 @@ bool FollowerStreamState::TakeEvents(Output* output) {
   return true;
 }
 
-bool FollowerStreamState::TakePong(BootTime now, absl::Time wall_now, Output* output) {
+bool FollowerStreamState::TakePong(base::BootTime now, absl::Time wall_now, Output* output) {
   pong_waits_ = false;
   if (!pong_due_ || split_ != nullptr) return false;
   const bool patient = now - pong_since_ < options_.pong_patience;
@@ -328,19 +330,19 @@ bool FollowerStreamState::TakePong(BootTime now, absl::Time wall_now, Output* ou
   tollgate::v1::Pong* pong = message.mutable_pong();
   pong->set_sequence(last_sequence_);
   pong->set_revision(TOLLGATE_MUTATED("r8_pong_says_head") ? ring_->head() : sent_);
-  if (answer.lease > absl::ZeroDuration()) *pong->mutable_lease() = ToProto(answer.lease);
-  *pong->mutable_service_time() = ToProto(wall_now);
+  if (answer.lease > absl::ZeroDuration()) *pong->mutable_lease() = base::ToProto(answer.lease);
+  *pong->mutable_service_time() = base::ToProto(wall_now);
   SetMessage(message, output);
   return true;
 }
 
-FollowerStreamState::Output FollowerStreamState::Next(BootTime now, absl::Time wall_now) {
+FollowerStreamState::Output FollowerStreamState::Next(base::BootTime now, absl::Time wall_now) {
   Output output;
   if (state_ == State::kFinished) return output;
   if (!finish_.has_value() && !going_away_) {
     if (state_ == State::kAwaitHello && now - opened_at_ >= options_.hello_limit) {
-      Refuse(tollgate::Refuse(absl::StatusCode::kDeadlineExceeded, "HELLO_LATE",
-                              "refused: no Hello came in time. Send it first, at once."));
+      Refuse(base::Refuse(absl::StatusCode::kDeadlineExceeded, "HELLO_LATE",
+                          "refused: no Hello came in time. Send it first, at once."));
     } else if (now - opened_at_ >= options_.max_age) {
       GoAway("max_age", options_.come_back_after);
     }
@@ -385,12 +387,12 @@ FollowerStreamState::Output FollowerStreamState::Next(BootTime now, absl::Time w
   return output;
 }
 
-BootTime FollowerStreamState::NextTick() const {
-  if (state_ == State::kFinished) return BootTime::InfiniteFuture();
-  BootTime next = opened_at_ + options_.max_age;
+base::BootTime FollowerStreamState::NextTick() const {
+  if (state_ == State::kFinished) return base::BootTime::InfiniteFuture();
+  base::BootTime next = opened_at_ + options_.max_age;
   if (state_ == State::kAwaitHello) next = std::min(next, opened_at_ + options_.hello_limit);
   if (pong_waits_) next = std::min(next, pong_since_ + options_.pong_patience);
   return next;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

@@ -21,10 +21,10 @@
 #include "absl/types/optional.h"
 #include "base/clock.h"
 #include "service/feed/event_ring.h"
-#include "service/feed/lessor.h"
+#include "service/feed/ledger/lessor.h"
 #include "tollgate/v1/edge_service.pb.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // What the store still holds after a cursor: one bounded read.
 struct CatchUp {
@@ -63,7 +63,7 @@ class FollowerStreamState {
     size_t max_batch = 1024;  // revisions in one message
   };
   // `ring` and `lessor` outlive it.
-  FollowerStreamState(Options options, const EventRing* ring, Lessor* lessor, BootTime now);
+  FollowerStreamState(Options options, const EventRing* ring, Lessor* lessor, base::BootTime now);
 
   // What its driver has to do about a message it handed in.
   enum class Received {
@@ -76,7 +76,7 @@ class FollowerStreamState {
     kRefused,  // it will Finish with an error
   };
   // `now` was read after the message was.
-  Received Receive(const tollgate::v1::FollowRequest& request, BootTime now);
+  Received Receive(const tollgate::v1::FollowRequest& request, base::BootTime now);
   // The client has sent its last message.
   void ReadsDone();
   // The answer to kCatchUp.
@@ -99,13 +99,13 @@ class FollowerStreamState {
   // What to do next; asked only while no write is under way. What kWrite gives counts as sent
   // (R8): on an ordered stream nothing overtakes it. `wall_now` is what a Pong says the time is
   // (R18).
-  Output Next(BootTime now, absl::Time wall_now);
+  Output Next(base::BootTime now, absl::Time wall_now);
   // Ask Next() again then, though nothing else happens.
-  BootTime NextTick() const;
+  base::BootTime NextTick() const;
 
   // Set once Received::kHello was returned.
   bool greeted() const { return greeted_; }
-  const SessionId& session() const { return session_; }
+  const lease::SessionId& session() const { return session_; }
   const tollgate::v1::Hello& hello() const { return hello_; }
   // What the Welcome says: true: the stream goes on where the follower was; false: a reset. Unset
   // until that is decided, which may take a read of the store.
@@ -118,19 +118,19 @@ class FollowerStreamState {
  private:
   enum class State { kAwaitHello, kResuming, kStreaming, kFinished };
   Received OnHello(const tollgate::v1::Hello& hello);
-  void OnPing(const tollgate::v1::Ping& ping, BootTime now);
+  void OnPing(const tollgate::v1::Ping& ping, base::BootTime now);
   Received Refuse(const absl::Status& status);
   void PrepareWelcome(bool reset);
   bool TakeEvents(Output* output);
   bool TakePart(Output* output);
-  bool TakePong(BootTime now, absl::Time wall_now, Output* output);
+  bool TakePong(base::BootTime now, absl::Time wall_now, Output* output);
 
   const Options options_;
   const EventRing* const ring_;
   Lessor* const lessor_;
-  const BootTime opened_at_;
+  const base::BootTime opened_at_;
   State state_ = State::kAwaitHello;
-  SessionId session_;
+  lease::SessionId session_;
   tollgate::v1::Hello hello_;
   bool greeted_ = false;
   absl::optional<bool> resumes_;
@@ -149,9 +149,9 @@ class FollowerStreamState {
   uint64_t last_sequence_ = 0;
   bool pong_due_ = false;
   int64_t pong_after_ = 0;  // the head when the ping came: what the Pong queues behind
-  BootTime pong_since_;
+  base::BootTime pong_since_;
   bool pong_waits_ = false;  // for the roster or a read, not for the wire
-  absl::optional<BootTime> no_progress_since_;
+  absl::optional<base::BootTime> no_progress_since_;
 
   bool made_no_progress_ = false;
   bool going_away_ = false;
@@ -161,6 +161,6 @@ class FollowerStreamState {
   absl::optional<absl::Status> finish_;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_FEED_FOLLOWER_STREAM_STATE_H_

@@ -12,7 +12,7 @@
 #include "base/status.h"
 #include "service/feed/follower_stream.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 class HubImpl : public Hub, public FeedScheduler {
@@ -146,7 +146,7 @@ void HubImpl::TickSoon() {
 
 void HubImpl::TimeWork() {
   while (true) {
-    const BootTime next = feed_->Tick();
+    const base::BootTime next = feed_->Tick();
     const absl::Duration wait = std::max(next - options_.clock->Now(), absl::ZeroDuration());
     std::unique_lock<std::mutex> lock(timer_mu_);
     timer_changed_.wait_until(lock,
@@ -241,7 +241,7 @@ void HubImpl::Stop() {
 
 absl::Status CheckThreads(const Hub::Options& options) {
   if (options.wake_threads >= 1) return absl::OkStatus();
-  return RefuseField("BAD_FLAG", "wake_threads", "must be at least 1");
+  return base::RefuseField("BAD_FLAG", "wake_threads", "must be at least 1");
 }
 
 }  // namespace
@@ -260,4 +260,4 @@ absl::StatusOr<std::unique_ptr<Hub>> Hub::Start(Options options) {
   return hub;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

@@ -12,20 +12,20 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/executor.h"
-#include "service/feed/enforcement.h"
 #include "service/feed/feed.h"
 #include "service/feed/feed_reader.h"
 #include "service/feed/follow_wire.h"
+#include "service/feed/ledger/enforcement.h"
 #include "tollgate/v1/enforcement.pb.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // The feed. Thread-safe. What it decides is decided in feed.h.
 class Hub {
  public:
   struct Options : Feed::Options {
-    Executor* executor = nullptr;  // for reads of old events; outlives the hub
-    int wake_threads = 2;          // wake_shares is set to it
+    base::Executor* executor = nullptr;  // for reads of old events; outlives the hub
+    int wake_threads = 2;                // wake_shares is set to it
   };
 
   // Makes one synced write (R7, R16; it raises the longest lease, R5), reads the roster (R15) and
@@ -82,6 +82,6 @@ class Hub {
   virtual void Stop() = 0;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_FEED_HUB_H_

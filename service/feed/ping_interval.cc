@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace tollgate {
+namespace tollgate::service {
 
 absl::Duration PingIntervalFor(absl::Duration configured, absl::Duration lease, size_t followers,
                                double max_pings_per_second) {
@@ -11,4 +11,4 @@ absl::Duration PingIntervalFor(absl::Duration configured, absl::Duration lease, 
   return std::min(std::max(configured, needed), lease / 3);
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

@@ -6,7 +6,7 @@
 
 #include "absl/time/time.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // What a Welcome says of how often to ping: `configured`, and longer where `followers` validators
 // that ping so often would be more than `max_pings_per_second` (> 0; the acknowledgements that come
@@ -19,6 +19,6 @@ namespace tollgate {
 absl::Duration PingIntervalFor(absl::Duration configured, absl::Duration lease, size_t followers,
                                double max_pings_per_second);
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_FEED_PING_INTERVAL_H_

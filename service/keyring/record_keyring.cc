@@ -6,7 +6,7 @@
 #include "base/status.h"
 #include "storage/schema.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 using ::tollgate::store::v1::MetaRecord;
 using ::tollgate::store::v1::TokenRecord;
@@ -15,12 +15,13 @@ namespace {
 
 // Whether a token that has not ended was made with the pepper. Reads every token at worst: asked
 // only of a pepper that is not there any more.
-absl::StatusOr<bool> IsNeeded(const View& view, uint32_t pepper_id) {
+absl::StatusOr<bool> IsNeeded(const storage::View& view, uint32_t pepper_id) {
   constexpr size_t kPage = 1000;
   std::string begin;
   while (true) {
-    ASSIGN_OR_RETURN(const std::vector<Entry> page, view.Scan(Table::kTokens, begin, "", kPage));
-    for (const Entry& entry : page) {
+    ASSIGN_OR_RETURN(const std::vector<storage::Entry> page,
+                     view.Scan(storage::Table::kTokens, begin, "", kPage));
+    for (const storage::Entry& entry : page) {
       TokenRecord token;
       if (!token.ParseFromString(entry.value)) {
         return absl::DataLossError("a token's record cannot be parsed");
@@ -28,14 +29,16 @@ absl::StatusOr<bool> IsNeeded(const View& view, uint32_t pepper_id) {
       if (token.pepper_id() == pepper_id && !token.has_ending()) return true;
     }
     if (page.size() < kPage) return false;
-    begin = KeyAfter(page.back().key);
+    begin = storage::KeyAfter(page.back().key);
   }
 }
 
 }  // namespace
 
-absl::Status RecordKeyring::Run(const View& view, const Slot&, Effects& effects) {
-  ASSIGN_OR_RETURN(auto meta, GetRecord<MetaRecord>(view, Table::kMeta, kMetaKey));
+absl::Status RecordKeyring::Run(const storage::View& view, const storage::Slot&,
+                                storage::Effects& effects) {
+  ASSIGN_OR_RETURN(auto meta,
+                   storage::GetRecord<MetaRecord>(view, storage::Table::kMeta, storage::kMetaKey));
   if (!meta.has_value()) return absl::DataLossError("the store has no meta record");
   for (const auto& check : meta->keyring_checks()) {
     const auto same_id = std::find_if(checks_.begin(), checks_.end(), [&](const auto& ours) {
@@ -44,7 +47,7 @@ absl::Status RecordKeyring::Run(const View& view, const Slot&, Effects& effects)
     if (same_id != checks_.end() && same_id->second == check.value()) continue;
     ASSIGN_OR_RETURN(const bool needed, IsNeeded(view, check.pepper_id()));
     if (!needed) continue;
-    return Refuse(
+    return base::Refuse(
         absl::StatusCode::kFailedPrecondition, "KEYRING_MISMATCH",
         absl::StrCat(
             "refusing to start with the keyring ", path_, ": it is not this store's, or an ",
@@ -62,8 +65,9 @@ absl::Status RecordKeyring::Run(const View& view, const Slot&, Effects& effects)
     check->set_pepper_id(id);
     check->set_value(value);
   }
-  if (SerializeRecord(next) != SerializeRecord(*meta)) effects.Put(Table::kMeta, kMetaKey, next);
+  if (storage::SerializeRecord(next) != storage::SerializeRecord(*meta))
+    effects.Put(storage::Table::kMeta, storage::kMetaKey, next);
   return absl::OkStatus();
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

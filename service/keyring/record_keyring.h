@@ -9,7 +9,7 @@
 
 #include "storage/command.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // Run at every start, before a pepper makes its first token. Holds the keyring against what the
 // store has of it (MetaRecord.keyring_checks), and writes what the keyring shows now; writes
@@ -17,19 +17,20 @@ namespace tollgate {
 // ended was made with a pepper that the keyring lacks, or has another of under that id: with it
 // every such token would be called unknown. A pepper that no such token needs may go. No event, no
 // audit.
-class RecordKeyring : public Command {
+class RecordKeyring : public storage::Command {
  public:
   // `checks`: Keyring::CheckValues. `path`: the keyring's file, for the message.
   RecordKeyring(std::vector<std::pair<uint32_t, std::string>> checks, std::string path)
       : checks_(std::move(checks)), path_(std::move(path)) {}
   absl::string_view name() const override { return "record_keyring"; }
-  absl::Status Run(const View& view, const Slot& slot, Effects& effects) override;
+  absl::Status Run(const storage::View& view, const storage::Slot& slot,
+                   storage::Effects& effects) override;
 
  private:
   const std::vector<std::pair<uint32_t, std::string>> checks_;
   const std::string path_;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_KEYRING_RECORD_KEYRING_H_

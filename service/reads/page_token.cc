@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 constexpr size_t kSumSize = 16;
@@ -38,28 +38,29 @@ absl::StatusOr<std::string> ReadPageToken(absl::string_view binding, absl::strin
   const absl::string_view field = "page_token";
   if (token.size() > kMaxTokenLength || !absl::WebSafeBase64Unescape(token, &bytes) ||
       bytes.size() < 2 * kSumSize + 1) {
-    return RefuseField("PAGE_TOKEN_MALFORMED", field,
-                       "is none that a list has given out; begin without one");
+    return base::RefuseField("PAGE_TOKEN_MALFORMED", field,
+                             "is none that a list has given out; begin without one");
   }
   const absl::string_view body = absl::string_view(bytes).substr(kSumSize);
   if (Sum("tollgate page token\n", body) != bytes.substr(0, kSumSize) || body[0] != kVersion) {
-    return RefuseField("PAGE_TOKEN_MALFORMED", field,
-                       "is none that a list has given out; begin without one");
+    return base::RefuseField("PAGE_TOKEN_MALFORMED", field,
+                             "is none that a list has given out; begin without one");
   }
   if (Sum("tollgate list\n", binding) != body.substr(1, kSumSize)) {
-    return RefuseField("PAGE_TOKEN_MISMATCH", field,
-                       "belongs to a list of something else or with another filter; repeat the "
-                       "request it came from, or begin without one");
+    return base::RefuseField(
+        "PAGE_TOKEN_MISMATCH", field,
+        "belongs to a list of something else or with another filter; repeat the "
+        "request it came from, or begin without one");
   }
   return std::string(body.substr(1 + kSumSize));
 }
 
 absl::StatusOr<size_t> ReadPageSize(int32_t page_size, size_t usual) {
   if (page_size < 0) {
-    return RefuseField("PAGE_SIZE_NEGATIVE", "page_size", "is below 0");
+    return base::RefuseField("PAGE_SIZE_NEGATIVE", "page_size", "is below 0");
   }
   if (page_size == 0) return usual;
   return std::min(static_cast<size_t>(page_size), kMaxPageSize);
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

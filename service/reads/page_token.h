@@ -8,7 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // A page token that goes on after `key`, for the list that `binding` describes (which list, of
 // what, with which filter). It holds nothing that its reader has not seen; a checksum, not a
@@ -27,6 +27,6 @@ absl::StatusOr<size_t> ReadPageSize(int32_t page_size, size_t usual);
 // default, however long the longest item is.
 inline constexpr size_t kMaxPageBytes = 1 << 20;
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_READS_PAGE_TOKEN_H_

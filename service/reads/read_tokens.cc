@@ -18,7 +18,7 @@
 #include "service/workspaces/policy_resource.h"
 #include "storage/schema.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using ::tollgate::store::v1::AuditChainRecord;
@@ -35,12 +35,12 @@ constexpr size_t kAtATime = 250;
 
 void AddUses(const std::vector<EdgeUseRow>& uses, bool by_edge, Token* token) {
   if (uses.empty()) return;
-  *token->mutable_last_used_time() = ToProto(uses.front().last_used);
+  *token->mutable_last_used_time() = base::ToProto(uses.front().last_used);
   if (!by_edge) return;
   for (const EdgeUseRow& use : NameLatestEdges(uses)) {
     tollgate::v1::EdgeUse* row = token->add_edge_uses();
     row->set_edge(use.edge);
-    *row->mutable_last_used_time() = ToProto(use.last_used);
+    *row->mutable_last_used_time() = base::ToProto(use.last_used);
     row->set_use_count(use.count);
     row->set_use_count_today(use.count_today);
   }
@@ -62,16 +62,17 @@ absl::StatusOr<Condition> ReadFilter(const TokenFilter& filter) {
   for (const int state : filter.states()) {
     if (state == tollgate::v1::TOKEN_STATE_UNSPECIFIED ||
         !tollgate::v1::TokenState_IsValid(state)) {
-      return RefuseField("STATE_UNKNOWN", "filter.states", "holds what is no state of a token");
+      return base::RefuseField("STATE_UNKNOWN", "filter.states",
+                               "holds what is no state of a token");
     }
     condition.states.insert(state);
   }
-  if (filter.label_contains().size() > 4 * kMaxLabelLength) {
-    return RefuseField("LABEL_TOO_LONG", "filter.label_contains", "is longer than any label");
+  if (filter.label_contains().size() > 4 * token::kMaxLabelLength) {
+    return base::RefuseField("LABEL_TOO_LONG", "filter.label_contains", "is longer than any label");
   }
   condition.label_lower = absl::AsciiStrToLower(filter.label_contains());
-  RETURN_IF_ERROR(CheckOwner(filter.owner(), "filter.owner"));
-  RETURN_IF_ERROR(CheckAnnotations(filter.annotations(), "filter.annotations"));
+  RETURN_IF_ERROR(token::CheckOwner(filter.owner(), "filter.owner"));
+  RETURN_IF_ERROR(token::CheckAnnotations(filter.annotations(), "filter.annotations"));
   if (filter.has_unused_since()) {
     ASSIGN_OR_RETURN(condition.unused_since,
                      TimeFromField(filter.unused_since(), "filter.unused_since"));
@@ -127,9 +128,9 @@ bool UseMatches(const Condition& condition, const TokenRecord& record,
 
 }  // namespace
 
-absl::StatusOr<Token> ReadToken(const View& view, const tollgate::v1::GetTokenRequest& request,
-                                absl::Time now) {
-  ASSIGN_OR_RETURN(const TokenName name, ParseTokenName(request.name(), "name"));
+absl::StatusOr<Token> ReadToken(const storage::View& view,
+                                const tollgate::v1::GetTokenRequest& request, absl::Time now) {
+  ASSIGN_OR_RETURN(const token::TokenName name, token::ParseTokenName(request.name(), "name"));
   ASSIGN_OR_RETURN(const HeldToken held, LoadToken(view, name.workspace, name.token_id));
   Token token = ToResource(held, now);
   ASSIGN_OR_RETURN(const auto uses, ReadUses(view, name.workspace, name.token_id, now));
@@ -137,28 +138,30 @@ absl::StatusOr<Token> ReadToken(const View& view, const tollgate::v1::GetTokenRe
   return token;
 }
 
-absl::StatusOr<tollgate::v1::ListTokensResponse> ReadTokenList(const View& view,
+absl::StatusOr<tollgate::v1::ListTokensResponse> ReadTokenList(const storage::View& view,
                                                                const ListTokensRequest& request,
                                                                absl::Time now) {
-  ASSIGN_OR_RETURN(const std::string workspace, ParseWorkspaceName(request.parent(), "parent"));
+  ASSIGN_OR_RETURN(const std::string workspace,
+                   token::ParseWorkspaceName(request.parent(), "parent"));
   ASSIGN_OR_RETURN(const size_t page_size, ReadPageSize(request.page_size(), kUsualPage));
   ASSIGN_OR_RETURN(const Condition condition, ReadFilter(request.filter()));
   const std::string binding =
-      absl::StrCat("tokens\n", workspace, "\n", SerializeRecord(request.filter()));
+      absl::StrCat("tokens\n", workspace, "\n", storage::SerializeRecord(request.filter()));
   ASSIGN_OR_RETURN(const std::string after, ReadPageToken(binding, request.page_token()));
   ASSIGN_OR_RETURN(const WorkspaceRecord owning, LoadWorkspace(view, workspace));
   const bool by_edge = request.view() == tollgate::v1::TOKEN_VIEW_FULL;
 
   tollgate::v1::ListTokensResponse response;
-  const KeyRange range = WorkspaceTokens(workspace);
-  std::string from = after.empty() ? range.begin : KeyAfter(TokenKey(workspace, after));
+  const storage::KeyRange range = storage::WorkspaceTokens(workspace);
+  std::string from =
+      after.empty() ? range.begin : storage::KeyAfter(storage::TokenKey(workspace, after));
   size_t scanned = 0;
   size_t bytes = 0;
   while (true) {
     const size_t want = std::min(kAtATime, kMaxScannedPerPage - scanned);
-    ASSIGN_OR_RETURN(const std::vector<Entry> entries,
-                     view.Scan(Table::kTokens, from, range.end, want));
-    for (const Entry& entry : entries) {
+    ASSIGN_OR_RETURN(const std::vector<storage::Entry> entries,
+                     view.Scan(storage::Table::kTokens, from, range.end, want));
+    for (const storage::Entry& entry : entries) {
       ++scanned;
       HeldToken token;
       if (!token.record.ParseFromString(entry.value)) {
@@ -180,32 +183,32 @@ absl::StatusOr<tollgate::v1::ListTokensResponse> ReadTokenList(const View& view,
       }
       if (static_cast<size_t>(response.tokens_size()) >= page_size || bytes >= kMaxPageBytes ||
           scanned >= kMaxScannedPerPage) {
-        ASSIGN_OR_RETURN(const auto rest,
-                         view.Scan(Table::kTokens, KeyAfter(entry.key), range.end, 1));
+        ASSIGN_OR_RETURN(const auto rest, view.Scan(storage::Table::kTokens,
+                                                    storage::KeyAfter(entry.key), range.end, 1));
         if (!rest.empty()) response.set_next_page_token(MakePageToken(binding, record.token_id()));
         return response;
       }
     }
     if (entries.size() < want) return response;
-    from = KeyAfter(entries.back().key);
+    from = storage::KeyAfter(entries.back().key);
   }
 }
 
 absl::StatusOr<tollgate::v1::Workspace> ReadWorkspace(
-    const View& view, const tollgate::v1::GetWorkspaceRequest& request) {
-  ASSIGN_OR_RETURN(const std::string workspace, ParseWorkspaceName(request.name(), "name"));
+    const storage::View& view, const tollgate::v1::GetWorkspaceRequest& request) {
+  ASSIGN_OR_RETURN(const std::string workspace, token::ParseWorkspaceName(request.name(), "name"));
   ASSIGN_OR_RETURN(const WorkspaceRecord record, LoadWorkspace(view, workspace));
   return ToWorkspace(record);
 }
 
 absl::StatusOr<tollgate::v1::ListWorkspacesResponse> ReadWorkspaceList(
-    const View& view, const tollgate::v1::ListWorkspacesRequest& request) {
+    const storage::View& view, const tollgate::v1::ListWorkspacesRequest& request) {
   ASSIGN_OR_RETURN(const size_t page_size, ReadPageSize(request.page_size(), kUsualPage));
   const absl::string_view binding = "workspaces";
   ASSIGN_OR_RETURN(const std::string after, ReadPageToken(binding, request.page_token()));
-  ASSIGN_OR_RETURN(
-      const std::vector<Entry> entries,
-      view.Scan(Table::kWorkspaces, after.empty() ? "" : KeyAfter(after), "", page_size + 1));
+  ASSIGN_OR_RETURN(const std::vector<storage::Entry> entries,
+                   view.Scan(storage::Table::kWorkspaces,
+                             after.empty() ? "" : storage::KeyAfter(after), "", page_size + 1));
   tollgate::v1::ListWorkspacesResponse response;
   size_t bytes = 0;
   size_t i = 0;
@@ -224,26 +227,28 @@ absl::StatusOr<tollgate::v1::ListWorkspacesResponse> ReadWorkspaceList(
 }
 
 absl::StatusOr<tollgate::v1::ListAuditEntriesResponse> ReadAuditEntries(
-    const View& view, const tollgate::v1::ListAuditEntriesRequest& request) {
+    const storage::View& view, const tollgate::v1::ListAuditEntriesRequest& request) {
   std::string workspace;
   if (!request.parent().empty()) {
-    ASSIGN_OR_RETURN(workspace, ParseWorkspaceName(request.parent(), "parent"));
+    ASSIGN_OR_RETURN(workspace, token::ParseWorkspaceName(request.parent(), "parent"));
   }
   if (request.from_revision() < 0) {
-    return RefuseField("FROM_REVISION_NEGATIVE", "from_revision", "is below 0");
+    return base::RefuseField("FROM_REVISION_NEGATIVE", "from_revision", "is below 0");
   }
   ASSIGN_OR_RETURN(const size_t page_size, ReadPageSize(request.page_size(), kUsualAuditPage));
   const std::string binding = absl::StrCat("audit\n", workspace, "\n", request.from_revision());
   ASSIGN_OR_RETURN(const std::string after, ReadPageToken(binding, request.page_token()));
 
   tollgate::v1::ListAuditEntriesResponse response;
-  std::string from = after.empty() ? AuditKey(request.from_revision(), 0) : KeyAfter(after);
+  std::string from =
+      after.empty() ? storage::AuditKey(request.from_revision(), 0) : storage::KeyAfter(after);
   size_t scanned = 0;
   size_t bytes = 0;
   while (true) {
     const size_t want = std::min(kAtATime, kMaxScannedPerPage - scanned);
-    ASSIGN_OR_RETURN(const std::vector<Entry> entries, view.Scan(Table::kAudit, from, "", want));
-    for (const Entry& entry : entries) {
+    ASSIGN_OR_RETURN(const std::vector<storage::Entry> entries,
+                     view.Scan(storage::Table::kAudit, from, "", want));
+    for (const storage::Entry& entry : entries) {
       ++scanned;
       AuditChainRecord link;
       AuditRecord record;
@@ -254,7 +259,7 @@ absl::StatusOr<tollgate::v1::ListAuditEntriesResponse> ReadAuditEntries(
         tollgate::v1::AuditEntry* out = response.add_entries();
         out->set_revision(record.revision());
         out->set_index(record.index());
-        *out->mutable_time() = ToProto(absl::FromUnixMicros(record.time_us()));
+        *out->mutable_time() = base::ToProto(absl::FromUnixMicros(record.time_us()));
         out->set_actor(record.actor());
         out->set_action(record.action());
         out->set_resource(record.resource());
@@ -266,14 +271,15 @@ absl::StatusOr<tollgate::v1::ListAuditEntriesResponse> ReadAuditEntries(
       }
       if (static_cast<size_t>(response.entries_size()) >= page_size || bytes >= kMaxPageBytes ||
           scanned >= kMaxScannedPerPage) {
-        ASSIGN_OR_RETURN(const auto rest, view.Scan(Table::kAudit, KeyAfter(entry.key), "", 1));
+        ASSIGN_OR_RETURN(const auto rest,
+                         view.Scan(storage::Table::kAudit, storage::KeyAfter(entry.key), "", 1));
         if (!rest.empty()) response.set_next_page_token(MakePageToken(binding, entry.key));
         return response;
       }
     }
     if (entries.size() < want) return response;
-    from = KeyAfter(entries.back().key);
+    from = storage::KeyAfter(entries.back().key);
   }
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

@@ -10,35 +10,35 @@
 #include "tollgate/v1/token_service.pb.h"
 #include "tollgate/v1/workspace_service.pb.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // At most so many records are looked at for one page: a filter that hits little answers short
 // pages, also empty ones, with a next_page_token.
 inline constexpr size_t kMaxScannedPerPage = 5000;
 
 // A token with its use by edge. BAD_RESOURCE_NAME, TOKEN_NOT_FOUND.
-absl::StatusOr<tollgate::v1::Token> ReadToken(const View& view,
+absl::StatusOr<tollgate::v1::Token> ReadToken(const storage::View& view,
                                               const tollgate::v1::GetTokenRequest& request,
                                               absl::Time now);
 
 // A page of a workspace's tokens, in order of their ids. BAD_RESOURCE_NAME, WORKSPACE_NOT_FOUND,
 // PAGE_SIZE_NEGATIVE, PAGE_TOKEN_MALFORMED, PAGE_TOKEN_MISMATCH (of another workspace or filter).
 absl::StatusOr<tollgate::v1::ListTokensResponse> ReadTokenList(
-    const View& view, const tollgate::v1::ListTokensRequest& request, absl::Time now);
+    const storage::View& view, const tollgate::v1::ListTokensRequest& request, absl::Time now);
 
 // BAD_RESOURCE_NAME, WORKSPACE_NOT_FOUND.
 absl::StatusOr<tollgate::v1::Workspace> ReadWorkspace(
-    const View& view, const tollgate::v1::GetWorkspaceRequest& request);
+    const storage::View& view, const tollgate::v1::GetWorkspaceRequest& request);
 
 // A page of the workspaces, in order of their names. Page errors as above.
 absl::StatusOr<tollgate::v1::ListWorkspacesResponse> ReadWorkspaceList(
-    const View& view, const tollgate::v1::ListWorkspacesRequest& request);
+    const storage::View& view, const tollgate::v1::ListWorkspacesRequest& request);
 
 // A page of the audit log, oldest first. BAD_RESOURCE_NAME, FROM_REVISION_NEGATIVE; page errors as
 // above.
 absl::StatusOr<tollgate::v1::ListAuditEntriesResponse> ReadAuditEntries(
-    const View& view, const tollgate::v1::ListAuditEntriesRequest& request);
+    const storage::View& view, const tollgate::v1::ListAuditEntriesRequest& request);
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_READS_READ_TOKENS_H_

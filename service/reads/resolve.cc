@@ -9,7 +9,7 @@
 #include "token/field_rules.h"
 #include "token/life_cycle.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 using store::v1::CohortRecord;
 using store::v1::DigestRecord;
@@ -17,22 +17,23 @@ using store::v1::TokenRecord;
 using v1::ResolveRequest;
 using v1::ResolveResponse;
 
-absl::StatusOr<ResolveResponse> ResolveFrom(const Snapshot& snapshot, const Keyring& keyring,
-                                            const std::string& epoch,
+absl::StatusOr<ResolveResponse> ResolveFrom(const storage::Snapshot& snapshot,
+                                            const token::Keyring& keyring, const std::string& epoch,
                                             const ResolveRequest& request) {
-  RETURN_IF_ERROR(CheckValidatorId(request.validator_id(), "validator_id"));
-  const absl::optional<EdgeDigest> edge = EdgeDigest::FromBytes(request.edge_digest());
+  RETURN_IF_ERROR(token::CheckValidatorId(request.validator_id(), "validator_id"));
+  const absl::optional<token::EdgeDigest> edge =
+      token::EdgeDigest::FromBytes(request.edge_digest());
   if (!edge.has_value()) {
-    return RefuseField("DIGEST_MALFORMED", "edge_digest",
-                       "must be the 32 bytes of the token string's BLAKE2b-256");
+    return base::RefuseField("DIGEST_MALFORMED", "edge_digest",
+                             "must be the 32 bytes of the token string's BLAKE2b-256");
   }
   if (request.applied_revision() < 0) {
-    return RefuseField("REVISION_MALFORMED", "applied_revision", "must not be negative");
+    return base::RefuseField("REVISION_MALFORMED", "applied_revision", "must not be negative");
   }
   // Of another epoch it is answered all the same: the answer's epoch tells the validator (R12).
   if (request.epoch() == epoch && snapshot.revision() < request.applied_revision() &&
       !TOLLGATE_MUTATED("r12_need_from_applied")) {
-    return RefuseForNow(
+    return base::RefuseForNow(
         "BEHIND",
         absl::StrCat("refused: this service is at revision ", snapshot.revision(), ", below ",
                      request.applied_revision(), ", which the validator has applied"),
@@ -42,27 +43,30 @@ absl::StatusOr<ResolveResponse> ResolveFrom(const Snapshot& snapshot, const Keyr
   response.set_epoch(epoch);
   response.set_revision(snapshot.revision());
   for (const auto& [pepper, digest] : keyring.Candidates(*edge)) {
-    ASSIGN_OR_RETURN(absl::optional<DigestRecord> found,
-                     GetRecord<DigestRecord>(snapshot, Table::kDigests, digest.bytes()));
+    ASSIGN_OR_RETURN(
+        absl::optional<DigestRecord> found,
+        storage::GetRecord<DigestRecord>(snapshot, storage::Table::kDigests, digest.bytes()));
     if (!found.has_value()) continue;
-    ASSIGN_OR_RETURN(absl::optional<TokenRecord> token,
-                     GetRecord<TokenRecord>(snapshot, Table::kTokens,
-                                            TokenKey(found->workspace(), found->token_id())));
+    ASSIGN_OR_RETURN(
+        absl::optional<TokenRecord> token,
+        storage::GetRecord<TokenRecord>(snapshot, storage::Table::kTokens,
+                                        storage::TokenKey(found->workspace(), found->token_id())));
     // I7: not "unknown": what is broken here is the store, and no token may be accused for it.
     if (!token.has_value()) return absl::DataLossError("a digest has no token");
-    Cohorts cohorts;
-    ASSIGN_OR_RETURN(cohorts.workspace, GetRecord<CohortRecord>(snapshot, Table::kCohorts,
-                                                                CohortKey(token->workspace(), "")));
+    token::Cohorts cohorts;
+    ASSIGN_OR_RETURN(cohorts.workspace,
+                     storage::GetRecord<CohortRecord>(snapshot, storage::Table::kCohorts,
+                                                      storage::CohortKey(token->workspace(), "")));
     if (!token->owner().empty()) {
-      ASSIGN_OR_RETURN(cohorts.owner,
-                       GetRecord<CohortRecord>(snapshot, Table::kCohorts,
-                                               CohortKey(token->workspace(), token->owner())));
+      ASSIGN_OR_RETURN(cohorts.owner, storage::GetRecord<CohortRecord>(
+                                          snapshot, storage::Table::kCohorts,
+                                          storage::CohortKey(token->workspace(), token->owner())));
     }
-    *response.mutable_grant() = ToGrant(*token, cohorts);
+    *response.mutable_grant() = token::ToGrant(*token, cohorts);
     return response;
   }
   response.set_unknown(true);
   return response;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

@@ -9,7 +9,7 @@
 #include "token/keyring.h"
 #include "tollgate/v1/edge_service.pb.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // The answer to a question by digest, from one snapshot of the store whose epoch is `epoch`: the
 // answer's epoch and revision are the snapshot's, and belong together (R12). Pure; thread-safe
@@ -18,9 +18,9 @@ namespace tollgate {
 // applied of the same epoch, so that the answer could be of no use; DATA_LOSS where the store
 // contradicts itself; the snapshot's.
 absl::StatusOr<tollgate::v1::ResolveResponse> ResolveFrom(
-    const Snapshot& snapshot, const Keyring& keyring, const std::string& epoch,
+    const storage::Snapshot& snapshot, const token::Keyring& keyring, const std::string& epoch,
     const tollgate::v1::ResolveRequest& request);
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_READS_RESOLVE_H_

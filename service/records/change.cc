@@ -12,7 +12,7 @@
 #include "storage/schema.h"
 #include "tollgate/store/v1/records.pb.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using ::tollgate::store::v1::RequestRecord;
@@ -28,7 +28,7 @@ std::string RequestFingerprint(const google::protobuf::Message& request) {
     const auto* field = copy->GetDescriptor()->FindFieldByName(name);
     if (field != nullptr) copy->GetReflection()->ClearField(copy.get(), field);
   }
-  const std::string bytes = SerializeRecord(*copy);
+  const std::string bytes = storage::SerializeRecord(*copy);
   std::string fingerprint(kFingerprintSize, '\0');
   crypto_generichash(reinterpret_cast<unsigned char*>(&fingerprint[0]), fingerprint.size(),
                      reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(), nullptr,
@@ -36,24 +36,26 @@ std::string RequestFingerprint(const google::protobuf::Message& request) {
   return fingerprint;
 }
 
-absl::Status Change::Run(const View& view, const Slot& slot, Effects& effects) {
+absl::Status Change::Run(const storage::View& view, const storage::Slot& slot,
+                         storage::Effects& effects) {
   replayed_ = false;
   mutable_answer()->Clear();
   if (context_.request_id.empty()) return Apply(view, slot, effects);
 
   std::string actor = context_.actor;
   std::replace(actor.begin(), actor.end(), '\0', '?');  // keys are parted by 0 bytes
-  const std::string key = RequestKey(
+  const std::string key = storage::RequestKey(
       absl::StrCat(context_.method, "/", context_.workspace, "/", actor), context_.request_id);
-  ASSIGN_OR_RETURN(const auto first, GetRecord<RequestRecord>(view, Table::kRequests, key));
+  ASSIGN_OR_RETURN(const auto first,
+                   storage::GetRecord<RequestRecord>(view, storage::Table::kRequests, key));
   if (first.has_value()) {
     if (first->fingerprint() != context_.fingerprint) {
-      ErrorDetails details;
+      base::ErrorDetails details;
       details.reason = "REQUEST_ID_REUSED";
       details.fields.push_back({"request_id", "was used for another request"});
-      return Refuse(absl::StatusCode::kAlreadyExists,
-                    "request_id: was used for another request; give every request an id of its own",
-                    details);
+      return base::Refuse(
+          absl::StatusCode::kAlreadyExists,
+          "request_id: was used for another request; give every request an id of its own", details);
     }
     if (!mutable_answer()->ParseFromString(first->response())) {
       return absl::DataLossError("the first answer to this request_id cannot be read");
@@ -69,12 +71,14 @@ absl::Status Change::Run(const View& view, const Slot& slot, Effects& effects) {
   RequestRecord record;
   record.set_method(context_.method);
   record.set_fingerprint(context_.fingerprint);
-  record.set_response(SerializeRecord(*mutable_answer()));
+  record.set_response(storage::SerializeRecord(*mutable_answer()));
   record.set_revision(slot.revision);
   record.set_expire_time_us(ToRecordMicros(slot.now + kRequestLifetime));
-  effects.Put(Table::kRequests, key, record);
-  effects.PutRaw(Table::kDue, DueKey(record.expire_time_us(), DueKind::kForgetRequest, key), "");
+  effects.Put(storage::Table::kRequests, key, record);
+  effects.PutRaw(storage::Table::kDue,
+                 storage::DueKey(record.expire_time_us(), storage::DueKind::kForgetRequest, key),
+                 "");
   return absl::OkStatus();
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

@@ -14,7 +14,7 @@
 #include "storage/engine.h"
 #include "token/digest.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // For how long the first answer to a request_id is kept.
 inline constexpr absl::Duration kRequestLifetime = absl::Hours(24);
@@ -25,7 +25,7 @@ inline constexpr char kServiceActor[] = "tollgated";
 // a command: it is added to the answer after the commit, where the answer does not withhold it.
 struct MintedToken {
   std::string public_id;
-  StoredDigest stored_digest;
+  token::StoredDigest stored_digest;
   uint32_t pepper_id = 0;
   char kind = 'w';
 };
@@ -38,10 +38,11 @@ std::string RequestFingerprint(const google::protobuf::Message& request);
 // request answers what was answered first, and changes nothing; with another request it is refused
 // (ALREADY_EXISTS, REQUEST_ID_REUSED). The record lies in the store, so this holds within one batch
 // and after a restart. A refused request leaves no record: its retry is judged anew.
-class Change : public Command {
+class Change : public storage::Command {
  public:
   // Looks for the first answer, else Apply()s. Pure, and may be run again (storage/command.h).
-  absl::Status Run(const View& view, const Slot& slot, Effects& effects) final;
+  absl::Status Run(const storage::View& view, const storage::Slot& slot,
+                   storage::Effects& effects) final;
 
   // The method's name, as in "create_token".
   absl::string_view name() const override { return context_.method; }
@@ -61,7 +62,8 @@ class Change : public Command {
   explicit Change(Context context) : context_(std::move(context)) {}
 
   // The change itself: state-dependent checks, effects, and the answer (which is empty at first).
-  virtual absl::Status Apply(const View& view, const Slot& slot, Effects& effects) = 0;
+  virtual absl::Status Apply(const storage::View& view, const storage::Slot& slot,
+                             storage::Effects& effects) = 0;
   virtual google::protobuf::Message* mutable_answer() = 0;
   // The answer to a retry has been read into mutable_answer().
   virtual void OnReplay() {}
@@ -84,6 +86,6 @@ class ChangeTo : public Change {
   Response response_;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_RECORDS_CHANGE_H_

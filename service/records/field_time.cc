@@ -6,31 +6,31 @@
 #include "base/proto_time.h"
 #include "base/status.h"
 
-namespace tollgate {
+namespace tollgate::service {
 absl::StatusOr<absl::Time> TimeFromField(const google::protobuf::Timestamp& timestamp,
                                          absl::string_view field) {
-  if (!IsValid(timestamp)) {
-    return RefuseField("TIME_MALFORMED", field, "not a time between the years 1 and 9999");
+  if (!base::IsValid(timestamp)) {
+    return base::RefuseField("TIME_MALFORMED", field, "not a time between the years 1 and 9999");
   }
-  return FromProto(timestamp);
+  return base::FromProto(timestamp);
 }
 
 absl::StatusOr<absl::Duration> DurationFromField(const google::protobuf::Duration& duration,
                                                  absl::string_view field, absl::Duration least,
                                                  absl::string_view reason,
                                                  absl::string_view too_long_reason) {
-  if (!IsValid(duration)) {
-    return RefuseField("DURATION_MALFORMED", field, "not a valid duration");
+  if (!base::IsValid(duration)) {
+    return base::RefuseField("DURATION_MALFORMED", field, "not a valid duration");
   }
-  const absl::Duration value = FromProto(duration);
+  const absl::Duration value = base::FromProto(duration);
   if (value < least) {
-    return RefuseField(reason, field,
-                       absl::StrCat("is ", absl::FormatDuration(value), "; give at least ",
-                                    absl::FormatDuration(least)));
+    return base::RefuseField(reason, field,
+                             absl::StrCat("is ", absl::FormatDuration(value), "; give at least ",
+                                          absl::FormatDuration(least)));
   }
   if (value > kMaxDuration) {
-    return RefuseField(too_long_reason.empty() ? reason : too_long_reason, field,
-                       "is longer than 100 years; leave it out for no limit");
+    return base::RefuseField(too_long_reason.empty() ? reason : too_long_reason, field,
+                             "is longer than 100 years; leave it out for no limit");
   }
   return value;
 }
@@ -45,4 +45,4 @@ std::string RoughDuration(absl::Duration duration) {
   return absl::StrCat(absl::ToInt64Hours(duration) / 24, " days");
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

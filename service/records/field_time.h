@@ -11,7 +11,7 @@
 #include "google/protobuf/duration.pb.h"
 #include "google/protobuf/timestamp.pb.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // The longest duration that means anything to a token: 100 years. Sums of it and a real time fit
 // into micros and into a Timestamp.
@@ -35,6 +35,6 @@ inline absl::Time FromRecordMicros(int64_t us) { return absl::FromUnixMicros(us)
 // "40 s", "12 min", "3 h", "41 days": how long ago, for people.
 std::string RoughDuration(absl::Duration duration);
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_RECORDS_FIELD_TIME_H_

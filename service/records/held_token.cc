@@ -9,7 +9,7 @@
 #include "storage/schema.h"
 #include "token/resource_name.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using ::tollgate::store::v1::AuditRecord;
@@ -21,15 +21,17 @@ using ::tollgate::store::v1::WorkspaceRecord;
 constexpr int kMostEarlier = 64;  // watermarks kept of one key, besides the latest
 
 // Takes away what the sweep was to do about a token, as far as the record says when.
-void DeleteDue(const TokenRecord& record, absl::string_view key, Effects& effects) {
+void DeleteDue(const TokenRecord& record, absl::string_view key, storage::Effects& effects) {
   if (record.expire_time_us() != 0) {
-    effects.Delete(Table::kDue, DueKey(record.expire_time_us(), DueKind::kExpire, key));
+    effects.Delete(storage::Table::kDue,
+                   storage::DueKey(record.expire_time_us(), storage::DueKind::kExpire, key));
   }
   if (record.retirement().at_time_us() != 0) {
-    effects.Delete(Table::kDue, DueKey(record.retirement().at_time_us(), DueKind::kRetire, key));
+    effects.Delete(storage::Table::kDue, storage::DueKey(record.retirement().at_time_us(),
+                                                         storage::DueKind::kRetire, key));
   }
   if (record.retirement().quiet_period_us() != 0) {
-    effects.Delete(Table::kDue, DueKey(0, DueKind::kWatchSilent, key));
+    effects.Delete(storage::Table::kDue, storage::DueKey(0, storage::DueKind::kWatchSilent, key));
   }
   // A kWatchUnused entry moves on by itself; the sweep drops it when it comes to it.
 }
@@ -37,25 +39,28 @@ void DeleteDue(const TokenRecord& record, absl::string_view key, Effects& effect
 }  // namespace
 
 std::string HeldToken::name() const {
-  return FormatTokenName(record.workspace(), record.token_id());
+  return token::FormatTokenName(record.workspace(), record.token_id());
 }
 
-absl::StatusOr<Cohorts> LoadCohorts(const View& view, absl::string_view workspace,
-                                    absl::string_view owner) {
-  Cohorts cohorts;
+absl::StatusOr<token::Cohorts> LoadCohorts(const storage::View& view, absl::string_view workspace,
+                                           absl::string_view owner) {
+  token::Cohorts cohorts;
   ASSIGN_OR_RETURN(cohorts.workspace,
-                   GetRecord<CohortRecord>(view, Table::kCohorts, CohortKey(workspace, "")));
+                   storage::GetRecord<CohortRecord>(view, storage::Table::kCohorts,
+                                                    storage::CohortKey(workspace, "")));
   if (!owner.empty()) {
     ASSIGN_OR_RETURN(cohorts.owner,
-                     GetRecord<CohortRecord>(view, Table::kCohorts, CohortKey(workspace, owner)));
+                     storage::GetRecord<CohortRecord>(view, storage::Table::kCohorts,
+                                                      storage::CohortKey(workspace, owner)));
   }
   return cohorts;
 }
 
-absl::Status PutCohort(const View& view, CohortRecord cohort, Effects& effects) {
-  const std::string key = CohortKey(cohort.workspace(), cohort.owner());
+absl::Status PutCohort(const storage::View& view, CohortRecord cohort, storage::Effects& effects) {
+  const std::string key = storage::CohortKey(cohort.workspace(), cohort.owner());
   cohort.clear_earlier();
-  ASSIGN_OR_RETURN(auto before, GetRecord<CohortRecord>(view, Table::kCohorts, key));
+  ASSIGN_OR_RETURN(auto before,
+                   storage::GetRecord<CohortRecord>(view, storage::Table::kCohorts, key));
   if (before.has_value()) {
     *cohort.mutable_earlier() = std::move(*before->mutable_earlier());
     before->clear_earlier();
@@ -63,13 +68,14 @@ absl::Status PutCohort(const View& view, CohortRecord cohort, Effects& effects) 
     const int over = cohort.earlier_size() - kMostEarlier;
     if (over > 0) cohort.mutable_earlier()->DeleteSubrange(0, over);
   }
-  effects.Put(Table::kCohorts, key, cohort);
+  effects.Put(storage::Table::kCohorts, key, cohort);
   NoteLiveChange(cohort.workspace(), cohort.revision(), effects);
   return absl::OkStatus();
 }
 
-void NoteLiveChange(absl::string_view workspace, int64_t revision, Effects& effects) {
-  effects.PutRaw(Table::kMeta, LiveChangeKey(workspace), RevisionKey(revision));
+void NoteLiveChange(absl::string_view workspace, int64_t revision, storage::Effects& effects) {
+  effects.PutRaw(storage::Table::kMeta, storage::LiveChangeKey(workspace),
+                 storage::RevisionKey(revision));
 }
 
 absl::Time LastResumed(const TokenRecord& record) {
@@ -77,74 +83,81 @@ absl::Time LastResumed(const TokenRecord& record) {
                                       : FromRecordMicros(record.resume_time_us());
 }
 
-absl::StatusOr<WorkspaceRecord> LoadWorkspace(const View& view, absl::string_view workspace) {
-  ASSIGN_OR_RETURN(auto record, GetRecord<WorkspaceRecord>(view, Table::kWorkspaces, workspace));
+absl::StatusOr<WorkspaceRecord> LoadWorkspace(const storage::View& view,
+                                              absl::string_view workspace) {
+  ASSIGN_OR_RETURN(auto record, storage::GetRecord<WorkspaceRecord>(
+                                    view, storage::Table::kWorkspaces, workspace));
   if (!record.has_value()) {
-    return Refuse(absl::StatusCode::kNotFound, "WORKSPACE_NOT_FOUND",
-                  absl::StrCat("there is no ", WorkspaceName(workspace),
-                               "; it comes to be with its first token or policy"));
+    return base::Refuse(absl::StatusCode::kNotFound, "WORKSPACE_NOT_FOUND",
+                        absl::StrCat("there is no ", token::WorkspaceName(workspace),
+                                     "; it comes to be with its first token or policy"));
   }
   return *std::move(record);
 }
 
-absl::StatusOr<absl::optional<HeldToken>> FindToken(const View& view, absl::string_view workspace,
+absl::StatusOr<absl::optional<HeldToken>> FindToken(const storage::View& view,
+                                                    absl::string_view workspace,
                                                     absl::string_view token_id) {
   ASSIGN_OR_RETURN(auto record,
-                   GetRecord<TokenRecord>(view, Table::kTokens, TokenKey(workspace, token_id)));
+                   storage::GetRecord<TokenRecord>(view, storage::Table::kTokens,
+                                                   storage::TokenKey(workspace, token_id)));
   if (!record.has_value()) return absl::optional<HeldToken>();
   HeldToken token;
   token.record = *std::move(record);
   ASSIGN_OR_RETURN(token.cohorts, LoadCohorts(view, workspace, token.record.owner()));
-  ASSIGN_OR_RETURN(auto owning, GetRecord<WorkspaceRecord>(view, Table::kWorkspaces, workspace));
+  ASSIGN_OR_RETURN(auto owning, storage::GetRecord<WorkspaceRecord>(
+                                    view, storage::Table::kWorkspaces, workspace));
   if (owning.has_value()) token.policy = owning->policy();
   return absl::optional<HeldToken>(std::move(token));
 }
 
-absl::StatusOr<HeldToken> LoadToken(const View& view, absl::string_view workspace,
+absl::StatusOr<HeldToken> LoadToken(const storage::View& view, absl::string_view workspace,
                                     absl::string_view token_id) {
   ASSIGN_OR_RETURN(auto token, FindToken(view, workspace, token_id));
   if (!token.has_value()) {
-    return Refuse(absl::StatusCode::kNotFound, "TOKEN_NOT_FOUND",
-                  absl::StrCat("there is no ", FormatTokenName(workspace, token_id)));
+    return base::Refuse(absl::StatusCode::kNotFound, "TOKEN_NOT_FOUND",
+                        absl::StrCat("there is no ", token::FormatTokenName(workspace, token_id)));
   }
   return *std::move(token);
 }
 
 tollgate::v1::Token ToResource(const HeldToken& token, absl::Time now) {
-  return ToToken(token.record, token.cohorts, absl::Microseconds(token.policy.rotation_period_us()),
-                 now);
+  return token::ToToken(token.record, token.cohorts,
+                        absl::Microseconds(token.policy.rotation_period_us()), now);
 }
 
 absl::Status RefuseFinal(const HeldToken& token, absl::Time now) {
   const tollgate::v1::TokenState state = token.StateAt(now);
-  if (!IsFinal(state)) return absl::OkStatus();
+  if (!token::IsFinal(state)) return absl::OkStatus();
   const bool expired = state == tollgate::v1::TOKEN_STATE_EXPIRED;
-  ErrorDetails details;
+  base::ErrorDetails details;
   details.reason = "TOKEN_FINAL";
   details.metadata = {{"token", token.name()}, {"state", expired ? "EXPIRED" : "REVOKED"}};
-  return Refuse(absl::StatusCode::kFailedPrecondition,
-                absl::StrCat(token.name(), " is ", expired ? "expired" : "revoked",
-                             ", which is final; create another token instead"),
-                details);
+  return base::Refuse(absl::StatusCode::kFailedPrecondition,
+                      absl::StrCat(token.name(), " is ", expired ? "expired" : "revoked",
+                                   ", which is final; create another token instead"),
+                      details);
 }
 
-void TellChanged(absl::string_view workspace, absl::string_view token_id, Effects& effects) {
+void TellChanged(absl::string_view workspace, absl::string_view token_id,
+                 storage::Effects& effects) {
   tollgate::v1::Event event;
   event.mutable_token_changed()->set_workspace(std::string(workspace));
   event.mutable_token_changed()->set_token_id(std::string(token_id));
   effects.Tell(std::move(event));
 }
 
-void PutChanged(HeldToken& token, const Slot& slot, bool tell, Effects& effects) {
+void PutChanged(HeldToken& token, const storage::Slot& slot, bool tell, storage::Effects& effects) {
   TokenRecord& record = token.record;
   record.set_update_time_us(ToRecordMicros(slot.now));
   record.set_update_revision(slot.revision);
-  effects.Put(Table::kTokens, TokenKey(record.workspace(), record.token_id()), record);
+  effects.Put(storage::Table::kTokens, storage::TokenKey(record.workspace(), record.token_id()),
+              record);
   if (tell) TellChanged(record.workspace(), record.token_id(), effects);
 }
 
 Ending::Kind EndedByTime(const HeldToken& token, absl::Time now) {
-  if (token.record.has_ending() || CoveringCohort(token.record, token.cohorts) != nullptr) {
+  if (token.record.has_ending() || token::CoveringCohort(token.record, token.cohorts) != nullptr) {
     return Ending::KIND_UNSPECIFIED;
   }
   switch (token.StateAt(now)) {
@@ -157,13 +170,15 @@ Ending::Kind EndedByTime(const HeldToken& token, absl::Time now) {
   }
 }
 
-void EndToken(HeldToken& token, Ending::Kind kind, const Slot& slot, Effects& effects) {
+void EndToken(HeldToken& token, Ending::Kind kind, const storage::Slot& slot,
+              storage::Effects& effects) {
   TokenRecord& record = token.record;
-  const std::string key = TokenKey(record.workspace(), record.token_id());
+  const std::string key = storage::TokenKey(record.workspace(), record.token_id());
   record.mutable_ending()->set_kind(kind);
   record.mutable_ending()->set_time_us(ToRecordMicros(slot.now));
   record.mutable_ending()->set_revision(slot.revision);
-  effects.Delete(Table::kLabels, LabelKey(record.workspace(), record.label(), record.token_id()));
+  effects.Delete(storage::Table::kLabels,
+                 storage::LabelKey(record.workspace(), record.label(), record.token_id()));
   DeleteDue(record, key, effects);
   NoteLiveChange(record.workspace(), slot.revision, effects);
   // R18: an end that time brought about is told like any other.
@@ -171,31 +186,34 @@ void EndToken(HeldToken& token, Ending::Kind kind, const Slot& slot, Effects& ef
   PutChanged(token, slot, /*tell=*/!untold, effects);
 }
 
-absl::Status CheckUnused(const View& view, const TokenRecord& record) {
-  ASSIGN_OR_RETURN(const auto token,
-                   view.Get(Table::kTokens, TokenKey(record.workspace(), record.token_id())));
-  ASSIGN_OR_RETURN(const auto digest, view.Get(Table::kDigests, record.stored_digest()));
+absl::Status CheckUnused(const storage::View& view, const TokenRecord& record) {
+  ASSIGN_OR_RETURN(
+      const auto token,
+      view.Get(storage::Table::kTokens, storage::TokenKey(record.workspace(), record.token_id())));
+  ASSIGN_OR_RETURN(const auto digest, view.Get(storage::Table::kDigests, record.stored_digest()));
   if (!token.has_value() && !digest.has_value()) return absl::OkStatus();
-  return Refuse(absl::StatusCode::kAborted, "TOKEN_ID_TAKEN",
-                "the new token's id is taken already; try again");
+  return base::Refuse(absl::StatusCode::kAborted, "TOKEN_ID_TAKEN",
+                      "the new token's id is taken already; try again");
 }
 
-void PutNew(const TokenRecord& record, Effects& effects) {
-  const std::string key = TokenKey(record.workspace(), record.token_id());
-  effects.Put(Table::kTokens, key, record);
+void PutNew(const TokenRecord& record, storage::Effects& effects) {
+  const std::string key = storage::TokenKey(record.workspace(), record.token_id());
+  effects.Put(storage::Table::kTokens, key, record);
   tollgate::store::v1::DigestRecord digest;
   digest.set_workspace(record.workspace());
   digest.set_token_id(record.token_id());
-  effects.Put(Table::kDigests, record.stored_digest(), digest);
-  effects.PutRaw(Table::kLabels, LabelKey(record.workspace(), record.label(), record.token_id()),
-                 "");
+  effects.Put(storage::Table::kDigests, record.stored_digest(), digest);
+  effects.PutRaw(storage::Table::kLabels,
+                 storage::LabelKey(record.workspace(), record.label(), record.token_id()), "");
   if (record.expire_time_us() != 0) {
-    effects.PutRaw(Table::kDue, DueKey(record.expire_time_us(), DueKind::kExpire, key), "");
+    effects.PutRaw(storage::Table::kDue,
+                   storage::DueKey(record.expire_time_us(), storage::DueKind::kExpire, key), "");
   }
   if (record.max_unused_us() != 0) {
-    effects.PutRaw(
-        Table::kDue,
-        DueKey(record.create_time_us() + record.max_unused_us(), DueKind::kWatchUnused, key), "");
+    effects.PutRaw(storage::Table::kDue,
+                   storage::DueKey(record.create_time_us() + record.max_unused_us(),
+                                   storage::DueKind::kWatchUnused, key),
+                   "");
   }
   NoteLiveChange(record.workspace(), record.create_revision(), effects);
   tollgate::v1::Event event;
@@ -209,15 +227,15 @@ AuditRecord AuditOf(absl::string_view actor, absl::string_view action, const Tok
   AuditRecord entry;
   entry.set_actor(std::string(actor));
   entry.set_action(std::string(action));
-  entry.set_resource(FormatTokenName(record.workspace(), record.token_id()));
+  entry.set_resource(token::FormatTokenName(record.workspace(), record.token_id()));
   entry.set_workspace(record.workspace());
   (*entry.mutable_details())["label"] = record.label();
   return entry;
 }
 
 int64_t Revoke(HeldToken& token, absl::string_view actor, absl::string_view action,
-               absl::string_view reason, const Slot& slot, Effects& effects) {
-  if (!IsFinal(token.StateAt(slot.now))) {
+               absl::string_view reason, const storage::Slot& slot, storage::Effects& effects) {
+  if (!token::IsFinal(token.StateAt(slot.now))) {
     token.record.set_reason(std::string(reason));
     EndToken(token, Ending::KIND_REVOKED, slot, effects);
     AuditRecord entry = AuditOf(actor, action, token.record);
@@ -234,7 +252,7 @@ int64_t Revoke(HeldToken& token, absl::string_view actor, absl::string_view acti
                           token.record));
     return slot.revision;
   }
-  const CohortRecord* cohort = CoveringCohort(token.record, token.cohorts);
+  const CohortRecord* cohort = token::CoveringCohort(token.record, token.cohorts);
   if (token.record.has_ending() &&
       (cohort == nullptr || token.record.ending().revision() <= cohort->revision())) {
     return token.record.ending().revision();
@@ -242,4 +260,4 @@ int64_t Revoke(HeldToken& token, absl::string_view actor, absl::string_view acti
   return cohort->revision();
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

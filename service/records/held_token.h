@@ -16,36 +16,37 @@
 #include "tollgate/store/v1/records.pb.h"
 #include "tollgate/v1/token.pb.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 struct HeldToken {
   tollgate::store::v1::TokenRecord record;
-  Cohorts cohorts;
+  token::Cohorts cohorts;
   tollgate::store::v1::PolicyRecord policy;  // empty: asks for nothing
 
   tollgate::v1::TokenState StateAt(absl::Time now) const {
-    return tollgate::StateAt(record, cohorts, now);
+    return token::StateAt(record, cohorts, now);
   }
   std::string name() const;
 };
 
 // NOT_FOUND, TOKEN_NOT_FOUND.
-absl::StatusOr<HeldToken> LoadToken(const View& view, absl::string_view workspace,
+absl::StatusOr<HeldToken> LoadToken(const storage::View& view, absl::string_view workspace,
                                     absl::string_view token_id);
 // nullopt where there is none.
-absl::StatusOr<absl::optional<HeldToken>> FindToken(const View& view, absl::string_view workspace,
+absl::StatusOr<absl::optional<HeldToken>> FindToken(const storage::View& view,
+                                                    absl::string_view workspace,
                                                     absl::string_view token_id);
-absl::StatusOr<Cohorts> LoadCohorts(const View& view, absl::string_view workspace,
-                                    absl::string_view owner);
+absl::StatusOr<token::Cohorts> LoadCohorts(const storage::View& view, absl::string_view workspace,
+                                           absl::string_view owner);
 // Writes a watermark as the latest of its key; the one before goes among its `earlier`, so that
 // what that one ended stays as it ended.
-absl::Status PutCohort(const View& view, tollgate::store::v1::CohortRecord cohort,
-                       Effects& effects);
+absl::Status PutCohort(const storage::View& view, tollgate::store::v1::CohortRecord cohort,
+                       storage::Effects& effects);
 // Notes that from `revision` on other tokens of the workspace are live, or have another owner
 // (LiveChangeKey). PutNew, EndToken and PutCohort do it themselves.
-void NoteLiveChange(absl::string_view workspace, int64_t revision, Effects& effects);
+void NoteLiveChange(absl::string_view workspace, int64_t revision, storage::Effects& effects);
 // NOT_FOUND, WORKSPACE_NOT_FOUND.
-absl::StatusOr<tollgate::store::v1::WorkspaceRecord> LoadWorkspace(const View& view,
+absl::StatusOr<tollgate::store::v1::WorkspaceRecord> LoadWorkspace(const storage::View& view,
                                                                    absl::string_view workspace);
 
 // When it was last resumed; InfinitePast: never, as far as the record knows.
@@ -58,19 +59,20 @@ tollgate::v1::Token ToResource(const HeldToken& token, absl::Time now);
 absl::Status RefuseFinal(const HeldToken& token, absl::Time now);
 
 // Writes the record as changed by this slot, and with `tell` an event.
-void PutChanged(HeldToken& token, const Slot& slot, bool tell, Effects& effects);
+void PutChanged(HeldToken& token, const storage::Slot& slot, bool tell, storage::Effects& effects);
 // Writes what ends the token, and takes it out of what the sweep and the labels know. An event.
-void EndToken(HeldToken& token, tollgate::store::v1::Ending::Kind kind, const Slot& slot,
-              Effects& effects);
+void EndToken(HeldToken& token, tollgate::store::v1::Ending::Kind kind, const storage::Slot& slot,
+              storage::Effects& effects);
 // How time ended it, where no commit has done so yet; KIND_UNSPECIFIED where time has not.
 tollgate::store::v1::Ending::Kind EndedByTime(const HeldToken& token, absl::Time now);
 
 // ABORTED, TOKEN_ID_TAKEN, where a new token's id or digest is in the store already: mint another.
 // Random ids make this a matter of a broken random source; overwriting a token would be worse.
-absl::Status CheckUnused(const View& view, const tollgate::store::v1::TokenRecord& record);
+absl::Status CheckUnused(const storage::View& view, const tollgate::store::v1::TokenRecord& record);
 // Writes a new token's record with its digest, label and due entries. An event.
-void PutNew(const tollgate::store::v1::TokenRecord& record, Effects& effects);
-void TellChanged(absl::string_view workspace, absl::string_view token_id, Effects& effects);
+void PutNew(const tollgate::store::v1::TokenRecord& record, storage::Effects& effects);
+void TellChanged(absl::string_view workspace, absl::string_view token_id,
+                 storage::Effects& effects);
 
 // An audit entry about a token.
 tollgate::store::v1::AuditRecord AuditOf(absl::string_view actor, absl::string_view action,
@@ -79,8 +81,8 @@ tollgate::store::v1::AuditRecord AuditOf(absl::string_view actor, absl::string_v
 // What a revocation of one token comes to: ends it as revoked, with an event and an audit entry; or
 // where it has ended already, leaves it. Returns the revision of its end.
 int64_t Revoke(HeldToken& token, absl::string_view actor, absl::string_view action,
-               absl::string_view reason, const Slot& slot, Effects& effects);
+               absl::string_view reason, const storage::Slot& slot, storage::Effects& effects);
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_RECORDS_HELD_TOKEN_H_

@@ -7,7 +7,7 @@
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/message.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 absl::Status CheckNoOutputFields(const tollgate::v1::Token& token) {
   static const auto* const kSettable = new std::set<std::string>{
@@ -16,8 +16,8 @@ absl::Status CheckNoOutputFields(const tollgate::v1::Token& token) {
   token.GetReflection()->ListFields(token, &set_fields);
   for (const auto* field : set_fields) {
     if (kSettable->count(field->name()) == 0) {
-      return RefuseField("OUTPUT_ONLY_FIELD", absl::StrCat("token.", field->name()),
-                         "is set by the service alone; leave it out");
+      return base::RefuseField("OUTPUT_ONLY_FIELD", absl::StrCat("token.", field->name()),
+                               "is set by the service alone; leave it out");
     }
   }
   return absl::OkStatus();
@@ -28,10 +28,10 @@ absl::StatusOr<int64_t> ExpireTimeMicros(const tollgate::v1::Token& token, absl:
   ASSIGN_OR_RETURN(const absl::Time expire,
                    TimeFromField(token.expire_time(), "token.expire_time"));
   if (expire <= now) {
-    return RefuseField("EXPIRE_TIME_PAST", "token.expire_time",
-                       "has passed already; to end a token now, revoke it");
+    return base::RefuseField("EXPIRE_TIME_PAST", "token.expire_time",
+                             "has passed already; to end a token now, revoke it");
   }
   return ToRecordMicros(expire);
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

@@ -13,7 +13,7 @@
 #include "token/resource_name.h"
 #include "tollgate/v1/token.pb.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // OUTPUT_ONLY_FIELD where a new token's request sets what only the service sets.
 absl::Status CheckNoOutputFields(const tollgate::v1::Token& token);
@@ -25,6 +25,6 @@ absl::StatusOr<int64_t> ExpireTimeMicros(const tollgate::v1::Token& token, absl:
 // The shortest quiet period, and the shortest duration that a policy may name.
 inline constexpr absl::Duration kShortest = absl::Seconds(1);
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_RECORDS_TOKEN_SHAPE_H_

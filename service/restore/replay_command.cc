@@ -10,7 +10,7 @@
 #include "storage/schema.h"
 #include "token/resource_name.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using store::v1::AuditRecord;
@@ -44,8 +44,8 @@ struct Narrowed {
 };
 
 // Takes from `record` what `lost` no longer allowed.
-void Narrow(const TokenRecord& lost, const std::string& key, TokenRecord* record, Effects& effects,
-            Narrowed* narrowed) {
+void Narrow(const TokenRecord& lost, const std::string& key, TokenRecord* record,
+            storage::Effects& effects, Narrowed* narrowed) {
   const auto note = [&](absl::string_view field) {
     absl::StrAppend(&narrowed->fields, narrowed->fields.empty() ? "" : ",", field);
   };
@@ -79,10 +79,12 @@ void Narrow(const TokenRecord& lost, const std::string& key, TokenRecord* record
   if (lost.expire_time_us() != 0 &&
       (record->expire_time_us() == 0 || lost.expire_time_us() < record->expire_time_us())) {
     if (record->expire_time_us() != 0) {
-      effects.Delete(Table::kDue, DueKey(record->expire_time_us(), DueKind::kExpire, key));
+      effects.Delete(storage::Table::kDue,
+                     storage::DueKey(record->expire_time_us(), storage::DueKind::kExpire, key));
     }
     record->set_expire_time_us(lost.expire_time_us());
-    effects.PutRaw(Table::kDue, DueKey(lost.expire_time_us(), DueKind::kExpire, key), "");
+    effects.PutRaw(storage::Table::kDue,
+                   storage::DueKey(lost.expire_time_us(), storage::DueKind::kExpire, key), "");
     note("expire_time");
   }
   // Of a rotation's plans only a time takes something away by itself. The replacement is lost with
@@ -91,25 +93,30 @@ void Narrow(const TokenRecord& lost, const std::string& key, TokenRecord* record
   const int64_t planned_us = record->retirement().at_time_us();
   if (retire_us != 0 && (planned_us == 0 || retire_us < planned_us)) {
     if (planned_us != 0) {
-      effects.Delete(Table::kDue, DueKey(planned_us, DueKind::kRetire, key));
+      effects.Delete(storage::Table::kDue,
+                     storage::DueKey(planned_us, storage::DueKind::kRetire, key));
     }
     if (record->retirement().quiet_period_us() != 0) {
-      effects.Delete(Table::kDue, DueKey(0, DueKind::kWatchSilent, key));
+      effects.Delete(storage::Table::kDue, storage::DueKey(0, storage::DueKind::kWatchSilent, key));
     }
     record->clear_retirement();
     record->mutable_retirement()->set_at_time_us(retire_us);
-    effects.PutRaw(Table::kDue, DueKey(retire_us, DueKind::kRetire, key), "");
+    effects.PutRaw(storage::Table::kDue, storage::DueKey(retire_us, storage::DueKind::kRetire, key),
+                   "");
     note("retire_time");
   }
 }
 
 }  // namespace
 
-absl::Status ReplayCommand::Run(const View& view, const Slot& slot, Effects& effects) {
+absl::Status ReplayCommand::Run(const storage::View& view, const storage::Slot& slot,
+                                storage::Effects& effects) {
   report_ = ReplayReport();
   report_.revision = slot.revision;
-  ASSIGN_OR_RETURN(auto meta, GetRecord<MetaRecord>(view, Table::kMeta, kMetaKey));
-  ASSIGN_OR_RETURN(const auto head, GetRecord<HeadRecord>(view, Table::kMeta, kHeadKey));
+  ASSIGN_OR_RETURN(auto meta,
+                   storage::GetRecord<MetaRecord>(view, storage::Table::kMeta, storage::kMetaKey));
+  ASSIGN_OR_RETURN(const auto head,
+                   storage::GetRecord<HeadRecord>(view, storage::Table::kMeta, storage::kHeadKey));
   if (!meta.has_value() || !head.has_value()) {
     return absl::DataLossError("the store has no meta record, or no head");
   }
@@ -132,7 +139,7 @@ absl::Status ReplayCommand::Run(const View& view, const Slot& slot, Effects& eff
 
   meta->set_epoch(new_epoch_);
   meta->set_restored(true);
-  effects.Put(Table::kMeta, kMetaKey, *meta);
+  effects.Put(storage::Table::kMeta, storage::kMetaKey, *meta);
 
   if (plan_ == nullptr) return absl::OkStatus();
   for (const auto& [name, lost] : plan_->tokens()) {
@@ -145,19 +152,20 @@ absl::Status ReplayCommand::Run(const View& view, const Slot& slot, Effects& eff
 }
 
 absl::Status ReplayCommand::ReplayToken(const std::string& workspace, const std::string& token_id,
-                                        const ReplayPlan::LostToken& lost, const View& view,
-                                        const Slot& slot, Effects& effects) {
+                                        const ReplayPlan::LostToken& lost,
+                                        const storage::View& view, const storage::Slot& slot,
+                                        storage::Effects& effects) {
   ASSIGN_OR_RETURN(auto token, FindToken(view, workspace, token_id));
   if (!token.has_value()) {
     ++report_.unknown;
     return absl::OkStatus();
   }
   TokenRecord& record = token->record;
-  if (record.has_ending() || CoveringCohort(record, token->cohorts) != nullptr) {
+  if (record.has_ending() || token::CoveringCohort(record, token->cohorts) != nullptr) {
     ++report_.already;  // final is final
     return absl::OkStatus();
   }
-  const std::string key = TokenKey(workspace, token_id);
+  const std::string key = storage::TokenKey(workspace, token_id);
   AuditRecord entry = AuditOf(kServiceActor, kReplayAction, record);
   auto& details = *entry.mutable_details();
 
@@ -167,7 +175,7 @@ absl::Status ReplayCommand::ReplayToken(const std::string& workspace, const std:
     EndToken(*token, ending.kind(), slot, effects);
     // When it really ended; the revision is this commit's, since the lost one will be used again.
     record.mutable_ending()->set_time_us(ending.time_us());
-    effects.Put(Table::kTokens, key, record);
+    effects.Put(storage::Table::kTokens, key, record);
     ++report_.ended;
     details["change"] = Ending::Kind_Name(ending.kind());
     details["lost_revision"] = absl::StrCat(ending.revision());
@@ -188,7 +196,7 @@ absl::Status ReplayCommand::ReplayToken(const std::string& workspace, const std:
       record.set_reason(cohort->reason());
       EndToken(*token, Ending::KIND_REVOKED, slot, effects);
       record.mutable_ending()->set_time_us(cohort->time_us());
-      effects.Put(Table::kTokens, key, record);
+      effects.Put(storage::Table::kTokens, key, record);
       ++report_.ended;
       details["change"] = Ending::Kind_Name(Ending::KIND_REVOKED);
       details["owner"] = record.owner();
@@ -232,21 +240,21 @@ absl::Status ReplayCommand::ReplayToken(const std::string& workspace, const std:
 }
 
 absl::StatusOr<absl::optional<CohortRecord>> ReplayCommand::CohortOfUncertainOwner(
-    const TokenRecord& record, const std::string& owner, const View& view) const {
+    const TokenRecord& record, const std::string& owner, const storage::View& view) const {
   if (owner.empty()) return absl::optional<CohortRecord>();
   // A lost cohort was set after the backup, so after the token was made.
   const auto lost = plan_->cohorts().find({record.workspace(), owner});
   if (lost != plan_->cohorts().end()) return absl::optional<CohortRecord>(lost->second);
   TokenRecord given = record;
   given.set_owner(owner);
-  ASSIGN_OR_RETURN(const Cohorts cohorts, LoadCohorts(view, record.workspace(), owner));
-  const CohortRecord* covering = CoveringCohort(given, cohorts);
+  ASSIGN_OR_RETURN(const token::Cohorts cohorts, LoadCohorts(view, record.workspace(), owner));
+  const CohortRecord* covering = token::CoveringCohort(given, cohorts);
   return covering == nullptr ? absl::optional<CohortRecord>() : *covering;
 }
 
-absl::Status ReplayCommand::ReplayCohort(const CohortRecord& lost, const View& view,
-                                         const Slot& slot, Effects& effects) {
-  ASSIGN_OR_RETURN(const auto workspace, view.Get(Table::kWorkspaces, lost.workspace()));
+absl::Status ReplayCommand::ReplayCohort(const CohortRecord& lost, const storage::View& view,
+                                         const storage::Slot& slot, storage::Effects& effects) {
+  ASSIGN_OR_RETURN(const auto workspace, view.Get(storage::Table::kWorkspaces, lost.workspace()));
   if (!workspace.has_value()) {
     ++report_.unknown;
     return absl::OkStatus();
@@ -262,7 +270,7 @@ absl::Status ReplayCommand::ReplayCohort(const CohortRecord& lost, const View& v
   AuditRecord entry;
   entry.set_actor(kServiceActor);
   entry.set_action(kReplayAction);
-  entry.set_resource(WorkspaceName(lost.workspace()));
+  entry.set_resource(token::WorkspaceName(lost.workspace()));
   entry.set_workspace(lost.workspace());
   entry.set_reason(lost.reason());
   auto& details = *entry.mutable_details();
@@ -275,4 +283,4 @@ absl::Status ReplayCommand::ReplayCohort(const CohortRecord& lost, const View& v
   return absl::OkStatus();
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

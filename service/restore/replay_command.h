@@ -11,7 +11,7 @@
 #include "service/restore/replay_plan.h"
 #include "storage/command.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // What the replay did.
 struct ReplayReport {
@@ -33,7 +33,7 @@ struct ReplayReport {
 // created below it, every later one will be above. The lost watermark covered exactly the former
 // (it was set after the backup, so after all of the backup's tokens), provided that the token still
 // had that owner: so a changed owner is replayed before.
-class ReplayCommand : public Command {
+class ReplayCommand : public storage::Command {
  public:
   // `plan` may be null: no journal; it outlives the command. `action` is what the audit log calls
   // it, "restore" or "new_epoch"; `source` says from where, for the audit log.
@@ -45,22 +45,24 @@ class ReplayCommand : public Command {
         source_(std::move(source)) {}
 
   absl::string_view name() const override { return "replay_journal"; }
-  absl::Status Run(const View& view, const Slot& slot, Effects& effects) override;
+  absl::Status Run(const storage::View& view, const storage::Slot& slot,
+                   storage::Effects& effects) override;
 
   // Valid once committed.
   const ReplayReport& report() const { return report_; }
 
  private:
   absl::Status ReplayToken(const std::string& workspace, const std::string& token_id,
-                           const ReplayPlan::LostToken& lost, const View& view, const Slot& slot,
-                           Effects& effects);
+                           const ReplayPlan::LostToken& lost, const storage::View& view,
+                           const storage::Slot& slot, storage::Effects& effects);
   // The cohort that covers the token if `owner`, whom the journal's last entry names, had become
   // its owner; nullopt where none does.
   absl::StatusOr<absl::optional<tollgate::store::v1::CohortRecord>> CohortOfUncertainOwner(
       const tollgate::store::v1::TokenRecord& record, const std::string& owner,
-      const View& view) const;
-  absl::Status ReplayCohort(const tollgate::store::v1::CohortRecord& lost, const View& view,
-                            const Slot& slot, Effects& effects);
+      const storage::View& view) const;
+  absl::Status ReplayCohort(const tollgate::store::v1::CohortRecord& lost,
+                            const storage::View& view, const storage::Slot& slot,
+                            storage::Effects& effects);
 
   const ReplayPlan* const plan_;
   const std::string new_epoch_;
@@ -69,6 +71,6 @@ class ReplayCommand : public Command {
   ReplayReport report_;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_RESTORE_REPLAY_COMMAND_H_

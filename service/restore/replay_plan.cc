@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace tollgate {
+namespace tollgate::service {
 
 using store::v1::CohortRecord;
 using store::v1::JournalCommit;
@@ -63,4 +63,4 @@ void ReplayPlan::Take(const JournalCommit& commit, bool certain) {
   }
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

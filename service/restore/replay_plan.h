@@ -12,7 +12,7 @@
 #include "tollgate/store/v1/journal.pb.h"
 #include "tollgate/store/v1/records.pb.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // Collects, record by record, what took permission away after a backup was made. In the backup's
 // epoch that is what has a revision above the backup's; in every later epoch it is everything. Not
@@ -78,6 +78,6 @@ class ReplayPlan {
   std::map<std::pair<std::string, std::string>, tollgate::store::v1::CohortRecord> cohorts_;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_RESTORE_REPLAY_PLAN_H_

@@ -14,7 +14,7 @@
 #include "storage/schema.h"
 #include "storage/sequencer.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 namespace fs = std::filesystem;
@@ -24,14 +24,14 @@ using store::v1::JournalRecord;
 using store::v1::MetaRecord;
 
 absl::Status Failed(absl::string_view what, absl::string_view why) {
-  return Refuse(absl::StatusCode::kUnavailable, "RESTORE_FAILED",
-                absl::StrCat("cannot ", what, ": ", why));
+  return base::Refuse(absl::StatusCode::kUnavailable, "RESTORE_FAILED",
+                      absl::StrCat("cannot ", what, ": ", why));
 }
 
 absl::Status Sync(const std::string& path) {
   const absl::Status synced = SyncToDisk(path);
   if (synced.ok()) return synced;
-  return Refuse(absl::StatusCode::kUnavailable, "RESTORE_FAILED", synced.message());
+  return base::Refuse(absl::StatusCode::kUnavailable, "RESTORE_FAILED", synced.message());
 }
 
 absl::StatusOr<StoreHome> HomeOf(const RestoreOptions& options) {
@@ -40,15 +40,17 @@ absl::StatusOr<StoreHome> HomeOf(const RestoreOptions& options) {
   at.journal = options.journal;
   ASSIGN_OR_RETURN(StoreHome home, StoreHome::At(std::move(at)));
   if (!home.traits().in_folder) {
-    return BadFlag("store", absl::StrCat("'", options.store,
-                                         "' keeps no files, so there is nothing to begin anew"));
+    return base::BadFlag(
+        "store",
+        absl::StrCat("'", options.store, "' keeps no files, so there is nothing to begin anew"));
   }
   return home;
 }
 
 // A checkpoint's files, without what belongs to a process that had it open. Never hard links:
 // what is done to the copy must not be done to the backup.
-absl::Status CopyStore(const EngineDriver& driver, const std::string& from, const std::string& to) {
+absl::Status CopyStore(const storage::EngineDriver& driver, const std::string& from,
+                       const std::string& to) {
   std::error_code error;
   fs::create_directories(to, error);
   if (!error) fs::permissions(to, fs::perms::owner_all, error);
@@ -75,17 +77,17 @@ absl::StatusOr<std::string> ChooseJournal(const StoreHome& home, const RestoreOp
   const std::string& beside = home.journal();
   std::error_code error;
   if (fs::exists(beside, error)) return beside;
-  return Refuse(absl::StatusCode::kFailedPrecondition, "JOURNAL_REQUIRED",
-                absl::StrCat("refused: without the journal, what was revoked after revision ",
-                             revision, " (", TimeForPeople(time), ") would be good again.\n",
-                             "  Say where the journal is:  --journal FILE   (not at ", beside,
-                             ")\n", "  or, knowing the risk:      --without-journal"));
+  return base::Refuse(absl::StatusCode::kFailedPrecondition, "JOURNAL_REQUIRED",
+                      absl::StrCat("refused: without the journal, what was revoked after revision ",
+                                   revision, " (", TimeForPeople(time), ") would be good again.\n",
+                                   "  Say where the journal is:  --journal FILE   (not at ", beside,
+                                   ")\n", "  or, knowing the risk:      --without-journal"));
 }
 
 // Whether the store has taken away something after `revision`: its journal would have been told.
-absl::StatusOr<bool> TookAwayAfter(const View& view, int64_t revision) {
+absl::StatusOr<bool> TookAwayAfter(const storage::View& view, int64_t revision) {
   bool found = false;
-  RETURN_IF_ERROR(FindUnjournaled(view, revision, [&found](const JournalCommit&) {
+  RETURN_IF_ERROR(storage::FindUnjournaled(view, revision, [&found](const JournalCommit&) {
     found = true;
     return absl::OkStatus();
   }));
@@ -94,23 +96,23 @@ absl::StatusOr<bool> TookAwayAfter(const View& view, int64_t revision) {
 
 absl::StatusOr<std::unique_ptr<ReplayPlan>> ReadPlan(const std::string& journal,
                                                      const RestoreOptions& options,
-                                                     const MetaRecord& meta, const View& view,
-                                                     int64_t head) {
+                                                     const MetaRecord& meta,
+                                                     const storage::View& view, int64_t head) {
   auto plan = std::make_unique<ReplayPlan>(meta.epoch(), head);
-  ASSIGN_OR_RETURN(const JournalScan scan,
-                   ScanJournal(journal, [&plan](const JournalRecord& record, int64_t) {
+  ASSIGN_OR_RETURN(const storage::JournalScan scan,
+                   storage::ScanJournal(journal, [&plan](const JournalRecord& record, int64_t) {
                      plan->Add(record);
                      return absl::OkStatus();
                    }));
   plan->Finish();
   if (scan.store_create_time_us != meta.create_time_us()) {
-    return Refuse(absl::StatusCode::kFailedPrecondition, "JOURNAL_OF_ANOTHER_STORE",
-                  absl::StrCat("refused: the journal ", journal,
-                               " is of another store than the one in hand. Name its own:  "
-                               "--journal FILE"));
+    return base::Refuse(absl::StatusCode::kFailedPrecondition, "JOURNAL_OF_ANOTHER_STORE",
+                        absl::StrCat("refused: the journal ", journal,
+                                     " is of another store than the one in hand. Name its own:  "
+                                     "--journal FILE"));
   }
   if (!plan->found_epoch()) {
-    return Refuse(
+    return base::Refuse(
         absl::StatusCode::kFailedPrecondition, "JOURNAL_OTHER_HISTORY",
         absl::StrCat("refused: the journal ", journal, " knows nothing of epoch ", meta.epoch(),
                      ", the store's: it was begun after another restore.\n"
@@ -119,24 +121,24 @@ absl::StatusOr<std::unique_ptr<ReplayPlan>> ReadPlan(const std::string& journal,
   }
   if (options.allow_gap) return plan;
   if (plan->covers_from() > head) {
-    return Refuse(absl::StatusCode::kFailedPrecondition, "JOURNAL_GAP",
-                  absl::StrCat("refused: the journal ", journal, " begins after revision ",
-                               plan->covers_from(), ", and the store is at revision ", head,
-                               ": what was revoked in between would be good again.\n"
-                               "  Take a newer backup, or, knowing the risk:  --allow-gap"));
+    return base::Refuse(absl::StatusCode::kFailedPrecondition, "JOURNAL_GAP",
+                        absl::StrCat("refused: the journal ", journal, " begins after revision ",
+                                     plan->covers_from(), ", and the store is at revision ", head,
+                                     ": what was revoked in between would be good again.\n"
+                                     "  Take a newer backup, or, knowing the risk:  --allow-gap"));
   }
   // A backup is made with a mark in the journal, so the journal of then reaches to it. A store in
   // place may be ahead of a journal that was not closed, by so much and by nothing that matters.
   const int64_t ends = plan->epoch_last_revision();
   bool falls_short = ends < head && !options.from.empty();
   if (ends < head && !falls_short) {
-    falls_short = ends + kJournalMarkEvery < head;
+    falls_short = ends + storage::kJournalMarkEvery < head;
     if (!falls_short) {
       ASSIGN_OR_RETURN(falls_short, TookAwayAfter(view, ends));
     }
   }
   if (falls_short) {
-    return Refuse(
+    return base::Refuse(
         absl::StatusCode::kFailedPrecondition, "JOURNAL_GAP",
         absl::StrCat("refused: the journal ", journal, " ends at revision ", ends,
                      ", and the store is at revision ", head,
@@ -151,14 +153,17 @@ absl::StatusOr<std::unique_ptr<ReplayPlan>> ReadPlan(const std::string& journal,
 // Replays on the store in `folder`, and takes the epoch.
 absl::StatusOr<RestoreReport> Renew(const StoreHome& home, const std::string& folder,
                                     const RestoreOptions& options, absl::string_view action,
-                                    Random& random, const Clock& clock) {
-  ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine, home.OpenEngine(folder, random, clock));
+                                    base::Random& random, const base::Clock& clock) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<storage::Engine> engine,
+                   home.OpenEngine(folder, random, clock));
   RestoreReport report;
-  ASSIGN_OR_RETURN(std::unique_ptr<Snapshot> snapshot, engine->NewSnapshot());
-  ASSIGN_OR_RETURN(const absl::optional<MetaRecord> meta,
-                   GetRecord<MetaRecord>(*snapshot, Table::kMeta, kMetaKey));
-  ASSIGN_OR_RETURN(const absl::optional<HeadRecord> head,
-                   GetRecord<HeadRecord>(*snapshot, Table::kMeta, kHeadKey));
+  ASSIGN_OR_RETURN(std::unique_ptr<storage::Snapshot> snapshot, engine->NewSnapshot());
+  ASSIGN_OR_RETURN(
+      const absl::optional<MetaRecord> meta,
+      storage::GetRecord<MetaRecord>(*snapshot, storage::Table::kMeta, storage::kMetaKey));
+  ASSIGN_OR_RETURN(
+      const absl::optional<HeadRecord> head,
+      storage::GetRecord<HeadRecord>(*snapshot, storage::Table::kMeta, storage::kHeadKey));
   report.revision_before = head->revision();  // Open has seen both
   report.time_before = absl::FromUnixMicros(head->time_us());
   report.store = home.name();
@@ -179,11 +184,11 @@ absl::StatusOr<RestoreReport> Renew(const StoreHome& home, const std::string& fo
   snapshot.reset();
   auto command = std::make_shared<ReplayCommand>(plan.get(), report.epoch, std::string(action),
                                                  options.from.empty() ? home.name() : options.from);
-  Sequencer::Options sequencer_options;
+  storage::Sequencer::Options sequencer_options;
   sequencer_options.engine = engine.get();
   sequencer_options.clock = &clock;
-  ASSIGN_OR_RETURN(const std::unique_ptr<Sequencer> sequencer,
-                   Sequencer::Start(std::move(sequencer_options)));
+  ASSIGN_OR_RETURN(const std::unique_ptr<storage::Sequencer> sequencer,
+                   storage::Sequencer::Start(std::move(sequencer_options)));
   RETURN_IF_ERROR(sequencer->Run(command).status());
   report.replay = command->report();
   return report;
@@ -191,23 +196,24 @@ absl::StatusOr<RestoreReport> Renew(const StoreHome& home, const std::string& fo
 
 }  // namespace
 
-absl::StatusOr<RestoreReport> RestoreStore(const RestoreOptions& given, Random& random,
-                                           const Clock& clock) {
+absl::StatusOr<RestoreReport> RestoreStore(const RestoreOptions& given, base::Random& random,
+                                           const base::Clock& clock) {
   ASSIGN_OR_RETURN(const StoreHome home, HomeOf(given));
   RestoreOptions options = given;
   options.from = PlainPath(given.from);
   if (!home.driver().HoldsStore(options.from)) {
-    return Refuse(absl::StatusCode::kNotFound, "BACKUP_NOT_FOUND",
-                  absl::StrCat("there is no backup in ", options.from,
-                               ": a backup is a folder that `tollgate backup create` made"));
+    return base::Refuse(absl::StatusCode::kNotFound, "BACKUP_NOT_FOUND",
+                        absl::StrCat("there is no backup in ", options.from,
+                                     ": a backup is a folder that `tollgate backup create` made"));
   }
   std::error_code error;
   if (fs::exists(home.folder(), error) && !fs::is_empty(home.folder(), error)) {
-    return Refuse(absl::StatusCode::kFailedPrecondition, "RESTORE_TARGET_NOT_EMPTY",
-                  absl::StrCat("refused: ", home.folder(),
-                               " is not empty, and nothing is ever restored over a store.\n"
-                               "  Move it away (keep it until all is well), or name another:  "
-                               "--store DIR"));
+    return base::Refuse(
+        absl::StatusCode::kFailedPrecondition, "RESTORE_TARGET_NOT_EMPTY",
+        absl::StrCat("refused: ", home.folder(),
+                     " is not empty, and nothing is ever restored over a store.\n"
+                     "  Move it away (keep it until all is well), or name another:  "
+                     "--store DIR"));
   }
   const std::string making = home.unfinished();
   fs::remove_all(making, error);  // of a restore that was cut short
@@ -226,8 +232,8 @@ absl::StatusOr<RestoreReport> RestoreStore(const RestoreOptions& given, Random& 
   return report;
 }
 
-absl::StatusOr<RestoreReport> BeginNewEpoch(const RestoreOptions& given, Random& random,
-                                            const Clock& clock) {
+absl::StatusOr<RestoreReport> BeginNewEpoch(const RestoreOptions& given, base::Random& random,
+                                            const base::Clock& clock) {
   ASSIGN_OR_RETURN(const StoreHome home, HomeOf(given));
   RestoreOptions options = given;
   options.from.clear();
@@ -241,4 +247,4 @@ std::string TimeForPeople(absl::Time time) {
   return absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", time, absl::UTCTimeZone());
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

@@ -12,7 +12,7 @@
 #include "base/random.h"
 #include "service/restore/replay_command.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 struct RestoreOptions {
   std::string from;   // a checkpoint's folder; RestoreStore only
@@ -56,18 +56,18 @@ struct RestoreReport {
 //                                                  and no allow_gap
 // BAD_FLAG where the store is in no folder, and those of StoreHome::At, ScanJournal and
 // EngineDriver::Open.
-absl::StatusOr<RestoreReport> RestoreStore(const RestoreOptions& options, Random& random,
-                                           const Clock& clock);
+absl::StatusOr<RestoreReport> RestoreStore(const RestoreOptions& options, base::Random& random,
+                                           const base::Clock& clock);
 
 // The same for a store that lies there already: one commit replays and takes the epoch. A service
 // that was ended hard leaves its journal up to kJournalMarkEvery commits behind the store, so that
 // is no gap here; that the store has taken away something the journal does not know is one.
-absl::StatusOr<RestoreReport> BeginNewEpoch(const RestoreOptions& options, Random& random,
-                                            const Clock& clock);
+absl::StatusOr<RestoreReport> BeginNewEpoch(const RestoreOptions& options, base::Random& random,
+                                            const base::Clock& clock);
 
 // A time as both commands print it: UTC, to the second.
 std::string TimeForPeople(absl::Time time);
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_RESTORE_RESTORE_H_

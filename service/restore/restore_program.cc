@@ -7,7 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "base/status.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 std::string Count(int64_t n, absl::string_view one, absl::string_view many) {
@@ -26,7 +26,7 @@ constexpr char kExitCodes[] =
 bool IsStoreCommand(absl::string_view word) { return word == "restore" || word == "new-epoch"; }
 
 absl::StatusOr<std::string> RunStoreCommand(const std::vector<std::string>& arguments,
-                                            Random& random, const Clock& clock) {
+                                            base::Random& random, const base::Clock& clock) {
   const bool restores = arguments[0] == "restore";
   CLI::App app(restores ? "Makes a store from a backup, without what was revoked since."
                         : "Begins a new history on a store that was rolled back, without what was "
@@ -63,8 +63,9 @@ absl::StatusOr<std::string> RunStoreCommand(const std::vector<std::string>& argu
   } catch (const CLI::CallForHelp&) {
     return app.help();
   } catch (const CLI::Error& error) {
-    return Refuse(absl::StatusCode::kInvalidArgument, "BAD_FLAG",
-                  absl::StrCat(error.what(), "\n  All flags: tollgated ", arguments[0], " --help"));
+    return base::Refuse(
+        absl::StatusCode::kInvalidArgument, "BAD_FLAG",
+        absl::StrCat(error.what(), "\n  All flags: tollgated ", arguments[0], " --help"));
   }
   ASSIGN_OR_RETURN(const RestoreReport report, restores ? RestoreStore(options, random, clock)
                                                         : BeginNewEpoch(options, random, clock));
@@ -132,4 +133,4 @@ std::string DescribeRestore(const RestoreReport& report, bool restored) {
   return out;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

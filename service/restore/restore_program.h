@@ -12,7 +12,7 @@
 #include "base/random.h"
 #include "service/restore/restore.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // "restore" or "new-epoch".
 bool IsStoreCommand(absl::string_view word);
@@ -20,11 +20,11 @@ bool IsStoreCommand(absl::string_view word);
 // Runs it; `arguments` begin with that word. What is to be printed: the report, or the help.
 // Errors: INVALID_ARGUMENT (BAD_FLAG), RestoreStore's, BeginNewEpoch's.
 absl::StatusOr<std::string> RunStoreCommand(const std::vector<std::string>& arguments,
-                                            Random& random, const Clock& clock);
+                                            base::Random& random, const base::Clock& clock);
 
 // The report for people.
 std::string DescribeRestore(const RestoreReport& report, bool restored);
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_RESTORE_RESTORE_PROGRAM_H_

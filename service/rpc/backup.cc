@@ -10,7 +10,7 @@
 #include "base/status.h"
 #include "storage/command.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 constexpr size_t kMaxName = 128;
@@ -25,17 +25,18 @@ bool IsPlainName(absl::string_view name) {
 }
 
 absl::Status Failed(absl::string_view path, absl::string_view why) {
-  return Refuse(absl::StatusCode::kUnavailable, "BACKUP_FAILED",
-                absl::StrCat("cannot make the backup ", path, ": ", why));
+  return base::Refuse(absl::StatusCode::kUnavailable, "BACKUP_FAILED",
+                      absl::StrCat("cannot make the backup ", path, ": ", why));
 }
 
 // The audit entry of a backup: a commit of its own.
-class BackupNoted : public Command {
+class BackupNoted : public storage::Command {
  public:
   BackupNoted(std::string actor, std::string path)
       : actor_(std::move(actor)), path_(std::move(path)) {}
   absl::string_view name() const override { return "backup_noted"; }
-  absl::Status Run(const View& view, const Slot& slot, Effects& effects) override {
+  absl::Status Run(const storage::View& view, const storage::Slot& slot,
+                   storage::Effects& effects) override {
     store::v1::AuditRecord entry;
     entry.set_actor(actor_);
     entry.set_action("backup.create");
@@ -81,20 +82,22 @@ void BackupLine::Run() {
 absl::StatusOr<tollgate::v1::CreateBackupResponse> CreateBackup(
     const BackupPlace& place, const tollgate::v1::CreateBackupRequest& request) {
   if (place.backup_dir.empty()) {
-    return Refuse(absl::StatusCode::kFailedPrecondition, "BACKUPS_NOT_CONFIGURED",
-                  "refused: this service was not told where backups go. Start it with "
-                  "--backup-dir DIR");
+    return base::Refuse(absl::StatusCode::kFailedPrecondition, "BACKUPS_NOT_CONFIGURED",
+                        "refused: this service was not told where backups go. Start it with "
+                        "--backup-dir DIR");
   }
   std::string name = request.directory_name();
   if (name.empty()) {
-    ASSIGN_OR_RETURN(const std::unique_ptr<Snapshot> snapshot, place.engine->NewSnapshot());
+    ASSIGN_OR_RETURN(const std::unique_ptr<storage::Snapshot> snapshot,
+                     place.engine->NewSnapshot());
     name = absl::StrCat(absl::FormatTime("%Y%m%dT%H%M%SZ", place.now, absl::UTCTimeZone()), "-r",
                         snapshot->revision());
   }
   if (!IsPlainName(name)) {
-    return RefuseField("BACKUP_NAME_MALFORMED", "directory_name",
-                       "is no plain file name: 1 to 128 of A-Z a-z 0-9 . _ -, beginning with a "
-                       "letter, a digit or _");
+    return base::RefuseField(
+        "BACKUP_NAME_MALFORMED", "directory_name",
+        "is no plain file name: 1 to 128 of A-Z a-z 0-9 . _ -, beginning with a "
+        "letter, a digit or _");
   }
   const std::string path = (std::filesystem::path(place.backup_dir) / name).string();
   std::error_code error;
@@ -102,12 +105,12 @@ absl::StatusOr<tollgate::v1::CreateBackupResponse> CreateBackup(
   if (error) return Failed(path, error.message());
   // Nothing is audited that is known not to be made; the engine looks again.
   if (std::filesystem::exists(path, error)) {
-    return Refuse(
+    return base::Refuse(
         absl::StatusCode::kAlreadyExists, "BACKUP_EXISTS",
         absl::StrCat("cannot make the backup ", path, ": it exists. Give a name that does not"));
   }
   RETURN_IF_ERROR(place.wanted());
-  ASSIGN_OR_RETURN(const Committed noted,
+  ASSIGN_OR_RETURN(const storage::Committed noted,
                    place.sequencer->Run(std::make_shared<BackupNoted>(place.actor, path)));
   RETURN_IF_ERROR(place.wanted());
   const absl::Status made = place.engine->Checkpoint(path);
@@ -120,4 +123,4 @@ absl::StatusOr<tollgate::v1::CreateBackupResponse> CreateBackup(
   return response;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

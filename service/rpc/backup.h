@@ -17,14 +17,14 @@
 #include "storage/sequencer.h"
 #include "tollgate/v1/operations_service.pb.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // Runs backups one at a time, in the order they came: each reads the whole store. Thread-safe.
 class BackupLine {
  public:
   // `executor` outlives it, and runs nothing of it once it has stopped; at most `max_waiting` wait
   // for the one under way.
-  BackupLine(Executor* executor, size_t max_waiting)
+  BackupLine(base::Executor* executor, size_t max_waiting)
       : executor_(executor), max_waiting_(max_waiting) {}
   // False, and nothing runs: too many wait.
   bool Submit(std::function<void()> backup) ABSL_LOCKS_EXCLUDED(mu_);
@@ -32,7 +32,7 @@ class BackupLine {
  private:
   void Run() ABSL_LOCKS_EXCLUDED(mu_);
 
-  Executor* const executor_;
+  base::Executor* const executor_;
   const size_t max_waiting_;
   absl::Mutex mu_;
   std::deque<std::function<void()>> waiting_ ABSL_GUARDED_BY(mu_);
@@ -41,8 +41,8 @@ class BackupLine {
 
 // What a backup is made with.
 struct BackupPlace {
-  Engine* engine = nullptr;
-  Sequencer* sequencer = nullptr;
+  storage::Engine* engine = nullptr;
+  storage::Sequencer* sequencer = nullptr;
   std::string backup_dir;
   std::string epoch;
   absl::Time now;
@@ -63,6 +63,6 @@ struct BackupPlace {
 absl::StatusOr<tollgate::v1::CreateBackupResponse> CreateBackup(
     const BackupPlace& place, const tollgate::v1::CreateBackupRequest& request);
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_RPC_BACKUP_H_

@@ -13,7 +13,7 @@
 #include "token/resource_name.h"
 #include "tollgate/v1/token.pb.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // Commits `made` and finishes the call with its answer, once it is durable (I4). `add` is called
 // with the command and the answer before that: for what no command may hold. Nothing here blocks:
@@ -27,7 +27,7 @@ void CommitThenFinish(std::shared_ptr<TypedCall<Request, Response>> call,
   }
   std::shared_ptr<CommandType> command = *std::move(made);
   call->deps().sequencer->Submit(
-      command, [call, command, add = std::move(add)](absl::StatusOr<Committed> committed) {
+      command, [call, command, add = std::move(add)](absl::StatusOr<storage::Committed> committed) {
         if (!committed.ok()) {
           call->FinishWith(committed.status());
           return;
@@ -49,7 +49,7 @@ inline ReceiptQuestion QuestionAbout(int64_t revision, const tollgate::v1::Token
   ReceiptQuestion question;
   question.revision = revision;
   if (token != nullptr) {
-    absl::StatusOr<TokenName> name = ParseTokenName(token->name(), "name");
+    absl::StatusOr<token::TokenName> name = token::ParseTokenName(token->name(), "name");
     if (name.ok()) {
       question.workspace = name->workspace;
       question.token_id = name->token_id;
@@ -74,23 +74,23 @@ void CommitWaitThenFinish(std::shared_ptr<TypedCall<Request, Response>> call,
     return;
   }
   std::shared_ptr<CommandType> command = *std::move(made);
-  call->deps().sequencer->Submit(
-      command, [call, command, token_of, wait = *wait](absl::StatusOr<Committed> committed) {
-        if (!committed.ok()) {
-          call->FinishWith(committed.status());
-          return;
-        }
-        call->response = command->response();
-        const BootTime since = call->deps().clock->Now();
-        auto* const raw = call.get();  // the answer is dropped with the call
-        WaitThenFinish(call, QuestionAbout(raw->response.revision(), token_of(raw->response)), wait,
-                       [raw, since](tollgate::v1::Receipt receipt) {
-                         *receipt.mutable_elapsed() = ToProto(raw->deps().clock->Now() - since);
-                         *raw->response.mutable_receipt() = std::move(receipt);
-                       });
-      });
+  call->deps().sequencer->Submit(command, [call, command, token_of, wait = *wait](
+                                              absl::StatusOr<storage::Committed> committed) {
+    if (!committed.ok()) {
+      call->FinishWith(committed.status());
+      return;
+    }
+    call->response = command->response();
+    const base::BootTime since = call->deps().clock->Now();
+    auto* const raw = call.get();  // the answer is dropped with the call
+    WaitThenFinish(call, QuestionAbout(raw->response.revision(), token_of(raw->response)), wait,
+                   [raw, since](tollgate::v1::Receipt receipt) {
+                     *receipt.mutable_elapsed() = base::ToProto(raw->deps().clock->Now() - since);
+                     *raw->response.mutable_receipt() = std::move(receipt);
+                   });
+  });
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_RPC_CHANGE_CALL_H_

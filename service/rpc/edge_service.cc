@@ -14,7 +14,7 @@
 #include "service/feed/hub.h"
 #include "service/reads/resolve.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 using v1::ResolveRequest;
 using v1::ResolveResponse;
@@ -36,10 +36,11 @@ grpc::ByteBuffer Join(const std::vector<SharedBytes>& pieces) {
   return grpc::ByteBuffer(slices.data(), slices.size());
 }
 
-class FollowReactor final : public BidiStream<grpc::ByteBuffer, grpc::ByteBuffer>,
+class FollowReactor final : public net::BidiStream<grpc::ByteBuffer, grpc::ByteBuffer>,
                             public FollowWire {
  public:
-  FollowReactor(grpc::CallbackServerContext* context, const Clock* clock, const Caller& caller)
+  FollowReactor(grpc::CallbackServerContext* context, const base::Clock* clock,
+                const net::Caller& caller)
       : BidiStream(context, clock), address_(context->peer()), caller_(NameOf(caller)) {}
 
   // Before Start().
@@ -48,27 +49,27 @@ class FollowReactor final : public BidiStream<grpc::ByteBuffer, grpc::ByteBuffer
   void WakeCall() override { Wake(); }
   void CloseCall(const absl::Status& status) override { Close(status); }
   void AbortCall(const absl::Status& status) override { Abort(status); }
-  absl::optional<BootTime> StalledSince() const override { return write_in_flight_since(); }
+  absl::optional<base::BootTime> StalledSince() const override { return write_in_flight_since(); }
   std::string Address() const override { return address_; }
   std::string CallerName() const override { return caller_; }
 
  private:
   // In the roster too: never to change.
-  static std::string NameOf(const Caller& caller) {
+  static std::string NameOf(const net::Caller& caller) {
     switch (caller.kind) {
-      case Caller::Kind::kSpiffe:
+      case net::Caller::Kind::kSpiffe:
         return caller.id;
-      case Caller::Kind::kLocal:
-        return kLocalCaller;
-      case Caller::Kind::kAnonymous:
+      case net::Caller::Kind::kLocal:
+        return lease::kLocalCaller;
+      case net::Caller::Kind::kAnonymous:
         break;
     }
-    return kAnonymousCaller;
+    return lease::kAnonymousCaller;
   }
 
   void OnMessage(grpc::ByteBuffer& message) override {
     v1::FollowRequest request;
-    if (!FromByteBuffer(message, &request)) {
+    if (!net::FromByteBuffer(message, &request)) {
       stream_->OnGarbage();
     } else {
       stream_->OnRequest(request);
@@ -100,7 +101,7 @@ grpc::ServerUnaryReactor* EdgeService::Resolve(grpc::CallbackServerContext* cont
                                                grpc::ByteBuffer* response) {
   using Call = TypedCall<ResolveRequest, ResolveResponse>;
   return Call::Serve(deps_, resolve_, context, request, response, [](std::shared_ptr<Call> call) {
-    ReadThenFinish(call, [call](const Snapshot& snapshot) -> absl::Status {
+    ReadThenFinish(call, [call](const storage::Snapshot& snapshot) -> absl::Status {
       const RpcDeps& deps = call->deps();
       ASSIGN_OR_RETURN(call->response,
                        ResolveFrom(snapshot, *deps.keyring, deps.hub->epoch(), call->request));
@@ -113,7 +114,7 @@ grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* EdgeService::Follow
     grpc::CallbackServerContext* context) {
   using Wire = grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>;
   const auto open = [&]() -> absl::StatusOr<std::shared_ptr<FollowReactor>> {
-    ASSIGN_OR_RETURN(const Caller caller, CallerOf(*context));
+    ASSIGN_OR_RETURN(const net::Caller caller, net::CallerOf(*context));
     RETURN_IF_ERROR(deps_->access->Authorize(caller, Permission::kFollowFeed, ""));
     auto reactor = std::make_shared<FollowReactor>(context, deps_->clock, caller);
     ASSIGN_OR_RETURN(std::shared_ptr<FollowerStream> stream, deps_->hub->Connect(reactor));
@@ -122,8 +123,8 @@ grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* EdgeService::Follow
   };
   absl::StatusOr<std::shared_ptr<FollowReactor>> reactor = open();
   follow_metrics_->Count(reactor.status().code(), absl::ZeroDuration());
-  if (!reactor.ok()) return RefuseStream<Wire>(reactor.status());
+  if (!reactor.ok()) return net::RefuseStream<Wire>(reactor.status());
   return (*reactor)->Start();
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

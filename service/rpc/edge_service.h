@@ -10,7 +10,7 @@
 #include "tollgate/v1/edge_service.grpc.pb.h"
 #include "tollgate/v1/edge_service.pb.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // Thread-safe. Both methods take bytes: Follow because the same event goes to every stream without
 // being serialised again, Resolve to answer bad input in the house's way.
@@ -33,6 +33,6 @@ class EdgeService : public tollgate::v1::EdgeService::WithRawCallbackMethod_Reso
   MethodMetrics* const follow_metrics_;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_RPC_EDGE_SERVICE_H_

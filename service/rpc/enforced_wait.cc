@@ -11,7 +11,7 @@
 #include "lease/limits.h"
 #include "service/rpc/last_admits.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 // What waits: taken by the first of the receipt and the client's going.
@@ -70,21 +70,22 @@ class Waiting {
 
 absl::StatusOr<absl::Duration> CheckWait(const google::protobuf::Duration& wait,
                                          absl::string_view field) {
-  if (FromProto(wait) > kLongestEnforcedWait) {
-    return RefuseField("WAIT_TOO_LONG", field,
-                       "is above 10 min, the longest that a call may wait; wait again with "
-                       "WaitEnforced");
+  if (base::FromProto(wait) > lease::kLongestEnforcedWait) {
+    return base::RefuseField("WAIT_TOO_LONG", field,
+                             "is above 10 min, the longest that a call may wait; wait again with "
+                             "WaitEnforced");
   }
   const bool negative = wait.seconds() < 0 && wait.nanos() <= 0;
-  if (!IsValid(wait) && !negative) {
-    return RefuseField("WAIT_MALFORMED", field,
-                       "is no duration: seconds and nanos must agree in sign, and nanos be below "
-                       "a second");
+  if (!base::IsValid(wait) && !negative) {
+    return base::RefuseField(
+        "WAIT_MALFORMED", field,
+        "is no duration: seconds and nanos must agree in sign, and nanos be below "
+        "a second");
   }
   if (negative || wait.nanos() < 0) {
-    return RefuseField("WAIT_NEGATIVE", field, "is below zero; leave it unset not to wait");
+    return base::RefuseField("WAIT_NEGATIVE", field, "is below zero; leave it unset not to wait");
   }
-  return FromProto(wait);
+  return base::FromProto(wait);
 }
 
 void WaitThenFinish(std::shared_ptr<RpcCall> call, const ReceiptQuestion& question,
@@ -107,4 +108,4 @@ void WaitThenFinish(std::shared_ptr<RpcCall> call, const ReceiptQuestion& questi
   waiting->WaitsAt(place);
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

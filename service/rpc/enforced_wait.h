@@ -12,7 +12,7 @@
 #include "service/feed/hub.h"
 #include "service/rpc/rpc_call.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // A wait that a request asks for. INVALID_ARGUMENT: WAIT_TOO_LONG, WAIT_NEGATIVE, WAIT_MALFORMED.
 absl::StatusOr<absl::Duration> CheckWait(const google::protobuf::Duration& wait,
@@ -26,6 +26,6 @@ absl::StatusOr<absl::Duration> CheckWait(const google::protobuf::Duration& wait,
 void WaitThenFinish(std::shared_ptr<RpcCall> call, const ReceiptQuestion& question,
                     absl::Duration wait, std::function<void(tollgate::v1::Receipt)> answer);
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_RPC_ENFORCED_WAIT_H_

@@ -6,12 +6,12 @@
 
 #include "base/log.h"
 #include "base/status.h"
-#include "service/feed/last_admissions.h"
+#include "service/feed/ledger/last_admissions.h"
 #include "service/records/field_time.h"
 #include "storage/schema.h"
 #include "token/resource_name.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using tollgate::v1::Receipt;
@@ -20,16 +20,17 @@ absl::Status Complete(const RpcDeps& deps, const ReceiptQuestion& question, Rece
   // What came on a stream before its acknowledgement is to be seen.
   if (deps.merge_use) deps.merge_use();
   const SilenceEvidence evidence = deps.evidence();
-  ASSIGN_OR_RETURN(const std::unique_ptr<Snapshot> snapshot, deps.engine->NewSnapshot());
+  ASSIGN_OR_RETURN(const std::unique_ptr<storage::Snapshot> snapshot, deps.engine->NewSnapshot());
   ASSIGN_OR_RETURN(const absl::optional<store::v1::TokenRecord> token,
-                   GetRecord<store::v1::TokenRecord>(
-                       *snapshot, Table::kTokens, TokenKey(question.workspace, question.token_id)));
+                   storage::GetRecord<store::v1::TokenRecord>(
+                       *snapshot, storage::Table::kTokens,
+                       storage::TokenKey(question.workspace, question.token_id)));
   if (!token.has_value()) return absl::OkStatus();
   ASSIGN_OR_RETURN(
       const std::vector<EdgeUseRow> uses,
       ReadUses(*snapshot, question.workspace, question.token_id, deps.clock->WallNow()));
-  CompleteLastAdmits(FormatTokenName(question.workspace, question.token_id), uses, evidence.gaps,
-                     FromRecordMicros(token->create_time_us()), receipt);
+  CompleteLastAdmits(token::FormatTokenName(question.workspace, question.token_id), uses,
+                     evidence.gaps, FromRecordMicros(token->create_time_us()), receipt);
   return absl::OkStatus();
 }
 
@@ -47,11 +48,12 @@ void WithLastAdmits(const RpcDeps& deps, const ReceiptQuestion& question, Receip
                                      : absl::ResourceExhaustedError("too many reads");
     if (!status.ok()) {
       KeepUnknownLastAdmits(held.get());
-      Log(LogLevel::kWarning, "a receipt goes out without last admissions", {{"status", status}});
+      base::Log(base::LogLevel::kWarning, "a receipt goes out without last admissions",
+                {{"status", status}});
     }
     done(std::move(*held));
   };
   if (!deps.reads->Submit([finish] { finish(true); })) finish(false);
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

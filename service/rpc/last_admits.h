@@ -4,11 +4,11 @@
 
 #include <functional>
 
-#include "service/feed/receipt.h"
+#include "service/feed/ledger/receipt.h"
 #include "service/rpc/rpc_call.h"
 #include "tollgate/v1/enforcement.pb.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // Hands the receipt to `done`, completed by what was reported of the token that the question names
 // (CompleteLastAdmits), which is read on the executor; where it names none, at once, on this
@@ -17,6 +17,6 @@ namespace tollgate {
 void WithLastAdmits(const RpcDeps& deps, const ReceiptQuestion& question,
                     tollgate::v1::Receipt receipt, std::function<void(tollgate::v1::Receipt)> done);
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_RPC_LAST_ADMITS_H_

@@ -13,7 +13,7 @@
 #include "service/rpc/validator_list.h"
 #include "token/resource_name.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using tollgate::v1::CreateBackupRequest;
@@ -36,19 +36,21 @@ const std::string& Nameless(const Request&) {
 
 absl::Status CheckRevision(const Hub& hub, int64_t revision, const std::string& epoch) {
   if (revision <= 0) {
-    return RefuseField("REVISION_REQUIRED", "revision", "must be above 0: the one a change gave");
+    return base::RefuseField("REVISION_REQUIRED", "revision",
+                             "must be above 0: the one a change gave");
   }
   if (!epoch.empty() && epoch != hub.epoch()) {
-    return Refuse(absl::StatusCode::kFailedPrecondition, "OTHER_EPOCH",
-                  absl::StrCat("refused: revision ", revision, " is of epoch ", epoch,
-                               ", and the store is now at epoch ", hub.epoch(),
-                               ": it was restored from a backup since. Look at the audit log for "
-                               "what is still true."));
+    return base::Refuse(
+        absl::StatusCode::kFailedPrecondition, "OTHER_EPOCH",
+        absl::StrCat("refused: revision ", revision, " is of epoch ", epoch,
+                     ", and the store is now at epoch ", hub.epoch(),
+                     ": it was restored from a backup since. Look at the audit log for "
+                     "what is still true."));
   }
   if (revision > hub.head()) {
-    return Refuse(absl::StatusCode::kOutOfRange, "REVISION_UNKNOWN",
-                  absl::StrCat("refused: there is no revision ", revision, " yet; the head is ",
-                               hub.head(), "."));
+    return base::Refuse(absl::StatusCode::kOutOfRange, "REVISION_UNKNOWN",
+                        absl::StrCat("refused: there is no revision ", revision,
+                                     " yet; the head is ", hub.head(), "."));
   }
   return absl::OkStatus();
 }
@@ -60,7 +62,7 @@ absl::StatusOr<ReceiptQuestion> QuestionOf(const Hub& hub, const Request& reques
   ReceiptQuestion question;
   question.revision = request.revision();
   if (!request.token().empty()) {
-    ASSIGN_OR_RETURN(TokenName name, ParseTokenName(request.token(), "token"));
+    ASSIGN_OR_RETURN(token::TokenName name, token::ParseTokenName(request.token(), "token"));
     question.workspace = std::move(name.workspace);
     question.token_id = std::move(name.token_id);
   }
@@ -68,7 +70,8 @@ absl::StatusOr<ReceiptQuestion> QuestionOf(const Hub& hub, const Request& reques
 }
 
 absl::Status Draining() {
-  return RefuseForNow("DRAINING", "the service is shutting down; connect again", absl::Seconds(1));
+  return base::RefuseForNow("DRAINING", "the service is shutting down; connect again",
+                            absl::Seconds(1));
 }
 
 }  // namespace
@@ -92,7 +95,7 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* OperationsService::WatchEvents(Conte
                                                                            const Bytes* request) {
   absl::StatusOr<std::shared_ptr<WatchStream>> stream = OpenWatch(context, *request);
   watch_metrics_->Count(stream.status().code(), absl::ZeroDuration());
-  if (!stream.ok()) return RefuseStream<grpc::ServerWriteReactor<Bytes>>(stream.status());
+  if (!stream.ok()) return net::RefuseStream<grpc::ServerWriteReactor<Bytes>>(stream.status());
   return (*stream)->Start();
 }
 
@@ -100,15 +103,15 @@ absl::StatusOr<std::shared_ptr<WatchStream>> OperationsService::OpenWatch(Contex
                                                                           const Bytes& bytes) {
   WatchEventsRequest request;
   RETURN_IF_ERROR(ParseRequest(bytes, &request));
-  ASSIGN_OR_RETURN(const Caller caller, CallerOf(*context));
+  ASSIGN_OR_RETURN(const net::Caller caller, net::CallerOf(*context));
   RETURN_IF_ERROR(deps_->access->Authorize(caller, Permission::kReadOperations, request.parent()));
   WatchStream::Options options;
   if (!request.parent().empty()) {
-    ASSIGN_OR_RETURN(options.workspace, ParseWorkspaceName(request.parent(), "parent"));
+    ASSIGN_OR_RETURN(options.workspace, token::ParseWorkspaceName(request.parent(), "parent"));
   }
   if (request.after_revision() < 0) {
-    return RefuseField("REVISION_NEGATIVE", "after_revision",
-                       "is below 0; leave it at 0 to begin with what happens next");
+    return base::RefuseField("REVISION_NEGATIVE", "after_revision",
+                             "is below 0; leave it at 0 to begin with what happens next");
   }
   options.max_queued = static_cast<size_t>(options_.max_queued);
   options.executor = deps_->reads;
@@ -117,13 +120,13 @@ absl::StatusOr<std::shared_ptr<WatchStream>> OperationsService::OpenWatch(Contex
     absl::MutexLock lock(&mu_);
     if (draining_) return Draining();
     if (watchers_.size() >= static_cast<size_t>(options_.max_watchers)) {
-      ErrorDetails details;
+      base::ErrorDetails details;
       details.reason = "TOO_MANY_WATCHERS";
       details.retry_after = absl::Seconds(10);
-      return Refuse(absl::StatusCode::kResourceExhausted,
-                    absl::StrCat("refused: ", watchers_.size(),
-                                 " watch the events already. End one of them."),
-                    details);
+      return base::Refuse(absl::StatusCode::kResourceExhausted,
+                          absl::StrCat("refused: ", watchers_.size(),
+                                       " watch the events already. End one of them."),
+                          details);
     }
     const int64_t id = next_watcher_++;
     options.on_ended = [this, id] {
@@ -153,7 +156,7 @@ grpc::ServerUnaryReactor* OperationsService::ListAuditEntries(Context* context,
                                                               Bytes* response) {
   return TypedCall<ListAuditEntriesRequest, ListAuditEntriesResponse>::Serve(
       deps_, audit_, context, request, response, [](auto call) {
-        ReadThenFinish(call, [raw = call.get()](const Snapshot& snapshot) {
+        ReadThenFinish(call, [raw = call.get()](const storage::Snapshot& snapshot) {
           ASSIGN_OR_RETURN(raw->response, ReadAuditEntries(snapshot, raw->request));
           return absl::OkStatus();
         });
@@ -206,7 +209,7 @@ grpc::ServerUnaryReactor* OperationsService::ListValidators(Context* context, co
   return TypedCall<ListValidatorsRequest, ListValidatorsResponse>::Serve(
       deps_, list_, context, request, response, [](auto call) {
         // Nothing is read from the store, but a large fleet is too much work for a gRPC thread.
-        ReadThenFinish(call, [raw = call.get()](const Snapshot&) {
+        ReadThenFinish(call, [raw = call.get()](const storage::Snapshot&) {
           const RpcDeps& deps = raw->deps();
           FleetHead head;
           head.enforced = deps.hub->enforced_revision();
@@ -236,8 +239,7 @@ grpc::ServerUnaryReactor* OperationsService::CreateBackup(Context* context, cons
           place.wanted = [raw = call.get()] { return raw->Wanted(); };
           absl::Status status = place.wanted();
           if (status.ok()) {
-            absl::StatusOr<CreateBackupResponse> made =
-                tollgate::CreateBackup(place, call->request);
+            absl::StatusOr<CreateBackupResponse> made = service::CreateBackup(place, call->request);
             status = made.status();
             if (made.ok()) call->response = *std::move(made);
           }
@@ -259,4 +261,4 @@ void OperationsService::EndStreams() {
   for (const std::shared_ptr<WatchStream>& stream : streams) stream->Close(Draining());
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

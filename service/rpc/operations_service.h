@@ -15,7 +15,7 @@
 #include "service/rpc/watch_stream.h"
 #include "tollgate/v1/operations_service.grpc.pb.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 namespace internal {
 using OperationsStub = tollgate::v1::OperationsService;
@@ -75,6 +75,6 @@ class OperationsService final : public internal::RawOperationsService {
   bool draining_ ABSL_GUARDED_BY(mu_) = false;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_RPC_OPERATIONS_SERVICE_H_

@@ -15,7 +15,7 @@
 #include "grpcpp/support/proto_buffer_reader.h"
 #include "grpcpp/support/proto_buffer_writer.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using google::protobuf::Descriptor;
@@ -58,8 +58,8 @@ bool IsUtf8(absl::string_view text) {
 }
 
 absl::Status Malformed(absl::string_view what) {
-  return Refuse(absl::StatusCode::kInvalidArgument, "MALFORMED_REQUEST",
-                absl::StrCat("the request cannot be parsed: ", what));
+  return base::Refuse(absl::StatusCode::kInvalidArgument, "MALFORMED_REQUEST",
+                      absl::StrCat("the request cannot be parsed: ", what));
 }
 
 // Walks the wire format beside the descriptor, and finds the first string that is no UTF-8: the
@@ -92,7 +92,7 @@ absl::Status CheckText(const Descriptor& type, absl::string_view bytes, const st
     if (field->type() == FieldDescriptor::TYPE_MESSAGE) {
       RETURN_IF_ERROR(CheckText(*field->message_type(), value, here, depth + 1));
     } else if (!IsUtf8(value)) {
-      return RefuseField("NOT_UTF8", here, "is not UTF-8 text");
+      return base::RefuseField("NOT_UTF8", here, "is not UTF-8 text");
     }
   }
   if (!in.ConsumedEntireMessage()) return Malformed(type.name());
@@ -155,4 +155,4 @@ void WipeRequest(const grpc::ByteBuffer& bytes) {
   }
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

@@ -12,7 +12,7 @@
 #include "grpcpp/support/byte_buffer.h"
 #include "grpcpp/support/slice.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // Parses a request. INVALID_ARGUMENT: NOT_UTF8 with the path of the string field that is not (as
 // in `token.label`), MALFORMED_REQUEST for bytes that are no such message.
@@ -32,6 +32,6 @@ grpc::Slice SecretSlice(size_t size, void (*free_bytes)(uint8_t* bytes, size_t s
 // Overwrites the bytes of a request that held a secret, in the transport's own buffer.
 void WipeRequest(const grpc::ByteBuffer& bytes);
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_RPC_REQUEST_BYTES_H_

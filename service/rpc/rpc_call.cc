@@ -4,10 +4,10 @@
 #include "base/log.h"
 #include "base/status.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 absl::Status RpcCall::Admit(Permission permission, absl::string_view resource) {
-  ASSIGN_OR_RETURN(const Caller caller, CallerOf(wire_->context()));
+  ASSIGN_OR_RETURN(const net::Caller caller, net::CallerOf(wire_->context()));
   actor_ = ActorOf(caller);
   return deps_->access->Authorize(caller, permission, resource);
 }
@@ -47,11 +47,11 @@ void RpcCall::WhenGone(std::function<void()> let_go) {
 }
 
 absl::Status Overloaded(absl::string_view what) {
-  ErrorDetails details;
+  base::ErrorDetails details;
   details.reason = "OVERLOADED";
   details.retry_after = absl::Seconds(1);
-  return Refuse(absl::StatusCode::kResourceExhausted,
-                absl::StrCat("refused: ", what, ". Try again in a second."), details);
+  return base::Refuse(absl::StatusCode::kResourceExhausted,
+                      absl::StrCat("refused: ", what, ". Try again in a second."), details);
 }
 
 absl::Status RpcCall::Wanted() const {
@@ -62,14 +62,16 @@ absl::Status RpcCall::Wanted() const {
   return absl::OkStatus();
 }
 
-absl::StatusOr<absl::optional<std::string>> WantedSnapshot::Get(Table table,
+absl::StatusOr<absl::optional<std::string>> WantedSnapshot::Get(storage::Table table,
                                                                 absl::string_view key) const {
   RETURN_IF_ERROR(wanted_());
   return inner_->Get(table, key);
 }
 
-absl::StatusOr<std::vector<Entry>> WantedSnapshot::Scan(Table table, absl::string_view begin,
-                                                        absl::string_view end, size_t limit) const {
+absl::StatusOr<std::vector<storage::Entry>> WantedSnapshot::Scan(storage::Table table,
+                                                                 absl::string_view begin,
+                                                                 absl::string_view end,
+                                                                 size_t limit) const {
   RETURN_IF_ERROR(wanted_());
   return inner_->Scan(table, begin, end, limit);
 }
@@ -78,8 +80,8 @@ namespace {
 
 // False, and nothing runs: no room. After a read that went well it is `then` that finishes the
 // call, where there is one.
-bool ReadOn(Executor& executor, std::shared_ptr<RpcCall> call,
-            std::function<absl::Status(const Snapshot& snapshot)> read,
+bool ReadOn(base::Executor& executor, std::shared_ptr<RpcCall> call,
+            std::function<absl::Status(const storage::Snapshot& snapshot)> read,
             std::function<void()> then = nullptr) {
   return executor.Submit([call = std::move(call), read = std::move(read), then = std::move(then)] {
     const absl::Status wanted = call->Wanted();
@@ -87,14 +89,15 @@ bool ReadOn(Executor& executor, std::shared_ptr<RpcCall> call,
       call->FinishWith(wanted);
       return;
     }
-    absl::StatusOr<std::unique_ptr<Snapshot>> snapshot = call->deps().engine->NewSnapshot();
+    absl::StatusOr<std::unique_ptr<storage::Snapshot>> snapshot =
+        call->deps().engine->NewSnapshot();
     const absl::Status status =
         snapshot.ok()
             ? read(WantedSnapshot(snapshot->get(), [raw = call.get()] { return raw->Wanted(); }))
             : snapshot.status();
     if (!snapshot.ok() || absl::IsDataLoss(status)) {
       call->deps().metrics->OnStoreError();
-      Log(LogLevel::kError, "a read of the store failed", {{"status", status}});
+      base::Log(base::LogLevel::kError, "a read of the store failed", {{"status", status}});
     }
     if (status.ok() && then != nullptr) {
       snapshot->reset();
@@ -108,23 +111,23 @@ bool ReadOn(Executor& executor, std::shared_ptr<RpcCall> call,
 }  // namespace
 
 void ReadThenFinish(std::shared_ptr<RpcCall> call,
-                    std::function<absl::Status(const Snapshot& snapshot)> read) {
+                    std::function<absl::Status(const storage::Snapshot& snapshot)> read) {
   if (!ReadOn(*call->deps().reads, call, std::move(read))) {
     call->FinishWith(Overloaded("too many reads are waiting"));
   }
 }
 
 void ScanThenFinish(std::shared_ptr<RpcCall> call,
-                    std::function<absl::Status(const Snapshot& snapshot)> read) {
+                    std::function<absl::Status(const storage::Snapshot& snapshot)> read) {
   ScanThen(std::move(call), std::move(read), nullptr);
 }
 
 void ScanThen(std::shared_ptr<RpcCall> call,
-              std::function<absl::Status(const Snapshot& snapshot)> read,
+              std::function<absl::Status(const storage::Snapshot& snapshot)> read,
               std::function<void()> then) {
   if (!ReadOn(*call->deps().scans, call, std::move(read), std::move(then))) {
     call->FinishWith(Overloaded("too many counts and backups are waiting"));
   }
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

@@ -26,13 +26,13 @@
 #include "service/server_metrics.h"
 #include "storage/engine.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // The part that knows no message types. Held by shared_ptr by every callback that may still finish
 // it; dropped without a finish, the client is told INTERNAL.
 class RpcCall : public std::enable_shared_from_this<RpcCall> {
  public:
-  using Wire = UnaryCall<grpc::ByteBuffer, grpc::ByteBuffer>;
+  using Wire = net::UnaryCall<grpc::ByteBuffer, grpc::ByteBuffer>;
 
   virtual ~RpcCall() = default;
   RpcCall(const RpcCall&) = delete;
@@ -77,7 +77,7 @@ class RpcCall : public std::enable_shared_from_this<RpcCall> {
   MethodMetrics* const metrics_;
   const std::shared_ptr<Wire> wire_;
   const bool secret_;
-  const BootTime begin_;
+  const base::BootTime begin_;
   std::string actor_;  // const once the handler runs
 
   absl::Mutex mu_;
@@ -144,37 +144,38 @@ class TypedCall final : public RpcCall {
 // call with what it returns. RESOURCE_EXHAUSTED (OVERLOADED, with a time to retry) when too many
 // wait. Once the call's client has gone, its reading ends at the next step.
 void ReadThenFinish(std::shared_ptr<RpcCall> call,
-                    std::function<absl::Status(const Snapshot& snapshot)> read);
+                    std::function<absl::Status(const storage::Snapshot& snapshot)> read);
 
 // The same for a read as large as a workspace: on the executor for scans.
 void ScanThenFinish(std::shared_ptr<RpcCall> call,
-                    std::function<absl::Status(const Snapshot& snapshot)> read);
+                    std::function<absl::Status(const storage::Snapshot& snapshot)> read);
 
 // The same, but what goes on after a read that went well is `then`'s: it finishes the call.
 void ScanThen(std::shared_ptr<RpcCall> call,
-              std::function<absl::Status(const Snapshot& snapshot)> read,
+              std::function<absl::Status(const storage::Snapshot& snapshot)> read,
               std::function<void()> then);
 
 // A snapshot that is read only while somebody wants to know: each step asks `wanted` first, and
 // fails with what it says. Thread-safe if `wanted` is; `inner` outlives it.
-class WantedSnapshot : public Snapshot {
+class WantedSnapshot : public storage::Snapshot {
  public:
-  WantedSnapshot(const Snapshot* inner, std::function<absl::Status()> wanted)
+  WantedSnapshot(const storage::Snapshot* inner, std::function<absl::Status()> wanted)
       : inner_(inner), wanted_(std::move(wanted)) {}
   int64_t revision() const override { return inner_->revision(); }
-  absl::StatusOr<absl::optional<std::string>> Get(Table table,
+  absl::StatusOr<absl::optional<std::string>> Get(storage::Table table,
                                                   absl::string_view key) const override;
-  absl::StatusOr<std::vector<Entry>> Scan(Table table, absl::string_view begin,
-                                          absl::string_view end, size_t limit) const override;
+  absl::StatusOr<std::vector<storage::Entry>> Scan(storage::Table table, absl::string_view begin,
+                                                   absl::string_view end,
+                                                   size_t limit) const override;
 
  private:
-  const Snapshot* const inner_;
+  const storage::Snapshot* const inner_;
   const std::function<absl::Status()> wanted_;
 };
 
 // The refusal of work that would have to queue behind too much.
 absl::Status Overloaded(absl::string_view what);
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_RPC_RPC_CALL_H_

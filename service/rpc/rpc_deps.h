@@ -16,22 +16,22 @@
 #include "token/keyring.h"
 #include "token/token_string.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // All thread-safe, all outlive the services.
 struct RpcDeps {
-  Engine* engine = nullptr;
-  Sequencer* sequencer = nullptr;
+  storage::Engine* engine = nullptr;
+  storage::Sequencer* sequencer = nullptr;
   Hub* hub = nullptr;
-  Executor* reads = nullptr;
+  base::Executor* reads = nullptr;
   // For what takes long: counts of whole workspaces, backups. Apart from `reads`, so that no number
   // of them keeps a validator's question, or a follower's catching up, waiting.
-  Executor* scans = nullptr;
+  base::Executor* scans = nullptr;
   const Access* access = nullptr;
-  const Clock* clock = nullptr;
-  Random* random = nullptr;
-  const Keyring* keyring = nullptr;
-  const TokenFormat* format = nullptr;
+  const base::Clock* clock = nullptr;
+  base::Random* random = nullptr;
+  const token::Keyring* keyring = nullptr;
+  const token::TokenFormat* format = nullptr;
   ServerMetrics* metrics = nullptr;
   // What the edges have said about use, as of now.
   std::function<SilenceEvidence()> evidence;
@@ -39,6 +39,6 @@ struct RpcDeps {
   std::function<void()> merge_use;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_RPC_RPC_DEPS_H_

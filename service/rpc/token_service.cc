@@ -16,7 +16,7 @@
 #include "service/tokens/suspend_token.h"
 #include "service/tokens/update_token.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using tollgate::v1::CreateTokenRequest;
@@ -61,17 +61,17 @@ const std::string& Nameless(const RevokeLeakedTokenRequest&) {
 
 template <typename Request, typename Response>
 void WipeTokenString(Request*, Response* response) {
-  WipeString(response->mutable_token_string());
+  base::WipeString(response->mutable_token_string());
 }
 void WipeLeaked(RevokeLeakedTokenRequest* request, RevokeLeakedTokenResponse*) {
   if (request->leaked_case() == RevokeLeakedTokenRequest::kTokenString) {
-    WipeString(request->mutable_token_string());
+    base::WipeString(request->mutable_token_string());
   }
 }
 
 // Puts the token string into an answer, where it may be shown: once.
 template <typename Response>
-void Show(const SecretBytes& token_string, Response* response) {
+void Show(const base::SecretBytes& token_string, Response* response) {
   if (response->secret_withheld()) return;
   const absl::string_view secret = token_string.RevealSecret();
   response->set_token_string(secret.data(), secret.size());
@@ -79,32 +79,32 @@ void Show(const SecretBytes& token_string, Response* response) {
 
 // What a leaked token is looked up by. The token string is wiped as soon as it is hashed.
 absl::StatusOr<LeakedToken> ReadLeaked(const RpcDeps& deps, RevokeLeakedTokenRequest* request) {
-  absl::optional<EdgeDigest> edge;
+  absl::optional<token::EdgeDigest> edge;
   switch (request->leaked_case()) {
     case RevokeLeakedTokenRequest::kTokenString: {
-      TokenFormat::Parsed parsed;
-      const TokenDefect defect = deps.format->Parse(request->token_string(), &parsed);
-      if (defect != TokenDefect::kNone) {
-        WipeString(request->mutable_token_string());
-        return RefuseField(
+      token::TokenFormat::Parsed parsed;
+      const token::TokenDefect defect = deps.format->Parse(request->token_string(), &parsed);
+      if (defect != token::TokenDefect::kNone) {
+        base::WipeString(request->mutable_token_string());
+        return base::RefuseField(
             "TOKEN_STRING_MALFORMED", "token_string",
-            absl::StrCat("is no token string: ", TokenDefectName(defect),
+            absl::StrCat("is no token string: ", token::TokenDefectName(defect),
                          ". Send it whole, without spaces or quotes, or send edge_digest"));
       }
-      edge = EdgeDigest::Of(request->token_string());
-      WipeString(request->mutable_token_string());
+      edge = token::EdgeDigest::Of(request->token_string());
+      base::WipeString(request->mutable_token_string());
       break;
     }
     case RevokeLeakedTokenRequest::kEdgeDigest:
-      edge = EdgeDigest::FromBytes(request->edge_digest());
+      edge = token::EdgeDigest::FromBytes(request->edge_digest());
       if (!edge.has_value()) {
-        return RefuseField("EDGE_DIGEST_MALFORMED", "edge_digest",
-                           "is not 32 bytes: the BLAKE2b-256 of the whole token string");
+        return base::RefuseField("EDGE_DIGEST_MALFORMED", "edge_digest",
+                                 "is not 32 bytes: the BLAKE2b-256 of the whole token string");
       }
       break;
     case RevokeLeakedTokenRequest::LEAKED_NOT_SET:
-      return RefuseField("LEAKED_REQUIRED", "leaked",
-                         "is not set: give token_string or edge_digest");
+      return base::RefuseField("LEAKED_REQUIRED", "leaked",
+                               "is not set: give token_string or edge_digest");
   }
   LeakedToken leaked;
   leaked.candidates = deps.keyring->Candidates(*edge);
@@ -146,11 +146,12 @@ TokenService::TokenService(const RpcDeps* deps)
               &WipeLeaked} {}
 
 TokenService::Fresh TokenService::Mint() const {
-  TokenFormat::Minted minted = deps_->format->Mint(TokenKind::kWorkspace, *deps_->random);
-  const EdgeDigest edge = EdgeDigest::Of(minted.token_string.RevealSecret());
+  token::TokenFormat::Minted minted =
+      deps_->format->Mint(token::TokenKind::kWorkspace, *deps_->random);
+  const token::EdgeDigest edge = token::EdgeDigest::Of(minted.token_string.RevealSecret());
   return {MintedToken{minted.public_id, deps_->keyring->Digest(edge), deps_->keyring->primary_id(),
-                      static_cast<char>(TokenKind::kWorkspace)},
-          std::make_shared<const SecretBytes>(std::move(minted.token_string))};
+                      static_cast<char>(token::TokenKind::kWorkspace)},
+          std::make_shared<const base::SecretBytes>(std::move(minted.token_string))};
 }
 
 grpc::ServerUnaryReactor* TokenService::CreateToken(Context* context, const Bytes* request,
@@ -171,7 +172,7 @@ grpc::ServerUnaryReactor* TokenService::GetToken(Context* context, const Bytes* 
                                                  Bytes* response) {
   return TypedCall<GetTokenRequest, Token>::Serve(
       deps_, get_, context, request, response, [](auto call) {
-        ReadThenFinish(call, [raw = call.get()](const Snapshot& snapshot) {
+        ReadThenFinish(call, [raw = call.get()](const storage::Snapshot& snapshot) {
           ASSIGN_OR_RETURN(raw->response,
                            ReadToken(snapshot, raw->request, raw->deps().clock->WallNow()));
           return absl::OkStatus();
@@ -183,7 +184,7 @@ grpc::ServerUnaryReactor* TokenService::ListTokens(Context* context, const Bytes
                                                    Bytes* response) {
   return TypedCall<ListTokensRequest, ListTokensResponse>::Serve(
       deps_, list_, context, request, response, [](auto call) {
-        ReadThenFinish(call, [raw = call.get()](const Snapshot& snapshot) {
+        ReadThenFinish(call, [raw = call.get()](const storage::Snapshot& snapshot) {
           ASSIGN_OR_RETURN(raw->response,
                            ReadTokenList(snapshot, raw->request, raw->deps().clock->WallNow()));
           return absl::OkStatus();
@@ -252,7 +253,7 @@ grpc::ServerUnaryReactor* TokenService::RevokeTokens(Context* context, const Byt
   return TypedCall<RevokeTokensRequest, RevokeTokensResponse>::Serve(
       deps_, cohort_, context, request, response, [](auto call) {
         if (call->request.validate_only()) {
-          ScanThenFinish(call, [raw = call.get()](const Snapshot& snapshot) {
+          ScanThenFinish(call, [raw = call.get()](const storage::Snapshot& snapshot) {
             ASSIGN_OR_RETURN(raw->response,
                              CountCohort(snapshot, raw->request, raw->deps().clock->WallNow()));
             return absl::OkStatus();
@@ -269,7 +270,7 @@ grpc::ServerUnaryReactor* TokenService::RevokeTokens(Context* context, const Byt
         auto counted = std::make_shared<CohortCount>();
         ScanThen(
             call,
-            [raw = call.get(), counted](const Snapshot& snapshot) {
+            [raw = call.get(), counted](const storage::Snapshot& snapshot) {
               ASSIGN_OR_RETURN(*counted,
                                CountLive(snapshot, raw->request, raw->deps().clock->WallNow()));
               return absl::OkStatus();
@@ -296,4 +297,4 @@ grpc::ServerUnaryReactor* TokenService::RevokeLeakedToken(Context* context, cons
       });
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

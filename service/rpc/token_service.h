@@ -8,7 +8,7 @@
 #include "service/rpc/rpc_deps.h"
 #include "tollgate/v1/token_service.grpc.pb.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 namespace internal {
 using TokenStub = tollgate::v1::TokenService;
@@ -51,7 +51,7 @@ class TokenService final : public internal::RawTokenService {
   // A fresh token: what a command may know of it, and the string for the answer.
   struct Fresh {
     MintedToken minted;
-    std::shared_ptr<const SecretBytes> token_string;
+    std::shared_ptr<const base::SecretBytes> token_string;
   };
   Fresh Mint() const;
 
@@ -70,6 +70,6 @@ class TokenService final : public internal::RawTokenService {
       leaked_;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_RPC_TOKEN_SERVICE_H_

@@ -7,13 +7,13 @@
 #include "absl/strings/str_cat.h"
 #include "base/proto_time.h"
 #include "base/status.h"
-#include "service/feed/fleet.h"
+#include "service/feed/ledger/fleet.h"
 #include "service/reads/page_token.h"
 #include "service/records/field_time.h"
 #include "service/rpc/enforced_wait.h"
 #include "token/digest.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using tollgate::v1::ListValidatorsRequest;
@@ -24,8 +24,8 @@ constexpr size_t kUsualPage = 1000;
 constexpr int32_t kLargestPage = 5000;
 
 // Never the incarnation itself: it is all that a session's caller has to show (R3, R4).
-std::string InstanceOf(const SessionId& key) {
-  return absl::BytesToHexString(EdgeDigest::Of(key.incarnation).bytes().substr(0, 16));
+std::string InstanceOf(const lease::SessionId& key) {
+  return absl::BytesToHexString(token::EdgeDigest::Of(key.incarnation).bytes().substr(0, 16));
 }
 
 ValidatorStatus ToStatus(const SessionView& session, absl::Time now) {
@@ -35,29 +35,31 @@ ValidatorStatus ToStatus(const SessionView& session, absl::Time now) {
   status.set_address(session.address);
   status.set_version(session.version);
   if (session.connected_for.has_value()) {
-    *status.mutable_connect_time() = ToProto(now - *session.connected_for);
+    *status.mutable_connect_time() = base::ToProto(now - *session.connected_for);
   }
   status.set_state(StateOf(session));
   status.set_acknowledged_revision(session.acknowledged);
   status.set_revisions_behind(session.revisions_behind);
-  if (session.lag.has_value()) *status.mutable_lag() = ToProto(*session.lag);
-  if (session.live) *status.mutable_lease_left() = ToProto(session.lease_left);
-  if (session.last_heard.has_value()) *status.mutable_last_heard() = ToProto(*session.last_heard);
+  if (session.lag.has_value()) *status.mutable_lag() = base::ToProto(*session.lag);
+  if (session.live) *status.mutable_lease_left() = base::ToProto(session.lease_left);
+  if (session.last_heard.has_value())
+    *status.mutable_last_heard() = base::ToProto(*session.last_heard);
   if (session.fail_open_for > absl::ZeroDuration()) {
     status.set_stale_policy(tollgate::v1::STALE_POLICY_FAIL_OPEN);
-    *status.mutable_fail_open_for() = ToProto(session.fail_open_for);
+    *status.mutable_fail_open_for() = base::ToProto(session.fail_open_for);
   } else {
     status.set_stale_policy(tollgate::v1::STALE_POLICY_FAIL_CLOSED);
   }
   status.set_cached_tokens(session.cached_tokens);
   status.set_decisions(session.decisions);
   status.set_decisions_per_second(session.decisions_per_second);
-  if (session.ended_for.has_value()) *status.mutable_ended_for() = ToProto(*session.ended_for);
+  if (session.ended_for.has_value())
+    *status.mutable_ended_for() = base::ToProto(*session.ended_for);
   return status;
 }
 
 // Ids hold no 0 byte.
-std::string PageKey(const SessionId& key) {
+std::string PageKey(const lease::SessionId& key) {
   return absl::StrCat(key.validator_id, std::string(1, '\0'), InstanceOf(key));
 }
 
@@ -119,4 +121,4 @@ absl::StatusOr<ListValidatorsResponse> ListFleet(std::vector<SessionView> sessio
   return response;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

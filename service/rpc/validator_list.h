@@ -8,10 +8,10 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "service/feed/enforcement.h"
+#include "service/feed/ledger/enforcement.h"
 #include "tollgate/v1/operations_service.pb.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // The service's part of the answer.
 struct FleetHead {
@@ -28,6 +28,6 @@ absl::StatusOr<tollgate::v1::ListValidatorsResponse> ListFleet(
     std::vector<SessionView> sessions, const tollgate::v1::ListValidatorsRequest& request,
     const FleetHead& head);
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_RPC_VALIDATOR_LIST_H_

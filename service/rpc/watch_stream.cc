@@ -8,7 +8,7 @@
 #include "service/rpc/rpc_call.h"
 #include "tollgate/v1/event.pb.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using tollgate::v1::Event;
@@ -110,7 +110,7 @@ void WatchStream::Read() {
         break;
       }
       if (!options_.workspace.empty()) KeepOnly(options_.workspace, &*events);
-      if (events->events_size() > 0) out.push_back(ToByteBuffer(*events));
+      if (events->events_size() > 0) out.push_back(net::ToByteBuffer(*events));
     }
   }
   const bool nothing_for_us = got && out.empty();
@@ -143,4 +143,4 @@ void WatchStream::OnEnded() {
   if (options_.on_ended) options_.on_ended();
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

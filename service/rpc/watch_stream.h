@@ -16,7 +16,7 @@
 #include "net/reactor.h"
 #include "service/feed/hub.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // Pulls: at most `max_queued` revisions wait for a slow client, and the feed is read on only once
 // it has taken them (I5); one that falls behind what the store keeps is told so (COMPACTED). Reads
@@ -25,13 +25,13 @@ namespace tollgate {
 //   idle --Wake/drained--> reading --something--> idle, written from gRPC's threads
 //                             |  ^-- woken meanwhile: read once more
 //                             `--an error--> closed with it
-class WatchStream final : public WriteStream<grpc::ByteBuffer> {
+class WatchStream final : public net::WriteStream<grpc::ByteBuffer> {
  public:
   struct Options {
     std::string workspace;  // only this one's events; empty: all
     size_t max_queued = 1000;
-    Executor* executor = nullptr;    // outlives the stream
-    std::function<void()> on_ended;  // once, when the RPC is over; may be empty
+    base::Executor* executor = nullptr;  // outlives the stream
+    std::function<void()> on_ended;      // once, when the RPC is over; may be empty
   };
   WatchStream(grpc::CallbackServerContext* context, Options options)
       : WriteStream(context), options_(std::move(options)) {}
@@ -57,6 +57,6 @@ class WatchStream final : public WriteStream<grpc::ByteBuffer> {
   bool ended_ ABSL_GUARDED_BY(mu_) = false;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_RPC_WATCH_STREAM_H_

@@ -8,7 +8,7 @@
 #include "service/rpc/change_call.h"
 #include "service/workspaces/set_policy.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using tollgate::v1::GetWorkspaceRequest;
@@ -40,7 +40,7 @@ grpc::ServerUnaryReactor* WorkspaceService::GetWorkspace(Context* context, const
                                                          Bytes* response) {
   return TypedCall<GetWorkspaceRequest, Workspace>::Serve(
       deps_, get_, context, request, response, [](auto call) {
-        ReadThenFinish(call, [raw = call.get()](const Snapshot& snapshot) {
+        ReadThenFinish(call, [raw = call.get()](const storage::Snapshot& snapshot) {
           ASSIGN_OR_RETURN(raw->response, ReadWorkspace(snapshot, raw->request));
           return absl::OkStatus();
         });
@@ -51,7 +51,7 @@ grpc::ServerUnaryReactor* WorkspaceService::ListWorkspaces(Context* context, con
                                                            Bytes* response) {
   return TypedCall<ListWorkspacesRequest, ListWorkspacesResponse>::Serve(
       deps_, list_, context, request, response, [](auto call) {
-        ReadThenFinish(call, [raw = call.get()](const Snapshot& snapshot) {
+        ReadThenFinish(call, [raw = call.get()](const storage::Snapshot& snapshot) {
           ASSIGN_OR_RETURN(raw->response, ReadWorkspaceList(snapshot, raw->request));
           return absl::OkStatus();
         });
@@ -67,4 +67,4 @@ grpc::ServerUnaryReactor* WorkspaceService::UpdateWorkspacePolicy(Context* conte
       });
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

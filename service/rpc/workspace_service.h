@@ -6,7 +6,7 @@
 #include "service/rpc/rpc_deps.h"
 #include "tollgate/v1/workspace_service.grpc.pb.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 namespace internal {
 using WorkspaceStub = tollgate::v1::WorkspaceService;
@@ -37,6 +37,6 @@ class WorkspaceService final : public internal::RawWorkspaceService {
       update_;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_RPC_WORKSPACE_SERVICE_H_

@@ -8,7 +8,7 @@
 #include "service/records/change.h"
 #include "service/records/field_time.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using ::tollgate::store::v1::Ending;
@@ -18,14 +18,15 @@ using ::tollgate::store::v1::RequestRecord;
 // When an unused token's edges have not all been heard: looked at again after this.
 constexpr absl::Duration kLookAgain = absl::Minutes(1);
 // No kind: before all entries of a time.
-constexpr DueKind kFirstKind = static_cast<DueKind>(0);
+constexpr storage::DueKind kFirstKind = static_cast<storage::DueKind>(0);
 
 }  // namespace
 
 SweepCommand::SweepCommand(Limits limits, SilenceEvidence evidence, std::string watch_cursor)
     : limits_(limits), evidence_(std::move(evidence)), first_cursor_(std::move(watch_cursor)) {}
 
-absl::Status SweepCommand::Run(const View& view, const Slot& slot, Effects& effects) {
+absl::Status SweepCommand::Run(const storage::View& view, const storage::Slot& slot,
+                               storage::Effects& effects) {
   result_ = Result();
   ended_.clear();
   RETURN_IF_ERROR(RunDue(view, slot, effects));
@@ -33,16 +34,18 @@ absl::Status SweepCommand::Run(const View& view, const Slot& slot, Effects& effe
   return Compact(view, slot, effects);
 }
 
-absl::Status SweepCommand::RunDue(const View& view, const Slot& slot, Effects& effects) {
-  const std::string end = DueKey(ToRecordMicros(slot.now) + 1, kFirstKind, "");
-  ASSIGN_OR_RETURN(const std::vector<Entry> entries,
-                   view.Scan(Table::kDue, DueKey(1, kFirstKind, ""), end, limits_.max_due));
-  for (const Entry& entry : entries) {
-    ASSIGN_OR_RETURN(const Due due, ParseDueKey(entry.key));
+absl::Status SweepCommand::RunDue(const storage::View& view, const storage::Slot& slot,
+                                  storage::Effects& effects) {
+  const std::string end = storage::DueKey(ToRecordMicros(slot.now) + 1, kFirstKind, "");
+  ASSIGN_OR_RETURN(
+      const std::vector<storage::Entry> entries,
+      view.Scan(storage::Table::kDue, storage::DueKey(1, kFirstKind, ""), end, limits_.max_due));
+  for (const storage::Entry& entry : entries) {
+    ASSIGN_OR_RETURN(const storage::Due due, storage::ParseDueKey(entry.key));
     if (!result_.first_due.has_value()) result_.first_due = FromRecordMicros(due.time_us);
     // Whatever it asked for is done, moved on, or no longer wanted.
-    effects.Delete(Table::kDue, entry.key);
-    if (due.kind == DueKind::kForgetRequest) {
+    effects.Delete(storage::Table::kDue, entry.key);
+    if (due.kind == storage::DueKind::kForgetRequest) {
       RETURN_IF_ERROR(ForgetRequest(view, due, effects));
     } else {
       RETURN_IF_ERROR(RunToken(view, slot, due, effects));
@@ -52,20 +55,21 @@ absl::Status SweepCommand::RunDue(const View& view, const Slot& slot, Effects& e
   return absl::OkStatus();
 }
 
-absl::Status SweepCommand::ForgetRequest(const View& view, const Due& due, Effects& effects) {
+absl::Status SweepCommand::ForgetRequest(const storage::View& view, const storage::Due& due,
+                                         storage::Effects& effects) {
   ASSIGN_OR_RETURN(const auto record,
-                   GetRecord<RequestRecord>(view, Table::kRequests, due.subject));
+                   storage::GetRecord<RequestRecord>(view, storage::Table::kRequests, due.subject));
   if (record.has_value() && record->expire_time_us() == due.time_us) {
-    effects.Delete(Table::kRequests, due.subject);
+    effects.Delete(storage::Table::kRequests, due.subject);
     ++result_.forgotten_requests;
   }
   return absl::OkStatus();
 }
 
-absl::Status SweepCommand::RunToken(const View& view, const Slot& slot, const Due& due,
-                                    Effects& effects) {
+absl::Status SweepCommand::RunToken(const storage::View& view, const storage::Slot& slot,
+                                    const storage::Due& due, storage::Effects& effects) {
   if (ended_.count(due.subject) != 0) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const TokenKeyParts parts, ParseTokenKey(due.subject));
+  ASSIGN_OR_RETURN(const storage::TokenKeyParts parts, storage::ParseTokenKey(due.subject));
   ASSIGN_OR_RETURN(auto token, FindToken(view, parts.workspace, parts.token_id));
   if (!token.has_value()) return absl::OkStatus();
   // What the record says now decides, not the entry: a stale entry ends nothing.
@@ -74,24 +78,28 @@ absl::Status SweepCommand::RunToken(const View& view, const Slot& slot, const Du
     End(*token, by_time, slot, effects);
     return absl::OkStatus();
   }
-  if (IsFinal(token->StateAt(slot.now))) {
+  if (token::IsFinal(token->StateAt(slot.now))) {
     // Ended by a cohort: its label is free.
-    effects.Delete(Table::kLabels, LabelKey(token->record.workspace(), token->record.label(),
-                                            token->record.token_id()));
+    effects.Delete(storage::Table::kLabels,
+                   storage::LabelKey(token->record.workspace(), token->record.label(),
+                                     token->record.token_id()));
     return absl::OkStatus();
   }
-  if (due.kind == DueKind::kWatchUnused) return WatchUnused(view, slot, due, *token, effects);
+  if (due.kind == storage::DueKind::kWatchUnused)
+    return WatchUnused(view, slot, due, *token, effects);
   return absl::OkStatus();
 }
 
-absl::Status SweepCommand::WatchUnused(const View& view, const Slot& slot, const Due& due,
-                                       HeldToken& token, Effects& effects) {
+absl::Status SweepCommand::WatchUnused(const storage::View& view, const storage::Slot& slot,
+                                       const storage::Due& due, HeldToken& token,
+                                       storage::Effects& effects) {
   const auto& record = token.record;
   if (record.max_unused_us() == 0) return absl::OkStatus();
   const absl::Duration limit = absl::Microseconds(record.max_unused_us());
   const auto look_again_at = [&](absl::Time next) {
-    effects.PutRaw(Table::kDue, DueKey(ToRecordMicros(next), DueKind::kWatchUnused, due.subject),
-                   "");
+    effects.PutRaw(
+        storage::Table::kDue,
+        storage::DueKey(ToRecordMicros(next), storage::DueKind::kWatchUnused, due.subject), "");
   };
   // Off, it cannot be used: that is no reason to end it. It is not due before `limit` after it is
   // resumed, which is not before now.
@@ -114,9 +122,10 @@ absl::Status SweepCommand::WatchUnused(const View& view, const Slot& slot, const
   return absl::OkStatus();
 }
 
-void SweepCommand::End(HeldToken& token, Ending::Kind kind, const Slot& slot, Effects& effects) {
+void SweepCommand::End(HeldToken& token, Ending::Kind kind, const storage::Slot& slot,
+                       storage::Effects& effects) {
   EndToken(token, kind, slot, effects);
-  ended_.insert(TokenKey(token.record.workspace(), token.record.token_id()));
+  ended_.insert(storage::TokenKey(token.record.workspace(), token.record.token_id()));
   absl::string_view action = "token.expire";
   if (kind == Ending::KIND_RETIRED) {
     action = "token.retire";
@@ -130,22 +139,24 @@ void SweepCommand::End(HeldToken& token, Ending::Kind kind, const Slot& slot, Ef
   effects.Audit(AuditOf(kServiceActor, action, token.record));
 }
 
-absl::Status SweepCommand::RunWatched(const View& view, const Slot& slot, Effects& effects) {
-  const std::string begin = DueKey(0, DueKind::kWatchSilent, "");
-  const std::string end = PrefixEnd(begin);
+absl::Status SweepCommand::RunWatched(const storage::View& view, const storage::Slot& slot,
+                                      storage::Effects& effects) {
+  const std::string begin = storage::DueKey(0, storage::DueKind::kWatchSilent, "");
+  const std::string end = storage::PrefixEnd(begin);
   // A cursor from outside the range is no cursor.
   const bool resumes = first_cursor_ >= begin && (end.empty() || first_cursor_ < end);
   ASSIGN_OR_RETURN(
-      const std::vector<Entry> entries,
-      view.Scan(Table::kDue, resumes ? KeyAfter(first_cursor_) : begin, end, limits_.max_watched));
-  for (const Entry& entry : entries) {
-    ASSIGN_OR_RETURN(const Due due, ParseDueKey(entry.key));
+      const std::vector<storage::Entry> entries,
+      view.Scan(storage::Table::kDue, resumes ? storage::KeyAfter(first_cursor_) : begin, end,
+                limits_.max_watched));
+  for (const storage::Entry& entry : entries) {
+    ASSIGN_OR_RETURN(const storage::Due due, storage::ParseDueKey(entry.key));
     if (ended_.count(due.subject) != 0) continue;
-    ASSIGN_OR_RETURN(const TokenKeyParts parts, ParseTokenKey(due.subject));
+    ASSIGN_OR_RETURN(const storage::TokenKeyParts parts, storage::ParseTokenKey(due.subject));
     ASSIGN_OR_RETURN(auto token, FindToken(view, parts.workspace, parts.token_id));
     if (!token.has_value() || token->record.retirement().quiet_period_us() == 0 ||
-        IsFinal(token->StateAt(slot.now))) {
-      effects.Delete(Table::kDue, entry.key);
+        token::IsFinal(token->StateAt(slot.now))) {
+      effects.Delete(storage::Table::kDue, entry.key);
       continue;
     }
     // A suspended token is silent because it is off, which tells nothing about who still holds it.
@@ -167,10 +178,11 @@ absl::Status SweepCommand::RunWatched(const View& view, const Slot& slot, Effect
   return absl::OkStatus();
 }
 
-absl::Status SweepCommand::Compact(const View& view, const Slot& slot, Effects& effects) {
+absl::Status SweepCommand::Compact(const storage::View& view, const storage::Slot& slot,
+                                   storage::Effects& effects) {
   const int64_t beyond_count = slot.revision - limits_.event_retention_count;
-  const auto is_old = [&](const Entry& entry) -> absl::StatusOr<bool> {
-    ASSIGN_OR_RETURN(const int64_t revision, ParseRevisionKey(entry.key));
+  const auto is_old = [&](const storage::Entry& entry) -> absl::StatusOr<bool> {
+    ASSIGN_OR_RETURN(const int64_t revision, storage::ParseRevisionKey(entry.key));
     if (revision < beyond_count) return true;
     EventsRecord record;
     if (!record.ParseFromString(entry.value)) {
@@ -179,17 +191,18 @@ absl::Status SweepCommand::Compact(const View& view, const Slot& slot, Effects& 
     return absl::FromUnixMicros(record.time_us()) + limits_.event_retention <= slot.now;
   };
   // The oldest alone first: most steps have nothing to drop.
-  ASSIGN_OR_RETURN(std::vector<Entry> entries, view.Scan(Table::kEvents, "", "", 1));
+  ASSIGN_OR_RETURN(std::vector<storage::Entry> entries,
+                   view.Scan(storage::Table::kEvents, "", "", 1));
   if (entries.empty() || limits_.max_compacted == 0) return absl::OkStatus();
   ASSIGN_OR_RETURN(const bool any, is_old(entries.front()));
   if (!any) return absl::OkStatus();
-  ASSIGN_OR_RETURN(entries, view.Scan(Table::kEvents, "", "", limits_.max_compacted));
+  ASSIGN_OR_RETURN(entries, view.Scan(storage::Table::kEvents, "", "", limits_.max_compacted));
   int64_t dropped_to = 0;
-  for (const Entry& entry : entries) {
+  for (const storage::Entry& entry : entries) {
     ASSIGN_OR_RETURN(const bool old, is_old(entry));
     if (!old) break;
-    ASSIGN_OR_RETURN(dropped_to, ParseRevisionKey(entry.key));
-    effects.Delete(Table::kEvents, entry.key);
+    ASSIGN_OR_RETURN(dropped_to, storage::ParseRevisionKey(entry.key));
+    effects.Delete(storage::Table::kEvents, entry.key);
     ++result_.compacted_revisions;
   }
   if (dropped_to > 0) effects.CompactEventsTo(dropped_to);
@@ -197,4 +210,4 @@ absl::Status SweepCommand::Compact(const View& view, const Slot& slot, Effects& 
   return absl::OkStatus();
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

@@ -16,11 +16,11 @@
 #include "storage/schema.h"
 #include "tollgate/store/v1/records.pb.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // One bounded step of the sweep; run it again at once while result().more. Without anything due it
 // has no effects, and so takes no revision.
-class SweepCommand : public Command {
+class SweepCommand : public storage::Command {
  public:
   struct Limits {
     size_t max_due = 500;        // due entries looked at
@@ -50,20 +50,26 @@ class SweepCommand : public Command {
   SweepCommand(Limits limits, SilenceEvidence evidence, std::string watch_cursor);
 
   absl::string_view name() const override { return "sweep"; }
-  absl::Status Run(const View& view, const Slot& slot, Effects& effects) override;
+  absl::Status Run(const storage::View& view, const storage::Slot& slot,
+                   storage::Effects& effects) override;
   // Valid once committed.
   const Result& result() const { return result_; }
 
  private:
-  absl::Status RunDue(const View& view, const Slot& slot, Effects& effects);
-  absl::Status RunWatched(const View& view, const Slot& slot, Effects& effects);
-  absl::Status Compact(const View& view, const Slot& slot, Effects& effects);
-  absl::Status ForgetRequest(const View& view, const Due& due, Effects& effects);
-  absl::Status RunToken(const View& view, const Slot& slot, const Due& due, Effects& effects);
-  absl::Status WatchUnused(const View& view, const Slot& slot, const Due& due, HeldToken& token,
-                           Effects& effects);
-  void End(HeldToken& token, tollgate::store::v1::Ending::Kind kind, const Slot& slot,
-           Effects& effects);
+  absl::Status RunDue(const storage::View& view, const storage::Slot& slot,
+                      storage::Effects& effects);
+  absl::Status RunWatched(const storage::View& view, const storage::Slot& slot,
+                          storage::Effects& effects);
+  absl::Status Compact(const storage::View& view, const storage::Slot& slot,
+                       storage::Effects& effects);
+  absl::Status ForgetRequest(const storage::View& view, const storage::Due& due,
+                             storage::Effects& effects);
+  absl::Status RunToken(const storage::View& view, const storage::Slot& slot,
+                        const storage::Due& due, storage::Effects& effects);
+  absl::Status WatchUnused(const storage::View& view, const storage::Slot& slot,
+                           const storage::Due& due, HeldToken& token, storage::Effects& effects);
+  void End(HeldToken& token, tollgate::store::v1::Ending::Kind kind, const storage::Slot& slot,
+           storage::Effects& effects);
 
   const Limits limits_;
   const SilenceEvidence evidence_;
@@ -72,6 +78,6 @@ class SweepCommand : public Command {
   std::set<std::string> ended_;  // token keys ended by this step, which `view` does not show yet
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_SWEEP_SWEEP_H_

@@ -5,7 +5,7 @@
 
 #include "base/log.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 struct Sweeper::State {
   explicit State(Options o) : options(std::move(o)) {}
@@ -43,13 +43,14 @@ void Sweeper::Step(const std::shared_ptr<State>& state) {
   }
   auto command = std::make_shared<SweepCommand>(state->options.limits, state->options.evidence(),
                                                 std::move(cursor));
-  state->options.sequencer->Submit(command, [state, command](absl::StatusOr<Committed> committed) {
-    Done(state, *command, committed);
-  });
+  state->options.sequencer->Submit(command,
+                                   [state, command](absl::StatusOr<storage::Committed> committed) {
+                                     Done(state, *command, committed);
+                                   });
 }
 
 void Sweeper::Done(const std::shared_ptr<State>& state, const SweepCommand& command,
-                   const absl::StatusOr<Committed>& committed) {
+                   const absl::StatusOr<storage::Committed>& committed) {
   bool again = false;
   if (committed.ok()) {
     const SweepCommand::Result& result = command.result();
@@ -63,14 +64,14 @@ void Sweeper::Done(const std::shared_ptr<State>& state, const SweepCommand& comm
                         result.forgotten_requests + result.compacted_revisions;
     if (state->options.on_step) state->options.on_step(lag, static_cast<int64_t>(done));
     if (result.expired + result.retired + result.unused > 0) {
-      Log(LogLevel::kInfo, "swept",
-          {{"revision", committed->revision},
-           {"expired", static_cast<int64_t>(result.expired)},
-           {"retired", static_cast<int64_t>(result.retired)},
-           {"unused", static_cast<int64_t>(result.unused)}});
+      base::Log(base::LogLevel::kInfo, "swept",
+                {{"revision", committed->revision},
+                 {"expired", static_cast<int64_t>(result.expired)},
+                 {"retired", static_cast<int64_t>(result.retired)},
+                 {"unused", static_cast<int64_t>(result.unused)}});
     }
   } else if (!absl::IsUnavailable(committed.status())) {  // that is a stop
-    Log(LogLevel::kError, "a sweep failed", {{"status", committed.status()}});
+    base::Log(base::LogLevel::kError, "a sweep failed", {{"status", committed.status()}});
   }
   {
     absl::MutexLock lock(&state->mu);
@@ -83,4 +84,4 @@ void Sweeper::Done(const std::shared_ptr<State>& state, const SweepCommand& comm
                               [state] { Step(state); });
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

@@ -16,7 +16,7 @@
 #include "service/use/silence.h"
 #include "storage/sequencer.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // One step at a time; while a step leaves something due the next follows at once, else after the
 // interval. Each step is bounded, so callers' commands get between them. Thread-safe.
@@ -26,9 +26,9 @@ class Sweeper {
     absl::Duration interval = absl::Seconds(1);
     SweepCommand::Limits limits;
     // All outlive the sweeper.
-    Sequencer* sequencer = nullptr;
-    ThreadPool* timer = nullptr;
-    const Clock* clock = nullptr;
+    storage::Sequencer* sequencer = nullptr;
+    base::ThreadPool* timer = nullptr;
+    const base::Clock* clock = nullptr;
     std::function<SilenceEvidence()> evidence;
     // Told after each step, on the committer's thread: how late the oldest due entry was (zero
     // where none was), and how many entries the step dealt with.
@@ -48,11 +48,11 @@ class Sweeper {
   explicit Sweeper(std::shared_ptr<State> state) : state_(std::move(state)) {}
   static void Step(const std::shared_ptr<State>& state);
   static void Done(const std::shared_ptr<State>& state, const SweepCommand& command,
-                   const absl::StatusOr<Committed>& committed);
+                   const absl::StatusOr<storage::Committed>& committed);
 
   const std::shared_ptr<State> state_;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_SWEEP_SWEEPER_H_

@@ -7,27 +7,27 @@
 #include "service/workspaces/policy_rules.h"
 #include "storage/schema.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 using ::tollgate::store::v1::TokenRecord;
 using ::tollgate::store::v1::WorkspaceRecord;
 
 absl::StatusOr<std::shared_ptr<CreateTokenCommand>> CreateTokenCommand::Make(
     const tollgate::v1::CreateTokenRequest& request, absl::string_view actor, MintedToken minted) {
-  ASSIGN_OR_RETURN(std::string workspace, ParseWorkspaceName(request.parent(), "parent"));
+  ASSIGN_OR_RETURN(std::string workspace, token::ParseWorkspaceName(request.parent(), "parent"));
   const tollgate::v1::Token& token = request.token();
-  RETURN_IF_ERROR(CheckRequestId(request.request_id(), "request_id"));
+  RETURN_IF_ERROR(token::CheckRequestId(request.request_id(), "request_id"));
   RETURN_IF_ERROR(CheckNoOutputFields(token));
-  RETURN_IF_ERROR(CheckLabel(token.label(), "token.label"));
-  RETURN_IF_ERROR(CheckScopes(token.scopes(), "token.scopes"));
-  RETURN_IF_ERROR(CheckAudiences(token.audiences(), "token.audiences"));
-  RETURN_IF_ERROR(CheckOwner(token.owner(), "token.owner"));
-  RETURN_IF_ERROR(CheckAnnotations(token.annotations(), "token.annotations"));
+  RETURN_IF_ERROR(token::CheckLabel(token.label(), "token.label"));
+  RETURN_IF_ERROR(token::CheckScopes(token.scopes(), "token.scopes"));
+  RETURN_IF_ERROR(token::CheckAudiences(token.audiences(), "token.audiences"));
+  RETURN_IF_ERROR(token::CheckOwner(token.owner(), "token.owner"));
+  RETURN_IF_ERROR(token::CheckAnnotations(token.annotations(), "token.annotations"));
   if (token.has_expire_time()) {
     RETURN_IF_ERROR(TimeFromField(token.expire_time(), "token.expire_time").status());
     if (request.has_lifetime()) {
-      return RefuseField("LIFETIME_AND_EXPIRE_TIME", "lifetime",
-                         "and token.expire_time are both set; give one of them");
+      return base::RefuseField("LIFETIME_AND_EXPIRE_TIME", "lifetime",
+                               "and token.expire_time are both set; give one of them");
     }
   }
   if (request.has_lifetime()) {
@@ -41,9 +41,11 @@ absl::StatusOr<std::shared_ptr<CreateTokenCommand>> CreateTokenCommand::Make(
       new CreateTokenCommand(std::move(context), request, std::move(minted)));
 }
 
-absl::Status CreateTokenCommand::Apply(const View& view, const Slot& slot, Effects& effects) {
+absl::Status CreateTokenCommand::Apply(const storage::View& view, const storage::Slot& slot,
+                                       storage::Effects& effects) {
   const tollgate::v1::Token& asked = request_.token();
-  ASSIGN_OR_RETURN(auto owning, GetRecord<WorkspaceRecord>(view, Table::kWorkspaces, workspace()));
+  ASSIGN_OR_RETURN(auto owning, storage::GetRecord<WorkspaceRecord>(
+                                    view, storage::Table::kWorkspaces, workspace()));
   HeldToken token;
   if (owning.has_value()) token.policy = owning->policy();
 
@@ -94,7 +96,7 @@ absl::Status CreateTokenCommand::Apply(const View& view, const Slot& slot, Effec
     made.set_workspace(workspace());
     made.set_create_time_us(record.create_time_us());
     made.set_update_time_us(record.create_time_us());
-    effects.Put(Table::kWorkspaces, workspace(), made);
+    effects.Put(storage::Table::kWorkspaces, workspace(), made);
   }
   PutNew(record, effects);
   effects.Audit(AuditOf(actor(), "token.create", record));
@@ -105,4 +107,4 @@ absl::Status CreateTokenCommand::Apply(const View& view, const Slot& slot, Effec
   return absl::OkStatus();
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

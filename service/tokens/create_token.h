@@ -10,7 +10,7 @@
 #include "service/records/change.h"
 #include "tollgate/v1/token_service.pb.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // Writes the token, its digest, its label and what the sweep must look at; tells token_created.
 //
@@ -25,7 +25,8 @@ class CreateTokenCommand : public ChangeTo<tollgate::v1::CreateTokenResponse> {
       const tollgate::v1::CreateTokenRequest& request, absl::string_view actor, MintedToken minted);
 
  protected:
-  absl::Status Apply(const View& view, const Slot& slot, Effects& effects) override;
+  absl::Status Apply(const storage::View& view, const storage::Slot& slot,
+                     storage::Effects& effects) override;
   void OnReplay() override { response_.set_secret_withheld(true); }
 
  private:
@@ -37,6 +38,6 @@ class CreateTokenCommand : public ChangeTo<tollgate::v1::CreateTokenResponse> {
   const MintedToken minted_;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_TOKENS_CREATE_TOKEN_H_

@@ -9,7 +9,7 @@
 #include "service/records/held_token.h"
 #include "service/records/token_shape.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using ::tollgate::store::v1::Ending;
@@ -36,10 +36,10 @@ absl::Status RefuseRetirement(const SilenceVerdict& verdict,
                               const std::vector<EdgeUseRow>& replacement_uses,
                               const HeldToken& token, absl::Duration quiet, absl::Time now) {
   const std::vector<std::string> replacement_edges = EdgesOf(replacement_uses);
-  ErrorDetails details;
+  base::ErrorDetails details;
   details.metadata = {{"token", token.name()},
-                      {"replaced_by", FormatTokenName(token.record.workspace(),
-                                                      token.record.replaced_by_token_id())},
+                      {"replaced_by", token::FormatTokenName(token.record.workspace(),
+                                                             token.record.replaced_by_token_id())},
                       {"quiet_period", absl::FormatDuration(quiet)},
                       {"edges", NameEdges(verdict.edges)},
                       {"replacement_edges", NameEdges(replacement_edges)}};
@@ -98,7 +98,7 @@ absl::Status RefuseRetirement(const SilenceVerdict& verdict,
                                    " and has not reported it. Try again once it has, or force it.");
       break;
   }
-  return Refuse(absl::StatusCode::kFailedPrecondition, message, details);
+  return base::Refuse(absl::StatusCode::kFailedPrecondition, message, details);
 }
 
 }  // namespace
@@ -106,8 +106,8 @@ absl::Status RefuseRetirement(const SilenceVerdict& verdict,
 absl::StatusOr<std::shared_ptr<RetireTokenCommand>> RetireTokenCommand::Make(
     const tollgate::v1::RetireTokenRequest& request, absl::string_view actor,
     SilenceEvidence evidence) {
-  ASSIGN_OR_RETURN(TokenName name, ParseTokenName(request.name(), "name"));
-  RETURN_IF_ERROR(CheckRequestId(request.request_id(), "request_id"));
+  ASSIGN_OR_RETURN(token::TokenName name, token::ParseTokenName(request.name(), "name"));
+  RETURN_IF_ERROR(token::CheckRequestId(request.request_id(), "request_id"));
   if (request.has_quiet_period()) {
     RETURN_IF_ERROR(DurationFromField(request.quiet_period(), "quiet_period", kShortest,
                                       "QUIET_PERIOD_TOO_SHORT")
@@ -119,16 +119,18 @@ absl::StatusOr<std::shared_ptr<RetireTokenCommand>> RetireTokenCommand::Make(
       std::move(context), std::move(name.token_id), request, std::move(evidence)));
 }
 
-absl::Status RetireTokenCommand::Apply(const View& view, const Slot& slot, Effects& effects) {
+absl::Status RetireTokenCommand::Apply(const storage::View& view, const storage::Slot& slot,
+                                       storage::Effects& effects) {
   ASSIGN_OR_RETURN(HeldToken token, LoadToken(view, workspace(), token_id_));
   const bool retired_before = token.record.ending().kind() == Ending::KIND_RETIRED;
   if (!retired_before) {
     RETURN_IF_ERROR(RefuseFinal(token, slot.now));
     if (token.record.replaced_by_token_id().empty()) {
-      return Refuse(absl::StatusCode::kFailedPrecondition, "NOT_ROTATED",
-                    absl::StrCat(token.name(),
-                                 " has no replacement, so it cannot be retired; rotate it first, "
-                                 "or revoke it"));
+      return base::Refuse(
+          absl::StatusCode::kFailedPrecondition, "NOT_ROTATED",
+          absl::StrCat(token.name(),
+                       " has no replacement, so it cannot be retired; rotate it first, "
+                       "or revoke it"));
     }
     if (!request_.force()) {
       absl::Duration quiet = kUsualQuietPeriod;
@@ -160,4 +162,4 @@ absl::Status RetireTokenCommand::Apply(const View& view, const Slot& slot, Effec
   return absl::OkStatus();
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

@@ -11,7 +11,7 @@
 #include "service/use/silence.h"
 #include "tollgate/v1/token_service.pb.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // Refused without `force`, in this order (FAILED_PRECONDITION; the message and the metadata name
 // the edges): STILL_IN_USE, used at some edge within the quiet period; REPLACEMENT_NEVER_SEEN;
@@ -26,7 +26,8 @@ class RetireTokenCommand : public ChangeTo<tollgate::v1::RetireTokenResponse> {
       SilenceEvidence evidence);
 
  protected:
-  absl::Status Apply(const View& view, const Slot& slot, Effects& effects) override;
+  absl::Status Apply(const storage::View& view, const storage::Slot& slot,
+                     storage::Effects& effects) override;
 
  private:
   RetireTokenCommand(Context context, std::string token_id,
@@ -41,6 +42,6 @@ class RetireTokenCommand : public ChangeTo<tollgate::v1::RetireTokenResponse> {
   const SilenceEvidence evidence_;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_TOKENS_RETIRE_TOKEN_H_

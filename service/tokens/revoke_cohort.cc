@@ -14,7 +14,7 @@
 #include "service/records/token_shape.h"
 #include "storage/schema.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using ::tollgate::store::v1::CohortRecord;
@@ -27,12 +27,12 @@ constexpr size_t kMostRecent = 20;
 constexpr absl::Duration kLately = absl::Hours(24 * 30);
 
 absl::StatusOr<std::string> CheckShape(const RevokeTokensRequest& request) {
-  ASSIGN_OR_RETURN(std::string workspace, ParseWorkspaceName(request.parent(), "parent"));
-  RETURN_IF_ERROR(CheckOwner(request.owner(), "owner"));
-  RETURN_IF_ERROR(CheckReason(request.reason(), "reason"));
-  RETURN_IF_ERROR(CheckRequestId(request.request_id(), "request_id"));
+  ASSIGN_OR_RETURN(std::string workspace, token::ParseWorkspaceName(request.parent(), "parent"));
+  RETURN_IF_ERROR(token::CheckOwner(request.owner(), "owner"));
+  RETURN_IF_ERROR(token::CheckReason(request.reason(), "reason"));
+  RETURN_IF_ERROR(token::CheckRequestId(request.request_id(), "request_id"));
   if (request.has_expected_count() && request.expected_count() < 0) {
-    return RefuseField("EXPECTED_COUNT_NEGATIVE", "expected_count", "is below 0");
+    return base::RefuseField("EXPECTED_COUNT_NEGATIVE", "expected_count", "is below 0");
   }
   return workspace;
 }
@@ -43,59 +43,63 @@ constexpr size_t kMostInCommand = 1000;
 // Calls `each` with every live token of the workspace, or of the owner in it. False where the
 // workspace holds more than `most` tokens of any state, and so not all were looked at.
 template <typename Each>
-absl::StatusOr<bool> ForEachLive(const View& view, const std::string& workspace,
+absl::StatusOr<bool> ForEachLive(const storage::View& view, const std::string& workspace,
                                  const std::string& owner, absl::Time now, size_t most, Each each) {
-  ASSIGN_OR_RETURN(const Cohorts whole, LoadCohorts(view, workspace, ""));
-  std::map<std::string, Cohorts> by_owner;  // read once each
-  const KeyRange range = WorkspaceTokens(workspace);
+  ASSIGN_OR_RETURN(const token::Cohorts whole, LoadCohorts(view, workspace, ""));
+  std::map<std::string, token::Cohorts> by_owner;  // read once each
+  const storage::KeyRange range = storage::WorkspaceTokens(workspace);
   std::string from = range.begin;
   TokenRecord record;
   size_t seen = 0;
   while (true) {
-    ASSIGN_OR_RETURN(const std::vector<Entry> entries,
-                     view.Scan(Table::kTokens, from, range.end, kAtATime));
-    for (const Entry& entry : entries) {
+    ASSIGN_OR_RETURN(const std::vector<storage::Entry> entries,
+                     view.Scan(storage::Table::kTokens, from, range.end, kAtATime));
+    for (const storage::Entry& entry : entries) {
       if (++seen > most) return false;
       if (!record.ParseFromString(entry.value)) {
         return absl::DataLossError("a token's record cannot be parsed");
       }
       if (!owner.empty() && record.owner() != owner) continue;
-      const Cohorts* cohorts = &whole;
+      const token::Cohorts* cohorts = &whole;
       if (!record.owner().empty()) {
         auto it = by_owner.find(record.owner());
         if (it == by_owner.end()) {
-          ASSIGN_OR_RETURN(Cohorts read, LoadCohorts(view, workspace, record.owner()));
+          ASSIGN_OR_RETURN(token::Cohorts read, LoadCohorts(view, workspace, record.owner()));
           it = by_owner.emplace(record.owner(), std::move(read)).first;
         }
         cohorts = &it->second;
       }
-      if (IsLive(StateAt(record, *cohorts, now))) each(record);
+      if (token::IsLive(token::StateAt(record, *cohorts, now))) each(record);
     }
     if (entries.size() < kAtATime) return true;
-    from = KeyAfter(entries.back().key);
+    from = storage::KeyAfter(entries.back().key);
   }
 }
 
 // Whether other tokens of the workspace may be live now than when `count` was made. May say so of
 // none; never misses one.
-absl::StatusOr<bool> HasMoved(const View& view, const std::string& workspace,
+absl::StatusOr<bool> HasMoved(const storage::View& view, const std::string& workspace,
                               const CohortCount& count, absl::Time now) {
   if (now < count.time) return true;  // a clock that was set back
-  ASSIGN_OR_RETURN(const auto change, view.Get(Table::kMeta, LiveChangeKey(workspace)));
+  ASSIGN_OR_RETURN(const auto change,
+                   view.Get(storage::Table::kMeta, storage::LiveChangeKey(workspace)));
   if (change.has_value()) {
-    ASSIGN_OR_RETURN(const int64_t revision, ParseRevisionKey(*change));
+    ASSIGN_OR_RETURN(const int64_t revision, storage::ParseRevisionKey(*change));
     if (revision > count.revision) return true;
   }
   // What time has ended since, and no sweep has committed yet, still has its due entry.
-  const std::string subjects = WorkspaceTokens(workspace).begin;
+  const std::string subjects = storage::WorkspaceTokens(workspace).begin;
   ASSIGN_OR_RETURN(
-      const std::vector<Entry> entries,
-      view.Scan(Table::kDue, DueKey(ToRecordMicros(count.time), DueKind::kExpire, ""),
-                DueKey(ToRecordMicros(now) + 1, DueKind::kExpire, ""), kMostInCommand));
+      const std::vector<storage::Entry> entries,
+      view.Scan(storage::Table::kDue,
+                storage::DueKey(ToRecordMicros(count.time), storage::DueKind::kExpire, ""),
+                storage::DueKey(ToRecordMicros(now) + 1, storage::DueKind::kExpire, ""),
+                kMostInCommand));
   if (entries.size() >= kMostInCommand) return true;
-  for (const Entry& entry : entries) {
-    ASSIGN_OR_RETURN(const Due due, ParseDueKey(entry.key));
-    const bool ends = due.kind == DueKind::kExpire || due.kind == DueKind::kRetire;
+  for (const storage::Entry& entry : entries) {
+    ASSIGN_OR_RETURN(const storage::Due due, storage::ParseDueKey(entry.key));
+    const bool ends =
+        due.kind == storage::DueKind::kExpire || due.kind == storage::DueKind::kRetire;
     if (ends && absl::StartsWith(due.subject, subjects)) return true;
   }
   return false;
@@ -103,17 +107,18 @@ absl::StatusOr<bool> HasMoved(const View& view, const std::string& workspace,
 
 absl::Status CheckCount(const RevokeTokensRequest& request, int64_t count) {
   if (!request.has_expected_count() || request.expected_count() == count) return absl::OkStatus();
-  ErrorDetails details;
+  base::ErrorDetails details;
   details.reason = "COUNT_MISMATCH";
   details.metadata = {{"expected_count", absl::StrCat(request.expected_count())},
                       {"token_count", absl::StrCat(count)}};
   details.fields.push_back({"expected_count", absl::StrCat("it would revoke ", count,
                                                            count == 1 ? " token" : " tokens")});
-  return Refuse(absl::StatusCode::kFailedPrecondition,
-                absl::StrCat("expected_count: would revoke ", count, " tokens, and ",
-                             request.expected_count(),
-                             " were expected; nothing was revoked. Look again with validate_only"),
-                details);
+  return base::Refuse(
+      absl::StatusCode::kFailedPrecondition,
+      absl::StrCat("expected_count: would revoke ", count, " tokens, and ",
+                   request.expected_count(),
+                   " were expected; nothing was revoked. Look again with validate_only"),
+      details);
 }
 
 }  // namespace
@@ -123,7 +128,7 @@ absl::StatusOr<std::shared_ptr<RevokeCohortCommand>> RevokeCohortCommand::Make(
     absl::optional<CohortCount> counted) {
   ASSIGN_OR_RETURN(std::string workspace, CheckShape(request));
   if (request.validate_only()) {
-    return RefuseField("VALIDATE_ONLY", "validate_only", "asks that nothing be changed");
+    return base::RefuseField("VALIDATE_ONLY", "validate_only", "asks that nothing be changed");
   }
   Context context{"revoke_cohort", std::move(workspace), std::string(actor), request.request_id(),
                   RequestFingerprint(request)};
@@ -131,7 +136,8 @@ absl::StatusOr<std::shared_ptr<RevokeCohortCommand>> RevokeCohortCommand::Make(
       new RevokeCohortCommand(std::move(context), request, counted));
 }
 
-absl::Status RevokeCohortCommand::Apply(const View& view, const Slot& slot, Effects& effects) {
+absl::Status RevokeCohortCommand::Apply(const storage::View& view, const storage::Slot& slot,
+                                        storage::Effects& effects) {
   RETURN_IF_ERROR(LoadWorkspace(view, workspace()).status());
   int64_t count = -1;
   if (request_.has_expected_count()) {
@@ -155,7 +161,7 @@ absl::Status RevokeCohortCommand::Apply(const View& view, const Slot& slot, Effe
   tollgate::store::v1::AuditRecord entry;
   entry.set_actor(actor());
   entry.set_action("cohort.revoke");
-  entry.set_resource(WorkspaceName(workspace()));
+  entry.set_resource(token::WorkspaceName(workspace()));
   entry.set_workspace(workspace());
   entry.set_reason(request_.reason());
   if (!request_.owner().empty()) (*entry.mutable_details())["owner"] = request_.owner();
@@ -167,7 +173,8 @@ absl::Status RevokeCohortCommand::Apply(const View& view, const Slot& slot, Effe
   return absl::OkStatus();
 }
 
-absl::StatusOr<int64_t> RevokeCohortCommand::Count(const View& view, absl::Time now) const {
+absl::StatusOr<int64_t> RevokeCohortCommand::Count(const storage::View& view,
+                                                   absl::Time now) const {
   bool moved = true;
   if (counted_.has_value()) {
     ASSIGN_OR_RETURN(moved, HasMoved(view, workspace(), *counted_, now));
@@ -179,17 +186,18 @@ absl::StatusOr<int64_t> RevokeCohortCommand::Count(const View& view, absl::Time 
                    ForEachLive(view, workspace(), request_.owner(), now, kMostInCommand,
                                [&](const TokenRecord&) { ++count; }));
   if (all) return count;
-  ErrorDetails details;
+  base::ErrorDetails details;
   details.reason = "COUNT_MOVED";
   details.fields.push_back({"expected_count", "tokens came or went while it was counted"});
-  return Refuse(absl::StatusCode::kAborted,
-                "expected_count: tokens of the workspace came or went while they were counted; "
-                "nothing was revoked. Try again, or leave expected_count out",
-                details);
+  return base::Refuse(
+      absl::StatusCode::kAborted,
+      "expected_count: tokens of the workspace came or went while they were counted; "
+      "nothing was revoked. Try again, or leave expected_count out",
+      details);
 }
 
-absl::StatusOr<CohortCount> CountLive(const Snapshot& snapshot, const RevokeTokensRequest& request,
-                                      absl::Time now) {
+absl::StatusOr<CohortCount> CountLive(const storage::Snapshot& snapshot,
+                                      const RevokeTokensRequest& request, absl::Time now) {
   ASSIGN_OR_RETURN(const std::string workspace, CheckShape(request));
   CohortCount count;
   count.revision = snapshot.revision();
@@ -201,7 +209,7 @@ absl::StatusOr<CohortCount> CountLive(const Snapshot& snapshot, const RevokeToke
   return count;
 }
 
-absl::StatusOr<RevokeTokensResponse> CountCohort(const View& view,
+absl::StatusOr<RevokeTokensResponse> CountCohort(const storage::View& view,
                                                  const RevokeTokensRequest& request,
                                                  absl::Time now) {
   ASSIGN_OR_RETURN(const std::string workspace, CheckShape(request));
@@ -228,15 +236,15 @@ absl::StatusOr<RevokeTokensResponse> CountCohort(const View& view,
       recent.pop_back();
     }
   };
-  const KeyRange range = UsesOfWorkspace(workspace);
+  const storage::KeyRange range = storage::UsesOfWorkspace(workspace);
   std::string from = range.begin;
   std::string token_id;
   int64_t last_used_us = 0;
   while (true) {
-    ASSIGN_OR_RETURN(const std::vector<Entry> entries,
-                     view.Scan(Table::kUse, from, range.end, kAtATime));
-    for (const Entry& entry : entries) {
-      ASSIGN_OR_RETURN(const UseKeyParts parts, ParseUseKey(entry.key));
+    ASSIGN_OR_RETURN(const std::vector<storage::Entry> entries,
+                     view.Scan(storage::Table::kUse, from, range.end, kAtATime));
+    for (const storage::Entry& entry : entries) {
+      ASSIGN_OR_RETURN(const storage::UseKeyParts parts, storage::ParseUseKey(entry.key));
       tollgate::store::v1::UseRecord use;
       if (!use.ParseFromString(entry.value)) continue;
       if (parts.token_id != token_id) {
@@ -247,7 +255,7 @@ absl::StatusOr<RevokeTokensResponse> CountCohort(const View& view,
       last_used_us = std::max(last_used_us, use.last_used_us());
     }
     if (entries.size() < kAtATime) break;
-    from = KeyAfter(entries.back().key);
+    from = storage::KeyAfter(entries.back().key);
   }
   keep(token_id, last_used_us);
   std::sort(recent.begin(), recent.end(), later);
@@ -258,9 +266,9 @@ absl::StatusOr<RevokeTokensResponse> CountCohort(const View& view,
     ASSIGN_OR_RETURN(const HeldToken token, LoadToken(view, workspace, use.second));
     tollgate::v1::Token* resource = response.add_recently_used();
     *resource = ToResource(token, now);
-    *resource->mutable_last_used_time() = ToProto(absl::FromUnixMicros(use.first));
+    *resource->mutable_last_used_time() = base::ToProto(absl::FromUnixMicros(use.first));
   }
   return response;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

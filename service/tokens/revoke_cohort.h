@@ -14,7 +14,7 @@
 #include "storage/engine.h"
 #include "tollgate/v1/token_service.pb.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // How many live tokens a cohort had, at a snapshot's revision and at a time.
 struct CohortCount {
@@ -39,13 +39,14 @@ class RevokeCohortCommand : public ChangeTo<tollgate::v1::RevokeTokensResponse> 
       absl::optional<CohortCount> counted = absl::nullopt);
 
  protected:
-  absl::Status Apply(const View& view, const Slot& slot, Effects& effects) override;
+  absl::Status Apply(const storage::View& view, const storage::Slot& slot,
+                     storage::Effects& effects) override;
 
  private:
   RevokeCohortCommand(Context context, const tollgate::v1::RevokeTokensRequest& request,
                       absl::optional<CohortCount> counted)
       : ChangeTo(std::move(context)), request_(request), counted_(counted) {}
-  absl::StatusOr<int64_t> Count(const View& view, absl::Time now) const;
+  absl::StatusOr<int64_t> Count(const storage::View& view, absl::Time now) const;
 
   const tollgate::v1::RevokeTokensRequest request_;
   const absl::optional<CohortCount> counted_;
@@ -53,7 +54,7 @@ class RevokeCohortCommand : public ChangeTo<tollgate::v1::RevokeTokensResponse> 
 
 // How many live tokens the request would end now, for Make. Reads every token of the workspace: not
 // for a gRPC thread, nor for the committer's. INVALID_ARGUMENT for the shape.
-absl::StatusOr<CohortCount> CountLive(const Snapshot& snapshot,
+absl::StatusOr<CohortCount> CountLive(const storage::Snapshot& snapshot,
                                       const tollgate::v1::RevokeTokensRequest& request,
                                       absl::Time now);
 
@@ -61,8 +62,8 @@ absl::StatusOr<CohortCount> CountLive(const Snapshot& snapshot,
 // lately, latest first, at most 20. Reads every token of the workspace: not for a gRPC thread.
 // INVALID_ARGUMENT for the shape, WORKSPACE_NOT_FOUND, COUNT_MISMATCH.
 absl::StatusOr<tollgate::v1::RevokeTokensResponse> CountCohort(
-    const View& view, const tollgate::v1::RevokeTokensRequest& request, absl::Time now);
+    const storage::View& view, const tollgate::v1::RevokeTokensRequest& request, absl::Time now);
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_TOKENS_REVOKE_COHORT_H_

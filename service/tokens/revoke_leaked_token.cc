@@ -6,16 +6,16 @@
 #include "service/records/token_shape.h"
 #include "storage/schema.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 using ::tollgate::store::v1::DigestRecord;
 
 absl::StatusOr<std::shared_ptr<RevokeLeakedTokenCommand>> RevokeLeakedTokenCommand::Make(
     LeakedToken leaked, absl::string_view actor) {
-  RETURN_IF_ERROR(CheckReason(leaked.reason, "reason"));
-  RETURN_IF_ERROR(CheckRequestId(leaked.request_id, "request_id"));
+  RETURN_IF_ERROR(token::CheckReason(leaked.reason, "reason"));
+  RETURN_IF_ERROR(token::CheckRequestId(leaked.request_id, "request_id"));
   if (leaked.candidates.empty()) {
-    return RefuseField("LEAKED_REQUIRED", "leaked", "give a token string or its edge digest");
+    return base::RefuseField("LEAKED_REQUIRED", "leaked", "give a token string or its edge digest");
   }
   // The request is known again by its oldest pepper's digest: newer peppers come, none is taken
   // from under a retry. Nothing less guarded than a stored digest is ever stored.
@@ -31,10 +31,12 @@ absl::StatusOr<std::shared_ptr<RevokeLeakedTokenCommand>> RevokeLeakedTokenComma
       new RevokeLeakedTokenCommand(std::move(context), std::move(leaked)));
 }
 
-absl::Status RevokeLeakedTokenCommand::Apply(const View& view, const Slot& slot, Effects& effects) {
+absl::Status RevokeLeakedTokenCommand::Apply(const storage::View& view, const storage::Slot& slot,
+                                             storage::Effects& effects) {
   for (const auto& candidate : leaked_.candidates) {
-    ASSIGN_OR_RETURN(const auto found,
-                     GetRecord<DigestRecord>(view, Table::kDigests, candidate.second.bytes()));
+    ASSIGN_OR_RETURN(
+        const auto found,
+        storage::GetRecord<DigestRecord>(view, storage::Table::kDigests, candidate.second.bytes()));
     if (!found.has_value()) continue;
     ASSIGN_OR_RETURN(HeldToken token, LoadToken(view, found->workspace(), found->token_id()));
     response_.set_revision(
@@ -42,9 +44,9 @@ absl::Status RevokeLeakedTokenCommand::Apply(const View& view, const Slot& slot,
     *response_.mutable_token() = ToResource(token, slot.now);
     return absl::OkStatus();
   }
-  return Refuse(absl::StatusCode::kNotFound, "TOKEN_UNKNOWN",
-                "no token of this installation has this token string or digest; nothing was "
-                "revoked");
+  return base::Refuse(absl::StatusCode::kNotFound, "TOKEN_UNKNOWN",
+                      "no token of this installation has this token string or digest; nothing was "
+                      "revoked");
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

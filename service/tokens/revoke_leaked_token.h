@@ -13,12 +13,12 @@
 #include "token/digest.h"
 #include "tollgate/v1/token_service.pb.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // What was found, hashed on arrival: neither the token string nor its edge digest enters a command.
 struct LeakedToken {
   // Where it may lie: Keyring::Candidates. At least one.
-  std::vector<std::pair<uint32_t, StoredDigest>> candidates;
+  std::vector<std::pair<uint32_t, token::StoredDigest>> candidates;
   std::string reason;
   std::string request_id;
 };
@@ -32,7 +32,8 @@ class RevokeLeakedTokenCommand : public ChangeTo<tollgate::v1::RevokeLeakedToken
                                                                         absl::string_view actor);
 
  protected:
-  absl::Status Apply(const View& view, const Slot& slot, Effects& effects) override;
+  absl::Status Apply(const storage::View& view, const storage::Slot& slot,
+                     storage::Effects& effects) override;
 
  private:
   RevokeLeakedTokenCommand(Context context, LeakedToken leaked)
@@ -41,6 +42,6 @@ class RevokeLeakedTokenCommand : public ChangeTo<tollgate::v1::RevokeLeakedToken
   const LeakedToken leaked_;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_TOKENS_REVOKE_LEAKED_TOKEN_H_

@@ -5,24 +5,25 @@
 #include "service/records/held_token.h"
 #include "service/records/token_shape.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 absl::StatusOr<std::shared_ptr<RevokeTokenCommand>> RevokeTokenCommand::Make(
     const tollgate::v1::RevokeTokenRequest& request, absl::string_view actor) {
-  ASSIGN_OR_RETURN(TokenName name, ParseTokenName(request.name(), "name"));
-  RETURN_IF_ERROR(CheckReason(request.reason(), "reason"));
-  RETURN_IF_ERROR(CheckRequestId(request.request_id(), "request_id"));
+  ASSIGN_OR_RETURN(token::TokenName name, token::ParseTokenName(request.name(), "name"));
+  RETURN_IF_ERROR(token::CheckReason(request.reason(), "reason"));
+  RETURN_IF_ERROR(token::CheckRequestId(request.request_id(), "request_id"));
   Context context{"revoke_token", std::move(name.workspace), std::string(actor),
                   request.request_id(), RequestFingerprint(request)};
   return std::shared_ptr<RevokeTokenCommand>(
       new RevokeTokenCommand(std::move(context), std::move(name.token_id), request.reason()));
 }
 
-absl::Status RevokeTokenCommand::Apply(const View& view, const Slot& slot, Effects& effects) {
+absl::Status RevokeTokenCommand::Apply(const storage::View& view, const storage::Slot& slot,
+                                       storage::Effects& effects) {
   ASSIGN_OR_RETURN(HeldToken token, LoadToken(view, workspace(), token_id_));
   response_.set_revision(Revoke(token, actor(), "token.revoke", reason_, slot, effects));
   *response_.mutable_token() = ToResource(token, slot.now);
   return absl::OkStatus();
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

@@ -10,7 +10,7 @@
 #include "service/records/change.h"
 #include "tollgate/v1/token_service.pb.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // A token that has ended already answers its end, with that revision, and nothing is written (but
 // the request_id's record). One whose time has run out though no sweep has committed it yet is
@@ -22,7 +22,8 @@ class RevokeTokenCommand : public ChangeTo<tollgate::v1::RevokeTokenResponse> {
       const tollgate::v1::RevokeTokenRequest& request, absl::string_view actor);
 
  protected:
-  absl::Status Apply(const View& view, const Slot& slot, Effects& effects) override;
+  absl::Status Apply(const storage::View& view, const storage::Slot& slot,
+                     storage::Effects& effects) override;
 
  private:
   RevokeTokenCommand(Context context, std::string token_id, std::string reason)
@@ -32,6 +33,6 @@ class RevokeTokenCommand : public ChangeTo<tollgate::v1::RevokeTokenResponse> {
   const std::string reason_;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_TOKENS_REVOKE_TOKEN_H_

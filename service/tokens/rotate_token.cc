@@ -10,7 +10,7 @@
 #include "service/workspaces/policy_rules.h"
 #include "storage/schema.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 using ::tollgate::store::v1::Retirement;
 using ::tollgate::store::v1::TokenRecord;
@@ -18,8 +18,8 @@ using ::tollgate::v1::RetirePlan;
 
 absl::StatusOr<std::shared_ptr<RotateTokenCommand>> RotateTokenCommand::Make(
     const tollgate::v1::RotateTokenRequest& request, absl::string_view actor, MintedToken minted) {
-  ASSIGN_OR_RETURN(TokenName name, ParseTokenName(request.name(), "name"));
-  RETURN_IF_ERROR(CheckRequestId(request.request_id(), "request_id"));
+  ASSIGN_OR_RETURN(token::TokenName name, token::ParseTokenName(request.name(), "name"));
+  RETURN_IF_ERROR(token::CheckRequestId(request.request_id(), "request_id"));
   const RetirePlan& plan = request.retire_plan();
   if (plan.has_at_time()) {
     RETURN_IF_ERROR(TimeFromField(plan.at_time(), "retire_plan.at_time").status());
@@ -40,22 +40,23 @@ absl::StatusOr<std::shared_ptr<RotateTokenCommand>> RotateTokenCommand::Make(
       std::move(context), std::move(name.token_id), request, std::move(minted)));
 }
 
-absl::Status RotateTokenCommand::Apply(const View& view, const Slot& slot, Effects& effects) {
+absl::Status RotateTokenCommand::Apply(const storage::View& view, const storage::Slot& slot,
+                                       storage::Effects& effects) {
   ASSIGN_OR_RETURN(HeldToken old, LoadToken(view, workspace(), token_id_));
   RETURN_IF_ERROR(RefuseFinal(old, slot.now));
   if (!old.record.replaced_by_token_id().empty()) {
-    const std::string by = FormatTokenName(workspace(), old.record.replaced_by_token_id());
-    ErrorDetails details;
+    const std::string by = token::FormatTokenName(workspace(), old.record.replaced_by_token_id());
+    base::ErrorDetails details;
     details.reason = "ALREADY_ROTATED";
     details.metadata = {{"token", old.name()}, {"replaced_by", by}};
-    return Refuse(absl::StatusCode::kFailedPrecondition,
-                  absl::StrCat(old.name(), " was rotated already and is replaced by ", by,
-                               "; rotate that one"),
-                  details);
+    return base::Refuse(absl::StatusCode::kFailedPrecondition,
+                        absl::StrCat(old.name(), " was rotated already and is replaced by ", by,
+                                     "; rotate that one"),
+                        details);
   }
   if (old.record.suspended()) {
-    return Refuse(absl::StatusCode::kFailedPrecondition, "TOKEN_SUSPENDED",
-                  absl::StrCat(old.name(), " is suspended; resume it first, or revoke it"));
+    return base::Refuse(absl::StatusCode::kFailedPrecondition, "TOKEN_SUSPENDED",
+                        absl::StrCat(old.name(), " is suspended; resume it first, or revoke it"));
   }
 
   const absl::Duration longest = absl::Microseconds(old.policy.max_lifetime_us());
@@ -73,18 +74,19 @@ absl::Status RotateTokenCommand::Apply(const View& view, const Slot& slot, Effec
     }
     if (longest != absl::ZeroDuration()) expire = std::min(expire, slot.now + longest);
     // A token may expire in the year 9999; its replacement cannot be told a later one.
-    if (expire < absl::InfiniteFuture()) expire = std::min(expire, LatestTimestamp());
+    if (expire < absl::InfiniteFuture()) expire = std::min(expire, base::LatestTimestamp());
   }
 
   const RetirePlan& plan = request_.retire_plan();
-  const std::string old_key = TokenKey(workspace(), token_id_);
+  const std::string old_key = storage::TokenKey(workspace(), token_id_);
   HeldToken made = old;
   // Without a replacement, so a restore's doing: the replacement was lost, the old token's last
   // moment was not, and another plan does not put it off.
   if (const int64_t last_us = old.record.retirement().at_time_us(); last_us != 0) {
     if (old.record.expire_time_us() == 0 || last_us < old.record.expire_time_us()) {
       old.record.set_expire_time_us(last_us);
-      effects.PutRaw(Table::kDue, DueKey(last_us, DueKind::kExpire, old_key), "");
+      effects.PutRaw(storage::Table::kDue,
+                     storage::DueKey(last_us, storage::DueKind::kExpire, old_key), "");
     }
     old.record.clear_retirement();
   }
@@ -92,17 +94,20 @@ absl::Status RotateTokenCommand::Apply(const View& view, const Slot& slot, Effec
   if (plan.has_at_time()) {
     ASSIGN_OR_RETURN(const absl::Time at, TimeFromField(plan.at_time(), "retire_plan.at_time"));
     if (at <= slot.now) {
-      return RefuseField("RETIRE_TIME_PAST", "retire_plan.at_time",
-                         "has passed already; the old token needs time to be replaced");
+      return base::RefuseField("RETIRE_TIME_PAST", "retire_plan.at_time",
+                               "has passed already; the old token needs time to be replaced");
     }
     retirement->set_at_time_us(ToRecordMicros(at));
-    effects.PutRaw(Table::kDue, DueKey(retirement->at_time_us(), DueKind::kRetire, old_key), "");
+    effects.PutRaw(storage::Table::kDue,
+                   storage::DueKey(retirement->at_time_us(), storage::DueKind::kRetire, old_key),
+                   "");
   } else if (plan.has_when_silent()) {
     ASSIGN_OR_RETURN(const absl::Duration quiet,
                      DurationFromField(plan.when_silent(), "retire_plan.when_silent", kShortest,
                                        "QUIET_PERIOD_TOO_SHORT"));
     retirement->set_quiet_period_us(absl::ToInt64Microseconds(quiet));
-    effects.PutRaw(Table::kDue, DueKey(0, DueKind::kWatchSilent, old_key), "");
+    effects.PutRaw(storage::Table::kDue,
+                   storage::DueKey(0, storage::DueKind::kWatchSilent, old_key), "");
   } else {
     retirement->set_by_hand(true);
   }
@@ -141,4 +146,4 @@ absl::Status RotateTokenCommand::Apply(const View& view, const Slot& slot, Effec
   return absl::OkStatus();
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

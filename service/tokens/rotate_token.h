@@ -10,7 +10,7 @@
 #include "service/records/change.h"
 #include "tollgate/v1/token_service.pb.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // The replacement has the old token's label, scopes, audiences, owner and annotations: what was
 // granted stays granted, so of the policy only the lifetime is judged again. Where no lifetime is
@@ -27,7 +27,8 @@ class RotateTokenCommand : public ChangeTo<tollgate::v1::RotateTokenResponse> {
       const tollgate::v1::RotateTokenRequest& request, absl::string_view actor, MintedToken minted);
 
  protected:
-  absl::Status Apply(const View& view, const Slot& slot, Effects& effects) override;
+  absl::Status Apply(const storage::View& view, const storage::Slot& slot,
+                     storage::Effects& effects) override;
   void OnReplay() override { response_.set_secret_withheld(true); }
 
  private:
@@ -43,6 +44,6 @@ class RotateTokenCommand : public ChangeTo<tollgate::v1::RotateTokenResponse> {
   const MintedToken minted_;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_TOKENS_ROTATE_TOKEN_H_

@@ -6,20 +6,21 @@
 #include "service/records/held_token.h"
 #include "service/records/token_shape.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 absl::StatusOr<std::shared_ptr<SuspendTokenCommand>> SuspendTokenCommand::Make(
     const tollgate::v1::SuspendTokenRequest& request, absl::string_view actor) {
-  ASSIGN_OR_RETURN(TokenName name, ParseTokenName(request.name(), "name"));
-  RETURN_IF_ERROR(CheckReason(request.reason(), "reason"));
-  RETURN_IF_ERROR(CheckRequestId(request.request_id(), "request_id"));
+  ASSIGN_OR_RETURN(token::TokenName name, token::ParseTokenName(request.name(), "name"));
+  RETURN_IF_ERROR(token::CheckReason(request.reason(), "reason"));
+  RETURN_IF_ERROR(token::CheckRequestId(request.request_id(), "request_id"));
   Context context{"suspend_token", std::move(name.workspace), std::string(actor),
                   request.request_id(), RequestFingerprint(request)};
   return std::shared_ptr<SuspendTokenCommand>(
       new SuspendTokenCommand(std::move(context), std::move(name.token_id), request.reason()));
 }
 
-absl::Status SuspendTokenCommand::Apply(const View& view, const Slot& slot, Effects& effects) {
+absl::Status SuspendTokenCommand::Apply(const storage::View& view, const storage::Slot& slot,
+                                        storage::Effects& effects) {
   ASSIGN_OR_RETURN(HeldToken token, LoadToken(view, workspace(), token_id_));
   RETURN_IF_ERROR(RefuseFinal(token, slot.now));
   if (!token.record.suspended()) {
@@ -37,15 +38,16 @@ absl::Status SuspendTokenCommand::Apply(const View& view, const Slot& slot, Effe
 
 absl::StatusOr<std::shared_ptr<ResumeTokenCommand>> ResumeTokenCommand::Make(
     const tollgate::v1::ResumeTokenRequest& request, absl::string_view actor) {
-  ASSIGN_OR_RETURN(TokenName name, ParseTokenName(request.name(), "name"));
-  RETURN_IF_ERROR(CheckRequestId(request.request_id(), "request_id"));
+  ASSIGN_OR_RETURN(token::TokenName name, token::ParseTokenName(request.name(), "name"));
+  RETURN_IF_ERROR(token::CheckRequestId(request.request_id(), "request_id"));
   Context context{"resume_token", std::move(name.workspace), std::string(actor),
                   request.request_id(), RequestFingerprint(request)};
   return std::shared_ptr<ResumeTokenCommand>(
       new ResumeTokenCommand(std::move(context), std::move(name.token_id)));
 }
 
-absl::Status ResumeTokenCommand::Apply(const View& view, const Slot& slot, Effects& effects) {
+absl::Status ResumeTokenCommand::Apply(const storage::View& view, const storage::Slot& slot,
+                                       storage::Effects& effects) {
   ASSIGN_OR_RETURN(HeldToken token, LoadToken(view, workspace(), token_id_));
   RETURN_IF_ERROR(RefuseFinal(token, slot.now));
   if (token.record.suspended()) {
@@ -60,4 +62,4 @@ absl::Status ResumeTokenCommand::Apply(const View& view, const Slot& slot, Effec
   return absl::OkStatus();
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

@@ -10,7 +10,7 @@
 #include "service/records/change.h"
 #include "tollgate/v1/token_service.pb.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // Suspending a suspended token changes nothing and answers it as it is. TOKEN_NOT_FOUND,
 // TOKEN_FINAL.
@@ -21,7 +21,8 @@ class SuspendTokenCommand : public ChangeTo<tollgate::v1::SuspendTokenResponse> 
       const tollgate::v1::SuspendTokenRequest& request, absl::string_view actor);
 
  protected:
-  absl::Status Apply(const View& view, const Slot& slot, Effects& effects) override;
+  absl::Status Apply(const storage::View& view, const storage::Slot& slot,
+                     storage::Effects& effects) override;
 
  private:
   SuspendTokenCommand(Context context, std::string token_id, std::string reason)
@@ -40,7 +41,8 @@ class ResumeTokenCommand : public ChangeTo<tollgate::v1::ResumeTokenResponse> {
       const tollgate::v1::ResumeTokenRequest& request, absl::string_view actor);
 
  protected:
-  absl::Status Apply(const View& view, const Slot& slot, Effects& effects) override;
+  absl::Status Apply(const storage::View& view, const storage::Slot& slot,
+                     storage::Effects& effects) override;
 
  private:
   ResumeTokenCommand(Context context, std::string token_id)
@@ -49,6 +51,6 @@ class ResumeTokenCommand : public ChangeTo<tollgate::v1::ResumeTokenResponse> {
   const std::string token_id_;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_TOKENS_SUSPEND_TOKEN_H_

@@ -11,7 +11,7 @@
 #include "service/workspaces/policy_rules.h"
 #include "storage/schema.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using ::tollgate::store::v1::TokenRecord;
@@ -23,8 +23,8 @@ bool IsChangeable(absl::string_view path) {
 
 absl::Status CheckMask(const tollgate::v1::UpdateTokenRequest& request) {
   if (request.update_mask().paths().empty()) {
-    return RefuseField("MASK_REQUIRED", "update_mask",
-                       "is empty; name the fields to change, as in label,scopes");
+    return base::RefuseField("MASK_REQUIRED", "update_mask",
+                             "is empty; name the fields to change, as in label,scopes");
   }
   for (const std::string& path : request.update_mask().paths()) {
     if (IsChangeable(path)) continue;
@@ -32,11 +32,13 @@ absl::Status CheckMask(const tollgate::v1::UpdateTokenRequest& request) {
     // Quoted only where it is a field's name: a path is a stranger's bytes.
     if (tollgate::v1::Token::descriptor()->FindFieldByName(head) != nullptr &&
         !IsChangeable(head)) {
-      return RefuseField("IMMUTABLE_FIELD", absl::StrCat("token.", head), "cannot be changed");
+      return base::RefuseField("IMMUTABLE_FIELD", absl::StrCat("token.", head),
+                               "cannot be changed");
     }
-    return RefuseField("UNKNOWN_FIELD", "update_mask",
-                       "names what is no field; use label, scopes, audiences, owner, annotations "
-                       "and expire_time, whole");
+    return base::RefuseField(
+        "UNKNOWN_FIELD", "update_mask",
+        "names what is no field; use label, scopes, audiences, owner, annotations "
+        "and expire_time, whole");
   }
   return absl::OkStatus();
 }
@@ -59,22 +61,23 @@ bool Same(const google::protobuf::RepeatedPtrField<std::string>& a,
 
 absl::StatusOr<std::shared_ptr<UpdateTokenCommand>> UpdateTokenCommand::Make(
     const tollgate::v1::UpdateTokenRequest& request, absl::string_view actor) {
-  ASSIGN_OR_RETURN(TokenName name, ParseTokenName(request.token().name(), "token.name"));
-  RETURN_IF_ERROR(CheckRequestId(request.request_id(), "request_id"));
+  ASSIGN_OR_RETURN(token::TokenName name,
+                   token::ParseTokenName(request.token().name(), "token.name"));
+  RETURN_IF_ERROR(token::CheckRequestId(request.request_id(), "request_id"));
   RETURN_IF_ERROR(CheckMask(request));
   Context context{"update_token", std::move(name.workspace), std::string(actor),
                   request.request_id(), RequestFingerprint(request)};
   std::shared_ptr<UpdateTokenCommand> command(
       new UpdateTokenCommand(std::move(context), std::move(name.token_id), request));
   const tollgate::v1::Token& token = request.token();
-  if (command->Sets("label")) RETURN_IF_ERROR(CheckLabel(token.label(), "token.label"));
-  if (command->Sets("scopes")) RETURN_IF_ERROR(CheckScopes(token.scopes(), "token.scopes"));
+  if (command->Sets("label")) RETURN_IF_ERROR(token::CheckLabel(token.label(), "token.label"));
+  if (command->Sets("scopes")) RETURN_IF_ERROR(token::CheckScopes(token.scopes(), "token.scopes"));
   if (command->Sets("audiences")) {
-    RETURN_IF_ERROR(CheckAudiences(token.audiences(), "token.audiences"));
+    RETURN_IF_ERROR(token::CheckAudiences(token.audiences(), "token.audiences"));
   }
-  if (command->Sets("owner")) RETURN_IF_ERROR(CheckOwner(token.owner(), "token.owner"));
+  if (command->Sets("owner")) RETURN_IF_ERROR(token::CheckOwner(token.owner(), "token.owner"));
   if (command->Sets("annotations")) {
-    RETURN_IF_ERROR(CheckAnnotations(token.annotations(), "token.annotations"));
+    RETURN_IF_ERROR(token::CheckAnnotations(token.annotations(), "token.annotations"));
   }
   if (command->Sets("expire_time") && token.has_expire_time()) {
     RETURN_IF_ERROR(TimeFromField(token.expire_time(), "token.expire_time").status());
@@ -87,12 +90,13 @@ bool UpdateTokenCommand::Sets(absl::string_view path) const {
   return std::find(paths.begin(), paths.end(), path) != paths.end();
 }
 
-absl::Status UpdateTokenCommand::Apply(const View& view, const Slot& slot, Effects& effects) {
+absl::Status UpdateTokenCommand::Apply(const storage::View& view, const storage::Slot& slot,
+                                       storage::Effects& effects) {
   ASSIGN_OR_RETURN(HeldToken token, LoadToken(view, workspace(), token_id_));
   RETURN_IF_ERROR(RefuseFinal(token, slot.now));
   const tollgate::v1::Token& asked = request_.token();
   TokenRecord& record = token.record;
-  const std::string key = TokenKey(workspace(), token_id_);
+  const std::string key = storage::TokenKey(workspace(), token_id_);
   bool changed = false;
   bool tell = false;  // an edge could notice
   std::string what;   // for the audit log
@@ -108,8 +112,10 @@ absl::Status UpdateTokenCommand::Apply(const View& view, const Slot& slot, Effec
         CheckLabelFree(view, token.policy, workspace(), asked.label(),
                        {token_id_, record.replaces_token_id(), record.replaced_by_token_id()},
                        slot.now, "token.label"));
-    effects.Delete(Table::kLabels, LabelKey(workspace(), record.label(), token_id_));
-    effects.PutRaw(Table::kLabels, LabelKey(workspace(), asked.label(), token_id_), "");
+    effects.Delete(storage::Table::kLabels,
+                   storage::LabelKey(workspace(), record.label(), token_id_));
+    effects.PutRaw(storage::Table::kLabels,
+                   storage::LabelKey(workspace(), asked.label(), token_id_), "");
     record.set_label(asked.label());
     note("label", false);
   }
@@ -127,14 +133,15 @@ absl::Status UpdateTokenCommand::Apply(const View& view, const Slot& slot, Effec
     ASSIGN_OR_RETURN(token.cohorts, LoadCohorts(view, workspace(), asked.owner()));
     // Else the change of a name would revoke it, and changing it back would make a final token
     // good again.
-    if (CoveringCohort(record, token.cohorts) != nullptr) {
-      ErrorDetails details;
+    if (token::CoveringCohort(record, token.cohorts) != nullptr) {
+      base::ErrorDetails details;
       details.reason = "OWNER_REVOKED";
       details.fields.push_back({"token.owner", "its tokens issued until then are revoked"});
-      return Refuse(absl::StatusCode::kFailedPrecondition,
-                    "token.owner: all tokens of this owner issued before a later moment than this "
-                    "one are revoked; create a new token for it instead",
-                    details);
+      return base::Refuse(
+          absl::StatusCode::kFailedPrecondition,
+          "token.owner: all tokens of this owner issued before a later moment than this "
+          "one are revoked; create a new token for it instead",
+          details);
     }
     record.set_owner(asked.owner());
     NoteLiveChange(workspace(), slot.revision, effects);
@@ -157,10 +164,12 @@ absl::Status UpdateTokenCommand::Apply(const View& view, const Slot& slot, Effec
             token.policy, FromRecordMicros(record.create_time_us()), after, "token.expire_time"));
       }
       if (record.expire_time_us() != 0) {
-        effects.Delete(Table::kDue, DueKey(record.expire_time_us(), DueKind::kExpire, key));
+        effects.Delete(storage::Table::kDue,
+                       storage::DueKey(record.expire_time_us(), storage::DueKind::kExpire, key));
       }
       if (expire_us != 0) {
-        effects.PutRaw(Table::kDue, DueKey(expire_us, DueKind::kExpire, key), "");
+        effects.PutRaw(storage::Table::kDue,
+                       storage::DueKey(expire_us, storage::DueKind::kExpire, key), "");
       }
       record.set_expire_time_us(expire_us);
       note("expire_time", true);
@@ -178,4 +187,4 @@ absl::Status UpdateTokenCommand::Apply(const View& view, const Slot& slot, Effec
   return absl::OkStatus();
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

@@ -10,7 +10,7 @@
 #include "service/records/change.h"
 #include "tollgate/v1/token_service.pb.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // What is set must keep to the workspace's policy where it asks for more than was granted before.
 // Validators are told only where one could notice: scopes, audiences, owner, expire_time.
@@ -25,7 +25,8 @@ class UpdateTokenCommand : public ChangeTo<tollgate::v1::UpdateTokenResponse> {
       const tollgate::v1::UpdateTokenRequest& request, absl::string_view actor);
 
  protected:
-  absl::Status Apply(const View& view, const Slot& slot, Effects& effects) override;
+  absl::Status Apply(const storage::View& view, const storage::Slot& slot,
+                     storage::Effects& effects) override;
 
  private:
   UpdateTokenCommand(Context context, std::string token_id,
@@ -38,6 +39,6 @@ class UpdateTokenCommand : public ChangeTo<tollgate::v1::UpdateTokenResponse> {
   const tollgate::v1::UpdateTokenRequest request_;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_TOKENS_UPDATE_TOKEN_H_

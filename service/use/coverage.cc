@@ -5,7 +5,7 @@
 
 #include "base/mutation.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 // The name of the edges whose gaps are no longer kept by name.
@@ -106,4 +106,4 @@ SilenceEvidence Coverage::Evidence(absl::Time now) const {
   return evidence;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

@@ -12,7 +12,7 @@
 #include "absl/time/time.h"
 #include "service/use/silence.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // Sessions (one incarnation of one validator each) that may be admitting, and up to when each has
 // told all it admitted. Times are the service's wall clock. Not thread-safe.
@@ -81,6 +81,6 @@ class Coverage {
   absl::Time unnamed_gap_ = absl::InfinitePast();
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_USE_COVERAGE_H_

@@ -6,7 +6,7 @@
 #include "base/status.h"
 #include "storage/schema.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 constexpr size_t kAtATime = 1000;
@@ -28,25 +28,26 @@ std::vector<EdgeUseRow> NameLatestEdges(std::vector<EdgeUseRow> rows, size_t mos
     }
     any = true;
     others.last_used = std::max(others.last_used, row.last_used);
-    others.count = AddUseCounts(others.count, row.count);
-    others.count_today = AddUseCounts(others.count_today, row.count_today);
+    others.count = storage::AddUseCounts(others.count, row.count);
+    others.count_today = storage::AddUseCounts(others.count_today, row.count_today);
   }
   if (any) named.push_back(std::move(others));
   return named;
 }
 
-absl::StatusOr<std::vector<EdgeUseRow>> ReadUses(const View& view, absl::string_view workspace,
+absl::StatusOr<std::vector<EdgeUseRow>> ReadUses(const storage::View& view,
+                                                 absl::string_view workspace,
                                                  absl::string_view token_id, absl::Time now) {
   std::vector<EdgeUseRow> rows;
   if (token_id.empty()) return rows;
   const int64_t today = UseDayOf(now);
-  const KeyRange range = UsesOfToken(workspace, token_id);
+  const storage::KeyRange range = storage::UsesOfToken(workspace, token_id);
   std::string from = range.begin;
   while (true) {
-    ASSIGN_OR_RETURN(const std::vector<Entry> entries,
-                     view.Scan(Table::kUse, from, range.end, kAtATime));
-    for (const Entry& entry : entries) {
-      ASSIGN_OR_RETURN(UseKeyParts parts, ParseUseKey(entry.key));
+    ASSIGN_OR_RETURN(const std::vector<storage::Entry> entries,
+                     view.Scan(storage::Table::kUse, from, range.end, kAtATime));
+    for (const storage::Entry& entry : entries) {
+      ASSIGN_OR_RETURN(storage::UseKeyParts parts, storage::ParseUseKey(entry.key));
       tollgate::store::v1::UseRecord use;
       if (!use.ParseFromString(entry.value)) {
         return absl::DataLossError("a use record cannot be parsed");
@@ -55,7 +56,7 @@ absl::StatusOr<std::vector<EdgeUseRow>> ReadUses(const View& view, absl::string_
                       use.day() == today ? use.count_today() : 0});
     }
     if (entries.size() < kAtATime) break;
-    from = KeyAfter(entries.back().key);
+    from = storage::KeyAfter(entries.back().key);
   }
   std::stable_sort(rows.begin(), rows.end(), [](const EdgeUseRow& a, const EdgeUseRow& b) {
     return a.last_used > b.last_used;
@@ -106,4 +107,4 @@ SilenceVerdict JudgeSilence(const std::vector<EdgeUseRow>& old_uses,
   return verdict;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

@@ -13,7 +13,7 @@
 #include "absl/time/time.h"
 #include "storage/engine.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // What the edges have said, as of one moment (Coverage::Evidence). All times by the service's wall
 // clock. The default knows nothing: with it no token is silent.
@@ -56,7 +56,8 @@ inline constexpr size_t kMaxNamedEdges = 100;
 std::vector<EdgeUseRow> NameLatestEdges(std::vector<EdgeUseRow> rows, size_t most = kMaxNamedEdges);
 
 // A token's use by edge, latest first. `now` says which day is today (UTC).
-absl::StatusOr<std::vector<EdgeUseRow>> ReadUses(const View& view, absl::string_view workspace,
+absl::StatusOr<std::vector<EdgeUseRow>> ReadUses(const storage::View& view,
+                                                 absl::string_view workspace,
                                                  absl::string_view token_id, absl::Time now);
 
 // What is to be said of a rotated token.
@@ -86,6 +87,6 @@ SilenceVerdict JudgeSilence(const std::vector<EdgeUseRow>& old_uses,
                             const SilenceEvidence& evidence, absl::Time resumed,
                             absl::Duration quiet_period, absl::Time now);
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_USE_SILENCE_H_

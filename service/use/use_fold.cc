@@ -6,7 +6,7 @@
 #include "service/use/silence.h"
 #include "storage/schema.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using store::v1::TokenRecord;
@@ -18,19 +18,20 @@ struct Row {
 };
 
 // Rows whose last use lies before this may be folded.
-absl::StatusOr<absl::Time> HorizonOf(const View& view, const UseKeyParts& token,
+absl::StatusOr<absl::Time> HorizonOf(const storage::View& view, const storage::UseKeyParts& token,
                                      absl::Duration retention, absl::Time now) {
-  ASSIGN_OR_RETURN(
-      const auto record,
-      GetRecord<TokenRecord>(view, Table::kTokens, TokenKey(token.workspace, token.token_id)));
+  ASSIGN_OR_RETURN(const auto record, storage::GetRecord<TokenRecord>(
+                                          view, storage::Table::kTokens,
+                                          storage::TokenKey(token.workspace, token.token_id)));
   if (record.has_value()) {
     retention = std::max(retention, absl::Microseconds(record->retirement().quiet_period_us()));
   }
   return now - retention;
 }
 
-absl::Status FoldToken(const View& view, const UseKeyParts& token, std::vector<Row> rows,
-                       const UseFoldLimits& limits, absl::Time now, UseFoldStep* step) {
+absl::Status FoldToken(const storage::View& view, const storage::UseKeyParts& token,
+                       std::vector<Row> rows, const UseFoldLimits& limits, absl::Time now,
+                       UseFoldStep* step) {
   if (rows.size() <= limits.named) return absl::OkStatus();
   ASSIGN_OR_RETURN(const absl::Time horizon, HorizonOf(view, token, limits.retention, now));
   std::sort(rows.begin(), rows.end(),
@@ -39,12 +40,12 @@ absl::Status FoldToken(const View& view, const UseKeyParts& token, std::vector<R
   bool any = false;
   for (size_t i = limits.named; i < rows.size(); ++i) {
     if (absl::FromUnixMicros(rows[i].use.last_used_us()) >= horizon) continue;
-    MergeUseRecord(rows[i].use, &folded);
+    storage::MergeUseRecord(rows[i].use, &folded);
     step->removed.push_back(std::move(rows[i].key));
     any = true;
   }
   if (any) {
-    step->folded.emplace_back(UseKey(token.workspace, token.token_id, kEarlierEdges),
+    step->folded.emplace_back(storage::UseKey(token.workspace, token.token_id, kEarlierEdges),
                               std::move(folded));
   }
   return absl::OkStatus();
@@ -52,17 +53,17 @@ absl::Status FoldToken(const View& view, const UseKeyParts& token, std::vector<R
 
 }  // namespace
 
-absl::StatusOr<UseFoldStep> PlanUseFold(const View& view, const std::string& from,
+absl::StatusOr<UseFoldStep> PlanUseFold(const storage::View& view, const std::string& from,
                                         const UseFoldLimits& limits, absl::Time now) {
   UseFoldStep step;
-  ASSIGN_OR_RETURN(const std::vector<Entry> entries,
-                   view.Scan(Table::kUse, from, "", limits.max_rows));
+  ASSIGN_OR_RETURN(const std::vector<storage::Entry> entries,
+                   view.Scan(storage::Table::kUse, from, "", limits.max_rows));
   const bool reached_end = entries.size() < limits.max_rows;
-  UseKeyParts token;
+  storage::UseKeyParts token;
   std::vector<Row> rows;
   size_t tokens = 0;
-  for (const Entry& entry : entries) {
-    ASSIGN_OR_RETURN(UseKeyParts parts, ParseUseKey(entry.key));
+  for (const storage::Entry& entry : entries) {
+    ASSIGN_OR_RETURN(storage::UseKeyParts parts, storage::ParseUseKey(entry.key));
     if (tokens == 0 || parts.workspace != token.workspace || parts.token_id != token.token_id) {
       RETURN_IF_ERROR(FoldToken(view, token, std::move(rows), limits, now, &step));
       rows.clear();
@@ -75,12 +76,12 @@ absl::StatusOr<UseFoldStep> PlanUseFold(const View& view, const std::string& fro
   }
   if (!reached_end && tokens > 1) {
     // The last token may be cut off here: it is looked at whole in the next step.
-    step.next = UsesOfToken(token.workspace, token.token_id).begin;
+    step.next = storage::UsesOfToken(token.workspace, token.token_id).begin;
     return step;
   }
   if (tokens > 0) RETURN_IF_ERROR(FoldToken(view, token, std::move(rows), limits, now, &step));
-  if (!reached_end && !entries.empty()) step.next = KeyAfter(entries.back().key);
+  if (!reached_end && !entries.empty()) step.next = storage::KeyAfter(entries.back().key);
   return step;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

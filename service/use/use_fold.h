@@ -12,7 +12,7 @@
 #include "absl/time/time.h"
 #include "storage/engine.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // What is folded: rows that are both
 //  * of edges that used the token last longer ago than `retention`, and longer than the quiet
@@ -40,9 +40,9 @@ struct UseFoldStep {
 // Looks at the use rows from key `from` on ("" is the table's beginning). A token with more rows
 // than a step may look at is folded step by step, and again in the next round, until what is left
 // of it fits. Errors: the view's.
-absl::StatusOr<UseFoldStep> PlanUseFold(const View& view, const std::string& from,
+absl::StatusOr<UseFoldStep> PlanUseFold(const storage::View& view, const std::string& from,
                                         const UseFoldLimits& limits, absl::Time now);
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_USE_USE_FOLD_H_

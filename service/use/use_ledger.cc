@@ -12,7 +12,7 @@
 #include "token/resource_name.h"
 #include "token/token_string.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using ::tollgate::store::v1::UseRecord;
@@ -59,20 +59,20 @@ void UseLedger::Report(absl::string_view validator_id, absl::string_view incarna
   item.incarnation = std::string(incarnation);
   item.at = now;
   if (usage.has_complete_until())
-    item.complete_until = std::min(FromProto(usage.complete_until()), now);
+    item.complete_until = std::min(base::FromProto(usage.complete_until()), now);
   size_t too_many = 0;
   int64_t countable = kMostUsesCounted;
   for (const auto& use : usage.uses()) {
     // A validator's mistake writes nothing, and costs the others of its report nothing.
-    if (!IsWorkspaceId(use.workspace()) || !IsPublicId(use.token_id()) || use.count() < 0 ||
-        !use.has_last_used_time()) {
+    if (!token::IsWorkspaceId(use.workspace()) || !token::IsPublicId(use.token_id()) ||
+        use.count() < 0 || !use.has_last_used_time()) {
       continue;
     }
     if (item.uses.size() >= options_.max_uses_per_report) {
       ++too_many;
       continue;
     }
-    const absl::Time last = std::min(FromProto(use.last_used_time()), now);
+    const absl::Time last = std::min(base::FromProto(use.last_used_time()), now);
     if (last <= absl::UnixEpoch()) continue;
     UseRecord record;
     record.set_last_used_us(absl::ToUnixMicros(last));
@@ -80,7 +80,7 @@ void UseLedger::Report(absl::string_view validator_id, absl::string_view incarna
     countable -= record.count();
     record.set_day(UseDayOf(last));
     record.set_count_today(record.count());
-    item.uses.emplace_back(UseKey(use.workspace(), use.token_id(), validator_id),
+    item.uses.emplace_back(storage::UseKey(use.workspace(), use.token_id(), validator_id),
                            std::move(record));
   }
   {
@@ -211,8 +211,8 @@ void UseLedger::Flush() {
       }
     }
     if (!merged.ok()) {
-      Log(LogLevel::kWarning, "use reports were lost",
-          {{"uses", static_cast<int64_t>(lost)}, {"error", merged}});
+      base::Log(base::LogLevel::kWarning, "use reports were lost",
+                {{"uses", static_cast<int64_t>(lost)}, {"error", merged}});
       Dropped(lost);
     }
   }
@@ -242,20 +242,21 @@ absl::Status UseLedger::Merge(const std::deque<Item>& batch) {
   // One record a key: the same token at the same edge, reported twice, is merged here already.
   std::map<std::string, UseRecord> merged;
   for (const Item& item : batch) {
-    for (const auto& use : item.uses) MergeUseRecord(use.second, &merged[use.first]);
+    for (const auto& use : item.uses) storage::MergeUseRecord(use.second, &merged[use.first]);
   }
   if (merged.empty()) return absl::OkStatus();
   // Only tokens that exist get records: a validator cannot fill the store with made-up names.
-  ASSIGN_OR_RETURN(const std::unique_ptr<Snapshot> snapshot, options_.engine->NewSnapshot());
+  ASSIGN_OR_RETURN(const std::unique_ptr<storage::Snapshot> snapshot,
+                   options_.engine->NewSnapshot());
   std::vector<std::pair<std::string, UseRecord>> uses;
   std::string token_key;
   bool exists = false;
   for (auto& entry : merged) {
-    ASSIGN_OR_RETURN(const UseKeyParts parts, ParseUseKey(entry.first));
-    const std::string key = TokenKey(parts.workspace, parts.token_id);
+    ASSIGN_OR_RETURN(const storage::UseKeyParts parts, storage::ParseUseKey(entry.first));
+    const std::string key = storage::TokenKey(parts.workspace, parts.token_id);
     if (key != token_key) {
       token_key = key;
-      ASSIGN_OR_RETURN(const auto record, snapshot->Get(Table::kTokens, key));
+      ASSIGN_OR_RETURN(const auto record, snapshot->Get(storage::Table::kTokens, key));
       exists = record.has_value();
     }
     if (exists) uses.emplace_back(entry.first, std::move(entry.second));
@@ -270,7 +271,8 @@ absl::StatusOr<std::string> UseLedger::Fold(const std::string& from, const UseFo
   absl::MutexLock drain(&drain_mu_);
   UseFoldStep step;
   {
-    ASSIGN_OR_RETURN(const std::unique_ptr<Snapshot> snapshot, options_.engine->NewSnapshot());
+    ASSIGN_OR_RETURN(const std::unique_ptr<storage::Snapshot> snapshot,
+                     options_.engine->NewSnapshot());
     ASSIGN_OR_RETURN(step, PlanUseFold(*snapshot, from, limits, options_.clock->WallNow()));
   }
   if (!step.removed.empty()) {
@@ -287,4 +289,4 @@ void UseLedger::Dropped(size_t uses) const {
   if (options_.on_dropped) options_.on_dropped(uses);
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

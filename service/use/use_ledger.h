@@ -23,7 +23,7 @@
 #include "service/use/use_sink.h"
 #include "storage/engine.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // Thread-safe. Reports are queued, bounded, and merged in batches on the executor, in order; a
 // report counts as heard once it has been merged, so that whoever reads the store after Evidence()
@@ -31,9 +31,9 @@ namespace tollgate {
 class UseLedger : public UseSink {
  public:
   struct Options {
-    Engine* engine = nullptr;             // outlives the ledger and its work on the executor
-    Executor* executor = nullptr;         // outlives the ledger; runs nothing of it after Stop()
-    const Clock* clock = nullptr;         // outlives the ledger
+    storage::Engine* engine = nullptr;    // outlives the ledger and its work on the executor
+    base::Executor* executor = nullptr;   // outlives the ledger; runs nothing of it after Stop()
+    const base::Clock* clock = nullptr;   // outlives the ledger
     size_t max_queued_uses = 100'000;     // uses waiting to be merged
     size_t max_uses_per_report = 10'000;  // of a longer one the rest is dropped
     size_t max_uses_per_merge = 5'000;
@@ -110,6 +110,6 @@ class UseLedger : public UseSink {
   Coverage coverage_ ABSL_GUARDED_BY(mu_);
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_USE_USE_LEDGER_H_

@@ -5,7 +5,7 @@
 #include "absl/strings/string_view.h"
 #include "tollgate/v1/edge_service.pb.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // Told of use, and of which edges exist to report it. Thread-safe; each call is quick and never
 // calls back into the hub. SessionLive and SessionEnded of one session take turns, in order;
@@ -28,6 +28,6 @@ class UseSink {
                             bool said_goodbye) = 0;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_USE_USE_SINK_H_

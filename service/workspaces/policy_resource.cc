@@ -4,7 +4,7 @@
 #include "service/records/field_time.h"
 #include "token/resource_name.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 using ::tollgate::store::v1::PolicyRecord;
 using ::tollgate::store::v1::WorkspaceRecord;
@@ -12,25 +12,26 @@ using ::tollgate::v1::WorkspacePolicy;
 
 tollgate::v1::Workspace ToWorkspace(const WorkspaceRecord& record) {
   tollgate::v1::Workspace workspace;
-  workspace.set_name(WorkspaceName(record.workspace()));
-  *workspace.mutable_create_time() = ToProto(FromRecordMicros(record.create_time_us()));
-  *workspace.mutable_update_time() = ToProto(FromRecordMicros(record.update_time_us()));
+  workspace.set_name(token::WorkspaceName(record.workspace()));
+  *workspace.mutable_create_time() = base::ToProto(FromRecordMicros(record.create_time_us()));
+  *workspace.mutable_update_time() = base::ToProto(FromRecordMicros(record.update_time_us()));
   if (!record.has_policy()) return workspace;
   const PolicyRecord& from = record.policy();
   WorkspacePolicy* policy = workspace.mutable_policy();
   policy->set_label_pattern(from.label_pattern());
   policy->set_unique_labels(from.unique_labels());
   if (from.max_lifetime_us() != 0) {
-    *policy->mutable_max_lifetime() = ToProto(absl::Microseconds(from.max_lifetime_us()));
+    *policy->mutable_max_lifetime() = base::ToProto(absl::Microseconds(from.max_lifetime_us()));
   }
   if (from.rotation_period_us() != 0) {
-    *policy->mutable_rotation_period() = ToProto(absl::Microseconds(from.rotation_period_us()));
+    *policy->mutable_rotation_period() =
+        base::ToProto(absl::Microseconds(from.rotation_period_us()));
   }
   if (from.max_unused_us() != 0) {
-    *policy->mutable_max_unused() = ToProto(absl::Microseconds(from.max_unused_us()));
+    *policy->mutable_max_unused() = base::ToProto(absl::Microseconds(from.max_unused_us()));
   }
   *policy->mutable_grantable_scopes() = from.grantable_scopes();
   return workspace;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

@@ -5,11 +5,11 @@
 #include "tollgate/store/v1/records.pb.h"
 #include "tollgate/v1/workspace_service.pb.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // The resource of a workspace's record; `policy` unset where none was ever set.
 tollgate::v1::Workspace ToWorkspace(const tollgate::store::v1::WorkspaceRecord& record);
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_WORKSPACES_POLICY_RESOURCE_H_

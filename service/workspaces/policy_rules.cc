@@ -13,7 +13,7 @@
 #include "token/resource_name.h"
 #include "token/scope.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using ::tollgate::store::v1::PolicyRecord;
@@ -29,27 +29,27 @@ RE2::Options PatternOptions() {
 
 absl::Status RefuseByPolicy(absl::string_view reason, absl::string_view field,
                             absl::string_view description) {
-  ErrorDetails details;
+  base::ErrorDetails details;
   details.reason = std::string(reason);
   details.fields.push_back({std::string(field), std::string(description)});
-  return Refuse(absl::StatusCode::kFailedPrecondition, absl::StrCat(field, ": ", description),
-                details);
+  return base::Refuse(absl::StatusCode::kFailedPrecondition, absl::StrCat(field, ": ", description),
+                      details);
 }
 
 }  // namespace
 
 absl::Status CheckLabelPattern(const std::string& pattern, absl::string_view field) {
   if (pattern.size() > kMaxLabelPatternLength) {
-    return RefuseField("LABEL_PATTERN_INVALID", field,
-                       absl::StrCat("is longer than ", kMaxLabelPatternLength, " bytes"));
+    return base::RefuseField("LABEL_PATTERN_INVALID", field,
+                             absl::StrCat("is longer than ", kMaxLabelPatternLength, " bytes"));
   }
   if (pattern.find('\0') != std::string::npos) {
-    return RefuseField("LABEL_PATTERN_INVALID", field, "holds a 0 byte");
+    return base::RefuseField("LABEL_PATTERN_INVALID", field, "holds a 0 byte");
   }
   const RE2 re(pattern, PatternOptions());
   if (!re.ok()) {
-    return RefuseField("LABEL_PATTERN_INVALID", field,
-                       absl::StrCat("is no RE2 pattern: ", re.error()));
+    return base::RefuseField("LABEL_PATTERN_INVALID", field,
+                             absl::StrCat("is no RE2 pattern: ", re.error()));
   }
   return absl::OkStatus();
 }
@@ -74,7 +74,7 @@ absl::Status CheckScopesUnderPolicy(const PolicyRecord& policy,
     if (std::find(held.begin(), held.end(), scope) != held.end()) continue;
     const bool grantable =
         std::any_of(policy.grantable_scopes().begin(), policy.grantable_scopes().end(),
-                    [&](const std::string& granted) { return ScopeGrants(granted, scope); });
+                    [&](const std::string& granted) { return token::ScopeGrants(granted, scope); });
     if (!grantable) {
       return RefuseByPolicy("SCOPE_NOT_GRANTABLE", absl::StrCat(field, "[", i, "]"),
                             absl::StrCat("this workspace's policy does not let '", scope,
@@ -91,38 +91,39 @@ absl::Status CheckLifetimeUnderPolicy(const PolicyRecord& policy, absl::Time cre
   if (expire <= created + longest) return absl::OkStatus();
   return RefuseByPolicy(
       "LIFETIME_TOO_LONG", field,
-      absl::StrCat("this workspace's tokens live for at most ", TextFromDuration(longest)));
+      absl::StrCat("this workspace's tokens live for at most ", base::TextFromDuration(longest)));
 }
 
-absl::Status CheckLabelFree(const View& view, const PolicyRecord& policy,
+absl::Status CheckLabelFree(const storage::View& view, const PolicyRecord& policy,
                             absl::string_view workspace, const std::string& label,
                             const std::set<std::string>& exempt, absl::Time now,
                             absl::string_view field) {
   if (!policy.unique_labels()) return absl::OkStatus();
-  const KeyRange range = TokensWithLabel(workspace, label);
+  const storage::KeyRange range = storage::TokensWithLabel(workspace, label);
   std::string from = range.begin;
   while (true) {
-    ASSIGN_OR_RETURN(const std::vector<Entry> entries,
-                     view.Scan(Table::kLabels, from, range.end, kLabelsAtATime));
-    for (const Entry& entry : entries) {
+    ASSIGN_OR_RETURN(const std::vector<storage::Entry> entries,
+                     view.Scan(storage::Table::kLabels, from, range.end, kLabelsAtATime));
+    for (const storage::Entry& entry : entries) {
       const std::string token_id = entry.key.substr(range.begin.size());
       if (exempt.count(token_id) != 0) continue;
       ASSIGN_OR_RETURN(const auto holder, FindToken(view, workspace, token_id));
       // What a cohort or time has ended still lies in the index.
-      if (!holder.has_value() || IsFinal(holder->StateAt(now))) continue;
-      ErrorDetails details;
+      if (!holder.has_value() || token::IsFinal(holder->StateAt(now))) continue;
+      base::ErrorDetails details;
       details.reason = "LABEL_TAKEN";
       details.metadata = {{"token", holder->name()}};
       details.fields.push_back(
           {std::string(field), "labels are unique in this workspace, and a live token has it"});
-      return Refuse(absl::StatusCode::kAlreadyExists,
-                    absl::StrCat(field, ": labels are unique in this workspace, and ",
-                                 holder->name(), " has this one; choose another, or rotate it"),
-                    details);
+      return base::Refuse(
+          absl::StatusCode::kAlreadyExists,
+          absl::StrCat(field, ": labels are unique in this workspace, and ", holder->name(),
+                       " has this one; choose another, or rotate it"),
+          details);
     }
     if (entries.size() < kLabelsAtATime) return absl::OkStatus();
-    from = KeyAfter(entries.back().key);
+    from = storage::KeyAfter(entries.back().key);
   }
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

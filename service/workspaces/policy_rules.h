@@ -13,7 +13,7 @@
 #include "storage/engine.h"
 #include "tollgate/store/v1/records.pb.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 inline constexpr size_t kMaxLabelPatternLength = 256;  // bytes
 
@@ -39,11 +39,12 @@ absl::Status CheckLifetimeUnderPolicy(const tollgate::store::v1::PolicyRecord& p
 
 // ALREADY_EXISTS, LABEL_TAKEN (names the holder), where the policy wants labels unique and a live
 // token, not among `exempt`, has this one.
-absl::Status CheckLabelFree(const View& view, const tollgate::store::v1::PolicyRecord& policy,
+absl::Status CheckLabelFree(const storage::View& view,
+                            const tollgate::store::v1::PolicyRecord& policy,
                             absl::string_view workspace, const std::string& label,
                             const std::set<std::string>& exempt, absl::Time now,
                             absl::string_view field);
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_WORKSPACES_POLICY_RULES_H_

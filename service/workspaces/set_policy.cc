@@ -11,7 +11,7 @@
 #include "service/workspaces/policy_rules.h"
 #include "storage/schema.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using ::tollgate::store::v1::PolicyRecord;
@@ -31,22 +31,24 @@ absl::StatusOr<int64_t> PolicyMicros(bool has, const google::protobuf::Duration&
 
 absl::StatusOr<std::shared_ptr<SetPolicyCommand>> SetPolicyCommand::Make(
     const tollgate::v1::UpdateWorkspacePolicyRequest& request, absl::string_view actor) {
-  ASSIGN_OR_RETURN(std::string workspace, ParseWorkspaceName(request.name(), "name"));
-  RETURN_IF_ERROR(CheckRequestId(request.request_id(), "request_id"));
+  ASSIGN_OR_RETURN(std::string workspace, token::ParseWorkspaceName(request.name(), "name"));
+  RETURN_IF_ERROR(token::CheckRequestId(request.request_id(), "request_id"));
   // An empty policy with an empty mask would lift every limit, by leaving something out.
   if (request.update_mask().paths().empty()) {
-    return RefuseField("MASK_REQUIRED", "update_mask",
-                       "is empty; name the fields to change, as in max_lifetime, or * for all");
+    return base::RefuseField(
+        "MASK_REQUIRED", "update_mask",
+        "is empty; name the fields to change, as in max_lifetime, or * for all");
   }
   for (const std::string& path : request.update_mask().paths()) {
     if (path != "*" && WorkspacePolicy::descriptor()->FindFieldByName(path) == nullptr) {
-      return RefuseField("UNKNOWN_FIELD", "update_mask",
-                         "names what is no field of the policy; use names as in max_lifetime");
+      return base::RefuseField(
+          "UNKNOWN_FIELD", "update_mask",
+          "names what is no field of the policy; use names as in max_lifetime");
     }
   }
   const WorkspacePolicy& policy = request.policy();
   RETURN_IF_ERROR(CheckLabelPattern(policy.label_pattern(), "policy.label_pattern"));
-  RETURN_IF_ERROR(CheckHoldsNoTokenString(policy.label_pattern(), "policy.label_pattern"));
+  RETURN_IF_ERROR(token::CheckHoldsNoTokenString(policy.label_pattern(), "policy.label_pattern"));
   RETURN_IF_ERROR(
       PolicyMicros(policy.has_max_lifetime(), policy.max_lifetime(), "policy.max_lifetime")
           .status());
@@ -55,7 +57,7 @@ absl::StatusOr<std::shared_ptr<SetPolicyCommand>> SetPolicyCommand::Make(
           .status());
   RETURN_IF_ERROR(
       PolicyMicros(policy.has_max_unused(), policy.max_unused(), "policy.max_unused").status());
-  RETURN_IF_ERROR(CheckScopes(policy.grantable_scopes(), "policy.grantable_scopes"));
+  RETURN_IF_ERROR(token::CheckScopes(policy.grantable_scopes(), "policy.grantable_scopes"));
   Context context{"set_policy", std::move(workspace), std::string(actor), request.request_id(),
                   RequestFingerprint(request)};
   return std::shared_ptr<SetPolicyCommand>(new SetPolicyCommand(std::move(context), request));
@@ -67,8 +69,10 @@ bool SetPolicyCommand::Sets(absl::string_view path) const {
                      [&](const std::string& named) { return named == path || named == "*"; });
 }
 
-absl::Status SetPolicyCommand::Apply(const View& view, const Slot& slot, Effects& effects) {
-  ASSIGN_OR_RETURN(auto found, GetRecord<WorkspaceRecord>(view, Table::kWorkspaces, workspace()));
+absl::Status SetPolicyCommand::Apply(const storage::View& view, const storage::Slot& slot,
+                                     storage::Effects& effects) {
+  ASSIGN_OR_RETURN(auto found, storage::GetRecord<WorkspaceRecord>(
+                                   view, storage::Table::kWorkspaces, workspace()));
   WorkspaceRecord record;
   if (found.has_value()) {
     record = *std::move(found);
@@ -98,12 +102,12 @@ absl::Status SetPolicyCommand::Apply(const View& view, const Slot& slot, Effects
   }
   if (Sets("grantable_scopes")) *policy.mutable_grantable_scopes() = asked.grantable_scopes();
   record.set_update_time_us(ToRecordMicros(slot.now));
-  effects.Put(Table::kWorkspaces, workspace(), record);
+  effects.Put(storage::Table::kWorkspaces, workspace(), record);
 
   tollgate::store::v1::AuditRecord entry;
   entry.set_actor(actor());
   entry.set_action("policy.update");
-  entry.set_resource(WorkspaceName(workspace()));
+  entry.set_resource(token::WorkspaceName(workspace()));
   entry.set_workspace(workspace());
   (*entry.mutable_details())["policy"] = policy.ShortDebugString();
   effects.Audit(std::move(entry));
@@ -113,4 +117,4 @@ absl::Status SetPolicyCommand::Apply(const View& view, const Slot& slot, Effects
   return absl::OkStatus();
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::service

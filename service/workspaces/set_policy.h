@@ -10,7 +10,7 @@
 #include "service/records/change.h"
 #include "tollgate/v1/workspace_service.pb.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // Judges what is granted from now on; what was granted before is not shortened.
 class SetPolicyCommand : public ChangeTo<tollgate::v1::UpdateWorkspacePolicyResponse> {
@@ -21,7 +21,8 @@ class SetPolicyCommand : public ChangeTo<tollgate::v1::UpdateWorkspacePolicyResp
       const tollgate::v1::UpdateWorkspacePolicyRequest& request, absl::string_view actor);
 
  protected:
-  absl::Status Apply(const View& view, const Slot& slot, Effects& effects) override;
+  absl::Status Apply(const storage::View& view, const storage::Slot& slot,
+                     storage::Effects& effects) override;
 
  private:
   SetPolicyCommand(Context context, const tollgate::v1::UpdateWorkspacePolicyRequest& request)
@@ -32,6 +33,6 @@ class SetPolicyCommand : public ChangeTo<tollgate::v1::UpdateWorkspacePolicyResp
   const tollgate::v1::UpdateWorkspacePolicyRequest request_;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_WORKSPACES_SET_POLICY_H_

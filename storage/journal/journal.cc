@@ -15,7 +15,7 @@
 #include "base/status.h"
 #include "storage/schema.h"
 
-namespace tollgate {
+namespace tollgate::storage {
 namespace {
 
 using store::v1::JournalRecord;
@@ -59,24 +59,24 @@ uint32_t GetFixed32(absl::string_view bytes) {
 
 absl::Status Unreadable(const std::string& path, int error) {
   if (error == ENOENT) {
-    return Refuse(absl::StatusCode::kNotFound, "JOURNAL_NOT_FOUND",
-                  absl::StrCat("there is no journal ", path));
+    return base::Refuse(absl::StatusCode::kNotFound, "JOURNAL_NOT_FOUND",
+                        absl::StrCat("there is no journal ", path));
   }
-  return Refuse(absl::StatusCode::kFailedPrecondition, "JOURNAL_UNREADABLE",
-                absl::StrCat("cannot read the journal ", path, ": ",
-                             absl::string_view(std::strerror(error))));
+  return base::Refuse(absl::StatusCode::kFailedPrecondition, "JOURNAL_UNREADABLE",
+                      absl::StrCat("cannot read the journal ", path, ": ",
+                                   absl::string_view(std::strerror(error))));
 }
 
 absl::Status InUse(const std::string& path, absl::string_view what) {
-  return Refuse(
+  return base::Refuse(
       absl::StatusCode::kFailedPrecondition, "JOURNAL_IN_USE",
       absl::StrCat("cannot open the journal ", path, ": another process has it open. ", what));
 }
 
 absl::Status Corrupt(const std::string& path, absl::string_view why) {
-  return Refuse(absl::StatusCode::kDataLoss, "JOURNAL_CORRUPT",
-                absl::StrCat("the journal ", path, " is not whole: ", why,
-                             ". Keep a copy of it, and put it back from one that is whole"));
+  return base::Refuse(absl::StatusCode::kDataLoss, "JOURNAL_CORRUPT",
+                      absl::StrCat("the journal ", path, " is not whole: ", why,
+                                   ". Keep a copy of it, and put it back from one that is whole"));
 }
 
 // Reads exactly what is asked for, or what there is.
@@ -145,10 +145,11 @@ absl::StatusOr<JournalScan> Scan(
     if (scan.records == 0) {
       if (!record.has_header()) return Corrupt(path, "it does not begin as a journal");
       if (record.header().format() > kJournalFormat) {
-        return Refuse(absl::StatusCode::kFailedPrecondition, "JOURNAL_TOO_NEW",
-                      absl::StrCat("cannot read the journal ", path,
-                                   ": a newer Tollgate wrote it (format ", record.header().format(),
-                                   ", this one reads ", kJournalFormat, "). Use that version"));
+        return base::Refuse(
+            absl::StatusCode::kFailedPrecondition, "JOURNAL_TOO_NEW",
+            absl::StrCat("cannot read the journal ", path, ": a newer Tollgate wrote it (format ",
+                         record.header().format(), ", this one reads ", kJournalFormat,
+                         "). Use that version"));
       }
       scan.store_create_time_us = record.header().store_create_time_us();
     } else {
@@ -202,10 +203,10 @@ absl::StatusOr<std::unique_ptr<Journal>> Journal::Open(
     const std::function<absl::Status(const JournalRecord&, int64_t)>& on_record) {
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd < 0) {
-    return Refuse(absl::StatusCode::kUnavailable, "JOURNAL_UNWRITABLE",
-                  absl::StrCat("cannot open the journal ", path, ": ",
-                               absl::string_view(std::strerror(errno)),
-                               ". Check its folder, or name another: --journal FILE"));
+    return base::Refuse(absl::StatusCode::kUnavailable, "JOURNAL_UNWRITABLE",
+                        absl::StrCat("cannot open the journal ", path, ": ",
+                                     absl::string_view(std::strerror(errno)),
+                                     ". Check its folder, or name another: --journal FILE"));
   }
   std::unique_ptr<Journal> journal(new Journal(path, fd));
   if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
@@ -213,10 +214,10 @@ absl::StatusOr<std::unique_ptr<Journal>> Journal::Open(
   }
   ASSIGN_OR_RETURN(const JournalScan scan, Scan(path, fd, on_record));
   if (scan.records > 0 && scan.store_create_time_us != store_create_time_us) {
-    return Refuse(absl::StatusCode::kFailedPrecondition, "JOURNAL_OF_ANOTHER_STORE",
-                  absl::StrCat("the journal ", path,
-                               " is of another store. Each store has a journal of its own: "
-                               "--journal FILE"));
+    return base::Refuse(absl::StatusCode::kFailedPrecondition, "JOURNAL_OF_ANOTHER_STORE",
+                        absl::StrCat("the journal ", path,
+                                     " is of another store. Each store has a journal of its own: "
+                                     "--journal FILE"));
   }
   JournalRecord record;
   record.mutable_header()->set_format(kJournalFormat);
@@ -249,9 +250,9 @@ absl::StatusOr<std::unique_ptr<Journal>> Journal::Open(
 Journal::~Journal() { ::close(fd_); }
 
 absl::Status Journal::Unwritable(absl::string_view doing) const {
-  return Refuse(absl::StatusCode::kUnavailable, "JOURNAL_UNWRITABLE",
-                absl::StrCat("cannot write to the journal ", path_, ": ", doing,
-                             ". What cannot be journaled is not accepted"));
+  return base::Refuse(absl::StatusCode::kUnavailable, "JOURNAL_UNWRITABLE",
+                      absl::StrCat("cannot write to the journal ", path_, ": ", doing,
+                                   ". What cannot be journaled is not accepted"));
 }
 
 absl::Status Journal::Append(const JournalRecord& record) {
@@ -286,4 +287,4 @@ absl::Status Journal::CutTo(int64_t offset) {
   return absl::OkStatus();
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::storage

@@ -18,7 +18,7 @@
 #include "absl/strings/string_view.h"
 #include "tollgate/store/v1/journal.pb.h"
 
-namespace tollgate {
+namespace tollgate::storage {
 
 // The format this build reads and writes.
 inline constexpr uint32_t kJournalFormat = 1;
@@ -83,6 +83,6 @@ class Journal {
 // The record as it lies on disk. For tests, too.
 std::string FrameJournalRecord(const tollgate::store::v1::JournalRecord& record);
 
-}  // namespace tollgate
+}  // namespace tollgate::storage
 
 #endif  // TOLLGATE_STORAGE_JOURNAL_JOURNAL_H_

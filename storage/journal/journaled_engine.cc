@@ -12,7 +12,7 @@
 #include "storage/embedded_engine.h"
 #include "storage/schema.h"
 
-namespace tollgate {
+namespace tollgate::storage {
 namespace {
 
 using store::v1::CohortRecord;
@@ -38,12 +38,13 @@ TokenRecord ForJournal(const TokenRecord& record) {
 }
 
 absl::Status RolledBack(const std::string& path, absl::string_view why) {
-  return Refuse(absl::StatusCode::kFailedPrecondition, "STORE_ROLLED_BACK",
-                absl::StrCat("the store is older than its journal ", path, ": ", why,
-                             ". It was rolled back, or is an old copy; serving it would bring back "
-                             "what was revoked since.\n"
-                             "  Replay the journal and begin anew:  "
-                             "tollgated new-epoch --store DIR"));
+  return base::Refuse(
+      absl::StatusCode::kFailedPrecondition, "STORE_ROLLED_BACK",
+      absl::StrCat("the store is older than its journal ", path, ": ", why,
+                   ". It was rolled back, or is an old copy; serving it would bring back "
+                   "what was revoked since.\n"
+                   "  Replay the journal and begin anew:  "
+                   "tollgated new-epoch --store DIR"));
 }
 
 // What is known of the journal once it is read.
@@ -381,4 +382,4 @@ absl::Status JournaledEngine::Checkpoint(const std::string& path) {
   return marked;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::storage

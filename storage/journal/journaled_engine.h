@@ -13,7 +13,7 @@
 #include "storage/engine.h"
 #include "storage/journal/journal.h"
 
-namespace tollgate {
+namespace tollgate::storage {
 
 // After so many commits without an entry the journal is told how far the store is. So a journal
 // that the store was always run with ends at most so many revisions before the store's head.
@@ -78,6 +78,6 @@ absl::Status FindUnjournaled(
 // no cohorts: nothing. A value that is no record grants nothing, and is passed over.
 tollgate::store::v1::JournalCommit JournalEntryFor(const CommitRequest& request);
 
-}  // namespace tollgate
+}  // namespace tollgate::storage
 
 #endif  // TOLLGATE_STORAGE_JOURNAL_JOURNALED_ENGINE_H_

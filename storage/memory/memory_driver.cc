@@ -6,7 +6,7 @@
 #include "base/status.h"
 #include "storage/memory/memory_engine.h"
 
-namespace tollgate {
+namespace tollgate::storage {
 namespace {
 
 class Driver final : public EngineDriver {
@@ -21,8 +21,8 @@ class Driver final : public EngineDriver {
       return absl::InvalidArgumentError("a store needs a source of randomness and a clock");
     }
     if (!options.create_if_missing) {
-      return Refuse(absl::StatusCode::kNotFound, "STORE_NOT_FOUND",
-                    "a store in memory is there only while its process is");
+      return base::Refuse(absl::StatusCode::kNotFound, "STORE_NOT_FOUND",
+                          "a store in memory is there only while its process is");
     }
     MemoryEngine::Options engine;
     engine.epoch = options.random->Hex(16);
@@ -36,4 +36,4 @@ class Driver final : public EngineDriver {
 
 std::unique_ptr<const EngineDriver> MemoryDriver() { return std::make_unique<Driver>(); }
 
-}  // namespace tollgate
+}  // namespace tollgate::storage

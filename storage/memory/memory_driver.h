@@ -6,12 +6,12 @@
 
 #include "storage/engine_registry.h"
 
-namespace tollgate {
+namespace tollgate::storage {
 
 // In no folder, and not durable: for tests and trials. Each engine that it opens is a new, empty
 // store. STORE_NOT_FOUND where none is to be made; INVALID_ARGUMENT for a location.
 std::unique_ptr<const EngineDriver> MemoryDriver();
 
-}  // namespace tollgate
+}  // namespace tollgate::storage
 
 #endif  // TOLLGATE_STORAGE_MEMORY_MEMORY_DRIVER_H_

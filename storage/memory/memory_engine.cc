@@ -6,7 +6,7 @@
 #include "base/status.h"
 #include "storage/schema.h"
 
-namespace tollgate {
+namespace tollgate::storage {
 
 using store::v1::HeadRecord;
 using store::v1::MetaRecord;
@@ -180,4 +180,4 @@ size_t MemoryEngine::version_count() const {
   return count;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::storage

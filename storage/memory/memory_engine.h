@@ -15,7 +15,7 @@
 #include "absl/synchronization/mutex.h"
 #include "storage/embedded_engine.h"
 
-namespace tollgate {
+namespace tollgate::storage {
 
 // Keeps every key with its versions, so a snapshot costs nothing but a number;
 // versions that no snapshot can see any more are dropped as writes go on.
@@ -82,6 +82,6 @@ class MemoryEngine : public EmbeddedEngine {
   std::deque<Superseding> superseding_ ABSL_GUARDED_BY(mu_);
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::storage
 
 #endif  // TOLLGATE_STORAGE_MEMORY_MEMORY_ENGINE_H_

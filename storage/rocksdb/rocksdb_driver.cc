@@ -8,7 +8,7 @@
 #include "base/status.h"
 #include "storage/rocksdb/rocksdb_engine.h"
 
-namespace tollgate {
+namespace tollgate::storage {
 namespace {
 
 class Driver final : public EngineDriver {
@@ -43,4 +43,4 @@ class Driver final : public EngineDriver {
 
 std::unique_ptr<const EngineDriver> RocksDbDriver() { return std::make_unique<Driver>(); }
 
-}  // namespace tollgate
+}  // namespace tollgate::storage

@@ -6,11 +6,11 @@
 
 #include "storage/engine_registry.h"
 
-namespace tollgate {
+namespace tollgate::storage {
 
 // In a folder, and durable. The engines that it opens are RocksDbEngines with their default sizes.
 std::unique_ptr<const EngineDriver> RocksDbDriver();
 
-}  // namespace tollgate
+}  // namespace tollgate::storage
 
 #endif  // TOLLGATE_STORAGE_ROCKSDB_ROCKSDB_DRIVER_H_

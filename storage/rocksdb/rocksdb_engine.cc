@@ -20,7 +20,7 @@
 #include "storage/rocksdb/table_options.h"
 #include "storage/schema.h"
 
-namespace tollgate {
+namespace tollgate::storage {
 namespace {
 
 using store::v1::HeadRecord;
@@ -33,35 +33,38 @@ rocksdb::Slice ToSlice(absl::string_view s) { return rocksdb::Slice(s.data(), s.
 absl::Status FromRocksDb(absl::string_view doing, const rocksdb::Status& status) {
   const std::string message = absl::StrCat("cannot ", doing, ": ", status.ToString());
   if (status.IsCorruption()) {
-    return Refuse(absl::StatusCode::kDataLoss, "STORE_CORRUPT", message);
+    return base::Refuse(absl::StatusCode::kDataLoss, "STORE_CORRUPT", message);
   }
   return absl::UnavailableError(message);
 }
 
 absl::Status InUse(const std::string& path) {
-  return Refuse(absl::StatusCode::kFailedPrecondition, "STORE_IN_USE",
-                absl::StrCat("cannot open the store ", path,
-                             ": another process has it open. Stop that one, or give this one a "
-                             "folder of its own"));
+  return base::Refuse(
+      absl::StatusCode::kFailedPrecondition, "STORE_IN_USE",
+      absl::StrCat("cannot open the store ", path,
+                   ": another process has it open. Stop that one, or give this one a "
+                   "folder of its own"));
 }
 
 absl::Status TooNew(const std::string& path, absl::string_view why) {
-  return Refuse(absl::StatusCode::kFailedPrecondition, "STORE_TOO_NEW",
-                absl::StrCat("cannot open the store ", path, ": a newer Tollgate wrote it (", why,
-                             "). Use that version, or restore a backup of this version's"));
+  return base::Refuse(
+      absl::StatusCode::kFailedPrecondition, "STORE_TOO_NEW",
+      absl::StrCat("cannot open the store ", path, ": a newer Tollgate wrote it (", why,
+                   "). Use that version, or restore a backup of this version's"));
 }
 
 absl::Status Unreadable(const std::string& path, absl::string_view why) {
-  return Refuse(absl::StatusCode::kFailedPrecondition, "STORE_UNREADABLE",
-                absl::StrCat("cannot open the store ", path, ": ", why,
-                             ". Check that the folder and what is in it belong to the service's "
-                             "user"));
+  return base::Refuse(
+      absl::StatusCode::kFailedPrecondition, "STORE_UNREADABLE",
+      absl::StrCat("cannot open the store ", path, ": ", why,
+                   ". Check that the folder and what is in it belong to the service's "
+                   "user"));
 }
 
 absl::Status Corrupt(const std::string& path, absl::string_view why) {
-  return Refuse(absl::StatusCode::kDataLoss, "STORE_CORRUPT",
-                absl::StrCat("cannot open the store ", path, ": ", why,
-                             ". Keep a copy of the folder, then restore a backup"));
+  return base::Refuse(absl::StatusCode::kDataLoss, "STORE_CORRUPT",
+                      absl::StrCat("cannot open the store ", path, ": ", why,
+                                   ". Keep a copy of the folder, then restore a backup"));
 }
 
 // RocksDB tries to mend itself after a failed write; it then writes to files that it knows to be
@@ -91,10 +94,10 @@ absl::Status CheckFreeSpace(const std::string& path) {
   }
   const uint64_t free = uint64_t{disk.f_bavail} * disk.f_frsize;
   if (free >= needed) return absl::OkStatus();
-  return Refuse(absl::StatusCode::kUnavailable, "STORE_DISK_FULL",
-                absl::StrCat("cannot open the store ", path, ": the disk is full (", free >> 20,
-                             " MiB are free, ", (needed + (1 << 20) - 1) >> 20,
-                             " MiB are needed). Make room on it; nothing is lost"));
+  return base::Refuse(absl::StatusCode::kUnavailable, "STORE_DISK_FULL",
+                      absl::StrCat("cannot open the store ", path, ": the disk is full (",
+                                   free >> 20, " MiB are free, ", (needed + (1 << 20) - 1) >> 20,
+                                   " MiB are needed). Make room on it; nothing is lost"));
 }
 
 // Of an opening.
@@ -175,8 +178,8 @@ absl::StatusOr<std::unique_ptr<RocksDbEngine::Db>> RocksDbEngine::Db::Open(const
   if (error) return Unreadable(path, error.message());
   if (!exists) {
     if (!options.create_if_missing) {
-      return Refuse(absl::StatusCode::kNotFound, "STORE_NOT_FOUND",
-                    absl::StrCat("there is no store in ", path));
+      return base::Refuse(absl::StatusCode::kNotFound, "STORE_NOT_FOUND",
+                          absl::StrCat("there is no store in ", path));
     }
     // RocksDB would begin a new store here and delete these as left over.
     for (const auto& file : std::filesystem::directory_iterator(path, error)) {
@@ -192,9 +195,10 @@ absl::StatusOr<std::unique_ptr<RocksDbEngine::Db>> RocksDbEngine::Db::Open(const
                         absl::StartsWith(name, "LOG") || absl::StartsWith(name, "MANIFEST-") ||
                         absl::StartsWith(name, "OPTIONS-") || absl::EndsWith(name, ".dbtmp");
       if (ours) continue;
-      return Refuse(absl::StatusCode::kFailedPrecondition, "STORE_FOLDER_NOT_EMPTY",
-                    absl::StrCat("cannot make a store in ", path, ": it is not empty (it has ",
-                                 name, ") and holds no store. Give it a folder of its own"));
+      return base::Refuse(
+          absl::StatusCode::kFailedPrecondition, "STORE_FOLDER_NOT_EMPTY",
+          absl::StrCat("cannot make a store in ", path, ": it is not empty (it has ", name,
+                       ") and holds no store. Give it a folder of its own"));
     }
     error.clear();  // no folder yet
     const std::filesystem::path parent = std::filesystem::path(path).parent_path();
@@ -399,9 +403,9 @@ absl::Status RocksDbEngine::Checkpoint(const std::string& path) {
   RETURN_IF_ERROR(db_->failure());
   std::error_code error;
   if (std::filesystem::exists(path, error)) {
-    return Refuse(absl::StatusCode::kAlreadyExists, "BACKUP_EXISTS",
-                  absl::StrCat("cannot write a copy of the store to ", path,
-                               ": it exists. Give a path that does not"));
+    return base::Refuse(absl::StatusCode::kAlreadyExists, "BACKUP_EXISTS",
+                        absl::StrCat("cannot write a copy of the store to ", path,
+                                     ": it exists. Give a path that does not"));
   }
   rocksdb::Checkpoint* raw = nullptr;
   rocksdb::Status status = rocksdb::Checkpoint::Create(db_->get(), &raw);
@@ -424,4 +428,4 @@ absl::Status RocksDbEngine::CompactAll() {
   return absl::OkStatus();
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::storage

@@ -13,7 +13,7 @@
 #include "base/random.h"
 #include "storage/embedded_engine.h"
 
-namespace tollgate {
+namespace tollgate::storage {
 
 // One column family a table, each tuned to its use; one synced write batch a
 // commit. Thread-safe. Snapshots must not outlive it. docs/store.md tells what
@@ -24,8 +24,8 @@ class RocksDbEngine : public EmbeddedEngine {
   struct Options {
     std::string path;  // a folder of its own, made with mode 0700
     bool create_if_missing = true;
-    Random* random = nullptr;             // makes the epoch of a new store; needed during Open only
-    const Clock* clock = nullptr;         // dates a new store; needed during Open only
+    base::Random* random = nullptr;       // makes the epoch of a new store; needed during Open only
+    const base::Clock* clock = nullptr;   // dates a new store; needed during Open only
     size_t block_cache_bytes = 64 << 20;  // uncompressed blocks, all tables together
     size_t write_buffer_bytes = 64 << 20;  // what is not yet in a table file, all tables together
   };
@@ -76,6 +76,6 @@ class RocksDbEngine : public EmbeddedEngine {
   bool created_ = false;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::storage
 
 #endif  // TOLLGATE_STORAGE_ROCKSDB_ROCKSDB_ENGINE_H_

@@ -7,7 +7,7 @@
 #include "rocksdb/table.h"
 #include "storage/schema.h"
 
-namespace tollgate {
+namespace tollgate::storage {
 namespace {
 
 // MergeUse, in RocksDB's terms: deltas are UseRecords, and so is the base.
@@ -117,4 +117,4 @@ rocksdb::ColumnFamilyOptions TableOptions(Table table,
 
 std::string ColumnFamilyName(Table table) { return std::string(TableName(table)); }
 
-}  // namespace tollgate
+}  // namespace tollgate::storage

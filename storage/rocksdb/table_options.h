@@ -8,7 +8,7 @@
 #include "rocksdb/options.h"
 #include "storage/engine.h"
 
-namespace tollgate {
+namespace tollgate::storage {
 
 // The whole store's options. `write_buffer_bytes`: of all tables together.
 rocksdb::DBOptions StoreOptions(size_t write_buffer_bytes);
@@ -21,6 +21,6 @@ rocksdb::ColumnFamilyOptions TableOptions(Table table,
 // stays empty (it cannot be left out).
 std::string ColumnFamilyName(Table table);
 
-}  // namespace tollgate
+}  // namespace tollgate::storage
 
 #endif  // TOLLGATE_STORAGE_ROCKSDB_TABLE_OPTIONS_H_

@@ -28,7 +28,7 @@
 #include "storage/schema.h"
 #include "tests/instruments/fault_engine.h"
 
-namespace tollgate {
+namespace tollgate::conformance {
 namespace {
 
 using store::v1::HeadRecord;
@@ -41,68 +41,70 @@ using ::testing::IsEmpty;
 class Harness {
  public:
   virtual ~Harness() = default;
-  virtual Engine& engine() = 0;
+  virtual storage::Engine& engine() = 0;
   // Whether it keeps files: Checkpoint and Reopen work.
   virtual bool has_files() const { return false; }
   // Closes and opens it again.
   virtual void Reopen() {}
   // Lets the engine do its housekeeping at once, all of it.
   virtual void Compact() {}
-  virtual std::unique_ptr<Engine> OpenAt(const std::string& path) { return nullptr; }
+  virtual std::unique_ptr<storage::Engine> OpenAt(const std::string& path) { return nullptr; }
 };
 
 class MemoryHarness : public Harness {
  public:
-  MemoryHarness() : engine_(MemoryEngine::Open().value()) {}
-  Engine& engine() override { return *engine_; }
+  MemoryHarness() : engine_(storage::MemoryEngine::Open().value()) {}
+  storage::Engine& engine() override { return *engine_; }
 
  private:
-  std::unique_ptr<MemoryEngine> engine_;
+  std::unique_ptr<storage::MemoryEngine> engine_;
 };
 
 class FaultHarness : public Harness {
  public:
-  FaultHarness() : engine_(std::make_unique<FaultEngine>(MemoryEngine::Open().value())) {}
-  Engine& engine() override { return *engine_; }
+  FaultHarness()
+      : engine_(std::make_unique<instruments::FaultEngine>(storage::MemoryEngine::Open().value())) {
+  }
+  storage::Engine& engine() override { return *engine_; }
 
  private:
-  std::unique_ptr<FaultEngine> engine_;
+  std::unique_ptr<instruments::FaultEngine> engine_;
 };
 
 class JournaledHarness : public Harness {
  public:
   explicit JournaledHarness(const std::string& folder)
-      : inner_(MemoryEngine::Open().value()),
-        engine_(JournaledEngine::Open(inner_.get(), folder + "/journal").value()) {}
-  Engine& engine() override { return *engine_; }
+      : inner_(storage::MemoryEngine::Open().value()),
+        engine_(storage::JournaledEngine::Open(inner_.get(), folder + "/journal").value()) {}
+  storage::Engine& engine() override { return *engine_; }
 
  private:
-  const std::unique_ptr<MemoryEngine> inner_;
-  const std::unique_ptr<JournaledEngine> engine_;
+  const std::unique_ptr<storage::MemoryEngine> inner_;
+  const std::unique_ptr<storage::JournaledEngine> engine_;
 };
 
 class RocksDbHarness : public Harness {
  public:
   explicit RocksDbHarness(std::string folder) : path_(folder + "/store") { Reopen(); }
-  Engine& engine() override { return *engine_; }
+  storage::Engine& engine() override { return *engine_; }
   bool has_files() const override { return true; }
   void Reopen() override {
     engine_.reset();
     engine_ = Open(path_);
   }
   void Compact() override { ASSERT_TRUE(engine_->CompactAll().ok()); }
-  std::unique_ptr<Engine> OpenAt(const std::string& path) override { return Open(path); }
+  std::unique_ptr<storage::Engine> OpenAt(const std::string& path) override { return Open(path); }
 
  private:
-  static std::unique_ptr<RocksDbEngine> Open(const std::string& path) {
-    RocksDbEngine::Options options;
+  static std::unique_ptr<storage::RocksDbEngine> Open(const std::string& path) {
+    storage::RocksDbEngine::Options options;
     options.path = path;
-    options.random = &SystemRandom();
-    options.clock = &SystemClock();
-    return RocksDbEngine::Open(options).value();
+    options.random = &base::SystemRandom();
+    options.clock = &base::SystemClock();
+    return storage::RocksDbEngine::Open(options).value();
   }
   const std::string path_;
-  std::unique_ptr<RocksDbEngine> engine_;
+  std::unique_ptr<storage::RocksDbEngine> engine_;
 };
 
 std::string NewFolder() {
@@ -123,19 +125,21 @@ class EngineTest : public ::testing::TestWithParam<EngineKind> {
     std::filesystem::remove_all(folder_);
   }
 
-  Engine& engine() { return harness_->engine(); }
+  storage::Engine& engine() { return harness_->engine(); }
 
   int64_t Head() { return engine().NewSnapshot().value()->revision(); }
 
-  static CommitRequest Request(int64_t expected_head, std::vector<Mutation> mutations,
-                               int events = 0, int64_t compacted = 0) {
-    CommitRequest request;
+  static storage::CommitRequest Request(int64_t expected_head,
+                                        std::vector<storage::Mutation> mutations, int events = 0,
+                                        int64_t compacted = 0) {
+    storage::CommitRequest request;
     request.expected_head = expected_head;
     request.mutations = std::move(mutations);
     HeadRecord head;
     head.set_revision(expected_head + 1);
     head.set_compacted_revision(compacted);
-    request.mutations.push_back(Mutation{Table::kMeta, kHeadKey, head.SerializeAsString()});
+    request.mutations.push_back(
+        storage::Mutation{storage::Table::kMeta, storage::kHeadKey, head.SerializeAsString()});
     if (events > 0) request.events.mutable_events()->set_revision(expected_head + 1);
     for (int i = 0; i < events; ++i) {
       v1::Event* event = request.events.mutable_events()->add_events();
@@ -145,27 +149,28 @@ class EngineTest : public ::testing::TestWithParam<EngineKind> {
     return request;
   }
   // Commits on the head; expects that it is written.
-  void Commit(std::vector<Mutation> mutations, int events = 0, int64_t compacted = 0) {
+  void Commit(std::vector<storage::Mutation> mutations, int events = 0, int64_t compacted = 0) {
     const int64_t head = Head();
-    const absl::StatusOr<CommitResult> result =
+    const absl::StatusOr<storage::CommitResult> result =
         engine().Commit(Request(head, std::move(mutations), events, compacted));
     ASSERT_TRUE(result.ok()) << result.status();
     ASSERT_TRUE(result->committed);
     ASSERT_EQ(result->head, head + 1);
   }
-  absl::optional<std::string> Get(Table table, absl::string_view key) {
+  absl::optional<std::string> Get(storage::Table table, absl::string_view key) {
     return engine().NewSnapshot().value()->Get(table, key).value();
   }
-  static std::vector<std::string> Keys(const View& view, Table table, absl::string_view begin,
-                                       absl::string_view end, size_t limit) {
+  static std::vector<std::string> Keys(const storage::View& view, storage::Table table,
+                                       absl::string_view begin, absl::string_view end,
+                                       size_t limit) {
     std::vector<std::string> keys;
-    const std::vector<Entry> entries = view.Scan(table, begin, end, limit).value();
-    for (const Entry& entry : entries) keys.push_back(entry.key);
+    const std::vector<storage::Entry> entries = view.Scan(table, begin, end, limit).value();
+    for (const storage::Entry& entry : entries) keys.push_back(entry.key);
     return keys;
   }
   UseRecord Use(absl::string_view key) {
     UseRecord record;
-    const absl::optional<std::string> value = Get(Table::kUse, key);
+    const absl::optional<std::string> value = Get(storage::Table::kUse, key);
     EXPECT_TRUE(value.has_value() && record.ParseFromString(*value)) << key;
     return record;
   }
@@ -182,83 +187,88 @@ class EngineTest : public ::testing::TestWithParam<EngineKind> {
   std::unique_ptr<Harness> harness_;
 };
 
-Mutation Put(Table table, std::string key, std::string value) {
-  return Mutation{table, std::move(key), std::move(value)};
+storage::Mutation Put(storage::Table table, std::string key, std::string value) {
+  return storage::Mutation{table, std::move(key), std::move(value)};
 }
-Mutation Delete(Table table, std::string key) {
-  return Mutation{table, std::move(key), absl::nullopt};
+storage::Mutation Delete(storage::Table table, std::string key) {
+  return storage::Mutation{table, std::move(key), absl::nullopt};
 }
 
 TEST_P(EngineTest, NewStoreHasMetaAndHeadZero) {
-  const std::unique_ptr<Snapshot> snapshot = engine().NewSnapshot().value();
+  const std::unique_ptr<storage::Snapshot> snapshot = engine().NewSnapshot().value();
   EXPECT_EQ(snapshot->revision(), 0);
-  const auto meta = GetRecord<MetaRecord>(*snapshot, Table::kMeta, kMetaKey).value();
+  const auto meta =
+      storage::GetRecord<MetaRecord>(*snapshot, storage::Table::kMeta, storage::kMetaKey).value();
   ASSERT_TRUE(meta.has_value());
-  EXPECT_EQ(meta->format(), kStoreFormat);
+  EXPECT_EQ(meta->format(), storage::kStoreFormat);
   EXPECT_EQ(meta->epoch().size(), 32u);
   EXPECT_FALSE(meta->restored());
-  const auto head = GetRecord<HeadRecord>(*snapshot, Table::kMeta, kHeadKey).value();
+  const auto head =
+      storage::GetRecord<HeadRecord>(*snapshot, storage::Table::kMeta, storage::kHeadKey).value();
   ASSERT_TRUE(head.has_value());
   EXPECT_EQ(head->revision(), 0);
 }
 
 TEST_P(EngineTest, CommitWritesAllTables) {
-  std::vector<Mutation> mutations;
-  for (int i = 1; i < kTableCount; ++i) {
-    mutations.push_back(Put(static_cast<Table>(i), "k", absl::StrCat("v", i)));
+  std::vector<storage::Mutation> mutations;
+  for (int i = 1; i < storage::kTableCount; ++i) {
+    mutations.push_back(Put(static_cast<storage::Table>(i), "k", absl::StrCat("v", i)));
   }
   Commit(mutations);
-  for (int i = 1; i < kTableCount; ++i) {
-    EXPECT_EQ(Get(static_cast<Table>(i), "k"), absl::StrCat("v", i));
+  for (int i = 1; i < storage::kTableCount; ++i) {
+    EXPECT_EQ(Get(static_cast<storage::Table>(i), "k"), absl::StrCat("v", i));
   }
   EXPECT_EQ(Head(), 1);
 }
 
 TEST_P(EngineTest, GetTellsAbsentFromEmpty) {
-  Commit({Put(Table::kLabels, "empty", "")});
-  EXPECT_EQ(Get(Table::kLabels, "empty"), "");
-  EXPECT_EQ(Get(Table::kLabels, "absent"), absl::nullopt);
-  EXPECT_EQ(Get(Table::kTokens, "empty"), absl::nullopt) << "tables are apart";
+  Commit({Put(storage::Table::kLabels, "empty", "")});
+  EXPECT_EQ(Get(storage::Table::kLabels, "empty"), "");
+  EXPECT_EQ(Get(storage::Table::kLabels, "absent"), absl::nullopt);
+  EXPECT_EQ(Get(storage::Table::kTokens, "empty"), absl::nullopt) << "tables are apart";
 }
 
 TEST_P(EngineTest, DeleteRemovesAndAbsentIsNoError) {
-  Commit({Put(Table::kTokens, "a", "1")});
-  Commit({Delete(Table::kTokens, "a"), Delete(Table::kTokens, "never there")});
-  EXPECT_EQ(Get(Table::kTokens, "a"), absl::nullopt);
-  EXPECT_THAT(Keys(*engine().NewSnapshot().value(), Table::kTokens, "", "", 10), IsEmpty());
-  Commit({Put(Table::kTokens, "a", "2")});
-  EXPECT_EQ(Get(Table::kTokens, "a"), "2");
+  Commit({Put(storage::Table::kTokens, "a", "1")});
+  Commit({Delete(storage::Table::kTokens, "a"), Delete(storage::Table::kTokens, "never there")});
+  EXPECT_EQ(Get(storage::Table::kTokens, "a"), absl::nullopt);
+  EXPECT_THAT(Keys(*engine().NewSnapshot().value(), storage::Table::kTokens, "", "", 10),
+              IsEmpty());
+  Commit({Put(storage::Table::kTokens, "a", "2")});
+  EXPECT_EQ(Get(storage::Table::kTokens, "a"), "2");
 }
 
 TEST_P(EngineTest, LostRaceIsAValueAndWritesNothing) {
-  Commit({Put(Table::kTokens, "a", "1")});
+  Commit({Put(storage::Table::kTokens, "a", "1")});
   for (const int64_t wrong : {0, 2, 7}) {
-    const absl::StatusOr<CommitResult> result = engine().Commit(
-        Request(wrong, {Put(Table::kTokens, "a", "x"), Put(Table::kDigests, "b", "x")}, 1));
+    const absl::StatusOr<storage::CommitResult> result = engine().Commit(Request(
+        wrong, {Put(storage::Table::kTokens, "a", "x"), Put(storage::Table::kDigests, "b", "x")},
+        1));
     ASSERT_TRUE(result.ok()) << result.status();
     EXPECT_FALSE(result->committed);
     EXPECT_EQ(result->head, 1);
   }
-  EXPECT_EQ(Get(Table::kTokens, "a"), "1");
-  EXPECT_EQ(Get(Table::kDigests, "b"), absl::nullopt);
-  EXPECT_THAT(Keys(*engine().NewSnapshot().value(), Table::kEvents, "", "", 10), IsEmpty());
+  EXPECT_EQ(Get(storage::Table::kTokens, "a"), "1");
+  EXPECT_EQ(Get(storage::Table::kDigests, "b"), absl::nullopt);
+  EXPECT_THAT(Keys(*engine().NewSnapshot().value(), storage::Table::kEvents, "", "", 10),
+              IsEmpty());
   EXPECT_EQ(Head(), 1);
 }
 
 TEST_P(EngineTest, ContradictingRequestIsRefusedAndWritesNothing) {
-  CommitRequest no_head;
-  no_head.mutations = {Put(Table::kTokens, "a", "1")};
-  CommitRequest wrong_head = Request(4, {Put(Table::kTokens, "a", "1")});
+  storage::CommitRequest no_head;
+  no_head.mutations = {Put(storage::Table::kTokens, "a", "1")};
+  storage::CommitRequest wrong_head = Request(4, {Put(storage::Table::kTokens, "a", "1")});
   wrong_head.expected_head = 0;
-  CommitRequest deleted_head = no_head;
-  deleted_head.mutations.push_back(Delete(Table::kMeta, kHeadKey));
-  CommitRequest wrong_events = Request(0, {Put(Table::kTokens, "a", "1")}, 1);
+  storage::CommitRequest deleted_head = no_head;
+  deleted_head.mutations.push_back(Delete(storage::Table::kMeta, storage::kHeadKey));
+  storage::CommitRequest wrong_events = Request(0, {Put(storage::Table::kTokens, "a", "1")}, 1);
   wrong_events.events.mutable_events()->set_revision(9);
-  for (const CommitRequest& request : {no_head, wrong_head, deleted_head, wrong_events}) {
+  for (const storage::CommitRequest& request : {no_head, wrong_head, deleted_head, wrong_events}) {
     EXPECT_EQ(engine().Commit(request).status().code(), absl::StatusCode::kInvalidArgument);
   }
-  EXPECT_EQ(Get(Table::kTokens, "a"), absl::nullopt);
-  Commit({Put(Table::kTokens, "a", "2")});  // a refusal does not spoil what comes after
+  EXPECT_EQ(Get(storage::Table::kTokens, "a"), absl::nullopt);
+  Commit({Put(storage::Table::kTokens, "a", "2")});  // a refusal does not spoil what comes after
   EXPECT_EQ(Head(), 1);
 }
 
@@ -270,8 +280,8 @@ TEST_P(EngineTest, OneWinnerAmongRacingCommits) {
   for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([&, t] {
       for (int i = 0; i < kEach;) {
-        const absl::StatusOr<CommitResult> result =
-            engine().Commit(Request(Head(), {Put(Table::kTokens, absl::StrCat(t, "-", i), "x")}));
+        const absl::StatusOr<storage::CommitResult> result = engine().Commit(
+            Request(Head(), {Put(storage::Table::kTokens, absl::StrCat(t, "-", i), "x")}));
         ASSERT_TRUE(result.ok()) << result.status();
         if (!result->committed) continue;
         ++won;
@@ -282,76 +292,83 @@ TEST_P(EngineTest, OneWinnerAmongRacingCommits) {
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(won, kThreads * kEach);
   EXPECT_EQ(Head(), kThreads * kEach) << "one revision a commit, no gap";
-  EXPECT_EQ(Keys(*engine().NewSnapshot().value(), Table::kTokens, "", "", 1000).size(),
+  EXPECT_EQ(Keys(*engine().NewSnapshot().value(), storage::Table::kTokens, "", "", 1000).size(),
             static_cast<size_t>(kThreads * kEach));
 }
 
 TEST_P(EngineTest, ScanIsOrderedBoundedAndLimited) {
   const std::string zero("a\0b", 3);
   const std::string high("\xff\xff", 2);
-  Commit({Put(Table::kTokens, "b", "2"), Put(Table::kTokens, zero, "1"),
-          Put(Table::kTokens, "a", "0"), Put(Table::kTokens, high, "4"),
-          Put(Table::kTokens, "c", "3"), Put(Table::kDigests, "bb", "x")});
-  const std::unique_ptr<Snapshot> snapshot = engine().NewSnapshot().value();
-  EXPECT_THAT(Keys(*snapshot, Table::kTokens, "", "", 10), ElementsAre("a", zero, "b", "c", high));
-  EXPECT_THAT(Keys(*snapshot, Table::kTokens, "a", "c", 10), ElementsAre("a", zero, "b"));
-  EXPECT_THAT(Keys(*snapshot, Table::kTokens, "b", "", 10), ElementsAre("b", "c", high));
-  EXPECT_THAT(Keys(*snapshot, Table::kTokens, KeyAfter("a"), "", 2), ElementsAre(zero, "b"));
-  EXPECT_THAT(Keys(*snapshot, Table::kTokens, "", "", 0), IsEmpty());
-  EXPECT_THAT(Keys(*snapshot, Table::kTokens, "c", "b", 10), IsEmpty());
-  EXPECT_THAT(Keys(*snapshot, Table::kTokens, "b", "b", 10), IsEmpty());
-  EXPECT_THAT(Keys(*snapshot, Table::kTokens, "", "", SIZE_MAX).size(), 5u);
-  EXPECT_EQ(snapshot->Scan(Table::kTokens, "c", "", 1).value()[0].value, "3");
+  Commit({Put(storage::Table::kTokens, "b", "2"), Put(storage::Table::kTokens, zero, "1"),
+          Put(storage::Table::kTokens, "a", "0"), Put(storage::Table::kTokens, high, "4"),
+          Put(storage::Table::kTokens, "c", "3"), Put(storage::Table::kDigests, "bb", "x")});
+  const std::unique_ptr<storage::Snapshot> snapshot = engine().NewSnapshot().value();
+  EXPECT_THAT(Keys(*snapshot, storage::Table::kTokens, "", "", 10),
+              ElementsAre("a", zero, "b", "c", high));
+  EXPECT_THAT(Keys(*snapshot, storage::Table::kTokens, "a", "c", 10), ElementsAre("a", zero, "b"));
+  EXPECT_THAT(Keys(*snapshot, storage::Table::kTokens, "b", "", 10), ElementsAre("b", "c", high));
+  EXPECT_THAT(Keys(*snapshot, storage::Table::kTokens, storage::KeyAfter("a"), "", 2),
+              ElementsAre(zero, "b"));
+  EXPECT_THAT(Keys(*snapshot, storage::Table::kTokens, "", "", 0), IsEmpty());
+  EXPECT_THAT(Keys(*snapshot, storage::Table::kTokens, "c", "b", 10), IsEmpty());
+  EXPECT_THAT(Keys(*snapshot, storage::Table::kTokens, "b", "b", 10), IsEmpty());
+  EXPECT_THAT(Keys(*snapshot, storage::Table::kTokens, "", "", SIZE_MAX).size(), 5u);
+  EXPECT_EQ(snapshot->Scan(storage::Table::kTokens, "c", "", 1).value()[0].value, "3");
 }
 
 TEST_P(EngineTest, SnapshotDoesNotSeeLaterWrites) {
-  Commit({Put(Table::kTokens, "a", "1"), Put(Table::kTokens, "b", "1")});
+  Commit({Put(storage::Table::kTokens, "a", "1"), Put(storage::Table::kTokens, "b", "1")});
   ASSERT_TRUE(engine().MergeUse({{"u", MakeUse(10, 1, 1)}}).ok());
-  const std::unique_ptr<Snapshot> before = engine().NewSnapshot().value();
-  Commit(
-      {Put(Table::kTokens, "a", "2"), Delete(Table::kTokens, "b"), Put(Table::kTokens, "c", "2")},
-      1);
-  Commit({Put(Table::kTokens, "a", "3")});
+  const std::unique_ptr<storage::Snapshot> before = engine().NewSnapshot().value();
+  Commit({Put(storage::Table::kTokens, "a", "2"), Delete(storage::Table::kTokens, "b"),
+          Put(storage::Table::kTokens, "c", "2")},
+         1);
+  Commit({Put(storage::Table::kTokens, "a", "3")});
   ASSERT_TRUE(engine().MergeUse({{"u", MakeUse(20, 1, 1)}}).ok());
   harness_->Compact();
 
   EXPECT_EQ(before->revision(), 1);
-  EXPECT_EQ(before->Get(Table::kTokens, "a").value(), "1");
-  EXPECT_THAT(Keys(*before, Table::kTokens, "", "", 10), ElementsAre("a", "b"));
-  EXPECT_THAT(Keys(*before, Table::kEvents, "", "", 10), IsEmpty());
-  EXPECT_EQ(GetRecord<HeadRecord>(*before, Table::kMeta, kHeadKey).value()->revision(), 1);
-  EXPECT_EQ(GetRecord<UseRecord>(*before, Table::kUse, "u").value()->count(), 1);
-  EXPECT_THAT(Keys(*engine().NewSnapshot().value(), Table::kTokens, "", "", 10),
+  EXPECT_EQ(before->Get(storage::Table::kTokens, "a").value(), "1");
+  EXPECT_THAT(Keys(*before, storage::Table::kTokens, "", "", 10), ElementsAre("a", "b"));
+  EXPECT_THAT(Keys(*before, storage::Table::kEvents, "", "", 10), IsEmpty());
+  EXPECT_EQ(storage::GetRecord<HeadRecord>(*before, storage::Table::kMeta, storage::kHeadKey)
+                .value()
+                ->revision(),
+            1);
+  EXPECT_EQ(storage::GetRecord<UseRecord>(*before, storage::Table::kUse, "u").value()->count(), 1);
+  EXPECT_THAT(Keys(*engine().NewSnapshot().value(), storage::Table::kTokens, "", "", 10),
               ElementsAre("a", "c"));
 }
 
 TEST_P(EngineTest, SnapshotNeverShowsHalfACommit) {
   // Both keys always carry the revision; so must every snapshot.
-  Commit({Put(Table::kTokens, "x", "1"), Put(Table::kDigests, "y", "1")});
+  Commit({Put(storage::Table::kTokens, "x", "1"), Put(storage::Table::kDigests, "y", "1")});
   std::atomic<bool> stop = false;
   std::thread writer([&] {
     for (int i = 2; i < 200; ++i) {
-      Commit(
-          {Put(Table::kTokens, "x", absl::StrCat(i)), Put(Table::kDigests, "y", absl::StrCat(i))});
+      Commit({Put(storage::Table::kTokens, "x", absl::StrCat(i)),
+              Put(storage::Table::kDigests, "y", absl::StrCat(i))});
     }
     stop = true;
   });
   while (!stop) {
-    const std::unique_ptr<Snapshot> snapshot = engine().NewSnapshot().value();
+    const std::unique_ptr<storage::Snapshot> snapshot = engine().NewSnapshot().value();
     const std::string expected = absl::StrCat(snapshot->revision());
-    EXPECT_EQ(snapshot->Get(Table::kTokens, "x").value(), expected);
-    EXPECT_EQ(snapshot->Get(Table::kDigests, "y").value(), expected);
+    EXPECT_EQ(snapshot->Get(storage::Table::kTokens, "x").value(), expected);
+    EXPECT_EQ(snapshot->Get(storage::Table::kDigests, "y").value(), expected);
   }
   writer.join();
 }
 
 TEST_P(EngineTest, EventsAreAlsoStored) {
-  Commit({Put(Table::kTokens, "a", "1")}, 2);
-  Commit({Put(Table::kTokens, "a", "2")}, 0);
-  const std::unique_ptr<Snapshot> snapshot = engine().NewSnapshot().value();
-  EXPECT_THAT(Keys(*snapshot, Table::kEvents, "", "", 10), ElementsAre(RevisionKey(1)));
-  const auto record =
-      GetRecord<store::v1::EventsRecord>(*snapshot, Table::kEvents, RevisionKey(1)).value();
+  Commit({Put(storage::Table::kTokens, "a", "1")}, 2);
+  Commit({Put(storage::Table::kTokens, "a", "2")}, 0);
+  const std::unique_ptr<storage::Snapshot> snapshot = engine().NewSnapshot().value();
+  EXPECT_THAT(Keys(*snapshot, storage::Table::kEvents, "", "", 10),
+              ElementsAre(storage::RevisionKey(1)));
+  const auto record = storage::GetRecord<store::v1::EventsRecord>(
+                          *snapshot, storage::Table::kEvents, storage::RevisionKey(1))
+                          .value();
   ASSERT_TRUE(record.has_value());
   EXPECT_EQ(record->events().revision(), 1);
   EXPECT_EQ(record->events().events_size(), 2);
@@ -360,8 +377,8 @@ TEST_P(EngineTest, EventsAreAlsoStored) {
 // What a tail told: "revision:events".
 class Heard {
  public:
-  std::function<void(const TailEntry&)> Listener() {
-    return [this](const TailEntry& entry) {
+  std::function<void(const storage::TailEntry&)> Listener() {
+    return [this](const storage::TailEntry& entry) {
       absl::MutexLock lock(&mu_);
       heard_.push_back(absl::StrCat(entry.revision, ":", entry.events.events_size()));
     };
@@ -407,7 +424,7 @@ TEST_P(EngineTest, TailEndsWithItsHandle) {
 TEST_P(EngineTest, TailsEndWaitsForACallUnderWay) {
   absl::Notification entered, leave;
   std::atomic<bool> left = false;
-  auto tail = engine().TailFrom(0, [&](const TailEntry&) {
+  auto tail = engine().TailFrom(0, [&](const storage::TailEntry&) {
     entered.Notify();
     leave.WaitForNotification();
     left = true;
@@ -435,7 +452,9 @@ TEST_P(EngineTest, TailOfTheFutureIsOutOfRange) {
 TEST_P(EngineTest, TailOfTheCompactedIsOutOfRange) {
   Commit({}, 1);
   Commit({}, 1);
-  Commit({Delete(Table::kEvents, RevisionKey(1)), Delete(Table::kEvents, RevisionKey(2))}, 1, 2);
+  Commit({Delete(storage::Table::kEvents, storage::RevisionKey(1)),
+          Delete(storage::Table::kEvents, storage::RevisionKey(2))},
+         1, 2);
   Heard heard;
   EXPECT_EQ(engine().TailFrom(0, heard.Listener()).status().code(), absl::StatusCode::kOutOfRange);
   EXPECT_EQ(engine().TailFrom(1, heard.Listener()).status().code(), absl::StatusCode::kOutOfRange);
@@ -451,7 +470,7 @@ TEST_P(EngineTest, TailHasNoGapUnderLoad) {
     for (int i = 0; i < kCommits; ++i) Commit({}, i % 3 == 0 ? 1 : 0);
   });
   std::vector<std::unique_ptr<Heard>> heard;
-  std::vector<std::unique_ptr<Tail>> tails;
+  std::vector<std::unique_ptr<storage::Tail>> tails;
   for (int i = 0; i < 10; ++i) {
     heard.push_back(std::make_unique<Heard>());
     tails.push_back(engine().TailFrom(0, heard.back()->Listener()).value());
@@ -476,7 +495,7 @@ TEST_P(EngineTest, TailCatchesUpOverManyRevisions) {
 }
 
 TEST_P(EngineTest, MergeUseMergesAndTakesNoRevision) {
-  Commit({Put(Table::kTokens, "t", "1")});
+  Commit({Put(storage::Table::kTokens, "t", "1")});
   Heard heard;
   const auto tail = engine().TailFrom(1, heard.Listener());
   ASSERT_TRUE(engine().MergeUse({{"t", MakeUse(100, 5, 7)}, {"v", MakeUse(1, 1, 1)}}).ok());
@@ -491,19 +510,21 @@ TEST_P(EngineTest, MergeUseMergesAndTakesNoRevision) {
 
   EXPECT_EQ(Head(), 1);
   EXPECT_THAT(heard.all(), IsEmpty());
-  EXPECT_EQ(Get(Table::kTokens, "t"), "1") << "the same key in another table is untouched";
-  const std::unique_ptr<Snapshot> snapshot = engine().NewSnapshot().value();
-  for (int i = 0; i < kTableCount; ++i) {
-    const Table table = static_cast<Table>(i);
-    if (table == Table::kMeta || table == Table::kTokens || table == Table::kUse) continue;
-    EXPECT_THAT(Keys(*snapshot, table, "", "", 10), IsEmpty()) << TableName(table);
+  EXPECT_EQ(Get(storage::Table::kTokens, "t"), "1") << "the same key in another table is untouched";
+  const std::unique_ptr<storage::Snapshot> snapshot = engine().NewSnapshot().value();
+  for (int i = 0; i < storage::kTableCount; ++i) {
+    const storage::Table table = static_cast<storage::Table>(i);
+    if (table == storage::Table::kMeta || table == storage::Table::kTokens ||
+        table == storage::Table::kUse)
+      continue;
+    EXPECT_THAT(Keys(*snapshot, table, "", "", 10), IsEmpty()) << storage::TableName(table);
   }
 }
 
 TEST_P(EngineTest, MergeUseStartsAfreshAfterADeletion) {
   ASSERT_TRUE(engine().MergeUse({{"u", MakeUse(100, 5, 7)}}).ok());
-  Commit({Delete(Table::kUse, "u")});
-  EXPECT_EQ(Get(Table::kUse, "u"), absl::nullopt);
+  Commit({Delete(storage::Table::kUse, "u")});
+  EXPECT_EQ(Get(storage::Table::kUse, "u"), absl::nullopt);
   ASSERT_TRUE(engine().MergeUse({{"u", MakeUse(50, 2, 3)}}).ok());
   EXPECT_EQ(Use("u").count(), 2);
   EXPECT_EQ(Use("u").last_used_us(), 50);
@@ -513,7 +534,7 @@ TEST_P(EngineTest, MergeUseGoesOnBesideCommits) {
   std::thread user([&] {
     for (int i = 0; i < 200; ++i) EXPECT_TRUE(engine().MergeUse({{"u", MakeUse(i, 1, 1)}}).ok());
   });
-  for (int i = 0; i < 50; ++i) Commit({Put(Table::kTokens, "t", absl::StrCat(i))});
+  for (int i = 0; i < 50; ++i) Commit({Put(storage::Table::kTokens, "t", absl::StrCat(i))});
   user.join();
   EXPECT_EQ(Use("u").count(), 200);
   EXPECT_EQ(Head(), 50);
@@ -534,12 +555,12 @@ TEST_P(EngineTest, MergeUseNeverOverflows) {
 TEST_P(EngineTest, FoldUseIsOneStepAndTakesNoRevision) {
   ASSERT_TRUE(engine().MergeUse({{"a", MakeUse(100, 5, 7)}, {"b", MakeUse(50, 2, 7)}}).ok());
   ASSERT_TRUE(engine().MergeUse({{"sum", MakeUse(10, 1, 6)}}).ok());
-  const std::unique_ptr<Snapshot> before = engine().NewSnapshot().value();
+  const std::unique_ptr<storage::Snapshot> before = engine().NewSnapshot().value();
   ASSERT_TRUE(engine().FoldUse({"a", "b", "absent"}, {{"sum", MakeUse(100, 7, 7)}}).ok());
-  EXPECT_THAT(Keys(*before, Table::kUse, "", "", 10), ElementsAre("a", "b", "sum"));
+  EXPECT_THAT(Keys(*before, storage::Table::kUse, "", "", 10), ElementsAre("a", "b", "sum"));
   const auto check = [&] {
-    const std::unique_ptr<Snapshot> after = engine().NewSnapshot().value();
-    EXPECT_THAT(Keys(*after, Table::kUse, "", "", 10), ElementsAre("sum"));
+    const std::unique_ptr<storage::Snapshot> after = engine().NewSnapshot().value();
+    EXPECT_THAT(Keys(*after, storage::Table::kUse, "", "", 10), ElementsAre("sum"));
     EXPECT_EQ(Use("sum").count(), 8);
     EXPECT_EQ(Use("sum").last_used_us(), 100);
   };
@@ -554,15 +575,15 @@ TEST_P(EngineTest, FoldUseIsOneStepAndTakesNoRevision) {
 
 TEST_P(EngineTest, ReopenedStoreIsTheSame) {
   if (!harness_->has_files()) GTEST_SKIP() << "keeps no files";
-  Commit({Put(Table::kTokens, "a", "1")}, 1);
-  Commit({Put(Table::kTokens, "b", "2")});
+  Commit({Put(storage::Table::kTokens, "a", "1")}, 1);
+  Commit({Put(storage::Table::kTokens, "b", "2")});
   ASSERT_TRUE(engine().MergeUse({{"u", MakeUse(100, 5, 7)}}).ok());
   ASSERT_TRUE(engine().MergeUse({{"u", MakeUse(90, 1, 7)}}).ok());
-  const auto meta = Get(Table::kMeta, kMetaKey);
+  const auto meta = Get(storage::Table::kMeta, storage::kMetaKey);
   harness_->Reopen();
   EXPECT_EQ(Head(), 2);
-  EXPECT_EQ(Get(Table::kMeta, kMetaKey), meta) << "the epoch stays";
-  EXPECT_EQ(Get(Table::kTokens, "a"), "1");
+  EXPECT_EQ(Get(storage::Table::kMeta, storage::kMetaKey), meta) << "the epoch stays";
+  EXPECT_EQ(Get(storage::Table::kTokens, "a"), "1");
   EXPECT_EQ(Use("u").count(), 6);
   ASSERT_TRUE(engine().MergeUse({{"u", MakeUse(110, 1, 8)}}).ok());
   harness_->Compact();
@@ -583,18 +604,19 @@ TEST_P(EngineTest, CheckpointIsAStoreOfItsOwn) {
     EXPECT_EQ(engine().Checkpoint(path).code(), absl::StatusCode::kUnimplemented);
     return;
   }
-  Commit({Put(Table::kTokens, "a", "1")}, 1);
+  Commit({Put(storage::Table::kTokens, "a", "1")}, 1);
   ASSERT_TRUE(engine().MergeUse({{"u", MakeUse(100, 5, 7)}}).ok());
   ASSERT_TRUE(engine().Checkpoint(path).ok());
   EXPECT_EQ(engine().Checkpoint(path).code(), absl::StatusCode::kAlreadyExists);
-  Commit({Put(Table::kTokens, "a", "2")}, 1);
+  Commit({Put(storage::Table::kTokens, "a", "2")}, 1);
 
-  const std::unique_ptr<Engine> copy = harness_->OpenAt(path);
-  const std::unique_ptr<Snapshot> snapshot = copy->NewSnapshot().value();
+  const std::unique_ptr<storage::Engine> copy = harness_->OpenAt(path);
+  const std::unique_ptr<storage::Snapshot> snapshot = copy->NewSnapshot().value();
   EXPECT_EQ(snapshot->revision(), 1);
-  EXPECT_EQ(snapshot->Get(Table::kTokens, "a").value(), "1");
-  EXPECT_EQ(GetRecord<UseRecord>(*snapshot, Table::kUse, "u").value()->count(), 5);
-  EXPECT_EQ(Get(Table::kTokens, "a"), "2");
+  EXPECT_EQ(snapshot->Get(storage::Table::kTokens, "a").value(), "1");
+  EXPECT_EQ(storage::GetRecord<UseRecord>(*snapshot, storage::Table::kUse, "u").value()->count(),
+            5);
+  EXPECT_EQ(Get(storage::Table::kTokens, "a"), "2");
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -613,8 +635,8 @@ INSTANTIATE_TEST_SUITE_P(
 
 // Whoever adds an engine adds it here.
 TEST(EngineKinds, EveryEngineOfTheBuildIsHeldToTheContract) {
-  EXPECT_THAT(Engines().schemes(), ::testing::UnorderedElementsAre("memory", "rocksdb"));
+  EXPECT_THAT(storage::Engines().schemes(), ::testing::UnorderedElementsAre("memory", "rocksdb"));
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::conformance

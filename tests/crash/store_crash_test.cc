@@ -45,7 +45,7 @@
 
 extern char** environ;
 
-namespace tollgate {
+namespace tollgate::crash {
 namespace {
 
 using store::v1::AuditRecord;
@@ -57,14 +57,15 @@ using store::v1::UseRecord;
 
 constexpr char kWorkspace[] = "acme";
 
-std::unique_ptr<RocksDbEngine> OpenStore(const std::string& path) {
-  RocksDbEngine::Options options;
+std::unique_ptr<storage::RocksDbEngine> OpenStore(const std::string& path) {
+  storage::RocksDbEngine::Options options;
   options.path = path;
-  options.random = &SystemRandom();
-  options.clock = &SystemClock();
+  options.random = &base::SystemRandom();
+  options.clock = &base::SystemClock();
   // Small buffers: table files are written and merged while it is killed.
   options.write_buffer_bytes = 1 << 20;
-  absl::StatusOr<std::unique_ptr<RocksDbEngine>> engine = RocksDbEngine::Open(options);
+  absl::StatusOr<std::unique_ptr<storage::RocksDbEngine>> engine =
+      storage::RocksDbEngine::Open(options);
   if (!engine.ok()) {
     std::cerr << engine.status() << std::endl;
     return nullptr;
@@ -74,11 +75,12 @@ std::unique_ptr<RocksDbEngine> OpenStore(const std::string& path) {
 
 // Makes a token with everything that belongs to it, in five tables; or, given
 // one that exists, ends it: gone from tokens, digests and use, told and audited.
-class Change : public Command {
+class Change : public storage::Command {
  public:
   Change(std::string id, bool create) : id_(std::move(id)), create_(create) {}
   absl::string_view name() const override { return "change"; }
-  absl::Status Run(const View& view, const Slot& slot, Effects& effects) override {
+  absl::Status Run(const storage::View& view, const storage::Slot& slot,
+                   storage::Effects& effects) override {
     const std::string digest = "digest of " + id_;
     v1::Event event;
     AuditRecord entry;
@@ -90,18 +92,18 @@ class Change : public Command {
       token.set_create_revision(slot.revision);
       token.set_create_index(slot.index);
       token.set_label(std::string(300, 'x'));  // fills buffers
-      effects.Put(Table::kTokens, TokenKey(kWorkspace, id_), token);
+      effects.Put(storage::Table::kTokens, storage::TokenKey(kWorkspace, id_), token);
       DigestRecord record;
       record.set_token_id(id_);
-      effects.Put(Table::kDigests, digest, record);
-      effects.PutRaw(Table::kLabels, LabelKey(kWorkspace, "x", id_), "");
+      effects.Put(storage::Table::kDigests, digest, record);
+      effects.PutRaw(storage::Table::kLabels, storage::LabelKey(kWorkspace, "x", id_), "");
       event.mutable_token_created()->set_token_id(id_);
       entry.set_action("create");
     } else {
-      effects.Delete(Table::kTokens, TokenKey(kWorkspace, id_));
-      effects.Delete(Table::kDigests, digest);
-      effects.Delete(Table::kLabels, LabelKey(kWorkspace, "x", id_));
-      effects.Delete(Table::kUse, UseKey(kWorkspace, id_, "edge"));
+      effects.Delete(storage::Table::kTokens, storage::TokenKey(kWorkspace, id_));
+      effects.Delete(storage::Table::kDigests, digest);
+      effects.Delete(storage::Table::kLabels, storage::LabelKey(kWorkspace, "x", id_));
+      effects.Delete(storage::Table::kUse, storage::UseKey(kWorkspace, id_, "edge"));
       event.mutable_token_changed()->set_token_id(id_);
       entry.set_action("end");
     }
@@ -117,28 +119,28 @@ class Change : public Command {
 
 // The child. Never returns but by being killed, or with an error.
 int Writer(const std::string& path, uint64_t seed) {
-  const std::unique_ptr<RocksDbEngine> engine = OpenStore(path);
+  const std::unique_ptr<storage::RocksDbEngine> engine = OpenStore(path);
   if (engine == nullptr) return 2;
-  Sequencer::Options options;
+  storage::Sequencer::Options options;
   options.engine = engine.get();
-  options.clock = &SystemClock();
+  options.clock = &base::SystemClock();
   options.on_fatal = [](const absl::Status& status) {
     std::cerr << status << std::endl;
     ::_exit(3);
   };
-  const std::unique_ptr<Sequencer> sequencer = Sequencer::Start(options).value();
+  const std::unique_ptr<storage::Sequencer> sequencer = storage::Sequencer::Start(options).value();
   const auto acknowledge = [](const std::string& line) {
     // Shorter than PIPE_BUF, so whole or not at all.
     if (::write(STDOUT_FILENO, line.data(), line.size()) < 0) ::_exit(4);
   };
-  const auto started = sequencer->Run(std::make_shared<ServiceStarted>("test", "crash"));
+  const auto started = sequencer->Run(std::make_shared<storage::ServiceStarted>("test", "crash"));
   if (!started.ok()) return 5;
   acknowledge(absl::StrCat("start - ", started->revision, "\n"));
 
   std::vector<std::thread> threads;
   for (int t = 0; t < 6; ++t) {
     threads.emplace_back([&, t] {
-      SeededRandom random(seed * 16 + t);
+      base::SeededRandom random(seed * 16 + t);
       std::vector<std::string> mine;
       for (int i = 0;; ++i) {
         const bool create = mine.empty() || random.Uniform(4) != 0;
@@ -154,7 +156,7 @@ int Writer(const std::string& path, uint64_t seed) {
         UseRecord use;
         use.set_count(1);
         use.set_last_used_us(i);
-        if (!engine->MergeUse({{UseKey(kWorkspace, id, "edge"), use}}).ok()) ::_exit(6);
+        if (!engine->MergeUse({{storage::UseKey(kWorkspace, id, "edge"), use}}).ok()) ::_exit(6);
         const auto done = sequencer->Run(std::make_shared<Change>(id, create));
         if (!done.ok()) ::_exit(7);
         acknowledge(absl::StrCat(create ? "create " : "end ", id, " ", done->revision, "\n"));
@@ -248,18 +250,18 @@ class StoreCrashTest : public ::testing::Test {
     }
   }
 
-  static std::map<std::string, std::string> All(const View& view, Table table) {
+  static std::map<std::string, std::string> All(const storage::View& view, storage::Table table) {
     std::map<std::string, std::string> all;
-    const std::vector<Entry> entries = view.Scan(table, "", "", SIZE_MAX).value();
-    for (const Entry& entry : entries) all[entry.key] = entry.value;
+    const std::vector<storage::Entry> entries = view.Scan(table, "", "", SIZE_MAX).value();
+    for (const storage::Entry& entry : entries) all[entry.key] = entry.value;
     return all;
   }
 
   // Opens the store and holds it against what is known.
   void Look() {
-    const std::unique_ptr<RocksDbEngine> engine = OpenStore(path_);
+    const std::unique_ptr<storage::RocksDbEngine> engine = OpenStore(path_);
     ASSERT_NE(engine, nullptr);
-    const std::unique_ptr<Snapshot> snapshot = engine->NewSnapshot().value();
+    const std::unique_ptr<storage::Snapshot> snapshot = engine->NewSnapshot().value();
     if (epoch_.empty()) epoch_ = engine->epoch();
     EXPECT_EQ(engine->epoch(), epoch_);
 
@@ -267,7 +269,7 @@ class StoreCrashTest : public ::testing::Test {
     std::map<std::string, int64_t> created, ended;
     std::set<int64_t> revisions;
     std::map<int64_t, int> audited_changes;
-    const auto report = VerifyAuditChain(*snapshot, [&](const AuditRecord& entry) {
+    const auto report = instruments::VerifyAuditChain(*snapshot, [&](const AuditRecord& entry) {
       revisions.insert(entry.revision());
       if (entry.action() == "create") created[entry.resource()] = entry.revision();
       if (entry.action() == "end") ended[entry.resource()] = entry.revision();
@@ -284,7 +286,9 @@ class StoreCrashTest : public ::testing::Test {
       EXPECT_EQ(*revisions.rbegin(), head);
     }
     const HeadRecord head_record =
-        GetRecord<HeadRecord>(*snapshot, Table::kMeta, kHeadKey).value().value_or(HeadRecord());
+        storage::GetRecord<HeadRecord>(*snapshot, storage::Table::kMeta, storage::kHeadKey)
+            .value()
+            .value_or(HeadRecord());
     EXPECT_EQ(head_record.revision(), head);
 
     // Everything acknowledged is there, under the revision that was told.
@@ -298,13 +302,13 @@ class StoreCrashTest : public ::testing::Test {
     }
 
     // No half commit: tokens, digests, labels, events and audit tell one story.
-    std::map<std::string, std::string> tokens = All(*snapshot, Table::kTokens);
-    std::map<std::string, std::string> digests = All(*snapshot, Table::kDigests);
+    std::map<std::string, std::string> tokens = All(*snapshot, storage::Table::kTokens);
+    std::map<std::string, std::string> digests = All(*snapshot, storage::Table::kDigests);
     EXPECT_EQ(digests.size(), tokens.size());
-    EXPECT_EQ(All(*snapshot, Table::kLabels).size(), tokens.size());
+    EXPECT_EQ(All(*snapshot, storage::Table::kLabels).size(), tokens.size());
     size_t live = 0;
     for (const auto& [id, revision] : created) {
-      const auto token = tokens.find(TokenKey(kWorkspace, id));
+      const auto token = tokens.find(storage::TokenKey(kWorkspace, id));
       const bool gone = ended.count(id) > 0;
       if (!gone) ++live;
       ASSERT_EQ(token == tokens.end(), gone) << id;
@@ -319,7 +323,7 @@ class StoreCrashTest : public ::testing::Test {
     // The same of the events, by the tail.
     int64_t told = 0;
     std::map<int64_t, int> told_changes;
-    auto tail = engine->TailFrom(0, [&](const TailEntry& entry) {
+    auto tail = engine->TailFrom(0, [&](const storage::TailEntry& entry) {
       EXPECT_EQ(entry.revision, ++told);
       for (const v1::Event& event : entry.events.events()) {
         ++told_changes[entry.revision];
@@ -358,7 +362,7 @@ TEST_F(StoreCrashTest, AcknowledgedChangesSurviveKill) {
       FromEnvironment("TOLLGATE_CRASH_SEED", absl::ToUnixMillis(absl::Now()) % 1000000);
   const int64_t rounds = FromEnvironment("TOLLGATE_CRASH_ROUNDS", 50);
   std::cout << "seed " << seed << " (TOLLGATE_CRASH_SEED=" << seed << " repeats it)" << std::endl;
-  SeededRandom random(static_cast<uint64_t>(seed));
+  base::SeededRandom random(static_cast<uint64_t>(seed));
   for (int64_t round = 0; round < rounds; ++round) {
     SCOPED_TRACE(absl::StrCat("seed ", seed, ", round ", round));
     // One in five dies while it starts: opening, recovering, its first write.
@@ -377,11 +381,11 @@ TEST_F(StoreCrashTest, AcknowledgedChangesSurviveKill) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::crash
 
 int main(int argc, char** argv) {
   if (argc == 4 && std::string(argv[1]) == "--writer") {
-    return tollgate::Writer(argv[2], std::strtoull(argv[3], nullptr, 10));
+    return tollgate::crash::Writer(argv[2], std::strtoull(argv[3], nullptr, 10));
   }
   ::testing::InitGoogleTest(&argc, argv);
   return RUN_ALL_TESTS();

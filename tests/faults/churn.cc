@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "net/credentials.h"
 
-namespace tollgate {
+namespace tollgate::faults {
 
 using tollgate::v1::CreateTokenRequest;
 using tollgate::v1::CreateTokenResponse;
@@ -44,12 +44,12 @@ struct Churn::Lane {
   ResumeTokenResponse resume_response;
 };
 
-Churn::Churn(const Address& service) {
+Churn::Churn(const net::Address& service) {
   for (int i = 0; i < kConnections; ++i) {
-    ChannelOptions options;
+    net::ChannelOptions options;
     options.own_connection = true;
     stubs_.push_back(tollgate::v1::TokenService::NewStub(
-        MakeChannel(service, grpc::InsecureChannelCredentials(), options)));
+        net::MakeChannel(service, grpc::InsecureChannelCredentials(), options)));
   }
 }
 
@@ -98,7 +98,7 @@ void Churn::Start(std::vector<std::string> tokens, int64_t events) {
   {
     absl::MutexLock lock(&mu_);
     running_ = static_cast<int>(tokens.size());
-    begun_ = ended_ = SystemClock().Now();
+    begun_ = ended_ = base::SystemClock().Now();
   }
   for (size_t i = 0; i < tokens.size(); ++i) {
     auto lane = std::make_shared<Lane>();
@@ -112,7 +112,7 @@ void Churn::Next(const std::shared_ptr<Lane>& lane) {
   if (to_do_.fetch_sub(1) <= 0) {
     absl::MutexLock lock(&mu_);
     --running_;
-    ended_ = SystemClock().Now();
+    ended_ = base::SystemClock().Now();
     return;
   }
   lane->context = std::make_unique<grpc::ClientContext>();
@@ -142,11 +142,11 @@ void Churn::Ended(const std::shared_ptr<Lane>& lane, const grpc::Status& status)
 
 nlohmann::json Churn::Status() const {
   absl::MutexLock lock(&mu_);
-  const BootTime until = running_ > 0 ? SystemClock().Now() : ended_;
+  const base::BootTime until = running_ > 0 ? base::SystemClock().Now() : ended_;
   return {{"done", done_.load()},
           {"errors", errors_.load()},
           {"running", running_ > 0},
           {"took_ms", absl::ToDoubleMilliseconds(until - begun_)}};
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::faults

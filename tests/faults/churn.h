@@ -15,12 +15,12 @@
 #include "nlohmann/json.hpp"
 #include "tollgate/v1/token_service.grpc.pb.h"
 
-namespace tollgate {
+namespace tollgate::faults {
 
 // One run over one service. Thread-safe.
 class Churn {
  public:
-  explicit Churn(const Address& service);
+  explicit Churn(const net::Address& service);
   // Waits until nothing is in flight.
   ~Churn();
 
@@ -44,10 +44,10 @@ class Churn {
   std::atomic<int64_t> to_do_{0}, done_{0}, errors_{0};
   mutable absl::Mutex mu_;
   int running_ ABSL_GUARDED_BY(mu_) = 0;
-  BootTime begun_ ABSL_GUARDED_BY(mu_);
-  BootTime ended_ ABSL_GUARDED_BY(mu_);
+  base::BootTime begun_ ABSL_GUARDED_BY(mu_);
+  base::BootTime ended_ ABSL_GUARDED_BY(mu_);
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::faults
 
 #endif  // TOLLGATE_TESTS_FAULTS_CHURN_H_

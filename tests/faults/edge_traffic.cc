@@ -9,20 +9,20 @@
 #include "base/clock.h"
 #include "net/credentials.h"
 
-namespace tollgate {
+namespace tollgate::faults {
 
 using tollgate::v1::ValidateRequest;
 using tollgate::v1::ValidateResponse;
 
 namespace {
 
-int64_t BootMicros() { return SystemClock().Now().nanos() / 1000; }
+int64_t BootMicros() { return base::SystemClock().Now().nanos() / 1000; }
 
-std::shared_ptr<grpc::Channel> ChannelTo(const Address& address) {
-  ChannelOptions options;
+std::shared_ptr<grpc::Channel> ChannelTo(const net::Address& address) {
+  net::ChannelOptions options;
   options.own_connection = true;
   options.max_reconnect_backoff = absl::Milliseconds(300);
-  return MakeChannel(address, grpc::InsecureChannelCredentials(), options);
+  return net::MakeChannel(address, grpc::InsecureChannelCredentials(), options);
 }
 
 absl::string_view WithoutPrefix(absl::string_view name, absl::string_view prefix) {
@@ -156,4 +156,4 @@ void EdgeTraffic::Send(uint64_t turn) {
       });
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::faults

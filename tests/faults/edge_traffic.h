@@ -21,7 +21,7 @@
 #include "nlohmann/json.hpp"
 #include "tollgate/v1/validation_service.grpc.pb.h"
 
-namespace tollgate {
+namespace tollgate::faults {
 
 // A history file: one JSON array a decision,
 //   ["d", edge, token number, begin, end, verdict, reason]
@@ -73,7 +73,7 @@ class EdgeTraffic {
  public:
   struct Options {
     std::string edge;
-    Address address;
+    net::Address address;
     double per_second = 200;
     int most_in_flight = 512;
     absl::Duration deadline = absl::Seconds(2);
@@ -98,6 +98,6 @@ class EdgeTraffic {
   std::thread thread_;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::faults
 
 #endif  // TOLLGATE_TESTS_FAULTS_EDGE_TRAFFIC_H_

@@ -45,7 +45,7 @@
 #include "validator/shells/link.h"
 #include "validator/shells/resolve_client.h"
 
-namespace tollgate {
+namespace tollgate::faults {
 namespace {
 
 using nlohmann::json;
@@ -55,35 +55,37 @@ using tollgate::v1::FollowResponse;
 
 constexpr std::chrono::milliseconds kPoll(5);
 
-std::shared_ptr<grpc::Channel> ChannelTo(const Address& service) {
-  ChannelOptions options;
+std::shared_ptr<grpc::Channel> ChannelTo(const net::Address& service) {
+  net::ChannelOptions options;
   options.own_connection = true;
-  return MakeChannel(service, grpc::InsecureChannelCredentials(), options);
+  return net::MakeChannel(service, grpc::InsecureChannelCredentials(), options);
 }
 
 class Edge {
  public:
   static absl::StatusOr<std::unique_ptr<Edge>> Start(const std::string& id,
-                                                     const Address& service) {
+                                                     const net::Address& service) {
     auto edge = std::make_unique<Edge>();
-    ValidatorOptions options;
+    validator::ValidatorOptions options;
     options.follower.validator_id = id;
     options.follower.version = "fleet";
     options.cache.entries = 8;
     options.cache.large_entries = 8;
     options.cache.unknown_entries = 8;
-    ASSIGN_OR_RETURN(options.format, TokenFormat::ForBrand("tg"));
-    edge->resolve_ = ResolveClient::Create(ChannelTo(service), absl::Seconds(2), &SystemClock(),
-                                           ResolveClient::Observer());
-    ASSIGN_OR_RETURN(
-        edge->validator_,
-        Validator::Create(std::move(options), SystemClock(), SystemRandom(),
-                          [resolve = edge->resolve_](const tollgate::v1::ResolveRequest& request,
-                                                     ResolveClient::Callback callback) {
-                            resolve->Ask(request, std::move(callback));
-                          }));
-    edge->link_ = Link::Start({edge->validator_.get(), &SystemClock(),
-                               [service] { return ChannelTo(service); }, service.ToString()});
+    ASSIGN_OR_RETURN(options.format, token::TokenFormat::ForBrand("tg"));
+    edge->resolve_ =
+        validator::ResolveClient::Create(ChannelTo(service), absl::Seconds(2), &base::SystemClock(),
+                                         validator::ResolveClient::Observer());
+    ASSIGN_OR_RETURN(edge->validator_,
+                     validator::Validator::Create(
+                         std::move(options), base::SystemClock(), base::SystemRandom(),
+                         [resolve = edge->resolve_](const tollgate::v1::ResolveRequest& request,
+                                                    validator::ResolveClient::Callback callback) {
+                           resolve->Ask(request, std::move(callback));
+                         }));
+    edge->link_ =
+        validator::Link::Start({edge->validator_.get(), &base::SystemClock(),
+                                [service] { return ChannelTo(service); }, service.ToString()});
     return edge;
   }
 
@@ -97,22 +99,22 @@ class Edge {
     return link_->Goodbye(absl::Seconds(5));
   }
 
-  ValidatorStatus Status() const { return validator_->Status(); }
+  validator::ValidatorStatus Status() const { return validator_->Status(); }
 
  private:
-  std::shared_ptr<ResolveClient> resolve_;
-  std::unique_ptr<Validator> validator_;
-  std::shared_ptr<Link> link_;
+  std::shared_ptr<validator::ResolveClient> resolve_;
+  std::unique_ptr<validator::Validator> validator_;
+  std::shared_ptr<validator::Link> link_;
 };
 
 // Says hello, reads the Welcome, and reads no more: what the service sends fills the windows and
 // then the service's own queue. With `pings` it goes on pinging, at the revision of its Welcome.
 class Deaf {
  public:
-  Deaf(std::string id, const Address& service, bool pings)
+  Deaf(std::string id, const net::Address& service, bool pings)
       : id_(std::move(id)), pings_(pings), stub_(EdgeService::NewStub(ChannelTo(service))) {
     uint8_t incarnation[16];
-    SystemRandom().Fill(absl::MakeSpan(incarnation));
+    base::SystemRandom().Fill(absl::MakeSpan(incarnation));
     incarnation_.assign(reinterpret_cast<const char*>(incarnation), sizeof(incarnation));
     thread_ = std::thread([this] { Run(); });
   }
@@ -201,9 +203,10 @@ class Fleet {
 
  private:
   json Start(const json& command) {
-    absl::StatusOr<Address> service = ParseAddress(command.at("service").get<std::string>());
+    absl::StatusOr<net::Address> service =
+        net::ParseAddress(command.at("service").get<std::string>());
     if (!service.ok()) return {{"error", service.status().ToString()}};
-    const BootTime begun = SystemClock().Now();
+    const base::BootTime begun = base::SystemClock().Now();
     const int from = command.value("from", 0);
     const int count = command.at("count");
     for (int i = from; i < from + count; ++i) {
@@ -212,7 +215,7 @@ class Fleet {
       if (!edge.ok()) return {{"error", edge.status().ToString()}};
       edges_.push_back(*std::move(edge));
     }
-    return {{"started", count}, {"took_ms", Millis(SystemClock().Now() - begun)}};
+    return {{"started", count}, {"took_ms", Millis(base::SystemClock().Now() - begun)}};
   }
 
   json Await(const json& command) {
@@ -220,17 +223,18 @@ class Fleet {
     const int64_t revision = command.value("revision", int64_t{0});
     const bool following = command.value("following", true);
     const absl::Duration timeout = absl::Milliseconds(command.value("timeout_ms", 60000));
-    const BootTime begun = SystemClock().Now();
+    const base::BootTime begun = base::SystemClock().Now();
     absl::Duration first = absl::InfiniteDuration(), half = absl::InfiniteDuration();
     while (true) {
       int64_t ready = 0;
       for (const auto& edge : edges_) {
-        const ValidatorStatus status = edge->Status();
-        ready += status.lease == LeaseState::kLive &&
-                 status.follower.applied_revision >= revision &&
-                 (!following || status.follower.phase == FollowerStatus::Phase::kFollowing);
+        const validator::ValidatorStatus status = edge->Status();
+        ready +=
+            status.lease == validator::LeaseState::kLive &&
+            status.follower.applied_revision >= revision &&
+            (!following || status.follower.phase == validator::FollowerStatus::Phase::kFollowing);
       }
-      const absl::Duration took = SystemClock().Now() - begun;
+      const absl::Duration took = base::SystemClock().Now() - begun;
       if (ready > 0) first = std::min(first, took);
       if (ready * 2 >= count) half = std::min(half, took);
       if (ready >= count || took > timeout) {
@@ -247,9 +251,9 @@ class Fleet {
     int64_t live = 0, following = 0, streams = 0, resets = 0;
     int64_t lowest = edges_.empty() ? 0 : INT64_MAX, highest = 0;
     for (const auto& edge : edges_) {
-      const ValidatorStatus status = edge->Status();
-      live += status.lease == LeaseState::kLive;
-      following += status.follower.phase == FollowerStatus::Phase::kFollowing;
+      const validator::ValidatorStatus status = edge->Status();
+      live += status.lease == validator::LeaseState::kLive;
+      following += status.follower.phase == validator::FollowerStatus::Phase::kFollowing;
       streams += status.follower.streams;
       resets += status.follower.resets;
       lowest = std::min(lowest, status.follower.applied_revision);
@@ -266,10 +270,11 @@ class Fleet {
   // For each sample: the revisions between the foremost and the hindmost, and by how much a lease
   // was not live.
   json Track(const json& command) {
-    const BootTime end = SystemClock().Now() + absl::Milliseconds(command.at("ms").get<int64_t>());
+    const base::BootTime end =
+        base::SystemClock().Now() + absl::Milliseconds(command.at("ms").get<int64_t>());
     std::vector<int64_t> spread;
     int64_t lapsed = 0;
-    while (SystemClock().Now() < end) {
+    while (base::SystemClock().Now() < end) {
       const json now = Status();
       spread.push_back(now["highest"].get<int64_t>() - now["lowest"].get<int64_t>());
       lapsed += now["edges"].get<int64_t>() - now["live"].get<int64_t>();
@@ -284,7 +289,8 @@ class Fleet {
   }
 
   json AddDeaf(const json& command) {
-    absl::StatusOr<Address> service = ParseAddress(command.at("service").get<std::string>());
+    absl::StatusOr<net::Address> service =
+        net::ParseAddress(command.at("service").get<std::string>());
     if (!service.ok()) return {{"error", service.status().ToString()}};
     deaf_.push_back(
         std::make_unique<Deaf>(command.at("id"), *service, command.value("pings", true)));
@@ -292,14 +298,14 @@ class Fleet {
   }
 
   json Stop(const json& command) {
-    const BootTime begun = SystemClock().Now();
+    const base::BootTime begun = base::SystemClock().Now();
     int64_t taken = 0;
     if (command.value("goodbye", false)) {
       for (const auto& edge : edges_) taken += edge->Goodbye();
     }
     edges_.clear();
     deaf_.clear();
-    return {{"goodbyes", taken}, {"took_ms", Millis(SystemClock().Now() - begun)}};
+    return {{"goodbyes", taken}, {"took_ms", Millis(base::SystemClock().Now() - begun)}};
   }
 
   std::vector<std::unique_ptr<Edge>> edges_;
@@ -307,10 +313,10 @@ class Fleet {
 };
 
 int Main() {
-  InitSecrets();
-  SetLogProgram("tollgate-fleet");
-  SetLogLevel(
-      LogLevel::kError);  // a thousand followers' reconnects tell nothing that is not counted
+  base::InitSecrets();
+  base::SetLogProgram("tollgate-fleet");
+  base::SetLogLevel(
+      base::LogLevel::kError);  // a thousand followers' reconnects tell nothing that is not counted
   Fleet fleet;
   std::string line;
   while (std::getline(std::cin, line)) {
@@ -327,6 +333,6 @@ int Main() {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::faults
 
-int main() { return tollgate::Main(); }
+int main() { return tollgate::faults::Main(); }

@@ -25,7 +25,7 @@
 #include "tests/faults/churn.h"
 #include "tests/faults/edge_traffic.h"
 
-namespace tollgate {
+namespace tollgate::faults {
 namespace {
 
 using nlohmann::json;
@@ -67,8 +67,8 @@ class Traffic {
   }
 
  private:
-  static Address AddressOf(const std::string& text) {
-    absl::StatusOr<Address> address = ParseAddress(text);
+  static net::Address AddressOf(const std::string& text) {
+    absl::StatusOr<net::Address> address = net::ParseAddress(text);
     if (!address.ok()) throw std::invalid_argument(address.status().ToString());
     return *std::move(address);
   }
@@ -101,9 +101,9 @@ class Traffic {
 };
 
 int Main() {
-  InitSecrets();
-  SetLogProgram("tollgate-traffic");
-  SetLogLevel(LogLevel::kError);
+  base::InitSecrets();
+  base::SetLogProgram("tollgate-traffic");
+  base::SetLogLevel(base::LogLevel::kError);
   Traffic traffic;
   std::string line;
   while (std::getline(std::cin, line)) {
@@ -119,6 +119,6 @@ int Main() {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::faults
 
-int main() { return tollgate::Main(); }
+int main() { return tollgate::faults::Main(); }

@@ -14,10 +14,10 @@
 #include "validator/core/follower.h"
 #include "validator/core/outbox.h"
 
-namespace tollgate {
+namespace tollgate::fuzz {
 namespace {
 
-class CountedState : public FollowedState {
+class CountedState : public validator::FollowedState {
  public:
   void Reset(const std::string& epoch, int64_t revision) override { at_ = revision; }
   void Drop(int64_t revision, const v1::Event& event) override {
@@ -25,16 +25,17 @@ class CountedState : public FollowedState {
     open_ = revision;
   }
   void DropAll(int64_t revision) override { open_ = revision; }
-  void LeaseGranted(const HeldLease& lease, BootTime now, absl::Time wall_now) override {
+  void LeaseGranted(const lease::HeldLease& lease, base::BootTime now,
+                    absl::Time wall_now) override {
     FUZZ_CLAIM(pong_);
     FUZZ_CLAIM(!gone_);
   }
-  void SetServiceTime(absl::Time, absl::Duration, BootTime) override {}
+  void SetServiceTime(absl::Time, absl::Duration, base::BootTime) override {}
   void EndLease() override {}
   void Close() override { gone_ = true; }
   void BrandAgreed(bool agreed) override {}
   void FillCounts(v1::Ping* ping) override {}
-  absl::Time CollectUse(BootTime now) override { return absl::InfinitePast(); }
+  absl::Time CollectUse(base::BootTime now) override { return absl::InfinitePast(); }
 
   bool pong_ = false;
 
@@ -47,7 +48,9 @@ class CountedState : public FollowedState {
 class Driver {
  public:
   Driver()
-      : random_(7), outbox_(OutboxOptions()), follower_(Options(), &state_, &outbox_, &random_) {
+      : random_(7),
+        outbox_(validator::OutboxOptions()),
+        follower_(Options(), &state_, &outbox_, &random_) {
     Take(follower_.Start(now_));
   }
 
@@ -78,8 +81,8 @@ class Driver {
   }
 
  private:
-  static FollowerOptions Options() {
-    FollowerOptions options;
+  static validator::FollowerOptions Options() {
+    validator::FollowerOptions options;
     options.validator_id = "fuzz/edge-1";
     options.incarnation = std::string(16, 'i');
     options.brand = "tg";
@@ -113,24 +116,24 @@ class Driver {
     FUZZ_CLAIM(message.has_welcome() || follower_.epoch() == epoch);
   }
 
-  void Take(const FollowerActions& actions) {
+  void Take(const validator::FollowerActions& actions) {
     if (actions.connect) stream_ = actions.stream;
     for (const v1::FollowRequest& request : actions.send) FUZZ_CLAIM(request.ByteSizeLong() > 0);
   }
 
-  SeededRandom random_;
+  base::SeededRandom random_;
   CountedState state_;
-  Outbox outbox_;
-  BootTime now_ = BootTime::FromNanos(1'000'000'000);
+  validator::Outbox outbox_;
+  base::BootTime now_ = base::BootTime::FromNanos(1'000'000'000);
   absl::Time wall_ = absl::FromUnixSeconds(1'700'000'000);
   uint64_t stream_ = 0;
-  Follower follower_;
+  validator::Follower follower_;
 };
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::fuzz
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  tollgate::Driver().Do(absl::string_view(reinterpret_cast<const char*>(data), size));
+  tollgate::fuzz::Driver().Do(absl::string_view(reinterpret_cast<const char*>(data), size));
   return 0;
 }

@@ -8,29 +8,31 @@
 #include "storage/schema.h"
 #include "token/audit_hash.h"
 
-namespace tollgate {
+namespace tollgate::instruments {
 namespace {
 
 constexpr size_t kChunk = 1024;
 
 absl::Status Broken(absl::string_view where) {
-  return Refuse(absl::StatusCode::kDataLoss, "AUDIT_CHAIN_BROKEN",
-                absl::StrCat("the audit log was altered or has a part missing: ", where));
+  return base::Refuse(absl::StatusCode::kDataLoss, "AUDIT_CHAIN_BROKEN",
+                      absl::StrCat("the audit log was altered or has a part missing: ", where));
 }
 
 }  // namespace
 
 absl::StatusOr<AuditChainReport> VerifyAuditChain(
-    const View& view, const std::function<void(const store::v1::AuditRecord&)>& on_entry) {
-  ASSIGN_OR_RETURN(const absl::optional<store::v1::HeadRecord> head,
-                   GetRecord<store::v1::HeadRecord>(view, Table::kMeta, kHeadKey));
+    const storage::View& view, const std::function<void(const store::v1::AuditRecord&)>& on_entry) {
+  ASSIGN_OR_RETURN(
+      const absl::optional<store::v1::HeadRecord> head,
+      storage::GetRecord<store::v1::HeadRecord>(view, storage::Table::kMeta, storage::kHeadKey));
   if (!head.has_value()) return Broken("the store has no HeadRecord");
 
   AuditChainReport report;
   std::string begin;
   for (;;) {
-    ASSIGN_OR_RETURN(const std::vector<Entry> entries, view.Scan(Table::kAudit, begin, "", kChunk));
-    for (const Entry& entry : entries) {
+    ASSIGN_OR_RETURN(const std::vector<storage::Entry> entries,
+                     view.Scan(storage::Table::kAudit, begin, "", kChunk));
+    for (const storage::Entry& entry : entries) {
       store::v1::AuditChainRecord link;
       store::v1::AuditRecord content;
       if (!link.ParseFromString(entry.value) || !content.ParseFromString(link.content())) {
@@ -38,10 +40,10 @@ absl::StatusOr<AuditChainReport> VerifyAuditChain(
       }
       const std::string where = absl::StrCat("entry ", report.entries + 1, " (revision ",
                                              content.revision(), ", index ", content.index(), ")");
-      if (entry.key != AuditKey(content.revision(), content.index())) {
+      if (entry.key != storage::AuditKey(content.revision(), content.index())) {
         return Broken(absl::StrCat(where, " is not in its place"));
       }
-      if (link.hash() != AuditHash(report.newest_hash, link.content())) {
+      if (link.hash() != token::AuditHash(report.newest_hash, link.content())) {
         return Broken(absl::StrCat(where, " does not follow from the one before"));
       }
       report.newest_hash = link.hash();
@@ -49,7 +51,7 @@ absl::StatusOr<AuditChainReport> VerifyAuditChain(
       if (on_entry) on_entry(content);
     }
     if (entries.size() < kChunk) break;
-    begin = KeyAfter(entries.back().key);
+    begin = storage::KeyAfter(entries.back().key);
   }
   if (report.newest_hash != head->audit_hash()) {
     return Broken(absl::StrCat("the newest of ", report.entries, " entries is not the head's"));
@@ -57,4 +59,4 @@ absl::StatusOr<AuditChainReport> VerifyAuditChain(
   return report;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::instruments

@@ -10,7 +10,7 @@
 #include "absl/status/statusor.h"
 #include "storage/engine.h"
 
-namespace tollgate {
+namespace tollgate::instruments {
 
 // What a whole, unbroken chain said.
 struct AuditChainReport {
@@ -26,9 +26,9 @@ struct AuditChainReport {
 // Calls `on_entry`, when not empty, for each good one. Pure.
 // DATA_LOSS, reason AUDIT_CHAIN_BROKEN, naming the first bad entry; otherwise errors of the view.
 absl::StatusOr<AuditChainReport> VerifyAuditChain(
-    const View& view,
+    const storage::View& view,
     const std::function<void(const tollgate::store::v1::AuditRecord&)>& on_entry = nullptr);
 
-}  // namespace tollgate
+}  // namespace tollgate::instruments
 
 #endif  // TOLLGATE_TESTS_INSTRUMENTS_AUDIT_CHAIN_H_

@@ -4,15 +4,15 @@
 #include "base/status.h"
 #include "storage/schema.h"
 
-namespace tollgate {
+namespace tollgate::instruments {
 namespace {
 
 absl::Status Crashed() { return absl::UnavailableError("the machine has lost power"); }
 
 }  // namespace
 
-FaultEngine::FaultEngine(std::unique_ptr<Engine> inner) : inner_(std::move(inner)) {
-  absl::StatusOr<std::unique_ptr<Snapshot>> snapshot = inner_->NewSnapshot();
+FaultEngine::FaultEngine(std::unique_ptr<storage::Engine> inner) : inner_(std::move(inner)) {
+  absl::StatusOr<std::unique_ptr<storage::Snapshot>> snapshot = inner_->NewSnapshot();
   absl::MutexLock lock(&mu_);
   if (snapshot.ok()) durable_ = *std::move(snapshot);
 }
@@ -34,7 +34,7 @@ void FaultEngine::FailNextCommitUncertainly(absl::Status error) {
   commit_fault_ = Fault{std::move(error), true};
 }
 
-void FaultEngine::LoseNextRace(std::vector<Mutation> rival) {
+void FaultEngine::LoseNextRace(std::vector<storage::Mutation> rival) {
   absl::MutexLock lock(&mu_);
   rivals_.push_back(std::move(rival));
 }
@@ -72,7 +72,8 @@ bool FaultEngine::WaitForHeld(int count) {
 
 bool FaultEngine::NotHeldLocked() const { return !holding_; }
 
-absl::Status FaultEngine::EnterCommit(Fault* fault, std::vector<Mutation>* rival, bool* has_rival) {
+absl::Status FaultEngine::EnterCommit(Fault* fault, std::vector<storage::Mutation>* rival,
+                                      bool* has_rival) {
   absl::MutexLock lock(&mu_);
   if (crashed_) return Crashed();
   ++under_way_;
@@ -95,31 +96,33 @@ absl::Status FaultEngine::EnterCommit(Fault* fault, std::vector<Mutation>* rival
   return absl::OkStatus();
 }
 
-absl::Status FaultEngine::CommitRival(const std::vector<Mutation>& rival) {
-  ASSIGN_OR_RETURN(const std::unique_ptr<Snapshot> snapshot, inner_->NewSnapshot());
+absl::Status FaultEngine::CommitRival(const std::vector<storage::Mutation>& rival) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<storage::Snapshot> snapshot, inner_->NewSnapshot());
   ASSIGN_OR_RETURN(const absl::optional<store::v1::HeadRecord> found,
-                   GetRecord<store::v1::HeadRecord>(*snapshot, Table::kMeta, kHeadKey));
+                   storage::GetRecord<store::v1::HeadRecord>(*snapshot, storage::Table::kMeta,
+                                                             storage::kHeadKey));
   store::v1::HeadRecord head = found.value();
-  CommitRequest request;
+  storage::CommitRequest request;
   request.expected_head = head.revision();
   request.mutations = rival;
   head.set_revision(head.revision() + 1);
-  request.mutations.push_back(Mutation{Table::kMeta, kHeadKey, SerializeRecord(head)});
+  request.mutations.push_back(
+      storage::Mutation{storage::Table::kMeta, storage::kHeadKey, storage::SerializeRecord(head)});
   return inner_->Commit(request).status();
 }
 
-absl::StatusOr<CommitResult> FaultEngine::Commit(const CommitRequest& request) {
+absl::StatusOr<storage::CommitResult> FaultEngine::Commit(const storage::CommitRequest& request) {
   Fault fault;
-  std::vector<Mutation> rival;
+  std::vector<storage::Mutation> rival;
   bool has_rival = false;
   RETURN_IF_ERROR(EnterCommit(&fault, &rival, &has_rival));
 
-  absl::StatusOr<CommitResult> result = CommitResult{};
+  absl::StatusOr<storage::CommitResult> result = storage::CommitResult{};
   if (fault.error.ok() || fault.written) {
     absl::Status status = has_rival ? CommitRival(rival) : absl::OkStatus();
-    result = status.ok() ? inner_->Commit(request) : absl::StatusOr<CommitResult>(status);
+    result = status.ok() ? inner_->Commit(request) : absl::StatusOr<storage::CommitResult>(status);
   }
-  absl::StatusOr<std::unique_ptr<Snapshot>> durable = inner_->NewSnapshot();
+  absl::StatusOr<std::unique_ptr<storage::Snapshot>> durable = inner_->NewSnapshot();
 
   absl::MutexLock lock(&mu_);
   if (result.ok() && durable.ok()) {
@@ -132,14 +135,15 @@ absl::StatusOr<CommitResult> FaultEngine::Commit(const CommitRequest& request) {
   return result;
 }
 
-absl::StatusOr<std::unique_ptr<MemoryEngine>> FaultEngine::Crash(bool keep_commits_under_way) {
+absl::StatusOr<std::unique_ptr<storage::MemoryEngine>> FaultEngine::Crash(
+    bool keep_commits_under_way) {
   absl::MutexLock lock(&mu_);
   if (crashed_) return absl::FailedPreconditionError("it has crashed before");
   crashed_ = true;
   keep_under_way_ = keep_commits_under_way;
   holding_ = false;
   mu_.Await(absl::Condition(+[](int* under_way) { return *under_way == 0; }, &under_way_));
-  return MemoryEngine::CopyOf(*durable_);
+  return storage::MemoryEngine::CopyOf(*durable_);
 }
 
 int FaultEngine::commits() const {
@@ -147,7 +151,7 @@ int FaultEngine::commits() const {
   return commits_;
 }
 
-absl::StatusOr<std::unique_ptr<Snapshot>> FaultEngine::NewSnapshot() {
+absl::StatusOr<std::unique_ptr<storage::Snapshot>> FaultEngine::NewSnapshot() {
   {
     absl::MutexLock lock(&mu_);
     if (crashed_) return Crashed();
@@ -177,8 +181,8 @@ absl::Status FaultEngine::FoldUse(
   return inner_->FoldUse(removed, uses);
 }
 
-absl::StatusOr<std::unique_ptr<Tail>> FaultEngine::TailFrom(
-    int64_t after, std::function<void(const TailEntry&)> on_entry) {
+absl::StatusOr<std::unique_ptr<storage::Tail>> FaultEngine::TailFrom(
+    int64_t after, std::function<void(const storage::TailEntry&)> on_entry) {
   {
     absl::MutexLock lock(&mu_);
     if (crashed_) return Crashed();
@@ -194,4 +198,4 @@ absl::Status FaultEngine::Checkpoint(const std::string& path) {
   return inner_->Checkpoint(path);
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::instruments

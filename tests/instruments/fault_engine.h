@@ -13,13 +13,13 @@
 #include "storage/engine.h"
 #include "storage/memory/memory_engine.h"
 
-namespace tollgate {
+namespace tollgate::instruments {
 
 // Passes everything to the engine within until told otherwise. Thread-safe.
 // Snapshots and tails of it must not outlive it.
-class FaultEngine : public Engine {
+class FaultEngine : public storage::Engine {
  public:
-  explicit FaultEngine(std::unique_ptr<Engine> inner);
+  explicit FaultEngine(std::unique_ptr<storage::Engine> inner);
   // Releases held commits.
   ~FaultEngine() override;
 
@@ -30,7 +30,7 @@ class FaultEngine : public Engine {
   // Before the next commit another writer gets in: one revision with `rival` in
   // it (and an unchanged audit chain), so that the commit loses its race. May be
   // called several times: each call spoils one more commit.
-  void LoseNextRace(std::vector<Mutation> rival = {});
+  void LoseNextRace(std::vector<storage::Mutation> rival = {});
   // The next NewSnapshot fails.
   void FailNextSnapshot(absl::Status error);
   // The next MergeUse fails; nothing is written.
@@ -47,21 +47,21 @@ class FaultEngine : public Engine {
   // the same where `keep_commits_under_way`, lost otherwise; every later call is
   // refused. Returns what a restart finds: all commits, and of use (MergeUse)
   // only what some later commit's sync took with it. Once only.
-  absl::StatusOr<std::unique_ptr<MemoryEngine>> Crash(bool keep_commits_under_way);
+  absl::StatusOr<std::unique_ptr<storage::MemoryEngine>> Crash(bool keep_commits_under_way);
 
   // Commits that were written, those of rivals not counted.
   int commits() const;
 
-  absl::StatusOr<std::unique_ptr<Snapshot>> NewSnapshot() override;
-  absl::StatusOr<CommitResult> Commit(const CommitRequest& request) override;
+  absl::StatusOr<std::unique_ptr<storage::Snapshot>> NewSnapshot() override;
+  absl::StatusOr<storage::CommitResult> Commit(const storage::CommitRequest& request) override;
   absl::Status MergeUse(
       const std::vector<std::pair<std::string, tollgate::store::v1::UseRecord>>& uses) override;
   // Fails where a MergeUse would.
   absl::Status FoldUse(
       const std::vector<std::string>& removed,
       const std::vector<std::pair<std::string, tollgate::store::v1::UseRecord>>& uses) override;
-  absl::StatusOr<std::unique_ptr<Tail>> TailFrom(
-      int64_t after, std::function<void(const TailEntry&)> on_entry) override;
+  absl::StatusOr<std::unique_ptr<storage::Tail>> TailFrom(
+      int64_t after, std::function<void(const storage::TailEntry&)> on_entry) override;
   absl::Status Checkpoint(const std::string& path) override;
 
  private:
@@ -70,15 +70,15 @@ class FaultEngine : public Engine {
     bool written = false;
   };
   // Waits while commits are held; takes the fault and the rivals meant for this commit.
-  absl::Status EnterCommit(Fault* fault, std::vector<Mutation>* rival, bool* has_rival);
-  absl::Status CommitRival(const std::vector<Mutation>& rival);
+  absl::Status EnterCommit(Fault* fault, std::vector<storage::Mutation>* rival, bool* has_rival);
+  absl::Status CommitRival(const std::vector<storage::Mutation>& rival);
   bool NotHeldLocked() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
 
-  const std::unique_ptr<Engine> inner_;
+  const std::unique_ptr<storage::Engine> inner_;
 
   mutable absl::Mutex mu_;
   Fault commit_fault_ ABSL_GUARDED_BY(mu_);
-  std::vector<std::vector<Mutation>> rivals_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::vector<storage::Mutation>> rivals_ ABSL_GUARDED_BY(mu_);
   absl::Status snapshot_error_ ABSL_GUARDED_BY(mu_);
   absl::Status merge_error_ ABSL_GUARDED_BY(mu_);
   bool holding_ ABSL_GUARDED_BY(mu_) = false;
@@ -89,9 +89,9 @@ class FaultEngine : public Engine {
   bool keep_under_way_ ABSL_GUARDED_BY(mu_) = false;
   int commits_ ABSL_GUARDED_BY(mu_) = 0;
   // What is on the disk for sure: the store as the last commit left it.
-  std::unique_ptr<Snapshot> durable_ ABSL_GUARDED_BY(mu_);
+  std::unique_ptr<storage::Snapshot> durable_ ABSL_GUARDED_BY(mu_);
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::instruments
 
 #endif  // TOLLGATE_TESTS_INSTRUMENTS_FAULT_ENGINE_H_

@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
-namespace tollgate {
+namespace tollgate::instruments {
 
 std::string KeyringText(const PepperKeys& peppers, uint32_t primary) {
   const auto pepper = [](std::string* out, const std::pair<uint32_t, std::string>& one) {
@@ -18,7 +18,7 @@ std::string KeyringText(const PepperKeys& peppers, uint32_t primary) {
                       absl::StrJoin(peppers, ",", pepper), "]}");
 }
 
-Keyring KeyringOf(const PepperKeys& peppers, uint32_t primary) {
+token::Keyring KeyringOf(const PepperKeys& peppers, uint32_t primary) {
   const char* const folder = std::getenv("TMPDIR");
   std::string path = absl::StrCat(folder != nullptr ? folder : "/tmp", "/keyring-XXXXXX");
   const int fd = mkstemp(path.data());  // mode 0600
@@ -27,9 +27,9 @@ Keyring KeyringOf(const PepperKeys& peppers, uint32_t primary) {
     std::abort();
   }
   close(fd);
-  absl::StatusOr<Keyring> keyring = Keyring::Load(path);
+  absl::StatusOr<token::Keyring> keyring = token::Keyring::Load(path);
   unlink(path.c_str());
   return *std::move(keyring);
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::instruments

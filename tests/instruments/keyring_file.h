@@ -9,7 +9,7 @@
 
 #include "token/keyring.h"
 
-namespace tollgate {
+namespace tollgate::instruments {
 
 // Of each pepper its id, and its key as 64 hexadecimal digits.
 using PepperKeys = std::vector<std::pair<uint32_t, std::string>>;
@@ -19,8 +19,8 @@ std::string KeyringText(const PepperKeys& peppers, uint32_t primary);
 
 // What Keyring::Load makes of that text, from a file of its own that is gone again. The text must
 // be well-formed: the process ends otherwise.
-Keyring KeyringOf(const PepperKeys& peppers, uint32_t primary);
+token::Keyring KeyringOf(const PepperKeys& peppers, uint32_t primary);
 
-}  // namespace tollgate
+}  // namespace tollgate::instruments
 
 #endif  // TOLLGATE_TESTS_INSTRUMENTS_KEYRING_FILE_H_

@@ -8,25 +8,25 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/optional.h"
 #include "base/mutation.h"
-#include "service/feed/enforcement.h"
+#include "service/feed/ledger/enforcement.h"
 
 namespace tollgate::simulation {
 
 // What the simulated service keeps its ledger in: the one that ships, but for the mutation chosen.
-class BentLedger : public EnforcementLedger {
+class BentLedger : public service::EnforcementLedger {
  public:
-  using EnforcementLedger::EnforcementLedger;
+  using service::EnforcementLedger::EnforcementLedger;
 
-  void OnHello(const SessionId& key, const v1::Hello& hello, BootTime now,
+  void OnHello(const lease::SessionId& key, const v1::Hello& hello, base::BootTime now,
                absl::string_view address) override {
     if (TOLLGATE_MUTATED("r3_hello_ends_twin")) {
-      std::vector<SessionView> known;
+      std::vector<service::SessionView> known;
       AddSessions(absl::nullopt, SIZE_MAX, &known);
-      for (const SessionView& other : known) {
+      for (const service::SessionView& other : known) {
         if (other.key.validator_id == key.validator_id && other.key != key) Release(other.key, now);
       }
     }
-    EnforcementLedger::OnHello(key, hello, now, address);
+    service::EnforcementLedger::OnHello(key, hello, now, address);
   }
 };
 

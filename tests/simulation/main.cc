@@ -62,12 +62,12 @@ int main(int argc, char** argv) {
       return 2;
     }
   }
-  tollgate::InitSecrets();
+  tollgate::base::InitSecrets();
   // Nothing: what the cores log of the world's misfortunes is no news here.
-  tollgate::SetLogLevel(
-      static_cast<tollgate::LogLevel>(static_cast<int>(tollgate::LogLevel::kError) + 1));
+  tollgate::base::SetLogLevel(static_cast<tollgate::base::LogLevel>(
+      static_cast<int>(tollgate::base::LogLevel::kError) + 1));
   if (mutations) return tollgate::simulation::RunMutations(seeds) == 0 ? 0 : 1;
-  if (!mutation.empty()) tollgate::chosen_mutation = mutation.c_str();
+  if (!mutation.empty()) tollgate::base::chosen_mutation = mutation.c_str();
 
   Outcome total;
   uint64_t failed = 0;

@@ -126,8 +126,8 @@ Town::Town(World* world)
     : world_(world),
       fate_(DrawFate(world)),
       oracle_(world, absl::Nanoseconds(fate_.longest_lease), fate_.drift, fate_.brand),
-      keyring_(Keyring::Generate(world->rng())),
-      format_(*TokenFormat::ForBrand(fate_.brand)) {}
+      keyring_(token::Keyring::Generate(world->rng())),
+      format_(*token::TokenFormat::ForBrand(fate_.brand)) {}
 
 // Somebody else who may follow the feed, and has learned all there is to know of a session.
 class Town::Stranger : public ClientEnd, public std::enable_shared_from_this<Stranger> {
@@ -183,7 +183,7 @@ std::shared_ptr<ServiceNode> Town::StartService(std::shared_ptr<Disk> disk) {
     coming_leases_.pop_front();
   } else if (fate_.lowers_lease && services_ > 0) {
     const int64_t divide = world_->Pick<int64_t>({1, 1, 2, 4});
-    Feed::Options& feed = options.feed;
+    service::Feed::Options& feed = options.feed;
     feed.lease = feed.lease * (divide == 1 ? 2 : 1) / divide;
     feed.ping_interval = std::min(feed.ping_interval, feed.lease / 3);
   }
@@ -207,9 +207,9 @@ void Town::AuditStore(ServiceNode& service) {
   }
   for (const auto& [token, versions] : history.tokens()) {
     const TokenTruth& truth = history.Now(token);
-    const auto record = *GetRecord<store::v1::TokenRecord>(
-        *snapshot, Table::kTokens,
-        tollgate::TokenKey(tokens_[token].workspace, tokens_[token].public_id));
+    const auto record = *storage::GetRecord<store::v1::TokenRecord>(
+        *snapshot, storage::Table::kTokens,
+        storage::TokenKey(tokens_[token].workspace, tokens_[token].public_id));
     const bool same =
         record.has_value() == truth.exists &&
         (!truth.exists || (record->suspended() == truth.suspended &&
@@ -237,7 +237,7 @@ void Town::StealVolume() {
   use_is_whole_ = false;
   auto snapshot = *disk_->engine->NewSnapshot();
   auto disk = std::make_shared<Disk>();
-  disk->engine = *MemoryEngine::CopyOf(*snapshot);
+  disk->engine = *storage::MemoryEngine::CopyOf(*snapshot);
   disk->history = disk_->history;
   if (!disk_->journal.empty()) {
     disk->journal = absl::StrCat(folder_, "/journal-", ++journals_);
@@ -278,7 +278,7 @@ void Town::Suspend(const std::shared_ptr<ServiceNode>& service, int64_t gone) {
 
 void Town::TakeBackup() {
   auto snapshot = *disk_->engine->NewSnapshot();
-  backup_ = *MemoryEngine::CopyOf(*snapshot);
+  backup_ = *storage::MemoryEngine::CopyOf(*snapshot);
   backup_history_ = disk_->history;
   backup_revision_ = snapshot->revision();
   world_->Note("a backup is taken", "", backup_revision_);
@@ -294,7 +294,7 @@ void Town::Restore(bool journal) {
   const std::shared_ptr<History> before = disk_->history;
   auto snapshot = from_backup ? *backup_->NewSnapshot() : *disk_->engine->NewSnapshot();
   auto disk = std::make_shared<Disk>();
-  disk->engine = *MemoryEngine::CopyOf(*snapshot);
+  disk->engine = *storage::MemoryEngine::CopyOf(*snapshot);
   const std::string epoch = world_->rng().Hex(16);
   disk->history = History::Fork(before, snapshot->revision(), epoch);
   world_->Note(journal && !disk_->journal.empty() ? "restored, with the journal"
@@ -302,9 +302,10 @@ void Town::Restore(bool journal) {
                "", snapshot->revision());
   snapshot.reset();
   oracle_.Add(disk->history);
-  const auto commit = [&](const std::vector<Command*>& commands) {
+  const auto commit = [&](const std::vector<storage::Command*>& commands) {
     auto at = *disk->engine->NewSnapshot();
-    BatchOutcome outcome = *RunBatch(*at, NodeClock::WallAt(world_->now()), commands);
+    storage::BatchOutcome outcome =
+        *storage::RunBatch(*at, NodeClock::WallAt(world_->now()), commands);
     at.reset();
     if (!outcome.has_effects) return;
     if (!disk->engine->Commit(outcome.request).ok()) return;
@@ -312,19 +313,19 @@ void Town::Restore(bool journal) {
                             outcome.request.events.events().events_size());
   };
   // As service/restore does it.
-  ReplayPlan plan(before->epoch(), disk->history->head());
+  service::ReplayPlan plan(before->epoch(), disk->history->head());
   journal = journal && !disk_->journal.empty();
   disk->journal = disk_->journal;
   if (journal) {
-    const absl::StatusOr<JournalScan> scan =
-        ScanJournal(disk->journal, [&](const store::v1::JournalRecord& record, int64_t) {
+    const absl::StatusOr<storage::JournalScan> scan =
+        storage::ScanJournal(disk->journal, [&](const store::v1::JournalRecord& record, int64_t) {
           plan.Add(record);
           return absl::OkStatus();
         });
     if (!scan.ok()) return world_->Break("journal", std::string(scan.status().message()));
     plan.Finish();
   }
-  ReplayCommand replay(journal ? &plan : nullptr, epoch, "restore", "journal");
+  service::ReplayCommand replay(journal ? &plan : nullptr, epoch, "restore", "journal");
   commit({&replay});
   if (journal) {
     // What was put back without a restore is not what was lost.
@@ -345,12 +346,13 @@ void Town::AuditReplay(const History& before, Disk& disk) {
     TokenTruth truth = history.Now(token);
     if (!truth.exists) continue;
     const TokenTruth& lost = before.Now(token);
-    const auto record = *GetRecord<store::v1::TokenRecord>(
-        *snapshot, Table::kTokens, tollgate::TokenKey(truth.workspace, tokens_[token].public_id));
+    const auto record = *storage::GetRecord<store::v1::TokenRecord>(
+        *snapshot, storage::Table::kTokens,
+        storage::TokenKey(truth.workspace, tokens_[token].public_id));
     bool ended = record->has_ending();
     for (const std::string& owner : {std::string(), truth.owner}) {
-      const auto cohort = *GetRecord<store::v1::CohortRecord>(*snapshot, Table::kCohorts,
-                                                              CohortKey(truth.workspace, owner));
+      const auto cohort = *storage::GetRecord<store::v1::CohortRecord>(
+          *snapshot, storage::Table::kCohorts, storage::CohortKey(truth.workspace, owner));
       ended = ended || (cohort.has_value() &&
                         std::make_pair(record->create_revision(), record->create_index()) <
                             std::make_pair(cohort->revision(), cohort->index()));
@@ -394,7 +396,7 @@ void Town::RollBack() {
   service_->Crash();
   auto snapshot = *backup_->NewSnapshot();
   auto disk = std::make_shared<Disk>();
-  disk->engine = *MemoryEngine::CopyOf(*snapshot);
+  disk->engine = *storage::MemoryEngine::CopyOf(*snapshot);
   disk->history = History::Fork(disk_->history, backup_revision_, disk_->history->epoch());
   world_->Note("the store is rolled back to", "", backup_revision_);
   const std::string former_journal = disk_->journal;

@@ -20,17 +20,18 @@ const std::vector<MutationCase>& AllMutations() {
       {"r2_welcome_grants", "R2", "validator/core/follower.cc", "a Welcome grants a lease"},
       {"r3_hello_ends_twin", "R3", "tests/simulation/bent_ledger.h",
        "a Hello ends other sessions of its id"},
-      {"r3_closed_stream_ends", "R3", "service/feed/lease_book.cc",
+      {"r3_closed_stream_ends", "R3", "service/feed/ledger/lease_book.cc",
        "a closed stream ends its session"},
-      {"r3_not_the_longest", "R3", "service/feed/lease_book.cc", "a newer grant shortens a life"},
+      {"r3_not_the_longest", "R3", "service/feed/ledger/lease_book.cc",
+       "a newer grant shortens a life"},
       {"r4_open_after_goodbye", "R4", "validator/core/follower.cc", "admits on after its Goodbye"},
       {"r4_any_caller", "R4", "service/feed/follower_stream_state.cc",
        "a Hello of another caller is let in as the session"},
-      {"r5_lowered_at_once", "R5", "service/feed/enforcement.cc",
+      {"r5_lowered_at_once", "R5", "service/feed/ledger/enforcement.cc",
        "the longest lease is lowered at once"},
-      {"r5_hold_of_own_lease", "R5", "service/feed/enforcement.cc",
+      {"r5_hold_of_own_lease", "R5", "service/feed/ledger/enforcement.cc",
        "a start waits for its own lease, not for the longest granted", 0},
-      {"r6_stuck_is_granted", "R6", "service/feed/enforcement.cc",
+      {"r6_stuck_is_granted", "R6", "service/feed/ledger/enforcement.cc",
        "one that never applies is granted on"},
       {"r7_announced_before_durable", "R7", "tests/simulation/service_node.cc",
        "a commit is announced before its sync (in the simulated shell)"},
@@ -38,9 +39,9 @@ const std::vector<MutationCase>& AllMutations() {
        "a Pong carries the head, not what was sent"},
       {"r8_applied_at_first_part", "R8", "validator/core/follower.cc",
        "a split revision is applied at its first part"},
-      {"r9_no_floor", "R9", "service/feed/enforcement.cc",
+      {"r9_no_floor", "R9", "service/feed/ledger/enforcement.cc",
        "grants below what is declared enforced"},
-      {"r9_no_floor_at_start", "R9", "service/feed/enforced_frontier.cc",
+      {"r9_no_floor_at_start", "R9", "service/feed/ledger/enforced_frontier.cc",
        "after a start grants below the durable head"},
       {"r10_sent_is_applied", "R10", "service/feed/follower_stream_state.cc",
        "what was sent counts as acknowledged"},
@@ -68,25 +69,26 @@ const std::vector<MutationCase>& AllMutations() {
       {"r13_cohort_without_index", "R13", "token/cohort.cc",
        "cohorts are compared by revision alone"},
       {"r13_creation_untold", "R13", "service/records/held_token.cc", "creating is no event"},
-      {"r14_waits_for_nobody", "R14", "service/feed/enforced_frontier.cc",
+      {"r14_waits_for_nobody", "R14", "service/feed/ledger/enforced_frontier.cc",
        "a revision is enforced at its commit"},
-      {"r14_fail_open_covered", "R14", "service/feed/lease_book.cc",
+      {"r14_fail_open_covered", "R14", "service/feed/ledger/lease_book.cc",
        "fail-open sessions past their lease are not listed"},
-      {"r14_fail_open_granted_again", "R14", "service/feed/receipt.cc",
+      {"r14_fail_open_granted_again", "R14", "service/feed/ledger/receipt.cc",
        "a fail-open session counts as covered once it is granted again", 0},
-      {"r15_granted_unrostered", "R15", "service/feed/enforcement.cc",
+      {"r15_granted_unrostered", "R15", "service/feed/ledger/enforcement.cc",
        "grants before the roster is written"},
-      {"r15_late_removal", "R15", "service/feed/roster.cc",
+      {"r15_late_removal", "R15", "service/feed/ledger/roster.cc",
        "a removal from the roster overtakes the record of one that came back"},
-      {"r15_roster_forgotten", "R15", "service/feed/enforcement.cc",
+      {"r15_roster_forgotten", "R15", "service/feed/ledger/enforcement.cc",
        "a start does not read the roster"},
-      {"r16_grants_cut_off", "R16", "service/feed/enforcement.cc",
+      {"r16_grants_cut_off", "R16", "service/feed/ledger/enforcement.cc",
        "a service cut from its store grants on"},
-      {"r16_successor_does_not_wait", "R16", "service/feed/enforcement.cc",
+      {"r16_successor_does_not_wait", "R16", "service/feed/ledger/enforcement.cc",
        "a successor does not wait for T"},
-      {"r16_wall_clock_ignored", "R16", "service/feed/write_window.cc",
+      {"r16_wall_clock_ignored", "R16", "service/feed/ledger/write_window.cc",
        "what the wall clock says of the last write's age is not heard"},
-      {"r17_no_hold", "R17", "service/feed/enforcement.cc", "a restored store declares at once"},
+      {"r17_no_hold", "R17", "service/feed/ledger/enforcement.cc",
+       "a restored store declares at once"},
       {"r18_drift_forgotten", "R18", "validator/core/edge_clock.cc",
        "the service's clock is advanced without the drift bound"},
       {"r18_own_clock", "R18", "validator/core/edge_reader.cc",
@@ -94,7 +96,7 @@ const std::vector<MutationCase>& AllMutations() {
       {"r18_sweep_untold", "R18", "service/records/held_token.cc", "the sweep tells nobody"},
       {"i7_brand_ignored", "I7", "validator/core/follower.cc",
        "a service of another brand is followed"},
-      {"last_admit_guessed", "section 4", "service/feed/last_admissions.cc",
+      {"last_admit_guessed", "section 4", "service/feed/ledger/last_admissions.cc",
        "an edge that has said nothing is not told as unknown"},
       {"last_admit_gap_forgotten", "section 2", "service/use/coverage.cc",
        "an edge that ended without a last report leaves no gap"},
@@ -110,7 +112,7 @@ int RunMutations(uint64_t seeds) {
                "| --- | --- | --- | --- | --- | --- |\n";
   for (const MutationCase& mutation : AllMutations()) {
     if (mutation.from == 0) continue;
-    chosen_mutation = mutation.name;
+    base::chosen_mutation = mutation.name;
     ++tried;
     uint64_t seed = mutation.from;
     Outcome outcome;
@@ -125,7 +127,7 @@ int RunMutations(uint64_t seeds) {
                                  outcome.broken ? outcome.invariant : "")
               << std::flush;
   }
-  chosen_mutation = nullptr;
+  base::chosen_mutation = nullptr;
   std::cout << "mutations: " << tried << ", not caught: " << missed << '\n';
   return missed;
 }

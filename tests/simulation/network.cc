@@ -32,7 +32,8 @@ void Connection::Open() {
     self->opening_ = false;
     bool ok = self->client_open_ && !self->cut_ && self->server_->serving();
     if (ok) {
-      absl::StatusOr<std::shared_ptr<FollowerStream>> stream = self->server_->Connect(self);
+      absl::StatusOr<std::shared_ptr<service::FollowerStream>> stream =
+          self->server_->Connect(self);
       ok = stream.ok();
       if (ok) {
         self->served_ = *std::move(stream);
@@ -86,7 +87,7 @@ void Connection::DeliverUp() {
     const Message message = std::move(up_.queue.front());
     up_.queue.pop_front();
     tollgate::v1::FollowRequest request;
-    const std::shared_ptr<FollowerStream> served = served_;
+    const std::shared_ptr<service::FollowerStream> served = served_;
     if (message.end) {
       served->OnReadsDone();
     } else if (request.ParseFromString(message.bytes)) {
@@ -110,10 +111,10 @@ void Connection::WakeCall() {
 
 void Connection::Pump() {
   while (server_open_ && !closing_ && down_.queue.size() < window_) {
-    std::vector<SharedBytes> pieces;
+    std::vector<service::SharedBytes> pieces;
     if (!served_->NextToWrite(&pieces)) break;
     std::string bytes;
-    for (const SharedBytes& piece : pieces) bytes += *piece;
+    for (const service::SharedBytes& piece : pieces) bytes += *piece;
     oracle_->CheckBytes(bytes, "a message of the feed");
     server_->CheckWritten(bytes);
     if (cut_) continue;  // accepted by the machine, and never arrives
@@ -164,7 +165,7 @@ void Connection::ClientOver() {
 void Connection::ServerOver() {
   if (!server_open_) return;
   server_open_ = false;
-  const std::shared_ptr<FollowerStream> served = std::move(served_);
+  const std::shared_ptr<service::FollowerStream> served = std::move(served_);
   served_ = nullptr;
   served->OnClosed();
   server_->AfterStep();
@@ -192,7 +193,7 @@ void Connection::AbortCall(const absl::Status&) {
   world_->After(1000, server_->node(), [self = shared_from_this()] { self->ServerOver(); });
 }
 
-absl::optional<BootTime> Connection::StalledSince() const { return stalled_since_; }
+absl::optional<base::BootTime> Connection::StalledSince() const { return stalled_since_; }
 
 void Connection::ClientClose(int64_t notice) {
   if (!client_open_) return;

@@ -35,7 +35,7 @@ class ClientEnd {
 };
 
 // One Follow call. Lives in a shared_ptr. Both ends may think differently of it.
-class Connection : public FollowWire, public std::enable_shared_from_this<Connection> {
+class Connection : public service::FollowWire, public std::enable_shared_from_this<Connection> {
  public:
   Connection(World* world, Oracle* oracle, Link* link, int client_node,
              std::weak_ptr<ClientEnd> client, uint64_t stream, std::shared_ptr<ServiceNode> server,
@@ -58,7 +58,7 @@ class Connection : public FollowWire, public std::enable_shared_from_this<Connec
   void WakeCall() override;
   void CloseCall(const absl::Status& status) override;
   void AbortCall(const absl::Status& status) override;
-  absl::optional<BootTime> StalledSince() const override;
+  absl::optional<base::BootTime> StalledSince() const override;
   std::string CallerName() const override { return caller_; }
 
   bool client_open() const { return client_open_; }
@@ -96,7 +96,7 @@ class Connection : public FollowWire, public std::enable_shared_from_this<Connec
   const uint64_t stream_;
   const std::shared_ptr<ServiceNode> server_;
   const std::string caller_;  // who the client is, as the transport knows it
-  std::shared_ptr<FollowerStream> served_;
+  std::shared_ptr<service::FollowerStream> served_;
   Wire up_;
   Wire down_;
   bool opening_ = true;
@@ -106,7 +106,7 @@ class Connection : public FollowWire, public std::enable_shared_from_this<Connec
   bool cut_ = false;      // nothing new gets through
   bool pump_due_ = false;
   size_t window_;
-  absl::optional<BootTime> stalled_since_;
+  absl::optional<base::BootTime> stalled_since_;
 };
 
 }  // namespace tollgate::simulation

@@ -264,7 +264,7 @@ void Oracle::JudgeLastAdmits(int token, const tollgate::v1::Receipt& receipt, co
       return wrong(admit.edge(), " tells of an admission that was not, at ");
     }
   }
-  for (const EdgeUseRow& row : heard.rows) {
+  for (const service::EdgeUseRow& row : heard.rows) {
     absl::Time& last = told.try_emplace(row.edge, absl::InfinitePast()).first->second;
     last = std::max(last, row.last_used);
   }
@@ -277,7 +277,7 @@ void Oracle::JudgeLastAdmits(int token, const tollgate::v1::Receipt& receipt, co
     const auto known = told.find(edge);
     if (known != told.end() && known->second >= least) continue;
     const bool gap = std::any_of(heard.gaps.begin(), heard.gaps.end(),
-                                 [&, name = edge](const SilenceEvidence::Gap& gap) {
+                                 [&, name = edge](const service::SilenceEvidence::Gap& gap) {
                                    return gap.edge == name && gap.until >= least;
                                  });
     if (gap) continue;

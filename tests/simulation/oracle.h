@@ -111,8 +111,8 @@ class Oracle {
   // What the service has heard of a token's use, when it gave out a receipt.
   struct Heard {
     int64_t since = 0;  // when this process of the service began
-    std::vector<EdgeUseRow> rows;
-    std::vector<SilenceEvidence::Gap> gaps;
+    std::vector<service::EdgeUseRow> rows;
+    std::vector<service::SilenceEvidence::Gap> gaps;
   };
   // No guess: of each edge the receipt of a token's revocation and the use reports together tell
   // the last admission, or the receipt says that it is not known.

@@ -115,9 +115,9 @@ void Town::RunUntil(int64_t time) {
 
 void Town::Live() {
   auto disk = std::make_shared<Disk>();
-  MemoryEngine::Options options;
+  storage::MemoryEngine::Options options;
   options.epoch = world_->rng().Hex(16);
-  disk->engine = *MemoryEngine::Open(options);
+  disk->engine = *storage::MemoryEngine::Open(options);
   disk->history = oracle_.NewHistory(options.epoch);
   if (fate_.journal) {
     // In memory, where there is a folder that is.
@@ -246,20 +246,20 @@ void Town::JudgeLiveness() {
   }
   RunUntil(world_->now() + kSecond);
   v1::RevokeTokenRequest request;
-  request.set_name(FormatTokenName(tokens_[token].workspace, tokens_[token].public_id));
+  request.set_name(token::FormatTokenName(tokens_[token].workspace, tokens_[token].public_id));
   recent_.insert(token);
   bool enforced = false;
   const std::shared_ptr<History> history = disk_->history;
   service_->Propose(
-      *RevokeTokenCommand::Make(request, "sim"),
+      *service::RevokeTokenCommand::Make(request, "sim"),
       [token, history](int64_t revision, uint32_t) {
         TokenTruth now = history->Now(token);
         now.end = TokenTruth::End::kRevoked;
         history->Set(token, revision, now);
       },
-      [&, this](const absl::StatusOr<Committed>& result) {
+      [&, this](const absl::StatusOr<storage::Committed>& result) {
         if (!result.ok()) return;
-        ReceiptQuestion question;
+        service::ReceiptQuestion question;
         question.revision = result->revision;
         const absl::Duration limit = absl::Nanoseconds(fate_.longest_lease) * 1.25 +
                                      fate_.service.feed.ack_limit + absl::Seconds(2);

@@ -17,21 +17,21 @@ using v1::ResolveRequest;
 using v1::ResolveResponse;
 
 // The sequencer: the real RunBatch, and a write that takes time.
-class ServiceNode::Writer : public Sequencer {
+class ServiceNode::Writer : public storage::Sequencer {
  public:
   explicit Writer(ServiceNode* service) : service_(service) {}
 
-  void Submit(std::shared_ptr<Command> command, Callback done) override {
+  void Submit(std::shared_ptr<storage::Command> command, Callback done) override {
     SubmitTracked(std::move(command), nullptr, std::move(done));
   }
-  void SubmitTracked(std::shared_ptr<Command> command, Applied applied, Callback done) {
+  void SubmitTracked(std::shared_ptr<storage::Command> command, Applied applied, Callback done) {
     if (stopped_) return done(absl::UnavailableError("stopped"));
     queue_.push_back({std::move(command), std::move(applied), std::move(done)});
     BeginSoon();
   }
   void Stop() override {}
   void Halt(absl::Status) override {}
-  BootTime last_write_start() const override { return last_write_.boot; }
+  base::BootTime last_write_start() const override { return last_write_.boot; }
   WriteStart last_write() const override { return last_write_; }
 
   // The process ends. `keep`: a write under way is in the store all the same.
@@ -59,7 +59,7 @@ class ServiceNode::Writer : public Sequencer {
 
  private:
   struct Queued {
-    std::shared_ptr<Command> command;
+    std::shared_ptr<storage::Command> command;
     Applied applied;
     Callback done;
   };
@@ -78,13 +78,13 @@ class ServiceNode::Writer : public Sequencer {
   void BeginBatch() {
     batch_.assign(std::make_move_iterator(queue_.begin()), std::make_move_iterator(queue_.end()));
     queue_.clear();
-    std::vector<Command*> commands;
+    std::vector<storage::Command*> commands;
     for (const Queued& queued : batch_) commands.push_back(queued.command.get());
     Disk& disk = *service_->disk_;
     {
       auto snapshot = disk.engine->NewSnapshot();
-      absl::StatusOr<BatchOutcome> outcome =
-          RunBatch(**snapshot, service_->clock_.WallNow(), commands);
+      absl::StatusOr<storage::BatchOutcome> outcome =
+          storage::RunBatch(**snapshot, service_->clock_.WallNow(), commands);
       if (!outcome.ok()) {
         service_->world_->Break("store", std::string(outcome.status().message()));
         return;
@@ -97,7 +97,7 @@ class ServiceNode::Writer : public Sequencer {
     early_ = TOLLGATE_MUTATED("r7_announced_before_durable") && !disk.detached;
     if (early_) {
       auto snapshot = disk.engine->NewSnapshot();
-      undo_ = *MemoryEngine::CopyOf(**snapshot);
+      undo_ = *storage::MemoryEngine::CopyOf(**snapshot);
       Write();
       last_write_ = started_;
       AnswerAll();
@@ -130,14 +130,14 @@ class ServiceNode::Writer : public Sequencer {
   bool Write() {
     Disk& disk = *service_->disk_;
     const int64_t revision = outcome_->request.expected_head + 1;
-    absl::StatusOr<CommitResult> written = service_->store_->Commit(outcome_->request);
+    absl::StatusOr<storage::CommitResult> written = service_->store_->Commit(outcome_->request);
     if (!written.ok() || !written->committed) {
       service_->world_->Break("store", "a commit was refused");
       return false;
     }
     disk.history->OnCommit(revision, outcome_->request.events.events().events_size());
     for (size_t i = 0; i < batch_.size(); ++i) {
-      const absl::StatusOr<Committed>& result = outcome_->results[i];
+      const absl::StatusOr<storage::Committed>& result = outcome_->results[i];
       if (result.ok() && result->revision == revision && batch_[i].applied) {
         batch_[i].applied(revision, result->index);
       }
@@ -159,23 +159,23 @@ class ServiceNode::Writer : public Sequencer {
   void AnswerAll() {
     std::vector<Queued> batch = std::move(batch_);
     batch_.clear();
-    const std::vector<absl::StatusOr<Committed>> results = outcome_->results;
+    const std::vector<absl::StatusOr<storage::Committed>> results = outcome_->results;
     for (size_t i = 0; i < batch.size(); ++i) batch[i].done(results[i]);
   }
 
   ServiceNode* const service_;
   std::deque<Queued> queue_;
   std::vector<Queued> batch_;
-  absl::optional<BatchOutcome> outcome_;
+  absl::optional<storage::BatchOutcome> outcome_;
   WriteStart started_;
-  WriteStart last_write_{BootTime::InfinitePast(), absl::nullopt};
+  WriteStart last_write_{base::BootTime::InfinitePast(), absl::nullopt};
   bool busy_ = false;
   bool stopped_ = false;
   bool early_ = false;
-  std::unique_ptr<MemoryEngine> undo_;
+  std::unique_ptr<storage::MemoryEngine> undo_;
 };
 
-ServiceNode::ServiceNode(World* world, Oracle* oracle, const Keyring* keyring,
+ServiceNode::ServiceNode(World* world, Oracle* oracle, const token::Keyring* keyring,
                          ServiceOptions options, std::shared_ptr<Disk> disk, double clock_rate,
                          std::string name)
     : world_(world),
@@ -203,9 +203,9 @@ void ServiceNode::Start() {
   snapshot->reset();
   store_ = disk_->engine.get();
   if (!disk_->journal.empty()) {
-    absl::StatusOr<std::unique_ptr<JournaledEngine>> journaled =
-        JournaledEngine::Open(disk_->engine.get(), disk_->journal);
-    if (ReasonOf(journaled.status()) == "STORE_ROLLED_BACK") {
+    absl::StatusOr<std::unique_ptr<storage::JournaledEngine>> journaled =
+        storage::JournaledEngine::Open(disk_->engine.get(), disk_->journal);
+    if (base::ReasonOf(journaled.status()) == "STORE_ROLLED_BACK") {
       world_->Note("refuses a store that is older than its journal", name_);
       refused_ = true;
       return;
@@ -214,13 +214,13 @@ void ServiceNode::Start() {
     journaled_ = *std::move(journaled);
     store_ = journaled_.get();
   }
-  Feed::Options& feed = options_.feed;
+  service::Feed::Options& feed = options_.feed;
   feed.engine = store_;
   feed.sequencer = writer_.get();
   feed.clock = &clock_;
   feed.random = &world_->rng();
-  feed.make_ledger = [](const EnforcementLedger::Options& options,
-                        const EnforcementLedger::Start& start) {
+  feed.make_ledger = [](const service::EnforcementLedger::Options& options,
+                        const service::EnforcementLedger::Start& start) {
     return std::make_unique<BentLedger>(options, start);
   };
   feed.on_rolled_back = [this](const std::string& validator, int64_t seen, int64_t head) {
@@ -230,24 +230,26 @@ void ServiceNode::Start() {
   feed.on_fatal = [this](const absl::Status& status) {
     world_->Break("store", std::string(status.message()));
   };
-  UseLedger::Options use;
+  service::UseLedger::Options use;
   use.engine = store_;
   use.executor = this;
   use.clock = &clock_;
-  use_ = *UseLedger::Create(use);
+  use_ = *service::UseLedger::Create(use);
   feed.use = use_.get();
-  const absl::StatusOr<Feed::FirstWrite> first = Feed::PrepareStart(feed);
+  const absl::StatusOr<service::Feed::FirstWrite> first = service::Feed::PrepareStart(feed);
   if (!first.ok()) return world_->Break("set-up", std::string(first.status().message()));
-  writer_->Submit(first->command, [this, first = *first](const absl::StatusOr<Committed>& done) {
-    if (!alive_ || !done.ok()) return;
-    world_->After(100'000, node_, [self = shared_from_this(), first] {
-      if (self->alive_) self->Begin(first);
-    });
-  });
+  writer_->Submit(first->command,
+                  [this, first = *first](const absl::StatusOr<storage::Committed>& done) {
+                    if (!alive_ || !done.ok()) return;
+                    world_->After(100'000, node_, [self = shared_from_this(), first] {
+                      if (self->alive_) self->Begin(first);
+                    });
+                  });
 }
 
-void ServiceNode::Begin(const Feed::FirstWrite& written) {
-  absl::StatusOr<std::unique_ptr<Feed>> feed = Feed::Start(options_.feed, this, written);
+void ServiceNode::Begin(const service::Feed::FirstWrite& written) {
+  absl::StatusOr<std::unique_ptr<service::Feed>> feed =
+      service::Feed::Start(options_.feed, this, written);
   if (!feed.ok()) return world_->Break("set-up", std::string(feed.status().message()));
   feed_ = *std::move(feed);
   use_->RosterLoaded();
@@ -267,7 +269,7 @@ void ServiceNode::WakeAllSoon() {
   });
 }
 
-void ServiceNode::WakeStreamSoon(std::shared_ptr<FollowerStream> stream) {
+void ServiceNode::WakeStreamSoon(std::shared_ptr<service::FollowerStream> stream) {
   world_->After(world_->Between(1000, kMillisecond), node_,
                 [self = shared_from_this(), stream = std::move(stream)] {
                   if (self->alive_) stream->Wake();
@@ -288,7 +290,7 @@ void ServiceNode::TickAt(int64_t time) {
 }
 
 void ServiceNode::Tick() {
-  const BootTime next = feed_->Tick();
+  const base::BootTime next = feed_->Tick();
   if (!alive_) return;
   AfterStep();
   TickAt(clock_.TrueTimeOf(next));
@@ -306,7 +308,7 @@ bool ServiceNode::RunRead(std::function<void()> read) {
 void ServiceNode::AfterStep() {
   if (!serving()) return;
   const size_t one = 4096;  // the newest is kept whatever its size
-  const EventRing& ring = feed_->ring();
+  const service::EventRing& ring = feed_->ring();
   if (ring.size() > options_.feed.ring.max_revisions ||
       ring.bytes() > options_.feed.ring.max_bytes + one) {
     world_->Break("I5", "the ring is above its bound");
@@ -319,17 +321,18 @@ void ServiceNode::CheckWritten(const std::string& bytes) {
   if (message.pong().has_lease()) world_->Break("R11", "a lease of a store that was rolled back");
 }
 
-absl::StatusOr<std::shared_ptr<FollowerStream>> ServiceNode::Connect(
+absl::StatusOr<std::shared_ptr<service::FollowerStream>> ServiceNode::Connect(
     std::shared_ptr<Connection> call) {
   connections_.push_back(call);
   return feed_->Connect(std::move(call));
 }
 
-void ServiceNode::Propose(std::shared_ptr<Command> command, Applied applied, Answered answered) {
+void ServiceNode::Propose(std::shared_ptr<storage::Command> command, Applied applied,
+                          Answered answered) {
   if (!serving() || rolled_back_ || draining_) return;
   writer_->SubmitTracked(
       std::move(command), std::move(applied),
-      [this, answered = std::move(answered)](const absl::StatusOr<Committed>& result) {
+      [this, answered = std::move(answered)](const absl::StatusOr<storage::Committed>& result) {
         if (!alive_) return;
         if (result.ok()) {
           int64_t& told = disk_->history->acknowledged;
@@ -344,10 +347,10 @@ absl::StatusOr<ResolveResponse> ServiceNode::Resolve(const ResolveRequest& reque
   if (replica_ == nullptr || !options_.lagging_reads || world_->Chance(0.4)) {
     replica_ = *disk_->engine->NewSnapshot();
   }
-  return ResolveFrom(*replica_, *keyring_, feed_->epoch(), request);
+  return service::ResolveFrom(*replica_, *keyring_, feed_->epoch(), request);
 }
 
-void ServiceNode::WaitEnforced(const ReceiptQuestion& question, absl::Duration timeout,
+void ServiceNode::WaitEnforced(const service::ReceiptQuestion& question, absl::Duration timeout,
                                std::function<void(tollgate::v1::Receipt)> done) {
   if (serving()) {
     feed_->desk().WaitEnforced(question, timeout,
@@ -370,12 +373,13 @@ Oracle::Heard ServiceNode::HeardOf(const std::string& workspace, const std::stri
   Oracle::Heard heard;
   heard.since = began_at_;
   heard.gaps = use_->Evidence().gaps;
-  heard.rows = *ReadUses(**disk_->engine->NewSnapshot(), workspace, token_id, clock_.WallNow());
+  heard.rows =
+      *service::ReadUses(**disk_->engine->NewSnapshot(), workspace, token_id, clock_.WallNow());
   return heard;
 }
 
 tollgate::v1::Receipt ServiceNode::ReceiptFor(int64_t revision) {
-  ReceiptQuestion question;
+  service::ReceiptQuestion question;
   question.revision = revision;
   return feed_->desk().ReceiptFor(question);
 }
@@ -386,7 +390,7 @@ void ServiceNode::Crash() {
   serving_ = false;
   world_->Note("service is gone", name_, head());
   replica_.reset();
-  const std::shared_ptr<MemoryEngine> engine = disk_->engine;  // the feed's, to its end
+  const std::shared_ptr<storage::MemoryEngine> engine = disk_->engine;  // the feed's, to its end
   writer_->Die(world_->Chance(0.5));
   for (const auto& weak : connections_) {
     if (auto connection = weak.lock()) {

@@ -25,28 +25,28 @@ namespace tollgate::simulation {
 
 // A store, and what it has been through.
 struct Disk {
-  std::shared_ptr<MemoryEngine> engine;
+  std::shared_ptr<storage::MemoryEngine> engine;
   std::shared_ptr<History> history;
   std::string journal;    // the path of its journal; empty: it has none
   bool detached = false;  // from this machine: writes hang
 };
 
 struct ServiceOptions {
-  Feed::Options feed;                        // all but what a process has of its own
+  service::Feed::Options feed;               // all but what a process has of its own
   int64_t write_latency = 3 * kMillisecond;  // the mean
   bool lagging_reads = false;                // Resolve may read a replica that lags
   int64_t read_latency = 3 * kMillisecond;   // of a read of old events
 };
 
-class ServiceNode : public FeedScheduler,
-                    public Executor,
+class ServiceNode : public service::FeedScheduler,
+                    public base::Executor,
                     public std::enable_shared_from_this<ServiceNode> {
  public:
   // Tells the oracle's model what a command did, once it is in the store.
   using Applied = std::function<void(int64_t revision, uint32_t index)>;
-  using Answered = std::function<void(const absl::StatusOr<Committed>&)>;
+  using Answered = std::function<void(const absl::StatusOr<storage::Committed>&)>;
 
-  ServiceNode(World* world, Oracle* oracle, const Keyring* keyring, ServiceOptions options,
+  ServiceNode(World* world, Oracle* oracle, const token::Keyring* keyring, ServiceOptions options,
               std::shared_ptr<Disk> disk, double clock_rate, std::string name);
   ~ServiceNode() override;
 
@@ -81,13 +81,14 @@ class ServiceNode : public FeedScheduler,
   ServiceOptions& options() { return options_; }
   int64_t head() const { return feed_ == nullptr ? 0 : feed_->head(); }
 
-  absl::StatusOr<std::shared_ptr<FollowerStream>> Connect(std::shared_ptr<Connection> call);
+  absl::StatusOr<std::shared_ptr<service::FollowerStream>> Connect(
+      std::shared_ptr<Connection> call);
   // A client's change. Nobody is answered when the process ends first.
-  void Propose(std::shared_ptr<Command> command, Applied applied, Answered answered);
+  void Propose(std::shared_ptr<storage::Command> command, Applied applied, Answered answered);
   // What EdgeService.Resolve answers.
   absl::StatusOr<tollgate::v1::ResolveResponse> Resolve(
       const tollgate::v1::ResolveRequest& request);
-  void WaitEnforced(const ReceiptQuestion& question, absl::Duration timeout,
+  void WaitEnforced(const service::ReceiptQuestion& question, absl::Duration timeout,
                     std::function<void(tollgate::v1::Receipt)> done);
   tollgate::v1::Receipt ReceiptFor(int64_t revision);
   // What it has heard of a token's use.
@@ -97,12 +98,12 @@ class ServiceNode : public FeedScheduler,
 
  private:
   class Writer;  // the sequencer
-  void Begin(const Feed::FirstWrite& written);
+  void Begin(const service::Feed::FirstWrite& written);
   void TickAt(int64_t time);
   void Tick();
 
   // FeedScheduler.
-  void WakeStreamSoon(std::shared_ptr<FollowerStream> stream) override;
+  void WakeStreamSoon(std::shared_ptr<service::FollowerStream> stream) override;
   void WakeAllSoon() override;
   void TickSoon() override;
   bool RunRead(std::function<void()> read) override;
@@ -113,7 +114,7 @@ class ServiceNode : public FeedScheduler,
 
   World* const world_;
   Oracle* const oracle_;
-  const Keyring* const keyring_;
+  const token::Keyring* const keyring_;
   ServiceOptions options_;
   const std::shared_ptr<Disk> disk_;
   const std::string name_;
@@ -129,12 +130,12 @@ class ServiceNode : public FeedScheduler,
   uint64_t tick_number_ = 0;
   int64_t next_tick_ = INT64_MAX;
   int64_t began_at_ = 0;
-  std::unique_ptr<JournaledEngine> journaled_;
-  Engine* store_ = nullptr;  // journaled_, or the disk's engine
+  std::unique_ptr<storage::JournaledEngine> journaled_;
+  storage::Engine* store_ = nullptr;  // journaled_, or the disk's engine
   std::unique_ptr<Writer> writer_;
-  std::unique_ptr<UseLedger> use_;
-  std::unique_ptr<Feed> feed_;
-  std::unique_ptr<Snapshot> replica_;  // as far as a lagging replica has come
+  std::unique_ptr<service::UseLedger> use_;
+  std::unique_ptr<service::Feed> feed_;
+  std::unique_ptr<storage::Snapshot> replica_;  // as far as a lagging replica has come
   std::vector<std::weak_ptr<Connection>> connections_;
 };
 

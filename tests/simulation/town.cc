@@ -29,18 +29,19 @@ int64_t Micros(const google::protobuf::Timestamp& t) {
 }
 
 // A change by a newer service: it tells of it in a way that this build does not know.
-class NewerChange : public Command {
+class NewerChange : public storage::Command {
  public:
   NewerChange(std::string workspace, std::string token_id)
       : workspace_(std::move(workspace)), token_id_(std::move(token_id)) {}
   absl::string_view name() const override { return "newer_change"; }
-  absl::Status Run(const View& view, const Slot& slot, Effects& effects) override {
-    const std::string key = tollgate::TokenKey(workspace_, token_id_);
-    auto record = *GetRecord<store::v1::TokenRecord>(view, Table::kTokens, key);
+  absl::Status Run(const storage::View& view, const storage::Slot& slot,
+                   storage::Effects& effects) override {
+    const std::string key = storage::TokenKey(workspace_, token_id_);
+    auto record = *storage::GetRecord<store::v1::TokenRecord>(view, storage::Table::kTokens, key);
     if (!record.has_value() || record->has_ending()) return absl::NotFoundError("no such token");
     record->set_suspended(true);
     record->set_update_revision(slot.revision);
-    effects.Put(Table::kTokens, key, *record);
+    effects.Put(storage::Table::kTokens, key, *record);
     effects.Tell(v1::Event());  // its subject is a field that this build skips
     return absl::OkStatus();
   }
@@ -56,11 +57,12 @@ int Town::Mint() {
   SimToken token;
   token.workspace = world_->Chance(0.8) ? "acme" : "globex";
   token.owner = world_->Pick<const char*>({"", "ada", "bob"});
-  TokenFormat::Minted minted = format_.Mint(TokenKind::kWorkspace, world_->rng());
+  token::TokenFormat::Minted minted = format_.Mint(token::TokenKind::kWorkspace, world_->rng());
   token.token_string = std::string(minted.token_string.RevealSecret());
   token.public_id = minted.public_id;
-  token.minted = MintedToken{minted.public_id, keyring_.Digest(EdgeDigest::Of(token.token_string)),
-                             keyring_.primary_id(), 'w'};
+  token.minted = service::MintedToken{minted.public_id,
+                                      keyring_.Digest(token::EdgeDigest::Of(token.token_string)),
+                                      keyring_.primary_id(), 'w'};
   tokens_.push_back(std::move(token));
   return static_cast<int>(tokens_.size()) - 1;
 }
@@ -74,7 +76,7 @@ int Town::AnyToken() {
 
 void Town::AfterChange(ServiceNode& service, int64_t revision, int revoked) {
   if (!world_->Chance(0.6)) return;
-  ReceiptQuestion question;
+  service::ReceiptQuestion question;
   question.revision = revision;
   if (revoked >= 0) {
     question.workspace = tokens_[revoked].workspace;
@@ -95,19 +97,20 @@ void Town::AfterChange(ServiceNode& service, int64_t revision, int revoked) {
 
 // What every change of a client's goes through: the model is told when it is in the store, the
 // client when it is answered.
-#define TOLLGATE_PROPOSE(service, made, applied)                                               \
-  do {                                                                                         \
-    auto made_ = (made);                                                                       \
-    if (!made_.ok()) return world_->Break("set-up", std::string(made_.status().message()));    \
-    auto command_ = *made_;                                                                    \
-    auto history_ = (service)->disk()->history;                                                \
-    (service)->Propose(                                                                        \
-        command_,                                                                              \
-        [this, command = command_, history = history_, apply = (applied)](                     \
-            int64_t revision, uint32_t index) { apply(*command, *history, revision, index); }, \
-        [this, node = (service).get()](const absl::StatusOr<Committed>& result) {              \
-          if (result.ok()) AfterChange(*node, result->revision);                               \
-        });                                                                                    \
+#define TOLLGATE_PROPOSE(service, made, applied)                                                 \
+  do {                                                                                           \
+    auto made_ = (made);                                                                         \
+    if (!made_.ok()) return world_->Break("set-up", std::string(made_.status().message()));      \
+    auto command_ = *made_;                                                                      \
+    auto history_ = (service)->disk()->history;                                                  \
+    (service)->Propose(                                                                          \
+        command_,                                                                                \
+        [this, command = command_, history = history_, apply = (applied)](                       \
+            int64_t revision, uint32_t index) { apply(*command, *history, revision, index); },   \
+        [this,                                                                                   \
+         node = (service).get()](const absl::StatusOr<::tollgate::storage::Committed>& result) { \
+          if (result.ok()) AfterChange(*node, result->revision);                                 \
+        });                                                                                      \
   } while (false)
 
 void Town::Create(int token, bool lasting) {
@@ -116,7 +119,7 @@ void Town::Create(int token, bool lasting) {
   SimToken& t = tokens_[token];
   t.proposed = true;
   v1::CreateTokenRequest request;
-  request.set_parent(WorkspaceName(t.workspace));
+  request.set_parent(token::WorkspaceName(t.workspace));
   request.mutable_token()->set_label("deploy");
   request.mutable_token()->set_owner(t.owner);
   for (const char* scope : kScopes) {
@@ -127,8 +130,8 @@ void Town::Create(int token, bool lasting) {
         google::protobuf::util::TimeUtil::MillisecondsToDuration(world_->Between(500, 12'000));
   }
   recent_.insert(token);
-  TOLLGATE_PROPOSE(service, CreateTokenCommand::Make(request, kActor, t.minted),
-                   ([this, token](const CreateTokenCommand& command, History& history,
+  TOLLGATE_PROPOSE(service, service::CreateTokenCommand::Make(request, kActor, t.minted),
+                   ([this, token](const service::CreateTokenCommand& command, History& history,
                                   int64_t revision, uint32_t index) {
                      TokenTruth truth;
                      truth.exists = true;
@@ -149,7 +152,7 @@ void Town::ChangeToken(int token) {
   const std::shared_ptr<ServiceNode> service = Reachable();
   if (service == nullptr) return;
   const SimToken& t = tokens_[token];
-  const std::string name = FormatTokenName(t.workspace, t.public_id);
+  const std::string name = token::FormatTokenName(t.workspace, t.public_id);
   recent_.insert(token);
   // Sets what the change did to the model, unless the token has ended.
   const auto set = [this, token](History& history, int64_t revision, auto change) {
@@ -165,14 +168,14 @@ void Town::ChangeToken(int token) {
   } else if (what < 6) {
     v1::SuspendTokenRequest request;
     request.set_name(name);
-    TOLLGATE_PROPOSE(service, SuspendTokenCommand::Make(request, kActor),
+    TOLLGATE_PROPOSE(service, service::SuspendTokenCommand::Make(request, kActor),
                      ([set](const auto&, History& history, int64_t revision, uint32_t) {
                        set(history, revision, [](TokenTruth& truth) { truth.suspended = true; });
                      }));
   } else if (what < 8) {
     v1::ResumeTokenRequest request;
     request.set_name(name);
-    TOLLGATE_PROPOSE(service, ResumeTokenCommand::Make(request, kActor),
+    TOLLGATE_PROPOSE(service, service::ResumeTokenCommand::Make(request, kActor),
                      ([set](const auto&, History& history, int64_t revision, uint32_t) {
                        set(history, revision, [](TokenTruth& truth) { truth.suspended = false; });
                      }));
@@ -185,7 +188,7 @@ void Town::ChangeToken(int token) {
     request.mutable_update_mask()->add_paths("scopes");
     const std::set<std::string> scopes(request.token().scopes().begin(),
                                        request.token().scopes().end());
-    TOLLGATE_PROPOSE(service, UpdateTokenCommand::Make(request, kActor),
+    TOLLGATE_PROPOSE(service, service::UpdateTokenCommand::Make(request, kActor),
                      ([set, scopes](const auto&, History& history, int64_t revision, uint32_t) {
                        set(history, revision,
                            [&scopes](TokenTruth& truth) { truth.scopes = scopes; });
@@ -197,13 +200,13 @@ void Town::Revoke(int token) {
   const std::shared_ptr<ServiceNode> service = Reachable();
   if (service == nullptr) return;
   v1::RevokeTokenRequest request;
-  request.set_name(FormatTokenName(tokens_[token].workspace, tokens_[token].public_id));
+  request.set_name(token::FormatTokenName(tokens_[token].workspace, tokens_[token].public_id));
   recent_.insert(token);
   const std::shared_ptr<History> history = service->disk()->history;
   // Else it had ended before: of the token itself no event tells, and no edge says anything of it.
   const auto took = std::make_shared<bool>(false);
   service->Propose(
-      *RevokeTokenCommand::Make(request, kActor),
+      *service::RevokeTokenCommand::Make(request, kActor),
       [this, token, history, took](int64_t revision, uint32_t) {
         TokenTruth truth = history->Now(token);
         if (!truth.exists) return;
@@ -212,7 +215,7 @@ void Town::Revoke(int token) {
         world_->Note("token revoked", "", token, revision);
         history->Set(token, revision, truth);
       },
-      [this, token, took, node = service.get()](const absl::StatusOr<Committed>& result) {
+      [this, token, took, node = service.get()](const absl::StatusOr<storage::Committed>& result) {
         if (result.ok()) AfterChange(*node, result->revision, *took ? token : -1);
       });
 }
@@ -223,10 +226,10 @@ void Town::RevokeCohort() {
   v1::RevokeTokensRequest request;
   const std::string workspace = world_->Chance(0.7) ? "acme" : "globex";
   const std::string owner = world_->Pick<const char*>({"", "ada", "bob", "ada"});
-  request.set_parent(WorkspaceName(workspace));
+  request.set_parent(token::WorkspaceName(workspace));
   request.set_owner(owner);
   TOLLGATE_PROPOSE(
-      service, RevokeCohortCommand::Make(request, kActor),
+      service, service::RevokeCohortCommand::Make(request, kActor),
       ([this, workspace, owner](const auto&, History& history, int64_t revision, uint32_t index) {
         // Commands of a batch are applied in their order: what exists here was created before.
         std::vector<std::pair<int, TokenTruth>> hit;
@@ -255,7 +258,7 @@ void Town::Rotate(int token) {
   tokens_[made].owner = tokens_[token].owner;
   tokens_[made].proposed = true;
   v1::RotateTokenRequest request;
-  request.set_name(FormatTokenName(tokens_[token].workspace, tokens_[token].public_id));
+  request.set_name(token::FormatTokenName(tokens_[token].workspace, tokens_[token].public_id));
   if (world_->Chance(0.7)) {
     *request.mutable_retire_plan()->mutable_at_time() =
         google::protobuf::util::TimeUtil::MicrosecondsToTimestamp(absl::ToUnixMicros(
@@ -265,37 +268,37 @@ void Town::Rotate(int token) {
   }
   recent_.insert(token);
   recent_.insert(made);
-  TOLLGATE_PROPOSE(service, RotateTokenCommand::Make(request, kActor, tokens_[made].minted),
-                   ([this, token, made](const RotateTokenCommand& command, History& history,
-                                        int64_t revision, uint32_t index) {
-                     TokenTruth old = history.Now(token);
-                     if (!old.exists) return;
-                     TokenTruth fresh = old;
-                     fresh.suspended = false;
-                     fresh.end = TokenTruth::End::kNone;
-                     fresh.retire_us = 0;
-                     fresh.create_revision = revision;
-                     fresh.create_index = index;
-                     const v1::Token& token_made = command.response().token();
-                     fresh.expire_us =
-                         token_made.has_expire_time() ? Micros(token_made.expire_time()) : 0;
-                     const v1::Token& replaced = command.response().replaced();
-                     if (replaced.retire_plan().has_at_time()) {
-                       old.retire_us = Micros(replaced.retire_plan().at_time());
-                     }
-                     world_->Note("token rotated", "", token, made, revision);
-                     history.Set(token, revision, old);
-                     history.Set(made, revision, fresh);
-                   }));
+  TOLLGATE_PROPOSE(
+      service, service::RotateTokenCommand::Make(request, kActor, tokens_[made].minted),
+      ([this, token, made](const service::RotateTokenCommand& command, History& history,
+                           int64_t revision, uint32_t index) {
+        TokenTruth old = history.Now(token);
+        if (!old.exists) return;
+        TokenTruth fresh = old;
+        fresh.suspended = false;
+        fresh.end = TokenTruth::End::kNone;
+        fresh.retire_us = 0;
+        fresh.create_revision = revision;
+        fresh.create_index = index;
+        const v1::Token& token_made = command.response().token();
+        fresh.expire_us = token_made.has_expire_time() ? Micros(token_made.expire_time()) : 0;
+        const v1::Token& replaced = command.response().replaced();
+        if (replaced.retire_plan().has_at_time()) {
+          old.retire_us = Micros(replaced.retire_plan().at_time());
+        }
+        world_->Note("token rotated", "", token, made, revision);
+        history.Set(token, revision, old);
+        history.Set(made, revision, fresh);
+      }));
 }
 
 void Town::Sweep(bool compact) {
   const std::shared_ptr<ServiceNode> service = Reachable();
   if (service == nullptr || !service->serving()) return;
-  SweepCommand::Limits limits;
+  service::SweepCommand::Limits limits;
   if (compact) limits.event_retention_count = world_->Between(0, 8);
-  auto command = std::make_shared<SweepCommand>(
-      limits, SilenceEvidence{NodeClock::WallAt(world_->now()), {}, {}}, "");
+  auto command = std::make_shared<service::SweepCommand>(
+      limits, service::SilenceEvidence{NodeClock::WallAt(world_->now()), {}, {}}, "");
   const std::shared_ptr<Disk> disk = service->disk();
   service->Propose(
       command,
@@ -305,9 +308,9 @@ void Town::Sweep(bool compact) {
           TokenTruth truth = disk->history->Now(token);
           if (!truth.exists || truth.end != TokenTruth::End::kNone) continue;
           if (truth.expire_us == 0 && truth.retire_us == 0) continue;
-          const auto record = *GetRecord<store::v1::TokenRecord>(
-              *snapshot, Table::kTokens,
-              tollgate::TokenKey(truth.workspace, tokens_[token].public_id));
+          const auto record = *storage::GetRecord<store::v1::TokenRecord>(
+              *snapshot, storage::Table::kTokens,
+              storage::TokenKey(truth.workspace, tokens_[token].public_id));
           // By time, and not by a later command of the same batch.
           if (!record.has_value() || !record->has_ending() ||
               record->ending().kind() == store::v1::Ending::KIND_REVOKED) {
@@ -319,7 +322,7 @@ void Town::Sweep(bool compact) {
           recent_.insert(token);
         }
       },
-      [this, node = service.get()](const absl::StatusOr<Committed>& result) {
+      [this, node = service.get()](const absl::StatusOr<storage::Committed>& result) {
         if (result.ok()) AfterChange(*node, result->revision);
       });
 }
@@ -337,7 +340,7 @@ void Town::NewerServiceChange(int token) {
         world_->Note("token changed, by a newer service", "", token, revision);
         history->Set(token, revision, truth);
       },
-      [this, node = service.get()](const absl::StatusOr<Committed>& result) {
+      [this, node = service.get()](const absl::StatusOr<storage::Committed>& result) {
         if (result.ok()) AfterChange(*node, result->revision);
       });
 }

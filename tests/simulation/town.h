@@ -60,7 +60,7 @@ class Town {
     std::string public_id;
     std::string workspace;
     std::string owner;
-    MintedToken minted;
+    service::MintedToken minted;
     bool proposed = false;
   };
   class StuckClient;
@@ -138,8 +138,8 @@ class Town {
   std::deque<absl::Duration> coming_leases_;
   // Nothing that was heard of use was lost with its store.
   bool use_is_whole_ = true;
-  const Keyring keyring_;
-  const TokenFormat format_;
+  const token::Keyring keyring_;
+  const token::TokenFormat format_;
   std::vector<SimToken> tokens_;
   std::string folder_;  // of the journals
   int journals_ = 0;
@@ -151,7 +151,7 @@ class Town {
   std::vector<std::shared_ptr<ValidatorNode>> lingering_;  // said goodbye, or are twins
   std::shared_ptr<StuckClient> stuck_;
   std::vector<std::shared_ptr<Stranger>> strangers_;
-  std::shared_ptr<MemoryEngine> backup_;
+  std::shared_ptr<storage::MemoryEngine> backup_;
   std::shared_ptr<History> backup_history_;
   int64_t backup_revision_ = 0;
   std::set<int> recent_;  // tokens changed lately

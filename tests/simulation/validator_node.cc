@@ -30,8 +30,8 @@ ValidatorNode::ValidatorNode(World* world, Oracle* oracle, ValidatorSettings set
       clock_(world, settings_.clock_rate, world->Between(0, 1000) * kSecond,
              world->Between(-100, 100) * kSecond),
       random_(world->rng().Uniform(UINT64_MAX)) {
-  ValidatorOptions options;
-  options.format = *TokenFormat::ForBrand(settings_.brand);
+  validator::ValidatorOptions options;
+  options.format = *token::TokenFormat::ForBrand(settings_.brand);
   options.follower.validator_id = settings_.id;
   options.follower.version = "sim";
   options.follower.drift_bound = settings_.drift;
@@ -46,12 +46,12 @@ ValidatorNode::ValidatorNode(World* world, Oracle* oracle, ValidatorSettings set
   options.cache.entries = 64;
   options.cache.large_entries = 8;
   options.cache.unknown_entries = 64;
-  auto validator =
-      Validator::Create(std::move(options), clock_, random_,
-                        [this](const ResolveRequest& request,
-                               std::function<void(absl::StatusOr<ResolveResponse>)> answer) {
-                          Ask(request, std::move(answer));
-                        });
+  auto validator = validator::Validator::Create(
+      std::move(options), clock_, random_,
+      [this](const ResolveRequest& request,
+             std::function<void(absl::StatusOr<ResolveResponse>)> answer) {
+        Ask(request, std::move(answer));
+      });
   if (!validator.ok()) world_->Break("set-up", std::string(validator.status().message()));
   validator_ = *std::move(validator);
 }
@@ -87,7 +87,7 @@ void ValidatorNode::SayGoodbye() {
   Do(validator_->Goodbye());
 }
 
-void ValidatorNode::Do(FollowerActions actions) {
+void ValidatorNode::Do(validator::FollowerActions actions) {
   if (connection_ != nullptr) {
     for (const auto& message : actions.send) {
       if (message.has_hello()) hello_ = message.hello();
@@ -124,12 +124,12 @@ void ValidatorNode::Do(FollowerActions actions) {
       connection_->Open();
     }
   }
-  if (actions.wake_at != BootTime::InfiniteFuture()) TickAt(actions.wake_at);
+  if (actions.wake_at != base::BootTime::InfiniteFuture()) TickAt(actions.wake_at);
 }
 
 v1::Hello ValidatorNode::HelloNow() const {
   v1::Hello hello = hello_;
-  const FollowerStatus status = validator_->Status().follower;
+  const validator::FollowerStatus status = validator_->Status().follower;
   hello.set_epoch(status.epoch);
   hello.set_applied_revision(status.applied_revision);
   return hello;
@@ -145,7 +145,7 @@ void ValidatorNode::Admitted(const Judged& judged) {
   oracle_->OnAdmitted(judged, TimeLag());
 }
 
-void ValidatorNode::TickAt(BootTime boot) {
+void ValidatorNode::TickAt(base::BootTime boot) {
   const int64_t at = clock_.TrueTimeOf(boot);
   if (at >= next_tick_ && next_tick_ >= world_->now()) return;
   next_tick_ = at;
@@ -178,19 +178,19 @@ void ValidatorNode::OnDown(uint64_t stream, const std::string& bytes) {
   FollowResponse message;
   if (!message.ParseFromString(bytes)) return world_->Break("wire", "a message cannot be parsed");
   const bool present = connection_ != nullptr && connection_->stream() == stream;
-  const FollowerStatus before = validator_->Status().follower;
-  FollowerActions actions = validator_->StreamMessage(stream, message);
+  const validator::FollowerStatus before = validator_->Status().follower;
+  validator::FollowerActions actions = validator_->StreamMessage(stream, message);
   if (present) Watch(message, before);
   Do(std::move(actions));
 }
 
-void ValidatorNode::Watch(const FollowResponse& message, const FollowerStatus& before) {
-  const FollowerStatus after = validator_->Status().follower;
+void ValidatorNode::Watch(const FollowResponse& message, const validator::FollowerStatus& before) {
+  const validator::FollowerStatus after = validator_->Status().follower;
   const std::shared_ptr<History>& told = connection_->server()->disk()->history;
   if (message.has_welcome()) {
     world_->Note(message.welcome().reset() ? "reset" : "resumed", settings_.id,
                  after.applied_revision, message.welcome().revision());
-    if (after.phase != FollowerStatus::Phase::kFollowing) return;
+    if (after.phase != validator::FollowerStatus::Phase::kFollowing) return;
     welcomed_by_ = connection_->server()->name();
     if (after.resets > before.resets) {
       delivered_.clear();
@@ -275,7 +275,7 @@ Judged ValidatorNode::Context(int token, const std::string& scope) const {
   judged.token = token;
   judged.scope = scope;
   judged.said_goodbye = said_goodbye_;
-  const FollowerStatus status = validator_->Status().follower;
+  const validator::FollowerStatus status = validator_->Status().follower;
   judged.applied = status.applied_revision;
   if (!status.epoch.empty()) judged.following = following_;
   return judged;
@@ -284,9 +284,9 @@ Judged ValidatorNode::Context(int token, const std::string& scope) const {
 void ValidatorNode::Check(int token, const std::string& token_string, const std::string& scope,
                           bool ask) {
   if (!alive_ || world_->broken()) return;
-  Requirement requirement;
+  token::Requirement requirement;
   if (!scope.empty()) requirement.all_scopes.push_back(scope);
-  Decision decision;
+  validator::Decision decision;
   Judged judged = Context(token, scope);
   if (validator_->Check(token_string, requirement, &decision)) {
     judged.verdict = decision.verdict;
@@ -299,24 +299,25 @@ void ValidatorNode::Check(int token, const std::string& token_string, const std:
     return oracle_->Judge(judged);
   }
   if (!ask) return;
-  validator_->CheckAsync(token_string, requirement, [this, token, scope](const Decision& answered) {
-    if (!alive_ || world_->broken()) return;
-    Judged fresh = Context(token, scope);
-    fresh.verdict = answered.verdict;
-    fresh.reason = answered.reason;
-    fresh.fail_open = answered.fail_open;
-    if (answered.admitted()) Admitted(fresh);
-    world_->Note(answered.admitted() ? "admits, having asked" : "refuses, having asked",
-                 settings_.id, token, answered.reason);
-    oracle_->Judge(fresh);
-  });
+  validator_->CheckAsync(
+      token_string, requirement, [this, token, scope](const validator::Decision& answered) {
+        if (!alive_ || world_->broken()) return;
+        Judged fresh = Context(token, scope);
+        fresh.verdict = answered.verdict;
+        fresh.reason = answered.reason;
+        fresh.fail_open = answered.fail_open;
+        if (answered.admitted()) Admitted(fresh);
+        world_->Note(answered.admitted() ? "admits, having asked" : "refuses, having asked",
+                     settings_.id, token, answered.reason);
+        oracle_->Judge(fresh);
+      });
 }
 
 bool ValidatorNode::InSync(int64_t last_event_revision, const std::string& epoch) const {
-  const ValidatorStatus status = validator_->Status();
+  const validator::ValidatorStatus status = validator_->Status();
   return status.follower.epoch == epoch &&
          status.follower.applied_revision >= last_event_revision &&
-         status.lease == LeaseState::kLive;
+         status.lease == validator::LeaseState::kLive;
 }
 
 }  // namespace tollgate::simulation

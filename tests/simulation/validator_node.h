@@ -65,7 +65,7 @@ class ValidatorNode : public ClientEnd, public std::enable_shared_from_this<Vali
   // What it says Hello with, as it stands; and the service that welcomed it last, by name.
   tollgate::v1::Hello HelloNow() const;
   const std::string& welcomed_by() const { return welcomed_by_; }
-  ValidatorStatus Status() const { return validator_->Status(); }
+  validator::ValidatorStatus Status() const { return validator_->Status(); }
   int64_t admits = 0;
 
   // ClientEnd.
@@ -74,11 +74,11 @@ class ValidatorNode : public ClientEnd, public std::enable_shared_from_this<Vali
   void OnEnd(uint64_t stream) override;
 
  private:
-  void Do(FollowerActions actions);
-  void TickAt(BootTime boot);
+  void Do(validator::FollowerActions actions);
+  void TickAt(base::BootTime boot);
   void Ask(const tollgate::v1::ResolveRequest& request,
            std::function<void(absl::StatusOr<tollgate::v1::ResolveResponse>)> answer);
-  void Watch(const tollgate::v1::FollowResponse& message, const FollowerStatus& before);
+  void Watch(const tollgate::v1::FollowResponse& message, const validator::FollowerStatus& before);
   Judged Context(int token, const std::string& scope) const;
   // By how much what it takes for the service's time may lie behind the true time.
   int64_t TimeLag() const;
@@ -91,8 +91,8 @@ class ValidatorNode : public ClientEnd, public std::enable_shared_from_this<Vali
   const std::shared_ptr<Link> link_;
   const int node_;
   NodeClock clock_;
-  SeededRandom random_;
-  std::unique_ptr<Validator> validator_;
+  base::SeededRandom random_;
+  std::unique_ptr<validator::Validator> validator_;
   bool alive_ = true;
   bool said_goodbye_ = false;
   std::shared_ptr<Connection> connection_;

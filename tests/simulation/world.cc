@@ -78,7 +78,7 @@ void World::Break(absl::string_view invariant, const std::string& how) {
   Note(absl::StrCat("*** ", invariant, " broken: ", how));
 }
 
-int64_t NodeClock::TrueTimeOf(BootTime boot) const {
+int64_t NodeClock::TrueTimeOf(base::BootTime boot) const {
   const double left = static_cast<double>(boot.nanos() - Now().nanos());
   return world_->now() + static_cast<int64_t>(left / rate_) + 2;
 }

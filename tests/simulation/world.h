@@ -27,7 +27,7 @@ class World {
   World(uint64_t seed, bool record) : rng_(seed), record_(record) {}
 
   int64_t now() const { return now_; }
-  SeededRandom& rng() { return rng_; }
+  base::SeededRandom& rng() { return rng_; }
   bool Chance(double p) { return rng_.UniformReal() < p; }
   int64_t Between(int64_t low, int64_t high) {
     return high <= low ? low : low + static_cast<int64_t>(rng_.Uniform(high - low));
@@ -86,7 +86,7 @@ class World {
   };
   void Mix(uint64_t word) { hash_ = (hash_ ^ word) * 0x100000001b3; }
 
-  SeededRandom rng_;
+  base::SeededRandom rng_;
   const bool record_;
   int64_t now_ = 0;
   uint64_t next_number_ = 0;
@@ -100,13 +100,13 @@ class World {
 };
 
 // The clocks of one machine. The boot clock runs at a rate of its own, inside the drift bound.
-class NodeClock : public Clock {
+class NodeClock : public base::Clock {
  public:
   // `wall_offset`: of the machine's wall clock from the true one.
   NodeClock(const World* world, double rate, int64_t boot_base, int64_t wall_offset)
       : world_(world), rate_(rate), boot_base_(boot_base), wall_offset_(wall_offset) {}
-  BootTime Now() const override {
-    return BootTime::FromNanos(boot_base_ + Elapsed() - stood_still_);
+  base::BootTime Now() const override {
+    return base::BootTime::FromNanos(boot_base_ + Elapsed() - stood_still_);
   }
   absl::Time WallNow() const override {
     return WallAt(true_wall_ ? world_->now() : Elapsed() + wall_offset_);
@@ -118,7 +118,7 @@ class NodeClock : public Clock {
     return absl::FromUnixSeconds(1'700'000'000) + absl::Nanoseconds(true_ns);
   }
   // When this machine's boot clock will show `boot`.
-  int64_t TrueTimeOf(BootTime boot) const;
+  int64_t TrueTimeOf(base::BootTime boot) const;
   // A virtual machine resumed from a snapshot: its boot clock did not go on, its wall clock did.
   void StandStill(int64_t ns) { stood_still_ += ns; }
   void StepWall(int64_t ns) { wall_offset_ += ns; }

@@ -11,7 +11,7 @@
 #include "token/grant.h"
 #include "tollgate/v1/validation_service.pb.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 
 // The longest packed grant that is kept: 64 scopes and 16 audiences of 128 bytes, with names.
 inline constexpr size_t kLongestGrant = 12 * 1024 - 128;
@@ -60,13 +60,13 @@ class Decision {
   // Who the token speaks for: true when admitted, and when refused for scope or audience; else a
   // stranger would learn something. The view is good while this decision is neither changed nor
   // gone.
-  bool ReadIdentity(GrantView* grant) const {
+  bool ReadIdentity(token::GrantView* grant) const {
     using namespace tollgate::v1;
     if (!admitted() && reason != VERDICT_REASON_INSUFFICIENT_SCOPE &&
         reason != VERDICT_REASON_WRONG_AUDIENCE) {
       return false;
     }
-    return !grant_.bytes().empty() && GrantView::Over(grant_.bytes(), grant);
+    return !grant_.bytes().empty() && token::GrantView::Over(grant_.bytes(), grant);
   }
 
  private:
@@ -74,6 +74,6 @@ class Decision {
   GrantBuffer grant_;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::validator
 
 #endif  // TOLLGATE_VALIDATOR_CORE_DECISION_H_

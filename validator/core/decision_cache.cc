@@ -11,7 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 namespace {
 
 constexpr uint32_t kSmallSlot = 512;
@@ -68,7 +68,7 @@ uint32_t DecisionCache::Table::capacity() const {
 }
 
 absl::StatusOr<std::unique_ptr<DecisionCache>> DecisionCache::Create(
-    const DecisionCacheOptions& options, Random& random) {
+    const DecisionCacheOptions& options, base::Random& random) {
   static_assert(sizeof(Slot) == 128);
   static_assert(kWays == sizeof(uint64_t));  // a mark each
   static_assert(std::atomic<uint64_t>::is_always_lock_free);
@@ -76,8 +76,8 @@ absl::StatusOr<std::unique_ptr<DecisionCache>> DecisionCache::Create(
   static_assert(crypto_shorthash_siphashx24_KEYBYTES == 16 && crypto_shorthash_KEYBYTES == 16);
   if (options.entries > kMostEntries || options.large_entries > kMostEntries ||
       options.unknown_entries > kMostEntries) {
-    return RefuseField("CACHE_TOO_LARGE", "cache.entries",
-                       absl::StrCat("must be at most ", kMostEntries));
+    return base::RefuseField("CACHE_TOO_LARGE", "cache.entries",
+                             absl::StrCat("must be at most ", kMostEntries));
   }
   auto cache = std::unique_ptr<DecisionCache>(new DecisionCache());
   random.Fill(absl::MakeSpan(cache->key_, sizeof(cache->key_)));
@@ -100,9 +100,9 @@ absl::StatusOr<std::unique_ptr<DecisionCache>> DecisionCache::Create(
   void* memory = mmap(nullptr, offset, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) {
-    return Refuse(absl::StatusCode::kResourceExhausted, "NO_MEMORY",
-                  absl::StrCat("the decision cache of ", offset,
-                               " bytes cannot be mapped: ", std::strerror(errno)));
+    return base::Refuse(absl::StatusCode::kResourceExhausted, "NO_MEMORY",
+                        absl::StrCat("the decision cache of ", offset,
+                                     " bytes cannot be mapped: ", std::strerror(errno)));
   }
   cache->region_ = static_cast<char*>(memory);
   cache->region_size_ = offset;
@@ -243,8 +243,8 @@ void DecisionCache::ReadName(const Slot& slot, EntryUse* use) const {
     const uint64_t word = slot.payload[i].load(std::memory_order_relaxed);
     std::memcpy(bytes + 8 * i, &word, 8);
   }
-  GrantView grant;
-  if (!GrantView::Over(absl::string_view(bytes, size), &grant)) return;
+  token::GrantView grant;
+  if (!token::GrantView::Over(absl::string_view(bytes, size), &grant)) return;
   use->workspace = std::string(grant.workspace());
   use->token_id = std::string(grant.token_id());
 }
@@ -392,7 +392,7 @@ void DecisionCache::DropToken(absl::string_view token_id, std::vector<EntryUse>*
   }
 }
 
-void DecisionCache::DropCohort(const CohortWatermark& cohort, std::vector<EntryUse>* out) {
+void DecisionCache::DropCohort(const token::CohortWatermark& cohort, std::vector<EntryUse>* out) {
   if (size_.load(std::memory_order_relaxed) == 0) return;
   const uint64_t workspace_tag = Tag(cohort.workspace);
   const uint64_t owner_tag = Tag(cohort.owner);
@@ -401,8 +401,9 @@ void DecisionCache::DropCohort(const CohortWatermark& cohort, std::vector<EntryU
     if (slot->workspace_tag.load(std::memory_order_relaxed) != workspace_tag) return;
     if (!cohort.owner.empty() && slot->owner_tag.load(std::memory_order_relaxed) != owner_tag)
       return;
-    if (Covers(cohort.revision, cohort.index, slot->create_revision.load(std::memory_order_relaxed),
-               slot->create_index.load(std::memory_order_relaxed))) {
+    if (token::Covers(cohort.revision, cohort.index,
+                      slot->create_revision.load(std::memory_order_relaxed),
+                      slot->create_index.load(std::memory_order_relaxed))) {
       Remove(slot, /*evidence=*/false, out);
     }
   };
@@ -436,4 +437,4 @@ void DecisionCache::CollectUse(std::vector<EntryUse>* out) {
   if (large_size_.load(std::memory_order_relaxed) > 0) ForEach(large_, collect);
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::validator

@@ -33,14 +33,14 @@
 #include "tollgate/v1/event.pb.h"
 #include "validator/core/decision.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 
 // A token string, as the cache and the resolver know it. Holds nothing secret.
 struct TokenKey {
   uint64_t hash[2] = {0, 0};  // SipHash-2-4-128 of the string
   uint64_t id_tag = 0;        // SipHash-2-4 of the public id
-  char public_id[kPublicIdLength] = {};
-  absl::string_view id() const { return absl::string_view(public_id, kPublicIdLength); }
+  char public_id[token::kPublicIdLength] = {};
+  absl::string_view id() const { return absl::string_view(public_id, token::kPublicIdLength); }
 };
 
 struct DecisionCacheOptions {
@@ -65,7 +65,7 @@ class DecisionCache {
  public:
   // RESOURCE_EXHAUSTED where the region cannot be mapped; INVALID_ARGUMENT on absurd sizes.
   static absl::StatusOr<std::unique_ptr<DecisionCache>> Create(const DecisionCacheOptions& options,
-                                                               Random& random);
+                                                               base::Random& random);
   ~DecisionCache();
   DecisionCache(const DecisionCache&) = delete;
   DecisionCache& operator=(const DecisionCache&) = delete;
@@ -112,7 +112,7 @@ class DecisionCache {
   void DropToken(absl::string_view token_id, std::vector<EntryUse>* out);
   // Every grant that the cohort covers (R13), and at most what shares a keyed 64-bit hash of its
   // workspace and owner.
-  void DropCohort(const CohortWatermark& cohort, std::vector<EntryUse>* out);
+  void DropCohort(const token::CohortWatermark& cohort, std::vector<EntryUse>* out);
   void DropAll(std::vector<EntryUse>* out);
   // Moves collection(), then hands out the use since the last collection; entries stay.
   void CollectUse(std::vector<EntryUse>* out);
@@ -175,6 +175,6 @@ class DecisionCache {
   std::atomic<bool> brand_agreed_{false};
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::validator
 
 #endif  // TOLLGATE_VALIDATOR_CORE_DECISION_CACHE_H_

@@ -1,6 +1,6 @@
 #include "validator/core/decision_counts.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 
 int64_t DecisionTotals::decisions() const {
   int64_t sum = admitted;
@@ -48,4 +48,4 @@ DecisionTotals DecisionCounts::Totals() const {
   return totals;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::validator

@@ -8,7 +8,7 @@
 
 #include "tollgate/v1/validation_service.pb.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 
 // Sums since the start.
 struct DecisionTotals {
@@ -45,6 +45,6 @@ class DecisionCounts {
   std::array<Shard, kShards> shards_;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::validator
 
 #endif  // TOLLGATE_VALIDATOR_CORE_DECISION_COUNTS_H_

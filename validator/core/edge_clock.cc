@@ -15,7 +15,7 @@
 #include "base/status.h"
 #include "lease/limits.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 namespace {
 
 constexpr size_t kSlots = 64;
@@ -34,22 +34,24 @@ struct EdgeClock::Page {
 
 absl::StatusOr<std::unique_ptr<EdgeClock>> EdgeClock::Create(double drift_bound,
                                                              absl::Duration fail_open_for) {
-  if (!IsDriftBound(drift_bound)) {
-    return RefuseField("DRIFT_BOUND_OUT_OF_RANGE", "drift_bound", "must be from 0 to 0.1");
+  if (!lease::IsDriftBound(drift_bound)) {
+    return base::RefuseField("DRIFT_BOUND_OUT_OF_RANGE", "drift_bound", "must be from 0 to 0.1");
   }
-  if (fail_open_for < absl::ZeroDuration() || fail_open_for > kLongestFailOpen) {
-    return RefuseField("FAIL_OPEN_FOR_OUT_OF_RANGE", "fail_open_for", "must be from 0 to 24 h");
+  if (fail_open_for < absl::ZeroDuration() || fail_open_for > lease::kLongestFailOpen) {
+    return base::RefuseField("FAIL_OPEN_FOR_OUT_OF_RANGE", "fail_open_for",
+                             "must be from 0 to 24 h");
   }
   const size_t size = (sizeof(Page) + 4095) / 4096 * 4096;
   void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) {
-    return Refuse(absl::StatusCode::kResourceExhausted, "NO_MEMORY",
-                  absl::StrCat("a page for the lease cannot be mapped: ", std::strerror(errno)));
+    return base::Refuse(
+        absl::StatusCode::kResourceExhausted, "NO_MEMORY",
+        absl::StrCat("a page for the lease cannot be mapped: ", std::strerror(errno)));
   }
   if (madvise(memory, size, MADV_WIPEONFORK) != 0) {
     const int error = errno;
     munmap(memory, size);
-    return Refuse(
+    return base::Refuse(
         absl::StatusCode::kFailedPrecondition, "NO_WIPE_ON_FORK",
         absl::StrCat("the kernel cannot wipe a page on fork (Linux 4.14 can), so a forked "
                      "child could admit on its parent's lease: ",
@@ -100,11 +102,11 @@ void EdgeClock::Publish(const Reading& r) {
 // R1: more than the drift bound apart since the ping, and one of them is wrong: a virtual machine
 // that was resumed from a snapshot does not know how long it was away.
 bool EdgeClock::LocalClocksAgree(const Reading& r, int64_t boot_elapsed, int64_t wall_elapsed) {
-  return ClocksAgree(boot_elapsed, wall_elapsed, r.drift_ns) ||
+  return lease::ClocksAgree(boot_elapsed, wall_elapsed, r.drift_ns) ||
          TOLLGATE_MUTATED("r1_wall_clock_ignored");
 }
 
-LeaseState EdgeClock::StateAt(const Reading& r, BootTime now, absl::Time wall_now) const {
+LeaseState EdgeClock::StateAt(const Reading& r, base::BootTime now, absl::Time wall_now) const {
   if (r.lease_ns <= 0) return LeaseState::kNone;
   const int64_t boot_elapsed = now.nanos() - r.ping_boot_ns;
   const int64_t wall_elapsed = absl::ToUnixNanos(wall_now) - r.ping_wall_ns;
@@ -119,7 +121,7 @@ LeaseState EdgeClock::StateAt(const Reading& r, BootTime now, absl::Time wall_no
   return LeaseState::kNone;
 }
 
-absl::Time EdgeClock::ServiceTimeAt(const Reading& r, BootTime now) const {
+absl::Time EdgeClock::ServiceTimeAt(const Reading& r, base::BootTime now) const {
   if (r.service_ns == 0) return absl::InfinitePast();
   const int64_t elapsed = now.nanos() - r.service_boot_ns;
   const int64_t drift = elapsed > 0 && !TOLLGATE_MUTATED("r18_drift_forgotten")
@@ -128,13 +130,13 @@ absl::Time EdgeClock::ServiceTimeAt(const Reading& r, BootTime now) const {
   return absl::FromUnixNanos(r.service_ns + elapsed - drift);
 }
 
-bool EdgeClock::Renew(const HeldLease& lease, BootTime now, absl::Time wall_now) {
+bool EdgeClock::Renew(const lease::HeldLease& lease, base::BootTime now, absl::Time wall_now) {
   if (closed_ || lease.lease <= absl::ZeroDuration()) return false;
   const Reading present = Read();
   Reading next = present;
   next.ping_boot_ns = lease.ping_boot.nanos();
   next.ping_wall_ns = absl::ToUnixNanos(lease.ping_wall);
-  next.lease_ns = absl::ToInt64Nanoseconds(std::min(lease.lease, kLongestLease));
+  next.lease_ns = absl::ToInt64Nanoseconds(std::min(lease.lease, lease::kLongestLease));
   next.drift_ns = absl::ToInt64Nanoseconds(lease.drift);
   if (StateAt(next, now, wall_now) != LeaseState::kLive) return false;
   const int64_t next_until = next.ping_boot_ns + next.lease_ns - next.drift_ns;
@@ -146,7 +148,7 @@ bool EdgeClock::Renew(const HeldLease& lease, BootTime now, absl::Time wall_now)
   return true;
 }
 
-bool EdgeClock::ClocksDisagree(BootTime now, absl::Time wall_now) const {
+bool EdgeClock::ClocksDisagree(base::BootTime now, absl::Time wall_now) const {
   const Reading r = Read();
   return r.lease_ns > r.drift_ns && !LocalClocksAgree(r, now.nanos() - r.ping_boot_ns,
                                                       absl::ToUnixNanos(wall_now) - r.ping_wall_ns);
@@ -169,7 +171,8 @@ void EdgeClock::Close() {
   EndLease();
 }
 
-void EdgeClock::SetServiceTime(absl::Time service_time, absl::Duration round_trip, BootTime now) {
+void EdgeClock::SetServiceTime(absl::Time service_time, absl::Duration round_trip,
+                               base::BootTime now) {
   Reading next = Read();
   if (next.service_ns != 0) {
     const absl::Duration back = ServiceTimeAt(next, now) - service_time;
@@ -180,4 +183,4 @@ void EdgeClock::SetServiceTime(absl::Time service_time, absl::Duration round_tri
   Publish(next);
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::validator

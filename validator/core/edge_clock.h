@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "lease/span.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 
 // What a decision is allowed by, at one moment.
 enum class LeaseState {
@@ -47,21 +47,21 @@ class EdgeClock {
   // loses that race 8 times sees no lease: unavailable, never a wrong admit.
   Reading Read() const;
   // Judges a reading against both local clocks, which the caller read *before* Read() (R13).
-  LeaseState StateAt(const Reading& reading, BootTime now, absl::Time wall_now) const;
+  LeaseState StateAt(const Reading& reading, base::BootTime now, absl::Time wall_now) const;
   // The service's wall clock at `now`: as carried in the last Pong, advanced since its receipt by
   // the boot clock less the drift bound, so never ahead of the real one (R18, I7).
   // InfinitePast when no Pong has come yet: then nothing has expired.
-  absl::Time ServiceTimeAt(const Reading& reading, BootTime now) const;
+  absl::Time ServiceTimeAt(const Reading& reading, base::BootTime now) const;
 
   // Takes the lease where it ends later than the present one, or where the present one is no longer
   // live; else keeps the present one. Keeping the longer is right because the ledger's life is the
   // maximum of all it granted to this incarnation (R3); taking it over a dead one is right because
   // what is dead admits nothing, however long it had to run. True where it was taken.
-  bool Renew(const HeldLease& lease, BootTime now, absl::Time wall_now);
+  bool Renew(const lease::HeldLease& lease, base::BootTime now, absl::Time wall_now);
   // Whether the present lease, were it not for its age, is ended by the clocks' disagreement.
   // StateAt sees that too, but keeps no state, so as to stay wait-free: a clock that steps and is
   // set back between two calls of EndLive's caller ends a lease only for as long as it is wrong.
-  bool ClocksDisagree(BootTime now, absl::Time wall_now) const;
+  bool ClocksDisagree(base::BootTime now, absl::Time wall_now) const;
   // The present lease is never kLive again; its fail-open time goes on.
   void EndLive();
   // Forgets the lease, fail-open time included: a new epoch, a store that went back.
@@ -72,7 +72,7 @@ class EdgeClock {
   // wins, also where it sets the time back: a service is right about its own clock. But a step back
   // of no more than the round trip may be nothing but this Pong's delay, and would admit again what
   // was called expired: then the later estimate is kept.
-  void SetServiceTime(absl::Time service_time, absl::Duration round_trip, BootTime now);
+  void SetServiceTime(absl::Time service_time, absl::Duration round_trip, base::BootTime now);
 
  private:
   struct Page;
@@ -86,6 +86,6 @@ class EdgeClock {
   bool closed_ = false;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::validator
 
 #endif  // TOLLGATE_VALIDATOR_CORE_EDGE_CLOCK_H_

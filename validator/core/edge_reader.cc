@@ -5,7 +5,7 @@
 #include "base/mutation.h"
 #include "token/token_state.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 namespace {
 
 using tollgate::v1::VerdictReason;
@@ -53,15 +53,15 @@ void EdgeReader::SetUnavailable(VerdictReason reason, Decision* decision) const 
   decision->fail_open = false;
 }
 
-bool EdgeReader::HoldGrant(absl::string_view packed, Decision* decision, GrantView* grant) {
-  return decision->grant_.Assign(packed) && GrantView::Over(decision->grant_.bytes(), grant);
+bool EdgeReader::HoldGrant(absl::string_view packed, Decision* decision, token::GrantView* grant) {
+  return decision->grant_.Assign(packed) && token::GrantView::Over(decision->grant_.bytes(), grant);
 }
 
 bool EdgeReader::RefuseMalformed(absl::string_view token_string, Decision* decision) const {
-  TokenFormat::Parsed parsed;
+  token::TokenFormat::Parsed parsed;
   if (token_string.empty()) {
     SetDenied(tollgate::v1::VERDICT_REASON_NO_TOKEN, decision);
-  } else if (format_.Parse(token_string, &parsed) == TokenDefect::kNone) {
+  } else if (format_.Parse(token_string, &parsed) == token::TokenDefect::kNone) {
     return false;
   } else if (!table_.brand_agreed()) {
     // With another brand it may be a good token (I7).
@@ -72,12 +72,12 @@ bool EdgeReader::RefuseMalformed(absl::string_view token_string, Decision* decis
   return true;
 }
 
-void EdgeReader::DecideOnGrant(const GrantView& grant, const Moment& moment,
-                               const Requirement& requirement, Decision* decision) const {
-  const VerdictReason reason = tollgate::Decide(grant, requirement, moment.service);
+void EdgeReader::DecideOnGrant(const token::GrantView& grant, const Moment& moment,
+                               const token::Requirement& requirement, Decision* decision) const {
+  const VerdictReason reason = token::Decide(grant, requirement, moment.service);
   // A final state is denied whether or not there is a lease: final never goes stale (I7). A time
   // that has passed is not that: an event that this edge has not heard of may have moved it.
-  if (IsFinal(grant.state())) return SetDenied(reason, decision);
+  if (token::IsFinal(grant.state())) return SetDenied(reason, decision);
   // Without a lease what is held may be out of date: nothing that can change is said of it.
   // Fail-open goes on admitting from it, yet accuses nobody on it: a suspended token may be back,
   // and one whose time has passed may have been given more (I7).
@@ -104,14 +104,14 @@ void EdgeReader::DecideOnUnknown(const Moment& moment, Decision* decision) const
   SetDenied(tollgate::v1::VERDICT_REASON_UNKNOWN, decision);
 }
 
-bool EdgeReader::Decide(absl::string_view token_string, const Requirement& requirement,
+bool EdgeReader::Decide(absl::string_view token_string, const token::Requirement& requirement,
                         TokenKey* key, Decision* decision) const {
   // The string's length tells where its public id would lie. Whether it is well formed is asked
   // only where it is not held: nothing malformed is ever kept (no question is asked about it), and
   // what is held is recognised by the whole string.
   if (token_string.size() != format_.length()) return RefuseMalformed(token_string, decision);
-  *key = table_.KeyOf(token_string,
-                      token_string.substr(token_string.size() - kBodyLength, kPublicIdLength));
+  *key = table_.KeyOf(token_string, token_string.substr(token_string.size() - token::kBodyLength,
+                                                        token::kPublicIdLength));
   for (int attempt = 0; attempt < 4; ++attempt) {
     const uint64_t collection = table_.collection();
     const Moment moment = ReadMoment();
@@ -129,8 +129,8 @@ bool EdgeReader::Decide(absl::string_view token_string, const Requirement& requi
       case DecisionCache::Found::kGrant:
         break;
     }
-    GrantView grant;
-    if (!GrantView::Over(decision->grant_.bytes(), &grant)) return false;
+    token::GrantView grant;
+    if (!token::GrantView::Over(decision->grant_.bytes(), &grant)) return false;
     DecideOnGrant(grant, moment, requirement, decision);
     if (!decision->admitted()) return true;
     // Dropped since it was read: what is true now is not held here.
@@ -143,4 +143,4 @@ bool EdgeReader::Decide(absl::string_view token_string, const Requirement& requi
   return false;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::validator

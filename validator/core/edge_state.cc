@@ -2,7 +2,7 @@
 
 #include "token/cohort.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 
 bool EdgeState::Keep(const TokenKey& key, const tollgate::v1::Grant& grant,
                      absl::string_view packed, int64_t service_ms, DecisionCache::Place* place) {
@@ -44,8 +44,8 @@ void EdgeState::Drop(int64_t revision, const tollgate::v1::Event& event) {
       return DropToken(event.token_created().workspace(), event.token_created().token_id(),
                        revision);
     case tollgate::v1::Event::kCohortRevoked: {
-      const CohortWatermark cohort{event.cohort_revoked().workspace(),
-                                   event.cohort_revoked().owner(), revision, event.index()};
+      const token::CohortWatermark cohort{event.cohort_revoked().workspace(),
+                                          event.cohort_revoked().owner(), revision, event.index()};
       std::vector<EntryUse> gone;
       resolver_.OnCohort(cohort);
       table_.DropCohort(cohort, &gone);
@@ -57,11 +57,13 @@ void EdgeState::Drop(int64_t revision, const tollgate::v1::Event& event) {
   }
 }
 
-void EdgeState::LeaseGranted(const HeldLease& lease, BootTime now, absl::Time wall_now) {
+void EdgeState::LeaseGranted(const lease::HeldLease& lease, base::BootTime now,
+                             absl::Time wall_now) {
   lease_.Renew(lease, now, wall_now);
 }
 
-void EdgeState::SetServiceTime(absl::Time service_time, absl::Duration round_trip, BootTime now) {
+void EdgeState::SetServiceTime(absl::Time service_time, absl::Duration round_trip,
+                               base::BootTime now) {
   lease_.SetServiceTime(service_time, round_trip, now);
 }
 
@@ -76,7 +78,7 @@ void EdgeState::FillCounts(tollgate::v1::Ping* ping) {
   ping->set_decisions(counts_.Totals().decisions());
 }
 
-absl::Time EdgeState::CollectUse(BootTime now) {
+absl::Time EdgeState::CollectUse(base::BootTime now) {
   // Read before the collection: an admission that is in none of the entries collected sees the
   // collection and takes a later reading. Stamps are rounded down to the coarse tick; so is this.
   const EdgeClock::Reading reading = lease_.Read();
@@ -91,4 +93,4 @@ absl::Time EdgeState::CollectUse(BootTime now) {
   return complete_until;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::validator

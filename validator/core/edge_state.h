@@ -19,7 +19,7 @@
 #include "validator/core/outbox.h"
 #include "validator/core/resolver.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 
 // The one writer of the table and of the lease. Not thread-safe: one lock of the caller's is held
 // around events, answers and leases, so that no event comes between an answer's judgement and its
@@ -43,13 +43,15 @@ class EdgeState final : public FollowedState {
   void Reset(const std::string& epoch, int64_t revision) override;
   void Drop(int64_t revision, const tollgate::v1::Event& event) override;
   void DropAll(int64_t revision) override;
-  void LeaseGranted(const HeldLease& lease, BootTime now, absl::Time wall_now) override;
-  void SetServiceTime(absl::Time service_time, absl::Duration round_trip, BootTime now) override;
+  void LeaseGranted(const lease::HeldLease& lease, base::BootTime now,
+                    absl::Time wall_now) override;
+  void SetServiceTime(absl::Time service_time, absl::Duration round_trip,
+                      base::BootTime now) override;
   void EndLease() override;
   void Close() override;
   void BrandAgreed(bool agreed) override;
   void FillCounts(tollgate::v1::Ping* ping) override;
-  absl::Time CollectUse(BootTime now) override;
+  absl::Time CollectUse(base::BootTime now) override;
 
  private:
   void DropToken(absl::string_view workspace, absl::string_view token_id, int64_t revision);
@@ -61,6 +63,6 @@ class EdgeState final : public FollowedState {
   const DecisionCounts& counts_;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::validator
 
 #endif  // TOLLGATE_VALIDATOR_CORE_EDGE_STATE_H_

@@ -8,7 +8,7 @@
 #include "lease/limits.h"
 #include "lease/span.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 namespace {
 
 using tollgate::v1::Event;
@@ -23,14 +23,15 @@ constexpr absl::Duration kMisconfiguredRetry = absl::Seconds(30);
 // An interval as the service asked for it, or `otherwise`, within sane limits.
 absl::Duration Interval(bool set, const google::protobuf::Duration& asked,
                         absl::Duration otherwise) {
-  const absl::Duration d = set ? FromProto(asked) : absl::ZeroDuration();
+  const absl::Duration d = set ? base::FromProto(asked) : absl::ZeroDuration();
   if (d <= absl::ZeroDuration()) return otherwise;
   return std::clamp(d, absl::Milliseconds(20), absl::Minutes(10));
 }
 
 }  // namespace
 
-Follower::Follower(FollowerOptions options, FollowedState* state, Outbox* outbox, Random* random)
+Follower::Follower(FollowerOptions options, FollowedState* state, Outbox* outbox,
+                   base::Random* random)
     : options_(std::move(options)), state_(state), outbox_(outbox), random_(random) {}
 
 FollowerStatus Follower::status() const {
@@ -60,18 +61,18 @@ FollowerActions& Follower::WithWake(FollowerActions& actions) const {
       break;
     case Phase::kClosing:
     case Phase::kGone:
-      actions.wake_at = BootTime::InfiniteFuture();
+      actions.wake_at = base::BootTime::InfiniteFuture();
       break;
   }
   return actions;
 }
 
-FollowerActions Follower::Start(BootTime now) {
+FollowerActions Follower::Start(base::BootTime now) {
   connect_at_ = now;
   return OnTick(now, absl::InfinitePast());
 }
 
-FollowerActions Follower::OnTick(BootTime now, absl::Time wall_now) {
+FollowerActions Follower::OnTick(base::BootTime now, absl::Time wall_now) {
   FollowerActions actions;
   switch (phase_) {
     case Phase::kWaiting:
@@ -108,7 +109,7 @@ FollowerActions Follower::OnTick(BootTime now, absl::Time wall_now) {
   return WithWake(actions);
 }
 
-FollowerActions Follower::OnConnected(uint64_t stream, BootTime now) {
+FollowerActions Follower::OnConnected(uint64_t stream, base::BootTime now) {
   FollowerActions actions;
   if (stream == stream_ && phase_ == Phase::kConnecting) {
     phase_ = Phase::kGreeting;
@@ -120,7 +121,7 @@ FollowerActions Follower::OnConnected(uint64_t stream, BootTime now) {
     hello->set_applied_revision(applied_);
     hello->set_stale_policy(options_.stale_policy);
     if (options_.stale_policy == tollgate::v1::STALE_POLICY_FAIL_OPEN) {
-      *hello->mutable_fail_open_for() = ToProto(options_.fail_open_for);
+      *hello->mutable_fail_open_for() = base::ToProto(options_.fail_open_for);
     }
     hello->set_version(options_.version);
     connected_at_ = now;
@@ -129,7 +130,7 @@ FollowerActions Follower::OnConnected(uint64_t stream, BootTime now) {
   return WithWake(actions);
 }
 
-FollowerActions Follower::OnDisconnected(uint64_t stream, BootTime now) {
+FollowerActions Follower::OnDisconnected(uint64_t stream, base::BootTime now) {
   FollowerActions actions;
   if (stream != stream_ || phase_ == Phase::kWaiting || phase_ == Phase::kGone) {
     return WithWake(actions);
@@ -168,8 +169,8 @@ void Follower::GiveUp(absl::string_view why, FollowerActions* actions) {
   actions->why = std::string(why);
 }
 
-FollowerActions Follower::OnMessage(uint64_t stream, const FollowResponse& message, BootTime now,
-                                    absl::Time wall_now) {
+FollowerActions Follower::OnMessage(uint64_t stream, const FollowResponse& message,
+                                    base::BootTime now, absl::Time wall_now) {
   FollowerActions actions;
   if (stream != stream_ || (phase_ != Phase::kGreeting && phase_ != Phase::kFollowing)) {
     return WithWake(actions);
@@ -220,8 +221,8 @@ void Follower::ForgetEpoch() {
   outbox_->ForgetEvidence();
 }
 
-void Follower::OnWelcome(const tollgate::v1::Welcome& welcome, BootTime now, absl::Time wall_now,
-                         FollowerActions* actions) {
+void Follower::OnWelcome(const tollgate::v1::Welcome& welcome, base::BootTime now,
+                         absl::Time wall_now, FollowerActions* actions) {
   if (phase_ != Phase::kGreeting) return GiveUp("a second Welcome", actions);
   if (welcome.epoch().empty() || welcome.revision() < 0) {
     return GiveUp("a Welcome without an epoch or a revision", actions);
@@ -304,7 +305,7 @@ void Follower::DropOne(int64_t revision, const Event& event) {
   }
 }
 
-void Follower::OnEvents(const tollgate::v1::Events& events, BootTime now, absl::Time wall_now,
+void Follower::OnEvents(const tollgate::v1::Events& events, base::BootTime now, absl::Time wall_now,
                         FollowerActions* actions) {
   bool moved = false;
   for (const auto& part : events.revisions()) {
@@ -329,7 +330,7 @@ void Follower::OnEvents(const tollgate::v1::Events& events, BootTime now, absl::
   if (moved) SendPing(now, wall_now, actions);
 }
 
-void Follower::OnPong(const tollgate::v1::Pong& pong, BootTime now, absl::Time wall_now,
+void Follower::OnPong(const tollgate::v1::Pong& pong, base::BootTime now, absl::Time wall_now,
                       FollowerActions* actions) {
   if (pong.sequence() == 0 || pong.sequence() > sequence_) {
     return GiveUp("a Pong to a ping that was never sent", actions);
@@ -343,9 +344,9 @@ void Follower::OnPong(const tollgate::v1::Pong& pong, BootTime now, absl::Time w
   const bool open = open_revision_ != 0 && pong.revision() >= open_revision_;
   applied_ = std::max(applied_, open ? open_revision_ - 1 : pong.revision());
 
-  if (pong.has_service_time() && IsValid(pong.service_time())) {
+  if (pong.has_service_time() && base::IsValid(pong.service_time())) {
     const bool known = !pings_.empty() && pings_.front().sequence == pong.sequence();
-    state_->SetServiceTime(FromProto(pong.service_time()),
+    state_->SetServiceTime(base::FromProto(pong.service_time()),
                            known ? now - pings_.front().boot : absl::InfiniteDuration(), now);
   }
   outbox_->Arrived(pong.sequence());
@@ -354,31 +355,32 @@ void Follower::OnPong(const tollgate::v1::Pong& pong, BootTime now, absl::Time w
   const SentPing ping =
       TOLLGATE_MUTATED("r1_from_pong") ? SentPing{pong.sequence(), now, wall_now} : pings_.front();
   pings_.pop_front();
-  const absl::Duration lease = pong.has_lease() ? FromProto(pong.lease()) : absl::ZeroDuration();
+  const absl::Duration lease =
+      pong.has_lease() ? base::FromProto(pong.lease()) : absl::ZeroDuration();
   // A Pong that claims a revision of which a part is missing here would grant past an event (R9).
   if (lease > absl::ZeroDuration() && !open) HoldLease(ping, lease, now, wall_now);
 }
 
-void Follower::HoldLease(const SentPing& ping, absl::Duration length, BootTime now,
+void Follower::HoldLease(const SentPing& ping, absl::Duration length, base::BootTime now,
                          absl::Time wall_now) {
   // R1: from when the ping was handed out to be written, less what the clocks may drift apart.
   const double drift = TOLLGATE_MUTATED("r1_no_drift") ? 0 : options_.drift_bound;
-  state_->LeaseGranted(HoldFrom(ping.boot, ping.wall, length, drift), now, wall_now);
+  state_->LeaseGranted(lease::HoldFrom(ping.boot, ping.wall, length, drift), now, wall_now);
 }
 
-void Follower::OnGoAway(const tollgate::v1::GoAway& go_away, BootTime now,
+void Follower::OnGoAway(const tollgate::v1::GoAway& go_away, base::BootTime now,
                         FollowerActions* actions) {
-  const absl::Duration asked =
-      go_away.has_retry_after()
-          ? std::clamp(FromProto(go_away.retry_after()), absl::ZeroDuration(), absl::Minutes(1))
-          : absl::ZeroDuration();
+  const absl::Duration asked = go_away.has_retry_after()
+                                   ? std::clamp(base::FromProto(go_away.retry_after()),
+                                                absl::ZeroDuration(), absl::Minutes(1))
+                                   : absl::ZeroDuration();
   // No sooner than asked, and not all of a fleet at that moment.
   retry_after_ = now + asked * (1 + random_->UniformReal());
   GiveUp("GoAway: ", actions);
   actions->why += go_away.reason();
 }
 
-void Follower::SendPing(BootTime now, absl::Time wall_now, FollowerActions* actions) {
+void Follower::SendPing(base::BootTime now, absl::Time wall_now, FollowerActions* actions) {
   // R10: what is applied, not what is on its way.
   const int64_t applied =
       TOLLGATE_MUTATED("r10_acknowledges_open") ? question_revision() : applied_;
@@ -397,13 +399,13 @@ void Follower::SendPing(BootTime now, absl::Time wall_now, FollowerActions* acti
   next_ping_ = now + ping_interval_;
 }
 
-void Follower::SendUsage(BootTime now, FollowerActions* actions) {
+void Follower::SendUsage(base::BootTime now, FollowerActions* actions) {
   for (tollgate::v1::Usage& usage : outbox_->TakeUsage(state_->CollectUse(now))) {
     *actions->send.emplace_back().mutable_usage() = std::move(usage);
   }
 }
 
-FollowerActions Follower::Goodbye(BootTime now, absl::Time wall_now) {
+FollowerActions Follower::Goodbye(base::BootTime now, absl::Time wall_now) {
   FollowerActions actions;
   if (phase_ == Phase::kGone) return WithWake(actions);
   // R4: closed before the word is handed out; from here on nothing that arrives has any effect.
@@ -426,4 +428,4 @@ FollowerActions Follower::Goodbye(BootTime now, absl::Time wall_now) {
   return WithWake(actions);
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::validator

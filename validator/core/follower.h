@@ -24,7 +24,7 @@
 #include "validator/core/edge_clock.h"
 #include "validator/core/outbox.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 
 // What the follower drives: what is held here, and the lease. Called from inside the follower's
 // methods, on the caller's thread, under the caller's lock; must not call back. What was admitted
@@ -39,10 +39,12 @@ class FollowedState {
   // An event of a kind that this build does not know: drops everything.
   virtual void DropAll(int64_t revision) = 0;
   // A Pong granted (R2: the only thing that does). `now`, `wall_now`: at its receipt.
-  virtual void LeaseGranted(const HeldLease& lease, BootTime now, absl::Time wall_now) = 0;
+  virtual void LeaseGranted(const lease::HeldLease& lease, base::BootTime now,
+                            absl::Time wall_now) = 0;
   // A Pong carried the service's clock. `round_trip`: from when its ping was handed out to be
   // written; infinite where that is not known.
-  virtual void SetServiceTime(absl::Time service_time, absl::Duration round_trip, BootTime now) = 0;
+  virtual void SetServiceTime(absl::Time service_time, absl::Duration round_trip,
+                              base::BootTime now) = 0;
   // The lease may no longer be used (see EdgeClock::EndLease).
   virtual void EndLease() = 0;
   // R4: never admits again.
@@ -53,7 +55,7 @@ class FollowedState {
   virtual void FillCounts(tollgate::v1::Ping* ping) = 0;
   // Moves the use since the last collection to the outbox. Returns the service's time up to which
   // the outbox then has all use; InfinitePast: not known.
-  virtual absl::Time CollectUse(BootTime now) = 0;
+  virtual absl::Time CollectUse(base::BootTime now) = 0;
 };
 
 struct FollowerOptions {
@@ -86,7 +88,7 @@ struct FollowerActions {
   bool connect = false;
   uint64_t stream = 0;
   // Call OnTick at this time, or earlier. InfiniteFuture: not needed.
-  BootTime wake_at = BootTime::InfiniteFuture();
+  base::BootTime wake_at = base::BootTime::InfiniteFuture();
 };
 
 // What an operator sees.
@@ -105,25 +107,25 @@ struct FollowerStatus {
 class Follower {
  public:
   // `state`, `outbox` and `random` outlive the follower.
-  Follower(FollowerOptions options, FollowedState* state, Outbox* outbox, Random* random);
+  Follower(FollowerOptions options, FollowedState* state, Outbox* outbox, base::Random* random);
 
   // Begins: asks to connect at once.
-  FollowerActions Start(BootTime now);
+  FollowerActions Start(base::BootTime now);
   // Stream `stream` can be written to. Sends Hello. Numbers of older streams are ignored, here and
   // below.
-  FollowerActions OnConnected(uint64_t stream, BootTime now);
+  FollowerActions OnConnected(uint64_t stream, base::BootTime now);
   // It ended, for whatever reason, or could not be opened.
-  FollowerActions OnDisconnected(uint64_t stream, BootTime now);
+  FollowerActions OnDisconnected(uint64_t stream, base::BootTime now);
   // A message arrived on it. `now` and `wall_now` are taken after it was read: what is sent in
   // answer is written later than they say, which only shortens a lease (R1).
   FollowerActions OnMessage(uint64_t stream, const tollgate::v1::FollowResponse& message,
-                            BootTime now, absl::Time wall_now);
+                            base::BootTime now, absl::Time wall_now);
   // Time has passed.
-  FollowerActions OnTick(BootTime now, absl::Time wall_now);
+  FollowerActions OnTick(base::BootTime now, absl::Time wall_now);
   // The last decision has been answered (the caller sees to that). Says goodbye where there is a
   // stream, closes the state; nothing that arrives later has any effect (R4). `wall_now` is for the
   // last report of use.
-  FollowerActions Goodbye(BootTime now, absl::Time wall_now);
+  FollowerActions Goodbye(base::BootTime now, absl::Time wall_now);
 
   // The epoch and the revision that everything held is good for.
   const std::string& epoch() const { return epoch_; }
@@ -141,23 +143,24 @@ class Follower {
   using Phase = FollowerStatus::Phase;
   struct SentPing {
     uint64_t sequence;
-    BootTime boot;
+    base::BootTime boot;
     absl::Time wall;
   };
 
-  void OnWelcome(const tollgate::v1::Welcome& welcome, BootTime now, absl::Time wall_now,
+  void OnWelcome(const tollgate::v1::Welcome& welcome, base::BootTime now, absl::Time wall_now,
                  FollowerActions* actions);
-  void OnEvents(const tollgate::v1::Events& events, BootTime now, absl::Time wall_now,
+  void OnEvents(const tollgate::v1::Events& events, base::BootTime now, absl::Time wall_now,
                 FollowerActions* actions);
-  void OnPong(const tollgate::v1::Pong& pong, BootTime now, absl::Time wall_now,
+  void OnPong(const tollgate::v1::Pong& pong, base::BootTime now, absl::Time wall_now,
               FollowerActions* actions);
-  void OnGoAway(const tollgate::v1::GoAway& go_away, BootTime now, FollowerActions* actions);
+  void OnGoAway(const tollgate::v1::GoAway& go_away, base::BootTime now, FollowerActions* actions);
   void DropOne(int64_t revision, const tollgate::v1::Event& event);
   // One ping, or several where there is more evidence than one may carry.
-  void SendPing(BootTime now, absl::Time wall_now, FollowerActions* actions);
-  void SendUsage(BootTime now, FollowerActions* actions);
+  void SendPing(base::BootTime now, absl::Time wall_now, FollowerActions* actions);
+  void SendUsage(base::BootTime now, FollowerActions* actions);
   // Holds the lease that the Pong to `ping` granted.
-  void HoldLease(const SentPing& ping, absl::Duration length, BootTime now, absl::Time wall_now);
+  void HoldLease(const SentPing& ping, absl::Duration length, base::BootTime now,
+                 absl::Time wall_now);
   void GiveUp(absl::string_view why, FollowerActions* actions);
   // Forgets what belonged to the stream that ended: its pings above all (their Pongs are of no
   // other stream).
@@ -170,7 +173,7 @@ class Follower {
   const FollowerOptions options_;
   FollowedState* const state_;
   Outbox* const outbox_;
-  Random* const random_;
+  base::Random* const random_;
 
   // What outlives a stream.
   std::string epoch_;
@@ -181,23 +184,23 @@ class Follower {
   int64_t resets_ = 0;
   int64_t unknown_events_ = 0;
   int failures_ = 0;  // since a stable stream
-  BootTime connect_at_;
+  base::BootTime connect_at_;
 
   // Of the present stream.
   Phase phase_ = Phase::kWaiting;
   uint64_t stream_ = 0;  // its number
-  BootTime connected_at_;
-  BootTime heard_at_;           // the last Pong, or the Welcome
+  base::BootTime connected_at_;
+  base::BootTime heard_at_;     // the last Pong, or the Welcome
   uint64_t sequence_ = 0;       // of the last ping
   std::deque<SentPing> pings_;  // unanswered; bounded
   int64_t open_revision_ = 0;   // a part of it has come, the last part has not; 0: none
   absl::Duration ping_interval_ = absl::Seconds(5);
   absl::Duration usage_interval_ = absl::Seconds(10);
-  BootTime next_ping_;
-  BootTime next_usage_;
-  BootTime retry_after_;  // a GoAway's
+  base::BootTime next_ping_;
+  base::BootTime next_usage_;
+  base::BootTime retry_after_;  // a GoAway's
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::validator
 
 #endif  // TOLLGATE_VALIDATOR_CORE_FOLLOWER_H_

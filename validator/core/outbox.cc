@@ -6,7 +6,7 @@
 #include "base/proto_time.h"
 #include "lease/limits.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 namespace {
 
 constexpr size_t kMostEvidence = 4096;
@@ -39,7 +39,7 @@ void Outbox::TokenDropped(absl::string_view workspace, absl::string_view token_i
   dropped.set_workspace(std::string(workspace));
   dropped.set_token_id(std::string(token_id));
   dropped.set_revision(revision);
-  *dropped.mutable_last_admit_time() = ToProto(absl::FromUnixMillis(last_ms));
+  *dropped.mutable_last_admit_time() = base::ToProto(absl::FromUnixMillis(last_ms));
 }
 
 void Outbox::LoseEvidence(int64_t first, int64_t last) {
@@ -59,7 +59,7 @@ bool Outbox::FillPing(uint64_t sequence, int64_t applied, tollgate::v1::Ping* pi
   bool more = false;
   for (Evidence& e : evidence_) {
     if (e.sent_in != 0) continue;
-    if (ping->dropped_size() < kMaxDroppedInPing) {
+    if (ping->dropped_size() < lease::kMaxDroppedInPing) {
       e.sent_in = sequence;
       *ping->add_dropped() = e.dropped;
     } else {
@@ -110,4 +110,4 @@ int64_t Outbox::FirstUntold(int64_t otherwise) const {
   return first;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::validator

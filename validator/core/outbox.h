@@ -14,7 +14,7 @@
 #include "validator/core/decision_cache.h"
 #include "validator/core/usage_ledger.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 
 struct OutboxOptions {
   size_t most_unreported = 100000;  // dropped tokens whose use waits for a report
@@ -78,6 +78,6 @@ class Outbox {
   uint64_t lost_sent_in_ = 0;  // as Evidence::sent_in
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::validator
 
 #endif  // TOLLGATE_VALIDATOR_CORE_OUTBOX_H_

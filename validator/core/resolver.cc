@@ -5,7 +5,7 @@
 
 #include "base/mutation.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 
 using tollgate::v1::ResolveResponse;
 
@@ -26,7 +26,7 @@ Resolver::Question Resolver::Ask(uint64_t id, Flight& flight, const std::string&
   return question;
 }
 
-Resolver::Joined Resolver::Join(const TokenKey& key, const EdgeDigest& digest,
+Resolver::Joined Resolver::Join(const TokenKey& key, const token::EdgeDigest& digest,
                                 const std::string& epoch, int64_t applied, Waiter& waiter,
                                 Question* question) {
   if (waiting_ >= options_.most_waiting) return Joined::kOverloaded;
@@ -58,7 +58,7 @@ bool Resolver::Current(const Flight& flight, const ResolveResponse& answer,
   int64_t need = flight.need;
   if (answer.has_grant()) {
     const auto& grant = answer.grant();
-    for (const CohortWatermark& cohort : flight.cohorts) {
+    for (const token::CohortWatermark& cohort : flight.cohorts) {
       if (!cohort.Covers(grant.workspace(), grant.owner(), grant.create_revision(),
                          grant.create_index())) {
         continue;
@@ -113,7 +113,7 @@ void Resolver::OnTokenEvent(absl::string_view token_id, int64_t revision) {
   }
 }
 
-void Resolver::OnCohort(const CohortWatermark& cohort) {
+void Resolver::OnCohort(const token::CohortWatermark& cohort) {
   for (auto& [id, flight] : flights_) {
     if (flight.cohorts.size() < kMostCohorts) {
       flight.cohorts.push_back(cohort);
@@ -128,4 +128,4 @@ void Resolver::OnReset(int64_t revision) {
   for (auto& [id, flight] : flights_) flight.need = std::max(flight.need, revision);
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::validator

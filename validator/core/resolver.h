@@ -21,7 +21,7 @@
 #include "validator/core/decision.h"
 #include "validator/core/decision_cache.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 
 struct ResolverOptions {
   std::string validator_id;      // filled in by Validator::Create
@@ -36,7 +36,7 @@ class Resolver {
  public:
   // A check that waits.
   struct Waiter {
-    Requirement requirement;
+    token::Requirement requirement;
     std::function<void(const Decision&)> callback;
   };
   // To be sent; its answer comes back under `id`.
@@ -61,7 +61,7 @@ class Resolver {
 
   // A check that found nothing, at (epoch, applied). kAsk: `*question` is to be sent. kWaits: it
   // joined a flight. kOverloaded: nothing was kept; `waiter` is as it was.
-  Joined Join(const TokenKey& key, const EdgeDigest& digest, const std::string& epoch,
+  Joined Join(const TokenKey& key, const token::EdgeDigest& digest, const std::string& epoch,
               int64_t applied, Waiter& waiter, Question* question);
 
   // The answer to question `id`, judged against `epoch` and `applied` of now. An unknown id gives
@@ -72,7 +72,7 @@ class Resolver {
   // Events, as they are applied; each raises the need of the questions it may be about.
   void OnTokenEvent(absl::string_view token_id, int64_t revision);
   // Judged when the answer is there: on its workspace, owner, and place of creation.
-  void OnCohort(const CohortWatermark& cohort);
+  void OnCohort(const token::CohortWatermark& cohort);
   // A reset, or an event of an unknown kind: raises all. After a reset to another epoch no answer
   // to an older question is usable, as its epoch does not match.
   void OnReset(int64_t revision);
@@ -87,7 +87,7 @@ class Resolver {
     std::string digest;
     std::string epoch;  // asked in
     int64_t need = 0;
-    std::vector<CohortWatermark>
+    std::vector<token::CohortWatermark>
         cohorts;  // since it was asked; bounded, beyond which they raise `need`
     int attempts = 1;
     std::vector<Waiter> waiters;
@@ -114,6 +114,6 @@ class Resolver {
   int64_t overtaken_ = 0;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::validator
 
 #endif  // TOLLGATE_VALIDATOR_CORE_RESOLVER_H_

@@ -4,10 +4,12 @@
 
 #include "base/proto_time.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 namespace {
 
-google::protobuf::Timestamp FromMillis(int64_t ms) { return ToProto(absl::FromUnixMillis(ms)); }
+google::protobuf::Timestamp FromMillis(int64_t ms) {
+  return base::ToProto(absl::FromUnixMillis(ms));
+}
 
 }  // namespace
 
@@ -71,4 +73,4 @@ int64_t UsageLedger::LastMs(absl::string_view workspace, absl::string_view token
   return last;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::validator

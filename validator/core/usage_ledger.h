@@ -12,7 +12,7 @@
 #include "tollgate/v1/edge_service.pb.h"
 #include "validator/core/decision_cache.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 
 // Bounded. Reports are delivered at least once: a report whose stream broke before a later ping was
 // answered is sent again, merged with what came since. The times are maxima, so a repeat changes
@@ -53,6 +53,6 @@ class UsageLedger {
   bool incomplete_ = false;  // use was lost; never unset
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::validator
 
 #endif  // TOLLGATE_VALIDATOR_CORE_USAGE_LEDGER_H_

@@ -9,7 +9,7 @@
 #include "base/status.h"
 #include "token/digest.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 namespace {
 
 using tollgate::v1::ResolveResponse;
@@ -19,15 +19,15 @@ using tollgate::v1::VerdictReason;
 constexpr absl::Duration kPairSlack = absl::Microseconds(500);
 
 // The boot clock first: for a ping that is the earlier, so the lease is the shorter (R1).
-std::pair<BootTime, absl::Time> ReadPair(const Clock& clock) {
+std::pair<base::BootTime, absl::Time> ReadPair(const base::Clock& clock) {
   for (int attempt = 0;; ++attempt) {
-    const BootTime boot = clock.Now();
+    const base::BootTime boot = clock.Now();
     const absl::Time wall = clock.WallNow();
     if (attempt == 3 || clock.Now() - boot < kPairSlack) return {boot, wall};
   }
 }
 
-ValidatorOptions WithIncarnation(ValidatorOptions options, Random& random) {
+ValidatorOptions WithIncarnation(ValidatorOptions options, base::Random& random) {
   if (options.follower.incarnation.empty()) {
     std::string bytes(16, '\0');
     random.Fill(absl::MakeSpan(reinterpret_cast<uint8_t*>(&bytes[0]), bytes.size()));
@@ -41,21 +41,21 @@ ValidatorOptions WithIncarnation(ValidatorOptions options, Random& random) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Validator>> Validator::Create(ValidatorOptions options,
-                                                             const Clock& clock, Random& random,
-                                                             Ask ask) {
+                                                             const base::Clock& clock,
+                                                             base::Random& random, Ask ask) {
   if (options.follower.validator_id.empty()) {
-    return RefuseField("VALIDATOR_ID_MALFORMED", "validator_id", "is required");
+    return base::RefuseField("VALIDATOR_ID_MALFORMED", "validator_id", "is required");
   }
   if (options.follower.silent_intervals < 1) {
-    return RefuseField("OUT_OF_RANGE", "follower.silent_intervals", "must be at least 1");
+    return base::RefuseField("OUT_OF_RANGE", "follower.silent_intervals", "must be at least 1");
   }
   if (options.outbox.longest_report < 1) {
-    return RefuseField("OUT_OF_RANGE", "outbox.longest_report", "must be at least 1");
+    return base::RefuseField("OUT_OF_RANGE", "outbox.longest_report", "must be at least 1");
   }
   const bool fail_open = options.follower.stale_policy == tollgate::v1::STALE_POLICY_FAIL_OPEN;
   if (fail_open && options.follower.fail_open_for <= absl::ZeroDuration()) {
-    return RefuseField("FAIL_OPEN_FOR_OUT_OF_RANGE", "fail_open_for",
-                       "fail-open needs a longest time");
+    return base::RefuseField("FAIL_OPEN_FOR_OUT_OF_RANGE", "fail_open_for",
+                             "fail-open needs a longest time");
   }
   ASSIGN_OR_RETURN(auto lease, EdgeClock::Create(options.follower.drift_bound,
                                                  fail_open ? options.follower.fail_open_for
@@ -66,8 +66,9 @@ absl::StatusOr<std::unique_ptr<Validator>> Validator::Create(ValidatorOptions op
                                                   std::move(table)));
 }
 
-Validator::Validator(ValidatorOptions options, const Clock& clock, Random& random, Ask ask,
-                     std::unique_ptr<EdgeClock> lease, std::unique_ptr<DecisionCache> table)
+Validator::Validator(ValidatorOptions options, const base::Clock& clock, base::Random& random,
+                     Ask ask, std::unique_ptr<EdgeClock> lease,
+                     std::unique_ptr<DecisionCache> table)
     : incarnation_(options.follower.incarnation),
       clock_(clock),
       ask_(std::move(ask)),
@@ -89,7 +90,7 @@ void Validator::Count(const Decision& decision, bool from_memory) {
   }
 }
 
-bool Validator::Check(absl::string_view token_string, const Requirement& requirement,
+bool Validator::Check(absl::string_view token_string, const token::Requirement& requirement,
                       Decision* decision, Miss* miss) {
   Miss unwanted;
   TokenKey* key = miss != nullptr ? &miss->key : &unwanted.key;
@@ -98,7 +99,7 @@ bool Validator::Check(absl::string_view token_string, const Requirement& require
   return true;
 }
 
-void Validator::CheckAsync(absl::string_view token_string, const Requirement& requirement,
+void Validator::CheckAsync(absl::string_view token_string, const token::Requirement& requirement,
                            Callback callback) {
   Miss miss;
   Decision decision;
@@ -107,9 +108,9 @@ void Validator::CheckAsync(absl::string_view token_string, const Requirement& re
 }
 
 void Validator::AskAbout(const Miss& miss, absl::string_view token_string,
-                         const Requirement& requirement, Callback callback) {
+                         const token::Requirement& requirement, Callback callback) {
   counts_.CountMiss();
-  const EdgeDigest digest = EdgeDigest::Of(token_string);
+  const token::EdgeDigest digest = token::EdgeDigest::Of(token_string);
   Resolver::Waiter waiter{requirement, std::move(callback)};
   Resolver::Question question;
   Resolver::Joined joined = Resolver::Joined::kOverloaded;
@@ -160,11 +161,11 @@ void Validator::OnAnswer(uint64_t question, absl::StatusOr<ResolveResponse> answ
     outcome =
         resolver_.OnAnswer(question, answer, follower_.epoch(), follower_.question_revision());
     DecisionCache::Place place;
-    GrantView grant;
+    token::GrantView grant;
     if (outcome.usable) {
       const int64_t now_ms = reader_.ReadMoment().service_ms();
       if (answer->has_grant()) {
-        const std::string packed = PackGrant(answer->grant());
+        const std::string packed = token::PackGrant(answer->grant());
         outcome.usable = state_.Keep(outcome.key, answer->grant(), packed, now_ms, &place) &&
                          EdgeReader::HoldGrant(packed, &decision, &grant);
       } else {
@@ -268,4 +269,4 @@ ValidatorStatus Validator::Status() const {
   return s;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::validator

@@ -37,13 +37,13 @@
 #include "validator/core/outbox.h"
 #include "validator/core/resolver.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 
 struct ValidatorOptions {
   FollowerOptions follower;  // `incarnation` may be empty: then Create draws it
   DecisionCacheOptions cache;
   ResolverOptions resolver;
-  TokenFormat format;
+  token::TokenFormat format;
   absl::Duration retry_after = absl::Seconds(1);  // told with UNAVAILABLE
   OutboxOptions outbox;
 };
@@ -75,8 +75,8 @@ class Validator {
   // of range; FAILED_PRECONDITION where memory cannot be wiped on fork; RESOURCE_EXHAUSTED.
   // All callbacks of `ask` must have come before it is destroyed.
   static absl::StatusOr<std::unique_ptr<Validator>> Create(ValidatorOptions options,
-                                                           const Clock& clock, Random& random,
-                                                           Ask ask);
+                                                           const base::Clock& clock,
+                                                           base::Random& random, Ask ask);
   // What a check that memory could not decide leaves behind: enough to ask without another look-up.
   struct Miss {
     TokenKey key;
@@ -85,15 +85,15 @@ class Validator {
   // Decides from memory. False: it cannot (nothing is held about the token): call AskAbout with
   // the miss, or CheckAsync. `*decision` is set only when true, `*miss` (which may be null) only
   // when false.
-  bool Check(absl::string_view token_string, const Requirement& requirement, Decision* decision,
-             Miss* miss = nullptr);
+  bool Check(absl::string_view token_string, const token::Requirement& requirement,
+             Decision* decision, Miss* miss = nullptr);
   // Decides on what Check left undecided, by asking the service; nothing is looked up again.
   // `callback` runs exactly once: here, before this returns, or on the thread that brings the
   // answer; never with a lock held. The token string is not kept (I6).
-  void AskAbout(const Miss& miss, absl::string_view token_string, const Requirement& requirement,
-                Callback callback);
+  void AskAbout(const Miss& miss, absl::string_view token_string,
+                const token::Requirement& requirement, Callback callback);
   // Check, then AskAbout where it is needed; `callback` as there.
-  void CheckAsync(absl::string_view token_string, const Requirement& requirement,
+  void CheckAsync(absl::string_view token_string, const token::Requirement& requirement,
                   Callback callback);
 
   // The stream, for the link. The link calls these one at a time and queues what they hand out
@@ -115,7 +115,7 @@ class Validator {
   const std::string& incarnation() const { return incarnation_; }
 
  private:
-  Validator(ValidatorOptions options, const Clock& clock, Random& random, Ask ask,
+  Validator(ValidatorOptions options, const base::Clock& clock, base::Random& random, Ask ask,
             std::unique_ptr<EdgeClock> lease, std::unique_ptr<DecisionCache> table);
 
   void Count(const Decision& decision, bool from_memory);
@@ -123,7 +123,7 @@ class Validator {
   void OnAnswer(uint64_t question, absl::StatusOr<tollgate::v1::ResolveResponse> answer);
 
   const std::string incarnation_;
-  const Clock& clock_;
+  const base::Clock& clock_;
   const Ask ask_;
 
   // Read without a lock, written under mu_.
@@ -141,6 +141,6 @@ class Validator {
   Follower follower_ ABSL_GUARDED_BY(mu_);
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::validator
 
 #endif  // TOLLGATE_VALIDATOR_CORE_VALIDATOR_H_

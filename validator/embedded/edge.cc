@@ -43,7 +43,7 @@
 namespace tollgate::edge {
 
 struct Requirement::Held {
-  tollgate::Requirement requirement;
+  token::Requirement requirement;
 };
 
 namespace {
@@ -78,24 +78,25 @@ absl::string_view Bounded(std::string_view text) {
 }
 std::string_view Std(absl::string_view text) { return std::string_view(text.data(), text.size()); }
 
-const tollgate::Requirement& Needed(const Requirement& requirement) {
-  static const tollgate::Requirement* const nothing = new tollgate::Requirement;
+const token::Requirement& Needed(const Requirement& requirement) {
+  static const token::Requirement* const nothing = new token::Requirement;
   return requirement.held() != nullptr ? requirement.held()->requirement : *nothing;
 }
 
 absl::Status CheckRange(absl::string_view field, bool good, absl::string_view bounds) {
   if (good) return absl::OkStatus();
-  return RefuseField("OUT_OF_RANGE", field, bounds);
+  return base::RefuseField("OUT_OF_RANGE", field, bounds);
 }
 
 absl::Status CheckOptions(const Options& o) {
-  RETURN_IF_ERROR(CheckValidatorId(o.id, "id"));
+  RETURN_IF_ERROR(token::CheckValidatorId(o.id, "id"));
   RETURN_IF_ERROR(
       CheckRange("fail_open_for",
                  !o.fail_open || (o.fail_open_for > Milliseconds(0) &&
-                                  absl::FromChrono(o.fail_open_for) <= kLongestFailOpen),
+                                  absl::FromChrono(o.fail_open_for) <= lease::kLongestFailOpen),
                  "must be above 0, and at most 24 hours"));
-  RETURN_IF_ERROR(CheckRange("drift_bound", IsDriftBound(o.drift_bound), "must be 0 to 0.1"));
+  RETURN_IF_ERROR(
+      CheckRange("drift_bound", lease::IsDriftBound(o.drift_bound), "must be 0 to 0.1"));
   for (const auto& [field, value] :
        {std::pair<absl::string_view, int64_t>("cache_entries", o.cache_entries),
         std::pair<absl::string_view, int64_t>("unknown_entries", o.unknown_entries)}) {
@@ -108,18 +109,19 @@ absl::Status CheckOptions(const Options& o) {
   return CheckRange("longest_backoff", o.longest_backoff > Milliseconds(0), "must be above 0");
 }
 
-absl::Status CheckPlaintext(const Address& service, bool tls, bool allowed) {
+absl::Status CheckPlaintext(const net::Address& service, bool tls, bool allowed) {
   if (tls || allowed || service.IsLoopback()) return absl::OkStatus();
-  return Refuse(absl::StatusCode::kFailedPrecondition, "PLAINTEXT_REFUSED",
-                absl::StrCat("refusing to follow ", service.ToString(),
-                             " in plaintext: it is on another host. Set service_tls or service_ca, "
-                             "or, knowing the risk, allow_plaintext."));
+  return base::Refuse(
+      absl::StatusCode::kFailedPrecondition, "PLAINTEXT_REFUSED",
+      absl::StrCat("refusing to follow ", service.ToString(),
+                   " in plaintext: it is on another host. Set service_tls or service_ca, "
+                   "or, knowing the risk, allow_plaintext."));
 }
 
-ValidatorOptions CoreOptions(const Options& o, TokenFormat format) {
-  ValidatorOptions core;
+validator::ValidatorOptions CoreOptions(const Options& o, token::TokenFormat format) {
+  validator::ValidatorOptions core;
   core.follower.validator_id = o.id;
-  core.follower.version = kVersion;
+  core.follower.version = base::kVersion;
   if (o.fail_open) {
     core.follower.stale_policy = tollgate::v1::STALE_POLICY_FAIL_OPEN;
     core.follower.fail_open_for = absl::FromChrono(o.fail_open_for);
@@ -151,14 +153,14 @@ Error ErrorFrom(const absl::Status& status) {
     default:
       error.code = ErrorCode::kInternal;
   }
-  error.reason = ReasonOf(status);
+  error.reason = base::ReasonOf(status);
   error.message = std::string(status.message());
   return error;
 }
 
 HostLog::Callback ForHost(LogCallback callback) {
   if (!callback) return nullptr;
-  return [callback = std::move(callback)](tollgate::LogLevel level, absl::string_view line) {
+  return [callback = std::move(callback)](base::LogLevel level, absl::string_view line) {
     callback(static_cast<LogLevel>(level), Std(line));
   };
 }
@@ -206,13 +208,13 @@ std::string_view Describe(Reason reason) {
     case Reason::kForked:
       return "this process was forked after its edge was started";
     default:
-      return Std(tollgate::Describe(static_cast<tollgate::v1::VerdictReason>(reason)));
+      return Std(token::Describe(static_cast<tollgate::v1::VerdictReason>(reason)));
   }
 }
 
-std::string_view Version() { return kVersion; }
+std::string_view Version() { return base::kVersion; }
 
-void Wipe(std::string* text) { WipeString(text); }
+void Wipe(std::string* text) { base::WipeString(text); }
 
 // ---- The edge.
 
@@ -221,13 +223,14 @@ class Edge::Impl {
   static absl::StatusOr<std::unique_ptr<Impl>> Start(Options options) {
     // Before anything of gRPC's is touched.
     if (ForkedFromRunningGrpc()) {
-      return Refuse(absl::StatusCode::kFailedPrecondition, "FORKED_AFTER_START",
-                    "this process was forked from one in which an edge had been started, or gRPC "
-                    "ran, and gRPC does not outlive a fork. Start the edge after the fork, in each "
-                    "child, and none in the parent.");
+      return base::Refuse(
+          absl::StatusCode::kFailedPrecondition, "FORKED_AFTER_START",
+          "this process was forked from one in which an edge had been started, or gRPC "
+          "ran, and gRPC does not outlive a fork. Start the edge after the fork, in each "
+          "child, and none in the parent.");
     }
     RETURN_IF_ERROR(CheckOptions(options));
-    InitSecrets();
+    base::InitSecrets();
     ASSIGN_OR_RETURN(std::unique_ptr<ForkMark> mark, ForkMark::Create());
     NoteGrpcRuns();
     std::unique_ptr<Impl> impl(new Impl(std::move(options), std::move(mark)));
@@ -241,7 +244,7 @@ class Edge::Impl {
 
   bool Check(std::string_view token_string, const Requirement& requirement, Decision* decision) {
     if (Refused(decision)) return true;
-    tollgate::Decision inner;
+    validator::Decision inner;
     if (!validator_->Check(Bounded(token_string), Needed(requirement), &inner)) {
       SetUnavailable(Reason::kServiceUnavailable, decision);
       return false;
@@ -254,12 +257,13 @@ class Edge::Impl {
                   Callback callback) {
     Decision refused;
     if (Refused(&refused)) return callback(refused);
-    validator_->CheckAsync(Bounded(token_string), Needed(requirement),
-                           [this, callback = std::move(callback)](const tollgate::Decision& inner) {
-                             Decision decision;
-                             Take(inner, &decision);
-                             callback(decision);
-                           });
+    validator_->CheckAsync(
+        Bounded(token_string), Needed(requirement),
+        [this, callback = std::move(callback)](const validator::Decision& inner) {
+          Decision decision;
+          Take(inner, &decision);
+          callback(decision);
+        });
   }
 
   bool WaitUntilLive(Milliseconds limit) {
@@ -278,22 +282,22 @@ class Edge::Impl {
       out.state = State::kForked;
       return out;
     }
-    const ValidatorStatus s = validator_->Status();
+    const validator::ValidatorStatus s = validator_->Status();
     switch (s.lease) {
-      case LeaseState::kLive:
+      case validator::LeaseState::kLive:
         out.state = State::kLive;
         break;
-      case LeaseState::kFailOpen:
+      case validator::LeaseState::kFailOpen:
         out.state = State::kFailOpen;
         break;
-      case LeaseState::kNone:
+      case validator::LeaseState::kNone:
         out.state =
             had_lease_.load(std::memory_order_relaxed) ? State::kNoLease : State::kConnecting;
         break;
     }
     if (stopping_.load(std::memory_order_acquire)) out.state = State::kStopped;
     out.lease_left = absl::ToChronoMilliseconds(std::max(s.lease_left, absl::ZeroDuration()));
-    out.following = s.follower.phase == FollowerStatus::Phase::kFollowing;
+    out.following = s.follower.phase == validator::FollowerStatus::Phase::kFollowing;
     out.epoch = s.follower.epoch;
     out.applied_revision = s.follower.applied_revision;
     out.cached_tokens = s.cached_tokens;
@@ -307,7 +311,7 @@ class Edge::Impl {
   edge::Totals Totals() const {
     edge::Totals out;
     if (forked()) return out;
-    const DecisionTotals totals = validator_->Totals();
+    const validator::DecisionTotals totals = validator_->Totals();
     out.admitted = totals.admitted;
     out.admitted_fail_open = totals.admitted_fail_open;
     out.from_memory = totals.from_memory;
@@ -348,8 +352,8 @@ class Edge::Impl {
     if (link_ != nullptr) {
       // R4: of the last decision nothing is under way here.
       taken = link_->Goodbye(absl::FromChrono(limit));
-      Log(tollgate::LogLevel::kInfo,
-          taken ? "said goodbye" : "left without the service hearing a goodbye");
+      base::Log(base::LogLevel::kInfo,
+                taken ? "said goodbye" : "left without the service hearing a goodbye");
       link_->Stop();
     }
     log_.reset();
@@ -371,27 +375,27 @@ class Edge::Impl {
       : options_(std::move(options)), mark_(std::move(mark)) {}
 
   absl::Status Begin() {
-    const Clock& clock = SystemClock();
-    ASSIGN_OR_RETURN(const Address service, ParseAddress(options_.service));
-    const TlsFiles tls{options_.service_cert, options_.service_key, options_.service_ca};
+    const base::Clock& clock = base::SystemClock();
+    ASSIGN_OR_RETURN(const net::Address service, net::ParseAddress(options_.service));
+    const net::TlsFiles tls{options_.service_cert, options_.service_key, options_.service_ca};
     const bool use_tls = options_.service_tls || !tls.empty();
     RETURN_IF_ERROR(CheckPlaintext(service, use_tls, options_.allow_plaintext));
-    ASSIGN_OR_RETURN(
-        const std::shared_ptr<grpc::ChannelCredentials> credentials,
-        ClientCredentialsFor(
-            tls, use_tls, ServerIdentity{options_.service_spiffe_id, options_.service_host_name}));
-    ASSIGN_OR_RETURN(TokenFormat format, TokenFormat::ForBrand(options_.brand));
-    ASSIGN_OR_RETURN(
-        validator_,
-        Validator::Create(
-            CoreOptions(options_, std::move(format)), clock, SystemRandom(),
-            [this](const tollgate::v1::ResolveRequest& request, ResolveClient::Callback callback) {
-              resolve_->Ask(request, std::move(callback));
-            }));
+    ASSIGN_OR_RETURN(const std::shared_ptr<grpc::ChannelCredentials> credentials,
+                     net::ClientCredentialsFor(tls, use_tls,
+                                               net::ServerIdentity{options_.service_spiffe_id,
+                                                                   options_.service_host_name}));
+    ASSIGN_OR_RETURN(token::TokenFormat format, token::TokenFormat::ForBrand(options_.brand));
+    ASSIGN_OR_RETURN(validator_,
+                     validator::Validator::Create(
+                         CoreOptions(options_, std::move(format)), clock, base::SystemRandom(),
+                         [this](const tollgate::v1::ResolveRequest& request,
+                                validator::ResolveClient::Callback callback) {
+                           resolve_->Ask(request, std::move(callback));
+                         }));
     log_ = std::make_unique<HostLog>(ForHost(options_.log));
-    metrics_ = std::make_shared<EdgeMetrics>(validator_.get());
+    metrics_ = std::make_shared<validator::EdgeMetrics>(validator_.get());
     // Two connections: a flood of questions must not stand before a ping.
-    ChannelOptions channel;
+    net::ChannelOptions channel;
     channel.own_connection = true;
     channel.max_reconnect_backoff = absl::FromChrono(options_.longest_backoff);
     // A connection whose bytes vanish must be found and replaced well inside a lease, also by the
@@ -399,15 +403,16 @@ class Edge::Impl {
     // ServerLimits::min_ping_interval.
     channel.keepalive_time = absl::Seconds(11);
     channel.keepalive_timeout = absl::Seconds(4);
-    resolve_ = ResolveClient::Create(
-        MakeChannel(service, credentials, channel), absl::FromChrono(options_.resolve_timeout),
+    resolve_ = validator::ResolveClient::Create(
+        net::MakeChannel(service, credentials, channel), absl::FromChrono(options_.resolve_timeout),
         &clock, [metrics = metrics_](absl::StatusCode code, absl::Duration took) {
           metrics->OnResolve(code, took);
         });
-    link_ = Link::Start(
-        {validator_.get(), &clock,
-         [service, credentials, channel] { return MakeChannel(service, credentials, channel); },
-         service.ToString()});
+    link_ = validator::Link::Start({validator_.get(), &clock,
+                                    [service, credentials, channel] {
+                                      return net::MakeChannel(service, credentials, channel);
+                                    },
+                                    service.ToString()});
     watch_ = std::thread([this] { Watch(); });
     return absl::OkStatus();
   }
@@ -425,7 +430,7 @@ class Edge::Impl {
     return false;
   }
 
-  void Take(const tollgate::Decision& inner, Decision* out) const {
+  void Take(const validator::Decision& inner, Decision* out) const {
     if (inner.verdict != tollgate::v1::VERDICT_ADMIT &&
         inner.verdict != tollgate::v1::VERDICT_DENY) {
       const bool stopped = stopping_.load(std::memory_order_acquire);
@@ -440,7 +445,7 @@ class Edge::Impl {
     out->expire_time_.reset();
     out->text_.clear();
     out->ends_.clear();
-    GrantView grant;
+    token::GrantView grant;
     if (!inner.ReadIdentity(&grant)) return;
     const auto add = [out](absl::string_view text) {
       out->text_.append(text.data(), text.size());
@@ -458,13 +463,13 @@ class Edge::Impl {
 
   // Tells the log, and whoever waits, what has become of the lease: once for each change.
   void Watch() {
-    LeaseState told = LeaseState::kNone;
+    validator::LeaseState told = validator::LeaseState::kNone;
     std::unique_lock<std::mutex> lock(watch_mu_);
     while (!watch_stopped_) {
-      const ValidatorStatus now = validator_->Status();
+      const validator::ValidatorStatus now = validator_->Status();
       if (now.lease != told) {
         told = now.lease;
-        live_ = told == LeaseState::kLive;
+        live_ = told == validator::LeaseState::kLive;
         if (live_) had_lease_.store(true, std::memory_order_relaxed);
         watch_changed_.notify_all();
         lock.unlock();
@@ -479,24 +484,25 @@ class Edge::Impl {
     }
   }
 
-  void TellLease(const ValidatorStatus& now) const {
+  void TellLease(const validator::ValidatorStatus& now) const {
     switch (now.lease) {
-      case LeaseState::kLive:
-        Log(tollgate::LogLevel::kInfo, "in sync: decisions are covered by a lease",
-            {{"validator", options_.id},
-             {"epoch", now.follower.epoch},
-             {"revision", now.follower.applied_revision}});
+      case validator::LeaseState::kLive:
+        base::Log(base::LogLevel::kInfo, "in sync: decisions are covered by a lease",
+                  {{"validator", options_.id},
+                   {"epoch", now.follower.epoch},
+                   {"revision", now.follower.applied_revision}});
         break;
-      case LeaseState::kFailOpen:
-        Log(tollgate::LogLevel::kWarning,
+      case validator::LeaseState::kFailOpen:
+        base::Log(
+            base::LogLevel::kWarning,
             "the lease has run out: going on from memory (fail-open); receipts do not cover this "
             "edge",
             {{"validator", options_.id}, {"revision", now.follower.applied_revision}});
         break;
-      case LeaseState::kNone:
-        Log(tollgate::LogLevel::kWarning,
-            "the lease has run out: nothing is admitted until it is renewed",
-            {{"validator", options_.id}, {"revision", now.follower.applied_revision}});
+      case validator::LeaseState::kNone:
+        base::Log(base::LogLevel::kWarning,
+                  "the lease has run out: nothing is admitted until it is renewed",
+                  {{"validator", options_.id}, {"revision", now.follower.applied_revision}});
         break;
     }
   }
@@ -507,10 +513,10 @@ class Edge::Impl {
   // In the order of a start; destroyed in the reverse, after Stop. `validator_` outlives what asks
   // it: checks may come until the destructor.
   std::unique_ptr<HostLog> log_;
-  std::shared_ptr<ResolveClient> resolve_;
-  std::unique_ptr<Validator> validator_;
-  std::shared_ptr<EdgeMetrics> metrics_;
-  std::shared_ptr<Link> link_;
+  std::shared_ptr<validator::ResolveClient> resolve_;
+  std::unique_ptr<validator::Validator> validator_;
+  std::shared_ptr<validator::EdgeMetrics> metrics_;
+  std::shared_ptr<validator::Link> link_;
 
   std::atomic<bool> had_lease_{false};
   std::atomic<bool> stopping_{false};

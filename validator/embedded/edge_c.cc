@@ -27,7 +27,7 @@ struct tollgate_edge_decision {
   tollgate::edge::Decision decision;
 };
 
-namespace tollgate {
+namespace tollgate::edge {
 namespace {
 
 using std::chrono::milliseconds;
@@ -122,17 +122,17 @@ bool Checkable(const tollgate_edge* edge, const char* token_string, size_t size)
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::edge
 
-using tollgate::CopyBack;
-using tollgate::CopyIn;
-using tollgate::CopyOut;
-using tollgate::Guarded;
-using tollgate::Needed;
+using tollgate::edge::CopyBack;
+using tollgate::edge::CopyIn;
+using tollgate::edge::CopyOut;
+using tollgate::edge::Guarded;
+using tollgate::edge::Needed;
 
 extern "C" {
 
-const char* tollgate_edge_version(void) { return tollgate::kVersion; }
+const char* tollgate_edge_version(void) { return tollgate::base::kVersion; }
 
 const char* tollgate_edge_describe(int32_t reason) {
   // Literals all of them, so NUL-terminated.
@@ -158,7 +158,7 @@ tollgate_edge_code tollgate_edge_start(const tollgate_edge_options* options, tol
       return TOLLGATE_EDGE_INVALID_ARGUMENT;
     }
     auto handle = std::make_unique<tollgate_edge>();
-    auto started = tollgate::edge::Edge::Start(tollgate::OptionsFrom(known));
+    auto started = tollgate::edge::Edge::Start(tollgate::edge::OptionsFrom(known));
     if (!started.ok()) {
       CopyOut(started.error().reason + ": " + started.error().message, message, message_size);
       return static_cast<tollgate_edge_code>(started.error().code);
@@ -228,7 +228,7 @@ void tollgate_edge_decision_free(tollgate_edge_decision* decision) { delete deci
 tollgate_edge_code tollgate_edge_check(tollgate_edge* edge, const char* token_string, size_t size,
                                        const tollgate_edge_requirement* requirement,
                                        tollgate_edge_decision* decision) {
-  if (!tollgate::Checkable(edge, token_string, size) || decision == nullptr) {
+  if (!tollgate::edge::Checkable(edge, token_string, size) || decision == nullptr) {
     return TOLLGATE_EDGE_INVALID_ARGUMENT;
   }
   return Guarded<tollgate_edge_code>(TOLLGATE_EDGE_INTERNAL, [&] {
@@ -244,7 +244,7 @@ tollgate_edge_code tollgate_edge_check_blocking(tollgate_edge* edge, const char*
                                                 const tollgate_edge_requirement* requirement,
                                                 int64_t limit_ms,
                                                 tollgate_edge_decision* decision) {
-  if (!tollgate::Checkable(edge, token_string, size) || decision == nullptr) {
+  if (!tollgate::edge::Checkable(edge, token_string, size) || decision == nullptr) {
     return TOLLGATE_EDGE_INVALID_ARGUMENT;
   }
   return Guarded<tollgate_edge_code>(TOLLGATE_EDGE_INTERNAL, [&] {
@@ -259,7 +259,7 @@ tollgate_edge_code tollgate_edge_check_async(tollgate_edge* edge, const char* to
                                              size_t size,
                                              const tollgate_edge_requirement* requirement,
                                              tollgate_edge_callback callback, void* context) {
-  if (!tollgate::Checkable(edge, token_string, size) || callback == nullptr) {
+  if (!tollgate::edge::Checkable(edge, token_string, size) || callback == nullptr) {
     return TOLLGATE_EDGE_INVALID_ARGUMENT;
   }
   return Guarded<tollgate_edge_code>(TOLLGATE_EDGE_INTERNAL, [&] {

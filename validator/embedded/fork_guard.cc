@@ -12,7 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 
-namespace tollgate {
+namespace tollgate::edge {
 namespace {
 
 size_t PageSize() { return static_cast<size_t>(sysconf(_SC_PAGESIZE)); }
@@ -43,15 +43,15 @@ absl::StatusOr<std::unique_ptr<ForkMark>> ForkMark::Create() {
   void* page =
       mmap(nullptr, PageSize(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (page == MAP_FAILED) {
-    return Refuse(absl::StatusCode::kResourceExhausted, "NO_MEMORY",
-                  absl::StrCat("a page cannot be mapped: ", std::strerror(errno)));
+    return base::Refuse(absl::StatusCode::kResourceExhausted, "NO_MEMORY",
+                        absl::StrCat("a page cannot be mapped: ", std::strerror(errno)));
   }
   if (madvise(page, PageSize(), MADV_WIPEONFORK) != 0) {
     const int error = errno;
     munmap(page, PageSize());
-    return Refuse(absl::StatusCode::kFailedPrecondition, "NO_WIPE_ON_FORK",
-                  absl::StrCat("the kernel cannot wipe a page on fork (Linux 4.14 can): ",
-                               std::strerror(error)));
+    return base::Refuse(absl::StatusCode::kFailedPrecondition, "NO_WIPE_ON_FORK",
+                        absl::StrCat("the kernel cannot wipe a page on fork (Linux 4.14 can): ",
+                                     std::strerror(error)));
   }
   return std::unique_ptr<ForkMark>(new ForkMark(new (page) std::atomic<int>(1)));
 }
@@ -62,4 +62,4 @@ void NoteGrpcRuns() { grpc_runs.store(true, std::memory_order_relaxed); }
 
 bool ForkedFromRunningGrpc() { return forked_from_grpc.load(std::memory_order_relaxed); }
 
-}  // namespace tollgate
+}  // namespace tollgate::edge

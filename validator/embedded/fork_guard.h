@@ -7,7 +7,7 @@
 
 #include "absl/status/statusor.h"
 
-namespace tollgate {
+namespace tollgate::edge {
 
 // Tells the process that made it from a child forked afterwards, by a page that the child finds
 // wiped. Thread-safe; one read of memory.
@@ -37,6 +37,6 @@ void NoteGrpcRuns();
 // loaded. Thread-safe.
 bool ForkedFromRunningGrpc();
 
-}  // namespace tollgate
+}  // namespace tollgate::edge
 
 #endif  // TOLLGATE_VALIDATOR_EMBEDDED_FORK_GUARD_H_

@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-namespace tollgate {
+namespace tollgate::edge {
 
 // Never destroyed: a thread may log until the process ends.
 struct HostLogs {
@@ -17,7 +17,7 @@ struct HostLogs {
     return *all;
   }
 
-  static bool Write(LogLevel level, absl::string_view line) {
+  static bool Write(base::LogLevel level, absl::string_view line) {
     HostLogs& all = All();
     std::lock_guard<std::mutex> lock(all.mu);
     bool to_stderr = false;
@@ -36,7 +36,7 @@ HostLog::HostLog(Callback callback) : callback_(std::move(callback)) {
   HostLogs& all = HostLogs::All();
   std::lock_guard<std::mutex> lock(all.mu);
   all.logs.push_back(this);
-  SetLogSink(HostLogs::Write);
+  base::SetLogSink(HostLogs::Write);
 }
 
 HostLog::~HostLog() {
@@ -45,4 +45,4 @@ HostLog::~HostLog() {
   all.logs.erase(std::remove(all.logs.begin(), all.logs.end(), this), all.logs.end());
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::edge

@@ -2,7 +2,7 @@
 #include "validator/fronts/front.h"
 #include "validator/fronts/native.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 
 std::vector<std::unique_ptr<Front>> MakeFronts(Validator* validator) {
   std::vector<std::unique_ptr<Front>> fronts;
@@ -10,4 +10,4 @@ std::vector<std::unique_ptr<Front>> MakeFronts(Validator* validator) {
   return fronts;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::validator

@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 namespace {
 
 using tollgate::v1::VerdictReason;
@@ -59,7 +59,7 @@ std::string Quoted(absl::string_view text) {
 
 // What would have been enough, as RFC 6750 names it: all that is needed, and of the alternatives
 // the first.
-std::string ScopeOf(const Requirement& requirement) {
+std::string ScopeOf(const token::Requirement& requirement) {
   std::vector<absl::string_view> scopes(requirement.all_scopes.begin(),
                                         requirement.all_scopes.end());
   if (!requirement.any_scopes.empty()) {
@@ -94,14 +94,14 @@ tollgate::v1::Verdict VerdictOf(VerdictReason reason) {
   }
 }
 
-Answer AnswerTo(VerdictReason reason, absl::Duration retry_after, const Requirement& requirement,
-                absl::string_view realm) {
+Answer AnswerTo(VerdictReason reason, absl::Duration retry_after,
+                const token::Requirement& requirement, absl::string_view realm) {
   const Meaning meaning = MeaningOf(reason);
   Answer answer;
   answer.status = meaning.status;
   answer.error = meaning.error;
   if (answer.status == 200) return answer;
-  answer.description = Describe(reason);
+  answer.description = token::Describe(reason);
   if (answer.status == 503) {
     answer.retry_after = retry_after;
     return answer;
@@ -111,7 +111,8 @@ Answer AnswerTo(VerdictReason reason, absl::Duration retry_after, const Requirem
   return answer;
 }
 
-Answer AnswerTo(const Decision& decision, const Requirement& requirement, absl::string_view realm) {
+Answer AnswerTo(const Decision& decision, const token::Requirement& requirement,
+                absl::string_view realm) {
   // A decision that was never made is no admission.
   const bool undecided =
       !decision.admitted() && decision.reason == tollgate::v1::VERDICT_REASON_UNSPECIFIED;
@@ -128,4 +129,4 @@ Answer AnswerToBadRequest(absl::string_view description, absl::string_view realm
   return answer;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::validator

@@ -11,7 +11,7 @@
 #include "tollgate/v1/validation_service.pb.h"
 #include "validator/core/decision.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 
 // Says no more to a stranger than RFC 6750 would.
 struct Answer {
@@ -32,8 +32,9 @@ struct Answer {
 // audience or a scope that is missing is no fault of the token, and what prevents an answer is 503.
 // `realm` goes into the challenge; empty: none.
 Answer AnswerTo(tollgate::v1::VerdictReason reason, absl::Duration retry_after,
-                const Requirement& requirement, absl::string_view realm);
-Answer AnswerTo(const Decision& decision, const Requirement& requirement, absl::string_view realm);
+                const token::Requirement& requirement, absl::string_view realm);
+Answer AnswerTo(const Decision& decision, const token::Requirement& requirement,
+                absl::string_view realm);
 
 // The answer to a request that cannot be read, such as one that presents a token twice: 400
 // `invalid_request`. `description` outlives the answer.
@@ -42,6 +43,6 @@ Answer AnswerToBadRequest(absl::string_view description, absl::string_view realm
 // A reason as verdicts have it: ADMIT, DENY, or UNAVAILABLE for what prevents an answer.
 tollgate::v1::Verdict VerdictOf(tollgate::v1::VerdictReason reason);
 
-}  // namespace tollgate
+}  // namespace tollgate::validator
 
 #endif  // TOLLGATE_VALIDATOR_FRONTS_ANSWER_H_

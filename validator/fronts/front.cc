@@ -1,6 +1,6 @@
 #include "validator/fronts/front.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 
 void FrontCounts::CountAnswer(tollgate::v1::Verdict verdict) {
   switch (verdict) {
@@ -24,4 +24,4 @@ FrontTotals FrontCounts::Totals() const {
   return totals;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::validator

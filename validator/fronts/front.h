@@ -19,7 +19,7 @@ namespace grpc {
 class Service;
 }  // namespace grpc
 
-namespace tollgate {
+namespace tollgate::validator {
 
 class Validator;
 
@@ -72,6 +72,6 @@ class Front {
 // All fronts of a validator, which outlives them.
 std::vector<std::unique_ptr<Front>> MakeFronts(Validator* validator);
 
-}  // namespace tollgate
+}  // namespace tollgate::validator
 
 #endif  // TOLLGATE_VALIDATOR_FRONTS_FRONT_H_

@@ -16,7 +16,7 @@
 #include "token/grant.h"
 #include "validator/fronts/answer.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 namespace {
 
 using tollgate::v1::BatchValidateRequest;
@@ -24,23 +24,23 @@ using tollgate::v1::BatchValidateResponse;
 using tollgate::v1::ValidateRequest;
 using tollgate::v1::ValidateResponse;
 
-using BytesCall = UnaryCall<grpc::ByteBuffer, grpc::ByteBuffer>;
+using BytesCall = net::UnaryCall<grpc::ByteBuffer, grpc::ByteBuffer>;
 
 absl::Status CheckRequirement(const tollgate::v1::Requirement& requirement,
                               const std::string& path) {
   const auto check = [&](const auto& scopes, absl::string_view field) {
-    bool fits = static_cast<size_t>(scopes.size()) <= kMaxScopes;
-    for (const std::string& scope : scopes) fits = fits && scope.size() <= kMaxScopeLength;
+    bool fits = static_cast<size_t>(scopes.size()) <= token::kMaxScopes;
+    for (const std::string& scope : scopes) fits = fits && scope.size() <= token::kMaxScopeLength;
     if (fits) return absl::OkStatus();
-    return RefuseField("REQUIREMENT_TOO_LARGE", absl::StrCat(path, "requirement.", field),
-                       absl::StrCat("at most ", kMaxScopes, " scopes, each at most ",
-                                    kMaxScopeLength, " characters"));
+    return base::RefuseField("REQUIREMENT_TOO_LARGE", absl::StrCat(path, "requirement.", field),
+                             absl::StrCat("at most ", token::kMaxScopes, " scopes, each at most ",
+                                          token::kMaxScopeLength, " characters"));
   };
   RETURN_IF_ERROR(check(requirement.any_scopes(), "any_scopes"));
   RETURN_IF_ERROR(check(requirement.all_scopes(), "all_scopes"));
-  if (requirement.audience().size() > kMaxAudienceLength) {
-    return RefuseField("REQUIREMENT_TOO_LARGE", absl::StrCat(path, "requirement.audience"),
-                       absl::StrCat("at most ", kMaxAudienceLength, " characters"));
+  if (requirement.audience().size() > token::kMaxAudienceLength) {
+    return base::RefuseField("REQUIREMENT_TOO_LARGE", absl::StrCat(path, "requirement.audience"),
+                             absl::StrCat("at most ", token::kMaxAudienceLength, " characters"));
   }
   return absl::OkStatus();
 }
@@ -60,12 +60,12 @@ struct Join {
 void FillResponse(const Decision& decision, ValidateResponse* response) {
   response->set_verdict(decision.verdict);
   response->set_reason(decision.reason);
-  const Answer answer = AnswerTo(decision, Requirement(), /*realm=*/"");
+  const Answer answer = AnswerTo(decision, token::Requirement(), /*realm=*/"");
   if (!answer.description.empty()) response->set_description(std::string(answer.description));
   if (decision.verdict == tollgate::v1::VERDICT_UNAVAILABLE) {
-    *response->mutable_retry_after() = ToProto(answer.retry_after);
+    *response->mutable_retry_after() = base::ToProto(answer.retry_after);
   }
-  GrantView grant;
+  token::GrantView grant;
   if (!decision.ReadIdentity(&grant)) return;
   tollgate::v1::Identity* identity = response->mutable_identity();
   identity->set_token(std::string(grant.token()));
@@ -75,7 +75,7 @@ void FillResponse(const Decision& decision, ValidateResponse* response) {
     identity->add_scopes(std::string(grant.scope(i)));
   }
   if (grant.expire_time_us() != 0) {
-    *identity->mutable_expire_time() = TimestampFromMicros(grant.expire_time_us());
+    *identity->mutable_expire_time() = base::TimestampFromMicros(grant.expire_time_us());
   }
 }
 
@@ -83,7 +83,7 @@ void NativeFront::RegisterOn(FrontHost* host) {
   host->AddGrpcService(this, "tollgate.v1.ValidationService");
 }
 
-void NativeFront::Check(Presented presented, const Requirement& requirement,
+void NativeFront::Check(Presented presented, const token::Requirement& requirement,
                         Validator::Callback callback) {
   Validator::Miss miss;
   {
@@ -109,12 +109,12 @@ grpc::ServerUnaryReactor* NativeFront::Validate(grpc::CallbackServerContext* con
       counts_.CountRefused();
       return call->Fail(good);
     }
-    Check(std::move(presented), RequirementFrom(parsed.requirement()),
+    Check(std::move(presented), token::RequirementFrom(parsed.requirement()),
           [this, call](const Decision& decision) {
             ValidateResponse answer;
             FillResponse(decision, &answer);
             counts_.CountAnswer(decision.verdict);
-            call->Reply(ToByteBuffer(answer));
+            call->Reply(net::ToByteBuffer(answer));
           });
   });
 }
@@ -131,7 +131,8 @@ grpc::ServerUnaryReactor* NativeFront::BatchValidate(grpc::CallbackServerContext
     }
     const int size = parsed.requests_size();
     if (good.ok() && (size < 1 || size > kMostInBatch)) {
-      good = RefuseField("BATCH_SIZE", "requests", absl::StrCat("must be 1 to ", kMostInBatch));
+      good =
+          base::RefuseField("BATCH_SIZE", "requests", absl::StrCat("must be 1 to ", kMostInBatch));
     }
     for (int i = 0; good.ok() && i < size; ++i) {
       good = CheckRequirement(parsed.requests(i).requirement(), absl::StrCat("requests[", i, "]."));
@@ -143,15 +144,15 @@ grpc::ServerUnaryReactor* NativeFront::BatchValidate(grpc::CallbackServerContext
     auto join = std::make_shared<Join>(size, std::move(call));
     for (int i = 0; i < size; ++i) {
       Check(std::move(presented[static_cast<size_t>(i)]),
-            RequirementFrom(parsed.requests(i).requirement()),
+            token::RequirementFrom(parsed.requests(i).requirement()),
             [this, join, i](const Decision& decision) {
               FillResponse(decision, join->response.mutable_responses(i));
               counts_.CountAnswer(decision.verdict);
               if (join->left.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
-              join->call->Reply(ToByteBuffer(join->response));
+              join->call->Reply(net::ToByteBuffer(join->response));
             });
     }
   });
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::validator

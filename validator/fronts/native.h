@@ -11,7 +11,7 @@
 #include "validator/fronts/front.h"
 #include "validator/fronts/presented.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 
 inline constexpr int kMostInBatch = 256;
 
@@ -41,7 +41,8 @@ class NativeFront final : public Front,
 
  private:
   // Decides on what was presented, from memory or by asking; wiped before it is answered.
-  void Check(Presented presented, const Requirement& requirement, Validator::Callback callback);
+  void Check(Presented presented, const token::Requirement& requirement,
+             Validator::Callback callback);
 
   Validator* const validator_;
 };
@@ -49,6 +50,6 @@ class NativeFront final : public Front,
 // A decision as it is told to callers.
 void FillResponse(const Decision& decision, tollgate::v1::ValidateResponse* response);
 
-}  // namespace tollgate
+}  // namespace tollgate::validator
 
 #endif  // TOLLGATE_VALIDATOR_FRONTS_NATIVE_H_

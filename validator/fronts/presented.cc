@@ -11,12 +11,12 @@
 #include "base/status.h"
 #include "net/wire.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 
 Presented Presented::TakeFrom(std::string* from) {
   Presented presented;
   presented.bytes_.swap(*from);
-  WipeString(from);  // short strings lie in the object itself, and a swap leaves them there
+  base::WipeString(from);  // short strings lie in the object itself, and a swap leaves them there
   return presented;
 }
 
@@ -36,7 +36,7 @@ Presented& Presented::operator=(Presented&& other) noexcept {
   return *this;
 }
 
-void Presented::Wipe() { WipeString(&bytes_); }
+void Presented::Wipe() { base::WipeString(&bytes_); }
 
 void WipeBytes(const grpc::ByteBuffer& bytes) {
   std::vector<grpc::Slice> slices;
@@ -47,11 +47,11 @@ void WipeBytes(const grpc::ByteBuffer& bytes) {
 }
 
 absl::Status ParseAndWipe(const grpc::ByteBuffer& bytes, google::protobuf::MessageLite* message) {
-  const bool parsed = FromByteBuffer(bytes, message);
+  const bool parsed = net::FromByteBuffer(bytes, message);
   WipeBytes(bytes);
   if (parsed) return absl::OkStatus();
-  return Refuse(absl::StatusCode::kInvalidArgument, "MALFORMED_REQUEST",
-                "The request is no such message, or has text that is not UTF-8.");
+  return base::Refuse(absl::StatusCode::kInvalidArgument, "MALFORMED_REQUEST",
+                      "The request is no such message, or has text that is not UTF-8.");
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::validator

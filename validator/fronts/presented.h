@@ -11,7 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 
 // What is longer is no token string of any brand: MALFORMED, and not looked at further.
 inline constexpr size_t kLongestTokenString = 256;
@@ -50,6 +50,6 @@ void WipeBytes(const grpc::ByteBuffer& bytes);
 // hold a part of it, which is the caller's to wipe.
 absl::Status ParseAndWipe(const grpc::ByteBuffer& bytes, google::protobuf::MessageLite* message);
 
-}  // namespace tollgate
+}  // namespace tollgate::validator
 
 #endif  // TOLLGATE_VALIDATOR_FRONTS_PRESENTED_H_

@@ -8,7 +8,7 @@
 #include "base/version.h"
 #include "net/metric_page.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 namespace {
 
 using prometheus::MetricFamily;
@@ -39,7 +39,7 @@ bool IsUnavailable(int reason) {
          reason == tollgate::v1::VERDICT_REASON_OVERLOADED;
 }
 
-void WriteDecisions(const DecisionTotals& totals, MetricPage* page) {
+void WriteDecisions(const DecisionTotals& totals, net::MetricPage* page) {
   page->Family("tollgate_validator_decisions_total", "Decisions, by verdict and reason",
                MetricType::Counter);
   page->Value(static_cast<double>(totals.admitted), {{"verdict", "admit"}, {"reason", "none"}});
@@ -57,7 +57,7 @@ void WriteDecisions(const DecisionTotals& totals, MetricPage* page) {
                 totals.misses);
 }
 
-void WriteStatus(const ValidatorStatus& s, MetricPage* page) {
+void WriteStatus(const ValidatorStatus& s, net::MetricPage* page) {
   page->Gauge("tollgate_validator_cache_entries", "Tokens held in memory",
               static_cast<double>(s.cached_tokens));
   page->Gauge("tollgate_validator_unknown_entries", "Strings held as known to be no token",
@@ -110,9 +110,9 @@ void EdgeMetrics::Detach() {
 
 std::vector<MetricFamily> EdgeMetrics::Collect() const {
   std::vector<MetricFamily> out = prometheus::Registry::Collect();
-  MetricPage page(&out);
+  net::MetricPage page(&out);
   page.Family("tollgate_validator_build_info", "The build; always 1", MetricType::Gauge);
-  page.Value(1, {{"version", kVersion}});
+  page.Value(1, {{"version", base::kVersion}});
   page.Family("tollgate_validator_resolve_errors_total", "Questions without an answer, by code",
               MetricType::Counter);
   for (size_t i = 1; i < resolve_errors_.size(); ++i) {
@@ -133,4 +133,4 @@ std::vector<MetricFamily> EdgeMetrics::Collect() const {
   return out;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::validator

@@ -14,7 +14,7 @@
 #include "prometheus/registry.h"
 #include "validator/core/validator.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 
 // A registry whose figures are taken from the validator when it is read: the hot path counts for
 // itself, and nothing is counted twice. Thread-safe.
@@ -41,6 +41,6 @@ class EdgeMetrics : public prometheus::Registry {
   const Validator* validator_ ABSL_GUARDED_BY(mu_);
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::validator
 
 #endif  // TOLLGATE_VALIDATOR_SHELLS_EDGE_METRICS_H_

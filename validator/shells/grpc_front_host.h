@@ -7,21 +7,21 @@
 #include "net/grpc_host.h"
 #include "validator/fronts/front.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 
 class GrpcFrontHost final : public FrontHost {
  public:
   // `host` is not built yet, and is used while fronts register themselves.
-  explicit GrpcFrontHost(GrpcHost* host) : host_(*host) {}
+  explicit GrpcFrontHost(net::GrpcHost* host) : host_(*host) {}
 
   void AddGrpcService(grpc::Service* service, const std::string& health_name) override {
     host_.AddService(health_name, service);
   }
 
  private:
-  GrpcHost& host_;
+  net::GrpcHost& host_;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::validator
 
 #endif  // TOLLGATE_VALIDATOR_SHELLS_GRPC_FRONT_HOST_H_

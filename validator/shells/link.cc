@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "net/reactor.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 namespace {
 
 using tollgate::v1::FollowRequest;
@@ -23,7 +23,7 @@ constexpr absl::Duration kLongestWait = absl::Seconds(1);
 }  // namespace
 
 // One call of Follow.
-class Link::Stream final : public ClientBidiStream<FollowRequest, FollowResponse> {
+class Link::Stream final : public net::ClientBidiStream<FollowRequest, FollowResponse> {
  public:
   Stream(std::shared_ptr<Link> link, uint64_t number, std::shared_ptr<Stub> stub)
       : ClientBidiStream(link->options_.clock),
@@ -131,7 +131,8 @@ void Link::OnMessage(uint64_t stream, const FollowResponse& message) {
     if (stream == number_ && message.has_go_away()) told_to_leave_ = true;
     calls = QueueActions(options_.validator->StreamMessage(stream, message));
   }
-  if (back) Log(LogLevel::kInfo, "following the service", {{"service", options_.target}});
+  if (back)
+    base::Log(base::LogLevel::kInfo, "following the service", {{"service", options_.target}});
   MakeCalls(std::move(calls));
 }
 
@@ -155,11 +156,11 @@ void Link::OnEnded(uint64_t stream, std::shared_ptr<Stub> stub, const absl::Stat
     --open_;
   }
   if (lost && told_to_leave) {
-    Log(LogLevel::kInfo, "the service ended the stream in order; following anew",
-        {{"service", options_.target}});
+    base::Log(base::LogLevel::kInfo, "the service ended the stream in order; following anew",
+              {{"service", options_.target}});
   } else if (lost) {
-    Log(LogLevel::kWarning, "not following the service; trying again",
-        {{"service", options_.target}, {"status", status}});
+    base::Log(base::LogLevel::kWarning, "not following the service; trying again",
+              {{"service", options_.target}, {"status", status}});
   }
   MakeCalls(std::move(calls));
 }
@@ -167,8 +168,8 @@ void Link::OnEnded(uint64_t stream, std::shared_ptr<Stub> stub, const absl::Stat
 Link::StreamCalls Link::QueueActions(FollowerActions actions) {
   StreamCalls calls;
   if (!actions.why.empty() && heard_) {  // of a stream that never spoke, OnEnded tells once
-    Log(actions.misconfigured ? LogLevel::kError : LogLevel::kInfo, "leaving the stream",
-        {{"service", options_.target}, {"why", actions.why}});
+    base::Log(actions.misconfigured ? base::LogLevel::kError : base::LogLevel::kInfo,
+              "leaving the stream", {{"service", options_.target}, {"why", actions.why}});
   }
   if (!actions.send.empty() && stream_ != nullptr) {
     for (FollowRequest& message : actions.send) queue_.push_back(std::move(message));
@@ -219,7 +220,7 @@ void Link::MakeCalls(StreamCalls calls) {
   if (calls.open != nullptr) calls.open->Open();
 }
 
-void Link::WakeAt(BootTime at) {
+void Link::WakeAt(base::BootTime at) {
   std::lock_guard<std::mutex> lock(timer_mu_);
   wake_at_ = at;
   timer_changed_.notify_all();
@@ -234,7 +235,7 @@ void Link::TimerLoop() {
                                           absl::ToChronoNanoseconds(std::min(wait, kLongestWait)));
       continue;
     }
-    wake_at_ = BootTime::InfiniteFuture();
+    wake_at_ = base::BootTime::InfiniteFuture();
     lock.unlock();
     StreamCalls calls;
     std::vector<std::shared_ptr<Stub>> done_with;
@@ -249,4 +250,4 @@ void Link::TimerLoop() {
   }
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::validator

@@ -31,7 +31,7 @@
 #include "tollgate/v1/edge_service.grpc.pb.h"
 #include "validator/core/validator.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 
 // Thread-safe. One link a validator.
 class Link : public std::enable_shared_from_this<Link> {
@@ -39,7 +39,7 @@ class Link : public std::enable_shared_from_this<Link> {
   struct Options {
     // Both outlive Stop().
     Validator* validator = nullptr;
-    const Clock* clock = nullptr;
+    const base::Clock* clock = nullptr;
     // A channel to the service, on a connection of its own. Asked for at the start, and again after
     // a stream was given up: its connection may be half-open, which gRPC finds out much later, and
     // another stream on it would be as deaf.
@@ -85,7 +85,7 @@ class Link : public std::enable_shared_from_this<Link> {
   // this takes are then made, unlocked (MakeCalls).
   StreamCalls QueueActions(FollowerActions actions) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void MakeCalls(StreamCalls calls) ABSL_LOCKS_EXCLUDED(mu_);
-  void WakeAt(BootTime at);
+  void WakeAt(base::BootTime at);
   void TimerLoop();
   bool Quiet() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return open_ == 0; }
 
@@ -115,11 +115,11 @@ class Link : public std::enable_shared_from_this<Link> {
   // wake_at_ and timer_stopped_; taken after mu_, never before.
   std::mutex timer_mu_;
   std::condition_variable timer_changed_;
-  BootTime wake_at_ = BootTime::InfiniteFuture();
+  base::BootTime wake_at_ = base::BootTime::InfiniteFuture();
   bool timer_stopped_ = false;
   std::thread timer_;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::validator
 
 #endif  // TOLLGATE_VALIDATOR_SHELLS_LINK_H_

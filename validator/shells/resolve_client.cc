@@ -6,28 +6,28 @@
 #include "net/error.h"
 #include "net/reactor.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 
 using tollgate::v1::ResolveRequest;
 using tollgate::v1::ResolveResponse;
 
 struct ResolveClient::Call {
-  internal::ClientCallContext context;
+  net::internal::ClientCallContext context;
   ResolveRequest request;
   ResolveResponse response;
   Callback callback;
-  BootTime begun;
+  base::BootTime begun;
 };
 
 std::shared_ptr<ResolveClient> ResolveClient::Create(std::shared_ptr<grpc::Channel> channel,
-                                                     absl::Duration deadline, const Clock* clock,
-                                                     Observer observer) {
+                                                     absl::Duration deadline,
+                                                     const base::Clock* clock, Observer observer) {
   return std::shared_ptr<ResolveClient>(
       new ResolveClient(std::move(channel), deadline, clock, std::move(observer)));
 }
 
 ResolveClient::ResolveClient(std::shared_ptr<grpc::Channel> channel, absl::Duration deadline,
-                             const Clock* clock, Observer observer)
+                             const base::Clock* clock, Observer observer)
     : deadline_(deadline),
       clock_(clock),
       observer_(std::move(observer)),
@@ -48,8 +48,8 @@ void ResolveClient::Ask(const ResolveRequest& request, Callback callback) {
     if (stub != nullptr) calls_.insert(call.get());
   }
   if (stub == nullptr) {
-    return call->callback(
-        Refuse(absl::StatusCode::kCancelled, "SHUTTING_DOWN", "this validator is shutting down"));
+    return call->callback(base::Refuse(absl::StatusCode::kCancelled, "SHUTTING_DOWN",
+                                       "this validator is shutting down"));
   }
   stub->async()->Resolve(call->context.get(), &call->request, &call->response,
                          [self = shared_from_this(), call](const grpc::Status& status) {
@@ -61,7 +61,7 @@ void ResolveClient::Ask(const ResolveRequest& request, Callback callback) {
                            if (status.ok()) {
                              call->callback(std::move(call->response));
                            } else {
-                             call->callback(FromGrpcStatus(status));
+                             call->callback(net::FromGrpcStatus(status));
                            }
                            absl::MutexLock lock(&self->mu_);
                            self->calls_.erase(call.get());
@@ -76,4 +76,4 @@ void ResolveClient::Stop() {
   mu_.Await(absl::Condition(this, &ResolveClient::Idle));
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::validator

@@ -16,7 +16,7 @@
 #include "base/clock.h"
 #include "tollgate/v1/edge_service.grpc.pb.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 
 // Thread-safe. Held by a shared_ptr: a call under way keeps it.
 class ResolveClient : public std::enable_shared_from_this<ResolveClient> {
@@ -27,7 +27,7 @@ class ResolveClient : public std::enable_shared_from_this<ResolveClient> {
 
   // `clock` outlives Stop(); `observer` may be empty and must not block.
   static std::shared_ptr<ResolveClient> Create(std::shared_ptr<grpc::Channel> channel,
-                                               absl::Duration deadline, const Clock* clock,
+                                               absl::Duration deadline, const base::Clock* clock,
                                                Observer observer);
 
   // Asks. `callback` runs exactly once, on a gRPC thread (or here, when stopped): the answer, or
@@ -40,12 +40,12 @@ class ResolveClient : public std::enable_shared_from_this<ResolveClient> {
 
  private:
   struct Call;
-  ResolveClient(std::shared_ptr<grpc::Channel> channel, absl::Duration deadline, const Clock* clock,
-                Observer observer);
+  ResolveClient(std::shared_ptr<grpc::Channel> channel, absl::Duration deadline,
+                const base::Clock* clock, Observer observer);
   bool Idle() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return calls_.empty(); }
 
   const absl::Duration deadline_;
-  const Clock* const clock_;
+  const base::Clock* const clock_;
   const Observer observer_;
 
   absl::Mutex mu_;
@@ -53,6 +53,6 @@ class ResolveClient : public std::enable_shared_from_this<ResolveClient> {
   absl::flat_hash_set<Call*> calls_ ABSL_GUARDED_BY(mu_);
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::validator
 
 #endif  // TOLLGATE_VALIDATOR_SHELLS_RESOLVE_CLIENT_H_

@@ -26,7 +26,7 @@
 #include "validator/shells/resolve_client.h"
 #include "validator/shells/validator_metrics.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 namespace {
 
 constexpr char kLeaseHealth[] = "tollgate.lease";
@@ -34,34 +34,34 @@ constexpr char kLeaseHealth[] = "tollgate.lease";
 constexpr std::chrono::milliseconds kWatchInterval(100);
 
 absl::Status CheckOptions(const ValidatorServerOptions& o) {
-  RETURN_IF_ERROR(CheckValidatorId(o.id, "id"));
-  if (o.listen.empty()) return BadFlag("listen", "at least one address is needed");
-  if (!IsDriftBound(o.drift_bound)) return BadFlag("drift-bound", "must be 0 to 0.1");
+  RETURN_IF_ERROR(token::CheckValidatorId(o.id, "id"));
+  if (o.listen.empty()) return base::BadFlag("listen", "at least one address is needed");
+  if (!lease::IsDriftBound(o.drift_bound)) return base::BadFlag("drift-bound", "must be 0 to 0.1");
   if (o.stale_policy == tollgate::v1::STALE_POLICY_FAIL_OPEN &&
-      (o.fail_open_for <= absl::ZeroDuration() || o.fail_open_for > kLongestFailOpen)) {
-    return BadFlag("fail-open-for", "must be above 0, and at most 24h");
+      (o.fail_open_for <= absl::ZeroDuration() || o.fail_open_for > lease::kLongestFailOpen)) {
+    return base::BadFlag("fail-open-for", "must be above 0, and at most 24h");
   }
   if (o.cache_entries < 1 || o.cache_entries > (1 << 24)) {
-    return BadFlag("cache-entries", "must be 1 to 16777216");
+    return base::BadFlag("cache-entries", "must be 1 to 16777216");
   }
   if (o.unknown_entries < 1 || o.unknown_entries > (1 << 24)) {
-    return BadFlag("unknown-entries", "must be 1 to 16777216");
+    return base::BadFlag("unknown-entries", "must be 1 to 16777216");
   }
-  if (o.max_questions < 1) return BadFlag("max-questions", "must be at least 1");
-  if (o.max_waiting < 1) return BadFlag("max-waiting", "must be at least 1");
+  if (o.max_questions < 1) return base::BadFlag("max-questions", "must be at least 1");
+  if (o.max_waiting < 1) return base::BadFlag("max-waiting", "must be at least 1");
   if (o.resolve_timeout <= absl::ZeroDuration()) {
-    return BadFlag("resolve-timeout", "must be above 0");
+    return base::BadFlag("resolve-timeout", "must be above 0");
   }
   if (o.longest_backoff <= absl::ZeroDuration()) {
-    return BadFlag("longest-backoff", "must be above 0");
+    return base::BadFlag("longest-backoff", "must be above 0");
   }
   return absl::OkStatus();
 }
 
 // Whoever stands between a validator and its service could have it admit anything.
-absl::Status CheckServicePlaintext(const Address& service, bool tls, bool allowed) {
+absl::Status CheckServicePlaintext(const net::Address& service, bool tls, bool allowed) {
   if (tls || allowed || service.IsLoopback()) return absl::OkStatus();
-  return Refuse(
+  return base::Refuse(
       absl::StatusCode::kFailedPrecondition, "PLAINTEXT_REFUSED",
       absl::StrCat(
           "refusing to follow ", service.ToString(),
@@ -71,10 +71,10 @@ absl::Status CheckServicePlaintext(const Address& service, bool tls, bool allowe
           "  or, knowing the risk:   --allow-plaintext"));
 }
 
-ValidatorOptions CoreOptions(const ValidatorServerOptions& o, TokenFormat format) {
+ValidatorOptions CoreOptions(const ValidatorServerOptions& o, token::TokenFormat format) {
   ValidatorOptions core;
   core.follower.validator_id = o.id;
-  core.follower.version = kVersion;
+  core.follower.version = base::kVersion;
   core.follower.stale_policy = o.stale_policy;
   if (o.stale_policy == tollgate::v1::STALE_POLICY_FAIL_OPEN) {
     core.follower.fail_open_for = o.fail_open_for;
@@ -94,21 +94,21 @@ class ValidatorServerImpl final : public ValidatorServer {
  public:
   explicit ValidatorServerImpl(ValidatorServerOptions options)
       : options_(std::move(options)),
-        clock_(options_.clock != nullptr ? *options_.clock : SystemClock()),
-        random_(options_.random != nullptr ? *options_.random : SystemRandom()) {}
+        clock_(options_.clock != nullptr ? *options_.clock : base::SystemClock()),
+        random_(options_.random != nullptr ? *options_.random : base::SystemRandom()) {}
 
   ~ValidatorServerImpl() override { Drain(absl::ZeroDuration(), absl::ZeroDuration()); }
 
   absl::Status Start() {
     RETURN_IF_ERROR(PrepareChannel());
     // Before anything runs: a port that is taken connects to nothing.
-    GrpcHost::Options host;
+    net::GrpcHost::Options host;
     host.listen = options_.listen;
     host.tls = {options_.tls_cert, options_.tls_key, options_.client_ca};
     host.allow_plaintext = options_.allow_plaintext;
     host.max_connections = options_.max_connections;
     host.socket_mode = options_.socket_mode;
-    ASSIGN_OR_RETURN(host_, GrpcHost::Bind(std::move(host)));
+    ASSIGN_OR_RETURN(host_, net::GrpcHost::Bind(std::move(host)));
     RETURN_IF_ERROR(MakeCore());
     return Serve();
   }
@@ -124,11 +124,11 @@ class ValidatorServerImpl final : public ValidatorServer {
     drained_ = true;
     StopWatch();
     if (!fronts_.empty()) {
-      Log(LogLevel::kInfo, "draining", {{"limit", limit}});
+      base::Log(base::LogLevel::kInfo, "draining", {{"limit", limit}});
       host_->health().SetServing(kLeaseHealth, false);
     }
     if (host_ != nullptr) {
-      DrainPlan plan;
+      net::DrainPlan plan;
       plan.pause = pause;
       plan.limit = limit;
       plan.end_streams = [this] { validator_->StopAdmitting(); };
@@ -139,7 +139,8 @@ class ValidatorServerImpl final : public ValidatorServer {
     if (link_ != nullptr) {
       // R4: the last decision has been answered.
       const bool taken = link_->Goodbye(limit);
-      Log(LogLevel::kInfo, taken ? "said goodbye" : "left without the service hearing a goodbye");
+      base::Log(base::LogLevel::kInfo,
+                taken ? "said goodbye" : "left without the service hearing a goodbye");
       link_->Stop();
     }
     if (registry_ != nullptr) registry_->Detach();
@@ -147,20 +148,21 @@ class ValidatorServerImpl final : public ValidatorServer {
 
  private:
   absl::Status PrepareChannel() {
-    ASSIGN_OR_RETURN(service_, ParseAddress(options_.service));
-    const TlsFiles service_tls{options_.service_cert, options_.service_key, options_.service_ca};
+    ASSIGN_OR_RETURN(service_, net::ParseAddress(options_.service));
+    const net::TlsFiles service_tls{options_.service_cert, options_.service_key,
+                                    options_.service_ca};
     const bool use_tls = options_.service_tls || !service_tls.empty();
     RETURN_IF_ERROR(CheckServicePlaintext(service_, use_tls, options_.allow_plaintext));
     ASSIGN_OR_RETURN(service_credentials_,
-                     ClientCredentialsFor(
-                         service_tls, use_tls,
-                         ServerIdentity{options_.service_spiffe_id, options_.service_host_name}));
+                     net::ClientCredentialsFor(service_tls, use_tls,
+                                               net::ServerIdentity{options_.service_spiffe_id,
+                                                                   options_.service_host_name}));
 
     return absl::OkStatus();
   }
 
   absl::Status MakeCore() {
-    ASSIGN_OR_RETURN(TokenFormat format, TokenFormat::ForBrand(options_.brand));
+    ASSIGN_OR_RETURN(token::TokenFormat format, token::TokenFormat::ForBrand(options_.brand));
     ASSIGN_OR_RETURN(validator_,
                      Validator::Create(CoreOptions(options_, std::move(format)), clock_, random_,
                                        [this](const tollgate::v1::ResolveRequest& request,
@@ -169,7 +171,7 @@ class ValidatorServerImpl final : public ValidatorServer {
                                        }));
     registry_ = std::make_shared<ValidatorRegistry>(validator_.get(), &host_->listeners());
     // Two connections: a flood of questions must not stand before a ping.
-    ChannelOptions channel;
+    net::ChannelOptions channel;
     channel.own_connection = true;
     channel.max_reconnect_backoff = options_.longest_backoff;
     // A connection whose bytes vanish must be found and replaced well inside a lease, also by the
@@ -178,12 +180,12 @@ class ValidatorServerImpl final : public ValidatorServer {
     channel.keepalive_time = absl::Seconds(11);
     channel.keepalive_timeout = absl::Seconds(4);
     resolve_ = ResolveClient::Create(
-        MakeChannel(service_, service_credentials_, channel), options_.resolve_timeout, &clock_,
-        [registry = registry_](absl::StatusCode code, absl::Duration took) {
+        net::MakeChannel(service_, service_credentials_, channel), options_.resolve_timeout,
+        &clock_, [registry = registry_](absl::StatusCode code, absl::Duration took) {
           registry->OnResolve(code, took);
         });
     make_feed_channel_ = [service = service_, credentials = service_credentials_, channel] {
-      return MakeChannel(service, credentials, channel);
+      return net::MakeChannel(service, credentials, channel);
     };
     return absl::OkStatus();
   }
@@ -199,7 +201,8 @@ class ValidatorServerImpl final : public ValidatorServer {
     watch_ = std::thread([this] { Watch(); });
     host_->Accept();
     for (const std::string& address : addresses()) {
-      Log(LogLevel::kInfo, "serving",
+      base::Log(
+          base::LogLevel::kInfo, "serving",
           {{"address", address}, {"validator", options_.id}, {"service", service_.ToString()}});
     }
     return absl::OkStatus();
@@ -228,18 +231,20 @@ class ValidatorServerImpl final : public ValidatorServer {
   static void TellLease(const ValidatorStatus& now) {
     switch (now.lease) {
       case LeaseState::kLive:
-        Log(LogLevel::kInfo, "in sync: decisions are covered by a lease",
-            {{"epoch", now.follower.epoch}, {"revision", now.follower.applied_revision}});
+        base::Log(base::LogLevel::kInfo, "in sync: decisions are covered by a lease",
+                  {{"epoch", now.follower.epoch}, {"revision", now.follower.applied_revision}});
         break;
       case LeaseState::kFailOpen:
-        Log(LogLevel::kWarning,
+        base::Log(
+            base::LogLevel::kWarning,
             "the lease has run out: going on from memory (fail-open); receipts do not cover this "
             "edge",
             {{"revision", now.follower.applied_revision}});
         break;
       case LeaseState::kNone:
-        Log(LogLevel::kWarning, "the lease has run out: nothing is admitted until it is renewed",
-            {{"revision", now.follower.applied_revision}});
+        base::Log(base::LogLevel::kWarning,
+                  "the lease has run out: nothing is admitted until it is renewed",
+                  {{"revision", now.follower.applied_revision}});
         break;
     }
   }
@@ -254,14 +259,14 @@ class ValidatorServerImpl final : public ValidatorServer {
   }
 
   const ValidatorServerOptions options_;
-  const Clock& clock_;
-  Random& random_;
-  Address service_;
+  const base::Clock& clock_;
+  base::Random& random_;
+  net::Address service_;
   std::shared_ptr<grpc::ChannelCredentials> service_credentials_;
   std::function<std::shared_ptr<grpc::Channel>()> make_feed_channel_;
 
   // In the order of a start; destroyed in the reverse, after Drain.
-  std::unique_ptr<GrpcHost> host_;
+  std::unique_ptr<net::GrpcHost> host_;
   std::shared_ptr<ResolveClient> resolve_;
   std::unique_ptr<Validator> validator_;
   std::shared_ptr<ValidatorRegistry> registry_;
@@ -281,7 +286,7 @@ class ValidatorServerImpl final : public ValidatorServer {
 
 int ValidatorExitCodeFor(const absl::Status& status) {
   if (status.ok()) return kValidatorExitOk;
-  const std::string reason = ReasonOf(status);
+  const std::string reason = base::ReasonOf(status);
   if (reason == "BAD_FLAG" || reason == "ADDRESS_INVALID" || reason == "TLS_FILES_INVALID" ||
       reason == "VALIDATOR_ID_MALFORMED") {
     return kValidatorExitUsage;
@@ -300,4 +305,4 @@ absl::StatusOr<std::unique_ptr<ValidatorServer>> ValidatorServer::Start(
   return std::unique_ptr<ValidatorServer>(std::move(server));
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::validator

@@ -19,7 +19,7 @@ namespace prometheus {
 class Registry;
 }  // namespace prometheus
 
-namespace tollgate {
+namespace tollgate::validator {
 
 // All that can be chosen. The defaults are right for production; flags.h gives each a flag.
 struct ValidatorServerOptions {
@@ -70,8 +70,8 @@ struct ValidatorServerOptions {
   std::string brand = "tg";
 
   // Injected; they outlive the server, `random` is thread-safe. nullptr: the machine's.
-  const Clock* clock = nullptr;
-  Random* random = nullptr;
+  const base::Clock* clock = nullptr;
+  base::Random* random = nullptr;
 };
 
 // The documented exit codes of tollgate-validator.
@@ -114,6 +114,6 @@ class ValidatorServer {
   virtual void Drain(absl::Duration pause, absl::Duration limit) = 0;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::validator
 
 #endif  // TOLLGATE_VALIDATOR_SHELLS_SERVER_H_

@@ -6,12 +6,12 @@
 #include "net/listener_metrics.h"
 #include "net/metric_page.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 namespace {
 
 using prometheus::MetricType;
 
-void WriteFronts(const std::vector<std::unique_ptr<Front>>& fronts, MetricPage* page) {
+void WriteFronts(const std::vector<std::unique_ptr<Front>>& fronts, net::MetricPage* page) {
   page->Family("tollgate_validator_front_answers_total",
                "Answers, by front and verdict; `refused`: requests refused before a decision",
                MetricType::Counter);
@@ -33,12 +33,12 @@ void WriteFronts(const std::vector<std::unique_ptr<Front>>& fronts, MetricPage* 
 void ValidatorRegistry::CollectMore(std::vector<prometheus::MetricFamily>* out) const {
   const auto* fronts = fronts_.load(std::memory_order_acquire);
   if (fronts != nullptr) {
-    MetricPage page(out);
+    net::MetricPage page(out);
     WriteFronts(*fronts, &page);
   }
-  for (prometheus::MetricFamily& family : ListenerMetrics(*listeners_)) {
+  for (prometheus::MetricFamily& family : net::ListenerMetrics(*listeners_)) {
     out->push_back(std::move(family));
   }
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::validator

@@ -10,13 +10,13 @@
 #include "validator/fronts/front.h"
 #include "validator/shells/edge_metrics.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 
 // The edge's metrics, its fronts' and its listeners'. Thread-safe.
 class ValidatorRegistry final : public EdgeMetrics {
  public:
   // Both are read until Detach.
-  ValidatorRegistry(const Validator* validator, const GrpcListeners* listeners)
+  ValidatorRegistry(const Validator* validator, const net::GrpcListeners* listeners)
       : EdgeMetrics(validator), listeners_(listeners) {}
 
   // Counts the answers of these fronts, which are read until Detach. Once.
@@ -28,9 +28,9 @@ class ValidatorRegistry final : public EdgeMetrics {
   void CollectMore(std::vector<prometheus::MetricFamily>* out) const override;
 
   std::atomic<const std::vector<std::unique_ptr<Front>>*> fronts_{nullptr};
-  const GrpcListeners* const listeners_;
+  const net::GrpcListeners* const listeners_;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::validator
 
 #endif  // TOLLGATE_VALIDATOR_SHELLS_VALIDATOR_METRICS_H_

@@ -4,7 +4,7 @@
 
 #include "absl/time/clock.h"
 
-namespace tollgate {
+namespace tollgate::base {
 namespace {
 
 TEST(ClockTest, BootTimeNeverGoesBack) {
@@ -32,4 +32,4 @@ TEST(ClockTest, OnlyDifferencesMeanAnything) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::base

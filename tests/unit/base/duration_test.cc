@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace tollgate {
+namespace tollgate::base {
 namespace {
 
 TEST(DurationFromText, ReadsWhatPeopleWrite) {
@@ -76,4 +76,4 @@ TEST(TextFromDuration, IsReadBackAsItWas) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::base

@@ -11,7 +11,7 @@
 #include "absl/synchronization/notification.h"
 #include "base/clock.h"
 
-namespace tollgate {
+namespace tollgate::base {
 namespace {
 
 constexpr absl::Duration kLong = absl::Seconds(30);
@@ -93,4 +93,4 @@ TEST(ThreadPoolTest, StopDropsTimersAndWhatTheyHold) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::base

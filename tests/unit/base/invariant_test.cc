@@ -8,7 +8,7 @@
 
 #include "base/log.h"
 
-namespace tollgate {
+namespace tollgate::base {
 namespace {
 
 using ::testing::AllOf;
@@ -71,4 +71,4 @@ TEST_F(InvariantDeathTest, IsToldAtTheHighestLogLevelToo) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::base

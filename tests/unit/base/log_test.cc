@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-namespace tollgate {
+namespace tollgate::base {
 namespace {
 
 class LogTest : public ::testing::Test {
@@ -90,4 +90,4 @@ TEST_F(LogTest, LevelsByName) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::base

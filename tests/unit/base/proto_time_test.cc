@@ -6,7 +6,7 @@
 
 #include "gtest/gtest.h"
 
-namespace tollgate {
+namespace tollgate::base {
 namespace {
 
 using google::protobuf::Duration;
@@ -103,4 +103,4 @@ TEST(ProtoTimeTest, MicrosOfRecords) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::base

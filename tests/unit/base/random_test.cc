@@ -6,7 +6,7 @@
 #include <set>
 #include <string>
 
-namespace tollgate {
+namespace tollgate::base {
 namespace {
 
 // Gives out a fixed run of bytes.
@@ -75,4 +75,4 @@ TEST(RandomTest, TheSystemsDoesNotRepeat) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::base

@@ -9,7 +9,7 @@
 
 #include "tests/unit/base/watched_block.h"
 
-namespace tollgate {
+namespace tollgate::base {
 namespace {
 
 static_assert(!std::is_copy_constructible_v<SecretBytes> &&
@@ -88,4 +88,4 @@ TEST_F(SecretTest, WipeStringTakesTheWholeCapacity) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::base

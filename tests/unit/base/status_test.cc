@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace tollgate {
+namespace tollgate::base {
 namespace {
 
 using ::testing::ElementsAre;
@@ -81,4 +81,4 @@ TEST(StatusTest, Macros) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::base

@@ -13,7 +13,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-namespace tollgate {
+namespace tollgate::base {
 namespace {
 
 namespace fs = std::filesystem;
@@ -60,4 +60,4 @@ TEST(BadFlag, NamesTheFlagInTheMessageAndAsTheField) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::base

@@ -4,16 +4,16 @@
 #include <cstdlib>
 #include <new>
 
-namespace tollgate {
+namespace tollgate::base {
 
 thread_local bool watching = false;
 thread_local void* watched = nullptr;
 thread_local int given_back = 0;
 thread_local int given_back_dirty = 0;
 
-}  // namespace tollgate
+}  // namespace tollgate::base
 
-using namespace tollgate;  // NOLINT: the operators below stand in the global namespace
+using namespace tollgate::base;  // NOLINT: the operators below stand in the global namespace
 
 namespace {
 

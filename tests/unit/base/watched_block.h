@@ -4,7 +4,7 @@
 
 #include <cstddef>
 
-namespace tollgate {
+namespace tollgate::base {
 
 // While `watching`, the calling thread's latest block of exactly this size is watched.
 inline constexpr size_t kWatchedSize = 4243;
@@ -14,6 +14,6 @@ extern thread_local void* watched;
 extern thread_local int given_back;
 extern thread_local int given_back_dirty;
 
-}  // namespace tollgate
+}  // namespace tollgate::base
 
 #endif  // TOLLGATE_TESTS_UNIT_BASE_WATCHED_BLOCK_H_

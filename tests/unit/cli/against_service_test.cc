@@ -14,7 +14,7 @@
 #include "token/digest.h"
 #include "token/token_string.h"
 
-namespace tollgate {
+namespace tollgate::cli {
 namespace {
 
 using testing::HasSubstr;
@@ -26,8 +26,9 @@ constexpr char kEscape[] = "\x1b[2J";
 grpc::Status Away() { return grpc::Status(grpc::StatusCode::UNAVAILABLE, "Socket closed"); }
 
 std::string TokenString() {
-  SeededRandom random(7);
-  return std::string(TokenFormat().Mint(TokenKind::kWorkspace, random).token_string.RevealSecret());
+  base::SeededRandom random(7);
+  return std::string(
+      token::TokenFormat().Mint(token::TokenKind::kWorkspace, random).token_string.RevealSecret());
 }
 
 class AgainstService : public testing::Test {
@@ -72,7 +73,7 @@ TEST_F(AgainstService, ALeakedTokenStringNeverLeavesTheProcess) {
   ASSERT_EQ(service_.revoke_leaked.asked().size(), 1u);
   const v1::RevokeLeakedTokenRequest asked = service_.revoke_leaked.asked()[0];
   EXPECT_FALSE(asked.has_token_string());
-  EXPECT_EQ(asked.edge_digest(), std::string(EdgeDigest::Of(secret).bytes()));
+  EXPECT_EQ(asked.edge_digest(), std::string(token::EdgeDigest::Of(secret).bytes()));
   EXPECT_THAT(asked.SerializeAsString(), Not(HasSubstr(secret.substr(20, 10))));
 }
 
@@ -153,14 +154,15 @@ TEST_F(AgainstService, ACohortsRevocationSaysWhatItHit) {
 
 TEST_F(AgainstService, AMiscountIsToldInTheWordsOfTheCommandLine) {
   service_.revoke_many.Script([](int, const auto&, auto*) {
-    ErrorDetails details;
+    base::ErrorDetails details;
     details.reason = "COUNT_MISMATCH";
     details.metadata = {{"expected_count", "5"}, {"token_count", "1"}};
     details.fields.push_back({"expected_count", "it would revoke 1 tokens"});
-    return ToGrpcStatus(Refuse(absl::StatusCode::kFailedPrecondition,
-                               "expected_count: would revoke 1 tokens, and 5 were expected; "
-                               "nothing was revoked. Look again with validate_only",
-                               details));
+    return net::ToGrpcStatus(
+        base::Refuse(absl::StatusCode::kFailedPrecondition,
+                     "expected_count: would revoke 1 tokens, and 5 were expected; "
+                     "nothing was revoked. Look again with validate_only",
+                     details));
   });
   const Outcome outcome = Run({"token", "revoke", "-w", "acme", "--all", "--expect", "5", "--yes"});
   EXPECT_EQ(outcome.code, kRefused);
@@ -171,8 +173,8 @@ TEST_F(AgainstService, AMiscountIsToldInTheWordsOfTheCommandLine) {
 
 TEST_F(AgainstService, AnErrorWithAdviceIsOneJsonObject) {
   service_.retire.Script([](int, const auto&, auto*) {
-    return ToGrpcStatus(
-        Refuse(absl::StatusCode::kFailedPrecondition, "STILL_IN_USE", "still in use"));
+    return net::ToGrpcStatus(
+        base::Refuse(absl::StatusCode::kFailedPrecondition, "STILL_IN_USE", "still in use"));
   });
   Outcome outcome = Run({"token", "retire", "id", "-w", "acme"});
   EXPECT_EQ(outcome.code, kRefused);
@@ -347,8 +349,8 @@ TEST_F(AgainstService, TheAdviceNamesTheEpoch) {
 TEST_F(AgainstService, ARestoreUnderAWaitIsNoEnforcement) {
   service_.wait.Script([](int nth, const auto&, auto* receipt) {
     if (nth > 0) {
-      return ToGrpcStatus(Refuse(absl::StatusCode::kFailedPrecondition, "OTHER_EPOCH",
-                                 "the revision is of another epoch"));
+      return net::ToGrpcStatus(base::Refuse(absl::StatusCode::kFailedPrecondition, "OTHER_EPOCH",
+                                            "the revision is of another epoch"));
     }
     receipt->set_epoch("epoch-1");
     receipt->set_state(v1::ENFORCEMENT_STATE_PENDING);
@@ -488,4 +490,4 @@ TEST_F(AgainstService, AFullNameIsAWorkspaceForEveryVerb) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::cli

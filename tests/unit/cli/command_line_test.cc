@@ -13,7 +13,7 @@
 #include "tests/unit/cli/outcome.h"
 #include "token/token_string.h"
 
-namespace tollgate {
+namespace tollgate::cli {
 namespace {
 
 using testing::HasSubstr;
@@ -106,9 +106,9 @@ TEST(CommandLine, ASettingsFileWithSomethingElseIsRefused) {
 // Wherever a secret may be put on the command line by mistake: no more than its public id is said,
 // whether or not it is whole.
 TEST(CommandLine, NeverEchoesATokenString) {
-  SeededRandom random(7);
+  base::SeededRandom random(7);
   const std::string whole(
-      TokenFormat().Mint(TokenKind::kWorkspace, random).token_string.RevealSecret());
+      token::TokenFormat().Mint(token::TokenKind::kWorkspace, random).token_string.RevealSecret());
   const std::string fake = "tgw_" + std::string(65, 'x');
   for (const std::string& secret : {whole, whole.substr(0, whole.size() - 1), fake}) {
     for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
@@ -146,9 +146,9 @@ TEST(CommandLine, NeverEchoesATokenString) {
 
 // It is not sent anywhere either: refused before anything is connected.
 TEST(CommandLine, ATokenStringIsNoOptionsValue) {
-  SeededRandom random(7);
+  base::SeededRandom random(7);
   const std::string secret(
-      TokenFormat().Mint(TokenKind::kWorkspace, random).token_string.RevealSecret());
+      token::TokenFormat().Mint(token::TokenKind::kWorkspace, random).token_string.RevealSecret());
   for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
            {"token", "get", "workspaces/acme/tokens/" + secret},
            {"token", "create", "-w", "acme", "--label", "CI " + secret},
@@ -176,7 +176,7 @@ TEST(CommandLine, AnswersThatCannotBeWrittenAreNoSuccess) {
   std::istringstream in;
   std::ostringstream err;
   std::ofstream full("/dev/full");
-  Terminal terminal{&in, &full, &err, false, false, &SystemClock()};
+  Terminal terminal{&in, &full, &err, false, false, &base::SystemClock()};
   EXPECT_EQ(RunCommand({"version"}, terminal), kFailed);
 }
 
@@ -249,4 +249,4 @@ TEST(Completion, BashScriptCompletes) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::cli

@@ -14,7 +14,7 @@
 #include "absl/strings/str_split.h"
 #include "cli/command_line.h"
 
-namespace tollgate {
+namespace tollgate::cli {
 namespace {
 
 using testing::Contains;
@@ -27,8 +27,9 @@ std::string ScriptFile(const std::string& shell) {
   std::istringstream in;
   std::ostringstream out;
   std::ostringstream err;
-  EXPECT_EQ(RunCommand({"completion", shell}, {&in, &out, &err, false, false, &SystemClock()}),
-            kDone);
+  EXPECT_EQ(
+      RunCommand({"completion", shell}, {&in, &out, &err, false, false, &base::SystemClock()}),
+      kDone);
   const std::string path =
       absl::StrCat(testing::TempDir(), "/tollgate-completion.", getpid(), ".", shell);
   std::ofstream(path) << out.str();
@@ -161,4 +162,4 @@ TEST(Completion, EveryShellKnowsEveryCommand) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::cli

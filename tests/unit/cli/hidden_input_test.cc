@@ -9,7 +9,7 @@
 
 #include <csignal>
 
-namespace tollgate {
+namespace tollgate::cli {
 namespace {
 
 // A terminal of the test's own.
@@ -116,4 +116,4 @@ TEST(HiddenInput, ShowsWhileStoppedAndHidesWhenContinued) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::cli

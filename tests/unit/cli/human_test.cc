@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace tollgate {
+namespace tollgate::cli {
 namespace {
 
 TEST(ParseHumanDuration, ReadsWhatPeopleWrite) {
@@ -62,4 +62,4 @@ TEST(HumanElapsed, KeepsTwoFigures) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::cli

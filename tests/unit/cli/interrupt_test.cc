@@ -4,7 +4,7 @@
 
 #include <thread>
 
-namespace tollgate {
+namespace tollgate::cli {
 namespace {
 
 TEST(Interrupt, TakesTheSignalInsteadOfTheProcess) {
@@ -37,4 +37,4 @@ TEST(Interrupt, IsNotifiedFromAnotherThread) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::cli

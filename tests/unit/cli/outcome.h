@@ -8,7 +8,7 @@
 
 #include "cli/command_line.h"
 
-namespace tollgate {
+namespace tollgate::cli {
 
 struct Outcome {
   int code;
@@ -21,11 +21,11 @@ inline Outcome Tollgate(std::vector<std::string> arguments, const std::string& i
   std::istringstream in(input);
   std::ostringstream out;
   std::ostringstream err;
-  Terminal terminal{&in, &out, &err, in_is_terminal, false, &SystemClock()};
+  Terminal terminal{&in, &out, &err, in_is_terminal, false, &base::SystemClock()};
   const int code = RunCommand(arguments, terminal);
   return {code, out.str(), err.str()};
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::cli
 
 #endif  // TOLLGATE_TESTS_UNIT_CLI_OUTCOME_H_

@@ -8,7 +8,7 @@
 #include "base/status.h"
 #include "google/protobuf/timestamp.pb.h"
 
-namespace tollgate {
+namespace tollgate::cli {
 namespace {
 
 TEST(Table, PadsByWhatTheEyeSees) {
@@ -55,9 +55,9 @@ TEST(PrintJson, RefusesWhatHasNoJson) {
   year_10000.set_seconds(253402300800);
   std::ostringstream out;
   const absl::Status status = PrintJson(year_10000, out);
-  EXPECT_EQ(ReasonOf(status), "ANSWER_NOT_JSON");
+  EXPECT_EQ(base::ReasonOf(status), "ANSWER_NOT_JSON");
   EXPECT_EQ(ExitCodeFor(status), kFailed);
-  EXPECT_EQ(ReasonOf(PrintJsonLine(year_10000, out)), "ANSWER_NOT_JSON");
+  EXPECT_EQ(base::ReasonOf(PrintJsonLine(year_10000, out)), "ANSWER_NOT_JSON");
   EXPECT_EQ(out.str(), "");
   year_10000.set_seconds(0);
   EXPECT_TRUE(PrintJson(year_10000, out).ok());
@@ -77,8 +77,9 @@ TEST(PrintErrorJson, IsAsciiAlsoWhereTheMessageIsNot) {
 
 TEST(PrintError, SaysWhatWhyAndWhatToDo) {
   std::ostringstream err;
-  PrintError(RefuseField("LABEL_REQUIRED", "token.label", "is required: say what the token is for"),
-             err);
+  PrintError(
+      base::RefuseField("LABEL_REQUIRED", "token.label", "is required: say what the token is for"),
+      err);
   EXPECT_THAT(err.str(), testing::HasSubstr("refused: "));
   EXPECT_THAT(err.str(), testing::HasSubstr("token.label"));
   EXPECT_THAT(err.str(), testing::HasSubstr("LABEL_REQUIRED"));
@@ -90,27 +91,28 @@ TEST(PrintError, SaysNothingTwice) {
     PrintError(status, err);
     return err.str();
   };
-  EXPECT_EQ(said(Refuse(absl::StatusCode::kOutOfRange, "NOT_YET", "refused: there is none")),
+  EXPECT_EQ(said(base::Refuse(absl::StatusCode::kOutOfRange, "NOT_YET", "refused: there is none")),
             "refused: there is none\n  (reason NOT_YET)\n");
-  EXPECT_EQ(said(Refuse(absl::StatusCode::kUnavailable, "DRAINING", "refused: about to stop")),
-            "unavailable: about to stop\n  (reason DRAINING)\n");
-  ErrorDetails details;
+  EXPECT_EQ(
+      said(base::Refuse(absl::StatusCode::kUnavailable, "DRAINING", "refused: about to stop")),
+      "unavailable: about to stop\n  (reason DRAINING)\n");
+  base::ErrorDetails details;
   details.reason = "LABEL_TAKEN";
   details.fields.push_back({"token.label", "labels are unique, and a live token has it"});
-  EXPECT_EQ(
-      said(Refuse(absl::StatusCode::kAlreadyExists,
-                  "token.label: labels are unique, and workspaces/a/tokens/b has it", details)),
-      "refused: token.label: labels are unique, and workspaces/a/tokens/b has it\n"
-      "  (reason LABEL_TAKEN)\n");
+  EXPECT_EQ(said(base::Refuse(absl::StatusCode::kAlreadyExists,
+                              "token.label: labels are unique, and workspaces/a/tokens/b has it",
+                              details)),
+            "refused: token.label: labels are unique, and workspaces/a/tokens/b has it\n"
+            "  (reason LABEL_TAKEN)\n");
 }
 
 TEST(WithAdvice, KeepsEverythingElse) {
   const absl::Status status =
-      WithAdvice(RefuseForNow("DRAINING", "about to stop", absl::Seconds(1)), "Look again");
+      WithAdvice(base::RefuseForNow("DRAINING", "about to stop", absl::Seconds(1)), "Look again");
   EXPECT_EQ(status.message(), "about to stop\n  Look again");
   EXPECT_TRUE(absl::IsUnavailable(status));
-  EXPECT_EQ(DetailsOf(status).reason, "DRAINING");
-  EXPECT_EQ(DetailsOf(status).retry_after, absl::Seconds(1));
+  EXPECT_EQ(base::DetailsOf(status).reason, "DRAINING");
+  EXPECT_EQ(base::DetailsOf(status).retry_after, absl::Seconds(1));
 }
 
 TEST(ExitCodeFor, IsStable) {
@@ -124,4 +126,4 @@ TEST(ExitCodeFor, IsStable) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::cli

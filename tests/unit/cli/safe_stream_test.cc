@@ -10,15 +10,16 @@
 #include "base/random.h"
 #include "token/token_string.h"
 
-namespace tollgate {
+namespace tollgate::cli {
 namespace {
 
 using testing::HasSubstr;
 using testing::Not;
 
 std::string TokenString() {
-  SeededRandom random(7);
-  return std::string(TokenFormat().Mint(TokenKind::kWorkspace, random).token_string.RevealSecret());
+  base::SeededRandom random(7);
+  return std::string(
+      token::TokenFormat().Mint(token::TokenKind::kWorkspace, random).token_string.RevealSecret());
 }
 
 TEST(Redacted, TakesOutTokenStringsAndTheirBeginnings) {
@@ -76,4 +77,4 @@ TEST(SafeStream, IsBadOnceTheOtherIs) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::cli

@@ -16,7 +16,7 @@
 #include "tollgate/v1/operations_service.grpc.pb.h"
 #include "tollgate/v1/token_service.grpc.pb.h"
 
-namespace tollgate {
+namespace tollgate::cli {
 
 // One method: what was asked, and what is answered to the nth question (from 0).
 template <class Request, class Response>
@@ -141,6 +141,6 @@ class ScriptedService {
   std::unique_ptr<grpc::Server> server_;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::cli
 
 #endif  // TOLLGATE_TESTS_UNIT_CLI_SCRIPTED_SERVICE_H_

@@ -12,7 +12,7 @@
 #include "nlohmann/json.hpp"
 #include "tests/unit/cli/outcome.h"
 
-namespace tollgate {
+namespace tollgate::cli {
 namespace {
 
 using testing::HasSubstr;
@@ -111,4 +111,4 @@ TEST_F(SettingsFileTest, AValueThatIsWrongIsPlacedToo) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::cli

@@ -5,7 +5,7 @@
 
 #include "base/proto_time.h"
 
-namespace tollgate {
+namespace tollgate::cli {
 namespace {
 
 using testing::HasSubstr;
@@ -15,14 +15,14 @@ const absl::Time kNow = absl::FromUnixSeconds(1800000000);
 TEST(RotationText, SaysWhatIsDue) {
   tollgate::v1::Token token;
   EXPECT_EQ(RotationText(token, kNow), "-");
-  *token.mutable_rotation_due_time() = ToProto(kNow + absl::Hours(24 * 59));
+  *token.mutable_rotation_due_time() = base::ToProto(kNow + absl::Hours(24 * 59));
   EXPECT_EQ(RotationText(token, kNow), "due in 59 days");
-  *token.mutable_rotation_due_time() = ToProto(kNow - absl::Hours(24 * 3));
+  *token.mutable_rotation_due_time() = base::ToProto(kNow - absl::Hours(24 * 3));
   EXPECT_EQ(RotationText(token, kNow), "overdue 3 days");
   token.set_state(tollgate::v1::TOKEN_STATE_RETIRING);
-  *token.mutable_retire_plan()->mutable_at_time() = ToProto(kNow + absl::Hours(20));
+  *token.mutable_retire_plan()->mutable_at_time() = base::ToProto(kNow + absl::Hours(20));
   EXPECT_EQ(RotationText(token, kNow), "retires in 20 h");
-  *token.mutable_retire_plan()->mutable_when_silent() = ToProto(absl::Hours(24));
+  *token.mutable_retire_plan()->mutable_when_silent() = base::ToProto(absl::Hours(24));
   EXPECT_EQ(RotationText(token, kNow), "retires when silent for 24 h");
 }
 
@@ -30,9 +30,9 @@ TEST(Times, RoundTripAlsoBeforeTheEpoch) {
   for (const absl::Time time :
        {kNow, absl::UnixEpoch() - absl::Nanoseconds(1), kNow + absl::Nanoseconds(7)}) {
     google::protobuf::Timestamp stamp;
-    stamp = ToProto(time);
+    stamp = base::ToProto(time);
     EXPECT_GE(stamp.nanos(), 0);
-    EXPECT_EQ(FromProto(stamp), time);
+    EXPECT_EQ(base::FromProto(stamp), time);
   }
 }
 
@@ -60,8 +60,8 @@ TEST(ReceiptText, NamesWhoIsWaitedFor) {
   for (const char* id : {"edge-17", "edge-88"}) {
     auto* pending = receipt.add_pending();
     pending->set_validator(id);
-    *pending->mutable_last_heard() = ToProto(absl::Seconds(4));
-    *pending->mutable_lease_left() = ToProto(absl::Milliseconds(5900));
+    *pending->mutable_last_heard() = base::ToProto(absl::Seconds(4));
+    *pending->mutable_lease_left() = base::ToProto(absl::Milliseconds(5900));
   }
   EXPECT_EQ(ReceiptText(receipt, absl::Milliseconds(11)),
             "enforced     198 of 200 edges   11 ms\n");
@@ -91,7 +91,7 @@ TEST(LastAdmitText, NeverGuesses) {
   EXPECT_EQ(LastAdmitText(receipt), "");
   auto* known = receipt.add_last_admits();
   known->set_edge("payments/edge-3");
-  *known->mutable_last_admit_time() = ToProto(kNow + absl::Milliseconds(120));
+  *known->mutable_last_admit_time() = base::ToProto(kNow + absl::Milliseconds(120));
   auto* unknown = receipt.add_last_admits();
   unknown->set_edge("edge-17");
   unknown->set_unknown(true);
@@ -100,4 +100,4 @@ TEST(LastAdmitText, NeverGuesses) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::cli

@@ -6,7 +6,7 @@
 #include "base/proto_time.h"
 #include "cli/commands/token_text.h"
 
-namespace tollgate {
+namespace tollgate::cli {
 namespace {
 
 using testing::HasSubstr;
@@ -35,11 +35,11 @@ TEST(FleetText, IsTheFirstHoursTable) {
   ListValidatorsResponse fleet;
   ValidatorStatus* lapsed = Add("payments/edge-3", tollgate::v1::VALIDATOR_STATE_LAPSED, &fleet);
   lapsed->set_revisions_behind(2);
-  *lapsed->mutable_last_heard() = ToProto(absl::Milliseconds(41700));
+  *lapsed->mutable_last_heard() = base::ToProto(absl::Milliseconds(41700));
   ValidatorStatus* pending = Add("search/edge-9", tollgate::v1::VALIDATOR_STATE_PENDING, &fleet);
   pending->set_revisions_behind(1);
-  *pending->mutable_last_heard() = ToProto(absl::Milliseconds(3100));
-  *pending->mutable_lease_left() = ToProto(absl::Milliseconds(6200));
+  *pending->mutable_last_heard() = base::ToProto(absl::Milliseconds(3100));
+  *pending->mutable_lease_left() = base::ToProto(absl::Milliseconds(6200));
   FleetShown shown;
   shown.problems_only = true;
   EXPECT_EQ(FleetText(fleet, shown, kNow),
@@ -68,8 +68,8 @@ TEST(FleetText, OwnsUpToWhatIsNotKnown) {
   unheard->set_acknowledged_revision(0);
   unheard->clear_version();
   unheard->set_stale_policy(tollgate::v1::STALE_POLICY_FAIL_OPEN);
-  *unheard->mutable_fail_open_for() = ToProto(absl::Minutes(10));
-  *unheard->mutable_lease_left() = ToProto(absl::Seconds(20));
+  *unheard->mutable_fail_open_for() = base::ToProto(absl::Minutes(10));
+  *unheard->mutable_lease_left() = base::ToProto(absl::Seconds(20));
   const std::string text = FleetText(fleet, FleetShown(), kNow);
   EXPECT_THAT(
       text,
@@ -101,7 +101,7 @@ TEST(FleetText, WideTellsTheRest) {
   validator->set_address("ipv4:10.0.0.7:51234");
   validator->set_cached_tokens(1234);
   validator->set_decisions_per_second(17.25);
-  *validator->mutable_connect_time() = ToProto(kNow - absl::Minutes(3));
+  *validator->mutable_connect_time() = base::ToProto(kNow - absl::Minutes(3));
   FleetShown shown;
   shown.wide = true;
   const std::string text = FleetText(fleet, shown, kNow);
@@ -130,4 +130,4 @@ TEST(ValidatorStateText, HasAWordForEveryState) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::cli

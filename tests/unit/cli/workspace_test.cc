@@ -8,7 +8,7 @@
 
 #include "cli/command_line.h"
 
-namespace tollgate {
+namespace tollgate::cli {
 namespace {
 
 using testing::HasSubstr;
@@ -26,7 +26,7 @@ Outcome Workspace(std::vector<std::string> arguments) {
   std::istringstream in;
   std::ostringstream out;
   std::ostringstream err;
-  const int code = RunCommand(arguments, {&in, &out, &err, false, false, &SystemClock()});
+  const int code = RunCommand(arguments, {&in, &out, &err, false, false, &base::SystemClock()});
   return {code, out.str(), err.str()};
 }
 
@@ -61,4 +61,4 @@ TEST(WorkspaceCommands, HelpCallsNeitherWayRequired) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::cli

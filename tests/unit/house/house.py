@@ -36,16 +36,17 @@ ARROWS = {
     "service/tokens": COMMANDS | {"service/use", "service/workspaces"},
     "service/reads": COMMANDS | {"service/use", "service/workspaces"},
     "service/sweep": COMMANDS | {"service/use"},
-    "service/feed": STORE | {"lease", "service/use"},
+    "service/feed/ledger": STORE | {"lease", "service/use"},
+    "service/feed": STORE | {"lease", "service/feed/ledger", "service/use"},
     "service/access": FLOOR | {"net", "lease"},
     "service/restore": COMMANDS | {"service/store_home", "storage/journal"},
     "service/store_home": STORE | {"storage/engines", "storage/journal"},
-    "service/server_metrics": STORE | {"service/feed"},
+    "service/server_metrics": STORE | {"service/feed", "service/feed/ledger"},
     "service/rpc": COMMANDS | {
-        "lease", "net", "service/access", "service/feed", "service/reads", "service/server_metrics",
+        "lease", "net", "service/access", "service/feed", "service/feed/ledger", "service/reads", "service/server_metrics",
         "service/tokens", "service/use", "service/workspaces"},
     "service": COMMANDS | {
-        "lease", "net", "service/access", "service/feed", "service/keyring", "service/restore",
+        "lease", "net", "service/access", "service/feed", "service/feed/ledger", "service/keyring", "service/restore",
         "service/rpc", "service/server_metrics", "service/store_home", "service/sweep", "service/use",
         "storage/engines"},
     "include": set(),
@@ -73,6 +74,7 @@ PURE = {
     "service/reads": set(),
     "service/use": {"use_ledger"},
     "service/sweep": {"sweeper"},
+    "service/feed/ledger": set(),
     "service/feed": {"enforcement_desk", "event_ring", "feed", "feed_options", "feed_reader",
                      "follower_stream", "hub", "hub_options"},
     "validator/core": {"validator"},
@@ -111,9 +113,8 @@ TARGETS = {
 # Libraries that a pure room's target does not link.
 IMPURE_LIBRARIES = re.compile(r"^(gRPC::|RocksDB::|prometheus-cpp::|Threads::|tollgate_proto_grpc$|tollgate_net$)")
 # A room is a namespace: `tollgate::<top-level folder>`, for the rooms inside it too.
-HOLD_NAMESPACES = False
-# What others program against is `tollgate` itself, and so is what implements it.
-PUBLIC_NAMESPACE = {"include", "validator/embedded"}
+# What others program against is no room's: `tollgate::edge`, and so is what implements it.
+PUBLIC_NAMESPACE = {"include": "edge", "validator/embedded": "edge"}
 # Folders under tests/unit that are not rooms.
 UNIT_TESTS_BESIDES = {"house"}
 
@@ -282,13 +283,15 @@ def purity_violations(tree):
                 yield f"{path}: {why}: " + " -> ".join(chain)
 
 
+def wanted_namespace(path):
+    return f"tollgate::{PUBLIC_NAMESPACE.get(room_of(path), path.split('/')[0])}"
+
+
 def namespace_violations(tree):
     for path in tree.files:
-        wanted = f"tollgate::{path.split('/')[0]}"
+        wanted = wanted_namespace(path)
         names = re.findall(r"^(?:inline )?namespace ([\w:]+) \{", tree.text(path), re.M)
         names = [name for name in names if name.split("::")[0] == "tollgate"]
-        if room_of(path) in PUBLIC_NAMESPACE:
-            names = [name for name in names if name != "tollgate"]
         if not names and (is_main(path) or room_of(path) in PUBLIC_NAMESPACE):
             continue
         wrong = [name for name in names if name != wanted and not name.startswith(wanted + "::")]
@@ -437,8 +440,7 @@ def violations(root):
     found = list(plan_violations())
     found += arrow_violations(tree)
     found += purity_violations(tree)
-    if HOLD_NAMESPACES:
-        found += namespace_violations(tree)
+    found += namespace_violations(tree)
     found += target_violations(root)
     found += test_folder_violations(root)
     found += picture_violations(tree)

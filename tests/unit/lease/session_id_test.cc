@@ -5,7 +5,7 @@
 #include "absl/hash/hash_testing.h"
 #include "gtest/gtest.h"
 
-namespace tollgate {
+namespace tollgate::lease {
 namespace {
 
 TEST(SessionIdTest, TwoIncarnationsOfOneValidatorAreTwoSessions) {
@@ -22,4 +22,4 @@ TEST(SessionIdTest, HashAgreesWithEquality) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::lease

@@ -5,10 +5,10 @@
 #include "gtest/gtest.h"
 #include "lease/limits.h"
 
-namespace tollgate {
+namespace tollgate::lease {
 namespace {
 
-const BootTime kPing = BootTime::FromNanos(5'000'000'000);
+const base::BootTime kPing = base::BootTime::FromNanos(5'000'000'000);
 const absl::Time kWall = absl::FromUnixSeconds(1'800'000'000);
 
 TEST(LeaseSpanTest, TheServicesViewOutlastsTheValidators) {
@@ -67,4 +67,4 @@ TEST(LeaseSpanTest, AGainBeyondDriftAndSlackIsASteppedClock) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::lease

@@ -20,7 +20,7 @@
 #include "net/listener_metrics.h"
 #include "tests/unit/net/edge_server.h"
 
-namespace tollgate {
+namespace tollgate::net {
 namespace {
 
 // Connects; -1 when refused.
@@ -96,7 +96,7 @@ TEST(Acceptor, PortZeroIsChosenAndATakenPortIsACleanError) {
 
   auto second = Acceptor::Bind(On((*acceptor)->address().ToString()));
   EXPECT_EQ(second.status().code(), absl::StatusCode::kAlreadyExists);
-  EXPECT_EQ(ReasonOf(second.status()), "ADDRESS_IN_USE");
+  EXPECT_EQ(base::ReasonOf(second.status()), "ADDRESS_IN_USE");
 
   const Address address = (*acceptor)->address();
   (*acceptor)->Stop();
@@ -106,7 +106,8 @@ TEST(Acceptor, PortZeroIsChosenAndATakenPortIsACleanError) {
 }
 
 TEST(Acceptor, AHostThatDoesNotResolveIsRefused) {
-  EXPECT_EQ(ReasonOf(Acceptor::Bind(On("no-such-host.invalid:0")).status()), "ADDRESS_INVALID");
+  EXPECT_EQ(base::ReasonOf(Acceptor::Bind(On("no-such-host.invalid:0")).status()),
+            "ADDRESS_INVALID");
 }
 
 TEST(Acceptor, UnixSocketHasItsModeAndTellsThePeer) {
@@ -157,7 +158,7 @@ TEST(Acceptor, AStaleSocketIsReplacedAndALiveOneIsNot) {
   auto first = Acceptor::Start(On("unix:" + path), taker.handler());
   ASSERT_TRUE(first.ok()) << first.status();
   const auto second = Acceptor::Bind(On("unix:" + path));
-  EXPECT_EQ(ReasonOf(second.status()), "ADDRESS_IN_USE");
+  EXPECT_EQ(base::ReasonOf(second.status()), "ADDRESS_IN_USE");
   const int fd = Connect((*first)->address());
   EXPECT_GE(fd, 0) << "the first still answers";
   close(fd);
@@ -166,7 +167,7 @@ TEST(Acceptor, AStaleSocketIsReplacedAndALiveOneIsNot) {
 TEST(Acceptor, AFileThatIsNoSocketIsLeftAlone) {
   TempFolder folder;
   std::ofstream(folder / "precious") << "data";
-  EXPECT_EQ(ReasonOf(Acceptor::Bind(On("unix:" + (folder / "precious"))).status()),
+  EXPECT_EQ(base::ReasonOf(Acceptor::Bind(On("unix:" + (folder / "precious"))).status()),
             "ADDRESS_IN_USE");
   EXPECT_TRUE(std::filesystem::exists(folder / "precious"));
   EXPECT_FALSE(Acceptor::Bind(On("unix:" + (folder / "no/such/folder.sock"))).ok());
@@ -346,8 +347,8 @@ TEST(GrpcListeners, ATakenPortFailsBeforeTheServerIsBuilt) {
   EdgeServer first;
   ASSERT_TRUE(first.Start().ok());
   EdgeServer second;
-  EXPECT_EQ(ReasonOf(second.Start(first.address.ToString())), "ADDRESS_IN_USE");
+  EXPECT_EQ(base::ReasonOf(second.Start(first.address.ToString())), "ADDRESS_IN_USE");
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::net

@@ -5,7 +5,7 @@
 
 #include "base/status.h"
 
-namespace tollgate {
+namespace tollgate::net {
 namespace {
 
 struct Good {
@@ -61,7 +61,7 @@ TEST_P(BadAddress, SaysWhyAndWhatToDo) {
   const absl::StatusOr<Address> address = ParseAddress(GetParam().text);
   ASSERT_FALSE(address.ok());
   EXPECT_EQ(address.status().code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(ReasonOf(address.status()), "ADDRESS_INVALID");
+  EXPECT_EQ(base::ReasonOf(address.status()), "ADDRESS_INVALID");
   const std::string message(address.status().message());
   EXPECT_THAT(message, testing::HasSubstr(GetParam().says));
   EXPECT_THAT(message, testing::HasSubstr("Write HOST:PORT"));
@@ -84,4 +84,4 @@ INSTANTIATE_TEST_SUITE_P(
             "at most 107"}));
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::net

@@ -9,7 +9,7 @@
 #include "base/status.h"
 #include "tests/unit/net/edge_server.h"
 
-namespace tollgate {
+namespace tollgate::net {
 namespace {
 
 using testing::HasSubstr;
@@ -47,7 +47,7 @@ INSTANTIATE_TEST_SUITE_P(Table, Plaintext,
 TEST(PlaintextMessage, SaysWhatWhyAndTheWaysOut) {
   const absl::Status status =
       CheckPlaintextAllowed("tollgated", ParseAddress("0.0.0.0:7411").value(), false, false);
-  EXPECT_EQ(ReasonOf(status), "PLAINTEXT_REFUSED");
+  EXPECT_EQ(base::ReasonOf(status), "PLAINTEXT_REFUSED");
   EXPECT_EQ(
       std::string(status.message()),
       "refusing to serve plaintext on 0.0.0.0:7411, which other hosts can reach.\n"
@@ -164,7 +164,7 @@ TEST_F(Tls, ACertificateThatIsNobodysIsRefused) {
     EXPECT_FALSE(status.ok()) << name;
     // gRPC may refuse some of these in the handshake; what passes is refused by CallerOf.
     if (status.error_code() == grpc::StatusCode::UNAUTHENTICATED) {
-      EXPECT_EQ(ReasonOf(FromGrpcStatus(status)), "CERTIFICATE_WITHOUT_SPIFFE_ID") << name;
+      EXPECT_EQ(base::ReasonOf(FromGrpcStatus(status)), "CERTIFICATE_WITHOUT_SPIFFE_ID") << name;
     } else {
       EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE) << name;
     }
@@ -217,9 +217,9 @@ TEST_F(Tls, BadFilesAreStartUpErrors) {
   for (const TlsFiles& files : bad) {
     const auto credentials = ServerCredentialsFor(files);
     EXPECT_FALSE(credentials.ok()) << files.cert << " " << files.key << " " << files.ca;
-    EXPECT_EQ(ReasonOf(credentials.status()), "TLS_FILES_INVALID");
+    EXPECT_EQ(base::ReasonOf(credentials.status()), "TLS_FILES_INVALID");
   }
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::net

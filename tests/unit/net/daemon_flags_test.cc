@@ -11,7 +11,7 @@
 #include "base/status.h"
 #include "base/version.h"
 
-namespace tollgate {
+namespace tollgate::net {
 namespace {
 
 using testing::ElementsAre;
@@ -77,7 +77,7 @@ TEST(DaemonFlags, LeavesTheDefaults) {
   EXPECT_THAT(kettle.spouts, ElementsAre("left"));
   EXPECT_EQ(kettle.steep, absl::Minutes(3));
   EXPECT_EQ(kettle.daemon.drain_timeout, absl::Seconds(10));
-  EXPECT_EQ(kettle.daemon.log_level, LogLevel::kInfo);
+  EXPECT_EQ(kettle.daemon.log_level, base::LogLevel::kInfo);
   EXPECT_FALSE(kettle.daemon.print.has_value());
 }
 
@@ -95,7 +95,7 @@ TEST(DaemonFlags, ReadsEveryKind) {
   EXPECT_EQ(kettle.leaves, 5'000'000'000);
   EXPECT_EQ(kettle.heat, 0.75);
   EXPECT_EQ(kettle.steep, absl::Hours(36));
-  EXPECT_EQ(kettle.daemon.log_level, LogLevel::kDebug);
+  EXPECT_EQ(kettle.daemon.log_level, base::LogLevel::kDebug);
   EXPECT_EQ(kettle.daemon.ready_file, "/r");
   EXPECT_EQ(kettle.daemon.drain_pause, absl::Milliseconds(500));
   EXPECT_EQ(kettle.daemon.drain_timeout, absl::ZeroDuration());
@@ -166,7 +166,7 @@ Exit codes: 0 it boils.
 TEST(DaemonFlags, VersionNeedsNothingElse) {
   Kettle kettle;
   ASSERT_TRUE(kettle.Parse({"--version"}).ok());
-  EXPECT_EQ(kettle.daemon.print, absl::StrCat("tea-kettle ", kVersion, "\n"));
+  EXPECT_EQ(kettle.daemon.print, absl::StrCat("tea-kettle ", base::kVersion, "\n"));
 }
 
 TEST(DaemonFlags, BadOnesAreRefusedByName) {
@@ -186,7 +186,7 @@ TEST(DaemonFlags, BadOnesAreRefusedByName) {
   for (const auto& [arg, says] : table) {
     const absl::Status refused = Kettle().Parse({arg});
     EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument) << arg;
-    EXPECT_EQ(ReasonOf(refused), "BAD_FLAG") << arg;
+    EXPECT_EQ(base::ReasonOf(refused), "BAD_FLAG") << arg;
     EXPECT_THAT(std::string(refused.message()), HasSubstr(says));
   }
 }
@@ -194,7 +194,7 @@ TEST(DaemonFlags, BadOnesAreRefusedByName) {
 TEST(WithHelpHint, KeepsTheErrorAndSaysWhereToRead) {
   const absl::Status hinted = WithHelpHint("tea-kettle", RefuseFlag("--cups: too many"));
   EXPECT_EQ(hinted.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(ReasonOf(hinted), "BAD_FLAG");
+  EXPECT_EQ(base::ReasonOf(hinted), "BAD_FLAG");
   EXPECT_EQ(hinted.message(), "--cups: too many\n  All flags: tea-kettle --help");
 }
 
@@ -216,7 +216,7 @@ TEST(DaemonFlags, AnEmptyValueIsAValueAndTakesNothingElse) {
   ASSERT_TRUE(kettle.Parse({"--name=", "--cups=5"}).ok());
   EXPECT_EQ(kettle.name, "");
   EXPECT_EQ(kettle.cups, 5);
-  EXPECT_EQ(ReasonOf(kettle.Parse({"--loud=", "--cups=5"})), "BAD_FLAG");
+  EXPECT_EQ(base::ReasonOf(kettle.Parse({"--loud=", "--cups=5"})), "BAD_FLAG");
 }
 
 TEST(DaemonFlags, MetricsThatOthersCouldReadAreAskedForByName) {
@@ -231,11 +231,11 @@ TEST(DaemonFlags, MetricsThatOthersCouldReadAreAskedForByName) {
   EXPECT_TRUE(parse({}).ok());
   EXPECT_TRUE(parse({"--metrics-listen="}).ok());
   const absl::Status refused = parse({"--metrics-listen", "0.0.0.0:7412"});
-  EXPECT_EQ(ReasonOf(refused), "PLAINTEXT_REFUSED");
+  EXPECT_EQ(base::ReasonOf(refused), "PLAINTEXT_REFUSED");
   EXPECT_THAT(std::string(refused.message()), HasSubstr("--allow-plaintext-metrics"));
   EXPECT_TRUE(parse({"--metrics-listen", "0.0.0.0:7412", "--allow-plaintext-metrics"}).ok());
-  EXPECT_EQ(ReasonOf(parse({"--metrics-listen", "nowhere"})), "ADDRESS_INVALID");
+  EXPECT_EQ(base::ReasonOf(parse({"--metrics-listen", "nowhere"})), "ADDRESS_INVALID");
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::net

@@ -21,7 +21,7 @@
 #include "net/limits.h"
 #include "tests/unit/net/edge_server.h"
 
-namespace tollgate {
+namespace tollgate::net {
 namespace {
 
 TEST(DaemonTest, TheFirstSignalWakesAndTheSecondEndsAtOnce) {
@@ -47,7 +47,9 @@ TEST(DaemonTest, TheFirstSignalWakesAndTheSecondEndsAtOnce) {
 TEST(DaemonTest, SignalsMustBeBlockedFirst) {
   const pid_t child = fork();
   if (child == 0)
-    _exit(ReasonOf(Daemon::Start({"test", "", nullptr}).status()) == "SIGNALS_NOT_BLOCKED" ? 0 : 1);
+    _exit(base::ReasonOf(Daemon::Start({"test", "", nullptr}).status()) == "SIGNALS_NOT_BLOCKED"
+              ? 0
+              : 1);
   int status = 0;
   ASSERT_EQ(waitpid(child, &status, 0), child);
   EXPECT_EQ(WEXITSTATUS(status), 0);
@@ -80,8 +82,9 @@ TEST(DaemonTest, ServesMetricsOnAPortOfTheKernelsChoice) {
   EXPECT_THAT(HttpGet((*daemon)->metrics_port(), "/metrics"),
               testing::HasSubstr("tollgate_test_total 3"));
   const std::string taken = "127.0.0.1:" + std::to_string((*daemon)->metrics_port());
-  EXPECT_EQ(ReasonOf(Daemon::Start({"test", taken, registry}).status()), "ADDRESS_IN_USE");
-  EXPECT_EQ(ReasonOf(Daemon::Start({"test", "nonsense", registry}).status()), "ADDRESS_INVALID");
+  EXPECT_EQ(base::ReasonOf(Daemon::Start({"test", taken, registry}).status()), "ADDRESS_IN_USE");
+  EXPECT_EQ(base::ReasonOf(Daemon::Start({"test", "nonsense", registry}).status()),
+            "ADDRESS_INVALID");
   EXPECT_FALSE((*daemon)->WaitForShutdownSignal(absl::ZeroDuration()));
   (*daemon)->RequestShutdown();
   EXPECT_TRUE((*daemon)->WaitForShutdownSignal(kTestPatience));
@@ -173,4 +176,4 @@ TEST(Limits, ATooLargeMessageIsRefused) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::net

@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "tests/unit/net/edge_server.h"
 
-namespace tollgate {
+namespace tollgate::net {
 namespace {
 
 TEST(OutOfDescriptors, ShedsWhileOutAndAnswersAgainAfterwards) {
@@ -24,7 +24,8 @@ TEST(OutOfDescriptors, ShedsWhileOutAndAnswersAgainAfterwards) {
   auto before = edge.Stub();
   ASSERT_TRUE(Ask(*before, &response).ok());
 
-  Log(LogLevel::kInfo, "about to run out of descriptors");  // for the same reason as below
+  base::Log(base::LogLevel::kInfo,
+            "about to run out of descriptors");  // for the same reason as below
   sockaddr_in name{};
   name.sin_family = AF_INET;
   name.sin_port = htons(edge.address.port);
@@ -73,4 +74,4 @@ TEST(OutOfDescriptors, ShedsWhileOutAndAnswersAgainAfterwards) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::net

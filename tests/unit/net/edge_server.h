@@ -23,7 +23,7 @@
 #include "net/wire.h"
 #include "tollgate/v1/edge_service.grpc.pb.h"
 
-namespace tollgate {
+namespace tollgate::net {
 
 inline constexpr absl::Duration kTestPatience = absl::Seconds(20);
 
@@ -46,7 +46,8 @@ using ResolveCall = UnaryCall<v1::ResolveRequest, v1::ResolveResponse>;
 // One follower at the server.
 class FeedStream : public BidiStream<grpc::ByteBuffer, grpc::ByteBuffer> {
  public:
-  explicit FeedStream(grpc::CallbackServerContext* context) : BidiStream(context, &SystemClock()) {}
+  explicit FeedStream(grpc::CallbackServerContext* context)
+      : BidiStream(context, &base::SystemClock()) {}
 
   void Push(grpc::ByteBuffer message) {
     {
@@ -71,7 +72,7 @@ class FeedStream : public BidiStream<grpc::ByteBuffer, grpc::ByteBuffer> {
   void OnMessage(grpc::ByteBuffer& message) override {
     v1::FollowRequest request;
     if (!FromByteBuffer(message, &request)) {
-      Close(Refuse(absl::StatusCode::kInvalidArgument, "BAD_MESSAGE", "not a FollowRequest"));
+      Close(base::Refuse(absl::StatusCode::kInvalidArgument, "BAD_MESSAGE", "not a FollowRequest"));
       return;
     }
     v1::FollowResponse pong;
@@ -183,6 +184,6 @@ inline grpc::Status Ask(v1::EdgeService::Stub& stub, v1::ResolveResponse* respon
   return stub.Resolve(&context, request, response);
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::net
 
 #endif  // TOLLGATE_TESTS_UNIT_NET_EDGE_SERVER_H_

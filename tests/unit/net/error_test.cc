@@ -9,7 +9,7 @@
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 
-namespace tollgate {
+namespace tollgate::net {
 namespace {
 
 using testing::ElementsAre;
@@ -21,12 +21,13 @@ TEST(Error, OkStaysOk) {
 }
 
 TEST(Error, EverythingSurvivesTheWayThereAndBack) {
-  ErrorDetails details;
+  base::ErrorDetails details;
   details.reason = "TOKEN_IN_USE";
   details.metadata = {{"edge", "payments/edge-3"}, {"token_id", "4mXp81QzR0aYc7Ld"}};
   details.fields = {{"token.label", "too long"}, {"token.scopes[1]", "bad"}};
   details.retry_after = absl::Milliseconds(1500);
-  const absl::Status sent = Refuse(absl::StatusCode::kFailedPrecondition, "still in use", details);
+  const absl::Status sent =
+      base::Refuse(absl::StatusCode::kFailedPrecondition, "still in use", details);
 
   const grpc::Status wire = ToGrpcStatus(sent);
   EXPECT_EQ(wire.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
@@ -45,7 +46,7 @@ TEST(Error, EverythingSurvivesTheWayThereAndBack) {
   const absl::Status back = FromGrpcStatus(wire);
   EXPECT_EQ(back.code(), sent.code());
   EXPECT_EQ(back.message(), sent.message());
-  const ErrorDetails got = DetailsOf(back);
+  const base::ErrorDetails got = base::DetailsOf(back);
   EXPECT_EQ(got.reason, "TOKEN_IN_USE");
   EXPECT_THAT(got.metadata,
               ElementsAre(Pair("edge", "payments/edge-3"), Pair("token_id", "4mXp81QzR0aYc7Ld")));
@@ -63,7 +64,7 @@ TEST_P(EveryCode, KeepsItsNumberAndHasAReason) {
   EXPECT_EQ(static_cast<int>(wire.error_code()), GetParam());
   const absl::Status back = FromGrpcStatus(wire);
   EXPECT_EQ(static_cast<int>(back.code()), GetParam());
-  EXPECT_FALSE(ReasonOf(back).empty());
+  EXPECT_FALSE(base::ReasonOf(back).empty());
 }
 
 INSTANTIATE_TEST_SUITE_P(All, EveryCode, testing::Range(1, 17));
@@ -79,16 +80,16 @@ TEST(Error, ForeignStatusesKeepWhatTheyHave) {
 }
 
 TEST(Error, TrailersStayBoundedAndValid) {
-  ErrorDetails details;
+  base::ErrorDetails details;
   details.reason = "BAD";
   for (int i = 0; i < 500; ++i)
     details.fields.push_back({"tokens[" + std::to_string(i) + "]", "too long"});
   details.metadata = {{"big", std::string(100000, 'x')}};
-  const grpc::Status wire =
-      ToGrpcStatus(Refuse(absl::StatusCode::kInvalidArgument, std::string(100000, 'm'), details));
+  const grpc::Status wire = ToGrpcStatus(
+      base::Refuse(absl::StatusCode::kInvalidArgument, std::string(100000, 'm'), details));
   EXPECT_LE(wire.error_message().size(), 1024u);
   EXPECT_LE(wire.error_details().size(), 6000u);
-  EXPECT_GT(DetailsOf(FromGrpcStatus(wire)).fields.size(), 10u);
+  EXPECT_GT(base::DetailsOf(FromGrpcStatus(wire)).fields.size(), 10u);
   // Bytes that are no UTF-8 would make the message unreadable to every other language.
   const grpc::Status mended = ToGrpcStatus(
       absl::InternalError(std::string("a\xff\xc0\xaf\xed\xa0\x80 gr\xc3\xbc\xc3\x9f", 14)));
@@ -98,4 +99,4 @@ TEST(Error, TrailersStayBoundedAndValid) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::net

@@ -20,7 +20,7 @@
 #include "net/error.h"
 #include "tests/unit/net/edge_server.h"
 
-namespace tollgate {
+namespace tollgate::net {
 namespace {
 
 using grpc::health::v1::HealthCheckRequest;
@@ -68,7 +68,7 @@ class GrpcHostTest : public testing::Test {
   }
   static grpc::Status Ask(const std::shared_ptr<grpc::Channel>& channel) {
     v1::ResolveResponse response;
-    return tollgate::Ask(*v1::EdgeService::NewStub(channel), &response);
+    return net::Ask(*v1::EdgeService::NewStub(channel), &response);
   }
 
   TempFolder folder_;
@@ -128,7 +128,7 @@ TEST_F(GrpcHostTest, ATakenPortIsAnErrorOfBindAndFreesTheOthers) {
   const std::string taken = host_->addresses()[0];
   const std::string socket = "unix:" + (folder_ / "s");
   const absl::Status refused = GrpcHost::Bind(On({socket, taken})).status();
-  EXPECT_EQ(ReasonOf(refused), "ADDRESS_IN_USE");
+  EXPECT_EQ(base::ReasonOf(refused), "ADDRESS_IN_USE");
   EXPECT_TRUE(absl::StrContains(refused.message(), taken)) << refused;
   EXPECT_TRUE(GrpcHost::Bind(On({socket})).ok()) << "the first one was given back";
   EXPECT_TRUE(Ask(Channel()).ok()) << "who had it goes on";
@@ -136,11 +136,12 @@ TEST_F(GrpcHostTest, ATakenPortIsAnErrorOfBindAndFreesTheOthers) {
 
 TEST_F(GrpcHostTest, WhatIsWrongIsSaidBeforeAnyAddressIsTaken) {
   const std::string socket = "unix:" + (folder_ / "s");
-  EXPECT_EQ(ReasonOf(GrpcHost::Bind(On({socket, "nowhere"})).status()), "ADDRESS_INVALID");
-  EXPECT_EQ(ReasonOf(GrpcHost::Bind(On({socket, "0.0.0.0:0"})).status()), "PLAINTEXT_REFUSED");
+  EXPECT_EQ(base::ReasonOf(GrpcHost::Bind(On({socket, "nowhere"})).status()), "ADDRESS_INVALID");
+  EXPECT_EQ(base::ReasonOf(GrpcHost::Bind(On({socket, "0.0.0.0:0"})).status()),
+            "PLAINTEXT_REFUSED");
   GrpcHost::Options half = On({socket});
   half.tls.cert = folder_ / "none.pem";
-  EXPECT_EQ(ReasonOf(GrpcHost::Bind(std::move(half)).status()), "TLS_FILES_INVALID");
+  EXPECT_EQ(base::ReasonOf(GrpcHost::Bind(std::move(half)).status()), "TLS_FILES_INVALID");
   EXPECT_FALSE(std::filesystem::exists(folder_ / "s"));
   GrpcHost::Options allowed = On({"0.0.0.0:0"});
   allowed.allow_plaintext = true;
@@ -248,4 +249,4 @@ TEST_F(GrpcHostTest, BoundButNeverBuiltItGivesItsAddressesBack) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::net

@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "nlohmann/json.hpp"
 
-namespace tollgate {
+namespace tollgate::net {
 namespace {
 
 std::string Captured(void (*say)()) {
@@ -45,4 +45,4 @@ TEST_F(GrpcLogTest, IsNotOnACommandsStderr) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::net

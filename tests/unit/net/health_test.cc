@@ -17,7 +17,7 @@
 #include "net/daemon.h"
 #include "tests/unit/net/edge_server.h"
 
-namespace tollgate {
+namespace tollgate::net {
 namespace {
 
 using grpc::health::v1::HealthCheckRequest;
@@ -136,13 +136,13 @@ TEST_F(HealthTest, CheckTellsEachName) {
 
   const absl::Status unknown = Check("c.Service").status();
   EXPECT_EQ(unknown.code(), absl::StatusCode::kNotFound);
-  EXPECT_EQ(ReasonOf(unknown), "HEALTH_NAME_UNKNOWN");
+  EXPECT_EQ(base::ReasonOf(unknown), "HEALTH_NAME_UNKNOWN");
   health_->SetServing("c.Service", true);
   EXPECT_EQ(State("c.Service"), kServing);
 
   const std::string longest(Health::kMaxNameBytes, 'x');
-  EXPECT_EQ(ReasonOf(Check(longest).status()), "HEALTH_NAME_UNKNOWN");
-  EXPECT_EQ(ReasonOf(Check(longest + "x").status()), "HEALTH_NAME_TOO_LONG");
+  EXPECT_EQ(base::ReasonOf(Check(longest).status()), "HEALTH_NAME_UNKNOWN");
+  EXPECT_EQ(base::ReasonOf(Check(longest + "x").status()), "HEALTH_NAME_TOO_LONG");
 }
 
 TEST_F(HealthTest, WatchTellsThePresentAndEachChange) {
@@ -175,7 +175,7 @@ TEST_F(HealthTest, AnUnknownNameIsWatchedUntilItIsThere) {
 
   Watch too_long(*stub_, std::string(Health::kMaxNameBytes + 1, 'x'));
   EXPECT_EQ(too_long.Next(), -1);
-  EXPECT_EQ(ReasonOf(too_long.End()), "HEALTH_NAME_TOO_LONG");
+  EXPECT_EQ(base::ReasonOf(too_long.End()), "HEALTH_NAME_TOO_LONG");
 }
 
 TEST_F(HealthTest, TheEndIsToldToEveryWatcherAndIsFinal) {
@@ -193,7 +193,7 @@ TEST_F(HealthTest, TheEndIsToldToEveryWatcherAndIsFinal) {
     EXPECT_EQ(watch->Next(), -1);
     const absl::Status end = watch->End();
     EXPECT_EQ(end.code(), absl::StatusCode::kUnavailable);
-    EXPECT_EQ(ReasonOf(end), "DRAINING");
+    EXPECT_EQ(base::ReasonOf(end), "DRAINING");
   }
   health_->SetServing(true);
   health_->SetServing("new", true);
@@ -202,7 +202,7 @@ TEST_F(HealthTest, TheEndIsToldToEveryWatcherAndIsFinal) {
   EXPECT_EQ(State("new"), -1);
   Watch late(*stub_, "");
   EXPECT_EQ(late.Next(), -1);
-  EXPECT_EQ(ReasonOf(late.End()), "DRAINING");
+  EXPECT_EQ(base::ReasonOf(late.End()), "DRAINING");
 }
 
 TEST_F(HealthTest, WatchersAreBoundedAndTheirPlacesAreGivenBack) {
@@ -214,7 +214,7 @@ TEST_F(HealthTest, WatchersAreBoundedAndTheirPlacesAreGivenBack) {
   EXPECT_EQ(third.Next(), -1);
   const absl::Status full = third.End();
   EXPECT_EQ(full.code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_EQ(ReasonOf(full), "TOO_MANY_WATCHERS");
+  EXPECT_EQ(base::ReasonOf(full), "TOO_MANY_WATCHERS");
   EXPECT_EQ(State(""), kNotServing) << "Check has no such limit";
 
   first.Cancel();
@@ -251,4 +251,4 @@ TEST_F(HealthTest, WatchersComeAndGoWhileItChangesAndEnds) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::net

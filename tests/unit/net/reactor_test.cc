@@ -10,11 +10,11 @@
 #include "tests/unit/net/edge_server.h"
 #include "tollgate/v1/operations_service.grpc.pb.h"
 
-namespace tollgate {
+namespace tollgate::net {
 namespace {
 
 TEST(UnaryCallTest, AnswersFromAnotherThreadAndTellsItsDeadline) {
-  ThreadPool pool(2, 100);
+  base::ThreadPool pool(2, 100);
   EdgeServer edge;
   std::atomic<bool> bounded{false};
   edge.on_resolve = [&](std::shared_ptr<ResolveCall> call) {
@@ -41,7 +41,7 @@ TEST(UnaryCallTest, ErrorsCarryTheirReasonAndADroppedCallIsAnswered) {
   EdgeServer edge;
   edge.on_resolve = [](std::shared_ptr<ResolveCall> call) {
     if (call->request().applied_revision() == 7) {
-      call->Fail(RefuseForNow("NOT_READY", "come back", absl::Seconds(3)));
+      call->Fail(base::RefuseForNow("NOT_READY", "come back", absl::Seconds(3)));
     }  // else dropped
   };
   ASSERT_TRUE(edge.Start().ok());
@@ -49,10 +49,10 @@ TEST(UnaryCallTest, ErrorsCarryTheirReasonAndADroppedCallIsAnswered) {
   v1::ResolveResponse response;
   const absl::Status refused = FromGrpcStatus(Ask(*stub, &response));
   EXPECT_EQ(refused.code(), absl::StatusCode::kUnavailable);
-  EXPECT_EQ(ReasonOf(refused), "NOT_READY");
-  EXPECT_EQ(DetailsOf(refused).retry_after, absl::Seconds(3));
+  EXPECT_EQ(base::ReasonOf(refused), "NOT_READY");
+  EXPECT_EQ(base::DetailsOf(refused).retry_after, absl::Seconds(3));
   grpc::ClientContext context;
-  EXPECT_EQ(ReasonOf(FromGrpcStatus(stub->Resolve(&context, {}, &response))), "CALL_DROPPED");
+  EXPECT_EQ(base::ReasonOf(FromGrpcStatus(stub->Resolve(&context, {}, &response))), "CALL_DROPPED");
 }
 
 TEST(UnaryCallTest, CancellationIsSeen) {
@@ -87,7 +87,7 @@ TEST(UnaryCallTest, CancellationIsSeen) {
 // The answer comes from a foreign thread while the client cancels: under asan this finds any touch
 // of a call that gRPC is done with.
 TEST(UnaryCallTest, CancelRacesTheAnswer) {
-  ThreadPool pool(4, 10000);
+  base::ThreadPool pool(4, 10000);
   EdgeServer edge;
   edge.on_resolve = [&](std::shared_ptr<ResolveCall> call) {
     call->OnCancelled([] {});
@@ -218,9 +218,9 @@ TEST_F(Stream, SharedBytesArriveWholeAndTheFarewellGoesOutBeforeTheEnd) {
   v1::FollowResponse farewell;
   farewell.mutable_go_away()->set_reason("draining");
   feed->Push(farewell);
-  feed->CloseWhenDrained(RefuseForNow("DRAINING", "come back", absl::Seconds(1)));
+  feed->CloseWhenDrained(base::RefuseForNow("DRAINING", "come back", absl::Seconds(1)));
   ASSERT_TRUE(follower_->WaitForEnd());
-  EXPECT_EQ(ReasonOf(follower_->end()), "DRAINING");
+  EXPECT_EQ(base::ReasonOf(follower_->end()), "DRAINING");
   const auto got = follower_->got();
   ASSERT_EQ(got.size(), 51u);
   EXPECT_EQ(got[49].welcome().epoch().size(), 5000u);
@@ -271,10 +271,10 @@ TEST_F(Stream, AbortEndsAStalledWrite) {
   for (int i = 0; i < 64; ++i) feed->Push(bytes);
   // Stalled: the same write is in flight over many looks.
   const absl::Time until = absl::Now() + kTestPatience;
-  absl::optional<BootTime> since;
+  absl::optional<base::BootTime> since;
   while (absl::Now() < until) {
     since = feed->write_in_flight_since();
-    if (since.has_value() && SystemClock().Now() - *since > absl::Milliseconds(200)) break;
+    if (since.has_value() && base::SystemClock().Now() - *since > absl::Milliseconds(200)) break;
     std::this_thread::yield();
   }
   ASSERT_TRUE(since.has_value());
@@ -369,7 +369,7 @@ class Operations : public v1::OperationsService::CallbackService {
     if (last == 0) {
       ended.Notify();
       return RefuseStream<grpc::ServerWriteReactor<v1::RevisionEvents>>(
-          Refuse(absl::StatusCode::kPermissionDenied, "NOT_YOU", "no"));
+          base::Refuse(absl::StatusCode::kPermissionDenied, "NOT_YOU", "no"));
     }
     return std::make_shared<Counting>(context, last, &ended)->Start();
   }
@@ -424,8 +424,8 @@ TEST_F(Watching, AnIdleStreamSeesTheClientGo) {
 TEST_F(Watching, ARefusedStreamSaysWhy) {
   auto reader = Serve(0)->WatchEvents(&context_, {});
   EXPECT_FALSE(reader->Read(&events_));
-  EXPECT_EQ(ReasonOf(FromGrpcStatus(reader->Finish())), "NOT_YOU");
+  EXPECT_EQ(base::ReasonOf(FromGrpcStatus(reader->Finish())), "NOT_YOU");
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::net

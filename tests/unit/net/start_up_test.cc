@@ -14,7 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "tests/unit/net/edge_server.h"
 
-namespace tollgate {
+namespace tollgate::net {
 namespace {
 
 std::string Read(const std::string& path) {
@@ -94,4 +94,4 @@ TEST(WriteReadiness, IsGoneAfterRemove) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::net

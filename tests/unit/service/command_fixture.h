@@ -24,10 +24,10 @@
 #include "storage/sequencer.h"
 #include "token/resource_name.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 inline std::string Reason(const absl::Status& status) {
-  return status.ok() ? "OK" : ReasonOf(status);
+  return status.ok() ? "OK" : base::ReasonOf(status);
 }
 template <typename T>
 std::string Reason(const absl::StatusOr<T>& result) {
@@ -35,11 +35,11 @@ std::string Reason(const absl::StatusOr<T>& result) {
 }
 // The one field a refusal names; "" where it names none.
 inline std::string Field(const absl::Status& status) {
-  const ErrorDetails details = DetailsOf(status);
+  const base::ErrorDetails details = base::DetailsOf(status);
   return details.fields.size() == 1 ? details.fields[0].field : "";
 }
 inline std::string Metadata(const absl::Status& status, const std::string& key) {
-  for (const auto& pair : DetailsOf(status).metadata) {
+  for (const auto& pair : base::DetailsOf(status).metadata) {
     if (pair.first == key) return pair.second;
   }
   return "";
@@ -48,17 +48,17 @@ inline std::string Metadata(const absl::Status& status, const std::string& key) 
 class CommandTest : public ::testing::Test {
  protected:
   CommandTest() {
-    InitSecrets();
-    engine_ = MemoryEngine::Open().value();
+    base::InitSecrets();
+    engine_ = storage::MemoryEngine::Open().value();
   }
 
-  std::unique_ptr<Snapshot> View() { return engine_->NewSnapshot().value(); }
+  std::unique_ptr<storage::Snapshot> View() { return engine_->NewSnapshot().value(); }
   int64_t Head() { return View()->revision(); }
 
   // Runs commands as one batch, and commits it.
-  std::vector<absl::Status> RunAll(const std::vector<Command*>& commands) {
+  std::vector<absl::Status> RunAll(const std::vector<storage::Command*>& commands) {
     const auto snapshot = View();
-    auto outcome = RunBatch(*snapshot, now_, commands);
+    auto outcome = storage::RunBatch(*snapshot, now_, commands);
     EXPECT_TRUE(outcome.ok()) << outcome.status();
     events_.clear();
     if (outcome->has_effects) {
@@ -70,7 +70,7 @@ class CommandTest : public ::testing::Test {
     for (const auto& one : outcome->results) statuses.push_back(one.status());
     return statuses;
   }
-  absl::Status RunOne(Command& command) { return RunAll({&command})[0]; }
+  absl::Status RunOne(storage::Command& command) { return RunAll({&command})[0]; }
   // Runs what Make made, and returns it with its answer.
   template <typename C>
   absl::StatusOr<std::shared_ptr<C>> Do(absl::StatusOr<std::shared_ptr<C>> command) {
@@ -88,7 +88,8 @@ class CommandTest : public ::testing::Test {
     MintedToken minted;
     const std::string number = absl::StrCat(1'000'000 + ++minted_);
     minted.public_id = std::string(16 - number.size(), 'T') + number;
-    minted.stored_digest = *StoredDigest::FromBytes(std::string(32 - number.size(), 'D') + number);
+    minted.stored_digest =
+        *token::StoredDigest::FromBytes(std::string(32 - number.size(), 'D') + number);
     minted.pepper_id = 1;
     return minted;
   }
@@ -115,7 +116,7 @@ class CommandTest : public ::testing::Test {
     tollgate::v1::RotateTokenRequest request;
     request.set_name(name);
     if (when_silent.has_value()) {
-      *request.mutable_retire_plan()->mutable_when_silent() = ToProto(*when_silent);
+      *request.mutable_retire_plan()->mutable_when_silent() = base::ToProto(*when_silent);
     }
     return Do(RotateTokenCommand::Make(request, "local", Mint()));
   }
@@ -154,16 +155,18 @@ class CommandTest : public ::testing::Test {
     use.set_count(count);
     use.set_count_today(count);
     use.set_day(use.last_used_us() / (int64_t{24} * 3600 * 1'000'000));
-    ASSERT_TRUE(engine_->MergeUse({{UseKey("acme", token.token_id(), edge), use}}).ok());
+    ASSERT_TRUE(engine_->MergeUse({{storage::UseKey("acme", token.token_id(), edge), use}}).ok());
   }
-  size_t Count(Table table) { return View()->Scan(table, "", "", 1'000'000).value().size(); }
+  size_t Count(storage::Table table) {
+    return View()->Scan(table, "", "", 1'000'000).value().size();
+  }
 
-  std::unique_ptr<MemoryEngine> engine_;
+  std::unique_ptr<storage::MemoryEngine> engine_;
   absl::Time now_ = absl::FromUnixSeconds(1'790'000'000);
   std::vector<tollgate::v1::Event> events_;  // of the last commit
   int minted_ = 0;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_TESTS_UNIT_SERVICE_COMMAND_FIXTURE_H_

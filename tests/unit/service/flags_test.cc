@@ -12,7 +12,7 @@
 #include "service/option_parts.h"
 #include "tests/unit/service/service_fixture.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using testing::ElementsAre;
@@ -98,7 +98,7 @@ TEST(FlagsTest, EveryLimitHasAFlag) {
         "max-queued-watch=0", "ring-revisions=0", "ring-bytes=1", "write-stall-limit=1ms",
         "no-progress-limit=0s", "max-stream-age=1ms", "use-retention=1h"}) {
     const absl::Status refused = Parse({"--store=/tmp/x", ("--" + flag).c_str()}).status();
-    EXPECT_EQ(ReasonOf(refused), "BAD_FLAG") << flag;
+    EXPECT_EQ(base::ReasonOf(refused), "BAD_FLAG") << flag;
     EXPECT_THAT(std::string(refused.message()), HasSubstr(flag.substr(0, flag.find('=')))) << flag;
   }
 }
@@ -117,7 +117,7 @@ TEST(FlagsTest, HelpNamesEveryFlagAndItsDefault) {
 TEST(FlagsTest, VersionNeedsNothingElse) {
   absl::StatusOr<ServerFlags> flags = Parse({"--version"});
   ASSERT_TRUE(flags.ok()) << flags.status();
-  EXPECT_EQ(flags->daemon.print.value_or(""), absl::StrCat("tollgated ", kVersion, "\n"));
+  EXPECT_EQ(flags->daemon.print.value_or(""), absl::StrCat("tollgated ", base::kVersion, "\n"));
 }
 
 struct BadFlags {
@@ -130,7 +130,7 @@ class BadFlagsTest : public testing::TestWithParam<BadFlags> {};
 TEST_P(BadFlagsTest, IsRefusedWithTheFlagsName) {
   absl::StatusOr<ServerFlags> flags = Parse(GetParam().args);
   ASSERT_FALSE(flags.ok());
-  EXPECT_EQ(ReasonOf(flags.status()), "BAD_FLAG");
+  EXPECT_EQ(base::ReasonOf(flags.status()), "BAD_FLAG");
   EXPECT_EQ(ExitCodeFor(flags.status()), kExitUsage);
   EXPECT_THAT(std::string(flags.status().message()), HasSubstr(GetParam().says));
 }
@@ -138,7 +138,7 @@ TEST_P(BadFlagsTest, IsRefusedWithTheFlagsName) {
 // The bounds that the feed states are refused by the flag's name too.
 TEST(FlagsTest, ABoundOfTheFeedBearsTheFlagsNameAsItsField) {
   const absl::Status refused = Parse({"--store=x", "--ping-interval=11s"}).status();
-  const ErrorDetails details = DetailsOf(refused);
+  const base::ErrorDetails details = base::DetailsOf(refused);
   EXPECT_EQ(details.reason, "BAD_FLAG");
   ASSERT_EQ(details.fields.size(), 1u);
   EXPECT_EQ(details.fields[0].field, "ping-interval");
@@ -172,4 +172,4 @@ INSTANTIATE_TEST_SUITE_P(
                     BadFlags{{"--store=x", "--config=/does/not/exist"}, "/does/not/exist"}));
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::service

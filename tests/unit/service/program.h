@@ -16,7 +16,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 inline std::string ReadFile(const std::string& path) {
   std::ifstream in(path);
@@ -83,6 +83,6 @@ class Program {
   pid_t pid_ = -1;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_TESTS_UNIT_SERVICE_PROGRAM_H_

@@ -13,7 +13,7 @@
 #include "gtest/gtest.h"
 #include "prometheus/metric_family.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using prometheus::ClientMetric;
@@ -97,7 +97,7 @@ TEST_F(ServerMetricsTest, NamesAndTypesAreTheseAndNoOthers) {
 }
 
 TEST_F(ServerMetricsTest, TheBuildIsTheVersion) {
-  EXPECT_EQ(Level("tollgate_build_info", {{"version", kVersion}}), 1);
+  EXPECT_EQ(Level("tollgate_build_info", {{"version", base::kVersion}}), 1);
 }
 
 TEST_F(ServerMetricsTest, ACommitIsCountedWithItsCommandsAndTime) {
@@ -276,4 +276,4 @@ TEST_F(ServerMetricsTest, ItIsBroughtUpToDateWhenItIsRead) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::service

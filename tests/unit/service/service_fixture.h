@@ -22,7 +22,7 @@
 #include "tollgate/v1/token_service.grpc.pb.h"
 #include "tollgate/v1/workspace_service.grpc.pb.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // A folder that goes with the test.
 class TempDir {
@@ -42,7 +42,7 @@ class TempDir {
 
 class ServiceTest : public testing::Test {
  protected:
-  static void SetUpTestSuite() { InitSecrets(); }
+  static void SetUpTestSuite() { base::InitSecrets(); }
 
   void SetUp() override { StartServer(); }
 
@@ -93,7 +93,7 @@ class ServiceTest : public testing::Test {
                     absl::Duration deadline = absl::Seconds(30)) {
     grpc::ClientContext context;
     context.set_deadline(absl::ToChronoTime(absl::Now() + deadline));
-    return FromGrpcStatus(((*stub).*method)(&context, request, response));
+    return net::FromGrpcStatus(((*stub).*method)(&context, request, response));
   }
 
   using Tokens = tollgate::v1::TokenService::Stub;
@@ -132,6 +132,6 @@ class ServiceTest : public testing::Test {
   std::unique_ptr<Edge> edge_;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_TESTS_UNIT_SERVICE_SERVICE_FIXTURE_H_

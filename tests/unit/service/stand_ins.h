@@ -11,13 +11,15 @@
 #include "base/executor.h"
 #include "service/use/silence.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // Both clocks show what the test's own variable says.
-class StandingClock : public Clock {
+class StandingClock : public base::Clock {
  public:
   explicit StandingClock(absl::Time* now) : now_(now) {}
-  BootTime Now() const override { return BootTime::FromNanos(absl::ToUnixNanos(*now_)); }
+  base::BootTime Now() const override {
+    return base::BootTime::FromNanos(absl::ToUnixNanos(*now_));
+  }
   absl::Time WallNow() const override { return *now_; }
 
  private:
@@ -28,7 +30,7 @@ class StandingClock : public Clock {
 inline SilenceEvidence AllHeard(absl::Time now) { return {now, {}, {}}; }
 
 // Runs what it was given when told to.
-class HeldExecutor : public Executor {
+class HeldExecutor : public base::Executor {
  public:
   bool Submit(std::function<void()> work) override {
     if (full) return false;
@@ -47,6 +49,6 @@ class HeldExecutor : public Executor {
   std::deque<std::function<void()>> held;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_TESTS_UNIT_SERVICE_STAND_INS_H_

@@ -12,7 +12,7 @@
 #include "tests/unit/service/program.h"
 #include "tests/unit/service/service_fixture.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using namespace tollgate::v1;  // NOLINT: the whole API
@@ -21,7 +21,7 @@ using testing::Not;
 
 class StartUpTest : public testing::Test {
  protected:
-  static void SetUpTestSuite() { InitSecrets(); }
+  static void SetUpTestSuite() { base::InitSecrets(); }
 
   std::unique_ptr<Program> Run(std::vector<std::string> more, const std::string& name = "one",
                                std::vector<std::string> environment = {}) {
@@ -104,7 +104,7 @@ TEST_F(StartUpTest, HelpAndVersionAreZero) {
   EXPECT_THAT(help.output(), HasSubstr("--store DIR"));
   Program version(std::string(TOLLGATE_BIN_DIR) + "/tollgated", {"--version"}, dir_ / "v.log");
   EXPECT_EQ(version.Wait(), 0);
-  EXPECT_EQ(version.output(), absl::StrCat("tollgated ", kVersion, "\n"));
+  EXPECT_EQ(version.output(), absl::StrCat("tollgated ", base::kVersion, "\n"));
 }
 
 TEST_F(StartUpTest, ATakenPortIsThreeAndWritesNothing) {
@@ -198,24 +198,27 @@ TEST_F(StartUpTest, ANewJournalForAStoreThatIsNotNewIsSaid) {
 
 TEST_F(StartUpTest, AStoreFromANewerVersionIsSix) {
   {
-    EngineOpenOptions options;
+    storage::EngineOpenOptions options;
     options.location = dir_ / "store";
-    options.random = &SystemRandom();
-    options.clock = &SystemClock();
-    auto engine = Engines().default_driver().Open(options);
+    options.random = &base::SystemRandom();
+    options.clock = &base::SystemClock();
+    auto engine = storage::Engines().default_driver().Open(options);
     ASSERT_TRUE(engine.ok()) << engine.status();
     auto snapshot = (*engine)->NewSnapshot();
     ASSERT_TRUE(snapshot.ok());
-    auto meta = GetRecord<tollgate::store::v1::MetaRecord>(**snapshot, Table::kMeta, kMetaKey);
+    auto meta = storage::GetRecord<tollgate::store::v1::MetaRecord>(
+        **snapshot, storage::Table::kMeta, storage::kMetaKey);
     ASSERT_TRUE(meta.ok() && meta->has_value());
-    (*meta)->set_format(kStoreFormat + 1);
-    CommitRequest commit;
+    (*meta)->set_format(storage::kStoreFormat + 1);
+    storage::CommitRequest commit;
     commit.expected_head = (*snapshot)->revision();
-    commit.mutations.push_back({Table::kMeta, kMetaKey, (*meta)->SerializeAsString()});
+    commit.mutations.push_back(
+        {storage::Table::kMeta, storage::kMetaKey, (*meta)->SerializeAsString()});
     // As the sequencer would: every commit carries the new head.
     tollgate::store::v1::HeadRecord head;
     head.set_revision(commit.expected_head + 1);
-    commit.mutations.push_back({Table::kMeta, kHeadKey, head.SerializeAsString()});
+    commit.mutations.push_back(
+        {storage::Table::kMeta, storage::kHeadKey, head.SerializeAsString()});
     auto committed = (*engine)->Commit(commit);
     ASSERT_TRUE(committed.ok() && committed->committed) << committed.status();
     snapshot->reset();
@@ -260,7 +263,7 @@ TEST_F(StartUpTest, AStoreWrittenWithASlashHasItsKeyringBesideIt) {
   options.store = dir_ / "other/../store/.";
   EXPECT_TRUE(Server::Start(options).ok()) << "the same store, with the same keyring";
   options.store = "/";
-  EXPECT_EQ(ReasonOf(Server::Start(options).status()), "BAD_FLAG");
+  EXPECT_EQ(base::ReasonOf(Server::Start(options).status()), "BAD_FLAG");
 }
 
 TEST_F(StartUpTest, AStoreIsNamedByItsEngineToo) {
@@ -305,7 +308,7 @@ TEST_F(StartUpTest, SigtermDrainsAndEndsWithZero) {
   program->Signal(SIGTERM);
   EXPECT_EQ(program->Wait(), 0) << program->output();
   EXPECT_THAT(program->output(), HasSubstr("draining"));
-  EXPECT_THAT(program->output(), HasSubstr(absl::StrCat("\"version\":\"", kVersion, "\"")))
+  EXPECT_THAT(program->output(), HasSubstr(absl::StrCat("\"version\":\"", base::kVersion, "\"")))
       << "the log tells which build it is";
   EXPECT_THAT(program->output(), HasSubstr("ended as asked"));
   ExpectKept(made);
@@ -355,4 +358,4 @@ TEST_F(StartUpTest, NothingSecretIsWrittenAnywhere) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::service

@@ -19,7 +19,7 @@
 #include "gtest/gtest.h"
 #include "storage/schema.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 namespace fs = std::filesystem;
@@ -29,7 +29,7 @@ using testing::StartsWith;
 // Works in a folder of its own, so that relative paths can be tried.
 class StoreHomeTest : public testing::Test {
  protected:
-  static void SetUpTestSuite() { InitSecrets(); }
+  static void SetUpTestSuite() { base::InitSecrets(); }
   StoreHomeTest() : before_(fs::current_path()) {
     std::string made = testing::TempDir() + "tollgate-home-XXXXXX";
     home_ = fs::canonical(mkdtemp(made.data())).string();
@@ -53,16 +53,17 @@ class StoreHomeTest : public testing::Test {
     return StoreHome::At(std::move(options)).status();
   }
   static absl::StatusOr<OpenStore> Open(const StoreHome& home) {
-    return home.Open(SystemRandom(), SystemClock());
+    return home.Open(base::SystemRandom(), base::SystemClock());
   }
   // A token's digest, as far as the keyring's rule looks.
-  static void PutADigest(Engine& engine) {
-    CommitRequest commit;
+  static void PutADigest(storage::Engine& engine) {
+    storage::CommitRequest commit;
     commit.expected_head = engine.NewSnapshot().value()->revision();
     store::v1::HeadRecord head;
     head.set_revision(commit.expected_head + 1);
-    commit.mutations.push_back({Table::kMeta, kHeadKey, SerializeRecord(head)});
-    commit.mutations.push_back({Table::kDigests, "digest", std::string("id")});
+    commit.mutations.push_back(
+        {storage::Table::kMeta, storage::kHeadKey, storage::SerializeRecord(head)});
+    commit.mutations.push_back({storage::Table::kDigests, "digest", std::string("id")});
     ASSERT_TRUE(engine.Commit(commit).value().committed);
   }
 
@@ -131,8 +132,8 @@ TEST_F(StoreHomeTest, AnOddPlaceIsRefusedByTheFlagsName) {
   for (const char* store : {"", "/", "//", "/.", "/..", "/srv/..", "rocksdb:", "rocksdb:/",
                             "memory:x", "etcd:host:2379", "RocksDB:x"}) {
     const absl::Status refused = Refused(store);
-    EXPECT_EQ(ReasonOf(refused), "BAD_FLAG") << store;
-    const ErrorDetails details = DetailsOf(refused);
+    EXPECT_EQ(base::ReasonOf(refused), "BAD_FLAG") << store;
+    const base::ErrorDetails details = base::DetailsOf(refused);
     ASSERT_EQ(details.fields.size(), 1u) << store;
     EXPECT_EQ(details.fields[0].field, "store") << store;
     EXPECT_THAT(std::string(refused.message()), StartsWith("--store: "));
@@ -142,7 +143,7 @@ TEST_F(StoreHomeTest, AnOddPlaceIsRefusedByTheFlagsName) {
 }
 
 TEST_F(StoreHomeTest, AFolderThatIsThereIsTakenWhateverItIsCalled) {
-  EXPECT_EQ(ReasonOf(Refused("data:prod")), "BAD_FLAG");
+  EXPECT_EQ(base::ReasonOf(Refused("data:prod")), "BAD_FLAG");
   fs::create_directories("data:prod");
   const StoreHome home = At("data:prod");
   EXPECT_EQ(home.folder(), "data:prod");
@@ -179,12 +180,12 @@ TEST_F(StoreHomeTest, WhatIsWrongWithOneKeepsTheNextFromBeingTouched) {
   // The engine comes before the journal and the keyring.
   fs::create_directories("x");
   std::ofstream("x/something") << "else";
-  EXPECT_EQ(ReasonOf(Open(At("x")).status()), "STORE_FOLDER_NOT_EMPTY");
+  EXPECT_EQ(base::ReasonOf(Open(At("x")).status()), "STORE_FOLDER_NOT_EMPTY");
   EXPECT_FALSE(fs::exists("x.journal"));
   EXPECT_FALSE(fs::exists("x.keyring"));
   // The journal before the keyring.
   std::ofstream("y.journal") << "this is no journal, and long enough to be told from a torn one";
-  EXPECT_THAT(ReasonOf(Open(At("y")).status()), StartsWith("JOURNAL_"));
+  EXPECT_THAT(base::ReasonOf(Open(At("y")).status()), StartsWith("JOURNAL_"));
   EXPECT_FALSE(fs::exists("y.keyring"));
 }
 
@@ -193,7 +194,7 @@ TEST_F(StoreHomeTest, AKeyringIsNeverMadeForAStoreThatHoldsTokens) {
   PutADigest(*Open(home)->engine);
   fs::rename("x.keyring", "kept");
   const absl::Status missing = Open(home).status();
-  EXPECT_EQ(ReasonOf(missing), "KEYRING_MISSING");
+  EXPECT_EQ(base::ReasonOf(missing), "KEYRING_MISSING");
   EXPECT_THAT(std::string(missing.message()), HasSubstr("x.keyring"));
   EXPECT_FALSE(fs::exists("x.keyring"));
   StoreHome::Options options;
@@ -209,7 +210,7 @@ TEST_F(StoreHomeTest, AMarkedStoreIsNotServedUntilItsHistoryIsAnother) {
   ASSERT_TRUE(home.MarkRolledBack(epoch).ok());
   EXPECT_TRUE(fs::exists("x.rolled-back"));
   const absl::Status refused = Open(At("x")).status();
-  EXPECT_EQ(ReasonOf(refused), "STORE_ROLLED_BACK");
+  EXPECT_EQ(base::ReasonOf(refused), "STORE_ROLLED_BACK");
   EXPECT_THAT(std::string(refused.message()), HasSubstr("new-epoch --store x"));
   EXPECT_FALSE(fs::exists("x.journal")) << "the mark is looked at first";
   ASSERT_TRUE(home.MarkRolledBack("another").ok());
@@ -223,15 +224,15 @@ TEST_F(StoreHomeTest, OneProcessAStore) {
   const StoreHome home = At("x");
   const absl::StatusOr<OpenStore> first = Open(home);
   ASSERT_TRUE(first.ok()) << first.status();
-  EXPECT_EQ(ReasonOf(Open(At("./x/")).status()), "STORE_IN_USE");
+  EXPECT_EQ(base::ReasonOf(Open(At("./x/")).status()), "STORE_IN_USE");
 }
 
 TEST_F(StoreHomeTest, TheEngineAloneMustBeThere) {
   const StoreHome home = At("x");
   const auto open = [&] {
-    return home.OpenEngine(home.folder(), SystemRandom(), SystemClock()).status();
+    return home.OpenEngine(home.folder(), base::SystemRandom(), base::SystemClock()).status();
   };
-  EXPECT_EQ(ReasonOf(open()), "STORE_NOT_FOUND");
+  EXPECT_EQ(base::ReasonOf(open()), "STORE_NOT_FOUND");
   EXPECT_FALSE(fs::exists("x"));
   ASSERT_TRUE(Open(home).ok());
   EXPECT_TRUE(open().ok());
@@ -260,4 +261,4 @@ TEST(PlainPath, KeepsTheRootAndNothing) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::service

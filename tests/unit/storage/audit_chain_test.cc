@@ -11,7 +11,7 @@
 #include "test_commands.h"
 #include "token/audit_hash.h"
 
-namespace tollgate {
+namespace tollgate::storage {
 namespace {
 
 using store::v1::AuditChainRecord;
@@ -33,7 +33,7 @@ class AuditChainTest : public ::testing::Test {
   absl::Status After(Mutation mutation) {
     OverlayView view(snapshot_.get());
     view.Apply(std::move(mutation));
-    return VerifyAuditChain(view).status();
+    return instruments::VerifyAuditChain(view).status();
   }
   AuditChainRecord Link(int64_t revision, uint32_t index) {
     return *GetRecord<AuditChainRecord>(*snapshot_, Table::kAudit, AuditKey(revision, index))
@@ -46,12 +46,15 @@ class AuditChainTest : public ::testing::Test {
 
 TEST_F(AuditChainTest, AWholeChainPasses) {
   int seen = 0;
-  const auto report = VerifyAuditChain(*snapshot_, [&](const AuditRecord&) { ++seen; });
+  const auto report =
+      instruments::VerifyAuditChain(*snapshot_, [&](const AuditRecord&) { ++seen; });
   ASSERT_TRUE(report.ok()) << report.status();
   EXPECT_EQ(report->entries, 10);
   EXPECT_EQ(seen, 10);
   EXPECT_EQ(report->newest_hash, Link(5, 1).hash());
-  EXPECT_EQ(VerifyAuditChain(*MemoryEngine::Open().value()->NewSnapshot().value())->entries, 0);
+  EXPECT_EQ(
+      instruments::VerifyAuditChain(*MemoryEngine::Open().value()->NewSnapshot().value())->entries,
+      0);
 }
 
 TEST_F(AuditChainTest, EveryRemovalShows) {
@@ -60,7 +63,7 @@ TEST_F(AuditChainTest, EveryRemovalShows) {
       const absl::Status status =
           After(Mutation{Table::kAudit, AuditKey(revision, index), absl::nullopt});
       EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << revision << "/" << index;
-      EXPECT_EQ(ReasonOf(status), "AUDIT_CHAIN_BROKEN");
+      EXPECT_EQ(base::ReasonOf(status), "AUDIT_CHAIN_BROKEN");
     }
   }
 }
@@ -73,7 +76,7 @@ TEST_F(AuditChainTest, AlterationsShow) {
   link.set_content(SerializeRecord(content));
   EXPECT_FALSE(After(Mutation{Table::kAudit, AuditKey(3, 0), SerializeRecord(link)}).ok());
   // Also with the hash made to fit: the next one does not.
-  link.set_hash(AuditHash(Link(2, 1).hash(), link.content()));
+  link.set_hash(token::AuditHash(Link(2, 1).hash(), link.content()));
   EXPECT_FALSE(After(Mutation{Table::kAudit, AuditKey(3, 0), SerializeRecord(link)}).ok());
   // An entry put between, at another's place, or unreadable.
   EXPECT_FALSE(After(Mutation{Table::kAudit, AuditKey(3, 2), SerializeRecord(Link(3, 1))}).ok());
@@ -83,8 +86,8 @@ TEST_F(AuditChainTest, AlterationsShow) {
 
 // Golden: other languages must be able to verify an exported log.
 TEST(AuditHashTest, IsPlainBlake2b256OfBoth) {
-  EXPECT_EQ(AuditHash("", "abc"), AuditHash("a", "bc"));
-  const std::string hash = AuditHash("", "abc");
+  EXPECT_EQ(token::AuditHash("", "abc"), token::AuditHash("a", "bc"));
+  const std::string hash = token::AuditHash("", "abc");
   std::string hex;
   for (const unsigned char c : hash) {
     char buffer[3];
@@ -95,4 +98,4 @@ TEST(AuditHashTest, IsPlainBlake2b256OfBoth) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::storage

@@ -16,7 +16,7 @@
 #include "storage/engines.h"
 #include "storage/schema.h"
 
-namespace tollgate {
+namespace tollgate::storage {
 namespace {
 
 using testing::ElementsAre;
@@ -25,8 +25,8 @@ using testing::HasSubstr;
 EngineOpenOptions At(const std::string& location) {
   EngineOpenOptions options;
   options.location = location;
-  options.random = &SystemRandom();
-  options.clock = &SystemClock();
+  options.random = &base::SystemRandom();
+  options.clock = &base::SystemClock();
   return options;
 }
 
@@ -110,7 +110,7 @@ TEST(EngineRegistry, AnEngineInAFolderIsThereAgainAndItsCopyToo) {
     const EngineTraits traits = driver.traits();
     EngineOpenOptions options = At(traits.in_folder ? folder + "/" + scheme : "");
     options.create_if_missing = false;
-    EXPECT_EQ(ReasonOf(driver.Open(options).status()), "STORE_NOT_FOUND") << scheme;
+    EXPECT_EQ(base::ReasonOf(driver.Open(options).status()), "STORE_NOT_FOUND") << scheme;
     EXPECT_FALSE(driver.HoldsStore(options.location));
     options.create_if_missing = true;
     const std::string copy = folder + "/copy-of-" + scheme;
@@ -142,4 +142,4 @@ TEST(EngineRegistry, AMemoryStoreIsNewEachTimeAndHasNoLocation) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::storage

@@ -7,7 +7,7 @@
 #include "storage/sequencer.h"
 #include "test_commands.h"
 
-namespace tollgate {
+namespace tollgate::storage {
 namespace {
 
 using ::testing::ElementsAre;
@@ -23,8 +23,8 @@ class FaultEngineTest : public ::testing::Test {
   static std::vector<std::string> Labels(Engine& engine) {
     return ScanKeys(*engine.NewSnapshot().value(), Table::kLabels, "", "", 100);
   }
-  std::unique_ptr<FaultEngine> engine_ =
-      std::make_unique<FaultEngine>(MemoryEngine::Open().value());
+  std::unique_ptr<instruments::FaultEngine> engine_ =
+      std::make_unique<instruments::FaultEngine>(MemoryEngine::Open().value());
 };
 
 TEST_F(FaultEngineTest, Fails) {
@@ -74,7 +74,7 @@ TEST_F(FaultEngineTest, CrashLosesUseThatWasNotSynced) {
 
 TEST_F(FaultEngineTest, CrashKeepsOrLosesTheCommitUnderWay) {
   for (const bool keep : {false, true}) {
-    engine_ = std::make_unique<FaultEngine>(MemoryEngine::Open().value());
+    engine_ = std::make_unique<instruments::FaultEngine>(MemoryEngine::Open().value());
     ASSERT_TRUE(Commit("a")->committed);
     engine_->HoldCommits();
     absl::Status status;
@@ -92,4 +92,4 @@ TEST_F(FaultEngineTest, CrashKeepsOrLosesTheCommitUnderWay) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::storage

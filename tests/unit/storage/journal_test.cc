@@ -22,7 +22,7 @@
 #include "tests/instruments/fault_engine.h"
 #include "tests/unit/storage/test_commands.h"
 
-namespace tollgate {
+namespace tollgate::storage {
 namespace {
 
 using store::v1::CohortRecord;
@@ -87,7 +87,7 @@ std::vector<std::string> Held(const std::string& path) {
     held.push_back(Describe(record));
     return absl::OkStatus();
   });
-  if (!scan.ok()) held.push_back(ReasonOf(scan.status()));
+  if (!scan.ok()) held.push_back(base::ReasonOf(scan.status()));
   return held;
 }
 
@@ -164,37 +164,37 @@ TEST_F(JournalFileTest, ADamagedRecordIsTornAtTheEndAndCorruptBefore) {
       ASSERT_TRUE(scan.ok()) << i << scan.status();
       EXPECT_EQ(static_cast<int64_t>(whole.size() - last), scan->torn_bytes) << i;
     } else {
-      EXPECT_EQ("JOURNAL_CORRUPT", ReasonOf(scan.status())) << i;
-      EXPECT_EQ("JOURNAL_CORRUPT", ReasonOf(Open().status())) << i;
+      EXPECT_EQ("JOURNAL_CORRUPT", base::ReasonOf(scan.status())) << i;
+      EXPECT_EQ("JOURNAL_CORRUPT", base::ReasonOf(Open().status())) << i;
     }
   }
 }
 
 TEST_F(JournalFileTest, WhatIsNoJournalOrNotItsOwnIsRefused) {
-  EXPECT_EQ("JOURNAL_NOT_FOUND", ReasonOf(ScanJournal(path_, Ignore).status()));
+  EXPECT_EQ("JOURNAL_NOT_FOUND", base::ReasonOf(ScanJournal(path_, Ignore).status()));
   const std::vector<std::string> others = {std::string(10'000, 'x'), "a", "a: b\n"};
   for (const std::string& other : others) {
     WriteFile(path_, other);
-    EXPECT_EQ("JOURNAL_CORRUPT", ReasonOf(Open().status()));
+    EXPECT_EQ("JOURNAL_CORRUPT", base::ReasonOf(Open().status()));
     EXPECT_EQ(other, ReadFile(path_));
   }
   WriteFile(path_, FrameJournalRecord(Mark(1)));
-  EXPECT_EQ("JOURNAL_CORRUPT", ReasonOf(Open().status()));
+  EXPECT_EQ("JOURNAL_CORRUPT", base::ReasonOf(Open().status()));
   JournalRecord header;
   header.mutable_header()->set_format(kJournalFormat + 1);
   WriteFile(path_, FrameJournalRecord(header));
-  EXPECT_EQ("JOURNAL_TOO_NEW", ReasonOf(Open().status()));
+  EXPECT_EQ("JOURNAL_TOO_NEW", base::ReasonOf(Open().status()));
   std::filesystem::remove(path_);
   {
     auto own = Open(7).value();
   }
-  EXPECT_EQ("JOURNAL_OF_ANOTHER_STORE", ReasonOf(Open(8).status()));
+  EXPECT_EQ("JOURNAL_OF_ANOTHER_STORE", base::ReasonOf(Open(8).status()));
   auto held = Open(7).value();
-  EXPECT_EQ("JOURNAL_IN_USE", ReasonOf(Open(7).status()));
-  EXPECT_EQ("JOURNAL_IN_USE", ReasonOf(ScanJournal(path_, Ignore).status()));
-  EXPECT_EQ(
-      "JOURNAL_UNWRITABLE",
-      ReasonOf(Journal::Open(folder_ / "no/such/folder", 7, Section("e1", 3), Ignore).status()));
+  EXPECT_EQ("JOURNAL_IN_USE", base::ReasonOf(Open(7).status()));
+  EXPECT_EQ("JOURNAL_IN_USE", base::ReasonOf(ScanJournal(path_, Ignore).status()));
+  EXPECT_EQ("JOURNAL_UNWRITABLE",
+            base::ReasonOf(
+                Journal::Open(folder_ / "no/such/folder", 7, Section("e1", 3), Ignore).status()));
 }
 
 TEST_F(JournalFileTest, WhatCannotBeReadIsAnErrorAndNoWait) {
@@ -219,7 +219,9 @@ TEST_F(JournalFileTest, AFirstStartThatWasCutShortIsBegunAnew) {
 
 class JournaledEngineTest : public ::testing::Test {
  protected:
-  JournaledEngineTest() { store_ = std::make_unique<FaultEngine>(MemoryEngine::Open().value()); }
+  JournaledEngineTest() {
+    store_ = std::make_unique<instruments::FaultEngine>(MemoryEngine::Open().value());
+  }
 
   void Open() { engine_ = JournaledEngine::Open(store_.get(), path_).value(); }
   absl::Status TryOpen(Engine* store) { return JournaledEngine::Open(store, path_).status(); }
@@ -299,7 +301,7 @@ class JournaledEngineTest : public ::testing::Test {
 
   Folder folder_;
   const std::string path_ = folder_ / "journal";
-  std::unique_ptr<FaultEngine> store_;
+  std::unique_ptr<instruments::FaultEngine> store_;
   std::unique_ptr<JournaledEngine> engine_;
 };
 
@@ -384,7 +386,7 @@ TEST_F(JournaledEngineTest, AStoreOlderThanItsJournalIsRefused) {
   ASSERT_TRUE(Revoke("t1").ok());
   ASSERT_TRUE(Revoke("t2").ok());
   Kill();  // no mark: the second entry says that the first was durable
-  EXPECT_EQ("STORE_ROLLED_BACK", ReasonOf(TryOpen(old.get())));
+  EXPECT_EQ("STORE_ROLLED_BACK", base::ReasonOf(TryOpen(old.get())));
   EXPECT_TRUE(TryOpen(store_.get()).ok());
 }
 
@@ -394,7 +396,7 @@ TEST_F(JournaledEngineTest, AStoreOlderThanAMarkIsRefused) {
   const auto old = Copy();
   ASSERT_TRUE(Revoke("t1").ok());
   engine_.reset();
-  EXPECT_EQ("STORE_ROLLED_BACK", ReasonOf(TryOpen(old.get())));
+  EXPECT_EQ("STORE_ROLLED_BACK", base::ReasonOf(TryOpen(old.get())));
 }
 
 TEST_F(JournaledEngineTest, ANewEpochBeginsASectionAndTheOldOneIsRefusedFromThenOn) {
@@ -410,7 +412,7 @@ TEST_F(JournaledEngineTest, ANewEpochBeginsASectionAndTheOldOneIsRefusedFromThen
   }
   EXPECT_THAT(Held(path_), ElementsAre("section 00 after 0", "commit 2: t1 ended", "mark 2",
                                        "section e2 after 2", "commit 3: t1 ended", "mark 3"));
-  EXPECT_EQ("STORE_ROLLED_BACK", ReasonOf(TryOpen(store_.get())));
+  EXPECT_EQ("STORE_ROLLED_BACK", base::ReasonOf(TryOpen(store_.get())));
 }
 
 TEST_F(JournaledEngineTest, WhatWasCommittedWithoutAJournalIsJournaledAtTheNextStart) {
@@ -465,7 +467,7 @@ TEST_F(JournaledEngineTest, WhatCannotBeJournaledIsNotCommitted) {
   ASSERT_EQ(0, setrlimit(RLIMIT_FSIZE, &full));
   const absl::Status refused = Revoke("t1");
   ASSERT_EQ(0, setrlimit(RLIMIT_FSIZE, &before));
-  EXPECT_EQ("JOURNAL_UNWRITABLE", ReasonOf(refused));
+  EXPECT_EQ("JOURNAL_UNWRITABLE", base::ReasonOf(refused));
   EXPECT_EQ(1, store_->NewSnapshot().value()->revision());
   EXPECT_THAT(Held(path_), ElementsAre("section 00 after 0"));
   EXPECT_TRUE(Revoke("t1").ok());
@@ -489,9 +491,9 @@ TEST_F(JournaledEngineTest, MarksHowFarItIsNowAndThen) {
 }
 
 // The store's files, as far as Checkpoint has any here.
-class FolderEngine : public FaultEngine {
+class FolderEngine : public instruments::FaultEngine {
  public:
-  FolderEngine() : FaultEngine(MemoryEngine::Open().value()) {}
+  FolderEngine() : instruments::FaultEngine(MemoryEngine::Open().value()) {}
   absl::Status Checkpoint(const std::string& path) override {
     std::filesystem::create_directory(path);
     return absl::OkStatus();
@@ -514,10 +516,10 @@ TEST_F(JournaledEngineTest, ACheckpointIsMarkedSoThatARestoreKnowsTheJournalReac
   const absl::Status status = engine_->Checkpoint(folder_ / "copy2");
   ASSERT_EQ(0, ::setrlimit(RLIMIT_FSIZE, &before));
   std::signal(SIGXFSZ, handler);
-  EXPECT_EQ("JOURNAL_UNWRITABLE", ReasonOf(status));
+  EXPECT_EQ("JOURNAL_UNWRITABLE", base::ReasonOf(status));
   EXPECT_FALSE(std::filesystem::exists(folder_ / "copy2"));
   EXPECT_TRUE(std::filesystem::exists(folder_ / "copy"));
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::storage

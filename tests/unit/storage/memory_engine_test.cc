@@ -6,7 +6,7 @@
 #include "storage/sequencer.h"
 #include "test_commands.h"
 
-namespace tollgate {
+namespace tollgate::storage {
 namespace {
 
 using ::testing::ElementsAre;
@@ -54,4 +54,4 @@ TEST(MemoryEngineTest, CopyOfRollsBackToASnapshot) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::storage

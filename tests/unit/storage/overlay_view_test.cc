@@ -9,7 +9,7 @@
 #include "storage/memory/memory_engine.h"
 #include "test_commands.h"
 
-namespace tollgate {
+namespace tollgate::storage {
 namespace {
 
 using ::testing::ElementsAre;
@@ -17,7 +17,7 @@ using ::testing::ElementsAre;
 // Lays random changes over a random base and compares every read with a plain map.
 TEST(OverlayViewTest, AgreesWithAMapUnderRandomChanges) {
   for (uint64_t seed = 0; seed < 200; ++seed) {
-    SeededRandom random(seed);
+    base::SeededRandom random(seed);
     const auto key = [&] { return std::string(1, static_cast<char>('a' + random.Uniform(12))); };
     std::unique_ptr<MemoryEngine> engine = MemoryEngine::Open().value();
     std::map<std::string, std::string> truth;
@@ -89,4 +89,4 @@ TEST(OverlayViewTest, TakesEachKeyOnce) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::storage

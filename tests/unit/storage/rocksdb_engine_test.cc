@@ -21,7 +21,7 @@
 #include "storage/sequencer.h"
 #include "test_commands.h"
 
-namespace tollgate {
+namespace tollgate::storage {
 namespace {
 
 using store::v1::MetaRecord;
@@ -54,7 +54,7 @@ class RocksDbEngineTest : public ::testing::Test {
   void ExpectRefused(absl::StatusCode code, absl::string_view reason, bool create = true) {
     const absl::Status status = Open(create).status();
     EXPECT_EQ(status.code(), code) << status;
-    EXPECT_EQ(ReasonOf(status), reason) << status;
+    EXPECT_EQ(base::ReasonOf(status), reason) << status;
     EXPECT_THAT(std::string(status.message()), ::testing::HasSubstr(path_));
   }
   // Deletes the store's files with this extension; says how many.
@@ -70,7 +70,7 @@ class RocksDbEngineTest : public ::testing::Test {
     return deleted;
   }
 
-  SeededRandom random_{7};
+  base::SeededRandom random_{7};
   ManualClock clock_;
   std::string folder_;
   std::string path_;
@@ -293,4 +293,4 @@ TEST_F(RocksDbEngineTest, ALogCutShortLosesNoWholeCommit) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::storage

@@ -6,7 +6,7 @@
 #include "test_commands.h"
 #include "tests/instruments/audit_chain.h"
 
-namespace tollgate {
+namespace tollgate::storage {
 namespace {
 
 using store::v1::EventsRecord;
@@ -68,7 +68,7 @@ TEST_F(RunBatchTest, AnErrorWritesNothingOfItsCommandAndSparesTheOthers) {
   const auto snapshot = engine_->NewSnapshot().value();
   EXPECT_THAT(ScanKeys(*snapshot, Table::kLabels, "", "", 10), ElementsAre("a", "c"));
   EXPECT_EQ(outcome.request.events.events().events_size(), 2);
-  EXPECT_EQ(VerifyAuditChain(*snapshot)->entries, 2);
+  EXPECT_EQ(instruments::VerifyAuditChain(*snapshot)->entries, 2);
 }
 
 TEST_F(RunBatchTest, NothingToWriteWithoutEffects) {
@@ -172,9 +172,10 @@ TEST_F(RunBatchTest, AStartIsAnAuditEntryOfItsOwnRevision) {
   RunAndCommit({std::make_shared<ServiceStarted>("1.2.3", "abcd")});
   EXPECT_EQ(Head().revision(), 1);
   std::vector<store::v1::AuditRecord> entries;
-  ASSERT_TRUE(VerifyAuditChain(*engine_->NewSnapshot().value(), [&](const auto& entry) {
-                entries.push_back(entry);
-              }).ok());
+  ASSERT_TRUE(
+      instruments::VerifyAuditChain(*engine_->NewSnapshot().value(), [&](const auto& entry) {
+        entries.push_back(entry);
+      }).ok());
   ASSERT_EQ(entries.size(), 1u);
   EXPECT_EQ(entries[0].action(), "service.start");
   EXPECT_EQ(entries[0].details().at("version"), "1.2.3");
@@ -182,4 +183,4 @@ TEST_F(RunBatchTest, AStartIsAnAuditEntryOfItsOwnRevision) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::storage

@@ -7,7 +7,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-namespace tollgate {
+namespace tollgate::storage {
 namespace {
 
 std::string Bytes(std::initializer_list<int> bytes) {
@@ -145,4 +145,4 @@ TEST(TableNameTest, EachIsNamedOnce) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::storage

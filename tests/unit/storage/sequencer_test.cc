@@ -12,7 +12,7 @@
 #include "tests/instruments/audit_chain.h"
 #include "tests/instruments/fault_engine.h"
 
-namespace tollgate {
+namespace tollgate::storage {
 namespace {
 
 using store::v1::HeadRecord;
@@ -90,7 +90,7 @@ class SequencerTest : public ::testing::Test {
   }
 
   ManualClock clock_;
-  FaultEngine engine_{MemoryEngine::Open().value()};
+  instruments::FaultEngine engine_{MemoryEngine::Open().value()};
   absl::Mutex mu_;
   std::vector<std::string> commits_ ABSL_GUARDED_BY(mu_);
   std::vector<std::string> commands_ ABSL_GUARDED_BY(mu_);
@@ -152,8 +152,8 @@ TEST_F(SequencerTest, AFullQueueRefusesAtOnce) {
   ASSERT_EQ(refused.count(), 1u) << "on the caller's thread";
   const absl::Status status = refused.Wait(1)[0].status();
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_EQ(ReasonOf(status), "OVERLOADED");
-  EXPECT_TRUE(DetailsOf(status).retry_after.has_value());
+  EXPECT_EQ(base::ReasonOf(status), "OVERLOADED");
+  EXPECT_TRUE(base::DetailsOf(status).retry_after.has_value());
   engine_.ReleaseCommits();
   answers.Wait(4);
   EXPECT_THAT(Labels(), ElementsAre("0", "1", "2", "held"));
@@ -227,7 +227,7 @@ TEST_F(SequencerTest, AFailedWriteIsTheEnd) {
     engine_.ReleaseCommits();
     for (const auto& answer : answers.Wait(2)) {
       EXPECT_EQ(answer.status().code(), absl::StatusCode::kUnavailable);
-      EXPECT_EQ(ReasonOf(answer.status()), "STORE_FAILED");
+      EXPECT_EQ(base::ReasonOf(answer.status()), "STORE_FAILED");
     }
     EXPECT_EQ(sequencer_->Run(PutLabel("later", "1")).status().code(),
               absl::StatusCode::kUnavailable);
@@ -243,7 +243,7 @@ TEST_F(SequencerTest, AFailedReadEndsOnlyItsBatch) {
   engine_.FailNextSnapshot(absl::UnavailableError("busy"));
   const auto refused = sequencer_->Run(PutLabel("a", "1"));
   EXPECT_EQ(refused.status().code(), absl::StatusCode::kUnavailable);
-  EXPECT_EQ(ReasonOf(refused.status()), "STORE_READ_FAILED");
+  EXPECT_EQ(base::ReasonOf(refused.status()), "STORE_READ_FAILED");
   EXPECT_TRUE(sequencer_->Run(PutLabel("b", "1")).ok());
   EXPECT_EQ(fatal_calls_, 0);
 }
@@ -258,7 +258,7 @@ TEST_F(SequencerTest, StopFinishesWhatIsQueuedThenRefuses) {
   for (const auto& answer : answers.Wait(6)) EXPECT_TRUE(answer.ok());
   const auto refused = sequencer_->Run(PutLabel("late", "1"));
   EXPECT_EQ(refused.status().code(), absl::StatusCode::kUnavailable);
-  EXPECT_EQ(ReasonOf(refused.status()), "STOPPING");
+  EXPECT_EQ(base::ReasonOf(refused.status()), "STOPPING");
   sequencer_->Stop();
 }
 
@@ -266,18 +266,19 @@ TEST_F(SequencerTest, HaltRefusesWhatIsQueuedAndWhatComes) {
   Answers answers;
   HoldOne(answers);
   sequencer_->Submit(PutLabel("queued", "1"), answers.Next());
-  sequencer_->Halt(Refuse(absl::StatusCode::kFailedPrecondition, "STORE_ROLLED_BACK", "it was"));
-  EXPECT_EQ(ReasonOf(sequencer_->Run(PutLabel("late", "1")).status()), "STORE_ROLLED_BACK");
+  sequencer_->Halt(
+      base::Refuse(absl::StatusCode::kFailedPrecondition, "STORE_ROLLED_BACK", "it was"));
+  EXPECT_EQ(base::ReasonOf(sequencer_->Run(PutLabel("late", "1")).status()), "STORE_ROLLED_BACK");
   engine_.ReleaseCommits();
   const auto all = answers.Wait(2);
   EXPECT_TRUE(all[0].ok());
-  EXPECT_EQ(ReasonOf(all[1].status()), "STORE_ROLLED_BACK");
+  EXPECT_EQ(base::ReasonOf(all[1].status()), "STORE_ROLLED_BACK");
   EXPECT_EQ(fatal_calls_, 0);
 }
 
 TEST_F(SequencerTest, TheLastWritesStartIsTakenBeforeIt) {
-  EXPECT_EQ(sequencer_->last_write_start(), BootTime::InfinitePast());
-  const BootTime before = clock_.Now();
+  EXPECT_EQ(sequencer_->last_write_start(), base::BootTime::InfinitePast());
+  const base::BootTime before = clock_.Now();
   Answers answers;
   HoldOne(answers);
   clock_.Advance(absl::Seconds(5));  // the write takes this long
@@ -311,7 +312,7 @@ TEST_F(SequencerTest, ManyThreadsNoGapOneChain) {
   for (std::thread& thread : threads) thread.join();
   sequencer_->Stop();
   const auto snapshot = engine_.NewSnapshot().value();
-  EXPECT_EQ(VerifyAuditChain(*snapshot)->entries, kThreads * kEach);
+  EXPECT_EQ(instruments::VerifyAuditChain(*snapshot)->entries, kThreads * kEach);
   EXPECT_EQ(Labels().size(), static_cast<size_t>(kThreads * kEach));
   absl::MutexLock lock(&mu);
   ASSERT_EQ(static_cast<int64_t>(revisions.size()), snapshot->revision());
@@ -320,11 +321,11 @@ TEST_F(SequencerTest, ManyThreadsNoGapOneChain) {
 }
 
 // An engine that says of each commit that it became a later revision than it did.
-class LyingEngine : public FaultEngine {
+class LyingEngine : public instruments::FaultEngine {
  public:
-  using FaultEngine::FaultEngine;
+  using instruments::FaultEngine::FaultEngine;
   absl::StatusOr<CommitResult> Commit(const CommitRequest& request) override {
-    ASSIGN_OR_RETURN(CommitResult result, FaultEngine::Commit(request));
+    ASSIGN_OR_RETURN(CommitResult result, instruments::FaultEngine::Commit(request));
     ++result.head;
     return result;
   }
@@ -342,8 +343,9 @@ TEST(SequencerDeathTest, ACommitUnderAnotherRevisionEndsTheProcess) {
         const auto sequencer = Sequencer::Start(std::move(options)).value();
         sequencer->Run(PutLabel("a", "1")).IgnoreError();
       },
-      testing::ExitedWithCode(kExitInvariantBroken), "a commit's revision is the head's plus one");
+      testing::ExitedWithCode(base::kExitInvariantBroken),
+      "a commit's revision is the head's plus one");
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::storage

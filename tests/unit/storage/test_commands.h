@@ -14,7 +14,7 @@
 #include "storage/command.h"
 #include "storage/schema.h"
 
-namespace tollgate {
+namespace tollgate::storage {
 
 // A command from a lambda.
 class LambdaCommand : public Command {
@@ -58,11 +58,11 @@ inline std::vector<std::string> ScanKeys(const View& view, Table table, absl::st
 }
 
 // Moves only when told. Thread-safe.
-class ManualClock : public Clock {
+class ManualClock : public base::Clock {
  public:
-  BootTime Now() const override {
+  base::BootTime Now() const override {
     absl::MutexLock lock(&mu_);
-    return BootTime::FromNanos(absl::ToInt64Nanoseconds(since_));
+    return base::BootTime::FromNanos(absl::ToInt64Nanoseconds(since_));
   }
   absl::Time WallNow() const override {
     absl::MutexLock lock(&mu_);
@@ -78,6 +78,6 @@ class ManualClock : public Clock {
   absl::Duration since_ ABSL_GUARDED_BY(mu_) = absl::Seconds(100);
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::storage
 
 #endif  // TOLLGATE_TESTS_UNIT_STORAGE_TEST_COMMANDS_H_

@@ -17,8 +17,8 @@ void* operator new(size_t size) {
 void operator delete(void* p) noexcept { std::free(p); }
 void operator delete(void* p, size_t) noexcept { std::free(p); }
 
-namespace tollgate {
+namespace tollgate::token {
 
 int AllocationsOfThisThread() { return allocations; }
 
-}  // namespace tollgate
+}  // namespace tollgate::token

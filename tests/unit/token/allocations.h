@@ -2,11 +2,11 @@
 #ifndef TOLLGATE_TESTS_UNIT_TOKEN_ALLOCATIONS_H_
 #define TOLLGATE_TESTS_UNIT_TOKEN_ALLOCATIONS_H_
 
-namespace tollgate {
+namespace tollgate::token {
 
 // How often the calling thread has called operator new so far.
 int AllocationsOfThisThread();
 
-}  // namespace tollgate
+}  // namespace tollgate::token
 
 #endif  // TOLLGATE_TESTS_UNIT_TOKEN_ALLOCATIONS_H_

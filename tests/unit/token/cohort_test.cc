@@ -2,7 +2,7 @@
 
 #include "gtest/gtest.h"
 
-namespace tollgate {
+namespace tollgate::token {
 namespace {
 
 TEST(CoversTest, ByRevisionThenIndex) {
@@ -27,4 +27,4 @@ TEST(CohortWatermarkTest, ByWorkspaceOwnerAndPlace) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::token

@@ -10,7 +10,7 @@
 #include "base/status.h"
 #include "token/token_string.h"
 
-namespace tollgate {
+namespace tollgate::token {
 namespace {
 
 std::string Repeated(const std::string& s, size_t n) {
@@ -73,11 +73,11 @@ INSTANTIATE_TEST_SUITE_P(
         LabelCase{"a\u2028b", "LABEL_WHITESPACE"}, LabelCase{"a\u2800b", "LABEL_WHITESPACE"}));
 TEST_P(LabelTest, IsAsTold) {
   const absl::Status status = CheckLabel(GetParam().label, "token.label");
-  EXPECT_EQ(ReasonOf(status), GetParam().reason) << status;
+  EXPECT_EQ(base::ReasonOf(status), GetParam().reason) << status;
   if (!status.ok()) {
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-    ASSERT_EQ(DetailsOf(status).fields.size(), 1u);
-    EXPECT_EQ(DetailsOf(status).fields[0].field, "token.label");
+    ASSERT_EQ(base::DetailsOf(status).fields.size(), 1u);
+    EXPECT_EQ(base::DetailsOf(status).fields[0].field, "token.label");
     EXPECT_LT(status.message().size(), 200u);
   }
 }
@@ -106,7 +106,7 @@ TEST(FieldRulesTest, Table) {
   std::vector<std::pair<std::string, std::string>> seventeen;
   for (const auto& s : Many(17)) seventeen.emplace_back(s, "");
   const std::string long_129(129, 'a');
-  SeededRandom random(7);
+  base::SeededRandom random(7);
   const TokenFormat::Minted minted =
       TokenFormat::ForBrand("acme").value().Mint(TokenKind::kWorkspace, random);
   const std::string token_string(minted.token_string.RevealSecret());
@@ -182,13 +182,13 @@ TEST(FieldRulesTest, Table) {
   };
   for (size_t i = 0; i < std::size(table); ++i) {
     const FieldCase& c = table[i];
-    EXPECT_EQ(ReasonOf(c.status), c.reason) << "row " << i << ": " << c.status;
+    EXPECT_EQ(base::ReasonOf(c.status), c.reason) << "row " << i << ": " << c.status;
     if (c.status.ok()) continue;
     EXPECT_EQ(c.status.code(), absl::StatusCode::kInvalidArgument);
     EXPECT_EQ(c.status.ToString().find(token_string), std::string::npos) << "never echoed";
-    EXPECT_EQ(DetailsOf(c.status).fields.at(0).field, c.field) << "row " << i;
+    EXPECT_EQ(base::DetailsOf(c.status).fields.at(0).field, c.field) << "row " << i;
   }
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::token

@@ -9,7 +9,7 @@
 #include "tests/unit/token/allocations.h"
 #include "token/scope.h"
 
-namespace tollgate {
+namespace tollgate::token {
 namespace {
 
 using namespace ::tollgate::v1;  // NOLINT: the enumerators
@@ -103,7 +103,7 @@ TEST(GrantTest, EveryTruncationIsRefused) {
 }
 
 TEST(GrantTest, TornBytesAreReadWithinTheirBounds) {
-  SeededRandom random(20261124);
+  base::SeededRandom random(20261124);
   const std::string good = PackGrant(Full());
   for (int round = 0; round < 30'000; ++round) {
     std::vector<char> bytes(good.begin(), good.end());
@@ -124,7 +124,7 @@ TEST(GrantTest, TornBytesAreReadWithinTheirBounds) {
 }
 
 TEST(GrantTest, RandomBytesAreReadWithinTheirBounds) {
-  SeededRandom random(9);
+  base::SeededRandom random(9);
   for (int round = 0; round < 30'000; ++round) {
     std::vector<uint8_t> bytes(random.Uniform(200));
     random.Fill(absl::MakeSpan(bytes));
@@ -142,7 +142,7 @@ struct DecideCase {
   int64_t expire_s = 0;
   int64_t retire_s = 0;
   std::vector<std::string> scopes, audiences;
-  ::tollgate::Requirement needs;
+  ::tollgate::token::Requirement needs;
   VerdictReason reason = VERDICT_REASON_UNSPECIFIED;
 };
 class DecideTest : public ::testing::TestWithParam<DecideCase> {};
@@ -272,4 +272,4 @@ TEST(DescribeTest, EveryReasonHasWords) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::token

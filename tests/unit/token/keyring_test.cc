@@ -16,7 +16,7 @@
 #include "base/status.h"
 #include "tests/instruments/keyring_file.h"
 
-namespace tollgate {
+namespace tollgate::token {
 namespace {
 
 const std::string kKey1(64, '1');
@@ -52,11 +52,11 @@ class KeyringTest : public ::testing::Test {
     text << std::ifstream(path_).rdbuf();
     return text.str();
   }
-  std::string ReasonOfLoad() const { return ReasonOf(Keyring::Load(path_).status()); }
+  std::string ReasonOfLoad() const { return base::ReasonOf(Keyring::Load(path_).status()); }
 
   std::string folder_;
   std::string path_;
-  SeededRandom random_{1};
+  base::SeededRandom random_{1};
   const EdgeDigest edge_ =
       EdgeDigest::Of("tgw_4mXp81QzR0aYc7Ld003aUlTJC7tjlCTQj2uNU3MFagCXG9LRKRcwGkBIDlf0DoSKZ");
 };
@@ -91,7 +91,7 @@ TEST_F(KeyringTest, SeveralStartersAgree) {
     std::vector<std::thread> starters;
     for (size_t i = 0; i < digests.size(); ++i) {
       starters.emplace_back([&, i] {
-        auto keyring = Keyring::LoadOrCreate(path_, SystemRandom());
+        auto keyring = Keyring::LoadOrCreate(path_, base::SystemRandom());
         if (keyring.ok()) digests[i] = std::string(keyring->Digest(edge_).bytes());
       });
     }
@@ -130,9 +130,9 @@ TEST_F(KeyringTest, OrderAndWhiteSpaceDoNotMatter) {
 }
 
 TEST_F(KeyringTest, RotationKeepsTheOldPeppers) {
-  Write(KeyringText({{1, kKey1}}, 1));
+  Write(instruments::KeyringText({{1, kKey1}}, 1));
   const Keyring old = Keyring::Load(path_).value();
-  Write(KeyringText({{1, kKey1}, {2, kKey2}}, 2));
+  Write(instruments::KeyringText({{1, kKey1}, {2, kKey2}}, 2));
   const auto rotated = Keyring::LoadOrCreate(path_, random_);
   ASSERT_TRUE(rotated.ok()) << rotated.status();
   EXPECT_EQ(Files().size(), 1u);
@@ -145,18 +145,18 @@ TEST_F(KeyringTest, RotationKeepsTheOldPeppers) {
 }
 
 TEST_F(KeyringTest, SixteenPeppersAreTheMost) {
-  PepperKeys peppers;
+  instruments::PepperKeys peppers;
   for (uint32_t id = 1; id <= 16; ++id) peppers.emplace_back(id, kKey1);
-  Write(KeyringText(peppers, 16));
+  Write(instruments::KeyringText(peppers, 16));
   const auto sixteen = Keyring::Load(path_);
   ASSERT_TRUE(sixteen.ok()) << sixteen.status();
   EXPECT_EQ(sixteen->Candidates(edge_).size(), 16u);
   peppers.emplace_back(17, kKey1);
-  const std::string text = KeyringText(peppers, 16);
+  const std::string text = instruments::KeyringText(peppers, 16);
   Write(text);
   const absl::Status status = Keyring::LoadOrCreate(path_, random_).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_EQ(ReasonOf(status), "KEYRING_MALFORMED");
+  EXPECT_EQ(base::ReasonOf(status), "KEYRING_MALFORMED");
   EXPECT_EQ(Read(), text) << "it is never overwritten";
 }
 
@@ -173,8 +173,9 @@ TEST_F(KeyringTest, Modes) {
     Write(text, bad);
     const auto status = Keyring::Load(path_).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << std::oct << bad;
-    EXPECT_EQ(ReasonOf(status), "KEYRING_PERMISSIONS") << std::oct << bad;
-    EXPECT_EQ(ReasonOf(Keyring::LoadOrCreate(path_, random_).status()), "KEYRING_PERMISSIONS");
+    EXPECT_EQ(base::ReasonOf(status), "KEYRING_PERMISSIONS") << std::oct << bad;
+    EXPECT_EQ(base::ReasonOf(Keyring::LoadOrCreate(path_, random_).status()),
+              "KEYRING_PERMISSIONS");
     EXPECT_EQ(Read(), text) << "it is never overwritten";
     unlink(path_.c_str());
   }
@@ -185,7 +186,7 @@ TEST_F(KeyringTest, Modes) {
 TEST_F(KeyringTest, WhatIsNoRegularFile) {
   EXPECT_EQ(Keyring::Load(path_).status().code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(ReasonOfLoad(), "KEYRING_NOT_FOUND");
-  EXPECT_EQ(ReasonOf(Keyring::Load(folder_).status()), "KEYRING_PERMISSIONS");
+  EXPECT_EQ(base::ReasonOf(Keyring::Load(folder_).status()), "KEYRING_PERMISSIONS");
   ASSERT_EQ(mkfifo(path_.c_str(), 0600), 0);
   EXPECT_EQ(ReasonOfLoad(), "KEYRING_PERMISSIONS") << "and it does not hang";
   unlink(path_.c_str());
@@ -194,12 +195,12 @@ TEST_F(KeyringTest, WhatIsNoRegularFile) {
   ASSERT_EQ(symlink((folder_ + "/real").c_str(), path_.c_str()), 0);
   EXPECT_EQ(ReasonOfLoad(), "KEYRING_PERMISSIONS");
   unlink((folder_ + "/real").c_str());
-  EXPECT_EQ(ReasonOf(Keyring::LoadOrCreate(path_, random_).status()), "KEYRING_PERMISSIONS");
+  EXPECT_EQ(base::ReasonOf(Keyring::LoadOrCreate(path_, random_).status()), "KEYRING_PERMISSIONS");
 }
 
 TEST_F(KeyringTest, NowhereToWrite) {
   const std::string path = folder_ + "/no/such/folder/keyring.json";
-  EXPECT_EQ(ReasonOf(Keyring::LoadOrCreate(path, random_).status()), "KEYRING_UNWRITABLE");
+  EXPECT_EQ(base::ReasonOf(Keyring::LoadOrCreate(path, random_).status()), "KEYRING_UNWRITABLE");
 }
 
 TEST_F(KeyringTest, Malformed) {
@@ -257,9 +258,9 @@ TEST_F(KeyringTest, Malformed) {
     Write(text);
     const auto status = Keyring::Load(path_).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << text;
-    EXPECT_EQ(ReasonOf(status), "KEYRING_MALFORMED") << text;
+    EXPECT_EQ(base::ReasonOf(status), "KEYRING_MALFORMED") << text;
     EXPECT_EQ(status.message().find("11111111"), absl::string_view::npos) << "a key was quoted";
-    EXPECT_EQ(ReasonOf(Keyring::LoadOrCreate(path_, random_).status()), "KEYRING_MALFORMED");
+    EXPECT_EQ(base::ReasonOf(Keyring::LoadOrCreate(path_, random_).status()), "KEYRING_MALFORMED");
   }
 }
 
@@ -299,7 +300,7 @@ TEST_F(KeyringTest, ACheckValueTellsAPepperFromAnother) {  // I7
   // By another implementation: blake2b("tollgate keyring check", key, 32 bytes).
   EXPECT_EQ(absl::BytesToHexString(values[0].second),
             "cc4e19b72d32c36a9423ff8e619eefdd4432b321266f132627a9abc216d5b460");
-  const auto rotated = KeyringOf({{1, kKey2}, {2, kKey1}}, 2).CheckValues();
+  const auto rotated = instruments::KeyringOf({{1, kKey2}, {2, kKey1}}, 2).CheckValues();
   ASSERT_EQ(rotated.size(), 2u);
   EXPECT_EQ(rotated[0], values[0]);
   EXPECT_EQ(rotated[1].first, 2u);
@@ -307,4 +308,4 @@ TEST_F(KeyringTest, ACheckValueTellsAPepperFromAnother) {  // I7
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::token

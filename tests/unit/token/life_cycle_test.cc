@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace tollgate {
+namespace tollgate::token {
 namespace {
 
 using ::tollgate::store::v1::CohortRecord;
@@ -260,4 +260,4 @@ TEST(ToGrantTest, HoldsWhatAnEdgeNeeds) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::token

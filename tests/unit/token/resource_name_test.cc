@@ -6,7 +6,7 @@
 
 #include "base/status.h"
 
-namespace tollgate {
+namespace tollgate::token {
 namespace {
 
 TEST(ResourceNameTest, ThereAndBack) {
@@ -39,7 +39,7 @@ TEST_P(BadNameTest, IsRefusedByBoth) {
   for (const absl::Status& status : {ParseWorkspaceName(GetParam(), "the.field").status(),
                                      ParseTokenName(GetParam(), "the.field").status()}) {
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-    const ErrorDetails details = DetailsOf(status);
+    const base::ErrorDetails details = base::DetailsOf(status);
     EXPECT_EQ(details.reason, "BAD_RESOURCE_NAME");
     ASSERT_EQ(details.fields.size(), 1u);
     EXPECT_EQ(details.fields[0].field, "the.field");
@@ -60,4 +60,4 @@ TEST(ResourceNameTest, LongestWorkspace) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::token

@@ -13,7 +13,7 @@
 #include "tests/unit/token/allocations.h"
 #include "token/digest.h"
 
-namespace tollgate {
+namespace tollgate::token {
 namespace {
 
 struct Vector {
@@ -31,7 +31,7 @@ constexpr Vector kVectors[] = {
 };
 
 // Gives words that make Mint draw a wanted id, then a wanted secret.
-class ScriptedRandom : public Random {
+class ScriptedRandom : public base::Random {
  public:
   ScriptedRandom(absl::string_view id, std::string secret) : secret_(std::move(secret)) {
     static constexpr absl::string_view kDigits =
@@ -175,7 +175,7 @@ TEST(TokenFormatTest, FreshTokensAreGoodAndDiffer) {
   const TokenFormat format;
   std::set<std::string> ids;
   for (int i = 0; i < 500; ++i) {
-    const auto minted = format.Mint(TokenKind::kOperator, SystemRandom());
+    const auto minted = format.Mint(TokenKind::kOperator, base::SystemRandom());
     TokenFormat::Parsed parsed;
     ASSERT_EQ(minted.token_string.size(), format.length());
     ASSERT_EQ(format.Parse(minted.token_string.RevealSecret(), &parsed), TokenDefect::kNone);
@@ -193,7 +193,7 @@ TEST(TokenFormatTest, Brands) {
   for (const char* bad : {"", "t", "abcdefghi", "Tg", "t1", "t_", "t g", "t\xc3\xa9"}) {
     const auto format = TokenFormat::ForBrand(bad);
     EXPECT_EQ(format.status().code(), absl::StatusCode::kInvalidArgument) << bad;
-    EXPECT_EQ(ReasonOf(format.status()), "BRAND_MALFORMED");
+    EXPECT_EQ(base::ReasonOf(format.status()), "BRAND_MALFORMED");
   }
 }
 
@@ -209,8 +209,8 @@ TEST(DigestTest, FromBytesTakesItsOwnSizeOnly) {
 
 TEST(DigestDeathTest, AShortPepperEndsTheProcess) {
   EXPECT_EXIT(StoredDigest::Of(EdgeDigest::Of("x"), "short"),
-              testing::ExitedWithCode(kExitInvariantBroken), "a pepper is 32 bytes long");
+              testing::ExitedWithCode(base::kExitInvariantBroken), "a pepper is 32 bytes long");
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::token

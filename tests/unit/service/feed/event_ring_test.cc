@@ -4,15 +4,15 @@
 #include "gtest/gtest.h"
 #include "tollgate/v1/edge_service.pb.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-TailEntry Entry(int64_t revision, int events, size_t owner_bytes = 0) {
-  TailEntry entry;
+storage::TailEntry Entry(int64_t revision, int events, size_t owner_bytes = 0) {
+  storage::TailEntry entry;
   entry.revision = revision;
   for (int i = 0; i < events; ++i) {
     v1::Event* event = entry.events.add_events();
@@ -92,7 +92,7 @@ TEST(EventRingTest, DropsTheOldestByCountAndByBytesAndSaysSo) {
 }
 
 TEST(EventRingTest, AHugeRevisionIsSplitAndOnlyItsLastPartIsWhole) {
-  const TailEntry entry = Entry(7, 100, 1000);
+  const storage::TailEntry entry = Entry(7, 100, 1000);
   v1::RevisionEvents events = entry.events;
   events.set_revision(7);
   const SharedRevision revision = MakeFeedRevision(events, 10'000);
@@ -132,4 +132,4 @@ TEST(EventRingTest, ReadersShareTheBytes) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::service

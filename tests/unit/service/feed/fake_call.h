@@ -15,7 +15,7 @@
 #include "service/feed/follower_stream.h"
 #include "tollgate/v1/edge_service.pb.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // How long a test waits for what must come.
 inline constexpr absl::Duration kPatience = absl::Seconds(20);
@@ -37,7 +37,7 @@ class FakeCall : public FollowWire, public std::enable_shared_from_this<FakeCall
     }
     Finish();
   }
-  absl::optional<BootTime> StalledSince() const override {
+  absl::optional<base::BootTime> StalledSince() const override {
     absl::MutexLock lock(&mu_);
     return stalled_since_;
   }
@@ -118,7 +118,7 @@ class FakeCall : public FollowWire, public std::enable_shared_from_this<FakeCall
       absl::MutexLock lock(&mu_);
       again_ = true;
       read_.push_back(std::move(message));
-      if (stall_) stalled_since_ = SystemClock().Now();
+      if (stall_) stalled_since_ = base::SystemClock().Now();
     }
     Finish();
   }
@@ -137,7 +137,7 @@ class FakeCall : public FollowWire, public std::enable_shared_from_this<FakeCall
   std::shared_ptr<FollowerStream> stream_ ABSL_GUARDED_BY(mu_);
   std::deque<v1::FollowResponse> read_ ABSL_GUARDED_BY(mu_);
   absl::optional<absl::Status> end_ ABSL_GUARDED_BY(mu_);
-  absl::optional<BootTime> stalled_since_ ABSL_GUARDED_BY(mu_);
+  absl::optional<base::BootTime> stalled_since_ ABSL_GUARDED_BY(mu_);
   bool stall_ ABSL_GUARDED_BY(mu_) = false;
   bool pumping_ ABSL_GUARDED_BY(mu_) = false;
   bool again_ ABSL_GUARDED_BY(mu_) = false;
@@ -145,6 +145,6 @@ class FakeCall : public FollowWire, public std::enable_shared_from_this<FakeCall
   bool closed_ ABSL_GUARDED_BY(mu_) = false;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_TESTS_UNIT_SERVICE_FEED_FAKE_CALL_H_

@@ -17,7 +17,7 @@
 #include "storage/schema.h"
 #include "tests/unit/service/stand_ins.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using ::testing::ElementsAre;
@@ -25,12 +25,14 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 // Commits each command at once, on the caller's thread.
-class InlineSequencer : public Sequencer {
+class InlineSequencer : public storage::Sequencer {
  public:
-  InlineSequencer(Engine* engine, const Clock* clock) : engine_(engine), clock_(clock) {}
-  void Submit(std::shared_ptr<Command> command, Callback done) override {
-    const BootTime began = clock_->Now();
-    BatchOutcome outcome = *RunBatch(**engine_->NewSnapshot(), clock_->WallNow(), {command.get()});
+  InlineSequencer(storage::Engine* engine, const base::Clock* clock)
+      : engine_(engine), clock_(clock) {}
+  void Submit(std::shared_ptr<storage::Command> command, Callback done) override {
+    const base::BootTime began = clock_->Now();
+    storage::BatchOutcome outcome =
+        *storage::RunBatch(**engine_->NewSnapshot(), clock_->WallNow(), {command.get()});
     if (outcome.has_effects) {
       EXPECT_TRUE(engine_->Commit(outcome.request)->committed);
       last_ = began;
@@ -39,12 +41,12 @@ class InlineSequencer : public Sequencer {
   }
   void Stop() override {}
   void Halt(absl::Status) override {}
-  BootTime last_write_start() const override { return last_; }
+  base::BootTime last_write_start() const override { return last_; }
 
  private:
-  Engine* const engine_;
-  const Clock* const clock_;
-  BootTime last_ = BootTime::InfinitePast();
+  storage::Engine* const engine_;
+  const base::Clock* const clock_;
+  base::BootTime last_ = base::BootTime::InfinitePast();
 };
 
 // Notes what is asked for, and does it when told to.
@@ -77,35 +79,36 @@ class HandWire : public FollowWire {
     if (!end.has_value()) end = status;
   }
   void AbortCall(const absl::Status& status) override { CloseCall(status); }
-  absl::optional<BootTime> StalledSince() const override { return stalled_since; }
+  absl::optional<base::BootTime> StalledSince() const override { return stalled_since; }
   std::string CallerName() const override { return caller; }
 
   int wakes = 0;
   std::string caller = "local";
   absl::optional<absl::Status> end;
-  absl::optional<BootTime> stalled_since;
+  absl::optional<base::BootTime> stalled_since;
 };
 
-class TellOne : public Command {
+class TellOne : public storage::Command {
  public:
   absl::string_view name() const override { return "tell_one"; }
-  absl::Status Run(const View&, const Slot&, Effects& effects) override {
+  absl::Status Run(const storage::View&, const storage::Slot&, storage::Effects& effects) override {
     v1::Event event;
     event.mutable_token_changed()->set_workspace("acme");
     event.mutable_token_changed()->set_token_id("t");
-    effects.PutRaw(Table::kUse, "k", "v");
+    effects.PutRaw(storage::Table::kUse, "k", "v");
     effects.Tell(event);
     return absl::OkStatus();
   }
 };
 
-class CompactAll : public Command {
+class CompactAll : public storage::Command {
  public:
   absl::string_view name() const override { return "compact_all"; }
-  absl::Status Run(const View& view, const Slot& slot, Effects& effects) override {
-    const std::vector<Entry> entries = *view.Scan(Table::kEvents, "", "", 1000);
-    for (const Entry& entry : entries) {
-      effects.Delete(Table::kEvents, entry.key);
+  absl::Status Run(const storage::View& view, const storage::Slot& slot,
+                   storage::Effects& effects) override {
+    const std::vector<storage::Entry> entries = *view.Scan(storage::Table::kEvents, "", "", 1000);
+    for (const storage::Entry& entry : entries) {
+      effects.Delete(storage::Table::kEvents, entry.key);
     }
     effects.CompactEventsTo(slot.revision - 1);
     return absl::OkStatus();
@@ -113,13 +116,13 @@ class CompactAll : public Command {
 };
 
 // Its tail can skip an entry.
-class SkippingEngine : public Engine {
+class SkippingEngine : public storage::Engine {
  public:
-  explicit SkippingEngine(Engine* engine) : engine_(engine) {}
-  absl::StatusOr<std::unique_ptr<Snapshot>> NewSnapshot() override {
+  explicit SkippingEngine(storage::Engine* engine) : engine_(engine) {}
+  absl::StatusOr<std::unique_ptr<storage::Snapshot>> NewSnapshot() override {
     return engine_->NewSnapshot();
   }
-  absl::StatusOr<CommitResult> Commit(const CommitRequest& request) override {
+  absl::StatusOr<storage::CommitResult> Commit(const storage::CommitRequest& request) override {
     return engine_->Commit(request);
   }
   absl::Status MergeUse(
@@ -131,9 +134,9 @@ class SkippingEngine : public Engine {
       const std::vector<std::pair<std::string, store::v1::UseRecord>>& uses) override {
     return engine_->FoldUse(removed, uses);
   }
-  absl::StatusOr<std::unique_ptr<Tail>> TailFrom(
-      int64_t after, std::function<void(const TailEntry&)> on_entry) override {
-    return engine_->TailFrom(after, [this, on_entry](const TailEntry& entry) {
+  absl::StatusOr<std::unique_ptr<storage::Tail>> TailFrom(
+      int64_t after, std::function<void(const storage::TailEntry&)> on_entry) override {
+    return engine_->TailFrom(after, [this, on_entry](const storage::TailEntry& entry) {
       if (!std::exchange(skip, false)) on_entry(entry);
     });
   }
@@ -142,7 +145,7 @@ class SkippingEngine : public Engine {
   bool skip = false;
 
  private:
-  Engine* const engine_;
+  storage::Engine* const engine_;
 };
 
 class FeedTest : public ::testing::Test {
@@ -161,8 +164,8 @@ class FeedTest : public ::testing::Test {
     ASSERT_TRUE(feed.ok()) << feed.status();
     feed_ = *std::move(feed);
   }
-  void Run(std::shared_ptr<Command> command) {
-    sequencer_.Submit(std::move(command), [](const absl::StatusOr<Committed>& done) {
+  void Run(std::shared_ptr<storage::Command> command) {
+    sequencer_.Submit(std::move(command), [](const absl::StatusOr<storage::Committed>& done) {
       EXPECT_TRUE(done.ok()) << done.status();
     });
   }
@@ -230,8 +233,8 @@ class FeedTest : public ::testing::Test {
 
   absl::Time now_ = absl::FromUnixSeconds(1'700'000'000);
   StandingClock clock_{&now_};
-  SeededRandom random_{7};
-  std::unique_ptr<MemoryEngine> memory_ = *MemoryEngine::Open();
+  base::SeededRandom random_{7};
+  std::unique_ptr<storage::MemoryEngine> memory_ = *storage::MemoryEngine::Open();
   SkippingEngine engine_{memory_.get()};
   InlineSequencer sequencer_{&engine_, &clock_};
   HandScheduler scheduler_;
@@ -386,7 +389,7 @@ TEST_F(FeedTest, AStreamOfAnotherCallerChangesNothing) {
   goodbye.mutable_goodbye();
   thief.stream->OnRequest(goodbye);
   EXPECT_EQ(Read(thief).message_case(), v1::FollowResponse::MESSAGE_NOT_SET);
-  EXPECT_EQ(ReasonOf(*thief.wire->end), "SESSION_OF_ANOTHER");
+  EXPECT_EQ(base::ReasonOf(*thief.wire->end), "SESSION_OF_ANOTHER");
   Close(thief);
   EXPECT_EQ(feed_->stats().live_sessions, 1u);
   EXPECT_EQ(feed_->stats().followers, 1u);
@@ -398,7 +401,7 @@ TEST_F(FeedTest, DrainingSendsEverybodyAwayAlsoWhoWasLetInBefore) {
   Follower late = Connect("late");
   feed_->BeginDrain();
   EXPECT_EQ(Read(a).go_away().reason(), "draining");
-  EXPECT_EQ(ReasonOf(feed_->Connect(std::make_shared<HandWire>()).status()), "DRAINING");
+  EXPECT_EQ(base::ReasonOf(feed_->Connect(std::make_shared<HandWire>()).status()), "DRAINING");
   SendHello(late);
   EXPECT_EQ(Read(late).go_away().reason(), "draining");
   feed_->AbortStreams();
@@ -409,7 +412,8 @@ TEST_F(FeedTest, NoMoreFollowThanMay) {
   options_.max_followers = 1;
   Start();
   Follower a = Connect("a");
-  EXPECT_EQ(ReasonOf(feed_->Connect(std::make_shared<HandWire>()).status()), "TOO_MANY_FOLLOWERS");
+  EXPECT_EQ(base::ReasonOf(feed_->Connect(std::make_shared<HandWire>()).status()),
+            "TOO_MANY_FOLLOWERS");
   Close(a);
   EXPECT_TRUE(feed_->Connect(std::make_shared<HandWire>()).ok());
 }
@@ -423,7 +427,7 @@ TEST_F(FeedTest, AStalledStreamIsCutOnceAtATick) {
   Pass(absl::Milliseconds(250));
   feed_->Tick();
   ASSERT_TRUE(a.wire->end.has_value());
-  EXPECT_EQ(ReasonOf(*a.wire->end), "TOO_SLOW");
+  EXPECT_EQ(base::ReasonOf(*a.wire->end), "TOO_SLOW");
   Pass(absl::Seconds(1));
   feed_->Tick();
   EXPECT_EQ(feed_->stats().cut, 1);
@@ -452,7 +456,7 @@ TEST_F(FeedTest, RefusesOptionsThatBreakARule) {
     spoil(&options);
     const absl::Status status = Feed::PrepareStart(options).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-    const ErrorDetails details = DetailsOf(status);
+    const base::ErrorDetails details = base::DetailsOf(status);
     return details.fields.empty() ? std::string() : details.fields[0].field;
   };
   EXPECT_EQ(refused([](Feed::Options* o) { o->lease = absl::Hours(1); }), "lease");
@@ -465,4 +469,4 @@ TEST_F(FeedTest, RefusesOptionsThatBreakARule) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::service

@@ -4,7 +4,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using ::testing::ElementsAre;
@@ -16,16 +16,16 @@ constexpr char kEpoch[] = "0123456789abcdef0123456789abcdef";
 // Says yes to everything, or what a test wants said.
 class FakeLessor : public Lessor {
  public:
-  void Acknowledge(const SessionId&, int64_t revision, const v1::Ping&) override {
+  void Acknowledge(const lease::SessionId&, int64_t revision, const v1::Ping&) override {
     acks.push_back(revision);
   }
-  LeaseAnswer GrantLease(const SessionId&, int64_t revision) override {
+  LeaseAnswer GrantLease(const lease::SessionId&, int64_t revision) override {
     asked.push_back(revision);
     if (revision < floor) return {absl::ZeroDuration(), LeaseOutcome::kBelowEnforced};
     if (answer != LeaseOutcome::kGranted) return {absl::ZeroDuration(), answer};
     return {absl::Seconds(30), LeaseOutcome::kGranted};
   }
-  bool BindCaller(const SessionId&, absl::string_view caller) override {
+  bool BindCaller(const lease::SessionId&, absl::string_view caller) override {
     callers.emplace_back(caller);
     return callers.back() == callers.front();
   }
@@ -54,7 +54,7 @@ class FollowerStreamStateTest : public ::testing::Test {
   }
 
   int64_t Commit(int events = 1, size_t bytes = 10) {
-    TailEntry entry;
+    storage::TailEntry entry;
     entry.revision = ring_->head() + 1;
     for (int i = 0; i < events; ++i) {
       entry.events.add_events()->mutable_cohort_revoked()->set_owner(std::string(bytes, 'o'));
@@ -106,7 +106,7 @@ class FollowerStreamStateTest : public ::testing::Test {
   }
   bool Idle() { return Next().kind == Kind::kNothing; }
 
-  BootTime now_ = BootTime::FromNanos(1'000'000'000'000);
+  base::BootTime now_ = base::BootTime::FromNanos(1'000'000'000'000);
   FollowerStreamState::Options options_;
   FakeLessor lessor_;
   std::unique_ptr<EventRing> ring_;
@@ -152,15 +152,15 @@ TEST_F(FollowerStreamStateTest, R11FromTheFutureIsReportedAndRefused) {
   const FollowerStreamState::Output end = Next();
   ASSERT_EQ(end.kind, Kind::kFinish);
   EXPECT_EQ(end.status.code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_EQ(ReasonOf(end.status), "REVISION_FROM_THE_FUTURE");
-  ASSERT_EQ(DetailsOf(end.status).fields.size(), 1u);
-  EXPECT_EQ(DetailsOf(end.status).fields[0].field, "hello.applied_revision");
+  EXPECT_EQ(base::ReasonOf(end.status), "REVISION_FROM_THE_FUTURE");
+  ASSERT_EQ(base::DetailsOf(end.status).fields.size(), 1u);
+  EXPECT_EQ(base::DetailsOf(end.status).fields[0].field, "hello.applied_revision");
   EXPECT_TRUE(Idle());
 }
 
 TEST_F(FollowerStreamStateTest, R11WhatNoStoreReachesIsNoRevision) {
   EXPECT_EQ(Hello(kEpoch, int64_t{1} << 62), FollowerStreamState::Received::kRefused);
-  EXPECT_EQ(ReasonOf(Next().status), "REVISION_MALFORMED");
+  EXPECT_EQ(base::ReasonOf(Next().status), "REVISION_MALFORMED");
   Reconnect();
   EXPECT_EQ(Hello(kEpoch, int64_t{1} << 53), FollowerStreamState::Received::kFuture);
   EXPECT_TRUE(lessor_.callers.empty());  // a claim of the future binds no session
@@ -181,7 +181,7 @@ TEST_F(FollowerStreamStateTest, R3AnotherCallerIsNotLetInAndNothingItSaysCounts)
   const FollowerStreamState::Output end = Next();
   ASSERT_EQ(end.kind, Kind::kFinish);
   EXPECT_EQ(end.status.code(), absl::StatusCode::kPermissionDenied);
-  EXPECT_EQ(ReasonOf(end.status), "SESSION_OF_ANOTHER");
+  EXPECT_EQ(base::ReasonOf(end.status), "SESSION_OF_ANOTHER");
 }
 
 TEST_F(FollowerStreamStateTest, R8APongCarriesWhatWasSentAndMovesOverEventlessCommits) {
@@ -461,7 +461,7 @@ TEST_F(FollowerStreamStateTest, AStreamHasAnAgeAndHelloALimit) {
   now_ = now_ + options_.hello_limit;
   const FollowerStreamState::Output late = Next();
   ASSERT_EQ(late.kind, Kind::kFinish);
-  EXPECT_EQ(ReasonOf(late.status), "HELLO_LATE");
+  EXPECT_EQ(base::ReasonOf(late.status), "HELLO_LATE");
 
   Reconnect();
   Hello();
@@ -498,9 +498,9 @@ TEST_P(BadHelloTest, IsRefusedByField) {
   const FollowerStreamState::Output end = Next();
   ASSERT_EQ(end.kind, Kind::kFinish);
   EXPECT_EQ(end.status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(ReasonOf(end.status), GetParam().reason);
-  ASSERT_EQ(DetailsOf(end.status).fields.size(), 1u);
-  EXPECT_EQ(DetailsOf(end.status).fields[0].field, GetParam().field);
+  EXPECT_EQ(base::ReasonOf(end.status), GetParam().reason);
+  ASSERT_EQ(base::DetailsOf(end.status).fields.size(), 1u);
+  EXPECT_EQ(base::DetailsOf(end.status).fields[0].field, GetParam().field);
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -560,12 +560,12 @@ TEST_F(FollowerStreamStateTest, R16APongWaitsForAKeepAlive) {
 
 TEST_F(FollowerStreamStateTest, MessagesOutOfOrderAreRefused) {
   EXPECT_EQ(Ping(0), FollowerStreamState::Received::kRefused);
-  EXPECT_EQ(ReasonOf(Next().status), "HELLO_FIRST");
+  EXPECT_EQ(base::ReasonOf(Next().status), "HELLO_FIRST");
   Reconnect();
   Hello();
   Welcomed();
   EXPECT_EQ(Hello(), FollowerStreamState::Received::kRefused);
-  EXPECT_EQ(ReasonOf(Next().status), "HELLO_TWICE");
+  EXPECT_EQ(base::ReasonOf(Next().status), "HELLO_TWICE");
   Reconnect();
   Hello();
   Welcomed();
@@ -574,4 +574,4 @@ TEST_F(FollowerStreamStateTest, MessagesOutOfOrderAreRefused) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::service

@@ -26,7 +26,7 @@ extern "C" int clock_gettime(clockid_t id, struct timespec* time) noexcept {
   return static_cast<int>(result);
 }
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 // Waits without absl, whose waits the step moves.
@@ -143,4 +143,4 @@ TEST_F(HubClockTest, WaitersAreBounded) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::service

@@ -11,7 +11,7 @@
 #include "gtest/gtest.h"
 #include "tests/unit/service/feed/hub_fixture.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using ::testing::ElementsAre;
@@ -48,7 +48,7 @@ TEST_F(HubFaultsTest, R4NobodyElseSaysGoodbyeForASession) {
   for (const std::string caller : {kOther, "local", "anonymous"}) {
     const absl::Status refused = Impersonate(a, caller);
     EXPECT_EQ(refused.code(), absl::StatusCode::kPermissionDenied) << caller;
-    EXPECT_EQ(ReasonOf(refused), "SESSION_OF_ANOTHER") << caller;
+    EXPECT_EQ(base::ReasonOf(refused), "SESSION_OF_ANOTHER") << caller;
   }
   // I1: it holds a lease still, so what is revoked now waits for it.
   const int64_t r = Commit();
@@ -70,7 +70,7 @@ TEST_F(HubFaultsTest, R15TheRosterKnowsWhoMaySpeakForASession) {
   EXPECT_EQ(ReadRoster(**engine_->NewSnapshot())->at(0).caller(), kEdge);
   StopService();
   StartService();
-  EXPECT_EQ(ReasonOf(Impersonate(a, kOther)), "SESSION_OF_ANOTHER");
+  EXPECT_EQ(base::ReasonOf(Impersonate(a, kOther)), "SESSION_OF_ANOTHER");
   const int64_t r = Commit();
   EXPECT_EQ(Wait(r, absl::Milliseconds(1)).pending_count(), 1);
   Reconnect(&a);
@@ -88,7 +88,7 @@ TEST_F(HubFaultsTest, ARecordWithoutACallerIsOfWhoeverComesFirst) {
   StopService();
   StartService();
   const Validator a = JoinAs("a", kEdge);
-  EXPECT_EQ(ReasonOf(Impersonate(a, kOther)), "SESSION_OF_ANOTHER");
+  EXPECT_EQ(base::ReasonOf(Impersonate(a, kOther)), "SESSION_OF_ANOTHER");
 }
 
 TEST_F(HubFaultsTest, AWaitThatIsEndedFreesItsPlaceAndWhatItHeld) {
@@ -123,13 +123,13 @@ TEST_F(HubFaultsTest, AWaitThatIsEndedFreesItsPlaceAndWhatItHeld) {
 }
 
 // A memory engine whose tail skips an entry on demand.
-class GapEngine : public Engine {
+class GapEngine : public storage::Engine {
  public:
-  explicit GapEngine(Engine* engine) : engine_(engine) {}
-  absl::StatusOr<std::unique_ptr<Snapshot>> NewSnapshot() override {
+  explicit GapEngine(storage::Engine* engine) : engine_(engine) {}
+  absl::StatusOr<std::unique_ptr<storage::Snapshot>> NewSnapshot() override {
     return engine_->NewSnapshot();
   }
-  absl::StatusOr<CommitResult> Commit(const CommitRequest& request) override {
+  absl::StatusOr<storage::CommitResult> Commit(const storage::CommitRequest& request) override {
     return engine_->Commit(request);
   }
   absl::Status MergeUse(
@@ -141,9 +141,9 @@ class GapEngine : public Engine {
       const std::vector<std::pair<std::string, store::v1::UseRecord>>& uses) override {
     return engine_->FoldUse(removed, uses);
   }
-  absl::StatusOr<std::unique_ptr<Tail>> TailFrom(
-      int64_t after, std::function<void(const TailEntry&)> on_entry) override {
-    return engine_->TailFrom(after, [this, on_entry](const TailEntry& entry) {
+  absl::StatusOr<std::unique_ptr<storage::Tail>> TailFrom(
+      int64_t after, std::function<void(const storage::TailEntry&)> on_entry) override {
+    return engine_->TailFrom(after, [this, on_entry](const storage::TailEntry& entry) {
       if (!skip.exchange(false)) on_entry(entry);
     });
   }
@@ -152,7 +152,7 @@ class GapEngine : public Engine {
   std::atomic<bool> skip{false};
 
  private:
-  Engine* const engine_;
+  storage::Engine* const engine_;
 };
 
 TEST_F(HubFaultsTest, AGapInTheTailEndsTheProcess) {
@@ -236,4 +236,4 @@ TEST_F(HubFaultsTest, TwoStopsAtOnceBothReturnWhenAllIsDone) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::service

@@ -14,19 +14,21 @@
 #include "base/random.h"
 #include "gtest/gtest.h"
 #include "service/feed/hub.h"
-#include "service/feed/roster_command.h"
+#include "service/feed/ledger/roster_command.h"
 #include "storage/memory/memory_engine.h"
 #include "storage/schema.h"
 #include "tests/unit/service/feed/fake_call.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // The machine's clocks, moved by what a test asks for: a pause of the machine, a step of its time.
-class ShiftedClock : public Clock {
+class ShiftedClock : public base::Clock {
  public:
-  BootTime Now() const override { return SystemClock().Now() + absl::Nanoseconds(boot_.load()); }
+  base::BootTime Now() const override {
+    return base::SystemClock().Now() + absl::Nanoseconds(boot_.load());
+  }
   absl::Time WallNow() const override {
-    return SystemClock().WallNow() + absl::Nanoseconds(wall_.load());
+    return base::SystemClock().WallNow() + absl::Nanoseconds(wall_.load());
   }
   void MoveBoot(absl::Duration d) { boot_ += absl::ToInt64Nanoseconds(d); }
   void MoveWall(absl::Duration d) { wall_ += absl::ToInt64Nanoseconds(d); }
@@ -37,12 +39,12 @@ class ShiftedClock : public Clock {
 };
 
 // One event, about one token.
-class TellOne : public Command {
+class TellOne : public storage::Command {
  public:
   explicit TellOne(size_t bytes = 16) : bytes_(bytes) {}
   absl::string_view name() const override { return "tell_one"; }
-  absl::Status Run(const View&, const Slot&, Effects& effects) override {
-    effects.PutRaw(Table::kUse, "k", "v");
+  absl::Status Run(const storage::View&, const storage::Slot&, storage::Effects& effects) override {
+    effects.PutRaw(storage::Table::kUse, "k", "v");
     v1::Event event;
     event.mutable_token_changed()->set_workspace("acme");
     event.mutable_token_changed()->set_token_id(std::string(bytes_, 't'));
@@ -82,8 +84,8 @@ class RecordingSink : public UseSink {
 class HubTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    engine_ = *MemoryEngine::Open();
-    executor_ = std::make_unique<ThreadPool>(2, 100);
+    engine_ = *storage::MemoryEngine::Open();
+    executor_ = std::make_unique<base::ThreadPool>(2, 100);
     StartService();
   }
   void TearDown() override {
@@ -91,10 +93,10 @@ class HubTest : public ::testing::Test {
     executor_->Stop();
   }
   void StartService() {
-    Sequencer::Options sequencer;
+    storage::Sequencer::Options sequencer;
     sequencer.engine = engine_.get();
     sequencer.clock = &clock_;
-    sequencer_ = *Sequencer::Start(sequencer);
+    sequencer_ = *storage::Sequencer::Start(sequencer);
     options_.engine = hub_engine_ != nullptr ? hub_engine_ : engine_.get();
     options_.sequencer = sequencer_.get();
     options_.clock = &clock_;
@@ -110,7 +112,7 @@ class HubTest : public ::testing::Test {
     sequencer_.reset();
   }
   int64_t Commit(size_t bytes = 16) {
-    absl::StatusOr<Committed> done = sequencer_->Run(std::make_shared<TellOne>(bytes));
+    absl::StatusOr<storage::Committed> done = sequencer_->Run(std::make_shared<TellOne>(bytes));
     EXPECT_TRUE(done.ok()) << done.status();
     return done->revision;
   }
@@ -225,16 +227,16 @@ class HubTest : public ::testing::Test {
   size_t RosterSize() { return ReadRoster(**engine_->NewSnapshot())->size(); }
 
   ShiftedClock clock_;
-  std::unique_ptr<MemoryEngine> engine_;
-  Engine* hub_engine_ = nullptr;  // set: what the hub is given instead
-  std::unique_ptr<ThreadPool> executor_;
-  SeededRandom random_{7};
+  std::unique_ptr<storage::MemoryEngine> engine_;
+  storage::Engine* hub_engine_ = nullptr;  // set: what the hub is given instead
+  std::unique_ptr<base::ThreadPool> executor_;
+  base::SeededRandom random_{7};
   RecordingSink sink_;
   Hub::Options options_;
-  std::unique_ptr<Sequencer> sequencer_;
+  std::unique_ptr<storage::Sequencer> sequencer_;
   std::unique_ptr<Hub> hub_;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_TESTS_UNIT_SERVICE_FEED_HUB_FIXTURE_H_

@@ -5,12 +5,12 @@
 #include "base/status.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "service/feed/roster_command.h"
+#include "service/feed/ledger/roster_command.h"
 #include "storage/memory/memory_engine.h"
 #include "storage/schema.h"
 #include "tests/unit/service/feed/hub_fixture.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using ::testing::ElementsAre;
@@ -132,13 +132,14 @@ TEST_F(HubTest, AResumeFromBelowTheRingComesFromTheStore) {
 }
 
 TEST_F(HubTest, ACompactedResumeIsReset) {
-  class Compact : public Command {
+  class Compact : public storage::Command {
    public:
     absl::string_view name() const override { return "compact"; }
-    absl::Status Run(const View& view, const Slot& slot, Effects& effects) override {
-      const std::vector<Entry> entries = *view.Scan(Table::kEvents, "", "", 1000);
-      for (const Entry& entry : entries) {
-        effects.Delete(Table::kEvents, entry.key);
+    absl::Status Run(const storage::View& view, const storage::Slot& slot,
+                     storage::Effects& effects) override {
+      const std::vector<storage::Entry> entries = *view.Scan(storage::Table::kEvents, "", "", 1000);
+      for (const storage::Entry& entry : entries) {
+        effects.Delete(storage::Table::kEvents, entry.key);
       }
       effects.CompactEventsTo(slot.revision - 1);
       return absl::OkStatus();
@@ -181,7 +182,7 @@ TEST_F(HubTest, R11FromTheFutureStopsAllGrants) {
   b.applied = 1'000'000;
   SendHello(&b);
   EXPECT_EQ(b.call->Read().go_away().reason(), "bad_hello");
-  EXPECT_EQ(ReasonOf(b.call->AwaitEnd()), "REVISION_FROM_THE_FUTURE");
+  EXPECT_EQ(base::ReasonOf(b.call->AwaitEnd()), "REVISION_FROM_THE_FUTURE");
   {
     absl::MutexLock lock(&mu);
     EXPECT_EQ(told, "b 1000000");
@@ -289,7 +290,7 @@ TEST_F(HubTest, I5ASlowReaderHoldsLittleAndDelaysNobody) {
   Apply(&quick, last);
   EXPECT_LE(hub_->stats().ring_bytes, size_t{1} << 20);
   EXPECT_LE(slow.call->unread(), 1u);
-  EXPECT_EQ(ReasonOf(slow.call->AwaitEnd()), "TOO_SLOW");
+  EXPECT_EQ(base::ReasonOf(slow.call->AwaitEnd()), "TOO_SLOW");
   EXPECT_TRUE(Eventually([&] { return hub_->stats().cut == 1; }));
 }
 
@@ -315,7 +316,7 @@ TEST_F(HubTest, DrainSendsEverybodyAwayAndAnswersWhoWaits) {
   const v1::FollowResponse message = a.call->Read();
   EXPECT_EQ(message.go_away().reason(), "draining");
   EXPECT_TRUE(a.call->AwaitEnd().ok());
-  EXPECT_EQ(ReasonOf(hub_->Connect(std::make_shared<FakeCall>()).status()), "DRAINING");
+  EXPECT_EQ(base::ReasonOf(hub_->Connect(std::make_shared<FakeCall>()).status()), "DRAINING");
   hub_->Stop();
   absl::MutexLock lock(&mu);
   ASSERT_TRUE(receipt.has_value());
@@ -329,7 +330,7 @@ TEST_F(HubTest, TooManyFollowersAreRefused) {
   Validator a = Join("a");
   absl::Status status = hub_->Connect(std::make_shared<FakeCall>()).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_EQ(ReasonOf(status), "TOO_MANY_FOLLOWERS");
+  EXPECT_EQ(base::ReasonOf(status), "TOO_MANY_FOLLOWERS");
 }
 
 TEST_F(HubTest, SubscribersReadOldAndNewWithoutAGap) {
@@ -367,8 +368,8 @@ TEST_F(HubTest, SubscribersReadOldAndNewWithoutAGap) {
 }
 
 TEST_F(HubTest, R5TheLongestLeaseIsDurableFirst) {
-  const auto meta =
-      *GetRecord<store::v1::MetaRecord>(**engine_->NewSnapshot(), Table::kMeta, kMetaKey);
+  const auto meta = *storage::GetRecord<store::v1::MetaRecord>(
+      **engine_->NewSnapshot(), storage::Table::kMeta, storage::kMetaKey);
   EXPECT_EQ(meta->longest_lease_us(), absl::ToInt64Microseconds(options_.lease));
 }
 
@@ -380,8 +381,8 @@ TEST(HubOptionsTest, RefusesWhatBreaksARule) {
     spoil(&options);
     const absl::Status status = Hub::CheckOptions(options);
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << field;
-    ASSERT_EQ(DetailsOf(status).fields.size(), 1u) << field;
-    EXPECT_EQ(DetailsOf(status).fields[0].field, field);
+    ASSERT_EQ(base::DetailsOf(status).fields.size(), 1u) << field;
+    EXPECT_EQ(base::DetailsOf(status).fields[0].field, field);
   };
   bad("lease", [](Hub::Options* o) { o->lease = absl::Minutes(10) + absl::Seconds(1); });
   bad("lease", [](Hub::Options* o) { o->lease = absl::ZeroDuration(); });
@@ -392,4 +393,4 @@ TEST(HubOptionsTest, RefusesWhatBreaksARule) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::service

@@ -4,25 +4,27 @@
 #include "tests/unit/service/command_fixture.h"
 #include "token/keyring.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 class RecordKeyringTest : public CommandTest {
  protected:
   // The fixture's tokens are made with pepper 1.
-  std::string Start(const Keyring& keyring) {
+  std::string Start(const token::Keyring& keyring) {
     RecordKeyring command(keyring.CheckValues(), "/etc/tollgate/keyring");
     return Reason(RunOne(command));
   }
   int Checks() {
-    return GetRecord<store::v1::MetaRecord>(*View(), Table::kMeta, kMetaKey)
+    return storage::GetRecord<store::v1::MetaRecord>(*View(), storage::Table::kMeta,
+                                                     storage::kMetaKey)
         .value()
         ->keyring_checks_size();
   }
 
-  const Keyring ours_ = KeyringOf({{1, std::string(64, 'a')}}, 1);
-  const Keyring other_ = KeyringOf({{1, std::string(64, 'b')}}, 1);
-  const Keyring rotated_ = KeyringOf({{1, std::string(64, 'a')}, {2, std::string(64, 'c')}}, 2);
+  const token::Keyring ours_ = instruments::KeyringOf({{1, std::string(64, 'a')}}, 1);
+  const token::Keyring other_ = instruments::KeyringOf({{1, std::string(64, 'b')}}, 1);
+  const token::Keyring rotated_ =
+      instruments::KeyringOf({{1, std::string(64, 'a')}, {2, std::string(64, 'c')}}, 2);
 };
 
 TEST_F(RecordKeyringTest, IsWrittenOnce) {
@@ -67,4 +69,4 @@ TEST_F(RecordKeyringTest, AStoreFromBeforeTheChecksTakesTheKeyringItIsStartedWit
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::service

@@ -6,7 +6,7 @@
 #include "service/reads/read_tokens.h"
 #include "tests/unit/service/command_fixture.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using ::testing::ElementsAre;
@@ -79,13 +79,13 @@ TEST_F(ReadTest, Filters) {
   (*filter.mutable_annotations())["env"] = "dev";
   EXPECT_TRUE(Labels(filter).empty());
   filter.Clear();
-  *filter.mutable_unused_since() = ToProto(made + absl::Minutes(5));
+  *filter.mutable_unused_since() = base::ToProto(made + absl::Minutes(5));
   EXPECT_THAT(Labels(filter), ElementsAre("Zapier", "gone"));
   filter.Clear();
-  *filter.mutable_expiring_before() = ToProto(now_ + absl::Hours(2));
+  *filter.mutable_expiring_before() = base::ToProto(now_ + absl::Hours(2));
   EXPECT_THAT(Labels(filter), ElementsAre("CI Deploy"));
   filter.Clear();
-  *filter.mutable_rotation_due_before() = ToProto(now_ + absl::Hours(24));
+  *filter.mutable_rotation_due_before() = base::ToProto(now_ + absl::Hours(24));
   EXPECT_TRUE(Labels(filter).empty());
   tollgate::v1::WorkspacePolicy policy;
   policy.mutable_rotation_period()->set_seconds(3600);
@@ -144,7 +144,7 @@ TEST_F(ReadTest, PagesCoverAllOnceAndBelongToTheirList) {
 
 TEST_F(ReadTest, AFilterThatHitsLittleAnswersShortPages) {
   std::vector<std::shared_ptr<CreateTokenCommand>> made;
-  std::vector<Command*> batch;
+  std::vector<storage::Command*> batch;
   for (size_t i = 0; i < kMaxScannedPerPage + 10; ++i) {
     made.push_back(CreateTokenCommand::Make(Ask(i == kMaxScannedPerPage + 5 ? "needle" : "hay"),
                                             "local", Mint())
@@ -212,7 +212,7 @@ TEST_F(ReadTest, APageEndsBeforeItIsTooLargeForAClient) {
     request.mutable_token()->add_scopes(absl::StrCat(std::string(90, 'a'), ":", 100 + i));
   }
   std::vector<std::shared_ptr<CreateTokenCommand>> made;
-  std::vector<Command*> batch;
+  std::vector<storage::Command*> batch;
   for (int i = 0; i < 700; ++i) {
     made.push_back(CreateTokenCommand::Make(request, "local", Mint()).value());
     batch.push_back(made.back().get());
@@ -261,4 +261,4 @@ TEST_F(ReadTest, APageOfTheAuditLogEndsTooAndGoesOnWhereItEnded) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::service

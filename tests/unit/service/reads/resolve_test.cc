@@ -13,23 +13,23 @@
 #include "storage/sequencer.h"
 #include "token/digest.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 constexpr char kEpoch[] = "e1";
 
 // Puts the records that a test wants.
-class Put : public Command {
+class Put : public storage::Command {
  public:
-  explicit Put(std::function<void(Effects&)> put) : put_(std::move(put)) {}
+  explicit Put(std::function<void(storage::Effects&)> put) : put_(std::move(put)) {}
   absl::string_view name() const override { return "put"; }
-  absl::Status Run(const View&, const Slot&, Effects& effects) override {
+  absl::Status Run(const storage::View&, const storage::Slot&, storage::Effects& effects) override {
     put_(effects);
     return absl::OkStatus();
   }
 
  private:
-  const std::function<void(Effects&)> put_;
+  const std::function<void(storage::Effects&)> put_;
 };
 
 class ResolveTest : public ::testing::Test {
@@ -43,35 +43,37 @@ class ResolveTest : public ::testing::Test {
     token_.set_owner("ada");
     token_.add_scopes("a:read");
   }
-  void Commit(std::function<void(Effects&)> put) {
+  void Commit(std::function<void(storage::Effects&)> put) {
     Put command(std::move(put));
-    BatchOutcome outcome = *RunBatch(**engine_->NewSnapshot(), absl::UnixEpoch(), {&command});
+    storage::BatchOutcome outcome =
+        *storage::RunBatch(**engine_->NewSnapshot(), absl::UnixEpoch(), {&command});
     ASSERT_TRUE(outcome.results[0].ok()) << outcome.results[0].status();
     ASSERT_TRUE(engine_->Commit(outcome.request)->committed);
   }
-  void PutDigest(Effects& effects) const {
+  void PutDigest(storage::Effects& effects) const {
     store::v1::DigestRecord digest;
     digest.set_workspace(token_.workspace());
     digest.set_token_id(token_.token_id());
-    effects.Put(Table::kDigests, std::string(keyring_.Digest(edge_).bytes()), digest);
+    effects.Put(storage::Table::kDigests, std::string(keyring_.Digest(edge_).bytes()), digest);
   }
-  void PutToken(Effects& effects) const {
-    effects.Put(Table::kTokens, TokenKey(token_.workspace(), token_.token_id()), token_);
+  void PutToken(storage::Effects& effects) const {
+    effects.Put(storage::Table::kTokens, storage::TokenKey(token_.workspace(), token_.token_id()),
+                token_);
   }
   absl::StatusOr<v1::ResolveResponse> Resolve() {
     return ResolveFrom(**engine_->NewSnapshot(), keyring_, kEpoch, request_);
   }
 
-  SeededRandom random_{3};
-  const Keyring keyring_ = Keyring::Generate(random_);
-  const EdgeDigest edge_ = EdgeDigest::Of("tgw_whatever");
-  std::unique_ptr<MemoryEngine> engine_ = *MemoryEngine::Open();
+  base::SeededRandom random_{3};
+  const token::Keyring keyring_ = token::Keyring::Generate(random_);
+  const token::EdgeDigest edge_ = token::EdgeDigest::Of("tgw_whatever");
+  std::unique_ptr<storage::MemoryEngine> engine_ = *storage::MemoryEngine::Open();
   store::v1::TokenRecord token_;
   v1::ResolveRequest request_;
 };
 
 TEST_F(ResolveTest, R12TheAnswerNamesItsEpochAndRevision) {
-  Commit([&](Effects& effects) {
+  Commit([&](storage::Effects& effects) {
     PutDigest(effects);
     PutToken(effects);
   });
@@ -90,7 +92,7 @@ TEST_F(ResolveTest, WhatIsNotThereIsUnknown) {
 }
 
 TEST_F(ResolveTest, I7ADigestWithoutItsTokenAccusesNobody) {
-  Commit([&](Effects& effects) { PutDigest(effects); });
+  Commit([&](storage::Effects& effects) { PutDigest(effects); });
   EXPECT_EQ(Resolve().status().code(), absl::StatusCode::kDataLoss);
 }
 
@@ -99,7 +101,7 @@ TEST_F(ResolveTest, R12NeverBelowWhatTheValidatorHasApplied) {
   request_.set_applied_revision(head);
   EXPECT_TRUE(Resolve().ok());
   request_.set_applied_revision(head + 1);
-  EXPECT_EQ(ReasonOf(Resolve().status()), "BEHIND");
+  EXPECT_EQ(base::ReasonOf(Resolve().status()), "BEHIND");
   // Of another epoch it is answered: the answer's epoch tells the validator.
   request_.set_epoch("e0");
   EXPECT_TRUE(Resolve().ok());
@@ -107,12 +109,12 @@ TEST_F(ResolveTest, R12NeverBelowWhatTheValidatorHasApplied) {
 
 TEST_F(ResolveTest, BadQuestionsAreRefused) {
   request_.set_applied_revision(-1);
-  EXPECT_EQ(ReasonOf(Resolve().status()), "REVISION_MALFORMED");
+  EXPECT_EQ(base::ReasonOf(Resolve().status()), "REVISION_MALFORMED");
   request_.set_edge_digest("short");
-  EXPECT_EQ(ReasonOf(Resolve().status()), "DIGEST_MALFORMED");
+  EXPECT_EQ(base::ReasonOf(Resolve().status()), "DIGEST_MALFORMED");
   request_.set_validator_id("no such id!");
-  EXPECT_EQ(ReasonOf(Resolve().status()), "VALIDATOR_ID_MALFORMED");
+  EXPECT_EQ(base::ReasonOf(Resolve().status()), "VALIDATOR_ID_MALFORMED");
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::service

@@ -9,7 +9,7 @@
 #include "tests/instruments/audit_chain.h"
 #include "tests/unit/service/command_fixture.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using store::v1::CohortRecord;
@@ -33,25 +33,29 @@ class ReplayTest : public CommandTest {
     record.mutable_section()->set_from_revision(from);
     journal_.push_back(record);
   }
-  std::vector<Entry> All(Table table) { return View()->Scan(table, "", "", 1000).value(); }
+  std::vector<storage::Entry> All(storage::Table table) {
+    return View()->Scan(table, "", "", 1000).value();
+  }
   // Journals the last commit, as JournaledEngine would.
   void Log() {
-    CommitRequest request;
+    storage::CommitRequest request;
     request.expected_head = Head() - 1;
-    for (const Entry& entry : All(Table::kTokens)) {
+    for (const storage::Entry& entry : All(storage::Table::kTokens)) {
       TokenRecord token;
       ASSERT_TRUE(token.ParseFromString(entry.value));
       if (token.update_revision() != Head()) continue;
-      request.mutations.push_back(Mutation{Table::kTokens, entry.key, entry.value});
+      request.mutations.push_back(
+          storage::Mutation{storage::Table::kTokens, entry.key, entry.value});
     }
-    for (const Entry& entry : All(Table::kCohorts)) {
+    for (const storage::Entry& entry : All(storage::Table::kCohorts)) {
       CohortRecord cohort;
       ASSERT_TRUE(cohort.ParseFromString(entry.value));
       if (cohort.revision() != Head()) continue;
-      request.mutations.push_back(Mutation{Table::kCohorts, entry.key, entry.value});
+      request.mutations.push_back(
+          storage::Mutation{storage::Table::kCohorts, entry.key, entry.value});
     }
     JournalRecord record;
-    *record.mutable_commit() = JournalEntryFor(request);
+    *record.mutable_commit() = storage::JournalEntryFor(request);
     if (record.commit().tokens_size() + record.commit().cohorts_size() > 0) {
       journal_.push_back(record);
     }
@@ -61,12 +65,13 @@ class ReplayTest : public CommandTest {
     record.mutable_mark()->set_revision(Head());
     journal_.push_back(record);
   }
-  void BackUp() { backup_ = MemoryEngine::CopyOf(*View()).value(); }
+  void BackUp() { backup_ = storage::MemoryEngine::CopyOf(*View()).value(); }
 
   // The store is lost: goes on with the backup.
   ReplayReport Restore(const std::string& new_epoch = "e2") {
     engine_ = std::move(backup_);
-    const auto meta = GetRecord<MetaRecord>(*View(), Table::kMeta, kMetaKey).value();
+    const auto meta =
+        storage::GetRecord<MetaRecord>(*View(), storage::Table::kMeta, storage::kMetaKey).value();
     plan_ = std::make_unique<ReplayPlan>(meta->epoch(), Head());
     for (const JournalRecord& record : journal_) plan_->Add(record);
     plan_->Finish();
@@ -117,7 +122,7 @@ class ReplayTest : public CommandTest {
   }
   std::vector<std::string> Audit() {
     std::vector<std::string> found;
-    EXPECT_TRUE(VerifyAuditChain(*View(), [&](const store::v1::AuditRecord& entry) {
+    EXPECT_TRUE(instruments::VerifyAuditChain(*View(), [&](const store::v1::AuditRecord& entry) {
                   if (entry.revision() != plan_->head() + 1) return;
                   auto change = entry.details().find("change");
                   found.push_back(entry.action() +
@@ -127,7 +132,7 @@ class ReplayTest : public CommandTest {
   }
 
   std::vector<JournalRecord> journal_;
-  std::unique_ptr<MemoryEngine> backup_;
+  std::unique_ptr<storage::MemoryEngine> backup_;
   std::unique_ptr<ReplayPlan> plan_;
 };
 
@@ -149,7 +154,8 @@ TEST_F(ReplayTest, RevokedAfterTheBackupIsRevokedAgain) {
   EXPECT_EQ(1, report.ended);
   EXPECT_EQ(1, report.unknown);
   EXPECT_THAT(Audit(), ElementsAre("restore", "restore.replay KIND_REVOKED"));
-  const auto meta = *GetRecord<MetaRecord>(*View(), Table::kMeta, kMetaKey).value();
+  const auto meta =
+      *storage::GetRecord<MetaRecord>(*View(), storage::Table::kMeta, storage::kMetaKey).value();
   EXPECT_EQ("e2", meta.epoch());
   EXPECT_TRUE(meta.restored());
   ASSERT_EQ(1u, events_.size());
@@ -343,10 +349,10 @@ TEST_F(ReplayTest, WhatWasNarrowedIsNarrowedAgain) {
   now_ += absl::Seconds(101);
   EXPECT_EQ("EXPIRED", State(expiring));
   bool due = false;
-  for (const Entry& entry : All(Table::kDue)) {
-    const Due found = ParseDueKey(entry.key).value();
-    due = due || (found.kind == DueKind::kExpire &&
-                  found.subject == TokenKey("acme", expiring.token_id()));
+  for (const storage::Entry& entry : All(storage::Table::kDue)) {
+    const storage::Due found = storage::ParseDueKey(entry.key).value();
+    due = due || (found.kind == storage::DueKind::kExpire &&
+                  found.subject == storage::TokenKey("acme", expiring.token_id()));
   }
   EXPECT_TRUE(due);
 }
@@ -387,7 +393,7 @@ TEST_F(ReplayTest, LaterEpochsCountWholeAndEarlierOnesNotAtAll) {
   const auto one = Made("one");
   const auto two = Made("two");
   BackUp();
-  auto again = MemoryEngine::CopyOf(*View()).value();
+  auto again = storage::MemoryEngine::CopyOf(*View()).value();
   RevokeIt(one);
   Restore("e2");
   Section("e2", Head());
@@ -440,8 +446,10 @@ TEST_F(ReplayTest, WithoutAJournalOnlyTheEpochIsTaken) {
   ReplayCommand command(nullptr, "e2", "new_epoch", "x");
   ASSERT_TRUE(RunOne(command).ok());
   EXPECT_EQ("ACTIVE", State(token));
-  EXPECT_EQ("e2", GetRecord<MetaRecord>(*View(), Table::kMeta, kMetaKey).value()->epoch());
+  EXPECT_EQ("e2", storage::GetRecord<MetaRecord>(*View(), storage::Table::kMeta, storage::kMetaKey)
+                      .value()
+                      ->epoch());
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::service

@@ -21,7 +21,7 @@
 #include "storage/schema.h"
 #include "storage/sequencer.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using store::v1::MetaRecord;
@@ -45,28 +45,30 @@ class RestoreTest : public ::testing::Test {
 
   void Open(const std::string& path, bool journaled = true) {
     Close();
-    EngineOpenOptions options;
+    storage::EngineOpenOptions options;
     options.location = path;
-    options.random = &SystemRandom();
-    options.clock = &SystemClock();
-    engine_ = Engines().default_driver().Open(options).value();
-    if (journaled) journaled_ = JournaledEngine::Open(engine_.get(), journal_).value();
+    options.random = &base::SystemRandom();
+    options.clock = &base::SystemClock();
+    engine_ = storage::Engines().default_driver().Open(options).value();
+    if (journaled) journaled_ = storage::JournaledEngine::Open(engine_.get(), journal_).value();
   }
   void Close() {
     journaled_.reset();
     engine_.reset();
   }
-  Engine& engine() { return journaled_ != nullptr ? static_cast<Engine&>(*journaled_) : *engine_; }
-  absl::Status Run(Command& command) {
-    const auto outcome =
-        RunBatch(*engine().NewSnapshot().value(), SystemClock().WallNow(), {&command});
+  storage::Engine& engine() {
+    return journaled_ != nullptr ? static_cast<storage::Engine&>(*journaled_) : *engine_;
+  }
+  absl::Status Run(storage::Command& command) {
+    const auto outcome = storage::RunBatch(*engine().NewSnapshot().value(),
+                                           base::SystemClock().WallNow(), {&command});
     RETURN_IF_ERROR(outcome->results[0].status());
     return engine().Commit(outcome->request).status();
   }
   std::string Make(char letter) {
     MintedToken minted;
     minted.public_id = std::string(16, letter);
-    minted.stored_digest = *StoredDigest::FromBytes(std::string(32, letter));
+    minted.stored_digest = *token::StoredDigest::FromBytes(std::string(32, letter));
     minted.pepper_id = 1;
     tollgate::v1::CreateTokenRequest request;
     request.set_parent("workspaces/acme");
@@ -91,19 +93,22 @@ class RestoreTest : public ::testing::Test {
     Close();
   }
   bool IsFinalNow(const std::string& id) {
-    return IsFinal(LoadToken(*engine().NewSnapshot().value(), "acme", id)->StateAt(absl::Now()));
+    return token::IsFinal(
+        LoadToken(*engine().NewSnapshot().value(), "acme", id)->StateAt(absl::Now()));
   }
   MetaRecord Meta() {
-    return *GetRecord<MetaRecord>(*engine().NewSnapshot().value(), Table::kMeta, kMetaKey).value();
+    return *storage::GetRecord<MetaRecord>(*engine().NewSnapshot().value(), storage::Table::kMeta,
+                                           storage::kMetaKey)
+                .value();
   }
   absl::StatusOr<RestoreReport> Restore() {
-    return RestoreStore(options_, SystemRandom(), SystemClock());
+    return RestoreStore(options_, base::SystemRandom(), base::SystemClock());
   }
 
   std::string home_, store_, journal_, first_, second_;
   RestoreOptions options_;
-  std::unique_ptr<Engine> engine_;
-  std::unique_ptr<JournaledEngine> journaled_;
+  std::unique_ptr<storage::Engine> engine_;
+  std::unique_ptr<storage::JournaledEngine> journaled_;
 };
 
 TEST_F(RestoreTest, ARevokedTokenStaysRevokedAndTheBackupStaysAsItWas) {
@@ -134,7 +139,7 @@ TEST_F(RestoreTest, ARevokedTokenStaysRevokedAndTheBackupStaysAsItWas) {
       std::filesystem::remove(journal_);
       Open(store_);
       Close();
-      EXPECT_EQ("JOURNAL_GAP", ReasonOf(Restore().status()));
+      EXPECT_EQ("JOURNAL_GAP", base::ReasonOf(Restore().status()));
       options_.allow_gap = true;
       const auto gap = Restore();
       ASSERT_TRUE(gap.ok()) << gap.status();
@@ -148,7 +153,7 @@ TEST_F(RestoreTest, ARevokedTokenStaysRevokedAndTheBackupStaysAsItWas) {
 TEST_F(RestoreTest, NothingIsRestoredOverAStore) {
   TwoTokensAndABackup();
   options_.store = store_;
-  EXPECT_EQ("RESTORE_TARGET_NOT_EMPTY", ReasonOf(Restore().status()));
+  EXPECT_EQ("RESTORE_TARGET_NOT_EMPTY", base::ReasonOf(Restore().status()));
   options_.store = home_ + "/empty";
   std::filesystem::create_directory(options_.store);
   EXPECT_TRUE(Restore().ok());
@@ -156,14 +161,14 @@ TEST_F(RestoreTest, NothingIsRestoredOverAStore) {
   EXPECT_TRUE(Restore().ok());
   options_.from = home_ + "/nothing";
   options_.store = home_ + "/fourth";
-  EXPECT_EQ("BACKUP_NOT_FOUND", ReasonOf(Restore().status()));
+  EXPECT_EQ("BACKUP_NOT_FOUND", base::ReasonOf(Restore().status()));
 }
 
 TEST_F(RestoreTest, WithoutAJournalItMustBeSaid) {
   TwoTokensAndABackup();
   options_.journal.clear();
   const auto refused = Restore();
-  EXPECT_EQ("JOURNAL_REQUIRED", ReasonOf(refused.status()));
+  EXPECT_EQ("JOURNAL_REQUIRED", base::ReasonOf(refused.status()));
   EXPECT_THAT(std::string(refused.status().message()), HasSubstr("after revision 2 ("));
   EXPECT_FALSE(std::filesystem::exists(options_.store));
   EXPECT_FALSE(std::filesystem::exists(options_.store + ".restoring"));
@@ -190,7 +195,7 @@ TEST_F(RestoreTest, AJournalThatEndsBeforeTheBackupIsRefused) {  // R17
   Close();
   options_.journal = old_copy;
   const auto refused = Restore();
-  EXPECT_EQ("JOURNAL_GAP", ReasonOf(refused.status()));
+  EXPECT_EQ("JOURNAL_GAP", base::ReasonOf(refused.status()));
   EXPECT_THAT(std::string(refused.status().message()),
               HasSubstr("ends at revision 1, and the store is at revision 2"));
   EXPECT_FALSE(std::filesystem::exists(options_.store));
@@ -223,7 +228,7 @@ TEST_F(RestoreTest, AStoreInPlaceMayBeAheadOfItsJournalByNothingThatMatters) {
   RestoreOptions options;
   options.store = store_;
   options.journal = killed;
-  const auto report = BeginNewEpoch(options, SystemRandom(), SystemClock());
+  const auto report = BeginNewEpoch(options, base::SystemRandom(), base::SystemClock());
   ASSERT_TRUE(report.ok()) << report.status();
   EXPECT_THAT(DescribeRestore(*report, false), HasSubstr("journal ends at revision 0, before"));
 }
@@ -239,8 +244,9 @@ TEST_F(RestoreTest, AStoreInPlaceThatRevokedWhatItsJournalDoesNotKnowIsRefused) 
   RestoreOptions options;
   options.store = store_;
   options.journal = old_copy;
-  EXPECT_EQ("JOURNAL_GAP",
-            ReasonOf(BeginNewEpoch(options, SystemRandom(), SystemClock()).status()));
+  EXPECT_EQ(
+      "JOURNAL_GAP",
+      base::ReasonOf(BeginNewEpoch(options, base::SystemRandom(), base::SystemClock()).status()));
 }
 
 TEST_F(RestoreTest, AJournalOfAnotherStoreIsRefused) {
@@ -248,14 +254,14 @@ TEST_F(RestoreTest, AJournalOfAnotherStoreIsRefused) {
   std::filesystem::remove(journal_);
   Open(home_ + "/other");
   Close();
-  EXPECT_EQ("JOURNAL_OF_ANOTHER_STORE", ReasonOf(Restore().status()));
+  EXPECT_EQ("JOURNAL_OF_ANOTHER_STORE", base::ReasonOf(Restore().status()));
   EXPECT_FALSE(std::filesystem::exists(options_.store));
 }
 
 TEST_F(RestoreTest, ARunningServicesJournalIsRefused) {
   TwoTokensAndABackup();
   Open(store_);
-  EXPECT_EQ("JOURNAL_IN_USE", ReasonOf(Restore().status()));
+  EXPECT_EQ("JOURNAL_IN_USE", base::ReasonOf(Restore().status()));
 }
 
 TEST_F(RestoreTest, ARolledBackStoreBeginsANewEpochInPlace) {
@@ -267,20 +273,21 @@ TEST_F(RestoreTest, ARolledBackStoreBeginsANewEpochInPlace) {
   const std::string epoch = Meta().epoch();
   {
     EXPECT_EQ("STORE_ROLLED_BACK",
-              ReasonOf(JournaledEngine::Open(engine_.get(), journal_).status()));
-    EXPECT_EQ(
-        "STORE_IN_USE",
-        ReasonOf(BeginNewEpoch({"", store_, journal_}, SystemRandom(), SystemClock()).status()));
+              base::ReasonOf(storage::JournaledEngine::Open(engine_.get(), journal_).status()));
+    EXPECT_EQ("STORE_IN_USE",
+              base::ReasonOf(
+                  BeginNewEpoch({"", store_, journal_}, base::SystemRandom(), base::SystemClock())
+                      .status()));
   }
   Close();
   const StoreHome home = StoreHome::At({store_}).value();
   ASSERT_TRUE(StoreHome::At({store_ + "/"}).value().MarkRolledBack(epoch).ok());
-  EXPECT_EQ("STORE_ROLLED_BACK", ReasonOf(home.CheckNotRolledBack(epoch)));
+  EXPECT_EQ("STORE_ROLLED_BACK", base::ReasonOf(home.CheckNotRolledBack(epoch)));
   EXPECT_TRUE(home.CheckNotRolledBack("another").ok());
 
   RestoreOptions options;
   options.store = store_;  // and the journal beside it
-  const auto report = BeginNewEpoch(options, SystemRandom(), SystemClock());
+  const auto report = BeginNewEpoch(options, base::SystemRandom(), base::SystemClock());
   ASSERT_TRUE(report.ok()) << report.status();
   EXPECT_EQ(1, report->replay.ended);
   EXPECT_EQ(epoch, report->epoch_before);
@@ -314,18 +321,18 @@ TEST_F(RestoreTest, TheCommandSaysWhatItDid) {
   EXPECT_TRUE(IsStoreCommand("restore"));
   EXPECT_FALSE(IsStoreCommand("--store"));
   const auto run = [](const std::vector<std::string>& arguments) {
-    return RunStoreCommand(arguments, SystemRandom(), SystemClock());
+    return RunStoreCommand(arguments, base::SystemRandom(), base::SystemClock());
   };
   const auto said =
       run({"restore", "--from", options_.from, "--store", options_.store, "--journal", journal_});
   ASSERT_TRUE(said.ok()) << said.status();
   EXPECT_THAT(*said, HasSubstr("1 token ended"));
   EXPECT_THAT(*said, HasSubstr("--journal " + journal_));
-  EXPECT_EQ("BAD_FLAG", ReasonOf(run({"restore", "--store", "x"}).status()));
-  EXPECT_EQ("BAD_FLAG", ReasonOf(run({"new-epoch", "--store", "x", "--from", "y"}).status()));
-  EXPECT_EQ("BAD_FLAG", ReasonOf(run({"restore", "--from", "a", "--store", "b", "--journal", "c",
-                                      "--without-journal"})
-                                     .status()));
+  EXPECT_EQ("BAD_FLAG", base::ReasonOf(run({"restore", "--store", "x"}).status()));
+  EXPECT_EQ("BAD_FLAG", base::ReasonOf(run({"new-epoch", "--store", "x", "--from", "y"}).status()));
+  EXPECT_EQ("BAD_FLAG", base::ReasonOf(run({"restore", "--from", "a", "--store", "b", "--journal",
+                                            "c", "--without-journal"})
+                                           .status()));
   EXPECT_THAT(run({"restore", "--help"}).value(), HasSubstr("Exit codes"));
   for (const char* word : {"restore", "new-epoch"}) {
     for (const char* store : {"/", "memory:", "etcd:x", "rocksdb:"}) {
@@ -333,7 +340,7 @@ TEST_F(RestoreTest, TheCommandSaysWhatItDid) {
       if (std::string(word) == "restore") {
         arguments.insert(arguments.end(), {"--from", options_.from});
       }
-      EXPECT_EQ("BAD_FLAG", ReasonOf(run(arguments).status())) << word << " " << store;
+      EXPECT_EQ("BAD_FLAG", base::ReasonOf(run(arguments).status())) << word << " " << store;
     }
   }
   EXPECT_THAT(run({"new-epoch", "--store", home_ + "/none"}).status().ToString(),
@@ -341,4 +348,4 @@ TEST_F(RestoreTest, TheCommandSaysWhatItDid) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::service

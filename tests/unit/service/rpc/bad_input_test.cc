@@ -9,7 +9,7 @@
 #include "tests/unit/service/service_fixture.h"
 #include "token/token_string.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using namespace tollgate::v1;  // NOLINT: the whole API
@@ -46,11 +46,12 @@ class BadInputTest : public ServiceTest {
                const std::string& field, const std::string& what = "") {
     SCOPED_TRACE(absl::StrCat(what, ": ", status.ToString()));
     EXPECT_EQ(status.code(), code);
-    const ErrorDetails details = DetailsOf(status);
+    const base::ErrorDetails details = base::DetailsOf(status);
     EXPECT_EQ(details.reason, reason);
     if (!field.empty()) {
       std::vector<std::string> fields;
-      for (const FieldViolation& violation : details.fields) fields.push_back(violation.field);
+      for (const base::FieldViolation& violation : details.fields)
+        fields.push_back(violation.field);
       EXPECT_THAT(fields, Contains(field));
     }
     EXPECT_FALSE(status.message().empty());
@@ -152,7 +153,7 @@ TEST_F(BadInputTest, BytesThatAreNoMessage) {
     void* tag;
     bool ok;
     ASSERT_TRUE(queue.Next(&tag, &ok));
-    Refused(FromGrpcStatus(status), kInvalid, "MALFORMED_REQUEST", "", method);
+    Refused(net::FromGrpcStatus(status), kInvalid, "MALFORMED_REQUEST", "", method);
   }
 }
 
@@ -237,7 +238,7 @@ TEST_F(BadInputTest, ATimeThatHasPassed) {
   CreateTokenRequest request = GoodCreate();
   request.mutable_token()->mutable_expire_time()->set_seconds(1);
   const absl::Status status = TryCreate(request);
-  EXPECT_EQ(ReasonOf(status), "EXPIRE_TIME_PAST") << status;
+  EXPECT_EQ(base::ReasonOf(status), "EXPIRE_TIME_PAST") << status;
   EXPECT_EQ(server_->head(), head_);
 }
 
@@ -267,8 +268,8 @@ TEST_F(BadInputTest, PageTokens) {
         page.next_page_token() + "A", page.next_page_token().substr(1)}) {
     list.set_page_token(garbage);
     const absl::Status status = Call(tokens_, &Tokens::ListTokens, list, &other);
-    EXPECT_THAT(ReasonOf(status), AnyOf("PAGE_TOKEN_MALFORMED", "PAGE_TOKEN_MISMATCH"));
-    Refused(status, kInvalid, ReasonOf(status), "page_token", garbage.substr(0, 20));
+    EXPECT_THAT(base::ReasonOf(status), AnyOf("PAGE_TOKEN_MALFORMED", "PAGE_TOKEN_MISMATCH"));
+    Refused(status, kInvalid, base::ReasonOf(status), "page_token", garbage.substr(0, 20));
   }
   list.set_page_token("");
   list.set_page_size(-1);
@@ -422,7 +423,7 @@ TEST_F(BadInputTest, RevisionsThatCannotBe) {
   auto stream = operations_->WatchEvents(&context, watch);
   RevisionEvents events;
   EXPECT_FALSE(stream->Read(&events));
-  Refused(FromGrpcStatus(stream->Finish()), kInvalid, "REVISION_NEGATIVE", "after_revision");
+  Refused(net::FromGrpcStatus(stream->Finish()), kInvalid, "REVISION_NEGATIVE", "after_revision");
 }
 
 TEST_F(BadInputTest, PoliciesThatCannotBe) {
@@ -442,4 +443,4 @@ TEST_F(BadInputTest, PoliciesThatCannotBe) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::service

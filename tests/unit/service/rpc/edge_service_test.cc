@@ -16,7 +16,7 @@
 #include "storage/memory/memory_engine.h"
 #include "storage/schema.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using ::testing::ElementsAre;
@@ -25,22 +25,24 @@ using ::testing::UnorderedElementsAre;
 constexpr absl::Duration kPatience = absl::Seconds(20);
 
 // Writes whatever a test wants, and tells of it.
-class Write : public Command {
+class Write : public storage::Command {
  public:
-  explicit Write(std::function<void(const Slot&, Effects&)> run) : run_(std::move(run)) {}
+  explicit Write(std::function<void(const storage::Slot&, storage::Effects&)> run)
+      : run_(std::move(run)) {}
   absl::string_view name() const override { return "write"; }
-  absl::Status Run(const View&, const Slot& slot, Effects& effects) override {
+  absl::Status Run(const storage::View&, const storage::Slot& slot,
+                   storage::Effects& effects) override {
     run_(slot, effects);
     return absl::OkStatus();
   }
 
  private:
-  const std::function<void(const Slot&, Effects&)> run_;
+  const std::function<void(const storage::Slot&, storage::Effects&)> run_;
 };
 
 class AdmitAll : public Access {
  public:
-  absl::Status Authorize(const Caller&, Permission, absl::string_view) const override {
+  absl::Status Authorize(const net::Caller&, Permission, absl::string_view) const override {
     return absl::OkStatus();
   }
 };
@@ -48,23 +50,23 @@ class AdmitAll : public Access {
 class EdgeServiceTest : public ::testing::Test {
  protected:
   EdgeServiceTest() : keyring_(MakeKeyring()), metrics_(registry_) {}
-  static Keyring MakeKeyring() {
-    InitSecrets();
-    return Keyring::Generate(SystemRandom());
+  static token::Keyring MakeKeyring() {
+    base::InitSecrets();
+    return token::Keyring::Generate(base::SystemRandom());
   }
 
   void SetUp() override {
-    engine_ = *MemoryEngine::Open();
-    executor_ = std::make_unique<ThreadPool>(2, 100);
-    Sequencer::Options sequencer;
+    engine_ = *storage::MemoryEngine::Open();
+    executor_ = std::make_unique<base::ThreadPool>(2, 100);
+    storage::Sequencer::Options sequencer;
     sequencer.engine = engine_.get();
-    sequencer.clock = &SystemClock();
-    sequencer_ = *Sequencer::Start(sequencer);
+    sequencer.clock = &base::SystemClock();
+    sequencer_ = *storage::Sequencer::Start(sequencer);
     Hub::Options hub;
     hub.engine = engine_.get();
     hub.sequencer = sequencer_.get();
-    hub.clock = &SystemClock();
-    hub.random = &SystemRandom();
+    hub.clock = &base::SystemClock();
+    hub.random = &base::SystemRandom();
     hub.executor = executor_.get();
     hub.stall_limit = absl::Seconds(2);
     absl::StatusOr<std::unique_ptr<Hub>> started = Hub::Start(hub);
@@ -75,8 +77,8 @@ class EdgeServiceTest : public ::testing::Test {
     deps_.hub = hub_.get();
     deps_.reads = executor_.get();
     deps_.access = &access_;
-    deps_.clock = &SystemClock();
-    deps_.random = &SystemRandom();
+    deps_.clock = &base::SystemClock();
+    deps_.random = &base::SystemRandom();
     deps_.keyring = &keyring_;
     deps_.format = &format_;
     deps_.metrics = &metrics_;
@@ -99,14 +101,15 @@ class EdgeServiceTest : public ::testing::Test {
     sequencer_->Stop();
   }
 
-  int64_t Run(std::function<void(const Slot&, Effects&)> run) {
-    absl::StatusOr<Committed> done = sequencer_->Run(std::make_shared<Write>(std::move(run)));
+  int64_t Run(std::function<void(const storage::Slot&, storage::Effects&)> run) {
+    absl::StatusOr<storage::Committed> done =
+        sequencer_->Run(std::make_shared<Write>(std::move(run)));
     EXPECT_TRUE(done.ok()) << done.status();
     return done->revision;
   }
   int64_t Tell(size_t bytes = 16) {
-    return Run([bytes](const Slot&, Effects& effects) {
-      effects.PutRaw(Table::kLabels, "touched", "");
+    return Run([bytes](const storage::Slot&, storage::Effects& effects) {
+      effects.PutRaw(storage::Table::kLabels, "touched", "");
       v1::Event event;
       event.mutable_token_changed()->set_workspace("acme");
       event.mutable_token_changed()->set_token_id(std::string(bytes, 't'));
@@ -116,8 +119,8 @@ class EdgeServiceTest : public ::testing::Test {
   // Puts a token under the digest of `token_string`.
   int64_t AddToken(const std::string& token_string, const std::string& token_id,
                    const std::string& owner) {
-    return Run([&](const Slot& slot, Effects& effects) {
-      const StoredDigest digest = keyring_.Digest(EdgeDigest::Of(token_string));
+    return Run([&](const storage::Slot& slot, storage::Effects& effects) {
+      const token::StoredDigest digest = keyring_.Digest(token::EdgeDigest::Of(token_string));
       store::v1::TokenRecord token;
       token.set_workspace("acme");
       token.set_token_id(token_id);
@@ -125,17 +128,17 @@ class EdgeServiceTest : public ::testing::Test {
       token.add_scopes("deploy:write");
       token.set_create_revision(slot.revision);
       token.set_stored_digest(std::string(digest.bytes()));
-      effects.Put(Table::kTokens, TokenKey("acme", token_id), token);
+      effects.Put(storage::Table::kTokens, storage::TokenKey("acme", token_id), token);
       store::v1::DigestRecord record;
       record.set_workspace("acme");
       record.set_token_id(token_id);
-      effects.Put(Table::kDigests, digest.bytes(), record);
+      effects.Put(storage::Table::kDigests, digest.bytes(), record);
     });
   }
   v1::ResolveRequest Question(const std::string& token_string) {
     v1::ResolveRequest request;
     request.set_validator_id("edge-1");
-    request.set_edge_digest(std::string(EdgeDigest::Of(token_string).bytes()));
+    request.set_edge_digest(std::string(token::EdgeDigest::Of(token_string).bytes()));
     request.set_epoch(hub_->epoch());
     return request;
   }
@@ -144,7 +147,7 @@ class EdgeServiceTest : public ::testing::Test {
     context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
     v1::ResolveResponse response;
     const grpc::Status status = stub_->Resolve(&context, request, &response);
-    if (!status.ok()) return FromGrpcStatus(status);
+    if (!status.ok()) return net::FromGrpcStatus(status);
     return response;
   }
 
@@ -179,7 +182,7 @@ class EdgeServiceTest : public ::testing::Test {
       v1::FollowResponse message;
       while (wire->Read(&message)) {
       }
-      return FromGrpcStatus(wire->Finish());
+      return net::FromGrpcStatus(wire->Finish());
     }
   };
   std::unique_ptr<Stream> Follow(const std::string& id, const std::string& epoch = "",
@@ -211,15 +214,15 @@ class EdgeServiceTest : public ::testing::Test {
     return *receipt;
   }
 
-  const Keyring keyring_;
-  const TokenFormat format_;
+  const token::Keyring keyring_;
+  const token::TokenFormat format_;
   const AdmitAll access_;
   prometheus::Registry registry_;
   ServerMetrics metrics_;
   RpcDeps deps_;
-  std::unique_ptr<MemoryEngine> engine_;
-  std::unique_ptr<ThreadPool> executor_;
-  std::unique_ptr<Sequencer> sequencer_;
+  std::unique_ptr<storage::MemoryEngine> engine_;
+  std::unique_ptr<base::ThreadPool> executor_;
+  std::unique_ptr<storage::Sequencer> sequencer_;
   std::unique_ptr<Hub> hub_;
   std::unique_ptr<EdgeService> service_;
   std::unique_ptr<grpc::Server> server_;
@@ -237,12 +240,12 @@ TEST_F(EdgeServiceTest, ResolvesAGrantAtEpochAndRevision) {
   EXPECT_EQ(answer->grant().create_revision(), created);
   EXPECT_THAT(answer->grant().scopes(), ElementsAre("deploy:write"));
   // The cohort of its owner covers it.
-  Run([&](const Slot& slot, Effects& effects) {
+  Run([&](const storage::Slot& slot, storage::Effects& effects) {
     store::v1::CohortRecord cohort;
     cohort.set_workspace("acme");
     cohort.set_owner("team-ci");
     cohort.set_revision(slot.revision);
-    effects.Put(Table::kCohorts, CohortKey("acme", "team-ci"), cohort);
+    effects.Put(storage::Table::kCohorts, storage::CohortKey("acme", "team-ci"), cohort);
   });
   EXPECT_EQ(Resolve(Question("a secret"))->grant().state(), v1::TOKEN_STATE_REVOKED);
 }
@@ -259,7 +262,7 @@ TEST_F(EdgeServiceTest, R12NeverBelowWhatTheValidatorHasApplied) {
   request.set_applied_revision(hub_->head() + 1);
   const absl::Status behind = Resolve(request).status();
   EXPECT_EQ(behind.code(), absl::StatusCode::kUnavailable);
-  EXPECT_EQ(ReasonOf(behind), "BEHIND");
+  EXPECT_EQ(base::ReasonOf(behind), "BEHIND");
   request.set_epoch("another");  // answered with ours
   const auto answer = Resolve(request);
   ASSERT_TRUE(answer.ok());
@@ -269,14 +272,14 @@ TEST_F(EdgeServiceTest, R12NeverBelowWhatTheValidatorHasApplied) {
 TEST_F(EdgeServiceTest, BadQuestionsAreRefusedByField) {
   v1::ResolveRequest request = Question("x");
   request.set_edge_digest("short");
-  EXPECT_EQ(ReasonOf(Resolve(request).status()), "DIGEST_MALFORMED");
+  EXPECT_EQ(base::ReasonOf(Resolve(request).status()), "DIGEST_MALFORMED");
   request = Question("x");
   request.set_validator_id("");
   absl::Status status = Resolve(request).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(ReasonOf(status), "VALIDATOR_ID_MALFORMED");
-  ASSERT_EQ(DetailsOf(status).fields.size(), 1u);
-  EXPECT_EQ(DetailsOf(status).fields[0].field, "validator_id");
+  EXPECT_EQ(base::ReasonOf(status), "VALIDATOR_ID_MALFORMED");
+  ASSERT_EQ(base::DetailsOf(status).fields.size(), 1u);
+  EXPECT_EQ(base::DetailsOf(status).fields[0].field, "validator_id");
 }
 
 TEST_F(EdgeServiceTest, FollowsGrantsAndAcknowledges) {
@@ -322,16 +325,16 @@ TEST_F(EdgeServiceTest, TheFutureIsRefusedWithReasonAndField) {
   EXPECT_EQ(a->Read().go_away().reason(), "bad_hello");
   const absl::Status end = a->End();
   EXPECT_EQ(end.code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_EQ(ReasonOf(end), "REVISION_FROM_THE_FUTURE");
-  ASSERT_EQ(DetailsOf(end).fields.size(), 1u);
-  EXPECT_EQ(DetailsOf(end).fields[0].field, "hello.applied_revision");
+  EXPECT_EQ(base::ReasonOf(end), "REVISION_FROM_THE_FUTURE");
+  ASSERT_EQ(base::DetailsOf(end).fields.size(), 1u);
+  EXPECT_EQ(base::DetailsOf(end).fields[0].field, "hello.applied_revision");
 }
 
 TEST_F(EdgeServiceTest, ABadHelloIsRefusedByField) {
   auto a = Follow("edge 1");
   const absl::Status end = a->End();
   EXPECT_EQ(end.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(ReasonOf(end), "VALIDATOR_ID_MALFORMED");
+  EXPECT_EQ(base::ReasonOf(end), "VALIDATOR_ID_MALFORMED");
 }
 
 TEST_F(EdgeServiceTest, I5ACallThatIsNeverReadIsCutAndOthersFeelNothing) {
@@ -361,7 +364,7 @@ TEST_F(EdgeServiceTest, DrainEndsStreamsInOrder) {
   EXPECT_EQ(a->Read().go_away().reason(), "draining");
   EXPECT_TRUE(a->End().ok());
   auto late = Follow("edge-2");
-  EXPECT_EQ(ReasonOf(late->End()), "DRAINING");
+  EXPECT_EQ(base::ReasonOf(late->End()), "DRAINING");
 }
 
 TEST_F(EdgeServiceTest, ManyFollowersShareOneEvent) {
@@ -381,4 +384,4 @@ TEST_F(EdgeServiceTest, ManyFollowersShareOneEvent) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::service

@@ -7,7 +7,7 @@
 #include "tests/unit/service/rpc/operations_fixture.h"
 #include "tests/unit/service/rpc/silent_validator.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 google::protobuf::Duration Of(int64_t seconds, int32_t nanos = 0) {
@@ -37,9 +37,9 @@ TEST_P(BadWaitTest, IsRefusedByName) {
   const absl::Status status =
       CheckWait(Of(GetParam().seconds, GetParam().nanos), "wait_enforced").status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(ReasonOf(status), GetParam().reason);
-  ASSERT_EQ(DetailsOf(status).fields.size(), 1u);
-  EXPECT_EQ(DetailsOf(status).fields[0].field, "wait_enforced");
+  EXPECT_EQ(base::ReasonOf(status), GetParam().reason);
+  ASSERT_EQ(base::DetailsOf(status).fields.size(), 1u);
+  EXPECT_EQ(base::DetailsOf(status).fields[0].field, "wait_enforced");
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -164,12 +164,12 @@ TEST_F(EnforcedWaitTest, ARefusedRevisionWaitsForNothing) {
   SilentValidator silent(edge_stub_.get());
   const int64_t revision = Tell({Changed("acme")});
   v1::Receipt receipt;
-  EXPECT_EQ(ReasonOf(FromGrpcStatus(WaitFor(revision + 1, absl::Minutes(1), &receipt))),
+  EXPECT_EQ(base::ReasonOf(net::FromGrpcStatus(WaitFor(revision + 1, absl::Minutes(1), &receipt))),
             "REVISION_UNKNOWN");
-  EXPECT_EQ(ReasonOf(FromGrpcStatus(WaitFor(revision, absl::Minutes(11), &receipt))),
+  EXPECT_EQ(base::ReasonOf(net::FromGrpcStatus(WaitFor(revision, absl::Minutes(11), &receipt))),
             "WAIT_TOO_LONG");
   EXPECT_EQ(waiting(), 0);
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::service

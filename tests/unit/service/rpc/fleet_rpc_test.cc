@@ -5,7 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "tests/unit/service/service_fixture.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using tollgate::v1::FollowRequest;
@@ -143,4 +143,4 @@ TEST_F(FleetTest, AGrowingFleetIsToldToPingLessOften) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::service

@@ -7,7 +7,7 @@
 #include "tests/unit/service/service_fixture.h"
 #include "tests/unit/service/stand_ins.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using namespace tollgate::v1;  // NOLINT: the whole API
@@ -51,8 +51,8 @@ TEST_F(LongWorkTest, NoRoomForCountsAndBackupsLeavesRoomForReads) {
   StartServer();
   const std::string name = Create("x").token().name();
   CreateBackupResponse response;
-  EXPECT_EQ(ReasonOf(Count()), "OVERLOADED");
-  EXPECT_EQ(ReasonOf(BackUp("one", &response)), "OVERLOADED");
+  EXPECT_EQ(base::ReasonOf(Count()), "OVERLOADED");
+  EXPECT_EQ(base::ReasonOf(BackUp("one", &response)), "OVERLOADED");
   EXPECT_TRUE(Read(name).ok());
 }
 
@@ -61,7 +61,7 @@ TEST_F(LongWorkTest, NoRoomForReadsLeavesRoomForCountsAndBackups) {
   StartServer();
   const std::string name = Create("x").token().name();
   CreateBackupResponse response;
-  EXPECT_EQ(ReasonOf(Read(name)), "OVERLOADED");
+  EXPECT_EQ(base::ReasonOf(Read(name)), "OVERLOADED");
   EXPECT_TRUE(Count().ok());
   EXPECT_TRUE(BackUp("one", &response).ok());
 }
@@ -73,8 +73,8 @@ TEST_F(LongWorkTest, ABackupIsInTheAuditLogAndInItself) {
   ASSERT_TRUE(BackUp("one", &response).ok());
   EXPECT_EQ(response.revision(), server_->head());
   const int64_t head = server_->head();
-  EXPECT_EQ(ReasonOf(BackUp("one", &response)), "BACKUP_EXISTS");
-  EXPECT_EQ(ReasonOf(BackUp("../one", &response)), "BACKUP_NAME_MALFORMED");
+  EXPECT_EQ(base::ReasonOf(BackUp("one", &response)), "BACKUP_EXISTS");
+  EXPECT_EQ(base::ReasonOf(BackUp("../one", &response)), "BACKUP_NAME_MALFORMED");
   EXPECT_EQ(server_->head(), head) << "what is refused is no backup";
   ListAuditEntriesRequest request;
   ListAuditEntriesResponse page;
@@ -113,21 +113,21 @@ TEST(BackupLineTest, RunsOneAtATimeInOrder) {
 }
 
 TEST(WantedSnapshotTest, EndsAtTheNextStepOnceNobodyWantsIt) {
-  const auto engine = MemoryEngine::Open().value();
+  const auto engine = storage::MemoryEngine::Open().value();
   const auto inner = engine->NewSnapshot().value();
   absl::Status wanted;
   const WantedSnapshot snapshot(inner.get(), [&] { return wanted; });
   EXPECT_EQ(snapshot.revision(), 0);
-  EXPECT_TRUE(snapshot.Get(Table::kMeta, "head")->has_value());
-  EXPECT_EQ(snapshot.Scan(Table::kMeta, "", "", 10)->size(), 2u);
+  EXPECT_TRUE(snapshot.Get(storage::Table::kMeta, "head")->has_value());
+  EXPECT_EQ(snapshot.Scan(storage::Table::kMeta, "", "", 10)->size(), 2u);
   wanted = absl::CancelledError("gone");
-  EXPECT_EQ(snapshot.Get(Table::kMeta, "head").status(), wanted);
-  EXPECT_EQ(snapshot.Scan(Table::kMeta, "", "", 10).status(), wanted);
+  EXPECT_EQ(snapshot.Get(storage::Table::kMeta, "head").status(), wanted);
+  EXPECT_EQ(snapshot.Scan(storage::Table::kMeta, "", "", 10).status(), wanted);
 }
 
 TEST(CreateBackupTest, IsNotBegunForACallerWhoHasGone) {
   TempDir dir;
-  const auto engine = MemoryEngine::Open().value();
+  const auto engine = storage::MemoryEngine::Open().value();
   BackupPlace place;
   place.engine = engine.get();
   place.backup_dir = dir.path();
@@ -138,4 +138,4 @@ TEST(CreateBackupTest, IsNotBegunForACallerWhoHasGone) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::service

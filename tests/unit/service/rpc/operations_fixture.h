@@ -33,7 +33,7 @@
 #include "storage/schema.h"
 #include "storage/sequencer.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 inline constexpr absl::Duration kRpcPatience = absl::Seconds(30);
 
@@ -48,9 +48,9 @@ inline bool ComesTrue(const std::function<bool()>& condition) {
 }
 
 // Keeps what it is given until a test has it run; open, it runs everything at once. Thread-safe.
-class GatedExecutor : public Executor {
+class GatedExecutor : public base::Executor {
  public:
-  explicit GatedExecutor(Executor* inner) : inner_(inner) {}
+  explicit GatedExecutor(base::Executor* inner) : inner_(inner) {}
 
   bool Submit(std::function<void()> work) override {
     {
@@ -101,7 +101,7 @@ class GatedExecutor : public Executor {
   }
 
  private:
-  Executor* const inner_;
+  base::Executor* const inner_;
   absl::Mutex mu_;
   bool open_ ABSL_GUARDED_BY(mu_) = true;
   bool full_ ABSL_GUARDED_BY(mu_) = false;
@@ -112,24 +112,24 @@ class GatedExecutor : public Executor {
 class OperationsTest : public ::testing::Test {
  protected:
   OperationsTest() : keyring_(MakeKeyring()), metrics_(registry_) {}
-  static Keyring MakeKeyring() {
-    InitSecrets();
-    return Keyring::Generate(SystemRandom());
+  static token::Keyring MakeKeyring() {
+    base::InitSecrets();
+    return token::Keyring::Generate(base::SystemRandom());
   }
 
   void SetUp() override {
-    engine_ = *MemoryEngine::Open();
-    pool_ = std::make_unique<ThreadPool>(2, 1000);
+    engine_ = *storage::MemoryEngine::Open();
+    pool_ = std::make_unique<base::ThreadPool>(2, 1000);
     reads_ = std::make_unique<GatedExecutor>(pool_.get());
-    Sequencer::Options sequencer;
+    storage::Sequencer::Options sequencer;
     sequencer.engine = engine_.get();
-    sequencer.clock = &SystemClock();
-    sequencer_ = *Sequencer::Start(sequencer);
+    sequencer.clock = &base::SystemClock();
+    sequencer_ = *storage::Sequencer::Start(sequencer);
     Hub::Options hub;
     hub.engine = engine_.get();
     hub.sequencer = sequencer_.get();
-    hub.clock = &SystemClock();
-    hub.random = &SystemRandom();
+    hub.clock = &base::SystemClock();
+    hub.random = &base::SystemRandom();
     hub.executor = pool_.get();
     hub.ring.max_revisions = 8;
     // Longer than any test waits: what ends a wait is never that a lease ran out.
@@ -143,8 +143,8 @@ class OperationsTest : public ::testing::Test {
     deps_.reads = reads_.get();
     deps_.scans = reads_.get();
     deps_.access = &access_;
-    deps_.clock = &SystemClock();
-    deps_.random = &SystemRandom();
+    deps_.clock = &base::SystemClock();
+    deps_.random = &base::SystemRandom();
     deps_.keyring = &keyring_;
     deps_.format = &format_;
     deps_.metrics = &metrics_;
@@ -178,20 +178,22 @@ class OperationsTest : public ::testing::Test {
   virtual OperationsService::Options Options() { return OperationsService::Options(); }
 
   // Commits what `run` does; its revision.
-  int64_t Commit(std::function<void(Effects&)> run) {
-    class Write : public Command {
+  int64_t Commit(std::function<void(storage::Effects&)> run) {
+    class Write : public storage::Command {
      public:
-      explicit Write(std::function<void(Effects&)> run) : run_(std::move(run)) {}
+      explicit Write(std::function<void(storage::Effects&)> run) : run_(std::move(run)) {}
       absl::string_view name() const override { return "write"; }
-      absl::Status Run(const View&, const Slot&, Effects& effects) override {
+      absl::Status Run(const storage::View&, const storage::Slot&,
+                       storage::Effects& effects) override {
         run_(effects);
         return absl::OkStatus();
       }
 
      private:
-      const std::function<void(Effects&)> run_;
+      const std::function<void(storage::Effects&)> run_;
     };
-    absl::StatusOr<Committed> done = sequencer_->Run(std::make_shared<Write>(std::move(run)));
+    absl::StatusOr<storage::Committed> done =
+        sequencer_->Run(std::make_shared<Write>(std::move(run)));
     EXPECT_TRUE(done.ok()) << done.status();
     return done.ok() ? done->revision : 0;
   }
@@ -204,28 +206,28 @@ class OperationsTest : public ::testing::Test {
   }
   // A revision with these events.
   int64_t Tell(const std::vector<v1::Event>& events) {
-    return Commit([&](Effects& effects) {
-      effects.PutRaw(Table::kLabels, "touched", "");
+    return Commit([&](storage::Effects& effects) {
+      effects.PutRaw(storage::Table::kLabels, "touched", "");
       for (const v1::Event& event : events) effects.Tell(event);
     });
   }
 
   class AdmitAll : public Access {
    public:
-    absl::Status Authorize(const Caller&, Permission, absl::string_view) const override {
+    absl::Status Authorize(const net::Caller&, Permission, absl::string_view) const override {
       return absl::OkStatus();
     }
   };
 
-  const Keyring keyring_;
-  const TokenFormat format_;
+  const token::Keyring keyring_;
+  const token::TokenFormat format_;
   const AdmitAll access_;
   prometheus::Registry registry_;
   ServerMetrics metrics_;
-  std::unique_ptr<MemoryEngine> engine_;
-  std::unique_ptr<ThreadPool> pool_;
+  std::unique_ptr<storage::MemoryEngine> engine_;
+  std::unique_ptr<base::ThreadPool> pool_;
   std::unique_ptr<GatedExecutor> reads_;
-  std::unique_ptr<Sequencer> sequencer_;
+  std::unique_ptr<storage::Sequencer> sequencer_;
   std::unique_ptr<Hub> hub_;
   RpcDeps deps_;
   std::unique_ptr<OperationsService> operations_;
@@ -235,6 +237,6 @@ class OperationsTest : public ::testing::Test {
   std::unique_ptr<v1::EdgeService::Stub> edge_stub_;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_TESTS_UNIT_SERVICE_RPC_OPERATIONS_FIXTURE_H_

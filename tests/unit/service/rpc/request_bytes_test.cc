@@ -8,7 +8,7 @@
 #include "gtest/gtest.h"
 #include "tollgate/v1/token_service.pb.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using tollgate::v1::CreateTokenRequest;
@@ -36,9 +36,9 @@ TEST_P(NotUtf8Test, NamesTheField) {
   CreateTokenRequest request;
   absl::Status status = ParseRequest(Bytes(GetParam().wire), &request);
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(ReasonOf(status), "NOT_UTF8");
-  ASSERT_EQ(DetailsOf(status).fields.size(), 1u);
-  EXPECT_EQ(DetailsOf(status).fields[0].field, GetParam().field);
+  EXPECT_EQ(base::ReasonOf(status), "NOT_UTF8");
+  ASSERT_EQ(base::DetailsOf(status).fields.size(), 1u);
+  EXPECT_EQ(base::DetailsOf(status).fields[0].field, GetParam().field);
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -76,7 +76,7 @@ TEST(ParseRequestTest, RefusesGarbage) {
         std::string("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), Field(2, "\x0a\x7f")}) {
     absl::Status status = ParseRequest(Bytes(wire), &request);
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-    EXPECT_EQ(ReasonOf(status), "MALFORMED_REQUEST");
+    EXPECT_EQ(base::ReasonOf(status), "MALFORMED_REQUEST");
   }
 }
 
@@ -121,4 +121,4 @@ TEST(WipeRequestTest, OverwritesTheTransportsOwnBytes) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::service

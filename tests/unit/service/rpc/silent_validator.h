@@ -9,7 +9,7 @@
 #include "gtest/gtest.h"
 #include "tollgate/v1/edge_service.grpc.pb.h"
 
-namespace tollgate {
+namespace tollgate::service {
 
 // A validator that holds a lease and never acknowledges what comes after.
 class SilentValidator {
@@ -54,6 +54,6 @@ class SilentValidator {
   bool granted_ = false;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::service
 
 #endif  // TOLLGATE_TESTS_UNIT_SERVICE_RPC_SILENT_VALIDATOR_H_

@@ -12,7 +12,7 @@
 #include "token/digest.h"
 #include "token/token_string.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using namespace tollgate::v1;  // NOLINT: the whole API
@@ -24,7 +24,7 @@ class TokenLifeTest : public ServiceTest {
   // What an edge would be told about a token string.
   ResolveResponse Resolve(const std::string& token_string) {
     ResolveRequest request;
-    const EdgeDigest digest = EdgeDigest::Of(token_string);
+    const token::EdgeDigest digest = token::EdgeDigest::Of(token_string);
     request.set_edge_digest(std::string(digest.bytes()));
     request.set_epoch(server_->epoch());
     request.set_validator_id("edge-1");
@@ -37,8 +37,8 @@ class TokenLifeTest : public ServiceTest {
 
 TEST_F(TokenLifeTest, CreateShowsTheStringOnceAndTheEdgeKnowsIt) {
   const CreateTokenResponse made = Create("CI deploy key", "team-a");
-  TokenFormat::Parsed parsed;
-  ASSERT_EQ(TokenFormat().Parse(made.token_string(), &parsed), TokenDefect::kNone);
+  token::TokenFormat::Parsed parsed;
+  ASSERT_EQ(token::TokenFormat().Parse(made.token_string(), &parsed), token::TokenDefect::kNone);
   EXPECT_EQ(made.token().token_id(), std::string(parsed.public_id));
   EXPECT_EQ(made.token().name(), "workspaces/acme/tokens/" + made.token().token_id());
   EXPECT_EQ(made.token().creator(), "local");
@@ -98,7 +98,7 @@ TEST_F(TokenLifeTest, TheWholeLife) {
   RetireTokenResponse retired;
   absl::Status refused = Call(tokens_, &Tokens::RetireToken, retire, &retired);
   EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_EQ(ReasonOf(refused), "REPLACEMENT_NEVER_SEEN");
+  EXPECT_EQ(base::ReasonOf(refused), "REPLACEMENT_NEVER_SEEN");
   retire.set_force(true);
   absl::Status forced = Call(tokens_, &Tokens::RetireToken, retire, &retired);
   ASSERT_TRUE(forced.ok()) << forced;
@@ -156,7 +156,7 @@ TEST_F(TokenLifeTest, ARetriedCreateWithholdsTheSecretAlsoAfterARestart) {
   request.mutable_token()->set_label("another");
   CreateTokenResponse other;
   absl::Status reused = Call(tokens_, &Tokens::CreateToken, request, &other);
-  EXPECT_EQ(ReasonOf(reused), "REQUEST_ID_REUSED");
+  EXPECT_EQ(base::ReasonOf(reused), "REQUEST_ID_REUSED");
 }
 
 TEST_F(TokenLifeTest, WhatWasAnsweredIsThereAfterARestart) {
@@ -180,7 +180,7 @@ TEST_F(TokenLifeTest, RevokesALeakedTokenByStringOrDigest) {
   ASSERT_TRUE(status.ok()) << status;
   EXPECT_EQ(response.token().name(), a.token().name());
   EXPECT_EQ(Get(a.token().name()).state(), TOKEN_STATE_REVOKED);
-  request.set_edge_digest(std::string(EdgeDigest::Of(b.token_string()).bytes()));
+  request.set_edge_digest(std::string(token::EdgeDigest::Of(b.token_string()).bytes()));
   ASSERT_TRUE(Call(tokens_, &Tokens::RevokeLeakedToken, request, &response).ok());
   EXPECT_EQ(Get(b.token().name()).state(), TOKEN_STATE_REVOKED);
 }
@@ -213,7 +213,7 @@ TEST_F(TokenLifeTest, ACohortIsOneCommitAndSaysFirstWhatItWouldHit) {
   request.set_validate_only(false);
   request.set_expected_count(4);
   absl::Status mismatch = Call(tokens_, &Tokens::RevokeTokens, request, &response);
-  EXPECT_EQ(ReasonOf(mismatch), "COUNT_MISMATCH");
+  EXPECT_EQ(base::ReasonOf(mismatch), "COUNT_MISMATCH");
   EXPECT_EQ(server_->head(), before);
   request.set_expected_count(5);
   request.set_request_id("offboarding");
@@ -340,9 +340,9 @@ TEST_F(TokenLifeTest, ADrainAnswersWhoWaitsAndEndsWatchers) {
   EXPECT_EQ(response.receipt().state(), ENFORCEMENT_STATE_PENDING);
   while (events->Read(&seen)) {
   }
-  absl::Status ended = FromGrpcStatus(events->Finish());
+  absl::Status ended = net::FromGrpcStatus(events->Finish());
   EXPECT_EQ(ended.code(), absl::StatusCode::kUnavailable);
-  EXPECT_EQ(ReasonOf(ended), "DRAINING");
+  EXPECT_EQ(base::ReasonOf(ended), "DRAINING");
   silent.reset();
   draining.join();
 }
@@ -370,7 +370,7 @@ TEST_F(TokenLifeTest, WatchesEventsFromARevisionOnAndByWorkspace) {
   request.set_after_revision(server_->head() + 100);
   auto refused = operations_->WatchEvents(&future, request);
   EXPECT_FALSE(refused->Read(&seen));
-  EXPECT_EQ(FromGrpcStatus(refused->Finish()).code(), absl::StatusCode::kOutOfRange);
+  EXPECT_EQ(net::FromGrpcStatus(refused->Finish()).code(), absl::StatusCode::kOutOfRange);
 }
 
 TEST_F(TokenLifeTest, TheSweepCommitsWhatHasExpired) {
@@ -477,7 +477,7 @@ TEST_F(OverloadedTest, ReadsAreRefusedWithATimeToComeBackAndChangesGoOn) {
   Token token;
   const absl::Status status = Call(tokens_, &Tokens::GetToken, get, &token);
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
-  const ErrorDetails details = DetailsOf(status);
+  const base::ErrorDetails details = base::DetailsOf(status);
   EXPECT_EQ(details.reason, "OVERLOADED");
   EXPECT_EQ(details.retry_after, absl::Seconds(1));
   EXPECT_GT(Create("y").revision(), made.revision());
@@ -485,19 +485,19 @@ TEST_F(OverloadedTest, ReadsAreRefusedWithATimeToComeBackAndChangesGoOn) {
 
 TEST(AccessTest, AdmitsWhoIsOnThisHostOrHasShownACertificate) {
   const std::unique_ptr<Access> access = NewTransportAccess(/*admit_anonymous=*/false);
-  const auto ask = [&](const Access& asked, Caller::Kind kind, const std::string& id) {
-    Caller caller;
+  const auto ask = [&](const Access& asked, net::Caller::Kind kind, const std::string& id) {
+    net::Caller caller;
     caller.kind = kind;
     caller.id = id;
     return asked.Authorize(caller, Permission::kRevokeToken, "workspaces/acme/tokens/x");
   };
-  EXPECT_TRUE(ask(*access, Caller::Kind::kLocal, "local").ok());
-  EXPECT_TRUE(ask(*access, Caller::Kind::kSpiffe, "spiffe://acme/ci").ok());
-  EXPECT_FALSE(ask(*access, Caller::Kind::kSpiffe, "").ok());
-  const absl::Status refused = ask(*access, Caller::Kind::kAnonymous, "");
+  EXPECT_TRUE(ask(*access, net::Caller::Kind::kLocal, "local").ok());
+  EXPECT_TRUE(ask(*access, net::Caller::Kind::kSpiffe, "spiffe://acme/ci").ok());
+  EXPECT_FALSE(ask(*access, net::Caller::Kind::kSpiffe, "").ok());
+  const absl::Status refused = ask(*access, net::Caller::Kind::kAnonymous, "");
   EXPECT_EQ(refused.code(), absl::StatusCode::kUnauthenticated);
-  EXPECT_EQ(ReasonOf(refused), "UNAUTHENTICATED");
-  EXPECT_TRUE(ask(*NewTransportAccess(true), Caller::Kind::kAnonymous, "").ok());
+  EXPECT_EQ(base::ReasonOf(refused), "UNAUTHENTICATED");
+  EXPECT_TRUE(ask(*NewTransportAccess(true), net::Caller::Kind::kAnonymous, "").ok());
 }
 
 TEST_F(TokenLifeTest, ManyClientsAtOnceAllGetTheirOwnAnswer) {
@@ -520,4 +520,4 @@ TEST_F(TokenLifeTest, ManyClientsAtOnceAllGetTheirOwnAnswer) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::service

@@ -6,7 +6,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using ::testing::ElementsAre;
@@ -155,16 +155,16 @@ TEST(ListFleet, NoIncarnationLeavesInAnyForm) {  // R4: it is all that a session
 TEST(ListFleet, RefusesWhatIsNoPage) {
   ListValidatorsRequest request;
   request.set_page_size(-1);
-  EXPECT_EQ(ReasonOf(ListFleet({}, request, Head()).status()), "PAGE_SIZE_NEGATIVE");
+  EXPECT_EQ(base::ReasonOf(ListFleet({}, request, Head()).status()), "PAGE_SIZE_NEGATIVE");
   request.set_page_size(0);
   request.set_page_token("nonsense");
-  EXPECT_EQ(ReasonOf(ListFleet({}, request, Head()).status()), "PAGE_TOKEN_MALFORMED");
+  EXPECT_EQ(base::ReasonOf(ListFleet({}, request, Head()).status()), "PAGE_TOKEN_MALFORMED");
   request.clear_page_token();
   request.set_page_size(1);
   request.set_page_token(ListFleet({InSync("a"), InSync("b")}, request, Head())->next_page_token());
   request.set_problems_only(true);
-  EXPECT_EQ(ReasonOf(ListFleet({}, request, Head()).status()), "PAGE_TOKEN_MISMATCH");
+  EXPECT_EQ(base::ReasonOf(ListFleet({}, request, Head()).status()), "PAGE_TOKEN_MISMATCH");
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::service

@@ -9,7 +9,7 @@
 
 #include "tests/unit/service/rpc/operations_fixture.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using ::testing::ElementsAre;
@@ -49,7 +49,7 @@ class WatchStreamTest : public OperationsTest {
       while (Next() != 0) {
       }
       finished_ = true;
-      return FromGrpcStatus(stream_->Finish());
+      return net::FromGrpcStatus(stream_->Finish());
     }
 
    private:
@@ -140,16 +140,16 @@ TEST_F(WatchStreamTest, OfAnotherWorkspaceNothingIsTold) {
 TEST_F(WatchStreamTest, WhatIsNoLongerKeptEndsIt) {
   const int64_t first = Tell({Changed("acme")});
   for (int i = 0; i < 20; ++i) Tell({Changed("acme")});
-  Commit([&](Effects& effects) {
+  Commit([&](storage::Effects& effects) {
     for (int64_t revision = 1; revision <= first + 5; ++revision) {
-      effects.Delete(Table::kEvents, RevisionKey(revision));
+      effects.Delete(storage::Table::kEvents, storage::RevisionKey(revision));
     }
     effects.CompactEventsTo(first + 5);
   });
   Watcher watcher(stub_.get(), first);
   const absl::Status ended = watcher.End();
   EXPECT_EQ(ended.code(), absl::StatusCode::kOutOfRange);
-  EXPECT_EQ(ReasonOf(ended), "COMPACTED");
+  EXPECT_EQ(base::ReasonOf(ended), "COMPACTED");
 }
 
 TEST_F(WatchStreamTest, NoRoomForAReadEndsIt) {
@@ -158,7 +158,7 @@ TEST_F(WatchStreamTest, NoRoomForAReadEndsIt) {
   Watcher watcher(stub_.get(), first);
   const absl::Status ended = watcher.End();
   EXPECT_EQ(ended.code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_EQ(ReasonOf(ended), "OVERLOADED");
+  EXPECT_EQ(base::ReasonOf(ended), "OVERLOADED");
 }
 
 TEST_F(WatchStreamTest, OneThatGoesLeavesItsPlace) {
@@ -166,7 +166,7 @@ TEST_F(WatchStreamTest, OneThatGoesLeavesItsPlace) {
   Watcher first(stub_.get(), head);
   {
     Watcher second(stub_.get(), head);
-    EXPECT_EQ(ReasonOf(Watcher(stub_.get(), head).End()), "TOO_MANY_WATCHERS");
+    EXPECT_EQ(base::ReasonOf(Watcher(stub_.get(), head).End()), "TOO_MANY_WATCHERS");
   }
   // Its place is free once its end has been told of.
   EXPECT_TRUE(ComesTrue([&] {
@@ -198,9 +198,9 @@ TEST_F(WatchStreamTest, ADrainEndsAllAndTakesNoMore) {
   operations_->EndStreams();
   absl::Status ended = watcher.End();
   EXPECT_EQ(ended.code(), absl::StatusCode::kUnavailable);
-  EXPECT_EQ(ReasonOf(ended), "DRAINING");
-  EXPECT_EQ(ReasonOf(Watcher(stub_.get(), head).End()), "DRAINING");
+  EXPECT_EQ(base::ReasonOf(ended), "DRAINING");
+  EXPECT_EQ(base::ReasonOf(Watcher(stub_.get(), head).End()), "DRAINING");
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::service

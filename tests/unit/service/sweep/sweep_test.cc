@@ -7,7 +7,7 @@
 #include "tests/unit/service/command_fixture.h"
 #include "tests/unit/service/stand_ins.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using ::testing::SizeIs;
@@ -33,10 +33,11 @@ class SweepTest : public CommandTest {
   }
   // When something is due next, of what is timed.
   absl::optional<absl::Time> NextDue() {
-    const auto entries = View()->Scan(Table::kDue, DueKey(1, static_cast<DueKind>(0), ""), "", 1);
+    const auto entries = View()->Scan(
+        storage::Table::kDue, storage::DueKey(1, static_cast<storage::DueKind>(0), ""), "", 1);
     EXPECT_TRUE(entries.ok()) << entries.status();
     if (!entries.ok() || entries->empty()) return absl::nullopt;
-    return absl::FromUnixMicros(ParseDueKey(entries->front().key)->time_us);
+    return absl::FromUnixMicros(storage::ParseDueKey(entries->front().key)->time_us);
   }
   absl::optional<SilenceEvidence> evidence_;
   std::string cursor_;
@@ -70,15 +71,15 @@ TEST_F(SweepTest, ExpiryIsCommittedInBoundedSteps) {
     EXPECT_EQ(Read(token).state(), tollgate::v1::TOKEN_STATE_EXPIRED);
   }
   EXPECT_EQ(Read(later).state(), tollgate::v1::TOKEN_STATE_ACTIVE);
-  EXPECT_EQ(Count(Table::kDue), 1u);
-  EXPECT_EQ(Count(Table::kLabels), 1u);
+  EXPECT_EQ(Count(storage::Table::kDue), 1u);
+  EXPECT_EQ(Count(storage::Table::kLabels), 1u);
 }
 
 TEST_F(SweepTest, ATokenThatExpiresAndRetiresAtOnceEndsOnce) {
   const auto old = Lasting("a", 10);
   tollgate::v1::RotateTokenRequest request;
   request.set_name(old.name());
-  *request.mutable_retire_plan()->mutable_at_time() = ToProto(now_ + absl::Seconds(5));
+  *request.mutable_retire_plan()->mutable_at_time() = base::ToProto(now_ + absl::Seconds(5));
   ASSERT_TRUE(Do(RotateTokenCommand::Make(request, "local", Mint())).ok());
   now_ += absl::Seconds(9);
   auto result = Sweep();
@@ -98,8 +99,8 @@ TEST_F(SweepTest, WhatACohortEndedIsOnlyTidiedUp) {
   now_ += absl::Seconds(20);
   EXPECT_EQ(Sweep().expired, 0u);
   EXPECT_THAT(events_, SizeIs(0));
-  EXPECT_EQ(Count(Table::kDue), 0u);
-  EXPECT_EQ(Count(Table::kLabels), 0u);
+  EXPECT_EQ(Count(storage::Table::kDue), 0u);
+  EXPECT_EQ(Count(storage::Table::kLabels), 0u);
 }
 
 TEST_F(SweepTest, WhenSilentRetiresOnlyWhenTheReplacementIsInUseAndTheOldIsQuietEverywhere) {
@@ -120,7 +121,7 @@ TEST_F(SweepTest, WhenSilentRetiresOnlyWhenTheReplacementIsInUseAndTheOldIsQuiet
   EXPECT_THAT(events_, SizeIs(1));
   EXPECT_EQ(Read(old).state(), tollgate::v1::TOKEN_STATE_REVOKED);
   EXPECT_EQ(Read(made).state(), tollgate::v1::TOKEN_STATE_ACTIVE);
-  EXPECT_EQ(Count(Table::kDue), 0u);
+  EXPECT_EQ(Count(storage::Table::kDue), 0u);
 }
 
 TEST_F(SweepTest, SilenceIsCountedFromAResumption) {
@@ -151,8 +152,8 @@ TEST_F(SweepTest, AReplacementsSilenceIsNotCountedFromItsPredecessorsResumption)
   ASSERT_TRUE(Suspend(old.name()).ok());
   ASSERT_TRUE(Resume(old.name()).ok());
   const auto made = (*Rotate(old.name()))->response().token();
-  const auto record = GetRecord<tollgate::store::v1::TokenRecord>(
-      *View(), Table::kTokens, TokenKey("acme", made.token_id()));
+  const auto record = storage::GetRecord<tollgate::store::v1::TokenRecord>(
+      *View(), storage::Table::kTokens, storage::TokenKey("acme", made.token_id()));
   EXPECT_EQ((*record)->resume_time_us(), 0);
 }
 
@@ -165,7 +166,7 @@ TEST_F(SweepTest, ASuspendedTokenIsNotUnusedAndHasItsTimeAgainOnceResumed) {
   for (int i = 0; i < 3; ++i) {
     now_ += absl::Seconds(100);
     EXPECT_EQ(Sweep().unused, 0u);
-    EXPECT_EQ(Count(Table::kDue), 1u);
+    EXPECT_EQ(Count(storage::Table::kDue), 1u);
   }
   now_ += absl::Seconds(50);
   ASSERT_TRUE(Resume(token.name()).ok());
@@ -277,7 +278,7 @@ TEST_F(SweepTest, RequestIdsAreForgottenAfterADay) {
   EXPECT_TRUE((*Create(request))->replayed());
   now_ += absl::Hours(1);
   EXPECT_EQ(Sweep().forgotten_requests, 1u);
-  EXPECT_EQ(Count(Table::kRequests), 0u);
+  EXPECT_EQ(Count(storage::Table::kRequests), 0u);
   EXPECT_FALSE((*Create(request))->replayed());
 }
 
@@ -286,13 +287,13 @@ TEST_F(SweepTest, EventsAreCompactedByTimeAndByCount) {
   SweepCommand::Limits limits;
   limits.event_retention_count = 4;
   EXPECT_GT(Sweep(limits).compacted_revisions, 0u);
-  EXPECT_EQ(Count(Table::kEvents), 4u);
-  EXPECT_FALSE(engine_->TailFrom(3, [](const TailEntry&) {}).ok());
-  EXPECT_TRUE(engine_->TailFrom(8, [](const TailEntry&) {}).ok());
+  EXPECT_EQ(Count(storage::Table::kEvents), 4u);
+  EXPECT_FALSE(engine_->TailFrom(3, [](const storage::TailEntry&) {}).ok());
+  EXPECT_TRUE(engine_->TailFrom(8, [](const storage::TailEntry&) {}).ok());
   now_ += absl::Hours(25);
   Sweep();
-  EXPECT_EQ(Count(Table::kEvents), 0u);
+  EXPECT_EQ(Count(storage::Table::kEvents), 0u);
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::service

@@ -10,7 +10,7 @@
 #include "tests/unit/service/command_fixture.h"
 #include "tests/unit/service/stand_ins.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 constexpr absl::Duration kPatience = absl::Seconds(20);
@@ -20,10 +20,10 @@ constexpr absl::Duration kNever = absl::Hours(24);
 class SweeperTest : public CommandTest {
  protected:
   SweeperTest() : clock_(&now_), pool_(1, 100) {
-    Sequencer::Options sequencer;
+    storage::Sequencer::Options sequencer;
     sequencer.engine = engine_.get();
     sequencer.clock = &clock_;
-    sequencer_ = Sequencer::Start(std::move(sequencer)).value();
+    sequencer_ = storage::Sequencer::Start(std::move(sequencer)).value();
     options_.interval = kNever;
     options_.sequencer = sequencer_.get();
     options_.timer = &pool_;
@@ -68,8 +68,8 @@ class SweeperTest : public CommandTest {
   }
 
   StandingClock clock_;
-  ThreadPool pool_;
-  std::unique_ptr<Sequencer> sequencer_;
+  base::ThreadPool pool_;
+  std::unique_ptr<storage::Sequencer> sequencer_;
   Sweeper::Options options_;
   std::unique_ptr<Sweeper> sweeper_;
   absl::Mutex mu_;
@@ -86,7 +86,7 @@ TEST_F(SweeperTest, BeginsAtOnceAndGoesOnWhileSomethingIsDue) {
   ASSERT_TRUE(Steps(3));
   EXPECT_THAT(Done(), testing::ElementsAre(2, 2, 1));
   EXPECT_THAT(Lags(), testing::Each(absl::Seconds(3)));
-  EXPECT_EQ(Count(Table::kDue), 0u);
+  EXPECT_EQ(Count(storage::Table::kDue), 0u);
   // And there it ends: nothing is due any more, and the interval has not passed.
   sweeper_->Stop();
   EXPECT_EQ(Done().size(), 3u);
@@ -144,19 +144,19 @@ TEST_F(SweeperTest, ARefusedStepIsNotTheLast) {
   now_ += absl::Seconds(10);
   options_.interval = absl::Milliseconds(1);
   // What answers the first step with a refusal, and hands the others on.
-  class RefusesOnce : public Sequencer {
+  class RefusesOnce : public storage::Sequencer {
    public:
-    explicit RefusesOnce(Sequencer* inner) : inner_(inner) {}
-    void Submit(std::shared_ptr<Command> command, Callback done) override {
+    explicit RefusesOnce(storage::Sequencer* inner) : inner_(inner) {}
+    void Submit(std::shared_ptr<storage::Command> command, Callback done) override {
       if (refused_++ == 0) return done(absl::ResourceExhaustedError("too many wait"));
       inner_->Submit(std::move(command), std::move(done));
     }
     void Stop() override {}
     void Halt(absl::Status) override {}
-    BootTime last_write_start() const override { return inner_->last_write_start(); }
+    base::BootTime last_write_start() const override { return inner_->last_write_start(); }
 
    private:
-    Sequencer* const inner_;
+    storage::Sequencer* const inner_;
     std::atomic<int> refused_ = 0;
   } refuses(sequencer_.get());
   options_.sequencer = &refuses;
@@ -197,4 +197,4 @@ TEST_F(SweeperTest, StopWaitsForTheStepUnderWayAndSubmitsNoMore) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::service

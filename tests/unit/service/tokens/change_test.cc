@@ -7,7 +7,7 @@
 #include "service/tokens/update_token.h"
 #include "tests/unit/service/command_fixture.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using ::testing::ElementsAre;
@@ -39,12 +39,12 @@ TEST_F(ChangeTest, CreateWritesTokenDigestLabelWorkspaceEventAndAudit) {
   EXPECT_EQ(answer.token().expire_time().seconds(), absl::ToUnixSeconds(now_) + 3600);
   EXPECT_TRUE(answer.token_string().empty());
   EXPECT_FALSE(answer.secret_withheld());
-  EXPECT_EQ(Count(Table::kTokens), 1u);
-  EXPECT_EQ(Count(Table::kDigests), 1u);
-  EXPECT_EQ(Count(Table::kLabels), 1u);
-  EXPECT_EQ(Count(Table::kWorkspaces), 1u);
-  EXPECT_EQ(Count(Table::kDue), 1u);
-  EXPECT_EQ(Count(Table::kAudit), 1u);
+  EXPECT_EQ(Count(storage::Table::kTokens), 1u);
+  EXPECT_EQ(Count(storage::Table::kDigests), 1u);
+  EXPECT_EQ(Count(storage::Table::kLabels), 1u);
+  EXPECT_EQ(Count(storage::Table::kWorkspaces), 1u);
+  EXPECT_EQ(Count(storage::Table::kDue), 1u);
+  EXPECT_EQ(Count(storage::Table::kAudit), 1u);
   ASSERT_THAT(events_, SizeIs(1));
   EXPECT_EQ(events_[0].token_created().token_id(), answer.token().token_id());
 }
@@ -122,7 +122,7 @@ TEST_F(ChangeTest, ARetriedCreateAnswersTheFirstWithoutTheSecret) {
   EXPECT_TRUE((*again)->response().secret_withheld());
   EXPECT_EQ((*again)->response().token().name(), (*first)->response().token().name());
   EXPECT_EQ(Head(), head);
-  EXPECT_EQ(Count(Table::kTokens), 1u);
+  EXPECT_EQ(Count(storage::Table::kTokens), 1u);
 
   auto other = Ask("two");
   other.set_request_id("r-1");
@@ -144,13 +144,13 @@ TEST_F(ChangeTest, ARetryInTheSameBatchIsARetry) {
   EXPECT_TRUE(statuses[0].ok() && statuses[1].ok());
   EXPECT_FALSE(first->response().secret_withheld());
   EXPECT_TRUE(second->response().secret_withheld());
-  EXPECT_EQ(Count(Table::kTokens), 1u);
+  EXPECT_EQ(Count(storage::Table::kTokens), 1u);
 }
 
 TEST_F(ChangeTest, ACommandRunTwiceOverwritesItsAnswer) {
   auto command = CreateTokenCommand::Make(Ask("one"), "local", Mint()).value();
   for (const int64_t revision : {7, 9}) {
-    Effects effects;
+    storage::Effects effects;
     ASSERT_TRUE(command->Run(*View(), {revision, 3, now_}, effects).ok());
     EXPECT_EQ(command->response().revision(), revision);
     EXPECT_EQ(command->response().token().scopes_size(), 1);
@@ -187,7 +187,7 @@ TEST_F(ChangeTest, UpdateChangesWhatTheMaskNamesAndTellsEdgesOnlyWhatTheyCouldNo
   EXPECT_EQ((*updated)->response().token().label(), "two");
   EXPECT_EQ((*updated)->response().token().owner(), "");
   EXPECT_THAT(events_, SizeIs(0));
-  EXPECT_EQ(Count(Table::kLabels), 1u);
+  EXPECT_EQ(Count(storage::Table::kLabels), 1u);
   updated = Update(token, {"scopes", "owner"});
   ASSERT_TRUE(updated.ok());
   EXPECT_THAT(events_, SizeIs(1));
@@ -197,12 +197,12 @@ TEST_F(ChangeTest, UpdateChangesWhatTheMaskNamesAndTellsEdgesOnlyWhatTheyCouldNo
   ASSERT_TRUE(Update(token, {"scopes", "owner", "label"}).ok());
   EXPECT_EQ(Head(), head);
   // An end, and none again.
-  *token.mutable_expire_time() = ToProto(now_ + absl::Hours(1));
+  *token.mutable_expire_time() = base::ToProto(now_ + absl::Hours(1));
   ASSERT_TRUE(Update(token, {"expire_time"}).ok());
-  EXPECT_EQ(Count(Table::kDue), 1u);
+  EXPECT_EQ(Count(storage::Table::kDue), 1u);
   token.clear_expire_time();
   ASSERT_TRUE(Update(token, {"expire_time"}).ok());
-  EXPECT_EQ(Count(Table::kDue), 0u);
+  EXPECT_EQ(Count(storage::Table::kDue), 0u);
 }
 
 TEST_F(ChangeTest, UpdateRefusals) {
@@ -285,16 +285,17 @@ TEST_F(ChangeTest, AReplacementExpiresNotAfterTheYear9999) {
 // A restore has put back a lost retirement, but the replacement is lost.
 TEST_F(ChangeTest, ARetirementWithoutAReplacementIsRotatedAndNotPutOff) {
   const auto token = Made("key");
-  auto record = **GetRecord<tollgate::store::v1::TokenRecord>(*View(), Table::kTokens,
-                                                              TokenKey("acme", token.token_id()));
+  auto record = **storage::GetRecord<tollgate::store::v1::TokenRecord>(
+      *View(), storage::Table::kTokens, storage::TokenKey("acme", token.token_id()));
   const absl::Time last = now_ + absl::Hours(1);
   record.mutable_retirement()->set_at_time_us(ToRecordMicros(last));
-  class Restore : public Command {
+  class Restore : public storage::Command {
    public:
     explicit Restore(const tollgate::store::v1::TokenRecord& record) : record_(record) {}
     absl::string_view name() const override { return "restore"; }
-    absl::Status Run(const tollgate::View&, const Slot&, Effects& effects) override {
-      effects.Put(Table::kTokens, TokenKey("acme", record_.token_id()), record_);
+    absl::Status Run(const storage::View&, const storage::Slot&,
+                     storage::Effects& effects) override {
+      effects.Put(storage::Table::kTokens, storage::TokenKey("acme", record_.token_id()), record_);
       return absl::OkStatus();
     }
 
@@ -350,7 +351,7 @@ TEST_F(ChangeTest, RevokingTwiceAnswersTheFirst) {
   ASSERT_TRUE(first.ok());
   EXPECT_EQ((*first)->response().token().state(), tollgate::v1::TOKEN_STATE_REVOKED);
   EXPECT_EQ((*first)->response().token().reason(), "in a gist");
-  EXPECT_EQ(Count(Table::kLabels), 0u);
+  EXPECT_EQ(Count(storage::Table::kLabels), 0u);
   const int64_t revision = (*first)->response().revision();
   now_ += absl::Hours(1);
   const auto second = RevokeOne(token.name());
@@ -373,7 +374,7 @@ TEST_F(ChangeTest, RevokingWhatTimeHasEndedCommitsItsEndAsExpired) {
   EXPECT_EQ((*revoked)->response().token().state(), tollgate::v1::TOKEN_STATE_EXPIRED);
   EXPECT_EQ((*revoked)->response().revision(), Head());
   EXPECT_THAT(events_, SizeIs(1));
-  EXPECT_EQ(Count(Table::kDue), 0u);
+  EXPECT_EQ(Count(storage::Table::kDue), 0u);
 }
 
 TEST_F(ChangeTest, ALeakedTokenIsFoundByAnyPepper) {
@@ -396,4 +397,4 @@ TEST_F(ChangeTest, ALeakedTokenIsFoundByAnyPepper) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::service

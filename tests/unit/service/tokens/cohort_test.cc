@@ -4,7 +4,7 @@
 #include "service/tokens/update_token.h"
 #include "tests/unit/service/command_fixture.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using ::testing::HasSubstr;
@@ -31,7 +31,7 @@ TEST_F(CohortTest, AHundredThousandTokensAreOneCommitAndOneEvent) {
   constexpr int kTokens = 100'000;
   std::vector<std::shared_ptr<CreateTokenCommand>> made;
   for (int i = 0; i < kTokens;) {
-    std::vector<Command*> batch;
+    std::vector<storage::Command*> batch;
     made.clear();
     for (int j = 0; j < 5000; ++j, ++i) {
       made.push_back(CreateTokenCommand::Make(Ask(absl::StrCat("t", i)), "local", Mint()).value());
@@ -104,7 +104,7 @@ TEST_F(CohortTest, AnOwnersCohortLeavesTheOthers) {
 // More tokens than a command counts: what matters is whether it notices that the count has moved.
 TEST_F(CohortTest, ACountIsTrustedUntilATokenComesOrGoes) {
   std::vector<std::shared_ptr<CreateTokenCommand>> made;
-  std::vector<Command*> batch;
+  std::vector<storage::Command*> batch;
   for (int i = 0; i < 1200; ++i) {
     auto request = Ask(absl::StrCat("t", i));
     if (i == 0) request.mutable_lifetime()->set_seconds(60);
@@ -225,8 +225,8 @@ TEST_F(CohortTest, WhatTheFirstEndedStaysAsItEnded) {
   EXPECT_EQ(read(second).reason(), "another");
   EXPECT_EQ(StateOf(expired), tollgate::v1::TOKEN_STATE_EXPIRED);
   // As many as are kept.
-  const auto record =
-      GetRecord<tollgate::store::v1::CohortRecord>(*View(), Table::kCohorts, CohortKey("acme", ""));
+  const auto record = storage::GetRecord<tollgate::store::v1::CohortRecord>(
+      *View(), storage::Table::kCohorts, storage::CohortKey("acme", ""));
   EXPECT_EQ((*record)->earlier_size(), 64);
   EXPECT_EQ((*record)->earlier(0).earlier_size(), 0);
 }
@@ -256,4 +256,4 @@ TEST_F(CohortTest, Refusals) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::service

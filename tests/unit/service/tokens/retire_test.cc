@@ -3,7 +3,7 @@
 #include "tests/unit/service/command_fixture.h"
 #include "tests/unit/service/stand_ins.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using ::testing::HasSubstr;
@@ -43,7 +43,7 @@ TEST_F(RetireTest, TheOutage_ReplacementReachedOnlyTheDevelopmentWorker) {
   const auto forced = Retire(/*force=*/true);
   ASSERT_TRUE(forced.ok());
   EXPECT_EQ((*forced)->response().token().state(), tollgate::v1::TOKEN_STATE_REVOKED);
-  EXPECT_EQ(Count(Table::kDue), 0u);
+  EXPECT_EQ(Count(storage::Table::kDue), 0u);
 }
 
 TEST_F(RetireTest, RefusedWhileTheReplacementWasNeverSeen) {
@@ -103,4 +103,4 @@ TEST_F(RetireTest, OtherRefusals) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::service

@@ -5,7 +5,7 @@
 #include "gtest/gtest.h"
 #include "service/use/coverage.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using ::testing::ElementsAre;
@@ -208,4 +208,4 @@ TEST_F(CoverageTest, GapsAreBoundedAndNoneIsForgotten) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::service

@@ -12,13 +12,13 @@
 #include "tests/unit/service/command_fixture.h"
 #include "tests/unit/service/stand_ins.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using ::testing::SizeIs;
 
 // The tests merge themselves.
-class NoExecutor : public Executor {
+class NoExecutor : public base::Executor {
  public:
   bool Submit(std::function<void()>) override { return false; }
 };
@@ -102,26 +102,29 @@ TEST_F(UseFoldTest, WhatIsWithinTheRetentionOrTheQuietPeriodKeepsItsName) {
   record.mutable_retirement()->set_quiet_period_us(absl::ToInt64Microseconds(absl::Hours(24 * 60)));
   UseFoldLimits limits;
   {
-    class Overlay : public View {  // the record with a retirement
+    class Overlay : public storage::View {  // the record with a retirement
      public:
-      Overlay(const tollgate::View* under, std::string key, std::string value)
+      Overlay(const storage::View* under, std::string key, std::string value)
           : under_(under), key_(std::move(key)), value_(std::move(value)) {}
-      absl::StatusOr<absl::optional<std::string>> Get(Table table,
+      absl::StatusOr<absl::optional<std::string>> Get(storage::Table table,
                                                       absl::string_view key) const override {
-        if (table == Table::kTokens && key == key_) return absl::optional<std::string>(value_);
+        if (table == storage::Table::kTokens && key == key_)
+          return absl::optional<std::string>(value_);
         return under_->Get(table, key);
       }
-      absl::StatusOr<std::vector<Entry>> Scan(Table table, absl::string_view begin,
-                                              absl::string_view end, size_t limit) const override {
+      absl::StatusOr<std::vector<storage::Entry>> Scan(storage::Table table,
+                                                       absl::string_view begin,
+                                                       absl::string_view end,
+                                                       size_t limit) const override {
         return under_->Scan(table, begin, end, limit);
       }
 
      private:
-      const tollgate::View* under_;
+      const storage::View* under_;
       std::string key_, value_;
     };
     const auto snapshot = CommandTest::View();
-    const Overlay view(snapshot.get(), TokenKey("acme", rotating.token_id()),
+    const Overlay view(snapshot.get(), storage::TokenKey("acme", rotating.token_id()),
                        record.SerializeAsString());
     EXPECT_THAT(PlanUseFold(view, "", limits, now_)->removed, SizeIs(0));
   }
@@ -168,7 +171,7 @@ TEST_F(UseFoldTest, AnAnswerNamesTheLatestEdgesAndSumsUpTheOthers) {
 
 TEST_F(UseFoldTest, AWriteThatFailsIsTold) {
   ManyEdges(Made("a"), 150, absl::Hours(24 * 31));
-  FaultEngine faulty(MemoryEngine::CopyOf(*View()).value());
+  instruments::FaultEngine faulty(storage::MemoryEngine::CopyOf(*View()).value());
   UseLedger::Options options;
   options.engine = &faulty;
   options.executor = &executor_;
@@ -208,4 +211,4 @@ TEST_F(UseFoldTest, CountsNeverOverflow) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::service

@@ -9,7 +9,7 @@
 #include "tests/unit/service/command_fixture.h"
 #include "tests/unit/service/stand_ins.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using ::testing::IsEmpty;
@@ -32,8 +32,8 @@ class UseLedgerTest : public CommandTest {
     use->set_workspace("acme");
     use->set_token_id(token.token_id());
     use->set_count(count);
-    *use->mutable_last_used_time() = ToProto(at);
-    *usage.mutable_complete_until() = ToProto(now_);
+    *use->mutable_last_used_time() = base::ToProto(at);
+    *usage.mutable_complete_until() = base::ToProto(now_);
     return usage;
   }
   tollgate::v1::Token Read(const tollgate::v1::Token& token) {
@@ -107,7 +107,7 @@ TEST_F(UseLedgerTest, WhatIsWrongInAReportWritesNothing) {
   *usage.add_uses() = malformed;
   ledger_->Report("edge", "i1", usage);
   ledger_->Flush();
-  EXPECT_EQ(Count(Table::kUse), 1u);
+  EXPECT_EQ(Count(storage::Table::kUse), 1u);
   EXPECT_EQ(Read(token).last_used_time().seconds(), absl::ToUnixSeconds(now_));  // not the future
 }
 
@@ -139,7 +139,7 @@ TEST_F(UseLedgerTest, WorkThatComesAfterTheLedgerIsGoneDoesNothing) {
   ledger_->Report("edge", "i1", UsageOf(token, now_, 1));
   ledger_.reset();
   executor_.RunAll();
-  EXPECT_EQ(Count(Table::kUse), 0u);
+  EXPECT_EQ(Count(storage::Table::kUse), 0u);
 }
 
 TEST_F(UseLedgerTest, BeforeTheRosterIsLoadedNothingIsHeard) {
@@ -157,7 +157,7 @@ TEST_F(UseLedgerTest, BeforeTheRosterIsLoadedNothingIsHeard) {
 
 TEST_F(UseLedgerTest, ManyThreadsReportAtOnce) {
   const auto token = Made("a");
-  ThreadPool pool(2, 10'000);
+  base::ThreadPool pool(2, 10'000);
   UseLedger::Options options;
   options.engine = engine_.get();
   options.executor = &pool;
@@ -180,4 +180,4 @@ TEST_F(UseLedgerTest, ManyThreadsReportAtOnce) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::service

@@ -4,7 +4,7 @@
 #include "service/tokens/update_token.h"
 #include "tests/unit/service/command_fixture.h"
 
-namespace tollgate {
+namespace tollgate::service {
 namespace {
 
 using ::tollgate::v1::WorkspacePolicy;
@@ -91,7 +91,7 @@ TEST_F(PolicyTest, LifetimesAreBoundedAndGivenWhereNoneIsAskedFor) {
   ExpectRefused(Create(request).status(), absl::StatusCode::kFailedPrecondition,
                 "LIFETIME_TOO_LONG", "lifetime");
   request.clear_lifetime();
-  *request.mutable_token()->mutable_expire_time() = ToProto(now_ + absl::Seconds(101));
+  *request.mutable_token()->mutable_expire_time() = base::ToProto(now_ + absl::Seconds(101));
   ExpectRefused(Create(request).status(), absl::StatusCode::kFailedPrecondition,
                 "LIFETIME_TOO_LONG", "token.expire_time");
   request.mutable_token()->clear_expire_time();
@@ -109,7 +109,7 @@ TEST_F(PolicyTest, LifetimesAreBoundedAndGivenWhereNoneIsAskedFor) {
   update.mutable_update_mask()->add_paths("expire_time");
   ExpectRefused(Do(UpdateTokenCommand::Make(update, "local")).status(),
                 absl::StatusCode::kFailedPrecondition, "LIFETIME_TOO_LONG", "token.expire_time");
-  *update.mutable_token()->mutable_expire_time() = ToProto(now_ + absl::Seconds(50));
+  *update.mutable_token()->mutable_expire_time() = base::ToProto(now_ + absl::Seconds(50));
   EXPECT_TRUE(Do(UpdateTokenCommand::Make(update, "local")).ok());
 }
 
@@ -136,4 +136,4 @@ TEST_F(PolicyTest, OnlyGrantableScopesAreAdded) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::service

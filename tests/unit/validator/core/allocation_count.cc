@@ -5,24 +5,24 @@
 #include <cstdlib>
 #include <new>
 
-namespace tollgate {
+namespace tollgate::validator {
 namespace {
 thread_local int64_t allocations = 0;
 }  // namespace
 
 int64_t AllocationsOnThisThread() { return allocations; }
 
-}  // namespace tollgate
+}  // namespace tollgate::validator
 
 void* operator new(size_t size) {
-  ++tollgate::allocations;
+  ++tollgate::validator::allocations;
   void* p = std::malloc(size);
   if (p == nullptr) throw std::bad_alloc();
   return p;
 }
 // The kind that does not throw too: whatever libraries make with it comes back to the delete below.
 void* operator new(size_t size, const std::nothrow_t&) noexcept {
-  ++tollgate::allocations;
+  ++tollgate::validator::allocations;
   return std::malloc(size);
 }
 void operator delete(void* p) noexcept { std::free(p); }

@@ -4,11 +4,11 @@
 
 #include <cstdint>
 
-namespace tollgate {
+namespace tollgate::validator {
 
 // Calls of operator new on this thread so far, in the program that links this.
 int64_t AllocationsOnThisThread();
 
-}  // namespace tollgate
+}  // namespace tollgate::validator
 
 #endif  // TOLLGATE_TESTS_UNIT_VALIDATOR_CORE_ALLOCATION_COUNT_H_

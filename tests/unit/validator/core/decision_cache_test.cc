@@ -12,7 +12,7 @@
 #include "tests/unit/validator/core/edge_fixture.h"
 #include "token/grant.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 namespace {
 
 using Found = DecisionCache::Found;
@@ -32,14 +32,14 @@ class DecisionCacheTest : public ::testing::Test {
   }
   bool Put(const tollgate::v1::Grant& grant, const std::string& secret = "s", int64_t ms = 1000) {
     gone_.clear();
-    return cache_->Insert(KeyFor(grant.token_id(), secret), grant, PackGrant(grant), ms, &place_,
-                          &gone_);
+    return cache_->Insert(KeyFor(grant.token_id(), secret), grant, token::PackGrant(grant), ms,
+                          &place_, &gone_);
   }
   Found Look(const std::string& id, const std::string& secret = "s") {
     return cache_->Find(KeyFor(id, secret), &buffer_, &place_);
   }
 
-  SeededRandom random_;
+  base::SeededRandom random_;
   std::unique_ptr<DecisionCache> cache_;
   GrantBuffer buffer_;
   DecisionCache::Place place_;
@@ -50,8 +50,8 @@ TEST_F(DecisionCacheTest, HoldsGrantsByTheWholeString) {
   EXPECT_EQ(Look(IdOf(1)), Found::kMiss);
   ASSERT_TRUE(Put(GrantFor("acme", IdOf(1))));
   ASSERT_EQ(Look(IdOf(1)), Found::kGrant);
-  GrantView view;
-  ASSERT_TRUE(GrantView::Over(buffer_.bytes(), &view));
+  token::GrantView view;
+  ASSERT_TRUE(token::GrantView::Over(buffer_.bytes(), &view));
   EXPECT_EQ(view.workspace(), "acme");
   EXPECT_EQ(view.token_id(), IdOf(1));
   EXPECT_EQ(view.scope(0), "deploy:write");
@@ -66,8 +66,8 @@ TEST_F(DecisionCacheTest, StringsOfOneIdAreToldApart) {
   }
   for (int i = 0; i < 8; ++i) {
     ASSERT_EQ(Look(IdOf(1), absl::StrCat("s", i)), Found::kGrant);
-    GrantView view;
-    ASSERT_TRUE(GrantView::Over(buffer_.bytes(), &view));
+    token::GrantView view;
+    ASSERT_TRUE(token::GrantView::Over(buffer_.bytes(), &view));
     EXPECT_EQ(view.owner(), absl::StrCat("owner-", i));
   }
   EXPECT_EQ(Look(IdOf(1), "s8"), Found::kMiss);
@@ -80,7 +80,7 @@ TEST_F(DecisionCacheTest, StringsOfOneIdAreToldApart) {
 TEST_F(DecisionCacheTest, AMarkIsAHintAndNoProof) {
   Make({8, 8, 8});
   constexpr uint64_t kMarks[] = {0x00, 0x01, 0x02, 0x7f, 0x80, 0x81, 0xfe, 0xff};
-  SeededRandom random(11);
+  base::SeededRandom random(11);
   for (int round = 0; round < 500; ++round) {
     std::vector<TokenKey> keys(16);
     for (int i = 0; i < 16; ++i) {
@@ -91,7 +91,8 @@ TEST_F(DecisionCacheTest, AMarkIsAHintAndNoProof) {
     DecisionCache::Place place;
     for (int i = 0; i < 8; ++i) {
       const auto grant = GrantFor("acme", IdOf(i));
-      ASSERT_TRUE(cache_->Insert(keys[i], grant, PackGrant(grant), 1000 + round, &place, &gone_));
+      ASSERT_TRUE(
+          cache_->Insert(keys[i], grant, token::PackGrant(grant), 1000 + round, &place, &gone_));
     }
     for (int i = 8; i < 12; ++i) cache_->InsertUnknown(keys[i], 1000 + round, &gone_);
     for (int i = 0; i < 16; ++i) {
@@ -101,8 +102,8 @@ TEST_F(DecisionCacheTest, AMarkIsAHintAndNoProof) {
                                 : Found::kMiss)
           << round << " " << i;
       if (i >= 8) continue;
-      GrantView view;
-      ASSERT_TRUE(GrantView::Over(buffer_.bytes(), &view));
+      token::GrantView view;
+      ASSERT_TRUE(token::GrantView::Over(buffer_.bytes(), &view));
       ASSERT_EQ(view.token_id(), IdOf(i));
     }
     if (round % 2 == 0) cache_->DropAll(&gone_);  // else the next ones push these out
@@ -117,7 +118,7 @@ TEST_F(DecisionCacheTest, TheLargestGrantFits) {
   for (int i = 0; i < 16; ++i) g.add_audiences(absl::StrFormat("%0128d", i));
   ASSERT_TRUE(Put(g));
   ASSERT_EQ(Look(IdOf(1)), Found::kGrant);
-  EXPECT_EQ(buffer_.bytes(), PackGrant(g));
+  EXPECT_EQ(buffer_.bytes(), token::PackGrant(g));
   cache_->DropToken(IdOf(1), &gone_);
   EXPECT_EQ(Look(IdOf(1)), Found::kMiss);
   for (int i = 0; i < 200; ++i) g.add_scopes(std::string(128, 'x'));
@@ -275,8 +276,8 @@ TEST_F(DecisionCacheTest, ReadersNeverSeeATornOrForeignEntry) {
         DecisionCache::Place place;
         if (cache_->Find(keys[n], &buffer, &place) != Found::kGrant) continue;
         ++found;
-        GrantView view;
-        if (!GrantView::Over(buffer.bytes(), &view) || view.token_id() != IdOf(n) ||
+        token::GrantView view;
+        if (!token::GrantView::Over(buffer.bytes(), &view) || view.token_id() != IdOf(n) ||
             view.owner() != grants[n].owner() || view.scope_count() != 60 ||
             view.scope(0) != grants[n].scopes(0) || view.scope(30) != grants[n].scopes(0) ||
             view.scope(59) != grants[n].scopes(0)) {
@@ -293,7 +294,7 @@ TEST_F(DecisionCacheTest, ReadersNeverSeeATornOrForeignEntry) {
     out.clear();
   };
   DecisionCache::Place place;
-  SeededRandom random(3);
+  base::SeededRandom random(3);
   for (int i = 0; i < 60000 || found.load() < 1000; ++i) {
     const int n = static_cast<int>(random.Uniform(kIds));
     switch (random.Uniform(4)) {
@@ -304,7 +305,7 @@ TEST_F(DecisionCacheTest, ReadersNeverSeeATornOrForeignEntry) {
         cache_->CollectUse(&out);
         break;
       default:
-        cache_->Insert(keys[n], grants[n], PackGrant(grants[n]), i, &place, &out);
+        cache_->Insert(keys[n], grants[n], token::PackGrant(grants[n]), i, &place, &out);
     }
     drain();
   }
@@ -322,7 +323,7 @@ TEST_F(DecisionCacheTest, AnAdmissionThatMeetsADropIsRefusedOrReported) {
   constexpr int kRounds = 60'000;
   Make({8, 8, 8});
   const tollgate::v1::Grant grant = GrantFor("acme", IdOf(1));
-  const std::string packed = PackGrant(grant);
+  const std::string packed = token::PackGrant(grant);
   const TokenKey key = KeyFor(IdOf(1));
   std::atomic<int> round{0};  // the reader may go
   std::atomic<int> done{0};   // it has gone
@@ -359,7 +360,7 @@ TEST_F(DecisionCacheTest, EveryUseIsHandedOutOnce) {
   constexpr int kRounds = 100'000;
   Make({8, 8, 8});
   const tollgate::v1::Grant grant = GrantFor("acme", IdOf(1));
-  const std::string packed = PackGrant(grant);
+  const std::string packed = token::PackGrant(grant);
   const TokenKey key = KeyFor(IdOf(1));
   DecisionCache::Place first;
   ASSERT_TRUE(cache_->Insert(key, grant, packed, 1, &first, &gone_));
@@ -404,4 +405,4 @@ TEST_F(DecisionCacheTest, RefusesAbsurdSizes) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::validator

@@ -6,7 +6,7 @@
 
 #include "gtest/gtest.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 namespace {
 
 using namespace tollgate::v1;  // NOLINT: the enumerators are long
@@ -71,4 +71,4 @@ TEST(DecisionCountsTest, ManyThreadsLoseNothingAndSumsOnlyGrow) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::validator

@@ -9,7 +9,7 @@
 #include "gtest/gtest.h"
 #include "tests/unit/validator/core/edge_fixture.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 namespace {
 
 class EdgeClockTest : public ::testing::Test {
@@ -19,10 +19,12 @@ class EdgeClockTest : public ::testing::Test {
     ASSERT_TRUE(made.ok()) << made.status();
     edge_ = std::move(*made);
   }
-  HeldLease LeaseOf(absl::Duration length) {
-    return HeldLease{clock_.Now(), clock_.WallNow(), length, length * 0.001};
+  lease::HeldLease LeaseOf(absl::Duration length) {
+    return lease::HeldLease{clock_.Now(), clock_.WallNow(), length, length * 0.001};
   }
-  bool Take(const HeldLease& lease) { return edge_->Renew(lease, clock_.Now(), clock_.WallNow()); }
+  bool Take(const lease::HeldLease& lease) {
+    return edge_->Renew(lease, clock_.Now(), clock_.WallNow());
+  }
   LeaseState State() { return edge_->StateAt(edge_->Read(), clock_.Now(), clock_.WallNow()); }
 
   HandClock clock_;
@@ -37,7 +39,7 @@ TEST_F(EdgeClockTest, NothingIsHeldAtFirst) {
 
 TEST_F(EdgeClockTest, RunsFromThePingLessTheDrift) {  // R1
   Make();
-  const HeldLease lease = LeaseOf(absl::Seconds(30));
+  const lease::HeldLease lease = LeaseOf(absl::Seconds(30));
   clock_.Advance(absl::Seconds(10));  // the Pong was slow: that time is gone
   ASSERT_TRUE(Take(lease));
   clock_.Advance(absl::Milliseconds(19969));
@@ -48,7 +50,7 @@ TEST_F(EdgeClockTest, RunsFromThePingLessTheDrift) {  // R1
 
 TEST_F(EdgeClockTest, ALeaseThatHasRunOutIsNotTaken) {
   Make();
-  const HeldLease lease = LeaseOf(absl::Seconds(30));
+  const lease::HeldLease lease = LeaseOf(absl::Seconds(30));
   clock_.Advance(absl::Seconds(31));
   EXPECT_FALSE(Take(lease));
 }
@@ -195,9 +197,9 @@ TEST_F(EdgeClockTest, ReadersSeeWholeLeases) {
     }
   });
   for (int64_t i = 1; i <= 200000; ++i) {
-    const HeldLease lease{BootTime::FromNanos(i), absl::FromUnixNanos(i), absl::Nanoseconds(i),
-                          absl::ZeroDuration()};
-    edge_->Renew(lease, BootTime::FromNanos(i), absl::FromUnixNanos(i));
+    const lease::HeldLease lease{base::BootTime::FromNanos(i), absl::FromUnixNanos(i),
+                                 absl::Nanoseconds(i), absl::ZeroDuration()};
+    edge_->Renew(lease, base::BootTime::FromNanos(i), absl::FromUnixNanos(i));
   }
   stop = true;
   reader.join();
@@ -212,4 +214,4 @@ TEST_F(EdgeClockTest, RefusesOptionsOutOfRange) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::validator

@@ -13,12 +13,12 @@
 #include "token/token_string.h"
 #include "tollgate/v1/edge_service.pb.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 
 // Both clocks, moved together or apart.
-class HandClock : public Clock {
+class HandClock : public base::Clock {
  public:
-  BootTime Now() const override { return BootTime::FromNanos(boot_ns_.load()); }
+  base::BootTime Now() const override { return base::BootTime::FromNanos(boot_ns_.load()); }
   absl::Time WallNow() const override { return absl::FromUnixNanos(wall_ns_.load()); }
   void Advance(absl::Duration d) {
     boot_ns_ += absl::ToInt64Nanoseconds(d);
@@ -32,7 +32,7 @@ class HandClock : public Clock {
 };
 
 // SeededRandom behind a lock.
-class SharedSeededRandom : public Random {
+class SharedSeededRandom : public base::Random {
  public:
   explicit SharedSeededRandom(uint64_t seed) : random_(seed) {}
   void Fill(absl::Span<uint8_t> out) override {
@@ -42,7 +42,7 @@ class SharedSeededRandom : public Random {
 
  private:
   std::mutex mu_;
-  SeededRandom random_;
+  base::SeededRandom random_;
 };
 
 inline google::protobuf::Duration Seconds(double s) {
@@ -122,6 +122,6 @@ inline tollgate::v1::Grant GrantFor(const std::string& workspace, const std::str
   return g;
 }
 
-}  // namespace tollgate
+}  // namespace tollgate::validator
 
 #endif  // TOLLGATE_TESTS_UNIT_VALIDATOR_CORE_EDGE_FIXTURE_H_

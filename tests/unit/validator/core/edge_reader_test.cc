@@ -12,7 +12,7 @@
 #include "tests/unit/validator/core/allocation_count.h"
 #include "tests/unit/validator/core/edge_fixture.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 namespace {
 
 using namespace tollgate::v1;  // NOLINT: the enumerators are long
@@ -37,17 +37,17 @@ class EdgeReaderTest : public ::testing::Test {
     table_ = DecisionCache::Create({64, 8, 64}, random_).value();
     lease_ = EdgeClock::Create(0.001, fail_open_for).value();
     table_->SetBrandAgreed(true);
-    reader_ = std::make_unique<EdgeReader>(TokenFormat(), absl::Seconds(7), table_.get(),
+    reader_ = std::make_unique<EdgeReader>(token::TokenFormat(), absl::Seconds(7), table_.get(),
                                            lease_.get(), &clock_);
   }
   void Renew() {
     lease_->SetServiceTime(absl::FromUnixSeconds(kServiceNow), absl::ZeroDuration(), clock_.Now());
     ASSERT_TRUE(lease_->Renew(
-        HeldLease{clock_.Now(), clock_.WallNow(), absl::Seconds(30), absl::Milliseconds(30)},
+        lease::HeldLease{clock_.Now(), clock_.WallNow(), absl::Seconds(30), absl::Milliseconds(30)},
         clock_.Now(), clock_.WallNow()));
   }
   std::string Mint(std::string* id) {
-    auto minted = TokenFormat().Mint(TokenKind::kWorkspace, random_);
+    auto minted = token::TokenFormat().Mint(token::TokenKind::kWorkspace, random_);
     *id = minted.public_id;
     return std::string(minted.token_string.RevealSecret());
   }
@@ -67,18 +67,18 @@ class EdgeReaderTest : public ::testing::Test {
   }
   void Put(const std::string& token, const Grant& grant) {
     DecisionCache::Place place;
-    ASSERT_TRUE(table_->Insert(KeyOf(token, grant.token_id()), grant, PackGrant(grant), 1000,
+    ASSERT_TRUE(table_->Insert(KeyOf(token, grant.token_id()), grant, token::PackGrant(grant), 1000,
                                &place, &gone_));
   }
   // The reason, or kMiss.
-  int Reason(const std::string& token, const tollgate::Requirement& requirement = {}) {
+  int Reason(const std::string& token, const token::Requirement& requirement = {}) {
     if (!reader_->Decide(token, requirement, &key_, &decision_)) return kMiss;
     return decision_.reason;
   }
   static constexpr int kMiss = -1;
 
   HookedClock clock_;
-  SeededRandom random_;
+  base::SeededRandom random_;
   std::unique_ptr<DecisionCache> table_;
   std::unique_ptr<EdgeClock> lease_;
   std::unique_ptr<EdgeReader> reader_;
@@ -94,7 +94,7 @@ TEST_F(EdgeReaderTest, AdmitsWhatIsHeldAndStampsIt) {
   EXPECT_EQ(Reason(token, {{"deploy:write"}, {}, ""}), VERDICT_REASON_UNSPECIFIED);
   EXPECT_TRUE(decision_.admitted());
   EXPECT_FALSE(decision_.fail_open);
-  GrantView who;
+  token::GrantView who;
   ASSERT_TRUE(decision_.ReadIdentity(&who));
   EXPECT_EQ(who.token_id(), last_id_);
   EXPECT_EQ(Reason(token, {{}, {"admin"}, ""}), VERDICT_REASON_INSUFFICIENT_SCOPE);
@@ -116,7 +116,7 @@ TEST_F(EdgeReaderTest, AMissTellsTheKeyToAskUnder) {
   // What is then put in under that key is found.
   const Grant grant = GrantFor("acme", id);
   DecisionCache::Place place;
-  ASSERT_TRUE(table_->Insert(key_, grant, PackGrant(grant), 1000, &place, &gone_));
+  ASSERT_TRUE(table_->Insert(key_, grant, token::PackGrant(grant), 1000, &place, &gone_));
   EXPECT_EQ(Reason(token), VERDICT_REASON_UNSPECIFIED);
 }
 
@@ -205,7 +205,7 @@ TEST_F(EdgeReaderTest, AllocatesNothing) {
   const std::string token = Held();
   std::string id;
   const std::string miss = Mint(&id);
-  const tollgate::Requirement requirement{{"deploy:write"}, {}, ""};
+  const token::Requirement requirement{{"deploy:write"}, {}, ""};
   ASSERT_EQ(Reason(token), VERDICT_REASON_UNSPECIFIED);
   const int64_t before = AllocationsOnThisThread();
   ASSERT_TRUE(reader_->Decide(token, requirement, &key_, &decision_));
@@ -214,4 +214,4 @@ TEST_F(EdgeReaderTest, AllocatesNothing) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::validator

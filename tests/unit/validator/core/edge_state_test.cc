@@ -7,7 +7,7 @@
 #include "gtest/gtest.h"
 #include "tests/unit/validator/core/edge_fixture.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 namespace {
 
 using Found = DecisionCache::Found;
@@ -30,7 +30,7 @@ class EdgeStateTest : public ::testing::Test {
   TokenKey KeyFor(const std::string& id) { return table_->KeyOf("tgw_" + id + "secret", id); }
   void Keep(const std::string& id, const std::string& owner = "team-a") {
     const auto grant = GrantFor("acme", id, owner);
-    ASSERT_TRUE(state_.Keep(KeyFor(id), grant, PackGrant(grant), 1000, &place_));
+    ASSERT_TRUE(state_.Keep(KeyFor(id), grant, token::PackGrant(grant), 1000, &place_));
   }
   Found Look(const std::string& id) {
     GrantBuffer buffer;
@@ -42,7 +42,7 @@ class EdgeStateTest : public ::testing::Test {
   bool StillUsable(Since since) {
     Resolver::Waiter waiter;
     Resolver::Question question;
-    EXPECT_EQ(resolver_.Join(KeyFor(kId), EdgeDigest::Of("x"), "e1", 10, waiter, &question),
+    EXPECT_EQ(resolver_.Join(KeyFor(kId), token::EdgeDigest::Of("x"), "e1", 10, waiter, &question),
               Resolver::Joined::kAsk);
     since();
     ResolveResponse answer;
@@ -59,7 +59,7 @@ class EdgeStateTest : public ::testing::Test {
     return ping;
   }
 
-  SeededRandom random_;
+  base::SeededRandom random_;
   HandClock clock_;
   DecisionCounts counts_;
   std::unique_ptr<DecisionCache> table_;
@@ -126,7 +126,7 @@ TEST_F(EdgeStateTest, AResetAndAnUnknownKindDropAllAndKeepTheUse) {
 TEST_F(EdgeStateTest, WhatIsTooLargeIsNotHeld) {
   auto grant = GrantFor("acme", kId);
   for (int i = 0; i < 200; ++i) grant.add_scopes(std::string(128, 'x'));
-  EXPECT_FALSE(state_.Keep(KeyFor(kId), grant, PackGrant(grant), 1000, &place_));
+  EXPECT_FALSE(state_.Keep(KeyFor(kId), grant, token::PackGrant(grant), 1000, &place_));
   EXPECT_EQ(Look(kId), Found::kMiss);
 }
 
@@ -134,7 +134,8 @@ TEST_F(EdgeStateTest, LeasesAndTheServicesTimeGoToTheCell) {
   const auto state = [&] {
     return lease_->StateAt(lease_->Read(), clock_.Now(), clock_.WallNow());
   };
-  const HeldLease lease{clock_.Now(), clock_.WallNow(), absl::Seconds(30), absl::Milliseconds(30)};
+  const lease::HeldLease lease{clock_.Now(), clock_.WallNow(), absl::Seconds(30),
+                               absl::Milliseconds(30)};
   state_.LeaseGranted(lease, clock_.Now(), clock_.WallNow());
   EXPECT_EQ(state(), LeaseState::kLive);
   state_.EndLease();
@@ -168,4 +169,4 @@ TEST_F(EdgeStateTest, APingCountsWhatIsHeldAndDecided) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::validator

@@ -7,7 +7,7 @@
 #include "tests/unit/validator/core/edge_fixture.h"
 #include "tests/unit/validator/core/follower_fixture.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 namespace {
 
 using tollgate::v1::FollowResponse;
@@ -138,4 +138,4 @@ TEST_F(FollowerTest, AnEventOfAnUnknownKindIsLostEvidence) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::validator

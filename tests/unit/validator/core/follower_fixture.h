@@ -12,7 +12,7 @@
 #include "tests/unit/validator/core/edge_fixture.h"
 #include "validator/core/follower.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 
 // Writes down what the follower drives it to.
 class Recorder : public FollowedState {
@@ -33,10 +33,10 @@ class Recorder : public FollowedState {
                                                            : event.token_changed().token_id()));
   }
   void DropAll(int64_t revision) override { log.push_back(absl::StrCat("drop-all ", revision)); }
-  void LeaseGranted(const HeldLease& lease, BootTime, absl::Time) override {
+  void LeaseGranted(const lease::HeldLease& lease, base::BootTime, absl::Time) override {
     leases.push_back(lease);
   }
-  void SetServiceTime(absl::Time t, absl::Duration trip, BootTime) override {
+  void SetServiceTime(absl::Time t, absl::Duration trip, base::BootTime) override {
     service_time = t;
     round_trip = trip;
   }
@@ -44,7 +44,7 @@ class Recorder : public FollowedState {
   void EndLease() override { log.push_back("end-lease"); }
   void Close() override { log.push_back("close"); }
   void FillCounts(tollgate::v1::Ping* ping) override { ping->set_cached_tokens(42); }
-  absl::Time CollectUse(BootTime) override {
+  absl::Time CollectUse(base::BootTime) override {
     log.push_back("collect-use");
     outbox_.AddUse({EntryUse{"w", "used", 5000, 1}});
     return absl::InfinitePast();
@@ -52,7 +52,7 @@ class Recorder : public FollowedState {
   std::vector<std::string> Taken() { return std::exchange(log, {}); }
 
   std::vector<std::string> log;
-  std::vector<HeldLease> leases;
+  std::vector<lease::HeldLease> leases;
   bool admitted = false;  // every token that is dropped
   absl::Time service_time;
   absl::Duration round_trip;
@@ -98,13 +98,13 @@ class FollowerTest : public ::testing::Test {
 
   FollowerOptions options_;
   HandClock clock_;
-  SeededRandom random_;
+  base::SeededRandom random_;
   Outbox outbox_;
   Recorder state_;
   std::unique_ptr<Follower> follower_;
   uint64_t stream_ = 0;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::validator
 
 #endif  // TOLLGATE_TESTS_UNIT_VALIDATOR_CORE_FOLLOWER_FIXTURE_H_

@@ -9,7 +9,7 @@
 #include "tests/unit/validator/core/edge_fixture.h"
 #include "tests/unit/validator/core/follower_fixture.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 namespace {
 
 using ::testing::ElementsAre;
@@ -41,7 +41,7 @@ TEST_F(FollowerTest, AFreshFollowerRefusesAWelcomeWithoutReset) {  // R2
 
 TEST_F(FollowerTest, TheLeaseRunsFromThePingNotThePong) {  // R1
   Open();
-  const BootTime pinged = clock_.Now();
+  const base::BootTime pinged = clock_.Now();
   const absl::Time pinged_wall = clock_.WallNow();
   Send(WelcomeMessage("e1", 10, true));
   clock_.Advance(absl::Seconds(3));
@@ -55,7 +55,7 @@ TEST_F(FollowerTest, TheLeaseRunsFromThePingNotThePong) {  // R1
 
 TEST_F(FollowerTest, EachPongGrantsFromItsOwnPingAndOnlyOnce) {  // R1
   Follow();
-  const BootTime first = clock_.Now();
+  const base::BootTime first = clock_.Now();
   clock_.Advance(absl::Seconds(5));
   Tick();  // ping 2
   Send(PongMessage(1, 10, 30));
@@ -90,7 +90,7 @@ TEST_F(FollowerTest, PingsOfAnOlderStreamAreNeverMatched) {  // R1
   EXPECT_TRUE(Send(PongMessage(1, 10, 30)).disconnect);  // before the Welcome
   Reconnect();
   Open();
-  const BootTime pinged = clock_.Now();
+  const base::BootTime pinged = clock_.Now();
   Send(WelcomeMessage("e1", 10, false));
   // The old stream's Pong arrives late: ignored by its number.
   clock_.Advance(absl::Seconds(1));
@@ -439,4 +439,4 @@ TEST_F(FollowerTest, FailOpenIsSaidInTheHello) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::validator

@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 namespace {
 
 using tollgate::v1::Ping;
@@ -138,4 +138,4 @@ TEST_F(OutboxTest, AnotherHistoryForgetsEvidenceAndKeepsUse) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::validator

@@ -7,7 +7,7 @@
 #include "gtest/gtest.h"
 #include "tests/unit/validator/core/edge_fixture.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 namespace {
 
 using Joined = Resolver::Joined;
@@ -20,7 +20,7 @@ TokenKey KeyFor(uint64_t n, const std::string& id = kId) {
   key.hash[0] = n;
   key.hash[1] = n + 1;
   key.id_tag = n;
-  id.copy(key.public_id, kPublicIdLength);
+  id.copy(key.public_id, token::kPublicIdLength);
   return key;
 }
 
@@ -45,7 +45,7 @@ class ResolverTest : public ::testing::Test {
   ResolverTest() : resolver_(ResolverOptions{"edge-1", 4, 8, 3}) {}
   Joined Join(const TokenKey& key, int64_t applied = 10) {
     Resolver::Waiter waiter;
-    return resolver_.Join(key, EdgeDigest::Of("x"), "e1", applied, waiter, &question_);
+    return resolver_.Join(key, token::EdgeDigest::Of("x"), "e1", applied, waiter, &question_);
   }
   Resolver::Outcome Got(const absl::StatusOr<ResolveResponse>& answer, int64_t applied = 10) {
     return resolver_.OnAnswer(question_.id, answer, "e1", applied);
@@ -60,7 +60,7 @@ TEST_F(ResolverTest, TheQuestionCarriesWhereItWasAsked) {
   EXPECT_EQ(question_.request.epoch(), "e1");
   EXPECT_EQ(question_.request.applied_revision(), 10);
   EXPECT_EQ(question_.request.validator_id(), "edge-1");
-  EXPECT_EQ(question_.request.edge_digest(), EdgeDigest::Of("x").bytes());
+  EXPECT_EQ(question_.request.edge_digest(), token::EdgeDigest::Of("x").bytes());
 }
 
 TEST_F(ResolverTest, OneFlightAString) {
@@ -97,7 +97,8 @@ TEST_P(OvertakenTest, IsKeptOnlyWhenNothingOvertookIt) {
   Resolver resolver(ResolverOptions{"edge-1", 4, 8, 3});
   Resolver::Waiter waiter;
   Resolver::Question q;
-  ASSERT_EQ(resolver.Join(KeyFor(1), EdgeDigest::Of("x"), "e1", 10, waiter, &q), Joined::kAsk);
+  ASSERT_EQ(resolver.Join(KeyFor(1), token::EdgeDigest::Of("x"), "e1", 10, waiter, &q),
+            Joined::kAsk);
   GetParam().since(resolver);
   auto outcome = resolver.OnAnswer(q.id, GetParam().answer, "e1", 12);
   EXPECT_EQ(outcome.usable, GetParam().usable);
@@ -232,4 +233,4 @@ TEST_F(ResolverTest, WhateverIsNoProofIsUnavailable) {  // I7
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::validator

@@ -2,7 +2,7 @@
 
 #include "gtest/gtest.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 namespace {
 
 EntryUse Use(const char* id, int64_t ms, int64_t uses) { return EntryUse{"w", id, ms, uses}; }
@@ -61,4 +61,4 @@ TEST(UsageLedgerTest, WithoutTheServicesTimeNothingIsComplete) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::validator

@@ -15,7 +15,7 @@
 #include "tests/unit/validator/core/allocation_count.h"
 #include "tests/unit/validator/core/edge_fixture.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 namespace {
 
 using namespace tollgate::v1;  // NOLINT: the enumerators are long
@@ -38,7 +38,7 @@ class HookedClock : public HandClock {
 };
 
 // Mints tokens of one public id, each with another secret.
-class OneIdRandom : public Random {
+class OneIdRandom : public base::Random {
  public:
   void Fill(absl::Span<uint8_t> out) override {
     std::fill(out.begin(), out.end(), uint8_t{0});
@@ -87,7 +87,7 @@ class ValidatorTest : public ::testing::Test {
     return a;
   }
   std::string Mint(std::string* id) {
-    auto minted = TokenFormat().Mint(TokenKind::kWorkspace, random_);
+    auto minted = token::TokenFormat().Mint(token::TokenKind::kWorkspace, random_);
     *id = minted.public_id;
     return std::string(minted.token_string.RevealSecret());
   }
@@ -107,7 +107,7 @@ class ValidatorTest : public ::testing::Test {
   }
   // Decides, answering the one question with `answer`.
   Decision Ask(const std::string& token, const absl::StatusOr<ResolveResponse>& answer,
-               const tollgate::Requirement& requirement = {}) {
+               const token::Requirement& requirement = {}) {
     Decision decision;
     int calls = 0;
     validator_->CheckAsync(token, requirement, [&](const Decision& d) {
@@ -123,7 +123,7 @@ class ValidatorTest : public ::testing::Test {
     return decision;
   }
   // From memory alone.
-  VerdictReason Reason(const std::string& token, const tollgate::Requirement& requirement = {}) {
+  VerdictReason Reason(const std::string& token, const token::Requirement& requirement = {}) {
     Decision d;
     if (!validator_->Check(token, requirement, &d)) return static_cast<VerdictReason>(-1);
     verdict_ = d.verdict;
@@ -148,7 +148,7 @@ TEST_F(ValidatorTest, AsksOnceThenAdmitsFromMemory) {
   EXPECT_EQ(Reason(token), kMiss);
   const Decision d = Ask(token, AnswerFor(GrantFor("acme", id)), {{"deploy:write"}, {}, ""});
   EXPECT_TRUE(d.admitted());
-  GrantView who;
+  token::GrantView who;
   ASSERT_TRUE(d.ReadIdentity(&who));
   EXPECT_EQ(who.workspace(), "acme");
   EXPECT_EQ(Reason(token), VERDICT_REASON_UNSPECIFIED);
@@ -164,7 +164,7 @@ TEST_F(ValidatorTest, TheQuestionHoldsTheDigestAndNothingElseOfTheToken) {  // I
   const std::string token = Mint(&id);
   validator_->CheckAsync(token, {}, [](const Decision&) {});
   ASSERT_EQ(asked_.size(), 1u);
-  EXPECT_EQ(asked_[0].request.edge_digest(), EdgeDigest::Of(token).bytes());
+  EXPECT_EQ(asked_[0].request.edge_digest(), token::EdgeDigest::Of(token).bytes());
   EXPECT_EQ(asked_[0].request.applied_revision(), 10);
   EXPECT_EQ(asked_[0].request.SerializeAsString().find(token.substr(20, 20)), std::string::npos);
   asked_[0].answer(absl::UnavailableError(""));
@@ -214,8 +214,8 @@ TEST_F(ValidatorTest, WhatIsMalformedIsSoBesideAHeldTokenToo) {
 TEST_F(ValidatorTest, AnotherSecretUnderAHeldIdIsAnotherString) {
   MakeLive();
   OneIdRandom random;
-  const auto first = TokenFormat().Mint(TokenKind::kWorkspace, random);
-  const auto second = TokenFormat().Mint(TokenKind::kWorkspace, random);
+  const auto first = token::TokenFormat().Mint(token::TokenKind::kWorkspace, random);
+  const auto second = token::TokenFormat().Mint(token::TokenKind::kWorkspace, random);
   ASSERT_EQ(first.public_id, second.public_id);
   const std::string token(first.token_string.RevealSecret());
   const std::string other(second.token_string.RevealSecret());
@@ -262,7 +262,7 @@ TEST_F(ValidatorTest, RefusalsForScopeAndAudienceKeepTheIdentityOthersDoNot) {
   grant.add_audiences("api");
   Decision d = Ask(token, AnswerFor(grant), {{}, {"admin"}, "api"});
   EXPECT_EQ(d.reason, VERDICT_REASON_INSUFFICIENT_SCOPE);
-  GrantView who;
+  token::GrantView who;
   EXPECT_TRUE(d.ReadIdentity(&who));
   EXPECT_EQ(Reason(token, {{}, {}, "other"}), VERDICT_REASON_WRONG_AUDIENCE);
   std::string id2;
@@ -625,7 +625,7 @@ TEST_F(ValidatorTest, TheHotPathAllocatesNothing) {
   MakeLive();
   std::string id, unknown;
   const std::string token = Mint(&id), t_unknown = Mint(&unknown), t_miss = Mint(&unknown);
-  const tollgate::Requirement requirement{{"deploy:write"}, {}, ""};
+  const token::Requirement requirement{{"deploy:write"}, {}, ""};
   const std::string malformed(token.size(), 'x');
   ASSERT_TRUE(Ask(token, AnswerFor(GrantFor("acme", id)), requirement).admitted());
   Ask(t_unknown, UnknownAnswer());
@@ -665,7 +665,8 @@ TEST_F(ValidatorTest, UseIsReportedAndCompleteUntilIsNeverAheadOfIt) {
   EXPECT_GT(usage.uses(0).count(), 1);
   EXPECT_LE(usage.uses(0).last_used_time().seconds(), usage.complete_until().seconds());
   const int64_t service_now =
-      kServiceNow + absl::ToInt64Seconds(clock_.Now() - BootTime::FromNanos(1'000'000'000'000));
+      kServiceNow +
+      absl::ToInt64Seconds(clock_.Now() - base::BootTime::FromNanos(1'000'000'000'000));
   EXPECT_LE(usage.complete_until().seconds(), service_now);
 }
 
@@ -709,4 +710,4 @@ TEST_F(ValidatorTest, RefusesOptionsOutOfRange) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::validator

@@ -9,7 +9,7 @@
 #include "gtest/gtest.h"
 #include "tests/unit/validator/embedded/edge_fixture.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 namespace {
 
 using ::testing::HasSubstr;
@@ -187,7 +187,7 @@ TEST_F(EdgeCTest, StructuresOfOtherVersions) {
 }
 
 TEST(EdgeCWords, AreThere) {
-  EXPECT_STREQ(tollgate_edge_version(), kVersion);
+  EXPECT_STREQ(tollgate_edge_version(), base::kVersion);
   EXPECT_STREQ(tollgate_edge_describe(TOLLGATE_EDGE_REASON_REVOKED), "revoked");
   EXPECT_STREQ(tollgate_edge_describe(4711), "refused");
   char secret[] = "secret";
@@ -196,4 +196,4 @@ TEST(EdgeCWords, AreThere) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::validator

@@ -9,7 +9,7 @@
 #include "token/token_string.h"
 #include "tollgate/edge.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 
 inline constexpr std::chrono::milliseconds kLongEnough = std::chrono::seconds(30);
 
@@ -38,7 +38,8 @@ class EmbeddedTest : public ScriptedServiceTest {
   }
   // One that it does not.
   static TestToken MakeStranger() {
-    TokenFormat::Minted minted = TokenFormat().Mint(TokenKind::kWorkspace, SystemRandom());
+    token::TokenFormat::Minted minted =
+        token::TokenFormat().Mint(token::TokenKind::kWorkspace, base::SystemRandom());
     return {minted.public_id, std::string(minted.token_string.RevealSecret())};
   }
   void SetState(const TestToken& token, v1::TokenState state, int64_t expire = 4'000'000'000) {
@@ -56,6 +57,6 @@ class EmbeddedTest : public ScriptedServiceTest {
   }
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::validator
 
 #endif  // TOLLGATE_TESTS_UNIT_VALIDATOR_EMBEDDED_EDGE_FIXTURE_H_

@@ -18,7 +18,7 @@
 #include "tests/unit/validator/core/allocation_count.h"
 #include "tests/unit/validator/embedded/edge_fixture.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 namespace {
 
 using ::testing::Contains;
@@ -351,11 +351,11 @@ TEST_F(EdgeTest, AHostsDescriptorsAreItsOwn) {
 TEST(EdgeWords, AreThere) {
   EXPECT_EQ(edge::Describe(edge::Reason::kRevoked), "revoked");
   EXPECT_THAT(std::string(edge::Describe(edge::Reason::kForked)), HasSubstr("fork"));
-  EXPECT_EQ(edge::Version(), kVersion);
+  EXPECT_EQ(edge::Version(), base::kVersion);
   std::string secret = "secret";
   edge::Wipe(&secret);
   EXPECT_EQ(secret, "");
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::validator

@@ -15,7 +15,7 @@
 #include "tests/unit/validator/embedded/edge_fixture.h"
 #include "tollgate/edge_c.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 namespace {
 
 // Ends the process where it does not hold: in a child gtest's own way would be heard by nobody.
@@ -153,8 +153,8 @@ TEST_F(ForkTest, AChildOfAParentWithAnEdgeIsToldToStartAfterTheFork) {
 // A host that uses gRPC by itself, and forks.
 TEST_F(ForkTest, AChildOfAParentThatRunsGrpcIsToldToo) {
   EXPECT_EQ(ExitOf(InChild([&] {
-              const auto channel =
-                  MakeChannel(ParseAddress(address_).value(), grpc::InsecureChannelCredentials());
+              const auto channel = net::MakeChannel(net::ParseAddress(address_).value(),
+                                                    grpc::InsecureChannelCredentials());
               MUST(ExitOf(InChild([&] {
                      auto started = edge::Edge::Start(Options());
                      MUST(!started.ok() && started.error().reason == "FORKED_AFTER_START");
@@ -164,4 +164,4 @@ TEST_F(ForkTest, AChildOfAParentThatRunsGrpcIsToldToo) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::validator

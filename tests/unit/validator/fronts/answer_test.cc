@@ -5,7 +5,7 @@
 
 #include "gtest/gtest.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 namespace {
 
 using namespace tollgate::v1;  // NOLINT: the enumerators are long
@@ -77,7 +77,7 @@ TEST(AnswerToTest, EveryReasonHasARow) {
 }
 
 TEST(AnswerToTest, TheScopeIsWhatWouldHaveBeenEnough) {
-  const auto scope_of = [](const tollgate::Requirement& requirement) {
+  const auto scope_of = [](const token::Requirement& requirement) {
     const std::string challenge =
         AnswerTo(VERDICT_REASON_INSUFFICIENT_SCOPE, {}, requirement, "").challenge;
     const size_t at = challenge.find("scope=\"");
@@ -118,4 +118,4 @@ TEST(AnswerToTest, ADecisionIsAnsweredByItsReason) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::validator

@@ -23,7 +23,7 @@
 #include "token/digest.h"
 #include "token/field_rules.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 namespace {
 
 using namespace tollgate::v1;  // NOLINT: the enumerators are long
@@ -47,7 +47,7 @@ class TestHost : public FrontHost {
 class NativeFrontTest : public ::testing::Test {
  protected:
   NativeFrontTest() : random_(5) {
-    InitSecrets();
+    base::InitSecrets();
     ValidatorOptions options;
     options.follower.validator_id = "edge-1";
     options.cache = {512, 8, 64};
@@ -126,17 +126,18 @@ class NativeFrontTest : public ::testing::Test {
   }
 
   std::string Mint(const std::function<void(Grant*)>& change = nullptr) {
-    auto minted = TokenFormat().Mint(TokenKind::kWorkspace, random_);
+    auto minted = token::TokenFormat().Mint(token::TokenKind::kWorkspace, random_);
     std::string token(minted.token_string.RevealSecret());
     Grant grant = GrantFor("acme", minted.public_id);
     if (change) change(&grant);
     absl::MutexLock lock(&mu_);
-    grants_[std::string(EdgeDigest::Of(token).bytes())] = grant;
+    grants_[std::string(token::EdgeDigest::Of(token).bytes())] = grant;
     return token;
   }
   std::string MintUnknown() {
-    return std::string(
-        TokenFormat().Mint(TokenKind::kWorkspace, random_).token_string.RevealSecret());
+    return std::string(token::TokenFormat()
+                           .Mint(token::TokenKind::kWorkspace, random_)
+                           .token_string.RevealSecret());
   }
 
   static std::unique_ptr<grpc::ClientContext> Context() {
@@ -146,11 +147,11 @@ class NativeFrontTest : public ::testing::Test {
   }
   absl::Status Call(const ValidateRequest& request, ValidateResponse* response) {
     auto context = Context();
-    return FromGrpcStatus(stub_->Validate(context.get(), request, response));
+    return net::FromGrpcStatus(stub_->Validate(context.get(), request, response));
   }
   absl::Status Call(const BatchValidateRequest& request, BatchValidateResponse* response) {
     auto context = Context();
-    return FromGrpcStatus(stub_->BatchValidate(context.get(), request, response));
+    return net::FromGrpcStatus(stub_->BatchValidate(context.get(), request, response));
   }
   ValidateResponse Validate(const std::string& token,
                             const std::function<void(v1::Requirement*)>& need = nullptr) {
@@ -302,9 +303,9 @@ TEST_P(NativeFrontBoundTest, TheLongestPassesAndOneMoreIsRefusedByField) {
     for (const auto& [status, path] :
          {std::pair<absl::Status, std::string>{alone, ""}, {in_batch, "requests[1]."}}) {
       EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-      EXPECT_EQ(ReasonOf(status), "REQUIREMENT_TOO_LARGE");
-      ASSERT_EQ(DetailsOf(status).fields.size(), 1u);
-      EXPECT_EQ(DetailsOf(status).fields[0].field, path + "requirement." + GetParam().field);
+      EXPECT_EQ(base::ReasonOf(status), "REQUIREMENT_TOO_LARGE");
+      ASSERT_EQ(base::DetailsOf(status).fields.size(), 1u);
+      EXPECT_EQ(base::DetailsOf(status).fields[0].field, path + "requirement." + GetParam().field);
     }
     EXPECT_EQ(decided, 3) << "nothing of a refused request is decided";
     EXPECT_EQ(front_->totals().refused, 2);
@@ -313,33 +314,34 @@ TEST_P(NativeFrontBoundTest, TheLongestPassesAndOneMoreIsRefusedByField) {
 
 INSTANTIATE_TEST_SUITE_P(
     Bounds, NativeFrontBoundTest,
-    ::testing::Values(BoundCase{"AnyScopes", "any_scopes",
-                                [](v1::Requirement* need, size_t over) {
-                                  for (size_t i = 0; i < kMaxScopes + over; ++i) {
-                                    need->add_any_scopes(absl::StrCat("s:", i));
-                                  }
-                                }},
-                      BoundCase{"AllScopes", "all_scopes",
-                                [](v1::Requirement* need, size_t over) {
-                                  for (size_t i = 0; i < kMaxScopes + over; ++i) {
-                                    need->add_all_scopes(absl::StrCat("s:", i));
-                                  }
-                                }},
-                      BoundCase{"AnyScopesLength", "any_scopes",
-                                [](v1::Requirement* need, size_t over) {
-                                  need->add_any_scopes("short");
-                                  need->add_any_scopes(std::string(kMaxScopeLength + over, 's'));
-                                  need->add_any_scopes("short");
-                                }},
-                      BoundCase{"AllScopesLength", "all_scopes",
-                                [](v1::Requirement* need, size_t over) {
-                                  need->add_all_scopes(std::string(kMaxScopeLength + over, 's'));
-                                  need->add_all_scopes("short");
-                                }},
-                      BoundCase{"Audience", "audience",
-                                [](v1::Requirement* need, size_t over) {
-                                  need->set_audience(std::string(kMaxAudienceLength + over, 'a'));
-                                }}),
+    ::testing::Values(
+        BoundCase{"AnyScopes", "any_scopes",
+                  [](v1::Requirement* need, size_t over) {
+                    for (size_t i = 0; i < token::kMaxScopes + over; ++i) {
+                      need->add_any_scopes(absl::StrCat("s:", i));
+                    }
+                  }},
+        BoundCase{"AllScopes", "all_scopes",
+                  [](v1::Requirement* need, size_t over) {
+                    for (size_t i = 0; i < token::kMaxScopes + over; ++i) {
+                      need->add_all_scopes(absl::StrCat("s:", i));
+                    }
+                  }},
+        BoundCase{"AnyScopesLength", "any_scopes",
+                  [](v1::Requirement* need, size_t over) {
+                    need->add_any_scopes("short");
+                    need->add_any_scopes(std::string(token::kMaxScopeLength + over, 's'));
+                    need->add_any_scopes("short");
+                  }},
+        BoundCase{"AllScopesLength", "all_scopes",
+                  [](v1::Requirement* need, size_t over) {
+                    need->add_all_scopes(std::string(token::kMaxScopeLength + over, 's'));
+                    need->add_all_scopes("short");
+                  }},
+        BoundCase{"Audience", "audience",
+                  [](v1::Requirement* need, size_t over) {
+                    need->set_audience(std::string(token::kMaxAudienceLength + over, 'a'));
+                  }}),
     [](const auto& info) { return info.param.name; });
 
 TEST_F(NativeFrontTest, ABatchIsRefusedAsAWholeOutsideItsSize) {
@@ -349,9 +351,9 @@ TEST_F(NativeFrontTest, ABatchIsRefusedAsAWholeOutsideItsSize) {
     for (int i = 0; i < size; ++i) request.add_requests()->set_token_string(token);
     BatchValidateResponse response;
     const absl::Status status = Call(request, &response);
-    EXPECT_EQ(ReasonOf(status), "BATCH_SIZE") << size;
-    ASSERT_EQ(DetailsOf(status).fields.size(), 1u);
-    EXPECT_EQ(DetailsOf(status).fields[0].field, "requests");
+    EXPECT_EQ(base::ReasonOf(status), "BATCH_SIZE") << size;
+    ASSERT_EQ(base::DetailsOf(status).fields.size(), 1u);
+    EXPECT_EQ(base::DetailsOf(status).fields[0].field, "requests");
   }
   EXPECT_EQ(validator_->Totals().decisions(), 0);
   BatchValidateRequest request;
@@ -406,7 +408,7 @@ TEST_F(NativeFrontTest, BytesThatAreNoRequestAreToldSo) {
                         done.Notify();
                       });
     ASSERT_TRUE(done.WaitForNotificationWithTimeout(kPatience));
-    EXPECT_EQ(ReasonOf(FromGrpcStatus(status)), "MALFORMED_REQUEST") << method;
+    EXPECT_EQ(base::ReasonOf(net::FromGrpcStatus(status)), "MALFORMED_REQUEST") << method;
   }
   EXPECT_EQ(front_->totals().refused, 2);
 }
@@ -439,4 +441,4 @@ TEST_F(NativeFrontTest, IsOneOfAllFronts) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::validator

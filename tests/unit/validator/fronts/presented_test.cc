@@ -11,7 +11,7 @@
 #include "net/wire.h"
 #include "tollgate/v1/validation_service.pb.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 namespace {
 
 TEST(PresentedTest, OneCharacterTooManyIsKeptAndNoMore) {
@@ -60,11 +60,11 @@ TEST(PresentedTest, ARequestsBytesAreWipedWhetherOrNotTheyParse) {
       EXPECT_EQ(parsed.token_string(), request.token_string());
     } else {
       EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-      EXPECT_EQ(ReasonOf(status), "MALFORMED_REQUEST");
+      EXPECT_EQ(base::ReasonOf(status), "MALFORMED_REQUEST");
     }
     for (const uint8_t byte : slice) ASSERT_EQ(byte, 0);
   }
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::validator

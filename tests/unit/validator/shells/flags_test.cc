@@ -12,7 +12,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 namespace {
 
 using ::testing::ElementsAre;
@@ -86,11 +86,11 @@ TEST(ValidatorFlags, BadOnesAreRefusedByName) {
   for (const auto& [args, named] : table) {
     const auto flags = Parse(args);
     ASSERT_FALSE(flags.ok()) << named;
-    EXPECT_EQ(ReasonOf(flags.status()), "BAD_FLAG");
+    EXPECT_EQ(base::ReasonOf(flags.status()), "BAD_FLAG");
     EXPECT_THAT(std::string(flags.status().message()), HasSubstr(named));
     EXPECT_EQ(ValidatorExitCodeFor(flags.status()), kValidatorExitUsage);
   }
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::validator

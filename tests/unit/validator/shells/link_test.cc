@@ -12,7 +12,7 @@
 #include "net/credentials.h"
 #include "tests/unit/validator/shells/scripted_service.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 namespace {
 
 class LinkTest : public ScriptedServiceTest {
@@ -25,18 +25,19 @@ class LinkTest : public ScriptedServiceTest {
     options.follower.validator_id = "test/edge-1";
     options.follower.backoff_first = absl::Milliseconds(1);
     options.follower.backoff_longest = absl::Milliseconds(20);
-    auto validator = Validator::Create(options, SystemClock(), SystemRandom(),
+    auto validator = Validator::Create(options, base::SystemClock(), base::SystemRandom(),
                                        [](const v1::ResolveRequest&, const auto& answer) {
                                          answer(absl::UnimplementedError("nothing is asked here"));
                                        });
     EXPECT_TRUE(validator.ok()) << validator.status();
     validator_ = *std::move(validator);
-    return Link::Start({validator_.get(), &SystemClock(),
+    return Link::Start({validator_.get(), &base::SystemClock(),
                         [this] {
-                          ChannelOptions options;
+                          net::ChannelOptions options;
                           options.own_connection = true;
-                          auto channel = MakeChannel(ParseAddress(address_).value(),
-                                                     grpc::InsecureChannelCredentials(), options);
+                          auto channel =
+                              net::MakeChannel(net::ParseAddress(address_).value(),
+                                               grpc::InsecureChannelCredentials(), options);
                           absl::MutexLock lock(&mu_);
                           channels_.push_back(channel);
                           return channel;
@@ -102,4 +103,4 @@ TEST_F(LinkTest, AGoodbyeIsNotWaitedForWhereNobodyCouldHearIt) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::validator

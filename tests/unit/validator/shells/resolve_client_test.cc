@@ -10,16 +10,17 @@
 #include "net/credentials.h"
 #include "tests/unit/validator/shells/scripted_service.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 namespace {
 
 class ResolveClientTest : public ScriptedServiceTest {
  protected:
   void SetUp() override { service_.Start(address_); }
   std::shared_ptr<grpc::Channel> Channel() const {
-    ChannelOptions options;
+    net::ChannelOptions options;
     options.own_connection = true;
-    return MakeChannel(ParseAddress(address_).value(), grpc::InsecureChannelCredentials(), options);
+    return net::MakeChannel(net::ParseAddress(address_).value(), grpc::InsecureChannelCredentials(),
+                            options);
   }
   static v1::ResolveRequest Question() {
     v1::ResolveRequest request;
@@ -36,7 +37,7 @@ TEST_F(ResolveClientTest, StopAnswersWhatIsUnderWayAndHoldsNoChannel) {
     {
       std::shared_ptr<grpc::Channel> made = Channel();
       channel = made;
-      client = ResolveClient::Create(std::move(made), kPatience, &SystemClock(), nullptr);
+      client = ResolveClient::Create(std::move(made), kPatience, &base::SystemClock(), nullptr);
     }
     absl::Status status;
     client->Ask(Question(), [&](const auto& answer) { status = answer.status(); });
@@ -47,13 +48,13 @@ TEST_F(ResolveClientTest, StopAnswersWhatIsUnderWayAndHoldsNoChannel) {
     EXPECT_EQ(status.code(), absl::StatusCode::kCancelled);
     ASSERT_TRUE(channel.expired()) << round;
     client->Ask(Question(), [&](const auto& answer) { status = answer.status(); });
-    EXPECT_EQ(ReasonOf(status), "SHUTTING_DOWN");
+    EXPECT_EQ(base::ReasonOf(status), "SHUTTING_DOWN");
   }
 }
 
 TEST_F(ResolveClientTest, TellsHowEachCallEnded) {
   absl::StatusCode told = absl::StatusCode::kUnknown;
-  auto client = ResolveClient::Create(Channel(), kPatience, &SystemClock(),
+  auto client = ResolveClient::Create(Channel(), kPatience, &base::SystemClock(),
                                       [&](absl::StatusCode code, absl::Duration) { told = code; });
   absl::Notification answered;
   client->Ask(Question(), [&](const auto& answer) {
@@ -66,4 +67,4 @@ TEST_F(ResolveClientTest, TellsHowEachCallEnded) {
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::validator

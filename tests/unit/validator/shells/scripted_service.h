@@ -24,13 +24,13 @@
 #include "token/digest.h"
 #include "tollgate/v1/edge_service.grpc.pb.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 
 inline constexpr absl::Duration kPatience = absl::Seconds(30);
 
 class ScriptedService : public v1::EdgeService::CallbackService {
  public:
-  using ResolveCall = UnaryCall<v1::ResolveRequest, v1::ResolveResponse>;
+  using ResolveCall = net::UnaryCall<v1::ResolveRequest, v1::ResolveResponse>;
 
   // The script; read and written under `mu`.
   struct Script {
@@ -59,9 +59,9 @@ class ScriptedService : public v1::EdgeService::CallbackService {
   void Start(const std::string& listen) {
     grpc::ServerBuilder builder;
     builder.RegisterService(this);
-    Acceptor::Options options;
-    options.address = ParseAddress(listen).value();
-    listeners_ = std::make_unique<GrpcListeners>();
+    net::Acceptor::Options options;
+    options.address = net::ParseAddress(listen).value();
+    listeners_ = std::make_unique<net::GrpcListeners>();
     ASSERT_TRUE(listeners_->Add(builder, options, grpc::InsecureServerCredentials()).ok());
     server_ = builder.BuildAndStart();
     ASSERT_NE(server_, nullptr);
@@ -96,7 +96,7 @@ class ScriptedService : public v1::EdgeService::CallbackService {
 
   void AddGrant(const std::string& token_string, v1::Grant grant) {
     absl::MutexLock lock(&mu_);
-    script_.grants[std::string(EdgeDigest::Of(token_string).bytes())] = std::move(grant);
+    script_.grants[std::string(token::EdgeDigest::Of(token_string).bytes())] = std::move(grant);
   }
 
   // The next revision, with one event about a token.
@@ -164,7 +164,7 @@ class ScriptedService : public v1::EdgeService::CallbackService {
   }
 
  private:
-  class Stream : public BidiStream<v1::FollowRequest, v1::FollowResponse> {
+  class Stream : public net::BidiStream<v1::FollowRequest, v1::FollowResponse> {
    public:
     Stream(ScriptedService* service, grpc::CallbackServerContext* context)
         : BidiStream(context), service_(service) {}
@@ -208,8 +208,8 @@ class ScriptedService : public v1::EdgeService::CallbackService {
         welcome->set_epoch(script_.epoch);
         welcome->set_revision(script_.revision);
         welcome->set_reset(message.hello().epoch() != script_.epoch);
-        *welcome->mutable_ping_interval() = ToProto(script_.ping_interval);
-        *welcome->mutable_usage_interval() = ToProto(script_.usage_interval);
+        *welcome->mutable_ping_interval() = base::ToProto(script_.ping_interval);
+        *welcome->mutable_usage_interval() = base::ToProto(script_.usage_interval);
         return script_.welcome;
       }
       case v1::FollowRequest::kPing: {
@@ -217,7 +217,7 @@ class ScriptedService : public v1::EdgeService::CallbackService {
         v1::Pong* pong = answer->mutable_pong();
         pong->set_sequence(message.ping().sequence());
         pong->set_revision(script_.revision);
-        *pong->mutable_lease() = ToProto(script_.lease);
+        *pong->mutable_lease() = base::ToProto(script_.lease);
         pong->mutable_service_time()->set_seconds(absl::ToUnixSeconds(absl::Now()));
         return script_.pong;
       }
@@ -257,7 +257,7 @@ class ScriptedService : public v1::EdgeService::CallbackService {
   Seen seen_ ABSL_GUARDED_BY(mu_);
   std::shared_ptr<Stream> present_ ABSL_GUARDED_BY(mu_);
   std::vector<std::shared_ptr<ResolveCall>> held_ ABSL_GUARDED_BY(mu_);
-  std::unique_ptr<GrpcListeners> listeners_;
+  std::unique_ptr<net::GrpcListeners> listeners_;
   std::unique_ptr<grpc::Server> server_;
 };
 
@@ -265,7 +265,7 @@ class ScriptedService : public v1::EdgeService::CallbackService {
 class ScriptedServiceTest : public ::testing::Test {
  protected:
   ScriptedServiceTest() {
-    InitSecrets();
+    base::InitSecrets();
     std::string pattern = (std::filesystem::temp_directory_path() / "tgedge.XXXXXX").string();
     folder_ = mkdtemp(pattern.data());
     address_ = "unix:" + folder_ + "/service.sock";
@@ -280,6 +280,6 @@ class ScriptedServiceTest : public ::testing::Test {
   ScriptedService service_;
 };
 
-}  // namespace tollgate
+}  // namespace tollgate::validator
 
 #endif  // TOLLGATE_TESTS_UNIT_VALIDATOR_SHELLS_SCRIPTED_SERVICE_H_

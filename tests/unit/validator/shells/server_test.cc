@@ -26,7 +26,7 @@
 #include "token/token_string.h"
 #include "tollgate/v1/validation_service.grpc.pb.h"
 
-namespace tollgate {
+namespace tollgate::validator {
 namespace {
 
 using ::testing::ElementsAre;
@@ -61,10 +61,10 @@ class ValidatorServerTest : public ScriptedServiceTest {
     auto server = ValidatorServer::Start(options);
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
-    ChannelOptions channel;
+    net::ChannelOptions channel;
     channel.own_connection = true;
-    channel_ = MakeChannel(ParseAddress(server_->addresses()[0]).value(),
-                           grpc::InsecureChannelCredentials(), channel);
+    channel_ = net::MakeChannel(net::ParseAddress(server_->addresses()[0]).value(),
+                                grpc::InsecureChannelCredentials(), channel);
     stub_ = v1::ValidationService::NewStub(channel_);
   }
   void StartBoth() {
@@ -85,7 +85,8 @@ class ValidatorServerTest : public ScriptedServiceTest {
   bool Live() const { return server_->status().lease == LeaseState::kLive; }
 
   TestToken MakeToken(v1::TokenState state = v1::TOKEN_STATE_ACTIVE, bool known = true) {
-    TokenFormat::Minted minted = TokenFormat().Mint(TokenKind::kWorkspace, SystemRandom());
+    token::TokenFormat::Minted minted =
+        token::TokenFormat().Mint(token::TokenKind::kWorkspace, base::SystemRandom());
     TestToken token{minted.public_id, std::string(minted.token_string.RevealSecret())};
     if (known) SetState(token, state);
     return token;
@@ -121,7 +122,7 @@ class ValidatorServerTest : public ScriptedServiceTest {
   absl::Status BatchError(const v1::BatchValidateRequest& request) {
     v1::BatchValidateResponse response;
     auto context = Context();
-    return FromGrpcStatus(stub_->BatchValidate(context.get(), request, &response));
+    return net::FromGrpcStatus(stub_->BatchValidate(context.get(), request, &response));
   }
   std::string HealthOf(const std::string& name) {
     grpc::GenericStub generic(channel_);
@@ -184,8 +185,8 @@ TEST_F(ValidatorServerTest, OnlyTheDigestLeavesTheProcess) {
   Validate(token.string);
   const auto questions = service_.seen().questions;
   ASSERT_EQ(questions.size(), 1u);
-  EXPECT_EQ(questions[0].edge_digest(), std::string(EdgeDigest::Of(token.string).bytes()));
-  const std::string secret = token.string.substr(4 + kPublicIdLength, kSecretLength);
+  EXPECT_EQ(questions[0].edge_digest(), std::string(token::EdgeDigest::Of(token.string).bytes()));
+  const std::string secret = token.string.substr(4 + token::kPublicIdLength, token::kSecretLength);
   EXPECT_THAT(questions[0].SerializeAsString(), Not(HasSubstr(secret)));
   prometheus::TextSerializer serializer;
   EXPECT_THAT(serializer.Serialize(server_->registry()->Collect()), Not(HasSubstr(secret)));
@@ -388,19 +389,19 @@ TEST_F(ValidatorServerTest, BadInputIsRefusedByField) {
   EXPECT_EQ(Validate(token.string + "x").reason(), v1::VERDICT_REASON_MALFORMED);
 
   v1::BatchValidateRequest batch;
-  EXPECT_EQ(ReasonOf(BatchError(batch)), "BATCH_SIZE");
+  EXPECT_EQ(base::ReasonOf(BatchError(batch)), "BATCH_SIZE");
   for (int i = 0; i < 257; ++i) batch.add_requests()->set_token_string(token.string);
   EXPECT_EQ(BatchError(batch).code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(ReasonOf(BatchError(batch)), "BATCH_SIZE");
+  EXPECT_EQ(base::ReasonOf(BatchError(batch)), "BATCH_SIZE");
 
   batch.clear_requests();
   batch.add_requests()->set_token_string(token.string);
   auto* requirement = batch.add_requests()->mutable_requirement();
   for (int i = 0; i < 65; ++i) requirement->add_any_scopes("a");
   const absl::Status error = BatchError(batch);
-  EXPECT_EQ(ReasonOf(error), "REQUIREMENT_TOO_LARGE");
-  ASSERT_EQ(DetailsOf(error).fields.size(), 1u);
-  EXPECT_EQ(DetailsOf(error).fields[0].field, "requests[1].requirement.any_scopes");
+  EXPECT_EQ(base::ReasonOf(error), "REQUIREMENT_TOO_LARGE");
+  ASSERT_EQ(base::DetailsOf(error).fields.size(), 1u);
+  EXPECT_EQ(base::DetailsOf(error).fields[0].field, "requests[1].requirement.any_scopes");
   EXPECT_THAT(service_.seen().questions, IsEmpty()) << "nothing of a refused batch is decided";
 
   grpc::GenericStub generic(channel_);
@@ -415,7 +416,7 @@ TEST_F(ValidatorServerTest, BadInputIsRefusedByField) {
                       done.Notify();
                     });
   done.WaitForNotification();
-  EXPECT_EQ(ReasonOf(FromGrpcStatus(status)), "MALFORMED_REQUEST");
+  EXPECT_EQ(base::ReasonOf(net::FromGrpcStatus(status)), "MALFORMED_REQUEST");
 }
 
 TEST_F(ValidatorServerTest, CountsWhatItDoes) {
@@ -451,19 +452,19 @@ TEST_F(ValidatorServerTest, StartErrorsHaveTheirExitCodes) {
     return ValidatorServer::Start(options).status();
   };
   const auto taken = refused([&](auto& o) { o.listen = server_->addresses(); });
-  EXPECT_EQ(ReasonOf(taken), "ADDRESS_IN_USE");
+  EXPECT_EQ(base::ReasonOf(taken), "ADDRESS_IN_USE");
   EXPECT_EQ(ValidatorExitCodeFor(taken), 3);
   const auto id = refused([](auto& o) { o.id = "no spaces"; });
-  EXPECT_EQ(ReasonOf(id), "VALIDATOR_ID_MALFORMED");
+  EXPECT_EQ(base::ReasonOf(id), "VALIDATOR_ID_MALFORMED");
   EXPECT_EQ(ValidatorExitCodeFor(id), 2);
   const auto listen = refused([](auto& o) { o.listen = {"0.0.0.0:0"}; });
-  EXPECT_EQ(ReasonOf(listen), "PLAINTEXT_REFUSED");
+  EXPECT_EQ(base::ReasonOf(listen), "PLAINTEXT_REFUSED");
   EXPECT_EQ(ValidatorExitCodeFor(listen), 4);
   const auto service = refused([](auto& o) { o.service = "tollgated.example:7411"; });
-  EXPECT_EQ(ReasonOf(service), "PLAINTEXT_REFUSED");
+  EXPECT_EQ(base::ReasonOf(service), "PLAINTEXT_REFUSED");
   const auto drift = refused([](auto& o) { o.drift_bound = 0.5; });
-  EXPECT_EQ(ReasonOf(drift), "BAD_FLAG");
+  EXPECT_EQ(base::ReasonOf(drift), "BAD_FLAG");
 }
 
 }  // namespace
-}  // namespace tollgate
+}  // namespace tollgate::validator

@@ -1,0 +1,27 @@
+#include "service/feed/ledger/edge_figures.h"
+
+#include <algorithm>
+
+namespace tollgate::service {
+namespace {
+
+// Pings come at once after events: a rate is taken over no less than this.
+constexpr absl::Duration kRateWindow = absl::Seconds(1);
+
+}  // namespace
+
+void EdgeFigures::OnPing(const tollgate::v1::Ping& ping, base::BootTime now) {
+  heard_ = now;
+  cached_tokens_ = std::max<int64_t>(0, ping.cached_tokens());
+  decisions_ = std::max<int64_t>(0, ping.decisions());
+  if (rate_base_.has_value()) {
+    const absl::Duration window = now - rate_base_->first;
+    if (window < kRateWindow) return;
+    decisions_per_second_ =
+        static_cast<double>(std::max<int64_t>(0, decisions_ - rate_base_->second)) /
+        absl::ToDoubleSeconds(window);
+  }
+  rate_base_ = {now, decisions_};
+}
+
+}  // namespace tollgate::service

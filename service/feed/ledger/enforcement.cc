@@ -1,0 +1,154 @@
+#include "service/feed/ledger/enforcement.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/mutation.h"
+#include "lease/span.h"
+
+namespace tollgate::service {
+
+EnforcementLedger::EnforcementLedger(Options options, const Start& start)
+    : options_(std::move(options)),
+      now_(start.now),
+      book_(options_.drift_bound, options_.max_ended),
+      frontier_(start.head, start.last_event_revision, start.now, options_.max_events),
+      ack_limit_(options_.ack_limit),
+      writes_(options_.write_window, options_.drift_bound),
+      longest_lease_(options_.lease, start.longest_lease),
+      admissions_(options_.max_evidence) {
+  if (start.last_event_revision > 0) ack_limit_.OnEvent(start.last_event_revision, start.now);
+  // A predecessor's last lease was granted at most its T after its last write (R16), which was
+  // before our first.
+  const absl::Duration window_before =
+      WriteWindow::LongestBefore(options_.write_window, start.longest_lease_before);
+  if (start.longest_lease_before > options_.lease) {
+    // R5: ours are shorter.
+    const base::BootTime until = start.now + window_before + start.longest_lease_before;
+    longest_lease_.LowerFrom(TOLLGATE_MUTATED("r5_lowered_at_once") ? start.now : until);
+  }
+  if (start.restored && !TOLLGATE_MUTATED("r17_no_hold")) {
+    // R17: leases of any length may be held; of a service cut from the store that was lost, too.
+    frontier_.HoldUntil(start.now + window_before + lease::kLongestLease);
+  }
+  // R15, R16.
+  const base::BootTime held_until =
+      start.now +
+      (TOLLGATE_MUTATED("r16_successor_does_not_wait") ? absl::ZeroDuration() : window_before) +
+      (TOLLGATE_MUTATED("r5_hold_of_own_lease") ? options_.lease : start.longest_lease_before);
+  for (const store::v1::SessionRecord& record : start.roster) {
+    book_.Recall(record, start.now);
+    if (TOLLGATE_MUTATED("r15_roster_forgotten")) continue;
+    book_.Extend({record.validator_id(), record.incarnation()}, held_until);
+  }
+  Declare();
+}
+
+void EnforcementLedger::Advance(base::BootTime now) {
+  now_ = std::max(now_, now);
+  const bool ended = book_.Advance(Moment());
+  const bool hold_ended = frontier_.Advance(now_);
+  ack_limit_.Advance(now_);
+  if (!ended && !hold_ended) return;
+  ForgetEnded();
+  Declare();
+}
+
+void EnforcementLedger::ForgetEnded() {
+  for (const lease::SessionId& key : book_.ForgetEnded()) admissions_.Forget(key);
+}
+
+void EnforcementLedger::OnRevision(int64_t revision, bool has_events, base::BootTime now) {
+  Advance(now);
+  if (!frontier_.OnRevision(revision, has_events, now_)) return;
+  if (has_events) ack_limit_.OnEvent(revision, now_);
+  Declare();
+}
+
+bool EnforcementLedger::BindCaller(const lease::SessionId& key, absl::string_view caller) {
+  return book_.Bind(key, caller, now_);
+}
+
+void EnforcementLedger::OnHello(const lease::SessionId& key, const tollgate::v1::Hello& hello,
+                                base::BootTime now, absl::string_view address) {
+  Advance(now);
+  book_.OpenStream(key, hello, address, now_);
+}
+
+void EnforcementLedger::Release(const lease::SessionId& key, base::BootTime now) {
+  Advance(now);
+  book_.Release(key, Moment());
+  ForgetEnded();
+  Declare();
+}
+
+void EnforcementLedger::OnStreamClosed(const lease::SessionId& key, base::BootTime now) {
+  Advance(now);
+  book_.CloseStream(key, Moment());
+  ForgetEnded();
+}
+
+void EnforcementLedger::Acknowledge(const lease::SessionId& key, int64_t revision,
+                                    const tollgate::v1::Ping& ping, base::BootTime now) {
+  Advance(now);
+  if (book_.Find(key) == nullptr) return;
+  admissions_.Remember(key, ping, now_);
+  // It may be above the head: the ring hears of a revision before the ledger does. It was sent, so
+  // it is durable (R7).
+  book_.Acknowledge(key, revision, ping, now_);
+  Declare();
+}
+
+LeaseAnswer EnforcementLedger::GrantLease(const lease::SessionId& key, int64_t revision,
+                                          base::BootTime now) {
+  Advance(now);
+  const auto none = [](LeaseOutcome why) { return LeaseAnswer{absl::ZeroDuration(), why}; };
+  const BookedSession* session = book_.Find(key);
+  if (session == nullptr) return none(LeaseOutcome::kUnknownSession);
+  if (session->released) return none(LeaseOutcome::kReleased);  // R4
+  if (rolled_back()) return none(LeaseOutcome::kRolledBack);    // R11
+  if (tail_gap()) return none(LeaseOutcome::kTailGap);
+  if (NeedsRoster(key) && !TOLLGATE_MUTATED("r15_granted_unrostered")) {  // R15
+    return none(LeaseOutcome::kNotRostered);
+  }
+  if (!longest_lease_.AllowsOwn()) return none(LeaseOutcome::kLeaseNotDurable);  // R5
+  if (writes_.Closed(now_) && !TOLLGATE_MUTATED("r16_grants_cut_off")) {         // R16
+    return none(LeaseOutcome::kStoreSilent);
+  }
+  if (session->acknowledged < ack_limit_.overdue() &&
+      !TOLLGATE_MUTATED("r6_stuck_is_granted")) {  // R6
+    return none(LeaseOutcome::kNoProgress);
+  }
+  if (revision < frontier_.grant_floor() && !TOLLGATE_MUTATED("r9_no_floor")) {  // R9
+    return none(LeaseOutcome::kBelowEnforced);
+  }
+  book_.Extend(
+      key, lease::CountedUntil(now_, options_.lease));  // R1: from the pong's time, the full lease
+  Declare();
+  return {options_.lease, LeaseOutcome::kGranted};
+}
+
+size_t EnforcementLedger::pending_count() const {
+  return book_.CountBelow(frontier_.events().LastUpTo(frontier_.head()));
+}
+
+base::BootTime EnforcementLedger::NextChange() const {
+  base::BootTime next = book_.NextEnd();
+  // Nobody takes it of one that writes nothing more (R11).
+  if (!stopped()) next = std::min(next, longest_lease_.lower_from());
+  if (const absl::optional<base::BootTime> until = frontier_.held_until())
+    next = std::min(next, *until);
+  return next;
+}
+
+bool EnforcementLedger::AddSessions(const absl::optional<lease::SessionId>& after, size_t most,
+                                    std::vector<SessionView>* views) const {
+  const auto& sessions = book_.sessions();
+  auto it = after.has_value() ? sessions.upper_bound(*after) : sessions.begin();
+  for (; it != sessions.end() && most > 0; ++it, --most) {
+    views->push_back(ViewOf(it->second, frontier_.events(), now_));
+  }
+  return it != sessions.end();
+}
+
+}  // namespace tollgate::service

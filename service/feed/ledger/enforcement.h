@@ -1,0 +1,156 @@
+// The ledger: who may hold a lease, what each has acknowledged, and so what is enforced (I1).
+#ifndef TOLLGATE_SERVICE_FEED_LEDGER_ENFORCEMENT_H_
+#define TOLLGATE_SERVICE_FEED_LEDGER_ENFORCEMENT_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/optional.h"
+#include "base/clock.h"
+#include "service/feed/ledger/ack_limit.h"
+#include "service/feed/ledger/enforced_frontier.h"
+#include "service/feed/ledger/last_admissions.h"
+#include "service/feed/ledger/lease_book.h"
+#include "service/feed/ledger/lessor.h"
+#include "service/feed/ledger/longest_lease.h"
+#include "service/feed/ledger/receipt.h"
+#include "service/feed/ledger/session_view.h"
+#include "service/feed/ledger/write_window.h"
+#include "tollgate/store/v1/records.pb.h"
+#include "tollgate/v1/edge_service.pb.h"
+#include "tollgate/v1/enforcement.pb.h"
+
+namespace tollgate::service {
+
+// The serial order of R9: each thing that happens goes to the part that it concerns, and then what
+// is enforced is declared anew. The parts know nothing of each other; what needs two of them is
+// decided here. Pure: no I/O, no threads, no clock. Not thread-safe: its caller serialises all
+// calls. A `now` below one seen before counts as that one, so a late caller can only lengthen what
+// the service believes.
+class EnforcementLedger {
+ public:
+  struct Options {
+    std::string epoch;
+    absl::Duration lease = absl::Seconds(30);      // > 0, at most kLongestLease
+    double drift_bound = 0.001;                    // R1
+    absl::Duration ack_limit = absl::Seconds(10);  // A of R6
+    // T of R16; at most the lease, or kShortestWriteWindowLimit.
+    absl::Duration write_window = absl::Seconds(30);
+    size_t max_ended = 4096;       // ended sessions remembered for receipts
+    size_t max_evidence = 20000;   // last admissions remembered for receipts
+    size_t max_events = 1u << 20;  // unenforced event-bearing revisions told apart
+  };
+  // How the store was found.
+  struct Start {
+    base::BootTime now;                   // read after this process's first write (R7)
+    int64_t head = 0;                     // durable
+    int64_t last_event_revision = 0;      // HeadRecord's
+    absl::Duration longest_lease;         // MetaRecord's, durable (R5)
+    absl::Duration longest_lease_before;  // what it was before this process raised it
+    bool restored = false;                // MetaRecord's (R17)
+    std::vector<tollgate::store::v1::SessionRecord> roster;  // R15
+  };
+  EnforcementLedger(Options options, const Start& start);
+  virtual ~EnforcementLedger() = default;
+
+  // --- what happens ---------------------------------------------------------------------------
+  // A revision is durable. In order, without a gap.
+  void OnRevision(int64_t revision, bool has_events, base::BootTime now);
+  // A store write that succeeded had begun at `started`; `wall`: by the wall clock, read just
+  // before (R16).
+  void OnStoreWrite(base::BootTime started, absl::optional<absl::Time> wall = absl::nullopt) {
+    writes_.OnWrite(started, wall);
+  }
+  // Both clocks, read together. Where a hypervisor paused the machine, the boot clock may not tell.
+  void OnClocks(base::BootTime now, absl::Time wall) { writes_.OnClocks(now, wall); }
+  // As Lessor's. Of a session not known before it counts as the first word; OnHello is to follow.
+  bool BindCaller(const lease::SessionId& key, absl::string_view caller);
+  // A stream of this session opened. It shortens nothing (R3). `address` is for people.
+  virtual void OnHello(const lease::SessionId& key, const tollgate::v1::Hello& hello,
+                       base::BootTime now, absl::string_view address);
+  // Whether the session must be written into the roster (BeginRosterWrite), or be written again,
+  // before it can be granted anything (R15).
+  bool NeedsRoster(const lease::SessionId& key) const { return book_.NeedsRoster(key); }
+  // What is to be written for it, next.
+  RosterWrite BeginRosterWrite(const lease::SessionId& key, absl::Time wall_now) {
+    return book_.BeginRosterWrite(key, wall_now);
+  }
+  // It is durable. Where the session was taken out since it began, it counts for nothing: the
+  // removal lies behind it.
+  void OnRostered(const RosterWrite& write) { book_.OnRostered(write); }
+  // Goodbye: released at once, whatever arrives later (R4).
+  void Release(const lease::SessionId& key, base::BootTime now);
+  // A stream closed. It shortens nothing (R3).
+  void OnStreamClosed(const lease::SessionId& key, base::BootTime now);
+  // As Lessor's: R10.
+  void Acknowledge(const lease::SessionId& key, int64_t revision, const tollgate::v1::Ping& ping,
+                   base::BootTime now);
+  // As Lessor's: R1, R3, R4, R5, R6, R9, R11, R15, R16.
+  LeaseAnswer GrantLease(const lease::SessionId& key, int64_t revision, base::BootTime now);
+  // Somebody has seen more of this epoch than the store holds: it grants nothing more (R11).
+  void StopGranting() { frontier_.StopRolledBack(); }
+  bool rolled_back() const { return frontier_.rolled_back(); }
+  // The store's tail skipped a revision: it grants nothing more, for its followers cannot be told.
+  void StopForGap() { frontier_.StopForGap(); }
+  bool tail_gap() const { return frontier_.tail_gap(); }
+  // For either reason it grants nothing, declares nothing enforced, and asks for no more writes.
+  bool stopped() const { return frontier_.stopped(); }
+  // Time passes: leases run out.
+  void Advance(base::BootTime now);
+
+  // --- what is true ---------------------------------------------------------------------------
+  // The highest revision declared enforced. Only grows. 0: none yet since the start.
+  int64_t enforced_revision() const { return frontier_.enforced(); }
+  // The receipt as of the last `now`, elapsed unset unless the revision's commit was seen.
+  tollgate::v1::Receipt ReceiptFor(const ReceiptQuestion& question) const {
+    return MakeReceipt({book_, frontier_, admissions_}, question, options_.epoch, now_);
+  }
+  // Adds the views of up to `most` sessions, by id, that come after `after`, where that is set;
+  // false: those were the last.
+  bool AddSessions(const absl::optional<lease::SessionId>& after, size_t most,
+                   std::vector<SessionView>* views) const;
+  size_t live_count() const { return book_.live_count(); }
+  // Live sessions that the head still waits for.
+  size_t pending_count() const;
+  int64_t lapses() const { return book_.lapses(); }
+
+  // --- what is to be done ---------------------------------------------------------------------
+  // When Advance is next of use; InfiniteFuture: never, as things stand.
+  base::BootTime NextChange() const;
+  // Sessions that cannot hold anything any more, to be taken out of the roster. Each is told
+  // once; a later Hello of it asks for a new record.
+  std::vector<lease::SessionId> TakeRosterRemovals() { return book_.TakeRosterRemovals(); }
+  // The longest lease may now be stored as this, lower than what is there (R5). Told once.
+  absl::optional<absl::Duration> TakeLowerLongestLease() { return longest_lease_.TakeLower(now_); }
+  // The hold of a restore has passed: MetaRecord.restored may be cleared (R17). Told once.
+  bool TakeRestoreHoldEnd() { return frontier_.TakeHoldEnd(); }
+  // A keep-alive is due: streams are open, and the last write is a third of T old, or of no use any
+  // more (R16).
+  bool KeepAliveDue(base::BootTime now) const {
+    return book_.open_streams() > 0 && !stopped() && writes_.WriteDue(now);
+  }
+  // Sessions that became able to admit, or ended, since the last call, in order.
+  std::vector<LifeChange> TakeLifeChanges() { return book_.TakeLifeChanges(); }
+
+ private:
+  LeaseBook::Moment Moment() const { return {now_, frontier_.head()}; }
+  void Declare() { frontier_.Declare(book_.least_acknowledged()); }
+  void ForgetEnded();
+
+  const Options options_;
+  base::BootTime now_;
+  LeaseBook book_;
+  EnforcedFrontier frontier_;
+  AckLimit ack_limit_;
+  WriteWindow writes_;
+  LongestLease longest_lease_;
+  LastAdmissions admissions_;
+};
+
+}  // namespace tollgate::service
+
+#endif  // TOLLGATE_SERVICE_FEED_LEDGER_ENFORCEMENT_H_

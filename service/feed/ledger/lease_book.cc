@@ -1,0 +1,279 @@
+#include "service/feed/ledger/lease_book.h"
+
+#include <algorithm>
+
+#include "base/invariant.h"
+#include "base/mutation.h"
+#include "base/proto_time.h"
+#include "lease/span.h"
+
+namespace tollgate::service {
+
+using store::v1::SessionRecord;
+
+namespace {
+
+// For how long the validator may fail open, by its Hello.
+absl::Duration FailOpenFor(const tollgate::v1::Hello& hello) {
+  switch (hello.stale_policy()) {
+    case tollgate::v1::STALE_POLICY_UNSPECIFIED:
+    case tollgate::v1::STALE_POLICY_FAIL_CLOSED:
+      return absl::ZeroDuration();
+    case tollgate::v1::STALE_POLICY_FAIL_OPEN:
+      // Up to the micros that the roster keeps: else its record would be renewed with every ping.
+      return absl::Ceil(base::FromProto(hello.fail_open_for()), absl::Microseconds(1));
+    default:
+      return lease::kLongestFailOpen;  // a newer validator's policy: nothing may be promised of it
+  }
+}
+
+}  // namespace
+
+const BookedSession* LeaseBook::Find(const lease::SessionId& key) const {
+  const auto it = sessions_.find(key);
+  return it == sessions_.end() ? nullptr : &it->second;
+}
+
+BookedSession* LeaseBook::FindMutable(const lease::SessionId& key) {
+  const auto it = sessions_.find(key);
+  return it == sessions_.end() ? nullptr : &it->second;
+}
+
+BookedSession* LeaseBook::FindOrAdd(const lease::SessionId& key, base::BootTime now) {
+  const auto [it, added] = sessions_.try_emplace(key);
+  BookedSession& session = it->second;
+  if (added) {
+    session.key = key;
+    session.number = next_number_++;
+    session.streams_changed_at = now;
+    session.roster = roster_.NewEntry();
+  }
+  return &session;
+}
+
+void LeaseBook::Recall(const SessionRecord& record, base::BootTime now) {
+  BookedSession* session = FindOrAdd({record.validator_id(), record.incarnation()}, now);
+  session->caller = record.caller();
+  session->version = record.version();
+  if (record.fail_open()) session->fail_open_for = absl::Microseconds(record.fail_open_for_us());
+  session->roster = roster_.WrittenEntry(session->fail_open_for);
+  session->told_live = true;
+  life_changes_.push_back({session->key, true, false});
+}
+
+bool LeaseBook::Bind(const lease::SessionId& key, absl::string_view caller, base::BootTime now) {
+  BookedSession* session = FindOrAdd(key, now);
+  if (session->caller.empty()) session->caller = std::string(caller);
+  return session->caller == caller;
+}
+
+void LeaseBook::OpenStream(const lease::SessionId& key, const tollgate::v1::Hello& hello,
+                           absl::string_view address, base::BootTime now) {
+  BookedSession* session = FindOrAdd(key, now);
+  if (session->streams == 0) session->streams_changed_at = now;
+  ++session->streams;
+  ++open_streams_;
+  session->address = std::string(address);
+  session->version = hello.version();
+  session->figures.OnHello(now);
+  // Nothing else of the session changes: a Hello may be an old one, delayed on a half-open
+  // connection, and what was granted since stands (R3).
+  session->fail_open_for = std::max(session->fail_open_for, FailOpenFor(hello));
+}
+
+void LeaseBook::CloseStream(const lease::SessionId& key, Moment at) {
+  BookedSession* session = FindMutable(key);
+  if (session == nullptr || session->streams == 0) return;
+  --session->streams;
+  --open_streams_;
+  if (TOLLGATE_MUTATED("r3_closed_stream_ends")) EndLease(session, /*released=*/true, at);
+  if (session->streams > 0) return;
+  session->streams_changed_at = at.now;
+  if (!session->live && !session->uncovered_until.has_value()) EndForGood(session);
+}
+
+void LeaseBook::CountOut(int64_t acknowledged) {
+  const auto acks = live_acks_.find(acknowledged);
+  TOLLGATE_INVARIANT(acks != live_acks_.end() && acks->second > 0,
+                     "what a live session has acknowledged is counted");
+  if (--acks->second == 0) live_acks_.erase(acks);
+}
+
+void LeaseBook::Acknowledge(const lease::SessionId& key, int64_t revision,
+                            const tollgate::v1::Ping& ping, base::BootTime now) {
+  BookedSession* session = FindMutable(key);
+  if (session == nullptr) return;
+  session->figures.OnPing(ping, now);
+  if (revision <= session->acknowledged) return;
+  if (session->live) {
+    CountOut(session->acknowledged);
+    CountIn(revision);
+  }
+  session->acknowledged = revision;
+}
+
+void LeaseBook::Extend(const lease::SessionId& key, base::BootTime end) {
+  BookedSession* session = FindMutable(key);
+  TOLLGATE_INVARIANT(session != nullptr && !session->released,
+                     "a lease is granted to a session that is known and has not said goodbye");
+  if (!session->told_live) {
+    session->told_live = true;
+    life_changes_.push_back({session->key, true, false});
+  }
+  if (session->live) {
+    // R3: a life only grows.
+    if (end <= session->lease_end && !TOLLGATE_MUTATED("r3_not_the_longest")) return;
+    const size_t erased = by_end_.erase({session->lease_end, session->number});
+    TOLLGATE_INVARIANT(erased == 1, "a live session stands in the timeline of ends");
+  } else {
+    session->live = true;
+    session->ended_at.reset();
+    CountIn(session->acknowledged);
+    if (session->uncovered_until.has_value()) {
+      uncovered_.erase({*session->uncovered_until, session->number});
+      session->uncovered_until.reset();
+    }
+  }
+  session->lease_end = end;
+  by_end_.emplace(std::make_pair(end, session->number), session);
+  TOLLGATE_INVARIANT(live_acks_.size() <= by_end_.size(),
+                     "no more acknowledgements are counted than sessions are live");
+}
+
+void LeaseBook::Release(const lease::SessionId& key, Moment at) {
+  BookedSession* session = FindMutable(key);
+  if (session == nullptr || session->released) return;
+  session->released = true;
+  EndLease(session, /*released=*/true, at);
+}
+
+void LeaseBook::EndLease(BookedSession* session, bool released, Moment at) {
+  if (session->live) {
+    session->live = false;
+    const size_t erased = by_end_.erase({session->lease_end, session->number});
+    TOLLGATE_INVARIANT(erased == 1, "a live session stands in the timeline of ends");
+    CountOut(session->acknowledged);
+    session->head_at_end = at.head;
+    if (!released) ++lapses_;
+    session->ended_at = session->lease_end;
+  }
+  if (released) session->ended_at = at.now;
+  if (!released && session->fail_open_for > absl::ZeroDuration() &&
+      !TOLLGATE_MUTATED("r14_fail_open_covered")) {
+    // R14: from here it goes on by itself, and no receipt covers it.
+    session->uncovered_until =
+        session->lease_end + lease::UncoveredFor(session->fail_open_for, drift_bound_);
+    uncovered_.emplace(std::make_pair(*session->uncovered_until, session->number), session);
+    return;
+  }
+  EndForGood(session);
+}
+
+void LeaseBook::EndForGood(BookedSession* session) {
+  if (session->uncovered_until.has_value()) {
+    uncovered_.erase({*session->uncovered_until, session->number});
+    session->uncovered_until.reset();
+  }
+  if (session->told_live) {
+    session->told_live = false;
+    life_changes_.push_back({session->key, false, session->released});
+  }
+  if (!session->remembered) {
+    session->remembered = true;
+    ended_.push_back(session->key);
+  }
+  RemoveFromRosterIfDead(session);
+}
+
+// R15: a record goes only when nothing can be held on it; with a stream open a lease may follow.
+void LeaseBook::RemoveFromRosterIfDead(BookedSession* session) {
+  if (session->live || session->uncovered_until.has_value()) return;
+  if (session->streams > 0 && !session->released) return;
+  roster_.Remove(session->key, &session->roster);
+}
+
+bool LeaseBook::Advance(Moment at) {
+  bool ended = false;
+  while (!by_end_.empty() && by_end_.begin()->first.first <= at.now) {
+    EndLease(by_end_.begin()->second, /*released=*/false, at);
+    ended = true;
+  }
+  while (!uncovered_.empty() && uncovered_.begin()->first.first <= at.now) {
+    EndForGood(uncovered_.begin()->second);
+    ended = true;
+  }
+  return ended;
+}
+
+std::vector<lease::SessionId> LeaseBook::ForgetEnded() {
+  std::vector<lease::SessionId> forgotten;
+  while (ended_.size() > max_ended_) {
+    const auto it = sessions_.find(ended_.front());
+    ended_.pop_front();
+    if (it == sessions_.end()) continue;
+    BookedSession& session = it->second;
+    session.remembered = false;
+    if (session.live || session.streams > 0 || session.uncovered_until.has_value()) continue;
+    forgotten.push_back(it->first);
+    sessions_.erase(it);
+  }
+  return forgotten;
+}
+
+bool LeaseBook::NeedsRoster(const lease::SessionId& key) const {
+  const BookedSession* session = Find(key);
+  if (session == nullptr || session->released) return false;
+  return Roster::Needs(session->roster, session->fail_open_for);
+}
+
+RosterWrite LeaseBook::BeginRosterWrite(const lease::SessionId& key, absl::Time wall_now) {
+  roster_.BeginWrite(key);
+  RosterWrite write;
+  SessionRecord& record = write.record;
+  record.set_validator_id(key.validator_id);
+  record.set_incarnation(key.incarnation);
+  record.set_first_seen_us(absl::ToUnixMicros(wall_now));
+  if (const BookedSession* session = Find(key)) {
+    write.entry_number = session->roster.number;
+    record.set_caller(session->caller);
+    record.set_version(session->version);
+    record.set_fail_open(session->fail_open_for > absl::ZeroDuration());
+    record.set_fail_open_for_us(absl::ToInt64Microseconds(session->fail_open_for));
+  }
+  return write;
+}
+
+void LeaseBook::OnRostered(const RosterWrite& write) {
+  const lease::SessionId key{write.record.validator_id(), write.record.incarnation()};
+  BookedSession* session = FindMutable(key);
+  if (session == nullptr) {  // forgotten meanwhile
+    roster_.RemoveUnknown(key);
+    return;
+  }
+  if (!roster_.OnWritten(write, &session->roster)) return;
+  RemoveFromRosterIfDead(session);  // it may have left while the record was being written
+}
+
+absl::optional<int64_t> LeaseBook::least_acknowledged() const {
+  if (live_acks_.empty()) return absl::nullopt;
+  return live_acks_.begin()->first;
+}
+
+size_t LeaseBook::CountBelow(int64_t revision) const {
+  size_t count = 0;
+  for (auto it = live_acks_.begin(); it != live_acks_.end() && it->first < revision; ++it) {
+    count += it->second;
+  }
+  return count;
+}
+
+base::BootTime LeaseBook::NextEnd() const {
+  base::BootTime next = base::BootTime::InfiniteFuture();
+  if (!by_end_.empty()) next = std::min(next, by_end_.begin()->first.first);
+  if (!uncovered_.empty()) next = std::min(next, uncovered_.begin()->first.first);
+  return next;
+}
+
+std::vector<LifeChange> LeaseBook::TakeLifeChanges() { return std::exchange(life_changes_, {}); }
+
+}  // namespace tollgate::service

@@ -1,0 +1,159 @@
+// Who may hold a lease, and until when.
+#ifndef TOLLGATE_SERVICE_FEED_LEDGER_LEASE_BOOK_H_
+#define TOLLGATE_SERVICE_FEED_LEDGER_LEASE_BOOK_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/optional.h"
+#include "base/clock.h"
+#include "lease/limits.h"
+#include "service/feed/ledger/edge_figures.h"
+#include "service/feed/ledger/lessor.h"
+#include "service/feed/ledger/roster.h"
+#include "tollgate/store/v1/records.pb.h"
+#include "tollgate/v1/edge_service.pb.h"
+
+namespace tollgate::service {
+
+// One session (R3) as the book keeps it.
+struct BookedSession {
+  lease::SessionId key;
+  int64_t number = 0;  // of all sessions ever booked here
+  std::string caller;  // who may speak for it; empty: nobody has yet, or an old record's
+  std::string version;
+  std::string address;                // of its newest stream, for people
+  int streams = 0;                    // open
+  base::BootTime streams_changed_at;  // when it got its first open stream, or lost its last
+  int64_t acknowledged = 0;           // 0: nothing to this service yet
+  EdgeFigures figures;
+  RosterEntry roster;
+
+  // For how long it may go on past its lease; the longest it ever said (R14).
+  absl::Duration fail_open_for = absl::ZeroDuration();
+  bool live = false;  // holds or may hold a lease, until `lease_end`
+  base::BootTime lease_end = base::BootTime::InfinitePast();
+  absl::optional<base::BootTime>
+      uncovered_until;                      // its lease ran out, and it may fail open until then
+  bool released = false;                    // said Goodbye (R4)
+  absl::optional<base::BootTime> ended_at;  // when its last lease ended; unset while it is live
+  // The head when its lease ended: what was revoked up to there, it may have been waited for.
+  int64_t head_at_end = -1;
+
+  // Of use to the book alone.
+  bool told_live = false;   // by TakeLifeChanges, and no end since
+  bool remembered = false;  // among those that ended
+};
+
+// A session became able to admit, or ended.
+struct LifeChange {
+  lease::SessionId key;
+  bool live = false;
+  bool said_goodbye = false;  // where not live
+};
+
+// The sessions and their lives. A life is granted from outside (Extend); here it only grows (R3),
+// and ends by running out or by Goodbye (R4). Pure; not thread-safe; `now` and `head` never fall.
+class LeaseBook {
+ public:
+  // `drift_bound`: R1. `max_ended`: so many sessions that ended are remembered, for receipts.
+  LeaseBook(double drift_bound, size_t max_ended)
+      : drift_bound_(drift_bound), max_ended_(max_ended) {}
+  // Its indexes point into it.
+  LeaseBook(const LeaseBook&) = delete;
+  LeaseBook& operator=(const LeaseBook&) = delete;
+
+  // When something happens: the boot clock, and the store's head then.
+  struct Moment {
+    base::BootTime now;
+    int64_t head = 0;
+  };
+
+  // --- sessions -------------------------------------------------------------------------------
+  // A session of the store's roster, at the start (R15). It may admit until the book is told more.
+  void Recall(const tollgate::store::v1::SessionRecord& record, base::BootTime now);
+  // Binds the session to the first caller that asks. False, and nothing changed: it is another's.
+  bool Bind(const lease::SessionId& key, absl::string_view caller, base::BootTime now);
+  // A stream of the session opened with this Hello. It shortens no life (R3).
+  void OpenStream(const lease::SessionId& key, const tollgate::v1::Hello& hello,
+                  absl::string_view address, base::BootTime now);
+  // A stream of the session closed. It shortens no life (R3).
+  void CloseStream(const lease::SessionId& key, Moment at);
+  // The session has applied all up to `revision`; less than it said before changes nothing (R10).
+  // What else its ping tells is noted.
+  void Acknowledge(const lease::SessionId& key, int64_t revision, const tollgate::v1::Ping& ping,
+                   base::BootTime now);
+
+  // --- lives ----------------------------------------------------------------------------------
+  // The session may admit until `end` at least. It must be known, and not released.
+  void Extend(const lease::SessionId& key, base::BootTime end);
+  // Goodbye: the life ends at once and for ever (R4).
+  void Release(const lease::SessionId& key, Moment at);
+  // Time passes: leases run out. True: one did, or a fail-open time.
+  bool Advance(Moment at);
+  // Forgets the oldest of those that ended, above `max_ended`. Returns who is not known any more.
+  std::vector<lease::SessionId> ForgetEnded();
+
+  // --- the roster (R15) -----------------------------------------------------------------------
+  // Whether it must be written, or written again, before it can be granted anything.
+  bool NeedsRoster(const lease::SessionId& key) const;
+  // An addition to be queued now, before any removal that is taken later.
+  RosterWrite BeginRosterWrite(const lease::SessionId& key, absl::Time wall_now);
+  // The addition is durable.
+  void OnRostered(const RosterWrite& write);
+  // Sessions that can hold nothing any more. Each is told once.
+  std::vector<lease::SessionId> TakeRosterRemovals() { return roster_.TakeRemovals(); }
+
+  // --- what is true ---------------------------------------------------------------------------
+  // Null: not known. Valid until the next call that is not const.
+  const BookedSession* Find(const lease::SessionId& key) const;
+  // All sessions known, by id.
+  const std::map<lease::SessionId, BookedSession>& sessions() const { return sessions_; }
+  size_t live_count() const { return by_end_.size(); }
+  // The least that a live session has acknowledged; nullopt: none is live.
+  absl::optional<int64_t> least_acknowledged() const;
+  // Live sessions that have acknowledged less than `revision`.
+  size_t CountBelow(int64_t revision) const;
+  // Leases that ran out.
+  int64_t lapses() const { return lapses_; }
+  int open_streams() const { return open_streams_; }
+  // When Advance is next of use; InfiniteFuture: never, as things stand.
+  base::BootTime NextEnd() const;
+  // Since the last call, in order.
+  std::vector<LifeChange> TakeLifeChanges();
+
+ private:
+  BookedSession* FindMutable(const lease::SessionId& key);
+  BookedSession* FindOrAdd(const lease::SessionId& key, base::BootTime now);
+  void CountIn(int64_t acknowledged) { ++live_acks_[acknowledged]; }
+  void CountOut(int64_t acknowledged);
+  void EndLease(BookedSession* session, bool released, Moment at);
+  void EndForGood(BookedSession* session);
+  void RemoveFromRosterIfDead(BookedSession* session);
+
+  const double drift_bound_;
+  const size_t max_ended_;
+  // Ordered, and ties broken by number, so that a seeded simulation replays exactly.
+  std::map<lease::SessionId, BookedSession> sessions_;
+  int64_t next_number_ = 0;
+  using Timeline = std::map<std::pair<base::BootTime, int64_t>, BookedSession*>;
+  Timeline by_end_;                     // live: when the lease runs out
+  std::map<int64_t, int> live_acks_;    // live: how many have acknowledged what
+  Timeline uncovered_;                  // uncovered_until
+  std::deque<lease::SessionId> ended_;  // oldest first, bounded
+  Roster roster_;
+  std::vector<LifeChange> life_changes_;
+  int64_t lapses_ = 0;
+  int open_streams_ = 0;
+};
+
+}  // namespace tollgate::service
+
+#endif  // TOLLGATE_SERVICE_FEED_LEDGER_LEASE_BOOK_H_

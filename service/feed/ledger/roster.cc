@@ -1,0 +1,37 @@
+#include "service/feed/ledger/roster.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/invariant.h"
+#include "base/mutation.h"
+
+namespace tollgate::service {
+
+void Roster::BeginWrite(const lease::SessionId& key) {
+  if (!TOLLGATE_MUTATED("r15_late_removal")) removals_.erase(key);
+}
+
+bool Roster::OnWritten(const RosterWrite& write, RosterEntry* entry) {
+  TOLLGATE_INVARIANT(write.entry_number <= entries_,
+                     "an addition to the roster is of an entry that was numbered");
+  if (write.entry_number != entry->number) return false;
+  entry->written = true;
+  entry->fail_open_for =
+      std::max(entry->fail_open_for, absl::Microseconds(write.record.fail_open_for_us()));
+  return true;
+}
+
+void Roster::Remove(const lease::SessionId& key, RosterEntry* entry) {
+  if (!entry->written) return;
+  entry->written = false;
+  entry->number = ++entries_;
+  removals_.insert(key);
+}
+
+std::vector<lease::SessionId> Roster::TakeRemovals() {
+  const std::set<lease::SessionId> removals = std::exchange(removals_, {});
+  return {removals.begin(), removals.end()};
+}
+
+}  // namespace tollgate::service

@@ -1,0 +1,93 @@
+#include "service/feed/ledger/roster_command.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/status.h"
+#include "storage/schema.h"
+
+namespace tollgate::service {
+
+using store::v1::MetaRecord;
+using store::v1::SessionRecord;
+
+namespace {
+
+absl::StatusOr<MetaRecord> ReadMeta(const storage::View& view) {
+  ASSIGN_OR_RETURN(absl::optional<MetaRecord> meta,
+                   storage::GetRecord<MetaRecord>(view, storage::Table::kMeta, storage::kMetaKey));
+  if (!meta.has_value()) return absl::DataLossError("the store has no meta record");
+  return *std::move(meta);
+}
+
+}  // namespace
+
+absl::Status AddSession::Run(const storage::View& view, const storage::Slot&,
+                             storage::Effects& effects) {
+  const std::string key = storage::SessionKey(record_.validator_id(), record_.incarnation());
+  ASSIGN_OR_RETURN(absl::optional<SessionRecord> there,
+                   storage::GetRecord<SessionRecord>(view, storage::Table::kSessions, key));
+  SessionRecord record = record_;
+  if (there.has_value()) {
+    record.set_fail_open(record.fail_open() || there->fail_open());
+    record.set_fail_open_for_us(std::max(record.fail_open_for_us(), there->fail_open_for_us()));
+    record.set_first_seen_us(there->first_seen_us());
+    if (!there->caller().empty()) record.set_caller(there->caller());
+  }
+  effects.Put(storage::Table::kSessions, key, record);
+  return absl::OkStatus();
+}
+
+absl::Status RemoveSession::Run(const storage::View& view, const storage::Slot&,
+                                storage::Effects& effects) {
+  const std::string key = storage::SessionKey(validator_id_, incarnation_);
+  ASSIGN_OR_RETURN(absl::optional<std::string> there, view.Get(storage::Table::kSessions, key));
+  if (there.has_value()) effects.Delete(storage::Table::kSessions, key);
+  return absl::OkStatus();
+}
+
+absl::Status SetLongestLease::Run(const storage::View& view, const storage::Slot&,
+                                  storage::Effects& effects) {
+  ASSIGN_OR_RETURN(MetaRecord meta, ReadMeta(view));
+  const int64_t longest_us = absl::ToInt64Microseconds(longest_);
+  meta.set_longest_lease_us(mode_ == Mode::kRaise ? std::max(meta.longest_lease_us(), longest_us)
+                                                  : longest_us);
+  effects.Put(storage::Table::kMeta, storage::kMetaKey, meta);
+  return absl::OkStatus();
+}
+
+absl::Status KeepAlive::Run(const storage::View& view, const storage::Slot&,
+                            storage::Effects& effects) {
+  ASSIGN_OR_RETURN(const MetaRecord meta, ReadMeta(view));
+  effects.Put(storage::Table::kMeta, storage::kMetaKey, meta);
+  return absl::OkStatus();
+}
+
+absl::Status EndRestoreHold::Run(const storage::View& view, const storage::Slot&,
+                                 storage::Effects& effects) {
+  ASSIGN_OR_RETURN(MetaRecord meta, ReadMeta(view));
+  meta.clear_restored();
+  effects.Put(storage::Table::kMeta, storage::kMetaKey, meta);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<SessionRecord>> ReadRoster(const storage::View& view) {
+  constexpr size_t kPage = 1000;
+  std::vector<SessionRecord> roster;
+  std::string begin;
+  while (true) {
+    ASSIGN_OR_RETURN(std::vector<storage::Entry> page,
+                     view.Scan(storage::Table::kSessions, begin, "", kPage));
+    for (const storage::Entry& entry : page) {
+      SessionRecord record;
+      if (!record.ParseFromString(entry.value)) {
+        return absl::DataLossError("a record of the roster cannot be parsed");
+      }
+      roster.push_back(std::move(record));
+    }
+    if (page.size() < kPage) return roster;
+    begin = storage::KeyAfter(page.back().key);
+  }
+}
+
+}  // namespace tollgate::service

@@ -1,0 +1,307 @@
+#include "service/feed/ledger/lease_book.h"
+
+#include "base/invariant.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace tollgate::service {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+constexpr absl::Duration kLease = absl::Seconds(30);
+
+lease::SessionId Id(const std::string& validator, char incarnation = 'a') {
+  return {validator, std::string(16, incarnation)};
+}
+
+class LeaseBookTest : public ::testing::Test {
+ protected:
+  LeaseBook::Moment Moment() const { return {now_, head_}; }
+  bool Pass(absl::Duration d) {
+    now_ = now_ + d;
+    return book_.Advance(Moment());
+  }
+  void Hello(const lease::SessionId& id, absl::Duration fail_open_for = {}) {
+    v1::Hello hello;
+    if (fail_open_for > absl::ZeroDuration()) {
+      hello.set_stale_policy(v1::STALE_POLICY_FAIL_OPEN);
+      hello.mutable_fail_open_for()->set_seconds(absl::ToInt64Seconds(fail_open_for));
+    }
+    book_.OpenStream(id, hello, "", now_);
+  }
+  void Ack(const lease::SessionId& id, int64_t revision) {
+    book_.Acknowledge(id, revision, v1::Ping(), now_);
+  }
+  // Hello, written into the roster, granted for kLease from now.
+  void Join(const lease::SessionId& id, absl::Duration fail_open_for = {}) {
+    Hello(id, fail_open_for);
+    book_.OnRostered(book_.BeginRosterWrite(id, absl::UnixEpoch()));
+    book_.Extend(id, now_ + kLease);
+  }
+  bool Live(const lease::SessionId& id) const { return book_.Find(id)->live; }
+
+  base::BootTime now_ = base::BootTime::FromNanos(1'000'000'000'000);
+  int64_t head_ = 100;
+  LeaseBook book_{/*drift_bound=*/0.001, /*max_ended=*/100};
+};
+
+TEST_F(LeaseBookTest, R2AHelloAndAnAcknowledgementGrantNothing) {
+  Hello(Id("a"));
+  Ack(Id("a"), 100);
+  EXPECT_EQ(book_.live_count(), 0u);
+  EXPECT_EQ(book_.least_acknowledged(), absl::nullopt);
+  EXPECT_EQ(book_.NextEnd(), base::BootTime::InfiniteFuture());
+}
+
+TEST_F(LeaseBookTest, R3ALifeOnlyGrows) {
+  Join(Id("a"));
+  const base::BootTime end = now_ + kLease;
+  book_.Extend(Id("a"), end - absl::Seconds(10));  // an older grant, counted late
+  Hello(Id("a"));
+  book_.CloseStream(Id("a"), Moment());
+  book_.CloseStream(Id("a"), Moment());
+  Join(Id("a", 'z'));
+  book_.Release(Id("a", 'z'), Moment());
+  EXPECT_EQ(book_.NextEnd(), end);
+  EXPECT_FALSE(Pass(kLease - absl::Nanoseconds(1)));
+  EXPECT_TRUE(Live(Id("a")));
+  EXPECT_TRUE(Pass(absl::Nanoseconds(1)));
+  EXPECT_FALSE(Live(Id("a")));
+  EXPECT_EQ(book_.lapses(), 1);
+}
+
+TEST_F(LeaseBookTest, R3TheLongestOfTwoGrantsCounts) {
+  Join(Id("a"));
+  book_.Extend(Id("a"), now_ + 2 * kLease);
+  EXPECT_EQ(book_.live_count(), 1u);
+  Pass(2 * kLease - absl::Nanoseconds(1));
+  EXPECT_TRUE(Live(Id("a")));
+  Pass(absl::Nanoseconds(1));
+  EXPECT_FALSE(Live(Id("a")));
+  EXPECT_EQ(book_.Find(Id("a"))->ended_at, now_);
+}
+
+TEST_F(LeaseBookTest, R4GoodbyeEndsALifeAtOnceAndForEver) {
+  Join(Id("a"));
+  book_.Release(Id("a"), Moment());
+  EXPECT_EQ(book_.live_count(), 0u);
+  EXPECT_EQ(book_.lapses(), 0);
+  EXPECT_TRUE(book_.Find(Id("a"))->released);
+  EXPECT_THAT(book_.TakeRosterRemovals(), ElementsAre(Id("a")));
+  Hello(Id("a"));  // late
+  EXPECT_FALSE(book_.NeedsRoster(Id("a")));
+}
+
+TEST_F(LeaseBookTest, R4AGoodbyeThatOvertakesTheRosterStillEmptiesIt) {
+  Hello(Id("a"));
+  const RosterWrite write = book_.BeginRosterWrite(Id("a"), absl::UnixEpoch());
+  book_.Release(Id("a"), Moment());
+  EXPECT_THAT(book_.TakeRosterRemovals(), IsEmpty());
+  book_.OnRostered(write);
+  EXPECT_THAT(book_.TakeRosterRemovals(), ElementsAre(Id("a")));
+}
+
+TEST_F(LeaseBookTest, R10TheLeastAcknowledgedIsOfLiveSessionsAndNeverFalls) {
+  Join(Id("a", '1'));
+  Join(Id("a", '2'));
+  Join(Id("b"));
+  Ack(Id("a", '1'), 90);
+  Ack(Id("a", '2'), 80);
+  Ack(Id("b"), 70);
+  EXPECT_EQ(book_.least_acknowledged(), 70);
+  EXPECT_EQ(book_.CountBelow(70), 0u);
+  EXPECT_EQ(book_.CountBelow(81), 2u);
+  Ack(Id("b"), 60);  // late, from a half-open stream
+  EXPECT_EQ(book_.least_acknowledged(), 70);
+  Ack(Id("b"), 100);
+  EXPECT_EQ(book_.least_acknowledged(), 80);
+  book_.Release(Id("a", '2'), Moment());
+  EXPECT_EQ(book_.least_acknowledged(), 90);
+  Ack(Id("a", '2'), 85);  // it is counted no more
+  EXPECT_EQ(book_.least_acknowledged(), 90);
+}
+
+TEST_F(LeaseBookTest, R14FailOpenGoesOnPastItsLeaseForItsTimeAndDrift) {
+  Join(Id("open"), absl::Minutes(5));
+  book_.CloseStream(Id("open"), Moment());
+  Pass(kLease);
+  EXPECT_FALSE(Live(Id("open")));
+  EXPECT_EQ(book_.Find(Id("open"))->uncovered_until, now_ + absl::Minutes(5) * 1.001);
+  EXPECT_EQ(book_.NextEnd(), *book_.Find(Id("open"))->uncovered_until);
+  EXPECT_THAT(book_.TakeRosterRemovals(), IsEmpty());
+  Pass(absl::Minutes(6));
+  EXPECT_EQ(book_.Find(Id("open"))->uncovered_until, absl::nullopt);
+  EXPECT_THAT(book_.TakeRosterRemovals(), ElementsAre(Id("open")));
+}
+
+TEST_F(LeaseBookTest, R14FailOpenGrantedAnewIsLiveAndNotUncovered) {
+  Join(Id("open"), absl::Minutes(5));
+  Pass(kLease);
+  book_.Extend(Id("open"), now_ + kLease);
+  EXPECT_TRUE(Live(Id("open")));
+  EXPECT_EQ(book_.Find(Id("open"))->uncovered_until, absl::nullopt);
+  EXPECT_EQ(book_.NextEnd(), now_ + kLease);
+}
+
+TEST_F(LeaseBookTest, R14TheLongestFailOpenTimeEverSaidCounts) {
+  Hello(Id("a"), absl::Minutes(5));
+  Hello(Id("a"), absl::Minutes(1));
+  Hello(Id("a"));
+  EXPECT_EQ(book_.Find(Id("a"))->fail_open_for, absl::Minutes(5));
+}
+
+TEST_F(LeaseBookTest, AnUnknownStalePolicyIsNotCoveredForTheLongestTime) {
+  v1::Hello hello;
+  hello.set_stale_policy(static_cast<v1::StalePolicy>(99));
+  book_.OpenStream(Id("newer"), hello, "", now_);
+  const RosterWrite write = book_.BeginRosterWrite(Id("newer"), absl::UnixEpoch());
+  EXPECT_TRUE(write.record.fail_open());
+  EXPECT_EQ(write.record.fail_open_for_us(), absl::ToInt64Microseconds(lease::kLongestFailOpen));
+}
+
+TEST_F(LeaseBookTest, R15AFailOpenTimeOfOddNanosIsRosteredOnce) {
+  v1::Hello hello;
+  hello.set_stale_policy(v1::STALE_POLICY_FAIL_OPEN);
+  hello.mutable_fail_open_for()->set_seconds(3600);
+  hello.mutable_fail_open_for()->set_nanos(1);
+  book_.OpenStream(Id("odd"), hello, "", now_);
+  const RosterWrite write = book_.BeginRosterWrite(Id("odd"), absl::UnixEpoch());
+  EXPECT_EQ(write.record.fail_open_for_us(), absl::ToInt64Microseconds(absl::Hours(1)) + 1);
+  book_.OnRostered(write);
+  EXPECT_FALSE(book_.NeedsRoster(Id("odd")));
+}
+
+TEST_F(LeaseBookTest, R15ASessionOfTheStoresRosterIsKnownAndMayAdmit) {
+  store::v1::SessionRecord record;
+  record.set_validator_id("a");
+  record.set_incarnation(std::string(16, 'a'));
+  record.set_caller("spiffe://a");
+  record.set_fail_open(true);
+  record.set_fail_open_for_us(absl::ToInt64Microseconds(absl::Minutes(5)));
+  book_.Recall(record, now_);
+  EXPECT_EQ(book_.live_count(), 0u) << "for how long is said from outside";
+  EXPECT_FALSE(book_.NeedsRoster(Id("a")));
+  EXPECT_EQ(book_.Find(Id("a"))->fail_open_for, absl::Minutes(5));
+  EXPECT_FALSE(book_.Bind(Id("a"), "spiffe://b", now_));
+  EXPECT_TRUE(book_.Bind(Id("a"), "spiffe://a", now_));
+  const std::vector<LifeChange> changes = book_.TakeLifeChanges();
+  ASSERT_THAT(changes, SizeIs(1));
+  EXPECT_TRUE(changes[0].live);
+}
+
+TEST_F(LeaseBookTest, ASessionIsBoundToTheFirstWhoAsks) {
+  EXPECT_TRUE(book_.Bind(Id("a"), "local", now_));
+  EXPECT_FALSE(book_.Bind(Id("a"), "anonymous", now_));
+  EXPECT_TRUE(book_.Bind(Id("a"), "local", now_));
+  EXPECT_EQ(book_.BeginRosterWrite(Id("a"), absl::UnixEpoch()).record.caller(), "local");
+}
+
+TEST_F(LeaseBookTest, R15ARecordGoesOnlyWhenNothingCanBeHeldOnIt) {
+  Join(Id("a"));
+  book_.CloseStream(Id("a"), Moment());
+  EXPECT_THAT(book_.TakeRosterRemovals(), IsEmpty());
+  Pass(kLease);
+  EXPECT_THAT(book_.TakeRosterRemovals(), ElementsAre(Id("a")));
+  // It comes back: it must be written again first.
+  Hello(Id("a"));
+  EXPECT_TRUE(book_.NeedsRoster(Id("a")));
+  // With a stream open the record stays, whatever has lapsed.
+  book_.OnRostered(book_.BeginRosterWrite(Id("a"), absl::UnixEpoch()));
+  book_.Extend(Id("a"), now_ + kLease);
+  Pass(kLease);
+  EXPECT_THAT(book_.TakeRosterRemovals(), IsEmpty());
+  book_.CloseStream(Id("a"), Moment());
+  EXPECT_THAT(book_.TakeRosterRemovals(), ElementsAre(Id("a")));
+}
+
+TEST_F(LeaseBookTest, WhatWasRevokedAfterALeaseEndedItIsNotAskedFor) {
+  Join(Id("a"));
+  head_ = 105;
+  Pass(kLease);
+  head_ = 110;
+  EXPECT_EQ(book_.Find(Id("a"))->head_at_end, 105);
+}
+
+TEST_F(LeaseBookTest, LivesAreToldInOrder) {
+  Join(Id("a"));
+  auto changes = book_.TakeLifeChanges();
+  ASSERT_THAT(changes, SizeIs(1));
+  EXPECT_TRUE(changes[0].live);
+  Pass(absl::Seconds(5));
+  book_.Extend(Id("a"), now_ + kLease);
+  EXPECT_THAT(book_.TakeLifeChanges(), IsEmpty());
+  Pass(kLease);
+  changes = book_.TakeLifeChanges();
+  ASSERT_THAT(changes, SizeIs(1));
+  EXPECT_FALSE(changes[0].live);
+  EXPECT_FALSE(changes[0].said_goodbye);
+  book_.Extend(Id("a"), now_ + kLease);
+  book_.Release(Id("a"), Moment());
+  changes = book_.TakeLifeChanges();
+  ASSERT_THAT(changes, SizeIs(2));
+  EXPECT_TRUE(changes[0].live);
+  EXPECT_TRUE(changes[1].said_goodbye);
+}
+
+TEST_F(LeaseBookTest, WhatEndedIsForgottenOldestFirstAndTold) {
+  std::vector<lease::SessionId> forgotten;
+  for (int i = 0; i < 1'000; ++i) {
+    const lease::SessionId id = Id("edge-" + std::to_string(i));
+    Join(id);
+    book_.Release(id, Moment());
+    book_.CloseStream(id, Moment());
+    for (const lease::SessionId& gone : book_.ForgetEnded()) forgotten.push_back(gone);
+  }
+  EXPECT_THAT(book_.sessions(), SizeIs(100));
+  ASSERT_THAT(forgotten, SizeIs(900));
+  EXPECT_EQ(forgotten.front(), Id("edge-0"));
+  EXPECT_EQ(book_.Find(Id("edge-0")), nullptr);
+  EXPECT_NE(book_.Find(Id("edge-999")), nullptr);
+}
+
+TEST_F(LeaseBookTest, WhoCameBackIsNotForgotten) {
+  Join(Id("back"));
+  Pass(kLease);
+  book_.Extend(Id("back"), now_ + absl::Hours(1));
+  for (int i = 0; i < 200; ++i) {
+    Join(Id("edge-" + std::to_string(i)));
+    book_.Release(Id("edge-" + std::to_string(i)), Moment());
+  }
+  book_.ForgetEnded();
+  ASSERT_NE(book_.Find(Id("back")), nullptr);
+  EXPECT_TRUE(Live(Id("back")));
+}
+
+TEST_F(LeaseBookTest, R15TheRecordOfOneForgottenMeanwhileIsTakenOut) {
+  Hello(Id("a"));
+  const RosterWrite write = book_.BeginRosterWrite(Id("a"), absl::UnixEpoch());
+  book_.CloseStream(Id("a"), Moment());
+  for (int i = 0; i < 200; ++i) {
+    const lease::SessionId id = Id("edge-" + std::to_string(i));
+    Hello(id);
+    book_.CloseStream(id, Moment());
+  }
+  book_.ForgetEnded();
+  ASSERT_EQ(book_.Find(Id("a")), nullptr);
+  book_.OnRostered(write);
+  EXPECT_THAT(book_.TakeRosterRemovals(), ElementsAre(Id("a")));
+}
+
+using LeaseBookDeathTest = LeaseBookTest;
+
+TEST_F(LeaseBookDeathTest, ALeaseForNobodyEndsTheProcess) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(book_.Extend(Id("stranger"), now_ + kLease),
+              ::testing::ExitedWithCode(base::kExitInvariantBroken),
+              "a lease is granted to a session");
+  Join(Id("a"));
+  book_.Release(Id("a"), Moment());
+  EXPECT_EXIT(book_.Extend(Id("a"), now_ + kLease),
+              ::testing::ExitedWithCode(base::kExitInvariantBroken), "has not said goodbye");
+}
+
+}  // namespace
+}  // namespace tollgate::service
