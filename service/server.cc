@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <fstream>
 #include <thread>
 #include <utility>
 
@@ -41,6 +42,14 @@ constexpr absl::Duration kLastWords = absl::Milliseconds(250);
 constexpr absl::Duration kBetweenFolds = absl::Milliseconds(250);
 constexpr absl::Duration kBetweenRounds = absl::Hours(1);
 constexpr size_t kMaxChores = 100;
+
+// The kernel's id of this boot of the machine; empty where it has none.
+std::string BootId() {
+  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  std::string id;
+  file >> id;
+  return id;
+}
 
 // Counts what it passes on.
 class CountingSink : public UseSink {
@@ -138,14 +147,27 @@ class ServerImpl final : public Server {
       metrics_.OnCommand(command, code);
     };
     ASSIGN_OR_RETURN(sequencer_, storage::Sequencer::Start(std::move(sequencer)));
+    const auto keyring =
+        std::make_shared<RecordKeyring>(store_.keyring->CheckValues(), home_->keyring());
+    RETURN_IF_ERROR(Judge(*keyring));  // a start that is refused begins no term
+    // The first commit: all that this process writes is of its term (R19).
+    RETURN_IF_ERROR(sequencer_
+                        ->Run(std::make_shared<storage::ServiceStarted>(base::kVersion,
+                                                                        random_.Hex(16), BootId()))
+                        .status());
     // Before a pepper makes its first token, so that a wrong keyring is always known for one (I7).
-    RETURN_IF_ERROR(
-        sequencer_
-            ->Run(std::make_shared<RecordKeyring>(store_.keyring->CheckValues(), home_->keyring()))
-            .status());
-    return sequencer_
-        ->Run(std::make_shared<storage::ServiceStarted>(base::kVersion, random_.Hex(8)))
-        .status();
+    return sequencer_->Run(keyring).status();
+  }
+
+  // What the command would answer now; nothing is written.
+  absl::Status Judge(storage::Command& command) const {
+    ASSIGN_OR_RETURN(const std::unique_ptr<storage::Snapshot> snapshot,
+                     store_.engine->NewSnapshot());
+    storage::Slot slot;
+    slot.revision = snapshot->revision() + 1;
+    slot.now = clock_.WallNow();
+    storage::Effects effects;
+    return command.Run(*snapshot, slot, effects);
   }
 
   absl::Status StartFeed() {

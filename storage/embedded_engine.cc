@@ -13,10 +13,11 @@ namespace tollgate::storage {
 namespace {
 
 using store::v1::EventsRecord;
+using store::v1::FingerprintRecord;
 using store::v1::HeadRecord;
 
-// Events are read this many revisions at a time.
-constexpr size_t kCatchUpChunk = 512;
+// Events and fingerprints are read this many revisions at a time.
+constexpr int64_t kCatchUpChunk = 512;
 
 TailEntry WithoutEvents(int64_t revision) {
   TailEntry entry;
@@ -27,7 +28,7 @@ TailEntry WithoutEvents(int64_t revision) {
 
 }  // namespace
 
-absl::Status CheckCommitRequest(const CommitRequest& request) {
+absl::StatusOr<HeadRecord> CheckCommitRequest(const CommitRequest& request) {
   const int64_t revision = request.expected_head + 1;
   const Mutation* head = nullptr;
   for (const Mutation& mutation : request.mutations) {
@@ -47,7 +48,7 @@ absl::Status CheckCommitRequest(const CommitRequest& request) {
                                                    " with events of revision ",
                                                    request.events.events().revision()));
   }
-  return absl::OkStatus();
+  return record;
 }
 
 void EmbeddedEngine::StartAtHead(int64_t head) {
@@ -56,7 +57,7 @@ void EmbeddedEngine::StartAtHead(int64_t head) {
 }
 
 absl::StatusOr<CommitResult> EmbeddedEngine::Commit(const CommitRequest& request) {
-  RETURN_IF_ERROR(CheckCommitRequest(request));
+  ASSIGN_OR_RETURN(HeadRecord new_head, CheckCommitRequest(request));
   const bool has_events = request.events.events().events_size() > 0;
   Mutation events;
   if (has_events) {
@@ -80,6 +81,7 @@ absl::StatusOr<CommitResult> EmbeddedEngine::Commit(const CommitRequest& request
   head_ = request.expected_head + 1;
   TailEntry entry = WithoutEvents(head_);
   if (has_events) entry.events = request.events.events();
+  entry.fingerprint = std::move(*new_head.mutable_fingerprint());
   notifier_->Publish(entry);
   return CommitResult{true, head_};
 }
@@ -102,22 +104,40 @@ absl::StatusOr<int64_t> EmbeddedEngine::CatchUp(
   }
   int64_t revision = after;
   while (revision < head->revision()) {
-    ASSIGN_OR_RETURN(const std::vector<Entry> chunk,
-                     snapshot->Scan(Table::kEvents, RevisionKey(revision + 1), "", kCatchUpChunk));
-    for (const Entry& found : chunk) {
-      ASSIGN_OR_RETURN(const int64_t at, ParseRevisionKey(found.key));
-      EventsRecord record;
-      if (!record.ParseFromString(found.value)) {
-        return absl::DataLossError(absl::StrCat("the events of revision ", at, " are unreadable"));
+    const int64_t last = std::min(revision + kCatchUpChunk, head->revision());
+    const std::string begin = RevisionKey(revision + 1);
+    const std::string end = RevisionKey(last + 1);
+    ASSIGN_OR_RETURN(const std::vector<Entry> events,
+                     snapshot->Scan(Table::kEvents, begin, end, kCatchUpChunk));
+    ASSIGN_OR_RETURN(const std::vector<Entry> fingerprints,
+                     snapshot->Scan(Table::kFingerprints, begin, end, kCatchUpChunk));
+    auto next_events = events.begin();
+    auto next_fingerprint = fingerprints.begin();
+    while (revision < last) {
+      TailEntry entry = WithoutEvents(++revision);
+      const std::string key = RevisionKey(revision);
+      if (next_events != events.end() && next_events->key == key) {
+        EventsRecord record;
+        if (!record.ParseFromString(next_events++->value)) {
+          return absl::DataLossError(
+              absl::StrCat("the events of revision ", revision, " are unreadable"));
+        }
+        entry.events = std::move(*record.mutable_events());
       }
-      while (++revision < at) on_entry(WithoutEvents(revision));
-      TailEntry entry;
-      entry.revision = at;
-      entry.events = std::move(*record.mutable_events());
+      if (next_fingerprint != fingerprints.end() && next_fingerprint->key == key) {
+        FingerprintRecord record;
+        if (!record.ParseFromString(next_fingerprint++->value)) {
+          return absl::DataLossError(
+              absl::StrCat("the fingerprint of revision ", revision, " is unreadable"));
+        }
+        entry.fingerprint = std::move(*record.mutable_fingerprint());
+      }
       on_entry(entry);
     }
-    if (chunk.size() < kCatchUpChunk) {
-      while (revision < head->revision()) on_entry(WithoutEvents(++revision));
+    // What is left over is under no revision's key.
+    if (next_events != events.end() || next_fingerprint != fingerprints.end()) {
+      return absl::DataLossError(absl::StrCat("the events or fingerprints up to revision ", last,
+                                              " have a key that is no revision"));
     }
   }
   return revision;

@@ -46,8 +46,9 @@ class EmbeddedEngine : public Engine {
   absl::Status failure_ ABSL_GUARDED_BY(commit_mu_);
 };
 
-// INVALID_ARGUMENT where a request contradicts itself: see Engine::Commit.
-absl::Status CheckCommitRequest(const CommitRequest& request);
+// The HeadRecord that the request puts. INVALID_ARGUMENT where the request contradicts itself: see
+// Engine::Commit.
+absl::StatusOr<tollgate::store::v1::HeadRecord> CheckCommitRequest(const CommitRequest& request);
 
 }  // namespace tollgate::storage
 

@@ -31,6 +31,8 @@ absl::string_view TableName(Table table) {
       return "use";
     case Table::kSessions:
       return "sessions";
+    case Table::kFingerprints:
+      return "fingerprints";
   }
   return "unknown";
 }

@@ -32,8 +32,9 @@ enum class Table : uint8_t {
   kAudit,
   kUse,
   kSessions,
+  kFingerprints,
 };
-inline constexpr int kTableCount = 12;
+inline constexpr int kTableCount = 13;
 // "meta", "tokens", …
 absl::string_view TableName(Table table);
 
@@ -91,6 +92,9 @@ struct CommitResult {
 struct TailEntry {
   int64_t revision = 0;
   tollgate::v1::RevisionEvents events;
+  // HeadRecord.fingerprint of that revision. Empty where it is no longer kept, or never was (a
+  // revision from before format 2).
+  std::string fingerprint;
 };
 
 // A subscription to what is committed; ends with it. Its destructor returns

@@ -2,14 +2,17 @@
 #include <algorithm>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "base/invariant.h"
 #include "base/status.h"
 #include "storage/overlay_view.h"
 #include "storage/schema.h"
 #include "storage/sequencer.h"
 #include "token/audit_hash.h"
+#include "token/fingerprint.h"
 
 namespace tollgate::storage {
 namespace {
@@ -19,12 +22,14 @@ using store::v1::AuditRecord;
 using store::v1::HeadRecord;
 
 // Commands leave to the sequencer what is the sequencer's: a command that
-// wrote the head, the events or the audit chain itself would break R7 or the chain.
+// wrote the head, the events or a chain itself would break R7 or the chain.
 absl::Status CheckEffects(const Command& command, const Effects& effects, const HeadRecord& head) {
   for (const Mutation& mutation : effects.mutations) {
     const bool head_key = mutation.table == Table::kMeta && mutation.key == kHeadKey;
-    const bool events = mutation.table == Table::kEvents && mutation.value.has_value();
-    if (head_key || events || mutation.table == Table::kAudit) {
+    const bool by_revision =
+        (mutation.table == Table::kEvents || mutation.table == Table::kFingerprints) &&
+        mutation.value.has_value();
+    if (head_key || by_revision || mutation.table == Table::kAudit) {
       return absl::InternalError(absl::StrCat("command ", command.name(),
                                               " writes what only the sequencer may: table ",
                                               TableName(mutation.table)));
@@ -36,6 +41,28 @@ absl::Status CheckEffects(const Command& command, const Effects& effects, const 
                                             head.revision()));
   }
   return absl::OkStatus();
+}
+
+// The fingerprint of a commit (R19): of all that it writes but for its HeadRecord, on top of the
+// fingerprint before, so that equal ones tell of equal histories. `head` is the new one; `previous`
+// is empty for the first commit of a store, or after format 1.
+std::string FingerprintOf(absl::string_view previous, const HeadRecord& head,
+                          const CommitRequest& request) {
+  const std::string revision = absl::StrCat(head.revision());
+  const std::string time_us = absl::StrCat(head.time_us());
+  const std::string count = absl::StrCat(request.mutations.size());
+  const std::string events =
+      request.events.events().events_size() > 0 ? SerializeRecord(request.events) : std::string();
+  std::vector<absl::string_view> parts = {previous, revision, time_us, events, count};
+  parts.reserve(parts.size() + 4 * request.mutations.size());
+  for (const Mutation& mutation : request.mutations) {
+    parts.push_back(TableName(mutation.table));
+    parts.push_back(mutation.key);
+    parts.push_back(mutation.value.has_value() ? "put" : "delete");
+    parts.push_back(mutation.value.has_value() ? absl::string_view(*mutation.value)
+                                               : absl::string_view());
+  }
+  return token::Fingerprint("tollgate commit", parts);
 }
 
 }  // namespace
@@ -115,8 +142,13 @@ absl::StatusOr<BatchOutcome> RunBatch(const Snapshot& snapshot, absl::Time now,
     outcome.request.events.set_time_us(now_us);
     head.set_last_event_revision(revision);
   }
-  view.Apply(Mutation{Table::kMeta, kHeadKey, SerializeRecord(head)});
   outcome.request.mutations = view.TakeMutations();
+  store::v1::FingerprintRecord fingerprint;
+  fingerprint.set_fingerprint(FingerprintOf(head.fingerprint(), head, outcome.request));
+  head.set_fingerprint(fingerprint.fingerprint());
+  outcome.request.mutations.push_back(Mutation{Table::kMeta, kHeadKey, SerializeRecord(head)});
+  outcome.request.mutations.push_back(
+      Mutation{Table::kFingerprints, RevisionKey(revision), SerializeRecord(fingerprint)});
   return outcome;
 }
 

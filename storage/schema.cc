@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "base/status.h"
 #include "google/protobuf/io/coded_stream.h"
 #include "google/protobuf/io/zero_copy_stream_impl_lite.h"
 
@@ -12,6 +13,7 @@ namespace tollgate::storage {
 namespace {
 
 constexpr char kZero = '\0';
+constexpr absl::string_view kTermPrefix = "term/";
 
 void AppendBigEndian64(uint64_t value, std::string* out) {
   for (int shift = 56; shift >= 0; shift -= 8) out->push_back(static_cast<char>(value >> shift));
@@ -61,6 +63,10 @@ std::string SerializeRecord(const google::protobuf::MessageLite& record) {
 }
 
 std::string LiveChangeKey(absl::string_view workspace) { return Join("live", workspace); }
+
+std::string TermKey(int64_t from_revision) {
+  return absl::StrCat(kTermPrefix, RevisionKey(from_revision));
+}
 
 std::string TokenKey(absl::string_view workspace, absl::string_view token_id) {
   return Join(workspace, token_id);
@@ -158,6 +164,33 @@ absl::StatusOr<UseKeyParts> ParseUseKey(absl::string_view key) {
 absl::StatusOr<int64_t> ParseRevisionKey(absl::string_view key) {
   if (key.size() != 8) return NotAKey("revision");
   return static_cast<int64_t>(ReadBigEndian64(key));
+}
+
+absl::StatusOr<absl::optional<std::string>> FingerprintAt(const View& view, int64_t revision) {
+  ASSIGN_OR_RETURN(
+      absl::optional<store::v1::FingerprintRecord> record,
+      GetRecord<store::v1::FingerprintRecord>(view, Table::kFingerprints, RevisionKey(revision)));
+  if (!record.has_value()) return absl::optional<std::string>();
+  return absl::optional<std::string>(std::move(*record->mutable_fingerprint()));
+}
+
+absl::StatusOr<std::vector<store::v1::TermRecord>> ReadTerms(const View& view) {
+  constexpr size_t kPage = 1000;
+  std::vector<store::v1::TermRecord> terms;
+  std::string begin(kTermPrefix);
+  const std::string end = PrefixEnd(kTermPrefix);
+  while (true) {
+    ASSIGN_OR_RETURN(const std::vector<Entry> page, view.Scan(Table::kMeta, begin, end, kPage));
+    for (const Entry& entry : page) {
+      store::v1::TermRecord term;
+      if (!term.ParseFromString(entry.value)) {
+        return absl::DataLossError("a term's record cannot be parsed");
+      }
+      terms.push_back(std::move(term));
+    }
+    if (page.size() < kPage) return terms;
+    begin = KeyAfter(page.back().key);
+  }
 }
 
 }  // namespace tollgate::storage

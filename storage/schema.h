@@ -3,6 +3,7 @@
 //   table       key                                             record
 //   meta        "meta" | "head"                                 MetaRecord | HeadRecord
 //               "live" 0 workspace                              revision (8): see LiveChangeKey
+//               "term/" revision (8, big endian)                TermRecord
 //   tokens      workspace 0 token_id                            TokenRecord
 //   digests     stored digest (32 bytes)                        DigestRecord
 //   workspaces  workspace                                       WorkspaceRecord
@@ -14,6 +15,7 @@
 //   audit       revision (8) index (4)                          AuditChainRecord
 //   use         workspace 0 token_id 0 edge                     UseRecord
 //   sessions    validator_id 0 incarnation (16 bytes)           SessionRecord
+//   fingerprints  revision (8, big endian)                      FingerprintRecord
 //
 // Workspaces, token ids, validator ids, labels and request ids never hold a 0
 // byte: they are checked before they get here.
@@ -22,6 +24,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -29,6 +32,7 @@
 #include "absl/types/optional.h"
 #include "google/protobuf/message_lite.h"
 #include "storage/engine.h"
+#include "tollgate/store/v1/records.pb.h"
 
 namespace tollgate::storage {
 
@@ -46,12 +50,14 @@ inline constexpr char kHeadKey[] = "head";
 // the workspace are live than before it, or have another owner. It does not tell what only time
 // ends.
 std::string LiveChangeKey(absl::string_view workspace);
+// Under it, in meta: the TermRecord of the term that begins at that revision.
+std::string TermKey(int64_t from_revision);
 std::string TokenKey(absl::string_view workspace, absl::string_view token_id);
 std::string CohortKey(absl::string_view workspace, absl::string_view owner);
 std::string LabelKey(absl::string_view workspace, absl::string_view label,
                      absl::string_view token_id);
 std::string RequestKey(absl::string_view scope, absl::string_view request_id);
-std::string RevisionKey(int64_t revision);               // events
+std::string RevisionKey(int64_t revision);               // events, fingerprints
 std::string AuditKey(int64_t revision, uint32_t index);  // audit
 std::string UseKey(absl::string_view workspace, absl::string_view token_id, absl::string_view edge);
 std::string SessionKey(absl::string_view validator_id, absl::string_view incarnation);
@@ -117,6 +123,13 @@ absl::StatusOr<absl::optional<Record>> GetRecord(const View& view, Table table,
   }
   return absl::optional<Record>(std::move(record));
 }
+
+// The fingerprint of a revision (32 bytes); nullopt where it is not kept (compacted, from before
+// format 2, or above the head). Errors: the view's; DATA_LOSS.
+absl::StatusOr<absl::optional<std::string>> FingerprintAt(const View& view, int64_t revision);
+
+// Every term of the store, in the order of their revisions. Errors: the view's; DATA_LOSS.
+absl::StatusOr<std::vector<tollgate::store::v1::TermRecord>> ReadTerms(const View& view);
 
 }  // namespace tollgate::storage
 

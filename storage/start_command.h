@@ -9,21 +9,24 @@
 
 namespace tollgate::storage {
 
-// Writes one audit entry, "service.start", under a revision of its own. What a
-// crashed predecessor wrote without knowing whether it was synced lies below
-// that revision and is durable with it; nothing it may have said is contradicted.
+// Begins a term (R19): writes its TermRecord and one audit entry, "service.start". It is a
+// process's first commit, under a revision of its own, so no revision of this process is of another
+// term. What a crashed predecessor wrote without knowing whether it was synced lies below that
+// revision and is durable with it; nothing it may have said is contradicted.
 class ServiceStarted : public Command {
  public:
-  // `version` is the program's; `instance` names this process (random, hex).
-  ServiceStarted(std::string version, std::string instance)
-      : version_(std::move(version)), instance_(std::move(instance)) {}
+  // `version` is the program's; `term` is 16 random bytes as 32 hex digits, drawn by this process;
+  // `boot_id` is the kernel's of this machine, empty where it has none.
+  ServiceStarted(std::string version, std::string term, std::string boot_id)
+      : version_(std::move(version)), term_(std::move(term)), boot_id_(std::move(boot_id)) {}
 
   absl::string_view name() const override { return "service_started"; }
   absl::Status Run(const View& view, const Slot& slot, Effects& effects) override;
 
  private:
   const std::string version_;
-  const std::string instance_;
+  const std::string term_;
+  const std::string boot_id_;
 };
 
 }  // namespace tollgate::storage

@@ -13,6 +13,7 @@ namespace {
 
 using ::tollgate::store::v1::Ending;
 using ::tollgate::store::v1::EventsRecord;
+using ::tollgate::store::v1::HeadRecord;
 using ::tollgate::store::v1::RequestRecord;
 
 // When an unused token's edges have not all been heard: looked at again after this.
@@ -31,7 +32,8 @@ absl::Status SweepCommand::Run(const storage::View& view, const storage::Slot& s
   ended_.clear();
   RETURN_IF_ERROR(RunDue(view, slot, effects));
   RETURN_IF_ERROR(RunWatched(view, slot, effects));
-  return Compact(view, slot, effects);
+  RETURN_IF_ERROR(Compact(view, slot, effects));
+  return CompactFingerprints(view, slot, effects);
 }
 
 absl::Status SweepCommand::RunDue(const storage::View& view, const storage::Slot& slot,
@@ -207,6 +209,31 @@ absl::Status SweepCommand::Compact(const storage::View& view, const storage::Slo
   }
   if (dropped_to > 0) effects.CompactEventsTo(dropped_to);
   if (result_.compacted_revisions >= limits_.max_compacted) result_.more = true;
+  return absl::OkStatus();
+}
+
+// Fingerprints go where events have gone, so that what was compacted is compared by term alone
+// (R19). A store without events keeps the newest so many all the same.
+absl::Status SweepCommand::CompactFingerprints(const storage::View& view, const storage::Slot& slot,
+                                               storage::Effects& effects) {
+  if (limits_.max_compacted == 0) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const auto head,
+                   storage::GetRecord<HeadRecord>(view, storage::Table::kMeta, storage::kHeadKey));
+  if (!head.has_value()) return absl::DataLossError("the store has no HeadRecord");
+  const int64_t last = std::min(std::max({head->compacted_revision(), effects.compact_events_to,
+                                          slot.revision - limits_.event_retention_count - 1}),
+                                head->revision() - 1);
+  if (last <= 0) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const std::vector<storage::Entry> entries,
+                   view.Scan(storage::Table::kFingerprints, "", storage::RevisionKey(last + 1),
+                             limits_.max_compacted));
+  const bool full = entries.size() >= limits_.max_compacted;
+  // Each step that has effects adds a fingerprint: were one worth a step, sweeps would never end.
+  if (!full && effects.compact_events_to == 0) return absl::OkStatus();
+  for (const storage::Entry& entry : entries) {
+    effects.Delete(storage::Table::kFingerprints, entry.key);
+  }
+  if (full) result_.more = true;
   return absl::OkStatus();
 }
 

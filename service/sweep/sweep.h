@@ -25,7 +25,7 @@ class SweepCommand : public storage::Command {
   struct Limits {
     size_t max_due = 500;        // due entries looked at
     size_t max_watched = 500;    // rotated tokens whose silence is judged
-    size_t max_compacted = 500;  // revisions of events dropped
+    size_t max_compacted = 500;  // revisions of events dropped, and of fingerprints
     // Events older than this are dropped, and all but the newest so many revisions' events.
     absl::Duration event_retention = absl::Hours(24);
     int64_t event_retention_count = 1'000'000;
@@ -62,6 +62,8 @@ class SweepCommand : public storage::Command {
                           storage::Effects& effects);
   absl::Status Compact(const storage::View& view, const storage::Slot& slot,
                        storage::Effects& effects);
+  absl::Status CompactFingerprints(const storage::View& view, const storage::Slot& slot,
+                                   storage::Effects& effects);
   absl::Status ForgetRequest(const storage::View& view, const storage::Due& due,
                              storage::Effects& effects);
   absl::Status RunToken(const storage::View& view, const storage::Slot& slot,

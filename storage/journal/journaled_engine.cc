@@ -306,7 +306,7 @@ void JournaledEngine::OnCommitted(int64_t revision) { committed_ = std::max(comm
 
 absl::StatusOr<CommitResult> JournaledEngine::Commit(const CommitRequest& request) {
   // Before anything is journaled: INVALID_ARGUMENT has written nothing.
-  RETURN_IF_ERROR(CheckCommitRequest(request));
+  RETURN_IF_ERROR(CheckCommitRequest(request).status());
   JournalCommit entry = JournalEntryFor(request);
   if (entry.tokens_size() + entry.cohorts_size() == 0) {
     ASSIGN_OR_RETURN(const CommitResult result, inner_->Commit(request));

@@ -27,6 +27,7 @@ class Driver final : public EngineDriver {
     MemoryEngine::Options engine;
     engine.epoch = options.random->Hex(16);
     engine.create_time_us = absl::ToUnixMicros(options.clock->WallNow());
+    engine.store_id = options.random->Hex(16);
     ASSIGN_OR_RETURN(std::unique_ptr<MemoryEngine> opened, MemoryEngine::Open(std::move(engine)));
     return std::unique_ptr<Engine>(std::move(opened));
   }

@@ -68,6 +68,7 @@ absl::StatusOr<std::unique_ptr<MemoryEngine>> MemoryEngine::Open(Options options
   meta.set_format(kStoreFormat);
   meta.set_epoch(options.epoch);
   meta.set_create_time_us(options.create_time_us);
+  meta.set_store_id(options.store_id);
   HeadRecord head;
   absl::MutexLock lock(&engine->mu_);
   engine->PutLocked(Table::kMeta, kMetaKey, SerializeRecord(meta));

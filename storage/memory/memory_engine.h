@@ -26,6 +26,7 @@ class MemoryEngine : public EmbeddedEngine {
   struct Options {
     std::string epoch = "00000000000000000000000000000001";  // 32 hex digits
     int64_t create_time_us = 0;
+    std::string store_id = "00000000000000000000000000000002";  // 32 hex digits
   };
   // An empty store: MetaRecord, and HeadRecord at revision 0.
   static absl::StatusOr<std::unique_ptr<MemoryEngine>> Open(Options options);

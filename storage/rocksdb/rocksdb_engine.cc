@@ -337,6 +337,7 @@ absl::Status RocksDbEngine::Begin(const Options& options) {
   first.set_format(kStoreFormat);
   first.set_epoch(options.random->Hex(16));
   first.set_create_time_us(absl::ToUnixMicros(options.clock->WallNow()));
+  first.set_store_id(options.random->Hex(16));
   RETURN_IF_ERROR(Write({Mutation{Table::kMeta, kMetaKey, SerializeRecord(first)},
                          Mutation{Table::kMeta, kHeadKey, SerializeRecord(HeadRecord())}},
                         nullptr));

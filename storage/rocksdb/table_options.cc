@@ -104,6 +104,12 @@ rocksdb::ColumnFamilyOptions TableOptions(Table table,
       // exactly where the sweep begins to read.
       options.periodic_compaction_seconds = 24 * 60 * 60;
       break;
+    case Table::kFingerprints:
+      // One small row a commit, appended in key order, dropped from the front; the hashes are
+      // random, so compression could not gain anything.
+      options.compression = rocksdb::kNoCompression;
+      options.write_buffer_size = 4 << 20;
+      break;
     case Table::kMeta:
       options.write_buffer_size = 1 << 20;
       break;

@@ -202,6 +202,7 @@ TEST_P(EngineTest, NewStoreHasMetaAndHeadZero) {
   ASSERT_TRUE(meta.has_value());
   EXPECT_EQ(meta->format(), storage::kStoreFormat);
   EXPECT_EQ(meta->epoch().size(), 32u);
+  EXPECT_EQ(meta->store_id().size(), 32u);
   EXPECT_FALSE(meta->restored());
   const auto head =
       storage::GetRecord<HeadRecord>(*snapshot, storage::Table::kMeta, storage::kHeadKey).value();
@@ -409,6 +410,34 @@ TEST_P(EngineTest, TailCatchesUpThenGoesOnLive) {
   EXPECT_THAT(from_start.all(), ElementsAre("1:1", "2:0", "3:2", "4:0", "5:3", "6:0"));
   EXPECT_THAT(from_middle.all(), ElementsAre("3:2", "4:0", "5:3", "6:0"));
   EXPECT_THAT(from_head.all(), ElementsAre("5:3", "6:0"));
+}
+
+TEST_P(EngineTest, TailTellsTheFingerprintsThatAreKept) {
+  const int revisions = 600;  // more than are read at a time
+  const auto commit = [this](int revision, bool kept) {
+    storage::CommitRequest request = Request(revision - 1, {}, revision % 2);
+    HeadRecord head;
+    head.set_revision(revision);
+    head.set_fingerprint(absl::StrCat("print of ", revision));
+    request.mutations[0].value = head.SerializeAsString();
+    store::v1::FingerprintRecord row;
+    row.set_fingerprint(head.fingerprint());
+    if (kept) {
+      request.mutations.push_back(storage::Mutation{
+          storage::Table::kFingerprints, storage::RevisionKey(revision), row.SerializeAsString()});
+    }
+    ASSERT_TRUE(engine().Commit(request)->committed);
+  };
+  for (int i = 1; i <= revisions; ++i) commit(i, /*kept=*/i > 10);
+  std::vector<std::string> told;
+  const auto tail = engine().TailFrom(
+      0, [&](const storage::TailEntry& entry) { told.push_back(entry.fingerprint); });
+  ASSERT_TRUE(tail.ok()) << tail.status();
+  commit(revisions + 1, /*kept=*/true);
+  ASSERT_EQ(told.size(), static_cast<size_t>(revisions + 1));
+  for (int i = 1; i <= revisions + 1; ++i) {
+    EXPECT_EQ(told[i - 1], i > 10 ? absl::StrCat("print of ", i) : "") << i;
+  }
 }
 
 TEST_P(EngineTest, TailEndsWithItsHandle) {

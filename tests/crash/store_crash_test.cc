@@ -133,7 +133,8 @@ int Writer(const std::string& path, uint64_t seed) {
     // Shorter than PIPE_BUF, so whole or not at all.
     if (::write(STDOUT_FILENO, line.data(), line.size()) < 0) ::_exit(4);
   };
-  const auto started = sequencer->Run(std::make_shared<storage::ServiceStarted>("test", "crash"));
+  const auto started =
+      sequencer->Run(std::make_shared<storage::ServiceStarted>("test", "crash", "boot"));
   if (!started.ok()) return 5;
   acknowledge(absl::StrCat("start - ", started->revision, "\n"));
 

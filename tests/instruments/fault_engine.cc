@@ -3,6 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "storage/schema.h"
+#include "token/fingerprint.h"
 
 namespace tollgate::instruments {
 namespace {
@@ -106,6 +107,12 @@ absl::Status FaultEngine::CommitRival(const std::vector<storage::Mutation>& riva
   request.expected_head = head.revision();
   request.mutations = rival;
   head.set_revision(head.revision() + 1);
+  store::v1::FingerprintRecord fingerprint;
+  fingerprint.set_fingerprint(token::Fingerprint("rival", {head.fingerprint()}));
+  head.set_fingerprint(fingerprint.fingerprint());
+  request.mutations.push_back(storage::Mutation{storage::Table::kFingerprints,
+                                                storage::RevisionKey(head.revision()),
+                                                storage::SerializeRecord(fingerprint)});
   request.mutations.push_back(
       storage::Mutation{storage::Table::kMeta, storage::kHeadKey, storage::SerializeRecord(head)});
   return inner_->Commit(request).status();

@@ -169,7 +169,7 @@ TEST_F(RunBatchTest, IsPure) {
 }
 
 TEST_F(RunBatchTest, AStartIsAnAuditEntryOfItsOwnRevision) {
-  RunAndCommit({std::make_shared<ServiceStarted>("1.2.3", "abcd")});
+  RunAndCommit({std::make_shared<ServiceStarted>("1.2.3", "abcd", "boot")});
   EXPECT_EQ(Head().revision(), 1);
   std::vector<store::v1::AuditRecord> entries;
   ASSERT_TRUE(
@@ -179,7 +179,105 @@ TEST_F(RunBatchTest, AStartIsAnAuditEntryOfItsOwnRevision) {
   ASSERT_EQ(entries.size(), 1u);
   EXPECT_EQ(entries[0].action(), "service.start");
   EXPECT_EQ(entries[0].details().at("version"), "1.2.3");
+  EXPECT_EQ(entries[0].details().at("term"), "abcd");
   EXPECT_EQ(entries[0].revision(), 1);
+}
+
+TEST_F(RunBatchTest, EachStartBeginsATermThatIsKept) {
+  RunAndCommit({std::make_shared<ServiceStarted>("1.2.3", "abcd", "boot")});
+  RunAndCommit({PutLabel("a", "1")});
+  RunAndCommit({std::make_shared<ServiceStarted>("1.2.4", "ef01", "")});
+  const std::vector<store::v1::TermRecord> terms =
+      ReadTerms(*engine_->NewSnapshot().value()).value();
+  ASSERT_EQ(terms.size(), 2u);
+  EXPECT_EQ(terms[0].term(), "abcd");
+  EXPECT_EQ(terms[0].from_revision(), 1);
+  EXPECT_EQ(terms[0].start_time_us(), absl::ToUnixMicros(kNow));
+  EXPECT_EQ(terms[0].boot_id(), "boot");
+  EXPECT_EQ(terms[0].version(), "1.2.3");
+  EXPECT_EQ(terms[1].term(), "ef01");
+  EXPECT_EQ(terms[1].from_revision(), 3);
+}
+
+TEST_F(RunBatchTest, EachRevisionHasAFingerprintThatIsKept) {
+  std::vector<std::string> told;
+  const auto tail =
+      engine_->TailFrom(0, [&](const TailEntry& entry) { told.push_back(entry.fingerprint); })
+          .value();
+  for (int i = 1; i <= 3; ++i) {
+    const BatchOutcome outcome = RunAndCommit({PutLabel("a", absl::StrCat(i))});
+    const auto snapshot = engine_->NewSnapshot().value();
+    ASSERT_EQ(Head().fingerprint().size(), 32u);
+    EXPECT_EQ(FingerprintAt(*snapshot, i).value(), Head().fingerprint());
+    ASSERT_EQ(told.size(), static_cast<size_t>(i));
+    EXPECT_EQ(told.back(), Head().fingerprint());
+  }
+  EXPECT_EQ(FingerprintAt(*engine_->NewSnapshot().value(), 4).value(), absl::nullopt);
+  EXPECT_NE(told[0], told[1]);
+  EXPECT_NE(told[1], told[2]);
+}
+
+TEST_F(RunBatchTest, HistoriesThatDifferedOnceNeverHaveTheSameFingerprintAgain) {
+  const auto fingerprint = [](std::vector<std::shared_ptr<Command>> first, absl::Time now) {
+    const auto engine = MemoryEngine::Open().value();
+    for (std::shared_ptr<Command> command :
+         std::vector<std::shared_ptr<Command>>{first[0], PutLabel("same", "1")}) {
+      EXPECT_TRUE(
+          engine->Commit(RunBatch(*engine->NewSnapshot().value(), now, {command.get()})->request)
+              ->committed);
+    }
+    return GetRecord<HeadRecord>(*engine->NewSnapshot().value(), Table::kMeta, kHeadKey)
+        .value()
+        ->fingerprint();
+  };
+  const auto one = [](Table table, const std::string& key, absl::optional<std::string> value) {
+    return Do([=](const View&, const Slot&, Effects& effects) {
+      if (value.has_value()) {
+        effects.PutRaw(table, key, *value);
+      } else {
+        effects.Delete(table, key);
+      }
+      return absl::OkStatus();
+    });
+  };
+  const std::string base = fingerprint({one(Table::kLabels, "ab", "c")}, kNow);
+  EXPECT_EQ(fingerprint({one(Table::kLabels, "ab", "c")}, kNow), base);
+  EXPECT_NE(fingerprint({one(Table::kLabels, "ab", "c")}, kNow + absl::Microseconds(1)), base);
+  EXPECT_NE(fingerprint({one(Table::kLabels, "a", "bc")}, kNow), base) << "where parts end counts";
+  EXPECT_NE(fingerprint({one(Table::kDue, "ab", "c")}, kNow), base);
+  EXPECT_NE(fingerprint({one(Table::kLabels, "ab", "")}, kNow),
+            fingerprint({one(Table::kLabels, "ab", absl::nullopt)}, kNow));
+  EXPECT_NE(fingerprint({Do([](const View&, const Slot&, Effects& effects) {
+                          effects.PutRaw(Table::kLabels, "ab", "c");
+                          effects.Tell(v1::Event());
+                          return absl::OkStatus();
+                        })},
+                        kNow),
+            base);
+}
+
+TEST_F(RunBatchTest, ACommitOnOneWithoutAFingerprintBeginsTheChain) {
+  HeadRecord head;
+  head.set_revision(1);
+  CommitRequest old;
+  old.mutations.push_back(Mutation{Table::kMeta, kHeadKey, SerializeRecord(head)});
+  ASSERT_TRUE(engine_->Commit(old)->committed);
+  RunAndCommit({PutLabel("a", "1")});
+  EXPECT_EQ(Head().fingerprint().size(), 32u);
+  std::vector<std::string> told;
+  const auto tail =
+      engine_->TailFrom(0, [&](const TailEntry& entry) { told.push_back(entry.fingerprint); })
+          .value();
+  EXPECT_THAT(told, ElementsAre("", Head().fingerprint()));
+}
+
+TEST_F(RunBatchTest, NoCommandWritesAFingerprint) {
+  const BatchOutcome outcome = Run({Do([](const View&, const Slot&, Effects& effects) {
+    effects.PutRaw(Table::kFingerprints, RevisionKey(1), "x");
+    return absl::OkStatus();
+  })});
+  EXPECT_EQ(outcome.results[0].status().code(), absl::StatusCode::kInternal);
+  EXPECT_FALSE(outcome.has_effects);
 }
 
 }  // namespace

@@ -4,12 +4,14 @@
 #include "base/proto_time.h"
 #include "service/reads/read_tokens.h"
 #include "service/tokens/revoke_cohort.h"
+#include "storage/start_command.h"
 #include "tests/unit/service/command_fixture.h"
 #include "tests/unit/service/stand_ins.h"
 
 namespace tollgate::service {
 namespace {
 
+using store::v1::HeadRecord;
 using ::testing::SizeIs;
 
 class SweepTest : public CommandTest {
@@ -293,6 +295,45 @@ TEST_F(SweepTest, EventsAreCompactedByTimeAndByCount) {
   now_ += absl::Hours(25);
   Sweep();
   EXPECT_EQ(Count(storage::Table::kEvents), 0u);
+}
+
+TEST_F(SweepTest, FingerprintsGoWithTheEventsOfTheirRevisions) {
+  for (int i = 0; i < 10; ++i) Made(absl::StrCat("t", i));  // revisions 1 to 10
+  ASSERT_EQ(Count(storage::Table::kFingerprints), 10u);
+  SweepCommand::Limits limits;
+  limits.event_retention_count = 4;
+  limits.max_compacted = 5;
+  EXPECT_TRUE(Sweep(limits).more);  // at most five of each
+  Sweep(limits);
+  const auto snapshot = engine_->NewSnapshot().value();
+  const int64_t compacted =
+      storage::GetRecord<HeadRecord>(*snapshot, storage::Table::kMeta, storage::kHeadKey)
+          .value()
+          ->compacted_revision();
+  ASSERT_GT(compacted, 5);
+  for (int64_t revision = 1; revision <= snapshot->revision(); ++revision) {
+    EXPECT_EQ(storage::FingerprintAt(*snapshot, revision)->has_value(), revision > compacted)
+        << revision;
+  }
+}
+
+TEST_F(SweepTest, AStoreWithoutEventsKeepsTheNewestFingerprints) {
+  Made("only");  // revision 1, with an event
+  for (int i = 0; i < 60; ++i) {
+    storage::ServiceStarted started("v", "t", "b");
+    ASSERT_TRUE(RunOne(started).ok());
+  }
+  SweepCommand::Limits limits;
+  limits.event_retention_count = 20;
+  limits.max_compacted = 10;
+  while (Sweep(limits).more) {
+  }
+  EXPECT_GE(Count(storage::Table::kFingerprints), 20u);
+  EXPECT_LE(Count(storage::Table::kFingerprints), 32u);
+  const int64_t head = engine_->NewSnapshot().value()->revision();
+  Sweep(limits);
+  EXPECT_EQ(engine_->NewSnapshot().value()->revision(), head)
+      << "a step whose commit is the next step's work would never end";
 }
 
 }  // namespace
