@@ -39,6 +39,14 @@ absl::StatusOr<std::string> EpochOf(storage::Engine& engine) {
   return meta->epoch();
 }
 
+void TellOfMigration(const std::string& name, uint32_t from_format) {
+  base::Log(base::LogLevel::kInfo,
+            "the store was brought to this version's format: older versions refuse it from now on",
+            {{"store", name},
+             {"from", static_cast<int64_t>(from_format)},
+             {"to", static_cast<int64_t>(storage::kStoreFormat)}});
+}
+
 // A mistyped name begins a journal like a first start does, and restores would do without all
 // that the real one knows.
 absl::Status WarnOfNewJournal(storage::JournaledEngine& journaled, const StoreHome& home) {
@@ -184,6 +192,7 @@ absl::StatusOr<OpenStore> StoreHome::Open(base::Random& random, const base::Cloc
   engine.location = folder();
   engine.random = &random;
   engine.clock = &clock;
+  engine.on_migrated = [this](uint32_t from_format) { TellOfMigration(name(), from_format); };
   ASSIGN_OR_RETURN(store.files, driver().Open(engine));
   store.engine = store.files.get();
   ASSIGN_OR_RETURN(store.epoch, EpochOf(*store.files));

@@ -2,6 +2,8 @@
 #ifndef TOLLGATE_STORAGE_ENGINE_REGISTRY_H_
 #define TOLLGATE_STORAGE_ENGINE_REGISTRY_H_
 
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -30,6 +32,9 @@ struct EngineOpenOptions {
   // Both are needed while it is opened only: a new store's epoch, and its date.
   base::Random* random = nullptr;
   const base::Clock* clock = nullptr;
+  // Called while it is opened, once a store of an earlier format was brought to this build's; may
+  // be empty.
+  std::function<void(uint32_t from_format)> on_migrated;
 };
 
 // One kind of engine. Its own folder implements it; storage/engines.cc lists it. Immutable,

@@ -36,8 +36,9 @@
 
 namespace tollgate::storage {
 
-// The format this build reads and writes (MetaRecord.format).
-inline constexpr uint32_t kStoreFormat = 1;
+// The format this build reads and writes (MetaRecord.format); migration.h brings an earlier one
+// here.
+inline constexpr uint32_t kStoreFormat = 2;
 
 // A record as it is stored: the same message always gives the same bytes (maps in key order), so
 // that replicas, replays and hashes agree.

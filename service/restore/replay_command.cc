@@ -107,6 +107,11 @@ void Narrow(const TokenRecord& lost, const std::string& key, TokenRecord* record
   }
 }
 
+void AddPastEpoch(const std::string& epoch, MetaRecord* meta) {
+  const auto& past = meta->past_epochs();
+  if (std::find(past.begin(), past.end(), epoch) == past.end()) meta->add_past_epochs(epoch);
+}
+
 }  // namespace
 
 absl::Status ReplayCommand::Run(const storage::View& view, const storage::Slot& slot,
@@ -137,6 +142,11 @@ absl::Status ReplayCommand::Run(const storage::View& view, const storage::Slot& 
       plan_ == nullptr ? "none" : absl::StrCat("to revision ", plan_->last_revision());
   effects.Audit(std::move(entry));
 
+  // Whoever comes from one of them is reset; from any other epoch, refused (R19).
+  AddPastEpoch(meta->epoch(), &*meta);
+  if (plan_ != nullptr) {
+    for (const std::string& epoch : plan_->later_epochs()) AddPastEpoch(epoch, &*meta);
+  }
   meta->set_epoch(new_epoch_);
   meta->set_restored(true);
   effects.Put(storage::Table::kMeta, storage::kMetaKey, *meta);

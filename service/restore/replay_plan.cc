@@ -24,6 +24,10 @@ void ReplayPlan::Add(const JournalRecord& record) {
         found_epoch_ = true;
       } else {
         in_later_epoch_ = found_epoch_;
+        if (found_epoch_ && std::find(later_epochs_.begin(), later_epochs_.end(), section_epoch_) ==
+                                later_epochs_.end()) {
+          later_epochs_.push_back(section_epoch_);
+        }
       }
       break;
     case JournalRecord::kCommit:

@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/types/optional.h"
@@ -56,6 +57,8 @@ class ReplayPlan {
   // head(): the store went on without this journal, or the journal is an old copy, and what was
   // revoked after the backup is not in it.
   int64_t epoch_last_revision() const { return epoch_last_revision_; }
+  // The epochs whose sections come after the backup's, in their order, each once.
+  const std::vector<std::string>& later_epochs() const { return later_epochs_; }
   // How far the journal goes: the last entry's or mark's revision, and the time of the last entry
   // (0: there is none).
   int64_t last_revision() const { return last_revision_; }
@@ -67,6 +70,7 @@ class ReplayPlan {
   const std::string epoch_;
   const int64_t head_;
   std::string section_epoch_;
+  std::vector<std::string> later_epochs_;
   bool found_epoch_ = false;
   bool in_later_epoch_ = false;
   int64_t covers_from_ = 0;

@@ -26,6 +26,7 @@ class Driver final : public EngineDriver {
     engine.create_if_missing = options.create_if_missing;
     engine.random = options.random;
     engine.clock = options.clock;
+    engine.on_migrated = options.on_migrated;
     ASSIGN_OR_RETURN(std::unique_ptr<RocksDbEngine> opened, RocksDbEngine::Open(engine));
     return std::unique_ptr<Engine>(std::move(opened));
   }

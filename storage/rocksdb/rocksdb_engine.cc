@@ -17,6 +17,7 @@
 #include "rocksdb/listener.h"
 #include "rocksdb/utilities/checkpoint.h"
 #include "rocksdb/write_batch.h"
+#include "storage/migration.h"
 #include "storage/rocksdb/table_options.h"
 #include "storage/schema.h"
 
@@ -305,6 +306,17 @@ absl::StatusOr<std::unique_ptr<RocksDbEngine>> RocksDbEngine::Open(Options optio
   return engine;
 }
 
+absl::Status RocksDbEngine::Migrate(const Options& options, uint32_t from_format) {
+  while (true) {
+    const absl::StatusOr<std::vector<Mutation>> part = NextMigration(DbSnapshot(db_.get()));
+    if (!part.ok()) return Corrupt(options.path, part.status().message());
+    if (part->empty()) break;
+    RETURN_IF_ERROR(Write(*part, nullptr));
+  }
+  if (from_format != kStoreFormat && options.on_migrated) options.on_migrated(from_format);
+  return absl::OkStatus();
+}
+
 absl::Status RocksDbEngine::Begin(const Options& options) {
   DbSnapshot snapshot(db_.get());
   const absl::StatusOr<absl::optional<MetaRecord>> meta =
@@ -323,6 +335,7 @@ absl::Status RocksDbEngine::Begin(const Options& options) {
                    meta->has_value() ? "it has no HeadRecord" : "it has no MetaRecord");
   }
   if (meta->has_value()) {
+    RETURN_IF_ERROR(Migrate(options, (*meta)->format()));
     epoch_ = (*meta)->epoch();
     StartAtHead((*head)->revision());
     return absl::OkStatus();

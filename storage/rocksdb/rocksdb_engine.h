@@ -2,6 +2,8 @@
 #ifndef TOLLGATE_STORAGE_ROCKSDB_ROCKSDB_ENGINE_H_
 #define TOLLGATE_STORAGE_ROCKSDB_ROCKSDB_ENGINE_H_
 
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -24,12 +26,14 @@ class RocksDbEngine : public EmbeddedEngine {
   struct Options {
     std::string path;  // a folder of its own, made with mode 0700
     bool create_if_missing = true;
-    base::Random* random = nullptr;       // makes the epoch of a new store; needed during Open only
-    const base::Clock* clock = nullptr;   // dates a new store; needed during Open only
-    size_t block_cache_bytes = 64 << 20;  // uncompressed blocks, all tables together
+    base::Random* random = nullptr;      // makes the epoch of a new store; needed during Open only
+    const base::Clock* clock = nullptr;  // dates a new store; needed during Open only
+    std::function<void(uint32_t from_format)> on_migrated;  // during Open; may be empty
+    size_t block_cache_bytes = 64 << 20;   // uncompressed blocks, all tables together
     size_t write_buffer_bytes = 64 << 20;  // what is not yet in a table file, all tables together
   };
-  // Opens, or makes, a store. Errors, by reason:
+  // Opens, or makes, a store; one of an older format is brought to this build's first, where it
+  // stays: an older program refuses it from then on. Errors, by reason:
   //   STORE_NOT_FOUND   NOT_FOUND            there is none, and none is to be made
   //   STORE_IN_USE      FAILED_PRECONDITION  another process (or this one) has it open
   //   STORE_TOO_NEW     FAILED_PRECONDITION  a newer Tollgate wrote it
@@ -70,6 +74,8 @@ class RocksDbEngine : public EmbeddedEngine {
   explicit RocksDbEngine(std::unique_ptr<Db> db);
   // Reads MetaRecord and HeadRecord, or writes the first ones.
   absl::Status Begin(const Options& options);
+  // Brings an older store to this build's format.
+  absl::Status Migrate(const Options& options, uint32_t from_format);
 
   const std::unique_ptr<Db> db_;
   std::string epoch_;

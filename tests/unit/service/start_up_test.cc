@@ -3,7 +3,9 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <cstdlib>
 #include <fstream>
+#include <map>
 
 #include "base/version.h"
 #include "nlohmann/json.hpp"
@@ -85,6 +87,35 @@ class StartUpTest : public testing::Test {
 
   TempDir dir_;
 };
+
+// tests/data/README.md says what is in it.
+TEST_F(StartUpTest, AStoreOfFormat1IsServed) {
+  ASSERT_EQ(std::system(absl::StrCat("tar -xzf ", TOLLGATE_TEST_DATA, "/store-format-1.tar.gz -C ",
+                                     dir_ / "")
+                            .c_str()),
+            0);
+  const std::map<std::string, TokenState> expected = {
+      {"t1", TOKEN_STATE_REVOKED}, {"t2", TOKEN_STATE_REVOKED}, {"t3", TOKEN_STATE_SUSPENDED},
+      {"t4", TOKEN_STATE_REVOKED}, {"t5", TOKEN_STATE_ACTIVE},  {"t6", TOKEN_STATE_ACTIVE}};
+  for (const std::string name : {"one", "two"}) {
+    auto program = Run({}, name);
+    auto client = Client(Ready(*program, name));
+    grpc::ClientContext context;
+    context.set_wait_for_ready(true);
+    context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(30)));
+    ListTokensRequest list;
+    list.set_parent("workspaces/acme");
+    ListTokensResponse found;
+    ASSERT_TRUE(client->ListTokens(&context, list, &found).ok()) << program->output();
+    std::map<std::string, TokenState> states;
+    for (const Token& token : found.tokens()) states[token.label()] = token.state();
+    EXPECT_EQ(states, expected);
+    program->Signal(SIGTERM);
+    EXPECT_EQ(program->Wait(), 0) << program->output();
+    const bool told = program->output().find("older versions refuse it") != std::string::npos;
+    EXPECT_EQ(told, name == "one") << program->output();
+  }
+}
 
 TEST_F(StartUpTest, ABadFlagIsTwo) {
   auto program = Run({"--lease", "30"});

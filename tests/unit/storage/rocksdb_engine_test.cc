@@ -57,6 +57,23 @@ class RocksDbEngineTest : public ::testing::Test {
     EXPECT_EQ(base::ReasonOf(status), reason) << status;
     EXPECT_THAT(std::string(status.message()), ::testing::HasSubstr(path_));
   }
+  // As a program that knows this table makes it; nothing is in it.
+  void AddTable(const std::string& table) {
+    std::vector<std::string> names;
+    ASSERT_TRUE(rocksdb::DB::ListColumnFamilies(rocksdb::DBOptions(), path_, &names).ok());
+    std::vector<rocksdb::ColumnFamilyDescriptor> families;
+    for (const std::string& name : names) {
+      families.emplace_back(name, rocksdb::ColumnFamilyOptions());
+    }
+    families.emplace_back(table, rocksdb::ColumnFamilyOptions());
+    rocksdb::DBOptions options;
+    options.create_missing_column_families = true;
+    std::vector<rocksdb::ColumnFamilyHandle*> handles;
+    rocksdb::DB* db = nullptr;
+    ASSERT_TRUE(rocksdb::DB::Open(options, path_, families, &handles, &db).ok());
+    for (auto* handle : handles) ASSERT_TRUE(db->DestroyColumnFamilyHandle(handle).ok());
+    delete db;
+  }
   // Deletes the store's files with this extension; says how many.
   int DeleteFiles(const std::string& prefix_or_extension) {
     int deleted = 0;
@@ -172,24 +189,54 @@ TEST_F(RocksDbEngineTest, AStoreOfANewerFormat) {
   ExpectRefused(absl::StatusCode::kFailedPrecondition, "STORE_TOO_NEW");
 }
 
+// A store that the last version of format 1 made. tests/data/README.md says what is in it.
+TEST_F(RocksDbEngineTest, AStoreOfFormat1IsBroughtToThisFormatOnce) {
+  std::filesystem::create_directories(folder_ + "/deep");
+  const std::string unpack =
+      absl::StrCat("tar -xzf ", TOLLGATE_TEST_DATA, "/store-format-1.tar.gz -C ", folder_, "/deep");
+  ASSERT_EQ(std::system(unpack.c_str()), 0);
+  std::vector<uint32_t> migrated;
+  std::vector<std::vector<Entry>> before;
+  for (int opening = 0; opening < 3; ++opening) {
+    // The first one was cut short once the new table was there, before anything was in it.
+    if (opening == 0) AddTable("fingerprints");
+    RocksDbEngine::Options options;
+    options.path = path_;
+    options.random = &random_;
+    options.clock = &clock_;
+    options.on_migrated = [&](uint32_t from) { migrated.push_back(from); };
+    const auto engine = RocksDbEngine::Open(options);
+    ASSERT_TRUE(engine.ok()) << engine.status();
+    const auto snapshot = (*engine)->NewSnapshot().value();
+    const MetaRecord meta = Meta(**engine);
+    EXPECT_EQ(meta.format(), kStoreFormat);
+    EXPECT_EQ(meta.epoch(), "0277ec9905c68a7d64a9ec75edfbf942");
+    EXPECT_EQ(meta.store_id().size(), 32u);
+    EXPECT_EQ(meta.keyring_checks_size(), 1) << "what else was there stays";
+    const auto head = GetRecord<store::v1::HeadRecord>(*snapshot, Table::kMeta, kHeadKey).value();
+    EXPECT_EQ(snapshot->revision(), 12) << "it takes no revision";
+    EXPECT_EQ(head->fingerprint(), *FingerprintAt(*snapshot, 12).value());
+    EXPECT_EQ(snapshot->Scan(Table::kTokens, "", "", 100)->size(), 6u);
+    std::vector<std::vector<Entry>> tables;
+    for (int i = 0; i < kTableCount; ++i) {
+      tables.push_back(snapshot->Scan(static_cast<Table>(i), "", "", 1000).value());
+    }
+    if (opening > 0) {
+      for (int i = 0; i < kTableCount; ++i) {
+        ASSERT_EQ(tables[i].size(), before[i].size());
+        for (size_t j = 0; j < tables[i].size(); ++j) {
+          EXPECT_EQ(tables[i][j].value, before[i][j].value);
+        }
+      }
+    }
+    before = std::move(tables);
+  }
+  EXPECT_THAT(migrated, ::testing::ElementsAre(1u));
+}
+
 TEST_F(RocksDbEngineTest, AStoreWithATableOfANewerVersion) {
   Open().value().reset();
-  {
-    std::vector<std::string> names;
-    ASSERT_TRUE(rocksdb::DB::ListColumnFamilies(rocksdb::DBOptions(), path_, &names).ok());
-    std::vector<rocksdb::ColumnFamilyDescriptor> families;
-    for (const std::string& name : names) {
-      families.emplace_back(name, rocksdb::ColumnFamilyOptions());
-    }
-    families.emplace_back("grants", rocksdb::ColumnFamilyOptions());
-    rocksdb::DBOptions options;
-    options.create_missing_column_families = true;
-    std::vector<rocksdb::ColumnFamilyHandle*> handles;
-    rocksdb::DB* db = nullptr;
-    ASSERT_TRUE(rocksdb::DB::Open(options, path_, families, &handles, &db).ok());
-    for (auto* handle : handles) ASSERT_TRUE(db->DestroyColumnFamilyHandle(handle).ok());
-    delete db;
-  }
+  AddTable("grants");
   ExpectRefused(absl::StatusCode::kFailedPrecondition, "STORE_TOO_NEW");
 }
 

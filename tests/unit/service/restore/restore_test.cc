@@ -127,6 +127,7 @@ TEST_F(RestoreTest, ARevokedTokenStaysRevokedAndTheBackupStaysAsItWas) {
     EXPECT_FALSE(IsFinalNow(second_));
     EXPECT_TRUE(Meta().restored());
     EXPECT_EQ(report->epoch, Meta().epoch());
+    EXPECT_THAT(Meta().past_epochs(), ::testing::ElementsAre(report->epoch_before));
     if (round == 0) Revoke(second_);
     Close();
     options_.store += "2";
@@ -134,6 +135,10 @@ TEST_F(RestoreTest, ARevokedTokenStaysRevokedAndTheBackupStaysAsItWas) {
       const auto third = Restore();
       ASSERT_TRUE(third.ok()) << third.status();
       EXPECT_EQ(2, third->replay.ended);  // of both epochs
+      Open(options_.store, /*journaled=*/false);
+      EXPECT_THAT(Meta().past_epochs(), ::testing::ElementsAre(report->epoch_before, report->epoch))
+          << "the epoch after the backup is known from the journal";
+      Close();
       std::filesystem::remove_all(options_.store);
       // What the second history revoked is not this round's matter.
       std::filesystem::remove(journal_);
