@@ -1,18 +1,14 @@
 #include "token/keyring.h"
 
-#include <fcntl.h>
 #include <sodium.h>
-#include <stdio.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
 #include "base/invariant.h"
 #include "base/status.h"
+#include "token/secret_file.h"
 
 namespace tollgate::token {
 namespace {
@@ -24,34 +20,7 @@ constexpr uint64_t kMaxId = 0x7FFFFFFF;
 // Sixteen peppers take 2 KiB; the rest is room for white space.
 constexpr size_t kMaxFileSize = 64 * 1024;
 
-absl::Status Refused(absl::string_view reason, absl::string_view path, absl::string_view why) {
-  return base::Refuse(absl::StatusCode::kFailedPrecondition, reason,
-                      absl::StrCat("keyring ", path, ": ", why));
-}
-
-std::string ErrnoText(int error) {
-  char buffer[128];
-  return strerror_r(error, buffer, sizeof(buffer));
-}
-
-// A descriptor that closes itself.
-class File {
- public:
-  explicit File(int fd) : fd_(fd) {}
-  ~File() { Close(); }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  int fd() const { return fd_; }
-  bool open() const { return fd_ >= 0; }
-  bool Close() {
-    const int fd = fd_;
-    fd_ = -1;
-    return fd < 0 || close(fd) == 0;
-  }
-
- private:
-  int fd_;
-};
+SecretFile FileAt(const std::string& path) { return SecretFile(path, "keyring", "KEYRING"); }
 
 // A strict reader of the one shape of JSON that a keyring has. A general parser
 // would leave copies of the keys in buffers that nobody wipes.
@@ -136,64 +105,6 @@ bool ReadKey(absl::string_view hex, base::SecretBytes* key) {
   return true;
 }
 
-std::string Folder(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  if (slash == std::string::npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
-}
-
-// Makes a new name in the folder survive a power loss.
-bool SyncFolder(const std::string& path) {
-  File folder(open(Folder(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  return folder.open() && fsync(folder.fd()) == 0;
-}
-
-bool WriteAll(int fd, absl::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t n = write(fd, bytes.data(), bytes.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return false;
-    bytes.remove_prefix(static_cast<size_t>(n));
-  }
-  return true;
-}
-
-// Writes a file beside `path`, durably and for its owner only, and returns its
-// name. Nothing is left behind on an error.
-absl::StatusOr<std::string> WriteBeside(const std::string& path, absl::string_view bytes) {
-  const std::string temporary = absl::StrCat(path, ".new-", base::SystemRandom().Hex(8));
-  File file(open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!file.open()) {
-    return Refused("KEYRING_UNWRITABLE", path,
-                   absl::StrCat("cannot be created: ", ErrnoText(errno),
-                                ". Name a file in a folder that this process may write"));
-  }
-  // A umask may have taken the owner's own bits away; it cannot have added any.
-  if (fchmod(file.fd(), 0600) != 0 || !WriteAll(file.fd(), bytes) || fsync(file.fd()) != 0 ||
-      !file.Close()) {
-    const int error = errno;
-    unlink(temporary.c_str());
-    return Refused("KEYRING_UNWRITABLE", path,
-                   absl::StrCat("cannot be written: ", ErrnoText(error)));
-  }
-  return temporary;
-}
-
-// Gives the file its name unless the name is taken. 0, or the error.
-int NameIfFree(const std::string& temporary, const std::string& path) {
-  if (link(temporary.c_str(), path.c_str()) == 0) {
-    unlink(temporary.c_str());
-    return 0;
-  }
-  int error = errno;
-  if (error == EEXIST) return error;
-  // A file system without hard links.
-  if (renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE) == 0) {
-    return 0;
-  }
-  return errno == EEXIST ? EEXIST : error;
-}
-
 }  // namespace
 
 Keyring Keyring::Generate(base::Random& random) {
@@ -205,86 +116,25 @@ Keyring Keyring::Generate(base::Random& random) {
 }
 
 absl::StatusOr<Keyring> Keyring::Load(const std::string& path) {
-  // Not blocking: a FIFO in the place of the file must not hang the start.
-  File file(open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-  if (!file.open()) {
-    const int error = errno;
-    if (error == ENOENT) {
-      return base::Refuse(absl::StatusCode::kNotFound, "KEYRING_NOT_FOUND",
-                          absl::StrCat("keyring ", path, ": there is no such file"));
-    }
-    if (error == ELOOP) {
-      return Refused("KEYRING_PERMISSIONS", path,
-                     "is a symbolic link. Name the file itself, so that nobody can put another "
-                     "in its place");
-    }
-    return Refused("KEYRING_UNREADABLE", path,
-                   absl::StrCat("cannot be opened: ", ErrnoText(error)));
-  }
-  struct stat info;
-  if (fstat(file.fd(), &info) != 0) {
-    return Refused("KEYRING_UNREADABLE", path, ErrnoText(errno));
-  }
-  if (!S_ISREG(info.st_mode)) return Refused("KEYRING_PERMISSIONS", path, "is no regular file");
-  const mode_t mode = info.st_mode & 07777;
-  if (mode != 0600 && mode != 0400) {
-    return Refused("KEYRING_PERMISSIONS", path,
-                   absl::StrCat("has mode ", absl::Hex(mode >> 6 & 7), absl::Hex(mode >> 3 & 7),
-                                absl::Hex(mode & 7),
-                                ", which its owner alone must be able to read. chmod 600 ", path));
-  }
-  if (info.st_uid != geteuid()) {
-    return Refused("KEYRING_PERMISSIONS", path,
-                   absl::StrCat("belongs to user ", info.st_uid, ", and this process runs as ",
-                                geteuid(), ". chown it, or run as its owner"));
-  }
-  if (static_cast<uint64_t>(info.st_size) > kMaxFileSize) {
-    return Refused("KEYRING_MALFORMED", path, "is larger than 64 KiB");
-  }
-  // One byte more than there should be, to see a file that grows meanwhile.
-  base::SecretBytes text(static_cast<size_t>(info.st_size) + 1);
-  size_t size = 0;
-  while (size < text.size()) {
-    const ssize_t n = read(file.fd(), text.MutableSecret().data() + size, text.size() - size);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return Refused("KEYRING_UNREADABLE", path, ErrnoText(errno));
-    if (n == 0) break;
-    size += static_cast<size_t>(n);
-  }
-  if (size != static_cast<size_t>(info.st_size)) {
-    return Refused("KEYRING_UNREADABLE", path, "changed while it was read. Try again");
-  }
-  auto keyring = FromText(text.RevealSecret().substr(0, size));
-  if (!keyring.ok()) return Refused("KEYRING_MALFORMED", path, keyring.status().message());
+  const SecretFile file = FileAt(path);
+  ASSIGN_OR_RETURN(const base::SecretBytes text, file.Read(kMaxFileSize));
+  absl::StatusOr<Keyring> keyring = FromText(text.RevealSecret());
+  if (!keyring.ok()) return file.Refused("MALFORMED", keyring.status().message());
   return keyring;
 }
 
 absl::StatusOr<Keyring> Keyring::LoadOrCreate(const std::string& path, base::Random& random) {
   auto loaded = Load(path);
   if (loaded.ok()) {
-    // Whoever created it may have been killed before its name was durable. Not
-    // an error where it fails: the folder may be read-only, and then is not ours.
-    SyncFolder(path);
+    FileAt(path).SyncName();
     return loaded;
   }
   if (loaded.status().code() != absl::StatusCode::kNotFound) return loaded;
 
   Keyring keyring = Generate(random);
-  ASSIGN_OR_RETURN(const std::string temporary, WriteBeside(path, keyring.ToText().RevealSecret()));
-  const int error = NameIfFree(temporary, path);
-  if (error != 0) {
-    unlink(temporary.c_str());
-    if (error != EEXIST) {
-      return Refused("KEYRING_UNWRITABLE", path,
-                     absl::StrCat("cannot be named: ", ErrnoText(error)));
-    }
-  }
-  if (!SyncFolder(path)) {
-    return Refused("KEYRING_UNWRITABLE", path,
-                   absl::StrCat("its folder cannot be synced: ", ErrnoText(errno)));
-  }
+  ASSIGN_OR_RETURN(const bool created, FileAt(path).Create(keyring.ToText().RevealSecret()));
   // Another was quicker, and its keyring is the one: it may have digests already.
-  if (error == EEXIST) return Load(path);
+  if (!created) return Load(path);
   return keyring;
 }
 
