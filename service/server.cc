@@ -196,8 +196,9 @@ class ServerImpl final : public Server {
     hub.random = &random_;
     hub.executor = executor_.get();
     hub.use = sink_.get();
-    hub.on_rolled_back = [this](const std::string& validator, int64_t seen, int64_t head) {
-      OnRolledBack(validator, seen, head);
+    hub.sealer = store_.sealer;
+    hub.on_rolled_back = [this](const std::string& validator, const absl::Status& why) {
+      OnRolledBack(validator, why);
     };
     hub.on_fatal = [this](const absl::Status& status) { OnTailGap(status); };
     hub.on_enforced = [this](absl::Duration since_commit) { metrics_.OnEnforced(since_commit); };
@@ -295,17 +296,16 @@ class ServerImpl final : public Server {
     _exit(kExitStoreWriteFailed);
   }
 
-  // R11: the store was put back to an older state under its old epoch. What is granted from here
-  // on would contradict what validators hold, so nothing is, and nothing is written: the process
-  // ends. The mark keeps a supervisor from starting it again until its revisions have caught up
-  // with what the validator has seen, which would hide it.
-  void OnRolledBack(const std::string& validator, int64_t seen, int64_t head) {
+  // R11, R19: the store was put back to an older state under its old epoch, or is a copy. What is
+  // granted from here on would contradict what validators hold, so nothing is, and nothing is
+  // written: the process ends. The mark keeps a supervisor from starting it again.
+  void OnRolledBack(const std::string& validator, const absl::Status& why) {
     const absl::Status refusal = base::Refuse(
         absl::StatusCode::kFailedPrecondition, "STORE_ROLLED_BACK",
-        absl::StrCat("nothing was written: validator ", validator, " has seen revision ", seen,
-                     ", and the store is at ", head,
-                     ", so it was rolled back, or is an old copy. Begin a new history on "
-                     "it: tollgated new-epoch --store DIR; or restore a backup"));
+        absl::StrCat("nothing was written: validator ", validator,
+                     " proves that this service told it of changes that the store does not hold, "
+                     "so the store was put back to an older state, or is a copy. Begin a new "
+                     "history on it: tollgated new-epoch --store DIR; or restore a backup"));
     sequencer_->Halt(refusal);
     host_->health().SetServing(false);
     const absl::Status marked = home_->MarkRolledBack(store_.epoch);
@@ -313,10 +313,11 @@ class ServerImpl final : public Server {
       base::Log(base::LogLevel::kError, "cannot mark the store", {{"status", marked}});
     base::Log(
         base::LogLevel::kError,
-        "the store is older than what a validator has seen of it: it was rolled back, or is an "
-        "old copy. Nothing is written or granted any more. Begin a new history on it, with what "
-        "the journal knows: tollgated new-epoch --store DIR",
-        {{"validator", validator}, {"seen", seen}, {"head", head}, {"store", home_->name()}});
+        "a validator proves that the store was put back to an older state, or is a copy. Nothing "
+        "is "
+        "written or granted any more. Begin a new history on it, with what the journal knows: "
+        "tollgated new-epoch --store DIR",
+        {{"validator", validator}, {"proof", why}, {"head", head()}, {"store", home_->name()}});
     if (options_.on_rolled_back) {
       options_.on_rolled_back(refusal);
       return;

@@ -6,7 +6,7 @@ tollgate_room(tollgate_service_metrics
 # Where a store's files lie, for whoever opens it.
 tollgate_room(tollgate_service_store_home
   SOURCES store_home.cc
-  DEPS tollgate_storage_engines tollgate_storage_journal)
+  DEPS tollgate_service_history tollgate_lease tollgate_storage_engines tollgate_storage_journal)
 
 # The server that joins the rooms, and the program.
 tollgate_room(tollgate_service

@@ -18,6 +18,8 @@
 #include "base/bad_flag.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "service/history/history.h"
+#include "service/history/sealing_key.h"
 #include "storage/engines.h"
 #include "storage/schema.h"
 
@@ -83,6 +85,29 @@ absl::StatusOr<token::Keyring> OpenKeyring(const std::string& path, storage::Eng
             "made a keyring: keep a copy of it, apart from the store's backups",
             {{"keyring", path}});
   return keyring;
+}
+
+// A key that is lost takes the proofs with it: until they have new ones, validators cannot show
+// that the store was put back.
+absl::StatusOr<std::shared_ptr<const lease::Sealer>> OpenSealer(const std::string& path,
+                                                                storage::Engine& engine,
+                                                                const std::string& epoch,
+                                                                base::Random& random) {
+  ASSIGN_OR_RETURN(SealingKey key, OpenSealingKey(path, epoch, random));
+  if (key.origin == SealingKeyOrigin::kMade && !path.empty()) {
+    ASSIGN_OR_RETURN(const std::unique_ptr<storage::Snapshot> snapshot, engine.NewSnapshot());
+    ASSIGN_OR_RETURN(const History history, ReadHistory(*snapshot));
+    if (history.terms.empty()) {
+      base::Log(base::LogLevel::kInfo, "made a sealing key: keep it with the store",
+                {{"seal", path}});
+    } else {
+      base::Log(base::LogLevel::kWarning,
+                "the sealing key was missing, and was made anew: until each validator has followed "
+                "this start, none can prove that the store was put back to an older state",
+                {{"seal", path}});
+    }
+  }
+  return std::move(key.sealer);
 }
 
 }  // namespace
@@ -204,6 +229,7 @@ absl::StatusOr<OpenStore> StoreHome::Open(base::Random& random, const base::Cloc
   }
   ASSIGN_OR_RETURN(token::Keyring opened, OpenKeyring(keyring(), *store.engine, random));
   store.keyring = std::make_unique<const token::Keyring>(std::move(opened));
+  ASSIGN_OR_RETURN(store.sealer, OpenSealer(seal(), *store.engine, store.epoch, random));
   return store;
 }
 

@@ -4,6 +4,7 @@
 //   DIR               the engine's folder
 //   DIR.keyring       the peppers, unless they are kept elsewhere
 //   DIR.journal       what took permission away (R17), unless it is kept elsewhere
+//   DIR.seal          the key that seals proofs of this epoch (R19)
 //   DIR.rolled-back   a mark: this epoch of the store was shown to be an old copy (R11)
 //   DIR.restoring     a store that a restore is making; renamed to DIR once it is whole
 #ifndef TOLLGATE_SERVICE_STORE_HOME_H_
@@ -17,6 +18,7 @@
 #include "absl/strings/string_view.h"
 #include "base/clock.h"
 #include "base/random.h"
+#include "lease/proof.h"
 #include "storage/engine_registry.h"
 #include "storage/journal/journaled_engine.h"
 #include "token/keyring.h"
@@ -30,6 +32,7 @@ struct OpenStore {
   storage::Engine* engine = nullptr;  // the one to use: of these two, the one that journals
   std::unique_ptr<const token::Keyring> keyring;
   std::string epoch;  // of the store's history
+  std::shared_ptr<const lease::Sealer> sealer;
 };
 
 // A value; thread-safe.
@@ -62,15 +65,16 @@ class StoreHome {
   const std::string& journal() const { return options_.journal; }
   // Whether the journal lies where it does unless it is asked for elsewhere.
   bool journal_is_beside() const;
+  std::string seal() const { return Beside(".seal"); }
   std::string mark() const { return Beside(".rolled-back"); }
   std::string unfinished() const { return Beside(".restoring"); }
 
   // Opens all of it, and makes what is missing, in the order in which what is wrong with one must
   // keep the next from being touched: the engine (one process a store), the mark, the journal, the
-  // keyring. A keyring is made for a store without tokens only: a store that holds some cannot
-  // verify any without its own, and a fresh one would call every one unknown (I7). Errors, by
-  // reason: EngineDriver::Open's; STORE_ROLLED_BACK; JournaledEngine::Open's; KEYRING_MISSING and
-  // Keyring::Load's. Nothing is left open after an error.
+  // keyring, the sealing key. A keyring is made for a store without tokens only: a store that holds
+  // some cannot verify any without its own, and a fresh one would call every one unknown (I7).
+  // Errors, by reason: EngineDriver::Open's; STORE_ROLLED_BACK; JournaledEngine::Open's;
+  // KEYRING_MISSING and Keyring::Load's; OpenSealingKey's. Nothing is left open after an error.
   absl::StatusOr<OpenStore> Open(base::Random& random, const base::Clock& clock) const;
   // The engine alone, which must be there, in the home's folder or another; no mark, journal or
   // keyring is looked at.

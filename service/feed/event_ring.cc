@@ -24,7 +24,8 @@ void AddPart(FollowResponse* message, FeedRevision* revision) {
 
 }  // namespace
 
-SharedRevision MakeFeedRevision(const RevisionEvents& events, size_t max_part_bytes) {
+SharedRevision MakeFeedRevision(const RevisionEvents& events, size_t max_part_bytes,
+                                const tollgate::v1::Proof* proof) {
   auto revision = std::make_shared<FeedRevision>();
   revision->revision = events.revision();
   FollowResponse message;
@@ -43,6 +44,7 @@ SharedRevision MakeFeedRevision(const RevisionEvents& events, size_t max_part_by
     *part->add_events() = event;
     size += event_size;
   }
+  if (proof != nullptr) *message.mutable_events()->mutable_proof() = *proof;
   AddPart(&message, revision.get());
   return revision;
 }
@@ -71,12 +73,18 @@ bool EventRing::Append(const storage::TailEntry& entry) {
   if (entry.events.events_size() > 0) {
     RevisionEvents events = entry.events;
     events.set_revision(entry.revision);
-    revision = MakeFeedRevision(events, options_.max_part_bytes);
+    absl::optional<tollgate::v1::Proof> proof;
+    if (options_.proofs != nullptr && !entry.fingerprint.empty()) {
+      proof = options_.proofs->ProofOf(entry.revision, entry.fingerprint);
+    }
+    revision = MakeFeedRevision(events, options_.max_part_bytes, proof ? &*proof : nullptr);
   }
   std::vector<SharedRevision> dropped;  // freed after the lock
   absl::MutexLock lock(&mu_);
   if (entry.revision != head_ + 1) return false;
   head_ = entry.revision;
+  fingerprints_.push_back(entry.fingerprint);
+  if (fingerprints_.size() > options_.max_fingerprints) fingerprints_.pop_front();
   if (revision == nullptr) return true;
   bytes_ += revision->bytes;
   revisions_.push_back(std::move(revision));
@@ -122,6 +130,14 @@ int64_t EventRing::head() const {
 int64_t EventRing::floor() const {
   absl::MutexLock lock(&mu_);
   return floor_;
+}
+
+absl::optional<std::string> EventRing::FingerprintOf(int64_t revision) const {
+  absl::MutexLock lock(&mu_);
+  const int64_t oldest = head_ - static_cast<int64_t>(fingerprints_.size()) + 1;
+  if (revision < oldest || revision > head_) return absl::nullopt;
+  const std::string& found = fingerprints_[static_cast<size_t>(revision - oldest)];
+  return found.empty() ? absl::nullopt : absl::make_optional(found);
 }
 
 size_t EventRing::bytes() const {

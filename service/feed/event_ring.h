@@ -12,7 +12,9 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/types/optional.h"
 #include "base/clock.h"
+#include "service/history/proof_maker.h"
 #include "storage/engine.h"
 #include "tollgate/v1/event.pb.h"
 
@@ -33,8 +35,10 @@ struct FeedRevision {
 };
 using SharedRevision = std::shared_ptr<const FeedRevision>;
 
-// Serialises a revision once; a part holds at most `max_part_bytes`, or one event.
-SharedRevision MakeFeedRevision(const tollgate::v1::RevisionEvents& events, size_t max_part_bytes);
+// Serialises a revision once; a part holds at most `max_part_bytes`, or one event. The last part
+// carries `proof` (R19), which is the revision's; null: none.
+SharedRevision MakeFeedRevision(const tollgate::v1::RevisionEvents& events, size_t max_part_bytes,
+                                const tollgate::v1::Proof* proof);
 // Back again, for those who read events rather than pass them on. DATA_LOSS never, short of a bug.
 absl::StatusOr<tollgate::v1::RevisionEvents> ParseFeedRevision(const FeedRevision& revision);
 
@@ -58,6 +62,10 @@ class EventRing {
     size_t max_revisions = 65536;
     size_t max_bytes = 64u << 20;
     size_t max_part_bytes = 256u << 10;
+    // So many of the newest fingerprints are kept, for those who come back (R19).
+    size_t max_fingerprints = 16384;
+    // Outlives the ring. Null: events go without proofs.
+    const ProofMaker* proofs = nullptr;
   };
   // Knows nothing up to `floor`, and everything after it once appended.
   EventRing(Options options, int64_t floor);
@@ -73,6 +81,8 @@ class EventRing {
   int64_t head() const ABSL_LOCKS_EXCLUDED(mu_);
   // A cursor at or above this, and not above head(), can be served from here.
   int64_t floor() const ABSL_LOCKS_EXCLUDED(mu_);
+  // The fingerprint of a revision, where it is one of the newest.
+  absl::optional<std::string> FingerprintOf(int64_t revision) const ABSL_LOCKS_EXCLUDED(mu_);
   // What is held now.
   size_t bytes() const ABSL_LOCKS_EXCLUDED(mu_);
   size_t size() const ABSL_LOCKS_EXCLUDED(mu_);
@@ -84,6 +94,8 @@ class EventRing {
   size_t bytes_ ABSL_GUARDED_BY(mu_) = 0;
   int64_t floor_ ABSL_GUARDED_BY(mu_);
   int64_t head_ ABSL_GUARDED_BY(mu_);
+  // Of the revisions up to head_, without a gap; those from before there were any are empty.
+  std::deque<std::string> fingerprints_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace tollgate::service

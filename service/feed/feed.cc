@@ -22,6 +22,7 @@ namespace {
 // How often every stream is looked at.
 constexpr absl::Duration kStreamTick = absl::Milliseconds(250);
 constexpr absl::Duration kShortestTick = absl::Milliseconds(1);
+constexpr absl::Duration kBetweenStrangerLines = absl::Seconds(10);
 
 absl::StatusOr<MetaRecord> ReadMeta(const storage::View& view) {
   ASSIGN_OR_RETURN(absl::optional<MetaRecord> meta,
@@ -75,11 +76,14 @@ absl::Status Feed::Begin(absl::Duration longest_lease_before) {
       absl::optional<HeadRecord> head,
       storage::GetRecord<HeadRecord>(*snapshot, storage::Table::kMeta, storage::kHeadKey));
   if (!head.has_value()) return absl::DataLossError("the store has no head record");
-  epoch_ = meta.epoch();
+  ASSIGN_OR_RETURN(history_, ReadHistory(*snapshot));
+  if (options_.sealer != nullptr) {
+    proofs_ = std::make_unique<const ProofMaker>(history_, options_.sealer);
+  }
   ledger_head_ = snapshot->revision();
 
   EnforcementLedger::Options ledger_options;
-  ledger_options.epoch = epoch_;
+  ledger_options.epoch = history_.epoch;
   ledger_options.lease = options_.lease;
   ledger_options.drift_bound = options_.drift_bound;
   ledger_options.ack_limit = options_.ack_limit;
@@ -110,15 +114,17 @@ absl::Status Feed::Begin(absl::Duration longest_lease_before) {
   // The newest revisions are read into the ring, so that those who come back find them there.
   const int64_t floor = std::max(head->compacted_revision(),
                                  ledger_head_ - std::max<int64_t>(0, options_.preload_revisions));
-  ring_ = std::make_unique<EventRing>(options_.ring, std::max<int64_t>(0, floor));
-  readers_ =
-      std::make_unique<FeedReaders>(options_.engine, ring_.get(), options_.ring.max_part_bytes);
+  EventRing::Options ring = options_.ring;
+  ring.proofs = proofs_.get();
+  ring_ = std::make_unique<EventRing>(ring, std::max<int64_t>(0, floor));
+  readers_ = std::make_unique<FeedReaders>(options_.engine, ring_.get(), ring);
   snapshot.reset();
   ASSIGN_OR_RETURN(tail_,
                    options_.engine->TailFrom(
                        ring_->head(), [this](const storage::TailEntry& entry) { OnEntry(entry); }));
   base::Log(base::LogLevel::kInfo, "feed started",
-            {{"epoch", epoch_},
+            {{"epoch", history_.epoch},
+             {"term", history_.term()},
              {"head", ring_->head()},
              {"roster", static_cast<int64_t>(start.roster.size())},
              {"restored", start.restored}});
@@ -144,7 +150,8 @@ void Feed::OnEntry(const storage::TailEntry& entry) {
 
 absl::StatusOr<std::shared_ptr<FollowerStream>> Feed::Connect(std::shared_ptr<FollowWire> wire) {
   FollowerStreamState::Options stream;
-  stream.epoch = epoch_;
+  stream.history = &history_;
+  stream.proofs = proofs_.get();
   stream.brand = options_.brand;
   stream.caller = wire->CallerName();
   stream.usage_interval = options_.usage_interval;
@@ -205,20 +212,43 @@ void Feed::OnWelcomed(bool resumes) {
   ++(resumes ? resumes_ : resets_);
 }
 
-void Feed::OnFuture(const std::string& validator_id, int64_t seen) {
+void Feed::OnForked(const std::string& validator_id, const absl::Status& refusal) {
   if (!desk_->StopGranting()) return;
-  base::Log(
-      base::LogLevel::kError,
-      "a validator has seen more of this epoch than the store holds: the store was rolled back; "
-      "no leases are granted until it is restored under a new epoch",
-      {{"validator", validator_id}, {"seen", seen}, {"head", ring_->head()}});
-  if (options_.on_rolled_back) options_.on_rolled_back(validator_id, seen, ring_->head());
+  base::Log(base::LogLevel::kError,
+            "a validator proves that this epoch had another history: the store was put back to an "
+            "older state, or is a copy; no leases are granted until it has a new epoch",
+            {{"validator", validator_id}, {"status", refusal}, {"head", ring_->head()}});
+  if (options_.on_rolled_back) options_.on_rolled_back(validator_id, refusal);
+}
+
+void Feed::OnStranger(const std::string& validator_id, const std::string& address,
+                      const absl::Status& refusal) {
+  int64_t count = 0;
+  {
+    absl::MutexLock lock(&mu_);
+    ++strangers_;
+    // A fleet that comes back again and again is one line now and then.
+    const base::BootTime now = options_.clock->Now();
+    if (now < next_stranger_line_) return;
+    next_stranger_line_ = now + kBetweenStrangerLines;
+    count = strangers_ - std::exchange(strangers_told_, strangers_);
+  }
+  base::Log(base::LogLevel::kError, "a validator of another history was refused",
+            {{"validator", validator_id},
+             {"address", address},
+             {"status", refusal},
+             {"refused_since_the_last_line", count}});
 }
 
 bool Feed::ReadStore(int64_t after, std::function<void(CatchUp)> done) {
   return scheduler_->RunRead([this, after, done = std::move(done)] {
     done(readers_->ReadStore(after, options_.catch_up_revisions));
   });
+}
+
+bool Feed::ReadFingerprint(int64_t revision, std::function<void(const KnownFingerprint&)> done) {
+  return scheduler_->RunRead(
+      [this, revision, done = std::move(done)] { done(readers_->ReadFingerprint(revision)); });
 }
 
 void Feed::OnStreamClosed(FollowerStream* stream) {
@@ -320,6 +350,7 @@ Feed::Stats Feed::stats() {
   stats.resets = resets_;
   stats.resumes = resumes_;
   stats.cut = cut_;
+  stats.strangers = strangers_;
   return stats;
 }
 

@@ -23,6 +23,8 @@
 #include "service/feed/feed_reader.h"
 #include "service/feed/follow_wire.h"
 #include "service/feed/ledger/lessor.h"
+#include "service/history/history.h"
+#include "service/history/proof_maker.h"
 #include "service/use/use_sink.h"
 #include "storage/engine.h"
 #include "storage/sequencer.h"
@@ -64,6 +66,8 @@ class Feed {
     base::Random* random = nullptr;  // used under a lock of the feed's own
     UseSink* use = nullptr;          // may be null: use is then dropped
     std::string brand;               // of the token strings, for validators to compare
+    // Of the store's epoch: seals the proofs that followers get (R19). Null: none are given.
+    std::shared_ptr<const lease::Sealer> sealer;
     // Makes the ledger; empty: an EnforcementLedger as it is. The simulation gives one that bends a
     // rule.
     std::function<std::unique_ptr<EnforcementLedger>(const EnforcementLedger::Options&,
@@ -93,10 +97,10 @@ class Feed {
     // A stream that is behind the ring reads at most so many revisions at once.
     size_t catch_up_revisions = 256;
 
-    // A validator has seen more of this epoch than the store holds (R11). The feed grants nothing
-    // from then on; the process must stop writing until a new epoch is taken. Called once, on any
-    // thread. May be empty.
-    std::function<void(const std::string& validator_id, int64_t seen, int64_t head)> on_rolled_back;
+    // A validator has proven that this epoch had another history than the store holds (R11, R19).
+    // The feed grants nothing from then on; the process must stop writing until a new epoch is
+    // taken. `why` is what the validator was told. Called once, on any thread. May be empty.
+    std::function<void(const std::string& validator_id, const absl::Status& why)> on_rolled_back;
     // The store's tail skipped a revision, so that no validator could be told of it. Nothing is
     // granted from then on; the process must end, for only a start reads what was missed. Called at
     // most once for each gap, on the committing thread. May be empty.
@@ -151,7 +155,9 @@ class Feed {
   EnforcementDesk& desk() { return *desk_; }
   const EventRing& ring() const { return *ring_; }
   int64_t head() const { return ring_->head(); }
-  const std::string& epoch() const { return epoch_; }
+  const std::string& epoch() const { return history_.epoch; }
+  // The store's past, as of the start.
+  const History& history() const { return history_; }
   // As Hub's.
   absl::StatusOr<std::unique_ptr<FeedReader>> Subscribe(int64_t after, std::function<void()> wake);
 
@@ -172,6 +178,7 @@ class Feed {
     size_t ring_revisions = 0;
     bool rolled_back = false;  // a validator has seen more than the store holds (R11)
     bool tail_gap = false;     // the store's tail skipped a revision
+    int64_t strangers = 0;     // Hellos refused because their past is not ours (R19)
   };
   Stats stats() ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -188,10 +195,14 @@ class Feed {
   void OnGreeted(const std::shared_ptr<FollowerStream>& stream) ABSL_LOCKS_EXCLUDED(mu_);
   // What its Welcome says was decided.
   void OnWelcomed(bool resumes) ABSL_LOCKS_EXCLUDED(mu_);
-  // R11.
-  void OnFuture(const std::string& validator_id, int64_t seen);
-  // Reads the store; `done` runs where the read does. False, and nothing runs: no room.
+  // R19: a validator proves that this epoch had another history.
+  void OnForked(const std::string& validator_id, const absl::Status& refusal);
+  // R19: a validator whose past is not ours was refused.
+  void OnStranger(const std::string& validator_id, const std::string& address,
+                  const absl::Status& refusal) ABSL_LOCKS_EXCLUDED(mu_);
+  // Both read the store; `done` runs where the read does. False, and nothing runs: no room.
   bool ReadStore(int64_t after, std::function<void(CatchUp)> done);
+  bool ReadFingerprint(int64_t revision, std::function<void(const KnownFingerprint&)> done);
   // The last that a stream does with the feed.
   void OnStreamClosed(FollowerStream* stream) ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -204,7 +215,8 @@ class Feed {
 
   const Options options_;
   FeedScheduler* const scheduler_;
-  std::string epoch_;
+  History history_;
+  std::unique_ptr<const ProofMaker> proofs_;
   int64_t ledger_head_ = 0;  // what the ledger began with
   std::unique_ptr<EventRing> ring_;
   std::unique_ptr<EnforcementDesk> desk_;
@@ -222,6 +234,9 @@ class Feed {
   int64_t resets_ ABSL_GUARDED_BY(mu_) = 0;
   int64_t resumes_ ABSL_GUARDED_BY(mu_) = 0;
   int64_t cut_ ABSL_GUARDED_BY(mu_) = 0;
+  int64_t strangers_ ABSL_GUARDED_BY(mu_) = 0;
+  int64_t strangers_told_ ABSL_GUARDED_BY(mu_) = 0;  // of them, those that the log has told
+  base::BootTime next_stranger_line_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace tollgate::service

@@ -116,11 +116,37 @@ CatchUp FeedReaders::ReadStore(int64_t after, size_t max_revisions) const {
       break;
     }
     record.mutable_events()->set_revision(*revision);
-    answer.revisions.push_back(MakeFeedRevision(record.events(), max_part_bytes_));
+    absl::optional<v1::Proof> proof;
+    if (proofs_ != nullptr) {
+      const absl::StatusOr<absl::optional<std::string>> fingerprint =
+          storage::FingerprintAt(**snapshot, *revision);
+      if (!fingerprint.ok()) return failed(fingerprint.status());
+      if (fingerprint->has_value()) proof = proofs_->ProofOf(*revision, **fingerprint);
+    }
+    answer.revisions.push_back(
+        MakeFeedRevision(record.events(), max_part_bytes_, proof ? &*proof : nullptr));
     bytes += answer.revisions.back()->bytes;
   }
   if (cut && !answer.revisions.empty()) answer.complete_to = answer.revisions.back()->revision;
   return answer;
+}
+
+KnownFingerprint FeedReaders::ReadFingerprint(int64_t revision) const {
+  KnownFingerprint known;
+  const auto read = [&]() -> absl::Status {
+    ASSIGN_OR_RETURN(const std::unique_ptr<storage::Snapshot> snapshot, engine_->NewSnapshot());
+    ASSIGN_OR_RETURN(absl::optional<std::string> found,
+                     storage::FingerprintAt(*snapshot, revision));
+    known.state =
+        found.has_value() ? KnownFingerprint::State::kKept : KnownFingerprint::State::kNotKept;
+    if (found.has_value()) known.value = *std::move(found);
+    return absl::OkStatus();
+  };
+  const absl::Status status = read();
+  if (!status.ok()) {
+    base::Log(base::LogLevel::kError, "a fingerprint cannot be read", {{"status", status}});
+  }
+  return known;
 }
 
 }  // namespace tollgate::service

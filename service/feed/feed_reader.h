@@ -33,8 +33,12 @@ class FeedReader {
 // All readers of one feed. Thread-safe; outlives them.
 class FeedReaders {
  public:
-  FeedReaders(storage::Engine* engine, const EventRing* ring, size_t max_part_bytes)
-      : engine_(engine), ring_(ring), max_part_bytes_(max_part_bytes) {}
+  // `ring` is made with these options.
+  FeedReaders(storage::Engine* engine, const EventRing* ring, const EventRing::Options& options)
+      : engine_(engine),
+        ring_(ring),
+        max_part_bytes_(options.max_part_bytes),
+        proofs_(options.proofs) {}
 
   // As Hub's.
   absl::StatusOr<std::unique_ptr<FeedReader>> Subscribe(int64_t after, std::function<void()> wake)
@@ -44,6 +48,9 @@ class FeedReaders {
   void WakeAll() ABSL_LOCKS_EXCLUDED(mu_);
   // One bounded read of Table::kEvents, up to what the ring has heard of. Blocks.
   CatchUp ReadStore(int64_t after, size_t max_revisions) const;
+  // The fingerprint of a revision that is not above the head. kNotAtHand: the store cannot be read.
+  // Blocks.
+  KnownFingerprint ReadFingerprint(int64_t revision) const;
 
  private:
   class Reader;
@@ -51,6 +58,7 @@ class FeedReaders {
   storage::Engine* const engine_;
   const EventRing* const ring_;
   const size_t max_part_bytes_;
+  const ProofMaker* const proofs_;
   absl::Mutex mu_;
   uint64_t next_ ABSL_GUARDED_BY(mu_) = 0;
   std::map<uint64_t, std::function<void()>> wakes_ ABSL_GUARDED_BY(mu_);

@@ -39,33 +39,47 @@ bool FollowerStream::MadeNoProgress() const {
 }
 
 void FollowerStream::OnRequest(const tollgate::v1::FollowRequest& request) {
+  FollowerStreamState::Received received;
+  {
+    absl::MutexLock lock(&mu_);
+    received = state_.Receive(request, feed_->options_.clock->Now());
+  }
+  Act(received, &request);
+}
+
+void FollowerStream::Act(FollowerStreamState::Received received,
+                         const tollgate::v1::FollowRequest* request) {
   using Received = FollowerStreamState::Received;
-  const base::Clock& clock = *feed_->options_.clock;
   EnforcementDesk& desk = *feed_->desk_;
-  Received received;
   lease::SessionId session;
+  tollgate::v1::Hello hello;
+  absl::Status refusal;
   bool greeted = false;
   {
     absl::MutexLock lock(&mu_);
-    received = state_.Receive(request, clock.Now());
     session = state_.session();
     greeted = state_.greeted();
+    if (received == Received::kHello) hello = state_.hello();
+    refusal = state_.refusal();
   }
+  const std::shared_ptr<FollowWire> wire = Wire();
+  const std::string address = wire != nullptr ? wire->Address() : "";
   switch (received) {
-    case Received::kHello: {
-      const std::shared_ptr<FollowWire> wire = Wire();
-      desk.OnHello(session, request.hello(), wire != nullptr ? wire->Address() : "");
+    case Received::kHello:
+      desk.OnHello(session, hello, address);
       feed_->OnGreeted(shared_from_this());
       TellWelcome();
       WriteRoster();
       break;
-    }
-    case Received::kFuture:
-      feed_->OnFuture(session.validator_id, request.hello().applied_revision());
+    case Received::kForked:
+      feed_->OnForked(session.validator_id, refusal);
+      break;
+    case Received::kStranger:
+      feed_->OnStranger(session.validator_id, address, refusal);
       break;
     case Received::kUsage:
       if (UseSink* use = feed_->options_.use) {
-        use->Report(session.validator_id, session.incarnation, request.usage());
+        use->Report(session.validator_id, session.incarnation, request->usage());
       }
       break;
     case Received::kGoodbye:
@@ -73,7 +87,8 @@ void FollowerStream::OnRequest(const tollgate::v1::FollowRequest& request) {
       feed_->scheduler_->TickSoon();  // the roster's record is to go soon
       break;
     case Received::kNothing:
-      if (greeted && request.has_ping()) WriteRoster();  // again, where it failed
+      if (greeted && request != nullptr && request->has_ping())
+        WriteRoster();  // again, where it failed
       break;
     case Received::kRefused:
       break;
@@ -157,6 +172,21 @@ bool FollowerStream::NextToWrite(std::vector<SharedBytes>* pieces) {
             state_.CaughtUp(CatchUp());
           }
           TellWelcome();
+        }
+        break;
+      }
+      case Output::Kind::kProve: {
+        const auto done = [self = shared_from_this()](const KnownFingerprint& known) {
+          FollowerStreamState::Received received;
+          {
+            absl::MutexLock lock(&self->mu_);
+            received = self->state_.Proved(known);
+          }
+          self->Act(received, nullptr);
+        };
+        if (!feed_->ReadFingerprint(output.after, done)) {
+          absl::MutexLock lock(&mu_);
+          state_.Proved(KnownFingerprint());  // not at hand: it ends the stream
         }
         break;
       }

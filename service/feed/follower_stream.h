@@ -63,6 +63,10 @@ class FollowerStream : public std::enable_shared_from_this<FollowerStream> {
 
  private:
   std::shared_ptr<FollowWire> Wire() const ABSL_LOCKS_EXCLUDED(mu_);
+  // Does what the state asks for. `request` is the message that it was handed; null: it was handed
+  // the answer to kProve.
+  void Act(FollowerStreamState::Received received, const tollgate::v1::FollowRequest* request)
+      ABSL_LOCKS_EXCLUDED(mu_);
   void WriteRoster() ABSL_LOCKS_EXCLUDED(mu_);
   // Tells the feed, once, what the Welcome says.
   void TellWelcome() ABSL_LOCKS_EXCLUDED(mu_);

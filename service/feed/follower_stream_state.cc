@@ -8,6 +8,7 @@
 #include "base/proto_time.h"
 #include "base/status.h"
 #include "lease/limits.h"
+#include "lease/proof.h"
 #include "service/feed/ledger/enforcement.h"
 #include "token/field_rules.h"
 
@@ -26,6 +27,8 @@ constexpr size_t kMaxVersionBytes = 64;
 constexpr int64_t kMaxRevision = int64_t{1} << 53;
 constexpr size_t kMaxEpochBytes = 64;
 constexpr absl::Duration kComeBackLater = absl::Seconds(5);
+// Somebody has to do something first.
+constexpr absl::Duration kComeBackMended = absl::Seconds(30);
 
 absl::Status CheckHello(const Hello& hello) {
   RETURN_IF_ERROR(token::CheckValidatorId(hello.validator_id(), "hello.validator_id"));
@@ -39,6 +42,17 @@ absl::Status CheckHello(const Hello& hello) {
   if (hello.applied_revision() < 0 || hello.applied_revision() > kMaxRevision) {
     return base::RefuseField("REVISION_MALFORMED", "hello.applied_revision",
                              "must be from 0 to 2^53: no store gets further");
+  }
+  if (hello.has_proof()) {
+    RETURN_IF_ERROR(lease::CheckProof(hello.proof()));
+    if (hello.proof().revision() > kMaxRevision) {
+      return base::RefuseField("PROOF_MALFORMED", "hello.proof.revision",
+                               "must be from 0 to 2^53: no store gets further");
+    }
+    if (!hello.epoch().empty() && hello.epoch() != hello.proof().epoch()) {
+      return base::RefuseField("PROOF_MALFORMED", "hello.proof.epoch",
+                               "is not that of hello.epoch");
+    }
   }
   if (hello.version().size() > kMaxVersionBytes) {
     return base::RefuseField("VERSION_TOO_LONG", "hello.version", "must be at most 64 bytes");
@@ -55,16 +69,51 @@ absl::Status CheckHello(const Hello& hello) {
   return absl::OkStatus();
 }
 
-absl::Status RefuseFuture(int64_t head) {
+absl::Status RefuseHistory(absl::string_view reason, absl::string_view field,
+                           absl::string_view what, absl::string_view message) {
   base::ErrorDetails details;
-  details.reason = "REVISION_FROM_THE_FUTURE";
-  details.fields = {{"hello.applied_revision",
-                     absl::StrCat("is above the newest revision of this epoch, ", head)}};
-  return Refuse(
-      absl::StatusCode::kFailedPrecondition,
-      "refused: this validator has applied more of the epoch than the store holds, so the "
-      "store was rolled back. Restore it under a new epoch.",
-      details);
+  details.reason = std::string(reason);
+  details.fields = {{std::string(field), std::string(what)}};
+  return Refuse(absl::StatusCode::kFailedPrecondition, std::string(message), details);
+}
+
+absl::Status RefuseForked(const v1::Proof& proof, int64_t head) {
+  return RefuseHistory(
+      "STORE_ROLLED_BACK", "hello.proof.revision",
+      absl::StrCat("proves revision ", proof.revision(), "; this store is at ", head,
+                   " and knows another history, or none so far"),
+      "refused: this service told the validator of changes that its store does not hold, so the "
+      "store was put back to an older state, or is a copy. Begin a new history on it: tollgated "
+      "new-epoch");
+}
+
+absl::Status RefuseUnproven(const v1::Proof& proof) {
+  return RefuseHistory(
+      "HISTORY_UNPROVEN", "hello.proof.mac", "was not made with this service's sealing key",
+      absl::StrCat(
+          "refused: the validator follows another history of this epoch (revision ",
+          proof.revision(),
+          "), and cannot prove that this service told it. Start the "
+          "validator again without its state folder; if the service lost its sealing key, "
+          "or runs on an old copy of its store, begin a new history: tollgated new-epoch"));
+}
+
+absl::Status RefuseUnprovenFuture(int64_t applied, int64_t head) {
+  return RefuseHistory(
+      "REVISION_FROM_THE_FUTURE", "hello.applied_revision",
+      absl::StrCat("is ", applied, ", above the newest revision of this epoch, ", head,
+                   ", and no proof says that this service told it"),
+      "refused: this validator claims to have applied more of the epoch than the store holds. "
+      "Start the validator again; if the store was put back to an older state, begin a new "
+      "history: tollgated new-epoch");
+}
+
+absl::Status RefuseUnknownEpoch(absl::string_view epoch) {
+  return RefuseHistory(
+      "EPOCH_UNKNOWN", "hello.epoch", absl::StrCat("is ", epoch, ", which this store never had"),
+      "refused: the validator follows another service's history. Is it a drill's, or a stranger's "
+      "address? To take over its validators on purpose name the epoch: tollgated new-epoch "
+      "--accept-epoch EPOCH; or start the validator again");
 }
 
 void SetMessage(const FollowResponse& message, FollowerStreamState::Output* output) {
@@ -92,7 +141,7 @@ FollowerStreamState::Received FollowerStreamState::Receive(const FollowRequest& 
   if (finish_.has_value()) return Received::kNothing;
   switch (request.message_case()) {
     case FollowRequest::kHello:
-      if (greeted_) {
+      if (greeted_ || state_ == State::kProving) {
         return Refuse(
             base::RefuseField("HELLO_TWICE", "hello", "comes once, as the first message"));
       }
@@ -100,13 +149,18 @@ FollowerStreamState::Received FollowerStreamState::Receive(const FollowRequest& 
     case FollowRequest::kPing:
     case FollowRequest::kUsage:
     case FollowRequest::kGoodbye:
+      // While the store is read it may say more; its session is not known yet, and just lapses.
+      if (state_ == State::kProving) {
+        if (request.has_goodbye()) finish_ = absl::OkStatus();
+        return Received::kNothing;
+      }
       if (!greeted_) {
         return Refuse(base::RefuseField("HELLO_FIRST", "hello", "must be the first message"));
       }
       break;
     case FollowRequest::MESSAGE_NOT_SET:
       // Of a kind that a newer validator knows; nothing that grants or acknowledges.
-      if (!greeted_) {
+      if (!greeted_ && state_ != State::kProving) {
         return Refuse(base::RefuseField("HELLO_FIRST", "hello", "must be the first message"));
       }
       return Received::kNothing;
@@ -125,15 +179,66 @@ FollowerStreamState::Received FollowerStreamState::OnHello(const Hello& hello) {
   if (!checked.ok()) return Refuse(checked);
   hello_ = hello;
   session_ = lease::SessionId{hello.validator_id(), hello.incarnation()};
-  if (hello.epoch() == options_.epoch && hello.applied_revision() > ring_->head() &&
-      !TOLLGATE_MUTATED("r11_future_let_in")) {
-    // R11: the store forgot what it had told somebody.
-    GoAway("bad_hello", kComeBackLater);
-    finish_ = RefuseFuture(ring_->head());
-    return Received::kFuture;
+  KnownFingerprint known;
+  if (hello.has_proof()) {
+    if (const absl::optional<std::string> found = ring_->FingerprintOf(hello.proof().revision())) {
+      known = {KnownFingerprint::State::kKept, *found};
+    }
   }
-  // A validator that has seen the future was refused above, and its session is bound to nobody:
-  // whoever may follow the feed may tell of a roll-back.
+  return Judge(known);
+}
+
+FollowerStreamState::Received FollowerStreamState::Proved(const KnownFingerprint& known) {
+  if (state_ != State::kProving || finish_.has_value() || going_away_) return Received::kNothing;
+  state_ = State::kAwaitHello;
+  if (known.state == KnownFingerprint::State::kNotAtHand) {
+    return Refuse(base::RefuseForNow(
+        "STORE_READ_FAILED", "refused: the store cannot be read at the moment", kComeBackLater));
+  }
+  return Judge(known);
+}
+
+// R11, R19: whether its past is ours decides before anything else does.
+FollowerStreamState::Received FollowerStreamState::Judge(const KnownFingerprint& known) {
+  const int64_t head = ring_->head();
+  switch (JudgeHello(hello_, *options_.history, head, known)) {
+    case Agreement::kNeedsFingerprint:
+      state_ = State::kProving;
+      prove_due_ = true;
+      return Received::kNothing;
+    case Agreement::kContradiction:
+      if (TOLLGATE_MUTATED("r11_future_let_in")) return Admit(/*may_resume=*/true);
+      // Whoever may follow the feed may tell of a contradiction, and is bound to no session; but
+      // only our own seal makes it true.
+      if (options_.proofs == nullptr || !options_.proofs->IsSealed(hello_.proof())) {
+        return TurnAway(Received::kStranger, RefuseUnproven(hello_.proof()));
+      }
+      return TurnAway(Received::kForked, RefuseForked(hello_.proof(), head));
+    case Agreement::kUnknownEpoch:
+      return TurnAway(
+          Received::kStranger,
+          RefuseUnknownEpoch(hello_.has_proof() ? hello_.proof().epoch() : hello_.epoch()));
+    case Agreement::kUnprovenFuture:
+      return TurnAway(Received::kStranger, RefuseUnprovenFuture(hello_.applied_revision(), head));
+    case Agreement::kSame:
+      return Admit(/*may_resume=*/true);
+    case Agreement::kFresh:
+    case Agreement::kElsewhere:
+    case Agreement::kUnproven:
+      break;
+  }
+  return Admit(/*may_resume=*/false);
+}
+
+FollowerStreamState::Received FollowerStreamState::TurnAway(Received as,
+                                                            const absl::Status& refusal) {
+  refusal_ = refusal;
+  GoAway("other_history", as == Received::kForked ? kComeBackLater : kComeBackMended);
+  finish_ = refusal;
+  return as;
+}
+
+FollowerStreamState::Received FollowerStreamState::Admit(bool may_resume) {
   if (!lessor_->BindCaller(session_, options_.caller) && !TOLLGATE_MUTATED("r4_any_caller")) {
     return Refuse(base::Refuse(
         absl::StatusCode::kPermissionDenied, "SESSION_OF_ANOTHER",
@@ -141,11 +246,10 @@ FollowerStreamState::Received FollowerStreamState::OnHello(const Hello& hello) {
         "speak for it; a validator whose certificate names it anew has to be started again."));
   }
   greeted_ = true;
-  // R2, R11: fresh, of another epoch, or at nothing: reset, which is always right.
-  if (hello.epoch() != options_.epoch || hello.applied_revision() == 0) {
-    PrepareWelcome(/*reset=*/true);
+  if (!may_resume) {
+    PrepareWelcome(/*reset=*/true);  // R2, R11: always right
   } else {
-    sent_ = hello.applied_revision();  // R11: the resume starts at the one after, exactly
+    sent_ = hello_.applied_revision();  // R11: the resume starts at the one after, exactly
     if (TOLLGATE_MUTATED("r11_off_by_one")) ++sent_;
     if (sent_ >= ring_->floor()) {
       PrepareWelcome(/*reset=*/false);
@@ -155,6 +259,16 @@ FollowerStreamState::Received FollowerStreamState::OnHello(const Hello& hello) {
     }
   }
   return Received::kHello;
+}
+
+template <typename Field>
+void FollowerStreamState::SetProof(int64_t revision, const Field& field) const {
+  if (options_.proofs == nullptr) return;
+  const absl::optional<std::string> fingerprint = ring_->FingerprintOf(revision);
+  if (!fingerprint.has_value()) return;
+  if (absl::optional<v1::Proof> proof = options_.proofs->ProofOf(revision, *fingerprint)) {
+    *field() = *std::move(proof);
+  }
 }
 
 void FollowerStreamState::PrepareWelcome(bool reset) {
@@ -168,7 +282,9 @@ void FollowerStreamState::PrepareWelcome(bool reset) {
   }
   FollowResponse message;
   tollgate::v1::Welcome* welcome = message.mutable_welcome();
-  welcome->set_epoch(options_.epoch);
+  welcome->set_epoch(options_.history->epoch);
+  welcome->set_term(options_.history->term());
+  SetProof(head, [welcome] { return welcome->mutable_proof(); });
   welcome->set_revision(head);
   welcome->set_reset(reset);
   *welcome->mutable_ping_interval() = base::ToProto(options_.ping_interval);
@@ -332,6 +448,7 @@ bool FollowerStreamState::TakePong(base::BootTime now, absl::Time wall_now, Outp
   pong->set_revision(TOLLGATE_MUTATED("r8_pong_says_head") ? ring_->head() : sent_);
   if (answer.lease > absl::ZeroDuration()) *pong->mutable_lease() = base::ToProto(answer.lease);
   *pong->mutable_service_time() = base::ToProto(wall_now);
+  SetProof(sent_, [pong] { return pong->mutable_proof(); });
   SetMessage(message, output);
   return true;
 }
@@ -377,6 +494,12 @@ FollowerStreamState::Output FollowerStreamState::Next(base::BootTime now, absl::
       if (!pong_waits_) break;
     }
     if (going_away_) return Next(now, wall_now);
+  }
+  if (prove_due_) {
+    prove_due_ = false;
+    output.kind = Output::Kind::kProve;
+    output.after = hello_.proof().revision();
+    return output;
   }
   if (read_due_ && !reading_) {
     read_due_ = false;

@@ -1,11 +1,13 @@
 // What is said on one follower stream (the stream of one Follow call), as a pure state machine.
 //
-//     Receive(Hello) ──┬─ resume in the ring ─────────────► Welcome ─┐
-//                      ├─ resume below it ─ CatchUp ─ ok ──► Welcome ─┤
-//                      ├─ other epoch, fresh, compacted ──► Welcome(reset) ─┤
-//                      ├─ from the future ─► GoAway(bad_hello), Finish      │
-//                      └─ malformed ───────► Finish(INVALID_ARGUMENT)       │
-//                                                                           ▼
+//     Receive(Hello) ─ judged (R19), an old proof after a read of the store ─┐
+//        ┌───────────────────────────────────────────────────────────────────┘
+//        ├─ proven, resume in the ring ─────────► Welcome ────────┐
+//        ├─ proven, resume below it ─ CatchUp ──► Welcome ────────┤
+//        ├─ fresh, elsewhere, unproven, compacted ► Welcome(reset) ┤
+//        ├─ another history, unknown epoch ─────► GoAway, Finish   │
+//        └─ malformed ──► Finish(INVALID_ARGUMENT)                 │
+//                                                                  ▼
 //     one write in flight:   Events* , Pong , Events* , Pong , …   GoAway ─► Finish
 #ifndef TOLLGATE_SERVICE_FEED_FOLLOWER_STREAM_STATE_H_
 #define TOLLGATE_SERVICE_FEED_FOLLOWER_STREAM_STATE_H_
@@ -22,6 +24,8 @@
 #include "base/clock.h"
 #include "service/feed/event_ring.h"
 #include "service/feed/ledger/lessor.h"
+#include "service/history/history.h"
+#include "service/history/proof_maker.h"
 #include "tollgate/v1/edge_service.pb.h"
 
 namespace tollgate::service {
@@ -42,8 +46,9 @@ struct CatchUp {
 class FollowerStreamState {
  public:
   struct Options {
-    std::string epoch;
-    std::string brand;  // of the token strings; told in Welcome
+    const History* history = nullptr;    // outlives the stream
+    const ProofMaker* proofs = nullptr;  // outlives the stream
+    std::string brand;                   // of the token strings; told in Welcome
     // Who is at the other end, as the transport knows it: may speak for its own sessions only.
     std::string caller = "local";
     absl::Duration ping_interval = absl::Seconds(5);
@@ -67,13 +72,16 @@ class FollowerStreamState {
 
   // What its driver has to do about a message it handed in.
   enum class Received {
-    kNothing,  // a ping, or what was ignored
-    kHello,    // register hello(), and write the roster (R15); another stream of session() is
-               // replaced
-    kFuture,   // R11: the follower has seen more of this epoch than the store holds
-    kUsage,    // pass it on
-    kGoodbye,  // release session() (R4)
-    kRefused,  // it will Finish with an error
+    kNothing,   // a ping, or what was ignored
+    kHello,     // register hello(), and write the roster (R15); another stream of session() is
+                // replaced
+    kForked,    // R19: the follower proves that this epoch had another history: the store was put
+                // back, or is a copy
+    kStranger,  // R19: its past is not ours, and it cannot prove that it should be; it will Finish
+                // with refusal()
+    kUsage,     // pass it on
+    kGoodbye,   // release session() (R4)
+    kRefused,   // it will Finish with an error
   };
   // `now` was read after the message was.
   Received Receive(const tollgate::v1::FollowRequest& request, base::BootTime now);
@@ -81,6 +89,9 @@ class FollowerStreamState {
   void ReadsDone();
   // The answer to kCatchUp.
   void CaughtUp(CatchUp answer);
+  // The answer to kProve: what Receive would have returned of the Hello. A store that could not be
+  // read (kNotAtHand) ends the stream with UNAVAILABLE.
+  Received Proved(const KnownFingerprint& known);
   // Ends the stream with a reason of GoAway's; the first one counts.
   void GoAway(absl::string_view reason, absl::Duration retry_after);
 
@@ -89,6 +100,7 @@ class FollowerStreamState {
       kNothing,  // until something happens or NextTick()
       kWrite,    // write `pieces`, laid end to end, as one message
       kCatchUp,  // read the store after `after`; then CaughtUp. Next() goes on meanwhile
+      kProve,    // read the fingerprint of revision `after`; then Proved
       kFinish,   // end the call with `status`; the last output ever
     };
     Kind kind = Kind::kNothing;
@@ -112,15 +124,23 @@ class FollowerStreamState {
   absl::optional<bool> resumes() const { return resumes_; }
   // What the stream was sent events up to (R8).
   int64_t sent() const { return sent_; }
+  // Why it was refused, with kForked and kStranger.
+  const absl::Status& refusal() const { return refusal_; }
   // It was told to go away for want of progress (R6).
   bool made_no_progress() const { return made_no_progress_; }
 
  private:
-  enum class State { kAwaitHello, kResuming, kStreaming, kFinished };
+  enum class State { kAwaitHello, kProving, kResuming, kStreaming, kFinished };
   Received OnHello(const tollgate::v1::Hello& hello);
+  Received Judge(const KnownFingerprint& known);
+  Received Admit(bool may_resume);
+  Received TurnAway(Received as, const absl::Status& refusal);
   void OnPing(const tollgate::v1::Ping& ping, base::BootTime now);
   Received Refuse(const absl::Status& status);
   void PrepareWelcome(bool reset);
+  // Fills `field()` with the proof of `revision`, where that is at hand.
+  template <typename Field>
+  void SetProof(int64_t revision, const Field& field) const;
   bool TakeEvents(Output* output);
   bool TakePart(Output* output);
   bool TakePong(base::BootTime now, absl::Time wall_now, Output* output);
@@ -139,6 +159,7 @@ class FollowerStreamState {
   bool welcomed_ = false;                                 // it was handed out
   int64_t sent_ = 0;
   int64_t reset_revision_ = 0;         // acknowledgements below it are from before the reset
+  bool prove_due_ = false;             // the proof's fingerprint is to be asked for
   bool read_due_ = false;              // a read of the store is to be asked for
   bool reading_ = false;               // it is under way
   std::deque<SharedRevision> caught_;  // from the store, not yet sent
@@ -159,6 +180,7 @@ class FollowerStreamState {
   bool reads_done_ = false;
   // Set: Finish with it as soon as what must still be said is said.
   absl::optional<absl::Status> finish_;
+  absl::Status refusal_;
 };
 
 }  // namespace tollgate::service

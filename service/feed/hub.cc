@@ -39,6 +39,7 @@ class HubImpl : public Hub, public FeedScheduler {
   }
   int64_t head() const override { return feed_->head(); }
   const std::string& epoch() const override { return feed_->epoch(); }
+  const History& history() const override { return feed_->history(); }
   Stats stats() override { return feed_->stats(); }
   std::vector<SessionView> Sessions() override { return feed_->desk().Sessions(); }
   void Drain(absl::Duration timeout) override;

@@ -67,6 +67,8 @@ class Hub {
   // The newest durable revision.
   virtual int64_t head() const = 0;
   virtual const std::string& epoch() const = 0;
+  // The store's past, as of the start.
+  virtual const History& history() const = 0;
 
   // --- for people and metrics -----------------------------------------------------------------
   using Stats = Feed::Stats;

@@ -18,7 +18,7 @@ using v1::ResolveRequest;
 using v1::ResolveResponse;
 
 absl::StatusOr<ResolveResponse> ResolveFrom(const storage::Snapshot& snapshot,
-                                            const token::Keyring& keyring, const std::string& epoch,
+                                            const token::Keyring& keyring, const History& history,
                                             const ResolveRequest& request) {
   RETURN_IF_ERROR(token::CheckValidatorId(request.validator_id(), "validator_id"));
   const absl::optional<token::EdgeDigest> edge =
@@ -31,7 +31,7 @@ absl::StatusOr<ResolveResponse> ResolveFrom(const storage::Snapshot& snapshot,
     return base::RefuseField("REVISION_MALFORMED", "applied_revision", "must not be negative");
   }
   // Of another epoch it is answered all the same: the answer's epoch tells the validator (R12).
-  if (request.epoch() == epoch && snapshot.revision() < request.applied_revision() &&
+  if (request.epoch() == history.epoch && snapshot.revision() < request.applied_revision() &&
       !TOLLGATE_MUTATED("r12_need_from_applied")) {
     return base::RefuseForNow(
         "BEHIND",
@@ -40,7 +40,8 @@ absl::StatusOr<ResolveResponse> ResolveFrom(const storage::Snapshot& snapshot,
         absl::Milliseconds(100));
   }
   ResolveResponse response;
-  response.set_epoch(epoch);
+  response.set_epoch(history.epoch);
+  response.set_term(history.term());
   response.set_revision(snapshot.revision());
   for (const auto& [pepper, digest] : keyring.Candidates(*edge)) {
     ASSIGN_OR_RETURN(

@@ -5,20 +5,21 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "service/history/history.h"
 #include "storage/engine.h"
 #include "token/keyring.h"
 #include "tollgate/v1/edge_service.pb.h"
 
 namespace tollgate::service {
 
-// The answer to a question by digest, from one snapshot of the store whose epoch is `epoch`: the
-// answer's epoch and revision are the snapshot's, and belong together (R12). Pure; thread-safe
+// The answer to a question by digest, from one snapshot of the store whose past is `history`: the
+// answer's epoch, term and revision belong together (R12, R19). Pure; thread-safe
 // where the snapshot is. Errors: INVALID_ARGUMENT (DIGEST_MALFORMED, VALIDATOR_ID_MALFORMED,
 // REVISION_MALFORMED); UNAVAILABLE (BEHIND) where the snapshot is below what the validator has
 // applied of the same epoch, so that the answer could be of no use; DATA_LOSS where the store
 // contradicts itself; the snapshot's.
 absl::StatusOr<tollgate::v1::ResolveResponse> ResolveFrom(
-    const storage::Snapshot& snapshot, const token::Keyring& keyring, const std::string& epoch,
+    const storage::Snapshot& snapshot, const token::Keyring& keyring, const History& history,
     const tollgate::v1::ResolveRequest& request);
 
 }  // namespace tollgate::service

@@ -104,7 +104,7 @@ grpc::ServerUnaryReactor* EdgeService::Resolve(grpc::CallbackServerContext* cont
     ReadThenFinish(call, [call](const storage::Snapshot& snapshot) -> absl::Status {
       const RpcDeps& deps = call->deps();
       ASSIGN_OR_RETURN(call->response,
-                       ResolveFrom(snapshot, *deps.keyring, deps.hub->epoch(), call->request));
+                       ResolveFrom(snapshot, *deps.keyring, deps.hub->history(), call->request));
       return absl::OkStatus();
     });
   });

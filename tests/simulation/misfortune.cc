@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -276,11 +278,21 @@ void Town::Suspend(const std::shared_ptr<ServiceNode>& service, int64_t gone) {
       /*first=*/true);
 }
 
+namespace {
+
+std::string ReadBytes(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return std::string(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
+}
+
+}  // namespace
+
 void Town::TakeBackup() {
   auto snapshot = *disk_->engine->NewSnapshot();
   backup_ = *storage::MemoryEngine::CopyOf(*snapshot);
   backup_history_ = disk_->history;
   backup_revision_ = snapshot->revision();
+  backup_journal_ = disk_->journal.empty() ? "" : ReadBytes(disk_->journal);
   world_->Note("a backup is taken", "", backup_revision_);
 }
 
@@ -329,12 +341,13 @@ void Town::Restore(bool journal) {
   commit({&replay});
   if (journal) {
     // What was put back without a restore is not what was lost.
-    const bool put_back = quiet_ && before->parent() != nullptr;
+    const bool put_back = put_back_ && before->parent() != nullptr;
     AuditReplay(put_back ? *before->parent() : *before, *disk);
   }
   backup_ = nullptr;
   disk_ = disk;
   quiet_ = false;
+  put_back_ = false;
   service_ = StartService(disk_);
 }
 
@@ -381,15 +394,15 @@ void Town::AuditReplay(const History& before, Disk& disk) {
 }
 
 void Town::RollBack() {
-  // Only far enough back that whoever was up to date has seen more than the store will hold for a
-  // while: a store that has grown past its followers again is nothing that R11 can see.
+  // Back by however little, and whether or not it grows past its followers again before they call:
+  // whoever was told of what is lost proves it (R19).
   if (backup_ == nullptr || backup_history_ != disk_->history || service_ == nullptr ||
       !service_->serving() || former_ != nullptr || quiet_) {
     return;
   }
   for (const auto& validator : validators_) {
     if (!validator->alive()) return;
-    if (validator->Status().follower.applied_revision < backup_revision_ + 20) return;
+    if (validator->Status().follower.applied_revision <= backup_revision_) return;
     if (validator->Status().follower.epoch != disk_->history->epoch()) return;
   }
   use_is_whole_ = false;
@@ -404,21 +417,29 @@ void Town::RollBack() {
   backup_ = nullptr;
   oracle_.Add(disk->history);
   disk_ = disk;
-  quiet_ = true;
+  put_back_ = true;
+  quiet_ = world_->Chance(0.3);
   disk->journal = former_journal;
+  // A snapshot of the whole machine takes the journal back too.
+  if (!backup_journal_.empty() && !former_journal.empty() && world_->Chance(0.7)) {
+    disk->journal = absl::StrCat(folder_, "/journal-", ++journals_);
+    std::ofstream(disk->journal, std::ios::binary) << backup_journal_;
+  }
   service_ = StartService(disk_);
   const std::shared_ptr<ServiceNode> rolled = service_;
   if (rolled->refused()) return Restore(true);  // the journal is the first to know
   // Once somebody has come back it must be known, and nothing granted any more.
   world_->After(4 * kSecond, 0, [this, rolled] {
-    if (service_ != rolled || !rolled->serving() || healing_ || !quiet_) return;
+    if (service_ != rolled || !rolled->serving() || healing_ || !put_back_) return;
     Restore(false);
   });
 }
 
-void Town::AddValidator(const std::string& id, bool fail_open, std::shared_ptr<Link> link) {
+void Town::AddValidator(const std::string& id, bool fail_open, std::shared_ptr<Link> link,
+                        std::shared_ptr<StateFolder> folder) {
   ValidatorSettings settings = fate_.validator;
   settings.id = id;
+  settings.folder = std::move(folder);
   settings.clock_rate = 1 + (world_->rng().UniformReal() - 0.5) * fate_.drift * 0.95;
   if (fail_open) settings.fail_open_for = absl::Milliseconds(world_->Between(500, 5000));
   validators_.push_back(MakeValidator(std::move(settings), std::move(link)));
@@ -509,7 +530,9 @@ void Town::RestartValidator(size_t index, int64_t delay) {
   const std::string id = gone->settings().id;
   const bool fail_open = gone->settings().fail_open_for > absl::ZeroDuration();
   const std::shared_ptr<Link> link = gone->shared_link();
-  world_->After(delay, 0, [this, id, fail_open, link] { AddValidator(id, fail_open, link); });
+  const std::shared_ptr<StateFolder> folder = gone->folder();
+  world_->After(delay, 0,
+                [this, id, fail_open, link, folder] { AddValidator(id, fail_open, link, folder); });
 }
 
 void Town::Misfortune() {

@@ -197,7 +197,7 @@ void Town::Heal() {
   former_ = nullptr;
   world_->Note("all is mended");
   // A store that was rolled back takes a new epoch, noticed or not.
-  if (quiet_ || (service_ != nullptr && service_->rolled_back())) Restore(false);
+  if (put_back_ || (service_ != nullptr && service_->rolled_back())) Restore(false);
   if (service_ != nullptr) service_->Mend();
 }
 

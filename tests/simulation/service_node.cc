@@ -7,8 +7,10 @@
 #include "absl/strings/str_cat.h"
 #include "base/mutation.h"
 #include "base/status.h"
+#include "lease/proof.h"
 #include "service/feed/follower_stream.h"
 #include "service/reads/resolve.h"
+#include "storage/start_command.h"
 #include "tests/simulation/bent_ledger.h"
 
 namespace tollgate::simulation {
@@ -219,12 +221,15 @@ void ServiceNode::Start() {
   feed.sequencer = writer_.get();
   feed.clock = &clock_;
   feed.random = &world_->rng();
+  // As in a file beside the store: put back with it, and new with an epoch.
+  feed.sealer = std::make_shared<const lease::Sealer>(
+      base::SecretBytes::CopyOf(disk_->history->epoch().substr(0, lease::kSealingKeyBytes)));
   feed.make_ledger = [](const service::EnforcementLedger::Options& options,
                         const service::EnforcementLedger::Start& start) {
     return std::make_unique<BentLedger>(options, start);
   };
-  feed.on_rolled_back = [this](const std::string& validator, int64_t seen, int64_t head) {
-    world_->Note("has seen more than the store holds: it was rolled back", validator, seen, head);
+  feed.on_rolled_back = [this](const std::string& validator, const absl::Status& why) {
+    world_->Note("proves another history: the store was put back", validator);
     rolled_back_ = true;
   };
   feed.on_fatal = [this](const absl::Status& status) {
@@ -238,6 +243,11 @@ void ServiceNode::Start() {
   feed.use = use_.get();
   const absl::StatusOr<service::Feed::FirstWrite> first = service::Feed::PrepareStart(feed);
   if (!first.ok()) return world_->Break("set-up", std::string(first.status().message()));
+  // A number of its own for every process; the same whatever else is drawn.
+  const std::string number = absl::StrCat(node_);
+  writer_->Submit(std::make_shared<storage::ServiceStarted>(
+                      "sim", std::string(32 - number.size(), '0') + number, ""),
+                  [](const absl::StatusOr<storage::Committed>&) {});
   writer_->Submit(first->command,
                   [this, first = *first](const absl::StatusOr<storage::Committed>& done) {
                     if (!alive_ || !done.ok()) return;
@@ -347,7 +357,7 @@ absl::StatusOr<ResolveResponse> ServiceNode::Resolve(const ResolveRequest& reque
   if (replica_ == nullptr || !options_.lagging_reads || world_->Chance(0.4)) {
     replica_ = *disk_->engine->NewSnapshot();
   }
-  return service::ResolveFrom(*replica_, *keyring_, feed_->epoch(), request);
+  return service::ResolveFrom(*replica_, *keyring_, feed_->history(), request);
 }
 
 void ServiceNode::WaitEnforced(const service::ReceiptQuestion& question, absl::Duration timeout,

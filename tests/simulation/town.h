@@ -86,7 +86,8 @@ class Town {
   void AuditStore(ServiceNode& service);
 
   // --- validators -----------------------------------------------------------------------------
-  void AddValidator(const std::string& id, bool fail_open, std::shared_ptr<Link> link);
+  void AddValidator(const std::string& id, bool fail_open, std::shared_ptr<Link> link,
+                    std::shared_ptr<StateFolder> folder = nullptr);
   std::shared_ptr<ValidatorNode> MakeValidator(ValidatorSettings settings,
                                                std::shared_ptr<Link> link);
   void RestartValidator(size_t index, int64_t delay);
@@ -157,7 +158,9 @@ class Town {
   std::set<int> recent_;  // tokens changed lately
   int services_ = 0;
   int restores_ = 0;
-  bool quiet_ = false;  // no changes: a roll-back is to be noticed first
+  std::string backup_journal_;  // as it was then
+  bool put_back_ = false;       // the store was rolled back, and nobody has noticed it yet
+  bool quiet_ = false;          // no changes: a roll-back is to be noticed first
   bool healing_ = false;
   bool restart_due_ = false;
 };

@@ -24,6 +24,7 @@ ValidatorNode::ValidatorNode(World* world, Oracle* oracle, ValidatorSettings set
     : world_(world),
       oracle_(oracle),
       settings_(std::move(settings)),
+      folder_(settings_.folder != nullptr ? settings_.folder : std::make_shared<StateFolder>()),
       router_(std::move(router)),
       link_(std::move(link)),
       node_(world->AddNode()),
@@ -39,6 +40,8 @@ ValidatorNode::ValidatorNode(World* world, Oracle* oracle, ValidatorSettings set
   options.follower.backoff_first = absl::Milliseconds(20);
   options.follower.backoff_longest = absl::Milliseconds(500);
   options.follower.stable_after = absl::Seconds(2);
+  options.follower.keeper = folder_.get();
+  options.follower.proof = folder_->proof;
   if (settings_.fail_open_for > absl::ZeroDuration()) {
     options.follower.stale_policy = tollgate::v1::STALE_POLICY_FAIL_OPEN;
     options.follower.fail_open_for = settings_.fail_open_for;
@@ -132,6 +135,7 @@ v1::Hello ValidatorNode::HelloNow() const {
   const validator::FollowerStatus status = validator_->Status().follower;
   hello.set_epoch(status.epoch);
   hello.set_applied_revision(status.applied_revision);
+  if (folder_->proof.has_value()) *hello.mutable_proof() = *folder_->proof;
   return hello;
 }
 
@@ -179,9 +183,32 @@ void ValidatorNode::OnDown(uint64_t stream, const std::string& bytes) {
   if (!message.ParseFromString(bytes)) return world_->Break("wire", "a message cannot be parsed");
   const bool present = connection_ != nullptr && connection_->stream() == stream;
   const validator::FollowerStatus before = validator_->Status().follower;
+  const StateFolder folder = *folder_;
   validator::FollowerActions actions = validator_->StreamMessage(stream, message);
-  if (present) Watch(message, before);
+  if (present) {
+    if (message.has_welcome()) CheckNotForked(folder, *connection_->server()->disk()->history);
+    folder_->history = connection_->server()->disk()->history;
+    Watch(message, before);
+  }
   Do(std::move(actions));
+}
+
+void ValidatorNode::CheckNotForked(const StateFolder& before, const History& told) {
+  if (!before.proof.has_value() || before.history == nullptr ||
+      before.proof->epoch() != told.epoch()) {
+    return;
+  }
+  int64_t shared = INT64_MAX;  // up to here both are one
+  for (const History* h = &told; h != nullptr; h = h->parent().get()) {
+    if (h == before.history.get()) {
+      if (before.proof->revision() <= shared) return;
+      break;
+    }
+    shared = std::min(shared, h->forked_at());
+  }
+  world_->Break("R19", absl::StrCat(settings_.id, " can prove revision ", before.proof->revision(),
+                                    " of a history that this service's store lost at ", shared,
+                                    ", and was let in"));
 }
 
 void ValidatorNode::Watch(const FollowResponse& message, const validator::FollowerStatus& before) {

@@ -22,9 +22,17 @@ namespace tollgate::simulation {
 // Whom a stream or a question reaches just now; null: nobody.
 using Router = std::function<std::shared_ptr<ServiceNode>()>;
 
+// A validator's state folder: outlives its processes (R19).
+struct StateFolder : validator::ProofKeeper {
+  void Keep(const tollgate::v1::Proof& kept) override { proof = kept; }
+  absl::optional<tollgate::v1::Proof> proof;
+  std::shared_ptr<History> history;  // that the proof is of
+};
+
 struct ValidatorSettings {
   std::string id;
-  std::string brand;  // of the token strings that it looks for
+  std::shared_ptr<StateFolder> folder;  // null: it gets one of its own
+  std::string brand;                    // of the token strings that it looks for
   double drift = 0.001;
   double clock_rate = 1;
   absl::Duration fail_open_for;  // zero: fail-closed
@@ -59,6 +67,7 @@ class ValidatorNode : public ClientEnd, public std::enable_shared_from_this<Vali
   NodeClock& clock() { return clock_; }
   Link& link() { return *link_; }
   const std::shared_ptr<Link>& shared_link() const { return link_; }
+  const std::shared_ptr<StateFolder>& folder() const { return folder_; }
   const std::shared_ptr<Connection>& connection() const { return connection_; }
   // Who it is, as the transport knows it.
   std::string caller() const { return "spiffe://sim/" + settings_.id; }
@@ -79,6 +88,8 @@ class ValidatorNode : public ClientEnd, public std::enable_shared_from_this<Vali
   void Ask(const tollgate::v1::ResolveRequest& request,
            std::function<void(absl::StatusOr<tollgate::v1::ResolveResponse>)> answer);
   void Watch(const tollgate::v1::FollowResponse& message, const validator::FollowerStatus& before);
+  // R19: whoever can prove another history is let in by none.
+  void CheckNotForked(const StateFolder& before, const History& told);
   Judged Context(int token, const std::string& scope) const;
   // By how much what it takes for the service's time may lie behind the true time.
   int64_t TimeLag() const;
@@ -87,6 +98,7 @@ class ValidatorNode : public ClientEnd, public std::enable_shared_from_this<Vali
   World* const world_;
   Oracle* const oracle_;
   const ValidatorSettings settings_;
+  const std::shared_ptr<StateFolder> folder_;
   const Router router_;
   const std::shared_ptr<Link> link_;
   const int node_;

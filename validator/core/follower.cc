@@ -32,7 +32,11 @@ absl::Duration Interval(bool set, const google::protobuf::Duration& asked,
 
 Follower::Follower(FollowerOptions options, FollowedState* state, Outbox* outbox,
                    base::Random* random)
-    : options_(std::move(options)), state_(state), outbox_(outbox), random_(random) {}
+    : options_(std::move(options)),
+      state_(state),
+      outbox_(outbox),
+      random_(random),
+      proof_(options_.proof) {}
 
 FollowerStatus Follower::status() const {
   FollowerStatus s;
@@ -124,6 +128,7 @@ FollowerActions Follower::OnConnected(uint64_t stream, base::BootTime now) {
       *hello->mutable_fail_open_for() = base::ToProto(options_.fail_open_for);
     }
     hello->set_version(options_.version);
+    if (proof_.has_value() && !TOLLGATE_MUTATED("r19_no_proof")) *hello->mutable_proof() = *proof_;
     connected_at_ = now;
     heard_at_ = now;
   }
@@ -258,12 +263,16 @@ void Follower::OnWelcome(const tollgate::v1::Welcome& welcome, base::BootTime no
     epoch_ = welcome.epoch();
     applied_ = welcome.revision();
     ++resets_;
+    // What it proved is behind us: the service has judged it.
+    proof_.reset();
     state_->Reset(epoch_, applied_);
   } else if (epoch_.empty() || welcome.epoch() != epoch_) {
     // R2, R11: to go on is only for who was there before, in the same history.
     ForgetEpoch();
     return GiveUp("a Welcome into another epoch without a reset", actions);
   }
+  term_ = welcome.term();
+  if (welcome.has_proof()) TakeProof(welcome.proof());
   // Without a reset the Welcome's revision moves nothing: events up to it may still be on their way
   // (R2).
   if (TOLLGATE_MUTATED("r2_welcome_moves")) applied_ = std::max(applied_, welcome.revision());
@@ -278,6 +287,12 @@ void Follower::OnWelcome(const tollgate::v1::Welcome& welcome, base::BootTime no
   // Spread over the interval, so that a fleet that came back at once does not report at once.
   next_usage_ = now + usage_interval_ * random_->UniformReal();
   SendPing(now, wall_now, actions);
+}
+
+void Follower::TakeProof(const tollgate::v1::Proof& proof) {
+  if (proof.epoch() != epoch_ || proof.revision() != applied_) return;
+  proof_ = proof;
+  if (options_.keeper != nullptr) options_.keeper->Keep(proof);
 }
 
 void Follower::DropOne(int64_t revision, const Event& event) {
@@ -326,6 +341,8 @@ void Follower::OnEvents(const tollgate::v1::Events& events, base::BootTime now, 
       moved = true;
     }
   }
+  // R19: before the acknowledgement, so that what was acknowledged can be proven.
+  if (moved && events.has_proof()) TakeProof(events.proof());
   // R10: the ping is the acknowledgement; one for all that this message brought.
   if (moved) SendPing(now, wall_now, actions);
 }
@@ -344,6 +361,7 @@ void Follower::OnPong(const tollgate::v1::Pong& pong, base::BootTime now, absl::
   const bool open = open_revision_ != 0 && pong.revision() >= open_revision_;
   applied_ = std::max(applied_, open ? open_revision_ - 1 : pong.revision());
 
+  if (pong.has_proof()) TakeProof(pong.proof());
   if (pong.has_service_time() && base::IsValid(pong.service_time())) {
     const bool known = !pings_.empty() && pings_.front().sequence == pong.sequence();
     state_->SetServiceTime(base::FromProto(pong.service_time()),
@@ -378,6 +396,12 @@ void Follower::OnGoAway(const tollgate::v1::GoAway& go_away, base::BootTime now,
   retry_after_ = now + asked * (1 + random_->UniformReal());
   GiveUp("GoAway: ", actions);
   actions->why += go_away.reason();
+  if (go_away.reason() == "other_history") {
+    actions->misconfigured = true;
+    actions->why +=
+        ": the service does not know the history that this validator follows; its log says more. "
+        "Nothing is admitted once the lease has run out";
+  }
 }
 
 void Follower::SendPing(base::BootTime now, absl::Time wall_now, FollowerActions* actions) {

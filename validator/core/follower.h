@@ -16,6 +16,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "absl/types/optional.h"
 #include "base/clock.h"
 #include "base/mutation.h"
 #include "base/random.h"
@@ -23,6 +24,7 @@
 #include "tollgate/v1/event.pb.h"
 #include "validator/core/edge_clock.h"
 #include "validator/core/outbox.h"
+#include "validator/core/resolver.h"
 
 namespace tollgate::validator {
 
@@ -58,6 +60,16 @@ class FollowedState {
   virtual absl::Time CollectUse(base::BootTime now) = 0;
 };
 
+// Keeps the newest proof for the next process (R19): a validator's state folder. Called as
+// FollowedState is; must be quick, and must not block.
+class ProofKeeper {
+ public:
+  virtual ~ProofKeeper() = default;
+  // `proof` is of what is applied now, and is kept before that is acknowledged: it survives the
+  // death of this process from the moment that this returns.
+  virtual void Keep(const tollgate::v1::Proof& proof) = 0;
+};
+
 struct FollowerOptions {
   std::string validator_id;
   std::string incarnation;  // 16 random bytes, new for each process (R3)
@@ -67,6 +79,8 @@ struct FollowerOptions {
   absl::Duration fail_open_for;                        // with STALE_POLICY_FAIL_OPEN
   double drift_bound = 0.001;                          // R1
   absl::Duration welcome_timeout = absl::Seconds(10);  // from connecting to Welcome
+  ProofKeeper* keeper = nullptr;                       // outlives the follower; null: none
+  absl::optional<tollgate::v1::Proof> proof;           // what an earlier process has kept
   int silent_intervals = 3;  // without a Pong for so many ping intervals the stream is half-open
   absl::Duration backoff_first = absl::Milliseconds(100);
   absl::Duration backoff_longest = absl::Seconds(5);  // well below a lease
@@ -137,6 +151,8 @@ class Follower {
     return open_revision_ != 0 && !TOLLGATE_MUTATED("r12_open_revision") ? open_revision_
                                                                          : applied_;
   }
+  // Both, and the term: what questions and answers are judged by.
+  FollowedPoint point() const { return {epoch_, term_, question_revision()}; }
   FollowerStatus status() const;
 
  private:
@@ -165,6 +181,9 @@ class Follower {
   // Forgets what belonged to the stream that ended: its pings above all (their Pongs are of no
   // other stream).
   void ForgetStream();
+  // The proof of what is applied now. One of another history, or of another revision, is passed
+  // over.
+  void TakeProof(const tollgate::v1::Proof& proof);
   // Begins anew: nothing held is good, and the next Hello asks for a reset.
   void ForgetEpoch();
   absl::Duration Backoff();
@@ -177,7 +196,9 @@ class Follower {
 
   // What outlives a stream.
   std::string epoch_;
+  std::string term_;  // of the last Welcome
   int64_t applied_ = 0;
+  absl::optional<tollgate::v1::Proof> proof_;  // the newest, of a revision that was applied (R19)
   std::string forgotten_epoch_;  // what ForgetEpoch left, and from where on evidence went with it
   int64_t forgotten_from_ = 0;
   int64_t streams_ = 0;

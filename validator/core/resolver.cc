@@ -11,24 +11,22 @@ using tollgate::v1::ResolveResponse;
 
 Resolver::Resolver(ResolverOptions options) : options_(std::move(options)) {}
 
-Resolver::Question Resolver::Ask(uint64_t id, Flight& flight, const std::string& epoch,
-                                 int64_t applied) const {
-  flight.epoch = epoch;
+Resolver::Question Resolver::Ask(uint64_t id, Flight& flight, const FollowedPoint& at) const {
+  flight.epoch = at.epoch;
   // R12: raised by what is applied from now on.
-  flight.need = TOLLGATE_MUTATED("r12_need_from_applied") ? 0 : applied;
+  flight.need = TOLLGATE_MUTATED("r12_need_from_applied") ? 0 : at.applied;
   flight.cohorts.clear();
   Question question;
   question.id = id;
   question.request.set_edge_digest(flight.digest);
-  question.request.set_epoch(epoch);
-  question.request.set_applied_revision(applied);
+  question.request.set_epoch(at.epoch);
+  question.request.set_applied_revision(at.applied);
   question.request.set_validator_id(options_.validator_id);
   return question;
 }
 
 Resolver::Joined Resolver::Join(const TokenKey& key, const token::EdgeDigest& digest,
-                                const std::string& epoch, int64_t applied, Waiter& waiter,
-                                Question* question) {
+                                const FollowedPoint& at, Waiter& waiter, Question* question) {
   if (waiting_ >= options_.most_waiting) return Joined::kOverloaded;
   const Hash128 hash{key.hash[0], key.hash[1]};
   auto found = by_string_.find(hash);
@@ -47,14 +45,16 @@ Resolver::Joined Resolver::Join(const TokenKey& key, const token::EdgeDigest& di
   flight.waiters.push_back(std::move(waiter));
   ++waiting_;
   by_string_[hash] = id;
-  *question = Ask(id, flight, epoch, applied);
+  *question = Ask(id, flight, at);
   return Joined::kAsk;
 }
 
 bool Resolver::Current(const Flight& flight, const ResolveResponse& answer,
-                       const std::string& epoch) {
-  const bool same_epoch = answer.epoch() == epoch && flight.epoch == epoch;
+                       const FollowedPoint& at) {
+  const bool same_epoch = answer.epoch() == at.epoch && flight.epoch == at.epoch;
   if (!same_epoch && !TOLLGATE_MUTATED("r12_epoch")) return false;
+  // R19: the service behind the other connection may run on a copy of the store.
+  if (answer.term() != at.term && !TOLLGATE_MUTATED("r19_answer_of_another_term")) return false;
   int64_t need = flight.need;
   if (answer.has_grant()) {
     const auto& grant = answer.grant();
@@ -70,7 +70,7 @@ bool Resolver::Current(const Flight& flight, const ResolveResponse& answer,
 }
 
 Resolver::Outcome Resolver::OnAnswer(uint64_t id, const absl::StatusOr<ResolveResponse>& answer,
-                                     const std::string& epoch, int64_t applied) {
+                                     const FollowedPoint& at) {
   Outcome outcome;
   auto found = flights_.find(id);
   if (found == flights_.end()) return outcome;
@@ -84,13 +84,13 @@ Resolver::Outcome Resolver::OnAnswer(uint64_t id, const absl::StatusOr<ResolveRe
          answer->grant().token_id() == flight.key.id() &&
          tollgate::v1::TokenState_IsValid(answer->grant().state()) &&
          answer->grant().state() != tollgate::v1::TOKEN_STATE_UNSPECIFIED);
-    if (sound && Current(flight, *answer, epoch)) {
+    if (sound && Current(flight, *answer, at)) {
       outcome.usable = true;
     } else if (sound) {
       ++overtaken_;
-      if (flight.attempts < options_.most_attempts && !epoch.empty()) {
+      if (flight.attempts < options_.most_attempts && !at.epoch.empty()) {
         ++flight.attempts;
-        outcome.ask = Ask(id, flight, epoch, applied);
+        outcome.ask = Ask(id, flight, at);
         return outcome;
       }
     }

@@ -30,6 +30,13 @@ struct ResolverOptions {
   int most_attempts = 4;         // of one question, when its answers are overtaken
 };
 
+// Where the follower stands: what an answer is judged against (R12, R19).
+struct FollowedPoint {
+  std::string epoch;
+  std::string term;  // of the service at the other end of the stream; empty: one older than terms
+  int64_t applied = 0;  // Follower::question_revision()
+};
+
 // Pure: sends nothing, knows no time. Not thread-safe; the caller holds the lock under which events
 // are applied, so that an event is always either before a question or raises its need.
 class Resolver {
@@ -59,15 +66,15 @@ class Resolver {
 
   explicit Resolver(ResolverOptions options);
 
-  // A check that found nothing, at (epoch, applied). kAsk: `*question` is to be sent. kWaits: it
-  // joined a flight. kOverloaded: nothing was kept; `waiter` is as it was.
-  Joined Join(const TokenKey& key, const token::EdgeDigest& digest, const std::string& epoch,
-              int64_t applied, Waiter& waiter, Question* question);
+  // A check that found nothing, where the follower stands at `at`. kAsk: `*question` is to be sent.
+  // kWaits: it joined a flight. kOverloaded: nothing was kept; `waiter` is as it was.
+  Joined Join(const TokenKey& key, const token::EdgeDigest& digest, const FollowedPoint& at,
+              Waiter& waiter, Question* question);
 
-  // The answer to question `id`, judged against `epoch` and `applied` of now. An unknown id gives
-  // an empty outcome.
+  // The answer to question `id`, judged where the follower stands now. An unknown id gives an empty
+  // outcome.
   Outcome OnAnswer(uint64_t id, const absl::StatusOr<tollgate::v1::ResolveResponse>& answer,
-                   const std::string& epoch, int64_t applied);
+                   const FollowedPoint& at);
 
   // Events, as they are applied; each raises the need of the questions it may be about.
   void OnTokenEvent(absl::string_view token_id, int64_t revision);
@@ -103,8 +110,8 @@ class Resolver {
   static constexpr size_t kMostCohorts = 16;
 
   static bool Current(const Flight& flight, const tollgate::v1::ResolveResponse& answer,
-                      const std::string& epoch);
-  Question Ask(uint64_t id, Flight& flight, const std::string& epoch, int64_t applied) const;
+                      const FollowedPoint& at);
+  Question Ask(uint64_t id, Flight& flight, const FollowedPoint& at) const;
 
   const ResolverOptions options_;
   uint64_t next_id_ = 1;

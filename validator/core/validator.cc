@@ -121,8 +121,7 @@ void Validator::AskAbout(const Miss& miss, absl::string_view token_string,
       // Nothing to judge an answer against.
       refusal = tollgate::v1::VERDICT_REASON_SERVICE_UNAVAILABLE;
     } else {
-      joined = resolver_.Join(miss.key, digest, follower_.epoch(), follower_.question_revision(),
-                              waiter, &question);
+      joined = resolver_.Join(miss.key, digest, follower_.point(), waiter, &question);
     }
   }
   switch (joined) {
@@ -158,8 +157,7 @@ void Validator::OnAnswer(uint64_t question, absl::StatusOr<ResolveResponse> answ
   Resolver::Outcome outcome;
   {
     absl::MutexLock lock(&mu_);
-    outcome =
-        resolver_.OnAnswer(question, answer, follower_.epoch(), follower_.question_revision());
+    outcome = resolver_.OnAnswer(question, answer, follower_.point());
     DecisionCache::Place place;
     token::GrantView grant;
     if (outcome.usable) {

@@ -95,7 +95,7 @@ TEST(EventRingTest, AHugeRevisionIsSplitAndOnlyItsLastPartIsWhole) {
   const storage::TailEntry entry = Entry(7, 100, 1000);
   v1::RevisionEvents events = entry.events;
   events.set_revision(7);
-  const SharedRevision revision = MakeFeedRevision(events, 10'000);
+  const SharedRevision revision = MakeFeedRevision(events, 10'000, nullptr);
   ASSERT_GT(revision->parts.size(), 5u);
   int seen = 0;
   for (size_t i = 0; i < revision->parts.size(); ++i) {

@@ -15,6 +15,8 @@
 #include "service/feed/follower_stream.h"
 #include "storage/memory/memory_engine.h"
 #include "storage/schema.h"
+#include "storage/start_command.h"
+#include "tests/unit/service/feed/hello_proof.h"
 #include "tests/unit/service/stand_ins.h"
 
 namespace tollgate::service {
@@ -157,6 +159,8 @@ class FeedTest : public ::testing::Test {
     options_.sequencer = &sequencer_;
     options_.clock = &clock_;
     options_.random = &random_;
+    options_.sealer = SealerOf('k');
+    Run(std::make_shared<storage::ServiceStarted>("test", random_.Hex(16), ""));
     const absl::StatusOr<Feed::FirstWrite> first = Feed::PrepareStart(options_);
     ASSERT_TRUE(first.ok()) << first.status();
     Run(first->command);
@@ -193,12 +197,16 @@ class FeedTest : public ::testing::Test {
     if (stream.ok()) f.stream = *std::move(stream);
     return f;
   }
-  static void SendHello(const Follower& f) {
+  void SendHello(const Follower& f) {
     v1::FollowRequest request;
     request.mutable_hello()->set_validator_id(f.id);
     request.mutable_hello()->set_incarnation(std::string(16, 'a'));
     request.mutable_hello()->set_epoch(f.epoch);
     request.mutable_hello()->set_applied_revision(f.applied);
+    if (f.epoch == feed_->epoch() && f.applied > 0) {
+      *request.mutable_hello()->mutable_proof() =
+          HelloProof(engine_, feed_->history(), options_.sealer, f.applied);
+    }
     f.stream->OnRequest(request);
   }
   // The next message; nothing set: there is none.
@@ -334,7 +342,7 @@ TEST_F(FeedTest, ACatchUpThatEndsAsAResetIsNoResume) {
 TEST_F(FeedTest, AGapIsNoRollBackAndARollBackAfterItIsStillTold) {
   std::vector<std::string> fatal, rolled_back;
   options_.on_fatal = [&](const absl::Status& status) { fatal.emplace_back(status.message()); };
-  options_.on_rolled_back = [&](const std::string& validator, int64_t, int64_t) {
+  options_.on_rolled_back = [&](const std::string& validator, const absl::Status&) {
     rolled_back.push_back(validator);
   };
   Start();
@@ -352,7 +360,7 @@ TEST_F(FeedTest, AGapIsNoRollBackAndARollBackAfterItIsStillTold) {
 
   Follower b = Connect("b", feed_->epoch(), 1'000'000);
   SendHello(b);
-  EXPECT_EQ(Read(b).go_away().reason(), "bad_hello");
+  EXPECT_EQ(Read(b).go_away().reason(), "other_history");
   EXPECT_THAT(rolled_back, ElementsAre("b"));
   EXPECT_TRUE(feed_->stats().rolled_back);
   EXPECT_THAT(feed_->desk().ReceiptFor({feed_->head() + 1, "", ""}).hold(),

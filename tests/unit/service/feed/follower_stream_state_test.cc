@@ -38,12 +38,27 @@ class FakeLessor : public Lessor {
 
 class FollowerStreamStateTest : public ::testing::Test {
  protected:
-  FollowerStreamStateTest() { Open({}, 0); }
+  FollowerStreamStateTest() {
+    history_.store_id = "store";
+    history_.epoch = kEpoch;
+    history_.past_epochs = {"another"};
+    store::v1::TermRecord term;
+    term.set_term("term-1");
+    history_.terms.push_back(term);
+    proofs_ = std::make_unique<ProofMaker>(history_, SealerOf('k'));
+    Open({}, 0);
+  }
+  static std::shared_ptr<const lease::Sealer> SealerOf(char byte) {
+    return std::make_shared<const lease::Sealer>(
+        base::SecretBytes::CopyOf(std::string(lease::kSealingKeyBytes, byte)));
+  }
 
   void Open(EventRing::Options ring, int64_t floor, size_t max_message_bytes = 256 << 10) {
+    ring.proofs = proofs_.get();
     ring_ = std::make_unique<EventRing>(ring, floor);
     FollowerStreamState::Options options;
-    options.epoch = kEpoch;
+    options.history = &history_;
+    options.proofs = proofs_.get();
     options.brand = "acme";
     options.max_message_bytes = max_message_bytes;
     options_ = options;
@@ -56,19 +71,35 @@ class FollowerStreamStateTest : public ::testing::Test {
   int64_t Commit(int events = 1, size_t bytes = 10) {
     storage::TailEntry entry;
     entry.revision = ring_->head() + 1;
+    entry.fingerprint = FingerprintOf(entry.revision);
     for (int i = 0; i < events; ++i) {
       entry.events.add_events()->mutable_cohort_revoked()->set_owner(std::string(bytes, 'o'));
     }
     EXPECT_TRUE(ring_->Append(entry));
     return entry.revision;
   }
+  static std::string FingerprintOf(int64_t revision, char history = 'a') {
+    std::string fingerprint(lease::kFingerprintBytes, history);
+    const std::string number = std::to_string(revision);
+    return fingerprint.replace(0, number.size(), number);
+  }
+  // With the proof that a follower of this epoch has of what it has applied.
   v1::FollowRequest HelloMessage(const std::string& epoch, int64_t applied) {
     v1::FollowRequest request;
     request.mutable_hello()->set_validator_id("payments/edge-3");
     request.mutable_hello()->set_incarnation(std::string(16, 'i'));
     request.mutable_hello()->set_epoch(epoch);
     request.mutable_hello()->set_applied_revision(applied);
+    if (epoch == kEpoch) {
+      *request.mutable_hello()->mutable_proof() =
+          *proofs_->ProofOf(applied, FingerprintOf(applied));
+    }
     return request;
+  }
+  FollowerStreamState::Received HelloWith(const v1::Proof& proof) {
+    v1::FollowRequest request = HelloMessage(kEpoch, proof.revision());
+    *request.mutable_hello()->mutable_proof() = proof;
+    return state_->Receive(request, now_);
   }
   FollowerStreamState::Received Hello(const std::string& epoch = "", int64_t applied = 0) {
     return state_->Receive(HelloMessage(epoch, applied), now_);
@@ -109,6 +140,8 @@ class FollowerStreamStateTest : public ::testing::Test {
   base::BootTime now_ = base::BootTime::FromNanos(1'000'000'000'000);
   FollowerStreamState::Options options_;
   FakeLessor lessor_;
+  History history_;
+  std::unique_ptr<const ProofMaker> proofs_;
   std::unique_ptr<EventRing> ring_;
   std::unique_ptr<FollowerStreamState> state_;
   uint64_t sequence_ = 0;
@@ -145,24 +178,203 @@ TEST_F(FollowerStreamStateTest, R11AnotherEpochIsResetWhateverItsRevision) {
   EXPECT_EQ(state_->sent(), 1);
 }
 
-TEST_F(FollowerStreamStateTest, R11FromTheFutureIsReportedAndRefused) {
+// What an end by TurnAway looks like on the wire.
+#define EXPECT_TURNED_AWAY(why, field_name)                                     \
+  do {                                                                          \
+    EXPECT_EQ(Message().go_away().reason(), "other_history");                   \
+    const FollowerStreamState::Output end = Next();                             \
+    ASSERT_EQ(end.kind, Kind::kFinish);                                         \
+    EXPECT_EQ(end.status.code(), absl::StatusCode::kFailedPrecondition);        \
+    EXPECT_EQ(base::ReasonOf(end.status), why);                                 \
+    ASSERT_EQ(base::DetailsOf(end.status).fields.size(), 1u);                   \
+    EXPECT_EQ(base::DetailsOf(end.status).fields[0].field, field_name);         \
+    EXPECT_EQ(state_->refusal(), end.status);                                   \
+    EXPECT_TRUE(Idle());                                                        \
+    EXPECT_TRUE(lessor_.callers.empty()) << "who is turned away binds nothing"; \
+  } while (false)
+
+TEST_F(FollowerStreamStateTest, R11AProvenFutureIsReportedAndRefused) {
   Commit();
-  EXPECT_EQ(Hello(kEpoch, 2), FollowerStreamState::Received::kFuture);
-  EXPECT_EQ(Message().go_away().reason(), "bad_hello");
+  EXPECT_EQ(Hello(kEpoch, 2), FollowerStreamState::Received::kForked);
+  EXPECT_TURNED_AWAY("STORE_ROLLED_BACK", "hello.proof.revision");
+}
+
+TEST_F(FollowerStreamStateTest, R19AnotherHistoryWithTheSameNumbersIsTold) {
+  for (int i = 0; i < 3; ++i) Commit();
+  EXPECT_EQ(HelloWith(*proofs_->ProofOf(2, FingerprintOf(2, 'b'))),
+            FollowerStreamState::Received::kForked);
+  EXPECT_TURNED_AWAY("STORE_ROLLED_BACK", "hello.proof.revision");
+}
+
+TEST_F(FollowerStreamStateTest, R19WithoutOurSealAContradictionStopsNobody) {
+  for (int i = 0; i < 3; ++i) Commit();
+  const ProofMaker forger(history_, SealerOf('x'));
+  EXPECT_EQ(HelloWith(*forger.ProofOf(2, FingerprintOf(2, 'b'))),
+            FollowerStreamState::Received::kStranger);
+  EXPECT_TURNED_AWAY("HISTORY_UNPROVEN", "hello.proof.mac");
+  Reconnect();
+  EXPECT_EQ(HelloWith(*forger.ProofOf(1'000'000, FingerprintOf(2, 'b'))),
+            FollowerStreamState::Received::kStranger);
+  EXPECT_TURNED_AWAY("HISTORY_UNPROVEN", "hello.proof.mac");
+}
+
+TEST_F(FollowerStreamStateTest, R19AnAgreementNeedsNoSeal) {
+  for (int i = 0; i < 3; ++i) Commit();
+  const ProofMaker lost(history_, SealerOf('x'));  // the sealing key was lost, and made anew
+  EXPECT_EQ(HelloWith(*lost.ProofOf(2, FingerprintOf(2))), FollowerStreamState::Received::kHello);
+  EXPECT_FALSE(Welcomed().reset());
+}
+
+TEST_F(FollowerStreamStateTest, R19AFutureWithoutAProofStopsNobody) {
+  Commit();
+  v1::FollowRequest request = HelloMessage(kEpoch, 2);
+  request.mutable_hello()->clear_proof();
+  EXPECT_EQ(state_->Receive(request, now_), FollowerStreamState::Received::kStranger);
+  EXPECT_TURNED_AWAY("REVISION_FROM_THE_FUTURE", "hello.applied_revision");
+}
+
+TEST_F(FollowerStreamStateTest, R19WhatIsNotProvenIsReset) {
+  for (int i = 0; i < 3; ++i) Commit();
+  v1::FollowRequest request = HelloMessage(kEpoch, 2);  // of a validator older than proofs
+  request.mutable_hello()->clear_proof();
+  EXPECT_EQ(state_->Receive(request, now_), FollowerStreamState::Received::kHello);
+  EXPECT_TRUE(Welcomed().reset());
+  Reconnect();
+  request = HelloMessage(kEpoch, 2);  // it has applied more than its proof speaks for
+  request.mutable_hello()->set_applied_revision(3);
+  EXPECT_EQ(state_->Receive(request, now_), FollowerStreamState::Received::kHello);
+  EXPECT_TRUE(Welcomed().reset());
+}
+
+TEST_F(FollowerStreamStateTest, R19AFreshProcessIsAWitnessToo) {
+  Commit();
+  v1::FollowRequest request = HelloMessage("", 0);
+  *request.mutable_hello()->mutable_proof() = *proofs_->ProofOf(1, FingerprintOf(1));
+  EXPECT_EQ(state_->Receive(request, now_), FollowerStreamState::Received::kHello);
+  EXPECT_TRUE(Welcomed().reset());
+  Reconnect();
+  lessor_.callers.clear();
+  *request.mutable_hello()->mutable_proof() = *proofs_->ProofOf(1, FingerprintOf(1, 'b'));
+  EXPECT_EQ(state_->Receive(request, now_), FollowerStreamState::Received::kForked);
+  EXPECT_TURNED_AWAY("STORE_ROLLED_BACK", "hello.proof.revision");
+}
+
+TEST_F(FollowerStreamStateTest, R19AnEpochThatTheStoreNeverHadIsRefused) {
+  Commit();
+  EXPECT_EQ(Hello("a stranger's", 1), FollowerStreamState::Received::kStranger);
+  EXPECT_TURNED_AWAY("EPOCH_UNKNOWN", "hello.epoch");
+}
+
+TEST_F(FollowerStreamStateTest, R19AnotherStoreIsReset) {
+  Commit();
+  v1::Proof proof = *proofs_->ProofOf(77, FingerprintOf(77));
+  proof.set_store_id("another store");
+  EXPECT_EQ(HelloWith(proof), FollowerStreamState::Received::kHello);
+  EXPECT_TRUE(Welcomed().reset());
+}
+
+TEST_F(FollowerStreamStateTest, R19AnOldProofIsComparedByReadingTheStore) {
+  EventRing::Options ring;
+  ring.max_fingerprints = 2;
+  Open(ring, 0);
+  for (int i = 0; i < 5; ++i) Commit();
+  const auto ask = [this] {
+    Reconnect();
+    EXPECT_EQ(Hello(kEpoch, 2), FollowerStreamState::Received::kNothing);
+    const FollowerStreamState::Output output = Next();
+    EXPECT_EQ(output.kind, Kind::kProve);
+    EXPECT_EQ(output.after, 2);
+    EXPECT_TRUE(Idle()) << "it asks once";
+    EXPECT_FALSE(state_->greeted());
+  };
+  using State = KnownFingerprint::State;
+  ask();
+  EXPECT_EQ(state_->Proved({State::kKept, FingerprintOf(2)}),
+            FollowerStreamState::Received::kHello);
+  EXPECT_FALSE(Welcomed().reset());
+
+  lessor_.callers.clear();
+  ask();
+  EXPECT_EQ(state_->Proved({State::kKept, FingerprintOf(2, 'b')}),
+            FollowerStreamState::Received::kForked);
+  EXPECT_TURNED_AWAY("STORE_ROLLED_BACK", "hello.proof.revision");
+
+  // Compacted: the term decides.
+  ask();
+  EXPECT_EQ(state_->Proved({State::kNotKept, ""}), FollowerStreamState::Received::kHello);
+  EXPECT_FALSE(Welcomed().reset());
+  lessor_.callers.clear();
+  history_.terms[0].set_from_revision(3);
+  ask();
+  EXPECT_EQ(state_->Proved({State::kNotKept, ""}), FollowerStreamState::Received::kForked);
+  EXPECT_TURNED_AWAY("STORE_ROLLED_BACK", "hello.proof.revision");
+
+  ask();
+  EXPECT_EQ(state_->Proved({State::kNotAtHand, ""}), FollowerStreamState::Received::kRefused);
+  EXPECT_EQ(base::ReasonOf(Next().status), "STORE_READ_FAILED");
+}
+
+TEST_F(FollowerStreamStateTest, R19WhatComesWhileTheStoreIsReadIsNoFault) {
+  EventRing::Options ring;
+  ring.max_fingerprints = 1;
+  Open(ring, 0);
+  for (int i = 0; i < 5; ++i) Commit();
+  EXPECT_EQ(Hello(kEpoch, 2), FollowerStreamState::Received::kNothing);
+  v1::FollowRequest usage;
+  usage.mutable_usage();
+  EXPECT_EQ(state_->Receive(usage, now_), FollowerStreamState::Received::kNothing);
+  v1::FollowRequest goodbye;
+  goodbye.mutable_goodbye();
+  EXPECT_EQ(state_->Receive(goodbye, now_), FollowerStreamState::Received::kNothing);
+  EXPECT_EQ(state_->Proved({KnownFingerprint::State::kKept, FingerprintOf(2)}),
+            FollowerStreamState::Received::kNothing)
+      << "it has gone";
   const FollowerStreamState::Output end = Next();
   ASSERT_EQ(end.kind, Kind::kFinish);
-  EXPECT_EQ(end.status.code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_EQ(base::ReasonOf(end.status), "REVISION_FROM_THE_FUTURE");
-  ASSERT_EQ(base::DetailsOf(end.status).fields.size(), 1u);
-  EXPECT_EQ(base::DetailsOf(end.status).fields[0].field, "hello.applied_revision");
-  EXPECT_TRUE(Idle());
+  EXPECT_TRUE(end.status.ok());
+}
+
+TEST_F(FollowerStreamStateTest, R19WhateverMovesAFollowerBringsItsProof) {
+  Commit();
+  Hello();
+  const v1::Welcome welcome = Welcomed();
+  EXPECT_EQ(welcome.term(), "term-1");
+  EXPECT_EQ(welcome.proof().revision(), 1);
+  EXPECT_EQ(welcome.proof().fingerprint(), FingerprintOf(1));
+  EXPECT_TRUE(proofs_->IsSealed(welcome.proof()));
+  Commit();
+  Commit();
+  const v1::FollowResponse events = Message();
+  EXPECT_EQ(events.events().revisions_size(), 2);
+  EXPECT_EQ(events.events().proof().revision(), 3) << "of the last of what lies end to end";
+  EXPECT_EQ(events.events().proof().fingerprint(), FingerprintOf(3));
+  EXPECT_TRUE(proofs_->IsSealed(events.events().proof()));
+  Commit(0);
+  Ping(3);
+  const v1::FollowResponse pong = Message();
+  EXPECT_EQ(pong.pong().revision(), 4);
+  EXPECT_EQ(pong.pong().proof().revision(), 4);
+  EXPECT_TRUE(proofs_->IsSealed(pong.pong().proof()));
+}
+
+TEST_F(FollowerStreamStateTest, R19AMalformedProofIsRefused) {
+  Commit();
+  v1::FollowRequest request = HelloMessage(kEpoch, 1);
+  request.mutable_hello()->mutable_proof()->clear_mac();
+  EXPECT_EQ(state_->Receive(request, now_), FollowerStreamState::Received::kRefused);
+  EXPECT_EQ(base::ReasonOf(Next().status), "PROOF_MALFORMED");
+  Reconnect();
+  request = HelloMessage(kEpoch, 1);
+  request.mutable_hello()->set_epoch("another");
+  EXPECT_EQ(state_->Receive(request, now_), FollowerStreamState::Received::kRefused);
+  EXPECT_EQ(base::DetailsOf(Next().status).fields[0].field, "hello.proof.epoch");
 }
 
 TEST_F(FollowerStreamStateTest, R11WhatNoStoreReachesIsNoRevision) {
   EXPECT_EQ(Hello(kEpoch, int64_t{1} << 62), FollowerStreamState::Received::kRefused);
   EXPECT_EQ(base::ReasonOf(Next().status), "REVISION_MALFORMED");
   Reconnect();
-  EXPECT_EQ(Hello(kEpoch, int64_t{1} << 53), FollowerStreamState::Received::kFuture);
+  EXPECT_EQ(Hello(kEpoch, int64_t{1} << 53), FollowerStreamState::Received::kForked);
   EXPECT_TRUE(lessor_.callers.empty());  // a claim of the future binds no session
 }
 
@@ -373,7 +585,7 @@ TEST_F(FollowerStreamStateTest, AResumeBelowTheRingIsServedFromTheStoreThenFromT
     v1::RevisionEvents events;
     events.set_revision(r);
     events.add_events();
-    answer.revisions.push_back(MakeFeedRevision(events, 1000));
+    answer.revisions.push_back(MakeFeedRevision(events, 1000, nullptr));
   }
   answer.complete_to = 5;
   state_->CaughtUp(answer);

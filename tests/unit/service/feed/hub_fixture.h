@@ -17,7 +17,9 @@
 #include "service/feed/ledger/roster_command.h"
 #include "storage/memory/memory_engine.h"
 #include "storage/schema.h"
+#include "storage/start_command.h"
 #include "tests/unit/service/feed/fake_call.h"
+#include "tests/unit/service/feed/hello_proof.h"
 
 namespace tollgate::service {
 
@@ -103,6 +105,10 @@ class HubTest : public ::testing::Test {
     options_.random = &random_;
     options_.executor = executor_.get();
     options_.use = &sink_;
+    options_.sealer = SealerOf('k');
+    ASSERT_TRUE(
+        sequencer_->Run(std::make_shared<storage::ServiceStarted>("test", random_.Hex(16), ""))
+            .ok());
     absl::StatusOr<std::unique_ptr<Hub>> hub = Hub::Start(options_);
     ASSERT_TRUE(hub.ok()) << hub.status();
     hub_ = *std::move(hub);
@@ -148,6 +154,10 @@ class HubTest : public ::testing::Test {
     request.mutable_hello()->set_incarnation(v->incarnation);
     request.mutable_hello()->set_epoch(v->epoch);
     request.mutable_hello()->set_applied_revision(v->applied);
+    if (v->epoch == hub_->epoch() && v->applied > 0) {
+      *request.mutable_hello()->mutable_proof() =
+          HelloProof(*engine_, hub_->history(), options_.sealer, v->applied);
+    }
     v->call->Send(request);
   }
   v1::Welcome Hello(Validator* v) {

@@ -160,20 +160,26 @@ TEST_F(HubTest, ACompactedResumeIsReset) {
   EXPECT_EQ(hub_->stats().resets, 2);
 }
 
-TEST_F(HubTest, AnotherEpochIsReset) {
-  Validator a = Connect("a");
-  a.epoch = "ffffffffffffffffffffffffffffffff";
-  a.applied = 1;
-  EXPECT_TRUE(Hello(&a).reset());
+TEST_F(HubTest, AnEpochThatTheStoreNeverHadIsRefusedAloudAndStopsNobody) {
+  Validator a = Join("a");
+  Validator b = Connect("b");
+  b.epoch = "ffffffffffffffffffffffffffffffff";
+  b.applied = 1;
+  SendHello(&b);
+  EXPECT_EQ(b.call->Read().go_away().reason(), "other_history");
+  EXPECT_EQ(base::ReasonOf(b.call->AwaitEnd()), "EPOCH_UNKNOWN");
+  EXPECT_EQ(hub_->stats().strangers, 1);
+  EXPECT_FALSE(hub_->stats().rolled_back);
+  EXPECT_TRUE(PingPong(&a).has_lease());
 }
 
 TEST_F(HubTest, R11FromTheFutureStopsAllGrants) {
   StopService();
   absl::Mutex mu;
   std::string told;
-  options_.on_rolled_back = [&](const std::string& validator, int64_t seen, int64_t) {
+  options_.on_rolled_back = [&](const std::string& validator, const absl::Status& why) {
     absl::MutexLock lock(&mu);
-    told = validator + " " + std::to_string(seen);
+    told = validator + " " + base::ReasonOf(why);
   };
   StartService();
   Validator a = Join("a");
@@ -181,11 +187,11 @@ TEST_F(HubTest, R11FromTheFutureStopsAllGrants) {
   b.epoch = hub_->epoch();
   b.applied = 1'000'000;
   SendHello(&b);
-  EXPECT_EQ(b.call->Read().go_away().reason(), "bad_hello");
-  EXPECT_EQ(base::ReasonOf(b.call->AwaitEnd()), "REVISION_FROM_THE_FUTURE");
+  EXPECT_EQ(b.call->Read().go_away().reason(), "other_history");
+  EXPECT_EQ(base::ReasonOf(b.call->AwaitEnd()), "STORE_ROLLED_BACK");
   {
     absl::MutexLock lock(&mu);
-    EXPECT_EQ(told, "b 1000000");
+    EXPECT_EQ(told, "b STORE_ROLLED_BACK");
   }
   EXPECT_FALSE(PingPong(&a).has_lease());
   EXPECT_TRUE(hub_->stats().rolled_back);

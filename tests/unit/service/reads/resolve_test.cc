@@ -61,9 +61,17 @@ class ResolveTest : public ::testing::Test {
                 token_);
   }
   absl::StatusOr<v1::ResolveResponse> Resolve() {
-    return ResolveFrom(**engine_->NewSnapshot(), keyring_, kEpoch, request_);
+    return ResolveFrom(**engine_->NewSnapshot(), keyring_, history_, request_);
   }
 
+  static History SomeHistory() {
+    History history;
+    history.epoch = kEpoch;
+    history.terms.emplace_back().set_term("t1");
+    return history;
+  }
+
+  const History history_ = SomeHistory();
   base::SeededRandom random_{3};
   const token::Keyring keyring_ = token::Keyring::Generate(random_);
   const token::EdgeDigest edge_ = token::EdgeDigest::Of("tgw_whatever");
@@ -80,6 +88,7 @@ TEST_F(ResolveTest, R12TheAnswerNamesItsEpochAndRevision) {
   const absl::StatusOr<v1::ResolveResponse> response = Resolve();
   ASSERT_TRUE(response.ok()) << response.status();
   EXPECT_EQ(response->epoch(), kEpoch);
+  EXPECT_EQ(response->term(), "t1");
   EXPECT_EQ(response->revision(), (*engine_->NewSnapshot())->revision());
   EXPECT_FALSE(response->unknown());
   EXPECT_EQ(response->grant().token_id(), token_.token_id());

@@ -15,6 +15,8 @@
 #include "service/feed/hub.h"
 #include "storage/memory/memory_engine.h"
 #include "storage/schema.h"
+#include "storage/start_command.h"
+#include "tests/unit/service/feed/hello_proof.h"
 
 namespace tollgate::service {
 namespace {
@@ -62,7 +64,12 @@ class EdgeServiceTest : public ::testing::Test {
     sequencer.engine = engine_.get();
     sequencer.clock = &base::SystemClock();
     sequencer_ = *storage::Sequencer::Start(sequencer);
+    ASSERT_TRUE(sequencer_
+                    ->Run(std::make_shared<storage::ServiceStarted>(
+                        "test", base::SystemRandom().Hex(16), ""))
+                    .ok());
     Hub::Options hub;
+    hub.sealer = SealerOf('k');
     hub.engine = engine_.get();
     hub.sequencer = sequencer_.get();
     hub.clock = &base::SystemClock();
@@ -195,6 +202,10 @@ class EdgeServiceTest : public ::testing::Test {
     request.mutable_hello()->set_incarnation(std::string(16, 'i'));
     request.mutable_hello()->set_epoch(epoch);
     request.mutable_hello()->set_applied_revision(applied);
+    if (applied > 0) {
+      *request.mutable_hello()->mutable_proof() =
+          HelloProof(*engine_, hub_->history(), SealerOf('k'), applied);
+    }
     // May fail, where the service has refused the call by now; what the stream then says is what
     // counts, and each test reads it.
     stream->wire->Write(request);
@@ -322,12 +333,12 @@ TEST_F(EdgeServiceTest, ResumesExactly) {
 
 TEST_F(EdgeServiceTest, TheFutureIsRefusedWithReasonAndField) {
   auto a = Follow("edge-1", hub_->epoch(), 1'000'000);
-  EXPECT_EQ(a->Read().go_away().reason(), "bad_hello");
+  EXPECT_EQ(a->Read().go_away().reason(), "other_history");
   const absl::Status end = a->End();
   EXPECT_EQ(end.code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_EQ(base::ReasonOf(end), "REVISION_FROM_THE_FUTURE");
+  EXPECT_EQ(base::ReasonOf(end), "STORE_ROLLED_BACK");
   ASSERT_EQ(base::DetailsOf(end).fields.size(), 1u);
-  EXPECT_EQ(base::DetailsOf(end).fields[0].field, "hello.applied_revision");
+  EXPECT_EQ(base::DetailsOf(end).fields[0].field, "hello.proof.revision");
 }
 
 TEST_F(EdgeServiceTest, ABadHelloIsRefusedByField) {

@@ -42,15 +42,16 @@ class EdgeStateTest : public ::testing::Test {
   bool StillUsable(Since since) {
     Resolver::Waiter waiter;
     Resolver::Question question;
-    EXPECT_EQ(resolver_.Join(KeyFor(kId), token::EdgeDigest::Of("x"), "e1", 10, waiter, &question),
-              Resolver::Joined::kAsk);
+    EXPECT_EQ(
+        resolver_.Join(KeyFor(kId), token::EdgeDigest::Of("x"), {"e1", "", 10}, waiter, &question),
+        Resolver::Joined::kAsk);
     since();
     ResolveResponse answer;
     answer.set_epoch("e1");
     answer.set_revision(10);
     *answer.mutable_grant() = GrantFor("acme", kId);
-    const bool usable = resolver_.OnAnswer(question.id, answer, "e1", 12).usable;
-    if (!usable) resolver_.OnAnswer(question.id, absl::UnavailableError(""), "e1", 12);
+    const bool usable = resolver_.OnAnswer(question.id, answer, {"e1", "", 12}).usable;
+    if (!usable) resolver_.OnAnswer(question.id, absl::UnavailableError(""), {"e1", "", 12});
     return usable;
   }
   Ping Told() {

@@ -45,10 +45,10 @@ class ResolverTest : public ::testing::Test {
   ResolverTest() : resolver_(ResolverOptions{"edge-1", 4, 8, 3}) {}
   Joined Join(const TokenKey& key, int64_t applied = 10) {
     Resolver::Waiter waiter;
-    return resolver_.Join(key, token::EdgeDigest::Of("x"), "e1", applied, waiter, &question_);
+    return resolver_.Join(key, token::EdgeDigest::Of("x"), {"e1", "", applied}, waiter, &question_);
   }
   Resolver::Outcome Got(const absl::StatusOr<ResolveResponse>& answer, int64_t applied = 10) {
-    return resolver_.OnAnswer(question_.id, answer, "e1", applied);
+    return resolver_.OnAnswer(question_.id, answer, {"e1", "", applied});
   }
 
   Resolver resolver_;
@@ -97,17 +97,17 @@ TEST_P(OvertakenTest, IsKeptOnlyWhenNothingOvertookIt) {
   Resolver resolver(ResolverOptions{"edge-1", 4, 8, 3});
   Resolver::Waiter waiter;
   Resolver::Question q;
-  ASSERT_EQ(resolver.Join(KeyFor(1), token::EdgeDigest::Of("x"), "e1", 10, waiter, &q),
+  ASSERT_EQ(resolver.Join(KeyFor(1), token::EdgeDigest::Of("x"), {"e1", "", 10}, waiter, &q),
             Joined::kAsk);
   GetParam().since(resolver);
-  auto outcome = resolver.OnAnswer(q.id, GetParam().answer, "e1", 12);
+  auto outcome = resolver.OnAnswer(q.id, GetParam().answer, {"e1", "", 12});
   EXPECT_EQ(outcome.usable, GetParam().usable);
   if (GetParam().usable) return;
   // Asked again, from what is applied now; the waiter is not answered meanwhile.
   ASSERT_TRUE(outcome.ask.has_value());
   EXPECT_TRUE(outcome.waiters.empty());
   EXPECT_EQ(outcome.ask->request.applied_revision(), 12);
-  outcome = resolver.OnAnswer(outcome.ask->id, Answer(12), "e1", 12);
+  outcome = resolver.OnAnswer(outcome.ask->id, Answer(12), {"e1", "", 12});
   EXPECT_TRUE(outcome.usable);
   EXPECT_EQ(outcome.waiters.size(), 1u);
   EXPECT_EQ(resolver.overtaken(), 1);
@@ -173,21 +173,21 @@ TEST_F(ResolverTest, AnEpochThatChangedMeanwhileIsAskedInAgain) {
   ASSERT_EQ(Join(KeyFor(1)), Joined::kAsk);
   resolver_.OnReset(5);
   // The follower is in e2 now; the answer, from either epoch, was to a question in e1.
-  ASSERT_TRUE(resolver_.OnAnswer(question_.id, Answer(10), "e2", 5).ask.has_value());
-  EXPECT_TRUE(resolver_.OnAnswer(question_.id, Answer(10), "e2", 5).ask.has_value());
+  ASSERT_TRUE(resolver_.OnAnswer(question_.id, Answer(10), {"e2", "", 5}).ask.has_value());
+  EXPECT_TRUE(resolver_.OnAnswer(question_.id, Answer(10), {"e2", "", 5}).ask.has_value());
   Got(absl::UnavailableError(""));
   ASSERT_EQ(Join(KeyFor(1)), Joined::kAsk);
   resolver_.OnReset(5);
-  const auto outcome = resolver_.OnAnswer(question_.id, Answer(10, "e2"), "e2", 5);
+  const auto outcome = resolver_.OnAnswer(question_.id, Answer(10, "e2"), {"e2", "", 5});
   ASSERT_TRUE(outcome.ask.has_value());
   EXPECT_EQ(outcome.ask->request.epoch(), "e2");
   EXPECT_EQ(outcome.ask->request.applied_revision(), 5);
-  EXPECT_TRUE(resolver_.OnAnswer(question_.id, Answer(5, "e2"), "e2", 5).usable);
+  EXPECT_TRUE(resolver_.OnAnswer(question_.id, Answer(5, "e2"), {"e2", "", 5}).usable);
 }
 
 TEST_F(ResolverTest, WithoutAnEpochNothingIsAskedAgain) {
   ASSERT_EQ(Join(KeyFor(1)), Joined::kAsk);
-  const auto outcome = resolver_.OnAnswer(question_.id, Answer(10), "", 0);
+  const auto outcome = resolver_.OnAnswer(question_.id, Answer(10), {"", "", 0});
   EXPECT_FALSE(outcome.usable);
   EXPECT_FALSE(outcome.ask.has_value());
   EXPECT_EQ(outcome.waiters.size(), 1u);
