@@ -50,7 +50,6 @@ absl::StatusOr<Feed::FirstWrite> Feed::PrepareStart(const Options& options) {
     return absl::InvalidArgumentError(
         "the feed needs an engine, a sequencer, a clock and a source of randomness");
   }
-  RETURN_IF_ERROR(CheckOptions(options));
   ASSIGN_OR_RETURN(const std::unique_ptr<storage::Snapshot> snapshot,
                    options.engine->NewSnapshot());
   ASSIGN_OR_RETURN(const MetaRecord before, ReadMeta(*snapshot));

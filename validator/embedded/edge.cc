@@ -15,7 +15,6 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
@@ -25,20 +24,16 @@
 #include "base/secret.h"
 #include "base/status.h"
 #include "base/version.h"
-#include "lease/limits.h"
-#include "lease/span.h"
-#include "net/address.h"
-#include "net/credentials.h"
 #include "prometheus/text_serializer.h"
-#include "token/field_rules.h"
 #include "token/grant.h"
-#include "token/token_string.h"
 #include "validator/core/validator.h"
 #include "validator/embedded/fork_guard.h"
 #include "validator/embedded/host_log.h"
 #include "validator/shells/edge_metrics.h"
+#include "validator/shells/edge_options.h"
 #include "validator/shells/link.h"
 #include "validator/shells/resolve_client.h"
+#include "validator/shells/service_route.h"
 
 namespace tollgate::edge {
 
@@ -83,59 +78,31 @@ const token::Requirement& Needed(const Requirement& requirement) {
   return requirement.held() != nullptr ? requirement.held()->requirement : *nothing;
 }
 
-absl::Status CheckRange(absl::string_view field, bool good, absl::string_view bounds) {
-  if (good) return absl::OkStatus();
-  return base::RefuseField("OUT_OF_RANGE", field, bounds);
-}
+constexpr char kWaysOutOfPlaintext[] =
+    " Set service_tls or service_ca, or, knowing the risk, allow_plaintext.";
 
-absl::Status CheckOptions(const Options& o) {
-  RETURN_IF_ERROR(token::CheckValidatorId(o.id, "id"));
-  RETURN_IF_ERROR(
-      CheckRange("fail_open_for",
-                 !o.fail_open || (o.fail_open_for > Milliseconds(0) &&
-                                  absl::FromChrono(o.fail_open_for) <= lease::kLongestFailOpen),
-                 "must be above 0, and at most 24 hours"));
-  RETURN_IF_ERROR(
-      CheckRange("drift_bound", lease::IsDriftBound(o.drift_bound), "must be 0 to 0.1"));
-  for (const auto& [field, value] :
-       {std::pair<absl::string_view, int64_t>("cache_entries", o.cache_entries),
-        std::pair<absl::string_view, int64_t>("unknown_entries", o.unknown_entries)}) {
-    RETURN_IF_ERROR(CheckRange(field, value >= 1 && value <= (1 << 24), "must be 1 to 16777216"));
-  }
-  RETURN_IF_ERROR(CheckRange("max_questions", o.max_questions >= 1, "must be at least 1"));
-  RETURN_IF_ERROR(CheckRange("max_waiting", o.max_waiting >= 1, "must be at least 1"));
-  RETURN_IF_ERROR(
-      CheckRange("resolve_timeout", o.resolve_timeout > Milliseconds(0), "must be above 0"));
-  return CheckRange("longest_backoff", o.longest_backoff > Milliseconds(0), "must be above 0");
-}
-
-absl::Status CheckPlaintext(const net::Address& service, bool tls, bool allowed) {
-  if (tls || allowed || service.IsLoopback()) return absl::OkStatus();
-  return base::Refuse(
-      absl::StatusCode::kFailedPrecondition, "PLAINTEXT_REFUSED",
-      absl::StrCat("refusing to follow ", service.ToString(),
-                   " in plaintext: it is on another host. Set service_tls or service_ca, "
-                   "or, knowing the risk, allow_plaintext."));
-}
-
-validator::ValidatorOptions CoreOptions(const Options& o, token::TokenFormat format) {
-  validator::ValidatorOptions core;
-  core.follower.validator_id = o.id;
-  core.follower.version = base::kVersion;
-  if (o.fail_open) {
-    core.follower.stale_policy = tollgate::v1::STALE_POLICY_FAIL_OPEN;
-    core.follower.fail_open_for = absl::FromChrono(o.fail_open_for);
-  }
-  core.follower.drift_bound = o.drift_bound;
-  core.follower.backoff_longest = absl::FromChrono(o.longest_backoff);
-  core.follower.backoff_first =
-      std::min(core.follower.backoff_first, core.follower.backoff_longest);
-  core.cache.entries = static_cast<size_t>(o.cache_entries);
-  core.cache.unknown_entries = static_cast<size_t>(o.unknown_entries);
-  core.resolver.most_in_flight = static_cast<size_t>(o.max_questions);
-  core.resolver.most_waiting = static_cast<size_t>(o.max_waiting);
-  core.format = std::move(format);
-  return core;
+validator::EdgeOptions EdgeOptionsOf(const Options& o) {
+  validator::EdgeOptions edge;
+  edge.id = o.id;
+  edge.service = o.service;
+  edge.service_tls = o.service_tls;
+  edge.service_ca = o.service_ca;
+  edge.service_cert = o.service_cert;
+  edge.service_key = o.service_key;
+  edge.service_spiffe_id = o.service_spiffe_id;
+  edge.service_host_name = o.service_host_name;
+  edge.allow_plaintext = o.allow_plaintext;
+  if (o.fail_open) edge.stale_policy = tollgate::v1::STALE_POLICY_FAIL_OPEN;
+  edge.fail_open_for = absl::FromChrono(o.fail_open_for);
+  edge.drift_bound = o.drift_bound;
+  edge.cache_entries = o.cache_entries;
+  edge.unknown_entries = o.unknown_entries;
+  edge.max_questions = o.max_questions;
+  edge.max_waiting = o.max_waiting;
+  edge.resolve_timeout = absl::FromChrono(o.resolve_timeout);
+  edge.longest_backoff = absl::FromChrono(o.longest_backoff);
+  edge.brand = o.brand;
+  return edge;
 }
 
 Error ErrorFrom(const absl::Status& status) {
@@ -229,7 +196,6 @@ class Edge::Impl {
           "ran, and gRPC does not outlive a fork. Start the edge after the fork, in each "
           "child, and none in the parent.");
     }
-    RETURN_IF_ERROR(CheckOptions(options));
     base::InitSecrets();
     ASSIGN_OR_RETURN(std::unique_ptr<ForkMark> mark, ForkMark::Create());
     NoteGrpcRuns();
@@ -376,43 +342,25 @@ class Edge::Impl {
 
   absl::Status Begin() {
     const base::Clock& clock = base::SystemClock();
-    ASSIGN_OR_RETURN(const net::Address service, net::ParseAddress(options_.service));
-    const net::TlsFiles tls{options_.service_cert, options_.service_key, options_.service_ca};
-    const bool use_tls = options_.service_tls || !tls.empty();
-    RETURN_IF_ERROR(CheckPlaintext(service, use_tls, options_.allow_plaintext));
-    ASSIGN_OR_RETURN(const std::shared_ptr<grpc::ChannelCredentials> credentials,
-                     net::ClientCredentialsFor(tls, use_tls,
-                                               net::ServerIdentity{options_.service_spiffe_id,
-                                                                   options_.service_host_name}));
-    ASSIGN_OR_RETURN(token::TokenFormat format, token::TokenFormat::ForBrand(options_.brand));
-    ASSIGN_OR_RETURN(validator_,
-                     validator::Validator::Create(
-                         CoreOptions(options_, std::move(format)), clock, base::SystemRandom(),
-                         [this](const tollgate::v1::ResolveRequest& request,
-                                validator::ResolveClient::Callback callback) {
-                           resolve_->Ask(request, std::move(callback));
-                         }));
+    const validator::EdgeOptions options = EdgeOptionsOf(options_);
+    ASSIGN_OR_RETURN(validator::ValidatorOptions core, validator::CoreOptionsOf(options));
+    ASSIGN_OR_RETURN(validator_, validator::Validator::Create(
+                                     std::move(core), clock, base::SystemRandom(),
+                                     [this](const tollgate::v1::ResolveRequest& request,
+                                            validator::ResolveClient::Callback callback) {
+                                       resolve_->Ask(request, std::move(callback));
+                                     }));
+    ASSIGN_OR_RETURN(const validator::ServiceRoute route,
+                     validator::ServiceRoute::For(options, kWaysOutOfPlaintext));
     log_ = std::make_unique<HostLog>(ForHost(options_.log));
     metrics_ = std::make_shared<validator::EdgeMetrics>(validator_.get());
-    // Two connections: a flood of questions must not stand before a ping.
-    net::ChannelOptions channel;
-    channel.own_connection = true;
-    channel.max_reconnect_backoff = absl::FromChrono(options_.longest_backoff);
-    // A connection whose bytes vanish must be found and replaced well inside a lease, also by the
-    // questions, which have no pings of their own. Not below the service's
-    // ServerLimits::min_ping_interval.
-    channel.keepalive_time = absl::Seconds(11);
-    channel.keepalive_timeout = absl::Seconds(4);
     resolve_ = validator::ResolveClient::Create(
-        net::MakeChannel(service, credentials, channel), absl::FromChrono(options_.resolve_timeout),
-        &clock, [metrics = metrics_](absl::StatusCode code, absl::Duration took) {
+        route.NewChannel(), options.resolve_timeout, &clock,
+        [metrics = metrics_](absl::StatusCode code, absl::Duration took) {
           metrics->OnResolve(code, took);
         });
-    link_ = validator::Link::Start({validator_.get(), &clock,
-                                    [service, credentials, channel] {
-                                      return net::MakeChannel(service, credentials, channel);
-                                    },
-                                    service.ToString()});
+    link_ = validator::Link::Start(
+        {validator_.get(), &clock, [route] { return route.NewChannel(); }, route.service()});
     watch_ = std::thread([this] { Watch(); });
     return absl::OkStatus();
   }

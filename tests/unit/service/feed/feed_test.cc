@@ -454,7 +454,7 @@ TEST_F(FeedTest, RefusesOptionsThatBreakARule) {
   const auto refused = [&](const std::function<void(Feed::Options*)>& spoil) {
     Feed::Options options = options_;
     spoil(&options);
-    const absl::Status status = Feed::PrepareStart(options).status();
+    const absl::Status status = Feed::CheckOptions(options);
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
     const base::ErrorDetails details = base::DetailsOf(status);
     return details.fields.empty() ? std::string() : details.fields[0].field;
@@ -465,7 +465,9 @@ TEST_F(FeedTest, RefusesOptionsThatBreakARule) {
   EXPECT_EQ(refused([](Feed::Options* o) { o->max_followers = 0; }), "max_followers");
   EXPECT_EQ(refused([](Feed::Options* o) { o->wake_shares = 0; }), "wake_shares");
   EXPECT_EQ(refused([](Feed::Options* o) { o->catch_up_revisions = 0; }), "catch_up_revisions");
-  EXPECT_EQ(refused([](Feed::Options* o) { o->engine = nullptr; }), "");
+  Feed::Options nowhere = options_;
+  nowhere.engine = nullptr;
+  EXPECT_EQ(Feed::PrepareStart(nowhere).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
 }  // namespace

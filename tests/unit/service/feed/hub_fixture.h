@@ -103,6 +103,7 @@ class HubTest : public ::testing::Test {
     options_.random = &random_;
     options_.executor = executor_.get();
     options_.use = &sink_;
+    ASSERT_TRUE(Hub::CheckOptions(options_).ok());
     absl::StatusOr<std::unique_ptr<Hub>> hub = Hub::Start(options_);
     ASSERT_TRUE(hub.ok()) << hub.status();
     hub_ = *std::move(hub);

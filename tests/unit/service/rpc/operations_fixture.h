@@ -134,6 +134,7 @@ class OperationsTest : public ::testing::Test {
     hub.ring.max_revisions = 8;
     // Longer than any test waits: what ends a wait is never that a lease ran out.
     hub.lease = absl::Minutes(5);
+    ASSERT_TRUE(Hub::CheckOptions(hub).ok());
     absl::StatusOr<std::unique_ptr<Hub>> started = Hub::Start(hub);
     ASSERT_TRUE(started.ok()) << started.status();
     hub_ = *std::move(started);
