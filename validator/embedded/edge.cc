@@ -1,54 +1,35 @@
-// The embedding API over the parts that a validator is made of: what ValidatorServer joins to
-// listeners is joined here to the host's own calls.
+// The embedding API: what the host asks in its own words, put to a run of the edge, and what comes
+// of it in those words again.
 #include "tollgate/edge.h"
 
 #include <algorithm>
-#include <atomic>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
-#include "base/clock.h"
-#include "base/log.h"
-#include "base/random.h"
 #include "base/secret.h"
 #include "base/status.h"
 #include "base/version.h"
-#include "prometheus/text_serializer.h"
 #include "token/grant.h"
 #include "validator/core/validator.h"
+#include "validator/embedded/edge_run.h"
 #include "validator/embedded/fork_guard.h"
-#include "validator/embedded/host_log.h"
-#include "validator/shells/edge_metrics.h"
-#include "validator/shells/edge_options.h"
-#include "validator/shells/link.h"
-#include "validator/shells/resolve_client.h"
-#include "validator/shells/service_route.h"
+#include "validator/embedded/requirement.h"
 
 namespace tollgate::edge {
-
-struct Requirement::Held {
-  token::Requirement requirement;
-};
-
 namespace {
 
 using Milliseconds = std::chrono::milliseconds;
 
 // What is longer is no token string of any brand: one character too many is enough to see that.
 constexpr size_t kLongestTokenString = 256;
-// How late the log may tell that a lease has begun or ended; decisions read it themselves.
-constexpr Milliseconds kWatchInterval(100);
 constexpr Milliseconds kRetryAfter(1000);
 
 // Tokens may expire in the year 9999, and a system_clock of nanoseconds ends in 2262: what lies
@@ -61,49 +42,11 @@ std::chrono::system_clock::time_point WallTimeOf(int64_t unix_micros) {
   return Wall(Micros(std::clamp(unix_micros, first, last)));
 }
 
-// `limit` from now on, and a day at most: "for ever" would not fit into the clock.
-std::chrono::steady_clock::time_point AtMostUntil(Milliseconds limit) {
-  return std::chrono::steady_clock::now() +
-         std::clamp(limit, Milliseconds(0), Milliseconds(std::chrono::hours(24)));
-}
-
 absl::string_view Bounded(std::string_view text) {
   const std::string_view cut = text.substr(0, kLongestTokenString + 1);
   return absl::string_view(cut.data(), cut.size());
 }
 std::string_view Std(absl::string_view text) { return std::string_view(text.data(), text.size()); }
-
-const token::Requirement& Needed(const Requirement& requirement) {
-  static const token::Requirement* const nothing = new token::Requirement;
-  return requirement.held() != nullptr ? requirement.held()->requirement : *nothing;
-}
-
-constexpr char kWaysOutOfPlaintext[] =
-    " Set service_tls or service_ca, or, knowing the risk, allow_plaintext.";
-
-validator::EdgeOptions EdgeOptionsOf(const Options& o) {
-  validator::EdgeOptions edge;
-  edge.id = o.id;
-  edge.service = o.service;
-  edge.service_tls = o.service_tls;
-  edge.service_ca = o.service_ca;
-  edge.service_cert = o.service_cert;
-  edge.service_key = o.service_key;
-  edge.service_spiffe_id = o.service_spiffe_id;
-  edge.service_host_name = o.service_host_name;
-  edge.allow_plaintext = o.allow_plaintext;
-  if (o.fail_open) edge.stale_policy = tollgate::v1::STALE_POLICY_FAIL_OPEN;
-  edge.fail_open_for = absl::FromChrono(o.fail_open_for);
-  edge.drift_bound = o.drift_bound;
-  edge.cache_entries = o.cache_entries;
-  edge.unknown_entries = o.unknown_entries;
-  edge.max_questions = o.max_questions;
-  edge.max_waiting = o.max_waiting;
-  edge.resolve_timeout = absl::FromChrono(o.resolve_timeout);
-  edge.longest_backoff = absl::FromChrono(o.longest_backoff);
-  edge.brand = o.brand;
-  return edge;
-}
 
 Error ErrorFrom(const absl::Status& status) {
   Error error;
@@ -125,46 +68,7 @@ Error ErrorFrom(const absl::Status& status) {
   return error;
 }
 
-HostLog::Callback ForHost(LogCallback callback) {
-  if (!callback) return nullptr;
-  return [callback = std::move(callback)](base::LogLevel level, absl::string_view line) {
-    callback(static_cast<LogLevel>(level), Std(line));
-  };
-}
-
 }  // namespace
-
-// ---- What is asked for.
-
-Requirement::Requirement() = default;
-Requirement::~Requirement() = default;
-Requirement::Requirement(const Requirement&) = default;
-Requirement& Requirement::operator=(const Requirement&) = default;
-Requirement::Requirement(Requirement&&) noexcept = default;
-Requirement& Requirement::operator=(Requirement&&) noexcept = default;
-
-// A copy is made before it is changed: others may read what they share.
-Requirement::Held& Requirement::Mine() {
-  auto mine = held_ != nullptr ? std::make_shared<Held>(*held_) : std::make_shared<Held>();
-  Held& changed = *mine;
-  held_ = std::move(mine);
-  return changed;
-}
-
-Requirement& Requirement::AllOf(std::vector<std::string> scopes) {
-  Mine().requirement.all_scopes = std::move(scopes);
-  return *this;
-}
-
-Requirement& Requirement::AnyOf(std::vector<std::string> scopes) {
-  Mine().requirement.any_scopes = std::move(scopes);
-  return *this;
-}
-
-Requirement& Requirement::Audience(std::string audience) {
-  Mine().requirement.audience = std::move(audience);
-  return *this;
-}
 
 std::string_view Describe(Reason reason) {
   switch (reason) {
@@ -187,7 +91,7 @@ void Wipe(std::string* text) { base::WipeString(text); }
 
 class Edge::Impl {
  public:
-  static absl::StatusOr<std::unique_ptr<Impl>> Start(Options options) {
+  static absl::StatusOr<std::unique_ptr<Impl>> Start(const Options& options) {
     // Before anything of gRPC's is touched.
     if (ForkedFromRunningGrpc()) {
       return base::Refuse(
@@ -198,20 +102,18 @@ class Edge::Impl {
     }
     base::InitSecrets();
     ASSIGN_OR_RETURN(std::unique_ptr<ForkMark> mark, ForkMark::Create());
-    NoteGrpcRuns();
-    std::unique_ptr<Impl> impl(new Impl(std::move(options), std::move(mark)));
-    RETURN_IF_ERROR(impl->Begin());
-    return impl;
+    ASSIGN_OR_RETURN(std::unique_ptr<EdgeRun> run, EdgeRun::Start(options));
+    return std::unique_ptr<Impl>(new Impl(std::move(mark), std::move(run)));
   }
 
-  ~Impl() { Stop(Milliseconds(2000)); }
+  ~Impl() { run_->Stop(Milliseconds(2000)); }
 
   bool forked() const { return mark_->InChild(); }
 
   bool Check(std::string_view token_string, const Requirement& requirement, Decision* decision) {
     if (Refused(decision)) return true;
     validator::Decision inner;
-    if (!validator_->Check(Bounded(token_string), Needed(requirement), &inner)) {
+    if (!run_->validator().Check(Bounded(token_string), CoreRequirementOf(requirement), &inner)) {
       SetUnavailable(Reason::kServiceUnavailable, decision);
       return false;
     }
@@ -223,23 +125,13 @@ class Edge::Impl {
                   Callback callback) {
     Decision refused;
     if (Refused(&refused)) return callback(refused);
-    validator_->CheckAsync(
-        Bounded(token_string), Needed(requirement),
+    run_->validator().CheckAsync(
+        Bounded(token_string), CoreRequirementOf(requirement),
         [this, callback = std::move(callback)](const validator::Decision& inner) {
           Decision decision;
           Take(inner, &decision);
           callback(decision);
         });
-  }
-
-  bool WaitUntilLive(Milliseconds limit) {
-    if (forked()) return false;
-    std::unique_lock<std::mutex> lock(watch_mu_);
-    ++waiting_;
-    watch_changed_.notify_all();
-    watch_changed_.wait_until(lock, AtMostUntil(limit), [this] { return live_ || watch_stopped_; });
-    --waiting_;
-    return live_ && !watch_stopped_;
   }
 
   edge::Status Status() const {
@@ -248,7 +140,7 @@ class Edge::Impl {
       out.state = State::kForked;
       return out;
     }
-    const validator::ValidatorStatus s = validator_->Status();
+    const validator::ValidatorStatus s = run_->validator().Status();
     switch (s.lease) {
       case validator::LeaseState::kLive:
         out.state = State::kLive;
@@ -257,11 +149,10 @@ class Edge::Impl {
         out.state = State::kFailOpen;
         break;
       case validator::LeaseState::kNone:
-        out.state =
-            had_lease_.load(std::memory_order_relaxed) ? State::kNoLease : State::kConnecting;
+        out.state = run_->had_lease() ? State::kNoLease : State::kConnecting;
         break;
     }
-    if (stopping_.load(std::memory_order_acquire)) out.state = State::kStopped;
+    if (run_->stopping()) out.state = State::kStopped;
     out.lease_left = absl::ToChronoMilliseconds(std::max(s.lease_left, absl::ZeroDuration()));
     out.following = s.follower.phase == validator::FollowerStatus::Phase::kFollowing;
     out.epoch = s.follower.epoch;
@@ -277,7 +168,7 @@ class Edge::Impl {
   edge::Totals Totals() const {
     edge::Totals out;
     if (forked()) return out;
-    const validator::DecisionTotals totals = validator_->Totals();
+    const validator::DecisionTotals totals = run_->validator().Totals();
     out.admitted = totals.admitted;
     out.admitted_fail_open = totals.admitted_fail_open;
     out.from_memory = totals.from_memory;
@@ -297,34 +188,11 @@ class Edge::Impl {
 
   std::string Metrics() const {
     if (forked()) return std::string();
-    return prometheus::TextSerializer().Serialize(metrics_->Collect());
+    return run_->Metrics();
   }
 
-  bool Stop(Milliseconds limit) {
-    absl::MutexLock lock(&stop_mu_);
-    if (stopped_) return false;
-    stopped_ = true;
-    stopping_.store(true, std::memory_order_release);
-    {
-      std::lock_guard<std::mutex> watch(watch_mu_);
-      watch_stopped_ = true;
-      watch_changed_.notify_all();
-    }
-    if (watch_.joinable()) watch_.join();
-    if (validator_ != nullptr) validator_->StopAdmitting();
-    // Each answer that is still to come finds a validator that admits nothing.
-    if (resolve_ != nullptr) resolve_->Stop();
-    bool taken = false;
-    if (link_ != nullptr) {
-      // R4: of the last decision nothing is under way here.
-      taken = link_->Goodbye(absl::FromChrono(limit));
-      base::Log(base::LogLevel::kInfo,
-                taken ? "said goodbye" : "left without the service hearing a goodbye");
-      link_->Stop();
-    }
-    log_.reset();
-    return taken;
-  }
+  bool WaitUntilLive(Milliseconds limit) { return !forked() && run_->WaitUntilLive(limit); }
+  bool Stop(Milliseconds limit) { return !forked() && run_->Stop(limit); }
 
   static void SetUnavailable(Reason reason, Decision* decision) {
     decision->verdict_ = Verdict::kUnavailable;
@@ -337,33 +205,8 @@ class Edge::Impl {
   }
 
  private:
-  Impl(Options options, std::unique_ptr<ForkMark> mark)
-      : options_(std::move(options)), mark_(std::move(mark)) {}
-
-  absl::Status Begin() {
-    const base::Clock& clock = base::SystemClock();
-    const validator::EdgeOptions options = EdgeOptionsOf(options_);
-    ASSIGN_OR_RETURN(validator::ValidatorOptions core, validator::CoreOptionsOf(options));
-    ASSIGN_OR_RETURN(validator_, validator::Validator::Create(
-                                     std::move(core), clock, base::SystemRandom(),
-                                     [this](const tollgate::v1::ResolveRequest& request,
-                                            validator::ResolveClient::Callback callback) {
-                                       resolve_->Ask(request, std::move(callback));
-                                     }));
-    ASSIGN_OR_RETURN(const validator::ServiceRoute route,
-                     validator::ServiceRoute::For(options, kWaysOutOfPlaintext));
-    log_ = std::make_unique<HostLog>(ForHost(options_.log));
-    metrics_ = std::make_shared<validator::EdgeMetrics>(validator_.get());
-    resolve_ = validator::ResolveClient::Create(
-        route.NewChannel(), options.resolve_timeout, &clock,
-        [metrics = metrics_](absl::StatusCode code, absl::Duration took) {
-          metrics->OnResolve(code, took);
-        });
-    link_ = validator::Link::Start(
-        {validator_.get(), &clock, [route] { return route.NewChannel(); }, route.service()});
-    watch_ = std::thread([this] { Watch(); });
-    return absl::OkStatus();
-  }
+  Impl(std::unique_ptr<ForkMark> mark, std::unique_ptr<EdgeRun> run)
+      : mark_(std::move(mark)), run_(std::move(run)) {}
 
   // Answers what needs no look: true where it did.
   bool Refused(Decision* decision) const {
@@ -371,7 +214,7 @@ class Edge::Impl {
       SetUnavailable(Reason::kForked, decision);
       return true;
     }
-    if (stopping_.load(std::memory_order_acquire)) {
+    if (run_->stopping()) {
       SetUnavailable(Reason::kStopped, decision);
       return true;
     }
@@ -381,7 +224,7 @@ class Edge::Impl {
   void Take(const validator::Decision& inner, Decision* out) const {
     if (inner.verdict != tollgate::v1::VERDICT_ADMIT &&
         inner.verdict != tollgate::v1::VERDICT_DENY) {
-      const bool stopped = stopping_.load(std::memory_order_acquire);
+      const bool stopped = run_->stopping();
       SetUnavailable(stopped ? Reason::kStopped : static_cast<Reason>(inner.reason), out);
       if (!stopped) out->retry_after_ = absl::ToChronoMilliseconds(inner.retry_after);
       return;
@@ -409,75 +252,8 @@ class Edge::Impl {
     }
   }
 
-  // Tells the log, and whoever waits, what has become of the lease: once for each change.
-  void Watch() {
-    validator::LeaseState told = validator::LeaseState::kNone;
-    std::unique_lock<std::mutex> lock(watch_mu_);
-    while (!watch_stopped_) {
-      const validator::ValidatorStatus now = validator_->Status();
-      if (now.lease != told) {
-        told = now.lease;
-        live_ = told == validator::LeaseState::kLive;
-        if (live_) had_lease_.store(true, std::memory_order_relaxed);
-        watch_changed_.notify_all();
-        lock.unlock();
-        TellLease(now);
-        lock.lock();
-        continue;
-      }
-      // More often while somebody waits for it.
-      watch_changed_.wait_until(
-          lock, std::chrono::steady_clock::now() +
-                    (waiting_ > 0 && !live_ ? kWatchInterval / 20 : kWatchInterval));
-    }
-  }
-
-  void TellLease(const validator::ValidatorStatus& now) const {
-    switch (now.lease) {
-      case validator::LeaseState::kLive:
-        base::Log(base::LogLevel::kInfo, "in sync: decisions are covered by a lease",
-                  {{"validator", options_.id},
-                   {"epoch", now.follower.epoch},
-                   {"revision", now.follower.applied_revision}});
-        break;
-      case validator::LeaseState::kFailOpen:
-        base::Log(
-            base::LogLevel::kWarning,
-            "the lease has run out: going on from memory (fail-open); receipts do not cover this "
-            "edge",
-            {{"validator", options_.id}, {"revision", now.follower.applied_revision}});
-        break;
-      case validator::LeaseState::kNone:
-        base::Log(base::LogLevel::kWarning,
-                  "the lease has run out: nothing is admitted until it is renewed",
-                  {{"validator", options_.id}, {"revision", now.follower.applied_revision}});
-        break;
-    }
-  }
-
-  const Options options_;
   const std::unique_ptr<ForkMark> mark_;
-
-  // In the order of a start; destroyed in the reverse, after Stop. `validator_` outlives what asks
-  // it: checks may come until the destructor.
-  std::unique_ptr<HostLog> log_;
-  std::shared_ptr<validator::ResolveClient> resolve_;
-  std::unique_ptr<validator::Validator> validator_;
-  std::shared_ptr<validator::EdgeMetrics> metrics_;
-  std::shared_ptr<validator::Link> link_;
-
-  std::atomic<bool> had_lease_{false};
-  std::atomic<bool> stopping_{false};
-
-  std::mutex watch_mu_;  // guards live_, waiting_, watch_stopped_
-  std::condition_variable watch_changed_;
-  bool live_ = false;
-  int waiting_ = 0;  // in WaitUntilLive
-  bool watch_stopped_ = false;
-  std::thread watch_;
-
-  absl::Mutex stop_mu_;
-  bool stopped_ ABSL_GUARDED_BY(stop_mu_) = false;
+  const std::unique_ptr<EdgeRun> run_;
 };
 
 Edge::Edge(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -488,7 +264,7 @@ Edge::~Edge() {
 }
 
 Result<std::unique_ptr<Edge>> Edge::Start(Options options) {
-  absl::StatusOr<std::unique_ptr<Impl>> impl = Impl::Start(std::move(options));
+  absl::StatusOr<std::unique_ptr<Impl>> impl = Impl::Start(options);
   if (!impl.ok()) return ErrorFrom(impl.status());
   return std::unique_ptr<Edge>(new Edge(*std::move(impl)));
 }
@@ -533,6 +309,6 @@ bool Edge::WaitUntilLive(Milliseconds limit) { return impl_->WaitUntilLive(limit
 edge::Status Edge::Status() const { return impl_->Status(); }
 edge::Totals Edge::Totals() const { return impl_->Totals(); }
 std::string Edge::Metrics() const { return impl_->Metrics(); }
-bool Edge::Stop(Milliseconds limit) { return !impl_->forked() && impl_->Stop(limit); }
+bool Edge::Stop(Milliseconds limit) { return impl_->Stop(limit); }
 
 }  // namespace tollgate::edge
