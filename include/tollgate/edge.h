@@ -303,9 +303,9 @@ struct Totals {
 // Fork: an edge belongs to the process that started it. In a forked child its lease is wiped
 // memory, every check is unavailable (kForked), and Stop and the destructor do nothing. gRPC does
 // not outlive a fork either: a child whose parent had started an edge, or used gRPC in any other
-// way, cannot start one (Start: FORKED_AFTER_START). So a server of many processes starts its edges
-// in the children, after the fork, and none in the parent. A child that execs is free to do as it
-// likes.
+// way, cannot start one (Start: FORKED_AFTER_START). A Start that was refused counts for nothing
+// here. So a server of many processes starts its edges in the children, after the fork, and none in
+// the parent. A child that execs is free to do as it likes.
 class TOLLGATE_EDGE_EXPORT Edge {
  public:
   using Callback = std::function<void(const Decision& decision)>;

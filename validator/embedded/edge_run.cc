@@ -73,7 +73,6 @@ absl::StatusOr<std::unique_ptr<EdgeRun>> EdgeRun::Start(const Options& options) 
 EdgeRun::~EdgeRun() { Stop(Milliseconds(0)); }
 
 absl::Status EdgeRun::Begin(const Options& chosen) {
-  NoteGrpcRuns();
   const base::Clock& clock = base::SystemClock();
   const validator::EdgeOptions options = EdgeOptionsOf(chosen);
   ASSIGN_OR_RETURN(validator::ValidatorOptions core, validator::CoreOptionsOf(options));
@@ -85,6 +84,8 @@ absl::Status EdgeRun::Begin(const Options& chosen) {
                                                }));
   ASSIGN_OR_RETURN(const validator::ServiceRoute route,
                    validator::ServiceRoute::For(options, kWaysOutOfPlaintext));
+  // Whatever can be refused has been, without gRPC: after a refused start a fork may start an edge.
+  NoteGrpcRuns();
   log_ = std::make_unique<HostLog>(ForHost(chosen.log));
   metrics_ = std::make_shared<validator::EdgeMetrics>(validator_.get());
   resolve_ = validator::ResolveClient::Create(
