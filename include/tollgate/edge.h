@@ -316,7 +316,9 @@ class TOLLGATE_EDGE_EXPORT Edge {
   // PLAINTEXT_REFUSED, TLS_FILES_INVALID, NO_WIPE_ON_FORK (Linux before 4.14), NO_MEMORY,
   // FORKED_AFTER_START. Nothing is left running after an error. Thread-safe.
   static Result<std::unique_ptr<Edge>> Start(Options options);
-  // Stop(), with its default limit.
+  // Stop(), with its default limit, where it was not called: then not in a callback, nor on any
+  // other thread of gRPC's. Whoever shares the edge with what gRPC owns (grpc_guard.h) calls Stop
+  // first.
   ~Edge();
   Edge(const Edge&) = delete;
   Edge& operator=(const Edge&) = delete;
