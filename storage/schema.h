@@ -118,6 +118,10 @@ absl::StatusOr<absl::optional<Record>> GetRecord(const View& view, Table table,
   return absl::optional<Record>(std::move(record));
 }
 
+// Reads the head. DATA_LOSS, STORE_CORRUPT: there is none, it cannot be parsed, or it tells of
+// events that were compacted, or committed, above its own revision.
+absl::StatusOr<store::v1::HeadRecord> ReadHead(const View& view);
+
 }  // namespace tollgate::storage
 
 #endif  // TOLLGATE_STORAGE_SCHEMA_H_

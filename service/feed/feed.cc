@@ -70,10 +70,7 @@ absl::StatusOr<std::unique_ptr<Feed>> Feed::Start(Options options, FeedScheduler
 absl::Status Feed::Begin(absl::Duration longest_lease_before) {
   ASSIGN_OR_RETURN(std::unique_ptr<storage::Snapshot> snapshot, options_.engine->NewSnapshot());
   ASSIGN_OR_RETURN(const MetaRecord meta, ReadMeta(*snapshot));
-  ASSIGN_OR_RETURN(
-      absl::optional<HeadRecord> head,
-      storage::GetRecord<HeadRecord>(*snapshot, storage::Table::kMeta, storage::kHeadKey));
-  if (!head.has_value()) return absl::DataLossError("the store has no head record");
+  ASSIGN_OR_RETURN(const HeadRecord head, storage::ReadHead(*snapshot));
   epoch_ = meta.epoch();
   ledger_head_ = snapshot->revision();
 
@@ -87,7 +84,7 @@ absl::Status Feed::Begin(absl::Duration longest_lease_before) {
                                     : std::max(options_.lease, lease::kShortestWriteWindowLimit);
   EnforcementLedger::Start start;
   start.head = ledger_head_;
-  start.last_event_revision = head->last_event_revision();
+  start.last_event_revision = head.last_event_revision();
   start.longest_lease = absl::Microseconds(meta.longest_lease_us());
   start.longest_lease_before = longest_lease_before;
   start.restored = meta.restored();
@@ -107,7 +104,7 @@ absl::Status Feed::Begin(absl::Duration longest_lease_before) {
                                    : std::make_unique<EnforcementLedger>(ledger_options, start));
 
   // The newest revisions are read into the ring, so that those who come back find them there.
-  const int64_t floor = std::max(head->compacted_revision(),
+  const int64_t floor = std::max(head.compacted_revision(),
                                  ledger_head_ - std::max<int64_t>(0, options_.preload_revisions));
   ring_ = std::make_unique<EventRing>(options_.ring, std::max<int64_t>(0, floor));
   readers_ =

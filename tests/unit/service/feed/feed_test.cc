@@ -450,6 +450,34 @@ TEST_F(FeedTest, ATickAsksForTheNextInTime) {
   EXPECT_TRUE(answered);
 }
 
+TEST_F(FeedTest, AHeadThatTellsOfRevisionsAboveItselfIsDamage) {
+  for (const bool compacted : {true, false}) {
+    const int64_t head = Commit();
+    const absl::StatusOr<Feed::FirstWrite> first = Feed::PrepareStart(options_);
+    ASSERT_TRUE(first.ok()) << first.status();
+    feed_.reset();
+    store::v1::HeadRecord record;
+    record.set_revision(head + 1);
+    if (compacted) record.set_compacted_revision(head + 2);
+    if (!compacted) record.set_last_event_revision(head + 2);
+    storage::CommitRequest damage;
+    damage.expected_head = head;
+    damage.mutations.push_back(
+        {storage::Table::kMeta, storage::kHeadKey, storage::SerializeRecord(record)});
+    ASSERT_TRUE(engine_.Commit(damage)->committed);
+    const absl::Status refused = Feed::Start(options_, &scheduler_, *first).status();
+    EXPECT_EQ(refused.code(), absl::StatusCode::kDataLoss) << refused;
+    EXPECT_EQ(base::ReasonOf(refused), "STORE_CORRUPT") << refused;
+    // Mended, so that the feed begins again.
+    record.Clear();
+    record.set_revision(head + 2);
+    damage.expected_head = head + 1;
+    damage.mutations[0].value = storage::SerializeRecord(record);
+    ASSERT_TRUE(engine_.Commit(damage)->committed);
+    Start();
+  }
+}
+
 TEST_F(FeedTest, RefusesOptionsThatBreakARule) {
   const auto refused = [&](const std::function<void(Feed::Options*)>& spoil) {
     Feed::Options options = options_;
