@@ -15,6 +15,7 @@
 #include "service/feed/follower_stream.h"
 #include "storage/memory/memory_engine.h"
 #include "storage/schema.h"
+#include "tests/unit/service/feed/feed_stand_ins.h"
 #include "tests/unit/service/stand_ins.h"
 
 namespace tollgate::service {
@@ -88,19 +89,6 @@ class HandWire : public FollowWire {
   absl::optional<base::BootTime> stalled_since;
 };
 
-class TellOne : public storage::Command {
- public:
-  absl::string_view name() const override { return "tell_one"; }
-  absl::Status Run(const storage::View&, const storage::Slot&, storage::Effects& effects) override {
-    v1::Event event;
-    event.mutable_token_changed()->set_workspace("acme");
-    event.mutable_token_changed()->set_token_id("t");
-    effects.PutRaw(storage::Table::kUse, "k", "v");
-    effects.Tell(event);
-    return absl::OkStatus();
-  }
-};
-
 class CompactAll : public storage::Command {
  public:
   absl::string_view name() const override { return "compact_all"; }
@@ -113,39 +101,6 @@ class CompactAll : public storage::Command {
     effects.CompactEventsTo(slot.revision - 1);
     return absl::OkStatus();
   }
-};
-
-// Its tail can skip an entry.
-class SkippingEngine : public storage::Engine {
- public:
-  explicit SkippingEngine(storage::Engine* engine) : engine_(engine) {}
-  absl::StatusOr<std::unique_ptr<storage::Snapshot>> NewSnapshot() override {
-    return engine_->NewSnapshot();
-  }
-  absl::StatusOr<storage::CommitResult> Commit(const storage::CommitRequest& request) override {
-    return engine_->Commit(request);
-  }
-  absl::Status MergeUse(
-      const std::vector<std::pair<std::string, store::v1::UseRecord>>& uses) override {
-    return engine_->MergeUse(uses);
-  }
-  absl::Status FoldUse(
-      const std::vector<std::string>& removed,
-      const std::vector<std::pair<std::string, store::v1::UseRecord>>& uses) override {
-    return engine_->FoldUse(removed, uses);
-  }
-  absl::StatusOr<std::unique_ptr<storage::Tail>> TailFrom(
-      int64_t after, std::function<void(const storage::TailEntry&)> on_entry) override {
-    return engine_->TailFrom(after, [this, on_entry](const storage::TailEntry& entry) {
-      if (!std::exchange(skip, false)) on_entry(entry);
-    });
-  }
-  absl::Status Checkpoint(const std::string& path) override { return engine_->Checkpoint(path); }
-
-  bool skip = false;
-
- private:
-  storage::Engine* const engine_;
 };
 
 class FeedTest : public ::testing::Test {
@@ -194,12 +149,7 @@ class FeedTest : public ::testing::Test {
     return f;
   }
   static void SendHello(const Follower& f) {
-    v1::FollowRequest request;
-    request.mutable_hello()->set_validator_id(f.id);
-    request.mutable_hello()->set_incarnation(std::string(16, 'a'));
-    request.mutable_hello()->set_epoch(f.epoch);
-    request.mutable_hello()->set_applied_revision(f.applied);
-    f.stream->OnRequest(request);
+    f.stream->OnRequest(HelloRequest(f.id, 'a', f.epoch, f.applied));
   }
   // The next message; nothing set: there is none.
   static v1::FollowResponse Read(const Follower& f) {
@@ -212,10 +162,7 @@ class FeedTest : public ::testing::Test {
     return message;
   }
   static v1::FollowResponse PingAndRead(Follower* f) {
-    v1::FollowRequest request;
-    request.mutable_ping()->set_sequence(++f->sequence);
-    request.mutable_ping()->set_applied_revision(f->applied);
-    f->stream->OnRequest(request);
+    f->stream->OnRequest(PingRequest(++f->sequence, f->applied));
     return Read(*f);
   }
   // With a lease.
@@ -235,7 +182,7 @@ class FeedTest : public ::testing::Test {
   StandingClock clock_{&now_};
   base::SeededRandom random_{7};
   std::unique_ptr<storage::MemoryEngine> memory_ = *storage::MemoryEngine::Open();
-  SkippingEngine engine_{memory_.get()};
+  GapEngine engine_{memory_.get()};
   InlineSequencer sequencer_{&engine_, &clock_};
   HandScheduler scheduler_;
   Feed::Options options_;
