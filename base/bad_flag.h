@@ -11,6 +11,10 @@ namespace tollgate::base {
 // and what to write; the message is "--flag: what".
 absl::Status BadFlag(absl::string_view flag, absl::string_view what);
 
+// The refusal of a field (RefuseField) as that of the flag which sets it: the flag has the field's
+// name, with dashes for the underscores. A status without a field is returned as it is.
+absl::Status BadFlagOf(const absl::Status& refused);
+
 }  // namespace tollgate::base
 
 #endif  // TOLLGATE_BASE_BAD_FLAG_H_

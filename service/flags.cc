@@ -133,7 +133,6 @@ absl::StatusOr<ServerFlags> ParseServerFlags(int argc, const char* const* argv) 
         "--store is missing: it names the directory that the service keeps its tokens in, "
         "as in --store /var/lib/tollgate");
   }
-  RETURN_IF_ERROR(CheckServerOptions(parsed.server));
   return parsed;
 }
 

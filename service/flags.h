@@ -15,8 +15,9 @@ struct ServerFlags {
                                 .drain_timeout = absl::Seconds(15)};
 };
 
-// INVALID_ARGUMENT (reason BAD_FLAG): what was wrong, and how to say it right. When `daemon.print`
-// is set, nothing else is to be used.
+// INVALID_ARGUMENT (reason BAD_FLAG): what was wrong, and how to say it right. The bounds of what a
+// flag gives are for Server::Start to check. When `daemon.print` is set, nothing else is to be
+// used.
 absl::StatusOr<ServerFlags> ParseServerFlags(int argc, const char* const* argv);
 
 }  // namespace tollgate::service

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "base/status.h"
 #include "base/version.h"
 #include "net/daemon.h"
 #include "net/start_up.h"
@@ -53,7 +54,10 @@ int Main(int argc, char** argv) {
       net::Daemon::Start({kName, flags->daemon.metrics_listen, nullptr});
   if (!daemon.ok()) return Refused(daemon.status());
   absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(flags->server);
-  if (!server.ok()) return Refused(server.status());
+  if (!server.ok()) {
+    const bool by_a_flag = base::ReasonOf(server.status()) == "BAD_FLAG";
+    return Refused(by_a_flag ? net::WithHelpHint(kName, server.status()) : server.status());
+  }
   (*daemon)->ServeMetrics((*server)->registry());
 
   absl::Status ready = net::WriteReadiness(flags->daemon, **daemon, (*server)->addresses(),

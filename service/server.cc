@@ -30,7 +30,6 @@
 #include "service/use/use_ledger.h"
 #include "storage/sequencer.h"
 #include "storage/start_command.h"
-#include "token/token_string.h"
 
 namespace tollgate::service {
 namespace {
@@ -75,8 +74,9 @@ class CountingSink : public UseSink {
 
 class ServerImpl final : public Server {
  public:
-  explicit ServerImpl(ServerOptions options)
+  ServerImpl(ServerOptions options, OptionParts parts)
       : options_(std::move(options)),
+        parts_(std::move(parts)),
         clock_(options_.clock != nullptr ? *options_.clock : base::SystemClock()),
         random_(options_.random != nullptr ? *options_.random : base::SystemRandom()),
         registry_(std::make_shared<FreshRegistry>()),
@@ -132,9 +132,7 @@ class ServerImpl final : public Server {
  private:
   // The store and what commits to it.
   absl::Status StartSequencer() {
-    ASSIGN_OR_RETURN(home_, StoreHome::At(HomeOptionsOf(options_)));
-    ASSIGN_OR_RETURN(store_, home_->Open(random_, clock_));
-    ASSIGN_OR_RETURN(format_, token::TokenFormat::ForBrand(options_.brand));
+    ASSIGN_OR_RETURN(store_, parts_.home.Open(random_, clock_));
 
     storage::Sequencer::Options sequencer;
     sequencer.engine = store_.engine;
@@ -148,7 +146,7 @@ class ServerImpl final : public Server {
     };
     ASSIGN_OR_RETURN(sequencer_, storage::Sequencer::Start(std::move(sequencer)));
     const auto keyring =
-        std::make_shared<RecordKeyring>(store_.keyring->CheckValues(), home_->keyring());
+        std::make_shared<RecordKeyring>(store_.keyring->CheckValues(), parts_.home.keyring());
     RETURN_IF_ERROR(Judge(*keyring));  // a start that is refused begins no term
     // The first commit: all that this process writes is of its term (R19).
     RETURN_IF_ERROR(sequencer_
@@ -189,7 +187,7 @@ class ServerImpl final : public Server {
     ASSIGN_OR_RETURN(use_, UseLedger::Create(std::move(use)));
     sink_ = std::make_unique<CountingSink>(use_.get(), &metrics_);
 
-    Hub::Options hub = FeedOptionsOf(options_);
+    Hub::Options hub = parts_.feed;
     hub.engine = store_.engine;
     hub.sequencer = sequencer_.get();
     hub.clock = &clock_;
@@ -223,7 +221,7 @@ class ServerImpl final : public Server {
     deps_.clock = &clock_;
     deps_.random = &random_;
     deps_.keyring = store_.keyring.get();
-    deps_.format = &format_;
+    deps_.format = &parts_.format;
     deps_.metrics = &metrics_;
     deps_.evidence = [this] { return use_->Evidence(); };
     deps_.merge_use = [this] { use_->Flush(); };
@@ -308,7 +306,7 @@ class ServerImpl final : public Server {
                      "history on it: tollgated new-epoch --store DIR; or restore a backup"));
     sequencer_->Halt(refusal);
     host_->health().SetServing(false);
-    const absl::Status marked = home_->MarkRolledBack(store_.epoch);
+    const absl::Status marked = parts_.home.MarkRolledBack(store_.epoch);
     if (!marked.ok())
       base::Log(base::LogLevel::kError, "cannot mark the store", {{"status", marked}});
     base::Log(
@@ -317,7 +315,10 @@ class ServerImpl final : public Server {
         "is "
         "written or granted any more. Begin a new history on it, with what the journal knows: "
         "tollgated new-epoch --store DIR",
-        {{"validator", validator}, {"proof", why}, {"head", head()}, {"store", home_->name()}});
+        {{"validator", validator},
+         {"proof", why},
+         {"head", head()},
+         {"store", parts_.home.name()}});
     if (options_.on_rolled_back) {
       options_.on_rolled_back(refusal);
       return;
@@ -330,6 +331,7 @@ class ServerImpl final : public Server {
   }
 
   const ServerOptions options_;
+  const OptionParts parts_;
   const base::Clock& clock_;
   base::Random& random_;
   const std::shared_ptr<FreshRegistry> registry_;
@@ -337,9 +339,7 @@ class ServerImpl final : public Server {
 
   // In the order of a start; destroyed in the reverse, after Drain.
   std::unique_ptr<net::GrpcHost> host_;
-  absl::optional<StoreHome> home_;
   OpenStore store_;
-  token::TokenFormat format_;
   std::unique_ptr<const Access> access_;
   std::unique_ptr<storage::Sequencer> sequencer_;
   std::unique_ptr<base::ThreadPool> executor_;
@@ -386,8 +386,8 @@ int ExitCodeFor(const absl::Status& status) {
 }
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options) {
-  RETURN_IF_ERROR(CheckServerOptions(options));
-  auto server = std::make_unique<ServerImpl>(std::move(options));
+  ASSIGN_OR_RETURN(OptionParts parts, PartsOf(options));
+  auto server = std::make_unique<ServerImpl>(std::move(options), std::move(parts));
   RETURN_IF_ERROR(server->Start());
   return std::unique_ptr<Server>(std::move(server));
 }

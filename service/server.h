@@ -49,9 +49,9 @@ class Server {
  public:
   // Errors, by reason: BAD_FLAG, TLS_FILES_INVALID; KEYRING_MISSING, KEYRING_MISMATCH,
   // KEYRING_PERMISSIONS, KEYRING_UNREADABLE, KEYRING_MALFORMED; ADDRESS_IN_USE, ADDRESS_DENIED;
-  // ADDRESS_INVALID, ADDRESS_UNAVAILABLE; EngineDriver::Open's, STORE_ROLLED_BACK; JOURNAL_*;
-  // PLAINTEXT_REFUSED.
-  // Nothing is left running, and no listener open, after an error.
+  // ADDRESS_INVALID, ADDRESS_UNAVAILABLE; STORE_FILES_ELSEWHERE, EngineDriver::Open's,
+  // STORE_ROLLED_BACK; JOURNAL_*; PLAINTEXT_REFUSED. Nothing is left running, and no listener open,
+  // after an error.
   static absl::StatusOr<std::unique_ptr<Server>> Start(ServerOptions options);
   // Drains without waiting if Drain was not called.
   virtual ~Server() = default;

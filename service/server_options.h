@@ -1,4 +1,4 @@
-// What can be chosen about a service, and the bounds of each choice.
+// What can be chosen about a service.
 #ifndef TOLLGATE_SERVICE_SERVER_OPTIONS_H_
 #define TOLLGATE_SERVICE_SERVER_OPTIONS_H_
 
@@ -101,11 +101,6 @@ struct ServerOptions {
   // marked: it must end the process. Empty: logs, then ends it with exit code 9.
   std::function<void(const absl::Status&)> on_rolled_back;
 };
-
-// OK, or INVALID_ARGUMENT (reason BAD_FLAG, field the flag's name) for options that contradict
-// themselves or a rule. What the feed demands of its own, Hub::CheckOptions says, and here it bears
-// the flag's name; every other bound stands here alone.
-absl::Status CheckServerOptions(const ServerOptions& options);
 
 }  // namespace tollgate::service
 

@@ -110,6 +110,22 @@ absl::StatusOr<std::shared_ptr<const lease::Sealer>> OpenSealer(const std::strin
   return std::move(key.sealer);
 }
 
+// "rocksdb:foo" is the folder `foo`, and what was called so before there were engines to name is
+// the folder `rocksdb:foo`: where that is there, nobody can say which is meant.
+absl::Status CheckMeansOneFolder(const std::string& store, const storage::EngineUri& uri) {
+  const bool without_engine = uri.location.size() == store.size();
+  const bool is_path = absl::StartsWith(uri.location, "/") ||
+                       absl::StartsWith(uri.location, "./") ||
+                       absl::StartsWith(uri.location, "../");  // and so it says what it means
+  std::error_code error;
+  if (without_engine || is_path || !fs::is_directory(store, error)) return absl::OkStatus();
+  return base::BadFlag(
+      "store",
+      absl::StrCat("'", store, "' may mean two folders, for there is one of that name; write ./",
+                   store, " for it, or ", uri.driver->scheme(), ":./", uri.location,
+                   " for the folder ", uri.location));
+}
+
 }  // namespace
 
 std::string PlainPath(absl::string_view path) {
@@ -169,7 +185,9 @@ absl::StatusOr<StoreHome> StoreHome::At(Options options, const storage::EngineRe
     uri = storage::EngineUri{&engines.default_driver(), options.store};
   }
   home.uri_ = *std::move(uri);
+  home.written_ = home.uri_.location;
   if (home.traits().in_folder) {
+    RETURN_IF_ERROR(CheckMeansOneFolder(options.store, home.uri_));
     home.uri_.location = PlainPath(home.uri_.location);
     if (home.uri_.location.empty()) {
       return base::BadFlag("store", absl::StrCat("'", options.store,
@@ -207,7 +225,32 @@ std::string StoreHome::Beside(absl::string_view ending) const {
   return folder().empty() ? std::string() : absl::StrCat(folder(), ending);
 }
 
+absl::Status StoreHome::CheckNotElsewhere(const std::string& place, absl::string_view ending,
+                                          absl::string_view flag) const {
+  std::error_code error;
+  if (folder().empty() || place != Beside(ending) || fs::exists(place, error)) {
+    return absl::OkStatus();
+  }
+  // The ending was put after the path as it was given: after `x/`, `x/.` and `x/..`.
+  for (const std::string& old :
+       {absl::StrCat(written_, ending), absl::StrCat(folder(), "/", ending),
+        absl::StrCat(folder(), "/.", ending)}) {
+    if (!fs::exists(old, error)) continue;
+    std::string message = absl::StrCat(
+        "refusing to start without ", place, ": ", old,
+        " is where an older version kept it.\n  Move it:                   mv ", old, " ", place);
+    if (!flag.empty()) {
+      absl::StrAppend(&message, "\n  or leave it and name it:   --", flag, " ", old);
+    }
+    return base::Refuse(absl::StatusCode::kFailedPrecondition, "STORE_FILES_ELSEWHERE", message);
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<OpenStore> StoreHome::Open(base::Random& random, const base::Clock& clock) const {
+  RETURN_IF_ERROR(CheckNotElsewhere(mark(), ".rolled-back", ""));
+  RETURN_IF_ERROR(CheckNotElsewhere(journal(), ".journal", "journal"));
+  RETURN_IF_ERROR(CheckNotElsewhere(keyring(), ".keyring", "keyring"));
   if (!traits().durable) {
     base::Log(base::LogLevel::kWarning, "the store ends with this process: nothing in it is kept",
               {{"store", name()}});

@@ -49,8 +49,9 @@ class StoreHome {
     bool no_journal = false;
   };
   // INVALID_ARGUMENT, BAD_FLAG, field "store": it is empty, or of an unknown engine, or a folder
-  // that nothing can lie beside ("/"). Looks at the file system for `..` and for nothing that is
-  // in the store. `engines` outlives it.
+  // that nothing can lie beside ("/"), or it may mean either of two folders. Looks at the file
+  // system for `..` and for folders whose names have a colon, and for nothing that is in the store.
+  // `engines` outlives it.
   static absl::StatusOr<StoreHome> At(Options options, const storage::EngineRegistry& engines);
   // Of this build's engines.
   static absl::StatusOr<StoreHome> At(Options options);
@@ -70,11 +71,12 @@ class StoreHome {
   std::string unfinished() const { return Beside(".restoring"); }
 
   // Opens all of it, and makes what is missing, in the order in which what is wrong with one must
-  // keep the next from being touched: the engine (one process a store), the mark, the journal, the
-  // keyring, the sealing key. A keyring is made for a store without tokens only: a store that holds
-  // some cannot verify any without its own, and a fresh one would call every one unknown (I7).
-  // Errors, by reason: EngineDriver::Open's; STORE_ROLLED_BACK; JournaledEngine::Open's;
-  // KEYRING_MISSING and Keyring::Load's; OpenSealingKey's. Nothing is left open after an error.
+  // keep the next from being touched: what an older version left elsewhere, the engine (one process
+  // a store), the mark, the journal, the keyring, the sealing key. A keyring is made for a store
+  // without tokens only: a store that holds some cannot verify any without its own, and a fresh one
+  // would call every one unknown (I7). Errors, by reason: STORE_FILES_ELSEWHERE;
+  // EngineDriver::Open's; STORE_ROLLED_BACK; JournaledEngine::Open's; KEYRING_MISSING and
+  // Keyring::Load's; OpenSealingKey's. Nothing is left open after an error.
   absl::StatusOr<OpenStore> Open(base::Random& random, const base::Clock& clock) const;
   // The engine alone, which must be there, in the home's folder or another; no mark, journal or
   // keyring is looked at.
@@ -94,8 +96,13 @@ class StoreHome {
  private:
   StoreHome() = default;
   std::string Beside(absl::string_view ending) const;
+  // FAILED_PRECONDITION, STORE_FILES_ELSEWHERE: nothing is at `place`, and a file is where an older
+  // version put it. `flag` names a file that is to stay where it is; empty: there is none.
+  absl::Status CheckNotElsewhere(const std::string& place, absl::string_view ending,
+                                 absl::string_view flag) const;
 
   storage::EngineUri uri_;  // its location is plain
+  std::string written_;     // the location as it was given
   Options options_;
   std::string name_;
 };

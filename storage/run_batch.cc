@@ -69,13 +69,11 @@ std::string FingerprintOf(absl::string_view previous, const HeadRecord& head,
 
 absl::StatusOr<BatchOutcome> RunBatch(const Snapshot& snapshot, absl::Time now,
                                       const std::vector<Command*>& commands) {
-  ASSIGN_OR_RETURN(absl::optional<HeadRecord> found,
-                   GetRecord<HeadRecord>(snapshot, Table::kMeta, kHeadKey));
-  if (!found.has_value()) return absl::DataLossError("the store has no HeadRecord");
-  HeadRecord head = *std::move(found);
+  ASSIGN_OR_RETURN(HeadRecord head, ReadHead(snapshot));
   if (head.revision() != snapshot.revision()) {
-    return absl::DataLossError(absl::StrCat("a snapshot at revision ", snapshot.revision(),
-                                            " shows the HeadRecord of ", head.revision()));
+    return base::Refuse(absl::StatusCode::kDataLoss, "STORE_CORRUPT",
+                        absl::StrCat("a snapshot at revision ", snapshot.revision(),
+                                     " shows the HeadRecord of ", head.revision()));
   }
 
   const int64_t revision = head.revision() + 1;

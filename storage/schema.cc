@@ -193,4 +193,26 @@ absl::StatusOr<std::vector<store::v1::TermRecord>> ReadTerms(const View& view) {
   }
 }
 
+absl::StatusOr<store::v1::HeadRecord> ReadHead(const View& view) {
+  const auto corrupt = [](absl::string_view what) {
+    return base::Refuse(absl::StatusCode::kDataLoss, "STORE_CORRUPT",
+                        absl::StrCat("the store is damaged: ", what));
+  };
+  absl::StatusOr<absl::optional<std::string>> value = view.Get(Table::kMeta, kHeadKey);
+  if (!value.ok()) return value.status();
+  if (!value->has_value()) return corrupt("it has no HeadRecord");
+  store::v1::HeadRecord head;
+  if (!head.ParseFromString(**value)) return corrupt("its HeadRecord cannot be parsed");
+  for (const auto& [name, revision] :
+       {std::pair<absl::string_view, int64_t>("compacted_revision", head.compacted_revision()),
+        std::pair<absl::string_view, int64_t>("last_event_revision", head.last_event_revision())}) {
+    if (revision < 0 || revision > head.revision()) {
+      return corrupt(absl::StrCat("the ", name, " of its HeadRecord is ", revision,
+                                  ", which is not among the revisions up to its head, ",
+                                  head.revision()));
+    }
+  }
+  return head;
+}
+
 }  // namespace tollgate::storage

@@ -153,6 +153,8 @@ class CommitterSequencer : public Sequencer {
   }
 
   static absl::Status Unreadable(const absl::Status& status) {
+    // What is damaged stays so: nobody is told to try again.
+    if (base::ReasonOf(status) == "STORE_CORRUPT") return status;
     return base::RefuseForNow(
         "STORE_READ_FAILED",
         absl::StrCat("the store cannot be read: ", absl::string_view(status.message())),

@@ -18,8 +18,9 @@ struct ValidatorFlags {
                                 .drain_timeout = absl::Seconds(5)};
 };
 
-// INVALID_ARGUMENT (reason BAD_FLAG): what was wrong, and how to say it right. When `daemon.print`
-// is set, nothing else is to be used.
+// INVALID_ARGUMENT (reason BAD_FLAG): what was wrong, and how to say it right. The bounds of what a
+// flag gives are for ValidatorServer::Start to check. When `daemon.print` is set, nothing else is
+// to be used.
 absl::StatusOr<ValidatorFlags> ParseValidatorFlags(int argc, const char* const* argv);
 
 }  // namespace tollgate::validator

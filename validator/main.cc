@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "base/log.h"
+#include "base/status.h"
 #include "base/version.h"
 #include "net/daemon.h"
 #include "net/start_up.h"
@@ -35,7 +36,10 @@ int Main(int argc, char** argv) {
       net::Daemon::Start({kName, flags->daemon.metrics_listen, nullptr});
   if (!daemon.ok()) return Refused(daemon.status());
   absl::StatusOr<std::unique_ptr<ValidatorServer>> server = ValidatorServer::Start(flags->server);
-  if (!server.ok()) return Refused(server.status());
+  if (!server.ok()) {
+    const bool by_a_flag = base::ReasonOf(server.status()) == "BAD_FLAG";
+    return Refused(by_a_flag ? net::WithHelpHint(kName, server.status()) : server.status());
+  }
   (*daemon)->ServeMetrics((*server)->registry());
 
   absl::Status ready = net::WriteReadiness(flags->daemon, **daemon, (*server)->addresses(),

@@ -303,9 +303,9 @@ struct Totals {
 // Fork: an edge belongs to the process that started it. In a forked child its lease is wiped
 // memory, every check is unavailable (kForked), and Stop and the destructor do nothing. gRPC does
 // not outlive a fork either: a child whose parent had started an edge, or used gRPC in any other
-// way, cannot start one (Start: FORKED_AFTER_START). So a server of many processes starts its edges
-// in the children, after the fork, and none in the parent. A child that execs is free to do as it
-// likes.
+// way, cannot start one (Start: FORKED_AFTER_START). A Start that was refused counts for nothing
+// here. So a server of many processes starts its edges in the children, after the fork, and none in
+// the parent. A child that execs is free to do as it likes.
 class TOLLGATE_EDGE_EXPORT Edge {
  public:
   using Callback = std::function<void(const Decision& decision)>;
@@ -316,7 +316,9 @@ class TOLLGATE_EDGE_EXPORT Edge {
   // PLAINTEXT_REFUSED, TLS_FILES_INVALID, NO_WIPE_ON_FORK (Linux before 4.14), NO_MEMORY,
   // FORKED_AFTER_START. Nothing is left running after an error. Thread-safe.
   static Result<std::unique_ptr<Edge>> Start(Options options);
-  // Stop(), with its default limit.
+  // Stop(), with its default limit, where it was not called: then not in a callback, nor on any
+  // other thread of gRPC's. Whoever shares the edge with what gRPC owns (grpc_guard.h) calls Stop
+  // first.
   ~Edge();
   Edge(const Edge&) = delete;
   Edge& operator=(const Edge&) = delete;

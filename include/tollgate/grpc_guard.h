@@ -11,7 +11,12 @@
 //       }));
 //   builder.AddListeningPort(address, credentials);
 //   …
-//   server->Shutdown(); edge->Stop();                  // in this order
+//   server->Shutdown(); edge->Stop();                  // in this order, both always
+//
+// Stop is not optional here. gRPC destroys the guard when it lets go of the last connection, on a
+// thread of its own, and the guard may then hold the last reference to the edge. An edge that was
+// stopped is only freed there; one that was not is stopped by its destructor, which waits for
+// threads of gRPC's, perhaps for the very one that it runs on.
 //
 // Why a metadata processor: it runs before any handler of any kind (synchronous, callback,
 // asynchronous), nobody can forget it, and what it answers reaches the client as the call's status.
@@ -109,7 +114,9 @@ class GrpcGuard final : public grpc::AuthMetadataProcessor {
     bool hide_token = true;
   };
 
-  // `edge` is shared with the server's credentials, and so lives as long as the server.
+  // `edge` is shared with the server's credentials, and so lives as long as the server, or longer.
+  // Edge::Stop is called before the last other reference to it goes: the guard's own may go on a
+  // thread of gRPC's, where nothing may wait.
   GrpcGuard(std::shared_ptr<Edge> edge, Policy policy, Options options)
       : edge_(std::move(edge)), policy_(std::move(policy)), options_(options) {}
   GrpcGuard(std::shared_ptr<Edge> edge, Policy policy)

@@ -51,7 +51,6 @@ absl::StatusOr<Feed::FirstWrite> Feed::PrepareStart(const Options& options) {
     return absl::InvalidArgumentError(
         "the feed needs an engine, a sequencer, a clock and a source of randomness");
   }
-  RETURN_IF_ERROR(CheckOptions(options));
   ASSIGN_OR_RETURN(const std::unique_ptr<storage::Snapshot> snapshot,
                    options.engine->NewSnapshot());
   ASSIGN_OR_RETURN(const MetaRecord before, ReadMeta(*snapshot));
@@ -72,10 +71,7 @@ absl::StatusOr<std::unique_ptr<Feed>> Feed::Start(Options options, FeedScheduler
 absl::Status Feed::Begin(absl::Duration longest_lease_before) {
   ASSIGN_OR_RETURN(std::unique_ptr<storage::Snapshot> snapshot, options_.engine->NewSnapshot());
   ASSIGN_OR_RETURN(const MetaRecord meta, ReadMeta(*snapshot));
-  ASSIGN_OR_RETURN(
-      absl::optional<HeadRecord> head,
-      storage::GetRecord<HeadRecord>(*snapshot, storage::Table::kMeta, storage::kHeadKey));
-  if (!head.has_value()) return absl::DataLossError("the store has no head record");
+  ASSIGN_OR_RETURN(const HeadRecord head, storage::ReadHead(*snapshot));
   ASSIGN_OR_RETURN(history_, ReadHistory(*snapshot));
   if (options_.sealer != nullptr) {
     proofs_ = std::make_unique<const ProofMaker>(history_, options_.sealer);
@@ -92,7 +88,7 @@ absl::Status Feed::Begin(absl::Duration longest_lease_before) {
                                     : std::max(options_.lease, lease::kShortestWriteWindowLimit);
   EnforcementLedger::Start start;
   start.head = ledger_head_;
-  start.last_event_revision = head->last_event_revision();
+  start.last_event_revision = head.last_event_revision();
   start.longest_lease = absl::Microseconds(meta.longest_lease_us());
   start.longest_lease_before = longest_lease_before;
   start.restored = meta.restored();
@@ -112,7 +108,7 @@ absl::Status Feed::Begin(absl::Duration longest_lease_before) {
                                    : std::make_unique<EnforcementLedger>(ledger_options, start));
 
   // The newest revisions are read into the ring, so that those who come back find them there.
-  const int64_t floor = std::max(head->compacted_revision(),
+  const int64_t floor = std::max(head.compacted_revision(),
                                  ledger_head_ - std::max<int64_t>(0, options_.preload_revisions));
   EventRing::Options ring = options_.ring;
   ring.proofs = proofs_.get();

@@ -108,7 +108,8 @@ class Feed {
     // A revision was declared enforced: how long after its commit. For metrics; may be empty.
     std::function<void(absl::Duration since_commit)> on_enforced;
   };
-  // OK; or INVALID_ARGUMENT (reason BAD_FLAG, field the flag's name) for options that break a rule.
+  // OK; or INVALID_ARGUMENT (reason BAD_FLAG, field the option's name) for options that break a
+  // rule.
   static absl::Status CheckOptions(const Options& options);
 
   // A start takes two steps, for between them lies the one synced write of R5, R7 and R16, which
@@ -117,8 +118,8 @@ class Feed {
     std::shared_ptr<storage::Command> command;
     absl::Duration longest_lease_before;
   };
-  // Errors: CheckOptions'; INVALID_ARGUMENT where something to outlive the feed is null; the
-  // store's.
+  // REQUIRES: CheckOptions(options) is OK, which is for whoever chose them to ask, before anything
+  // is touched. Errors: INVALID_ARGUMENT where something to outlive the feed is null; the store's.
   static absl::StatusOr<FirstWrite> PrepareStart(const Options& options);
   // Reads the roster (R15) and the meta record (R17), and begins to tail the store. `scheduler`
   // outlives the feed, and may be called before this returns. Errors: the store's.

@@ -240,21 +240,17 @@ void HubImpl::Stop() {
   }
 }
 
-absl::Status CheckThreads(const Hub::Options& options) {
-  if (options.wake_threads >= 1) return absl::OkStatus();
-  return base::RefuseField("BAD_FLAG", "wake_threads", "must be at least 1");
-}
-
 }  // namespace
 
 absl::Status Hub::CheckOptions(const Options& options) {
-  RETURN_IF_ERROR(CheckThreads(options));
+  if (options.wake_threads < 1) {
+    return base::RefuseField("BAD_FLAG", "wake_threads", "must be at least 1");
+  }
   return Feed::CheckOptions(options);
 }
 
 absl::StatusOr<std::unique_ptr<Hub>> Hub::Start(Options options) {
   if (options.executor == nullptr) return absl::InvalidArgumentError("the hub needs an executor");
-  RETURN_IF_ERROR(CheckThreads(options));  // the rest is the feed's to check
   options.wake_shares = static_cast<size_t>(options.wake_threads);
   auto hub = std::make_unique<HubImpl>(std::move(options));
   RETURN_IF_ERROR(hub->Begin());

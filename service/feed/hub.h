@@ -29,9 +29,11 @@ class Hub {
   };
 
   // Makes one synced write (R7, R16; it raises the longest lease, R5), reads the roster (R15) and
-  // the meta record (R17), and begins to tail the store. Errors: CheckOptions'; the store's.
+  // the meta record (R17), and begins to tail the store. REQUIRES: CheckOptions(options) is OK.
+  // Errors: INVALID_ARGUMENT where something to outlive the hub is null; the store's.
   static absl::StatusOr<std::unique_ptr<Hub>> Start(Options options);
-  // OK, or why Start would refuse them: INVALID_ARGUMENT (reason BAD_FLAG, field the flag's name).
+  // OK; or INVALID_ARGUMENT (reason BAD_FLAG, field the option's name) for options that break a
+  // rule.
   static absl::Status CheckOptions(const Options& options);
 
   // Stop()s.

@@ -241,6 +241,8 @@ void ServiceNode::Start() {
   use.clock = &clock_;
   use_ = *service::UseLedger::Create(use);
   feed.use = use_.get();
+  const absl::Status checked = service::Feed::CheckOptions(feed);
+  if (!checked.ok()) return world_->Break("set-up", std::string(checked.message()));
   const absl::StatusOr<service::Feed::FirstWrite> first = service::Feed::PrepareStart(feed);
   if (!first.ok()) return world_->Break("set-up", std::string(first.status().message()));
   // A number of its own for every process; the same whatever else is drawn.

@@ -35,11 +35,10 @@ struct EdgeClock::Page {
 absl::StatusOr<std::unique_ptr<EdgeClock>> EdgeClock::Create(double drift_bound,
                                                              absl::Duration fail_open_for) {
   if (!lease::IsDriftBound(drift_bound)) {
-    return base::RefuseField("DRIFT_BOUND_OUT_OF_RANGE", "drift_bound", "must be from 0 to 0.1");
+    return base::RefuseField("OUT_OF_RANGE", "drift_bound", "must be 0 to 0.1");
   }
   if (fail_open_for < absl::ZeroDuration() || fail_open_for > lease::kLongestFailOpen) {
-    return base::RefuseField("FAIL_OPEN_FOR_OUT_OF_RANGE", "fail_open_for",
-                             "must be from 0 to 24 h");
+    return base::RefuseField("OUT_OF_RANGE", "fail_open_for", "must be above 0, and at most 24h");
   }
   const size_t size = (sizeof(Page) + 4095) / 4096 * 4096;
   void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -8,6 +8,7 @@
 #include "base/mutation.h"
 #include "base/status.h"
 #include "token/digest.h"
+#include "token/field_rules.h"
 
 namespace tollgate::validator {
 namespace {
@@ -43,9 +44,7 @@ ValidatorOptions WithIncarnation(ValidatorOptions options, base::Random& random)
 absl::StatusOr<std::unique_ptr<Validator>> Validator::Create(ValidatorOptions options,
                                                              const base::Clock& clock,
                                                              base::Random& random, Ask ask) {
-  if (options.follower.validator_id.empty()) {
-    return base::RefuseField("VALIDATOR_ID_MALFORMED", "validator_id", "is required");
-  }
+  RETURN_IF_ERROR(token::CheckValidatorId(options.follower.validator_id, "id"));
   if (options.follower.silent_intervals < 1) {
     return base::RefuseField("OUT_OF_RANGE", "follower.silent_intervals", "must be at least 1");
   }
@@ -54,8 +53,7 @@ absl::StatusOr<std::unique_ptr<Validator>> Validator::Create(ValidatorOptions op
   }
   const bool fail_open = options.follower.stale_policy == tollgate::v1::STALE_POLICY_FAIL_OPEN;
   if (fail_open && options.follower.fail_open_for <= absl::ZeroDuration()) {
-    return base::RefuseField("FAIL_OPEN_FOR_OUT_OF_RANGE", "fail_open_for",
-                             "fail-open needs a longest time");
+    return base::RefuseField("OUT_OF_RANGE", "fail_open_for", "must be above 0, and at most 24h");
   }
   ASSIGN_OR_RETURN(auto lease, EdgeClock::Create(options.follower.drift_bound,
                                                  fail_open ? options.follower.fail_open_for

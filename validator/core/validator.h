@@ -72,7 +72,8 @@ class Validator {
                          std::function<void(absl::StatusOr<tollgate::v1::ResolveResponse>)>)>;
 
   // `clock` and `random` outlive it; `random` must be thread-safe. INVALID_ARGUMENT on options out
-  // of range; FAILED_PRECONDITION where memory cannot be wiped on fork; RESOURCE_EXHAUSTED.
+  // of range (VALIDATOR_ID_MALFORMED, field "id"; OUT_OF_RANGE, CACHE_TOO_LARGE);
+  // FAILED_PRECONDITION where memory cannot be wiped on fork; RESOURCE_EXHAUSTED.
   // All callbacks of `ask` must have come before it is destroyed.
   static absl::StatusOr<std::unique_ptr<Validator>> Create(ValidatorOptions options,
                                                            const base::Clock& clock,

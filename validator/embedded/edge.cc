@@ -1,59 +1,35 @@
-// The embedding API over the parts that a validator is made of: what ValidatorServer joins to
-// listeners is joined here to the host's own calls.
+// The embedding API: what the host asks in its own words, put to a run of the edge, and what comes
+// of it in those words again.
 #include "tollgate/edge.h"
 
 #include <algorithm>
-#include <atomic>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
-#include "base/clock.h"
-#include "base/log.h"
-#include "base/random.h"
 #include "base/secret.h"
 #include "base/status.h"
 #include "base/version.h"
-#include "lease/limits.h"
-#include "lease/span.h"
-#include "net/address.h"
-#include "net/credentials.h"
-#include "prometheus/text_serializer.h"
-#include "token/field_rules.h"
 #include "token/grant.h"
-#include "token/token_string.h"
 #include "validator/core/validator.h"
+#include "validator/embedded/edge_run.h"
 #include "validator/embedded/fork_guard.h"
-#include "validator/embedded/host_log.h"
-#include "validator/shells/edge_metrics.h"
-#include "validator/shells/link.h"
-#include "validator/shells/resolve_client.h"
+#include "validator/embedded/requirement.h"
 
 namespace tollgate::edge {
-
-struct Requirement::Held {
-  token::Requirement requirement;
-};
-
 namespace {
 
 using Milliseconds = std::chrono::milliseconds;
 
 // What is longer is no token string of any brand: one character too many is enough to see that.
 constexpr size_t kLongestTokenString = 256;
-// How late the log may tell that a lease has begun or ended; decisions read it themselves.
-constexpr Milliseconds kWatchInterval(100);
 constexpr Milliseconds kRetryAfter(1000);
 
 // Tokens may expire in the year 9999, and a system_clock of nanoseconds ends in 2262: what lies
@@ -66,77 +42,11 @@ std::chrono::system_clock::time_point WallTimeOf(int64_t unix_micros) {
   return Wall(Micros(std::clamp(unix_micros, first, last)));
 }
 
-// `limit` from now on, and a day at most: "for ever" would not fit into the clock.
-std::chrono::steady_clock::time_point AtMostUntil(Milliseconds limit) {
-  return std::chrono::steady_clock::now() +
-         std::clamp(limit, Milliseconds(0), Milliseconds(std::chrono::hours(24)));
-}
-
 absl::string_view Bounded(std::string_view text) {
   const std::string_view cut = text.substr(0, kLongestTokenString + 1);
   return absl::string_view(cut.data(), cut.size());
 }
 std::string_view Std(absl::string_view text) { return std::string_view(text.data(), text.size()); }
-
-const token::Requirement& Needed(const Requirement& requirement) {
-  static const token::Requirement* const nothing = new token::Requirement;
-  return requirement.held() != nullptr ? requirement.held()->requirement : *nothing;
-}
-
-absl::Status CheckRange(absl::string_view field, bool good, absl::string_view bounds) {
-  if (good) return absl::OkStatus();
-  return base::RefuseField("OUT_OF_RANGE", field, bounds);
-}
-
-absl::Status CheckOptions(const Options& o) {
-  RETURN_IF_ERROR(token::CheckValidatorId(o.id, "id"));
-  RETURN_IF_ERROR(
-      CheckRange("fail_open_for",
-                 !o.fail_open || (o.fail_open_for > Milliseconds(0) &&
-                                  absl::FromChrono(o.fail_open_for) <= lease::kLongestFailOpen),
-                 "must be above 0, and at most 24 hours"));
-  RETURN_IF_ERROR(
-      CheckRange("drift_bound", lease::IsDriftBound(o.drift_bound), "must be 0 to 0.1"));
-  for (const auto& [field, value] :
-       {std::pair<absl::string_view, int64_t>("cache_entries", o.cache_entries),
-        std::pair<absl::string_view, int64_t>("unknown_entries", o.unknown_entries)}) {
-    RETURN_IF_ERROR(CheckRange(field, value >= 1 && value <= (1 << 24), "must be 1 to 16777216"));
-  }
-  RETURN_IF_ERROR(CheckRange("max_questions", o.max_questions >= 1, "must be at least 1"));
-  RETURN_IF_ERROR(CheckRange("max_waiting", o.max_waiting >= 1, "must be at least 1"));
-  RETURN_IF_ERROR(
-      CheckRange("resolve_timeout", o.resolve_timeout > Milliseconds(0), "must be above 0"));
-  return CheckRange("longest_backoff", o.longest_backoff > Milliseconds(0), "must be above 0");
-}
-
-absl::Status CheckPlaintext(const net::Address& service, bool tls, bool allowed) {
-  if (tls || allowed || service.IsLoopback()) return absl::OkStatus();
-  return base::Refuse(
-      absl::StatusCode::kFailedPrecondition, "PLAINTEXT_REFUSED",
-      absl::StrCat("refusing to follow ", service.ToString(),
-                   " in plaintext: it is on another host. Set service_tls or service_ca, "
-                   "or, knowing the risk, allow_plaintext."));
-}
-
-validator::ValidatorOptions CoreOptions(const Options& o, token::TokenFormat format) {
-  validator::ValidatorOptions core;
-  core.follower.validator_id = o.id;
-  core.follower.version = base::kVersion;
-  if (o.fail_open) {
-    core.follower.stale_policy = tollgate::v1::STALE_POLICY_FAIL_OPEN;
-    core.follower.fail_open_for = absl::FromChrono(o.fail_open_for);
-  }
-  core.follower.drift_bound = o.drift_bound;
-  core.follower.backoff_longest = absl::FromChrono(o.longest_backoff);
-  core.follower.backoff_first =
-      std::min(core.follower.backoff_first, core.follower.backoff_longest);
-  core.cache.entries = static_cast<size_t>(o.cache_entries);
-  core.cache.unknown_entries = static_cast<size_t>(o.unknown_entries);
-  core.resolver.most_in_flight = static_cast<size_t>(o.max_questions);
-  core.resolver.most_waiting = static_cast<size_t>(o.max_waiting);
-  core.format = std::move(format);
-  return core;
-}
 
 Error ErrorFrom(const absl::Status& status) {
   Error error;
@@ -158,46 +68,7 @@ Error ErrorFrom(const absl::Status& status) {
   return error;
 }
 
-HostLog::Callback ForHost(LogCallback callback) {
-  if (!callback) return nullptr;
-  return [callback = std::move(callback)](base::LogLevel level, absl::string_view line) {
-    callback(static_cast<LogLevel>(level), Std(line));
-  };
-}
-
 }  // namespace
-
-// ---- What is asked for.
-
-Requirement::Requirement() = default;
-Requirement::~Requirement() = default;
-Requirement::Requirement(const Requirement&) = default;
-Requirement& Requirement::operator=(const Requirement&) = default;
-Requirement::Requirement(Requirement&&) noexcept = default;
-Requirement& Requirement::operator=(Requirement&&) noexcept = default;
-
-// A copy is made before it is changed: others may read what they share.
-Requirement::Held& Requirement::Mine() {
-  auto mine = held_ != nullptr ? std::make_shared<Held>(*held_) : std::make_shared<Held>();
-  Held& changed = *mine;
-  held_ = std::move(mine);
-  return changed;
-}
-
-Requirement& Requirement::AllOf(std::vector<std::string> scopes) {
-  Mine().requirement.all_scopes = std::move(scopes);
-  return *this;
-}
-
-Requirement& Requirement::AnyOf(std::vector<std::string> scopes) {
-  Mine().requirement.any_scopes = std::move(scopes);
-  return *this;
-}
-
-Requirement& Requirement::Audience(std::string audience) {
-  Mine().requirement.audience = std::move(audience);
-  return *this;
-}
 
 std::string_view Describe(Reason reason) {
   switch (reason) {
@@ -220,7 +91,7 @@ void Wipe(std::string* text) { base::WipeString(text); }
 
 class Edge::Impl {
  public:
-  static absl::StatusOr<std::unique_ptr<Impl>> Start(Options options) {
+  static absl::StatusOr<std::unique_ptr<Impl>> Start(const Options& options) {
     // Before anything of gRPC's is touched.
     if (ForkedFromRunningGrpc()) {
       return base::Refuse(
@@ -229,23 +100,20 @@ class Edge::Impl {
           "ran, and gRPC does not outlive a fork. Start the edge after the fork, in each "
           "child, and none in the parent.");
     }
-    RETURN_IF_ERROR(CheckOptions(options));
     base::InitSecrets();
     ASSIGN_OR_RETURN(std::unique_ptr<ForkMark> mark, ForkMark::Create());
-    NoteGrpcRuns();
-    std::unique_ptr<Impl> impl(new Impl(std::move(options), std::move(mark)));
-    RETURN_IF_ERROR(impl->Begin());
-    return impl;
+    ASSIGN_OR_RETURN(std::unique_ptr<EdgeRun> run, EdgeRun::Start(options));
+    return std::unique_ptr<Impl>(new Impl(std::move(mark), std::move(run)));
   }
 
-  ~Impl() { Stop(Milliseconds(2000)); }
+  ~Impl() { run_->Stop(Milliseconds(2000)); }
 
   bool forked() const { return mark_->InChild(); }
 
   bool Check(std::string_view token_string, const Requirement& requirement, Decision* decision) {
     if (Refused(decision)) return true;
     validator::Decision inner;
-    if (!validator_->Check(Bounded(token_string), Needed(requirement), &inner)) {
+    if (!run_->validator().Check(Bounded(token_string), CoreRequirementOf(requirement), &inner)) {
       SetUnavailable(Reason::kServiceUnavailable, decision);
       return false;
     }
@@ -257,23 +125,13 @@ class Edge::Impl {
                   Callback callback) {
     Decision refused;
     if (Refused(&refused)) return callback(refused);
-    validator_->CheckAsync(
-        Bounded(token_string), Needed(requirement),
+    run_->validator().CheckAsync(
+        Bounded(token_string), CoreRequirementOf(requirement),
         [this, callback = std::move(callback)](const validator::Decision& inner) {
           Decision decision;
           Take(inner, &decision);
           callback(decision);
         });
-  }
-
-  bool WaitUntilLive(Milliseconds limit) {
-    if (forked()) return false;
-    std::unique_lock<std::mutex> lock(watch_mu_);
-    ++waiting_;
-    watch_changed_.notify_all();
-    watch_changed_.wait_until(lock, AtMostUntil(limit), [this] { return live_ || watch_stopped_; });
-    --waiting_;
-    return live_ && !watch_stopped_;
   }
 
   edge::Status Status() const {
@@ -282,7 +140,7 @@ class Edge::Impl {
       out.state = State::kForked;
       return out;
     }
-    const validator::ValidatorStatus s = validator_->Status();
+    const validator::ValidatorStatus s = run_->validator().Status();
     switch (s.lease) {
       case validator::LeaseState::kLive:
         out.state = State::kLive;
@@ -291,11 +149,10 @@ class Edge::Impl {
         out.state = State::kFailOpen;
         break;
       case validator::LeaseState::kNone:
-        out.state =
-            had_lease_.load(std::memory_order_relaxed) ? State::kNoLease : State::kConnecting;
+        out.state = run_->had_lease() ? State::kNoLease : State::kConnecting;
         break;
     }
-    if (stopping_.load(std::memory_order_acquire)) out.state = State::kStopped;
+    if (run_->stopping()) out.state = State::kStopped;
     out.lease_left = absl::ToChronoMilliseconds(std::max(s.lease_left, absl::ZeroDuration()));
     out.following = s.follower.phase == validator::FollowerStatus::Phase::kFollowing;
     out.epoch = s.follower.epoch;
@@ -311,7 +168,7 @@ class Edge::Impl {
   edge::Totals Totals() const {
     edge::Totals out;
     if (forked()) return out;
-    const validator::DecisionTotals totals = validator_->Totals();
+    const validator::DecisionTotals totals = run_->validator().Totals();
     out.admitted = totals.admitted;
     out.admitted_fail_open = totals.admitted_fail_open;
     out.from_memory = totals.from_memory;
@@ -331,34 +188,11 @@ class Edge::Impl {
 
   std::string Metrics() const {
     if (forked()) return std::string();
-    return prometheus::TextSerializer().Serialize(metrics_->Collect());
+    return run_->Metrics();
   }
 
-  bool Stop(Milliseconds limit) {
-    absl::MutexLock lock(&stop_mu_);
-    if (stopped_) return false;
-    stopped_ = true;
-    stopping_.store(true, std::memory_order_release);
-    {
-      std::lock_guard<std::mutex> watch(watch_mu_);
-      watch_stopped_ = true;
-      watch_changed_.notify_all();
-    }
-    if (watch_.joinable()) watch_.join();
-    if (validator_ != nullptr) validator_->StopAdmitting();
-    // Each answer that is still to come finds a validator that admits nothing.
-    if (resolve_ != nullptr) resolve_->Stop();
-    bool taken = false;
-    if (link_ != nullptr) {
-      // R4: of the last decision nothing is under way here.
-      taken = link_->Goodbye(absl::FromChrono(limit));
-      base::Log(base::LogLevel::kInfo,
-                taken ? "said goodbye" : "left without the service hearing a goodbye");
-      link_->Stop();
-    }
-    log_.reset();
-    return taken;
-  }
+  bool WaitUntilLive(Milliseconds limit) { return !forked() && run_->WaitUntilLive(limit); }
+  bool Stop(Milliseconds limit) { return !forked() && run_->Stop(limit); }
 
   static void SetUnavailable(Reason reason, Decision* decision) {
     decision->verdict_ = Verdict::kUnavailable;
@@ -371,51 +205,8 @@ class Edge::Impl {
   }
 
  private:
-  Impl(Options options, std::unique_ptr<ForkMark> mark)
-      : options_(std::move(options)), mark_(std::move(mark)) {}
-
-  absl::Status Begin() {
-    const base::Clock& clock = base::SystemClock();
-    ASSIGN_OR_RETURN(const net::Address service, net::ParseAddress(options_.service));
-    const net::TlsFiles tls{options_.service_cert, options_.service_key, options_.service_ca};
-    const bool use_tls = options_.service_tls || !tls.empty();
-    RETURN_IF_ERROR(CheckPlaintext(service, use_tls, options_.allow_plaintext));
-    ASSIGN_OR_RETURN(const std::shared_ptr<grpc::ChannelCredentials> credentials,
-                     net::ClientCredentialsFor(tls, use_tls,
-                                               net::ServerIdentity{options_.service_spiffe_id,
-                                                                   options_.service_host_name}));
-    ASSIGN_OR_RETURN(token::TokenFormat format, token::TokenFormat::ForBrand(options_.brand));
-    ASSIGN_OR_RETURN(validator_,
-                     validator::Validator::Create(
-                         CoreOptions(options_, std::move(format)), clock, base::SystemRandom(),
-                         [this](const tollgate::v1::ResolveRequest& request,
-                                validator::ResolveClient::Callback callback) {
-                           resolve_->Ask(request, std::move(callback));
-                         }));
-    log_ = std::make_unique<HostLog>(ForHost(options_.log));
-    metrics_ = std::make_shared<validator::EdgeMetrics>(validator_.get());
-    // Two connections: a flood of questions must not stand before a ping.
-    net::ChannelOptions channel;
-    channel.own_connection = true;
-    channel.max_reconnect_backoff = absl::FromChrono(options_.longest_backoff);
-    // A connection whose bytes vanish must be found and replaced well inside a lease, also by the
-    // questions, which have no pings of their own. Not below the service's
-    // ServerLimits::min_ping_interval.
-    channel.keepalive_time = absl::Seconds(11);
-    channel.keepalive_timeout = absl::Seconds(4);
-    resolve_ = validator::ResolveClient::Create(
-        net::MakeChannel(service, credentials, channel), absl::FromChrono(options_.resolve_timeout),
-        &clock, [metrics = metrics_](absl::StatusCode code, absl::Duration took) {
-          metrics->OnResolve(code, took);
-        });
-    link_ = validator::Link::Start({validator_.get(), &clock,
-                                    [service, credentials, channel] {
-                                      return net::MakeChannel(service, credentials, channel);
-                                    },
-                                    service.ToString()});
-    watch_ = std::thread([this] { Watch(); });
-    return absl::OkStatus();
-  }
+  Impl(std::unique_ptr<ForkMark> mark, std::unique_ptr<EdgeRun> run)
+      : mark_(std::move(mark)), run_(std::move(run)) {}
 
   // Answers what needs no look: true where it did.
   bool Refused(Decision* decision) const {
@@ -423,7 +214,7 @@ class Edge::Impl {
       SetUnavailable(Reason::kForked, decision);
       return true;
     }
-    if (stopping_.load(std::memory_order_acquire)) {
+    if (run_->stopping()) {
       SetUnavailable(Reason::kStopped, decision);
       return true;
     }
@@ -433,7 +224,7 @@ class Edge::Impl {
   void Take(const validator::Decision& inner, Decision* out) const {
     if (inner.verdict != tollgate::v1::VERDICT_ADMIT &&
         inner.verdict != tollgate::v1::VERDICT_DENY) {
-      const bool stopped = stopping_.load(std::memory_order_acquire);
+      const bool stopped = run_->stopping();
       SetUnavailable(stopped ? Reason::kStopped : static_cast<Reason>(inner.reason), out);
       if (!stopped) out->retry_after_ = absl::ToChronoMilliseconds(inner.retry_after);
       return;
@@ -461,75 +252,8 @@ class Edge::Impl {
     }
   }
 
-  // Tells the log, and whoever waits, what has become of the lease: once for each change.
-  void Watch() {
-    validator::LeaseState told = validator::LeaseState::kNone;
-    std::unique_lock<std::mutex> lock(watch_mu_);
-    while (!watch_stopped_) {
-      const validator::ValidatorStatus now = validator_->Status();
-      if (now.lease != told) {
-        told = now.lease;
-        live_ = told == validator::LeaseState::kLive;
-        if (live_) had_lease_.store(true, std::memory_order_relaxed);
-        watch_changed_.notify_all();
-        lock.unlock();
-        TellLease(now);
-        lock.lock();
-        continue;
-      }
-      // More often while somebody waits for it.
-      watch_changed_.wait_until(
-          lock, std::chrono::steady_clock::now() +
-                    (waiting_ > 0 && !live_ ? kWatchInterval / 20 : kWatchInterval));
-    }
-  }
-
-  void TellLease(const validator::ValidatorStatus& now) const {
-    switch (now.lease) {
-      case validator::LeaseState::kLive:
-        base::Log(base::LogLevel::kInfo, "in sync: decisions are covered by a lease",
-                  {{"validator", options_.id},
-                   {"epoch", now.follower.epoch},
-                   {"revision", now.follower.applied_revision}});
-        break;
-      case validator::LeaseState::kFailOpen:
-        base::Log(
-            base::LogLevel::kWarning,
-            "the lease has run out: going on from memory (fail-open); receipts do not cover this "
-            "edge",
-            {{"validator", options_.id}, {"revision", now.follower.applied_revision}});
-        break;
-      case validator::LeaseState::kNone:
-        base::Log(base::LogLevel::kWarning,
-                  "the lease has run out: nothing is admitted until it is renewed",
-                  {{"validator", options_.id}, {"revision", now.follower.applied_revision}});
-        break;
-    }
-  }
-
-  const Options options_;
   const std::unique_ptr<ForkMark> mark_;
-
-  // In the order of a start; destroyed in the reverse, after Stop. `validator_` outlives what asks
-  // it: checks may come until the destructor.
-  std::unique_ptr<HostLog> log_;
-  std::shared_ptr<validator::ResolveClient> resolve_;
-  std::unique_ptr<validator::Validator> validator_;
-  std::shared_ptr<validator::EdgeMetrics> metrics_;
-  std::shared_ptr<validator::Link> link_;
-
-  std::atomic<bool> had_lease_{false};
-  std::atomic<bool> stopping_{false};
-
-  std::mutex watch_mu_;  // guards live_, waiting_, watch_stopped_
-  std::condition_variable watch_changed_;
-  bool live_ = false;
-  int waiting_ = 0;  // in WaitUntilLive
-  bool watch_stopped_ = false;
-  std::thread watch_;
-
-  absl::Mutex stop_mu_;
-  bool stopped_ ABSL_GUARDED_BY(stop_mu_) = false;
+  const std::unique_ptr<EdgeRun> run_;
 };
 
 Edge::Edge(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -540,7 +264,7 @@ Edge::~Edge() {
 }
 
 Result<std::unique_ptr<Edge>> Edge::Start(Options options) {
-  absl::StatusOr<std::unique_ptr<Impl>> impl = Impl::Start(std::move(options));
+  absl::StatusOr<std::unique_ptr<Impl>> impl = Impl::Start(options);
   if (!impl.ok()) return ErrorFrom(impl.status());
   return std::unique_ptr<Edge>(new Edge(*std::move(impl)));
 }
@@ -585,6 +309,6 @@ bool Edge::WaitUntilLive(Milliseconds limit) { return impl_->WaitUntilLive(limit
 edge::Status Edge::Status() const { return impl_->Status(); }
 edge::Totals Edge::Totals() const { return impl_->Totals(); }
 std::string Edge::Metrics() const { return impl_->Metrics(); }
-bool Edge::Stop(Milliseconds limit) { return !impl_->forked() && impl_->Stop(limit); }
+bool Edge::Stop(Milliseconds limit) { return impl_->Stop(limit); }
 
 }  // namespace tollgate::edge

@@ -27,8 +27,8 @@ class ForkMark {
   std::atomic<int>* const word_;  // in a page of its own
 };
 
-// Call when an edge starts: from then on a child of this process counts as forked from running
-// gRPC.
+// Call when an edge starts, once nothing of it can be refused any more: from then on a child of
+// this process counts as forked from running gRPC.
 void NoteGrpcRuns();
 
 // This process was forked, at some generation, from one in which gRPC ran (an edge had started, or

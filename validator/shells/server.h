@@ -12,8 +12,8 @@
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/random.h"
-#include "tollgate/v1/edge_service.pb.h"
 #include "validator/core/validator.h"
+#include "validator/shells/edge_options.h"
 
 namespace prometheus {
 class Registry;
@@ -21,21 +21,9 @@ class Registry;
 
 namespace tollgate::validator {
 
-// All that can be chosen. The defaults are right for production; flags.h gives each a flag.
-struct ValidatorServerOptions {
-  // Stable over restarts, as in `payments/edge-3`. Required.
-  std::string id;
-  // The control plane: `host:port` or `unix:/path`. It need not answer yet.
-  std::string service = "127.0.0.1:7411";
-  // TLS towards it: on when asked for, or when any file is given. Empty ca: the system's roots.
-  bool service_tls = false;
-  std::string service_ca;
-  std::string service_cert;
-  std::string service_key;
-  // What its certificate must say: a SPIFFE id, else a host name (empty: that of the address).
-  std::string service_spiffe_id;
-  std::string service_host_name;
-
+// All that can be chosen about a sidecar. The defaults are right for production; flags.h gives each
+// a flag.
+struct ValidatorServerOptions : EdgeOptions {
   // Where callers ask: `host:port`, `[v6]:port` or `unix:/path`. Port 0: any free one. At least
   // one.
   std::vector<std::string> listen = {"127.0.0.1:7413"};
@@ -43,31 +31,10 @@ struct ValidatorServerOptions {
   std::string tls_cert;
   std::string tls_key;
   std::string client_ca;
-  // Plaintext where other hosts can reach it, or towards a service on another host.
-  bool allow_plaintext = false;
   // Of a Unix socket that it makes.
   uint32_t socket_mode = 0660;
   // Connections at once, on each listener. 0: as the limit on open files allows.
   int max_connections = 0;
-
-  // What it does when its lease has run out.
-  tollgate::v1::StalePolicy stale_policy = tollgate::v1::STALE_POLICY_FAIL_CLOSED;
-  // With fail-open: for how long past the lease's end.
-  absl::Duration fail_open_for = absl::Minutes(5);
-  // The bound on how differently two boot clocks run, as a fraction (R1).
-  double drift_bound = 0.001;
-
-  // What it remembers: tokens, and strings known to be no token.
-  int64_t cache_entries = 65536;
-  int64_t unknown_entries = 16384;
-  // Questions to the service at once, checks that may wait for them, and for how long each.
-  int64_t max_questions = 1024;
-  int64_t max_waiting = 16384;
-  absl::Duration resolve_timeout = absl::Seconds(2);
-  // The longest pause before it connects again; the shortest is a tenth of a second.
-  absl::Duration longest_backoff = absl::Seconds(5);
-  // What token strings begin with.
-  std::string brand = "tg";
 
   // Injected; they outlive the server, `random` is thread-safe. nullptr: the machine's.
   const base::Clock* clock = nullptr;

@@ -150,6 +150,63 @@ TEST_F(StoreHomeTest, AFolderThatIsThereIsTakenWhateverItIsCalled) {
   EXPECT_EQ(home.name(), "./data:prod");
 }
 
+TEST_F(StoreHomeTest, AFolderCalledLikeAnEngineAndItsLocationIsNotGuessedAt) {
+  EXPECT_EQ(At("rocksdb:foo").folder(), "foo") << "there is no other that it could mean";
+  fs::create_directories("rocksdb:foo");
+  const absl::Status refused = Refused("rocksdb:foo");
+  EXPECT_EQ(base::ReasonOf(refused), "BAD_FLAG");
+  EXPECT_EQ(base::DetailsOf(refused).fields[0].field, "store");
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("./rocksdb:foo"));
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("rocksdb:./foo"));
+  EXPECT_EQ(At("./rocksdb:foo").folder(), "rocksdb:foo");
+  EXPECT_EQ(At("rocksdb:./foo").folder(), "foo");
+  EXPECT_EQ(At("foo").folder(), "foo");
+  EXPECT_EQ(At(At("./rocksdb:foo").name()).folder(), "rocksdb:foo");
+}
+
+// Older versions put the ending after the path as it was written.
+TEST_F(StoreHomeTest, WhatAnOlderVersionLeftElsewhereIsNotDoneWithout) {
+  struct Case {
+    std::string written, folder, old;
+  };
+  fs::create_directories("deep/x");
+  for (const Case& c : {Case{"x/", "x", "x/"}, Case{"x/.", "x", "x/."}, Case{"x", "x", "x/."},
+                        Case{"deep/x/..", home_ + "/deep", "deep/x/.."}}) {
+    for (const std::string ending : {".keyring", ".journal", ".rolled-back"}) {
+      fs::create_directories("x");
+      const std::string old = c.old + ending;
+      std::ofstream(old) << "old";
+      const absl::Status refused = Open(At(c.written)).status();
+      EXPECT_EQ(base::ReasonOf(refused), "STORE_FILES_ELSEWHERE") << c.written << ending;
+      EXPECT_THAT(std::string(refused.message()),
+                  HasSubstr("mv " + old + " " + c.folder + ending +
+                            (ending == ".rolled-back" ? "" : "\n")));
+      EXPECT_FALSE(fs::exists(c.folder + ".journal")) << "nothing is begun";
+      // What is at the new place is taken, whatever lies at the old one.
+      std::ofstream(c.folder + ending) << "new";
+      EXPECT_NE(base::ReasonOf(Open(At(c.written)).status()), "STORE_FILES_ELSEWHERE");
+      fs::remove_all("x");
+      for (const char* made : {".keyring", ".journal", ".rolled-back"}) {
+        fs::remove(c.folder + made);
+      }
+      fs::remove(old);
+    }
+  }
+  // A file that was named is where it is said to be.
+  fs::create_directories("y");
+  StoreHome::Options options;
+  options.store = "y/";
+  {
+    ASSERT_TRUE(Open(StoreHome::At(options).value()).ok());
+    fs::rename("y.keyring", "y/.keyring");
+    fs::rename("y.journal", "y/.journal");
+  }
+  options.keyring = "y/.keyring";
+  EXPECT_EQ(base::ReasonOf(Open(StoreHome::At(options).value()).status()), "STORE_FILES_ELSEWHERE");
+  options.journal = "y/.journal";
+  EXPECT_TRUE(Open(StoreHome::At(options).value()).ok());
+}
+
 TEST_F(StoreHomeTest, OpensAndMakesAllOfIt) {
   std::string epoch;
   {

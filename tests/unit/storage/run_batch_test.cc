@@ -1,3 +1,7 @@
+#include <functional>
+#include <memory>
+
+#include "base/status.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "storage/memory/memory_engine.h"
@@ -51,6 +55,35 @@ TEST_F(RunBatchTest, OneRevisionForAllWithTheirPlaces) {
   EXPECT_EQ(Head().revision(), 1);
   EXPECT_EQ(Head().last_event_revision(), 1);
   EXPECT_EQ(Head().time_us(), absl::ToUnixMicros(kNow));
+}
+
+// What is stored is not ours to assert: it is damage, and said so, not an end of the process.
+TEST_F(RunBatchTest, AHeadThatTellsOfRevisionsAboveItselfIsDamage) {
+  const auto run_after = [](const std::function<void(HeadRecord&)>& spoil) {
+    const std::unique_ptr<MemoryEngine> engine = MemoryEngine::Open().value();
+    HeadRecord head;
+    head.set_revision(1);
+    spoil(head);
+    CommitRequest commit;
+    commit.mutations.push_back({Table::kMeta, kHeadKey, SerializeRecord(head)});
+    EXPECT_TRUE(engine->Commit(commit).value().committed);
+    const auto command = PutLabel("b", "1");
+    return RunBatch(*engine->NewSnapshot().value(), kNow, {command.get()}).status();
+  };
+  const std::function<void(HeadRecord&)> damages[] = {
+      [](HeadRecord& head) { head.set_compacted_revision(2); },
+      [](HeadRecord& head) { head.set_compacted_revision(-1); },
+      [](HeadRecord& head) { head.set_last_event_revision(2); },
+  };
+  for (const auto& damage : damages) {
+    const absl::Status refused = run_after(damage);
+    EXPECT_EQ(refused.code(), absl::StatusCode::kDataLoss) << refused;
+    EXPECT_EQ(base::ReasonOf(refused), "STORE_CORRUPT") << refused;
+  }
+  EXPECT_TRUE(run_after([](HeadRecord& head) {
+                head.set_compacted_revision(1);
+                head.set_last_event_revision(1);
+              }).ok());
 }
 
 TEST_F(RunBatchTest, AnErrorWritesNothingOfItsCommandAndSparesTheOthers) {

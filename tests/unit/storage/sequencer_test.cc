@@ -248,6 +248,14 @@ TEST_F(SequencerTest, AFailedReadEndsOnlyItsBatch) {
   EXPECT_EQ(fatal_calls_, 0);
 }
 
+TEST_F(SequencerTest, DamageIsNoReasonToTryAgain) {
+  engine_.FailNextSnapshot(base::Refuse(absl::StatusCode::kDataLoss, "STORE_CORRUPT", "damaged"));
+  const auto refused = sequencer_->Run(PutLabel("a", "1"));
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(base::ReasonOf(refused.status()), "STORE_CORRUPT");
+  EXPECT_EQ(fatal_calls_, 0);
+}
+
 TEST_F(SequencerTest, StopFinishesWhatIsQueuedThenRefuses) {
   Answers answers;
   HoldOne(answers);

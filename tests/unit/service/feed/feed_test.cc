@@ -16,6 +16,7 @@
 #include "storage/memory/memory_engine.h"
 #include "storage/schema.h"
 #include "storage/start_command.h"
+#include "tests/unit/service/feed/feed_stand_ins.h"
 #include "tests/unit/service/feed/hello_proof.h"
 #include "tests/unit/service/stand_ins.h"
 
@@ -90,19 +91,6 @@ class HandWire : public FollowWire {
   absl::optional<base::BootTime> stalled_since;
 };
 
-class TellOne : public storage::Command {
- public:
-  absl::string_view name() const override { return "tell_one"; }
-  absl::Status Run(const storage::View&, const storage::Slot&, storage::Effects& effects) override {
-    v1::Event event;
-    event.mutable_token_changed()->set_workspace("acme");
-    event.mutable_token_changed()->set_token_id("t");
-    effects.PutRaw(storage::Table::kUse, "k", "v");
-    effects.Tell(event);
-    return absl::OkStatus();
-  }
-};
-
 class CompactAll : public storage::Command {
  public:
   absl::string_view name() const override { return "compact_all"; }
@@ -115,39 +103,6 @@ class CompactAll : public storage::Command {
     effects.CompactEventsTo(slot.revision - 1);
     return absl::OkStatus();
   }
-};
-
-// Its tail can skip an entry.
-class SkippingEngine : public storage::Engine {
- public:
-  explicit SkippingEngine(storage::Engine* engine) : engine_(engine) {}
-  absl::StatusOr<std::unique_ptr<storage::Snapshot>> NewSnapshot() override {
-    return engine_->NewSnapshot();
-  }
-  absl::StatusOr<storage::CommitResult> Commit(const storage::CommitRequest& request) override {
-    return engine_->Commit(request);
-  }
-  absl::Status MergeUse(
-      const std::vector<std::pair<std::string, store::v1::UseRecord>>& uses) override {
-    return engine_->MergeUse(uses);
-  }
-  absl::Status FoldUse(
-      const std::vector<std::string>& removed,
-      const std::vector<std::pair<std::string, store::v1::UseRecord>>& uses) override {
-    return engine_->FoldUse(removed, uses);
-  }
-  absl::StatusOr<std::unique_ptr<storage::Tail>> TailFrom(
-      int64_t after, std::function<void(const storage::TailEntry&)> on_entry) override {
-    return engine_->TailFrom(after, [this, on_entry](const storage::TailEntry& entry) {
-      if (!std::exchange(skip, false)) on_entry(entry);
-    });
-  }
-  absl::Status Checkpoint(const std::string& path) override { return engine_->Checkpoint(path); }
-
-  bool skip = false;
-
- private:
-  storage::Engine* const engine_;
 };
 
 class FeedTest : public ::testing::Test {
@@ -198,11 +153,7 @@ class FeedTest : public ::testing::Test {
     return f;
   }
   void SendHello(const Follower& f) {
-    v1::FollowRequest request;
-    request.mutable_hello()->set_validator_id(f.id);
-    request.mutable_hello()->set_incarnation(std::string(16, 'a'));
-    request.mutable_hello()->set_epoch(f.epoch);
-    request.mutable_hello()->set_applied_revision(f.applied);
+    v1::FollowRequest request = HelloRequest(f.id, 'a', f.epoch, f.applied);
     if (f.epoch == feed_->epoch() && f.applied > 0) {
       *request.mutable_hello()->mutable_proof() =
           HelloProof(engine_, feed_->history(), options_.sealer, f.applied);
@@ -220,10 +171,7 @@ class FeedTest : public ::testing::Test {
     return message;
   }
   static v1::FollowResponse PingAndRead(Follower* f) {
-    v1::FollowRequest request;
-    request.mutable_ping()->set_sequence(++f->sequence);
-    request.mutable_ping()->set_applied_revision(f->applied);
-    f->stream->OnRequest(request);
+    f->stream->OnRequest(PingRequest(++f->sequence, f->applied));
     return Read(*f);
   }
   // With a lease.
@@ -243,7 +191,7 @@ class FeedTest : public ::testing::Test {
   StandingClock clock_{&now_};
   base::SeededRandom random_{7};
   std::unique_ptr<storage::MemoryEngine> memory_ = *storage::MemoryEngine::Open();
-  SkippingEngine engine_{memory_.get()};
+  GapEngine engine_{memory_.get()};
   InlineSequencer sequencer_{&engine_, &clock_};
   HandScheduler scheduler_;
   Feed::Options options_;
@@ -458,11 +406,39 @@ TEST_F(FeedTest, ATickAsksForTheNextInTime) {
   EXPECT_TRUE(answered);
 }
 
+TEST_F(FeedTest, AHeadThatTellsOfRevisionsAboveItselfIsDamage) {
+  for (const bool compacted : {true, false}) {
+    const int64_t head = Commit();
+    const absl::StatusOr<Feed::FirstWrite> first = Feed::PrepareStart(options_);
+    ASSERT_TRUE(first.ok()) << first.status();
+    feed_.reset();
+    store::v1::HeadRecord record;
+    record.set_revision(head + 1);
+    if (compacted) record.set_compacted_revision(head + 2);
+    if (!compacted) record.set_last_event_revision(head + 2);
+    storage::CommitRequest damage;
+    damage.expected_head = head;
+    damage.mutations.push_back(
+        {storage::Table::kMeta, storage::kHeadKey, storage::SerializeRecord(record)});
+    ASSERT_TRUE(engine_.Commit(damage)->committed);
+    const absl::Status refused = Feed::Start(options_, &scheduler_, *first).status();
+    EXPECT_EQ(refused.code(), absl::StatusCode::kDataLoss) << refused;
+    EXPECT_EQ(base::ReasonOf(refused), "STORE_CORRUPT") << refused;
+    // Mended, so that the feed begins again.
+    record.Clear();
+    record.set_revision(head + 2);
+    damage.expected_head = head + 1;
+    damage.mutations[0].value = storage::SerializeRecord(record);
+    ASSERT_TRUE(engine_.Commit(damage)->committed);
+    Start();
+  }
+}
+
 TEST_F(FeedTest, RefusesOptionsThatBreakARule) {
   const auto refused = [&](const std::function<void(Feed::Options*)>& spoil) {
     Feed::Options options = options_;
     spoil(&options);
-    const absl::Status status = Feed::PrepareStart(options).status();
+    const absl::Status status = Feed::CheckOptions(options);
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
     const base::ErrorDetails details = base::DetailsOf(status);
     return details.fields.empty() ? std::string() : details.fields[0].field;
@@ -473,7 +449,9 @@ TEST_F(FeedTest, RefusesOptionsThatBreakARule) {
   EXPECT_EQ(refused([](Feed::Options* o) { o->max_followers = 0; }), "max_followers");
   EXPECT_EQ(refused([](Feed::Options* o) { o->wake_shares = 0; }), "wake_shares");
   EXPECT_EQ(refused([](Feed::Options* o) { o->catch_up_revisions = 0; }), "catch_up_revisions");
-  EXPECT_EQ(refused([](Feed::Options* o) { o->engine = nullptr; }), "");
+  Feed::Options nowhere = options_;
+  nowhere.engine = nullptr;
+  EXPECT_EQ(Feed::PrepareStart(nowhere).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
 }  // namespace

@@ -24,7 +24,7 @@ class HubFaultsTest : public HubTest {
   Validator JoinAs(const std::string& id, const std::string& caller) {
     Validator v;
     v.id = id;
-    v.incarnation = std::string(16, 'a');
+    v.incarnation = 'a';
     v.caller = caller;
     Reconnect(&v);
     Hello(&v);
@@ -121,39 +121,6 @@ TEST_F(HubFaultsTest, AWaitThatIsEndedFreesItsPlaceAndWhatItHeld) {
   StopService();  // all answers are given
   EXPECT_TRUE(answered);
 }
-
-// A memory engine whose tail skips an entry on demand.
-class GapEngine : public storage::Engine {
- public:
-  explicit GapEngine(storage::Engine* engine) : engine_(engine) {}
-  absl::StatusOr<std::unique_ptr<storage::Snapshot>> NewSnapshot() override {
-    return engine_->NewSnapshot();
-  }
-  absl::StatusOr<storage::CommitResult> Commit(const storage::CommitRequest& request) override {
-    return engine_->Commit(request);
-  }
-  absl::Status MergeUse(
-      const std::vector<std::pair<std::string, store::v1::UseRecord>>& uses) override {
-    return engine_->MergeUse(uses);
-  }
-  absl::Status FoldUse(
-      const std::vector<std::string>& removed,
-      const std::vector<std::pair<std::string, store::v1::UseRecord>>& uses) override {
-    return engine_->FoldUse(removed, uses);
-  }
-  absl::StatusOr<std::unique_ptr<storage::Tail>> TailFrom(
-      int64_t after, std::function<void(const storage::TailEntry&)> on_entry) override {
-    return engine_->TailFrom(after, [this, on_entry](const storage::TailEntry& entry) {
-      if (!skip.exchange(false)) on_entry(entry);
-    });
-  }
-  absl::Status Checkpoint(const std::string& path) override { return engine_->Checkpoint(path); }
-
-  std::atomic<bool> skip{false};
-
- private:
-  storage::Engine* const engine_;
-};
 
 TEST_F(HubFaultsTest, AGapInTheTailEndsTheProcess) {
   StopService();

@@ -19,6 +19,7 @@
 #include "storage/schema.h"
 #include "storage/start_command.h"
 #include "tests/unit/service/feed/fake_call.h"
+#include "tests/unit/service/feed/feed_stand_ins.h"
 #include "tests/unit/service/feed/hello_proof.h"
 
 namespace tollgate::service {
@@ -38,24 +39,6 @@ class ShiftedClock : public base::Clock {
  private:
   std::atomic<int64_t> boot_{0};
   std::atomic<int64_t> wall_{0};
-};
-
-// One event, about one token.
-class TellOne : public storage::Command {
- public:
-  explicit TellOne(size_t bytes = 16) : bytes_(bytes) {}
-  absl::string_view name() const override { return "tell_one"; }
-  absl::Status Run(const storage::View&, const storage::Slot&, storage::Effects& effects) override {
-    effects.PutRaw(storage::Table::kUse, "k", "v");
-    v1::Event event;
-    event.mutable_token_changed()->set_workspace("acme");
-    event.mutable_token_changed()->set_token_id(std::string(bytes_, 't'));
-    effects.Tell(event);
-    return absl::OkStatus();
-  }
-
- private:
-  const size_t bytes_;
 };
 
 class RecordingSink : public UseSink {
@@ -109,6 +92,7 @@ class HubTest : public ::testing::Test {
     ASSERT_TRUE(
         sequencer_->Run(std::make_shared<storage::ServiceStarted>("test", random_.Hex(16), ""))
             .ok());
+    ASSERT_TRUE(Hub::CheckOptions(options_).ok());
     absl::StatusOr<std::unique_ptr<Hub>> hub = Hub::Start(options_);
     ASSERT_TRUE(hub.ok()) << hub.status();
     hub_ = *std::move(hub);
@@ -127,7 +111,7 @@ class HubTest : public ::testing::Test {
   struct Validator {
     std::shared_ptr<FakeCall> call;
     std::string id;
-    std::string incarnation;
+    char incarnation = 'a';
     std::string caller = "local";
     std::string epoch;
     int64_t applied = 0;
@@ -136,7 +120,7 @@ class HubTest : public ::testing::Test {
   Validator Connect(const std::string& id, char incarnation = 'a') {
     Validator v;
     v.id = id;
-    v.incarnation = std::string(16, incarnation);
+    v.incarnation = incarnation;
     Reconnect(&v);
     return v;
   }
@@ -149,11 +133,7 @@ class HubTest : public ::testing::Test {
     v->call->Attach(*stream);
   }
   void SendHello(Validator* v) {
-    v1::FollowRequest request;
-    request.mutable_hello()->set_validator_id(v->id);
-    request.mutable_hello()->set_incarnation(v->incarnation);
-    request.mutable_hello()->set_epoch(v->epoch);
-    request.mutable_hello()->set_applied_revision(v->applied);
+    v1::FollowRequest request = HelloRequest(v->id, v->incarnation, v->epoch, v->applied);
     if (v->epoch == hub_->epoch() && v->applied > 0) {
       *request.mutable_hello()->mutable_proof() =
           HelloProof(*engine_, hub_->history(), options_.sealer, v->applied);
@@ -168,12 +148,7 @@ class HubTest : public ::testing::Test {
     if (message.welcome().reset()) v->applied = message.welcome().revision();
     return message.welcome();
   }
-  void Ping(Validator* v) {
-    v1::FollowRequest request;
-    request.mutable_ping()->set_sequence(++v->sequence);
-    request.mutable_ping()->set_applied_revision(v->applied);
-    v->call->Send(request);
-  }
+  void Ping(Validator* v) { v->call->Send(PingRequest(++v->sequence, v->applied)); }
   // Pings, and reads (applying) up to the Pong.
   v1::Pong PingPong(Validator* v) {
     Ping(v);
@@ -200,11 +175,7 @@ class HubTest : public ::testing::Test {
     EXPECT_TRUE(PingPong(&v).has_lease());
     return v;
   }
-  void Goodbye(Validator* v) {
-    v1::FollowRequest request;
-    request.mutable_goodbye();
-    v->call->Send(request);
-  }
+  void Goodbye(Validator* v) { v->call->Send(GoodbyeRequest()); }
   // Reads events up to and including `revision`.
   void Apply(Validator* v, int64_t revision) {
     while (v->applied < revision) {
@@ -214,16 +185,7 @@ class HubTest : public ::testing::Test {
     }
   }
   v1::Receipt Wait(int64_t revision, absl::Duration timeout = kPatience) {
-    absl::Mutex mu;
-    absl::optional<v1::Receipt> receipt;
-    hub_->WaitEnforced({revision, "", ""}, timeout, [&](v1::Receipt r) {
-      absl::MutexLock lock(&mu);
-      receipt = std::move(r);
-    });
-    absl::MutexLock lock(&mu);
-    const auto there = [&] { return receipt.has_value(); };
-    EXPECT_TRUE(mu.AwaitWithTimeout(absl::Condition(&there), 2 * kPatience));
-    return receipt.value_or(v1::Receipt());
+    return AwaitReceipt(*hub_, revision, timeout, kPatience);
   }
   template <typename F>
   bool Eventually(F condition) {

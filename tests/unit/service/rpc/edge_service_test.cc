@@ -1,132 +1,33 @@
 // EdgeService over real gRPC, in one process, on the store in memory.
 #include "service/rpc/edge_service.h"
 
-#include <grpcpp/create_channel.h>
-#include <grpcpp/server_builder.h>
+#include <memory>
+#include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "base/random.h"
-#include "base/secret.h"
 #include "base/status.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "net/error.h"
-#include "prometheus/registry.h"
-#include "service/feed/hub.h"
-#include "storage/memory/memory_engine.h"
 #include "storage/schema.h"
-#include "storage/start_command.h"
 #include "tests/unit/service/feed/hello_proof.h"
+#include "tests/unit/service/rpc/rpc_fixture.h"
 
 namespace tollgate::service {
 namespace {
 
 using ::testing::ElementsAre;
-using ::testing::UnorderedElementsAre;
 
-constexpr absl::Duration kPatience = absl::Seconds(20);
-
-// Writes whatever a test wants, and tells of it.
-class Write : public storage::Command {
- public:
-  explicit Write(std::function<void(const storage::Slot&, storage::Effects&)> run)
-      : run_(std::move(run)) {}
-  absl::string_view name() const override { return "write"; }
-  absl::Status Run(const storage::View&, const storage::Slot& slot,
-                   storage::Effects& effects) override {
-    run_(slot, effects);
-    return absl::OkStatus();
-  }
-
- private:
-  const std::function<void(const storage::Slot&, storage::Effects&)> run_;
-};
-
-class AdmitAll : public Access {
- public:
-  absl::Status Authorize(const net::Caller&, Permission, absl::string_view) const override {
-    return absl::OkStatus();
-  }
-};
-
-class EdgeServiceTest : public ::testing::Test {
+class EdgeServiceTest : public RpcTest {
  protected:
-  EdgeServiceTest() : keyring_(MakeKeyring()), metrics_(registry_) {}
-  static token::Keyring MakeKeyring() {
-    base::InitSecrets();
-    return token::Keyring::Generate(base::SystemRandom());
-  }
+  void Choose(Hub::Options* hub) override { hub->stall_limit = absl::Seconds(2); }
 
-  void SetUp() override {
-    engine_ = *storage::MemoryEngine::Open();
-    executor_ = std::make_unique<base::ThreadPool>(2, 100);
-    storage::Sequencer::Options sequencer;
-    sequencer.engine = engine_.get();
-    sequencer.clock = &base::SystemClock();
-    sequencer_ = *storage::Sequencer::Start(sequencer);
-    ASSERT_TRUE(sequencer_
-                    ->Run(std::make_shared<storage::ServiceStarted>(
-                        "test", base::SystemRandom().Hex(16), ""))
-                    .ok());
-    Hub::Options hub;
-    hub.sealer = SealerOf('k');
-    hub.engine = engine_.get();
-    hub.sequencer = sequencer_.get();
-    hub.clock = &base::SystemClock();
-    hub.random = &base::SystemRandom();
-    hub.executor = executor_.get();
-    hub.stall_limit = absl::Seconds(2);
-    absl::StatusOr<std::unique_ptr<Hub>> started = Hub::Start(hub);
-    ASSERT_TRUE(started.ok()) << started.status();
-    hub_ = *std::move(started);
-    deps_.engine = engine_.get();
-    deps_.sequencer = sequencer_.get();
-    deps_.hub = hub_.get();
-    deps_.reads = executor_.get();
-    deps_.access = &access_;
-    deps_.clock = &base::SystemClock();
-    deps_.random = &base::SystemRandom();
-    deps_.keyring = &keyring_;
-    deps_.format = &format_;
-    deps_.metrics = &metrics_;
-    service_ = std::make_unique<EdgeService>(&deps_);
-    grpc::ServerBuilder builder;
-    int port = 0;
-    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
-    builder.RegisterService(service_.get());
-    server_ = builder.BuildAndStart();
-    ASSERT_NE(server_, nullptr);
-    stub_ = v1::EdgeService::NewStub(
-        grpc::CreateChannel(absl::StrCat("127.0.0.1:", port), grpc::InsecureChannelCredentials()));
-  }
-  void TearDown() override {
-    hub_->Drain(absl::ZeroDuration());
-    server_->Shutdown();
-    server_.reset();
-    executor_->Stop();
-    hub_.reset();
-    sequencer_->Stop();
-  }
-
-  int64_t Run(std::function<void(const storage::Slot&, storage::Effects&)> run) {
-    absl::StatusOr<storage::Committed> done =
-        sequencer_->Run(std::make_shared<Write>(std::move(run)));
-    EXPECT_TRUE(done.ok()) << done.status();
-    return done->revision;
-  }
-  int64_t Tell(size_t bytes = 16) {
-    return Run([bytes](const storage::Slot&, storage::Effects& effects) {
-      effects.PutRaw(storage::Table::kLabels, "touched", "");
-      v1::Event event;
-      event.mutable_token_changed()->set_workspace("acme");
-      event.mutable_token_changed()->set_token_id(std::string(bytes, 't'));
-      effects.Tell(event);
-    });
-  }
+  int64_t Tell(size_t bytes = 16) { return RpcTest::Tell({Changed("acme", bytes)}); }
   // Puts a token under the digest of `token_string`.
   int64_t AddToken(const std::string& token_string, const std::string& token_id,
                    const std::string& owner) {
-    return Run([&](const storage::Slot& slot, storage::Effects& effects) {
+    return Commit([&](const storage::Slot& slot, storage::Effects& effects) {
       const token::StoredDigest digest = keyring_.Digest(token::EdgeDigest::Of(token_string));
       store::v1::TokenRecord token;
       token.set_workspace("acme");
@@ -153,7 +54,7 @@ class EdgeServiceTest : public ::testing::Test {
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
     v1::ResolveResponse response;
-    const grpc::Status status = stub_->Resolve(&context, request, &response);
+    const grpc::Status status = edge_stub_->Resolve(&context, request, &response);
     if (!status.ok()) return net::FromGrpcStatus(status);
     return response;
   }
@@ -169,12 +70,7 @@ class EdgeServiceTest : public ::testing::Test {
       EXPECT_TRUE(wire->Read(&message));
       return message;
     }
-    bool Ping() {
-      v1::FollowRequest request;
-      request.mutable_ping()->set_sequence(++sequence);
-      request.mutable_ping()->set_applied_revision(applied);
-      return wire->Write(request);
-    }
+    bool Ping() { return wire->Write(PingRequest(++sequence, applied)); }
     v1::Pong PingPong() {
       EXPECT_TRUE(Ping());
       while (true) {
@@ -196,12 +92,8 @@ class EdgeServiceTest : public ::testing::Test {
                                  int64_t applied = 0) {
     auto stream = std::make_unique<Stream>();
     stream->context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
-    stream->wire = stub_->Follow(&stream->context);
-    v1::FollowRequest request;
-    request.mutable_hello()->set_validator_id(id);
-    request.mutable_hello()->set_incarnation(std::string(16, 'i'));
-    request.mutable_hello()->set_epoch(epoch);
-    request.mutable_hello()->set_applied_revision(applied);
+    stream->wire = edge_stub_->Follow(&stream->context);
+    v1::FollowRequest request = HelloRequest(id, 'i', epoch, applied);
     if (applied > 0) {
       *request.mutable_hello()->mutable_proof() =
           HelloProof(*engine_, hub_->history(), SealerOf('k'), applied);
@@ -213,31 +105,8 @@ class EdgeServiceTest : public ::testing::Test {
     return stream;
   }
   v1::Receipt Wait(int64_t revision) {
-    absl::Mutex mu;
-    absl::optional<v1::Receipt> receipt;
-    hub_->WaitEnforced({revision, "", ""}, kPatience, [&](v1::Receipt r) {
-      absl::MutexLock lock(&mu);
-      receipt = std::move(r);
-    });
-    absl::MutexLock lock(&mu);
-    const auto there = [&] { return receipt.has_value(); };
-    mu.Await(absl::Condition(&there));
-    return *receipt;
+    return AwaitReceipt(*hub_, revision, kRpcPatience, kRpcPatience);
   }
-
-  const token::Keyring keyring_;
-  const token::TokenFormat format_;
-  const AdmitAll access_;
-  prometheus::Registry registry_;
-  ServerMetrics metrics_;
-  RpcDeps deps_;
-  std::unique_ptr<storage::MemoryEngine> engine_;
-  std::unique_ptr<base::ThreadPool> executor_;
-  std::unique_ptr<storage::Sequencer> sequencer_;
-  std::unique_ptr<Hub> hub_;
-  std::unique_ptr<EdgeService> service_;
-  std::unique_ptr<grpc::Server> server_;
-  std::unique_ptr<v1::EdgeService::Stub> stub_;
 };
 
 TEST_F(EdgeServiceTest, ResolvesAGrantAtEpochAndRevision) {
@@ -251,7 +120,7 @@ TEST_F(EdgeServiceTest, ResolvesAGrantAtEpochAndRevision) {
   EXPECT_EQ(answer->grant().create_revision(), created);
   EXPECT_THAT(answer->grant().scopes(), ElementsAre("deploy:write"));
   // The cohort of its owner covers it.
-  Run([&](const storage::Slot& slot, storage::Effects& effects) {
+  Commit([&](const storage::Slot& slot, storage::Effects& effects) {
     store::v1::CohortRecord cohort;
     cohort.set_workspace("acme");
     cohort.set_owner("team-ci");
@@ -308,9 +177,7 @@ TEST_F(EdgeServiceTest, FollowsGrantsAndAcknowledges) {
   const v1::Receipt receipt = Wait(r);
   EXPECT_EQ(receipt.state(), v1::ENFORCEMENT_STATE_ENFORCED);
   EXPECT_EQ(receipt.acknowledged(), 1);
-  v1::FollowRequest goodbye;
-  goodbye.mutable_goodbye();
-  EXPECT_TRUE(a->wire->Write(goodbye));
+  EXPECT_TRUE(a->wire->Write(GoodbyeRequest()));
   EXPECT_TRUE(a->End().ok());
   EXPECT_EQ(Wait(Tell()).state(), v1::ENFORCEMENT_STATE_ENFORCED);
 }
@@ -361,8 +228,7 @@ TEST_F(EdgeServiceTest, I5ACallThatIsNeverReadIsCutAndOthersFeelNothing) {
     ASSERT_TRUE(message.has_events());
     for (const auto& r : message.events().revisions()) quick->applied = r.revision();
   }
-  const absl::Time deadline = absl::Now() + kPatience;
-  while (hub_->stats().cut == 0 && absl::Now() < deadline) absl::SleepFor(absl::Milliseconds(10));
+  EXPECT_TRUE(ComesTrue([&] { return hub_->stats().cut > 0; }));
   EXPECT_EQ(hub_->stats().cut, 1);
   EXPECT_TRUE(quick->PingPong().has_lease());
   EXPECT_TRUE(quick->End().ok());
@@ -371,7 +237,7 @@ TEST_F(EdgeServiceTest, I5ACallThatIsNeverReadIsCutAndOthersFeelNothing) {
 TEST_F(EdgeServiceTest, DrainEndsStreamsInOrder) {
   auto a = Follow("edge-1");
   a->Read();
-  hub_->Drain(kPatience);
+  hub_->Drain(kRpcPatience);
   EXPECT_EQ(a->Read().go_away().reason(), "draining");
   EXPECT_TRUE(a->End().ok());
   auto late = Follow("edge-2");

@@ -4,7 +4,7 @@
 #include <atomic>
 #include <thread>
 
-#include "tests/unit/service/rpc/operations_fixture.h"
+#include "tests/unit/service/rpc/rpc_fixture.h"
 #include "tests/unit/service/rpc/silent_validator.h"
 
 namespace tollgate::service {

@@ -7,7 +7,7 @@
 #include <thread>
 #include <vector>
 
-#include "tests/unit/service/rpc/operations_fixture.h"
+#include "tests/unit/service/rpc/rpc_fixture.h"
 
 namespace tollgate::service {
 namespace {
@@ -140,7 +140,7 @@ TEST_F(WatchStreamTest, OfAnotherWorkspaceNothingIsTold) {
 TEST_F(WatchStreamTest, WhatIsNoLongerKeptEndsIt) {
   const int64_t first = Tell({Changed("acme")});
   for (int i = 0; i < 20; ++i) Tell({Changed("acme")});
-  Commit([&](storage::Effects& effects) {
+  Commit([&](const storage::Slot&, storage::Effects& effects) {
     for (int64_t revision = 1; revision <= first + 5; ++revision) {
       effects.Delete(storage::Table::kEvents, storage::RevisionKey(revision));
     }

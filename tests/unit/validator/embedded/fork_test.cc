@@ -150,6 +150,29 @@ TEST_F(ForkTest, AChildOfAParentWithAnEdgeIsToldToStartAfterTheFork) {
             0);
 }
 
+// Whoever got an option wrong in the parent, and was told, has not started gRPC.
+TEST_F(ForkTest, AChildOfAParentWhoseStartWasRefusedMayStart) {
+  const std::vector<std::function<void(edge::Options&)>> wrong = {
+      [](auto& o) { o.id = ""; },
+      [](auto& o) { o.drift_bound = 0.2; },
+      [](auto& o) { o.cache_entries = 0; },
+      [](auto& o) { o.brand = "T"; },
+      [](auto& o) { o.service = "nowhere"; },
+      [](auto& o) { o.service = "192.0.2.1:7411"; },  // plaintext
+      [](auto& o) { o.service_ca = "/no/such/file"; },
+  };
+  for (size_t i = 0; i < wrong.size(); ++i) {
+    EXPECT_EQ(ExitOf(InChild([&] {
+                edge::Options options = Options();
+                wrong[i](options);
+                MUST(!edge::Edge::Start(options).ok());
+                MUST(ExitOf(InChild([&] { Started("test/child").reset(); })) == 0);
+              })),
+              0)
+        << "option " << i;
+  }
+}
+
 // A host that uses gRPC by itself, and forks.
 TEST_F(ForkTest, AChildOfAParentThatRunsGrpcIsToldToo) {
   EXPECT_EQ(ExitOf(InChild([&] {

@@ -466,5 +466,37 @@ TEST_F(ValidatorServerTest, StartErrorsHaveTheirExitCodes) {
   EXPECT_EQ(base::ReasonOf(drift), "BAD_FLAG");
 }
 
+TEST_F(ValidatorServerTest, WhatIsOutOfItsBoundsIsRefusedByTheFlagsName) {
+  const auto fail_open_for = [](absl::Duration time) {
+    return [time](ValidatorServerOptions& o) {
+      o.stale_policy = v1::STALE_POLICY_FAIL_OPEN;
+      o.fail_open_for = time;
+    };
+  };
+  const std::pair<std::function<void(ValidatorServerOptions&)>, const char*> table[] = {
+      {[](auto& o) { o.listen.clear(); }, "--listen: at least one address is needed"},
+      {[](auto& o) { o.drift_bound = -0.1; }, "--drift-bound: must be 0 to 0.1"},
+      {fail_open_for(absl::ZeroDuration()), "--fail-open-for: must be above 0, and at most 24h"},
+      {fail_open_for(absl::Hours(25)), "--fail-open-for: must be above 0, and at most 24h"},
+      {[](auto& o) { o.cache_entries = 0; }, "--cache-entries: must be 1 to 16777216"},
+      {[](auto& o) { o.unknown_entries = (1 << 24) + 1; },
+       "--unknown-entries: must be 1 to 16777216"},
+      {[](auto& o) { o.max_questions = -1; }, "--max-questions: must be at least 1"},
+      {[](auto& o) { o.max_waiting = 0; }, "--max-waiting: must be at least 1"},
+      {[](auto& o) { o.resolve_timeout = absl::ZeroDuration(); },
+       "--resolve-timeout: must be above 0"},
+      {[](auto& o) { o.longest_backoff = -absl::Seconds(1); },
+       "--longest-backoff: must be above 0"},
+  };
+  for (const auto& [spoil, message] : table) {
+    ValidatorServerOptions options = Options();
+    spoil(options);
+    const absl::Status refused = ValidatorServer::Start(options).status();
+    EXPECT_EQ(std::string(refused.message()), message);
+    EXPECT_EQ(base::ReasonOf(refused), "BAD_FLAG") << message;
+    EXPECT_EQ(ValidatorExitCodeFor(refused), kValidatorExitUsage) << message;
+  }
+}
+
 }  // namespace
 }  // namespace tollgate::validator

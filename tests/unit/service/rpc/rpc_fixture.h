@@ -1,7 +1,7 @@
 // OperationsService and EdgeService over real gRPC, in one process, on the store in memory; what
 // they have read runs when a test says so.
-#ifndef TOLLGATE_TESTS_UNIT_SERVICE_RPC_OPERATIONS_FIXTURE_H_
-#define TOLLGATE_TESTS_UNIT_SERVICE_RPC_OPERATIONS_FIXTURE_H_
+#ifndef TOLLGATE_TESTS_UNIT_SERVICE_RPC_RPC_FIXTURE_H_
+#define TOLLGATE_TESTS_UNIT_SERVICE_RPC_RPC_FIXTURE_H_
 
 #include <algorithm>
 #include <deque>
@@ -32,6 +32,9 @@
 #include "storage/memory/memory_engine.h"
 #include "storage/schema.h"
 #include "storage/sequencer.h"
+#include "storage/start_command.h"
+#include "tests/unit/service/feed/feed_stand_ins.h"
+#include "tests/unit/service/feed/hello_proof.h"
 
 namespace tollgate::service {
 
@@ -109,9 +112,9 @@ class GatedExecutor : public base::Executor {
   std::deque<std::function<void()>> held_ ABSL_GUARDED_BY(mu_);
 };
 
-class OperationsTest : public ::testing::Test {
+class RpcTest : public ::testing::Test {
  protected:
-  OperationsTest() : keyring_(MakeKeyring()), metrics_(registry_) {}
+  RpcTest() : keyring_(MakeKeyring()), metrics_(registry_) {}
   static token::Keyring MakeKeyring() {
     base::InitSecrets();
     return token::Keyring::Generate(base::SystemRandom());
@@ -125,15 +128,19 @@ class OperationsTest : public ::testing::Test {
     sequencer.engine = engine_.get();
     sequencer.clock = &base::SystemClock();
     sequencer_ = *storage::Sequencer::Start(sequencer);
+    ASSERT_TRUE(sequencer_
+                    ->Run(std::make_shared<storage::ServiceStarted>(
+                        "test", base::SystemRandom().Hex(16), ""))
+                    .ok());
     Hub::Options hub;
+    hub.sealer = SealerOf('k');
     hub.engine = engine_.get();
     hub.sequencer = sequencer_.get();
     hub.clock = &base::SystemClock();
     hub.random = &base::SystemRandom();
     hub.executor = pool_.get();
-    hub.ring.max_revisions = 8;
-    // Longer than any test waits: what ends a wait is never that a lease ran out.
-    hub.lease = absl::Minutes(5);
+    Choose(&hub);
+    ASSERT_TRUE(Hub::CheckOptions(hub).ok());
     absl::StatusOr<std::unique_ptr<Hub>> started = Hub::Start(hub);
     ASSERT_TRUE(started.ok()) << started.status();
     hub_ = *std::move(started);
@@ -176,37 +183,36 @@ class OperationsTest : public ::testing::Test {
     sequencer_->Stop();
   }
   virtual OperationsService::Options Options() { return OperationsService::Options(); }
+  // What a test wants of its hub; else the defaults.
+  virtual void Choose(Hub::Options* /*hub*/) {}
 
   // Commits what `run` does; its revision.
-  int64_t Commit(std::function<void(storage::Effects&)> run) {
+  int64_t Commit(std::function<void(const storage::Slot&, storage::Effects&)> run) {
     class Write : public storage::Command {
      public:
-      explicit Write(std::function<void(storage::Effects&)> run) : run_(std::move(run)) {}
+      explicit Write(std::function<void(const storage::Slot&, storage::Effects&)> run)
+          : run_(std::move(run)) {}
       absl::string_view name() const override { return "write"; }
-      absl::Status Run(const storage::View&, const storage::Slot&,
+      absl::Status Run(const storage::View&, const storage::Slot& slot,
                        storage::Effects& effects) override {
-        run_(effects);
+        run_(slot, effects);
         return absl::OkStatus();
       }
 
      private:
-      const std::function<void(storage::Effects&)> run_;
+      const std::function<void(const storage::Slot&, storage::Effects&)> run_;
     };
     absl::StatusOr<storage::Committed> done =
         sequencer_->Run(std::make_shared<Write>(std::move(run)));
     EXPECT_TRUE(done.ok()) << done.status();
     return done.ok() ? done->revision : 0;
   }
-  // An event about a token of a workspace, whose id has so many bytes.
   static v1::Event Changed(const std::string& workspace, size_t bytes = 16) {
-    v1::Event event;
-    event.mutable_token_changed()->set_workspace(workspace);
-    event.mutable_token_changed()->set_token_id(std::string(bytes, 't'));
-    return event;
+    return TokenChanged(workspace, bytes);
   }
   // A revision with these events.
   int64_t Tell(const std::vector<v1::Event>& events) {
-    return Commit([&](storage::Effects& effects) {
+    return Commit([&](const storage::Slot&, storage::Effects& effects) {
       effects.PutRaw(storage::Table::kLabels, "touched", "");
       for (const v1::Event& event : events) effects.Tell(event);
     });
@@ -237,6 +243,16 @@ class OperationsTest : public ::testing::Test {
   std::unique_ptr<v1::EdgeService::Stub> edge_stub_;
 };
 
+// With a ring so small that a stream soon falls off it.
+class OperationsTest : public RpcTest {
+ protected:
+  void Choose(Hub::Options* hub) override {
+    hub->ring.max_revisions = 8;
+    // Longer than any test waits: what ends a wait is never that a lease ran out.
+    hub->lease = absl::Minutes(5);
+  }
+};
+
 }  // namespace tollgate::service
 
-#endif  // TOLLGATE_TESTS_UNIT_SERVICE_RPC_OPERATIONS_FIXTURE_H_
+#endif  // TOLLGATE_TESTS_UNIT_SERVICE_RPC_RPC_FIXTURE_H_

@@ -1,14 +1,13 @@
-#include "service/server_options.h"
+#include "service/option_parts.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
 #include "base/bad_flag.h"
 #include "base/duration.h"
 #include "base/status.h"
 #include "net/address.h"
-#include "service/option_parts.h"
 #include "token/token_string.h"
 
 namespace tollgate::service {
@@ -69,16 +68,6 @@ absl::Status CheckTimes(const ServerOptions& o) {
   return absl::OkStatus();
 }
 
-// The feed's options have its own names; each that a flag gives has the flag's, but for the dashes.
-absl::Status CheckFeed(const ServerOptions& o) {
-  const absl::Status checked = Hub::CheckOptions(FeedOptionsOf(o));
-  if (checked.ok()) return checked;
-  const base::ErrorDetails details = base::DetailsOf(checked);
-  if (details.fields.empty()) return checked;
-  return base::BadFlag(absl::StrReplaceAll(details.fields[0].field, {{"_", "-"}}),
-                       details.fields[0].description);
-}
-
 absl::Status CheckListeners(const ServerOptions& o) {
   if (o.listen.empty())
     return base::BadFlag("listen", "there is none: the service would serve nobody");
@@ -93,8 +82,6 @@ absl::Status CheckListeners(const ServerOptions& o) {
                                            : "client-ca",
                        "is missing: --tls-cert, --tls-key and --client-ca go together");
 }
-
-}  // namespace
 
 StoreHome::Options HomeOptionsOf(const ServerOptions& o) {
   StoreHome::Options home;
@@ -124,17 +111,22 @@ Hub::Options FeedOptionsOf(const ServerOptions& o) {
   return hub;
 }
 
-absl::Status CheckServerOptions(const ServerOptions& o) {
+}  // namespace
+
+absl::StatusOr<OptionParts> PartsOf(const ServerOptions& o) {
   RETURN_IF_ERROR(CheckListeners(o));
   RETURN_IF_ERROR(CheckCounts(o));
   RETURN_IF_ERROR(CheckTimes(o));
-  RETURN_IF_ERROR(CheckFeed(o));
-  const absl::StatusOr<token::TokenFormat> format = token::TokenFormat::ForBrand(o.brand);
+  Hub::Options feed = FeedOptionsOf(o);
+  const absl::Status checked = Hub::CheckOptions(feed);
+  if (!checked.ok()) return base::BadFlagOf(checked);
+  absl::StatusOr<token::TokenFormat> format = token::TokenFormat::ForBrand(o.brand);
   if (!format.ok()) return base::BadFlag("brand", format.status().message());
   if (o.no_journal && !o.journal.empty()) {
     return base::BadFlag("no-journal", "and --journal contradict each other; give one of them");
   }
-  return StoreHome::At(HomeOptionsOf(o)).status();
+  ASSIGN_OR_RETURN(StoreHome home, StoreHome::At(HomeOptionsOf(o)));
+  return OptionParts{std::move(home), *std::move(format), std::move(feed)};
 }
 
 }  // namespace tollgate::service
