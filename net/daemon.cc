@@ -5,6 +5,7 @@
 #include <grpcpp/health_check_service_interface.h>
 #include <netdb.h>
 #include <poll.h>
+#include <prometheus/collectable.h>
 #include <prometheus/exposer.h>
 #include <prometheus/registry.h>
 #include <pthread.h>
@@ -17,7 +18,6 @@
 
 #include <cerrno>
 #include <chrono>
-#include <cstdio>
 #include <cstring>
 #include <exception>
 #include <utility>
@@ -28,6 +28,7 @@
 #include "absl/synchronization/notification.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "net/metric_page.h"
 
 namespace tollgate::net {
 namespace {
@@ -60,6 +61,19 @@ void Knock(const std::string& host, int port) {
   }
   freeaddrinfo(found);
 }
+
+// What the process counts, whatever it serves.
+class ProcessMetrics final : public prometheus::Collectable {
+ public:
+  std::vector<prometheus::MetricFamily> Collect() const override {
+    std::vector<prometheus::MetricFamily> families;
+    MetricPage(&families).Counter(
+        "tollgate_log_lines_dropped_total",
+        "Log lines that were not written, since stderr was not read or refused them",
+        base::DroppedLogLines());
+    return families;
+  }
+};
 
 }  // namespace
 
@@ -123,7 +137,9 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(Options options) {
 void Daemon::ServeMetrics(std::shared_ptr<prometheus::Registry> registry) {
   if (exposer_ == nullptr) return;
   registry_ = std::move(registry);
+  process_metrics_ = std::make_shared<ProcessMetrics>();
   exposer_->RegisterCollectable(registry_);
+  exposer_->RegisterCollectable(process_metrics_);
 }
 
 // The library (civetweb 1.15) looks whether it should stop when a connection comes, and else every
@@ -163,7 +179,7 @@ void Daemon::SignalLoop() {
     if (read(signal_fd_, &info, sizeof(info)) != sizeof(info)) continue;
     const int number = static_cast<int>(info.ssi_signo);
     if (seen) {
-      base::Log(base::LogLevel::kError, "second signal: ending at once", {{"signal", number}});
+      base::LogLastWords("second signal: ending at once", {{"signal", number}});
       _exit(128 + number);
     }
     seen = true;
@@ -215,7 +231,7 @@ int ReportRefusal(absl::string_view program, const absl::Status& status) {
   std::string text(status.message());
   if (!absl::StartsWith(text, absl::StrCat(program, ": ")))
     text = absl::StrCat(program, ": ", text);
-  std::fprintf(stderr, "%s\n", text.c_str());
+  base::WriteToStderr(text + "\n");
   return ExitCodeOf(status);
 }
 

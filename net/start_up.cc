@@ -16,6 +16,7 @@ void PrepareProcess(absl::string_view program) {
   BlockShutdownSignals();
   base::InitSecrets();
   base::SetLogProgram(program);
+  base::QueueLogLines();
   base::ForbidCoreDumps();  // token strings pass through here
   LogWhatGrpcSays();
 }

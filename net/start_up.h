@@ -14,7 +14,7 @@
 namespace tollgate::net {
 
 // main's first act, before any thread: shutdown signals wait for a Daemon, libsodium is ready, the
-// log has the program's name, and no core dump will be written.
+// log has the program's name and a thread that writes it, and no core dump will be written.
 void PrepareProcess(absl::string_view program);
 
 // Where the settings name a ready file, writes it, whole or not at all: one JSON object,

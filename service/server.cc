@@ -253,8 +253,7 @@ class ServerImpl final : public Server {
 
   void OnWriteFailed(const absl::Status& status) {
     metrics_.OnStoreError();
-    base::Log(base::LogLevel::kError, "a store write failed: the process ends (R7)",
-              {{"status", status}});
+    base::LogLastWords("a store write failed: the process ends (R7)", {{"status", status}});
     if (options_.on_fatal) {
       options_.on_fatal(status);
       return;
@@ -264,8 +263,8 @@ class ServerImpl final : public Server {
 
   // As after a failed write: only a start reads what the feed has missed.
   void OnTailGap(const absl::Status& status) {
-    base::Log(base::LogLevel::kError, "validators cannot be told of a change: the process ends",
-              {{"status", status}});
+    base::LogLastWords("validators cannot be told of a change: the process ends",
+                       {{"status", status}});
     if (options_.on_fatal) {
       options_.on_fatal(status);
       return;
@@ -302,6 +301,7 @@ class ServerImpl final : public Server {
     // Those who made it known are still to be told, on this very thread.
     std::thread([] {
       absl::SleepFor(kLastWords);
+      base::FlushLog();
       _exit(kExitRolledBack);
     }).detach();
   }
