@@ -20,26 +20,21 @@
 #include <chrono>
 #include <cstring>
 #include <exception>
+#include <set>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "net/metric_page.h"
+#include "net/signals.h"
 
 namespace tollgate::net {
 namespace {
-
-sigset_t ShutdownSignals() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  return signals;
-}
 
 absl::Status SystemError(absl::string_view what) {
   return base::Refuse(absl::StatusCode::kUnavailable, "SYSTEM_ERROR",
@@ -62,6 +57,26 @@ void Knock(const std::string& host, int port) {
   freeaddrinfo(found);
 }
 
+void TellSignal(SignalJudge::Meaning meaning, int number) {
+  const std::string name = SignalName(number);
+  switch (meaning) {
+    case SignalJudge::Meaning::kShutDown:
+      base::Log(base::LogLevel::kInfo,
+                "shutting down; SIGQUIT, or SIGINT twice with a second between, ends at once",
+                {{"signal", name}});
+      break;
+    case SignalJudge::Meaning::kSameAgain:
+      base::Log(base::LogLevel::kInfo, "shutting down already", {{"signal", name}});
+      break;
+    case SignalJudge::Meaning::kNone:
+      base::Log(base::LogLevel::kWarning, "a signal without a meaning here is ignored",
+                {{"signal", name}});
+      break;
+    case SignalJudge::Meaning::kEndAtOnce:
+      break;
+  }
+}
+
 // What the process counts, whatever it serves.
 class ProcessMetrics final : public prometheus::Collectable {
  public:
@@ -78,9 +93,10 @@ class ProcessMetrics final : public prometheus::Collectable {
 }  // namespace
 
 void BlockShutdownSignals() {
-  const sigset_t signals = ShutdownSignals();
+  const sigset_t signals = TakenSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);
 }
 
 void EnableReflection() {
@@ -126,7 +142,7 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(Options options) {
     if (!ports.empty()) daemon->metrics_port_ = ports[0];
     daemon->metrics_address_ = std::move(address);
   }
-  const sigset_t signals = ShutdownSignals();
+  const sigset_t signals = TakenSignals();
   daemon->signal_fd_ = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
   daemon->wake_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (daemon->signal_fd_ < 0 || daemon->wake_fd_ < 0) return SystemError("cannot wait for signals");
@@ -170,7 +186,8 @@ Daemon::~Daemon() {
 }
 
 void Daemon::SignalLoop() {
-  bool seen = false;
+  SignalJudge judge;
+  std::set<int> told;
   while (true) {
     pollfd fds[2] = {{wake_fd_, POLLIN, 0}, {signal_fd_, POLLIN, 0}};
     if (poll(fds, 2, -1) < 0 && errno != EINTR) return;
@@ -178,14 +195,14 @@ void Daemon::SignalLoop() {
     signalfd_siginfo info{};
     if (read(signal_fd_, &info, sizeof(info)) != sizeof(info)) continue;
     const int number = static_cast<int>(info.ssi_signo);
-    if (seen) {
-      base::LogLastWords("second signal: ending at once", {{"signal", number}});
+    const SignalJudge::Meaning meaning = judge.Judge(number, base::SystemClock().Now());
+    if (meaning == SignalJudge::Meaning::kEndAtOnce) {
+      base::LogLastWords("ending at once", {{"signal", SignalName(number)}});
       _exit(128 + number);
     }
-    seen = true;
-    base::Log(base::LogLevel::kInfo, "shutting down; a second signal ends at once",
-              {{"signal", number}});
-    RequestShutdown();
+    if (meaning == SignalJudge::Meaning::kShutDown) RequestShutdown();
+    // Once each, so that whoever sends many floods nothing.
+    if (told.insert(number).second) TellSignal(meaning, number);
   }
 }
 

@@ -33,7 +33,8 @@ class Registry;
 
 namespace tollgate::net {
 
-// Blocks SIGTERM and SIGINT in this thread and all it will start, and ignores SIGPIPE. main's first
+// Blocks what a Daemon waits for (net/signals.h) in this thread and all it will start, and ignores
+// SIGPIPE and SIGXFSZ: a peer that is gone and a file at its limit are failed writes. main's first
 // act: a thread started before would be killed by the signal instead of the drain being begun.
 void BlockShutdownSignals();
 
@@ -63,9 +64,10 @@ class Daemon {
   // that a program which cannot have it has written nothing.
   void ServeMetrics(std::shared_ptr<prometheus::Registry> registry);
 
-  // Returns after the first SIGTERM or SIGINT, or RequestShutdown. A second signal at any later
-  // time ends the process at once, with exit code 128 + signal: a drain that hangs can be ended.
-  // Thread-safe.
+  // Returns after the first SIGTERM, SIGINT or SIGHUP, or RequestShutdown. However many of them
+  // come, they are one request; SIGQUIT, or a second SIGINT a second or more after the first, ends
+  // the process at once, with exit code 128 + signal: a drain that hangs can be ended. Signals of
+  // no meaning are told of in the log, once each. Thread-safe.
   void WaitForShutdownSignal();
   // The same, for at most `timeout`; true when shutdown was asked for.
   bool WaitForShutdownSignal(absl::Duration timeout);

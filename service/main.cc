@@ -1,6 +1,5 @@
 // tollgated: names the real clock, the real randomness and the real process; everything else is
 // Server.
-#include <signal.h>
 #include <sys/stat.h>
 
 #include <cstdio>
@@ -28,8 +27,7 @@ int Refused(const absl::Status& status) {
 
 int Main(int argc, char** argv) {
   net::PrepareProcess(kName);
-  signal(SIGXFSZ, SIG_IGN);  // a file's limit is a failed write, and ends it like one (R7)
-  umask(077);                // the store and the keyring are nobody else's business
+  umask(077);  // the store and the keyring are nobody else's business
 
   if (argc > 1 && IsStoreCommand(argv[1])) {
     absl::StatusOr<std::string> said =

@@ -106,7 +106,12 @@ class ServerImpl final : public Server {
     plan.limit = limit;
     plan.end_streams = [this] { operations_->EndStreams(); };
     plan.await_streams = [this](absl::Time deadline) {
-      hub_->Drain(std::max(deadline - absl::Now(), absl::ZeroDuration()));
+      const auto left = [deadline] {
+        return std::clamp(deadline - absl::Now(), absl::ZeroDuration(),
+                          net::DrainPlan::kStreamPatience);
+      };
+      hub_->Drain(left());
+      operations_->CutStreams(left());
       hub_->Stop();  // answers who waits for enforcement, with the receipt as it stands
     };
     host_->Drain(plan);

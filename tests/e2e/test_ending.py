@@ -1,8 +1,11 @@
-"""SIGTERM ends both programs promptly, whoever reads their metrics."""
+"""Both programs end promptly and in order: whoever reads their metrics, whatever else has hung, however often asked."""
 import http.client
+import signal
 import socket
 
 import pytest
+
+from installation import until
 
 
 def address_of(program):
@@ -32,3 +35,41 @@ def test_it_ends_though_its_metrics_are_read(tollgate, who):
     finally:
         for connection in (scraper, silent, slow):
             connection.close()
+
+
+@pytest.mark.parametrize("who", ["service", "validator"])
+def test_signals_as_supervisors_and_terminals_send_them(tollgate, who):
+    tollgate.start_service("--drain-pause", "1s")
+    edge = tollgate.start_validator("edge-1", "--drain-pause", "1s")
+    program = tollgate.service if who == "service" else edge
+    for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGXFSZ):
+        program.signal(number)
+    until("the others are ignored", lambda: {"SIGUSR1", "SIGUSR2", "SIGALRM"} == {
+        line["signal"] for line in program.records() if line["message"] == "a signal without a meaning here is ignored"})
+    # The terminal is closed; then a supervisor, which is not content with one.
+    program.signal(signal.SIGHUP)
+    until("it drains", lambda: [line for line in program.records() if line["message"] == "draining"])
+    for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT, signal.SIGINT):
+        program.signal(number)
+    assert program.process.wait(timeout=30) == 0
+    assert program.records()[-1]["message"] == "ended as asked"
+
+
+def test_a_service_does_not_wait_long_for_a_frozen_validator(tollgate):
+    service = tollgate.start_service("--drain-timeout", "90s")
+    edge = tollgate.start_validator()
+    edge.signal(signal.SIGSTOP)
+    service.signal(signal.SIGTERM)
+    # Nobody creates or revokes before the next one has started.
+    assert service.process.wait(timeout=15) == 0
+    assert service.records()[-1]["message"] == "ended as asked"
+
+
+def test_a_validator_does_not_wait_long_for_a_frozen_service(tollgate):
+    tollgate.start_service()
+    edge = tollgate.start_validator("edge-1", "--drain-timeout", "90s")
+    tollgate.service.signal(signal.SIGSTOP)
+    edge.signal(signal.SIGTERM)
+    # Two seconds, and this machine's pace; its own pings would find the connection dead after 15.
+    assert edge.process.wait(timeout=10) == 0
+    assert "left without the service hearing a goodbye" in [line["message"] for line in edge.records()]
