@@ -1,6 +1,5 @@
 #include "net/daemon.h"
 
-#include <fcntl.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <netdb.h>
@@ -13,7 +12,6 @@
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -23,7 +21,6 @@
 #include <set>
 #include <utility>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
@@ -221,27 +218,6 @@ void Daemon::RequestShutdown() {
 bool Daemon::shutdown_requested() const {
   absl::MutexLock lock(&mu_);
   return requested_;
-}
-
-absl::Status WriteReadyFile(const std::string& path, absl::string_view json) {
-  // A name that nobody can have laid a link under.
-  std::string temporary = absl::StrCat(path, ".XXXXXX");
-  const int fd = mkostemp(temporary.data(), O_CLOEXEC);
-  if (fd < 0) return SystemError(absl::StrCat("cannot write ", path));
-  fchmod(fd, 0644);
-  auto cleanup = absl::MakeCleanup([&] {
-    close(fd);
-    unlink(temporary.c_str());  // after the rename there is nothing to remove
-  });
-  while (!json.empty()) {
-    const ssize_t n = write(fd, json.data(), json.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return SystemError(absl::StrCat("cannot write ", temporary));
-    json.remove_prefix(static_cast<size_t>(n));
-  }
-  if (rename(temporary.c_str(), path.c_str()) != 0)
-    return SystemError(absl::StrCat("cannot write ", path));
-  return absl::OkStatus();
 }
 
 int ReportRefusal(absl::string_view program, const absl::Status& status) {

@@ -4,7 +4,7 @@
 //     BlockShutdownSignals();                        // before any thread
 //     ... auto daemon = Daemon::Start({...});
 //     ... a server on its GrpcHost (net/grpc_host.h)
-//     WriteReadyFile(path, json);
+//     … the ready file (net/start_up.h)
 //     daemon->WaitForShutdownSignal();
 //     ... the server drains
 //   }
@@ -95,10 +95,6 @@ class Daemon {
   bool requested_ ABSL_GUARDED_BY(mu_) = false;
   std::thread signal_thread_;
 };
-
-// Puts `json` into the file at `path`, whole or not at all (a temporary file, then rename): how a
-// test or a script learns the ports chosen, and that the program is ready.
-absl::Status WriteReadyFile(const std::string& path, absl::string_view json);
 
 // Prints "program: message" to stderr, for start-up errors, and returns the exit code of the error.
 int ReportRefusal(absl::string_view program, const absl::Status& status);

@@ -1,11 +1,14 @@
 """Both programs end promptly and in order: whoever reads their metrics, whatever else has hung, however often asked."""
 import http.client
+import json
+import os
 import signal
 import socket
+import subprocess
 
 import pytest
 
-from installation import until
+from installation import BIN, until
 
 
 def address_of(program):
@@ -73,3 +76,26 @@ def test_a_validator_does_not_wait_long_for_a_frozen_service(tollgate):
     # Two seconds, and this machine's pace; its own pings would find the connection dead after 15.
     assert edge.process.wait(timeout=10) == 0
     assert "left without the service hearing a goodbye" in [line["message"] for line in edge.records()]
+
+
+def test_a_start_that_is_refused_leaves_the_ready_file_of_the_running_one(tollgate):
+    service = tollgate.start_service()
+    edge = tollgate.start_validator()
+    for program in (service, edge):
+        # The same flags once more, as when a unit is started by hand.
+        arguments = [*program.arguments, "--ready-file", program.ready_file]
+        if program is service:
+            arguments[arguments.index("--listen") + 1] = tollgate.address
+        again = subprocess.run([os.path.join(BIN, program.program), *arguments], capture_output=True, timeout=30, check=False)
+        assert again.returncode == 3, again.stderr
+        with open(program.ready_file, encoding="utf-8") as file:
+            assert json.load(file)["pid"] == program.process.pid
+    # What a killed one leaves is no running one's: gone before the next has its ports.
+    edge.kill()
+    assert os.path.exists(edge.ready_file)
+    taken = tollgate.prepare_validator("edge-1", "--listen", tollgate.address)
+    subprocess.run([os.path.join(BIN, edge.program), *taken.arguments, "--ready-file", edge.ready_file],
+                   capture_output=True, timeout=30, check=False)
+    assert not os.path.exists(edge.ready_file)
+    assert service.stop() == 0
+    assert not os.path.exists(service.ready_file)

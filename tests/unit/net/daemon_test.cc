@@ -13,9 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <fstream>
 #include <memory>
-#include <sstream>
 #include <utility>
 #include <vector>
 
@@ -201,22 +199,6 @@ TEST(DaemonTest, EndsPromptlyAlsoWithConnectionsToItsMetrics) {
     EXPECT_LT(absl::Now() - began, kTestPatience);
     close(idle);
   }
-}
-
-TEST(ReadyFile, IsWholeOrAbsent) {
-  TempFolder folder;
-  ASSERT_TRUE(WriteReadyFile(folder / "ready.json", "{\"port\":1}\n").ok());
-  ASSERT_TRUE(WriteReadyFile(folder / "ready.json", "{\"port\":22}\n").ok());
-  std::stringstream text;
-  text << std::ifstream(folder / "ready.json").rdbuf();
-  EXPECT_EQ(text.str(), "{\"port\":22}\n");
-  EXPECT_FALSE(WriteReadyFile(folder / "no/such/folder", "{}").ok());
-  int files = 0;
-  for ([[maybe_unused]] const auto& entry :
-       std::filesystem::directory_iterator(std::filesystem::path(folder / "x").parent_path())) {
-    ++files;
-  }
-  EXPECT_EQ(files, 1) << "no temporary file is left";
 }
 
 TEST(ExitCode, IsStable) {
