@@ -22,8 +22,8 @@ void InvariantBroken(const char* what, const char* condition, const char* file, 
   absl::string_view path = file;
   const absl::string_view prefix = TreePrefix();
   if (path.substr(0, prefix.size()) == prefix) path.remove_prefix(prefix.size());
-  Log(LogLevel::kError, absl::StrCat("invariant broken: ", what),
-      {{"condition", condition}, {"file", path}, {"line", line}});
+  LogLastWords(absl::StrCat("invariant broken: ", what),
+               {{"condition", condition}, {"file", path}, {"line", line}});
   _exit(kExitInvariantBroken);
 }
 

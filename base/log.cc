@@ -1,19 +1,27 @@
 #include "base/log.h"
 
+#include <pthread.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
 #include <atomic>
+#include <cstdio>
+#include <cstdlib>
 #include <memory>
+#include <mutex>
 #include <nlohmann/json.hpp>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/log_queue.h"
 
 namespace tollgate::base {
 namespace {
 
 std::atomic<LogLevel> least_level{LogLevel::kInfo};
 std::atomic<LogSink> log_sink{nullptr};
+// Null: whoever logs writes.
+std::atomic<LogQueue*> log_queue{nullptr};
 
 struct Output {
   Output() : logger("tollgate", std::make_shared<spdlog::sinks::stderr_sink_mt>()) {
@@ -50,10 +58,8 @@ const char* LevelName(LogLevel level) {
   return "error";
 }
 
-}  // namespace
-
-void Log(LogLevel level, absl::string_view message, LogFields fields) {
-  if (level < least_level.load(std::memory_order_relaxed)) return;
+// A line without its newline.
+std::string LineOf(LogLevel level, absl::string_view message, LogFields fields) {
   // Ordered: time, level and message come first on every line.
   nlohmann::ordered_json line;
   line["time"] = absl::FormatTime("%Y-%m-%dT%H:%M:%E6SZ", absl::Now(), absl::UTCTimeZone());
@@ -66,11 +72,65 @@ void Log(LogLevel level, absl::string_view message, LogFields fields) {
     while (line.contains(key)) key.push_back('_');
     absl::visit([&](const auto& v) { line[key] = v; }, value.value());
   }
-  const std::string text =
-      line.dump(-1, ' ', /*ensure_ascii=*/false, nlohmann::json::error_handler_t::replace);
+  return line.dump(-1, ' ', /*ensure_ascii=*/false, nlohmann::json::error_handler_t::replace);
+}
+
+std::string DroppedLine(int64_t lines) {
+  return absl::StrCat(
+      LineOf(LogLevel::kWarning, "log lines were dropped: stderr was not read", {{"lines", lines}}),
+      "\n");
+}
+
+void Write(LogLevel level, std::string line, bool important) {
   const LogSink sink = log_sink.load(std::memory_order_acquire);
-  if (sink != nullptr && sink(level, text)) return;
-  TheOutput().logger.log(spdlog::level::info, "{}", text);
+  if (sink != nullptr && sink(level, line)) return;
+  if (LogQueue* const queue = log_queue.load(std::memory_order_acquire)) {
+    line.push_back('\n');
+    queue->Push(std::move(line), important);
+  } else {
+    TheOutput().logger.log(spdlog::level::info, "{}", line);
+  }
+}
+
+}  // namespace
+
+void Log(LogLevel level, absl::string_view message, LogFields fields) {
+  if (level < least_level.load(std::memory_order_relaxed)) return;
+  Write(level, LineOf(level, message, fields), /*important=*/false);
+}
+
+void LogLastWords(absl::string_view message, LogFields fields) {
+  Write(LogLevel::kError, LineOf(LogLevel::kError, message, fields), /*important=*/true);
+  FlushLog();
+}
+
+void QueueLogLines() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    LogQueue::Options options;
+    options.dropped_line = DroppedLine;
+    log_queue.store(LogQueue::Start(std::move(options)), std::memory_order_release);
+    // The child has no such thread, and what was queued is its parent's to write.
+    pthread_atfork(nullptr, nullptr, [] { log_queue.store(nullptr, std::memory_order_release); });
+    std::atexit([] { FlushLog(); });
+  });
+}
+
+void FlushLog(absl::Duration limit) {
+  if (LogQueue* const queue = log_queue.load(std::memory_order_acquire)) queue->Flush(limit);
+}
+
+int64_t DroppedLogLines() {
+  const LogQueue* const queue = log_queue.load(std::memory_order_acquire);
+  return queue == nullptr ? 0 : queue->dropped();
+}
+
+void WriteToStderr(absl::string_view words) {
+  if (LogQueue* const queue = log_queue.load(std::memory_order_acquire)) {
+    queue->Push(std::string(words), /*important=*/true);
+  } else {
+    std::fwrite(words.data(), 1, words.size(), stderr);
+  }
 }
 
 void SetLogLevel(LogLevel level) { least_level.store(level, std::memory_order_relaxed); }

@@ -41,7 +41,8 @@ class LogValue {
 
 using LogFields = std::initializer_list<std::pair<absl::string_view, LogValue>>;
 
-// Writes one line. Thread-safe. Invalid UTF-8 in a value is replaced.
+// Writes one line. Thread-safe. Invalid UTF-8 in a value is replaced. Waits for stderr, unless
+// QueueLogLines was called.
 void Log(LogLevel level, absl::string_view message, LogFields fields = {});
 
 // The least level written; kInfo at first. Thread-safe.
@@ -54,6 +55,22 @@ using LogSink = bool (*)(LogLevel level, absl::string_view line);
 // Where lines go first: for a library, whose host says where. nullptr, as at first: stderr alone.
 // Thread-safe; a line under way may still go to the former sink.
 void SetLogSink(LogSink sink);
+// From here on no caller waits for stderr: lines are queued for a thread of their own, in their
+// order; those that find the queue full are dropped, counted, and told of in one line once there is
+// room. At exit what is left gets FlushLog's limit. A child forked later writes its lines itself.
+// Where the process may start no thread, nothing changes. Idempotent, thread-safe.
+void QueueLogLines();
+// The line, as an error, of what ends the process next by _exit: it finds room in a full queue, and
+// is given kLastLines to be written. Thread-safe.
+void LogLastWords(absl::string_view message, LogFields fields = {});
+// Returns once the lines so far have been written, where stderr takes them, and after `limit` at
+// the latest: before _exit. Thread-safe.
+inline constexpr absl::Duration kLastLines = absl::Milliseconds(250);
+void FlushLog(absl::Duration limit = kLastLines);
+// Lines that were dropped, since the start. Thread-safe.
+int64_t DroppedLogLines();
+// Words for a person, with their newlines, in the order of the log's lines. Thread-safe.
+void WriteToStderr(absl::string_view words);
 // The program's name, put into every line. Call before the first Log.
 void SetLogProgram(absl::string_view program);
 

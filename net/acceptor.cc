@@ -225,11 +225,7 @@ Acceptor::Acceptor(Options options, Address address, int listen_fd, int wake_fd,
       listen_fd_(listen_fd),
       wake_fd_(wake_fd),
       spare_fd_(OpenSpare()) {
-  struct stat file{};
-  if (address_.is_unix() && lstat(address_.path.c_str(), &file) == 0) {
-    socket_file_device_ = file.st_dev;
-    socket_file_inode_ = file.st_ino;
-  }
+  NoteFile();
 }
 
 Acceptor::~Acceptor() {
@@ -250,15 +246,44 @@ void Acceptor::Stop() {
   const uint64_t one = 1;
   (void)!write(wake_fd_, &one, sizeof(one));
   if (thread_.joinable()) thread_.join();
-  if (address_.is_unix()) {
-    struct stat file{};
-    if (lstat(address_.path.c_str(), &file) == 0 && file.st_dev == socket_file_device_ &&
-        file.st_ino == socket_file_inode_) {
-      unlink(address_.path.c_str());
-    }
-  }
+  if (address_.is_unix() && FileIsOurs()) unlink(address_.path.c_str());
   close(listen_fd_);
   listen_fd_ = -1;
+}
+
+void Acceptor::NoteFile() {
+  struct stat file{};
+  if (!address_.is_unix() || lstat(address_.path.c_str(), &file) != 0) return;
+  socket_file_device_ = file.st_dev;
+  socket_file_inode_ = file.st_ino;
+}
+
+bool Acceptor::FileIsOurs() const {
+  struct stat file{};
+  return lstat(address_.path.c_str(), &file) == 0 && file.st_dev == socket_file_device_ &&
+         file.st_ino == socket_file_inode_;
+}
+
+void Acceptor::KeepFile() {
+  if (!address_.is_unix() || FileIsOurs()) return;
+  // Also where a dead process's socket is in its place; not where somebody listens.
+  absl::StatusOr<int> bound = BindUnix(options_);
+  if (!bound.ok()) {
+    if (!std::exchange(file_lost_, true)) {
+      base::Log(base::LogLevel::kError,
+                "the socket's file was removed or replaced, and cannot be made anew: nobody new "
+                "can connect",
+                {{"address", address_.ToString()}, {"status", bound.status()}});
+    }
+    return;
+  }
+  // Who connected by the old file and was not accepted yet sees an end, and retries.
+  close(listen_fd_);
+  listen_fd_ = *bound;
+  NoteFile();
+  file_lost_ = false;
+  base::Log(base::LogLevel::kWarning, "the socket's file was removed; it was made anew",
+            {{"address", address_.ToString()}});
 }
 
 Acceptor::Stats Acceptor::stats() const {
@@ -308,9 +333,13 @@ void Acceptor::Loop() {
     if (stopping_.load(std::memory_order_relaxed)) return;
     wait = absl::ZeroDuration();
     if (ready > 0 && fds[1].revents != 0) wait = AcceptSome();
-    absl::MutexLock lock(&mu_);
-    const absl::Duration since = absl::Now() - swept_at_;
-    if (since < absl::ZeroDuration() || since >= kSweepEvery) SweepLocked();
+    {
+      absl::MutexLock lock(&mu_);
+      const absl::Duration since = absl::Now() - swept_at_;
+      if (since >= absl::ZeroDuration() && since < kSweepEvery) continue;
+      SweepLocked();
+    }
+    KeepFile();
   }
 }
 

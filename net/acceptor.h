@@ -15,6 +15,10 @@
 // sweeps: a descriptor that is closed, or is another inode by now, has ended. A sweep is one fstat
 // a connection; it runs once a second, and sooner when the cap is reached (at most every 20 ms).
 // So the handler must not dup() the descriptor and close the original.
+//
+// A Unix socket's file may be removed by others (a cleaner of /tmp, a redeployed volume), and then
+// nobody finds the listener any more. Once a second the acceptor looks: it makes the file anew
+// where nothing is in its place, and else tells.
 #ifndef TOLLGATE_NET_ACCEPTOR_H_
 #define TOLLGATE_NET_ACCEPTOR_H_
 
@@ -120,6 +124,10 @@ class Acceptor {
   // Accepts until the backlog is empty, a budget is spent, or it must wait; returns for how long.
   absl::Duration AcceptSome();
   void HandOut(int fd);
+  // Looks after the Unix socket's file.
+  void KeepFile();
+  bool FileIsOurs() const;
+  void NoteFile();
   void ShedOne();
   bool PeerAllowed(int fd, AcceptedConnection* connection) const;
   bool HasRoom();
@@ -149,6 +157,7 @@ class Acceptor {
   absl::Time tokens_at_;
   absl::Time last_exhausted_log_;
   absl::Time last_full_log_;
+  bool file_lost_ = false;  // and told
 
   absl::Mutex mu_;
   std::unordered_map<int, uint64_t> alive_ ABSL_GUARDED_BY(mu_);  // descriptor -> socket inode

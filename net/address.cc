@@ -23,6 +23,13 @@ absl::Status Invalid(absl::string_view text, absl::string_view why) {
                                    ". Write HOST:PORT, [IPV6]:PORT or unix:/PATH."));
 }
 
+absl::Status InvalidAbstract(absl::string_view text, absl::string_view path) {
+  return Invalid(text, absl::StrCat("abstract sockets are not used, since they have no mode and "
+                                    "every process of the host could connect (a file of that name "
+                                    "is unix:./",
+                                    path, ")"));
+}
+
 bool IsHostCharacter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
          c == '-' || c == '_';
@@ -35,6 +42,7 @@ absl::StatusOr<Address> ParseUnix(absl::string_view text, absl::string_view path
       return Invalid(text, "a unix:// address is absolute: unix:///PATH");
   }
   if (path.empty()) return Invalid(text, "the socket's path is missing");
+  if (absl::StartsWith(path, "@")) return InvalidAbstract(text, path);
   if (absl::StrContains(path, absl::string_view("\0", 1))) {
     return Invalid(text, "the path holds a NUL byte");
   }
@@ -75,6 +83,7 @@ absl::StatusOr<Address> ParseAddress(absl::string_view text) {
   absl::string_view rest = text;
   if (rest.empty()) return Invalid(text, "it is empty");
   if (absl::ConsumePrefix(&rest, "unix:")) return ParseUnix(text, rest);
+  if (absl::ConsumePrefix(&rest, "unix-abstract:")) return InvalidAbstract(text, rest);
   if (!absl::ConsumePrefix(&rest, "dns:///") && absl::StrContains(rest, "://")) {
     return Invalid(text, "it has a scheme that is neither dns nor unix");
   }

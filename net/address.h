@@ -34,7 +34,9 @@ struct Address {
 
 // Parses `host:port`, `[v6]:port`, `dns:///host:port`, `unix:/path`, `unix:path` and
 // `unix:///path`. INVALID_ARGUMENT, reason ADDRESS_INVALID, says what is wrong and what to write
-// instead. An empty host is refused: it would mean "every interface" without saying so.
+// instead. An empty host is refused: it would mean "every interface" without saying so; so are
+// Linux's abstract sockets (`unix:@name`, `unix-abstract:name`), which have no mode: any process of
+// the host could connect.
 absl::StatusOr<Address> ParseAddress(absl::string_view text);
 
 }  // namespace tollgate::net

@@ -1,10 +1,10 @@
 #include "net/daemon.h"
 
-#include <fcntl.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <netdb.h>
 #include <poll.h>
+#include <prometheus/collectable.h>
 #include <prometheus/exposer.h>
 #include <prometheus/registry.h>
 #include <pthread.h>
@@ -12,33 +12,26 @@
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
-#include <cstdio>
 #include <cstring>
 #include <exception>
+#include <set>
 #include <utility>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "net/metric_page.h"
+#include "net/signals.h"
 
 namespace tollgate::net {
 namespace {
-
-sigset_t ShutdownSignals() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  return signals;
-}
 
 absl::Status SystemError(absl::string_view what) {
   return base::Refuse(absl::StatusCode::kUnavailable, "SYSTEM_ERROR",
@@ -61,12 +54,46 @@ void Knock(const std::string& host, int port) {
   freeaddrinfo(found);
 }
 
+void TellSignal(SignalJudge::Meaning meaning, int number) {
+  const std::string name = SignalName(number);
+  switch (meaning) {
+    case SignalJudge::Meaning::kShutDown:
+      base::Log(base::LogLevel::kInfo,
+                "shutting down; SIGQUIT, or SIGINT twice with a second between, ends at once",
+                {{"signal", name}});
+      break;
+    case SignalJudge::Meaning::kSameAgain:
+      base::Log(base::LogLevel::kInfo, "shutting down already", {{"signal", name}});
+      break;
+    case SignalJudge::Meaning::kNone:
+      base::Log(base::LogLevel::kWarning, "a signal without a meaning here is ignored",
+                {{"signal", name}});
+      break;
+    case SignalJudge::Meaning::kEndAtOnce:
+      break;
+  }
+}
+
+// What the process counts, whatever it serves.
+class ProcessMetrics final : public prometheus::Collectable {
+ public:
+  std::vector<prometheus::MetricFamily> Collect() const override {
+    std::vector<prometheus::MetricFamily> families;
+    MetricPage(&families).Counter(
+        "tollgate_log_lines_dropped_total",
+        "Log lines that were not written, since stderr was not read or refused them",
+        base::DroppedLogLines());
+    return families;
+  }
+};
+
 }  // namespace
 
 void BlockShutdownSignals() {
-  const sigset_t signals = ShutdownSignals();
+  const sigset_t signals = TakenSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);
 }
 
 void EnableReflection() {
@@ -112,7 +139,7 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(Options options) {
     if (!ports.empty()) daemon->metrics_port_ = ports[0];
     daemon->metrics_address_ = std::move(address);
   }
-  const sigset_t signals = ShutdownSignals();
+  const sigset_t signals = TakenSignals();
   daemon->signal_fd_ = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
   daemon->wake_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (daemon->signal_fd_ < 0 || daemon->wake_fd_ < 0) return SystemError("cannot wait for signals");
@@ -123,7 +150,9 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(Options options) {
 void Daemon::ServeMetrics(std::shared_ptr<prometheus::Registry> registry) {
   if (exposer_ == nullptr) return;
   registry_ = std::move(registry);
+  process_metrics_ = std::make_shared<ProcessMetrics>();
   exposer_->RegisterCollectable(registry_);
+  exposer_->RegisterCollectable(process_metrics_);
 }
 
 // The library (civetweb 1.15) looks whether it should stop when a connection comes, and else every
@@ -154,7 +183,8 @@ Daemon::~Daemon() {
 }
 
 void Daemon::SignalLoop() {
-  bool seen = false;
+  SignalJudge judge;
+  std::set<int> told;
   while (true) {
     pollfd fds[2] = {{wake_fd_, POLLIN, 0}, {signal_fd_, POLLIN, 0}};
     if (poll(fds, 2, -1) < 0 && errno != EINTR) return;
@@ -162,14 +192,14 @@ void Daemon::SignalLoop() {
     signalfd_siginfo info{};
     if (read(signal_fd_, &info, sizeof(info)) != sizeof(info)) continue;
     const int number = static_cast<int>(info.ssi_signo);
-    if (seen) {
-      base::Log(base::LogLevel::kError, "second signal: ending at once", {{"signal", number}});
+    const SignalJudge::Meaning meaning = judge.Judge(number, base::SystemClock().Now());
+    if (meaning == SignalJudge::Meaning::kEndAtOnce) {
+      base::LogLastWords("ending at once", {{"signal", SignalName(number)}});
       _exit(128 + number);
     }
-    seen = true;
-    base::Log(base::LogLevel::kInfo, "shutting down; a second signal ends at once",
-              {{"signal", number}});
-    RequestShutdown();
+    if (meaning == SignalJudge::Meaning::kShutDown) RequestShutdown();
+    // Once each, so that whoever sends many floods nothing.
+    if (told.insert(number).second) TellSignal(meaning, number);
   }
 }
 
@@ -190,32 +220,11 @@ bool Daemon::shutdown_requested() const {
   return requested_;
 }
 
-absl::Status WriteReadyFile(const std::string& path, absl::string_view json) {
-  // A name that nobody can have laid a link under.
-  std::string temporary = absl::StrCat(path, ".XXXXXX");
-  const int fd = mkostemp(temporary.data(), O_CLOEXEC);
-  if (fd < 0) return SystemError(absl::StrCat("cannot write ", path));
-  fchmod(fd, 0644);
-  auto cleanup = absl::MakeCleanup([&] {
-    close(fd);
-    unlink(temporary.c_str());  // after the rename there is nothing to remove
-  });
-  while (!json.empty()) {
-    const ssize_t n = write(fd, json.data(), json.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return SystemError(absl::StrCat("cannot write ", temporary));
-    json.remove_prefix(static_cast<size_t>(n));
-  }
-  if (rename(temporary.c_str(), path.c_str()) != 0)
-    return SystemError(absl::StrCat("cannot write ", path));
-  return absl::OkStatus();
-}
-
 int ReportRefusal(absl::string_view program, const absl::Status& status) {
   std::string text(status.message());
   if (!absl::StartsWith(text, absl::StrCat(program, ": ")))
     text = absl::StrCat(program, ": ", text);
-  std::fprintf(stderr, "%s\n", text.c_str());
+  base::WriteToStderr(text + "\n");
   return ExitCodeOf(status);
 }
 

@@ -4,7 +4,7 @@
 //     BlockShutdownSignals();                        // before any thread
 //     ... auto daemon = Daemon::Start({...});
 //     ... a server on its GrpcHost (net/grpc_host.h)
-//     WriteReadyFile(path, json);
+//     … the ready file (net/start_up.h)
 //     daemon->WaitForShutdownSignal();
 //     ... the server drains
 //   }
@@ -26,13 +26,15 @@
 #include "net/address.h"
 
 namespace prometheus {
+class Collectable;
 class Exposer;
 class Registry;
 }  // namespace prometheus
 
 namespace tollgate::net {
 
-// Blocks SIGTERM and SIGINT in this thread and all it will start, and ignores SIGPIPE. main's first
+// Blocks what a Daemon waits for (net/signals.h) in this thread and all it will start, and ignores
+// SIGPIPE and SIGXFSZ: a peer that is gone and a file at its limit are failed writes. main's first
 // act: a thread started before would be killed by the signal instead of the drain being begun.
 void BlockShutdownSignals();
 
@@ -62,9 +64,10 @@ class Daemon {
   // that a program which cannot have it has written nothing.
   void ServeMetrics(std::shared_ptr<prometheus::Registry> registry);
 
-  // Returns after the first SIGTERM or SIGINT, or RequestShutdown. A second signal at any later
-  // time ends the process at once, with exit code 128 + signal: a drain that hangs can be ended.
-  // Thread-safe.
+  // Returns after the first SIGTERM, SIGINT or SIGHUP, or RequestShutdown. However many of them
+  // come, they are one request; SIGQUIT, or a second SIGINT a second or more after the first, ends
+  // the process at once, with exit code 128 + signal: a drain that hangs can be ended. Signals of
+  // no meaning are told of in the log, once each. Thread-safe.
   void WaitForShutdownSignal();
   // The same, for at most `timeout`; true when shutdown was asked for.
   bool WaitForShutdownSignal(absl::Duration timeout);
@@ -87,14 +90,11 @@ class Daemon {
   int metrics_port_ = 0;
   std::unique_ptr<prometheus::Exposer> exposer_;
   std::shared_ptr<prometheus::Registry> registry_;
+  std::shared_ptr<prometheus::Collectable> process_metrics_;
   mutable absl::Mutex mu_;
   bool requested_ ABSL_GUARDED_BY(mu_) = false;
   std::thread signal_thread_;
 };
-
-// Puts `json` into the file at `path`, whole or not at all (a temporary file, then rename): how a
-// test or a script learns the ports chosen, and that the program is ready.
-absl::Status WriteReadyFile(const std::string& path, absl::string_view json);
 
 // Prints "program: message" to stderr, for start-up errors, and returns the exit code of the error.
 int ReportRefusal(absl::string_view program, const absl::Status& status);

@@ -1,13 +1,24 @@
 #include "net/grpc_host.h"
 
+#include <grpc/grpc.h>
+
+#include <algorithm>
+#include <thread>
 #include <utility>
 
+#include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "base/status.h"
 #include "net/address.h"
 #include "net/daemon.h"
+#include "net/reactor.h"
 
 namespace tollgate::net {
+namespace {
+
+constexpr absl::Duration kLookAgain = absl::Milliseconds(5);
+
+}  // namespace
 
 GrpcHost::GrpcHost()
     : health_(std::make_unique<Health>(std::vector<std::string>())),
@@ -97,14 +108,32 @@ void GrpcHost::Drain(const DrainPlan& plan) {
   }
   health_->SetServing(false);
   absl::SleepFor(plan.pause);
-  const absl::Time deadline = absl::Now() + plan.limit;
-  listeners_.StopAccepting();
+  const absl::Time now = absl::Now();
+  const absl::Time deadline = now + plan.limit;
+  const absl::Time streams_deadline = now + std::min(plan.limit, DrainPlan::kStreamPatience);
   if (plan.end_streams) plan.end_streams();
   health_->EndWatches();
-  if (plan.await_streams) plan.await_streams(deadline);
-  server_->Shutdown(absl::ToChronoTime(deadline));
-  server_->Wait();
+  if (plan.await_streams) plan.await_streams(streams_deadline);
+  listeners_.StopAccepting();
+  ShutDown(deadline);
   server_.reset();
+}
+
+// gRPC waits for every connection to be closed by its peer, until the deadline: one peer that has
+// hung would hold it up so long, with nothing left to answer.
+void GrpcHost::ShutDown(absl::Time deadline) {
+  absl::Notification down;
+  std::thread closing([this, &down] {
+    for (absl::Duration left = DrainPlan::kPartingTime; left > absl::ZeroDuration();) {
+      if (down.WaitForNotificationWithTimeout(kLookAgain)) return;
+      if (UnaryCallsUnderWay() == 0) left -= kLookAgain;
+    }
+    grpc_server_cancel_all_calls(server_->c_server());
+  });
+  server_->Shutdown(absl::ToChronoTime(deadline));
+  down.Notify();
+  closing.join();
+  server_->Wait();
 }
 
 }  // namespace tollgate::net

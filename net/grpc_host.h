@@ -34,17 +34,23 @@
 
 namespace tollgate::net {
 
-// How a server ends.
+// How a server ends. Connections are taken and calls answered until the streams have ended, so that
+// a peer that has hung keeps nobody from being served.
 struct DrainPlan {
-  // Between NOT_SERVING and the rest: for balancers to notice. Calls are answered meanwhile.
+  // What a stream gets, once it was told to end, to take that. Whoever is frozen takes nothing.
+  static constexpr absl::Duration kStreamPatience = absl::Seconds(2);
+  // What a peer without a call gets to close its connection once it was told to.
+  static constexpr absl::Duration kPartingTime = absl::Milliseconds(500);
+
+  // Between NOT_SERVING and the rest: for balancers to notice.
   absl::Duration pause = absl::Seconds(2);
-  // Then, once no connection is taken any more: say goodbye on every stream and close it; must not
-  // block. May be empty.
+  // Then: say goodbye on every stream and close it; must not block. May be empty.
   std::function<void()> end_streams;
-  // Then, after health's watches have ended: wait for streams that take their time, until
-  // `deadline` at most. May be empty.
+  // Then, after health's watches were told to end: wait for the streams until `deadline` at most,
+  // which is kStreamPatience or the limit away, and cut those that are left. May be empty.
   std::function<void(absl::Time deadline)> await_streams;
-  // From the pause's end on: calls may finish for so long; what is left is cancelled.
+  // From the pause's end on: calls may finish for so long; what is left is cancelled. With no call
+  // under way it is over within kPartingTime, whether or not every peer closes its connection.
   absl::Duration limit = absl::Seconds(10);
 };
 
@@ -93,7 +99,7 @@ class GrpcHost {
   // The port of the first TCP listener; 0 where there is none.
   int port() const;
 
-  // NOT_SERVING, pause, no new connections, an end to streams (health's too), no new calls; those
+  // NOT_SERVING, pause, an end to streams (health's too), no new connections, no new calls; those
   // under way get until the limit; then the server is gone, and every service can go. Bounded by
   // pause + limit plus the time that handlers take to see their cancellation. Nothing but closing
   // the listeners where Build has not made a server. Idempotent: a second call waits for the first.
@@ -102,6 +108,7 @@ class GrpcHost {
  private:
   GrpcHost();
   absl::Status Listen(const Options& options);
+  void ShutDown(absl::Time deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(drain_mu_);
 
   // In the order of a start; destroyed in the reverse, after Drain.
   const std::unique_ptr<Health> health_;

@@ -11,10 +11,17 @@ absl::Time DeadlineOf(const grpc::ServerContextBase& context) {
   return absl::FromChrono(deadline);
 }
 
+namespace {
+std::atomic<int64_t> unary_calls{0};
+}  // namespace
+
+int64_t UnaryCallsUnderWay() { return unary_calls.load(std::memory_order_acquire); }
+
 namespace internal {
 
 std::shared_ptr<UnaryReactor> UnaryReactor::Create() {
   std::shared_ptr<UnaryReactor> reactor(new UnaryReactor);
+  unary_calls.fetch_add(1, std::memory_order_relaxed);
   reactor->self_ = reactor;
   return reactor;
 }
@@ -54,6 +61,7 @@ void UnaryReactor::OnDone() {
     done_ = true;
     on_cancel.swap(on_cancel_);
   }
+  unary_calls.fetch_sub(1, std::memory_order_release);
   std::shared_ptr<UnaryReactor> self = std::move(self_);
 }
 

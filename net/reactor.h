@@ -18,6 +18,7 @@
 #include <grpcpp/support/server_callback.h>
 
 #include <atomic>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <utility>
@@ -36,6 +37,10 @@ namespace tollgate::net {
 
 // The deadline that the client gave; InfiniteFuture when it gave none.
 absl::Time DeadlineOf(const grpc::ServerContextBase& context);
+
+// Unary calls that this process's servers have taken and that are not over: gRPC has not sent their
+// answers yet. Thread-safe.
+int64_t UnaryCallsUnderWay();
 
 namespace internal {
 

@@ -2,6 +2,15 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
 #include "base/core_dump.h"
 #include "base/log.h"
 #include "base/secret.h"
@@ -11,31 +20,78 @@
 #include "nlohmann/json.hpp"
 
 namespace tollgate::net {
+namespace {
+
+// Runs `work` on a thread of its own; false where it has not ended after `limit`: it goes on, and
+// nobody waits for it.
+bool Within(absl::Duration limit, std::function<void()> work) {
+  struct State {
+    std::mutex mu;
+    std::condition_variable changed;
+    bool done = false;  // guarded by mu
+  };
+  const auto state = std::make_shared<State>();
+  std::thread([state, work = std::move(work)]() mutable {
+    work();
+    work = nullptr;
+    std::lock_guard<std::mutex> lock(state->mu);
+    state->done = true;
+    state->changed.notify_all();
+  }).detach();
+  std::unique_lock<std::mutex> lock(state->mu);
+  return state->changed.wait_until(
+      lock, std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(limit),
+      [&] { return state->done; });
+}
+
+}  // namespace
 
 void PrepareProcess(absl::string_view program) {
   BlockShutdownSignals();
   base::InitSecrets();
   base::SetLogProgram(program);
+  base::QueueLogLines();
   base::ForbidCoreDumps();  // token strings pass through here
   LogWhatGrpcSays();
 }
 
-absl::Status WriteReadiness(const DaemonSettings& settings, const Daemon& daemon,
-                            const std::vector<std::string>& listen,
-                            const std::vector<std::pair<std::string, std::string>>& more) {
-  if (settings.ready_file.empty()) return absl::OkStatus();
+Readiness::Readiness(const DaemonSettings& settings, absl::Duration patience)
+    : path_(settings.ready_file), metrics_listen_(settings.metrics_listen), patience_(patience) {
+  if (path_.empty()) return;
+  (void)Within(patience_, [path = path_] { ReadyFile::RemoveStale(path); });
+}
+
+Readiness::~Readiness() { Remove(); }
+
+absl::Status Readiness::Write(const Daemon& daemon, const std::vector<std::string>& listen,
+                              const std::vector<std::pair<std::string, std::string>>& more) {
+  if (path_.empty()) return absl::OkStatus();
   nlohmann::json ready = {{"listen", listen}, {"pid", getpid()}};
   if (daemon.metrics_port() != 0) {
-    ASSIGN_OR_RETURN(Address metrics, ParseAddress(settings.metrics_listen));
+    ASSIGN_OR_RETURN(Address metrics, ParseAddress(metrics_listen_));
     metrics.port = static_cast<uint16_t>(daemon.metrics_port());
     ready["metrics"] = metrics.ToString();
   }
   for (const auto& [name, value] : more) ready[name] = value;
-  return WriteReadyFile(settings.ready_file, ready.dump() + "\n");
+  const auto written = std::make_shared<absl::StatusOr<std::shared_ptr<ReadyFile>>>();
+  const bool in_time = Within(patience_, [written, path = path_, json = ready.dump() + "\n"] {
+    *written = ReadyFile::Write(path, json);
+  });
+  if (!in_time) {
+    return base::Refuse(
+        absl::StatusCode::kUnavailable, "READY_FILE_SLOW",
+        absl::StrCat("cannot write ", path_, " within ", absl::FormatDuration(patience_),
+                     ": its file system hangs. Choose another place: --ready-file"));
+  }
+  RETURN_IF_ERROR(written->status());
+  file_ = *std::move(*written);
+  return absl::OkStatus();
 }
 
-void RemoveReadiness(const DaemonSettings& settings) {
-  if (!settings.ready_file.empty()) unlink(settings.ready_file.c_str());
+void Readiness::Remove() {
+  if (file_ == nullptr) return;
+  (void)Within(std::min(patience_, absl::Seconds(1)),
+               [file = std::move(file_)]() mutable { file.reset(); });
 }
 
 }  // namespace tollgate::net

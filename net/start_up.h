@@ -2,32 +2,51 @@
 #ifndef TOLLGATE_NET_START_UP_H_
 #define TOLLGATE_NET_START_UP_H_
 
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "net/daemon.h"
 #include "net/daemon_flags.h"
+#include "net/ready_file.h"
 
 namespace tollgate::net {
 
 // main's first act, before any thread: shutdown signals wait for a Daemon, libsodium is ready, the
-// log has the program's name, and no core dump will be written.
+// log has the program's name and a thread that writes it, and no core dump will be written.
 void PrepareProcess(absl::string_view program);
 
-// Where the settings name a ready file, writes it, whole or not at all: one JSON object,
-// {"listen":["127.0.0.1:7411"],"metrics":"127.0.0.1:7412","pid":123}, and `more` in it. "metrics"
-// is where the daemon serves them, with the port that was found for port 0; absent where it does
-// not. Errors: WriteReadyFile's.
-absl::Status WriteReadiness(const DaemonSettings& settings, const Daemon& daemon,
-                            const std::vector<std::string>& listen,
-                            const std::vector<std::pair<std::string, std::string>>& more);
+// Where the settings name a ready file: writes it once the daemon serves, and removes it at the
+// end. A file system that has hung holds neither up for long. Not thread-safe.
+class Readiness {
+ public:
+  // Removes what an earlier run has left there, so that whoever waits for the file does not read of
+  // a process that is gone. The file of a process that runs stays.
+  explicit Readiness(const DaemonSettings& settings, absl::Duration patience = absl::Seconds(5));
+  // Remove()s.
+  ~Readiness();
+  Readiness(const Readiness&) = delete;
+  Readiness& operator=(const Readiness&) = delete;
 
-// Removes the ready file of this or an earlier run: before a start, so that whoever waits for it
-// does not read of a process that is gone, and at the end.
-void RemoveReadiness(const DaemonSettings& settings);
+  // Whole or not at all: one JSON object, {"listen":["127.0.0.1:7411"],"metrics":"127.0.0.1:7412",
+  // "pid":123}, and `more` in it. "metrics" is where the daemon serves them, with the port that was
+  // found for port 0; absent where it does not. Once. UNAVAILABLE: SYSTEM_ERROR; READY_FILE_SLOW,
+  // when it takes longer than `patience`.
+  absl::Status Write(const Daemon& daemon, const std::vector<std::string>& listen,
+                     const std::vector<std::pair<std::string, std::string>>& more);
+  // Where the file there is still the one that was written. Idempotent.
+  void Remove();
+
+ private:
+  const std::string path_;  // empty: none is asked for
+  const std::string metrics_listen_;
+  const absl::Duration patience_;
+  std::shared_ptr<ReadyFile> file_;
+};
 
 }  // namespace tollgate::net
 

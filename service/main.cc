@@ -1,6 +1,5 @@
 // tollgated: names the real clock, the real randomness and the real process; everything else is
 // Server.
-#include <signal.h>
 #include <sys/stat.h>
 
 #include <cstdio>
@@ -29,8 +28,7 @@ int Refused(const absl::Status& status) {
 
 int Main(int argc, char** argv) {
   net::PrepareProcess(kName);
-  signal(SIGXFSZ, SIG_IGN);  // a file's limit is a failed write, and ends it like one (R7)
-  umask(077);                // the store and the keyring are nobody else's business
+  umask(077);  // the store and the keyring are nobody else's business
 
   if (argc > 1 && IsStoreCommand(argv[1])) {
     absl::StatusOr<std::string> said =
@@ -47,7 +45,7 @@ int Main(int argc, char** argv) {
   }
   base::SetLogLevel(flags->daemon.log_level);
   base::Log(base::LogLevel::kInfo, "starting", {{"version", base::kVersion}});
-  net::RemoveReadiness(flags->daemon);
+  net::Readiness readiness(flags->daemon);
 
   // First, so that a port that is taken makes no store.
   absl::StatusOr<std::unique_ptr<net::Daemon>> daemon =
@@ -60,11 +58,11 @@ int Main(int argc, char** argv) {
   }
   (*daemon)->ServeMetrics((*server)->registry());
 
-  absl::Status ready = net::WriteReadiness(flags->daemon, **daemon, (*server)->addresses(),
-                                           {{"epoch", (*server)->epoch()}});
+  absl::Status ready =
+      readiness.Write(**daemon, (*server)->addresses(), {{"epoch", (*server)->epoch()}});
   if (!ready.ok()) return Refused(ready);
   (*daemon)->WaitForShutdownSignal();
-  net::RemoveReadiness(flags->daemon);
+  readiness.Remove();
   (*server)->Drain(flags->daemon.drain_pause, flags->daemon.drain_timeout);
   base::Log(base::LogLevel::kInfo, "ended as asked");
   return kExitOk;

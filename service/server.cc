@@ -115,7 +115,12 @@ class ServerImpl final : public Server {
     plan.limit = limit;
     plan.end_streams = [this] { operations_->EndStreams(); };
     plan.await_streams = [this](absl::Time deadline) {
-      hub_->Drain(std::max(deadline - absl::Now(), absl::ZeroDuration()));
+      const auto left = [deadline] {
+        return std::clamp(deadline - absl::Now(), absl::ZeroDuration(),
+                          net::DrainPlan::kStreamPatience);
+      };
+      hub_->Drain(left());
+      operations_->CutStreams(left());
       hub_->Stop();  // answers who waits for enforcement, with the receipt as it stands
     };
     host_->Drain(plan);
@@ -274,8 +279,7 @@ class ServerImpl final : public Server {
 
   void OnWriteFailed(const absl::Status& status) {
     metrics_.OnStoreError();
-    base::Log(base::LogLevel::kError, "a store write failed: the process ends (R7)",
-              {{"status", status}});
+    base::LogLastWords("a store write failed: the process ends (R7)", {{"status", status}});
     if (options_.on_fatal) {
       options_.on_fatal(status);
       return;
@@ -285,8 +289,8 @@ class ServerImpl final : public Server {
 
   // As after a failed write: only a start reads what the feed has missed.
   void OnTailGap(const absl::Status& status) {
-    base::Log(base::LogLevel::kError, "validators cannot be told of a change: the process ends",
-              {{"status", status}});
+    base::LogLastWords("validators cannot be told of a change: the process ends",
+                       {{"status", status}});
     if (options_.on_fatal) {
       options_.on_fatal(status);
       return;
@@ -326,6 +330,7 @@ class ServerImpl final : public Server {
     // Those who made it known are still to be told, on this very thread.
     std::thread([] {
       absl::SleepFor(kLastWords);
+      base::FlushLog();
       _exit(kExitRolledBack);
     }).detach();
   }

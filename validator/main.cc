@@ -29,7 +29,7 @@ int Main(int argc, char** argv) {
   }
   base::SetLogLevel(flags->daemon.log_level);
   base::Log(base::LogLevel::kInfo, "starting", {{"version", base::kVersion}});
-  net::RemoveReadiness(flags->daemon);
+  net::Readiness readiness(flags->daemon);
 
   // First, so that a port that is taken leaves no session behind that receipts would wait for.
   absl::StatusOr<std::unique_ptr<net::Daemon>> daemon =
@@ -42,14 +42,14 @@ int Main(int argc, char** argv) {
   }
   (*daemon)->ServeMetrics((*server)->registry());
 
-  absl::Status ready = net::WriteReadiness(flags->daemon, **daemon, (*server)->addresses(),
-                                           {{"id", flags->server.id}});
+  absl::Status ready =
+      readiness.Write(**daemon, (*server)->addresses(), {{"id", flags->server.id}});
   if (!ready.ok()) {
     (*server)->Drain(absl::ZeroDuration(), flags->daemon.drain_timeout);  // says goodbye
     return Refused(ready);
   }
   (*daemon)->WaitForShutdownSignal();
-  net::RemoveReadiness(flags->daemon);
+  readiness.Remove();
   (*server)->Drain(flags->daemon.drain_pause, flags->daemon.drain_timeout);
   base::Log(base::LogLevel::kInfo, "ended as asked");
   return kValidatorExitOk;

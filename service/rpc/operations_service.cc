@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "base/status.h"
 #include "service/reads/read_tokens.h"
 #include "service/rpc/backup.h"
@@ -68,6 +69,8 @@ absl::StatusOr<ReceiptQuestion> QuestionOf(const Hub& hub, const Request& reques
   }
   return question;
 }
+
+constexpr absl::Duration kLookAgain = absl::Milliseconds(5);
 
 absl::Status Draining() {
   return base::RefuseForNow("DRAINING", "the service is shutting down; connect again",
@@ -249,16 +252,30 @@ grpc::ServerUnaryReactor* OperationsService::CreateBackup(Context* context, cons
       });
 }
 
-void OperationsService::EndStreams() {
+std::vector<std::shared_ptr<WatchStream>> OperationsService::Watchers() {
   std::vector<std::shared_ptr<WatchStream>> streams;
+  absl::MutexLock lock(&mu_);
+  for (const auto& [id, weak] : watchers_) {
+    if (std::shared_ptr<WatchStream> stream = weak.lock()) streams.push_back(std::move(stream));
+  }
+  return streams;
+}
+
+void OperationsService::EndStreams() {
   {
     absl::MutexLock lock(&mu_);
     draining_ = true;
-    for (const auto& [id, weak] : watchers_) {
-      if (std::shared_ptr<WatchStream> stream = weak.lock()) streams.push_back(std::move(stream));
-    }
   }
-  for (const std::shared_ptr<WatchStream>& stream : streams) stream->Close(Draining());
+  for (const std::shared_ptr<WatchStream>& stream : Watchers()) stream->Close(Draining());
+}
+
+void OperationsService::CutStreams(absl::Duration patience) {
+  // Looked at anew, not waited for: absl's timed waits follow the wall clock.
+  for (; patience > absl::ZeroDuration(); patience -= kLookAgain) {
+    if (Watchers().empty()) return;
+    absl::SleepFor(kLookAgain);
+  }
+  for (const std::shared_ptr<WatchStream>& stream : Watchers()) stream->Abort(Draining());
 }
 
 }  // namespace tollgate::service

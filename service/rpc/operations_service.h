@@ -6,9 +6,11 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "service/rpc/backup.h"
 #include "service/rpc/rpc_call.h"
 #include "service/rpc/rpc_deps.h"
@@ -53,8 +55,12 @@ class OperationsService final : public internal::RawOperationsService {
 
   // Ends all watchers (UNAVAILABLE, DRAINING) and refuses new ones. Does not wait.
   void EndStreams() ABSL_LOCKS_EXCLUDED(mu_);
+  // Then: waits until the watchers have ended, for at most `patience`, and cuts those that have not
+  // taken their end.
+  void CutStreams(absl::Duration patience) ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
+  std::vector<std::shared_ptr<WatchStream>> Watchers() ABSL_LOCKS_EXCLUDED(mu_);
   absl::StatusOr<std::shared_ptr<WatchStream>> OpenWatch(Context* context, const Bytes& request)
       ABSL_LOCKS_EXCLUDED(mu_);
 

@@ -38,11 +38,13 @@ class Program:
         self.ready_file = os.path.join(home, f"{name}.ready")
         self.process = None
         self.ready = None
+        self.output = None  # a descriptor for both its outputs, in place of the log
 
     def launch(self):
         if os.path.exists(self.ready_file):
             os.unlink(self.ready_file)
-        with open(self.log, "ab") as output:
+        with open(self.log, "ab") as log:
+            output = log if self.output is None else self.output
             self.process = subprocess.Popen(
                 [os.path.join(BIN, self.program), *self.arguments, "--ready-file", self.ready_file],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output)
@@ -110,6 +112,11 @@ class Client:
         stub, request = self.method(path)
         return stub(json_format.ParseDict(fields, request()), timeout=timeout)
 
+    def serving(self, name):
+        """What grpc.health.v1 says of a name."""
+        check = self.channel.unary_unary("/grpc.health.v1.Health/Check")
+        return check(bytes([10, len(name)]) + name.encode(), timeout=30) == b"\x08\x01"
+
     def future(self, path, timeout=60, **fields):
         stub, request = self.method(path)
         return stub.future(json_format.ParseDict(fields, request()), timeout=timeout)
@@ -144,14 +151,17 @@ class Installation:
         self.service = None
         self.secrets = []  # every token string that was shown
 
-    def start_service(self, *arguments, port=0):
+    def prepare_service(self, *arguments, port=0):
+        """A service that is still to be started."""
         self.service = Program(self.home, "tollgated", "tollgated", [
             "--store", os.path.join(self.home, "store"), "--listen", f"127.0.0.1:{port}",
             "--metrics-listen", "127.0.0.1:0", "--usage-interval", "200ms", "--sweep-interval", "100ms",
             *arguments])
         self.programs.append(self.service)
-        self.service.start()
         return self.service
+
+    def start_service(self, *arguments, port=0):
+        return self.prepare_service(*arguments, port=port).start()
 
     @property
     def address(self):

@@ -33,6 +33,8 @@ struct HostLogs {
 };
 
 HostLog::HostLog(Callback callback) : callback_(std::move(callback)) {
+  // The host's checks must not wait for whoever reads its stderr.
+  if (!callback_) base::QueueLogLines();
   HostLogs& all = HostLogs::All();
   std::lock_guard<std::mutex> lock(all.mu);
   all.logs.push_back(this);

@@ -1,6 +1,7 @@
 #include "validator/shells/link.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "base/log.h"
@@ -15,6 +16,9 @@ using tollgate::v1::FollowResponse;
 // Messages that wait for the wire. A stream that takes none of so many is as good as dead, and
 // its pings would be too old to be worth a lease.
 constexpr size_t kMostQueued = 1024;
+
+// A service that says nothing for so long after a goodbye has hung: it answers one at once.
+constexpr absl::Duration kGoodbyePatience = absl::Seconds(2);
 
 // The timer looks at the boot clock at least this often: the steady clock stands still while the
 // machine is suspended, the boot clock does not.
@@ -82,7 +86,16 @@ bool Link::Goodbye(absl::Duration limit) {
   absl::MutexLock lock(&mu_);
   // A stream on which nothing was heard says no goodbye either (Welcome comes first): no wait.
   if (!heard_ && !Quiet()) return false;
-  mu_.AwaitWithTimeout(absl::Condition(this, &Link::Quiet), limit);
+  const auto began = std::chrono::steady_clock::now();
+  const auto since = [](std::chrono::steady_clock::time_point then) {
+    return absl::FromChrono(std::chrono::steady_clock::now() - then);
+  };
+  while (!Quiet()) {
+    const absl::Duration left =
+        std::min(limit - since(began), kGoodbyePatience - since(std::max(began, heard_at_)));
+    if (left <= absl::ZeroDuration()) break;
+    mu_.AwaitWithTimeout(absl::Condition(this, &Link::Quiet), left);
+  }
   return Quiet() && goodbye_taken_;
 }
 
@@ -128,6 +141,7 @@ void Link::OnMessage(uint64_t stream, const FollowResponse& message) {
       said_lost_ = false;
       back = true;
     }
+    heard_at_ = std::chrono::steady_clock::now();
     if (stream == number_ && message.has_go_away()) told_to_leave_ = true;
     calls = QueueActions(options_.validator->StreamMessage(stream, message));
   }

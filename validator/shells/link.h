@@ -13,6 +13,7 @@
 
 #include <grpcpp/channel.h>
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -53,8 +54,9 @@ class Link : public std::enable_shared_from_this<Link> {
   ~Link();
 
   // R4: the caller has answered its last decision. Reports the last use, says goodbye, and waits
-  // for at most `limit` until the service has taken it (it then ends the stream). False: it may
-  // not have; the service then waits for the lease to run out. Once, before Stop.
+  // for at most `limit` until the service has taken it (it then ends the stream), and no longer
+  // than two seconds for one that says nothing. False: it may not have taken it; the service then
+  // waits for the lease to run out. Once, before Stop.
   bool Goodbye(absl::Duration limit) ABSL_LOCKS_EXCLUDED(mu_);
 
   // Cancels what is open and waits for its end; nothing of the validator is touched afterwards, and
@@ -103,8 +105,10 @@ class Link : public std::enable_shared_from_this<Link> {
   std::shared_ptr<Stream> stream_ ABSL_GUARDED_BY(mu_);                 // the present one
   uint64_t number_ ABSL_GUARDED_BY(mu_) = 0;                            // its number
   std::deque<tollgate::v1::FollowRequest> queue_ ABSL_GUARDED_BY(mu_);  // for it; bounded
-  int open_ ABSL_GUARDED_BY(mu_) = 0;                // streams that have not ended
-  bool heard_ ABSL_GUARDED_BY(mu_) = false;          // on the present stream
+  int open_ ABSL_GUARDED_BY(mu_) = 0;        // streams that have not ended
+  bool heard_ ABSL_GUARDED_BY(mu_) = false;  // on the present stream
+  // When anything was heard last, on the steady clock.
+  std::chrono::steady_clock::time_point heard_at_ ABSL_GUARDED_BY(mu_);
   bool told_to_leave_ ABSL_GUARDED_BY(mu_) = false;  // by a GoAway on the present stream
   bool said_lost_ ABSL_GUARDED_BY(mu_) = false;      // logged once, until it is heard again
   bool goodbye_ ABSL_GUARDED_BY(mu_) = false;

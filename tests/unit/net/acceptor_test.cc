@@ -13,9 +13,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 
+#include "absl/strings/match.h"
+#include "base/log.h"
 #include "base/status.h"
 #include "net/listener_metrics.h"
 #include "tests/unit/net/edge_server.h"
@@ -126,6 +130,68 @@ TEST(Acceptor, UnixSocketHasItsModeAndTellsThePeer) {
   close(fd);
   (*acceptor)->Stop();
   EXPECT_NE(stat((folder / "a.sock").c_str(), &file), 0) << "Stop removes its file";
+}
+
+// Connects, within the patience of a test; -1 where nobody can be reached.
+int ConnectAtLast(const Address& address) {
+  const absl::Time deadline = absl::Now() + kTestPatience;
+  int fd = -1;
+  while (fd < 0 && absl::Now() < deadline) {
+    fd = Connect(address);
+    absl::SleepFor(absl::Milliseconds(5));
+  }
+  return fd;
+}
+
+TEST(Acceptor, ASocketFileThatIsRemovedIsMadeAnew) {
+  TempFolder folder;
+  const std::string path = folder / "a.sock";
+  Taker taker;
+  Acceptor::Options options = On("unix:" + path);
+  options.socket_mode = 0600;
+  auto acceptor = Acceptor::Start(std::move(options), taker.handler());
+  ASSERT_TRUE(acceptor.ok()) << acceptor.status();
+  const int before = Connect((*acceptor)->address());
+  ASSERT_GE(taker.Wait(0).fd, 0);
+  ASSERT_EQ(unlink(path.c_str()), 0);
+  const int after = ConnectAtLast((*acceptor)->address());
+  ASSERT_GE(after, 0);
+  ASSERT_GE(taker.Wait(1).fd, 0);
+  struct stat file{};
+  ASSERT_EQ(stat(path.c_str(), &file), 0);
+  EXPECT_EQ(file.st_mode & 0777, 0600u);
+  EXPECT_EQ(write(before, "x", 1), 1) << "who was connected stays so";
+  (*acceptor)->Stop();
+  EXPECT_NE(stat(path.c_str(), &file), 0) << "the new one is its own, too";
+  close(before);
+  close(after);
+}
+
+TEST(Acceptor, WhatStandsInItsFilesPlaceIsLeftAloneAndTold) {
+  static std::atomic<int> told{0};
+  base::SetLogSink([](base::LogLevel level, absl::string_view line) {
+    if (level == base::LogLevel::kError && absl::StrContains(line, "nobody new can connect"))
+      ++told;
+    return true;
+  });
+  TempFolder folder;
+  const std::string path = folder / "a.sock";
+  Taker taker;
+  auto acceptor = Acceptor::Start(On("unix:" + path), taker.handler());
+  ASSERT_TRUE(acceptor.ok()) << acceptor.status();
+  std::ofstream(folder / "precious") << "precious";
+  std::filesystem::rename(folder / "precious", path);
+  for (const absl::Time start = absl::Now(); told == 0 && absl::Now() - start < kTestPatience;) {
+    absl::SleepFor(absl::Milliseconds(5));
+  }
+  EXPECT_EQ(told, 1);
+  EXPECT_TRUE(std::filesystem::is_regular_file(path));
+  std::filesystem::remove(path);
+  const int fd = ConnectAtLast((*acceptor)->address());
+  EXPECT_GE(fd, 0);
+  close(fd);
+  (*acceptor)->Stop();
+  base::SetLogSink(nullptr);
 }
 
 TEST(Acceptor, OnlyAllowedUsersPass) {

@@ -48,6 +48,7 @@ INSTANTIATE_TEST_SUITE_P(
         Good{"[::]:7411", "[::]:7411", "dns:///[::]:7411", false},
         Good{"unix:/run/x.sock", "unix:/run/x.sock", "unix:/run/x.sock", true},
         Good{"unix:///run/x.sock", "unix:/run/x.sock", "unix:/run/x.sock", true},
+        Good{"unix:./@x", "unix:./@x", "unix:./@x", true},
         Good{"unix:x.sock", "unix:x.sock", "unix:x.sock", true}));
 
 struct Bad {
@@ -77,6 +78,7 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"h: 1", "port is no"}, Bad{"h:000001", "port is no"}, Bad{"a b:1", "character"},
         Bad{"user@h:1", "character"}, Bad{"http://h:1", "scheme"},
         Bad{"/run/x.sock", "unix:/run/x.sock"}, Bad{"unix:", "path is missing"},
+        Bad{"unix:@name", "unix:./@name"}, Bad{"unix-abstract:name", "abstract"},
         Bad{"unix://x", "absolute"}, Bad{"unix:/run/", "directory"},
         Bad{"unix:/"
             "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"

@@ -13,8 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <fstream>
-#include <sstream>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "base/status.h"
@@ -24,24 +24,95 @@
 namespace tollgate::net {
 namespace {
 
-TEST(DaemonTest, TheFirstSignalWakesAndTheSecondEndsAtOnce) {
-  // A child, before this process has any thread.
+// Sends this process a signal, and returns once the daemon has taken it.
+void Send(int signal) {
+  kill(getpid(), signal);
+  sigset_t pending;
+  do {
+    sigpending(&pending);
+  } while (sigismember(&pending, signal) == 1);
+}
+
+// What a child, made before this process has any thread, ends with.
+int ExitOf(void (*body)()) {
   const pid_t child = fork();
   if (child == 0) {
-    BlockShutdownSignals();
-    auto daemon = Daemon::Start({"test", "", nullptr});
-    if (!daemon.ok()) _exit(1);
-    kill(getpid(), SIGTERM);
-    (*daemon)->WaitForShutdownSignal();
-    if (!(*daemon)->shutdown_requested()) _exit(2);
-    kill(getpid(), SIGINT);
-    pause();
-    _exit(3);
+    alarm(60);
+    body();
+    _exit(0);
   }
   int status = 0;
-  ASSERT_EQ(waitpid(child, &status, 0), child);
-  ASSERT_TRUE(WIFEXITED(status));
-  EXPECT_EQ(WEXITSTATUS(status), 128 + SIGINT);
+  EXPECT_EQ(waitpid(child, &status, 0), child);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}
+
+std::unique_ptr<Daemon> StartedInChild() {
+  BlockShutdownSignals();
+  auto daemon = Daemon::Start({"test", "", nullptr});
+  if (!daemon.ok()) _exit(1);
+  return std::move(*daemon);
+}
+
+TEST(DaemonTest, HoweverManyAskItIsOneRequestAndQuitEndsAtOnce) {
+  EXPECT_EQ(ExitOf([] {
+              auto daemon = StartedInChild();
+              Send(SIGTERM);
+              daemon->WaitForShutdownSignal();
+              for (const int again : {SIGTERM, SIGINT, SIGTERM, SIGINT, SIGHUP}) Send(again);
+              if (!daemon->shutdown_requested()) _exit(2);
+              Send(SIGQUIT);
+              for (;;) pause();
+            }),
+            128 + SIGQUIT);
+}
+
+TEST(DaemonTest, AClosedTerminalAsksForTheSameUnlessNohupSaysNo) {
+  EXPECT_EQ(ExitOf([] {
+              auto daemon = StartedInChild();
+              Send(SIGHUP);
+              daemon->WaitForShutdownSignal();
+            }),
+            0);
+  EXPECT_EQ(ExitOf([] {
+              signal(SIGHUP, SIG_IGN);
+              auto daemon = StartedInChild();
+              Send(SIGHUP);
+              Send(SIGUSR1);  // taken after it
+              if (daemon->shutdown_requested()) _exit(2);
+            }),
+            0);
+}
+
+TEST(DaemonTest, SignalsOfNoMeaningEndNothing) {
+  EXPECT_EQ(ExitOf([] {
+              auto daemon = StartedInChild();
+              for (int number = 1; number <= SIGRTMAX; ++number) {
+                switch (number) {
+                  case SIGTERM:
+                  case SIGINT:
+                  case SIGHUP:
+                  case SIGQUIT:
+                  case SIGXCPU:  // these ask for something
+                  case SIGKILL:
+                  case SIGSTOP:
+                  case SIGTSTP:
+                  case SIGTTIN:
+                  case SIGTTOU:  // these stop
+                  case SIGILL:
+                  case SIGTRAP:
+                  case SIGABRT:
+                  case SIGBUS:
+                  case SIGFPE:
+                  case SIGSEGV:
+                  case SIGSYS:  // these tell of a fault in it
+                    continue;
+                  default:
+                    if (number < 32 || number >= SIGRTMIN) Send(number);
+                }
+              }
+              if (daemon->shutdown_requested()) _exit(2);
+            }),
+            0);
 }
 
 TEST(DaemonTest, SignalsMustBeBlockedFirst) {
@@ -128,22 +199,6 @@ TEST(DaemonTest, EndsPromptlyAlsoWithConnectionsToItsMetrics) {
     EXPECT_LT(absl::Now() - began, kTestPatience);
     close(idle);
   }
-}
-
-TEST(ReadyFile, IsWholeOrAbsent) {
-  TempFolder folder;
-  ASSERT_TRUE(WriteReadyFile(folder / "ready.json", "{\"port\":1}\n").ok());
-  ASSERT_TRUE(WriteReadyFile(folder / "ready.json", "{\"port\":22}\n").ok());
-  std::stringstream text;
-  text << std::ifstream(folder / "ready.json").rdbuf();
-  EXPECT_EQ(text.str(), "{\"port\":22}\n");
-  EXPECT_FALSE(WriteReadyFile(folder / "no/such/folder", "{}").ok());
-  int files = 0;
-  for ([[maybe_unused]] const auto& entry :
-       std::filesystem::directory_iterator(std::filesystem::path(folder / "x").parent_path())) {
-    ++files;
-  }
-  EXPECT_EQ(files, 1) << "no temporary file is left";
 }
 
 TEST(ExitCode, IsStable) {

@@ -1,5 +1,6 @@
 #include "net/start_up.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -8,13 +9,21 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "base/status.h"
 #include "tests/unit/net/edge_server.h"
 
 namespace tollgate::net {
+
+std::atomic<bool> disk_hangs{false};
+
 namespace {
 
 std::string Read(const std::string& path) {
@@ -41,57 +50,81 @@ TEST(PrepareProcess, LeavesNoCoreAndBlocksTheSignals) {
   EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
-TEST(WriteReadiness, TellsAddressesProcessAndMore) {
-  BlockShutdownSignals();
-  TempFolder folder;
-  DaemonSettings settings;
-  settings.ready_file = folder / "ready.json";
-  settings.metrics_listen = "localhost:0";
-  auto daemon = Daemon::Start({"test", settings.metrics_listen, nullptr});
+class ReadinessTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    BlockShutdownSignals();
+    settings_.ready_file = folder_ / "ready.json";
+  }
+  bool IsThere() const { return access(settings_.ready_file.c_str(), F_OK) == 0; }
+
+  TempFolder folder_;
+  DaemonSettings settings_;
+};
+
+TEST_F(ReadinessTest, TellsAddressesProcessAndMore) {
+  settings_.metrics_listen = "localhost:0";
+  auto daemon = Daemon::Start({"test", settings_.metrics_listen, nullptr});
   ASSERT_TRUE(daemon.ok()) << daemon.status();
-  ASSERT_TRUE(
-      WriteReadiness(settings, **daemon, {"127.0.0.1:1", "unix:/s"}, {{"id", "e\"1"}}).ok());
-  EXPECT_EQ(Read(settings.ready_file),
+  Readiness readiness(settings_);
+  ASSERT_TRUE(readiness.Write(**daemon, {"127.0.0.1:1", "unix:/s"}, {{"id", "e\"1"}}).ok());
+  EXPECT_EQ(Read(settings_.ready_file),
             absl::StrCat(R"({"id":"e\"1","listen":["127.0.0.1:1","unix:/s"],"metrics":"localhost:)",
                          (*daemon)->metrics_port(), R"(","pid":)", getpid(), "}\n"));
 }
 
-TEST(WriteReadiness, IsSilentAboutMetricsThatAreNotServed) {
-  BlockShutdownSignals();
-  TempFolder folder;
-  DaemonSettings settings;
-  settings.ready_file = folder / "ready.json";
+TEST_F(ReadinessTest, IsSilentAboutMetricsThatAreNotServed) {
   auto daemon = Daemon::Start({"test", "", nullptr});
   ASSERT_TRUE(daemon.ok()) << daemon.status();
-  ASSERT_TRUE(WriteReadiness(settings, **daemon, {"unix:/s"}, {}).ok());
-  EXPECT_EQ(Read(settings.ready_file),
+  Readiness readiness(settings_);
+  ASSERT_TRUE(readiness.Write(**daemon, {"unix:/s"}, {}).ok());
+  EXPECT_EQ(Read(settings_.ready_file),
             absl::StrCat(R"({"listen":["unix:/s"],"pid":)", getpid(), "}\n"));
 }
 
-TEST(WriteReadiness, WritesOnlyWhereItIsAskedTo) {
-  BlockShutdownSignals();
-  DaemonSettings settings;
+TEST_F(ReadinessTest, WritesOnlyWhereItIsAskedTo) {
   auto daemon = Daemon::Start({"test", "", nullptr});
   ASSERT_TRUE(daemon.ok()) << daemon.status();
-  EXPECT_TRUE(WriteReadiness(settings, **daemon, {}, {}).ok());
-  settings.ready_file = "/does/not/exist/ready.json";
-  EXPECT_FALSE(WriteReadiness(settings, **daemon, {}, {}).ok());
+  EXPECT_TRUE(Readiness(DaemonSettings()).Write(**daemon, {}, {}).ok());
+  settings_.ready_file = "/does/not/exist/ready.json";
+  EXPECT_FALSE(Readiness(settings_).Write(**daemon, {}, {}).ok());
 }
 
-TEST(WriteReadiness, IsGoneAfterRemove) {
-  BlockShutdownSignals();
-  TempFolder folder;
-  DaemonSettings settings;
-  RemoveReadiness(settings);  // nothing to do
-  settings.ready_file = folder / "ready.json";
-  RemoveReadiness(settings);
+TEST_F(ReadinessTest, RemovesWhatIsStaleAndItsOwn) {
   auto daemon = Daemon::Start({"test", "", nullptr});
   ASSERT_TRUE(daemon.ok()) << daemon.status();
-  ASSERT_TRUE(WriteReadiness(settings, **daemon, {}, {}).ok());
-  ASSERT_EQ(access(settings.ready_file.c_str(), F_OK), 0);
-  RemoveReadiness(settings);
-  EXPECT_NE(access(settings.ready_file.c_str(), F_OK), 0);
+  std::ofstream(settings_.ready_file) << "of a process that is dead";
+  Readiness readiness(settings_);
+  EXPECT_FALSE(IsThere());
+  readiness.Remove();  // nothing to do
+  ASSERT_TRUE(readiness.Write(**daemon, {}, {}).ok());
+  {
+    const Readiness another(settings_);
+  }
+  EXPECT_TRUE(IsThere()) << "a second start leaves it alone";
+  readiness.Remove();
+  EXPECT_FALSE(IsThere());
+}
+
+TEST_F(ReadinessTest, AFileSystemThatHangsIsNotWaitedFor) {
+  auto daemon = Daemon::Start({"test", "", nullptr});
+  ASSERT_TRUE(daemon.ok()) << daemon.status();
+  Readiness readiness(settings_, absl::Milliseconds(50));
+  disk_hangs = true;
+  const absl::Status slow = readiness.Write(**daemon, {}, {});
+  EXPECT_EQ(base::ReasonOf(slow), "READY_FILE_SLOW") << slow;
+  // What comes of it later removes itself.
+  disk_hangs = false;
+  while (!std::filesystem::is_empty(std::filesystem::path(settings_.ready_file).parent_path())) {
+    std::this_thread::yield();
+  }
 }
 
 }  // namespace
 }  // namespace tollgate::net
+
+// In place of the C library's: a file system that hangs.
+extern "C" int rename(const char* from, const char* to) noexcept {
+  while (tollgate::net::disk_hangs) usleep(1000);
+  return renameat(AT_FDCWD, from, AT_FDCWD, to);
+}

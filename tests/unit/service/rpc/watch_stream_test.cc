@@ -202,5 +202,21 @@ TEST_F(WatchStreamTest, ADrainEndsAllAndTakesNoMore) {
   EXPECT_EQ(base::ReasonOf(Watcher(stub_.get(), head).End()), "DRAINING");
 }
 
+TEST_F(WatchStreamTest, OneThatTakesNothingIsCutByADrain) {
+  const int64_t first = Tell({Changed("acme")});
+  for (int i = 0; i < 40; ++i) Tell({Changed("acme", 512 << 10)});
+  reads_->Hold();
+  Watcher watcher(stub_.get(), first);
+  while (reads_->RunOne(absl::Milliseconds(500))) {
+  }
+  reads_->Open();
+  operations_->EndStreams();
+  const absl::Time start = absl::Now();
+  operations_->CutStreams(absl::Milliseconds(100));
+  EXPECT_GE(absl::Now() - start, absl::Milliseconds(100)) << "it has not taken its end";
+  operations_->CutStreams(kRpcPatience);
+  EXPECT_LT(absl::Now() - start, kRpcPatience / 2) << "and is cut";
+}
+
 }  // namespace
 }  // namespace tollgate::service

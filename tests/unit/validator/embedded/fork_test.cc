@@ -1,4 +1,5 @@
 // Edges and fork. The process that gtest runs in never starts gRPC: all that does is its child.
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -184,6 +185,32 @@ TEST_F(ForkTest, AChildOfAParentThatRunsGrpcIsToldToo) {
                    })) == 0);
             })),
             0);
+}
+
+// No child of an edge's process, but a process in which an edge logs to a stderr that nobody reads.
+TEST_F(ForkTest, AnEdgeWhoseLogNobodyReadsDecidesAndStops) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  fcntl(ends[1], F_SETFL, O_NONBLOCK);
+  for (const size_t size : {size_t{4096}, size_t{1}}) {
+    const std::string dots(size, '.');
+    while (write(ends[1], dots.data(), dots.size()) > 0) {
+    }
+  }
+  fcntl(ends[1], F_SETFL, 0);
+  const pid_t child = InChild([&] {
+    dup2(ends[1], 2);
+    edge::Options options = Options();
+    options.id = "edge-1";
+    auto started = edge::Edge::Start(options);
+    MUST(started.ok());
+    MUST((*started)->WaitUntilLive(kLongEnough));
+    MUST((*started)->CheckBlocking(token_.string, edge::Requirement(), kLongEnough).admitted());
+    MUST((*started)->Stop(kLongEnough));
+  });
+  EXPECT_EQ(ExitOf(child), 0);
+  close(ends[0]);
+  close(ends[1]);
 }
 
 }  // namespace
