@@ -9,9 +9,9 @@
 
 namespace tollgate::storage {
 
-// Writes one audit entry, "service.start", under a revision of its own. What a
-// crashed predecessor wrote without knowing whether it was synced lies below
-// that revision and is durable with it; nothing it may have said is contradicted.
+// Writes one audit entry, "service.start", under a revision of its own. A crashed predecessor may
+// have written commits without knowing whether they were synced. They lie below this revision and
+// are durable with it, so nothing that the predecessor may have said is contradicted.
 class ServiceStarted : public Command {
  public:
   // `version` is the program's; `instance` names this process (random, hex).
