@@ -8,15 +8,15 @@
 
 namespace tollgate::service {
 
-// What the command line asked for.
+// What the command line asks for.
 struct ServerFlags {
   ServerOptions server;
   net::DaemonSettings daemon = {.metrics_listen = "127.0.0.1:7412",
                                 .drain_timeout = absl::Seconds(15)};
 };
 
-// INVALID_ARGUMENT (reason BAD_FLAG): what was wrong, and how to say it right. When `daemon.print`
-// is set, nothing else is to be used.
+// INVALID_ARGUMENT (reason BAD_FLAG): what is wrong, and how to write it. Where `daemon.print` is
+// set, nothing else of the result may be used.
 absl::StatusOr<ServerFlags> ParseServerFlags(int argc, const char* const* argv);
 
 }  // namespace tollgate::service

@@ -1,4 +1,5 @@
-// What a server's options mean for its parts: the one translation, for the check and for the start.
+// Translates a server's options into the options of its parts, for the check and for the start
+// alike.
 #ifndef TOLLGATE_SERVICE_OPTION_PARTS_H_
 #define TOLLGATE_SERVICE_OPTION_PARTS_H_
 
@@ -10,7 +11,7 @@ namespace tollgate::service {
 
 // Where the store's files lie.
 StoreHome::Options HomeOptionsOf(const ServerOptions& options);
-// What the feed is told; what it works on, and whom it tells, is for the caller to fill in.
+// The feed's options. The caller fills in the objects that the feed works on, and the callbacks.
 Hub::Options FeedOptionsOf(const ServerOptions& options);
 
 }  // namespace tollgate::service

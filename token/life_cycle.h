@@ -21,8 +21,7 @@ struct Cohorts {
 };
 
 // The earliest watermark that covers the token, of all that its workspace and its owner ever had;
-// nullptr: none covers it. Compared by (revision,
-// index), never by time (R13).
+// nullptr: none covers it. Compared by (revision, index), never by time (R13).
 const tollgate::store::v1::CohortRecord* CoveringCohort(
     const tollgate::store::v1::TokenRecord& record, const Cohorts& cohorts);
 
