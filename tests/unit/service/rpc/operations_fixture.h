@@ -1,5 +1,5 @@
-// OperationsService and EdgeService over real gRPC, in one process, on the store in memory; what
-// they have read runs when a test says so.
+// OperationsService and EdgeService over real gRPC, in one process, on the store in memory. Their
+// reads run when a test says so.
 #ifndef TOLLGATE_TESTS_UNIT_SERVICE_RPC_OPERATIONS_FIXTURE_H_
 #define TOLLGATE_TESTS_UNIT_SERVICE_RPC_OPERATIONS_FIXTURE_H_
 
@@ -37,7 +37,7 @@ namespace tollgate::service {
 
 inline constexpr absl::Duration kRpcPatience = absl::Seconds(30);
 
-// Whether a condition comes true while a test may still wait for it.
+// Whether a condition becomes true within the time that a test may wait.
 inline bool ComesTrue(const std::function<bool()>& condition) {
   const absl::Time until = absl::Now() + kRpcPatience;
   while (!condition()) {
@@ -47,7 +47,7 @@ inline bool ComesTrue(const std::function<bool()>& condition) {
   return true;
 }
 
-// Keeps what it is given until a test has it run; open, it runs everything at once. Thread-safe.
+// Holds work until a test runs it; once open, runs everything at once. Thread-safe.
 class GatedExecutor : public base::Executor {
  public:
   explicit GatedExecutor(base::Executor* inner) : inner_(inner) {}
@@ -81,7 +81,7 @@ class GatedExecutor : public base::Executor {
     absl::MutexLock lock(&mu_);
     full_ = full;
   }
-  // Runs one that is held, on this thread; false where none comes within `patience`.
+  // Runs one held piece of work, on this thread; false: none came within `patience`.
   bool RunOne(absl::Duration patience = kRpcPatience) {
     std::function<void()> work;
     {
@@ -94,7 +94,7 @@ class GatedExecutor : public base::Executor {
     work();
     return true;
   }
-  // How many were ever held at once.
+  // The most pieces of work that were ever held at once.
   size_t most_held() {
     absl::MutexLock lock(&mu_);
     return most_held_;
@@ -132,7 +132,7 @@ class OperationsTest : public ::testing::Test {
     hub.random = &base::SystemRandom();
     hub.executor = pool_.get();
     hub.ring.max_revisions = 8;
-    // Longer than any test waits: what ends a wait is never that a lease ran out.
+    // Longer than any test waits, so that no wait ends because a lease ran out.
     hub.lease = absl::Minutes(5);
     absl::StatusOr<std::unique_ptr<Hub>> started = Hub::Start(hub);
     ASSERT_TRUE(started.ok()) << started.status();
@@ -177,7 +177,7 @@ class OperationsTest : public ::testing::Test {
   }
   virtual OperationsService::Options Options() { return OperationsService::Options(); }
 
-  // Commits what `run` does; its revision.
+  // Commits what `run` does; returns its revision.
   int64_t Commit(std::function<void(storage::Effects&)> run) {
     class Write : public storage::Command {
      public:
@@ -197,14 +197,14 @@ class OperationsTest : public ::testing::Test {
     EXPECT_TRUE(done.ok()) << done.status();
     return done.ok() ? done->revision : 0;
   }
-  // An event about a token of a workspace, whose id has so many bytes.
+  // An event about a token of the workspace; the token id has this many bytes.
   static v1::Event Changed(const std::string& workspace, size_t bytes = 16) {
     v1::Event event;
     event.mutable_token_changed()->set_workspace(workspace);
     event.mutable_token_changed()->set_token_id(std::string(bytes, 't'));
     return event;
   }
-  // A revision with these events.
+  // Commits a revision with these events.
   int64_t Tell(const std::vector<v1::Event>& events) {
     return Commit([&](storage::Effects& effects) {
       effects.PutRaw(storage::Table::kLabels, "touched", "");
