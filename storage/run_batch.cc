@@ -1,4 +1,4 @@
-// The pure heart of the sequencer: RunBatch.
+// The pure core of the sequencer: RunBatch.
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -18,8 +18,8 @@ using store::v1::AuditChainRecord;
 using store::v1::AuditRecord;
 using store::v1::HeadRecord;
 
-// Commands leave to the sequencer what is the sequencer's: a command that
-// wrote the head, the events or the audit chain itself would break R7 or the chain.
+// Refuses a command that wrote the head, the events or the audit chain itself, because it would
+// break R7 or the chain.
 absl::Status CheckEffects(const Command& command, const Effects& effects, const HeadRecord& head) {
   for (const Mutation& mutation : effects.mutations) {
     const bool head_key = mutation.table == Table::kMeta && mutation.key == kHeadKey;
@@ -75,8 +75,8 @@ absl::StatusOr<BatchOutcome> RunBatch(const Snapshot& snapshot, absl::Time now,
       continue;
     }
     if (!effects.empty()) outcome.has_effects = true;
-    // Without effects of its own a command may still have seen those of the
-    // batch before it: its answer is then only as durable as this commit (R7).
+    // A command without effects may still have seen the effects of earlier commands of the batch;
+    // its answer is then durable only with this commit (R7).
     outcome.results.push_back(
         Committed{outcome.has_effects ? revision : head.revision(), slot.index});
 

@@ -19,7 +19,7 @@ namespace {
 
 constexpr size_t kKeySize = 32;
 constexpr size_t kMaxPeppers = 16;
-// Leaves every larger number to ids that a rotation adds.
+// Larger numbers are left to ids that a rotation adds.
 constexpr uint64_t kMaxId = 0x7FFFFFFF;
 // Sixteen peppers take 2 KiB; the rest is room for white space.
 constexpr size_t kMaxFileSize = 64 * 1024;
@@ -59,7 +59,7 @@ class Reader {
  public:
   explicit Reader(absl::string_view text) : rest_(text) {}
 
-  // Takes `c`, after white space; false where something else is next.
+  // Takes `c`, after white space; false: another character is next.
   bool Take(char c) {
     SkipSpace();
     if (rest_.empty() || rest_.front() != c) return false;
@@ -93,8 +93,8 @@ class Reader {
     *out = static_cast<uint32_t>(value);
     return true;
   }
-  // An object: `member` is called with each name, stands at the value, and
-  // takes it; false where it does not know the name or the value is wrong.
+  // Reads an object. `member` is called with each name, at its value, and reads the value; false:
+  // it does not know the name, or the value is wrong.
   template <typename Member>
   bool Object(Member member) {
     if (!Take('{')) return false;
@@ -168,7 +168,7 @@ absl::StatusOr<std::string> WriteBeside(const std::string& path, absl::string_vi
                    absl::StrCat("cannot be created: ", ErrnoText(errno),
                                 ". Name a file in a folder that this process may write"));
   }
-  // A umask may have taken the owner's own bits away; it cannot have added any.
+  // A umask may have removed the owner's own bits; it cannot have added any.
   if (fchmod(file.fd(), 0600) != 0 || !WriteAll(file.fd(), bytes) || fsync(file.fd()) != 0 ||
       !file.Close()) {
     const int error = errno;
@@ -179,7 +179,7 @@ absl::StatusOr<std::string> WriteBeside(const std::string& path, absl::string_vi
   return temporary;
 }
 
-// Gives the file its name unless the name is taken. 0, or the error.
+// Gives the file its name, unless the name is taken. Returns 0, or the error.
 int NameIfFree(const std::string& temporary, const std::string& path) {
   if (link(temporary.c_str(), path.c_str()) == 0) {
     unlink(temporary.c_str());
@@ -187,7 +187,7 @@ int NameIfFree(const std::string& temporary, const std::string& path) {
   }
   int error = errno;
   if (error == EEXIST) return error;
-  // A file system without hard links.
+  // For a file system without hard links.
   if (renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE) == 0) {
     return 0;
   }
@@ -205,7 +205,7 @@ Keyring Keyring::Generate(base::Random& random) {
 }
 
 absl::StatusOr<Keyring> Keyring::Load(const std::string& path) {
-  // Not blocking: a FIFO in the place of the file must not hang the start.
+  // Non-blocking, so that a FIFO in place of the file cannot hang the start.
   File file(open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   if (!file.open()) {
     const int error = errno;
@@ -241,7 +241,7 @@ absl::StatusOr<Keyring> Keyring::Load(const std::string& path) {
   if (static_cast<uint64_t>(info.st_size) > kMaxFileSize) {
     return Refused("KEYRING_MALFORMED", path, "is larger than 64 KiB");
   }
-  // One byte more than there should be, to see a file that grows meanwhile.
+  // One byte more than expected, to notice a file that grows meanwhile.
   base::SecretBytes text(static_cast<size_t>(info.st_size) + 1);
   size_t size = 0;
   while (size < text.size()) {
@@ -262,8 +262,8 @@ absl::StatusOr<Keyring> Keyring::Load(const std::string& path) {
 absl::StatusOr<Keyring> Keyring::LoadOrCreate(const std::string& path, base::Random& random) {
   auto loaded = Load(path);
   if (loaded.ok()) {
-    // Whoever created it may have been killed before its name was durable. Not
-    // an error where it fails: the folder may be read-only, and then is not ours.
+    // The process that created the file may have been killed before its name was durable. A failed
+    // sync is no error: the folder may be read-only, and then another process made the file.
     SyncFolder(path);
     return loaded;
   }
@@ -283,7 +283,8 @@ absl::StatusOr<Keyring> Keyring::LoadOrCreate(const std::string& path, base::Ran
     return Refused("KEYRING_UNWRITABLE", path,
                    absl::StrCat("its folder cannot be synced: ", ErrnoText(errno)));
   }
-  // Another was quicker, and its keyring is the one: it may have digests already.
+  // Another process was quicker; its keyring is the valid one, because digests may have been made
+  // with it.
   if (error == EEXIST) return Load(path);
   return keyring;
 }
@@ -292,7 +293,7 @@ StoredDigest Keyring::Digest(const EdgeDigest& edge) const {
   const auto primary = std::find_if(peppers_.begin(), peppers_.end(), [this](const Pepper& pepper) {
     return pepper.id == primary_id_;
   });
-  // No factory makes another.
+  // No factory makes a keyring without its primary pepper.
   TOLLGATE_INVARIANT(primary != peppers_.end(), "a keyring has its primary pepper");
   return StoredDigest::Of(edge, primary->key.RevealSecret());
 }
@@ -380,7 +381,7 @@ base::SecretBytes Keyring::ToText() const {
   const std::string head =
       absl::StrCat("{\"format\":1,\"primary\":", primary_id_, ",\"peppers\":[");
   constexpr absl::string_view kTail = "]}\n";
-  // {"id":4294967295,"key":"…"} and a comma is the most that a pepper takes.
+  // A pepper takes at most {"id":4294967295,"key":"…"} and a comma.
   base::SecretBytes text(head.size() + peppers_.size() * (2 * kKeySize + 32) + kTail.size());
   char* out = reinterpret_cast<char*>(text.MutableSecret().data());
   const char* const begin = out;
@@ -391,7 +392,7 @@ base::SecretBytes Keyring::ToText() const {
   put(head);
   for (size_t i = 0; i < peppers_.size(); ++i) {
     put(absl::StrCat(i == 0 ? "" : ",", "{\"id\":", peppers_[i].id, ",\"key\":\""));
-    // It writes a NUL behind the digits, where the quote goes next.
+    // sodium_bin2hex writes a NUL behind the digits, where the quote goes next.
     sodium_bin2hex(out, 2 * kKeySize + 1,
                    reinterpret_cast<const unsigned char*>(peppers_[i].key.RevealSecret().data()),
                    kKeySize);
