@@ -45,7 +45,7 @@ absl::Status SystemError(absl::string_view what) {
                       absl::StrCat(what, ": ", std::strerror(errno)));
 }
 
-// Connects to a listener of this process and closes at once; whether it could does not matter.
+// Connects to a listener of this process and closes at once. A failure does not matter.
 void Knock(const std::string& host, int port) {
   addrinfo hints{};
   hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;  // the library takes no names either
@@ -97,8 +97,8 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(Options options) {
     try {
       daemon->exposer_ = std::make_unique<prometheus::Exposer>(std::vector<std::string>{
           "listening_ports", address.ToString(),
-          // A thread waits for each connection's request: with few of them, and long, some
-          // idle connections keep the metrics from everybody.
+          // Each connection holds a thread until its request has come. With fewer threads and a
+          // longer timeout, some idle connections would keep the metrics from everybody.
           "num_threads", "16", "request_timeout_ms", "1000"});
     } catch (const std::exception&) {  // the library's only way to say no; it does not say why
       return base::Refuse(
@@ -126,9 +126,9 @@ void Daemon::ServeMetrics(std::shared_ptr<prometheus::Registry> registry) {
   exposer_->RegisterCollectable(registry_);
 }
 
-// The library (civetweb 1.15) looks whether it should stop when a connection comes, and else every
-// 2 s, which is no option of its; so connections are made until it has stopped. Each is closed at
-// once, so that a worker which still takes it reads its end and does not wait for a request.
+// civetweb 1.15 checks whether it should stop when a connection comes, and otherwise every 2 s,
+// which no option changes. So connections are made until it has stopped. Each is closed at once, so
+// that a worker that still accepts it reads its end rather than waiting for a request.
 void Daemon::StopMetrics() {
   if (exposer_ == nullptr) return;
   absl::Notification stopped;
@@ -191,7 +191,7 @@ bool Daemon::shutdown_requested() const {
 }
 
 absl::Status WriteReadyFile(const std::string& path, absl::string_view json) {
-  // A name that nobody can have laid a link under.
+  // A name under which nobody can have placed a link.
   std::string temporary = absl::StrCat(path, ".XXXXXX");
   const int fd = mkostemp(temporary.data(), O_CLOEXEC);
   if (fd < 0) return SystemError(absl::StrCat("cannot write ", path));

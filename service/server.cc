@@ -34,7 +34,7 @@
 namespace tollgate::service {
 namespace {
 
-// For answers that are on their way when the process must end.
+// Time for answers that are under way when the process must end.
 constexpr absl::Duration kLastWords = absl::Milliseconds(250);
 
 // Old use is folded a thousand rows at a time, all of it about once an hour.
@@ -76,7 +76,7 @@ class ServerImpl final : public Server {
   ~ServerImpl() override { Drain(absl::ZeroDuration(), absl::ZeroDuration()); }
 
   absl::Status Start() {
-    // Before the store is touched: a port that is taken writes nothing.
+    // Bound before the store is touched, so that a taken port has written nothing.
     net::GrpcHost::Options host;
     host.listen = options_.listen;
     host.tls = {options_.tls_cert, options_.tls_key, options_.client_ca};
@@ -138,7 +138,7 @@ class ServerImpl final : public Server {
       metrics_.OnCommand(command, code);
     };
     ASSIGN_OR_RETURN(sequencer_, storage::Sequencer::Start(std::move(sequencer)));
-    // Before a pepper makes its first token, so that a wrong keyring is always known for one (I7).
+    // Before a pepper makes its first token, so that a wrong keyring is always recognised (I7).
     RETURN_IF_ERROR(
         sequencer_
             ->Run(std::make_shared<RecordKeyring>(store_.keyring->CheckValues(), home_->keyring()))
@@ -262,7 +262,7 @@ class ServerImpl final : public Server {
     _exit(kExitStoreWriteFailed);
   }
 
-  // As after a failed write: only a start reads what the feed has missed.
+  // Handled as a failed write: only a start reads what the feed has missed.
   void OnTailGap(const absl::Status& status) {
     base::Log(base::LogLevel::kError, "validators cannot be told of a change: the process ends",
               {{"status", status}});
@@ -273,10 +273,10 @@ class ServerImpl final : public Server {
     _exit(kExitStoreWriteFailed);
   }
 
-  // R11: the store was put back to an older state under its old epoch. What is granted from here
-  // on would contradict what validators hold, so nothing is, and nothing is written: the process
+  // R11: the store was put back to an older state under its old epoch. A grant from here on would
+  // contradict what validators hold, so nothing is granted and nothing is written: the process
   // ends. The mark keeps a supervisor from starting it again until its revisions have caught up
-  // with what the validator has seen, which would hide it.
+  // with what the validator has seen, which would hide the roll-back.
   void OnRolledBack(const std::string& validator, int64_t seen, int64_t head) {
     const absl::Status refusal = base::Refuse(
         absl::StatusCode::kFailedPrecondition, "STORE_ROLLED_BACK",
@@ -299,7 +299,8 @@ class ServerImpl final : public Server {
       options_.on_rolled_back(refusal);
       return;
     }
-    // Those who made it known are still to be told, on this very thread.
+    // On a thread of its own, because this thread still has to tell the validators that made it
+    // known.
     std::thread([] {
       absl::SleepFor(kLastWords);
       _exit(kExitRolledBack);
@@ -321,7 +322,7 @@ class ServerImpl final : public Server {
   std::unique_ptr<storage::Sequencer> sequencer_;
   std::unique_ptr<base::ThreadPool> executor_;
   std::unique_ptr<base::ThreadPool> scans_;
-  // What time brings about: its own thread, so that nothing that waits for a read keeps it waiting.
+  // Has its own thread, so that no waiting read delays the changes that time brings.
   std::unique_ptr<base::ThreadPool> chores_;
   std::unique_ptr<UseLedger> use_;
   std::unique_ptr<CountingSink> sink_;

@@ -69,7 +69,8 @@ absl::Status CheckTimes(const ServerOptions& o) {
   return absl::OkStatus();
 }
 
-// The feed's options have its own names; each that a flag gives has the flag's, but for the dashes.
+// The feed's options have names of their own; the ones that a flag sets have the flag's name with
+// underscores for dashes.
 absl::Status CheckFeed(const ServerOptions& o) {
   const absl::Status checked = Hub::CheckOptions(FeedOptionsOf(o));
   if (checked.ok()) return checked;

@@ -39,8 +39,8 @@ absl::StatusOr<std::string> EpochOf(storage::Engine& engine) {
   return meta->epoch();
 }
 
-// A mistyped name begins a journal like a first start does, and restores would do without all
-// that the real one knows.
+// A mistyped name begins a journal just as a first start does; restores would then miss everything
+// that the real journal holds.
 absl::Status WarnOfNewJournal(storage::JournaledEngine& journaled, const StoreHome& home) {
   if (!journaled.created_journal()) return absl::OkStatus();
   ASSIGN_OR_RETURN(const std::unique_ptr<storage::Snapshot> snapshot, journaled.NewSnapshot());
@@ -128,7 +128,7 @@ absl::StatusOr<StoreHome> StoreHome::At(Options options, const storage::EngineRe
   StoreHome home;
   absl::StatusOr<storage::EngineUri> uri = engines.Parse(options.store);
   if (!uri.ok()) {
-    // A folder that is there was there before there were engines to name.
+    // An existing folder of that name is from before engines had names.
     std::error_code error;
     if (options.store.empty() || !fs::is_directory(options.store, error)) {
       return base::BadFlag("store", uri.status().message());

@@ -14,9 +14,9 @@ namespace tollgate::service {
 // Run at every start, before a pepper makes its first token. Compares the keyring with the record
 // that the store has of it (MetaRecord.keyring_checks), and writes the keyring's present check
 // values; writes nothing where they are the same. FAILED_PRECONDITION (KEYRING_MISMATCH): a token
-// that has not ended was made with a pepper that the keyring lacks, or holds another pepper under
-// the id of; the keyring would make every such token unknown. A pepper that no such token needs may
-// be absent. No event, no audit entry.
+// that has not ended was made with a pepper that the keyring lacks, or whose id now names another
+// pepper; with this keyring every such token would be called unknown. A pepper that no such token
+// needs may be absent. No event, no audit entry.
 class RecordKeyring : public storage::Command {
  public:
   // `checks`: Keyring::CheckValues. `path`: the keyring's file, for the message.

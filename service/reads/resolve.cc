@@ -30,7 +30,7 @@ absl::StatusOr<ResolveResponse> ResolveFrom(const storage::Snapshot& snapshot,
   if (request.applied_revision() < 0) {
     return base::RefuseField("REVISION_MALFORMED", "applied_revision", "must not be negative");
   }
-  // Of another epoch it is answered all the same: the answer's epoch tells the validator (R12).
+  // A question of another epoch is answered too: the answer's epoch tells the validator (R12).
   if (request.epoch() == epoch && snapshot.revision() < request.applied_revision() &&
       !TOLLGATE_MUTATED("r12_need_from_applied")) {
     return base::RefuseForNow(
@@ -51,7 +51,7 @@ absl::StatusOr<ResolveResponse> ResolveFrom(const storage::Snapshot& snapshot,
         absl::optional<TokenRecord> token,
         storage::GetRecord<TokenRecord>(snapshot, storage::Table::kTokens,
                                         storage::TokenKey(found->workspace(), found->token_id())));
-    // I7: not "unknown": what is broken here is the store, and no token may be accused for it.
+    // I7: this is not "unknown". The store is broken, and no token may be accused for that.
     if (!token.has_value()) return absl::DataLossError("a digest has no token");
     token::Cohorts cohorts;
     ASSIGN_OR_RETURN(cohorts.workspace,

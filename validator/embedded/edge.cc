@@ -1,5 +1,5 @@
-// The embedding API over the parts that a validator is made of: what ValidatorServer joins to
-// listeners is joined here to the host's own calls.
+// The embedding API over the parts of a validator: here the host's own calls take the place of
+// ValidatorServer's listeners.
 #include "tollgate/edge.h"
 
 #include <algorithm>
@@ -50,14 +50,14 @@ namespace {
 
 using Milliseconds = std::chrono::milliseconds;
 
-// What is longer is no token string of any brand: one character too many is enough to see that.
+// A longer string is no token string of any brand; one character too many is enough to tell.
 constexpr size_t kLongestTokenString = 256;
-// How late the log may tell that a lease has begun or ended; decisions read it themselves.
+// How late the log may report that a lease has begun or ended. Decisions read the lease themselves.
 constexpr Milliseconds kWatchInterval(100);
 constexpr Milliseconds kRetryAfter(1000);
 
-// Tokens may expire in the year 9999, and a system_clock of nanoseconds ends in 2262: what lies
-// beyond either end of the host's clock is that end, never wrapped into a past that has gone by.
+// A token may expire in the year 9999, but a system_clock of nanoseconds ends in 2262. A time
+// beyond either end of the host's clock becomes that end, so that it never wraps into the past.
 std::chrono::system_clock::time_point WallTimeOf(int64_t unix_micros) {
   using Wall = std::chrono::system_clock::time_point;
   using Micros = std::chrono::microseconds;
@@ -66,7 +66,7 @@ std::chrono::system_clock::time_point WallTimeOf(int64_t unix_micros) {
   return Wall(Micros(std::clamp(unix_micros, first, last)));
 }
 
-// `limit` from now on, and a day at most: "for ever" would not fit into the clock.
+// `limit` from now, at most a day, because "for ever" would not fit into the clock.
 std::chrono::steady_clock::time_point AtMostUntil(Milliseconds limit) {
   return std::chrono::steady_clock::now() +
          std::clamp(limit, Milliseconds(0), Milliseconds(std::chrono::hours(24)));
@@ -176,7 +176,7 @@ Requirement& Requirement::operator=(const Requirement&) = default;
 Requirement::Requirement(Requirement&&) noexcept = default;
 Requirement& Requirement::operator=(Requirement&&) noexcept = default;
 
-// A copy is made before it is changed: others may read what they share.
+// A copy is made before the change, because others may read what they share.
 Requirement::Held& Requirement::Mine() {
   auto mine = held_ != nullptr ? std::make_shared<Held>(*held_) : std::make_shared<Held>();
   Held& changed = *mine;
@@ -221,7 +221,7 @@ void Wipe(std::string* text) { base::WipeString(text); }
 class Edge::Impl {
  public:
   static absl::StatusOr<std::unique_ptr<Impl>> Start(Options options) {
-    // Before anything of gRPC's is touched.
+    // Checked before gRPC is touched.
     if (ForkedFromRunningGrpc()) {
       return base::Refuse(
           absl::StatusCode::kFailedPrecondition, "FORKED_AFTER_START",
@@ -346,11 +346,11 @@ class Edge::Impl {
     }
     if (watch_.joinable()) watch_.join();
     if (validator_ != nullptr) validator_->StopAdmitting();
-    // Each answer that is still to come finds a validator that admits nothing.
+    // Every answer that still comes finds a validator that admits nothing.
     if (resolve_ != nullptr) resolve_->Stop();
     bool taken = false;
     if (link_ != nullptr) {
-      // R4: of the last decision nothing is under way here.
+      // R4: no decision is under way here any more.
       taken = link_->Goodbye(absl::FromChrono(limit));
       base::Log(base::LogLevel::kInfo,
                 taken ? "said goodbye" : "left without the service hearing a goodbye");
@@ -394,11 +394,11 @@ class Edge::Impl {
                          }));
     log_ = std::make_unique<HostLog>(ForHost(options_.log));
     metrics_ = std::make_shared<validator::EdgeMetrics>(validator_.get());
-    // Two connections: a flood of questions must not stand before a ping.
+    // Two connections, so that a flood of questions cannot delay a ping.
     net::ChannelOptions channel;
     channel.own_connection = true;
     channel.max_reconnect_backoff = absl::FromChrono(options_.longest_backoff);
-    // A connection whose bytes vanish must be found and replaced well inside a lease, also by the
+    // A connection whose bytes vanish must be found and replaced well within a lease, also by the
     // questions, which have no pings of their own. Not below the service's
     // ServerLimits::min_ping_interval.
     channel.keepalive_time = absl::Seconds(11);
@@ -417,7 +417,7 @@ class Edge::Impl {
     return absl::OkStatus();
   }
 
-  // Answers what needs no look: true where it did.
+  // Answers the checks that need no look-up. True: it has answered.
   bool Refused(Decision* decision) const {
     if (forked()) {
       SetUnavailable(Reason::kForked, decision);
@@ -461,7 +461,7 @@ class Edge::Impl {
     }
   }
 
-  // Tells the log, and whoever waits, what has become of the lease: once for each change.
+  // Tells the log, and the waiting callers, of each change of the lease, once.
   void Watch() {
     validator::LeaseState told = validator::LeaseState::kNone;
     std::unique_lock<std::mutex> lock(watch_mu_);
@@ -477,7 +477,7 @@ class Edge::Impl {
         lock.lock();
         continue;
       }
-      // More often while somebody waits for it.
+      // More often while a caller waits.
       watch_changed_.wait_until(
           lock, std::chrono::steady_clock::now() +
                     (waiting_ > 0 && !live_ ? kWatchInterval / 20 : kWatchInterval));
@@ -510,8 +510,8 @@ class Edge::Impl {
   const Options options_;
   const std::unique_ptr<ForkMark> mark_;
 
-  // In the order of a start; destroyed in the reverse, after Stop. `validator_` outlives what asks
-  // it: checks may come until the destructor.
+  // Created in this order at a start; destroyed in the reverse, after Stop. `validator_` outlives
+  // its callers, because checks may come until the destructor.
   std::unique_ptr<HostLog> log_;
   std::shared_ptr<validator::ResolveClient> resolve_;
   std::unique_ptr<validator::Validator> validator_;
@@ -535,7 +535,8 @@ class Edge::Impl {
 Edge::Edge(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Edge::~Edge() {
-  // Its threads are the parent's, and so are its locks, as the fork found them.
+  // In a forked child the threads are the parent's, and the locks are as the fork found them, so
+  // nothing is destroyed.
   if (impl_->forked()) static_cast<void>(impl_.release());
 }
 

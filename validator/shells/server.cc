@@ -30,7 +30,8 @@ namespace tollgate::validator {
 namespace {
 
 constexpr char kLeaseHealth[] = "tollgate.lease";
-// How late health and log may tell that a lease has begun or ended; decisions read it themselves.
+// How late health and log may report that a lease has begun or ended. Decisions read the lease
+// themselves.
 constexpr std::chrono::milliseconds kWatchInterval(100);
 
 absl::Status CheckOptions(const ValidatorServerOptions& o) {
@@ -58,7 +59,7 @@ absl::Status CheckOptions(const ValidatorServerOptions& o) {
   return absl::OkStatus();
 }
 
-// Whoever stands between a validator and its service could have it admit anything.
+// Anybody on the network between a validator and its service could have it admit anything.
 absl::Status CheckServicePlaintext(const net::Address& service, bool tls, bool allowed) {
   if (tls || allowed || service.IsLoopback()) return absl::OkStatus();
   return base::Refuse(
@@ -101,7 +102,7 @@ class ValidatorServerImpl final : public ValidatorServer {
 
   absl::Status Start() {
     RETURN_IF_ERROR(PrepareChannel());
-    // Before anything runs: a port that is taken connects to nothing.
+    // Bound before anything runs, so that nothing connects anywhere when a port is taken.
     net::GrpcHost::Options host;
     host.listen = options_.listen;
     host.tls = {options_.tls_cert, options_.tls_key, options_.client_ca};
@@ -134,7 +135,7 @@ class ValidatorServerImpl final : public ValidatorServer {
       plan.end_streams = [this] { validator_->StopAdmitting(); };
       host_->Drain(plan);
     }
-    // Each answer that is still to come finds a validator that admits nothing.
+    // Every answer that still comes finds a validator that admits nothing.
     if (resolve_ != nullptr) resolve_->Stop();
     if (link_ != nullptr) {
       // R4: the last decision has been answered.
@@ -170,11 +171,11 @@ class ValidatorServerImpl final : public ValidatorServer {
                                          resolve_->Ask(request, std::move(callback));
                                        }));
     registry_ = std::make_shared<ValidatorRegistry>(validator_.get(), &host_->listeners());
-    // Two connections: a flood of questions must not stand before a ping.
+    // Two connections, so that a flood of questions cannot delay a ping.
     net::ChannelOptions channel;
     channel.own_connection = true;
     channel.max_reconnect_backoff = options_.longest_backoff;
-    // A connection whose bytes vanish must be found and replaced well inside a lease, also by the
+    // A connection whose bytes vanish must be found and replaced well within a lease, also by the
     // questions, which have no pings of their own. Not below the service's
     // ServerLimits::min_ping_interval.
     channel.keepalive_time = absl::Seconds(11);
@@ -208,7 +209,7 @@ class ValidatorServerImpl final : public ValidatorServer {
     return absl::OkStatus();
   }
 
-  // Tells health and log what has become of the lease, once for each change.
+  // Tells health and log of each change of the lease, once.
   void Watch() {
     LeaseState told = LeaseState::kNone;
     bool ready = false;
@@ -265,7 +266,7 @@ class ValidatorServerImpl final : public ValidatorServer {
   std::shared_ptr<grpc::ChannelCredentials> service_credentials_;
   std::function<std::shared_ptr<grpc::Channel>()> make_feed_channel_;
 
-  // In the order of a start; destroyed in the reverse, after Drain.
+  // Created in this order at a start; destroyed in the reverse, after Drain.
   std::unique_ptr<net::GrpcHost> host_;
   std::shared_ptr<ResolveClient> resolve_;
   std::unique_ptr<Validator> validator_;
