@@ -32,9 +32,9 @@ const tollgate::store::v1::CohortRecord* CoveringCohort(
 tollgate::v1::TokenState StateAt(const tollgate::store::v1::TokenRecord& record,
                                  const Cohorts& cohorts, absl::Time now);
 
-// What an edge needs to decide. Never holds a digest. It is judged at no time: a token that only a
-// time has ended keeps its earlier state, and the edge judges the time that the grant carries,
-// because a later commit may still move that time; only a commit makes a state final (I7).
+// What an edge needs to decide. Never holds a digest. Its state is the one that commits alone have
+// made: only a commit makes a state final (I7). The grant also carries the times, and the edge
+// judges them, because a later commit may still move a time that has passed.
 tollgate::v1::Grant ToGrant(const tollgate::store::v1::TokenRecord& record, const Cohorts& cohorts);
 // The resource, without use. `rotation_period` is the policy's; zero: the policy has none.
 tollgate::v1::Token ToToken(const tollgate::store::v1::TokenRecord& record, const Cohorts& cohorts,

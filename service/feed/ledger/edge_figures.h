@@ -33,7 +33,7 @@ class EdgeFigures {
   int64_t cached_tokens_ = 0;
   int64_t decisions_ = 0;
   absl::optional<std::pair<base::BootTime, int64_t>>
-      rate_base_;  // when so many decisions were told
+      rate_base_;  // when this number of decisions was told
   double decisions_per_second_ = 0;
 };
 
