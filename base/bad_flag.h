@@ -1,4 +1,4 @@
-// How an option that is out of its bounds is refused, whichever program it belongs to.
+// The error for an option that is out of its bounds, alike in every program.
 #ifndef TOLLGATE_BASE_BAD_FLAG_H_
 #define TOLLGATE_BASE_BAD_FLAG_H_
 

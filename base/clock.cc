@@ -9,8 +9,8 @@ namespace {
 
 int64_t ReadNanos(clockid_t id) {
   struct timespec ts;
-  // It fails only for a clock that the kernel does not know; without it no
-  // lease can be measured.
+  // Fails only for a clock that the kernel does not know; no lease can be measured without the
+  // clock.
   const int failed = clock_gettime(id, &ts);
   TOLLGATE_INVARIANT(failed == 0, "the kernel knows the boot clock and the wall clock");
   return int64_t{ts.tv_sec} * 1'000'000'000 + ts.tv_nsec;
@@ -19,8 +19,8 @@ int64_t ReadNanos(clockid_t id) {
 class MachineClock : public Clock {
  public:
   BootTime Now() const override { return BootTime::FromNanos(ReadNanos(CLOCK_BOOTTIME)); }
-  // Not absl::Now(): that smooths over its own cycle counter, and after a
-  // resume it may be behind for a moment.
+  // Not absl::Now(): it smooths over a cycle counter of its own, and may be behind for a moment
+  // after a resume.
   absl::Time WallNow() const override { return absl::FromUnixNanos(ReadNanos(CLOCK_REALTIME)); }
 };
 

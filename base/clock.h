@@ -1,6 +1,6 @@
-// Time, injected. Two clocks, and they are never mixed (design, R1 and R18):
-// the boot clock measures (leases, timeouts), the wall clock names moments
-// (creation, expiry). Only a main.cc names SystemClock().
+// Time, injected. There are two clocks, and their readings are never mixed (R1, R18): the boot
+// clock measures spans (leases, timeouts), the wall clock names moments (creation, expiry). Only a
+// main.cc names SystemClock().
 #ifndef TOLLGATE_BASE_CLOCK_H_
 #define TOLLGATE_BASE_CLOCK_H_
 
@@ -11,9 +11,9 @@
 
 namespace tollgate::base {
 
-// A reading of the boot clock (CLOCK_BOOTTIME: it goes on while the machine is
-// suspended, so a lease cannot be slept through). Only differences mean
-// anything, and only on one machine between two boots.
+// A reading of the boot clock (CLOCK_BOOTTIME). This clock goes on while the machine is suspended,
+// so a lease cannot be slept through. Only differences mean anything, and only on one machine
+// between two boots.
 class BootTime {
  public:
   constexpr BootTime() = default;

@@ -4,10 +4,10 @@
 
 namespace tollgate::base {
 
-// This process leaves no core dump, whoever would take it: the limit of zero holds for files only,
-// and a handler to which the kernel pipes dumps (core_pattern, core(5)) may ignore it; so the
-// process is also marked as not dumpable (prctl(2)), which besides keeps a debugger of the same
-// user out. For a program's main, before it holds a token string; not for a library.
+// Makes this process leave no core dump, to a file or to a pipe. Core files are limited to size
+// zero; a handler to which the kernel pipes dumps (core_pattern, core(5)) may ignore that limit, so
+// the process is also marked as not dumpable (prctl(2)). The mark also keeps out a debugger of the
+// same user. A program's main calls this before it holds a token string; a library never does.
 void ForbidCoreDumps();
 
 }  // namespace tollgate::base

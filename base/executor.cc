@@ -45,7 +45,7 @@ void ThreadPool::Stop() {
   {
     absl::MutexLock lock(&mu_);
     stopping_ = true;
-    // Whoever stops first joins; a second caller finds nothing to join.
+    // The caller that stops first joins; a second caller finds no threads left.
     threads.swap(threads_);
     timer_thread.swap(timer_thread_);
   }
@@ -80,7 +80,7 @@ void ThreadPool::Tick() {
     }
     const auto next = timers_.begin()->first;
     if (std::chrono::steady_clock::now() < next) {
-      // Woken early by an earlier timer or the end: looked at again either way.
+      // Woken by time, by an earlier timer or by the end; the loop looks again in each case.
       timers_changed_.wait_until(lock, next);
       continue;
     }

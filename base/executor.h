@@ -1,5 +1,5 @@
-// Where work goes that may wait: never a gRPC thread (dependencies of gRPC 1.51's
-// callback pool are two threads on two cores).
+// Work that may wait runs on an executor and never on a gRPC thread: the callback pool of gRPC 1.51
+// has two threads on two cores.
 #ifndef TOLLGATE_BASE_EXECUTOR_H_
 #define TOLLGATE_BASE_EXECUTOR_H_
 
@@ -23,8 +23,8 @@ namespace tollgate::base {
 class Executor {
  public:
   virtual ~Executor() = default;
-  // Runs `work` soon. False, and nothing runs, when the queue is full or the
-  // executor has stopped: the caller answers RESOURCE_EXHAUSTED.
+  // Runs `work` soon. False: the queue is full or the executor has stopped, and `work` never runs;
+  // the caller answers RESOURCE_EXHAUSTED.
   virtual bool Submit(std::function<void()> work) = 0;
 };
 
@@ -37,11 +37,11 @@ class ThreadPool : public Executor {
   ~ThreadPool() override;
 
   bool Submit(std::function<void()> work) override;
-  // Runs `work` on the pool after `delay`, at the earliest; timers are not
-  // counted in the queue's bound. Dropped at Stop().
+  // Runs `work` on the pool, no sooner than `delay` from now. Timers do not count towards the
+  // queue's bound. Stop() drops them.
   void After(absl::Duration delay, std::function<void()> work);
-  // Takes no more, finishes what is queued, drops timers, joins. Idempotent. Not from a pool
-  // thread.
+  // Takes no more work, finishes what is queued, drops timers, joins the threads. Idempotent. Must
+  // not be called on a thread of the pool.
   void Stop();
 
  private:
@@ -55,9 +55,9 @@ class ThreadPool : public Executor {
   std::vector<std::thread> threads_ ABSL_GUARDED_BY(mu_);
   std::thread timer_thread_ ABSL_GUARDED_BY(mu_);
 
-  // Timers wait on the steady clock, which absl::Mutex cannot: its deadlines are
-  // wall-clock, and would be late by as much as somebody sets that back.
-  // timers_mu_ guards timers_ and timers_stopping_; never held together with mu_.
+  // Timers wait on the steady clock. absl::Mutex cannot: its deadlines are on the wall clock, and
+  // would be late by as much as somebody sets that clock back. timers_mu_ guards timers_ and
+  // timers_stopping_; no thread holds it together with mu_.
   std::mutex timers_mu_;
   std::condition_variable timers_changed_;
   std::multimap<std::chrono::steady_clock::time_point, std::function<void()>> timers_;

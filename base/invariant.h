@@ -1,11 +1,13 @@
-// What must be true, checked where it is relied on, in release builds too.
+// Invariants: conditions that must be true, checked where they are relied on, in release builds
+// too.
 //   TOLLGATE_INVARIANT(head.revision() == expected, "a commit's revision is the head's plus one");
 // When the condition is false, one line goes to the log and the process ends at once with
-// kExitInvariantBroken, as it does after a failed write: whoever went on would decide in doubt.
+// kExitInvariantBroken, as it does after a failed write: a process that went on would decide in
+// doubt.
 //
-// A condition here is never the caller's mistake, a peer's message or a file's content: those are
-// errors (base/status.h). It is cheap, and changes nothing. While it holds it costs one predicted
-// branch; the rest is out of line.
+// The condition is never about a caller's mistake, a peer's message or a file's content: those are
+// errors (base/status.h). The condition is cheap and has no side effect. While it holds, it costs
+// one predicted branch; the rest is out of line.
 #ifndef TOLLGATE_BASE_INVARIANT_H_
 #define TOLLGATE_BASE_INVARIANT_H_
 

@@ -19,7 +19,7 @@ namespace tollgate::base {
 
 enum class LogLevel { kDebug, kInfo, kWarning, kError };
 
-// A value of a field; durations are written in seconds.
+// The value of a field. A duration is written in seconds.
 class LogValue {
  public:
   LogValue(absl::string_view v) : value_(std::string(v)) {}
@@ -49,11 +49,12 @@ void Log(LogLevel level, absl::string_view message, LogFields fields = {});
 void SetLogLevel(LogLevel level);
 // "debug", "info", "warning", "error"; false for anything else.
 bool ParseLogLevel(absl::string_view name, LogLevel* level);
-// Takes each line, without its newline; true: it is not written to stderr. Called on any thread;
-// must not log, nor block.
+// Takes each line, without its newline. Returns true: the line is not written to stderr. Called on
+// any thread; must neither log nor block.
 using LogSink = bool (*)(LogLevel level, absl::string_view line);
-// Where lines go first: for a library, whose host says where. nullptr, as at first: stderr alone.
-// Thread-safe; a line under way may still go to the former sink.
+// Sets the sink that is offered each line first: for a library, whose host decides where lines go.
+// nullptr, the initial value: lines go to stderr alone. Thread-safe; a line under way may still go
+// to the former sink.
 void SetLogSink(LogSink sink);
 // From here on no caller waits for stderr: lines are queued for a thread of their own, in their
 // order; those that find the queue full are dropped, counted, and told of in one line once there is

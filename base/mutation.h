@@ -1,9 +1,9 @@
 // Deliberate faults, for proving that the simulation can see them (tests/simulation).
 //
-// `TOLLGATE_MUTATED("r9_floor")` is the constant false in every build of the product: the compiler
-// drops what it guards. Only the simulation's own copy of the cores is compiled with
-// TOLLGATE_MUTATIONS, where it asks whether that mutation was chosen. Each use takes one rule of
-// docs/enforcement.md out, or bends it, and stands next to the comment that names the rule.
+// `TOLLGATE_MUTATED("r9_floor")` is the constant false in every build of the product, so the
+// compiler drops the code that it guards. Only the simulation's own copy of the cores is compiled
+// with TOLLGATE_MUTATIONS; there it tells whether that mutation was chosen. Each use takes out, or
+// bends, one rule of docs/enforcement.md, and stands next to the comment that names the rule.
 #ifndef TOLLGATE_BASE_MUTATION_H_
 #define TOLLGATE_BASE_MUTATION_H_
 
@@ -13,7 +13,7 @@
 
 namespace tollgate::base {
 
-// The mutation chosen; null: none. Set before a world is made, on the one thread there is.
+// The chosen mutation; null: none. Set before a world is made, on the only thread.
 inline const char* chosen_mutation = nullptr;
 
 inline bool MutationChosen(const char* name) {

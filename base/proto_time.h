@@ -1,8 +1,8 @@
 // Times and durations in protos: the one converter of all rooms.
 //
-// All functions are total: no value of a message makes one of them overflow, trap or wrap. Whether
-// a value is one that its type allows is asked with IsValid first, where the value comes from
-// outside and is to be refused (RFC 3339's years, google/protobuf/{timestamp,duration}.proto).
+// All functions are total: no value of a message makes one overflow, trap or wrap. A message from
+// outside is checked with IsValid first, so that a value its type does not allow can be refused
+// (RFC 3339's years, google/protobuf/{timestamp,duration}.proto).
 #ifndef TOLLGATE_BASE_PROTO_TIME_H_
 #define TOLLGATE_BASE_PROTO_TIME_H_
 
@@ -17,21 +17,22 @@ namespace tollgate::base {
 // The last second that a Timestamp can hold: 9999-12-31T23:59:59Z.
 absl::Time LatestTimestamp();
 
-// Whether the message is one that its type allows: years 1 to 9999, nanos of 0 to 999,999,999.
+// Whether the Timestamp is valid: years 1 to 9999, nanos of 0 to 999,999,999.
 bool IsValid(const google::protobuf::Timestamp& timestamp);
-// Whether the message is one that its type allows: at most 10,000 years either way, nanos below a
-// second and of the same sign as the seconds.
+// Whether the Duration is valid: at most 10,000 years either way, nanos below a second and of the
+// same sign as the seconds.
 bool IsValid(const google::protobuf::Duration& duration);
 
-// The time that the message names, to the nanosecond, as it stands.
+// The time that the message names, to the nanosecond; also where the message is not valid.
 absl::Time FromProto(const google::protobuf::Timestamp& timestamp);
-// The duration that the message names, to the nanosecond, as it stands.
+// The duration that the message names, to the nanosecond; also where the message is not valid.
 absl::Duration FromProto(const google::protobuf::Duration& duration);
 
 // A valid message: nanoseconds, rounded down; a time outside the years 1 to 9999 becomes the
 // nearest second within.
 google::protobuf::Timestamp ToProto(absl::Time time);
-// A valid message: nanoseconds, rounded towards zero; a duration above 10,000 years becomes that.
+// A valid message: nanoseconds, rounded towards zero; a duration beyond 10,000 years becomes 10,000
+// years.
 google::protobuf::Duration ToProto(absl::Duration duration);
 
 // Times as records keep them: microseconds since the Unix epoch.

@@ -10,7 +10,8 @@
 
 namespace tollgate::base {
 
-// A source of random bytes. Thread-safety is the implementation's; SystemRandom() is thread-safe.
+// A source of random bytes. Each implementation states its thread safety; SystemRandom() is
+// thread-safe.
 class Random {
  public:
   virtual ~Random() = default;
@@ -28,8 +29,8 @@ class Random {
 // libsodium's generator. Never destroyed.
 Random& SystemRandom();
 
-// A deterministic generator for tests and simulation: the same seed, the same
-// bytes, on every machine. Never for secrets. Not thread-safe.
+// A deterministic generator for tests and simulation: the same seed gives the same bytes on every
+// machine. Never for secrets. Not thread-safe.
 class SeededRandom : public Random {
  public:
   explicit SeededRandom(uint64_t seed) : state_(seed) {}

@@ -12,13 +12,13 @@
 
 namespace tollgate::base {
 
-// A secret: move-only, wiped when it goes (sodium_memzero), compared in
-// constant time, impossible to print by accident. Not thread-safe to mutate.
+// A secret: move-only, wiped when it is destroyed (sodium_memzero), compared in constant time,
+// impossible to print by accident. Not thread-safe to mutate.
 class SecretBytes {
  public:
   SecretBytes() = default;
   explicit SecretBytes(size_t size) : bytes_(size) {}
-  // Copies; the source stays the caller's to wipe (WipeString).
+  // Copies `bytes`. The caller still has to wipe the source (WipeString).
   static SecretBytes CopyOf(absl::string_view bytes);
   ~SecretBytes();
   SecretBytes(SecretBytes&& other) noexcept;
@@ -43,12 +43,12 @@ class SecretBytes {
   std::vector<uint8_t> bytes_;
 };
 
-// Overwrites a string's bytes (its whole capacity) and empties it: for buffers
-// of others, such as a request's field, that held a secret.
+// Overwrites a string's bytes (its whole capacity) and empties it. For buffers of others that held
+// a secret, such as a request's field.
 void WipeString(std::string* s);
 
-// Starts libsodium; idempotent, thread-safe; every program calls it first.
-// Ends the process when libsodium cannot start: nothing is safe without it.
+// Starts libsodium. Every program calls this first. Idempotent, thread-safe. Ends the process when
+// libsodium cannot start, because nothing is safe without it.
 void InitSecrets();
 
 }  // namespace tollgate::base

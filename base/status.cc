@@ -24,7 +24,7 @@ std::string Encode(const ErrorDetails& details) {
   if (details.retry_after.has_value()) {
     json["a"] = absl::ToInt64Nanoseconds(*details.retry_after);
   }
-  // Replace, never throw: a description may quote a caller's bytes.
+  // Replaces invalid UTF-8 rather than throwing: a description may quote a caller's bytes.
   return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
@@ -67,7 +67,7 @@ absl::Status Refuse(absl::StatusCode code, absl::string_view reason, absl::strin
 }
 
 absl::Status Refuse(absl::StatusCode code, absl::string_view message, const ErrorDetails& details) {
-  // A refusal that came out as OK would be the opposite of one.
+  // A refusal must not come out as OK.
   if (code == absl::StatusCode::kOk) code = absl::StatusCode::kInternal;
   absl::Status status(code, message);
   status.SetPayload(kTypeUrl, absl::Cord(Encode(details)));

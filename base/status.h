@@ -1,4 +1,4 @@
-// Errors as the house makes them: absl::Status with a stable reason.
+// Errors as every room makes them: absl::Status with a stable reason.
 #ifndef TOLLGATE_BASE_STATUS_H_
 #define TOLLGATE_BASE_STATUS_H_
 
@@ -14,13 +14,13 @@
 
 namespace tollgate::base {
 
-// One refused field of a request: its path, and why, and what to do.
+// One refused field of a request: its path; why it is refused and what to do about it.
 struct FieldViolation {
   std::string field;
   std::string description;
 };
 
-// What travels with an error beside code and message (AIP-193).
+// The details that travel with an error beside its code and message (AIP-193).
 struct ErrorDetails {
   std::string reason;  // UPPER_SNAKE_CASE, stable; docs/errors.md lists them
   std::vector<std::pair<std::string, std::string>> metadata;
@@ -39,7 +39,7 @@ absl::Status RefuseField(absl::string_view reason, absl::string_view field,
 absl::Status RefuseForNow(absl::string_view reason, absl::string_view message,
                           absl::Duration retry_after);
 
-// The details that Refuse attached; a reason derived from the code where none was.
+// The details that Refuse attached. Where there are none: a reason derived from the code.
 ErrorDetails DetailsOf(const absl::Status& status);
 // DetailsOf(status).reason.
 std::string ReasonOf(const absl::Status& status);

@@ -4,8 +4,8 @@
 
 namespace tollgate::base {
 
-// As in "0.1.0". The build gives it from the one place where it is written, project(VERSION) of
-// CMakeLists.txt; a change of it compiles version.cc again and nothing else.
+// The version, as in "0.1.0". It is written in one place, project(VERSION) of CMakeLists.txt, and
+// the build passes it on; a change of it compiles version.cc again and nothing else.
 extern const char kVersion[];
 
 }  // namespace tollgate::base

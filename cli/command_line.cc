@@ -44,9 +44,9 @@ std::string PathTo(const CLI::App& app, const CLI::App* command) {
   return path;
 }
 
-// What no option may be given. An empty value is a variable that nobody set: taken for "not given"
-// it would make `--owner "$TEAM"` mean everybody's. A token string is a secret, which is neither to
-// be sent where it does not belong nor to be kept.
+// Refuses values that no option may have. An empty value is a variable that nobody set: taken for
+// "not given", it would make `--owner "$TEAM"` mean every owner. A token string is a secret, which
+// must neither be sent to the wrong place nor be kept.
 std::string CheckValue(const std::string& value) {
   if (value.empty()) {
     return "an empty value. Is a variable unset? Leave the option out to do without it";
@@ -69,8 +69,8 @@ void CheckValues(CLI::App* app) {
   for (CLI::App* sub : app->get_subcommands([](CLI::App*) { return true; })) CheckValues(sub);
 }
 
-// The first `--name=` with nothing behind it, without the `=`: CLI11 would take the next word,
-// whatever that is, for its value.
+// The first `--name=` with nothing behind it, without the `=`: CLI11 would take the next word for
+// its value, whatever that word is.
 std::string FirstWithoutValue(const std::vector<std::string>& arguments) {
   for (const std::string& argument : arguments) {
     if (argument == "--") break;
@@ -81,7 +81,7 @@ std::string FirstWithoutValue(const std::vector<std::string>& arguments) {
   return "";
 }
 
-// Whether errors are to be JSON, also where the words could not be read to their end.
+// Whether errors are to be printed as JSON, even where the words could not be read to their end.
 bool WantsJson(const std::vector<std::string>& arguments, const CLI::App& app) {
   for (size_t i = 0; i < arguments.size() && arguments[i] != "--"; ++i) {
     const absl::string_view word = arguments[i];
@@ -98,7 +98,7 @@ bool WantsJson(const std::vector<std::string>& arguments, const CLI::App& app) {
   return usual != nullptr && absl::string_view(usual) == "json";
 }
 
-// What to say where `asked` wants one of its verbs: names the word that is none of them.
+// The message where `asked` needs one of its verbs; names the word that is none of them.
 std::string WantsOneOf(const CLI::App& app, const CLI::App* asked,
                        const std::vector<const CLI::App*>& verbs) {
   const std::string names = absl::StrJoin(verbs, ", ", [](std::string* out, const CLI::App* verb) {
@@ -157,7 +157,8 @@ int RunCommand(const std::vector<std::string>& arguments, Terminal terminal) {
   const auto file = std::make_shared<SettingsFile>(&app);
   app.config_formatter(file);
   app.allow_config_extras(false);
-  // CLI11 reads the file before it looks at the environment, so the default is told by that.
+  // The default is the file that TOLLGATE_CONFIG names, because CLI11 reads the file before it
+  // looks at the environment.
   app.set_config("--config", DefaultSettingsFile(), "A file of settings", SettingsFileIsAskedFor())
       ->envname("TOLLGATE_CONFIG");
   AddTokenCommands(app, context);

@@ -1,4 +1,4 @@
-// The whole command line: what flags, environment and file say, and the commands there are.
+// The whole command line: the flags, the environment, the settings file, and the commands.
 #ifndef TOLLGATE_CLI_COMMAND_LINE_H_
 #define TOLLGATE_CLI_COMMAND_LINE_H_
 

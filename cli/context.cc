@@ -20,8 +20,7 @@ constexpr char kMaybeChanged[] =
     "; a change may have been made all the same: look before you repeat it, or repeat it with the "
     "same --request-id";
 
-// What UNAVAILABLE means when it is gRPC's own and no service's: it tells these apart in its words
-// only.
+// What an UNAVAILABLE of gRPC's own means; only its words tell the cases apart.
 absl::Status ConnectionTrouble(const std::string& address, const std::string& words, bool changes) {
   if (absl::StrContains(words, "certificate verify failed")) {
     return base::Refuse(
@@ -47,7 +46,7 @@ absl::Status ConnectionTrouble(const std::string& address, const std::string& wo
                      changes ? kMaybeChanged : ""),
         absl::Seconds(1));
   }
-  // Only these say for sure that the peer has had nothing of it.
+  // Only these words prove that the call never reached the peer.
   if (absl::StrContains(words, "failed to connect") ||
       absl::StrContains(words, "resolution failed") || absl::StrContains(words, "DNS")) {
     return base::RefuseForNow(
@@ -131,7 +130,7 @@ absl::StatusOr<bool> Context::Confirm(absl::string_view question, bool yes) {
 
 base::SecretBytes Context::ReadSecret() {
   std::string line;
-  // No more is ever taken, so that it never moves and leaves a copy behind.
+  // Reserved at once, so that the string never moves and leaves a copy behind.
   line.reserve(kMostSecret);
   {
     absl::optional<HiddenInput> hidden;

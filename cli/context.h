@@ -1,4 +1,4 @@
-// What every command stands on: the terminal, the settings, the connection.
+// What every command uses: the terminal, the settings, the connection.
 #ifndef TOLLGATE_CLI_CONTEXT_H_
 #define TOLLGATE_CLI_CONTEXT_H_
 
@@ -23,17 +23,17 @@
 
 namespace tollgate::cli {
 
-// Where the command reads and writes; injected, so that tests need no process.
+// The streams that the command reads and writes; injected, so that tests need no process.
 struct Terminal {
   std::istream* in;
   std::ostream* out;
   std::ostream* err;
-  bool in_is_terminal = false;   // may be asked a question
-  bool out_is_terminal = false;  // may be shown words around a secret
+  bool in_is_terminal = false;   // may be asked questions
+  bool out_is_terminal = false;  // may show words around a secret
   const base::Clock* clock;
 };
 
-// What flags, environment and the config file say, in this order of precedence.
+// The settings from flags, environment and config file, in this order of precedence.
 struct Settings {
   std::string service = "127.0.0.1:7411";
   std::string edge = "127.0.0.1:7413";
@@ -48,17 +48,17 @@ struct Settings {
 
 // How one call is made.
 struct CallOptions {
-  // Implicit, for the many that only add to the deadline.
+  // Implicit, because many calls only add to the deadline.
   CallOptions(absl::Duration extra = absl::ZeroDuration()) : extra(extra) {}  // NOLINT
 
   absl::Duration extra;  // beyond --timeout
-  // Where set, the deadline, whatever --timeout says; and a peer that is not there is waited for.
+  // Set: this is the deadline, whatever --timeout says, and a peer that is not there is waited for.
   absl::optional<absl::Duration> patience;
-  // Whether it changes something. Ask knows; to be said to Call.
+  // Whether the call changes something. Ask sets it; callers of Call say it.
   bool changes = false;
 };
 
-// Whether a request asks for a change: those are the ones that can be given a request id.
+// Whether a request asks for a change: exactly the requests that can have a request id do.
 template <class Request>
 bool ChangesSomething(const Request& request) {
   if constexpr (requires { request.validate_only(); }) {
@@ -75,17 +75,18 @@ class Context {
         out_(terminal.out, SafeStream::Secrets::kPass),
         err_(terminal.err, SafeStream::Secrets::kRedact) {}
 
-  // For words: nothing that is printed on them can drive a terminal, and nothing printed on `err`
-  // gives a token string away.
+  // Streams for words. Nothing printed on them can drive a terminal, and nothing printed on `err`
+  // reveals a token string.
   std::ostream& out() { return out_; }
   std::ostream& err() { return err_; }
-  // Standard output as it is: for JSON, which has an escape for what a terminal would take, and for
-  // the terminal's own sequences.
+  // Standard output itself: for JSON, which escapes whatever a terminal would obey, and for the
+  // terminal's own sequences.
   std::ostream& raw_out() {
     out_.flush();
     return *terminal_.out;
   }
-  // The answer as JSON; for streams on one line. INTERNAL (ANSWER_NOT_JSON) where it has none.
+  // Prints the answer as JSON (ShowJsonLine: on one line, for streams). INTERNAL (ANSWER_NOT_JSON):
+  // the answer has no JSON.
   absl::Status ShowJson(const google::protobuf::Message& message) {
     return PrintJson(message, raw_out());
   }
@@ -97,18 +98,18 @@ class Context {
   absl::Time now() const { return terminal_.clock->WallNow(); }
   Settings& settings() { return settings_; }
 
-  // A channel to the service, or to the validator. INVALID_ARGUMENT for an address that is none,
-  // or that asks for plaintext over a network.
+  // A channel to the service, or to the validator. INVALID_ARGUMENT: the address is malformed, or
+  // asks for plaintext over a network.
   absl::StatusOr<std::shared_ptr<grpc::Channel>> ServiceChannel();
   absl::StatusOr<std::shared_ptr<grpc::Channel>> EdgeChannel();
 
-  // One unary call with the deadline of --timeout plus `extra`. An error that says the peer cannot
-  // be reached names the address that was tried; one that came when the peer may have had the call
-  // says that a change may have been made.
+  // Makes one unary call with the deadline of --timeout plus `extra`. An error that says that the
+  // peer cannot be reached names the address that was tried. An error that came when the peer may
+  // have had the call says that a change may have been made.
   absl::Status Call(const std::function<grpc::Status(grpc::ClientContext*)>& call,
                     const CallOptions& options = CallOptions());
 
-  // The same of the service, on one channel for the whole command.
+  // Makes one call to the service; the whole command uses one channel.
   //   RETURN_IF_ERROR(context.Ask(&TokenService::Stub::GetToken, request, &token));
   template <class Stub, class Request, class Response>
   absl::Status Ask(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
@@ -123,20 +124,21 @@ class Context {
                 options);
   }
 
-  // Asks a yes-or-no question; true at once with --yes. Without a terminal it is refused, with
-  // the way out.
+  // Asks a yes-or-no question; true at once with --yes. Without a terminal it refuses, and says to
+  // use --yes.
   absl::StatusOr<bool> Confirm(absl::string_view question, bool yes);
 
-  // One line from standard input, without white space around it; at a terminal it is asked for and
-  // not echoed. No more than kMostSecret characters of it: that is longer than any token string.
+  // Reads one line from standard input, without the white space around it; at a terminal it asks,
+  // and does not echo. Reads at most kMostSecret characters of the line, which is longer than any
+  // token string.
   base::SecretBytes ReadSecret();
   static constexpr size_t kMostSecret = 1024;
 
-  // How the command ended; the commands' callbacks set it.
+  // The command's exit code; the commands' callbacks set it.
   int exit_code = kDone;
   // Prints an error and sets the exit code.
   void Fail(const absl::Status& status);
-  // Prints an error only: with -o json as one JSON object, so that programs can read all of stderr.
+  // Only prints an error; with -o json as one JSON object, so that programs can read all of stderr.
   void Say(const absl::Status& status);
 
  private:
@@ -148,7 +150,7 @@ class Context {
   SafeStream err_;
   Settings settings_;
   std::string tried_;
-  std::shared_ptr<grpc::Channel> asked_;  // what Ask asks on
+  std::shared_ptr<grpc::Channel> asked_;  // the channel that Ask uses
 };
 
 }  // namespace tollgate::cli

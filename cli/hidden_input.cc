@@ -13,7 +13,8 @@ namespace {
 
 constexpr int kSignals[] = {SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGTSTP};
 
-// What a signal's handler can reach. Set before the handlers are, and untouched while they are.
+// The state that a signal's handler can reach. Set before the handlers are installed, and unchanged
+// while they are.
 struct {
   int fd;
   termios before;
@@ -21,7 +22,7 @@ struct {
   struct sigaction actions[std::size(kSignals)];
 } hidden;
 
-// Only what POSIX lets a handler call.
+// Calls only functions that POSIX allows in a handler.
 void Restore(int signal) {
   const int error = errno;
   tcsetattr(hidden.fd, TCSANOW, &hidden.before);
@@ -51,7 +52,7 @@ HiddenInput::HiddenInput(int fd) {
   sigemptyset(&action.sa_mask);
   for (size_t i = 0; i < std::size(kSignals); ++i) {
     sigaction(kSignals[i], nullptr, &hidden.actions[i]);
-    // What is ignored (nohup) stays ignored.
+    // An ignored signal (nohup) stays ignored.
     if (hidden.actions[i].sa_handler != SIG_IGN) sigaction(kSignals[i], &action, nullptr);
   }
   tcsetattr(fd, TCSANOW, &hidden.quiet);

@@ -1,4 +1,4 @@
-// How people write and read times and lengths: "90d", "2 min ago", "in 89 days".
+// Times and durations as people write and read them: "90d", "2 min ago", "in 89 days".
 #ifndef TOLLGATE_CLI_HUMAN_H_
 #define TOLLGATE_CLI_HUMAN_H_
 
@@ -10,11 +10,11 @@
 
 namespace tollgate::cli {
 
-// What DurationFromText reads ("90d", "12h", "1d12h"), above zero and at most 100 years.
-// INVALID_ARGUMENT otherwise, with an example.
+// A duration in the syntax of DurationFromText ("90d", "12h", "1d12h"), above zero and at most 100
+// years. INVALID_ARGUMENT otherwise, with an example.
 absl::StatusOr<absl::Duration> ParseHumanDuration(absl::string_view text);
 
-// RFC 3339 ("2027-02-22T00:00:00Z"), or a date alone ("2027-02-22": its beginning, UTC).
+// A time in RFC 3339 ("2027-02-22T00:00:00Z"), or the beginning of a date in UTC ("2027-02-22").
 absl::StatusOr<absl::Time> ParseHumanTime(absl::string_view text);
 
 // One figure and one unit: "40 s", "2 min", "20 h", "89 days". Rounded down; never negative.

@@ -1,4 +1,4 @@
-// Ctrl-C as something to wait for, so that what watches can end as if asked to.
+// Makes Ctrl-C an event to wait for, so that a watching command can end in order.
 #ifndef TOLLGATE_CLI_INTERRUPT_H_
 #define TOLLGATE_CLI_INTERRUPT_H_
 
@@ -8,9 +8,9 @@
 
 namespace tollgate::cli {
 
-// While it lives SIGINT and SIGTERM do not end the process: they are waited for here. Make it
-// before any thread is started (before the first channel): threads that are there already would
-// still take the signal and end the process. One at a time; not thread-safe, but for Notify.
+// While this object lives, SIGINT and SIGTERM do not end the process; the object waits for them.
+// Make it before any thread is started (before the first channel): a thread from before would still
+// take the signal and end the process. One object at a time; not thread-safe, except Notify.
 class Interrupt {
  public:
   Interrupt();
@@ -19,12 +19,12 @@ class Interrupt {
   Interrupt& operator=(const Interrupt&) = delete;
 
   enum class Woken { kTime, kNotified, kInterrupted };
-  // Until a signal comes, Notify is called, or the time (which may be infinite) has passed. A
-  // signal that has come once is told by every later call too.
+  // Waits until a signal comes, Notify is called, or the time (which may be infinite) has passed.
+  // Once a signal has come, every later call reports it too.
   Woken Wait(absl::Duration at_most);
-  // Until Notify is called, whatever signal comes.
+  // Waits until Notify is called; signals do not end the wait.
   void WaitNotified();
-  // Ends one Wait, this one or the next. On any thread.
+  // Ends one Wait, the present or the next one. On any thread.
   void Notify();
 
  private:

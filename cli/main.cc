@@ -16,7 +16,7 @@ int main(int argc, char** argv) {
   tollgate::base::InitSecrets();
   tollgate::base::ForbidCoreDumps();
   tollgate::net::SilenceGrpc();
-  // What protobuf has to complain of comes as an error too; its own lines would stand between ours.
+  // Protobuf's complaints also come as errors; its own lines would stand between the command's.
   google::protobuf::SetLogHandler(nullptr);
   // A token string is read from standard input: no buffer of the library's keeps it.
   setvbuf(stdin, nullptr, _IONBF, 0);

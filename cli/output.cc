@@ -21,9 +21,8 @@ namespace {
 // Stands for a byte that belongs to no UTF-8.
 constexpr uint32_t kNoCodePoint = 0xFFFFFFFF;
 
-// The code point that begins at text[*i], which is moved past it. A byte that begins none (RFC
-// 3629: each byte that continues one is looked at, nothing is longer than it must be) counts by
-// itself.
+// The code point at text[*i]; moves *i past it. A byte that begins none counts by itself (RFC 3629:
+// every continuation byte is checked, and overlong forms are refused).
 uint32_t NextCodePoint(absl::string_view text, size_t* i) {
   const auto byte = [&](size_t at) { return static_cast<uint8_t>(text[at]); };
   const size_t begin = (*i)++;
@@ -44,7 +43,7 @@ uint32_t NextCodePoint(absl::string_view text, size_t* i) {
   return point;
 }
 
-// What drives a terminal, or turns or hides what it shows.
+// Whether the code point drives a terminal, or turns or hides what it shows.
 bool IsUnsafe(uint32_t point) {
   return point == kNoCodePoint || point < 0x20 || (point >= 0x7F && point < 0xA0) ||
          point == 0x61C || (point >= 0x200B && point <= 0x200F) ||

@@ -1,4 +1,4 @@
-// What the command shows: tables for people, JSON for programs, errors that say what to do.
+// The command's output: tables for people, JSON for programs, errors that say what to do.
 #ifndef TOLLGATE_CLI_OUTPUT_H_
 #define TOLLGATE_CLI_OUTPUT_H_
 
@@ -16,23 +16,22 @@ namespace tollgate::cli {
 class Table {
  public:
   explicit Table(std::vector<std::string> header) : rows_{std::move(header)} {}
-  // As many cells as the header; more is a defect of the caller.
+  // `cells` has as many cells as the header; more is a bug of the caller.
   void AddRow(std::vector<std::string> cells);
   bool empty() const { return rows_.size() == 1; }
-  // Nothing at all for an empty table: the caller says in words that there is nothing.
+  // Prints nothing for an empty table: the caller says in words that there is nothing.
   void Print(std::ostream& out) const;
 
  private:
   std::vector<std::vector<std::string>> rows_;
 };
 
-// Makes text of others safe for a terminal: control characters (escape sequences), what turns or
-// hides text, and bytes that are no UTF-8 become `?`.
+// Makes other people's text safe for a terminal: control characters (escape sequences), characters
+// that turn or hide text, and bytes that are not UTF-8 become `?`.
 std::string SafeForTerminal(absl::string_view text);
 
-// One JSON document of a message, with proto field names, and a newline. INTERNAL
-// (ANSWER_NOT_JSON), and nothing written, for a message that has no JSON. Keeps no copy of what it
-// writes.
+// Prints a message as one JSON document, with proto field names, and a newline. INTERNAL
+// (ANSWER_NOT_JSON), and nothing is written: the message has no JSON. Keeps no copy of the text.
 absl::Status PrintJson(const google::protobuf::Message& message, std::ostream& out);
 // The same on one line, for streams.
 absl::Status PrintJsonLine(const google::protobuf::Message& message, std::ostream& out);
@@ -40,11 +39,11 @@ absl::Status PrintJsonLine(const google::protobuf::Message& message, std::ostrea
 // The exit codes; stable, listed by `tollgate --help`.
 enum ExitCode {
   kDone = 0,
-  kFailed = 1,    // an error of no other kind
+  kFailed = 1,    // an error of none of the other kinds
   kBadUsage = 2,  // the command line, or a field that the service refused
   kNotFound = 3,
   kRefused = 4,         // the state does not allow it: still in use, already final, count mismatch
-  kUnavailable = 5,     // the service cannot be reached, or not in time
+  kUnavailable = 5,     // the service cannot be reached, or does not answer in time
   kNotYetEnforced = 6,  // done, but not enforced within --wait
   kAborted = 7,         // the person said no
   kDenied = 10,         // token check: refused
@@ -55,7 +54,7 @@ int ExitCodeFor(const absl::Status& status);
 // The same error with one more line that says what to do.
 absl::Status WithAdvice(const absl::Status& status, absl::string_view advice);
 
-// "refused: …" with the fields and what to do, to `err`.
+// Prints "refused: …" to `err`, with the fields and what to do.
 void PrintError(const absl::Status& status, std::ostream& err);
 // The same for programs: {"error":{"code":…,"reason":…,"message":…,"fields":[…]}}; ASCII only.
 void PrintErrorJson(const absl::Status& status, std::ostream& err);

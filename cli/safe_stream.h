@@ -1,5 +1,5 @@
-// The only way to the terminal: what goes through it can neither drive a terminal nor, where that
-// is wanted, give a secret away. Whoever prints need not remember either.
+// The only way to the terminal: text that goes through it can neither drive a terminal nor, where
+// that is asked for, reveal a secret. A caller that prints need not think of either.
 #ifndef TOLLGATE_CLI_SAFE_STREAM_H_
 #define TOLLGATE_CLI_SAFE_STREAM_H_
 
@@ -11,21 +11,21 @@
 
 namespace tollgate::cli {
 
-// `text` with everything taken out that may be a token string or the beginning of one: brand, kind,
-// `_` and 16 or more characters of base62, whether or not a checksum holds (a secret cut short is a
-// secret still). What may stay in full sight of everybody, a public id, is 16 characters.
+// `text` without anything that may be a token string or the beginning of one: brand, kind, `_` and
+// 16 or more base62 characters, whether or not a checksum holds (a truncated secret is still a
+// secret). Public ids stay, which everybody may see: they have 16 characters.
 std::string Redacted(absl::string_view text);
 
-// A stream that passes on what it is given line by line, or when it is flushed, and each line
-// through SafeForTerminal. It keeps nothing of what it has passed on: a token string may go
+// A stream that passes its text on line by line, or when it is flushed; each line goes through
+// SafeForTerminal. It keeps nothing of what it has passed on, because a token string may go
 // through. Not thread-safe.
 class SafeStream : public std::ostream {
  public:
   enum class Secrets {
     kPass,    // standard output: a fresh token is shown there, once
-    kRedact,  // standard error: nothing secret has anything to do there
+    kRedact,  // standard error: no secret belongs there
   };
-  // `to` outlives it. Bad once `to` is.
+  // `to` outlives this stream, which is bad once `to` is.
   SafeStream(std::ostream* to, Secrets secrets);
   // Flushes.
   ~SafeStream() override;

@@ -28,8 +28,8 @@ std::string FullName(const CLI::ConfigItem& item) {
   return absl::StrJoin(parts, ".");
 }
 
-// The number of the first line, from 1, that sets what has this full name, or is a section of that
-// name or within it; 0 where none is found.
+// The number (from 1) of the first line that sets this full name, or begins a section of this name
+// or within it; 0: there is none.
 int LineOf(const std::string& text, const std::string& name) {
   std::string section;
   int number = 0;
@@ -104,8 +104,8 @@ std::vector<CLI::ConfigItem> SettingsFile::from_config(std::istream& in) const {
     if (option->empty()) places_[absl::StrCat("--", item.name)] = place;
     return false;
   });
-  // For every command that can be told it by TOLLGATE_WORKSPACE. Last: the first to be said of an
-  // option holds, and a command's own section goes before.
+  // Gives this setting to every command that takes it from TOLLGATE_WORKSPACE. Added last: the
+  // first setting of an option holds, so a command's own section wins.
   for (CLI::ConfigItem& item : general) {
     for (const CLI::App* at = DeepestNamed(*app_); at != app_; at = at->get_parent()) {
       item.parents.insert(item.parents.begin(), at->get_name());
@@ -147,7 +147,7 @@ std::string SettingsFile::Path() const {
 std::string SettingsFile::Settings() const {
   std::vector<std::string> names;
   for (const CLI::Option* option : app_->get_options()) {
-    // Not --help, --version and --config, which ask for something of one run.
+    // Leaves out --help, --version and --config, which concern one run only.
     if (option == app_->get_config_ptr() || option == app_->get_help_ptr() ||
         option == app_->get_version_ptr() || option->get_lnames().empty()) {
       continue;

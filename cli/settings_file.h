@@ -1,4 +1,4 @@
-// The file of settings: what may stand in it, and where in it something is wrong.
+// The settings file: what it may hold, and where in it an error lies.
 #ifndef TOLLGATE_CLI_SETTINGS_FILE_H_
 #define TOLLGATE_CLI_SETTINGS_FILE_H_
 
@@ -12,39 +12,40 @@
 
 namespace tollgate::cli {
 
-// The command that the words name, as far as they have been read: the last one of them.
+// The last command that the words name, as far as they have been read.
 const CLI::App* DeepestNamed(const CLI::App& app);
 
-// The file that --config stands for where it is not given: TOLLGATE_CONFIG's, also where that is
-// empty, which means none; or else that of the person's configuration.
+// The settings file that is read without --config: TOLLGATE_CONFIG's where that is set (empty means
+// none), otherwise the person's own.
 std::string DefaultSettingsFile();
-// Whether TOLLGATE_CONFIG names it: a file that was asked for must be there.
+// Whether TOLLGATE_CONFIG names the file: a file that was asked for must exist.
 bool SettingsFileIsAskedFor();
 
-// The settings' file, below the environment: CLI11 would let the file win over it. Asked when all
-// words have been read. A line that says no setting is a ConfigError that names the file, the line
-// and what there is. Not thread-safe.
+// Reads the settings file below the environment, because CLI11 alone would let the file win over
+// it. CLI11 asks it when all words have been read. A line that is not a setting is a ConfigError
+// that names the file, the line and the possible settings. Not thread-safe.
 class SettingsFile : public CLI::ConfigTOML {
  public:
-  // `app` outlives it.
+  // `app` outlives this object.
   explicit SettingsFile(const CLI::App* app) : app_(app) {}
 
   std::vector<CLI::ConfigItem> from_config(std::istream& in) const override;
 
   // "FILE:3: " for an error that begins with the name of an option ("--output: …") whose value came
-  // from the file; else empty.
+  // from the file; otherwise empty.
   std::string PlaceOf(const std::string& error) const;
 
  private:
-  // The option that a line sets, of the command whose section it stands in; nullptr for none.
+  // The option that a line sets, of the command whose section the line is in; nullptr: there is
+  // none.
   const CLI::Option* OptionOf(const CLI::ConfigItem& item) const;
   const CLI::App* CommandOf(const CLI::ConfigItem& item) const;
   std::string Path() const;
   std::string Settings() const;
 
   const CLI::App* const app_;
-  // Where each option that takes its value from the file stands in it, by name with its dashes.
-  // CLI11 asks through a const method.
+  // The place in the file of each option that takes its value from there, by the option's name with
+  // its dashes. Mutable because CLI11 asks through a const method.
   mutable std::map<std::string, std::string> places_;
 };
 

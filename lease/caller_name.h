@@ -1,11 +1,12 @@
-// How a caller is named where a session is bound to it: in the ledger and in the stored roster. The
-// words never change, for an older roster must still be met by its own callers.
+// The name of a caller, by which a session is bound to that caller in the ledger and in the stored
+// roster. These words never change: after an upgrade, the callers of an older roster must still
+// match it.
 #ifndef TOLLGATE_LEASE_CALLER_NAME_H_
 #define TOLLGATE_LEASE_CALLER_NAME_H_
 
 namespace tollgate::lease {
 
-// A caller with a certificate is named by its one SPIFFE id (`spiffe://...`); the others are:
+// A caller with a certificate is named by its one SPIFFE id (`spiffe://...`). The others:
 inline constexpr char kLocalCaller[] = "local";          // on this host: loopback, Unix socket
 inline constexpr char kAnonymousCaller[] = "anonymous";  // plaintext, from elsewhere
 

@@ -1,4 +1,4 @@
-// Whose lease it is.
+// The identity of the holder of a lease.
 #ifndef TOLLGATE_LEASE_SESSION_ID_H_
 #define TOLLGATE_LEASE_SESSION_ID_H_
 
@@ -9,7 +9,7 @@
 namespace tollgate::lease {
 
 // A session: one incarnation of one validator (R3). Leases, acknowledgements and the roster are
-// kept by it; the streams on which it speaks come and go.
+// kept by session; a session outlives the streams on which it speaks.
 struct SessionId {
   std::string validator_id;
   std::string incarnation;  // kIncarnationBytes of them

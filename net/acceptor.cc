@@ -40,7 +40,7 @@ constexpr int kLockTries = 100;
 constexpr absl::Duration kLockPause = absl::Milliseconds(10);
 constexpr absl::Duration kLogEvery = absl::Seconds(1);
 
-// A moment that is kept to tell again of something that goes on.
+// Whether to log again about a condition that goes on; *last is when it was logged last.
 bool IsTimeToLog(absl::Time* last) {
   const absl::Time now = absl::Now();
   if (now - *last < kLogEvery && now >= *last) return false;
@@ -92,7 +92,7 @@ sockaddr_un UnixName(const std::string& path) {
   return name;
 }
 
-// Removes a socket file that nobody answers on. OK also when there is nothing.
+// Removes a socket file on which nobody answers. OK also where there is no file.
 absl::Status RemoveStale(const Address& address) {
   struct stat file{};
   if (lstat(address.path.c_str(), &file) != 0) {
@@ -108,7 +108,8 @@ absl::Status RemoveStale(const Address& address) {
   if (probe < 0) return BindError(address, errno);
   auto close_probe = absl::MakeCleanup([probe] { close(probe); });
   const sockaddr_un name = UnixName(address.path);
-  // EAGAIN is a full backlog: somebody listens. Only a refusal proves that nobody does.
+  // EAGAIN is a full backlog, so somebody listens. Only a refused connection proves that nobody
+  // does.
   if (connect(probe, reinterpret_cast<const sockaddr*>(&name), sizeof(name)) == 0 ||
       errno != ECONNREFUSED) {
     return BindError(address, EADDRINUSE);
@@ -137,8 +138,8 @@ absl::StatusOr<int> BindUnix(const Acceptor::Options& options) {
   const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return BindError(address, errno);
   auto close_fd = absl::MakeCleanup([fd] { close(fd); });
-  // The mode given to the unbound socket is that of the file that bind makes, less the umask: so
-  // the file is never wider than asked; chmod then undoes the umask.
+  // The mode of the unbound socket, less the umask, becomes that of the file which bind makes. The
+  // file is therefore never wider than asked; chmod then undoes the umask.
   const sockaddr_un name = UnixName(address.path);
   if (fchmod(fd, options.socket_mode) != 0 ||
       bind(fd, reinterpret_cast<const sockaddr*>(&name), sizeof(name)) != 0) {
@@ -175,7 +176,7 @@ absl::StatusOr<int> BindTcp(const Acceptor::Options& options) {
   auto close_fd = absl::MakeCleanup([fd] { close(fd); });
   const int one = 1;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-  // Inherited by what is accepted.
+  // Accepted sockets inherit it.
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
   if (bind(fd, found->ai_addr, found->ai_addrlen) != 0 || listen(fd, options.backlog) != 0) {
     return BindError(address, errno);
@@ -325,7 +326,7 @@ bool Acceptor::HasRoom() {
 void Acceptor::Loop() {
   absl::Duration wait = absl::ZeroDuration();
   while (!stopping_.load(std::memory_order_relaxed)) {
-    // While it must wait (rate, no descriptors), the listening socket is not looked at.
+    // While the loop must wait (rate, no descriptors), it does not poll the listening socket.
     const bool listening = wait == absl::ZeroDuration();
     pollfd fds[2] = {{wake_fd_, POLLIN, 0}, {listening ? listen_fd_ : -1, POLLIN, 0}};
     const absl::Duration timeout = listening ? kSweepEvery : std::max(wait, absl::Milliseconds(1));
@@ -390,7 +391,8 @@ void Acceptor::ShedOne() {
   close(spare_fd_);
   const int victim = accept4(listen_fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (victim >= 0) close(victim);
-  // Another thread may be faster; then it is opened again before the next use.
+  // Another thread may have taken the descriptor first; the spare is then opened before the next
+  // use.
   spare_fd_ = OpenSpare();
   if (victim < 0) return;
   refused_descriptors_.fetch_add(1, std::memory_order_relaxed);

@@ -1,13 +1,13 @@
 // The one place where connections are accepted.
 //
 // gRPC 1.51's own listener stops accepting for good once the process has run out of descriptors
-// (CVE-2023-4785), knows no peer uid, no cap on connections and no rate. So every listener, gRPC's
-// and HTTP's alike, goes through an Acceptor: a socket, a thread, and a handler that is given each
-// connection that passed.
+// (CVE-2023-4785), and has no peer uid, no cap on connections and no rate limit. Every listener,
+// gRPC's and HTTP's alike, therefore goes through an Acceptor: a socket, a thread, and a handler
+// that gets each connection that passed.
 //
-// Out of descriptors: the acceptor holds a spare one. On EMFILE or ENFILE it closes the spare,
-// accepts, closes the connection just accepted (the peer sees an end, and retries) and opens the
-// spare again; so the backlog never fills with connections that nobody will answer, and accepting
+// Out of descriptors: the acceptor holds a spare descriptor. On EMFILE or ENFILE it closes the
+// spare, accepts, closes the accepted connection (the peer sees an end, and retries) and opens the
+// spare again. So the backlog never fills with connections that nobody will answer, and accepting
 // goes on by itself as soon as descriptors are free.
 //
 // The cap: a connection is counted until its descriptor is closed, by whoever owns it then. Since
@@ -43,10 +43,10 @@
 
 namespace tollgate::net {
 
-// A connection that passed. `fd` is non-blocking and close-on-exec, and belongs to the handler.
+// An accepted connection. `fd` is non-blocking and close-on-exec, and belongs to the handler.
 struct AcceptedConnection {
   int fd = -1;
-  // Unix sockets only, from SO_PEERCRED: who connected, at the time of connecting.
+  // Unix sockets only, from SO_PEERCRED: who connected, as of that moment.
   absl::optional<uid_t> uid;
   absl::optional<pid_t> pid;
 };
@@ -55,18 +55,19 @@ class Acceptor {
  public:
   struct Options {
     Address address;
-    // Connections alive at once; more are closed as soon as accepted. 0: what the limit on open
-    // files allows, less 256 kept for the rest of the process, divided by `share_of`, and never
-    // above 16384.
+    // The most connections alive at once; a connection above it is closed as soon as it is
+    // accepted. 0: what the limit on open files allows, less 256 kept for the rest of the process,
+    // divided by `share_of`, and never above 16384.
     int max_connections = 0;
-    // Among so many acceptors.
+    // How many acceptors share the process's limit.
     int share_of = 1;
-    // Accepts a second, with a burst of the same; what exceeds it waits in the backlog. 0: no
-    // limit.
+    // Accepts a second, with a burst of the same number; connections above it wait in the backlog.
+    // 0: no limit.
     double max_accepts_per_second = 0;
-    // Unix sockets: only these uids may connect. Unset: the socket's mode decides alone.
+    // Unix sockets: only these uids may connect. Unset: the socket's mode alone decides.
     absl::optional<std::vector<uid_t>> allowed_uids;
-    // Unix sockets: the mode of the socket file; it is never wider, not even for a moment.
+    // Unix sockets: the mode of the socket file. The file never has a wider mode, not even for a
+    // moment.
     mode_t socket_mode = 0660;
     int backlog = 512;
   };
@@ -83,11 +84,11 @@ class Acceptor {
 
   using Handler = std::function<void(AcceptedConnection)>;
 
-  // Binds and listens; peers may connect from now on, and wait until Start.
-  // A Unix socket's file that nobody answers on is replaced. Errors:
-  //   ALREADY_EXISTS, ADDRESS_IN_USE: somebody listens there, or the path is not a socket;
+  // Binds and listens: peers may connect from now on, and wait until Start. Replaces the file of a
+  // Unix socket on which nobody answers. Errors:
+  //   ALREADY_EXISTS, ADDRESS_IN_USE: another process listens there, or the path is not a socket;
   //   INVALID_ARGUMENT, ADDRESS_INVALID: the host does not resolve;
-  //   PERMISSION_DENIED, ADDRESS_DENIED: the port or directory is not ours to use;
+  //   PERMISSION_DENIED, ADDRESS_DENIED: this process may not use the port or directory;
   //   UNAVAILABLE, ADDRESS_UNAVAILABLE: anything else.
   static absl::StatusOr<std::unique_ptr<Acceptor>> Bind(Options options);
   // Bind, then Start.
@@ -98,12 +99,12 @@ class Acceptor {
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;
 
-  // Begins to accept; once. `handler` runs on the acceptor's thread and must not block.
+  // Begins to accept. Call once. `handler` runs on the acceptor's thread and must not block.
   void Start(Handler handler);
 
-  // Closes the listening socket, removes the Unix socket's file if it is still ours, and joins the
-  // thread: no handler runs afterwards. Connections handed out live on. Idempotent. Not from the
-  // handler.
+  // Closes the listening socket, removes the Unix socket's file if it is still this acceptor's, and
+  // joins the thread: no handler runs afterwards. Connections handed out live on. Idempotent. Must
+  // not be called in the handler.
   void Stop();
 
   // The port in use (the kernel's choice when 0 was asked for); 0 for a Unix socket. Constant.
@@ -121,7 +122,8 @@ class Acceptor {
   Acceptor(Options options, Address address, int listen_fd, int wake_fd, int max_connections);
 
   void Loop();
-  // Accepts until the backlog is empty, a budget is spent, or it must wait; returns for how long.
+  // Accepts until the backlog is empty, a budget is spent, or it must wait; returns how long to
+  // wait.
   absl::Duration AcceptSome();
   void HandOut(int fd);
   // Looks after the Unix socket's file.
@@ -139,7 +141,7 @@ class Acceptor {
   int listen_fd_;
   int wake_fd_;
   int spare_fd_ = -1;
-  // Of the socket file that we made: so that Stop does not remove somebody else's.
+  // Of the socket file that this acceptor made, so that Stop removes no other file.
   uint64_t socket_file_device_ = 0;
   uint64_t socket_file_inode_ = 0;
   Handler handler_;
@@ -152,7 +154,7 @@ class Acceptor {
   std::atomic<uint64_t> accept_errors_{0};
   std::atomic<int64_t> connections_{0};
 
-  // The acceptor's thread only.
+  // Used by the acceptor's thread only.
   double accept_tokens_ = 0;
   absl::Time tokens_at_;
   absl::Time last_exhausted_log_;

@@ -1,4 +1,4 @@
-// Where to listen and where to call: `host:port`, `[v6]:port`, `unix:/path`.
+// Addresses to listen on and to call: `host:port`, `[v6]:port`, `unix:/path`.
 #ifndef TOLLGATE_NET_ADDRESS_H_
 #define TOLLGATE_NET_ADDRESS_H_
 
@@ -25,10 +25,10 @@ struct Address {
   // name `localhost`. Any other name counts as reachable from outside.
   bool IsLoopback() const;
 
-  // As it was written, normalised: `127.0.0.1:7411`, `[::1]:7411`, `unix:/run/x.sock`.
+  // The address, normalised: `127.0.0.1:7411`, `[::1]:7411`, `unix:/run/x.sock`.
   std::string ToString() const;
 
-  // As gRPC's name resolver wants it: `dns:///host:port` or `unix:path`.
+  // The address for gRPC's name resolver: `dns:///host:port` or `unix:path`.
   std::string ToGrpcTarget() const;
 };
 

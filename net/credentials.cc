@@ -42,7 +42,7 @@ absl::Status FilesInvalid(absl::string_view what) {
                       absl::StrCat(what, why));
 }
 
-// At start a wrong file is an error with a name; afterwards gRPC would only fail every handshake.
+// At the start a wrong file is an error that names it; later gRPC would only fail every handshake.
 absl::Status CheckFiles(const TlsFiles& files) {
   if (files.cert.empty() != files.key.empty()) {
     return base::Refuse(
@@ -96,7 +96,7 @@ bool NameMatches(absl::string_view pattern, absl::string_view name) {
 
 absl::string_view View(grpc::string_ref ref) { return absl::string_view(ref.data(), ref.size()); }
 
-// The chain has been checked by TLS; this judges the name in it.
+// TLS has verified the chain; this verifies the name in it.
 class ServerNameVerifier : public ExternalCertificateVerifier {
  public:
   explicit ServerNameVerifier(ServerIdentity server) : server_(std::move(server)) {}

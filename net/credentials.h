@@ -1,4 +1,4 @@
-// Who may speak to whom: TLS on both sides, the rule against plaintext, and the caller's name.
+// TLS on both sides, the rule against plaintext, and the caller's name.
 #ifndef TOLLGATE_NET_CREDENTIALS_H_
 #define TOLLGATE_NET_CREDENTIALS_H_
 
@@ -18,67 +18,70 @@
 
 namespace tollgate::net {
 
-// Paths of PEM files; empty: not given. They are read again every second, so certificates rotate
-// without a restart. Rotate by rename(2), and best with key and chain in ONE file given as both
-// paths: a key that does not match its chain makes every new handshake fail until it is mended.
+// Paths of PEM files; empty: not given. The files are read again every second, so certificates
+// rotate without a restart. Rotate by rename(2), best with key and chain in ONE file that is given
+// as both paths: while a key does not match its chain, every new handshake fails.
 struct TlsFiles {
   std::string cert;  // the chain, leaf first
   std::string key;
-  // On a server: who signs clients (and a client certificate is then required of everybody).
-  // On a client: who signs servers; empty: the system's roots.
+  // On a server: the CA that signs clients; a certificate is then required of every client. On a
+  // client: the CA that signs servers; empty: the system's roots.
   std::string ca;
 
   bool empty() const { return cert.empty() && key.empty() && ca.empty(); }
 };
 
-// A server's credentials: plaintext when `files` is empty; else TLS, with a client certificate
+// A server's credentials: plaintext when `files` is empty; otherwise TLS, with a client certificate
 // required when `ca` is given. Errors (INVALID_ARGUMENT or FAILED_PRECONDITION, reason
-// TLS_FILES_INVALID): a certificate without a key or the reverse, a file that is missing,
-// unreadable or no PEM, a key that is not the certificate's. They are start-up errors: later a bad
-// file fails handshakes only.
+// TLS_FILES_INVALID): a certificate without a key or the reverse; a file that is missing,
+// unreadable or not PEM; a key that does not match the certificate. Only at the start: a file that
+// goes bad later fails handshakes only.
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> ServerCredentialsFor(
     const TlsFiles& files);
 
-// What a client demands of the server's certificate, beside a good signature.
+// What a client demands of the server's certificate, besides a valid signature.
 struct ServerIdentity {
-  // `spiffe://…`: the certificate's one and only URI name. Empty: the host's name is checked.
+  // `spiffe://…`: the one and only URI name of the certificate. Empty: the host's name is checked.
   std::string spiffe_id;
-  // Empty: the host of the address. The name that the certificate must bear when spiffe_id is
-  // empty.
+  // The name that the certificate must bear when spiffe_id is empty. Empty: the host of the
+  // address.
   std::string host_name;
 };
 
-// A client's credentials: plaintext unless `use_tls` or `files` is not empty. Errors as above.
+// A client's credentials: plaintext unless `use_tls` is set or `files` is not empty. Errors as
+// above.
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> ClientCredentialsFor(
     const TlsFiles& files, bool use_tls, const ServerIdentity& server);
 
 // How a channel behaves; the defaults are right for production.
 struct ChannelOptions {
-  // An HTTP/2 ping after this long without one, also without calls: finds half-open connections.
+  // An HTTP/2 ping after this long without one, also between calls. Finds half-open connections.
   absl::Duration keepalive_time = absl::Seconds(25);
   absl::Duration keepalive_timeout = absl::Seconds(8);
-  // Reconnecting: exponential with jitter (gRPC's own) between these.
+  // Reconnects with exponential backoff and jitter (gRPC's own), between these two.
   absl::Duration min_reconnect_backoff = absl::Milliseconds(100);
   absl::Duration max_reconnect_backoff = absl::Seconds(5);
   int max_receive_bytes = 8 << 20;
-  // A connection of its own, not shared with other channels of this process to the same place.
+  // A connection that no other channel of this process to the same address shares.
   bool own_connection = false;
 };
 
-// A channel; connects when first used. Never null. Proxies from the environment are not used.
+// Makes a channel, which connects when first used. Never null. Ignores proxies from the
+// environment.
 std::shared_ptr<grpc::Channel> MakeChannel(
     const Address& address, const std::shared_ptr<grpc::ChannelCredentials>& credentials,
     const ChannelOptions& options = ChannelOptions());
 
 // The rule: no plaintext where other hosts can reach it, unless asked for by name.
 // FAILED_PRECONDITION, reason PLAINTEXT_REFUSED, says in four lines what was refused and the three
-// ways out. The message does not begin with the program's name (ReportRefusal of daemon.h puts it
-// there); `program` names the socket in the advice, `listen_flag` the flag that gave the address.
+// ways out. The message does not begin with the program's name, which ReportRefusal of daemon.h
+// prepends. In the advice `program` names the socket, and `listen_flag` is the flag that gave the
+// address.
 absl::Status CheckPlaintextAllowed(absl::string_view program, const Address& address, bool has_tls,
                                    bool allow_plaintext,
                                    absl::string_view listen_flag = "--listen");
 
-// Who calls, as the transport knows it: not what the call's metadata claims.
+// The caller, as the transport knows it; the call's metadata has no say in it.
 struct Caller {
   enum class Kind {
     kAnonymous,  // from another host, without a client certificate
@@ -90,9 +93,9 @@ struct Caller {
   std::string peer;  // gRPC's name of the peer's address, for logs
 };
 
-// UNAUTHENTICATED, reason CERTIFICATE_WITHOUT_SPIFFE_ID, for a client certificate that does not
-// bear exactly one SPIFFE id (two URI names, or one that is no SPIFFE id, pass the handshake).
-// Call while the RPC lives. Thread-safe.
+// UNAUTHENTICATED, reason CERTIFICATE_WITHOUT_SPIFFE_ID: the client certificate does not bear
+// exactly one SPIFFE id (a certificate with two URI names, or with one that is no SPIFFE id, passes
+// the handshake). Call it while the RPC lives. Thread-safe.
 absl::StatusOr<Caller> CallerOf(const grpc::ServerContextBase& context);
 
 }  // namespace tollgate::net

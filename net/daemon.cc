@@ -38,7 +38,7 @@ absl::Status SystemError(absl::string_view what) {
                       absl::StrCat(what, ": ", std::strerror(errno)));
 }
 
-// Connects to a listener of this process and closes at once; whether it could does not matter.
+// Connects to a listener of this process and closes at once. A failure does not matter.
 void Knock(const std::string& host, int port) {
   addrinfo hints{};
   hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;  // the library takes no names either
@@ -124,8 +124,8 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(Options options) {
     try {
       daemon->exposer_ = std::make_unique<prometheus::Exposer>(std::vector<std::string>{
           "listening_ports", address.ToString(),
-          // A thread waits for each connection's request: with few of them, and long, some
-          // idle connections keep the metrics from everybody.
+          // Each connection holds a thread until its request has come. With fewer threads and a
+          // longer timeout, some idle connections would keep the metrics from everybody.
           "num_threads", "16", "request_timeout_ms", "1000"});
     } catch (const std::exception&) {  // the library's only way to say no; it does not say why
       return base::Refuse(
@@ -155,9 +155,9 @@ void Daemon::ServeMetrics(std::shared_ptr<prometheus::Registry> registry) {
   exposer_->RegisterCollectable(process_metrics_);
 }
 
-// The library (civetweb 1.15) looks whether it should stop when a connection comes, and else every
-// 2 s, which is no option of its; so connections are made until it has stopped. Each is closed at
-// once, so that a worker which still takes it reads its end and does not wait for a request.
+// civetweb 1.15 checks whether it should stop when a connection comes, and otherwise every 2 s,
+// which no option changes. So connections are made until it has stopped. Each is closed at once, so
+// that a worker that still accepts it reads its end rather than waiting for a request.
 void Daemon::StopMetrics() {
   if (exposer_ == nullptr) return;
   absl::Notification stopped;

@@ -38,30 +38,31 @@ namespace tollgate::net {
 // act: a thread started before would be killed by the signal instead of the drain being begun.
 void BlockShutdownSignals();
 
-// For servers built afterwards: turns reflection on, and gRPC's own health service off, in whose
-// place Health stands. Not thread-safe; idempotent.
+// For servers built afterwards: turns reflection on, and turns gRPC's own health service off,
+// because Health replaces it. Not thread-safe; idempotent.
 void EnableReflection();
 
-// Waits for signals, and serves metrics.
+// Waits for shutdown signals, and serves metrics.
 class Daemon {
  public:
   struct Options {
     std::string program;
-    // Where /metrics is served; empty: nowhere. Port 0 is the kernel's choice. TCP only.
+    // The address on which /metrics is served; empty: it is not served. Port 0 is the kernel's
+    // choice. TCP only.
     std::string metrics_address;
-    // What is served; null: what ServeMetrics gives later.
+    // The registry to serve; null: ServeMetrics gives it later.
     std::shared_ptr<prometheus::Registry> registry;
   };
 
   // FAILED_PRECONDITION when BlockShutdownSignals was not called; the errors of ParseAddress;
-  // ALREADY_EXISTS, ADDRESS_IN_USE, when the metrics port cannot be had.
+  // ALREADY_EXISTS, ADDRESS_IN_USE, when another process has the metrics port.
   static absl::StatusOr<std::unique_ptr<Daemon>> Start(Options options);
   ~Daemon();
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;
 
-  // Once, where Options had no registry: the port is taken before there is anything to measure, so
-  // that a program which cannot have it has written nothing.
+  // Gives the registry to serve, where Options had none. Call once. The port is taken before there
+  // is anything to measure, so that a program that cannot have it has written nothing.
   void ServeMetrics(std::shared_ptr<prometheus::Registry> registry);
 
   // Returns after the first SIGTERM, SIGINT or SIGHUP, or RequestShutdown. However many of them
@@ -69,9 +70,9 @@ class Daemon {
   // the process at once, with exit code 128 + signal: a drain that hangs can be ended. Signals of
   // no meaning are told of in the log, once each. Thread-safe.
   void WaitForShutdownSignal();
-  // The same, for at most `timeout`; true when shutdown was asked for.
+  // The same, for at most `timeout`. True: shutdown was requested.
   bool WaitForShutdownSignal(absl::Duration timeout);
-  // As if a first signal had come: for a fatal condition that ends the program in order.
+  // Acts as a first signal: for a fatal condition after which the program ends in order.
   // Thread-safe.
   void RequestShutdown();
   bool shutdown_requested() const;
@@ -98,9 +99,9 @@ class Daemon {
 
 // Prints "program: message" to stderr, for start-up errors, and returns the exit code of the error.
 int ReportRefusal(absl::string_view program, const absl::Status& status);
-// Stable: OK 0; INVALID_ARGUMENT 64 (usage); UNAVAILABLE 69; INTERNAL and DATA_LOSS 70;
-// ALREADY_EXISTS 73; PERMISSION_DENIED and UNAUTHENTICATED 77; FAILED_PRECONDITION 78
-// (configuration); others 1.
+// The exit code of an error. Stable: OK 0; INVALID_ARGUMENT 64 (usage); UNAVAILABLE 69; INTERNAL
+// and DATA_LOSS 70; ALREADY_EXISTS 73; PERMISSION_DENIED and UNAUTHENTICATED 77;
+// FAILED_PRECONDITION 78 (configuration); others 1.
 int ExitCodeOf(const absl::Status& status);
 
 }  // namespace tollgate::net

@@ -166,8 +166,8 @@ absl::Status DaemonFlags::Parse(int argc, const char* const* argv) {
   std::vector<std::string> args;
   for (int i = 1; i < argc; ++i) {
     const absl::string_view arg = argv[i];
-    // As two arguments: CLI11 would take `--name=` for a flag that still lacks its value, and the
-    // next one for that.
+    // Split into two arguments, because CLI11 would take the next argument for the value of
+    // `--name=`.
     if (absl::StartsWith(arg, "--") && absl::EndsWith(arg, "=")) {
       args.emplace_back(arg.substr(0, arg.size() - 1));
       args.emplace_back();
@@ -225,8 +225,8 @@ void DaemonFlags::AddEnvironment(std::vector<std::string>* args) const {
     const std::string& name = option->get_lnames()[0];
     if (name == "help" || name == "version" || given.count(name) > 0) continue;
     const char* value = std::getenv(EnvironmentName(texts_.program, name).c_str());
-    // Empty is how charts and unit files say "not set"; a flag without a value must not be taken
-    // for given.
+    // Charts and unit files write an empty value for "not set"; a flag without a value must not
+    // count as given.
     if (value == nullptr || *value == '\0') continue;
     if (lists_.count(name) == 0) {
       args->push_back(absl::StrCat("--", name, "=", value));

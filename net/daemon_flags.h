@@ -30,26 +30,27 @@ class Option;
 
 namespace tollgate::net {
 
-// What every daemon is told, whatever it serves. The defaults are the daemon's own.
+// The settings of every daemon, whatever it serves. The defaults are the daemon's own.
 struct DaemonSettings {
   base::LogLevel log_level = base::LogLevel::kInfo;
-  // Written once the daemon serves, for scripts and supervisors (WriteReadiness says what).
+  // Written once the daemon serves, for scripts and supervisors (format: WriteReadiness).
   std::string ready_file;
   // Where Prometheus metrics are served over HTTP, in plaintext; empty: nowhere.
   std::string metrics_listen;
-  // Also where other hosts can read them.
+  // Serve metrics also where other hosts can read them.
   bool allow_plaintext_metrics = false;
-  // Between NOT_SERVING and the rest of a drain, for balancers to notice.
+  // The time between NOT_SERVING and the rest of a drain, for balancers to notice.
   absl::Duration drain_pause = absl::ZeroDuration();
   // How long calls under way get after SIGTERM.
   absl::Duration drain_timeout = absl::Seconds(10);
-  // Set by --help and --version: print it and end with 0.
+  // Set by --help and --version: print this text and exit with 0.
   absl::optional<std::string> print;
 };
 
-// Declares the flags of a daemon, each with the default that its target holds, in the order and the
-// groups in which --help lists them; then reads them. --help, --version and --config are always
-// there. Every target outlives it. Not thread-safe; Parse is called once.
+// Declares the flags of a daemon, in the order and the groups in which --help lists them, and then
+// reads them. Each flag's default is the value that its target holds. --help, --version and
+// --config are always there. Every target outlives this object. Not thread-safe; Parse is called
+// once.
 class DaemonFlags {
  public:
   struct Texts {
@@ -57,11 +58,10 @@ class DaemonFlags {
     std::string usage;    // what follows the program: "--store DIR [flags]"
     std::string about;    // one line
     std::string footer;   // after the flags
-    std::string unknown;  // said before the words about a flag that does not exist
+    std::string unknown;  // said before the words about an unknown flag
   };
 
-  // Declares the three that are always there. `settings` gets what Parse and AddProgram are to
-  // fill.
+  // Declares the three flags that are always there. Parse and AddProgram fill `settings`.
   DaemonFlags(Texts texts, DaemonSettings* settings);
   ~DaemonFlags();
   DaemonFlags(const DaemonFlags&) = delete;
@@ -72,7 +72,7 @@ class DaemonFlags {
             std::string* target);
   // `--name` alone.
   void Flag(const char* group, const std::string& name, const char* what, bool* target);
-  // `--name TYPE`, repeatable; in the environment with commas between. `*target` has a default.
+  // `--name TYPE`, repeatable; in the environment separated by commas. `*target` has a default.
   void List(const char* group, const std::string& name, const char* type, const char* what,
             std::vector<std::string>* target);
   // `--name TYPE` with a number that the target can hold.
@@ -84,7 +84,8 @@ class DaemonFlags {
               double* target);
   // `--name DURATION`, in the syntax of DurationFromText.
   void Time(const char* group, const std::string& name, const char* what, absl::Duration* target);
-  // `--name TYPE` that `read` takes, or refuses with a message that says how to write it.
+  // `--name TYPE`, read by `read`, which refuses a bad value with a message that says how to write
+  // it.
   void Value(const char* group, const std::string& name, const char* type, const char* what,
              const std::string& shown_default,
              std::function<absl::Status(const std::string&)> read);
@@ -94,9 +95,9 @@ class DaemonFlags {
   // second and the last.
   void AddProgram(const char* ready, const char* drain);
 
-  // Fills the targets. INVALID_ARGUMENT (BAD_FLAG, ADDRESS_INVALID): what was wrong, and how to say
-  // it right. FAILED_PRECONDITION (PLAINTEXT_REFUSED): metrics that other hosts could reach, not
-  // asked for by name. When it set `print`, the targets are not to be used.
+  // Fills the targets. INVALID_ARGUMENT (BAD_FLAG, ADDRESS_INVALID): what is wrong, and how to
+  // write it. FAILED_PRECONDITION (PLAINTEXT_REFUSED): other hosts could reach the metrics, and
+  // that was not asked for by name. Where it has set `print`, the targets may not be used.
   absl::Status Parse(int argc, const char* const* argv);
 
  private:
@@ -117,7 +118,7 @@ class DaemonFlags {
 // INVALID_ARGUMENT (BAD_FLAG).
 absl::Status RefuseFlag(absl::string_view what);
 
-// The same code and reason; the message ends with where all flags are told of.
+// The same code and reason; the message ends by saying where all flags are described.
 absl::Status WithHelpHint(absl::string_view program, const absl::Status& status);
 
 }  // namespace tollgate::net

@@ -1,6 +1,5 @@
-// One gRPC server with all that stands around it: listeners, credentials, limits, reflection,
-// health, and a bounded drain. A program's server assembles what is served, and leaves the rest to
-// its host.
+// One gRPC server with everything around it: listeners, credentials, limits, reflection, health,
+// and a bounded drain. A program's server only assembles its services.
 //
 //   ASSIGN_OR_RETURN(host, GrpcHost::Bind({.listen = …, .tls = …}));  // before anything else runs
 //   host->AddService("tollgate.v1.TokenService", &tokens);
@@ -54,47 +53,48 @@ struct DrainPlan {
   absl::Duration limit = absl::Seconds(10);
 };
 
-// Thread-safe, but for Bind to Accept, which one thread calls in their order.
+// Thread-safe, but for Bind to Accept: one thread calls these, in their order.
 class GrpcHost {
  public:
   struct Options {
     // `host:port`, `[v6]:port` or `unix:/path`; port 0 is the kernel's choice. At least one.
     std::vector<std::string> listen;
-    // Of every TCP listener; empty: plaintext. A Unix socket stays without.
+    // TLS of every TCP listener; empty: plaintext. A Unix socket has no TLS.
     TlsFiles tls;
-    // Plaintext where other hosts can reach it.
+    // Allow plaintext where other hosts can reach it.
     bool allow_plaintext = false;
-    // Connections at once on each listener. 0: its share of what the limit on open files allows.
+    // The most connections at once on each listener. 0: its share of what the limit on open files
+    // allows.
     int max_connections = 0;
-    // Of a Unix socket that is made.
+    // The mode of a Unix socket that this makes.
     uint32_t socket_mode = 0660;
     ServerLimits limits;
   };
 
-  // Takes every address, so that one which cannot be had is an error before anything was written
-  // or connected to. Peers may connect from now on, and wait until Accept. Errors, by reason:
-  // ADDRESS_INVALID; PLAINTEXT_REFUSED; TLS_FILES_INVALID; ADDRESS_IN_USE, ADDRESS_DENIED,
+  // Takes every address, so that an address that cannot be had is an error before anything was
+  // written or connected to. Peers may connect from now on, and wait until Accept. Errors, by
+  // reason: ADDRESS_INVALID; PLAINTEXT_REFUSED; TLS_FILES_INVALID; ADDRESS_IN_USE, ADDRESS_DENIED,
   // ADDRESS_UNAVAILABLE. No listener is left open after an error.
   static absl::StatusOr<std::unique_ptr<GrpcHost>> Bind(Options options);
-  // Drains without patience if Drain was not called.
+  // Drains without waiting if Drain was not called.
   ~GrpcHost();
   GrpcHost(const GrpcHost&) = delete;
   GrpcHost& operator=(const GrpcHost&) = delete;
 
-  // Before Build. `full_name` is the service's name for health. `service` must live until Drain
-  // has returned.
+  // Adds a service. Call it before Build. `full_name` is the service's name for health. `service`
+  // must live until Drain has returned.
   void AddService(const std::string& full_name, grpc::Service* service);
-  // Makes the server, which answers nobody yet. Once. INTERNAL (GRPC_START_FAILED) where gRPC
-  // cannot.
+  // Makes the server, which answers no call yet. Call once. INTERNAL (GRPC_START_FAILED): gRPC
+  // cannot start it.
   absl::Status Build();
-  // Begins to accept everywhere. Once, after Build.
+  // Begins to accept on every listener. Call once, after Build.
   void Accept();
 
-  // Nothing serves but "liveness" until the program says so.
+  // At first only "liveness" is SERVING; the program sets the other names.
   Health& health() { return *health_; }
-  // For what they count.
+  // The listeners, for their counters.
   const GrpcListeners& listeners() const { return listeners_; }
-  // Where it listens, in the order of Options, with the ports that were found for port 0.
+  // The listeners' addresses, in the order of Options, with the real ports in place of port 0.
   std::vector<std::string> addresses() const;
   // The port of the first TCP listener; 0 where there is none.
   int port() const;
@@ -110,7 +110,7 @@ class GrpcHost {
   absl::Status Listen(const Options& options);
   void ShutDown(absl::Time deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(drain_mu_);
 
-  // In the order of a start; destroyed in the reverse, after Drain.
+  // Created in this order at a start; destroyed in the reverse, after Drain.
   const std::unique_ptr<Health> health_;
   std::unique_ptr<grpc::ServerBuilder> builder_;  // until Build
   GrpcListeners listeners_;

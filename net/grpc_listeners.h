@@ -14,13 +14,13 @@
 
 namespace tollgate::net {
 
-// The listeners of one gRPC server. Use, in this order:
+// The listeners of one gRPC server. Use them in this order:
 //   1. Add(builder, …) for each address, before BuildAndStart: a taken port is an error here, where
-//      it can be reported well (gRPC's own AddListeningPort would only make BuildAndStart null);
+//      the error says which (gRPC's own AddListeningPort would only make BuildAndStart null);
 //   2. server = builder.BuildAndStart();
 //   3. Start();
-//   4. StopAccepting() before server->Shutdown(): gRPC leaks what is handed to it after that.
-// Not thread-safe, apart from what the acceptors are.
+//   4. StopAccepting() before server->Shutdown(): gRPC leaks connections that it gets after that.
+// Not thread-safe, except for what the acceptors allow.
 class GrpcListeners {
  public:
   GrpcListeners() = default;
@@ -29,16 +29,16 @@ class GrpcListeners {
   GrpcListeners(const GrpcListeners&) = delete;
   GrpcListeners& operator=(const GrpcListeners&) = delete;
 
-  // Binds `options.address` and gives the builder a door for its connections, with `credentials`.
-  // The acceptor returned is owned here; ask it for the port and for its counters. Errors: those of
+  // Binds `options.address`, and gives the builder a door for its connections, with `credentials`.
+  // Returns the acceptor, which this object owns, for its port and its counters. Errors: those of
   // Acceptor::Bind.
   absl::StatusOr<const Acceptor*> Add(grpc::ServerBuilder& builder, Acceptor::Options options,
                                       std::shared_ptr<grpc::ServerCredentials> credentials);
 
-  // Begins to accept everywhere. Once, after BuildAndStart.
+  // Begins to accept on every listener. Call once, after BuildAndStart.
   void Start();
 
-  // No connection is taken in afterwards; those that exist live on. Idempotent.
+  // Takes no connection afterwards; existing connections live on. Idempotent.
   void StopAccepting();
 
   // In the order of Add.
@@ -46,7 +46,7 @@ class GrpcListeners {
 
  private:
   std::vector<std::unique_ptr<Acceptor>> acceptors_;
-  // One for each acceptor; gRPC's side of the door.
+  // One door for each acceptor: gRPC's side of it.
   std::vector<std::shared_ptr<grpc::experimental::ExternalConnectionAcceptor>> doors_;
 };
 

@@ -23,8 +23,8 @@ class Allowance {
  public:
   constexpr Allowance() = default;
 
-  // Whether this line may be written; if so, *left_out is the number of those that were not, since
-  // the last one that was.
+  // Whether this line may be written; if so, *left_out is the number of lines that were left out
+  // since the last written one.
   bool Take(int64_t* left_out) ABSL_LOCKS_EXCLUDED(mu_) {
     const int64_t second = absl::ToUnixSeconds(absl::Now());
     absl::MutexLock lock(&mu_);

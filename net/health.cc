@@ -31,7 +31,7 @@ absl::Status CheckName(const std::string& name) {
 
 }  // namespace
 
-// What is known of each name, and who watches. Outlives Health where a watcher does.
+// The status of each name, and the watchers. Outlives Health while a watcher lives.
 class Health::Board {
  public:
   explicit Board(int max_watchers) : max_watchers_(static_cast<size_t>(max_watchers)) {}
@@ -45,7 +45,7 @@ class Health::Board {
 
   void Set(const std::string& name, bool serving) ABSL_LOCKS_EXCLUDED(mu_);
   void End() ABSL_LOCKS_EXCLUDED(mu_);
-  // Refuses when it has ended, or too many watch.
+  // Refuses a watcher after EndWatches, or when there are too many.
   absl::Status Add(std::shared_ptr<Watcher> watcher) ABSL_LOCKS_EXCLUDED(mu_);
   void Remove(Watcher* watcher) ABSL_LOCKS_EXCLUDED(mu_);
 

@@ -1,4 +1,4 @@
-// A server's health, as grpc.health.v1 tells it.
+// A server's health, by the protocol grpc.health.v1.
 #ifndef TOLLGATE_NET_HEALTH_H_
 #define TOLLGATE_NET_HEALTH_H_
 
@@ -10,21 +10,23 @@
 
 namespace tollgate::net {
 
-// gRPC's built-in health service has no descriptor that reflection could show (1.51), so that
-// grpcurl neither lists nor calls it; this is the same protocol, as a service of our own.
+// The same protocol as gRPC's built-in health service, as a service of Tollgate's own: the built-in
+// one has no descriptor for reflection (1.51), so grpcurl neither lists nor calls it.
 //
-// Names: "" (the whole), each service, "liveness", "readiness", and any that SetServing(name, …)
-// adds; none is ever taken away. At first nothing serves but "liveness". A name never set: Check
-// answers NOT_FOUND (HEALTH_NAME_UNKNOWN), Watch says SERVICE_UNKNOWN and goes on watching.
+// Names: "" (the whole server), each service, "liveness", "readiness", and any that
+// SetServing(name, …) adds; no name is ever removed. At first only "liveness" is SERVING. For a
+// name that was never set Check answers NOT_FOUND (HEALTH_NAME_UNKNOWN); Watch says SERVICE_UNKNOWN
+// and goes on watching.
 //
-// Watch sends the present state at once, then each change; of changes that come while a client
-// does not read it is told the last one only. Thread-safe, apart from AddService and RegisterWith.
+// Watch sends the present state at once, then each change. A client that does not read gets only
+// the last of the changes that came meanwhile. Thread-safe, apart from AddService and RegisterWith.
 class Health {
  public:
-  // Each watch holds a stream and its name: with more there is RESOURCE_EXHAUSTED,
-  // TOO_MANY_WATCHERS. A balancer holds one for each of its connections.
+  // The most watches at once; each holds a stream and its name. Above it: RESOURCE_EXHAUSTED,
+  // TOO_MANY_WATCHERS. A balancer holds one watch for each of its connections.
   static constexpr int kMaxWatchers = 1024;
-  // In bytes; a longer one is INVALID_ARGUMENT, HEALTH_NAME_TOO_LONG. gRPC's own limit.
+  // The longest name in bytes; a longer one is INVALID_ARGUMENT, HEALTH_NAME_TOO_LONG. gRPC's own
+  // limit.
   static constexpr size_t kMaxNameBytes = 200;
 
   // `services` are full names.
@@ -33,17 +35,17 @@ class Health {
   Health(const Health&) = delete;
   Health& operator=(const Health&) = delete;
 
-  // One more service, by its full name. Before RegisterWith.
+  // Adds a service, by its full name. Before RegisterWith.
   void AddService(const std::string& full_name);
-  // Before BuildAndStart, once. This must live until the server is destroyed.
+  // Before BuildAndStart, once. This object must live until the server is destroyed.
   void RegisterWith(grpc::ServerBuilder& builder);
 
-  // "", the services and "readiness"; "liveness" is not touched.
+  // Sets "", the services and "readiness"; does not touch "liveness".
   void SetServing(bool serving);
-  // One name, known or new: for states that have a health name of their own, as "stale".
+  // Sets one name, known or new: for states that have a health name of their own, such as "stale".
   void SetServing(const std::string& name, bool serving);
 
-  // For the end of a drain: every name is NOT_SERVING from here on, whatever is set later; each
+  // For the end of a drain. Every name is NOT_SERVING from here on, whatever is set later; each
   // watcher is told so, and its stream ends with UNAVAILABLE, DRAINING. Idempotent.
   void EndWatches();
 
@@ -53,7 +55,7 @@ class Health {
   class Watcher;
 
   std::vector<std::string> services_;
-  const std::shared_ptr<Board> board_;  // also every watcher's
+  const std::shared_ptr<Board> board_;  // shared with every watcher
   const std::unique_ptr<Service> service_;
 };
 

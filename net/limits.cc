@@ -17,8 +17,8 @@ int Millis(absl::Duration d) {
 
 void ApplyServerLimits(grpc::ServerBuilder& builder, const ServerLimits& limits) {
   builder.SetMaxReceiveMessageSize(limits.max_receive_bytes);
-  // gRPC looks at the size of a message once it is inflated: a megabyte on the wire would be a
-  // thousand in memory. And what it inflates from is nobody's to wipe.
+  // gRPC bounds a message only after inflating it: a megabyte on the wire would become a thousand
+  // in memory. Nor could anybody wipe the compressed bytes.
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
   builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, limits.max_metadata_bytes);

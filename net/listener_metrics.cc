@@ -11,7 +11,7 @@ using prometheus::MetricFamily;
 using prometheus::MetricType;
 
 std::vector<MetricFamily> ListenerMetrics(const GrpcListeners& listeners) {
-  // Read once each, so that the three families are of one moment.
+  // Each is read once, so that the three families are as of one moment.
   std::vector<std::pair<std::string, Acceptor::Stats>> read;
   for (const auto& acceptor : listeners.acceptors()) {
     read.emplace_back(acceptor->address().ToString(), acceptor->stats());

@@ -1,4 +1,4 @@
-// What the acceptors count, as Prometheus reads it.
+// The acceptors' counters, as Prometheus reads them.
 #ifndef TOLLGATE_NET_LISTENER_METRICS_H_
 #define TOLLGATE_NET_LISTENER_METRICS_H_
 
@@ -11,7 +11,7 @@ namespace tollgate::net {
 
 // tollgate_connections{address}, tollgate_connections_accepted_total{address} and
 // tollgate_connections_refused_total{address,reason}, where the reason is "full", "uid" or
-// "descriptors". Thread-safe once every listener was added.
+// "descriptors". Thread-safe once all listeners were added.
 std::vector<prometheus::MetricFamily> ListenerMetrics(const GrpcListeners& listeners);
 
 }  // namespace tollgate::net

@@ -1,4 +1,4 @@
-// Figures that are taken from their owners when Prometheus reads them.
+// Figures that are read from their owners when Prometheus asks.
 #ifndef TOLLGATE_NET_METRIC_PAGE_H_
 #define TOLLGATE_NET_METRIC_PAGE_H_
 
@@ -16,7 +16,7 @@ class MetricPage {
  public:
   using Labels = std::vector<std::pair<const char*, std::string>>;
 
-  // Appends to `*out`, which outlives it.
+  // Appends to `*out`, which outlives this object.
   explicit MetricPage(std::vector<prometheus::MetricFamily>* out) : out_(out) {}
 
   // Begins a family: a counter or a gauge.
@@ -26,7 +26,7 @@ class MetricPage {
     family.help = help;
     family.type = type;
   }
-  // One value of the family begun last.
+  // Adds a value to the family that was begun last.
   void Value(double value, const Labels& labels = {}) {
     prometheus::ClientMetric& metric = out_->back().metric.emplace_back();
     for (const auto& [name, text] : labels) metric.label.push_back({name, text});
@@ -36,7 +36,7 @@ class MetricPage {
       metric.gauge.value = value;
     }
   }
-  // A family of one value.
+  // A family with one value.
   void Counter(const char* name, const char* help, int64_t value) {
     Family(name, help, prometheus::MetricType::Counter);
     Value(static_cast<double>(value));

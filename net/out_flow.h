@@ -21,33 +21,33 @@ namespace tollgate::net {
 //                     |--nothing--> idle
 //   any --Close/Break--> (after the pull or write under way) --> finished: WireFinish, exactly once
 //
-// While not finished, the RPC cannot be done (server: Finish was not called; client: a hold is in
-// place), so a write begun on any thread reaches a live stream. gRPC calls are made outside the
-// lock.
+// While the flow is not finished, the RPC cannot be done (server: Finish was not called; client: a
+// hold is in place), so a write begun on any thread reaches a live stream. gRPC is called outside
+// the lock.
 template <class Out>
 class OutFlow {
  public:
-  // There may be something to write. Cheap when a write is under way. Thread-safe, but not from
-  // inside NextToWrite.
+  // There may be something to write. Cheap when a write is under way. Thread-safe, but must not be
+  // called inside NextToWrite.
   void Wake() { Pump(); }
 
-  // Ends the stream after the write under way, if any: NextToWrite is not asked again. The first
-  // status wins. Thread-safe; also from inside NextToWrite.
+  // Ends the stream after the write under way, if any; NextToWrite is not called again. The first
+  // status wins. Thread-safe; may be called inside NextToWrite.
   void Close(absl::Status status) { End(std::move(status), /*drain=*/false, /*broken=*/false); }
 
-  // Ends the stream once NextToWrite has nothing left: for a farewell that must still go out.
+  // Ends the stream once NextToWrite has nothing left, so that a farewell still goes out.
   void CloseWhenDrained(absl::Status status) {
     End(std::move(status), /*drain=*/true, /*broken=*/false);
   }
 
-  // An end was asked for, or has come. Thread-safe.
+  // True once an end was requested, or has come. Thread-safe.
   bool closing() const ABSL_LOCKS_EXCLUDED(mu_) {
     absl::MutexLock lock(&mu_);
     return end_.has_value();
   }
 
-  // Since when the write under way has been waiting for the peer; unset when there is none, or no
-  // clock was given. A stream whose write is stalled for too long is to be Abort()ed by its owner.
+  // Since when the write under way has waited for the peer; unset when no write is under way, or no
+  // clock was given. The stream's owner Abort()s a stream whose write is stalled for too long.
   absl::optional<base::BootTime> write_in_flight_since() const ABSL_LOCKS_EXCLUDED(mu_) {
     absl::MutexLock lock(&mu_);
     if (!writing_) return absl::nullopt;
@@ -58,17 +58,19 @@ class OutFlow {
   explicit OutFlow(const base::Clock* clock) : clock_(clock) {}
   virtual ~OutFlow() = default;
 
-  // The wire is free: puts the next message into *out and returns true, or returns false: nothing
-  // now, Wake() will be called. One call at a time; on gRPC's thread or on one that called Wake.
-  // Must not block. What it returned while the stream was being closed may never be written.
+  // The wire is free. Puts the next message into *out and returns true; or returns false: there is
+  // nothing to write until Wake() is called. One call at a time, on gRPC's thread or on a thread
+  // that called Wake. Must not block. A message that it returns while the stream is being closed
+  // may never be written.
   virtual bool NextToWrite(Out* out) = 0;
 
-  // To gRPC. `message` lives until WireWritten.
+  // Hands a message to gRPC. `message` lives until WireWritten.
   virtual void WireWrite(const Out* message) = 0;
-  // To gRPC: no write is under way, and none will follow. `broken`: the peer is gone. Exactly once.
+  // Tells gRPC that no write is under way, and none will follow. `broken`: the peer is gone.
+  // Exactly once.
   virtual void WireFinish(absl::Status status, bool broken) = 0;
 
-  // Before this nothing is pulled and nothing ends.
+  // Begins the flow: nothing is pulled and nothing ends before it.
   void StartFlow() ABSL_LOCKS_EXCLUDED(mu_) {
     {
       absl::MutexLock lock(&mu_);
@@ -77,7 +79,7 @@ class OutFlow {
     Pump();
   }
 
-  // The write is over; from gRPC.
+  // gRPC says that the write is over.
   void WireWritten(bool ok) ABSL_LOCKS_EXCLUDED(mu_) {
     out_ = Out();  // still ours alone: writing_ is set
     {
@@ -90,7 +92,7 @@ class OutFlow {
     Pump();
   }
 
-  // The peer is gone: no more is pulled. An end without drain follows.
+  // The peer is gone: no more is pulled, and the flow ends without draining.
   void Break(absl::Status status) { End(std::move(status), /*drain=*/false, /*broken=*/true); }
 
  private:
@@ -158,7 +160,7 @@ class OutFlow {
   }
 
   const base::Clock* const clock_;
-  // Belongs to whoever set pulling_, then to gRPC while writing_.
+  // Belongs to the thread that set pulling_, then to gRPC while writing_.
   Out out_;
 
   mutable absl::Mutex mu_;

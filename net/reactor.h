@@ -1,14 +1,14 @@
-// Ref-counted bases over gRPC's callback API, so that no service repeats its traps.
+// Ref-counted bases over gRPC's callback API, so that no service repeats the API's traps.
 //
 // gRPC 1.51: a reactor must live until OnDone; OnDone may run before a foreign thread that finished
 // the call has left its critical section; OnCancel and OnDone run on other threads than the rest;
 // every RPC needs exactly one Finish, also after OnCancel; a second write in flight aborts the
-// process; a handler that returns null answers UNIMPLEMENTED. Here every object is held by a
-// shared_ptr: one reference is its own and is dropped in OnDone, the others are the owners', who
-// may keep them for as long as they like, and call the methods marked thread-safe even after the
+// process; a handler that returns null answers UNIMPLEMENTED. Here a shared_ptr holds every object:
+// one reference is the object's own and is dropped in OnDone; the others belong to the owners, who
+// may keep them as long as they like, and may call the methods marked thread-safe even after the
 // end.
 //
-// Reactions run on gRPC's pool (two threads on two cores): nothing in a virtual below may block.
+// Reactions run on gRPC's pool (two threads on two cores): no virtual method below may block.
 #ifndef TOLLGATE_NET_REACTOR_H_
 #define TOLLGATE_NET_REACTOR_H_
 
@@ -35,7 +35,7 @@
 
 namespace tollgate::net {
 
-// The deadline that the client gave; InfiniteFuture when it gave none.
+// The client's deadline; InfiniteFuture when the client gave none.
 absl::Time DeadlineOf(const grpc::ServerContextBase& context);
 
 // Unary calls that this process's servers have taken and that are not over: gRPC has not sent their
@@ -44,14 +44,15 @@ int64_t UnaryCallsUnderWay();
 
 namespace internal {
 
-// What UnaryCall hands to gRPC: holds itself until OnDone.
+// The reactor that UnaryCall hands to gRPC. Holds itself until OnDone.
 class UnaryReactor final : public grpc::ServerUnaryReactor {
  public:
   static std::shared_ptr<UnaryReactor> Create();
-  // The first call finishes; true if this was it. Thread-safe.
+  // Only the first call finishes the RPC, and returns true. Thread-safe.
   bool FinishOnce(const grpc::Status& status);
   bool cancelled() const { return cancelled_.load(std::memory_order_acquire); }
-  // Runs once when the call is cancelled, at once if it is already; dropped when the call is done.
+  // `on_cancel` runs once when the call is cancelled; at once if it is already; it is dropped when
+  // the call is done.
   void SetOnCancel(std::function<void()> on_cancel);
 
  private:
@@ -69,7 +70,8 @@ class UnaryReactor final : public grpc::ServerUnaryReactor {
 
 }  // namespace internal
 
-// One unary call on the server: answered exactly once, from any thread, at any time. Use:
+// One unary call on the server: answered exactly once, from any thread, at any time. Use it like
+// this:
 //
 //   grpc::ServerUnaryReactor* Resolve(grpc::CallbackServerContext* context,
 //                                     const ResolveRequest* request,
@@ -78,8 +80,8 @@ class UnaryReactor final : public grpc::ServerUnaryReactor {
 //         [this](auto call) { … call->Reply(answer) or call->Fail(status), now or later … });
 //   }
 //
-// A handler that drops its last reference without an answer has a bug; the client is told INTERNAL,
-// reason CALL_DROPPED, instead of being left to wait.
+// A handler that drops its last reference without an answer has a bug; the client then gets
+// INTERNAL, reason CALL_DROPPED, rather than waiting for ever.
 template <class Request, class Response>
 class UnaryCall {
  public:
@@ -103,18 +105,19 @@ class UnaryCall {
   UnaryCall(const UnaryCall&) = delete;
   UnaryCall& operator=(const UnaryCall&) = delete;
 
-  // Valid until the answer; so is context().
+  // Valid until the answer; context() too.
   const Request& request() const { return *request_; }
   grpc::CallbackServerContext& context() const { return *context_; }
   absl::Time deadline() const { return deadline_; }
-  // The client has gone, or its deadline has passed; an answer is still required (drop the call or
-  // Fail it). Thread-safe, also after the answer.
+  // True when the client has gone, or its deadline has passed. An answer is still required (drop
+  // the call or Fail it). Thread-safe, also after the answer.
   bool cancelled() const { return reactor_->cancelled(); }
   // `on_cancel` runs once, on some gRPC thread, when the call is cancelled; at once when it is
   // already. It should not hold this call.
   void OnCancelled(std::function<void()> on_cancel) { reactor_->SetOnCancel(std::move(on_cancel)); }
 
-  // The answer, exactly one of these; a second one does nothing. Any thread, but not two at a time.
+  // Each of these answers the call; only the first answer has an effect. Any thread, but not two at
+  // a time.
   void Reply(Response response) {
     if (answered_) return;
     answered_ = true;
@@ -159,7 +162,7 @@ class StreamContext {
  public:
   explicit StreamContext(grpc::CallbackServerContext* context) : context_(context) {}
   void TryCancel();
-  // OnCancel has run. gRPC orders it before OnDone; saying so here orders it before Release too,
+  // OnCancel has run. gRPC orders OnCancel before OnDone; this call orders it before Release too,
   // by a lock that a sanitizer sees.
   void NoteCancelled();
   void Release();
@@ -183,7 +186,7 @@ class BidiStream : public grpc::ServerBidiReactor<In, Out>,
                    public std::enable_shared_from_this<BidiStream<In, Out>> {
  public:
   // Sends the initial metadata (so that the client knows it is heard) and begins to read and write.
-  // Once, in the handler; its result is what the handler returns.
+  // Call once, in the handler; the handler returns the result.
   grpc::ServerBidiReactor<In, Out>* Start() {
     self_ = this->shared_from_this();
     this->StartSendInitialMetadata();
@@ -192,25 +195,25 @@ class BidiStream : public grpc::ServerBidiReactor<In, Out>,
     return this;
   }
 
-  // Ends at once, also when a write is stalled: the client sees CANCELLED. Thread-safe.
+  // Ends the stream at once, even when a write is stalled: the client sees CANCELLED. Thread-safe.
   void Abort(absl::Status status) {
     this->Close(std::move(status));
     context_.TryCancel();
   }
 
  protected:
-  // `clock` may be null: then stalled writes are not measured.
+  // `clock` may be null: stalled writes are then not measured.
   explicit BidiStream(grpc::CallbackServerContext* context, const base::Clock* clock = nullptr)
       : OutFlow<Out>(clock), context_(context) {}
 
-  // A message has come; the next is read after this returns.
+  // A message has arrived; the next one is read after this returns.
   virtual void OnMessage(In& message) = 0;
   // The client has half-closed, or is gone; no message will follow. By default: Close(OK).
   virtual void OnReadsEnded() { this->Close(absl::OkStatus()); }
   // The RPC was cancelled: by the client, its deadline, a dead connection or Abort. The stream ends
   // by itself.
   virtual void OnPeerGone() {}
-  // Everything is over.
+  // The RPC is over. The last call.
   virtual void OnEnded() {}
 
  private:
@@ -225,7 +228,7 @@ class BidiStream : public grpc::ServerBidiReactor<In, Out>,
       return;
     }
     OnMessage(in_);
-    // Also while closing: then the read fails, and is accounted for before OnDone.
+    // Also while closing: the read then fails, and is accounted for before OnDone.
     this->StartRead(&in_);
   }
   void OnWriteDone(bool ok) final { this->WireWritten(ok); }
@@ -245,7 +248,7 @@ class BidiStream : public grpc::ServerBidiReactor<In, Out>,
   std::shared_ptr<BidiStream> self_;
 };
 
-// A server-streaming RPC: as BidiStream, without the reading side.
+// A server-streaming RPC: like BidiStream, without the reading side.
 template <class Out>
 class WriteStream : public grpc::ServerWriteReactor<Out>,
                     public OutFlow<Out>,
@@ -293,7 +296,7 @@ class WriteStream : public grpc::ServerWriteReactor<Out>,
   std::shared_ptr<WriteStream> self_;
 };
 
-// A server-streaming RPC that ends at once with an error: for a handler that refuses before it has
+// A server-streaming RPC that ends at once with an error, for a handler that refuses before it has
 // a stream of its own. Never null.
 template <class Reactor>
 Reactor* RefuseStream(const absl::Status& status) {
@@ -307,11 +310,12 @@ Reactor* RefuseStream(const absl::Status& status) {
 
 namespace internal {
 
-// The context of a client's call, until the RPC is done. It holds the channel, and a channel whose
-// last holder goes on one of gRPC's own threads takes the process with it (gRPC 1.51: the callback
-// queue goes with the last channel, waits for its threads to end, and this thread, which is one of
-// them, then reads the queue it has freed). So it is released before anyone is told of the end:
-// whoever waits for that end and then drops the channel is the last to do so.
+// The context of a client's call, until the RPC is done. The context holds the channel. When the
+// last holder of a channel drops it on one of gRPC's own threads, the process crashes (gRPC 1.51:
+// the callback queue goes with the last channel and waits for its threads to end; the dropping
+// thread, which is one of them, then reads the freed queue). The context is therefore released
+// before anyone is told of the end, so that an owner that waits for the end and then drops the
+// channel is the last holder.
 class ClientCallContext {
  public:
   ClientCallContext() { context_.emplace(); }
@@ -319,7 +323,7 @@ class ClientCallContext {
   grpc::ClientContext* get() { return &*context_; }
   // Thread-safe.
   void TryCancel();
-  // From OnDone, or the call's callback.
+  // Called from OnDone, or from the call's callback.
   void Release();
 
  private:
@@ -334,9 +338,10 @@ class ClientCallContext {
 //   stub->async()->Follow(stream->context(), stream.get());
 //   stream->Start();
 //
-// One object a call: to reconnect, make another. Close(OK) half-closes: what was written goes out,
-// reading goes on until the server ends the call. A hold keeps the RPC alive while any thread may
-// still write. The order of the virtuals is as in BidiStream; OnEnded is the last, exactly once.
+// Each object carries one call: to reconnect, make another. Close(OK) half-closes: written messages
+// go out, and reading goes on until the server ends the call. A hold keeps the RPC alive while any
+// thread may still write. The virtuals are called in the order of BidiStream's; OnEnded is the
+// last, exactly once.
 template <class Out, class In>
 class ClientBidiStream : public grpc::ClientBidiReactor<Out, In>,
                          public OutFlow<Out>,
@@ -345,7 +350,7 @@ class ClientBidiStream : public grpc::ClientBidiReactor<Out, In>,
   // For deadline and metadata, before the call is made.
   grpc::ClientContext* context() { return context_.get(); }
 
-  // Once, after the stub was given this stream.
+  // Call once, after the stub was given this stream.
   void Start() {
     self_ = this->shared_from_this();
     this->AddHold();  // removed in WireFinish: no write comes after it
@@ -354,18 +359,18 @@ class ClientBidiStream : public grpc::ClientBidiReactor<Out, In>,
     this->StartFlow();
   }
 
-  // Ends the call at once; OnEnded follows with CANCELLED (or what the server had said before).
-  // Thread-safe; also before Start, also after the end.
+  // Ends the call at once; OnEnded follows with CANCELLED (or with the status that the server had
+  // sent before). Thread-safe; may be called before Start and after the end.
   void Cancel() { context_.TryCancel(); }
 
  protected:
   explicit ClientBidiStream(const base::Clock* clock = nullptr) : OutFlow<Out>(clock) {}
 
-  // A message has come; the next is read after this returns.
+  // A message has arrived; the next one is read after this returns.
   virtual void OnMessage(In& message) = 0;
-  // The server's first sign of life: it has taken the call. Not called when the call failed first.
+  // The server has taken the call: its first sign of life. Not called when the call failed first.
   virtual void OnAccepted() {}
-  // The call is over, with the server's status or the transport's. Nothing runs after it, and the
+  // The call is over, with the server's status or the transport's. Nothing runs afterwards, and the
   // stream no longer holds the channel.
   virtual void OnEnded(const absl::Status& status) = 0;
 

@@ -1,4 +1,4 @@
-// What the main of every daemon does alike, before it serves and once it does.
+// What the mains of all daemons have in common.
 #ifndef TOLLGATE_NET_START_UP_H_
 #define TOLLGATE_NET_START_UP_H_
 

@@ -1,4 +1,4 @@
-// Messages as bytes that gRPC writes without copying: an event is serialised once and shared.
+// Messages as bytes that gRPC writes without copying. An event is serialised once and shared.
 #ifndef TOLLGATE_NET_WIRE_H_
 #define TOLLGATE_NET_WIRE_H_
 
@@ -12,12 +12,12 @@
 
 namespace tollgate::net {
 
-// Serialises `message`. A copy of the result shares its bytes.
+// Serialises `message`. Copies of the result share its bytes.
 grpc::ByteBuffer ToByteBuffer(const google::protobuf::MessageLite& message);
 
-// Bytes that are already a serialised message, shared: `bytes` lives until gRPC has written them.
+// Shares bytes that are already a serialised message: `bytes` lives until gRPC has written them.
 grpc::ByteBuffer ToByteBuffer(std::shared_ptr<const std::string> bytes);
-// The same for a part of them; `part` points into `*bytes`.
+// The same for a part of the bytes; `part` points into `*bytes`.
 grpc::ByteBuffer ToByteBuffer(std::shared_ptr<const std::string> bytes, absl::string_view part);
 
 // Parses; false when the bytes are not such a message. `message` is overwritten.

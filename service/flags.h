@@ -8,7 +8,7 @@
 
 namespace tollgate::service {
 
-// What the command line asked for.
+// What the command line asks for.
 struct ServerFlags {
   ServerOptions server;
   net::DaemonSettings daemon = {.metrics_listen = "127.0.0.1:7412",

@@ -47,7 +47,7 @@ int Main(int argc, char** argv) {
   base::Log(base::LogLevel::kInfo, "starting", {{"version", base::kVersion}});
   net::Readiness readiness(flags->daemon);
 
-  // First, so that a port that is taken makes no store.
+  // First, so that a taken port is found before a store is made.
   absl::StatusOr<std::unique_ptr<net::Daemon>> daemon =
       net::Daemon::Start({kName, flags->daemon.metrics_listen, nullptr});
   if (!daemon.ok()) return Refused(daemon.status());

@@ -34,7 +34,7 @@
 namespace tollgate::service {
 namespace {
 
-// For answers that are on their way when the process must end.
+// Time for answers that are under way when the process must end.
 constexpr absl::Duration kLastWords = absl::Milliseconds(250);
 
 // Old use is folded a thousand rows at a time, all of it about once an hour.
@@ -85,7 +85,7 @@ class ServerImpl final : public Server {
   ~ServerImpl() override { Drain(absl::ZeroDuration(), absl::ZeroDuration()); }
 
   absl::Status Start() {
-    // Before the store is touched: a port that is taken writes nothing.
+    // Bound before the store is touched, so that a taken port has written nothing.
     net::GrpcHost::Options host;
     host.listen = options_.listen;
     host.tls = {options_.tls_cert, options_.tls_key, options_.client_ca};
@@ -287,7 +287,7 @@ class ServerImpl final : public Server {
     _exit(kExitStoreWriteFailed);
   }
 
-  // As after a failed write: only a start reads what the feed has missed.
+  // Handled as a failed write: only a start reads what the feed has missed.
   void OnTailGap(const absl::Status& status) {
     base::LogLastWords("validators cannot be told of a change: the process ends",
                        {{"status", status}});
@@ -327,7 +327,8 @@ class ServerImpl final : public Server {
       options_.on_rolled_back(refusal);
       return;
     }
-    // Those who made it known are still to be told, on this very thread.
+    // On a thread of its own, because this thread still has to tell the validators that made it
+    // known.
     std::thread([] {
       absl::SleepFor(kLastWords);
       base::FlushLog();
@@ -349,7 +350,7 @@ class ServerImpl final : public Server {
   std::unique_ptr<storage::Sequencer> sequencer_;
   std::unique_ptr<base::ThreadPool> executor_;
   std::unique_ptr<base::ThreadPool> scans_;
-  // What time brings about: its own thread, so that nothing that waits for a read keeps it waiting.
+  // Has its own thread, so that no waiting read delays the changes that time brings.
   std::unique_ptr<base::ThreadPool> chores_;
   std::unique_ptr<UseLedger> use_;
   std::unique_ptr<CountingSink> sink_;

@@ -1,4 +1,4 @@
-// The control plane as one object: everything that main.cc starts, and a test starts too.
+// The control plane as one object: everything that main.cc starts. Tests start it too.
 #ifndef TOLLGATE_SERVICE_SERVER_H_
 #define TOLLGATE_SERVICE_SERVER_H_
 
@@ -30,7 +30,7 @@ enum ExitCode : int {
   kExitStoreUnusable = 6,  // from a newer version, or corrupt
   kExitPlaintextRefused = 7,
   kExitJournal = 8,     // unreadable, unwritable, damaged, or another store's
-  kExitRolledBack = 9,  // the store is older than what was seen of it
+  kExitRolledBack = 9,  // the store is older than what a validator has seen of it
   kExitStoreWriteFailed = 70,
 };
 // The code for an error of Server::Start.
@@ -38,13 +38,14 @@ int ExitCodeFor(const absl::Status& status);
 
 // A running service. Thread-safe.
 //
-// Order of a start: the listeners' addresses are taken; the store (engine, mark, journal, keyring:
-// store_home.h); sequencer, with one synced write before anything is said (R7); use ledger; hub
-// (roster, longest lease: R5, R15); services; sweep; SERVING; the listeners accept.
-// Order of a stop (Drain): NOT_SERVING; no new connections; an end to watchers, GoAway to
-// followers; the hub, which answers who waits for enforcement; no new calls, those under way get
-// until the deadline; the sweep; the executors; the use ledger (merges what it has); the sequencer
-// (finishes what it has taken); the engine.
+// A start goes in this order: take the listeners' addresses; open the store (engine, mark, journal,
+// keyring: store_home.h); start the sequencer, with one synced write before the service says
+// anything (R7); the use ledger; the hub (roster, longest lease: R5, R15); the services; the sweep;
+// say SERVING; accept connections.
+// A stop (Drain) goes in this order: say NOT_SERVING; take no new connections; end watchers, send
+// GoAway to followers; stop the hub, which answers the waits for enforcement; take no new calls,
+// and give those under way until the deadline; stop the sweep; the executors; the use ledger
+// (merges its queue); the sequencer (finishes its queue); the engine.
 class Server {
  public:
   // Errors, by reason: BAD_FLAG, TLS_FILES_INVALID; KEYRING_MISSING, KEYRING_MISMATCH,
@@ -58,15 +59,15 @@ class Server {
 
   // The port of the first TCP listener; 0 where there is none.
   virtual int port() const = 0;
-  // What it counts, for a metrics port or a test. Lives on with the pointer.
+  // The server's metrics, for a metrics port or a test. The registry lives on with the pointer.
   virtual std::shared_ptr<prometheus::Registry> registry() const = 0;
-  // Where it listens, with the ports that were found for port 0.
+  // The listeners' addresses, with the real ports in place of port 0.
   virtual std::vector<std::string> addresses() const = 0;
   // The store's epoch, and the newest durable revision.
   virtual std::string epoch() const = 0;
   virtual int64_t head() const = 0;
 
-  // Stops: says NOT_SERVING and waits `pause` for balancers to notice, then gives the calls under
+  // Stops: says NOT_SERVING, waits `pause` for balancers to notice, and then gives the calls under
   // way until `limit` after that. Idempotent; returns once nothing runs.
   virtual void Drain(absl::Duration pause, absl::Duration limit) = 0;
 };

@@ -1,4 +1,4 @@
-// What the control plane counts. Every handle is looked up once and kept.
+// The control plane's metrics. Every handle is looked up once and kept.
 #ifndef TOLLGATE_SERVICE_SERVER_METRICS_H_
 #define TOLLGATE_SERVICE_SERVER_METRICS_H_
 
@@ -25,11 +25,11 @@
 
 namespace tollgate::service {
 
-// A registry that is brought up to date when it is read. Thread-safe.
+// A registry that brings itself up to date when it is read. Thread-safe.
 class FreshRegistry : public prometheus::Registry {
  public:
-  // `refresh` runs before each reading, and what it returns is read with the rest; an empty one
-  // ends that: it does not run afterwards.
+  // Runs `refresh` before each reading; the families that it returns are read with the rest. An
+  // empty `refresh` ends that: the former one does not run afterwards.
   void SetRefresh(std::function<std::vector<prometheus::MetricFamily>()> refresh)
       ABSL_LOCKS_EXCLUDED(mu_);
   std::vector<prometheus::MetricFamily> Collect() const override ABSL_LOCKS_EXCLUDED(mu_);
@@ -55,7 +55,7 @@ class MethodMetrics {
   std::array<std::atomic<prometheus::Counter*>, 17> by_code_ = {};
 };
 
-// Thread-safe. Outlives what it counts for.
+// Thread-safe. Outlives everything that counts in it.
 class ServerMetrics {
  public:
   // `registry` outlives this.
@@ -63,19 +63,20 @@ class ServerMetrics {
 
   // A commit that wrote.
   void OnCommit(int64_t revision, size_t commands, absl::Duration write);
-  // A command that the sequencer has judged, by its name (Command::name).
+  // The sequencer has judged a command, by its name (Command::name).
   void OnCommand(absl::string_view command, absl::StatusCode code);
-  // From a change's commit until it was enforced.
+  // A change was enforced, `took` after its commit.
   void OnEnforced(absl::Duration took);
-  // A sweep ran; `lag` is how late the oldest due entry was, zero where none was.
+  // A sweep ran. `lag` is how late the oldest due entry was; zero: none was due.
   void OnSweep(absl::Duration lag, int64_t done);
   void OnUseReports(int64_t count);
   void OnStoreError();
-  // As the feed stands: gauges, and counters moved on to what the hub has counted.
+  // Sets the gauges to the feed's present state, and raises the counters to what the hub has
+  // counted.
   void SetFeed(const Hub::Stats& stats) ABSL_LOCKS_EXCLUDED(mu_);
   // How many sessions of the fleet are in each state.
   void SetFleet(const std::vector<SessionView>& fleet);
-  // A method's handles; made at its first use, and valid as long as this.
+  // The handles of one method; made at first use, valid as long as this object.
   MethodMetrics* Method(absl::string_view method);
 
  private:
@@ -88,7 +89,7 @@ class ServerMetrics {
   prometheus::Gauge* const followers_;
   prometheus::Gauge* const live_sessions_;
   prometheus::Gauge* const pending_;
-  // By ValidatorState; null for those that are not shown.
+  // By ValidatorState; null for states that are not shown.
   std::array<prometheus::Gauge*, tollgate::v1::ValidatorState_ARRAYSIZE> validators_ = {};
   prometheus::Gauge* const waiting_;
   prometheus::Gauge* const ring_bytes_;

@@ -177,7 +177,7 @@ absl::StatusOr<StoreHome> StoreHome::At(Options options, const storage::EngineRe
   StoreHome home;
   absl::StatusOr<storage::EngineUri> uri = engines.Parse(options.store);
   if (!uri.ok()) {
-    // A folder that is there was there before there were engines to name.
+    // An existing folder of that name is from before engines had names.
     std::error_code error;
     if (options.store.empty() || !fs::is_directory(options.store, error)) {
       return base::BadFlag("store", uri.status().message());

@@ -1,5 +1,5 @@
-// Where a store's files lie, and how they are opened: for serving, for `restore` and for
-// `new-epoch` alike.
+// Where a store's files lie, and how they are opened, alike for serving, for `restore` and for
+// `new-epoch`.
 //
 //   DIR               the engine's folder
 //   DIR.keyring       the peppers, unless they are kept elsewhere
@@ -25,11 +25,12 @@
 
 namespace tollgate::service {
 
-// A store that is open for serving. Move-only; closed in the reverse order.
+// A store that is open for serving. Move-only. Its parts are closed in the reverse order.
 struct OpenStore {
   std::unique_ptr<storage::Engine> files;               // the engine as its driver opened it
   std::unique_ptr<storage::JournaledEngine> journaled;  // null without a journal
-  storage::Engine* engine = nullptr;  // the one to use: of these two, the one that journals
+  storage::Engine* engine = nullptr;  // the engine to use: `journaled`, or `files` without a
+                                      // journal
   std::unique_ptr<const token::Keyring> keyring;
   std::string epoch;  // of the store's history
   std::shared_ptr<const lease::Sealer> sealer;
@@ -41,8 +42,8 @@ class StoreHome {
   struct Options {
     // A path, or `ENGINE:LOCATION` (storage/engine_registry.h).
     std::string store;
-    // Files; empty: the places above. A store in no folder has none beside it: its keyring is made
-    // anew each time, in memory, and there is no journal.
+    // Paths of files; empty: the places above. A store in no folder has no files beside it: its
+    // keyring is made anew each time, in memory, and it has no journal.
     std::string keyring;
     std::string journal;
     // Keep no journal; `journal` is empty then.
@@ -53,18 +54,19 @@ class StoreHome {
   // system for `..` and for folders whose names have a colon, and for nothing that is in the store.
   // `engines` outlives it.
   static absl::StatusOr<StoreHome> At(Options options, const storage::EngineRegistry& engines);
-  // Of this build's engines.
+  // The same with this build's engines.
   static absl::StatusOr<StoreHome> At(Options options);
 
-  // As it is to be written after --store.
+  // The store's name, as written after --store.
   const std::string& name() const { return name_; }
   storage::EngineTraits traits() const { return uri_.driver->traits(); }
   const storage::EngineDriver& driver() const { return *uri_.driver; }
-  // The engine's folder; empty where it is in none. So are the other paths, unless they were given.
+  // The engine's folder; empty where the engine is in none. The other paths are then empty too,
+  // unless they were given.
   const std::string& folder() const;
   const std::string& keyring() const { return options_.keyring; }
   const std::string& journal() const { return options_.journal; }
-  // Whether the journal lies where it does unless it is asked for elsewhere.
+  // Whether the journal lies at its default place.
   bool journal_is_beside() const;
   std::string seal() const { return Beside(".seal"); }
   std::string mark() const { return Beside(".rolled-back"); }
@@ -78,19 +80,19 @@ class StoreHome {
   // EngineDriver::Open's; STORE_ROLLED_BACK; JournaledEngine::Open's; KEYRING_MISSING and
   // Keyring::Load's; OpenSealingKey's. Nothing is left open after an error.
   absl::StatusOr<OpenStore> Open(base::Random& random, const base::Clock& clock) const;
-  // The engine alone, which must be there, in the home's folder or another; no mark, journal or
-  // keyring is looked at.
+  // Opens only the engine, which must exist, in the home's folder or in another one. Does not look
+  // at mark, journal or keyring.
   absl::StatusOr<std::unique_ptr<storage::Engine>> OpenEngine(const std::string& folder,
                                                               base::Random& random,
                                                               const base::Clock& clock) const;
 
-  // Marks the store of this epoch as rolled back (R11), durably, so that a supervisor's next start
-  // does not serve it again (and does not write until its revisions have caught up, which would
-  // hide it). UNAVAILABLE: the disk. Nothing happens where the store is in no folder.
+  // Marks the store of this epoch as rolled back (R11), durably. A supervisor's next start then
+  // neither serves the store again nor writes to it until its revisions have caught up, which would
+  // hide the roll-back. UNAVAILABLE: the disk. Does nothing where the store is in no folder.
   absl::Status MarkRolledBack(const std::string& epoch) const;
   // STORE_ROLLED_BACK, FAILED_PRECONDITION, where the store of this epoch is marked.
   absl::Status CheckNotRolledBack(const std::string& epoch) const;
-  // Takes the mark away: it says nothing of another history.
+  // Removes the mark, after a new history has begun.
   void ForgetRolledBack() const;
 
  private:
@@ -107,16 +109,15 @@ class StoreHome {
   std::string name_;
 };
 
-// The same path without what says nothing: doubled and trailing slashes, and `.`. Where `..` leads
-// after a name is asked of the file system, since a link may stand before it. Never ends in a
-// slash,
-// `.` or `..`, so that a file beside it is the path with an ending; but for "/", and "" for "". A
-// relative path stays one where that is possible.
+// The same path in its shortest form: without doubled and trailing slashes and without `.`. A `..`
+// after a name is resolved by the file system, since a link may stand before it. The result never
+// ends in a slash, `.` or `..`, so that the path with an ending names a file beside it; the
+// exceptions are "/", and "" for "". A relative path stays relative where that is possible.
 std::string PlainPath(absl::string_view path);
 
 // Makes a file, or a folder's entries, durable. UNAVAILABLE.
 absl::Status SyncToDisk(const std::string& path);
-// The folder that `path`'s name is in; "." for a mere name.
+// The folder that holds `path`; "." for a mere name.
 std::string FolderOf(const std::string& path);
 
 }  // namespace tollgate::service

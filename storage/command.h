@@ -18,14 +18,15 @@
 
 namespace tollgate::storage {
 
-// Where and when a command is run.
+// The place and time at which a command is run.
 struct Slot {
   int64_t revision = 0;  // the revision this commit will have
   uint32_t index = 0;    // the command's place in the batch (R13)
   absl::Time now;        // the service's wall clock, one reading a batch
 };
 
-// What a command does to the store: collected while it runs, thrown away when it returns an error.
+// The effects of a command on the store: collected while it runs, thrown away when it returns an
+// error.
 class Effects {
  public:
   // Puts a record under a key.
@@ -33,13 +34,13 @@ class Effects {
   void PutRaw(Table table, absl::string_view key, absl::string_view value);
   // Deletes a key; no error where there is none.
   void Delete(Table table, absl::string_view key);
-  // Tells validators; the index is set by the sequencer.
+  // Adds an event for validators; the sequencer sets its index.
   void Tell(tollgate::v1::Event event);
-  // Adds an audit entry; revision, index and time are set by the sequencer, which also chains it.
+  // Adds an audit entry; the sequencer sets its revision, index and time, and chains it.
   void Audit(tollgate::store::v1::AuditRecord entry);
 
-  // Events at or below this revision are no longer kept (the command deletes them itself); the
-  // sequencer raises HeadRecord.compacted_revision to it, never lowers it.
+  // Says that events at or below this revision are no longer kept; the command deletes them itself.
+  // The sequencer raises HeadRecord.compacted_revision to this revision, and never lowers it.
   void CompactEventsTo(int64_t revision) { compact_events_to = revision; }
 
   bool empty() const {
@@ -52,16 +53,17 @@ class Effects {
   int64_t compact_events_to = 0;
 };
 
-// A change. Run must be a pure function of its members, `view` and `slot`: it
-// may be run again, on another state and slot, when another replica wrote
-// first; results it keeps for its caller must be overwritten, not added to.
+// A change. Run must be a pure function of its members, `view` and `slot`: when another replica
+// wrote first, Run is called again with another state and slot. Results that it keeps for its
+// caller must be overwritten, not added to.
 class Command {
  public:
   virtual ~Command() = default;
-  // The name used in logs and metrics, as in "revoke_token": one of a few, never a caller's words.
+  // The name used in logs and metrics, as in "revoke_token". There are few names; none holds a
+  // caller's words.
   virtual absl::string_view name() const = 0;
-  // An error writes nothing of this command and does not touch the others of
-  // the batch. `view` shows the effects of the batch's earlier commands.
+  // Returns an error: nothing of this command is written, and the others of the batch are
+  // untouched. `view` shows the effects of the batch's earlier commands.
   virtual absl::Status Run(const View& view, const Slot& slot, Effects& effects) = 0;
 };
 

@@ -12,14 +12,14 @@
 
 namespace tollgate::storage {
 
-// Who follows the commits. Thread-safe; held by shared_ptr, so a Tail may go
-// after its engine.
+// The register of those that follow the commits. Thread-safe. Held by shared_ptr, so a Tail may
+// outlive its engine.
 class CommitNotifier : public std::enable_shared_from_this<CommitNotifier> {
  public:
   using OnEntry = std::function<void(const TailEntry&)>;
 
-  // From now on `on_entry` gets every Publish, until the Tail goes. The Tail's
-  // destructor waits for a call under way: never from inside `on_entry`.
+  // Calls `on_entry` for every Publish from now on, until the Tail is destroyed. The Tail's
+  // destructor waits for a call under way, so `on_entry` must never destroy it.
   std::unique_ptr<Tail> Add(OnEntry on_entry);
 
   // Calls every follower, on this thread. The caller serialises revisions.
@@ -28,8 +28,8 @@ class CommitNotifier : public std::enable_shared_from_this<CommitNotifier> {
  private:
   class Follower;
 
-  // Held while followers are called, on purpose: it is what makes a Tail's
-  // destructor wait. Followers are quick by contract.
+  // Held while followers are called, on purpose: a Tail's destructor thereby waits for its call.
+  // Followers are quick by contract.
   absl::Mutex mu_;
   int64_t next_id_ ABSL_GUARDED_BY(mu_) = 0;
   std::map<int64_t, OnEntry> followers_ ABSL_GUARDED_BY(mu_);

@@ -145,7 +145,7 @@ absl::StatusOr<int64_t> EmbeddedEngine::CatchUp(
 
 absl::StatusOr<std::unique_ptr<Tail>> EmbeddedEngine::TailFrom(
     int64_t after, std::function<void(const TailEntry&)> on_entry) {
-  // Most of the way with commits going on: they may be many.
+  // Most revisions are read while commits go on, because they may be many.
   ASSIGN_OR_RETURN(int64_t reached, CatchUp(after, on_entry));
   absl::MutexLock lock(&commit_mu_);
   ASSIGN_OR_RETURN(reached, CatchUp(reached, on_entry));

@@ -15,23 +15,23 @@ namespace tollgate::storage {
 
 // An engine of which this process is the only writer. Thread-safe.
 //
-// A commit goes: take commit_mu_ → compare the head → Write (durable) → move
-// the head → publish to the tails. commit_mu_ is held over the sync: there is
-// one committer, and what would wait for it may not pass it.
+// A commit goes: take commit_mu_ → compare the head → Write (durable) → move the head → publish to
+// the tails. commit_mu_ is held over the sync: there is one committer, and nothing may overtake its
+// commit.
 class EmbeddedEngine : public Engine {
  public:
   absl::StatusOr<CommitResult> Commit(const CommitRequest& request) final;
-  // Catches up on the caller's thread, from snapshots, while commits go on;
-  // only the last few revisions are read with commits held back.
+  // Reads past revisions on the caller's thread, from snapshots, while commits go on; commits are
+  // held back only while the last few revisions are read.
   absl::StatusOr<std::unique_ptr<Tail>> TailFrom(
       int64_t after, std::function<void(const TailEntry&)> on_entry) final;
 
  protected:
-  // The head found at opening. Before any other call.
+  // Sets the head that was found at opening. To be called before anything else.
   void StartAtHead(int64_t head);
 
-  // Writes all of it durably, or fails. `events` may be null. After a failure
-  // no further Write is asked for: its outcome is uncertain.
+  // Writes all mutations durably, or fails. `events` may be null. Write is not called again after a
+  // failure, because the failed write may or may not have taken effect.
   virtual absl::Status Write(const std::vector<Mutation>& mutations, const Mutation* events) = 0;
 
  private:

@@ -37,7 +37,7 @@ absl::string_view TableName(Table table) {
   return "unknown";
 }
 
-// Saturating, so that no order of additions gives another sum.
+// Saturates, so that every order of additions gives the same sum.
 int64_t AddUseCounts(int64_t a, int64_t b) {
   a = std::max<int64_t>(a, 0);
   b = std::max<int64_t>(b, 0);

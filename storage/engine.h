@@ -1,5 +1,5 @@
-// The store's contract: what every engine keeps, and nothing of what it means.
-// Above it stands the sequencer; tests/conformance runs one suite against each engine.
+// The store's contract: what every engine keeps. An engine knows nothing of what its records mean.
+// The sequencer stands above every engine; tests/conformance runs one suite against each.
 #ifndef TOLLGATE_STORAGE_ENGINE_H_
 #define TOLLGATE_STORAGE_ENGINE_H_
 
@@ -18,7 +18,7 @@
 
 namespace tollgate::storage {
 
-// The kinds of keys; schema.h says what lies in each. Column families in RocksDB.
+// The kinds of keys; schema.h says what lies in each. In RocksDB each is a column family.
 enum class Table : uint8_t {
   kMeta = 0,
   kTokens,
@@ -52,15 +52,16 @@ class View {
   // read (UNAVAILABLE, DATA_LOSS).
   virtual absl::StatusOr<absl::optional<std::string>> Get(Table table,
                                                           absl::string_view key) const = 0;
-  // Up to `limit` entries with begin <= key < end, in key order; an empty `end` is the table's end.
+  // Up to `limit` entries with begin <= key < end, in key order. An empty `end` means the table's
+  // end.
   virtual absl::StatusOr<std::vector<Entry>> Scan(Table table, absl::string_view begin,
                                                   absl::string_view end, size_t limit) const = 0;
 };
 
-// The whole store as of one revision. Thread-safe. Holding one for long keeps old data alive.
+// The whole store as of one revision. Thread-safe. A snapshot held for long keeps old data alive.
 class Snapshot : public View {
  public:
-  // The head as of which it reads: durable (R7).
+  // The revision of the head that the snapshot shows; it is durable (R7).
   virtual int64_t revision() const = 0;
 };
 
@@ -71,24 +72,25 @@ struct Mutation {
   absl::optional<std::string> value;  // nullopt: delete
 };
 
-// What one conditional write puts in.
+// One conditional write.
 struct CommitRequest {
-  // Written only if the head still is this; the new head is expected_head + 1.
+  // The write happens only if this still is the head; the new head is expected_head + 1.
   int64_t expected_head = 0;
-  // Each key at most once. Must put the HeadRecord of expected_head + 1 (RunBatch does).
+  // Each key at most once. The HeadRecord of expected_head + 1 must be among them (RunBatch puts
+  // it).
   std::vector<Mutation> mutations;
-  // The revision's events. The engine also puts them under Table::kEvents when there are any, so
-  // what the tail tells and what a later reader finds cannot differ.
+  // The revision's events. Where there are any, the engine also puts them under Table::kEvents, so
+  // that the tail and a later reader cannot differ.
   tollgate::store::v1::EventsRecord events;
 };
 
-// How a conditional write ended. A lost race is a value, not an error.
+// The outcome of a conditional write. A lost race is a value, not an error.
 struct CommitResult {
   bool committed = false;
   int64_t head = 0;  // the head now, either way
 };
 
-// One revision as the tail tells it. `events` is empty for a revision without any.
+// One revision as the tail reports it. `events` is empty for a revision without events.
 struct TailEntry {
   int64_t revision = 0;
   tollgate::v1::RevisionEvents events;
@@ -97,8 +99,8 @@ struct TailEntry {
   std::string fingerprint;
 };
 
-// A subscription to what is committed; ends with it. Its destructor returns
-// only once no call is under way, so never destroy it from inside the callback.
+// A subscription to commits; its destructor ends it, and returns only once no call is under way.
+// The callback must therefore never destroy it.
 class Tail {
  public:
   virtual ~Tail() = default;
@@ -112,33 +114,31 @@ class Engine {
   // A consistent view at the durable head. Errors: UNAVAILABLE.
   virtual absl::StatusOr<std::unique_ptr<Snapshot>> NewSnapshot() = 0;
 
-  // Atomically writes all of it, durably (it survives a power cut once this
-  // returns OK with committed), or nothing when the head has moved. An error
-  // leaves it *uncertain* whether it was written: the caller must end the
-  // process, or reopen and look (R7). INVALID_ARGUMENT alone is certain: the
-  // request contradicts itself (no HeadRecord, or not that of expected_head + 1;
-  // events of another revision) and nothing was written.
+  // Writes the whole request atomically and durably, or nothing when the head has moved. Once this
+  // returns OK with `committed`, the write survives a power cut. After an error it is *uncertain*
+  // whether the request was written: the caller must end the process, or reopen the store and look
+  // (R7). Only INVALID_ARGUMENT is certain: the request contradicts itself (no HeadRecord, or not
+  // that of expected_head + 1; events of another revision), and nothing was written.
   virtual absl::StatusOr<CommitResult> Commit(const CommitRequest& request) = 0;
 
-  // Adds use: merged into what is there (UseRecord: later of the times, sum of
-  // the counts, which stay at the most that an int64 holds), not synced, and no revision is taken.
-  // Losing the last seconds of it in a crash is allowed. It can write Table::kUse and nothing else.
+  // Merges use into what is stored (UseRecord: the later of the times, the sum of the counts, at
+  // most what an int64 holds). Not synced, and no revision is taken: a crash may lose the last
+  // seconds of use. Can write Table::kUse and nothing else.
   virtual absl::Status MergeUse(
       const std::vector<std::pair<std::string, tollgate::store::v1::UseRecord>>& uses) = 0;
 
-  // Removes use and adds use, in one step for every reader and for a crash; else as MergeUse. For
-  // folding many rows into one: what is removed is gone with all that was added to it, so the
-  // caller must see to it that no MergeUse of a removed key comes between its reading and this.
-  // A key is not both removed and added to.
+  // Removes use and adds use, in one step for every reader and for a crash; otherwise as MergeUse.
+  // For folding many rows into one. A removed row goes with everything that was merged into it, so
+  // the caller must make sure that no MergeUse of a removed key comes between its reading and this
+  // call. No key is both removed and added to.
   virtual absl::Status FoldUse(
       const std::vector<std::string>& removed,
       const std::vector<std::pair<std::string, tollgate::store::v1::UseRecord>>& uses) = 0;
 
-  // Calls `on_entry` for every revision after `after`, in order, without a gap:
-  // first those committed already, then each as it becomes durable, on the
-  // committing thread (so it must be quick, and must not call the engine).
-  // OUT_OF_RANGE where revisions after `after` are compacted, or `after` is
-  // above the head.
+  // Calls `on_entry` for every revision after `after`, in order, without a gap: first for those
+  // committed already, then for each as it becomes durable. The later calls come on the committing
+  // thread, so `on_entry` must be quick and must not call the engine. OUT_OF_RANGE: revisions after
+  // `after` are compacted, or `after` is above the head.
   virtual absl::StatusOr<std::unique_ptr<Tail>> TailFrom(
       int64_t after, std::function<void(const TailEntry&)> on_entry) = 0;
 
@@ -147,8 +147,8 @@ class Engine {
   virtual absl::Status Checkpoint(const std::string& path) = 0;
 };
 
-// The sum of two counts of use, at most what an int64 holds. What is below 0 was an overflow once,
-// and counts as nothing.
+// The sum of two counts of use, at most what an int64 holds. A count below 0 is the result of an
+// old overflow, and counts as 0.
 int64_t AddUseCounts(int64_t a, int64_t b);
 
 // Merges `delta` into `base`: what MergeUse means, for every engine.

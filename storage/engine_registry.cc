@@ -11,8 +11,8 @@
 namespace tollgate::storage {
 namespace {
 
-// What stands before the first colon of `text`, where it is written as a scheme is (in either
-// case, so that "RocksDB:x" is refused and not made into a folder of that name). Empty: none.
+// The text before the first colon, where it has the form of a scheme (in either case, so that
+// "RocksDB:x" is refused rather than made a folder of that name). Empty: there is none.
 absl::string_view SchemeOf(absl::string_view text) {
   const size_t colon = text.find(':');
   if (colon == absl::string_view::npos || colon < 2) return {};

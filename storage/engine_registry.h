@@ -1,4 +1,4 @@
-// Which engines there are, and which one a text names: `rocksdb:/var/lib/tollgate`, or a bare path.
+// The registry of engines, and how a text names one: `rocksdb:/var/lib/tollgate`, or a bare path.
 #ifndef TOLLGATE_STORAGE_ENGINE_REGISTRY_H_
 #define TOLLGATE_STORAGE_ENGINE_REGISTRY_H_
 
@@ -17,10 +17,12 @@
 
 namespace tollgate::storage {
 
-// What an engine can do beyond the contract of engine.h. Asked for in place of the engine's name.
+// What an engine can do beyond the contract of engine.h. Callers ask for traits in place of the
+// engine's name.
 struct EngineTraits {
-  // Its location is a folder of this host: other files can lie beside the folder, and a checkpoint
-  // is a folder that can be copied, moved and opened. Else there is no location, or it is no path.
+  // The engine's location is a folder of this host: other files can lie beside the folder, and a
+  // checkpoint is a folder that can be copied, moved and opened. False: there is no location, or
+  // the location is not a path.
   bool in_folder = false;
   // What was committed outlives the process.
   bool durable = false;
@@ -29,7 +31,7 @@ struct EngineTraits {
 struct EngineOpenOptions {
   std::string location;  // what follows the scheme; a path where the engine is in a folder
   bool create_if_missing = true;
-  // Both are needed while it is opened only: a new store's epoch, and its date.
+  // Both are needed only while the store is opened: for a new store's epoch, and its date.
   base::Random* random = nullptr;
   const base::Clock* clock = nullptr;
   // Called while it is opened, once a store of an earlier format was brought to this build's; may
@@ -43,25 +45,25 @@ class EngineDriver {
  public:
   virtual ~EngineDriver() = default;
 
-  // What stands before the colon: a lower-case letter, then those, digits, '+', '-' and '.'; two
-  // characters at least. No two drivers have the same.
+  // What stands before the colon: a lower-case letter, then lower-case letters, digits, '+', '-'
+  // and '.'; at least two characters. No two drivers have the same scheme.
   virtual absl::string_view scheme() const = 0;
   virtual EngineTraits traits() const = 0;
 
-  // Opens the store there, or makes it. Errors, by reason: STORE_NOT_FOUND, STORE_IN_USE,
+  // Opens the store at the location, or makes it. Errors, by reason: STORE_NOT_FOUND, STORE_IN_USE,
   // STORE_TOO_NEW, STORE_UNREADABLE, STORE_FOLDER_NOT_EMPTY, STORE_DISK_FULL, STORE_CORRUPT;
   // INVALID_ARGUMENT where an option is missing.
   virtual absl::StatusOr<std::unique_ptr<Engine>> Open(const EngineOpenOptions& options) const = 0;
 
-  // For engines in a folder. Whether there is a store (or a checkpoint of one) in `folder`; it is
-  // not opened, and may be damaged.
+  // Whether `folder` holds a store, or a checkpoint of one. The store is not opened, and may be
+  // damaged. For engines in a folder.
   virtual bool HoldsStore(const std::string& folder) const { return false; }
-  // For engines in a folder. Whether a copy of the folder needs the file of this name: false for
-  // what belongs to the process that had it open.
+  // Whether a copy of the folder needs the file of this name. False for a file that belongs to the
+  // process that had the store open. For engines in a folder.
   virtual bool BelongsToCopy(absl::string_view file_name) const { return true; }
 };
 
-// A store's name, understood.
+// The parsed name of a store.
 struct EngineUri {
   const EngineDriver* driver = nullptr;  // never null; lives as long as the registry
   std::string location;
@@ -70,14 +72,16 @@ struct EngineUri {
 // The engines that a program knows. Immutable, thread-safe.
 class EngineRegistry {
  public:
-  // The first is the default. At least one, and no scheme twice (checked: the program ends).
+  // The first driver is the default. At least one driver, and no scheme twice; otherwise the
+  // program ends.
   explicit EngineRegistry(std::vector<std::unique_ptr<const EngineDriver>> drivers);
 
-  // `SCHEME:LOCATION`, or a path, which is the default engine's. Text with a '/' before its first
-  // colon is a path, whatever follows: `/srv/a:b` and `./a:b`. INVALID_ARGUMENT: an empty text, or
-  // an unknown scheme; the message lists those that are known, and how a path is written.
+  // Parses `SCHEME:LOCATION`, or a path, which names the default engine's store. Text with a '/'
+  // before its first colon is a path, whatever follows: `/srv/a:b` and `./a:b`. INVALID_ARGUMENT:
+  // an empty text, or an unknown scheme; the message lists the known schemes and says how to write
+  // a path.
   absl::StatusOr<EngineUri> Parse(absl::string_view text) const;
-  // As it is to be written for Parse to give `uri` again: the shortest way.
+  // The shortest text from which Parse gives `uri` again.
   std::string ToText(const EngineUri& uri) const;
 
   // Every scheme, the default's first.

@@ -6,7 +6,7 @@
 
 namespace tollgate::storage {
 
-// All of them; made at the first call, and never ends. Thread-safe.
+// All engines of this build. Made at the first call, never destroyed. Thread-safe.
 const EngineRegistry& Engines();
 
 }  // namespace tollgate::storage

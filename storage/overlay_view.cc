@@ -28,8 +28,8 @@ absl::StatusOr<std::vector<Entry>> OverlayView::Scan(Table table, absl::string_v
   }
   if (first == last) return base_->Scan(table, begin, end, limit);
 
-  // Each deletion can hide one entry of the base, so this many are enough for
-  // `limit` to be left; what lies beyond them in the base comes after the limit.
+  // Each deletion hides at most one entry of the base, so this many entries leave `limit`; entries
+  // of the base beyond them come after the limit.
   const size_t wanted =
       limit > std::numeric_limits<size_t>::max() - deleted ? limit : limit + deleted;
   ASSIGN_OR_RETURN(std::vector<Entry> below, base_->Scan(table, begin, end, wanted));

@@ -1,4 +1,4 @@
-// A view with changes laid over it that are not written yet.
+// A view with unwritten changes laid over it.
 #ifndef TOLLGATE_STORAGE_OVERLAY_VIEW_H_
 #define TOLLGATE_STORAGE_OVERLAY_VIEW_H_
 
@@ -11,11 +11,11 @@
 
 namespace tollgate::storage {
 
-// What a reader would see were `Apply`'s mutations written on top of `base`.
-// Not thread-safe.
+// Shows what a reader would see if the applied mutations were written on top of `base`. Not
+// thread-safe.
 class OverlayView : public View {
  public:
-  // `base` outlives it.
+  // `base` outlives this view.
   explicit OverlayView(const View* base) : base_(base) {}
 
   absl::StatusOr<absl::optional<std::string>> Get(Table table,
@@ -25,7 +25,7 @@ class OverlayView : public View {
 
   // Lays one more change on top; the last one of a key counts.
   void Apply(Mutation mutation);
-  // All that was laid on top, each key once, in order of table and key.
+  // All changes laid on top, each key once, in order of table and key.
   std::vector<Mutation> TakeMutations();
 
  private:

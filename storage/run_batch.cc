@@ -1,4 +1,4 @@
-// The pure heart of the sequencer: RunBatch.
+// The pure core of the sequencer: RunBatch.
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -100,8 +100,8 @@ absl::StatusOr<BatchOutcome> RunBatch(const Snapshot& snapshot, absl::Time now,
       continue;
     }
     if (!effects.empty()) outcome.has_effects = true;
-    // Without effects of its own a command may still have seen those of the
-    // batch before it: its answer is then only as durable as this commit (R7).
+    // A command without effects may still have seen the effects of earlier commands of the batch;
+    // its answer is then durable only with this commit (R7).
     outcome.results.push_back(
         Committed{outcome.has_effects ? revision : head.revision(), slot.index});
 

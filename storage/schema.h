@@ -1,4 +1,4 @@
-// Every key and record of the store, in one place (docs/store.md tells the same in prose).
+// Every key and record of the store, in one place (docs/store.md describes them in prose).
 //
 //   table       key                                             record
 //   meta        "meta" | "head"                                 MetaRecord | HeadRecord
@@ -17,8 +17,8 @@
 //   sessions    validator_id 0 incarnation (16 bytes)           SessionRecord
 //   fingerprints  revision (8, big endian)                      FingerprintRecord
 //
-// Workspaces, token ids, validator ids, labels and request ids never hold a 0
-// byte: they are checked before they get here.
+// Workspaces, token ids, validator ids, labels and request ids never hold a 0 byte; they are
+// checked before they reach this file.
 #ifndef TOLLGATE_STORAGE_SCHEMA_H_
 #define TOLLGATE_STORAGE_SCHEMA_H_
 
@@ -40,16 +40,16 @@ namespace tollgate::storage {
 // here.
 inline constexpr uint32_t kStoreFormat = 2;
 
-// A record as it is stored: the same message always gives the same bytes (maps in key order), so
+// A record as it is stored. The same message always gives the same bytes (maps in key order), so
 // that replicas, replays and hashes agree.
 std::string SerializeRecord(const google::protobuf::MessageLite& record);
 
 inline constexpr char kMetaKey[] = "meta";
 inline constexpr char kHeadKey[] = "head";
 
-// Under it, in meta: the revision (RevisionKey) of the latest commit after which other tokens of
-// the workspace are live than before it, or have another owner. It does not tell what only time
-// ends.
+// The key, in meta, of the workspace's latest live change: the revision (RevisionKey) of the latest
+// commit that changed which tokens of the workspace are live, or the owner of one. A token that
+// only time ends leaves no mark here.
 std::string LiveChangeKey(absl::string_view workspace);
 // Under it, in meta: the TermRecord of the term that begins at that revision.
 std::string TermKey(int64_t from_revision);
@@ -63,7 +63,7 @@ std::string AuditKey(int64_t revision, uint32_t index);  // audit
 std::string UseKey(absl::string_view workspace, absl::string_view token_id, absl::string_view edge);
 std::string SessionKey(absl::string_view validator_id, absl::string_view incarnation);
 
-// All keys that begin with `parts` joined by, and ended with, 0 bytes.
+// The range of all keys that begin with `parts`, each followed by a 0 byte.
 struct KeyRange {
   std::string begin;
   std::string end;
@@ -72,13 +72,13 @@ KeyRange WorkspaceTokens(absl::string_view workspace);
 KeyRange TokensWithLabel(absl::string_view workspace, absl::string_view label);
 KeyRange UsesOfToken(absl::string_view workspace, absl::string_view token_id);
 KeyRange UsesOfWorkspace(absl::string_view workspace);
-// The first key after every key that begins with `prefix`; "" (the table's end) where there is
-// none.
+// The first key after every key that begins with `prefix`; "" (the table's end) where there is no
+// such key.
 std::string PrefixEnd(absl::string_view prefix);
 // The least key above `key`.
 std::string KeyAfter(absl::string_view key);
 
-// What a due entry asks the sweep for. Subjects are token keys or request keys.
+// What a due entry asks of the sweep. Subjects are token keys or request keys.
 enum class DueKind : uint8_t {
   kExpire = 1,         // a token's expire_time
   kRetire = 2,         // a rotated token's at_time
@@ -93,7 +93,7 @@ struct Due {
   DueKind kind;
   std::string subject;
 };
-// DATA_LOSS for what is not a due key.
+// DATA_LOSS: `key` is not a due key.
 absl::StatusOr<Due> ParseDueKey(absl::string_view key);
 
 // The parts of a key, between its 0 bytes (not for keys with binary parts).

@@ -17,8 +17,8 @@
 namespace tollgate::storage {
 namespace {
 
-// With other replicas writing, each lost race means that one of them got on;
-// this many in a row means that something else is wrong.
+// With other replicas writing, each lost race means that one of them made progress; this many in a
+// row mean that something else is wrong.
 constexpr int kMaxLostRaces = 1000;
 
 struct Queued {
@@ -112,8 +112,8 @@ class CommitterSequencer : public Sequencer {
     return stopping_ || !queue_.empty();
   }
 
-  // Runs and writes one batch. An error is the answer to all of it: some
-  // answers, errors too, may rest on effects that were not written.
+  // Runs and writes one batch. An error is the answer to all of its commands, because any answer,
+  // an error too, may rest on effects that were not written.
   absl::StatusOr<std::vector<absl::StatusOr<Committed>>> CommitBatch(
       const std::vector<Queued>& batch) {
     std::vector<Command*> commands;
@@ -121,7 +121,7 @@ class CommitterSequencer : public Sequencer {
     for (const Queued& queued : batch) commands.push_back(queued.command.get());
 
     for (int race = 0; race < kMaxLostRaces; ++race) {
-      // Reads that fail have written nothing, so they end only this batch.
+      // A failed read has written nothing, so it ends only this batch.
       absl::StatusOr<std::unique_ptr<Snapshot>> snapshot = options_.engine->NewSnapshot();
       if (!snapshot.ok()) return Unreadable(snapshot.status());
       absl::StatusOr<BatchOutcome> outcome =

@@ -19,29 +19,29 @@ namespace tollgate::storage {
 
 // How a command ended.
 struct Committed {
-  // The revision it was committed with. Without effects of its own: the head it was judged at, or
-  // this commit's revision where the batch before it had effects that it may have seen. Durable
-  // (R7).
+  // The revision that the command was committed with; durable (R7). For a command without effects:
+  // the head it was judged at, or this commit's revision where earlier commands of the batch had
+  // effects that the command may have seen.
   int64_t revision = 0;
   // Its place in the batch.
   uint32_t index = 0;
 };
 
-// The pure heart: runs a batch of commands over a view into one commit.
+// The pure core: runs a batch of commands over a view and makes one commit of them.
 // tests/simulation drives it without threads.
 struct BatchOutcome {
   CommitRequest request;                           // empty mutations: nothing to write
   std::vector<absl::StatusOr<Committed>> results;  // one a command
   bool has_effects = false;
 };
-// Commands must leave HeadRecord, new events and the audit chain to it: one that does not gets
-// INTERNAL, and nothing of it is written. Errors: the snapshot cannot be read.
+// Only RunBatch writes HeadRecord, new events and the audit chain; a command that does so itself
+// gets INTERNAL, and nothing of it is written. Errors: the snapshot cannot be read.
 absl::StatusOr<BatchOutcome> RunBatch(const Snapshot& snapshot, absl::Time now,
                                       const std::vector<Command*>& commands);
 
-// One committer thread takes all queued commands, runs them on the state
-// overlaid with the batch so far, and writes one batch with one sync under one
-// new revision; when the head has moved it runs them again. Thread-safe.
+// Its one committer thread takes all queued commands, runs them on the state overlaid with the
+// batch so far, and writes one batch with one sync under one new revision. When the head has moved,
+// it runs the commands again. Thread-safe.
 class Sequencer {
  public:
   struct Options {
@@ -49,15 +49,15 @@ class Sequencer {
     const base::Clock* clock = nullptr;  // outlives the sequencer
     size_t max_queued = 10000;           // commands waiting; above it Submit refuses
     size_t max_batch = 1000;             // commands in one commit
-    // Called once when a write failed or its outcome is uncertain: the process
-    // must end, since a crash could reuse the revision for other content (R7).
-    // After it every command is answered UNAVAILABLE.
+    // Called once when a write failed or its outcome is uncertain. The process must end, since a
+    // crash could reuse the revision for other content (R7). From then on every command is answered
+    // UNAVAILABLE.
     std::function<void(const absl::Status&)> on_fatal;
-    // After each commit that wrote, on the committer thread, before the callbacks: revision,
-    // commands in it, time the write took. For metrics; may be empty.
+    // Called after each commit that wrote, on the committer thread, before the commands' callbacks,
+    // with the time that the write took. For metrics; may be empty.
     std::function<void(int64_t revision, size_t commands, absl::Duration write)> on_commit;
-    // Of each command its name and how it ended, on the committer thread, before its callback. For
-    // metrics; may be empty.
+    // Called for each command with its name and outcome, on the committer thread, before its
+    // callback. For metrics; may be empty.
     std::function<void(absl::string_view command, absl::StatusCode code)> on_command;
   };
   using Callback = std::function<void(absl::StatusOr<Committed>)>;
@@ -67,22 +67,25 @@ class Sequencer {
   // Stop()s.
   virtual ~Sequencer() = default;
 
-  // Queues a command; `done` runs on the committer thread once it is durable (I4), or with the
-  // command's error, or UNAVAILABLE (reasons STORE_FAILED, STORE_READ_FAILED, STORE_CONTENDED). At
-  // once, on the caller's thread: RESOURCE_EXHAUSTED (OVERLOADED) when the queue is full,
-  // UNAVAILABLE after Stop() (STOPPING) or a failed write (STORE_FAILED).
-  // `done` must be quick: a gRPC Finish is, an fsync is not. It must not destroy or Stop() this.
+  // Queues a command. `done` runs on the committer thread: once the command is durable (I4), or
+  // with the command's error, or with UNAVAILABLE (reasons STORE_FAILED, STORE_READ_FAILED,
+  // STORE_CONTENDED). `done` runs at once, on the caller's thread, with RESOURCE_EXHAUSTED
+  // (OVERLOADED) when the queue is full, and with UNAVAILABLE after Stop() (STOPPING) or a failed
+  // write (STORE_FAILED). `done` must be quick (a gRPC Finish is, an fsync is not) and must neither
+  // destroy nor Stop() the sequencer.
   virtual void Submit(std::shared_ptr<Command> command, Callback done) = 0;
-  // As Submit, but waits. For start-up, tests and tools; never on a gRPC thread.
+  // As Submit, but blocks until the command has ended. For start-up, tests and tools; never on a
+  // gRPC thread.
   absl::StatusOr<Committed> Run(std::shared_ptr<Command> command);
-  // Finishes what is queued, then refuses. Idempotent.
+  // Finishes the queued commands, then refuses new ones. Idempotent.
   virtual void Stop() = 0;
-  // From now on refuses every command with `why`, those queued too; a batch under way is finished.
+  // From now on refuses every command, queued ones too, with `why`; a batch under way is finished.
   // Idempotent; may be called in a callback.
   virtual void Halt(absl::Status why) = 0;
   // When the last successful write began, by the boot clock (R16).
   virtual base::BootTime last_write_start() const = 0;
-  // The same; and by the wall clock, read just before, where that is known.
+  // The start of the last successful write by both clocks; `wall` was read just before `boot`,
+  // where it is known.
   struct WriteStart {
     base::BootTime boot;
     absl::optional<absl::Time> wall;

@@ -1,5 +1,4 @@
-// One step of the audit log's hash chain, where the service and a verifier outside it can both
-// reach it.
+// One step of the audit log's hash chain. The service and a verifier outside it both use it.
 #ifndef TOLLGATE_TOKEN_AUDIT_HASH_H_
 #define TOLLGATE_TOKEN_AUDIT_HASH_H_
 

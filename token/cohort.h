@@ -1,4 +1,4 @@
-// Which tokens a cohort covers: the one place that says so, for the service and for every edge.
+// Which tokens a cohort covers. Service and edges share this one definition.
 #ifndef TOLLGATE_TOKEN_COHORT_H_
 #define TOLLGATE_TOKEN_COHORT_H_
 
@@ -9,7 +9,8 @@
 
 namespace tollgate::token {
 
-// Whether (revision, index) of a creation lies below a watermark. By place, never by time (R13).
+// Whether a token that was created at (create_revision, create_index) lies below the watermark.
+// Compared by place, never by time (R13).
 bool Covers(int64_t watermark_revision, uint32_t watermark_index, int64_t create_revision,
             uint32_t create_index);
 

@@ -24,7 +24,7 @@ absl::optional<EdgeDigest> EdgeDigest::FromBytes(absl::string_view bytes) {
 }
 
 StoredDigest StoredDigest::Of(const EdgeDigest& edge, absl::string_view key) {
-  // A short key would be a weaker digest, and tokens nobody could find again.
+  // A short key would make a weaker digest, and tokens that nobody could find again.
   TOLLGATE_INVARIANT(key.size() == crypto_generichash_KEYBYTES, "a pepper is 32 bytes long");
   StoredDigest digest;
   crypto_generichash(digest.bytes_.data(), kSize,

@@ -1,4 +1,4 @@
-// Digests of token strings, each a type of its own so that one is never taken for the other.
+// Digests of token strings. Each is a type of its own, so that one is never taken for the other.
 #ifndef TOLLGATE_TOKEN_DIGEST_H_
 #define TOLLGATE_TOKEN_DIGEST_H_
 
@@ -12,12 +12,12 @@
 
 namespace tollgate::token {
 
-// BLAKE2b-256 (RFC 7693) of the token string, unkeyed: all of it that ever leaves a validator (I6).
-// Never stored by the service.
+// BLAKE2b-256 (RFC 7693) of the token string, unkeyed: the only trace of the token string that ever
+// leaves a validator (I6). The service never stores it.
 class EdgeDigest {
  public:
   static constexpr size_t kSize = 32;
-  // Of a token string (the whole of it, checksum included).
+  // The digest of a token string (the whole string, checksum included).
   static EdgeDigest Of(absl::string_view token_string);
   // From the wire; nullopt unless it is kSize bytes.
   static absl::optional<EdgeDigest> FromBytes(absl::string_view bytes);
@@ -34,7 +34,8 @@ class EdgeDigest {
   std::array<uint8_t, kSize> bytes_{};
 };
 
-// BLAKE2b-256 of an edge digest, keyed by a pepper: all of it that is ever stored. Made by Keyring.
+// BLAKE2b-256 of an edge digest, keyed by a pepper: the only trace of the token string that is ever
+// stored. Keyring makes it.
 class StoredDigest {
  public:
   static constexpr size_t kSize = 32;

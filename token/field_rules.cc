@@ -17,13 +17,13 @@
 namespace tollgate::token {
 namespace {
 
-// First and last code point of a run.
+// The first and last code point of a run.
 struct Run {
   uint32_t first;
   uint32_t last;
 };
 
-// What turns or breaks a line on somebody's screen, or is no character at all.
+// Code points that turn or break a line on a screen, or are not characters at all.
 constexpr Run kControls[] = {
     {0x0000, 0x001F},    // C0
     {0x007F, 0x009F},    // DEL, C1
@@ -38,7 +38,7 @@ constexpr Run kControls[] = {
     {0x1D173, 0x1D17A},  // musical format controls
 };
 
-// What shows nothing, so that two labels that look the same are not.
+// Code points that show nothing: with them two different labels could look the same.
 constexpr Run kInvisible[] = {
     {0x00AD, 0x00AD},    // soft hyphen
     {0x034F, 0x034F},    // combining grapheme joiner
@@ -55,7 +55,7 @@ constexpr Run kInvisible[] = {
     {0xE0000, 0xE0FFF},  // tags, variation selectors supplement
 };
 
-// Looks like the plain space and is not, or breaks a line.
+// Code points that look like the plain space, or break a line.
 constexpr Run kOddWhiteSpace[] = {
     {0x0009, 0x000D}, {0x0085, 0x0085}, {0x00A0, 0x00A0}, {0x1680, 0x1680}, {0x2000, 0x200A},
     {0x2028, 0x2029}, {0x202F, 0x202F}, {0x205F, 0x205F}, {0x2800, 0x2800},  // Braille blank
@@ -111,8 +111,7 @@ bool VisibleAscii(absl::string_view s) {
   return std::all_of(s.begin(), s.end(), [](char c) { return c > 0x20 && c < 0x7F; });
 }
 
-// At most `most` characters of text on one line. Bytes are looked at only when
-// they are few enough to be that.
+// At most `most` characters of text on one line. Decodes the bytes only when they are few enough.
 absl::Status CheckText(absl::string_view text, size_t most, absl::string_view too_long_reason,
                        absl::string_view not_text_reason, absl::string_view field) {
   const std::string too_long = absl::StrCat("must be at most ", most, " characters");
@@ -133,8 +132,8 @@ absl::Status CheckText(absl::string_view text, size_t most, absl::string_view to
 
 std::string At(absl::string_view field, int i) { return absl::StrCat(field, "[", i, "]"); }
 
-// The index of the first element that was there before; -1: none. A list is
-// short, so that comparing each with each is cheaper than hashing.
+// The index of the first element that equals an earlier one; -1: none. A list is short, so
+// comparing each with each is cheaper than hashing.
 int FirstRepeated(const google::protobuf::RepeatedPtrField<std::string>& list) {
   for (int i = 1; i < list.size(); ++i) {
     for (int k = 0; k < i; ++k) {
@@ -178,7 +177,7 @@ absl::Status CheckLabel(absl::string_view label, absl::string_view field) {
   }
   if (points.size() > kMaxLabelLength) return base::RefuseField("LABEL_TOO_LONG", field, too_long);
   for (size_t i = 0; i < points.size(); ++i) {
-    // A line separator is told as the white space that it is.
+    // A line separator is reported as white space, which it is.
     if ((IsControl(points[i]) && points[i] != 0x2028 && points[i] != 0x2029) ||
         In(kInvisible, points[i])) {
       return base::RefuseField("LABEL_CONTROL_CHARACTER", field,
@@ -262,7 +261,7 @@ absl::Status CheckAnnotations(const google::protobuf::Map<std::string, std::stri
     return base::RefuseField("TOO_MANY_ANNOTATIONS", field,
                              absl::StrCat("must be at most ", kMaxAnnotations, " pairs"));
   }
-  // A map has no order of its own; the same request gets the same answer.
+  // Sorted, because a map has no order of its own and the same request must get the same answer.
   std::vector<absl::string_view> keys;
   for (const auto& pair : annotations) keys.push_back(pair.first);
   std::sort(keys.begin(), keys.end());

@@ -1,7 +1,8 @@
 // What the fields of a token may hold. Each check is pure and answers INVALID_ARGUMENT with the
-// field's name, a stable reason, and what to do. Input is bounded before anything else looks at it.
-// Whatever is long enough to hold a token string and can be read back is checked for one: labels,
-// scopes, audiences, owners, annotations, reasons and validator ids (CONTAINS_TOKEN_STRING).
+// field's name, a stable reason, and what to do. Every check bounds its input before anything else
+// looks at it. Each field that is long enough to hold a token string and can be read back is
+// searched for one (CONTAINS_TOKEN_STRING): labels, scopes, audiences, owners, annotations, reasons
+// and validator ids.
 #ifndef TOLLGATE_TOKEN_FIELD_RULES_H_
 #define TOLLGATE_TOKEN_FIELD_RULES_H_
 
@@ -27,8 +28,9 @@ inline constexpr size_t kMaxAnnotationValueLength = 256;
 inline constexpr size_t kMaxReasonLength = 512;
 inline constexpr size_t kMaxRequestIdLength = 64;
 
-// CONTAINS_TOKEN_STRING: a whole one, of any brand. A secret pasted where everybody may read it is
-// refused before it is stored, and never echoed. For fields that have no check here (I6).
+// CONTAINS_TOKEN_STRING: `text` holds a whole token string, of any brand. Such a secret, pasted
+// where everybody may read it, is refused before it is stored, and never echoed. For fields that
+// have no check of their own here (I6).
 absl::Status CheckHoldsNoTokenString(absl::string_view text, absl::string_view field);
 
 // LABEL_REQUIRED (empty, or nothing but white space), LABEL_TOO_LONG, LABEL_NOT_UTF8,

@@ -10,9 +10,9 @@ namespace {
 using ::tollgate::v1::TokenState;
 using ::tollgate::v1::VerdictReason;
 
-// The layout: a head, a table of (offset, length), the strings. In the table:
-// token, workspace, token_id, owner, then the scopes, then the audiences.
-// The machine's own byte order: it never leaves the process.
+// The layout: a head, a table of (offset, length), the strings. The table's order: token,
+// workspace, token_id, owner, then the scopes, then the audiences. In the machine's own byte order,
+// because a packed grant never leaves the process.
 struct Head {
   uint32_t magic;
   uint32_t size;  // of everything
@@ -34,7 +34,7 @@ static_assert(sizeof(Head) == 48 && sizeof(Entry) == 8, "no padding: every byte 
 constexpr uint32_t kMagic = 0x31475454;
 constexpr size_t kFixedStrings = 4;
 
-// A field of the head, read alone; `fallback` where the bytes end before it.
+// Reads one field of the head; `fallback` where the bytes end before it.
 template <typename T>
 T Read(absl::string_view bytes, size_t offset, T fallback) {
   if (bytes.size() < offset + sizeof(T)) return fallback;
@@ -43,7 +43,7 @@ T Read(absl::string_view bytes, size_t offset, T fallback) {
   return value;
 }
 
-// Whether all of the table and what it names lies within the bytes.
+// Whether the whole table, and every string that it names, lies within the bytes.
 bool Sound(absl::string_view bytes) {
   Head head;
   if (bytes.size() < sizeof(head)) return false;
@@ -63,7 +63,8 @@ int64_t ToMicros(const google::protobuf::Timestamp& time) {
   // Clamped to what a Timestamp may hold (years 1 to 9999), so that nothing overflows.
   const int64_t seconds = std::clamp<int64_t>(time.seconds(), -62'135'596'800, 253'402'300'799);
   const int64_t nanos = std::clamp<int64_t>(time.nanos(), 0, 999'999'999);
-  // Rounded down: a time may only shorten. 0 means "unset", so the epoch itself is a micro earlier.
+  // Rounded down, because rounding may only shorten a time. 0 means "unset", so the epoch itself
+  // becomes a micro earlier.
   const int64_t micros = seconds * 1'000'000 + nanos / 1000;
   return micros == 0 ? -1 : micros;
 }
@@ -108,8 +109,8 @@ std::string PackGrant(const tollgate::v1::Grant& grant) {
   head.create_revision = grant.create_revision();
   head.create_index = grant.create_index();
   head.state = static_cast<uint32_t>(grant.state());
-  // Scopes past the count are lost, which can only refuse. Audiences past it
-  // as well: those that are kept still restrict.
+  // Scopes above the count are dropped, which can only refuse. So are audiences: the ones that are
+  // kept still restrict.
   head.scope_count = static_cast<uint16_t>(std::min(grant.scopes_size(), kMost));
   head.audience_count = static_cast<uint16_t>(std::min(grant.audiences_size(), kMost));
 
@@ -141,7 +142,7 @@ bool GrantView::Over(absl::string_view bytes, GrantView* view) {
 }
 
 absl::string_view GrantView::String(size_t i) const {
-  // Checked again on every read: the bytes may have changed since Over.
+  // Checked again on every read, because the bytes may have changed since Over.
   const size_t at = sizeof(Head) + i * sizeof(Entry);
   if (bytes_.size() < at + sizeof(Entry)) return {};
   Entry entry;
@@ -157,7 +158,7 @@ absl::string_view GrantView::owner() const { return String(3); }
 
 TokenState GrantView::state() const {
   const uint32_t state = Read<uint32_t>(bytes_, offsetof(Head, state), 0);
-  // An enum's own range only: any other value in it would be undefined to branch on.
+  // Only values in the enum's range: branching on any other value would be undefined.
   if (state > static_cast<uint32_t>(tollgate::v1::TokenState_MAX)) {
     return tollgate::v1::TOKEN_STATE_UNSPECIFIED;
   }
@@ -205,7 +206,7 @@ VerdictReason Decide(const GrantView& grant, const Requirement& requirement,
   if (state == tollgate::v1::TOKEN_STATE_UNSPECIFIED) {
     return tollgate::v1::VERDICT_REASON_SERVICE_UNAVAILABLE;
   }
-  // As StateAt does: of two times that have passed the earlier one tells.
+  // As in StateAt, the earlier of two times that have passed decides.
   const int64_t expire_us = grant.expire_time_us();
   const int64_t retire_us = grant.retire_time_us();
   const bool expired = expire_us != 0 && absl::FromUnixMicros(expire_us) <= service_now;

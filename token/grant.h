@@ -1,4 +1,4 @@
-// What a token allows, packed flat, and the one decision made from it.
+// A grant (what a token allows) packed flat, and the one decision made from it.
 #ifndef TOLLGATE_TOKEN_GRANT_H_
 #define TOLLGATE_TOKEN_GRANT_H_
 
@@ -14,16 +14,17 @@
 
 namespace tollgate::token {
 
-// A grant as one run of bytes without pointers: it can lie in a flat table, be copied with memcpy,
-// and be read where it lies. The layout is private to one build; nothing stores it.
+// Packs a grant into one run of bytes without pointers, which can lie in a flat table, be copied
+// with memcpy, and be read in place. The layout is private to one build; nothing stores it.
 std::string PackGrant(const tollgate::v1::Grant& grant);
 
 // Reads a packed grant in place. Valid while the bytes are. Allocates nothing. Every read is
-// bounded by the bytes' length, whatever they hold: they may be torn (a lost race is a miss).
+// bounded by the bytes' length whatever they hold, because the bytes may be torn (a lost race is a
+// miss).
 class GrantView {
  public:
   GrantView() = default;
-  // False where the bytes are no packed grant.
+  // Makes `view` read `bytes`. False: the bytes are no packed grant.
   static bool Over(absl::string_view bytes, GrantView* view);
 
   absl::string_view token() const;  // the resource's name
@@ -46,7 +47,8 @@ class GrantView {
   absl::string_view bytes_;
 };
 
-// What a request needs; ScopeGrants (token/scope.h) says which scope of a token meets a needed one.
+// What a request needs of a token. ScopeGrants (token/scope.h) says which scope of a token meets a
+// needed one.
 struct Requirement {
   std::vector<std::string> any_scopes;
   std::vector<std::string> all_scopes;
@@ -54,14 +56,15 @@ struct Requirement {
 };
 Requirement RequirementFrom(const tollgate::v1::Requirement& requirement);
 
-// Decides on a grant at `service_now`, the service's wall clock (R18). Order: final states, times,
-// suspension, audience, scopes. UNSPECIFIED reason: admit. A token with audiences passes only where
-// one is named and matches. A state that this build does not know, or torn bytes: never an
-// admission, nor an accusation (I7): SERVICE_UNAVAILABLE. Pure; allocates nothing; no system call.
+// Decides on a grant at `service_now`, the service time (R18). Judged in this order: final states,
+// times, suspension, audience, scopes. An UNSPECIFIED reason means: admit. A token with audiences
+// passes only where the requirement names one of them. A state that this build does not know, or
+// torn bytes, gives SERVICE_UNAVAILABLE, which is neither an admission nor an accusation (I7).
+// Pure; allocates nothing; makes no system call.
 tollgate::v1::VerdictReason Decide(const GrantView& grant, const Requirement& requirement,
                                    absl::Time service_now);
 
-// A reason in words, for logs and clients: says no more than RFC 6750 would.
+// A reason in words, for logs and clients. It says no more than RFC 6750 does.
 absl::string_view Describe(tollgate::v1::VerdictReason reason);
 
 }  // namespace tollgate::token

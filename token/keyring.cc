@@ -15,7 +15,7 @@ namespace {
 
 constexpr size_t kKeySize = 32;
 constexpr size_t kMaxPeppers = 16;
-// Leaves every larger number to ids that a rotation adds.
+// Larger numbers are left to ids that a rotation adds.
 constexpr uint64_t kMaxId = 0x7FFFFFFF;
 // Sixteen peppers take 2 KiB; the rest is room for white space.
 constexpr size_t kMaxFileSize = 64 * 1024;
@@ -28,7 +28,7 @@ class Reader {
  public:
   explicit Reader(absl::string_view text) : rest_(text) {}
 
-  // Takes `c`, after white space; false where something else is next.
+  // Takes `c`, after white space; false: another character is next.
   bool Take(char c) {
     SkipSpace();
     if (rest_.empty() || rest_.front() != c) return false;
@@ -62,8 +62,8 @@ class Reader {
     *out = static_cast<uint32_t>(value);
     return true;
   }
-  // An object: `member` is called with each name, stands at the value, and
-  // takes it; false where it does not know the name or the value is wrong.
+  // Reads an object. `member` is called with each name, at its value, and reads the value; false:
+  // it does not know the name, or the value is wrong.
   template <typename Member>
   bool Object(Member member) {
     if (!Take('{')) return false;
@@ -142,7 +142,7 @@ StoredDigest Keyring::Digest(const EdgeDigest& edge) const {
   const auto primary = std::find_if(peppers_.begin(), peppers_.end(), [this](const Pepper& pepper) {
     return pepper.id == primary_id_;
   });
-  // No factory makes another.
+  // No factory makes a keyring without its primary pepper.
   TOLLGATE_INVARIANT(primary != peppers_.end(), "a keyring has its primary pepper");
   return StoredDigest::Of(edge, primary->key.RevealSecret());
 }
@@ -230,7 +230,7 @@ base::SecretBytes Keyring::ToText() const {
   const std::string head =
       absl::StrCat("{\"format\":1,\"primary\":", primary_id_, ",\"peppers\":[");
   constexpr absl::string_view kTail = "]}\n";
-  // {"id":4294967295,"key":"…"} and a comma is the most that a pepper takes.
+  // A pepper takes at most {"id":4294967295,"key":"…"} and a comma.
   base::SecretBytes text(head.size() + peppers_.size() * (2 * kKeySize + 32) + kTail.size());
   char* out = reinterpret_cast<char*>(text.MutableSecret().data());
   const char* const begin = out;
@@ -241,7 +241,7 @@ base::SecretBytes Keyring::ToText() const {
   put(head);
   for (size_t i = 0; i < peppers_.size(); ++i) {
     put(absl::StrCat(i == 0 ? "" : ",", "{\"id\":", peppers_[i].id, ",\"key\":\""));
-    // It writes a NUL behind the digits, where the quote goes next.
+    // sodium_bin2hex writes a NUL behind the digits, where the quote goes next.
     sodium_bin2hex(out, 2 * kKeySize + 1,
                    reinterpret_cast<const unsigned char*>(peppers_[i].key.RevealSecret().data()),
                    kKeySize);

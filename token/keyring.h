@@ -1,4 +1,4 @@
-// The peppers that key stored digests, in a file of their own.
+// The peppers that key stored digests; they lie in a file of their own.
 #ifndef TOLLGATE_TOKEN_KEYRING_H_
 #define TOLLGATE_TOKEN_KEYRING_H_
 
@@ -15,8 +15,8 @@
 
 namespace tollgate::token {
 
-// Several peppers, each with an id; one is primary, and keys what is made from
-// now on; the others still find what was made with them. Immutable, thread-safe.
+// Several peppers, each with an id. The primary one keys every new digest; the others still find
+// the digests that they keyed. Immutable, thread-safe.
 //
 // The file is JSON: {"format":1,"primary":2,"peppers":[{"id":1,"key":"<64 hex>"},…]}.
 class Keyring {
@@ -27,17 +27,20 @@ class Keyring {
   // symbolic link, of this process's own user, that nobody else can read (mode 0600 or 0400);
   // NOT_FOUND (KEYRING_NOT_FOUND); FAILED_PRECONDITION: KEYRING_UNREADABLE, KEYRING_MALFORMED.
   static absl::StatusOr<Keyring> Load(const std::string& path);
-  // Load, or where there is no file: Generate, and write it durably with mode 0600 (whole or not at
-  // all). Of several that start at once one creates it, and all return the same.
+  // Load; or, where there is no file, Generate, and write the file durably with mode 0600 (whole or
+  // not at all). Of several processes that start at once, one creates the file, and all return the
+  // same keyring.
   static absl::StatusOr<Keyring> LoadOrCreate(const std::string& path, base::Random& random);
 
   uint32_t primary_id() const { return primary_id_; }
-  // With the primary pepper.
+  // The stored digest under the primary pepper.
   StoredDigest Digest(const EdgeDigest& edge) const;
-  // With every pepper, the primary first: where a token may lie. At most 16 peppers.
+  // The stored digest under every pepper, the primary first: a token may lie under any of them. At
+  // most 16 peppers.
   std::vector<std::pair<uint32_t, StoredDigest>> Candidates(const EdgeDigest& edge) const;
-  // Of every pepper its id, and 32 bytes that tell it from any other and nothing else about it:
-  // BLAKE2b-256 of "tollgate keyring check", keyed by the pepper. No digest of a token is ever one.
+  // The id of every pepper, with 32 bytes that tell the pepper from any other and reveal nothing
+  // else about it: BLAKE2b-256 of "tollgate keyring check", keyed by the pepper. No digest of a
+  // token ever equals such a value.
   std::vector<std::pair<uint32_t, std::string>> CheckValues() const;
 
  private:
@@ -45,7 +48,7 @@ class Keyring {
     uint32_t id;
     base::SecretBytes key;
   };
-  // Of a file's text; KEYRING_MALFORMED. Makes no copy of a key that is not wiped.
+  // Reads a file's text; KEYRING_MALFORMED. Every copy of a key that it makes is wiped.
   static absl::StatusOr<Keyring> FromText(absl::string_view text);
   base::SecretBytes ToText() const;
   uint32_t primary_id_ = 0;

@@ -14,7 +14,7 @@ using ::tollgate::store::v1::Ending;
 using ::tollgate::store::v1::TokenRecord;
 using ::tollgate::v1::TokenState;
 
-// How a token ended, and what said so.
+// Why a token has ended.
 enum class Cause { kAlive, kEnding, kCohort, kExpireTime, kRetireTime };
 
 int64_t RetireTimeUs(const TokenRecord& record) {
@@ -22,15 +22,15 @@ int64_t RetireTimeUs(const TokenRecord& record) {
 }
 
 Cause CauseOfEnd(const TokenRecord& record, const CohortRecord* cohort, absl::Time now) {
-  // What a commit ended. The earlier revision wins: the later one found a token
+  // An end that a commit made. The earlier revision wins, because the later commit found a token
   // that was final already.
   if (record.has_ending() &&
       (cohort == nullptr || record.ending().revision() <= cohort->revision())) {
     return Cause::kEnding;
   }
-  // What time ended, before the sweep has committed it (R18). Of two times that
-  // have passed the earlier wins, else the answer would change once the later passes.
-  // A cohort ends what was live at its time; what time had ended then stays as it ended.
+  // An end that time made, before the sweep has committed it (R18). Of two times that have passed
+  // the earlier wins; otherwise the answer would change once the later one passes. A cohort ends
+  // only what was live at its time, so an end that time had made by then stays as it is.
   const absl::Time then = cohort != nullptr ? absl::FromUnixMicros(cohort->time_us()) : now;
   const int64_t expire_us = record.expire_time_us();
   const int64_t retire_us = RetireTimeUs(record);
@@ -49,7 +49,7 @@ TokenState StateOf(const TokenRecord& record, Cause cause) {
         case Ending::KIND_UNUSED:  // a policy's longest unused time ran out
           return tollgate::v1::TOKEN_STATE_EXPIRED;
         default:
-          // A kind that this build does not know is an end all the same.
+          // A kind that this build does not know is still an end.
           return tollgate::v1::TOKEN_STATE_REVOKED;
       }
     case Cause::kExpireTime:
@@ -137,7 +137,7 @@ tollgate::v1::Token ToToken(const TokenRecord& record, const Cohorts& cohorts,
   int64_t update_time_us = record.update_time_us();
   int64_t update_revision = record.update_revision();
   if (cause == Cause::kCohort) {
-    // The cohort's commit wrote nothing to the record; it changed the token all the same.
+    // The cohort's commit did not write to the record, but changed the token all the same.
     token.set_reason(cohort->reason());
     update_time_us = std::max(update_time_us, cohort->time_us());
     update_revision = std::max(update_revision, cohort->revision());
@@ -154,7 +154,7 @@ tollgate::v1::Token ToToken(const TokenRecord& record, const Cohorts& cohorts,
                                                              : RetireTimeUs(record);
     *token.mutable_revoke_time() = base::TimestampFromMicros(revoke_time_us);
   }
-  // A suspended token keeps its plan, and is told with it: time goes on for it.
+  // A suspended token keeps its plan, and shows it, because time goes on for the plan.
   if (record.has_retirement() && IsLive(state)) {
     const auto& retirement = record.retirement();
     auto* plan = token.mutable_retire_plan();

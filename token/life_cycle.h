@@ -20,24 +20,23 @@ struct Cohorts {
       owner;  // of the token's own owner, if it has one
 };
 
-// The first watermark that covers the token: of a key's latest and those it took the place of, and
-// of the workspace's and the owner's the earlier; nullptr where none does. Compared by (revision,
-// index), never by time (R13).
+// The earliest watermark that covers the token, of all that its workspace and its owner ever had;
+// nullptr: none covers it. Compared by (revision, index), never by time (R13).
 const tollgate::store::v1::CohortRecord* CoveringCohort(
     const tollgate::store::v1::TokenRecord& record, const Cohorts& cohorts);
 
-// The state at `now`. In this order: what a commit ended stays as it ended (final is final; of an
-// ending and a cohort the earlier revision wins, and a cohort ends nothing that a time had ended
-// before it); then expire_time, then at_time of a retirement, as they pass; then suspended; then
-// RETIRING; then ACTIVE.
+// The token's state at `now`. Judged in this order: an end that a commit made stays as it is (final
+// is final; of an ending and a cohort the earlier revision wins; a cohort does not end a token that
+// a time had ended before it); then expire_time, then a retirement's at_time, as each passes; then
+// SUSPENDED; then RETIRING; then ACTIVE.
 tollgate::v1::TokenState StateAt(const tollgate::store::v1::TokenRecord& record,
                                  const Cohorts& cohorts, absl::Time now);
 
-// What an edge needs to decide. Never holds a digest. Judged at no time: what only a time has ended
-// is told by its state before and by that time, which a later commit may still move; a final state
-// is a commit's alone (I7).
+// What an edge needs to decide. Never holds a digest. Its state is the one that commits alone have
+// made: only a commit makes a state final (I7). The grant also carries the times, and the edge
+// judges them, because a later commit may still move a time that has passed.
 tollgate::v1::Grant ToGrant(const tollgate::store::v1::TokenRecord& record, const Cohorts& cohorts);
-// The resource, without use. `rotation_period` is the policy's; zero: none.
+// The resource, without use. `rotation_period` is the policy's; zero: the policy has none.
 tollgate::v1::Token ToToken(const tollgate::store::v1::TokenRecord& record, const Cohorts& cohorts,
                             absl::Duration rotation_period, absl::Time now);
 

@@ -11,8 +11,8 @@ namespace {
 constexpr absl::string_view kWorkspaces = "workspaces/";
 constexpr absl::string_view kTokens = "/tokens/";
 
-// Never quotes what was sent: a token string pasted in the place of a name
-// must not come back in an error, and from there into a log.
+// Never quotes the value: a token string that was pasted in place of a name must not come back in
+// an error, and from there reach a log.
 absl::Status Bad(absl::string_view field, absl::string_view description) {
   return base::RefuseField("BAD_RESOURCE_NAME", field, description);
 }

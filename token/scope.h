@@ -6,9 +6,10 @@
 
 namespace tollgate::token {
 
-// Whether a scope that a token has meets one that is needed: when equal, or when it ends in `*` and
-// what is before the `*` begins the needed one (`items:*` meets `items:read`; `*` meets all). A `*`
-// anywhere else, or in the needed scope, is a letter like any other. Allocates nothing.
+// Whether the scope `granted` of a token meets the scope `needed`: when the two are equal, or when
+// `granted` ends in `*` and `needed` begins with what stands before the `*` (`items:*` meets
+// `items:read`; `*` meets all). A `*` anywhere else, or in `needed`, is an ordinary character.
+// Allocates nothing.
 bool ScopeGrants(absl::string_view granted, absl::string_view needed);
 
 // Whether `scope` has the form of a scope: 1 to 128 of A-Z a-z 0-9 . _ : / * -

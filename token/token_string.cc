@@ -150,7 +150,7 @@ TokenFormat::Minted TokenFormat::Mint(TokenKind kind, base::Random& random) cons
   const auto checksum =
       ChecksumOf(minted.token_string.RevealSecret().substr(0, length() - kChecksumLength));
   for (const char c : checksum) *out++ = static_cast<uint8_t>(c);
-  // A token that no edge admits would be found out by its owner, after it was stored.
+  // Otherwise a token that no edge admits would be stored, and only its owner would find out.
   Parsed parsed;
   TOLLGATE_INVARIANT(Parse(minted.token_string.RevealSecret(), &parsed) == TokenDefect::kNone &&
                          parsed.kind == kind && parsed.public_id == minted.public_id,
@@ -167,7 +167,7 @@ bool HoldsTokenString(absl::string_view text) {
     if (kind != 'w' && kind != 'o' && kind != 'a' && kind != 'r') continue;
     const size_t checksum_at = at + 1 + kBodyLength - kChecksumLength;
     const absl::string_view found = text.substr(checksum_at, kChecksumLength);
-    // Where the brand begins is not known: the checksum tells.
+    // The beginning of the brand is unknown, so the checksum decides.
     size_t begin = at - 1;
     while (begin > 0 && at - begin <= 8 && text[begin - 1] >= 'a' && text[begin - 1] <= 'z') {
       --begin;

@@ -1,4 +1,5 @@
-// What a client presents (docs/token-format.md describes it for other languages):
+// The token string, which a client presents (docs/token-format.md describes it for other
+// languages):
 //
 //   tg w _ 4mXp81QzR0aYc7Ld 7Jk0…(43)… 0aB3xY
 //   |  |   |                |          |
@@ -27,12 +28,13 @@ inline constexpr size_t kBodyLength = kPublicIdLength + kSecretLength + kChecksu
 // The letter after the brand.
 enum class TokenKind : char { kWorkspace = 'w', kOperator = 'o', kAccess = 'a', kRefresh = 'r' };
 
-// Why a string is no token string.
+// Why a string is not a token string.
 enum class TokenDefect { kNone, kLength, kPrefix, kKind, kAlphabet, kChecksum };
 // "wrong length", …
 absl::string_view TokenDefectName(TokenDefect defect);
 
-// The format of one installation: 2 to 8 lower-case letters of brand. Immutable, thread-safe.
+// The format of token strings in one installation, which chooses the brand: 2 to 8 lower-case
+// letters. Immutable, thread-safe.
 class TokenFormat {
  public:
   // The brand `tg`.
@@ -43,13 +45,13 @@ class TokenFormat {
   const std::string& brand() const { return brand_; }
   size_t length() const { return brand_.size() + 2 + kBodyLength; }
 
-  // What Parse found; views into the parsed string.
+  // What Parse found; `public_id` is a view into the parsed string.
   struct Parsed {
     TokenKind kind;
     absl::string_view public_id;
   };
-  // Takes a string apart and verifies its checksum. Allocates nothing, makes no system call.
-  // kNone: `parsed` is set. Anything else is refused at the edge without asking the service.
+  // Takes a string apart and verifies its checksum. Allocates nothing, makes no system call. kNone:
+  // `parsed` is set. On any other result the edge refuses the string without asking the service.
   TokenDefect Parse(absl::string_view token_string, Parsed* parsed) const;
 
   // A fresh token.
@@ -64,7 +66,7 @@ class TokenFormat {
   std::string brand_;
 };
 
-// Whether there is a token string somewhere in `text`, of any brand, with a checksum that holds.
+// Whether `text` contains a token string, of any brand, with a checksum that holds.
 bool HoldsTokenString(absl::string_view text);
 
 // Whether `id` is 16 base62 characters.

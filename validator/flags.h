@@ -9,9 +9,9 @@
 
 namespace tollgate::validator {
 
-// What the command line asked for. The ready file is written once the validator listens, whether or
-// not it is in sync yet: its health and tollgate_validator_lease_live tell that. It admits during
-// the drain's pause; the goodbye comes after the drain's timeout.
+// What the command line asks for. The ready file is written once the validator listens, even if it
+// is not in sync yet; its health and tollgate_validator_lease_live show that. The validator admits
+// during the drain's pause; its goodbye comes after the drain's timeout.
 struct ValidatorFlags {
   ValidatorServerOptions server;
   net::DaemonSettings daemon = {.metrics_listen = "127.0.0.1:7414",

@@ -31,7 +31,7 @@ int Main(int argc, char** argv) {
   base::Log(base::LogLevel::kInfo, "starting", {{"version", base::kVersion}});
   net::Readiness readiness(flags->daemon);
 
-  // First, so that a port that is taken leaves no session behind that receipts would wait for.
+  // First, so that a taken port leaves no session behind for which receipts would wait.
   absl::StatusOr<std::unique_ptr<net::Daemon>> daemon =
       net::Daemon::Start({kName, flags->daemon.metrics_listen, nullptr});
   if (!daemon.ok()) return Refused(daemon.status());

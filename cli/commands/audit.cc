@@ -1,4 +1,4 @@
-// Audit: what happened, and proof that nothing was taken out of it.
+// Audit: past changes, and proof that no entry was removed.
 #include <memory>
 #include <ostream>
 #include <set>
@@ -42,7 +42,7 @@ absl::Status ForEachEntry(Context& context, const ListOptions& options,
   return absl::OkStatus();
 }
 
-// By name; of a cohort also whose tokens it covered.
+// By name; for a cohort also whose tokens it covered.
 std::string ResourceText(const AuditEntry& entry) {
   const auto owner = entry.details().find("owner");
   if (entry.action() != "cohort.revoke" || owner == entry.details().end()) return entry.resource();

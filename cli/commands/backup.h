@@ -7,7 +7,7 @@
 
 namespace tollgate::cli {
 
-// create: a consistent copy of the store, made by the service in its --backup-dir.
+// create: the service makes a consistent copy of the store in its --backup-dir.
 void AddBackupCommands(CLI::App& app, Context& context);
 
 }  // namespace tollgate::cli

@@ -10,10 +10,10 @@
 
 namespace tollgate::cli {
 
-// Adds the noun; the scripts are made from `app` itself, so they never lag behind it.
+// Adds the noun. The scripts are generated from `app` itself, so they never lag behind it.
 void AddCompletionCommand(CLI::App& app, Context& context);
 
-// The script for one shell. INVALID_ARGUMENT for another than bash, zsh, fish.
+// The script for one shell. INVALID_ARGUMENT: the shell is not bash, zsh or fish.
 absl::StatusOr<std::string> CompletionScript(const CLI::App& app, const std::string& shell);
 
 }  // namespace tollgate::cli

@@ -41,7 +41,7 @@ std::string EventText(const tollgate::v1::Event& event) {
   }
 }
 
-// Shows what comes, until it ends or --count are seen.
+// Shows events as they come, until the stream ends or --count of them were shown.
 absl::Status Show(Context& context, const WatchOptions& options, grpc::ClientContext& call,
                   grpc::ClientReader<tollgate::v1::RevisionEvents>& reader) {
   tollgate::v1::RevisionEvents revision;
@@ -78,7 +78,7 @@ absl::Status Watch(Context& context, const WatchOptions& options) {
   std::unique_ptr<grpc::ClientReader<tollgate::v1::RevisionEvents>> reader =
       stub->WatchEvents(&call, request);
   absl::Status ended;
-  // The one that writes, while this one waits for a signal.
+  // This thread writes, while the caller's waits for a signal.
   std::thread reading([&] {
     ended = Show(context, options, call, *reader);
     interrupt.Notify();

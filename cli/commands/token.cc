@@ -78,9 +78,9 @@ void CheckShown(Context& context, const Token& token) {
                    SafeForTerminal(token.name()), " --yes")));
 }
 
-// The answer to create and rotate: the fresh secret, alone with --quiet, else with a word of
-// warning. Wipes it. FAILED_PRECONDITION (SECRET_WITHHELD), and nothing on standard output that
-// could be taken for a secret, where there is none to show.
+// The answer to create and rotate: the fresh secret, alone with --quiet, otherwise with a warning.
+// Wipes the secret. FAILED_PRECONDITION (SECRET_WITHHELD), and nothing on standard output that
+// could pass for a secret, where the answer holds none.
 template <class Response>
 absl::Status ShowMade(Context& context, Response* response) {
   const absl::Cleanup wipe = [response] { base::WipeString(response->mutable_token_string()); };

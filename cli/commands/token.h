@@ -7,7 +7,7 @@
 
 namespace tollgate::cli {
 
-// --wait and --wait-timeout, as every verb that takes permission away has them.
+// --wait and --wait-timeout: options of every verb that takes permission away.
 struct WaitOptions {
   bool wait = false;
   std::string timeout = "60s";
@@ -17,13 +17,14 @@ struct WaitOptions {
   absl::StatusOr<absl::Duration> Parse() const;
 };
 
-// -w, --workspace, as every verb about a token has it.
+// -w, --workspace: an option of every verb about a token.
 void AddWorkspaceOption(CLI::App& verb, std::string* workspace);
 
 // Adds the noun and all its verbs. `app` and `context` outlive the parse.
 void AddTokenCommands(CLI::App& app, Context& context);
 
-// The two halves it is made of: what shows and makes tokens, and what takes permission away.
+// The parts of AddTokenCommands: commands that show and make tokens, and commands that take
+// permission away.
 void AddTokenReadCommands(CLI::App& token, Context& context);
 void AddTokenChangeCommands(CLI::App& token, Context& context);
 void AddTokenRevokeCommand(CLI::App& token, Context& context);

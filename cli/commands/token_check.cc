@@ -1,4 +1,4 @@
-// Check: asks a validator what a service would be told.
+// Check: asks a validator what it would tell a service.
 #include <iostream>
 #include <memory>
 #include <string>
@@ -58,7 +58,7 @@ absl::Status Check(Context& context, const CheckOptions& options) {
   }
   if (!status.ok()) {
     context.Fail(status);
-    // The same to a script whether the validator knows no answer, or there is no validator.
+    // A script sees the same, whether the validator has no answer or there is no validator.
     if (context.exit_code == kUnavailable) context.exit_code = kNoAnswer;
     return absl::OkStatus();
   }

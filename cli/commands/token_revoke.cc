@@ -27,11 +27,12 @@ using tollgate::v1::Receipt;
 using tollgate::v1::Token;
 using tollgate::v1::TokenService;
 
-// Before the first line of progress: a healthy fleet needs milliseconds, and gets no progress.
+// The wait before the first line of progress: a healthy fleet needs only milliseconds, and then
+// shows no progress.
 constexpr absl::Duration kQuickWait = absl::Milliseconds(300);
-// For an answer to come after the time that it may wait.
+// Extra time for the answer to arrive after a wait has ended.
 constexpr absl::Duration kForTheAnswer = absl::Seconds(2);
-// Between two questions to a service that is away.
+// The pause between two questions to a service that is away.
 constexpr absl::Duration kBeforeAsking = absl::Milliseconds(200);
 
 std::string Tokens(int64_t count) { return absl::StrCat(count, count == 1 ? " token" : " tokens"); }
@@ -97,8 +98,8 @@ class Revoker {
     return absl::StrCat("\"", SafeForTerminal(token.label()), "\", ", used);
   }
 
-  // What the token string says by itself, and what the service knows of it: it is asked by name,
-  // for which the workspace is wanted, and no string tells that.
+  // Says what the token string tells by itself, and how to learn what the service knows: the
+  // service is asked by name, a name needs the workspace, and no token string tells that.
   std::string WhatLeaked(const std::string& public_id) {
     if (options_.workspace.empty()) {
       return absl::StrCat("the token ", public_id,
@@ -130,7 +131,7 @@ class Revoker {
       request.set_edge_digest(absl::HexStringToBytes(options_.edge_digest));
     }
     if (!options_.yes) {
-      // Of a digest nothing can be known before it is revoked.
+      // Nothing can be known of a digest before it is revoked.
       const std::string what =
           options_.leaked
               ? WhatLeaked(public_id)
@@ -151,10 +152,10 @@ class Revoker {
     return Follow(response.token().name(), started, &response);
   }
 
-  // The digest of the token string on standard input. Only this leaves the process (I6): what the
-  // service never gets cannot be stored, logged or copied there. The service cannot tell a string
-  // that was not copied whole from one of another installation, so that is told here.
-  // `public_id`: that of the token, which is no secret.
+  // The digest of the token string on standard input. Only the digest leaves the process (I6), so
+  // the service cannot store, log or copy the string. The service cannot tell a string that was not
+  // copied whole from one of another installation, so this function does. `public_id`: the token's,
+  // which is no secret.
   absl::StatusOr<token::EdgeDigest> DigestOfLeaked(std::string* public_id) {
     const base::SecretBytes secret = context_.ReadSecret();
     const absl::string_view found = secret.RevealSecret();
@@ -208,7 +209,7 @@ class Revoker {
                                         response.recently_used_size(), " of them used lately?"),
                            false));
       if (!yes) return Aborted();
-      // What the person agreed to is this number and no other.
+      // The person has agreed to exactly this number.
       request.set_expected_count(response.token_count());
     }
     if (options_.expected >= 0) request.set_expected_count(options_.expected);
@@ -219,7 +220,7 @@ class Revoker {
     const absl::Status asked = context_.Ask(&TokenService::Stub::RevokeTokens, request, &response);
     if (base::ReasonOf(asked) == "COUNT_MISMATCH") return CountMismatch(asked);
     RETURN_IF_ERROR(asked);
-    // Counted only where a number was agreed to.
+    // Counted only where the person agreed to a number.
     return Follow(
         "", started, &response,
         response.token_count() >= 0
@@ -231,7 +232,7 @@ class Revoker {
                            ", issued before now"));
   }
 
-  // The service speaks of its own fields; this of what was typed.
+  // The service's message names its own fields; this one names the flags that were typed.
   absl::Status CountMismatch(const absl::Status& refused) {
     base::ErrorDetails details = base::DetailsOf(refused);
     int64_t would = -1;
@@ -251,17 +252,16 @@ class Revoker {
                         details);
   }
 
-  // With --wait the answer to the change brings a receipt, at once, for the sake of the epoch: the
-  // two belong together, and no restore can come between. The wait itself is a call of its own, so
-  // that nothing that goes wrong in it is mistaken for a failure of the change.
+  // With --wait, the answer to the change brings a receipt at once, for its epoch: revision and
+  // epoch belong together, and no restore can come between. The wait itself is a call of its own,
+  // so that a failure of the wait is not mistaken for a failure of the change.
   template <class Request>
   void AskForEpoch(Request* request) {
     if (wait_ > absl::ZeroDuration()) request->mutable_wait_enforced();
   }
 
-  // What follows a change: says that it is done, with --wait how far it has come, and the answer as
-  // JSON. `token`: the one that it was about, by name; empty for a cohort, of which `hit` says what
-  // belonged to it.
+  // Reports a change: that it is done, with --wait how far it is enforced, and the answer as JSON.
+  // `token` is the name of the token that was changed; empty for a cohort, which `hit` describes.
   template <class Response>
   absl::Status Follow(const std::string& token, absl::Time started, Response* response,
                       const std::string& hit = "") {
@@ -277,9 +277,9 @@ class Revoker {
     return absl::OkStatus();
   }
 
-  // Until the revision is enforced, or --wait-timeout has passed. The change is made: whatever goes
-  // wrong here is told, and ends with kNotYetEnforced, which no script takes for "not revoked". A
-  // service that is away for a moment is asked again.
+  // Waits until the revision is enforced, or --wait-timeout has passed. The change is already made:
+  // any error here is reported, and ends with kNotYetEnforced, which no script takes for "not
+  // revoked". A service that is away for a moment is asked again.
   void Wait(int64_t revision, const std::string& token, absl::Time started, Receipt* receipt) {
     tollgate::v1::WaitEnforcedRequest request;
     request.set_revision(revision);
@@ -298,8 +298,8 @@ class Revoker {
       const absl::Time now = context_.now();
       if (asked.ok()) {
         *receipt = std::move(newest);
-        // A revision means something only with its epoch (R17): should the store be restored
-        // meanwhile, this number is another change's, and the service says so.
+        // A revision means something only with its epoch (R17): after a restore in between, this
+        // number belongs to another change, and the service says so.
         if (request.epoch().empty()) request.set_epoch(receipt->epoch());
         if (talks()) context_.out() << ReceiptText(*receipt, now - started) << std::flush;
         if (receipt->state() == tollgate::v1::ENFORCEMENT_STATE_ENFORCED) {
@@ -318,13 +318,14 @@ class Revoker {
         absl::SleepFor(std::min(kBeforeAsking, deadline - now));
       }
       if (now >= deadline) break;
-      // As long as the last lease may run, in steps short enough to show that something happens.
+      // As long as the last lease may run, in steps short enough to show progress.
       step = std::min(deadline - now, absl::Seconds(5));
     }
     TellNotEnforced(asked, revision, request.epoch());
   }
 
-  // In one error, so that with -o json it is one object: how the wait ended, and what to do.
+  // Reports how the wait ended, and what to do, in one error, so that it is one object with -o
+  // json.
   void TellNotEnforced(const absl::Status& asked, int64_t revision, const std::string& epoch) {
     const std::string advice =
         base::ReasonOf(asked) == "OTHER_EPOCH"

@@ -1,4 +1,4 @@
-// How tokens read on a screen.
+// Tokens as text for people.
 #ifndef TOLLGATE_CLI_COMMANDS_TOKEN_TEXT_H_
 #define TOLLGATE_CLI_COMMANDS_TOKEN_TEXT_H_
 
@@ -15,7 +15,7 @@ namespace tollgate::cli {
 
 // "active", "retiring", …
 std::string StateText(tollgate::v1::TokenState state);
-// The other way; INVALID_ARGUMENT with the list of the words.
+// The state of a word; INVALID_ARGUMENT with the list of the words.
 absl::StatusOr<tollgate::v1::TokenState> StateFromText(absl::string_view text);
 // "in 89 days", "-".
 std::string ExpiresText(const tollgate::v1::Token& token, absl::Time now);
@@ -23,12 +23,12 @@ std::string ExpiresText(const tollgate::v1::Token& token, absl::Time now);
 std::string RotationText(const tollgate::v1::Token& token, absl::Time now);
 // "2 min ago", "never".
 std::string LastUsedText(const tollgate::v1::Token& token, absl::Time now);
-// The full name from an id, or from a full name; `workspace` may be empty with the latter.
+// The full name, from an id or from a full name; `workspace` may be empty with the latter.
 absl::StatusOr<std::string> TokenNameFrom(const std::string& id_or_name,
                                           const std::string& workspace);
-// `workspaces/…` from an id; an id with a slash is refused.
+// `workspaces/…` from an id; an id that holds a slash is refused.
 absl::StatusOr<std::string> ParentFrom(const std::string& workspace);
-// The receipt's closing lines, as `--wait` shows them.
+// The receipt's closing lines, which `--wait` shows.
 std::string ReceiptText(const tollgate::v1::Receipt& receipt, absl::Duration elapsed);
 // "waiting      edge-17, edge-88: not heard from for 4 s, admit nothing after 5.9 s more".
 std::string WaitingText(const tollgate::v1::Receipt& receipt);

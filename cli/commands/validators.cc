@@ -43,7 +43,7 @@ ListValidatorsRequest RequestFor(const ListOptions& options) {
   return request;
 }
 
-// One page after the pages before; the counts are the newest's.
+// Adds one page to the pages before; the counts of the newest page stand.
 void AddPage(ListValidatorsResponse page, ListValidatorsResponse* fleet) {
   google::protobuf::RepeatedPtrField<tollgate::v1::ValidatorStatus> all;
   all.Swap(fleet->mutable_validators());
@@ -91,7 +91,8 @@ class Watcher {
       ListValidatorsResponse fleet;
       absl::Status fetched = Fetch(&fleet);
       if (interrupted_) break;
-      // A service that is away for a moment ends no watch; one that was never there does.
+      // A service that is away for a moment does not end the watch; a service that was never
+      // reached does.
       if (!fetched.ok() && !reached) return fetched;
       reached = true;
       RETURN_IF_ERROR(Show(fetched, fleet));
@@ -116,7 +117,7 @@ class Watcher {
         if (interrupt_.Wait(absl::InfiniteDuration()) == Interrupt::Woken::kInterrupted) {
           interrupted_ = true;
           call->TryCancel();
-          // All the same: the callback holds what lies on this stack.
+          // Waits even so, because the callback holds references into this stack.
           interrupt_.WaitNotified();
         }
         return status;
@@ -148,8 +149,8 @@ class Watcher {
       context_.out() << frame << '\n' << std::flush;
       return absl::OkStatus();
     }
-    // In place: home, and what is left of the frame before is cleared after this one, so that
-    // nothing flickers. No other sequence but these can be in it.
+    // In place: the cursor goes home, and the rest of the frame before is cleared after this one,
+    // so that nothing flickers. The output holds no other escape sequences.
     std::ostream& out = context_.raw_out();
     out << "\x1b[H";
     for (absl::string_view line : absl::StrSplit(absl::StripSuffix(frame, "\n"), '\n')) {

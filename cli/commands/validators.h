@@ -7,7 +7,7 @@
 
 namespace tollgate::cli {
 
-// list: the fleet as it stands; watch: the same, live, until Ctrl-C.
+// list: the fleet now; watch: the fleet live, until Ctrl-C.
 void AddValidatorsCommands(CLI::App& app, Context& context);
 
 }  // namespace tollgate::cli

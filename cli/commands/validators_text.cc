@@ -36,7 +36,7 @@ std::string LastHeardText(const ValidatorStatus& validator) {
 
 std::string LeaseLeftText(const ValidatorStatus& validator) {
   if (!validator.has_lease_left()) return "0";
-  // Rounded up: what still admits for half a second must not read as 0.
+  // Rounded up: a validator that still admits for half a second must not read as 0.
   return HumanDuration(base::FromProto(validator.lease_left()) + absl::Milliseconds(999));
 }
 
@@ -45,7 +45,7 @@ std::string PolicyText(const ValidatorStatus& validator) {
   return absl::StrCat("fail-open ", HumanDuration(base::FromProto(validator.fail_open_for())));
 }
 
-// What should be looked at first comes first.
+// Validators that somebody should look at come first.
 int Order(const ValidatorStatus& validator) {
   switch (validator.state()) {
     case tollgate::v1::VALIDATOR_STATE_NOT_COVERED:

@@ -1,4 +1,4 @@
-// How the fleet reads on a screen.
+// The fleet as text for people.
 #ifndef TOLLGATE_CLI_COMMANDS_VALIDATORS_TEXT_H_
 #define TOLLGATE_CLI_COMMANDS_VALIDATORS_TEXT_H_
 
@@ -13,17 +13,17 @@ namespace tollgate::cli {
 // "in sync", "pending", "away", "lapsed", "not covered", "joining", "gone".
 std::string ValidatorStateText(tollgate::v1::ValidatorState state);
 
-// What of the fleet is shown, and how.
+// Which part of the fleet is shown, and how.
 struct FleetShown {
   bool problems_only = false;
-  // Also the instance, the address and what it does.
+  // Also show the instance, the address and the activity.
   bool wide = false;
-  // Those that somebody should look at first, and at most so many rows; 0: all, by id.
+  // The most rows, beginning with the validators that somebody should look at; 0: all rows, by id.
   size_t most_rows = 0;
 };
 
-// `validators list`: the table, or in words that there is nothing to show. `fleet` holds every
-// validator that is to be shown.
+// `validators list`: the table, or words that say that there is nothing to show. `fleet` holds
+// every validator that is to be shown.
 std::string FleetText(const tollgate::v1::ListValidatorsResponse& fleet, const FleetShown& shown,
                       absl::Time now);
 

@@ -16,27 +16,27 @@
 //     edge->CheckAsync(token_string, may_deploy, [](const tollgate::edge::Decision& d) { … });
 //   }
 //
-// An edge follows the service's feed of changes and holds a lease for as long as it hears from it.
-// It admits nothing without one (unless told to: Options::fail_open), so a revocation that the
-// service calls enforced is enforced here too: no check that begins afterwards admits the token
-// (docs/enforcement.md, I1).
+// An edge follows the service's feed of changes, and holds a lease for as long as it hears from the
+// service. Without a lease it admits nothing (unless told to: Options::fail_open). A revocation
+// that the service calls enforced is therefore enforced here too: no check that begins afterwards
+// admits the token (docs/enforcement.md, I1).
 //
-// Three answers, and they are not two:
+// There are three answers:
 //   kAdmit        let it pass.
 //   kDeny         there is proof against the token (revoked, expired, suspended, no such token, no
 //                 token string at all), or it does not allow what is asked for. Answer 401 or 403.
-//   kUnavailable  nobody can say now. It accuses nobody (I7): answer 503 with
-//   Decision::retry_after,
-//                 and never 401, because clients throw good credentials away on a 401.
+//   kUnavailable  nobody can say now. This accuses nobody (I7): answer 503 with
+//                 Decision::retry_after, and never 401, because clients throw good credentials
+//                 away on a 401.
 //
-// Of the token string an edge keeps nothing (I6): it is read during the call, a keyed hash of it is
-// the key of what is remembered, and only a digest is sent to the service. Your copy is yours to
-// wipe: Wipe().
+// An edge keeps nothing of the token string (I6). It reads the string during the call, remembers
+// its answer under a keyed hash of it, and sends only a digest to the service. Your own copy is
+// yours to wipe: Wipe().
 //
-// The names here use the standard library only. The library libtollgate-edge.so brings gRPC,
-// protobuf and Abseil with it and shows none of their names. It installs no signal handler, changes
-// no limit of the process, and writes nothing but its log (Options::log). It ends the process only
-// where going on would break the promise above: an invariant that does not hold.
+// The names here use the standard library only. The library libtollgate-edge.so contains gRPC,
+// protobuf and Abseil, and exports none of their names. It installs no signal handler, changes no
+// limit of the process, and writes nothing but its log (Options::log). It ends the process only
+// where going on would break the promise above: when an invariant does not hold.
 #ifndef TOLLGATE_EDGE_H_
 #define TOLLGATE_EDGE_H_
 
@@ -58,14 +58,15 @@
 
 namespace tollgate::edge {
 
-// What a check came to. The numbers are stable.
+// The outcome of a check. The numbers are stable.
 enum class Verdict : std::int32_t {
   kAdmit = 1,        // let it pass
   kDeny = 2,         // refuse: the token is proven bad, or does not allow this
   kUnavailable = 3,  // no answer is possible now: refuse for the moment, blame nobody
 };
 
-// Why. The numbers are stable; a newer library may have more of them: judge by the verdict.
+// The reason of a verdict. The numbers are stable; a newer library may have more: judge by the
+// verdict.
 enum class Reason : std::int32_t {
   kNone = 0,               // admitted
   kNoToken = 1,            // nothing was presented: 401 without an error code
@@ -74,8 +75,8 @@ enum class Reason : std::int32_t {
   kRevoked = 4,            // revoked, or retired: 401 invalid_token
   kExpired = 5,            // its time ran out: 401 invalid_token
   kSuspended = 6,          // suspended: 401 invalid_token
-  kInsufficientScope = 7,  // good, without a scope asked for: 403 insufficient_scope
-  kWrongAudience = 8,      // good, and meant for others: 403
+  kInsufficientScope = 7,  // good, but without a scope asked for: 403 insufficient_scope
+  kWrongAudience = 8,      // good, but meant for others: 403
   // These come with kUnavailable: 503.
   kNoLease = 9,              // the service was not heard for too long, or not yet
   kServiceUnavailable = 10,  // the service could not be asked, or answered too late or too old
@@ -85,15 +86,15 @@ enum class Reason : std::int32_t {
   kForked = 66,              // this process is a child that was forked after Start()
 };
 
-// A reason in words, for a log or an answer to a client: says no more than RFC 6750 would.
-// Never null; lives for ever. Thread-safe.
+// A reason in words, for a log or an answer to a client. It says no more than RFC 6750 does. Never
+// null; lives for ever. Thread-safe.
 TOLLGATE_EDGE_EXPORT std::string_view Describe(Reason reason);
 
 // The library's version, as in "0.1.0". Thread-safe.
 TOLLGATE_EDGE_EXPORT std::string_view Version();
 
-// Overwrites a string's bytes, all of its capacity, and empties it: for the buffer that held the
-// token string, once it has been checked. Thread-safe for different strings.
+// Overwrites a string's bytes, all of its capacity, and empties it: for the buffer that held a
+// token string, after the check. Thread-safe for different strings.
 TOLLGATE_EDGE_EXPORT void Wipe(std::string* text);
 
 // Why something could not be started.
@@ -109,7 +110,7 @@ struct Error {
   std::string message;  // what was refused, why, and what to do
 };
 
-// A value, or why there is none. Not thread-safe.
+// A value, or the error for which there is none. Not thread-safe.
 template <class T>
 class Result {
  public:
@@ -117,7 +118,7 @@ class Result {
   Result(Error error) : held_(std::in_place_index<1>, std::move(error)) {}
   bool ok() const { return held_.index() == 0; }
   explicit operator bool() const { return ok(); }
-  // Only where ok(): else std::bad_variant_access.
+  // Only where ok(); throws std::bad_variant_access otherwise.
   T& operator*() { return std::get<0>(held_); }
   T* operator->() { return &std::get<0>(held_); }
   // Only where not ok().
@@ -131,59 +132,62 @@ enum class LogLevel : std::int32_t { kDebug = 0, kInfo = 1, kWarning = 2, kError
 // One line of the log: a JSON object without a newline. It never holds a token string.
 using LogCallback = std::function<void(LogLevel level, std::string_view line)>;
 
-// All that can be chosen. The defaults are right for production.
+// All options. The defaults are right for production.
 struct Options {
   // This edge's name in receipts and in `tollgate validators list`: 1 to 128 of A-Z a-z 0-9 . _ / -
-  // Stable over restarts, and one of its own for every process (workers of one host: add a number).
-  // Required.
+  // It must be stable over restarts, and different for every process (workers of one host: add a
+  // number). Required.
   std::string id;
-  // The control plane: `host:port`, `[v6]:port` or `unix:/path`. It need not answer yet.
+  // The service's address: `host:port`, `[v6]:port` or `unix:/path`. The service need not answer
+  // yet.
   std::string service = "127.0.0.1:7411";
-  // TLS towards it: on when asked for, or when any file is given. Paths of PEM files, read again
-  // when they change. An empty `service_ca`: the system's roots. With certificate and key: mutual.
+  // TLS to the service: on when asked for, or when any file is given. Paths of PEM files, read
+  // again when they change. An empty `service_ca`: the system's roots. With certificate and key:
+  // mutual.
   bool service_tls = false;
   std::string service_ca;
   std::string service_cert;
   std::string service_key;
-  // What its certificate must say: a SPIFFE id, else a host name (empty: that of the address).
+  // What the service's certificate must bear: a SPIFFE id, otherwise a host name (empty: the
+  // address's).
   std::string service_spiffe_id;
   std::string service_host_name;
-  // Plaintext towards a service on another host: whoever stands between could have anything
-  // admitted.
+  // Allow plaintext to a service on another host. Anybody on the network between could then have
+  // anything admitted.
   bool allow_plaintext = false;
 
-  // Without a live lease: false admits nothing; true goes on admitting from memory for
-  // `fail_open_for` past the lease's end (above 0, at most 24 hours). Receipts then say that this
-  // edge is not covered.
+  // What the edge does without a live lease. False: it admits nothing. True: it goes on admitting
+  // from memory for `fail_open_for` past the lease's end (above 0, at most 24 hours), and receipts
+  // say that this edge is not covered.
   bool fail_open = false;
   std::chrono::milliseconds fail_open_for = std::chrono::minutes(5);
   // How differently two machines' boot clocks may run, as a fraction: 0 to 0.1.
   double drift_bound = 0.001;
 
-  // What is remembered: tokens (512 bytes each), and strings known to be no token (128 bytes each).
-  // 1 to 16777216; the memory is reserved at the start, and taken as it is used.
+  // How many entries the edge remembers: tokens (512 bytes each), and strings known to be no token
+  // (128 bytes each). 1 to 16777216. The memory is reserved at the start, and taken as it is used.
   std::int64_t cache_entries = 65536;
   std::int64_t unknown_entries = 16384;
   // Questions to the service at once, and checks that may wait for them. At least 1.
   std::int64_t max_questions = 1024;
   std::int64_t max_waiting = 16384;
-  // How long the service may take to answer a question. A check waits for at most four of these:
-  // an answer that a change has overtaken is asked for again.
+  // How long the service may take to answer a question. A check waits for at most four times this
+  // long, because the edge asks again when a change has overtaken an answer.
   std::chrono::milliseconds resolve_timeout = std::chrono::seconds(2);
   // The longest pause before it connects again; the shortest is a tenth of a second.
   std::chrono::milliseconds longest_backoff = std::chrono::seconds(5);
-  // What token strings begin with: 2 to 8 lower-case letters.
+  // The brand, with which token strings begin: 2 to 8 lower-case letters.
   std::string brand = "tg";
 
-  // Where the log goes; empty: a line each to stderr. Called on any thread, also from inside
-  // Start() and Stop(), never two at a time; must not block, throw, nor call the library. Not
-  // called after Stop() has returned. The library has one log: with several edges in a process each
-  // callback gets every line.
+  // Gets the log's lines; empty: lines go to stderr. Called on any thread, also from inside Start()
+  // and Stop(), never two at a time; must not block, throw, nor call the library. Not called after
+  // Stop() has returned. The library has one log: where a process has several edges, each callback
+  // gets every line.
   LogCallback log;
 };
 
-// What a request needs. Make one for each kind of request, once, and use it for every check:
-// copying is cheap and a check copies nothing. A value; reading it is thread-safe.
+// What a request needs of a token. Make one for each kind of request, once, and use it for every
+// check: copying is cheap, and a check copies nothing. A value; reading it is thread-safe.
 //
 //   Requirement()                                    being a good token is enough
 //   Requirement().AllOf({"a:read", "b:read"})        all of these scopes
@@ -198,11 +202,11 @@ class TOLLGATE_EDGE_EXPORT Requirement {
   Requirement(Requirement&&) noexcept;
   Requirement& operator=(Requirement&&) noexcept;
 
-  // Each replaces what an earlier call of the same name said, in this object only.
+  // Each replaces what an earlier call of the same method set, in this object only.
   Requirement& AllOf(std::vector<std::string> scopes);
   Requirement& AnyOf(std::vector<std::string> scopes);
-  // A token that names audiences passes only where one is named here and matches; a token that
-  // names none passes everywhere.
+  // A token that names audiences passes only where this audience is one of them; a token that names
+  // none passes everywhere.
   Requirement& Audience(std::string audience);
 
   // For the library.
@@ -214,32 +218,32 @@ class TOLLGATE_EDGE_EXPORT Requirement {
   std::shared_ptr<const Held> held_;  // null: nothing is needed
 };
 
-// The answer to a check. Reuse one object for many checks and it allocates nothing once it is warm.
-// A value; reading it is thread-safe.
+// The answer to a check. An object that is reused for many checks allocates nothing once it is
+// warm. A value; reading it is thread-safe.
 class TOLLGATE_EDGE_EXPORT Decision {
  public:
-  // Unavailable, until a check has filled it.
+  // kUnavailable, until a check has filled it.
   Verdict verdict() const { return verdict_; }
   Reason reason() const { return reason_; }
   bool admitted() const { return verdict_ == Verdict::kAdmit; }
-  // With kUnavailable: when to try again; else zero.
+  // When to try again, with kUnavailable; otherwise zero.
   std::chrono::milliseconds retry_after() const { return retry_after_; }
-  // Admitted without a lease, by Options::fail_open.
+  // True: admitted without a lease, by Options::fail_open.
   bool fail_open() const { return fail_open_; }
 
-  // Whom the token speaks for. There when admitted, and when refused for scope or audience only:
-  // else a stranger would learn something. The views below are empty where it is not there, and
-  // good until this object is changed or gone.
+  // The identity: whom the token speaks for. Present when admitted, and when refused for scope or
+  // audience only; in every other case a stranger would learn something. The views below are empty
+  // where it is absent, and valid until this object is changed or destroyed.
   bool has_identity() const { return !ends_.empty(); }
   // `workspaces/{workspace}/tokens/{token_id}`: no secret, good for logs.
   std::string_view token() const { return Text(0); }
   std::string_view workspace() const { return Text(1); }
   std::string_view token_id() const { return Text(2); }
-  // The caller's own id for who answers for the token; may be empty.
+  // The caller's own id for the owner of the token; may be empty.
   std::string_view owner() const { return Text(3); }
   std::size_t scope_count() const { return ends_.size() > 4 ? ends_.size() - 4 : 0; }
   std::string_view scope(std::size_t i) const { return Text(4 + i); }
-  // When it expires; nullopt: never, or no identity.
+  // When the token expires; nullopt: never, or there is no identity.
   std::optional<std::chrono::system_clock::time_point> expire_time() const { return expire_time_; }
 
  private:
@@ -259,17 +263,17 @@ class TOLLGATE_EDGE_EXPORT Decision {
   std::vector<std::uint32_t> ends_;  // of each in text_
 };
 
-// How an edge stands.
+// The state of an edge.
 enum class State : std::int32_t {
-  kConnecting = 0,  // has held no lease yet: everything is unavailable
+  kConnecting = 0,  // it has held no lease yet: every answer is unavailable
   kLive = 1,        // decisions are covered by a lease
-  kFailOpen = 2,    // the lease has run out; it goes on from memory, as asked for
-  kNoLease = 3,     // the lease has run out: what is not finally refused is unavailable
+  kFailOpen = 2,    // the lease has run out; the edge goes on from memory, as asked for
+  kNoLease = 3,     // the lease has run out: all but final refusals are unavailable
   kStopped = 4,     // Stop() was called
   kForked = 5,      // this process is a forked child: start an edge of its own (after the fork)
 };
 
-// A moment's reading; each field is right, together they are not one moment's.
+// A reading. Each field is right; together they are not as of one moment.
 struct Status {
   State state = State::kConnecting;
   std::chrono::milliseconds lease_left{0};  // zero without a live lease
@@ -279,7 +283,7 @@ struct Status {
   std::int64_t cached_tokens = 0;
   std::int64_t cached_unknown = 0;
   std::int64_t questions_in_flight = 0;
-  std::int64_t resets = 0;      // times that everything held was dropped to begin anew
+  std::int64_t resets = 0;      // how often everything held was dropped to begin anew
   std::int64_t reconnects = 0;  // streams tried after the first
 };
 
@@ -294,13 +298,14 @@ struct Totals {
   std::array<std::int64_t, 32> by_reason{};  // of denied and unavailable, by Reason's number
 };
 
-// One edge: a follower of the service's feed, what it holds, and the decision made from both.
-// A process has one, as a rule. Thread-safe, but for the destructor, which nothing may overlap.
+// One edge: it follows the service's feed, holds what the feed and the answers say, and decides
+// from that. A process usually has one. Thread-safe, but for the destructor, which no other call
+// may overlap.
 //
-// Threads: one of the edge's own for timers and one that watches the lease, and gRPC's pool (shared
+// Threads: one of the edge's own for timers, one that watches the lease, and gRPC's pool (shared
 // with a host that uses gRPC).
 //
-// Fork: an edge belongs to the process that started it. In a forked child its lease is wiped
+// Fork: an edge belongs to the process that started it. In a forked child the lease is wiped
 // memory, every check is unavailable (kForked), and Stop and the destructor do nothing. gRPC does
 // not outlive a fork either: a child whose parent had started an edge, or used gRPC in any other
 // way, cannot start one (Start: FORKED_AFTER_START). A Start that was refused counts for nothing
@@ -310,8 +315,8 @@ class TOLLGATE_EDGE_EXPORT Edge {
  public:
   using Callback = std::function<void(const Decision& decision)>;
 
-  // Starts to follow the service, and returns at once: until it has been heard every check is
-  // unavailable (see WaitUntilLive). A service that cannot be reached is no error. Errors, by
+  // Starts to follow the service, and returns at once. Every check is unavailable until the service
+  // has been heard (see WaitUntilLive). A service that cannot be reached is no error. Errors, by
   // reason: VALIDATOR_ID_MALFORMED, OUT_OF_RANGE, ADDRESS_INVALID, BRAND_MALFORMED,
   // PLAINTEXT_REFUSED, TLS_FILES_INVALID, NO_WIPE_ON_FORK (Linux before 4.14), NO_MEMORY,
   // FORKED_AFTER_START. Nothing is left running after an error. Thread-safe.
@@ -324,40 +329,42 @@ class TOLLGATE_EDGE_EXPORT Edge {
   Edge& operator=(const Edge&) = delete;
 
   // Decides from memory: takes no lock, makes no system call, waits for nothing, and allocates
-  // nothing once `*decision` is warm. It uses some 15 KB of stack. False: nothing is held about
-  // this string, and the service must be asked (CheckAsync, CheckBlocking); `*decision` is then
-  // unavailable, and must not be taken for an answer. `token_string`: as presented, without
+  // nothing once `*decision` is warm. Uses about 15 KB of stack. False: the edge holds nothing
+  // about this string, and the service must be asked (CheckAsync, CheckBlocking); `*decision` is
+  // then unavailable, and must not be taken for an answer. `token_string`: as presented, without
   // "Bearer "; any bytes. `decision` is not null.
   [[nodiscard]] bool Check(std::string_view token_string, const Requirement& requirement,
                            Decision* decision);
 
-  // Decides, asking the service where needed. `callback` runs exactly once: here, before this
-  // returns, or on one of gRPC's threads; at the latest after four times Options::resolve_timeout,
-  // or when Stop() is called. It must not block, throw, nor call CheckBlocking, WaitUntilLive or
-  // Stop. The decision is good during the callback; copy it to keep it. Not kept: the token string.
-  // Many checks of one token ask once.
+  // Decides, and asks the service where needed; many checks of one token ask once. `callback` runs
+  // exactly once: here, before this returns, or on one of gRPC's threads; at the latest after four
+  // times Options::resolve_timeout, or when Stop() is called. It must not block, throw, nor call
+  // CheckBlocking, WaitUntilLive or Stop. The decision is valid during the callback; copy it to
+  // keep it. The token string is not kept.
   void CheckAsync(std::string_view token_string, const Requirement& requirement, Callback callback);
 
-  // Decides, waiting for the service where needed, for at most `limit`; then unavailable
-  // (kTimedOut). For servers with a thread a request: not on an event loop, nor in a callback.
+  // Decides, and waits for the service where needed, for at most `limit`; after that the answer is
+  // unavailable (kTimedOut). For servers with a thread a request: not on an event loop, nor in a
+  // callback.
   Decision CheckBlocking(std::string_view token_string, const Requirement& requirement,
                          std::chrono::milliseconds limit = std::chrono::seconds(3));
 
-  // Waits until there is a live lease, for at most `limit`. True: there is one. For a start-up that
-  // wants to be ready before it says so. Not in a callback.
+  // Waits until there is a live lease, for at most `limit`. True: there is one. For programs that
+  // report themselves ready only then. Not in a callback.
   bool WaitUntilLive(std::chrono::milliseconds limit);
 
   edge::Status Status() const;
   edge::Totals Totals() const;
-  // What it counts, as Prometheus reads it (text format 0.0.4; names `tollgate_validator_…`, as a
-  // sidecar's). Empty in a forked child.
+  // The edge's metrics in Prometheus' text format 0.0.4; names `tollgate_validator_…`, as a
+  // sidecar's. Empty in a forked child.
   std::string Metrics() const;
 
-  // Ends it: from now on every check is unavailable (kStopped), what waits is answered so, use is
-  // reported, and the service hears a goodbye (R4), for at most `limit`, so that no receipt waits
-  // for this edge's lease to run out. First end what asks it: an answer under way in another thread
-  // is not waited for. Returns once nothing of it runs. True: the service has taken the goodbye.
-  // Idempotent (later calls: false). Not in a callback.
+  // Ends the edge. From now on every check is unavailable (kStopped), and the checks that wait are
+  // answered so. Use is reported and the service gets a goodbye (R4), so that no receipt waits for
+  // this edge's lease to run out; that takes at most `limit`. First end the callers that ask the
+  // edge: Stop does not wait for an answer that another thread is giving. Returns once nothing of
+  // the edge runs. True: the service has taken the goodbye. Idempotent (later calls: false). Not in
+  // a callback.
   bool Stop(std::chrono::milliseconds limit = std::chrono::seconds(2));
 
  private:

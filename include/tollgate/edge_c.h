@@ -1,5 +1,5 @@
-/* Tollgate's edge, embedded, for C and for all that can call C. <tollgate/edge.h> says what an edge
- * is and promises, and what its three answers mean; here is how it is called.
+/* Tollgate's edge, embedded, for C and for every language that can call C. <tollgate/edge.h> says
+ * what an edge is and promises, and what its three answers mean; this header says how to call it.
  *
  *   tollgate_edge_options options = TOLLGATE_EDGE_OPTIONS_INIT;
  *   options.id = "payments/api-7";
@@ -13,16 +13,16 @@
  *     tollgate_edge_check_blocking(edge, token, strlen(token), NULL, 3000, decision);
  *   switch (tollgate_edge_decision_verdict(decision)) ...
  *
- * Every function may be called from any thread, at the same time as any other, except: one decision
- * is filled by one call at a time and not read meanwhile; nothing overlaps or follows a _free of
- * the same object. No C++ exception leaves a function. Times are milliseconds. Text is UTF-8. NULL
- * for a handle is TOLLGATE_EDGE_INVALID_ARGUMENT, or zero where a function returns no code; NULL
- * for a _free does nothing.
+ * Every function may be called from any thread, at the same time as any other, with two exceptions:
+ * one call at a time fills a decision, and nobody reads the decision meanwhile; no call overlaps or
+ * follows a _free of the same object. No C++ exception leaves a function. Times are milliseconds.
+ * Text is UTF-8. A function that gets NULL for a handle returns TOLLGATE_EDGE_INVALID_ARGUMENT, or
+ * zero where it returns no code; a _free of NULL does nothing.
  *
- * Structures begin with their size, as the caller was compiled with: a newer library reads and
- * writes no more than that, and an older one tells what it does not know by
- * TOLLGATE_EDGE_INVALID_ARGUMENT. Set it by the _INIT macros. New members come at the end; zero is
- * each member's default.
+ * A structure begins with its size as the caller was compiled with; set it by the _INIT macro. A
+ * newer library reads and writes no more than that size. An older library answers
+ * TOLLGATE_EDGE_INVALID_ARGUMENT for members that it does not know. New members come at the end;
+ * zero is each member's default.
  */
 #ifndef TOLLGATE_EDGE_C_H_
 #define TOLLGATE_EDGE_C_H_
@@ -45,14 +45,14 @@ typedef struct tollgate_edge_decision tollgate_edge_decision;
 typedef int32_t tollgate_edge_code;
 enum {
   TOLLGATE_EDGE_OK = 0,
-  TOLLGATE_EDGE_MISS = 1, /* tollgate_edge_check: not held here, ask the service; no error */
+  TOLLGATE_EDGE_MISS = 1, /* tollgate_edge_check: not held, so ask the service; not an error */
   TOLLGATE_EDGE_INVALID_ARGUMENT = 2,
   TOLLGATE_EDGE_FAILED_PRECONDITION = 3, /* plaintext, TLS files, a fork, an old kernel */
   TOLLGATE_EDGE_RESOURCE_EXHAUSTED = 4,
   TOLLGATE_EDGE_INTERNAL = 5
 };
 
-/* Verdicts: tollgate::edge::Verdict. Treat what you do not know as UNAVAILABLE. */
+/* Verdicts: tollgate::edge::Verdict. Treat an unknown verdict as UNAVAILABLE. */
 enum {
   TOLLGATE_EDGE_ADMIT = 1,
   TOLLGATE_EDGE_DENY = 2,
@@ -85,13 +85,13 @@ enum {
   TOLLGATE_EDGE_LOG_WARNING = 2,
   TOLLGATE_EDGE_LOG_ERROR = 3
 };
-/* One line: a JSON object of `size` bytes, without a newline, not NUL-terminated. Called on any
- * thread, never two at a time, also from inside start and stop; must not block, nor call the
- * library. */
+/* Gets one line of the log: a JSON object of `size` bytes, without a newline, not NUL-terminated.
+ * Called on any thread, never two at a time, also from inside start and stop; must not block, nor
+ * call the library. */
 typedef void (*tollgate_edge_log)(void* context, int32_t level, const char* line, size_t size);
 
-/* All that can be chosen: tollgate::edge::Options, which says what each means. Zero or NULL: the
- * default. Text is NUL-terminated and copied. */
+/* All options; tollgate::edge::Options says what each means. Zero or NULL: the default. Text is
+ * NUL-terminated and copied. */
 typedef struct tollgate_edge_options {
   size_t struct_size;
   const char* id;      /* required; one of its own for every process */
@@ -115,7 +115,7 @@ typedef struct tollgate_edge_options {
   int64_t resolve_timeout_ms;
   int64_t longest_backoff_ms;
   tollgate_edge_log log; /* NULL: stderr */
-  void* log_context;     /* handed to `log`; lives until stop has returned */
+  void* log_context;     /* passed to `log`; must live until stop has returned */
 } tollgate_edge_options;
 #define TOLLGATE_EDGE_OPTIONS_INIT {.struct_size = sizeof(tollgate_edge_options)}
 
@@ -125,58 +125,59 @@ TOLLGATE_EDGE_C_EXPORT const char* tollgate_edge_version(void);
 /* A reason in words, for a log or an answer to a client. Never NULL; lives for ever. */
 TOLLGATE_EDGE_C_EXPORT const char* tollgate_edge_describe(int32_t reason);
 
-/* Overwrites `size` bytes in a way that no compiler leaves out: for the buffer that held the token
+/* Overwrites `size` bytes in a way that no compiler removes: for the buffer that held a token
  * string. */
 TOLLGATE_EDGE_C_EXPORT void tollgate_edge_wipe(void* bytes, size_t size);
 
-/* Starts an edge: Edge::Start. On TOLLGATE_EDGE_OK `*edge` is the handle, to be given to
- * tollgate_edge_free; else it is NULL, and `message` (if not NULL, of `message_size` bytes) says
- * why as "REASON: text", cut to fit, always NUL-terminated. */
+/* Starts an edge: Edge::Start. On TOLLGATE_EDGE_OK `*edge` is the handle, which tollgate_edge_free
+ * frees. On any other code `*edge` is NULL, and `message` (if not NULL, of `message_size` bytes)
+ * says why as "REASON: text", cut to fit, always NUL-terminated. */
 TOLLGATE_EDGE_C_EXPORT tollgate_edge_code tollgate_edge_start(const tollgate_edge_options* options,
                                                               tollgate_edge** edge, char* message,
                                                               size_t message_size);
 
-/* Waits for a live lease, for at most `limit_ms`: 1 when there is one, else 0. */
+/* Waits for a live lease, for at most `limit_ms`. 1: there is one; 0: there is none. */
 TOLLGATE_EDGE_C_EXPORT int32_t tollgate_edge_wait_until_live(tollgate_edge* edge, int64_t limit_ms);
 
-/* Ends it with a goodbye, waiting for at most `limit_ms`: Edge::Stop. 1 when the service has taken
- * the goodbye, else 0. Idempotent. In a forked child it does nothing. */
+/* Ends the edge with a goodbye, for at most `limit_ms`: Edge::Stop. 1: the service has taken the
+ * goodbye; otherwise 0. Idempotent. Does nothing in a forked child. */
 TOLLGATE_EDGE_C_EXPORT int32_t tollgate_edge_stop(tollgate_edge* edge, int64_t limit_ms);
 
-/* Stops it if need be, and frees the handle. In a forked child nothing is waited for. */
+/* Stops the edge if it runs, and frees the handle. Waits for nothing in a forked child. */
 TOLLGATE_EDGE_C_EXPORT void tollgate_edge_free(tollgate_edge* edge);
 
-/* What a request needs. Make one for each kind of request, once. `all_of` and `any_of` are arrays
- * of NUL-terminated scopes (NULL where the count is 0), `audience` is NULL where it is not checked.
- * All are copied. NULL: no memory, or a NULL among the scopes. To be freed; not while a check reads
- * it. */
+/* What a request needs of a token. Make one for each kind of request, once. `all_of` and `any_of`
+ * are arrays of NUL-terminated scopes (NULL where the count is 0); `audience` is NULL where the
+ * audience is not checked. All are copied. Returns NULL when there is no memory, or a NULL among
+ * the scopes. The caller frees it, and not while a check reads it. */
 TOLLGATE_EDGE_C_EXPORT tollgate_edge_requirement* tollgate_edge_requirement_new(
     const char* const* all_of, size_t all_count, const char* const* any_of, size_t any_count,
     const char* audience);
 TOLLGATE_EDGE_C_EXPORT void tollgate_edge_requirement_free(tollgate_edge_requirement* requirement);
 
-/* Room for one answer, to be used for many checks, one after the other, and freed. Unavailable
- * until a check has filled it. NULL: no memory. */
+/* Room for one answer, for many checks one after the other; the caller frees it. UNAVAILABLE until
+ * a check has filled it. NULL: no memory. */
 TOLLGATE_EDGE_C_EXPORT tollgate_edge_decision* tollgate_edge_decision_new(void);
 TOLLGATE_EDGE_C_EXPORT void tollgate_edge_decision_free(tollgate_edge_decision* decision);
 
 /* Decides from memory: Edge::Check. `token_string` of `size` bytes, as presented; it is not kept.
  * `requirement` NULL: being a good token is enough. TOLLGATE_EDGE_OK: `decision` is the answer.
- * TOLLGATE_EDGE_MISS: nothing is held about it; call one of the next two, and do not take
- * `decision`, which is unavailable, for an answer. */
+ * TOLLGATE_EDGE_MISS: the edge holds nothing about the string; call one of the next two functions,
+ * and do not take `decision`, which is UNAVAILABLE, for an answer. */
 TOLLGATE_EDGE_C_EXPORT tollgate_edge_code
 tollgate_edge_check(tollgate_edge* edge, const char* token_string, size_t size,
                     const tollgate_edge_requirement* requirement, tollgate_edge_decision* decision);
 
-/* Decides, waiting for the service for at most `limit_ms` where needed: Edge::CheckBlocking. */
+/* Decides, and waits for the service for at most `limit_ms` where needed: Edge::CheckBlocking. */
 TOLLGATE_EDGE_C_EXPORT tollgate_edge_code
 tollgate_edge_check_blocking(tollgate_edge* edge, const char* token_string, size_t size,
                              const tollgate_edge_requirement* requirement, int64_t limit_ms,
                              tollgate_edge_decision* decision);
 
-/* Decides, asking the service where needed: Edge::CheckAsync. On TOLLGATE_EDGE_OK `callback` runs
- * exactly once, here or on another thread; on any other code never. The decision is good during the
- * callback. It must not block, nor call check_blocking, wait_until_live, stop or free. */
+/* Decides, and asks the service where needed: Edge::CheckAsync. On TOLLGATE_EDGE_OK `callback` runs
+ * exactly once, here or on another thread; on any other code it never runs. The decision is valid
+ * during the callback. The callback must not block, nor call check_blocking, wait_until_live, stop
+ * or free. */
 typedef void (*tollgate_edge_callback)(void* context, const tollgate_edge_decision* decision);
 TOLLGATE_EDGE_C_EXPORT tollgate_edge_code tollgate_edge_check_async(
     tollgate_edge* edge, const char* token_string, size_t size,
@@ -187,17 +188,18 @@ TOLLGATE_EDGE_C_EXPORT int32_t
 tollgate_edge_decision_verdict(const tollgate_edge_decision* decision);
 TOLLGATE_EDGE_C_EXPORT int32_t
 tollgate_edge_decision_reason(const tollgate_edge_decision* decision);
-/* With UNAVAILABLE: when to try again; else 0. */
+/* When to try again, with UNAVAILABLE; otherwise 0. */
 TOLLGATE_EDGE_C_EXPORT int64_t
 tollgate_edge_decision_retry_after_ms(const tollgate_edge_decision* decision);
 /* 1: admitted without a lease, as options.fail_open asks for. */
 TOLLGATE_EDGE_C_EXPORT int32_t
 tollgate_edge_decision_fail_open(const tollgate_edge_decision* decision);
-/* When the token expires, since 1970; 0: never, or no identity. */
+/* When the token expires, in milliseconds since 1970; 0: never, or there is no identity. */
 TOLLGATE_EDGE_C_EXPORT int64_t
 tollgate_edge_decision_expire_time_ms(const tollgate_edge_decision* decision);
 
-/* Whom the token speaks for: there when admitted, and when refused for scope or audience. */
+/* The identity: whom the token speaks for. Present when admitted, and when refused for scope or
+ * audience. */
 enum {
   TOLLGATE_EDGE_TOKEN = 0, /* workspaces/{workspace}/tokens/{token_id} */
   TOLLGATE_EDGE_WORKSPACE = 1,
@@ -205,13 +207,13 @@ enum {
   TOLLGATE_EDGE_OWNER = 3,
   TOLLGATE_EDGE_SCOPES = 4 /* all of them, a space between two */
 };
-/* Writes one of these into `buffer`, cut to fit, NUL-terminated where `size` is above 0, and
- * returns its whole length without the NUL, as snprintf does. 0: it is not there. `buffer` may be
- * NULL where `size` is 0. */
+/* Writes one of these texts into `buffer`, cut to fit, NUL-terminated where `size` is above 0.
+ * Returns the text's whole length without the NUL, as snprintf does; 0: the decision does not have
+ * it. `buffer` may be NULL where `size` is 0. */
 TOLLGATE_EDGE_C_EXPORT size_t tollgate_edge_decision_text(const tollgate_edge_decision* decision,
                                                           int32_t field, char* buffer, size_t size);
 
-/* How an edge stands: tollgate::edge::State. */
+/* The states of an edge: tollgate::edge::State. */
 enum {
   TOLLGATE_EDGE_STATE_CONNECTING = 0,
   TOLLGATE_EDGE_STATE_LIVE = 1,
@@ -252,8 +254,8 @@ typedef struct tollgate_edge_totals {
 TOLLGATE_EDGE_C_EXPORT tollgate_edge_code tollgate_edge_get_totals(tollgate_edge* edge,
                                                                    tollgate_edge_totals* totals);
 
-/* What it counts, in Prometheus' text format, into `buffer` as tollgate_edge_decision_text does;
- * the whole length. */
+/* Writes the edge's metrics, in Prometheus' text format, into `buffer`, as
+ * tollgate_edge_decision_text does. Returns their whole length. */
 TOLLGATE_EDGE_C_EXPORT size_t tollgate_edge_metrics(tollgate_edge* edge, char* buffer, size_t size);
 
 #ifdef __cplusplus

@@ -1,5 +1,5 @@
-// A gRPC C++ server guarded by an embedded edge: for hosts that have gRPC themselves (header-only;
-// nothing of it is in libtollgate-edge.so, so it is of the host's own gRPC).
+// A gRPC C++ server guarded by an embedded edge: for hosts that use gRPC themselves. Header-only:
+// it uses the host's own gRPC, and nothing of it is in libtollgate-edge.so.
 //
 //   std::shared_ptr<Edge> edge = std::move(*Edge::Start(options));
 //   const auto read = Requirement().AllOf({"notes:read"});
@@ -18,13 +18,13 @@
 // stopped is only freed there; one that was not is stopped by its destructor, which waits for
 // threads of gRPC's, perhaps for the very one that it runs on.
 //
-// Why a metadata processor: it runs before any handler of any kind (synchronous, callback,
-// asynchronous), nobody can forget it, and what it answers reaches the client as the call's status.
-// A server interceptor cannot do that: in gRPC 1.51 it may look and wait, but not end a call other
-// than by cancelling it. gRPC runs processors on secure credentials only: TLS, or
-// LocalServerCredentials for the loopback and for Unix sockets (plaintext on the wire).
+// Why a metadata processor: it runs before every handler of every kind (synchronous, callback,
+// asynchronous), nobody can forget it, and its answer reaches the client as the call's status. A
+// server interceptor cannot do that: in gRPC 1.51 it may look and wait, but it can end a call only
+// by cancelling it. gRPC runs processors on secure credentials only: TLS, or LocalServerCredentials
+// for the loopback and for Unix sockets (plaintext on the wire).
 //
-// A handler behind InsecureServerCredentials, or one that wants to know who calls, asks by itself:
+// A handler behind InsecureServerCredentials, or one that wants to know the caller, asks by itself:
 //
 //   grpc::Status Read(grpc::ServerContext* context, …) override {
 //     Decision who;
@@ -50,8 +50,8 @@
 
 namespace tollgate::edge {
 
-// The status that a decision becomes: OK; UNAUTHENTICATED for a token that is proven bad, or
-// absent; PERMISSION_DENIED for one that does not allow this; UNAVAILABLE where nobody can say (a
+// The status for a decision: OK; UNAUTHENTICATED for a token that is proven bad, or absent;
+// PERMISSION_DENIED for a token that does not allow this; UNAVAILABLE where nobody can say (a
 // client may retry, and keeps its token). Thread-safe.
 inline grpc::Status StatusFor(const Decision& decision) {
   const std::string why(Describe(decision.reason()));
@@ -68,7 +68,8 @@ inline grpc::Status StatusFor(const Decision& decision) {
 }
 
 // The token string in a call's metadata: `authorization: Bearer …`. Empty where there is none, or
-// where there are several and nobody can say which is meant. A view of the metadata. Thread-safe.
+// where there are several, because nobody can say which is meant. A view of the metadata.
+// Thread-safe.
 inline std::string_view PresentedToken(
     const std::multimap<grpc::string_ref, grpc::string_ref>& metadata) {
   constexpr std::string_view kScheme = "bearer ";
@@ -83,9 +84,9 @@ inline std::string_view PresentedToken(
   return text.substr(kScheme.size());
 }
 
-// Decides about a call from inside its handler, waiting for the service where needed, for at most
-// `limit`: in a synchronous handler. In one of the callback API use Edge::CheckAsync with
-// PresentedToken and StatusFor. `who` may be null. Thread-safe.
+// Decides about a call from inside a synchronous handler; waits for the service where needed, for
+// at most `limit`. A handler of the callback API uses Edge::CheckAsync with PresentedToken and
+// StatusFor. `who` may be null. Thread-safe.
 inline grpc::Status Authorize(Edge& edge, const grpc::ServerContextBase& context,
                               const Requirement& requirement, Decision* who = nullptr,
                               std::chrono::milliseconds limit = std::chrono::seconds(3)) {
@@ -96,21 +97,22 @@ inline grpc::Status Authorize(Edge& edge, const grpc::ServerContextBase& context
   return status;
 }
 
-// Guards every call of a server: SetAuthMetadataProcessor of its credentials. Thread-safe.
+// Guards every call of a server: pass it to SetAuthMetadataProcessor of the server's credentials.
+// Thread-safe.
 class GrpcGuard final : public grpc::AuthMetadataProcessor {
  public:
-  // What a method needs, by its path (`/package.Service/Method`); nullopt: it is open to all.
-  // Called for every call, on any thread; must not block. A method that it does not know should
-  // need something that nobody has, rather than be open.
+  // What a method needs, by its path (`/package.Service/Method`); nullopt: the method is open to
+  // all. Called for every call, on any thread; must not block. For an unknown method, return a
+  // requirement that nobody meets, rather than leave the method open.
   using Policy = std::function<std::optional<Requirement>(std::string_view method)>;
   struct Options {
-    // How long a call may wait for the service, where its token is not held here.
+    // How long a call may wait for the service, where the edge does not hold its token.
     std::chrono::milliseconds limit = std::chrono::seconds(3);
-    // Calls that may wait at once, a thread each; more of them are UNAVAILABLE. Strangers' tokens
-    // are never held, so this bounds what they can cost.
+    // How many calls may wait at once, each on a thread; further calls are UNAVAILABLE. An edge
+    // never holds strangers' tokens, so this bounds what strangers can cost.
     int most_waiting = 64;
-    // Takes the token out of the metadata, so that no handler sees it, nor can log it. A handler
-    // that calls Authorize needs it left in.
+    // Removes the token from the metadata, so that no handler can see it or log it. A handler that
+    // calls Authorize needs the token left in.
     bool hide_token = true;
   };
 
@@ -122,7 +124,7 @@ class GrpcGuard final : public grpc::AuthMetadataProcessor {
   GrpcGuard(std::shared_ptr<Edge> edge, Policy policy)
       : GrpcGuard(std::move(edge), std::move(policy), Options()) {}
 
-  // On a thread of gRPC's pool for this, which grows as they wait.
+  // gRPC runs Process on a thread pool for this purpose, which grows as calls wait.
   bool IsBlocking() const override { return true; }
 
   grpc::Status Process(const InputMetadata& metadata, grpc::AuthContext* /*context*/,

@@ -1,5 +1,5 @@
-// Who calls, and what they may. Every RPC asks here before it does anything, from the first day;
-// roles come later, behind the same question.
+// Who calls, and what they may do. Every RPC asks here before it does anything. Roles come later,
+// behind the same question.
 #ifndef TOLLGATE_SERVICE_ACCESS_ACCESS_H_
 #define TOLLGATE_SERVICE_ACCESS_ACCESS_H_
 
@@ -12,11 +12,11 @@
 
 namespace tollgate::service {
 
-// What is written of a caller into the audit log and a token's `creator`: `local`, a SPIFFE id, or
+// The caller's name in the audit log and in a token's `creator`: `local`, a SPIFFE id, or
 // `anonymous`.
 std::string ActorOf(const net::Caller& caller);
 
-// What is asked for. One for each kind of access, so that a role can grant each alone.
+// The kinds of access, each apart, so that a role can grant each alone.
 enum class Permission {
   kCreateToken,
   kReadTokens,
@@ -32,22 +32,22 @@ enum class Permission {
   kFollowFeed,      // Resolve and Follow
   kCreateBackup,
 };
-// "tokens.create", …: used in refusals, and in roles when they come.
+// "tokens.create", …: used in refusals, and in roles once they exist.
 absl::string_view PermissionName(Permission permission);
 
-// Decides. Thread-safe, does no I/O, never blocks: it is asked on gRPC's threads.
+// Decides. Thread-safe, does no I/O, never blocks: gRPC's threads call it.
 class Access {
  public:
   virtual ~Access() = default;
-  // OK, or PERMISSION_DENIED, or UNAUTHENTICATED for a caller about whom nothing is known; the
-  // reason is the same word. `resource` is the name that the
-  // request gives, unparsed and untrusted; empty where it names none.
+  // OK; or PERMISSION_DENIED; or UNAUTHENTICATED for a caller about whom nothing is known. The
+  // reason is the same word. `resource` is the name that the request gives, unparsed and untrusted;
+  // empty where the request names none.
   virtual absl::Status Authorize(const net::Caller& caller, Permission permission,
                                  absl::string_view resource) const = 0;
 };
 
-// Until roles exist: admits whoever is on this host or has shown a certificate, to everything.
-// `admit_anonymous` admits plaintext callers from elsewhere too: what --allow-plaintext means.
+// The access rule until roles exist: a caller on this host, or with a certificate, may do
+// everything. With `admit_anonymous`, so may plaintext callers from elsewhere (--allow-plaintext).
 std::unique_ptr<Access> NewTransportAccess(bool admit_anonymous);
 
 }  // namespace tollgate::service

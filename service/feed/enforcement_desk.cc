@@ -62,7 +62,7 @@ LeaseAnswer EnforcementDesk::GrantLease(const lease::SessionId& key, int64_t rev
     }
   }
   if (first_for_silence) options_.wake();  // for the keep-alive
-  // Before the Pong is written: who may admit from now on is not to be taken for silent.
+  // Before the Pong is written: a session that may admit from now on must not count as silent.
   TellSink();
   return answer;
 }
@@ -309,7 +309,7 @@ base::BootTime EnforcementDesk::Tick() {
       absl::MutexLock lock(&mu_);
       if (!ledger_->stopped() && !stopped_) removals = ledger_->TakeRosterRemovals();
     }
-    // One that fails leaves a record too many, which costs a wait after the next start, no more.
+    // A removal that fails leaves a record too many, which only costs a wait after the next start.
     for (const lease::SessionId& key : removals) {
       Write(std::make_shared<RemoveSession>(key.validator_id, key.incarnation), logged);
     }

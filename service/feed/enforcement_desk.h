@@ -1,5 +1,5 @@
-// The ledger's shell: one lock around it, those who wait for a receipt, and the writes that it asks
-// for.
+// The shell around the ledger: one lock, the calls that wait for a receipt, and the store writes
+// that the ledger asks for.
 #ifndef TOLLGATE_SERVICE_FEED_ENFORCEMENT_DESK_H_
 #define TOLLGATE_SERVICE_FEED_ENFORCEMENT_DESK_H_
 
@@ -23,27 +23,28 @@
 
 namespace tollgate::service {
 
-// Thread-safe. The one lock is the serial order of R9. Everything that calls out — receipts,
-// store writes, the use sink — happens outside it; where a call can be made with a stream's lock
-// held, its comment says so.
+// Thread-safe. Its one lock is the serial order of R9. Everything that calls out (receipts, store
+// writes, the use sink) happens outside the lock. A method that may be called with a stream's lock
+// held says so.
 class EnforcementDesk : public Lessor {
  public:
   struct Options {
     storage::Sequencer* sequencer = nullptr;
     const base::Clock* clock = nullptr;
     UseSink* use = nullptr;  // may be null
-    // A commit may have made something due: Settle() is to be called soon, on another thread.
+    // Called when a commit may have made something due: Settle() must then be called soon, on
+    // another thread.
     std::function<void()> wake;
-    // The store answers again: followers that were refused for its silence may ask anew. On the
-    // committing thread. May be empty.
+    // Called when the store answers again: followers that were refused because the store was silent
+    // may ask anew. On the committing thread. May be empty.
     std::function<void()> wake_streams;
     std::function<void(absl::Duration)> on_enforced;  // may be empty
   };
   EnforcementDesk(Options options, std::unique_ptr<EnforcementLedger> ledger);
   ~EnforcementDesk() override;
 
-  // Lessor. May be called with a stream's lock held. Both read the clock under the desk's lock: a
-  // reading from before the wait for it would be too early (R1).
+  // Lessor. Both may be called with a stream's lock held. Both read the clock under the desk's
+  // lock: a reading from before the wait for that lock would be too early (R1).
   void Acknowledge(const lease::SessionId& key, int64_t revision,
                    const tollgate::v1::Ping& ping) override ABSL_LOCKS_EXCLUDED(mu_);
   LeaseAnswer GrantLease(const lease::SessionId& key, int64_t revision) override
@@ -52,20 +53,21 @@ class EnforcementDesk : public Lessor {
   bool BindCaller(const lease::SessionId& key, absl::string_view caller) override
       ABSL_LOCKS_EXCLUDED(mu_);
 
-  // On the committing thread.
+  // A revision is durable. Called on the committing thread.
   void OnRevision(int64_t revision, bool has_events) ABSL_LOCKS_EXCLUDED(mu_);
-  // `address`: where it connects from, for people.
+  // `address`: where the validator connects from, for people.
   void OnHello(const lease::SessionId& key, const tollgate::v1::Hello& hello,
                absl::string_view address = {}) ABSL_LOCKS_EXCLUDED(mu_);
   void OnStreamClosed(const lease::SessionId& key) ABSL_LOCKS_EXCLUDED(mu_);
   void Release(const lease::SessionId& key) ABSL_LOCKS_EXCLUDED(mu_);
-  // The store was rolled back (R11). The first call returns true.
+  // The store was rolled back (R11). Only the first call returns true.
   bool StopGranting() ABSL_LOCKS_EXCLUDED(mu_);
   // The store's tail has a gap.
   void StopForGap() ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Writes the session into the roster where it must be (R15); `done` runs on the committing
-  // thread, whatever came of it. False, and nothing runs: there is nothing to write.
+  // Writes the session into the roster if it must be there (R15); `done` then runs on the
+  // committing thread, whether or not the write succeeded. False: there is nothing to write, and
+  // `done` never runs.
   bool WriteRoster(const lease::SessionId& key, std::function<void()> done)
       ABSL_LOCKS_EXCLUDED(mu_, roster_mu_);
 
@@ -76,16 +78,17 @@ class EnforcementDesk : public Lessor {
   void EndWait(const WaitId& id) ABSL_LOCKS_EXCLUDED(mu_);
   tollgate::v1::Receipt ReceiptFor(const ReceiptQuestion& question) ABSL_LOCKS_EXCLUDED(mu_);
   int64_t enforced_revision() ABSL_LOCKS_EXCLUDED(mu_);
-  // All sessions known, by id, some at a time, so that a large fleet that is looked at holds up no
-  // lease: each as of a moment of its own.
+  // All known sessions, by id. They are read some at a time, each as of a moment of its own, so
+  // that looking at a large fleet holds up no lease.
   std::vector<SessionView> Sessions() ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Answers those whose revision is enforced by now. Call without locks after anything happened.
+  // Answers the waits whose revision is enforced by now. Call it without locks, after anything
+  // happened.
   void Settle() ABSL_LOCKS_EXCLUDED(mu_, sink_mu_);
-  // Time passes: lapses, timeouts, and the writes that are due. Returns when to call it again, at
-  // the latest.
+  // Time passes: handles lapses, timeouts, and the writes that are due. Returns the latest time for
+  // the next call.
   base::BootTime Tick() ABSL_LOCKS_EXCLUDED(mu_, roster_mu_, sink_mu_);
-  // Answers all who wait, and waits for the writes under way. Nothing may call in meanwhile.
+  // Answers every wait, and waits for the writes under way. No other call may run meanwhile.
   void Stop() ABSL_LOCKS_EXCLUDED(mu_);
 
   struct Figures {
@@ -110,19 +113,20 @@ class EnforcementDesk : public Lessor {
   };
   using Waiters = std::map<std::pair<int64_t, int64_t>, Waiter>;  // by revision; ties by number
   void Answer(const Waiter& waiter) ABSL_LOCKS_EXCLUDED(mu_);
-  // The ledger hears of the newest write, and reads both clocks.
+  // Tells the ledger of the newest write and of both clocks; returns the boot clock.
   base::BootTime NoteClocks() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Tells the sink what changed, in order.
   void TellSink() ABSL_LOCKS_EXCLUDED(mu_, sink_mu_);
-  // The sequencer's Submit, counted, so that Stop can wait for its end.
+  // Submits to the sequencer and counts the write, so that Stop can wait for its end.
   void Write(std::shared_ptr<storage::Command> command,
              std::function<void(const absl::Status&)> done) ABSL_LOCKS_EXCLUDED(mu_);
 
   const Options options_;
-  // Held from what the ledger says of the roster until the command is queued: else a removal could
-  // be queued after the addition that overtook it, and leave a live session out (R15). Before mu_.
+  // Held from the ledger's answer about the roster until the command is queued. Without it a
+  // removal could be queued after the addition that overtook it, and a live session would be left
+  // out (R15). Acquired before mu_.
   absl::Mutex roster_mu_ ABSL_ACQUIRED_BEFORE(mu_);
-  // Held while the sink is told, so that it hears of changes in their order. Before mu_.
+  // Held while the sink is told, so that it hears of changes in their order. Acquired before mu_.
   absl::Mutex sink_mu_ ABSL_ACQUIRED_BEFORE(mu_);
   absl::Mutex mu_;
   const std::unique_ptr<EnforcementLedger> ledger_ ABSL_PT_GUARDED_BY(mu_);

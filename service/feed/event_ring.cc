@@ -68,7 +68,7 @@ EventRing::EventRing(Options options, int64_t floor)
     : options_(options), floor_(floor), head_(floor) {}
 
 bool EventRing::Append(const storage::TailEntry& entry) {
-  // Serialised before the lock is taken: all streams read under it.
+  // Serialised before the lock is taken, because all streams read under the lock.
   SharedRevision revision;
   if (entry.events.events_size() > 0) {
     RevisionEvents events = entry.events;
@@ -115,7 +115,7 @@ RingRead EventRing::After(int64_t cursor, size_t max_revisions, size_t max_bytes
     bytes += (*it)->bytes;
     read.revisions.push_back(*it);
   }
-  // A cursor beyond the head (nothing here vouches for it) stays where it is.
+  // A cursor beyond the head stays where it is, because nothing here vouches for it.
   read.complete_to = it == revisions_.end()   ? std::max(head_, cursor)
                      : read.revisions.empty() ? cursor
                                               : read.revisions.back()->revision;

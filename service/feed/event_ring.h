@@ -26,9 +26,9 @@ using SharedBytes = std::shared_ptr<const std::string>;
 // One revision that has events, ready for the wire. Immutable.
 struct FeedRevision {
   int64_t revision = 0;
-  // Serialised FollowResponse messages, each with an Events of one RevisionEvents. More than one
-  // where the revision is too large for one message: then all but the last are `partial` (R8).
-  // Serialised messages may be laid end to end: they then parse as one, with all the revisions.
+  // Serialised FollowResponse messages, each with an Events of one RevisionEvents. A revision too
+  // large for one message has several parts; all but the last are `partial` (R8). Serialised
+  // messages may be laid end to end: they then parse as one message with all the revisions.
   std::vector<SharedBytes> parts;
   // The sum of the parts.
   size_t bytes = 0;
@@ -44,18 +44,19 @@ absl::StatusOr<tollgate::v1::RevisionEvents> ParseFeedRevision(const FeedRevisio
 
 // What follows a cursor.
 struct RingRead {
-  // The revisions after the cursor are no longer here: read them from the store, or reset.
+  // The ring no longer holds the revisions after the cursor: read them from the store, or reset.
   bool fell_off = false;
   // In order, without a gap.
   std::vector<SharedRevision> revisions;
-  // Everything that has events, after the cursor and up to here, is in `revisions`: where the
-  // cursor stands once they are sent. The head, where `revisions` is all there is.
+  // Where the cursor stands once `revisions` are sent: every revision with events after the cursor
+  // and up to here is in `revisions`. It is the head where nothing follows `revisions`.
   int64_t complete_to = 0;
-  // The head of the same moment.
+  // The head at the moment of the read.
   int64_t head = 0;
 };
 
-// Bounded by count and by bytes (I5); knows the head also where it has no events. Thread-safe.
+// The ring, bounded by count and by bytes (I5). It also knows the head, where the head has no
+// events. Thread-safe.
 class EventRing {
  public:
   struct Options {
@@ -67,19 +68,19 @@ class EventRing {
     // Outlives the ring. Null: events go without proofs.
     const ProofMaker* proofs = nullptr;
   };
-  // Knows nothing up to `floor`, and everything after it once appended.
+  // Holds nothing up to `floor`, and every revision after it that is appended.
   EventRing(Options options, int64_t floor);
 
-  // The next revision, with or without events; it must be durable (R7). False, and nothing
-  // changes, where it is not head + 1: a gap here would be skipped by every stream (I3).
+  // Adds the next revision, with or without events; the revision must be durable (R7). False, and
+  // nothing changes, unless it is head + 1: every stream would skip a gap here (I3).
   [[nodiscard]] bool Append(const storage::TailEntry& entry) ABSL_LOCKS_EXCLUDED(mu_);
-  // What comes after `cursor`: revisions of up to `max_bytes` together (but at least one), and at
-  // most `max_revisions`.
+  // What comes after `cursor`: at most `max_revisions`, of at most `max_bytes` together (but at
+  // least one).
   RingRead After(int64_t cursor, size_t max_revisions, size_t max_bytes) const
       ABSL_LOCKS_EXCLUDED(mu_);
   // The newest revision.
   int64_t head() const ABSL_LOCKS_EXCLUDED(mu_);
-  // A cursor at or above this, and not above head(), can be served from here.
+  // The ring can serve every cursor from floor() to head().
   int64_t floor() const ABSL_LOCKS_EXCLUDED(mu_);
   // The fingerprint of a revision, where it is one of the newest.
   absl::optional<std::string> FingerprintOf(int64_t revision) const ABSL_LOCKS_EXCLUDED(mu_);

@@ -19,7 +19,7 @@ using store::v1::MetaRecord;
 
 namespace {
 
-// How often every stream is looked at.
+// How often every stream is checked.
 constexpr absl::Duration kStreamTick = absl::Milliseconds(250);
 constexpr absl::Duration kShortestTick = absl::Milliseconds(1);
 constexpr absl::Duration kBetweenStrangerLines = absl::Seconds(10);
@@ -55,7 +55,7 @@ absl::StatusOr<Feed::FirstWrite> Feed::PrepareStart(const Options& options) {
                    options.engine->NewSnapshot());
   ASSIGN_OR_RETURN(const MetaRecord before, ReadMeta(*snapshot));
   FirstWrite write;
-  // It raises the longest lease where ours is longer (R5).
+  // Raises the longest lease where this process's lease is longer (R5).
   write.command = std::make_shared<SetLongestLease>(options.lease, SetLongestLease::Mode::kRaise);
   write.longest_lease_before = absl::Microseconds(before.longest_lease_us());
   return write;
@@ -129,7 +129,8 @@ absl::Status Feed::Begin(absl::Duration longest_lease_before) {
 
 void Feed::OnEntry(const storage::TailEntry& entry) {
   const bool has_events = entry.events.events_size() > 0;
-  // The ring before the ledger: what the ledger asks of a Pong (R9) must be there to be sent.
+  // The ring comes before the ledger: events that the ledger demands before a Pong (R9) must be in
+  // the ring to be sent.
   if (!ring_->Append(entry)) {
     base::Log(base::LogLevel::kError, "the store's tail has a gap: nothing is granted any more",
               {{"expected", ring_->head() + 1}, {"got", entry.revision}});
@@ -174,7 +175,7 @@ absl::StatusOr<std::shared_ptr<FollowerStream>> Feed::Connect(std::shared_ptr<Fo
     number = next_number_++;
     followers = streams_;
   }
-  // The roster tells of a fleet that is only coming back after a start.
+  // After a start the fleet is still coming back; the roster tells its size.
   stream.ping_interval =
       PingIntervalFor(options_.ping_interval, options_.lease,
                       std::max(followers, desk_->figures().live), options_.max_pings_per_second);
@@ -351,7 +352,7 @@ Feed::Stats Feed::stats() {
 }
 
 void Feed::Stop() {
-  // What is under way still ends; only then may what it touches go.
+  // The work under way still ends; only then may the objects that it uses be destroyed.
   if (desk_ != nullptr) desk_->Stop();
   tail_.reset();
 }

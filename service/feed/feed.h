@@ -1,5 +1,5 @@
-// The feed: all that is decided about streams, the store's tail and who is woken when. What runs it
-// (threads and timers in hub.cc, virtual time in tests/simulation) decides nothing.
+// The feed: every decision about streams, the store's tail and who is woken when. Its drivers
+// (threads and timers in hub.cc, virtual time in tests/simulation) decide nothing.
 #ifndef TOLLGATE_SERVICE_FEED_FEED_H_
 #define TOLLGATE_SERVICE_FEED_FEED_H_
 
@@ -33,34 +33,35 @@ namespace tollgate::service {
 
 class FollowerStream;
 
-// When the feed's work is done, and on which thread. Thread-safe. Each call is quick, only notes
-// what is asked for, and never calls back into the feed before it has returned; it may come on the
-// committing thread, and with a stream's lock held.
+// Decides when the feed's work is done, and on which thread. Thread-safe. Each call is quick, only
+// notes the request, and never calls back into the feed before it has returned. Calls may come on
+// the committing thread, and with a stream's lock held.
 class FeedScheduler {
  public:
   virtual ~FeedScheduler() = default;
-  // FollowerStream::Wake of this stream is to be called soon.
+  // Asks for a call of FollowerStream::Wake of this stream, soon.
   virtual void WakeStreamSoon(std::shared_ptr<FollowerStream> stream) = 0;
-  // Feed::WakeStreams is to be called soon, for every share.
+  // Asks for a call of Feed::WakeStreams for every share, soon.
   virtual void WakeAllSoon() = 0;
-  // Feed::Tick is to be called soon, however late it asked to be called the last time.
+  // Asks for a call of Feed::Tick soon, sooner than the time that Tick returned last.
   virtual void TickSoon() = 0;
-  // Runs a read of the store, which may block, soon. False: there is no room, and it never runs.
+  // Runs a read of the store soon; the read may block. False: there is no room, and the read never
+  // runs.
   virtual bool RunRead(std::function<void()> read) = 0;
-  // One of the streams that Connect gave has closed. The last that the feed does for that stream.
+  // A stream that Connect returned has closed. The feed's last call about that stream.
   virtual void StreamGone() = 0;
 };
 
-// The feed. No thread, no timer, no wire and no clock of its own: it is driven by calls, and asks
-// for more of them through its scheduler.
+// The feed. It has no thread, timer, wire or clock of its own: calls drive it, and it asks for more
+// of them through its scheduler.
 //
-// Thread-safe. Its lock guards the register of streams alone and is never held while a stream, a
-// wire, the desk, the store or the scheduler is called. Tick, and WakeStreams of one share, are
-// each called by one thread at a time.
+// Thread-safe. Its lock guards only the register of streams, and is never held while a stream, a
+// wire, the desk, the store or the scheduler is called. One thread at a time calls Tick; one thread
+// at a time calls WakeStreams for each share.
 class Feed {
  public:
   struct Options {
-    storage::Engine* engine = nullptr;  // outlive the feed, all of them
+    storage::Engine* engine = nullptr;  // all of these outlive the feed
     storage::Sequencer* sequencer = nullptr;
     const base::Clock* clock = nullptr;
     base::Random* random = nullptr;  // used under a lock of the feed's own
@@ -81,20 +82,20 @@ class Feed {
     double drift_bound = 0.001;
     absl::Duration ack_limit = absl::Seconds(10);  // A of R6
     absl::Duration write_window =
-        absl::ZeroDuration();  // T of R16, at most: (zero:) the lease, or 3 s if longer
+        absl::ZeroDuration();  // the most that T of R16 may be; zero: the lease, or 3 s if longer
     absl::Duration min_stream_age = absl::Minutes(5);  // a stream lives between these two
     absl::Duration max_stream_age = absl::Minutes(10);
-    absl::Duration come_back_within = absl::Seconds(1);  // after it was sent away: jittered
-    absl::Duration stall_limit = absl::Seconds(30);      // a write not taken for this long is cut
+    absl::Duration come_back_within = absl::Seconds(1);  // after it was sent away; jittered
+    absl::Duration stall_limit = absl::Seconds(30);      // cuts a write not taken for this long
     absl::Duration no_progress_limit = absl::Seconds(30);
     absl::Duration pong_patience = absl::Seconds(1);  // FollowerStreamState::Options has it
     size_t max_followers = 20'000;
-    // Streams are woken in so many shares, each by a thread of its own.
+    // The streams are divided into this many shares; a thread of its own wakes each share.
     size_t wake_shares = 1;
     EventRing::Options ring;
-    // So many of the newest revisions are read into the ring at a start.
+    // How many of the newest revisions a start reads into the ring.
     int64_t preload_revisions = 16'384;
-    // A stream that is behind the ring reads at most so many revisions at once.
+    // How many revisions a stream that is behind the ring reads at once, at most.
     size_t catch_up_revisions = 256;
 
     // A validator has proven that this epoch had another history than the store holds (R11, R19).
@@ -105,15 +106,16 @@ class Feed {
     // granted from then on; the process must end, for only a start reads what was missed. Called at
     // most once for each gap, on the committing thread. May be empty.
     std::function<void(const absl::Status&)> on_fatal;
-    // A revision was declared enforced: how long after its commit. For metrics; may be empty.
+    // Called when a revision was declared enforced, with the time since its commit. For metrics;
+    // may be empty.
     std::function<void(absl::Duration since_commit)> on_enforced;
   };
   // OK; or INVALID_ARGUMENT (reason BAD_FLAG, field the option's name) for options that break a
   // rule.
   static absl::Status CheckOptions(const Options& options);
 
-  // A start takes two steps, for between them lies the one synced write of R5, R7 and R16, which
-  // may take its time: `command` is to be committed before Start.
+  // A start takes two steps. Between them lies the one synced write of R5, R7 and R16, which may
+  // take its time: `command` must be committed before Start.
   struct FirstWrite {
     std::shared_ptr<storage::Command> command;
     absl::Duration longest_lease_before;
@@ -136,23 +138,23 @@ class Feed {
       ABSL_LOCKS_EXCLUDED(mu_);
   // Sends GoAway to every follower, and refuses new ones. Idempotent.
   void BeginDrain() ABSL_LOCKS_EXCLUDED(mu_);
-  // Cuts every stream there is. One that was let in a moment before BeginDrain may not be among
-  // them yet: whoever waits for the last one calls it again.
+  // Cuts every stream. A stream that was let in a moment before BeginDrain may not be registered
+  // yet, so a caller that waits for the last stream calls this again.
   void AbortStreams() ABSL_LOCKS_EXCLUDED(mu_);
 
   // --- what drives it -------------------------------------------------------------------------
-  // There may be something to write for the streams of a share (0 to wake_shares - 1). The readers
-  // are woken with the first.
+  // There may be something to write for the streams of a share (0 to wake_shares - 1). Share 0 also
+  // wakes the readers.
   void WakeStreams(size_t share) ABSL_LOCKS_EXCLUDED(mu_);
-  // Time passes: lapses, timeouts, writes that are due, stalled streams. Returns when to call it
-  // again, from a millisecond to a quarter of a second later.
+  // Time passes: handles lapses, timeouts, writes that are due, stalled streams. Returns when to
+  // call it again, from a millisecond to a quarter of a second later.
   base::BootTime Tick() ABSL_LOCKS_EXCLUDED(mu_);
-  // Answers all who wait, waits for its writes under way, and ends the tail. No stream may be open,
-  // no read under way, and nothing may call in meanwhile. Idempotent.
+  // Answers every wait, waits for its writes under way, and ends the tail. No stream may be open,
+  // no read under way, and no other call may run meanwhile. Idempotent.
   void Stop();
 
   // --- what it knows --------------------------------------------------------------------------
-  // Who may hold a lease, and those who wait for enforcement.
+  // The desk: who may hold a lease, and which calls wait for enforcement.
   EnforcementDesk& desk() { return *desk_; }
   const EventRing& ring() const { return *ring_; }
   int64_t head() const { return ring_->head(); }
@@ -165,7 +167,7 @@ class Feed {
   struct Stats {
     size_t followers = 0;         // streams that have said Hello
     size_t live_sessions = 0;     // may hold a lease, connected or not
-    size_t pending_sessions = 0;  // the head still waits for them
+    size_t pending_sessions = 0;  // sessions that have not acknowledged the head yet
     int64_t head = 0;
     int64_t enforced = 0;
     int64_t grants = 0;
@@ -173,7 +175,7 @@ class Feed {
     int64_t lapses = 0;
     int64_t resets = 0;   // streams that began with a reset
     int64_t resumes = 0;  // streams that went on where the follower was
-    int64_t cut = 0;      // streams ended for not reading, or for not progressing (R6)
+    int64_t cut = 0;      // streams ended because they did not read, or made no progress (R6)
     int64_t waiting = 0;  // WaitEnforced calls that wait
     size_t ring_bytes = 0;
     size_t ring_revisions = 0;
@@ -188,13 +190,14 @@ class Feed {
   Feed(Options options, FeedScheduler* scheduler);
 
   absl::Status Begin(absl::Duration longest_lease_before);
-  // On the committing thread: serialises once, notes it, and leaves the rest to others.
+  // On the committing thread: serialises the entry once, notes it, and leaves the rest to other
+  // threads.
   void OnEntry(const storage::TailEntry& entry);
 
-  // --- for the streams, which call without their lock ------------------------------------------
-  // It said Hello: another stream of the same session is replaced.
+  // --- for the streams, which call these without their lock -------------------------------------
+  // The stream has said Hello: another stream of the same session is replaced.
   void OnGreeted(const std::shared_ptr<FollowerStream>& stream) ABSL_LOCKS_EXCLUDED(mu_);
-  // What its Welcome says was decided.
+  // What the stream's Welcome says was decided.
   void OnWelcomed(bool resumes) ABSL_LOCKS_EXCLUDED(mu_);
   // R19: a validator proves that this epoch had another history.
   void OnForked(const std::string& validator_id, const absl::Status& refusal);
@@ -223,7 +226,7 @@ class Feed {
   std::unique_ptr<EnforcementDesk> desk_;
   std::unique_ptr<FeedReaders> readers_;
   std::unique_ptr<storage::Tail> tail_;
-  base::BootTime next_stream_tick_;  // of Tick's thread
+  base::BootTime next_stream_tick_;  // only Tick's thread uses it
 
   absl::Mutex mu_;
   std::vector<Streams> shares_ ABSL_GUARDED_BY(mu_);

@@ -1,4 +1,4 @@
-// The rules that the feed's options keep.
+// Checks the feed's options.
 #include <algorithm>
 
 #include "base/status.h"
@@ -33,7 +33,7 @@ absl::Status Feed::CheckOptions(const Options& options) {
     return refuse("write_window", "must not be negative");
   }
   if (options.write_window > std::max(options.lease, lease::kShortestWriteWindowLimit)) {
-    // Else a successor would not wait long enough: it is not told.
+    // Otherwise a successor would not wait long enough, because it is not told this window.
     return refuse("write_window", "must be at most the lease, or 3 s where that is more");
   }
   if (options.min_stream_age <= absl::ZeroDuration() ||

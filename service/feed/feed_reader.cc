@@ -75,8 +75,8 @@ void FeedReaders::WakeAll() {
 
 CatchUp FeedReaders::ReadStore(int64_t after, size_t max_revisions) const {
   CatchUp answer;
-  // Read first: a snapshot may be a moment ahead of the tail, and nobody may be told more than the
-  // head that a resume is judged by (R11).
+  // The ring's head is read first: a snapshot may be a moment ahead of the tail, and nobody may be
+  // told more than the head by which a resume is judged (R11).
   const int64_t head = ring_->head();
   const auto failed = [&answer](const absl::Status& status) {
     base::Log(base::LogLevel::kError, "old events cannot be read", {{"status", status}});

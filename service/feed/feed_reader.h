@@ -1,4 +1,4 @@
-// Reading the feed as somebody who is no validator, and reading events that the ring has dropped.
+// Reads the feed for clients that are not validators, and reads events that the ring has dropped.
 #ifndef TOLLGATE_SERVICE_FEED_FEED_READER_H_
 #define TOLLGATE_SERVICE_FEED_FEED_READER_H_
 
@@ -17,14 +17,14 @@
 
 namespace tollgate::service {
 
-// A place in the feed for someone who is no validator (WatchEvents). Not thread-safe, apart from
-// the wake-up; ends with its destructor, after which the wake-up is not called any more.
+// A place in the feed for a client that is not a validator (WatchEvents). Not thread-safe, apart
+// from the wake-up. Its destructor ends the subscription; the wake-up is not called afterwards.
 class FeedReader {
  public:
   virtual ~FeedReader() = default;
-  // The next revisions with events, in order, without a gap, at most `max_revisions` (> 0) of
-  // them; empty: nothing new yet. May read the store: not for a gRPC thread. OUT_OF_RANGE (reason
-  // COMPACTED) where they are no longer kept.
+  // The next revisions with events, in order, without a gap, at most `max_revisions` (> 0); empty:
+  // there is nothing new yet. May read the store, so it must not run on a gRPC thread. OUT_OF_RANGE
+  // (reason COMPACTED) where the store no longer keeps the revisions.
   virtual absl::StatusOr<std::vector<SharedRevision>> Read(size_t max_revisions) = 0;
   // Everything up to here was read.
   virtual int64_t cursor() const = 0;
@@ -43,10 +43,10 @@ class FeedReaders {
   // As Hub's.
   absl::StatusOr<std::unique_ptr<FeedReader>> Subscribe(int64_t after, std::function<void()> wake)
       ABSL_LOCKS_EXCLUDED(mu_);
-  // Something new is in the ring. Calls the wake-ups under the lock: a reader's end waits for its
-  // own.
+  // Something new is in the ring. Calls the wake-ups under the lock, so that the destructor of a
+  // reader waits for the reader's own wake-up.
   void WakeAll() ABSL_LOCKS_EXCLUDED(mu_);
-  // One bounded read of Table::kEvents, up to what the ring has heard of. Blocks.
+  // One bounded read of Table::kEvents, up to the ring's head. Blocks.
   CatchUp ReadStore(int64_t after, size_t max_revisions) const;
   // The fingerprint of a revision that is not above the head. kNotAtHand: the store cannot be read.
   // Blocks.

@@ -10,24 +10,25 @@
 
 namespace tollgate::service {
 
-// What a FollowerStream needs of the wire that carries it: implemented by the reactor of
-// service/rpc/edge_service.cc (net/reactor.h's BidiStream has these methods), and by the network of
-// the simulation. Thread-safe; never called under a lock of the feed's.
+// The wire that carries a FollowerStream. Implemented by the reactor of service/rpc/edge_service.cc
+// (net/reactor.h's BidiStream has these methods), and by the network of the simulation.
+// Thread-safe; never called with a lock of the feed held.
 class FollowWire {
  public:
   virtual ~FollowWire() = default;
-  // There may be something to write: FollowerStream::NextToWrite is asked as soon as the wire is
+  // There may be something to write: the wire calls FollowerStream::NextToWrite as soon as it is
   // free.
   virtual void WakeCall() = 0;
-  // Ends the call after the write under way. Also from inside NextToWrite. The first status wins.
+  // Ends the call after the write under way. May be called inside NextToWrite. The first status
+  // wins.
   virtual void CloseCall(const absl::Status& status) = 0;
-  // Ends the call at once, also where a write is stalled.
+  // Ends the call at once, even where a write is stalled.
   virtual void AbortCall(const absl::Status& status) = 0;
-  // Since when the write under way waits for the client.
+  // Since when the write under way has waited for the client; unset: no write is under way.
   virtual absl::optional<base::BootTime> StalledSince() const = 0;
   // Where the client connects from, as the transport names it; for people.
   virtual std::string Address() const { return ""; }
-  // Who the client is, as the transport knows it: what a session is bound to. Not empty.
+  // The client's name as the transport knows it; a session is bound to this name. Not empty.
   virtual std::string CallerName() const { return "local"; }
 };
 

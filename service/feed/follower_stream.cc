@@ -148,7 +148,7 @@ bool FollowerStream::NextToWrite(std::vector<SharedBytes>* pieces) {
     Output output;
     {
       absl::MutexLock lock(&mu_);
-      // Fresh readings, after every message that was handed in (R1).
+      // Fresh readings, taken after every message that was handed in (R1).
       output = state_.Next(clock.Now(), clock.WallNow());
     }
     switch (output.kind) {

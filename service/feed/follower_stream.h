@@ -1,5 +1,5 @@
-// The service's end of one Follow call: its state (pure) with a lock around it, and what it asks
-// for.
+// The service's end of one Follow call: its pure state, a lock around the state, and the calls that
+// the state asks for.
 #ifndef TOLLGATE_SERVICE_FEED_FOLLOWER_STREAM_H_
 #define TOLLGATE_SERVICE_FEED_FOLLOWER_STREAM_H_
 
@@ -24,41 +24,42 @@ namespace tollgate::service {
 class Feed;
 
 // Thread-safe, but for the order of the wire's calls that net/reactor.h's BidiStream promises. Its
-// lock is never held while the wire, the feed, the sequencer or a receipt's waiter is called: each
-// of them may call back on the same thread.
+// lock is never held while the wire, the feed, the sequencer or a receipt's waiter is called,
+// because each of them may call back on the same thread.
 class FollowerStream : public std::enable_shared_from_this<FollowerStream> {
  public:
-  // Feed::Connect makes them. `feed` outlives every call but the destructor.
+  // Made by Feed::Connect. `feed` outlives every call but the destructor.
   FollowerStream(uint64_t number, FollowerStreamState::Options options, Feed* feed,
                  std::shared_ptr<FollowWire> wire);
 
   // --- for the wire ---------------------------------------------------------------------------
-  // A message came.
+  // A message has arrived.
   void OnRequest(const tollgate::v1::FollowRequest& request) ABSL_LOCKS_EXCLUDED(mu_);
-  // What came is no FollowRequest: the call is refused.
+  // Bytes that are not a FollowRequest have arrived: the call is refused.
   void OnGarbage() ABSL_LOCKS_EXCLUDED(mu_);
   // The client sends no more.
   void OnReadsDone() ABSL_LOCKS_EXCLUDED(mu_);
-  // The wire is free: the next message's pieces, to be written laid end to end; false: nothing now.
+  // The wire is free: gives the pieces of the next message, to be written end to end; false: there
+  // is nothing to write now.
   bool NextToWrite(std::vector<SharedBytes>* pieces) ABSL_LOCKS_EXCLUDED(mu_);
-  // The call is over; the feed forgets it. The last call.
+  // The call is over, and the feed forgets the stream. The last call.
   void OnClosed() ABSL_LOCKS_EXCLUDED(mu_);
 
   // --- for the feed, and what drives it ---------------------------------------------------------
   // There may be something to write.
   void Wake() ABSL_LOCKS_EXCLUDED(mu_);
-  // Tells the follower to go, and to come back no sooner than `retry_after`. The first reason
+  // Tells the follower to go away, and to come back no sooner than `retry_after`. The first reason
   // counts.
   void GoAway(absl::string_view reason, absl::Duration retry_after) ABSL_LOCKS_EXCLUDED(mu_);
   // Cuts the call.
   void Abort(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mu_);
-  // Time passes. True: it was cut, just now, because its client does not read (I5).
+  // Time passes. True: the stream was cut just now, because its client does not read (I5).
   bool Tick(base::BootTime now, absl::Duration stall_limit) ABSL_LOCKS_EXCLUDED(mu_);
-  // Its place in the feed's register.
+  // The stream's number in the feed's register.
   uint64_t number() const { return number_; }
-  // Whose stream it is, once it has said Hello.
+  // The session whose stream this is, once the client has said Hello.
   lease::SessionId session() const ABSL_LOCKS_EXCLUDED(mu_);
-  // It was told to go for want of progress (R6), and Tick did not cut it.
+  // The follower was told to go away for want of progress (R6), and Tick did not cut the stream.
   bool MadeNoProgress() const ABSL_LOCKS_EXCLUDED(mu_);
 
  private:

@@ -22,8 +22,8 @@ using tollgate::v1::Ping;
 namespace {
 
 constexpr size_t kMaxVersionBytes = 64;
-// At one commit a microsecond, each of them synced, it is reached in 285 years: what is above it is
-// no revision of this store's, nor of what the store was before a rollback (R11).
+// At one synced commit a microsecond, the store reaches this revision in 285 years. A higher number
+// is neither a revision of this store, nor of the store before a roll-back (R11).
 constexpr int64_t kMaxRevision = int64_t{1} << 53;
 constexpr size_t kMaxEpochBytes = 64;
 constexpr absl::Duration kComeBackLater = absl::Seconds(5);
@@ -296,8 +296,8 @@ void FollowerStreamState::PrepareWelcome(bool reset) {
 void FollowerStreamState::OnPing(const Ping& ping, base::BootTime now) {
   if (ping.sequence() <= last_sequence_) return;
   last_sequence_ = ping.sequence();
-  // R10: what it has applied, only up to what it was sent or resumed at; and after a reset nothing
-  // from before it.
+  // R10: an acknowledgement counts only up to the revision that was sent or resumed at; after a
+  // reset no acknowledgement from before it counts.
   const int64_t applied =
       TOLLGATE_MUTATED("r10_sent_is_applied") ? sent_ : std::min(ping.applied_revision(), sent_);
   lessor_->Acknowledge(session_, applied >= reset_revision_ ? applied : 0, ping);
@@ -306,8 +306,9 @@ void FollowerStreamState::OnPing(const Ping& ping, base::BootTime now) {
     pong_since_ = now;
     pong_after_ = ring_->head();
   }
-  // Of several pings the latest is answered: a grant for a later ping is worth more, and answers
-  // do not heap up for one that does not read (I5). The Pong keeps its place in the queue.
+  // Of several pings only the latest is answered: a grant for a later ping is worth more, and
+  // answers do not pile up for a client that does not read (I5). The Pong keeps its place in the
+  // queue.
 }
 
 void FollowerStreamState::ReadsDone() {
@@ -333,7 +334,8 @@ void FollowerStreamState::CaughtUp(CatchUp answer) {
       return;
     case CatchUp::State::kCompacted:
     case CatchUp::State::kFailed:
-      // A reset is always a correct answer; in the middle of a stream it takes a new Hello.
+      // A reset is always a correct answer; in the middle of a stream the follower must say Hello
+      // anew for one.
       if (state_ == State::kResuming) {
         PrepareWelcome(/*reset=*/true);
       } else {
@@ -343,8 +345,8 @@ void FollowerStreamState::CaughtUp(CatchUp answer) {
   }
 }
 
-// The next part of a revision that is too large for one message (R8: it counts as sent, and can be
-// applied, only after its last part).
+// Takes the next part of a revision that is too large for one message. The revision counts as sent,
+// and can be applied, only after its last part (R8).
 bool FollowerStreamState::TakePart(Output* output) {
   if (split_ == nullptr) return false;
   output->kind = Output::Kind::kWrite;
@@ -427,8 +429,8 @@ bool FollowerStreamState::TakePong(base::BootTime now, absl::Time wall_now, Outp
   if (patient && (answer.outcome == LeaseOutcome::kNotRostered ||
                   answer.outcome == LeaseOutcome::kBelowEnforced ||
                   answer.outcome == LeaseOutcome::kStoreSilent)) {
-    // A moment later there is a lease to give: once the roster is written, or what was enforced
-    // meanwhile is sent, or (after this machine was paused) a keep-alive is written.
+    // The lessor may grant a lease a moment later: once the roster is written, the enforced events
+    // are sent, or (after this machine was paused) a keep-alive is written.
     pong_waits_ = true;
     return false;
   }
@@ -464,8 +466,8 @@ FollowerStreamState::Output FollowerStreamState::Next(base::BootTime now, absl::
       GoAway("max_age", options_.come_back_after);
     }
   }
-  // A GoAway goes out between messages, never inside a split revision that can still be ended well;
-  // the rest of such a one is of no use to somebody who has to come again.
+  // A GoAway goes out as the next message, even inside a split revision: the rest of that revision
+  // is useless to a follower that has to come again.
   if (going_away_ && go_away_.has_go_away()) {
     SetMessage(go_away_, &output);
     go_away_.Clear();
@@ -485,9 +487,10 @@ FollowerStreamState::Output FollowerStreamState::Next(base::BootTime now, absl::
     return output;
   }
   if (state_ == State::kStreaming) {
-    // The Pong first, once what it queued behind is sent: events that keep coming must not hold it
-    // up. Again after the events: reading the ring moves `sent_` over commits without events (R8),
-    // and a revision may have become enforced meanwhile (R9).
+    // The Pong comes first, once the events that it queues behind are sent, so that a steady flow
+    // of events cannot hold it up. It is tried again after the events: reading the ring moves
+    // `sent_` over commits without events (R8), and a revision may have become enforced meanwhile
+    // (R9).
     for (int round = 0; round < 3; ++round) {
       if (TakePong(now, wall_now, &output)) return output;
       if (TakeEvents(&output)) return output;

@@ -1,4 +1,4 @@
-// What is said on one follower stream (the stream of one Follow call), as a pure state machine.
+// The protocol of one follower stream (the stream of one Follow call), as a pure state machine.
 //
 //     Receive(Hello) ─ judged (R19), an old proof after a read of the store ─┐
 //        ┌───────────────────────────────────────────────────────────────────┘
@@ -30,19 +30,19 @@
 
 namespace tollgate::service {
 
-// What the store still holds after a cursor: one bounded read.
+// What one bounded read of the store found after a cursor.
 struct CatchUp {
   enum class State { kOk, kCompacted, kFailed };
   State state = State::kFailed;
   std::vector<SharedRevision> revisions;
-  // Everything with events up to here is in `revisions`.
+  // Every revision with events up to here is in `revisions`.
   int64_t complete_to = 0;
 };
 
-// Pull model: whoever drives it hands in what happens, and while the wire is free asks Next() until
-// it says nothing; one write at a time is under way. Not thread-safe. Holds at most one catch-up
-// read and no queue of messages: events stay in the ring, and of several pings the latest is
-// answered (I5).
+// Pull model. The driver hands in what happens and, while the wire is free, asks Next() until
+// Next() has no output; one write at a time is under way. Not thread-safe. Holds at most one
+// catch-up read and no queue of messages: events stay in the ring, and of several pings only the
+// latest is answered (I5).
 class FollowerStreamState {
  public:
   struct Options {
@@ -53,24 +53,25 @@ class FollowerStreamState {
     std::string caller = "local";
     absl::Duration ping_interval = absl::Seconds(5);
     absl::Duration usage_interval = absl::Seconds(10);
-    // A stream is told to come again after this long; its caller jitters it.
+    // After this long the stream is told to come again; the caller jitters it.
     absl::Duration max_age = absl::Minutes(10);
-    // And not to come back at once all together; its caller jitters it.
+    // A client that was sent away comes back no sooner, so that clients do not return all at once;
+    // the caller jitters it.
     absl::Duration come_back_after = absl::Milliseconds(100);
-    // Hello must come within this.
+    // Hello must come within this time.
     absl::Duration hello_limit = absl::Seconds(10);
-    // A Pong waits at most this long for its turn (the roster, a keep-alive, a catch-up), then goes
-    // without a lease.
+    // How long a Pong waits at most for its turn (for the roster, a keep-alive, a catch-up) before
+    // it goes out without a lease.
     absl::Duration pong_patience = absl::Seconds(1);
-    // Without progress (R6) for this long it is told to go away.
+    // A follower without progress (R6) for this long is told to go away.
     absl::Duration no_progress_limit = absl::Seconds(30);
     size_t max_message_bytes = 256u << 10;
     size_t max_batch = 1024;  // revisions in one message
   };
-  // `ring` and `lessor` outlive it.
+  // `ring` and `lessor` outlive this.
   FollowerStreamState(Options options, const EventRing* ring, Lessor* lessor, base::BootTime now);
 
-  // What its driver has to do about a message it handed in.
+  // What the driver must do about a message that it handed in.
   enum class Received {
     kNothing,   // a ping, or what was ignored
     kHello,     // register hello(), and write the roster (R15); another stream of session() is
@@ -83,7 +84,7 @@ class FollowerStreamState {
     kGoodbye,   // release session() (R4)
     kRefused,   // it will Finish with an error
   };
-  // `now` was read after the message was.
+  // `now` was read after the message.
   Received Receive(const tollgate::v1::FollowRequest& request, base::BootTime now);
   // The client has sent its last message.
   void ReadsDone();
@@ -97,7 +98,7 @@ class FollowerStreamState {
 
   struct Output {
     enum class Kind {
-      kNothing,  // until something happens or NextTick()
+      kNothing,  // until something happens, or NextTick()
       kWrite,    // write `pieces`, laid end to end, as one message
       kCatchUp,  // read the store after `after`; then CaughtUp. Next() goes on meanwhile
       kProve,    // read the fingerprint of revision `after`; then Proved
@@ -108,21 +109,21 @@ class FollowerStreamState {
     int64_t after = 0;
     absl::Status status;
   };
-  // What to do next; asked only while no write is under way. What kWrite gives counts as sent
-  // (R8): on an ordered stream nothing overtakes it. `wall_now` is what a Pong says the time is
-  // (R18).
+  // What to do next; asked only while no write is under way. What kWrite gives counts as sent at
+  // once (R8), because nothing overtakes it on an ordered stream. `wall_now` is the time that a
+  // Pong tells (R18).
   Output Next(base::BootTime now, absl::Time wall_now);
-  // Ask Next() again then, though nothing else happens.
+  // When to ask Next() again if nothing else happens.
   base::BootTime NextTick() const;
 
-  // Set once Received::kHello was returned.
+  // True once Received::kHello was returned.
   bool greeted() const { return greeted_; }
   const lease::SessionId& session() const { return session_; }
   const tollgate::v1::Hello& hello() const { return hello_; }
-  // What the Welcome says: true: the stream goes on where the follower was; false: a reset. Unset
+  // What the Welcome says: true, the stream resumes where the follower was; false, a reset. Unset
   // until that is decided, which may take a read of the store.
   absl::optional<bool> resumes() const { return resumes_; }
-  // What the stream was sent events up to (R8).
+  // The revision up to which the stream was sent events (R8).
   int64_t sent() const { return sent_; }
   // Why it was refused, with kForked and kStranger.
   const absl::Status& refusal() const { return refusal_; }
@@ -156,20 +157,21 @@ class FollowerStreamState {
   absl::optional<bool> resumes_;
 
   absl::optional<tollgate::v1::FollowResponse> welcome_;  // to be sent first
-  bool welcomed_ = false;                                 // it was handed out
+  bool welcomed_ = false;                                 // the Welcome was handed out
   int64_t sent_ = 0;
   int64_t reset_revision_ = 0;         // acknowledgements below it are from before the reset
   bool prove_due_ = false;             // the proof's fingerprint is to be asked for
   bool read_due_ = false;              // a read of the store is to be asked for
-  bool reading_ = false;               // it is under way
-  std::deque<SharedRevision> caught_;  // from the store, not yet sent
+  bool reading_ = false;               // a read is under way
+  std::deque<SharedRevision> caught_;  // read from the store, not yet sent
   int64_t caught_to_ = 0;
   SharedRevision split_;  // a revision of several parts, of which `next_part_` comes next
   size_t next_part_ = 0;
 
   uint64_t last_sequence_ = 0;
   bool pong_due_ = false;
-  int64_t pong_after_ = 0;  // the head when the ping came: what the Pong queues behind
+  int64_t pong_after_ = 0;  // the head when the ping came; the Pong is sent after the events up to
+                            // it
   base::BootTime pong_since_;
   bool pong_waits_ = false;  // for the roster or a read, not for the wire
   absl::optional<base::BootTime> no_progress_since_;
@@ -178,7 +180,7 @@ class FollowerStreamState {
   bool going_away_ = false;
   tollgate::v1::FollowResponse go_away_;
   bool reads_done_ = false;
-  // Set: Finish with it as soon as what must still be said is said.
+  // Set: Finish with this status as soon as the last messages are out.
   absl::optional<absl::Status> finish_;
   absl::Status refusal_;
 };

@@ -72,13 +72,14 @@ class HubImpl : public Hub, public FeedScheduler {
   std::unique_ptr<Feed> feed_;
   std::thread timer_;
 
-  // Timed waits are on the steady clock: absl's follow the wall clock, which may be set back.
-  // timer_mu_ guards the two flags; the last of all locks, for a stream may hold its own.
+  // Timed waits use the steady clock, because absl's follow the wall clock, which may be set back.
+  // timer_mu_ guards the two flags. It is acquired after all other locks, because a stream may hold
+  // its own.
   std::mutex timer_mu_;
   std::condition_variable timer_changed_;
   bool timer_woken_ = false;
   bool timer_stop_ = false;
-  // drain_mu_ guards open_, which counts the streams that Connect gave.
+  // drain_mu_ guards open_, which counts the streams that Connect returned.
   std::mutex drain_mu_;
   std::condition_variable drain_changed_;
   size_t open_ = 0;
@@ -186,7 +187,7 @@ absl::StatusOr<std::shared_ptr<FollowerStream>> HubImpl::Connect(std::shared_ptr
   return stream;
 }
 
-// Whoever waits for the last stream to go sees it only once that one is done with the hub.
+// A waiter for the last stream's end sees that end only once the stream is done with the hub.
 void HubImpl::StreamGone() {
   std::lock_guard<std::mutex> lock(drain_mu_);
   --open_;
@@ -205,8 +206,8 @@ bool HubImpl::AwaitNoStreams(absl::Duration timeout) {
 void HubImpl::Drain(absl::Duration timeout) {
   feed_->BeginDrain();
   if (AwaitNoStreams(timeout)) return;
-  // Again and again: one that was let in a moment before may not be among the streams yet. gRPC
-  // ends a cancelled call by itself.
+  // Repeated, because a stream that was let in a moment before may not be registered yet. gRPC ends
+  // a cancelled call by itself.
   do {
     feed_->AbortStreams();
   } while (!AwaitNoStreams(absl::Milliseconds(100)));

@@ -20,7 +20,7 @@
 
 namespace tollgate::service {
 
-// The feed. Thread-safe. What it decides is decided in feed.h.
+// The feed. Thread-safe. All decisions are made in feed.h.
 class Hub {
  public:
   struct Options : Feed::Options {
@@ -45,25 +45,25 @@ class Hub {
       std::shared_ptr<FollowWire> wire) = 0;
 
   // --- enforcement ----------------------------------------------------------------------------
-  // Calls `done` once with the receipt: when the revision is enforced, or as it stands when
-  // `timeout` has passed or the hub stops. It may be called before this returns, on this thread;
-  // else on any, without a lock of the hub held. `done` must be quick: a gRPC Finish is. Returns
-  // the place that it waits at, for EndWait; none where it was answered at once.
+  // Calls `done` once with the receipt: when the revision is enforced, or, with the receipt as it
+  // stands, when `timeout` has passed or the hub stops. `done` may run before this returns, on this
+  // thread; otherwise it runs on any thread, with no lock of the hub held. `done` must be quick: a
+  // gRPC Finish is. Returns the wait's place, for EndWait; number 0 where `done` has run already.
   virtual WaitId WaitEnforced(const ReceiptQuestion& question, absl::Duration timeout,
                               std::function<void(tollgate::v1::Receipt)> done) = 0;
-  // Nobody waits there any more: the place is free at once, and `done` is let go. It may be running
-  // already, and then runs on. Nothing happens where the wait has ended, or took no place.
+  // Gives up a wait: its place is free at once, and `done` is released. A `done` that is already
+  // running runs on. Does nothing where the wait has ended, or took no place.
   virtual void EndWait(const WaitId& id) = 0;
   // The receipt as it stands.
   virtual tollgate::v1::Receipt ReceiptFor(const ReceiptQuestion& question) = 0;
-  // The highest revision declared enforced; 0: none yet since the start.
+  // The highest revision declared enforced; 0: none since the start.
   virtual int64_t enforced_revision() = 0;
 
   // --- the feed -------------------------------------------------------------------------------
-  // Reads on after `after` (a revision, at most head()). `wake` is called when there may be
+  // Reads the feed after revision `after` (at most head()). `wake` is called when there may be
   // something new, on a thread of the hub's, at least once after every revision with events that
-  // Read() has not returned; it must be quick and must not end the reader. OUT_OF_RANGE: after >
-  // head().
+  // Read() has not returned. `wake` must be quick and must not destroy the reader. OUT_OF_RANGE:
+  // after > head().
   virtual absl::StatusOr<std::unique_ptr<FeedReader>> Subscribe(int64_t after,
                                                                 std::function<void()> wake) = 0;
   // The newest durable revision.
@@ -75,14 +75,15 @@ class Hub {
   // --- for people and metrics -----------------------------------------------------------------
   using Stats = Feed::Stats;
   virtual Stats stats() = 0;
-  // All sessions known, by id.
+  // All known sessions, by id.
   virtual std::vector<SessionView> Sessions() = 0;
 
-  // Sends GoAway to every follower and refuses new ones; streams end as their last write is
-  // taken, and those left at the deadline are cut. Returns once none is left. Idempotent.
+  // Sends GoAway to every follower and refuses new ones. A stream ends when its last write is
+  // taken; a stream that is left at the deadline is cut. Returns once no stream is left.
+  // Idempotent.
   virtual void Drain(absl::Duration timeout) = 0;
-  // Drains without patience, answers all who wait, ends the threads. Idempotent; where it is called
-  // twice at once, both calls return when all that is done.
+  // Cuts every stream, answers every wait, ends the threads. Idempotent; when two calls overlap,
+  // both return once all of that is done.
   virtual void Stop() = 0;
 };
 

@@ -8,14 +8,15 @@
 
 namespace tollgate::service {
 
-// What a Welcome says of how often to ping: `configured`, and longer where `followers` validators
-// that ping so often would be more than `max_pings_per_second` (> 0; the acknowledgements that come
-// at once after events are not in it). Never above a third of the lease, so that a lost ping or two
-// costs no validator its lease: where that bounds it, the rate of pings does grow with the fleet.
+// The ping interval that a Welcome tells. It is `configured`, or longer where `followers`
+// validators pinging that often would send more than `max_pings_per_second` (> 0) pings. The
+// acknowledgements that follow events at once are not counted. The interval is never above a third
+// of the lease, so that a validator does not lose its lease over a lost ping or two; where that
+// bound applies, the rate of pings does grow with the fleet.
 //
-// A follower learns it with its Welcome and keeps it for as long as its stream lives: those that
-// were there before the fleet grew ping as often as they were told until their stream's age sends
-// them round again (Feed::Options::max_stream_age).
+// A follower keeps the interval of its Welcome for as long as its stream lives. Followers from
+// before the fleet grew thus ping at their old interval until the age of their stream makes them
+// reconnect (Feed::Options::max_stream_age).
 absl::Duration PingIntervalFor(absl::Duration configured, absl::Duration lease, size_t followers,
                                double max_pings_per_second);
 

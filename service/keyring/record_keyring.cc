@@ -13,8 +13,8 @@ using ::tollgate::store::v1::TokenRecord;
 
 namespace {
 
-// Whether a token that has not ended was made with the pepper. Reads every token at worst: asked
-// only of a pepper that is not there any more.
+// Whether a token that has not ended was made with the pepper. May read every token, so it is asked
+// only about a pepper that is gone.
 absl::StatusOr<bool> IsNeeded(const storage::View& view, uint32_t pepper_id) {
   constexpr size_t kPage = 1000;
   std::string begin;

@@ -1,4 +1,4 @@
-// That the store and the keyring belong together (I7).
+// Checks that the store and the keyring belong together (I7).
 #ifndef TOLLGATE_SERVICE_KEYRING_RECORD_KEYRING_H_
 #define TOLLGATE_SERVICE_KEYRING_RECORD_KEYRING_H_
 
@@ -11,12 +11,12 @@
 
 namespace tollgate::service {
 
-// Run at every start, before a pepper makes its first token. Holds the keyring against what the
-// store has of it (MetaRecord.keyring_checks), and writes what the keyring shows now; writes
-// nothing where that is the same. FAILED_PRECONDITION (KEYRING_MISMATCH) where a token that has not
-// ended was made with a pepper that the keyring lacks, or has another of under that id: with it
-// every such token would be called unknown. A pepper that no such token needs may go. No event, no
-// audit.
+// Run at every start, before a pepper makes its first token. Compares the keyring with the record
+// that the store has of it (MetaRecord.keyring_checks), and writes the keyring's present check
+// values; writes nothing where they are the same. FAILED_PRECONDITION (KEYRING_MISMATCH): a token
+// that has not ended was made with a pepper that the keyring lacks, or whose id now names another
+// pepper; with this keyring every such token would be called unknown. A pepper that no such token
+// needs may be absent. No event, no audit entry.
 class RecordKeyring : public storage::Command {
  public:
   // `checks`: Keyring::CheckValues. `path`: the keyring's file, for the message.

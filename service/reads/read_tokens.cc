@@ -88,7 +88,7 @@ absl::StatusOr<Condition> ReadFilter(const TokenFilter& filter) {
   return condition;
 }
 
-// What the record alone tells.
+// The conditions that the record alone decides.
 bool RecordMatches(const Condition& condition, const TokenRecord& record) {
   const TokenFilter& filter = *condition.filter;
   if (!filter.owner().empty() && record.owner() != filter.owner()) return false;

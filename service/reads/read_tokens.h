@@ -1,4 +1,4 @@
-// The read side: pure functions of a view. They scan, so they are not for a gRPC thread.
+// The read side: pure functions of a view. They scan, so they must not run on a gRPC thread.
 #ifndef TOLLGATE_SERVICE_READS_READ_TOKENS_H_
 #define TOLLGATE_SERVICE_READS_READ_TOKENS_H_
 
@@ -12,8 +12,8 @@
 
 namespace tollgate::service {
 
-// At most so many records are looked at for one page: a filter that hits little answers short
-// pages, also empty ones, with a next_page_token.
+// The most records that are read for one page. A filter that matches little thus gives short pages,
+// even empty ones, with a next_page_token.
 inline constexpr size_t kMaxScannedPerPage = 5000;
 
 // A token with its use by edge. BAD_RESOURCE_NAME, TOKEN_NOT_FOUND.

@@ -52,7 +52,7 @@ absl::StatusOr<ResolveResponse> ResolveFrom(const storage::Snapshot& snapshot,
         absl::optional<TokenRecord> token,
         storage::GetRecord<TokenRecord>(snapshot, storage::Table::kTokens,
                                         storage::TokenKey(found->workspace(), found->token_id())));
-    // I7: not "unknown": what is broken here is the store, and no token may be accused for it.
+    // I7: this is not "unknown". The store is broken, and no token may be accused for that.
     if (!token.has_value()) return absl::DataLossError("a digest has no token");
     token::Cohorts cohorts;
     ASSIGN_OR_RETURN(cohorts.workspace,

@@ -66,8 +66,8 @@ absl::Status Change::Run(const storage::View& view, const storage::Slot& slot,
   }
 
   RETURN_IF_ERROR(Apply(view, slot, effects));
-  // Also kept where nothing had to change: else the retry of a suspension that was none would
-  // suspend a token that was resumed in between.
+  // The record is kept even where nothing had to change: otherwise a retry of a suspension that
+  // changed nothing could suspend a token that was resumed in between.
   RequestRecord record;
   record.set_method(context_.method);
   record.set_fingerprint(context_.fingerprint);

@@ -1,4 +1,4 @@
-// What every change that a caller asks for has in common: who asks, the request_id that makes a
+// What all changes that a caller asks for have in common: the caller, the request_id that makes a
 // retry safe, and the answer.
 #ifndef TOLLGATE_SERVICE_RECORDS_CHANGE_H_
 #define TOLLGATE_SERVICE_RECORDS_CHANGE_H_
@@ -16,13 +16,13 @@
 
 namespace tollgate::service {
 
-// For how long the first answer to a request_id is kept.
+// How long the first answer to a request_id is kept.
 inline constexpr absl::Duration kRequestLifetime = absl::Hours(24);
-// Who the service itself is in the audit log.
+// The name of the service itself in the audit log.
 inline constexpr char kServiceActor[] = "tollgated";
 
-// What the caller of a command that makes a token has minted. The token string itself never enters
-// a command: it is added to the answer after the commit, where the answer does not withhold it.
+// The token that the caller of a command has minted for it. The token string itself never enters a
+// command; it is added to the answer after the commit, unless the answer withholds it.
 struct MintedToken {
   std::string public_id;
   token::StoredDigest stored_digest;
@@ -30,23 +30,25 @@ struct MintedToken {
   char kind = 'w';
 };
 
-// BLAKE2b-256 over a request's deterministic serialisation, without what may differ between a call
-// and its retry: request_id and wait_enforced.
+// BLAKE2b-256 over a request's deterministic serialisation, without the fields that may differ
+// between a call and its retry: request_id and wait_enforced.
 std::string RequestFingerprint(const google::protobuf::Message& request);
 
-// A change with a request_id. The same id of the same actor, method and workspace with the same
-// request answers what was answered first, and changes nothing; with another request it is refused
-// (ALREADY_EXISTS, REQUEST_ID_REUSED). The record lies in the store, so this holds within one batch
-// and after a restart. A refused request leaves no record: its retry is judged anew.
+// A change with a request_id. The same id of the same actor, method and workspace, with the same
+// request, gets the first answer again and changes nothing; with another request it is refused
+// (ALREADY_EXISTS, REQUEST_ID_REUSED). The record of the request lies in the store, so this holds
+// within one batch and after a restart. A refused request leaves no record: its retry is judged
+// anew.
 class Change : public storage::Command {
  public:
-  // Looks for the first answer, else Apply()s. Pure, and may be run again (storage/command.h).
+  // Returns the first answer where there is one, otherwise Apply()s. Pure, and may be run again
+  // (storage/command.h).
   absl::Status Run(const storage::View& view, const storage::Slot& slot,
                    storage::Effects& effects) final;
 
   // The method's name, as in "create_token".
   absl::string_view name() const override { return context_.method; }
-  // Whether the answer is one that was given before. Set once Run has returned OK.
+  // Whether the answer is that of an earlier request. Set once Run has returned OK.
   bool replayed() const { return replayed_; }
   const std::string& actor() const { return context_.actor; }
   const std::string& workspace() const { return context_.workspace; }
@@ -61,11 +63,12 @@ class Change : public storage::Command {
   };
   explicit Change(Context context) : context_(std::move(context)) {}
 
-  // The change itself: state-dependent checks, effects, and the answer (which is empty at first).
+  // Makes the change itself: checks that depend on the state, effects, and the answer (empty at
+  // first).
   virtual absl::Status Apply(const storage::View& view, const storage::Slot& slot,
                              storage::Effects& effects) = 0;
   virtual google::protobuf::Message* mutable_answer() = 0;
-  // The answer to a retry has been read into mutable_answer().
+  // Called when mutable_answer() holds the answer to a retry.
   virtual void OnReplay() {}
 
  private:

@@ -13,21 +13,21 @@
 
 namespace tollgate::service {
 
-// The longest duration that means anything to a token: 100 years. Sums of it and a real time fit
-// into micros and into a Timestamp.
+// The longest duration that is taken for a token: 100 years. Its sum with a real time fits into
+// micros and into a Timestamp.
 inline constexpr absl::Duration kMaxDuration = absl::Hours(24 * 36525);
 
-// INVALID_ARGUMENT, TIME_MALFORMED, unless it is a valid Timestamp (years 1 to 9999).
+// INVALID_ARGUMENT, TIME_MALFORMED: not a valid Timestamp (years 1 to 9999).
 absl::StatusOr<absl::Time> TimeFromField(const google::protobuf::Timestamp& timestamp,
                                          absl::string_view field);
-// INVALID_ARGUMENT, DURATION_MALFORMED, unless it is a valid Duration; `reason` unless it is at
-// least `least` and at most kMaxDuration (above it `too_long_reason`, where one is given).
+// INVALID_ARGUMENT: DURATION_MALFORMED where it is not a valid Duration; `reason` where it is below
+// `least` or above kMaxDuration (above it `too_long_reason`, where one is given).
 absl::StatusOr<absl::Duration> DurationFromField(const google::protobuf::Duration& duration,
                                                  absl::string_view field, absl::Duration least,
                                                  absl::string_view reason,
                                                  absl::string_view too_long_reason = "");
 
-// 0 for unset, as records have it; never 0 for a real time.
+// A time as records have it. 0 means unset; a real time never gives 0.
 int64_t ToRecordMicros(absl::Time time);
 // The time of a record's field that is set.
 inline absl::Time FromRecordMicros(int64_t us) { return absl::FromUnixMicros(us); }

@@ -20,7 +20,7 @@ using ::tollgate::store::v1::WorkspaceRecord;
 
 constexpr int kMostEarlier = 64;  // watermarks kept of one key, besides the latest
 
-// Takes away what the sweep was to do about a token, as far as the record says when.
+// Deletes the sweep's entries for a token, where the record tells their times.
 void DeleteDue(const TokenRecord& record, absl::string_view key, storage::Effects& effects) {
   if (record.expire_time_us() != 0) {
     effects.Delete(storage::Table::kDue,
@@ -181,7 +181,7 @@ void EndToken(HeldToken& token, Ending::Kind kind, const storage::Slot& slot,
                  storage::LabelKey(record.workspace(), record.label(), record.token_id()));
   DeleteDue(record, key, effects);
   NoteLiveChange(record.workspace(), slot.revision, effects);
-  // R18: an end that time brought about is told like any other.
+  // R18: an end that time has made is told like any other.
   const bool untold = TOLLGATE_MUTATED("r18_sweep_untold") && kind != Ending::KIND_REVOKED;
   PutChanged(token, slot, /*tell=*/!untold, effects);
 }
@@ -243,8 +243,9 @@ int64_t Revoke(HeldToken& token, absl::string_view actor, absl::string_view acti
     effects.Audit(std::move(entry));
     return slot.revision;
   }
-  // Time has ended it and no sweep has come by yet: commit that, so that there is a revision that
-  // enforcement can be waited for (R18). It stays expired: final is final.
+  // Time has ended the token, and no sweep has committed that yet: commit it, so that there is a
+  // revision for whose enforcement a caller can wait (R18). The token stays expired: final is
+  // final.
   const Ending::Kind by_time = EndedByTime(token, slot.now);
   if (by_time != Ending::KIND_UNSPECIFIED) {
     EndToken(token, by_time, slot, effects);

@@ -1,5 +1,5 @@
-// A token as the commands hold it: its record with all that bears on its state, and the few ways
-// in which a change may write it.
+// A token as the commands hold it: its record with everything that decides its state, and the few
+// ways in which a change may write it.
 #ifndef TOLLGATE_SERVICE_RECORDS_HELD_TOKEN_H_
 #define TOLLGATE_SERVICE_RECORDS_HELD_TOKEN_H_
 
@@ -21,7 +21,7 @@ namespace tollgate::service {
 struct HeldToken {
   tollgate::store::v1::TokenRecord record;
   token::Cohorts cohorts;
-  tollgate::store::v1::PolicyRecord policy;  // empty: asks for nothing
+  tollgate::store::v1::PolicyRecord policy;  // empty: the workspace has none
 
   tollgate::v1::TokenState StateAt(absl::Time now) const {
     return token::StateAt(record, cohorts, now);
@@ -32,44 +32,45 @@ struct HeldToken {
 // NOT_FOUND, TOKEN_NOT_FOUND.
 absl::StatusOr<HeldToken> LoadToken(const storage::View& view, absl::string_view workspace,
                                     absl::string_view token_id);
-// nullopt where there is none.
+// nullopt: there is no such token.
 absl::StatusOr<absl::optional<HeldToken>> FindToken(const storage::View& view,
                                                     absl::string_view workspace,
                                                     absl::string_view token_id);
 absl::StatusOr<token::Cohorts> LoadCohorts(const storage::View& view, absl::string_view workspace,
                                            absl::string_view owner);
-// Writes a watermark as the latest of its key; the one before goes among its `earlier`, so that
-// what that one ended stays as it ended.
+// Writes a watermark as the latest of its key. The watermark before it goes among the `earlier`
+// ones, so that the tokens which that one ended keep their end.
 absl::Status PutCohort(const storage::View& view, tollgate::store::v1::CohortRecord cohort,
                        storage::Effects& effects);
-// Notes that from `revision` on other tokens of the workspace are live, or have another owner
-// (LiveChangeKey). PutNew, EndToken and PutCohort do it themselves.
+// Notes that `revision` changes which tokens of the workspace are live, or the owner of one
+// (LiveChangeKey). PutNew, EndToken and PutCohort call it themselves.
 void NoteLiveChange(absl::string_view workspace, int64_t revision, storage::Effects& effects);
 // NOT_FOUND, WORKSPACE_NOT_FOUND.
 absl::StatusOr<tollgate::store::v1::WorkspaceRecord> LoadWorkspace(const storage::View& view,
                                                                    absl::string_view workspace);
 
-// When it was last resumed; InfinitePast: never, as far as the record knows.
+// When the token was last resumed; InfinitePast: never, as far as the record knows.
 absl::Time LastResumed(const tollgate::store::v1::TokenRecord& record);
 
 // The resource at `now`, without use.
 tollgate::v1::Token ToResource(const HeldToken& token, absl::Time now);
 
-// FAILED_PRECONDITION, TOKEN_FINAL, where the token has ended: final is final.
+// FAILED_PRECONDITION, TOKEN_FINAL: the token has ended, and final is final.
 absl::Status RefuseFinal(const HeldToken& token, absl::Time now);
 
-// Writes the record as changed by this slot, and with `tell` an event.
+// Writes the record as changed by this slot; with `tell`, also an event.
 void PutChanged(HeldToken& token, const storage::Slot& slot, bool tell, storage::Effects& effects);
-// Writes what ends the token, and takes it out of what the sweep and the labels know. An event.
+// Writes the token's end and an event, and removes the token's entries for the sweep and its label.
 void EndToken(HeldToken& token, tollgate::store::v1::Ending::Kind kind, const storage::Slot& slot,
               storage::Effects& effects);
-// How time ended it, where no commit has done so yet; KIND_UNSPECIFIED where time has not.
+// How time has ended the token, where no commit has done so yet; KIND_UNSPECIFIED: time has not.
 tollgate::store::v1::Ending::Kind EndedByTime(const HeldToken& token, absl::Time now);
 
-// ABORTED, TOKEN_ID_TAKEN, where a new token's id or digest is in the store already: mint another.
-// Random ids make this a matter of a broken random source; overwriting a token would be worse.
+// ABORTED, TOKEN_ID_TAKEN: the store already holds the new token's id or digest; the caller mints
+// another. Ids are random, so this happens only when the random source is broken; overwriting a
+// token would be worse.
 absl::Status CheckUnused(const storage::View& view, const tollgate::store::v1::TokenRecord& record);
-// Writes a new token's record with its digest, label and due entries. An event.
+// Writes a new token's record with its digest, label and due entries, and an event.
 void PutNew(const tollgate::store::v1::TokenRecord& record, storage::Effects& effects);
 void TellChanged(absl::string_view workspace, absl::string_view token_id,
                  storage::Effects& effects);
@@ -78,8 +79,8 @@ void TellChanged(absl::string_view workspace, absl::string_view token_id,
 tollgate::store::v1::AuditRecord AuditOf(absl::string_view actor, absl::string_view action,
                                          const tollgate::store::v1::TokenRecord& record);
 
-// What a revocation of one token comes to: ends it as revoked, with an event and an audit entry; or
-// where it has ended already, leaves it. Returns the revision of its end.
+// Revokes one token: ends it as revoked, with an event and an audit entry. A token that has ended
+// already stays as it is. Returns the revision of the token's end.
 int64_t Revoke(HeldToken& token, absl::string_view actor, absl::string_view action,
                absl::string_view reason, const storage::Slot& slot, storage::Effects& effects);
 

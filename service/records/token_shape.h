@@ -15,10 +15,10 @@
 
 namespace tollgate::service {
 
-// OUTPUT_ONLY_FIELD where a new token's request sets what only the service sets.
+// OUTPUT_ONLY_FIELD: the request for a new token sets a field that only the service sets.
 absl::Status CheckNoOutputFields(const tollgate::v1::Token& token);
 
-// `expire_time` unless unset, in micros as the record has it, else 0. TIME_MALFORMED;
+// `expire_time` in micros, as the record has it; 0 where it is unset. TIME_MALFORMED;
 // EXPIRE_TIME_PAST where it is not after `now`.
 absl::StatusOr<int64_t> ExpireTimeMicros(const tollgate::v1::Token& token, absl::Time now);
 

@@ -37,13 +37,13 @@ Strings InBoth(const Strings& a, const Strings& b) {
   return both;
 }
 
-// What Narrow found to take away.
+// What Narrow took away.
 struct Narrowed {
   bool suspended = false;
   std::string fields;  // for the audit log
 };
 
-// Takes from `record` what `lost` no longer allowed.
+// Takes from `record` what the lost history no longer allowed.
 void Narrow(const TokenRecord& lost, const std::string& key, TokenRecord* record,
             storage::Effects& effects, Narrowed* narrowed) {
   const auto note = [&](absl::string_view field) {
@@ -65,7 +65,8 @@ void Narrow(const TokenRecord& lost, const std::string& key, TokenRecord* record
   } else if (lost.audiences_size() > 0) {
     const auto audiences = InBoth(record->audiences(), lost.audiences());
     if (audiences.empty()) {
-      // No audience would mean any. It may be used nowhere until somebody says where.
+      // An empty list of audiences would allow every audience. The token is suspended until
+      // somebody names one.
       if (!record->suspended()) {
         record->set_suspended(true);
         record->set_reason("restored: the audiences of the backup were all taken away after it");
@@ -88,7 +89,7 @@ void Narrow(const TokenRecord& lost, const std::string& key, TokenRecord* record
     note("expire_time");
   }
   // Of a rotation's plans only a time takes something away by itself. The replacement is lost with
-  // the history: nothing may wait for it to be seen in use.
+  // the history, so no plan may wait for its use.
   const int64_t retire_us = lost.retirement().at_time_us();
   const int64_t planned_us = record->retirement().at_time_us();
   if (retire_us != 0 && (planned_us == 0 || retire_us < planned_us)) {
@@ -128,7 +129,7 @@ absl::Status ReplayCommand::Run(const storage::View& view, const storage::Slot& 
   if (plan_ != nullptr && (plan_->epoch() != meta->epoch() || plan_->head() != head->revision())) {
     return absl::InternalError("the plan is another store's, or of another revision");
   }
-  // The audit log says first what happened, then what came of it.
+  // The audit log tells first that the restore happened, then what it changed.
   AuditRecord entry;
   entry.set_actor(kServiceActor);
   entry.set_action(action_);
@@ -183,7 +184,8 @@ absl::Status ReplayCommand::ReplayToken(const std::string& workspace, const std:
     const Ending& ending = lost.ended->ending();
     record.set_reason(lost.ended->reason());
     EndToken(*token, ending.kind(), slot, effects);
-    // When it really ended; the revision is this commit's, since the lost one will be used again.
+    // The time of the real end; the revision is this commit's, because the lost one will be used
+    // again.
     record.mutable_ending()->set_time_us(ending.time_us());
     effects.Put(storage::Table::kTokens, key, record);
     ++report_.ended;
@@ -196,7 +198,8 @@ absl::Status ReplayCommand::ReplayToken(const std::string& workspace, const std:
   }
 
   // The last entry may have given the token to an owner whose cohort was revoked, before or in the
-  // same commit. Whether it was given is not known; that it may have been revoked decides.
+  // same commit. Whether the owner changed is unknown; the token counts as revoked because it may
+  // have been.
   const std::string& known_owner = lost.latest.has_value() ? lost.latest->owner() : record.owner();
   if (lost.perhaps.has_value() && lost.perhaps->owner() != known_owner) {
     ASSIGN_OR_RETURN(const absl::optional<CohortRecord> cohort,
@@ -222,7 +225,7 @@ absl::Status ReplayCommand::ReplayToken(const std::string& workspace, const std:
   int64_t lost_revision = 0;
   bool owner = false;
   if (lost.latest.has_value()) {
-    // Gives and takes nothing by itself, but says which cohorts cover it.
+    // An owner gives and takes nothing by itself, but decides which cohorts cover the token.
     owner = lost.latest->owner() != record.owner();
     record.set_owner(lost.latest->owner());
     Narrow(*lost.latest, key, &record, effects, &narrowed);
@@ -252,7 +255,7 @@ absl::Status ReplayCommand::ReplayToken(const std::string& workspace, const std:
 absl::StatusOr<absl::optional<CohortRecord>> ReplayCommand::CohortOfUncertainOwner(
     const TokenRecord& record, const std::string& owner, const storage::View& view) const {
   if (owner.empty()) return absl::optional<CohortRecord>();
-  // A lost cohort was set after the backup, so after the token was made.
+  // A lost cohort was set after the backup, so after the token was created.
   const auto lost = plan_->cohorts().find({record.workspace(), owner});
   if (lost != plan_->cohorts().end()) return absl::optional<CohortRecord>(lost->second);
   TokenRecord given = record;

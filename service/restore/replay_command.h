@@ -24,19 +24,20 @@ struct ReplayReport {
   int64_t revision = 0;   // the commit's
 };
 
-// Takes the new epoch, with the hold of R17, and takes away again what was taken away after the
-// backup, in one commit: a crash leaves the old store or the new one, nothing between. It never
-// gives: a token comes out of it with what both the backup and the lost history allowed.
+// Begins the new epoch, with the hold of R17, and takes away again what was taken away after the
+// backup, all in one commit: a crash leaves the old store or the new one, nothing between. It never
+// gives: afterwards a token has what both the backup and the lost history allowed.
 //
-// A cohort's watermark is an order among revisions, and the lost history's revisions will be used
-// again. Re-expressed it is this commit's own (revision, index): every token of the backup was
-// created below it, every later one will be above. The lost watermark covered exactly the former
-// (it was set after the backup, so after all of the backup's tokens), provided that the token still
-// had that owner: so a changed owner is replayed before.
+// A cohort's watermark is a place among the revisions, and the lost history's revisions will be
+// used again. The replayed watermark is therefore this commit's own (revision, index): every token
+// of the backup was created below it, and every later token will be above it. The lost watermark
+// was set after the backup, so it covered exactly the backup's tokens, as far as each still had
+// that owner; so a changed owner is replayed first.
 class ReplayCommand : public storage::Command {
  public:
-  // `plan` may be null: no journal; it outlives the command. `action` is what the audit log calls
-  // it, "restore" or "new_epoch"; `source` says from where, for the audit log.
+  // `plan` may be null (no journal); it outlives the command. `action` is the audit log's name of
+  // the command, "restore" or "new_epoch"; `source` tells the audit log where the restore came
+  // from.
   ReplayCommand(const ReplayPlan* plan, std::string new_epoch, std::string action,
                 std::string source)
       : plan_(plan),
@@ -55,8 +56,8 @@ class ReplayCommand : public storage::Command {
   absl::Status ReplayToken(const std::string& workspace, const std::string& token_id,
                            const ReplayPlan::LostToken& lost, const storage::View& view,
                            const storage::Slot& slot, storage::Effects& effects);
-  // The cohort that covers the token if `owner`, whom the journal's last entry names, had become
-  // its owner; nullopt where none does.
+  // The cohort that would cover the token if it had got the owner `owner`, whom the journal's last
+  // entry names; nullopt: none would.
   absl::StatusOr<absl::optional<tollgate::store::v1::CohortRecord>> CohortOfUncertainOwner(
       const tollgate::store::v1::TokenRecord& record, const std::string& owner,
       const storage::View& view) const;

@@ -19,7 +19,7 @@ void ReplayPlan::Add(const JournalRecord& record) {
       section_epoch_ = record.section().epoch();
       last_revision_ = record.section().from_revision();
       if (section_epoch_ == epoch_) {
-        // Of several the first that covers the backup counts.
+        // Of several sections, the first that covers the backup counts.
         if (!found_epoch_ || covers_from_ > head_) covers_from_ = last_revision_;
         found_epoch_ = true;
       } else {
@@ -54,7 +54,8 @@ void ReplayPlan::Finish() {
 void ReplayPlan::Take(const JournalCommit& commit, bool certain) {
   const bool same_epoch = section_epoch_ == epoch_;
   if (!same_epoch && !in_later_epoch_) return;  // before the backup's time
-  // A record's own revision: an entry may have been written late, for what had gone unjournaled.
+  // By the record's own revision, because an entry may have been written late for unjournaled
+  // changes.
   for (const TokenRecord& token : commit.tokens()) {
     if (same_epoch && token.update_revision() <= head_) continue;
     LostToken& lost = tokens_[{token.workspace(), token.token_id()}];

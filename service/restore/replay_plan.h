@@ -1,4 +1,4 @@
-// What a backup no longer knows, read from the journal: pure.
+// The changes that a backup does not know, read from the journal. Pure.
 #ifndef TOLLGATE_SERVICE_RESTORE_REPLAY_PLAN_H_
 #define TOLLGATE_SERVICE_RESTORE_REPLAY_PLAN_H_
 
@@ -15,31 +15,30 @@
 
 namespace tollgate::service {
 
-// Collects, record by record, what took permission away after a backup was made. In the backup's
-// epoch that is what has a revision above the backup's; in every later epoch it is everything. Not
-// thread-safe.
+// Collects, record by record, what took permission away after a backup was made: in the backup's
+// epoch the revisions above the backup's, in every later epoch all of them. Not thread-safe.
 //
-// The last entry of the journal may be of a commit that never became durable. What it takes away
-// is taken away all the same (somebody who may do so asked for it, and may have been told that it
-// was done); what it lifts is not lifted.
+// The last entry of the journal may be of a commit that never became durable. What this entry takes
+// away is taken away all the same, because somebody who may do so asked for it and may have been
+// told that it was done; what it lifts is not lifted.
 class ReplayPlan {
  public:
-  // Of the backup.
+  // `epoch` and `head` are the backup's.
   ReplayPlan(std::string epoch, int64_t head) : epoch_(std::move(epoch)), head_(head) {}
 
-  // The journal's next record.
+  // Takes the journal's next record.
   void Add(const tollgate::store::v1::JournalRecord& record);
-  // After the last one.
+  // To be called after the last record.
   void Finish();
 
-  // One token, as far as it was changed after the backup.
+  // One token that was changed after the backup.
   struct LostToken {
     absl::optional<tollgate::store::v1::TokenRecord> ended;    // the first end: final is final
-    absl::optional<tollgate::store::v1::TokenRecord> latest;   // as it was last
-    absl::optional<tollgate::store::v1::TokenRecord> perhaps;  // of the last entry
+    absl::optional<tollgate::store::v1::TokenRecord> latest;   // its latest state
+    absl::optional<tollgate::store::v1::TokenRecord> perhaps;  // its state in the last entry
   };
-  // By workspace and token id; by workspace and owner, the first of each: all of them cover the
-  // backup's tokens, and what ended first says why.
+  // By workspace and token id. Cohorts are by workspace and owner; of each the first is kept: all
+  // of them cover the backup's tokens, and the one that ended a token first gives the reason.
   const std::map<std::pair<std::string, std::string>, LostToken>& tokens() const { return tokens_; }
   const std::map<std::pair<std::string, std::string>, tollgate::store::v1::CohortRecord>& cohorts()
       const {
@@ -50,12 +49,12 @@ class ReplayPlan {
   int64_t head() const { return head_; }
   // Whether the journal knows the backup's epoch at all.
   bool found_epoch() const { return found_epoch_; }
-  // Everything after this revision of the backup's epoch is in the journal; above head(): what was
-  // revoked in between is lost.
+  // The journal holds every change of the backup's epoch after this revision. Above head(): the
+  // revocations in between are lost.
   int64_t covers_from() const { return covers_from_; }
-  // How far the journal knows the backup's epoch: the last entry's or mark's revision in it. Below
-  // head(): the store went on without this journal, or the journal is an old copy, and what was
-  // revoked after the backup is not in it.
+  // How far the journal knows the backup's epoch: the revision of its last entry or mark there.
+  // Below head(): the store went on without this journal, or the journal is an old copy, so the
+  // journal does not hold the revocations after the backup.
   int64_t epoch_last_revision() const { return epoch_last_revision_; }
   // The epochs whose sections come after the backup's, in their order, each once.
   const std::vector<std::string>& later_epochs() const { return later_epochs_; }
@@ -77,7 +76,8 @@ class ReplayPlan {
   int64_t epoch_last_revision_ = 0;
   int64_t last_revision_ = 0;
   int64_t last_time_us_ = 0;
-  absl::optional<tollgate::store::v1::JournalCommit> held_;  // certain once another record follows
+  // certain once another record follows it
+  absl::optional<tollgate::store::v1::JournalCommit> held_;
   std::map<std::pair<std::string, std::string>, LostToken> tokens_;
   std::map<std::pair<std::string, std::string>, tollgate::store::v1::CohortRecord> cohorts_;
 };

@@ -47,8 +47,8 @@ absl::StatusOr<StoreHome> HomeOf(const RestoreOptions& options) {
   return home;
 }
 
-// A checkpoint's files, without what belongs to a process that had it open. Never hard links:
-// what is done to the copy must not be done to the backup.
+// Copies a checkpoint's files, without those that belong to a process that had it open. Never by
+// hard links: changes of the copy must not change the backup.
 absl::Status CopyStore(const storage::EngineDriver& driver, const std::string& from,
                        const std::string& to) {
   std::error_code error;
@@ -69,7 +69,7 @@ absl::Status CopyStore(const storage::EngineDriver& driver, const std::string& f
   return Sync(to);
 }
 
-// Which journal is meant; empty: none.
+// The journal to replay; empty: none.
 absl::StatusOr<std::string> ChooseJournal(const StoreHome& home, const RestoreOptions& options,
                                           int64_t revision, absl::Time time) {
   if (options.without_journal) return std::string();
@@ -84,7 +84,7 @@ absl::StatusOr<std::string> ChooseJournal(const StoreHome& home, const RestoreOp
                                    ")\n", "  or, knowing the risk:      --without-journal"));
 }
 
-// Whether the store has taken away something after `revision`: its journal would have been told.
+// Whether the store has taken something away after `revision`; a journal of it would hold that.
 absl::StatusOr<bool> TookAwayAfter(const storage::View& view, int64_t revision) {
   bool found = false;
   RETURN_IF_ERROR(storage::FindUnjournaled(view, revision, [&found](const JournalCommit&) {
@@ -127,8 +127,9 @@ absl::StatusOr<std::unique_ptr<ReplayPlan>> ReadPlan(const std::string& journal,
                                      ": what was revoked in between would be good again.\n"
                                      "  Take a newer backup, or, knowing the risk:  --allow-gap"));
   }
-  // A backup is made with a mark in the journal, so the journal of then reaches to it. A store in
-  // place may be ahead of a journal that was not closed, by so much and by nothing that matters.
+  // A backup is made together with a mark in the journal, so the journal of that time reaches the
+  // backup. A store in place may be ahead of a journal that was not closed, by this many commits,
+  // none of which takes anything away.
   const int64_t ends = plan->epoch_last_revision();
   bool falls_short = ends < head && !options.from.empty();
   if (ends < head && !falls_short) {
@@ -150,7 +151,7 @@ absl::StatusOr<std::unique_ptr<ReplayPlan>> ReadPlan(const std::string& journal,
   return plan;
 }
 
-// Replays on the store in `folder`, and takes the epoch.
+// Replays the journal on the store in `folder`, and begins the epoch.
 absl::StatusOr<RestoreReport> Renew(const StoreHome& home, const std::string& folder,
                                     const RestoreOptions& options, absl::string_view action,
                                     base::Random& random, const base::Clock& clock) {

@@ -1,4 +1,4 @@
-// `tollgated restore …` and `tollgated new-epoch …`: what they say, and how they end.
+// `tollgated restore …` and `tollgated new-epoch …`: their output, and their errors.
 #ifndef TOLLGATE_SERVICE_RESTORE_RESTORE_PROGRAM_H_
 #define TOLLGATE_SERVICE_RESTORE_RESTORE_PROGRAM_H_
 
@@ -14,11 +14,11 @@
 
 namespace tollgate::service {
 
-// "restore" or "new-epoch".
+// Whether `word` is "restore" or "new-epoch".
 bool IsStoreCommand(absl::string_view word);
 
-// Runs it; `arguments` begin with that word. What is to be printed: the report, or the help.
-// Errors: INVALID_ARGUMENT (BAD_FLAG), RestoreStore's, BeginNewEpoch's.
+// Runs the command; `arguments` begin with its word. Returns the text to print: the report, or the
+// help. Errors: INVALID_ARGUMENT (BAD_FLAG), RestoreStore's, BeginNewEpoch's.
 absl::StatusOr<std::string> RunStoreCommand(const std::vector<std::string>& arguments,
                                             base::Random& random, const base::Clock& clock);
 

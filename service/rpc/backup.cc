@@ -15,7 +15,7 @@ namespace {
 
 constexpr size_t kMaxName = 128;
 
-// No path, no hidden file, nothing that a shell would see something in.
+// A plain file name: no path, not hidden, no character that means something to a shell.
 bool IsPlainName(absl::string_view name) {
   if (name.empty() || name.size() > kMaxName || name[0] == '.' || name[0] == '-') return false;
   for (const char c : name) {
@@ -103,7 +103,7 @@ absl::StatusOr<tollgate::v1::CreateBackupResponse> CreateBackup(
   std::error_code error;
   std::filesystem::create_directories(place.backup_dir, error);
   if (error) return Failed(path, error.message());
-  // Nothing is audited that is known not to be made; the engine looks again.
+  // A backup that is known to fail is not audited; the engine checks again.
   if (std::filesystem::exists(path, error)) {
     return base::Refuse(
         absl::StatusCode::kAlreadyExists, "BACKUP_EXISTS",

@@ -19,14 +19,15 @@
 
 namespace tollgate::service {
 
-// Runs backups one at a time, in the order they came: each reads the whole store. Thread-safe.
+// Runs backups one at a time, in the order in which they came, because each reads the whole store.
+// Thread-safe.
 class BackupLine {
  public:
-  // `executor` outlives it, and runs nothing of it once it has stopped; at most `max_waiting` wait
-  // for the one under way.
+  // `executor` outlives this, and runs none of its work after it has stopped. At most `max_waiting`
+  // backups wait for the one under way.
   BackupLine(base::Executor* executor, size_t max_waiting)
       : executor_(executor), max_waiting_(max_waiting) {}
-  // False, and nothing runs: too many wait.
+  // False: too many wait, and `backup` never runs.
   bool Submit(std::function<void()> backup) ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
@@ -39,7 +40,7 @@ class BackupLine {
   bool under_way_ ABSL_GUARDED_BY(mu_) = false;
 };
 
-// What a backup is made with.
+// What CreateBackup works with.
 struct BackupPlace {
   storage::Engine* engine = nullptr;
   storage::Sequencer* sequencer = nullptr;
@@ -47,13 +48,14 @@ struct BackupPlace {
   std::string epoch;
   absl::Time now;
   std::string actor;  // who asked
-  // Asked between the steps; an error ends it.
+  // Asked between the steps; an error ends the backup.
   std::function<absl::Status()> wanted;
 };
 
-// Makes a checkpoint in `<backup_dir>/<directory_name>`. Blocks on the disk: not for a gRPC thread.
-// A backup takes the whole store out of the service, so the audit log tells of it first
-// (`backup.create`): the entry is in the backup too, and stays where the disk then fails.
+// Makes a checkpoint in `<backup_dir>/<directory_name>`. Blocks on the disk, so it must not run on
+// a gRPC thread. A backup takes the whole store out of the service, so the audit log records it
+// first (`backup.create`): the backup holds that entry too, and the entry stays where the disk then
+// fails.
 // Errors, by reason:
 //   BACKUPS_NOT_CONFIGURED  FAILED_PRECONDITION  `backup_dir` is empty
 //   BACKUP_NAME_MALFORMED   INVALID_ARGUMENT     the name is no plain file name

@@ -1,4 +1,4 @@
-// The way of every change: command, commit, enforcement where asked for, answer.
+// The path of every change: command, commit, wait for enforcement where asked for, answer.
 #ifndef TOLLGATE_SERVICE_RPC_CHANGE_CALL_H_
 #define TOLLGATE_SERVICE_RPC_CHANGE_CALL_H_
 
@@ -15,9 +15,9 @@
 
 namespace tollgate::service {
 
-// Commits `made` and finishes the call with its answer, once it is durable (I4). `add` is called
-// with the command and the answer before that: for what no command may hold. Nothing here blocks:
-// the rest happens on the committer's thread.
+// Commits the command `made`, and finishes the call with its answer once the command is durable
+// (I4). Before that, `add` gets the command and the answer, to add what no command may hold. Blocks
+// nothing: the rest happens on the committer's thread.
 template <typename Request, typename Response, typename CommandType, typename Add>
 void CommitThenFinish(std::shared_ptr<TypedCall<Request, Response>> call,
                       absl::StatusOr<std::shared_ptr<CommandType>> made, Add add) {
@@ -44,7 +44,8 @@ void CommitThenFinish(std::shared_ptr<TypedCall<Request, Response>> call,
   CommitThenFinish(std::move(call), std::move(made), [](const CommandType&, Response*) {});
 }
 
-// The token that a receipt's last admissions are about; of a cohort, none.
+// The receipt's question, about the one token whose last admissions it tells; without a token for a
+// cohort.
 inline ReceiptQuestion QuestionAbout(int64_t revision, const tollgate::v1::Token* token) {
   ReceiptQuestion question;
   question.revision = revision;
@@ -58,9 +59,9 @@ inline ReceiptQuestion QuestionAbout(int64_t revision, const tollgate::v1::Token
   return question;
 }
 
-// As above, for changes that take permission away: with wait_enforced set it goes on waiting, for
-// as long as that says, and answers with the receipt. The change stays done whatever comes of it.
-// `token_of` gives the token of the answer, or nullptr.
+// As above, for changes that take permission away. With wait_enforced set, the call then waits for
+// enforcement for as long as that says, and answers with the receipt. The change stays done,
+// whatever comes of the wait. `token_of` gives the token of the answer, or nullptr.
 template <typename Request, typename Response, typename CommandType, typename TokenOf>
 void CommitWaitThenFinish(std::shared_ptr<TypedCall<Request, Response>> call,
                           absl::StatusOr<std::shared_ptr<CommandType>> made, TokenOf token_of) {

@@ -54,7 +54,7 @@ class FollowReactor final : public net::BidiStream<grpc::ByteBuffer, grpc::ByteB
   std::string CallerName() const override { return caller_; }
 
  private:
-  // In the roster too: never to change.
+  // The name also lies in the roster, so it must never change.
   static std::string NameOf(const net::Caller& caller) {
     switch (caller.kind) {
       case net::Caller::Kind::kSpiffe:

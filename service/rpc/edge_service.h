@@ -1,4 +1,4 @@
-// EdgeService: what validators speak to. The feed is the hub's; this is its wire.
+// EdgeService, the validators' API, on the wire. The hub decides what is said.
 #ifndef TOLLGATE_SERVICE_RPC_EDGE_SERVICE_H_
 #define TOLLGATE_SERVICE_RPC_EDGE_SERVICE_H_
 
@@ -12,8 +12,8 @@
 
 namespace tollgate::service {
 
-// Thread-safe. Both methods take bytes: Follow because the same event goes to every stream without
-// being serialised again, Resolve to answer bad input in the house's way.
+// Thread-safe. Both methods take bytes: Follow, so that an event is serialised once for all
+// streams; Resolve, so that it can answer bad input with the usual errors.
 class EdgeService : public tollgate::v1::EdgeService::WithRawCallbackMethod_Resolve<
                         tollgate::v1::EdgeService::WithRawCallbackMethod_Follow<
                             tollgate::v1::EdgeService::Service>> {

@@ -14,14 +14,14 @@
 namespace tollgate::service {
 namespace {
 
-// What waits: taken by the first of the receipt and the client's going.
+// One wait, taken by whichever comes first: the receipt, or the client's going.
 class Waiting {
  public:
   Waiting(Hub* hub, std::shared_ptr<RpcCall> call,
           std::function<void(tollgate::v1::Receipt)> answer)
       : hub_(hub), call_(std::move(call)), answer_(std::move(answer)) {}
 
-  // The place it took with the hub. The client may have gone meanwhile.
+  // Notes the wait's place with the hub. The client may have gone meanwhile.
   void WaitsAt(const WaitId& place) {
     {
       absl::MutexLock lock(&mu_);

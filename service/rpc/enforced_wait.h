@@ -1,4 +1,4 @@
-// Waits for enforcement on behalf of a call, without a thread.
+// Waits for enforcement on behalf of a call, without holding a thread.
 #ifndef TOLLGATE_SERVICE_RPC_ENFORCED_WAIT_H_
 #define TOLLGATE_SERVICE_RPC_ENFORCED_WAIT_H_
 
@@ -14,15 +14,16 @@
 
 namespace tollgate::service {
 
-// A wait that a request asks for. INVALID_ARGUMENT: WAIT_TOO_LONG, WAIT_NEGATIVE, WAIT_MALFORMED.
+// The length of a wait that a request asks for. INVALID_ARGUMENT: WAIT_TOO_LONG, WAIT_NEGATIVE,
+// WAIT_MALFORMED.
 absl::StatusOr<absl::Duration> CheckWait(const google::protobuf::Duration& wait,
                                          absl::string_view field);
 
-// Waits until `question` is enforced, for at most `wait`, and a little less than the client's own
-// deadline, so that it gets the receipt as it stands rather than an error. Then its last admissions
-// are completed (WithLastAdmits), `answer` fills the response, and the call is finished. A client
-// that goes away meanwhile is let go: the call, what it holds and its place with the hub are freed
-// at once.
+// Waits until the revision of `question` is enforced, for at most `wait`, and a little less than
+// the client's own deadline, so that the client gets the receipt as it stands rather than an error.
+// Then completes the receipt's last admissions (WithLastAdmits), lets `answer` fill the response,
+// and finishes the call. When the client goes away meanwhile, the call, everything it holds and its
+// place with the hub are freed at once.
 void WaitThenFinish(std::shared_ptr<RpcCall> call, const ReceiptQuestion& question,
                     absl::Duration wait, std::function<void(tollgate::v1::Receipt)> answer);
 

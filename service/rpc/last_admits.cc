@@ -17,7 +17,7 @@ namespace {
 using tollgate::v1::Receipt;
 
 absl::Status Complete(const RpcDeps& deps, const ReceiptQuestion& question, Receipt* receipt) {
-  // What came on a stream before its acknowledgement is to be seen.
+  // Merged first, so that the use reported before an acknowledgement is seen.
   if (deps.merge_use) deps.merge_use();
   const SilenceEvidence evidence = deps.evidence();
   ASSIGN_OR_RETURN(const std::unique_ptr<storage::Snapshot> snapshot, deps.engine->NewSnapshot());

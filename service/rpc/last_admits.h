@@ -1,4 +1,4 @@
-// Reads for a receipt's last admissions what edges had reported of use before.
+// Completes a receipt's last admissions from the use that edges have reported.
 #ifndef TOLLGATE_SERVICE_RPC_LAST_ADMITS_H_
 #define TOLLGATE_SERVICE_RPC_LAST_ADMITS_H_
 
@@ -10,10 +10,10 @@
 
 namespace tollgate::service {
 
-// Hands the receipt to `done`, completed by what was reported of the token that the question names
-// (CompleteLastAdmits), which is read on the executor; where it names none, at once, on this
-// thread. What cannot be read leaves the receipt with the unknown edges only. The call may have
-// ended meanwhile; `done` runs all the same.
+// Hands the receipt to `done`. Where the question names a token, its last admissions are completed
+// first from the reported use (CompleteLastAdmits), which is read on the executor; otherwise `done`
+// runs at once, on this thread. Where the use cannot be read, the receipt keeps only the unknown
+// edges. `done` runs even where the call has ended meanwhile.
 void WithLastAdmits(const RpcDeps& deps, const ReceiptQuestion& question,
                     tollgate::v1::Receipt receipt, std::function<void(tollgate::v1::Receipt)> done);
 

@@ -56,7 +56,7 @@ absl::Status CheckRevision(const Hub& hub, int64_t revision, const std::string& 
   return absl::OkStatus();
 }
 
-// What a request asks about: a revision of this store, and the token that it was about, if named.
+// The question of a request: a revision of this store, and the token that it changed, if named.
 template <typename Request>
 absl::StatusOr<ReceiptQuestion> QuestionOf(const Hub& hub, const Request& request) {
   RETURN_IF_ERROR(CheckRevision(hub, request.revision(), request.epoch()));

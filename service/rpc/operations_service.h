@@ -1,4 +1,4 @@
-// tollgate.v1.OperationsService: what happened, and how far it has reached.
+// tollgate.v1.OperationsService: past changes, and how far each is enforced.
 #ifndef TOLLGATE_SERVICE_RPC_OPERATIONS_SERVICE_H_
 #define TOLLGATE_SERVICE_RPC_OPERATIONS_SERVICE_H_
 
@@ -30,15 +30,15 @@ using RawOperationsService = OperationsStub::WithRawCallbackMethod_WatchEvents<
                         OperationsStub::Service>>>>>>;
 }  // namespace internal
 
-// As TokenService. A revision asked about must exist (REVISION_UNKNOWN, OUT_OF_RANGE) and be of
+// As TokenService. A revision in a question must exist (REVISION_UNKNOWN, OUT_OF_RANGE) and be of
 // this store's epoch (OTHER_EPOCH, FAILED_PRECONDITION).
 class OperationsService final : public internal::RawOperationsService {
  public:
   struct Options {
     int max_watchers = 64;           // streams at once; more are refused (TOO_MANY_WATCHERS)
-    int max_queued = 1000;           // revisions that wait for a slow one
+    int max_queued = 1000;           // revisions that wait for a slow watcher
     std::string backup_dir;          // where backups go; empty: they are refused
-    size_t max_waiting_backups = 8;  // for the one that is being made
+    size_t max_waiting_backups = 8;  // backups that wait for the one under way
   };
   // `deps` outlives the service.
   OperationsService(const RpcDeps* deps, Options options);

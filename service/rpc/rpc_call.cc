@@ -78,8 +78,8 @@ absl::StatusOr<std::vector<storage::Entry>> WantedSnapshot::Scan(storage::Table 
 
 namespace {
 
-// False, and nothing runs: no room. After a read that went well it is `then` that finishes the
-// call, where there is one.
+// False: there is no room, and nothing runs. After a successful read `then`, where given, finishes
+// the call.
 bool ReadOn(base::Executor& executor, std::shared_ptr<RpcCall> call,
             std::function<absl::Status(const storage::Snapshot& snapshot)> read,
             std::function<void()> then = nullptr) {

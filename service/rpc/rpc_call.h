@@ -1,4 +1,4 @@
-// One unary RPC: parsed, let in or not, counted, and finished exactly once by whichever thread has
+// One unary RPC: parsed, authorized, counted, and finished exactly once, by whichever thread has
 // the answer.
 #ifndef TOLLGATE_SERVICE_RPC_RPC_CALL_H_
 #define TOLLGATE_SERVICE_RPC_RPC_CALL_H_
@@ -28,8 +28,8 @@
 
 namespace tollgate::service {
 
-// The part that knows no message types. Held by shared_ptr by every callback that may still finish
-// it; dropped without a finish, the client is told INTERNAL.
+// The part that knows no message types. Every callback that may still finish the call holds it by
+// shared_ptr; when it is dropped without a finish, the client gets INTERNAL.
 class RpcCall : public std::enable_shared_from_this<RpcCall> {
  public:
   using Wire = net::UnaryCall<grpc::ByteBuffer, grpc::ByteBuffer>;
@@ -39,27 +39,27 @@ class RpcCall : public std::enable_shared_from_this<RpcCall> {
   RpcCall& operator=(const RpcCall&) = delete;
 
   const RpcDeps& deps() const { return *deps_; }
-  // Who calls, as audit entries name it. Set once the call was let in.
+  // The caller, as audit entries name it. Set once the call was authorized.
   const std::string& actor() const { return actor_; }
 
-  // Ends the call: with the response where `status` is OK. The first one wins and returns true; the
-  // response must not be touched after it. Thread-safe.
+  // Ends the call: with the response where `status` is OK. Only the first call has an effect, and
+  // returns true; the response must not be touched after it. Thread-safe.
   bool FinishWith(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // `let_go` runs at most once, when the client has gone (or its deadline has passed) before the
-  // call was finished, at once where that is so already; then the call is finished CANCELLED. It
-  // must not hold this call. Once a call.
+  // Runs `let_go` at most once: when the client has gone (or its deadline has passed) before the
+  // call was finished; at once where that is so already. Then the call is finished CANCELLED.
+  // `let_go` must not hold this call. Use WhenGone once a call.
   void WhenGone(std::function<void()> let_go);
 
-  // OK while somebody waits for the answer; CANCELLED or DEADLINE_EXCEEDED once nobody does. To be
-  // asked between the steps of long work. Thread-safe.
+  // OK while somebody waits for the answer; CANCELLED or DEADLINE_EXCEEDED once nobody does. Long
+  // work asks between its steps. Thread-safe.
   absl::Status Wanted() const;
 
-  // How long until the client gives up, by its own word; for ever where it set no deadline.
+  // The time left until the client's deadline; infinite where the client set none.
   absl::Duration TimeLeft() const { return wire_->deadline() - absl::Now(); }
 
  protected:
-  // `secret`: the response may hold a secret, and its bytes are to be wiped.
+  // `secret`: the response may hold a secret, so its bytes are wiped.
   RpcCall(const RpcDeps* deps, MethodMetrics* metrics, std::shared_ptr<Wire> wire, bool secret)
       : deps_(deps),
         metrics_(metrics),
@@ -68,7 +68,7 @@ class RpcCall : public std::enable_shared_from_this<RpcCall> {
         begin_(deps->clock->Now()) {}
 
   Wire& wire() { return *wire_; }
-  // Who calls, and may they.
+  // Learns who calls, and asks whether they may.
   absl::Status Admit(Permission permission, absl::string_view resource);
   virtual const google::protobuf::Message& response_message() const = 0;
 
@@ -84,14 +84,14 @@ class RpcCall : public std::enable_shared_from_this<RpcCall> {
   bool finished_ ABSL_GUARDED_BY(mu_) = false;
 };
 
-// How the calls of one method begin.
+// The parts that all calls of one method share.
 template <typename Request, typename Response>
 struct Method {
   MethodMetrics* metrics = nullptr;
   Permission permission = Permission::kReadOperations;
-  // The name that a request gives.
+  // Returns the resource name that a request gives.
   const std::string& (*resource)(const Request&) = nullptr;
-  // Wipes the secrets of the messages; where set, the bytes of both are wiped too.
+  // Wipes the secrets of the messages; where it is set, the bytes of both are wiped too.
   void (*wipe)(Request*, Response*) = nullptr;
 };
 
@@ -99,8 +99,8 @@ struct Method {
 template <typename Request, typename Response>
 class TypedCall final : public RpcCall {
  public:
-  // Parses, asks whether the caller may, and hands the call to `handle`, which must see to it that
-  // FinishWith is called, now or later. What the gRPC handler returns.
+  // Parses the request, authorizes the caller, and hands the call to `handle`, which must make sure
+  // that FinishWith is called, now or later. Returns what the gRPC handler must return.
   template <typename Handler>
   static grpc::ServerUnaryReactor* Serve(const RpcDeps* deps,
                                          const Method<Request, Response>& method,
@@ -120,8 +120,8 @@ class TypedCall final : public RpcCall {
     });
   }
 
-  // The messages are wiped here, once nobody can touch them any more: the end of the RPC is too
-  // early, since work for a client that has gone may still be running.
+  // Wipes the messages here, when nobody can touch them any more. The end of the RPC would be too
+  // early, since work for a client that has gone may still run.
   ~TypedCall() override {
     if (wipe_ != nullptr) wipe_(&request, &response);
   }
@@ -141,22 +141,22 @@ class TypedCall final : public RpcCall {
 };
 
 // Runs a read on the bounded executor, over a snapshot at the durable head (R7), and finishes the
-// call with what it returns. RESOURCE_EXHAUSTED (OVERLOADED, with a time to retry) when too many
-// wait. Once the call's client has gone, its reading ends at the next step.
+// call with the read's status. RESOURCE_EXHAUSTED (OVERLOADED, with a time to retry) when too many
+// reads wait. Once the client has gone, the read ends at its next step.
 void ReadThenFinish(std::shared_ptr<RpcCall> call,
                     std::function<absl::Status(const storage::Snapshot& snapshot)> read);
 
-// The same for a read as large as a workspace: on the executor for scans.
+// The same for a read as large as a workspace; runs on the executor for scans.
 void ScanThenFinish(std::shared_ptr<RpcCall> call,
                     std::function<absl::Status(const storage::Snapshot& snapshot)> read);
 
-// The same, but what goes on after a read that went well is `then`'s: it finishes the call.
+// The same; but after a successful read `then` goes on, and finishes the call.
 void ScanThen(std::shared_ptr<RpcCall> call,
               std::function<absl::Status(const storage::Snapshot& snapshot)> read,
               std::function<void()> then);
 
-// A snapshot that is read only while somebody wants to know: each step asks `wanted` first, and
-// fails with what it says. Thread-safe if `wanted` is; `inner` outlives it.
+// A snapshot whose reads fail once nobody wants the answer: each read asks `wanted` first, and
+// fails with its error. Thread-safe if `wanted` is; `inner` outlives this.
 class WantedSnapshot : public storage::Snapshot {
  public:
   WantedSnapshot(const storage::Snapshot* inner, std::function<absl::Status()> wanted)
@@ -173,7 +173,7 @@ class WantedSnapshot : public storage::Snapshot {
   const std::function<absl::Status()> wanted_;
 };
 
-// The refusal of work that would have to queue behind too much.
+// The refusal of work when too much work waits already.
 absl::Status Overloaded(absl::string_view what);
 
 }  // namespace tollgate::service

@@ -1,4 +1,4 @@
-// What every RPC service is given by the server. Nothing here is owned.
+// The objects that the server gives to every RPC service. Nothing here is owned.
 #ifndef TOLLGATE_SERVICE_RPC_RPC_DEPS_H_
 #define TOLLGATE_SERVICE_RPC_RPC_DEPS_H_
 
@@ -24,8 +24,8 @@ struct RpcDeps {
   storage::Sequencer* sequencer = nullptr;
   Hub* hub = nullptr;
   base::Executor* reads = nullptr;
-  // For what takes long: counts of whole workspaces, backups. Apart from `reads`, so that no number
-  // of them keeps a validator's question, or a follower's catching up, waiting.
+  // For long work: counts of whole workspaces, backups. Separate from `reads`, so that no amount of
+  // it delays a validator's question or a follower's catching up.
   base::Executor* scans = nullptr;
   const Access* access = nullptr;
   const base::Clock* clock = nullptr;
@@ -35,7 +35,7 @@ struct RpcDeps {
   ServerMetrics* metrics = nullptr;
   // What the edges have said about use, as of now.
   std::function<SilenceEvidence()> evidence;
-  // Merges into the store what has been reported so far; may block, so not for a gRPC thread.
+  // Merges the reported use into the store. May block, so it must not run on a gRPC thread.
   std::function<void()> merge_use;
 };
 

@@ -77,7 +77,8 @@ void Show(const base::SecretBytes& token_string, Response* response) {
   response->set_token_string(secret.data(), secret.size());
 }
 
-// What a leaked token is looked up by. The token string is wiped as soon as it is hashed.
+// The digests by which a leaked token is looked up. The token string is wiped as soon as it is
+// hashed.
 absl::StatusOr<LeakedToken> ReadLeaked(const RpcDeps& deps, RevokeLeakedTokenRequest* request) {
   absl::optional<token::EdgeDigest> edge;
   switch (request->leaked_case()) {
@@ -113,7 +114,7 @@ absl::StatusOr<LeakedToken> ReadLeaked(const RpcDeps& deps, RevokeLeakedTokenReq
   return leaked;
 }
 
-// The token of an answer that has one.
+// The token of an answer.
 constexpr auto kToken = [](const auto& response) { return &response.token(); };
 constexpr auto kNoToken = [](const auto&) -> const Token* { return nullptr; };
 
@@ -265,8 +266,8 @@ grpc::ServerUnaryReactor* TokenService::RevokeTokens(Context* context, const Byt
                                kNoToken);
           return;
         }
-        // Counted here and not on the committer's thread (R16); it is the command that refuses,
-        // since a retry of a request_id is answered whatever the count is now.
+        // Counted here and not on the committer's thread (R16). The command refuses, and not this
+        // call, because a retry of a request_id gets its first answer whatever the count is now.
         auto counted = std::make_shared<CohortCount>();
         ScanThen(
             call,

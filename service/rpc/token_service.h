@@ -1,4 +1,4 @@
-// tollgate.v1.TokenService: each RPC is a permission, a command or a read, and an answer.
+// tollgate.v1.TokenService: each RPC asks for a permission, runs a command or a read, and answers.
 #ifndef TOLLGATE_SERVICE_RPC_TOKEN_SERVICE_H_
 #define TOLLGATE_SERVICE_RPC_TOKEN_SERVICE_H_
 
@@ -48,7 +48,7 @@ class TokenService final : public internal::RawTokenService {
   Reactor* RevokeLeakedToken(Context* context, const Bytes* request, Bytes* response) override;
 
  private:
-  // A fresh token: what a command may know of it, and the string for the answer.
+  // A fresh token: the part that a command may know, and the token string for the answer.
   struct Fresh {
     MintedToken minted;
     std::shared_ptr<const base::SecretBytes> token_string;

@@ -23,7 +23,7 @@ using tollgate::v1::ValidatorStatus;
 constexpr size_t kUsualPage = 1000;
 constexpr int32_t kLargestPage = 5000;
 
-// Never the incarnation itself: it is all that a session's caller has to show (R3, R4).
+// Never the incarnation itself, because a session's caller proves itself by nothing else (R3, R4).
 std::string InstanceOf(const lease::SessionId& key) {
   return absl::BytesToHexString(token::EdgeDigest::Of(key.incarnation).bytes().substr(0, 16));
 }
@@ -87,7 +87,8 @@ absl::StatusOr<ListValidatorsResponse> ListFleet(std::vector<SessionView> sessio
   std::string last;
   bool more = false;
   std::vector<SessionView> fleet = FleetOf(std::move(sessions), request.include_released());
-  // They come by incarnation; those of one validator are to be by what is shown of it.
+  // The sessions come ordered by incarnation; those of one validator are reordered by the name that
+  // is shown.
   for (auto first = fleet.begin(); first != fleet.end();) {
     const auto last = std::find_if(first, fleet.end(), [first](const SessionView& other) {
       return other.key.validator_id != first->key.validator_id;

@@ -22,8 +22,8 @@ struct FleetHead {
 };
 
 // `sessions` as Hub::Sessions gives them, in order. INVALID_ARGUMENT: PAGE_SIZE_NEGATIVE,
-// PAGE_TOKEN_MALFORMED, PAGE_TOKEN_MISMATCH. A page goes on after the last one's key, so validators
-// that come and go meanwhile make no other be left out or shown twice.
+// PAGE_TOKEN_MALFORMED, PAGE_TOKEN_MISMATCH. A page begins after the last key of the page before,
+// so validators that come and go between two pages make no other one be left out or shown twice.
 absl::StatusOr<tollgate::v1::ListValidatorsResponse> ListFleet(
     std::vector<SessionView> sessions, const tollgate::v1::ListValidatorsRequest& request,
     const FleetHead& head);

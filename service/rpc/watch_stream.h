@@ -1,4 +1,4 @@
-// One WatchEvents stream: the feed as a person would watch it.
+// One WatchEvents stream: the feed for people who watch it.
 #ifndef TOLLGATE_SERVICE_RPC_WATCH_STREAM_H_
 #define TOLLGATE_SERVICE_RPC_WATCH_STREAM_H_
 
@@ -18,9 +18,9 @@
 
 namespace tollgate::service {
 
-// Pulls: at most `max_queued` revisions wait for a slow client, and the feed is read on only once
-// it has taken them (I5); one that falls behind what the store keeps is told so (COMPACTED). Reads
-// run on the executor, one at a time:
+// Pull model: at most `max_queued` revisions wait for a slow client, and the feed is read on only
+// when the client has taken them (I5). A client that falls behind what the store keeps gets
+// COMPACTED. Reads run on the executor, one at a time:
 //
 //   idle --Wake/drained--> reading --something--> idle, written from gRPC's threads
 //                             |  ^-- woken meanwhile: read once more
@@ -37,19 +37,20 @@ class WatchStream final : public net::WriteStream<grpc::ByteBuffer> {
       : WriteStream(context), options_(std::move(options)) {}
   ~WatchStream() override = default;
 
-  // Reads from `hub` after `after`. Before Start(). OUT_OF_RANGE: above the head.
+  // Begins to read from `hub` after `after`. Before Start(). OUT_OF_RANGE: `after` is above the
+  // head.
   absl::Status Subscribe(Hub* hub, int64_t after) ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   bool NextToWrite(grpc::ByteBuffer* out) override ABSL_LOCKS_EXCLUDED(mu_);
   void OnEnded() override ABSL_LOCKS_EXCLUDED(mu_);
-  // Reads on, unless a read is under way or enough waits already.
+  // Begins a read, unless one is under way or enough revisions wait already.
   void ReadOn() ABSL_LOCKS_EXCLUDED(mu_);
   void Read() ABSL_LOCKS_EXCLUDED(mu_);
 
   const Options options_;
   absl::Mutex mu_;
-  // Belongs to the read under way while reading_.
+  // While reading_, only the read under way uses it.
   std::unique_ptr<FeedReader> reader_ ABSL_GUARDED_BY(mu_);
   std::deque<grpc::ByteBuffer> queue_ ABSL_GUARDED_BY(mu_);
   bool reading_ ABSL_GUARDED_BY(mu_) = false;

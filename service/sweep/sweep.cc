@@ -16,7 +16,7 @@ using ::tollgate::store::v1::EventsRecord;
 using ::tollgate::store::v1::HeadRecord;
 using ::tollgate::store::v1::RequestRecord;
 
-// When an unused token's edges have not all been heard: looked at again after this.
+// When to look at an unused token again whose edges have not all been heard.
 constexpr absl::Duration kLookAgain = absl::Minutes(1);
 // No kind: before all entries of a time.
 constexpr storage::DueKind kFirstKind = static_cast<storage::DueKind>(0);
@@ -45,7 +45,7 @@ absl::Status SweepCommand::RunDue(const storage::View& view, const storage::Slot
   for (const storage::Entry& entry : entries) {
     ASSIGN_OR_RETURN(const storage::Due due, storage::ParseDueKey(entry.key));
     if (!result_.first_due.has_value()) result_.first_due = FromRecordMicros(due.time_us);
-    // Whatever it asked for is done, moved on, or no longer wanted.
+    // Whatever the entry asked for is done, moved on, or no longer wanted.
     effects.Delete(storage::Table::kDue, entry.key);
     if (due.kind == storage::DueKind::kForgetRequest) {
       RETURN_IF_ERROR(ForgetRequest(view, due, effects));
@@ -74,14 +74,14 @@ absl::Status SweepCommand::RunToken(const storage::View& view, const storage::Sl
   ASSIGN_OR_RETURN(const storage::TokenKeyParts parts, storage::ParseTokenKey(due.subject));
   ASSIGN_OR_RETURN(auto token, FindToken(view, parts.workspace, parts.token_id));
   if (!token.has_value()) return absl::OkStatus();
-  // What the record says now decides, not the entry: a stale entry ends nothing.
+  // The record's present state decides, not the entry: a stale entry ends nothing.
   const Ending::Kind by_time = EndedByTime(*token, slot.now);
   if (by_time != Ending::KIND_UNSPECIFIED) {
     End(*token, by_time, slot, effects);
     return absl::OkStatus();
   }
   if (token::IsFinal(token->StateAt(slot.now))) {
-    // Ended by a cohort: its label is free.
+    // A cohort has ended the token, so its label is free.
     effects.Delete(storage::Table::kLabels,
                    storage::LabelKey(token->record.workspace(), token->record.label(),
                                      token->record.token_id()));
@@ -103,8 +103,8 @@ absl::Status SweepCommand::WatchUnused(const storage::View& view, const storage:
         storage::Table::kDue,
         storage::DueKey(ToRecordMicros(next), storage::DueKind::kWatchUnused, due.subject), "");
   };
-  // Off, it cannot be used: that is no reason to end it. It is not due before `limit` after it is
-  // resumed, which is not before now.
+  // A suspended token cannot be used, and is not ended for that. It is not due before `limit` after
+  // its resumption, which is not before now.
   if (record.suspended()) {
     look_again_at(slot.now + limit);
     return absl::OkStatus();
@@ -113,7 +113,7 @@ absl::Status SweepCommand::WatchUnused(const storage::View& view, const storage:
                    ReadUses(view, record.workspace(), record.token_id(), slot.now));
   absl::Time last = std::max(FromRecordMicros(record.create_time_us()), LastResumed(record));
   if (!uses.empty()) last = std::max(last, uses.front().last_used);
-  // An edge that ended without telling may have used it until then.
+  // An edge that ended without a report may have used the token until then.
   for (const SilenceEvidence::Gap& gap : evidence_.gaps) last = std::max(last, gap.until);
   const bool heard = evidence_.unheard.empty() && last + limit <= evidence_.heard_until;
   if (last + limit <= slot.now && heard) {
@@ -161,7 +161,8 @@ absl::Status SweepCommand::RunWatched(const storage::View& view, const storage::
       effects.Delete(storage::Table::kDue, entry.key);
       continue;
     }
-    // A suspended token is silent because it is off, which tells nothing about who still holds it.
+    // A suspended token is silent because it is suspended, which proves nothing about who still
+    // holds it.
     if (token->record.suspended()) continue;
     ASSIGN_OR_RETURN(const auto uses, ReadUses(view, parts.workspace, parts.token_id, slot.now));
     ASSIGN_OR_RETURN(
@@ -192,7 +193,7 @@ absl::Status SweepCommand::Compact(const storage::View& view, const storage::Slo
     }
     return absl::FromUnixMicros(record.time_us()) + limits_.event_retention <= slot.now;
   };
-  // The oldest alone first: most steps have nothing to drop.
+  // The oldest alone is read first, because most steps have nothing to drop.
   ASSIGN_OR_RETURN(std::vector<storage::Entry> entries,
                    view.Scan(storage::Table::kEvents, "", "", 1));
   if (entries.empty() || limits_.max_compacted == 0) return absl::OkStatus();

@@ -1,4 +1,4 @@
-// What time alone brings about, committed: expiry, retirements, forgetting (R18).
+// Commits the changes that time alone brings: expiry, retirements, forgetting (R18).
 #ifndef TOLLGATE_SERVICE_SWEEP_SWEEP_H_
 #define TOLLGATE_SERVICE_SWEEP_SWEEP_H_
 
@@ -18,8 +18,8 @@
 
 namespace tollgate::service {
 
-// One bounded step of the sweep; run it again at once while result().more. Without anything due it
-// has no effects, and so takes no revision.
+// One bounded step of the sweep. While result().more, run the next step at once. Where nothing is
+// due, the step has no effects, and so takes no revision.
 class SweepCommand : public storage::Command {
  public:
   struct Limits {
@@ -37,16 +37,17 @@ class SweepCommand : public storage::Command {
     size_t unused = 0;  // expired because they were not used
     size_t forgotten_requests = 0;
     size_t compacted_revisions = 0;
-    // Something due is left over.
+    // Something due is left for the next step.
     bool more = false;
-    // When the first of what this step dealt with was due. Unset: nothing was. now less this is how
-    // far the sweep lags behind.
+    // When the oldest entry that this step handled was due; unset: nothing was due. The time since
+    // then is how far the sweep lags behind.
     absl::optional<absl::Time> first_due;
-    // To be handed to the next step: where judging silence goes on.
+    // For the next step: where the judging of silence goes on.
     std::string watch_cursor;
   };
 
-  // `evidence` is what the use ledger knows now; `watch_cursor` is the step before's, or empty.
+  // `evidence`: what the use ledger knows now. `watch_cursor`: the step before's; empty for the
+  // first.
   SweepCommand(Limits limits, SilenceEvidence evidence, std::string watch_cursor);
 
   absl::string_view name() const override { return "sweep"; }
@@ -77,7 +78,8 @@ class SweepCommand : public storage::Command {
   const SilenceEvidence evidence_;
   const std::string first_cursor_;
   Result result_;
-  std::set<std::string> ended_;  // token keys ended by this step, which `view` does not show yet
+  std::set<std::string> ended_;  // token keys that this step has ended, which `view` does not show
+                                 // yet
 };
 
 }  // namespace tollgate::service

@@ -56,7 +56,7 @@ void Sweeper::Done(const std::shared_ptr<State>& state, const SweepCommand& comm
     const SweepCommand::Result& result = command.result();
     again = result.more;
     absl::Duration lag;
-    // How long what was done now had been due. Of what is left over more was due later.
+    // How long the work done now was overdue. Work that is left became due later.
     if (result.first_due.has_value()) {
       lag = std::max(lag, state->options.clock->WallNow() - *result.first_due);
     }

@@ -1,4 +1,4 @@
-// Has what time brings about committed (R18): submits the sweep, again and again.
+// Submits the sweep again and again, so that the changes that time brings are committed (R18).
 #ifndef TOLLGATE_SERVICE_SWEEP_SWEEPER_H_
 #define TOLLGATE_SERVICE_SWEEP_SWEEPER_H_
 
@@ -18,8 +18,9 @@
 
 namespace tollgate::service {
 
-// One step at a time; while a step leaves something due the next follows at once, else after the
-// interval. Each step is bounded, so callers' commands get between them. Thread-safe.
+// Runs one step at a time. The next step follows at once while a step leaves something due,
+// otherwise after the interval. Each step is bounded, so callers' commands get between steps.
+// Thread-safe.
 class Sweeper {
  public:
   struct Options {
@@ -30,8 +31,8 @@ class Sweeper {
     base::ThreadPool* timer = nullptr;
     const base::Clock* clock = nullptr;
     std::function<SilenceEvidence()> evidence;
-    // Told after each step, on the committer's thread: how late the oldest due entry was (zero
-    // where none was), and how many entries the step dealt with.
+    // Called after each step, on the committer's thread: how late the oldest due entry was (zero:
+    // none was due), and how many entries the step handled.
     std::function<void(absl::Duration lag, int64_t done)> on_step;
   };
   // Begins at once.
@@ -43,7 +44,7 @@ class Sweeper {
   void Stop();
 
  private:
-  // What timers and the sequencer's callbacks hold: they may outlive the sweeper.
+  // Held by timers and by the sequencer's callbacks, which may outlive the sweeper.
   struct State;
   explicit Sweeper(std::shared_ptr<State> state) : state_(std::move(state)) {}
   static void Step(const std::shared_ptr<State>& state);

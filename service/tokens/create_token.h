@@ -1,4 +1,4 @@
-// Makes a token; its workspace comes to be with it.
+// Makes a token, and its workspace where there is none.
 #ifndef TOLLGATE_SERVICE_TOKENS_CREATE_TOKEN_H_
 #define TOLLGATE_SERVICE_TOKENS_CREATE_TOKEN_H_
 
@@ -12,11 +12,11 @@
 
 namespace tollgate::service {
 
-// Writes the token, its digest, its label and what the sweep must look at; tells token_created.
+// Writes the token, its digest, its label and its due entries for the sweep; tells token_created.
 //
-// Refusals that depend on the state: under the workspace's policy LABEL_PATTERN_MISMATCH,
+// Refusals that depend on the state. Under the workspace's policy: LABEL_PATTERN_MISMATCH,
 // SCOPE_NOT_GRANTABLE, LIFETIME_TOO_LONG (FAILED_PRECONDITION, with the field), LABEL_TAKEN
-// (ALREADY_EXISTS); EXPIRE_TIME_PAST.
+// (ALREADY_EXISTS). Also EXPIRE_TIME_PAST.
 class CreateTokenCommand : public ChangeTo<tollgate::v1::CreateTokenResponse> {
  public:
   // Checks the request's shape: INVALID_ARGUMENT with reason and field (BAD_RESOURCE_NAME, LABEL_…,

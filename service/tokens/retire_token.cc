@@ -143,7 +143,7 @@ absl::Status RetireTokenCommand::Apply(const storage::View& view, const storage:
       ASSIGN_OR_RETURN(const auto uses, ReadUses(view, workspace(), token_id_, slot.now));
       ASSIGN_OR_RETURN(const auto replacement_uses,
                        ReadUses(view, workspace(), token.record.replaced_by_token_id(), slot.now));
-      // One that is off now is retired by somebody who looks at it.
+      // A token that is suspended now is retired by a person, who looks at it.
       const absl::Time resumed =
           token.record.suspended() ? absl::InfinitePast() : LastResumed(token.record);
       const SilenceVerdict verdict =

@@ -1,4 +1,4 @@
-// Ends a rotated token, once it is safe to.
+// Ends a rotated token, once that is safe.
 #ifndef TOLLGATE_SERVICE_TOKENS_RETIRE_TOKEN_H_
 #define TOLLGATE_SERVICE_TOKENS_RETIRE_TOKEN_H_
 
@@ -13,14 +13,14 @@
 
 namespace tollgate::service {
 
-// Refused without `force`, in this order (FAILED_PRECONDITION; the message and the metadata name
-// the edges): STILL_IN_USE, used at some edge within the quiet period; REPLACEMENT_NEVER_SEEN;
-// EDGES_NOT_HEARD, some edge may have used it and has not said; RESUMED_LATELY, it was off within
-// the quiet period, which tells nothing. Also TOKEN_NOT_FOUND, TOKEN_FINAL, NOT_ROTATED. Retiring a
-// retired token answers its retirement.
+// Refusals without `force`, in this order (FAILED_PRECONDITION; the message and the metadata name
+// the edges): STILL_IN_USE, some edge used the token within the quiet period;
+// REPLACEMENT_NEVER_SEEN; EDGES_NOT_HEARD, some edge may have used the token and has not reported;
+// RESUMED_LATELY, the token was suspended within the quiet period, so its silence proves nothing.
+// Also TOKEN_NOT_FOUND, TOKEN_FINAL, NOT_ROTATED. Retiring a retired token returns its retirement.
 class RetireTokenCommand : public ChangeTo<tollgate::v1::RetireTokenResponse> {
  public:
-  // `evidence` is what the use ledger knows when the call is made. INVALID_ARGUMENT for the shape.
+  // `evidence` is what the use ledger knows at the call. INVALID_ARGUMENT for the request's shape.
   static absl::StatusOr<std::shared_ptr<RetireTokenCommand>> Make(
       const tollgate::v1::RetireTokenRequest& request, absl::string_view actor,
       SilenceEvidence evidence);

@@ -37,11 +37,11 @@ absl::StatusOr<std::string> CheckShape(const RevokeTokensRequest& request) {
   return workspace;
 }
 
-// Of tokens, and of due entries, that a command looks at on the committer's thread.
+// The most tokens, and due entries, that a command reads on the committer's thread.
 constexpr size_t kMostInCommand = 1000;
 
-// Calls `each` with every live token of the workspace, or of the owner in it. False where the
-// workspace holds more than `most` tokens of any state, and so not all were looked at.
+// Calls `each` with every live token of the workspace, or of the owner in it. False: the workspace
+// holds more than `most` tokens of any state, so not all were read.
 template <typename Each>
 absl::StatusOr<bool> ForEachLive(const storage::View& view, const std::string& workspace,
                                  const std::string& owner, absl::Time now, size_t most, Each each) {
@@ -76,8 +76,8 @@ absl::StatusOr<bool> ForEachLive(const storage::View& view, const std::string& w
   }
 }
 
-// Whether other tokens of the workspace may be live now than when `count` was made. May say so of
-// none; never misses one.
+// Whether other tokens of the workspace may be live now than when `count` was made. May be true
+// without a change; is never false after one.
 absl::StatusOr<bool> HasMoved(const storage::View& view, const std::string& workspace,
                               const CohortCount& count, absl::Time now) {
   if (now < count.time) return true;  // a clock that was set back
@@ -87,7 +87,7 @@ absl::StatusOr<bool> HasMoved(const storage::View& view, const std::string& work
     ASSIGN_OR_RETURN(const int64_t revision, storage::ParseRevisionKey(*change));
     if (revision > count.revision) return true;
   }
-  // What time has ended since, and no sweep has committed yet, still has its due entry.
+  // A token that time has ended since then has its due entry until a sweep commits the end.
   const std::string subjects = storage::WorkspaceTokens(workspace).begin;
   ASSIGN_OR_RETURN(
       const std::vector<storage::Entry> entries,
@@ -180,7 +180,7 @@ absl::StatusOr<int64_t> RevokeCohortCommand::Count(const storage::View& view,
     ASSIGN_OR_RETURN(moved, HasMoved(view, workspace(), *counted_, now));
   }
   if (!moved) return counted_->tokens;
-  // R16: nothing else is committed meanwhile, so only a small workspace is counted here.
+  // R16: counting holds up all other commits, so only a small workspace is counted here.
   int64_t count = 0;
   ASSIGN_OR_RETURN(const bool all,
                    ForEachLive(view, workspace(), request_.owner(), now, kMostInCommand,
@@ -221,7 +221,7 @@ absl::StatusOr<RevokeTokensResponse> CountCohort(const storage::View& view,
                       .status());
   RETURN_IF_ERROR(CheckCount(request, static_cast<int64_t>(hit.size())));
 
-  // The latest use of each, in one pass; only the latest few are kept.
+  // The latest use of each token, in one pass; only the latest few are kept.
   std::vector<std::pair<int64_t, std::string>> recent;
   const auto later = [](const auto& a, const auto& b) { return a > b; };
   const auto keep = [&](const std::string& token_id, int64_t last_used_us) {

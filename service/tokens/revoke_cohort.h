@@ -1,4 +1,4 @@
-// Ends every token of a workspace, or of one owner in it, that was issued before.
+// Ends all tokens of a workspace, or of one owner in it, that were issued before.
 #ifndef TOLLGATE_SERVICE_TOKENS_REVOKE_COHORT_H_
 #define TOLLGATE_SERVICE_TOKENS_REVOKE_COHORT_H_
 
@@ -16,24 +16,24 @@
 
 namespace tollgate::service {
 
-// How many live tokens a cohort had, at a snapshot's revision and at a time.
+// How many live tokens a cohort has, at a snapshot's revision and at a time.
 struct CohortCount {
   int64_t tokens = 0;
   int64_t revision = 0;
   absl::Time time;
 };
 
-// One watermark record and one event, whatever the number of tokens; what is created after it, in
-// the same batch too, is not covered (R13). WORKSPACE_NOT_FOUND; COUNT_MISMATCH
-// (FAILED_PRECONDITION, both numbers in the metadata) where expected_count is set and is not the
-// number of live tokens covered. That number is `counted` where nothing has come or gone since;
-// else it is counted anew, but on the committer's thread at most 1000 tokens (R16): in a larger
-// workspace it is refused, COUNT_MOVED (ABORTED).
+// Writes one watermark record and one event, whatever the number of tokens. A token that is created
+// after it, even in the same batch, is not covered (R13). WORKSPACE_NOT_FOUND; COUNT_MISMATCH
+// (FAILED_PRECONDITION, both numbers in the metadata) where expected_count is set and differs from
+// the number of live tokens covered. That number is `counted` where no token has come or gone
+// since; otherwise it is counted anew, but on the committer's thread at most 1000 tokens (R16): in
+// a larger workspace the command is refused, COUNT_MOVED (ABORTED).
 class RevokeCohortCommand : public ChangeTo<tollgate::v1::RevokeTokensResponse> {
  public:
-  // INVALID_ARGUMENT for the shape. A request with validate_only is for CountCohort, and refused
-  // here. `counted` is CountLive's for this request; without one a larger workspace's count is
-  // always refused.
+  // INVALID_ARGUMENT for the request's shape. A request with validate_only is refused here; use
+  // CountCohort. `counted` is CountLive's result for this request; without it, a count of a larger
+  // workspace is always refused.
   static absl::StatusOr<std::shared_ptr<RevokeCohortCommand>> Make(
       const tollgate::v1::RevokeTokensRequest& request, absl::string_view actor,
       absl::optional<CohortCount> counted = absl::nullopt);
@@ -52,15 +52,16 @@ class RevokeCohortCommand : public ChangeTo<tollgate::v1::RevokeTokensResponse> 
   const absl::optional<CohortCount> counted_;
 };
 
-// How many live tokens the request would end now, for Make. Reads every token of the workspace: not
-// for a gRPC thread, nor for the committer's. INVALID_ARGUMENT for the shape.
+// How many live tokens the request would end now; for Make. Reads every token of the workspace, so
+// it must run neither on a gRPC thread nor on the committer's. INVALID_ARGUMENT for the request's
+// shape.
 absl::StatusOr<CohortCount> CountLive(const storage::Snapshot& snapshot,
                                       const tollgate::v1::RevokeTokensRequest& request,
                                       absl::Time now);
 
-// The answer to validate_only: how many live tokens it would end, and which of them were used
-// lately, latest first, at most 20. Reads every token of the workspace: not for a gRPC thread.
-// INVALID_ARGUMENT for the shape, WORKSPACE_NOT_FOUND, COUNT_MISMATCH.
+// The answer to validate_only: how many live tokens the request would end, and which of them were
+// used lately, latest first, at most 20. Reads every token of the workspace, so it must not run on
+// a gRPC thread. INVALID_ARGUMENT for the request's shape, WORKSPACE_NOT_FOUND, COUNT_MISMATCH.
 absl::StatusOr<tollgate::v1::RevokeTokensResponse> CountCohort(
     const storage::View& view, const tollgate::v1::RevokeTokensRequest& request, absl::Time now);
 

@@ -17,8 +17,9 @@ absl::StatusOr<std::shared_ptr<RevokeLeakedTokenCommand>> RevokeLeakedTokenComma
   if (leaked.candidates.empty()) {
     return base::RefuseField("LEAKED_REQUIRED", "leaked", "give a token string or its edge digest");
   }
-  // The request is known again by its oldest pepper's digest: newer peppers come, none is taken
-  // from under a retry. Nothing less guarded than a stored digest is ever stored.
+  // A retry is recognised by the digest under the oldest pepper: newer peppers are added, and none
+  // is removed while a retry may come. Nothing that is guarded less than a stored digest is ever
+  // stored.
   const auto oldest =
       std::min_element(leaked.candidates.begin(), leaked.candidates.end(),
                        [](const auto& a, const auto& b) { return a.first < b.first; });

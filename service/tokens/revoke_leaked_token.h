@@ -1,4 +1,4 @@
-// Ends a token for whoever found it.
+// Ends a token on the word of whoever found its token string.
 #ifndef TOLLGATE_SERVICE_TOKENS_REVOKE_LEAKED_TOKEN_H_
 #define TOLLGATE_SERVICE_TOKENS_REVOKE_LEAKED_TOKEN_H_
 
@@ -15,16 +15,17 @@
 
 namespace tollgate::service {
 
-// What was found, hashed on arrival: neither the token string nor its edge digest enters a command.
+// The token that was found, hashed on arrival: neither the token string nor its edge digest enters
+// a command.
 struct LeakedToken {
-  // Where it may lie: Keyring::Candidates. At least one.
+  // The digests under which the token may lie: Keyring::Candidates. At least one.
   std::vector<std::pair<uint32_t, token::StoredDigest>> candidates;
   std::string reason;
   std::string request_id;
 };
 
-// TOKEN_UNKNOWN (NOT_FOUND): no token has one of these digests. A token that has ended already
-// answers its end, as with revoke_token.h.
+// TOKEN_UNKNOWN (NOT_FOUND): no token has one of these digests. For a token that has ended already
+// the answer is its end, as in revoke_token.h.
 class RevokeLeakedTokenCommand : public ChangeTo<tollgate::v1::RevokeLeakedTokenResponse> {
  public:
   // INVALID_ARGUMENT for the shape.

@@ -73,15 +73,15 @@ absl::Status RotateTokenCommand::Apply(const storage::View& view, const storage:
           slot.now + absl::Microseconds(old.record.expire_time_us() - old.record.create_time_us());
     }
     if (longest != absl::ZeroDuration()) expire = std::min(expire, slot.now + longest);
-    // A token may expire in the year 9999; its replacement cannot be told a later one.
+    // A token may expire at the end of the year 9999; its replacement cannot expire later.
     if (expire < absl::InfiniteFuture()) expire = std::min(expire, base::LatestTimestamp());
   }
 
   const RetirePlan& plan = request_.retire_plan();
   const std::string old_key = storage::TokenKey(workspace(), token_id_);
   HeldToken made = old;
-  // Without a replacement, so a restore's doing: the replacement was lost, the old token's last
-  // moment was not, and another plan does not put it off.
+  // A plan without a replacement comes from a restore: the replacement was lost, the old token's
+  // last moment was not. A new plan does not put that moment off.
   if (const int64_t last_us = old.record.retirement().at_time_us(); last_us != 0) {
     if (old.record.expire_time_us() == 0 || last_us < old.record.expire_time_us()) {
       old.record.set_expire_time_us(last_us);

@@ -1,4 +1,4 @@
-// Makes a replacement first; the old token becomes RETIRING.
+// Makes a replacement; the old token becomes RETIRING.
 #ifndef TOLLGATE_SERVICE_TOKENS_ROTATE_TOKEN_H_
 #define TOLLGATE_SERVICE_TOKENS_ROTATE_TOKEN_H_
 
@@ -12,10 +12,10 @@
 
 namespace tollgate::service {
 
-// The replacement has the old token's label, scopes, audiences, owner and annotations: what was
-// granted stays granted, so of the policy only the lifetime is judged again. Where no lifetime is
-// asked for it is the old token's, at most the policy's longest, and at most to the year 9999.
-// Tells token_created and token_changed.
+// The replacement has the old token's label, scopes, audiences, owner and annotations. What was
+// granted stays granted, so of the policy only the lifetime is judged again. Where the request asks
+// for no lifetime, the replacement gets the old token's, at most the policy's longest, and at most
+// to the year 9999. Tells token_created and token_changed.
 //
 // Refusals that depend on the state: TOKEN_NOT_FOUND, TOKEN_FINAL, TOKEN_SUSPENDED, ALREADY_ROTATED
 // (names the replacement), LIFETIME_TOO_LONG, RETIRE_TIME_PAST.

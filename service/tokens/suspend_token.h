@@ -12,7 +12,7 @@
 
 namespace tollgate::service {
 
-// Suspending a suspended token changes nothing and answers it as it is. TOKEN_NOT_FOUND,
+// Suspending a suspended token changes nothing, and returns the token as it is. TOKEN_NOT_FOUND,
 // TOKEN_FINAL.
 class SuspendTokenCommand : public ChangeTo<tollgate::v1::SuspendTokenResponse> {
  public:
@@ -32,8 +32,8 @@ class SuspendTokenCommand : public ChangeTo<tollgate::v1::SuspendTokenResponse> 
   const std::string reason_;
 };
 
-// Resuming a token that is not suspended changes nothing and answers it as it is. TOKEN_NOT_FOUND,
-// TOKEN_FINAL.
+// Resuming a token that is not suspended changes nothing, and returns the token as it is.
+// TOKEN_NOT_FOUND, TOKEN_FINAL.
 class ResumeTokenCommand : public ChangeTo<tollgate::v1::ResumeTokenResponse> {
  public:
   // INVALID_ARGUMENT for the shape.

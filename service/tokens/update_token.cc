@@ -29,7 +29,7 @@ absl::Status CheckMask(const tollgate::v1::UpdateTokenRequest& request) {
   for (const std::string& path : request.update_mask().paths()) {
     if (IsChangeable(path)) continue;
     const std::string head = path.substr(0, path.find('.'));
-    // Quoted only where it is a field's name: a path is a stranger's bytes.
+    // Quoted only where it names a field, because a path is a stranger's bytes.
     if (tollgate::v1::Token::descriptor()->FindFieldByName(head) != nullptr &&
         !IsChangeable(head)) {
       return base::RefuseField("IMMUTABLE_FIELD", absl::StrCat("token.", head),
@@ -131,8 +131,8 @@ absl::Status UpdateTokenCommand::Apply(const storage::View& view, const storage:
   }
   if (Sets("owner") && asked.owner() != record.owner()) {
     ASSIGN_OR_RETURN(token.cohorts, LoadCohorts(view, workspace(), asked.owner()));
-    // Else the change of a name would revoke it, and changing it back would make a final token
-    // good again.
+    // Otherwise a change of owner would revoke the token, and changing the owner back would make a
+    // final token good again.
     if (token::CoveringCohort(record, token.cohorts) != nullptr) {
       base::ErrorDetails details;
       details.reason = "OWNER_REVOKED";

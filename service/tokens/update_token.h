@@ -1,4 +1,4 @@
-// Changes what a token is: label, scopes, audiences, owner, annotations, expire_time.
+// Changes a token's fields: label, scopes, audiences, owner, annotations, expire_time.
 #ifndef TOLLGATE_SERVICE_TOKENS_UPDATE_TOKEN_H_
 #define TOLLGATE_SERVICE_TOKENS_UPDATE_TOKEN_H_
 
@@ -12,12 +12,13 @@
 
 namespace tollgate::service {
 
-// What is set must keep to the workspace's policy where it asks for more than was granted before.
-// Validators are told only where one could notice: scopes, audiences, owner, expire_time.
+// A new value must keep to the workspace's policy where it asks for more than was granted before.
+// Validators are told only of the fields that one can notice: scopes, audiences, owner,
+// expire_time.
 //
-// Refusals that depend on the state: TOKEN_NOT_FOUND, TOKEN_FINAL, OWNER_REVOKED (the new owner's
-// tokens issued before a later moment are all revoked, so this one would be), EXPIRE_TIME_PAST, and
-// those of the policy, as in create_token.h.
+// Refusals that depend on the state: TOKEN_NOT_FOUND, TOKEN_FINAL, OWNER_REVOKED (a cohort of the
+// new owner would cover this token, and so revoke it), EXPIRE_TIME_PAST, and those of the policy,
+// as in create_token.h.
 class UpdateTokenCommand : public ChangeTo<tollgate::v1::UpdateTokenResponse> {
  public:
   // INVALID_ARGUMENT: MASK_REQUIRED, IMMUTABLE_FIELD, UNKNOWN_FIELD, and those of the fields named.

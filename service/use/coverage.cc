@@ -19,7 +19,7 @@ void Coverage::Opened(absl::string_view edge, absl::string_view incarnation,
                       absl::Time told_until) {
   const Session session{std::string(edge), std::string(incarnation)};
   if (live_.count(session) != 0) return;
-  // One that comes back goes on from what it had told; its gap stays until it tells.
+  // A session that comes back goes on from what it had reported; its gap stays until it reports.
   const auto gap = gaps_.find(session);
   live_[session].until = gap == gaps_.end() ? told_until : gap->second.told_until;
 }
@@ -37,7 +37,7 @@ void Coverage::Reported(absl::string_view edge, absl::string_view incarnation,
 }
 
 void Coverage::Lost(absl::string_view edge, absl::string_view incarnation, absl::Time now) {
-  // Under no incarnation: a later report does not tell again what this one told.
+  // Kept under no incarnation, because a later report does not repeat what this one told.
   AddGap(Session(std::string(edge), ""), absl::InfinitePast(), now);
 }
 

@@ -1,5 +1,4 @@
-// What has been heard from the edges about use: what lets "not used" be told from "not heard".
-// Pure.
+// How far the edges' reports of use have been heard: tells "not used" from "not heard". Pure.
 #ifndef TOLLGATE_SERVICE_USE_COVERAGE_H_
 #define TOLLGATE_SERVICE_USE_COVERAGE_H_
 
@@ -14,47 +13,47 @@
 
 namespace tollgate::service {
 
-// Sessions (one incarnation of one validator each) that may be admitting, and up to when each has
-// told all it admitted. Times are the service's wall clock. Not thread-safe.
+// The sessions (one incarnation of one validator each) that may be admitting, and up to when each
+// has reported everything it admitted. Times are the service's wall clock. Not thread-safe.
 //
 // - A live session whose reports lag is *not heard*, never "quiet".
 // - A session whose lease ran out may have admitted anything between its last report and its end: a
-//   gap. It closes when the same incarnation comes back and tells. Goodbye comes after a last
-//   report.
+//   gap. The gap closes when the same incarnation comes back and reports. A Goodbye comes after a
+//   last report.
 // - After a start nothing is covered until the roster has been read, and each session in it has
 //   reported or ended.
 //
-// Gaps are kept in memory only: a crash of the service after that of a validator may forget one, as
-// it may lose the last seconds of use reports (design, section 5).
+// Gaps are kept only in memory. A crash of the service after a validator's may forget a gap, just
+// as a crash may lose the last seconds of use reports (design, section 5).
 class Coverage {
  public:
   struct Options {
-    // A live session that has told nothing for longer is not heard. A few usage intervals.
+    // A live session that has reported nothing for longer is not heard. A few usage intervals.
     absl::Duration max_report_lag = absl::Seconds(30);
-    // Gaps kept by name; older ones are kept as one without a name.
+    // How many gaps are kept by name; older ones are merged into one without a name.
     size_t max_gaps = 10000;
   };
   explicit Coverage(Options options);
 
-  // Every session of the stored roster has been Opened.
+  // Says that every session of the stored roster has been Opened.
   void RosterLoaded() { roster_loaded_ = true; }
-  // A session may be admitting from now on. `told_until` is up to when it has nothing to tell: the
-  // moment of its first Hello for a new incarnation, InfinitePast for one of the roster.
-  // Idempotent: what was told before stays told.
+  // A session may be admitting from now on. Up to `told_until` it has nothing to report: for a new
+  // incarnation the moment of its first Hello, for a session of the roster InfinitePast.
+  // Idempotent: what was reported before stays reported.
   void Opened(absl::string_view edge, absl::string_view incarnation, absl::Time told_until);
-  // A report of its has been stored, and with it all that it admitted before `complete_until`
-  // (which is taken as `now` where it lies in the future). A session that is not open is ignored,
-  // but for closing its gap.
+  // A report of the session has been stored; with it the store has everything that the session
+  // admitted before `complete_until` (taken as `now` where it lies in the future). For a session
+  // that is not open this only closes its gap.
   void Reported(absl::string_view edge, absl::string_view incarnation, absl::Time complete_until,
                 absl::Time now);
-  // A report of its could not be kept: until `now` it may have admitted anything.
+  // A report of the session could not be kept: it may have admitted anything until `now`.
   void Lost(absl::string_view edge, absl::string_view incarnation, absl::Time now);
-  // A report of its has been stored that does not tell all: until it says so again, what it
-  // admitted since is not known.
+  // A report of the session has been stored, and is not complete: what the session admitted since
+  // is unknown until a complete report comes.
   void Incomplete(absl::string_view edge, absl::string_view incarnation);
-  // It admits nothing after `end`: its lease ran out then, or it said goodbye, before which a
-  // validator reports all that is left. Where that last report is not complete, or never came, the
-  // goodbye leaves a gap as any other end.
+  // The session admits nothing after `end`: its lease ran out then, or it said goodbye. A validator
+  // reports all that is left before its goodbye. Where that report is not complete, or never came,
+  // the goodbye leaves a gap like any other end.
   void Ended(absl::string_view edge, absl::string_view incarnation, absl::Time end, bool goodbye);
 
   SilenceEvidence Evidence(absl::Time now) const;

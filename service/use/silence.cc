@@ -69,8 +69,8 @@ SilenceVerdict JudgeSilence(const std::vector<EdgeUseRow>& old_uses,
                             const SilenceEvidence& evidence, absl::Time resumed,
                             absl::Duration quiet_period, absl::Time now) {
   SilenceVerdict verdict;
-  // Until when use is known everywhere. Where some edge is not heard, what the others said still
-  // tells "in use"; it never tells "silent".
+  // Up to when use is known everywhere. Where some edge is not heard, the others' reports can still
+  // show "in use", but never "silent".
   const bool all_heard = evidence.unheard.empty() && evidence.heard_until > absl::InfinitePast();
   const absl::Time known_until = all_heard ? std::min(evidence.heard_until, now) : now;
   const absl::Time quiet_since = known_until - quiet_period;

@@ -1,4 +1,4 @@
-// Whether a rotated token has fallen silent: judged from use records and from what is known to have
+// Whether a rotated token has fallen silent, judged from use records and from how far edges have
 // been heard. Pure.
 #ifndef TOLLGATE_SERVICE_USE_SILENCE_H_
 #define TOLLGATE_SERVICE_USE_SILENCE_H_
@@ -15,21 +15,23 @@
 
 namespace tollgate::service {
 
-// What the edges have said, as of one moment (Coverage::Evidence). All times by the service's wall
-// clock. The default knows nothing: with it no token is silent.
+// What the edges have reported, as of one moment (Coverage::Evidence). All times by the service's
+// wall clock. The default has heard nothing: with it no token is silent.
 struct SilenceEvidence {
-  // An edge that may be admitting now and whose reports lag: not heard, which is never "quiet".
+  // An edge that may be admitting now and whose reports lag. It counts as not heard, never as
+  // quiet.
   struct Unheard {
     std::string edge;
-    absl::Time heard_until;  // all that was admitted there before is known
+    absl::Time heard_until;  // everything that it admitted before this is known
   };
-  // An edge's session that ended without a last report: it may have admitted anything until then.
+  // A session of an edge that ended without a last report: it may have admitted anything until
+  // then.
   struct Gap {
     std::string edge;
     absl::Time until;
   };
 
-  // All that was admitted anywhere before this moment is in the store, but for `gaps`.
+  // The store has everything that was admitted anywhere before this moment, but for `gaps`.
   absl::Time heard_until = absl::InfinitePast();
   std::vector<Unheard> unheard;
   std::vector<Gap> gaps;
@@ -42,17 +44,17 @@ struct EdgeUseRow {
   int64_t count = 0;
   int64_t count_today = 0;  // of the day of `now`
 };
-// The day that a moment is of (UTC), as UseRecord.day has it.
+// The day (UTC) of a moment, as UseRecord.day has it.
 int64_t UseDayOf(absl::Time time);
 
-// The edge of the row that stands for edges without a name any more: no validator's id has
-// parentheses or spaces.
+// The edge of the row for all edges that have no name any more. No validator's id holds parentheses
+// or spaces.
 inline constexpr char kEarlierEdges[] = "(earlier edges)";
-// So many edges are named at most in one answer.
+// The most edges that one answer names.
 inline constexpr size_t kMaxNamedEdges = 100;
 
-// The latest `most` rows by name, and where there are others, one last row that sums them up, with
-// what was folded before. `rows` are latest first.
+// The latest `most` rows by name, and one last row that sums up the others, with the rows folded
+// before. `rows` are latest first.
 std::vector<EdgeUseRow> NameLatestEdges(std::vector<EdgeUseRow> rows, size_t most = kMaxNamedEdges);
 
 // A token's use by edge, latest first. `now` says which day is today (UTC).
@@ -60,28 +62,28 @@ absl::StatusOr<std::vector<EdgeUseRow>> ReadUses(const storage::View& view,
                                                  absl::string_view workspace,
                                                  absl::string_view token_id, absl::Time now);
 
-// What is to be said of a rotated token.
+// The verdict on a rotated token.
 struct SilenceVerdict {
   enum class Kind {
-    kSilent,                // the replacement is in use, and the old one is not, anywhere
+    kSilent,                // the replacement is in use, and no edge uses the old token
     kInUse,                 // used within the quiet period; `edges` says where
     kReplacementNeverSeen,  // no edge has seen the replacement
-    kNotHeard,              // `edges` may have used it, and have not said
-    kResumedLately,         // it was off within the quiet period, which tells nothing
+    kNotHeard,              // `edges` may have used it, and have not reported
+    kResumedLately,  // it was suspended within the quiet period, so its silence proves nothing
   };
   Kind kind = Kind::kNotHeard;
-  // kInUse: latest first. kNotHeard: empty where nothing at all has been heard yet.
+  // kInUse: latest first. kNotHeard: empty where nothing has been heard yet.
   std::vector<std::string> edges;
   // kInUse: the latest use.
   absl::Time last_used = absl::InfinitePast();
   int64_t count_today = 0;
 };
 
-// Silent: the replacement has been seen in use *and* the old one has not been used at any edge for
-// the quiet period, which ends where hearing ends: what has not been heard is not taken for quiet.
-// A token that was suspended was silent for that: the quiet period also begins after `resumed`
-// (InfinitePast: never). Checked in this order: in use, replacement never seen, not heard, resumed
-// lately.
+// A rotated token is silent when the replacement has been seen in use *and* no edge has used the
+// old token for the quiet period. The period ends where hearing ends, because what was not heard
+// does not count as quiet. It begins after `resumed` (InfinitePast: never), because a suspended
+// token was silent for being suspended. Judged in this order: in use, replacement never seen, not
+// heard, resumed lately.
 SilenceVerdict JudgeSilence(const std::vector<EdgeUseRow>& old_uses,
                             const std::vector<EdgeUseRow>& replacement_uses,
                             const SilenceEvidence& evidence, absl::Time resumed,

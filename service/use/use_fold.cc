@@ -75,7 +75,7 @@ absl::StatusOr<UseFoldStep> PlanUseFold(const storage::View& view, const std::st
     rows.push_back({entry.key, std::move(use)});
   }
   if (!reached_end && tokens > 1) {
-    // The last token may be cut off here: it is looked at whole in the next step.
+    // The last token's rows may be cut off here; the next step reads that token whole.
     step.next = storage::UsesOfToken(token.workspace, token.token_id).begin;
     return step;
   }

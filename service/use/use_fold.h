@@ -1,5 +1,5 @@
-// Folds what is old of a token's use into one row, so that edges that came and went (a new name for
-// every pod) do not stay in the store for ever. Pure.
+// Folds a token's old use into one row, so that edges that came and went (a new name for every pod)
+// do not stay in the store for ever. Pure.
 #ifndef TOLLGATE_SERVICE_USE_USE_FOLD_H_
 #define TOLLGATE_SERVICE_USE_USE_FOLD_H_
 
@@ -18,11 +18,10 @@ namespace tollgate::service {
 //  * of edges that used the token last longer ago than `retention`, and longer than the quiet
 //    period of the token's own rotation, where one is in force; and
 //  * not among the token's `named` latest rows: few old names cost nothing, and say where to look.
-//
 // Folding never changes whether a token is silent. The folded row keeps the latest of the times and
-// the sum of the counts; JudgeSilence and the unused sweep ask for the latest use of all edges, and
-// of a replacement whether it has any row. Only names are lost, and a refusal names the edges of
-// the quiet period: so those keep theirs.
+// the sum of the counts. JudgeSilence and the unused sweep ask for the latest use of all edges, and
+// whether a replacement has any row. Only names are lost; a refusal names the edges of the quiet
+// period, so those edges keep theirs.
 struct UseFoldLimits {
   absl::Duration retention = absl::Hours(24 * 30);
   size_t named = 100;
@@ -37,9 +36,9 @@ struct UseFoldStep {
   std::string next;
 };
 
-// Looks at the use rows from key `from` on ("" is the table's beginning). A token with more rows
-// than a step may look at is folded step by step, and again in the next round, until what is left
-// of it fits. Errors: the view's.
+// Reads the use rows from key `from` on ("" is the table's beginning). A token with more rows than
+// one step may read is folded step by step, and again in the next round, until its rows fit.
+// Errors: the view's.
 absl::StatusOr<UseFoldStep> PlanUseFold(const storage::View& view, const std::string& from,
                                         const UseFoldLimits& limits, absl::Time now);
 

@@ -17,7 +17,7 @@ namespace {
 
 using ::tollgate::store::v1::UseRecord;
 
-// Of one report: no validator has admitted more since its last one.
+// The most uses that one report may count: no validator has admitted more since its last one.
 constexpr int64_t kMostUsesCounted = int64_t{1} << 40;
 constexpr absl::Duration kShortestLag = absl::Seconds(5);
 // Items that hold no uses are small, and still bounded.
@@ -63,7 +63,7 @@ void UseLedger::Report(absl::string_view validator_id, absl::string_view incarna
   size_t too_many = 0;
   int64_t countable = kMostUsesCounted;
   for (const auto& use : usage.uses()) {
-    // A validator's mistake writes nothing, and costs the others of its report nothing.
+    // A validator's mistake writes nothing, and costs the other uses of its report nothing.
     if (!token::IsWorkspaceId(use.workspace()) || !token::IsPublicId(use.token_id()) ||
         use.count() < 0 || !use.has_last_used_time()) {
       continue;
@@ -130,8 +130,8 @@ void UseLedger::SessionEnded(absl::string_view validator_id, absl::string_view i
 }
 
 void UseLedger::Queue(Item item) {
-  // The order of a session's calls is kept: what needs no merge is done at once only where nothing
-  // waits before it.
+  // The order of a session's calls is kept: an item that needs no merge is applied at once only
+  // where nothing waits before it.
   if (queue_.empty() && !draining_ && item.kind != Item::Kind::kReport) {
     Apply(item, true);
     return;
@@ -151,7 +151,7 @@ void UseLedger::RosterLoaded() {
 SilenceEvidence UseLedger::Evidence() const {
   const absl::Time now = options_.clock->WallNow();
   absl::MutexLock lock(&mu_);
-  // A session that is not in the coverage yet may be admitting: for that moment nothing is known.
+  // A session whose item is still queued may be admitting, so at this moment nothing is known.
   if (queued_lives_ > 0) return SilenceEvidence();
   return coverage_.Evidence(now);
 }
@@ -239,7 +239,7 @@ void UseLedger::Apply(const Item& item, bool merged) {
 }
 
 absl::Status UseLedger::Merge(const std::deque<Item>& batch) {
-  // One record a key: the same token at the same edge, reported twice, is merged here already.
+  // One record a key: uses of one token at one edge that were reported twice are merged here.
   std::map<std::string, UseRecord> merged;
   for (const Item& item : batch) {
     for (const auto& use : item.uses) storage::MergeUseRecord(use.second, &merged[use.first]);

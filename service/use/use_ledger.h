@@ -1,5 +1,5 @@
-// Where use reports go: merged into the store, unsynced and past the sequencer (design, section 5),
-// and into what is known of who has been heard.
+// The destination of use reports: merged into the store, unsynced and past the sequencer (design,
+// section 5), and noted as heard.
 #ifndef TOLLGATE_SERVICE_USE_USE_LEDGER_H_
 #define TOLLGATE_SERVICE_USE_USE_LEDGER_H_
 
@@ -25,9 +25,9 @@
 
 namespace tollgate::service {
 
-// Thread-safe. Reports are queued, bounded, and merged in batches on the executor, in order; a
-// report counts as heard once it has been merged, so that whoever reads the store after Evidence()
-// sees all that the evidence stands on. A report that had to be dropped leaves a gap.
+// Thread-safe. Reports are queued, bounded, and merged in batches on the executor, in order. A
+// report counts as heard only once it has been merged, so a reader of the store after Evidence()
+// sees everything that the evidence rests on. A report that had to be dropped leaves a gap.
 class UseLedger : public UseSink {
  public:
   struct Options {
@@ -35,20 +35,20 @@ class UseLedger : public UseSink {
     base::Executor* executor = nullptr;   // outlives the ledger; runs nothing of it after Stop()
     const base::Clock* clock = nullptr;   // outlives the ledger
     size_t max_queued_uses = 100'000;     // uses waiting to be merged
-    size_t max_uses_per_report = 10'000;  // of a longer one the rest is dropped
+    size_t max_uses_per_report = 10'000;  // the rest of a longer report is dropped
     size_t max_uses_per_merge = 5'000;
     // As Coverage::Options. A few usage intervals.
     absl::Duration max_report_lag = absl::Seconds(30);
-    // Told of dropped uses, for a metric; may be empty.
+    // Called with the number of dropped uses, for a metric; may be empty.
     std::function<void(size_t uses)> on_dropped;
-    // A merge could not be written: the store takes nothing any more, so the process must end. May
-    // be empty.
+    // Called when a merge could not be written: the store takes no more writes, so the process must
+    // end. May be empty.
     std::function<void(const absl::Status&)> on_write_failed;
   };
   // INVALID_ARGUMENT without engine, executor or clock.
   static absl::StatusOr<std::unique_ptr<UseLedger>> Create(Options options);
-  // Waits until no work of it is under way on the executor: the executor must still run, or have
-  // stopped, which drops what it has not begun.
+  // Waits until none of its work is under way on the executor. The executor must still run, or have
+  // stopped, which drops the work that it has not begun.
   ~UseLedger() override;
 
   void Report(absl::string_view validator_id, absl::string_view incarnation,
@@ -57,18 +57,18 @@ class UseLedger : public UseSink {
   void SessionEnded(absl::string_view validator_id, absl::string_view incarnation,
                     bool said_goodbye) override;
 
-  // The hub has started: it has told of every session of the stored roster. Before it nothing
-  // counts as heard; a session that is first told of after it is new, and has nothing to tell of
-  // before.
+  // The hub has started, and has told of every session of the stored roster. Nothing counts as
+  // heard before this call; a session that is first told of after it is new, and has nothing to
+  // report from before.
   void RosterLoaded();
-  // What the edges have told, for the retirement of a token and for the sweep. Take it before the
-  // view that it is judged with.
+  // What the edges have reported, for the retirement of a token and for the sweep. Take the
+  // evidence before the view that it is judged with.
   SilenceEvidence Evidence() const;
-  // One step of folding old use, on the caller's thread; no report is merged meanwhile, so that
-  // none can come between what is read and what is removed. `from` and the result as PlanUseFold's.
-  // Errors: the engine's; a write that failed is told to on_write_failed.
+  // One step of folding old use, on the caller's thread. No report is merged meanwhile, so none can
+  // come between the reading and the removal of a row. `from` and the result are PlanUseFold's.
+  // Errors: the engine's; a failed write also calls on_write_failed.
   absl::StatusOr<std::string> Fold(const std::string& from, const UseFoldLimits& limits);
-  // Merges what is queued, on the caller's thread: before the engine is closed, and in tests.
+  // Merges the queue on the caller's thread: before the engine is closed, and in tests.
   void Flush();
 
  private:
@@ -85,8 +85,8 @@ class UseLedger : public UseSink {
     // kLive.
     absl::Time told_until = absl::InfinitePast();
   };
-  // Shared with the work on the executor, so that work begun late finds nothing instead of a ledger
-  // that is gone.
+  // Shared with the work on the executor: work that begins late finds an empty link in place of a
+  // ledger that is gone.
   struct Link;
 
   explicit UseLedger(Options options);
@@ -99,7 +99,8 @@ class UseLedger : public UseSink {
 
   const Options options_;
   std::shared_ptr<Link> link_;
-  absl::Mutex drain_mu_;  // one merge at a time, so that they keep their order; before mu_
+  absl::Mutex drain_mu_;  // one merge at a time, so that merges keep their order; acquired before
+                          // mu_
   mutable absl::Mutex mu_;
   std::deque<Item> queue_ ABSL_GUARDED_BY(mu_);
   size_t queued_uses_ ABSL_GUARDED_BY(mu_) = 0;

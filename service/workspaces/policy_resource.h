@@ -7,7 +7,7 @@
 
 namespace tollgate::service {
 
-// The resource of a workspace's record; `policy` unset where none was ever set.
+// The resource of a workspace's record; `policy` is unset where none was ever set.
 tollgate::v1::Workspace ToWorkspace(const tollgate::store::v1::WorkspaceRecord& record);
 
 }  // namespace tollgate::service

@@ -108,7 +108,7 @@ absl::Status CheckLabelFree(const storage::View& view, const PolicyRecord& polic
       const std::string token_id = entry.key.substr(range.begin.size());
       if (exempt.count(token_id) != 0) continue;
       ASSIGN_OR_RETURN(const auto holder, FindToken(view, workspace, token_id));
-      // What a cohort or time has ended still lies in the index.
+      // The index still holds tokens that a cohort or time has ended.
       if (!holder.has_value() || token::IsFinal(holder->StateAt(now))) continue;
       base::ErrorDetails details;
       details.reason = "LABEL_TAKEN";

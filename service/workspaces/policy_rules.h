@@ -1,4 +1,4 @@
-// What a workspace's policy asks of what is granted from now on. Pure.
+// The rules of a workspace's policy for tokens that are granted from now on. Pure.
 #ifndef TOLLGATE_SERVICE_WORKSPACES_POLICY_RULES_H_
 #define TOLLGATE_SERVICE_WORKSPACES_POLICY_RULES_H_
 
@@ -17,7 +17,8 @@ namespace tollgate::service {
 
 inline constexpr size_t kMaxLabelPatternLength = 256;  // bytes
 
-// INVALID_ARGUMENT, LABEL_PATTERN_INVALID, unless it is an RE2 pattern of bounded cost. "" is none.
+// INVALID_ARGUMENT, LABEL_PATTERN_INVALID: not an RE2 pattern, or one of unbounded cost. "": no
+// pattern.
 absl::Status CheckLabelPattern(const std::string& pattern, absl::string_view field);
 
 // FAILED_PRECONDITION, LABEL_PATTERN_MISMATCH, with the field.
@@ -25,20 +26,20 @@ absl::Status CheckLabelUnderPolicy(const tollgate::store::v1::PolicyRecord& poli
                                    const std::string& label, absl::string_view field);
 
 // FAILED_PRECONDITION, SCOPE_NOT_GRANTABLE, with the field as in `token.scopes[2]`. A scope among
-// `held` was granted before, and stays.
+// `held` was granted before, and is not judged.
 absl::Status CheckScopesUnderPolicy(const tollgate::store::v1::PolicyRecord& policy,
                                     const google::protobuf::RepeatedPtrField<std::string>& scopes,
                                     const google::protobuf::RepeatedPtrField<std::string>& held,
                                     absl::string_view field);
 
-// FAILED_PRECONDITION, LIFETIME_TOO_LONG, where a token made at `created` would expire later than
-// the policy allows; `expire` InfiniteFuture: never.
+// FAILED_PRECONDITION, LIFETIME_TOO_LONG: a token created at `created` would expire later than the
+// policy allows. An `expire` of InfiniteFuture: never.
 absl::Status CheckLifetimeUnderPolicy(const tollgate::store::v1::PolicyRecord& policy,
                                       absl::Time created, absl::Time expire,
                                       absl::string_view field);
 
-// ALREADY_EXISTS, LABEL_TAKEN (names the holder), where the policy wants labels unique and a live
-// token, not among `exempt`, has this one.
+// ALREADY_EXISTS, LABEL_TAKEN (names the holder): the policy wants unique labels, and a live token
+// outside `exempt` has this label.
 absl::Status CheckLabelFree(const storage::View& view,
                             const tollgate::store::v1::PolicyRecord& policy,
                             absl::string_view workspace, const std::string& label,

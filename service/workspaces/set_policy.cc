@@ -33,7 +33,7 @@ absl::StatusOr<std::shared_ptr<SetPolicyCommand>> SetPolicyCommand::Make(
     const tollgate::v1::UpdateWorkspacePolicyRequest& request, absl::string_view actor) {
   ASSIGN_OR_RETURN(std::string workspace, token::ParseWorkspaceName(request.name(), "name"));
   RETURN_IF_ERROR(token::CheckRequestId(request.request_id(), "request_id"));
-  // An empty policy with an empty mask would lift every limit, by leaving something out.
+  // An empty policy with an empty mask would silently lift every limit.
   if (request.update_mask().paths().empty()) {
     return base::RefuseField(
         "MASK_REQUIRED", "update_mask",

@@ -1,4 +1,4 @@
-// Sets what the new tokens of a workspace must keep to; the workspace comes to be with it.
+// Sets the policy for a workspace's new tokens. Makes the workspace where there is none.
 #ifndef TOLLGATE_SERVICE_WORKSPACES_SET_POLICY_H_
 #define TOLLGATE_SERVICE_WORKSPACES_SET_POLICY_H_
 
@@ -12,7 +12,7 @@
 
 namespace tollgate::service {
 
-// Judges what is granted from now on; what was granted before is not shortened.
+// The policy judges what is granted from now on; what was granted before is not shortened.
 class SetPolicyCommand : public ChangeTo<tollgate::v1::UpdateWorkspacePolicyResponse> {
  public:
   // INVALID_ARGUMENT: BAD_RESOURCE_NAME, UNKNOWN_FIELD, LABEL_PATTERN_INVALID,

@@ -22,7 +22,7 @@ using store::v1::JournalRecord;
 using store::v1::JournalSection;
 
 constexpr size_t kFrameBytes = 8;
-// A commit holds at most some thousand tokens; what says that it is longer is no record.
+// A commit holds at most some thousand tokens, so a longer payload is not a record.
 constexpr uint32_t kMaxPayload = 256u << 20;
 
 const std::array<uint32_t, 256>& CrcTable() {
@@ -79,7 +79,7 @@ absl::Status Corrupt(const std::string& path, absl::string_view why) {
                                    ". Keep a copy of it, and put it back from one that is whole"));
 }
 
-// Reads exactly what is asked for, or what there is.
+// Reads `count` bytes at `offset`, or all that are there.
 absl::StatusOr<std::string> ReadAt(const std::string& path, int fd, int64_t offset, size_t count) {
   std::string bytes(count, '\0');
   size_t got = 0;
@@ -94,7 +94,8 @@ absl::StatusOr<std::string> ReadAt(const std::string& path, int fd, int64_t offs
   return bytes;
 }
 
-// The whole record that `bytes` begin with, and its length on disk; 0: they begin with none.
+// Parses the whole record at the beginning of `bytes`, and returns its length on disk; 0: there is
+// none.
 size_t ParseFrame(absl::string_view bytes, JournalRecord* record) {
   if (bytes.size() < kFrameBytes) return 0;
   const uint32_t length = GetFixed32(bytes);
@@ -105,8 +106,8 @@ size_t ParseFrame(absl::string_view bytes, JournalRecord* record) {
   return kFrameBytes + length;
 }
 
-// Whether a whole record lies anywhere in there: then what is before it was damaged after it was
-// synced, and is not just the end of a write that was cut short.
+// Whether a whole record lies anywhere in `bytes`. If so, the bytes before it were damaged after
+// their sync, and are not just the end of a write that was cut short.
 bool HoldsARecord(absl::string_view bytes) {
   JournalRecord record;
   for (size_t i = 1; i + kFrameBytes < bytes.size(); ++i) {
@@ -223,7 +224,8 @@ absl::StatusOr<std::unique_ptr<Journal>> Journal::Open(
   record.mutable_header()->set_format(kJournalFormat);
   record.mutable_header()->set_store_create_time_us(store_create_time_us);
   if (scan.records == 0 && scan.torn_bytes > 0) {
-    // A part of the header is a first start that was cut short. Any other file is somebody's.
+    // A part of the header is left by a first start that was cut short. Any other file belongs to
+    // somebody.
     ASSIGN_OR_RETURN(const std::string found,
                      ReadAt(path, fd, 0, static_cast<size_t>(scan.torn_bytes)));
     if (!absl::StartsWith(FrameJournalRecord(record), found) &&
@@ -231,7 +233,7 @@ absl::StatusOr<std::unique_ptr<Journal>> Journal::Open(
       return Corrupt(path, "it does not begin as a journal");
     }
   }
-  // With the header alone, a first start was cut short as well: it is begun anew.
+  // The header alone is also left by a first start that was cut short; the journal is begun anew.
   journal->created_ = scan.records < 2;
   if (journal->created_ || scan.torn_bytes > 0) {
     RETURN_IF_ERROR(journal->CutTo(journal->created_ ? 0 : scan.good_bytes));

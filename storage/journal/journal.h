@@ -1,9 +1,9 @@
-// The journal's file: an append-only list of what took permission away (R17).
+// The journal's file: an append-only list of the changes that took permission away (R17).
 //
-// It lies outside the store, best on another disk. A record is
+// The file lies outside the store, best on another disk. A record is
 //   length (4 bytes, little endian) | CRC-32 of the payload (4 bytes, little endian) | payload
-// with a serialised JournalRecord as payload; the first one is a JournalHeader, the second a
-// JournalSection. Each record is synced before the next is begun, so only the last can be torn.
+// where the payload is a serialised JournalRecord. The first record is a JournalHeader, the second
+// a JournalSection. Each record is synced before the next is begun, so only the last can be torn.
 #ifndef TOLLGATE_STORAGE_JOURNAL_JOURNAL_H_
 #define TOLLGATE_STORAGE_JOURNAL_JOURNAL_H_
 
@@ -31,25 +31,25 @@ struct JournalScan {
   int64_t store_create_time_us = 0;  // the header's
 };
 
-// Reads a journal from its beginning and calls `on_record` with each record after the header and
-// the offset at which it begins. An error of `on_record` ends the scan. Errors, by reason:
+// Reads a journal from its beginning. Calls `on_record` with each record after the header, and with
+// the offset at which the record begins. An error of `on_record` ends the scan. Errors, by reason:
 //   JOURNAL_NOT_FOUND   NOT_FOUND
 //   JOURNAL_UNREADABLE  FAILED_PRECONDITION
 //   JOURNAL_TOO_NEW     FAILED_PRECONDITION
-//   JOURNAL_IN_USE      FAILED_PRECONDITION: a process has it open for appending
-//   JOURNAL_CORRUPT     DATA_LOSS: no journal, or a record in its midst is damaged. A damaged last
-//                       record is none: it is counted in torn_bytes
+//   JOURNAL_IN_USE      FAILED_PRECONDITION: a process has the journal open for appending
+//   JOURNAL_CORRUPT     DATA_LOSS: not a journal, or a record before the last is damaged. A damaged
+//                       last record is no error: it is counted in torn_bytes
 absl::StatusOr<JournalScan> ScanJournal(
     const std::string& path,
     const std::function<absl::Status(const tollgate::store::v1::JournalRecord&, int64_t offset)>&
         on_record);
 
-// A journal open for appending; nobody else can have it open then. Not thread-safe.
+// A journal open for appending; no one else can open it meanwhile. Not thread-safe.
 class Journal {
  public:
-  // Opens the journal, or makes one (mode 0600) with this header and section, and calls
-  // `on_record` as ScanJournal does, but for what it has made itself. A torn end is cut off.
-  // Errors: as ScanJournal's, and
+  // Opens the journal, or makes one (mode 0600) with this header and section. Calls `on_record` as
+  // ScanJournal does, but not for records that this call has made. A torn end is cut off. Errors:
+  // ScanJournal's, and
   //   JOURNAL_OF_ANOTHER_STORE  FAILED_PRECONDITION  its header names another store
   //   JOURNAL_UNWRITABLE        UNAVAILABLE          the disk
   static absl::StatusOr<std::unique_ptr<Journal>> Open(
@@ -59,8 +59,8 @@ class Journal {
           on_record);
   ~Journal();
 
-  // Appends and syncs. UNAVAILABLE, JOURNAL_UNWRITABLE: what was written of it was cut off again;
-  // where even that fails, nothing is appended any more.
+  // Appends and syncs. UNAVAILABLE, JOURNAL_UNWRITABLE: whatever was written of the record was cut
+  // off again; where even the cut fails, every later Append fails.
   absl::Status Append(const tollgate::store::v1::JournalRecord& record);
   // Cuts off everything from `offset` on, and syncs. UNAVAILABLE, JOURNAL_UNWRITABLE.
   absl::Status CutTo(int64_t offset);
@@ -80,7 +80,7 @@ class Journal {
   bool broken_ = false;  // a failed append could not be cut off
 };
 
-// The record as it lies on disk. For tests, too.
+// The record's bytes on disk. For tests, too.
 std::string FrameJournalRecord(const tollgate::store::v1::JournalRecord& record);
 
 }  // namespace tollgate::storage

@@ -26,7 +26,7 @@ using store::v1::TokenRecord;
 
 constexpr size_t kAtATime = 1000;
 
-// What bears on permission; no digest, no words.
+// The part of a record that bears on permission: no digest, and no words.
 TokenRecord ForJournal(const TokenRecord& record) {
   TokenRecord kept = record;
   kept.clear_stored_digest();
@@ -47,7 +47,7 @@ absl::Status RolledBack(const std::string& path, absl::string_view why) {
                    "tollgated new-epoch --store DIR"));
 }
 
-// What is known of the journal once it is read.
+// What reading the journal has found.
 struct Found {
   JournalSection section;  // the last one
   std::set<std::string> older_epochs;
@@ -78,7 +78,7 @@ struct Found {
   }
 };
 
-// Whether the store holds what the entry says: a token or cohort as of its revision or later.
+// Whether the store holds the entry's changes: each token or cohort as of its revision or later.
 absl::StatusOr<bool> IsInStore(const View& view, const JournalCommit& entry, int64_t head) {
   if (entry.revision() > head) return false;
   for (const TokenRecord& token : entry.tokens()) {
@@ -102,7 +102,7 @@ bool ChangedAfter(const TokenRecord& record, int64_t revision) {
           record.suspended());
 }
 
-// Finds what was committed after `after` without an entry, and gives it in parts.
+// Finds the commits after `after` that have no entry, and gives their changes in parts.
 class Missed {
  public:
   Missed(const View& view, int64_t after, std::function<absl::Status(JournalCommit)> give)
@@ -116,7 +116,8 @@ class Missed {
   }
 
  private:
-  // Whatever takes permission away has an event (a change without one bears on no permission).
+  // Every change that takes permission away has an event (a change without one bears on no
+  // permission).
   absl::Status FromEvents() {
     std::string from = RevisionKey(after_ + 1);
     while (true) {
@@ -148,7 +149,7 @@ class Missed {
     }
   }
 
-  // Events are no longer kept: every token is looked at.
+  // The events are no longer kept, so every token is read.
   absl::Status FromTokens() {
     RETURN_IF_ERROR(ForEach<TokenRecord>(
         Table::kTokens, [this](const TokenRecord& token) { return AddToken(token); }));
@@ -276,7 +277,8 @@ absl::StatusOr<std::unique_ptr<JournaledEngine>> JournaledEngine::Open(Engine* i
     if (committed) {
       known = std::max(known, found.last->revision());
     } else {
-      // The process ended between the two writes: nobody was told, and the commit never was.
+      // The process ended between the two writes: the commit never happened, and nobody was told of
+      // it.
       RETURN_IF_ERROR(journal.CutTo(found.last_offset));
     }
   }
@@ -316,7 +318,7 @@ absl::StatusOr<CommitResult> JournaledEngine::Commit(const CommitRequest& reques
     if (committed_ - marked_ < kJournalMarkEvery) return result;
     JournalRecord mark;
     mark.mutable_mark()->set_revision(committed_);
-    // The commit is durable whatever becomes of the mark.
+    // The commit is durable, whatever happens to the mark.
     if (journal_->Append(mark).ok()) marked_ = committed_;
     return result;
   }
@@ -327,7 +329,8 @@ absl::StatusOr<CommitResult> JournaledEngine::Commit(const CommitRequest& reques
   *record.mutable_commit() = std::move(entry);
   RETURN_IF_ERROR(journal_->Append(record));
   TOLLGATE_INVARIANT(journal_->end() > begin, "an entry is in the journal before its commit (R17)");
-  // An error leaves the entry: whether it was committed is not known, and the next start looks.
+  // After an error the entry stays: the commit's outcome is uncertain, and the next start settles
+  // it.
   ASSIGN_OR_RETURN(const CommitResult result, inner_->Commit(request));
   if (!result.committed) {
     RETURN_IF_ERROR(journal_->CutTo(begin));
@@ -361,8 +364,9 @@ absl::Status JournaledEngine::FoldUse(
 
 absl::Status JournaledEngine::Checkpoint(const std::string& path) {
   RETURN_IF_ERROR(inner_->Checkpoint(path));
-  // After it, so that the mark is not below the copy's head whatever was committed meanwhile; under
-  // the lock, so that no entry is under way, whose commit the mark would vouch for.
+  // Marked after the copy, so that the mark is not below the copy's head, whatever was committed
+  // meanwhile. Marked under the lock, so that no entry is under way for whose commit the mark would
+  // vouch.
   absl::MutexLock lock(&mu_);
   absl::StatusOr<std::unique_ptr<Snapshot>> snapshot = inner_->NewSnapshot();
   absl::Status marked = snapshot.status();
@@ -376,7 +380,7 @@ absl::Status JournaledEngine::Checkpoint(const std::string& path) {
     marked_ = committed_;
     return marked;
   }
-  // A copy that no journal vouches for would be refused when it is needed.
+  // Remove the copy: a restore would refuse a copy for which no journal vouches.
   std::error_code error;
   std::filesystem::remove_all(path, error);
   return marked;

@@ -1,4 +1,4 @@
-// An engine that also writes what takes permission away to a journal (R17).
+// An engine that also journals the changes that take permission away (R17).
 #ifndef TOLLGATE_STORAGE_JOURNAL_JOURNALED_ENGINE_H_
 #define TOLLGATE_STORAGE_JOURNAL_JOURNALED_ENGINE_H_
 
@@ -15,30 +15,32 @@
 
 namespace tollgate::storage {
 
-// After so many commits without an entry the journal is told how far the store is. So a journal
-// that the store was always run with ends at most so many revisions before the store's head.
+// After this many commits without an entry, the journal gets a mark that says how far the store is.
+// A journal that the store was always run with thus ends at most this many revisions before the
+// store's head.
 inline constexpr int64_t kJournalMarkEvery = 1024;
 
-// Passes everything on to the engine within. A commit that changes tokens that existed, or revokes
-// a cohort, is journaled and synced *before* it is committed: what the service has said was
-// revoked is in the journal, whichever disk is lost. Other commits cost nothing more (but for one
-// mark in 1024). docs/adr/0006-journal.md tells why in this order. Thread-safe.
+// Passes every call on to the inner engine. A commit that changes existing tokens, or revokes a
+// cohort, is journaled and synced *before* it is committed, so every revocation that the service
+// has answered is in the journal, whichever disk is lost. Other commits cost nothing more (but for
+// one mark in 1024). docs/adr/0006-journal.md gives the reasons for this order. Thread-safe.
 class JournaledEngine : public Engine {
  public:
-  // Opens the journal for this store, and brings the two together:
+  // Opens the journal for this store, and makes the two agree:
   // * an entry whose commit never became durable is cut off;
-  // * what was committed without a journal is journaled now;
+  // * a commit that was made without a journal is journaled now;
   // * a store that is older than its journal (it was rolled back, R11) is refused:
   //   STORE_ROLLED_BACK, FAILED_PRECONDITION;
-  // * for a new epoch a new section is begun.
-  // Errors: Journal::Open's, the engine's. `inner` outlives it.
+  // * a new epoch begins a new section.
+  // Errors: Journal::Open's, the engine's. `inner` outlives this.
   static absl::StatusOr<std::unique_ptr<JournaledEngine>> Open(Engine* inner,
                                                                const std::string& path);
-  // Marks up to where the store is durable, so that the next start need not look.
+  // Marks how far the store is durable, so that the next start need not search the store.
   ~JournaledEngine() override;
 
   absl::StatusOr<std::unique_ptr<Snapshot>> NewSnapshot() override;
-  // As Engine::Commit. What cannot be journaled is not committed: UNAVAILABLE, JOURNAL_UNWRITABLE.
+  // As Engine::Commit. A commit that cannot be journaled is not made: UNAVAILABLE,
+  // JOURNAL_UNWRITABLE.
   absl::StatusOr<CommitResult> Commit(const CommitRequest& request) override;
   absl::Status MergeUse(
       const std::vector<std::pair<std::string, tollgate::store::v1::UseRecord>>& uses) override;
@@ -47,13 +49,13 @@ class JournaledEngine : public Engine {
   absl::Status FoldUse(
       const std::vector<std::string>& removed,
       const std::vector<std::pair<std::string, tollgate::store::v1::UseRecord>>& uses) override;
-  // The copy is good only with a journal that reaches at least to its head: once it is made, the
-  // journal is marked with a revision that is not below that, so that a restore can tell an old
-  // copy of the journal, or one that the store was run without (R17). UNAVAILABLE,
+  // Copies the store, and then marks the journal with a revision not below the copy's head. The
+  // copy is good only with a journal that reaches that far; a restore can thereby tell an old copy
+  // of the journal, or a journal that the store was run without (R17). UNAVAILABLE,
   // JOURNAL_UNWRITABLE: the journal could not be marked, and there is no copy.
   absl::Status Checkpoint(const std::string& path) override;
 
-  // Whether Open made the journal: it knows of nothing before.
+  // Whether Open made the journal; a new journal has no earlier records.
   bool created_journal() const { return created_journal_; }
 
  private:
@@ -62,20 +64,25 @@ class JournaledEngine : public Engine {
 
   Engine* const inner_;
   bool created_journal_ = false;  // const once opened
-  absl::Mutex mu_;  // held over a journaled commit: an entry whose commit lost its race is the last
+  absl::Mutex mu_;  // held over a journaled commit, so that the entry of a commit that lost its
+                    // race is the last one.
   std::unique_ptr<Journal> journal_ ABSL_GUARDED_BY(mu_);
-  int64_t committed_ ABSL_GUARDED_BY(mu_) = 0;  // the newest durable revision known here
-  int64_t marked_ ABSL_GUARDED_BY(mu_) = 0;     // the journal says that this was durable
+  int64_t committed_ ABSL_GUARDED_BY(mu_) = 0;  // the newest revision that this object knows to be
+                                                // durable
+  int64_t marked_ ABSL_GUARDED_BY(mu_) = 0;     // the newest revision that the journal marks as
+                                                // durable
 };
 
-// What the store committed after revision `after` and a journal has to be told: as few entries as
-// its size allows, none where there is nothing. An error of `give` ends it.
+// Finds what the store committed after revision `after` and the journal must be told. Gives it in
+// as few entries as their size limit allows; in none where there is nothing. An error of `give`
+// ends the search.
 absl::Status FindUnjournaled(
     const View& view, int64_t after,
     const std::function<absl::Status(tollgate::store::v1::JournalCommit)>& give);
 
-// What of a commit is journaled: tokens that existed and were changed, and cohorts. No tokens and
-// no cohorts: nothing. A value that is no record grants nothing, and is passed over.
+// The entry for a commit: the existing tokens that it changes, and its cohorts. An entry without
+// tokens and cohorts: there is nothing to journal. A value that is not a record grants nothing, and
+// is passed over.
 tollgate::store::v1::JournalCommit JournalEntryFor(const CommitRequest& request);
 
 }  // namespace tollgate::storage

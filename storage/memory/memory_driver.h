@@ -9,7 +9,7 @@
 namespace tollgate::storage {
 
 // In no folder, and not durable: for tests and trials. Each engine that it opens is a new, empty
-// store. STORE_NOT_FOUND where none is to be made; INVALID_ARGUMENT for a location.
+// store. STORE_NOT_FOUND where none may be made; INVALID_ARGUMENT where a location is given.
 std::unique_ptr<const EngineDriver> MemoryDriver();
 
 }  // namespace tollgate::storage

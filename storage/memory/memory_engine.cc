@@ -118,7 +118,7 @@ void MemoryEngine::PruneLocked() {
     const auto found = keys.find(superseding_.front().key);
     if (found != keys.end()) {
       Versions& versions = found->second;
-      // The newest version at or below `oldest` hides all before it.
+      // The newest version at or below `oldest` hides all versions before it.
       auto keep = versions.begin();
       while (std::next(keep) != versions.end() && std::next(keep)->sequence <= oldest) ++keep;
       versions.erase(versions.begin(), keep);
@@ -158,7 +158,7 @@ absl::Status MemoryEngine::FoldUse(const std::vector<std::string>& removed,
     const auto found = keys.find(key);
     if (found != keys.end()) {
       const std::string* value = ValueAt(found->second, sequence_);
-      // What cannot be read counts as nothing: use is no reason to stop a store.
+      // An unreadable record counts as nothing: use is no reason to stop a store.
       if (value != nullptr && !record.ParseFromString(*value)) record.Clear();
     }
     MergeUseRecord(delta, &record);

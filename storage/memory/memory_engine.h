@@ -17,10 +17,10 @@
 
 namespace tollgate::storage {
 
-// Keeps every key with its versions, so a snapshot costs nothing but a number;
-// versions that no snapshot can see any more are dropped as writes go on.
-// Everything is "durable" at once: tests/instruments/fault_engine simulates losing what was not
-// synced. Thread-safe. Snapshots must not outlive it.
+// Keeps every key with its versions, so a snapshot costs only a number; a version that no snapshot
+// can see any more is dropped as writes go on. Every write is "durable" at once;
+// tests/instruments/fault_engine simulates the loss of unsynced writes. Thread-safe. Snapshots must
+// not outlive it.
 class MemoryEngine : public EmbeddedEngine {
  public:
   struct Options {
@@ -31,8 +31,8 @@ class MemoryEngine : public EmbeddedEngine {
   // An empty store: MetaRecord, and HeadRecord at revision 0.
   static absl::StatusOr<std::unique_ptr<MemoryEngine>> Open(Options options);
   static absl::StatusOr<std::unique_ptr<MemoryEngine>> Open() { return Open(Options()); }
-  // Everything a snapshot shows, as a store of its own: to copy a store, or to
-  // roll one back. Works on snapshots of any engine. Fails as the snapshot's reads do.
+  // Everything that a snapshot shows, as a store of its own: to copy a store, or to roll one back.
+  // Takes a snapshot of any engine. Fails as the snapshot's reads do.
   static absl::StatusOr<std::unique_ptr<MemoryEngine>> CopyOf(const Snapshot& snapshot);
 
   ~MemoryEngine() override;
@@ -46,7 +46,7 @@ class MemoryEngine : public EmbeddedEngine {
   // UNIMPLEMENTED: see CopyOf.
   absl::Status Checkpoint(const std::string& path) override;
 
-  // Versions kept of all keys, deletions included: what tests hold the pruning by.
+  // How many versions are kept of all keys, deletions included. Tests check the pruning by it.
   size_t version_count() const;
 
  protected:
@@ -60,7 +60,7 @@ class MemoryEngine : public EmbeddedEngine {
   };
   using Versions = std::vector<Version>;  // ascending
   using Keys = std::map<std::string, Versions>;
-  // A version that may hide older ones: looked at once no snapshot is below it.
+  // A version that may hide older ones; those are dropped once no snapshot is below it.
   struct Superseding {
     int64_t sequence;
     Table table;
@@ -75,7 +75,7 @@ class MemoryEngine : public EmbeddedEngine {
   static const std::string* ValueAt(const Versions& versions, int64_t sequence);
 
   mutable absl::Mutex mu_;
-  // Of writes, use included (revisions are not: use takes none).
+  // Counts writes, merges of use included. Revisions do not count merges of use.
   int64_t sequence_ ABSL_GUARDED_BY(mu_) = 0;
   int64_t revision_ ABSL_GUARDED_BY(mu_) = 0;
   std::array<Keys, kTableCount> tables_ ABSL_GUARDED_BY(mu_);

@@ -8,7 +8,7 @@
 
 namespace tollgate::storage {
 
-// In a folder, and durable. The engines that it opens are RocksDbEngines with their default sizes.
+// In a folder, and durable. Opens RocksDbEngines with their default sizes.
 std::unique_ptr<const EngineDriver> RocksDbDriver();
 
 }  // namespace tollgate::storage

@@ -30,7 +30,7 @@ using store::v1::UseRecord;
 
 rocksdb::Slice ToSlice(absl::string_view s) { return rocksdb::Slice(s.data(), s.size()); }
 
-// Of a running store.
+// An error of a running store.
 absl::Status FromRocksDb(absl::string_view doing, const rocksdb::Status& status) {
   const std::string message = absl::StrCat("cannot ", doing, ": ", status.ToString());
   if (status.IsCorruption()) {
@@ -68,8 +68,8 @@ absl::Status Corrupt(const std::string& path, absl::string_view why) {
                                    ". Keep a copy of the folder, then restore a backup"));
 }
 
-// RocksDB tries to mend itself after a failed write; it then writes to files that it knows to be
-// broken, and asserts. A failed write ends the process here (R7), so there is nothing to mend.
+// After a failed write RocksDB tries to recover: it writes to files that it knows to be broken, and
+// asserts. Here a failed write ends the process (R7), so there is nothing to recover.
 class NoRecovery : public rocksdb::EventListener {
  public:
   void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status,
@@ -78,8 +78,8 @@ class NoRecovery : public rocksdb::EventListener {
   }
 };
 
-// Opening writes what the logs hold into tables. RocksDB does not come through a disk that is full
-// then, so it is not tried.
+// Opening writes the logs' content into tables. RocksDB does not survive a disk that is full then,
+// so opening is not tried on one.
 constexpr uint64_t kLeastFreeBytes = 16 << 20;
 
 absl::Status CheckFreeSpace(const std::string& path) {
@@ -101,7 +101,7 @@ absl::Status CheckFreeSpace(const std::string& path) {
                                    " MiB are needed). Make room on it; nothing is lost"));
 }
 
-// Of an opening.
+// An error of an opening.
 absl::Status FromOpening(const std::string& path, const rocksdb::Status& status) {
   const std::string text = status.ToString();
   if (status.IsIOError() && (absl::StrContains(text, "While lock file") ||
@@ -125,7 +125,8 @@ class RocksDbEngine::Db {
   ~Db() {
     if (db_ == nullptr) return;  // never opened
     if (!failure().ok()) {
-      // Closing writes too. Left open, and reachable; the process is about to end.
+      // Closing writes too. The database stays open, and reachable, because the process is about to
+      // end.
       static auto* const left_open = new std::vector<rocksdb::DB*>;
       static absl::Mutex mu(absl::kConstInit);
       absl::MutexLock lock(&mu);
@@ -144,12 +145,12 @@ class RocksDbEngine::Db {
     return handles_[static_cast<size_t>(table) + 1];
   }
 
-  // Not OK after the first write of any kind that failed: nothing is asked of RocksDB any more.
+  // Not OK after the first failed write of any kind: RocksDB is not used any more.
   absl::Status failure() const {
     absl::MutexLock lock(&mu_);
     return failure_;
   }
-  // Keeps the first one, and returns `status`.
+  // Keeps the first error, and returns `status`.
   absl::Status Fail(absl::Status status) {
     absl::MutexLock lock(&mu_);
     if (failure_.ok()) {
@@ -182,7 +183,7 @@ absl::StatusOr<std::unique_ptr<RocksDbEngine::Db>> RocksDbEngine::Db::Open(const
       return base::Refuse(absl::StatusCode::kNotFound, "STORE_NOT_FOUND",
                           absl::StrCat("there is no store in ", path));
     }
-    // RocksDB would begin a new store here and delete these as left over.
+    // RocksDB would begin a new store here and delete these files as left over.
     for (const auto& file : std::filesystem::directory_iterator(path, error)) {
       const std::string extension = file.path().extension().string();
       if (extension == ".sst" || extension == ".log") {
@@ -209,7 +210,7 @@ absl::StatusOr<std::unique_ptr<RocksDbEngine::Db>> RocksDbEngine::Db::Open(const
       return Unreadable(path, std::strerror(errno));
     }
   } else {
-    // Asked before opening, so that a newer store's tables are named in the error.
+    // Asked before the opening, so that the error can name a newer store's tables.
     std::vector<std::string> found;
     const rocksdb::Status listed = rocksdb::DB::ListColumnFamilies(db_options, path, &found);
     if (!listed.ok()) return FromOpening(path, listed);
@@ -244,8 +245,8 @@ class RocksDbEngine::DbSnapshot : public Snapshot {
   explicit DbSnapshot(const Db* db) : db_(db), snapshot_((*db)->GetSnapshot()) {}
   ~DbSnapshot() override { (*db_)->ReleaseSnapshot(snapshot_); }
 
-  // What a commit makes visible is synced before (the log comes first), so the
-  // head that a snapshot shows is durable (R7).
+  // A commit is synced before it becomes visible (the log comes first), so the head that a snapshot
+  // shows is durable (R7).
   absl::Status ReadRevision() {
     ASSIGN_OR_RETURN(const absl::optional<HeadRecord> head,
                      GetRecord<HeadRecord>(*this, Table::kMeta, kHeadKey));
@@ -341,7 +342,7 @@ absl::Status RocksDbEngine::Begin(const Options& options) {
     return absl::OkStatus();
   }
 
-  // Nobody has spoken for it yet: a new store, or a first start that was cut short.
+  // No service has used the store yet: it is new, or its first start was cut short.
   for (int i = 0; i < kTableCount; ++i) {
     ASSIGN_OR_RETURN(const std::vector<Entry> any, snapshot.Scan(static_cast<Table>(i), "", "", 1));
     if (!any.empty()) return Corrupt(options.path, "it has records, but no MetaRecord");
@@ -403,8 +404,8 @@ absl::Status RocksDbEngine::FoldUse(const std::vector<std::string>& removed,
     if (status.ok())
       status = batch.Merge(db_->of(Table::kUse), ToSlice(key), ToSlice(SerializeRecord(use)));
   }
-  // In the log but not synced: a crash of the process loses nothing, a crash
-  // of the machine the last seconds.
+  // Logged but not synced: a crash of the process loses nothing, a crash of the machine the last
+  // seconds.
   rocksdb::WriteOptions options;
   options.sync = false;
   RETURN_IF_ERROR(db_->failure());

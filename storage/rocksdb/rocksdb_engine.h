@@ -17,10 +17,10 @@
 
 namespace tollgate::storage {
 
-// One column family a table, each tuned to its use; one synced write batch a
-// commit. Thread-safe. Snapshots must not outlive it. docs/store.md tells what
-// lies on disk. After the first write that failed, of either kind, every call answers UNAVAILABLE
-// and nothing is written any more, not even on closing.
+// Each table is a column family of its own, tuned to its use; each commit is one synced write
+// batch. Thread-safe. Snapshots must not outlive it. docs/store.md describes what lies on disk.
+// After the first failed write, of either kind, every call answers UNAVAILABLE and nothing is
+// written any more, not even on closing.
 class RocksDbEngine : public EmbeddedEngine {
  public:
   struct Options {
@@ -38,9 +38,9 @@ class RocksDbEngine : public EmbeddedEngine {
   //   STORE_IN_USE      FAILED_PRECONDITION  another process (or this one) has it open
   //   STORE_TOO_NEW     FAILED_PRECONDITION  a newer Tollgate wrote it
   //   STORE_UNREADABLE  FAILED_PRECONDITION  the folder cannot be read or written
-  //   STORE_FOLDER_NOT_EMPTY  FAILED_PRECONDITION  it has files in it, and no store
+  //   STORE_FOLDER_NOT_EMPTY  FAILED_PRECONDITION  the folder holds files, and no store
   //   STORE_DISK_FULL   UNAVAILABLE          less than 16 MiB and the size of its logs is free
-  //   STORE_CORRUPT     DATA_LOSS            what is there is not a whole store
+  //   STORE_CORRUPT     DATA_LOSS            the folder does not hold a whole store
   // INVALID_ARGUMENT without path, random or clock.
   static absl::StatusOr<std::unique_ptr<RocksDbEngine>> Open(Options options);
 
@@ -57,18 +57,18 @@ class RocksDbEngine : public EmbeddedEngine {
   absl::Status FoldUse(
       const std::vector<std::string>& removed,
       const std::vector<std::pair<std::string, tollgate::store::v1::UseRecord>>& uses) override;
-  // Hard links where `path` is on the same file system. ALREADY_EXISTS where `path` exists.
+  // Makes hard links where `path` is on the same file system. ALREADY_EXISTS where `path` exists.
   absl::Status Checkpoint(const std::string& path) override;
 
-  // Writes all memory to table files and merges all files of every table. For
-  // tests and maintenance; takes long on a large store.
+  // Writes all memory to table files and merges all files of every table. For tests and
+  // maintenance. Slow on a large store.
   absl::Status CompactAll();
 
  protected:
   absl::Status Write(const std::vector<Mutation>& mutations, const Mutation* events) override;
 
  private:
-  class Db;  // hides RocksDB from whoever includes this
+  class Db;  // hides RocksDB from whoever includes this header
   class DbSnapshot;
 
   explicit RocksDbEngine(std::unique_ptr<Db> db);

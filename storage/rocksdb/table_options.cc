@@ -17,8 +17,8 @@ class UseMergeOperator : public rocksdb::AssociativeMergeOperator {
              std::string* merged, rocksdb::Logger* logger) const override {
     store::v1::UseRecord base;
     store::v1::UseRecord more;
-    // What cannot be read counts as nothing: refusing would stop compaction,
-    // and with it the whole store, for the sake of a "last used".
+    // An unreadable record counts as nothing: a refusal would stop compaction, and with it the
+    // whole store, for the sake of a "last used".
     if (existing != nullptr &&
         !base.ParseFromArray(existing->data(), static_cast<int>(existing->size()))) {
       base.Clear();
@@ -74,7 +74,7 @@ rocksdb::ColumnFamilyOptions TableOptions(Table table,
     case Table::kRequests:
     case Table::kCohorts:
     case Table::kSessions:
-      // Looked up one by one, often for what is not there.
+      // Looked up one by one, often for a key that is not there.
       blocks.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
       options.write_buffer_size = 16 << 20;
       break;

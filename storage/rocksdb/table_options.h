@@ -17,8 +17,8 @@ rocksdb::DBOptions StoreOptions(size_t write_buffer_bytes);
 rocksdb::ColumnFamilyOptions TableOptions(Table table,
                                           const std::shared_ptr<rocksdb::Cache>& cache);
 
-// The name of a table's column family: TableName, and RocksDB's own "default"
-// stays empty (it cannot be left out).
+// The name of a table's column family: its TableName. RocksDB's own "default" family cannot be left
+// out, and stays empty.
 std::string ColumnFamilyName(Table table);
 
 }  // namespace tollgate::storage

@@ -1,4 +1,4 @@
-// Many changes at once, pipelined: the load behind the runs that need a million events.
+// Many changes at once, pipelined: the load for the runs that need a million events.
 #ifndef TOLLGATE_TESTS_FAULTS_CHURN_H_
 #define TOLLGATE_TESTS_FAULTS_CHURN_H_
 
@@ -24,7 +24,7 @@ class Churn {
   // Waits until nothing is in flight.
   ~Churn();
 
-  // Makes `count` tokens in the workspace and returns [{"name", "token_string"}]; waits for them.
+  // Makes `count` tokens in the workspace, waits for them, and returns [{"name", "token_string"}].
   // Tokens that could not be made are left out.
   nlohmann::json Create(const std::string& parent, int count);
 

@@ -26,7 +26,7 @@ namespace tollgate::faults {
 // A history file: one JSON array a decision,
 //   ["d", edge, token number, begin, end, verdict, reason]
 // with both times in microseconds of CLOCK_BOOTTIME: `begin` read before the request was handed to
-// gRPC, `end` after its answer came. Calls that got no answer are counted only. Thread-safe.
+// gRPC, `end` after its answer came. A call that got no answer is only counted. Thread-safe.
 class History {
  public:
   explicit History(std::FILE* file) : file_(file) {}
@@ -46,8 +46,8 @@ class History {
   std::atomic<int64_t> admits_{0}, denials_{0}, unavailable_{0}, errors_{0};
 };
 
-// The tokens that are presented: all of them in turn, and every other time one of those in focus
-// (the ones that are about to be, or were just, revoked). Thread-safe.
+// Chooses the token to present: every other time one in focus (a token that is about to be, or was
+// just, revoked), otherwise the next of all. Thread-safe.
 class TokenChoice {
  public:
   struct Chosen {
@@ -67,8 +67,8 @@ class TokenChoice {
   std::deque<size_t> focus_ ABSL_GUARDED_BY(mu_);
 };
 
-// Traffic to one edge from its start to its end. Open loop: what an edge that hangs does not answer
-// holds up nothing but its own bound of calls in flight.
+// Traffic to one edge from its start to its end. Open loop: an edge that hangs holds up only the
+// calls to itself, of which a bounded number is in flight.
 class EdgeTraffic {
  public:
   struct Options {

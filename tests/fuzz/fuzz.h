@@ -1,5 +1,5 @@
-// What every fuzz target here does: one entry point, which must come back, and claims that end the
-// process when they do not hold.
+// What all fuzz targets share: one entry point, which must return, and claims that end the process
+// when they do not hold.
 #ifndef TOLLGATE_TESTS_FUZZ_FUZZ_H_
 #define TOLLGATE_TESTS_FUZZ_FUZZ_H_
 

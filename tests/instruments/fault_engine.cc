@@ -134,7 +134,7 @@ absl::StatusOr<storage::CommitResult> FaultEngine::Commit(const storage::CommitR
   absl::MutexLock lock(&mu_);
   if (result.ok() && durable.ok()) {
     if (result->committed) ++commits_;
-    // Two commits end in any order: the later snapshot is the newer store.
+    // Two commits may end in any order; the later snapshot is the newer store.
     if ((*durable)->revision() >= durable_->revision()) durable_ = *std::move(durable);
   }
   --under_way_;

@@ -1,4 +1,4 @@
-// An engine with faults on demand: proves what stands above an engine. Tests only.
+// An engine with faults on demand, to test what stands above an engine. Tests only.
 #ifndef TOLLGATE_TESTS_INSTRUMENTS_FAULT_ENGINE_H_
 #define TOLLGATE_TESTS_INSTRUMENTS_FAULT_ENGINE_H_
 
@@ -15,8 +15,8 @@
 
 namespace tollgate::instruments {
 
-// Passes everything to the engine within until told otherwise. Thread-safe.
-// Snapshots and tails of it must not outlive it.
+// Passes everything to the inner engine until told otherwise. Thread-safe. Its snapshots and tails
+// must not outlive it.
 class FaultEngine : public storage::Engine {
  public:
   explicit FaultEngine(std::unique_ptr<storage::Engine> inner);
@@ -25,38 +25,38 @@ class FaultEngine : public storage::Engine {
 
   // The next commit fails with `error`; nothing is written.
   void FailNextCommit(absl::Status error);
-  // The next commit is written, and fails with `error` all the same.
+  // The next commit is written, and yet fails with `error`.
   void FailNextCommitUncertainly(absl::Status error);
-  // Before the next commit another writer gets in: one revision with `rival` in
-  // it (and an unchanged audit chain), so that the commit loses its race. May be
-  // called several times: each call spoils one more commit.
+  // Another writer gets in before the next commit, which thereby loses its race: the writer commits
+  // one revision with `rival` in it (and an unchanged audit chain). May be called several times;
+  // each call spoils one more commit.
   void LoseNextRace(std::vector<storage::Mutation> rival = {});
   // The next NewSnapshot fails.
   void FailNextSnapshot(absl::Status error);
   // The next MergeUse fails; nothing is written.
   void FailNextMergeUse(absl::Status error);
 
-  // From now on commits wait, before anything of them is written.
+  // From now on commits wait before they write anything.
   void HoldCommits();
-  // Those held go on, and no more are held.
+  // Lets the held commits go on, and holds no more.
   void ReleaseCommits();
   // Waits until `count` commits are held; false after 10 s.
   bool WaitForHeld(int count);
 
-  // The machine loses power. Commits under way end in UNAVAILABLE: written all
-  // the same where `keep_commits_under_way`, lost otherwise; every later call is
-  // refused. Returns what a restart finds: all commits, and of use (MergeUse)
-  // only what some later commit's sync took with it. Once only.
+  // The machine loses power. Commits under way end in UNAVAILABLE; with `keep_commits_under_way`
+  // they were written all the same, otherwise they are lost. Every later call is refused. Returns
+  // the store that a restart finds: all commits, and of the merged use only what a later commit's
+  // sync took with it. Call once.
   absl::StatusOr<std::unique_ptr<storage::MemoryEngine>> Crash(bool keep_commits_under_way);
 
-  // Commits that were written, those of rivals not counted.
+  // How many commits were written, without those of rivals.
   int commits() const;
 
   absl::StatusOr<std::unique_ptr<storage::Snapshot>> NewSnapshot() override;
   absl::StatusOr<storage::CommitResult> Commit(const storage::CommitRequest& request) override;
   absl::Status MergeUse(
       const std::vector<std::pair<std::string, tollgate::store::v1::UseRecord>>& uses) override;
-  // Fails where a MergeUse would.
+  // Fails where a MergeUse would fail.
   absl::Status FoldUse(
       const std::vector<std::string>& removed,
       const std::vector<std::pair<std::string, tollgate::store::v1::UseRecord>>& uses) override;
@@ -88,7 +88,7 @@ class FaultEngine : public storage::Engine {
   bool crashed_ ABSL_GUARDED_BY(mu_) = false;
   bool keep_under_way_ ABSL_GUARDED_BY(mu_) = false;
   int commits_ ABSL_GUARDED_BY(mu_) = 0;
-  // What is on the disk for sure: the store as the last commit left it.
+  // What is certainly on the disk: the store as the last commit left it.
   std::unique_ptr<storage::Snapshot> durable_ ABSL_GUARDED_BY(mu_);
 };
 

@@ -1,4 +1,4 @@
-// The ledger, with those rules bent whose fault needs more than a switch in the product.
+// The ledger that bends rules, where a mutation needs more than a switch in the product.
 #ifndef TOLLGATE_TESTS_SIMULATION_BENT_LEDGER_H_
 #define TOLLGATE_TESTS_SIMULATION_BENT_LEDGER_H_
 
@@ -12,7 +12,7 @@
 
 namespace tollgate::simulation {
 
-// What the simulated service keeps its ledger in: the one that ships, but for the mutation chosen.
+// The simulated service's ledger: the one that ships, but for the chosen mutation.
 class BentLedger : public service::EnforcementLedger {
  public:
   using service::EnforcementLedger::EnforcementLedger;

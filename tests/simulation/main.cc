@@ -15,7 +15,7 @@ using tollgate::simulation::RunSeed;
 
 // After so many broken seeds the rest is not worth the time.
 constexpr uint64_t kMostFailures = 5;
-// For each seed, on average: about a quarter of what is usual.
+// The average for each seed; about a quarter of the usual number.
 constexpr int64_t kFewestReceipts = 25;
 constexpr int64_t kFewestAdmits = 70;
 
@@ -63,7 +63,7 @@ int main(int argc, char** argv) {
     }
   }
   tollgate::base::InitSecrets();
-  // Nothing: what the cores log of the world's misfortunes is no news here.
+  // Logs nothing: the cores' lines about the world's faults are no news here.
   tollgate::base::SetLogLevel(static_cast<tollgate::base::LogLevel>(
       static_cast<int>(tollgate::base::LogLevel::kError) + 1));
   if (mutations) return tollgate::simulation::RunMutations(seeds) == 0 ? 0 : 1;

@@ -50,7 +50,7 @@ enum Fault {
   kFaultKinds,
 };
 
-// Rare enough not to be in most runs, or too much of a thing for it.
+// Faults that are too rare, or too severe, to be in most runs.
 bool InThisRun(World* world, int fault) {
   switch (fault) {
     case kSteal:
@@ -111,8 +111,8 @@ Fate DrawFate(World* world) {
   fate.validator.resolve_straggles = world->Pick({0.0, 0.05, 0.3});
   fate.validator.straggle = world->Pick<int64_t>({100, 600, 3000}) * kMillisecond;
   for (int fault = 0; fault < kFaultKinds; ++fault) {
-    // R1 takes a wall clock that is right after a resume for its witness: one that is set at will
-    // in the same run could bear false witness, which no rule claims to see through.
+    // R1 takes a wall clock that is right after a resume as its witness. A wall clock that is set
+    // at will in the same run could be a false witness, which no rule claims to detect.
     if (fault == kWallStep && !fate.faults.empty() && fate.faults.back() == kResumedMachine)
       continue;
     if (InThisRun(world, fault)) fate.faults.push_back(fault);
@@ -131,7 +131,7 @@ Town::Town(World* world)
       keyring_(token::Keyring::Generate(world->rng())),
       format_(*token::TokenFormat::ForBrand(fate_.brand)) {}
 
-// Somebody else who may follow the feed, and has learned all there is to know of a session.
+// Another client that may follow the feed, and has learned everything about a session.
 class Town::Stranger : public ClientEnd, public std::enable_shared_from_this<Stranger> {
  public:
   Stranger(World* world, Oracle* oracle, v1::Hello hello)
@@ -200,7 +200,7 @@ std::shared_ptr<ServiceNode> Town::StartService(std::shared_ptr<Disk> disk) {
 }
 
 void Town::AuditStore(ServiceNode& service) {
-  // I4: what the model holds at the store's head is what the store holds.
+  // I4: the store holds what the oracle knows at the store's head.
   auto snapshot = *service.disk()->engine->NewSnapshot();
   const History& history = *service.disk()->history;
   if (snapshot->revision() != history.head()) {
@@ -250,8 +250,8 @@ void Town::StealVolume() {
   disk_ = disk;
   world_->Note("its volume is taken from", former_->name());
   service_ = nullptr;
-  // Suspended at once, it may be resumed when its successor has long declared what it has not
-  // heard, and with somebody who reaches nobody else.
+  // A service that is suspended at once may be resumed long after its successor has declared
+  // revisions that it has not heard of, together with a validator that reaches no other service.
   const bool suspended = world_->Chance(0.4);
   if (suspended) {
     if (!validators_.empty()) {
@@ -428,7 +428,7 @@ void Town::RollBack() {
   service_ = StartService(disk_);
   const std::shared_ptr<ServiceNode> rolled = service_;
   if (rolled->refused()) return Restore(true);  // the journal is the first to know
-  // Once somebody has come back it must be known, and nothing granted any more.
+  // Once a validator has come back, the roll-back must be known and nothing granted any more.
   world_->After(4 * kSecond, 0, [this, rolled] {
     if (service_ != rolled || !rolled->serving() || healing_ || !put_back_) return;
     Restore(false);
@@ -513,7 +513,7 @@ void Town::LowerTheLease(const std::shared_ptr<ValidatorNode>& cut_off) {
 }
 
 void Town::Impersonate(const std::shared_ptr<ValidatorNode>& validator) {
-  // The service knows whose session it is: it has welcomed it.
+  // The service knows the session's caller, because it has welcomed the validator.
   const std::shared_ptr<Connection> connection = validator->connection();
   if (connection == nullptr || !connection->server()->serving() ||
       validator->welcomed_by() != connection->server()->name() || strangers_.size() > 20) {
@@ -641,9 +641,9 @@ void Town::Misfortune() {
     case kNewer:
       return NewerServiceChange(AnyToken());
     case kResumedMachine: {
-      // A virtual machine: stopped, and resumed as if no time had passed, but for its wall clock.
-      // One that stands still already is not stopped once more: its boot clock would lose the same
-      // time twice, and go back.
+      // A virtual machine that is stopped, and resumed as if no time had passed but for its wall
+      // clock. A machine that stands still already is not stopped again: its boot clock would lose
+      // the same time twice, and go back.
       if (world_->Paused(validator->node())) return;
       const int64_t gone = world_->Between(lease / 4, 3 * lease);
       world_->Note("its machine is suspended", validator->settings().id, gone / kMillisecond);
@@ -661,7 +661,8 @@ void Town::Misfortune() {
       world_->Note("its wall clock is stepped", validator->settings().id);
       return validator->clock().StepWall(world_->Between(-5000, 5000) * kMillisecond);
     case kServiceResumed: {
-      // As kResumedMachine. Worst of one whose volume was taken from it meanwhile (R16).
+      // As kResumedMachine. The worst case is a service whose volume was taken from it meanwhile
+      // (R16).
       const std::shared_ptr<ServiceNode> service =
           former_ != nullptr && former_->serving() ? former_ : service_;
       if (service == nullptr || !service->serving()) return;

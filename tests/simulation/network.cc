@@ -148,7 +148,7 @@ void Connection::DeliverDown() {
     if (message.end) {
       ClientOver();
     } else if (auto client = client_.lock()) {
-      // One that has given the stream up must not be moved by what still comes of it.
+      // A client that has given the stream up must not be moved by messages that still come.
       client->OnDown(stream_, message.bytes);
     }
     if (server_open_ && down_.queue.size() < window_) WakeCall();
@@ -207,7 +207,7 @@ void Connection::Cut(int64_t client_notice, int64_t server_notice) {
   for (Wire* wire : {&up_, &down_}) {
     const size_t kept = wire->queue.empty() ? 0 : world_->rng().Uniform(wire->queue.size() + 1);
     while (wire->queue.size() > kept) wire->queue.pop_back();
-    // What was under way may still come, much later: to an end that does not know.
+    // Messages under way may still arrive much later, at an end that does not know of the cut.
     int64_t late = 0;
     for (Message& message : wire->queue) {
       if (world_->Chance(0.3)) late += world_->Between(0, 2 * kSecond);

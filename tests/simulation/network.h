@@ -1,4 +1,4 @@
-// The network: one ordered stream each way a connection, that is late, cut, or half dead.
+// The network: a connection is one ordered stream each way, and may be late, cut, or half dead.
 #ifndef TOLLGATE_TESTS_SIMULATION_NETWORK_H_
 #define TOLLGATE_TESTS_SIMULATION_NETWORK_H_
 
@@ -16,13 +16,13 @@ namespace tollgate::simulation {
 
 class ServiceNode;
 
-// What lies between one validator's machine and the service.
+// The path between one validator's machine and the service.
 struct Link {
   int64_t delay = 2 * kMillisecond;  // the mean, one way
-  int64_t up_blocked_until = 0;      // what is sent is held, and comes later
+  int64_t up_blocked_until = 0;      // until then messages up are held, and come later
   int64_t down_blocked_until = 0;
   int64_t slow_until = 0;  // the validator reads slowly
-  int64_t slow_read = 0;   // so long for each message
+  int64_t slow_read = 0;   // the time it takes to read each message then
 };
 
 // The client's end of a stream.
@@ -34,7 +34,7 @@ class ClientEnd {
   virtual void OnEnd(uint64_t stream) = 0;
 };
 
-// One Follow call. Lives in a shared_ptr. Both ends may think differently of it.
+// One Follow call. Lives in a shared_ptr. Its two ends may disagree on whether it is open.
 class Connection : public service::FollowWire, public std::enable_shared_from_this<Connection> {
  public:
   Connection(World* world, Oracle* oracle, Link* link, int client_node,
@@ -45,13 +45,14 @@ class Connection : public service::FollowWire, public std::enable_shared_from_th
   void Open();
   void Send(std::string bytes);
   void FinishSending();
-  // The client gives it up; the server hears of it `notice` later, after what is on its way, or
-  // some of it.
+  // The client gives the call up. The server learns that `notice` later, after the messages under
+  // way, or some of them, have arrived.
   void ClientClose(int64_t notice);
 
-  // It is cut. What is on its way is lost from some message on; each end notices when it does.
+  // The connection is cut. From some message on, the messages under way are lost; each end notices
+  // at its own time.
   void Cut(int64_t client_notice, int64_t server_notice);
-  // The server's process is gone.
+  // The server's process has died.
   void ServerDied(int64_t client_notice);
 
   // FollowWire.
@@ -84,7 +85,7 @@ class Connection : public service::FollowWire, public std::enable_shared_from_th
   void DeliverUp();
   void DeliverDown();
   void Pump();
-  // The server's end is told that the call is over; once.
+  // Tells the server's end, once, that the call is over.
   void ServerOver();
   void ClientOver();
 
@@ -95,14 +96,14 @@ class Connection : public service::FollowWire, public std::enable_shared_from_th
   const std::weak_ptr<ClientEnd> client_;
   const uint64_t stream_;
   const std::shared_ptr<ServiceNode> server_;
-  const std::string caller_;  // who the client is, as the transport knows it
+  const std::string caller_;  // the client's name, as the transport knows it
   std::shared_ptr<service::FollowerStream> served_;
   Wire up_;
   Wire down_;
   bool opening_ = true;
   bool client_open_ = true;
   bool server_open_ = false;
-  bool closing_ = false;  // the server has ended it; what is queued still goes out
+  bool closing_ = false;  // the server has ended the call; queued messages still go out
   bool cut_ = false;      // nothing new gets through
   bool pump_due_ = false;
   size_t window_;

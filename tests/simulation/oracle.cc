@@ -133,7 +133,8 @@ void Oracle::JudgeAdmit(const Judged& d) {
   };
   const History& own = *d.following;
   if (!own.SomeRevision(d.token, d.applied, own.head(), admits)) {
-    // Whatever else it breaks: what is held is not what was true at any revision it may stand for.
+    // Whatever else the decision breaks: the entry held was not true at any revision that it may
+    // stand for.
     const bool promised =
         !d.fail_open && !own.SomeRevision(d.token, own.enforced, own.head(), admits);
     return world_->Break(promised ? "I1" : "I2", Tell(d));
@@ -165,13 +166,13 @@ void Oracle::JudgeAdmit(const Judged& d) {
     if (promised->enforced == 0) continue;
     bool ok = promised->SomeRevision(d.token, promised->enforced, promised->head(), admits);
     if (!ok && promised.get() != &own) {
-      // A history that never heard of the token promises nothing about it.
+      // A history that never knew the token promises nothing about it.
       ok = promised->SomeRevision(d.token, promised->enforced, promised->head(),
                                   [](const TokenTruth& t) { return !t.exists || !t.Off(); });
     }
     if (!ok && promised.get() != &own) {
-      // What came after the fork is promised only where it is known: an older backup without its
-      // journal has lost it, and a validator of the old history is bound by both.
+      // Changes after the fork are promised only where the history knows them: an older backup
+      // without its journal has lost them, and both histories bind a validator of the old one.
       int64_t fork = std::min(own.head(), promised->head());
       bool descends = false;
       for (const History* h = &own; h != nullptr; h = h->parent().get()) {
@@ -271,7 +272,7 @@ void Oracle::JudgeLastAdmits(int token, const tollgate::v1::Receipt& receipt, co
   for (auto it = admissions_.lower_bound({token, ""});
        it != admissions_.end() && it->first.first == token; ++it) {
     const auto& [edge, admissions] = std::make_pair(it->first.second, it->second);
-    // What one process has heard, the next may have lost (docs/enforcement.md).
+    // The next process may have lost what one process has heard (docs/enforcement.md).
     if (admissions.last <= heard.since || unknown.contains(edge)) continue;
     const absl::Time least = NodeClock::WallAt(admissions.last) - absl::Nanoseconds(admissions.lag);
     const auto known = told.find(edge);

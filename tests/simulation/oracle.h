@@ -1,6 +1,6 @@
-// What is true, known to nobody in the simulated world: every token at every revision of every
-// history of the store, and what the service has promised. Judges what is said and decided by it.
-// Shares no code with the product's own rules of a token's life.
+// The oracle: it knows what nobody in the simulated world knows, namely every token at every
+// revision of every history of the store, and the service's promises. By that it judges what is
+// said and decided. It shares no code with the product's own rules of a token's life.
 #ifndef TOLLGATE_TESTS_SIMULATION_ORACLE_H_
 #define TOLLGATE_TESTS_SIMULATION_ORACLE_H_
 
@@ -21,7 +21,7 @@
 
 namespace tollgate::simulation {
 
-// A token as one revision has it.
+// A token as of one revision.
 struct TokenTruth {
   enum class End { kNone, kRevoked, kExpired };
   bool exists = false;
@@ -38,11 +38,11 @@ struct TokenTruth {
   bool Off() const { return suspended || end != End::kNone; }
 };
 
-// One history of a store: an epoch, or what became of it after a roll-back.
+// One history of a store: an epoch, or the epoch's further course after a roll-back.
 class History {
  public:
   explicit History(std::string epoch) : epoch_(std::move(epoch)) {}
-  // What a copy of the store as of `revision` makes of it.
+  // The history that begins with a copy of the store as of `revision`.
   static std::shared_ptr<History> Fork(const std::shared_ptr<History>& from, int64_t revision,
                                        std::string epoch);
 
@@ -51,24 +51,24 @@ class History {
   const std::shared_ptr<History>& parent() const { return parent_; }
   int64_t forked_at() const { return forked_at_; }
 
-  // A revision was committed, with so many events.
+  // A revision was committed, with `events` events.
   void OnCommit(int64_t revision, int events);
   // A token as committed by (revision, index).
   void Set(int token, int64_t revision, const TokenTruth& truth);
   const TokenTruth& At(int token, int64_t revision) const;
   const TokenTruth& Now(int token) const { return At(token, head_); }
-  // The revisions in (after, upto] that have events, with their number.
+  // The revisions that have events, with their number of events.
   const std::map<int64_t, int>& events() const { return events_; }
-  // Whether `admits` holds at some revision of [from, to].
+  // Whether `holds` is true at some revision of [from, to].
   bool SomeRevision(int token, int64_t from, int64_t to,
                     const std::function<bool(const TokenTruth&)>& holds) const;
   const std::map<int, std::map<int64_t, TokenTruth>>& tokens() const { return tokens_; }
-  // The commit of the last revision never became durable (only a mutation does that).
+  // The commit of the last revision never became durable (only a mutation causes that).
   void Lose(int64_t revision);
 
-  int64_t acknowledged = 0;  // to a client: durable (I4)
+  int64_t acknowledged = 0;  // to a client, so durable (I4)
   int64_t enforced = 0;      // declared so by some receipt
-  // The receipts' revisions and whom they did not cover, the latest of each revision.
+  // For each revision with a receipt: whom its latest receipt did not cover.
   std::map<int64_t, std::set<std::string>> not_covered;
 
  private:
@@ -80,7 +80,7 @@ class History {
   std::map<int64_t, int> events_;
 };
 
-// One decision, as it is judged.
+// One decision, with what is needed to judge it.
 struct Judged {
   std::string who;  // the validator's id
   int token = 0;
@@ -88,36 +88,36 @@ struct Judged {
   tollgate::v1::Verdict verdict = tollgate::v1::VERDICT_UNAVAILABLE;
   tollgate::v1::VerdictReason reason = tollgate::v1::VERDICT_REASON_UNSPECIFIED;
   bool fail_open = false;
-  bool said_goodbye = false;           // this process has said so
-  std::shared_ptr<History> following;  // null: nothing yet
+  bool said_goodbye = false;           // this process has said goodbye
+  std::shared_ptr<History> following;  // null: no history yet
   int64_t applied = 0;
 };
 
 class Oracle {
  public:
-  // `brand`: of the installation's token strings.
+  // `brand`: the one of the installation's token strings.
   Oracle(World* world, absl::Duration longest_lease, double drift, const std::string& brand)
       : world_(world), longest_lease_(longest_lease), drift_(drift), secret_(brand + "w_") {}
 
   std::shared_ptr<History> NewHistory(std::string epoch);
   void Add(const std::shared_ptr<History>& history) { histories_.push_back(history); }
 
-  // A receipt was given out, by a service on `history`. True: it says ENFORCED.
+  // A service on `history` gave out a receipt. True: the receipt says ENFORCED.
   bool OnReceipt(const std::shared_ptr<History>& history, const tollgate::v1::Receipt& receipt);
-  // I1, I2 and I7 of one decision.
+  // Judges one decision by I1, I2 and I7.
   void Judge(const Judged& decision);
-  // An edge has admitted; what it takes for the time is at most `lag` behind.
+  // An edge has admitted. Its view of the time is at most `lag` behind.
   void OnAdmitted(const Judged& decision, int64_t lag);
-  // What the service has heard of a token's use, when it gave out a receipt.
+  // What the service had heard of a token's use when it gave out a receipt.
   struct Heard {
     int64_t since = 0;  // when this process of the service began
     std::vector<service::EdgeUseRow> rows;
     std::vector<service::SilenceEvidence::Gap> gaps;
   };
-  // No guess: of each edge the receipt of a token's revocation and the use reports together tell
-  // the last admission, or the receipt says that it is not known.
+  // Checks that no guess is made: for each edge, the receipt of a token's revocation and the use
+  // reports together tell the last admission, or the receipt says that it is unknown.
   void JudgeLastAdmits(int token, const tollgate::v1::Receipt& receipt, const Heard& heard);
-  // I6: no token string in anything that is sent or stored.
+  // Checks I6: no token string is in anything that is sent or stored.
   void CheckBytes(absl::string_view bytes, absl::string_view where);
 
  private:
@@ -128,10 +128,10 @@ class Oracle {
   World* const world_;
   const absl::Duration longest_lease_;
   const double drift_;
-  const std::string secret_;  // what a workspace token begins with
+  const std::string secret_;  // the prefix of a workspace token's string
   struct Admissions {
     int64_t last = 0;      // fail-closed
-    int64_t lag = 0;       // of that one
+    int64_t lag = 0;       // the lag of that admission
     int64_t last_any = 0;  // fail-open or not
   };
   std::map<std::pair<int, std::string>, Admissions> admissions_;  // by token and edge

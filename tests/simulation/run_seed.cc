@@ -1,4 +1,4 @@
-// One run: the town's life, then all is healed, and what must then be true.
+// One run: the town's life, then its recovery, and the checks of what must then be true.
 // clang-format off
 #include "tests/simulation/town.h"  // before storage/schema.h: see town.h
 // clang-format on
@@ -18,7 +18,7 @@
 
 namespace tollgate::simulation {
 
-// A validator gone wrong: it pings, and applies nothing (R6).
+// A faulty validator: it pings, and applies nothing (R6).
 class Town::StuckClient : public ClientEnd, public std::enable_shared_from_this<StuckClient> {
  public:
   StuckClient(World* world, Oracle* oracle, Router router, int64_t ping_every)
@@ -120,7 +120,7 @@ void Town::Live() {
   disk->engine = *storage::MemoryEngine::Open(options);
   disk->history = oracle_.NewHistory(options.epoch);
   if (fate_.journal) {
-    // In memory, where there is a folder that is.
+    // In memory, where such a folder exists.
     folder_ = std::filesystem::is_directory("/dev/shm") ? "/dev/shm"
                                                         : std::filesystem::temp_directory_path();
     folder_ += "/tollgate-simulation-XXXXXX";
@@ -180,14 +180,14 @@ void Town::Live() {
   receipt();
   fault();
   RunUntil(end);
-  // What is still due of these lies past the end.
+  // Whatever is still due lies past the end.
   if (!world_->broken()) Heal();
   if (!world_->broken()) JudgeLiveness();
 }
 
 void Town::Heal() {
   healing_ = true;
-  // Whatever is stopped goes on by itself.
+  // Everything that is stopped goes on by itself.
   RunUntil(world_->now() + 3 * Nanos(fate_.service.feed.lease));
   for (const auto& validator : validators_) {
     validator->link() = Link();
@@ -234,7 +234,7 @@ void Town::JudgeLiveness() {
     RunUntil(world_->now() + 200 * kMillisecond);
   }
   if (world_->broken()) return;
-  // A change from here on is enforced: in a lease and A, whoever is stuck (R6).
+  // From here on a change is enforced within a lease and A, whoever is stuck (R6).
   const int token = Mint();
   Create(token, /*lasting=*/true);
   RunUntil(world_->now() + kSecond);

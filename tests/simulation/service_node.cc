@@ -36,13 +36,14 @@ class ServiceNode::Writer : public storage::Sequencer {
   base::BootTime last_write_start() const override { return last_write_.boot; }
   WriteStart last_write() const override { return last_write_; }
 
-  // The process ends. `keep`: a write under way is in the store all the same.
+  // The process ends. `keep`: a write under way is in the store nevertheless.
   void Die(bool keep) {
     if (stopped_) return;
     stopped_ = true;
     if (outcome_.has_value() && !service_->disk_->detached) {
       if (early_) {
-        // Under the mutation it was answered before it was durable; the power cut takes it.
+        // Under the mutation the command was answered before it was durable; the power cut takes it
+        // away.
         if (!keep) {
           service_->disk_->history->Lose(outcome_->request.expected_head + 1);
           service_->disk_->engine = std::move(undo_);

@@ -1,5 +1,5 @@
 // One process of the control plane: the real commands and the real feed, in a shell without threads
-// that does what service/feed/hub.cc and storage/sequencer.cc do with threads.
+// that stands for the threads of service/feed/hub.cc and storage/sequencer.cc.
 #ifndef TOLLGATE_TESTS_SIMULATION_SERVICE_NODE_H_
 #define TOLLGATE_TESTS_SIMULATION_SERVICE_NODE_H_
 
@@ -23,16 +23,16 @@
 
 namespace tollgate::simulation {
 
-// A store, and what it has been through.
+// A store, with its history.
 struct Disk {
   std::shared_ptr<storage::MemoryEngine> engine;
   std::shared_ptr<History> history;
   std::string journal;    // the path of its journal; empty: it has none
-  bool detached = false;  // from this machine: writes hang
+  bool detached = false;  // the disk is detached from this machine: writes hang
 };
 
 struct ServiceOptions {
-  service::Feed::Options feed;               // all but what a process has of its own
+  service::Feed::Options feed;               // without what each process has of its own
   int64_t write_latency = 3 * kMillisecond;  // the mean
   bool lagging_reads = false;                // Resolve may read a replica that lags
   int64_t read_latency = 3 * kMillisecond;   // of a read of old events
@@ -42,7 +42,7 @@ class ServiceNode : public service::FeedScheduler,
                     public base::Executor,
                     public std::enable_shared_from_this<ServiceNode> {
  public:
-  // Tells the oracle's model what a command did, once it is in the store.
+  // Tells the oracle what a command did, once its commit is in the store.
   using Applied = std::function<void(int64_t revision, uint32_t index)>;
   using Answered = std::function<void(const absl::StatusOr<storage::Committed>&)>;
 
@@ -50,32 +50,33 @@ class ServiceNode : public service::FeedScheduler,
               std::shared_ptr<Disk> disk, double clock_rate, std::string name);
   ~ServiceNode() override;
 
-  // Starts: one synced write, then it serves.
+  // Makes one synced write, then serves.
   void Start();
-  // kill -9, or the power goes. A write under way is in the store afterwards, or it is not.
+  // Ends the process, by kill -9 or a power cut. A write under way may or may not be in the store
+  // afterwards.
   void Crash();
   // Ends every stream with a GoAway first.
   void StopCleanly();
-  // The next write fails, uncertainly: the process ends (R7).
+  // The next write fails, and its outcome is uncertain: the process ends (R7).
   void FailNextWrite() { fail_next_write_ = true; }
-  // The store is well again, and quick.
+  // Makes the store healthy and quick again.
   void Mend() {
     fail_next_write_ = false;
     options_.read_latency = 2 * kMillisecond;
   }
-  // R11: what is written to a stream once the roll-back is known grants nothing.
+  // Checks R11: a message that is written after the roll-back is known grants nothing.
   void CheckWritten(const std::string& bytes);
 
   bool alive() const { return alive_; }
   bool serving() const { return alive_ && serving_; }
   bool draining() const { return draining_; }
-  // It did not begin: its store is older than its journal (R11).
+  // The process refused to start, because its store is older than its journal (R11).
   bool refused() const { return refused_; }
   bool rolled_back() const { return rolled_back_; }
   int node() const { return node_; }
   const std::string& name() const { return name_; }
   const NodeClock& clock() const { return clock_; }
-  // Its machine was resumed from a snapshot of its memory: its boot clock did not go on meanwhile.
+  // The machine was resumed from a snapshot of its memory: its boot clock stood still meanwhile.
   void StandStill(int64_t ns) { clock_.StandStill(ns); }
   const std::shared_ptr<Disk>& disk() const { return disk_; }
   ServiceOptions& options() { return options_; }
@@ -83,17 +84,17 @@ class ServiceNode : public service::FeedScheduler,
 
   absl::StatusOr<std::shared_ptr<service::FollowerStream>> Connect(
       std::shared_ptr<Connection> call);
-  // A client's change. Nobody is answered when the process ends first.
+  // Submits a client's change. `answered` never runs when the process ends first.
   void Propose(std::shared_ptr<storage::Command> command, Applied applied, Answered answered);
-  // What EdgeService.Resolve answers.
+  // Answers EdgeService.Resolve.
   absl::StatusOr<tollgate::v1::ResolveResponse> Resolve(
       const tollgate::v1::ResolveRequest& request);
   void WaitEnforced(const service::ReceiptQuestion& question, absl::Duration timeout,
                     std::function<void(tollgate::v1::Receipt)> done);
   tollgate::v1::Receipt ReceiptFor(int64_t revision);
-  // What it has heard of a token's use.
+  // What the service has heard of a token's use.
   Oracle::Heard HeardOf(const std::string& workspace, const std::string& token_id);
-  // Looks at the bounds of I5.
+  // Checks the bounds of I5.
   void AfterStep();
 
  private:
@@ -109,7 +110,7 @@ class ServiceNode : public service::FeedScheduler,
   bool RunRead(std::function<void()> read) override;
   void StreamGone() override {}
 
-  // Executor: of the use ledger's merges.
+  // Executor, for the use ledger's merges.
   bool Submit(std::function<void()> work) override;
 
   World* const world_;
@@ -135,7 +136,7 @@ class ServiceNode : public service::FeedScheduler,
   std::unique_ptr<Writer> writer_;
   std::unique_ptr<service::UseLedger> use_;
   std::unique_ptr<service::Feed> feed_;
-  std::unique_ptr<storage::Snapshot> replica_;  // as far as a lagging replica has come
+  std::unique_ptr<storage::Snapshot> replica_;  // the state that a lagging replica reads
   std::vector<std::weak_ptr<Connection>> connections_;
 };
 

@@ -1,4 +1,4 @@
-// One run: a world of services, validators, clients and faults, all of it from one seed.
+// One run of a world with services, validators, clients and faults, all drawn from one seed.
 #ifndef TOLLGATE_TESTS_SIMULATION_SIMULATION_H_
 #define TOLLGATE_TESTS_SIMULATION_SIMULATION_H_
 
@@ -19,7 +19,7 @@ struct Outcome {
   int64_t receipts = 0;
   int64_t admits = 0;
   int64_t denials = 0;
-  std::vector<std::string> history;  // where it was recorded
+  std::vector<std::string> history;  // only where it was recorded
 };
 
 // The same seed gives the same run, on every machine.

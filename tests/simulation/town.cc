@@ -28,7 +28,7 @@ int64_t Micros(const google::protobuf::Timestamp& t) {
   return google::protobuf::util::TimeUtil::TimestampToMicroseconds(t);
 }
 
-// A change by a newer service: it tells of it in a way that this build does not know.
+// A change by a newer service, which tells of it in a way that this build does not know.
 class NewerChange : public storage::Command {
  public:
   NewerChange(std::string workspace, std::string token_id)
@@ -95,7 +95,7 @@ void Town::AfterChange(ServiceNode& service, int64_t revision, int revoked) {
       });
 }
 
-// What every change of a client's goes through: the model is told when it is in the store, the
+// Every change of a client goes through this: the oracle learns of it when it is in the store, the
 // client when it is answered.
 #define TOLLGATE_PROPOSE(service, made, applied)                                                 \
   do {                                                                                           \
@@ -154,7 +154,7 @@ void Town::ChangeToken(int token) {
   const SimToken& t = tokens_[token];
   const std::string name = token::FormatTokenName(t.workspace, t.public_id);
   recent_.insert(token);
-  // Sets what the change did to the model, unless the token has ended.
+  // Gives the change's effect to the oracle, unless the token has ended.
   const auto set = [this, token](History& history, int64_t revision, auto change) {
     TokenTruth truth = history.Now(token);
     if (!truth.exists) return;
@@ -203,7 +203,7 @@ void Town::Revoke(int token) {
   request.set_name(token::FormatTokenName(tokens_[token].workspace, tokens_[token].public_id));
   recent_.insert(token);
   const std::shared_ptr<History> history = service->disk()->history;
-  // Else it had ended before: of the token itself no event tells, and no edge says anything of it.
+  // Otherwise the token had ended before: no event tells of it, and no edge reports it.
   const auto took = std::make_shared<bool>(false);
   service->Propose(
       *service::RevokeTokenCommand::Make(request, kActor),
@@ -311,7 +311,7 @@ void Town::Sweep(bool compact) {
           const auto record = *storage::GetRecord<store::v1::TokenRecord>(
               *snapshot, storage::Table::kTokens,
               storage::TokenKey(truth.workspace, tokens_[token].public_id));
-          // By time, and not by a later command of the same batch.
+          // Ended by time, and not by a later command of the same batch.
           if (!record.has_value() || !record->has_ending() ||
               record->ending().kind() == store::v1::Ending::KIND_REVOKED) {
             continue;
@@ -352,7 +352,7 @@ void Town::ChangeSomething() {
   }
   const uint64_t what = world_->rng().Uniform(100);
   if (what < 35) {
-    // One that was minted before, and perhaps asked about already, or a new one.
+    // A token that was minted before, and perhaps asked about already, or a new one.
     for (int tries = 0; tries < 3; ++tries) {
       const int token = AnyToken();
       if (!disk_->history->Now(token).exists) return Create(token);
@@ -416,7 +416,7 @@ void Town::ProbeAll() {
     for (const auto& validator : *all) {
       if (world_->broken()) return;
       if (!world_->Paused(validator->node())) Probe(*validator);
-      // And once more soon, before or after whatever is on its way.
+      // Asks once more soon, before or after the messages under way arrive.
       if (world_->Chance(0.3)) {
         world_->After(world_->Exponential(100 * kMillisecond), validator->node(),
                       [this, validator] { Probe(*validator); });

@@ -1,7 +1,7 @@
-// Everybody in the simulated world, and what they do: clients, operators, and misfortune.
+// All actors of the simulated world and their actions: clients, operators, and misfortune.
 //
-// Comes before storage/schema.h where both are needed: the validator's TokenKey (a type) and the
-// store's TokenKey (a function) have one name, and here alone they meet.
+// Include it before storage/schema.h where both are needed: the validator's TokenKey (a type) and
+// the store's TokenKey (a function) share a name, and meet only here.
 #ifndef TOLLGATE_TESTS_SIMULATION_TOWN_H_
 #define TOLLGATE_TESTS_SIMULATION_TOWN_H_
 
@@ -24,11 +24,11 @@
 
 namespace tollgate::simulation {
 
-// What a run is made of; drawn from its seed, so that runs differ in kind and not only in detail.
+// The kind of a run, drawn from its seed, so that runs differ in more than detail.
 struct Fate {
   ServiceOptions service;
-  std::string brand;  // of the installation's token strings
-  // No lease of the run is longer.
+  std::string brand;  // the brand of the installation's token strings
+  // The longest lease of the run.
   int64_t longest_lease = 0;
   double drift = 0.001;
   int validators = 2;
@@ -38,12 +38,12 @@ struct Fate {
   int64_t fault_every = kSecond;
   ValidatorSettings validator;
   int64_t delay = 2 * kMillisecond;
-  bool lowers_lease = false;  // a restart may have another lease
-  bool fail_open = false;     // one of them is
-  bool stuck = false;         // one pings and never applies
+  bool lowers_lease = false;  // a restart may change the lease
+  bool fail_open = false;     // one validator fails open
+  bool stuck = false;         // one validator pings and never applies
   bool journal = true;        // the store has one
-  bool misbranded = false;    // one looks for token strings of another brand
-  std::vector<int> faults;    // kinds that can happen in this run
+  bool misbranded = false;    // one validator expects token strings of another brand
+  std::vector<int> faults;    // the kinds of faults that can happen in this run
 };
 Fate DrawFate(World* world);
 
@@ -51,7 +51,7 @@ class Town {
  public:
   explicit Town(World* world);
   ~Town();
-  // Runs to the end, then mends everything and sees whether all is well again.
+  // Runs to the end; then mends everything and checks that all is well again.
   void Live();
 
  private:
@@ -68,21 +68,22 @@ class Town {
 
   // --- services -------------------------------------------------------------------------------
   std::shared_ptr<ServiceNode> StartService(std::shared_ptr<Disk> disk);
-  // The service that new streams, questions and clients reach; null: none.
+  // The service that new streams, questions and clients reach; null: there is none.
   std::shared_ptr<ServiceNode> Reachable();
   void RestartLater(int64_t delay);
   void StealVolume();
-  // A service's machine is stopped, and resumed as if no time had passed but for its wall clock.
+  // A service's machine is stopped, and resumed as if no time had passed; only its wall clock has
+  // gone on.
   void Suspend(const std::shared_ptr<ServiceNode>& service, int64_t gone);
   void TakeBackup();
-  // From the backup, or (without one) from the store as it is; `journal`: what the journal knows is
-  // taken away again.
+  // Restores the backup, or (without one) the store as it is. `journal`: takes away again what the
+  // journal holds.
   void Restore(bool journal);
-  // What was taken away before the restore is taken away after it, and nothing else is (R17). The
-  // model learns what became of the tokens.
+  // Checks R17: what was taken away before the restore is taken away after it, and nothing else is.
+  // The oracle learns the tokens' new state.
   void AuditReplay(const History& before, Disk& disk);
   void RollBack();
-  // Looks at a store after a start: what was promised is in it (I4).
+  // Checks a store after a start: it holds everything that was promised (I4).
   void AuditStore(ServiceNode& service);
 
   // --- validators -----------------------------------------------------------------------------
@@ -108,25 +109,25 @@ class Town {
   void AskForReceipt();
   void OnReceipt(const std::shared_ptr<History>& history, const tollgate::v1::Receipt& receipt);
   void CheckSomething();
-  // Every token that is off, at every validator, now: a receipt was just given out.
+  // A receipt was just given out: checks every token that is off, at every validator, now.
   void ProbeAll();
   void Probe(ValidatorNode& validator);
-  // Around the moment at which it expires (R18).
+  // Checks the token around the moment at which it expires (R18).
   void ProbeExpiry(int token, int64_t expire_us);
   int AnyToken();
 
   // --- misfortune -----------------------------------------------------------------------------
   void Misfortune();
-  // One validator is stopped for longer than its lease, while tokens that it knows are revoked, and
-  // that is enforced without it. Then the service crashes, and another, whose lease lives, is
-  // stopped. So the first comes back to a start that can declare nothing yet, and lacks what the
-  // service before has declared (R9).
+  // A case for R9. Validator `late` is stopped for longer than its lease; meanwhile tokens that it
+  // knows are revoked, and that is enforced without it. Then the service crashes, and `other`,
+  // whose lease lives, is stopped too. So `late` comes back to a service that cannot declare
+  // anything yet, and lacks what the service before had declared.
   void ComeBackLate(const std::shared_ptr<ValidatorNode>& late,
                     const std::shared_ptr<ValidatorNode>& other);
-  // The lease is made long; then, within one such lease of a validator that is cut off, the service
-  // starts twice with a short one (R5).
+  // A case for R5. The lease is made long; then, within one such lease of a validator that is cut
+  // off, the service starts twice with a short lease.
   void LowerTheLease(const std::shared_ptr<ValidatorNode>& cut_off);
-  // Somebody else says that they are the session of this validator.
+  // A stranger claims to be this validator's session.
   void Impersonate(const std::shared_ptr<ValidatorNode>& validator);
   void Heal();
   void JudgeLiveness();
@@ -135,21 +136,22 @@ class Town {
   World* const world_;
   const Fate fate_;
   Oracle oracle_;
-  // Of the coming starts of a service, in order.
+  // The leases of the service's next starts, in order.
   std::deque<absl::Duration> coming_leases_;
-  // Nothing that was heard of use was lost with its store.
+  // No report of use was lost with its store.
   bool use_is_whole_ = true;
   const token::Keyring keyring_;
   const token::TokenFormat format_;
   std::vector<SimToken> tokens_;
-  std::string folder_;  // of the journals
+  std::string folder_;  // the journals' folder
   int journals_ = 0;
   std::shared_ptr<Disk> disk_;
   std::shared_ptr<ServiceNode> service_;
-  std::shared_ptr<ServiceNode> former_;  // on the volume that was stolen from it
-  std::string loyal_;                    // the validator that reaches no other than former_
+  std::shared_ptr<ServiceNode> former_;  // the service on the volume that was stolen from it
+  std::string loyal_;                    // the validator that reaches no service but former_
   std::vector<std::shared_ptr<ValidatorNode>> validators_;
-  std::vector<std::shared_ptr<ValidatorNode>> lingering_;  // said goodbye, or are twins
+  std::vector<std::shared_ptr<ValidatorNode>> lingering_;  // validators that said goodbye, or are
+                                                           // twins
   std::shared_ptr<StuckClient> stuck_;
   std::vector<std::shared_ptr<Stranger>> strangers_;
   std::shared_ptr<storage::MemoryEngine> backup_;

@@ -104,7 +104,7 @@ void ValidatorNode::Do(validator::FollowerActions actions) {
   }
   if (actions.disconnect && connection_ != nullptr) {
     world_->Note(actions.why, settings_.id);
-    // Most servers hear of it at once; one behind a dead connection, much later.
+    // Most servers notice at once; a server behind a dead connection notices much later.
     connection_->ClientClose(world_->Chance(0.8) ? world_->Exponential(3 * kMillisecond)
                                                  : world_->Between(0, 15 * kSecond));
     connection_ = nullptr;
@@ -278,7 +278,7 @@ void ValidatorNode::Ask(const ResolveRequest& request,
                   [settle] { settle(absl::UnavailableError("nobody there")); });
     return;
   }
-  // Another connection than the stream's: no order between them.
+  // Resolve has another connection than the stream, so there is no order between the two.
   const auto late = [this] {
     int64_t delay = world_->Exponential(settings_.resolve_delay) + 10'000;
     if (world_->Chance(settings_.resolve_straggles)) {

@@ -1,5 +1,5 @@
-// One validator's process: the real Validator, in a shell without threads that does what
-// validator/shells/link.cc and validator/shells/resolve_client.cc do with them.
+// One validator's process: the real Validator, in a shell without threads that stands for the
+// threads of validator/shells/link.cc and validator/shells/resolve_client.cc.
 #ifndef TOLLGATE_TESTS_SIMULATION_VALIDATOR_NODE_H_
 #define TOLLGATE_TESTS_SIMULATION_VALIDATOR_NODE_H_
 
@@ -19,7 +19,7 @@
 
 namespace tollgate::simulation {
 
-// Whom a stream or a question reaches just now; null: nobody.
+// The service that a stream or a question reaches now; null: none.
 using Router = std::function<std::shared_ptr<ServiceNode>()>;
 
 // A validator's state folder: outlives its processes (R19).
@@ -52,12 +52,12 @@ class ValidatorNode : public ClientEnd, public std::enable_shared_from_this<Vali
   void Start();
   // kill -9.
   void Crash(bool connection_noticed);
-  // Says goodbye; the process lingers, and is asked on: it must admit nothing.
+  // Says goodbye. The process lingers and is still asked: it must admit nothing.
   void SayGoodbye();
 
-  // A request with this token string arrives. `scope`: what it needs; empty: nothing.
+  // A request with this token string arrives. `scope`: the scope that it needs; empty: none.
   void Check(int token, const std::string& token_string, const std::string& scope, bool ask);
-  // What it has applied, checked against what it was sent (I3).
+  // Whether it follows `epoch`, has applied `last_event_revision`, and holds a live lease.
   bool InSync(int64_t last_event_revision, const std::string& epoch) const;
 
   bool alive() const { return alive_; }
@@ -69,9 +69,9 @@ class ValidatorNode : public ClientEnd, public std::enable_shared_from_this<Vali
   const std::shared_ptr<Link>& shared_link() const { return link_; }
   const std::shared_ptr<StateFolder>& folder() const { return folder_; }
   const std::shared_ptr<Connection>& connection() const { return connection_; }
-  // Who it is, as the transport knows it.
+  // The validator's name, as the transport knows it.
   std::string caller() const { return "spiffe://sim/" + settings_.id; }
-  // What it says Hello with, as it stands; and the service that welcomed it last, by name.
+  // The Hello that it would send now; and the name of the service that welcomed it last.
   tollgate::v1::Hello HelloNow() const;
   const std::string& welcomed_by() const { return welcomed_by_; }
   validator::ValidatorStatus Status() const { return validator_->Status(); }
@@ -91,7 +91,7 @@ class ValidatorNode : public ClientEnd, public std::enable_shared_from_this<Vali
   // R19: whoever can prove another history is let in by none.
   void CheckNotForked(const StateFolder& before, const History& told);
   Judged Context(int token, const std::string& scope) const;
-  // By how much what it takes for the service's time may lie behind the true time.
+  // How far its view of the service's time may lie behind the true time.
   int64_t TimeLag() const;
   void Admitted(const Judged& judged);
 
@@ -111,19 +111,19 @@ class ValidatorNode : public ClientEnd, public std::enable_shared_from_this<Vali
   uint64_t tick_number_ = 0;
   int64_t next_tick_ = INT64_MAX;
 
-  // Questions not answered yet: each is answered once, at the latest when the process ends.
+  // Open questions. Each is answered once, at the latest when the process ends.
   uint64_t next_question_ = 0;
   std::map<uint64_t, std::function<void(absl::StatusOr<tollgate::v1::ResolveResponse>)>> asked_;
 
   tollgate::v1::Hello hello_;  // the last one
   std::string welcomed_by_;
-  int64_t longest_lag_ = 0;  // of the service time that a Pong told, as it came
+  int64_t longest_lag_ = 0;  // the largest lag of a service time in a Pong, on arrival
 
-  // What it follows, as an onlooker sees it.
+  // What it follows, as the oracle sees it.
   std::shared_ptr<History> following_;
-  int64_t vouched_ = 0;           // applied up to here was checked (I3)
-  std::set<int64_t> delivered_;   // revisions whose events all came
-  std::map<int64_t, int> parts_;  // of this stream: events that came
+  int64_t vouched_ = 0;           // the revision up to which applying was checked (I3)
+  std::set<int64_t> delivered_;   // revisions of which all events have come
+  std::map<int64_t, int> parts_;  // of this stream: how many events of each revision have come
 };
 
 }  // namespace tollgate::simulation

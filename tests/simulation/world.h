@@ -1,4 +1,4 @@
-// One process, one thread, virtual time: what everything in the simulation stands on.
+// One process, one thread, virtual time: the base of everything in the simulation.
 #ifndef TOLLGATE_TESTS_SIMULATION_WORLD_H_
 #define TOLLGATE_TESTS_SIMULATION_WORLD_H_
 
@@ -23,7 +23,7 @@ inline int64_t Nanos(absl::Duration d) { return absl::ToInt64Nanoseconds(d); }
 // Events on virtual time, randomness from the seed, and the history of what happened.
 class World {
  public:
-  // With `record` the history is kept as text, to be printed; its hash is kept always.
+  // With `record` the history is also kept as text, to be printed. Its hash is always kept.
   World(uint64_t seed, bool record) : rng_(seed), record_(record) {}
 
   int64_t now() const { return now_; }
@@ -38,31 +38,31 @@ class World {
     return *(of.begin() + rng_.Uniform(of.size()));
   }
 
-  // A machine that can be paused: while it is, nothing happens on it, and what was due is late.
+  // A machine that can be paused. Nothing happens on a paused machine, and what was due is late.
   // Node 0 never pauses.
   int AddNode();
   void Pause(int node, int64_t until);
   bool Paused(int node) const { return paused_until_[node] > now_; }
 
-  // Runs `what` on `node` at `time`; `first` comes before all else of that moment.
+  // Runs `what` on `node` at `time`. `first`: before everything else at that moment.
   void At(int64_t time, int node, std::function<void()> what, bool first = false);
   void After(int64_t delay, int node, std::function<void()> what) {
     At(now_ + delay, node, std::move(what));
   }
-  // Forgets all that is due.
+  // Drops everything that is due.
   void Clear();
-  // Runs the next event; false: there is none.
+  // Runs the next event; false: there was none.
   bool Step();
   int64_t steps() const { return steps_; }
 
-  // One line of the history. Every argument counts into the hash.
+  // Adds one line to the history. Every argument goes into the hash.
   void Note(absl::string_view what, absl::string_view who = {}, int64_t a = 0, int64_t b = 0,
             int64_t c = 0);
   bool recording() const { return record_; }
   const std::vector<std::string>& history() const { return history_; }
   uint64_t hash() const { return hash_; }
 
-  // An invariant is broken. The first one counts, and ends the run.
+  // An invariant is broken. The first break counts, and ends the run.
   void Break(absl::string_view invariant, const std::string& how);
   bool broken() const { return !invariant_.empty(); }
   const std::string& invariant() const { return invariant_; }
@@ -99,10 +99,10 @@ class World {
   std::string how_;
 };
 
-// The clocks of one machine. The boot clock runs at a rate of its own, inside the drift bound.
+// The clocks of one machine. Its boot clock runs at its own rate, within the drift bound.
 class NodeClock : public base::Clock {
  public:
-  // `wall_offset`: of the machine's wall clock from the true one.
+  // `wall_offset`: how far the machine's wall clock is ahead of the true one.
   NodeClock(const World* world, double rate, int64_t boot_base, int64_t wall_offset)
       : world_(world), rate_(rate), boot_base_(boot_base), wall_offset_(wall_offset) {}
   base::BootTime Now() const override {
@@ -112,14 +112,15 @@ class NodeClock : public base::Clock {
     return WallAt(true_wall_ ? world_->now() : Elapsed() + wall_offset_);
   }
 
-  // From now on the wall clock is the true one: the service's machines keep to it (R18).
+  // From now on the wall clock shows the true time: the service's machines keep to it (R18).
   void KeepTrueWall() { true_wall_ = true; }
   static absl::Time WallAt(int64_t true_ns) {
     return absl::FromUnixSeconds(1'700'000'000) + absl::Nanoseconds(true_ns);
   }
-  // When this machine's boot clock will show `boot`.
+  // The true time at which this machine's boot clock will show `boot`.
   int64_t TrueTimeOf(base::BootTime boot) const;
-  // A virtual machine resumed from a snapshot: its boot clock did not go on, its wall clock did.
+  // A virtual machine was resumed from a snapshot: its boot clock stood still, its wall clock went
+  // on.
   void StandStill(int64_t ns) { stood_still_ += ns; }
   void StepWall(int64_t ns) { wall_offset_ += ns; }
 

@@ -1,4 +1,4 @@
-// The one decision.
+// The decision of an edge on one token.
 #ifndef TOLLGATE_VALIDATOR_CORE_DECISION_H_
 #define TOLLGATE_VALIDATOR_CORE_DECISION_H_
 
@@ -13,10 +13,10 @@
 
 namespace tollgate::validator {
 
-// The longest packed grant that is kept: 64 scopes and 16 audiences of 128 bytes, with names.
+// The longest packed grant that fits: 64 scopes and 16 audiences of 128 bytes, with names.
 inline constexpr size_t kLongestGrant = 12 * 1024 - 128;
 
-// Room for one packed grant; no allocation, and its bytes are not initialised.
+// Room for one packed grant. Allocates nothing; its bytes are not initialised.
 class GrantBuffer {
  public:
   GrantBuffer() {}
@@ -27,7 +27,7 @@ class GrantBuffer {
     std::memcpy(words_, other.words_, size_);
     return *this;
   }
-  // False (and empty) where it is too long.
+  // False (and empty): the bytes are too long.
   bool Assign(absl::string_view bytes) {
     size_ = bytes.size() <= kLongestGrant ? bytes.size() : 0;
     if (size_ > 0) std::memcpy(words_, bytes.data(), size_);
@@ -44,22 +44,22 @@ class GrantBuffer {
   uint64_t words_[kLongestGrant / 8];
 };
 
-// May this token pass? About 12 KB, most of it untouched: keep it on the stack, pass it by
+// May this token pass? About 12 KB, most of it untouched: keep it on the stack and pass it by
 // reference.
 class Decision {
  public:
   tollgate::v1::Verdict verdict = tollgate::v1::VERDICT_UNAVAILABLE;
-  // Why not; UNSPECIFIED when admitted.
+  // Why the token was not admitted; UNSPECIFIED when it was.
   tollgate::v1::VerdictReason reason = tollgate::v1::VERDICT_REASON_UNSPECIFIED;
   // With UNAVAILABLE: when to try again.
   absl::Duration retry_after;
-  // Decided without a lease, by a fail-open validator.
+  // Admitted without a lease, by a fail-open validator.
   bool fail_open = false;
 
   bool admitted() const { return verdict == tollgate::v1::VERDICT_ADMIT; }
-  // Who the token speaks for: true when admitted, and when refused for scope or audience; else a
-  // stranger would learn something. The view is good while this decision is neither changed nor
-  // gone.
+  // Reads who the token speaks for. True when admitted, and when refused for scope or audience; in
+  // every other case a stranger would learn something. The view is valid until this decision is
+  // changed or destroyed.
   bool ReadIdentity(token::GrantView* grant) const {
     using namespace tollgate::v1;
     if (!admitted() && reason != VERDICT_REASON_INSUFFICIENT_SCOPE &&

@@ -21,15 +21,15 @@ constexpr size_t kMostEntries = size_t{1} << 26;
 
 enum Kind : uint32_t { kEmpty = 0, kGrantEntry = 1, kUnknownEntry = 2 };
 
-// What an admission writes, a stamp and a count, are words that name the entry's generation above
-// and hold a value below: service milliseconds (to the year 2109), or uses. A generation comes
-// again after four million changes of one slot; a reader would have to sleep through them.
+// An admission writes two words, a stamp and a count. Each holds the entry's generation in its
+// upper bits and a value below it: service milliseconds (to the year 2109), or uses. A generation
+// recurs after four million changes of one slot; a reader would have to sleep through all of them.
 constexpr int kValueBits = 42;
 constexpr uint64_t kValueMask = (uint64_t{1} << kValueBits) - 1;
 uint64_t Generation(uint32_t sequence) { return (uint64_t{sequence} >> 1) & 0x3fffff; }
 uint64_t GenerationOf(uint64_t word) { return word >> kValueBits; }
 int64_t ValueOf(uint64_t word) { return static_cast<int64_t>(word & kValueMask); }
-// The word of a generation, with a value of nothing.
+// The word of a generation whose value is nothing.
 uint64_t Fresh(uint32_t sequence) { return Generation(sequence) << kValueBits; }
 
 // The low bits choose the set.
@@ -41,8 +41,8 @@ size_t RoundUp(size_t entries) { return std::bit_ceil(std::max(entries, Decision
 
 }  // namespace
 
-// Two cache lines and the payload. What an admission writes lies on the second, so that
-// it does not take the first away from other readers.
+// Two cache lines and the payload. The words that an admission writes lie on the second line, so
+// that they do not take the first away from other readers.
 struct DecisionCache::Slot {
   std::atomic<uint32_t> sequence;
   std::atomic<uint32_t> size;  // of the payload, in bytes
@@ -96,7 +96,7 @@ absl::StatusOr<std::unique_ptr<DecisionCache>> DecisionCache::Create(
     table->marks = offset;
     offset += table->sets * sizeof(uint64_t);
   }
-  // Zero bytes are empty slots. MAP_NORESERVE: what is never used costs nothing.
+  // Zero bytes are empty slots. MAP_NORESERVE: unused memory costs nothing.
   void* memory = mmap(nullptr, offset, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) {
@@ -126,8 +126,8 @@ std::atomic<uint64_t>* DecisionCache::Marks(const Table& table, uint64_t set) co
 }
 
 uint64_t DecisionCache::MarkedWays(const Table& table, uint64_t id_tag) const {
-  // Equal bytes become zero, and of a zero byte the subtraction sets the uppermost bit. It may set
-  // that of a byte of one above it as well, which costs a look at a slot.
+  // Equal bytes become zero, and the subtraction sets the uppermost bit of a zero byte. It may also
+  // set that of a byte of one above it, which costs a look at a slot.
   const uint64_t apart = Marks(table, id_tag & (table.sets - 1))->load(std::memory_order_relaxed) ^
                          kEveryByte * MarkOf(id_tag);
   return (apart - kEveryByte) & ~apart & kEveryByte << 7;
@@ -183,7 +183,7 @@ DecisionCache::Found DecisionCache::Find(const TokenKey& key, GrantBuffer* grant
       }
       if ((sequence & 1) != 0 || slot->kind.load(std::memory_order_acquire) == kEmpty) continue;
       if (what == Found::kGrant) {
-        // Bounded before it is used: what is read here may be torn.
+        // Bounded before use, because the value read here may be torn.
         const size_t size = std::min(slot->size.load(std::memory_order_acquire), table.capacity());
         uint64_t* to = grant->words();
         for (size_t i = 0; i < (size + 7) / 8; ++i) {
@@ -191,7 +191,8 @@ DecisionCache::Found DecisionCache::Find(const TokenKey& key, GrantBuffer* grant
         }
         grant->set_size(size);
       }
-      // The acquire loads above keep this one after them: unchanged means whole.
+      // The acquire loads above keep this load after them: an unchanged sequence means a whole
+      // read.
       if (slot->sequence.load(std::memory_order_relaxed) != sequence) return Found::kMiss;
       place->offset = offset;
       place->sequence = sequence;
@@ -213,7 +214,7 @@ bool DecisionCache::RecordAdmit(const Place& place, int64_t service_ms) {
   Slot* slot = At(place.offset);
   const uint64_t generation = Generation(place.sequence);
   const uint64_t tick = static_cast<uint64_t>(service_ms - service_ms % kCoarseTickMs) & kValueMask;
-  // The stamp before the count: whoever finds the use counted finds its time as well.
+  // The stamp comes before the count, so that whoever finds the use counted also finds its time.
   uint64_t stamp = slot->stamp.load(std::memory_order_acquire);
   for (;;) {
     if (GenerationOf(stamp) != generation) return false;
@@ -223,9 +224,9 @@ bool DecisionCache::RecordAdmit(const Place& place, int64_t service_ms) {
       break;
     }
   }
-  // The count decides: an exchange and no addition, so that it never lands on the slot's next
-  // tenant. seq_cst pairs with CollectUse: either that sees this use, or this reader then sees
-  // collection() moved.
+  // The count decides. It is exchanged, not added to, so that it never lands on the slot's next
+  // tenant. seq_cst pairs with CollectUse: either CollectUse sees this use, or this reader then
+  // sees that collection() has moved.
   uint64_t uses = slot->uses.load(std::memory_order_relaxed);
   do {
     if (GenerationOf(uses) != generation) return false;
@@ -254,14 +255,16 @@ void DecisionCache::Remove(Slot* slot, bool evidence, std::vector<EntryUse>* out
   const uint32_t kind = slot->kind.load(std::memory_order_relaxed);
   if (kind == kEmpty) return;
   slot->sequence.store(sequence + 1, std::memory_order_relaxed);
-  // From here on an admission of this entry fails: its generation is gone, from the count last. So
-  // `uses` is exactly what was admitted, and `stamp` no older than the last of them. (It may be
-  // that of an admission that fails at the count; such a one is judged again.)
+  // From here on an admission of this entry fails, because its generation is gone, last from the
+  // count. `uses` is therefore exactly the number of admissions, and `stamp` is no older than the
+  // last one. (`stamp` may be that of an admission that fails at the count; such an admission is
+  // judged again.)
   const uint64_t stamp = slot->stamp.exchange(Fresh(sequence + 2), std::memory_order_acq_rel);
   const uint64_t uses = slot->uses.exchange(Fresh(sequence + 2), std::memory_order_acq_rel);
   if (kind == kGrantEntry) {
     const int64_t unreported = ValueOf(uses);
-    // With nothing counted since a collection, a newer stamp is of an admission that fails.
+    // Where nothing was counted since a collection, a newer stamp is that of an admission that
+    // fails.
     const int64_t last_ms =
         unreported > 0 ? ValueOf(stamp) : slot->reported_ms.load(std::memory_order_relaxed);
     if (last_ms > 0 && (unreported > 0 || evidence)) {
@@ -341,7 +344,7 @@ void DecisionCache::Write(const Table& table, Slot* slot, const TokenKey& key,
   slot->kind.store(grant != nullptr ? kGrantEntry : kUnknownEntry, std::memory_order_release);
   slot->hash[0].store(key.hash[0], std::memory_order_release);
   slot->hash[1].store(key.hash[1], std::memory_order_release);
-  // Not unset by Remove: a mark of nothing costs a reader a look at the slot.
+  // Remove does not unset it: a stale mark costs a reader only a look at the slot.
   const uint64_t offset = static_cast<uint64_t>(reinterpret_cast<char*>(slot) - region_);
   const uint64_t index = (offset - table.offset) / table.slot_size;
   std::atomic<uint64_t>* marks = Marks(table, index / kWays);
@@ -425,7 +428,7 @@ void DecisionCache::CollectUse(std::vector<EntryUse>* out) {
     EntryUse use;
     use.uses = ValueOf(slot->uses.load(std::memory_order_seq_cst));
     if (use.uses == 0) return;
-    // What is counted from here on stays for the next collection.
+    // Uses that are counted from here on stay for the next collection.
     slot->uses.fetch_sub(static_cast<uint64_t>(use.uses), std::memory_order_seq_cst);
     use.last_admit_ms = ValueOf(slot->stamp.load(std::memory_order_acquire));
     if (use.last_admit_ms == 0) return;  // the service's time had not been heard

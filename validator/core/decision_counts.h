@@ -14,8 +14,8 @@ namespace tollgate::validator {
 struct DecisionTotals {
   int64_t admitted = 0;
   int64_t admitted_fail_open = 0;  // of those, without a lease
-  int64_t from_memory = 0;         // decisions that needed no question
-  int64_t misses = 0;              // checks that did (CheckAsync only)
+  int64_t from_memory = 0;         // decisions that asked the service nothing
+  int64_t misses = 0;              // checks that had to ask the service (CheckAsync only)
   // Refusals (denied or unavailable) by VerdictReason's number.
   std::array<int64_t, tollgate::v1::VerdictReason_ARRAYSIZE> refused{};
   int64_t decisions() const;
@@ -31,7 +31,7 @@ class DecisionCounts {
 
  private:
   static constexpr size_t kShards = 16;
-  // A decision is counted in one place only, so that sums never go back between two readings.
+  // Each decision is counted in one place only, so that no sum is lower at a later reading.
   struct Cells {
     std::atomic<int64_t> admitted{0};            // with a lease
     std::atomic<int64_t> admitted_fail_open{0};  // without

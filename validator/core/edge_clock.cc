@@ -22,7 +22,7 @@ constexpr size_t kSlots = 64;
 
 }  // namespace
 
-// Each publication takes the next slot, so a reader meets a writer only when it is lapped.
+// Each publication takes the next slot, so a reader meets a writer only when the writer laps it.
 struct EdgeClock::Page {
   struct Slot {
     std::atomic<uint64_t> sequence;  // 2n: holds publication n; odd: being written
@@ -86,7 +86,8 @@ EdgeClock::Reading EdgeClock::Read() const {
 void EdgeClock::Publish(const Reading& r) {
   const uint64_t n = page_->published.load(std::memory_order_relaxed) + 1;
   Page::Slot& slot = page_->slots[n % kSlots];
-  // Odd first; each release store below keeps it first for whoever sees one of them.
+  // Odd first: each release store below keeps the odd sequence before it, for a reader that sees
+  // that store.
   slot.sequence.store(2 * n - 1, std::memory_order_relaxed);
   slot.words[0].store(r.ping_boot_ns, std::memory_order_release);
   slot.words[1].store(r.ping_wall_ns, std::memory_order_release);
@@ -98,8 +99,8 @@ void EdgeClock::Publish(const Reading& r) {
   page_->published.store(n, std::memory_order_release);
 }
 
-// R1: more than the drift bound apart since the ping, and one of them is wrong: a virtual machine
-// that was resumed from a snapshot does not know how long it was away.
+// R1: when the clocks are more than the drift bound apart since the ping, one of them is wrong. A
+// virtual machine that was resumed from a snapshot does not know how long it was away.
 bool EdgeClock::LocalClocksAgree(const Reading& r, int64_t boot_elapsed, int64_t wall_elapsed) {
   return lease::ClocksAgree(boot_elapsed, wall_elapsed, r.drift_ns) ||
          TOLLGATE_MUTATED("r1_wall_clock_ignored");

@@ -12,17 +12,17 @@
 
 namespace tollgate::validator {
 
-// What a decision is allowed by, at one moment.
+// What the lease allows a decision at one moment.
 enum class LeaseState {
   kLive,      // admit
-  kFailOpen,  // run out, but inside the longest time of a fail-open validator: admit, and count it
+  kFailOpen,  // run out, but within the time of a fail-open validator: admit, and count it
   kNone,      // never granted, run out, the clocks disagree, closed by Goodbye, or wiped by a fork
 };
 
-// Holds the present lease and the service's wall clock. One writer at a time (the caller locks);
-// readers are wait-free, take no lock and make no system call. It lies in a page of its own that a
-// forked child finds wiped: a child has no stream, so no event would reach it, and it must not
-// admit on its parent's lease.
+// Holds the present lease and the service's time. One writer at a time (the caller locks). Readers
+// are wait-free, take no lock and make no system call. The page in which it lies is wiped in a
+// forked child: a child has no stream, so no event would reach it, and it must not admit on its
+// parent's lease.
 class EdgeClock {
  public:
   // `drift_bound`: as a fraction, 0 to 0.1. `fail_open_for`: zero is fail-closed.
@@ -43,35 +43,37 @@ class EdgeClock {
     int64_t service_boot_ns = 0;
   };
 
-  // Wait-free but for a writer that laps the reader (64 writes during one reading). A reader that
-  // loses that race 8 times sees no lease: unavailable, never a wrong admit.
+  // One consistent reading. Wait-free, unless a writer laps the reader (64 writes during one
+  // reading). A reader that loses that race 8 times sees no lease: unavailable, never a wrong
+  // admission.
   Reading Read() const;
-  // Judges a reading against both local clocks, which the caller read *before* Read() (R13).
+  // Judges a reading by both local clocks, which the caller must have read *before* Read() (R13).
   LeaseState StateAt(const Reading& reading, base::BootTime now, absl::Time wall_now) const;
-  // The service's wall clock at `now`: as carried in the last Pong, advanced since its receipt by
-  // the boot clock less the drift bound, so never ahead of the real one (R18, I7).
-  // InfinitePast when no Pong has come yet: then nothing has expired.
+  // The service's time at `now`: the time that the last Pong carried, advanced since its receipt by
+  // the boot clock less the drift bound. It is therefore never ahead of the real one (R18, I7).
+  // InfinitePast when no Pong has come yet: nothing has expired then.
   absl::Time ServiceTimeAt(const Reading& reading, base::BootTime now) const;
 
   // Takes the lease where it ends later than the present one, or where the present one is no longer
-  // live; else keeps the present one. Keeping the longer is right because the ledger's life is the
-  // maximum of all it granted to this incarnation (R3); taking it over a dead one is right because
-  // what is dead admits nothing, however long it had to run. True where it was taken.
+  // live; otherwise keeps the present one. Returns whether it took the lease. Keeping the longer
+  // lease is right because the ledger's life is the maximum of all that it granted to this
+  // incarnation (R3). Replacing a dead lease is right because a dead lease admits nothing, however
+  // long it had to run.
   bool Renew(const lease::HeldLease& lease, base::BootTime now, absl::Time wall_now);
-  // Whether the present lease, were it not for its age, is ended by the clocks' disagreement.
-  // StateAt sees that too, but keeps no state, so as to stay wait-free: a clock that steps and is
-  // set back between two calls of EndLive's caller ends a lease only for as long as it is wrong.
+  // Whether the clocks' disagreement alone has ended the present lease. StateAt sees the
+  // disagreement too, but stays wait-free and so keeps no state: when a clock steps and is set back
+  // between two calls of EndLive's caller, the lease ends only for as long as the clock is wrong.
   bool ClocksDisagree(base::BootTime now, absl::Time wall_now) const;
-  // The present lease is never kLive again; its fail-open time goes on.
+  // Ends the present lease: it is never kLive again. Its fail-open time goes on.
   void EndLive();
-  // Forgets the lease, fail-open time included: a new epoch, a store that went back.
+  // Forgets the lease, fail-open time included: after a new epoch, or a store that was rolled back.
   void EndLease();
-  // R4: forgets the lease for good; no later Renew has any effect.
+  // Forgets the lease for good: no later Renew has any effect (R4).
   void Close();
-  // A Pong received at `now`, `round_trip` after its ping, carried `service_time` (R18). The newest
-  // wins, also where it sets the time back: a service is right about its own clock. But a step back
-  // of no more than the round trip may be nothing but this Pong's delay, and would admit again what
-  // was called expired: then the later estimate is kept.
+  // Takes `service_time`, which a Pong carried that came at `now`, `round_trip` after its ping
+  // (R18). The newest time wins, even where it sets the time back, because a service is right about
+  // its own clock. A step back of no more than the round trip may be only this Pong's delay, and
+  // would admit again what was called expired; the later estimate is kept then.
   void SetServiceTime(absl::Time service_time, absl::Duration round_trip, base::BootTime now);
 
  private:

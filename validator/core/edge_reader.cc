@@ -10,7 +10,7 @@ namespace {
 
 using tollgate::v1::VerdictReason;
 
-// Accuses the token, so that a client throws it away.
+// Whether the reason accuses the token, so that a client throws the token away.
 bool Accuses(VerdictReason reason) {
   return reason == tollgate::v1::VERDICT_REASON_REVOKED ||
          reason == tollgate::v1::VERDICT_REASON_EXPIRED ||
@@ -39,7 +39,8 @@ EdgeReader::Moment EdgeReader::ReadMoment() const {
     m.lease = lease_.Read();
     m.state = lease_.StateAt(m.lease, m.boot, m.wall);
     if (TOLLGATE_MUTATED("r13_cached_clock") && m.lease.lease_ns > 0) m.state = LeaseState::kLive;
-    // A thread that was put aside between the two readings sees clocks that disagree: look again.
+    // A thread that was suspended between the two readings sees clocks that disagree, so it reads
+    // again.
     if (m.state == LeaseState::kLive || m.lease.lease_ns == 0) break;
   }
   m.service = TOLLGATE_MUTATED("r18_own_clock") ? m.wall : lease_.ServiceTimeAt(m.lease, m.boot);
@@ -64,7 +65,7 @@ bool EdgeReader::RefuseMalformed(absl::string_view token_string, Decision* decis
   } else if (format_.Parse(token_string, &parsed) == token::TokenDefect::kNone) {
     return false;
   } else if (!table_.brand_agreed()) {
-    // With another brand it may be a good token (I7).
+    // With another brand the string may be a good token (I7).
     SetUnavailable(tollgate::v1::VERDICT_REASON_SERVICE_UNAVAILABLE, decision);
   } else {
     SetDenied(tollgate::v1::VERDICT_REASON_MALFORMED, decision);
@@ -75,17 +76,17 @@ bool EdgeReader::RefuseMalformed(absl::string_view token_string, Decision* decis
 void EdgeReader::DecideOnGrant(const token::GrantView& grant, const Moment& moment,
                                const token::Requirement& requirement, Decision* decision) const {
   const VerdictReason reason = token::Decide(grant, requirement, moment.service);
-  // A final state is denied whether or not there is a lease: final never goes stale (I7). A time
-  // that has passed is not that: an event that this edge has not heard of may have moved it.
+  // A final state is denied with or without a lease, because final never goes stale (I7). A time
+  // that has passed is not final: an event that this edge has not heard may have moved it.
   if (token::IsFinal(grant.state())) return SetDenied(reason, decision);
-  // Without a lease what is held may be out of date: nothing that can change is said of it.
-  // Fail-open goes on admitting from it, yet accuses nobody on it: a suspended token may be back,
-  // and one whose time has passed may have been given more (I7).
+  // Without a lease the held entry may be out of date, so nothing is said of it that can change.
+  // Fail-open goes on admitting from the entry, but accuses nobody by it: a suspended token may
+  // have been resumed, and one whose time has passed may have been given more (I7).
   if (moment.state == LeaseState::kNone ||
       (moment.state == LeaseState::kFailOpen && Accuses(reason))) {
     return SetUnavailable(tollgate::v1::VERDICT_REASON_NO_LEASE, decision);
   }
-  // A state that this build does not know: neither admitted nor accused.
+  // A state that this build does not know is neither admitted nor accused.
   if (reason == tollgate::v1::VERDICT_REASON_SERVICE_UNAVAILABLE) {
     return SetUnavailable(reason, decision);
   }
@@ -97,7 +98,7 @@ void EdgeReader::DecideOnGrant(const token::GrantView& grant, const Moment& mome
 }
 
 void EdgeReader::DecideOnUnknown(const Moment& moment, Decision* decision) const {
-  // Without a lease: it may exist by now.
+  // Without a lease: the token may exist by now.
   if (moment.state != LeaseState::kLive) {
     return SetUnavailable(tollgate::v1::VERDICT_REASON_NO_LEASE, decision);
   }
@@ -106,9 +107,9 @@ void EdgeReader::DecideOnUnknown(const Moment& moment, Decision* decision) const
 
 bool EdgeReader::Decide(absl::string_view token_string, const token::Requirement& requirement,
                         TokenKey* key, Decision* decision) const {
-  // The string's length tells where its public id would lie. Whether it is well formed is asked
-  // only where it is not held: nothing malformed is ever kept (no question is asked about it), and
-  // what is held is recognised by the whole string.
+  // The string's length tells where its public id would lie. The form is checked only where the
+  // table does not hold the string: no malformed string is ever held (no question is asked about
+  // one), and a held string is recognised by the whole of it.
   if (token_string.size() != format_.length()) return RefuseMalformed(token_string, decision);
   *key = table_.KeyOf(token_string, token_string.substr(token_string.size() - token::kBodyLength,
                                                         token::kPublicIdLength));
@@ -119,7 +120,7 @@ bool EdgeReader::Decide(absl::string_view token_string, const token::Requirement
     switch (table_.Find(*key, &decision->grant_, &place)) {
       case DecisionCache::Found::kMiss:
         if (RefuseMalformed(token_string, decision)) return true;
-        // Without a lease no answer could be used: do not ask for one.
+        // Without a lease no answer could be used, so none is asked for.
         if (moment.state != LeaseState::kNone) return false;
         SetUnavailable(tollgate::v1::VERDICT_REASON_NO_LEASE, decision);
         return true;
@@ -133,10 +134,10 @@ bool EdgeReader::Decide(absl::string_view token_string, const token::Requirement
     if (!token::GrantView::Over(decision->grant_.bytes(), &grant)) return false;
     DecideOnGrant(grant, moment, requirement, decision);
     if (!decision->admitted()) return true;
-    // Dropped since it was read: what is true now is not held here.
+    // The entry was dropped since it was read: the table does not hold what is true now.
     if (!table_.RecordAdmit(place, moment.service_ms())) continue;
-    // Use was collected meanwhile: again with a later reading, else this admission would lie
-    // before the report's complete_until and be in no report up to it.
+    // Use was collected meanwhile, so decide again with a later reading. Otherwise this admission
+    // would lie before the report's complete_until and be in no report up to it.
     if (table_.collection() == collection) return true;
   }
   SetUnavailable(tollgate::v1::VERDICT_REASON_SERVICE_UNAVAILABLE, decision);  // not as it was left

@@ -1,7 +1,7 @@
-// The hot path: from a token string to a decision, from what is held.
+// The hot path: from a token string to a decision, using only what this edge holds.
 //
-// It stands on a table, a lease and a clock, and on nothing else: no lock, no stream, no service.
-// So it can run wherever the three can be read, in another process as well.
+// The reader needs a table, a lease and a clock, and nothing else: no lock, no stream, no service.
+// So it can run wherever these three can be read, also in another process.
 #ifndef TOLLGATE_VALIDATOR_CORE_EDGE_READER_H_
 #define TOLLGATE_VALIDATOR_CORE_EDGE_READER_H_
 
@@ -22,8 +22,8 @@ namespace tollgate::validator {
 // Thread-safe. Takes no lock, allocates nothing, makes no system call.
 class EdgeReader {
  public:
-  // `table`, `lease` and `clock` outlive the reader. The table is written too: an admission stamps
-  // its entry. `retry_after` is told with UNAVAILABLE.
+  // `table`, `lease` and `clock` outlive the reader. The reader also writes to the table: an
+  // admission stamps its entry. `retry_after` goes with every UNAVAILABLE.
   EdgeReader(token::TokenFormat format, absl::Duration retry_after, DecisionCache* table,
              const EdgeClock* lease, const base::Clock* clock)
       : format_(std::move(format)),
@@ -32,38 +32,38 @@ class EdgeReader {
         lease_(*lease),
         clock_(*clock) {}
 
-  // Clocks and lease, read in the order of R13: a decision reads its entry after them.
+  // Clocks and lease, read in the order of R13. A decision reads its entry after them.
   struct Moment {
     base::BootTime boot;
     absl::Time wall;
     EdgeClock::Reading lease;
     LeaseState state = LeaseState::kNone;
     absl::Time service;  // the service's time, as far as this edge can prove it (R18)
-    // The same as the table's stamps have it; at least 1.
+    // The same, in the unit of the table's stamps; at least 1.
     int64_t service_ms() const;
   };
   Moment ReadMoment() const;
 
-  // Decides from what is held. False: nothing is held about the string, which is well formed; then
-  // `*key` is what the table knows it by, and no look-up is needed to ask about it. `*decision` is
+  // Decides from the table. False: the string is well formed and the table holds nothing about it;
+  // `*key` is then the string's key, and asking about it needs no further look-up. `*decision` is
   // set only when true.
   bool Decide(absl::string_view token_string, const token::Requirement& requirement, TokenKey* key,
               Decision* decision) const;
 
-  // Decides on a grant, or on a string that the store holds no token for, at `moment`. For Decide,
-  // and for whoever holds a fresh answer of the service's (R13: the moment is read after the answer
-  // has come).
+  // Decide on a grant, or on a string for which the store holds no token, at `moment`. For Decide,
+  // and for holders of a fresh answer of the service (R13: read the moment after the answer has
+  // come).
   void DecideOnGrant(const token::GrantView& grant, const Moment& moment,
                      const token::Requirement& requirement, Decision* decision) const;
   void DecideOnUnknown(const Moment& moment, Decision* decision) const;
-  // I7: what prevents an answer accuses nobody.
+  // Sets UNAVAILABLE for `reason`, which accuses nobody (I7).
   void SetUnavailable(tollgate::v1::VerdictReason reason, Decision* decision) const;
-  // Puts a packed grant into the decision, which then tells an identity from it. False: too long,
-  // or no packed grant.
+  // Puts a packed grant into the decision, which then has its identity. False: the bytes are too
+  // long, or no packed grant.
   static bool HoldGrant(absl::string_view packed, Decision* decision, token::GrantView* grant);
 
  private:
-  // Decides on what is no token string; true: decided.
+  // Decides on a string that is not a token string. True: decided.
   bool RefuseMalformed(absl::string_view token_string, Decision* decision) const;
 
   const token::TokenFormat format_;

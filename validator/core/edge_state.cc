@@ -79,8 +79,9 @@ void EdgeState::FillCounts(tollgate::v1::Ping* ping) {
 }
 
 absl::Time EdgeState::CollectUse(base::BootTime now) {
-  // Read before the collection: an admission that is in none of the entries collected sees the
-  // collection and takes a later reading. Stamps are rounded down to the coarse tick; so is this.
+  // Read before the collection: an admission that is in none of the collected entries sees the
+  // collection, and takes a later reading. Stamps are rounded down to the coarse tick, so this time
+  // is too.
   const EdgeClock::Reading reading = lease_.Read();
   absl::Time complete_until = absl::InfinitePast();
   if (reading.service_ns != 0) {

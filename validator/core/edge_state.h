@@ -1,5 +1,5 @@
-// What is held at this edge, as the feed and the service's answers change it. Events drop and never
-// set (R10); answers set; both raise or judge what a question under way needs (R12).
+// The state of this edge, as the feed and the service's answers change it. Events drop entries and
+// never set them (R10); answers set entries. Both count for what a question under way needs (R12).
 #ifndef TOLLGATE_VALIDATOR_CORE_EDGE_STATE_H_
 #define TOLLGATE_VALIDATOR_CORE_EDGE_STATE_H_
 
@@ -21,22 +21,22 @@
 
 namespace tollgate::validator {
 
-// The one writer of the table and of the lease. Not thread-safe: one lock of the caller's is held
-// around events, answers and leases, so that no event comes between an answer's judgement and its
-// use (R12, R13). Readers of the table and of the lease need no lock.
+// The one writer of the table and of the lease. Not thread-safe: the caller holds one lock around
+// events, answers and leases, so that no event comes between the judgement of an answer and its use
+// (R12, R13). Readers of the table and of the lease need no lock.
 class EdgeState final : public FollowedState {
  public:
-  // All of them outlive the state, and are written under the same lock.
+  // All of these outlive the state, and are written only under the same lock.
   EdgeState(DecisionCache* table, EdgeClock* lease, Resolver* resolver, Outbox* outbox,
             const DecisionCounts* counts)
       : table_(*table), lease_(*lease), resolver_(*resolver), outbox_(*outbox), counts_(*counts) {}
 
-  // Puts in an answer that is current (Resolver::Outcome::usable), at `service_ms` of the service's
-  // time. `packed` is the grant, packed. False: it is too large to be held, and is not held.
-  // `*place`: where it lies.
+  // Keeps the grant of a current answer (Resolver::Outcome::usable), at `service_ms` of the
+  // service's time. `packed` is the packed grant. False: the grant is too large, and is not kept.
+  // `*place` is set to where it lies.
   bool Keep(const TokenKey& key, const tollgate::v1::Grant& grant, absl::string_view packed,
             int64_t service_ms, DecisionCache::Place* place);
-  // The same, for "the store holds no such token".
+  // The same for the answer "the store holds no such token".
   void KeepUnknown(const TokenKey& key, int64_t service_ms);
 
   // ---- FollowedState.

@@ -14,13 +14,13 @@ namespace {
 using tollgate::v1::Event;
 using tollgate::v1::FollowResponse;
 
-// A bound, so that a service gone wrong costs a bounded amount of memory.
+// Bounds the memory that a faulty service can cost.
 constexpr size_t kMostPings = 128;
 
-// How soon a service that this validator is not configured for is tried again.
+// How soon a misconfigured service is tried again.
 constexpr absl::Duration kMisconfiguredRetry = absl::Seconds(30);
 
-// An interval as the service asked for it, or `otherwise`, within sane limits.
+// The interval that the service asked for, or `otherwise`, within sane limits.
 absl::Duration Interval(bool set, const google::protobuf::Duration& asked,
                         absl::Duration otherwise) {
   const absl::Duration d = set ? base::FromProto(asked) : absl::ZeroDuration();
@@ -100,7 +100,7 @@ FollowerActions Follower::OnTick(base::BootTime now, absl::Time wall_now) {
       if (now >= next_usage_) {
         next_usage_ = now + usage_interval_;
         if (!outbox_->report_is_out()) SendUsage(now, &actions);
-        // The Pong to this ping says that the service has read the report before it.
+        // The Pong to this ping confirms that the service has read the report before it.
         SendPing(now, wall_now, &actions);
       } else if (now >= next_ping_) {
         SendPing(now, wall_now, &actions);
@@ -120,7 +120,7 @@ FollowerActions Follower::OnConnected(uint64_t stream, base::BootTime now) {
     auto* hello = actions.send.emplace_back().mutable_hello();
     hello->set_validator_id(options_.validator_id);
     hello->set_incarnation(options_.incarnation);
-    // R11: the resume is at applied + 1. A revision of which only a part has come is not applied.
+    // R11: the resume is at applied + 1; a revision of which only a part has come is not applied.
     hello->set_epoch(epoch_);
     hello->set_applied_revision(applied_);
     hello->set_stale_policy(options_.stale_policy);
@@ -140,8 +140,8 @@ FollowerActions Follower::OnDisconnected(uint64_t stream, base::BootTime now) {
   if (stream != stream_ || phase_ == Phase::kWaiting || phase_ == Phase::kGone) {
     return WithWake(actions);
   }
-  // Stable: it answered for a while. Anything less counts as a failure, so that a service
-  // that lets in and throws out is not hammered.
+  // A stream is stable when it was answered for a while. A shorter one counts as a failure, so that
+  // a service that lets validators in and throws them out is not hammered.
   if (heard_at_ - connected_at_ >= options_.stable_after) failures_ = 0;
   ++failures_;
   ForgetStream();
@@ -151,10 +151,11 @@ FollowerActions Follower::OnDisconnected(uint64_t stream, base::BootTime now) {
 }
 
 void Follower::ForgetStream() {
-  // A Pong answers a ping of its own stream: the numbers start again with the next (R1).
+  // A Pong answers a ping of its own stream only, because the numbers start again with the next
+  // stream (R1).
   pings_.clear();
   sequence_ = 0;
-  // The part of a revision that came is only dropped; the resume brings it whole.
+  // The part that has come is only dropped; the resume brings the whole revision.
   open_revision_ = 0;
   outbox_->StreamEnded();
 }
@@ -202,9 +203,9 @@ FollowerActions Follower::OnMessage(uint64_t stream, const FollowResponse& messa
       }
       break;
     case FollowResponse::MESSAGE_NOT_SET:
-      // A kind of message newer than this build: it may have been about anything, at a revision
-      // that cannot be read here. So nothing held is good any more, and only a reset tells where to
-      // go on from.
+      // A kind of message newer than this build. It may have been about anything, at a revision
+      // that this build cannot read. So nothing held is right any more, and only a reset tells from
+      // where to go on.
       ++unknown_events_;
       ForgetEpoch();
       GiveUp("a message of an unknown kind", &actions);
@@ -217,7 +218,8 @@ void Follower::ForgetEpoch() {
   state_->EndLease();
   state_->DropAll(applied_);
   if (!epoch_.empty()) {
-    // Where the service turns out to be in it still, what is lost with it is known to be.
+    // Where the service turns out to be still in that epoch, the evidence lost with it is reported
+    // as lost.
     forgotten_epoch_ = epoch_;
     forgotten_from_ = outbox_->FirstUntold(applied_ + 1);
   }
@@ -232,7 +234,7 @@ void Follower::OnWelcome(const tollgate::v1::Welcome& welcome, base::BootTime no
   if (welcome.epoch().empty() || welcome.revision() < 0) {
     return GiveUp("a Welcome without an epoch or a revision", actions);
   }
-  // One of a service too old to name its brand counts as ours.
+  // A Welcome of a service too old to name its brand counts as one of ours.
   const bool agreed = welcome.brand().empty() || welcome.brand() == options_.brand ||
                       TOLLGATE_MUTATED("i7_brand_ignored");
   state_->BrandAgreed(agreed);
@@ -247,8 +249,9 @@ void Follower::OnWelcome(const tollgate::v1::Welcome& welcome, base::BootTime no
                   actions);
   }
   if (welcome.reset()) {
-    // The lease outlives a reset of our own history: the ledger still counts this incarnation (R3).
-    // It does not outlive a change of history, which may not know of it (R11, R17).
+    // The lease survives a reset within the same history, because the ledger still counts this
+    // incarnation (R3). It does not survive a change of history, because the new one may not know
+    // of the lease (R11, R17).
     int64_t unseen_from = applied_ + 1;
     if (welcome.epoch() != epoch_ || welcome.revision() < applied_) {
       state_->EndLease();
@@ -256,7 +259,8 @@ void Follower::OnWelcome(const tollgate::v1::Welcome& welcome, base::BootTime no
       unseen_from = welcome.epoch() == forgotten_epoch_ ? forgotten_from_ : 0;
     }
     forgotten_epoch_.clear();
-    // No event told what was dropped, so nothing was said of it, and this acknowledges it.
+    // No event told what was dropped, so no evidence was given of it; yet the reset acknowledges
+    // it.
     if (unseen_from > 0 && unseen_from <= welcome.revision()) {
       outbox_->LoseEvidence(unseen_from, welcome.revision());
     }
@@ -267,7 +271,7 @@ void Follower::OnWelcome(const tollgate::v1::Welcome& welcome, base::BootTime no
     proof_.reset();
     state_->Reset(epoch_, applied_);
   } else if (epoch_.empty() || welcome.epoch() != epoch_) {
-    // R2, R11: to go on is only for who was there before, in the same history.
+    // R2, R11: only a follower that was there before, in the same history, may go on.
     ForgetEpoch();
     return GiveUp("a Welcome into another epoch without a reset", actions);
   }
@@ -313,7 +317,8 @@ void Follower::DropOne(int64_t revision, const Event& event) {
   if (complete) {
     state_->Drop(revision, event);
   } else if (!TOLLGATE_MUTATED("unknown_event_skipped")) {
-    // Newer than this build: it may be about anything. Never skipped, never fatal.
+    // A kind of event newer than this build: it may be about anything. It is never skipped, and
+    // never fatal.
     ++unknown_events_;
     state_->DropAll(revision);
     if (revision > 0) outbox_->LoseEvidence(revision, revision);
@@ -326,11 +331,11 @@ void Follower::OnEvents(const tollgate::v1::Events& events, base::BootTime now, 
   for (const auto& part : events.revisions()) {
     const int64_t revision = part.revision();
     if (open_revision_ != 0 && revision != open_revision_ && revision > applied_) {
-      // The last part of the open revision will not come any more: begin again after applied.
+      // The last part of the open revision will not come any more, so begin again after applied.
       return GiveUp("a revision was left open", actions);
     }
-    // To drop is always right, twice as well (R10): what is at or below applied is dropped again,
-    // and moves nothing.
+    // A drop is always right, even twice (R10): events at or below applied are dropped again, and
+    // move nothing.
     for (const Event& event : part.events()) DropOne(revision, event);
     if (revision <= applied_) continue;
     if (part.partial() && !TOLLGATE_MUTATED("r8_applied_at_first_part")) {
@@ -353,10 +358,10 @@ void Follower::OnPong(const tollgate::v1::Pong& pong, base::BootTime now, absl::
     return GiveUp("a Pong to a ping that was never sent", actions);
   }
   heard_at_ = now;
-  // Pongs come in order: an older ping's will not come any more.
+  // Pongs come in order, so the Pong to an older ping will not come any more.
   while (!pings_.empty() && pings_.front().sequence < pong.sequence()) pings_.pop_front();
 
-  // R8: over commits without events; never back, and never over a revision of which a part is
+  // R8: moves over commits without events; never back, and never over a revision of which a part is
   // missing.
   const bool open = open_revision_ != 0 && pong.revision() >= open_revision_;
   applied_ = std::max(applied_, open ? open_revision_ - 1 : pong.revision());
@@ -381,7 +386,8 @@ void Follower::OnPong(const tollgate::v1::Pong& pong, base::BootTime now, absl::
 
 void Follower::HoldLease(const SentPing& ping, absl::Duration length, base::BootTime now,
                          absl::Time wall_now) {
-  // R1: from when the ping was handed out to be written, less what the clocks may drift apart.
+  // R1: the lease runs from when the ping was handed out to be written, less what the clocks may
+  // drift apart.
   const double drift = TOLLGATE_MUTATED("r1_no_drift") ? 0 : options_.drift_bound;
   state_->LeaseGranted(lease::HoldFrom(ping.boot, ping.wall, length, drift), now, wall_now);
 }
@@ -392,7 +398,7 @@ void Follower::OnGoAway(const tollgate::v1::GoAway& go_away, base::BootTime now,
                                    ? std::clamp(base::FromProto(go_away.retry_after()),
                                                 absl::ZeroDuration(), absl::Minutes(1))
                                    : absl::ZeroDuration();
-  // No sooner than asked, and not all of a fleet at that moment.
+  // No sooner than asked, and not the whole fleet at that moment.
   retry_after_ = now + asked * (1 + random_->UniformReal());
   GiveUp("GoAway: ", actions);
   actions->why += go_away.reason();
@@ -405,7 +411,7 @@ void Follower::OnGoAway(const tollgate::v1::GoAway& go_away, base::BootTime now,
 }
 
 void Follower::SendPing(base::BootTime now, absl::Time wall_now, FollowerActions* actions) {
-  // R10: what is applied, not what is on its way.
+  // R10: the revision that is applied, not one that is on its way.
   const int64_t applied =
       TOLLGATE_MUTATED("r10_acknowledges_open") ? question_revision() : applied_;
   tollgate::v1::Ping counts;
@@ -416,8 +422,9 @@ void Follower::SendPing(base::BootTime now, absl::Time wall_now, FollowerActions
     *ping = counts;
     ping->set_sequence(++sequence_);
     more = outbox_->FillPing(sequence_, applied, ping);
-    // A ping too many is an acknowledgement still; its Pong just grants nothing. To forget the
-    // newest and not the oldest lets some Pong grant however far behind the service is.
+    // A ping above the bound is still an acknowledgement; only its Pong grants nothing. The newest
+    // ping is forgotten rather than the oldest, so that some Pong grants, however far behind the
+    // service is.
     if (pings_.size() < kMostPings) pings_.push_back(SentPing{sequence_, now, wall_now});
   }
   next_ping_ = now + ping_interval_;
@@ -432,13 +439,12 @@ void Follower::SendUsage(base::BootTime now, FollowerActions* actions) {
 FollowerActions Follower::Goodbye(base::BootTime now, absl::Time wall_now) {
   FollowerActions actions;
   if (phase_ == Phase::kGone) return WithWake(actions);
-  // R4: closed before the word is handed out; from here on nothing that arrives has any effect.
+  // R4: closed before the goodbye is handed out; from here on nothing that arrives has any effect.
   if (!TOLLGATE_MUTATED("r4_open_after_goodbye")) state_->Close();
   if (phase_ == Phase::kFollowing || phase_ == Phase::kGreeting) {
-    // Before the Welcome too: what was admitted since the stream before this one is told nowhere
-    // else.
+    // Also before the Welcome: otherwise the use since the previous stream would never be reported.
     SendUsage(now, &actions);
-    // The last evidence; no ping may come before the Welcome.
+    // Sends the last evidence. No ping may come before the Welcome.
     if (phase_ == Phase::kFollowing) SendPing(now, wall_now, &actions);
     actions.send.emplace_back().mutable_goodbye();
     actions.finish = true;

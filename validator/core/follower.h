@@ -1,10 +1,10 @@
 // One validator's end of the feed, as a pure state machine: no thread, no clock, no I/O. A shell
-// moves the bytes; the simulation drives it directly.
+// moves the bytes; the simulation drives the machine directly.
 //
 //   kWaiting --connect_at--> kConnecting --OnConnected/Hello--> kGreeting --Welcome--> kFollowing
 //      ^                          |                                |                      |
 //      +--------- backoff --------+------------ OnDisconnected ----+----------------------+
-//   kClosing: this side gave the stream up (actions.disconnect) and ignores what still comes of it.
+//   kClosing: this side gave the stream up (actions.disconnect); what still comes of it is ignored.
 //   kGone: after Goodbye; final (R4).
 #ifndef TOLLGATE_VALIDATOR_CORE_FOLLOWER_H_
 #define TOLLGATE_VALIDATOR_CORE_FOLLOWER_H_
@@ -28,35 +28,36 @@
 
 namespace tollgate::validator {
 
-// What the follower drives: what is held here, and the lease. Called from inside the follower's
-// methods, on the caller's thread, under the caller's lock; must not call back. What was admitted
-// of a token that Drop drops goes to the follower's outbox.
+// The state that the follower drives: what this edge holds, and its lease. Called from inside the
+// follower's methods, on the caller's thread, under the caller's lock; must not call back. The
+// admissions of a token that Drop drops go to the follower's outbox.
 class FollowedState {
  public:
   virtual ~FollowedState() = default;
-  // Everything held is dropped; what is held from now on is as of (epoch, revision). (R2, R11)
+  // Drops everything. What is held from now on is as of (epoch, revision). (R2, R11)
   virtual void Reset(const std::string& epoch, int64_t revision) = 0;
-  // One event of `revision`; its subject is known and complete. Drops, never sets (R10).
+  // One event of `revision`, whose subject is known and complete. Drops, never sets (R10).
   virtual void Drop(int64_t revision, const tollgate::v1::Event& event) = 0;
-  // An event of a kind that this build does not know: drops everything.
+  // An event of a kind that this build does not know. Drops everything.
   virtual void DropAll(int64_t revision) = 0;
-  // A Pong granted (R2: the only thing that does). `now`, `wall_now`: at its receipt.
+  // A Pong granted a lease (only a Pong does: R2). `now`, `wall_now`: when the Pong was received.
   virtual void LeaseGranted(const lease::HeldLease& lease, base::BootTime now,
                             absl::Time wall_now) = 0;
-  // A Pong carried the service's clock. `round_trip`: from when its ping was handed out to be
-  // written; infinite where that is not known.
+  // A Pong carried the service's time. `round_trip`: since its ping was handed out to be written;
+  // infinite where that is not known.
   virtual void SetServiceTime(absl::Time service_time, absl::Duration round_trip,
                               base::BootTime now) = 0;
   // The lease may no longer be used (see EdgeClock::EndLease).
   virtual void EndLease() = 0;
-  // R4: never admits again.
+  // Forgets the lease for good: this process never admits again (R4).
   virtual void Close() = 0;
-  // A Welcome told the brand of the service's token strings: the one configured here, or another.
+  // A Welcome told the brand of the service's token strings. `agreed`: it is the brand configured
+  // here.
   virtual void BrandAgreed(bool agreed) = 0;
   // Fills cached_tokens and decisions.
   virtual void FillCounts(tollgate::v1::Ping* ping) = 0;
   // Moves the use since the last collection to the outbox. Returns the service's time up to which
-  // the outbox then has all use; InfinitePast: not known.
+  // the outbox then holds all use; InfinitePast: that is not known.
   virtual absl::Time CollectUse(base::BootTime now) = 0;
 };
 
@@ -88,20 +89,20 @@ struct FollowerOptions {
       absl::Seconds(20);  // a stream that lasted this long resets the backoff
 };
 
-// What the shell does next, in this order: send, then disconnect, then connect.
+// What the shell does next, in this order: send, disconnect, connect.
 struct FollowerActions {
-  // Write these to the stream, in this order, after all that was handed out before.
+  // Write these messages to the stream, in this order, after all messages handed out before.
   std::vector<tollgate::v1::FollowRequest> send;
   // Half-close after the writes (Goodbye): the stream is over when the server ends it.
   bool finish = false;
   // Cancel the stream; then call OnDisconnected with its number.
   bool disconnect = false;
-  std::string why;             // for a log: of `disconnect`, or of a GoAway
-  bool misconfigured = false;  // `why` is an operator's to mend
+  std::string why;             // of `disconnect`, or of a GoAway; for a log
+  bool misconfigured = false;  // an operator must mend what `why` says
   // Open a stream, numbered `stream`; then call OnConnected or OnDisconnected with that number.
   bool connect = false;
   uint64_t stream = 0;
-  // Call OnTick at this time, or earlier. InfiniteFuture: not needed.
+  // Call OnTick at this time, or earlier. InfiniteFuture: no call is needed.
   base::BootTime wake_at = base::BootTime::InfiniteFuture();
 };
 
@@ -117,7 +118,7 @@ struct FollowerStatus {
   int64_t unknown_events = 0;
 };
 
-// Not thread-safe. `now` and `wall_now` are fresh readings, never going back for `now`.
+// Not thread-safe. `now` and `wall_now` are fresh readings; `now` never falls.
 class Follower {
  public:
   // `state`, `outbox` and `random` outlive the follower.
@@ -125,28 +126,29 @@ class Follower {
 
   // Begins: asks to connect at once.
   FollowerActions Start(base::BootTime now);
-  // Stream `stream` can be written to. Sends Hello. Numbers of older streams are ignored, here and
-  // below.
+  // Stream `stream` can be written to. Sends Hello. Here and below, the number of an older stream
+  // is ignored.
   FollowerActions OnConnected(uint64_t stream, base::BootTime now);
-  // It ended, for whatever reason, or could not be opened.
+  // The stream ended, for whatever reason, or could not be opened.
   FollowerActions OnDisconnected(uint64_t stream, base::BootTime now);
-  // A message arrived on it. `now` and `wall_now` are taken after it was read: what is sent in
-  // answer is written later than they say, which only shortens a lease (R1).
+  // A message arrived on the stream. `now` and `wall_now` were read after the message. An answer to
+  // it is written later than these times, which only shortens a lease (R1).
   FollowerActions OnMessage(uint64_t stream, const tollgate::v1::FollowResponse& message,
                             base::BootTime now, absl::Time wall_now);
-  // Time has passed.
+  // Time passes.
   FollowerActions OnTick(base::BootTime now, absl::Time wall_now);
-  // The last decision has been answered (the caller sees to that). Says goodbye where there is a
-  // stream, closes the state; nothing that arrives later has any effect (R4). `wall_now` is for the
-  // last report of use.
+  // Says goodbye where there is a stream, and closes the state; nothing that arrives later has any
+  // effect (R4). The caller makes sure that the last decision has been answered before. `wall_now`
+  // is for the last report of use.
   FollowerActions Goodbye(base::BootTime now, absl::Time wall_now);
 
-  // The epoch and the revision that everything held is good for.
+  // The epoch and the revision as of which everything held is right.
   const std::string& epoch() const { return epoch_; }
   int64_t applied_revision() const { return applied_; }
-  // What a question must carry, and its answer not lie below (R12): the applied revision, or that
-  // of which a part has been dropped already. The events of that part raise the need of no question
-  // asked after them, yet an answer from before the revision would be kept past its last part.
+  // The revision that a question carries, below which its answer may not lie (R12): the applied
+  // revision, or a revision of which a part has been dropped already. The events of that part do
+  // not raise the need of questions that are asked after them; without this, an answer from before
+  // the revision would be kept beyond its last part.
   int64_t question_revision() const {
     return open_revision_ != 0 && !TOLLGATE_MUTATED("r12_open_revision") ? open_revision_
                                                                          : applied_;
@@ -171,15 +173,15 @@ class Follower {
               FollowerActions* actions);
   void OnGoAway(const tollgate::v1::GoAway& go_away, base::BootTime now, FollowerActions* actions);
   void DropOne(int64_t revision, const tollgate::v1::Event& event);
-  // One ping, or several where there is more evidence than one may carry.
+  // Sends one ping, or several where one cannot carry all the evidence.
   void SendPing(base::BootTime now, absl::Time wall_now, FollowerActions* actions);
   void SendUsage(base::BootTime now, FollowerActions* actions);
-  // Holds the lease that the Pong to `ping` granted.
+  // Takes the lease that the Pong to `ping` granted.
   void HoldLease(const SentPing& ping, absl::Duration length, base::BootTime now,
                  absl::Time wall_now);
   void GiveUp(absl::string_view why, FollowerActions* actions);
-  // Forgets what belonged to the stream that ended: its pings above all (their Pongs are of no
-  // other stream).
+  // Forgets what belonged to the ended stream, above all its pings: their Pongs come on no other
+  // stream.
   void ForgetStream();
   // The proof of what is applied now. One of another history, or of another revision, is passed
   // over.
@@ -194,7 +196,7 @@ class Follower {
   Outbox* const outbox_;
   base::Random* const random_;
 
-  // What outlives a stream.
+  // Outlives a stream.
   std::string epoch_;
   std::string term_;  // of the last Welcome
   int64_t applied_ = 0;
@@ -214,7 +216,7 @@ class Follower {
   base::BootTime heard_at_;     // the last Pong, or the Welcome
   uint64_t sequence_ = 0;       // of the last ping
   std::deque<SentPing> pings_;  // unanswered; bounded
-  int64_t open_revision_ = 0;   // a part of it has come, the last part has not; 0: none
+  int64_t open_revision_ = 0;   // a part of this revision has come, its last part has not; 0: none
   absl::Duration ping_interval_ = absl::Seconds(5);
   absl::Duration usage_interval_ = absl::Seconds(10);
   base::BootTime next_ping_;

@@ -1,5 +1,6 @@
-// What this edge has admitted and the service has not heard of yet: use, and for each token that an
-// event dropped when it was last admitted here (evidence). All of it is delivered at least once.
+// The admissions of this edge that the service has not heard of yet: use; and evidence, which tells
+// for each token that an event dropped when this edge last admitted it. All of it is delivered at
+// least once.
 #ifndef TOLLGATE_VALIDATOR_CORE_OUTBOX_H_
 #define TOLLGATE_VALIDATOR_CORE_OUTBOX_H_
 
@@ -21,42 +22,45 @@ struct OutboxOptions {
   size_t longest_report = 2000;     // uses in one Usage message
 };
 
-// Pure and bounded. What it sends goes with the follower's pings: what ping n of a stream carried,
-// and what was written before it, is known to have arrived once the Pong to ping n or a later one
-// has come; what the stream's end leaves open goes again on the next. Not thread-safe.
+// Pure and bounded. Its content goes with the follower's pings. Once the Pong to ping n or to a
+// later one has come, everything that ping n of that stream carried, and everything that was
+// written before it, has arrived. Whatever is unconfirmed when a stream ends goes again on the
+// next. Not thread-safe.
 class Outbox {
  public:
   explicit Outbox(const OutboxOptions& options);
 
   // ---- In.
-  // Use that the table handed out.
+  // Adds use that the table handed out.
   void AddUse(const std::vector<EntryUse>& uses);
   // An event of `revision` dropped the token; `gone` is what the table handed out for its id. Adds
-  // the use, and evidence where the token was ever admitted here: from its entry, or from use that
-  // left the table before and is not known to have arrived. (What has, the service knows.)
+  // the use. Adds evidence where the token was ever admitted here: by its entry, or by use that
+  // left the table before and may not have arrived. (The service knows what has arrived.)
   void TokenDropped(absl::string_view workspace, absl::string_view token_id, int64_t revision,
                     const std::vector<EntryUse>& gone);
-  // Of these revisions evidence may be missing: the service is told, and makes no guess.
+  // Evidence of these revisions may be missing: the service is told so, and makes no guess.
   void LoseEvidence(int64_t first, int64_t last);
-  // Evidence is of a history that is no longer ours. Use is of any.
+  // Forgets all evidence, because its history is no longer this store's. Use belongs to any
+  // history.
   void ForgetEvidence();
 
   // ---- Out.
-  // Puts into ping `sequence` what no ping of this stream has carried, and the revision that it
-  // acknowledges: `applied`, or less where evidence of a revision is left for another ping, since a
-  // receipt may be made of the acknowledgement. True: there is more, for another ping at once.
+  // Fills ping `sequence` with the evidence that no ping of this stream has carried, and with the
+  // acknowledgement: `applied`, or a lower revision where evidence of a revision is left for
+  // another ping, because a receipt may be made from the acknowledgement. True: there is more, for
+  // another ping at once.
   bool FillPing(uint64_t sequence, int64_t applied, tollgate::v1::Ping* ping);
-  // The use that no report holds, to be written before the next ping; the last message with
-  // `complete_until`, where it can be claimed (UsageLedger::Take).
+  // The use that no report holds, to be written before the next ping. The last message carries
+  // `complete_until`, where that can be claimed (UsageLedger::Take).
   std::vector<tollgate::v1::Usage> TakeUsage(absl::Time complete_until);
-  // A report is out and not known to have arrived: no other is to be taken.
+  // A report is out and may not have arrived: no other report may be taken.
   bool report_is_out() const { return report_is_out_; }
-  // A Pong to ping `sequence` of this stream has come.
+  // The Pong to ping `sequence` of this stream has come.
   void Arrived(uint64_t sequence);
   void StreamEnded();
 
-  // The lowest revision that evidence, or its loss, is still to be told of; `otherwise` where it is
-  // lower, or there is none.
+  // The lowest revision whose evidence, or its loss, is still to be told; `otherwise` where that is
+  // lower, or nothing is to be told.
   int64_t FirstUntold(int64_t otherwise) const;
   // Uses that were lost because too many waited for a report.
   int64_t uses_lost() const { return usage_.lost(); }
@@ -65,7 +69,7 @@ class Outbox {
  private:
   struct Evidence {
     tollgate::v1::DroppedAdmit dropped;
-    uint64_t sent_in = 0;  // the ping of this stream that carried it; 0: none yet
+    uint64_t sent_in = 0;  // the ping of this stream that carried it; 0: none
   };
 
   const size_t longest_report_;
@@ -73,7 +77,8 @@ class Outbox {
   bool report_is_out_ = false;
   uint64_t report_before_ = 0;  // the first ping after the report; 0: not sent yet
   std::deque<Evidence> evidence_;
-  int64_t lost_from_ = 0;  // evidence was lost, and no Pong says that this is known; 0: none
+  int64_t lost_from_ = 0;  // evidence from here to lost_to_ was lost, and no Pong has confirmed
+                           // that; 0: none
   int64_t lost_to_ = 0;
   uint64_t lost_sent_in_ = 0;  // as Evidence::sent_in
 };

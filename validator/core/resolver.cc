@@ -31,8 +31,8 @@ Resolver::Joined Resolver::Join(const TokenKey& key, const token::EdgeDigest& di
   const Hash128 hash{key.hash[0], key.hash[1]};
   auto found = by_string_.find(hash);
   if (found != by_string_.end()) {
-    // What this check may use is judged at the answer, with every event up to then counted
-    // against it: that its question left earlier makes the answer no older.
+    // The answer that this check may use is judged when it comes, with every event up to then
+    // counted against it. That its question left earlier therefore makes the answer no older.
     flights_.find(found->second)->second.waiters.push_back(std::move(waiter));
     ++waiting_;
     return Joined::kWaits;
@@ -80,7 +80,7 @@ Resolver::Outcome Resolver::OnAnswer(uint64_t id, const absl::StatusOr<ResolveRe
     const bool sound =
         answer->result_case() == ResolveResponse::kUnknown ||
         (answer->result_case() == ResolveResponse::kGrant &&
-         // An event names the token id; an answer that goes by another would never be dropped.
+         // An event names the token id; an answer under another id would never be dropped.
          answer->grant().token_id() == flight.key.id() &&
          tollgate::v1::TokenState_IsValid(answer->grant().state()) &&
          answer->grant().state() != tollgate::v1::TOKEN_STATE_UNSPECIFIED);
@@ -97,7 +97,7 @@ Resolver::Outcome Resolver::OnAnswer(uint64_t id, const absl::StatusOr<ResolveRe
   } else if (answer.status().code() == absl::StatusCode::kResourceExhausted) {
     outcome.reason = tollgate::v1::VERDICT_REASON_OVERLOADED;
   }
-  // Whatever failed is UNAVAILABLE, and is not kept: only proof denies (I7).
+  // Any failure is UNAVAILABLE, and is not kept: only proof denies (I7).
   outcome.key = flight.key;
   outcome.waiters = std::move(flight.waiters);
   waiting_ -= outcome.waiters.size();

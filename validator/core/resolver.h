@@ -1,5 +1,5 @@
-// Questions to the service: one flight a token string, and no answer that an event has overtaken
-// (R12).
+// Questions to the service: one flight a token string; an answer that an event has overtaken is not
+// used (R12).
 #ifndef TOLLGATE_VALIDATOR_CORE_RESOLVER_H_
 #define TOLLGATE_VALIDATOR_CORE_RESOLVER_H_
 
@@ -27,7 +27,7 @@ struct ResolverOptions {
   std::string validator_id;      // filled in by Validator::Create
   size_t most_in_flight = 1024;  // questions
   size_t most_waiting = 16384;   // checks that wait for them
-  int most_attempts = 4;         // of one question, when its answers are overtaken
+  int most_attempts = 4;         // of one question, when events overtake its answers
 };
 
 // Where the follower stands: what an answer is judged against (R12, R19).
@@ -46,19 +46,19 @@ class Resolver {
     token::Requirement requirement;
     std::function<void(const Decision&)> callback;
   };
-  // To be sent; its answer comes back under `id`.
+  // A question to be sent; its answer comes back under `id`.
   struct Question {
     uint64_t id = 0;
     tollgate::v1::ResolveRequest request;
   };
   enum class Joined { kAsk, kWaits, kOverloaded };
-  // What became of an answer.
+  // What to do after an answer.
   struct Outcome {
-    // Ask this (again); nobody is answered yet.
+    // Set: send this question (again); nobody is answered yet.
     absl::optional<Question> ask;
     // The answer is good now: decide for `waiters` from it, under the same lock.
     bool usable = false;
-    // Else, with waiters: UNAVAILABLE, for this reason.
+    // Where neither is so: answer `waiters` UNAVAILABLE, for this reason.
     tollgate::v1::VerdictReason reason = tollgate::v1::VERDICT_REASON_SERVICE_UNAVAILABLE;
     TokenKey key;
     std::vector<Waiter> waiters;
@@ -76,12 +76,13 @@ class Resolver {
   Outcome OnAnswer(uint64_t id, const absl::StatusOr<tollgate::v1::ResolveResponse>& answer,
                    const FollowedPoint& at);
 
-  // Events, as they are applied; each raises the need of the questions it may be about.
+  // Events, as they are applied. Each raises the need of the questions that it may be about.
   void OnTokenEvent(absl::string_view token_id, int64_t revision);
-  // Judged when the answer is there: on its workspace, owner, and place of creation.
+  // Kept with each question, and judged when the answer comes, by the answer's workspace, owner,
+  // and place of creation.
   void OnCohort(const token::CohortWatermark& cohort);
-  // A reset, or an event of an unknown kind: raises all. After a reset to another epoch no answer
-  // to an older question is usable, as its epoch does not match.
+  // A reset, or an event of an unknown kind: raises the need of every question. After a reset to
+  // another epoch no answer to an older question is usable, because its epoch does not match.
   void OnReset(int64_t revision);
 
   size_t in_flight() const { return flights_.size(); }
@@ -92,10 +93,10 @@ class Resolver {
   struct Flight {
     TokenKey key;
     std::string digest;
-    std::string epoch;  // asked in
+    std::string epoch;  // the epoch in which it was asked
     int64_t need = 0;
     std::vector<token::CohortWatermark>
-        cohorts;  // since it was asked; bounded, beyond which they raise `need`
+        cohorts;  // since it was asked; bounded, and those above the bound raise `need`
     int attempts = 1;
     std::vector<Waiter> waiters;
   };

@@ -29,7 +29,8 @@ void UsageLedger::Merge(const Key& key, const Use& use) {
 
 void UsageLedger::Add(const std::vector<EntryUse>& uses) {
   for (const EntryUse& use : uses) {
-    // Evidence whose use was reported, or use before the service's time was heard: nothing to tell.
+    // Evidence whose use was reported, or use from before the service's time was heard: there is
+    // nothing to report.
     if (use.last_admit_ms == 0 || use.uses == 0) continue;
     Merge(Key(use.workspace, use.token_id), Use{use.last_admit_ms, use.uses});
   }

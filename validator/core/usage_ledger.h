@@ -1,4 +1,4 @@
-// Use at this edge that the service has not heard of yet.
+// Use at this edge that the service has not heard yet.
 #ifndef TOLLGATE_VALIDATOR_CORE_USAGE_LEDGER_H_
 #define TOLLGATE_VALIDATOR_CORE_USAGE_LEDGER_H_
 
@@ -15,24 +15,24 @@
 namespace tollgate::validator {
 
 // Bounded. Reports are delivered at least once: a report whose stream broke before a later ping was
-// answered is sent again, merged with what came since. The times are maxima, so a repeat changes
-// nothing; counts may then be counted twice. Not thread-safe.
+// answered is sent again, merged with the use since. The times are maxima, so a repeat changes
+// nothing; counts may be counted twice. Not thread-safe.
 class UsageLedger {
  public:
   explicit UsageLedger(size_t most) : most_(most) {}
 
-  // Merges. Beyond the bound, new tokens are dropped and counted.
+  // Merges use. Above the bound, new tokens are dropped and counted.
   void Add(const std::vector<EntryUse>& uses);
-  // All that no report holds yet, in messages of at most `longest` uses; at least one.
-  // `complete_until` goes with the last, unless use was ever lost: a later claim would cover the
-  // lost use as well, and only the service knows for how long silence has to be proven. So a ledger
-  // that lost use claims nothing until a restart. Kept until Confirm.
+  // The use that no report holds yet, in messages of at most `longest` uses; at least one message.
+  // It is kept until Confirm. The last message carries `complete_until`, unless use was ever lost.
+  // A ledger that lost use claims nothing until a restart: a later claim would cover the lost use
+  // as well, and only the service knows for how long silence has to be proven.
   std::vector<tollgate::v1::Usage> Take(size_t longest, absl::Time complete_until);
   // The service has what Take gave.
   void Confirm();
-  // It may not have it.
+  // The service may not have what Take gave.
   void Lost();
-  // When a token was last admitted, as far as it is not yet confirmed; 0: nothing waits.
+  // When a token was last admitted, by use that is not confirmed yet; 0: no use of it waits.
   int64_t LastMs(absl::string_view workspace, absl::string_view token_id) const;
 
   size_t size() const { return unreported_.size() + sent_.size(); }

@@ -16,10 +16,11 @@ namespace {
 using tollgate::v1::ResolveResponse;
 using tollgate::v1::VerdictReason;
 
-// A pair of clock readings is worth something only when little time passed between them.
+// A pair of clock readings is useful only when little time passed between the two.
 constexpr absl::Duration kPairSlack = absl::Microseconds(500);
 
-// The boot clock first: for a ping that is the earlier, so the lease is the shorter (R1).
+// The boot clock is read first: for a ping that is the earlier time, so the lease is the shorter
+// (R1).
 std::pair<base::BootTime, absl::Time> ReadPair(const base::Clock& clock) {
   for (int attempt = 0;; ++attempt) {
     const base::BootTime boot = clock.Now();
@@ -116,7 +117,7 @@ void Validator::AskAbout(const Miss& miss, absl::string_view token_string,
   {
     absl::MutexLock lock(&mu_);
     if (follower_.epoch().empty()) {
-      // Nothing to judge an answer against.
+      // There is nothing to judge an answer against.
       refusal = tollgate::v1::VERDICT_REASON_SERVICE_UNAVAILABLE;
     } else {
       joined = resolver_.Join(miss.key, digest, follower_.point(), waiter, &question);
@@ -144,7 +145,7 @@ void Validator::SendQuestion(const Resolver::Question& question) {
 
 void Validator::OnAnswer(uint64_t question, absl::StatusOr<ResolveResponse> answer) {
   Decision decision;
-  // What differs between the waiters; the grant is the same for all.
+  // The part of a ruling that differs between the waiters; the grant is the same for all.
   struct Ruling {
     tollgate::v1::Verdict verdict;
     VerdictReason reason;
@@ -173,8 +174,8 @@ void Validator::OnAnswer(uint64_t question, absl::StatusOr<ResolveResponse> answ
       if (!outcome.usable) {
         reader_.SetUnavailable(outcome.reason, &decision);
       } else {
-        // R13: clock and lease again, now that the answer is here. Events wait for mu_, so
-        // what was judged current above is current still; use is collected under mu_ too.
+        // R13: clock and lease are read again, now that the answer is here. Events wait for mu_, so
+        // an answer that was judged current above is current still; use is collected under mu_ too.
         EdgeReader::Moment moment = reader_.ReadMoment();
         if (TOLLGATE_MUTATED("r13_answer_without_lease")) moment.state = LeaseState::kLive;
         if (answer->has_grant()) {
@@ -226,8 +227,9 @@ FollowerActions Validator::StreamClosed(uint64_t stream) {
 FollowerActions Validator::Tick() {
   absl::MutexLock lock(&mu_);
   auto [now, wall_now] = ReadPair(clock_);
-  // Ended for good: to set the clock right again does not bring the lease back (R1). Looked at
-  // twice, since a thread put aside between two readings sees clocks that disagree.
+  // Ends the lease for good: setting the clock right again does not bring it back (R1). The clocks
+  // are read twice, because a thread that was suspended between two readings sees clocks that
+  // disagree.
   if (lease_->ClocksDisagree(now, wall_now)) {
     std::tie(now, wall_now) = ReadPair(clock_);
     if (lease_->ClocksDisagree(now, wall_now)) lease_->EndLive();

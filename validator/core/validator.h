@@ -1,6 +1,6 @@
-// The edge, put together: the reader decides from what is held, the state changes it, the follower
-// drives the state, the resolver asks about what is not held, and the outbox tells what was
-// admitted. This object adds the lock around all but the reader, and the counts.
+// The edge, put together: the reader decides from what is held, the state changes what is held, the
+// follower drives the state, the resolver asks about what is not held, and the outbox reports what
+// was admitted. This object adds the counts, and the lock around all but the reader.
 //
 // Embedding:
 //   auto validator = Validator::Create(options, SystemClock(), SystemRandom(), ask);
@@ -65,8 +65,8 @@ struct ValidatorStatus {
 class Validator {
  public:
   using Callback = std::function<void(const Decision&)>;
-  // Sends one Resolve; answers exactly once, later or at once, on any thread. The shell's deadline
-  // bounds it. It may be called with no lock of the validator held.
+  // Sends one Resolve; must answer exactly once, later or at once, on any thread. The shell's
+  // deadline bounds the call. It is called with no lock of the validator held.
   using Ask =
       std::function<void(const tollgate::v1::ResolveRequest& request,
                          std::function<void(absl::StatusOr<tollgate::v1::ResolveResponse>)>)>;
@@ -78,27 +78,27 @@ class Validator {
   static absl::StatusOr<std::unique_ptr<Validator>> Create(ValidatorOptions options,
                                                            const base::Clock& clock,
                                                            base::Random& random, Ask ask);
-  // What a check that memory could not decide leaves behind: enough to ask without another look-up.
+  // What Check leaves behind when memory cannot decide: enough to ask without another look-up.
   struct Miss {
     TokenKey key;
   };
 
-  // Decides from memory. False: it cannot (nothing is held about the token): call AskAbout with
-  // the miss, or CheckAsync. `*decision` is set only when true, `*miss` (which may be null) only
-  // when false.
+  // Decides from memory. False: nothing is held about the token; call AskAbout with the miss, or
+  // CheckAsync. `*decision` is set only when true, `*miss` (which may be null) only when false.
   bool Check(absl::string_view token_string, const token::Requirement& requirement,
              Decision* decision, Miss* miss = nullptr);
-  // Decides on what Check left undecided, by asking the service; nothing is looked up again.
-  // `callback` runs exactly once: here, before this returns, or on the thread that brings the
-  // answer; never with a lock held. The token string is not kept (I6).
+  // Decides what Check left undecided, by asking the service; looks nothing up again. `callback`
+  // runs exactly once, with no lock held: here, before this returns, or on the thread that brings
+  // the answer. The token string is not kept (I6).
   void AskAbout(const Miss& miss, absl::string_view token_string,
                 const token::Requirement& requirement, Callback callback);
-  // Check, then AskAbout where it is needed; `callback` as there.
+  // Check, and AskAbout where needed; `callback` as there.
   void CheckAsync(absl::string_view token_string, const token::Requirement& requirement,
                   Callback callback);
 
-  // The stream, for the link. The link calls these one at a time and queues what they hand out
-  // before it calls the next one (a lock of its own around both), else pings pass each other.
+  // The stream, for the link. The link must call these one at a time, and queue what one hands out
+  // before it calls the next (a lock of its own around both); otherwise pings would overtake each
+  // other.
   FollowerActions Start();
   FollowerActions StreamConnected(uint64_t stream);
   FollowerActions StreamMessage(uint64_t stream, const tollgate::v1::FollowResponse& message);
@@ -107,11 +107,12 @@ class Validator {
 
   // First step of a shutdown: from now on every check is UNAVAILABLE.
   void StopAdmitting();
-  // Second step, once the last decision has been answered (the fronts are down): R4. Final.
+  // Second step, once the last decision has been answered (the fronts are down). Says goodbye (R4).
+  // Final.
   FollowerActions Goodbye();
 
   ValidatorStatus Status() const;
-  // Decisions since the start; exact, but not one moment's.
+  // Decisions since the start. Each count is exact; together they are not as of one moment.
   DecisionTotals Totals() const { return counts_.Totals(); }
   const std::string& incarnation() const { return incarnation_; }
 
@@ -133,8 +134,8 @@ class Validator {
   const EdgeReader reader_;
   DecisionCounts counts_;
 
-  // One lock for events, answers and leases: an answer is judged, kept and used with no event in
-  // between (R12, R13).
+  // One lock for events, answers and leases: no event comes between the judgement, the keeping and
+  // the use of an answer (R12, R13).
   mutable absl::Mutex mu_;
   Resolver resolver_ ABSL_GUARDED_BY(mu_);
   Outbox outbox_ ABSL_GUARDED_BY(mu_);

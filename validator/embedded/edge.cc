@@ -28,12 +28,12 @@ namespace {
 
 using Milliseconds = std::chrono::milliseconds;
 
-// What is longer is no token string of any brand: one character too many is enough to see that.
+// A longer string is no token string of any brand; one character too many is enough to tell.
 constexpr size_t kLongestTokenString = 256;
 constexpr Milliseconds kRetryAfter(1000);
 
-// Tokens may expire in the year 9999, and a system_clock of nanoseconds ends in 2262: what lies
-// beyond either end of the host's clock is that end, never wrapped into a past that has gone by.
+// A token may expire in the year 9999, but a system_clock of nanoseconds ends in 2262. A time
+// beyond either end of the host's clock becomes that end, so that it never wraps into the past.
 std::chrono::system_clock::time_point WallTimeOf(int64_t unix_micros) {
   using Wall = std::chrono::system_clock::time_point;
   using Micros = std::chrono::microseconds;
@@ -208,7 +208,7 @@ class Edge::Impl {
   Impl(std::unique_ptr<ForkMark> mark, std::unique_ptr<EdgeRun> run)
       : mark_(std::move(mark)), run_(std::move(run)) {}
 
-  // Answers what needs no look: true where it did.
+  // Answers the checks that need no look-up. True: it has answered.
   bool Refused(Decision* decision) const {
     if (forked()) {
       SetUnavailable(Reason::kForked, decision);
@@ -259,7 +259,8 @@ class Edge::Impl {
 Edge::Edge(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Edge::~Edge() {
-  // Its threads are the parent's, and so are its locks, as the fork found them.
+  // In a forked child the threads are the parent's, and the locks are as the fork found them, so
+  // nothing is destroyed.
   if (impl_->forked()) static_cast<void>(impl_.release());
 }
 

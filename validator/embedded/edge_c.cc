@@ -37,7 +37,7 @@ const edge::Requirement& Needed(const tollgate_edge_requirement* requirement) {
   return requirement != nullptr ? requirement->requirement : *nothing;
 }
 
-// As snprintf: what fits, a NUL, and the whole length.
+// Behaves as snprintf: writes what fits and a NUL, and returns the whole length.
 size_t CopyOut(std::string_view text, char* buffer, size_t size) {
   if (buffer == nullptr || size == 0) return text.size();
   const size_t fits = std::min(text.size(), size - 1);
@@ -84,8 +84,8 @@ edge::Options OptionsFrom(const tollgate_edge_options& o) {
   return out;
 }
 
-// The caller's structure in the size of ours: members that it lacks are zero. False where it has
-// members that are set and that this library does not know.
+// Reads the caller's structure into this library's: members that the caller's lacks are zero.
+// False: the caller has set members that this library does not know.
 template <class T>
 bool CopyIn(const T* from, T* to) {
   std::memset(static_cast<void*>(to), 0, sizeof(T));
@@ -98,7 +98,8 @@ bool CopyIn(const T* from, T* to) {
   return true;
 }
 
-// Ours into as much as the caller's has; what it has beyond is zeroed.
+// Writes this library's structure into as much as the caller's has; further members of the caller's
+// become zero.
 template <class T>
 void CopyBack(const T& from, T* to) {
   const size_t size = to->struct_size;
@@ -107,7 +108,7 @@ void CopyBack(const T& from, T* to) {
   to->struct_size = size;
 }
 
-// Runs `body`; what it throws becomes `failure`.
+// Runs `body`; an exception becomes `failure`.
 template <class R, class Body>
 R Guarded(R failure, Body&& body) noexcept {
   try {

@@ -20,10 +20,10 @@ size_t PageSize() { return static_cast<size_t>(sysconf(_SC_PAGESIZE)); }
 std::atomic<bool> grpc_runs{false};
 std::atomic<bool> forked_from_grpc{false};
 
-// Runs in the parent, before the fork, with its threads still there: gRPC's own lock may be taken.
-// A child inherits what is noted here, and forked_from_grpc is only looked at in one. Where gRPC is
-// known to run its lock is not taken: in a child a thread that is not there any more may hold it,
-// and that child's own next fork would wait for it for ever.
+// Runs in the parent, before the fork, while the parent's threads are still there, so it may take
+// gRPC's own lock. A child inherits the mark, and only a child reads forked_from_grpc. Where gRPC
+// is known to run, its lock is not taken: in a child, a thread that is gone may hold the lock, and
+// that child's own next fork would wait for it for ever.
 void BeforeFork() {
   if (!grpc_runs.load(std::memory_order_relaxed) && grpc_is_initialized() != 0) NoteGrpcRuns();
 }
@@ -34,7 +34,7 @@ void InChild() {
   }
 }
 
-// At load: the host may use gRPC, and fork, long before it starts an edge.
+// At load, because the host may use gRPC, and fork, long before it starts an edge.
 [[maybe_unused]] const int installed = pthread_atfork(BeforeFork, nullptr, InChild);
 
 }  // namespace

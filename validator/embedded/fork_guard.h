@@ -1,4 +1,4 @@
-// What a fork makes of an edge, seen without a system call.
+// Detects a fork without a system call.
 #ifndef TOLLGATE_VALIDATOR_EMBEDDED_FORK_GUARD_H_
 #define TOLLGATE_VALIDATOR_EMBEDDED_FORK_GUARD_H_
 
@@ -9,8 +9,8 @@
 
 namespace tollgate::edge {
 
-// Tells the process that made it from a child forked afterwards, by a page that the child finds
-// wiped. Thread-safe; one read of memory.
+// Tells its own process from a child that was forked afterwards, by a page that is wiped in the
+// child. Thread-safe; one read of memory.
 class ForkMark {
  public:
   // FAILED_PRECONDITION, NO_WIPE_ON_FORK, where the kernel cannot wipe a page on fork;
@@ -31,10 +31,10 @@ class ForkMark {
 // this process counts as forked from running gRPC.
 void NoteGrpcRuns();
 
-// This process was forked, at some generation, from one in which gRPC ran (an edge had started, or
-// the host used it): gRPC's threads are gone in it and its state is that of another moment, so
-// nothing that uses gRPC may start. Noted by a fork handler that the library installs when it is
-// loaded. Thread-safe.
+// Whether this process was forked, at some generation, from one in which gRPC ran (an edge had
+// started, or the host used gRPC). In such a child gRPC's threads are gone and its state is that of
+// another moment, so nothing that uses gRPC may start. A fork handler, which the library installs
+// when it is loaded, notes the fork. Thread-safe.
 bool ForkedFromRunningGrpc();
 
 }  // namespace tollgate::edge

@@ -44,7 +44,7 @@ Meaning MeaningOf(VerdictReason reason) {
   }
 }
 
-// A quoted string of RFC 7230: what cannot be quoted is left out.
+// A quoted string of RFC 7230; characters that cannot be quoted are left out.
 std::string Quoted(absl::string_view text) {
   std::string quoted = "\"";
   for (const char c : text) {
@@ -57,8 +57,8 @@ std::string Quoted(absl::string_view text) {
   return quoted;
 }
 
-// What would have been enough, as RFC 6750 names it: all that is needed, and of the alternatives
-// the first.
+// The scopes that would have sufficed, as RFC 6750 names them: all required ones, and the first of
+// the alternatives.
 std::string ScopeOf(const token::Requirement& requirement) {
   std::vector<absl::string_view> scopes(requirement.all_scopes.begin(),
                                         requirement.all_scopes.end());
@@ -113,7 +113,7 @@ Answer AnswerTo(VerdictReason reason, absl::Duration retry_after,
 
 Answer AnswerTo(const Decision& decision, const token::Requirement& requirement,
                 absl::string_view realm) {
-  // A decision that was never made is no admission.
+  // A decision that was never made is not an admission.
   const bool undecided =
       !decision.admitted() && decision.reason == tollgate::v1::VERDICT_REASON_UNSPECIFIED;
   return AnswerTo(undecided ? tollgate::v1::VERDICT_REASON_SERVICE_UNAVAILABLE : decision.reason,

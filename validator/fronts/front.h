@@ -1,8 +1,8 @@
-// A front: one protocol in which callers ask, turned into one question to the core.
+// A front: one protocol in which callers ask. It turns a request into one question to the core.
 //
-// A front lies in this folder (or in one of its own below it), and is named in all_fronts.cc;
+// A front lies in this folder (or in a folder of its own below it), and is named in all_fronts.cc;
 // nothing else knows it. It reads a request into a token string (presented.h) and a requirement,
-// asks the validator, and tells the answer in its protocol's words (answer.h).
+// asks the validator, and puts the answer into its protocol's words (answer.h).
 #ifndef TOLLGATE_VALIDATOR_FRONTS_FRONT_H_
 #define TOLLGATE_VALIDATOR_FRONTS_FRONT_H_
 
@@ -28,10 +28,10 @@ struct FrontTotals {
   int64_t admitted = 0;
   int64_t denied = 0;
   int64_t unavailable = 0;
-  int64_t refused = 0;  // requests that were refused before anything was decided
+  int64_t refused = 0;  // requests refused before any decision
 };
 
-// Thread-safe. An answer is counted once, when it is told.
+// Thread-safe. Each answer is counted once, when it is given.
 class FrontCounts {
  public:
   void CountAnswer(tollgate::v1::Verdict verdict);
@@ -45,12 +45,12 @@ class FrontCounts {
   std::atomic<int64_t> refused_{0};
 };
 
-// What a front registers itself on, before the host starts.
+// The host on which a front registers itself, before the host starts.
 class FrontHost {
  public:
   virtual ~FrontHost() = default;
-  // A gRPC service, which outlives the host. Its health is told under `health_name`, the service's
-  // full name.
+  // Adds a gRPC service, which outlives the host. `health_name`, the service's full name, is its
+  // name for health.
   virtual void AddGrpcService(grpc::Service* service, const std::string& health_name) = 0;
 };
 
@@ -60,7 +60,7 @@ class Front {
   virtual ~Front() = default;
   // The name in metrics and logs: lower-case letters, digits and underscores.
   virtual absl::string_view name() const = 0;
-  // Once, before the host starts; the front outlives the host's calls.
+  // Registers the front. Called once, before the host starts. The front outlives the host's calls.
   virtual void RegisterOn(FrontHost* host) = 0;
 
   FrontTotals totals() const { return counts_.Totals(); }
@@ -69,7 +69,7 @@ class Front {
   FrontCounts counts_;
 };
 
-// All fronts of a validator, which outlives them.
+// Makes all fronts of a validator, which outlives them.
 std::vector<std::unique_ptr<Front>> MakeFronts(Validator* validator);
 
 }  // namespace tollgate::validator

@@ -45,7 +45,7 @@ absl::Status CheckRequirement(const tollgate::v1::Requirement& requirement,
   return absl::OkStatus();
 }
 
-// The answers of one batch, joined by a count: whoever brings the last one replies.
+// The answers of one batch, joined by a count: the thread that brings the last one replies.
 struct Join {
   explicit Join(int size, std::shared_ptr<BytesCall> c) : left(size), call(std::move(c)) {
     for (int i = 0; i < size; ++i) response.add_responses();

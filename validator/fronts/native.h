@@ -15,12 +15,12 @@ namespace tollgate::validator {
 
 inline constexpr int kMostInBatch = 256;
 
-// Answers every well-formed request with a verdict and status OK; what it must ask the service for
-// is answered when the answer comes, and no thread waits. Takes requests as bytes, so that the
-// token string can be wiped where the transport read it (I6), and a request that is none is told
-// so. Errors (INVALID_ARGUMENT): MALFORMED_REQUEST; BATCH_SIZE; REQUIREMENT_TOO_LARGE (more scopes
-// or longer ones than a token can have), with the field's path. A batch is refused as a whole,
-// before anything of it is decided. Thread-safe.
+// Answers every well-formed request with a verdict and status OK. Where it has to ask the service,
+// it answers when the service's answer comes, and no thread waits. It takes requests as bytes, so
+// that the token string can be wiped where the transport read it (I6), and so that a malformed
+// request gets an error that says so. Errors (INVALID_ARGUMENT): MALFORMED_REQUEST; BATCH_SIZE;
+// REQUIREMENT_TOO_LARGE (more scopes, or longer ones, than a token can have), with the field's
+// path. A bad batch is refused as a whole, before any of its checks is decided. Thread-safe.
 class NativeFront final : public Front,
                           public tollgate::v1::ValidationService::WithRawCallbackMethod_Validate<
                               tollgate::v1::ValidationService::WithRawCallbackMethod_BatchValidate<
@@ -40,14 +40,14 @@ class NativeFront final : public Front,
                                           grpc::ByteBuffer* response) override;
 
  private:
-  // Decides on what was presented, from memory or by asking; wiped before it is answered.
+  // Decides on the presented token, from memory or by asking; wipes it before the answer.
   void Check(Presented presented, const token::Requirement& requirement,
              Validator::Callback callback);
 
   Validator* const validator_;
 };
 
-// A decision as it is told to callers.
+// Writes a decision into a response.
 void FillResponse(const Decision& decision, tollgate::v1::ValidateResponse* response);
 
 }  // namespace tollgate::validator

@@ -1,4 +1,4 @@
-// What a caller presented as its token: bounded before it is looked at, and wiped after (I6).
+// The token string that a caller presented: bounded before it is read, and wiped afterwards (I6).
 #ifndef TOLLGATE_VALIDATOR_FRONTS_PRESENTED_H_
 #define TOLLGATE_VALIDATOR_FRONTS_PRESENTED_H_
 
@@ -13,24 +13,24 @@
 
 namespace tollgate::validator {
 
-// What is longer is no token string of any brand: MALFORMED, and not looked at further.
+// A longer string is no token string of any brand: it is MALFORMED, and not read further.
 inline constexpr size_t kLongestTokenString = 256;
 
-// A token string, taken out of a request. Wiped when it goes, or before. Move-only; a moved-from
-// one is empty.
+// A token string, taken out of a request. Wiped when it is destroyed, or before. Move-only; a
+// moved-from one is empty.
 class Presented {
  public:
   Presented() = default;
-  // Takes the string out of `*from`, which is empty afterwards and keeps no copy.
+  // Takes the string out of `*from`, which is then empty and keeps no copy.
   static Presented TakeFrom(std::string* from);
-  // Copies; the source stays the caller's to wipe.
+  // Copies `bytes`. The caller still has to wipe the source.
   static Presented CopyOf(absl::string_view bytes);
   ~Presented() { Wipe(); }
   Presented(Presented&& other) noexcept;
   Presented& operator=(Presented&& other) noexcept;
 
-  // What is to be judged: of a longer one its first kLongestTokenString + 1 characters, since one
-  // too many is enough to be malformed, whatever follows it.
+  // The string to judge. Of a longer string only its first kLongestTokenString + 1 characters: one
+  // character too many makes it malformed, whatever follows.
   absl::string_view token_string() const {
     return absl::string_view(bytes_).substr(0, kLongestTokenString + 1);
   }
@@ -41,13 +41,14 @@ class Presented {
   std::string bytes_;
 };
 
-// Overwrites what gRPC's transport read: the slices share its memory, and nobody reads the message
-// again. (Pieces of up to 23 bytes are copied, not shared; they hold no whole token string.)
+// Overwrites the bytes that gRPC's transport read. The slices share the transport's memory, and
+// nobody reads the message again. (Pieces of up to 23 bytes are copied, not shared; such a piece is
+// too short for a whole token string.)
 void WipeBytes(const grpc::ByteBuffer& bytes);
 
-// Parses a request and wipes its bytes, so that no copy of a token string stays behind in the
-// transport's buffer. INVALID_ARGUMENT (MALFORMED_REQUEST): no such message; `*message` may then
-// hold a part of it, which is the caller's to wipe.
+// Parses a request and wipes its bytes, so that no copy of a token string stays in the transport's
+// buffer. INVALID_ARGUMENT (MALFORMED_REQUEST): the bytes are not such a message; `*message` may
+// then hold a part of it, which the caller must wipe.
 absl::Status ParseAndWipe(const grpc::ByteBuffer& bytes, google::protobuf::MessageLite* message);
 
 }  // namespace tollgate::validator

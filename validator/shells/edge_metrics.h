@@ -1,4 +1,4 @@
-// What an edge counts, as Prometheus reads it.
+// An edge's metrics, as Prometheus reads them.
 #ifndef TOLLGATE_VALIDATOR_SHELLS_EDGE_METRICS_H_
 #define TOLLGATE_VALIDATOR_SHELLS_EDGE_METRICS_H_
 
@@ -16,22 +16,22 @@
 
 namespace tollgate::validator {
 
-// A registry whose figures are taken from the validator when it is read: the hot path counts for
-// itself, and nothing is counted twice. Thread-safe.
+// A registry that reads its figures from the validator: the hot path keeps its own counts, and
+// nothing is counted twice. Thread-safe.
 class EdgeMetrics : public prometheus::Registry {
  public:
   // `validator` is read until Detach.
   explicit EdgeMetrics(const Validator* validator);
 
-  // A question has ended.
+  // A question to the service has ended.
   void OnResolve(absl::StatusCode code, absl::Duration took);
-  // The validator is not read afterwards, nor what CollectMore reads.
+  // Afterwards neither the validator is read nor anything that CollectMore reads.
   void Detach() ABSL_LOCKS_EXCLUDED(mu_);
 
   std::vector<prometheus::MetricFamily> Collect() const override ABSL_LOCKS_EXCLUDED(mu_);
 
  protected:
-  // Appends what else there is to tell; not called after Detach. Must not call back.
+  // Appends further families. Not called after Detach. Must not call back.
   virtual void CollectMore(std::vector<prometheus::MetricFamily>* /*out*/) const {}
 
  private:

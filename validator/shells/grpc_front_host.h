@@ -1,4 +1,4 @@
-// A gRPC server before it is built, as fronts see it.
+// Lets fronts register their services on a gRPC server that is not built yet.
 #ifndef TOLLGATE_VALIDATOR_SHELLS_GRPC_FRONT_HOST_H_
 #define TOLLGATE_VALIDATOR_SHELLS_GRPC_FRONT_HOST_H_
 
@@ -11,7 +11,7 @@ namespace tollgate::validator {
 
 class GrpcFrontHost final : public FrontHost {
  public:
-  // `host` is not built yet, and is used while fronts register themselves.
+  // `host` is not built yet, and is used only while fronts register themselves.
   explicit GrpcFrontHost(net::GrpcHost* host) : host_(*host) {}
 
   void AddGrpcService(grpc::Service* service, const std::string& health_name) override {

@@ -13,8 +13,8 @@ namespace {
 using tollgate::v1::FollowRequest;
 using tollgate::v1::FollowResponse;
 
-// Messages that wait for the wire. A stream that takes none of so many is as good as dead, and
-// its pings would be too old to be worth a lease.
+// The most messages that wait for the wire. A stream that takes none of that many is as good as
+// dead, and its pings would be too old for a lease.
 constexpr size_t kMostQueued = 1024;
 
 // A service that says nothing for so long after a goodbye has hung: it answers one at once.
@@ -37,7 +37,7 @@ class Link::Stream final : public net::ClientBidiStream<FollowRequest, FollowRes
 
   void Open() {
     // While the channel waits before its next attempt, the stream waits with it (the core bounds
-    // that: welcome_timeout). Failing at once would put the core's backoff on top of the channel's.
+    // the wait by welcome_timeout). Failing at once would add the core's backoff to the channel's.
     context()->set_wait_for_ready(true);
     stub_->async()->Follow(context(), this);
     Start();
@@ -70,7 +70,7 @@ std::shared_ptr<Link> Link::Start(Options options) {
 Link::Link(Options options) : options_(std::move(options)) {}
 
 Link::~Link() {
-  // By contract stopped; the thread is this one's to join all the same.
+  // By contract the link is stopped; this thread must join the timer even so.
   if (timer_.joinable()) Stop();
 }
 
@@ -84,7 +84,8 @@ bool Link::Goodbye(absl::Duration limit) {
   }
   MakeCalls(std::move(calls));
   absl::MutexLock lock(&mu_);
-  // A stream on which nothing was heard says no goodbye either (Welcome comes first): no wait.
+  // A stream on which nothing was heard says no goodbye either (Welcome comes first), so there is
+  // nothing to wait for.
   if (!heard_ && !Quiet()) return false;
   const auto began = std::chrono::steady_clock::now();
   const auto since = [](std::chrono::steady_clock::time_point then) {
@@ -211,8 +212,8 @@ Link::StreamCalls Link::QueueActions(FollowerActions actions) {
     told_to_leave_ = false;
     ++open_;
     calls.open = stream_;
-    // At once, and not at the server's first word: a server may well say nothing before it has
-    // read the Hello. It waits for the connection in the stream; the core bounds that wait.
+    // At once, and not at the server's first word, because a server may say nothing before it has
+    // read the Hello. The Hello waits for the connection in the stream; the core bounds that wait.
     FollowerActions hello = options_.validator->StreamConnected(number_);
     for (FollowRequest& message : hello.send) queue_.push_back(std::move(message));
     actions.wake_at = hello.wake_at;
@@ -230,7 +231,7 @@ void Link::MakeCalls(StreamCalls calls) {
     }
   }
   if (calls.cancel != nullptr) calls.cancel->Cancel();
-  // Stop, or the core, may have cancelled it already: then it ends as soon as it is open.
+  // Stop, or the core, may have cancelled the stream already: it then ends as soon as it is open.
   if (calls.open != nullptr) calls.open->Open();
 }
 

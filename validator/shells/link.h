@@ -1,7 +1,7 @@
-// The Follow stream as a thin shell around the validator's core: it opens streams when the core
-// says so, moves messages both ways, and wakes the core when it asks to be woken. What a message
-// means, when to ping, when a stream is half-open and how long to wait before the next one: all
-// that is the core's (follower.h).
+// The Follow stream, as a thin shell around the validator's core: it opens streams when the core
+// says so, moves messages both ways, and wakes the core at the time that the core asks for. The
+// core decides everything else (follower.h): what a message means, when to ping, when a stream is
+// half-open, and how long to wait before the next one.
 //
 //   core: connect  --> a stream, StreamConnected --> Hello is the first write
 //   message        --> StreamMessage  --> what it hands out is queued, and written in this order
@@ -41,15 +41,15 @@ class Link : public std::enable_shared_from_this<Link> {
     // Both outlive Stop().
     Validator* validator = nullptr;
     const base::Clock* clock = nullptr;
-    // A channel to the service, on a connection of its own. Asked for at the start, and again after
-    // a stream was given up: its connection may be half-open, which gRPC finds out much later, and
-    // another stream on it would be as deaf.
+    // Makes a channel to the service, on a connection of its own. Called at the start, and again
+    // after a stream was given up: that stream's connection may be half-open, which gRPC finds out
+    // much later, and a new stream on it would hear nothing either.
     std::function<std::shared_ptr<grpc::Channel>()> make_channel;
-    // Of the service, for the log.
+    // The service's address, for the log.
     std::string target;
   };
 
-  // Begins to connect at once. Whoever starts a link must Stop it.
+  // Begins to connect at once. The caller must Stop the link.
   static std::shared_ptr<Link> Start(Options options);
   ~Link();
 
@@ -59,14 +59,15 @@ class Link : public std::enable_shared_from_this<Link> {
   // waits for the lease to run out. Once, before Stop.
   bool Goodbye(absl::Duration limit) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Cancels what is open and waits for its end; nothing of the validator is touched afterwards, and
-  // no channel is held. Idempotent. Not from a gRPC thread.
+  // Cancels the open streams and waits for their ends. Afterwards it neither touches the validator
+  // nor holds a channel. Idempotent. Must not be called on a gRPC thread.
   void Stop() ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   class Stream;
   using Stub = tollgate::v1::EdgeService::Stub;
-  // What streams are to be told once mu_ is released: a stream writes on whichever thread wakes it.
+  // Calls of streams, made once mu_ is released, because a stream writes on whichever thread wakes
+  // it.
   struct StreamCalls {
     std::shared_ptr<Stream> wake;
     std::shared_ptr<Stream> cancel;
@@ -83,8 +84,8 @@ class Link : public std::enable_shared_from_this<Link> {
   void OnEnded(uint64_t stream, std::shared_ptr<Stub> stub, const absl::Status& status)
       ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Queues the messages that the core handed out, and notes what else it wants. The calls that
-  // this takes are then made, unlocked (MakeCalls).
+  // Queues the messages that the core handed out, and notes its other wishes. Returns the calls to
+  // be made afterwards without the lock (MakeCalls).
   StreamCalls QueueActions(FollowerActions actions) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void MakeCalls(StreamCalls calls) ABSL_LOCKS_EXCLUDED(mu_);
   void WakeAt(base::BootTime at);
@@ -93,12 +94,12 @@ class Link : public std::enable_shared_from_this<Link> {
 
   const Options options_;
 
-  // Held around each call of the core together with the queueing of what it hands out, so that
-  // messages are written in the order in which the core made them.
+  // Held around each call of the core together with the queueing of its messages, so that messages
+  // are written in the order in which the core made them.
   absl::Mutex mu_;
-  // A stub holds its channel, and none may go on one of gRPC's threads (net/reactor.h,
-  // ClientCallContext): a stream that has ended leaves its own in done_with_, for the timer's
-  // thread or Stop.
+  // A stub holds its channel, and no channel may be released on one of gRPC's threads
+  // (net/reactor.h, ClientCallContext). An ended stream therefore leaves its stub in done_with_,
+  // for the timer's thread or Stop.
   std::shared_ptr<Stub> stub_ ABSL_GUARDED_BY(mu_);
   std::vector<std::shared_ptr<Stub>> done_with_ ABSL_GUARDED_BY(mu_);
   bool connection_doubted_ ABSL_GUARDED_BY(mu_) = false;
@@ -110,13 +111,13 @@ class Link : public std::enable_shared_from_this<Link> {
   // When anything was heard last, on the steady clock.
   std::chrono::steady_clock::time_point heard_at_ ABSL_GUARDED_BY(mu_);
   bool told_to_leave_ ABSL_GUARDED_BY(mu_) = false;  // by a GoAway on the present stream
-  bool said_lost_ ABSL_GUARDED_BY(mu_) = false;      // logged once, until it is heard again
+  bool said_lost_ ABSL_GUARDED_BY(mu_) = false;  // logged once, until the service is heard again
   bool goodbye_ ABSL_GUARDED_BY(mu_) = false;
   bool goodbye_taken_ ABSL_GUARDED_BY(mu_) = false;
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;
 
   // The timer waits on the steady clock (absl's deadlines follow the wall clock). timer_mu_ guards
-  // wake_at_ and timer_stopped_; taken after mu_, never before.
+  // wake_at_ and timer_stopped_; it is acquired after mu_, never before.
   std::mutex timer_mu_;
   std::condition_variable timer_changed_;
   base::BootTime wake_at_ = base::BootTime::InfiniteFuture();

@@ -39,8 +39,9 @@ void ResolveClient::Ask(const ResolveRequest& request, Callback callback) {
   call->request = request;
   call->callback = std::move(callback);
   call->begun = clock_->Now();
-  // Not a share of it: it must not be this thread, which may be one of gRPC's, that ends it. Stop
-  // waits for the call, and a stub is not touched once its call has begun.
+  // A raw pointer and not a share: this thread, which may be one of gRPC's, must not be the one
+  // that destroys the stub. Stop waits for the call, and a stub is not used once its call has
+  // begun.
   tollgate::v1::EdgeService::Stub* stub = nullptr;
   {
     absl::MutexLock lock(&mu_);

@@ -1,4 +1,4 @@
-// Carries the core's questions to the service: one unary call each, with a deadline.
+// Carries the core's questions to the service: each is one unary call with a deadline.
 #ifndef TOLLGATE_VALIDATOR_SHELLS_RESOLVE_CLIENT_H_
 #define TOLLGATE_VALIDATOR_SHELLS_RESOLVE_CLIENT_H_
 
@@ -18,11 +18,11 @@
 
 namespace tollgate::validator {
 
-// Thread-safe. Held by a shared_ptr: a call under way keeps it.
+// Thread-safe. Held by a shared_ptr; a call under way holds one too.
 class ResolveClient : public std::enable_shared_from_this<ResolveClient> {
  public:
   using Callback = std::function<void(absl::StatusOr<tollgate::v1::ResolveResponse>)>;
-  // How a call ended, and how long it took.
+  // Gets how a call ended, and how long it took.
   using Observer = std::function<void(absl::StatusCode code, absl::Duration took)>;
 
   // `clock` outlives Stop(); `observer` may be empty and must not block.
@@ -30,12 +30,12 @@ class ResolveClient : public std::enable_shared_from_this<ResolveClient> {
                                                absl::Duration deadline, const base::Clock* clock,
                                                Observer observer);
 
-  // Asks. `callback` runs exactly once, on a gRPC thread (or here, when stopped): the answer, or
-  // why there is none (DEADLINE_EXCEEDED, UNAVAILABLE, …). No lock is held around it.
+  // Asks the service. `callback` runs exactly once, on a gRPC thread (or here, after Stop), with
+  // the answer or with the error (DEADLINE_EXCEEDED, UNAVAILABLE, …). No lock is held meanwhile.
   void Ask(const tollgate::v1::ResolveRequest& request, Callback callback) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Cancels what is under way and waits until each callback has returned; no channel is held
-  // afterwards. Idempotent. Not from a gRPC thread.
+  // Cancels the calls under way and waits until each callback has returned. No channel is held
+  // afterwards. Idempotent. Must not be called on a gRPC thread.
   void Stop() ABSL_LOCKS_EXCLUDED(mu_);
 
  private:

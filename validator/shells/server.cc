@@ -21,7 +21,8 @@ namespace tollgate::validator {
 namespace {
 
 constexpr char kLeaseHealth[] = "tollgate.lease";
-// How late health and log may tell that a lease has begun or ended; decisions read it themselves.
+// How late health and log may report that a lease has begun or ended. Decisions read the lease
+// themselves.
 constexpr std::chrono::milliseconds kWatchInterval(100);
 
 constexpr char kWaysOutOfPlaintext[] =
@@ -84,7 +85,7 @@ class ValidatorServerImpl final : public ValidatorServer {
       plan.end_streams = [this] { validator_->StopAdmitting(); };
       host_->Drain(plan);
     }
-    // Each answer that is still to come finds a validator that admits nothing.
+    // Every answer that still comes finds a validator that admits nothing.
     if (resolve_ != nullptr) resolve_->Stop();
     if (link_ != nullptr) {
       // R4: the last decision has been answered.
@@ -132,7 +133,7 @@ class ValidatorServerImpl final : public ValidatorServer {
     return absl::OkStatus();
   }
 
-  // Tells health and log what has become of the lease, once for each change.
+  // Tells health and log of each change of the lease, once.
   void Watch() {
     LeaseState told = LeaseState::kNone;
     bool ready = false;
@@ -186,7 +187,7 @@ class ValidatorServerImpl final : public ValidatorServer {
   const base::Clock& clock_;
   base::Random& random_;
 
-  // In the order of a start; destroyed in the reverse, after Drain.
+  // Created in this order at a start; destroyed in the reverse, after Drain.
   std::unique_ptr<net::GrpcHost> host_;
   std::shared_ptr<ResolveClient> resolve_;
   std::unique_ptr<Validator> validator_;

@@ -1,4 +1,4 @@
-// What a validator server counts, as Prometheus reads it.
+// A validator server's metrics, as Prometheus reads them.
 #ifndef TOLLGATE_VALIDATOR_SHELLS_VALIDATOR_METRICS_H_
 #define TOLLGATE_VALIDATOR_SHELLS_VALIDATOR_METRICS_H_
 
@@ -12,14 +12,14 @@
 
 namespace tollgate::validator {
 
-// The edge's metrics, its fronts' and its listeners'. Thread-safe.
+// The metrics of the edge, its fronts and its listeners. Thread-safe.
 class ValidatorRegistry final : public EdgeMetrics {
  public:
   // Both are read until Detach.
   ValidatorRegistry(const Validator* validator, const net::GrpcListeners* listeners)
       : EdgeMetrics(validator), listeners_(listeners) {}
 
-  // Counts the answers of these fronts, which are read until Detach. Once.
+  // Adds the counts of these fronts, which are read until Detach. Call once.
   void AddFronts(const std::vector<std::unique_ptr<Front>>* fronts) {
     fronts_.store(fronts, std::memory_order_release);
   }

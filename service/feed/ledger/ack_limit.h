@@ -1,4 +1,4 @@
-// R6: an event may stay unacknowledged for so long, and no longer.
+// R6: an event may stay unacknowledged for at most A.
 #ifndef TOLLGATE_SERVICE_FEED_LEDGER_ACK_LIMIT_H_
 #define TOLLGATE_SERVICE_FEED_LEDGER_ACK_LIMIT_H_
 
@@ -10,19 +10,20 @@
 
 namespace tollgate::service {
 
-// Which events have been there for longer than A. A session that has not acknowledged all of those
-// gets no lease: else one that pings and never applies would hold up every receipt. Bounded: events
-// within 10 ms count as one. Pure; not thread-safe; `now` never falls.
+// Knows the newest event older than A. A session that has not acknowledged up to that event gets no
+// lease: a session that pings and never applies would otherwise hold up every receipt. Bounded:
+// events within 10 ms count as one. Pure; not thread-safe; `now` never falls.
 class AckLimit {
  public:
   // `limit` is A.
   explicit AckLimit(absl::Duration limit) : limit_(limit) {}
 
-  // `revision`, above all before, has events and was committed at `now`.
+  // `revision` has events and was committed at `now`. It is above every revision before.
   void OnEvent(int64_t revision, base::BootTime now);
   // Time passes.
   void Advance(base::BootTime now);
-  // The newest event older than A: who has acknowledged less gets no lease. 0: there is none.
+  // The newest event older than A; 0: there is none. A session that has acknowledged less gets no
+  // lease.
   int64_t overdue() const { return overdue_; }
 
  private:

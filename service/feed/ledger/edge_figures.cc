@@ -5,7 +5,7 @@
 namespace tollgate::service {
 namespace {
 
-// Pings come at once after events: a rate is taken over no less than this.
+// A rate is taken over at least this long, because a ping comes at once after events.
 constexpr absl::Duration kRateWindow = absl::Seconds(1);
 
 }  // namespace

@@ -1,4 +1,4 @@
-// What a validator tells of itself, for people: nothing is decided by it.
+// What a validator reports of itself, for people: nothing is decided by it.
 #ifndef TOLLGATE_SERVICE_FEED_LEDGER_EDGE_FIGURES_H_
 #define TOLLGATE_SERVICE_FEED_LEDGER_EDGE_FIGURES_H_
 
@@ -11,7 +11,7 @@
 
 namespace tollgate::service {
 
-// The figures of one session's pings. A count below zero is taken for none. Pure; not thread-safe;
+// The figures of one session's pings. A count below zero counts as zero. Pure; not thread-safe;
 // `now` never falls.
 class EdgeFigures {
  public:
@@ -20,12 +20,12 @@ class EdgeFigures {
   // The session said Ping.
   void OnPing(const tollgate::v1::Ping& ping, base::BootTime now);
 
-  // The last word of it; nullopt: none yet.
+  // When the session was last heard; nullopt: not yet.
   absl::optional<base::BootTime> heard() const { return heard_; }
   int64_t cached_tokens() const { return cached_tokens_; }
-  // Since the validator's start.
+  // Decisions since the validator's start.
   int64_t decisions() const { return decisions_; }
-  // Between two pings a second or more apart; 0: not told yet, or the count fell.
+  // Measured between two pings a second or more apart; 0: not told yet, or the count fell.
   double decisions_per_second() const { return decisions_per_second_; }
 
  private:
@@ -33,7 +33,7 @@ class EdgeFigures {
   int64_t cached_tokens_ = 0;
   int64_t decisions_ = 0;
   absl::optional<std::pair<base::BootTime, int64_t>>
-      rate_base_;  // when so many decisions were told
+      rate_base_;  // when this number of decisions was told
   double decisions_per_second_ = 0;
 };
 

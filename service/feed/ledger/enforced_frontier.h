@@ -12,43 +12,44 @@
 
 namespace tollgate::service {
 
-// The head, and the highest revision declared enforced, which only grows. It does not know who
-// holds leases: it is told the least that any holder has acknowledged. Pure; not thread-safe; `now`
-// never falls.
+// The head, and the highest revision declared enforced, which only grows. The frontier does not
+// know who holds leases; its caller tells it the least revision that any holder has acknowledged.
+// Pure; not thread-safe; `now` never falls.
 class EnforcedFrontier {
  public:
-  // `head` is durable at the start, which is `now`; `last_event_revision`: the last one with events
-  // up to it, 0: none. `max_events`: how many revisions with events are told apart.
+  // `now` is the start; `head` is durable then. `last_event_revision`: the last revision with
+  // events up to the head; 0: none. `max_events`: how many revisions with events are told apart.
   EnforcedFrontier(int64_t head, int64_t last_event_revision, base::BootTime now, size_t max_events)
       : start_head_(head), head_(head), events_(max_events, last_event_revision, now) {}
 
-  // `revision` is durable. False, and nothing changed: it is not above the head.
+  // `revision` is durable. False, and nothing changed: the revision is not above the head.
   bool OnRevision(int64_t revision, bool has_events, base::BootTime now);
-  // Who holds a lease is not known before `until`: nothing is declared (R17).
+  // Declares nothing before `until`, because the holders of leases are not known before (R17).
   void HoldUntil(base::BootTime until);
-  // Somebody has seen more of this epoch than the store holds: nothing more is declared (R11).
+  // A validator has seen more of this epoch than the store holds: nothing more is declared (R11).
   void StopRolledBack() { rolled_back_ = true; }
-  // The store's tail skipped a revision: nothing more is declared, for followers cannot be told.
+  // The store's tail skipped a revision: nothing more is declared, because followers were not told
+  // of it.
   void StopForGap() { tail_gap_ = true; }
-  // Time passes. True: the hold has ended now, and Declare may declare more.
+  // Time passes. True: the hold has just ended, and Declare may declare more.
   bool Advance(base::BootTime now);
-  // Declares what is enforced by now (R14). `least_acknowledged`: by any session that holds or may
-  // hold a lease; nullopt: nobody does.
+  // Declares what is enforced by now (R14). `least_acknowledged`: the least revision that any
+  // session that holds or may hold a lease has acknowledged; nullopt: there is no such session.
   void Declare(absl::optional<int64_t> least_acknowledged);
 
   int64_t head() const { return head_; }
   // The highest revision declared enforced; 0: none since the start.
   int64_t enforced() const { return enforced_; }
-  // A lease is granted at this revision or above (R9): what may have been declared, also by a
-  // predecessor.
+  // A lease is granted only at this revision or above (R9): everything up to it may have been
+  // declared enforced, by this process or by its predecessor.
   int64_t grant_floor() const;
   bool rolled_back() const { return rolled_back_; }
   bool tail_gap() const { return tail_gap_; }
-  // For either reason nothing more is declared.
+  // Nothing more is declared, because of a roll-back or a gap.
   bool stopped() const { return rolled_back_ || tail_gap_; }
   // Until when nothing is declared; nullopt: there is no hold.
   absl::optional<base::BootTime> held_until() const { return held_until_; }
-  // The hold has ended, and nobody was told yet.
+  // True once, after the hold has ended.
   bool TakeHoldEnd() { return std::exchange(hold_ended_, false); }
   const EventMarks& events() const { return events_; }
   // `revision` was committed after the start.

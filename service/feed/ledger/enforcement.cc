@@ -18,17 +18,18 @@ EnforcementLedger::EnforcementLedger(Options options, const Start& start)
       longest_lease_(options_.lease, start.longest_lease),
       admissions_(options_.max_evidence) {
   if (start.last_event_revision > 0) ack_limit_.OnEvent(start.last_event_revision, start.now);
-  // A predecessor's last lease was granted at most its T after its last write (R16), which was
-  // before our first.
+  // The predecessor granted its last lease at most its T after its last write (R16), and that write
+  // was before this process's first.
   const absl::Duration window_before =
       WriteWindow::LongestBefore(options_.write_window, start.longest_lease_before);
   if (start.longest_lease_before > options_.lease) {
-    // R5: ours are shorter.
+    // R5: this process's leases are shorter.
     const base::BootTime until = start.now + window_before + start.longest_lease_before;
     longest_lease_.LowerFrom(TOLLGATE_MUTATED("r5_lowered_at_once") ? start.now : until);
   }
   if (start.restored && !TOLLGATE_MUTATED("r17_no_hold")) {
-    // R17: leases of any length may be held; of a service cut from the store that was lost, too.
+    // R17: leases of any length may be held, also from a service that was cut off from the lost
+    // store.
     frontier_.HoldUntil(start.now + window_before + lease::kLongestLease);
   }
   // R15, R16.
@@ -93,8 +94,8 @@ void EnforcementLedger::Acknowledge(const lease::SessionId& key, int64_t revisio
   Advance(now);
   if (book_.Find(key) == nullptr) return;
   admissions_.Remember(key, ping, now_);
-  // It may be above the head: the ring hears of a revision before the ledger does. It was sent, so
-  // it is durable (R7).
+  // `revision` may be above the ledger's head, because the ring hears of a revision before the
+  // ledger does. The revision was sent, so it is durable (R7).
   book_.Acknowledge(key, revision, ping, now_);
   Declare();
 }
@@ -134,7 +135,7 @@ size_t EnforcementLedger::pending_count() const {
 
 base::BootTime EnforcementLedger::NextChange() const {
   base::BootTime next = book_.NextEnd();
-  // Nobody takes it of one that writes nothing more (R11).
+  // A ledger that has stopped asks for no write, so nobody takes it (R11).
   if (!stopped()) next = std::min(next, longest_lease_.lower_from());
   if (const absl::optional<base::BootTime> until = frontier_.held_until())
     next = std::min(next, *until);

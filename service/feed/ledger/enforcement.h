@@ -1,4 +1,5 @@
-// The ledger: who may hold a lease, what each has acknowledged, and so what is enforced (I1).
+// The ledger: who may hold a lease, what each session has acknowledged, and therefore what is
+// enforced (I1).
 #ifndef TOLLGATE_SERVICE_FEED_LEDGER_ENFORCEMENT_H_
 #define TOLLGATE_SERVICE_FEED_LEDGER_ENFORCEMENT_H_
 
@@ -26,11 +27,11 @@
 
 namespace tollgate::service {
 
-// The serial order of R9: each thing that happens goes to the part that it concerns, and then what
-// is enforced is declared anew. The parts know nothing of each other; what needs two of them is
-// decided here. Pure: no I/O, no threads, no clock. Not thread-safe: its caller serialises all
-// calls. A `now` below one seen before counts as that one, so a late caller can only lengthen what
-// the service believes.
+// The serial order of R9: each call is handed to the part that it concerns, and then the ledger
+// declares anew what is enforced. The parts know nothing of each other; the ledger decides what
+// needs two of them. Pure: no I/O, no threads, no clock. Not thread-safe: the caller serialises all
+// calls. A `now` below an earlier one counts as the earlier one, so a late caller can only lengthen
+// the lives that the service counts.
 class EnforcementLedger {
  public:
   struct Options {
@@ -44,7 +45,7 @@ class EnforcementLedger {
     size_t max_evidence = 20000;   // last admissions remembered for receipts
     size_t max_events = 1u << 20;  // unenforced event-bearing revisions told apart
   };
-  // How the store was found.
+  // The state in which the store was found.
   struct Start {
     base::BootTime now;                   // read after this process's first write (R7)
     int64_t head = 0;                     // durable
@@ -58,29 +59,29 @@ class EnforcementLedger {
   virtual ~EnforcementLedger() = default;
 
   // --- what happens ---------------------------------------------------------------------------
-  // A revision is durable. In order, without a gap.
+  // A revision is durable. Called in order, without a gap.
   void OnRevision(int64_t revision, bool has_events, base::BootTime now);
-  // A store write that succeeded had begun at `started`; `wall`: by the wall clock, read just
-  // before (R16).
+  // A successful store write began at `started`; `wall` is the wall clock read just before (R16).
   void OnStoreWrite(base::BootTime started, absl::optional<absl::Time> wall = absl::nullopt) {
     writes_.OnWrite(started, wall);
   }
-  // Both clocks, read together. Where a hypervisor paused the machine, the boot clock may not tell.
+  // Both clocks, read together: where a hypervisor paused the machine, the boot clock may not show
+  // it.
   void OnClocks(base::BootTime now, absl::Time wall) { writes_.OnClocks(now, wall); }
-  // As Lessor's. Of a session not known before it counts as the first word; OnHello is to follow.
+  // As Lessor's. For an unknown session this counts as its first word; OnHello follows.
   bool BindCaller(const lease::SessionId& key, absl::string_view caller);
   // A stream of this session opened. It shortens nothing (R3). `address` is for people.
   virtual void OnHello(const lease::SessionId& key, const tollgate::v1::Hello& hello,
                        base::BootTime now, absl::string_view address);
-  // Whether the session must be written into the roster (BeginRosterWrite), or be written again,
+  // Whether the session must be written into the roster (BeginRosterWrite), or written again,
   // before it can be granted anything (R15).
   bool NeedsRoster(const lease::SessionId& key) const { return book_.NeedsRoster(key); }
-  // What is to be written for it, next.
+  // The record to write for the session, next.
   RosterWrite BeginRosterWrite(const lease::SessionId& key, absl::Time wall_now) {
     return book_.BeginRosterWrite(key, wall_now);
   }
-  // It is durable. Where the session was taken out since it began, it counts for nothing: the
-  // removal lies behind it.
+  // The write is durable. It counts for nothing where the session was taken out after the write
+  // began, because the store runs the removal after the write.
   void OnRostered(const RosterWrite& write) { book_.OnRostered(write); }
   // Goodbye: released at once, whatever arrives later (R4).
   void Release(const lease::SessionId& key, base::BootTime now);
@@ -91,49 +92,52 @@ class EnforcementLedger {
                    base::BootTime now);
   // As Lessor's: R1, R3, R4, R5, R6, R9, R11, R15, R16.
   LeaseAnswer GrantLease(const lease::SessionId& key, int64_t revision, base::BootTime now);
-  // Somebody has seen more of this epoch than the store holds: it grants nothing more (R11).
+  // A validator has seen more of this epoch than the store holds: the ledger grants nothing more
+  // (R11).
   void StopGranting() { frontier_.StopRolledBack(); }
   bool rolled_back() const { return frontier_.rolled_back(); }
-  // The store's tail skipped a revision: it grants nothing more, for its followers cannot be told.
+  // The store's tail skipped a revision: the ledger grants nothing more, because its followers were
+  // not told.
   void StopForGap() { frontier_.StopForGap(); }
   bool tail_gap() const { return frontier_.tail_gap(); }
-  // For either reason it grants nothing, declares nothing enforced, and asks for no more writes.
+  // After a roll-back or a gap: the ledger grants nothing, declares nothing enforced, and asks for
+  // no more writes.
   bool stopped() const { return frontier_.stopped(); }
   // Time passes: leases run out.
   void Advance(base::BootTime now);
 
   // --- what is true ---------------------------------------------------------------------------
-  // The highest revision declared enforced. Only grows. 0: none yet since the start.
+  // The highest revision declared enforced. Only grows. 0: none since the start.
   int64_t enforced_revision() const { return frontier_.enforced(); }
-  // The receipt as of the last `now`, elapsed unset unless the revision's commit was seen.
+  // The receipt as of the last `now`. `elapsed` is unset unless the revision's commit was seen.
   tollgate::v1::Receipt ReceiptFor(const ReceiptQuestion& question) const {
     return MakeReceipt({book_, frontier_, admissions_}, question, options_.epoch, now_);
   }
-  // Adds the views of up to `most` sessions, by id, that come after `after`, where that is set;
-  // false: those were the last.
+  // Adds the views of up to `most` sessions, by id: those that come after `after`, where it is set.
+  // False: there are no more.
   bool AddSessions(const absl::optional<lease::SessionId>& after, size_t most,
                    std::vector<SessionView>* views) const;
   size_t live_count() const { return book_.live_count(); }
-  // Live sessions that the head still waits for.
+  // Live sessions that have not acknowledged the head yet.
   size_t pending_count() const;
   int64_t lapses() const { return book_.lapses(); }
 
   // --- what is to be done ---------------------------------------------------------------------
-  // When Advance is next of use; InfiniteFuture: never, as things stand.
+  // When Advance has something to do next; InfiniteFuture: never, as things stand.
   base::BootTime NextChange() const;
-  // Sessions that cannot hold anything any more, to be taken out of the roster. Each is told
-  // once; a later Hello of it asks for a new record.
+  // Sessions that can hold nothing any more, to be taken out of the roster. Each is returned once;
+  // after a later Hello the session asks for a new record.
   std::vector<lease::SessionId> TakeRosterRemovals() { return book_.TakeRosterRemovals(); }
-  // The longest lease may now be stored as this, lower than what is there (R5). Told once.
+  // The longest lease may now be stored as this lower value (R5). Returned once.
   absl::optional<absl::Duration> TakeLowerLongestLease() { return longest_lease_.TakeLower(now_); }
-  // The hold of a restore has passed: MetaRecord.restored may be cleared (R17). Told once.
+  // The hold of a restore has passed: MetaRecord.restored may be cleared (R17). True once.
   bool TakeRestoreHoldEnd() { return frontier_.TakeHoldEnd(); }
-  // A keep-alive is due: streams are open, and the last write is a third of T old, or of no use any
-  // more (R16).
+  // A keep-alive is due: streams are open, and the last write is a third of T old, or no longer
+  // counts (R16).
   bool KeepAliveDue(base::BootTime now) const {
     return book_.open_streams() > 0 && !stopped() && writes_.WriteDue(now);
   }
-  // Sessions that became able to admit, or ended, since the last call, in order.
+  // Sessions that became able to admit, or ended, since the last call; in order.
   std::vector<LifeChange> TakeLifeChanges() { return book_.TakeLifeChanges(); }
 
  private:

@@ -7,7 +7,7 @@
 namespace tollgate::service {
 namespace {
 
-// Enforced revisions that are still told apart.
+// How many enforced revisions are still told apart.
 constexpr size_t kKeptEnforced = 4096;
 
 }  // namespace

@@ -13,7 +13,8 @@ ValidatorState StateOf(const SessionView& session) {
     return session.streams > 0 ? v1::VALIDATOR_STATE_IN_SYNC : v1::VALIDATOR_STATE_AWAY;
   }
   if (session.uncovered) return v1::VALIDATOR_STATE_NOT_COVERED;
-  // Connected again without a new lease (R6), it is lapsed all the same: it admits nothing.
+  // A session that connected again without a new lease (R6) has lapsed all the same: it admits
+  // nothing.
   if (session.ended_for.has_value()) return v1::VALIDATOR_STATE_LAPSED;
   return v1::VALIDATOR_STATE_JOINING;
 }
@@ -55,7 +56,7 @@ std::vector<SessionView> FleetOf(std::vector<SessionView> sessions, bool include
          ++end) {
       const SessionView& session = sessions[end];
       if (!HasEnded(session)) {
-        // A connection that was closed again before it was granted anything counts for nothing.
+        // A session whose connection was closed before any grant does not count.
         still_there |= session.streams > 0 || session.live || session.uncovered;
       } else if (!HasEnded(sessions[newest]) ||
                  session.ended_for.value_or(absl::InfiniteDuration()) <

@@ -1,5 +1,5 @@
-// The fleet as an operator sees it: how each session stands, and whether somebody should look.
-// Pure.
+// The fleet as an operator sees it: the state of each session, and whether somebody should look at
+// it. Pure.
 #ifndef TOLLGATE_SERVICE_FEED_LEDGER_FLEET_H_
 #define TOLLGATE_SERVICE_FEED_LEDGER_FLEET_H_
 
@@ -13,31 +13,31 @@
 
 namespace tollgate::service {
 
-// A healthy validator acknowledges within milliseconds and is granted its first lease as fast: one
-// that is pending or joining for longer is worth a look.
+// A healthy validator acknowledges within milliseconds, and gets its first lease as fast. A
+// validator that is pending or joining for longer than this is worth a look.
 inline constexpr absl::Duration kSlowAfter = absl::Seconds(1);
-// A stream that has reached its age is closed and comes back within about a second.
+// A stream that has reached its age is closed, and its validator comes back within about a second.
 inline constexpr absl::Duration kAwayAfter = absl::Seconds(3);
-// For so long a lapsed session is shown whose validator never came back.
+// How long a lapsed session is shown when its validator never came back.
 inline constexpr absl::Duration kLapsedShownFor = absl::Hours(24);
 
-// How one session stands.
+// The state of one session.
 tollgate::v1::ValidatorState StateOf(const SessionView& session);
 
-// Whether somebody should look at it.
+// Whether somebody should look at the session.
 bool IsProblem(const SessionView& session);
 
-// What of all sessions known is the fleet: those that may admit or are about to; and of those that
-// admit nothing any more the newest of each validator that has no other, where it is to be shown
-// at all (a lapsed one for kLapsedShownFor, a released one with `include_released`). A crashed
-// validator that was started again is thus listed once, and one that left for good not at all.
-// Keeps the order, in which the sessions of one validator lie side by side.
+// The sessions that make up the fleet: all that may admit or are about to; a lapsed session that
+// has a stream open; the newest ended session of a validator without any of these, if it lapsed
+// less than kLapsedShownFor ago; and, with `include_released`, the released sessions. So a
+// validator that crashed and was started again is listed once, and one that left for good is not
+// listed. `sessions` holds the sessions of one validator side by side; their order is kept.
 std::vector<SessionView> FleetOf(std::vector<SessionView> sessions, bool include_released);
 
 // `in_sync`, `pending`, …: for metrics.
 absl::string_view ValidatorStateName(tollgate::v1::ValidatorState state);
 
-// How many sessions of a fleet are in each state; every state that is shown has an entry.
+// How many sessions of a fleet are in each state. Every state that is shown has an entry.
 std::map<tollgate::v1::ValidatorState, int> CountStates(const std::vector<SessionView>& fleet);
 
 }  // namespace tollgate::service

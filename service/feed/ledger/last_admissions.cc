@@ -15,14 +15,14 @@ using v1::Receipt;
 
 namespace {
 
-// What a Timestamp can hold, but for minutes: up to the year 9999.
+// The latest time that a Timestamp holds, less some minutes: the end of the year 9999.
 constexpr int64_t kMaxTimestampSeconds = 253'402'300'000;
-// Ranges of lost revisions told apart, of one session.
+// How many ranges of lost revisions are told apart for one session.
 constexpr size_t kMaxLostRanges = 16;
-// Evidence older than this is in a use report too, by far: it may be forgotten.
+// Older evidence may be forgotten: a use report has told the same long since.
 constexpr absl::Duration kReportedAfter = absl::Minutes(2);
 
-// The last admission that a peer tells; nullopt: none, or no time that could be one.
+// The last admission in a peer's evidence; nullopt: there was none, or its time is impossible.
 absl::optional<absl::Time> LastAdmitOf(const tollgate::v1::DroppedAdmit& dropped) {
   const int64_t seconds = dropped.last_admit_time().seconds();
   if (!dropped.has_last_admit_time() || seconds < 0 || seconds > kMaxTimestampSeconds) {
@@ -31,7 +31,7 @@ absl::optional<absl::Time> LastAdmitOf(const tollgate::v1::DroppedAdmit& dropped
   return base::FromProto(dropped.last_admit_time());
 }
 
-// One edge, of which several sessions and reports may tell.
+// One edge. Several of its sessions and reports may tell of it.
 struct Edge {
   absl::Time last = absl::InfinitePast();  // never
   bool unknown = false;
@@ -50,7 +50,7 @@ struct Edge {
 }  // namespace
 
 void LastAdmissions::LostRevisions::Add(int64_t first, int64_t last) {
-  // A range that is sent again, or goes on where the last one ended.
+  // A range that is sent again, or that continues the last one.
   if (!ranges_.empty() && first <= ranges_.back().second + 1 && last + 1 >= ranges_.back().first) {
     ranges_.back().first = std::min(ranges_.back().first, first);
     ranges_.back().second = std::max(ranges_.back().second, last);
@@ -81,7 +81,7 @@ void LastAdmissions::Remember(const lease::SessionId& session, const tollgate::v
   }
   int left = lease::kMaxDroppedInPing;
   for (const tollgate::v1::DroppedAdmit& dropped : ping.dropped()) {
-    // The names are the peer's: none is kept that could be no token's (I5).
+    // The names come from the peer: a name that no token can have is not kept (I5).
     if (!token::IsWorkspaceId(dropped.workspace()) || !token::IsPublicId(dropped.token_id()))
       continue;
     if (dropped.revision() <= 0 || dropped.revision() == INT64_MAX) continue;

@@ -13,14 +13,15 @@ using store::v1::SessionRecord;
 
 namespace {
 
-// For how long the validator may fail open, by its Hello.
+// How long the validator may fail open, by its Hello.
 absl::Duration FailOpenFor(const tollgate::v1::Hello& hello) {
   switch (hello.stale_policy()) {
     case tollgate::v1::STALE_POLICY_UNSPECIFIED:
     case tollgate::v1::STALE_POLICY_FAIL_CLOSED:
       return absl::ZeroDuration();
     case tollgate::v1::STALE_POLICY_FAIL_OPEN:
-      // Up to the micros that the roster keeps: else its record would be renewed with every ping.
+      // Rounded up to micros, as the roster keeps it; otherwise its record would be renewed with
+      // every ping.
       return absl::Ceil(base::FromProto(hello.fail_open_for()), absl::Microseconds(1));
     default:
       return lease::kLongestFailOpen;  // a newer validator's policy: nothing may be promised of it
@@ -77,7 +78,7 @@ void LeaseBook::OpenStream(const lease::SessionId& key, const tollgate::v1::Hell
   session->version = hello.version();
   session->figures.OnHello(now);
   // Nothing else of the session changes: a Hello may be an old one, delayed on a half-open
-  // connection, and what was granted since stands (R3).
+  // connection, and the grants since then stand (R3).
   session->fail_open_for = std::max(session->fail_open_for, FailOpenFor(hello));
 }
 
@@ -160,7 +161,7 @@ void LeaseBook::EndLease(BookedSession* session, bool released, Moment at) {
   if (released) session->ended_at = at.now;
   if (!released && session->fail_open_for > absl::ZeroDuration() &&
       !TOLLGATE_MUTATED("r14_fail_open_covered")) {
-    // R14: from here it goes on by itself, and no receipt covers it.
+    // R14: from here the validator goes on by itself, and no receipt covers it.
     session->uncovered_until =
         session->lease_end + lease::UncoveredFor(session->fail_open_for, drift_bound_);
     uncovered_.emplace(std::make_pair(*session->uncovered_until, session->number), session);
@@ -185,7 +186,8 @@ void LeaseBook::EndForGood(BookedSession* session) {
   RemoveFromRosterIfDead(session);
 }
 
-// R15: a record goes only when nothing can be held on it; with a stream open a lease may follow.
+// R15: a record is removed only when nothing can be held on it. While a stream is open, a lease may
+// follow.
 void LeaseBook::RemoveFromRosterIfDead(BookedSession* session) {
   if (session->live || session->uncovered_until.has_value()) return;
   if (session->streams > 0 && !session->released) return;

@@ -27,16 +27,16 @@ namespace tollgate::service {
 struct BookedSession {
   lease::SessionId key;
   int64_t number = 0;  // of all sessions ever booked here
-  std::string caller;  // who may speak for it; empty: nobody has yet, or an old record's
+  std::string caller;  // who may speak for it; empty: nobody yet, or the record is an old one
   std::string version;
   std::string address;                // of its newest stream, for people
   int streams = 0;                    // open
-  base::BootTime streams_changed_at;  // when it got its first open stream, or lost its last
-  int64_t acknowledged = 0;           // 0: nothing to this service yet
+  base::BootTime streams_changed_at;  // when its first open stream opened, or its last closed
+  int64_t acknowledged = 0;           // 0: nothing to this process yet
   EdgeFigures figures;
   RosterEntry roster;
 
-  // For how long it may go on past its lease; the longest it ever said (R14).
+  // The longest time that it ever asked to go on past its lease (R14).
   absl::Duration fail_open_for = absl::ZeroDuration();
   bool live = false;  // holds or may hold a lease, until `lease_end`
   base::BootTime lease_end = base::BootTime::InfinitePast();
@@ -44,12 +44,13 @@ struct BookedSession {
       uncovered_until;                      // its lease ran out, and it may fail open until then
   bool released = false;                    // said Goodbye (R4)
   absl::optional<base::BootTime> ended_at;  // when its last lease ended; unset while it is live
-  // The head when its lease ended: what was revoked up to there, it may have been waited for.
+  // The head when its lease ended. A wait for a revision up to there may have waited for this
+  // session.
   int64_t head_at_end = -1;
 
-  // Of use to the book alone.
-  bool told_live = false;   // by TakeLifeChanges, and no end since
-  bool remembered = false;  // among those that ended
+  // Used by the book alone.
+  bool told_live = false;   // told by TakeLifeChanges, and no end told since
+  bool remembered = false;  // in ended_, among those that ended
 };
 
 // A session became able to admit, or ended.
@@ -59,74 +60,77 @@ struct LifeChange {
   bool said_goodbye = false;  // where not live
 };
 
-// The sessions and their lives. A life is granted from outside (Extend); here it only grows (R3),
-// and ends by running out or by Goodbye (R4). Pure; not thread-safe; `now` and `head` never fall.
+// The sessions and their lives. The caller grants a life (Extend); here a life only grows (R3), and
+// ends by running out or by Goodbye (R4). Pure; not thread-safe; `now` and `head` never fall.
 class LeaseBook {
  public:
-  // `drift_bound`: R1. `max_ended`: so many sessions that ended are remembered, for receipts.
+  // `drift_bound`: R1. `max_ended`: how many ended sessions are remembered, for receipts.
   LeaseBook(double drift_bound, size_t max_ended)
       : drift_bound_(drift_bound), max_ended_(max_ended) {}
-  // Its indexes point into it.
+  // Not copied: its indexes point into it.
   LeaseBook(const LeaseBook&) = delete;
   LeaseBook& operator=(const LeaseBook&) = delete;
 
-  // When something happens: the boot clock, and the store's head then.
+  // A moment: the boot clock, and the store's head then.
   struct Moment {
     base::BootTime now;
     int64_t head = 0;
   };
 
   // --- sessions -------------------------------------------------------------------------------
-  // A session of the store's roster, at the start (R15). It may admit until the book is told more.
+  // Adds a session of the store's roster, at the start (R15). The session may admit until the book
+  // is told more.
   void Recall(const tollgate::store::v1::SessionRecord& record, base::BootTime now);
-  // Binds the session to the first caller that asks. False, and nothing changed: it is another's.
+  // Binds the session to the first caller that asks. False, and nothing changed: the session is
+  // bound to another caller.
   bool Bind(const lease::SessionId& key, absl::string_view caller, base::BootTime now);
   // A stream of the session opened with this Hello. It shortens no life (R3).
   void OpenStream(const lease::SessionId& key, const tollgate::v1::Hello& hello,
                   absl::string_view address, base::BootTime now);
   // A stream of the session closed. It shortens no life (R3).
   void CloseStream(const lease::SessionId& key, Moment at);
-  // The session has applied all up to `revision`; less than it said before changes nothing (R10).
-  // What else its ping tells is noted.
+  // The session has applied all up to `revision`; a lower revision than before changes nothing
+  // (R10). Also notes the figures of its ping.
   void Acknowledge(const lease::SessionId& key, int64_t revision, const tollgate::v1::Ping& ping,
                    base::BootTime now);
 
   // --- lives ----------------------------------------------------------------------------------
-  // The session may admit until `end` at least. It must be known, and not released.
+  // The session may admit at least until `end`. The session must be known, and not released.
   void Extend(const lease::SessionId& key, base::BootTime end);
-  // Goodbye: the life ends at once and for ever (R4).
+  // Goodbye: the session's life ends at once and for ever (R4).
   void Release(const lease::SessionId& key, Moment at);
-  // Time passes: leases run out. True: one did, or a fail-open time.
+  // Time passes: leases run out. True: a lease or a fail-open time did.
   bool Advance(Moment at);
-  // Forgets the oldest of those that ended, above `max_ended`. Returns who is not known any more.
+  // Forgets the oldest ended sessions, above `max_ended`. Returns the sessions that it forgot.
   std::vector<lease::SessionId> ForgetEnded();
 
   // --- the roster (R15) -----------------------------------------------------------------------
-  // Whether it must be written, or written again, before it can be granted anything.
+  // Whether the session must be written, or written again, before it can be granted anything.
   bool NeedsRoster(const lease::SessionId& key) const;
-  // An addition to be queued now, before any removal that is taken later.
+  // Begins an addition to the roster; it must be queued now, before any removal that is taken
+  // later.
   RosterWrite BeginRosterWrite(const lease::SessionId& key, absl::Time wall_now);
   // The addition is durable.
   void OnRostered(const RosterWrite& write);
-  // Sessions that can hold nothing any more. Each is told once.
+  // Sessions that can hold nothing any more. Each is returned once.
   std::vector<lease::SessionId> TakeRosterRemovals() { return roster_.TakeRemovals(); }
 
   // --- what is true ---------------------------------------------------------------------------
-  // Null: not known. Valid until the next call that is not const.
+  // Null: the session is not known. Valid until the next call that is not const.
   const BookedSession* Find(const lease::SessionId& key) const;
-  // All sessions known, by id.
+  // All known sessions, by id.
   const std::map<lease::SessionId, BookedSession>& sessions() const { return sessions_; }
   size_t live_count() const { return by_end_.size(); }
-  // The least that a live session has acknowledged; nullopt: none is live.
+  // The least revision that a live session has acknowledged; nullopt: none is live.
   absl::optional<int64_t> least_acknowledged() const;
   // Live sessions that have acknowledged less than `revision`.
   size_t CountBelow(int64_t revision) const;
   // Leases that ran out.
   int64_t lapses() const { return lapses_; }
   int open_streams() const { return open_streams_; }
-  // When Advance is next of use; InfiniteFuture: never, as things stand.
+  // When Advance has something to do next; InfiniteFuture: never, as things stand.
   base::BootTime NextEnd() const;
-  // Since the last call, in order.
+  // The changes since the last call, in order.
   std::vector<LifeChange> TakeLifeChanges();
 
  private:
@@ -145,7 +149,7 @@ class LeaseBook {
   int64_t next_number_ = 0;
   using Timeline = std::map<std::pair<base::BootTime, int64_t>, BookedSession*>;
   Timeline by_end_;                     // live: when the lease runs out
-  std::map<int64_t, int> live_acks_;    // live: how many have acknowledged what
+  std::map<int64_t, int> live_acks_;    // live: how many sessions have acknowledged each revision
   Timeline uncovered_;                  // uncovered_until
   std::deque<lease::SessionId> ended_;  // oldest first, bounded
   Roster roster_;

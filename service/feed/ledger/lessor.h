@@ -1,4 +1,4 @@
-// The ledger as one follower's session sees it.
+// The ledger's face towards one follower's session.
 #ifndef TOLLGATE_SERVICE_FEED_LEDGER_LESSOR_H_
 #define TOLLGATE_SERVICE_FEED_LEDGER_LESSOR_H_
 
@@ -14,7 +14,7 @@
 
 namespace tollgate::service {
 
-// What came of asking for a lease: granted, or why a Pong carries none.
+// The outcome of asking for a lease: granted, or why the Pong carries none.
 enum class LeaseOutcome {
   kGranted = 0,
   kUnknownSession,   // it never said Hello to this service
@@ -25,7 +25,7 @@ enum class LeaseOutcome {
   kLeaseNotDurable,  // the store does not yet allow a lease of this length (R5)
   kStoreSilent,      // no successful write within T (R16)
   kRolledBack,       // the store is older than what a validator has seen of it (R11)
-  kTailGap,          // the store's tail skipped a revision, which nobody was told of
+  kTailGap,          // the store's tail skipped a revision, so no follower was told of it
 };
 // The lessor's answer to a session that asks for a lease.
 struct LeaseAnswer {
@@ -33,22 +33,23 @@ struct LeaseAnswer {
   LeaseOutcome outcome = LeaseOutcome::kGranted;
 };
 
-// What a session asks and tells. Calls are in one serial order (R9), whatever the threads.
+// What a session asks and tells. All calls are in one serial order (R9), whatever threads they come
+// on.
 class Lessor {
  public:
   virtual ~Lessor() = default;
-  // Binds this session to `caller`, as the transport knows it, unless it is bound: the first who
-  // says Hello as the session is who may for ever. False, and nothing has changed: it is bound to
-  // somebody else. So nobody releases a session, or acknowledges for it, who merely learned its id
-  // (R3, R4, R10).
+  // Binds this session to `caller`, the client's name as the transport knows it, unless it is bound
+  // already: the first caller that says Hello as a session owns it for ever. False, and nothing has
+  // changed: the session is bound to another caller. So a caller that merely learned a session's id
+  // can neither release it nor acknowledge for it (R3, R4, R10).
   virtual bool BindCaller(const lease::SessionId& key, absl::string_view caller) = 0;
-  // The session has applied everything up to `revision`, which it was sent or validly resumed at
-  // (R10). `ping` carries evidence of last admissions.
+  // The session has applied everything up to `revision`, which it was sent or at which it validly
+  // resumed (R10). `ping` carries evidence of last admissions.
   virtual void Acknowledge(const lease::SessionId& key, int64_t revision,
                            const tollgate::v1::Ping& ping) = 0;
-  // Asks for a lease for a Pong at `revision`, which is what the stream was sent (R8), after the
-  // ping was read: the lessor reads the boot clock itself, inside its serial order (R1). A lease is
-  // counted before the Pong is written.
+  // Asks for a lease, for a Pong at `revision`, up to which the stream was sent events (R8). Called
+  // after the ping was read. The lessor reads the boot clock itself, inside its serial order (R1),
+  // and counts the lease before the Pong is written.
   virtual LeaseAnswer GrantLease(const lease::SessionId& key, int64_t revision) = 0;
 };
 

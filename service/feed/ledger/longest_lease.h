@@ -1,4 +1,4 @@
-// R5: the longest lease that anybody may hold, as the store says.
+// R5: the longest lease that any session may hold, as the store has it.
 #ifndef TOLLGATE_SERVICE_FEED_LEDGER_LONGEST_LEASE_H_
 #define TOLLGATE_SERVICE_FEED_LEDGER_LONGEST_LEASE_H_
 
@@ -9,21 +9,22 @@
 
 namespace tollgate::service {
 
-// What this process may grant, and when the store's longest lease may be lowered to that. Pure; not
-// thread-safe.
+// Whether this process may grant its lease, and when the store's longest lease may be lowered to
+// it. Pure; not thread-safe.
 class LongestLease {
  public:
-  // `own`: the lease that this process grants. `durable`: what the store allows.
+  // `own`: the length of lease that this process grants. `durable`: the longest that the store
+  // allows.
   LongestLease(absl::Duration own, absl::Duration durable) : own_(own), durable_(durable) {}
 
-  // The store allowed longer leases before this process; none of them is held from `until` on.
+  // The store allowed longer leases before this process; from `until` on no session holds one.
   void LowerFrom(base::BootTime until) { lower_from_ = until; }
 
-  // A lease of the length that this process grants is allowed: by the store and by the protocol.
+  // Whether the store and the protocol allow a lease of this process's length.
   bool AllowsOwn() const;
-  // The longest lease may now be stored as this, lower than what is there. Told once.
+  // The longest lease may now be stored as this lower value. Returned once.
   absl::optional<absl::Duration> TakeLower(base::BootTime now);
-  // When TakeLower has something to tell; InfiniteFuture: never.
+  // When TakeLower returns a value; InfiniteFuture: never.
   base::BootTime lower_from() const { return lower_from_; }
 
  private:

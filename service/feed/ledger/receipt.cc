@@ -12,12 +12,12 @@ using v1::Receipt;
 
 namespace {
 
-// Of what may have passed already: never below zero.
+// A span that may have passed already, as a proto; never below zero.
 google::protobuf::Duration Left(absl::Duration d) {
   return base::ToProto(std::max(d, absl::ZeroDuration()));
 }
 
-// What a session counts as, in the receipt of one revision.
+// How a session counts in the receipt of one revision.
 enum class Standing {
   kNotCounted,  // its lease had ended before the revision was there to be heard of
   kAcknowledged,
@@ -27,15 +27,16 @@ enum class Standing {
   kReleased,
 };
 
-// `needed`: the last revision with events up to `revision`. `enforced`: it was declared so.
+// `needed`: the last revision with events up to `revision`. `enforced`: `revision` was declared
+// enforced.
 Standing StandingOf(const BookedSession& session, int64_t revision, int64_t needed, bool enforced) {
   const bool acknowledged = session.acknowledged >= needed;
   if (session.live) {
     if (acknowledged) return Standing::kAcknowledged;
     if (!enforced) return Standing::kPending;
-    // An enforced revision waits for nobody: who was granted a lease since was granted it at a
-    // revision not below (R9). One that fails open needs no lease, and until its new one reaches
-    // it goes on from what it held: only its acknowledgement covers it (R14).
+    // An enforced revision waits for no session: a lease that was granted since was granted at that
+    // revision or above (R9). A fail-open session needs no lease, and goes on from what it held
+    // until its new lease reaches it, so only its acknowledgement covers it (R14).
     const bool open = session.fail_open_for > absl::ZeroDuration() &&
                       !TOLLGATE_MUTATED("r14_fail_open_granted_again");
     return open ? Standing::kNotCovered : Standing::kAcknowledged;
@@ -59,7 +60,7 @@ v1::PendingValidator Pending(const BookedSession& session, int64_t head, base::B
   return pending;
 }
 
-// Why nothing is declared though nobody in particular may be pending.
+// Says why nothing is declared, although no particular session may be pending.
 void SetHold(const EnforcedFrontier& frontier, int64_t revision, base::BootTime now,
              Receipt* receipt) {
   if (frontier.rolled_back()) {

@@ -1,4 +1,4 @@
-// The receipt of one revision: how far it is enforced, and who is counted for it.
+// The receipt of one revision: how far it is enforced, and which sessions count for it.
 #ifndef TOLLGATE_SERVICE_FEED_LEDGER_RECEIPT_H_
 #define TOLLGATE_SERVICE_FEED_LEDGER_RECEIPT_H_
 
@@ -14,28 +14,29 @@
 
 namespace tollgate::service {
 
-// Whose receipt is asked for.
+// The revision whose receipt is asked for.
 struct ReceiptQuestion {
   int64_t revision = 0;
-  // For the revocation of one token: names last admissions in the receipt. Empty: none.
+  // Names the one token that was revoked: the receipt then holds its last admissions. Empty: it
+  // holds none.
   std::string workspace;
   std::string token_id;
 };
 
-// A place among those who wait for a receipt; number 0: none was taken.
+// A place among the waits for a receipt. Number 0: none was taken.
 struct WaitId {
   int64_t revision = 0;
   int64_t number = 0;
 };
 
-// What a receipt is made of. Nothing of it is owned.
+// What a receipt is made from. Owns nothing.
 struct ReceiptSources {
   const LeaseBook& book;
   const EnforcedFrontier& frontier;
   const LastAdmissions& admissions;
 };
 
-// The receipt as of `now`, in the store's `epoch`. Each session that is counted is counted once: as
+// The receipt as of `now`, in the store's `epoch`. Each session that counts is counted once: as
 // acknowledged, pending, not covered, lapsed or released. `elapsed` is unset unless the revision's
 // commit was seen. Pure.
 tollgate::v1::Receipt MakeReceipt(const ReceiptSources& from, const ReceiptQuestion& question,

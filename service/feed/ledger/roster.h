@@ -1,4 +1,4 @@
-// R15: which sessions are in the store's roster, and what is to be written there.
+// R15: which sessions are in the store's roster, and what must be written there.
 #ifndef TOLLGATE_SERVICE_FEED_LEDGER_ROSTER_H_
 #define TOLLGATE_SERVICE_FEED_LEDGER_ROSTER_H_
 
@@ -12,27 +12,26 @@
 
 namespace tollgate::service {
 
-// Where one session stands in the roster. The session's keeper holds it; the Roster alone changes
-// it.
+// One session's entry in the roster. The session's owner holds it; only the Roster changes it.
 struct RosterEntry {
-  int64_t number = 0;                                   // another one once it was taken out
+  int64_t number = 0;                                   // a new one after the session was taken out
   bool written = false;                                 // durably
   absl::Duration fail_open_for = absl::ZeroDuration();  // as it is written
 };
 
-// An addition to the roster, and of which entry of its session.
+// An addition to the roster, and the number of the session's entry that it writes.
 struct RosterWrite {
   tollgate::store::v1::SessionRecord record;
   int64_t entry_number = 0;
 };
 
-// Additions and removals may overtake each other on their way to the store. An addition that was
-// begun before a removal counts for nothing, for the removal lies behind it; a removal that nobody
-// has taken yet is dropped once an addition begins. So a session that is written lies in the store.
-// Pure; not thread-safe.
+// Additions and removals may overtake each other on their way to the store. An addition that began
+// before a removal counts for nothing, because the store runs the removal after it. A removal that
+// nobody has taken yet is dropped when an addition begins. So the store holds every session whose
+// entry is `written`. Pure; not thread-safe.
 class Roster {
  public:
-  // The entry of a session that nothing is known of.
+  // The entry of a new session.
   RosterEntry NewEntry() { return {++entries_}; }
   // The entry of a session that the store's roster holds at the start.
   RosterEntry WrittenEntry(absl::Duration fail_open_for) {
@@ -44,22 +43,23 @@ class Roster {
   static bool Needs(const RosterEntry& entry, absl::Duration fail_open_for) {
     return !entry.written || entry.fail_open_for < fail_open_for;
   }
-  // An addition of this session begins, to be queued now. A removal that nobody has taken yet is
-  // dropped: it would be queued behind the addition, and leave out a session granted on it.
+  // An addition of this session begins, and must be queued now. A removal that nobody has taken yet
+  // is dropped: queued after the addition, it would take out a session that was granted on it.
   void BeginWrite(const lease::SessionId& key);
-  // The addition is durable. False, and nothing changed: the entry was taken out since it began.
+  // The addition is durable. False, and nothing changed: the entry was taken out after the addition
+  // began.
   bool OnWritten(const RosterWrite& write, RosterEntry* entry);
   // The session can hold nothing any more.
   void Remove(const lease::SessionId& key, RosterEntry* entry);
-  // The session is forgotten, and may be in the store's roster all the same.
+  // The session is forgotten; the store's roster may still hold it.
   void RemoveUnknown(const lease::SessionId& key) { removals_.insert(key); }
 
-  // Sessions to be taken out of the store's roster, by id. Each is told once.
+  // Sessions to be taken out of the store's roster, by id. Each is returned once.
   std::vector<lease::SessionId> TakeRemovals();
 
  private:
   std::set<lease::SessionId> removals_;
-  int64_t entries_ = 0;  // so many were numbered
+  int64_t entries_ = 0;  // how many entries were numbered
 };
 
 }  // namespace tollgate::service

@@ -1,6 +1,6 @@
 // The commands by which the feed writes to the store: the roster (R15), the longest lease (R5), the
-// keep-alive (R16), the end of a restore's hold (R17). No events, no audit: they change nothing
-// that anyone was granted.
+// keep-alive (R16), the end of a restore's hold (R17). They make no events and no audit entries,
+// because they change nothing that anyone was granted.
 #ifndef TOLLGATE_SERVICE_FEED_LEDGER_ROSTER_COMMAND_H_
 #define TOLLGATE_SERVICE_FEED_LEDGER_ROSTER_COMMAND_H_
 
@@ -14,8 +14,8 @@
 
 namespace tollgate::service {
 
-// Puts a session into the roster, durably, before its first grant (R15). Of one that is there
-// already it keeps what is longer: a life only grows (R3).
+// Puts a session into the roster, durably, before its first grant (R15). Where the session is there
+// already, the longer time stays: a life only grows (R3).
 class AddSession : public storage::Command {
  public:
   explicit AddSession(tollgate::store::v1::SessionRecord record) : record_(std::move(record)) {}
@@ -27,7 +27,8 @@ class AddSession : public storage::Command {
   const tollgate::store::v1::SessionRecord record_;
 };
 
-// Takes a session out: it said goodbye (R4), or is dead beyond doubt. No error where it is absent.
+// Takes a session out that has said goodbye (R4), or is dead beyond doubt. No error where it is
+// absent.
 class RemoveSession : public storage::Command {
  public:
   RemoveSession(std::string validator_id, std::string incarnation)
@@ -41,10 +42,11 @@ class RemoveSession : public storage::Command {
   const std::string incarnation_;
 };
 
-// Writes MetaRecord.longest_lease_us (R5). Always writes, so that it is a keep-alive too.
+// Writes MetaRecord.longest_lease_us (R5). It writes even where nothing changes, so that it is a
+// keep-alive too.
 class SetLongestLease : public storage::Command {
  public:
-  // kRaise never lowers; kSet is for lowering, once nothing longer can be held any more.
+  // kRaise never lowers; kSet lowers, once no session can hold a longer lease.
   enum class Mode { kRaise, kSet };
   SetLongestLease(absl::Duration longest, Mode mode) : longest_(longest), mode_(mode) {}
   absl::string_view name() const override { return "set_longest_lease"; }
@@ -56,7 +58,7 @@ class SetLongestLease : public storage::Command {
   const Mode mode_;
 };
 
-// Writes the meta record as it is: proof that this process still can (R16).
+// Writes the meta record unchanged: proof that this process can still write (R16).
 class KeepAlive : public storage::Command {
  public:
   absl::string_view name() const override { return "keep_alive"; }
@@ -72,7 +74,7 @@ class EndRestoreHold : public storage::Command {
                    storage::Effects& effects) override;
 };
 
-// The whole roster. Errors: the store's, DATA_LOSS.
+// All sessions of the roster. Errors: the store's, DATA_LOSS.
 absl::StatusOr<std::vector<tollgate::store::v1::SessionRecord>> ReadRoster(
     const storage::View& view);
 

@@ -17,7 +17,7 @@ SessionView ViewOf(const BookedSession& session, const EventMarks& events, base:
   if (const absl::optional<int64_t> missing = events.FirstAfter(session.acknowledged)) {
     view.behind = true;
     if (session.acknowledged > 0) view.revisions_behind = events.CountAfter(session.acknowledged);
-    // Below what is told apart: since the oldest that is, at the least.
+    // The revision is below the marks: the lag is at least that of the oldest mark.
     if (const auto since = events.CommittedFrom(*missing)) view.lag = now - *since;
   }
   if (session.live) view.lease_left = session.lease_end - now;

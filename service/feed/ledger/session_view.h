@@ -22,14 +22,14 @@ struct SessionView {
   bool released = false;
   int streams = 0;
   absl::optional<absl::Duration> connected_for;  // unset: no stream is open
-  absl::optional<absl::Duration> away_for;       // unset: one is; since the start where none was
-  absl::optional<absl::Duration> ended_for;      // unset: it holds a lease, or never did
-  int64_t acknowledged = 0;                      // 0: nothing to this service yet
-  bool behind = false;                           // events of the past are unacknowledged
+  absl::optional<absl::Duration> away_for;   // unset: one is; counted from the start where none was
+  absl::optional<absl::Duration> ended_for;  // unset: it holds a lease, or never did
+  int64_t acknowledged = 0;                  // 0: nothing to this service yet
+  bool behind = false;                       // events of the past are unacknowledged
   int64_t revisions_behind = 0;  // revisions with events above `acknowledged`; 0 where that is 0
   absl::optional<absl::Duration> lag;  // since the oldest event it has not acknowledged
   absl::Duration lease_left = absl::ZeroDuration();
-  absl::optional<absl::Duration> last_heard;  // unset: not by this service since its start
+  absl::optional<absl::Duration> last_heard;  // unset: this process has not heard it
   absl::Duration fail_open_for = absl::ZeroDuration();
   int64_t cached_tokens = 0;
   int64_t decisions = 0;

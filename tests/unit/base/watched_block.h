@@ -1,4 +1,4 @@
-// Watches one block of memory: what does it hold when it is given back?
+// Watches one block of memory, and tells what it held when it was freed.
 #ifndef TOLLGATE_TESTS_UNIT_BASE_WATCHED_BLOCK_H_
 #define TOLLGATE_TESTS_UNIT_BASE_WATCHED_BLOCK_H_
 
@@ -10,7 +10,7 @@ namespace tollgate::base {
 inline constexpr size_t kWatchedSize = 4243;
 extern thread_local bool watching;
 extern thread_local void* watched;
-// How many watched blocks were given back, and how many of these held anything but zeros.
+// How many watched blocks were freed, and how many of these held anything but zeros.
 extern thread_local int given_back;
 extern thread_local int given_back_dirty;
 

@@ -1,4 +1,4 @@
-// A service that answers the command as the test tells it to, and remembers what it was asked.
+// A service that answers the command as the test tells it to, and keeps the requests.
 #ifndef TOLLGATE_TESTS_UNIT_CLI_SCRIPTED_SERVICE_H_
 #define TOLLGATE_TESTS_UNIT_CLI_SCRIPTED_SERVICE_H_
 
@@ -18,7 +18,7 @@
 
 namespace tollgate::cli {
 
-// One method: what was asked, and what is answered to the nth question (from 0).
+// One method: its requests, and the answer to the nth request (from 0).
 template <class Request, class Response>
 class ScriptedMethod {
  public:

@@ -1,5 +1,5 @@
-// A small EdgeService for the tests of net: Resolve is the test's, Follow answers every Ping with a
-// Pong and sends what the test pushes.
+// A small EdgeService for the tests of net: the test answers Resolve; Follow answers every Ping
+// with a Pong, and sends the messages that the test pushes.
 #ifndef TOLLGATE_TESTS_UNIT_NET_EDGE_SERVER_H_
 #define TOLLGATE_TESTS_UNIT_NET_EDGE_SERVER_H_
 
@@ -27,7 +27,7 @@ namespace tollgate::net {
 
 inline constexpr absl::Duration kTestPatience = absl::Seconds(20);
 
-// A folder that goes with the test.
+// A temporary folder that is removed with the test.
 class TempFolder {
  public:
   TempFolder() {
@@ -58,7 +58,7 @@ class FeedStream : public BidiStream<grpc::ByteBuffer, grpc::ByteBuffer> {
   }
   void Push(const v1::FollowResponse& message) { Push(ToByteBuffer(message)); }
   bool peer_gone() const { return peer_gone_.HasBeenNotified(); }
-  // Exactly once: a second Notify would end the process.
+  // Called exactly once: a second Notify would end the process.
   absl::Notification& ended() { return ended_; }
 
  private:
@@ -141,7 +141,7 @@ class EdgeServer : public v1::EdgeService::WithCallbackMethod_Resolve<
     return v1::EdgeService::NewStub(MakeChannel(address, credentials, options));
   }
 
-  // The n-th follower, when it has come.
+  // Waits for the n-th follower.
   std::shared_ptr<FeedStream> Follower(size_t n) {
     absl::MutexLock lock(&mu_);
     const auto come = [this, n]()

@@ -1,4 +1,4 @@
-// A store in memory, a clock that stands, and commands run one commit each.
+// A store in memory, a clock that stands still, and commands that each get a commit of their own.
 #ifndef TOLLGATE_TESTS_UNIT_SERVICE_COMMAND_FIXTURE_H_
 #define TOLLGATE_TESTS_UNIT_SERVICE_COMMAND_FIXTURE_H_
 
@@ -71,7 +71,7 @@ class CommandTest : public ::testing::Test {
     return statuses;
   }
   absl::Status RunOne(storage::Command& command) { return RunAll({&command})[0]; }
-  // Runs what Make made, and returns it with its answer.
+  // Runs the command that Make made, and returns it with its answer.
   template <typename C>
   absl::StatusOr<std::shared_ptr<C>> Do(absl::StatusOr<std::shared_ptr<C>> command) {
     if (!command.ok()) return command.status();

@@ -1,4 +1,4 @@
-// Runs a program of ours as a process of its own, and reads what it says.
+// Runs one of our programs as a process of its own, and reads its output.
 #ifndef TOLLGATE_TESTS_UNIT_SERVICE_PROGRAM_H_
 #define TOLLGATE_TESTS_UNIT_SERVICE_PROGRAM_H_
 
@@ -64,7 +64,7 @@ class Program {
 
   void Signal(int signal) { kill(pid_, signal); }
 
-  // The exit code; 128 + signal where one ended it; -1 where it goes on after `limit`.
+  // The exit code; 128 + signal where a signal ended it; -1 where it still runs after `limit`.
   int Wait(absl::Duration limit = absl::Seconds(60)) {
     int status = 0;
     if (!Eventually([&] { return waitpid(pid_, &status, WNOHANG) == pid_; }, limit)) return -1;

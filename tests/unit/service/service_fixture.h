@@ -24,7 +24,7 @@
 
 namespace tollgate::service {
 
-// A folder that goes with the test.
+// A temporary folder that is removed with the test.
 class TempDir {
  public:
   TempDir() {
@@ -101,7 +101,7 @@ class ServiceTest : public testing::Test {
   using Operations = tollgate::v1::OperationsService::Stub;
   using Edge = tollgate::v1::EdgeService::Stub;
 
-  // A token made the short way.
+  // Makes a token in one call.
   tollgate::v1::CreateTokenResponse Create(const std::string& label, const std::string& owner = "",
                                            const std::string& workspace = "acme") {
     tollgate::v1::CreateTokenRequest request;

@@ -1,4 +1,4 @@
-// A clock, an executor and evidence of use that are what a test says, and nothing by themselves.
+// A clock, an executor and evidence of use that a test controls.
 #ifndef TOLLGATE_TESTS_UNIT_SERVICE_STAND_INS_H_
 #define TOLLGATE_TESTS_UNIT_SERVICE_STAND_INS_H_
 
@@ -13,7 +13,7 @@
 
 namespace tollgate::service {
 
-// Both clocks show what the test's own variable says.
+// Both clocks show the value of the test's own variable.
 class StandingClock : public base::Clock {
  public:
   explicit StandingClock(absl::Time* now) : now_(now) {}
@@ -26,10 +26,10 @@ class StandingClock : public base::Clock {
   absl::Time* now_;
 };
 
-// That every edge has told all until `now`.
+// Evidence that every edge has reported everything until `now`.
 inline SilenceEvidence AllHeard(absl::Time now) { return {now, {}, {}}; }
 
-// Runs what it was given when told to.
+// Runs its work when the test says so.
 class HeldExecutor : public base::Executor {
  public:
   bool Submit(std::function<void()> work) override {

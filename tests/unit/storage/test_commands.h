@@ -57,7 +57,7 @@ inline std::vector<std::string> ScanKeys(const View& view, Table table, absl::st
   return keys;
 }
 
-// Moves only when told. Thread-safe.
+// A clock that moves only when the test says so. Thread-safe.
 class ManualClock : public base::Clock {
  public:
   base::BootTime Now() const override {

@@ -1,4 +1,4 @@
-// Counts what operator new is asked for.
+// Counts calls of operator new.
 #ifndef TOLLGATE_TESTS_UNIT_TOKEN_ALLOCATIONS_H_
 #define TOLLGATE_TESTS_UNIT_TOKEN_ALLOCATIONS_H_
 

@@ -17,7 +17,7 @@
 
 namespace tollgate::service {
 
-// How long a test waits for what must come.
+// How long a test waits for a message that must come.
 inline constexpr absl::Duration kPatience = absl::Seconds(20);
 
 // The client's end of a Follow call, without gRPC: it writes at once, unless told to stall.

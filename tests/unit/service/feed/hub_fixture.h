@@ -24,7 +24,7 @@
 
 namespace tollgate::service {
 
-// The machine's clocks, moved by what a test asks for: a pause of the machine, a step of its time.
+// The machine's clocks. A test can pause the machine, or step its time.
 class ShiftedClock : public base::Clock {
  public:
   base::BootTime Now() const override {
@@ -107,7 +107,7 @@ class HubTest : public ::testing::Test {
     return done->revision;
   }
 
-  // A validator: one call, and what it knows.
+  // A validator: one Follow call, and what the validator has learned.
   struct Validator {
     std::shared_ptr<FakeCall> call;
     std::string id;
@@ -200,7 +200,7 @@ class HubTest : public ::testing::Test {
 
   ShiftedClock clock_;
   std::unique_ptr<storage::MemoryEngine> engine_;
-  storage::Engine* hub_engine_ = nullptr;  // set: what the hub is given instead
+  storage::Engine* hub_engine_ = nullptr;  // set: the hub gets this engine instead
   std::unique_ptr<base::ThreadPool> executor_;
   base::SeededRandom random_{7};
   RecordingSink sink_;

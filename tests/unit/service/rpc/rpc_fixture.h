@@ -40,7 +40,7 @@ namespace tollgate::service {
 
 inline constexpr absl::Duration kRpcPatience = absl::Seconds(30);
 
-// Whether a condition comes true while a test may still wait for it.
+// Whether a condition becomes true within the time that a test may wait.
 inline bool ComesTrue(const std::function<bool()>& condition) {
   const absl::Time until = absl::Now() + kRpcPatience;
   while (!condition()) {
@@ -50,7 +50,7 @@ inline bool ComesTrue(const std::function<bool()>& condition) {
   return true;
 }
 
-// Keeps what it is given until a test has it run; open, it runs everything at once. Thread-safe.
+// Holds work until a test runs it; once open, runs everything at once. Thread-safe.
 class GatedExecutor : public base::Executor {
  public:
   explicit GatedExecutor(base::Executor* inner) : inner_(inner) {}
@@ -84,7 +84,7 @@ class GatedExecutor : public base::Executor {
     absl::MutexLock lock(&mu_);
     full_ = full;
   }
-  // Runs one that is held, on this thread; false where none comes within `patience`.
+  // Runs one held piece of work, on this thread; false: none came within `patience`.
   bool RunOne(absl::Duration patience = kRpcPatience) {
     std::function<void()> work;
     {
@@ -97,7 +97,7 @@ class GatedExecutor : public base::Executor {
     work();
     return true;
   }
-  // How many were ever held at once.
+  // The most pieces of work that were ever held at once.
   size_t most_held() {
     absl::MutexLock lock(&mu_);
     return most_held_;
@@ -210,7 +210,7 @@ class RpcTest : public ::testing::Test {
   static v1::Event Changed(const std::string& workspace, size_t bytes = 16) {
     return TokenChanged(workspace, bytes);
   }
-  // A revision with these events.
+  // Commits a revision with these events.
   int64_t Tell(const std::vector<v1::Event>& events) {
     return Commit([&](const storage::Slot&, storage::Effects& effects) {
       effects.PutRaw(storage::Table::kLabels, "touched", "");

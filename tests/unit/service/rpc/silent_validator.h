@@ -11,7 +11,7 @@
 
 namespace tollgate::service {
 
-// A validator that holds a lease and never acknowledges what comes after.
+// A validator that holds a lease and acknowledges nothing afterwards.
 class SilentValidator {
  public:
   explicit SilentValidator(tollgate::v1::EdgeService::StubInterface* edge)

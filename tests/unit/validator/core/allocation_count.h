@@ -1,4 +1,4 @@
-// Counts allocations: what the hot path must not do.
+// Counts allocations, of which the hot path makes none.
 #ifndef TOLLGATE_TESTS_UNIT_VALIDATOR_CORE_ALLOCATION_COUNT_H_
 #define TOLLGATE_TESTS_UNIT_VALIDATOR_CORE_ALLOCATION_COUNT_H_
 

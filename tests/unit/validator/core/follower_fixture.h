@@ -1,4 +1,4 @@
-// A follower that a test drives by hand, and what it drives.
+// A follower that a test drives by hand, and the state that the follower drives.
 #ifndef TOLLGATE_TESTS_UNIT_VALIDATOR_CORE_FOLLOWER_FIXTURE_H_
 #define TOLLGATE_TESTS_UNIT_VALIDATOR_CORE_FOLLOWER_FIXTURE_H_
 
@@ -14,7 +14,7 @@
 
 namespace tollgate::validator {
 
-// Writes down what the follower drives it to.
+// Records the calls that the follower makes.
 class Recorder : public FollowedState {
  public:
   explicit Recorder(Outbox* outbox) : outbox_(*outbox) {}
@@ -53,7 +53,7 @@ class Recorder : public FollowedState {
 
   std::vector<std::string> log;
   std::vector<lease::HeldLease> leases;
-  bool admitted = false;  // every token that is dropped
+  bool admitted = false;  // whether every dropped token was admitted before
   absl::Time service_time;
   absl::Duration round_trip;
   bool brand_agreed = false;
@@ -74,7 +74,7 @@ class FollowerTest : public ::testing::Test {
     return follower_->OnMessage(stream_, m, clock_.Now(), clock_.WallNow());
   }
   FollowerActions Tick() { return follower_->OnTick(clock_.Now(), clock_.WallNow()); }
-  // Opens a stream; what Hello said.
+  // Opens a stream; returns its Hello.
   tollgate::v1::Hello Open() {
     FollowerActions a = stream_ == 0 ? follower_->Start(clock_.Now()) : Tick();
     EXPECT_TRUE(a.connect);
@@ -83,7 +83,7 @@ class FollowerTest : public ::testing::Test {
     EXPECT_EQ(a.send.size(), 1u);
     return a.send.at(0).hello();
   }
-  // Follows from a reset at `revision`; the first ping is out.
+  // Follows after a reset at `revision`; the first ping has been sent.
   void Follow(int64_t revision = 10) {
     Open();
     const FollowerActions a = Send(WelcomeMessage("e1", revision, true));

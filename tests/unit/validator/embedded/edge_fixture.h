@@ -36,7 +36,7 @@ class EmbeddedTest : public ScriptedServiceTest {
     SetState(token, state);
     return token;
   }
-  // One that it does not.
+  // A token that the service does not know.
   static TestToken MakeStranger() {
     token::TokenFormat::Minted minted =
         token::TokenFormat().Mint(token::TokenKind::kWorkspace, base::SystemRandom());

@@ -44,7 +44,7 @@ class ScriptedService : public v1::EdgeService::CallbackService {
     int64_t revision = 10;
     std::map<std::string, v1::Grant> grants;  // by edge digest
   };
-  // What was seen.
+  // What the service has seen.
   struct Seen {
     std::vector<v1::Hello> hellos;
     std::vector<v1::ResolveRequest> questions;
@@ -86,7 +86,7 @@ class ScriptedService : public v1::EdgeService::CallbackService {
     absl::MutexLock lock(&mu_);
     return seen_;
   }
-  // Until `condition(seen)` holds.
+  // Waits until `condition(seen)` holds.
   template <class F>
   bool Wait(F condition) {
     absl::MutexLock lock(&mu_);
@@ -99,7 +99,7 @@ class ScriptedService : public v1::EdgeService::CallbackService {
     script_.grants[std::string(token::EdgeDigest::Of(token_string).bytes())] = std::move(grant);
   }
 
-  // The next revision, with one event about a token.
+  // Sends the next revision, with one event about a token.
   int64_t PushChanged(const std::string& workspace, const std::string& token_id) {
     v1::FollowResponse message;
     std::shared_ptr<Stream> stream;
