@@ -4,6 +4,8 @@
 //   DIR               the engine's folder
 //   DIR.keyring       the peppers, unless they are kept elsewhere
 //   DIR.journal       what took permission away (R17), unless it is kept elsewhere
+//   DIR.journal.mark  how far the store was when last anybody could hear of it: beside the journal, or
+//                     DIR.mark where there is none (storage/journal/head_mark.h)
 //   DIR.rolled-back   a mark: this epoch of the store was shown to be an old copy (R11)
 //   DIR.restoring     a store that a restore is making; renamed to DIR once it is whole
 #ifndef TOLLGATE_SERVICE_STORE_HOME_H_
@@ -19,6 +21,7 @@
 #include "base/random.h"
 #include "storage/engine_registry.h"
 #include "storage/journal/journaled_engine.h"
+#include "storage/journal/marked_engine.h"
 #include "token/keyring.h"
 
 namespace tollgate::service {
@@ -26,8 +29,9 @@ namespace tollgate::service {
 // A store that is open for serving. Move-only; closed in the reverse order.
 struct OpenStore {
   std::unique_ptr<storage::Engine> files;               // the engine as its driver opened it
+  std::unique_ptr<storage::MarkedEngine> marked;        // null where the store is in no folder
   std::unique_ptr<storage::JournaledEngine> journaled;  // null without a journal
-  storage::Engine* engine = nullptr;  // the one to use: of these two, the one that journals
+  storage::Engine* engine = nullptr;                    // the one to use: of these, the outermost
   std::unique_ptr<const token::Keyring> keyring;
   std::string epoch;  // of the store's history
 };
@@ -62,15 +66,17 @@ class StoreHome {
   const std::string& journal() const { return options_.journal; }
   // Whether the journal lies where it does unless it is asked for elsewhere.
   bool journal_is_beside() const;
+  std::string head_mark() const;
   std::string mark() const { return Beside(".rolled-back"); }
   std::string unfinished() const { return Beside(".restoring"); }
 
   // Opens all of it, and makes what is missing, in the order in which what is wrong with one must
-  // keep the next from being touched: the engine (one process a store), the mark, the journal, the
-  // keyring. A keyring is made for a store without tokens only: a store that holds some cannot
+  // keep the next from being touched: the engine (one process a store), the marks, the journal,
+  // the keyring. A keyring is made for a store without tokens only: a store that holds some cannot
   // verify any without its own, and a fresh one would call every one unknown (I7). Errors, by
-  // reason: EngineDriver::Open's; STORE_ROLLED_BACK; JournaledEngine::Open's; KEYRING_MISSING and
-  // Keyring::Load's. Nothing is left open after an error.
+  // reason: EngineDriver::Open's; STORE_ROLLED_BACK (MarkedEngine::Open's, too);
+  // JournaledEngine::Open's; KEYRING_MISSING and Keyring::Load's. Nothing is left open after an
+  // error.
   absl::StatusOr<OpenStore> Open(base::Random& random, const base::Clock& clock) const;
   // The engine alone, which must be there, in the home's folder or another; no mark, journal or
   // keyring is looked at.

@@ -10,6 +10,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/types/optional.h"
 #include "storage/engine.h"
 #include "storage/journal/journal.h"
 
@@ -26,9 +27,10 @@ inline constexpr int64_t kJournalMarkEvery = 1024;
 class JournaledEngine : public Engine {
  public:
   // Opens the journal for this store, and brings the two together:
-  // * an entry whose commit never became durable is cut off;
+  // * a last entry whose commit is not in the store is kept as unfinished();
   // * what was committed without a journal is journaled now;
-  // * a store that is older than its journal (it was rolled back, R11) is refused:
+  // * a store that is older than its journal, or has another history (it was rolled back, R11), is
+  //   refused:
   //   STORE_ROLLED_BACK, FAILED_PRECONDITION;
   // * for a new epoch a new section is begun.
   // Errors: Journal::Open's, the engine's. `inner` outlives it.
@@ -53,6 +55,14 @@ class JournaledEngine : public Engine {
   // JOURNAL_UNWRITABLE: the journal could not be marked, and there is no copy.
   absl::Status Checkpoint(const std::string& path) override;
 
+  // The journal's last entry, where its commit is not in the store: the process ended between the
+  // two, or the store has lost it. Nobody knows whether it was told, so what it takes away is to be
+  // committed anew before anything else that is journaled; the entry of that commit takes its
+  // place. nullopt: there is none, or no longer.
+  absl::optional<tollgate::store::v1::JournalCommit> unfinished() ABSL_LOCKS_EXCLUDED(mu_);
+  // Cuts it off: it takes nothing away. UNAVAILABLE, JOURNAL_UNWRITABLE.
+  absl::Status CutUnfinished() ABSL_LOCKS_EXCLUDED(mu_);
+
   // Whether Open made the journal: it knows of nothing before.
   bool created_journal() const { return created_journal_; }
 
@@ -64,8 +74,10 @@ class JournaledEngine : public Engine {
   bool created_journal_ = false;  // const once opened
   absl::Mutex mu_;  // held over a journaled commit: an entry whose commit lost its race is the last
   std::unique_ptr<Journal> journal_ ABSL_GUARDED_BY(mu_);
-  int64_t committed_ ABSL_GUARDED_BY(mu_) = 0;  // the newest durable revision known here
-  int64_t marked_ ABSL_GUARDED_BY(mu_) = 0;     // the journal says that this was durable
+  absl::optional<tollgate::store::v1::JournalCommit> unfinished_ ABSL_GUARDED_BY(mu_);
+  int64_t unfinished_offset_ ABSL_GUARDED_BY(mu_) = 0;  // where it begins
+  int64_t committed_ ABSL_GUARDED_BY(mu_) = 0;          // the newest durable revision known here
+  int64_t marked_ ABSL_GUARDED_BY(mu_) = 0;             // the journal says that this was durable
 };
 
 // What the store committed after revision `after` and a journal has to be told: as few entries as
