@@ -19,6 +19,7 @@
 #include "service/feed/ledger/fleet.h"
 #include "service/keyring/record_keyring.h"
 #include "service/option_parts.h"
+#include "service/restore/unfinished_entry.h"
 #include "service/rpc/edge_service.h"
 #include "service/rpc/operations_service.h"
 #include "service/rpc/rpc_deps.h"
@@ -158,6 +159,9 @@ class ServerImpl final : public Server {
                         ->Run(std::make_shared<storage::ServiceStarted>(base::kVersion,
                                                                         random_.Hex(16), BootId()))
                         .status());
+    if (store_.journaled != nullptr) {
+      RETURN_IF_ERROR(FinishJournal(*store_.journaled, *sequencer_));
+    }
     // Before a pepper makes its first token, so that a wrong keyring is always known for one (I7).
     return sequencer_->Run(keyring).status();
   }
@@ -209,6 +213,7 @@ class ServerImpl final : public Server {
     use_->RosterLoaded();
     registry_->SetRefresh([this] {
       metrics_.SetFeed(hub_->stats());
+      if (store_.marked != nullptr) metrics_.SetMarkErrors(store_.marked->failures());
       metrics_.SetFleet(FleetOf(hub_->Sessions(), /*include_released=*/false));
       return net::ListenerMetrics(host_->listeners());
     });

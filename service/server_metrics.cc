@@ -126,6 +126,8 @@ ServerMetrics::ServerMetrics(prometheus::Registry& r)
                                "How late the oldest due entry was at the last sweep")),
       swept_(Counter(r, "tollgate_swept_total", "Due entries that the sweep has dealt with")),
       store_errors_(Counter(r, "tollgate_store_errors_total", "Reads or writes that failed")),
+      mark_errors_(Counter(r, "tollgate_store_mark_errors_total",
+                           "Commits that the head mark beside the journal could not be told of")),
       rpcs_(&BuildCounter()
                  .Name("tollgate_rpcs_total")
                  .Help("RPCs answered, by method and code")
@@ -170,6 +172,12 @@ void ServerMetrics::OnSweep(absl::Duration lag, int64_t done) {
 
 void ServerMetrics::OnUseReports(int64_t count) {
   if (count > 0) use_reports_->Increment(static_cast<double>(count));
+}
+
+void ServerMetrics::SetMarkErrors(int64_t count) {
+  absl::MutexLock lock(&mu_);
+  mark_errors_->Increment(static_cast<double>(count - last_mark_errors_));
+  last_mark_errors_ = count;
 }
 
 void ServerMetrics::OnStoreError() { store_errors_->Increment(); }

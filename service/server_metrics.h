@@ -71,6 +71,8 @@ class ServerMetrics {
   void OnSweep(absl::Duration lag, int64_t done);
   void OnUseReports(int64_t count);
   void OnStoreError();
+  // So many commits were not marked, since the start.
+  void SetMarkErrors(int64_t count) ABSL_LOCKS_EXCLUDED(mu_);
   // Sets the gauges to the feed's present state, and raises the counters to what the hub has
   // counted.
   void SetFeed(const Hub::Stats& stats) ABSL_LOCKS_EXCLUDED(mu_);
@@ -105,9 +107,11 @@ class ServerMetrics {
   prometheus::Gauge* const sweep_lag_seconds_;
   prometheus::Counter* const swept_;
   prometheus::Counter* const store_errors_;
+  prometheus::Counter* const mark_errors_;
   prometheus::Family<prometheus::Counter>* const rpcs_;
   prometheus::Family<prometheus::Histogram>* const rpc_seconds_;
   absl::Mutex mu_;
+  int64_t last_mark_errors_ ABSL_GUARDED_BY(mu_) = 0;
   Hub::Stats last_feed_ ABSL_GUARDED_BY(mu_);
   absl::flat_hash_map<std::string, std::unique_ptr<MethodMetrics>> methods_ ABSL_GUARDED_BY(mu_);
 };

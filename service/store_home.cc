@@ -219,6 +219,11 @@ const std::string& StoreHome::folder() const {
   return uri_.location;  // checked by At: empty where the engine is in none
 }
 
+std::string StoreHome::head_mark() const {
+  if (folder().empty()) return "";
+  return journal().empty() ? Beside(".mark") : absl::StrCat(journal(), ".mark");
+}
+
 bool StoreHome::journal_is_beside() const { return journal() == Beside(".journal"); }
 
 std::string StoreHome::Beside(absl::string_view ending) const {
@@ -265,8 +270,21 @@ absl::StatusOr<OpenStore> StoreHome::Open(base::Random& random, const base::Cloc
   store.engine = store.files.get();
   ASSIGN_OR_RETURN(store.epoch, EpochOf(*store.files));
   RETURN_IF_ERROR(CheckNotRolledBack(store.epoch));
+  if (!head_mark().empty()) {
+    storage::MarkedEngine::Options marked;
+    marked.path = head_mark();
+    marked.on_failed = [path = head_mark()](const absl::Status& status) {
+      base::Log(base::LogLevel::kError,
+                "the head mark is of no use: the store goes on without it, and should it lose its "
+                "last commits in a crash, this might not be noticed",
+                {{"mark", path}, {"status", status}});
+    };
+    ASSIGN_OR_RETURN(store.marked,
+                     storage::MarkedEngine::Open(store.files.get(), std::move(marked)));
+    store.engine = store.marked.get();
+  }
   if (!journal().empty()) {
-    ASSIGN_OR_RETURN(store.journaled, storage::JournaledEngine::Open(store.files.get(), journal()));
+    ASSIGN_OR_RETURN(store.journaled, storage::JournaledEngine::Open(store.engine, journal()));
     RETURN_IF_ERROR(WarnOfNewJournal(*store.journaled, *this));
     store.engine = store.journaled.get();
   }

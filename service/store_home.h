@@ -5,6 +5,8 @@
 //   DIR.keyring       the peppers, unless they are kept elsewhere
 //   DIR.journal       what took permission away (R17), unless it is kept elsewhere
 //   DIR.seal          the key that seals proofs of this epoch (R19)
+//   DIR.journal.mark  how far the store was when last anybody could hear of it: beside the journal, or
+//                     DIR.mark where there is none (storage/journal/head_mark.h)
 //   DIR.rolled-back   a mark: this epoch of the store was shown to be an old copy (R11)
 //   DIR.restoring     a store that a restore is making; renamed to DIR once it is whole
 #ifndef TOLLGATE_SERVICE_STORE_HOME_H_
@@ -21,6 +23,7 @@
 #include "lease/proof.h"
 #include "storage/engine_registry.h"
 #include "storage/journal/journaled_engine.h"
+#include "storage/journal/marked_engine.h"
 #include "token/keyring.h"
 
 namespace tollgate::service {
@@ -28,9 +31,9 @@ namespace tollgate::service {
 // A store that is open for serving. Move-only. Its parts are closed in the reverse order.
 struct OpenStore {
   std::unique_ptr<storage::Engine> files;               // the engine as its driver opened it
+  std::unique_ptr<storage::MarkedEngine> marked;        // null where the store is in no folder
   std::unique_ptr<storage::JournaledEngine> journaled;  // null without a journal
-  storage::Engine* engine = nullptr;  // the engine to use: `journaled`, or `files` without a
-                                      // journal
+  storage::Engine* engine = nullptr;                    // the one to use: of these, the outermost
   std::unique_ptr<const token::Keyring> keyring;
   std::string epoch;  // of the store's history
   std::shared_ptr<const lease::Sealer> sealer;
@@ -69,15 +72,17 @@ class StoreHome {
   // Whether the journal lies at its default place.
   bool journal_is_beside() const;
   std::string seal() const { return Beside(".seal"); }
+  std::string head_mark() const;
   std::string mark() const { return Beside(".rolled-back"); }
   std::string unfinished() const { return Beside(".restoring"); }
 
   // Opens all of it, and makes what is missing, in the order in which what is wrong with one must
   // keep the next from being touched: what an older version left elsewhere, the engine (one process
-  // a store), the mark, the journal, the keyring, the sealing key. A keyring is made for a store
+  // a store), the marks, the journal, the keyring, the sealing key. A keyring is made for a store
   // without tokens only: a store that holds some cannot verify any without its own, and a fresh one
   // would call every one unknown (I7). Errors, by reason: STORE_FILES_ELSEWHERE;
-  // EngineDriver::Open's; STORE_ROLLED_BACK; JournaledEngine::Open's; KEYRING_MISSING and
+  // EngineDriver::Open's; STORE_ROLLED_BACK (MarkedEngine::Open's, too);
+  // JournaledEngine::Open's; KEYRING_MISSING and
   // Keyring::Load's; OpenSealingKey's. Nothing is left open after an error.
   absl::StatusOr<OpenStore> Open(base::Random& random, const base::Clock& clock) const;
   // Opens only the engine, which must exist, in the home's folder or in another one. Does not look

@@ -20,8 +20,6 @@ using store::v1::HeadRecord;
 using store::v1::MetaRecord;
 using store::v1::TokenRecord;
 
-constexpr char kReplayAction[] = "restore.replay";
-
 std::string WhenText(int64_t time_us) {
   return absl::FormatTime("%Y-%m-%dT%H:%M:%E6SZ", absl::FromUnixMicros(time_us),
                           absl::UTCTimeZone());
@@ -126,33 +124,43 @@ absl::Status ReplayCommand::Run(const storage::View& view, const storage::Slot& 
   if (!meta.has_value() || !head.has_value()) {
     return absl::DataLossError("the store has no meta record, or no head");
   }
+  if (anew_) return ReplayAll(view, slot, effects);
   if (plan_ != nullptr && (plan_->epoch() != meta->epoch() || plan_->head() != head->revision())) {
     return absl::InternalError("the plan is another store's, or of another revision");
   }
-  // The audit log tells first that the restore happened, then what it changed.
+  RETURN_IF_ERROR(TakeEpoch(*head, *std::move(meta), effects));
+  return plan_ == nullptr ? absl::OkStatus() : ReplayAll(view, slot, effects);
+}
+
+absl::Status ReplayCommand::TakeEpoch(const HeadRecord& head, MetaRecord meta,
+                                      storage::Effects& effects) const {
+  // The audit log says first what happened, then what came of it.
   AuditRecord entry;
   entry.set_actor(kServiceActor);
   entry.set_action(action_);
   auto& details = *entry.mutable_details();
   details["from"] = source_;
-  details["epoch_before"] = meta->epoch();
+  details["epoch_before"] = meta.epoch();
   details["epoch"] = new_epoch_;
-  details["revision_before"] = absl::StrCat(head->revision());
-  details["time_before"] = WhenText(head->time_us());
+  details["revision_before"] = absl::StrCat(head.revision());
+  details["time_before"] = WhenText(head.time_us());
   details["journal"] =
       plan_ == nullptr ? "none" : absl::StrCat("to revision ", plan_->last_revision());
   effects.Audit(std::move(entry));
 
   // Whoever comes from one of them is reset; from any other epoch, refused (R19).
-  AddPastEpoch(meta->epoch(), &*meta);
+  AddPastEpoch(meta.epoch(), &meta);
   if (plan_ != nullptr) {
-    for (const std::string& epoch : plan_->later_epochs()) AddPastEpoch(epoch, &*meta);
+    for (const std::string& epoch : plan_->later_epochs()) AddPastEpoch(epoch, &meta);
   }
-  meta->set_epoch(new_epoch_);
-  meta->set_restored(true);
-  effects.Put(storage::Table::kMeta, storage::kMetaKey, *meta);
+  meta.set_epoch(new_epoch_);
+  meta.set_restored(true);
+  effects.Put(storage::Table::kMeta, storage::kMetaKey, meta);
+  return absl::OkStatus();
+}
 
-  if (plan_ == nullptr) return absl::OkStatus();
+absl::Status ReplayCommand::ReplayAll(const storage::View& view, const storage::Slot& slot,
+                                      storage::Effects& effects) {
   for (const auto& [name, lost] : plan_->tokens()) {
     RETURN_IF_ERROR(ReplayToken(name.first, name.second, lost, view, slot, effects));
   }
@@ -177,7 +185,7 @@ absl::Status ReplayCommand::ReplayToken(const std::string& workspace, const std:
     return absl::OkStatus();
   }
   const std::string key = storage::TokenKey(workspace, token_id);
-  AuditRecord entry = AuditOf(kServiceActor, kReplayAction, record);
+  AuditRecord entry = AuditOf(kServiceActor, change_action(), record);
   auto& details = *entry.mutable_details();
 
   if (lost.ended.has_value()) {
@@ -224,6 +232,10 @@ absl::Status ReplayCommand::ReplayToken(const std::string& workspace, const std:
   Narrowed narrowed;
   int64_t lost_revision = 0;
   bool owner = false;
+  TokenRecord perhaps = lost.perhaps.value_or(TokenRecord());
+  // Without the replacement nothing is to end what it was to replace.
+  const bool rotated = perhaps.replaced_by_token_id() != record.replaced_by_token_id();
+  if (anew_ && rotated) perhaps.clear_retirement();
   if (lost.latest.has_value()) {
     // An owner gives and takes nothing by itself, but decides which cohorts cover the token.
     owner = lost.latest->owner() != record.owner();
@@ -232,8 +244,8 @@ absl::Status ReplayCommand::ReplayToken(const std::string& workspace, const std:
     lost_revision = lost.latest->update_revision();
   }
   if (lost.perhaps.has_value()) {
-    Narrow(*lost.perhaps, key, &record, effects, &narrowed);
-    lost_revision = lost.perhaps->update_revision();
+    Narrow(perhaps, key, &record, effects, &narrowed);
+    lost_revision = perhaps.update_revision();
   }
   if (!owner && !narrowed.suspended && narrowed.fields.empty()) {
     ++report_.already;
@@ -282,7 +294,7 @@ absl::Status ReplayCommand::ReplayCohort(const CohortRecord& lost, const storage
   effects.Tell(std::move(event));
   AuditRecord entry;
   entry.set_actor(kServiceActor);
-  entry.set_action(kReplayAction);
+  entry.set_action(change_action());
   entry.set_resource(token::WorkspaceName(lost.workspace()));
   entry.set_workspace(lost.workspace());
   entry.set_reason(lost.reason());

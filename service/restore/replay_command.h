@@ -1,8 +1,9 @@
-// The one commit that turns a copy of an old store into a new history (R17).
+// The one commit that takes away again what the journal knows and a store does not (R17).
 #ifndef TOLLGATE_SERVICE_RESTORE_REPLAY_COMMAND_H_
 #define TOLLGATE_SERVICE_RESTORE_REPLAY_COMMAND_H_
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -45,6 +46,16 @@ class ReplayCommand : public storage::Command {
         action_(std::move(action)),
         source_(std::move(source)) {}
 
+  // In the history that goes on: no new epoch. `plan` holds one entry of the journal, whose commit
+  // is not in the store (JournaledEngine::unfinished). Of a rotation nothing is replayed: the
+  // replacement is gone, and nothing but a rotation's plan would end the token that it was to
+  // replace. What takes nothing away has no effects.
+  static std::unique_ptr<ReplayCommand> Anew(const ReplayPlan* plan, std::string source) {
+    auto command = std::make_unique<ReplayCommand>(plan, "", "journal.anew", std::move(source));
+    command->anew_ = true;
+    return command;
+  }
+
   absl::string_view name() const override { return "replay_journal"; }
   absl::Status Run(const storage::View& view, const storage::Slot& slot,
                    storage::Effects& effects) override;
@@ -53,6 +64,12 @@ class ReplayCommand : public storage::Command {
   const ReplayReport& report() const { return report_; }
 
  private:
+  // What the audit log calls one of the changes.
+  std::string change_action() const { return anew_ ? action_ : "restore.replay"; }
+  absl::Status TakeEpoch(const tollgate::store::v1::HeadRecord& head,
+                         tollgate::store::v1::MetaRecord meta, storage::Effects& effects) const;
+  absl::Status ReplayAll(const storage::View& view, const storage::Slot& slot,
+                         storage::Effects& effects);
   absl::Status ReplayToken(const std::string& workspace, const std::string& token_id,
                            const ReplayPlan::LostToken& lost, const storage::View& view,
                            const storage::Slot& slot, storage::Effects& effects);
@@ -69,6 +86,7 @@ class ReplayCommand : public storage::Command {
   const std::string new_epoch_;
   const std::string action_;
   const std::string source_;
+  bool anew_ = false;  // const once made
   ReplayReport report_;
 };
 

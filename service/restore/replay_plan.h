@@ -3,6 +3,7 @@
 #define TOLLGATE_SERVICE_RESTORE_REPLAY_PLAN_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <utility>
@@ -18,13 +19,23 @@ namespace tollgate::service {
 // Collects, record by record, what took permission away after a backup was made: in the backup's
 // epoch the revisions above the backup's, in every later epoch all of them. Not thread-safe.
 //
-// The last entry of the journal may be of a commit that never became durable. What this entry takes
-// away is taken away all the same, because somebody who may do so asked for it and may have been
-// told that it was done; what it lifts is not lifted.
+// Where the store went on after it was rolled back, it has other commits at the same revisions:
+// those of the journal are told from them by their fingerprints, and are lost like those above its
+// head.
+//
+// The last entry of the journal may be of a commit that never became durable. What it takes away
+// is taken away all the same (somebody who may do so asked for it, and may have been told that it
+// was done); what it lifts is not lifted.
 class ReplayPlan {
  public:
-  // `epoch` and `head` are the backup's.
-  ReplayPlan(std::string epoch, int64_t head) : epoch_(std::move(epoch)), head_(head) {}
+  // The backup's fingerprint of a revision; nullopt where it keeps none.
+  using FingerprintAt = std::function<absl::optional<std::string>(int64_t revision)>;
+  // Of the backup. `fingerprint_at` may be empty: revisions alone tell.
+  ReplayPlan(std::string epoch, int64_t head, FingerprintAt fingerprint_at = nullptr)
+      : epoch_(std::move(epoch)), head_(head), fingerprint_at_(std::move(fingerprint_at)) {}
+
+  // Finished: of one entry alone, of a commit that is perhaps lost.
+  static ReplayPlan OfOneEntry(tollgate::store::v1::JournalCommit entry);
 
   // Takes the journal's next record.
   void Add(const tollgate::store::v1::JournalRecord& record);
@@ -64,10 +75,15 @@ class ReplayPlan {
   int64_t last_time_us() const { return last_time_us_; }
 
  private:
+  // The revision up to which the backup has what the journal's entry is about.
+  int64_t HasUpTo(const tollgate::store::v1::JournalCommit& commit);
   void Take(const tollgate::store::v1::JournalCommit& commit, bool certain);
 
   const std::string epoch_;
   const int64_t head_;
+  const FingerprintAt fingerprint_at_;
+  int64_t common_ = 0;     // the newest revision of which it is known that both have it
+  bool diverged_ = false;  // they have other commits at one revision
   std::string section_epoch_;
   std::vector<std::string> later_epochs_;
   bool found_epoch_ = false;

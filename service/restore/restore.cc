@@ -7,10 +7,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/bad_flag.h"
+#include "base/log.h"
 #include "base/status.h"
 #include "service/store_home.h"
 #include "storage/journal/journal.h"
 #include "storage/journal/journaled_engine.h"
+#include "storage/journal/marked_engine.h"
 #include "storage/schema.h"
 #include "storage/sequencer.h"
 
@@ -98,13 +100,23 @@ absl::StatusOr<std::unique_ptr<ReplayPlan>> ReadPlan(const std::string& journal,
                                                      const RestoreOptions& options,
                                                      const MetaRecord& meta,
                                                      const storage::View& view, int64_t head) {
-  auto plan = std::make_unique<ReplayPlan>(meta.epoch(), head);
+  absl::Status unread;
+  auto plan = std::make_unique<ReplayPlan>(
+      meta.epoch(), head, [&view, &unread](int64_t revision) -> absl::optional<std::string> {
+        absl::StatusOr<absl::optional<std::string>> kept = storage::FingerprintAt(view, revision);
+        if (!kept.ok()) {
+          unread = kept.status();
+          return absl::nullopt;
+        }
+        return *std::move(kept);
+      });
   ASSIGN_OR_RETURN(const storage::JournalScan scan,
                    storage::ScanJournal(journal, [&plan](const JournalRecord& record, int64_t) {
                      plan->Add(record);
                      return absl::OkStatus();
                    }));
   plan->Finish();
+  RETURN_IF_ERROR(unread);
   if (scan.store_create_time_us != meta.create_time_us()) {
     return base::Refuse(absl::StatusCode::kFailedPrecondition, "JOURNAL_OF_ANOTHER_STORE",
                         absl::StrCat("refused: the journal ", journal,
@@ -195,6 +207,20 @@ absl::StatusOr<RestoreReport> Renew(const StoreHome& home, const std::string& fo
   return report;
 }
 
+// So that the new history, too, is known by its mark before anybody is told of it. The store is
+// good without.
+void MarkHead(const StoreHome& home, base::Random& random, const base::Clock& clock) {
+  const absl::Status marked = [&]() -> absl::Status {
+    ASSIGN_OR_RETURN(const std::unique_ptr<storage::Engine> engine,
+                     home.OpenEngine(home.folder(), random, clock));
+    ASSIGN_OR_RETURN(const std::unique_ptr<storage::Snapshot> snapshot, engine->NewSnapshot());
+    return storage::WriteHeadMark(*snapshot, home.head_mark());
+  }();
+  if (marked.ok()) return;
+  base::Log(base::LogLevel::kWarning, "the head mark cannot be written",
+            {{"mark", home.head_mark()}, {"status", marked}});
+}
+
 }  // namespace
 
 absl::StatusOr<RestoreReport> RestoreStore(const RestoreOptions& given, base::Random& random,
@@ -230,6 +256,7 @@ absl::StatusOr<RestoreReport> RestoreStore(const RestoreOptions& given, base::Ra
   if (error) return Failed(absl::StrCat("rename ", making), error.message());
   RETURN_IF_ERROR(Sync(FolderOf(home.folder())));
   home.ForgetRolledBack();
+  MarkHead(home, random, clock);
   return report;
 }
 
@@ -240,6 +267,7 @@ absl::StatusOr<RestoreReport> BeginNewEpoch(const RestoreOptions& given, base::R
   options.from.clear();
   ASSIGN_OR_RETURN(RestoreReport report,
                    Renew(home, home.folder(), options, "new_epoch", random, clock));
+  MarkHead(home, random, clock);
   home.ForgetRolledBack();  // it was of the epoch before, and says nothing of this one
   return report;
 }

@@ -51,18 +51,24 @@ absl::Status RolledBack(const std::string& path, absl::string_view why) {
 struct Found {
   JournalSection section;  // the last one
   std::set<std::string> older_epochs;
-  int64_t confirmed = 0;               // of the last section: durable for sure
+  int64_t confirmed = 0;                          // of the last section: durable for sure
+  absl::optional<JournalCommit> confirmed_entry;  // the newest one that was durable for sure
   absl::optional<JournalCommit> last;  // the last record, where it is an entry: perhaps not durable
   int64_t last_offset = 0;
 
   absl::Status Add(const JournalRecord& record, int64_t offset) {
-    if (last.has_value()) confirmed = std::max(confirmed, last->revision());
+    // An entry is begun once the one before it was committed, unless it says otherwise.
+    if (last.has_value() && !record.commit().replaces_last()) {
+      confirmed = std::max(confirmed, last->revision());
+      confirmed_entry = std::move(last);
+    }
     last.reset();
     switch (record.content_case()) {
       case JournalRecord::kSection:
         if (!section.epoch().empty()) older_epochs.insert(section.epoch());
         section = record.section();
         confirmed = section.from_revision();
+        confirmed_entry.reset();
         break;
       case JournalRecord::kCommit:
         last = record.commit();
@@ -78,22 +84,14 @@ struct Found {
   }
 };
 
-// Whether the store holds the entry's changes: each token or cohort as of its revision or later.
+// Whether the entry's commit is in the store: told by revision and fingerprint, since the records
+// may have been changed or forgotten since. Where there is no fingerprint to compare, the revision
+// alone tells.
 absl::StatusOr<bool> IsInStore(const View& view, const JournalCommit& entry, int64_t head) {
   if (entry.revision() > head) return false;
-  for (const TokenRecord& token : entry.tokens()) {
-    ASSIGN_OR_RETURN(const auto there,
-                     GetRecord<TokenRecord>(view, Table::kTokens,
-                                            TokenKey(token.workspace(), token.token_id())));
-    if (!there.has_value() || there->update_revision() < token.update_revision()) return false;
-  }
-  for (const CohortRecord& cohort : entry.cohorts()) {
-    ASSIGN_OR_RETURN(const auto there,
-                     GetRecord<CohortRecord>(view, Table::kCohorts,
-                                             CohortKey(cohort.workspace(), cohort.owner())));
-    if (!there.has_value() || there->revision() < cohort.revision()) return false;
-  }
-  return true;
+  if (entry.fingerprint().empty()) return true;
+  ASSIGN_OR_RETURN(const absl::optional<std::string> kept, FingerprintAt(view, entry.revision()));
+  return !kept.has_value() || *kept == entry.fingerprint();
 }
 
 bool ChangedAfter(const TokenRecord& record, int64_t revision) {
@@ -111,6 +109,7 @@ class Missed {
   absl::Status Find(const HeadRecord& head) {
     part_.set_revision(head.revision());
     part_.set_time_us(head.time_us());
+    part_.set_fingerprint(head.fingerprint());
     RETURN_IF_ERROR(head.compacted_revision() <= after_ ? FromEvents() : FromTokens());
     return part_.tokens_size() + part_.cohorts_size() > 0 ? give_(part_) : absl::OkStatus();
   }
@@ -217,7 +216,10 @@ JournalCommit JournalEntryFor(const CommitRequest& request) {
       if (record.ParseFromString(*mutation.value)) *entry.add_cohorts() = std::move(record);
     } else if (mutation.table == Table::kMeta && mutation.key == kHeadKey) {
       HeadRecord head;
-      if (head.ParseFromString(*mutation.value)) entry.set_time_us(head.time_us());
+      if (head.ParseFromString(*mutation.value)) {
+        entry.set_time_us(head.time_us());
+        entry.set_fingerprint(head.fingerprint());
+      }
     }
   }
   return entry;
@@ -271,24 +273,44 @@ absl::StatusOr<std::unique_ptr<JournaledEngine>> JournaledEngine::Open(Engine* i
     return RolledBack(path, absl::StrCat("the store is at revision ", head,
                                          ", and was at revision ", found.confirmed, " before"));
   }
+  if (found.confirmed_entry.has_value()) {
+    ASSIGN_OR_RETURN(const bool same, IsInStore(*snapshot, *found.confirmed_entry, head));
+    if (!same) {
+      return RolledBack(path, absl::StrCat("revision ", found.confirmed_entry->revision(),
+                                           " of the store is another than the journal's"));
+    }
+  }
   int64_t known = found.confirmed;
   if (found.last.has_value()) {
     ASSIGN_OR_RETURN(const bool committed, IsInStore(*snapshot, *found.last, head));
     if (committed) {
       known = std::max(known, found.last->revision());
     } else {
-      // The process ended between the two writes: the commit never happened, and nobody was told of
-      // it.
-      RETURN_IF_ERROR(journal.CutTo(found.last_offset));
+      // The process ended between the two writes, or the store has lost the second one.
+      engine->unfinished_ = *std::move(found.last);
+      engine->unfinished_offset_ = found.last_offset;
     }
   }
   if (known == head && !found.last.has_value()) return engine;
+  absl::optional<JournalCommit>& unfinished = engine->unfinished_;
+  bool appended = false;
   if (known < head) {
-    RETURN_IF_ERROR(FindUnjournaled(*snapshot, known, [&journal](JournalCommit part) {
+    RETURN_IF_ERROR(FindUnjournaled(*snapshot, known, [&](JournalCommit part) {
+      part.set_replaces_last(unfinished.has_value() && !appended);
+      appended = true;
       JournalRecord entry;
       *entry.mutable_commit() = std::move(part);
       return journal.Append(entry);
     }));
+  }
+  if (unfinished.has_value()) {
+    // It stays the last one, without a mark after it, until what it takes away is committed anew.
+    if (!appended) return engine;
+    unfinished->clear_replaces_last();
+    engine->unfinished_offset_ = journal.end();
+    *record.mutable_commit() = *unfinished;
+    RETURN_IF_ERROR(journal.Append(record));
+    return engine;
   }
   record.mutable_mark()->set_revision(head);
   RETURN_IF_ERROR(journal.Append(record));
@@ -297,11 +319,24 @@ absl::StatusOr<std::unique_ptr<JournaledEngine>> JournaledEngine::Open(Engine* i
 
 JournaledEngine::~JournaledEngine() {
   absl::MutexLock lock(&mu_);
-  if (journal_ == nullptr || committed_ == marked_) return;
+  if (journal_ == nullptr || committed_ == marked_ || unfinished_.has_value()) return;
   TOLLGATE_INVARIANT(marked_ < committed_, "no mark vouches for what is not committed");
   JournalRecord mark;
   mark.mutable_mark()->set_revision(committed_);
   journal_->Append(mark).IgnoreError();  // without it the next start looks itself
+}
+
+absl::optional<JournalCommit> JournaledEngine::unfinished() {
+  absl::MutexLock lock(&mu_);
+  return unfinished_;
+}
+
+absl::Status JournaledEngine::CutUnfinished() {
+  absl::MutexLock lock(&mu_);
+  if (!unfinished_.has_value()) return absl::OkStatus();
+  RETURN_IF_ERROR(journal_->CutTo(unfinished_offset_));
+  unfinished_.reset();
+  return absl::OkStatus();
 }
 
 void JournaledEngine::OnCommitted(int64_t revision) { committed_ = std::max(committed_, revision); }
@@ -315,7 +350,7 @@ absl::StatusOr<CommitResult> JournaledEngine::Commit(const CommitRequest& reques
     if (!result.committed) return result;
     absl::MutexLock lock(&mu_);
     OnCommitted(result.head);
-    if (committed_ - marked_ < kJournalMarkEvery) return result;
+    if (committed_ - marked_ < kJournalMarkEvery || unfinished_.has_value()) return result;
     JournalRecord mark;
     mark.mutable_mark()->set_revision(committed_);
     // The commit is durable, whatever happens to the mark.
@@ -326,6 +361,7 @@ absl::StatusOr<CommitResult> JournaledEngine::Commit(const CommitRequest& reques
   absl::MutexLock lock(&mu_);
   const int64_t begin = journal_->end();
   JournalRecord record;
+  entry.set_replaces_last(unfinished_.has_value());
   *record.mutable_commit() = std::move(entry);
   RETURN_IF_ERROR(journal_->Append(record));
   TOLLGATE_INVARIANT(journal_->end() > begin, "an entry is in the journal before its commit (R17)");
@@ -338,6 +374,7 @@ absl::StatusOr<CommitResult> JournaledEngine::Commit(const CommitRequest& reques
   }
   TOLLGATE_INVARIANT(result.head == request.expected_head + 1,
                      "a commit has the revision that its journal entry names");
+  unfinished_.reset();
   OnCommitted(result.head);
   return result;
 }

@@ -10,6 +10,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/types/optional.h"
 #include "storage/engine.h"
 #include "storage/journal/journal.h"
 
@@ -26,10 +27,11 @@ inline constexpr int64_t kJournalMarkEvery = 1024;
 // one mark in 1024). docs/adr/0006-journal.md gives the reasons for this order. Thread-safe.
 class JournaledEngine : public Engine {
  public:
-  // Opens the journal for this store, and makes the two agree:
-  // * an entry whose commit never became durable is cut off;
-  // * a commit that was made without a journal is journaled now;
-  // * a store that is older than its journal (it was rolled back, R11) is refused:
+  // Opens the journal for this store, and brings the two together:
+  // * a last entry whose commit is not in the store is kept as unfinished();
+  // * what was committed without a journal is journaled now;
+  // * a store that is older than its journal, or has another history (it was rolled back, R11), is
+  //   refused:
   //   STORE_ROLLED_BACK, FAILED_PRECONDITION;
   // * a new epoch begins a new section.
   // Errors: Journal::Open's, the engine's. `inner` outlives this.
@@ -55,7 +57,15 @@ class JournaledEngine : public Engine {
   // JOURNAL_UNWRITABLE: the journal could not be marked, and there is no copy.
   absl::Status Checkpoint(const std::string& path) override;
 
-  // Whether Open made the journal; a new journal has no earlier records.
+  // The journal's last entry, where its commit is not in the store: the process ended between the
+  // two, or the store has lost it. Nobody knows whether it was told, so what it takes away is to be
+  // committed anew before anything else that is journaled; the entry of that commit takes its
+  // place. nullopt: there is none, or no longer.
+  absl::optional<tollgate::store::v1::JournalCommit> unfinished() ABSL_LOCKS_EXCLUDED(mu_);
+  // Cuts it off: it takes nothing away. UNAVAILABLE, JOURNAL_UNWRITABLE.
+  absl::Status CutUnfinished() ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Whether Open made the journal: it knows of nothing before.
   bool created_journal() const { return created_journal_; }
 
  private:
@@ -67,10 +77,10 @@ class JournaledEngine : public Engine {
   absl::Mutex mu_;  // held over a journaled commit, so that the entry of a commit that lost its
                     // race is the last one.
   std::unique_ptr<Journal> journal_ ABSL_GUARDED_BY(mu_);
-  int64_t committed_ ABSL_GUARDED_BY(mu_) = 0;  // the newest revision that this object knows to be
-                                                // durable
-  int64_t marked_ ABSL_GUARDED_BY(mu_) = 0;     // the newest revision that the journal marks as
-                                                // durable
+  absl::optional<tollgate::store::v1::JournalCommit> unfinished_ ABSL_GUARDED_BY(mu_);
+  int64_t unfinished_offset_ ABSL_GUARDED_BY(mu_) = 0;  // where it begins
+  int64_t committed_ ABSL_GUARDED_BY(mu_) = 0;          // the newest durable revision known here
+  int64_t marked_ ABSL_GUARDED_BY(mu_) = 0;             // the journal says that this was durable
 };
 
 // Finds what the store committed after revision `after` and the journal must be told. Gives it in

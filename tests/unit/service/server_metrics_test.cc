@@ -92,6 +92,7 @@ TEST_F(ServerMetricsTest, NamesAndTypesAreTheseAndNoOthers) {
                                           Pair("tollgate_sweep_lag_seconds", kGauge),         //
                                           Pair("tollgate_swept_total", kCounter),             //
                                           Pair("tollgate_store_errors_total", kCounter),      //
+                                          Pair("tollgate_store_mark_errors_total", kCounter),  //
                                           Pair("tollgate_rpcs_total", kCounter),              //
                                           Pair("tollgate_rpc_seconds", kHistogram)));
 }
@@ -150,6 +151,9 @@ TEST_F(ServerMetricsTest, UseReportsAndStoreErrorsAreCounted) {
   EXPECT_EQ(Count("tollgate_use_reports_total"), 6);
   metrics_.OnStoreError();
   EXPECT_EQ(Count("tollgate_store_errors_total"), 1);
+  metrics_.SetMarkErrors(2);
+  metrics_.SetMarkErrors(5);
+  EXPECT_EQ(Count("tollgate_store_mark_errors_total"), 5);
 }
 
 // Every figure a different number, so that none can stand in another's place.

@@ -90,8 +90,8 @@ class StartUpTest : public testing::Test {
 
 // tests/data/README.md says what is in it.
 TEST_F(StartUpTest, AStoreOfFormat1IsServed) {
-  ASSERT_EQ(std::system(absl::StrCat("tar -xzf ", TOLLGATE_TEST_DATA, "/store-format-1.tar.gz -C ",
-                                     dir_ / "")
+  ASSERT_EQ(std::system(absl::StrCat("tar -xzf ", TOLLGATE_SOURCE_DIR,
+                                     "/tests/data/store-format-1.tar.gz -C ", dir_ / "")
                             .c_str()),
             0);
   const std::map<std::string, TokenState> expected = {
@@ -256,6 +256,138 @@ TEST_F(StartUpTest, AStoreFromANewerVersionIsSix) {
   }
   auto program = Run({});
   ExpectRefusal(*program, 6, "newer");
+}
+
+// The store loses its last bytes after a kill -9: its disk was worse than it said.
+class LostTailTest : public StartUpTest {
+ protected:
+  // Starts it, makes two tokens; `revoke`: the first one is revoked, last of all. Then kill -9.
+  void LiveAndDie(bool revoke, const std::vector<std::string>& flags = {}) {
+    auto program = Run(flags);
+    auto client = Client(Ready(*program));
+    first_ = Create(*client, "first").token().name();
+    second_ = Create(*client, "second").token().name();
+    if (revoke) {
+      grpc::ClientContext context;
+      RevokeTokenRequest request;
+      request.set_name(first_);
+      request.set_reason("left the team");
+      RevokeTokenResponse response;
+      ASSERT_TRUE(client->RevokeToken(&context, request, &response).ok());
+    }
+    program->Signal(SIGKILL);
+    program->Wait();
+    std::filesystem::remove(dir_ / "one.ready");
+  }
+  std::string Log() {
+    std::string newest;
+    for (const auto& file : std::filesystem::directory_iterator(dir_ / "store")) {
+      if (file.path().extension() == ".log") newest = std::max(newest, file.path().string());
+    }
+    return newest;
+  }
+  // The last write of the log is no longer whole.
+  void TearLog() { std::filesystem::resize_file(Log(), std::filesystem::file_size(Log()) - 1); }
+  TokenState StateOf(const std::string& name, TokenService::Stub& client) {
+    grpc::ClientContext context;
+    context.set_wait_for_ready(true);
+    context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(30)));
+    GetTokenRequest request;
+    request.set_name(name);
+    Token token;
+    return client.GetToken(&context, request, &token).ok() ? token.state()
+                                                           : TOKEN_STATE_UNSPECIFIED;
+  }
+  void ExpectRolledBack(const std::vector<std::string>& flags = {}) {
+    auto program = Run(flags, "refused");
+    ExpectRefusal(*program, 9, "tollgated new-epoch");
+    EXPECT_THAT(program->output(), HasSubstr("was at revision"));
+  }
+
+  std::string first_, second_;
+};
+
+TEST_F(LostTailTest, ARevocationThatWasLostIsKnownByTheMark) {
+  LiveAndDie(/*revoke=*/true);
+  TearLog();
+  for (int start = 0; start < 2; ++start) ExpectRolledBack();
+  // What it says helps.
+  Program renewed(std::string(TOLLGATE_BIN_DIR) + "/tollgated",
+                  {"new-epoch", "--store", dir_ / "store"}, dir_ / "renewed.log");
+  ASSERT_EQ(renewed.Wait(), 0) << renewed.output();
+  auto again = Run({}, "two");
+  auto client = Client(Ready(*again, "two"));
+  EXPECT_EQ(StateOf(first_, *client), TOKEN_STATE_REVOKED);
+  EXPECT_EQ(StateOf(second_, *client), TOKEN_STATE_ACTIVE);
+}
+
+TEST_F(LostTailTest, WithoutTheMarkItIsRevokedAnew) {
+  LiveAndDie(/*revoke=*/true);
+  TearLog();
+  std::filesystem::remove(dir_ / "store.journal.mark");
+  for (const std::string name : {"two", "three"}) {
+    auto again = Run({}, name);
+    auto client = Client(Ready(*again, name));
+    EXPECT_EQ(StateOf(first_, *client), TOKEN_STATE_REVOKED);
+    EXPECT_EQ(StateOf(second_, *client), TOKEN_STATE_ACTIVE);
+    again->Signal(SIGTERM);
+    EXPECT_EQ(again->Wait(), 0);
+    const std::string said = "the journal's last entry is not in the store";
+    if (name == "two") {
+      EXPECT_THAT(again->output(), HasSubstr(said));
+    } else {
+      EXPECT_THAT(again->output(), Not(HasSubstr(said)));
+    }
+  }
+}
+
+TEST_F(LostTailTest, CreationsThatWereLostAreKnownByTheMark) {
+  LiveAndDie(/*revoke=*/false);
+  std::filesystem::resize_file(Log(), std::filesystem::file_size(Log()) / 2);
+  ExpectRolledBack();
+}
+
+TEST_F(LostTailTest, SoItIsWithoutAJournal) {
+  LiveAndDie(/*revoke=*/true, {"--no-journal"});
+  EXPECT_TRUE(std::filesystem::exists(dir_ / "store.mark"));
+  TearLog();
+  ExpectRolledBack({"--no-journal"});
+}
+
+TEST_F(LostTailTest, AnOldCopyThatGrewPastTheMarkIsRefused) {
+  {
+    auto program = Run({});
+    Ready(*program);
+    program->Signal(SIGTERM);
+    ASSERT_EQ(program->Wait(), 0);
+  }
+  std::filesystem::copy(dir_ / "store", dir_ / "copy");
+  LiveAndDie(/*revoke=*/true);
+  const std::string mark = ReadFile(dir_ / "store.journal.mark");
+  // It is run without journal and mark until it has more revisions than were told.
+  std::filesystem::remove_all(dir_ / "store");
+  std::filesystem::rename(dir_ / "copy", dir_ / "store");
+  std::filesystem::remove(dir_ / "store.journal");
+  std::filesystem::remove(dir_ / "store.journal.mark");
+  {
+    auto program = Run({}, "grown");
+    auto client = Client(Ready(*program, "grown"));
+    for (int i = 0; i < 12; ++i) Create(*client, absl::StrCat("more ", i));
+    program->Signal(SIGTERM);
+    ASSERT_EQ(program->Wait(), 0);
+  }
+  std::ofstream(dir_ / "store.journal.mark", std::ios::binary | std::ios::trunc) << mark;
+  auto program = Run({}, "refused");
+  ExpectRefusal(*program, 9, "is another than the one that was told");
+}
+
+TEST_F(LostTailTest, WhatWasNotLostIsServed) {
+  LiveAndDie(/*revoke=*/true);
+  auto again = Run({}, "two");
+  auto client = Client(Ready(*again, "two"));
+  EXPECT_EQ(StateOf(first_, *client), TOKEN_STATE_REVOKED);
+  EXPECT_EQ(StateOf(second_, *client), TOKEN_STATE_ACTIVE);
+  EXPECT_THAT(again->output(), Not(HasSubstr("the journal's last entry")));
 }
 
 TEST_F(StartUpTest, ACorruptStoreIsSix) {

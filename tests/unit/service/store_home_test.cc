@@ -229,8 +229,13 @@ TEST_F(StoreHomeTest, OpensAndMakesAllOfIt) {
   without.no_journal = true;
   const absl::StatusOr<OpenStore> bare = Open(StoreHome::At(without).value());
   ASSERT_TRUE(bare.ok()) << bare.status();
-  EXPECT_EQ(bare->engine, bare->files.get());
+  EXPECT_EQ(bare->engine, bare->marked.get());
+  EXPECT_EQ(bare->journaled, nullptr);
   EXPECT_FALSE(fs::exists("y.journal"));
+  EXPECT_EQ(At("x/").head_mark(), "x.journal.mark");
+  EXPECT_EQ(StoreHome::At(without)->head_mark(), "y.mark");
+  EXPECT_EQ(At("memory:").head_mark(), "");
+  EXPECT_EQ(Open(At("memory:"))->marked, nullptr);
 }
 
 TEST_F(StoreHomeTest, WhatIsWrongWithOneKeepsTheNextFromBeingTouched) {

@@ -335,27 +335,109 @@ TEST_F(JournaledEngineTest, IsJournaledBeforeItIsCommitted) {
   revoking.join();
 }
 
-TEST_F(JournaledEngineTest, AnEntryWhoseCommitNeverWasIsCutOffAtTheNextStart) {
+TEST_F(JournaledEngineTest, AnEntryWhoseCommitIsNotInTheStoreStaysTheLastUntilItIsTakenAnew) {
   Open();
   ASSERT_TRUE(Create("t1").ok());
   store_->FailNextCommit(absl::UnavailableError("power"));
   EXPECT_FALSE(Revoke("t1").ok());
   EXPECT_EQ("commit 2: t1 ended", Held(path_).back());
   Kill();
+  for (int start = 0; start < 2; ++start) {  // also where the next one is cut short
+    Open();
+    ASSERT_TRUE(engine_->unfinished().has_value());
+    EXPECT_EQ(engine_->unfinished()->revision(), 2);
+    ASSERT_TRUE(Create(absl::StrCat("other ", start)).ok());  // a commit that is not journaled
+    engine_.reset();                                          // no mark vouches for the entry
+    EXPECT_THAT(Held(path_), ElementsAre("section 00 after 0", "commit 2: t1 ended"));
+  }
   Open();
-  EXPECT_THAT(Held(path_), ElementsAre("section 00 after 0", "mark 1"));
+  ASSERT_TRUE(Revoke("t1").ok());
+  EXPECT_FALSE(engine_->unfinished().has_value());
+  Kill();
+  EXPECT_THAT(Held(path_),
+              ElementsAre("section 00 after 0", "commit 2: t1 ended", "commit 4: t1 ended"));
+  Open();
+  EXPECT_FALSE(engine_->unfinished().has_value());
+  ASSERT_TRUE(Put(*engine_, "other 0", [](TokenRecord&, const Slot&) {}).ok());
+  Kill();
+  Open();  // revision 2 of the store is another than the first entry's, which says nothing any more
+  EXPECT_FALSE(engine_->unfinished().has_value());
 }
 
-TEST_F(JournaledEngineTest, AnEntryWhoseCommitWasNeverIsCutOffEvenWhenOthersCameWithoutAJournal) {
+TEST_F(JournaledEngineTest, AnEntryThatTakesNothingAwayCanBeCutOff) {
+  Open();
+  ASSERT_TRUE(Create("t1").ok());
+  store_->FailNextCommit(absl::UnavailableError("power"));
+  EXPECT_FALSE(Put(*engine_, "t1", [](TokenRecord&, const Slot&) {}).ok());
+  Kill();
+  Open();
+  ASSERT_TRUE(engine_->unfinished().has_value());
+  ASSERT_TRUE(engine_->CutUnfinished().ok());
+  EXPECT_FALSE(engine_->unfinished().has_value());
+  EXPECT_THAT(Held(path_), ElementsAre("section 00 after 0"));
+  ASSERT_TRUE(Create("t2").ok());
+  engine_.reset();
+  EXPECT_EQ("mark 2", Held(path_).back());
+}
+
+TEST_F(JournaledEngineTest, AnEntryIsToldFromAnotherCommitOfItsRevision) {
   Open();
   ASSERT_TRUE(Create("t1").ok());
   store_->FailNextCommit(absl::UnavailableError("power"));
   EXPECT_FALSE(Revoke("t1").ok());
   Kill();
-  ASSERT_TRUE(Create(*store_, "t2").ok());  // revision 2, too
-  ASSERT_TRUE(Create(*store_, "t3").ok());
+  // Revision 2, too; and what the entry is about, so that the records alone would tell nothing.
+  ASSERT_TRUE(Create(*store_, "t2").ok());
+  ASSERT_TRUE(Revoke(*store_, "t1").ok());
   Open();
-  EXPECT_THAT(Held(path_), ElementsAre("section 00 after 0", "mark 3"));
+  ASSERT_TRUE(engine_->unfinished().has_value());
+  EXPECT_THAT(Held(path_), ElementsAre("section 00 after 0", "commit 2: t1 ended",
+                                       "commit 3: t1 ended t1 ended", "commit 2: t1 ended"));
+  ASSERT_TRUE(Put(*engine_, "t2", [](TokenRecord&, const Slot&) {}).ok());
+  Kill();
+  Open();
+  EXPECT_FALSE(engine_->unfinished().has_value());
+}
+
+TEST_F(JournaledEngineTest, AnEntryWhoseTokenWasForgottenSinceIsInTheStoreAllTheSame) {
+  Open();
+  ASSERT_TRUE(Create("t1").ok());
+  ASSERT_TRUE(Revoke("t1").ok());
+  ASSERT_TRUE(Commit(*engine_, [](const View&, const Slot&, Effects& effects) {
+                effects.Delete(Table::kTokens, TokenKey("acme", "t1"));
+                return absl::OkStatus();
+              }).ok());
+  Kill();
+  Open();
+  EXPECT_FALSE(engine_->unfinished().has_value());
+}
+
+TEST_F(JournaledEngineTest, AnEntryWithoutAFingerprintIsJudgedByItsRevision) {
+  Open();
+  ASSERT_TRUE(Create("t1").ok());
+  engine_.reset();
+  const std::string before = ReadFile(path_);
+  for (const int64_t revision : {1, 2}) {
+    JournalRecord entry;
+    entry.mutable_commit()->set_revision(revision);
+    entry.mutable_commit()->add_tokens()->set_token_id("t1");
+    WriteFile(path_, before + FrameJournalRecord(entry));
+    Open();
+    EXPECT_EQ(engine_->unfinished().has_value(), revision == 2);
+    Kill();
+  }
+}
+
+TEST_F(JournaledEngineTest, AStoreThatGrewPastWhatItHadLostIsRefused) {
+  Open();
+  ASSERT_TRUE(Create("t1").ok());
+  ASSERT_TRUE(Create("t2").ok());
+  const auto old = Copy();
+  ASSERT_TRUE(Revoke("t1").ok());
+  engine_.reset();  // with a mark at 3
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(Create(*old, absl::StrCat("later ", i)).ok());
+  EXPECT_EQ("STORE_ROLLED_BACK", base::ReasonOf(TryOpen(old.get())));
+  EXPECT_TRUE(TryOpen(store_.get()).ok());
 }
 
 TEST_F(JournaledEngineTest, AnEntryWhoseCommitWasUncertainIsKeptWhenItIsInTheStore) {

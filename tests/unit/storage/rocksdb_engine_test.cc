@@ -192,8 +192,8 @@ TEST_F(RocksDbEngineTest, AStoreOfANewerFormat) {
 // A store that the last version of format 1 made. tests/data/README.md says what is in it.
 TEST_F(RocksDbEngineTest, AStoreOfFormat1IsBroughtToThisFormatOnce) {
   std::filesystem::create_directories(folder_ + "/deep");
-  const std::string unpack =
-      absl::StrCat("tar -xzf ", TOLLGATE_TEST_DATA, "/store-format-1.tar.gz -C ", folder_, "/deep");
+  const std::string unpack = absl::StrCat(
+      "tar -xzf ", TOLLGATE_SOURCE_DIR, "/tests/data/store-format-1.tar.gz -C ", folder_, "/deep");
   ASSERT_EQ(std::system(unpack.c_str()), 0);
   std::vector<uint32_t> migrated;
   std::vector<std::vector<Entry>> before;

@@ -155,6 +155,48 @@ TEST_F(RestoreTest, ARevokedTokenStaysRevokedAndTheBackupStaysAsItWas) {
   }
 }
 
+TEST_F(RestoreTest, ANewHistoryIsMarkedBeforeAnybodyHearsOfIt) {
+  TwoTokensAndABackup();
+  const auto restored = Restore();
+  ASSERT_TRUE(restored.ok()) << restored.status();
+  storage::HeadMark::Head mark = storage::HeadMark(journal_ + ".mark").Read()->value();
+  EXPECT_EQ(mark.epoch, restored->epoch);
+  EXPECT_EQ(mark.revision, restored->replay.revision);
+  EXPECT_EQ(mark.fingerprint.size(), 32u);
+  Open(options_.store);  // the journal learns of the epoch
+  Close();
+  const auto renewed = BeginNewEpoch(options_, base::SystemRandom(), base::SystemClock());
+  ASSERT_TRUE(renewed.ok()) << renewed.status();
+  mark = storage::HeadMark(journal_ + ".mark").Read()->value();
+  EXPECT_EQ(mark.epoch, renewed->epoch);
+  EXPECT_EQ(mark.revision, renewed->replay.revision);
+}
+
+// R11: what it lost has numbers that it has used again by the time that it is noticed.
+TEST_F(RestoreTest, AStoreThatGrewPastWhatItLostIsReplayedWhatItLost) {
+  Open(store_);
+  first_ = Make('A');
+  second_ = Make('B');
+  Close();
+  std::filesystem::copy(store_, home_ + "/copy");
+  Open(store_);
+  Revoke(first_);  // revision 3
+  Close();
+  std::filesystem::remove_all(store_);
+  std::filesystem::rename(home_ + "/copy", store_);
+  Open(store_, /*journaled=*/false);
+  Make('C');  // revision 3, too
+  Make('D');
+  Close();
+  options_.store = store_;
+  const auto report = BeginNewEpoch(options_, base::SystemRandom(), base::SystemClock());
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(report->replay.ended, 1);
+  Open(store_, /*journaled=*/false);
+  EXPECT_TRUE(IsFinalNow(first_));
+  EXPECT_FALSE(IsFinalNow(second_));
+}
+
 TEST_F(RestoreTest, NothingIsRestoredOverAStore) {
   TwoTokensAndABackup();
   options_.store = store_;
