@@ -156,14 +156,24 @@ class ServerImpl final : public Server {
     RETURN_IF_ERROR(Judge(*keyring));  // a start that is refused begins no term
     // The first commit: all that this process writes is of its term (R19).
     RETURN_IF_ERROR(sequencer_
-                        ->Run(std::make_shared<storage::ServiceStarted>(base::kVersion,
-                                                                        random_.Hex(16), BootId()))
+                        ->Run(std::make_shared<storage::ServiceStarted>(
+                            base::kVersion, random_.Hex(16), BootId(), clock_.Now()))
                         .status());
     if (store_.journaled != nullptr) {
       RETURN_IF_ERROR(FinishJournal(*store_.journaled, *sequencer_));
     }
     // Before a pepper makes its first token, so that a wrong keyring is always known for one (I7).
     return sequencer_->Run(keyring).status();
+  }
+
+  // R16: a restart on the same machine need not wait for a predecessor that is dead.
+  absl::StatusOr<bool> PredecessorsDead() const {
+    if (!OnLocalFileSystem(parts_.home.folder())) return false;
+    ASSIGN_OR_RETURN(const std::unique_ptr<storage::Snapshot> snapshot,
+                     store_.engine->NewSnapshot());
+    ASSIGN_OR_RETURN(const History history, ReadHistory(*snapshot));
+    // No T is longer than the longest lease, or the bound where that is shorter.
+    return history.PredecessorsDead(clock_.Now(), lease::kLongestLease);
   }
 
   // What the command would answer now; nothing is written.
@@ -204,6 +214,7 @@ class ServerImpl final : public Server {
     hub.executor = executor_.get();
     hub.use = sink_.get();
     hub.sealer = store_.sealer;
+    ASSIGN_OR_RETURN(hub.predecessors_dead, PredecessorsDead());
     hub.on_rolled_back = [this](const std::string& validator, const absl::Status& why) {
       OnRolledBack(validator, why);
     };

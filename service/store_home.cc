@@ -1,12 +1,15 @@
 #include "service/store_home.h"
 
 #include <fcntl.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -162,6 +165,24 @@ absl::Status SyncToDisk(const std::string& path) {
   if (fd >= 0) ::close(fd);
   if (synced) return absl::OkStatus();
   return absl::UnavailableError(absl::StrCat("cannot sync ", path, ": ", std::strerror(error)));
+}
+
+bool OnLocalFileSystem(const std::string& folder) {
+  // As in linux/magic.h, and those of ZFS and of what its kernel's headers leave out.
+  constexpr uint32_t kLocal[] = {
+      0xEF53,      // ext2, ext3, ext4
+      0x58465342,  // XFS
+      0x9123683E,  // Btrfs
+      0x01021994,  // tmpfs
+      0x794C7630,  // overlayfs
+      0xF2F52010,  // F2FS
+      0x2FC12FC1,  // ZFS
+      0xCA451A4E,  // bcachefs
+  };
+  struct statfs info;
+  if (folder.empty() || statfs(folder.c_str(), &info) != 0) return false;
+  const auto type = static_cast<uint32_t>(info.f_type);
+  return std::find(std::begin(kLocal), std::end(kLocal), type) != std::end(kLocal);
 }
 
 std::string FolderOf(const std::string& path) {

@@ -122,6 +122,9 @@ std::string PlainPath(absl::string_view path);
 
 // Makes a file, or a folder's entries, durable. UNAVAILABLE.
 absl::Status SyncToDisk(const std::string& path);
+// Whether the folder's file system is of this machine alone, so that a lock in it keeps out every
+// other process there is. False where that is not known.
+bool OnLocalFileSystem(const std::string& folder);
 // The folder that holds `path`; "." for a mere name.
 std::string FolderOf(const std::string& path);
 

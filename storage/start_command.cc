@@ -11,6 +11,7 @@ absl::Status ServiceStarted::Run(const View& view, const Slot& slot, Effects& ef
   term.set_start_time_us(absl::ToUnixMicros(slot.now));
   term.set_boot_id(boot_id_);
   term.set_version(version_);
+  term.set_start_boot_us(absl::ToInt64Microseconds(boot_time_ - base::BootTime::FromNanos(0)));
   effects.Put(Table::kMeta, TermKey(slot.revision), term);
 
   store::v1::AuditRecord entry;

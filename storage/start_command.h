@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "base/clock.h"
 #include "storage/command.h"
 
 namespace tollgate::storage {
@@ -16,9 +17,14 @@ namespace tollgate::storage {
 class ServiceStarted : public Command {
  public:
   // `version` is the program's; `term` is 16 random bytes as 32 hex digits, drawn by this process;
-  // `boot_id` is the kernel's of this machine, empty where it has none.
-  ServiceStarted(std::string version, std::string term, std::string boot_id)
-      : version_(std::move(version)), term_(std::move(term)), boot_id_(std::move(boot_id)) {}
+  // `boot_id` is the kernel's of this machine, empty where it has none; `boot_time` is the start by
+  // the machine's boot clock, the epoch of that where it is not known.
+  ServiceStarted(std::string version, std::string term, std::string boot_id,
+                 base::BootTime boot_time = base::BootTime::FromNanos(0))
+      : version_(std::move(version)),
+        term_(std::move(term)),
+        boot_id_(std::move(boot_id)),
+        boot_time_(boot_time) {}
 
   absl::string_view name() const override { return "service_started"; }
   absl::Status Run(const View& view, const Slot& slot, Effects& effects) override;
@@ -27,6 +33,7 @@ class ServiceStarted : public Command {
   const std::string version_;
   const std::string term_;
   const std::string boot_id_;
+  const base::BootTime boot_time_;
 };
 
 }  // namespace tollgate::storage

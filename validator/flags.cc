@@ -93,6 +93,10 @@ void AddFlags(net::DaemonFlags& flags, std::string* policy, ValidatorFlags* pars
   flags.Text("Deciding", "brand", "LETTERS",
              "What token strings begin with: 2 to 8 lower-case letters", &o.brand);
 
+  flags.Text("Program", "state-dir", "DIR",
+             "A folder of this validator's own that outlives it: by what it keeps there, a service "
+             "whose store was put back is found out even after this process was restarted",
+             &o.state_dir);
   flags.AddProgram("Written, as JSON with the addresses, once it listens",
                    "How long calls under way, then the goodbye, get after SIGTERM");
 }

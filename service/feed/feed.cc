@@ -92,6 +92,7 @@ absl::Status Feed::Begin(absl::Duration longest_lease_before) {
   start.longest_lease = absl::Microseconds(meta.longest_lease_us());
   start.longest_lease_before = longest_lease_before;
   start.restored = meta.restored();
+  start.predecessors_dead = options_.predecessors_dead;
   ASSIGN_OR_RETURN(start.roster, ReadRoster(*snapshot));
   start.now = options_.clock->Now();
 

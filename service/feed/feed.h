@@ -69,6 +69,9 @@ class Feed {
     std::string brand;               // of the token strings, for validators to compare
     // Of the store's epoch: seals the proofs that followers get (R19). Null: none are given.
     std::shared_ptr<const lease::Sealer> sealer;
+    // No process that served this store before can still grant a lease: see
+    // History::PredecessorsDead (R16).
+    bool predecessors_dead = false;
     // Makes the ledger; empty: an EnforcementLedger as it is. The simulation gives one that bends a
     // rule.
     std::function<std::unique_ptr<EnforcementLedger>(const EnforcementLedger::Options&,

@@ -28,6 +28,19 @@ bool History::HadEpoch(absl::string_view other) const {
   return std::find(past_epochs.begin(), past_epochs.end(), other) != past_epochs.end();
 }
 
+bool History::PredecessorsDead(base::BootTime now, absl::Duration longest) const {
+  if (terms.size() < 2 || terms.back().boot_id().empty()) return false;
+  // The first of the unbroken run of terms on this boot of this machine.
+  size_t first = terms.size() - 1;
+  while (first > 0 && terms[first - 1].boot_id() == terms.back().boot_id()) --first;
+  if (first == 0 && terms[0].from_revision() == 1) return true;  // nobody served it before the run
+  if (first == terms.size() - 1) return false;                   // the one before was elsewhere
+  const int64_t began_us = terms[first].start_boot_us();
+  if (began_us <= 0) return false;
+  // Before the run there may have been somebody else, or a program older than terms.
+  return base::BootTime::FromNanos(began_us * 1000) + longest <= now;
+}
+
 absl::StatusOr<History> ReadHistory(const storage::View& view) {
   ASSIGN_OR_RETURN(const absl::optional<MetaRecord> meta,
                    storage::GetRecord<MetaRecord>(view, storage::Table::kMeta, storage::kMetaKey));

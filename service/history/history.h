@@ -8,6 +8,8 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
 #include "storage/engine.h"
 #include "tollgate/store/v1/records.pb.h"
 #include "tollgate/v1/edge_service.pb.h"
@@ -27,6 +29,12 @@ struct History {
   // The term in which `revision` was committed; empty where it was before the first.
   absl::string_view TermOf(int64_t revision) const;
   bool HadEpoch(absl::string_view other) const;
+  // Whether every process before this one is surely dead, or can no longer grant, by `now` of this
+  // machine's boot clock (R16). This process must hold the store's lock on a file system of this
+  // machine's own: then whoever served the store since this machine booted (as the terms' boot ids
+  // tell) has let go of the lock. Whoever served it before, on another machine or boot, grants
+  // nothing any more once it has been without the store for `longest` (its T).
+  bool PredecessorsDead(base::BootTime now, absl::Duration longest) const;
 };
 
 // Reads the meta record and the terms. Errors: the view's; DATA_LOSS.

@@ -189,6 +189,9 @@ std::shared_ptr<ServiceNode> Town::StartService(std::shared_ptr<Disk> disk) {
     feed.lease = feed.lease * (divide == 1 ? 2 : 1) / divide;
     feed.ping_interval = std::min(feed.ping_interval, feed.lease / 3);
   }
+  // A restart in place knows that its predecessors are dead (R16).
+  options.feed.predecessors_dead = (service_ == nullptr || !service_->alive()) &&
+                                   (former_ == nullptr || !former_->alive());
   const double rate = 1 + (world_->rng().UniformReal() - 0.5) * fate_.drift * 0.95;
   auto service =
       std::make_shared<ServiceNode>(world_, &oracle_, &keyring_, options, std::move(disk), rate,

@@ -16,6 +16,7 @@
 #include "validator/shells/resolve_client.h"
 #include "validator/shells/service_route.h"
 #include "validator/shells/validator_metrics.h"
+#include "validator/shells/witness_file.h"
 
 namespace tollgate::validator {
 namespace {
@@ -100,6 +101,11 @@ class ValidatorServerImpl final : public ValidatorServer {
  private:
   absl::Status MakeCore() {
     ASSIGN_OR_RETURN(ValidatorOptions core, CoreOptionsOf(options_));
+    if (!options_.state_dir.empty()) {
+      ASSIGN_OR_RETURN(witness_, WitnessFile::Open(options_.state_dir));
+      core.follower.keeper = witness_.get();
+      core.follower.proof = witness_->found();
+    }
     ASSIGN_OR_RETURN(validator_,
                      Validator::Create(std::move(core), clock_, random_,
                                        [this](const tollgate::v1::ResolveRequest& request,
@@ -190,6 +196,7 @@ class ValidatorServerImpl final : public ValidatorServer {
   // Created in this order at a start; destroyed in the reverse, after Drain.
   std::unique_ptr<net::GrpcHost> host_;
   std::shared_ptr<ResolveClient> resolve_;
+  std::unique_ptr<WitnessFile> witness_;  // null without a state folder
   std::unique_ptr<Validator> validator_;
   std::shared_ptr<ValidatorRegistry> registry_;
   std::vector<std::unique_ptr<Front>> fronts_;

@@ -35,6 +35,9 @@ struct ValidatorServerOptions : EdgeOptions {
   uint32_t socket_mode = 0660;
   // The most connections at once on each listener. 0: as the limit on open files allows.
   int max_connections = 0;
+  // A folder of this validator's own that outlives its process, for the newest proof (R19). It must
+  // exist. Empty: a new process proves nothing.
+  std::string state_dir;
 
   // Injected; they outlive the server, `random` is thread-safe. nullptr: the machine's.
   const base::Clock* clock = nullptr;

@@ -21,7 +21,9 @@ EnforcementLedger::EnforcementLedger(Options options, const Start& start)
   // The predecessor granted its last lease at most its T after its last write (R16), and that write
   // was before this process's first.
   const absl::Duration window_before =
-      WriteWindow::LongestBefore(options_.write_window, start.longest_lease_before);
+      start.predecessors_dead
+          ? absl::ZeroDuration()
+          : WriteWindow::LongestBefore(options_.write_window, start.longest_lease_before);
   if (start.longest_lease_before > options_.lease) {
     // R5: this process's leases are shorter.
     const base::BootTime until = start.now + window_before + start.longest_lease_before;
@@ -29,8 +31,11 @@ EnforcementLedger::EnforcementLedger(Options options, const Start& start)
   }
   if (start.restored && !TOLLGATE_MUTATED("r17_no_hold")) {
     // R17: leases of any length may be held, also from a service that was cut off from the lost
-    // store.
-    frontier_.HoldUntil(start.now + window_before + lease::kLongestLease);
+    // store, wherever that runs.
+    frontier_.HoldUntil(
+        start.now +
+        WriteWindow::LongestBefore(options_.write_window, start.longest_lease_before) +
+        lease::kLongestLease);
   }
   // R15, R16.
   const base::BootTime held_until =

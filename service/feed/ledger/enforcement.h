@@ -53,6 +53,8 @@ class EnforcementLedger {
     absl::Duration longest_lease;         // MetaRecord's, durable (R5)
     absl::Duration longest_lease_before;  // what it was before this process raised it
     bool restored = false;                // MetaRecord's (R17)
+    // No process before this one can still grant: the hold for its T falls away (R16).
+    bool predecessors_dead = false;
     std::vector<tollgate::store::v1::SessionRecord> roster;  // R15
   };
   EnforcementLedger(Options options, const Start& start);

@@ -2,6 +2,8 @@
 
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -121,6 +123,42 @@ TEST(JudgeHello, WithoutAProofClaimsNothing) {
   EXPECT_EQ(JudgeHello(hello, SomeHistory(), 20, {}), Agreement::kUnprovenFuture);
   hello.set_applied_revision(0);
   EXPECT_EQ(JudgeHello(hello, SomeHistory(), 20, {}), Agreement::kFresh);
+}
+
+TEST(History, KnowsWhenItsPredecessorsAreDead) {
+  const absl::Duration longest = absl::Minutes(10);
+  const auto at = [](int64_t seconds) {
+    return base::BootTime::FromNanos(seconds * 1'000'000'000);
+  };
+  struct Term {
+    int64_t from;
+    const char* boot;
+    int64_t began;  // seconds
+  };
+  const auto dead = [&](std::vector<Term> terms, int64_t now) {
+    History history;
+    for (const Term& term : terms) {
+      history.terms.emplace_back();
+      history.terms.back().set_from_revision(term.from);
+      history.terms.back().set_boot_id(term.boot);
+      history.terms.back().set_start_boot_us(term.began * 1'000'000);
+    }
+    return history.PredecessorsDead(at(now), longest);
+  };
+  // All of the store's life on this boot of this machine.
+  EXPECT_TRUE(dead({{1, "a", 100}, {5, "a", 110}}, 110));
+  EXPECT_FALSE(dead({{1, "a", 100}, {5, "b", 110}}, 100'000)) << "the last one was elsewhere";
+  EXPECT_FALSE(dead({{1, "", 100}, {5, "", 110}}, 100'000)) << "of no machine that is known";
+  // The one before the run may still grant for its T.
+  EXPECT_FALSE(dead({{1, "b", 7}, {5, "a", 100}, {9, "a", 110}}, 699));
+  EXPECT_TRUE(dead({{1, "b", 7}, {5, "a", 100}, {9, "a", 110}}, 700));
+  EXPECT_FALSE(dead({{1, "a", 50}, {3, "b", 7}, {5, "a", 100}, {9, "a", 110}}, 699));
+  // A program older than terms served it before.
+  EXPECT_FALSE(dead({{4, "a", 100}, {5, "a", 110}}, 699));
+  EXPECT_TRUE(dead({{4, "a", 100}, {5, "a", 110}}, 700));
+  EXPECT_FALSE(dead({{4, "a", 0}, {5, "a", 110}}, 100'000)) << "its start is not known";
+  EXPECT_FALSE(dead({{4, "a", 100}}, 100'000));
+  EXPECT_FALSE(dead({}, 100'000));
 }
 
 // A later start tells of an earlier one's revisions too. Were its own term in such a proof, the
