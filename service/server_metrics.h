@@ -75,6 +75,8 @@ class ServerMetrics {
   void SetFeed(const Hub::Stats& stats) ABSL_LOCKS_EXCLUDED(mu_);
   // How many sessions of the fleet are in each state.
   void SetFleet(const std::vector<SessionView>& fleet);
+  // How the clock stands.
+  void SetClock(const tollgate::v1::Clock& clock);
   // A method's handles; made at its first use, and valid as long as this.
   MethodMetrics* Method(absl::string_view method);
 
@@ -104,6 +106,8 @@ class ServerMetrics {
   prometheus::Gauge* const sweep_lag_seconds_;
   prometheus::Counter* const swept_;
   prometheus::Counter* const store_errors_;
+  prometheus::Gauge* const clock_in_doubt_;
+  prometheus::Gauge* const clock_offset_seconds_;
   prometheus::Family<prometheus::Counter>* const rpcs_;
   prometheus::Family<prometheus::Histogram>* const rpc_seconds_;
   absl::Mutex mu_;
