@@ -38,6 +38,7 @@ class Program:
         self.ready_file = os.path.join(home, f"{name}.ready")
         self.process = None
         self.ready = None
+        self.environment = {}  # besides ours
 
     def launch(self):
         if os.path.exists(self.ready_file):
@@ -45,7 +46,7 @@ class Program:
         with open(self.log, "ab") as output:
             self.process = subprocess.Popen(
                 [os.path.join(BIN, self.program), *self.arguments, "--ready-file", self.ready_file],
-                stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output, env={**os.environ, **self.environment})
         return self
 
     def wait_ready(self):
@@ -144,11 +145,12 @@ class Installation:
         self.service = None
         self.secrets = []  # every token string that was shown
 
-    def start_service(self, *arguments, port=0):
+    def start_service(self, *arguments, port=0, environment=None):
         self.service = Program(self.home, "tollgated", "tollgated", [
             "--store", os.path.join(self.home, "store"), "--listen", f"127.0.0.1:{port}",
             "--metrics-listen", "127.0.0.1:0", "--usage-interval", "200ms", "--sweep-interval", "100ms",
             *arguments])
+        self.service.environment = environment or {}
         self.programs.append(self.service)
         self.service.start()
         return self.service
