@@ -60,6 +60,8 @@ def test_a_clock_that_is_set_under_a_running_service(tollgate, wall_clock):
     token, secret = tollgate.create("quarter", "--expires-in", "90d")
     other, other_secret = tollgate.create("other")
     assert tollgate.check(edge, secret) == ADMIT
+    until("the edge has told what its clock says", lambda: tollgate.cli("clock", "status").get("edge_count") == 1)
+    assert tollgate.cli("clock", "status")["agreeing_edge_count"] == 1
 
     for wrong in (400 * DAY, -5 * 365 * DAY):
         wall_clock.wrong_by(wrong)
