@@ -48,6 +48,9 @@ class Clock {
   virtual BootTime Now() const = 0;
   // The wall clock, now.
   virtual absl::Time WallNow() const = 0;
+  // The time that all which time decides goes by (R20): the wall clock, unless this is a clock that
+  // knows when not to trust it (service/clock).
+  virtual absl::Time ServiceNow() const { return WallNow(); }
 };
 
 // The machine's clocks. Never destroyed.

@@ -12,6 +12,7 @@
 #include "base/status.h"
 #include "base/version.h"
 #include "cli/commands/backup.h"
+#include "cli/commands/clock.h"
 #include "cli/commands/completion.h"
 #include "cli/commands/events.h"
 #include "cli/commands/token.h"
@@ -167,6 +168,7 @@ int RunCommand(const std::vector<std::string>& arguments, Terminal terminal) {
   AddAuditCommands(app, context);
   AddValidatorsCommands(app, context);
   AddBackupCommands(app, context);
+  AddClockCommands(app, context);
   AddCompletionCommand(app, context);
   app.add_subcommand("version", "This program's version")->callback([&context] {
     if (context.settings().json()) {

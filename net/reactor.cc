@@ -1,14 +1,20 @@
 #include "net/reactor.h"
 
+#include "absl/time/clock.h"
+#include "grpc/support/time.h"
+
 namespace tollgate::net {
 
 absl::Time DeadlineOf(const grpc::ServerContextBase& context) {
-  const auto deadline = context.deadline();
+  // How long that is from now, by a clock that nobody sets: gRPC's reading of the wall clock and
+  // absl's, which lags, lie apart after a step, and a step back would make every deadline one that
+  // has passed.
+  const gpr_timespec deadline = gpr_convert_clock_type(context.raw_deadline(), GPR_CLOCK_MONOTONIC);
+  const gpr_timespec left = gpr_time_sub(deadline, gpr_now(GPR_CLOCK_MONOTONIC));
+  const absl::Duration from_now = absl::Seconds(left.tv_sec) + absl::Nanoseconds(left.tv_nsec);
   // "No deadline" arrives as the far end of the clock, give or take a conversion.
-  if (deadline >= std::chrono::system_clock::time_point::max() - std::chrono::hours(24 * 365)) {
-    return absl::InfiniteFuture();
-  }
-  return absl::FromChrono(deadline);
+  if (from_now > absl::Hours(24 * 365 * 100)) return absl::InfiniteFuture();
+  return absl::Now() + from_now;
 }
 
 namespace {

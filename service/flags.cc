@@ -75,6 +75,15 @@ void AddFlags(net::DaemonFlags& flags, ServerFlags* parsed) {
   flags.Number("Enforcement", "drift-bound", "REAL",
                "How differently two boot clocks may run, as a fraction", &o.drift_bound);
 
+  flags.Time("Clock", "clock-step-bound",
+             "The wall clock is in doubt when it leaves the boot clock by more",
+             &o.clock_step_bound);
+  flags.Time("Clock", "longest-off",
+             "So it is at a start that finds it further ahead of the store's last commit",
+             &o.longest_off);
+  flags.Time("Clock", "clock-edge-bound",
+             "So it is when the clocks of most edges are further from it", &o.clock_edge_bound);
+
   flags.Text("Tokens", "brand", "LETTERS",
              "What token strings begin with: 2 to 8 lower-case letters", &o.brand);
   flags.Time("Tokens", "sweep-interval",

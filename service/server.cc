@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <fstream>
 #include <thread>
 #include <utility>
 
@@ -15,6 +14,8 @@
 #include "net/grpc_host.h"
 #include "net/listener_metrics.h"
 #include "service/access/access.h"
+#include "service/clock/clock_command.h"
+#include "service/clock/service_clock.h"
 #include "service/feed/hub.h"
 #include "service/feed/ledger/fleet.h"
 #include "service/keyring/record_keyring.h"
@@ -43,13 +44,10 @@ constexpr absl::Duration kBetweenFolds = absl::Milliseconds(250);
 constexpr absl::Duration kBetweenRounds = absl::Hours(1);
 constexpr size_t kMaxChores = 100;
 
-// The kernel's id of this boot of the machine; empty where it has none.
-std::string BootId() {
-  std::ifstream file("/proc/sys/kernel/random/boot_id");
-  std::string id;
-  file >> id;
-  return id;
-}
+// How often the clock is looked at; and for how long the store's head keeps a time before it is
+// written anew.
+constexpr absl::Duration kBetweenClockLooks = absl::Milliseconds(500);
+constexpr absl::Duration kOldestHead = absl::Hours(1);
 
 // Counts what it passes on.
 class CountingSink : public UseSink {
@@ -139,10 +137,12 @@ class ServerImpl final : public Server {
   // The store and what commits to it.
   absl::Status StartSequencer() {
     ASSIGN_OR_RETURN(store_, parts_.home.Open(random_, clock_));
+    RETURN_IF_ERROR(StartClock());
 
     storage::Sequencer::Options sequencer;
     sequencer.engine = store_.engine;
-    sequencer.clock = &clock_;
+    sequencer.clock = time_.get();
+    sequencer.time = [this] { return time_->Batch(); };
     sequencer.on_fatal = [this](const absl::Status& status) { OnWriteFailed(status); };
     sequencer.on_commit = [this](int64_t revision, size_t commands, absl::Duration write) {
       metrics_.OnCommit(revision, commands, write);
@@ -157,7 +157,7 @@ class ServerImpl final : public Server {
     // The first commit: all that this process writes is of its term (R19).
     RETURN_IF_ERROR(sequencer_
                         ->Run(std::make_shared<storage::ServiceStarted>(
-                            base::kVersion, random_.Hex(16), BootId(), clock_.Now()))
+                            base::kVersion, random_.Hex(16), kernel().BootId(), clock_.Now()))
                         .status());
     if (store_.journaled != nullptr) {
       RETURN_IF_ERROR(FinishJournal(*store_.journaled, *sequencer_));
@@ -182,7 +182,7 @@ class ServerImpl final : public Server {
                      store_.engine->NewSnapshot());
     storage::Slot slot;
     slot.revision = snapshot->revision() + 1;
-    slot.now = clock_.WallNow();
+    slot.now = time_->ServiceNow();
     storage::Effects effects;
     return command.Run(*snapshot, slot, effects);
   }
@@ -195,7 +195,7 @@ class ServerImpl final : public Server {
     chores_ = std::make_unique<base::ThreadPool>(1, kMaxChores);
     UseLedger::Options use;
     use.engine = store_.engine;
-    use.clock = &clock_;
+    use.clock = time_.get();
     use.executor = executor_.get();
     use.max_report_lag = 3 * options_.usage_interval;
     use.on_dropped = [](size_t uses) {
@@ -209,7 +209,7 @@ class ServerImpl final : public Server {
     Hub::Options hub = parts_.feed;
     hub.engine = store_.engine;
     hub.sequencer = sequencer_.get();
-    hub.clock = &clock_;
+    hub.clock = time_.get();
     hub.random = &random_;
     hub.executor = executor_.get();
     hub.use = sink_.get();
@@ -219,12 +219,16 @@ class ServerImpl final : public Server {
       OnRolledBack(validator, why);
     };
     hub.on_fatal = [this](const absl::Status& status) { OnTailGap(status); };
+    hub.on_edge_time = [this](const std::string& validator, absl::Time wall) {
+      time_->OnEdgeTime(validator, wall);
+    };
     hub.on_enforced = [this](absl::Duration since_commit) { metrics_.OnEnforced(since_commit); };
     ASSIGN_OR_RETURN(hub_, Hub::Start(std::move(hub)));
     use_->RosterLoaded();
     registry_->SetRefresh([this] {
       metrics_.SetFeed(hub_->stats());
       if (store_.marked != nullptr) metrics_.SetMarkErrors(store_.marked->failures());
+      metrics_.SetClock(time_->Describe());
       metrics_.SetFleet(FleetOf(hub_->Sessions(), /*include_released=*/false));
       return net::ListenerMetrics(host_->listeners());
     });
@@ -239,7 +243,9 @@ class ServerImpl final : public Server {
     deps_.reads = executor_.get();
     deps_.scans = scans_.get();
     deps_.access = access_.get();
-    deps_.clock = &clock_;
+    deps_.clock = time_.get();
+    deps_.time = time_.get();
+    deps_.note_clock = [this] { NoteClockChanges(); };
     deps_.random = &random_;
     deps_.keyring = store_.keyring.get();
     deps_.format = &parts_.format;
@@ -263,11 +269,12 @@ class ServerImpl final : public Server {
     sweep.limits.event_retention_count = options_.event_retention_count;
     sweep.sequencer = sequencer_.get();
     sweep.timer = chores_.get();
-    sweep.clock = &clock_;
+    sweep.clock = time_.get();
     sweep.evidence = deps_.evidence;
     sweep.on_step = [this](absl::Duration lag, int64_t done) { metrics_.OnSweep(lag, done); };
     sweeper_ = Sweeper::Start(std::move(sweep));
     FoldUseAfter(kBetweenFolds, "");
+    WatchClock();
     host_->health().SetServing(true);
     host_->Accept();
     for (const std::string& address : addresses()) {
@@ -275,6 +282,58 @@ class ServerImpl final : public Server {
                 {{"address", address}, {"epoch", epoch()}, {"revision", head()}});
     }
     return absl::OkStatus();
+  }
+
+  // What time it is (R20), on the store as it was left.
+  const KernelClock& kernel() const {
+    return options_.kernel != nullptr ? *options_.kernel : SystemKernelClock();
+  }
+
+  absl::Status StartClock() {
+    ASSIGN_OR_RETURN(const std::unique_ptr<storage::Snapshot> snapshot,
+                     store_.engine->NewSnapshot());
+    ASSIGN_OR_RETURN(const absl::optional<ServiceTime::Stored> stored, ReadStoredTime(*snapshot));
+    ServiceClock::Options options;
+    options.time.step_bound = options_.clock_step_bound;
+    options.time.longest_off = options_.longest_off;
+    options.time.edge_bound = options_.clock_edge_bound;
+    options.time.edge_life = options_.lease;
+    options.time.drift_bound = options_.drift_bound;
+    options.machine = &clock_;
+    options.kernel = &kernel();
+    time_ = std::make_unique<ServiceClock>(options, stored);
+    return absl::OkStatus();
+  }
+
+  // Looks at the clock now and then; ends with `chores_`.
+  void WatchClock() {
+    NoteClockChanges();
+    if (time_->Now() - sequencer_->last_write_start() > kOldestHead) {
+      sequencer_->Submit(std::make_shared<MarkTime>(), [](const auto&) {});
+    }
+    chores_->After(kBetweenClockLooks, [this] { WatchClock(); });
+  }
+
+  void NoteClockChanges() {
+    for (const ClockChange& change : time_->Watch()) {
+      if (change.in_doubt) {
+        base::Log(base::LogLevel::kWarning,
+                  "the clock of this machine is in doubt: time goes on from the last that was "
+                  "trusted, and what is reckoned from now is refused, until the kernel's clock is "
+                  "synchronised, most edges agree, or an operator ends it: tollgate clock accept",
+                  {{"why", ExplainDoubt(change.doubt, change.wall, change.to)},
+                   {"wall_time", absl::FormatTime(change.wall, absl::UTCTimeZone())},
+                   {"service_time", absl::FormatTime(change.to, absl::UTCTimeZone())}});
+      } else {
+        base::Log(base::LogLevel::kInfo,
+                  change.at_once ? "the clock of this machine was set, and is trusted"
+                                 : "the clock of this machine is trusted again",
+                  {{"how", ClockTrustName(change.trust)},
+                   {"service_time_before", absl::FormatTime(change.from, absl::UTCTimeZone())},
+                   {"service_time", absl::FormatTime(change.to, absl::UTCTimeZone())}});
+      }
+      sequencer_->Submit(std::make_shared<NoteClock>(change), [](const auto&) {});
+    }
   }
 
   // Step by step through all use, then again after a while; ends with `chores_`.
@@ -363,6 +422,7 @@ class ServerImpl final : public Server {
   std::unique_ptr<net::GrpcHost> host_;
   OpenStore store_;
   std::unique_ptr<const Access> access_;
+  std::unique_ptr<ServiceClock> time_;
   std::unique_ptr<storage::Sequencer> sequencer_;
   std::unique_ptr<base::ThreadPool> executor_;
   std::unique_ptr<base::ThreadPool> scans_;

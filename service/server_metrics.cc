@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/proto_time.h"
 #include "base/version.h"
 #include "service/feed/ledger/fleet.h"
 
@@ -128,6 +129,11 @@ ServerMetrics::ServerMetrics(prometheus::Registry& r)
       store_errors_(Counter(r, "tollgate_store_errors_total", "Reads or writes that failed")),
       mark_errors_(Counter(r, "tollgate_store_mark_errors_total",
                            "Commits that the head mark beside the journal could not be told of")),
+      clock_in_doubt_(Gauge(r, "tollgate_clock_in_doubt",
+                            "1 while the wall clock of the service's machine is not trusted")),
+      clock_offset_seconds_(
+          Gauge(r, "tollgate_clock_offset_seconds",
+                "The wall clock of the service's machine less the service's time")),
       rpcs_(&BuildCounter()
                  .Name("tollgate_rpcs_total")
                  .Help("RPCs answered, by method and code")
@@ -205,6 +211,12 @@ void ServerMetrics::SetFleet(const std::vector<SessionView>& fleet) {
   for (const auto& [state, count] : CountStates(fleet)) {
     if (validators_[state] != nullptr) validators_[state]->Set(count);
   }
+}
+
+void ServerMetrics::SetClock(const tollgate::v1::Clock& clock) {
+  clock_in_doubt_->Set(clock.doubt() == tollgate::v1::CLOCK_DOUBT_UNSPECIFIED ? 0 : 1);
+  clock_offset_seconds_->Set(absl::ToDoubleSeconds(base::FromProto(clock.wall_time()) -
+                                                   base::FromProto(clock.service_time())));
 }
 
 MethodMetrics* ServerMetrics::Method(absl::string_view method) {

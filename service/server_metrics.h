@@ -78,6 +78,8 @@ class ServerMetrics {
   void SetFeed(const Hub::Stats& stats) ABSL_LOCKS_EXCLUDED(mu_);
   // How many sessions of the fleet are in each state.
   void SetFleet(const std::vector<SessionView>& fleet);
+  // How the clock stands.
+  void SetClock(const tollgate::v1::Clock& clock);
   // The handles of one method; made at first use, valid as long as this object.
   MethodMetrics* Method(absl::string_view method);
 
@@ -108,6 +110,8 @@ class ServerMetrics {
   prometheus::Counter* const swept_;
   prometheus::Counter* const store_errors_;
   prometheus::Counter* const mark_errors_;
+  prometheus::Gauge* const clock_in_doubt_;
+  prometheus::Gauge* const clock_offset_seconds_;
   prometheus::Family<prometheus::Counter>* const rpcs_;
   prometheus::Family<prometheus::Histogram>* const rpc_seconds_;
   absl::Mutex mu_;

@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/random.h"
+#include "service/clock/kernel_clock.h"
 
 namespace tollgate::service {
 
@@ -54,6 +55,12 @@ struct ServerOptions {
   absl::Duration ack_limit = absl::Seconds(10);
   // The bound on how differently two boot clocks run, as a fraction (R1).
   double drift_bound = 0.001;
+  // R20. The wall clock is trusted while it is within clock_step_bound of where the boot clock
+  // says; at a start, while it is no more than longest_off ahead of the store's last commit; and
+  // while no more than half of the edges contradict it by more than clock_edge_bound.
+  absl::Duration clock_step_bound = absl::Seconds(10);
+  absl::Duration longest_off = absl::Hours(72);
+  absl::Duration clock_edge_bound = absl::Minutes(1);
   // How often the sweep looks for what is due.
   absl::Duration sweep_interval = absl::Seconds(1);
   // Events are kept at least this long, and at most this many revisions of them. A validator that
@@ -94,6 +101,7 @@ struct ServerOptions {
 
   // Injected; both outlive the server. nullptr: the machine's.
   const base::Clock* clock = nullptr;
+  const KernelClock* kernel = nullptr;
   base::Random* random = nullptr;
   // Called once, on the committing thread, when a store write failed or is uncertain (R7). It must
   // end the process. Empty: logs, then ends the process with exit code 70.

@@ -22,7 +22,10 @@ namespace tollgate::storage {
 struct Slot {
   int64_t revision = 0;  // the revision this commit will have
   uint32_t index = 0;    // the command's place in the batch (R13)
-  absl::Time now;        // the service's wall clock, one reading a batch
+  absl::Time now;        // the service's time (R20), one reading a batch
+  // The wall clock is in doubt, and `now` may be behind: nothing may be given an end that is
+  // computed from it.
+  bool clock_in_doubt = false;
 };
 
 // The effects of a command on the store: collected while it runs, thrown away when it returns an

@@ -67,7 +67,7 @@ std::string FingerprintOf(absl::string_view previous, const HeadRecord& head,
 
 }  // namespace
 
-absl::StatusOr<BatchOutcome> RunBatch(const Snapshot& snapshot, absl::Time now,
+absl::StatusOr<BatchOutcome> RunBatch(const Snapshot& snapshot, const BatchTime& time,
                                       const std::vector<Command*>& commands) {
   ASSIGN_OR_RETURN(HeadRecord head, ReadHead(snapshot));
   if (head.revision() != snapshot.revision()) {
@@ -77,11 +77,18 @@ absl::StatusOr<BatchOutcome> RunBatch(const Snapshot& snapshot, absl::Time now,
   }
 
   const int64_t revision = head.revision() + 1;
-  const int64_t now_us = absl::ToUnixMicros(now);
+  const int64_t now_us = absl::ToUnixMicros(time.now);
   BatchOutcome outcome;
   outcome.request.expected_head = head.revision();
   outcome.results.reserve(commands.size());
   OverlayView view(&snapshot);
+  const int64_t jump_us =
+      time.jumped_to.has_value() ? absl::ToUnixMicros(*time.jumped_to) : head.time_jump_us();
+  if (jump_us > head.time_jump_us()) {
+    head.set_time_jump_us(jump_us);
+    // This batch's commands must know already: it may be they that would end something.
+    view.Apply(Mutation{Table::kMeta, kHeadKey, SerializeRecord(head)});
+  }
   std::string audit_hash = head.audit_hash();
   uint32_t audit_index = 0;
   int64_t compacted = head.compacted_revision();
@@ -91,7 +98,8 @@ absl::StatusOr<BatchOutcome> RunBatch(const Snapshot& snapshot, absl::Time now,
     Slot slot;
     slot.revision = revision;
     slot.index = static_cast<uint32_t>(i);
-    slot.now = now;
+    slot.now = time.now;
+    slot.clock_in_doubt = time.in_doubt;
     Effects effects;
     absl::Status status = commands[i]->Run(view, slot, effects);
     if (status.ok()) status = CheckEffects(*commands[i], effects, head);
@@ -133,6 +141,9 @@ absl::StatusOr<BatchOutcome> RunBatch(const Snapshot& snapshot, absl::Time now,
   TOLLGATE_INVARIANT(compacted <= head.revision(), "no event is compacted before it is committed");
   head.set_revision(revision);
   head.set_time_us(now_us);
+  head.set_clock_in_doubt(time.in_doubt);
+  head.set_boot_id(time.boot_id);
+  head.set_boot_time_us(time.boot.nanos() / 1000);
   head.set_audit_hash(audit_hash);
   head.set_compacted_revision(compacted);
   if (events.events_size() > 0) {

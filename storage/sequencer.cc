@@ -124,8 +124,8 @@ class CommitterSequencer : public Sequencer {
       // A failed read has written nothing, so it ends only this batch.
       absl::StatusOr<std::unique_ptr<Snapshot>> snapshot = options_.engine->NewSnapshot();
       if (!snapshot.ok()) return Unreadable(snapshot.status());
-      absl::StatusOr<BatchOutcome> outcome =
-          RunBatch(**snapshot, options_.clock->WallNow(), commands);
+      absl::StatusOr<BatchOutcome> outcome = RunBatch(
+          **snapshot, options_.time ? options_.time() : options_.clock->ServiceNow(), commands);
       if (!outcome.ok()) return Unreadable(outcome.status());
       if (!outcome->has_effects) return std::move(outcome->results);
       snapshot->reset();  // do not keep what the commit replaces alive during it

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -27,6 +28,20 @@ struct Committed {
   uint32_t index = 0;
 };
 
+// What a batch's commands are told of the time, and what the head record keeps of it (R20).
+struct BatchTime {
+  BatchTime() = default;
+  BatchTime(absl::Time now) : now(now) {}  // NOLINT: where there is a time and nothing to doubt
+  absl::Time now;                          // the service's time
+  bool in_doubt = false;                   // whether the wall clock is in doubt
+  // Which boot of which machine `boot` is read on; empty: not known.
+  std::string boot_id;
+  base::BootTime boot;
+  // The end of a doubt moved the service's time forward, to this moment: how long ago anything
+  // before it was is not known. Unset: not in this process.
+  absl::optional<absl::Time> jumped_to;
+};
+
 // The pure core: runs a batch of commands over a view and makes one commit of them.
 // tests/simulation drives it without threads.
 struct BatchOutcome {
@@ -36,7 +51,7 @@ struct BatchOutcome {
 };
 // Only RunBatch writes HeadRecord, new events and the audit chain; a command that does so itself
 // gets INTERNAL, and nothing of it is written. Errors: the snapshot cannot be read.
-absl::StatusOr<BatchOutcome> RunBatch(const Snapshot& snapshot, absl::Time now,
+absl::StatusOr<BatchOutcome> RunBatch(const Snapshot& snapshot, const BatchTime& time,
                                       const std::vector<Command*>& commands);
 
 // Its one committer thread takes all queued commands, runs them on the state overlaid with the
@@ -47,8 +62,10 @@ class Sequencer {
   struct Options {
     Engine* engine = nullptr;            // outlives the sequencer
     const base::Clock* clock = nullptr;  // outlives the sequencer
-    size_t max_queued = 10000;           // commands waiting; above it Submit refuses
-    size_t max_batch = 1000;             // commands in one commit
+    // What a batch is told of the time; empty: the clock's ServiceNow, and no doubt. Thread-safe.
+    std::function<BatchTime()> time;
+    size_t max_queued = 10000;  // commands waiting; above it Submit refuses
+    size_t max_batch = 1000;    // commands in one commit
     // Called once when a write failed or its outcome is uncertain. The process must end, since a
     // crash could reuse the revision for other content (R7). From then on every command is answered
     // UNAVAILABLE.

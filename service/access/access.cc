@@ -33,6 +33,8 @@ absl::string_view PermissionName(Permission permission) {
       return "feed.follow";
     case Permission::kCreateBackup:
       return "backups.create";
+    case Permission::kAcceptClock:
+      return "clock.accept";
   }
   return "unknown";
 }

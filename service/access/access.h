@@ -31,6 +31,7 @@ enum class Permission {
   kReadOperations,  // events, audit, receipts
   kFollowFeed,      // Resolve and Follow
   kCreateBackup,
+  kAcceptClock,
 };
 // "tokens.create", …: used in refusals, and in roles once they exist.
 absl::string_view PermissionName(Permission permission);

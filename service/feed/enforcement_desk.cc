@@ -26,6 +26,9 @@ EnforcementDesk::~EnforcementDesk() { Stop(); }
 
 void EnforcementDesk::Acknowledge(const lease::SessionId& key, int64_t revision,
                                   const tollgate::v1::Ping& ping) {
+  if (options_.on_edge_time && ping.has_wall_time() && base::IsValid(ping.wall_time())) {
+    options_.on_edge_time(key.validator_id, base::FromProto(ping.wall_time()));
+  }
   absl::MutexLock lock(&mu_);
   ledger_->Acknowledge(key, revision, ping, options_.clock->Now());
 }
@@ -115,7 +118,7 @@ bool EnforcementDesk::WriteRoster(const lease::SessionId& key, std::function<voi
   {
     absl::MutexLock lock(&mu_);
     if (!ledger_->NeedsRoster(key) || ledger_->stopped()) return false;
-    write = ledger_->BeginRosterWrite(key, options_.clock->WallNow());
+    write = ledger_->BeginRosterWrite(key, options_.clock->ServiceNow());
   }
   Write(std::make_shared<AddSession>(write.record),
         [this, write, done = std::move(done)](const absl::Status& status) {

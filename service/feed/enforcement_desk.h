@@ -39,6 +39,9 @@ class EnforcementDesk : public Lessor {
     // may ask anew. On the committing thread. May be empty.
     std::function<void()> wake_streams;
     std::function<void(absl::Duration)> on_enforced;  // may be empty
+    // A validator has told what its wall clock says (R20). Quick; may come with a stream's lock
+    // held. May be empty.
+    std::function<void(const std::string& validator_id, absl::Time wall)> on_edge_time;
   };
   EnforcementDesk(Options options, std::unique_ptr<EnforcementLedger> ledger);
   ~EnforcementDesk() override;

@@ -101,6 +101,7 @@ absl::Status Feed::Begin(absl::Duration longest_lease_before) {
   desk_options.clock = options_.clock;
   desk_options.use = options_.use;
   desk_options.on_enforced = options_.on_enforced;
+  desk_options.on_edge_time = options_.on_edge_time;
   desk_options.wake = [this] { scheduler_->TickSoon(); };
   desk_options.wake_streams = [this] { scheduler_->WakeAllSoon(); };
   desk_ = std::make_unique<EnforcementDesk>(

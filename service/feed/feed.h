@@ -112,6 +112,9 @@ class Feed {
     // Called when a revision was declared enforced, with the time since its commit. For metrics;
     // may be empty.
     std::function<void(absl::Duration since_commit)> on_enforced;
+    // A validator has told what its wall clock says (R20). Quick, and never calls back; it may come
+    // with a stream's lock held. May be empty.
+    std::function<void(const std::string& validator_id, absl::Time wall)> on_edge_time;
   };
   // OK; or INVALID_ARGUMENT (reason BAD_FLAG, field the option's name) for options that break a
   // rule.

@@ -149,7 +149,7 @@ bool FollowerStream::NextToWrite(std::vector<SharedBytes>* pieces) {
     {
       absl::MutexLock lock(&mu_);
       // Fresh readings, taken after every message that was handed in (R1).
-      output = state_.Next(clock.Now(), clock.WallNow());
+      output = state_.Next(clock.Now(), clock.ServiceNow());
     }
     switch (output.kind) {
       case Output::Kind::kNothing:

@@ -36,6 +36,17 @@ std::string RequestFingerprint(const google::protobuf::Message& request) {
   return fingerprint;
 }
 
+absl::Status RefuseInDoubt(const storage::Slot& slot, absl::string_view what) {
+  if (!slot.clock_in_doubt) return absl::OkStatus();
+  return base::Refuse(
+      absl::StatusCode::kFailedPrecondition, "CLOCK_IN_DOUBT",
+      absl::StrCat(
+          "refused: the clock of the service's machine is in doubt, and ", what,
+          " is reckoned from now. See it with: tollgate clock status. Set that clock right "
+          "(a time daemon does), or end the doubt with: tollgate clock accept. Revoking "
+          "always works."));
+}
+
 absl::Status Change::Run(const storage::View& view, const storage::Slot& slot,
                          storage::Effects& effects) {
   replayed_ = false;

@@ -30,6 +30,10 @@ struct MintedToken {
   char kind = 'w';
 };
 
+// FAILED_PRECONDITION, CLOCK_IN_DOUBT, where the clock is in doubt (R20): `what` would have an end
+// that is computed from now. OK where it is not.
+absl::Status RefuseInDoubt(const storage::Slot& slot, absl::string_view what);
+
 // BLAKE2b-256 over a request's deterministic serialisation, without the fields that may differ
 // between a call and its retry: request_id and wait_enforced.
 std::string RequestFingerprint(const google::protobuf::Message& request);

@@ -83,6 +83,13 @@ absl::Time LastResumed(const TokenRecord& record) {
                                       : FromRecordMicros(record.resume_time_us());
 }
 
+absl::StatusOr<absl::Time> LastTimeJump(const storage::View& view) {
+  ASSIGN_OR_RETURN(auto head, storage::GetRecord<tollgate::store::v1::HeadRecord>(
+                                  view, storage::Table::kMeta, storage::kHeadKey));
+  if (!head.has_value() || head->time_jump_us() == 0) return absl::InfinitePast();
+  return FromRecordMicros(head->time_jump_us());
+}
+
 absl::StatusOr<WorkspaceRecord> LoadWorkspace(const storage::View& view,
                                               absl::string_view workspace) {
   ASSIGN_OR_RETURN(auto record, storage::GetRecord<WorkspaceRecord>(

@@ -52,6 +52,10 @@ absl::StatusOr<tollgate::store::v1::WorkspaceRecord> LoadWorkspace(const storage
 // When the token was last resumed; InfinitePast: never, as far as the record knows.
 absl::Time LastResumed(const tollgate::store::v1::TokenRecord& record);
 
+// The service's time was last moved forward to this moment, by the end of a doubt (R20): how long
+// ago anything before it was is not known. InfinitePast: never.
+absl::StatusOr<absl::Time> LastTimeJump(const storage::View& view);
+
 // The resource at `now`, without use.
 tollgate::v1::Token ToResource(const HeldToken& token, absl::Time now);
 

@@ -9,6 +9,7 @@
 #include "base/bad_flag.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "service/clock/service_clock.h"
 #include "service/store_home.h"
 #include "storage/journal/journal.h"
 #include "storage/journal/journaled_engine.h"
@@ -194,12 +195,16 @@ absl::StatusOr<RestoreReport> Renew(const StoreHome& home, const std::string& fo
     report.journal_revision = plan->last_revision();
     report.journal_time = absl::FromUnixMicros(plan->last_time_us());
   }
+  ASSIGN_OR_RETURN(const absl::optional<ServiceTime::Stored> stored, ReadStoredTime(*snapshot));
   snapshot.reset();
+  // The store goes on from its own time where this machine's clock is in doubt (R20).
+  const ServiceClock time({{}, &clock, &SystemKernelClock()}, stored);
   auto command = std::make_shared<ReplayCommand>(plan.get(), report.epoch, std::string(action),
                                                  options.from.empty() ? home.name() : options.from);
   storage::Sequencer::Options sequencer_options;
   sequencer_options.engine = engine.get();
-  sequencer_options.clock = &clock;
+  sequencer_options.clock = &time;
+  sequencer_options.time = [&time] { return time.Batch(); };
   ASSIGN_OR_RETURN(const std::unique_ptr<storage::Sequencer> sequencer,
                    storage::Sequencer::Start(std::move(sequencer_options)));
   RETURN_IF_ERROR(sequencer->Run(command).status());

@@ -28,7 +28,7 @@ absl::Status Complete(const RpcDeps& deps, const ReceiptQuestion& question, Rece
   if (!token.has_value()) return absl::OkStatus();
   ASSIGN_OR_RETURN(
       const std::vector<EdgeUseRow> uses,
-      ReadUses(*snapshot, question.workspace, question.token_id, deps.clock->WallNow()));
+      ReadUses(*snapshot, question.workspace, question.token_id, deps.clock->ServiceNow()));
   CompleteLastAdmits(token::FormatTokenName(question.workspace, question.token_id), uses,
                      evidence.gaps, FromRecordMicros(token->create_time_us()), receipt);
   return absl::OkStatus();

@@ -7,7 +7,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/status.h"
+#include "service/clock/clock_command.h"
 #include "service/reads/read_tokens.h"
+#include "service/records/field_time.h"
 #include "service/rpc/backup.h"
 #include "service/rpc/enforced_wait.h"
 #include "service/rpc/last_admits.h"
@@ -17,8 +19,12 @@
 namespace tollgate::service {
 namespace {
 
+using tollgate::v1::AcceptClockRequest;
+using tollgate::v1::AcceptClockResponse;
+using tollgate::v1::Clock;
 using tollgate::v1::CreateBackupRequest;
 using tollgate::v1::CreateBackupResponse;
+using tollgate::v1::GetClockRequest;
 using tollgate::v1::GetEnforcementRequest;
 using tollgate::v1::ListAuditEntriesRequest;
 using tollgate::v1::ListAuditEntriesResponse;
@@ -92,6 +98,10 @@ OperationsService::OperationsService(const RpcDeps* deps, Options options)
             &Nameless<ListValidatorsRequest>},
       backup_{deps->metrics->Method("CreateBackup"), Permission::kCreateBackup,
               &Nameless<CreateBackupRequest>},
+      clock_{deps->metrics->Method("GetClock"), Permission::kReadOperations,
+             &Nameless<GetClockRequest>},
+      accept_{deps->metrics->Method("AcceptClock"), Permission::kAcceptClock,
+              &Nameless<AcceptClockRequest>},
       backups_(deps->scans, options_.max_waiting_backups) {}
 
 grpc::ServerWriteReactor<grpc::ByteBuffer>* OperationsService::WatchEvents(Context* context,
@@ -219,7 +229,7 @@ grpc::ServerUnaryReactor* OperationsService::ListValidators(Context* context, co
           std::vector<SessionView> sessions = deps.hub->Sessions();
           head.head = deps.hub->head();
           head.epoch = deps.hub->epoch();
-          head.now = deps.clock->WallNow();
+          head.now = deps.clock->ServiceNow();
           ASSIGN_OR_RETURN(raw->response, ListFleet(std::move(sessions), raw->request, head));
           return absl::OkStatus();
         });
@@ -237,7 +247,7 @@ grpc::ServerUnaryReactor* OperationsService::CreateBackup(Context* context, cons
           place.sequencer = deps.sequencer;
           place.backup_dir = options_.backup_dir;
           place.epoch = deps.hub->epoch();
-          place.now = deps.clock->WallNow();
+          place.now = deps.clock->ServiceNow();
           place.actor = call->actor();
           place.wanted = [raw = call.get()] { return raw->Wanted(); };
           absl::Status status = place.wanted();
@@ -249,6 +259,49 @@ grpc::ServerUnaryReactor* OperationsService::CreateBackup(Context* context, cons
           call->FinishWith(status);
         });
         if (!taken) call->FinishWith(Overloaded("too many backups are waiting"));
+      });
+}
+
+grpc::ServerUnaryReactor* OperationsService::GetClock(Context* context, const Bytes* request,
+                                                      Bytes* response) {
+  return TypedCall<GetClockRequest, Clock>::Serve(deps_, clock_, context, request, response,
+                                                  [](auto call) {
+                                                    call->response = call->deps().time->Describe();
+                                                    call->FinishWith(absl::OkStatus());
+                                                  });
+}
+
+grpc::ServerUnaryReactor* OperationsService::AcceptClock(Context* context, const Bytes* request,
+                                                         Bytes* response) {
+  return TypedCall<AcceptClockRequest, AcceptClockResponse>::Serve(
+      deps_, accept_, context, request, response, [](auto call) {
+        const RpcDeps& deps = call->deps();
+        if (!call->request.has_wall_time()) {
+          call->FinishWith(base::RefuseField(
+              "WALL_TIME_REQUIRED", "wall_time",
+              "is not set: name the time that is accepted, as GetClock shows it"));
+          return;
+        }
+        const absl::StatusOr<absl::Time> wall =
+            TimeFromField(call->request.wall_time(), "wall_time");
+        const absl::Status may = wall.ok() ? deps.time->CheckAccept(*wall) : wall.status();
+        if (!may.ok()) {
+          call->FinishWith(may);
+          return;
+        }
+        // Who did it is in the log before it is done.
+        deps.sequencer->Submit(std::make_shared<NoteClockAccepted>(call->actor(), *wall),
+                               [call, wall = *wall](absl::StatusOr<storage::Committed> committed) {
+                                 const RpcDeps& deps = call->deps();
+                                 absl::Status done = committed.status();
+                                 if (done.ok()) done = deps.time->Accept(wall);
+                                 if (done.ok()) {
+                                   deps.note_clock();
+                                   *call->response.mutable_clock() = deps.time->Describe();
+                                   call->response.set_revision(committed->revision);
+                                 }
+                                 call->FinishWith(done);
+                               });
       });
 }
 

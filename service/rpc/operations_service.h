@@ -27,7 +27,9 @@ using RawOperationsService = OperationsStub::WithRawCallbackMethod_WatchEvents<
             OperationsStub::WithRawCallbackMethod_WaitEnforced<
                 OperationsStub::WithRawCallbackMethod_ListValidators<
                     OperationsStub::WithRawCallbackMethod_CreateBackup<
-                        OperationsStub::Service>>>>>>;
+                        OperationsStub::WithRawCallbackMethod_GetClock<
+                            OperationsStub::WithRawCallbackMethod_AcceptClock<
+                                OperationsStub::Service>>>>>>>>;
 }  // namespace internal
 
 // As TokenService. A revision in a question must exist (REVISION_UNKNOWN, OUT_OF_RANGE) and be of
@@ -52,6 +54,8 @@ class OperationsService final : public internal::RawOperationsService {
   Reactor* WaitEnforced(Context* context, const Bytes* request, Bytes* response) override;
   Reactor* ListValidators(Context* context, const Bytes* request, Bytes* response) override;
   Reactor* CreateBackup(Context* context, const Bytes* request, Bytes* response) override;
+  Reactor* GetClock(Context* context, const Bytes* request, Bytes* response) override;
+  Reactor* AcceptClock(Context* context, const Bytes* request, Bytes* response) override;
 
   // Ends all watchers (UNAVAILABLE, DRAINING) and refuses new ones. Does not wait.
   void EndStreams() ABSL_LOCKS_EXCLUDED(mu_);
@@ -73,6 +77,8 @@ class OperationsService final : public internal::RawOperationsService {
   const Method<tollgate::v1::WaitEnforcedRequest, tollgate::v1::Receipt> wait_;
   const Method<tollgate::v1::ListValidatorsRequest, tollgate::v1::ListValidatorsResponse> list_;
   const Method<tollgate::v1::CreateBackupRequest, tollgate::v1::CreateBackupResponse> backup_;
+  const Method<tollgate::v1::GetClockRequest, tollgate::v1::Clock> clock_;
+  const Method<tollgate::v1::AcceptClockRequest, tollgate::v1::AcceptClockResponse> accept_;
 
   BackupLine backups_;
   absl::Mutex mu_;

@@ -8,6 +8,7 @@
 #include "base/executor.h"
 #include "base/random.h"
 #include "service/access/access.h"
+#include "service/clock/service_clock.h"
 #include "service/feed/hub.h"
 #include "service/server_metrics.h"
 #include "service/use/silence.h"
@@ -28,13 +29,16 @@ struct RpcDeps {
   // it delays a validator's question or a follower's catching up.
   base::Executor* scans = nullptr;
   const Access* access = nullptr;
-  const base::Clock* clock = nullptr;
+  const base::Clock* clock = nullptr;  // what `time` is, for those who only ask it
+  ServiceClock* time = nullptr;
   base::Random* random = nullptr;
   const token::Keyring* keyring = nullptr;
   const token::TokenFormat* format = nullptr;
   ServerMetrics* metrics = nullptr;
   // What the edges have said about use, as of now.
   std::function<SilenceEvidence()> evidence;
+  // Logs and writes down what has changed about the clock, without waiting for that.
+  std::function<void()> note_clock;
   // Merges the reported use into the store. May block, so it must not run on a gRPC thread.
   std::function<void()> merge_use;
 };

@@ -175,7 +175,7 @@ grpc::ServerUnaryReactor* TokenService::GetToken(Context* context, const Bytes* 
       deps_, get_, context, request, response, [](auto call) {
         ReadThenFinish(call, [raw = call.get()](const storage::Snapshot& snapshot) {
           ASSIGN_OR_RETURN(raw->response,
-                           ReadToken(snapshot, raw->request, raw->deps().clock->WallNow()));
+                           ReadToken(snapshot, raw->request, raw->deps().clock->ServiceNow()));
           return absl::OkStatus();
         });
       });
@@ -187,7 +187,7 @@ grpc::ServerUnaryReactor* TokenService::ListTokens(Context* context, const Bytes
       deps_, list_, context, request, response, [](auto call) {
         ReadThenFinish(call, [raw = call.get()](const storage::Snapshot& snapshot) {
           ASSIGN_OR_RETURN(raw->response,
-                           ReadTokenList(snapshot, raw->request, raw->deps().clock->WallNow()));
+                           ReadTokenList(snapshot, raw->request, raw->deps().clock->ServiceNow()));
           return absl::OkStatus();
         });
       });
@@ -256,7 +256,7 @@ grpc::ServerUnaryReactor* TokenService::RevokeTokens(Context* context, const Byt
         if (call->request.validate_only()) {
           ScanThenFinish(call, [raw = call.get()](const storage::Snapshot& snapshot) {
             ASSIGN_OR_RETURN(raw->response,
-                             CountCohort(snapshot, raw->request, raw->deps().clock->WallNow()));
+                             CountCohort(snapshot, raw->request, raw->deps().clock->ServiceNow()));
             return absl::OkStatus();
           });
           return;
@@ -273,7 +273,7 @@ grpc::ServerUnaryReactor* TokenService::RevokeTokens(Context* context, const Byt
             call,
             [raw = call.get(), counted](const storage::Snapshot& snapshot) {
               ASSIGN_OR_RETURN(*counted,
-                               CountLive(snapshot, raw->request, raw->deps().clock->WallNow()));
+                               CountLive(snapshot, raw->request, raw->deps().clock->ServiceNow()));
               return absl::OkStatus();
             },
             [call, counted] {

@@ -111,7 +111,9 @@ absl::Status SweepCommand::WatchUnused(const storage::View& view, const storage:
   }
   ASSIGN_OR_RETURN(const auto uses,
                    ReadUses(view, record.workspace(), record.token_id(), slot.now));
-  absl::Time last = std::max(FromRecordMicros(record.create_time_us()), LastResumed(record));
+  ASSIGN_OR_RETURN(const absl::Time jump, LastTimeJump(view));
+  absl::Time last =
+      std::max({FromRecordMicros(record.create_time_us()), LastResumed(record), jump});
   if (!uses.empty()) last = std::max(last, uses.front().last_used);
   // An edge that ended without a report may have used the token until then.
   for (const SilenceEvidence::Gap& gap : evidence_.gaps) last = std::max(last, gap.until);
@@ -168,8 +170,10 @@ absl::Status SweepCommand::RunWatched(const storage::View& view, const storage::
     ASSIGN_OR_RETURN(
         const auto replacement_uses,
         ReadUses(view, parts.workspace, token->record.replaced_by_token_id(), slot.now));
+    // What was before the service's time was moved forward may have been a moment ago.
+    ASSIGN_OR_RETURN(const absl::Time jump, LastTimeJump(view));
     const SilenceVerdict verdict =
-        JudgeSilence(uses, replacement_uses, evidence_, LastResumed(token->record),
+        JudgeSilence(uses, replacement_uses, evidence_, std::max(LastResumed(token->record), jump),
                      absl::Microseconds(token->record.retirement().quiet_period_us()), slot.now);
     if (verdict.kind != SilenceVerdict::Kind::kSilent) continue;
     End(*token, Ending::KIND_RETIRED, slot, effects);

@@ -58,7 +58,7 @@ void Sweeper::Done(const std::shared_ptr<State>& state, const SweepCommand& comm
     absl::Duration lag;
     // How long the work done now was overdue. Work that is left became due later.
     if (result.first_due.has_value()) {
-      lag = std::max(lag, state->options.clock->WallNow() - *result.first_due);
+      lag = std::max(lag, state->options.clock->ServiceNow() - *result.first_due);
     }
     const size_t done = result.expired + result.retired + result.unused +
                         result.forgotten_requests + result.compacted_revisions;

@@ -56,7 +56,12 @@ absl::Status CreateTokenCommand::Apply(const storage::View& view, const storage:
                                  slot.now, "token.label"));
 
   absl::Time expire = absl::InfiniteFuture();
+  if (token.policy.max_unused_us() != 0) {
+    RETURN_IF_ERROR(
+        RefuseInDoubt(slot, "when it has been unused for too long (policy.max_unused)"));
+  }
   if (request_.has_lifetime()) {
+    RETURN_IF_ERROR(RefuseInDoubt(slot, "a lifetime"));
     ASSIGN_OR_RETURN(const absl::Duration lifetime,
                      DurationFromField(request_.lifetime(), "lifetime", absl::Microseconds(1),
                                        "LIFETIME_NOT_POSITIVE", "LIFETIME_OUT_OF_BOUNDS"));
@@ -67,6 +72,7 @@ absl::Status CreateTokenCommand::Apply(const storage::View& view, const storage:
     expire = FromRecordMicros(expire_us);
     RETURN_IF_ERROR(CheckLifetimeUnderPolicy(token.policy, slot.now, expire, "token.expire_time"));
   } else if (token.policy.max_lifetime_us() != 0) {
+    RETURN_IF_ERROR(RefuseInDoubt(slot, "the longest lifetime of the policy"));
     expire = slot.now + absl::Microseconds(token.policy.max_lifetime_us());
   }
 

@@ -34,7 +34,8 @@ std::vector<std::string> EdgesOf(const std::vector<EdgeUseRow>& uses) {
 
 absl::Status RefuseRetirement(const SilenceVerdict& verdict,
                               const std::vector<EdgeUseRow>& replacement_uses,
-                              const HeldToken& token, absl::Duration quiet, absl::Time now) {
+                              const HeldToken& token, absl::Duration quiet, absl::Time jump,
+                              absl::Time now) {
   const std::vector<std::string> replacement_edges = EdgesOf(replacement_uses);
   base::ErrorDetails details;
   details.metadata = {{"token", token.name()},
@@ -77,6 +78,15 @@ absl::Status RefuseRetirement(const SilenceVerdict& verdict,
       break;
     case SilenceVerdict::Kind::kResumedLately: {
       const absl::Time resumed = LastResumed(token.record);
+      if (jump > resumed) {
+        details.reason = "CLOCK_SET_LATELY";
+        message =
+            absl::StrCat("the service's time was set ", RoughDuration(now - jump),
+                         " ago, so for how long the token had been silent before is not known. "
+                         "Try again once it has been silent for ",
+                         RoughDuration(quiet), " since, or force it.");
+        break;
+      }
       details.reason = "RESUMED_LATELY";
       details.metadata.emplace_back(
           "resume_time", absl::FormatTime(absl::RFC3339_full, resumed, absl::UTCTimeZone()));
@@ -146,10 +156,11 @@ absl::Status RetireTokenCommand::Apply(const storage::View& view, const storage:
       // A token that is suspended now is retired by a person, who looks at it.
       const absl::Time resumed =
           token.record.suspended() ? absl::InfinitePast() : LastResumed(token.record);
+      ASSIGN_OR_RETURN(const absl::Time jump, LastTimeJump(view));
       const SilenceVerdict verdict =
-          JudgeSilence(uses, replacement_uses, evidence_, resumed, quiet, slot.now);
+          JudgeSilence(uses, replacement_uses, evidence_, std::max(resumed, jump), quiet, slot.now);
       if (verdict.kind != SilenceVerdict::Kind::kSilent) {
-        return RefuseRetirement(verdict, replacement_uses, token, quiet, slot.now);
+        return RefuseRetirement(verdict, replacement_uses, token, quiet, jump, slot.now);
       }
     }
     EndToken(token, Ending::KIND_RETIRED, slot, effects);

@@ -61,13 +61,21 @@ absl::Status RotateTokenCommand::Apply(const storage::View& view, const storage:
 
   const absl::Duration longest = absl::Microseconds(old.policy.max_lifetime_us());
   absl::Time expire = absl::InfiniteFuture();
+  if (old.policy.max_unused_us() != 0) {
+    RETURN_IF_ERROR(
+        RefuseInDoubt(slot, "when it has been unused for too long (policy.max_unused)"));
+  }
   if (request_.has_lifetime()) {
+    RETURN_IF_ERROR(RefuseInDoubt(slot, "a lifetime"));
     ASSIGN_OR_RETURN(const absl::Duration lifetime,
                      DurationFromField(request_.lifetime(), "lifetime", absl::Microseconds(1),
                                        "LIFETIME_NOT_POSITIVE", "LIFETIME_OUT_OF_BOUNDS"));
     expire = slot.now + lifetime;
     RETURN_IF_ERROR(CheckLifetimeUnderPolicy(old.policy, slot.now, expire, "lifetime"));
   } else {
+    if (old.record.expire_time_us() != 0 || longest != absl::ZeroDuration()) {
+      RETURN_IF_ERROR(RefuseInDoubt(slot, "the replacement's lifetime"));
+    }
     if (old.record.expire_time_us() != 0) {
       expire =
           slot.now + absl::Microseconds(old.record.expire_time_us() - old.record.create_time_us());

@@ -52,7 +52,7 @@ UseLedger::~UseLedger() {
 
 void UseLedger::Report(absl::string_view validator_id, absl::string_view incarnation,
                        const tollgate::v1::Usage& usage) {
-  const absl::Time now = options_.clock->WallNow();
+  const absl::Time now = options_.clock->ServiceNow();
   Item item;
   item.kind = Item::Kind::kReport;
   item.validator_id = std::string(validator_id);
@@ -105,7 +105,7 @@ void UseLedger::SessionLive(absl::string_view validator_id, absl::string_view in
   item.kind = Item::Kind::kLive;
   item.validator_id = std::string(validator_id);
   item.incarnation = std::string(incarnation);
-  item.at = options_.clock->WallNow();
+  item.at = options_.clock->ServiceNow();
   {
     absl::MutexLock lock(&mu_);
     item.told_until = roster_loaded_ ? item.at : absl::InfinitePast();
@@ -120,7 +120,7 @@ void UseLedger::SessionEnded(absl::string_view validator_id, absl::string_view i
   item.kind = Item::Kind::kEnded;
   item.validator_id = std::string(validator_id);
   item.incarnation = std::string(incarnation);
-  item.at = options_.clock->WallNow();
+  item.at = options_.clock->ServiceNow();
   item.said_goodbye = said_goodbye;
   {
     absl::MutexLock lock(&mu_);
@@ -149,7 +149,7 @@ void UseLedger::RosterLoaded() {
 }
 
 SilenceEvidence UseLedger::Evidence() const {
-  const absl::Time now = options_.clock->WallNow();
+  const absl::Time now = options_.clock->ServiceNow();
   absl::MutexLock lock(&mu_);
   // A session whose item is still queued may be admitting, so at this moment nothing is known.
   if (queued_lives_ > 0) return SilenceEvidence();
@@ -273,7 +273,7 @@ absl::StatusOr<std::string> UseLedger::Fold(const std::string& from, const UseFo
   {
     ASSIGN_OR_RETURN(const std::unique_ptr<storage::Snapshot> snapshot,
                      options_.engine->NewSnapshot());
-    ASSIGN_OR_RETURN(step, PlanUseFold(*snapshot, from, limits, options_.clock->WallNow()));
+    ASSIGN_OR_RETURN(step, PlanUseFold(*snapshot, from, limits, options_.clock->ServiceNow()));
   }
   if (!step.removed.empty()) {
     const absl::Status written = options_.engine->FoldUse(step.removed, step.folded);

@@ -39,6 +39,7 @@ class Program:
         self.process = None
         self.ready = None
         self.output = None  # a descriptor for both its outputs, in place of the log
+        self.environment = {}  # besides ours
 
     def launch(self):
         if os.path.exists(self.ready_file):
@@ -47,7 +48,7 @@ class Program:
             output = log if self.output is None else self.output
             self.process = subprocess.Popen(
                 [os.path.join(BIN, self.program), *self.arguments, "--ready-file", self.ready_file],
-                stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output, env={**os.environ, **self.environment})
         return self
 
     def wait_ready(self):
@@ -151,17 +152,18 @@ class Installation:
         self.service = None
         self.secrets = []  # every token string that was shown
 
-    def prepare_service(self, *arguments, port=0):
+    def prepare_service(self, *arguments, port=0, environment=None):
         """A service that is still to be started."""
         self.service = Program(self.home, "tollgated", "tollgated", [
             "--store", os.path.join(self.home, "store"), "--listen", f"127.0.0.1:{port}",
             "--metrics-listen", "127.0.0.1:0", "--usage-interval", "200ms", "--sweep-interval", "100ms",
             *arguments])
+        self.service.environment = environment or {}
         self.programs.append(self.service)
         return self.service
 
-    def start_service(self, *arguments, port=0):
-        return self.prepare_service(*arguments, port=port).start()
+    def start_service(self, *arguments, port=0, environment=None):
+        return self.prepare_service(*arguments, port=port, environment=environment).start()
 
     @property
     def address(self):

@@ -119,6 +119,7 @@ Fate DrawFate(World* world) {
   }
   const bool lowered =
       std::find(fate.faults.begin(), fate.faults.end(), kLowerTheLease) != fate.faults.end();
+  fate.clock_wrong = world->clock_rng().UniformReal() < 0.3;
   fate.longest_lease = Nanos(fate.service.feed.lease) * (lowered ? 4 : 2);
   fate.validator.longest_lease = fate.longest_lease;
   return fate;
@@ -190,13 +191,14 @@ std::shared_ptr<ServiceNode> Town::StartService(std::shared_ptr<Disk> disk) {
     feed.ping_interval = std::min(feed.ping_interval, feed.lease / 3);
   }
   // A restart in place knows that its predecessors are dead (R16).
-  options.feed.predecessors_dead = (service_ == nullptr || !service_->alive()) &&
-                                   (former_ == nullptr || !former_->alive());
+  options.feed.predecessors_dead =
+      (service_ == nullptr || !service_->alive()) && (former_ == nullptr || !former_->alive());
   const double rate = 1 + (world_->rng().UniformReal() - 0.5) * fate_.drift * 0.95;
   auto service =
       std::make_shared<ServiceNode>(world_, &oracle_, &keyring_, options, std::move(disk), rate,
                                     absl::StrCat("service-", ++services_));
   if (healing_) service->Mend();
+  if (clock_error_ != 0) service->SetClockWrong(clock_error_);
   AuditStore(*service);
   service->Start();
   return service;
@@ -513,6 +515,35 @@ void Town::LowerTheLease(const std::shared_ptr<ValidatorNode>& cut_off) {
       coming_leases_.clear();
     });
   });
+}
+
+void Town::SetClockWrong() {
+  base::SeededRandom& rng = world_->clock_rng();
+  const auto between = [&rng](int64_t low, int64_t high) {
+    return low + static_cast<int64_t>(rng.Uniform(static_cast<uint64_t>(high - low)));
+  };
+  if (!healing_ && clock_error_ == 0 && service_ != nullptr && service_->alive()) {
+    const int64_t hours = between(2, rng.UniformReal() < 0.5 ? 30 : 24 * 400);
+    clock_error_ = (rng.UniformReal() < 0.6 ? hours : -hours) * 3600 * kSecond;
+    world_->Note("its wall clock is set wrong", service_->name(), clock_error_ / kSecond);
+    ++world_->faults;
+    service_->SetClockWrong(clock_error_);
+    world_->After(between(200, 5000) * kMillisecond, 0, [this] { SetClockRight(); });
+  }
+  world_->After(between(500, 5000) * kMillisecond, 0, [this] { SetClockWrong(); });
+}
+
+void Town::SetClockRight() {
+  clock_error_ = 0;
+  for (const auto& service : {service_, former_}) {
+    if (service == nullptr) continue;
+    // Where a start has trusted nothing yet it takes the time daemon's word, a little later.
+    service->SetClockWrong(0);
+    const int64_t later = static_cast<int64_t>(world_->clock_rng().Uniform(800)) * kMillisecond;
+    world_->After(later, 0, [this, service] {
+      if (clock_error_ == 0) service->SynchroniseClock();
+    });
+  }
 }
 
 void Town::Impersonate(const std::shared_ptr<ValidatorNode>& validator) {

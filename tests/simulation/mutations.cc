@@ -94,6 +94,8 @@ const std::vector<MutationCase>& AllMutations() {
       {"r18_own_clock", "R18", "validator/core/edge_reader.cc",
        "expiry is judged by the edge's wall clock"},
       {"r18_sweep_untold", "R18", "service/records/held_token.cc", "the sweep tells nobody"},
+      {"r20_wall_clock_believed", "R20", "service/clock/service_time.cc",
+       "the service's time is its wall clock, whatever that says"},
       {"i7_brand_ignored", "I7", "validator/core/follower.cc",
        "a service of another brand is followed"},
       {"last_admit_guessed", "section 4", "service/feed/ledger/last_admissions.cc",

@@ -149,7 +149,8 @@ void Oracle::JudgeAdmit(const Judged& d) {
   }();
   const absl::Time wall = NodeClock::WallAt(world_->now());
   if (!d.fail_open && end_us != 0 && admits(own.At(d.token, d.applied)) &&
-      absl::FromUnixMicros(end_us) + longest_lease_ * (1 + 2 * drift_) < wall) {
+      absl::FromUnixMicros(end_us) + longest_lease_ * (1 + 2 * drift_) + longest_doubt_lag_ <
+          wall) {
     return world_->Break("I2", absl::StrCat(Tell(d), ", more than a lease after its time (R18)"));
   }
   if (d.fail_open) {
@@ -274,7 +275,10 @@ void Oracle::JudgeLastAdmits(int token, const tollgate::v1::Receipt& receipt, co
     const auto& [edge, admissions] = std::make_pair(it->first.second, it->second);
     // The next process may have lost what one process has heard (docs/enforcement.md).
     if (admissions.last <= heard.since || unknown.contains(edge)) continue;
-    const absl::Time least = NodeClock::WallAt(admissions.last) - absl::Nanoseconds(admissions.lag);
+    // A service that falls behind after an edge has heard the time from it takes nothing for later
+    // than its own.
+    const absl::Time least =
+        NodeClock::WallAt(admissions.last) - absl::Nanoseconds(admissions.lag) - longest_doubt_lag_;
     const auto known = told.find(edge);
     if (known != told.end() && known->second >= least) continue;
     const bool gap = std::any_of(heard.gaps.begin(), heard.gaps.end(),
@@ -286,6 +290,23 @@ void Oracle::JudgeLastAdmits(int token, const tollgate::v1::Receipt& receipt, co
         known == told.end() ? absl::InfiniteDuration() : least - known->second;
     return wrong(edge, absl::StrCat(" misses the last admission (told of one ",
                                     absl::FormatDuration(late), " earlier) at "));
+  }
+}
+
+void Oracle::OnServiceTime(const std::string& service, absl::Time told) {
+  const absl::Duration behind = NodeClock::WallAt(world_->now()) - told;
+  longest_doubt_lag_ = std::max(longest_doubt_lag_, behind);
+  if (behind < absl::ZeroDuration()) {
+    world_->Break("R20", absl::StrCat(service, " tells edges a time that has not come: ",
+                                      absl::FormatDuration(-behind), " ahead"));
+  }
+}
+
+void Oracle::OnEndedByTime(int token, const TokenTruth& truth) {
+  const absl::Time wall = NodeClock::WallAt(world_->now());
+  const auto passed = [wall](int64_t us) { return us != 0 && absl::FromUnixMicros(us) <= wall; };
+  if (!passed(truth.expire_us) && !passed(truth.retire_us)) {
+    world_->Break("R20", absl::StrCat("token ", token, " is ended in the store before its time"));
   }
 }
 

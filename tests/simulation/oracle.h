@@ -117,6 +117,10 @@ class Oracle {
   // Checks that no guess is made: for each edge, the receipt of a token's revocation and the use
   // reports together tell the last admission, or the receipt says that it is unknown.
   void JudgeLastAdmits(int token, const tollgate::v1::Receipt& receipt, const Heard& heard);
+  // R20: what a service tells edges of the time, when it does.
+  void OnServiceTime(const std::string& service, absl::Time told);
+  // R20: a token was ended in the store, by time alone.
+  void OnEndedByTime(int token, const TokenTruth& truth);
   // Checks I6: no token string is in anything that is sent or stored.
   void CheckBytes(absl::string_view bytes, absl::string_view where);
 
@@ -134,6 +138,7 @@ class Oracle {
     int64_t lag = 0;       // the lag of that admission
     int64_t last_any = 0;  // fail-open or not
   };
+  absl::Duration longest_doubt_lag_;  // by which a service in doubt was behind the true time
   std::map<std::pair<int, std::string>, Admissions> admissions_;  // by token and edge
   std::vector<std::shared_ptr<History>> histories_;
 };

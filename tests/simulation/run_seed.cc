@@ -175,6 +175,7 @@ void Town::Live() {
     }
     again(fate_.fault_every, &fault);
   };
+  if (fate_.clock_wrong) SetClockWrong();
   check();
   change();
   receipt();
@@ -195,6 +196,7 @@ void Town::Heal() {
   for (const auto& validator : lingering_) validator->Crash(true);
   if (former_ != nullptr) former_->Crash();
   former_ = nullptr;
+  SetClockRight();
   world_->Note("all is mended");
   // A store that was rolled back takes a new epoch, noticed or not.
   if (put_back_ || (service_ != nullptr && service_->rolled_back())) Restore(false);

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/mutation.h"
+#include "base/proto_time.h"
 #include "base/status.h"
 #include "lease/proof.h"
 #include "service/feed/follower_stream.h"
@@ -87,7 +88,7 @@ class ServiceNode::Writer : public storage::Sequencer {
     {
       auto snapshot = disk.engine->NewSnapshot();
       absl::StatusOr<storage::BatchOutcome> outcome =
-          storage::RunBatch(**snapshot, service_->clock_.WallNow(), commands);
+          storage::RunBatch(**snapshot, service_->time_->Batch(), commands);
       if (!outcome.ok()) {
         service_->world_->Break("store", std::string(outcome.status().message()));
         return;
@@ -217,10 +218,26 @@ void ServiceNode::Start() {
     journaled_ = *std::move(journaled);
     store_ = journaled_.get();
   }
+  // R20, on what the store's head says. Steps of the world's clocks are of hours, and nothing is
+  // off for longer than seconds.
+  service::ServiceClock::Options time;
+  time.time.step_bound = absl::Milliseconds(200);
+  time.time.longest_off = absl::Minutes(1);
+  time.time.edge_bound = absl::Minutes(30);
+  time.time.edge_life = options_.feed.lease;
+  time.time.drift_bound = options_.feed.drift_bound;
+  time.machine = &clock_;
+  time.kernel = this;
+  const auto stored = service::ReadStoredTime(**disk_->engine->NewSnapshot());
+  if (!stored.ok()) return world_->Break("set-up", std::string(stored.status().message()));
+  time_ = std::make_unique<service::ServiceClock>(time, *stored);
   service::Feed::Options& feed = options_.feed;
   feed.engine = store_;
   feed.sequencer = writer_.get();
-  feed.clock = &clock_;
+  feed.clock = time_.get();
+  feed.on_edge_time = [this](const std::string& validator, absl::Time wall) {
+    time_->OnEdgeTime(validator, wall);
+  };
   feed.random = &world_->rng();
   // As in a file beside the store: put back with it, and new with an epoch.
   feed.sealer = std::make_shared<const lease::Sealer>(
@@ -239,7 +256,7 @@ void ServiceNode::Start() {
   service::UseLedger::Options use;
   use.engine = store_;
   use.executor = this;
-  use.clock = &clock_;
+  use.clock = time_.get();
   use_ = *service::UseLedger::Create(use);
   feed.use = use_.get();
   const absl::Status checked = service::Feed::CheckOptions(feed);
@@ -303,6 +320,9 @@ void ServiceNode::TickAt(int64_t time) {
 }
 
 void ServiceNode::Tick() {
+  for (const service::ClockChange& change : time_->Watch()) {
+    world_->Note(change.in_doubt ? "its clock is in doubt" : "its clock is trusted again", name_);
+  }
   const base::BootTime next = feed_->Tick();
   if (!alive_) return;
   AfterStep();
@@ -330,8 +350,11 @@ void ServiceNode::AfterStep() {
 
 void ServiceNode::CheckWritten(const std::string& bytes) {
   v1::FollowResponse message;
-  if (!rolled_back_ || !message.ParseFromString(bytes) || !message.has_pong()) return;
-  if (message.pong().has_lease()) world_->Break("R11", "a lease of a store that was rolled back");
+  if (!message.ParseFromString(bytes) || !message.has_pong()) return;
+  const absl::Time told = base::FromProto(message.pong().service_time());
+  oracle_->OnServiceTime(name_, told);
+  if (rolled_back_ && message.pong().has_lease())
+    world_->Break("R11", "a lease of a store that was rolled back");
 }
 
 absl::StatusOr<std::shared_ptr<service::FollowerStream>> ServiceNode::Connect(
@@ -387,7 +410,7 @@ Oracle::Heard ServiceNode::HeardOf(const std::string& workspace, const std::stri
   heard.since = began_at_;
   heard.gaps = use_->Evidence().gaps;
   heard.rows =
-      *service::ReadUses(**disk_->engine->NewSnapshot(), workspace, token_id, clock_.WallNow());
+      *service::ReadUses(**disk_->engine->NewSnapshot(), workspace, token_id, time_->ServiceNow());
   return heard;
 }
 

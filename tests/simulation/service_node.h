@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/executor.h"
+#include "service/clock/service_clock.h"
 #include "service/feed/feed.h"
 #include "service/use/use_ledger.h"
 #include "storage/journal/journaled_engine.h"
@@ -40,6 +41,7 @@ struct ServiceOptions {
 
 class ServiceNode : public service::FeedScheduler,
                     public base::Executor,
+                    public service::KernelClock,
                     public std::enable_shared_from_this<ServiceNode> {
  public:
   // Tells the oracle what a command did, once its commit is in the store.
@@ -78,6 +80,14 @@ class ServiceNode : public service::FeedScheduler,
   const NodeClock& clock() const { return clock_; }
   // The machine was resumed from a snapshot of its memory: its boot clock stood still meanwhile.
   void StandStill(int64_t ns) { clock_.StandStill(ns); }
+  // Its machine's wall clock is set wrong, by hand or by a bad battery: the kernel does not call it
+  // synchronised.
+  void SetClockWrong(int64_t by) {
+    clock_.SetWallError(by);
+    kernel_synchronised_ = false;
+  }
+  // Its time daemon has found the time again.
+  void SynchroniseClock() { kernel_synchronised_ = true; }
   const std::shared_ptr<Disk>& disk() const { return disk_; }
   ServiceOptions& options() { return options_; }
   int64_t head() const { return feed_ == nullptr ? 0 : feed_->head(); }
@@ -110,6 +120,12 @@ class ServiceNode : public service::FeedScheduler,
   bool RunRead(std::function<void()> read) override;
   void StreamGone() override {}
 
+  // KernelClock.
+  absl::optional<absl::Time> Synchronised() const override {
+    return kernel_synchronised_ ? absl::optional<absl::Time>(clock_.WallNow()) : absl::nullopt;
+  }
+  std::string BootId() const override { return name_; }
+
   // Executor, for the use ledger's merges.
   bool Submit(std::function<void()> work) override;
 
@@ -127,12 +143,14 @@ class ServiceNode : public service::FeedScheduler,
   bool draining_ = false;
   bool refused_ = false;
   bool fail_next_write_ = false;
+  bool kernel_synchronised_ = true;
   bool wake_due_ = false;
   uint64_t tick_number_ = 0;
   int64_t next_tick_ = INT64_MAX;
   int64_t began_at_ = 0;
   std::unique_ptr<storage::JournaledEngine> journaled_;
-  storage::Engine* store_ = nullptr;  // journaled_, or the disk's engine
+  storage::Engine* store_ = nullptr;             // journaled_, or the disk's engine
+  std::unique_ptr<service::ServiceClock> time_;  // made at the start
   std::unique_ptr<Writer> writer_;
   std::unique_ptr<service::UseLedger> use_;
   std::unique_ptr<service::Feed> feed_;

@@ -316,6 +316,7 @@ void Town::Sweep(bool compact) {
               record->ending().kind() == store::v1::Ending::KIND_REVOKED) {
             continue;
           }
+          oracle_.OnEndedByTime(token, truth);
           truth.end = TokenTruth::End::kExpired;
           world_->Note("token swept", "", token, revision);
           disk->history->Set(token, revision, truth);

@@ -43,6 +43,7 @@ struct Fate {
   bool stuck = false;         // one validator pings and never applies
   bool journal = true;        // the store has one
   bool misbranded = false;    // one validator expects token strings of another brand
+  bool clock_wrong = false;   // the service's wall clock is set wrong at times
   std::vector<int> faults;    // the kinds of faults that can happen in this run
 };
 Fate DrawFate(World* world);
@@ -127,6 +128,10 @@ class Town {
   // A case for R5. The lease is made long; then, within one such lease of a validator that is cut
   // off, the service starts twice with a short lease.
   void LowerTheLease(const std::shared_ptr<ValidatorNode>& cut_off);
+  // The wall clock of the service's machine is set wrong, for a while; a service that starts
+  // meanwhile finds it so (R20).
+  void SetClockWrong();
+  void SetClockRight();
   // A stranger claims to be this validator's session.
   void Impersonate(const std::shared_ptr<ValidatorNode>& validator);
   void Heal();
@@ -165,6 +170,7 @@ class Town {
   bool quiet_ = false;          // no changes: a roll-back is to be noticed first
   bool healing_ = false;
   bool restart_due_ = false;
+  int64_t clock_error_ = 0;  // of the service's machine
 };
 
 }  // namespace tollgate::simulation

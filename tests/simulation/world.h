@@ -24,10 +24,14 @@ inline int64_t Nanos(absl::Duration d) { return absl::ToInt64Nanoseconds(d); }
 class World {
  public:
   // With `record` the history is also kept as text, to be printed. Its hash is always kept.
-  World(uint64_t seed, bool record) : rng_(seed), record_(record) {}
+  World(uint64_t seed, bool record)
+      : rng_(seed), clock_rng_(seed ^ 0x9e3779b97f4a7c15), record_(record) {}
 
   int64_t now() const { return now_; }
   base::SeededRandom& rng() { return rng_; }
+  // For what goes wrong with the service's clock: its own, so that all else of a seed stays as it
+  // was.
+  base::SeededRandom& clock_rng() { return clock_rng_; }
   bool Chance(double p) { return rng_.UniformReal() < p; }
   int64_t Between(int64_t low, int64_t high) {
     return high <= low ? low : low + static_cast<int64_t>(rng_.Uniform(high - low));
@@ -87,6 +91,7 @@ class World {
   void Mix(uint64_t word) { hash_ = (hash_ ^ word) * 0x100000001b3; }
 
   base::SeededRandom rng_;
+  base::SeededRandom clock_rng_;
   const bool record_;
   int64_t now_ = 0;
   uint64_t next_number_ = 0;
@@ -109,11 +114,14 @@ class NodeClock : public base::Clock {
     return base::BootTime::FromNanos(boot_base_ + Elapsed() - stood_still_);
   }
   absl::Time WallNow() const override {
-    return WallAt(true_wall_ ? world_->now() : Elapsed() + wall_offset_);
+    return WallAt(true_wall_ ? world_->now() + wall_error_ : Elapsed() + wall_offset_);
   }
 
-  // From now on the wall clock shows the true time: the service's machines keep to it (R18).
+  // From now on the wall clock shows the true time, but for an error (R18, R20): a service's
+  // machine.
   void KeepTrueWall() { true_wall_ = true; }
+  void SetWallError(int64_t ns) { wall_error_ = ns; }
+  int64_t wall_error() const { return wall_error_; }
   static absl::Time WallAt(int64_t true_ns) {
     return absl::FromUnixSeconds(1'700'000'000) + absl::Nanoseconds(true_ns);
   }
@@ -133,6 +141,7 @@ class NodeClock : public base::Clock {
   const int64_t boot_base_;
   int64_t wall_offset_;
   int64_t stood_still_ = 0;
+  int64_t wall_error_ = 0;
   bool true_wall_ = false;
 };
 

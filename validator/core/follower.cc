@@ -420,6 +420,7 @@ void Follower::SendPing(base::BootTime now, absl::Time wall_now, FollowerActions
   while (more) {
     tollgate::v1::Ping* ping = actions->send.emplace_back().mutable_ping();
     *ping = counts;
+    *ping->mutable_wall_time() = base::ToProto(wall_now);  // for the service to compare (R20)
     ping->set_sequence(++sequence_);
     more = outbox_->FillPing(sequence_, applied, ping);
     // A ping above the bound is still an acknowledgement; only its Pong grants nothing. The newest

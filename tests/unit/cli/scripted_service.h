@@ -77,6 +77,8 @@ class ScriptedService {
   ScriptedMethod<v1::RevokeLeakedTokenRequest, v1::RevokeLeakedTokenResponse> revoke_leaked;
   ScriptedMethod<v1::WaitEnforcedRequest, v1::Receipt> wait;
   ScriptedMethod<v1::ListAuditEntriesRequest, v1::ListAuditEntriesResponse> audit;
+  ScriptedMethod<v1::GetClockRequest, v1::Clock> clock;
+  ScriptedMethod<v1::AcceptClockRequest, v1::AcceptClockResponse> accept_clock;
 
  private:
   class Tokens : public v1::TokenService::Service {
@@ -129,6 +131,14 @@ class ScriptedService {
     grpc::Status ListAuditEntries(grpc::ServerContext*, const v1::ListAuditEntriesRequest* request,
                                   v1::ListAuditEntriesResponse* response) override {
       return owner_->audit.Serve(request, response);
+    }
+    grpc::Status GetClock(grpc::ServerContext*, const v1::GetClockRequest* request,
+                          v1::Clock* response) override {
+      return owner_->clock.Serve(request, response);
+    }
+    grpc::Status AcceptClock(grpc::ServerContext*, const v1::AcceptClockRequest* request,
+                             v1::AcceptClockResponse* response) override {
+      return owner_->accept_clock.Serve(request, response);
     }
 
    private:

@@ -30,6 +30,7 @@ ARROWS = {
     "storage/journal": STORE,
     "storage/engines": STORE | {"storage/memory", "storage/rocksdb"},  # the only one to name them
     "service/records": STORE,
+    "service/clock": COMMANDS,
     "service/use": STORE | {"lease"},
     "service/keyring": STORE,
     "service/workspaces": COMMANDS,
@@ -40,14 +41,16 @@ ARROWS = {
     "service/feed/ledger": STORE | {"lease", "service/use"},
     "service/feed": STORE | {"lease", "service/feed/ledger", "service/history", "service/use"},
     "service/access": FLOOR | {"net", "lease"},
-    "service/restore": COMMANDS | {"service/store_home", "storage/journal"},
+    "service/restore": COMMANDS | {"service/clock", "service/store_home", "storage/journal"},
     "service/store_home": STORE | {"lease", "service/history", "storage/engines", "storage/journal"},
     "service/server_metrics": STORE | {"service/feed", "service/feed/ledger"},
     "service/rpc": COMMANDS | {
-        "lease", "net", "service/access", "service/feed", "service/feed/ledger", "service/history", "service/reads", "service/server_metrics",
+        "lease", "net", "service/access", "service/clock", "service/feed", "service/feed/ledger",
+        "service/history", "service/reads", "service/server_metrics",
         "service/tokens", "service/use", "service/workspaces"},
     "service": COMMANDS | {
-        "lease", "net", "service/access", "service/feed", "service/feed/ledger", "service/history", "service/keyring", "service/restore",
+        "lease", "net", "service/access", "service/clock", "service/feed", "service/feed/ledger",
+        "service/history", "service/keyring", "service/restore",
         "service/rpc", "service/server_metrics", "service/store_home", "service/sweep", "service/use",
         "storage/engines"},
     "include": set(),
@@ -69,6 +72,7 @@ PURE = {
     "token": set(),
     "policy": set(),
     "service/records": set(),
+    "service/clock": {"kernel_clock", "service_clock"},
     "service/keyring": set(),
     "service/workspaces": set(),
     "service/tokens": set(),
@@ -105,6 +109,16 @@ FREE_OF = [
 ALONE = [
     (re.compile(r'^[<"]rocksdb/'), "storage/rocksdb", "nothing outside storage/rocksdb names RocksDB"),
 ]
+# R20: what time it is, is asked of the service's clock (ServiceNow). Who alone reads the wall clock in
+# these folders: rooms, and files without their endings.
+WALL_CLOCK_FOLDERS = ("service", "storage")
+WALL_CLOCK = re.compile(r"\bWallNow\(\)")
+WALL_CLOCK_READERS = {
+    "service/clock",                  # which decides whether to trust it
+    "service/feed/enforcement_desk",  # R16 compares clocks
+    "storage/sequencer",              # for R16
+    "storage/memory", "storage/rocksdb",  # when a store is made, before it has a clock
+}
 # Targets of ours that are not named after a room: what they build is a part of it.
 TARGETS = {
     "tollgate_proto": "proto",
@@ -285,6 +299,17 @@ def purity_violations(tree):
                 yield f"{path}: {why}: " + " -> ".join(chain)
 
 
+def wall_clock_violations(tree):
+    for path in tree.files:
+        if path.split("/")[0] not in WALL_CLOCK_FOLDERS or is_main(path):
+            continue
+        if any(stem(path) == reader or within(os.path.dirname(path), reader) for reader in WALL_CLOCK_READERS):
+            continue
+        for number, line in enumerate(tree.text(path).splitlines(), 1):
+            if WALL_CLOCK.search(line.split("//")[0]):
+                yield f"{path}:{number}: reads the wall clock: what time it is, ServiceNow says (R20)"
+
+
 def wanted_namespace(path):
     return f"tollgate::{PUBLIC_NAMESPACE.get(room_of(path), path.split('/')[0])}"
 
@@ -443,6 +468,7 @@ def violations(root):
     found += arrow_violations(tree)
     found += purity_violations(tree)
     found += namespace_violations(tree)
+    found += wall_clock_violations(tree)
     found += target_violations(root)
     found += test_folder_violations(root)
     found += picture_violations(tree)

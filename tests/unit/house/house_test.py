@@ -196,6 +196,16 @@ class MadeUp(unittest.TestCase):
             "validator/embedded/edge.cc": "namespace tollgate::edge {\n}\nnamespace tollgate::edge::internal {\n}",
             "cli/main.cc": "int main() {}"}, False)))))
 
+    def test_the_wall_clock(self):
+        reading = "auto now = clock.WallNow();\n"
+        for path in ("service/rpc/x.cc", "service/feed/feed.cc", "storage/run_batch.cc"):
+            with self.subTest(path=path):
+                self.assert_found(house.violations(made_up({path: reading})), "reads the wall clock")
+        for path in ("service/clock/x.cc", "service/feed/enforcement_desk.cc", "validator/core/x.cc"):
+            with self.subTest(path=path):
+                self.assertEqual(house.violations(made_up({path: reading})), [])
+        self.assertEqual(house.violations(made_up({"service/rpc/x.cc": "// as WallNow() would\n"})), [])
+
     def test_a_test_in_no_room(self):
         self.assert_found(house.violations(made_up({"tests/unit/service/commands/x_test.cc": ""})),
                           "tests/unit/service/commands: tests of a room that is none")

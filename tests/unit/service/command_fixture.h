@@ -58,7 +58,10 @@ class CommandTest : public ::testing::Test {
   // Runs commands as one batch, and commits it.
   std::vector<absl::Status> RunAll(const std::vector<storage::Command*>& commands) {
     const auto snapshot = View();
-    auto outcome = storage::RunBatch(*snapshot, now_, commands);
+    storage::BatchTime time(now_);
+    time.in_doubt = clock_in_doubt_;
+    time.jumped_to = jumped_to_;
+    auto outcome = storage::RunBatch(*snapshot, time, commands);
     EXPECT_TRUE(outcome.ok()) << outcome.status();
     events_.clear();
     if (outcome->has_effects) {
@@ -163,6 +166,8 @@ class CommandTest : public ::testing::Test {
 
   std::unique_ptr<storage::MemoryEngine> engine_;
   absl::Time now_ = absl::FromUnixSeconds(1'790'000'000);
+  bool clock_in_doubt_ = false;
+  absl::optional<absl::Time> jumped_to_;
   std::vector<tollgate::v1::Event> events_;  // of the last commit
   int minted_ = 0;
 };

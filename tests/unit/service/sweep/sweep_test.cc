@@ -126,6 +126,30 @@ TEST_F(SweepTest, WhenSilentRetiresOnlyWhenTheReplacementIsInUseAndTheOldIsQuiet
   EXPECT_EQ(Count(storage::Table::kDue), 0u);
 }
 
+// R20: what was before the service's time was moved forward may have been a moment ago.
+TEST_F(SweepTest, SilenceAndUnusedTimeAreCountedFromAJumpOfTime) {
+  tollgate::v1::WorkspacePolicy policy;
+  policy.mutable_max_unused()->set_seconds(100);
+  ASSERT_TRUE(SetPolicy(policy).ok());
+  const auto unused = Made("unused");
+  const auto old = Made("a");
+  const auto made = (*Rotate(old.name(), absl::Seconds(60)))->response().token();
+  Use(made, "dev/worker", now_);
+  Use(old, "prod/edge-1", now_);
+  now_ += absl::Hours(1);
+  jumped_to_ = now_;
+  EXPECT_EQ(Sweep().retired, 0u);
+  EXPECT_EQ(Sweep().unused, 0u);
+  jumped_to_.reset();  // another process
+  now_ += absl::Seconds(59);
+  EXPECT_EQ(Sweep().retired, 0u);
+  now_ += absl::Seconds(2);
+  EXPECT_EQ(Sweep().retired, 1u);
+  now_ += absl::Seconds(39);
+  EXPECT_EQ(Sweep().unused, 2u) << "the unused one, and the replacement";
+  EXPECT_EQ(Read(unused).state(), tollgate::v1::TOKEN_STATE_EXPIRED);
+}
+
 TEST_F(SweepTest, SilenceIsCountedFromAResumption) {
   const auto old = Made("a");
   const auto made = (*Rotate(old.name(), absl::Seconds(60)))->response().token();

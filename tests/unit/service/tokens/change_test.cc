@@ -6,6 +6,7 @@
 #include "service/tokens/revoke_leaked_token.h"
 #include "service/tokens/update_token.h"
 #include "tests/unit/service/command_fixture.h"
+#include "tests/unit/service/stand_ins.h"
 
 namespace tollgate::service {
 namespace {
@@ -394,6 +395,48 @@ TEST_F(ChangeTest, ALeakedTokenIsFoundByAnyPepper) {
   EXPECT_EQ(unknown.status().code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(Reason(unknown), "TOKEN_UNKNOWN");
   EXPECT_EQ(Reason(RevokeLeakedTokenCommand::Make({}, "finder")), "LEAKED_REQUIRED");
+}
+
+// R20: what computes an end from now.
+TEST_F(ChangeTest, WithTheClockInDoubtNothingIsGivenAnEndThatIsReckonedFromNow) {
+  const auto lasting = Made("lasting");
+  auto ask = Ask("a");
+  ask.mutable_lifetime()->set_seconds(3600);
+  const auto ending = (*Create(ask))->response().token();
+
+  clock_in_doubt_ = true;
+  EXPECT_EQ(Reason(Create(ask)), "CLOCK_IN_DOUBT");
+  EXPECT_EQ(Reason(Rotate(ending.name())), "CLOCK_IN_DOUBT");
+  EXPECT_EQ(Reason(Rotate(lasting.name())), "OK");
+  auto fixed = Ask("fixed");
+  *fixed.mutable_token()->mutable_expire_time() = base::ToProto(now_ + absl::Hours(5));
+  EXPECT_EQ(Reason(Create(fixed)), "OK");
+  EXPECT_EQ(Reason(Suspend(ending.name())), "OK");
+  EXPECT_EQ(Reason(RevokeOne(ending.name())), "OK");
+
+  tollgate::v1::WorkspacePolicy policy;
+  policy.mutable_max_lifetime()->set_seconds(3600);
+  ASSERT_TRUE(SetPolicy(policy).ok());
+  EXPECT_EQ(Reason(Create(Ask("by policy"))), "CLOCK_IN_DOUBT");
+  policy.Clear();
+  policy.mutable_max_unused()->set_seconds(3600);
+  ASSERT_TRUE(SetPolicy(policy).ok());
+  EXPECT_EQ(Reason(Create(Ask("by policy"))), "CLOCK_IN_DOUBT");
+}
+
+TEST_F(ChangeTest, RetiringAfterAJumpOfTimeWaitsForTheQuietPeriodOrForce) {
+  const auto old = Made("a");
+  const auto made = (*Rotate(old.name()))->response().token();
+  Use(made, "dev/worker", now_);
+  Use(old, "prod/edge-1", now_);
+  now_ += absl::Hours(240);
+  jumped_to_ = now_;
+  tollgate::v1::RetireTokenRequest request;
+  request.set_name(old.name());
+  const auto refused = Do(RetireTokenCommand::Make(request, "local", AllHeard(now_)));
+  EXPECT_EQ(Reason(refused), "CLOCK_SET_LATELY");
+  request.set_force(true);
+  EXPECT_EQ(Reason(Do(RetireTokenCommand::Make(request, "local", AllHeard(now_)))), "OK");
 }
 
 }  // namespace
