@@ -461,7 +461,9 @@ int ExitCodeFor(const absl::Status& status) {
   if (reason == "STORE_DISK_FULL") return kExitStoreWriteFailed;
   if (reason == "STORE_ROLLED_BACK") return kExitRolledBack;
   if (reason.rfind("JOURNAL_", 0) == 0) return kExitJournal;
-  if (reason.rfind("KEYRING_", 0) == 0) return kExitKeyring;
+  if (reason.rfind("KEYRING_", 0) == 0 || reason.rfind("SEALING_KEY_", 0) == 0) {
+    return kExitKeyring;
+  }
   if (reason.rfind("STORE_", 0) == 0) return kExitStoreUnusable;
   if (reason == "PLAINTEXT_REFUSED") return kExitPlaintextRefused;
   return kExitUnexpected;

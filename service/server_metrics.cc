@@ -109,8 +109,9 @@ ServerMetrics::ServerMetrics(prometheus::Registry& r)
       pending_(Gauge(r, "tollgate_pending_validators", "Validators that the head still waits for")),
       waiting_(Gauge(r, "tollgate_enforcement_waits", "Calls that wait for enforcement now")),
       ring_bytes_(Gauge(r, "tollgate_event_ring_bytes", "Events held in memory for the feed")),
-      rolled_back_(Gauge(r, "tollgate_store_rolled_back",
-                         "1 when a validator has seen more of this epoch than the store holds")),
+      rolled_back_(
+          Gauge(r, "tollgate_store_rolled_back",
+                "1 when a validator has proven that the store was put back, or is a copy")),
       grants_(Counter(r, "tollgate_leases_granted_total", "Pongs that granted a lease")),
       grants_refused_(
           Counter(r, "tollgate_leases_refused_total", "Pongs that could not grant a lease")),
@@ -118,6 +119,8 @@ ServerMetrics::ServerMetrics(prometheus::Registry& r)
       resets_(Counter(r, "tollgate_follower_resets_total", "Followers that had to start anew")),
       resumes_(
           Counter(r, "tollgate_follower_resumes_total", "Followers that went on where they were")),
+      strangers_(Counter(r, "tollgate_followers_of_another_history_total",
+                         "Hellos refused because the validator's past is not this store's")),
       cut_(Counter(r, "tollgate_followers_cut_total",
                    "Streams ended for not reading or not progressing")),
       enforced_seconds_(Histogram(r, "tollgate_enforced_seconds",
@@ -203,6 +206,7 @@ void ServerMetrics::SetFeed(const Hub::Stats& stats) {
   MoveOn(lapses_, last_feed_.lapses, stats.lapses);
   MoveOn(resets_, last_feed_.resets, stats.resets);
   MoveOn(resumes_, last_feed_.resumes, stats.resumes);
+  MoveOn(strangers_, last_feed_.strangers, stats.strangers);
   MoveOn(cut_, last_feed_.cut, stats.cut);
   last_feed_ = stats;
 }

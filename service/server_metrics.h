@@ -103,6 +103,7 @@ class ServerMetrics {
   prometheus::Counter* const lapses_;
   prometheus::Counter* const resets_;
   prometheus::Counter* const resumes_;
+  prometheus::Counter* const strangers_;
   prometheus::Counter* const cut_;
   prometheus::Histogram* const enforced_seconds_;
   prometheus::Counter* const use_reports_;

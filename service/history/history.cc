@@ -61,11 +61,7 @@ Agreement JudgeProof(const Proof& proof, const History& history, const KnownFing
     case KnownFingerprint::State::kNotAtHand:
       return Agreement::kNeedsFingerprint;
     case KnownFingerprint::State::kKept:
-      // The fingerprint tells a process that was resumed with its memory too, whose term is ours.
-      if (TOLLGATE_MUTATED("r19_term_alone")) {
-        return proof.term() == history.TermOf(proof.revision()) ? Agreement::kSame
-                                                                : Agreement::kContradiction;
-      }
+      // It tells a process that was resumed with its memory too, whose term is ours.
       return known.value == proof.fingerprint() ? Agreement::kSame : Agreement::kContradiction;
     case KnownFingerprint::State::kNotKept:
       return proof.term() == history.TermOf(proof.revision()) ? Agreement::kSame

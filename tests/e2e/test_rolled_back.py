@@ -1,10 +1,12 @@
 """R11: the store is put back to an older state under a validator that lives on."""
+import json
 import os
 import shutil
 import subprocess
 import threading
 
 import grpc
+import pytest
 from grpc_status_details import error_info
 from installation import ADMIT, BIN, REVOKED, until
 
@@ -83,9 +85,9 @@ def test_a_store_rolled_back_under_a_live_validator(tollgate, home):
         # The validator calls, and has seen more than there is: the service ends, with its reason.
         service = relaunch(tollgate.service)
         assert service.process.wait(timeout=30) == ROLLED_BACK, service.tail()
-        told = [record for record in service.records() if record["level"] == "error" and "seen" in record]
-        assert told and all(record["seen"] > record["head"] for record in told), service.tail()
-        assert told[-1]["validator"] == "edge-1" and told[-1]["seen"] >= seen
+        told = [record for record in service.records() if record["level"] == "error" and "proof" in record]
+        assert told and all("head" in record for record in told), service.tail()
+        assert told[-1]["validator"] == "edge-1" and f"{seen}" in json.dumps(told[-1]["proof"]), told
         assert "tollgated new-epoch --store" in told[-1]["message"]
         # A supervisor's next starts do not serve it either, also with nobody calling: it is marked.
         assert os.path.exists(f"{store}.rolled-back")
@@ -128,16 +130,75 @@ def test_a_store_rolled_back_under_a_live_validator(tollgate, home):
         assert tollgate.check(edge, secret) == ADMIT
 
 
-def test_a_hello_from_the_future_is_told_why_before_the_service_ends(tollgate):
+def test_nobody_stops_a_service_by_claiming_a_future_that_it_never_told(tollgate):
     tollgate.start_service()
+    edge = tollgate.start_validator()
+    _, good = tollgate.create("good")
     epoch = tollgate.service.ready["epoch"]
-    call = tollgate.client().stream("EdgeService/Follow", {"hello": {
-        "validator_id": "edge-1", "incarnation": "MDEyMzQ1Njc4OWFiY2RlZg==", "epoch": epoch,
-        "applied_revision": 1_000_000}})
-    try:
-        said = [message for message in call]
-        raise AssertionError(f"the stream ended without an error, after {said}")
-    except grpc.RpcError as error:
-        assert error.code() == grpc.StatusCode.FAILED_PRECONDITION, error
-        assert error_info(error) == ("REVISION_FROM_THE_FUTURE", ["hello.applied_revision"])
-    assert tollgate.service.process.wait(30) == ROLLED_BACK
+    for claim, reason in [
+            ({"epoch": epoch, "applied_revision": 1_000_000}, "REVISION_FROM_THE_FUTURE"),
+            ({"epoch": "0" * 32, "applied_revision": 1}, "EPOCH_UNKNOWN")]:
+        call = tollgate.client().stream("EdgeService/Follow", {"hello": {
+            "validator_id": "claimer", "incarnation": "MDEyMzQ1Njc4OWFiY2RlZg==", **claim}})
+        try:
+            said = [message for message in call]
+            raise AssertionError(f"the stream ended without an error, after {said}")
+        except grpc.RpcError as error:
+            assert error.code() == grpc.StatusCode.FAILED_PRECONDITION, error
+            assert error_info(error)[0] == reason
+    told = [record for record in tollgate.service.records()
+            if record["level"] == "error" and record.get("validator") == "claimer"]
+    assert told, "it is refused aloud"
+    assert tollgate.service.process.poll() is None, tollgate.service.tail()
+    assert tollgate.check(edge, good) == ADMIT
+    token, secret = tollgate.create("made after the claims")
+    tollgate.cli("token", "revoke", token, "--yes", "--wait")
+    assert tollgate.check(edge, secret) == REVOKED
+
+
+@pytest.mark.parametrize("changes", [1, 2])
+@pytest.mark.parametrize("validator", ["lives on", "is started again, with its state folder"])
+def test_a_machine_that_was_put_back_by_little(tollgate, home, changes, validator):
+    """Store, journal, mark and keys all go back together, by less than a start commits by itself."""
+    state = os.path.join(home, "state")
+    os.mkdir(state)
+    tollgate.start_service("--lease", "5s", "--ping-interval", "500ms")
+    edge = tollgate.start_validator("edge-1", "--state-dir", state)
+    revoked = [tollgate.create(f"revoked after the copy {number}") for number in range(changes)]
+    for _, secret in revoked:
+        assert tollgate.check(edge, secret) == ADMIT
+    copy = os.path.join(home, "copy")
+    os.mkdir(copy)
+    beside = [name for name in os.listdir(home) if name.startswith("store")]
+    assert {"store", "store.keyring", "store.journal", "store.journal.mark", "store.seal"} <= set(beside)
+
+    def carry(source, target):
+        for name in beside:
+            old, new = os.path.join(source, name), os.path.join(target, name)
+            if os.path.isdir(old):
+                shutil.rmtree(new, ignore_errors=True)
+                shutil.copytree(old, new)
+            else:
+                shutil.copy2(old, new)
+
+    carry(home, copy)  # while it runs, as a snapshot of the volume does
+    for token, secret in revoked:
+        assert tollgate.cli("token", "revoke", token, "--yes", "--wait")["receipt"]["state"] == "ENFORCEMENT_STATE_ENFORCED"
+        assert tollgate.check(edge, secret) == REVOKED
+    tollgate.service.process.kill()
+    tollgate.service.process.wait()
+    carry(copy, home)
+    if validator != "lives on":
+        edge.process.kill()
+        edge.process.wait()
+        edge.launch()
+        edge.wait_ready()
+    service = relaunch(tollgate.service)
+    while service.process.poll() is None:
+        for _, secret in revoked:
+            assert tollgate.check(edge, secret)[0] != "ADMIT"
+    assert service.process.returncode == ROLLED_BACK, service.tail()
+    for _, secret in revoked:
+        assert tollgate.check(edge, secret)[0] != "ADMIT"
+    # A supervisor's next start does not serve it either.
+    assert service.launch().process.wait(timeout=30) == ROLLED_BACK, service.tail()

@@ -54,7 +54,7 @@ bool Resolver::Current(const Flight& flight, const ResolveResponse& answer,
   const bool same_epoch = answer.epoch() == at.epoch && flight.epoch == at.epoch;
   if (!same_epoch && !TOLLGATE_MUTATED("r12_epoch")) return false;
   // R19: the service behind the other connection may run on a copy of the store.
-  if (answer.term() != at.term && !TOLLGATE_MUTATED("r19_answer_of_another_term")) return false;
+  if (answer.term() != at.term) return false;
   int64_t need = flight.need;
   if (answer.has_grant()) {
     const auto& grant = answer.grant();

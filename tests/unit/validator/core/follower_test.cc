@@ -13,6 +13,7 @@ namespace tollgate::validator {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using tollgate::v1::FollowRequest;
 using tollgate::v1::FollowResponse;
@@ -436,6 +437,106 @@ TEST_F(FollowerTest, FailOpenIsSaidInTheHello) {
   const auto hello = Open();
   EXPECT_EQ(hello.stale_policy(), tollgate::v1::STALE_POLICY_FAIL_OPEN);
   EXPECT_EQ(hello.fail_open_for().seconds(), 300);
+}
+
+v1::Proof ProofAt(int64_t revision, const std::string& epoch = "e1") {
+  v1::Proof proof;
+  proof.set_store_id("store");
+  proof.set_epoch(epoch);
+  proof.set_term("t1");
+  proof.set_revision(revision);
+  return proof;
+}
+
+class Keeper : public ProofKeeper {
+ public:
+  void Keep(const v1::Proof& proof) override { kept.push_back(proof.revision()); }
+  std::vector<int64_t> kept;
+};
+
+TEST_F(FollowerTest, R19TheHelloBringsTheNewestProofOfWhatIsApplied) {
+  Keeper keeper;
+  options_.keeper = &keeper;
+  Make();
+  EXPECT_FALSE(Open().has_proof());
+  v1::FollowResponse welcome = WelcomeMessage("e1", 10, true);
+  *welcome.mutable_welcome()->mutable_proof() = ProofAt(10);
+  Send(welcome);
+  EXPECT_THAT(keeper.kept, ElementsAre(10));
+
+  // Two revisions, one message: the proof is of the last, and is kept before the acknowledgement.
+  v1::FollowResponse events;
+  events.mutable_events()->add_revisions()->set_revision(11);
+  events.mutable_events()->add_revisions()->set_revision(13);
+  *events.mutable_events()->mutable_proof() = ProofAt(13);
+  ASSERT_EQ(Send(events).send.size(), 1u);
+  EXPECT_THAT(keeper.kept, ElementsAre(10, 13));
+
+  // Only what speaks for just what is applied is taken.
+  v1::FollowResponse pong;
+  pong.mutable_pong()->set_sequence(1);
+  pong.mutable_pong()->set_revision(15);
+  *pong.mutable_pong()->mutable_proof() = ProofAt(14);
+  Send(pong);
+  pong.mutable_pong()->set_sequence(2);
+  *pong.mutable_pong()->mutable_proof() = ProofAt(15, "e2");
+  Send(pong);
+  EXPECT_THAT(keeper.kept, ElementsAre(10, 13));
+  *pong.mutable_pong()->mutable_proof() = ProofAt(15);
+  Send(pong);
+  EXPECT_THAT(keeper.kept, ElementsAre(10, 13, 15));
+
+  Reconnect();
+  const v1::Hello hello = Open();
+  EXPECT_EQ(hello.applied_revision(), 15);
+  EXPECT_EQ(hello.proof().revision(), 15);
+}
+
+TEST_F(FollowerTest, R19APartOfARevisionIsNotProven) {
+  Follow(10);
+  v1::FollowResponse events;
+  events.mutable_events()->add_revisions()->set_revision(11);
+  events.mutable_events()->mutable_revisions(0)->set_partial(true);
+  *events.mutable_events()->mutable_proof() = ProofAt(11);
+  Send(events);
+  Reconnect();
+  EXPECT_FALSE(Open().has_proof());
+}
+
+TEST_F(FollowerTest, R19AProofOutlivesTheProcessAndIsForgottenOnceItIsJudged) {
+  options_.proof = ProofAt(7);
+  Make();
+  v1::Hello hello = Open();
+  EXPECT_EQ(hello.epoch(), "") << "it knows nothing else";
+  EXPECT_EQ(hello.proof().revision(), 7);
+  Send(WelcomeMessage("e2", 3, true));  // a service older than proofs, or another store
+  Reconnect();
+  EXPECT_FALSE(Open().has_proof());
+}
+
+TEST_F(FollowerTest, R19ThePointHasTheTermOfTheStream) {
+  Open();
+  v1::FollowResponse welcome = WelcomeMessage("e1", 10, true);
+  welcome.mutable_welcome()->set_term("t1");
+  Send(welcome);
+  EXPECT_EQ(follower_->point().term, "t1");
+  Reconnect();
+  EXPECT_EQ(follower_->point().term, "t1");
+  Open();
+  welcome = WelcomeMessage("e1", 10, false);
+  welcome.mutable_welcome()->set_term("t2");
+  Send(welcome);
+  EXPECT_EQ(follower_->point().term, "t2");
+}
+
+TEST_F(FollowerTest, R19ToBeRefusedForItsHistoryIsAnOperatorsToMend) {
+  Follow(10);
+  v1::FollowResponse away;
+  away.mutable_go_away()->set_reason("other_history");
+  away.mutable_go_away()->mutable_retry_after()->set_seconds(30);
+  const FollowerActions actions = Send(away);
+  EXPECT_TRUE(actions.misconfigured);
+  EXPECT_THAT(actions.why, HasSubstr("history"));
 }
 
 }  // namespace

@@ -185,6 +185,28 @@ TEST_F(ResolverTest, AnEpochThatChangedMeanwhileIsAskedInAgain) {
   EXPECT_TRUE(resolver_.OnAnswer(question_.id, Answer(5, "e2"), {"e2", "", 5}).usable);
 }
 
+// A fork of the store answers over the other connection, in the same epoch and at a revision that
+// is high enough (R19).
+TEST_F(ResolverTest, R19AnAnswerOfAnotherTermIsNotUsedNotEvenOnce) {
+  Resolver::Waiter waiter;
+  const FollowedPoint at{"e1", "t1", 10};
+  ASSERT_EQ(resolver_.Join(KeyFor(1), token::EdgeDigest::Of("x"), at, waiter, &question_),
+            Joined::kAsk);
+  ResolveResponse answer = Answer(10);
+  for (const char* term : {"t2", ""}) {
+    answer.set_term(term);
+    const auto outcome = resolver_.OnAnswer(question_.id, answer, at);
+    EXPECT_FALSE(outcome.usable) << term;
+    EXPECT_TRUE(outcome.ask.has_value()) << term;
+  }
+  answer.set_term("t1");
+  // The service was started again, and the stream has come back to it: its old answer is of no use.
+  EXPECT_FALSE(resolver_.OnAnswer(question_.id, answer, {"e1", "t2", 10}).usable);
+  ASSERT_EQ(resolver_.Join(KeyFor(1), token::EdgeDigest::Of("x"), at, waiter, &question_),
+            Joined::kAsk);
+  EXPECT_TRUE(resolver_.OnAnswer(question_.id, answer, at).usable);
+}
+
 TEST_F(ResolverTest, WithoutAnEpochNothingIsAskedAgain) {
   ASSERT_EQ(Join(KeyFor(1)), Joined::kAsk);
   const auto outcome = resolver_.OnAnswer(question_.id, Answer(10), {"", "", 0});
