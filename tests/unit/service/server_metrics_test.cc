@@ -67,34 +67,36 @@ TEST_F(ServerMetricsTest, NamesAndTypesAreTheseAndNoOthers) {
   constexpr MetricType kCounter = MetricType::Counter;
   constexpr MetricType kGauge = MetricType::Gauge;
   constexpr MetricType kHistogram = MetricType::Histogram;
-  EXPECT_THAT(found, UnorderedElementsAre(Pair("tollgate_build_info", kGauge),                //
-                                          Pair("tollgate_commands_total", kCounter),          //
-                                          Pair("tollgate_commits_total", kCounter),           //
-                                          Pair("tollgate_commit_commands", kHistogram),       //
-                                          Pair("tollgate_commit_seconds", kHistogram),        //
-                                          Pair("tollgate_head_revision", kGauge),             //
-                                          Pair("tollgate_enforced_revision", kGauge),         //
-                                          Pair("tollgate_followers", kGauge),                 //
-                                          Pair("tollgate_live_sessions", kGauge),             //
-                                          Pair("tollgate_pending_validators", kGauge),        //
-                                          Pair("tollgate_validators", kGauge),                //
-                                          Pair("tollgate_enforcement_waits", kGauge),         //
-                                          Pair("tollgate_event_ring_bytes", kGauge),          //
-                                          Pair("tollgate_store_rolled_back", kGauge),         //
-                                          Pair("tollgate_leases_granted_total", kCounter),    //
-                                          Pair("tollgate_leases_refused_total", kCounter),    //
-                                          Pair("tollgate_leases_lapsed_total", kCounter),     //
-                                          Pair("tollgate_follower_resets_total", kCounter),   //
-                                          Pair("tollgate_follower_resumes_total", kCounter),  //
-                                          Pair("tollgate_followers_cut_total", kCounter),     //
-                                          Pair("tollgate_enforced_seconds", kHistogram),      //
-                                          Pair("tollgate_use_reports_total", kCounter),       //
-                                          Pair("tollgate_sweep_lag_seconds", kGauge),         //
-                                          Pair("tollgate_swept_total", kCounter),             //
-                                          Pair("tollgate_store_errors_total", kCounter),      //
-                                          Pair("tollgate_store_mark_errors_total", kCounter),  //
-                                          Pair("tollgate_rpcs_total", kCounter),              //
-                                          Pair("tollgate_rpc_seconds", kHistogram)));
+  EXPECT_THAT(
+      found, UnorderedElementsAre(Pair("tollgate_build_info", kGauge),                            //
+                                  Pair("tollgate_commands_total", kCounter),                      //
+                                  Pair("tollgate_commits_total", kCounter),                       //
+                                  Pair("tollgate_commit_commands", kHistogram),                   //
+                                  Pair("tollgate_commit_seconds", kHistogram),                    //
+                                  Pair("tollgate_head_revision", kGauge),                         //
+                                  Pair("tollgate_enforced_revision", kGauge),                     //
+                                  Pair("tollgate_followers", kGauge),                             //
+                                  Pair("tollgate_live_sessions", kGauge),                         //
+                                  Pair("tollgate_pending_validators", kGauge),                    //
+                                  Pair("tollgate_validators", kGauge),                            //
+                                  Pair("tollgate_enforcement_waits", kGauge),                     //
+                                  Pair("tollgate_event_ring_bytes", kGauge),                      //
+                                  Pair("tollgate_store_rolled_back", kGauge),                     //
+                                  Pair("tollgate_leases_granted_total", kCounter),                //
+                                  Pair("tollgate_leases_refused_total", kCounter),                //
+                                  Pair("tollgate_leases_lapsed_total", kCounter),                 //
+                                  Pair("tollgate_follower_resets_total", kCounter),               //
+                                  Pair("tollgate_follower_resumes_total", kCounter),              //
+                                  Pair("tollgate_followers_of_another_history_total", kCounter),  //
+                                  Pair("tollgate_followers_cut_total", kCounter),                 //
+                                  Pair("tollgate_enforced_seconds", kHistogram),                  //
+                                  Pair("tollgate_use_reports_total", kCounter),                   //
+                                  Pair("tollgate_sweep_lag_seconds", kGauge),                     //
+                                  Pair("tollgate_swept_total", kCounter),                         //
+                                  Pair("tollgate_store_errors_total", kCounter),                  //
+                                  Pair("tollgate_store_mark_errors_total", kCounter),             //
+                                  Pair("tollgate_rpcs_total", kCounter),                          //
+                                  Pair("tollgate_rpc_seconds", kHistogram)));
 }
 
 TEST_F(ServerMetricsTest, TheBuildIsTheVersion) {
@@ -170,6 +172,7 @@ TEST_F(ServerMetricsTest, TheFeedsFiguresAreTakenOver) {
   stats.resets = 8;
   stats.resumes = 9;
   stats.cut = 10;
+  stats.strangers = 13;
   stats.waiting = 11;
   stats.ring_bytes = 1200;
   metrics_.SetFeed(stats);
@@ -182,21 +185,24 @@ TEST_F(ServerMetricsTest, TheFeedsFiguresAreTakenOver) {
   EXPECT_EQ(Level("tollgate_event_ring_bytes"), 1200);
   EXPECT_EQ(Level("tollgate_store_rolled_back"), 0);
   const auto counters = [this] {
-    return std::vector<double>{
-        Count("tollgate_leases_granted_total"),   Count("tollgate_leases_refused_total"),
-        Count("tollgate_leases_lapsed_total"),    Count("tollgate_follower_resets_total"),
-        Count("tollgate_follower_resumes_total"), Count("tollgate_followers_cut_total")};
+    return std::vector<double>{Count("tollgate_leases_granted_total"),
+                               Count("tollgate_leases_refused_total"),
+                               Count("tollgate_leases_lapsed_total"),
+                               Count("tollgate_follower_resets_total"),
+                               Count("tollgate_follower_resumes_total"),
+                               Count("tollgate_followers_cut_total"),
+                               Count("tollgate_followers_of_another_history_total")};
   };
-  EXPECT_THAT(counters(), ElementsAre(50, 6, 7, 8, 9, 10));
+  EXPECT_THAT(counters(), ElementsAre(50, 6, 7, 8, 9, 10, 13));
 
   metrics_.SetFeed(stats);
-  EXPECT_THAT(counters(), ElementsAre(50, 6, 7, 8, 9, 10)) << "read twice, counted once";
+  EXPECT_THAT(counters(), ElementsAre(50, 6, 7, 8, 9, 10, 13)) << "read twice, counted once";
   stats.followers = 0;
   stats.grants = 51;
   stats.cut = 12;
   stats.rolled_back = true;
   metrics_.SetFeed(stats);
-  EXPECT_THAT(counters(), ElementsAre(51, 6, 7, 8, 9, 12));
+  EXPECT_THAT(counters(), ElementsAre(51, 6, 7, 8, 9, 12, 13));
   EXPECT_EQ(Level("tollgate_followers"), 0);
   EXPECT_EQ(Level("tollgate_store_rolled_back"), 1);
 }
