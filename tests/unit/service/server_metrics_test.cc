@@ -68,7 +68,9 @@ TEST_F(ServerMetricsTest, NamesAndTypesAreTheseAndNoOthers) {
   constexpr MetricType kGauge = MetricType::Gauge;
   constexpr MetricType kHistogram = MetricType::Histogram;
   EXPECT_THAT(
-      found, UnorderedElementsAre(Pair("tollgate_build_info", kGauge),                            //
+      found, UnorderedElementsAre(Pair("tollgate_build_info", kGauge),  //
+                                  Pair("tollgate_clock_in_doubt", kGauge),
+                                  Pair("tollgate_clock_offset_seconds", kGauge),
                                   Pair("tollgate_commands_total", kCounter),                      //
                                   Pair("tollgate_commits_total", kCounter),                       //
                                   Pair("tollgate_commit_commands", kHistogram),                   //
