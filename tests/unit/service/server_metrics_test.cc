@@ -67,33 +67,33 @@ TEST_F(ServerMetricsTest, NamesAndTypesAreTheseAndNoOthers) {
   constexpr MetricType kCounter = MetricType::Counter;
   constexpr MetricType kGauge = MetricType::Gauge;
   constexpr MetricType kHistogram = MetricType::Histogram;
-  EXPECT_THAT(found, UnorderedElementsAre(Pair("tollgate_build_info", kGauge),                //
-                                          Pair("tollgate_commands_total", kCounter),          //
-                                          Pair("tollgate_commits_total", kCounter),           //
-                                          Pair("tollgate_commit_commands", kHistogram),       //
-                                          Pair("tollgate_commit_seconds", kHistogram),        //
-                                          Pair("tollgate_head_revision", kGauge),             //
-                                          Pair("tollgate_enforced_revision", kGauge),         //
-                                          Pair("tollgate_followers", kGauge),                 //
-                                          Pair("tollgate_live_sessions", kGauge),             //
-                                          Pair("tollgate_pending_validators", kGauge),        //
-                                          Pair("tollgate_validators", kGauge),                //
-                                          Pair("tollgate_enforcement_waits", kGauge),         //
-                                          Pair("tollgate_event_ring_bytes", kGauge),          //
-                                          Pair("tollgate_store_rolled_back", kGauge),         //
-                                          Pair("tollgate_leases_granted_total", kCounter),    //
-                                          Pair("tollgate_leases_refused_total", kCounter),    //
-                                          Pair("tollgate_leases_lapsed_total", kCounter),     //
-                                          Pair("tollgate_follower_resets_total", kCounter),   //
-                                          Pair("tollgate_follower_resumes_total", kCounter),  //
-                                          Pair("tollgate_followers_cut_total", kCounter),     //
-                                          Pair("tollgate_enforced_seconds", kHistogram),      //
-                                          Pair("tollgate_use_reports_total", kCounter),       //
-                                          Pair("tollgate_sweep_lag_seconds", kGauge),         //
-                                          Pair("tollgate_swept_total", kCounter),             //
-                                          Pair("tollgate_store_errors_total", kCounter),      //
+  EXPECT_THAT(found, UnorderedElementsAre(Pair("tollgate_build_info", kGauge),                 //
+                                          Pair("tollgate_commands_total", kCounter),           //
+                                          Pair("tollgate_commits_total", kCounter),            //
+                                          Pair("tollgate_commit_commands", kHistogram),        //
+                                          Pair("tollgate_commit_seconds", kHistogram),         //
+                                          Pair("tollgate_head_revision", kGauge),              //
+                                          Pair("tollgate_enforced_revision", kGauge),          //
+                                          Pair("tollgate_followers", kGauge),                  //
+                                          Pair("tollgate_live_sessions", kGauge),              //
+                                          Pair("tollgate_pending_validators", kGauge),         //
+                                          Pair("tollgate_validators", kGauge),                 //
+                                          Pair("tollgate_enforcement_waits", kGauge),          //
+                                          Pair("tollgate_event_ring_bytes", kGauge),           //
+                                          Pair("tollgate_store_rolled_back", kGauge),          //
+                                          Pair("tollgate_leases_granted_total", kCounter),     //
+                                          Pair("tollgate_leases_refused_total", kCounter),     //
+                                          Pair("tollgate_leases_lapsed_total", kCounter),      //
+                                          Pair("tollgate_follower_resets_total", kCounter),    //
+                                          Pair("tollgate_follower_resumes_total", kCounter),   //
+                                          Pair("tollgate_followers_cut_total", kCounter),      //
+                                          Pair("tollgate_enforced_seconds", kHistogram),       //
+                                          Pair("tollgate_use_reports_total", kCounter),        //
+                                          Pair("tollgate_sweep_lag_seconds", kGauge),          //
+                                          Pair("tollgate_swept_total", kCounter),              //
+                                          Pair("tollgate_store_errors_total", kCounter),       //
                                           Pair("tollgate_store_mark_errors_total", kCounter),  //
-                                          Pair("tollgate_rpcs_total", kCounter),              //
+                                          Pair("tollgate_rpcs_total", kCounter),               //
                                           Pair("tollgate_rpc_seconds", kHistogram)));
 }
 
