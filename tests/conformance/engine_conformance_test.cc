@@ -23,6 +23,7 @@
 #include "storage/engine.h"
 #include "storage/engines.h"
 #include "storage/journal/journaled_engine.h"
+#include "storage/journal/marked_engine.h"
 #include "storage/memory/memory_engine.h"
 #include "storage/rocksdb/rocksdb_engine.h"
 #include "storage/schema.h"
@@ -81,6 +82,18 @@ class JournaledHarness : public Harness {
  private:
   const std::unique_ptr<storage::MemoryEngine> inner_;
   const std::unique_ptr<storage::JournaledEngine> engine_;
+};
+
+class MarkedHarness : public Harness {
+ public:
+  explicit MarkedHarness(const std::string& folder)
+      : inner_(storage::MemoryEngine::Open().value()),
+        engine_(storage::MarkedEngine::Open(inner_.get(), {folder + "/mark", nullptr}).value()) {}
+  storage::Engine& engine() override { return *engine_; }
+
+ private:
+  const std::unique_ptr<storage::MemoryEngine> inner_;
+  const std::unique_ptr<storage::MarkedEngine> engine_;
 };
 
 class RocksDbHarness : public Harness {
@@ -658,6 +671,9 @@ INSTANTIATE_TEST_SUITE_P(
         EngineKind{
             "Journaled",
             [](const std::string& folder) { return std::make_unique<JournaledHarness>(folder); }},
+        EngineKind{
+            "Marked",
+            [](const std::string& folder) { return std::make_unique<MarkedHarness>(folder); }},
         EngineKind{"FaultlessFaults",
                    [](const std::string&) { return std::make_unique<FaultHarness>(); }}),
     [](const ::testing::TestParamInfo<EngineKind>& info) { return info.param.name; });

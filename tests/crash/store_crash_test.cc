@@ -37,6 +37,7 @@
 #include "base/random.h"
 #include "gtest/gtest.h"
 #include "storage/command.h"
+#include "storage/journal/marked_engine.h"
 #include "storage/rocksdb/rocksdb_engine.h"
 #include "storage/schema.h"
 #include "storage/sequencer.h"
@@ -119,10 +120,13 @@ class Change : public storage::Command {
 
 // The child. Never returns but by being killed, or with an error.
 int Writer(const std::string& path, uint64_t seed) {
-  const std::unique_ptr<storage::RocksDbEngine> engine = OpenStore(path);
-  if (engine == nullptr) return 2;
+  const std::unique_ptr<storage::RocksDbEngine> files = OpenStore(path);
+  if (files == nullptr) return 2;
+  const auto marked = storage::MarkedEngine::Open(files.get(), {path + ".mark", nullptr});
+  if (!marked.ok()) return 8;
+  storage::MarkedEngine* const engine = marked->get();
   storage::Sequencer::Options options;
-  options.engine = engine.get();
+  options.engine = engine;
   options.clock = &base::SystemClock();
   options.on_fatal = [](const absl::Status& status) {
     std::cerr << status << std::endl;
@@ -281,6 +285,15 @@ class StoreCrashTest : public ::testing::Test {
     // No gap, none reused: each revision up to the head wrote audit entries.
     const int64_t head = snapshot->revision();
     EXPECT_GE(head, acknowledged_.highest);
+    // The mark tells of all that was acknowledged, and of nothing that the store lacks.
+    EXPECT_TRUE(storage::MarkedEngine::Open(engine.get(), {path_ + ".mark", nullptr}).ok());
+    const auto mark = storage::HeadMark(path_ + ".mark").Read();
+    ASSERT_TRUE(mark.ok()) << mark.status();
+    if (acknowledged_.highest > 0) {
+      ASSERT_TRUE(mark->has_value());
+      EXPECT_GE((*mark)->revision, acknowledged_.highest);
+      EXPECT_LE((*mark)->revision, head);
+    }
     EXPECT_EQ(static_cast<int64_t>(revisions.size()), head);
     if (head > 0) {
       EXPECT_EQ(*revisions.begin(), 1);

@@ -92,8 +92,7 @@ TEST_F(MarkedEngineTest, EveryCommitIsMarkedInPlace) {
 TEST_F(MarkedEngineTest, NobodyHearsOfACommitBeforeItsMark) {
   Open();
   std::vector<int64_t> marked;
-  auto tail =
-      engine_->TailFrom(0, [&](const TailEntry&) { marked.push_back(Marked()); }).value();
+  auto tail = engine_->TailFrom(0, [&](const TailEntry&) { marked.push_back(Marked()); }).value();
   Put(*engine_, "a");
   Put(*engine_, "b");
   EXPECT_THAT(marked, ::testing::ElementsAre(1, 2));
