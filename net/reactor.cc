@@ -1,5 +1,7 @@
 #include "net/reactor.h"
 
+#include "absl/strings/str_cat.h"
+
 namespace tollgate::net {
 
 absl::Time DeadlineOf(const grpc::ServerContextBase& context) {
@@ -9,6 +11,18 @@ absl::Time DeadlineOf(const grpc::ServerContextBase& context) {
     return absl::InfiniteFuture();
   }
   return absl::FromChrono(deadline);
+}
+
+absl::Status CheckMetadata(const grpc::ServerContextBase& context) {
+  constexpr size_t kOverhead = 32;  // of an entry: RFC 9113, section 6.5.2
+  size_t bytes = 0;
+  for (const auto& [name, value] : context.client_metadata()) {
+    bytes += name.size() + value.size() + kOverhead;
+  }
+  if (bytes <= kMostMetadataBytes) return absl::OkStatus();
+  return base::Refuse(absl::StatusCode::kResourceExhausted, "METADATA_TOO_LARGE",
+                      absl::StrCat("refused: the call's metadata (its HTTP headers) has ", bytes,
+                                   " bytes; at most ", kMostMetadataBytes, " are taken"));
 }
 
 namespace {
@@ -63,6 +77,11 @@ void UnaryReactor::OnDone() {
   }
   unary_calls.fetch_sub(1, std::memory_order_release);
   std::shared_ptr<UnaryReactor> self = std::move(self_);
+}
+
+absl::Status StreamContext::CheckMetadata() const {
+  absl::MutexLock lock(&mu_);
+  return context_ == nullptr ? absl::OkStatus() : net::CheckMetadata(*context_);
 }
 
 void StreamContext::TryCancel() {

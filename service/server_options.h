@@ -32,7 +32,7 @@ struct ServerOptions {
   std::string brand = "tg";
 
   // `host:port`, `[v6]:port` or `unix:/path`. Port 0: any free one. At least one.
-  std::vector<std::string> listen = {"127.0.0.1:7411"};
+  std::vector<std::string> listen = {"localhost:7411"};
   // Together or not at all: mutual TLS on every TCP listener.
   std::string tls_cert;
   std::string tls_key;

@@ -26,7 +26,7 @@ struct ValidatorServerOptions {
   // Stable over restarts, as in `payments/edge-3`. Required.
   std::string id;
   // The control plane: `host:port` or `unix:/path`. It need not answer yet.
-  std::string service = "127.0.0.1:7411";
+  std::string service = "localhost:7411";
   // TLS towards it: on when asked for, or when any file is given. Empty ca: the system's roots.
   bool service_tls = false;
   std::string service_ca;
@@ -38,7 +38,7 @@ struct ValidatorServerOptions {
 
   // Where callers ask: `host:port`, `[v6]:port` or `unix:/path`. Port 0: any free one. At least
   // one.
-  std::vector<std::string> listen = {"127.0.0.1:7413"};
+  std::vector<std::string> listen = {"localhost:7413"};
   // TLS on the TCP listeners; with client_ca mutual.
   std::string tls_cert;
   std::string tls_key;
