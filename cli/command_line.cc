@@ -29,7 +29,7 @@ constexpr char kFooter[] =
     "environment (TOLLGATE_SERVICE, TOLLGATE_EDGE, TOLLGATE_WORKSPACE, …),\n"
     "then the file that --config or TOLLGATE_CONFIG names (by default\n"
     "~/.config/tollgate/config.toml; with an empty TOLLGATE_CONFIG none), with lines as in\n"
-    "service = \"127.0.0.1:7411\" and workspace = \"acme\".\n"
+    "service = \"localhost:7411\" and workspace = \"acme\".\n"
     "\n"
     "Exit codes: 0 done; 1 failed; 2 wrong use, or a field was refused; 3 not found; 4 refused as "
     "things stand;\n"

@@ -35,8 +35,8 @@ struct Terminal {
 
 // The settings from flags, environment and config file, in this order of precedence.
 struct Settings {
-  std::string service = "127.0.0.1:7411";
-  std::string edge = "127.0.0.1:7413";
+  std::string service = "localhost:7411";
+  std::string edge = "localhost:7413";
   net::TlsFiles tls;
   bool allow_plaintext = false;
   std::string output = "table";  // or json

@@ -154,35 +154,54 @@ absl::StatusOr<int> BindUnix(const Acceptor::Options& options) {
   return fd;
 }
 
+// -1, with errno, where it cannot be had.
+int ListenOn(const addrinfo& where, int backlog) {
+  const int fd = socket(where.ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return -1;
+  const int one = 1;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+  // Inherited by what is accepted.
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+  if (bind(fd, where.ai_addr, where.ai_addrlen) == 0 && listen(fd, backlog) == 0) return fd;
+  const int error = errno;
+  close(fd);
+  errno = error;
+  return -1;
+}
+
+// The host has no such address, or not the family.
+bool IsNotOfThisHost(int error) { return error == EADDRNOTAVAIL || error == EAFNOSUPPORT; }
+
 absl::StatusOr<int> BindTcp(const Acceptor::Options& options) {
   const Address& address = options.address;
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
-  // One name, one socket: "localhost" is 127.0.0.1, whatever the order of /etc/hosts.
-  const std::string host =
-      absl::EqualsIgnoreCase(address.host, "localhost") ? "127.0.0.1" : address.host;
-  addrinfo* found = nullptr;
-  const int failed = getaddrinfo(host.c_str(), absl::StrCat(address.port).c_str(), &hints, &found);
-  if (failed != 0) {
-    return base::Refuse(
-        absl::StatusCode::kInvalidArgument, "ADDRESS_INVALID",
-        absl::StrCat("cannot listen on ", address.ToString(), ": the host does not resolve (",
-                     gai_strerror(failed), "). Write an address of this host, such as 127.0.0.1."));
+  // One name, one socket: "localhost" is 127.0.0.1, whatever the order of /etc/hosts, and ::1 where
+  // the host has no IPv4.
+  std::vector<std::string> hosts = {address.host};
+  if (absl::EqualsIgnoreCase(address.host, "localhost")) hosts = {"127.0.0.1", "::1"};
+  int error = EADDRNOTAVAIL;
+  for (const std::string& host : hosts) {
+    addrinfo* found = nullptr;
+    const int failed =
+        getaddrinfo(host.c_str(), absl::StrCat(address.port).c_str(), &hints, &found);
+    if (failed != 0) {
+      return base::Refuse(absl::StatusCode::kInvalidArgument, "ADDRESS_INVALID",
+                          absl::StrCat("cannot listen on ", address.ToString(),
+                                       ": the host does not resolve (", gai_strerror(failed),
+                                       "). Write an address of this host, such as 127.0.0.1."));
+    }
+    auto free_found = absl::MakeCleanup([found] { freeaddrinfo(found); });
+    // Of a name's addresses the first that this host has.
+    for (const addrinfo* where = found; where != nullptr; where = where->ai_next) {
+      const int fd = ListenOn(*where, options.backlog);
+      if (fd >= 0) return fd;
+      error = errno;
+      if (!IsNotOfThisHost(error)) return BindError(address, error);
+    }
   }
-  auto free_found = absl::MakeCleanup([found] { freeaddrinfo(found); });
-  const int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd < 0) return BindError(address, errno);
-  auto close_fd = absl::MakeCleanup([fd] { close(fd); });
-  const int one = 1;
-  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-  // Accepted sockets inherit it.
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-  if (bind(fd, found->ai_addr, found->ai_addrlen) != 0 || listen(fd, options.backlog) != 0) {
-    return BindError(address, errno);
-  }
-  std::move(close_fd).Cancel();
-  return fd;
+  return BindError(address, error);
 }
 
 uint16_t PortOf(int fd) {

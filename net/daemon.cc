@@ -3,6 +3,7 @@
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <prometheus/collectable.h>
 #include <prometheus/exposer.h>
@@ -52,6 +53,18 @@ void Knock(const std::string& host, int port) {
     close(fd);
   }
   freeaddrinfo(found);
+}
+
+bool HasIpv4Loopback() {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return errno != EAFNOSUPPORT;
+  sockaddr_in name{};
+  name.sin_family = AF_INET;
+  name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const bool has = bind(fd, reinterpret_cast<const sockaddr*>(&name), sizeof(name)) == 0 ||
+                   errno != EADDRNOTAVAIL;
+  close(fd);
+  return has;
 }
 
 void TellSignal(SignalJudge::Meaning meaning, int number) {
@@ -114,13 +127,25 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(Options options) {
                         "BlockShutdownSignals must be the first act of main, before any thread");
   }
   std::unique_ptr<Daemon> daemon(new Daemon);
+  Address address;
   if (!options.metrics_address.empty()) {
-    ASSIGN_OR_RETURN(Address address, ParseAddress(options.metrics_address));
+    ASSIGN_OR_RETURN(address, ParseAddress(options.metrics_address));
     if (address.is_unix()) {
       return base::Refuse(absl::StatusCode::kInvalidArgument, "ADDRESS_INVALID",
                           "metrics are served on HOST:PORT only");
     }
-    if (absl::EqualsIgnoreCase(address.host, "localhost")) address.host = "127.0.0.1";
+    if (absl::EqualsIgnoreCase(address.host, "localhost")) {
+      address.host = "127.0.0.1";
+      if (!HasIpv4Loopback()) {
+        // Debian's civetweb is built without IPv6. The default must not keep a program from
+        // starting.
+        base::Log(base::LogLevel::kWarning,
+                  "metrics are not served: this host has no 127.0.0.1, and they know no IPv6");
+        options.metrics_address.clear();
+      }
+    }
+  }
+  if (!options.metrics_address.empty()) {
     try {
       daemon->exposer_ = std::make_unique<prometheus::Exposer>(std::vector<std::string>{
           "listening_ports", address.ToString(),

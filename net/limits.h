@@ -13,7 +13,10 @@ namespace tollgate::net {
 // Each limit is meant to be a flag; the defaults are right for production.
 struct ServerLimits {
   int max_receive_bytes = 1 << 20;
-  int max_metadata_bytes = 16 << 10;
+  // Of one call. gRPC 1.51 ends the whole connection, and with it everybody else's calls on it,
+  // where a call brings more: so this is above what proxies pass on (Envoy: 60 KiB), and what is
+  // too much for us is refused call by call (net/reactor.h, CheckMetadata).
+  int max_metadata_bytes = 128 << 10;
   // The server's own pings, which find peers that are gone.
   absl::Duration keepalive_time = absl::Seconds(30);
   absl::Duration keepalive_timeout = absl::Seconds(10);

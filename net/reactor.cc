@@ -1,5 +1,6 @@
 #include "net/reactor.h"
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "grpc/support/time.h"
 
@@ -15,6 +16,18 @@ absl::Time DeadlineOf(const grpc::ServerContextBase& context) {
   // "No deadline" arrives as the far end of the clock, give or take a conversion.
   if (from_now > absl::Hours(24 * 365 * 100)) return absl::InfiniteFuture();
   return absl::Now() + from_now;
+}
+
+absl::Status CheckMetadata(const grpc::ServerContextBase& context) {
+  constexpr size_t kOverhead = 32;  // of an entry: RFC 9113, section 6.5.2
+  size_t bytes = 0;
+  for (const auto& [name, value] : context.client_metadata()) {
+    bytes += name.size() + value.size() + kOverhead;
+  }
+  if (bytes <= kMostMetadataBytes) return absl::OkStatus();
+  return base::Refuse(absl::StatusCode::kResourceExhausted, "METADATA_TOO_LARGE",
+                      absl::StrCat("refused: the call's metadata (its HTTP headers) has ", bytes,
+                                   " bytes; at most ", kMostMetadataBytes, " are taken"));
 }
 
 namespace {
@@ -69,6 +82,11 @@ void UnaryReactor::OnDone() {
   }
   unary_calls.fetch_sub(1, std::memory_order_release);
   std::shared_ptr<UnaryReactor> self = std::move(self_);
+}
+
+absl::Status StreamContext::CheckMetadata() const {
+  absl::MutexLock lock(&mu_);
+  return context_ == nullptr ? absl::OkStatus() : net::CheckMetadata(*context_);
 }
 
 void StreamContext::TryCancel() {

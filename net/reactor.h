@@ -18,6 +18,7 @@
 #include <grpcpp/support/server_callback.h>
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -37,6 +38,11 @@ namespace tollgate::net {
 
 // The client's deadline; InfiniteFuture when the client gave none.
 absl::Time DeadlineOf(const grpc::ServerContextBase& context);
+
+// RESOURCE_EXHAUSTED, METADATA_TOO_LARGE, where a call brought more than kMostMetadataBytes, as
+// HTTP/2 counts them: every reactor below answers so, and nothing else of the call is looked at.
+inline constexpr size_t kMostMetadataBytes = 16 << 10;
+absl::Status CheckMetadata(const grpc::ServerContextBase& context);
 
 // Unary calls that this process's servers have taken and that are not over: gRPC has not sent their
 // answers yet. Thread-safe.
@@ -93,8 +99,13 @@ class UnaryCall {
                                          Handler&& handler) {
     std::shared_ptr<internal::UnaryReactor> reactor = internal::UnaryReactor::Create();
     internal::UnaryReactor* const raw = reactor.get();  // holds itself until gRPC is done with it
-    handler(
-        std::shared_ptr<UnaryCall>(new UnaryCall(context, request, response, std::move(reactor))));
+    std::shared_ptr<UnaryCall> call(new UnaryCall(context, request, response, std::move(reactor)));
+    const absl::Status metadata = CheckMetadata(*context);
+    if (metadata.ok()) {
+      handler(std::move(call));
+    } else {
+      call->Fail(metadata);
+    }
     return raw;
   }
 
@@ -161,6 +172,7 @@ namespace internal {
 class StreamContext {
  public:
   explicit StreamContext(grpc::CallbackServerContext* context) : context_(context) {}
+  absl::Status CheckMetadata() const;
   void TryCancel();
   // OnCancel has run. gRPC orders OnCancel before OnDone; this call orders it before Release too,
   // by a lock that a sanitizer sees.
@@ -168,7 +180,7 @@ class StreamContext {
   void Release();
 
  private:
-  absl::Mutex mu_;
+  mutable absl::Mutex mu_;
   grpc::CallbackServerContext* context_ ABSL_GUARDED_BY(mu_);
 };
 
@@ -190,7 +202,12 @@ class BidiStream : public grpc::ServerBidiReactor<In, Out>,
   grpc::ServerBidiReactor<In, Out>* Start() {
     self_ = this->shared_from_this();
     this->StartSendInitialMetadata();
-    this->StartRead(&in_);
+    const absl::Status metadata = context_.CheckMetadata();
+    if (metadata.ok()) {
+      this->StartRead(&in_);
+    } else {
+      this->Close(metadata);
+    }
     this->StartFlow();
     return this;
   }
@@ -257,6 +274,8 @@ class WriteStream : public grpc::ServerWriteReactor<Out>,
   grpc::ServerWriteReactor<Out>* Start() {
     self_ = this->shared_from_this();
     this->StartSendInitialMetadata();
+    const absl::Status metadata = context_.CheckMetadata();
+    if (!metadata.ok()) this->Close(metadata);
     this->StartFlow();
     return this;
   }

@@ -1,5 +1,7 @@
 #include "net/start_up.h"
 
+#include <pthread.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,6 +11,7 @@
 #include <mutex>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/core_dump.h"
@@ -44,7 +47,56 @@ bool Within(absl::Duration limit, std::function<void()> work) {
       [&] { return state->done; });
 }
 
+// How many threads could be started at once, of `wanted`.
+int ThreadsToBeHad(int wanted) {
+  struct Gate {
+    std::mutex mu;
+    std::condition_variable opened;
+    bool open = false;  // guarded by mu
+  } gate;
+  const auto wait = [](void* argument) -> void* {
+    auto* const at = static_cast<Gate*>(argument);
+    std::unique_lock<std::mutex> lock(at->mu);
+    at->opened.wait(lock, [at] { return at->open; });
+    return nullptr;
+  };
+  std::vector<pthread_t> started;
+  pthread_t thread;
+  while (static_cast<int>(started.size()) < wanted &&
+         pthread_create(&thread, nullptr, wait, &gate) == 0) {
+    started.push_back(thread);
+  }
+  {
+    std::lock_guard<std::mutex> lock(gate.mu);
+    gate.open = true;
+    gate.opened.notify_all();
+  }
+  for (const pthread_t one : started) pthread_join(one, nullptr);
+  return static_cast<int>(started.size());
+}
+
 }  // namespace
+
+absl::Status CheckProcess(const ProcessNeeds& needs) {
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0 &&
+      files.rlim_cur < static_cast<rlim_t>(needs.open_files)) {
+    return base::Refuse(
+        absl::StatusCode::kResourceExhausted, "TOO_FEW_FILES",
+        absl::StrCat("this process may open ", files.rlim_cur, " files and sockets; it needs ",
+                     needs.open_files, " to start, and one for each connection.\n",
+                     "  Raise the limit:  ulimit -n 4096, or LimitNOFILE=4096 in its unit"));
+  }
+  const int threads = ThreadsToBeHad(needs.threads);
+  if (threads < needs.threads) {
+    return base::Refuse(
+        absl::StatusCode::kResourceExhausted, "TOO_FEW_THREADS",
+        absl::StrCat("this process may start ", threads, " threads; it needs ", needs.threads,
+                     ".\n  Raise the limit that stops it: ulimit -u (of its user, all processes "
+                     "together), TasksMax= in its unit, or pids.max of its cgroup"));
+  }
+  return absl::OkStatus();
+}
 
 void PrepareProcess(absl::string_view program) {
   BlockShutdownSignals();

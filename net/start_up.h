@@ -20,6 +20,17 @@ namespace tollgate::net {
 // log has the program's name and a thread that writes it, and no core dump will be written.
 void PrepareProcess(absl::string_view program);
 
+// What a program needs of its process to start at all, with some room to serve.
+struct ProcessNeeds {
+  int threads = 0;
+  int open_files = 0;
+};
+
+// RESOURCE_EXHAUSTED, TOO_FEW_THREADS or TOO_FEW_FILES, with the limit to raise. A library that
+// cannot start a thread, or open a descriptor, ends the process without a word; so this is asked
+// first. Starts threads for a moment, to see.
+absl::Status CheckProcess(const ProcessNeeds& needs);
+
 // Where the settings name a ready file: writes it once the daemon serves, and removes it at the
 // end. A file system that has hung holds neither up for long. Not thread-safe.
 class Readiness {

@@ -11,7 +11,7 @@ namespace tollgate::service {
 // What the command line asks for.
 struct ServerFlags {
   ServerOptions server;
-  net::DaemonSettings daemon = {.metrics_listen = "127.0.0.1:7412",
+  net::DaemonSettings daemon = {.metrics_listen = "localhost:7412",
                                 .drain_timeout = absl::Seconds(15)};
 };
 

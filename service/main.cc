@@ -20,6 +20,8 @@ namespace tollgate::service {
 namespace {
 
 constexpr char kName[] = "tollgated";
+// What it has when it has started, on two processors.
+constexpr net::ProcessNeeds kNeeds = {.threads = 48, .open_files = 64};
 
 int Refused(const absl::Status& status) {
   net::ReportRefusal(kName, status);
@@ -45,6 +47,8 @@ int Main(int argc, char** argv) {
   }
   base::SetLogLevel(flags->daemon.log_level);
   base::Log(base::LogLevel::kInfo, "starting", {{"version", base::kVersion}});
+  const absl::Status enough = net::CheckProcess(kNeeds);
+  if (!enough.ok()) return Refused(enough);
   net::Readiness readiness(flags->daemon);
 
   // First, so that a taken port is found before a store is made.

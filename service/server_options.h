@@ -34,7 +34,7 @@ struct ServerOptions {
 
   // Addresses to listen on: `host:port`, `[v6]:port` or `unix:/path`. Port 0: any free port. At
   // least one address.
-  std::vector<std::string> listen = {"127.0.0.1:7411"};
+  std::vector<std::string> listen = {"localhost:7411"};
   // Mutual TLS on every TCP listener: all three, or none.
   std::string tls_cert;
   std::string tls_key;

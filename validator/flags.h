@@ -14,7 +14,7 @@ namespace tollgate::validator {
 // during the drain's pause; its goodbye comes after the drain's timeout.
 struct ValidatorFlags {
   ValidatorServerOptions server;
-  net::DaemonSettings daemon = {.metrics_listen = "127.0.0.1:7414",
+  net::DaemonSettings daemon = {.metrics_listen = "localhost:7414",
                                 .drain_timeout = absl::Seconds(5)};
 };
 

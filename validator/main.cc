@@ -13,6 +13,8 @@ namespace tollgate::validator {
 namespace {
 
 constexpr char kName[] = "tollgate-validator";
+// What it has when it has started, on two processors.
+constexpr net::ProcessNeeds kNeeds = {.threads = 32, .open_files = 32};
 
 int Refused(const absl::Status& status) {
   net::ReportRefusal(kName, status);
@@ -29,6 +31,8 @@ int Main(int argc, char** argv) {
   }
   base::SetLogLevel(flags->daemon.log_level);
   base::Log(base::LogLevel::kInfo, "starting", {{"version", base::kVersion}});
+  const absl::Status enough = net::CheckProcess(kNeeds);
+  if (!enough.ok()) return Refused(enough);
   net::Readiness readiness(flags->daemon);
 
   // First, so that a taken port leaves no session behind for which receipts would wait.

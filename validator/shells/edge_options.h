@@ -18,7 +18,7 @@ struct EdgeOptions {
   // Stable over restarts, as in `payments/edge-3`. Required.
   std::string id;
   // The control plane: `host:port` or `unix:/path`. It need not answer yet.
-  std::string service = "127.0.0.1:7411";
+  std::string service = "localhost:7411";
   // TLS towards it: on when asked for, or when any file is given. Empty ca: the system's roots.
   bool service_tls = false;
   std::string service_ca;

@@ -26,7 +26,7 @@ namespace tollgate::validator {
 struct ValidatorServerOptions : EdgeOptions {
   // Where callers ask: `host:port`, `[v6]:port` or `unix:/path`. Port 0: any free one. At least
   // one.
-  std::vector<std::string> listen = {"127.0.0.1:7413"};
+  std::vector<std::string> listen = {"localhost:7413"};
   // TLS on the TCP listeners; mutual with client_ca.
   std::string tls_cert;
   std::string tls_key;

@@ -4,13 +4,17 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -107,6 +111,44 @@ TEST(Acceptor, PortZeroIsChosenAndATakenPortIsACleanError) {
   (*acceptor)->Stop();
   EXPECT_LT(Connect(address), 0) << "nobody listens after Stop";
   close(fd);
+}
+
+// A network of its own, with the loopback of one family. False where this machine allows none.
+bool EnterNetwork(int family) {
+  if (unshare(CLONE_NEWNET) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) return false;
+  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  ifreq lo{};
+  std::strncpy(lo.ifr_name, "lo", sizeof(lo.ifr_name) - 1);
+  lo.ifr_flags = IFF_UP | IFF_RUNNING;
+  if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &lo) != 0) return false;
+  if (family == AF_INET) {
+    std::ofstream off("/proc/sys/net/ipv6/conf/lo/disable_ipv6");
+    off << "1" << std::flush;
+    return off.good();
+  }
+  lo.ifr_addr.sa_family = AF_INET;  // of 0.0.0.0: it goes
+  return ioctl(fd, SIOCSIFADDR, &lo) == 0;
+}
+
+TEST(Acceptor, LocalhostIsTheLoopbackThatTheHostHas) {
+  for (const int family : {AF_INET, AF_INET6}) {
+    const pid_t child = fork();
+    if (child == 0) {
+      if (!EnterNetwork(family)) _exit(77);
+      const char* const own = family == AF_INET ? "127.0.0.1:7000" : "[::1]:7000";
+      const char* const other = family == AF_INET ? "[::1]:0" : "127.0.0.1:0";
+      if (base::ReasonOf(Acceptor::Bind(On(other)).status()) != "ADDRESS_UNAVAILABLE") _exit(1);
+      const auto acceptor = Acceptor::Bind(On("localhost:7000"));
+      if (!acceptor.ok()) _exit(2);
+      if (base::ReasonOf(Acceptor::Bind(On(own)).status()) != "ADDRESS_IN_USE") _exit(3);
+      _exit(0);
+    }
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 77) GTEST_SKIP() << "no network of its own is to be had here";
+    EXPECT_EQ(WEXITSTATUS(status), 0) << "family " << family;
+  }
 }
 
 TEST(Acceptor, AHostThatDoesNotResolveIsRefused) {

@@ -163,6 +163,51 @@ TEST_F(GrpcHostTest, TheLimitsAreTheOptions) {
             grpc::StatusCode::RESOURCE_EXHAUSTED);
 }
 
+// gRPC by itself would end the connection, and everybody's calls on it.
+TEST_F(GrpcHostTest, TooMuchMetadataEndsItsOwnCallOnly) {
+  Serve(On({"127.0.0.1:0"}));
+  const std::shared_ptr<grpc::Channel> channel = Channel();
+  const auto stub = v1::EdgeService::NewStub(channel);
+  grpc::ClientContext follows;
+  auto stream = stub->Follow(&follows);
+  const auto feed = edge_.Follower(0);
+  ASSERT_NE(feed, nullptr);
+  for (const size_t bytes : {size_t{15} << 10, size_t{17} << 10, size_t{60} << 10}) {
+    v1::ResolveRequest request;
+    v1::ResolveResponse response;
+    grpc::ClientContext context;
+    context.AddMetadata("x-large", std::string(bytes, 'x'));
+    const absl::Status status = FromGrpcStatus(stub->Resolve(&context, request, &response));
+    EXPECT_EQ(base::ReasonOf(status), bytes < kMostMetadataBytes ? "" : "METADATA_TOO_LARGE")
+        << bytes << ": " << status;
+    grpc::ClientContext large;
+    large.AddMetadata("x-large", std::string(bytes, 'x'));
+    if (bytes > kMostMetadataBytes) {
+      v1::FollowResponse none;
+      auto refused = stub->Follow(&large);
+      EXPECT_FALSE(refused->Read(&none));
+      EXPECT_EQ(base::ReasonOf(FromGrpcStatus(refused->Finish())), "METADATA_TOO_LARGE");
+      HealthCheckResponse first;
+      grpc::ClientContext watches;
+      watches.AddMetadata("x-large", std::string(bytes, 'x'));
+      auto watch =
+          grpc::health::v1::Health::NewStub(channel)->Watch(&watches, HealthCheckRequest());
+      EXPECT_FALSE(watch->Read(&first));
+      EXPECT_EQ(base::ReasonOf(FromGrpcStatus(watch->Finish())), "METADATA_TOO_LARGE");
+    }
+  }
+  // The other one's stream has lived through it.
+  v1::FollowRequest ping;
+  v1::FollowResponse pong;
+  ping.mutable_ping()->set_sequence(7);
+  EXPECT_TRUE(stream->Write(ping));
+  EXPECT_TRUE(stream->Read(&pong));
+  EXPECT_EQ(pong.pong().sequence(), 7u);
+  EXPECT_FALSE(feed->peer_gone());
+  follows.TryCancel();
+  (void)stream->Finish();
+}
+
 TEST_F(GrpcHostTest, ADrainTellsTheStoryInOrder) {
   Serve(On({"127.0.0.1:0"}));
   const std::shared_ptr<grpc::Channel> channel = Channel();

@@ -50,6 +50,41 @@ TEST(PrepareProcess, LeavesNoCoreAndBlocksTheSignals) {
   EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
+// What CheckProcess says in a child under a limit.
+std::string CheckedUnder(int resource, rlim_t limit, const ProcessNeeds& needs) {
+  int ends[2];
+  EXPECT_EQ(pipe(ends), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    const rlimit to = {limit, limit};
+    // Limits on processes are no root's, and are of all of a user's: somebody with no other.
+    if (geteuid() == 0 && setuid(64999) != 0) _exit(1);
+    if (setrlimit(static_cast<__rlimit_resource>(resource), &to) != 0) _exit(2);
+    const absl::Status status = CheckProcess(needs);
+    const std::string text = absl::StrCat(base::ReasonOf(status), ": ", status.message());
+    _exit(write(ends[1], text.data(), text.size()) == static_cast<ssize_t>(text.size()) ? 0 : 3);
+  }
+  close(ends[1]);
+  std::string text;
+  char buffer[4096];
+  for (ssize_t n; (n = read(ends[0], buffer, sizeof(buffer))) > 0;) text.append(buffer, n);
+  close(ends[0]);
+  int status = 0;
+  EXPECT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+  return text;
+}
+
+TEST(CheckProcess, SaysWhichLimitIsTooLow) {
+  EXPECT_TRUE(CheckProcess({.threads = 20, .open_files = 20}).ok());
+  EXPECT_THAT(CheckedUnder(RLIMIT_NOFILE, 32, {.threads = 1, .open_files = 64}),
+              testing::AllOf(testing::HasSubstr("TOO_FEW_FILES"), testing::HasSubstr("32 files"),
+                             testing::HasSubstr("ulimit -n")));
+  EXPECT_THAT(CheckedUnder(RLIMIT_NPROC, 10, {.threads = 40, .open_files = 1}),
+              testing::AllOf(testing::HasSubstr("TOO_FEW_THREADS"),
+                             testing::HasSubstr("it needs 40"), testing::HasSubstr("TasksMax")));
+}
+
 class ReadinessTest : public ::testing::Test {
  protected:
   void SetUp() override {

@@ -37,8 +37,8 @@ TEST(FlagsTest, DefaultsAreTheDocumentedOnes) {
   EXPECT_EQ(parts->home.folder(), "/tmp/x");
   EXPECT_EQ(parts->home.keyring(), "/tmp/x.keyring");
   EXPECT_EQ(parts->home.journal(), "/tmp/x.journal");
-  EXPECT_THAT(flags->server.listen, ElementsAre("127.0.0.1:7411"));
-  EXPECT_EQ(flags->daemon.metrics_listen, "127.0.0.1:7412");
+  EXPECT_THAT(flags->server.listen, ElementsAre("localhost:7411"));
+  EXPECT_EQ(flags->daemon.metrics_listen, "localhost:7412");
   EXPECT_EQ(flags->server.lease, absl::Seconds(30));
   EXPECT_EQ(flags->server.ping_interval, absl::Seconds(5));
   EXPECT_EQ(flags->server.event_retention, absl::Hours(24));
@@ -114,7 +114,7 @@ TEST(FlagsTest, HelpNamesEveryFlagAndItsDefault) {
   absl::StatusOr<ServerFlags> flags = Parse({"--help"});
   ASSERT_TRUE(flags.ok()) << flags.status();
   ASSERT_TRUE(flags->daemon.print.has_value());
-  for (const char* part : {"--store DIR", "--listen ADDR", "[127.0.0.1:7411]", "--lease DURATION",
+  for (const char* part : {"--store DIR", "--listen ADDR", "[localhost:7411]", "--lease DURATION",
                            "[30s]", "--event-retention DURATION", "[24h]", "--client-ca FILE",
                            "--allow-plaintext", "Exit codes"}) {
     EXPECT_THAT(*flags->daemon.print, HasSubstr(part));

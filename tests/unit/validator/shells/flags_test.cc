@@ -30,7 +30,7 @@ TEST(ValidatorFlags, DefaultsAreSafe) {
   EXPECT_FALSE(flags->server.allow_plaintext);
   EXPECT_FALSE(flags->server.id.empty()) << "the host's name";
   EXPECT_FALSE(flags->daemon.print.has_value());
-  EXPECT_EQ(flags->daemon.metrics_listen, "127.0.0.1:7414");
+  EXPECT_EQ(flags->daemon.metrics_listen, "localhost:7414");
   EXPECT_EQ(flags->daemon.drain_timeout, absl::Seconds(5));
 }
 
