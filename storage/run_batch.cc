@@ -152,6 +152,10 @@ absl::StatusOr<BatchOutcome> RunBatch(const Snapshot& snapshot, const BatchTime&
     head.set_last_event_revision(revision);
   }
   outcome.request.mutations = view.TakeMutations();
+  // The head is written once, below, and is no part of what its own fingerprint covers.
+  std::erase_if(outcome.request.mutations, [](const Mutation& mutation) {
+    return mutation.table == Table::kMeta && mutation.key == kHeadKey;
+  });
   store::v1::FingerprintRecord fingerprint;
   fingerprint.set_fingerprint(FingerprintOf(head.fingerprint(), head, outcome.request));
   head.set_fingerprint(fingerprint.fingerprint());

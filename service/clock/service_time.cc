@@ -211,7 +211,8 @@ void ServiceTime::JudgeEdges(const ClockReading& now) {
   }
   const bool contradicted = edges.contradict >= kFewestEdges && edges.contradict * 2 > edges.told;
   if (!contradicted) {
-    edges_overruled_ = false;
+    // Only what they say ends it: right after the operator's word few have been heard.
+    if (edges.agree >= kFewestEdges && edges.agree * 2 > edges.told) edges_overruled_ = false;
   } else if (!edges_overruled_) {
     const absl::Time time = Read(now);  // which may have found another reason
     if (!in_doubt()) Begin(tollgate::v1::CLOCK_DOUBT_EDGES_DISAGREE, time, now.boot, now);

@@ -206,6 +206,13 @@ void Feed::OnGreeted(const std::shared_ptr<FollowerStream>& stream) {
   if (replaced != nullptr) replaced->GoAway("replaced", absl::ZeroDuration());
 }
 
+void Feed::ForgetGreeted(FollowerStream* stream) {
+  const lease::SessionId session = stream->session();
+  absl::MutexLock lock(&mu_);
+  const auto newest = newest_.find(session);
+  if (newest != newest_.end() && newest->second == stream->number()) newest_.erase(newest);
+}
+
 void Feed::OnWelcomed(bool resumes) {
   absl::MutexLock lock(&mu_);
   ++(resumes ? resumes_ : resets_);

@@ -203,6 +203,8 @@ class Feed {
   // --- for the streams, which call these without their lock -------------------------------------
   // The stream has said Hello: another stream of the same session is replaced.
   void OnGreeted(const std::shared_ptr<FollowerStream>& stream) ABSL_LOCKS_EXCLUDED(mu_);
+  // The stream closed before it was registered.
+  void ForgetGreeted(FollowerStream* stream) ABSL_LOCKS_EXCLUDED(mu_);
   // What the stream's Welcome says was decided.
   void OnWelcomed(bool resumes) ABSL_LOCKS_EXCLUDED(mu_);
   // R19: a validator proves that this epoch had another history.

@@ -68,6 +68,12 @@ void FollowerStream::Act(FollowerStreamState::Received received,
     case Received::kHello:
       desk.OnHello(session, hello, address);
       feed_->OnGreeted(shared_from_this());
+      if (!Register()) {
+        // It closed while its proof was looked up: nobody else will take it back.
+        desk.OnStreamClosed(session);
+        feed_->ForgetGreeted(this);
+        break;
+      }
       TellWelcome();
       WriteRoster();
       break;
@@ -95,6 +101,12 @@ void FollowerStream::Act(FollowerStreamState::Received received,
   }
   desk.Settle();
   Wake();
+}
+
+bool FollowerStream::Register() {
+  absl::MutexLock lock(&mu_);
+  registered_ = !closed_;
+  return registered_;
 }
 
 void FollowerStream::TellWelcome() {
@@ -183,10 +195,15 @@ bool FollowerStream::NextToWrite(std::vector<SharedBytes>* pieces) {
             received = self->state_.Proved(known);
           }
           self->Act(received, nullptr);
+          {
+            absl::MutexLock lock(&self->mu_);
+            self->state_.Registered();
+          }
+          self->Wake();
         };
         if (!feed_->ReadFingerprint(output.after, done)) {
           absl::MutexLock lock(&mu_);
-          state_.Proved(KnownFingerprint());  // not at hand: it ends the stream
+          state_.ProveFailed();
         }
         break;
       }
@@ -232,14 +249,15 @@ bool FollowerStream::Tick(base::BootTime now, absl::Duration stall_limit) {
 void FollowerStream::OnClosed() {
   std::shared_ptr<FollowWire> wire;
   lease::SessionId session;
-  bool greeted = false;
+  bool registered = false;
   {
     absl::MutexLock lock(&mu_);
+    closed_ = true;
     wire.swap(wire_);  // may be the last reference: released below, without the lock
     session = state_.session();
-    greeted = state_.greeted();
+    registered = registered_;
   }
-  if (greeted) feed_->desk_->OnStreamClosed(session);
+  if (registered) feed_->desk_->OnStreamClosed(session);
   feed_->OnStreamClosed(this);
 }
 

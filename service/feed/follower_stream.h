@@ -68,6 +68,9 @@ class FollowerStream : public std::enable_shared_from_this<FollowerStream> {
   // the answer to kProve.
   void Act(FollowerStreamState::Received received, const tollgate::v1::FollowRequest* request)
       ABSL_LOCKS_EXCLUDED(mu_);
+  // The desk and the feed know the session; OnClosed takes it back from them. False: it has closed
+  // already, and the caller does.
+  bool Register() ABSL_LOCKS_EXCLUDED(mu_);
   void WriteRoster() ABSL_LOCKS_EXCLUDED(mu_);
   // Tells the feed, once, what the Welcome says.
   void TellWelcome() ABSL_LOCKS_EXCLUDED(mu_);
@@ -81,6 +84,8 @@ class FollowerStream : public std::enable_shared_from_this<FollowerStream> {
   bool welcome_told_ ABSL_GUARDED_BY(mu_) = false;
   bool roster_under_way_ ABSL_GUARDED_BY(mu_) = false;
   bool cut_ ABSL_GUARDED_BY(mu_) = false;
+  bool registered_ ABSL_GUARDED_BY(mu_) = false;
+  bool closed_ ABSL_GUARDED_BY(mu_) = false;
 };
 
 }  // namespace tollgate::service

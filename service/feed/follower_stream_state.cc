@@ -82,9 +82,10 @@ absl::Status RefuseForked(const v1::Proof& proof, int64_t head) {
       "STORE_ROLLED_BACK", "hello.proof.revision",
       absl::StrCat("proves revision ", proof.revision(), "; this store is at ", head,
                    " and knows another history, or none so far"),
-      "refused: this service told the validator of changes that its store does not hold, so the "
-      "store was put back to an older state, or is a copy. Begin a new history on it: tollgated "
-      "new-epoch");
+      absl::StrCat("refused: this service told the validator of revision ", proof.revision(),
+                   ", and its store, now at ", head,
+                   ", does not hold that history: it was put back to an older state, or is a copy. "
+                   "Begin a new history on it: tollgated new-epoch"));
 }
 
 absl::Status RefuseUnproven(const v1::Proof& proof) {
@@ -113,7 +114,7 @@ absl::Status RefuseUnknownEpoch(absl::string_view epoch) {
       "EPOCH_UNKNOWN", "hello.epoch", absl::StrCat("is ", epoch, ", which this store never had"),
       "refused: the validator follows another service's history. Is it a drill's, or a stranger's "
       "address? To take over its validators on purpose name the epoch: tollgated new-epoch "
-      "--accept-epoch EPOCH; or start the validator again");
+      "--accept-epoch EPOCH; or start the validator again, without its state folder");
 }
 
 void SetMessage(const FollowResponse& message, FollowerStreamState::Output* output) {
@@ -195,6 +196,8 @@ FollowerStreamState::Received FollowerStreamState::Proved(const KnownFingerprint
     return Refuse(base::RefuseForNow(
         "STORE_READ_FAILED", "refused: the store cannot be read at the moment", kComeBackLater));
   }
+  // Whoever drives it registers the Hello first, and nothing may be said before.
+  held_ = true;
   return Judge(known);
 }
 
@@ -455,9 +458,16 @@ bool FollowerStreamState::TakePong(base::BootTime now, absl::Time wall_now, Outp
   return true;
 }
 
+void FollowerStreamState::ProveFailed() {
+  if (state_ != State::kProving) return;
+  state_ = State::kAwaitHello;
+  Refuse(base::RefuseForNow("OVERLOADED", "refused: too much is read from the store at the moment",
+                            kComeBackLater));
+}
+
 FollowerStreamState::Output FollowerStreamState::Next(base::BootTime now, absl::Time wall_now) {
   Output output;
-  if (state_ == State::kFinished) return output;
+  if (state_ == State::kFinished || (held_ && greeted_ && !finish_.has_value())) return output;
   if (!finish_.has_value() && !going_away_) {
     if (state_ == State::kAwaitHello && now - opened_at_ >= options_.hello_limit) {
       Refuse(base::Refuse(absl::StatusCode::kDeadlineExceeded, "HELLO_LATE",

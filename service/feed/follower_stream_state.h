@@ -93,6 +93,10 @@ class FollowerStreamState {
   // The answer to kProve: what Receive would have returned of the Hello. A store that could not be
   // read (kNotAtHand) ends the stream with UNAVAILABLE.
   Received Proved(const KnownFingerprint& known);
+  // kProve could not even be begun.
+  void ProveFailed();
+  // What Proved returned has been done: the stream may speak.
+  void Registered() { held_ = false; }
   // Ends the stream with a reason of GoAway's; the first one counts.
   void GoAway(absl::string_view reason, absl::Duration retry_after);
 
@@ -160,6 +164,7 @@ class FollowerStreamState {
   bool welcomed_ = false;                                 // the Welcome was handed out
   int64_t sent_ = 0;
   int64_t reset_revision_ = 0;         // acknowledgements below it are from before the reset
+  bool held_ = false;                  // until Registered()
   bool prove_due_ = false;             // the proof's fingerprint is to be asked for
   bool read_due_ = false;              // a read of the store is to be asked for
   bool reading_ = false;               // a read is under way

@@ -91,6 +91,8 @@ Agreement JudgeHello(const Hello& hello, const History& history, int64_t head,
     const Agreement agreement = JudgeProof(proof, history, known);
     if (agreement != Agreement::kSame) return agreement;
   }
+  // No proof that agrees vouches for what is above our head.
+  if (hello.epoch() == epoch && hello.applied_revision() > head) return Agreement::kUnprovenFuture;
   // The proof speaks for what is up to its revision. A life that goes on at just that point
   // resumes; a new one (no epoch of its own), or one that the proof does not reach, begins anew.
   if (hello.epoch() != epoch || hello.applied_revision() == 0) return Agreement::kFresh;

@@ -153,6 +153,7 @@ absl::Status ReplayCommand::TakeEpoch(const HeadRecord& head, MetaRecord meta,
   if (plan_ != nullptr) {
     for (const std::string& epoch : plan_->later_epochs()) AddPastEpoch(epoch, &meta);
   }
+  for (const std::string& epoch : accepted_) AddPastEpoch(epoch, &meta);
   meta.set_epoch(new_epoch_);
   meta.set_restored(true);
   effects.Put(storage::Table::kMeta, storage::kMetaKey, meta);

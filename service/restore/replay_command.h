@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/types/optional.h"
@@ -46,6 +47,9 @@ class ReplayCommand : public storage::Command {
         action_(std::move(action)),
         source_(std::move(source)) {}
 
+  // Whoever follows one of these epochs is reset, too, and not refused (R19). Before Run.
+  void AcceptEpochs(std::vector<std::string> epochs) { accepted_ = std::move(epochs); }
+
   // In the history that goes on: no new epoch. `plan` holds one entry of the journal, whose commit
   // is not in the store (JournaledEngine::unfinished). Of a rotation nothing is replayed: the
   // replacement is gone, and nothing but a rotation's plan would end the token that it was to
@@ -85,6 +89,7 @@ class ReplayCommand : public storage::Command {
   const ReplayPlan* const plan_;
   const std::string new_epoch_;
   const std::string action_;
+  std::vector<std::string> accepted_;
   const std::string source_;
   bool anew_ = false;  // const once made
   ReplayReport report_;

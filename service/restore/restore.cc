@@ -201,6 +201,7 @@ absl::StatusOr<RestoreReport> Renew(const StoreHome& home, const std::string& fo
   const ServiceClock time({{}, &clock, &SystemKernelClock()}, stored);
   auto command = std::make_shared<ReplayCommand>(plan.get(), report.epoch, std::string(action),
                                                  options.from.empty() ? home.name() : options.from);
+  command->AcceptEpochs(options.accept_epochs);
   storage::Sequencer::Options sequencer_options;
   sequencer_options.engine = engine.get();
   sequencer_options.clock = &time;

@@ -24,6 +24,9 @@ struct RestoreOptions {
   // Take a journal that begins after the backup or ends before it, knowing that the revocations it
   // does not hold are lost.
   bool allow_gap = false;
+  // Epochs whose validators are to be taken over, by reset, though the store never had them: a
+  // drill's, or one that no journal tells of (R19).
+  std::vector<std::string> accept_epochs;
 };
 
 struct RestoreReport {

@@ -57,6 +57,12 @@ absl::StatusOr<std::string> RunStoreCommand(const std::vector<std::string>& argu
       "--allow-gap", options.allow_gap,
       "Take a journal that begins after the backup, or ends before it: what it does not tell "
       "of is good again");
+  app.add_option("--accept-epoch", options.accept_epochs,
+                 "Take over validators that follow this epoch, though the store never had it: a "
+                 "drill's, or one that no journal tells of. Repeatable")
+      ->type_name("EPOCH")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   std::vector<std::string> reversed(arguments.rbegin(), arguments.rend() - 1);  // as CLI11 has them
   try {
     app.parse(reversed);

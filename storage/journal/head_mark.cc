@@ -51,7 +51,7 @@ HeadMark::~HeadMark() {
 }
 
 absl::StatusOr<absl::optional<HeadMark::Head>> HeadMark::Read() const {
-  const int fd = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
+  const int fd = ::open(path_.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
   if (fd < 0) {
     if (errno == ENOENT) return absl::optional<Head>();
     return Unavailable("read", path_);

@@ -187,7 +187,9 @@ void ValidatorNode::OnDown(uint64_t stream, const std::string& bytes) {
   validator::FollowerActions actions = validator_->StreamMessage(stream, message);
   if (present) {
     if (message.has_welcome()) CheckNotForked(folder, *connection_->server()->disk()->history);
-    folder_->history = connection_->server()->disk()->history;
+    if (std::exchange(folder_->kept_now, false)) {
+      folder_->history = connection_->server()->disk()->history;
+    }
     Watch(message, before);
   }
   Do(std::move(actions));

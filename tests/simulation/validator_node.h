@@ -24,8 +24,12 @@ using Router = std::function<std::shared_ptr<ServiceNode>()>;
 
 // A validator's state folder: outlives its processes (R19).
 struct StateFolder : validator::ProofKeeper {
-  void Keep(const tollgate::v1::Proof& kept) override { proof = kept; }
+  void Keep(const tollgate::v1::Proof& kept) override {
+    proof = kept;
+    kept_now = true;
+  }
   absl::optional<tollgate::v1::Proof> proof;
+  bool kept_now = false;             // since that was last looked at
   std::shared_ptr<History> history;  // that the proof is of
 };
 

@@ -28,13 +28,14 @@ constexpr absl::Duration kPatience = absl::Seconds(60);
 class SmallPipe {
  public:
   SmallPipe() {
+    signal(SIGPIPE, SIG_IGN);
     EXPECT_EQ(pipe2(ends_.data(), O_CLOEXEC), 0);
     fcntl(ends_[1], F_SETPIPE_SZ, 4096);
   }
+  // The end to write to stays open: a queue's thread may still be at it, and its number must not
+  // become the next test's.
   ~SmallPipe() {
-    for (const int fd : ends_) {
-      if (fd >= 0) close(fd);
-    }
+    if (ends_[0] >= 0) close(ends_[0]);
   }
   SmallPipe(const SmallPipe&) = delete;
   SmallPipe& operator=(const SmallPipe&) = delete;

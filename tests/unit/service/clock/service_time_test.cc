@@ -330,6 +330,8 @@ TEST_F(ServiceTimeTest, AnOperatorOverrulesTheEdgesUntilTheyAgree) {
   Pass(absl::Minutes(1));
   EdgesTell(3, 3);
   ASSERT_TRUE(time_->Accept(Reading(), Reading().wall, true).ok());
+  Pass(absl::Milliseconds(500));
+  EXPECT_EQ(Doubt(), CLOCK_DOUBT_UNSPECIFIED) << "nobody has been heard since";
   Pass(absl::Seconds(5));
   EdgesTell(3, 3);
   EXPECT_EQ(Doubt(), CLOCK_DOUBT_UNSPECIFIED);

@@ -291,6 +291,8 @@ TEST_F(FollowerStreamStateTest, R19AnOldProofIsComparedByReadingTheStore) {
   ask();
   EXPECT_EQ(state_->Proved({State::kKept, FingerprintOf(2)}),
             FollowerStreamState::Received::kHello);
+  EXPECT_TRUE(Idle()) << "nothing is said before the Hello is registered";
+  state_->Registered();
   EXPECT_FALSE(Welcomed().reset());
 
   lessor_.callers.clear();
@@ -302,6 +304,7 @@ TEST_F(FollowerStreamStateTest, R19AnOldProofIsComparedByReadingTheStore) {
   // Compacted: the term decides.
   ask();
   EXPECT_EQ(state_->Proved({State::kNotKept, ""}), FollowerStreamState::Received::kHello);
+  state_->Registered();
   EXPECT_FALSE(Welcomed().reset());
   lessor_.callers.clear();
   history_.terms[0].set_from_revision(3);
@@ -312,6 +315,10 @@ TEST_F(FollowerStreamStateTest, R19AnOldProofIsComparedByReadingTheStore) {
   ask();
   EXPECT_EQ(state_->Proved({State::kNotAtHand, ""}), FollowerStreamState::Received::kRefused);
   EXPECT_EQ(base::ReasonOf(Next().status), "STORE_READ_FAILED");
+
+  ask();
+  state_->ProveFailed();
+  EXPECT_EQ(base::ReasonOf(Next().status), "OVERLOADED");
 }
 
 TEST_F(FollowerStreamStateTest, R19WhatComesWhileTheStoreIsReadIsNoFault) {

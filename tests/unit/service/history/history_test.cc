@@ -89,6 +89,8 @@ TEST(JudgeHello, ResumesOnlyWhereTheProofSpeaksForAllThatWasApplied) {
   v1::Hello hello = HelloOf(12, "t2", "fp");
   hello.set_applied_revision(13);
   EXPECT_EQ(JudgeHello(hello, history, 20, {State::kKept, "fp"}), Agreement::kUnproven);
+  hello.set_applied_revision(21);
+  EXPECT_EQ(JudgeHello(hello, history, 20, {State::kKept, "fp"}), Agreement::kUnprovenFuture);
   hello.set_applied_revision(11);
   EXPECT_EQ(JudgeHello(hello, history, 20, {State::kKept, "fp"}), Agreement::kUnproven);
   hello.clear_epoch();  // a new process, with the proof of the one before
