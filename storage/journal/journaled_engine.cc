@@ -293,10 +293,11 @@ absl::StatusOr<std::unique_ptr<JournaledEngine>> JournaledEngine::Open(Engine* i
   }
   if (known == head && !found.last.has_value()) return engine;
   absl::optional<JournalCommit>& unfinished = engine->unfinished_;
+  const bool replaces = unfinished.has_value();
   bool appended = false;
   if (known < head) {
-    RETURN_IF_ERROR(FindUnjournaled(*snapshot, known, [&](JournalCommit part) {
-      part.set_replaces_last(unfinished.has_value() && !appended);
+    RETURN_IF_ERROR(FindUnjournaled(*snapshot, known, [&, replaces](JournalCommit part) {
+      part.set_replaces_last(replaces && !appended);
       appended = true;
       JournalRecord entry;
       *entry.mutable_commit() = std::move(part);

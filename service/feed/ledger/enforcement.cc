@@ -33,8 +33,7 @@ EnforcementLedger::EnforcementLedger(Options options, const Start& start)
     // R17: leases of any length may be held, also from a service that was cut off from the lost
     // store, wherever that runs.
     frontier_.HoldUntil(
-        start.now +
-        WriteWindow::LongestBefore(options_.write_window, start.longest_lease_before) +
+        start.now + WriteWindow::LongestBefore(options_.write_window, start.longest_lease_before) +
         lease::kLongestLease);
   }
   // R15, R16.
