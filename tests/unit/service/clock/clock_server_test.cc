@@ -90,6 +90,8 @@ class PingingEdge {
 
 class ClockServerTest : public ServiceTest {
  protected:
+  // The server goes before the clocks that it was given.
+  ~ClockServerTest() override { server_.reset(); }
   ServerOptions Options() override {
     ServerOptions options = ServiceTest::Options();
     options.clock = &clock_;
