@@ -167,10 +167,14 @@ TEST(LogQueueTest, ADescriptorThatIsNonBlockingIsWaitedFor) {
   EXPECT_EQ(queue->dropped(), 0);
 }
 
+// In a child whose stderr is a full pipe: what it prints at its end would wait for ever.
+bool in_child = false;
+
 // The log of a process whose stderr is a full pipe. `steps` ends the process.
 int StatusOfLogging(SmallPipe* pipe, void (*steps)()) {
   const pid_t child = fork();
   if (child == 0) {
+    in_child = true;
     dup2(pipe->to_write(), 2);
     QueueLogLines();
     steps();
@@ -237,4 +241,12 @@ TEST(QueuedLogTest, AChildForkedLaterWritesItsOwn) {
 }
 
 }  // namespace
+
+bool LeaksAreNotLookedFor();
+bool LeaksAreNotLookedFor() { return in_child; }
+
 }  // namespace tollgate::base
+
+// The leak sanitizer asks this of a process that ends; without it nobody does.
+extern "C" int __lsan_is_turned_off();
+extern "C" int __lsan_is_turned_off() { return tollgate::base::LeaksAreNotLookedFor() ? 1 : 0; }
