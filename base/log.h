@@ -9,6 +9,7 @@
 #include <initializer_list>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -44,6 +45,15 @@ using LogFields = std::initializer_list<std::pair<absl::string_view, LogValue>>;
 // Writes one line. Thread-safe. Invalid UTF-8 in a value is replaced. Waits for stderr, unless
 // QueueLogLines was called.
 void Log(LogLevel level, absl::string_view message, LogFields fields = {});
+
+// A line that somebody else writes: what a class without I/O wants told.
+struct LogRecord {
+  LogLevel level = LogLevel::kInfo;
+  std::string message;
+  std::vector<std::pair<std::string, LogValue>> fields;
+};
+// Writes it, as above.
+void Log(const LogRecord& record);
 
 // The least level written; kInfo at first. Thread-safe.
 void SetLogLevel(LogLevel level);

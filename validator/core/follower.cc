@@ -128,6 +128,7 @@ FollowerActions Follower::OnConnected(uint64_t stream, base::BootTime now) {
       *hello->mutable_fail_open_for() = base::ToProto(options_.fail_open_for);
     }
     hello->set_version(options_.version);
+    hello->set_brand(options_.brand);
     if (proof_.has_value() && !TOLLGATE_MUTATED("r19_no_proof")) *hello->mutable_proof() = *proof_;
     connected_at_ = now;
     heard_at_ = now;
