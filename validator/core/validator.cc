@@ -168,6 +168,7 @@ void Validator::OnAnswer(uint64_t question, absl::StatusOr<ResolveResponse> answ
       } else {
         state_.KeepUnknown(outcome.key, now_ms);
       }
+      follower_.OnAnswerHeld(answer->revision());
     }
     rulings.reserve(outcome.waiters.size());
     for (const Resolver::Waiter& waiter : outcome.waiters) {
