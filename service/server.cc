@@ -100,6 +100,9 @@ class ServerImpl final : public Server {
   int port() const override { return host_->port(); }
   std::vector<std::string> addresses() const override { return host_->addresses(); }
   std::shared_ptr<prometheus::Registry> registry() const override { return registry_; }
+  std::function<bool(const std::string& name)> health() const override {
+    return host_->health().Reader();
+  }
   std::string epoch() const override { return hub_->epoch(); }
   int64_t head() const override { return hub_->head(); }
 
@@ -276,7 +279,7 @@ class ServerImpl final : public Server {
     FoldUseAfter(kBetweenFolds, "");
     WatchClock();
     host_->health().SetServing(true);
-    host_->Accept();
+    RETURN_IF_ERROR(host_->Accept());
     for (const std::string& address : addresses()) {
       base::Log(base::LogLevel::kInfo, "serving",
                 {{"address", address}, {"epoch", epoch()}, {"revision", head()}});

@@ -45,6 +45,7 @@ int Main(int argc, char** argv) {
     return Refused(by_a_flag ? net::WithHelpHint(kName, server.status()) : server.status());
   }
   (*daemon)->ServeMetrics((*server)->registry());
+  (*daemon)->ServeHealth((*server)->health());
 
   absl::Status ready =
       readiness.Write(**daemon, (*server)->addresses(), {{"id", flags->server.id}});
