@@ -243,6 +243,7 @@ void Follower::OnWelcome(const tollgate::v1::Welcome& welcome, base::BootTime no
     ForgetEpoch();
     retry_after_ = now + kMisconfiguredRetry;
     actions->misconfigured = true;
+    actions->reason = "BRAND_DIFFERS";
     return GiveUp("the service's token strings begin with \"" + welcome.brand() +
                       "\", and this validator looks for \"" + options_.brand +
                       "\": nothing is admitted. Start it with --brand " + welcome.brand(),
@@ -404,6 +405,7 @@ void Follower::OnGoAway(const tollgate::v1::GoAway& go_away, base::BootTime now,
   actions->why += go_away.reason();
   if (go_away.reason() == "other_history") {
     actions->misconfigured = true;
+    actions->reason = "OTHER_HISTORY";
     actions->why +=
         ": the service does not know the history that this validator follows; its log says more. "
         "Nothing is admitted once the lease has run out";

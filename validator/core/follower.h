@@ -99,6 +99,7 @@ struct FollowerActions {
   bool disconnect = false;
   std::string why;             // of `disconnect`, or of a GoAway; for a log
   bool misconfigured = false;  // an operator must mend what `why` says
+  std::string reason;          // of `misconfigured`: docs/errors.md
   // Open a stream, numbered `stream`; then call OnConnected or OnDisconnected with that number.
   bool connect = false;
   uint64_t stream = 0;
