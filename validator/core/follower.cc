@@ -47,6 +47,7 @@ FollowerStatus Follower::status() const {
   s.streams = streams_;
   s.resets = resets_;
   s.unknown_events = unknown_events_;
+  s.heard_at = last_heard_;
   return s;
 }
 
@@ -73,6 +74,7 @@ FollowerActions& Follower::WithWake(FollowerActions& actions) const {
 
 FollowerActions Follower::Start(base::BootTime now) {
   connect_at_ = now;
+  last_heard_ = now;
   return OnTick(now, absl::InfinitePast());
 }
 
@@ -181,6 +183,7 @@ FollowerActions Follower::OnMessage(uint64_t stream, const FollowResponse& messa
   if (stream != stream_ || (phase_ != Phase::kGreeting && phase_ != Phase::kFollowing)) {
     return WithWake(actions);
   }
+  last_heard_ = now;
   switch (message.message_case()) {
     case FollowResponse::kWelcome:
       OnWelcome(message.welcome(), now, wall_now, &actions);
