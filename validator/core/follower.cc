@@ -47,6 +47,7 @@ FollowerStatus Follower::status() const {
   s.streams = streams_;
   s.resets = resets_;
   s.unknown_events = unknown_events_;
+  s.heard_at = last_heard_;
   return s;
 }
 
@@ -73,6 +74,7 @@ FollowerActions& Follower::WithWake(FollowerActions& actions) const {
 
 FollowerActions Follower::Start(base::BootTime now) {
   connect_at_ = now;
+  last_heard_ = now;
   return OnTick(now, absl::InfinitePast());
 }
 
@@ -189,6 +191,7 @@ FollowerActions Follower::OnMessage(uint64_t stream, const FollowResponse& messa
   if (stream != stream_ || (phase_ != Phase::kGreeting && phase_ != Phase::kFollowing)) {
     return WithWake(actions);
   }
+  last_heard_ = now;
   switch (message.message_case()) {
     case FollowResponse::kWelcome:
       OnWelcome(message.welcome(), now, wall_now, &actions);
@@ -251,6 +254,7 @@ void Follower::OnWelcome(const tollgate::v1::Welcome& welcome, base::BootTime no
     ForgetEpoch();
     retry_after_ = now + kMisconfiguredRetry;
     actions->misconfigured = true;
+    actions->reason = "BRAND_DIFFERS";
     return GiveUp("the service's token strings begin with \"" + welcome.brand() +
                       "\", and this validator looks for \"" + options_.brand +
                       "\": nothing is admitted. Start it with --brand " + welcome.brand(),
@@ -423,6 +427,7 @@ void Follower::OnGoAway(const tollgate::v1::GoAway& go_away, base::BootTime now,
   actions->why += go_away.reason();
   if (go_away.reason() == "other_history") {
     actions->misconfigured = true;
+    actions->reason = "OTHER_HISTORY";
     actions->why +=
         ": the service does not know the history that this validator follows; its log says more. "
         "Nothing is admitted once the lease has run out";

@@ -99,6 +99,7 @@ struct FollowerActions {
   bool disconnect = false;
   std::string why;             // of `disconnect`, or of a GoAway; for a log
   bool misconfigured = false;  // an operator must mend what `why` says
+  std::string reason;          // of `misconfigured`: docs/errors.md
   // Open a stream, numbered `stream`; then call OnConnected or OnDisconnected with that number.
   bool connect = false;
   uint64_t stream = 0;
@@ -116,6 +117,7 @@ struct FollowerStatus {
   int64_t streams = 0;  // opened
   int64_t resets = 0;
   int64_t unknown_events = 0;
+  base::BootTime heard_at;  // the last message of the service's; before the first: the start
 };
 
 // Not thread-safe. `now` and `wall_now` are fresh readings; `now` never falls.
@@ -212,7 +214,8 @@ class Follower {
   int64_t streams_ = 0;
   int64_t resets_ = 0;
   int64_t unknown_events_ = 0;
-  int failures_ = 0;  // since a stable stream
+  int failures_ = 0;           // since a stable stream
+  base::BootTime last_heard_;  // on any stream
   base::BootTime connect_at_;
 
   // Of the present stream.

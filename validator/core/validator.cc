@@ -262,6 +262,7 @@ ValidatorStatus Validator::Status() const {
   s.evictions = table_->evictions();
   absl::MutexLock lock(&mu_);
   s.follower = follower_.status();
+  s.silence = std::max(absl::ZeroDuration(), now.boot - s.follower.heard_at);
   s.questions_in_flight = static_cast<int64_t>(resolver_.in_flight());
   s.overtaken_answers = resolver_.overtaken();
   s.unreported_lost = outbox_.uses_lost();
