@@ -3,7 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <thread>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -18,9 +18,11 @@
 #include "service/clock/service_clock.h"
 #include "service/feed/hub.h"
 #include "service/feed/ledger/fleet.h"
+#include "service/health/health_watch.h"
 #include "service/keyring/record_keyring.h"
 #include "service/option_parts.h"
 #include "service/restore/unfinished_entry.h"
+#include "service/rolled_back_end.h"
 #include "service/rpc/edge_service.h"
 #include "service/rpc/operations_service.h"
 #include "service/rpc/rpc_deps.h"
@@ -84,6 +86,11 @@ class ServerImpl final : public Server {
   ~ServerImpl() override { Drain(absl::ZeroDuration(), absl::ZeroDuration()); }
 
   absl::Status Start() {
+    // First, so that a start that hangs says so.
+    StoreHealth::Options health;
+    health.hung_after = options_.disk_hang_limit;
+    health.slow_after = std::min(health.slow_after, health.hung_after);
+    watch_ = HealthWatch::Start(&clock_, health);
     // Bound before the store is touched, so that a taken port has written nothing.
     net::GrpcHost::Options host;
     host.listen = options_.listen;
@@ -102,11 +109,15 @@ class ServerImpl final : public Server {
   std::shared_ptr<prometheus::Registry> registry() const override { return registry_; }
   std::string epoch() const override { return hub_->epoch(); }
   int64_t head() const override { return hub_->head(); }
+  std::function<std::string()> longest_disk_wait() const override {
+    return [watch = watch_] { return watch->LongestWait(); };
+  }
 
   void Drain(absl::Duration pause, absl::Duration limit) override {
     absl::MutexLock lock(&drain_mu_);
     if (drained_) return;
     drained_ = true;
+    if (watch_ != nullptr) watch_->Unfollow();
     if (host_ == nullptr) return;  // nothing was begun
     if (edge_ != nullptr) base::Log(base::LogLevel::kInfo, "draining", {{"limit", limit}});
     net::DrainPlan plan;
@@ -136,7 +147,12 @@ class ServerImpl final : public Server {
  private:
   // The store and what commits to it.
   absl::Status StartSequencer() {
-    ASSIGN_OR_RETURN(store_, parts_.home.Open(random_, clock_));
+    StoreHome::Watch watch;
+    watch.work = watch_->work();
+    watch.on_damage = [health = watch_.get()](const absl::Status& damage) {
+      health->OnDamage(damage);
+    };
+    ASSIGN_OR_RETURN(store_, parts_.home.Open(random_, clock_, watch));
     RETURN_IF_ERROR(StartClock());
 
     storage::Sequencer::Options sequencer;
@@ -230,7 +246,10 @@ class ServerImpl final : public Server {
       if (store_.marked != nullptr) metrics_.SetMarkErrors(store_.marked->failures());
       metrics_.SetClock(time_->Describe());
       metrics_.SetFleet(FleetOf(hub_->Sessions(), /*include_released=*/false));
-      return net::ListenerMetrics(host_->listeners());
+      std::vector<prometheus::MetricFamily> families = net::ListenerMetrics(host_->listeners());
+      std::vector<prometheus::MetricFamily> health = watch_->Metrics();
+      std::move(health.begin(), health.end(), std::back_inserter(families));
+      return families;
     });
     return absl::OkStatus();
   }
@@ -275,7 +294,7 @@ class ServerImpl final : public Server {
     sweeper_ = Sweeper::Start(std::move(sweep));
     FoldUseAfter(kBetweenFolds, "");
     WatchClock();
-    host_->health().SetServing(true);
+    watch_->Follow(&host_->health());
     host_->Accept();
     for (const std::string& address : addresses()) {
       base::Log(base::LogLevel::kInfo, "serving",
@@ -384,10 +403,8 @@ class ServerImpl final : public Server {
                      "so the store was put back to an older state, or is a copy. Begin a new "
                      "history on it: tollgated new-epoch --store DIR; or restore a backup"));
     sequencer_->Halt(refusal);
+    watch_->Unfollow();
     host_->health().SetServing(false);
-    const absl::Status marked = parts_.home.MarkRolledBack(store_.epoch);
-    if (!marked.ok())
-      base::Log(base::LogLevel::kError, "cannot mark the store", {{"status", marked}});
     base::Log(
         base::LogLevel::kError,
         "a validator proves that the store was put back to an older state, or is a copy. Nothing "
@@ -398,17 +415,17 @@ class ServerImpl final : public Server {
          {"proof", why},
          {"head", head()},
          {"store", parts_.home.name()}});
-    if (options_.on_rolled_back) {
-      options_.on_rolled_back(refusal);
-      return;
-    }
-    // On a thread of its own, because this thread still has to tell the validators that made it
-    // known.
-    std::thread([] {
+    // On a thread of its own, which may wait for the disk, while this one tells the validators that
+    // made it known.
+    rolled_back_.Begin(parts_.home, store_.epoch, [told = options_.on_rolled_back, refusal] {
+      if (told) {
+        told(refusal);
+        return;
+      }
       absl::SleepFor(kLastWords);
       base::FlushLog();
       _exit(kExitRolledBack);
-    }).detach();
+    });
   }
 
   const ServerOptions options_;
@@ -419,6 +436,7 @@ class ServerImpl final : public Server {
   ServerMetrics metrics_;
 
   // In the order of a start; destroyed in the reverse, after Drain.
+  std::shared_ptr<HealthWatch> watch_;
   std::unique_ptr<net::GrpcHost> host_;
   OpenStore store_;
   std::unique_ptr<const Access> access_;
@@ -437,6 +455,7 @@ class ServerImpl final : public Server {
   std::unique_ptr<OperationsService> operations_;
   std::unique_ptr<EdgeService> edge_;
   std::unique_ptr<Sweeper> sweeper_;
+  RolledBackEnd rolled_back_;
 
   absl::Mutex drain_mu_;
   bool drained_ ABSL_GUARDED_BY(drain_mu_) = false;

@@ -201,7 +201,7 @@ absl::StatusOr<JournalScan> ScanJournal(
 
 absl::StatusOr<std::unique_ptr<Journal>> Journal::Open(
     const std::string& path, int64_t store_create_time_us, const JournalSection& first_section,
-    const std::function<absl::Status(const JournalRecord&, int64_t)>& on_record) {
+    const std::function<absl::Status(const JournalRecord&, int64_t)>& on_record, DiskWork* work) {
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd < 0) {
     return base::Refuse(absl::StatusCode::kUnavailable, "JOURNAL_UNWRITABLE",
@@ -209,7 +209,7 @@ absl::StatusOr<std::unique_ptr<Journal>> Journal::Open(
                                      absl::string_view(std::strerror(errno)),
                                      ". Check its folder, or name another: --journal FILE"));
   }
-  std::unique_ptr<Journal> journal(new Journal(path, fd));
+  std::unique_ptr<Journal> journal(new Journal(path, fd, work));
   if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
     return InUse(path, "Each store has a journal of its own: --journal FILE");
   }
@@ -259,6 +259,7 @@ absl::Status Journal::Unwritable(absl::string_view doing) const {
 
 absl::Status Journal::Append(const JournalRecord& record) {
   if (broken_) return Unwritable("an earlier write failed half-way");
+  const DiskStep step = write_.Step();
   const std::string bytes = FrameJournalRecord(record);
   if (bytes.size() - kFrameBytes > kMaxPayload) return Unwritable("the commit is too large");
   size_t put = 0;
@@ -282,6 +283,7 @@ absl::Status Journal::Append(const JournalRecord& record) {
 }
 
 absl::Status Journal::CutTo(int64_t offset) {
+  const DiskStep step = write_.Step();
   if (::ftruncate(fd_, offset) != 0 || ::fdatasync(fd_) != 0) {
     return Unwritable(std::strerror(errno));
   }

@@ -72,10 +72,18 @@ absl::Status Corrupt(const std::string& path, absl::string_view why) {
 // asserts. Here a failed write ends the process (R7), so there is nothing to recover.
 class NoRecovery : public rocksdb::EventListener {
  public:
+  explicit NoRecovery(std::function<void(const absl::Status&)> on_error)
+      : on_error_(std::move(on_error)) {}
+  void OnBackgroundError(rocksdb::BackgroundErrorReason, rocksdb::Status* error) override {
+    if (on_error_) on_error_(FromRocksDb("go on working on the store", *error));
+  }
   void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status,
                             bool* auto_recovery) override {
     *auto_recovery = false;
   }
+
+ private:
+  const std::function<void(const absl::Status&)> on_error_;
 };
 
 // Opening writes the logs' content into tables. RocksDB does not survive a disk that is full then,
@@ -173,7 +181,7 @@ absl::StatusOr<std::unique_ptr<RocksDbEngine::Db>> RocksDbEngine::Db::Open(const
   rocksdb::DBOptions db_options = StoreOptions(options.write_buffer_bytes);
   db_options.create_if_missing = options.create_if_missing;
   db_options.max_bgerror_resume_count = 0;
-  db_options.listeners.push_back(std::make_shared<NoRecovery>());
+  db_options.listeners.push_back(std::make_shared<NoRecovery>(options.on_background_error));
 
   std::error_code error;
   const bool exists = std::filesystem::exists(path + "/CURRENT", error);

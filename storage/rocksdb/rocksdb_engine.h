@@ -29,6 +29,8 @@ class RocksDbEngine : public EmbeddedEngine {
     base::Random* random = nullptr;      // makes the epoch of a new store; needed during Open only
     const base::Clock* clock = nullptr;  // dates a new store; needed during Open only
     std::function<void(uint32_t from_format)> on_migrated;  // during Open; may be empty
+    // As EngineOpenOptions says; may be empty.
+    std::function<void(const absl::Status&)> on_background_error;
     size_t block_cache_bytes = 64 << 20;   // uncompressed blocks, all tables together
     size_t write_buffer_bytes = 64 << 20;  // what is not yet in a table file, all tables together
   };
