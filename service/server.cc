@@ -215,8 +215,9 @@ class ServerImpl final : public Server {
     use.executor = executor_.get();
     use.max_report_lag = 3 * options_.usage_interval;
     use.on_dropped = [](size_t uses) {
-      base::Log(base::LogLevel::kWarning, "use reports were dropped: too many wait to be merged",
-                {{"uses", static_cast<int64_t>(uses)}});
+      base::LogSummed(base::LogLevel::kWarning,
+                      "use reports were dropped: too many wait to be merged", "",
+                      {{"uses", static_cast<int64_t>(uses)}});
     };
     use.on_write_failed = [this](const absl::Status& status) { OnWriteFailed(status); };
     ASSIGN_OR_RETURN(use_, UseLedger::Create(std::move(use)));
@@ -362,8 +363,8 @@ class ServerImpl final : public Server {
       limits.retention = options_.use_retention;
       absl::StatusOr<std::string> next = use_->Fold(from, limits);
       if (!next.ok()) {
-        base::Log(base::LogLevel::kError, "old use could not be folded",
-                  {{"status", next.status()}});
+        base::LogSummed(base::LogLevel::kError, "old use could not be folded",
+                        base::ReasonOf(next.status()), {{"status", next.status()}});
         next = std::string();
       }
       const absl::Duration pause = next->empty() ? kBetweenRounds : kBetweenFolds;

@@ -121,6 +121,7 @@ void HealthWatch::Look() {
 void HealthWatch::LookUntilStopped() {
   while (true) {
     Look();
+    base::LogDueSums();
     std::unique_lock<std::mutex> lock(mu_);
     if (stopped_.wait_until(lock, std::chrono::steady_clock::now() + kBetweenLooks,
                             [this] { return stopping_; })) {

@@ -183,8 +183,9 @@ void Link::OnEnded(uint64_t stream, std::shared_ptr<Stub> stub, const absl::Stat
 Link::StreamCalls Link::QueueActions(FollowerActions actions) {
   StreamCalls calls;
   if (!actions.why.empty() && heard_) {  // of a stream that never spoke, OnEnded tells once
-    base::Log(actions.misconfigured ? base::LogLevel::kError : base::LogLevel::kInfo,
-              "leaving the stream", {{"service", options_.target}, {"why", actions.why}});
+    base::LogSummed(actions.misconfigured ? base::LogLevel::kError : base::LogLevel::kInfo,
+                    "leaving the stream", actions.why,
+                    {{"service", options_.target}, {"why", actions.why}});
   }
   if (!actions.send.empty() && stream_ != nullptr) {
     for (FollowRequest& message : actions.send) queue_.push_back(std::move(message));
