@@ -19,9 +19,10 @@ constexpr char kFooter[] =
 
 constexpr char kExitCodes[] =
     "Exit codes: 0 ended as asked; 2 bad usage; 3 port taken; 4 store in use; 5 keyring\n"
-    "unreadable; 6 store from a newer version, or corrupt; 7 plaintext refused; 8 journal\n"
-    "unusable; 9 the store was rolled back; 70 a store write failed;\n"
-    "71 stopping took too long; 1 anything else.\n\n"
+    "unreadable; 6 store from a newer version, or damaged; 7 plaintext refused; 8 journal\n"
+    "unusable; 9 the store was rolled back; 10 the store cannot be read or written; 11 only\n"
+    "its journal is there; 70 a store write failed; 71 stopping took too long; 1 anything\n"
+    "else.\n\n"
     "Also: tollgated restore --help      a store from a backup\n"
     "      tollgated new-epoch --help    a new history on a store that was rolled back";
 

@@ -464,31 +464,6 @@ class ServerImpl final : public Server {
 
 }  // namespace
 
-int ExitCodeFor(const absl::Status& status) {
-  if (status.ok()) return kExitOk;
-  const std::string reason = base::ReasonOf(status);
-  if (reason == "BAD_FLAG" || reason == "ADDRESS_INVALID" || reason == "TLS_FILES_INVALID") {
-    return kExitUsage;
-  }
-  if (reason == "ADDRESS_IN_USE" || reason == "ADDRESS_DENIED" || reason == "ADDRESS_UNAVAILABLE") {
-    return kExitPortTaken;
-  }
-  if (reason == "JOURNAL_REQUIRED" || reason == "RESTORE_TARGET_NOT_EMPTY" ||
-      reason == "BACKUP_NOT_FOUND") {
-    return kExitUsage;
-  }
-  if (reason == "STORE_IN_USE") return kExitStoreInUse;
-  if (reason == "STORE_DISK_FULL") return kExitStoreWriteFailed;
-  if (reason == "STORE_ROLLED_BACK") return kExitRolledBack;
-  if (reason.rfind("JOURNAL_", 0) == 0) return kExitJournal;
-  if (reason.rfind("KEYRING_", 0) == 0 || reason.rfind("SEALING_KEY_", 0) == 0) {
-    return kExitKeyring;
-  }
-  if (reason.rfind("STORE_", 0) == 0) return kExitStoreUnusable;
-  if (reason == "PLAINTEXT_REFUSED") return kExitPlaintextRefused;
-  return kExitUnexpected;
-}
-
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options) {
   ASSIGN_OR_RETURN(OptionParts parts, PartsOf(options));
   auto server = std::make_unique<ServerImpl>(std::move(options), std::move(parts));

@@ -11,7 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "net/daemon.h"
+#include "service/exit_code.h"
 #include "service/server_options.h"
 
 namespace prometheus {
@@ -19,24 +19,6 @@ class Registry;
 }  // namespace prometheus
 
 namespace tollgate::service {
-
-// The documented exit codes of tollgated.
-enum ExitCode : int {
-  kExitOk = 0,
-  kExitUnexpected = 1,
-  kExitUsage = 2,
-  kExitPortTaken = 3,
-  kExitStoreInUse = 4,
-  kExitKeyring = 5,
-  kExitStoreUnusable = 6,  // from a newer version, or corrupt
-  kExitPlaintextRefused = 7,
-  kExitJournal = 8,     // unreadable, unwritable, damaged, or another store's
-  kExitRolledBack = 9,  // the store is older than what a validator has seen of it
-  kExitStoreWriteFailed = 70,
-  kExitStopOverdue = net::kExitStopOverdue,  // stopping took longer than it may: a disk hangs
-};
-// The code for an error of Server::Start.
-int ExitCodeFor(const absl::Status& status);
 
 // A running service. Thread-safe.
 //

@@ -293,10 +293,32 @@ absl::Status StoreHome::CheckNotElsewhere(const std::string& place, absl::string
   return absl::OkStatus();
 }
 
+absl::Status StoreHome::CheckNotMissing() const {
+  std::error_code error;
+  if (folder().empty() || journal().empty() || driver().HoldsStore(folder())) {
+    return absl::OkStatus();
+  }
+  for (const auto& entry : fs::directory_iterator(folder(), error)) {
+    // Something is there: the engine will tell what.
+    if (entry.path().filename() != "lost+found") return absl::OkStatus();
+  }
+  const uintmax_t size = fs::file_size(journal(), error);
+  if (error || size == 0) return absl::OkStatus();
+  return base::Refuse(
+      absl::StatusCode::kFailedPrecondition, "STORE_MISSING",
+      absl::StrCat("refusing to make a new store in ", folder(), ": its journal ", journal(),
+                   " tells of one that was here, and is gone. It was wiped, or its disk is not "
+                   "mounted.\n  Mount it, or restore a backup:       tollgated restore --help\n"
+                   "  or the journal is another store's:   --journal FILE\n"
+                   "  or begin without what was revoked:   mv ",
+                   journal(), " ", journal(), ".old"));
+}
+
 absl::Status StoreHome::CheckNothingElsewhere() const {
   RETURN_IF_ERROR(CheckNotElsewhere(mark(), ".rolled-back", ""));
   RETURN_IF_ERROR(CheckNotElsewhere(journal(), ".journal", "journal"));
-  return CheckNotElsewhere(keyring(), ".keyring", "keyring");
+  RETURN_IF_ERROR(CheckNotElsewhere(keyring(), ".keyring", "keyring"));
+  return CheckNotMissing();
 }
 
 absl::StatusOr<OpenStore> StoreHome::Open(base::Random& random, const base::Clock& clock,

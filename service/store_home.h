@@ -91,7 +91,7 @@ class StoreHome {
   // keep the next from being touched: what an older version left elsewhere, the engine (one process
   // a store), the marks, the journal, the keyring, the sealing key. A keyring is made for a store
   // without tokens only: a store that holds some cannot verify any without its own, and a fresh one
-  // would call every one unknown (I7). Errors, by reason: STORE_FILES_ELSEWHERE;
+  // would call every one unknown (I7). Errors, by reason: STORE_FILES_ELSEWHERE; STORE_MISSING;
   // EngineDriver::Open's; STORE_ROLLED_BACK (MarkedEngine::Open's, too);
   // JournaledEngine::Open's; KEYRING_MISSING and
   // Keyring::Load's; OpenSealingKey's. Nothing is left open after an error.
@@ -122,8 +122,11 @@ class StoreHome {
   // version put it. `flag` names a file that is to stay where it is; empty: there is none.
   absl::Status CheckNotElsewhere(const std::string& place, absl::string_view ending,
                                  absl::string_view flag) const;
-  // The same of each file that an older version may have put elsewhere.
+  // The same of each file that an older version may have put elsewhere; and CheckNotMissing.
   absl::Status CheckNothingElsewhere() const;
+  // FAILED_PRECONDITION, STORE_MISSING: nothing is in the folder, and a journal tells of a store. A
+  // new one in its place would make every token unknown.
+  absl::Status CheckNotMissing() const;
 
   storage::EngineUri uri_;  // its location is plain
   std::string written_;     // the location as it was given

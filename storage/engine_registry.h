@@ -55,7 +55,8 @@ class EngineDriver {
   virtual EngineTraits traits() const = 0;
 
   // Opens the store at the location, or makes it. Errors, by reason: STORE_NOT_FOUND, STORE_IN_USE,
-  // STORE_TOO_NEW, STORE_UNREADABLE, STORE_FOLDER_NOT_EMPTY, STORE_DISK_FULL, STORE_CORRUPT;
+  // STORE_TOO_NEW, STORE_UNREADABLE, STORE_READ_ONLY, STORE_FOLDER_NOT_EMPTY, STORE_DISK_FULL,
+  // STORE_DISK_FAILED, STORE_CORRUPT, TOO_FEW_FILES;
   // INVALID_ARGUMENT where an option is missing.
   virtual absl::StatusOr<std::unique_ptr<Engine>> Open(const EngineOpenOptions& options) const = 0;
 

@@ -24,6 +24,12 @@ namespace tollgate::storage {
 // The format this build reads and writes.
 inline constexpr uint32_t kJournalFormat = 1;
 
+// An opening reserves so much room on the disk for what is appended next. A journal whose disk is
+// full would otherwise let a service start, and end it at the first revocation. The entry of a
+// commit that changes a thousand tokens fits (about 200 bytes each); the file's length stays as it
+// is.
+inline constexpr int64_t kJournalReserve = 256 << 10;
+
 // How a scan ended.
 struct JournalScan {
   int64_t good_bytes = 0;  // up to the end of the last whole record
@@ -52,7 +58,8 @@ class Journal {
   // ScanJournal does, but not for records that this call has made. A torn end is cut off. What it
   // writes is told to `work`, which outlives it and may be null. Errors: ScanJournal's, and
   //   JOURNAL_OF_ANOTHER_STORE  FAILED_PRECONDITION  its header names another store
-  //   JOURNAL_UNWRITABLE        UNAVAILABLE          the disk
+  //   JOURNAL_UNWRITABLE        UNAVAILABLE          the disk; kJournalReserve bytes more must find
+  //                                                  room on it, as far as its file system can say
   static absl::StatusOr<std::unique_ptr<Journal>> Open(
       const std::string& path, int64_t store_create_time_us,
       const tollgate::store::v1::JournalSection& first_section,
@@ -77,6 +84,7 @@ class Journal {
         fd_(fd),
         write_(work, DiskJobKind::kWrite, "a write to the journal", path_) {}
   absl::Status Unwritable(absl::string_view doing) const;
+  absl::Status Reserve() const;
 
   const std::string path_;
   const int fd_;

@@ -40,6 +40,9 @@ class RocksDbEngine : public EmbeddedEngine {
   //   STORE_IN_USE      FAILED_PRECONDITION  another process (or this one) has it open
   //   STORE_TOO_NEW     FAILED_PRECONDITION  a newer Tollgate wrote it
   //   STORE_UNREADABLE  FAILED_PRECONDITION  the folder cannot be read or written
+  //   STORE_READ_ONLY   FAILED_PRECONDITION  its file system is mounted so
+  //   STORE_DISK_FAILED UNAVAILABLE          its disk answers with errors
+  //   TOO_FEW_FILES     RESOURCE_EXHAUSTED   this process may open no more files
   //   STORE_FOLDER_NOT_EMPTY  FAILED_PRECONDITION  the folder holds files, and no store
   //   STORE_DISK_FULL   UNAVAILABLE          less than 16 MiB and the size of its logs is free
   //   STORE_CORRUPT     DATA_LOSS            the folder does not hold a whole store

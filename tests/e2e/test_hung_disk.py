@@ -4,34 +4,12 @@ import shutil
 
 import grpc
 import pytest
+from bad_disk import Disk
 from installation import ADMIT, REVOKED, metric, until
 
-SHIM = os.environ["TOLLGATE_HUNG_DISK"]
 STOP_OVERDUE = 71
 ROLLED_BACK = 9
 QUICK_STOP = ("--drain-pause", "0s", "--drain-timeout", "1s")
-
-
-class Disk:
-    """The disks of one program, parts of which may hang."""
-
-    def __init__(self, home):
-        self.home, self.control = home, os.path.join(home, "hung")
-        # Programs under a sanitizer want their own library first.
-        self.environment = {"LD_PRELOAD": SHIM, "TOLLGATE_TEST_HUNG_DISK": self.control,
-                            "ASAN_OPTIONS": "verify_asan_link_order=0"}
-
-    def hang(self, *calls):
-        """Each is a call and the beginning of a path in the home folder."""
-        beside = self.control + ".new"
-        with open(beside, "w", encoding="utf-8") as file:
-            for call in calls:
-                what, path = call.split(" ")
-                file.write(f"{what} {os.path.join(self.home, path)}\n")
-        os.rename(beside, self.control)
-
-    def answer(self):
-        os.unlink(self.control)
 
 
 @pytest.fixture

@@ -1,11 +1,13 @@
-// Loaded before a program (LD_PRELOAD): while the file of TOLLGATE_TEST_HUNG_DISK is there, what it
-// names hangs, as on a disk that has stopped answering. A line of it is a call and how the path
-// begins: `sync /tmp/x/store/`. Calls: sync (fsync, fdatasync, sync_file_range), write (write,
-// pwrite), read (read, pread), open. A hung call goes on once the line or the file is gone.
+// Loaded before a program (LD_PRELOAD): while the file of TOLLGATE_TEST_BAD_DISK is there, what it
+// names hangs, as on a disk that has stopped answering, or fails. A line of it is a call and how
+// the path begins: `sync /tmp/x/store/`; or with an error's number, `write=28
+// /tmp/x/store.journal`. Calls: sync (fsync, fdatasync, sync_file_range), write (write, pwrite,
+// fallocate), read (read, pread), open, change (open for writing). A hung call goes on once the
+// line or the file is gone.
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -19,18 +21,18 @@ namespace {
 
 const char* control = nullptr;
 
-__attribute__((constructor)) void FindControl() { control = getenv("TOLLGATE_TEST_HUNG_DISK"); }
+__attribute__((constructor)) void FindControl() { control = getenv("TOLLGATE_TEST_BAD_DISK"); }
 
-// Whether the control file says that this call hangs on this path. System calls only: the calls
-// that this library stands in for are not used here.
-bool Hangs(const char* call, const char* path) {
-  if (control == nullptr) return false;
+// What the control file says of this call on this path: -1 it hangs, 0 nothing, else the error. By
+// system calls only: the calls that this library stands in for are not used here.
+int Fate(const char* call, const char* path) {
+  if (control == nullptr) return 0;
   const long file = syscall(SYS_openat, AT_FDCWD, control, O_RDONLY | O_CLOEXEC, 0);
-  if (file < 0) return false;
+  if (file < 0) return 0;
   char text[4096];
   const long size = syscall(SYS_read, file, text, sizeof(text) - 1);
   syscall(SYS_close, file);
-  if (size <= 0) return false;
+  if (size <= 0) return 0;
   text[size] = '\0';
   char* rest = nullptr;
   for (char* line = strtok_r(text, "\n", &rest); line != nullptr;
@@ -38,81 +40,102 @@ bool Hangs(const char* call, const char* path) {
     char* const space = strchr(line, ' ');
     if (space == nullptr) continue;
     *space = '\0';
-    if (strcmp(line, call) == 0 && strncmp(path, space + 1, strlen(space + 1)) == 0) return true;
+    char* const error = strchr(line, '=');
+    if (error != nullptr) *error = '\0';
+    if (strcmp(line, call) == 0 && strncmp(path, space + 1, strlen(space + 1)) == 0) {
+      return error == nullptr ? -1 : atoi(error + 1);
+    }
   }
-  return false;
+  return 0;
 }
 
-void WaitWhileHung(const char* call, const char* path) {
-  while (Hangs(call, path)) {
+// False, with errno: the call fails.
+bool Allowed(const char* call, const char* path) {
+  while (true) {
+    const int fate = Fate(call, path);
+    if (fate > 0) errno = fate;
+    if (fate >= 0) return fate == 0;
     const struct timespec pause = {0, 10'000'000};
     nanosleep(&pause, nullptr);
   }
 }
 
-void WaitWhileHung(const char* call, int fd) {
+bool Allowed(const char* call, int fd) {
   // Mostly it is not there, and then this is all that a call costs.
-  if (control == nullptr || syscall(SYS_access, control, F_OK) != 0) return;
+  if (control == nullptr || syscall(SYS_access, control, F_OK) != 0) return true;
   char link[64];
   char path[4096];
   snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
   const ssize_t size = readlink(link, path, sizeof(path) - 1);
-  if (size <= 0) return;
+  if (size <= 0) return true;
   path[size] = '\0';
-  WaitWhileHung(call, path);
+  return Allowed(call, path);
 }
 
 }  // namespace
 
 extern "C" int fsync(int fd) {
-  WaitWhileHung("sync", fd);
+  if (!Allowed("sync", fd)) return -1;
   return static_cast<int>(syscall(SYS_fsync, fd));
 }
 
 extern "C" int fdatasync(int fd) {
-  WaitWhileHung("sync", fd);
+  if (!Allowed("sync", fd)) return -1;
   return static_cast<int>(syscall(SYS_fdatasync, fd));
 }
 
 extern "C" int sync_file_range(int fd, off64_t offset, off64_t size, unsigned flags) {
-  WaitWhileHung("sync", fd);
+  if (!Allowed("sync", fd)) return -1;
   return static_cast<int>(syscall(SYS_sync_file_range, fd, offset, size, flags));
 }
 
 extern "C" ssize_t write(int fd, const void* bytes, size_t size) {
-  WaitWhileHung("write", fd);
+  if (!Allowed("write", fd)) return -1;
   return syscall(SYS_write, fd, bytes, size);
 }
 
 extern "C" ssize_t pwrite(int fd, const void* bytes, size_t size, off_t offset) {
-  WaitWhileHung("write", fd);
+  if (!Allowed("write", fd)) return -1;
   return syscall(SYS_pwrite64, fd, bytes, size, offset);
 }
 
 extern "C" ssize_t pwrite64(int fd, const void* bytes, size_t size, off64_t offset) {
-  WaitWhileHung("write", fd);
+  if (!Allowed("write", fd)) return -1;
   return syscall(SYS_pwrite64, fd, bytes, size, offset);
 }
 
+extern "C" int fallocate(int fd, int mode, off_t offset, off_t size) {
+  if (!Allowed("write", fd)) return -1;
+  return static_cast<int>(syscall(SYS_fallocate, fd, mode, offset, size));
+}
+
+extern "C" int fallocate64(int fd, int mode, off64_t offset, off64_t size) {
+  if (!Allowed("write", fd)) return -1;
+  return static_cast<int>(syscall(SYS_fallocate, fd, mode, offset, size));
+}
+
 extern "C" ssize_t read(int fd, void* bytes, size_t size) {
-  WaitWhileHung("read", fd);
+  if (!Allowed("read", fd)) return -1;
   return syscall(SYS_read, fd, bytes, size);
 }
 
 extern "C" ssize_t pread(int fd, void* bytes, size_t size, off_t offset) {
-  WaitWhileHung("read", fd);
+  if (!Allowed("read", fd)) return -1;
   return syscall(SYS_pread64, fd, bytes, size, offset);
 }
 
 extern "C" ssize_t pread64(int fd, void* bytes, size_t size, off64_t offset) {
-  WaitWhileHung("read", fd);
+  if (!Allowed("read", fd)) return -1;
   return syscall(SYS_pread64, fd, bytes, size, offset);
 }
 
 namespace {
 
 int OpenAfterWait(const char* path, int flags, mode_t mode) {
-  if (control != nullptr && syscall(SYS_access, control, F_OK) == 0) WaitWhileHung("open", path);
+  if (control != nullptr && syscall(SYS_access, control, F_OK) == 0) {
+    const bool changes = (flags & (O_ACCMODE | O_CREAT | O_TRUNC)) != O_RDONLY;
+    if (!Allowed("open", path) || (changes && !Allowed("change", path))) return -1;
+  }
   return static_cast<int>(syscall(SYS_openat, AT_FDCWD, path, flags, mode));
 }
 
