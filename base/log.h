@@ -55,6 +55,15 @@ struct LogRecord {
 // Writes it, as above.
 void Log(const LogRecord& record);
 
+// As Log, for a line that a fault or an outsider can cause again and again: of those of one message
+// and reason the first of a minute is written, and the others are one line with a count (LineSums).
+// `reason` is a stable word (base::ReasonOf), or empty. Thread-safe.
+void LogSummed(LogLevel level, absl::string_view message, absl::string_view reason,
+               LogFields fields = {});
+// Writes the counts of minutes that have passed. For whoever has a timer, to call now and then;
+// without it a count is written with the next line of LogSummed, and by FlushLog. Thread-safe.
+void LogDueSums();
+
 // The least level written; kInfo at first. Thread-safe.
 void SetLogLevel(LogLevel level);
 // "debug", "info", "warning", "error"; false for anything else.
@@ -75,7 +84,7 @@ void QueueLogLines();
 // is given kLastLines to be written. Thread-safe.
 void LogLastWords(absl::string_view message, LogFields fields = {});
 // Returns once the lines so far have been written, where stderr takes them, and after `limit` at
-// the latest: before _exit. Thread-safe.
+// the latest: before _exit. What LogSummed has counted is written first. Thread-safe.
 inline constexpr absl::Duration kLastLines = absl::Milliseconds(250);
 void FlushLog(absl::Duration limit = kLastLines);
 // Lines that were dropped, since the start. Thread-safe.

@@ -445,10 +445,11 @@ void Acceptor::HandOut(int fd) {
   struct stat socket_file{};
   if (!PeerAllowed(fd, &connection)) {
     refused_uid_.fetch_add(1, std::memory_order_relaxed);
-    base::Log(base::LogLevel::kWarning, "connection refused: its user is not allowed here",
-              {{"address", address_.ToString()},
-               {"uid", static_cast<int64_t>(connection.uid.value_or(-1))},
-               {"pid", static_cast<int64_t>(connection.pid.value_or(-1))}});
+    base::LogSummed(base::LogLevel::kWarning, "connection refused: its user is not allowed here",
+                    absl::StrCat("uid ", connection.uid.value_or(-1)),
+                    {{"address", address_.ToString()},
+                     {"uid", static_cast<int64_t>(connection.uid.value_or(-1))},
+                     {"pid", static_cast<int64_t>(connection.pid.value_or(-1))}});
     close(fd);
     return;
   }

@@ -10,6 +10,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <set>
@@ -111,8 +112,11 @@ Daemon::Daemon() = default;
 Daemon::~Daemon() {
   metrics_.reset();
   if (signal_thread_.joinable()) {
-    const uint64_t one = 1;
-    (void)!write(wake_fd_, &one, sizeof(one));
+    {
+      absl::MutexLock lock(&mu_);
+      ending_ = true;
+    }
+    WakeSignalLoop();
     signal_thread_.join();
   }
   if (signal_fd_ >= 0) close(signal_fd_);
@@ -124,8 +128,14 @@ void Daemon::SignalLoop() {
   std::set<int> told;
   while (true) {
     pollfd fds[2] = {{wake_fd_, POLLIN, 0}, {signal_fd_, POLLIN, 0}};
-    if (poll(fds, 2, -1) < 0 && errno != EINTR) return;
-    if (fds[0].revents != 0) return;
+    if (poll(fds, 2, UntilOverdue()) < 0 && errno != EINTR) return;
+    {
+      absl::MutexLock lock(&mu_);
+      if (ending_) return;
+    }
+    if (UntilOverdue() == 0) EndOverdue();
+    uint64_t woken = 0;
+    (void)!read(wake_fd_, &woken, sizeof(woken));
     signalfd_siginfo info{};
     if (read(signal_fd_, &info, sizeof(info)) != sizeof(info)) continue;
     const int number = static_cast<int>(info.ssi_signo);
@@ -148,8 +158,48 @@ bool Daemon::WaitForShutdownSignal(absl::Duration timeout) {
 }
 
 void Daemon::RequestShutdown() {
+  {
+    absl::MutexLock lock(&mu_);
+    if (!requested_) requested_at_ = base::SystemClock().Now();
+    requested_ = true;
+  }
+  WakeSignalLoop();
+}
+
+void Daemon::BoundStopping(absl::Duration limit, std::function<std::string()> waits_for) {
+  {
+    absl::MutexLock lock(&mu_);
+    stop_limit_ = limit;
+    waits_for_ = std::move(waits_for);
+  }
+  WakeSignalLoop();
+}
+
+void Daemon::WakeSignalLoop() {
+  const uint64_t one = 1;
+  (void)!write(wake_fd_, &one, sizeof(one));
+}
+
+int Daemon::UntilOverdue() const {
   absl::MutexLock lock(&mu_);
-  requested_ = true;
+  if (!requested_ || stop_limit_ == absl::InfiniteDuration()) return -1;
+  const absl::Duration left = requested_at_ + stop_limit_ - base::SystemClock().Now();
+  // Rounded up, so that 0 is never a moment too early; and at most an hour, which fits.
+  return static_cast<int>(absl::ToInt64Milliseconds(
+      std::clamp(absl::Ceil(left, absl::Milliseconds(1)), absl::ZeroDuration(), absl::Hours(1))));
+}
+
+void Daemon::EndOverdue() {
+  std::string waits_for;
+  {
+    absl::MutexLock lock(&mu_);
+    if (waits_for_) waits_for = waits_for_();
+  }
+  base::LogLastWords(
+      "stopping takes too long: the process ends at once. What was acknowledged is safe; what was "
+      "not may be there or not",
+      {{"waits_for", waits_for.empty() ? "not known" : waits_for}});
+  _exit(kExitStopOverdue);
 }
 
 bool Daemon::shutdown_requested() const {

@@ -23,6 +23,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "base/clock.h"
 
 namespace prometheus {
 class Registry;
@@ -40,6 +41,9 @@ void BlockShutdownSignals();
 // For servers built afterwards: turns reflection on, and turns gRPC's own health service off,
 // because Health replaces it. Not thread-safe; idempotent.
 void EnableReflection();
+
+// The exit code of a process whose end took longer than Daemon::BoundStopping allows.
+inline constexpr int kExitStopOverdue = 71;
 
 // Waits for shutdown signals, and serves metrics.
 class Daemon {
@@ -84,15 +88,31 @@ class Daemon {
   // 0 where they are not, and on a Unix socket.
   int metrics_port() const;
 
+  // Once shutdown is requested (or if it was), the process has `limit` from then on to end in
+  // order. After that it ends at once, with last words and kExitStopOverdue, whatever its threads
+  // wait for: a disk that hangs holds up no stop. What was acknowledged is safe, as after a kill
+  // -9. `waits_for` says what is waited for; it may be empty, is called on the daemon's thread, and
+  // must not block. The last call counts. Thread-safe.
+  void BoundStopping(absl::Duration limit, std::function<std::string()> waits_for = nullptr)
+      ABSL_LOCKS_EXCLUDED(mu_);
+
  private:
   Daemon();
   void SignalLoop();
+  // Milliseconds until the stop is overdue, for poll; -1: it is not bounded, or not asked for.
+  int UntilOverdue() const ABSL_LOCKS_EXCLUDED(mu_);
+  [[noreturn]] void EndOverdue() ABSL_LOCKS_EXCLUDED(mu_);
+  void WakeSignalLoop();
 
   int signal_fd_ = -1;
   int wake_fd_ = -1;
   std::unique_ptr<MetricsPort> metrics_;  // null where they are not served
   mutable absl::Mutex mu_;
   bool requested_ ABSL_GUARDED_BY(mu_) = false;
+  base::BootTime requested_at_ ABSL_GUARDED_BY(mu_);
+  bool ending_ ABSL_GUARDED_BY(mu_) = false;  // the signal thread is to end
+  absl::Duration stop_limit_ ABSL_GUARDED_BY(mu_) = absl::InfiniteDuration();
+  std::function<std::string()> waits_for_ ABSL_GUARDED_BY(mu_);
   std::thread signal_thread_;
 };
 

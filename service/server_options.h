@@ -27,6 +27,9 @@ struct ServerOptions {
   std::string journal;
   // Keep no journal. A restore then brings back the tokens that were revoked after the backup.
   bool no_journal = false;
+  // A read or a write of the store that takes longer than this: the service says NOT_SERVING until
+  // it has ended. At least a second.
+  absl::Duration disk_hang_limit = absl::Seconds(5);
   // The folder for backups; empty: none are made.
   std::string backup_dir;
   // The brand, with which token strings begin: 2 to 8 lower-case letters.

@@ -113,6 +113,26 @@ absl::StatusOr<std::shared_ptr<const lease::Sealer>> OpenSealer(const std::strin
   return std::move(key.sealer);
 }
 
+// A part of the start, which a disk can make as long as it likes.
+template <class Work>
+auto Opening(const StoreHome::Watch& watch, const char* what, const std::string& place, Work work) {
+  const storage::WatchedJob job(watch.work, storage::DiskJobKind::kLong, what, place);
+  const storage::DiskStep step = job.Step();
+  return work();
+}
+
+void OnBackgroundError(const std::string& place, const StoreHome::Watch& watch,
+                       const absl::Status& error) {
+  if (absl::IsDataLoss(error)) {
+    if (watch.on_damage) watch.on_damage(error);
+    return;
+  }
+  base::Log(base::LogLevel::kError,
+            "the store's disk refused work that it does by itself: the next write ends the process "
+            "(R7)",
+            {{"store", place}, {"status", error}});
+}
+
 // "rocksdb:foo" is the folder `foo`, and what was called so before there were engines to name is
 // the folder `rocksdb:foo`: where that is there, nobody can say which is meant.
 absl::Status CheckMeansOneFolder(const std::string& store, const storage::EngineUri& uri) {
@@ -273,10 +293,38 @@ absl::Status StoreHome::CheckNotElsewhere(const std::string& place, absl::string
   return absl::OkStatus();
 }
 
-absl::StatusOr<OpenStore> StoreHome::Open(base::Random& random, const base::Clock& clock) const {
+absl::Status StoreHome::CheckNotMissing() const {
+  std::error_code error;
+  if (folder().empty() || journal().empty() || driver().HoldsStore(folder())) {
+    return absl::OkStatus();
+  }
+  for (const auto& entry : fs::directory_iterator(folder(), error)) {
+    // Something is there: the engine will tell what.
+    if (entry.path().filename() != "lost+found") return absl::OkStatus();
+  }
+  const uintmax_t size = fs::file_size(journal(), error);
+  if (error || size == 0) return absl::OkStatus();
+  return base::Refuse(
+      absl::StatusCode::kFailedPrecondition, "STORE_MISSING",
+      absl::StrCat("refusing to make a new store in ", folder(), ": its journal ", journal(),
+                   " tells of one that was here, and is gone. It was wiped, or its disk is not "
+                   "mounted.\n  Mount it, or restore a backup:       tollgated restore --help\n"
+                   "  or the journal is another store's:   --journal FILE\n"
+                   "  or begin without what was revoked:   mv ",
+                   journal(), " ", journal(), ".old"));
+}
+
+absl::Status StoreHome::CheckNothingElsewhere() const {
   RETURN_IF_ERROR(CheckNotElsewhere(mark(), ".rolled-back", ""));
   RETURN_IF_ERROR(CheckNotElsewhere(journal(), ".journal", "journal"));
   RETURN_IF_ERROR(CheckNotElsewhere(keyring(), ".keyring", "keyring"));
+  return CheckNotMissing();
+}
+
+absl::StatusOr<OpenStore> StoreHome::Open(base::Random& random, const base::Clock& clock,
+                                          const Watch& watch) const {
+  RETURN_IF_ERROR(Opening(watch, "looking for the store's files", FolderOf(folder()),
+                          [this] { return CheckNothingElsewhere(); }));
   if (!traits().durable) {
     base::Log(base::LogLevel::kWarning, "the store ends with this process: nothing in it is kept",
               {{"store", name()}});
@@ -287,9 +335,18 @@ absl::StatusOr<OpenStore> StoreHome::Open(base::Random& random, const base::Cloc
   engine.random = &random;
   engine.clock = &clock;
   engine.on_migrated = [this](uint32_t from_format) { TellOfMigration(name(), from_format); };
-  ASSIGN_OR_RETURN(store.files, driver().Open(engine));
-  store.engine = store.files.get();
-  ASSIGN_OR_RETURN(store.epoch, EpochOf(*store.files));
+  engine.on_background_error = [place = folder(), watch](const absl::Status& error) {
+    OnBackgroundError(place, watch, error);
+  };
+  ASSIGN_OR_RETURN(store.files, Opening(watch, "opening the store", folder(),
+                                        [&] { return driver().Open(engine); }));
+  storage::WatchedEngine::Options watched;
+  watched.place = name();
+  watched.work = watch.work;
+  watched.on_damage = watch.on_damage;
+  store.watched = std::make_unique<storage::WatchedEngine>(store.files.get(), std::move(watched));
+  store.engine = store.watched.get();
+  ASSIGN_OR_RETURN(store.epoch, EpochOf(*store.engine));
   RETURN_IF_ERROR(CheckNotRolledBack(store.epoch));
   if (!head_mark().empty()) {
     storage::MarkedEngine::Options marked;
@@ -300,18 +357,26 @@ absl::StatusOr<OpenStore> StoreHome::Open(base::Random& random, const base::Cloc
                 "last commits in a crash, this might not be noticed",
                 {{"mark", path}, {"status", status}});
     };
-    ASSIGN_OR_RETURN(store.marked,
-                     storage::MarkedEngine::Open(store.files.get(), std::move(marked)));
+    marked.work = watch.work;
+    ASSIGN_OR_RETURN(store.marked, Opening(watch, "reading the head mark", head_mark(), [&] {
+                       return storage::MarkedEngine::Open(store.engine, std::move(marked));
+                     }));
     store.engine = store.marked.get();
   }
   if (!journal().empty()) {
-    ASSIGN_OR_RETURN(store.journaled, storage::JournaledEngine::Open(store.engine, journal()));
+    ASSIGN_OR_RETURN(store.journaled, Opening(watch, "opening the journal", journal(), [&] {
+                       return storage::JournaledEngine::Open(store.engine, journal(), watch.work);
+                     }));
     RETURN_IF_ERROR(WarnOfNewJournal(*store.journaled, *this));
     store.engine = store.journaled.get();
   }
-  ASSIGN_OR_RETURN(token::Keyring opened, OpenKeyring(keyring(), *store.engine, random));
+  ASSIGN_OR_RETURN(token::Keyring opened, Opening(watch, "opening the keyring", keyring(), [&] {
+                     return OpenKeyring(keyring(), *store.engine, random);
+                   }));
   store.keyring = std::make_unique<const token::Keyring>(std::move(opened));
-  ASSIGN_OR_RETURN(store.sealer, OpenSealer(seal(), *store.engine, store.epoch, random));
+  ASSIGN_OR_RETURN(store.sealer, Opening(watch, "opening the sealing key", seal(), [&] {
+                     return OpenSealer(seal(), *store.engine, store.epoch, random);
+                   }));
   return store;
 }
 

@@ -12,6 +12,7 @@
 #ifndef TOLLGATE_SERVICE_STORE_HOME_H_
 #define TOLLGATE_SERVICE_STORE_HOME_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -21,16 +22,19 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "lease/proof.h"
+#include "storage/disk_work.h"
 #include "storage/engine_registry.h"
 #include "storage/journal/journaled_engine.h"
 #include "storage/journal/marked_engine.h"
+#include "storage/watched_engine.h"
 #include "token/keyring.h"
 
 namespace tollgate::service {
 
 // A store that is open for serving. Move-only. Its parts are closed in the reverse order.
 struct OpenStore {
-  std::unique_ptr<storage::Engine> files;               // the engine as its driver opened it
+  std::unique_ptr<storage::Engine> files;  // the engine as its driver opened it
+  std::unique_ptr<storage::WatchedEngine> watched;
   std::unique_ptr<storage::MarkedEngine> marked;        // null where the store is in no folder
   std::unique_ptr<storage::JournaledEngine> journaled;  // null without a journal
   storage::Engine* engine = nullptr;                    // the one to use: of these, the outermost
@@ -76,15 +80,26 @@ class StoreHome {
   std::string mark() const { return Beside(".rolled-back"); }
   std::string unfinished() const { return Beside(".restoring"); }
 
+  // Who is told of what the store's disks do. Both may be empty; both outlive what is opened.
+  struct Watch {
+    storage::DiskWork* work = nullptr;
+    // Something of the store cannot be read as it was written: each time, on any thread. Must wait
+    // for nothing.
+    std::function<void(const absl::Status&)> on_damage;
+  };
   // Opens all of it, and makes what is missing, in the order in which what is wrong with one must
   // keep the next from being touched: what an older version left elsewhere, the engine (one process
   // a store), the marks, the journal, the keyring, the sealing key. A keyring is made for a store
   // without tokens only: a store that holds some cannot verify any without its own, and a fresh one
-  // would call every one unknown (I7). Errors, by reason: STORE_FILES_ELSEWHERE;
+  // would call every one unknown (I7). Errors, by reason: STORE_FILES_ELSEWHERE; STORE_MISSING;
   // EngineDriver::Open's; STORE_ROLLED_BACK (MarkedEngine::Open's, too);
   // JournaledEngine::Open's; KEYRING_MISSING and
   // Keyring::Load's; OpenSealingKey's. Nothing is left open after an error.
-  absl::StatusOr<OpenStore> Open(base::Random& random, const base::Clock& clock) const;
+  absl::StatusOr<OpenStore> Open(base::Random& random, const base::Clock& clock,
+                                 const Watch& watch) const;
+  absl::StatusOr<OpenStore> Open(base::Random& random, const base::Clock& clock) const {
+    return Open(random, clock, Watch());
+  }
   // Opens only the engine, which must exist, in the home's folder or in another one. Does not look
   // at mark, journal or keyring.
   absl::StatusOr<std::unique_ptr<storage::Engine>> OpenEngine(const std::string& folder,
@@ -107,6 +122,11 @@ class StoreHome {
   // version put it. `flag` names a file that is to stay where it is; empty: there is none.
   absl::Status CheckNotElsewhere(const std::string& place, absl::string_view ending,
                                  absl::string_view flag) const;
+  // The same of each file that an older version may have put elsewhere; and CheckNotMissing.
+  absl::Status CheckNothingElsewhere() const;
+  // FAILED_PRECONDITION, STORE_MISSING: nothing is in the folder, and a journal tells of a store. A
+  // new one in its place would make every token unknown.
+  absl::Status CheckNotMissing() const;
 
   storage::EngineUri uri_;  // its location is plain
   std::string written_;     // the location as it was given

@@ -39,6 +39,7 @@ int Main(int argc, char** argv) {
   absl::StatusOr<std::unique_ptr<net::Daemon>> daemon =
       net::Daemon::Start({kName, flags->daemon.metrics_listen, nullptr});
   if (!daemon.ok()) return Refused(daemon.status());
+  (*daemon)->BoundStopping(net::StopLimit(flags->daemon));
   absl::StatusOr<std::unique_ptr<ValidatorServer>> server = ValidatorServer::Start(flags->server);
   if (!server.ok()) {
     const bool by_a_flag = base::ReasonOf(server.status()) == "BAD_FLAG";

@@ -91,6 +91,7 @@ void MarkedEngine::Mark(int64_t revision, absl::string_view fingerprint) {
   {
     absl::MutexLock lock(&mu_);
     if (revision <= marked_.load(std::memory_order_relaxed)) return;
+    const DiskStep step = write_.Step();
     const absl::Status written =
         mark_.Write({store_id_, epoch_, revision, std::string(fingerprint)});
     if (!written.ok()) {

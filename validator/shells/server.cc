@@ -174,6 +174,7 @@ class ValidatorServerImpl final : public ValidatorServer {
           host_->health().SetServing(true);
         }
       }
+      base::LogDueSums();
       watch_changed_.wait_until(lock, std::chrono::steady_clock::now() + kWatchInterval);
     }
   }

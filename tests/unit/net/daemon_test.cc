@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -43,6 +44,9 @@ int ExitOf(void (*body)()) {
   EXPECT_EQ(waitpid(child, &status, 0), child);
   return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
 }
+
+// Where a child's words go.
+int said_at = -1;
 
 std::unique_ptr<Daemon> StartedInChild() {
   BlockShutdownSignals();
@@ -79,6 +83,30 @@ TEST(DaemonTest, AClosedTerminalAsksForTheSameUnlessNohupSaysNo) {
               if (daemon->shutdown_requested()) _exit(2);
             }),
             0);
+}
+
+TEST(DaemonTest, AStopThatHangsIsEnded) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  said_at = ends[1];
+  EXPECT_EQ(ExitOf([] {
+              dup2(said_at, STDERR_FILENO);
+              auto daemon = StartedInChild();
+              daemon->BoundStopping(absl::Hours(1));  // the last call counts
+              daemon->BoundStopping(absl::Milliseconds(200),
+                                    [] { return std::string("a commit in /data"); });
+              Send(SIGTERM);
+              for (;;) pause();
+            }),
+            kExitStopOverdue);
+  close(ends[1]);
+  char said[4096];
+  const ssize_t size = read(ends[0], said, sizeof(said));
+  close(ends[0]);
+  ASSERT_GT(size, 0);
+  EXPECT_THAT(std::string(said, static_cast<size_t>(size)),
+              testing::AllOf(testing::HasSubstr("stopping takes too long"),
+                             testing::HasSubstr("a commit in /data")));
 }
 
 TEST(DaemonTest, SignalsOfNoMeaningEndNothing) {
@@ -143,6 +171,17 @@ TEST(DaemonTest, ServesMetricsOnAPortOfTheKernelsChoice) {
   EXPECT_EQ(base::ReasonOf(Daemon::Start({"test", "nonsense", registry}).status()),
             "ADDRESS_INVALID");
   EXPECT_FALSE((*daemon)->WaitForShutdownSignal(absl::ZeroDuration()));
+  (*daemon)->RequestShutdown();
+  EXPECT_TRUE((*daemon)->WaitForShutdownSignal(kTestPatience));
+}
+
+TEST(DaemonTest, AStopInTimeIsNotEndedAndNoRequestIsNoStop) {
+  BlockShutdownSignals();
+  auto daemon = Daemon::Start({"test", "", nullptr});
+  ASSERT_TRUE(daemon.ok()) << daemon.status();
+  (*daemon)->BoundStopping(absl::ZeroDuration());
+  EXPECT_FALSE((*daemon)->WaitForShutdownSignal(absl::Milliseconds(50))) << "and yet it lives";
+  (*daemon)->BoundStopping(absl::Hours(1));
   (*daemon)->RequestShutdown();
   EXPECT_TRUE((*daemon)->WaitForShutdownSignal(kTestPatience));
 }

@@ -246,9 +246,25 @@ TEST_F(StoreHomeTest, WhatIsWrongWithOneKeepsTheNextFromBeingTouched) {
   EXPECT_FALSE(fs::exists("x.journal"));
   EXPECT_FALSE(fs::exists("x.keyring"));
   // The journal before the keyring.
+  ASSERT_TRUE(Open(At("y")).ok());
+  fs::remove("y.keyring");
   std::ofstream("y.journal") << "this is no journal, and long enough to be told from a torn one";
   EXPECT_THAT(base::ReasonOf(Open(At("y")).status()), StartsWith("JOURNAL_"));
   EXPECT_FALSE(fs::exists("y.keyring"));
+}
+
+TEST_F(StoreHomeTest, AStoreThatIsGoneIsNotMadeAnewBesideItsJournal) {
+  ASSERT_TRUE(Open(At("x")).ok());
+  fs::remove_all("x");
+  EXPECT_EQ(base::ReasonOf(Open(At("x")).status()), "STORE_MISSING");
+  fs::create_directories("x/lost+found");  // as a mount point without its disk
+  EXPECT_EQ(base::ReasonOf(Open(At("x")).status()), "STORE_MISSING");
+  EXPECT_FALSE(fs::exists("x/CURRENT"));
+  StoreHome::Options another;
+  another.store = "x";
+  another.journal = "another.journal";
+  std::ofstream("another.journal").flush();  // made beforehand, and empty
+  EXPECT_TRUE(Open(StoreHome::At(another).value()).ok());
 }
 
 TEST_F(StoreHomeTest, AKeyringIsNeverMadeForAStoreThatHoldsTokens) {

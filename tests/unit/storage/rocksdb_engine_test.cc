@@ -11,6 +11,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "base/status.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -273,6 +274,50 @@ TEST_F(RocksDbEngineTest, ATableFileThatIsMissing) {
   }
   ASSERT_GT(DeleteFiles(".sst"), 0);
   ExpectRefused(absl::StatusCode::kDataLoss, "STORE_CORRUPT");
+}
+
+// What is damaged while it is open: reads say so, and so does what the engine does by itself.
+TEST_F(RocksDbEngineTest, ATableFileThatIsDamagedWhileItIsOpen) {
+  {
+    const auto engine = Open().value();
+    Commit(*engine, PutLabel("a", "1"));
+    ASSERT_TRUE(engine->CompactAll().ok());
+  }
+  absl::Mutex mu;
+  std::vector<absl::Status> in_the_background;
+  RocksDbEngine::Options options;
+  options.path = path_;
+  options.random = &random_;
+  options.clock = &clock_;
+  options.on_background_error = [&](const absl::Status& error) {
+    absl::MutexLock lock(&mu);
+    in_the_background.push_back(error);
+  };
+  const auto engine = RocksDbEngine::Open(options).value();
+  Commit(*engine, PutLabel("b", "2"));
+  for (const auto& file : std::filesystem::directory_iterator(path_)) {
+    if (file.path().extension() != ".sst") continue;
+    std::fstream table(file.path(), std::ios::in | std::ios::out | std::ios::binary);
+    table << std::string(48, '\xa5');
+  }
+  const absl::Status read = engine->NewSnapshot().value()->Get(Table::kLabels, "a").status();
+  EXPECT_TRUE(absl::IsDataLoss(read)) << read;
+  EXPECT_EQ(base::ReasonOf(read), "STORE_CORRUPT");
+  EXPECT_THAT(std::string(read.message()), ::testing::HasSubstr(".sst"));
+  EXPECT_THAT(std::string(read.message()), ::testing::HasSubstr("restore a backup"));
+  EXPECT_FALSE(engine->CompactAll().ok());
+  absl::MutexLock lock(&mu);
+  ASSERT_FALSE(in_the_background.empty());
+  EXPECT_TRUE(absl::IsDataLoss(in_the_background[0])) << in_the_background[0];
+}
+
+TEST_F(RocksDbEngineTest, AManifestThatIsMissing) {
+  Open().value().reset();
+  ASSERT_EQ(DeleteFiles("MANIFEST"), 1);
+  ExpectRefused(absl::StatusCode::kDataLoss, "STORE_CORRUPT");
+  const std::string said(Open().status().message());
+  EXPECT_THAT(said, ::testing::HasSubstr("MANIFEST"));
+  EXPECT_THAT(said, ::testing::HasSubstr("restore a backup"));
 }
 
 TEST_F(RocksDbEngineTest, CurrentMissingIsNeverANewStore) {
