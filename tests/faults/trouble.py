@@ -2,6 +2,7 @@
 import signal
 import time
 
+from bad_disk import Disk
 from full_pipe import Pipe
 from wall_clock import WallClock
 from world import Changer, World, sleep
@@ -80,5 +81,39 @@ def clock(short):
     return world, f"{len(steps)} steps; {changer.done} changes meanwhile; no token was ended by time"
 
 
-ALL = {"deaf": deaf, "clock": clock}
+def disk(short):
+    """The service's disk hangs for longer than the lease, in a sync, in the journal, in the mark; and it is killed so."""
+    disks = []
+
+    def on_the_disk(service, home):
+        disks.append(Disk(home))
+        service.environment = disks[0].environment
+
+    with World("disk", prepare=on_the_disk) as world:
+        bad = disks[0]
+        edges = [world.validator(f"disk/edge-{i}") for i in range(4)]
+        world.start_validators(edges)
+        world.begin_traffic(tokens=200 if short else 600)
+        changer = Changer(world, threads=3, pause=0.1)
+        hangs = [("sync store/", 1.5, False), ("sync store.journal", 0.5, True)]
+        if not short:
+            hangs += [("write store.journal.mark", 1.5, False), ("sync store/", 0.3, True), ("write store/", 1.5, True),
+                      ("sync store.journal", 1.5, False), ("write store.journal.mark", 0.5, True)]
+        for where, leases, killed in hangs:
+            sleep(0.5)
+            bad.hang(where)
+            sleep(leases * LEASE_SECONDS)
+            if killed:
+                world.service.kill()
+            bad.answer()
+            if killed:
+                world.restart_service()
+            world.until_in_sync({edge.edge for edge in edges})
+        changer.stop()
+        world.revoke_many(4)
+        sleep(0.3)
+    return world, f"{len(hangs)} hangs; {changer.done} changes meanwhile, each enforced in the end"
+
+
+ALL = {"deaf": deaf, "clock": clock, "disk": disk}
 BESIDE = tuple(ALL)
