@@ -143,7 +143,7 @@ void OnBackgroundError(const std::string& place, const StoreHome::Watch& watch,
     if (watch.on_damage) watch.on_damage(error);
     return;
   }
-  base::Log(base::LogLevel::kError,
+  base::Log(base::LogLevel::kWarning,
             "the store's disk refused work that it does by itself: the next write ends the process "
             "(R7)",
             {{"store", place}, {"status", error}});
