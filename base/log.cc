@@ -61,7 +61,8 @@ const char* LevelName(LogLevel level) {
 }
 
 // A line without its newline.
-std::string LineOf(LogLevel level, absl::string_view message, LogFields fields) {
+template <typename Fields>
+std::string LineOf(LogLevel level, absl::string_view message, const Fields& fields) {
   // Ordered: time, level and message come first on every line.
   nlohmann::ordered_json line;
   line["time"] = absl::FormatTime("%Y-%m-%dT%H:%M:%E6SZ", absl::Now(), absl::UTCTimeZone());
@@ -78,9 +79,9 @@ std::string LineOf(LogLevel level, absl::string_view message, LogFields fields) 
 }
 
 std::string DroppedLine(int64_t lines) {
-  return absl::StrCat(
-      LineOf(LogLevel::kWarning, "log lines were dropped: stderr was not read", {{"lines", lines}}),
-      "\n");
+  return absl::StrCat(LineOf(LogLevel::kWarning, "log lines were dropped: stderr was not read",
+                             LogFields{{"lines", lines}}),
+                      "\n");
 }
 
 void Write(LogLevel level, std::string line, bool important) {
@@ -126,6 +127,11 @@ void LogAllSums() {
 void Log(LogLevel level, absl::string_view message, LogFields fields) {
   if (level < least_level.load(std::memory_order_relaxed)) return;
   Write(level, LineOf(level, message, fields), /*important=*/false);
+}
+
+void Log(const LogRecord& record) {
+  if (record.level < least_level.load(std::memory_order_relaxed)) return;
+  Write(record.level, LineOf(record.level, record.message, record.fields), /*important=*/false);
 }
 
 void LogSummed(LogLevel level, absl::string_view message, absl::string_view reason,

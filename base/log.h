@@ -9,6 +9,7 @@
 #include <initializer_list>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -44,6 +45,15 @@ using LogFields = std::initializer_list<std::pair<absl::string_view, LogValue>>;
 // Writes one line. Thread-safe. Invalid UTF-8 in a value is replaced. Waits for stderr, unless
 // QueueLogLines was called.
 void Log(LogLevel level, absl::string_view message, LogFields fields = {});
+
+// A line that somebody else writes: what a class without I/O wants told.
+struct LogRecord {
+  LogLevel level = LogLevel::kInfo;
+  std::string message;
+  std::vector<std::pair<std::string, LogValue>> fields;
+};
+// Writes it, as above.
+void Log(const LogRecord& record);
 
 // As Log, for a line that a fault or an outsider can cause again and again: of those of one message
 // and reason the first of a minute is written, and the others are one line with a count (LineSums).

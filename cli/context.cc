@@ -20,53 +20,58 @@ constexpr char kMaybeChanged[] =
     "; a change may have been made all the same: look before you repeat it, or repeat it with the "
     "same --request-id";
 
-// What an UNAVAILABLE of gRPC's own means; only its words tell the cases apart.
-absl::Status ConnectionTrouble(const std::string& address, const std::string& words, bool changes) {
-  if (absl::StrContains(words, "certificate verify failed")) {
-    return base::Refuse(
-        absl::StatusCode::kFailedPrecondition, "PEER_NOT_TRUSTED",
-        absl::StrCat("the certificate at ", address,
-                     " is not signed by the authority given. Is this the right address? "
-                     "--tls-ca says whose signature is trusted"));
+// Whether gRPC ends a call so where the peer was not reached, or is another. What this side
+// cancelled is not looked into.
+bool MayBeUnreached(grpc::StatusCode code) {
+  return code == grpc::StatusCode::UNAVAILABLE || code == grpc::StatusCode::DEADLINE_EXCEEDED ||
+         code == grpc::StatusCode::UNIMPLEMENTED || code == grpc::StatusCode::UNKNOWN ||
+         code == grpc::StatusCode::INTERNAL;
+}
+
+// An address at which something is not as it should be, in the command's frame.
+absl::Status Unreached(const net::ReachFault& fault, const std::string& address,
+                       const net::ReachWords& words, absl::string_view hedge) {
+  const std::string message =
+      fault.who.empty()
+          ? absl::StrCat("cannot reach ", words.peer, " at ", address, ": ", fault.why,
+                         fault.advice.empty() ? "" : ". ", fault.advice, hedge)
+          : absl::StrCat(address, " is ", fault.who, ". This command asks ", words.peer,
+                         ": usually ", words.usually);
+  if (fault.code == absl::StatusCode::kUnavailable) {
+    return base::RefuseForNow(fault.reason, message, absl::Seconds(1));
   }
-  if (absl::StrContains(words, "Tls handshake failed") ||
-      absl::StrContains(words, "verification check failed")) {
-    return base::Refuse(
-        absl::StatusCode::kFailedPrecondition, "TLS_FAILED",
-        absl::StrCat("no TLS connection to ", address, " (", words,
-                     "). Does it speak TLS, and is its certificate for this address?"));
+  return base::Refuse(fault.code, fault.reason, message);
+}
+
+// An UNAVAILABLE of gRPC's own, where by now nothing is the matter with the address; only gRPC's
+// words tell the cases apart.
+absl::Status ConnectionTrouble(const std::string& address, const std::string& words, bool sent,
+                               absl::string_view hedge) {
+  if (!sent) {
+    return base::RefuseForNow(
+        "NOT_REACHED",
+        absl::StrCat("nothing answered at ", address, " (", words, "), and now something does"),
+        absl::Seconds(1));
   }
   if (absl::StrContains(words, "Socket closed")) {
     return base::RefuseForNow(
         "CONNECTION_CLOSED",
-        absl::StrCat(address,
-                     " closed the connection unanswered. It is about to stop, or wants TLS, or a "
-                     "client certificate that it can verify: --tls-ca FILE --tls-cert FILE "
-                     "--tls-key FILE",
-                     changes ? kMaybeChanged : ""),
+        absl::StrCat(address, " closed the connection unanswered. It is about to stop, or starting",
+                     hedge),
         absl::Seconds(1));
   }
-  // Only these words prove that the call never reached the peer.
-  if (absl::StrContains(words, "failed to connect") ||
-      absl::StrContains(words, "resolution failed") || absl::StrContains(words, "DNS")) {
-    return base::RefuseForNow(
-        "NOT_REACHED",
-        absl::StrCat("nothing answers at ", address, " (", words,
-                     "). Is it running there? --service and --edge say where to look"),
-        absl::Seconds(1));
-  }
-  return base::RefuseForNow(
-      "CONNECTION_LOST",
-      absl::StrCat("the connection to ", address, " was lost before the answer (", words, ")",
-                   changes ? kMaybeChanged : ""),
-      absl::Seconds(1));
+  return base::RefuseForNow("CONNECTION_LOST",
+                            absl::StrCat("the connection to ", address,
+                                         " was lost before the answer (", words, ")", hedge),
+                            absl::Seconds(1));
 }
 
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<grpc::Channel>> Context::ChannelTo(const std::string& address,
-                                                                  const char* flag) {
+                                                                  net::ReachWords words) {
   tried_ = address;
+  const std::string& flag = words.address_option;
   absl::StatusOr<net::Address> parsed = net::ParseAddress(address);
   if (!parsed.ok()) {
     return absl::InvalidArgumentError(absl::StrCat(flag, ": ", parsed.status().message()));
@@ -79,18 +84,40 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> Context::ChannelTo(const std::str
                      "--tls-key FILE where it asks who "
                      "calls)\n  or, knowing the risk: --allow-plaintext"));
   }
-  ASSIGN_OR_RETURN(
-      std::shared_ptr<grpc::ChannelCredentials> credentials,
-      net::ClientCredentialsFor(settings_.tls, !settings_.tls.empty(), net::ServerIdentity()));
-  return net::MakeChannel(*parsed, credentials);
+  words.address = *parsed;
+  words.asker = "this caller";
+  words.trust_option = "--tls-ca FILE";
+  words.certificate_options = "--tls-cert FILE --tls-key FILE";
+  peer_.words = std::move(words);
+  peer_.target = {*parsed, settings_.tls, !settings_.tls.empty(), net::ServerIdentity()};
+  ASSIGN_OR_RETURN(peer_.credentials, net::ClientCredentialsFor(settings_.tls, peer_.target.use_tls,
+                                                                peer_.target.server));
+  channel_ = net::MakeChannel(*parsed, peer_.credentials);
+  return channel_;
 }
 
 absl::StatusOr<std::shared_ptr<grpc::Channel>> Context::ServiceChannel() {
-  return ChannelTo(settings_.service, "--service");
+  net::ReachWords words;
+  words.peer = "the service";
+  words.usually = "localhost:7411 or unix:/run/tollgate/service.sock";
+  words.address_option = "--service";
+  words.health_name = "tollgate.v1.TokenService";
+  words.kin = {{.health_name = "tollgate.v1.ValidationService",
+                .reason = "IS_A_VALIDATOR",
+                .what = "a validator"}};
+  return ChannelTo(settings_.service, std::move(words));
 }
 
 absl::StatusOr<std::shared_ptr<grpc::Channel>> Context::EdgeChannel() {
-  return ChannelTo(settings_.edge, "--edge");
+  net::ReachWords words;
+  words.peer = "a validator";
+  words.usually = "localhost:7413 or unix:/run/tollgate/edge.sock";
+  words.address_option = "--edge";
+  words.health_name = "tollgate.v1.ValidationService";
+  words.kin = {{.health_name = "tollgate.v1.TokenService",
+                .reason = "IS_THE_SERVICE",
+                .what = "the service"}};
+  return ChannelTo(settings_.edge, std::move(words));
 }
 
 absl::Status Context::Call(const std::function<grpc::Status(grpc::ClientContext*)>& call,
@@ -100,19 +127,47 @@ absl::Status Context::Call(const std::function<grpc::Status(grpc::ClientContext*
   const absl::Duration patience = options.patience.value_or(timeout + options.extra);
   context.set_deadline(absl::ToChronoTime(absl::Now() + patience));
   if (options.patience.has_value()) context.set_wait_for_ready(true);
-  const grpc::Status status = call(&context);
+  return Explain(call(&context), patience, options);
+}
+
+absl::Status Context::Explain(const grpc::Status& status, absl::Duration patience,
+                              const CallOptions& options) {
   if (status.ok()) return absl::OkStatus();
-  absl::Status error = net::FromGrpcStatus(status);
-  // gRPC's own words for a dead address help nobody at three in the morning.
-  if (status.error_code() == grpc::StatusCode::UNAVAILABLE && status.error_details().empty()) {
-    return ConnectionTrouble(tried_, status.error_message(), options.changes);
+  const absl::Status error = net::FromGrpcStatus(status);
+  const absl::string_view hedge = options.changes ? kMaybeChanged : "";
+  const bool late = status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED;
+  if (!status.error_details().empty() && !late) return error;
+  // A call that never had a connection was never sent. A wait that its caller repeats looks for
+  // nobody.
+  const bool connected = channel_ != nullptr && channel_->GetState(false) == GRPC_CHANNEL_READY;
+  const bool sent = late ? connected : !net::NeverSent(error);
+  net::ReachFault fault;
+  if (MayBeUnreached(status.error_code())) {
+    if (!options.patience.has_value() && !(late && sent)) fault = net::Diagnose(peer_, error);
+  } else if (net::ReachFault http = net::FaultOfAnswer(error, peer_.words);
+             http.reason == net::kNotGrpc) {
+    fault = std::move(http);
   }
-  if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
-    return base::Refuse(absl::StatusCode::kDeadlineExceeded, "NO_ANSWER_IN_TIME",
-                        absl::StrCat("no answer from ", tried_, " within ", HumanElapsed(patience),
-                                     options.changes ? kMaybeChanged : ""));
+  // Who is there now may not be who had the call.
+  const bool passes = fault.code == absl::StatusCode::kUnavailable;
+  const bool explains = fault.found() && (!sent || !passes || fault.reason == "CONNECTION_CLOSED");
+  if (explains) return Unreached(fault, tried_, peer_.words, sent && passes ? hedge : "");
+  switch (status.error_code()) {
+    case grpc::StatusCode::UNAVAILABLE:
+      // gRPC's own words for a dead address help nobody at three in the morning.
+      return ConnectionTrouble(tried_, status.error_message(), sent, hedge);
+    case grpc::StatusCode::DEADLINE_EXCEEDED:
+      return base::Refuse(
+          absl::StatusCode::kDeadlineExceeded, "NO_ANSWER_IN_TIME",
+          absl::StrCat("no answer from ", tried_, " within ", HumanElapsed(patience), hedge));
+    case grpc::StatusCode::CANCELLED:
+      return base::RefuseForNow(
+          "CALL_CANCELLED",
+          absl::StrCat(tried_, " gave the call up, as a server does that is stopping", hedge),
+          absl::Seconds(1));
+    default:
+      return error;
   }
-  return error;
 }
 
 absl::StatusOr<bool> Context::Confirm(absl::string_view question, bool yes) {

@@ -19,6 +19,7 @@
 #include "cli/safe_stream.h"
 #include "grpcpp/grpcpp.h"
 #include "net/credentials.h"
+#include "net/diagnosis.h"
 #include "net/error.h"
 
 namespace tollgate::cli {
@@ -103,11 +104,15 @@ class Context {
   absl::StatusOr<std::shared_ptr<grpc::Channel>> ServiceChannel();
   absl::StatusOr<std::shared_ptr<grpc::Channel>> EdgeChannel();
 
-  // Makes one unary call with the deadline of --timeout plus `extra`. An error that says that the
-  // peer cannot be reached names the address that was tried. An error that came when the peer may
-  // have had the call says that a change may have been made.
+  // Makes one unary call with the deadline of --timeout plus `extra`, and Explain()s its end.
   absl::Status Call(const std::function<grpc::Status(grpc::ClientContext*)>& call,
                     const CallOptions& options = CallOptions());
+  // How a call ended that had so long (InfiniteDuration: no deadline), on the channel made last. An
+  // error of the peer's is as it came. Where the transport failed, or somebody else answered, the
+  // error says what is found at that address now (net/diagnosis.h; that takes a second at most). An
+  // error that came when the peer may have had the call says that a change may have been made.
+  absl::Status Explain(const grpc::Status& status, absl::Duration patience,
+                       const CallOptions& options = CallOptions());
 
   // Makes one call to the service; the whole command uses one channel.
   //   RETURN_IF_ERROR(context.Ask(&TokenService::Stub::GetToken, request, &token));
@@ -143,13 +148,16 @@ class Context {
 
  private:
   absl::StatusOr<std::shared_ptr<grpc::Channel>> ChannelTo(const std::string& address,
-                                                           const char* flag);
+                                                           net::ReachWords words);
 
   Terminal terminal_;
   SafeStream out_;
   SafeStream err_;
   Settings settings_;
+  // Of the channel made last.
   std::string tried_;
+  net::Peer peer_;
+  std::shared_ptr<grpc::Channel> channel_;
   std::shared_ptr<grpc::Channel> asked_;  // the channel that Ask uses
 };
 

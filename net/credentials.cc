@@ -95,6 +95,7 @@ bool NameMatches(absl::string_view pattern, absl::string_view name) {
 }
 
 absl::string_view View(grpc::string_ref ref) { return absl::string_view(ref.data(), ref.size()); }
+std::string Text(grpc::string_ref ref) { return std::string(ref.data(), ref.size()); }
 
 // TLS has verified the chain; this verifies the name in it.
 class ServerNameVerifier : public ExternalCertificateVerifier {
@@ -110,23 +111,13 @@ class ServerNameVerifier : public ExternalCertificateVerifier {
 
  private:
   grpc::Status Judge(const TlsCustomVerificationCheckRequest& request) const {
-    if (!server_.spiffe_id.empty()) {
-      const std::vector<grpc::string_ref> uris = request.uri_names();
-      if (uris.size() == 1 && View(uris[0]) == server_.spiffe_id) return grpc::Status::OK;
-      return grpc::Status(
-          grpc::StatusCode::UNAUTHENTICATED,
-          absl::StrCat("the server's certificate is not that of ", server_.spiffe_id));
-    }
-    const absl::string_view target = View(request.target_name());
-    const absl::string_view name = server_.host_name.empty() ? target : server_.host_name;
-    for (const grpc::string_ref& dns : request.dns_names()) {
-      if (NameMatches(View(dns), name)) return grpc::Status::OK;
-    }
-    for (const grpc::string_ref& ip : request.ip_names()) {
-      if (View(ip) == name) return grpc::Status::OK;
-    }
-    return grpc::Status(grpc::StatusCode::UNAUTHENTICATED,
-                        absl::StrCat("the server's certificate does not bear the name ", name));
+    CertificateNames names;
+    for (const grpc::string_ref& uri : request.uri_names()) names.uris.push_back(Text(uri));
+    for (const grpc::string_ref& dns : request.dns_names()) names.dns.push_back(Text(dns));
+    for (const grpc::string_ref& ip : request.ip_names()) names.ips.push_back(Text(ip));
+    const absl::Status good = CheckServerNames(names, server_, View(request.target_name()));
+    if (good.ok()) return grpc::Status::OK;
+    return grpc::Status(grpc::StatusCode::UNAUTHENTICATED, std::string(good.message()));
   }
 
   const ServerIdentity server_;
@@ -164,6 +155,25 @@ absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> ServerCredentialsFor(
     options.set_cert_request_type(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
   }
   return grpc::experimental::TlsServerCredentials(options);
+}
+
+absl::Status CheckServerNames(const CertificateNames& names, const ServerIdentity& server,
+                              absl::string_view target) {
+  if (!server.spiffe_id.empty()) {
+    if (names.uris.size() == 1 && names.uris[0] == server.spiffe_id) return absl::OkStatus();
+    return absl::UnauthenticatedError(
+        absl::StrCat("the server's certificate is not that of ", server.spiffe_id));
+  }
+  const absl::string_view name =
+      server.host_name.empty() ? target : absl::string_view(server.host_name);
+  for (const std::string& dns : names.dns) {
+    if (NameMatches(dns, name)) return absl::OkStatus();
+  }
+  for (const std::string& ip : names.ips) {
+    if (ip == name) return absl::OkStatus();
+  }
+  return absl::UnauthenticatedError(
+      absl::StrCat("the server's certificate does not bear the name ", name));
 }
 
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> ClientCredentialsFor(

@@ -9,6 +9,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -47,6 +48,15 @@ struct ServerIdentity {
   // address.
   std::string host_name;
 };
+
+// The names that a certificate bears, as its subjectAltName lists them.
+struct CertificateNames {
+  std::vector<std::string> dns, ips, uris;
+};
+// Whether a certificate of these names is `server`'s; `target`: the host of the address that was
+// called. UNAUTHENTICATED says what was demanded.
+absl::Status CheckServerNames(const CertificateNames& names, const ServerIdentity& server,
+                              absl::string_view target);
 
 // A client's credentials: plaintext unless `use_tls` is set or `files` is not empty. Errors as
 // above.

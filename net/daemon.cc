@@ -2,34 +2,27 @@
 
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
-#include <netdb.h>
-#include <netinet/in.h>
 #include <poll.h>
-#include <prometheus/collectable.h>
-#include <prometheus/exposer.h>
 #include <prometheus/registry.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cstring>
-#include <exception>
 #include <set>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/notification.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/status.h"
-#include "net/metric_page.h"
+#include "base/thread.h"
+#include "net/metrics_port.h"
 #include "net/signals.h"
 
 namespace tollgate::net {
@@ -38,34 +31,6 @@ namespace {
 absl::Status SystemError(absl::string_view what) {
   return base::Refuse(absl::StatusCode::kUnavailable, "SYSTEM_ERROR",
                       absl::StrCat(what, ": ", std::strerror(errno)));
-}
-
-// Connects to a listener of this process and closes at once. A failure does not matter.
-void Knock(const std::string& host, int port) {
-  addrinfo hints{};
-  hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;  // the library takes no names either
-  hints.ai_socktype = SOCK_STREAM;
-  addrinfo* found = nullptr;
-  if (getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found) != 0) return;
-  const int fd =
-      socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, found->ai_protocol);
-  if (fd >= 0) {
-    (void)connect(fd, found->ai_addr, found->ai_addrlen);
-    close(fd);
-  }
-  freeaddrinfo(found);
-}
-
-bool HasIpv4Loopback() {
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return errno != EAFNOSUPPORT;
-  sockaddr_in name{};
-  name.sin_family = AF_INET;
-  name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  const bool has = bind(fd, reinterpret_cast<const sockaddr*>(&name), sizeof(name)) == 0 ||
-                   errno != EADDRNOTAVAIL;
-  close(fd);
-  return has;
 }
 
 void TellSignal(SignalJudge::Meaning meaning, int number) {
@@ -87,19 +52,6 @@ void TellSignal(SignalJudge::Meaning meaning, int number) {
       break;
   }
 }
-
-// What the process counts, whatever it serves.
-class ProcessMetrics final : public prometheus::Collectable {
- public:
-  std::vector<prometheus::MetricFamily> Collect() const override {
-    std::vector<prometheus::MetricFamily> families;
-    MetricPage(&families).Counter(
-        "tollgate_log_lines_dropped_total",
-        "Log lines that were not written, since stderr was not read or refused them",
-        base::DroppedLogLines());
-    return families;
-  }
-};
 
 }  // namespace
 
@@ -128,77 +80,37 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(Options options) {
                         "BlockShutdownSignals must be the first act of main, before any thread");
   }
   std::unique_ptr<Daemon> daemon(new Daemon);
-  Address address;
   if (!options.metrics_address.empty()) {
-    ASSIGN_OR_RETURN(address, ParseAddress(options.metrics_address));
-    if (address.is_unix()) {
-      return base::Refuse(absl::StatusCode::kInvalidArgument, "ADDRESS_INVALID",
-                          "metrics are served on HOST:PORT only");
-    }
-    if (absl::EqualsIgnoreCase(address.host, "localhost")) {
-      address.host = "127.0.0.1";
-      if (!HasIpv4Loopback()) {
-        // Debian's civetweb is built without IPv6. The default must not keep a program from
-        // starting.
-        base::Log(base::LogLevel::kWarning,
-                  "metrics are not served: this host has no 127.0.0.1, and they know no IPv6");
-        options.metrics_address.clear();
-      }
-    }
-  }
-  if (!options.metrics_address.empty()) {
-    try {
-      daemon->exposer_ = std::make_unique<prometheus::Exposer>(std::vector<std::string>{
-          "listening_ports", address.ToString(),
-          // Each connection holds a thread until its request has come. With fewer threads and a
-          // longer timeout, some idle connections would keep the metrics from everybody.
-          "num_threads", "16", "request_timeout_ms", "1000"});
-    } catch (const std::exception&) {  // the library's only way to say no; it does not say why
-      return base::Refuse(
-          absl::StatusCode::kAlreadyExists, "ADDRESS_IN_USE",
-          absl::StrCat("cannot serve metrics on ", address.ToString(),
-                       ": another process listens there, or it is no address of this "
-                       "host.\n  Stop that one, or choose another:  --metrics-listen ADDR"));
-    }
+    ASSIGN_OR_RETURN(daemon->metrics_, MetricsPort::Start(options.metrics_address));
     if (options.registry != nullptr) daemon->ServeMetrics(options.registry);
-    const std::vector<int> ports = daemon->exposer_->GetListeningPorts();
-    if (!ports.empty()) daemon->metrics_port_ = ports[0];
-    daemon->metrics_address_ = std::move(address);
   }
   const sigset_t signals = TakenSignals();
   daemon->signal_fd_ = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
   daemon->wake_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (daemon->signal_fd_ < 0 || daemon->wake_fd_ < 0) return SystemError("cannot wait for signals");
-  daemon->signal_thread_ = std::thread([d = daemon.get()] { d->SignalLoop(); });
+  ASSIGN_OR_RETURN(daemon->signal_thread_,
+                   base::StartThread([d = daemon.get()] { d->SignalLoop(); }));
   return daemon;
 }
 
 void Daemon::ServeMetrics(std::shared_ptr<prometheus::Registry> registry) {
-  if (exposer_ == nullptr) return;
-  registry_ = std::move(registry);
-  process_metrics_ = std::make_shared<ProcessMetrics>();
-  exposer_->RegisterCollectable(registry_);
-  exposer_->RegisterCollectable(process_metrics_);
+  if (metrics_ != nullptr) metrics_->ServeMetrics(std::move(registry));
 }
 
-// civetweb 1.15 checks whether it should stop when a connection comes, and otherwise every 2 s,
-// which no option changes. So connections are made until it has stopped. Each is closed at once, so
-// that a worker that still accepts it reads its end rather than waiting for a request.
-void Daemon::StopMetrics() {
-  if (exposer_ == nullptr) return;
-  absl::Notification stopped;
-  std::thread stopping([&] {
-    exposer_.reset();
-    stopped.Notify();
-  });
-  do {
-    Knock(metrics_address_.host, metrics_port_);
-  } while (!stopped.WaitForNotificationWithTimeout(absl::Milliseconds(5)));
-  stopping.join();
+void Daemon::ServeHealth(std::function<bool(const std::string& name)> is_serving) {
+  if (metrics_ != nullptr) metrics_->ServeHealth(std::move(is_serving));
 }
+
+int Daemon::metrics_port() const { return metrics_ == nullptr ? 0 : metrics_->address().port; }
+
+std::string Daemon::metrics_address() const {
+  return metrics_ == nullptr ? std::string() : metrics_->address().ToString();
+}
+
+Daemon::Daemon() = default;
 
 Daemon::~Daemon() {
-  StopMetrics();
+  metrics_.reset();
   if (signal_thread_.joinable()) {
     {
       absl::MutexLock lock(&mu_);

@@ -16,7 +16,6 @@
 #include "base/secret.h"
 #include "base/status.h"
 #include "base/within.h"
-#include "net/address.h"
 #include "net/grpc_log.h"
 #include "nlohmann/json.hpp"
 
@@ -88,7 +87,7 @@ absl::Duration StopLimit(const DaemonSettings& settings) {
 }
 
 Readiness::Readiness(const DaemonSettings& settings, absl::Duration patience)
-    : path_(settings.ready_file), metrics_listen_(settings.metrics_listen), patience_(patience) {
+    : path_(settings.ready_file), patience_(patience) {
   if (path_.empty()) return;
   (void)base::Within(patience_, [path = path_] { ReadyFile::RemoveStale(path); });
 }
@@ -99,10 +98,8 @@ absl::Status Readiness::Write(const Daemon& daemon, const std::vector<std::strin
                               const std::vector<std::pair<std::string, std::string>>& more) {
   if (path_.empty()) return absl::OkStatus();
   nlohmann::json ready = {{"listen", listen}, {"pid", getpid()}};
-  if (daemon.metrics_port() != 0) {
-    ASSIGN_OR_RETURN(Address metrics, ParseAddress(metrics_listen_));
-    metrics.port = static_cast<uint16_t>(daemon.metrics_port());
-    ready["metrics"] = metrics.ToString();
+  if (const std::string metrics = daemon.metrics_address(); !metrics.empty()) {
+    ready["metrics"] = metrics;
   }
   for (const auto& [name, value] : more) ready[name] = value;
   const auto written = std::make_shared<absl::StatusOr<std::shared_ptr<ReadyFile>>>();

@@ -61,7 +61,6 @@ class Readiness {
 
  private:
   const std::string path_;  // empty: none is asked for
-  const std::string metrics_listen_;
   const absl::Duration patience_;
   std::shared_ptr<ReadyFile> file_;
 };

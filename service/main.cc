@@ -62,6 +62,7 @@ int Main(int argc, char** argv) {
     return Refused(by_a_flag ? net::WithHelpHint(kName, server.status()) : server.status());
   }
   (*daemon)->ServeMetrics((*server)->registry());
+  (*daemon)->ServeHealth((*server)->health());
   (*daemon)->BoundStopping(net::StopLimit(flags->daemon), (*server)->longest_disk_wait());
 
   absl::Status ready =

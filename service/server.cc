@@ -107,6 +107,9 @@ class ServerImpl final : public Server {
   int port() const override { return host_->port(); }
   std::vector<std::string> addresses() const override { return host_->addresses(); }
   std::shared_ptr<prometheus::Registry> registry() const override { return registry_; }
+  std::function<bool(const std::string& name)> health() const override {
+    return host_->health().Reader();
+  }
   std::string epoch() const override { return hub_->epoch(); }
   int64_t head() const override { return hub_->head(); }
   std::function<std::string()> longest_disk_wait() const override {
@@ -296,7 +299,7 @@ class ServerImpl final : public Server {
     FoldUseAfter(kBetweenFolds, "");
     WatchClock();
     watch_->Follow(&host_->health());
-    host_->Accept();
+    RETURN_IF_ERROR(host_->Accept());
     for (const std::string& address : addresses()) {
       base::Log(base::LogLevel::kInfo, "serving",
                 {{"address", address}, {"epoch", epoch()}, {"revision", head()}});

@@ -45,6 +45,8 @@ class Server {
   virtual int port() const = 0;
   // The server's metrics, for a metrics port or a test. The registry lives on with the pointer.
   virtual std::shared_ptr<prometheus::Registry> registry() const = 0;
+  // Says whether a health name is SERVING: for probes over HTTP. Lives on after the server.
+  virtual std::function<bool(const std::string& name)> health() const = 0;
   // The listeners' addresses, with the real ports in place of port 0.
   virtual std::vector<std::string> addresses() const = 0;
   // The store's epoch, and the newest durable revision.

@@ -14,7 +14,7 @@ namespace {
 
 constexpr char kName[] = "tollgate-validator";
 // What it has when it has started, on two processors.
-constexpr net::ProcessNeeds kNeeds = {.threads = 32, .open_files = 32};
+constexpr net::ProcessNeeds kNeeds = {.threads = 33, .open_files = 32};
 
 int Refused(const absl::Status& status) {
   net::ReportRefusal(kName, status);
@@ -46,6 +46,7 @@ int Main(int argc, char** argv) {
     return Refused(by_a_flag ? net::WithHelpHint(kName, server.status()) : server.status());
   }
   (*daemon)->ServeMetrics((*server)->registry());
+  (*daemon)->ServeHealth((*server)->health());
 
   absl::Status ready =
       readiness.Write(**daemon, (*server)->addresses(), {{"id", flags->server.id}});

@@ -62,7 +62,7 @@ absl::Status Show(Context& context, const WatchOptions& options, grpc::ClientCon
       return shown;
     }
   }
-  return net::FromGrpcStatus(reader.Finish());
+  return context.Explain(reader.Finish(), absl::InfiniteDuration());
 }
 
 absl::Status Watch(Context& context, const WatchOptions& options) {

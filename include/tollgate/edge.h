@@ -285,6 +285,10 @@ struct Status {
   std::int64_t questions_in_flight = 0;
   std::int64_t resets = 0;      // how often everything held was dropped to begin anew
   std::int64_t reconnects = 0;  // streams tried after the first
+  // What keeps the service from being reached: a reason (docs/errors.md), and in words. Empty while
+  // it is reached, and for the first second or two without it.
+  std::string unreached_reason;
+  std::string unreached_why;
 };
 
 // Sums since the start. Not counted: answers with kTimedOut, kStopped or kForked.
@@ -302,8 +306,8 @@ struct Totals {
 // from that. A process usually has one. Thread-safe, but for the destructor, which no other call
 // may overlap.
 //
-// Threads: one of the edge's own for timers, one that watches the lease, and gRPC's pool (shared
-// with a host that uses gRPC).
+// Threads: one of the edge's own for timers, one that watches the lease, one that finds out why the
+// service cannot be reached, and gRPC's pool (shared with a host that uses gRPC).
 //
 // Fork: an edge belongs to the process that started it. In a forked child the lease is wiped
 // memory, every check is unavailable (kForked), and Stop and the destructor do nothing. gRPC does

@@ -222,7 +222,7 @@ enum {
   TOLLGATE_EDGE_STATE_STOPPED = 4,
   TOLLGATE_EDGE_STATE_FORKED = 5
 };
-/* tollgate::edge::Status, without the epoch. */
+/* tollgate::edge::Status, without its texts. */
 typedef struct tollgate_edge_status {
   size_t struct_size;
   int32_t state;

@@ -19,6 +19,17 @@ class Authority:
                       "-addext", f"subjectAltName={','.join(alternative_names)}")
         return certificate, self._key(name)
 
+    def issue_expired(self, name, *alternative_names):
+        """As issue, but over since yesterday."""
+        certificate = os.path.join(self.folder, f"{name}.pem")
+        request, extensions = certificate + ".csr", certificate + ".ext"
+        with open(extensions, "w", encoding="utf-8") as file:
+            file.write(f"subjectAltName={','.join(alternative_names)}\n")
+        self._openssl("req", "-new", *self._new_key(name), "-subj", f"/CN={name}", "-out", request)
+        self._openssl("x509", "-req", "-in", request, "-CA", self.ca, "-CAkey", self._key(self.name), "-set_serial",
+                      "77", "-days", "-1", "-extfile", extensions, "-out", certificate)
+        return certificate, self._key(name)
+
     def _key(self, name):
         return os.path.join(self.folder, f"{name}.key")
 

@@ -40,6 +40,7 @@ class Program:
         self.ready = None
         self.output = None  # a descriptor for both its outputs, in place of the log
         self.environment = {}  # besides ours
+        self.prefix = []  # a command that runs the program, with its flags
 
     def launch(self):
         if os.path.exists(self.ready_file):
@@ -47,7 +48,7 @@ class Program:
         with open(self.log, "ab") as log:
             output = log if self.output is None else self.output
             self.process = subprocess.Popen(
-                [os.path.join(BIN, self.program), *self.arguments, "--ready-file", self.ready_file],
+                [*self.prefix, os.path.join(BIN, self.program), *self.arguments, "--ready-file", self.ready_file],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, env={**os.environ, **self.environment})
         return self
 

@@ -83,9 +83,13 @@ class Edge {
                                                     validator::ResolveClient::Callback callback) {
                            resolve->Ask(request, std::move(callback));
                          }));
+    edge->reach_ = std::make_unique<validator::ServiceReach>(validator::ServiceReach::Options{
+        [](const absl::Status&, const net::Interruption&) { return net::ReachFault(); },
+        edge->validator_.get(), &base::SystemClock(), service.ToString(),
+        validator::OutageOptions()});
     edge->link_ =
         validator::Link::Start({edge->validator_.get(), &base::SystemClock(),
-                                [service] { return ChannelTo(service); }, service.ToString()});
+                                [service] { return ChannelTo(service); }, edge->reach_.get()});
     return edge;
   }
 
@@ -104,6 +108,7 @@ class Edge {
  private:
   std::shared_ptr<validator::ResolveClient> resolve_;
   std::unique_ptr<validator::Validator> validator_;
+  std::unique_ptr<validator::ServiceReach> reach_;
   std::shared_ptr<validator::Link> link_;
 };
 

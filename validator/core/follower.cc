@@ -47,6 +47,7 @@ FollowerStatus Follower::status() const {
   s.streams = streams_;
   s.resets = resets_;
   s.unknown_events = unknown_events_;
+  s.heard_at = last_heard_;
   return s;
 }
 
@@ -73,6 +74,7 @@ FollowerActions& Follower::WithWake(FollowerActions& actions) const {
 
 FollowerActions Follower::Start(base::BootTime now) {
   connect_at_ = now;
+  last_heard_ = now;
   return OnTick(now, absl::InfinitePast());
 }
 
@@ -128,7 +130,15 @@ FollowerActions Follower::OnConnected(uint64_t stream, base::BootTime now) {
       *hello->mutable_fail_open_for() = base::ToProto(options_.fail_open_for);
     }
     hello->set_version(options_.version);
+    hello->set_brand(options_.brand);
     if (proof_.has_value() && !TOLLGATE_MUTATED("r19_no_proof")) *hello->mutable_proof() = *proof_;
+    // What is held may be of a later revision than what is applied, and the proof says nothing of
+    // it.
+    if (answered_ > applied_ && !TOLLGATE_MUTATED("r19_answers_unproven")) {
+      hello->set_answered_revision(answered_);
+      hello->set_answered_term(answered_term_);
+    }
+    hello_answered_ = answered_;
     connected_at_ = now;
     heard_at_ = now;
   }
@@ -181,6 +191,7 @@ FollowerActions Follower::OnMessage(uint64_t stream, const FollowResponse& messa
   if (stream != stream_ || (phase_ != Phase::kGreeting && phase_ != Phase::kFollowing)) {
     return WithWake(actions);
   }
+  last_heard_ = now;
   switch (message.message_case()) {
     case FollowResponse::kWelcome:
       OnWelcome(message.welcome(), now, wall_now, &actions);
@@ -243,6 +254,7 @@ void Follower::OnWelcome(const tollgate::v1::Welcome& welcome, base::BootTime no
     ForgetEpoch();
     retry_after_ = now + kMisconfiguredRetry;
     actions->misconfigured = true;
+    actions->reason = "BRAND_DIFFERS";
     return GiveUp("the service's token strings begin with \"" + welcome.brand() +
                       "\", and this validator looks for \"" + options_.brand +
                       "\": nothing is admitted. Start it with --brand " + welcome.brand(),
@@ -269,11 +281,16 @@ void Follower::OnWelcome(const tollgate::v1::Welcome& welcome, base::BootTime no
     ++resets_;
     // What it proved is behind us: the service has judged it.
     proof_.reset();
+    answered_ = 0;
+    answered_term_.clear();
     state_->Reset(epoch_, applied_);
   } else if (epoch_.empty() || welcome.epoch() != epoch_) {
     // R2, R11: only a follower that was there before, in the same history, may go on.
     ForgetEpoch();
     return GiveUp("a Welcome into another epoch without a reset", actions);
+  } else if (welcome.term() != term_ && answered_ > hello_answered_) {
+    // The service has not judged it. The next Hello has it.
+    return GiveUp("an answer of the term before came between Hello and Welcome", actions);
   }
   term_ = welcome.term();
   if (welcome.has_proof()) TakeProof(welcome.proof());
@@ -291,6 +308,12 @@ void Follower::OnWelcome(const tollgate::v1::Welcome& welcome, base::BootTime no
   // Spread over the interval, so that a fleet that came back at once does not report at once.
   next_usage_ = now + usage_interval_ * random_->UniformReal();
   SendPing(now, wall_now, actions);
+}
+
+void Follower::OnAnswerHeld(int64_t revision) {
+  if (revision <= answered_) return;
+  answered_ = revision;
+  answered_term_ = term_;
 }
 
 void Follower::TakeProof(const tollgate::v1::Proof& proof) {
@@ -404,6 +427,7 @@ void Follower::OnGoAway(const tollgate::v1::GoAway& go_away, base::BootTime now,
   actions->why += go_away.reason();
   if (go_away.reason() == "other_history") {
     actions->misconfigured = true;
+    actions->reason = "OTHER_HISTORY";
     actions->why +=
         ": the service does not know the history that this validator follows; its log says more. "
         "Nothing is admitted once the lease has run out";

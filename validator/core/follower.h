@@ -99,6 +99,7 @@ struct FollowerActions {
   bool disconnect = false;
   std::string why;             // of `disconnect`, or of a GoAway; for a log
   bool misconfigured = false;  // an operator must mend what `why` says
+  std::string reason;          // of `misconfigured`: docs/errors.md
   // Open a stream, numbered `stream`; then call OnConnected or OnDisconnected with that number.
   bool connect = false;
   uint64_t stream = 0;
@@ -116,6 +117,7 @@ struct FollowerStatus {
   int64_t streams = 0;  // opened
   int64_t resets = 0;
   int64_t unknown_events = 0;
+  base::BootTime heard_at;  // the last message of the service's; before the first: the start
 };
 
 // Not thread-safe. `now` and `wall_now` are fresh readings; `now` never falls.
@@ -137,6 +139,8 @@ class Follower {
                             base::BootTime now, absl::Time wall_now);
   // Time passes.
   FollowerActions OnTick(base::BootTime now, absl::Time wall_now);
+  // An answer that the service read at `revision` is held from now on. It was judged by point().
+  void OnAnswerHeld(int64_t revision);
   // Says goodbye where there is a stream, and closes the state; nothing that arrives later has any
   // effect (R4). The caller makes sure that the last decision has been answered before. `wall_now`
   // is for the last report of use.
@@ -201,18 +205,24 @@ class Follower {
   std::string term_;  // of the last Welcome
   int64_t applied_ = 0;
   absl::optional<tollgate::v1::Proof> proof_;  // the newest, of a revision that was applied (R19)
+  // Of the answers that are held, the newest: its revision, which may lie above applied_, and its
+  // term. 0: none since the last reset.
+  int64_t answered_ = 0;
+  std::string answered_term_;
   std::string forgotten_epoch_;  // what ForgetEpoch left, and from where on evidence went with it
   int64_t forgotten_from_ = 0;
   int64_t streams_ = 0;
   int64_t resets_ = 0;
   int64_t unknown_events_ = 0;
-  int failures_ = 0;  // since a stable stream
+  int failures_ = 0;           // since a stable stream
+  base::BootTime last_heard_;  // on any stream
   base::BootTime connect_at_;
 
   // Of the present stream.
   Phase phase_ = Phase::kWaiting;
   uint64_t stream_ = 0;  // its number
   base::BootTime connected_at_;
+  int64_t hello_answered_ = 0;  // answered_, as its Hello had it
   base::BootTime heard_at_;     // the last Pong, or the Welcome
   uint64_t sequence_ = 0;       // of the last ping
   std::deque<SentPing> pings_;  // unanswered; bounded

@@ -173,6 +173,7 @@ void Validator::OnAnswer(uint64_t question, absl::StatusOr<ResolveResponse> answ
       } else {
         state_.KeepUnknown(outcome.key, now_ms);
       }
+      follower_.OnAnswerHeld(answer->revision());
     }
     rulings.reserve(outcome.waiters.size());
     for (const Resolver::Waiter& waiter : outcome.waiters) {
@@ -266,6 +267,7 @@ ValidatorStatus Validator::Status() const {
   s.evictions = table_->evictions();
   absl::MutexLock lock(&mu_);
   s.follower = follower_.status();
+  s.silence = std::max(absl::ZeroDuration(), now.boot - s.follower.heard_at);
   s.questions_in_flight = static_cast<int64_t>(resolver_.in_flight());
   s.overtaken_answers = resolver_.overtaken();
   s.unreported_lost = outbox_.uses_lost();

@@ -54,6 +54,7 @@ struct ValidatorStatus {
   FollowerStatus follower;
   LeaseState lease = LeaseState::kNone;
   absl::Duration lease_left;  // zero without a live lease
+  absl::Duration silence;     // since the service was heard last, or since the start
   int64_t cached_tokens = 0;
   int64_t cached_unknown = 0;
   int64_t questions_in_flight = 0;

@@ -162,6 +162,9 @@ class Edge::Impl {
     out.questions_in_flight = s.questions_in_flight;
     out.resets = s.follower.resets;
     out.reconnects = std::max<int64_t>(s.follower.streams - 1, 0);
+    validator::ServiceReach::Trouble trouble = run_->trouble();
+    out.unreached_reason = std::move(trouble.reason);
+    out.unreached_why = std::move(trouble.why);
     return out;
   }
 

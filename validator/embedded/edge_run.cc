@@ -23,8 +23,16 @@ using Milliseconds = std::chrono::milliseconds;
 // How late the log may tell that a lease has begun or ended; decisions read it themselves.
 constexpr Milliseconds kWatchInterval(100);
 
-constexpr char kWaysOutOfPlaintext[] =
-    " Set service_tls or service_ca, or, knowing the risk, allow_plaintext.";
+// How Options calls them.
+validator::RouteWords OptionNames() {
+  return {
+      .ways_out = " Set service_tls or service_ca, or, knowing the risk, allow_plaintext.",
+      .address = "Options::service",
+      .trust = "service_ca",
+      .certificate = "service_cert and service_key",
+      .name = "service_host_name or service_spiffe_id",
+  };
+}
 
 validator::EdgeOptions EdgeOptionsOf(const Options& o) {
   validator::EdgeOptions edge;
@@ -83,7 +91,7 @@ absl::Status EdgeRun::Begin(const Options& chosen) {
                                                  resolve_->Ask(request, std::move(callback));
                                                }));
   ASSIGN_OR_RETURN(const validator::ServiceRoute route,
-                   validator::ServiceRoute::For(options, kWaysOutOfPlaintext));
+                   validator::ServiceRoute::For(options, OptionNames()));
   // Whatever can be refused has been, without gRPC: after a refused start a fork may start an edge.
   NoteGrpcRuns();
   log_ = std::make_unique<HostLog>(ForHost(chosen.log));
@@ -93,8 +101,13 @@ absl::Status EdgeRun::Begin(const Options& chosen) {
       [metrics = metrics_](absl::StatusCode code, absl::Duration took) {
         metrics->OnResolve(code, took);
       });
+  reach_ = std::make_unique<validator::ServiceReach>(validator::ServiceReach::Options{
+      [route](const absl::Status& ended, const net::Interruption& stop) {
+        return route.Look(ended, stop);
+      },
+      validator_.get(), &clock, route.service(), validator::OutageOptions()});
   link_ = validator::Link::Start(
-      {validator_.get(), &clock, [route] { return route.NewChannel(); }, route.service()});
+      {validator_.get(), &clock, [route] { return route.NewChannel(); }, reach_.get()});
   watch_ = std::thread([this] { Watch(); });
   return absl::OkStatus();
 }
@@ -126,6 +139,7 @@ bool EdgeRun::Stop(Milliseconds limit) {
   if (validator_ != nullptr) validator_->StopAdmitting();
   // Each answer that is still to come finds a validator that admits nothing.
   if (resolve_ != nullptr) resolve_->Stop();
+  if (reach_ != nullptr) reach_->Stop();
   bool taken = false;
   if (link_ != nullptr) {
     // R4: of the last decision nothing is under way here.

@@ -23,6 +23,7 @@
 #include "validator/shells/edge_metrics.h"
 #include "validator/shells/link.h"
 #include "validator/shells/resolve_client.h"
+#include "validator/shells/service_reach.h"
 
 namespace tollgate::edge {
 
@@ -45,6 +46,8 @@ class EdgeRun {
   bool stopping() const { return stopping_.load(std::memory_order_acquire); }
   // There has been a live lease.
   bool had_lease() const { return had_lease_.load(std::memory_order_relaxed); }
+  // What keeps the service from being reached.
+  validator::ServiceReach::Trouble trouble() const { return reach_->trouble(); }
   // In Prometheus' text format.
   std::string Metrics() const;
 
@@ -66,6 +69,7 @@ class EdgeRun {
   std::shared_ptr<validator::ResolveClient> resolve_;
   std::unique_ptr<validator::Validator> validator_;
   std::shared_ptr<validator::EdgeMetrics> metrics_;
+  std::unique_ptr<validator::ServiceReach> reach_;
   std::shared_ptr<validator::Link> link_;
 
   std::atomic<bool> had_lease_{false};

@@ -76,6 +76,9 @@ void WriteStatus(const ValidatorStatus& s, net::MetricPage* page) {
               std::max(0.0, absl::ToDoubleSeconds(s.lease_left)));
   page->Gauge("tollgate_validator_fail_open", "1 while it admits without a lease",
               s.lease == LeaseState::kFailOpen ? 1 : 0);
+  page->Gauge("tollgate_validator_service_silent_seconds",
+              "Since the service was last heard, or since the start",
+              absl::ToDoubleSeconds(s.silence));
   page->Gauge("tollgate_validator_following", "1 while it follows the service's feed",
               s.follower.phase == FollowerStatus::Phase::kFollowing ? 1 : 0);
   page->Gauge("tollgate_validator_applied_revision", "The revision that it has applied",

@@ -4,7 +4,6 @@
 #include <chrono>
 #include <utility>
 
-#include "base/log.h"
 #include "net/reactor.h"
 
 namespace tollgate::validator {
@@ -29,17 +28,16 @@ constexpr absl::Duration kLongestWait = absl::Seconds(1);
 // One call of Follow.
 class Link::Stream final : public net::ClientBidiStream<FollowRequest, FollowResponse> {
  public:
-  Stream(std::shared_ptr<Link> link, uint64_t number, std::shared_ptr<Stub> stub)
+  Stream(std::shared_ptr<Link> link, uint64_t number, std::shared_ptr<Connection> connection)
       : ClientBidiStream(link->options_.clock),
         link_(std::move(link)),
         number_(number),
-        stub_(std::move(stub)) {}
+        connection_(std::move(connection)) {}
 
   void Open() {
-    // While the channel waits before its next attempt, the stream waits with it (the core bounds
-    // the wait by welcome_timeout). Failing at once would add the core's backoff to the channel's.
-    context()->set_wait_for_ready(true);
-    stub_->async()->Follow(context(), this);
+    // Not wait_for_ready: a stream that waits for the channel's next attempt never learns why the
+    // last one failed. One try is one attempt to connect, and the core's backoff is between two.
+    connection_->stub->async()->Follow(context(), this);
     Start();
   }
 
@@ -47,12 +45,12 @@ class Link::Stream final : public net::ClientBidiStream<FollowRequest, FollowRes
   bool NextToWrite(FollowRequest* out) override { return link_->Next(number_, out); }
   void OnMessage(FollowResponse& message) override { link_->OnMessage(number_, message); }
   void OnEnded(const absl::Status& status) override {
-    link_->OnEnded(number_, std::move(stub_), status);
+    link_->OnEnded(number_, std::move(connection_), status);
   }
 
   const std::shared_ptr<Link> link_;
   const uint64_t number_;
-  std::shared_ptr<Stub> stub_;  // until the end
+  std::shared_ptr<Connection> connection_;  // until the end
 };
 
 std::shared_ptr<Link> Link::Start(Options options) {
@@ -119,7 +117,7 @@ void Link::Stop() {
   }
   if (timer_.joinable()) timer_.join();
   absl::MutexLock lock(&mu_);
-  stub_ = nullptr;
+  connection_ = nullptr;
   done_with_.clear();
 }
 
@@ -133,60 +131,48 @@ bool Link::Next(uint64_t stream, FollowRequest* out) {
 
 void Link::OnMessage(uint64_t stream, const FollowResponse& message) {
   StreamCalls calls;
-  bool back = false;
+  bool followed = false;
   {
     absl::MutexLock lock(&mu_);
     if (stopped_) return;
-    if (stream == number_ && !heard_) {
-      heard_ = true;
-      said_lost_ = false;
-      back = true;
-    }
+    const bool first = stream == number_ && !std::exchange(heard_, true);
     heard_at_ = std::chrono::steady_clock::now();
     if (stream == number_ && message.has_go_away()) told_to_leave_ = true;
     calls = QueueActions(options_.validator->StreamMessage(stream, message));
+    // The Welcome, and not one that the core may not follow.
+    followed = first && calls.cancel == nullptr && !goodbye_;
   }
-  if (back)
-    base::Log(base::LogLevel::kInfo, "following the service", {{"service", options_.target}});
+  if (followed) options_.reach->Followed();
   MakeCalls(std::move(calls));
 }
 
-void Link::OnEnded(uint64_t stream, std::shared_ptr<Stub> stub, const absl::Status& status) {
+void Link::OnEnded(uint64_t stream, std::shared_ptr<Connection> connection,
+                   const absl::Status& status) {
   StreamCalls calls;
-  bool lost = false;
-  bool told_to_leave = false;
   {
     absl::MutexLock lock(&mu_);
     if (stream == number_) {
-      told_to_leave = std::exchange(told_to_leave_, false);
       stream_ = nullptr;
       queue_.clear();
       if (goodbye_) goodbye_taken_ = status.ok() && heard_;
-      lost = !said_lost_ && !goodbye_ && !stopped_;
-      said_lost_ = true;
+      if (!goodbye_ && !stopped_) {
+        // Before the core may open the next one.
+        options_.reach->Ended(status, std::exchange(why_left_, ""), told_to_leave_);
+      }
+      told_to_leave_ = false;
       heard_ = false;
     }
     if (!stopped_) calls = QueueActions(options_.validator->StreamClosed(stream));
-    done_with_.push_back(std::move(stub));
+    done_with_.push_back(std::move(connection));
     --open_;
-  }
-  if (lost && told_to_leave) {
-    base::Log(base::LogLevel::kInfo, "the service ended the stream in order; following anew",
-              {{"service", options_.target}});
-  } else if (lost) {
-    base::Log(base::LogLevel::kWarning, "not following the service; trying again",
-              {{"service", options_.target}, {"status", status}});
   }
   MakeCalls(std::move(calls));
 }
 
 Link::StreamCalls Link::QueueActions(FollowerActions actions) {
   StreamCalls calls;
-  if (!actions.why.empty() && heard_) {  // of a stream that never spoke, OnEnded tells once
-    base::LogSummed(actions.misconfigured ? base::LogLevel::kError : base::LogLevel::kInfo,
-                    "leaving the stream", actions.why,
-                    {{"service", options_.target}, {"why", actions.why}});
-  }
+  if (!actions.why.empty()) why_left_ = actions.why;
+  if (actions.misconfigured) options_.reach->Refused(actions.reason, actions.why);
   if (!actions.send.empty() && stream_ != nullptr) {
     for (FollowRequest& message : actions.send) queue_.push_back(std::move(message));
     calls.wake = stream_;
@@ -201,17 +187,22 @@ Link::StreamCalls Link::QueueActions(FollowerActions actions) {
     connection_doubted_ = true;
   }
   if (actions.connect && !stopped_ && !goodbye_) {
-    if (stub_ == nullptr || connection_doubted_) {
-      if (stub_ != nullptr) done_with_.push_back(std::move(stub_));
-      stub_ = tollgate::v1::EdgeService::NewStub(options_.make_channel());
+    if (connection_ == nullptr || connection_doubted_ ||
+        connection_->channel->GetState(false) == GRPC_CHANNEL_TRANSIENT_FAILURE) {
+      if (connection_ != nullptr) done_with_.push_back(std::move(connection_));
+      connection_ = std::make_shared<Connection>();
+      connection_->channel = options_.make_channel();
+      connection_->stub = tollgate::v1::EdgeService::NewStub(connection_->channel);
       connection_doubted_ = false;
     }
     number_ = actions.stream;
-    stream_ = std::make_shared<Stream>(shared_from_this(), number_, stub_);
+    stream_ = std::make_shared<Stream>(shared_from_this(), number_, connection_);
     queue_.clear();
     heard_ = false;
     told_to_leave_ = false;
+    why_left_.clear();
     ++open_;
+    options_.reach->Opening();
     calls.open = stream_;
     // At once, and not at the server's first word, because a server may say nothing before it has
     // read the Hello. The Hello waits for the connection in the stream; the core bounds that wait.
@@ -254,7 +245,7 @@ void Link::TimerLoop() {
     wake_at_ = base::BootTime::InfiniteFuture();
     lock.unlock();
     StreamCalls calls;
-    std::vector<std::shared_ptr<Stub>> done_with;
+    std::vector<std::shared_ptr<Connection>> done_with;
     {
       absl::MutexLock guard(&mu_);
       done_with.swap(done_with_);

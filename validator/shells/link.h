@@ -31,6 +31,7 @@
 #include "base/clock.h"
 #include "tollgate/v1/edge_service.grpc.pb.h"
 #include "validator/core/validator.h"
+#include "validator/shells/service_reach.h"
 
 namespace tollgate::validator {
 
@@ -42,11 +43,13 @@ class Link : public std::enable_shared_from_this<Link> {
     Validator* validator = nullptr;
     const base::Clock* clock = nullptr;
     // Makes a channel to the service, on a connection of its own. Called at the start, and again
-    // after a stream was given up: that stream's connection may be half-open, which gRPC finds out
-    // much later, and a new stream on it would hear nothing either.
+    // after a stream was given up, or its channel could not connect. A stream's connection may be
+    // half-open, which gRPC finds out much later, and a new stream on it would hear nothing either;
+    // and a channel that could not connect waits by itself before its next attempt, beside the
+    // core's backoff.
     std::function<std::shared_ptr<grpc::Channel>()> make_channel;
-    // The service's address, for the log.
-    std::string target;
+    // Is told how the streams fare, and tells it on. Outlives Stop().
+    ServiceReach* reach = nullptr;
   };
 
   // Begins to connect at once. The caller must Stop the link.
@@ -65,7 +68,10 @@ class Link : public std::enable_shared_from_this<Link> {
 
  private:
   class Stream;
-  using Stub = tollgate::v1::EdgeService::Stub;
+  struct Connection {
+    std::shared_ptr<grpc::Channel> channel;
+    std::unique_ptr<tollgate::v1::EdgeService::Stub> stub;
+  };
   // Calls of streams, made once mu_ is released, because a stream writes on whichever thread wakes
   // it.
   struct StreamCalls {
@@ -81,7 +87,7 @@ class Link : public std::enable_shared_from_this<Link> {
   bool Next(uint64_t stream, tollgate::v1::FollowRequest* out) ABSL_LOCKS_EXCLUDED(mu_);
   void OnMessage(uint64_t stream, const tollgate::v1::FollowResponse& message)
       ABSL_LOCKS_EXCLUDED(mu_);
-  void OnEnded(uint64_t stream, std::shared_ptr<Stub> stub, const absl::Status& status)
+  void OnEnded(uint64_t stream, std::shared_ptr<Connection> connection, const absl::Status& status)
       ABSL_LOCKS_EXCLUDED(mu_);
 
   // Queues the messages that the core handed out, and notes its other wishes. Returns the calls to
@@ -97,11 +103,10 @@ class Link : public std::enable_shared_from_this<Link> {
   // Held around each call of the core together with the queueing of its messages, so that messages
   // are written in the order in which the core made them.
   absl::Mutex mu_;
-  // A stub holds its channel, and no channel may be released on one of gRPC's threads
-  // (net/reactor.h, ClientCallContext). An ended stream therefore leaves its stub in done_with_,
-  // for the timer's thread or Stop.
-  std::shared_ptr<Stub> stub_ ABSL_GUARDED_BY(mu_);
-  std::vector<std::shared_ptr<Stub>> done_with_ ABSL_GUARDED_BY(mu_);
+  // No channel may be released on one of gRPC's threads (net/reactor.h, ClientCallContext). An
+  // ended stream therefore leaves its connection in done_with_, for the timer's thread or Stop.
+  std::shared_ptr<Connection> connection_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::shared_ptr<Connection>> done_with_ ABSL_GUARDED_BY(mu_);
   bool connection_doubted_ ABSL_GUARDED_BY(mu_) = false;
   std::shared_ptr<Stream> stream_ ABSL_GUARDED_BY(mu_);                 // the present one
   uint64_t number_ ABSL_GUARDED_BY(mu_) = 0;                            // its number
@@ -111,7 +116,7 @@ class Link : public std::enable_shared_from_this<Link> {
   // When anything was heard last, on the steady clock.
   std::chrono::steady_clock::time_point heard_at_ ABSL_GUARDED_BY(mu_);
   bool told_to_leave_ ABSL_GUARDED_BY(mu_) = false;  // by a GoAway on the present stream
-  bool said_lost_ ABSL_GUARDED_BY(mu_) = false;  // logged once, until the service is heard again
+  std::string why_left_ ABSL_GUARDED_BY(mu_);        // why the core gave the present stream up
   bool goodbye_ ABSL_GUARDED_BY(mu_) = false;
   bool goodbye_taken_ ABSL_GUARDED_BY(mu_) = false;
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;

@@ -14,6 +14,7 @@
 #include "validator/shells/grpc_front_host.h"
 #include "validator/shells/link.h"
 #include "validator/shells/resolve_client.h"
+#include "validator/shells/service_reach.h"
 #include "validator/shells/service_route.h"
 #include "validator/shells/validator_metrics.h"
 #include "validator/shells/witness_file.h"
@@ -26,10 +27,19 @@ constexpr char kLeaseHealth[] = "tollgate.lease";
 // themselves.
 constexpr std::chrono::milliseconds kWatchInterval(100);
 
-constexpr char kWaysOutOfPlaintext[] =
-    "\n  Use TLS:                --service-tls, with --service-ca FILE and, for mutual TLS, "
-    "--service-cert FILE --service-key FILE\n"
-    "  or, knowing the risk:   --allow-plaintext";
+// How the flags are called (flags.cc).
+RouteWords Flags() {
+  return {
+      .ways_out =
+          "\n  Use TLS:                --service-tls, with --service-ca FILE and, for mutual TLS, "
+          "--service-cert FILE --service-key FILE\n"
+          "  or, knowing the risk:   --allow-plaintext",
+      .address = "--service",
+      .trust = "--service-ca FILE",
+      .certificate = "--service-cert FILE --service-key FILE",
+      .name = "--service-host-name or --service-spiffe-id",
+  };
+}
 
 // An option that a flag gives has the flag's name, but for the dashes.
 absl::Status AsBadFlag(const absl::Status& refused) {
@@ -53,7 +63,7 @@ class ValidatorServerImpl final : public ValidatorServer {
     }
     const absl::Status made = MakeCore();
     if (!made.ok()) return AsBadFlag(made);
-    ASSIGN_OR_RETURN(const ServiceRoute route, ServiceRoute::For(options_, kWaysOutOfPlaintext));
+    ASSIGN_OR_RETURN(const ServiceRoute route, ServiceRoute::For(options_, Flags()));
     // Before anything runs: a port that is taken connects to nothing.
     net::GrpcHost::Options host;
     host.listen = options_.listen;
@@ -67,6 +77,9 @@ class ValidatorServerImpl final : public ValidatorServer {
 
   std::vector<std::string> addresses() const override { return host_->addresses(); }
   std::shared_ptr<prometheus::Registry> registry() const override { return registry_; }
+  std::function<bool(const std::string& name)> health() const override {
+    return host_->health().Reader();
+  }
   ValidatorStatus status() const override { return validator_->Status(); }
   DecisionTotals totals() const override { return validator_->Totals(); }
 
@@ -88,6 +101,7 @@ class ValidatorServerImpl final : public ValidatorServer {
     }
     // Every answer that still comes finds a validator that admits nothing.
     if (resolve_ != nullptr) resolve_->Stop();
+    if (reach_ != nullptr) reach_->Stop();  // whoever leaves looks for nobody
     if (link_ != nullptr) {
       // R4: the last decision has been answered.
       const bool taken = link_->Goodbye(limit);
@@ -128,10 +142,15 @@ class ValidatorServerImpl final : public ValidatorServer {
     registry_->AddFronts(&fronts_);
     RETURN_IF_ERROR(host_->Build());
     host_->health().SetServing(kLeaseHealth, false);
+    reach_ = std::make_unique<ServiceReach>(
+        ServiceReach::Options{[route](const absl::Status& ended, const net::Interruption& stop) {
+                                return route.Look(ended, stop);
+                              },
+                              validator_.get(), &clock_, route.service(), OutageOptions()});
     link_ = Link::Start(
-        {validator_.get(), &clock_, [route] { return route.NewChannel(); }, route.service()});
+        {validator_.get(), &clock_, [route] { return route.NewChannel(); }, reach_.get()});
     watch_ = std::thread([this] { Watch(); });
-    host_->Accept();
+    RETURN_IF_ERROR(host_->Accept());
     for (const std::string& address : addresses()) {
       base::Log(base::LogLevel::kInfo, "serving",
                 {{"address", address}, {"validator", options_.id}, {"service", route.service()}});
@@ -201,6 +220,7 @@ class ValidatorServerImpl final : public ValidatorServer {
   std::unique_ptr<Validator> validator_;
   std::shared_ptr<ValidatorRegistry> registry_;
   std::vector<std::unique_ptr<Front>> fronts_;
+  std::unique_ptr<ServiceReach> reach_;
   std::shared_ptr<Link> link_;
 
   std::mutex watch_mu_;  // guards watch_stopped_

@@ -7,21 +7,34 @@
 namespace tollgate::validator {
 
 absl::StatusOr<ServiceRoute> ServiceRoute::For(const EdgeOptions& options,
-                                               absl::string_view ways_out) {
+                                               const RouteWords& words) {
   ServiceRoute route;
-  ASSIGN_OR_RETURN(route.address_, net::ParseAddress(options.service));
+  net::Peer& peer = route.peer_;
+  ASSIGN_OR_RETURN(peer.target.address, net::ParseAddress(options.service));
   const net::TlsFiles tls{options.service_cert, options.service_key, options.service_ca};
   const bool use_tls = options.service_tls || !tls.empty();
   // Whoever stands between an edge and its service could have anything admitted.
-  if (!use_tls && !options.allow_plaintext && !route.address_.IsLoopback()) {
+  if (!use_tls && !options.allow_plaintext && !peer.target.address.IsLoopback()) {
     return base::Refuse(absl::StatusCode::kFailedPrecondition, "PLAINTEXT_REFUSED",
                         absl::StrCat("refusing to follow ", route.service(),
-                                     " in plaintext: it is on another host.", ways_out));
+                                     " in plaintext: it is on another host.", words.ways_out));
   }
-  ASSIGN_OR_RETURN(
-      route.credentials_,
-      net::ClientCredentialsFor(
-          tls, use_tls, net::ServerIdentity{options.service_spiffe_id, options.service_host_name}));
+  peer.target.tls = tls;
+  peer.target.use_tls = use_tls;
+  peer.target.server = {options.service_spiffe_id, options.service_host_name};
+  ASSIGN_OR_RETURN(peer.credentials, net::ClientCredentialsFor(tls, use_tls, peer.target.server));
+  peer.words.address = peer.target.address;
+  peer.words.peer = "the service";
+  peer.words.asker = "this validator";
+  peer.words.usually = "localhost:7411, or unix:/run/tollgate/service.sock";
+  peer.words.address_option = words.address;
+  peer.words.trust_option = words.trust;
+  peer.words.certificate_options = words.certificate;
+  peer.words.name_option = words.name;
+  peer.words.health_name = "tollgate.v1.EdgeService";
+  peer.words.kin = {{.health_name = "tollgate.v1.ValidationService",
+                     .reason = "IS_A_VALIDATOR",
+                     .what = "a validator"}};
   // A flood of questions must not stand before a ping: each channel has its own connection.
   route.channel_.own_connection = true;
   route.channel_.max_reconnect_backoff = options.longest_backoff;
@@ -34,7 +47,7 @@ absl::StatusOr<ServiceRoute> ServiceRoute::For(const EdgeOptions& options,
 }
 
 std::shared_ptr<grpc::Channel> ServiceRoute::NewChannel() const {
-  return net::MakeChannel(address_, credentials_, channel_);
+  return net::MakeChannel(peer_.target.address, peer_.credentials, channel_);
 }
 
 }  // namespace tollgate::validator

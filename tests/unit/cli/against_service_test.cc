@@ -288,7 +288,7 @@ TEST_F(AgainstService, AConnectionLostUnderAChangeSaysThatItMayHaveBeenMade) {
   // Nobody there: nothing can have been made.
   service_.Stop();
   outcome = Run({"-o", "json", "--timeout", "2s", "token", "create", "-w", "acme", "--label", "x"});
-  EXPECT_THAT(outcome.err, HasSubstr("NOT_REACHED"));
+  EXPECT_THAT(outcome.err, HasSubstr("SOCKET_MISSING"));
   EXPECT_THAT(outcome.err, Not(HasSubstr("may have been made")));
 }
 

@@ -168,7 +168,7 @@ TEST(CommandLine, AnEdgeThatIsNotThereIsNoAnswer) {
   const Outcome outcome = Tollgate(
       {"--edge", "unix:/nonexistent/edge.sock", "--timeout", "2s", "token", "check"}, "tgw_x\n");
   EXPECT_EQ(outcome.code, kNoAnswer);
-  EXPECT_THAT(outcome.err, HasSubstr("NOT_REACHED"));
+  EXPECT_THAT(outcome.err, HasSubstr("SOCKET_MISSING"));
   EXPECT_EQ(Tollgate({"--edge", "nowhere", "token", "check"}, "tgw_x\n").code, kBadUsage);
 }
 
@@ -184,7 +184,7 @@ TEST(CommandLine, ErrorsAreJsonWhereAnswersAre) {
   const Outcome outcome = Tollgate({"-o", "json", "--service", "unix:/nonexistent/x.sock",
                                     "--timeout", "2s", "workspace", "list"});
   EXPECT_EQ(outcome.code, kUnavailable);
-  EXPECT_THAT(outcome.err, HasSubstr("\"reason\": \"NOT_REACHED\""));
+  EXPECT_THAT(outcome.err, HasSubstr("\"reason\": \"SOCKET_MISSING\""));
 }
 
 TEST(CommandLine, EveryWrongUseIsOneJsonObjectWhereAnswersAreJson) {

@@ -151,6 +151,16 @@ TEST_F(EdgeTest, WithoutAServiceEverythingIsUnavailable) {
   EXPECT_FALSE(edge_->Stop()) << "nobody heard a goodbye";
 }
 
+TEST_F(EdgeTest, TellsWhyItsServiceIsNotReached) {
+  StartEdge(Options());
+  ASSERT_TRUE(Until([&] { return !edge_->Status().unreached_reason.empty(); }));
+  EXPECT_EQ(edge_->Status().unreached_reason, "SOCKET_MISSING");
+  EXPECT_EQ(edge_->Status().unreached_why, "there is no such socket");
+  service_.Start(address_);
+  ASSERT_TRUE(edge_->WaitUntilLive(std::chrono::seconds(30)));
+  EXPECT_EQ(edge_->Status().unreached_reason, "");
+}
+
 TEST_F(EdgeTest, AFailOpenEdgeGoesOnFromMemoryAndSaysSo) {
   service_.Set([](auto& script) { script.lease = absl::Milliseconds(300); });
   service_.Start(address_);

@@ -30,7 +30,11 @@ class LinkTest : public ScriptedServiceTest {
                                          answer(absl::UnimplementedError("nothing is asked here"));
                                        });
     EXPECT_TRUE(validator.ok()) << validator.status();
+    reach_.reset();
     validator_ = *std::move(validator);
+    reach_ = std::make_unique<ServiceReach>(ServiceReach::Options{
+        [](const absl::Status&, const net::Interruption&) { return net::ReachFault(); },
+        validator_.get(), &base::SystemClock(), address_, OutageOptions()});
     return Link::Start({validator_.get(), &base::SystemClock(),
                         [this] {
                           net::ChannelOptions options;
@@ -42,7 +46,7 @@ class LinkTest : public ScriptedServiceTest {
                           channels_.push_back(channel);
                           return channel;
                         },
-                        address_});
+                        reach_.get()});
   }
   size_t ChannelsMade() {
     absl::MutexLock lock(&mu_);
@@ -57,6 +61,7 @@ class LinkTest : public ScriptedServiceTest {
   }
 
   std::unique_ptr<Validator> validator_;
+  std::unique_ptr<ServiceReach> reach_;
   absl::Mutex mu_;
   std::vector<std::weak_ptr<grpc::Channel>> channels_ ABSL_GUARDED_BY(mu_);
 };

@@ -1,0 +1,158 @@
+#include "validator/core/outage.h"
+
+#include "gtest/gtest.h"
+
+namespace tollgate::validator {
+namespace {
+
+class OutageTest : public ::testing::Test {
+ protected:
+  OutageTest() : outage_(OutageOptions(), at_) {}
+
+  void Pass(absl::Duration time) { at_ = at_ + time; }
+  Outage::Next Ask() { return outage_.Ask(at_); }
+  // Looks as soon as it is asked to, and comes upon this.
+  void LookAndFind(const std::string& reason) {
+    while (true) {
+      const Outage::Next next = Ask();
+      if (next.look) return outage_.Found(reason, at_);
+      ASSERT_LT(next.wake_at, base::BootTime::InfiniteFuture());
+      ASSERT_GT(next.wake_at, at_);
+      at_ = next.wake_at;
+    }
+  }
+  // Lines told in this time, where each look comes upon `reason`, and streams fail all the while.
+  int Lines(absl::Duration time, const std::string& reason) {
+    const base::BootTime end = at_ + time;
+    int lines = 0;
+    while (at_ < end) {
+      const Outage::Next next = Ask();
+      lines += next.tell ? 1 : 0;
+      if (next.look) outage_.Found(reason, at_);
+      outage_.Tried();
+      outage_.Lost(at_);
+      Pass(absl::Milliseconds(100));
+    }
+    return lines;
+  }
+  bool Heard() { return outage_.Heard(at_, &figures_, &told_); }
+
+  base::BootTime at_ = base::BootTime::FromNanos(1'000'000'000);
+  Outage outage_;
+  Outage::Figures figures_;
+  bool told_ = false;
+};
+
+TEST_F(OutageTest, IsLookedIntoAndToldWithinTwoSeconds) {
+  outage_.Tried();
+  outage_.Lost(at_);
+  outage_.Tried();
+  EXPECT_FALSE(Ask().look);
+  Pass(absl::Milliseconds(500));
+  EXPECT_TRUE(Ask().look);
+  EXPECT_FALSE(Ask().look) << "one look at a time";
+  // Where the look takes its whole second, it is told at once.
+  Pass(absl::Seconds(1));
+  outage_.Found("CONNECT_TIMED_OUT", at_);
+  const Outage::Next next = Ask();
+  EXPECT_TRUE(next.tell);
+  EXPECT_EQ(next.figures.tries, 2);
+  EXPECT_EQ(next.figures.lasted, absl::Milliseconds(1500));
+  EXPECT_EQ(outage_.reason(), "CONNECT_TIMED_OUT");
+  EXPECT_FALSE(Ask().tell);
+}
+
+TEST_F(OutageTest, AQuickLookIsToldOnceASecondHasPassed) {
+  LookAndFind("CONNECTION_REFUSED");
+  EXPECT_FALSE(Ask().tell);
+  EXPECT_EQ(Ask().wake_at, base::BootTime::FromNanos(2'000'000'000));
+  Pass(absl::Milliseconds(500));
+  EXPECT_TRUE(Ask().tell);
+}
+
+TEST_F(OutageTest, IsToldAgainEachMinute) {
+  EXPECT_EQ(Lines(absl::Minutes(1), "CONNECTION_REFUSED"), 1);
+  EXPECT_EQ(Lines(absl::Minutes(10), "CONNECTION_REFUSED"), 10);
+}
+
+TEST_F(OutageTest, IsToldAnewWhenTheReasonChanges) {
+  Lines(absl::Seconds(5), "CONNECTION_REFUSED");
+  EXPECT_EQ(Lines(absl::Seconds(30), "TLS_WANTED"), 1);
+  EXPECT_EQ(outage_.reason(), "TLS_WANTED");
+}
+
+TEST_F(OutageTest, AReasonThatIsFoundWithoutALookIsToldToo) {
+  EXPECT_TRUE(Heard());
+  EXPECT_TRUE(outage_.Lost(at_));
+  outage_.Found("BRAND_DIFFERS", at_);
+  Pass(absl::Seconds(1));
+  EXPECT_TRUE(Ask().tell);
+}
+
+TEST_F(OutageTest, NothingIsToldOfAnOutageThatIsOverInASecond) {
+  EXPECT_TRUE(Heard());
+  EXPECT_FALSE(told_);
+  EXPECT_EQ(Ask().wake_at, base::BootTime::InfiniteFuture());
+  EXPECT_TRUE(outage_.Lost(at_));
+  LookAndFind("CONNECTION_REFUSED");
+  EXPECT_FALSE(Ask().tell);
+  EXPECT_TRUE(Heard());
+  EXPECT_FALSE(told_);
+  EXPECT_FALSE(Heard()) << "told once";
+}
+
+TEST_F(OutageTest, ItsEndIsToldWithItsFigures) {
+  outage_.Tried();
+  Lines(absl::Seconds(12), "CONNECTION_REFUSED");
+  EXPECT_TRUE(Heard());
+  EXPECT_TRUE(told_);
+  EXPECT_EQ(figures_.lasted, absl::Seconds(12));
+  EXPECT_EQ(figures_.tries, 121);
+  EXPECT_TRUE(outage_.reached());
+  EXPECT_EQ(outage_.reason(), "");
+}
+
+TEST_F(OutageTest, ALookThatFindsNothingIsRepeatedAndThenTheSilenceIsTold) {
+  outage_.Tried();
+  LookAndFind("");
+  EXPECT_EQ(outage_.reason(), "");
+  EXPECT_FALSE(Ask().tell);
+  LookAndFind("");
+  EXPECT_EQ(outage_.reason(), Outage::kUnexplained);
+  EXPECT_TRUE(Ask().tell);
+}
+
+TEST_F(OutageTest, NothingIsWrongWhereNothingWasTried) {
+  ASSERT_TRUE(Heard());
+  ASSERT_TRUE(outage_.Lost(at_));  // the service has asked to be left alone for a minute
+  for (int looks = 0; looks < 20; ++looks) LookAndFind("");
+  EXPECT_EQ(outage_.reason(), "");
+}
+
+TEST_F(OutageTest, AServiceThatComesAndGoesIsNoFlood) {
+  int lines = 0;
+  int64_t left_out = 0;
+  for (int round = 0; round < 600; ++round) {  // ten minutes
+    outage_.Tried();
+    if (Heard()) {
+      ++lines;
+      left_out += figures_.left_out;
+    }
+    Pass(absl::Milliseconds(500));
+    if (outage_.Lost(at_)) ++lines;
+    Pass(absl::Milliseconds(500));
+  }
+  EXPECT_LE(lines, 110);
+  EXPECT_GE(lines, 90);
+  EXPECT_GT(left_out, 0);
+}
+
+TEST_F(OutageTest, ALookBelongsToTheOutageThatItWasBegunIn) {
+  const int64_t first = outage_.number();
+  Heard();
+  outage_.Lost(at_);
+  EXPECT_NE(outage_.number(), first);
+}
+
+}  // namespace
+}  // namespace tollgate::validator
