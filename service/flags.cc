@@ -48,6 +48,13 @@ void AddFlags(net::DaemonFlags& flags, ServerFlags* parsed) {
   flags.Flag("Store", "no-journal",
              "Keep none: a restore then brings back what was revoked since the backup",
              &o.no_journal);
+  flags.Text("Store", "seal", "FILE",
+             "The key that seals what validators prove; made where it is not. Default: DIR.seal",
+             &o.seal);
+  flags.Flag("Store", "group-readable-secrets",
+             "Keyring and seal may be open to their group, and links: a Secret that Kubernetes "
+             "mounts, a volume with an fsGroup",
+             &o.group_readable_secrets);
   flags.Text("Store", "backup-dir", "DIR",
              "Where `tollgate backup create` puts backups; empty: nowhere", &o.backup_dir);
   flags.Time("Store", "disk-hang-limit",

@@ -92,7 +92,9 @@ StoreHome::Options HomeOptionsOf(const ServerOptions& o) {
   home.store = o.store;
   home.keyring = o.keyring;
   home.journal = o.journal;
+  home.seal = o.seal;
   home.no_journal = o.no_journal;
+  if (o.group_readable_secrets) home.secret_readers = token::SecretReaders::kOwnerAndGroup;
   return home;
 }
 

@@ -1,6 +1,7 @@
 #include "service/store_home.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -67,11 +68,14 @@ absl::Status WarnOfNewJournal(storage::JournaledEngine& journaled, const StoreHo
   return absl::OkStatus();
 }
 
+// `readers` may read it. `may_make`: whether one may be made at this place, and `left_behind`: why
+// the right one may not be there; empty: nothing speaks for that.
 absl::StatusOr<token::Keyring> OpenKeyring(const std::string& path, storage::Engine& engine,
-                                           base::Random& random) {
+                                           base::Random& random, token::SecretReaders readers,
+                                           const absl::Status& may_make) {
   if (path.empty()) return token::Keyring::Generate(random);  // in no folder, and not asked for
   std::error_code error;
-  if (fs::exists(path, error) || error) return token::Keyring::Load(path);
+  if (fs::exists(path, error) || error) return token::Keyring::Load(path, readers);
   ASSIGN_OR_RETURN(const std::unique_ptr<storage::Snapshot> snapshot, engine.NewSnapshot());
   ASSIGN_OR_RETURN(const std::vector<storage::Entry> digests,
                    snapshot->Scan(storage::Table::kDigests, "", "", 1));
@@ -80,10 +84,15 @@ absl::StatusOr<token::Keyring> OpenKeyring(const std::string& path, storage::Eng
         absl::StatusCode::kFailedPrecondition, "KEYRING_MISSING",
         absl::StrCat("refusing to start without the keyring ", path,
                      ": the store holds tokens, and only their own keyring can verify "
-                     "them.\n  Put it back from where it is kept:  ",
-                     path, "\n  or say where it is:                 --keyring FILE"));
+                     "them.",
+                     may_make.ok() ? ""
+                                   : " It lay on another file system than the store: a "
+                                     "container's, say, with which it went.",
+                     "\n  Put it back from where it is kept:  ", path,
+                     "\n  or say where it is:                 --keyring FILE"));
   }
-  ASSIGN_OR_RETURN(token::Keyring keyring, token::Keyring::LoadOrCreate(path, random));
+  RETURN_IF_ERROR(may_make);
+  ASSIGN_OR_RETURN(token::Keyring keyring, token::Keyring::LoadOrCreate(path, random, readers));
   base::Log(base::LogLevel::kInfo,
             "made a keyring: keep a copy of it, apart from the store's backups",
             {{"keyring", path}});
@@ -95,8 +104,9 @@ absl::StatusOr<token::Keyring> OpenKeyring(const std::string& path, storage::Eng
 absl::StatusOr<std::shared_ptr<const lease::Sealer>> OpenSealer(const std::string& path,
                                                                 storage::Engine& engine,
                                                                 const std::string& epoch,
-                                                                base::Random& random) {
-  ASSIGN_OR_RETURN(SealingKey key, OpenSealingKey(path, epoch, random));
+                                                                base::Random& random,
+                                                                token::SecretReaders readers) {
+  ASSIGN_OR_RETURN(SealingKey key, OpenSealingKey(path, epoch, random, readers));
   if (key.origin == SealingKeyOrigin::kMade && !path.empty()) {
     ASSIGN_OR_RETURN(const std::unique_ptr<storage::Snapshot> snapshot, engine.NewSnapshot());
     ASSIGN_OR_RETURN(const History history, ReadHistory(*snapshot));
@@ -113,6 +123,12 @@ absl::StatusOr<std::shared_ptr<const lease::Sealer>> OpenSealer(const std::strin
   return std::move(key.sealer);
 }
 
+absl::optional<uint64_t> DeviceOf(const std::string& path) {
+  struct stat info;
+  if (stat(path.c_str(), &info) != 0) return absl::nullopt;
+  return info.st_dev;
+}
+
 // A part of the start, which a disk can make as long as it likes.
 template <class Work>
 auto Opening(const StoreHome::Watch& watch, const char* what, const std::string& place, Work work) {
@@ -127,7 +143,7 @@ void OnBackgroundError(const std::string& place, const StoreHome::Watch& watch,
     if (watch.on_damage) watch.on_damage(error);
     return;
   }
-  base::Log(base::LogLevel::kError,
+  base::Log(base::LogLevel::kWarning,
             "the store's disk refused work that it does by itself: the next write ends the process "
             "(R7)",
             {{"store", place}, {"status", error}});
@@ -248,6 +264,8 @@ absl::StatusOr<StoreHome> StoreHome::At(Options options, const storage::EngineRe
   home.name_ = engines.ToText(home.uri_);
   home.options_ = std::move(options);
   if (home.options_.keyring.empty()) home.options_.keyring = home.Beside(".keyring");
+  if (home.options_.seal.empty()) home.options_.seal = home.Beside(".seal");
+  if (!home.options_.device_of) home.options_.device_of = DeviceOf;
   if (home.options_.no_journal) {
     home.options_.journal.clear();
   } else if (home.options_.journal.empty()) {
@@ -293,6 +311,40 @@ absl::Status StoreHome::CheckNotElsewhere(const std::string& place, absl::string
   return absl::OkStatus();
 }
 
+std::string StoreHome::LeftBehind() const {
+  if (folder().empty()) return "";
+  const absl::optional<uint64_t> of_store = options_.device_of(folder());
+  const absl::optional<uint64_t> of_parent = options_.device_of(FolderOf(folder()));
+  if (!of_store.has_value() || !of_parent.has_value() || of_store == of_parent) return "";
+  std::vector<std::string> files;
+  if (keyring() == Beside(".keyring")) {
+    files.push_back(absl::StrCat("the keyring ", keyring(), " (--keyring FILE)"));
+  }
+  if (journal_is_beside() && !journal().empty()) {
+    files.push_back(absl::StrCat("the journal ", journal(), " (--journal FILE)"));
+  }
+  if (seal() == Beside(".seal")) {
+    files.push_back(absl::StrCat("the sealing key ", seal(), " (--seal FILE)"));
+  }
+  return absl::StrJoin(files, ", ");
+}
+
+absl::Status StoreHome::RefuseLeftBehind() const {
+  const std::string left_behind = LeftBehind();
+  if (left_behind.empty()) return absl::OkStatus();
+  return base::BadFlag(
+      "store",
+      absl::StrCat("refusing to use ", folder(),
+                   ", the top of a file system, for the store: ", left_behind,
+                   " would lie beside it, on another one. In a container that one goes when the "
+                   "container does",
+                   keyring() == Beside(".keyring")
+                       ? ", and without its keyring no token of the store is good"
+                       : "",
+                   ".\n  Give the store a folder on its volume:  --store ", folder(),
+                   "/store\n  or say where each is to lie:           the flags above"));
+}
+
 absl::Status StoreHome::CheckNotMissing() const {
   std::error_code error;
   if (folder().empty() || journal().empty() || driver().HoldsStore(folder())) {
@@ -325,6 +377,8 @@ absl::StatusOr<OpenStore> StoreHome::Open(base::Random& random, const base::Cloc
                                           const Watch& watch) const {
   RETURN_IF_ERROR(Opening(watch, "looking for the store's files", FolderOf(folder()),
                           [this] { return CheckNothingElsewhere(); }));
+  const absl::Status may_make = RefuseLeftBehind();
+  if (!may_make.ok() && !driver().HoldsStore(folder())) return may_make;
   if (!traits().durable) {
     base::Log(base::LogLevel::kWarning, "the store ends with this process: nothing in it is kept",
               {{"store", name()}});
@@ -371,11 +425,20 @@ absl::StatusOr<OpenStore> StoreHome::Open(base::Random& random, const base::Cloc
     store.engine = store.journaled.get();
   }
   ASSIGN_OR_RETURN(token::Keyring opened, Opening(watch, "opening the keyring", keyring(), [&] {
-                     return OpenKeyring(keyring(), *store.engine, random);
+                     return OpenKeyring(keyring(), *store.engine, random, options_.secret_readers,
+                                        may_make);
                    }));
   store.keyring = std::make_unique<const token::Keyring>(std::move(opened));
+  if (!may_make.ok()) {
+    base::Log(base::LogLevel::kWarning,
+              "what belongs to the store lies on another file system than it: in a container that "
+              "goes when the container does. Stop the service, move the store into a folder of its "
+              "volume and these files beside it, or name other places for them",
+              {{"store", name()}, {"files", LeftBehind()}});
+  }
   ASSIGN_OR_RETURN(store.sealer, Opening(watch, "opening the sealing key", seal(), [&] {
-                     return OpenSealer(seal(), *store.engine, store.epoch, random);
+                     return OpenSealer(seal(), *store.engine, store.epoch, random,
+                                       options_.secret_readers);
                    }));
   return store;
 }

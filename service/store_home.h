@@ -4,7 +4,7 @@
 //   DIR               the engine's folder
 //   DIR.keyring       the peppers, unless they are kept elsewhere
 //   DIR.journal       what took permission away (R17), unless it is kept elsewhere
-//   DIR.seal          the key that seals proofs of this epoch (R19)
+//   DIR.seal          the key that seals proofs of this epoch (R19), unless it is kept elsewhere
 //   DIR.journal.mark  how far the store was when last anybody could hear of it: beside the journal, or
 //                     DIR.mark where there is none (storage/journal/head_mark.h)
 //   DIR.rolled-back   a mark: this epoch of the store was shown to be an old copy (R11)
@@ -12,6 +12,7 @@
 #ifndef TOLLGATE_SERVICE_STORE_HOME_H_
 #define TOLLGATE_SERVICE_STORE_HOME_H_
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -19,6 +20,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/optional.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "lease/proof.h"
@@ -28,6 +30,7 @@
 #include "storage/journal/marked_engine.h"
 #include "storage/watched_engine.h"
 #include "token/keyring.h"
+#include "token/secret_file.h"
 
 namespace tollgate::service {
 
@@ -53,8 +56,13 @@ class StoreHome {
     // keyring is made anew each time, in memory, and it has no journal.
     std::string keyring;
     std::string journal;
+    std::string seal;
     // Keep no journal; `journal` is empty then.
     bool no_journal = false;
+    // Who may read the keyring and the sealing key.
+    token::SecretReaders secret_readers = token::SecretReaders::kOwner;
+    // Which file system a path is on; nullopt: there is no such path. Empty: the kernel is asked.
+    std::function<absl::optional<uint64_t>(const std::string&)> device_of;
   };
   // INVALID_ARGUMENT, BAD_FLAG, field "store": it is empty, or of an unknown engine, or a folder
   // that nothing can lie beside ("/"), or it may mean either of two folders. Looks at the file
@@ -75,7 +83,7 @@ class StoreHome {
   const std::string& journal() const { return options_.journal; }
   // Whether the journal lies at its default place.
   bool journal_is_beside() const;
-  std::string seal() const { return Beside(".seal"); }
+  const std::string& seal() const { return options_.seal; }
   std::string head_mark() const;
   std::string mark() const { return Beside(".rolled-back"); }
   std::string unfinished() const { return Beside(".restoring"); }
@@ -92,6 +100,8 @@ class StoreHome {
   // a store), the marks, the journal, the keyring, the sealing key. A keyring is made for a store
   // without tokens only: a store that holds some cannot verify any without its own, and a fresh one
   // would call every one unknown (I7). Errors, by reason: STORE_FILES_ELSEWHERE; STORE_MISSING;
+  // BAD_FLAG, field "store" (the folder is the top of a volume, and what lies beside it is not on
+  // that);
   // EngineDriver::Open's; STORE_ROLLED_BACK (MarkedEngine::Open's, too);
   // JournaledEngine::Open's; KEYRING_MISSING and
   // Keyring::Load's; OpenSealingKey's. Nothing is left open after an error.
@@ -124,13 +134,19 @@ class StoreHome {
                                  absl::string_view flag) const;
   // The same of each file that an older version may have put elsewhere; and CheckNotMissing.
   absl::Status CheckNothingElsewhere() const;
+  // What would be made beside the folder, and so on another file system than the store, though no
+  // flag asks for that: a container's, say, which goes with it, while the store's volume stays. In
+  // words, each with its flag; empty: nothing.
+  std::string LeftBehind() const;
+  // The refusal of that: INVALID_ARGUMENT, BAD_FLAG.
+  absl::Status RefuseLeftBehind() const;
   // FAILED_PRECONDITION, STORE_MISSING: nothing is in the folder, and a journal tells of a store. A
   // new one in its place would make every token unknown.
   absl::Status CheckNotMissing() const;
 
   storage::EngineUri uri_;  // its location is plain
   std::string written_;     // the location as it was given
-  Options options_;
+  Options options_;         // with the places filled in
   std::string name_;
 };
 

@@ -108,7 +108,12 @@ class NoRecovery : public rocksdb::EventListener {
  public:
   explicit NoRecovery(std::function<void(const absl::Status&)> on_error)
       : on_error_(std::move(on_error)) {}
-  void OnBackgroundError(rocksdb::BackgroundErrorReason, rocksdb::Status* error) override {
+  void OnBackgroundError(rocksdb::BackgroundErrorReason reason, rocksdb::Status* error) override {
+    // Of a write that failed whoever made it is told.
+    if (reason == rocksdb::BackgroundErrorReason::kWriteCallback ||
+        reason == rocksdb::BackgroundErrorReason::kMemTable) {
+      return;
+    }
     if (on_error_) on_error_(FromRocksDb("go on working on the store", *error));
   }
   void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status,

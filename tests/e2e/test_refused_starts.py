@@ -109,3 +109,34 @@ def test_the_journal_of_another_store_says_whose(tollgate, home, used):
     code, said = refused(tollgate)
     assert code == JOURNAL, said
     assert "is of a store that was made at 20" in said and "--journal FILE" in said and "restore" in said, said
+
+
+def test_a_keyring_in_a_kubernetes_secret(tollgate, home, used):
+    """A link to a link, open to the group; it cannot be written."""
+    secret = os.path.join(home, "secret")
+    os.makedirs(os.path.join(secret, "..2026_11_29"))
+    os.rename(os.path.join(home, "store.keyring"), os.path.join(secret, "..2026_11_29", "keyring"))
+    os.chmod(os.path.join(secret, "..2026_11_29", "keyring"), 0o440)
+    os.symlink("..2026_11_29", os.path.join(secret, "..data"))
+    os.symlink("..data/keyring", os.path.join(secret, "keyring"))
+    os.chmod(secret, 0o555)
+    service = tollgate.prepare_service("--keyring", os.path.join(secret, "keyring"))
+    service.launch()
+    assert service.process.wait(timeout=60) == 5
+    assert "--group-readable-secrets" in service.tail(), service.tail()
+    service.arguments.append("--group-readable-secrets")
+    service.start()
+    edge = tollgate.start_validator()
+    until("the edge knows", lambda: tollgate.check(edge, used[1]) == REVOKED)
+    os.chmod(secret, 0o755)
+
+
+def test_a_keyring_that_cannot_be_made_says_why(tollgate, home):
+    disk = Disk(home)
+    disk.fail(errno.EROFS, "change secret/")
+    os.makedirs(os.path.join(home, "secret"))
+    service = tollgate.prepare_service("--keyring", os.path.join(home, "secret", "keyring"),
+                                       environment=disk.environment)
+    service.launch()
+    assert service.process.wait(timeout=60) == 5
+    assert "Its volume is read-only" in service.tail() and "Secret" in service.tail(), service.tail()
