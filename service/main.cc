@@ -21,7 +21,7 @@ namespace {
 
 constexpr char kName[] = "tollgated";
 // What it has when it has started, on two processors.
-constexpr net::ProcessNeeds kNeeds = {.threads = 49, .open_files = 64};
+constexpr net::ProcessNeeds kNeeds = {.threads = 34, .open_files = 64};
 
 int Refused(const absl::Status& status) {
   net::ReportRefusal(kName, status);

@@ -14,7 +14,7 @@ namespace {
 
 constexpr char kName[] = "tollgate-validator";
 // What it has when it has started, on two processors.
-constexpr net::ProcessNeeds kNeeds = {.threads = 33, .open_files = 32};
+constexpr net::ProcessNeeds kNeeds = {.threads = 21, .open_files = 32};
 
 int Refused(const absl::Status& status) {
   net::ReportRefusal(kName, status);

@@ -5,6 +5,7 @@
 #include "rocksdb/filter_policy.h"
 #include "rocksdb/merge_operator.h"
 #include "rocksdb/table.h"
+#include "storage/rocksdb/log_files.h"
 #include "storage/schema.h"
 
 namespace tollgate::storage {
@@ -38,6 +39,9 @@ class UseMergeOperator : public rocksdb::AssociativeMergeOperator {
 rocksdb::DBOptions StoreOptions(size_t write_buffer_bytes) {
   rocksdb::DBOptions options;
   options.create_missing_column_families = true;
+  options.env = LogFilesInSteps();
+  // The list of files grows by some hundred bytes a table: 4 MiB ahead is for larger stores.
+  options.manifest_preallocation_size = size_t{64} << 10;
   options.paranoid_checks = true;
   // Recovery stops at the first record that is not whole. What was synced is
   // whole, so only unsynced use can be missing (I4).

@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -18,6 +19,7 @@
 #include "rocksdb/db.h"
 #include "rocksdb/iostats_context.h"
 #include "rocksdb/perf_level.h"
+#include "storage/rocksdb/log_files.h"
 #include "storage/schema.h"
 #include "storage/sequencer.h"
 #include "test_commands.h"
@@ -93,6 +95,34 @@ class RocksDbEngineTest : public ::testing::Test {
   std::string folder_;
   std::string path_;
 };
+
+// Of the store's files: what they hold, and what they take of the disk.
+struct Space {
+  size_t held = 0;
+  size_t taken = 0;
+};
+Space SpaceOf(const std::string& path) {
+  Space space;
+  for (const auto& file : std::filesystem::directory_iterator(path)) {
+    struct stat info{};
+    if (stat(file.path().c_str(), &info) != 0) continue;
+    space.held += static_cast<size_t>(info.st_size);
+    space.taken += static_cast<size_t>(info.st_blocks) * 512;
+  }
+  return space;
+}
+
+TEST_F(RocksDbEngineTest, TakesSpaceAheadInSteps) {
+  const auto engine = Open();
+  ASSERT_TRUE(engine.ok()) << engine.status();
+  EXPECT_LT(SpaceOf(path_).taken, 3 * kLogStepBytes) << "an empty store";
+  for (int i = 0; i < 40; ++i) {
+    Commit(**engine, PutLabel(absl::StrCat(i), std::string(100'000, 'x')));
+  }
+  const Space space = SpaceOf(path_);
+  EXPECT_GT(space.held, 3 * kLogStepBytes);
+  EXPECT_LT(space.taken, space.held + 3 * kLogStepBytes);
+}
 
 // A file that may not grow any more, as a disk that is full; both ways to write, then the end.
 int FillUntilRefused(RocksDbEngine* engine, bool by_use) {
