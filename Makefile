@@ -50,7 +50,7 @@ model: ## search the model of the lease protocol exhaustively
 
 faults: ## real faults in full, a few minutes; docs/faults.md (NAMES="fleet slow" for some)
 	@scripts/install-packages build test
-	@scripts/build release tollgated tollgate-validator tollgate tollgate-fleet tollgate-traffic
+	@scripts/build release tollgated tollgate-validator tollgate tollgate-fleet tollgate-traffic wall_clock bad_disk
 	@.cache/venv/bin/python tests/faults/run $(NAMES)
 
 fuzz: ## fuzz what strangers' bytes meet: SECONDS=60 each (NAMES="grant" for some)

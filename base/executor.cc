@@ -8,7 +8,6 @@ namespace tollgate::base {
 ThreadPool::ThreadPool(int threads, size_t max_queued) : max_queued_(max_queued) {
   absl::MutexLock lock(&mu_);
   for (int i = 0; i < std::max(threads, 1); ++i) threads_.emplace_back([this] { Work(); });
-  timer_thread_ = std::thread([this] { Tick(); });
 }
 
 ThreadPool::~ThreadPool() { Stop(); }
@@ -28,26 +27,27 @@ void ThreadPool::After(absl::Duration delay, std::function<void()> work) {
     std::lock_guard<std::mutex> lock(timers_mu_);
     if (timers_stopping_) return;
     timers_.emplace(due, std::move(work));
+    if (!timer_thread_.joinable()) timer_thread_ = std::thread([this] { Tick(); });
   }
   timers_changed_.notify_one();
 }
 
 void ThreadPool::Stop() {
   std::multimap<std::chrono::steady_clock::time_point, std::function<void()>> dropped;
+  // The caller that stops first joins; a second caller finds no threads left.
+  std::thread timer_thread;
   {
     std::lock_guard<std::mutex> lock(timers_mu_);
     timers_stopping_ = true;
     dropped.swap(timers_);
+    timer_thread.swap(timer_thread_);
   }
   timers_changed_.notify_one();
   std::vector<std::thread> threads;
-  std::thread timer_thread;
   {
     absl::MutexLock lock(&mu_);
     stopping_ = true;
-    // The caller that stops first joins; a second caller finds no threads left.
     threads.swap(threads_);
-    timer_thread.swap(timer_thread_);
   }
   if (timer_thread.joinable()) timer_thread.join();
   for (std::thread& thread : threads) thread.join();

@@ -38,7 +38,7 @@ class ThreadPool : public Executor {
 
   bool Submit(std::function<void()> work) override;
   // Runs `work` on the pool, no sooner than `delay` from now. Timers do not count towards the
-  // queue's bound. Stop() drops them.
+  // queue's bound. Stop() drops them. The first one starts a thread that keeps them.
   void After(absl::Duration delay, std::function<void()> work);
   // Takes no more work, finishes what is queued, drops timers, joins the threads. Idempotent. Must
   // not be called on a thread of the pool.
@@ -53,15 +53,15 @@ class ThreadPool : public Executor {
   std::deque<std::function<void()>> queue_ ABSL_GUARDED_BY(mu_);
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   std::vector<std::thread> threads_ ABSL_GUARDED_BY(mu_);
-  std::thread timer_thread_ ABSL_GUARDED_BY(mu_);
 
   // Timers wait on the steady clock. absl::Mutex cannot: its deadlines are on the wall clock, and
-  // would be late by as much as somebody sets that clock back. timers_mu_ guards timers_ and
-  // timers_stopping_; no thread holds it together with mu_.
+  // would be late by as much as somebody sets that clock back. timers_mu_ guards timers_,
+  // timers_stopping_ and timer_thread_; no thread holds it together with mu_.
   std::mutex timers_mu_;
   std::condition_variable timers_changed_;
   std::multimap<std::chrono::steady_clock::time_point, std::function<void()>> timers_;
   bool timers_stopping_ = false;
+  std::thread timer_thread_;
 };
 
 }  // namespace tollgate::base

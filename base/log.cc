@@ -13,6 +13,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/clock.h"
+#include "base/line_sums.h"
 #include "base/log_queue.h"
 
 namespace tollgate::base {
@@ -59,7 +61,8 @@ const char* LevelName(LogLevel level) {
 }
 
 // A line without its newline.
-std::string LineOf(LogLevel level, absl::string_view message, LogFields fields) {
+template <typename Fields>
+std::string LineOf(LogLevel level, absl::string_view message, const Fields& fields) {
   // Ordered: time, level and message come first on every line.
   nlohmann::ordered_json line;
   line["time"] = absl::FormatTime("%Y-%m-%dT%H:%M:%E6SZ", absl::Now(), absl::UTCTimeZone());
@@ -76,9 +79,9 @@ std::string LineOf(LogLevel level, absl::string_view message, LogFields fields) 
 }
 
 std::string DroppedLine(int64_t lines) {
-  return absl::StrCat(
-      LineOf(LogLevel::kWarning, "log lines were dropped: stderr was not read", {{"lines", lines}}),
-      "\n");
+  return absl::StrCat(LineOf(LogLevel::kWarning, "log lines were dropped: stderr was not read",
+                             LogFields{{"lines", lines}}),
+                      "\n");
 }
 
 void Write(LogLevel level, std::string line, bool important) {
@@ -92,6 +95,33 @@ void Write(LogLevel level, std::string line, bool important) {
   }
 }
 
+// What LogSummed has counted. Never destroyed: threads may log until the process ends.
+struct Summed {
+  std::mutex mu;
+  LineSums sums{LineSums::Options()};  // guarded by mu
+};
+Summed& TheSummed() {
+  static Summed* const summed = new Summed;
+  return *summed;
+}
+
+void WriteSums(const std::vector<LineSums::Sum>& sums) {
+  for (const LineSums::Sum& sum : sums) {
+    Log(sum.kind.level, sum.kind.message,
+        {{"reason", sum.kind.reason}, {"more_times", sum.lines}, {"within_seconds", sum.within}});
+  }
+}
+
+void LogAllSums() {
+  std::vector<LineSums::Sum> sums;
+  {
+    Summed& summed = TheSummed();
+    std::lock_guard<std::mutex> lock(summed.mu);
+    sums = summed.sums.All(SystemClock().Now());
+  }
+  WriteSums(sums);
+}
+
 }  // namespace
 
 void Log(LogLevel level, absl::string_view message, LogFields fields) {
@@ -99,7 +129,37 @@ void Log(LogLevel level, absl::string_view message, LogFields fields) {
   Write(level, LineOf(level, message, fields), /*important=*/false);
 }
 
+void Log(const LogRecord& record) {
+  if (record.level < least_level.load(std::memory_order_relaxed)) return;
+  Write(record.level, LineOf(record.level, record.message, record.fields), /*important=*/false);
+}
+
+void LogSummed(LogLevel level, absl::string_view message, absl::string_view reason,
+               LogFields fields) {
+  if (level < least_level.load(std::memory_order_relaxed)) return;
+  std::vector<LineSums::Sum> sums;
+  bool write = false;
+  {
+    Summed& summed = TheSummed();
+    std::lock_guard<std::mutex> lock(summed.mu);
+    write = summed.sums.Take(level, message, reason, SystemClock().Now(), &sums);
+  }
+  WriteSums(sums);
+  if (write) Log(level, message, fields);
+}
+
+void LogDueSums() {
+  std::vector<LineSums::Sum> sums;
+  {
+    Summed& summed = TheSummed();
+    std::lock_guard<std::mutex> lock(summed.mu);
+    sums = summed.sums.Due(SystemClock().Now());
+  }
+  WriteSums(sums);
+}
+
 void LogLastWords(absl::string_view message, LogFields fields) {
+  LogAllSums();  // before the last words
   Write(LogLevel::kError, LineOf(LogLevel::kError, message, fields), /*important=*/true);
   FlushLog();
 }
@@ -117,6 +177,7 @@ void QueueLogLines() {
 }
 
 void FlushLog(absl::Duration limit) {
+  LogAllSums();
   if (LogQueue* const queue = log_queue.load(std::memory_order_acquire)) queue->Flush(limit);
 }
 

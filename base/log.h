@@ -9,6 +9,7 @@
 #include <initializer_list>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -45,6 +46,24 @@ using LogFields = std::initializer_list<std::pair<absl::string_view, LogValue>>;
 // QueueLogLines was called.
 void Log(LogLevel level, absl::string_view message, LogFields fields = {});
 
+// A line that somebody else writes: what a class without I/O wants told.
+struct LogRecord {
+  LogLevel level = LogLevel::kInfo;
+  std::string message;
+  std::vector<std::pair<std::string, LogValue>> fields;
+};
+// Writes it, as above.
+void Log(const LogRecord& record);
+
+// As Log, for a line that a fault or an outsider can cause again and again: of those of one message
+// and reason the first of a minute is written, and the others are one line with a count (LineSums).
+// `reason` is a stable word (base::ReasonOf), or empty. Thread-safe.
+void LogSummed(LogLevel level, absl::string_view message, absl::string_view reason,
+               LogFields fields = {});
+// Writes the counts of minutes that have passed. For whoever has a timer, to call now and then;
+// without it a count is written with the next line of LogSummed, and by FlushLog. Thread-safe.
+void LogDueSums();
+
 // The least level written; kInfo at first. Thread-safe.
 void SetLogLevel(LogLevel level);
 // "debug", "info", "warning", "error"; false for anything else.
@@ -65,7 +84,7 @@ void QueueLogLines();
 // is given kLastLines to be written. Thread-safe.
 void LogLastWords(absl::string_view message, LogFields fields = {});
 // Returns once the lines so far have been written, where stderr takes them, and after `limit` at
-// the latest: before _exit. Thread-safe.
+// the latest: before _exit. What LogSummed has counted is written first. Thread-safe.
 inline constexpr absl::Duration kLastLines = absl::Milliseconds(250);
 void FlushLog(absl::Duration limit = kLastLines);
 // Lines that were dropped, since the start. Thread-safe.

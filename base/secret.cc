@@ -49,6 +49,10 @@ void WipeString(std::string* s) {
   s->clear();
 }
 
+void WipeBytes(absl::Span<uint8_t> bytes) {
+  if (!bytes.empty()) sodium_memzero(bytes.data(), bytes.size());
+}
+
 void InitSecrets() {
   // 0 the first time, 1 thereafter, -1 on failure; thread-safe by its contract.
   if (sodium_init() < 0) {

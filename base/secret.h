@@ -46,6 +46,8 @@ class SecretBytes {
 // Overwrites a string's bytes (its whole capacity) and empties it. For buffers of others that held
 // a secret, such as a request's field.
 void WipeString(std::string* s);
+// Overwrites the bytes.
+void WipeBytes(absl::Span<uint8_t> bytes);
 
 // Starts libsodium. Every program calls this first. Idempotent, thread-safe. Ends the process when
 // libsodium cannot start, because nothing is safe without it.

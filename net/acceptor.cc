@@ -26,6 +26,7 @@
 #include "absl/time/clock.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "base/thread.h"
 
 namespace tollgate::net {
 namespace {
@@ -233,7 +234,7 @@ absl::StatusOr<std::unique_ptr<Acceptor>> Acceptor::Bind(Options options) {
 
 absl::StatusOr<std::unique_ptr<Acceptor>> Acceptor::Start(Options options, Handler handler) {
   ASSIGN_OR_RETURN(std::unique_ptr<Acceptor> acceptor, Bind(std::move(options)));
-  acceptor->Start(std::move(handler));
+  RETURN_IF_ERROR(acceptor->Start(std::move(handler)));
   return acceptor;
 }
 
@@ -254,11 +255,12 @@ Acceptor::~Acceptor() {
   close(wake_fd_);
 }
 
-void Acceptor::Start(Handler handler) {
+absl::Status Acceptor::Start(Handler handler) {
   handler_ = std::move(handler);
   accept_tokens_ = std::max(1.0, options_.max_accepts_per_second);
   tokens_at_ = absl::Now();
-  thread_ = std::thread([this] { Loop(); });
+  ASSIGN_OR_RETURN(thread_, base::StartThread([this] { Loop(); }));
+  return absl::OkStatus();
 }
 
 void Acceptor::Stop() {
@@ -443,10 +445,11 @@ void Acceptor::HandOut(int fd) {
   struct stat socket_file{};
   if (!PeerAllowed(fd, &connection)) {
     refused_uid_.fetch_add(1, std::memory_order_relaxed);
-    base::Log(base::LogLevel::kWarning, "connection refused: its user is not allowed here",
-              {{"address", address_.ToString()},
-               {"uid", static_cast<int64_t>(connection.uid.value_or(-1))},
-               {"pid", static_cast<int64_t>(connection.pid.value_or(-1))}});
+    base::LogSummed(base::LogLevel::kWarning, "connection refused: its user is not allowed here",
+                    absl::StrCat("uid ", connection.uid.value_or(-1)),
+                    {{"address", address_.ToString()},
+                     {"uid", static_cast<int64_t>(connection.uid.value_or(-1))},
+                     {"pid", static_cast<int64_t>(connection.pid.value_or(-1))}});
     close(fd);
     return;
   }

@@ -91,7 +91,7 @@ class Acceptor {
   //   PERMISSION_DENIED, ADDRESS_DENIED: this process may not use the port or directory;
   //   UNAVAILABLE, ADDRESS_UNAVAILABLE: anything else.
   static absl::StatusOr<std::unique_ptr<Acceptor>> Bind(Options options);
-  // Bind, then Start.
+  // Bind, then Start; the errors of both.
   static absl::StatusOr<std::unique_ptr<Acceptor>> Start(Options options, Handler handler);
 
   // Stop()s.
@@ -100,7 +100,8 @@ class Acceptor {
   Acceptor& operator=(const Acceptor&) = delete;
 
   // Begins to accept. Call once. `handler` runs on the acceptor's thread and must not block.
-  void Start(Handler handler);
+  // RESOURCE_EXHAUSTED, TOO_FEW_THREADS.
+  absl::Status Start(Handler handler);
 
   // Closes the listening socket, removes the Unix socket's file if it is still this acceptor's, and
   // joins the thread: no handler runs afterwards. Connections handed out live on. Idempotent. Must

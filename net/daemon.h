@@ -1,4 +1,4 @@
-// A program's life: signals, metrics and readiness.
+// A program's life: signals, metrics and probes.
 //
 //   int main(...) {
 //     BlockShutdownSignals();                        // before any thread
@@ -23,15 +23,15 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
-#include "net/address.h"
+#include "base/clock.h"
 
 namespace prometheus {
-class Collectable;
-class Exposer;
 class Registry;
 }  // namespace prometheus
 
 namespace tollgate::net {
+
+class MetricsPort;
 
 // Blocks what a Daemon waits for (net/signals.h) in this thread and all it will start, and ignores
 // SIGPIPE and SIGXFSZ: a peer that is gone and a file at its limit are failed writes. main's first
@@ -42,20 +42,23 @@ void BlockShutdownSignals();
 // because Health replaces it. Not thread-safe; idempotent.
 void EnableReflection();
 
+// The exit code of a process whose end took longer than Daemon::BoundStopping allows.
+inline constexpr int kExitStopOverdue = 71;
+
 // Waits for shutdown signals, and serves metrics.
 class Daemon {
  public:
   struct Options {
     std::string program;
-    // The address on which /metrics is served; empty: it is not served. Port 0 is the kernel's
-    // choice. TCP only.
+    // The address on which metrics and probes are served (net/metrics_port.h); empty: they are not.
+    // Port 0 is the kernel's choice.
     std::string metrics_address;
     // The registry to serve; null: ServeMetrics gives it later.
     std::shared_ptr<prometheus::Registry> registry;
   };
 
-  // FAILED_PRECONDITION when BlockShutdownSignals was not called; the errors of ParseAddress;
-  // ALREADY_EXISTS, ADDRESS_IN_USE, when another process has the metrics port.
+  // FAILED_PRECONDITION, SIGNALS_NOT_BLOCKED, when BlockShutdownSignals was not called; the errors
+  // of MetricsPort::Start; RESOURCE_EXHAUSTED, TOO_FEW_THREADS.
   static absl::StatusOr<std::unique_ptr<Daemon>> Start(Options options);
   ~Daemon();
   Daemon(const Daemon&) = delete;
@@ -64,6 +67,9 @@ class Daemon {
   // Gives the registry to serve, where Options had none. Call once. The port is taken before there
   // is anything to measure, so that a program that cannot have it has written nothing.
   void ServeMetrics(std::shared_ptr<prometheus::Registry> registry);
+  // Gives what says whether a health name is SERVING; until then the program is alive, and not
+  // ready. Called on the port's thread, and must not block.
+  void ServeHealth(std::function<bool(const std::string& name)> is_serving);
 
   // Returns after the first SIGTERM, SIGINT or SIGHUP, or RequestShutdown. However many of them
   // come, they are one request; SIGQUIT, or a second SIGINT a second or more after the first, ends
@@ -77,23 +83,36 @@ class Daemon {
   void RequestShutdown();
   bool shutdown_requested() const;
 
-  // 0 when metrics are not served.
-  int metrics_port() const { return metrics_port_; }
+  // Where metrics are served, with the real port in place of port 0; empty where they are not.
+  std::string metrics_address() const;
+  // 0 where they are not, and on a Unix socket.
+  int metrics_port() const;
+
+  // Once shutdown is requested (or if it was), the process has `limit` from then on to end in
+  // order. After that it ends at once, with last words and kExitStopOverdue, whatever its threads
+  // wait for: a disk that hangs holds up no stop. What was acknowledged is safe, as after a kill
+  // -9. `waits_for` says what is waited for; it may be empty, is called on the daemon's thread, and
+  // must not block. The last call counts. Thread-safe.
+  void BoundStopping(absl::Duration limit, std::function<std::string()> waits_for = nullptr)
+      ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
-  Daemon() = default;
-  void StopMetrics();
+  Daemon();
   void SignalLoop();
+  // Milliseconds until the stop is overdue, for poll; -1: it is not bounded, or not asked for.
+  int UntilOverdue() const ABSL_LOCKS_EXCLUDED(mu_);
+  [[noreturn]] void EndOverdue() ABSL_LOCKS_EXCLUDED(mu_);
+  void WakeSignalLoop();
 
   int signal_fd_ = -1;
   int wake_fd_ = -1;
-  Address metrics_address_;  // as asked for: the port may be 0
-  int metrics_port_ = 0;
-  std::unique_ptr<prometheus::Exposer> exposer_;
-  std::shared_ptr<prometheus::Registry> registry_;
-  std::shared_ptr<prometheus::Collectable> process_metrics_;
+  std::unique_ptr<MetricsPort> metrics_;  // null where they are not served
   mutable absl::Mutex mu_;
   bool requested_ ABSL_GUARDED_BY(mu_) = false;
+  base::BootTime requested_at_ ABSL_GUARDED_BY(mu_);
+  bool ending_ ABSL_GUARDED_BY(mu_) = false;  // the signal thread is to end
+  absl::Duration stop_limit_ ABSL_GUARDED_BY(mu_) = absl::InfiniteDuration();
+  std::function<std::string()> waits_for_ ABSL_GUARDED_BY(mu_);
   std::thread signal_thread_;
 };
 

@@ -147,7 +147,7 @@ void DaemonFlags::Value(const char* group, const std::string& name, const char* 
 }
 
 void DaemonFlags::AddMetrics(const char* group) {
-  Text(group, "metrics-listen", "ADDR", "Prometheus metrics; empty: none",
+  Text(group, "metrics-listen", "ADDR", "Metrics and probes, over HTTP; empty: none",
        &settings_->metrics_listen);
   Flag(group, "allow-plaintext-metrics",
        "Serve them where other hosts can reach them; they are never encrypted",

@@ -35,7 +35,8 @@ struct DaemonSettings {
   base::LogLevel log_level = base::LogLevel::kInfo;
   // Written once the daemon serves, for scripts and supervisors (format: WriteReadiness).
   std::string ready_file;
-  // Where Prometheus metrics are served over HTTP, in plaintext; empty: nowhere.
+  // Where metrics and probes are served over HTTP, in plaintext (net/metrics_port.h); empty:
+  // nowhere.
   std::string metrics_listen;
   // Serve metrics also where other hosts can read them.
   bool allow_plaintext_metrics = false;

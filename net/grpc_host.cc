@@ -81,7 +81,7 @@ absl::Status GrpcHost::Build() {
   return absl::OkStatus();
 }
 
-void GrpcHost::Accept() { listeners_.Start(); }
+absl::Status GrpcHost::Accept() { return listeners_.Start(); }
 
 std::vector<std::string> GrpcHost::addresses() const {
   std::vector<std::string> out;

@@ -5,7 +5,7 @@
 //   host->AddService("tollgate.v1.TokenService", &tokens);
 //   RETURN_IF_ERROR(host->Build());
 //   host->health().SetServing(true);
-//   host->Accept();
+//   RETURN_IF_ERROR(host->Accept());
 //   …
 //   host->Drain({.pause = …, .end_streams = …, .limit = …});
 #ifndef TOLLGATE_NET_GRPC_HOST_H_
@@ -87,8 +87,9 @@ class GrpcHost {
   // Makes the server, which answers no call yet. Call once. INTERNAL (GRPC_START_FAILED): gRPC
   // cannot start it.
   absl::Status Build();
-  // Begins to accept on every listener. Call once, after Build.
-  void Accept();
+  // Begins to accept on every listener. Call once, after Build. RESOURCE_EXHAUSTED,
+  // TOO_FEW_THREADS.
+  absl::Status Accept();
 
   // At first only "liveness" is SERVING; the program sets the other names.
   Health& health() { return *health_; }

@@ -19,15 +19,16 @@ absl::StatusOr<const Acceptor*> GrpcListeners::Add(
   return acceptors_.back().get();
 }
 
-void GrpcListeners::Start() {
+absl::Status GrpcListeners::Start() {
   for (size_t i = 0; i < acceptors_.size(); ++i) {
-    acceptors_[i]->Start([door = doors_[i]](AcceptedConnection connection) {
+    RETURN_IF_ERROR(acceptors_[i]->Start([door = doors_[i]](AcceptedConnection connection) {
       grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters parameters;
       parameters.listener_fd = -1;
       parameters.fd = connection.fd;
       door->HandleNewConnection(&parameters);
-    });
+    }));
   }
+  return absl::OkStatus();
 }
 
 void GrpcListeners::StopAccepting() {

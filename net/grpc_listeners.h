@@ -35,8 +35,8 @@ class GrpcListeners {
   absl::StatusOr<const Acceptor*> Add(grpc::ServerBuilder& builder, Acceptor::Options options,
                                       std::shared_ptr<grpc::ServerCredentials> credentials);
 
-  // Begins to accept on every listener. Call once, after BuildAndStart.
-  void Start();
+  // Begins to accept on every listener. Call once, after BuildAndStart. Errors: Acceptor::Start's.
+  absl::Status Start();
 
   // Takes no connection afterwards; existing connections live on. Idempotent.
   void StopAccepting();

@@ -186,6 +186,12 @@ void Health::SetServing(bool serving) {
 
 void Health::SetServing(const std::string& name, bool serving) { board_->Set(name, serving); }
 
+std::function<bool(const std::string& name)> Health::Reader() const {
+  return [board = board_](const std::string& name) {
+    return board->StatusOf(name) == HealthCheckResponse::SERVING;
+  };
+}
+
 void Health::EndWatches() { board_->End(); }
 
 }  // namespace tollgate::net

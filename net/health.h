@@ -4,6 +4,7 @@
 
 #include <grpcpp/server_builder.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -44,6 +45,10 @@ class Health {
   void SetServing(bool serving);
   // Sets one name, known or new: for states that have a health name of their own, such as "stale".
   void SetServing(const std::string& name, bool serving);
+
+  // What says, for anybody, whether a name is SERVING now; false for a name that was never set.
+  // Lives on after this object. Thread-safe.
+  std::function<bool(const std::string& name)> Reader() const;
 
   // For the end of a drain. Every name is NOT_SERVING from here on, whatever is set later; each
   // watcher is told so, and its stream ends with UNAVAILABLE, DRAINING. Idempotent.

@@ -3,12 +3,40 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "net/metric_page.h"
 
 namespace tollgate::net {
+namespace {
 
 using prometheus::MetricFamily;
 using prometheus::MetricType;
+
+void WriteAcceptors(const std::string& prefix,
+                    const std::vector<std::pair<std::string, Acceptor::Stats>>& read,
+                    MetricPage* page) {
+  page->Family(prefix.c_str(), "Connections that are open, to a second", MetricType::Gauge);
+  for (const auto& [address, stats] : read) {
+    page->Value(static_cast<double>(stats.connections), {{"address", address}});
+  }
+  page->Family((prefix + "_accepted_total").c_str(), "Connections that were taken",
+               MetricType::Counter);
+  for (const auto& [address, stats] : read) {
+    page->Value(static_cast<double>(stats.accepted), {{"address", address}});
+  }
+  page->Family((prefix + "_refused_total").c_str(), "Connections that were closed unanswered",
+               MetricType::Counter);
+  for (const auto& [address, stats] : read) {
+    const std::pair<const char*, uint64_t> reasons[] = {{"full", stats.refused_full},
+                                                        {"uid", stats.refused_uid},
+                                                        {"descriptors", stats.refused_descriptors}};
+    for (const auto& [reason, count] : reasons) {
+      page->Value(static_cast<double>(count), {{"address", address}, {"reason", reason}});
+    }
+  }
+}
+
+}  // namespace
 
 std::vector<MetricFamily> ListenerMetrics(const GrpcListeners& listeners) {
   // Each is read once, so that the three families are as of one moment.
@@ -18,26 +46,26 @@ std::vector<MetricFamily> ListenerMetrics(const GrpcListeners& listeners) {
   }
   std::vector<MetricFamily> families;
   MetricPage page(&families);
-  page.Family("tollgate_connections", "Connections that are open, to a second", MetricType::Gauge);
-  for (const auto& [address, stats] : read) {
-    page.Value(static_cast<double>(stats.connections), {{"address", address}});
-  }
-  page.Family("tollgate_connections_accepted_total", "Connections that were taken",
-              MetricType::Counter);
-  for (const auto& [address, stats] : read) {
-    page.Value(static_cast<double>(stats.accepted), {{"address", address}});
-  }
-  page.Family("tollgate_connections_refused_total", "Connections that were closed unanswered",
-              MetricType::Counter);
-  for (const auto& [address, stats] : read) {
-    const std::pair<const char*, uint64_t> reasons[] = {{"full", stats.refused_full},
-                                                        {"uid", stats.refused_uid},
-                                                        {"descriptors", stats.refused_descriptors}};
-    for (const auto& [reason, count] : reasons) {
-      page.Value(static_cast<double>(count), {{"address", address}, {"reason", reason}});
-    }
-  }
+  WriteAcceptors("tollgate_connections", read, &page);
   return families;
+}
+
+void HttpMetrics(const HttpHost& host, std::vector<MetricFamily>* out) {
+  const std::string address = host.address().ToString();
+  const HttpHost::Stats stats = host.stats();
+  MetricPage page(out);
+  WriteAcceptors("tollgate_http_connections", {{address, stats.connections}}, &page);
+  page.Family("tollgate_http_connections_cut_total",
+              "HTTP connections whose request did not come, or whose answer was not taken, in time",
+              MetricType::Counter);
+  page.Value(static_cast<double>(stats.cut_request),
+             {{"address", address}, {"reason", "slow_request"}});
+  page.Value(static_cast<double>(stats.cut_answer),
+             {{"address", address}, {"reason", "slow_reader"}});
+  page.Family("tollgate_http_answers_total", "HTTP answers, by status", MetricType::Counter);
+  for (const auto& [status, count] : stats.answers) {
+    page.Value(static_cast<double>(count), {{"address", address}, {"code", absl::StrCat(status)}});
+  }
 }
 
 }  // namespace tollgate::net

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "net/grpc_listeners.h"
+#include "net/http_host.h"
 #include "prometheus/metric_family.h"
 
 namespace tollgate::net {
@@ -13,6 +14,11 @@ namespace tollgate::net {
 // tollgate_connections_refused_total{address,reason}, where the reason is "full", "uid" or
 // "descriptors". Thread-safe once all listeners were added.
 std::vector<prometheus::MetricFamily> ListenerMetrics(const GrpcListeners& listeners);
+
+// Appends the same of an HTTP host, as tollgate_http_connections…, and what it has answered and
+// cut: tollgate_http_answers_total{address,code}, tollgate_http_connections_cut_total{address,
+// reason}, where the reason is "slow_request" or "slow_reader". Thread-safe.
+void HttpMetrics(const HttpHost& host, std::vector<prometheus::MetricFamily>* out);
 
 }  // namespace tollgate::net
 

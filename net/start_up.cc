@@ -5,11 +5,8 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <condition_variable>
-#include <functional>
 #include <mutex>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -18,34 +15,12 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "base/status.h"
-#include "net/address.h"
+#include "base/within.h"
 #include "net/grpc_log.h"
 #include "nlohmann/json.hpp"
 
 namespace tollgate::net {
 namespace {
-
-// Runs `work` on a thread of its own; false where it has not ended after `limit`: it goes on, and
-// nobody waits for it.
-bool Within(absl::Duration limit, std::function<void()> work) {
-  struct State {
-    std::mutex mu;
-    std::condition_variable changed;
-    bool done = false;  // guarded by mu
-  };
-  const auto state = std::make_shared<State>();
-  std::thread([state, work = std::move(work)]() mutable {
-    work();
-    work = nullptr;
-    std::lock_guard<std::mutex> lock(state->mu);
-    state->done = true;
-    state->changed.notify_all();
-  }).detach();
-  std::unique_lock<std::mutex> lock(state->mu);
-  return state->changed.wait_until(
-      lock, std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(limit),
-      [&] { return state->done; });
-}
 
 // How many threads could be started at once, of `wanted`.
 int ThreadsToBeHad(int wanted) {
@@ -107,10 +82,14 @@ void PrepareProcess(absl::string_view program) {
   LogWhatGrpcSays();
 }
 
+absl::Duration StopLimit(const DaemonSettings& settings) {
+  return settings.drain_pause + settings.drain_timeout + kStopGrace;
+}
+
 Readiness::Readiness(const DaemonSettings& settings, absl::Duration patience)
-    : path_(settings.ready_file), metrics_listen_(settings.metrics_listen), patience_(patience) {
+    : path_(settings.ready_file), patience_(patience) {
   if (path_.empty()) return;
-  (void)Within(patience_, [path = path_] { ReadyFile::RemoveStale(path); });
+  (void)base::Within(patience_, [path = path_] { ReadyFile::RemoveStale(path); });
 }
 
 Readiness::~Readiness() { Remove(); }
@@ -119,14 +98,12 @@ absl::Status Readiness::Write(const Daemon& daemon, const std::vector<std::strin
                               const std::vector<std::pair<std::string, std::string>>& more) {
   if (path_.empty()) return absl::OkStatus();
   nlohmann::json ready = {{"listen", listen}, {"pid", getpid()}};
-  if (daemon.metrics_port() != 0) {
-    ASSIGN_OR_RETURN(Address metrics, ParseAddress(metrics_listen_));
-    metrics.port = static_cast<uint16_t>(daemon.metrics_port());
-    ready["metrics"] = metrics.ToString();
+  if (const std::string metrics = daemon.metrics_address(); !metrics.empty()) {
+    ready["metrics"] = metrics;
   }
   for (const auto& [name, value] : more) ready[name] = value;
   const auto written = std::make_shared<absl::StatusOr<std::shared_ptr<ReadyFile>>>();
-  const bool in_time = Within(patience_, [written, path = path_, json = ready.dump() + "\n"] {
+  const bool in_time = base::Within(patience_, [written, path = path_, json = ready.dump() + "\n"] {
     *written = ReadyFile::Write(path, json);
   });
   if (!in_time) {
@@ -142,8 +119,8 @@ absl::Status Readiness::Write(const Daemon& daemon, const std::vector<std::strin
 
 void Readiness::Remove() {
   if (file_ == nullptr) return;
-  (void)Within(std::min(patience_, absl::Seconds(1)),
-               [file = std::move(file_)]() mutable { file.reset(); });
+  (void)base::Within(std::min(patience_, absl::Seconds(1)),
+                     [file = std::move(file_)]() mutable { file.reset(); });
 }
 
 }  // namespace tollgate::net

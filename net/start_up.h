@@ -31,6 +31,13 @@ struct ProcessNeeds {
 // first. Starts threads for a moment, to see.
 absl::Status CheckProcess(const ProcessNeeds& needs);
 
+// How long a process that was asked to end may take beyond what its settings give its callers: for
+// its store's last writes.
+inline constexpr absl::Duration kStopGrace = absl::Seconds(5);
+// After this a process that was asked to end does so at once (Daemon::BoundStopping): the drain's
+// pause and limit, and kStopGrace.
+absl::Duration StopLimit(const DaemonSettings& settings);
+
 // Where the settings name a ready file: writes it once the daemon serves, and removes it at the
 // end. A file system that has hung holds neither up for long. Not thread-safe.
 class Readiness {
@@ -54,7 +61,6 @@ class Readiness {
 
  private:
   const std::string path_;  // empty: none is asked for
-  const std::string metrics_listen_;
   const absl::Duration patience_;
   std::shared_ptr<ReadyFile> file_;
 };

@@ -19,8 +19,10 @@ constexpr char kFooter[] =
 
 constexpr char kExitCodes[] =
     "Exit codes: 0 ended as asked; 2 bad usage; 3 port taken; 4 store in use; 5 keyring\n"
-    "unreadable; 6 store from a newer version, or corrupt; 7 plaintext refused; 8 journal\n"
-    "unusable; 9 the store was rolled back; 70 a store write failed; 1 anything else.\n\n"
+    "unreadable; 6 store from a newer version, or damaged; 7 plaintext refused; 8 journal\n"
+    "unusable; 9 the store was rolled back; 10 the store cannot be read or written; 11 only\n"
+    "its journal is there; 70 a store write failed; 71 stopping took too long; 1 anything\n"
+    "else.\n\n"
     "Also: tollgated restore --help      a store from a backup\n"
     "      tollgated new-epoch --help    a new history on a store that was rolled back";
 
@@ -46,8 +48,17 @@ void AddFlags(net::DaemonFlags& flags, ServerFlags* parsed) {
   flags.Flag("Store", "no-journal",
              "Keep none: a restore then brings back what was revoked since the backup",
              &o.no_journal);
+  flags.Text("Store", "seal", "FILE",
+             "The key that seals what validators prove; made where it is not. Default: DIR.seal",
+             &o.seal);
+  flags.Flag("Store", "group-readable-secrets",
+             "Keyring and seal may be open to their group, and links: a Secret that Kubernetes "
+             "mounts, a volume with an fsGroup",
+             &o.group_readable_secrets);
   flags.Text("Store", "backup-dir", "DIR",
              "Where `tollgate backup create` puts backups; empty: nowhere", &o.backup_dir);
+  flags.Time("Store", "disk-hang-limit",
+             "Say NOT_SERVING while a read or write of the store takes longer", &o.disk_hang_limit);
   flags.Time("Store", "event-retention", "Keep events at least so long", &o.event_retention);
   flags.Number("Store", "event-retention-count", "N", "Keep at most so many revisions of events",
                &o.event_retention_count);

@@ -21,7 +21,7 @@ namespace {
 
 constexpr char kName[] = "tollgated";
 // What it has when it has started, on two processors.
-constexpr net::ProcessNeeds kNeeds = {.threads = 48, .open_files = 64};
+constexpr net::ProcessNeeds kNeeds = {.threads = 34, .open_files = 64};
 
 int Refused(const absl::Status& status) {
   net::ReportRefusal(kName, status);
@@ -55,12 +55,15 @@ int Main(int argc, char** argv) {
   absl::StatusOr<std::unique_ptr<net::Daemon>> daemon =
       net::Daemon::Start({kName, flags->daemon.metrics_listen, nullptr});
   if (!daemon.ok()) return Refused(daemon.status());
+  (*daemon)->BoundStopping(net::kStopGrace);  // nothing to drain yet
   absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(flags->server);
   if (!server.ok()) {
     const bool by_a_flag = base::ReasonOf(server.status()) == "BAD_FLAG";
     return Refused(by_a_flag ? net::WithHelpHint(kName, server.status()) : server.status());
   }
   (*daemon)->ServeMetrics((*server)->registry());
+  (*daemon)->ServeHealth((*server)->health());
+  (*daemon)->BoundStopping(net::StopLimit(flags->daemon), (*server)->longest_disk_wait());
 
   absl::Status ready =
       readiness.Write(**daemon, (*server)->addresses(), {{"epoch", (*server)->epoch()}});

@@ -51,6 +51,7 @@ absl::Status CheckTimes(const ServerOptions& o) {
       {"write-stall-limit", o.write_stall_limit, absl::Seconds(1), ""},
       {"no-progress-limit", o.no_progress_limit, absl::Seconds(1), ""},
       {"max-stream-age", o.max_stream_age, absl::Seconds(1), ""},
+      {"disk-hang-limit", o.disk_hang_limit, absl::Seconds(1), ", for a disk that is only busy"},
       {"clock-step-bound", o.clock_step_bound, absl::Seconds(1), ""},
       {"longest-off", o.longest_off, absl::Minutes(1), ""},
       {"clock-edge-bound", o.clock_edge_bound, absl::Seconds(1), ""},
@@ -91,7 +92,9 @@ StoreHome::Options HomeOptionsOf(const ServerOptions& o) {
   home.store = o.store;
   home.keyring = o.keyring;
   home.journal = o.journal;
+  home.seal = o.seal;
   home.no_journal = o.no_journal;
+  if (o.group_readable_secrets) home.secret_readers = token::SecretReaders::kOwnerAndGroup;
   return home;
 }
 

@@ -3,7 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <thread>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -18,9 +18,11 @@
 #include "service/clock/service_clock.h"
 #include "service/feed/hub.h"
 #include "service/feed/ledger/fleet.h"
+#include "service/health/health_watch.h"
 #include "service/keyring/record_keyring.h"
 #include "service/option_parts.h"
 #include "service/restore/unfinished_entry.h"
+#include "service/rolled_back_end.h"
 #include "service/rpc/edge_service.h"
 #include "service/rpc/operations_service.h"
 #include "service/rpc/rpc_deps.h"
@@ -84,6 +86,11 @@ class ServerImpl final : public Server {
   ~ServerImpl() override { Drain(absl::ZeroDuration(), absl::ZeroDuration()); }
 
   absl::Status Start() {
+    // First, so that a start that hangs says so.
+    StoreHealth::Options health;
+    health.hung_after = options_.disk_hang_limit;
+    health.slow_after = std::min(health.slow_after, health.hung_after);
+    watch_ = HealthWatch::Start(&clock_, health);
     // Bound before the store is touched, so that a taken port has written nothing.
     net::GrpcHost::Options host;
     host.listen = options_.listen;
@@ -100,13 +107,20 @@ class ServerImpl final : public Server {
   int port() const override { return host_->port(); }
   std::vector<std::string> addresses() const override { return host_->addresses(); }
   std::shared_ptr<prometheus::Registry> registry() const override { return registry_; }
+  std::function<bool(const std::string& name)> health() const override {
+    return host_->health().Reader();
+  }
   std::string epoch() const override { return hub_->epoch(); }
   int64_t head() const override { return hub_->head(); }
+  std::function<std::string()> longest_disk_wait() const override {
+    return [watch = watch_] { return watch->LongestWait(); };
+  }
 
   void Drain(absl::Duration pause, absl::Duration limit) override {
     absl::MutexLock lock(&drain_mu_);
     if (drained_) return;
     drained_ = true;
+    if (watch_ != nullptr) watch_->Unfollow();
     if (host_ == nullptr) return;  // nothing was begun
     if (edge_ != nullptr) base::Log(base::LogLevel::kInfo, "draining", {{"limit", limit}});
     net::DrainPlan plan;
@@ -136,7 +150,12 @@ class ServerImpl final : public Server {
  private:
   // The store and what commits to it.
   absl::Status StartSequencer() {
-    ASSIGN_OR_RETURN(store_, parts_.home.Open(random_, clock_));
+    StoreHome::Watch watch;
+    watch.work = watch_->work();
+    watch.on_damage = [health = watch_.get()](const absl::Status& damage) {
+      health->OnDamage(damage);
+    };
+    ASSIGN_OR_RETURN(store_, parts_.home.Open(random_, clock_, watch));
     RETURN_IF_ERROR(StartClock());
 
     storage::Sequencer::Options sequencer;
@@ -199,8 +218,9 @@ class ServerImpl final : public Server {
     use.executor = executor_.get();
     use.max_report_lag = 3 * options_.usage_interval;
     use.on_dropped = [](size_t uses) {
-      base::Log(base::LogLevel::kWarning, "use reports were dropped: too many wait to be merged",
-                {{"uses", static_cast<int64_t>(uses)}});
+      base::LogSummed(base::LogLevel::kWarning,
+                      "use reports were dropped: too many wait to be merged", "",
+                      {{"uses", static_cast<int64_t>(uses)}});
     };
     use.on_write_failed = [this](const absl::Status& status) { OnWriteFailed(status); };
     ASSIGN_OR_RETURN(use_, UseLedger::Create(std::move(use)));
@@ -230,7 +250,10 @@ class ServerImpl final : public Server {
       if (store_.marked != nullptr) metrics_.SetMarkErrors(store_.marked->failures());
       metrics_.SetClock(time_->Describe());
       metrics_.SetFleet(FleetOf(hub_->Sessions(), /*include_released=*/false));
-      return net::ListenerMetrics(host_->listeners());
+      std::vector<prometheus::MetricFamily> families = net::ListenerMetrics(host_->listeners());
+      std::vector<prometheus::MetricFamily> health = watch_->Metrics();
+      std::move(health.begin(), health.end(), std::back_inserter(families));
+      return families;
     });
     return absl::OkStatus();
   }
@@ -275,8 +298,8 @@ class ServerImpl final : public Server {
     sweeper_ = Sweeper::Start(std::move(sweep));
     FoldUseAfter(kBetweenFolds, "");
     WatchClock();
-    host_->health().SetServing(true);
-    host_->Accept();
+    watch_->Follow(&host_->health());
+    RETURN_IF_ERROR(host_->Accept());
     for (const std::string& address : addresses()) {
       base::Log(base::LogLevel::kInfo, "serving",
                 {{"address", address}, {"epoch", epoch()}, {"revision", head()}});
@@ -343,8 +366,8 @@ class ServerImpl final : public Server {
       limits.retention = options_.use_retention;
       absl::StatusOr<std::string> next = use_->Fold(from, limits);
       if (!next.ok()) {
-        base::Log(base::LogLevel::kError, "old use could not be folded",
-                  {{"status", next.status()}});
+        base::LogSummed(base::LogLevel::kError, "old use could not be folded",
+                        base::ReasonOf(next.status()), {{"status", next.status()}});
         next = std::string();
       }
       const absl::Duration pause = next->empty() ? kBetweenRounds : kBetweenFolds;
@@ -384,10 +407,8 @@ class ServerImpl final : public Server {
                      "so the store was put back to an older state, or is a copy. Begin a new "
                      "history on it: tollgated new-epoch --store DIR; or restore a backup"));
     sequencer_->Halt(refusal);
+    watch_->Unfollow();
     host_->health().SetServing(false);
-    const absl::Status marked = parts_.home.MarkRolledBack(store_.epoch);
-    if (!marked.ok())
-      base::Log(base::LogLevel::kError, "cannot mark the store", {{"status", marked}});
     base::Log(
         base::LogLevel::kError,
         "a validator proves that the store was put back to an older state, or is a copy. Nothing "
@@ -398,17 +419,17 @@ class ServerImpl final : public Server {
          {"proof", why},
          {"head", head()},
          {"store", parts_.home.name()}});
-    if (options_.on_rolled_back) {
-      options_.on_rolled_back(refusal);
-      return;
-    }
-    // On a thread of its own, because this thread still has to tell the validators that made it
-    // known.
-    std::thread([] {
+    // On a thread of its own, which may wait for the disk, while this one tells the validators that
+    // made it known.
+    rolled_back_.Begin(parts_.home, store_.epoch, [told = options_.on_rolled_back, refusal] {
+      if (told) {
+        told(refusal);
+        return;
+      }
       absl::SleepFor(kLastWords);
       base::FlushLog();
       _exit(kExitRolledBack);
-    }).detach();
+    });
   }
 
   const ServerOptions options_;
@@ -419,6 +440,7 @@ class ServerImpl final : public Server {
   ServerMetrics metrics_;
 
   // In the order of a start; destroyed in the reverse, after Drain.
+  std::shared_ptr<HealthWatch> watch_;
   std::unique_ptr<net::GrpcHost> host_;
   OpenStore store_;
   std::unique_ptr<const Access> access_;
@@ -437,37 +459,13 @@ class ServerImpl final : public Server {
   std::unique_ptr<OperationsService> operations_;
   std::unique_ptr<EdgeService> edge_;
   std::unique_ptr<Sweeper> sweeper_;
+  RolledBackEnd rolled_back_;
 
   absl::Mutex drain_mu_;
   bool drained_ ABSL_GUARDED_BY(drain_mu_) = false;
 };
 
 }  // namespace
-
-int ExitCodeFor(const absl::Status& status) {
-  if (status.ok()) return kExitOk;
-  const std::string reason = base::ReasonOf(status);
-  if (reason == "BAD_FLAG" || reason == "ADDRESS_INVALID" || reason == "TLS_FILES_INVALID") {
-    return kExitUsage;
-  }
-  if (reason == "ADDRESS_IN_USE" || reason == "ADDRESS_DENIED" || reason == "ADDRESS_UNAVAILABLE") {
-    return kExitPortTaken;
-  }
-  if (reason == "JOURNAL_REQUIRED" || reason == "RESTORE_TARGET_NOT_EMPTY" ||
-      reason == "BACKUP_NOT_FOUND") {
-    return kExitUsage;
-  }
-  if (reason == "STORE_IN_USE") return kExitStoreInUse;
-  if (reason == "STORE_DISK_FULL") return kExitStoreWriteFailed;
-  if (reason == "STORE_ROLLED_BACK") return kExitRolledBack;
-  if (reason.rfind("JOURNAL_", 0) == 0) return kExitJournal;
-  if (reason.rfind("KEYRING_", 0) == 0 || reason.rfind("SEALING_KEY_", 0) == 0) {
-    return kExitKeyring;
-  }
-  if (reason.rfind("STORE_", 0) == 0) return kExitStoreUnusable;
-  if (reason == "PLAINTEXT_REFUSED") return kExitPlaintextRefused;
-  return kExitUnexpected;
-}
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options) {
   ASSIGN_OR_RETURN(OptionParts parts, PartsOf(options));

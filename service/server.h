@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "service/exit_code.h"
 #include "service/server_options.h"
 
 namespace prometheus {
@@ -18,23 +19,6 @@ class Registry;
 }  // namespace prometheus
 
 namespace tollgate::service {
-
-// The documented exit codes of tollgated.
-enum ExitCode : int {
-  kExitOk = 0,
-  kExitUnexpected = 1,
-  kExitUsage = 2,
-  kExitPortTaken = 3,
-  kExitStoreInUse = 4,
-  kExitKeyring = 5,
-  kExitStoreUnusable = 6,  // from a newer version, or corrupt
-  kExitPlaintextRefused = 7,
-  kExitJournal = 8,     // unreadable, unwritable, damaged, or another store's
-  kExitRolledBack = 9,  // the store is older than what a validator has seen of it
-  kExitStoreWriteFailed = 70,
-};
-// The code for an error of Server::Start.
-int ExitCodeFor(const absl::Status& status);
 
 // A running service. Thread-safe.
 //
@@ -61,11 +45,16 @@ class Server {
   virtual int port() const = 0;
   // The server's metrics, for a metrics port or a test. The registry lives on with the pointer.
   virtual std::shared_ptr<prometheus::Registry> registry() const = 0;
+  // Says whether a health name is SERVING: for probes over HTTP. Lives on after the server.
+  virtual std::function<bool(const std::string& name)> health() const = 0;
   // The listeners' addresses, with the real ports in place of port 0.
   virtual std::vector<std::string> addresses() const = 0;
   // The store's epoch, and the newest durable revision.
   virtual std::string epoch() const = 0;
   virtual int64_t head() const = 0;
+  // Tells what has waited longest for a disk: "a commit in /data for 12s"; empty where nothing
+  // waits. Waits for nothing itself, and may be called at any time, also after the server is gone.
+  virtual std::function<std::string()> longest_disk_wait() const = 0;
 
   // Stops: says NOT_SERVING, waits `pause` for balancers to notice, and then gives the calls under
   // way until `limit` after that. Idempotent; returns once nothing runs.

@@ -25,8 +25,16 @@ struct ServerOptions {
   // The journal of the changes that take permission away (R17), best on another disk; empty:
   // `<store>.journal`, beside the store.
   std::string journal;
+  // The sealing key's file (R19); empty: `<store>.seal`, beside the store.
+  std::string seal;
+  // Keyring and sealing key may be open to their group (mode 0440 or 0660), root's, and reached
+  // through links, as in a mounted Kubernetes Secret or a volume with an fsGroup.
+  bool group_readable_secrets = false;
   // Keep no journal. A restore then brings back the tokens that were revoked after the backup.
   bool no_journal = false;
+  // A read or a write of the store that takes longer than this: the service says NOT_SERVING until
+  // it has ended. At least a second.
+  absl::Duration disk_hang_limit = absl::Seconds(5);
   // The folder for backups; empty: none are made.
   std::string backup_dir;
   // The brand, with which token strings begin: 2 to 8 lower-case letters.

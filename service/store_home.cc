@@ -1,6 +1,7 @@
 #include "service/store_home.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -67,11 +68,14 @@ absl::Status WarnOfNewJournal(storage::JournaledEngine& journaled, const StoreHo
   return absl::OkStatus();
 }
 
+// `readers` may read it. `may_make`: whether one may be made at this place, and `left_behind`: why
+// the right one may not be there; empty: nothing speaks for that.
 absl::StatusOr<token::Keyring> OpenKeyring(const std::string& path, storage::Engine& engine,
-                                           base::Random& random) {
+                                           base::Random& random, token::SecretReaders readers,
+                                           const absl::Status& may_make) {
   if (path.empty()) return token::Keyring::Generate(random);  // in no folder, and not asked for
   std::error_code error;
-  if (fs::exists(path, error) || error) return token::Keyring::Load(path);
+  if (fs::exists(path, error) || error) return token::Keyring::Load(path, readers);
   ASSIGN_OR_RETURN(const std::unique_ptr<storage::Snapshot> snapshot, engine.NewSnapshot());
   ASSIGN_OR_RETURN(const std::vector<storage::Entry> digests,
                    snapshot->Scan(storage::Table::kDigests, "", "", 1));
@@ -80,10 +84,15 @@ absl::StatusOr<token::Keyring> OpenKeyring(const std::string& path, storage::Eng
         absl::StatusCode::kFailedPrecondition, "KEYRING_MISSING",
         absl::StrCat("refusing to start without the keyring ", path,
                      ": the store holds tokens, and only their own keyring can verify "
-                     "them.\n  Put it back from where it is kept:  ",
-                     path, "\n  or say where it is:                 --keyring FILE"));
+                     "them.",
+                     may_make.ok() ? ""
+                                   : " It lay on another file system than the store: a "
+                                     "container's, say, with which it went.",
+                     "\n  Put it back from where it is kept:  ", path,
+                     "\n  or say where it is:                 --keyring FILE"));
   }
-  ASSIGN_OR_RETURN(token::Keyring keyring, token::Keyring::LoadOrCreate(path, random));
+  RETURN_IF_ERROR(may_make);
+  ASSIGN_OR_RETURN(token::Keyring keyring, token::Keyring::LoadOrCreate(path, random, readers));
   base::Log(base::LogLevel::kInfo,
             "made a keyring: keep a copy of it, apart from the store's backups",
             {{"keyring", path}});
@@ -95,8 +104,9 @@ absl::StatusOr<token::Keyring> OpenKeyring(const std::string& path, storage::Eng
 absl::StatusOr<std::shared_ptr<const lease::Sealer>> OpenSealer(const std::string& path,
                                                                 storage::Engine& engine,
                                                                 const std::string& epoch,
-                                                                base::Random& random) {
-  ASSIGN_OR_RETURN(SealingKey key, OpenSealingKey(path, epoch, random));
+                                                                base::Random& random,
+                                                                token::SecretReaders readers) {
+  ASSIGN_OR_RETURN(SealingKey key, OpenSealingKey(path, epoch, random, readers));
   if (key.origin == SealingKeyOrigin::kMade && !path.empty()) {
     ASSIGN_OR_RETURN(const std::unique_ptr<storage::Snapshot> snapshot, engine.NewSnapshot());
     ASSIGN_OR_RETURN(const History history, ReadHistory(*snapshot));
@@ -111,6 +121,32 @@ absl::StatusOr<std::shared_ptr<const lease::Sealer>> OpenSealer(const std::strin
     }
   }
   return std::move(key.sealer);
+}
+
+absl::optional<uint64_t> DeviceOf(const std::string& path) {
+  struct stat info;
+  if (stat(path.c_str(), &info) != 0) return absl::nullopt;
+  return info.st_dev;
+}
+
+// A part of the start, which a disk can make as long as it likes.
+template <class Work>
+auto Opening(const StoreHome::Watch& watch, const char* what, const std::string& place, Work work) {
+  const storage::WatchedJob job(watch.work, storage::DiskJobKind::kLong, what, place);
+  const storage::DiskStep step = job.Step();
+  return work();
+}
+
+void OnBackgroundError(const std::string& place, const StoreHome::Watch& watch,
+                       const absl::Status& error) {
+  if (absl::IsDataLoss(error)) {
+    if (watch.on_damage) watch.on_damage(error);
+    return;
+  }
+  base::Log(base::LogLevel::kWarning,
+            "the store's disk refused work that it does by itself: the next write ends the process "
+            "(R7)",
+            {{"store", place}, {"status", error}});
 }
 
 // "rocksdb:foo" is the folder `foo`, and what was called so before there were engines to name is
@@ -228,6 +264,8 @@ absl::StatusOr<StoreHome> StoreHome::At(Options options, const storage::EngineRe
   home.name_ = engines.ToText(home.uri_);
   home.options_ = std::move(options);
   if (home.options_.keyring.empty()) home.options_.keyring = home.Beside(".keyring");
+  if (home.options_.seal.empty()) home.options_.seal = home.Beside(".seal");
+  if (!home.options_.device_of) home.options_.device_of = DeviceOf;
   if (home.options_.no_journal) {
     home.options_.journal.clear();
   } else if (home.options_.journal.empty()) {
@@ -273,10 +311,74 @@ absl::Status StoreHome::CheckNotElsewhere(const std::string& place, absl::string
   return absl::OkStatus();
 }
 
-absl::StatusOr<OpenStore> StoreHome::Open(base::Random& random, const base::Clock& clock) const {
+std::string StoreHome::LeftBehind() const {
+  if (folder().empty()) return "";
+  const absl::optional<uint64_t> of_store = options_.device_of(folder());
+  const absl::optional<uint64_t> of_parent = options_.device_of(FolderOf(folder()));
+  if (!of_store.has_value() || !of_parent.has_value() || of_store == of_parent) return "";
+  std::vector<std::string> files;
+  if (keyring() == Beside(".keyring")) {
+    files.push_back(absl::StrCat("the keyring ", keyring(), " (--keyring FILE)"));
+  }
+  if (journal_is_beside() && !journal().empty()) {
+    files.push_back(absl::StrCat("the journal ", journal(), " (--journal FILE)"));
+  }
+  if (seal() == Beside(".seal")) {
+    files.push_back(absl::StrCat("the sealing key ", seal(), " (--seal FILE)"));
+  }
+  return absl::StrJoin(files, ", ");
+}
+
+absl::Status StoreHome::RefuseLeftBehind() const {
+  const std::string left_behind = LeftBehind();
+  if (left_behind.empty()) return absl::OkStatus();
+  return base::BadFlag(
+      "store",
+      absl::StrCat("refusing to use ", folder(),
+                   ", the top of a file system, for the store: ", left_behind,
+                   " would lie beside it, on another one. In a container that one goes when the "
+                   "container does",
+                   keyring() == Beside(".keyring")
+                       ? ", and without its keyring no token of the store is good"
+                       : "",
+                   ".\n  Give the store a folder on its volume:  --store ", folder(),
+                   "/store\n  or say where each is to lie:           the flags above"));
+}
+
+absl::Status StoreHome::CheckNotMissing() const {
+  std::error_code error;
+  if (folder().empty() || journal().empty() || driver().HoldsStore(folder())) {
+    return absl::OkStatus();
+  }
+  for (const auto& entry : fs::directory_iterator(folder(), error)) {
+    // Something is there: the engine will tell what.
+    if (entry.path().filename() != "lost+found") return absl::OkStatus();
+  }
+  const uintmax_t size = fs::file_size(journal(), error);
+  if (error || size == 0) return absl::OkStatus();
+  return base::Refuse(
+      absl::StatusCode::kFailedPrecondition, "STORE_MISSING",
+      absl::StrCat("refusing to make a new store in ", folder(), ": its journal ", journal(),
+                   " tells of one that was here, and is gone. It was wiped, or its disk is not "
+                   "mounted.\n  Mount it, or restore a backup:       tollgated restore --help\n"
+                   "  or the journal is another store's:   --journal FILE\n"
+                   "  or begin without what was revoked:   mv ",
+                   journal(), " ", journal(), ".old"));
+}
+
+absl::Status StoreHome::CheckNothingElsewhere() const {
   RETURN_IF_ERROR(CheckNotElsewhere(mark(), ".rolled-back", ""));
   RETURN_IF_ERROR(CheckNotElsewhere(journal(), ".journal", "journal"));
   RETURN_IF_ERROR(CheckNotElsewhere(keyring(), ".keyring", "keyring"));
+  return CheckNotMissing();
+}
+
+absl::StatusOr<OpenStore> StoreHome::Open(base::Random& random, const base::Clock& clock,
+                                          const Watch& watch) const {
+  RETURN_IF_ERROR(Opening(watch, "looking for the store's files", FolderOf(folder()),
+                          [this] { return CheckNothingElsewhere(); }));
+  const absl::Status may_make = RefuseLeftBehind();
+  if (!may_make.ok() && !driver().HoldsStore(folder())) return may_make;
   if (!traits().durable) {
     base::Log(base::LogLevel::kWarning, "the store ends with this process: nothing in it is kept",
               {{"store", name()}});
@@ -287,9 +389,18 @@ absl::StatusOr<OpenStore> StoreHome::Open(base::Random& random, const base::Cloc
   engine.random = &random;
   engine.clock = &clock;
   engine.on_migrated = [this](uint32_t from_format) { TellOfMigration(name(), from_format); };
-  ASSIGN_OR_RETURN(store.files, driver().Open(engine));
-  store.engine = store.files.get();
-  ASSIGN_OR_RETURN(store.epoch, EpochOf(*store.files));
+  engine.on_background_error = [place = folder(), watch](const absl::Status& error) {
+    OnBackgroundError(place, watch, error);
+  };
+  ASSIGN_OR_RETURN(store.files, Opening(watch, "opening the store", folder(),
+                                        [&] { return driver().Open(engine); }));
+  storage::WatchedEngine::Options watched;
+  watched.place = name();
+  watched.work = watch.work;
+  watched.on_damage = watch.on_damage;
+  store.watched = std::make_unique<storage::WatchedEngine>(store.files.get(), std::move(watched));
+  store.engine = store.watched.get();
+  ASSIGN_OR_RETURN(store.epoch, EpochOf(*store.engine));
   RETURN_IF_ERROR(CheckNotRolledBack(store.epoch));
   if (!head_mark().empty()) {
     storage::MarkedEngine::Options marked;
@@ -300,18 +411,35 @@ absl::StatusOr<OpenStore> StoreHome::Open(base::Random& random, const base::Cloc
                 "last commits in a crash, this might not be noticed",
                 {{"mark", path}, {"status", status}});
     };
-    ASSIGN_OR_RETURN(store.marked,
-                     storage::MarkedEngine::Open(store.files.get(), std::move(marked)));
+    marked.work = watch.work;
+    ASSIGN_OR_RETURN(store.marked, Opening(watch, "reading the head mark", head_mark(), [&] {
+                       return storage::MarkedEngine::Open(store.engine, std::move(marked));
+                     }));
     store.engine = store.marked.get();
   }
   if (!journal().empty()) {
-    ASSIGN_OR_RETURN(store.journaled, storage::JournaledEngine::Open(store.engine, journal()));
+    ASSIGN_OR_RETURN(store.journaled, Opening(watch, "opening the journal", journal(), [&] {
+                       return storage::JournaledEngine::Open(store.engine, journal(), watch.work);
+                     }));
     RETURN_IF_ERROR(WarnOfNewJournal(*store.journaled, *this));
     store.engine = store.journaled.get();
   }
-  ASSIGN_OR_RETURN(token::Keyring opened, OpenKeyring(keyring(), *store.engine, random));
+  ASSIGN_OR_RETURN(token::Keyring opened, Opening(watch, "opening the keyring", keyring(), [&] {
+                     return OpenKeyring(keyring(), *store.engine, random, options_.secret_readers,
+                                        may_make);
+                   }));
   store.keyring = std::make_unique<const token::Keyring>(std::move(opened));
-  ASSIGN_OR_RETURN(store.sealer, OpenSealer(seal(), *store.engine, store.epoch, random));
+  if (!may_make.ok()) {
+    base::Log(base::LogLevel::kWarning,
+              "what belongs to the store lies on another file system than it: in a container that "
+              "goes when the container does. Stop the service, move the store into a folder of its "
+              "volume and these files beside it, or name other places for them",
+              {{"store", name()}, {"files", LeftBehind()}});
+  }
+  ASSIGN_OR_RETURN(store.sealer, Opening(watch, "opening the sealing key", seal(), [&] {
+                     return OpenSealer(seal(), *store.engine, store.epoch, random,
+                                       options_.secret_readers);
+                   }));
   return store;
 }
 

@@ -4,7 +4,7 @@
 //   DIR               the engine's folder
 //   DIR.keyring       the peppers, unless they are kept elsewhere
 //   DIR.journal       what took permission away (R17), unless it is kept elsewhere
-//   DIR.seal          the key that seals proofs of this epoch (R19)
+//   DIR.seal          the key that seals proofs of this epoch (R19), unless it is kept elsewhere
 //   DIR.journal.mark  how far the store was when last anybody could hear of it: beside the journal, or
 //                     DIR.mark where there is none (storage/journal/head_mark.h)
 //   DIR.rolled-back   a mark: this epoch of the store was shown to be an old copy (R11)
@@ -12,25 +12,32 @@
 #ifndef TOLLGATE_SERVICE_STORE_HOME_H_
 #define TOLLGATE_SERVICE_STORE_HOME_H_
 
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/optional.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "lease/proof.h"
+#include "storage/disk_work.h"
 #include "storage/engine_registry.h"
 #include "storage/journal/journaled_engine.h"
 #include "storage/journal/marked_engine.h"
+#include "storage/watched_engine.h"
 #include "token/keyring.h"
+#include "token/secret_file.h"
 
 namespace tollgate::service {
 
 // A store that is open for serving. Move-only. Its parts are closed in the reverse order.
 struct OpenStore {
-  std::unique_ptr<storage::Engine> files;               // the engine as its driver opened it
+  std::unique_ptr<storage::Engine> files;  // the engine as its driver opened it
+  std::unique_ptr<storage::WatchedEngine> watched;
   std::unique_ptr<storage::MarkedEngine> marked;        // null where the store is in no folder
   std::unique_ptr<storage::JournaledEngine> journaled;  // null without a journal
   storage::Engine* engine = nullptr;                    // the one to use: of these, the outermost
@@ -49,8 +56,13 @@ class StoreHome {
     // keyring is made anew each time, in memory, and it has no journal.
     std::string keyring;
     std::string journal;
+    std::string seal;
     // Keep no journal; `journal` is empty then.
     bool no_journal = false;
+    // Who may read the keyring and the sealing key.
+    token::SecretReaders secret_readers = token::SecretReaders::kOwner;
+    // Which file system a path is on; nullopt: there is no such path. Empty: the kernel is asked.
+    std::function<absl::optional<uint64_t>(const std::string&)> device_of;
   };
   // INVALID_ARGUMENT, BAD_FLAG, field "store": it is empty, or of an unknown engine, or a folder
   // that nothing can lie beside ("/"), or it may mean either of two folders. Looks at the file
@@ -71,20 +83,33 @@ class StoreHome {
   const std::string& journal() const { return options_.journal; }
   // Whether the journal lies at its default place.
   bool journal_is_beside() const;
-  std::string seal() const { return Beside(".seal"); }
+  const std::string& seal() const { return options_.seal; }
   std::string head_mark() const;
   std::string mark() const { return Beside(".rolled-back"); }
   std::string unfinished() const { return Beside(".restoring"); }
 
+  // Who is told of what the store's disks do. Both may be empty; both outlive what is opened.
+  struct Watch {
+    storage::DiskWork* work = nullptr;
+    // Something of the store cannot be read as it was written: each time, on any thread. Must wait
+    // for nothing.
+    std::function<void(const absl::Status&)> on_damage;
+  };
   // Opens all of it, and makes what is missing, in the order in which what is wrong with one must
   // keep the next from being touched: what an older version left elsewhere, the engine (one process
   // a store), the marks, the journal, the keyring, the sealing key. A keyring is made for a store
   // without tokens only: a store that holds some cannot verify any without its own, and a fresh one
-  // would call every one unknown (I7). Errors, by reason: STORE_FILES_ELSEWHERE;
+  // would call every one unknown (I7). Errors, by reason: STORE_FILES_ELSEWHERE; STORE_MISSING;
+  // BAD_FLAG, field "store" (the folder is the top of a volume, and what lies beside it is not on
+  // that);
   // EngineDriver::Open's; STORE_ROLLED_BACK (MarkedEngine::Open's, too);
   // JournaledEngine::Open's; KEYRING_MISSING and
   // Keyring::Load's; OpenSealingKey's. Nothing is left open after an error.
-  absl::StatusOr<OpenStore> Open(base::Random& random, const base::Clock& clock) const;
+  absl::StatusOr<OpenStore> Open(base::Random& random, const base::Clock& clock,
+                                 const Watch& watch) const;
+  absl::StatusOr<OpenStore> Open(base::Random& random, const base::Clock& clock) const {
+    return Open(random, clock, Watch());
+  }
   // Opens only the engine, which must exist, in the home's folder or in another one. Does not look
   // at mark, journal or keyring.
   absl::StatusOr<std::unique_ptr<storage::Engine>> OpenEngine(const std::string& folder,
@@ -107,10 +132,21 @@ class StoreHome {
   // version put it. `flag` names a file that is to stay where it is; empty: there is none.
   absl::Status CheckNotElsewhere(const std::string& place, absl::string_view ending,
                                  absl::string_view flag) const;
+  // The same of each file that an older version may have put elsewhere; and CheckNotMissing.
+  absl::Status CheckNothingElsewhere() const;
+  // What would be made beside the folder, and so on another file system than the store, though no
+  // flag asks for that: a container's, say, which goes with it, while the store's volume stays. In
+  // words, each with its flag; empty: nothing.
+  std::string LeftBehind() const;
+  // The refusal of that: INVALID_ARGUMENT, BAD_FLAG.
+  absl::Status RefuseLeftBehind() const;
+  // FAILED_PRECONDITION, STORE_MISSING: nothing is in the folder, and a journal tells of a store. A
+  // new one in its place would make every token unknown.
+  absl::Status CheckNotMissing() const;
 
   storage::EngineUri uri_;  // its location is plain
   std::string written_;     // the location as it was given
-  Options options_;
+  Options options_;         // with the places filled in
   std::string name_;
 };
 

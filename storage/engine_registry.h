@@ -37,6 +37,10 @@ struct EngineOpenOptions {
   // Called while it is opened, once a store of an earlier format was brought to this build's; may
   // be empty.
   std::function<void(uint32_t from_format)> on_migrated;
+  // Called when work that the engine does by itself (writing and merging files) has failed:
+  // DATA_LOSS where what it read was damaged. From then on writes fail. On a thread of the
+  // engine's, which must not be held up; may be empty; outlives the engine.
+  std::function<void(const absl::Status&)> on_background_error;
 };
 
 // One kind of engine. Its own folder implements it; storage/engines.cc lists it. Immutable,
@@ -51,7 +55,8 @@ class EngineDriver {
   virtual EngineTraits traits() const = 0;
 
   // Opens the store at the location, or makes it. Errors, by reason: STORE_NOT_FOUND, STORE_IN_USE,
-  // STORE_TOO_NEW, STORE_UNREADABLE, STORE_FOLDER_NOT_EMPTY, STORE_DISK_FULL, STORE_CORRUPT;
+  // STORE_TOO_NEW, STORE_UNREADABLE, STORE_READ_ONLY, STORE_FOLDER_NOT_EMPTY, STORE_DISK_FULL,
+  // STORE_DISK_FAILED, STORE_CORRUPT, TOO_FEW_FILES;
   // INVALID_ARGUMENT where an option is missing.
   virtual absl::StatusOr<std::unique_ptr<Engine>> Open(const EngineOpenOptions& options) const = 0;
 

@@ -20,7 +20,9 @@ constexpr uint64_t kMaxId = 0x7FFFFFFF;
 // Sixteen peppers take 2 KiB; the rest is room for white space.
 constexpr size_t kMaxFileSize = 64 * 1024;
 
-SecretFile FileAt(const std::string& path) { return SecretFile(path, "keyring", "KEYRING"); }
+SecretFile FileAt(const std::string& path, SecretReaders readers) {
+  return SecretFile(path, "keyring", "KEYRING", readers);
+}
 
 // A strict reader of the one shape of JSON that a keyring has. A general parser
 // would leave copies of the keys in buffers that nobody wipes.
@@ -115,26 +117,28 @@ Keyring Keyring::Generate(base::Random& random) {
   return keyring;
 }
 
-absl::StatusOr<Keyring> Keyring::Load(const std::string& path) {
-  const SecretFile file = FileAt(path);
+absl::StatusOr<Keyring> Keyring::Load(const std::string& path, SecretReaders readers) {
+  const SecretFile file = FileAt(path, readers);
   ASSIGN_OR_RETURN(const base::SecretBytes text, file.Read(kMaxFileSize));
   absl::StatusOr<Keyring> keyring = FromText(text.RevealSecret());
   if (!keyring.ok()) return file.Refused("MALFORMED", keyring.status().message());
   return keyring;
 }
 
-absl::StatusOr<Keyring> Keyring::LoadOrCreate(const std::string& path, base::Random& random) {
-  auto loaded = Load(path);
+absl::StatusOr<Keyring> Keyring::LoadOrCreate(const std::string& path, base::Random& random,
+                                              SecretReaders readers) {
+  auto loaded = Load(path, readers);
   if (loaded.ok()) {
-    FileAt(path).SyncName();
+    FileAt(path, readers).SyncName();
     return loaded;
   }
   if (loaded.status().code() != absl::StatusCode::kNotFound) return loaded;
 
   Keyring keyring = Generate(random);
-  ASSIGN_OR_RETURN(const bool created, FileAt(path).Create(keyring.ToText().RevealSecret()));
+  ASSIGN_OR_RETURN(const bool created,
+                   FileAt(path, readers).Create(keyring.ToText().RevealSecret()));
   // Another was quicker, and its keyring is the one: it may have digests already.
-  if (!created) return Load(path);
+  if (!created) return Load(path, readers);
   return keyring;
 }
 

@@ -12,6 +12,7 @@
 #include "base/random.h"
 #include "base/secret.h"
 #include "token/digest.h"
+#include "token/secret_file.h"
 
 namespace tollgate::token {
 
@@ -23,14 +24,16 @@ class Keyring {
  public:
   // One fresh pepper, id 1.
   static Keyring Generate(base::Random& random);
-  // Reads a file. FAILED_PRECONDITION (KEYRING_PERMISSIONS) unless it is a regular file, no
-  // symbolic link, of this process's own user, that nobody else can read (mode 0600 or 0400);
-  // NOT_FOUND (KEYRING_NOT_FOUND); FAILED_PRECONDITION: KEYRING_UNREADABLE, KEYRING_MALFORMED.
-  static absl::StatusOr<Keyring> Load(const std::string& path);
+  // Reads a file. FAILED_PRECONDITION (KEYRING_PERMISSIONS) unless it is a regular file that only
+  // these can read (token/secret_file.h); NOT_FOUND (KEYRING_NOT_FOUND); FAILED_PRECONDITION:
+  // KEYRING_UNREADABLE, KEYRING_MALFORMED.
+  static absl::StatusOr<Keyring> Load(const std::string& path,
+                                      SecretReaders readers = SecretReaders::kOwner);
   // Load; or, where there is no file, Generate, and write the file durably with mode 0600 (whole or
   // not at all). Of several processes that start at once, one creates the file, and all return the
   // same keyring.
-  static absl::StatusOr<Keyring> LoadOrCreate(const std::string& path, base::Random& random);
+  static absl::StatusOr<Keyring> LoadOrCreate(const std::string& path, base::Random& random,
+                                              SecretReaders readers = SecretReaders::kOwner);
 
   uint32_t primary_id() const { return primary_id_; }
   // The stored digest under the primary pepper.

@@ -15,6 +15,10 @@
 namespace tollgate::token {
 namespace {
 
+constexpr absl::string_view kOrByName =
+    "; where it is a mounted Kubernetes Secret or lies on a volume with an fsGroup: "
+    "--group-readable-secrets";
+
 std::string ErrnoText(int error) {
   char buffer[128];
   return strerror_r(error, buffer, sizeof(buffer));
@@ -83,19 +87,59 @@ absl::Status SecretFile::Refused(absl::string_view reason, absl::string_view why
                       absl::StrCat(what_, " ", path_, ": ", why));
 }
 
+absl::Status SecretFile::Unwritable(absl::string_view doing, int error) const {
+  const absl::string_view advice =
+      error == EROFS ? ". Its volume is read-only: make or change the file where the volume comes "
+                       "from (a Kubernetes Secret, say), and start again"
+      : error == EACCES || error == EPERM ? ". Name a file in a folder that this process may write"
+                                          : "";
+  return Refused("UNWRITABLE", absl::StrCat(doing, ": ", ErrnoText(error), advice));
+}
+
+absl::Status SecretFile::CheckReaders(const struct stat& info) const {
+  if (!S_ISREG(info.st_mode)) return Refused("PERMISSIONS", "is no regular file");
+  const mode_t mode = info.st_mode & 07777;
+  const bool with_group = readers_ == SecretReaders::kOwnerAndGroup;
+  const bool private_enough =
+      with_group ? (mode & ~mode_t{0660}) == 0 && (mode & 0440) != 0 : mode == 0600 || mode == 0400;
+  if (!private_enough) {
+    const std::string has = absl::StrCat("has mode ", absl::Hex(mode >> 6 & 7),
+                                         absl::Hex(mode >> 3 & 7), absl::Hex(mode & 7), ", which ");
+    if (with_group) {
+      return Refused("PERMISSIONS",
+                     absl::StrCat(has,
+                                  "its owner and its group alone must be able to read. chmod "
+                                  "640 ",
+                                  path_));
+    }
+    const bool group_alone = (mode & ~mode_t{0660}) == 0;
+    return Refused("PERMISSIONS",
+                   absl::StrCat(has, "its owner alone must be able to read. chmod 600 ", path_,
+                                group_alone ? kOrByName : ""));
+  }
+  if (info.st_uid != geteuid() && !(with_group && info.st_uid == 0)) {
+    return Refused("PERMISSIONS",
+                   absl::StrCat("belongs to user ", info.st_uid, ", and this process runs as ",
+                                geteuid(), ". chown it, or run as its owner"));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<base::SecretBytes> SecretFile::Read(size_t max_bytes) const {
   // Not blocking: a FIFO in the place of the file must not hang the start.
-  File file(open(path_.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  const int follow = readers_ == SecretReaders::kOwner ? O_NOFOLLOW : 0;
+  File file(open(path_.c_str(), O_RDONLY | follow | O_NONBLOCK | O_CLOEXEC));
   if (!file.open()) {
     const int error = errno;
     if (error == ENOENT) {
       return base::Refuse(absl::StatusCode::kNotFound, absl::StrCat(reasons_, "_NOT_FOUND"),
                           absl::StrCat(what_, " ", path_, ": there is no such file"));
     }
-    if (error == ELOOP) {
+    if (error == ELOOP && follow != 0) {
       return Refused("PERMISSIONS",
-                     "is a symbolic link. Name the file itself, so that nobody can put another "
-                     "in its place");
+                     absl::StrCat("is a symbolic link. Name the file itself, so that nobody can "
+                                  "put another in its place",
+                                  kOrByName));
     }
     return Refused("UNREADABLE", absl::StrCat("cannot be opened: ", ErrnoText(error)));
   }
@@ -103,19 +147,7 @@ absl::StatusOr<base::SecretBytes> SecretFile::Read(size_t max_bytes) const {
   if (fstat(file.fd(), &info) != 0) {
     return Refused("UNREADABLE", ErrnoText(errno));
   }
-  if (!S_ISREG(info.st_mode)) return Refused("PERMISSIONS", "is no regular file");
-  const mode_t mode = info.st_mode & 07777;
-  if (mode != 0600 && mode != 0400) {
-    return Refused("PERMISSIONS",
-                   absl::StrCat("has mode ", absl::Hex(mode >> 6 & 7), absl::Hex(mode >> 3 & 7),
-                                absl::Hex(mode & 7),
-                                ", which its owner alone must be able to read. chmod 600 ", path_));
-  }
-  if (info.st_uid != geteuid()) {
-    return Refused("PERMISSIONS",
-                   absl::StrCat("belongs to user ", info.st_uid, ", and this process runs as ",
-                                geteuid(), ". chown it, or run as its owner"));
-  }
+  RETURN_IF_ERROR(CheckReaders(info));
   if (static_cast<uint64_t>(info.st_size) > max_bytes) {
     return Refused("MALFORMED", absl::StrCat("is larger than ", max_bytes, " bytes"));
   }
@@ -139,16 +171,14 @@ absl::StatusOr<std::string> SecretFile::WriteBeside(absl::string_view bytes) con
   const std::string temporary = absl::StrCat(path_, ".new-", base::SystemRandom().Hex(8));
   File file(open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!file.open()) {
-    return Refused("UNWRITABLE",
-                   absl::StrCat("cannot be created: ", ErrnoText(errno),
-                                ". Name a file in a folder that this process may write"));
+    return Unwritable("cannot be created", errno);
   }
   // A umask may have taken the owner's own bits away; it cannot have added any.
   if (fchmod(file.fd(), 0600) != 0 || !WriteAll(file.fd(), bytes) || fsync(file.fd()) != 0 ||
       !file.Close()) {
     const int error = errno;
     unlink(temporary.c_str());
-    return Refused("UNWRITABLE", absl::StrCat("cannot be written: ", ErrnoText(error)));
+    return Unwritable("cannot be written", error);
   }
   return temporary;
 }
@@ -159,11 +189,11 @@ absl::StatusOr<bool> SecretFile::Create(absl::string_view bytes) const {
   if (error != 0) {
     unlink(temporary.c_str());
     if (error != EEXIST) {
-      return Refused("UNWRITABLE", absl::StrCat("cannot be named: ", ErrnoText(error)));
+      return Unwritable("cannot be named", error);
     }
   }
   if (!SyncFolder(path_)) {
-    return Refused("UNWRITABLE", absl::StrCat("its folder cannot be synced: ", ErrnoText(errno)));
+    return Unwritable("its folder cannot be synced", errno);
   }
   return error == 0;
 }
@@ -173,10 +203,10 @@ absl::Status SecretFile::Replace(absl::string_view bytes) const {
   if (rename(temporary.c_str(), path_.c_str()) != 0) {
     const int error = errno;
     unlink(temporary.c_str());
-    return Refused("UNWRITABLE", absl::StrCat("cannot be named: ", ErrnoText(error)));
+    return Unwritable("cannot be named", error);
   }
   if (!SyncFolder(path_)) {
-    return Refused("UNWRITABLE", absl::StrCat("its folder cannot be synced: ", ErrnoText(errno)));
+    return Unwritable("its folder cannot be synced", errno);
   }
   return absl::OkStatus();
 }

@@ -2,6 +2,8 @@
 #ifndef TOLLGATE_TOKEN_SECRET_FILE_H_
 #define TOLLGATE_TOKEN_SECRET_FILE_H_
 
+#include <sys/stat.h>
+
 #include <cstddef>
 #include <string>
 #include <utility>
@@ -13,17 +15,31 @@
 
 namespace tollgate::token {
 
+// Who may read such a file.
+enum class SecretReaders {
+  // The process's own user alone: the file is his, of mode 0600 or 0400, and no symbolic link.
+  kOwner,
+  // Its group, too, and it may be reached through links, and be root's: so Kubernetes mounts a
+  // Secret (a link to a link, root's, mode 0440), and so it leaves the files of a volume with an
+  // fsGroup (mode 0660). Others never.
+  kOwnerAndGroup,
+};
+
 // One such file. A value; thread-safe.
 class SecretFile {
  public:
   // `what` is how messages call it ("keyring"), `reasons` what their reasons begin with
   // ("KEYRING").
-  SecretFile(std::string path, std::string what, std::string reasons)
-      : path_(std::move(path)), what_(std::move(what)), reasons_(std::move(reasons)) {}
+  SecretFile(std::string path, std::string what, std::string reasons,
+             SecretReaders readers = SecretReaders::kOwner)
+      : path_(std::move(path)),
+        what_(std::move(what)),
+        reasons_(std::move(reasons)),
+        readers_(readers) {}
 
-  // All of it, at most `max_bytes`. FAILED_PRECONDITION (…_PERMISSIONS) unless it is a regular
-  // file, no symbolic link, of this process's own user, that nobody else can read (mode 0600 or
-  // 0400); NOT_FOUND (…_NOT_FOUND); FAILED_PRECONDITION: …_UNREADABLE, …_MALFORMED (too large).
+  // All of it, at most `max_bytes`. FAILED_PRECONDITION (…_PERMISSIONS) unless it is a regular file
+  // that only its readers can read; NOT_FOUND (…_NOT_FOUND); FAILED_PRECONDITION: …_UNREADABLE,
+  // …_MALFORMED (too large).
   absl::StatusOr<base::SecretBytes> Read(size_t max_bytes) const;
   // Makes it, durably, with mode 0600, whole or not at all. False, and nothing is changed: the name
   // is taken. FAILED_PRECONDITION (…_UNWRITABLE).
@@ -38,6 +54,9 @@ class SecretFile {
   absl::Status Refused(absl::string_view reason, absl::string_view why) const;
 
  private:
+  // Whether others can read the file with this status.
+  absl::Status CheckReaders(const struct stat& info) const;
+  absl::Status Unwritable(absl::string_view doing, int error) const;
   // Writes a file beside it, durably and for its owner only, and returns its name. Nothing is left
   // behind on an error.
   absl::StatusOr<std::string> WriteBeside(absl::string_view bytes) const;
@@ -45,6 +64,7 @@ class SecretFile {
   const std::string path_;
   const std::string what_;
   const std::string reasons_;
+  const SecretReaders readers_;
 };
 
 }  // namespace tollgate::token

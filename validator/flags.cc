@@ -18,7 +18,7 @@ constexpr char kFooter[] =
     "A service that cannot be reached is no error: until it can, every answer is UNAVAILABLE.\n"
     "Exit codes: 0 ended as asked; 2 bad usage; 3 address or port taken; 4 any other failure "
     "to\n"
-    "start (plaintext refused among them).";
+    "start (plaintext refused among them); 71 stopping took too long.";
 
 std::string HostName() {
   char name[256] = {};

@@ -14,7 +14,7 @@ namespace {
 
 constexpr char kName[] = "tollgate-validator";
 // What it has when it has started, on two processors.
-constexpr net::ProcessNeeds kNeeds = {.threads = 33, .open_files = 32};
+constexpr net::ProcessNeeds kNeeds = {.threads = 21, .open_files = 32};
 
 int Refused(const absl::Status& status) {
   net::ReportRefusal(kName, status);
@@ -39,12 +39,14 @@ int Main(int argc, char** argv) {
   absl::StatusOr<std::unique_ptr<net::Daemon>> daemon =
       net::Daemon::Start({kName, flags->daemon.metrics_listen, nullptr});
   if (!daemon.ok()) return Refused(daemon.status());
+  (*daemon)->BoundStopping(net::StopLimit(flags->daemon));
   absl::StatusOr<std::unique_ptr<ValidatorServer>> server = ValidatorServer::Start(flags->server);
   if (!server.ok()) {
     const bool by_a_flag = base::ReasonOf(server.status()) == "BAD_FLAG";
     return Refused(by_a_flag ? net::WithHelpHint(kName, server.status()) : server.status());
   }
   (*daemon)->ServeMetrics((*server)->registry());
+  (*daemon)->ServeHealth((*server)->health());
 
   absl::Status ready =
       readiness.Write(**daemon, (*server)->addresses(), {{"id", flags->server.id}});

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/proto_time.h"
+#include "base/status.h"
 #include "service/feed/ledger/roster_command.h"
 
 namespace tollgate::service {
@@ -38,9 +39,9 @@ bool EnforcementDesk::BindCaller(const lease::SessionId& key, absl::string_view 
     absl::MutexLock lock(&mu_);
     if (ledger_->BindCaller(key, caller)) return true;
   }
-  base::Log(base::LogLevel::kWarning,
-            "somebody tried to speak for a validator that follows as another caller",
-            {{"validator", key.validator_id}, {"caller", caller}});
+  base::LogSummed(base::LogLevel::kWarning,
+                  "somebody tried to speak for a validator that follows as another caller", "",
+                  {{"validator", key.validator_id}, {"caller", caller}});
   return false;
 }
 
@@ -120,17 +121,18 @@ bool EnforcementDesk::WriteRoster(const lease::SessionId& key, std::function<voi
     if (!ledger_->NeedsRoster(key) || ledger_->stopped()) return false;
     write = ledger_->BeginRosterWrite(key, options_.clock->ServiceNow());
   }
-  Write(std::make_shared<AddSession>(write.record),
-        [this, write, done = std::move(done)](const absl::Status& status) {
-          if (status.ok()) {
-            absl::MutexLock lock(&mu_);
-            ledger_->OnRostered(write);
-          } else {
-            base::Log(base::LogLevel::kWarning, "a validator could not be written into the roster",
+  Write(std::make_shared<AddSession>(write.record), [this, write, done = std::move(done)](
+                                                        const absl::Status& status) {
+    if (status.ok()) {
+      absl::MutexLock lock(&mu_);
+      ledger_->OnRostered(write);
+    } else {
+      base::LogSummed(base::LogLevel::kWarning, "a validator could not be written into the roster",
+                      base::ReasonOf(status),
                       {{"validator", write.record.validator_id()}, {"status", status}});
-          }
-          done();
-        });
+    }
+    done();
+  });
   return true;
 }
 
@@ -302,7 +304,8 @@ base::BootTime EnforcementDesk::Tick() {
 
   const auto logged = [](const absl::Status& status) {
     if (!status.ok()) {
-      base::Log(base::LogLevel::kWarning, "a write of the feed's failed", {{"status", status}});
+      base::LogSummed(base::LogLevel::kWarning, "a write of the feed's failed",
+                      base::ReasonOf(status), {{"status", status}});
     }
   };
   {

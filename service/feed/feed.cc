@@ -22,6 +22,10 @@ namespace {
 // How often every stream is checked.
 constexpr absl::Duration kStreamTick = absl::Milliseconds(250);
 constexpr absl::Duration kShortestTick = absl::Milliseconds(1);
+// Revisions sized by one scan of the store at the start.
+constexpr int64_t kPreloadedAtOnce = 64;
+// A brand is at most 8 letters; what is longer is cut.
+constexpr size_t kLongestBrandTold = 16;
 constexpr absl::Duration kBetweenStrangerLines = absl::Seconds(10);
 
 absl::StatusOr<MetaRecord> ReadMeta(const storage::View& view) {
@@ -29,6 +33,26 @@ absl::StatusOr<MetaRecord> ReadMeta(const storage::View& view) {
                    storage::GetRecord<MetaRecord>(view, storage::Table::kMeta, storage::kMetaKey));
   if (!meta.has_value()) return absl::DataLossError("the store has no meta record");
   return *std::move(meta);
+}
+
+// The revision after which the newest revisions fill a ring of `max_bytes`: at most `most` of them,
+// and about as many as have room. What the ring would throw away again is not even read: a store
+// into which tokens were brought by the thousand has megabytes in each revision.
+absl::StatusOr<int64_t> PreloadFloor(const storage::View& view, const HeadRecord& head,
+                                     int64_t most, size_t max_bytes) {
+  const int64_t lowest = std::max(
+      {int64_t{0}, head.compacted_revision(), head.revision() - std::max<int64_t>(0, most)});
+  int64_t floor = head.revision();
+  size_t bytes = 0;
+  while (floor > lowest && bytes < max_bytes) {
+    const int64_t next = std::max(lowest, floor - kPreloadedAtOnce);
+    ASSIGN_OR_RETURN(const std::vector<storage::Entry> entries,
+                     view.Scan(storage::Table::kEvents, storage::RevisionKey(next + 1),
+                               storage::RevisionKey(floor + 1), kPreloadedAtOnce));
+    for (const storage::Entry& entry : entries) bytes += entry.value.size();
+    floor = next;
+  }
+  return floor;
 }
 
 absl::Status RefuseDraining() {
@@ -41,6 +65,8 @@ Feed::Feed(Options options, FeedScheduler* scheduler)
     : options_(std::move(options)),
       scheduler_(scheduler),
       next_stream_tick_(options_.clock->Now() + kStreamTick),
+      next_fleet_review_(options_.clock->Now()),
+      news_(options_.clock->Now()),
       shares_(options_.wake_shares) {}
 
 Feed::~Feed() { Stop(); }
@@ -110,10 +136,10 @@ absl::Status Feed::Begin(absl::Duration longest_lease_before) {
                                    : std::make_unique<EnforcementLedger>(ledger_options, start));
 
   // The newest revisions are read into the ring, so that those who come back find them there.
-  const int64_t floor = std::max(head.compacted_revision(),
-                                 ledger_head_ - std::max<int64_t>(0, options_.preload_revisions));
   EventRing::Options ring = options_.ring;
   ring.proofs = proofs_.get();
+  ASSIGN_OR_RETURN(const int64_t floor,
+                   PreloadFloor(*snapshot, head, options_.preload_revisions, ring.max_bytes));
   ring_ = std::make_unique<EventRing>(ring, std::max<int64_t>(0, floor));
   readers_ = std::make_unique<FeedReaders>(options_.engine, ring_.get(), ring);
   snapshot.reset();
@@ -126,6 +152,7 @@ absl::Status Feed::Begin(absl::Duration longest_lease_before) {
              {"head", ring_->head()},
              {"roster", static_cast<int64_t>(start.roster.size())},
              {"restored", start.restored}});
+  ReviewFleet(options_.clock->Now());  // those of the roster are no news
   return absl::OkStatus();
 }
 
@@ -213,6 +240,34 @@ void Feed::ForgetGreeted(FollowerStream* stream) {
   if (newest != newest_.end() && newest->second == stream->number()) newest_.erase(newest);
 }
 
+void Feed::OnBrand(const std::string& validator_id, const std::string& address,
+                   const std::string& brand) {
+  // A validator of before does not tell its brand.
+  if (brand.empty() || brand == options_.brand) return;
+  absl::MutexLock lock(&news_mu_);
+  news_.OnOtherBrand(validator_id, address, brand.substr(0, kLongestBrandTold));
+}
+
+void Feed::OnCut(const std::string& validator_id, absl::string_view why) {
+  {
+    absl::MutexLock lock(&mu_);
+    ++cut_;
+  }
+  absl::MutexLock lock(&news_mu_);
+  news_.OnCut(validator_id, why);
+}
+
+void Feed::ReviewFleet(base::BootTime now) {
+  const std::vector<SessionView> sessions = desk_->Sessions();
+  next_fleet_review_ = now + FleetNews::ReviewInterval(sessions.size());
+  std::vector<base::LogRecord> lines;
+  {
+    absl::MutexLock lock(&news_mu_);
+    lines = news_.Review(sessions, now);
+  }
+  for (const base::LogRecord& line : lines) base::Log(line);
+}
+
 void Feed::OnWelcomed(bool resumes) {
   absl::MutexLock lock(&mu_);
   ++(resumes ? resumes_ : resets_);
@@ -272,8 +327,8 @@ void Feed::OnStreamClosed(FollowerStream* stream) {
     const auto newest = newest_.find(session);
     if (newest != newest_.end() && newest->second == stream->number()) newest_.erase(newest);
     --streams_;
-    if (stuck) ++cut_;
   }
+  if (stuck) OnCut(session.validator_id, "it pings, and does not apply what it is sent");
   scheduler_->StreamGone();
 }
 
@@ -294,11 +349,12 @@ base::BootTime Feed::Tick() {
   if (now >= next_stream_tick_) {
     next_stream_tick_ = now + kStreamTick;
     for (const auto& stream : AllStreams()) {
-      if (!stream->Tick(now, options_.stall_limit)) continue;
-      absl::MutexLock lock(&mu_);
-      ++cut_;
+      if (stream->Tick(now, options_.stall_limit)) {
+        OnCut(stream->session().validator_id, "it does not read its stream");
+      }
     }
   }
+  if (now >= next_fleet_review_) ReviewFleet(now);
   next = std::min(next, next_stream_tick_);
   return std::clamp(next, now + kShortestTick, now + kStreamTick);
 }

@@ -21,6 +21,7 @@
 #include "service/feed/enforcement_desk.h"
 #include "service/feed/event_ring.h"
 #include "service/feed/feed_reader.h"
+#include "service/feed/fleet_news.h"
 #include "service/feed/follow_wire.h"
 #include "service/feed/ledger/lessor.h"
 #include "service/history/history.h"
@@ -96,7 +97,8 @@ class Feed {
     // The streams are divided into this many shares; a thread of its own wakes each share.
     size_t wake_shares = 1;
     EventRing::Options ring;
-    // How many of the newest revisions a start reads into the ring.
+    // How many of the newest revisions a start reads into the ring, where the ring has room for
+    // them.
     int64_t preload_revisions = 16'384;
     // How many revisions a stream that is behind the ring reads at once, at most.
     size_t catch_up_revisions = 256;
@@ -205,6 +207,9 @@ class Feed {
   void OnGreeted(const std::shared_ptr<FollowerStream>& stream) ABSL_LOCKS_EXCLUDED(mu_);
   // The stream closed before it was registered.
   void ForgetGreeted(FollowerStream* stream) ABSL_LOCKS_EXCLUDED(mu_);
+  // The stream's Hello names a brand of token strings.
+  void OnBrand(const std::string& validator_id, const std::string& address,
+               const std::string& brand) ABSL_LOCKS_EXCLUDED(news_mu_);
   // What the stream's Welcome says was decided.
   void OnWelcomed(bool resumes) ABSL_LOCKS_EXCLUDED(mu_);
   // R19: a validator proves that this epoch had another history.
@@ -224,6 +229,11 @@ class Feed {
     return shares_[number % shares_.size()];
   }
   absl::Duration Jitter(absl::Duration bound) ABSL_LOCKS_EXCLUDED(mu_);
+  // A stream was cut: counts it, and tells of it.
+  void OnCut(const std::string& validator_id, absl::string_view why)
+      ABSL_LOCKS_EXCLUDED(mu_, news_mu_);
+  // Tells what is new of the fleet.
+  void ReviewFleet(base::BootTime now) ABSL_LOCKS_EXCLUDED(news_mu_);
 
   const Options options_;
   FeedScheduler* const scheduler_;
@@ -234,7 +244,11 @@ class Feed {
   std::unique_ptr<EnforcementDesk> desk_;
   std::unique_ptr<FeedReaders> readers_;
   std::unique_ptr<storage::Tail> tail_;
-  base::BootTime next_stream_tick_;  // only Tick's thread uses it
+  base::BootTime next_stream_tick_;  // only Tick's thread uses these two
+  base::BootTime next_fleet_review_;
+
+  absl::Mutex news_mu_;
+  FleetNews news_ ABSL_GUARDED_BY(news_mu_);
 
   absl::Mutex mu_;
   std::vector<Streams> shares_ ABSL_GUARDED_BY(mu_);

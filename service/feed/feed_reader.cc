@@ -79,7 +79,8 @@ CatchUp FeedReaders::ReadStore(int64_t after, size_t max_revisions) const {
   // told more than the head by which a resume is judged (R11).
   const int64_t head = ring_->head();
   const auto failed = [&answer](const absl::Status& status) {
-    base::Log(base::LogLevel::kError, "old events cannot be read", {{"status", status}});
+    base::LogSummed(base::LogLevel::kError, "old events cannot be read", base::ReasonOf(status),
+                    {{"status", status}});
     answer.state = CatchUp::State::kFailed;
     return answer;
   };
@@ -144,7 +145,8 @@ KnownFingerprint FeedReaders::ReadFingerprint(int64_t revision) const {
   };
   const absl::Status status = read();
   if (!status.ok()) {
-    base::Log(base::LogLevel::kError, "a fingerprint cannot be read", {{"status", status}});
+    base::LogSummed(base::LogLevel::kError, "a fingerprint cannot be read", base::ReasonOf(status),
+                    {{"status", status}});
   }
   return known;
 }

@@ -68,6 +68,7 @@ void FollowerStream::Act(FollowerStreamState::Received received,
     case Received::kHello:
       desk.OnHello(session, hello, address);
       feed_->OnGreeted(shared_from_this());
+      feed_->OnBrand(session.validator_id, address, hello.brand());
       if (!Register()) {
         // It closed while its proof was looked up: nobody else will take it back.
         desk.OnStreamClosed(session);

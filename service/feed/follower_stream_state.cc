@@ -43,6 +43,10 @@ absl::Status CheckHello(const Hello& hello) {
     return base::RefuseField("REVISION_MALFORMED", "hello.applied_revision",
                              "must be from 0 to 2^53: no store gets further");
   }
+  if (hello.answered_revision() < 0 || hello.answered_revision() > kMaxRevision) {
+    return base::RefuseField("REVISION_MALFORMED", "hello.answered_revision",
+                             "must be from 0 to 2^53: no store gets further");
+  }
   if (hello.has_proof()) {
     RETURN_IF_ERROR(lease::CheckProof(hello.proof()));
     if (hello.proof().revision() > kMaxRevision) {

@@ -96,7 +96,14 @@ Agreement JudgeHello(const Hello& hello, const History& history, int64_t head,
   // The proof speaks for what is up to its revision. A life that goes on at just that point
   // resumes; a new one (no epoch of its own), or one that the proof does not reach, begins anew.
   if (hello.epoch() != epoch || hello.applied_revision() == 0) return Agreement::kFresh;
-  return hello.applied_revision() == proof.revision() ? Agreement::kSame : Agreement::kUnproven;
+  if (hello.applied_revision() != proof.revision()) return Agreement::kUnproven;
+  // What it holds of a later revision is true here only where that revision is the same one.
+  const int64_t answered = hello.answered_revision();
+  if (answered > hello.applied_revision() &&
+      (answered > head || history.TermOf(answered) != hello.answered_term())) {
+    return Agreement::kUnproven;
+  }
+  return Agreement::kSame;
 }
 
 }  // namespace tollgate::service

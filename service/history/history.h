@@ -56,7 +56,8 @@ enum class Agreement {
   kSame,          // proven: what it has applied is a beginning of our history. It may resume
   kFresh,         // it tells of no past, or of none that it would go on from: reset
   kElsewhere,     // of another store, or of an earlier epoch of this one: reset
-  kUnproven,      // of this epoch, without a proof (an older validator), not above the head: reset
+  kUnproven,      // of this epoch and not above the head, without a proof (an older validator), or
+                  // with answers from revisions that are not ours: reset
   kUnknownEpoch,  // an epoch that this store never had: refused
   kUnprovenFuture,  // above the head, without a proof: refused, and nobody is stopped
   kContradiction,   // its proof is of another history of this epoch. Sealed with our key it is true

@@ -20,8 +20,8 @@ constexpr size_t kDigits = 2 * lease::kSealingKeyBytes;
 // A line takes about 115 bytes.
 constexpr size_t kMaxFileSize = 1024;
 
-token::SecretFile FileAt(const std::string& path) {
-  return token::SecretFile(path, "sealing key", "SEALING_KEY");
+token::SecretFile FileAt(const std::string& path, token::SecretReaders readers) {
+  return token::SecretFile(path, "sealing key", "SEALING_KEY", readers);
 }
 
 base::SecretBytes FreshKey(base::Random& random) {
@@ -70,9 +70,9 @@ SealingKey Use(base::SecretBytes key, SealingKeyOrigin origin) {
 }  // namespace
 
 absl::StatusOr<SealingKey> OpenSealingKey(const std::string& path, const std::string& epoch,
-                                          base::Random& random) {
+                                          base::Random& random, token::SecretReaders readers) {
   if (path.empty()) return Use(FreshKey(random), SealingKeyOrigin::kMade);
-  const token::SecretFile file = FileAt(path);
+  const token::SecretFile file = FileAt(path, readers);
   const absl::StatusOr<base::SecretBytes> text = file.Read(kMaxFileSize);
   if (text.ok()) {
     absl::string_view of_epoch;

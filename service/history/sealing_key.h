@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "base/random.h"
 #include "lease/proof.h"
+#include "token/secret_file.h"
 
 namespace tollgate::service {
 
@@ -28,8 +29,9 @@ struct SealingKey {
 // empty path: a key that only this process has. The file is one line: `tollgate-seal-1 EPOCH KEY`,
 // the key in 64 hexadecimal digits. Errors: FAILED_PRECONDITION, SEALING_KEY_PERMISSIONS,
 // _UNREADABLE, _UNWRITABLE, _MALFORMED (see token/secret_file.h).
-absl::StatusOr<SealingKey> OpenSealingKey(const std::string& path, const std::string& epoch,
-                                          base::Random& random);
+absl::StatusOr<SealingKey> OpenSealingKey(
+    const std::string& path, const std::string& epoch, base::Random& random,
+    token::SecretReaders readers = token::SecretReaders::kOwner);
 
 }  // namespace tollgate::service
 

@@ -50,8 +50,13 @@ absl::Status RefuseInDoubt(const storage::Slot& slot, absl::string_view what) {
 absl::Status Change::Run(const storage::View& view, const storage::Slot& slot,
                          storage::Effects& effects) {
   replayed_ = false;
+  audited_.clear();
   mutable_answer()->Clear();
-  if (context_.request_id.empty()) return Apply(view, slot, effects);
+  if (context_.request_id.empty()) {
+    RETURN_IF_ERROR(Apply(view, slot, effects));
+    audited_ = effects.audit;
+    return absl::OkStatus();
+  }
 
   std::string actor = context_.actor;
   std::replace(actor.begin(), actor.end(), '\0', '?');  // keys are parted by 0 bytes
@@ -77,6 +82,7 @@ absl::Status Change::Run(const storage::View& view, const storage::Slot& slot,
   }
 
   RETURN_IF_ERROR(Apply(view, slot, effects));
+  audited_ = effects.audit;
   // The record is kept even where nothing had to change: otherwise a retry of a suspension that
   // changed nothing could suspend a token that was resumed in between.
   RequestRecord record;

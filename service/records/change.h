@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -13,6 +14,7 @@
 #include "storage/command.h"
 #include "storage/engine.h"
 #include "token/digest.h"
+#include "tollgate/store/v1/records.pb.h"
 
 namespace tollgate::service {
 
@@ -54,6 +56,8 @@ class Change : public storage::Command {
   absl::string_view name() const override { return context_.method; }
   // Whether the answer is that of an earlier request. Set once Run has returned OK.
   bool replayed() const { return replayed_; }
+  // The audit entries of the change; none for a retry. Set once Run has returned OK.
+  const std::vector<store::v1::AuditRecord>& audited() const { return audited_; }
   const std::string& actor() const { return context_.actor; }
   const std::string& workspace() const { return context_.workspace; }
 
@@ -78,6 +82,7 @@ class Change : public storage::Command {
  private:
   const Context context_;
   bool replayed_ = false;
+  std::vector<store::v1::AuditRecord> audited_;
 };
 
 // A Change with its answer.

@@ -19,7 +19,8 @@ constexpr char kExitCodes[] =
     "store\n"
     "is from a newer version, or corrupt; 8 the journal is unreadable, damaged, of another store, "
     "or\n"
-    "does not reach from the backup on; 1 anything else. Nothing is changed unless it ends with 0.";
+    "does not reach from the backup on; 10 the store cannot be read or written; 1 anything else. "
+    "Nothing is changed unless it ends with 0.";
 
 }  // namespace
 

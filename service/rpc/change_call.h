@@ -2,11 +2,13 @@
 #ifndef TOLLGATE_SERVICE_RPC_CHANGE_CALL_H_
 #define TOLLGATE_SERVICE_RPC_CHANGE_CALL_H_
 
+#include <cstdint>
 #include <memory>
 #include <utility>
 
 #include "absl/status/statusor.h"
 #include "base/proto_time.h"
+#include "service/records/change.h"
 #include "service/records/field_time.h"
 #include "service/rpc/enforced_wait.h"
 #include "service/rpc/rpc_call.h"
@@ -14,6 +16,10 @@
 #include "tollgate/v1/token.pb.h"
 
 namespace tollgate::service {
+
+// Writes the log's line of a committed change: one that takes permission away, or changes what may
+// be granted. Nothing for the others, nor for a retry.
+void LogChange(const Change& change, int64_t revision);
 
 // Commits the command `made`, and finishes the call with its answer once the command is durable
 // (I4). Before that, `add` gets the command and the answer, to add what no command may hold. Blocks
@@ -32,6 +38,7 @@ void CommitThenFinish(std::shared_ptr<TypedCall<Request, Response>> call,
           call->FinishWith(committed.status());
           return;
         }
+        LogChange(*command, committed->revision);
         call->response = command->response();
         add(*command, &call->response);
         call->FinishWith(absl::OkStatus());
@@ -81,6 +88,7 @@ void CommitWaitThenFinish(std::shared_ptr<TypedCall<Request, Response>> call,
       call->FinishWith(committed.status());
       return;
     }
+    LogChange(*command, committed->revision);
     call->response = command->response();
     const base::BootTime since = call->deps().clock->Now();
     auto* const raw = call.get();  // the answer is dropped with the call

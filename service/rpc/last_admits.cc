@@ -48,8 +48,8 @@ void WithLastAdmits(const RpcDeps& deps, const ReceiptQuestion& question, Receip
                                      : absl::ResourceExhaustedError("too many reads");
     if (!status.ok()) {
       KeepUnknownLastAdmits(held.get());
-      base::Log(base::LogLevel::kWarning, "a receipt goes out without last admissions",
-                {{"status", status}});
+      base::LogSummed(base::LogLevel::kWarning, "a receipt goes out without last admissions",
+                      base::ReasonOf(status), {{"status", status}});
     }
     done(std::move(*held));
   };

@@ -97,7 +97,8 @@ bool ReadOn(base::Executor& executor, std::shared_ptr<RpcCall> call,
             : snapshot.status();
     if (!snapshot.ok() || absl::IsDataLoss(status)) {
       call->deps().metrics->OnStoreError();
-      base::Log(base::LogLevel::kError, "a read of the store failed", {{"status", status}});
+      base::LogSummed(base::LogLevel::kError, "a read of the store failed", base::ReasonOf(status),
+                      {{"status", status}});
     }
     if (status.ok() && then != nullptr) {
       snapshot->reset();

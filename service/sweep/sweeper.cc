@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/status.h"
 
 namespace tollgate::service {
 
@@ -71,7 +72,8 @@ void Sweeper::Done(const std::shared_ptr<State>& state, const SweepCommand& comm
                  {"unused", static_cast<int64_t>(result.unused)}});
     }
   } else if (!absl::IsUnavailable(committed.status())) {  // that is a stop
-    base::Log(base::LogLevel::kError, "a sweep failed", {{"status", committed.status()}});
+    base::LogSummed(base::LogLevel::kError, "a sweep failed", base::ReasonOf(committed.status()),
+                    {{"status", committed.status()}});
   }
   {
     absl::MutexLock lock(&state->mu);

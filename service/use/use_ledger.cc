@@ -211,8 +211,8 @@ void UseLedger::Flush() {
       }
     }
     if (!merged.ok()) {
-      base::Log(base::LogLevel::kWarning, "use reports were lost",
-                {{"uses", static_cast<int64_t>(lost)}, {"error", merged}});
+      base::LogSummed(base::LogLevel::kWarning, "use reports were lost", base::ReasonOf(merged),
+                      {{"uses", static_cast<int64_t>(lost)}, {"error", merged}});
       Dropped(lost);
     }
   }

@@ -12,6 +12,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "base/status.h"
 #include "storage/schema.h"
 
@@ -162,6 +163,11 @@ absl::StatusOr<JournalScan> Scan(
   return scan;
 }
 
+std::string MadeAt(int64_t create_time_us) {
+  return absl::FormatTime("%Y-%m-%d %H:%M:%E3S UTC", absl::FromUnixMicros(create_time_us),
+                          absl::UTCTimeZone());
+}
+
 absl::Status SyncFolderOf(const std::string& path) {
   const std::string parent = std::filesystem::path(path).parent_path().string();
   const std::string folder = parent.empty() ? std::string(".") : parent;
@@ -201,7 +207,7 @@ absl::StatusOr<JournalScan> ScanJournal(
 
 absl::StatusOr<std::unique_ptr<Journal>> Journal::Open(
     const std::string& path, int64_t store_create_time_us, const JournalSection& first_section,
-    const std::function<absl::Status(const JournalRecord&, int64_t)>& on_record) {
+    const std::function<absl::Status(const JournalRecord&, int64_t)>& on_record, DiskWork* work) {
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd < 0) {
     return base::Refuse(absl::StatusCode::kUnavailable, "JOURNAL_UNWRITABLE",
@@ -209,16 +215,20 @@ absl::StatusOr<std::unique_ptr<Journal>> Journal::Open(
                                      absl::string_view(std::strerror(errno)),
                                      ". Check its folder, or name another: --journal FILE"));
   }
-  std::unique_ptr<Journal> journal(new Journal(path, fd));
+  std::unique_ptr<Journal> journal(new Journal(path, fd, work));
   if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
     return InUse(path, "Each store has a journal of its own: --journal FILE");
   }
   ASSIGN_OR_RETURN(const JournalScan scan, Scan(path, fd, on_record));
   if (scan.records > 0 && scan.store_create_time_us != store_create_time_us) {
-    return base::Refuse(absl::StatusCode::kFailedPrecondition, "JOURNAL_OF_ANOTHER_STORE",
-                        absl::StrCat("the journal ", path,
-                                     " is of another store. Each store has a journal of its own: "
-                                     "--journal FILE"));
+    return base::Refuse(
+        absl::StatusCode::kFailedPrecondition, "JOURNAL_OF_ANOTHER_STORE",
+        absl::StrCat("the journal ", path, " is of a store that was made at ",
+                     MadeAt(scan.store_create_time_us), ", and this store was made at ",
+                     MadeAt(store_create_time_us),
+                     ".\n  If this store is a new one in the place of one that was lost, restore a "
+                     "backup:  tollgated restore --help\n  Otherwise each store has a journal of "
+                     "its own:  --journal FILE"));
   }
   JournalRecord record;
   record.mutable_header()->set_format(kJournalFormat);
@@ -239,6 +249,7 @@ absl::StatusOr<std::unique_ptr<Journal>> Journal::Open(
     RETURN_IF_ERROR(journal->CutTo(journal->created_ ? 0 : scan.good_bytes));
   }
   journal->end_ = journal->created_ ? 0 : scan.good_bytes;
+  RETURN_IF_ERROR(journal->Reserve());
   if (!journal->created_) return journal;
 
   RETURN_IF_ERROR(journal->Append(record));
@@ -257,8 +268,27 @@ absl::Status Journal::Unwritable(absl::string_view doing) const {
                                    ". What cannot be journaled is not accepted"));
 }
 
+absl::Status Journal::Reserve() const {
+  const DiskStep step = write_.Step();
+  int result = 0;
+  do {
+    result = ::fallocate(fd_, FALLOC_FL_KEEP_SIZE, end_, kJournalReserve);
+  } while (result != 0 && errno == EINTR);
+  // A file system that reserves nothing says so otherwise, and tells when it is full in time to
+  // refuse a revocation, no sooner.
+  if (result == 0 || (errno != ENOSPC && errno != EDQUOT && errno != EIO)) return absl::OkStatus();
+  const int error = errno;
+  return base::Refuse(
+      absl::StatusCode::kUnavailable, "JOURNAL_UNWRITABLE",
+      absl::StrCat("refusing to start: the journal ", path_,
+                   " cannot grow: ", absl::string_view(std::strerror(error)),
+                   ". What cannot be journaled is not accepted, so no token could be revoked.\n"
+                   "  Make room on its disk, or name a file on another:  --journal FILE"));
+}
+
 absl::Status Journal::Append(const JournalRecord& record) {
   if (broken_) return Unwritable("an earlier write failed half-way");
+  const DiskStep step = write_.Step();
   const std::string bytes = FrameJournalRecord(record);
   if (bytes.size() - kFrameBytes > kMaxPayload) return Unwritable("the commit is too large");
   size_t put = 0;
@@ -282,6 +312,7 @@ absl::Status Journal::Append(const JournalRecord& record) {
 }
 
 absl::Status Journal::CutTo(int64_t offset) {
+  const DiskStep step = write_.Step();
   if (::ftruncate(fd_, offset) != 0 || ::fdatasync(fd_) != 0) {
     return Unwritable(std::strerror(errno));
   }

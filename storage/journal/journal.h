@@ -16,12 +16,19 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "storage/disk_work.h"
 #include "tollgate/store/v1/journal.pb.h"
 
 namespace tollgate::storage {
 
 // The format this build reads and writes.
 inline constexpr uint32_t kJournalFormat = 1;
+
+// An opening reserves so much room on the disk for what is appended next. A journal whose disk is
+// full would otherwise let a service start, and end it at the first revocation. The entry of a
+// commit that changes a thousand tokens fits (about 200 bytes each); the file's length stays as it
+// is.
+inline constexpr int64_t kJournalReserve = 256 << 10;
 
 // How a scan ended.
 struct JournalScan {
@@ -48,15 +55,17 @@ absl::StatusOr<JournalScan> ScanJournal(
 class Journal {
  public:
   // Opens the journal, or makes one (mode 0600) with this header and section. Calls `on_record` as
-  // ScanJournal does, but not for records that this call has made. A torn end is cut off. Errors:
-  // ScanJournal's, and
+  // ScanJournal does, but not for records that this call has made. A torn end is cut off. What it
+  // writes is told to `work`, which outlives it and may be null. Errors: ScanJournal's, and
   //   JOURNAL_OF_ANOTHER_STORE  FAILED_PRECONDITION  its header names another store
-  //   JOURNAL_UNWRITABLE        UNAVAILABLE          the disk
+  //   JOURNAL_UNWRITABLE        UNAVAILABLE          the disk; kJournalReserve bytes more must find
+  //                                                  room on it, as far as its file system can say
   static absl::StatusOr<std::unique_ptr<Journal>> Open(
       const std::string& path, int64_t store_create_time_us,
       const tollgate::store::v1::JournalSection& first_section,
       const std::function<absl::Status(const tollgate::store::v1::JournalRecord&, int64_t offset)>&
-          on_record);
+          on_record,
+      DiskWork* work = nullptr);
   ~Journal();
 
   // Appends and syncs. UNAVAILABLE, JOURNAL_UNWRITABLE: whatever was written of the record was cut
@@ -70,11 +79,16 @@ class Journal {
   const std::string& path() const { return path_; }
 
  private:
-  Journal(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
+  Journal(std::string path, int fd, DiskWork* work)
+      : path_(std::move(path)),
+        fd_(fd),
+        write_(work, DiskJobKind::kWrite, "a write to the journal", path_) {}
   absl::Status Unwritable(absl::string_view doing) const;
+  absl::Status Reserve() const;
 
   const std::string path_;
   const int fd_;
+  const WatchedJob write_;
   int64_t end_ = 0;
   bool created_ = false;
   bool broken_ = false;  // a failed append could not be cut off

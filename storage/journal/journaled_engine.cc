@@ -233,7 +233,8 @@ absl::Status FindUnjournaled(const View& view, int64_t after,
 }
 
 absl::StatusOr<std::unique_ptr<JournaledEngine>> JournaledEngine::Open(Engine* inner,
-                                                                       const std::string& path) {
+                                                                       const std::string& path,
+                                                                       DiskWork* work) {
   ASSIGN_OR_RETURN(const std::unique_ptr<Snapshot> snapshot, inner->NewSnapshot());
   ASSIGN_OR_RETURN(const auto meta, GetRecord<MetaRecord>(*snapshot, Table::kMeta, kMetaKey));
   ASSIGN_OR_RETURN(const auto head_record,
@@ -250,11 +251,12 @@ absl::StatusOr<std::unique_ptr<JournaledEngine>> JournaledEngine::Open(Engine* i
   absl::MutexLock lock(&engine->mu_);
   engine->committed_ = engine->marked_ = head;
   Found found;
-  ASSIGN_OR_RETURN(engine->journal_,
-                   Journal::Open(path, meta->create_time_us(), now,
-                                 [&found](const JournalRecord& record, int64_t offset) {
-                                   return found.Add(record, offset);
-                                 }));
+  ASSIGN_OR_RETURN(engine->journal_, Journal::Open(
+                                         path, meta->create_time_us(), now,
+                                         [&found](const JournalRecord& record, int64_t offset) {
+                                           return found.Add(record, offset);
+                                         },
+                                         work));
   Journal& journal = *engine->journal_;
   engine->created_journal_ = journal.created();
   if (journal.created()) return engine;

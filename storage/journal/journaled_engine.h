@@ -34,9 +34,11 @@ class JournaledEngine : public Engine {
   //   refused:
   //   STORE_ROLLED_BACK, FAILED_PRECONDITION;
   // * a new epoch begins a new section.
-  // Errors: Journal::Open's, the engine's. `inner` outlives this.
+  // Errors: Journal::Open's, the engine's. `inner` outlives this, and so does `work`, which is told
+  // of the journal's writes and may be null.
   static absl::StatusOr<std::unique_ptr<JournaledEngine>> Open(Engine* inner,
-                                                               const std::string& path);
+                                                               const std::string& path,
+                                                               DiskWork* work = nullptr);
   // Marks how far the store is durable, so that the next start need not search the store.
   ~JournaledEngine() override;
 

@@ -1,6 +1,7 @@
 #include "storage/journal/marked_engine.h"
 
 #include "absl/strings/str_cat.h"
+#include "base/mutation.h"
 #include "base/status.h"
 #include "storage/embedded_engine.h"
 #include "storage/migration.h"
@@ -78,7 +79,7 @@ absl::StatusOr<std::unique_ptr<MarkedEngine>> MarkedEngine::Open(Engine* inner, 
     if (engine->on_failed_) engine->on_failed_(mark.status());
     return engine;
   }
-  if (mark->has_value()) {
+  if (mark->has_value() && !TOLLGATE_MUTATED("r19_mark_ignored")) {
     RETURN_IF_ERROR(Compare(*snapshot, head, **mark, engine->mark_.path()));
   }
   return engine;
@@ -90,6 +91,7 @@ void MarkedEngine::Mark(int64_t revision, absl::string_view fingerprint) {
   {
     absl::MutexLock lock(&mu_);
     if (revision <= marked_.load(std::memory_order_relaxed)) return;
+    const DiskStep step = write_.Step();
     const absl::Status written =
         mark_.Write({store_id_, epoch_, revision, std::string(fingerprint)});
     if (!written.ok()) {

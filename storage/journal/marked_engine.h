@@ -11,6 +11,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "storage/disk_work.h"
 #include "storage/engine.h"
 #include "storage/journal/head_mark.h"
 
@@ -28,6 +29,7 @@ class MarkedEngine : public Engine {
     // The mark cannot be read, or can no longer be written; not again until it was written. On the
     // thread of whoever commits or reads; may be empty.
     std::function<void(const absl::Status&)> on_failed;
+    DiskWork* work = nullptr;  // is told of what is written; outlives it; may be null
   };
   // Compares the store with the mark, and writes nothing. STORE_ROLLED_BACK, FAILED_PRECONDITION:
   // the mark is of this store's epoch, and above its head, or of another fingerprint at one of its
@@ -51,11 +53,15 @@ class MarkedEngine : public Engine {
 
  private:
   MarkedEngine(Engine* inner, Options options)
-      : inner_(inner), on_failed_(std::move(options.on_failed)), mark_(std::move(options.path)) {}
+      : inner_(inner),
+        on_failed_(std::move(options.on_failed)),
+        write_(options.work, DiskJobKind::kWrite, "a write of the head mark", options.path),
+        mark_(std::move(options.path)) {}
   void Mark(int64_t revision, absl::string_view fingerprint) ABSL_LOCKS_EXCLUDED(mu_);
 
   Engine* const inner_;
   const std::function<void(const absl::Status&)> on_failed_;
+  const WatchedJob write_;
   std::string store_id_;  // const once opened, as is the epoch: both outlive the process
   std::string epoch_;
   std::atomic<int64_t> marked_ = 0;  // nobody is told of what is above it

@@ -27,6 +27,7 @@ class Driver final : public EngineDriver {
     engine.random = options.random;
     engine.clock = options.clock;
     engine.on_migrated = options.on_migrated;
+    engine.on_background_error = options.on_background_error;
     ASSIGN_OR_RETURN(std::unique_ptr<RocksDbEngine> opened, RocksDbEngine::Open(engine));
     return std::unique_ptr<Engine>(std::move(opened));
   }

@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -11,6 +12,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/synchronization/mutex.h"
 #include "base/status.h"
 #include "rocksdb/db.h"
@@ -34,7 +36,10 @@ rocksdb::Slice ToSlice(absl::string_view s) { return rocksdb::Slice(s.data(), s.
 absl::Status FromRocksDb(absl::string_view doing, const rocksdb::Status& status) {
   const std::string message = absl::StrCat("cannot ", doing, ": ", status.ToString());
   if (status.IsCorruption()) {
-    return base::Refuse(absl::StatusCode::kDataLoss, "STORE_CORRUPT", message);
+    return base::Refuse(absl::StatusCode::kDataLoss, "STORE_CORRUPT",
+                        absl::StrCat(message,
+                                     ". Stop the service, keep a copy of the folder, look "
+                                     "at its disk, and restore a backup"));
   }
   return absl::UnavailableError(message);
 }
@@ -54,12 +59,41 @@ absl::Status TooNew(const std::string& path, absl::string_view why) {
                    "). Use that version, or restore a backup of this version's"));
 }
 
-absl::Status Unreadable(const std::string& path, absl::string_view why) {
-  return base::Refuse(
-      absl::StatusCode::kFailedPrecondition, "STORE_UNREADABLE",
-      absl::StrCat("cannot open the store ", path, ": ", why,
-                   ". Check that the folder and what is in it belong to the service's "
-                   "user"));
+// What the machine refuses: each has its own words, since each wants something else done.
+absl::Status Denied(const std::string& path, int error, absl::string_view why) {
+  const auto refuse = [&](absl::StatusCode code, absl::string_view reason,
+                          absl::string_view advice) {
+    return base::Refuse(code, reason,
+                        absl::StrCat("cannot open the store ", path, ": ", why, ". ", advice));
+  };
+  switch (error) {
+    case EACCES:
+    case EPERM:
+      return refuse(absl::StatusCode::kFailedPrecondition, "STORE_UNREADABLE",
+                    absl::StrCat("Check that the folder and what is in it belong to the service's "
+                                 "user, who is ",
+                                 geteuid()));
+    case EROFS:
+      return refuse(absl::StatusCode::kFailedPrecondition, "STORE_READ_ONLY",
+                    "Its file system is mounted read-only: a kernel does that after an error of "
+                    "the disk, too (dmesg). Mount it for writing; nothing is lost by this");
+    case EMFILE:
+    case ENFILE:
+      return refuse(absl::StatusCode::kResourceExhausted, "TOO_FEW_FILES",
+                    "Raise the limit on open files: ulimit -n 4096, or LimitNOFILE=4096 in its "
+                    "unit");
+    case ENOSPC:
+    case EDQUOT:
+      return refuse(absl::StatusCode::kUnavailable, "STORE_DISK_FULL",
+                    "Make room on it; nothing is lost");
+    case EIO:
+      return refuse(absl::StatusCode::kUnavailable, "STORE_DISK_FAILED",
+                    "The disk does not do what it is asked (dmesg). Keep a copy of what can be "
+                    "read, and restore a backup on another disk");
+    default:
+      return refuse(absl::StatusCode::kFailedPrecondition, "STORE_UNREADABLE",
+                    "Look at the folder, and at the disk that it is on");
+  }
 }
 
 absl::Status Corrupt(const std::string& path, absl::string_view why) {
@@ -72,10 +106,23 @@ absl::Status Corrupt(const std::string& path, absl::string_view why) {
 // asserts. Here a failed write ends the process (R7), so there is nothing to recover.
 class NoRecovery : public rocksdb::EventListener {
  public:
+  explicit NoRecovery(std::function<void(const absl::Status&)> on_error)
+      : on_error_(std::move(on_error)) {}
+  void OnBackgroundError(rocksdb::BackgroundErrorReason reason, rocksdb::Status* error) override {
+    // Of a write that failed whoever made it is told.
+    if (reason == rocksdb::BackgroundErrorReason::kWriteCallback ||
+        reason == rocksdb::BackgroundErrorReason::kMemTable) {
+      return;
+    }
+    if (on_error_) on_error_(FromRocksDb("go on working on the store", *error));
+  }
   void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status,
                             bool* auto_recovery) override {
     *auto_recovery = false;
   }
+
+ private:
+  const std::function<void(const absl::Status&)> on_error_;
 };
 
 // Opening writes the logs' content into tables. RocksDB does not survive a disk that is full then,
@@ -101,19 +148,34 @@ absl::Status CheckFreeSpace(const std::string& path) {
                                    " MiB are needed). Make room on it; nothing is lost"));
 }
 
+// The kernel's error that RocksDB's words end with; 0: none that is known here.
+int ErrorIn(const rocksdb::Status& status, absl::string_view text) {
+  if (status.IsNoSpace()) return ENOSPC;
+  for (const int error : {EACCES, EPERM, EROFS, EMFILE, ENFILE, EDQUOT, EIO, EAGAIN}) {
+    if (absl::EndsWith(text, std::strerror(error))) return error;
+  }
+  return 0;
+}
+
 // An error of an opening.
 absl::Status FromOpening(const std::string& path, const rocksdb::Status& status) {
-  const std::string text = status.ToString();
-  if (status.IsIOError() && (absl::StrContains(text, "While lock file") ||
-                             absl::StrContains(text, "lock hold by current process"))) {
+  // Of a table that is missing RocksDB names what it was called ten years ago.
+  const std::string text = absl::StrReplaceAll(status.ToString(), {{".ldb", ".sst"}});
+  const int error = ErrorIn(status, text);
+  const bool locking = absl::StrContains(text, "While lock file");
+  if (status.IsIOError() && (absl::StrContains(text, "lock hold by current process") ||
+                             (locking && (error == EAGAIN || error == EACCES)))) {
     return InUse(path);
+  }
+  if (status.IsPathNotFound()) {
+    return Corrupt(path, absl::StrCat("a file that belongs to it is missing (", text, ")"));
   }
   if (status.IsNotSupported()) return TooNew(path, text);
   if (status.IsInvalidArgument() && absl::StrContains(text, "Column families not opened")) {
     return TooNew(path, text);
   }
   if (status.IsCorruption()) return Corrupt(path, text);
-  return Unreadable(path, text);
+  return Denied(path, error, text);
 }
 
 }  // namespace
@@ -173,11 +235,11 @@ absl::StatusOr<std::unique_ptr<RocksDbEngine::Db>> RocksDbEngine::Db::Open(const
   rocksdb::DBOptions db_options = StoreOptions(options.write_buffer_bytes);
   db_options.create_if_missing = options.create_if_missing;
   db_options.max_bgerror_resume_count = 0;
-  db_options.listeners.push_back(std::make_shared<NoRecovery>());
+  db_options.listeners.push_back(std::make_shared<NoRecovery>(options.on_background_error));
 
   std::error_code error;
   const bool exists = std::filesystem::exists(path + "/CURRENT", error);
-  if (error) return Unreadable(path, error.message());
+  if (error) return Denied(path, error.value(), error.message());
   if (!exists) {
     if (!options.create_if_missing) {
       return base::Refuse(absl::StatusCode::kNotFound, "STORE_NOT_FOUND",
@@ -205,9 +267,10 @@ absl::StatusOr<std::unique_ptr<RocksDbEngine::Db>> RocksDbEngine::Db::Open(const
     error.clear();  // no folder yet
     const std::filesystem::path parent = std::filesystem::path(path).parent_path();
     if (!parent.empty()) std::filesystem::create_directories(parent, error);
-    if (error) return Unreadable(path, error.message());
+    if (error) return Denied(path, error.value(), error.message());
     if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
-      return Unreadable(path, std::strerror(errno));
+      const int failed = errno;
+      return Denied(path, failed, std::strerror(failed));
     }
   } else {
     // Asked before the opening, so that the error can name a newer store's tables.
@@ -224,7 +287,7 @@ absl::StatusOr<std::unique_ptr<RocksDbEngine::Db>> RocksDbEngine::Db::Open(const
   }
 
   RETURN_IF_ERROR(CheckFreeSpace(path));
-  const std::shared_ptr<rocksdb::Cache> cache = rocksdb::NewLRUCache(options.block_cache_bytes);
+  const std::shared_ptr<rocksdb::Cache> cache = BlockCache(options.block_cache_bytes);
   std::vector<rocksdb::ColumnFamilyDescriptor> families;
   families.emplace_back(rocksdb::kDefaultColumnFamilyName, rocksdb::ColumnFamilyOptions());
   for (int i = 0; i < kTableCount; ++i) {

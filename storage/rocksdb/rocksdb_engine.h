@@ -29,6 +29,8 @@ class RocksDbEngine : public EmbeddedEngine {
     base::Random* random = nullptr;      // makes the epoch of a new store; needed during Open only
     const base::Clock* clock = nullptr;  // dates a new store; needed during Open only
     std::function<void(uint32_t from_format)> on_migrated;  // during Open; may be empty
+    // As EngineOpenOptions says; may be empty.
+    std::function<void(const absl::Status&)> on_background_error;
     size_t block_cache_bytes = 64 << 20;   // uncompressed blocks, all tables together
     size_t write_buffer_bytes = 64 << 20;  // what is not yet in a table file, all tables together
   };
@@ -38,6 +40,9 @@ class RocksDbEngine : public EmbeddedEngine {
   //   STORE_IN_USE      FAILED_PRECONDITION  another process (or this one) has it open
   //   STORE_TOO_NEW     FAILED_PRECONDITION  a newer Tollgate wrote it
   //   STORE_UNREADABLE  FAILED_PRECONDITION  the folder cannot be read or written
+  //   STORE_READ_ONLY   FAILED_PRECONDITION  its file system is mounted so
+  //   STORE_DISK_FAILED UNAVAILABLE          its disk answers with errors
+  //   TOO_FEW_FILES     RESOURCE_EXHAUSTED   this process may open no more files
   //   STORE_FOLDER_NOT_EMPTY  FAILED_PRECONDITION  the folder holds files, and no store
   //   STORE_DISK_FULL   UNAVAILABLE          less than 16 MiB and the size of its logs is free
   //   STORE_CORRUPT     DATA_LOSS            the folder does not hold a whole store

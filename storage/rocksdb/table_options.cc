@@ -5,6 +5,7 @@
 #include "rocksdb/filter_policy.h"
 #include "rocksdb/merge_operator.h"
 #include "rocksdb/table.h"
+#include "storage/rocksdb/log_files.h"
 #include "storage/schema.h"
 
 namespace tollgate::storage {
@@ -38,6 +39,9 @@ class UseMergeOperator : public rocksdb::AssociativeMergeOperator {
 rocksdb::DBOptions StoreOptions(size_t write_buffer_bytes) {
   rocksdb::DBOptions options;
   options.create_missing_column_families = true;
+  options.env = LogFilesInSteps();
+  // The list of files grows by some hundred bytes a table: 4 MiB ahead is for larger stores.
+  options.manifest_preallocation_size = size_t{64} << 10;
   options.paranoid_checks = true;
   // Recovery stops at the first record that is not whole. What was synced is
   // whole, so only unsynced use can be missing (I4).
@@ -57,6 +61,17 @@ rocksdb::DBOptions StoreOptions(size_t write_buffer_bytes) {
   return options;
 }
 
+std::shared_ptr<rocksdb::Cache> BlockCache(size_t bytes) {
+  rocksdb::LRUCacheOptions options;
+  options.capacity = bytes;
+  // Few shards, and so large ones: a filter of a large table is half a megabyte, and in one of the
+  // 64 shards that RocksDB makes by itself two of them push each other out at every look-up.
+  options.num_shard_bits = 2;
+  // Filters and indexes, which every look-up needs, are let go after all data blocks.
+  options.high_pri_pool_ratio = 0.5;
+  return rocksdb::NewLRUCache(options);
+}
+
 rocksdb::ColumnFamilyOptions TableOptions(Table table,
                                           const std::shared_ptr<rocksdb::Cache>& cache) {
   rocksdb::ColumnFamilyOptions options;
@@ -64,6 +79,7 @@ rocksdb::ColumnFamilyOptions TableOptions(Table table,
   blocks.block_cache = cache;
   blocks.format_version = 5;
   blocks.cache_index_and_filter_blocks = true;
+  blocks.cache_index_and_filter_blocks_with_high_priority = true;
   blocks.pin_l0_filter_and_index_blocks_in_cache = true;
   options.write_buffer_size = 8 << 20;
   options.compression = rocksdb::kLZ4Compression;

@@ -13,6 +13,9 @@ namespace tollgate::storage {
 // The whole store's options. `write_buffer_bytes`: of all tables together.
 rocksdb::DBOptions StoreOptions(size_t write_buffer_bytes);
 
+// What all tables read through: `bytes` of uncompressed blocks, filters and indexes.
+std::shared_ptr<rocksdb::Cache> BlockCache(size_t bytes);
+
 // One table's options.
 rocksdb::ColumnFamilyOptions TableOptions(Table table,
                                           const std::shared_ptr<rocksdb::Cache>& cache);

@@ -1,28 +1,9 @@
 """A wrong wall clock under the service's real program (R20): nothing is ended wrongly, and it is told."""
-import os
-import struct
-
 import pytest
 from installation import ADMIT, REVOKED, metric, open_url, until
+from wall_clock import WallClock
 
 DAY = 24 * 3600
-SHIM = os.environ["TOLLGATE_WALL_CLOCK"]
-
-
-class WallClock:
-    """The wall clock of one program, which may be set wrong."""
-
-    def __init__(self, home):
-        self.path = os.path.join(home, "wall-clock")
-        with open(self.path, "wb") as file:
-            file.write(struct.pack("=q", 0))
-        # Programs under a sanitizer want their own library first.
-        self.environment = {"LD_PRELOAD": SHIM, "TOLLGATE_TEST_WALL_CLOCK": self.path,
-                            "ASAN_OPTIONS": "verify_asan_link_order=0"}
-
-    def wrong_by(self, seconds):
-        with open(self.path, "r+b", buffering=0) as file:
-            file.write(struct.pack("=q", seconds))
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """A process that gets too little says so, in words and with an exit code, in place of dying in a library."""
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -9,20 +10,40 @@ import pytest
 from installation import BIN, metric, until
 
 
-def refused(home, program, limit, value):
-    """What it says; started by nobody else, since a limit on processes is of all of a user's, and is none for root."""
-    user = 64999 if os.geteuid() == 0 else None
-    binary = os.open(os.path.join(BIN, program), os.O_RDONLY)
-    arguments = {"tollgated": ["--store", os.path.join(home, "store")],
-                 "tollgate-validator": ["--service", "127.0.0.1:1", "--id", "edge-1"]}[program]
-    try:
-        done = subprocess.run(
-            [f"/proc/self/fd/{binary}", *arguments, "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"],
-            capture_output=True, text=True, timeout=30, check=False, pass_fds=[binary], user=user,
+class Limited:
+    """One of the programs under a limit; started by nobody else, since a limit on processes is of all of a user's, and
+    is none for root."""
+
+    def __init__(self, home, program, limit, value):
+        user = 64999 if os.geteuid() == 0 else None
+        if user is not None:
+            os.chmod(home, 0o777)
+        self.ready = os.path.join(home, "ready")
+        self.binary = os.open(os.path.join(BIN, program), os.O_RDONLY)
+        arguments = {"tollgated": ["--store", os.path.join(home, "store")],
+                     "tollgate-validator": ["--service", "127.0.0.1:1", "--id", "edge-1"]}[program]
+        self.process = subprocess.Popen(
+            [f"/proc/self/fd/{self.binary}", *arguments, "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0",
+             "--ready-file", self.ready],
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, pass_fds=[self.binary], user=user,
             preexec_fn=lambda: resource.setrlimit(limit, (value, value)))
-    finally:
-        os.close(binary)
-    return done.returncode, done.stderr
+
+    def serves(self):
+        assert self.process.poll() is None, self.process.stderr.read()
+        return os.path.exists(self.ready)
+
+    def end(self):
+        """(code, what it has said)"""
+        try:
+            _, said = self.process.communicate(timeout=30)
+        finally:
+            self.process.kill()
+            os.close(self.binary)
+        return self.process.returncode, said
+
+
+def refused(home, program, limit, value):
+    return Limited(home, program, limit, value).end()
 
 
 @pytest.mark.parametrize("program,code", [("tollgated", 1), ("tollgate-validator", 4)])
@@ -38,6 +59,22 @@ def test_few_descriptors(home, program, code, files):
     returned, said = refused(home, program, resource.RLIMIT_NOFILE, files)
     assert returned == code, said
     assert f"may open {files} files" in said and "ulimit -n" in said
+
+
+@pytest.mark.parametrize("program", ["tollgated", "tollgate-validator"])
+@pytest.mark.parametrize("limit,too_low,beside", [
+    (resource.RLIMIT_NPROC, 12, 2),  # beside what it asks for it has its first thread and the log's
+    (resource.RLIMIT_NOFILE, 16, 0)])
+def test_what_it_asks_for_is_enough_to_start(home, program, limit, too_low, beside):
+    _, said = refused(home, program, limit, too_low)
+    needs = int(re.search(r"it needs (\d+)", said).group(1))
+    started = Limited(home, program, limit, needs + beside)
+    try:
+        until("it serves", started.serves)
+    finally:
+        started.process.terminate()
+        code, said = started.end()
+    assert code == 0, said
 
 
 def test_a_validator_outlives_a_log_at_its_size_limit(tollgate):

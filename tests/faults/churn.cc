@@ -74,6 +74,8 @@ nlohmann::json Churn::Create(const std::string& parent, int count) {
     auto* creation = new Creation;
     creation->request.set_parent(parent);
     creation->request.mutable_token()->set_label(absl::StrCat("fault run ", i));
+    creation->request.mutable_lifetime()->set_seconds(90 * 24 * 60 *
+                                                      60);  // what a wrong clock ends
     creation->context.set_wait_for_ready(true);
     creation->context.set_deadline(std::chrono::system_clock::now() + kDeadline);
     stubs_[static_cast<size_t>(i) % stubs_.size()]->async()->CreateToken(

@@ -77,7 +77,7 @@ class Tool:
 class World(Installation):
     """Use as a context; `verdict` is set when it ends."""
 
-    def __init__(self, name, lease="3s", ping="500ms", ack_limit="1s", service_flags=()):
+    def __init__(self, name, lease="3s", ping="500ms", ack_limit="1s", service_flags=(), prepare=None):
         super().__init__(tempfile.mkdtemp(prefix=f"tollgate-faults-{name}.", dir="/tmp"))
         self.name = name
         self.validators = []
@@ -92,14 +92,17 @@ class World(Installation):
         self.facts = open(self.facts_path, "a", encoding="utf-8")  # pylint: disable=consider-using-with
         self.traffic = None
         try:
-            self.begin(lease, ping, ack_limit, service_flags)
+            self.begin(lease, ping, ack_limit, service_flags, prepare)
         except BaseException:
             self.end()
             raise
 
-    def begin(self, lease, ping, ack_limit, service_flags):
-        self.start_service("--lease", lease, "--ping-interval", ping, "--ack-limit", ack_limit,
-                           "--log-level", "warning", *service_flags)
+    def begin(self, lease, ping, ack_limit, service_flags, prepare):
+        self.prepare_service("--lease", lease, "--ping-interval", ping, "--ack-limit", ack_limit,
+                             "--log-level", "warning", *service_flags)
+        if prepare is not None:
+            prepare(self.service, self.home)
+        self.service.start()
         self.operator = QuickClient(self.address)
         self.clients.append(self.operator)
         # The contracts, while the service is surely there.

@@ -120,6 +120,7 @@ Fate DrawFate(World* world) {
   const bool lowered =
       std::find(fate.faults.begin(), fate.faults.end(), kLowerTheLease) != fate.faults.end();
   fate.clock_wrong = world->clock_rng().UniformReal() < 0.3;
+  fate.loses_tail = world->tail_rng().UniformReal() < 0.15;
   fate.longest_lease = Nanos(fate.service.feed.lease) * (lowered ? 4 : 2);
   fate.validator.longest_lease = fate.longest_lease;
   return fate;
@@ -178,7 +179,8 @@ std::shared_ptr<ServiceNode> Town::Reachable() {
   return service_ != nullptr && service_->serving() ? service_ : nullptr;
 }
 
-std::shared_ptr<ServiceNode> Town::StartService(std::shared_ptr<Disk> disk) {
+std::shared_ptr<ServiceNode> Town::StartService(std::shared_ptr<Disk> disk,
+                                                std::function<void()> on_serving) {
   ServiceOptions options = fate_.service;
   if (!coming_leases_.empty()) {
     options.feed.lease = coming_leases_.front();
@@ -200,7 +202,7 @@ std::shared_ptr<ServiceNode> Town::StartService(std::shared_ptr<Disk> disk) {
   if (healing_) service->Mend();
   if (clock_error_ != 0) service->SetClockWrong(clock_error_);
   AuditStore(*service);
-  service->Start();
+  service->Start(std::move(on_serving));
   return service;
 }
 
@@ -250,6 +252,8 @@ void Town::StealVolume() {
     disk->journal = absl::StrCat(folder_, "/journal-", ++journals_);
     std::filesystem::copy_file(disk_->journal, disk->journal);
   }
+  disk->mark = NewMark();
+  if (!disk->mark.empty()) std::filesystem::copy_file(disk_->mark, disk->mark);
   disk_->detached = true;
   former_ = service_;
   disk_ = disk;
@@ -333,6 +337,7 @@ void Town::Restore(bool journal) {
   service::ReplayPlan plan(before->epoch(), disk->history->head());
   journal = journal && !disk_->journal.empty();
   disk->journal = disk_->journal;
+  disk->mark = NewMark();
   if (journal) {
     const absl::StatusOr<storage::JournalScan> scan =
         storage::ScanJournal(disk->journal, [&](const store::v1::JournalRecord& record, int64_t) {
@@ -415,7 +420,8 @@ void Town::RollBack() {
   auto snapshot = *backup_->NewSnapshot();
   auto disk = std::make_shared<Disk>();
   disk->engine = *storage::MemoryEngine::CopyOf(*snapshot);
-  disk->history = History::Fork(disk_->history, backup_revision_, disk_->history->epoch());
+  const std::shared_ptr<History> before = disk_->history;
+  disk->history = History::Fork(before, backup_revision_, before->epoch());
   world_->Note("the store is rolled back to", "", backup_revision_);
   const std::string former_journal = disk_->journal;
   snapshot.reset();
@@ -425,12 +431,16 @@ void Town::RollBack() {
   put_back_ = true;
   quiet_ = world_->Chance(0.3);
   disk->journal = former_journal;
+  disk->mark = NewMark();  // R19 is to be tried: this one goes back with the store
   // A snapshot of the whole machine takes the journal back too.
+  std::function<void()> on_serving;
   if (!backup_journal_.empty() && !former_journal.empty() && world_->Chance(0.7)) {
     disk->journal = absl::StrCat(folder_, "/journal-", ++journals_);
     std::ofstream(disk->journal, std::ios::binary) << backup_journal_;
+  } else if (!former_journal.empty()) {
+    on_serving = [this, before, disk] { AuditReplay(*before, *disk); };
   }
-  service_ = StartService(disk_);
+  service_ = StartService(disk_, std::move(on_serving));
   const std::shared_ptr<ServiceNode> rolled = service_;
   if (rolled->refused()) return Restore(true);  // the journal is the first to know
   // Once a validator has come back, the roll-back must be known and nothing granted any more.
@@ -438,6 +448,69 @@ void Town::RollBack() {
     if (service_ != rolled || !rolled->serving() || healing_ || !put_back_) return;
     Restore(false);
   });
+}
+
+void Town::LoseTailNowAndThen() {
+  const auto between = [this](int64_t low, int64_t high) {
+    return (low +
+            static_cast<int64_t>(world_->tail_rng().Uniform(static_cast<uint64_t>(high - low)))) *
+           kMillisecond;
+  };
+  world_->After(between(800, 4000), 0, [this, between] {
+    const auto can = [this] {
+      return service_ != nullptr && service_->serving() && former_ == nullptr && !quiet_ &&
+             !put_back_ && !healing_ && restores_ == 0 && !service_->rolled_back();
+    };
+    if (healing_) return;
+    if (can()) {
+      auto snapshot = *disk_->engine->NewSnapshot();
+      const std::shared_ptr<storage::MemoryEngine> kept = *storage::MemoryEngine::CopyOf(*snapshot);
+      world_->After(between(5, 400), 0,
+                    [this, can, kept, node = service_, revision = snapshot->revision()] {
+                      if (can() && service_ == node) LoseTail(kept, revision);
+                    });
+    }
+    LoseTailNowAndThen();
+  });
+}
+
+void Town::LoseTail(std::shared_ptr<storage::MemoryEngine> kept, int64_t revision) {
+  service_->Crash();
+  const std::shared_ptr<History> before = disk_->history;
+  // A machine that lost its power has no whole mark, or none that is as new.
+  const bool no_mark = world_->tail_rng().UniformReal() < 0.5;
+  if (no_mark) std::filesystem::remove(disk_->mark);
+  if (before->head() == revision) return RestartLater(kMillisecond);
+  ++world_->faults;
+  use_is_whole_ = false;
+  auto disk = std::make_shared<Disk>();
+  disk->engine = std::move(kept);
+  disk->history = History::Fork(before, revision, before->epoch());
+  disk->journal = disk_->journal;
+  disk->mark = disk_->mark;
+  world_->Note(
+      no_mark ? "the store loses its tail, and its mark, after" : "the store loses its tail, after",
+      "", revision);
+  oracle_.Add(disk->history);
+  disk_ = disk;
+  put_back_ = true;
+  service_ = StartService(disk_, [this, before, disk] {
+    // What the journal's last entry took away is taken away; one more is too many for a start.
+    if (!disk->journal.empty()) AuditReplay(*before, *disk);
+  });
+  if (service_->refused()) return Restore(true);
+  if (!no_mark) {
+    return world_->Break("I4", "a store that has lost commits starts, though its mark tells");
+  }
+  const std::shared_ptr<ServiceNode> started = service_;
+  world_->After(4 * kSecond, 0, [this, started] {
+    if (service_ != started || !started->serving() || healing_ || !put_back_) return;
+    Restore(false);
+  });
+}
+
+std::string Town::NewMark() {
+  return fate_.loses_tail ? absl::StrCat(folder_, "/mark-", ++marks_) : std::string();
 }
 
 void Town::AddValidator(const std::string& id, bool fail_open, std::shared_ptr<Link> link,

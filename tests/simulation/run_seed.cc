@@ -119,14 +119,15 @@ void Town::Live() {
   options.epoch = world_->rng().Hex(16);
   disk->engine = *storage::MemoryEngine::Open(options);
   disk->history = oracle_.NewHistory(options.epoch);
-  if (fate_.journal) {
+  if (fate_.journal || fate_.loses_tail) {
     // In memory, where such a folder exists.
     folder_ = std::filesystem::is_directory("/dev/shm") ? "/dev/shm"
                                                         : std::filesystem::temp_directory_path();
     folder_ += "/tollgate-simulation-XXXXXX";
     if (mkdtemp(folder_.data()) == nullptr) return world_->Break("set-up", "no folder");
-    disk->journal = folder_ + "/journal";
+    if (fate_.journal) disk->journal = folder_ + "/journal";
   }
+  disk->mark = NewMark();
   disk_ = disk;
   service_ = StartService(disk_);
   for (int i = 0; i < fate_.validators; ++i) {
@@ -176,6 +177,7 @@ void Town::Live() {
     again(fate_.fault_every, &fault);
   };
   if (fate_.clock_wrong) SetClockWrong();
+  if (fate_.loses_tail) LoseTailNowAndThen();
   check();
   change();
   receipt();

@@ -11,6 +11,8 @@
 #include "lease/proof.h"
 #include "service/feed/follower_stream.h"
 #include "service/reads/resolve.h"
+#include "service/restore/replay_command.h"
+#include "service/restore/replay_plan.h"
 #include "storage/start_command.h"
 #include "tests/simulation/bent_ledger.h"
 
@@ -196,7 +198,51 @@ ServiceNode::ServiceNode(World* world, Oracle* oracle, const token::Keyring* key
 
 ServiceNode::~ServiceNode() { Crash(); }
 
-void ServiceNode::Start() {
+bool ServiceNode::OpenStore() {
+  store_ = disk_->engine.get();
+  const auto refused = [this](const absl::Status& status, const char* what) {
+    if (base::ReasonOf(status) == "STORE_ROLLED_BACK") {
+      world_->Note(absl::StrCat("refuses a store that is older than its ", what), name_);
+      refused_ = true;
+    } else {
+      world_->Break(what, std::string(status.message()));
+    }
+    return false;
+  };
+  if (!disk_->journal.empty()) {
+    absl::StatusOr<std::unique_ptr<storage::JournaledEngine>> journaled =
+        storage::JournaledEngine::Open(disk_->engine.get(), disk_->journal);
+    if (!journaled.ok()) return refused(journaled.status(), "journal");
+    journaled_ = *std::move(journaled);
+    store_ = journaled_.get();
+  }
+  if (!disk_->mark.empty()) {
+    absl::StatusOr<std::unique_ptr<storage::MarkedEngine>> marked =
+        storage::MarkedEngine::Open(store_, {disk_->mark, nullptr});
+    if (!marked.ok()) return refused(marked.status(), "mark");
+    marked_ = *std::move(marked);
+    store_ = marked_.get();
+  }
+  return true;
+}
+
+void ServiceNode::FinishJournal() {
+  if (journaled_ == nullptr || TOLLGATE_MUTATED("r17_unfinished_forgotten")) return;
+  absl::optional<store::v1::JournalCommit> entry = journaled_->unfinished();
+  if (!entry.has_value()) return;
+  world_->Note("takes away anew what its journal's last entry does", name_, entry->revision());
+  const auto plan =
+      std::make_shared<service::ReplayPlan>(service::ReplayPlan::OfOneEntry(*std::move(entry)));
+  writer_->Submit(service::ReplayCommand::Anew(plan.get(), "journal"),
+                  [this, plan](const absl::StatusOr<storage::Committed>& done) {
+                    if (!done.ok() || !alive_) return;
+                    const absl::Status cut = journaled_->CutUnfinished();
+                    if (!cut.ok()) world_->Break("journal", std::string(cut.message()));
+                  });
+}
+
+void ServiceNode::Start(std::function<void()> on_serving) {
+  on_serving_ = std::move(on_serving);
   world_->Note("service starts", name_, disk_->history->head());
   auto snapshot = disk_->engine->NewSnapshot();
   if ((*snapshot)->revision() < disk_->history->acknowledged) {
@@ -205,19 +251,7 @@ void ServiceNode::Start() {
                                       ", a client was told of ", disk_->history->acknowledged));
   }
   snapshot->reset();
-  store_ = disk_->engine.get();
-  if (!disk_->journal.empty()) {
-    absl::StatusOr<std::unique_ptr<storage::JournaledEngine>> journaled =
-        storage::JournaledEngine::Open(disk_->engine.get(), disk_->journal);
-    if (base::ReasonOf(journaled.status()) == "STORE_ROLLED_BACK") {
-      world_->Note("refuses a store that is older than its journal", name_);
-      refused_ = true;
-      return;
-    }
-    if (!journaled.ok()) return world_->Break("journal", std::string(journaled.status().message()));
-    journaled_ = *std::move(journaled);
-    store_ = journaled_.get();
-  }
+  if (!OpenStore()) return;
   // R20, on what the store's head says. Steps of the world's clocks are of hours, and nothing is
   // off for longer than seconds.
   service::ServiceClock::Options time;
@@ -268,6 +302,7 @@ void ServiceNode::Start() {
   writer_->Submit(std::make_shared<storage::ServiceStarted>(
                       "sim", std::string(32 - number.size(), '0') + number, ""),
                   [](const absl::StatusOr<storage::Committed>&) {});
+  FinishJournal();
   writer_->Submit(first->command,
                   [this, first = *first](const absl::StatusOr<storage::Committed>& done) {
                     if (!alive_ || !done.ok()) return;
@@ -283,6 +318,7 @@ void ServiceNode::Begin(const service::Feed::FirstWrite& written) {
   if (!feed.ok()) return world_->Break("set-up", std::string(feed.status().message()));
   feed_ = *std::move(feed);
   use_->RosterLoaded();
+  if (on_serving_) std::exchange(on_serving_, nullptr)();
   began_at_ = world_->now();
   serving_ = true;
   world_->Note("service serves", name_, head(), static_cast<int64_t>(feed_->stats().live_sessions));
@@ -437,6 +473,7 @@ void ServiceNode::Crash() {
   connections_.clear();
   feed_.reset();
   use_.reset();
+  marked_.reset();
   if (journaled_ != nullptr) {
     // The mark of a clean stop is not written by a process that is killed.
     const auto size = std::filesystem::file_size(disk_->journal);

@@ -14,6 +14,7 @@
 #include "service/feed/feed.h"
 #include "service/use/use_ledger.h"
 #include "storage/journal/journaled_engine.h"
+#include "storage/journal/marked_engine.h"
 #include "storage/memory/memory_engine.h"
 #include "storage/sequencer.h"
 #include "tests/simulation/network.h"
@@ -29,6 +30,7 @@ struct Disk {
   std::shared_ptr<storage::MemoryEngine> engine;
   std::shared_ptr<History> history;
   std::string journal;    // the path of its journal; empty: it has none
+  std::string mark;       // the path of its head mark; empty: none is kept in this run
   bool detached = false;  // the disk is detached from this machine: writes hang
 };
 
@@ -52,8 +54,8 @@ class ServiceNode : public service::FeedScheduler,
               std::shared_ptr<Disk> disk, double clock_rate, std::string name);
   ~ServiceNode() override;
 
-  // Makes one synced write, then serves.
-  void Start();
+  // Makes one synced write, then serves. `on_serving`, where given, runs before anybody is served.
+  void Start(std::function<void()> on_serving = nullptr);
   // Ends the process, by kill -9 or a power cut. A write under way may or may not be in the store
   // afterwards.
   void Crash();
@@ -72,7 +74,7 @@ class ServiceNode : public service::FeedScheduler,
   bool alive() const { return alive_; }
   bool serving() const { return alive_ && serving_; }
   bool draining() const { return draining_; }
-  // The process refused to start, because its store is older than its journal (R11).
+  // The process refused to start, because its store is older than its journal or its mark.
   bool refused() const { return refused_; }
   bool rolled_back() const { return rolled_back_; }
   int node() const { return node_; }
@@ -109,6 +111,10 @@ class ServiceNode : public service::FeedScheduler,
 
  private:
   class Writer;  // the sequencer
+  // Opens what lies around the disk's engine. False: the process ends, or the world is broken.
+  bool OpenStore();
+  // As service/restore/unfinished_entry does it, without a thread that waits.
+  void FinishJournal();
   void Begin(const service::Feed::FirstWrite& written);
   void TickAt(int64_t time);
   void Tick();
@@ -148,8 +154,10 @@ class ServiceNode : public service::FeedScheduler,
   uint64_t tick_number_ = 0;
   int64_t next_tick_ = INT64_MAX;
   int64_t began_at_ = 0;
+  std::function<void()> on_serving_;
   std::unique_ptr<storage::JournaledEngine> journaled_;
-  storage::Engine* store_ = nullptr;             // journaled_, or the disk's engine
+  std::unique_ptr<storage::MarkedEngine> marked_;
+  storage::Engine* store_ = nullptr;             // the outermost of these, or the disk's engine
   std::unique_ptr<service::ServiceClock> time_;  // made at the start
   std::unique_ptr<Writer> writer_;
   std::unique_ptr<service::UseLedger> use_;

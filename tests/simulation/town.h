@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -44,6 +45,7 @@ struct Fate {
   bool journal = true;        // the store has one
   bool misbranded = false;    // one validator expects token strings of another brand
   bool clock_wrong = false;   // the service's wall clock is set wrong at times
+  bool loses_tail = false;    // the store loses its last commits at times
   std::vector<int> faults;    // the kinds of faults that can happen in this run
 };
 Fate DrawFate(World* world);
@@ -68,7 +70,8 @@ class Town {
   class Stranger;
 
   // --- services -------------------------------------------------------------------------------
-  std::shared_ptr<ServiceNode> StartService(std::shared_ptr<Disk> disk);
+  std::shared_ptr<ServiceNode> StartService(std::shared_ptr<Disk> disk,
+                                            std::function<void()> on_serving = nullptr);
   // The service that new streams, questions and clients reach; null: there is none.
   std::shared_ptr<ServiceNode> Reachable();
   void RestartLater(int64_t delay);
@@ -84,6 +87,10 @@ class Town {
   // The oracle learns the tokens' new state.
   void AuditReplay(const History& before, Disk& disk);
   void RollBack();
+  // Now and then the service crashes, and the disk has lost its newest commits, though it had said
+  // that they are durable: a torn log, a disk that lies.
+  void LoseTailNowAndThen();
+  void LoseTail(std::shared_ptr<storage::MemoryEngine> kept, int64_t revision);
   // Checks a store after a start: it holds everything that was promised (I4).
   void AuditStore(ServiceNode& service);
 
@@ -116,6 +123,8 @@ class Town {
   // Checks the token around the moment at which it expires (R18).
   void ProbeExpiry(int token, int64_t expire_us);
   int AnyToken();
+  // The path of a mark for a disk; empty where none is kept in this run.
+  std::string NewMark();
 
   // --- misfortune -----------------------------------------------------------------------------
   void Misfortune();
@@ -150,6 +159,7 @@ class Town {
   std::vector<SimToken> tokens_;
   std::string folder_;  // the journals' folder
   int journals_ = 0;
+  int marks_ = 0;
   std::shared_ptr<Disk> disk_;
   std::shared_ptr<ServiceNode> service_;
   std::shared_ptr<ServiceNode> former_;  // the service on the volume that was stolen from it

@@ -25,13 +25,18 @@ class World {
  public:
   // With `record` the history is also kept as text, to be printed. Its hash is always kept.
   World(uint64_t seed, bool record)
-      : rng_(seed), clock_rng_(seed ^ 0x9e3779b97f4a7c15), record_(record) {}
+      : rng_(seed),
+        clock_rng_(seed ^ 0x9e3779b97f4a7c15),
+        tail_rng_(seed ^ 0xbf58476d1ce4e5b9),
+        record_(record) {}
 
   int64_t now() const { return now_; }
   base::SeededRandom& rng() { return rng_; }
   // For what goes wrong with the service's clock: its own, so that all else of a seed stays as it
   // was.
   base::SeededRandom& clock_rng() { return clock_rng_; }
+  // For the last commits of a store that are lost; its own, too.
+  base::SeededRandom& tail_rng() { return tail_rng_; }
   bool Chance(double p) { return rng_.UniformReal() < p; }
   int64_t Between(int64_t low, int64_t high) {
     return high <= low ? low : low + static_cast<int64_t>(rng_.Uniform(high - low));
@@ -92,6 +97,7 @@ class World {
 
   base::SeededRandom rng_;
   base::SeededRandom clock_rng_;
+  base::SeededRandom tail_rng_;
   const bool record_;
   int64_t now_ = 0;
   uint64_t next_number_ = 0;

@@ -133,7 +133,15 @@ FollowerActions Follower::OnConnected(uint64_t stream, base::BootTime now) {
       *hello->mutable_fail_open_for() = base::ToProto(options_.fail_open_for);
     }
     hello->set_version(options_.version);
+    hello->set_brand(options_.brand);
     if (proof_.has_value() && !TOLLGATE_MUTATED("r19_no_proof")) *hello->mutable_proof() = *proof_;
+    // What is held may be of a later revision than what is applied, and the proof says nothing of
+    // it.
+    if (answered_ > applied_ && !TOLLGATE_MUTATED("r19_answers_unproven")) {
+      hello->set_answered_revision(answered_);
+      hello->set_answered_term(answered_term_);
+    }
+    hello_answered_ = answered_;
     connected_at_ = now;
     heard_at_ = now;
   }
@@ -289,11 +297,16 @@ void Follower::OnWelcome(const tollgate::v1::Welcome& welcome, base::BootTime no
     ++resets_;
     // What it proved is behind us: the service has judged it.
     proof_.reset();
+    answered_ = 0;
+    answered_term_.clear();
     state_->Reset(epoch_, applied_);
   } else if (epoch_.empty() || welcome.epoch() != epoch_) {
     // R2, R11: only a follower that was there before, in the same history, may go on.
     ForgetEpoch();
     return GiveUp("a Welcome into another epoch without a reset", actions);
+  } else if (welcome.term() != term_ && answered_ > hello_answered_) {
+    // The service has not judged it. The next Hello has it.
+    return GiveUp("an answer of the term before came between Hello and Welcome", actions);
   }
   term_ = welcome.term();
   if (welcome.has_proof()) TakeProof(welcome.proof());
@@ -311,6 +324,12 @@ void Follower::OnWelcome(const tollgate::v1::Welcome& welcome, base::BootTime no
   // Spread over the interval, so that a fleet that came back at once does not report at once.
   next_usage_ = now + usage_interval_ * random_->UniformReal();
   SendPing(now, wall_now, actions);
+}
+
+void Follower::OnAnswerHeld(int64_t revision) {
+  if (revision <= answered_) return;
+  answered_ = revision;
+  answered_term_ = term_;
 }
 
 void Follower::TakeProof(const tollgate::v1::Proof& proof) {

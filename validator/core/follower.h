@@ -144,6 +144,8 @@ class Follower {
   // a stream is stable again, so that a stranger's answers do not make it hammer. OnTick is then
   // due.
   void HeardOfTerm(const std::string& term, base::BootTime now);
+  // An answer that the service read at `revision` is held from now on. It was judged by point().
+  void OnAnswerHeld(int64_t revision);
   // Says goodbye where there is a stream, and closes the state; nothing that arrives later has any
   // effect (R4). The caller makes sure that the last decision has been answered before. `wall_now`
   // is for the last report of use.
@@ -210,6 +212,10 @@ class Follower {
   std::string term_;  // of the last Welcome
   int64_t applied_ = 0;
   absl::optional<tollgate::v1::Proof> proof_;  // the newest, of a revision that was applied (R19)
+  // Of the answers that are held, the newest: its revision, which may lie above applied_, and its
+  // term. 0: none since the last reset.
+  int64_t answered_ = 0;
+  std::string answered_term_;
   std::string forgotten_epoch_;  // what ForgetEpoch left, and from where on evidence went with it
   int64_t forgotten_from_ = 0;
   int64_t streams_ = 0;
@@ -224,6 +230,7 @@ class Follower {
   Phase phase_ = Phase::kWaiting;
   uint64_t stream_ = 0;  // its number
   base::BootTime connected_at_;
+  int64_t hello_answered_ = 0;  // answered_, as its Hello had it
   base::BootTime heard_at_;     // the last Pong, or the Welcome
   uint64_t sequence_ = 0;       // of the last ping
   std::deque<SentPing> pings_;  // unanswered; bounded

@@ -117,8 +117,8 @@ void Validator::AskAbout(const Miss& miss, absl::string_view token_string,
   VerdictReason refusal = tollgate::v1::VERDICT_REASON_OVERLOADED;
   {
     absl::MutexLock lock(&mu_);
-    if (follower_.epoch().empty()) {
-      // There is nothing to judge an answer against.
+    // Without an epoch there is nothing to judge an answer against.
+    if (follower_.epoch().empty() || pause_.Pauses(miss.key, clock_.Now())) {
       refusal = tollgate::v1::VERDICT_REASON_SERVICE_UNAVAILABLE;
     } else {
       joined = resolver_.Join(miss.key, digest, follower_.point(), waiter, &question);
@@ -165,6 +165,11 @@ void Validator::OnAnswer(uint64_t question, absl::StatusOr<ResolveResponse> answ
       resolver_.WaitForStream(question, now + longest_wait_);
       follower_.HeardOfTerm(answer->term(), now);
     }
+    if (answer.ok()) {
+      pause_.OnAnswered(outcome.key);
+    } else if (absl::IsDataLoss(answer.status())) {
+      pause_.OnDamaged(outcome.key, clock_.Now());
+    }
     DecisionCache::Place place;
     token::GrantView grant;
     if (outcome.usable) {
@@ -176,6 +181,7 @@ void Validator::OnAnswer(uint64_t question, absl::StatusOr<ResolveResponse> answ
       } else {
         state_.KeepUnknown(outcome.key, now_ms);
       }
+      follower_.OnAnswerHeld(answer->revision());
     }
     rulings.reserve(outcome.waiters.size());
     for (const Resolver::Waiter& waiter : outcome.waiters) {

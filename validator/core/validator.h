@@ -35,6 +35,7 @@
 #include "validator/core/edge_state.h"
 #include "validator/core/follower.h"
 #include "validator/core/outbox.h"
+#include "validator/core/question_pause.h"
 #include "validator/core/resolver.h"
 
 namespace tollgate::validator {
@@ -153,6 +154,7 @@ class Validator {
   // the use of an answer (R12, R13).
   mutable absl::Mutex mu_;
   Resolver resolver_ ABSL_GUARDED_BY(mu_);
+  QuestionPause pause_ ABSL_GUARDED_BY(mu_);
   Outbox outbox_ ABSL_GUARDED_BY(mu_);
   EdgeState state_ ABSL_GUARDED_BY(mu_);
   Follower follower_ ABSL_GUARDED_BY(mu_);

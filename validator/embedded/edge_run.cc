@@ -168,6 +168,7 @@ void EdgeRun::Watch() {
       lock.lock();
       continue;
     }
+    base::LogDueSums();
     // More often while somebody waits for it.
     watch_changed_.wait_until(lock,
                               std::chrono::steady_clock::now() +

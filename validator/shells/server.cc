@@ -77,6 +77,9 @@ class ValidatorServerImpl final : public ValidatorServer {
 
   std::vector<std::string> addresses() const override { return host_->addresses(); }
   std::shared_ptr<prometheus::Registry> registry() const override { return registry_; }
+  std::function<bool(const std::string& name)> health() const override {
+    return host_->health().Reader();
+  }
   ValidatorStatus status() const override { return validator_->Status(); }
   DecisionTotals totals() const override { return validator_->Totals(); }
 
@@ -147,7 +150,7 @@ class ValidatorServerImpl final : public ValidatorServer {
     link_ = Link::Start({validator_.get(), &clock_, [route] { return route.NewChannel(); },
                          [this] { resolve_->Reconnect(); }, reach_.get()});
     watch_ = std::thread([this] { Watch(); });
-    host_->Accept();
+    RETURN_IF_ERROR(host_->Accept());
     for (const std::string& address : addresses()) {
       base::Log(base::LogLevel::kInfo, "serving",
                 {{"address", address}, {"validator", options_.id}, {"service", route.service()}});
@@ -171,6 +174,7 @@ class ValidatorServerImpl final : public ValidatorServer {
           host_->health().SetServing(true);
         }
       }
+      base::LogDueSums();
       watch_changed_.wait_until(lock, std::chrono::steady_clock::now() + kWatchInterval);
     }
   }

@@ -3,6 +3,7 @@
 #define TOLLGATE_VALIDATOR_SHELLS_SERVER_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -78,6 +79,8 @@ class ValidatorServer {
   // The server's metrics, brought up to date when they are read. Must not be read after the
   // server's end.
   virtual std::shared_ptr<prometheus::Registry> registry() const = 0;
+  // Says whether a health name is SERVING: for probes over HTTP. Lives on after the server.
+  virtual std::function<bool(const std::string& name)> health() const = 0;
   virtual ValidatorStatus status() const = 0;
   virtual DecisionTotals totals() const = 0;
 

@@ -1,9 +1,13 @@
 #include "base/executor.h"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <fstream>
 #include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -68,6 +72,34 @@ TEST(ThreadPoolTest, TimersRunInTheirOrderAndNotBefore) {
   absl::MutexLock lock(&mu);
   EXPECT_EQ(order, (std::vector<int>{1, 2}));
   EXPECT_GE(second - start, absl::Milliseconds(40));
+}
+
+// The threads of this process.
+int Threads() {
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;) {
+    int count = 0;
+    if (word == "Threads:" && status >> count) return count;
+  }
+  return 0;
+}
+
+TEST(ThreadPoolTest, AThreadForTimersIsStartedByTheFirst) {
+  // A child: threads that other tests have joined may still be on their way out.
+  const pid_t child = fork();
+  if (child == 0) {
+    const int before = Threads();
+    ThreadPool pool(2, 10);
+    if (Threads() != before + 2) _exit(1);
+    absl::Notification ran;
+    pool.After(absl::ZeroDuration(), [&] { ran.Notify(); });
+    pool.After(absl::Hours(1), [] {});
+    ran.WaitForNotification();
+    _exit(Threads() == before + 3 ? 0 : 2);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
 }
 
 TEST(ThreadPoolTest, TimersAreNotCountedInTheBound) {

@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
+#include <vector>
 
 namespace tollgate::base {
 namespace {
@@ -78,6 +80,27 @@ TEST_F(LogTest, LevelsBelowTheLeastAreNotWritten) {
   EXPECT_NE(Captured(LogLevel::kWarning, "m"), "");
   SetLogLevel(LogLevel::kDebug);
   EXPECT_NE(Captured(LogLevel::kDebug, "m"), "");
+}
+
+TEST_F(LogTest, LikeLinesAreSummedUpAndTheLastWordsAreTheLast) {
+  FlushLog();
+  testing::internal::CaptureStderr();
+  for (int i = 0; i < 1000; ++i) {
+    LogSummed(LogLevel::kError, "it failed", "BROKEN", {{"number", i}});
+  }
+  LogSummed(LogLevel::kError, "it failed", "OTHERWISE");
+  LogLastWords("the end");
+  std::istringstream text(testing::internal::GetCapturedStderr());
+  std::vector<nlohmann::json> lines;
+  for (std::string line; std::getline(text, line);) lines.push_back(nlohmann::json::parse(line));
+  ASSERT_EQ(lines.size(), 4u);
+  EXPECT_EQ(lines[0]["number"], 0);
+  EXPECT_EQ(lines[1]["message"], "it failed");
+  EXPECT_EQ(lines[2]["message"], "it failed");
+  EXPECT_EQ(lines[2]["level"], "error");
+  EXPECT_EQ(lines[2]["reason"], "BROKEN");
+  EXPECT_EQ(lines[2]["more_times"], 999);
+  EXPECT_EQ(lines[3]["message"], "the end");
 }
 
 TEST_F(LogTest, LevelsByName) {

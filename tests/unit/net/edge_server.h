@@ -116,8 +116,7 @@ class EdgeServer : public v1::EdgeService::WithCallbackMethod_Resolve<
     address = (*acceptor)->address();
     server = builder.BuildAndStart();
     if (server == nullptr) return absl::InternalError("no server");
-    listeners.Start();
-    return absl::OkStatus();
+    return listeners.Start();
   }
   absl::Status Start(const std::string& listen = "127.0.0.1:0") {
     Acceptor::Options options;

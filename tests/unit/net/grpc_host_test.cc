@@ -48,7 +48,7 @@ class GrpcHostTest : public testing::Test {
     host_->AddService(kService, &edge_);
     ASSERT_TRUE(host_->Build().ok());
     host_->health().SetServing(true);
-    host_->Accept();
+    ASSERT_TRUE(host_->Accept().ok());
   }
   std::shared_ptr<grpc::Channel> Channel(size_t listener = 0) {
     ChannelOptions options;
@@ -120,7 +120,7 @@ TEST_F(GrpcHostTest, NobodyIsAnsweredBeforeAccept) {
     EXPECT_EQ(stub->Resolve(&context, request, &response).error_code(),
               grpc::StatusCode::DEADLINE_EXCEEDED);
   }
-  host_->Accept();
+  ASSERT_TRUE(host_->Accept().ok());
   EXPECT_TRUE(Ask(channel).ok()) << "whoever connected before waits, and is answered";
   EXPECT_EQ(Check(channel, kService).value_or(-1), HealthCheckResponse::NOT_SERVING)
       << "until the program says so";

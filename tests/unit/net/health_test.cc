@@ -63,7 +63,7 @@ class HealthTest : public testing::Test {
     address_ = (*acceptor)->address();
     server_ = builder.BuildAndStart();
     ASSERT_NE(server_, nullptr);
-    listeners_.Start();
+    ASSERT_TRUE(listeners_.Start().ok());
     channel_ = MakeChannel(address_, grpc::InsecureChannelCredentials());
     stub_ = grpc::health::v1::Health::NewStub(channel_);
   }
@@ -248,6 +248,24 @@ TEST_F(HealthTest, WatchersComeAndGoWhileItChangesAndEnds) {
   for (std::thread& client : clients) client.join();
   EXPECT_GE(heard.load(), 1000);
   EXPECT_EQ(State(""), kNotServing);
+}
+
+TEST_F(HealthTest, AReaderKnowsTheSameAndLivesOn) {
+  Serve();
+  const auto is_serving = health_->Reader();
+  EXPECT_TRUE(is_serving("liveness"));
+  EXPECT_FALSE(is_serving("readiness"));
+  health_->SetServing(true);
+  EXPECT_TRUE(is_serving("readiness"));
+  EXPECT_TRUE(is_serving("a.Service"));
+  EXPECT_FALSE(is_serving("never.Set"));
+  health_->EndWatches();
+  EXPECT_FALSE(is_serving("readiness"));
+  EXPECT_FALSE(is_serving("liveness"));
+  TearDown();
+  server_.reset();
+  health_.reset();
+  EXPECT_FALSE(is_serving("readiness"));
 }
 
 }  // namespace

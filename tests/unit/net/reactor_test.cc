@@ -387,7 +387,7 @@ class Watching : public testing::Test {
     options.address = ParseAddress("127.0.0.1:0").value();
     auto acceptor = listeners_.Add(builder, options, grpc::InsecureServerCredentials());
     server_ = builder.BuildAndStart();
-    listeners_.Start();
+    EXPECT_TRUE(listeners_.Start().ok());
     return v1::OperationsService::NewStub(
         MakeChannel((*acceptor)->address(), grpc::InsecureChannelCredentials()));
   }

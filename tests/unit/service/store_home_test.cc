@@ -246,9 +246,107 @@ TEST_F(StoreHomeTest, WhatIsWrongWithOneKeepsTheNextFromBeingTouched) {
   EXPECT_FALSE(fs::exists("x.journal"));
   EXPECT_FALSE(fs::exists("x.keyring"));
   // The journal before the keyring.
+  ASSERT_TRUE(Open(At("y")).ok());
+  fs::remove("y.keyring");
   std::ofstream("y.journal") << "this is no journal, and long enough to be told from a torn one";
   EXPECT_THAT(base::ReasonOf(Open(At("y")).status()), StartsWith("JOURNAL_"));
   EXPECT_FALSE(fs::exists("y.keyring"));
+}
+
+// As a volume that is mounted at `data`: what lies beside it is on the container's file system.
+class StoreOnAVolumeTest : public StoreHomeTest {
+ protected:
+  StoreHome::Options OnAVolume(const std::string& store = "data") {
+    StoreHome::Options options;
+    options.store = store;
+    options.device_of = [this](const std::string& path) -> absl::optional<uint64_t> {
+      if (!fs::exists(path)) return absl::nullopt;
+      return mounted_ && (path == "data" || path.rfind("data/", 0) == 0) ? 2 : 1;
+    };
+    return options;
+  }
+  static absl::Status OpenAt(StoreHome::Options options) {
+    return Open(StoreHome::At(std::move(options)).value()).status();
+  }
+
+  bool mounted_ = true;
+};
+
+TEST_F(StoreOnAVolumeTest, WhatWouldBeLeftBehindIsRefusedBeforeAnythingIsMade) {
+  fs::create_directories("data");
+  const absl::Status refused = OpenAt(OnAVolume());
+  EXPECT_EQ(base::ReasonOf(refused), "BAD_FLAG");
+  for (const char* words :
+       {"--store", "data.keyring (--keyring FILE)", "data.journal (--journal FILE)",
+        "data.seal (--seal FILE)", "--store data/store"}) {
+    EXPECT_THAT(std::string(refused.message()), HasSubstr(words));
+  }
+  EXPECT_TRUE(fs::is_empty("data"));
+  EXPECT_FALSE(fs::exists("data.keyring") || fs::exists("data.journal") || fs::exists("data.seal"));
+  EXPECT_TRUE(OpenAt(OnAVolume("data/store")).ok()) << "as the words say";
+}
+
+TEST_F(StoreOnAVolumeTest, WhatIsAskedForByFlagIsTaken) {
+  fs::create_directories("data");
+  StoreHome::Options options = OnAVolume();
+  options.keyring = "k";
+  const absl::Status refused = OpenAt(options);
+  EXPECT_EQ(base::ReasonOf(refused), "BAD_FLAG");
+  EXPECT_EQ(refused.message().find("--keyring"), absl::string_view::npos);
+  options.no_journal = true;
+  options.seal = "s";
+  EXPECT_TRUE(OpenAt(options).ok());
+  EXPECT_TRUE(fs::exists("k") && fs::exists("s"));
+}
+
+TEST_F(StoreOnAVolumeTest, AStoreThatLiesSoAlreadyStarts) {
+  mounted_ = false;
+  ASSERT_TRUE(OpenAt(OnAVolume()).ok());
+  mounted_ = true;
+  testing::internal::CaptureStderr();
+  EXPECT_TRUE(OpenAt(OnAVolume()).ok());
+  const std::string said = testing::internal::GetCapturedStderr();
+  EXPECT_THAT(said, HasSubstr("on another file system"));
+  EXPECT_THAT(said, HasSubstr("data.keyring (--keyring FILE)"));
+}
+
+TEST_F(StoreOnAVolumeTest, ANewContainerIsToldWhereItsKeyringWent) {
+  mounted_ = false;
+  PutADigest(*Open(StoreHome::At(OnAVolume()).value())->engine);
+  mounted_ = true;
+  for (const char* gone : {"data.keyring", "data.journal", "data.journal.mark", "data.seal"}) {
+    fs::remove(gone);
+  }
+  const absl::Status refused = OpenAt(OnAVolume());
+  EXPECT_EQ(base::ReasonOf(refused), "KEYRING_MISSING");
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("on another file system than the store"));
+}
+
+TEST_F(StoreOnAVolumeTest, TheKernelIsAskedWhereNobodyElseIs) {
+  std::string elsewhere = "/dev/shm/tollgate-home-XXXXXX";
+  struct stat here, there;
+  if (stat(".", &here) != 0 || mkdtemp(elsewhere.data()) == nullptr ||
+      stat(elsewhere.c_str(), &there) != 0 || here.st_dev == there.st_dev) {
+    GTEST_SKIP() << "this machine has one file system";
+  }
+  fs::create_symlink(elsewhere, "data");
+  EXPECT_EQ(base::ReasonOf(Open(At("data")).status()), "BAD_FLAG");
+  EXPECT_TRUE(Open(At("data/store")).ok());
+  fs::remove_all(elsewhere);
+}
+
+TEST_F(StoreHomeTest, AStoreThatIsGoneIsNotMadeAnewBesideItsJournal) {
+  ASSERT_TRUE(Open(At("x")).ok());
+  fs::remove_all("x");
+  EXPECT_EQ(base::ReasonOf(Open(At("x")).status()), "STORE_MISSING");
+  fs::create_directories("x/lost+found");  // as a mount point without its disk
+  EXPECT_EQ(base::ReasonOf(Open(At("x")).status()), "STORE_MISSING");
+  EXPECT_FALSE(fs::exists("x/CURRENT"));
+  StoreHome::Options another;
+  another.store = "x";
+  another.journal = "another.journal";
+  std::ofstream("another.journal").flush();  // made beforehand, and empty
+  EXPECT_TRUE(Open(StoreHome::At(another).value()).ok());
 }
 
 TEST_F(StoreHomeTest, AKeyringIsNeverMadeForAStoreThatHoldsTokens) {

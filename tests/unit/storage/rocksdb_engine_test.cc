@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -11,12 +12,14 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "base/status.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "rocksdb/db.h"
 #include "rocksdb/iostats_context.h"
 #include "rocksdb/perf_level.h"
+#include "storage/rocksdb/log_files.h"
 #include "storage/schema.h"
 #include "storage/sequencer.h"
 #include "test_commands.h"
@@ -92,6 +95,34 @@ class RocksDbEngineTest : public ::testing::Test {
   std::string folder_;
   std::string path_;
 };
+
+// Of the store's files: what they hold, and what they take of the disk.
+struct Space {
+  size_t held = 0;
+  size_t taken = 0;
+};
+Space SpaceOf(const std::string& path) {
+  Space space;
+  for (const auto& file : std::filesystem::directory_iterator(path)) {
+    struct stat info{};
+    if (stat(file.path().c_str(), &info) != 0) continue;
+    space.held += static_cast<size_t>(info.st_size);
+    space.taken += static_cast<size_t>(info.st_blocks) * 512;
+  }
+  return space;
+}
+
+TEST_F(RocksDbEngineTest, TakesSpaceAheadInSteps) {
+  const auto engine = Open();
+  ASSERT_TRUE(engine.ok()) << engine.status();
+  EXPECT_LT(SpaceOf(path_).taken, 3 * kLogStepBytes) << "an empty store";
+  for (int i = 0; i < 40; ++i) {
+    Commit(**engine, PutLabel(absl::StrCat(i), std::string(100'000, 'x')));
+  }
+  const Space space = SpaceOf(path_);
+  EXPECT_GT(space.held, 3 * kLogStepBytes);
+  EXPECT_LT(space.taken, space.held + 3 * kLogStepBytes);
+}
 
 // A file that may not grow any more, as a disk that is full; both ways to write, then the end.
 int FillUntilRefused(RocksDbEngine* engine, bool by_use) {
@@ -273,6 +304,50 @@ TEST_F(RocksDbEngineTest, ATableFileThatIsMissing) {
   }
   ASSERT_GT(DeleteFiles(".sst"), 0);
   ExpectRefused(absl::StatusCode::kDataLoss, "STORE_CORRUPT");
+}
+
+// What is damaged while it is open: reads say so, and so does what the engine does by itself.
+TEST_F(RocksDbEngineTest, ATableFileThatIsDamagedWhileItIsOpen) {
+  {
+    const auto engine = Open().value();
+    Commit(*engine, PutLabel("a", "1"));
+    ASSERT_TRUE(engine->CompactAll().ok());
+  }
+  absl::Mutex mu;
+  std::vector<absl::Status> in_the_background;
+  RocksDbEngine::Options options;
+  options.path = path_;
+  options.random = &random_;
+  options.clock = &clock_;
+  options.on_background_error = [&](const absl::Status& error) {
+    absl::MutexLock lock(&mu);
+    in_the_background.push_back(error);
+  };
+  const auto engine = RocksDbEngine::Open(options).value();
+  Commit(*engine, PutLabel("b", "2"));
+  for (const auto& file : std::filesystem::directory_iterator(path_)) {
+    if (file.path().extension() != ".sst") continue;
+    std::fstream table(file.path(), std::ios::in | std::ios::out | std::ios::binary);
+    table << std::string(48, '\xa5');
+  }
+  const absl::Status read = engine->NewSnapshot().value()->Get(Table::kLabels, "a").status();
+  EXPECT_TRUE(absl::IsDataLoss(read)) << read;
+  EXPECT_EQ(base::ReasonOf(read), "STORE_CORRUPT");
+  EXPECT_THAT(std::string(read.message()), ::testing::HasSubstr(".sst"));
+  EXPECT_THAT(std::string(read.message()), ::testing::HasSubstr("restore a backup"));
+  EXPECT_FALSE(engine->CompactAll().ok());
+  absl::MutexLock lock(&mu);
+  ASSERT_FALSE(in_the_background.empty());
+  EXPECT_TRUE(absl::IsDataLoss(in_the_background[0])) << in_the_background[0];
+}
+
+TEST_F(RocksDbEngineTest, AManifestThatIsMissing) {
+  Open().value().reset();
+  ASSERT_EQ(DeleteFiles("MANIFEST"), 1);
+  ExpectRefused(absl::StatusCode::kDataLoss, "STORE_CORRUPT");
+  const std::string said(Open().status().message());
+  EXPECT_THAT(said, ::testing::HasSubstr("MANIFEST"));
+  EXPECT_THAT(said, ::testing::HasSubstr("restore a backup"));
 }
 
 TEST_F(RocksDbEngineTest, CurrentMissingIsNeverANewStore) {

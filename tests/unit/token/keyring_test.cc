@@ -160,6 +160,37 @@ TEST_F(KeyringTest, SixteenPeppersAreTheMost) {
   EXPECT_EQ(Read(), text) << "it is never overwritten";
 }
 
+// As Kubernetes mounts a Secret: a link to a link, open to the group; and as it leaves the files of
+// a volume with an fsGroup.
+TEST_F(KeyringTest, ItsGroupMayReadItWhereThatIsAskedForByName) {
+  const std::string text = instruments::KeyringText({{1, kKey1}}, 1);
+  const auto load = [this](const std::string& path) {
+    return base::ReasonOf(Keyring::Load(path, SecretReaders::kOwnerAndGroup).status());
+  };
+  for (const mode_t good : {0600, 0400, 0640, 0440, 0660}) {
+    Write(text, good);
+    EXPECT_EQ(load(path_), "") << std::oct << good;
+    unlink(path_.c_str());
+  }
+  for (const mode_t bad : {0604, 0644, 0666, 0444, 0700, 0650, 0601, 0200, 04640}) {
+    Write(text, bad);
+    EXPECT_EQ(load(path_), "KEYRING_PERMISSIONS") << std::oct << bad;
+    unlink(path_.c_str());
+  }
+  Write(text, 0440);
+  const std::string link = path_ + ".link", data = path_ + "..data";
+  ASSERT_EQ(symlink(path_.c_str(), data.c_str()), 0);
+  ASSERT_EQ(symlink(data.c_str(), link.c_str()), 0);
+  EXPECT_EQ(load(link), "");
+  const absl::Status refused = Keyring::Load(link).status();
+  EXPECT_EQ(base::ReasonOf(refused), "KEYRING_PERMISSIONS");
+  EXPECT_NE(refused.message().find("--group-readable-secrets"), absl::string_view::npos) << refused;
+  chmod(path_.c_str(), 0444);
+  EXPECT_EQ(load(link), "KEYRING_PERMISSIONS") << "never for everybody, through links either";
+  unlink(link.c_str());
+  unlink(data.c_str());
+}
+
 TEST_F(KeyringTest, Modes) {
   const std::string text =
       "{\"format\":1,\"primary\":1,\"peppers\":[{\"id\":1,\"key\":\"" + kKey1 + "\"}]}";

@@ -107,6 +107,7 @@ class GapEngine : public storage::Engine {
   }
   absl::StatusOr<std::unique_ptr<storage::Tail>> TailFrom(
       int64_t after, std::function<void(const storage::TailEntry&)> on_entry) override {
+    tailed_from = after;
     return engine_->TailFrom(after, [this, on_entry](const storage::TailEntry& entry) {
       if (!skip.exchange(false)) on_entry(entry);
     });
@@ -114,6 +115,7 @@ class GapEngine : public storage::Engine {
   absl::Status Checkpoint(const std::string& path) override { return engine_->Checkpoint(path); }
 
   std::atomic<bool> skip{false};
+  std::atomic<int64_t> tailed_from{-1};  // after which revision the last tail began
 
  private:
   storage::Engine* const engine_;

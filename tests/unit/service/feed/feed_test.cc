@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/log.h"
 #include "base/random.h"
 #include "base/status.h"
 #include "gmock/gmock.h"
@@ -23,6 +24,8 @@
 namespace tollgate::service {
 namespace {
 
+using ::testing::AllOf;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -432,6 +435,75 @@ TEST_F(FeedTest, AHeadThatTellsOfRevisionsAboveItselfIsDamage) {
     ASSERT_TRUE(engine_.Commit(damage)->committed);
     Start();
   }
+}
+
+// Each revision fills much of the ring, as one does into which tokens were brought by the thousand.
+TEST_F(FeedTest, AStartReadsNoMoreOfTheStoreThanTheRingHolds) {
+  options_.ring.max_bytes = 1 << 20;
+  for (int i = 0; i < 500; ++i) Run(std::make_shared<TellOne>(64 << 10));
+  const int64_t head = feed_->head();
+  Start();
+  EXPECT_GT(engine_.tailed_from, head - 200);
+  EXPECT_LT(engine_.tailed_from, head - 8) << "what has room is there";
+  // A store of small ones is read as far back as was asked for.
+  options_.ring.max_bytes = 64 << 20;
+  options_.preload_revisions = 450;
+  Start();
+  EXPECT_EQ(engine_.tailed_from, feed_->head() - 450);
+}
+
+// The log's lines while it lives, as the log has them.
+class LogLines {
+ public:
+  LogLines() {
+    Lines().clear();
+    base::SetLogSink([](base::LogLevel, absl::string_view line) {
+      Lines().emplace_back(line);
+      return true;
+    });
+  }
+  ~LogLines() { base::SetLogSink(nullptr); }
+  std::vector<std::string> Take() { return std::exchange(Lines(), {}); }
+
+ private:
+  static std::vector<std::string>& Lines() {  // the feed is driven by this thread alone
+    static auto* const lines = new std::vector<std::string>;
+    return *lines;
+  }
+};
+
+TEST_F(FeedTest, TellsTheLogOfItsFleet) {
+  LogLines log;
+  const auto later = [this](absl::Duration d) {
+    Pass(d);
+    feed_->Tick();
+  };
+  Follower a = Join("a");
+  later(absl::Seconds(1));
+  EXPECT_THAT(log.Take(), Contains(HasSubstr(R"("a validator joined","validator":"a")")));
+  later(absl::Seconds(1));
+  EXPECT_THAT(log.Take(), IsEmpty());
+
+  Follower other = Connect("other");
+  v1::FollowRequest hello = HelloRequest("other", 'a', "", 0);
+  hello.mutable_hello()->set_brand(options_.brand + "x");
+  other.stream->OnRequest(hello);
+  later(absl::Seconds(1));
+  EXPECT_THAT(log.Take(), Contains(HasSubstr("token strings of another brand")));
+
+  // Its client has gone without a word.
+  Close(a);
+  later(absl::Seconds(10));
+  EXPECT_THAT(log.Take(), Contains(HasSubstr(R"(a validator is away)")));
+  later(absl::Seconds(30));
+  EXPECT_THAT(log.Take(), Contains(HasSubstr("lease ran out: it admits nothing")));
+
+  Follower stalled = Join("stalled");
+  stalled.wire->stalled_since = clock_.Now();
+  later(options_.stall_limit + absl::Seconds(1));
+  later(absl::Seconds(1));
+  EXPECT_THAT(log.Take(), Contains(AllOf(HasSubstr("a follower was cut"),
+                                         HasSubstr("it does not read its stream"))));
 }
 
 TEST_F(FeedTest, RefusesOptionsThatBreakARule) {

@@ -98,6 +98,22 @@ TEST(JudgeHello, ResumesOnlyWhereTheProofSpeaksForAllThatWasApplied) {
   EXPECT_EQ(JudgeHello(hello, history, 20, {State::kKept, "other"}), Agreement::kContradiction);
 }
 
+// An answer may be read at a later revision than what is applied; a store that then lost just that
+// revision agrees with the proof all the same.
+TEST(JudgeHello, AnswersAboveTheProofMustBeOfOurHistoryToo) {
+  const History history = SomeHistory();
+  v1::Hello hello = HelloOf(12, "t2", "fp");
+  ASSERT_EQ(JudgeHello(hello, history, 20, {State::kKept, "fp"}), Agreement::kSame);
+  hello.set_answered_revision(14);
+  hello.set_answered_term("t2");
+  EXPECT_EQ(JudgeHello(hello, history, 20, {State::kKept, "fp"}), Agreement::kSame);
+  hello.set_answered_term("t1");
+  EXPECT_EQ(JudgeHello(hello, history, 20, {State::kKept, "fp"}), Agreement::kUnproven);
+  hello.set_answered_term("t2");
+  hello.set_answered_revision(21);  // nobody is stopped by it: it has no seal
+  EXPECT_EQ(JudgeHello(hello, history, 20, {State::kKept, "fp"}), Agreement::kUnproven);
+}
+
 TEST(JudgeHello, TellsElsewhereFromNowhere) {
   const History history = SomeHistory();
   v1::Hello hello = HelloOf(12, "t2", "fp");

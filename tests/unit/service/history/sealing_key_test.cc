@@ -106,5 +106,15 @@ TEST_F(SealingKeyTest, WithoutAFileItIsThisProcesssAlone) {
   EXPECT_FALSE(b->sealer->IsSealed(Sealed(*a)));
 }
 
+TEST_F(SealingKeyTest, ItsGroupMayReadItWhereThatIsAskedForByName) {
+  const SealingKey made = Open();
+  ASSERT_EQ(chmod(path_.c_str(), 0660), 0);
+  EXPECT_EQ(Refusal(), "SEALING_KEY_PERMISSIONS");
+  const absl::StatusOr<SealingKey> found =
+      OpenSealingKey(path_, kEpoch, base::SystemRandom(), token::SecretReaders::kOwnerAndGroup);
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_EQ(found->origin, SealingKeyOrigin::kFound);
+}
+
 }  // namespace
 }  // namespace tollgate::service

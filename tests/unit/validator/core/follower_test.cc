@@ -569,6 +569,42 @@ TEST_F(FollowerTest, R19ThePointHasTheTermOfTheStream) {
   EXPECT_EQ(follower_->point().term, "t2");
 }
 
+TEST_F(FollowerTest, R19TheHelloTellsOfAnswersThatTheProofDoesNotSpeakFor) {
+  Open();
+  v1::FollowResponse welcome = WelcomeMessage("e1", 10, true);
+  welcome.mutable_welcome()->set_term("t1");
+  Send(welcome);
+  follower_->OnAnswerHeld(10);
+  Reconnect();
+  EXPECT_EQ(Open().answered_revision(), 0) << "as far as what is applied";
+  welcome = WelcomeMessage("e1", 10, false);
+  welcome.mutable_welcome()->set_term("t1");
+  Send(welcome);
+  follower_->OnAnswerHeld(14);
+  follower_->OnAnswerHeld(12);
+  Reconnect();
+  v1::Hello hello = Open();
+  EXPECT_EQ(hello.answered_revision(), 14);
+  EXPECT_EQ(hello.answered_term(), "t1");
+
+  // One that came after this Hello was not judged by a service of another term.
+  follower_->OnAnswerHeld(15);
+  welcome.mutable_welcome()->set_term("t2");
+  EXPECT_TRUE(Send(welcome).disconnect);
+  Reconnect();
+  hello = Open();
+  EXPECT_EQ(hello.answered_revision(), 15);
+  EXPECT_EQ(hello.answered_term(), "t1");
+  EXPECT_FALSE(Send(welcome).disconnect);
+
+  // A reset drops all that is held.
+  Reconnect();
+  Open();
+  Send(WelcomeMessage("e1", 11, true));
+  Reconnect();
+  EXPECT_EQ(Open().answered_revision(), 0);
+}
+
 TEST_F(FollowerTest, R19ToBeRefusedForItsHistoryIsAnOperatorsToMend) {
   Follow(10);
   v1::FollowResponse away;

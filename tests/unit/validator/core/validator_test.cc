@@ -372,6 +372,24 @@ TEST_F(ValidatorTest, WhatPreventsAnAnswerIsUnavailableAndNotKept) {  // I7
   EXPECT_TRUE(Ask(token, AnswerFor(GrantFor("acme", id))).admitted());
 }
 
+// A client in a loop would have the service read the damage as fast as it can.
+TEST_F(ValidatorTest, ADamagedStoreIsNotAskedAgainAtOnce) {
+  MakeLive();
+  std::string id;
+  const std::string token = Mint(&id);
+  const std::string other = Mint(&id);
+  EXPECT_EQ(Ask(token, absl::DataLossError("a bad block")).verdict, VERDICT_UNAVAILABLE);
+  for (int i = 0; i < 100; ++i) {
+    const Decision d = Ask(token, AnswerFor(GrantFor("acme", id)));
+    ASSERT_EQ(d.verdict, VERDICT_UNAVAILABLE) << "nobody was asked";
+    ASSERT_EQ(d.reason, VERDICT_REASON_SERVICE_UNAVAILABLE);
+    ASSERT_GT(d.retry_after, absl::ZeroDuration());
+  }
+  EXPECT_EQ(Ask(other, UnknownAnswer()).reason, VERDICT_REASON_UNKNOWN) << "others are asked about";
+  clock_.Advance(absl::Seconds(2));
+  EXPECT_EQ(Ask(token, UnknownAnswer()).reason, VERDICT_REASON_UNKNOWN);
+}
+
 TEST_F(ValidatorTest, TooManyQuestionsAreOverload) {
   options_.resolver.most_in_flight = 1;
   MakeLive();
