@@ -7,6 +7,8 @@
 #include <thread>
 #include <utility>
 
+#include "base/thread.h"
+
 namespace tollgate::base {
 
 bool Within(absl::Duration limit, std::function<void()> work) {
@@ -16,13 +18,19 @@ bool Within(absl::Duration limit, std::function<void()> work) {
     bool done = false;  // guarded by mu
   };
   const auto state = std::make_shared<State>();
-  std::thread([state, work = std::move(work)]() mutable {
+  auto run = [state, work = std::move(work)]() mutable {
     work();
     work = nullptr;
     std::lock_guard<std::mutex> lock(state->mu);
     state->done = true;
     state->changed.notify_all();
-  }).detach();
+  };
+  absl::StatusOr<std::thread> thread = StartThread(run);
+  if (!thread.ok()) {
+    run();  // late rather than never
+    return true;
+  }
+  thread->detach();
   std::unique_lock<std::mutex> lock(state->mu);
   return state->changed.wait_until(
       lock, std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(limit),

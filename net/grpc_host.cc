@@ -9,6 +9,7 @@
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "base/status.h"
+#include "base/thread.h"
 #include "net/address.h"
 #include "net/daemon.h"
 #include "net/reactor.h"
@@ -123,7 +124,7 @@ void GrpcHost::Drain(const DrainPlan& plan) {
 // hung would hold it up so long, with nothing left to answer.
 void GrpcHost::ShutDown(absl::Time deadline) {
   absl::Notification down;
-  std::thread closing([this, &down] {
+  absl::StatusOr<std::thread> closing = base::StartThread([this, &down] {
     for (absl::Duration left = DrainPlan::kPartingTime; left > absl::ZeroDuration();) {
       if (down.WaitForNotificationWithTimeout(kLookAgain)) return;
       if (UnaryCallsUnderWay() == 0) left -= kLookAgain;
@@ -132,7 +133,7 @@ void GrpcHost::ShutDown(absl::Time deadline) {
   });
   server_->Shutdown(absl::ToChronoTime(deadline));
   down.Notify();
-  closing.join();
+  if (closing.ok()) closing->join();  // else the deadline alone ends it
   server_->Wait();
 }
 

@@ -67,7 +67,11 @@ int Main(int argc, char** argv) {
 
   absl::Status ready =
       readiness.Write(**daemon, (*server)->addresses(), {{"epoch", (*server)->epoch()}});
-  if (!ready.ok()) return Refused(ready);
+  if (!ready.ok()) {
+    const int code = Refused(ready);
+    (*daemon)->RequestShutdown();  // the end is bounded, too: the disk may be the reason
+    return code;
+  }
   (*daemon)->WaitForShutdownSignal();
   readiness.Remove();
   (*server)->Drain(flags->daemon.drain_pause, flags->daemon.drain_timeout);

@@ -5,6 +5,7 @@
 
 #include "absl/status/status.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "base/within.h"
 
 namespace tollgate::service {
@@ -25,7 +26,7 @@ RolledBackEnd::~RolledBackEnd() {
 }
 
 void RolledBackEnd::Begin(StoreHome home, std::string epoch, std::function<void()> end) {
-  thread_ = std::thread([home = std::move(home), epoch = std::move(epoch), end = std::move(end)] {
+  auto mark = [home = std::move(home), epoch = std::move(epoch), end = std::move(end)] {
     const absl::Status marked = MarkWithin(kMarkPatience, home, epoch);
     if (!marked.ok()) {
       base::Log(base::LogLevel::kError,
@@ -34,7 +35,10 @@ void RolledBackEnd::Begin(StoreHome home, std::string epoch, std::function<void(
                 {{"mark", home.mark()}, {"status", marked}});
     }
     end();
-  });
+  };
+  absl::StatusOr<std::thread> thread = base::StartThread(mark);
+  if (!thread.ok()) return mark();  // here, since it must be said
+  thread_ = *std::move(thread);
 }
 
 }  // namespace tollgate::service

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -280,7 +281,12 @@ const std::string& StoreHome::folder() const {
 
 std::string StoreHome::head_mark() const {
   if (folder().empty()) return "";
-  return journal().empty() ? Beside(".mark") : absl::StrCat(journal(), ".mark");
+  return journal().empty() ? BesideTheSeal(".mark") : absl::StrCat(journal(), ".mark");
+}
+
+std::string StoreHome::BesideTheSeal(absl::string_view ending) const {
+  const std::string beside = Beside(ending);
+  return beside.empty() || seal() == Beside(".seal") ? beside : absl::StrCat(seal(), ending);
 }
 
 bool StoreHome::journal_is_beside() const { return journal() == Beside(".journal"); }
@@ -456,24 +462,44 @@ absl::StatusOr<std::unique_ptr<storage::Engine>> StoreHome::OpenEngine(
 absl::Status StoreHome::MarkRolledBack(const std::string& epoch) const {
   const std::string path = mark();
   if (path.empty()) return absl::OkStatus();
+  // Whole or not at all: the process may be ended in the middle of it.
+  const std::string beside = absl::StrCat(path, ".new");
+  const auto failed = [](const std::string& what) {
+    return absl::UnavailableError(absl::StrCat("cannot write ", what, ": ", std::strerror(errno)));
+  };
   {
-    std::ofstream file(path, std::ios::trunc);
+    std::ofstream file(beside, std::ios::trunc);
     file << epoch << "\n";
     file.close();
-    if (!file) {
-      return absl::UnavailableError(
-          absl::StrCat("cannot write ", path, ": ", std::strerror(errno)));
-    }
+    if (!file) return failed(beside);
   }
-  RETURN_IF_ERROR(SyncToDisk(path));
+  RETURN_IF_ERROR(SyncToDisk(beside));
+  if (std::rename(beside.c_str(), path.c_str()) != 0) return failed(path);
   return SyncToDisk(FolderOf(path));
 }
 
 absl::Status StoreHome::CheckNotRolledBack(const std::string& epoch) const {
-  if (mark().empty()) return absl::OkStatus();
-  std::ifstream file(mark());
-  std::string marked;
-  if (!(file >> marked) || marked != epoch) return absl::OkStatus();
+  // Of an older version, which knew one place only, too.
+  for (const std::string& path : {mark(), Beside(".rolled-back")}) {
+    struct stat info;
+    if (path.empty() || (::lstat(path.c_str(), &info) != 0 && errno == ENOENT)) continue;
+    std::ifstream file(path);
+    std::string marked;
+    if (!(file >> marked) || marked.size() < epoch.size()) {
+      return base::Refuse(
+          absl::StatusCode::kFailedPrecondition, "STORE_ROLLED_BACK",
+          absl::StrCat("refusing to serve ", name(), ": ", path,
+                       ", which says of which history the store was shown to be an old copy, "
+                       "cannot be read.\n  Make it readable; or, where it is empty, begin a new "
+                       "history:  tollgated new-epoch --store ",
+                       name(), ", and remove it"));
+    }
+    if (marked == epoch) return RefuseRolledBack();
+  }
+  return absl::OkStatus();
+}
+
+absl::Status StoreHome::RefuseRolledBack() const {
   return base::Refuse(
       absl::StatusCode::kFailedPrecondition, "STORE_ROLLED_BACK",
       absl::StrCat("refusing to serve ", name(),
@@ -486,7 +512,9 @@ absl::Status StoreHome::CheckNotRolledBack(const std::string& epoch) const {
 
 void StoreHome::ForgetRolledBack() const {
   std::error_code error;
-  if (!mark().empty()) fs::remove(mark(), error);
+  for (const std::string& path : {mark(), Beside(".rolled-back")}) {
+    if (!path.empty()) fs::remove(path, error);
+  }
 }
 
 }  // namespace tollgate::service

@@ -85,7 +85,7 @@ class StoreHome {
   bool journal_is_beside() const;
   const std::string& seal() const { return options_.seal; }
   std::string head_mark() const;
-  std::string mark() const { return Beside(".rolled-back"); }
+  std::string mark() const { return BesideTheSeal(".rolled-back"); }
   std::string unfinished() const { return Beside(".restoring"); }
 
   // Who is told of what the store's disks do. Both may be empty; both outlive what is opened.
@@ -120,7 +120,8 @@ class StoreHome {
   // neither serves the store again nor writes to it until its revisions have caught up, which would
   // hide the roll-back. UNAVAILABLE: the disk. Does nothing where the store is in no folder.
   absl::Status MarkRolledBack(const std::string& epoch) const;
-  // STORE_ROLLED_BACK, FAILED_PRECONDITION, where the store of this epoch is marked.
+  // STORE_ROLLED_BACK, FAILED_PRECONDITION, where the store of this epoch is marked, or there is a
+  // mark that does not say of which epoch it is.
   absl::Status CheckNotRolledBack(const std::string& epoch) const;
   // Removes the mark, after a new history has begun.
   void ForgetRolledBack() const;
@@ -128,6 +129,10 @@ class StoreHome {
  private:
   StoreHome() = default;
   std::string Beside(absl::string_view ending) const;
+  // Beside the store; or beside the sealing key, where a flag says where that lies: the place
+  // beside the store may then be a container's own disk, which goes with the container.
+  std::string BesideTheSeal(absl::string_view ending) const;
+  absl::Status RefuseRolledBack() const;
   // FAILED_PRECONDITION, STORE_FILES_ELSEWHERE: nothing is at `place`, and a file is where an older
   // version put it. `flag` names a file that is to stay where it is; empty: there is none.
   absl::Status CheckNotElsewhere(const std::string& place, absl::string_view ending,

@@ -51,8 +51,10 @@ int Main(int argc, char** argv) {
   absl::Status ready =
       readiness.Write(**daemon, (*server)->addresses(), {{"id", flags->server.id}});
   if (!ready.ok()) {
+    const int code = Refused(ready);
+    (*daemon)->RequestShutdown();                                         // the end is bounded, too
     (*server)->Drain(absl::ZeroDuration(), flags->daemon.drain_timeout);  // says goodbye
-    return Refused(ready);
+    return code;
   }
   (*daemon)->WaitForShutdownSignal();
   readiness.Remove();

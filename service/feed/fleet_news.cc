@@ -123,7 +123,8 @@ void FleetNews::ReviewOne(const SessionView& session, bool replaced, Entry* entr
 void FleetNews::ReviewTwins(absl::Span<const SessionView> sessions) {
   std::vector<std::string> addresses;
   for (const SessionView& session : sessions) {
-    if (session.connected_for >= kTwinsTold && session.last_heard <= kTwinSilent) {
+    if (session.connected_for >= kTwinsTold && session.last_heard.has_value() &&
+        *session.last_heard <= kTwinSilent) {
       addresses.push_back(session.address);
     }
   }

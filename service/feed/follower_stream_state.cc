@@ -22,6 +22,8 @@ using tollgate::v1::Ping;
 namespace {
 
 constexpr size_t kMaxVersionBytes = 64;
+constexpr size_t kMaxTermBytes = 64;
+constexpr size_t kMaxBrandBytes = 16;
 // At one synced commit a microsecond, the store reaches this revision in 285 years. A higher number
 // is neither a revision of this store, nor of the store before a roll-back (R11).
 constexpr int64_t kMaxRevision = int64_t{1} << 53;
@@ -57,6 +59,13 @@ absl::Status CheckHello(const Hello& hello) {
       return base::RefuseField("PROOF_MALFORMED", "hello.proof.epoch",
                                "is not that of hello.epoch");
     }
+  }
+  if (hello.answered_term().size() > kMaxTermBytes) {
+    return base::RefuseField("REVISION_MALFORMED", "hello.answered_term",
+                             "is no term of this service's");
+  }
+  if (hello.brand().size() > kMaxBrandBytes) {
+    return base::RefuseField("BRAND_TOO_LONG", "hello.brand", "must be at most 16 bytes");
   }
   if (hello.version().size() > kMaxVersionBytes) {
     return base::RefuseField("VERSION_TOO_LONG", "hello.version", "must be at most 64 bytes");
@@ -183,6 +192,7 @@ FollowerStreamState::Received FollowerStreamState::OnHello(const Hello& hello) {
   absl::Status checked = CheckHello(hello);
   if (!checked.ok()) return Refuse(checked);
   hello_ = hello;
+  hello_.DiscardUnknownFields();  // it is kept for the stream's life, and they have no bound
   session_ = lease::SessionId{hello.validator_id(), hello.incarnation()};
   KnownFingerprint known;
   if (hello.has_proof()) {

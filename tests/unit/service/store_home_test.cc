@@ -297,6 +297,10 @@ TEST_F(StoreOnAVolumeTest, WhatIsAskedForByFlagIsTaken) {
   options.seal = "s";
   EXPECT_TRUE(OpenAt(options).ok());
   EXPECT_TRUE(fs::exists("k") && fs::exists("s"));
+  // What a witness proves, and how far the store was, must not go with the container either.
+  const StoreHome home = StoreHome::At(options).value();
+  EXPECT_EQ(home.mark(), "s.rolled-back");
+  EXPECT_EQ(home.head_mark(), "s.mark");
 }
 
 TEST_F(StoreOnAVolumeTest, AStoreThatLiesSoAlreadyStarts) {
@@ -373,8 +377,12 @@ TEST_F(StoreHomeTest, AMarkedStoreIsNotServedUntilItsHistoryIsAnother) {
   EXPECT_EQ(base::ReasonOf(refused), "STORE_ROLLED_BACK");
   EXPECT_THAT(std::string(refused.message()), HasSubstr("new-epoch --store x"));
   EXPECT_FALSE(fs::exists("x.journal")) << "the mark is looked at first";
-  ASSERT_TRUE(home.MarkRolledBack("another").ok());
+  ASSERT_TRUE(home.MarkRolledBack(std::string(epoch.size(), 'a')).ok());
   EXPECT_TRUE(Open(home).ok()) << "the mark of another history says nothing";
+  for (const char* torn : {"", "ab"}) {
+    std::ofstream("x.rolled-back") << torn;
+    EXPECT_EQ(base::ReasonOf(Open(home).status()), "STORE_ROLLED_BACK") << "it says nothing at all";
+  }
   ASSERT_TRUE(home.MarkRolledBack(epoch).ok());
   home.ForgetRolledBack();
   EXPECT_TRUE(Open(home).ok());

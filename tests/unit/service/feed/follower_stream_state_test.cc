@@ -734,6 +734,12 @@ INSTANTIATE_TEST_SUITE_P(
                                [](v1::Hello* h) { h->set_applied_revision(-1); }},
                       BadHello{"LongEpoch", "EPOCH_MALFORMED", "hello.epoch",
                                [](v1::Hello* h) { h->set_epoch(std::string(1000, 'e')); }},
+                      BadHello{"LongBrand", "BRAND_TOO_LONG", "hello.brand",
+                               [](v1::Hello* h) { h->set_brand(std::string(17, 'b')); }},
+                      BadHello{"LongTerm", "REVISION_MALFORMED", "hello.answered_term",
+                               [](v1::Hello* h) { h->set_answered_term(std::string(65, 't')); }},
+                      BadHello{"NegativeAnswer", "REVISION_MALFORMED", "hello.answered_revision",
+                               [](v1::Hello* h) { h->set_answered_revision(-1); }},
                       BadHello{"LongVersion", "VERSION_TOO_LONG", "hello.version",
                                [](v1::Hello* h) { h->set_version(std::string(1000, 'v')); }},
                       BadHello{
