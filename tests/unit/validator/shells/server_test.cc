@@ -147,8 +147,6 @@ class ValidatorServerTest : public ScriptedServiceTest {
     return text == "\x08\x01" ? "serving" : "not serving";
   }
 
-  std::string folder_;
-  ScriptedService service_;
   std::unique_ptr<ValidatorServer> server_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::ValidationService::Stub> stub_;
