@@ -183,7 +183,7 @@ void HttpConnection::Begin(int fd) {
   socklen_t size = sizeof(family);
   (void)getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size);
   error_code error;
-  socket_.assign(asio::generic::stream_protocol(family, 0), fd, error);
+  (void)socket_.assign(asio::generic::stream_protocol(family, 0), fd, error);
   if (error) {
     close(fd);
     Close();
@@ -275,7 +275,7 @@ void HttpConnection::OnWritten(const error_code& error) {
 void HttpConnection::Leave() {
   phase_ = Phase::kLeaving;
   error_code error;
-  socket_.shutdown(asio::socket_base::shutdown_send, error);
+  (void)socket_.shutdown(asio::socket_base::shutdown_send, error);
   if (error || core_->stopping()) return Close();
   SetDeadline(kParting);
   ReadLitter(kMostPartingBytes);
@@ -308,7 +308,7 @@ void HttpConnection::OnDeadline() {
       core_->cut_request.fetch_add(1, std::memory_order_relaxed);
       {
         error_code error;
-        socket_.cancel(error);  // the read, or the word to go on
+        (void)socket_.cancel(error);  // the read, or the word to go on
       }
       Write(HttpWords(408, "the request did not come whole in time"), /*close=*/true);
       break;
@@ -316,7 +316,7 @@ void HttpConnection::OnDeadline() {
       core_->cut_answer.fetch_add(1, std::memory_order_relaxed);
       // What the kernel still holds for it is thrown away too.
       error_code error;
-      socket_.set_option(asio::socket_base::linger(true, 0), error);
+      (void)socket_.set_option(asio::socket_base::linger(true, 0), error);
       Close();
       break;
     }
@@ -338,7 +338,7 @@ void HttpConnection::Close() {
   phase_ = Phase::kClosed;
   ClearDeadline();
   error_code error;
-  socket_.close(error);
+  (void)socket_.close(error);
   core_->Forget(shared_from_this());
 }
 
@@ -368,6 +368,7 @@ void HttpHost::Core::Serve(const std::shared_ptr<HttpConnection>& connection) {
   const Route* const route = Find(request.path());
   if (route == nullptr) {
     std::vector<std::string> paths;
+    paths.reserve(routes.size());
     for (const auto& [path, unused] : routes) paths.push_back(path);
     return connection->Answer(HttpWords(
         404,

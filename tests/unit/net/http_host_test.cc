@@ -403,6 +403,7 @@ TEST_F(HttpHostTest, ManyAtOnceAreAllAnswered) {
   limits.max_connections = 200;
   Serve(limits);
   std::vector<std::thread> threads;
+  threads.reserve(8);
   for (int t = 0; t < 8; ++t) {
     threads.emplace_back([this, t] {
       for (int i = 0; i < 20; ++i) {

@@ -18,7 +18,6 @@ namespace tollgate::net {
 namespace {
 
 using testing::HasSubstr;
-using testing::Not;
 using testing::StartsWith;
 
 class MetricsPortTest : public testing::Test {
@@ -83,6 +82,7 @@ TEST_F(MetricsPortTest, IsAliveAndNotReadyUntilItIsTold) {
 
 TEST_F(MetricsPortTest, IdleConnectionsDoNotKeepTheMetricsFromOthers) {
   std::vector<std::unique_ptr<HttpClient>> idle;
+  idle.reserve(40);
   for (int i = 0; i < 40; ++i) idle.push_back(std::make_unique<HttpClient>(port_->address()));
   EXPECT_THAT(Get("/metrics"), StartsWith("HTTP/1.1 200"));
 }
