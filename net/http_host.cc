@@ -26,6 +26,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/clock.h"
+#include "base/invariant.h"
 #include "base/status.h"
 #include "base/thread.h"
 
@@ -40,6 +41,16 @@ using boost::system::error_code;
 constexpr absl::Duration kParting = absl::Seconds(1);
 constexpr size_t kMostPartingBytes = 256 << 10;
 constexpr size_t kStatuses = 600;
+// The acceptor's cap is so much above twice the host's: it counts those that wait to be given a
+// place, and, until its next look, those that were closed.
+constexpr int kAtTheDoor = 64;
+// As good as no limit, and no clock overflows.
+constexpr absl::Duration kVeryLong = absl::Hours(24 * 365);
+
+std::chrono::steady_clock::time_point After(absl::Duration from_now) {
+  return std::chrono::steady_clock::now() +
+         absl::ToChronoNanoseconds(std::clamp(from_now, absl::ZeroDuration(), kVeryLong));
+}
 
 struct Route {
   std::vector<std::string> methods;  // sorted; empty: every one
@@ -109,6 +120,8 @@ class HttpHost::Core : public std::enable_shared_from_this<HttpHost::Core> {
   std::atomic<int64_t> cut_answer{0};
 
  private:
+  // False: every connection is being answered.
+  bool MakeRoom();
   // The route of a path; null where there is none.
   const Route* Find(absl::string_view path) const;
 
@@ -118,6 +131,8 @@ class HttpHost::Core : public std::enable_shared_from_this<HttpHost::Core> {
   bool stopping_ = false;
   std::array<char, 4096> litter_;  // where bytes go that nobody wants
   std::array<std::atomic<int64_t>, kStatuses> answers_{};
+  std::atomic<int64_t> refused_full_{0};
+  std::atomic<int64_t> cut_displaced_{0};
 
   absl::Mutex mu_;
   bool ended_ ABSL_GUARDED_BY(mu_) = false;  // nothing is posted afterwards
@@ -147,6 +162,9 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   const HttpRequest& request() const { return parser_.request(); }
   HttpHost::Core& core() const { return *core_; }
 
+  // Since when nothing has been owed to the peer but to wait for it; max: something is.
+  std::chrono::steady_clock::time_point waiting_since() const;
+
   void Answer(HttpResponse response);
   // The host stops: nothing more is read.
   void EndSoon();
@@ -174,8 +192,9 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   asio::steady_timer deadline_;
   HttpParser parser_;
   Phase phase_ = Phase::kReading;
-  std::string out_;           // what is being written
-  bool close_after_ = false;  // it is the last
+  std::chrono::steady_clock::time_point waiting_since_;  // in kReading and kLeaving
+  std::string out_;                                      // what is being written
+  bool close_after_ = false;                             // it is the last
 };
 
 void HttpConnection::Begin(int fd) {
@@ -189,8 +208,14 @@ void HttpConnection::Begin(int fd) {
     Close();
     return;
   }
+  waiting_since_ = std::chrono::steady_clock::now();
   SetDeadline(core_->limits.request_timeout);
   Read();
+}
+
+std::chrono::steady_clock::time_point HttpConnection::waiting_since() const {
+  const bool waits = phase_ == Phase::kReading || phase_ == Phase::kLeaving;
+  return waits ? waiting_since_ : std::chrono::steady_clock::time_point::max();
 }
 
 void HttpConnection::Act(HttpParser::State state) {
@@ -265,6 +290,7 @@ void HttpConnection::OnWritten(const error_code& error) {
   if (phase_ != Phase::kWriting) return;
   if (error) return Close();
   out_ = std::string();
+  waiting_since_ = std::chrono::steady_clock::now();
   if (close_after_ || core_->stopping()) return Leave();
   const HttpParser::State state = parser_.Next();
   SetDeadline(parser_.between_requests() ? core_->limits.idle_timeout
@@ -293,7 +319,7 @@ void HttpConnection::ReadLitter(size_t budget) {
 }
 
 void HttpConnection::SetDeadline(absl::Duration from_now) {
-  deadline_.expires_after(absl::ToChronoNanoseconds(from_now));
+  deadline_.expires_at(After(from_now));
   deadline_.async_wait([self = shared_from_this()](const error_code& error) {
     // One that was put off may be under way already.
     if (error || self->deadline_.expiry() > std::chrono::steady_clock::now()) return;
@@ -344,12 +370,32 @@ void HttpConnection::Close() {
 
 void HttpHost::Core::Adopt(int fd) {
   const bool taken = Do([core = shared_from_this(), fd] {
+    if (!core->MakeRoom()) {
+      core->refused_full_.fetch_add(1, std::memory_order_relaxed);
+      close(fd);
+      return;
+    }
     const auto connection = std::make_shared<HttpConnection>(core);
     core->connections_.insert(connection);
     connection->Begin(fd);
     if (core->stopping()) connection->EndSoon();
   });
   if (!taken) close(fd);
+}
+
+bool HttpHost::Core::MakeRoom() {
+  if (connections_.size() < static_cast<size_t>(limits.max_connections)) return true;
+  const auto longest = std::min_element(
+      connections_.begin(), connections_.end(),
+      [](const auto& a, const auto& b) { return a->waiting_since() < b->waiting_since(); });
+  if (longest == connections_.end() ||
+      (*longest)->waiting_since() == std::chrono::steady_clock::time_point::max()) {
+    return false;
+  }
+  cut_displaced_.fetch_add(1, std::memory_order_relaxed);
+  const std::shared_ptr<HttpConnection> leaves = *longest;  // closing it forgets it
+  leaves->Close();
+  return true;
 }
 
 const Route* HttpHost::Core::Find(absl::string_view path) const {
@@ -399,7 +445,7 @@ void HttpHost::Core::Stop(absl::Duration limit) {
     core->Forget(nullptr);
   });
   {
-    const auto deadline = std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(limit);
+    const auto deadline = After(limit);
     std::unique_lock<std::mutex> lock(empty_mu_);
     emptied_.wait_until(lock, deadline, [this] { return empty_; });
   }
@@ -419,6 +465,9 @@ void HttpHost::Core::ReadStats(Stats* stats) const {
   }
   stats->cut_request = cut_request.load(std::memory_order_relaxed);
   stats->cut_answer = cut_answer.load(std::memory_order_relaxed);
+  stats->cut_displaced = cut_displaced_.load(std::memory_order_relaxed);
+  stats->connections.refused_full +=
+      static_cast<uint64_t>(refused_full_.load(std::memory_order_relaxed));
 }
 
 HttpExchange::HttpExchange(std::shared_ptr<HttpConnection> connection)
@@ -438,6 +487,7 @@ HttpExchange::~HttpExchange() {
 const HttpRequest& HttpExchange::request() const { return connection_->request(); }
 
 void HttpExchange::Answer(HttpResponse response) {
+  TOLLGATE_INVARIANT(connection_ != nullptr, "a request is answered once");
   const std::shared_ptr<HttpConnection> connection = std::move(connection_);
   connection->core().Do([connection, response = std::move(response)]() mutable {
     connection->Answer(std::move(response));
@@ -454,7 +504,7 @@ absl::StatusOr<std::unique_ptr<HttpHost>> HttpHost::Bind(Options options) {
   }
   Acceptor::Options acceptor;
   acceptor.address = std::move(options.address);
-  acceptor.max_connections = options.limits.max_connections;
+  acceptor.max_connections = 2 * options.limits.max_connections + kAtTheDoor;
   acceptor.socket_mode = options.socket_mode;
   ASSIGN_OR_RETURN(std::unique_ptr<Acceptor> bound, Acceptor::Bind(std::move(acceptor)));
   return std::unique_ptr<HttpHost>(new HttpHost(std::move(core), std::move(bound)));
