@@ -393,8 +393,7 @@ bool HttpHost::Core::MakeRoom() {
     return false;
   }
   cut_displaced_.fetch_add(1, std::memory_order_relaxed);
-  const std::shared_ptr<HttpConnection> leaves = *longest;  // closing it forgets it
-  leaves->Close();
+  connections_.extract(longest).value()->Close();
   return true;
 }
 
