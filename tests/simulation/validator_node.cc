@@ -57,6 +57,7 @@ ValidatorNode::ValidatorNode(World* world, Oracle* oracle, ValidatorSettings set
       });
   if (!validator.ok()) world_->Break("set-up", std::string(validator.status().message()));
   validator_ = *std::move(validator);
+  validator_->SetHurry([this] { TickAt(clock_.Now()); });
 }
 
 ValidatorNode::~ValidatorNode() { Crash(true); }
@@ -128,6 +129,7 @@ void ValidatorNode::Do(validator::FollowerActions actions) {
     }
   }
   if (actions.wake_at != base::BootTime::InfiniteFuture()) TickAt(actions.wake_at);
+  validator_->Settle();
 }
 
 v1::Hello ValidatorNode::HelloNow() const {

@@ -17,6 +17,9 @@ using tollgate::v1::FollowResponse;
 // Bounds the memory that a faulty service can cost.
 constexpr size_t kMostPings = 128;
 
+// How often the terms of answers may make it connect before its time.
+constexpr size_t kMostHastened = 4;
+
 // How soon a misconfigured service is tried again.
 constexpr absl::Duration kMisconfiguredRetry = absl::Seconds(30);
 
@@ -152,12 +155,25 @@ FollowerActions Follower::OnDisconnected(uint64_t stream, base::BootTime now) {
   }
   // A stream is stable when it was answered for a while. A shorter one counts as a failure, so that
   // a service that lets validators in and throws them out is not hammered.
-  if (heard_at_ - connected_at_ >= options_.stable_after) failures_ = 0;
+  if (heard_at_ - connected_at_ >= options_.stable_after) {
+    failures_ = 0;
+    hastened_by_.clear();
+  }
   ++failures_;
   ForgetStream();
   phase_ = Phase::kWaiting;
   connect_at_ = std::max(now + Backoff(), retry_after_);
   return WithWake(actions);
+}
+
+void Follower::HeardOfTerm(const std::string& term, base::BootTime now) {
+  if (phase_ != Phase::kWaiting || now >= connect_at_) return;
+  if (hastened_by_.size() >= kMostHastened ||
+      std::find(hastened_by_.begin(), hastened_by_.end(), term) != hastened_by_.end()) {
+    return;
+  }
+  hastened_by_.push_back(term);
+  connect_at_ = now;
 }
 
 void Follower::ForgetStream() {

@@ -139,6 +139,11 @@ class Follower {
                             base::BootTime now, absl::Time wall_now);
   // Time passes.
   FollowerActions OnTick(base::BootTime now, absl::Time wall_now);
+  // An answer came from the service in `term` (R19), while this follower has no stream: the service
+  // is there. Where it would wait, it connects at once; once a term, and a few times in all before
+  // a stream is stable again, so that a stranger's answers do not make it hammer. OnTick is then
+  // due.
+  void HeardOfTerm(const std::string& term, base::BootTime now);
   // An answer that the service read at `revision` is held from now on. It was judged by point().
   void OnAnswerHeld(int64_t revision);
   // Says goodbye where there is a stream, and closes the state; nothing that arrives later has any
@@ -158,7 +163,9 @@ class Follower {
                                                                          : applied_;
   }
   // Both, and the term: what questions and answers are judged by.
-  FollowedPoint point() const { return {epoch_, term_, question_revision()}; }
+  FollowedPoint point() const {
+    return {epoch_, term_, question_revision(), phase_ == Phase::kFollowing};
+  }
   FollowerStatus status() const;
 
  private:
@@ -214,8 +221,9 @@ class Follower {
   int64_t streams_ = 0;
   int64_t resets_ = 0;
   int64_t unknown_events_ = 0;
-  int failures_ = 0;           // since a stable stream
-  base::BootTime last_heard_;  // on any stream
+  int failures_ = 0;                      // since a stable stream
+  std::vector<std::string> hastened_by_;  // terms, since a stable stream; bounded
+  base::BootTime last_heard_;             // on any stream
   base::BootTime connect_at_;
 
   // Of the present stream.

@@ -88,6 +88,14 @@ Resolver::Outcome Resolver::OnAnswer(uint64_t id, const absl::StatusOr<ResolveRe
       outcome.usable = true;
     } else if (sound) {
       ++overtaken_;
+      // Without a stream every answer of the new term would be refused. A wait counts as an
+      // attempt, so that a question lasts no longer for it.
+      if (!at.following && answer->term() != at.term &&
+          flight.attempts + 2 <= options_.most_attempts) {
+        ++flight.attempts;
+        outcome.wait = true;
+        return outcome;
+      }
       if (flight.attempts < options_.most_attempts && !at.epoch.empty()) {
         ++flight.attempts;
         outcome.ask = Ask(id, flight, at);
@@ -99,11 +107,65 @@ Resolver::Outcome Resolver::OnAnswer(uint64_t id, const absl::StatusOr<ResolveRe
   }
   // Any failure is UNAVAILABLE, and is not kept: only proof denies (I7).
   outcome.key = flight.key;
-  outcome.waiters = std::move(flight.waiters);
-  waiting_ -= outcome.waiters.size();
-  by_string_.erase(Hash128{flight.key.hash[0], flight.key.hash[1]});
-  flights_.erase(found);
+  outcome.waiters = End(found);
   return outcome;
+}
+
+std::vector<Resolver::Waiter> Resolver::End(absl::flat_hash_map<uint64_t, Flight>::iterator at) {
+  Flight& flight = at->second;
+  std::vector<Waiter> waiters = std::move(flight.waiters);
+  waiting_ -= waiters.size();
+  if (flight.waits_until.has_value()) --for_stream_;
+  by_string_.erase(Hash128{flight.key.hash[0], flight.key.hash[1]});
+  flights_.erase(at);
+  return waiters;
+}
+
+void Resolver::WaitForStream(uint64_t id, base::BootTime until) {
+  const auto found = flights_.find(id);
+  if (found == flights_.end() || found->second.waits_until.has_value()) return;
+  found->second.waits_until = until;
+  ++for_stream_;
+}
+
+std::vector<Resolver::Question> Resolver::AskAgain(const FollowedPoint& at) {
+  std::vector<Question> questions;
+  if (for_stream_ == 0) return questions;
+  for (const uint64_t id : Waiting(base::BootTime::InfiniteFuture())) {
+    Flight& flight = flights_.find(id)->second;
+    flight.waits_until.reset();
+    ++flight.attempts;
+    questions.push_back(Ask(id, flight, at));
+  }
+  for_stream_ = 0;
+  return questions;
+}
+
+std::vector<Resolver::Waiter> Resolver::LetGo(base::BootTime now) {
+  std::vector<Waiter> waiters;
+  if (for_stream_ == 0) return waiters;
+  for (const uint64_t id : Waiting(now)) {
+    for (Waiter& waiter : End(flights_.find(id))) waiters.push_back(std::move(waiter));
+  }
+  return waiters;
+}
+
+std::vector<uint64_t> Resolver::Waiting(base::BootTime until) const {
+  std::vector<uint64_t> ids;
+  for (const auto& [id, flight] : flights_) {
+    if (flight.waits_until.has_value() && *flight.waits_until <= until) ids.push_back(id);
+  }
+  std::sort(ids.begin(), ids.end());
+  return ids;
+}
+
+base::BootTime Resolver::let_go_at() const {
+  base::BootTime at = base::BootTime::InfiniteFuture();
+  if (for_stream_ == 0) return at;
+  for (const auto& [id, flight] : flights_) {
+    if (flight.waits_until.has_value()) at = std::min(at, *flight.waits_until);
+  }
+  return at;
 }
 
 void Resolver::OnTokenEvent(absl::string_view token_id, int64_t revision) {

@@ -11,7 +11,9 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "absl/types/optional.h"
+#include "base/clock.h"
 #include "token/cohort.h"
 #include "token/digest.h"
 #include "token/grant.h"
@@ -28,13 +30,15 @@ struct ResolverOptions {
   size_t most_in_flight = 1024;  // questions
   size_t most_waiting = 16384;   // checks that wait for them
   int most_attempts = 4;         // of one question, when events overtake its answers
+  absl::Duration longest_wait = absl::Seconds(2);  // of one question, for a stream
 };
 
 // Where the follower stands: what an answer is judged against (R12, R19).
 struct FollowedPoint {
   std::string epoch;
   std::string term;  // of the service at the other end of the stream; empty: one older than terms
-  int64_t applied = 0;  // Follower::question_revision()
+  int64_t applied = 0;    // Follower::question_revision()
+  bool following = true;  // there is a stream, and it was welcomed
 };
 
 // Pure: sends nothing, knows no time. Not thread-safe; the caller holds the lock under which events
@@ -58,7 +62,10 @@ class Resolver {
     absl::optional<Question> ask;
     // The answer is good now: decide for `waiters` from it, under the same lock.
     bool usable = false;
-    // Where neither is so: answer `waiters` UNAVAILABLE, for this reason.
+    // The service has begun another term, and there is no stream by which to judge what it says:
+    // the question waits for one (WaitForStream); nobody is answered yet.
+    bool wait = false;
+    // Where none of these is so: answer `waiters` UNAVAILABLE, for this reason.
     tollgate::v1::VerdictReason reason = tollgate::v1::VERDICT_REASON_SERVICE_UNAVAILABLE;
     TokenKey key;
     std::vector<Waiter> waiters;
@@ -75,6 +82,17 @@ class Resolver {
   // outcome.
   Outcome OnAnswer(uint64_t id, const absl::StatusOr<tollgate::v1::ResolveResponse>& answer,
                    const FollowedPoint& at);
+
+  // Keeps question `id`, which OnAnswer said is to wait, until then at the latest.
+  void WaitForStream(uint64_t id, base::BootTime until);
+  // The questions that waited, to be asked anew (R12) where the follower stands now. There is a
+  // stream again.
+  std::vector<Question> AskAgain(const FollowedPoint& at);
+  // The waiters of the questions that have waited until `now`; of all that wait, with
+  // InfiniteFuture. They are answered UNAVAILABLE.
+  std::vector<Waiter> LetGo(base::BootTime now);
+  // When LetGo is due; InfiniteFuture: nothing waits.
+  base::BootTime let_go_at() const;
 
   // Events, as they are applied. Each raises the need of the questions that it may be about.
   void OnTokenEvent(absl::string_view token_id, int64_t revision);
@@ -98,6 +116,7 @@ class Resolver {
     std::vector<token::CohortWatermark>
         cohorts;  // since it was asked; bounded, and those above the bound raise `need`
     int attempts = 1;
+    absl::optional<base::BootTime> waits_until;  // for a stream; it is not asked meanwhile
     std::vector<Waiter> waiters;
   };
   struct Hash128 {
@@ -113,12 +132,17 @@ class Resolver {
   static bool Current(const Flight& flight, const tollgate::v1::ResolveResponse& answer,
                       const FollowedPoint& at);
   Question Ask(uint64_t id, Flight& flight, const FollowedPoint& at) const;
+  // The questions that wait for a stream until then, or for less; in the order of their asking.
+  std::vector<uint64_t> Waiting(base::BootTime until) const;
+  // Ends a flight, whose waiters are the caller's.
+  std::vector<Waiter> End(absl::flat_hash_map<uint64_t, Flight>::iterator flight);
 
   const ResolverOptions options_;
   uint64_t next_id_ = 1;
   absl::flat_hash_map<uint64_t, Flight> flights_;     // by question
   absl::flat_hash_map<Hash128, uint64_t> by_string_;  // to its question
   size_t waiting_ = 0;
+  size_t for_stream_ = 0;  // flights that wait for one
   int64_t overtaken_ = 0;
 };
 

@@ -71,6 +71,7 @@ Validator::Validator(ValidatorOptions options, const base::Clock& clock, base::R
     : incarnation_(options.follower.incarnation),
       clock_(clock),
       ask_(std::move(ask)),
+      longest_wait_(options.resolver.longest_wait),
       lease_(std::move(lease)),
       table_(std::move(table)),
       reader_(options.format, options.retry_after, table_.get(), lease_.get(), &clock),
@@ -156,7 +157,14 @@ void Validator::OnAnswer(uint64_t question, absl::StatusOr<ResolveResponse> answ
   Resolver::Outcome outcome;
   {
     absl::MutexLock lock(&mu_);
-    outcome = resolver_.OnAnswer(question, answer, follower_.point());
+    FollowedPoint at = follower_.point();
+    if (closed_) at.following = true;  // no stream will come that is worth a wait
+    outcome = resolver_.OnAnswer(question, answer, at);
+    if (outcome.wait) {
+      const base::BootTime now = clock_.Now();
+      resolver_.WaitForStream(question, now + longest_wait_);
+      follower_.HeardOfTerm(answer->term(), now);
+    }
     if (answer.ok()) {
       pause_.OnAnswered(outcome.key);
     } else if (absl::IsDataLoss(answer.status())) {
@@ -195,6 +203,10 @@ void Validator::OnAnswer(uint64_t question, absl::StatusOr<ResolveResponse> answ
           Ruling{decision.verdict, decision.reason, decision.retry_after, decision.fail_open});
     }
   }
+  if (outcome.wait) {
+    if (hurry_) hurry_();
+    return;
+  }
   if (outcome.ask.has_value()) return SendQuestion(*outcome.ask);
   for (size_t i = 0; i < outcome.waiters.size(); ++i) {
     decision.verdict = rulings[i].verdict;
@@ -210,24 +222,24 @@ void Validator::OnAnswer(uint64_t question, absl::StatusOr<ResolveResponse> answ
 
 FollowerActions Validator::Start() {
   absl::MutexLock lock(&mu_);
-  return follower_.Start(clock_.Now());
+  return WithWaits(follower_.Start(clock_.Now()));
 }
 
 FollowerActions Validator::StreamConnected(uint64_t stream) {
   absl::MutexLock lock(&mu_);
-  return follower_.OnConnected(stream, clock_.Now());
+  return WithWaits(follower_.OnConnected(stream, clock_.Now()));
 }
 
 FollowerActions Validator::StreamMessage(uint64_t stream,
                                          const tollgate::v1::FollowResponse& message) {
   absl::MutexLock lock(&mu_);
   const auto [now, wall_now] = ReadPair(clock_);
-  return follower_.OnMessage(stream, message, now, wall_now);
+  return WithWaits(follower_.OnMessage(stream, message, now, wall_now));
 }
 
 FollowerActions Validator::StreamClosed(uint64_t stream) {
   absl::MutexLock lock(&mu_);
-  return follower_.OnDisconnected(stream, clock_.Now());
+  return WithWaits(follower_.OnDisconnected(stream, clock_.Now()));
 }
 
 FollowerActions Validator::Tick() {
@@ -240,18 +252,60 @@ FollowerActions Validator::Tick() {
     std::tie(now, wall_now) = ReadPair(clock_);
     if (lease_->ClocksDisagree(now, wall_now)) lease_->EndLive();
   }
-  return follower_.OnTick(now, wall_now);
+  return WithWaits(follower_.OnTick(now, wall_now));
+}
+
+FollowerActions Validator::WithWaits(FollowerActions actions) const {
+  actions.wake_at = std::min(actions.wake_at, resolver_.let_go_at());
+  return actions;
+}
+
+void Validator::Settle() {
+  std::vector<Resolver::Question> questions;
+  std::vector<Resolver::Waiter> late;
+  {
+    absl::MutexLock lock(&mu_);
+    late = resolver_.LetGo(clock_.Now());
+    const FollowedPoint at = follower_.point();
+    if (at.following) questions = resolver_.AskAgain(at);
+  }
+  for (const Resolver::Question& question : questions) SendQuestion(question);
+  Disappoint(std::move(late));
+}
+
+void Validator::Disappoint(std::vector<Resolver::Waiter> waiters) {
+  if (waiters.empty()) return;
+  Decision decision;
+  reader_.SetUnavailable(tollgate::v1::VERDICT_REASON_SERVICE_UNAVAILABLE, &decision);
+  for (const Resolver::Waiter& waiter : waiters) {
+    Count(decision, /*from_memory=*/false);
+    waiter.callback(decision);
+  }
 }
 
 void Validator::StopAdmitting() {
-  absl::MutexLock lock(&mu_);
-  lease_->Close();
+  std::vector<Resolver::Waiter> waiters;
+  {
+    absl::MutexLock lock(&mu_);
+    lease_->Close();
+    closed_ = true;
+    waiters = resolver_.LetGo(base::BootTime::InfiniteFuture());
+  }
+  Disappoint(std::move(waiters));
 }
 
 FollowerActions Validator::Goodbye() {
-  absl::MutexLock lock(&mu_);
-  const auto [now, wall_now] = ReadPair(clock_);
-  return follower_.Goodbye(now, wall_now);
+  std::vector<Resolver::Waiter> waiters;
+  FollowerActions actions;
+  {
+    absl::MutexLock lock(&mu_);
+    const auto [now, wall_now] = ReadPair(clock_);
+    closed_ = true;
+    waiters = resolver_.LetGo(base::BootTime::InfiniteFuture());
+    actions = follower_.Goodbye(now, wall_now);
+  }
+  Disappoint(std::move(waiters));
+  return actions;
 }
 
 ValidatorStatus Validator::Status() const {

@@ -98,6 +98,11 @@ class Validator {
   void CheckAsync(absl::string_view token_string, const token::Requirement& requirement,
                   Callback callback);
 
+  // `hurry` asks the link to call Tick as soon as it can, on a thread of its own. It must not
+  // block, nor call back. Set before Start; it may be called until the last callback of `ask` has
+  // come.
+  void SetHurry(std::function<void()> hurry) { hurry_ = std::move(hurry); }
+
   // The stream, for the link. The link must call these one at a time, and queue what one hands out
   // before it calls the next (a lock of its own around both); otherwise pings would overtake each
   // other.
@@ -106,6 +111,9 @@ class Validator {
   FollowerActions StreamMessage(uint64_t stream, const tollgate::v1::FollowResponse& message);
   FollowerActions StreamClosed(uint64_t stream);
   FollowerActions Tick();
+  // Brings the questions on that wait for a stream: asks them anew where there is one, and answers
+  // those whose time is over. The link calls it with no lock held, after each of the calls above.
+  void Settle();
 
   // First step of a shutdown: from now on every check is UNAVAILABLE.
   void StopAdmitting();
@@ -125,10 +133,16 @@ class Validator {
   void Count(const Decision& decision, bool from_memory);
   void SendQuestion(const Resolver::Question& question);
   void OnAnswer(uint64_t question, absl::StatusOr<tollgate::v1::ResolveResponse> answer);
+  // Answers these checks UNAVAILABLE.
+  void Disappoint(std::vector<Resolver::Waiter> waiters);
+  // Also wakes the link when a question has waited for long enough.
+  FollowerActions WithWaits(FollowerActions actions) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const std::string incarnation_;
   const base::Clock& clock_;
   const Ask ask_;
+  const absl::Duration longest_wait_;
+  std::function<void()> hurry_;  // may be empty
 
   // Read without a lock, written under mu_.
   const std::unique_ptr<EdgeClock> lease_;
@@ -144,6 +158,7 @@ class Validator {
   Outbox outbox_ ABSL_GUARDED_BY(mu_);
   EdgeState state_ ABSL_GUARDED_BY(mu_);
   Follower follower_ ABSL_GUARDED_BY(mu_);
+  bool closed_ ABSL_GUARDED_BY(mu_) = false;  // nothing waits any more
 };
 
 }  // namespace tollgate::validator

@@ -106,8 +106,8 @@ absl::Status EdgeRun::Begin(const Options& chosen) {
         return route.Look(ended, stop);
       },
       validator_.get(), &clock, route.service(), validator::OutageOptions()});
-  link_ = validator::Link::Start(
-      {validator_.get(), &clock, [route] { return route.NewChannel(); }, reach_.get()});
+  link_ = validator::Link::Start({validator_.get(), &clock, [route] { return route.NewChannel(); },
+                                  [this] { resolve_->Reconnect(); }, reach_.get()});
   watch_ = std::thread([this] { Watch(); });
   return absl::OkStatus();
 }

@@ -49,6 +49,7 @@ absl::StatusOr<ValidatorOptions> CoreOptionsOf(const EdgeOptions& o) {
   core.cache.unknown_entries = static_cast<size_t>(o.unknown_entries);
   core.resolver.most_in_flight = static_cast<size_t>(o.max_questions);
   core.resolver.most_waiting = static_cast<size_t>(o.max_waiting);
+  core.resolver.longest_wait = o.resolve_timeout;
   ASSIGN_OR_RETURN(core.format, token::TokenFormat::ForBrand(o.brand));
   return core;
 }

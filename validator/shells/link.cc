@@ -55,6 +55,9 @@ class Link::Stream final : public net::ClientBidiStream<FollowRequest, FollowRes
 
 std::shared_ptr<Link> Link::Start(Options options) {
   std::shared_ptr<Link> link(new Link(std::move(options)));
+  link->options_.validator->SetHurry([weak = std::weak_ptr<Link>(link)] {
+    if (const std::shared_ptr<Link> hurried = weak.lock()) hurried->Hurry();
+  });
   StreamCalls calls;
   {
     absl::MutexLock lock(&link->mu_);
@@ -142,8 +145,12 @@ void Link::OnMessage(uint64_t stream, const FollowResponse& message) {
     // The Welcome, and not one that the core may not follow.
     followed = first && calls.cancel == nullptr && !goodbye_;
   }
-  if (followed) options_.reach->Followed();
+  if (followed) {
+    options_.reach->Followed();
+    if (options_.on_followed) options_.on_followed();
+  }
   MakeCalls(std::move(calls));
+  options_.validator->Settle();
 }
 
 void Link::OnEnded(uint64_t stream, std::shared_ptr<Connection> connection,
@@ -233,16 +240,23 @@ void Link::WakeAt(base::BootTime at) {
   timer_changed_.notify_all();
 }
 
+void Link::Hurry() {
+  std::lock_guard<std::mutex> lock(timer_mu_);
+  hurried_ = true;
+  timer_changed_.notify_all();
+}
+
 void Link::TimerLoop() {
   std::unique_lock<std::mutex> lock(timer_mu_);
   while (!timer_stopped_) {
     const absl::Duration wait = wake_at_ - options_.clock->Now();
-    if (wait > absl::ZeroDuration()) {
+    if (wait > absl::ZeroDuration() && !hurried_) {
       timer_changed_.wait_until(lock, std::chrono::steady_clock::now() +
                                           absl::ToChronoNanoseconds(std::min(wait, kLongestWait)));
       continue;
     }
     wake_at_ = base::BootTime::InfiniteFuture();
+    hurried_ = false;
     lock.unlock();
     StreamCalls calls;
     std::vector<std::shared_ptr<Connection>> done_with;
@@ -253,6 +267,7 @@ void Link::TimerLoop() {
     }
     done_with.clear();
     MakeCalls(std::move(calls));
+    options_.validator->Settle();
     lock.lock();
   }
 }

@@ -48,6 +48,8 @@ class Link : public std::enable_shared_from_this<Link> {
     // and a channel that could not connect waits by itself before its next attempt, beside the
     // core's backoff.
     std::function<std::shared_ptr<grpc::Channel>()> make_channel;
+    // Runs on one of gRPC's threads when the service is followed; must not block. May be empty.
+    std::function<void()> on_followed;
     // Is told how the streams fare, and tells it on. Outlives Stop().
     ServiceReach* reach = nullptr;
   };
@@ -95,6 +97,8 @@ class Link : public std::enable_shared_from_this<Link> {
   StreamCalls QueueActions(FollowerActions actions) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void MakeCalls(StreamCalls calls) ABSL_LOCKS_EXCLUDED(mu_);
   void WakeAt(base::BootTime at);
+  // Has the core ticked as soon as may be.
+  void Hurry();
   void TimerLoop();
   bool Quiet() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return open_ == 0; }
 
@@ -122,10 +126,11 @@ class Link : public std::enable_shared_from_this<Link> {
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;
 
   // The timer waits on the steady clock (absl's deadlines follow the wall clock). timer_mu_ guards
-  // wake_at_ and timer_stopped_; it is acquired after mu_, never before.
+  // wake_at_, hurried_ and timer_stopped_; it is acquired after mu_, never before.
   std::mutex timer_mu_;
   std::condition_variable timer_changed_;
   base::BootTime wake_at_ = base::BootTime::InfiniteFuture();
+  bool hurried_ = false;
   bool timer_stopped_ = false;
   std::thread timer_;
 };

@@ -31,6 +31,7 @@ ResolveClient::ResolveClient(std::shared_ptr<grpc::Channel> channel, absl::Durat
     : deadline_(deadline),
       clock_(clock),
       observer_(std::move(observer)),
+      channel_(channel),
       stub_(tollgate::v1::EdgeService::NewStub(channel)) {}
 
 void ResolveClient::Ask(const ResolveRequest& request, Callback callback) {
@@ -69,9 +70,16 @@ void ResolveClient::Ask(const ResolveRequest& request, Callback callback) {
                          });
 }
 
-void ResolveClient::Stop() {
-  std::unique_ptr<tollgate::v1::EdgeService::Stub> stub;  // goes last, without the lock
+void ResolveClient::Reconnect() {
   absl::MutexLock lock(&mu_);
+  if (channel_ != nullptr) grpc::experimental::ChannelResetConnectionBackoff(channel_.get());
+}
+
+void ResolveClient::Stop() {
+  std::shared_ptr<grpc::Channel> channel;  // these go last, without the lock
+  std::unique_ptr<tollgate::v1::EdgeService::Stub> stub;
+  absl::MutexLock lock(&mu_);
+  channel.swap(channel_);
   stub.swap(stub_);
   for (Call* call : calls_) call->context.TryCancel();
   mu_.Await(absl::Condition(this, &ResolveClient::Idle));

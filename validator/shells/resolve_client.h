@@ -34,6 +34,10 @@ class ResolveClient : public std::enable_shared_from_this<ResolveClient> {
   // the answer or with the error (DEADLINE_EXCEEDED, UNAVAILABLE, …). No lock is held meanwhile.
   void Ask(const tollgate::v1::ResolveRequest& request, Callback callback) ABSL_LOCKS_EXCLUDED(mu_);
 
+  // Does not wait out the pause after which its channel would connect again: the service is there.
+  // Does not block.
+  void Reconnect() ABSL_LOCKS_EXCLUDED(mu_);
+
   // Cancels the calls under way and waits until each callback has returned. No channel is held
   // afterwards. Idempotent. Must not be called on a gRPC thread.
   void Stop() ABSL_LOCKS_EXCLUDED(mu_);
@@ -49,6 +53,7 @@ class ResolveClient : public std::enable_shared_from_this<ResolveClient> {
   const Observer observer_;
 
   absl::Mutex mu_;
+  std::shared_ptr<grpc::Channel> channel_ ABSL_GUARDED_BY(mu_);                 // until Stop
   std::unique_ptr<tollgate::v1::EdgeService::Stub> stub_ ABSL_GUARDED_BY(mu_);  // until Stop
   absl::flat_hash_set<Call*> calls_ ABSL_GUARDED_BY(mu_);
 };

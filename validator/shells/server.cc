@@ -147,8 +147,8 @@ class ValidatorServerImpl final : public ValidatorServer {
                                 return route.Look(ended, stop);
                               },
                               validator_.get(), &clock_, route.service(), OutageOptions()});
-    link_ = Link::Start(
-        {validator_.get(), &clock_, [route] { return route.NewChannel(); }, reach_.get()});
+    link_ = Link::Start({validator_.get(), &clock_, [route] { return route.NewChannel(); },
+                         [this] { resolve_->Reconnect(); }, reach_.get()});
     watch_ = std::thread([this] { Watch(); });
     RETURN_IF_ERROR(host_->Accept());
     for (const std::string& address : addresses()) {

@@ -21,6 +21,13 @@ std::string Seconds(absl::Duration d) {
   return absl::StrCat(absl::ToInt64Seconds(d + absl::Milliseconds(500)), " s");
 }
 
+// "5 tries in 2 s".
+std::string TriesIn(const Outage::Figures& figures) {
+  if (figures.tries == 0) return absl::StrCat("for ", Seconds(figures.lasted));
+  return absl::StrCat(figures.tries, figures.tries == 1 ? " try in " : " tries in ",
+                      Seconds(figures.lasted));
+}
+
 }  // namespace
 
 ServiceReach::ServiceReach(Options options)
@@ -82,9 +89,12 @@ void ServiceReach::Ended(const absl::Status& status, absl::string_view why, bool
   if (in_order) {
     base::Log(base::LogLevel::kInfo, "the service ended the stream in order; following anew",
               {{"service", options_.service}, {"why", why}});
-  } else {
+  } else if (why.empty()) {
     base::Log(base::LogLevel::kWarning, "not following the service; trying again",
-              {{"service", options_.service}, {"status", status}, {"why", why}});
+              {{"service", options_.service}, {"status", status}});
+  } else {  // the status is that of a cancelled call
+    base::Log(base::LogLevel::kWarning, "not following the service; trying again",
+              {{"service", options_.service}, {"why", why}});
   }
 }
 
@@ -155,8 +165,7 @@ void ServiceReach::Tell(const net::ReachFault& fault, const Outage::Figures& fig
   const bool passes = fault.code == absl::StatusCode::kUnavailable;
   base::Log(passes ? base::LogLevel::kWarning : base::LogLevel::kError,
             absl::StrCat("cannot reach the service at ", options_.service, ": ", fault.why, " (",
-                         figures.tries, figures.tries == 1 ? " try in " : " tries in ",
-                         Seconds(figures.lasted), "); ", Consequence(),
+                         TriesIn(figures), "); ", Consequence(),
                          fault.advice.empty() ? "" : absl::StrCat(". ", fault.advice)),
             {{"service", options_.service},
              {"reason", fault.reason},

@@ -18,6 +18,7 @@ class LineSumsTest : public testing::Test {
   static BootTime At(absl::Duration since_start) { return BootTime::FromNanos(0) + since_start; }
   static std::vector<std::string> Words(const std::vector<LineSums::Sum>& sums) {
     std::vector<std::string> words;
+    words.reserve(sums.size());
     for (const LineSums::Sum& sum : sums) {
       words.push_back(absl::StrCat(sum.lines, " x ", sum.kind.message, " ", sum.kind.reason, " in ",
                                    absl::FormatDuration(sum.within)));

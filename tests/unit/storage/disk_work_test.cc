@@ -86,6 +86,7 @@ TEST(DiskWorkTest, MoreThanItCanTellOfGoesOnUnseen) {
   absl::BlockingCounter begun(kThreads);
   absl::Notification seen;
   std::vector<std::thread> threads;
+  threads.reserve(kThreads);
   for (int i = 0; i < kThreads; ++i) {
     threads.emplace_back([&] {
       const DiskStep step(&work, job);
@@ -106,6 +107,7 @@ TEST(DiskWorkTest, NeverTellsOfAPieceAsOlderThanItIs) {
   const DiskJob* const job = work.Job(DiskJobKind::kRead, "a read", "/data");
   std::atomic<bool> stop{false};
   std::vector<std::thread> workers;
+  workers.reserve(4);
   for (int i = 0; i < 4; ++i) {
     workers.emplace_back([&] {
       while (!stop.load(std::memory_order_relaxed)) {

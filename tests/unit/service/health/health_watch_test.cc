@@ -52,7 +52,7 @@ class HealthWatchTest : public testing::Test {
     host.listen = {"127.0.0.1:0"};
     host_ = net::GrpcHost::Bind(std::move(host)).value();
     ASSERT_TRUE(host_->Build().ok());
-    host_->Accept();
+    ASSERT_TRUE(host_->Accept().ok());
     stub_ = grpc::health::v1::Health::NewStub(
         grpc::CreateChannel(host_->addresses()[0], grpc::InsecureChannelCredentials()));
   }

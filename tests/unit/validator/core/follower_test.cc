@@ -266,6 +266,46 @@ TEST_F(FollowerTest, WithoutAWelcomeTheStreamIsGivenUp) {
   EXPECT_TRUE(Tick().disconnect);
 }
 
+TEST_F(FollowerTest, AnAnswerOfAnotherTermMakesItConnectAtOnceOnceATerm) {
+  options_.backoff_first = options_.backoff_longest = absl::Seconds(5);
+  Make();
+  Follow();
+  follower_->HeardOfTerm("t1", clock_.Now());  // a stranger's: there is a stream
+  EXPECT_FALSE(Tick().connect);
+  int connects = 0;
+  const auto lose = [&] {
+    const FollowerActions lost = follower_->OnDisconnected(stream_, clock_.Now());
+    ASSERT_GT(lost.wake_at, clock_.Now());
+    ASSERT_FALSE(Tick().connect);
+  };
+  const auto hear = [&](const std::string& term) {
+    follower_->HeardOfTerm(term, clock_.Now());
+    const FollowerActions actions = Tick();
+    if (actions.connect) {
+      stream_ = actions.stream;
+      ++connects;
+    }
+    return actions.connect;
+  };
+  lose();
+  EXPECT_TRUE(hear("t2"));
+  lose();
+  EXPECT_FALSE(hear("t2")) << "once a term";
+  // Whoever makes terms up does not make it hammer.
+  for (int term = 0; term < 100; ++term) {
+    if (hear("stranger-" + std::to_string(term))) lose();
+  }
+  EXPECT_EQ(connects, 4);
+  // A stream that was stable ends that.
+  clock_.Advance(absl::Seconds(6));
+  Open();
+  Send(WelcomeMessage("e1", 10, false));
+  clock_.Advance(options_.stable_after);
+  Send(PongMessage(1, 10, 30));
+  lose();
+  EXPECT_TRUE(hear("t2"));
+}
+
 TEST_F(FollowerTest, BackoffIsJitteredGrowsIsBoundedAndResets) {
   follower_->Start(clock_.Now());
   uint64_t stream = 1;

@@ -207,6 +207,59 @@ TEST_F(ResolverTest, R19AnAnswerOfAnotherTermIsNotUsedNotEvenOnce) {
   EXPECT_TRUE(resolver_.OnAnswer(question_.id, answer, at).usable);
 }
 
+TEST_F(ResolverTest, WithoutAStreamAQuestionOfAnotherTermWaitsForOneAndIsAskedAnew) {
+  Resolver::Waiter waiter;
+  const FollowedPoint away{"e1", "t1", 10, /*following=*/false};
+  const auto at = [](int64_t seconds) { return base::BootTime() + absl::Seconds(seconds); };
+  ASSERT_EQ(resolver_.Join(KeyFor(1), token::EdgeDigest::Of("x"), away, waiter, &question_),
+            Joined::kAsk);
+  ResolveResponse answer = Answer(12);
+  answer.set_term("t2");
+  auto outcome = resolver_.OnAnswer(question_.id, answer, away);
+  EXPECT_TRUE(outcome.wait);
+  EXPECT_FALSE(outcome.usable || outcome.ask.has_value());
+  EXPECT_TRUE(outcome.waiters.empty());
+  resolver_.WaitForStream(question_.id, at(2));
+  EXPECT_EQ(resolver_.let_go_at(), at(2));
+  // Whoever wants the same meanwhile waits too.
+  ASSERT_EQ(resolver_.Join(KeyFor(1), token::EdgeDigest::Of("x"), away, waiter, &question_),
+            Joined::kWaits);
+  EXPECT_TRUE(resolver_.LetGo(at(1)).empty());
+  // R12: asked where the follower stands now; the answer of before is forgotten.
+  const FollowedPoint back{"e1", "t2", 11};
+  const std::vector<Resolver::Question> again = resolver_.AskAgain(back);
+  ASSERT_EQ(again.size(), 1u);
+  EXPECT_EQ(again[0].request.applied_revision(), 11);
+  EXPECT_TRUE(resolver_.AskAgain(back).empty());
+  EXPECT_EQ(resolver_.let_go_at(), base::BootTime::InfiniteFuture());
+  answer.set_revision(10);
+  EXPECT_FALSE(resolver_.OnAnswer(again[0].id, answer, back).usable) << "below its need";
+}
+
+TEST_F(ResolverTest, AQuestionWaitsForAStreamOnceAndNoLongerThanItMay) {
+  Resolver::Waiter waiter;
+  const FollowedPoint away{"e1", "t1", 10, /*following=*/false};
+  ResolveResponse answer = Answer(12);
+  answer.set_term("t2");
+  ASSERT_EQ(resolver_.Join(KeyFor(1), token::EdgeDigest::Of("x"), away, waiter, &question_),
+            Joined::kAsk);
+  ASSERT_TRUE(resolver_.OnAnswer(question_.id, answer, away).wait);
+  resolver_.WaitForStream(question_.id, base::BootTime());
+  EXPECT_EQ(resolver_.LetGo(base::BootTime()).size(), 1u);
+  EXPECT_EQ(resolver_.in_flight(), 0u);
+  EXPECT_EQ(resolver_.waiting(), 0u);
+  // Asked anew, and answered by yet another term: the attempts are used up.
+  ASSERT_EQ(resolver_.Join(KeyFor(1), token::EdgeDigest::Of("x"), away, waiter, &question_),
+            Joined::kAsk);
+  ASSERT_TRUE(resolver_.OnAnswer(question_.id, answer, away).wait);
+  resolver_.WaitForStream(question_.id, base::BootTime());
+  ASSERT_EQ(resolver_.AskAgain({"e1", "t2", 10}).size(), 1u);
+  answer.set_term("t3");
+  const auto outcome = resolver_.OnAnswer(question_.id, answer, {"e1", "t2", 10, false});
+  EXPECT_FALSE(outcome.wait || outcome.ask.has_value() || outcome.usable);
+  EXPECT_EQ(outcome.waiters.size(), 1u);
+}
+
 TEST_F(ResolverTest, WithoutAnEpochNothingIsAskedAgain) {
   ASSERT_EQ(Join(KeyFor(1)), Joined::kAsk);
   const auto outcome = resolver_.OnAnswer(question_.id, Answer(10), {"", "", 0});

@@ -727,5 +727,117 @@ TEST_F(ValidatorTest, RefusesOptionsOutOfRange) {
   EXPECT_FALSE(Validator::Create(options_, clock_, random_, nullptr).ok());
 }
 
+// ---- A service that was started again.
+
+class RestartedServiceTest : public ValidatorTest {
+ protected:
+  // Live at (e1, 10), with a question of a good token under way; the stream is gone, and the next
+  // one would be opened in a while.
+  void SetUp() override {
+    options_.follower.backoff_first = options_.follower.backoff_longest = absl::Seconds(5);
+    MakeLive();
+    validator_->SetHurry([this] { ++hurried_; });
+    token_ = Mint(&id_);
+    validator_->StreamClosed(stream_);
+    ASSERT_FALSE(validator_->Tick().connect);
+    validator_->CheckAsync(token_, {}, [this](const Decision& decision) {
+      decision_ = decision;
+      ++decided_;
+    });
+    ASSERT_EQ(asked_.size(), 1u);
+  }
+  ResolveResponse AnswerOf(const std::string& term, int64_t revision) {
+    ResolveResponse answer = AnswerFor(GrantFor("w", id_), revision);
+    answer.set_term(term);
+    return answer;
+  }
+  void AnswerIt(const ResolveResponse& answer) {
+    auto asked = std::exchange(asked_, {});
+    ASSERT_EQ(asked.size(), 1u);
+    asked[0].answer(answer);
+  }
+  // Opens a stream at once, into the new term.
+  void ComeBack() {
+    Connect();
+    FollowResponse welcome = WelcomeMessage("e1", 12, false);
+    welcome.mutable_welcome()->set_term("t2");
+    Say(welcome);
+    validator_->Settle();
+  }
+
+  std::string id_, token_;
+  Decision decision_;
+  int decided_ = 0;
+  int hurried_ = 0;
+};
+
+TEST_F(RestartedServiceTest, TheQuestionWaitsForTheWelcomeAndIsAskedAnew) {
+  AnswerIt(AnswerOf("t2", 12));
+  EXPECT_EQ(decided_, 0);
+  EXPECT_EQ(hurried_, 1);
+  ComeBack();
+  EXPECT_EQ(decided_, 0) << "R12: the answer of before the Welcome is not used";
+  ASSERT_EQ(asked_.size(), 1u);
+  EXPECT_EQ(asked_[0].request.applied_revision(), 10);
+  AnswerIt(AnswerOf("t2", 12));
+  EXPECT_EQ(decided_, 1);
+  EXPECT_TRUE(decision_.admitted());
+}
+
+TEST_F(RestartedServiceTest, AnEventThatCameWithTheStreamOvertakesTheNewAnswerToo) {
+  AnswerIt(AnswerOf("t2", 12));
+  ComeBack();
+  Say(EventsMessage(13, {Changed("w", id_)}));
+  AnswerIt(AnswerOf("t2", 12));
+  EXPECT_EQ(decided_, 0);
+  Grant revoked = GrantFor("w", id_);
+  revoked.set_state(TOKEN_STATE_REVOKED);
+  ResolveResponse answer = AnswerFor(revoked, 13);
+  answer.set_term("t2");
+  AnswerIt(answer);
+  EXPECT_EQ(decision_.reason, VERDICT_REASON_REVOKED);
+}
+
+TEST_F(RestartedServiceTest, R13TheLeaseIsReadAgainAfterTheWait) {
+  AnswerIt(AnswerOf("t2", 12));
+  clock_.Advance(absl::Seconds(1));
+  ComeBack();
+  clock_.Advance(absl::Seconds(30));
+  AnswerIt(AnswerOf("t2", 12));
+  EXPECT_EQ(decision_.reason, VERDICT_REASON_NO_LEASE);
+}
+
+TEST_F(RestartedServiceTest, WhereNoStreamComesTheQuestionEndsInItsTime) {
+  AnswerIt(AnswerOf("t2", 12));
+  const FollowerActions actions = validator_->Tick();
+  ASSERT_TRUE(actions.connect);  // to somebody who does not answer
+  validator_->StreamConnected(actions.stream);
+  EXPECT_LE(actions.wake_at, clock_.Now() + absl::Seconds(2));
+  clock_.Advance(absl::Milliseconds(1999));
+  validator_->Settle();
+  EXPECT_EQ(decided_, 0);
+  clock_.Advance(absl::Milliseconds(1));
+  validator_->Tick();
+  validator_->Settle();
+  EXPECT_EQ(decided_, 1);
+  EXPECT_EQ(decision_.reason, VERDICT_REASON_SERVICE_UNAVAILABLE);
+}
+
+TEST_F(RestartedServiceTest, AStopLetsGoOfWhatWaits) {
+  AnswerIt(AnswerOf("t2", 12));
+  validator_->StopAdmitting();
+  EXPECT_EQ(decided_, 1);
+  EXPECT_EQ(decision_.verdict, VERDICT_UNAVAILABLE);
+}
+
+TEST_F(RestartedServiceTest, AfterAStopNothingWaits) {
+  validator_->StopAdmitting();
+  auto asked = std::exchange(asked_, {});
+  asked[0].answer(AnswerOf("t2", 12));
+  while (!asked_.empty()) AnswerIt(AnswerOf("t2", 12));
+  EXPECT_EQ(decided_, 1);
+  EXPECT_EQ(decision_.verdict, VERDICT_UNAVAILABLE);
+}
+
 }  // namespace
 }  // namespace tollgate::validator

@@ -46,7 +46,7 @@ class LinkTest : public ScriptedServiceTest {
                           channels_.push_back(channel);
                           return channel;
                         },
-                        reach_.get()});
+                        nullptr, reach_.get()});
   }
   size_t ChannelsMade() {
     absl::MutexLock lock(&mu_);

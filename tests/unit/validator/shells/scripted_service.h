@@ -65,7 +65,7 @@ class ScriptedService : public v1::EdgeService::CallbackService {
     ASSERT_TRUE(listeners_->Add(builder, options, grpc::InsecureServerCredentials()).ok());
     server_ = builder.BuildAndStart();
     ASSERT_NE(server_, nullptr);
-    listeners_->Start();
+    ASSERT_TRUE(listeners_->Start().ok());
   }
   void Stop() {
     if (server_ == nullptr) return;
