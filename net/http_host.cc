@@ -26,6 +26,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/clock.h"
+#include "base/invariant.h"
 #include "base/status.h"
 #include "base/thread.h"
 
@@ -40,6 +41,16 @@ using boost::system::error_code;
 constexpr absl::Duration kParting = absl::Seconds(1);
 constexpr size_t kMostPartingBytes = 256 << 10;
 constexpr size_t kStatuses = 600;
+// The acceptor's cap is so much above twice the host's: it counts those that wait to be given a
+// place, and, until its next look, those that were closed.
+constexpr int kAtTheDoor = 64;
+// As good as no limit, and no clock overflows.
+constexpr absl::Duration kVeryLong = absl::Hours(24 * 365);
+
+std::chrono::steady_clock::time_point After(absl::Duration from_now) {
+  return std::chrono::steady_clock::now() +
+         absl::ToChronoNanoseconds(std::clamp(from_now, absl::ZeroDuration(), kVeryLong));
+}
 
 struct Route {
   std::vector<std::string> methods;  // sorted; empty: every one
@@ -109,6 +120,8 @@ class HttpHost::Core : public std::enable_shared_from_this<HttpHost::Core> {
   std::atomic<int64_t> cut_answer{0};
 
  private:
+  // False: every connection is being answered.
+  bool MakeRoom();
   // The route of a path; null where there is none.
   const Route* Find(absl::string_view path) const;
 
@@ -118,6 +131,8 @@ class HttpHost::Core : public std::enable_shared_from_this<HttpHost::Core> {
   bool stopping_ = false;
   std::array<char, 4096> litter_;  // where bytes go that nobody wants
   std::array<std::atomic<int64_t>, kStatuses> answers_{};
+  std::atomic<int64_t> refused_full_{0};
+  std::atomic<int64_t> cut_displaced_{0};
 
   absl::Mutex mu_;
   bool ended_ ABSL_GUARDED_BY(mu_) = false;  // nothing is posted afterwards
@@ -147,6 +162,9 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   const HttpRequest& request() const { return parser_.request(); }
   HttpHost::Core& core() const { return *core_; }
 
+  // Since when nothing has been owed to the peer but to wait for it; max: something is.
+  std::chrono::steady_clock::time_point waiting_since() const;
+
   void Answer(HttpResponse response);
   // The host stops: nothing more is read.
   void EndSoon();
@@ -174,8 +192,9 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   asio::steady_timer deadline_;
   HttpParser parser_;
   Phase phase_ = Phase::kReading;
-  std::string out_;           // what is being written
-  bool close_after_ = false;  // it is the last
+  std::chrono::steady_clock::time_point waiting_since_;  // in kReading and kLeaving
+  std::string out_;                                      // what is being written
+  bool close_after_ = false;                             // it is the last
 };
 
 void HttpConnection::Begin(int fd) {
@@ -183,14 +202,20 @@ void HttpConnection::Begin(int fd) {
   socklen_t size = sizeof(family);
   (void)getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size);
   error_code error;
-  socket_.assign(asio::generic::stream_protocol(family, 0), fd, error);
+  (void)socket_.assign(asio::generic::stream_protocol(family, 0), fd, error);
   if (error) {
     close(fd);
     Close();
     return;
   }
+  waiting_since_ = std::chrono::steady_clock::now();
   SetDeadline(core_->limits.request_timeout);
   Read();
+}
+
+std::chrono::steady_clock::time_point HttpConnection::waiting_since() const {
+  const bool waits = phase_ == Phase::kReading || phase_ == Phase::kLeaving;
+  return waits ? waiting_since_ : std::chrono::steady_clock::time_point::max();
 }
 
 void HttpConnection::Act(HttpParser::State state) {
@@ -265,6 +290,7 @@ void HttpConnection::OnWritten(const error_code& error) {
   if (phase_ != Phase::kWriting) return;
   if (error) return Close();
   out_ = std::string();
+  waiting_since_ = std::chrono::steady_clock::now();
   if (close_after_ || core_->stopping()) return Leave();
   const HttpParser::State state = parser_.Next();
   SetDeadline(parser_.between_requests() ? core_->limits.idle_timeout
@@ -275,7 +301,7 @@ void HttpConnection::OnWritten(const error_code& error) {
 void HttpConnection::Leave() {
   phase_ = Phase::kLeaving;
   error_code error;
-  socket_.shutdown(asio::socket_base::shutdown_send, error);
+  (void)socket_.shutdown(asio::socket_base::shutdown_send, error);
   if (error || core_->stopping()) return Close();
   SetDeadline(kParting);
   ReadLitter(kMostPartingBytes);
@@ -293,7 +319,7 @@ void HttpConnection::ReadLitter(size_t budget) {
 }
 
 void HttpConnection::SetDeadline(absl::Duration from_now) {
-  deadline_.expires_after(absl::ToChronoNanoseconds(from_now));
+  deadline_.expires_at(After(from_now));
   deadline_.async_wait([self = shared_from_this()](const error_code& error) {
     // One that was put off may be under way already.
     if (error || self->deadline_.expiry() > std::chrono::steady_clock::now()) return;
@@ -308,7 +334,7 @@ void HttpConnection::OnDeadline() {
       core_->cut_request.fetch_add(1, std::memory_order_relaxed);
       {
         error_code error;
-        socket_.cancel(error);  // the read, or the word to go on
+        (void)socket_.cancel(error);  // the read, or the word to go on
       }
       Write(HttpWords(408, "the request did not come whole in time"), /*close=*/true);
       break;
@@ -316,7 +342,7 @@ void HttpConnection::OnDeadline() {
       core_->cut_answer.fetch_add(1, std::memory_order_relaxed);
       // What the kernel still holds for it is thrown away too.
       error_code error;
-      socket_.set_option(asio::socket_base::linger(true, 0), error);
+      (void)socket_.set_option(asio::socket_base::linger(true, 0), error);
       Close();
       break;
     }
@@ -338,18 +364,37 @@ void HttpConnection::Close() {
   phase_ = Phase::kClosed;
   ClearDeadline();
   error_code error;
-  socket_.close(error);
+  (void)socket_.close(error);
   core_->Forget(shared_from_this());
 }
 
 void HttpHost::Core::Adopt(int fd) {
   const bool taken = Do([core = shared_from_this(), fd] {
+    if (!core->MakeRoom()) {
+      core->refused_full_.fetch_add(1, std::memory_order_relaxed);
+      close(fd);
+      return;
+    }
     const auto connection = std::make_shared<HttpConnection>(core);
     core->connections_.insert(connection);
     connection->Begin(fd);
     if (core->stopping()) connection->EndSoon();
   });
   if (!taken) close(fd);
+}
+
+bool HttpHost::Core::MakeRoom() {
+  if (connections_.size() < static_cast<size_t>(limits.max_connections)) return true;
+  const auto longest = std::min_element(
+      connections_.begin(), connections_.end(),
+      [](const auto& a, const auto& b) { return a->waiting_since() < b->waiting_since(); });
+  if (longest == connections_.end() ||
+      (*longest)->waiting_since() == std::chrono::steady_clock::time_point::max()) {
+    return false;
+  }
+  cut_displaced_.fetch_add(1, std::memory_order_relaxed);
+  connections_.extract(longest).value()->Close();
+  return true;
 }
 
 const Route* HttpHost::Core::Find(absl::string_view path) const {
@@ -368,6 +413,7 @@ void HttpHost::Core::Serve(const std::shared_ptr<HttpConnection>& connection) {
   const Route* const route = Find(request.path());
   if (route == nullptr) {
     std::vector<std::string> paths;
+    paths.reserve(routes.size());
     for (const auto& [path, unused] : routes) paths.push_back(path);
     return connection->Answer(HttpWords(
         404,
@@ -398,7 +444,7 @@ void HttpHost::Core::Stop(absl::Duration limit) {
     core->Forget(nullptr);
   });
   {
-    const auto deadline = std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(limit);
+    const auto deadline = After(limit);
     std::unique_lock<std::mutex> lock(empty_mu_);
     emptied_.wait_until(lock, deadline, [this] { return empty_; });
   }
@@ -418,6 +464,9 @@ void HttpHost::Core::ReadStats(Stats* stats) const {
   }
   stats->cut_request = cut_request.load(std::memory_order_relaxed);
   stats->cut_answer = cut_answer.load(std::memory_order_relaxed);
+  stats->cut_displaced = cut_displaced_.load(std::memory_order_relaxed);
+  stats->connections.refused_full +=
+      static_cast<uint64_t>(refused_full_.load(std::memory_order_relaxed));
 }
 
 HttpExchange::HttpExchange(std::shared_ptr<HttpConnection> connection)
@@ -437,6 +486,7 @@ HttpExchange::~HttpExchange() {
 const HttpRequest& HttpExchange::request() const { return connection_->request(); }
 
 void HttpExchange::Answer(HttpResponse response) {
+  TOLLGATE_INVARIANT(connection_ != nullptr, "a request is answered once");
   const std::shared_ptr<HttpConnection> connection = std::move(connection_);
   connection->core().Do([connection, response = std::move(response)]() mutable {
     connection->Answer(std::move(response));
@@ -453,7 +503,7 @@ absl::StatusOr<std::unique_ptr<HttpHost>> HttpHost::Bind(Options options) {
   }
   Acceptor::Options acceptor;
   acceptor.address = std::move(options.address);
-  acceptor.max_connections = options.limits.max_connections;
+  acceptor.max_connections = 2 * options.limits.max_connections + kAtTheDoor;
   acceptor.socket_mode = options.socket_mode;
   ASSIGN_OR_RETURN(std::unique_ptr<Acceptor> bound, Acceptor::Bind(std::move(acceptor)));
   return std::unique_ptr<HttpHost>(new HttpHost(std::move(core), std::move(bound)));

@@ -7,10 +7,11 @@
 //   …
 //   host->Stop(absl::Seconds(1));
 //
-// A peer is given nothing without a bound: connections (the acceptor's cap), the bytes and number
-// of headers, a body, the time in which a request has to come, in which an answer has to be taken,
-// and in which a kept-alive connection may be idle. What is refused is told in words, while the
-// peer still reads; what is cut is counted.
+// A peer is given nothing without a bound: connections, the bytes and number of headers, a body,
+// the time in which a request has to come, in which an answer has to be taken, and in which a
+// kept-alive connection may be idle. What is refused is told in words, while the peer still reads;
+// what is cut is counted. Whoever only holds connections keeps nobody from asking: a new one takes
+// the place of the one that has waited longest.
 //
 // Requests that a peer sends ahead are answered one by one, in their order. There is no TLS and no
 // compression.
@@ -65,7 +66,8 @@ using HttpHandler = std::function<void(HttpExchange)>;
 
 struct HttpLimits {
   HttpRequestLimits request;
-  // The most connections at once: those above it are closed as soon as they are accepted.
+  // The most connections at once. One more takes the place of the one that has waited longest for a
+  // request to come; where all are being answered, it is closed itself.
   int max_connections = 64;
   // From a connection's beginning, or a later request's first byte, to that request's end.
   absl::Duration request_timeout = absl::Seconds(10);
@@ -85,10 +87,11 @@ class HttpHost {
   };
   // Counters since Bind; each is read on its own.
   struct Stats {
-    Acceptor::Stats connections;
+    Acceptor::Stats connections;     // refused_full: also those that found no place
     std::map<int, int64_t> answers;  // by status; those that were begun
     int64_t cut_request = 0;         // the request did not come in time
     int64_t cut_answer = 0;          // the answer was not taken in time
+    int64_t cut_displaced = 0;       // another one took its place
   };
 
   // Peers may connect from now on, and wait until Start. Errors: Acceptor::Bind's; UNAVAILABLE,

@@ -55,13 +55,17 @@ void HttpMetrics(const HttpHost& host, std::vector<MetricFamily>* out) {
   const HttpHost::Stats stats = host.stats();
   MetricPage page(out);
   WriteAcceptors("tollgate_http_connections", {{address, stats.connections}}, &page);
-  page.Family("tollgate_http_connections_cut_total",
-              "HTTP connections whose request did not come, or whose answer was not taken, in time",
-              MetricType::Counter);
+  page.Family(
+      "tollgate_http_connections_cut_total",
+      "HTTP connections whose request did not come, or whose answer was not taken, in time; or "
+      "that gave their place to another one while they waited",
+      MetricType::Counter);
   page.Value(static_cast<double>(stats.cut_request),
              {{"address", address}, {"reason", "slow_request"}});
   page.Value(static_cast<double>(stats.cut_answer),
              {{"address", address}, {"reason", "slow_reader"}});
+  page.Value(static_cast<double>(stats.cut_displaced),
+             {{"address", address}, {"reason", "displaced"}});
   page.Family("tollgate_http_answers_total", "HTTP answers, by status", MetricType::Counter);
   for (const auto& [status, count] : stats.answers) {
     page.Value(static_cast<double>(count), {{"address", address}, {"code", absl::StrCat(status)}});

@@ -52,6 +52,11 @@ int ThreadsToBeHad(int wanted) {
 
 }  // namespace
 
+// gRPC 1.51: its completion queues and its event engine, each with bounds of its own.
+int MoreThreadsOn(int processors) {
+  return std::clamp(processors / 2, 2, 16) - 2 + std::clamp(processors, 2, 32) - 2;
+}
+
 absl::Status CheckProcess(const ProcessNeeds& needs) {
   rlimit files{};
   if (getrlimit(RLIMIT_NOFILE, &files) == 0 &&
@@ -62,11 +67,12 @@ absl::Status CheckProcess(const ProcessNeeds& needs) {
                      needs.open_files, " to start, and one for each connection.\n",
                      "  Raise the limit:  ulimit -n 4096, or LimitNOFILE=4096 in its unit"));
   }
-  const int threads = ThreadsToBeHad(needs.threads);
-  if (threads < needs.threads) {
+  const int wanted = needs.threads + MoreThreadsOn(static_cast<int>(sysconf(_SC_NPROCESSORS_CONF)));
+  const int threads = ThreadsToBeHad(wanted);
+  if (threads < wanted) {
     return base::Refuse(
         absl::StatusCode::kResourceExhausted, "TOO_FEW_THREADS",
-        absl::StrCat("this process may start ", threads, " threads; it needs ", needs.threads,
+        absl::StrCat("this process may start ", threads, " threads; it needs ", wanted,
                      ".\n  Raise the limit that stops it: ulimit -u (of its user, all processes "
                      "together), TasksMax= in its unit, or pids.max of its cgroup"));
   }

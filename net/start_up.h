@@ -22,9 +22,12 @@ void PrepareProcess(absl::string_view program);
 
 // What a program needs of its process to start at all, with some room to serve.
 struct ProcessNeeds {
-  int threads = 0;
+  int threads = 0;  // on two processors
   int open_files = 0;
 };
+
+// How many threads gRPC starts beyond what it does on two processors.
+int MoreThreadsOn(int processors);
 
 // RESOURCE_EXHAUSTED, TOO_FEW_THREADS or TOO_FEW_FILES, with the limit to raise. A library that
 // cannot start a thread, or open a descriptor, ends the process without a word; so this is asked

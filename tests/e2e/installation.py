@@ -1,4 +1,5 @@
 """One Tollgate of real processes in a temporary folder, and clients to drive it with."""
+import http.client
 import json
 import os
 import signal
@@ -238,6 +239,15 @@ class Installation:
     def metrics(self, program):
         with open_url(f"http://{program.ready['metrics']}/metrics") as text:
             return text
+
+    def probe(self, program, path):
+        """The status of /livez or /readyz."""
+        host, _, port = program.ready["metrics"].rpartition(":")
+        asked = http.client.HTTPConnection(host.strip("[]"), int(port), timeout=PATIENCE_SECONDS)
+        asked.request("GET", path)
+        status = asked.getresponse().status
+        asked.close()
+        return status
 
     def close(self):
         for client in self.clients:

@@ -49,6 +49,7 @@ def test_a_write_that_hangs(tollgate, disk, where, what):
     assert line["where"].startswith(os.path.join(disk.home, "store"))
     until("readiness follows", lambda: not client.serving("readiness"))
     assert not client.serving("") and client.serving("liveness")
+    assert tollgate.probe(service, "/readyz") == 503 and tollgate.probe(service, "/livez") == 200
     metrics = tollgate.metrics(service)
     assert metric(metrics, "tollgate_store_healthy") == 0
     assert metric(metrics, "tollgate_disk_wait_seconds", work="write") >= 3
@@ -60,6 +61,7 @@ def test_a_write_that_hangs(tollgate, disk, where, what):
     under_way.result()
     until("its end is told", lambda: said(service, "the disk has answered", what=what))
     until("readiness is back", lambda: client.serving("readiness") and client.serving(""))
+    assert tollgate.probe(service, "/readyz") == 200
     assert metric(tollgate.metrics(service), "tollgate_store_healthy") == 1
     until("the edge has heard", lambda: tollgate.check(edge, secret) == REVOKED)
     assert service.stop() == 0

@@ -14,7 +14,7 @@ class Limited:
     """One of the programs under a limit; started by nobody else, since a limit on processes is of all of a user's, and
     is none for root."""
 
-    def __init__(self, home, program, limit, value):
+    def __init__(self, home, program, limit, value, processors=None):
         user = 64999 if os.geteuid() == 0 else None
         if user is not None:
             os.chmod(home, 0o777)
@@ -25,6 +25,8 @@ class Limited:
         self.process = subprocess.Popen(
             [f"/proc/self/fd/{self.binary}", *arguments, "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0",
              "--ready-file", self.ready],
+            env=os.environ if processors is None else {
+                **os.environ, "LD_PRELOAD": os.environ["TOLLGATE_PROCESSORS"], "TOLLGATE_TEST_PROCESSORS": str(processors)},
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, pass_fds=[self.binary], user=user,
             preexec_fn=lambda: resource.setrlimit(limit, (value, value)))
 
@@ -42,8 +44,8 @@ class Limited:
         return self.process.returncode, said
 
 
-def refused(home, program, limit, value):
-    return Limited(home, program, limit, value).end()
+def refused(home, program, limit, value, processors=None):
+    return Limited(home, program, limit, value, processors).end()
 
 
 @pytest.mark.parametrize("program,code", [("tollgated", 1), ("tollgate-validator", 4)])
@@ -62,13 +64,14 @@ def test_few_descriptors(home, program, code, files):
 
 
 @pytest.mark.parametrize("program", ["tollgated", "tollgate-validator"])
-@pytest.mark.parametrize("limit,too_low,beside", [
-    (resource.RLIMIT_NPROC, 12, 2),  # beside what it asks for it has its first thread and the log's
-    (resource.RLIMIT_NOFILE, 16, 0)])
-def test_what_it_asks_for_is_enough_to_start(home, program, limit, too_low, beside):
-    _, said = refused(home, program, limit, too_low)
+@pytest.mark.parametrize("limit,too_low,beside,processors", [
+    (resource.RLIMIT_NPROC, 12, 2, None),  # beside what it asks for it has its first thread and the log's
+    (resource.RLIMIT_NPROC, 12, 2, 16),  # gRPC starts threads by their number
+    (resource.RLIMIT_NOFILE, 16, 0, None)])
+def test_what_it_asks_for_is_enough_to_start(home, program, limit, too_low, beside, processors):
+    _, said = refused(home, program, limit, too_low, processors)
     needs = int(re.search(r"it needs (\d+)", said).group(1))
-    started = Limited(home, program, limit, needs + beside)
+    started = Limited(home, program, limit, needs + beside, processors)
     try:
         until("it serves", started.serves)
     finally:

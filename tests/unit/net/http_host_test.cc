@@ -272,22 +272,58 @@ TEST_F(HttpHostTest, ConnectionsAboveTheCapAreRefusedAndCounted) {
   limits.max_connections = 2;
   Serve(limits);
   HttpClient first(address());
-  auto second = std::make_unique<HttpClient>(address());
-  for (HttpClient* client : {&first, second.get()}) {
+  HttpClient second(address());
+  first.Get("/kept");
+  HttpExchange one = kept_.Take();
+  second.Get("/kept");
+  HttpExchange two = kept_.Take();
+  HttpClient third(address());
+  third.Get("/hello");
+  EXPECT_TRUE(third.IsClosed());
+  EXPECT_EQ(host_->stats().connections.refused_full, 1u);
+  EXPECT_EQ(host_->stats().cut_displaced, 0);
+  one.Answer(Text("one"));
+  two.Answer(Text("two"));
+  EXPECT_THAT(first.Answer(), HasSubstr("one"));
+  EXPECT_THAT(second.Answer(), HasSubstr("two"));
+}
+
+TEST_F(HttpHostTest, WhoeverWaitsLongestGivesItsPlaceToAnother) {
+  HttpLimits limits;
+  limits.max_connections = 3;
+  Serve(limits);
+  HttpClient busy(address());
+  busy.Get("/kept");
+  HttpExchange kept = kept_.Take();
+  HttpClient first(address());
+  HttpClient second(address());
+  for (HttpClient* client : {&first, &second, &first}) {  // so the second waits longer
     client->Get("/hello");
     EXPECT_THAT(client->Answer(), StartsWith("HTTP/1.1 200"));
   }
   HttpClient third(address());
-  EXPECT_TRUE(third.IsClosed());
-  EXPECT_EQ(host_->stats().connections.refused_full, 1u);
-  second.reset();
-  std::string answer;
-  while (answer.empty()) {  // until the host has seen that one is gone
-    HttpClient fourth(address());
-    fourth.Get("/hello");
-    answer = fourth.Answer();
+  third.Get("/hello");
+  EXPECT_THAT(third.Answer(), StartsWith("HTTP/1.1 200"));
+  EXPECT_TRUE(second.IsClosed());
+  EXPECT_EQ(host_->stats().cut_displaced, 1);
+  first.Get("/hello");
+  EXPECT_THAT(first.Answer(), StartsWith("HTTP/1.1 200"));
+  kept.Answer(Text("kept"));
+  EXPECT_THAT(busy.Answer(), HasSubstr("kept"));
+}
+
+TEST_F(HttpHostTest, WhoeverOnlyHoldsConnectionsKeepsNobodyFromAsking) {
+  HttpLimits limits;
+  limits.max_connections = 4;
+  Serve(limits);
+  std::vector<std::unique_ptr<HttpClient>> held;
+  for (int i = 0; i < 30; ++i) {
+    held.push_back(std::make_unique<HttpClient>(address()));
+    if (i % 2 == 0) held.back()->Send("GET /hello HTTP/1.1\r\nHo");
+    HttpClient client(address());
+    client.Get("/hello");
+    ASSERT_THAT(client.Answer(), StartsWith("HTTP/1.1 200")) << i;
   }
-  EXPECT_THAT(answer, StartsWith("HTTP/1.1 200"));
 }
 
 TEST_F(HttpHostTest, AnExchangeThatIsDroppedIsAnsweredToo) {
@@ -403,6 +439,7 @@ TEST_F(HttpHostTest, ManyAtOnceAreAllAnswered) {
   limits.max_connections = 200;
   Serve(limits);
   std::vector<std::thread> threads;
+  threads.reserve(8);
   for (int t = 0; t < 8; ++t) {
     threads.emplace_back([this, t] {
       for (int i = 0; i < 20; ++i) {

@@ -18,7 +18,6 @@ namespace tollgate::net {
 namespace {
 
 using testing::HasSubstr;
-using testing::Not;
 using testing::StartsWith;
 
 class MetricsPortTest : public testing::Test {
@@ -59,6 +58,7 @@ TEST_F(MetricsPortTest, CountsItself) {
         "tollgate_http_connections_refused_total" + label + ",reason=\"full\"} 0\n",
         "tollgate_http_connections_cut_total" + label + ",reason=\"slow_request\"} 0\n",
         "tollgate_http_connections_cut_total" + label + ",reason=\"slow_reader\"} 0\n",
+        "tollgate_http_connections_cut_total" + label + ",reason=\"displaced\"} 0\n",
         "tollgate_http_answers_total" + label + ",code=\"404\"} 1\n"}) {
     EXPECT_THAT(metrics, HasSubstr(line));
   }
@@ -83,7 +83,8 @@ TEST_F(MetricsPortTest, IsAliveAndNotReadyUntilItIsTold) {
 
 TEST_F(MetricsPortTest, IdleConnectionsDoNotKeepTheMetricsFromOthers) {
   std::vector<std::unique_ptr<HttpClient>> idle;
-  for (int i = 0; i < 40; ++i) idle.push_back(std::make_unique<HttpClient>(port_->address()));
+  idle.reserve(100);
+  for (int i = 0; i < 100; ++i) idle.push_back(std::make_unique<HttpClient>(port_->address()));
   EXPECT_THAT(Get("/metrics"), StartsWith("HTTP/1.1 200"));
 }
 

@@ -80,9 +80,21 @@ TEST(CheckProcess, SaysWhichLimitIsTooLow) {
   EXPECT_THAT(CheckedUnder(RLIMIT_NOFILE, 32, {.threads = 1, .open_files = 64}),
               testing::AllOf(testing::HasSubstr("TOO_FEW_FILES"), testing::HasSubstr("32 files"),
                              testing::HasSubstr("ulimit -n")));
-  EXPECT_THAT(CheckedUnder(RLIMIT_NPROC, 10, {.threads = 40, .open_files = 1}),
-              testing::AllOf(testing::HasSubstr("TOO_FEW_THREADS"),
-                             testing::HasSubstr("it needs 40"), testing::HasSubstr("TasksMax")));
+  EXPECT_THAT(
+      CheckedUnder(RLIMIT_NPROC, 10, {.threads = 40, .open_files = 1}),
+      testing::AllOf(
+          testing::HasSubstr("TOO_FEW_THREADS"),
+          testing::HasSubstr(absl::StrCat(
+              "it needs ", 40 + MoreThreadsOn(static_cast<int>(sysconf(_SC_NPROCESSORS_CONF))))),
+          testing::HasSubstr("TasksMax")));
+}
+
+TEST(CheckProcess, ReckonsWithTheProcessors) {
+  const std::pair<int, int> as_counted[] = {{1, 0},   {2, 0},   {4, 2},   {8, 8},
+                                            {16, 20}, {32, 44}, {64, 44}, {256, 44}};
+  for (const auto& [processors, more] : as_counted) {
+    EXPECT_EQ(MoreThreadsOn(processors), more) << processors;
+  }
 }
 
 class ReadinessTest : public ::testing::Test {
