@@ -736,7 +736,7 @@ void Town::Misfortune() {
     case kSteal:
       return StealVolume();
     case kRestore:
-      if (quiet_ || restores_ > 0) return;
+      if (quiet_ || put_back_ || restores_ > 0) return;
       if (backup_ == nullptr) return TakeBackup();
       if (disk_->history->head() < backup_revision_ + 5) return;
       return Restore(world_->Chance(0.5));

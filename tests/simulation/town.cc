@@ -282,6 +282,12 @@ void Town::Rotate(int token) {
         fresh.create_index = index;
         const v1::Token& token_made = command.response().token();
         fresh.expire_us = token_made.has_expire_time() ? Micros(token_made.expire_time()) : 0;
+        // A time that a lost rotation left, by a replay: the token still ends then.
+        if (old.retire_us != 0) {
+          old.expire_us =
+              old.expire_us == 0 ? old.retire_us : std::min(old.expire_us, old.retire_us);
+          old.retire_us = 0;
+        }
         const v1::Token& replaced = command.response().replaced();
         if (replaced.retire_plan().has_at_time()) {
           old.retire_us = Micros(replaced.retire_plan().at_time());
