@@ -46,6 +46,9 @@ constexpr int kMostAddresses = 4;
 constexpr size_t kMostFirstBytes = 16;
 constexpr size_t kMostNames = 4;
 constexpr size_t kLongestName = 100;
+// How much is read of one connection: several times the longest handshake with a greeting, so that
+// a peer that sends without end costs no more than that.
+constexpr size_t kMostBytes = 64 * 1024;
 
 // How soon a look-up that cannot be waited for with a poll notices that it is broken off.
 constexpr absl::Duration kLookUpSlice = absl::Milliseconds(20);
@@ -63,27 +66,33 @@ class Patience {
   }
   bool interrupted() const { return interruption_ != nullptr && interruption_->interrupted(); }
 
+  // Whether to go on. False, with the finding noted: the time is up, or the look is broken off.
+  bool Lasts(ProbeFindings* found) const {
+    if (interrupted()) {
+      found->interrupted = true;
+      return false;
+    }
+    if (left() <= absl::ZeroDuration()) {
+      found->timed_out = true;
+      return false;
+    }
+    return true;
+  }
+
   // Waits until `fd` is ready for `events`. False, with the finding noted: it was not in time.
   bool Await(int fd, short events, ProbeFindings* found) const {
-    for (;;) {
+    while (Lasts(found)) {
       pollfd fds[2] = {{fd, events, 0},
                        {interruption_ != nullptr ? interruption_->fd() : -1, POLLIN, 0}};
       const int ms = static_cast<int>(absl::ToInt64Milliseconds(left() + absl::Milliseconds(1)));
       const int ready = poll(fds, 2, ms);
-      if (interrupted()) {
-        found->interrupted = true;
-        return false;
-      }
       if (ready > 0 && fds[0].revents != 0) return true;
-      if (left() <= absl::ZeroDuration()) {
-        found->timed_out = true;
-        return false;
-      }
       if (ready < 0 && errno != EINTR) {
         found->error = errno;
         return false;
       }
     }
+    return false;
   }
 
  private:
@@ -214,8 +223,10 @@ class Socket {
     return found->error == 0;
   }
 
+  // False, with the finding noted.
   bool Send(absl::string_view bytes, ProbeFindings* found) {
     while (!bytes.empty()) {
+      if (!patience_->Lasts(found)) return false;
       const ssize_t sent = send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
       if (sent >= 0) {
         bytes.remove_prefix(static_cast<size_t>(sent));
@@ -229,9 +240,15 @@ class Socket {
     return true;
   }
 
-  // Appends what has come to `*bytes`, and waits for it. False: nothing more comes.
+  // Appends what has come to `*bytes`, and waits for it. False, with the finding noted: nothing
+  // more comes, or is read.
   bool Read(std::string* bytes, ProbeFindings* found) {
-    for (;;) {
+    // Before each read, because one that never stops sending never makes it wait.
+    while (patience_->Lasts(found)) {
+      if (read_ >= kMostBytes) {
+        found->words = absl::StrCat("after ", kMostBytes / 1024, " KiB it is not done");
+        return false;
+      }
       char buffer[4096];
       const ssize_t got = recv(fd_, buffer, sizeof(buffer), 0);
       if (got > 0) {
@@ -240,6 +257,7 @@ class Socket {
                                                      kMostFirstBytes - found->first_bytes.size()));
         }
         bytes->append(buffer, static_cast<size_t>(got));
+        read_ += static_cast<size_t>(got);
         return true;
       }
       if (got == 0) {
@@ -254,11 +272,13 @@ class Socket {
         return false;
       }
     }
+    return false;
   }
 
  private:
   const Patience* const patience_;
   int fd_ = -1;
+  size_t read_ = 0;
 };
 
 // ---- TLS, over the socket.

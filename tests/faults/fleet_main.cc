@@ -85,7 +85,7 @@ class Edge {
                          }));
     edge->reach_ = std::make_unique<validator::ServiceReach>(validator::ServiceReach::Options{
         [](const absl::Status&, const net::Interruption&) { return net::ReachFault(); },
-        edge->validator_.get(), &base::SystemClock(), service.ToString(),
+        edge->validator_.get(), &base::SystemClock(), &base::SystemRandom(), service.ToString(),
         validator::OutageOptions()});
     edge->link_ = validator::Link::Start({edge->validator_.get(), &base::SystemClock(),
                                           [service] { return ChannelTo(service); }, nullptr,

@@ -19,6 +19,9 @@ constexpr size_t kMostPings = 128;
 
 // How often the terms of answers may make it connect before its time.
 constexpr size_t kMostHastened = 4;
+// Over how long the edges that hear of the same restart spread their connecting: longer than the
+// handshakes of a few hundred of them, and hardly felt by the question that waits for it.
+constexpr absl::Duration kHastenedSpread = absl::Milliseconds(50);
 
 // How soon a misconfigured service is tried again.
 constexpr absl::Duration kMisconfiguredRetry = absl::Seconds(30);
@@ -167,13 +170,15 @@ FollowerActions Follower::OnDisconnected(uint64_t stream, base::BootTime now) {
 }
 
 void Follower::HeardOfTerm(const std::string& term, base::BootTime now) {
-  if (phase_ != Phase::kWaiting || now >= connect_at_) return;
+  // A service that asked to be left alone meanwhile is.
+  const base::BootTime earliest = std::max(now, retry_after_);
+  if (phase_ != Phase::kWaiting || earliest >= connect_at_) return;
   if (hastened_by_.size() >= kMostHastened ||
       std::find(hastened_by_.begin(), hastened_by_.end(), term) != hastened_by_.end()) {
     return;
   }
   hastened_by_.push_back(term);
-  connect_at_ = now;
+  connect_at_ = std::min(connect_at_, earliest + kHastenedSpread * random_->UniformReal());
 }
 
 void Follower::ForgetStream() {

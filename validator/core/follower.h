@@ -140,9 +140,10 @@ class Follower {
   // Time passes.
   FollowerActions OnTick(base::BootTime now, absl::Time wall_now);
   // An answer came from the service in `term` (R19), while this follower has no stream: the service
-  // is there. Where it would wait, it connects at once; once a term, and a few times in all before
-  // a stream is stable again, so that a stranger's answers do not make it hammer. OnTick is then
-  // due.
+  // is there. Where it would wait, it connects within some tens of milliseconds (edges hear of a
+  // restart together), but never sooner than a GoAway asked for; once a term, and a few times in
+  // all before a stream is stable again, so that a stranger's answers do not make it hammer. OnTick
+  // is then due, and tells when it connects.
   void HeardOfTerm(const std::string& term, base::BootTime now);
   // An answer that the service read at `revision` is held from now on. It was judged by point().
   void OnAnswerHeld(int64_t revision);

@@ -5,7 +5,10 @@
 
 namespace tollgate::validator {
 
-Outage::Outage(OutageOptions options, base::BootTime now) : options_(options) { Begin(now); }
+Outage::Outage(OutageOptions options, base::Random* random, base::BootTime now)
+    : options_(options), random_(random) {
+  Begin(now);
+}
 
 void Outage::Begin(base::BootTime now) {
   reached_ = false;
@@ -13,7 +16,7 @@ void Outage::Begin(base::BootTime now) {
   since_ = now;
   tries_ = 0;
   looking_ = false;
-  look_at_ = now + options_.look_after;
+  look_at_ = now;
   clean_looks_ = 0;
   waiting_ = false;
   failed_ = false;
@@ -21,9 +24,10 @@ void Outage::Begin(base::BootTime now) {
   told_ = false;
 }
 
-void Outage::Tried() {
+void Outage::Tried(base::BootTime now) {
   waiting_ = true;
-  if (!reached_) ++tries_;
+  if (reached_ || ++tries_ > 1) return;
+  look_at_ = std::max(look_at_, now + options_.look_after * (1 + random_->UniformReal()));
 }
 
 bool Outage::Lost(base::BootTime now) {
@@ -54,8 +58,7 @@ void Outage::Found(const std::string& reason, base::BootTime now) {
     reason_ = reason;
     look_at_ = now + options_.look_again;
   } else {
-    // Nothing can be wrong where nothing was tried: the service may have asked to be left alone.
-    if (waiting_ || failed_) ++clean_looks_;
+    ++clean_looks_;
     if (clean_looks_ >= 2) reason_ = kUnexplained;
     look_at_ = now + (clean_looks_ >= 2 ? options_.look_again : options_.look_twice);
   }
@@ -65,11 +68,14 @@ void Outage::Found(const std::string& reason, base::BootTime now) {
 Outage::Next Outage::Ask(base::BootTime now) {
   Next next;
   if (reached_) return next;
-  if (!looking_ && now >= look_at_) {
+  // Nothing can be wrong where nothing was tried since: the service may have asked to be left
+  // alone.
+  const bool tried = waiting_ || failed_;
+  if (tried && !looking_ && now >= look_at_) {
     looking_ = true;
     next.look = true;
   }
-  if (!looking_) next.wake_at = look_at_;
+  if (tried && !looking_) next.wake_at = look_at_;
   if (reason_.empty()) return next;
   const base::BootTime due = !told_                    ? since_ + options_.tell_after
                              : reason_ != told_reason_ ? now

@@ -1,11 +1,11 @@
 // The time for which the service cannot be reached: when to find out why, and when to tell.
 //
-//   unreached --look_after--> look --Found--> told, once `tell_after` has passed
-//       ^                       |                 |
-//       |                       +-- look_again ---+-- again each minute, and when the reason changes
-//      Lost                                       |
-//       |                                         v
-//    reached <-------------- Heard ---------- (told: back)
+//   unreached --Tried--> tried --look_after--> look --Found--> told, once `tell_after` has passed
+//       ^                                       |                 |
+//       |                                       +-- look_again ---+-- again each minute, and when
+//      Lost                                                       |   the reason changes
+//       |                                                         v
+//    reached <---------------------- Heard ------------------ (told: back)
 #ifndef TOLLGATE_VALIDATOR_CORE_OUTAGE_H_
 #define TOLLGATE_VALIDATOR_CORE_OUTAGE_H_
 
@@ -15,14 +15,16 @@
 
 #include "absl/time/time.h"
 #include "base/clock.h"
+#include "base/random.h"
 
 namespace tollgate::validator {
 
 struct OutageOptions {
-  // An outage is looked into after so long: a service that is restarted, or a stream that the
-  // service ended, is often back by then.
-  absl::Duration look_after = absl::Milliseconds(500);
-  // Told no sooner. Within the first two seconds, with the look's own time.
+  // An outage is looked into so long, or up to twice as long, after its first try began: by then a
+  // stream is there if all is well, and not all edges of a service that is gone look at once. With
+  // the look's own second, and the pause before the first try, below two seconds.
+  absl::Duration look_after = absl::Milliseconds(400);
+  // Told no sooner.
   absl::Duration tell_after = absl::Seconds(1);
   // A look that found nothing wrong is repeated so soon.
   absl::Duration look_twice = absl::Seconds(2);
@@ -54,11 +56,11 @@ class Outage {
   // The reason where two looks on end found nothing wrong, and yet no stream came about.
   static constexpr char kUnexplained[] = "NO_ANSWER";
 
-  // Unreached from the start.
-  Outage(OutageOptions options, base::BootTime now);
+  // Unreached from the start. `random` outlives the outage; it spreads the looks.
+  Outage(OutageOptions options, base::Random* random, base::BootTime now);
 
-  // A stream is being opened.
-  void Tried();
+  // A stream is being opened. A look may have become due: Ask again.
+  void Tried(base::BootTime now);
   // The stream to the service is gone, or came to nothing. True: the service had been reached, and
   // a line may be told now.
   bool Lost(base::BootTime now);
@@ -83,6 +85,7 @@ class Outage {
   void Begin(base::BootTime now);
 
   const OutageOptions options_;
+  base::Random* const random_;
   bool reached_ = false;
 
   // Of the present outage, or of the last one.
@@ -90,10 +93,10 @@ class Outage {
   base::BootTime since_;
   int64_t tries_ = 0;
   bool looking_ = false;
-  base::BootTime look_at_;
-  int clean_looks_ = 0;   // on end
-  bool waiting_ = false;  // a stream is open, or on its way
-  bool failed_ = false;   // a stream came to nothing since the last look
+  base::BootTime look_at_;  // no sooner, and not before something was tried
+  int clean_looks_ = 0;     // on end
+  bool waiting_ = false;    // a stream is open, or on its way
+  bool failed_ = false;     // a stream came to nothing since the last look
   std::string reason_;
   bool told_ = false;
   std::string told_reason_;

@@ -105,7 +105,8 @@ absl::Status EdgeRun::Begin(const Options& chosen) {
       [route](const absl::Status& ended, const net::Interruption& stop) {
         return route.Look(ended, stop);
       },
-      validator_.get(), &clock, route.service(), validator::OutageOptions()});
+      validator_.get(), &clock, &base::SystemRandom(), route.service(),
+      validator::OutageOptions()});
   link_ = validator::Link::Start({validator_.get(), &clock, [route] { return route.NewChannel(); },
                                   [this] { resolve_->Reconnect(); }, reach_.get()});
   watch_ = std::thread([this] { Watch(); });

@@ -142,11 +142,11 @@ class ValidatorServerImpl final : public ValidatorServer {
     registry_->AddFronts(&fronts_);
     RETURN_IF_ERROR(host_->Build());
     host_->health().SetServing(kLeaseHealth, false);
-    reach_ = std::make_unique<ServiceReach>(
-        ServiceReach::Options{[route](const absl::Status& ended, const net::Interruption& stop) {
-                                return route.Look(ended, stop);
-                              },
-                              validator_.get(), &clock_, route.service(), OutageOptions()});
+    reach_ = std::make_unique<ServiceReach>(ServiceReach::Options{
+        [route](const absl::Status& ended, const net::Interruption& stop) {
+          return route.Look(ended, stop);
+        },
+        validator_.get(), &clock_, &random_, route.service(), OutageOptions()});
     link_ = Link::Start({validator_.get(), &clock_, [route] { return route.NewChannel(); },
                          [this] { resolve_->Reconnect(); }, reach_.get()});
     watch_ = std::thread([this] { Watch(); });

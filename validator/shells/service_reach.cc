@@ -31,7 +31,8 @@ std::string TriesIn(const Outage::Figures& figures) {
 }  // namespace
 
 ServiceReach::ServiceReach(Options options)
-    : options_(std::move(options)), outage_(options_.outage, options_.clock->Now()) {
+    : options_(std::move(options)),
+      outage_(options_.outage, options_.random, options_.clock->Now()) {
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -49,7 +50,8 @@ void ServiceReach::Stop() {
 
 void ServiceReach::Opening() {
   std::lock_guard<std::mutex> lock(mu_);
-  outage_.Tried();
+  outage_.Tried(options_.clock->Now());
+  changed_.notify_all();
 }
 
 void ServiceReach::Followed() {

@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "base/clock.h"
+#include "base/random.h"
 #include "net/address_probe.h"
 #include "net/reach_fault.h"
 #include "validator/core/outage.h"
@@ -30,6 +31,7 @@ class ServiceReach {
     // What becomes of decisions meanwhile. Outlives Stop.
     const Validator* validator = nullptr;
     const base::Clock* clock = nullptr;  // outlives Stop
+    base::Random* random = nullptr;      // outlives Stop; thread-safe
     std::string service;                 // its address, for the log
     OutageOptions outage;
   };

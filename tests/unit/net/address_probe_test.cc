@@ -5,9 +5,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <functional>
+#include <string>
 #include <thread>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "gtest/gtest.h"
 #include "tests/unit/net/edge_server.h"
 
@@ -31,14 +36,70 @@ class Port {
   }
   ~Port() { close(fd_); }
 
-  ProbeTarget target() const {
-    return {ParseAddress(absl::StrCat("127.0.0.1:", port_)).value(), {}, false, {}};
+  ProbeTarget target(bool use_tls = false) const {
+    return {ParseAddress(absl::StrCat("127.0.0.1:", port_)).value(), {}, use_tls, {}};
   }
+  int fd() const { return fd_; }
 
  private:
   const int fd_;
   uint16_t port_ = 0;
 };
+
+// Says the same to whoever comes, again and again, for as long as it lives and is listened to; but
+// not for ever.
+class Flood {
+ public:
+  // `pause`: between two sayings. `at`: is called once `at_bytes` have been sent to somebody.
+  explicit Flood(std::string saying, absl::Duration pause = absl::ZeroDuration(),
+                 size_t at_bytes = 0, std::function<void()> at = nullptr)
+      : saying_(std::move(saying)),
+        pause_(pause),
+        at_bytes_(at_bytes),
+        at_(std::move(at)),
+        thread_([this] { Run(); }) {}
+  ~Flood() {
+    over_ = true;
+    shutdown(port_.fd(), SHUT_RDWR);
+    thread_.join();
+  }
+
+  const Port& port() const { return port_; }
+
+ private:
+  void Run() {
+    const absl::Time end = absl::Now() + kTestPatience;
+    for (;;) {
+      const int peer = accept4(port_.fd(), nullptr, nullptr, SOCK_CLOEXEC);
+      if (peer < 0) return;
+      size_t sent = 0;
+      while (!over_ && absl::Now() < end) {
+        const ssize_t bytes = send(peer, saying_.data(), saying_.size(), MSG_NOSIGNAL);
+        if (bytes < 0) break;
+        sent += static_cast<size_t>(bytes);
+        if (at_ && sent >= at_bytes_) std::exchange(at_, nullptr)();
+        absl::SleepFor(pause_);
+      }
+      close(peer);
+    }
+  }
+
+  const std::string saying_;
+  const absl::Duration pause_;
+  const size_t at_bytes_;
+  std::function<void()> at_;
+  std::atomic<bool> over_{false};
+  const Port port_{true};
+  std::thread thread_;
+};
+
+// TLS's HelloRequest, in a record of its own. During a handshake whoever gets it passes it over,
+// however often it comes.
+std::string HelloRequests(int count) {
+  std::string all;
+  for (int i = 0; i < count; ++i) all.append("\x16\x03\x03\0\4\0\0\0\0", 9);
+  return all;
+}
 
 TEST(AddressProbe, AServerGreets) {
   EdgeServer server;
@@ -77,6 +138,43 @@ TEST(AddressProbe, AnInterruptionEndsAWait) {
   stopping.join();
   EXPECT_TRUE(found.interrupted);
   EXPECT_TRUE(ProbeAddress(port.target(), absl::Hours(1), &stop).interrupted);
+}
+
+TEST(AddressProbe, APeerThatSpeaksWithoutEndInPlaintextIsToldByItsFirstWords) {
+  const Flood flood(std::string(1 << 16, 'x'));
+  const ProbeFindings found = ProbeAddress(flood.port().target(), kTestPatience);
+  EXPECT_EQ(found.step, Step::kGreet);
+  EXPECT_EQ(found.first_bytes, std::string(16, 'x'));
+  EXPECT_EQ(FaultOf(found, {}).reason, kNotGrpc);
+}
+
+TEST(AddressProbe, APeerThatSpeaksWithoutEndInTlsIsLeft) {
+  const Flood flood(HelloRequests(1 << 12));
+  const ProbeFindings found = ProbeAddress(flood.port().target(/*use_tls=*/true), absl::Hours(1));
+  EXPECT_EQ(found.step, Step::kTls);
+  EXPECT_FALSE(found.closed || found.timed_out || found.interrupted);
+  const ReachFault fault = FaultOf(found, {});
+  EXPECT_EQ(fault.reason, "TLS_FAILED");
+  EXPECT_EQ(fault.why, "the TLS handshake fails: after 64 KiB it is not done");
+}
+
+TEST(AddressProbe, APeerThatNeverMakesItWaitIsLeftAtTheLimit) {
+  const Flood flood(HelloRequests(1), absl::Microseconds(200));
+  const ProbeFindings found =
+      ProbeAddress(flood.port().target(/*use_tls=*/true), absl::Milliseconds(100));
+  EXPECT_TRUE(found.timed_out);
+  EXPECT_FALSE(found.closed);
+  EXPECT_EQ(FaultOf(found, {}).reason, "PEER_SILENT");
+}
+
+TEST(AddressProbe, AnInterruptionEndsALookAtAPeerThatNeverStops) {
+  Interruption stop;
+  const Flood flood(HelloRequests(512), absl::ZeroDuration(), 512 * 9,
+                    [&stop] { stop.Interrupt(); });
+  const ProbeFindings found =
+      ProbeAddress(flood.port().target(/*use_tls=*/true), absl::Hours(1), &stop);
+  EXPECT_TRUE(found.interrupted);
+  EXPECT_FALSE(FaultOf(found, {}).found());
 }
 
 TEST(AddressProbe, ANameThatNobodyKnows) {

@@ -1,5 +1,6 @@
 #include "validator/core/follower.h"
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -266,7 +267,7 @@ TEST_F(FollowerTest, WithoutAWelcomeTheStreamIsGivenUp) {
   EXPECT_TRUE(Tick().disconnect);
 }
 
-TEST_F(FollowerTest, AnAnswerOfAnotherTermMakesItConnectAtOnceOnceATerm) {
+TEST_F(FollowerTest, AnAnswerOfAnotherTermMakesItConnectSoonOnceATerm) {
   options_.backoff_first = options_.backoff_longest = absl::Seconds(5);
   Make();
   Follow();
@@ -280,7 +281,12 @@ TEST_F(FollowerTest, AnAnswerOfAnotherTermMakesItConnectAtOnceOnceATerm) {
   };
   const auto hear = [&](const std::string& term) {
     follower_->HeardOfTerm(term, clock_.Now());
-    const FollowerActions actions = Tick();
+    FollowerActions actions = Tick();
+    const absl::Duration wait = actions.wake_at - clock_.Now();
+    if (!actions.connect && wait <= absl::Milliseconds(50)) {  // over which edges are spread
+      clock_.Advance(wait);
+      actions = Tick();
+    }
     if (actions.connect) {
       stream_ = actions.stream;
       ++connects;
@@ -304,6 +310,36 @@ TEST_F(FollowerTest, AnAnswerOfAnotherTermMakesItConnectAtOnceOnceATerm) {
   Send(PongMessage(1, 10, 30));
   lose();
   EXPECT_TRUE(hear("t2"));
+}
+
+TEST_F(FollowerTest, AnAnswerOfAnotherTermIsNoReasonToComeSoonerThanAGoAwayAsked) {
+  options_.backoff_first = options_.backoff_longest = absl::Milliseconds(1);
+  Make();
+  Follow();
+  FollowResponse message;
+  *message.mutable_go_away()->mutable_retry_after() = Seconds(1);
+  EXPECT_TRUE(Send(message).disconnect);
+  const FollowerActions lost = follower_->OnDisconnected(stream_, clock_.Now());
+  ASSERT_GE(lost.wake_at, clock_.Now() + absl::Seconds(1));
+  follower_->HeardOfTerm("t2", clock_.Now());
+  const FollowerActions heard = Tick();
+  EXPECT_FALSE(heard.connect);
+  EXPECT_EQ(heard.wake_at, lost.wake_at);
+}
+
+TEST_F(FollowerTest, EdgesThatHearOfARestartTogetherDoNotConnectTogether) {
+  options_.backoff_first = options_.backoff_longest = absl::Hours(1);
+  std::set<absl::Duration> after;
+  for (int edge = 0; edge < 20; ++edge) {
+    Make();
+    Follow();
+    follower_->OnDisconnected(stream_, clock_.Now());
+    follower_->HeardOfTerm("t2", clock_.Now());
+    const FollowerActions heard = Tick();
+    if (!heard.connect) after.insert(heard.wake_at - clock_.Now());
+  }
+  ASSERT_GE(after.size(), 15u);
+  EXPECT_LE(*after.rbegin(), absl::Milliseconds(50));
 }
 
 TEST_F(FollowerTest, BackoffIsJitteredGrowsIsBoundedAndResets) {

@@ -34,7 +34,7 @@ class LinkTest : public ScriptedServiceTest {
     validator_ = *std::move(validator);
     reach_ = std::make_unique<ServiceReach>(ServiceReach::Options{
         [](const absl::Status&, const net::Interruption&) { return net::ReachFault(); },
-        validator_.get(), &base::SystemClock(), address_, OutageOptions()});
+        validator_.get(), &base::SystemClock(), &base::SystemRandom(), address_, OutageOptions()});
     return Link::Start({validator_.get(), &base::SystemClock(),
                         [this] {
                           net::ChannelOptions options;

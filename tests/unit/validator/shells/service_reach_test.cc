@@ -76,8 +76,9 @@ class ServiceReachTest : public ::testing::Test {
     OutageOptions pace;
     pace.look_after = pace.tell_after = pace.look_twice = absl::Milliseconds(1);
     pace.look_again = absl::Milliseconds(20);
-    reach_ = std::make_unique<ServiceReach>(ServiceReach::Options{
-        std::move(look), validator_.get(), &base::SystemClock(), "svc:1", pace});
+    reach_ = std::make_unique<ServiceReach>(
+        ServiceReach::Options{std::move(look), validator_.get(), &base::SystemClock(),
+                              &base::SystemRandom(), "svc:1", pace});
   }
 
   Lines lines_;
