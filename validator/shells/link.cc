@@ -167,13 +167,19 @@ void Link::OnEnded(uint64_t stream, std::shared_ptr<Connection> connection,
         options_.reach->Ended(status, std::exchange(why_left_, ""), told_to_leave_);
       }
       told_to_leave_ = false;
-      heard_ = false;
+      // A channel that could not connect would go on trying by itself, from its shortest pause on:
+      // the core alone says when a try is due, so that a fleet does not hammer.
+      if (!std::exchange(heard_, false) && absl::IsUnavailable(status) &&
+          connection_ == connection) {
+        connection_ = nullptr;
+      }
     }
     if (!stopped_) calls = QueueActions(options_.validator->StreamClosed(stream));
     done_with_.push_back(std::move(connection));
     --open_;
   }
   MakeCalls(std::move(calls));
+  Hurry();  // the timer's thread lets go of it
 }
 
 Link::StreamCalls Link::QueueActions(FollowerActions actions) {
