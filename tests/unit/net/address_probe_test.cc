@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -175,6 +176,31 @@ TEST(AddressProbe, AnInterruptionEndsALookAtAPeerThatNeverStops) {
       ProbeAddress(flood.port().target(/*use_tls=*/true), absl::Hours(1), &stop);
   EXPECT_TRUE(found.interrupted);
   EXPECT_FALSE(FaultOf(found, {}).found());
+}
+
+// A Unix socket takes connection and bytes at once: nothing makes the look wait.
+TEST(AddressProbe, NothingIsSentOnceTheTimeIsUpOrTheLookIsBrokenOff) {
+  TempFolder folder;
+  const std::string path = folder / "x.sock";
+  const int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  ASSERT_LT(path.size(), sizeof(address.sun_path));
+  path.copy(address.sun_path, path.size());
+  ASSERT_EQ(bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  ASSERT_EQ(listen(listener, 4), 0);
+  const ProbeTarget target = {ParseAddress("unix:" + path).value(), {}, false, {}};
+  Interruption stop;
+  stop.Interrupt();
+  EXPECT_TRUE(ProbeAddress(target, absl::Hours(1), &stop).interrupted);
+  EXPECT_TRUE(ProbeAddress(target, absl::ZeroDuration()).timed_out);
+  for (int look = 0; look < 2; ++look) {
+    const int peer = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
+    char byte;
+    EXPECT_EQ(recv(peer, &byte, 1, 0), 0) << "look " << look;
+    close(peer);
+  }
+  close(listener);
 }
 
 TEST(AddressProbe, ANameThatNobodyKnows) {
