@@ -210,7 +210,10 @@ void Town::JudgeLiveness() {
   const int64_t lease = fate_.longest_lease;
   // Longer than every hold, backoff and silence there is.
   const int64_t patience = hold + 4 * lease + Nanos(fate_.service.feed.write_window) * 2 +
-                           20 * kSecond + Nanos(fate_.service.feed.no_progress_limit);
+                           20 * kSecond + Nanos(fate_.service.feed.no_progress_limit) +
+                           // Who was refused for its history, by a service on an older copy, stays
+                           // away for up to twice half a minute.
+                           60 * kSecond;
   const int64_t until = world_->now() + patience;
   std::string late;
   while (!world_->broken()) {
