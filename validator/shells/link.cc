@@ -169,8 +169,8 @@ void Link::OnEnded(uint64_t stream, std::shared_ptr<Connection> connection,
       told_to_leave_ = false;
       // A channel that could not connect would go on trying by itself, from its shortest pause on:
       // the core alone says when a try is due, so that a fleet does not hammer.
-      if (!std::exchange(heard_, false) && absl::IsUnavailable(status) &&
-          connection_ == connection) {
+      if (!std::exchange(heard_, false) && connection_ == connection &&
+          connection->channel->GetState(false) != GRPC_CHANNEL_READY) {
         connection_ = nullptr;
       }
     }
