@@ -14,20 +14,24 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <condition_variable>
 #include <cstring>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
-#include "absl/base/const_init.h"
-#include "absl/base/thread_annotations.h"
 #include "absl/cleanup/cleanup.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "base/thread.h"
 
 namespace tollgate::net {
 namespace {
@@ -41,7 +45,7 @@ constexpr size_t kFrameHeader = 9;
 constexpr unsigned char kSettings = 4;
 
 // How many addresses of one name are looked at.
-constexpr int kMostAddresses = 4;
+constexpr size_t kMostAddresses = 4;
 // How much of what came is kept, and how many names of a certificate are told.
 constexpr size_t kMostFirstBytes = 16;
 constexpr size_t kMostNames = 4;
@@ -107,32 +111,49 @@ struct SocketAddress {
   socklen_t size = 0;
 };
 
-// A look-up that the resolver's own thread makes. It cannot be cancelled once it is under way: one
-// that nobody waits for any more is left to end by itself, and while one is, no other is begun.
+// A look-up, on a thread of its own: getaddrinfo takes as long as it takes, and cannot be
+// cancelled.
 struct LookUp {
-  std::string host, port;
-  addrinfo hints{};
-  gaicb request{};
+  std::mutex mu;
+  std::condition_variable changed;
+  // Guarded by mu.
+  bool done = false;
+  bool abandoned = false;
+  int error = 0;
+  std::vector<SocketAddress> addresses;
 };
 
-ABSL_CONST_INIT absl::Mutex abandoned_mu(absl::kConstInit);
-LookUp* abandoned ABSL_GUARDED_BY(abandoned_mu) = nullptr;
+// Look-ups that nobody waits for any more, and that have not ended by themselves yet. While there
+// is one, no other is begun: a resolver that hangs costs no more than the threads of those that
+// looked at once.
+std::atomic<int> abandoned_look_ups{0};
 
-bool OneIsAbandoned() {
-  absl::MutexLock lock(&abandoned_mu);
-  if (abandoned == nullptr) return false;
-  if (gai_error(&abandoned->request) == EAI_INPROGRESS) return true;
-  if (abandoned->request.ar_result != nullptr) freeaddrinfo(abandoned->request.ar_result);
-  delete abandoned;
-  abandoned = nullptr;
-  return false;
+// Whether to wait no longer, which is noted.
+bool GivesUp(const Patience& patience, ProbeFindings* found) {
+  found->interrupted = patience.interrupted();
+  found->timed_out = !found->interrupted && patience.left() <= absl::ZeroDuration();
+  return found->interrupted || found->timed_out;
 }
 
-void Abandon(std::unique_ptr<LookUp> look_up) {
-  if (gai_cancel(&look_up->request) == EAI_CANCELED) return;
-  absl::MutexLock lock(&abandoned_mu);
-  // Two at once, by two threads: the other stays where it is, for ever.
-  abandoned = look_up.release();
+void Look(const std::string& host, const std::string& port, LookUp* look_up) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_NUMERICSERV;
+  addrinfo* result = nullptr;
+  const int error = getaddrinfo(host.c_str(), port.c_str(), &hints, &result);
+  std::lock_guard<std::mutex> lock(look_up->mu);
+  look_up->error = error;
+  for (const addrinfo* one = result;
+       error == 0 && one != nullptr && look_up->addresses.size() < kMostAddresses;
+       one = one->ai_next) {
+    SocketAddress& found = look_up->addresses.emplace_back();
+    std::memcpy(&found.storage, one->ai_addr, one->ai_addrlen);
+    found.size = one->ai_addrlen;
+  }
+  if (result != nullptr) freeaddrinfo(result);
+  look_up->done = true;
+  if (look_up->abandoned) abandoned_look_ups.fetch_sub(1);
+  look_up->changed.notify_all();
 }
 
 std::vector<SocketAddress> LookUpName(const Address& address, const Patience& patience,
@@ -147,46 +168,32 @@ std::vector<SocketAddress> LookUpName(const Address& address, const Patience& pa
     one.size = sizeof(sockaddr_un);
     return out;
   }
-  if (OneIsAbandoned()) {
-    found->timed_out = true;
+  while (abandoned_look_ups.load() > 0) {
+    if (GivesUp(patience, found)) return out;
+    std::this_thread::sleep_for(absl::ToChronoNanoseconds(kLookUpSlice));
+  }
+  const auto look_up = std::make_shared<LookUp>();
+  absl::StatusOr<std::thread> thread =
+      base::StartThread([look_up, host = address.host, port = absl::StrCat(address.port)] {
+        Look(host, port, look_up.get());
+      });
+  if (!thread.ok()) {
+    found->words = std::string(thread.status().message());
     return out;
   }
-  auto look_up = std::make_unique<LookUp>();
-  look_up->host = address.host;
-  look_up->port = absl::StrCat(address.port);
-  look_up->hints.ai_socktype = SOCK_STREAM;
-  look_up->hints.ai_flags = AI_NUMERICSERV;
-  look_up->request.ar_name = look_up->host.c_str();
-  look_up->request.ar_service = look_up->port.c_str();
-  look_up->request.ar_request = &look_up->hints;
-  gaicb* list[] = {&look_up->request};
-  int error = getaddrinfo_a(GAI_NOWAIT, list, 1, nullptr);
-  if (error != 0) {
-    found->words = gai_strerror(error);
-    return out;
-  }
-  while ((error = gai_error(&look_up->request)) == EAI_INPROGRESS) {
-    found->interrupted = patience.interrupted();
-    found->timed_out = patience.left() <= absl::ZeroDuration();
-    if (found->interrupted || found->timed_out) {
-      Abandon(std::move(look_up));
+  thread->detach();
+  std::unique_lock<std::mutex> lock(look_up->mu);
+  while (!look_up->done) {
+    if (GivesUp(patience, found)) {
+      look_up->abandoned = true;
+      abandoned_look_ups.fetch_add(1);
       return out;
     }
-    const timespec slice = absl::ToTimespec(std::min(patience.left(), kLookUpSlice));
-    gai_suspend(list, 1, &slice);
+    look_up->changed.wait_for(lock,
+                              absl::ToChronoNanoseconds(std::min(patience.left(), kLookUpSlice)));
   }
-  if (error != 0) {
-    found->words = gai_strerror(error);
-    return out;
-  }
-  for (const addrinfo* one = look_up->request.ar_result;
-       one != nullptr && out.size() < kMostAddresses; one = one->ai_next) {
-    SocketAddress& address_found = out.emplace_back();
-    std::memcpy(&address_found.storage, one->ai_addr, one->ai_addrlen);
-    address_found.size = one->ai_addrlen;
-  }
-  freeaddrinfo(look_up->request.ar_result);
-  return out;
+  if (look_up->error != 0) found->words = gai_strerror(look_up->error);
+  return std::move(look_up->addresses);
 }
 
 // ---- The connection.
