@@ -51,8 +51,9 @@ def test_the_edge_keeps_its_lease_over_a_restart_of_its_service(tollgate, pipe):
     tollgate.wait_in_sync(edge)
     _, secret = tollgate.create("a")
     assert tollgate.check(edge, secret) == ADMIT
-    pipe.fill()
     health = tollgate.client(edge.socket)
+    until("it is ready", lambda: health.serving("readiness"))  # told a moment after the lease has begun
+    pipe.fill()
     for _ in range(2):  # the first line about it blocks whoever writes it
         reconnects = metric(tollgate.metrics(edge), "tollgate_validator_reconnects_total")
         service.kill()
