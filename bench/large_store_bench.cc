@@ -1,6 +1,7 @@
 // A store of a million tokens (TOKENS=n for another number): look-ups by digest, as
 // EdgeService.Resolve makes them, and durable creates with 64 under way. The floor of a look-up is
-// the same on a store of 1,000 tokens, which lies in memory whole.
+// the same on a store of 1,000 tokens, which lies in memory whole. KEEP=DIR, a folder that is not
+// there yet, leaves DIR/store and its keyring for bench/start_time.py.
 #include <benchmark/benchmark.h>
 
 #include <cstdlib>
@@ -12,6 +13,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/types/optional.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/secret.h"
@@ -41,11 +43,18 @@ int64_t LargeStore() {
 // it after a restart.
 class FilledStore {
  public:
-  explicit FilledStore(int64_t tokens) {
+  // `keep`: a folder to make, and to leave; empty: one that goes with this object.
+  FilledStore(int64_t tokens, const std::string& keep) : folder_(keep), kept_(!keep.empty()) {
     base::InitSecrets();
-    folder_ =
-        absl::StrCat(std::filesystem::temp_directory_path().string(), "/tollgate-bench.XXXXXX");
-    if (mkdtemp(folder_.data()) == nullptr) std::abort();
+    if (!kept_) {
+      folder_ =
+          absl::StrCat(std::filesystem::temp_directory_path().string(), "/tollgate-bench.XXXXXX");
+      if (mkdtemp(folder_.data()) == nullptr) std::abort();
+    } else if (!std::filesystem::create_directories(folder_)) {
+      std::abort();
+    }
+    keyring_ =
+        token::Keyring::LoadOrCreate(folder_ + "/store.keyring", base::SystemRandom()).value();
     Open();
     for (int64_t i = 0; i < tokens; ++i) Submit(4096);
     AwaitNone();
@@ -54,7 +63,7 @@ class FilledStore {
   }
   ~FilledStore() {
     Close();
-    std::filesystem::remove_all(folder_);
+    if (!kept_) std::filesystem::remove_all(folder_);
   }
 
   // Begins a create once fewer than `window` are under way.
@@ -70,7 +79,7 @@ class FilledStore {
     request.mutable_token()->add_scopes("deploy:write");
     std::shared_ptr<service::CreateTokenCommand> command =
         service::CreateTokenCommand::Make(
-            request, "bench", {minted.public_id, keyring_.Digest(edge), keyring_.primary_id()})
+            request, "bench", {minted.public_id, keyring_->Digest(edge), keyring_->primary_id()})
             .value();
     {
       absl::MutexLock lock(&mu_);
@@ -94,7 +103,7 @@ class FilledStore {
     request.set_validator_id("bench");
     request.set_edge_digest(digests_[static_cast<size_t>(number) % digests_.size()]);
     const auto snapshot = engine_->NewSnapshot().value();
-    const auto answer = service::ResolveFrom(*snapshot, keyring_, history_, request);
+    const auto answer = service::ResolveFrom(*snapshot, *keyring_, history_, request);
     if (!answer.ok() || !answer->has_grant()) std::abort();
   }
 
@@ -118,7 +127,8 @@ class FilledStore {
   }
 
   std::string folder_;
-  const token::Keyring keyring_ = token::Keyring::Generate(base::SystemRandom());
+  const bool kept_;
+  absl::optional<token::Keyring> keyring_;
   std::unique_ptr<storage::Engine> engine_;
   std::unique_ptr<storage::Sequencer> sequencer_;
   service::History history_;
@@ -130,10 +140,11 @@ class FilledStore {
 
 FilledStore& StoreOf(int64_t tokens) {
   if (tokens == kSmall) {
-    static FilledStore small(kSmall);
+    static FilledStore small(kSmall, "");
     return small;
   }
-  static FilledStore large(tokens);
+  const char* const keep = std::getenv("KEEP");
+  static FilledStore large(tokens, keep == nullptr ? "" : keep);
   return large;
 }
 

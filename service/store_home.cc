@@ -121,6 +121,12 @@ absl::StatusOr<std::shared_ptr<const lease::Sealer>> OpenSealer(const std::strin
                 {{"seal", path}});
     }
   }
+  if (key.origin == SealingKeyOrigin::kReplaced) {
+    base::Log(base::LogLevel::kInfo,
+              "made a new sealing key, for the store's new epoch: proofs of the one before need "
+              "none any more",
+              {{"seal", path}, {"epoch", epoch}});
+  }
   return std::move(key.sealer);
 }
 

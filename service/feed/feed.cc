@@ -152,6 +152,12 @@ absl::Status Feed::Begin(absl::Duration longest_lease_before) {
              {"head", ring_->head()},
              {"roster", static_cast<int64_t>(start.roster.size())},
              {"restored", start.restored}});
+  if (start.restored) {
+    base::Log(base::LogLevel::kWarning,
+              "the store was restored, or given a new epoch: who holds a lease from before is not "
+              "known, so nothing is called enforced until the longest has run out",
+              {{"epoch", history_.epoch}, {"revision", ledger_head_}});
+  }
   ReviewFleet(options_.clock->Now());  // those of the roster are no news
   return absl::OkStatus();
 }

@@ -8,7 +8,8 @@ import pytest
 from bad_disk import Disk
 from installation import ADMIT, REVOKED, until
 
-UNUSABLE, JOURNAL, DENIED, MISSING, WRITE_FAILED = 6, 8, 10, 11, 70
+KEYRING, UNUSABLE, JOURNAL, DENIED, MISSING, WRITE_FAILED = 5, 6, 8, 10, 11, 70
+EDGE_START_FAILED = 4
 
 
 def refused(tollgate, environment=None):
@@ -140,3 +141,35 @@ def test_a_keyring_that_cannot_be_made_says_why(tollgate, home):
     service.launch()
     assert service.process.wait(timeout=60) == 5
     assert "Its volume is read-only" in service.tail() and "Secret" in service.tail(), service.tail()
+
+
+def test_a_sealing_key_that_cannot_be_read_says_why(tollgate, home, used):
+    seal = os.path.join(home, "store.seal")
+    with open(seal, encoding="ascii") as file:
+        text = file.read()
+    with open(seal, "w", encoding="ascii") as file:
+        file.write("no key at all\n")
+    found, said = refused(tollgate)
+    assert found == KEYRING and seal in said and "a new one is made" in said, said
+    with open(seal, "w", encoding="ascii") as file:
+        file.write(text)
+    os.chmod(seal, 0o644)
+    found, said = refused(tollgate)
+    assert found == KEYRING and seal in said and "chmod" in said, said
+    os.chmod(seal, 0o600)
+    serves_what_it_knew(tollgate, used)
+
+
+def test_a_state_folder_that_cannot_be_used_says_why(tollgate, home):
+    tollgate.start_service()
+    state = os.path.join(home, "state")
+    first = tollgate.prepare_validator("edge-1", "--state-dir", state)
+    first.launch()
+    assert first.process.wait(timeout=60) == EDGE_START_FAILED and state in first.tail(), first.tail()
+    os.mkdir(state)
+    first.start()
+    tollgate.wait_in_sync(first)
+    twin = tollgate.prepare_validator("edge-2", "--state-dir", state)
+    twin.launch()
+    assert twin.process.wait(timeout=60) == EDGE_START_FAILED and "another" in twin.tail() and state in twin.tail(), twin.tail()
+    tollgate.wait_in_sync(first)

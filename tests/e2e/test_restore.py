@@ -63,6 +63,9 @@ def test_what_was_revoked_after_the_backup_stays_revoked(tollgate, home):
     tollgate.service.arguments += ["--journal", journal]
     tollgate.restart_service()
     assert tollgate.service.ready["epoch"] != epoch
+    for words in ("the store was restored, or given a new epoch", "made a new sealing key"):
+        assert [record for record in tollgate.service.records() if words in record["message"]
+                and record["epoch"] == tollgate.service.ready["epoch"]], words
     # The same process at the edge starts clean: also what it held of the lost history is gone.
     until("the edge asks anew about what is lost", lambda: tollgate.check(edge, late)[0] == "DENY")
     assert tollgate.check(edge, late) == ("DENY", "UNKNOWN")

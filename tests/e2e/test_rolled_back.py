@@ -8,7 +8,7 @@ import threading
 import grpc
 import pytest
 from grpc_status_details import error_info
-from installation import ADMIT, BIN, REVOKED, until
+from installation import ADMIT, BIN, REVOKED, metric, until
 
 ROLLED_BACK = 9
 # So many writes are made before the validator has called. Without a journal a store that has caught up with what the
@@ -211,3 +211,39 @@ def test_a_machine_that_was_put_back_by_little(tollgate, home, changes, validato
         assert verdict(secret) != "ADMIT"
     # A supervisor's next start does not serve it either.
     assert service.launch().process.wait(timeout=30) == ROLLED_BACK, service.tail()
+
+
+def test_validators_of_a_drill_are_taken_over_only_by_name(tollgate, home):
+    """A validator that follows the history of a drill is refused by production, until that epoch is named."""
+    store, drill = os.path.join(home, "store"), os.path.join(home, "drill")
+    tollgate.start_service()
+    _, secret = tollgate.create("good")
+    port = tollgate.address.rsplit(":", 1)[1]
+    assert tollgate.service.stop() == 0
+    arguments = tollgate.service.arguments
+    arguments[arguments.index("--listen") + 1] = f"127.0.0.1:{port}"
+
+    def begin_new_epoch(of, *more):
+        return subprocess.run([os.path.join(BIN, "tollgated"), "new-epoch", "--store", of, *more], check=True,
+                              capture_output=True, text=True, timeout=60).stdout
+
+    shutil.copytree(store, drill)
+    shutil.copy2(f"{store}.keyring", f"{drill}.keyring")
+    begin_new_epoch(drill, "--without-journal")
+    arguments[arguments.index("--store") + 1] = drill
+    epoch = tollgate.service.start().ready["epoch"]
+    edge = tollgate.start_validator()
+    assert tollgate.check(edge, secret) == ADMIT
+    tollgate.service.kill()
+
+    # Production comes up at the address of the drill.
+    arguments[arguments.index("--store") + 1] = store
+    tollgate.service.start()
+    until("it is refused aloud", lambda: [record for record in edge.records()
+                                          if "--accept-epoch" in json.dumps(record)])
+    assert metric(tollgate.metrics(edge), "tollgate_validator_following") == 0
+    assert tollgate.service.stop() == 0
+    begin_new_epoch(store, "--accept-epoch", epoch)
+    tollgate.service.start()
+    until("it is taken over", lambda: metric(tollgate.metrics(edge), "tollgate_validator_following") == 1, patience=90)
+    until("it admits", lambda: tollgate.check(edge, secret) == ADMIT)
