@@ -15,6 +15,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "base/secret.h"
 #include "policy/request.h"
 #include "token/grant.h"
@@ -23,8 +24,11 @@ namespace tollgate::policy {
 
 // What a request needs, in the order of the file.
 struct Route {
-  std::string name;  // as the file calls it; else "route 3"
-  int line = 0;      // of the file, from 1
+  std::string name;   // as the file calls it; else "route 3"
+  int number = 0;     // from 1; 0: a named requirement, or `otherwise`
+  int line = 0;       // of the file, from 1
+  std::string takes;  // for people: "POST api.example/v1/deploys"
+  std::string needs;  // for people: "any of deploy:write, admin"
 };
 
 // What goes to the service behind the proxy with a request that passes. Names are lower-case.
@@ -45,6 +49,8 @@ struct Upstream {
 struct Words {
   std::string realm;
   std::string resource_metadata;  // RFC 9728: a URL; empty: none
+  // A challenge offers Basic as well, because git and its like ask for a password only then.
+  bool offer_basic = false;
 };
 
 // What is to be done with one request.
@@ -55,12 +61,13 @@ struct Judgement {
     kRefused,  // refuse it: `status`, `reason`
   };
   Kind kind = Kind::kRefused;
-  // Null: no route took it. Lives as long as the policy.
+  // Null: no route took it. A named requirement, and `otherwise` where it lets a request pass,
+  // stand here as routes of their own. Lives as long as the policy.
   const Route* route = nullptr;
 
   // kRefused.
-  int status = 400;              // 400, 403 or 404
-  absl::string_view reason;      // "PATH_AMBIGUOUS": stable, docs/errors.md
+  int status = 400;               // 400, 403 or 404
+  absl::string_view reason;       // "PATH_AMBIGUOUS": stable, docs/errors.md
   absl::string_view description;  // for people; tells nothing of the policy
 
   // kGuarded.

@@ -36,6 +36,7 @@ Meaning MeaningOf(VerdictReason reason) {
     case tollgate::v1::VERDICT_REASON_INSUFFICIENT_SCOPE:
       return {403, kInsufficientScope};
     case tollgate::v1::VERDICT_REASON_WRONG_AUDIENCE:
+    case tollgate::v1::VERDICT_REASON_WRONG_WORKSPACE:
       return {403, ""};  // good elsewhere: RFC 6750 has no code for it that accuses nobody
     case tollgate::v1::VERDICT_REASON_NO_LEASE:
     case tollgate::v1::VERDICT_REASON_SERVICE_UNAVAILABLE:
@@ -59,14 +60,15 @@ std::string Quoted(absl::string_view text) {
 }
 
 // The scopes that would have sufficed, as RFC 6750 names them: all required ones, and the first of
-// the alternatives.
+// any alternatives.
 std::string ScopeOf(const token::Requirement& requirement) {
   std::vector<absl::string_view> scopes(requirement.all_scopes.begin(),
                                         requirement.all_scopes.end());
-  if (!requirement.any_scopes.empty()) {
-    const absl::string_view first = requirement.any_scopes.front();
-    if (std::find(scopes.begin(), scopes.end(), first) == scopes.end()) scopes.push_back(first);
-  }
+  const auto add = [&scopes](absl::string_view scope) {
+    if (std::find(scopes.begin(), scopes.end(), scope) == scopes.end()) scopes.push_back(scope);
+  };
+  if (!requirement.any_scopes.empty()) add(requirement.any_scopes.front());
+  for (const absl::string_view scope : requirement.scope_expression.Sufficient()) add(scope);
   return absl::StrJoin(scopes, " ");
 }
 
