@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 
 namespace tollgate::validator {
 namespace {
@@ -71,16 +72,25 @@ std::string ScopeOf(const token::Requirement& requirement) {
   return absl::StrJoin(scopes, " ");
 }
 
-std::string Challenge(const Answer& answer, absl::string_view realm, absl::string_view scope) {
+std::string Challenge(const Answer& answer, const policy::Words& words, absl::string_view scope) {
   std::vector<std::string> parts;
-  if (!realm.empty()) parts.push_back(absl::StrCat("realm=", Quoted(realm)));
-  if (!answer.error.empty()) {
-    parts.push_back(absl::StrCat("error=", Quoted(answer.error)));
-    parts.push_back(absl::StrCat("error_description=", Quoted(answer.description)));
-  }
-  if (!scope.empty()) parts.push_back(absl::StrCat("scope=", Quoted(scope)));
+  const auto add = [&parts](absl::string_view name, absl::string_view value) {
+    if (!value.empty()) parts.push_back(absl::StrCat(name, "=", Quoted(value)));
+  };
+  add("realm", words.realm);
+  add("error", answer.error);
+  if (!answer.error.empty()) add("error_description", answer.description);
+  add("scope", scope);
+  add("resource_metadata", words.resource_metadata);
   if (parts.empty()) return "Bearer";
   return absl::StrCat("Bearer ", absl::StrJoin(parts, ", "));
+}
+
+// A reason without its enumeration's prefix; the names live as long as the program.
+absl::string_view ReasonName(VerdictReason reason) {
+  const std::string& name = tollgate::v1::VerdictReason_Name(reason);
+  if (name.empty()) return "SERVICE_UNAVAILABLE";
+  return absl::StripPrefix(name, "VERDICT_REASON_");
 }
 
 }  // namespace
@@ -97,37 +107,43 @@ tollgate::v1::Verdict VerdictOf(VerdictReason reason) {
 }
 
 Answer AnswerTo(VerdictReason reason, absl::Duration retry_after,
-                const token::Requirement& requirement, absl::string_view realm) {
+                const token::Requirement& requirement, const policy::Words& words) {
   const Meaning meaning = MeaningOf(reason);
   Answer answer;
   answer.status = meaning.status;
   answer.error = meaning.error;
   if (answer.status == 200) return answer;
+  answer.reason = ReasonName(reason);
   answer.description = token::Describe(reason);
   if (answer.status == 503) {
     answer.retry_after = retry_after;
     return answer;
   }
   const bool scope = reason == tollgate::v1::VERDICT_REASON_INSUFFICIENT_SCOPE;
-  answer.challenge = Challenge(answer, realm, scope ? ScopeOf(requirement) : std::string());
+  answer.challenge = Challenge(answer, words, scope ? ScopeOf(requirement) : std::string());
   return answer;
 }
 
 Answer AnswerTo(const Decision& decision, const token::Requirement& requirement,
-                absl::string_view realm) {
+                const policy::Words& words) {
   // A decision that was never made is not an admission.
   const bool undecided =
       !decision.admitted() && decision.reason == tollgate::v1::VERDICT_REASON_UNSPECIFIED;
   return AnswerTo(undecided ? tollgate::v1::VERDICT_REASON_SERVICE_UNAVAILABLE : decision.reason,
-                  decision.retry_after, requirement, realm);
+                  decision.retry_after, requirement, words);
 }
 
-Answer AnswerToBadRequest(absl::string_view description, absl::string_view realm) {
+Answer AnswerToRefused(const policy::Judgement& judgement, const policy::Words& words) {
   Answer answer;
+  answer.reason = judgement.reason;
+  answer.description = judgement.description;
+  if (judgement.status == 403 || judgement.status == 404) {
+    answer.status = judgement.status;
+    return answer;
+  }
   answer.status = 400;
   answer.error = kInvalidRequest;
-  answer.description = description;
-  answer.challenge = Challenge(answer, realm, "");
+  answer.challenge = Challenge(answer, words, "");
   return answer;
 }
 
