@@ -97,15 +97,27 @@ class UnaryCall {
   static grpc::ServerUnaryReactor* Serve(grpc::CallbackServerContext* context,
                                          const Request* request, Response* response,
                                          Handler&& handler) {
+    return ServeAll(context, request, response,
+                    [&handler](std::shared_ptr<UnaryCall> call, const absl::Status& metadata) {
+                      if (metadata.ok()) {
+                        handler(std::move(call));
+                      } else {
+                        call->Fail(metadata);
+                      }
+                    });
+  }
+
+  // The same for a protocol in which a failed call may be read as a permission: nothing is answered
+  // for the handler, which gets what CheckMetadata says and answers that, too:
+  // `handler(std::shared_ptr<UnaryCall>, absl::Status)`.
+  template <class Handler>
+  static grpc::ServerUnaryReactor* ServeAll(grpc::CallbackServerContext* context,
+                                            const Request* request, Response* response,
+                                            Handler&& handler) {
     std::shared_ptr<internal::UnaryReactor> reactor = internal::UnaryReactor::Create();
     internal::UnaryReactor* const raw = reactor.get();  // holds itself until gRPC is done with it
     std::shared_ptr<UnaryCall> call(new UnaryCall(context, request, response, std::move(reactor)));
-    const absl::Status metadata = CheckMetadata(*context);
-    if (metadata.ok()) {
-      handler(std::move(call));
-    } else {
-      call->Fail(metadata);
-    }
+    handler(std::move(call), CheckMetadata(*context));
     return raw;
   }
 

@@ -91,11 +91,12 @@ bool ScopesSuffice(const GrantView& grant, const Requirement& requirement) {
   for (const std::string& needed : requirement.all_scopes) {
     if (!TokenHasScope(grant, count, needed)) return false;
   }
-  if (requirement.any_scopes.empty()) return true;
-  for (const std::string& needed : requirement.any_scopes) {
-    if (TokenHasScope(grant, count, needed)) return true;
+  const auto has = [&](absl::string_view needed) { return TokenHasScope(grant, count, needed); };
+  if (!requirement.any_scopes.empty() &&
+      std::none_of(requirement.any_scopes.begin(), requirement.any_scopes.end(), has)) {
+    return false;
   }
-  return false;
+  return requirement.scope_expression.HoldsFor(has);
 }
 
 }  // namespace
@@ -219,6 +220,9 @@ VerdictReason Decide(const GrantView& grant, const Requirement& requirement,
   if (!AudienceFits(grant, requirement.audience)) {
     return tollgate::v1::VERDICT_REASON_WRONG_AUDIENCE;
   }
+  if (!requirement.workspace.empty() && grant.workspace() != requirement.workspace) {
+    return tollgate::v1::VERDICT_REASON_WRONG_WORKSPACE;
+  }
   if (!ScopesSuffice(grant, requirement)) return tollgate::v1::VERDICT_REASON_INSUFFICIENT_SCOPE;
   return tollgate::v1::VERDICT_REASON_UNSPECIFIED;
 }
@@ -243,6 +247,8 @@ absl::string_view Describe(VerdictReason reason) {
       return "a needed scope is missing";
     case tollgate::v1::VERDICT_REASON_WRONG_AUDIENCE:
       return "not meant for this service";
+    case tollgate::v1::VERDICT_REASON_WRONG_WORKSPACE:
+      return "not meant for this workspace";
     case tollgate::v1::VERDICT_REASON_NO_LEASE:
     case tollgate::v1::VERDICT_REASON_SERVICE_UNAVAILABLE:
     case tollgate::v1::VERDICT_REASON_OVERLOADED:

@@ -9,6 +9,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "token/scope.h"
+#include "token/scope_expression.h"
 #include "tollgate/v1/edge_service.pb.h"
 #include "tollgate/v1/validation_service.pb.h"
 
@@ -53,14 +54,18 @@ struct Requirement {
   std::vector<std::string> any_scopes;
   std::vector<std::string> all_scopes;
   std::string audience;
+  // The id of the only workspace whose tokens will do; empty: any.
+  std::string workspace;
+  // Beside `any_scopes` and `all_scopes`, if it is not empty.
+  ScopeExpression scope_expression;
 };
 Requirement RequirementFrom(const tollgate::v1::Requirement& requirement);
 
 // Decides on a grant at `service_now`, the service time (R18). Judged in this order: final states,
-// times, suspension, audience, scopes. An UNSPECIFIED reason means: admit. A token with audiences
-// passes only where the requirement names one of them. A state that this build does not know, or
-// torn bytes, gives SERVICE_UNAVAILABLE, which is neither an admission nor an accusation (I7).
-// Pure; allocates nothing; makes no system call.
+// times, suspension, audience, workspace, scopes. An UNSPECIFIED reason means: admit. A token with
+// audiences passes only where the requirement names one of them. A state that this build does not
+// know, or torn bytes, gives SERVICE_UNAVAILABLE, which is neither an admission nor an accusation
+// (I7). Pure; allocates nothing; makes no system call.
 tollgate::v1::VerdictReason Decide(const GrantView& grant, const Requirement& requirement,
                                    absl::Time service_now);
 

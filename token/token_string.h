@@ -28,6 +28,12 @@ inline constexpr size_t kBodyLength = kPublicIdLength + kSecretLength + kChecksu
 // The letter after the brand.
 enum class TokenKind : char { kWorkspace = 'w', kOperator = 'o', kAccess = 'a', kRefresh = 'r' };
 
+// Whether an edge may admit tokens of this kind. One that it may not is refused before the look-up:
+// it gives access to Tollgate itself, never to a service.
+constexpr bool MayPassAnEdge(TokenKind kind) {
+  return kind == TokenKind::kWorkspace || kind == TokenKind::kAccess;
+}
+
 // Why a string is not a token string.
 enum class TokenDefect { kNone, kLength, kPrefix, kKind, kAlphabet, kChecksum };
 // "wrong length", …

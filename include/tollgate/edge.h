@@ -77,6 +77,7 @@ enum class Reason : std::int32_t {
   kSuspended = 6,          // suspended: 401 invalid_token
   kInsufficientScope = 7,  // good, but without a scope asked for: 403 insufficient_scope
   kWrongAudience = 8,      // good, but meant for others: 403
+  kWrongWorkspace = 12,    // good, but of another workspace than the request is about: 403
   // These come with kUnavailable: 503.
   kNoLease = 9,              // the service was not heard for too long, or not yet
   kServiceUnavailable = 10,  // the service could not be asked, or answered too late or too old

@@ -57,13 +57,13 @@ class Decision {
   bool fail_open = false;
 
   bool admitted() const { return verdict == tollgate::v1::VERDICT_ADMIT; }
-  // Reads who the token speaks for. True when admitted, and when refused for scope or audience; in
-  // every other case a stranger would learn something. The view is valid until this decision is
-  // changed or destroyed.
+  // Reads who the token speaks for. True when admitted, and when refused for scope, audience or
+  // workspace; in every other case a stranger would learn something. The view is valid until this
+  // decision is changed or destroyed.
   bool ReadIdentity(token::GrantView* grant) const {
     using namespace tollgate::v1;
     if (!admitted() && reason != VERDICT_REASON_INSUFFICIENT_SCOPE &&
-        reason != VERDICT_REASON_WRONG_AUDIENCE) {
+        reason != VERDICT_REASON_WRONG_AUDIENCE && reason != VERDICT_REASON_WRONG_WORKSPACE) {
       return false;
     }
     return !grant_.bytes().empty() && token::GrantView::Over(grant_.bytes(), grant);

@@ -62,7 +62,8 @@ bool EdgeReader::RefuseMalformed(absl::string_view token_string, Decision* decis
   token::TokenFormat::Parsed parsed;
   if (token_string.empty()) {
     SetDenied(tollgate::v1::VERDICT_REASON_NO_TOKEN, decision);
-  } else if (format_.Parse(token_string, &parsed) == token::TokenDefect::kNone) {
+  } else if (format_.Parse(token_string, &parsed) == token::TokenDefect::kNone &&
+             token::MayPassAnEdge(parsed.kind)) {
     return false;
   } else if (!table_.brand_agreed()) {
     // With another brand the string may be a good token (I7).

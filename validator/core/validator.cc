@@ -308,6 +308,11 @@ FollowerActions Validator::Goodbye() {
   return actions;
 }
 
+absl::Time Validator::ServiceNow() const {
+  const base::BootTime now = clock_.Now();
+  return lease_->ServiceTimeAt(lease_->Read(), now);
+}
+
 ValidatorStatus Validator::Status() const {
   ValidatorStatus s;
   const EdgeReader::Moment now = reader_.ReadMoment();

@@ -122,6 +122,8 @@ class Validator {
   FollowerActions Goodbye();
 
   ValidatorStatus Status() const;
+  // The service's time now, as decisions see it (R18); InfinitePast before it was heard.
+  absl::Time ServiceNow() const;
   // Decisions since the start. Each count is exact; together they are not as of one moment.
   DecisionTotals Totals() const { return counts_.Totals(); }
   const std::string& incarnation() const { return incarnation_; }

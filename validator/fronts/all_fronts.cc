@@ -1,12 +1,16 @@
 // The one list of fronts: a new one adds its line here.
+#include "validator/fronts/forward_auth.h"
 #include "validator/fronts/front.h"
 #include "validator/fronts/native.h"
 
 namespace tollgate::validator {
 
-std::vector<std::unique_ptr<Front>> MakeFronts(Validator* validator) {
+std::vector<std::unique_ptr<Front>> MakeFronts(Validator* validator, Gate* gate) {
   std::vector<std::unique_ptr<Front>> fronts;
   fronts.push_back(std::make_unique<NativeFront>(validator));
+  if (gate != nullptr) {
+    fronts.push_back(std::make_unique<ForwardAuthFront>(gate));
+  }
   return fronts;
 }
 

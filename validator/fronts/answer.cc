@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 
 namespace tollgate::validator {
 namespace {
@@ -35,6 +36,7 @@ Meaning MeaningOf(VerdictReason reason) {
     case tollgate::v1::VERDICT_REASON_INSUFFICIENT_SCOPE:
       return {403, kInsufficientScope};
     case tollgate::v1::VERDICT_REASON_WRONG_AUDIENCE:
+    case tollgate::v1::VERDICT_REASON_WRONG_WORKSPACE:
       return {403, ""};  // good elsewhere: RFC 6750 has no code for it that accuses nobody
     case tollgate::v1::VERDICT_REASON_NO_LEASE:
     case tollgate::v1::VERDICT_REASON_SERVICE_UNAVAILABLE:
@@ -58,27 +60,37 @@ std::string Quoted(absl::string_view text) {
 }
 
 // The scopes that would have sufficed, as RFC 6750 names them: all required ones, and the first of
-// the alternatives.
+// any alternatives.
 std::string ScopeOf(const token::Requirement& requirement) {
   std::vector<absl::string_view> scopes(requirement.all_scopes.begin(),
                                         requirement.all_scopes.end());
-  if (!requirement.any_scopes.empty()) {
-    const absl::string_view first = requirement.any_scopes.front();
-    if (std::find(scopes.begin(), scopes.end(), first) == scopes.end()) scopes.push_back(first);
-  }
+  const auto add = [&scopes](absl::string_view scope) {
+    if (std::find(scopes.begin(), scopes.end(), scope) == scopes.end()) scopes.push_back(scope);
+  };
+  if (!requirement.any_scopes.empty()) add(requirement.any_scopes.front());
+  for (const absl::string_view scope : requirement.scope_expression.Sufficient()) add(scope);
   return absl::StrJoin(scopes, " ");
 }
 
-std::string Challenge(const Answer& answer, absl::string_view realm, absl::string_view scope) {
+std::string Challenge(const Answer& answer, const policy::Words& words, absl::string_view scope) {
   std::vector<std::string> parts;
-  if (!realm.empty()) parts.push_back(absl::StrCat("realm=", Quoted(realm)));
-  if (!answer.error.empty()) {
-    parts.push_back(absl::StrCat("error=", Quoted(answer.error)));
-    parts.push_back(absl::StrCat("error_description=", Quoted(answer.description)));
-  }
-  if (!scope.empty()) parts.push_back(absl::StrCat("scope=", Quoted(scope)));
+  const auto add = [&parts](absl::string_view name, absl::string_view value) {
+    if (!value.empty()) parts.push_back(absl::StrCat(name, "=", Quoted(value)));
+  };
+  add("realm", words.realm);
+  add("error", answer.error);
+  if (!answer.error.empty()) add("error_description", answer.description);
+  add("scope", scope);
+  add("resource_metadata", words.resource_metadata);
   if (parts.empty()) return "Bearer";
   return absl::StrCat("Bearer ", absl::StrJoin(parts, ", "));
+}
+
+// A reason without its enumeration's prefix; the names live as long as the program.
+absl::string_view ReasonName(VerdictReason reason) {
+  const std::string& name = tollgate::v1::VerdictReason_Name(reason);
+  if (name.empty()) return "SERVICE_UNAVAILABLE";
+  return absl::StripPrefix(name, "VERDICT_REASON_");
 }
 
 }  // namespace
@@ -95,37 +107,43 @@ tollgate::v1::Verdict VerdictOf(VerdictReason reason) {
 }
 
 Answer AnswerTo(VerdictReason reason, absl::Duration retry_after,
-                const token::Requirement& requirement, absl::string_view realm) {
+                const token::Requirement& requirement, const policy::Words& words) {
   const Meaning meaning = MeaningOf(reason);
   Answer answer;
   answer.status = meaning.status;
   answer.error = meaning.error;
   if (answer.status == 200) return answer;
+  answer.reason = ReasonName(reason);
   answer.description = token::Describe(reason);
   if (answer.status == 503) {
     answer.retry_after = retry_after;
     return answer;
   }
   const bool scope = reason == tollgate::v1::VERDICT_REASON_INSUFFICIENT_SCOPE;
-  answer.challenge = Challenge(answer, realm, scope ? ScopeOf(requirement) : std::string());
+  answer.challenge = Challenge(answer, words, scope ? ScopeOf(requirement) : std::string());
   return answer;
 }
 
 Answer AnswerTo(const Decision& decision, const token::Requirement& requirement,
-                absl::string_view realm) {
+                const policy::Words& words) {
   // A decision that was never made is not an admission.
   const bool undecided =
       !decision.admitted() && decision.reason == tollgate::v1::VERDICT_REASON_UNSPECIFIED;
   return AnswerTo(undecided ? tollgate::v1::VERDICT_REASON_SERVICE_UNAVAILABLE : decision.reason,
-                  decision.retry_after, requirement, realm);
+                  decision.retry_after, requirement, words);
 }
 
-Answer AnswerToBadRequest(absl::string_view description, absl::string_view realm) {
+Answer AnswerToRefused(const policy::Judgement& judgement, const policy::Words& words) {
   Answer answer;
+  answer.reason = judgement.reason;
+  answer.description = judgement.description;
+  if (judgement.status == 403 || judgement.status == 404) {
+    answer.status = judgement.status;
+    return answer;
+  }
   answer.status = 400;
   answer.error = kInvalidRequest;
-  answer.description = description;
-  answer.challenge = Challenge(answer, realm, "");
+  answer.challenge = Challenge(answer, words, "");
   return answer;
 }
 

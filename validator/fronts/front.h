@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "net/http_host.h"
 #include "tollgate/v1/validation_service.pb.h"
 
 namespace grpc {
@@ -21,6 +22,7 @@ class Service;
 
 namespace tollgate::validator {
 
+class Gate;
 class Validator;
 
 // What one front has answered since the start.
@@ -52,6 +54,9 @@ class FrontHost {
   // Adds a gRPC service, which outlives the host. `health_name`, the service's full name, is its
   // name for health.
   virtual void AddGrpcService(grpc::Service* service, const std::string& health_name) = 0;
+  // Serves HTTP requests for `path`, of every method (HttpHost::Handle), on each address where
+  // HTTP is served; on none, nothing happens.
+  virtual void AddHttpHandler(const std::string& /*path*/, const net::HttpHandler& /*handler*/) {}
 };
 
 // Thread-safe once registered.
@@ -69,8 +74,9 @@ class Front {
   FrontCounts counts_;
 };
 
-// Makes all fronts of a validator, which outlives them.
-std::vector<std::unique_ptr<Front>> MakeFronts(Validator* validator);
+// Makes all fronts of a validator. It outlives them, and so does the gate; without a gate (nullptr:
+// there is no policy) the fronts for proxies are left out.
+std::vector<std::unique_ptr<Front>> MakeFronts(Validator* validator, Gate* gate);
 
 }  // namespace tollgate::validator
 

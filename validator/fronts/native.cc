@@ -15,6 +15,7 @@
 #include "token/field_rules.h"
 #include "token/grant.h"
 #include "validator/fronts/answer.h"
+#include "validator/fronts/identity.h"
 
 namespace tollgate::validator {
 namespace {
@@ -60,23 +61,13 @@ struct Join {
 void FillResponse(const Decision& decision, ValidateResponse* response) {
   response->set_verdict(decision.verdict);
   response->set_reason(decision.reason);
-  const Answer answer = AnswerTo(decision, token::Requirement(), /*realm=*/"");
+  const Answer answer = AnswerTo(decision, token::Requirement(), policy::Words());
   if (!answer.description.empty()) response->set_description(std::string(answer.description));
   if (decision.verdict == tollgate::v1::VERDICT_UNAVAILABLE) {
     *response->mutable_retry_after() = base::ToProto(answer.retry_after);
   }
   token::GrantView grant;
-  if (!decision.ReadIdentity(&grant)) return;
-  tollgate::v1::Identity* identity = response->mutable_identity();
-  identity->set_token(std::string(grant.token()));
-  identity->set_workspace(std::string(grant.workspace()));
-  identity->set_owner(std::string(grant.owner()));
-  for (size_t i = 0; i < grant.scope_count(); ++i) {
-    identity->add_scopes(std::string(grant.scope(i)));
-  }
-  if (grant.expire_time_us() != 0) {
-    *identity->mutable_expire_time() = base::TimestampFromMicros(grant.expire_time_us());
-  }
+  if (decision.ReadIdentity(&grant)) FillIdentity(grant, response->mutable_identity());
 }
 
 void NativeFront::RegisterOn(FrontHost* host) {

@@ -136,7 +136,7 @@ class ValidatorServerImpl final : public ValidatorServer {
                               [registry = registry_](absl::StatusCode code, absl::Duration took) {
                                 registry->OnResolve(code, took);
                               });
-    fronts_ = MakeFronts(validator_.get());
+    fronts_ = MakeFronts(validator_.get(), /*gate=*/nullptr);
     GrpcFrontHost fronts(host_.get());
     for (const std::unique_ptr<Front>& front : fronts_) front->RegisterOn(&fronts);
     registry_->AddFronts(&fronts_);

@@ -125,11 +125,12 @@ WALL_CLOCK_READERS = {
 TARGETS = {
     "tollgate_proto": "proto",
     "tollgate_proto_grpc": "proto",
+    "tollgate_proto_envoy": "proto",
     "tollgate_service_hub": "service/feed",  # the feed's shell
     "tollgate_service_metrics": "service/server_metrics",
 }
 # Libraries that a pure room's target does not link.
-IMPURE_LIBRARIES = re.compile(r"^(gRPC::|RocksDB::|prometheus-cpp::|Threads::|tollgate_proto_grpc$|tollgate_net$)")
+IMPURE_LIBRARIES = re.compile(r"^(gRPC::|RocksDB::|prometheus-cpp::|Threads::|tollgate_proto_grpc$|tollgate_proto_envoy$|tollgate_net$)")
 # A room is a namespace: `tollgate::<top-level folder>`, for the rooms inside it too.
 # What others program against is no room's: `tollgate::edge`, and so is what implements it.
 PUBLIC_NAMESPACE = {"include": "edge", "validator/embedded": "edge"}

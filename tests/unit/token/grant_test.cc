@@ -136,6 +136,8 @@ TEST(GrantTest, RandomBytesAreReadWithinTheirBounds) {
   }
 }
 
+ScopeExpression Expression(absl::string_view text) { return ScopeExpression::Parse(text).value(); }
+
 struct DecideCase {
   const char* what;
   TokenState state = TOKEN_STATE_ACTIVE;
@@ -211,11 +213,41 @@ INSTANTIATE_TEST_SUITE_P(
                    .scopes = {"x"},
                    .needs = {.any_scopes = {"y"}, .all_scopes = {"x"}},
                    .reason = VERDICT_REASON_INSUFFICIENT_SCOPE},
+        DecideCase{.what = "workspace_matches", .needs = {.workspace = "acme"}},
+        DecideCase{.what = "workspace_differs",
+                   .needs = {.workspace = "globex"},
+                   .reason = VERDICT_REASON_WRONG_WORKSPACE},
+        DecideCase{.what = "workspace_is_not_a_prefix",
+                   .needs = {.workspace = "acm"},
+                   .reason = VERDICT_REASON_WRONG_WORKSPACE},
+        DecideCase{.what = "audience_before_workspace",
+                   .audiences = {"a"},
+                   .needs = {.audience = "b", .workspace = "globex"},
+                   .reason = VERDICT_REASON_WRONG_AUDIENCE},
+        DecideCase{.what = "workspace_before_scope",
+                   .needs = {.any_scopes = {"x"}, .workspace = "globex"},
+                   .reason = VERDICT_REASON_WRONG_WORKSPACE},
+        DecideCase{.what = "revoked_before_workspace",
+                   .state = TOKEN_STATE_REVOKED,
+                   .needs = {.workspace = "globex"},
+                   .reason = VERDICT_REASON_REVOKED},
+        DecideCase{.what = "expression_holds",
+                   .scopes = {"x", "z:*"},
+                   .needs = {.scope_expression = Expression("x AND (y OR z:1)")}},
+        DecideCase{.what = "expression_fails",
+                   .scopes = {"x"},
+                   .needs = {.scope_expression = Expression("x AND (y OR z)")},
+                   .reason = VERDICT_REASON_INSUFFICIENT_SCOPE},
+        DecideCase{.what = "expression_beside_any",
+                   .scopes = {"x"},
+                   .needs = {.any_scopes = {"y"}, .scope_expression = Expression("x")},
+                   .reason = VERDICT_REASON_INSUFFICIENT_SCOPE},
         DecideCase{.what = "star", .scopes = {"items:*"}, .needs = {.all_scopes = {"items:read"}}}),
     [](const auto& info) { return info.param.what; });
 TEST_P(DecideTest, IsAsTold) {
   const DecideCase& c = GetParam();
   Grant grant;
+  grant.set_workspace("acme");
   grant.set_state(c.state);
   if (c.expire_s != 0) grant.mutable_expire_time()->set_seconds(c.expire_s);
   if (c.retire_s != 0) grant.mutable_retire_time()->set_seconds(c.retire_s);

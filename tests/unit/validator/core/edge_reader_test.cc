@@ -120,6 +120,16 @@ TEST_F(EdgeReaderTest, AMissTellsTheKeyToAskUnder) {
   EXPECT_EQ(Reason(token), VERDICT_REASON_UNSPECIFIED);
 }
 
+TEST_F(EdgeReaderTest, AKindThatNoEdgeAdmitsIsRefusedBeforeTheLookUp) {
+  Renew();
+  for (const auto kind : {token::TokenKind::kOperator, token::TokenKind::kRefresh}) {
+    const auto minted = token::TokenFormat().Mint(kind, random_);
+    EXPECT_EQ(Reason(std::string(minted.token_string.RevealSecret())), VERDICT_REASON_MALFORMED);
+  }
+  const auto access = token::TokenFormat().Mint(token::TokenKind::kAccess, random_);
+  EXPECT_EQ(Reason(std::string(access.token_string.RevealSecret())), kMiss);
+}
+
 TEST_F(EdgeReaderTest, WhatIsNoTokenStringNeedsNoLease) {
   EXPECT_EQ(Reason(""), VERDICT_REASON_NO_TOKEN);
   EXPECT_EQ(Reason("nonsense"), VERDICT_REASON_MALFORMED);

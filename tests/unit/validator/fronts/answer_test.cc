@@ -22,7 +22,7 @@ class AnswerTest : public ::testing::TestWithParam<ReasonCase> {};
 
 TEST_P(AnswerTest, SaysWhatRfc6750Says) {
   const ReasonCase& c = GetParam();
-  const Answer answer = AnswerTo(c.reason, absl::Seconds(7), {{}, {"deploy:write"}, ""}, "");
+  const Answer answer = AnswerTo(c.reason, absl::Seconds(7), {{}, {"deploy:write"}, ""}, {});
   EXPECT_EQ(answer.status, c.status);
   EXPECT_EQ(answer.error, c.error);
   EXPECT_EQ(answer.challenge, c.challenge);
@@ -79,7 +79,7 @@ TEST(AnswerToTest, EveryReasonHasARow) {
 TEST(AnswerToTest, TheScopeIsWhatWouldHaveBeenEnough) {
   const auto scope_of = [](const token::Requirement& requirement) {
     const std::string challenge =
-        AnswerTo(VERDICT_REASON_INSUFFICIENT_SCOPE, {}, requirement, "").challenge;
+        AnswerTo(VERDICT_REASON_INSUFFICIENT_SCOPE, {}, requirement, {}).challenge;
     const size_t at = challenge.find("scope=\"");
     return at == std::string::npos ? "" : challenge.substr(at);
   };
@@ -89,32 +89,69 @@ TEST(AnswerToTest, TheScopeIsWhatWouldHaveBeenEnough) {
 }
 
 TEST(AnswerToTest, ARealmIsQuotedAndNothingElseCanBeWrittenThroughIt) {
-  EXPECT_EQ(AnswerTo(VERDICT_REASON_NO_TOKEN, {}, {}, "api").challenge, "Bearer realm=\"api\"");
-  EXPECT_EQ(AnswerTo(VERDICT_REASON_NO_TOKEN, {}, {}, "a\"b\\c\r\nX: y\x7f\xff").challenge,
+  EXPECT_EQ(AnswerTo(VERDICT_REASON_NO_TOKEN, {}, {}, {"api", ""}).challenge,
+            "Bearer realm=\"api\"");
+  EXPECT_EQ(AnswerTo(VERDICT_REASON_NO_TOKEN, {}, {}, {"a\"b\\c\r\nX: y\x7f\xff", ""}).challenge,
             "Bearer realm=\"a\\\"b\\\\cX: y\"");
-  EXPECT_EQ(AnswerTo(VERDICT_REASON_UNKNOWN, {}, {}, "api").challenge,
+  EXPECT_EQ(AnswerTo(VERDICT_REASON_UNKNOWN, {}, {}, {"api", ""}).challenge,
             "Bearer realm=\"api\", error=\"invalid_token\", error_description=\"unknown\"");
-  EXPECT_EQ(AnswerTo(VERDICT_REASON_NO_LEASE, {}, {}, "api").challenge, "");
+  EXPECT_EQ(AnswerTo(VERDICT_REASON_NO_LEASE, {}, {}, {"api", ""}).challenge, "");
 }
 
-TEST(AnswerToTest, ARequestThatCannotBeReadIsInvalid) {
-  const Answer answer = AnswerToBadRequest("two tokens", "api");
+TEST(AnswerToTest, AChallengeNamesTheResourcesMetadata) {
+  const policy::Words words = {"api", "https://api.example/.well-known/oauth-protected-resource"};
+  EXPECT_EQ(AnswerTo(VERDICT_REASON_NO_TOKEN, {}, {}, words).challenge,
+            "Bearer realm=\"api\", "
+            "resource_metadata=\"https://api.example/.well-known/oauth-protected-resource\"");
+  EXPECT_EQ(
+      AnswerTo(VERDICT_REASON_INSUFFICIENT_SCOPE, {}, {{}, {"a"}, ""}, words).challenge,
+      "Bearer realm=\"api\", error=\"insufficient_scope\", error_description=\"a needed scope "
+      "is missing\", scope=\"a\", "
+      "resource_metadata=\"https://api.example/.well-known/oauth-protected-resource\"");
+}
+
+TEST(AnswerToTest, ReasonsAreTheEnumeratorsWithoutTheirPrefix) {
+  EXPECT_EQ(AnswerTo(VERDICT_REASON_UNSPECIFIED, {}, {}, {}).reason, "");
+  EXPECT_EQ(AnswerTo(VERDICT_REASON_NO_TOKEN, {}, {}, {}).reason, "NO_TOKEN");
+  EXPECT_EQ(AnswerTo(VERDICT_REASON_NO_LEASE, {}, {}, {}).reason, "NO_LEASE");
+  EXPECT_EQ(AnswerTo(static_cast<VerdictReason>(99), {}, {}, {}).reason, "SERVICE_UNAVAILABLE");
+}
+
+TEST(AnswerToTest, WhatThePolicyRefusesIsInvalidUnlessItSaysMore) {
+  policy::Judgement judgement;
+  judgement.status = 400;
+  judgement.reason = "TWO_CREDENTIALS";
+  judgement.description = "two tokens";
+  Answer answer = AnswerToRefused(judgement, {"api", ""});
   EXPECT_EQ(answer.status, 400);
   EXPECT_EQ(answer.error, "invalid_request");
+  EXPECT_EQ(answer.reason, "TWO_CREDENTIALS");
   EXPECT_EQ(answer.challenge,
             "Bearer realm=\"api\", error=\"invalid_request\", error_description=\"two tokens\"");
+  for (const int status : {403, 404}) {
+    judgement.status = status;
+    answer = AnswerToRefused(judgement, {"api", ""});
+    EXPECT_EQ(answer.status, status);
+    EXPECT_EQ(answer.error, "");
+    EXPECT_EQ(answer.challenge, "");
+    EXPECT_EQ(answer.description, "two tokens");
+  }
+  for (const int status : {0, 200, 204, 302, 503}) {  // a refusal admits nothing, whatever it says
+    judgement.status = status;
+    EXPECT_EQ(AnswerToRefused(judgement, {}).status, 400);
+  }
 }
 
 TEST(AnswerToTest, ADecisionThatWasNeverMadeAdmitsNothing) {
-  EXPECT_EQ(AnswerTo(Decision(), {}, "").status, 503);
+  EXPECT_EQ(AnswerTo(Decision(), {}, {}).status, 503);
 }
 
 TEST(AnswerToTest, ADecisionIsAnsweredByItsReason) {
   Decision decision;
   decision.reason = VERDICT_REASON_OVERLOADED;
   decision.retry_after = absl::Seconds(3);
-  EXPECT_EQ(AnswerTo(decision, {}, "").status, 503);
-  EXPECT_EQ(AnswerTo(decision, {}, "").retry_after, absl::Seconds(3));
+  EXPECT_EQ(AnswerTo(decision, {}, {}).status, 503);
+  EXPECT_EQ(AnswerTo(decision, {}, {}).retry_after, absl::Seconds(3));
 }
 
 }  // namespace

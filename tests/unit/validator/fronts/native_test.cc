@@ -433,7 +433,7 @@ TEST_F(NativeFrontTest, CountsEachAnswerByItsVerdict) {
 }
 
 TEST_F(NativeFrontTest, IsOneOfAllFronts) {
-  const auto fronts = MakeFronts(validator_.get());
+  const auto fronts = MakeFronts(validator_.get(), /*gate=*/nullptr);
   std::set<std::string> names;
   for (const auto& front : fronts) names.insert(std::string(front->name()));
   EXPECT_EQ(names.size(), fronts.size()) << "a name is a metric's label: each its own";
