@@ -36,6 +36,10 @@ constexpr char kPolicyHealth[] = "tollgate.policy";
 // themselves.
 constexpr std::chrono::milliseconds kWatchInterval(100);
 
+// What a proxy may ask in one message. The front for Envoy answers longer ones than it reads: what
+// the transport refuses is a failed call, which a proxy may let pass.
+constexpr int kMostReceivedForProxies = 16 << 20;
+
 // What HTTP requests under way get, once gRPC's have been answered.
 constexpr absl::Duration kLastHttpAnswers = absl::Seconds(1);
 
@@ -95,6 +99,7 @@ class ValidatorServerImpl final : public ValidatorServer {
     host.allow_plaintext = options_.allow_plaintext;
     host.max_connections = options_.max_connections;
     host.socket_mode = options_.socket_mode;
+    if (!options_.policy.empty()) host.limits.max_receive_bytes = kMostReceivedForProxies;
     RETURN_IF_ERROR(ReadPolicy());
     ASSIGN_OR_RETURN(host_, net::GrpcHost::Bind(std::move(host)));
     RETURN_IF_ERROR(BindHttp());
