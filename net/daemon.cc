@@ -139,6 +139,7 @@ void Daemon::SignalLoop() {
     signalfd_siginfo info{};
     if (read(signal_fd_, &info, sizeof(info)) != sizeof(info)) continue;
     const int number = static_cast<int>(info.ssi_signo);
+    if (number == SIGHUP && info.ssi_code != SI_KERNEL && TellHangUp()) continue;
     const SignalJudge::Meaning meaning = judge.Judge(number, base::SystemClock().Now());
     if (meaning == SignalJudge::Meaning::kEndAtOnce) {
       base::LogLastWords("ending at once", {{"signal", SignalName(number)}});
@@ -155,6 +156,18 @@ void Daemon::WaitForShutdownSignal() { WaitForShutdownSignal(absl::InfiniteDurat
 bool Daemon::WaitForShutdownSignal(absl::Duration timeout) {
   absl::MutexLock lock(&mu_);
   return mu_.AwaitWithTimeout(absl::Condition(&requested_), timeout);
+}
+
+void Daemon::OnHangUp(std::function<void()> call) {
+  absl::MutexLock lock(&mu_);
+  on_hang_up_ = std::move(call);
+}
+
+bool Daemon::TellHangUp() {
+  absl::MutexLock lock(&mu_);
+  if (!on_hang_up_) return false;
+  on_hang_up_();
+  return true;
 }
 
 void Daemon::RequestShutdown() {

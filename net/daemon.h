@@ -71,13 +71,18 @@ class Daemon {
   // ready. Called on the port's thread, and must not block.
   void ServeHealth(std::function<bool(const std::string& name)> is_serving);
 
-  // Returns after the first SIGTERM, SIGINT or SIGHUP, or RequestShutdown. However many of them
-  // come, they are one request; SIGQUIT, or a second SIGINT a second or more after the first, ends
-  // the process at once, with exit code 128 + signal: a drain that hangs can be ended. Signals of
-  // no meaning are told of in the log, once each. Thread-safe.
+  // Returns after the first SIGTERM, SIGINT or SIGHUP (but see OnHangUp), or RequestShutdown.
+  // However many of them come, they are one request; SIGQUIT, or a second SIGINT a second or more
+  // after the first, ends the process at once, with exit code 128 + signal: a drain that hangs can
+  // be ended. Signals of no meaning are told of in the log, once each. Thread-safe.
   void WaitForShutdownSignal();
   // The same, for at most `timeout`. True: shutdown was requested.
   bool WaitForShutdownSignal(absl::Duration timeout);
+  // From here on a SIGHUP that a process sent calls this, and asks for no shutdown; the kernel's,
+  // for a terminal that is gone, still does. Called on the daemon's thread; must neither block nor
+  // call back. nullptr: a SIGHUP is a shutdown signal again, and no call is under way any more.
+  // Thread-safe.
+  void OnHangUp(std::function<void()> call) ABSL_LOCKS_EXCLUDED(mu_);
   // Acts as a first signal: for a fatal condition after which the program ends in order.
   // Thread-safe.
   void RequestShutdown();
@@ -103,6 +108,8 @@ class Daemon {
   int UntilOverdue() const ABSL_LOCKS_EXCLUDED(mu_);
   [[noreturn]] void EndOverdue() ABSL_LOCKS_EXCLUDED(mu_);
   void WakeSignalLoop();
+  // Whether somebody wants to hear of a hang-up, and has.
+  bool TellHangUp() ABSL_LOCKS_EXCLUDED(mu_);
 
   int signal_fd_ = -1;
   int wake_fd_ = -1;
@@ -113,6 +120,7 @@ class Daemon {
   bool ending_ ABSL_GUARDED_BY(mu_) = false;  // the signal thread is to end
   absl::Duration stop_limit_ ABSL_GUARDED_BY(mu_) = absl::InfiniteDuration();
   std::function<std::string()> waits_for_ ABSL_GUARDED_BY(mu_);
+  std::function<void()> on_hang_up_ ABSL_GUARDED_BY(mu_);
   std::thread signal_thread_;
 };
 

@@ -85,7 +85,7 @@ void DaemonFlags::List(const char* group, const std::string& name, const char* t
   lists_.insert(name);
   app_->add_option("--" + name, *target, what)
       ->type_name(type)
-      ->default_str((*target)[0])
+      ->default_str(target->empty() ? std::string() : (*target)[0])
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->group(group);

@@ -73,7 +73,8 @@ class DaemonFlags {
             std::string* target);
   // `--name` alone.
   void Flag(const char* group, const std::string& name, const char* what, bool* target);
-  // `--name TYPE`, repeatable; in the environment separated by commas. `*target` has a default.
+  // `--name TYPE`, repeatable; in the environment separated by commas. An empty
+  // `*target`: none is the default.
   void List(const char* group, const std::string& name, const char* type, const char* what,
             std::vector<std::string>* target);
   // `--name TYPE` with a number that the target can hold.

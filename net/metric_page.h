@@ -2,6 +2,7 @@
 #ifndef TOLLGATE_NET_METRIC_PAGE_H_
 #define TOLLGATE_NET_METRIC_PAGE_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -19,8 +20,12 @@ class MetricPage {
   // Appends to `*out`, which outlives this object.
   explicit MetricPage(std::vector<prometheus::MetricFamily>* out) : out_(out) {}
 
-  // Begins a family: a counter or a gauge.
+  // Begins a family, a counter or a gauge; or goes on with the one of that name, since a page has
+  // each family once.
   void Family(const char* name, const char* help, prometheus::MetricType type) {
+    for (current_ = 0; current_ < out_->size(); ++current_) {
+      if ((*out_)[current_].name == name) return;
+    }
     prometheus::MetricFamily& family = out_->emplace_back();
     family.name = name;
     family.help = help;
@@ -28,9 +33,10 @@ class MetricPage {
   }
   // Adds a value to the family that was begun last.
   void Value(double value, const Labels& labels = {}) {
-    prometheus::ClientMetric& metric = out_->back().metric.emplace_back();
+    prometheus::MetricFamily& family = (*out_)[current_];
+    prometheus::ClientMetric& metric = family.metric.emplace_back();
     for (const auto& [name, text] : labels) metric.label.push_back({name, text});
-    if (out_->back().type == prometheus::MetricType::Counter) {
+    if (family.type == prometheus::MetricType::Counter) {
       metric.counter.value = value;
     } else {
       metric.gauge.value = value;
@@ -48,6 +54,7 @@ class MetricPage {
 
  private:
   std::vector<prometheus::MetricFamily>* const out_;
+  size_t current_ = 0;
 };
 
 }  // namespace tollgate::net

@@ -101,12 +101,14 @@ Readiness::Readiness(const DaemonSettings& settings, absl::Duration patience)
 Readiness::~Readiness() { Remove(); }
 
 absl::Status Readiness::Write(const Daemon& daemon, const std::vector<std::string>& listen,
-                              const std::vector<std::pair<std::string, std::string>>& more) {
+                              const std::vector<std::pair<std::string, std::string>>& more,
+                              const std::vector<std::string>& http) {
   if (path_.empty()) return absl::OkStatus();
   nlohmann::json ready = {{"listen", listen}, {"pid", getpid()}};
   if (const std::string metrics = daemon.metrics_address(); !metrics.empty()) {
     ready["metrics"] = metrics;
   }
+  if (!http.empty()) ready["http"] = http;
   for (const auto& [name, value] : more) ready[name] = value;
   const auto written = std::make_shared<absl::StatusOr<std::shared_ptr<ReadyFile>>>();
   const bool in_time = base::Within(patience_, [written, path = path_, json = ready.dump() + "\n"] {

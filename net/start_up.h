@@ -55,10 +55,12 @@ class Readiness {
 
   // Whole or not at all: one JSON object, {"listen":["127.0.0.1:7411"],"metrics":"127.0.0.1:7412",
   // "pid":123}, and `more` in it. "metrics" is where the daemon serves them, with the port that was
-  // found for port 0; absent where it does not. Once. UNAVAILABLE: SYSTEM_ERROR; READY_FILE_SLOW,
+  // found for port 0; absent where it does not. "http", where there is any, is `http`: a list like
+  // the first. Once. UNAVAILABLE: SYSTEM_ERROR; READY_FILE_SLOW,
   // when it takes longer than `patience`.
   absl::Status Write(const Daemon& daemon, const std::vector<std::string>& listen,
-                     const std::vector<std::pair<std::string, std::string>>& more);
+                     const std::vector<std::pair<std::string, std::string>>& more,
+                     const std::vector<std::string>& http = {});
   // Where the file there is still the one that was written. Idempotent.
   void Remove();
 

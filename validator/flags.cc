@@ -39,7 +39,7 @@ absl::Status ReadMode(const std::string& text, uint32_t* target) {
   return absl::OkStatus();
 }
 
-void AddFlags(net::DaemonFlags& flags, std::string* policy, ValidatorFlags* parsed) {
+void AddFlags(net::DaemonFlags& flags, std::string* stale_policy, ValidatorFlags* parsed) {
   ValidatorServerOptions& o = parsed->server;
   o.id = HostName();
   flags.Text("Identity", "id", "ID",
@@ -64,6 +64,10 @@ void AddFlags(net::DaemonFlags& flags, std::string* policy, ValidatorFlags* pars
 
   flags.List("Listening", "listen", "ADDR", "host:port, [v6]:port or unix:/path; repeatable",
              &o.listen);
+  flags.List(
+      "Listening", "http-listen", "ADDR",
+      "Where proxies ask over HTTP, as nginx's auth_request does; needs --policy; repeatable",
+      &o.http_listen);
   flags.AddMetrics("Listening");
   flags.Text("Listening", "tls-cert", "FILE", "The certificate chain for callers, PEM",
              &o.tls_cert);
@@ -77,9 +81,12 @@ void AddFlags(net::DaemonFlags& flags, std::string* policy, ValidatorFlags* pars
   flags.Flag("Listening", "allow-plaintext",
              "Plaintext where other hosts can reach it, knowing the risk", &o.allow_plaintext);
 
+  flags.Text("Deciding", "policy", "FILE",
+             "What requests need, for proxies; read again when it changes, and on SIGHUP",
+             &o.policy);
   flags.Text("Deciding", "stale-policy", "POLICY",
              "Without a live lease: fail-closed admits nothing, fail-open goes on from memory",
-             policy);
+             stale_policy);
   flags.Time("Deciding", "fail-open-for", "With fail-open: for so long past the lease's end",
              &o.fail_open_for);
   flags.Number("Deciding", "cache-entries", "N", "Tokens held in memory", &o.cache_entries);
@@ -105,21 +112,21 @@ void AddFlags(net::DaemonFlags& flags, std::string* policy, ValidatorFlags* pars
 
 absl::StatusOr<ValidatorFlags> ParseValidatorFlags(int argc, const char* const* argv) {
   ValidatorFlags parsed;
-  std::string policy = "fail-closed";
+  std::string stale_policy = "fail-closed";
   net::DaemonFlags flags({.program = "tollgate-validator",
                           .usage = "--service ADDR --listen ADDR [flags]",
                           .about = "The edge: answers \"may this token pass?\" from memory.",
                           .footer = kFooter,
                           .unknown = ""},
                          &parsed.daemon);
-  AddFlags(flags, &policy, &parsed);
+  AddFlags(flags, &stale_policy, &parsed);
   RETURN_IF_ERROR(flags.Parse(argc, argv));
   if (parsed.daemon.print.has_value()) return parsed;
-  if (policy == "fail-open") {
+  if (stale_policy == "fail-open") {
     parsed.server.stale_policy = tollgate::v1::STALE_POLICY_FAIL_OPEN;
-  } else if (policy != "fail-closed") {
+  } else if (stale_policy != "fail-closed") {
     return net::RefuseFlag(
-        absl::StrCat("--stale-policy: '", policy, "' is neither fail-closed nor fail-open"));
+        absl::StrCat("--stale-policy: '", stale_policy, "' is neither fail-closed nor fail-open"));
   }
   return parsed;
 }

@@ -16,6 +16,15 @@ constexpr char kName[] = "tollgate-validator";
 // What it has when it has started, on two processors.
 constexpr net::ProcessNeeds kNeeds = {.threads = 21, .open_files = 32};
 
+// And what it needs for proxies: two threads and some files an address, one thread for the policy.
+net::ProcessNeeds NeedsOf(const ValidatorServerOptions& options) {
+  net::ProcessNeeds needs = kNeeds;
+  const int http = static_cast<int>(options.http_listen.size());
+  needs.threads += 2 * http + (options.policy.empty() ? 0 : 1);
+  needs.open_files += 8 * http;
+  return needs;
+}
+
 int Refused(const absl::Status& status) {
   net::ReportRefusal(kName, status);
   return ValidatorExitCodeFor(status);
@@ -31,7 +40,7 @@ int Main(int argc, char** argv) {
   }
   base::SetLogLevel(flags->daemon.log_level);
   base::Log(base::LogLevel::kInfo, "starting", {{"version", base::kVersion}});
-  const absl::Status enough = net::CheckProcess(kNeeds);
+  const absl::Status enough = net::CheckProcess(NeedsOf(flags->server));
   if (!enough.ok()) return Refused(enough);
   net::Readiness readiness(flags->daemon);
 
@@ -40,6 +49,7 @@ int Main(int argc, char** argv) {
       net::Daemon::Start({kName, flags->daemon.metrics_listen, nullptr});
   if (!daemon.ok()) return Refused(daemon.status());
   (*daemon)->BoundStopping(net::StopLimit(flags->daemon));
+  if (!flags->server.policy.empty()) (*daemon)->OnHangUp([] {});  // it is read just now
   absl::StatusOr<std::unique_ptr<ValidatorServer>> server = ValidatorServer::Start(flags->server);
   if (!server.ok()) {
     const bool by_a_flag = base::ReasonOf(server.status()) == "BAD_FLAG";
@@ -47,16 +57,21 @@ int Main(int argc, char** argv) {
   }
   (*daemon)->ServeMetrics((*server)->registry());
   (*daemon)->ServeHealth((*server)->health());
+  if (!flags->server.policy.empty()) {
+    (*daemon)->OnHangUp([raw = server->get()] { raw->ReloadPolicy(); });
+  }
 
-  absl::Status ready =
-      readiness.Write(**daemon, (*server)->addresses(), {{"id", flags->server.id}});
+  absl::Status ready = readiness.Write(**daemon, (*server)->addresses(), {{"id", flags->server.id}},
+                                       (*server)->http_addresses());
   if (!ready.ok()) {
     const int code = Refused(ready);
+    (*daemon)->OnHangUp(nullptr);
     (*daemon)->RequestShutdown();                                         // the end is bounded, too
     (*server)->Drain(absl::ZeroDuration(), flags->daemon.drain_timeout);  // says goodbye
     return code;
   }
   (*daemon)->WaitForShutdownSignal();
+  (*daemon)->OnHangUp(nullptr);
   readiness.Remove();
   (*server)->Drain(flags->daemon.drain_pause, flags->daemon.drain_timeout);
   base::Log(base::LogLevel::kInfo, "ended as asked");

@@ -82,8 +82,13 @@ std::string Challenge(const Answer& answer, const policy::Words& words, absl::st
   if (!answer.error.empty()) add("error_description", answer.description);
   add("scope", scope);
   add("resource_metadata", words.resource_metadata);
-  if (parts.empty()) return "Bearer";
-  return absl::StrCat("Bearer ", absl::StrJoin(parts, ", "));
+  std::string challenge = "Bearer";
+  if (!parts.empty()) absl::StrAppend(&challenge, " ", absl::StrJoin(parts, ", "));
+  // In the same line, since nginx passes on one.
+  if (words.offer_basic && answer.status == 401) {
+    absl::StrAppend(&challenge, ", Basic realm=", Quoted(words.realm));
+  }
+  return challenge;
 }
 
 // A reason without its enumeration's prefix; the names live as long as the program.

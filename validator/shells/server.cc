@@ -1,18 +1,26 @@
 #include "validator/shells/server.h"
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "base/bad_flag.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "net/address.h"
+#include "net/credentials.h"
 #include "net/grpc_host.h"
+#include "net/http_host.h"
+#include "policy/policy.h"
 #include "validator/fronts/front.h"
+#include "validator/fronts/gate.h"
 #include "validator/shells/grpc_front_host.h"
 #include "validator/shells/link.h"
+#include "validator/shells/policy_file.h"
 #include "validator/shells/resolve_client.h"
 #include "validator/shells/service_reach.h"
 #include "validator/shells/service_route.h"
@@ -23,9 +31,17 @@ namespace tollgate::validator {
 namespace {
 
 constexpr char kLeaseHealth[] = "tollgate.lease";
+constexpr char kPolicyHealth[] = "tollgate.policy";
 // How late health and log may report that a lease has begun or ended. Decisions read the lease
 // themselves.
 constexpr std::chrono::milliseconds kWatchInterval(100);
+
+// What a proxy may ask in one message. The front for Envoy answers longer ones than it reads: what
+// the transport refuses is a failed call, which a proxy may let pass.
+constexpr int kMostReceivedForProxies = 16 << 20;
+
+// What HTTP requests under way get, once gRPC's have been answered.
+constexpr absl::Duration kLastHttpAnswers = absl::Seconds(1);
 
 // How the flags are called (flags.cc).
 RouteWords Flags() {
@@ -46,6 +62,18 @@ absl::Status AsBadFlag(const absl::Status& refused) {
   const base::ErrorDetails details = base::DetailsOf(refused);
   if (details.reason != "OUT_OF_RANGE") return refused;
   return base::BadFlagOf(refused);
+}
+
+// For proxies, which keep many connections, pass on what browsers send, and are near.
+net::HttpLimits ProxyLimits() {
+  net::HttpLimits limits;
+  limits.request.max_header_bytes = 64 << 10;
+  limits.request.max_headers = 200;
+  limits.max_connections = 512;
+  limits.request_timeout = absl::Seconds(5);
+  limits.idle_timeout = absl::Minutes(3);  // longer than proxies keep a connection: they end it
+  limits.write_timeout = absl::Seconds(5);
+  return limits;
 }
 
 class ValidatorServerImpl final : public ValidatorServer {
@@ -71,11 +99,22 @@ class ValidatorServerImpl final : public ValidatorServer {
     host.allow_plaintext = options_.allow_plaintext;
     host.max_connections = options_.max_connections;
     host.socket_mode = options_.socket_mode;
+    if (!options_.policy.empty()) host.limits.max_receive_bytes = kMostReceivedForProxies;
+    RETURN_IF_ERROR(ReadPolicy());
     ASSIGN_OR_RETURN(host_, net::GrpcHost::Bind(std::move(host)));
+    RETURN_IF_ERROR(BindHttp());
     return Serve(route);
   }
 
   std::vector<std::string> addresses() const override { return host_->addresses(); }
+  std::vector<std::string> http_addresses() const override {
+    std::vector<std::string> addresses;
+    for (const auto& host : http_) addresses.push_back(host->address().ToString());
+    return addresses;
+  }
+  void ReloadPolicy() override {
+    if (policy_ != nullptr) policy_->Reload();
+  }
   std::shared_ptr<prometheus::Registry> registry() const override { return registry_; }
   std::function<bool(const std::string& name)> health() const override {
     return host_->health().Reader();
@@ -88,6 +127,7 @@ class ValidatorServerImpl final : public ValidatorServer {
     if (drained_) return;
     drained_ = true;
     StopWatch();
+    if (policy_ != nullptr) policy_->Stop();
     if (!fronts_.empty()) {
       base::Log(base::LogLevel::kInfo, "draining", {{"limit", limit}});
       host_->health().SetServing(kLeaseHealth, false);
@@ -99,6 +139,8 @@ class ValidatorServerImpl final : public ValidatorServer {
       plan.end_streams = [this] { validator_->StopAdmitting(); };
       host_->Drain(plan);
     }
+    // They have gone on answering, of late that nothing is admitted.
+    for (const auto& host : http_) host->Stop(std::min(limit, kLastHttpAnswers));
     // Every answer that still comes finds a validator that admits nothing.
     if (resolve_ != nullptr) resolve_->Stop();
     if (reach_ != nullptr) reach_->Stop();  // whoever leaves looks for nobody
@@ -129,6 +171,47 @@ class ValidatorServerImpl final : public ValidatorServer {
     return absl::OkStatus();
   }
 
+  absl::Status ReadPolicy() {
+    if (options_.policy.empty()) {
+      if (options_.http_listen.empty()) return absl::OkStatus();
+      return base::BadFlag("http-listen",
+                           "a proxy is answered by a policy, and there is none: add --policy FILE");
+    }
+    PolicyFile::Options file;
+    file.path = options_.policy;
+    file.parse = policy::Policy::Parse;
+    file.clock = &clock_;
+    ASSIGN_OR_RETURN(policy_, PolicyFile::Open(std::move(file)));
+    gate_ = std::make_unique<Gate>(validator_.get(), policy_.get(), random_);
+    return absl::OkStatus();
+  }
+
+  absl::Status BindHttp() {
+    std::vector<net::Address> addresses;
+    for (const std::string& text : options_.http_listen) {
+      ASSIGN_OR_RETURN(net::Address address, net::ParseAddress(text));
+      if (!options_.allow_plaintext && !address.IsLoopback()) {
+        return base::Refuse(
+            absl::StatusCode::kFailedPrecondition, "PLAINTEXT_REFUSED",
+            absl::StrCat(
+                "refusing to serve HTTP on ", address.ToString(),
+                ", which other hosts can reach: tokens would be readable on the way.\n"
+                "  Keep it beside the proxy: --http-listen unix:/run/tollgate/http.sock or "
+                "--http-listen 127.0.0.1:",
+                address.port, "\n  or, knowing the risk:    --allow-plaintext"));
+      }
+      addresses.push_back(std::move(address));
+    }
+    for (net::Address& address : addresses) {
+      net::HttpHost::Options http;
+      http.address = std::move(address);
+      http.socket_mode = static_cast<mode_t>(options_.socket_mode);
+      http.limits = ProxyLimits();
+      ASSIGN_OR_RETURN(http_.emplace_back(), net::HttpHost::Bind(std::move(http)));
+    }
+    return absl::OkStatus();
+  }
+
   absl::Status Serve(const ServiceRoute& route) {
     registry_ = std::make_shared<ValidatorRegistry>(validator_.get(), &host_->listeners());
     resolve_ =
@@ -136,12 +219,18 @@ class ValidatorServerImpl final : public ValidatorServer {
                               [registry = registry_](absl::StatusCode code, absl::Duration took) {
                                 registry->OnResolve(code, took);
                               });
-    fronts_ = MakeFronts(validator_.get(), /*gate=*/nullptr);
-    GrpcFrontHost fronts(host_.get());
+    fronts_ = MakeFronts(validator_.get(), gate_.get());
+    GrpcFrontHost fronts(host_.get(), &http_);
     for (const std::unique_ptr<Front>& front : fronts_) front->RegisterOn(&fronts);
-    registry_->AddFronts(&fronts_);
+    registry_->AddFronts(&fronts_, &http_);
+    if (policy_ != nullptr) registry_->AddPolicy(policy_.get());
     RETURN_IF_ERROR(host_->Build());
     host_->health().SetServing(kLeaseHealth, false);
+    if (policy_ != nullptr) {
+      host_->health().SetServing(kPolicyHealth, true);
+      RETURN_IF_ERROR(
+          policy_->Watch([this](bool ok) { host_->health().SetServing(kPolicyHealth, ok); }));
+    }
     reach_ = std::make_unique<ServiceReach>(ServiceReach::Options{
         [route](const absl::Status& ended, const net::Interruption& stop) {
           return route.Look(ended, stop);
@@ -151,6 +240,10 @@ class ValidatorServerImpl final : public ValidatorServer {
                          [this] { resolve_->Reconnect(); }, reach_.get()});
     watch_ = std::thread([this] { Watch(); });
     RETURN_IF_ERROR(host_->Accept());
+    for (const auto& host : http_) RETURN_IF_ERROR(host->Start());
+    for (const std::string& address : http_addresses()) {
+      base::Log(base::LogLevel::kInfo, "serving proxies over HTTP", {{"address", address}});
+    }
     for (const std::string& address : addresses()) {
       base::Log(base::LogLevel::kInfo, "serving",
                 {{"address", address}, {"validator", options_.id}, {"service", route.service()}});
@@ -215,9 +308,12 @@ class ValidatorServerImpl final : public ValidatorServer {
 
   // Created in this order at a start; destroyed in the reverse, after Drain.
   std::unique_ptr<net::GrpcHost> host_;
+  std::vector<std::unique_ptr<net::HttpHost>> http_;
   std::shared_ptr<ResolveClient> resolve_;
   std::unique_ptr<WitnessFile> witness_;  // null without a state folder
   std::unique_ptr<Validator> validator_;
+  std::unique_ptr<PolicyFile> policy_;  // null without a policy, and so is the next
+  std::unique_ptr<Gate> gate_;
   std::shared_ptr<ValidatorRegistry> registry_;
   std::vector<std::unique_ptr<Front>> fronts_;
   std::unique_ptr<ServiceReach> reach_;
@@ -238,7 +334,8 @@ int ValidatorExitCodeFor(const absl::Status& status) {
   if (status.ok()) return kValidatorExitOk;
   const std::string reason = base::ReasonOf(status);
   if (reason == "BAD_FLAG" || reason == "ADDRESS_INVALID" || reason == "TLS_FILES_INVALID" ||
-      reason == "VALIDATOR_ID_MALFORMED") {
+      reason == "VALIDATOR_ID_MALFORMED" || reason == "POLICY_UNREADABLE" ||
+      reason == "POLICY_INVALID") {
     return kValidatorExitUsage;
   }
   if (reason == "ADDRESS_IN_USE" || reason == "ADDRESS_DENIED" || reason == "ADDRESS_UNAVAILABLE") {

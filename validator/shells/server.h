@@ -28,7 +28,12 @@ struct ValidatorServerOptions : EdgeOptions {
   // Where callers ask: `host:port`, `[v6]:port` or `unix:/path`. Port 0: any free one. At least
   // one.
   std::vector<std::string> listen = {"localhost:7413"};
-  // TLS on the TCP listeners; mutual with client_ca.
+  // Where proxies ask over HTTP (forward-auth), in plaintext; addresses as above. None without a
+  // policy.
+  std::vector<std::string> http_listen;
+  // What requests need, for proxies: a file (docs/policy.md). Empty: no proxy is answered.
+  std::string policy;
+  // TLS on the TCP listeners for gRPC; mutual with client_ca.
   std::string tls_cert;
   std::string tls_key;
   std::string client_ca;
@@ -60,22 +65,28 @@ int ValidatorExitCodeFor(const absl::Status& status);
 // Health (grpc.health.v1): "liveness" serves from the start. "", "readiness" and the service's name
 // serve once the validator has held a lease, and go on serving whatever becomes of the service,
 // because a passing loss must not take a fleet out of rotation. `tollgate.lease` serves while the
-// lease is live.
+// lease is live; `tollgate.policy`, known where there is a policy file, while what is in force is
+// what that file says.
 //
 // A stop (Drain) goes in this order: say NOT_SERVING, pause; admit no more; answer the calls under
 // way; give up questions; report the last use and say goodbye (R4); close the stream.
 class ValidatorServer {
  public:
   // Errors, by reason: BAD_FLAG, VALIDATOR_ID_MALFORMED, ADDRESS_INVALID, TLS_FILES_INVALID;
-  // ADDRESS_IN_USE, ADDRESS_DENIED, ADDRESS_UNAVAILABLE; PLAINTEXT_REFUSED. A service that cannot
-  // be reached is no error: the validator answers UNAVAILABLE until the service is heard. Nothing
-  // is left running after an error.
+  // ADDRESS_IN_USE, ADDRESS_DENIED, ADDRESS_UNAVAILABLE; PLAINTEXT_REFUSED; POLICY_UNREADABLE, and
+  // what else is wrong with a policy file. A service that cannot be reached is no error: the
+  // validator answers UNAVAILABLE until the service is heard. Nothing is left running after an
+  // error.
   static absl::StatusOr<std::unique_ptr<ValidatorServer>> Start(ValidatorServerOptions options);
   // Drains without a pause if Drain was not called.
   virtual ~ValidatorServer() = default;
 
   // The listeners' addresses, with the real ports in place of port 0.
   virtual std::vector<std::string> addresses() const = 0;
+  // The same of those for HTTP.
+  virtual std::vector<std::string> http_addresses() const = 0;
+  // Reads the policy file soon, whether it has changed or not. Never blocks.
+  virtual void ReloadPolicy() = 0;
   // The server's metrics, brought up to date when they are read. Must not be read after the
   // server's end.
   virtual std::shared_ptr<prometheus::Registry> registry() const = 0;

@@ -28,6 +28,24 @@ void WriteFronts(const std::vector<std::unique_ptr<Front>>& fronts, net::MetricP
   }
 }
 
+void WritePolicy(const PolicyFile& file, net::MetricPage* page) {
+  const PolicyFile::Stats stats = file.stats();
+  page->Gauge("tollgate_validator_policy_ok",
+              "1 while the policy in force is what its file says; 0: the file was refused",
+              stats.ok ? 1 : 0);
+  page->Family("tollgate_validator_policy_info", "1; the fingerprint of the policy in force",
+               MetricType::Gauge);
+  page->Value(1, {{"fingerprint", stats.fingerprint}});
+  page->Family("tollgate_validator_policy_loads_total",
+               "Readings of the policy file that took force, and those that changed nothing",
+               MetricType::Counter);
+  page->Value(static_cast<double>(stats.loads), {{"result", "in_force"}});
+  page->Value(static_cast<double>(stats.failures), {{"result", "refused"}});
+  page->Gauge("tollgate_validator_policy_loaded_timestamp_seconds",
+              "When the policy in force was read, by the machine's clock",
+              absl::ToDoubleSeconds(stats.loaded - absl::UnixEpoch()));
+}
+
 }  // namespace
 
 void ValidatorRegistry::CollectMore(std::vector<prometheus::MetricFamily>* out) const {
@@ -35,6 +53,15 @@ void ValidatorRegistry::CollectMore(std::vector<prometheus::MetricFamily>* out) 
   if (fronts != nullptr) {
     net::MetricPage page(out);
     WriteFronts(*fronts, &page);
+  }
+  const PolicyFile* const policy = policy_.load(std::memory_order_acquire);
+  if (policy != nullptr) {
+    net::MetricPage page(out);
+    WritePolicy(*policy, &page);
+  }
+  const auto* http = http_.load(std::memory_order_acquire);
+  if (http != nullptr) {
+    for (const auto& host : *http) net::HttpMetrics(*host, out);
   }
   for (prometheus::MetricFamily& family : net::ListenerMetrics(*listeners_)) {
     out->push_back(std::move(family));

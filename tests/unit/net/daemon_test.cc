@@ -10,8 +10,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -81,6 +83,24 @@ TEST(DaemonTest, AClosedTerminalAsksForTheSameUnlessNohupSaysNo) {
               Send(SIGHUP);
               Send(SIGUSR1);  // taken after it
               if (daemon->shutdown_requested()) _exit(2);
+            }),
+            0);
+}
+
+TEST(DaemonTest, AHangUpThatAProcessSentIsToldToWhoeverWantsIt) {
+  EXPECT_EQ(ExitOf([] {
+              auto daemon = StartedInChild();
+              std::atomic<int> told{0};
+              daemon->OnHangUp([&told] { ++told; });
+              for (int i = 0; i < 3; ++i) {
+                Send(SIGHUP);
+                while (told <= i) std::this_thread::yield();
+              }
+              if (daemon->shutdown_requested()) _exit(2);
+              daemon->OnHangUp(nullptr);
+              Send(SIGHUP);
+              daemon->WaitForShutdownSignal();
+              if (told != 3) _exit(3);
             }),
             0);
 }

@@ -110,6 +110,16 @@ TEST(AnswerToTest, AChallengeNamesTheResourcesMetadata) {
       "resource_metadata=\"https://api.example/.well-known/oauth-protected-resource\"");
 }
 
+TEST(AnswerToTest, ThatAPasswordWillDoIsOfferedWhereItIsAskedFor) {
+  policy::Words words = {"api", "", true};
+  EXPECT_EQ(AnswerTo(VERDICT_REASON_NO_TOKEN, {}, {}, words).challenge,
+            "Bearer realm=\"api\", Basic realm=\"api\"");
+  EXPECT_EQ(AnswerTo(VERDICT_REASON_WRONG_AUDIENCE, {}, {}, words).challenge,
+            "Bearer realm=\"api\"");
+  words.realm = "";
+  EXPECT_EQ(AnswerTo(VERDICT_REASON_NO_TOKEN, {}, {}, words).challenge, "Bearer, Basic realm=\"\"");
+}
+
 TEST(AnswerToTest, ReasonsAreTheEnumeratorsWithoutTheirPrefix) {
   EXPECT_EQ(AnswerTo(VERDICT_REASON_UNSPECIFIED, {}, {}, {}).reason, "");
   EXPECT_EQ(AnswerTo(VERDICT_REASON_NO_TOKEN, {}, {}, {}).reason, "NO_TOKEN");

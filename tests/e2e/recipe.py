@@ -1,0 +1,170 @@
+"""What every recipe of examples/ shows, through the real proxy on the recipe's own files."""
+import json
+import os
+import shutil
+import subprocess
+import time
+
+import proxies
+from installation import until
+
+SOURCE = os.environ.get("TOLLGATE_SOURCE") or os.path.abspath(
+    os.path.join(os.path.dirname(__file__), "..", ".."))
+
+
+class Recipe:
+    """One in a folder of its own, with the addresses that are free here; the service behind it; and its validator."""
+
+    def __init__(self, tollgate, name, *validator):
+        self.tollgate = tollgate
+        self.folder = os.path.join(tollgate.home, name)
+        shutil.copytree(os.path.join(SOURCE, "examples", name), self.folder)
+        self.upstream = proxies.Upstream()
+        self.address = f"127.0.0.1:{proxies.free_port()}"
+        tollgate.start_service()
+        self.edge = tollgate.start_validator(
+            "edge-1", "--policy", os.path.join(self.folder, "policy.yaml"),
+            "--http-listen", f"unix:{tollgate.home}/http.sock", "--http-listen", f"127.0.0.1:{proxies.free_port()}", *validator)
+        self.socket, self.tcp = self.edge.ready["http"]
+        self.process = None
+        self.log = os.path.join(self.folder, "log")
+
+    def put(self, file, **more):
+        """Puts this place's addresses into one of the recipe's files, where each stands at least once."""
+        path = os.path.join(self.folder, file)
+        with open(path, encoding="utf-8") as read:
+            text = read.read()
+        for old, new in more.items():
+            assert old in text, f"{file} has no {old}"
+            text = text.replace(old, new)
+        with open(path, "w", encoding="utf-8") as written:
+            written.write(text)
+
+    def start(self, command):
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            env={**os.environ, "HOME": self.folder, "XDG_CONFIG_HOME": self.folder,
+                                                 "XDG_DATA_HOME": self.folder})
+
+        def serves():
+            assert self.process.poll() is None, open(self.log, encoding="utf-8", errors="replace").read()
+            try:
+                with proxies.Connection(self.address) as connection:
+                    return connection.ask(proxies.request("GET /healthz", "api.example")).status == 200
+            except OSError:
+                return False
+
+        until("the proxy serves", serves)
+
+    def close(self):
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.upstream.close()
+
+    def ask(self, line, *headers, token=None, connection=None):
+        data = proxies.request(line, "api.example", *headers, token=token)
+        if connection is not None:
+            return connection.ask(data)
+        with proxies.Connection(self.address) as once:
+            return once.ask(data)
+
+    def refused(self, status, *question, reason=None, **more):
+        """Asks, and finds itself refused with nothing sent on."""
+        before = len(self.upstream.requests)
+        answer = self.ask(*question, **more)
+        assert answer.status == status, answer
+        assert len(self.upstream.requests) == before, "a refused request went on"
+        if reason is not None:
+            assert json.loads(answer.body)["reason"] == reason, answer
+        return answer
+
+    def identity(self):
+        """What the service was told of who speaks, without what is empty."""
+        _, _, headers = self.upstream.last()
+        told = {}
+        for name, values in headers.items():
+            if name.startswith("x-tollgate-") and values != [""]:
+                assert len(values) == 1, f"{name}: {values}"
+                told[name.removeprefix("x-tollgate-")] = values[0]
+        return told
+
+    # ---- What each shows.
+
+    def shows_who_passes(self):
+        token_id, secret = self.tollgate.create("CI", "--scope", "deploy:write", "--owner", "team-a", "--expires-in", "1d")
+        answer = self.ask("POST /v1/deploys?x=1", "Content-Length: 0", token=secret)
+        assert answer.status == 200 and answer.body == b"behind the door\n", answer
+        assert answer.header("Tollgate-Decision") and answer.header("Tollgate-Token-Expires"), answer
+        method, path, headers = self.upstream.last()
+        assert (method, path) == ("POST", "/v1/deploys?x=1")
+        told = self.identity()
+        assert told.pop("expires").endswith("Z")
+        assert told == {"workspace": "acme", "token": token_id, "owner": "team-a", "scopes": "deploy:write"}
+        assert headers.get("authorization", [""]) == [""], "the token ends at the door"
+        # Names that the client brings are dropped, where a token was needed and where none was.
+        spoofed = ["X-Tollgate-Owner: root", "X-Tollgate-Scopes: admin", "x-tollgate-workspace: other"]
+        assert self.ask("GET /v1/x", *spoofed, token=secret).status == 200
+        assert self.identity()["owner"] == "team-a" and self.identity()["workspace"] == "acme"
+        assert self.ask("GET /healthz", *spoofed).status == 200
+        assert self.identity() == {}
+        with proxies.Connection(self.address) as connection:  # a body goes on, and the connection stays
+            for _ in range(3):
+                connection.send(proxies.request("POST /v1/deploys", "api.example", "Content-Length: 5", token=secret) + "hello")
+                assert connection.answer().status == 200
+
+    def shows_who_does_not(self):
+        _, reader = self.tollgate.create("reader", "--scope", "items:read")
+        none = self.refused(401, "POST /v1/deploys", "Content-Length: 0", reason="NO_TOKEN")
+        assert none.header("WWW-Authenticate") == 'Bearer realm="example"', none
+        assert none.header("Cache-Control") == "no-store", none
+        self.refused(401, "GET /v1/x", token="tgw_nonsense", reason="MALFORMED")
+        narrow = self.refused(403, "DELETE /v1/deploys/7", token=reader, reason="INSUFFICIENT_SCOPE")
+        assert 'error="insufficient_scope"' in narrow.header("WWW-Authenticate"), narrow
+        self.refused(403, "GET /elsewhere", token=reader, reason="NO_ROUTE")
+        self.refused(400, "GET /healthz/%2e%2e/v1/deploys", token=reader, reason="PATH_AMBIGUOUS")
+        # A client's words to the door, in every proxy's way, are not heard.
+        forged = [f"X-{kind}-{what}" for kind in ("Original", "Forwarded")
+                  for what in ("Method: GET", "URI: /healthz", "Uri: /healthz", "Host: other.example")]
+        self.refused(401, "POST /v1/deploys", *forged, "Content-Length: 0", reason="NO_TOKEN")
+
+    def shows_that_revoked_is_refused_on_the_next_request(self):
+        token_id, secret = self.tollgate.create("CI")
+        with proxies.Connection(self.address) as kept:
+            assert self.ask("GET /v1/x", token=secret, connection=kept).status == 200
+            self.tollgate.cli("token", "revoke", token_id, "--yes", "--wait")
+            self.refused(401, "GET /v1/x", token=secret, connection=kept, reason="REVOKED")
+
+    def shows_that_nobody_passes_after_the_receipt(self):
+        token_id, secret = self.tollgate.create("CI")
+        crowd = proxies.Crowd(100, self.address, proxies.request("GET /v1/x", "api.example", token=secret))
+        until("all of them pass", lambda: len(crowd.answers) > 500)
+        self.tollgate.cli("token", "revoke", token_id, "--yes", "--wait")
+        receipt = time.monotonic()
+        many = len(crowd.answers)
+        until("they go on asking", lambda: len(crowd.answers) > many + 500)
+        answers = crowd.end()
+        assert {status for _, status in answers} == {200, 401}
+        assert {status for begun, status in answers if begun > receipt} == {401}
+
+    def shows_that_no_answer_is_replayed(self):
+        _, secret = self.tollgate.create("CI")
+        ids = [self.ask("GET /v1/x", token=secret).header("Tollgate-Decision") for _ in range(20)]
+        assert len(set(ids)) == 20 and None not in ids
+
+    def shows_that_without_a_validator_nobody_passes(self, *statuses):
+        _, secret = self.tollgate.create("CI")
+        assert self.ask("GET /v1/x", token=secret).status == 200
+        assert self.edge.stop() == 0
+        before = len(self.upstream.requests)
+        for line in ("GET /v1/x", "GET /healthz"):
+            answer = self.ask(line, token=secret)
+            assert answer.status in statuses, answer
+        assert len(self.upstream.requests) == before
+        self.edge.start()
+        self.tollgate.wait_in_sync(self.edge)
+        until("it passes again", lambda: self.ask("GET /v1/x", token=secret).status == 200)

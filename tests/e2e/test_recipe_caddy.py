@@ -1,0 +1,32 @@
+"""examples/caddy, with the real Caddy."""
+import pytest
+
+from recipe import Recipe
+
+
+@pytest.fixture
+def recipe(tollgate):
+    made = Recipe(tollgate, "caddy")
+    made.put("Caddyfile", **{"unix//run/tollgate/http.sock": "unix/" + made.socket.removeprefix("unix:"),
+                             "127.0.0.1:9000": made.upstream.address, ":8080 {": f":{made.address.rsplit(':', 1)[1]} {{"})
+    made.start(["caddy", "run", "--config", "Caddyfile", "--adapter", "caddyfile"])
+    yield made
+    made.close()
+
+
+def test_who_passes(recipe):
+    recipe.shows_who_passes()
+
+
+def test_who_does_not(recipe):
+    recipe.shows_who_does_not()
+
+
+def test_a_revoked_token(recipe):
+    recipe.shows_that_revoked_is_refused_on_the_next_request()
+    recipe.shows_that_nobody_passes_after_the_receipt()
+
+
+def test_no_replay_and_no_validator(recipe):
+    recipe.shows_that_no_answer_is_replayed()
+    recipe.shows_that_without_a_validator_nobody_passes(502)

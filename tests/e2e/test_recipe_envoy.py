@@ -1,0 +1,264 @@
+"""examples/envoy, run: the real Envoy on the recipe's own file, in front of the recipe's own service."""
+import json
+import os
+import signal
+import threading
+import time
+
+import grpc
+import pytest
+from envoy import RECIPE, Envoy, Service, recipe
+from installation import until
+
+RAW = "encode_raw_headers: true"
+IDENTITY = ("x-tollgate-workspace", "x-tollgate-token", "x-tollgate-owner", "x-tollgate-scopes")
+
+
+@pytest.fixture
+def service():
+    service = Service()
+    yield service
+    service.close()
+
+
+class Door:
+    """The whole recipe, and one client of it."""
+
+    def __init__(self, tollgate, service, *changes, lease=()):
+        tollgate.start_service(*lease)
+        self.tollgate = tollgate
+        self.edge = tollgate.start_validator("edge-1", "--policy", os.path.join(RECIPE, "policy.yaml"))
+        self.envoy = Envoy(tollgate.home, "envoy", recipe(self.edge.socket, service.port, *changes)).start()
+        self.connection = self.envoy.connect()
+
+    def ask(self, path="/v1/acme/items", token=None, method="GET", headers=(), connection=None):
+        """(status, headers in lower case, what the answer says) of one request."""
+        connection = connection or self.connection
+        connection.putrequest(method, path, skip_accept_encoding=True)
+        if token is not None:
+            connection.putheader("authorization", f"Bearer {token}")
+        for name, value in headers:
+            connection.putheader(name, value)
+        connection.endheaders()
+        answer = connection.getresponse()
+        body = answer.read()
+        told = json.loads(body) if "json" in (answer.getheader("content-type") or "") else body
+        return answer.status, {name.lower(): value for name, value in answer.getheaders()}, told
+
+    def admitted(self, *arguments, **more):
+        """What reached the service: (path, headers as a list of pairs)."""
+        status, _, told = self.ask(*arguments, **more)
+        assert status == 200, told
+        return told["path"], [tuple(pair) for pair in told["headers"]]
+
+    def close(self):
+        self.connection.close()
+        self.envoy.close()
+
+
+@pytest.fixture
+def opened(tollgate, service):
+    doors = []
+
+    def open_door(*changes, **more):
+        doors.append(Door(tollgate, service, *changes, **more))
+        return doors[-1]
+
+    yield open_door
+    for door in doors:
+        door.close()
+
+
+@pytest.fixture(params=["raw headers", "headers as a map"])
+def door(request, opened):
+    if request.param == "raw headers":
+        return opened()
+    return opened((RAW, "encode_raw_headers: false"))
+
+
+def values(headers, name):
+    return [value for key, value in headers if key == name]
+
+
+def test_who_passes_and_as_whom(door):
+    token_id, token = door.tollgate.create("ci", "--scope", "items:read", "--owner", "ci-team")
+    path, headers = door.admitted("/v1/acme/items?page=2", token)
+    assert path == "/v1/acme/items?page=2"
+    assert values(headers, "x-tollgate-workspace") == ["acme"]
+    assert values(headers, "x-tollgate-token") == [token_id]
+    assert values(headers, "x-tollgate-owner") == ["ci-team"]
+    assert values(headers, "x-tollgate-scopes") == ["items:read"]
+    assert values(headers, "authorization") == []
+    # The service's own word on caching is the client's.
+    _, headers, _ = door.ask(token=token)
+    assert headers["cache-control"] == "max-age=60" and headers["tollgate-decision"]
+    # The access log knows the token by its id, and nothing holds the string.
+    line = until("the access log tells", lambda: [a for a in door.envoy.accesses() if a["token_id"] == token_id])[0]
+    assert line["workspace"] == "acme" and line["status"] == 200 and line["decision"]
+    with open(door.envoy.access_log, encoding="utf-8") as file:
+        assert token not in file.read()
+
+
+def test_an_identity_that_a_client_brings_never_arrives(door):
+    _, plain = door.tollgate.create("without an owner", "--scope", "items:read")
+    spoofed = [(name, value) for name in (*IDENTITY, "X-Tollgate-Expires") for value in ("evil", "evil-too")]
+    spoofed += [(name.upper(), "EVIL") for name in IDENTITY]
+    for path, token in (("/v1/acme/items", plain), ("/healthz", None)):
+        _, headers = door.admitted(path, token, headers=spoofed)
+        assert not [pair for pair in headers if "evil" in pair[1].lower()], headers
+        for name in IDENTITY:
+            assert len(values(headers, name)) <= 1
+    # Nor by a spelling that some services take for it.
+    status, _, _ = door.ask("/healthz", headers=[("x_tollgate_workspace", "evil")])
+    assert status == 400
+
+
+def test_who_does_not_pass(door):
+    _, reader = door.tollgate.create("reader", "--scope", "items:read")
+    status, headers, told = door.ask()
+    assert status == 401 and told["reason"] == "NO_TOKEN", told
+    assert headers["www-authenticate"].startswith("Bearer realm=") and "error" not in headers["www-authenticate"]
+    assert headers["content-type"] == "application/problem+json" and headers["cache-control"] == "no-store"
+    status, headers, told = door.ask("/v1/acme/items", reader, "POST")
+    assert status == 403 and told["reason"] == "INSUFFICIENT_SCOPE", told
+    assert 'error="insufficient_scope"' in headers["www-authenticate"]
+    status, headers, told = door.ask(token=reader[:-1] + ("0" if reader[-1] != "0" else "1"))
+    assert status == 401 and 'error="invalid_token"' in headers["www-authenticate"], told
+    # A route of the proxy names what it needs; an operator's token is none that an edge admits.
+    status, _, told = door.ask("/admin/v1/acme/items", reader)
+    assert status == 403, told
+    # Not the workspace's token.
+    status, _, told = door.ask("/v1/other/items", reader)
+    assert status == 403, told
+    # Two credentials, in each form that they can come in.
+    for headers in ([("authorization", f"Bearer {reader}")], [("authorization", "Basic Og==")],
+                    [("x-api-key", reader)]):
+        status, _, told = door.ask(token=reader, headers=headers)
+        assert status == 400, (headers, told)
+
+
+def test_a_revoked_token_is_refused_on_the_next_request_of_the_same_connection(door):
+    token_id, token = door.tollgate.create("ci", "--scope", "items:read")
+    for _ in range(5):
+        door.admitted(token=token)
+    socket = door.connection.sock
+    door.tollgate.cli("token", "revoke", token_id, "--yes", "--wait")
+    status, headers, told = door.ask(token=token)
+    assert (status, told["reason"]) == (401, "REVOKED")
+    assert 'error="invalid_token"' in headers["www-authenticate"]
+    assert door.connection.sock is socket, "the connection was not kept"
+
+
+def test_not_one_of_a_hundred_clients_is_admitted_after_the_receipt(door):
+    token_id, token = door.tollgate.create("ci", "--scope", "items:read")
+    seen = [[] for _ in range(100)]  # (begun at, status) of each client
+    enough = threading.Event()
+    failures = []
+
+    def client(mine):
+        connection = door.envoy.connect()
+        try:
+            while not enough.is_set():
+                begun = time.monotonic()
+                status, _, _ = door.ask(token=token, connection=connection)
+                mine.append((begun, status))
+        except Exception as failure:  # pylint: disable=broad-except
+            failures.append(failure)
+        connection.close()
+
+    threads = [threading.Thread(target=client, args=(mine,)) for mine in seen]
+    for thread in threads:
+        thread.start()
+    try:
+        until("each client was admitted", lambda: failures or all(any(s == 200 for _, s in mine) for mine in seen))
+        door.tollgate.cli("token", "revoke", token_id, "--yes", "--wait")
+        receipt = time.monotonic()
+        until("each client was refused", lambda: failures or all(
+            any(begun > receipt and status == 401 for begun, status in mine) for mine in seen))
+    finally:
+        enough.set()
+        for thread in threads:
+            thread.join()
+    assert not failures, failures
+    after = [status for mine in seen for begun, status in mine if begun > receipt]
+    assert 200 not in after and set(after) <= {401, 503}, set(after)
+
+
+def test_a_token_in_a_query_does_not_go_on(door):
+    _, token = door.tollgate.create("ci", "--scope", "items:read")
+    path, headers = door.admitted(f"/v1/acme/items?page=2&access_token={token}&x=%2f")
+    assert path == "/v1/acme/items?page=2&x=%2f"
+    assert values(headers, "x-tollgate-workspace") == ["acme"]
+    assert token not in json.dumps(headers)
+
+
+def test_without_the_validator_nothing_passes(door):
+    _, token = door.tollgate.create("ci", "--scope", "items:read")
+    door.admitted(token=token)
+    door.edge.stop()
+    for path in ("/v1/acme/items", "/healthz"):
+        status, _, _ = door.ask(path, token)
+        assert status == 503
+    door.edge.start()
+    door.tollgate.wait_in_sync(door.edge)
+    until("it is back", lambda: door.ask(token=token)[0] == 200)
+
+
+def stop(program):
+    """Stops a process in its tracks, each thread of it."""
+    program.signal(signal.SIGSTOP)
+    tasks = f"/proc/{program.process.pid}/task"
+
+    def stopped():
+        for task in os.listdir(tasks):
+            with open(os.path.join(tasks, task, "stat"), encoding="utf-8") as file:
+                if file.read().rpartition(")")[2].split()[0] != "T":
+                    return False
+        return True
+
+    until(f"{program.name} stands still", stopped)
+
+
+ALLOWING = ("failure_mode_allow: false", "failure_mode_allow: true")
+
+
+def test_what_is_not_known_is_denied_even_where_failures_are_allowed(opened):
+    door = opened(ALLOWING, lease=("--lease", "2s", "--ping-interval", "300ms"))
+    _, known = door.tollgate.create("known", "--scope", "items:read")
+    _, fresh = door.tollgate.create("not asked about yet", "--scope", "items:read")
+    door.admitted(token=known)
+    # The service is silent: before the proxy's patience ends there is an answer, which denies.
+    stop(door.tollgate.service)
+    status, headers, told = door.ask(token=fresh)
+    assert status == 503 and headers["tollgate-decision"], told
+    # No lease.
+    until("the lease has run out", lambda: door.ask(token=known)[0] != 200)
+    for token in (known, fresh):
+        status, headers, told = door.ask(token=token)
+        assert (status, told["reason"]) == (503, "NO_LEASE")
+        assert headers["tollgate-decision"] and int(headers["retry-after"]) >= 1
+        assert headers["cache-control"] == "no-store" and "www-authenticate" not in headers
+    door.tollgate.service.signal(signal.SIGCONT)
+    until("the lease is back", lambda: door.ask(token=known)[0] == 200)
+    # What is denied in so many words would pass as a failed call: the setting does what it says.
+    door.edge.stop()
+    assert door.ask(token=known)[0] == 200
+
+
+def test_grpc_callers_get_their_codes(door):
+    _, reader = door.tollgate.create("reader", "--scope", "items:read")
+    channel = grpc.insecure_channel(f"127.0.0.1:{door.envoy.port}", options=[("grpc.enable_http_proxy", 0)])
+    call = channel.unary_unary("/shop.v1.Items/Delete")
+
+    def refused(*metadata):
+        with pytest.raises(grpc.RpcError) as caught:
+            call(b"", metadata=metadata, timeout=30)
+        return caught.value.code(), caught.value.details()
+
+    assert refused() == (grpc.StatusCode.UNAUTHENTICATED, "NO_TOKEN")
+    assert refused(("authorization", f"Bearer {reader}")) == (grpc.StatusCode.PERMISSION_DENIED, "INSUFFICIENT_SCOPE")
+    assert refused(("authorization", f"Bearer {reader}"), ("x-api-key", reader)) == (
+        grpc.StatusCode.INTERNAL, "SEVERAL_CREDENTIALS")
+    door.edge.stop()
+    assert refused(("authorization", f"Bearer {reader}"))[0] == grpc.StatusCode.UNAVAILABLE
+    channel.close()
