@@ -9,8 +9,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/random.h"
 #include "base/status.h"
 #include "policy/yaml_tree.h"
+#include "token/token_string.h"
 
 namespace tollgate::policy {
 namespace {
@@ -133,6 +135,19 @@ TEST(PolicyFile, HasDefaults) {
   EXPECT_EQ(file.otherwise_status, 403);
   EXPECT_EQ(file.rules[0].route.takes, "any method any path");
   EXPECT_EQ(file.rules[0].route.needs, "a token");
+}
+
+TEST(PolicyFile, ATokenStringIsNotToldOfButByItsLine) {
+  const std::string token(token::TokenFormat()
+                              .Mint(token::TokenKind::kWorkspace, base::SystemRandom())
+                              .token_string.RevealSecret());
+  for (const std::string& text :
+       std::vector<std::string>{"version: 1\notherwise: " + token + "\n",
+                                "version: 1\n# " + token + "\notherwise: token\n"}) {
+    EXPECT_EQ(Error(text),
+              "edge.yaml:2: a token string stands here: it is exposed now, revoke it. A policy "
+              "names no token");
+  }
 }
 
 TEST(PolicyFile, OtherwiseCanLetPass) {
