@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "absl/types/span.h"
 #include "base/duration.h"
@@ -18,6 +19,7 @@
 #include "token/field_rules.h"
 #include "token/resource_name.h"
 #include "token/scope.h"
+#include "token/token_string.h"
 
 namespace tollgate::policy {
 namespace {
@@ -86,6 +88,19 @@ bool IsRuleName(absl::string_view name) {
          std::all_of(name.begin(), name.end(), [](char c) {
            return absl::ascii_isalnum(c) || c == '-' || c == '_' || c == '.';
          });
+}
+
+// A policy is read by many, and its faults are told with the words that they stand in (I6).
+absl::Status CheckHoldsNoSecret(absl::string_view text, absl::string_view name) {
+  if (!token::HoldsTokenString(text)) return absl::OkStatus();
+  int line = 1;
+  for (const absl::string_view part : absl::StrSplit(text, '\n')) {
+    if (token::HoldsTokenString(part)) break;
+    ++line;
+  }
+  return PolicyFault(name, line,
+                     "a token string stands here: it is exposed now, revoke it. A policy names no "
+                     "token");
 }
 
 // Reads a tree into a PolicyFile. Every method refuses with the line, the place and the key.
@@ -301,6 +316,11 @@ class Reader {
     std::string name;
     if (header) {
       RETURN_IF_ERROR(ReadHeader(value, place, "header", &name));
+      if (absl::StartsWith(name, kOwnPrefix)) {
+        return Bad(value, place,
+                   absl::StrCat("`header`: what begins with ", kOwnPrefix,
+                                " is an identity that this edge states"));
+      }
     } else {
       RETURN_IF_ERROR(ReadText(value, place, "query", &name));
       if (!IsQueryName(name)) {
@@ -689,6 +709,7 @@ std::string Needs::text() const {
 }
 
 absl::StatusOr<PolicyFile> ReadPolicyFile(absl::string_view text, absl::string_view name) {
+  RETURN_IF_ERROR(CheckHoldsNoSecret(text.substr(0, kLongestYaml), name));
   ASSIGN_OR_RETURN(const YamlNode root, ParseYaml(text, name));
   Reader reader(name);
   RETURN_IF_ERROR(reader.Read(root));

@@ -33,7 +33,7 @@ struct Place {
   std::string path;                                           // "tollgate/token/create"
   std::vector<std::pair<std::string, std::string>> commands;  // name, description
   std::vector<Flag> flags;
-  std::vector<std::string> positional;  // of a closed set
+  std::vector<std::string> positional;  // of a closed set; kFile alone: a file
 };
 
 struct Grammar {
@@ -51,7 +51,7 @@ std::vector<std::string> ValuesOf(const CLI::Option& option) {
     return absl::StrSplit(type.substr(begin + 1, end - begin - 1), ',');
   }
   if (option.check_lname("config") || option.check_lname("tls-cert") ||
-      option.check_lname("tls-key") || option.check_lname("tls-ca")) {
+      option.check_lname("tls-key") || option.check_lname("tls-ca") || option.check_name("file")) {
     return {kFile};
   }
   std::vector<std::string> states;
@@ -305,7 +305,9 @@ std::string Fish(const Grammar& grammar) {
       absl::StrAppend(&script, "complete -c tollgate", condition, " -a ", name, " -d ",
                       FishQuoted(description), "\n");
     }
-    if (!place.positional.empty()) {
+    if (place.positional == std::vector<std::string>{kFile}) {
+      absl::StrAppend(&script, "complete -c tollgate", condition, " -F\n");
+    } else if (!place.positional.empty()) {
       absl::StrAppend(&script, "complete -c tollgate", condition, " -a ",
                       FishQuoted(absl::StrJoin(place.positional, " ")), "\n");
     }

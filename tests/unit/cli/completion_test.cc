@@ -125,6 +125,12 @@ TEST(Completion, BashOffersFilesWhereOneIsWanted) {
               UnorderedElementsAre(path));
 }
 
+TEST(Completion, BashOffersFilesToACommandThatReadsOne) {
+  const std::string file = ScriptFile("bash");
+  const std::string begin = file.substr(0, file.size() - 6);
+  EXPECT_THAT(InBash(absl::StrCat("tollgate policy test ", begin)), Contains(file));
+}
+
 TEST(Completion, ZshCompletesOnATerminal) {
   if (!Installed("zsh")) GTEST_SKIP() << "zsh is not installed: apt-get install zsh";
   EXPECT_EQ(InZsh("tollgate token li"), "tollgate token list ");

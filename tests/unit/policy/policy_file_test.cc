@@ -9,8 +9,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/random.h"
 #include "base/status.h"
 #include "policy/yaml_tree.h"
+#include "token/token_string.h"
 
 namespace tollgate::policy {
 namespace {
@@ -135,6 +137,19 @@ TEST(PolicyFile, HasDefaults) {
   EXPECT_EQ(file.rules[0].route.needs, "a token");
 }
 
+TEST(PolicyFile, ATokenStringIsNotToldOfButByItsLine) {
+  const std::string token(token::TokenFormat()
+                              .Mint(token::TokenKind::kWorkspace, base::SystemRandom())
+                              .token_string.RevealSecret());
+  for (const std::string& text :
+       std::vector<std::string>{"version: 1\notherwise: " + token + "\n",
+                                "version: 1\n# " + token + "\notherwise: token\n"}) {
+    EXPECT_EQ(Error(text),
+              "edge.yaml:2: a token string stands here: it is exposed now, revoke it. A policy "
+              "names no token");
+  }
+}
+
 TEST(PolicyFile, OtherwiseCanLetPass) {
   EXPECT_EQ(Read("version: 1\notherwise: token\n").otherwise->route.needs, "a token");
   EXPECT_EQ(Read("version: 1\notherwise: {any: a}\n").otherwise->route.line, 2);
@@ -217,6 +232,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{Top("credentials: [{header: Authorization}]"), "for Authorization write `bearer`"},
         BadCase{Top("credentials: [{header: Cookie}]"), "the header cookie has another meaning"},
         BadCase{Top("credentials: [{header: x_key}]"), "`header` is a header's name of A-Z a-z"},
+        BadCase{Top("credentials: [{header: X-Tollgate-Token}]"), "is an identity that this edge"},
         BadCase{Top("credentials: [{header: a}, {header: A}]"), "entry 2: `a` stands twice"},
         BadCase{Top("credentials: [{query: a b}]"), "`query` is a parameter's name"},
         BadCase{Top("upstream: {credentials: keep}"),
