@@ -43,6 +43,15 @@ def load(port, token, asked):
     return float(re.search(r"Requests/sec:\s+([\d.]+)", done)[1]), float(value) * {"us": 1e-3, "ms": 1, "s": 1e3}[unit]
 
 
+def cpu_seconds(pid):
+    """What a process has used so far; 0 where there is none."""
+    if pid is None:
+        return 0
+    with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def main():
     asked = arguments()
     os.environ["TOLLGATE_BIN"] = os.path.join(asked.bin, "bin")
@@ -70,12 +79,16 @@ def main():
             for name, text in (("tollgate", answering(edge.socket)), ("yes", answering(yes_socket)),
                                ("none", FILTER.sub("", answering(edge.socket), count=1))):
                 envoys[name] = Envoy(home, name, text, "--concurrency", "1").start()
+            servers = {"tollgate": edge.process.pid, "yes": yes.pid, "none": None}
             runs = {name: [] for name in envoys}
             for envoy in envoys.values():
                 load(envoy.port, token, argparse.Namespace(connections=asked.connections, seconds=1))
             for _ in range(asked.rounds):
                 for name, envoy in envoys.items():
-                    runs[name].append(load(envoy.port, token, asked))
+                    before = cpu_seconds(servers[name])
+                    rate, p99 = load(envoy.port, token, asked)
+                    cpu = cpu_seconds(servers[name]) - before
+                    runs[name].append((rate, p99, cpu / (rate * asked.seconds) * 1e6))
         finally:
             for envoy in envoys.values():
                 envoy.close()
@@ -84,13 +97,15 @@ def main():
             tollgate.close()
 
     print(f"{asked.connections} connections, {asked.rounds} rounds of {asked.seconds} s, {os.cpu_count()} processors")
-    print("| Envoy asks | requests/s | p99 | of `yes` | of `none` |\n| --- | ---: | ---: | ---: | ---: |")
+    print("| Envoy asks | requests/s | p99 | of `yes` | of `none` | CPU of who is asked |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: |")
     for name, seen in runs.items():
-        rates = [rate for rate, _ in seen]
-        ratios = [statistics.median(rate / other for rate, (other, _) in zip(rates, runs[peer]))
+        rates = [run[0] for run in seen]
+        ratios = [statistics.median(rate / other[0] for rate, other in zip(rates, runs[peer]))
                   for peer in ("yes", "none")]
         print(f"| {name} | {statistics.median(rates):,.0f} ({min(rates):,.0f} to {max(rates):,.0f}) "
-              f"| {statistics.median(p99 for _, p99 in seen):.2f} ms | {ratios[0]:.2f} | {ratios[1]:.2f} |")
+              f"| {statistics.median(run[1] for run in seen):.2f} ms | {ratios[0]:.2f} | {ratios[1]:.2f} "
+              f"| {statistics.median(run[2] for run in seen):.0f} µs |")
 
 
 if __name__ == "__main__":
