@@ -57,8 +57,8 @@ def main():
     os.environ["TOLLGATE_BIN"] = os.path.join(asked.bin, "bin")
     os.environ["TOLLGATE_SOURCE"] = SOURCE
     sys.path.insert(0, os.path.join(SOURCE, "tests", "e2e"))
-    from envoy import FILTER, RECIPE, Envoy, recipe, replaced  # pylint: disable=import-error,import-outside-toplevel
     from installation import Installation  # pylint: disable=import-error,import-outside-toplevel
+    from real_envoy import FILTER, RECIPE, Envoy, recipe, replaced  # pylint: disable=import-error,import-outside-toplevel
 
     def answering(socket, *changes):
         text = recipe(socket, 1, *changes)
@@ -85,10 +85,11 @@ def main():
                 load(envoy.port, token, argparse.Namespace(connections=asked.connections, seconds=1))
             for _ in range(asked.rounds):
                 for name, envoy in envoys.items():
-                    before = cpu_seconds(servers[name])
+                    pids = (envoy.process.pid, servers[name])
+                    before = [cpu_seconds(pid) for pid in pids]
                     rate, p99 = load(envoy.port, token, asked)
-                    cpu = cpu_seconds(servers[name]) - before
-                    runs[name].append((rate, p99, cpu / (rate * asked.seconds) * 1e6))
+                    cpu = [(cpu_seconds(pid) - was) / (rate * asked.seconds) * 1e6 for pid, was in zip(pids, before)]
+                    runs[name].append((rate, p99, *cpu))
         finally:
             for envoy in envoys.values():
                 envoy.close()
@@ -97,15 +98,15 @@ def main():
             tollgate.close()
 
     print(f"{asked.connections} connections, {asked.rounds} rounds of {asked.seconds} s, {os.cpu_count()} processors")
-    print("| Envoy asks | requests/s | p99 | of `yes` | of `none` | CPU of who is asked |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    print("| Envoy asks | requests/s | p99 | of `yes` | of `none` | CPU of Envoy | of who is asked |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     for name, seen in runs.items():
         rates = [run[0] for run in seen]
         ratios = [statistics.median(rate / other[0] for rate, other in zip(rates, runs[peer]))
                   for peer in ("yes", "none")]
         print(f"| {name} | {statistics.median(rates):,.0f} ({min(rates):,.0f} to {max(rates):,.0f}) "
               f"| {statistics.median(run[1] for run in seen):.2f} ms | {ratios[0]:.2f} | {ratios[1]:.2f} "
-              f"| {statistics.median(run[2] for run in seen):.0f} µs |")
+              f"| {statistics.median(run[2] for run in seen):.0f} µs | {statistics.median(run[3] for run in seen):.0f} µs |")
 
 
 if __name__ == "__main__":
