@@ -15,6 +15,7 @@
 #include "cli/commands/clock.h"
 #include "cli/commands/completion.h"
 #include "cli/commands/events.h"
+#include "cli/commands/policy.h"
 #include "cli/commands/token.h"
 #include "cli/commands/validators.h"
 #include "cli/commands/workspace.h"
@@ -34,7 +35,8 @@ constexpr char kFooter[] =
     "Exit codes: 0 done; 1 failed; 2 wrong use, or a field was refused; 3 not found; 4 refused as "
     "things stand;\n"
     "5 unavailable; 6 done, but not enforced in the time given; 7 you said no; token check: 10 "
-    "refused, 11 no answer.";
+    "refused, 11 no answer;\n"
+    "policy test: 10 denied; policy lint: 10 something was found.";
 
 // "tollgate token revoke"; empty for nullptr.
 std::string PathTo(const CLI::App& app, const CLI::App* command) {
@@ -169,6 +171,7 @@ int RunCommand(const std::vector<std::string>& arguments, Terminal terminal) {
   AddValidatorsCommands(app, context);
   AddBackupCommands(app, context);
   AddClockCommands(app, context);
+  AddPolicyCommands(app, context);
   AddCompletionCommand(app, context);
   app.add_subcommand("version", "This program's version")->callback([&context] {
     if (context.settings().json()) {

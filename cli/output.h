@@ -46,7 +46,7 @@ enum ExitCode {
   kUnavailable = 5,     // the service cannot be reached, or does not answer in time
   kNotYetEnforced = 6,  // done, but not enforced within --wait
   kAborted = 7,         // the person said no
-  kDenied = 10,         // token check: refused
+  kDenied = 10,         // token check: refused; policy test: denied; policy lint: findings
   kNoAnswer = 11,       // token check: unavailable
 };
 int ExitCodeFor(const absl::Status& status);

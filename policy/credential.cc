@@ -144,22 +144,21 @@ class Finder {
   Finder(const CredentialPlaces& places, Credential* found) : places_(places), found_(found) {}
 
   Refused LookAt(const Header& header) {
-    const std::string name = absl::AsciiStrToLower(header.first);
     const absl::string_view value = Trimmed(header.second);
-    if (name == kAuthorization) {
+    if (absl::EqualsIgnoreCase(header.first, kAuthorization)) {
       if (authorization_) return Several("the header Authorization comes twice");
       authorization_ = true;
       return LookAtAuthorization(value);
     }
-    if (places_.headers.empty()) return absl::nullopt;
-    if (!Contains(places_.headers, name)) {
-      if (absl::StrContains(name, '_') && Contains(places_.headers, FoldedHeaderName(name))) {
-        return Ambiguous("a header's name differs from a credential's by an underscore only");
-      }
-      return absl::nullopt;
+    const auto name =
+        std::find_if(places_.headers.begin(), places_.headers.end(),
+                     [&](const std::string& name) { return ReadsAsHeader(header.first, name); });
+    if (name == places_.headers.end()) return absl::nullopt;
+    if (!absl::EqualsIgnoreCase(header.first, *name)) {
+      return Ambiguous("a header's name differs from a credential's by an underscore only");
     }
     if (Refused refused = Claim()) return refused;
-    found_->header = name;
+    found_->header = *name;
     return ReadPlain(value, &found_->token);
   }
 
@@ -203,10 +202,11 @@ class Finder {
 
 }  // namespace
 
-std::string FoldedHeaderName(absl::string_view name) {
-  std::string folded = absl::AsciiStrToLower(name);
-  std::replace(folded.begin(), folded.end(), '_', '-');
-  return folded;
+bool ReadsAsHeader(absl::string_view sent, absl::string_view name) {
+  return sent.size() == name.size() &&
+         std::equal(sent.begin(), sent.end(), name.begin(), [](char a, char b) {
+           return absl::ascii_tolower(a) == b || (a == '_' && b == '-');
+         });
 }
 
 Refused FindCredential(const CredentialPlaces& places, absl::Span<const Header> headers,
@@ -236,8 +236,10 @@ void FindStrayTokens(const CredentialPlaces& places, absl::Span<const Header> he
       holds = token::HoldsTokenString(value) ||
               (places.basic && absl::EqualsIgnoreCase(scheme, "basic") &&
                DecodePassword(rest, &password) && token::HoldsTokenString(password.RevealSecret()));
-    } else if (Contains(places.headers, FoldedHeaderName(name))) {
-      holds = token::HoldsTokenString(value);
+    } else {
+      holds = std::any_of(places.headers.begin(), places.headers.end(),
+                          [&](const std::string& place) { return ReadsAsHeader(name, place); }) &&
+              token::HoldsTokenString(value);
     }
     if (holds && !Contains(*drop_headers, name)) drop_headers->push_back(std::move(name));
   }

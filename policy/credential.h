@@ -46,8 +46,9 @@ void FindStrayTokens(const CredentialPlaces& places, absl::Span<const Header> he
                      absl::string_view query, std::vector<std::string>* drop_headers,
                      std::vector<std::string>* drop_query);
 
-// A header's name in lower case, with `-` for `_`: as CGI and its heirs tell names apart.
-std::string FoldedHeaderName(absl::string_view name);
+// Whether a header that was sent reads as `name`, which is in lower case without underscores, for
+// CGI and its heirs: they tell neither case, nor `_` from `-`. Allocates nothing.
+bool ReadsAsHeader(absl::string_view sent, absl::string_view name);
 
 }  // namespace tollgate::policy
 

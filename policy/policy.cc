@@ -34,9 +34,11 @@ constexpr absl::string_view kPathOverrides[] = {"x-original-url", "x-rewrite-url
 constexpr absl::string_view kMethodOverrides[] = {"x-http-method-override", "x-http-method",
                                                   "x-method-override"};
 
-template <size_t kSize>
-bool OneOf(const absl::string_view (&names)[kSize], absl::string_view name) {
-  return std::find(std::begin(names), std::end(names), name) != std::end(names);
+// Whether a header that was sent reads as one of `names`.
+template <class Names>
+bool ReadsAsOneOf(absl::string_view sent, const Names& names) {
+  return std::any_of(std::begin(names), std::end(names),
+                     [sent](absl::string_view name) { return ReadsAsHeader(sent, name); });
 }
 
 Refused CheckMethod(const Request& request) {
@@ -47,8 +49,7 @@ Refused CheckMethod(const Request& request) {
     return Refusal{400, "METHOD_MALFORMED", "the method is none of HTTP"};
   }
   for (const auto& [name, value] : request.headers) {
-    if (name.empty() || absl::ascii_tolower(name[0]) != 'x') continue;
-    if (OneOf(kMethodOverrides, FoldedHeaderName(name)) && value != request.method) {
+    if (ReadsAsOneOf(name, kMethodOverrides) && value != request.method) {
       return Refusal{400, "METHOD_AMBIGUOUS", "a header asks for another method than the request"};
     }
   }
@@ -206,10 +207,8 @@ class PolicyInForce final : public Policy {
     };
     for (const std::string& header : identity_headers_) add(header);
     for (const auto& [sent, value] : request.headers) {
-      const std::string folded = FoldedHeaderName(sent);
-      if (absl::StartsWith(folded, kOwnPrefix) || OneOf(kPathOverrides, folded) ||
-          std::find(identity_headers_.begin(), identity_headers_.end(), folded) !=
-              identity_headers_.end()) {
+      if (ReadsAsHeader(absl::string_view(sent).substr(0, kOwnPrefix.size()), kOwnPrefix) ||
+          ReadsAsOneOf(sent, kPathOverrides) || ReadsAsOneOf(sent, identity_headers_)) {
         add(absl::AsciiStrToLower(sent));
       }
     }

@@ -76,8 +76,8 @@ void AddFlags(net::DaemonFlags& flags, std::string* stale_policy, ValidatorFlags
              &o.client_ca);
   flags.Value("Listening", "socket-mode", "MODE", "Of a Unix socket that is made, in octal", "0660",
               [&o](const std::string& text) { return ReadMode(text, &o.socket_mode); });
-  flags.Number("Listening", "max-connections", "N", "On each listener; 0: as open files allow",
-               &o.max_connections);
+  flags.Number("Listening", "max-connections", "N",
+               "On each listener; 0: as open files allow, for HTTP 512", &o.max_connections);
   flags.Flag("Listening", "allow-plaintext",
              "Plaintext where other hosts can reach it, knowing the risk", &o.allow_plaintext);
 

@@ -246,6 +246,22 @@ def test_no_answer_is_given_twice(tollgate, edge):
     assert len(ids) == 150
 
 
+def test_what_it_did_is_measured(tollgate, edge):
+    _, secret = tollgate.create("CI")
+    with Connection(edge.http) as connection:
+        for token in (secret, None):
+            connection.ask(nginx("GET", "/v1/x", token=secret if token else None))
+        connection.ask(nginx("GET", "/v1/../x", token=secret))
+        text = tollgate.metrics(edge)
+        for verdict in ("admit", "deny", "refused"):
+            assert metric(text, "tollgate_validator_front_answers_total", front="forward_auth", verdict=verdict) == 1
+        for address in edge.ready["http"]:
+            assert metric(text, "tollgate_http_connections_accepted_total", address=address) is not None
+    assert metric(text, "tollgate_http_answers_total", address=edge.http, code="401") == 1
+    types = [line for line in text.splitlines() if line.startswith("# TYPE ")]
+    assert len(types) == len(set(types)), "each family once, whatever the number of addresses"
+
+
 # ---- The policy file.
 
 

@@ -9,6 +9,7 @@ import sys
 import tempfile
 
 from installation import Installation, until
+from proxies import Connection, nginx, write_policy
 
 SOURCE = os.environ.get("TOLLGATE_SOURCE") or os.path.abspath(
     os.path.join(os.path.dirname(__file__), "..", ".."))
@@ -59,7 +60,9 @@ def documented(page, program):
 def shown(tollgate):
     """What both programs show once each has done something of every kind."""
     service = tollgate.start_service()
-    edge = tollgate.start_validator()
+    edge = tollgate.start_validator("edge-1", "--policy", write_policy(tollgate.home), "--http-listen", "127.0.0.1:0")
+    with Connection(edge.ready["http"][0]) as proxy:
+        assert proxy.ask(nginx("GET", "/healthz")).status == 200
     _, secret = tollgate.create("a")
     tollgate.check(edge, secret)
     texts = {"tollgated": service, "tollgate-validator": edge}

@@ -65,11 +65,11 @@ absl::Status AsBadFlag(const absl::Status& refused) {
 }
 
 // For proxies, which keep many connections, pass on what browsers send, and are near.
-net::HttpLimits ProxyLimits() {
+net::HttpLimits ProxyLimits(int max_connections) {
   net::HttpLimits limits;
   limits.request.max_header_bytes = 64 << 10;
   limits.request.max_headers = 200;
-  limits.max_connections = 512;
+  limits.max_connections = max_connections > 0 ? max_connections : 512;
   limits.request_timeout = absl::Seconds(5);
   limits.idle_timeout = absl::Minutes(3);  // longer than proxies keep a connection: they end it
   limits.write_timeout = absl::Seconds(5);
@@ -206,7 +206,7 @@ class ValidatorServerImpl final : public ValidatorServer {
       net::HttpHost::Options http;
       http.address = std::move(address);
       http.socket_mode = static_cast<mode_t>(options_.socket_mode);
-      http.limits = ProxyLimits();
+      http.limits = ProxyLimits(options_.max_connections);
       ASSIGN_OR_RETURN(http_.emplace_back(), net::HttpHost::Bind(std::move(http)));
     }
     return absl::OkStatus();

@@ -39,7 +39,8 @@ struct ValidatorServerOptions : EdgeOptions {
   std::string client_ca;
   // Of a Unix socket that it makes.
   uint32_t socket_mode = 0660;
-  // The most connections at once on each listener. 0: as the limit on open files allows.
+  // The most connections at once on each listener. 0: as the limit on open files allows,
+  // and 512 for HTTP.
   int max_connections = 0;
   // A folder of this validator's own that outlives its process, for the newest proof (R19). It must
   // exist. Empty: a new process proves nothing.

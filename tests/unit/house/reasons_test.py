@@ -4,10 +4,10 @@ import re
 import unittest
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
-ROOMS = ("net", "token", "storage", "service", "validator", "cli")
+ROOMS = ("net", "token", "policy", "storage", "service", "validator", "cli")
 # Where a reason stands: an argument of a refusal, or a field of its details.
 PLACES = re.compile(
-    r'(?:\bRefuse(?:Field|ForNow)?\(|\breason\s*=|ErrorDetails\{|absl::StatusCode::k\w+,)\s*"([A-Z][A-Z0-9_]{3,})"')
+    r'(?:\bRefuse(?:Field|ForNow)?\(|\breason\s*=|ErrorDetails\{|absl::StatusCode::k\w+,|\bRefusal\{\d+,)\s*"([A-Z][A-Z0-9_]{3,})"')
 
 
 def reasons(text):
@@ -33,8 +33,8 @@ class Reasons(unittest.TestCase):
     def test_all_forms_are_found(self):
         self.assertEqual(reasons('RefuseField("A_REASON", f); details.reason = "OTHER_ONE"; '
                                  'Refuse(absl::StatusCode::kAborted,\n    "THIRD_ONE", x); '
-                                 'ErrorDetails{"LAST_ONE", {}}'),
-                         {"A_REASON", "OTHER_ONE", "THIRD_ONE", "LAST_ONE"})
+                                 'ErrorDetails{"LAST_ONE", {}} Refusal{400, "OF_A_REQUEST", x}'),
+                         {"A_REASON", "OTHER_ONE", "THIRD_ONE", "LAST_ONE", "OF_A_REQUEST"})
 
     def test_all_are_documented(self):
         found, missing = undocumented(ROOT)

@@ -54,6 +54,7 @@ INSTANTIATE_TEST_SUITE_P(
                    "Bearer error=\"insufficient_scope\", error_description=\"a needed scope is "
                    "missing\", scope=\"deploy:write\""},
         ReasonCase{VERDICT_REASON_WRONG_AUDIENCE, VERDICT_DENY, 403, "", "Bearer"},
+        ReasonCase{VERDICT_REASON_WRONG_WORKSPACE, VERDICT_DENY, 403, "", "Bearer"},
         // Nothing is known of it.
         ReasonCase{VERDICT_REASON_NO_LEASE, VERDICT_UNAVAILABLE, 503, "", ""},
         ReasonCase{VERDICT_REASON_SERVICE_UNAVAILABLE, VERDICT_UNAVAILABLE, 503, "", ""},
@@ -86,6 +87,10 @@ TEST(AnswerToTest, TheScopeIsWhatWouldHaveBeenEnough) {
   EXPECT_EQ(scope_of({{"a", "b"}, {"c", "d"}, ""}), "scope=\"c d a\"");
   EXPECT_EQ(scope_of({{"c", "b"}, {"c"}, ""}), "scope=\"c\"");
   EXPECT_EQ(scope_of({}), "");
+  token::Requirement expression;
+  expression.all_scopes = {"a"};
+  expression.scope_expression = token::ScopeExpression::Parse("(b AND a) OR c").value();
+  EXPECT_EQ(scope_of(expression), "scope=\"a b\"") << "of alternatives the first";
 }
 
 TEST(AnswerToTest, ARealmIsQuotedAndNothingElseCanBeWrittenThroughIt) {
