@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """envoy.py [--seconds N] [--rounds N] [--connections N] [--bin BUILD]: what a check costs through the real Envoy.
 
-Three Envoys on the recipe's own file (examples/envoy), each answering by itself in place of the service, so that nothing
+Four Envoys on the recipe's own file (examples/envoy), each answering by itself in place of the service, so that nothing
 else is measured:
   tollgate   asks tollgate-validator, which admits a token from memory
-  yes        asks yes_ext_authz, a server like ours that says yes without reading what it is asked
+  same       asks yes_ext_authz, a server like ours that gives the same answer, made once, without reading what it is asked
+  yes        asks one that says nothing but yes: no identity, nothing for the proxy to change
   none       asks nobody
 They take turns, round by round, under the same load (wrk); the table of docs/performance.md goes to stdout: medians,
 with their spread, and ratios within a round. Needs scripts/install-packages build test bench, and a build with
@@ -43,13 +44,22 @@ def load(port, token, asked):
     return float(re.search(r"Requests/sec:\s+([\d.]+)", done)[1]), float(value) * {"us": 1e-3, "ms": 1, "s": 1e3}[unit]
 
 
+def cpu_seconds(pid):
+    """What a process has used so far; 0 where there is none."""
+    if pid is None:
+        return 0
+    with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def main():
     asked = arguments()
     os.environ["TOLLGATE_BIN"] = os.path.join(asked.bin, "bin")
     os.environ["TOLLGATE_SOURCE"] = SOURCE
     sys.path.insert(0, os.path.join(SOURCE, "tests", "e2e"))
-    from envoy import FILTER, RECIPE, Envoy, recipe, replaced  # pylint: disable=import-error,import-outside-toplevel
     from installation import Installation  # pylint: disable=import-error,import-outside-toplevel
+    from real_envoy import FILTER, RECIPE, Envoy, recipe, replaced  # pylint: disable=import-error,import-outside-toplevel
 
     def answering(socket, *changes):
         text = recipe(socket, 1, *changes)
@@ -58,39 +68,49 @@ def main():
 
     with tempfile.TemporaryDirectory(prefix="tg.", dir="/tmp") as home:
         tollgate = Installation(home)
-        yes_socket = os.path.join(home, "yes.sock")
-        yes = subprocess.Popen([os.path.join(asked.bin, "bench", "yes_ext_authz"), f"unix:{yes_socket}"],
-                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        peers = {name: subprocess.Popen(
+            [os.path.join(asked.bin, "bench", "yes_ext_authz"), f"unix:{home}/{name}.sock", *words],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for name, words in (("same", ["same"]), ("yes", []))}
         envoys = {}
         try:
-            assert yes.stdout.readline() == "ready\n"
+            for peer in peers.values():
+                assert peer.stdout.readline() == "ready\n"
             tollgate.start_service()
             edge = tollgate.start_validator("edge-1", "--policy", os.path.join(RECIPE, "policy.yaml"))
             _, token = tollgate.create("bench", "--scope", "items:read")
-            for name, text in (("tollgate", answering(edge.socket)), ("yes", answering(yes_socket)),
+            for name, text in (("tollgate", answering(edge.socket)), ("same", answering(f"{home}/same.sock")),
+                               ("yes", answering(f"{home}/yes.sock")),
                                ("none", FILTER.sub("", answering(edge.socket), count=1))):
                 envoys[name] = Envoy(home, name, text, "--concurrency", "1").start()
+            servers = {"tollgate": edge.process.pid, **{name: peer.pid for name, peer in peers.items()}, "none": None}
             runs = {name: [] for name in envoys}
             for envoy in envoys.values():
                 load(envoy.port, token, argparse.Namespace(connections=asked.connections, seconds=1))
             for _ in range(asked.rounds):
                 for name, envoy in envoys.items():
-                    runs[name].append(load(envoy.port, token, asked))
+                    pids = (envoy.process.pid, servers[name])
+                    before = [cpu_seconds(pid) for pid in pids]
+                    rate, p99 = load(envoy.port, token, asked)
+                    cpu = [(cpu_seconds(pid) - was) / (rate * asked.seconds) * 1e6 for pid, was in zip(pids, before)]
+                    runs[name].append((rate, p99, *cpu))
         finally:
             for envoy in envoys.values():
                 envoy.close()
-            yes.kill()
-            yes.wait()
+            for peer in peers.values():
+                peer.kill()
+                peer.wait()
             tollgate.close()
 
     print(f"{asked.connections} connections, {asked.rounds} rounds of {asked.seconds} s, {os.cpu_count()} processors")
-    print("| Envoy asks | requests/s | p99 | of `yes` | of `none` |\n| --- | ---: | ---: | ---: | ---: |")
+    print("| Envoy asks | requests/s | p99 | of `same` | of `yes` | of `none` | CPU of Envoy | of who is asked |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     for name, seen in runs.items():
-        rates = [rate for rate, _ in seen]
-        ratios = [statistics.median(rate / other for rate, (other, _) in zip(rates, runs[peer]))
-                  for peer in ("yes", "none")]
+        rates = [run[0] for run in seen]
+        ratios = [statistics.median(rate / other[0] for rate, other in zip(rates, runs[peer]))
+                  for peer in ("same", "yes", "none")]
         print(f"| {name} | {statistics.median(rates):,.0f} ({min(rates):,.0f} to {max(rates):,.0f}) "
-              f"| {statistics.median(p99 for _, p99 in seen):.2f} ms | {ratios[0]:.2f} | {ratios[1]:.2f} |")
+              f"| {statistics.median(run[1] for run in seen):.2f} ms | {' | '.join(f'{ratio:.2f}' for ratio in ratios)} "
+              f"| {statistics.median(run[2] for run in seen):.0f} µs | {statistics.median(run[3] for run in seen):.0f} µs |")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,9 @@
 #include <grpcpp/grpcpp.h>
 
 #include <cstdio>
+#include <cstring>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "base/secret.h"
@@ -13,6 +15,8 @@
 #include "net/grpc_host.h"
 #include "net/reactor.h"
 #include "net/wire.h"
+#include "validator/fronts/ext_authz_message.h"
+#include "validator/fronts/gate.h"
 
 namespace tollgate::bench {
 namespace {
@@ -21,27 +25,58 @@ using envoy::service::auth::v3::Authorization;
 using envoy::service::auth::v3::CheckResponse;
 using BytesCall = net::UnaryCall<grpc::ByteBuffer, grpc::ByteBuffer>;
 
+CheckResponse BareYes() {
+  CheckResponse yes;
+  yes.mutable_status()->set_code(0);
+  yes.mutable_ok_response();
+  return yes;
+}
+
+CheckResponse SameAnswer() {
+  validator::GateAnswer answer;
+  answer.passes = true;
+  answer.status = 200;
+  answer.identity.set_token("workspaces/acme/tokens/4mXp81QzR0aYc7Ld");
+  answer.identity.set_workspace("acme");
+  answer.identity.add_scopes("items:read");
+  answer.upstream_headers = {{"x-tollgate-workspace", "acme"},
+                             {"x-tollgate-token", "4mXp81QzR0aYc7Ld"},
+                             {"x-tollgate-owner", ""},
+                             {"x-tollgate-scopes", "items:read"},
+                             {"x-tollgate-expires", ""}};
+  answer.drop_headers = {"authorization"};
+  answer.client_headers = {{"Cache-Control", "no-store"},
+                           {"Tollgate-Decision", "7b0f1d2c3b4a59687f6e5d4c3b2a1908"}};
+  CheckResponse same;
+  validator::FillCheckResponse(answer, /*grpc=*/false, &same);
+  return same;
+}
+
 class Yes final : public Authorization::WithRawCallbackMethod_Check<Authorization::Service> {
  public:
+  explicit Yes(const CheckResponse& answer)
+      : bytes_(std::make_shared<const std::string>(answer.SerializeAsString())) {}
+
   grpc::ServerUnaryReactor* Check(grpc::CallbackServerContext* context,
                                   const grpc::ByteBuffer* request,
                                   grpc::ByteBuffer* response) override {
-    return BytesCall::Serve(context, request, response, [](std::shared_ptr<BytesCall> call) {
-      CheckResponse yes;
-      yes.mutable_status()->set_code(0);
-      yes.mutable_ok_response();
-      call->Reply(net::ToByteBuffer(yes));
+    return BytesCall::Serve(context, request, response, [this](std::shared_ptr<BytesCall> call) {
+      call->Reply(net::ToByteBuffer(bytes_));
     });
   }
+
+ private:
+  const std::shared_ptr<const std::string> bytes_;
 };
 
 int Main(int argc, char** argv) {
-  if (argc != 2) {
-    std::fprintf(stderr, "yes_ext_authz ADDRESS\n");
+  const bool same = argc == 3 && std::strcmp(argv[2], "same") == 0;
+  if (argc != 2 && !same) {
+    std::fprintf(stderr, "yes_ext_authz ADDRESS [same]\n");
     return 2;
   }
   base::InitSecrets();
-  Yes yes;
+  Yes yes(same ? SameAnswer() : BareYes());
   net::GrpcHost::Options options;
   options.listen = {argv[1]};
   absl::StatusOr<std::unique_ptr<net::GrpcHost>> host = net::GrpcHost::Bind(std::move(options));

@@ -122,6 +122,7 @@ class UnaryCall {
   }
 
   ~UnaryCall() {
+    if (answered_) return;
     reactor_->FinishOnce(ToGrpcStatus(base::Refuse(absl::StatusCode::kInternal, "CALL_DROPPED",
                                                    "The call was dropped unanswered.")));
   }

@@ -7,8 +7,8 @@ import time
 
 import grpc
 import pytest
-from envoy import RECIPE, Envoy, Service, recipe
 from installation import until
+from real_envoy import RECIPE, Envoy, Service, recipe
 
 RAW = "encode_raw_headers: true"
 IDENTITY = ("x-tollgate-workspace", "x-tollgate-token", "x-tollgate-owner", "x-tollgate-scopes")

@@ -1,5 +1,6 @@
 #include "validator/fronts/ext_authz.h"
 
+#include <google/protobuf/arena.h>
 #include <grpcpp/alarm.h>
 
 #include <algorithm>
@@ -19,8 +20,16 @@ namespace tollgate::validator {
 namespace {
 
 using envoy::service::auth::v3::CheckRequest;
+using envoy::service::auth::v3::CheckResponse;
 
 using BytesCall = net::UnaryCall<grpc::ByteBuffer, grpc::ByteBuffer>;
+
+// Room for most requests, and for most answers, in one piece.
+const google::protobuf::ArenaOptions kArena = [] {
+  google::protobuf::ArenaOptions options;
+  options.start_block_size = 4096;
+  return options;
+}();
 
 constexpr absl::Duration kLongestMargin = absl::Milliseconds(20);
 
@@ -40,7 +49,11 @@ class Asked {
   void Answer(const GateAnswer& answer) {
     if (answered_.exchange(true, std::memory_order_acq_rel)) return;
     CountAnswer(answer, &counts_);
-    call_->Reply(net::ToByteBuffer(ToCheckResponse(answer, grpc_)));
+    // Many small parts, all let go of at once.
+    google::protobuf::Arena arena(kArena);
+    auto* response = google::protobuf::Arena::CreateMessage<CheckResponse>(&arena);
+    FillCheckResponse(answer, grpc_, response);
+    call_->Reply(net::ToByteBuffer(*response));
   }
   // Without a decision.
   void Refuse(const absl::Status& why) {
@@ -94,18 +107,19 @@ grpc::ServerUnaryReactor* ExtAuthzFront::Check(grpc::CallbackServerContext* cont
           return asked->Refuse(base::Refuse(absl::StatusCode::kResourceExhausted,
                                             "REQUEST_TOO_LARGE", "The request is too long."));
         }
-        CheckRequest parsed;
-        const absl::Status whole = ParseAndWipe(bytes, &parsed);
+        google::protobuf::Arena arena(kArena);
+        auto* parsed = google::protobuf::Arena::CreateMessage<CheckRequest>(&arena);
+        const absl::Status whole = ParseAndWipe(bytes, parsed);
         if (good.ok()) good = whole;
         if (good.ok()) {
-          absl::StatusOr<CheckedRequest> read = ReadCheck(parsed);
+          absl::StatusOr<CheckedRequest> read = ReadCheck(*parsed);
           good = read.status();
           if (good.ok()) {
             asked->SetGrpc(read->grpc);
             gate_.Ask(read->request, [asked](const GateAnswer& answer) { asked->Answer(answer); });
           }
         }
-        WipeCheck(&parsed);
+        WipeCheck(parsed);
         if (!good.ok()) return asked->Refuse(good);
         if (!asked->answered()) Asked::AnswerInTime(asked);
       });

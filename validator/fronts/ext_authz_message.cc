@@ -230,21 +230,19 @@ absl::StatusOr<CheckedRequest> ReadCheck(const CheckRequest& message) {
   return read;
 }
 
-CheckResponse ToCheckResponse(const GateAnswer& answer, bool grpc) {
-  CheckResponse response;
+void FillCheckResponse(const GateAnswer& answer, bool grpc, CheckResponse* response) {
   const bool readable = IsReadable(answer);
   if (answer.passes && readable) {
-    response.mutable_status()->set_code(0);
-    FillOk(answer, response.mutable_ok_response());
+    response->mutable_status()->set_code(0);
+    FillOk(answer, response->mutable_ok_response());
   } else {
     const bool known = !answer.passes && CodeOf(answer.status) != absl::StatusCode::kUnknown;
     const int status = known ? answer.status : 503;
-    response.mutable_status()->set_code(static_cast<int>(CodeOf(status)));
-    if (readable) response.mutable_status()->set_message(answer.reason);
-    FillDenied(readable ? answer : GateAnswer(), status, grpc, response.mutable_denied_response());
+    response->mutable_status()->set_code(static_cast<int>(CodeOf(status)));
+    if (readable) response->mutable_status()->set_message(answer.reason);
+    FillDenied(readable ? answer : GateAnswer(), status, grpc, response->mutable_denied_response());
   }
-  if (readable) FillMetadata(answer, response.mutable_dynamic_metadata());
-  return response;
+  if (readable) FillMetadata(answer, response->mutable_dynamic_metadata());
 }
 
 void WipeCheck(CheckRequest* message) {

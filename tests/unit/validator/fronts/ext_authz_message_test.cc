@@ -204,6 +204,12 @@ TEST(WipeCheckTest, NothingOfTheClientsIsLeft) {
 
 // ---- the way back
 
+CheckResponse ToCheckResponse(const GateAnswer& answer, bool grpc) {
+  CheckResponse response;
+  FillCheckResponse(answer, grpc, &response);
+  return response;
+}
+
 std::map<std::string, std::string> Set(
     const google::protobuf::RepeatedPtrField<HeaderValueOption>& headers) {
   std::map<std::string, std::string> set;
@@ -245,7 +251,7 @@ GateAnswer Refused(int status, const std::string& reason) {
   return answer;
 }
 
-TEST(ToCheckResponseTest, AnAdmittedRequestGoesOnWithItsIdentity) {
+TEST(FillCheckResponseTest, AnAdmittedRequestGoesOnWithItsIdentity) {
   GateAnswer answer = Admitted();
   answer.drop_headers = {"Authorization",
                          "x-tollgate-workspace",
@@ -269,7 +275,7 @@ TEST(ToCheckResponseTest, AnAdmittedRequestGoesOnWithItsIdentity) {
   EXPECT_THAT(Set(ok.response_headers_to_add()), ElementsAre(Pair("tollgate-decision", "17")));
 }
 
-TEST(ToCheckResponseTest, WhoeverPassesIsNamedToTheProxy) {
+TEST(FillCheckResponseTest, WhoeverPassesIsNamedToTheProxy) {
   const CheckResponse response = ToCheckResponse(Admitted(), false);
   const auto& fields = response.dynamic_metadata().fields();
   EXPECT_EQ(fields.size(), 4u);
@@ -281,7 +287,7 @@ TEST(ToCheckResponseTest, WhoeverPassesIsNamedToTheProxy) {
   EXPECT_EQ(fields.at("scopes").list_value().values(1).string_value(), "items:read");
 }
 
-TEST(ToCheckResponseTest, WithoutATokenNobodyIsNamed) {
+TEST(FillCheckResponseTest, WithoutATokenNobodyIsNamed) {
   GateAnswer answer;
   answer.passes = true;
   answer.status = 200;
@@ -320,7 +326,7 @@ INSTANTIATE_TEST_SUITE_P(Statuses, RefusedTest,
                                            RefusedCase{302, 503, 14}),
                          [](const auto& i) { return absl::StrCat(i.param.status); });
 
-TEST(ToCheckResponseTest, AGrpcCallersDenialKeepsTheTypeOfGrpc) {
+TEST(FillCheckResponseTest, AGrpcCallersDenialKeepsTheTypeOfGrpc) {
   GateAnswer answer = Refused(401, "REVOKED");
   answer.client_headers.emplace_back("Content-Type", "application/problem+json");
   answer.client_headers.emplace_back("WWW-Authenticate", "Bearer");
@@ -331,7 +337,7 @@ TEST(ToCheckResponseTest, AGrpcCallersDenialKeepsTheTypeOfGrpc) {
                           Pair("www-authenticate", "Bearer")));
 }
 
-TEST(ToCheckResponseTest, WhatTheProxyCouldNotReadAdmitsNobody) {
+TEST(FillCheckResponseTest, WhatTheProxyCouldNotReadAdmitsNobody) {
   const std::vector<void (*)(GateAnswer*)> ways = {
       [](GateAnswer* a) { a->upstream_headers.emplace_back("x-owner", "a\r\nx-admin: 1"); },
       [](GateAnswer* a) { a->upstream_headers.emplace_back("x-owner", std::string("a\0b", 3)); },
@@ -354,7 +360,7 @@ TEST(ToCheckResponseTest, WhatTheProxyCouldNotReadAdmitsNobody) {
   }
 }
 
-TEST(ToCheckResponseTest, TheHostIsNeverSet) {
+TEST(FillCheckResponseTest, TheHostIsNeverSet) {
   GateAnswer answer = Admitted();
   answer.upstream_headers.emplace_back("Host", "internal.example");
   EXPECT_TRUE(ToCheckResponse(answer, false).has_denied_response());
