@@ -1,4 +1,5 @@
-// Check: asks a validator what it would tell a service.
+// Check: asks a validator what it would tell a service, or a URL behind a proxy what it would tell
+// a client.
 #include <iostream>
 #include <memory>
 #include <string>
@@ -11,6 +12,7 @@
 #include "cli/commands/token.h"
 #include "cli/commands/token_text.h"
 #include "cli/human.h"
+#include "net/url_head.h"
 #include "nlohmann/json.hpp"
 #include "tollgate/v1/validation_service.grpc.pb.h"
 
@@ -23,7 +25,104 @@ struct CheckOptions {
   std::vector<std::string> scopes, all_scopes;
   std::string audience;
   int repeat = 1;
+  std::string url;
+  std::string ca;
 };
+
+// What a client sees of an edge behind a proxy.
+struct SeenAtUrl {
+  int status = 0;
+  std::string challenge;  // WWW-Authenticate
+  std::string decision;
+  std::string expires;
+  std::string retry_after;
+
+  bool refused() const { return status == 400 || status == 401 || status == 403; }
+  bool unavailable() const { return status == 503; }
+};
+
+// The value of `name="value"` in a challenge (RFC 9110, 11.6.1); empty where there is none.
+std::string ParameterOf(absl::string_view challenge, absl::string_view name) {
+  const std::string begin = absl::StrCat(name, "=\"");
+  size_t at = challenge.find(begin);
+  // `error` is the end of no other name, and `realm` is a text that may hold anything.
+  while (at != absl::string_view::npos && at > 0 && challenge[at - 1] != ' ' &&
+         challenge[at - 1] != ',') {
+    at = challenge.find(begin, at + 1);
+  }
+  std::string value;
+  if (at == absl::string_view::npos) return value;
+  for (size_t i = at + begin.size(); i < challenge.size() && challenge[i] != '"'; ++i) {
+    if (challenge[i] == '\\' && i + 1 < challenge.size()) ++i;
+    value.push_back(challenge[i]);
+  }
+  return value;
+}
+
+absl::StatusOr<SeenAtUrl> LookAtUrl(Context& context, const CheckOptions& options) {
+  net::UrlQuestion question;
+  question.url = options.url;
+  question.ca = options.ca;
+  question.bearer = context.ReadSecret();
+  if (question.bearer.empty())
+    return absl::InvalidArgumentError("no token string on standard input");
+  ASSIGN_OR_RETURN(const net::UrlHead head, net::AskUrl(question));
+  SeenAtUrl seen;
+  seen.status = head.status;
+  for (const auto& [name, value] : head.headers) {
+    if (name == "www-authenticate") seen.challenge = value;
+    if (name == "tollgate-decision") seen.decision = value;
+    if (name == "tollgate-token-expires") seen.expires = value;
+    if (name == "retry-after") seen.retry_after = value;
+  }
+  if (!seen.decision.empty()) return seen;
+  return base::Refuse(
+      absl::StatusCode::kNotFound, "NO_DECISION_SEEN",
+      absl::StrCat("the answer, ", seen.status,
+                   ", has no header Tollgate-Decision: this path is not behind Tollgate, or the "
+                   "proxy does not pass the header on, as the recipes do"));
+}
+
+absl::Status CheckUrl(Context& context, const CheckOptions& options) {
+  const base::BootTime begun = context.terminal().clock->Now();
+  ASSIGN_OR_RETURN(const SeenAtUrl seen, LookAtUrl(context, options));
+  const absl::Duration took = context.terminal().clock->Now() - begun;
+  context.exit_code = seen.refused() ? kDenied : seen.unavailable() ? kNoAnswer : kDone;
+  const std::string error = ParameterOf(seen.challenge, "error");
+  const std::string description = ParameterOf(seen.challenge, "error_description");
+  if (context.settings().json()) {
+    const nlohmann::json answer = {
+        {"verdict", seen.refused()       ? "deny"
+                    : seen.unavailable() ? "unavailable"
+                                         : "admit"},
+        {"status", seen.status},
+        {"error", error},
+        {"description", description},
+        {"decision", seen.decision},
+        {"token_expires", seen.expires},
+        {"elapsed_ms", absl::ToDoubleMilliseconds(took)},
+    };
+    context.out() << answer.dump(2, ' ', true, nlohmann::json::error_handler_t::replace) << '\n';
+    return absl::OkStatus();
+  }
+  if (context.settings().quiet) return absl::OkStatus();
+  context.out() << (seen.refused()       ? "refused"
+                    : seen.unavailable() ? "unavailable"
+                                         : "admitted")
+                << "     " << seen.status;
+  for (const std::string& words : {error, description}) {
+    if (!words.empty()) context.out() << "   " << SafeForTerminal(words);
+  }
+  context.out() << "   " << HumanElapsed(took) << "   decision " << SafeForTerminal(seen.decision)
+                << '\n';
+  if (!seen.expires.empty()) {
+    context.out() << "  The token's end is near: " << SafeForTerminal(seen.expires) << ".\n";
+  }
+  if (seen.unavailable() && !seen.retry_after.empty()) {
+    context.out() << "  Try again in " << SafeForTerminal(seen.retry_after) << " s.\n";
+  }
+  return absl::OkStatus();
+}
 
 absl::Status Check(Context& context, const CheckOptions& options) {
   tollgate::v1::ValidateRequest request;
@@ -104,13 +203,26 @@ absl::Status Check(Context& context, const CheckOptions& options) {
 void AddTokenCheckCommand(CLI::App& token, Context& context) {
   auto options = std::make_shared<CheckOptions>();
   CLI::App* verb = token.add_subcommand(
-      "check", "Ask a validator (--edge) about a token string, read from standard input");
+      "check",
+      "Ask a validator (--edge), or a URL behind one (--url), about a token string, read from "
+      "standard input");
   verb->add_option("--scope", options->scopes, "Any of these is needed; repeatable");
   verb->add_option("--all-scopes", options->all_scopes, "All of these are needed; repeatable");
   verb->add_option("--audience", options->audience, "The service that is asked for");
   verb->add_option("--repeat", options->repeat, "Ask so often; the last answer counts")
       ->check(CLI::Range(1, 1000000));
-  verb->callback([&context, options] { context.Fail(Check(context, *options)); });
+  CLI::Option* const url =
+      verb->add_option("--url", options->url,
+                       "GET this with the token, as a client does, and tell what the edge behind "
+                       "it said; the edge's policy says what is needed");
+  for (const char* other : {"--scope", "--all-scopes", "--audience", "--repeat"}) {
+    url->excludes(verb->get_option(other));
+  }
+  verb->add_option("--ca-file", options->ca, "With --url: who signs the server's certificate, PEM")
+      ->needs(url);
+  verb->callback([&context, options] {
+    context.Fail(options->url.empty() ? Check(context, *options) : CheckUrl(context, *options));
+  });
 }
 
 }  // namespace tollgate::cli

@@ -43,11 +43,12 @@ def test_demo_and_its_commands(hostile):
     assert pasted.returncode == 0, told + pasted.stderr
     assert pasted.stderr == ""
     assert not TOKEN_STRING.search(told)
-    # The same six steps, in the same order.
+    assert re.search(r'^7  proxy +refused by an nginx .* 401 invalid_token, "revoked"', shown.stdout, re.MULTILINE)
+    # The same seven steps, in the same order.
     steps = [r"^\w{16}$", r"^admitted +workspaces/acme/tokens/\w{16}", r"^\w{16}$", r"^admitted", r"^revoked +revision",
              r"^admitted", r"^\w{16}$", r"^admitted", r"^admitted", r"^state +revoked", r"^admitted",
-             r"^refused +revoked", r"^revoked +revision", r"^enforced +everywhere: 1 acknowledged",
-             r"^refused +revoked"]
+             r"^refused +revoked", r"^admitted +200 ", r"^revoked +revision",
+             r"^enforced +everywhere: 1 acknowledged", r"^refused +revoked", r"^refused +401 +invalid_token +revoked"]
     lines = iter(told.splitlines())
     for expected in steps:
         assert any(re.search(expected, line) for line in lines), f"{expected} is missing, in order, from\n{told}"

@@ -63,6 +63,23 @@ def test_a_cache_that_somebody_put_in_front_is_found(tollgate):
         recipe.close()
 
 
+def test_a_token_is_checked_as_its_holder_sees_it(tollgate, recipe):
+    token_id, secret = tollgate.create("CI", "--scope", "deploy:write", "--expires-in", "3d")
+    url = f"http://{recipe.address}/v1/x"
+    seen = tollgate.cli("token", "check", "--url", url, secret=secret)
+    assert (seen["verdict"], seen["status"]) == ("admit", 200) and seen["decision"] and seen["token_expires"], seen
+    words = tollgate.cli("token", "check", "--url", url, secret=secret, as_json=False).stdout
+    assert words.startswith("admitted     200   ") and "The token's end is near: 20" in words, words
+    seen = tollgate.cli("token", "check", "--url", f"http://{recipe.address}/nowhere", secret=secret, code=10)
+    assert (seen["verdict"], seen["status"], seen["error"]) == ("deny", 403, ""), seen
+    tollgate.cli("token", "revoke", token_id, "--yes", "--wait")
+    words = tollgate.cli("token", "check", "--url", url, secret=secret, code=10, as_json=False).stdout
+    assert words.startswith("refused     401   invalid_token   revoked"), words
+    other = f"http://{recipe.upstream.address}/"
+    assert "NO_DECISION_SEEN" in tollgate.cli("token", "check", "--url", other, secret=secret, code=3).stderr
+    assert "--scope" in tollgate.cli("token", "check", "--url", url, "--scope", "x", secret=secret, code=2).stderr
+
+
 def test_the_doctor_says_what_it_cannot_see(tollgate, recipe):
     other = f"http://{recipe.upstream.address}/"
     assert "NO_DECISION_SEEN" in tollgate.cli("doctor", "edge", other, code=3).stderr
