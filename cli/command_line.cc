@@ -14,6 +14,7 @@
 #include "cli/commands/backup.h"
 #include "cli/commands/clock.h"
 #include "cli/commands/completion.h"
+#include "cli/commands/doctor.h"
 #include "cli/commands/events.h"
 #include "cli/commands/policy.h"
 #include "cli/commands/token.h"
@@ -36,7 +37,7 @@ constexpr char kFooter[] =
     "things stand;\n"
     "5 unavailable; 6 done, but not enforced in the time given; 7 you said no; token check: 10 "
     "refused, 11 no answer;\n"
-    "policy test: 10 denied; policy lint: 10 something was found.";
+    "policy test: 10 denied; policy lint, doctor: 10 something was found.";
 
 // "tollgate token revoke"; empty for nullptr.
 std::string PathTo(const CLI::App& app, const CLI::App* command) {
@@ -172,6 +173,7 @@ int RunCommand(const std::vector<std::string>& arguments, Terminal terminal) {
   AddBackupCommands(app, context);
   AddClockCommands(app, context);
   AddPolicyCommands(app, context);
+  AddDoctorCommands(app, context);
   AddCompletionCommand(app, context);
   app.add_subcommand("version", "This program's version")->callback([&context] {
     if (context.settings().json()) {

@@ -25,8 +25,6 @@ namespace {
 // Of the fingerprint: enough to tell versions apart, short enough for a log line.
 constexpr size_t kFingerprintBytes = 6;
 
-// Headers of this kind are Tollgate's to state, whether the policy names them or not.
-constexpr absl::string_view kOwnPrefix = "x-tollgate-";
 // Headers by which some frameworks take another path than the target's. The path that is judged
 // must be the path that is served.
 constexpr absl::string_view kPathOverrides[] = {"x-original-url", "x-rewrite-url"};

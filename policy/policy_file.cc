@@ -301,6 +301,11 @@ class Reader {
     std::string name;
     if (header) {
       RETURN_IF_ERROR(ReadHeader(value, place, "header", &name));
+      if (absl::StartsWith(name, kOwnPrefix)) {
+        return Bad(value, place,
+                   absl::StrCat("`header`: what begins with ", kOwnPrefix,
+                                " is an identity that this edge states"));
+      }
     } else {
       RETURN_IF_ERROR(ReadText(value, place, "query", &name));
       if (!IsQueryName(name)) {

@@ -27,6 +27,9 @@ struct Needs {
   std::string text() const;  // for people: "any of deploy:write, admin; audience deploys"
 };
 
+// Headers that begin so are Tollgate's to state, whether the policy names them or not.
+inline constexpr absl::string_view kOwnPrefix = "x-tollgate-";
+
 // What stands before the name of a requirement in its route's name.
 inline constexpr absl::string_view kRequirementPrefix = "requirement ";
 

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <limits>
 
+#include "absl/base/attributes.h"
+
 namespace tollgate::token {
 namespace {
 
@@ -86,17 +88,33 @@ bool AudienceFits(const GrantView& grant, absl::string_view audience) {
   return false;
 }
 
+// Out of line, because most requirements have no expression: the rest of a decision stays as small
+// as it would be without.
+ABSL_ATTRIBUTE_NOINLINE bool ExpressionHolds(const GrantView& grant,
+                                             const ScopeExpression& expression) {
+  const size_t count = grant.scope_count();
+  return expression.HoldsFor([&grant, count](absl::string_view needed) {
+    for (size_t i = 0; i < count; ++i) {
+      if (ScopeGrants(grant.scope(i), needed)) return true;
+    }
+    return false;
+  });
+}
+
 bool ScopesSuffice(const GrantView& grant, const Requirement& requirement) {
   const size_t count = grant.scope_count();
   for (const std::string& needed : requirement.all_scopes) {
     if (!TokenHasScope(grant, count, needed)) return false;
   }
-  const auto has = [&](absl::string_view needed) { return TokenHasScope(grant, count, needed); };
-  if (!requirement.any_scopes.empty() &&
-      std::none_of(requirement.any_scopes.begin(), requirement.any_scopes.end(), has)) {
+  if (!requirement.scope_expression.empty() &&
+      !ExpressionHolds(grant, requirement.scope_expression)) {
     return false;
   }
-  return requirement.scope_expression.HoldsFor(has);
+  if (requirement.any_scopes.empty()) return true;
+  for (const std::string& needed : requirement.any_scopes) {
+    if (TokenHasScope(grant, count, needed)) return true;
+  }
+  return false;
 }
 
 }  // namespace

@@ -179,8 +179,14 @@ class Upstream:
             def log_message(self, *_):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(address, Handler)
-        self.server.daemon_threads = True
+        class Server(http.server.ThreadingHTTPServer):
+            request_queue_size = 512
+            daemon_threads = True
+
+            def handle_error(self, *_):
+                pass  # a proxy that closes a connection
+
+        self.server = Server(address, Handler)
         self.address = "%s:%d" % self.server.server_address
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
@@ -202,6 +208,7 @@ class Crowd:
 
     def __init__(self, count, address, data):
         self.answers = []  # (when it was asked, status)
+        self.others = []  # those that neither admit nor refuse, whole
         self.stop = threading.Event()
         self.threads = [threading.Thread(target=self.run, args=(address, data), daemon=True) for _ in range(count)]
         for thread in self.threads:
@@ -218,6 +225,8 @@ class Crowd:
                 connection = None
                 continue
             self.answers.append((begun, answer.status))
+            if answer.status not in (200, 401):
+                self.others.append(answer)
             if (answer.header("Connection") or "").lower() == "close":
                 connection.close()
                 connection = None

@@ -6,16 +6,22 @@ import pytest
 from recipe import Recipe
 
 
-@pytest.fixture
-def recipe(tollgate):
+def started(tollgate, **changes):
     made = Recipe(tollgate, "nginx")
     temporary = " ".join(f"{kind}_temp_path {made.folder}/{kind};" for kind in
                          ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    made.put("nginx.conf", **changes)
     made.put("nginx.conf", **{"unix:/run/tollgate/http.sock": made.socket, "127.0.0.1:9000": made.upstream.address,
                               "127.0.0.1:8080": made.address, "http {": f"http {{\n{temporary} access_log off;"})
     user = "user root;" if os.geteuid() == 0 else ""  # so that its workers may use the socket
     made.start(["nginx", "-p", made.folder, "-e", "stderr", "-c", "nginx.conf",
                 "-g", f"daemon off; pid {made.folder}/pid; {user}"])
+    return made
+
+
+@pytest.fixture
+def recipe(tollgate):
+    made = started(tollgate)
     yield made
     made.close()
 
@@ -36,3 +42,30 @@ def test_a_revoked_token(recipe):
 def test_no_replay_and_no_validator(recipe):
     recipe.shows_that_no_answer_is_replayed()
     recipe.shows_that_without_a_validator_nobody_passes(503)
+
+
+def test_a_cache_that_somebody_put_in_front_is_found(tollgate):
+    """What the recipe forbids: it admits what was revoked, and the doctor sees it."""
+    recipe = started(tollgate, **{
+        "http {": "http {\nproxy_cache_path cache keys_zone=check:1m;",
+        "proxy_cache off;": "proxy_cache check; proxy_cache_key $request_uri$http_authorization; "
+                            "proxy_cache_valid 200 1m; proxy_ignore_headers Cache-Control;"})
+    try:
+        token_id, secret = tollgate.create("CI")
+        url = f"http://{recipe.address}/v1/x"
+        seen = tollgate.cli("doctor", "edge", "--token", url, secret=secret, code=10)
+        assert seen["statuses"] == {"200": 8} and seen["replayed"] == 7, seen
+        words = tollgate.cli("doctor", "edge", "--token", url, secret=secret, code=10, as_json=False).stdout
+        assert words.startswith("replayed     8 answers carry 1 id: "), words
+        tollgate.cli("token", "revoke", token_id, "--yes", "--wait")
+        assert recipe.ask("GET /v1/x", token=secret).status == 200, "this is why it is forbidden"
+    finally:
+        recipe.close()
+
+
+def test_the_doctor_says_what_it_cannot_see(tollgate, recipe):
+    other = f"http://{recipe.upstream.address}/"
+    assert "NO_DECISION_SEEN" in tollgate.cli("doctor", "edge", other, code=3).stderr
+    assert "URL_UNREACHABLE" in tollgate.cli("doctor", "edge", "http://127.0.0.1:1/", code=5).stderr
+    for url in ("ftp://x", "x", "http://", "http://a b/", "http://u@h/"):
+        assert "URL_INVALID" in tollgate.cli("doctor", "edge", url, code=2).stderr, url

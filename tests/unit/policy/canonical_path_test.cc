@@ -86,6 +86,11 @@ TEST(Target, ItsPartsAreViewsOfIt) {
   EXPECT_EQ(target.query, "q=%20;r");
 }
 
+TEST(Target, ARefusalSaysWhatItIsAbout) {
+  Target target;
+  EXPECT_EQ(ReadTarget("/a/../b", "GET", &target)->description, "the path has a dot segment");
+}
+
 TEST(Target, AnAsteriskIsForOptions) {
   Target target;
   ASSERT_FALSE(ReadTarget("*", "OPTIONS", &target).has_value());

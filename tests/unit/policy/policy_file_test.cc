@@ -217,6 +217,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{Top("credentials: [{header: Authorization}]"), "for Authorization write `bearer`"},
         BadCase{Top("credentials: [{header: Cookie}]"), "the header cookie has another meaning"},
         BadCase{Top("credentials: [{header: x_key}]"), "`header` is a header's name of A-Z a-z"},
+        BadCase{Top("credentials: [{header: X-Tollgate-Token}]"), "is an identity that this edge"},
         BadCase{Top("credentials: [{header: a}, {header: A}]"), "entry 2: `a` stands twice"},
         BadCase{Top("credentials: [{query: a b}]"), "`query` is a parameter's name"},
         BadCase{Top("upstream: {credentials: keep}"),
