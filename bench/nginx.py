@@ -52,6 +52,22 @@ def load(address, token, asked, seconds):
     return float(re.search(r"Requests/sec:\s+([\d.]+)", done)[1]), float(value) * {"us": 1e-3, "ms": 1, "s": 1e3}[unit]
 
 
+def cpu_seconds(pids):
+    """What these processes have used so far."""
+    total = 0
+    for pid in pids:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+            fields = file.read().rpartition(")")[2].split()
+        total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return total
+
+
+def workers(pid):
+    """The processes of an nginx."""
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="utf-8") as file:
+        return [pid, *map(int, file.read().split())]
+
+
 class Nginx:
     """A real one, on this configuration."""
 
@@ -117,22 +133,28 @@ def main():
             for name, address in addresses.items():
                 until(f"{name} serves", lambda address=address: serves(address))
                 load(address, token, asked, 1)
+            asks = {"tollgate": [edge.process.pid], "static": workers(programs[0].process.pid), "none": []}
             measured = {name: [] for name in addresses}
             for _ in range(asked.rounds):
                 for name, address in addresses.items():
-                    measured[name].append(load(address, token, asked, asked.seconds))
+                    before = cpu_seconds(asks[name])
+                    rate, p99 = load(address, token, asked, asked.seconds)
+                    cost = (cpu_seconds(asks[name]) - before) / (rate * asked.seconds)
+                    measured[name].append((rate, p99, cost))
         finally:
             for program in programs:
                 program.close()
             tollgate.close()
 
-    print("| nginx asks | requests/s | spread | p99 | of static | of none |\n| --- | --- | --- | --- | --- | --- |")
+    print("| nginx asks | requests/s | spread | p99 | of static | of none | CPU of whom it asks, a request |\n"
+          "| --- | --- | --- | --- | --- | --- | --- |")
     for name, runs in measured.items():
-        rates = [rate for rate, _ in runs]
-        ratio = {other: statistics.median(mine / theirs for (mine, _), (theirs, _) in zip(runs, measured[other]))
+        rates = [rate for rate, _, _ in runs]
+        ratio = {other: statistics.median(mine / theirs for (mine, _, _), (theirs, _, _) in zip(runs, measured[other]))
                  for other in ("static", "none")}
         print(f"| {name} | {statistics.median(rates):,.0f} | {min(rates):,.0f} to {max(rates):,.0f} "
-              f"| {statistics.median(p99 for _, p99 in runs):.1f} ms | {ratio['static']:.2f} | {ratio['none']:.2f} |")
+              f"| {statistics.median(p99 for _, p99, _ in runs):.1f} ms | {ratio['static']:.2f} | {ratio['none']:.2f} "
+              f"| {statistics.median(cost for _, _, cost in runs) * 1e6:.0f} µs |")
 
 
 if __name__ == "__main__":

@@ -110,6 +110,13 @@ class HttpHost::Core : public std::enable_shared_from_this<HttpHost::Core> {
   bool stopping() const { return stopping_; }
   void Forget(const std::shared_ptr<HttpConnection>& connection);
   absl::Span<char> litter() { return absl::MakeSpan(litter_); }
+  // Now, as a Date. Put into words once a second.
+  const std::string& Date() {
+    const int64_t now = absl::ToUnixSeconds(base::SystemClock().WallNow());
+    if (now != date_of_ || date_.empty()) date_ = HttpDate(absl::FromUnixSeconds(now));
+    date_of_ = now;
+    return date_;
+  }
 
   void CountAnswer(int status) {
     answers_[static_cast<size_t>(std::clamp(status, 0, static_cast<int>(kStatuses) - 1))].fetch_add(
@@ -129,6 +136,8 @@ class HttpHost::Core : public std::enable_shared_from_this<HttpHost::Core> {
   asio::executor_work_guard<asio::io_context::executor_type> work_;
   std::unordered_set<std::shared_ptr<HttpConnection>> connections_;
   bool stopping_ = false;
+  int64_t date_of_ = 0;
+  std::string date_;
   std::array<char, 4096> litter_;  // where bytes go that nobody wants
   std::array<std::atomic<int64_t>, kStatuses> answers_{};
   std::atomic<int64_t> refused_full_{0};
@@ -276,7 +285,7 @@ void HttpConnection::Write(const HttpResponse& response, bool close) {
   // A request that was refused may not have been read.
   how.head = phase_ == Phase::kAnswering && request().method == "HEAD";
   how.http10 = phase_ == Phase::kAnswering && request().minor_version == 0;
-  how.date = HttpDate(base::SystemClock().WallNow());
+  how.date = core_->Date();
   phase_ = Phase::kWriting;
   core_->CountAnswer(response.status);
   out_ = WriteHttpResponse(response, how);
