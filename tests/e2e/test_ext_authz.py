@@ -101,12 +101,12 @@ def edge(tollgate):
     with open(policy, "w", encoding="utf-8") as file:
         file.write(POLICY)
     tollgate.start_service()
-    return tollgate.start_validator("edge-1", "--policy", policy)
+    return tollgate.start_validator("edge-1", "--policy", policy, "--listen", "127.0.0.1:0")
 
 
-@pytest.fixture
-def envoy(edge):
-    asking = Envoy(edge.socket)
+@pytest.fixture(params=["unix", "tcp"])
+def envoy(edge, request):
+    asking = Envoy(next(address for address in edge.ready["listen"] if address.startswith("unix:") == (request.param == "unix")))
     yield asking
     asking.channel.close()
 

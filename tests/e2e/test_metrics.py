@@ -70,6 +70,10 @@ def shown(tollgate):
     return {program: families(tollgate.metrics(process)) for program, process in texts.items()}
 
 
+# Names of ours that are no metric's: the context extension of a route of Envoy.
+OTHER_NAMES = {"tollgate_requirement"}
+
+
 def named_in_source():
     names = {}
     for room in ROOMS:
@@ -80,7 +84,7 @@ def named_in_source():
                     with open(path, encoding="utf-8") as text:
                         for name in re.findall(r'"(tollgate_[a-z_]+)"', text.read()):
                             names[name] = os.path.relpath(path, SOURCE)
-    return names
+    return {name: path for name, path in names.items() if name not in OTHER_NAMES}
 
 
 def read_page():

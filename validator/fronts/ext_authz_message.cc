@@ -174,7 +174,7 @@ void FillDenied(const GateAnswer& answer, int status, bool grpc,
   bool typed = false;
   for (const auto& [name, value] : answer.client_headers) {
     const bool type = absl::EqualsIgnoreCase(name, "content-type");
-    // Envoy sets these on a gRPC status, too, which is none without its own type.
+    // A gRPC status has a type of its own, which not every proxy would keep.
     if (value.empty() || (type && grpc)) continue;
     typed = typed || type;
     SetHeader(name, value, denied->mutable_headers());
