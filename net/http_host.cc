@@ -162,7 +162,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   explicit HttpConnection(std::shared_ptr<HttpHost::Core> core)
       : core_(std::move(core)),
         socket_(core_->io()),
-        deadline_(core_->io()),
+        timer_(core_->io()),
         parser_(core_->limits.request) {}
 
   // Takes `fd`, in every case.
@@ -192,13 +192,19 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   void Leave();
   void ReadLitter(size_t budget);
 
+  // What has to be done by then is done; else OnDeadline. The timer is set anew only for a deadline
+  // that is nearer than what it waits for: each request has three, and hardly one is ever reached.
   void SetDeadline(absl::Duration from_now);
-  void ClearDeadline() { deadline_.expires_at(std::chrono::steady_clock::time_point::max()); }
+  void ClearDeadline() { due_ = kNever; }
+  void Arm();
   void OnDeadline();
 
   const std::shared_ptr<HttpHost::Core> core_;
   asio::generic::stream_protocol::socket socket_;
-  asio::steady_timer deadline_;
+  static constexpr auto kNever = std::chrono::steady_clock::time_point::max();
+  asio::steady_timer timer_;
+  std::chrono::steady_clock::time_point due_ = kNever;    // the deadline
+  std::chrono::steady_clock::time_point armed_ = kNever;  // what the timer waits for
   HttpParser parser_;
   Phase phase_ = Phase::kReading;
   std::chrono::steady_clock::time_point waiting_since_;  // in kReading and kLeaving
@@ -328,10 +334,19 @@ void HttpConnection::ReadLitter(size_t budget) {
 }
 
 void HttpConnection::SetDeadline(absl::Duration from_now) {
-  deadline_.expires_at(After(from_now));
-  deadline_.async_wait([self = shared_from_this()](const error_code& error) {
-    // One that was put off may be under way already.
-    if (error || self->deadline_.expiry() > std::chrono::steady_clock::now()) return;
+  due_ = After(from_now);
+  if (due_ < armed_) Arm();
+}
+
+void HttpConnection::Arm() {
+  armed_ = due_;
+  timer_.expires_at(due_);
+  timer_.async_wait([self = shared_from_this()](const error_code& error) {
+    // One that was set anew may be under way already.
+    if (error || self->armed_ > std::chrono::steady_clock::now()) return;
+    self->armed_ = kNever;
+    if (self->due_ == kNever) return;
+    if (self->due_ > std::chrono::steady_clock::now()) return self->Arm();
     self->OnDeadline();
   });
 }
@@ -372,6 +387,7 @@ void HttpConnection::Close() {
   if (phase_ == Phase::kClosed) return;
   phase_ = Phase::kClosed;
   ClearDeadline();
+  timer_.cancel();  // it holds this object
   error_code error;
   (void)socket_.close(error);
   core_->Forget(shared_from_this());

@@ -29,12 +29,11 @@ Target Split(absl::string_view target) {
 bool MayFollow(int status) { return status >= 200 && status != 204 && status != 304; }
 
 void AppendHeader(std::string* out, absl::string_view name, absl::string_view value) {
-  absl::StrAppend(out, name, ": ");
-  for (const char c : value) {
-    const auto byte = static_cast<unsigned char>(c);
-    out->push_back((byte < 0x20 && c != '\t') || byte == 0x7f ? ' ' : c);
+  absl::StrAppend(out, name, ": ", value, "\r\n");
+  for (size_t i = out->size() - 2 - value.size(); i < out->size() - 2; ++i) {
+    const auto byte = static_cast<unsigned char>((*out)[i]);
+    if ((byte < 0x20 && byte != '\t') || byte == 0x7f) (*out)[i] = ' ';
   }
-  out->append("\r\n");
 }
 
 }  // namespace
@@ -124,8 +123,11 @@ HttpResponse HttpWords(int status, absl::string_view words) {
 }
 
 std::string WriteHttpResponse(const HttpResponse& response, const HttpWriting& how) {
-  std::string out =
-      absl::StrCat("HTTP/1.1 ", response.status, " ", HttpReason(response.status), "\r\n");
+  size_t size = 256 + response.body.size();
+  for (const auto& [name, value] : response.headers) size += name.size() + value.size() + 4;
+  std::string out;
+  out.reserve(size);
+  absl::StrAppend(&out, "HTTP/1.1 ", response.status, " ", HttpReason(response.status), "\r\n");
   if (!how.date.empty()) AppendHeader(&out, "Date", how.date);
   if (MayFollow(response.status)) {
     if (!response.content_type.empty()) {
