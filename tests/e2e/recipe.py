@@ -150,8 +150,9 @@ class Recipe:
         until("they go on asking", lambda: len(crowd.answers) > many + 500)
         answers = crowd.end()
         late = collections.Counter(status for begun, status in answers if begun > receipt)
-        assert set(late) == {401}, (late, crowd.others[:3])
-        assert {status for _, status in answers} == {200, 401}, crowd.others[:3]
+        # A proxy on a machine that is too busy may give up on the check, and says so; it passes nobody by that.
+        assert late[401] > 0 and late[200] == 0, (late, crowd.others[:3])
+        assert {status for _, status in answers} - {502, 503, 504} == {200, 401}, crowd.others[:3]
 
     def shows_that_no_answer_is_replayed(self):
         _, secret = self.tollgate.create("CI")
