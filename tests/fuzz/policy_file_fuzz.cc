@@ -38,7 +38,8 @@ void Look(absl::string_view text) {
     const std::string host = rule.pattern.host.kind == policy::HostPattern::Kind::kSuffix
                                  ? "x." + rule.pattern.host.name
                                  : rule.pattern.host.name;
-    request.method = rule.pattern.methods.empty() ? "GET" : rule.pattern.methods[0];
+    request.method = "GET";
+    if (!rule.pattern.methods.empty()) request.method = rule.pattern.methods[0];
     request.host = host.empty() ? "h" : absl::string_view(host);
     request.target = path.empty() ? "/" : absl::string_view(path);
     const policy::Judgement judgement = (*parsed)->Judge(request);
