@@ -262,6 +262,29 @@ def test_what_it_did_is_measured(tollgate, edge):
     assert len(types) == len(set(types)), "each family once, whatever the number of addresses"
 
 
+def test_who_is_slow_or_only_holds_connections_keeps_nobody_from_asking(tollgate, edge):
+    _, secret = tollgate.create("CI")
+    data = nginx("GET", "/v1/x", token=secret)
+    slow = Connection(edge.http)
+    slow.send(data[:20])
+    idle = [Connection(edge.http) for _ in range(600)]  # more than there may be
+    for _ in range(20):
+        assert ask(edge, data).status == 200
+    text = tollgate.metrics(edge)
+    assert metric(text, "tollgate_http_connections_cut_total", address=edge.http, reason="displaced") > 0
+    assert metric(text, "tollgate_http_connections", address=edge.http) <= 1200
+    for connection in idle:
+        connection.close()
+    half = Connection(edge.http)  # a request that never comes to its end
+    half.send(data[:-2])
+    answer = half.answer()
+    assert answer.status == 408 and half.answer() is None
+    assert metric(tollgate.metrics(edge), "tollgate_http_connections_cut_total", address=edge.http,
+                  reason="slow_request") > 0
+    slow.close()
+    half.close()
+
+
 # ---- The policy file.
 
 

@@ -33,9 +33,9 @@ enum class Convention {
   kItself,
 };
 
-// What a proxy asks. `target` is the client's, for kItself. `headers` is filled with what the client
-// sent, less what the convention put there; it outlives the request, whose views are into it and
-// into `question`.
+// What a proxy asks. `target` is the client's, for kItself. `headers` is filled with what the
+// client sent, less what the convention put there; it outlives the request, whose views are into it
+// and into `question`.
 //
 // INVALID_ARGUMENT, PROXY_MISCONFIGURED, with the header to set: one of those above is missing,
 // empty or there twice. It is never read otherwise.
