@@ -31,7 +31,7 @@ const google::protobuf::ArenaOptions kArena = [] {
   return options;
 }();
 
-constexpr absl::Duration kLongestMargin = absl::Milliseconds(20);
+constexpr absl::Duration kLongestMargin = absl::Seconds(1);
 
 // One call, answered once: by the gate, by the clock, or when nobody is left to answer it.
 class Asked {
