@@ -150,12 +150,13 @@ PolicyFile::Loaded PolicyFile::Load(Version* version, bool* whole) const {
 void PolicyFile::Take(Loaded loaded) {
   std::shared_ptr<const policy::Policy> former;  // destroyed without the lock
   bool first = false;
+  const absl::Status status = loaded.status();
   Stats now;
   {
     absl::MutexLock lock(&mu_);
     first = current_ == nullptr;
-    stats_.ok = loaded.ok();
-    if (loaded.ok()) {
+    stats_.ok = status.ok();
+    if (status.ok()) {
       former = std::exchange(current_, *std::move(loaded));
       stats_.fingerprint = current_->fingerprint();
       stats_.loaded = options_.clock->WallNow();
@@ -168,8 +169,8 @@ void PolicyFile::Take(Loaded loaded) {
   if (!now.ok) {
     base::Log(base::LogLevel::kError,
               "the policy file is refused: what was in force stays in force",
-              {{"reason", base::ReasonOf(loaded.status())},
-               {"error", loaded.status().message()},
+              {{"reason", base::ReasonOf(status)},
+               {"error", status.message()},
                {"in_force", now.fingerprint}});
   } else {
     base::Log(base::LogLevel::kInfo, first ? "policy in force" : "policy in force, read anew",
