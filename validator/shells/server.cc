@@ -109,6 +109,7 @@ class ValidatorServerImpl final : public ValidatorServer {
   std::vector<std::string> addresses() const override { return host_->addresses(); }
   std::vector<std::string> http_addresses() const override {
     std::vector<std::string> addresses;
+    addresses.reserve(addresses.size() + http_.size());
     for (const auto& host : http_) addresses.push_back(host->address().ToString());
     return addresses;
   }
