@@ -17,6 +17,18 @@ end
 local TOLD = { "cache-control", "content-type", "retry-after", "sunset", "tollgate-decision",
                "tollgate-token-expires", "www-authenticate" }
 
+-- What of an answer is HTTP's own or the client's. All else is for the service: who speaks, and the
+-- headers of credentials, which come empty.
+local NOT_FOR_THE_SERVICE = {}
+for name in ([[age connection content-encoding content-length content-type date keep-alive server te trailer
+               transfer-encoding upgrade vary]]):gmatch("%S+") do
+    NOT_FOR_THE_SERVICE[name] = true
+end
+for _, name in ipairs(TOLD) do NOT_FOR_THE_SERVICE[name] = true end
+
+-- The name as services with CGI's variables read it.
+local function folded(name) return (name:lower():gsub("_", "-")) end
+
 local function refuse(txn, status, headers, body)
     local reply = txn:reply({ status = status })
     for _, name in ipairs(TOLD) do
@@ -30,7 +42,7 @@ core.register_action("tollgate", { "http-req" }, function(txn)
     local headers = {
         ["x-forwarded-method"] = { txn.f:method() },
         ["x-forwarded-uri"] = { txn.f:pathq() },
-        ["x-forwarded-host"] = { txn.f:req_hdr("host") },
+        ["x-forwarded-host"] = { txn.f:req_fhdr("host") },
     }
     for name, values in pairs(txn.http:req_get_headers()) do
         if not NOT_PASSED_ON[name] then
@@ -47,10 +59,13 @@ core.register_action("tollgate", { "http-req" }, function(txn)
     if answer.status ~= 200 then
         return refuse(txn, answer.status, answer.headers, answer.body)
     end
-    -- Who speaks, over what the client sent; a header that comes empty is taken away.
+    -- Over what the client sent, however it spelt it; a header that comes empty is taken away.
+    local sent = txn.http:req_get_headers()
     for name, values in pairs(answer.headers) do
-        if name:sub(1, 11) == "x-tollgate-" or name == "authorization" then
-            txn.http:req_del_header(name)
+        if not NOT_FOR_THE_SERVICE[name] then
+            for other in pairs(sent) do
+                if folded(other) == folded(name) then txn.http:req_del_header(other) end
+            end
             for _, value in pairs(values) do
                 if value ~= "" then txn.http:req_add_header(name, value) end
             end

@@ -1,4 +1,6 @@
 """What the tests of fronts for proxies share: raw HTTP, the conventions in which proxies ask, and a service behind them."""
+import base64
+import hashlib
 import http.server
 import os
 import socket
@@ -154,6 +156,10 @@ def status_of(convention, answer):
     return answer.status
 
 
+# What the service changes to where a client asks for it.
+UPGRADED = ("websocket", "h2c")
+
+
 class Upstream:
     """The service behind a proxy: it answers with what it was sent."""
 
@@ -167,6 +173,15 @@ class Upstream:
             def do(self):
                 upstream.requests.append((self.command, self.path, [(k.lower(), v) for k, v in self.headers.items()]))
                 self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                if self.headers.get("Upgrade") in UPGRADED:
+                    self.send_response(101)
+                    self.send_header("Connection", "Upgrade")
+                    self.send_header("Upgrade", self.headers["Upgrade"])
+                    key = self.headers.get("Sec-WebSocket-Key", "") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455
+                    self.send_header("Sec-WebSocket-Accept", base64.b64encode(hashlib.sha1(key.encode()).digest()).decode())
+                    self.end_headers()
+                    self.close_connection = True
+                    return
                 body = b"behind the door\n"
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(body)))

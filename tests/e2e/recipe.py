@@ -2,6 +2,7 @@
 import collections
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -67,8 +68,8 @@ class Recipe:
                 self.process.wait()
         self.upstream.close()
 
-    def ask(self, line, *headers, token=None, connection=None):
-        data = proxies.request(line, "api.example", *headers, token=token)
+    def ask(self, line, *headers, token=None, connection=None, host="api.example"):
+        data = proxies.request(line, host, *headers, token=token)
         if connection is not None:
             return connection.ask(data)
         with proxies.Connection(self.address) as once:
@@ -117,6 +118,65 @@ class Recipe:
             for _ in range(3):
                 connection.send(proxies.request("POST /v1/deploys", "api.example", "Content-Length: 5", token=secret) + "hello")
                 assert connection.answer().status == 200
+
+    def shows_that_no_spelling_of_an_identity_passes(self):
+        """Services with CGI's variables read `_` as `-`, and `Connection` strikes headers out."""
+        token_id, secret = self.tollgate.create("CI", "--owner", "team-a", "--scope", "items:read")
+        spelt = ["X_Tollgate_Workspace: evil", "X-Tollgate_Owner: evil", "x_tollgate-scopes: evil", "X_TOLLGATE_TOKEN: evil",
+                 "X-Original-URL: /evil", "X-Rewrite-URL: /evil", "HTTP2-Settings: evil"]
+        for line, token in (("GET /healthz", None), ("GET /healthz", secret), ("GET /v1/x", secret)):
+            for headers in (spelt, *([header] for header in spelt)):
+                assert self.ask(line, *headers, token=token).status == 200
+                _, _, went = self.upstream.last()
+                assert "evil" not in str(went), (line, headers, went)
+                assert went.get("authorization", [""]) == [""], "the token ends at the door"
+        names = "X-Tollgate-Workspace, X-Tollgate-Owner, X-Tollgate-Token, X-Tollgate-Scopes, Authorization"
+        for lines in ([f"Connection: {names}"], [f"Connection: keep-alive, {names}"],
+                      ["Connection: keep-alive", f"Connection: {names}"]):
+            answer = self.ask("GET /v1/x", *lines, token=secret)
+            if answer.status == 401:  # it struck the token out before the check
+                continue
+            assert answer.status == 200, answer
+            assert self.identity() == {"workspace": "acme", "token": token_id, "owner": "team-a", "scopes": "items:read"}
+            assert "tollgate" not in str(self.upstream.last()[2].get("connection")).lower()
+
+    def shows_that_only_websockets_are_upgraded(self, websocket=True):
+        """Behind an upgrade to HTTP/2 would come requests that nobody judges."""
+        for lines in (["Upgrade: h2c"], ["Upgrade: h2c, websocket"], ["Upgrade: websocket, h2c"],
+                      ["Upgrade: h2c", "Upgrade: websocket"], ["Upgrade: websocket", "Upgrade: h2c"], ["upgrade: H2C"]):
+            before = len(self.upstream.requests)
+            self.ask("GET /healthz", "Connection: Upgrade, HTTP2-Settings", *lines, "HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA")
+            for _, _, headers in self.upstream.requests[before:]:
+                went = {name.lower(): value.lower() for name, value in headers}
+                assert went.get("upgrade", "websocket") == "websocket", (lines, headers)
+                assert [name for name, _ in headers].count("upgrade") <= 1, (lines, headers)
+                assert "http2-settings" not in str(headers), (lines, headers)
+        for spelt in ("websocket", "WebSocket"):
+            if websocket:
+                answer = self.ask("GET /healthz", "Connection: keep-alive, Upgrade", f"Upgrade: {spelt}",
+                                  "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
+                assert answer.status == 101, answer
+                _, _, headers = self.upstream.last()
+                assert headers["upgrade"] == ["websocket"] and headers["connection"][0].lower() == "upgrade", headers
+
+    def shows_what_the_caller_is_told(self):
+        """Exactly what the validator says, and nothing where it says nothing."""
+        _, far = self.tollgate.create("far", "--expires-in", "300d")
+        _, near = self.tollgate.create("near", "--expires-in", "1d")
+        decision = re.compile(r"[A-Za-z0-9_.-]+")
+        for line, token, status in (("GET /v1/x", far, 200), ("GET /v1/x", near, 200), ("GET /healthz", None, 200),
+                                    ("GET /v1/x", None, 401), ("GET /elsewhere", far, 403)):
+            answer = self.ask(line, token=token)
+            assert answer.status == status, answer
+            assert decision.fullmatch(answer.header("Tollgate-Decision")), answer
+            expires = answer.header("Tollgate-Token-Expires") or ""
+            if token == near:
+                assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", expires), answer
+            else:
+                assert expires == "", answer
+            assert answer.header("Sunset") in (None, "") or token == near, answer
+            assert "{http" not in str(answer.headers), answer
+            assert "{http" not in str(self.upstream.requests[-1:]), self.upstream.requests[-1]
 
     def shows_who_does_not(self):
         _, reader = self.tollgate.create("reader", "--scope", "items:read")
