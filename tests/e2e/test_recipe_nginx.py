@@ -34,6 +34,18 @@ def test_who_does_not(recipe):
     recipe.shows_who_does_not()
 
 
+def test_no_spelling_of_an_identity_passes(recipe):
+    recipe.shows_that_no_spelling_of_an_identity_passes()
+
+
+def test_only_websockets_are_upgraded(recipe):
+    recipe.shows_that_only_websockets_are_upgraded(websocket=False)
+
+
+def test_what_the_caller_is_told(recipe):
+    recipe.shows_what_the_caller_is_told()
+
+
 def test_a_revoked_token(recipe):
     recipe.shows_that_revoked_is_refused_on_the_next_request()
     recipe.shows_that_nobody_passes_after_the_receipt()
