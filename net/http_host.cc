@@ -203,7 +203,8 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   asio::generic::stream_protocol::socket socket_;
   static constexpr auto kNever = std::chrono::steady_clock::time_point::max();
   asio::steady_timer timer_;
-  std::chrono::steady_clock::time_point due_ = kNever;    // the deadline
+  std::chrono::steady_clock::time_point due_ = kNever;  // the deadline
+  bool begun_ = false;  // a byte has come since the connection began, or the last answer
   std::chrono::steady_clock::time_point armed_ = kNever;  // what the timer waits for
   HttpParser parser_;
   Phase phase_ = Phase::kReading;
@@ -264,9 +265,9 @@ void HttpConnection::Read() {
 void HttpConnection::OnRead(const error_code& error, size_t bytes) {
   if (phase_ != Phase::kReading) return;
   if (error) return Close();
-  const bool is_first_byte = parser_.between_requests();
   const HttpParser::State state = parser_.Took(bytes);
-  if (is_first_byte && !parser_.between_requests()) SetDeadline(core_->limits.request_timeout);
+  // Once, whatever becomes of the byte: whoever sends empty lines has no new time by each.
+  if (!std::exchange(begun_, true)) SetDeadline(core_->limits.request_timeout);
   Act(state);
 }
 
@@ -308,8 +309,8 @@ void HttpConnection::OnWritten(const error_code& error) {
   waiting_since_ = std::chrono::steady_clock::now();
   if (close_after_ || core_->stopping()) return Leave();
   const HttpParser::State state = parser_.Next();
-  SetDeadline(parser_.between_requests() ? core_->limits.idle_timeout
-                                         : core_->limits.request_timeout);
+  begun_ = !parser_.between_requests();
+  SetDeadline(begun_ ? core_->limits.request_timeout : core_->limits.idle_timeout);
   Act(state);
 }
 

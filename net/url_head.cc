@@ -16,6 +16,7 @@
 #include "absl/strings/strip.h"
 #include "base/clock.h"
 #include "base/status.h"
+#include "net/address.h"
 
 namespace tollgate::net {
 namespace {
@@ -124,6 +125,17 @@ absl::StatusOr<UrlHead> ParseHead(const Url& url, absl::string_view head) {
 
 absl::StatusOr<UrlHead> AskUrl(const UrlQuestion& question) {
   ASSIGN_OR_RETURN(const Url url, ParseUrl(question.url));
+  if (!url.tls && !question.bearer.empty() && !question.allow_plaintext) {
+    const absl::StatusOr<Address> address = ParseAddress(url.to);
+    if (!address.ok() || !address->IsLoopback()) {
+      return base::Refuse(
+          absl::StatusCode::kFailedPrecondition, "PLAINTEXT_REFUSED",
+          absl::StrCat("refusing to send a token in plaintext to ", url.authority,
+                       ": it would cross the network readable.\n  Ask over https (--ca-file FILE "
+                       "where its authority is your own)\n  or, knowing the risk: "
+                       "--allow-plaintext"));
+    }
+  }
   const base::BootTime deadline = base::SystemClock().Now() + question.limit;
   ERR_clear_error();
   std::unique_ptr<SSL_CTX, Freed> context;
@@ -177,7 +189,15 @@ absl::StatusOr<UrlHead> AskUrl(const UrlQuestion& question) {
   if (!whole) return Unreachable(url.authority, "it does not take the request");
 
   std::string head;
-  while (!absl::StrContains(head, "\r\n\r\n") && head.size() < kMostHead) {
+  while (true) {
+    const size_t end = head.find("\r\n\r\n");
+    if (end != std::string::npos) {
+      ASSIGN_OR_RETURN(UrlHead answer, ParseHead(url, absl::string_view(head).substr(0, end)));
+      if (answer.status >= 200 || answer.status == 101) return answer;
+      head.erase(0, end + 4);  // an interim one (RFC 9110, 15.2)
+      continue;
+    }
+    if (head.size() >= kMostHead) return Unreachable(url.authority, "its answer has no end");
     char buffer[4096];
     const int n = BIO_read(bio.get(), buffer, sizeof(buffer));
     if (n > 0) {
@@ -186,7 +206,6 @@ absl::StatusOr<UrlHead> AskUrl(const UrlQuestion& question) {
       return Unreachable(url.authority, "it does not answer");
     }
   }
-  return ParseHead(url, absl::string_view(head).substr(0, head.find("\r\n\r\n")));
 }
 
 }  // namespace tollgate::net

@@ -18,6 +18,8 @@ struct UrlQuestion {
   std::vector<std::pair<std::string, std::string>> headers;
   base::SecretBytes bearer;  // sent as Authorization: Bearer; empty: nothing is
   std::string ca;            // https: who signs the server, PEM; empty: the system's roots
+  // Whether `bearer` may go to another host than this one over http.
+  bool allow_plaintext = false;
   absl::Duration limit = absl::Seconds(10);
 };
 
@@ -26,8 +28,9 @@ struct UrlHead {
   std::vector<std::pair<std::string, std::string>> headers;  // names in lower case
 };
 
-// One GET on a connection of its own; the body is not read. Errors: INVALID_ARGUMENT, URL_INVALID;
-// UNAVAILABLE, URL_UNREACHABLE. Blocks; looking the name up is not bounded by `limit`. Thread-safe.
+// One GET on a connection of its own; the body is not read, nor are interim answers. Errors:
+// INVALID_ARGUMENT, URL_INVALID; FAILED_PRECONDITION, PLAINTEXT_REFUSED; UNAVAILABLE,
+// URL_UNREACHABLE. Blocks; looking the name up is not bounded by `limit`. Thread-safe.
 absl::StatusOr<UrlHead> AskUrl(const UrlQuestion& question);
 
 }  // namespace tollgate::net

@@ -152,8 +152,17 @@ class PolicyInForce final : public Policy {
     if (!credential.header.empty() && !file_.upstream.keep_credential) {
       judgement->drop_headers.push_back(std::move(credential.header));
     }
+    // One that stands where it is not read goes no further than here either.
+    if (!file_.upstream.keep_credential) {
+      FindStrayTokens(file_.places, request.headers, target.query, &judgement->drop_headers,
+                      &judgement->drop_query);
+    }
     // A URL is written to logs, so a token never goes on in one.
-    if (!credential.query.empty()) judgement->drop_query.push_back(std::move(credential.query));
+    std::vector<std::string>& drop_query = judgement->drop_query;
+    if (!credential.query.empty() &&
+        std::find(drop_query.begin(), drop_query.end(), credential.query) == drop_query.end()) {
+      drop_query.push_back(std::move(credential.query));
+    }
     judgement->requirement = rule->needs.requirement;
     if (const std::string& variable = rule->needs.workspace_variable; !variable.empty()) {
       const absl::optional<size_t> segment = rule->pattern.path.IndexOf(variable);

@@ -55,6 +55,20 @@ constexpr absl::string_view kReservedHeaders[] = {
     "x-forwarded-for",
     "x-forwarded-host",
     "x-forwarded-proto",
+    "x-forwarded-method",
+    "x-forwarded-uri",
+    "x-original-host",
+    "x-original-method",
+    "x-original-uri",
+    "x-original-url",
+    "x-rewrite-url",
+    "cache-control",
+    "retry-after",
+    "sunset",
+    "tollgate-decision",
+    "tollgate-reason",
+    "tollgate-status",
+    "tollgate-token-expires",
 };
 
 std::string Listed(KeyList words) { return absl::StrJoin(words, ", "); }
@@ -607,8 +621,14 @@ class Reader {
       }
       RETURN_IF_ERROR(ReadTexts(*methods, place, "methods", &pattern->methods));
       for (const std::string& method : pattern->methods) {
-        if (IsMethod(method)) continue;
         const std::string upper = absl::AsciiStrToUpper(method);
+        if (upper == "ANY" || upper == "ALL" || upper == "*") {
+          return Bad(*methods, place,
+                     absl::StrCat("`methods`: `", method,
+                                  "` would be a method of that name; a route without `methods` "
+                                  "takes all of them"));
+        }
+        if (IsMethod(method)) continue;
         return Bad(*methods, place,
                    IsMethod(upper) ? absl::StrCat("`methods`: write ", upper)
                                    : absl::StrCat("`methods`: `", method.substr(0, 80),

@@ -37,6 +37,7 @@ absl::StatusOr<Findings> Look(Context& context, const EdgeOptions& options) {
   net::UrlQuestion question;
   question.url = options.url;
   question.ca = options.ca;
+  question.allow_plaintext = context.settings().allow_plaintext;
   if (options.token) {
     question.bearer = context.ReadSecret();
     if (question.bearer.empty()) {

@@ -37,8 +37,20 @@ struct SeenAtUrl {
   std::string expires;
   std::string retry_after;
 
-  bool refused() const { return status == 400 || status == 401 || status == 403; }
+  bool admitted() const { return status >= 200 && status < 400; }
+  bool refused() const { return status == 401 || status == 403; }
   bool unavailable() const { return status == 503; }
+  // For scripts. Any other status may be the edge's (no route, a request that it cannot read) or
+  // the service's behind it, and does not say whose it is.
+  absl::string_view verdict() const {
+    return admitted() ? "admit" : refused() ? "deny" : unavailable() ? "unavailable" : "unclear";
+  }
+  absl::string_view words() const {
+    return admitted()      ? "admitted"
+           : refused()     ? "refused"
+           : unavailable() ? "unavailable"
+                           : "unclear";
+  }
 };
 
 // The value of `name="value"` in a challenge (RFC 9110, 11.6.1); empty where there is none.
@@ -63,6 +75,7 @@ absl::StatusOr<SeenAtUrl> LookAtUrl(Context& context, const CheckOptions& option
   net::UrlQuestion question;
   question.url = options.url;
   question.ca = options.ca;
+  question.allow_plaintext = context.settings().allow_plaintext;
   question.bearer = context.ReadSecret();
   if (question.bearer.empty())
     return absl::InvalidArgumentError("no token string on standard input");
@@ -87,14 +100,12 @@ absl::Status CheckUrl(Context& context, const CheckOptions& options) {
   const base::BootTime begun = context.terminal().clock->Now();
   ASSIGN_OR_RETURN(const SeenAtUrl seen, LookAtUrl(context, options));
   const absl::Duration took = context.terminal().clock->Now() - begun;
-  context.exit_code = seen.refused() ? kDenied : seen.unavailable() ? kNoAnswer : kDone;
+  context.exit_code = seen.admitted() ? kDone : seen.refused() ? kDenied : kNoAnswer;
   const std::string error = ParameterOf(seen.challenge, "error");
   const std::string description = ParameterOf(seen.challenge, "error_description");
   if (context.settings().json()) {
     const nlohmann::json answer = {
-        {"verdict", seen.refused()       ? "deny"
-                    : seen.unavailable() ? "unavailable"
-                                         : "admit"},
+        {"verdict", std::string(seen.verdict())},
         {"status", seen.status},
         {"error", error},
         {"description", description},
@@ -106,10 +117,7 @@ absl::Status CheckUrl(Context& context, const CheckOptions& options) {
     return absl::OkStatus();
   }
   if (context.settings().quiet) return absl::OkStatus();
-  context.out() << (seen.refused()       ? "refused"
-                    : seen.unavailable() ? "unavailable"
-                                         : "admitted")
-                << "     " << seen.status;
+  context.out() << seen.words() << "     " << seen.status;
   for (const std::string& words : {error, description}) {
     if (!words.empty()) context.out() << "   " << SafeForTerminal(words);
   }
@@ -117,6 +125,9 @@ absl::Status CheckUrl(Context& context, const CheckOptions& options) {
                 << '\n';
   if (!seen.expires.empty()) {
     context.out() << "  The token's end is near: " << SafeForTerminal(seen.expires) << ".\n";
+  }
+  if (seen.verdict() == "unclear") {
+    context.out() << "  The edge's, or the service's behind it: this status does not say.\n";
   }
   if (seen.unavailable() && !seen.retry_after.empty()) {
     context.out() << "  Try again in " << SafeForTerminal(seen.retry_after) << " s.\n";

@@ -84,6 +84,11 @@ def test_a_token_is_checked_as_its_holder_sees_it(tollgate, recipe):
     assert words.startswith("admitted     200   ") and "The token's end is near: 20" in words, words
     seen = tollgate.cli("token", "check", "--url", f"http://{recipe.address}/nowhere", secret=secret, code=10)
     assert (seen["verdict"], seen["status"], seen["error"]) == ("deny", 403, ""), seen
+    words = tollgate.cli("token", "check", "--url", f"http://{recipe.address}/v1/a;b", secret=secret, code=11,
+                         as_json=False).stdout
+    assert words.startswith("unclear     400") and "does not say" in words, words
+    refused = tollgate.cli("token", "check", "--url", "http://192.0.2.1/", secret=secret, code=4)
+    assert "PLAINTEXT_REFUSED" in refused.stderr and "--allow-plaintext" in refused.stderr, refused
     tollgate.cli("token", "revoke", token_id, "--yes", "--wait")
     words = tollgate.cli("token", "check", "--url", url, secret=secret, code=10, as_json=False).stdout
     assert words.startswith("refused     401   invalid_token   revoked"), words

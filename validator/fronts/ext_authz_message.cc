@@ -63,10 +63,17 @@ absl::Status ReadHeaders(const AttributeContext::HttpRequest& http, CheckedReque
   return absl::OkStatus();
 }
 
+// Whether a key begins as ours do, in any case, with dashes for underscores, or after a space.
+bool LooksLikeOurs(absl::string_view key) {
+  std::string folded = absl::AsciiStrToLower(absl::StripAsciiWhitespace(key));
+  std::replace(folded.begin(), folded.end(), '-', '_');
+  return absl::StartsWith(folded, kOurExtensions);
+}
+
 // A mistyped extension must not leave a route with less than its configuration asks for.
 absl::Status ReadExtensions(const AttributeContext& attributes, policy::Request* request) {
   for (const AttributeContext::Entry& entry : attributes.context_extensions()) {
-    if (!absl::StartsWith(entry.key(), kOurExtensions)) continue;
+    if (!LooksLikeOurs(entry.key())) continue;
     if (entry.key() != kRequirementExtension) {
       return Malformed(absl::StrCat("The context extension is not known here; write `",
                                     kRequirementExtension, "`."));

@@ -157,9 +157,20 @@ void ForwardAuthFront::Answer(net::HttpExchange exchange) {
   if (!request.ok()) return misled(request.status().message());
   request->requirement = choice->requirement;
   gate_->Ask(*request, [this, answer](const GateAnswer& given) {
-    if (!given.passes || given.drop_query.empty()) return answer(given);
-    answer(gate_->Reject(400, "CREDENTIAL_IN_QUERY",
-                         "a token in the query cannot be taken away here; send it in a header"));
+    if (given.passes && !given.drop_query.empty()) {
+      return answer(
+          gate_->Reject(400, "CREDENTIAL_IN_QUERY",
+                        "a token in the query cannot be taken away here; send it in a header"));
+    }
+    // A proxy is set up to take names away, and knows no other spelling of them.
+    if (given.passes &&
+        std::any_of(given.drop_headers.begin(), given.drop_headers.end(),
+                    [](const std::string& name) { return absl::StrContains(name, '_'); })) {
+      return answer(gate_->Reject(400, "HEADER_AMBIGUOUS",
+                                  "a header differs by an underscore only from one that states "
+                                  "who speaks, or where the request goes"));
+    }
+    answer(given);
   });
 }
 

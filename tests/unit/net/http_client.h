@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -58,6 +59,11 @@ class HttpClient {
   HttpClient& operator=(const HttpClient&) = delete;
 
   bool connected() const { return connected_; }
+  // Whether something comes, or the connection ends, before that time is over.
+  bool Hears(int milliseconds) const {
+    pollfd wait = {fd_, POLLIN, 0};
+    return poll(&wait, 1, milliseconds) > 0;
+  }
   void Send(absl::string_view text) {
     while (!text.empty()) {
       const ssize_t n = send(fd_, text.data(), text.size(), MSG_NOSIGNAL);

@@ -227,6 +227,20 @@ TEST_F(HttpHostTest, ARequestThatTricklesInIsCut) {
   EXPECT_EQ(host_->stats().cut_request, 2);
 }
 
+TEST_F(HttpHostTest, EmptyLinesBuyNoTime) {
+  HttpLimits limits;
+  limits.request_timeout = absl::Seconds(1);
+  Serve(limits);
+  HttpClient client(address());
+  // Each byte comes by itself, so that the first of a line is all that is there for a while.
+  bool cut = false;
+  for (int i = 0; i < 400 && !cut; ++i) {
+    client.Send(i % 2 == 0 ? "\r" : "\n");
+    cut = client.Hears(/*milliseconds=*/20);
+  }
+  EXPECT_TRUE(cut);
+}
+
 TEST_F(HttpHostTest, ABodyThatTricklesInIsCut) {
   HttpLimits limits;
   limits.request.max_body_bytes = 1000;

@@ -292,6 +292,8 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{Route("{host: \"*\", needs: token}"), "leave `host` out for all"},
         BadCase{Route("{host: \"a b\", needs: token}"), "a host is a name in ASCII"},
         BadCase{Route("{methods: get, needs: token}"), "`methods`: write GET"},
+        BadCase{Route("{methods: ANY, needs: token}"), "a route without `methods` takes all"},
+        BadCase{Route("{methods: [GET, \"*\"], needs: token}"), "a route without `methods` takes"},
         BadCase{Route("{methods: [GET, GET], needs: token}"), "`methods` lists `GET` twice"},
         BadCase{Route("{methods: [], needs: token}"), "`methods` is empty"},
         BadCase{Route("{methods: \"A B\", needs: token}"), "is no method of HTTP"},
