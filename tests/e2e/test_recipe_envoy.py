@@ -109,8 +109,27 @@ def test_an_identity_that_a_client_brings_never_arrives(door):
         for name in IDENTITY:
             assert len(values(headers, name)) <= 1
     # Nor by a spelling that some services take for it.
-    status, _, _ = door.ask("/healthz", headers=[("x_tollgate_workspace", "evil")])
-    assert status == 400
+    for name in ("x_tollgate_workspace", "X-Tollgate_Owner", "X_Tollgate-Scopes"):
+        status, _, _ = door.ask("/healthz", headers=[(name, "evil")], connection=door.envoy.connect())
+        assert status == 400
+
+
+def test_neither_another_path_nor_an_upgrade_goes_on(door):
+    _, headers = door.admitted("/healthz", headers=[("X-Original-URL", "/evil"), ("X-Rewrite-URL", "/evil"),
+                                                    ("HTTP2-Settings", "evil")])
+    assert "evil" not in str(headers), headers
+    _, plain = door.tollgate.create("ci", "--owner", "ci-team", "--scope", "items:read")
+    status, _, told = door.ask("/v1/acme/items", plain, headers=[("Connection", "X-Tollgate-Workspace, X-Tollgate-Owner")],
+                               connection=door.envoy.connect())
+    if status == 200:
+        assert values([tuple(pair) for pair in told["headers"]], "x-tollgate-owner") == ["ci-team"], told
+    for upgrades in (["h2c"], ["websocket", "h2c"], ["h2c, websocket"], ["websocket"]):
+        status, _, told = door.ask("/healthz", headers=[("Connection", "Upgrade, HTTP2-Settings"), ("HTTP2-Settings", "evil"),
+                                                        *(("Upgrade", name) for name in upgrades)],
+                                   connection=door.envoy.connect())
+        assert status != 101, told
+        if status == 200:
+            assert not {"upgrade", "http2-settings"} & {name for name, _ in told["headers"]}, told
 
 
 def test_who_does_not_pass(door):
