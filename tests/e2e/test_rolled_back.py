@@ -240,10 +240,10 @@ def test_validators_of_a_drill_are_taken_over_only_by_name(tollgate, home):
     arguments[arguments.index("--store") + 1] = store
     tollgate.service.start()
     until("it is refused aloud", lambda: [record for record in edge.records()
-                                          if "--accept-epoch" in json.dumps(record)])
+                                          if "--accept-epoch" in json.dumps(record)], patience=150)
     assert metric(tollgate.metrics(edge), "tollgate_validator_following") == 0
     assert tollgate.service.stop() == 0
     begin_new_epoch(store, "--accept-epoch", epoch)
     tollgate.service.start()
-    until("it is taken over", lambda: metric(tollgate.metrics(edge), "tollgate_validator_following") == 1, patience=90)
+    until("it is taken over", lambda: metric(tollgate.metrics(edge), "tollgate_validator_following") == 1, patience=150)
     until("it admits", lambda: tollgate.check(edge, secret) == ADMIT)
