@@ -4,6 +4,7 @@ import hashlib
 import http.server
 import os
 import socket
+import struct
 import threading
 import time
 
@@ -53,8 +54,10 @@ class Connection:
     def __init__(self, to):
         to = address_of(to) if isinstance(to, str) else to
         self.socket = socket.socket(socket.AF_UNIX if isinstance(to, str) else socket.AF_INET)
-        self.socket.settimeout(PATIENCE_SECONDS)
+        # Waits where many connect at once: with a time-out of Python's a full backlog of a Unix socket is an error.
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", PATIENCE_SECONDS, 0))
         self.socket.connect(to)
+        self.socket.settimeout(PATIENCE_SECONDS)
         self.read = b""
 
     def __enter__(self):
