@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "base/mutation.h"
 #include "base/proto_time.h"
 #include "lease/limits.h"
@@ -25,6 +26,10 @@ constexpr absl::Duration kHastenedSpread = absl::Milliseconds(50);
 
 // How soon a misconfigured service is tried again.
 constexpr absl::Duration kMisconfiguredRetry = absl::Seconds(30);
+
+// How long after a GoAway that refuses the service may take to say why, as the status of the
+// stream: both leave it together.
+constexpr absl::Duration kRefusalPatience = absl::Seconds(2);
 
 // The interval that the service asked for, or `otherwise`, within sane limits.
 absl::Duration Interval(bool set, const google::protobuf::Duration& asked,
@@ -71,6 +76,8 @@ FollowerActions& Follower::WithWake(FollowerActions& actions) const {
           {next_ping_, next_usage_, heard_at_ + ping_interval_ * options_.silent_intervals});
       break;
     case Phase::kClosing:
+      actions.wake_at = refused_by_;
+      break;
     case Phase::kGone:
       actions.wake_at = base::BootTime::InfiniteFuture();
       break;
@@ -115,6 +122,14 @@ FollowerActions Follower::OnTick(base::BootTime now, absl::Time wall_now) {
       }
       break;
     case Phase::kClosing:
+      if (now < refused_by_) break;
+      actions.misconfigured = true;
+      actions.reason = "OTHER_HISTORY";
+      GiveUp(
+          "the service does not know the history that this validator follows; its log says more. "
+          "Nothing is admitted once the lease has run out",
+          &actions);
+      break;
     case Phase::kGone:
       break;
   }
@@ -201,6 +216,7 @@ absl::Duration Follower::Backoff() {
 
 void Follower::GiveUp(absl::string_view why, FollowerActions* actions) {
   phase_ = Phase::kClosing;
+  refused_by_ = base::BootTime::InfiniteFuture();
   actions->disconnect = true;
   actions->stream = stream_;
   actions->why = std::string(why);
@@ -444,14 +460,12 @@ void Follower::OnGoAway(const tollgate::v1::GoAway& go_away, base::BootTime now,
                                    : absl::ZeroDuration();
   // No sooner than asked, and not the whole fleet at that moment.
   retry_after_ = now + asked * (1 + random_->UniformReal());
-  GiveUp("GoAway: ", actions);
-  actions->why += go_away.reason();
+  GiveUp(absl::StrCat("GoAway: ", go_away.reason()), actions);
   if (go_away.reason() == "other_history") {
-    actions->misconfigured = true;
-    actions->reason = "OTHER_HISTORY";
-    actions->why +=
-        ": the service does not know the history that this validator follows; its log says more. "
-        "Nothing is admitted once the lease has run out";
+    // The status that ends the stream says what is wrong and what mends it. To cancel would race
+    // with it, and mostly win.
+    actions->disconnect = false;
+    refused_by_ = now + kRefusalPatience;
   }
 }
 
@@ -495,7 +509,7 @@ FollowerActions Follower::Goodbye(base::BootTime now, absl::Time wall_now) {
     actions.send.emplace_back().mutable_goodbye();
     actions.finish = true;
     actions.stream = stream_;
-  } else if (phase_ == Phase::kConnecting) {
+  } else if (phase_ == Phase::kConnecting || phase_ == Phase::kClosing) {
     actions.disconnect = true;
     actions.stream = stream_;
     actions.why = "goodbye";

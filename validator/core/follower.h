@@ -241,6 +241,9 @@ class Follower {
   base::BootTime next_ping_;
   base::BootTime next_usage_;
   base::BootTime retry_after_;  // a GoAway's
+  // In kClosing: by when the status of a refusal must have come. InfiniteFuture: none is waited
+  // for.
+  base::BootTime refused_by_ = base::BootTime::InfiniteFuture();
 };
 
 }  // namespace tollgate::validator

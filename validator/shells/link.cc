@@ -142,8 +142,8 @@ void Link::OnMessage(uint64_t stream, const FollowResponse& message) {
     heard_at_ = std::chrono::steady_clock::now();
     if (stream == number_ && message.has_go_away()) told_to_leave_ = true;
     calls = QueueActions(options_.validator->StreamMessage(stream, message));
-    // The Welcome, and not one that the core may not follow.
-    followed = first && calls.cancel == nullptr && !goodbye_;
+    // Not one that the core may not follow.
+    followed = first && message.has_welcome() && calls.cancel == nullptr && !goodbye_;
   }
   if (followed) {
     options_.reach->Followed();

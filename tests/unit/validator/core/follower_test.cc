@@ -641,14 +641,46 @@ TEST_F(FollowerTest, R19TheHelloTellsOfAnswersThatTheProofDoesNotSpeakFor) {
   EXPECT_EQ(Open().answered_revision(), 0);
 }
 
-TEST_F(FollowerTest, R19ToBeRefusedForItsHistoryIsAnOperatorsToMend) {
+TEST_F(FollowerTest, R19TheStatusOfARefusalIsWaitedForBecauseItSaysWhatMendsIt) {
   Follow(10);
   v1::FollowResponse away;
   away.mutable_go_away()->set_reason("other_history");
   away.mutable_go_away()->mutable_retry_after()->set_seconds(30);
-  const FollowerActions actions = Send(away);
+  FollowerActions actions = Send(away);
+  EXPECT_FALSE(actions.disconnect) << "the status is on its way";
+  EXPECT_FALSE(actions.misconfigured) << "the status says it better";
+  const base::BootTime limit = actions.wake_at;
+  EXPECT_LE(limit, clock_.Now() + absl::Seconds(2));
+
+  // It comes: the next try is no sooner than asked.
+  actions = follower_->OnDisconnected(stream_, clock_.Now());
+  EXPECT_FALSE(actions.misconfigured);
+  EXPECT_GE(actions.wake_at, clock_.Now() + absl::Seconds(30));
+}
+
+TEST_F(FollowerTest, R19ToBeRefusedForItsHistoryIsAnOperatorsToMendAlsoWithoutAStatus) {
+  Follow(10);
+  v1::FollowResponse away;
+  away.mutable_go_away()->set_reason("other_history");
+  FollowerActions actions = Send(away);
+  clock_.Advance(actions.wake_at - clock_.Now() - absl::Milliseconds(1));
+  EXPECT_FALSE(Tick().disconnect);
+  clock_.Advance(absl::Milliseconds(1));
+  actions = Tick();
+  EXPECT_TRUE(actions.disconnect);
   EXPECT_TRUE(actions.misconfigured);
+  EXPECT_EQ(actions.reason, "OTHER_HISTORY");
   EXPECT_THAT(actions.why, HasSubstr("history"));
+  EXPECT_FALSE(Tick().disconnect) << "once";
+  EXPECT_EQ(Tick().wake_at, base::BootTime::InfiniteFuture());
+}
+
+TEST_F(FollowerTest, AGoodbyeDoesNotWaitForTheStatusOfARefusal) {
+  Follow(10);
+  v1::FollowResponse away;
+  away.mutable_go_away()->set_reason("other_history");
+  Send(away);
+  EXPECT_TRUE(follower_->Goodbye(clock_.Now(), clock_.WallNow()).disconnect);
 }
 
 }  // namespace
