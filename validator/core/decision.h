@@ -68,6 +68,8 @@ class Decision {
     }
     return !grant_.bytes().empty() && token::GrantView::Over(grant_.bytes(), grant);
   }
+  // The grant, packed, as it was when the decision was made. Only where ReadIdentity is true.
+  absl::string_view packed_grant() const { return grant_.bytes(); }
 
  private:
   friend class EdgeReader;

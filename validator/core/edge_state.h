@@ -16,6 +16,7 @@
 #include "validator/core/decision_counts.h"
 #include "validator/core/edge_clock.h"
 #include "validator/core/follower.h"
+#include "validator/core/holds.h"
 #include "validator/core/outbox.h"
 #include "validator/core/resolver.h"
 
@@ -27,9 +28,15 @@ namespace tollgate::validator {
 class EdgeState final : public FollowedState {
  public:
   // All of these outlive the state, and are written only under the same lock.
+  // `holds` (null: there are none) has a lock of its own.
   EdgeState(DecisionCache* table, EdgeClock* lease, Resolver* resolver, Outbox* outbox,
-            const DecisionCounts* counts)
-      : table_(*table), lease_(*lease), resolver_(*resolver), outbox_(*outbox), counts_(*counts) {}
+            const DecisionCounts* counts, Holds* holds = nullptr)
+      : table_(*table),
+        lease_(*lease),
+        resolver_(*resolver),
+        outbox_(*outbox),
+        counts_(*counts),
+        holds_(holds) {}
 
   // Keeps the grant of a current answer (Resolver::Outcome::usable), at `service_ms` of the
   // service's time. `packed` is the packed grant. False: the grant is too large, and is not kept.
@@ -61,6 +68,7 @@ class EdgeState final : public FollowedState {
   Resolver& resolver_;
   Outbox& outbox_;
   const DecisionCounts& counts_;
+  Holds* const holds_;
 };
 
 }  // namespace tollgate::validator
