@@ -403,7 +403,7 @@ void Holds::OnAny() {
 void Holds::OnLeaseEnded() {
   absl::MutexLock lock(&mu_);
   ++events_;
-  lease_ended_ = true;
+  if (totals_.open > 0) lease_ended_ = true;
 }
 
 // ---- The validator.
