@@ -46,6 +46,11 @@ Refused CheckMethod(const Request& request) {
     }
     return Refusal{400, "METHOD_MALFORMED", "the method is none of HTTP"};
   }
+  // One program opens a tunnel for it, and the next one takes it for a request like any other: what
+  // comes through the tunnel is judged by nobody.
+  if (request.method == "CONNECT") {
+    return Refusal{400, "METHOD_AMBIGUOUS", "CONNECT asks for a tunnel"};
+  }
   for (const auto& [name, value] : request.headers) {
     if (ReadsAsOneOf(name, kMethodOverrides) && value != request.method) {
       return Refusal{400, "METHOD_AMBIGUOUS", "a header asks for another method than the request"};

@@ -628,6 +628,11 @@ class Reader {
                                   "` would be a method of that name; a route without `methods` "
                                   "takes all of them"));
         }
+        if (method == "CONNECT") {
+          return Bad(*methods, place,
+                     "`methods`: CONNECT is refused whatever a route says, because nobody judges "
+                     "what comes through a tunnel");
+        }
         if (IsMethod(method)) continue;
         return Bad(*methods, place,
                    IsMethod(upper) ? absl::StrCat("`methods`: write ", upper)

@@ -41,7 +41,8 @@ end
 core.register_action("tollgate", { "http-req" }, function(txn)
     local headers = {
         ["x-forwarded-method"] = { txn.f:method() },
-        ["x-forwarded-uri"] = { txn.f:pathq() },
+        -- The target as it goes on, a URL among them: what a service reads in it beside the path is judged, too.
+        ["x-forwarded-uri"] = { txn.f:url() },
         ["x-forwarded-host"] = { txn.f:req_fhdr("host") },
     }
     for name, values in pairs(txn.http:req_get_headers()) do

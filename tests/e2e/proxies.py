@@ -80,8 +80,8 @@ class Connection:
         self.read += data
         return bool(data)
 
-    def answer(self):
-        """The next one; None where the server has closed instead."""
+    def answer(self, to="GET"):
+        """The next one, to a request of this method; None where the server has closed instead."""
         while b"\r\n\r\n" not in self.read:
             if not self.more():
                 return None
@@ -89,6 +89,8 @@ class Connection:
         lines = head.decode("latin-1").split("\r\n")
         headers = [tuple(part.strip() for part in line.split(":", 1)) for line in lines[1:]]
         answer = Answer(int(lines[0].split(" ")[1]), headers, b"")
+        if to == "HEAD":
+            return answer
         if answer.header("Transfer-Encoding") == "chunked":
             while True:
                 size = int(self.line(), 16)
@@ -164,18 +166,27 @@ UPGRADED = ("websocket", "h2c")
 
 
 class Upstream:
-    """The service behind a proxy: it answers with what it was sent."""
+    """The service behind a proxy. `requests` are those that it has served, `arrived` the request line and the
+    headers of whatever has reached it."""
 
     def __init__(self, address=("127.0.0.1", 0)):
         upstream = self
         self.requests = []
+        self.arrived = []
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # an answer is two writes
+
+            def parse_request(self):
+                whole = super().parse_request()
+                headers = [(k.lower(), v) for k, v in self.headers.items()] if whole else []
+                upstream.arrived.append((self.raw_requestline.rstrip(b"\r\n"), headers))
+                return whole
 
             def do(self):
                 upstream.requests.append((self.command, self.path, [(k.lower(), v) for k, v in self.headers.items()]))
-                self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                self.read_body()
                 if (self.headers.get("Upgrade") or "").lower() in UPGRADED:
                     self.send_response(101)
                     self.send_header("Connection", "Upgrade")
@@ -192,7 +203,18 @@ class Upstream:
                 if self.command != "HEAD":
                     self.wfile.write(body)
 
-            do_GET = do_HEAD = do_POST = do_DELETE = do_PUT = do_OPTIONS = do
+            def read_body(self):
+                if self.headers.get("Transfer-Encoding") != "chunked":
+                    self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                    return
+                while int(self.rfile.readline(), 16) > 0:
+                    while self.rfile.readline() not in (b"\r\n", b""):
+                        pass
+                while self.rfile.readline() not in (b"\r\n", b""):  # trailers
+                    pass
+
+            # A service that looks at no method takes CONNECT for a request like any other.
+            do_GET = do_HEAD = do_POST = do_DELETE = do_PUT = do_OPTIONS = do_CONNECT = do
 
             def log_message(self, *_):
                 pass

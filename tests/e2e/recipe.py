@@ -8,6 +8,7 @@ import subprocess
 import time
 
 import proxies
+import real_envoy
 from installation import until
 
 SOURCE = os.environ.get("TOLLGATE_SOURCE") or os.path.abspath(
@@ -15,12 +16,15 @@ SOURCE = os.environ.get("TOLLGATE_SOURCE") or os.path.abspath(
 
 
 class Recipe:
-    """One in a folder of its own, with the addresses that are free here; the service behind it; and its validator."""
+    """One in a folder of its own, with the addresses that are free here; the service behind it; and its validator.
+    A policy, if one is given, stands in place of the recipe's."""
 
-    def __init__(self, tollgate, name, *validator):
+    def __init__(self, tollgate, name, *validator, policy=None):
         self.tollgate = tollgate
         self.folder = os.path.join(tollgate.home, name)
         shutil.copytree(os.path.join(SOURCE, "examples", name), self.folder)
+        if policy is not None:
+            proxies.write_policy(self.folder, policy)
         self.upstream = proxies.Upstream()
         self.address = f"127.0.0.1:{proxies.free_port()}"
         tollgate.start_service()
@@ -246,3 +250,48 @@ class Recipe:
         self.edge.start()
         self.tollgate.wait_in_sync(self.edge)
         until("it passes again", lambda: self.ask("GET /v1/x", token=secret).status == 200)
+
+
+# ---- Each with its proxy, started. The changes are made to the recipe's own file before.
+
+
+def nginx(tollgate, policy=None, **changes):
+    made = Recipe(tollgate, "nginx", policy=policy)
+    temporary = " ".join(f"{kind}_temp_path {made.folder}/{kind};" for kind in
+                         ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    made.put("nginx.conf", **changes)
+    made.put("nginx.conf", **{"unix:/run/tollgate/http.sock": made.socket, "127.0.0.1:9000": made.upstream.address,
+                              "127.0.0.1:8080": made.address, "http {": f"http {{\n{temporary} access_log off;"})
+    user = "user root;" if os.geteuid() == 0 else ""  # so that its workers may use the socket
+    made.start(["nginx", "-p", made.folder, "-e", "stderr", "-c", "nginx.conf",
+                "-g", f"daemon off; pid {made.folder}/pid; {user}"])
+    return made
+
+
+def caddy(tollgate, policy=None, **changes):
+    made = Recipe(tollgate, "caddy", policy=policy)
+    made.put("Caddyfile", **changes)
+    made.put("Caddyfile", **{"unix//run/tollgate/http.sock": "unix/" + made.socket.removeprefix("unix:"),
+                             "127.0.0.1:9000": made.upstream.address, ":8080 {": f":{made.address.rsplit(':', 1)[1]} {{"})
+    made.start(["caddy", "run", "--config", "Caddyfile", "--adapter", "caddyfile"])
+    return made
+
+
+def haproxy(tollgate, policy=None, **changes):
+    made = Recipe(tollgate, "haproxy", policy=policy)
+    made.put("haproxy.cfg", **changes)
+    made.put("haproxy.cfg", **{"127.0.0.1:9000": made.upstream.address, "127.0.0.1:8080": made.address})
+    made.put("tollgate.lua", **{"127.0.0.1:7415": made.tcp})
+    made.start(["haproxy", "-db", "-f", "haproxy.cfg"])
+    return made
+
+
+def envoy(tollgate, policy=None, **changes):
+    """As real_envoy.Envoy, in front of the service that the other proxies have."""
+    made = Recipe(tollgate, "envoy", policy=policy)
+    made.put("envoy.yaml", **changes)
+    made.put("envoy.yaml", **{"port_value: 10000": f"port_value: {made.address.rsplit(':', 1)[1]}",
+                              "port_value: 10001": f"port_value: {made.upstream.address.rsplit(':', 1)[1]}",
+                              "/run/tollgate/edge.sock": made.edge.socket.removeprefix("unix:")})
+    made.start([real_envoy.BINARY, "-c", "envoy.yaml", "--disable-hot-restart", "--concurrency", "1", "--log-level", "warning"])
+    return made

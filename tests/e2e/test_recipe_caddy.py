@@ -1,21 +1,12 @@
 """examples/caddy, with the real Caddy."""
 import pytest
 
-from recipe import Recipe
-
-
-def started(tollgate, **changes):
-    made = Recipe(tollgate, "caddy")
-    made.put("Caddyfile", **changes)
-    made.put("Caddyfile", **{"unix//run/tollgate/http.sock": "unix/" + made.socket.removeprefix("unix:"),
-                             "127.0.0.1:9000": made.upstream.address, ":8080 {": f":{made.address.rsplit(':', 1)[1]} {{"})
-    made.start(["caddy", "run", "--config", "Caddyfile", "--adapter", "caddyfile"])
-    return made
+from recipe import caddy
 
 
 @pytest.fixture
 def recipe(tollgate):
-    made = started(tollgate)
+    made = caddy(tollgate)
     yield made
     made.close()
 
@@ -34,7 +25,7 @@ def test_no_spelling_of_an_identity_passes(recipe):
 
 def test_a_caddy_that_copies_no_empty_value(tollgate):
     """As later releases: what a client sent is gone all the same. Here none of these is copied."""
-    recipe = started(tollgate, **{"X-Tollgate-Owner X-Tollgate-Scopes X-Tollgate-Expires": ""})
+    recipe = caddy(tollgate, **{"X-Tollgate-Owner X-Tollgate-Scopes X-Tollgate-Expires": ""})
     try:
         _, secret = tollgate.create("CI")
         for line in ("GET /healthz", "GET /v1/x"):

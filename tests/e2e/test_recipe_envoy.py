@@ -7,6 +7,7 @@ import time
 
 import grpc
 import pytest
+import proxies
 from installation import until
 from real_envoy import RECIPE, Envoy, Service, recipe
 
@@ -24,10 +25,10 @@ def service():
 class Door:
     """The whole recipe, and one client of it."""
 
-    def __init__(self, tollgate, service, *changes, lease=()):
+    def __init__(self, tollgate, service, *changes, lease=(), validator=()):
         tollgate.start_service(*lease)
         self.tollgate = tollgate
-        self.edge = tollgate.start_validator("edge-1", "--policy", os.path.join(RECIPE, "policy.yaml"))
+        self.edge = tollgate.start_validator("edge-1", "--policy", os.path.join(RECIPE, "policy.yaml"), *validator)
         self.envoy = Envoy(tollgate.home, "envoy", recipe(self.edge.socket, service.port, *changes)).start()
         self.connection = self.envoy.connect()
 
@@ -221,6 +222,46 @@ def test_without_the_validator_nothing_passes(door):
     door.edge.start()
     door.tollgate.wait_in_sync(door.edge)
     until("it is back", lambda: door.ask(token=token)[0] == 200)
+
+
+@pytest.mark.parametrize("over", ["a Unix socket", "TCP"])
+def test_a_validator_that_is_stopped_in_order_says_nothing_wrong(tollgate, opened, over):
+    """Envoy holds its HTTP/2 connections, and clients go on asking; when the validator is back, so are they."""
+    port = proxies.free_port()
+    tcp = (f"pipe: {{path: {tollgate.home}/edge-1.sock}}", f"socket_address: {{address: 127.0.0.1, port_value: {port}}}")
+    door = opened(*[tcp] * (over == "TCP"), validator=("--listen", f"127.0.0.1:{port}", "--drain-pause", "1s"))
+    _, good = tollgate.create("good", "--scope", "items:read")
+    before_id, revoked_before = tollgate.create("revoked before", "--scope", "items:read")
+    meanwhile_id, revoked_meanwhile = tollgate.create("revoked meanwhile", "--scope", "items:read")
+    tollgate.cli("token", "revoke", before_id, "--yes", "--wait")
+    crowds = {token: proxies.Crowd(5, f"127.0.0.1:{door.envoy.port}", proxies.request("GET /v1/acme/items", "api.example", token=token))
+              for token in (good, revoked_before, revoked_meanwhile, None)}
+
+    def all_are_told(statuses, since):
+        """Whether each crowd has been told such a status when it asked after that time."""
+        return all(any(begun > since and status in statuses for begun, status in list(crowd.answers)) for crowd in crowds.values())
+
+    try:
+        until("all have verdicts", lambda: all_are_told((200, 401), 0))
+        door.edge.signal(signal.SIGTERM)
+        until("it drains", lambda: [line for line in door.edge.records() if line["message"] == "draining"])
+        draining = time.monotonic()
+        tollgate.cli("token", "revoke", meanwhile_id, "--yes", "--wait")
+        receipt = time.monotonic()
+        assert door.edge.process.wait(timeout=30) == 0
+        gone = time.monotonic()
+        until("all are refused without it", lambda: all_are_told((503,), gone))
+        door.edge.start()
+        tollgate.wait_in_sync(door.edge)
+        back = time.monotonic()
+        until("all have verdicts again", lambda: all_are_told((200, 401), back))
+    finally:
+        answers = {token: crowd.end() for token, crowd in crowds.items()}
+    told = {token: {status for _, status in of_one} for token, of_one in answers.items()}
+    others = [other for crowd in crowds.values() for other in crowd.others if other.status != 503]
+    assert told == {good: {200, 503}, revoked_before: {401, 503}, revoked_meanwhile: {200, 401, 503}, None: {401, 503}}, others[:3]
+    assert not [status for begun, status in answers[revoked_meanwhile] if begun > receipt and status == 200]
+    assert [status for begun, status in answers[good] if draining < begun < gone and status == 200], "it drains, and answers"
 
 
 def stop(program):

@@ -4,15 +4,12 @@ import os
 import pytest
 
 from installation import until
-from recipe import Recipe
+from recipe import haproxy
 
 
 @pytest.fixture
 def recipe(tollgate):
-    made = Recipe(tollgate, "haproxy")
-    made.put("haproxy.cfg", **{"127.0.0.1:9000": made.upstream.address, "127.0.0.1:8080": made.address})
-    made.put("tollgate.lua", **{"127.0.0.1:7415": made.tcp})
-    made.start(["haproxy", "-db", "-f", "haproxy.cfg"])
+    made = haproxy(tollgate)
     yield made
     made.close()
 
@@ -38,6 +35,18 @@ def test_one_host_is_judged_and_no_list(recipe):
     for host in ("admin.example,api.example", "api.example, api.example", "api.example\r\nHost: admin.example", ""):
         recipe.refused(400, "GET /v1/x", token=secret, host=host)
     assert recipe.ask("GET /v1/x", token=secret, host="api.example:8080").status == 200
+
+
+def test_the_target_is_told_as_it_goes_on(recipe):
+    """HAProxy passes a URL on as it came, and would open a tunnel to a service that answers one."""
+    _, secret = recipe.tollgate.create("CI")
+    assert recipe.ask("GET http://api.example/v1/x", token=secret).status == 200
+    assert recipe.upstream.last()[1] == "http://api.example/v1/x"
+    recipe.refused(403, "GET http://api.example", token=secret, reason="NO_ROUTE")
+    recipe.refused(403, "OPTIONS *", token=secret, reason="NO_ROUTE")
+    recipe.refused(400, "GET http://admin.example@api.example/v1/x", token=secret, reason="HOST_MALFORMED")
+    recipe.refused(400, "GET ftp://api.example/v1/x", token=secret, reason="TARGET_MALFORMED")
+    recipe.refused(405, "CONNECT http://api.example:80/healthz", host="api.example:80")
 
 
 def test_other_names_for_the_token_and_for_who_speaks(recipe):

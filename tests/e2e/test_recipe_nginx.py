@@ -1,27 +1,12 @@
 """examples/nginx, with the real nginx."""
-import os
-
 import pytest
 
-from recipe import Recipe
-
-
-def started(tollgate, **changes):
-    made = Recipe(tollgate, "nginx")
-    temporary = " ".join(f"{kind}_temp_path {made.folder}/{kind};" for kind in
-                         ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-    made.put("nginx.conf", **changes)
-    made.put("nginx.conf", **{"unix:/run/tollgate/http.sock": made.socket, "127.0.0.1:9000": made.upstream.address,
-                              "127.0.0.1:8080": made.address, "http {": f"http {{\n{temporary} access_log off;"})
-    user = "user root;" if os.geteuid() == 0 else ""  # so that its workers may use the socket
-    made.start(["nginx", "-p", made.folder, "-e", "stderr", "-c", "nginx.conf",
-                "-g", f"daemon off; pid {made.folder}/pid; {user}"])
-    return made
+from recipe import nginx
 
 
 @pytest.fixture
 def recipe(tollgate):
-    made = started(tollgate)
+    made = nginx(tollgate)
     yield made
     made.close()
 
@@ -58,7 +43,7 @@ def test_no_replay_and_no_validator(recipe):
 
 def test_a_cache_that_somebody_put_in_front_is_found(tollgate):
     """What the recipe forbids: it admits what was revoked, and the doctor sees it."""
-    recipe = started(tollgate, **{
+    recipe = nginx(tollgate, **{
         "http {": "http {\nproxy_cache_path cache keys_zone=check:1m;",
         "proxy_cache off;": "proxy_cache check; proxy_cache_key $request_uri$http_authorization; "
                             "proxy_cache_valid 200 1m; proxy_ignore_headers Cache-Control;"})

@@ -9,7 +9,7 @@ from recipe import SOURCE
 FOLDER = os.path.join(SOURCE, "examples", "traefik")
 # Of the client's, what reaches no service: other spellings, other paths, and what an upgrade to HTTP/2 needs.
 SPELT = ("x_tollgate_workspace", "x_tollgate_token", "x_tollgate_owner", "x_tollgate_scopes", "x_tollgate_expires",
-         "x-original-url", "x-rewrite-url", "http2-settings", "connection", "upgrade")
+         "x-original-url", "x-rewrite-url", "x_forwarded_host", "forwarded", "http2-settings", "connection", "upgrade")
 
 
 def read(name):

@@ -12,6 +12,7 @@
 #include "absl/types/optional.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "policy/policy_file.h"
 
 namespace tollgate::validator {
 namespace {
@@ -162,13 +163,16 @@ void ForwardAuthFront::Answer(net::HttpExchange exchange) {
           gate_->Reject(400, "CREDENTIAL_IN_QUERY",
                         "a token in the query cannot be taken away here; send it in a header"));
     }
-    // A proxy is set up to take names away, and knows no other spelling of them.
-    if (given.passes &&
-        std::any_of(given.drop_headers.begin(), given.drop_headers.end(),
-                    [](const std::string& name) { return absl::StrContains(name, '_'); })) {
+    // A proxy is set up to take names away, and knows neither another spelling of them nor a name
+    // that the policy has not.
+    if (given.passes && std::any_of(given.drop_headers.begin(), given.drop_headers.end(),
+                                    [](const std::string& name) {
+                                      return absl::StrContains(name, '_') ||
+                                             absl::StartsWithIgnoreCase(name, policy::kOwnPrefix);
+                                    })) {
       return answer(gate_->Reject(400, "HEADER_AMBIGUOUS",
-                                  "a header differs by an underscore only from one that states "
-                                  "who speaks, or where the request goes"));
+                                  "a header states who speaks, or where the request goes, by a "
+                                  "name or spelling that no proxy is set up to take away"));
     }
     answer(given);
   });

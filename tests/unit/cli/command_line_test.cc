@@ -95,6 +95,18 @@ TEST(CommandLine, TheEnvironmentGoesBeforeTheFile) {
   EXPECT_THAT(outcome.err, HasSubstr("from-env.sock"));
 }
 
+TEST(CommandLine, EachOfTheTlsFilesIsHeeded) {
+  const auto refusal = [](std::vector<std::string> files) {
+    std::vector<std::string> words = {"--service", "127.0.0.1:1"};
+    words.insert(words.end(), files.begin(), files.end());
+    words.insert(words.end(), {"workspace", "list"});
+    return Tollgate(words).err;
+  };
+  EXPECT_THAT(refusal({"--tls-key", "/nonexistent/k"}), HasSubstr("without its certificate"));
+  EXPECT_THAT(refusal({"--tls-cert", "/nonexistent/c"}), HasSubstr("without its key"));
+  EXPECT_THAT(refusal({"--tls-ca", "/nonexistent/ca"}), HasSubstr("/nonexistent/ca"));
+}
+
 TEST(CommandLine, ASettingsFileWithSomethingElseIsRefused) {
   const std::string path = absl::StrCat(testing::TempDir(), "/tollgate-wrong.", getpid(), ".toml");
   std::ofstream(path) << "bogus = 1\n";

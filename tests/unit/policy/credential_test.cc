@@ -115,6 +115,10 @@ TEST_F(CredentialTest, WhatNoTokenCanBeIsMalformed) {
 TEST_F(CredentialTest, APlaceThatOnlySomeProgramsReadIsAmbiguous) {
   EXPECT_EQ(Find({{"X_API_Key", "abc"}}), "CREDENTIAL_AMBIGUOUS");
   EXPECT_EQ(Find({{"x-api_key", "abc"}}), "CREDENTIAL_AMBIGUOUS");
+  // No other character reads as a hyphen.
+  EXPECT_EQ(Find({{"x.api.key", "abc"}}), "none");
+  EXPECT_EQ(Find({{"x-api_kex", "abc"}}), "none");
+  EXPECT_EQ(Find({{"x-apiZkey", "abc"}}), "none");
   EXPECT_EQ(Find({}, "access%5ftoken=abc"), "CREDENTIAL_AMBIGUOUS");
   EXPECT_EQ(Find({}, "a=1;access_token=abc"), "CREDENTIAL_AMBIGUOUS");
   EXPECT_EQ(Find({}, "access_token=abc;a=1"), "CREDENTIAL_AMBIGUOUS");

@@ -293,6 +293,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{Route("{host: \"a b\", needs: token}"), "a host is a name in ASCII"},
         BadCase{Route("{methods: get, needs: token}"), "`methods`: write GET"},
         BadCase{Route("{methods: ANY, needs: token}"), "a route without `methods` takes all"},
+        BadCase{Route("{methods: CONNECT, needs: token}"), "comes through a tunnel"},
         BadCase{Route("{methods: [GET, \"*\"], needs: token}"), "a route without `methods` takes"},
         BadCase{Route("{methods: [GET, GET], needs: token}"), "`methods` lists `GET` twice"},
         BadCase{Route("{methods: [], needs: token}"), "`methods` is empty"},

@@ -215,6 +215,8 @@ TEST(Policy, MethodsAreTakenAsTheyAre) {
   EXPECT_EQ(reason("", "/a"), "METHOD_MALFORMED");
   EXPECT_EQ(reason("G T", "/a"), "METHOD_MALFORMED");
   EXPECT_EQ(reason(std::string(33, 'A'), "/a"), "METHOD_MALFORMED");
+  EXPECT_EQ(reason("CONNECT", "/a"), "METHOD_AMBIGUOUS");
+  EXPECT_EQ(reason("CONNECT", "api.example:443"), "METHOD_AMBIGUOUS");
   EXPECT_EQ(reason("GET", "/a", {{"x-http-method-override", "POST"}}), "METHOD_AMBIGUOUS");
   EXPECT_EQ(reason("GET", "/a", {{"X-HTTP-Method-Override", "GET"}}), "");
 }

@@ -199,6 +199,15 @@ TEST_F(LeaseBookTest, ASessionIsBoundToTheFirstWhoAsks) {
   EXPECT_EQ(book_.BeginRosterWrite(Id("a"), absl::UnixEpoch()).record.caller(), "local");
 }
 
+TEST_F(LeaseBookTest, ARecordSaysWhoWasSeenAndWhen) {
+  Hello(Id("a"));
+  const RosterWrite write =
+      book_.BeginRosterWrite(Id("a"), absl::FromUnixMicros(1'700'000'000'000'007));
+  EXPECT_EQ(write.record.validator_id(), "a");
+  EXPECT_EQ(write.record.incarnation(), Id("a").incarnation);
+  EXPECT_EQ(write.record.first_seen_us(), 1'700'000'000'000'007);
+}
+
 TEST_F(LeaseBookTest, R15ARecordGoesOnlyWhenNothingCanBeHeldOnIt) {
   Join(Id("a"));
   book_.CloseStream(Id("a"), Moment());
