@@ -209,14 +209,6 @@ absl::string_view GrantView::audience(size_t i) const {
   return i < audience_count() ? String(kFixedStrings + scope_count() + i) : absl::string_view();
 }
 
-Requirement RequirementFrom(const tollgate::v1::Requirement& requirement) {
-  Requirement out;
-  out.any_scopes.assign(requirement.any_scopes().begin(), requirement.any_scopes().end());
-  out.all_scopes.assign(requirement.all_scopes().begin(), requirement.all_scopes().end());
-  out.audience = requirement.audience();
-  return out;
-}
-
 VerdictReason Decide(const GrantView& grant, const Requirement& requirement,
                      absl::Time service_now) {
   const TokenState state = grant.state();

@@ -59,7 +59,6 @@ struct Requirement {
   // Beside `any_scopes` and `all_scopes`, if it is not empty.
   ScopeExpression scope_expression;
 };
-Requirement RequirementFrom(const tollgate::v1::Requirement& requirement);
 
 // Decides on a grant at `service_now`, the service time (R18). Judged in this order: final states,
 // times, suspension, audience, workspace, scopes. An UNSPECIFIED reason means: admit. A token with

@@ -14,6 +14,7 @@
 #include "cli/human.h"
 #include "net/url_head.h"
 #include "nlohmann/json.hpp"
+#include "token/resource_name.h"
 #include "tollgate/v1/validation_service.grpc.pb.h"
 
 namespace tollgate::cli {
@@ -23,7 +24,9 @@ using tollgate::v1::ValidationService;
 
 struct CheckOptions {
   std::vector<std::string> scopes, all_scopes;
+  std::string scope_expression;
   std::string audience;
+  std::string workspace;
   int repeat = 1;
   std::string url;
   std::string ca;
@@ -137,6 +140,16 @@ absl::Status CheckUrl(Context& context, const CheckOptions& options) {
 
 absl::Status Check(Context& context, const CheckOptions& options) {
   tollgate::v1::ValidateRequest request;
+  tollgate::v1::Requirement& requirement = *request.mutable_requirement();
+  for (const std::string& scope : options.scopes) requirement.add_any_scopes(scope);
+  for (const std::string& scope : options.all_scopes) requirement.add_all_scopes(scope);
+  requirement.set_scope_expression(options.scope_expression);
+  requirement.set_audience(options.audience);
+  if (!options.workspace.empty()) {
+    ASSIGN_OR_RETURN(const std::string name, ParentFrom(options.workspace));
+    ASSIGN_OR_RETURN(*requirement.mutable_workspace(),
+                     token::ParseWorkspaceName(name, "--workspace"));
+  }
   const absl::Cleanup wipe = [&request] { base::WipeString(request.mutable_token_string()); };
   {
     const base::SecretBytes secret = context.ReadSecret();
@@ -144,11 +157,6 @@ absl::Status Check(Context& context, const CheckOptions& options) {
   }
   if (request.token_string().empty())
     return absl::InvalidArgumentError("no token string on standard input");
-  for (const std::string& scope : options.scopes)
-    request.mutable_requirement()->add_any_scopes(scope);
-  for (const std::string& scope : options.all_scopes)
-    request.mutable_requirement()->add_all_scopes(scope);
-  request.mutable_requirement()->set_audience(options.audience);
 
   ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, context.EdgeChannel());
   std::unique_ptr<ValidationService::Stub> stub = ValidationService::NewStub(channel);
@@ -219,14 +227,18 @@ void AddTokenCheckCommand(CLI::App& token, Context& context) {
       "standard input");
   verb->add_option("--scope", options->scopes, "Any of these is needed; repeatable");
   verb->add_option("--all-scopes", options->all_scopes, "All of these are needed; repeatable");
+  verb->add_option("--scope-expression", options->scope_expression,
+                   "This is needed, as in 'items:read AND (items:write OR admin)'");
   verb->add_option("--audience", options->audience, "The service that is asked for");
+  verb->add_option("-w,--workspace", options->workspace, "The token must be of this workspace");
   verb->add_option("--repeat", options->repeat, "Ask so often; the last answer counts")
       ->check(CLI::Range(1, 1000000));
   CLI::Option* const url =
       verb->add_option("--url", options->url,
                        "GET this with the token, as a client does, and tell what the edge behind "
                        "it said; the edge's policy says what is needed");
-  for (const char* other : {"--scope", "--all-scopes", "--audience", "--repeat"}) {
+  for (const char* other :
+       {"--scope", "--all-scopes", "--scope-expression", "--workspace", "--audience", "--repeat"}) {
     url->excludes(verb->get_option(other));
   }
   verb->add_option("--ca-file", options->ca, "With --url: who signs the server's certificate, PEM")

@@ -122,6 +122,8 @@ class Result {
   // Only where ok(); throws std::bad_variant_access otherwise.
   T& operator*() { return std::get<0>(held_); }
   T* operator->() { return &std::get<0>(held_); }
+  const T& operator*() const { return std::get<0>(held_); }
+  const T* operator->() const { return &std::get<0>(held_); }
   // Only where not ok().
   const Error& error() const { return std::get<1>(held_); }
 
@@ -194,6 +196,16 @@ struct Options {
 //   Requirement().AllOf({"a:read", "b:read"})        all of these scopes
 //   Requirement().AnyOf({"a:read", "a:*"})           any one of these
 //   Requirement().Audience("payments")               and meant for this service
+//   Requirement().Workspace("acme")                  and of this workspace
+//
+// For what the two lists cannot say there is one expression:
+//
+//   const auto may_write = Requirement().WithExpression("a:read AND (a:write OR admin)");
+//   if (!may_write.ok()) … may_write.error().message …
+//   edge->Check(token_string, *may_write, &decision)
+//
+// Where each request is about a workspace of its own, Requirement(*may_write).Workspace(id) is its
+// requirement: that copies the lists, and shares the expression.
 class TOLLGATE_EDGE_EXPORT Requirement {
  public:
   Requirement();
@@ -209,6 +221,16 @@ class TOLLGATE_EDGE_EXPORT Requirement {
   // A token that names audiences passes only where this audience is one of them; a token that names
   // none passes everywhere.
   Requirement& Audience(std::string audience);
+  // Only tokens of this workspace pass: the one that the request is about. Its id, as in `acme`,
+  // and not `workspaces/acme`. With what is no workspace's id, an empty one included, no token
+  // passes (kWrongWorkspace): a request that names no workspace never passes as one for any.
+  Requirement& Workspace(std::string id);
+
+  // This requirement, and beside all else one expression, in place of an earlier one: scopes joined
+  // by AND and OR, as in `a:read AND (a:write OR admin)`, at most 64 of them and 4096 characters.
+  // AND beside OR wants parentheses. Error: SCOPE_EXPRESSION_MALFORMED, also for an empty text; the
+  // message says what is wrong and what would be right, and quotes the text.
+  Result<Requirement> WithExpression(std::string_view scope_expression) const;
 
   // For the library.
   struct Held;
@@ -232,9 +254,9 @@ class TOLLGATE_EDGE_EXPORT Decision {
   // True: admitted without a lease, by Options::fail_open.
   bool fail_open() const { return fail_open_; }
 
-  // The identity: whom the token speaks for. Present when admitted, and when refused for scope or
-  // audience only; in every other case a stranger would learn something. The views below are empty
-  // where it is absent, and valid until this object is changed or destroyed.
+  // The identity: whom the token speaks for. Present when admitted, and when refused for scope,
+  // audience or workspace only; in every other case a stranger would learn something. The views
+  // below are empty where it is absent, and valid until this object is changed or destroyed.
   bool has_identity() const { return !ends_.empty(); }
   // `workspaces/{workspace}/tokens/{token_id}`: no secret, good for logs.
   std::string_view token() const { return Text(0); }

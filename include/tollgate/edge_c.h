@@ -154,6 +154,20 @@ TOLLGATE_EDGE_C_EXPORT void tollgate_edge_free(tollgate_edge* edge);
 TOLLGATE_EDGE_C_EXPORT tollgate_edge_requirement* tollgate_edge_requirement_new(
     const char* const* all_of, size_t all_count, const char* const* any_of, size_t any_count,
     const char* audience);
+/* What a requirement asks for beside that: one expression over scopes, as in
+ * "a:read AND (a:write OR admin)" (tollgate::edge::Requirement::WithExpression), and the id of the
+ * only workspace whose tokens pass, as in "acme". Each is copied, and takes the place of an earlier
+ * one; no check reads the requirement meanwhile. An id that is no workspace's is met by no token;
+ * NULL, "" and a resource's name ("workspaces/acme") are an error. On any code but TOLLGATE_EDGE_OK
+ * `message` (if not NULL, of `message_size` bytes) says why as "REASON: text", cut to fit, always
+ * NUL-terminated; and no token meets the requirement until the same function has succeeded: a code
+ * that nobody looked at lets nobody in. */
+TOLLGATE_EDGE_C_EXPORT tollgate_edge_code tollgate_edge_requirement_set_scope_expression(
+    tollgate_edge_requirement* requirement, const char* expression, char* message,
+    size_t message_size);
+TOLLGATE_EDGE_C_EXPORT tollgate_edge_code tollgate_edge_requirement_set_workspace(
+    tollgate_edge_requirement* requirement, const char* id, char* message, size_t message_size);
+
 TOLLGATE_EDGE_C_EXPORT void tollgate_edge_requirement_free(tollgate_edge_requirement* requirement);
 
 /* Room for one answer, for many checks one after the other; the caller frees it. UNAVAILABLE until
@@ -199,8 +213,8 @@ tollgate_edge_decision_fail_open(const tollgate_edge_decision* decision);
 TOLLGATE_EDGE_C_EXPORT int64_t
 tollgate_edge_decision_expire_time_ms(const tollgate_edge_decision* decision);
 
-/* The identity: whom the token speaks for. Present when admitted, and when refused for scope or
- * audience. */
+/* The identity: whom the token speaks for. Present when admitted, and when refused for scope,
+ * audience or workspace. */
 enum {
   TOLLGATE_EDGE_TOKEN = 0, /* workspaces/{workspace}/tokens/{token_id} */
   TOLLGATE_EDGE_WORKSPACE = 1,

@@ -103,7 +103,9 @@ class GrpcGuard final : public grpc::AuthMetadataProcessor {
  public:
   // What a method needs, by its path (`/package.Service/Method`); nullopt: the method is open to
   // all. Called for every call, on any thread; must not block. For an unknown method, return a
-  // requirement that nobody meets, rather than leave the method open.
+  // requirement that nobody meets (`Requirement().Workspace("")`), rather than leave the method
+  // open. The path is all that is known here: where the message names the workspace, the handler
+  // calls Authorize with `Requirement(read).Workspace(id)`, and Options::hide_token is false.
   using Policy = std::function<std::optional<Requirement>(std::string_view method)>;
   struct Options {
     // How long a call may wait for the service, where the edge does not hold its token.

@@ -176,7 +176,7 @@ class Upstream:
             def do(self):
                 upstream.requests.append((self.command, self.path, [(k.lower(), v) for k, v in self.headers.items()]))
                 self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                if self.headers.get("Upgrade") in UPGRADED:
+                if (self.headers.get("Upgrade") or "").lower() in UPGRADED:
                     self.send_response(101)
                     self.send_header("Connection", "Upgrade")
                     self.send_header("Upgrade", self.headers["Upgrade"])

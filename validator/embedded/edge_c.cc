@@ -22,6 +22,9 @@ struct tollgate_edge {
 };
 struct tollgate_edge_requirement {
   tollgate::edge::Requirement requirement;
+  // The last try to set this part has failed: no token meets the requirement.
+  bool lacks_expression = false;
+  bool lacks_workspace = false;
 };
 struct tollgate_edge_decision {
   tollgate::edge::Decision decision;
@@ -34,7 +37,11 @@ using std::chrono::milliseconds;
 
 const edge::Requirement& Needed(const tollgate_edge_requirement* requirement) {
   static const edge::Requirement* const nothing = new edge::Requirement;
-  return requirement != nullptr ? requirement->requirement : *nothing;
+  static const edge::Requirement* const unmet =
+      new edge::Requirement(edge::Requirement().Workspace(""));
+  if (requirement == nullptr) return *nothing;
+  const bool lacks = requirement->lacks_expression || requirement->lacks_workspace;
+  return lacks ? *unmet : requirement->requirement;
 }
 
 // Behaves as snprintf: writes what fits and a NUL, and returns the whole length.
@@ -118,6 +125,20 @@ R Guarded(R failure, Body&& body) noexcept {
   }
 }
 
+// Sets a part of a requirement by `set`, which returns why it failed, as "REASON: text", or
+// nothing. `*lacks` says afterwards whether it failed.
+template <class Set>
+tollgate_edge_code SetPart(bool* lacks, char* message, size_t message_size, Set&& set) noexcept {
+  *lacks = true;
+  CopyOut("NO_MEMORY", message, message_size);
+  return Guarded<tollgate_edge_code>(TOLLGATE_EDGE_RESOURCE_EXHAUSTED, [&] {
+    const std::string why = set();
+    CopyOut(why, message, message_size);
+    *lacks = !why.empty();
+    return *lacks ? TOLLGATE_EDGE_INVALID_ARGUMENT : TOLLGATE_EDGE_OK;
+  });
+}
+
 bool Checkable(const tollgate_edge* edge, const char* token_string, size_t size) {
   return edge != nullptr && (token_string != nullptr || size == 0);
 }
@@ -130,6 +151,7 @@ using tollgate::edge::CopyIn;
 using tollgate::edge::CopyOut;
 using tollgate::edge::Guarded;
 using tollgate::edge::Needed;
+using tollgate::edge::SetPart;
 
 extern "C" {
 
@@ -215,6 +237,35 @@ tollgate_edge_requirement* tollgate_edge_requirement_new(const char* const* all_
     made->requirement.AllOf(std::move(all)).AnyOf(std::move(any));
     if (audience != nullptr) made->requirement.Audience(audience);
     return made.release();
+  });
+}
+
+tollgate_edge_code tollgate_edge_requirement_set_scope_expression(
+    tollgate_edge_requirement* requirement, const char* expression, char* message,
+    size_t message_size) {
+  CopyOut("", message, message_size);
+  if (requirement == nullptr) return TOLLGATE_EDGE_INVALID_ARGUMENT;
+  return SetPart(&requirement->lacks_expression, message, message_size, [&]() -> std::string {
+    auto with = requirement->requirement.WithExpression(expression != nullptr ? expression : "");
+    if (!with.ok()) return with.error().reason + ": " + with.error().message;
+    requirement->requirement = std::move(*with);
+    return "";
+  });
+}
+
+tollgate_edge_code tollgate_edge_requirement_set_workspace(tollgate_edge_requirement* requirement,
+                                                           const char* id, char* message,
+                                                           size_t message_size) {
+  CopyOut("", message, message_size);
+  if (requirement == nullptr) return TOLLGATE_EDGE_INVALID_ARGUMENT;
+  return SetPart(&requirement->lacks_workspace, message, message_size, [&]() -> std::string {
+    const std::string_view given = id != nullptr ? id : "";
+    if (given.empty() || given.substr(0, 11) == "workspaces/") {
+      return "WORKSPACE_ID_MALFORMED: must be the workspace's id alone: acme, and not "
+             "workspaces/acme";
+    }
+    requirement->requirement.Workspace(std::string(given));
+    return "";
   });
 }
 

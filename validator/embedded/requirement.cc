@@ -5,7 +5,18 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "base/status.h"
+#include "token/scope_expression.h"
+
 namespace tollgate::edge {
+namespace {
+
+// The id of no workspace.
+constexpr char kNoWorkspace[] = "/";
+
+}  // namespace
 
 Requirement::Requirement() = default;
 Requirement::~Requirement() = default;
@@ -22,6 +33,18 @@ Requirement::Held& Requirement::Mine() {
   return changed;
 }
 
+Result<Requirement> Requirement::WithExpression(std::string_view scope_expression) const {
+  absl::StatusOr<token::ScopeExpression> parsed = token::ScopeExpression::Parse(
+      absl::string_view(scope_expression.data(), scope_expression.size()));
+  if (!parsed.ok()) {
+    return Error{ErrorCode::kInvalidArgument, base::ReasonOf(parsed.status()),
+                 std::string(parsed.status().message())};
+  }
+  Requirement with = *this;
+  with.Mine().requirement.scope_expression = *std::move(parsed);
+  return with;
+}
+
 Requirement& Requirement::AllOf(std::vector<std::string> scopes) {
   Mine().requirement.all_scopes = std::move(scopes);
   return *this;
@@ -34,6 +57,12 @@ Requirement& Requirement::AnyOf(std::vector<std::string> scopes) {
 
 Requirement& Requirement::Audience(std::string audience) {
   Mine().requirement.audience = std::move(audience);
+  return *this;
+}
+
+Requirement& Requirement::Workspace(std::string id) {
+  // The core takes an empty one for "any".
+  Mine().requirement.workspace = id.empty() ? kNoWorkspace : std::move(id);
   return *this;
 }
 

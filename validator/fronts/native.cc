@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/proto_time.h"
 #include "base/status.h"
@@ -14,6 +16,7 @@
 #include "net/wire.h"
 #include "token/field_rules.h"
 #include "token/grant.h"
+#include "token/scope_expression.h"
 #include "validator/fronts/answer.h"
 #include "validator/fronts/identity.h"
 
@@ -27,21 +30,57 @@ using tollgate::v1::ValidateResponse;
 
 using BytesCall = net::UnaryCall<grpc::ByteBuffer, grpc::ByteBuffer>;
 
-absl::Status CheckRequirement(const tollgate::v1::Requirement& requirement,
-                              const std::string& path) {
-  const auto check = [&](const auto& scopes, absl::string_view field) {
+// A longer workspace than any id. What lies beyond changes no answer.
+constexpr size_t kLongestWorkspace = 128;
+
+absl::Status ReadScopeExpression(const std::string& text, const std::string& field,
+                                 token::ScopeExpression* expression) {
+  absl::StatusOr<token::ScopeExpression> parsed = token::ScopeExpression::Parse(text);
+  if (parsed.ok()) {
+    *expression = *std::move(parsed);
+    return absl::OkStatus();
+  }
+  // The parser's words quote the text, and must not quote a secret (I6).
+  RETURN_IF_ERROR(token::CheckHoldsNoTokenString(
+      absl::string_view(text).substr(0, token::ScopeExpression::kMaxLength), field));
+  return base::RefuseField(base::ReasonOf(parsed.status()), field, parsed.status().message());
+}
+
+// Reads what a request asks for into `*requirement`; every field is bounded before it is looked at.
+// `path` leads to the request within its batch.
+absl::Status ReadRequirement(const tollgate::v1::Requirement& asked, const std::string& path,
+                             token::Requirement* requirement) {
+  const auto read = [&](const auto& scopes, absl::string_view field,
+                        std::vector<std::string>* into) {
     bool fits = static_cast<size_t>(scopes.size()) <= token::kMaxScopes;
     for (const std::string& scope : scopes) fits = fits && scope.size() <= token::kMaxScopeLength;
-    if (fits) return absl::OkStatus();
-    return base::RefuseField("REQUIREMENT_TOO_LARGE", absl::StrCat(path, "requirement.", field),
-                             absl::StrCat("at most ", token::kMaxScopes, " scopes, each at most ",
-                                          token::kMaxScopeLength, " characters"));
+    if (!fits) {
+      return base::RefuseField("REQUIREMENT_TOO_LARGE", absl::StrCat(path, "requirement.", field),
+                               absl::StrCat("at most ", token::kMaxScopes, " scopes, each at most ",
+                                            token::kMaxScopeLength, " characters"));
+    }
+    into->assign(scopes.begin(), scopes.end());
+    return absl::OkStatus();
   };
-  RETURN_IF_ERROR(check(requirement.any_scopes(), "any_scopes"));
-  RETURN_IF_ERROR(check(requirement.all_scopes(), "all_scopes"));
-  if (requirement.audience().size() > token::kMaxAudienceLength) {
+  RETURN_IF_ERROR(read(asked.any_scopes(), "any_scopes", &requirement->any_scopes));
+  RETURN_IF_ERROR(read(asked.all_scopes(), "all_scopes", &requirement->all_scopes));
+  if (asked.audience().size() > token::kMaxAudienceLength) {
     return base::RefuseField("REQUIREMENT_TOO_LARGE", absl::StrCat(path, "requirement.audience"),
                              absl::StrCat("at most ", token::kMaxAudienceLength, " characters"));
+  }
+  requirement->audience = asked.audience();
+  if (!asked.scope_expression().empty()) {
+    RETURN_IF_ERROR(ReadScopeExpression(asked.scope_expression(),
+                                        absl::StrCat(path, "requirement.scope_expression"),
+                                        &requirement->scope_expression));
+  }
+  // Often a part of a stranger's URL. What is no id is the workspace of no token, and gets that
+  // answer, because an error would refuse the other checks of a batch with it. A resource's name is
+  // a mistake in the caller's code, which WRONG_WORKSPACE would hide.
+  requirement->workspace = asked.workspace().substr(0, kLongestWorkspace);
+  if (absl::StartsWith(requirement->workspace, "workspaces/")) {
+    return base::RefuseField("WORKSPACE_ID_MALFORMED", absl::StrCat(path, "requirement.workspace"),
+                             "must be the workspace's id alone: acme, and not workspaces/acme");
   }
   return absl::OkStatus();
 }
@@ -95,18 +134,18 @@ grpc::ServerUnaryReactor* NativeFront::Validate(grpc::CallbackServerContext* con
     ValidateRequest parsed;
     absl::Status good = ParseAndWipe(call->request(), &parsed);
     Presented presented = Presented::TakeFrom(parsed.mutable_token_string());
-    if (good.ok()) good = CheckRequirement(parsed.requirement(), "");
+    token::Requirement requirement;
+    if (good.ok()) good = ReadRequirement(parsed.requirement(), "", &requirement);
     if (!good.ok()) {
       counts_.CountRefused();
       return call->Fail(good);
     }
-    Check(std::move(presented), token::RequirementFrom(parsed.requirement()),
-          [this, call](const Decision& decision) {
-            ValidateResponse answer;
-            FillResponse(decision, &answer);
-            counts_.CountAnswer(decision.verdict);
-            call->Reply(net::ToByteBuffer(answer));
-          });
+    Check(std::move(presented), requirement, [this, call](const Decision& decision) {
+      ValidateResponse answer;
+      FillResponse(decision, &answer);
+      counts_.CountAnswer(decision.verdict);
+      call->Reply(net::ToByteBuffer(answer));
+    });
   });
 }
 
@@ -125,8 +164,11 @@ grpc::ServerUnaryReactor* NativeFront::BatchValidate(grpc::CallbackServerContext
       good =
           base::RefuseField("BATCH_SIZE", "requests", absl::StrCat("must be 1 to ", kMostInBatch));
     }
+    // All are read before the first is decided.
+    std::vector<token::Requirement> requirements(good.ok() ? static_cast<size_t>(size) : 0);
     for (int i = 0; good.ok() && i < size; ++i) {
-      good = CheckRequirement(parsed.requests(i).requirement(), absl::StrCat("requests[", i, "]."));
+      good = ReadRequirement(parsed.requests(i).requirement(), absl::StrCat("requests[", i, "]."),
+                             &requirements[static_cast<size_t>(i)]);
     }
     if (!good.ok()) {
       counts_.CountRefused();
@@ -134,14 +176,13 @@ grpc::ServerUnaryReactor* NativeFront::BatchValidate(grpc::CallbackServerContext
     }
     auto join = std::make_shared<Join>(size, std::move(call));
     for (int i = 0; i < size; ++i) {
-      Check(std::move(presented[static_cast<size_t>(i)]),
-            token::RequirementFrom(parsed.requests(i).requirement()),
-            [this, join, i](const Decision& decision) {
-              FillResponse(decision, join->response.mutable_responses(i));
-              counts_.CountAnswer(decision.verdict);
-              if (join->left.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
-              join->call->Reply(net::ToByteBuffer(join->response));
-            });
+      const size_t at = static_cast<size_t>(i);
+      Check(std::move(presented[at]), requirements[at], [this, join, i](const Decision& decision) {
+        FillResponse(decision, join->response.mutable_responses(i));
+        counts_.CountAnswer(decision.verdict);
+        if (join->left.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
+        join->call->Reply(net::ToByteBuffer(join->response));
+      });
     }
   });
 }

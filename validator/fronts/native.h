@@ -18,9 +18,11 @@ inline constexpr int kMostInBatch = 256;
 // Answers every well-formed request with a verdict and status OK. Where it has to ask the service,
 // it answers when the service's answer comes, and no thread waits. It takes requests as bytes, so
 // that the token string can be wiped where the transport read it (I6), and so that a malformed
-// request gets an error that says so. Errors (INVALID_ARGUMENT): MALFORMED_REQUEST; BATCH_SIZE;
-// REQUIREMENT_TOO_LARGE (more scopes, or longer ones, than a token can have), with the field's
-// path. A bad batch is refused as a whole, before any of its checks is decided. Thread-safe.
+// request gets an error that says so. Errors (INVALID_ARGUMENT): MALFORMED_REQUEST; BATCH_SIZE; and
+// with the field's path REQUIREMENT_TOO_LARGE (more scopes, or longer ones, than a token can have),
+// SCOPE_EXPRESSION_MALFORMED (CONTAINS_TOKEN_STRING where a secret stands in it) and
+// WORKSPACE_ID_MALFORMED (a resource's name). A bad batch is refused as a whole, before any of its
+// checks is decided. Thread-safe.
 class NativeFront final : public Front,
                           public tollgate::v1::ValidationService::WithRawCallbackMethod_Validate<
                               tollgate::v1::ValidationService::WithRawCallbackMethod_BatchValidate<

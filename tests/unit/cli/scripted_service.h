@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "tollgate/v1/operations_service.grpc.pb.h"
 #include "tollgate/v1/token_service.grpc.pb.h"
+#include "tollgate/v1/validation_service.grpc.pb.h"
 
 namespace tollgate::cli {
 
@@ -60,6 +61,7 @@ class ScriptedService {
     builder.AddListeningPort(address(), grpc::InsecureServerCredentials());
     builder.RegisterService(&tokens_);
     builder.RegisterService(&operations_);
+    builder.RegisterService(&validations_);
     server_ = builder.BuildAndStart();
   }
   void Stop() {
@@ -80,6 +82,7 @@ class ScriptedService {
   ScriptedMethod<v1::ListAuditEntriesRequest, v1::ListAuditEntriesResponse> audit;
   ScriptedMethod<v1::GetClockRequest, v1::Clock> clock;
   ScriptedMethod<v1::AcceptClockRequest, v1::AcceptClockResponse> accept_clock;
+  ScriptedMethod<v1::ValidateRequest, v1::ValidateResponse> validate;  // a validator's, here too
 
  private:
   class Tokens : public v1::TokenService::Service {
@@ -151,9 +154,22 @@ class ScriptedService {
     ScriptedService* const owner_;
   };
 
+  class Validations : public v1::ValidationService::Service {
+   public:
+    explicit Validations(ScriptedService* owner) : owner_(owner) {}
+    grpc::Status Validate(grpc::ServerContext*, const v1::ValidateRequest* request,
+                          v1::ValidateResponse* response) override {
+      return owner_->validate.Serve(request, response);
+    }
+
+   private:
+    ScriptedService* const owner_;
+  };
+
   std::string folder_;
   Tokens tokens_{this};
   Operations operations_{this};
+  Validations validations_{this};
   std::unique_ptr<grpc::Server> server_;
 };
 

@@ -93,6 +93,55 @@ TEST_F(EdgeCTest, DecidesAndTellsWhomATokenSpeaksFor) {
   EXPECT_THAT(metrics, HasSubstr("tollgate_validator_lease_live 1"));
 }
 
+TEST_F(EdgeCTest, AnExpressionAndAWorkspaceAreSetOrNoTokenPasses) {
+  StartBoth();
+  const TestToken token = MakeToken();
+  tollgate_edge_requirement* needs = tollgate_edge_requirement_new(nullptr, 0, nullptr, 0, nullptr);
+  const auto reason = [&] {
+    EXPECT_EQ(Ask(token.string, needs), TOLLGATE_EDGE_OK);
+    return tollgate_edge_decision_reason(decision_);
+  };
+  const auto expression = [&](const char* text) {
+    return tollgate_edge_requirement_set_scope_expression(needs, text, message_, sizeof(message_));
+  };
+  const auto workspace = [&](const char* id) {
+    return tollgate_edge_requirement_set_workspace(needs, id, message_, sizeof(message_));
+  };
+  EXPECT_EQ(expression("deploy:read AND (admin OR deploy:write)"), TOLLGATE_EDGE_OK);
+  EXPECT_STREQ(message_, "");
+  EXPECT_EQ(reason(), TOLLGATE_EDGE_REASON_NONE);
+  EXPECT_EQ(expression("admin"), TOLLGATE_EDGE_OK);
+  EXPECT_EQ(reason(), TOLLGATE_EDGE_REASON_INSUFFICIENT_SCOPE);
+  for (const char* bad : {static_cast<const char*>(nullptr), "", "a AND b OR c"}) {
+    EXPECT_EQ(expression("deploy:read"), TOLLGATE_EDGE_OK);
+    EXPECT_EQ(expression(bad), TOLLGATE_EDGE_INVALID_ARGUMENT);
+    EXPECT_THAT(message_, StartsWith("SCOPE_EXPRESSION_MALFORMED: "));
+    EXPECT_EQ(workspace("acme"), TOLLGATE_EDGE_OK);
+    EXPECT_NE(reason(), TOLLGATE_EDGE_REASON_NONE) << "what was not set is not forgotten";
+  }
+  EXPECT_EQ(expression("deploy:read"), TOLLGATE_EDGE_OK);
+  EXPECT_EQ(reason(), TOLLGATE_EDGE_REASON_NONE);
+
+  EXPECT_EQ(workspace("globex"), TOLLGATE_EDGE_OK);
+  EXPECT_EQ(reason(), TOLLGATE_EDGE_REASON_WRONG_WORKSPACE);
+  EXPECT_EQ(Text(TOLLGATE_EDGE_WORKSPACE), "acme");
+  for (const char* bad : {static_cast<const char*>(nullptr), "", "workspaces/acme"}) {
+    EXPECT_EQ(workspace("acme"), TOLLGATE_EDGE_OK);
+    EXPECT_EQ(workspace(bad), TOLLGATE_EDGE_INVALID_ARGUMENT);
+    EXPECT_THAT(message_, StartsWith("WORKSPACE_ID_MALFORMED: "));
+    EXPECT_EQ(expression("deploy:read"), TOLLGATE_EDGE_OK);
+    EXPECT_EQ(reason(), TOLLGATE_EDGE_REASON_WRONG_WORKSPACE) << "never one for any";
+  }
+  EXPECT_EQ(workspace("acme"), TOLLGATE_EDGE_OK);
+  EXPECT_EQ(reason(), TOLLGATE_EDGE_REASON_NONE);
+  tollgate_edge_requirement_free(needs);
+
+  EXPECT_EQ(tollgate_edge_requirement_set_workspace(nullptr, "acme", nullptr, 0),
+            TOLLGATE_EDGE_INVALID_ARGUMENT);
+  EXPECT_EQ(tollgate_edge_requirement_set_scope_expression(nullptr, "a", nullptr, 0),
+            TOLLGATE_EDGE_INVALID_ARGUMENT);
+}
+
 TEST_F(EdgeCTest, ACallbackRunsOnceAndStopIsClean) {
   StartBoth();
   const TestToken token = MakeToken(v1::TOKEN_STATE_REVOKED);

@@ -114,6 +114,43 @@ TEST_F(EdgeTest, TellsWhomATokenSpeaksForAndWhatItLacks) {
   EXPECT_EQ(lacks.owner(), "ci");
 }
 
+TEST_F(EdgeTest, JudgesAnExpressionAndAWorkspace) {
+  StartBoth();
+  const TestToken token = MakeToken();
+  const auto reason = [&](const edge::Requirement& requirement) {
+    return Ask(token.string, requirement).reason();
+  };
+  const auto both = edge::Requirement().WithExpression("deploy:read AND (admin OR deploy:write)");
+  ASSERT_TRUE(both.ok()) << both.error().message;
+  EXPECT_EQ(reason(*both), edge::Reason::kNone);
+  const auto more = both->WithExpression("deploy:read AND admin");
+  ASSERT_TRUE(more.ok());
+  EXPECT_EQ(reason(*more), edge::Reason::kInsufficientScope);
+  EXPECT_EQ(reason(*both), edge::Reason::kNone) << "a copy is of its own";
+  EXPECT_EQ(reason(edge::Requirement(*both).AllOf({"admin"})), edge::Reason::kInsufficientScope)
+      << "the lists stand beside it";
+  const auto besides = edge::Requirement().AllOf({"admin"}).WithExpression("deploy:read");
+  ASSERT_TRUE(besides.ok());
+  EXPECT_EQ(reason(*besides), edge::Reason::kInsufficientScope) << "and it beside the lists";
+
+  EXPECT_EQ(reason(edge::Requirement(*both).Workspace("acme")), edge::Reason::kNone);
+  for (const char* other : {"globex", "ACME", "workspaces/acme", ""}) {
+    edge::Decision decision = Ask(token.string, edge::Requirement(*both).Workspace(other));
+    EXPECT_EQ(decision.verdict(), edge::Verdict::kDeny) << other;
+    EXPECT_EQ(decision.reason(), edge::Reason::kWrongWorkspace) << other;
+    EXPECT_EQ(decision.workspace(), "acme") << "there is proof of who it is: 403";
+    EXPECT_EQ(edge::Describe(decision.reason()), "not meant for this workspace");
+  }
+
+  for (const char* text : {"a AND b OR c", "", "a b"}) {
+    const auto refused = edge::Requirement().WithExpression(text);
+    ASSERT_FALSE(refused.ok()) << text;
+    EXPECT_EQ(refused.error().code, edge::ErrorCode::kInvalidArgument);
+    EXPECT_EQ(refused.error().reason, "SCOPE_EXPRESSION_MALFORMED");
+    EXPECT_NE(refused.error().message, "");
+  }
+}
+
 TEST_F(EdgeTest, DeniesOnProofOnly) {
   StartBoth();
   EXPECT_EQ(Ask("").reason(), edge::Reason::kNoToken);
@@ -259,7 +296,11 @@ TEST_F(EdgeTest, AnAnswerFromMemoryAllocatesNothing) {
   StartBoth();
   const TestToken token = MakeToken();
   edge::Decision decision = Ask(token.string);
-  const auto requirement = edge::Requirement().AllOf({"deploy:write"});
+  const auto parsed = edge::Requirement()
+                          .AllOf({"deploy:write"})
+                          .Workspace("acme")
+                          .WithExpression("admin OR deploy:read");
+  const edge::Requirement& requirement = *parsed;
   ASSERT_TRUE(edge_->Check(token.string, requirement, &decision));
   const int64_t before = AllocationsOnThisThread();
   for (int i = 0; i < 1000; ++i) {

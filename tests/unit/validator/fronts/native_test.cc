@@ -22,6 +22,7 @@
 #include "tests/unit/validator/core/edge_fixture.h"
 #include "token/digest.h"
 #include "token/field_rules.h"
+#include "token/scope_expression.h"
 
 namespace tollgate::validator {
 namespace {
@@ -239,11 +240,14 @@ TEST_F(NativeFrontTest, ARefusalSaysWhyAndToAStrangerNotWho) {
        "a needed scope is missing", true},
       {Mint([](Grant* grant) { grant->add_audiences("other"); }), VERDICT_REASON_WRONG_AUDIENCE,
        "not meant for this service", true},
+      {Mint([](Grant* grant) { grant->set_workspace("globex"); }), VERDICT_REASON_WRONG_WORKSPACE,
+       "not meant for this workspace", true},
   };
   for (const auto& c : cases) {
     const ValidateResponse response = Validate(c.token, [](v1::Requirement* need) {
       need->add_any_scopes("deploy:write");
       need->set_audience("this");
+      need->set_workspace("acme");
     });
     EXPECT_EQ(response.verdict(), VERDICT_DENY) << c.description;
     EXPECT_EQ(response.reason(), c.reason);
@@ -251,6 +255,88 @@ TEST_F(NativeFrontTest, ARefusalSaysWhyAndToAStrangerNotWho) {
     EXPECT_EQ(response.has_identity(), c.identity) << c.description;
     EXPECT_FALSE(response.has_retry_after());
   }
+}
+
+TEST_F(NativeFrontTest, AnExpressionIsJudgedBesideTheLists) {
+  const auto reason = [this](const std::string& expression, const std::string& any = "") {
+    const std::string token = Mint([](Grant* grant) { grant->add_scopes("items:read"); });
+    std::set<VerdictReason> reasons;
+    for (int i = 0; i < 2; ++i) {  // by asking, then from memory
+      const ValidateResponse response = Validate(token, [&](v1::Requirement* need) {
+        need->set_scope_expression(expression);
+        if (!any.empty()) need->add_any_scopes(any);
+      });
+      reasons.insert(response.reason());
+    }
+    EXPECT_EQ(reasons.size(), 1u);
+    return *reasons.begin();
+  };
+  EXPECT_EQ(reason("items:read AND (admin OR deploy:write)"), VERDICT_REASON_UNSPECIFIED);
+  EXPECT_EQ(reason("items:read AND admin"), VERDICT_REASON_INSUFFICIENT_SCOPE);
+  EXPECT_EQ(reason("items:read", "admin"), VERDICT_REASON_INSUFFICIENT_SCOPE);
+  EXPECT_EQ(reason("admin", "items:read"), VERDICT_REASON_INSUFFICIENT_SCOPE);
+  EXPECT_EQ(reason("admin OR items:read", "deploy:write"), VERDICT_REASON_UNSPECIFIED);
+}
+
+// It is often a part of a stranger's URL, which must not turn the whole batch into an error.
+TEST_F(NativeFrontTest, WhatIsNoWorkspacesIdIsTheWorkspaceOfNoToken) {
+  const std::string token = Mint();
+  BatchValidateRequest request;
+  for (const std::string& workspace :
+       {std::string("acme"), std::string(""), std::string("globex"), std::string("ACME"),
+        std::string("acm"), std::string("acme/"), std::string(100'000, 'a')}) {
+    ValidateRequest* one = request.add_requests();
+    one->set_token_string(token);
+    one->mutable_requirement()->set_workspace(workspace);
+  }
+  BatchValidateResponse response;
+  const absl::Status status = Call(request, &response);
+  ASSERT_TRUE(status.ok()) << status;
+  for (int i = 0; i < response.responses_size(); ++i) {
+    EXPECT_EQ(response.responses(i).reason(),
+              i < 2 ? VERDICT_REASON_UNSPECIFIED : VERDICT_REASON_WRONG_WORKSPACE)
+        << i;
+  }
+}
+
+TEST_F(NativeFrontTest, AMalformedRequirementIsRefusedByFieldWithTheRemedy) {
+  const std::string token = Mint();
+  const struct {
+    const char* field;
+    const char* reason;
+    std::string value;
+    const char* remedy;
+  } cases[] = {
+      {"scope_expression", "SCOPE_EXPRESSION_MALFORMED", "a AND b OR c", "wants parentheses"},
+      {"scope_expression", "SCOPE_EXPRESSION_MALFORMED", " ", "it is empty"},
+      {"scope_expression", "CONTAINS_TOKEN_STRING", "a " + token, "must not hold a token string"},
+      {"workspace", "WORKSPACE_ID_MALFORMED", "workspaces/acme", "acme, and not workspaces/acme"},
+  };
+  for (const auto& c : cases) {
+    BatchValidateRequest batch;
+    for (int i = 0; i < 5; ++i) batch.add_requests()->set_token_string(token);
+    ValidateRequest* one = batch.mutable_requests(3);
+    if (c.field == std::string("workspace")) {
+      one->mutable_requirement()->set_workspace(c.value);
+    } else {
+      one->mutable_requirement()->set_scope_expression(c.value);
+    }
+    ValidateResponse response;
+    BatchValidateResponse responses;
+    const absl::Status alone = Call(*one, &response);
+    const absl::Status in_batch = Call(batch, &responses);
+    for (const auto& [status, path] :
+         {std::pair<absl::Status, std::string>{alone, ""}, {in_batch, "requests[3]."}}) {
+      EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << c.value;
+      EXPECT_EQ(base::ReasonOf(status), c.reason);
+      const auto fields = base::DetailsOf(status).fields;
+      ASSERT_EQ(fields.size(), 1u);
+      EXPECT_EQ(fields[0].field, path + "requirement." + c.field);
+      EXPECT_NE(fields[0].description.find(c.remedy), std::string::npos) << fields[0].description;
+      EXPECT_EQ(status.ToString().find(token), std::string::npos) << "a secret comes back";
+    }
+  }
+  EXPECT_EQ(validator_->Totals().decisions(), 0) << "nothing of a refused request is decided";
 }
 
 TEST_F(NativeFrontTest, WhatPreventsAnAnswerSaysWhenToTryAgain) {
@@ -274,6 +360,7 @@ struct BoundCase {
   const char* name;
   const char* field;
   std::function<void(v1::Requirement*, size_t over)> fill;
+  const char* reason = "REQUIREMENT_TOO_LARGE";
 };
 
 class NativeFrontBoundTest : public NativeFrontTest,
@@ -303,7 +390,7 @@ TEST_P(NativeFrontBoundTest, TheLongestPassesAndOneMoreIsRefusedByField) {
     for (const auto& [status, path] :
          {std::pair<absl::Status, std::string>{alone, ""}, {in_batch, "requests[1]."}}) {
       EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-      EXPECT_EQ(base::ReasonOf(status), "REQUIREMENT_TOO_LARGE");
+      EXPECT_EQ(base::ReasonOf(status), GetParam().reason);
       ASSERT_EQ(base::DetailsOf(status).fields.size(), 1u);
       EXPECT_EQ(base::DetailsOf(status).fields[0].field, path + "requirement." + GetParam().field);
     }
@@ -341,7 +428,14 @@ INSTANTIATE_TEST_SUITE_P(
         BoundCase{"Audience", "audience",
                   [](v1::Requirement* need, size_t over) {
                     need->set_audience(std::string(token::kMaxAudienceLength + over, 'a'));
-                  }}),
+                  }},
+        BoundCase{"ScopeExpression", "scope_expression",
+                  [](v1::Requirement* need, size_t over) {
+                    std::string text(token::ScopeExpression::kMaxLength + over, ' ');
+                    text[0] = 's';
+                    need->set_scope_expression(text);
+                  },
+                  "SCOPE_EXPRESSION_MALFORMED"}),
     [](const auto& info) { return info.param.name; });
 
 TEST_F(NativeFrontTest, ABatchIsRefusedAsAWholeOutsideItsSize) {
