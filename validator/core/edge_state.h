@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "tollgate/v1/edge_service.pb.h"
 #include "tollgate/v1/event.pb.h"
+#include "validator/core/attempt_table.h"
 #include "validator/core/decision_cache.h"
 #include "validator/core/decision_counts.h"
 #include "validator/core/edge_clock.h"
@@ -26,10 +27,15 @@ namespace tollgate::validator {
 // (R12, R13). Readers of the table and of the lease need no lock.
 class EdgeState final : public FollowedState {
  public:
-  // All of these outlive the state, and are written only under the same lock.
+  // All of these outlive the state. All but the attempts are written only under the same lock.
   EdgeState(DecisionCache* table, EdgeClock* lease, Resolver* resolver, Outbox* outbox,
-            const DecisionCounts* counts)
-      : table_(*table), lease_(*lease), resolver_(*resolver), outbox_(*outbox), counts_(*counts) {}
+            const DecisionCounts* counts, AttemptTable* attempts)
+      : table_(*table),
+        lease_(*lease),
+        resolver_(*resolver),
+        outbox_(*outbox),
+        counts_(*counts),
+        attempts_(*attempts) {}
 
   // Keeps the grant of a current answer (Resolver::Outcome::usable), at `service_ms` of the
   // service's time. `packed` is the packed grant. False: the grant is too large, and is not kept.
@@ -61,6 +67,7 @@ class EdgeState final : public FollowedState {
   Resolver& resolver_;
   Outbox& outbox_;
   const DecisionCounts& counts_;
+  AttemptTable& attempts_;
 };
 
 }  // namespace tollgate::validator

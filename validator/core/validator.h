@@ -27,6 +27,7 @@
 #include "base/random.h"
 #include "token/grant.h"
 #include "token/token_string.h"
+#include "validator/core/attempt_table.h"
 #include "validator/core/decision.h"
 #include "validator/core/decision_cache.h"
 #include "validator/core/decision_counts.h"
@@ -47,6 +48,7 @@ struct ValidatorOptions {
   token::TokenFormat format;
   absl::Duration retry_after = absl::Seconds(1);  // told with UNAVAILABLE
   OutboxOptions outbox;
+  size_t attempt_slots = 2048;  // as AttemptTable's
 };
 
 // What an operator sees of one validator.
@@ -61,6 +63,10 @@ struct ValidatorStatus {
   int64_t evictions = 0;
   int64_t overtaken_answers = 0;  // R12
   int64_t unreported_lost = 0;    // uses dropped because the ledger was full
+  // Refused attempts on tokens that the service knows: that it was told of, and that were left out
+  // because too many waited for a report.
+  int64_t attempts_reported = 0;
+  int64_t attempts_left_out = 0;
 };
 
 // Thread-safe. Check is the hot path: it takes no lock, allocates nothing, makes no system call.
@@ -133,6 +139,8 @@ class Validator {
             std::unique_ptr<EdgeClock> lease, std::unique_ptr<DecisionCache> table);
 
   void Count(const Decision& decision, bool from_memory);
+  // Counts a refusal for the report, where the service knows the token.
+  void CountAttempt(const Decision& decision);
   void SendQuestion(const Resolver::Question& question);
   void OnAnswer(uint64_t question, absl::StatusOr<tollgate::v1::ResolveResponse> answer);
   // Answers these checks UNAVAILABLE.
@@ -151,6 +159,7 @@ class Validator {
   const std::unique_ptr<DecisionCache> table_;
   const EdgeReader reader_;
   DecisionCounts counts_;
+  AttemptTable attempts_;
 
   // One lock for events, answers and leases: no event comes between the judgement, the keeping and
   // the use of an answer (R12, R13).
