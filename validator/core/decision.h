@@ -85,6 +85,8 @@ class Decision {
         return false;
     }
   }
+  // The grant, packed, as it was when the decision was made. Only where ReadIdentity is true.
+  absl::string_view packed_grant() const { return grant_.bytes(); }
 
  private:
   friend class EdgeReader;

@@ -25,6 +25,7 @@ void EdgeState::DropAll(int64_t revision) {
   resolver_.OnReset(revision);
   table_.DropAll(&gone);
   outbox_.AddUse(gone);
+  if (holds_ != nullptr) holds_->OnAny();
 }
 
 void EdgeState::DropToken(absl::string_view workspace, absl::string_view token_id,
@@ -33,6 +34,7 @@ void EdgeState::DropToken(absl::string_view workspace, absl::string_view token_i
   resolver_.OnTokenEvent(token_id, revision);
   table_.DropToken(token_id, &gone);
   outbox_.TokenDropped(workspace, token_id, revision, gone);
+  if (holds_ != nullptr) holds_->OnTokenEvent(token_id);
 }
 
 void EdgeState::Drop(int64_t revision, const tollgate::v1::Event& event) {
@@ -50,6 +52,7 @@ void EdgeState::Drop(int64_t revision, const tollgate::v1::Event& event) {
       resolver_.OnCohort(cohort);
       table_.DropCohort(cohort, &gone);
       outbox_.AddUse(gone);
+      if (holds_ != nullptr) holds_->OnCohort(cohort);
       return;
     }
     case tollgate::v1::Event::SUBJECT_NOT_SET:
@@ -67,7 +70,10 @@ void EdgeState::SetServiceTime(absl::Time service_time, absl::Duration round_tri
   lease_.SetServiceTime(service_time, round_trip, now);
 }
 
-void EdgeState::EndLease() { lease_.EndLease(); }
+void EdgeState::EndLease() {
+  lease_.EndLease();
+  if (holds_ != nullptr) holds_->OnLeaseEnded();
+}
 
 void EdgeState::Close() { lease_.Close(); }
 

@@ -17,6 +17,7 @@
 #include "validator/core/decision_counts.h"
 #include "validator/core/edge_clock.h"
 #include "validator/core/follower.h"
+#include "validator/core/holds.h"
 #include "validator/core/outbox.h"
 #include "validator/core/resolver.h"
 
@@ -27,15 +28,17 @@ namespace tollgate::validator {
 // (R12, R13). Readers of the table and of the lease need no lock.
 class EdgeState final : public FollowedState {
  public:
-  // All of these outlive the state. All but the attempts are written only under the same lock.
+  // All of these outlive the state. All but the attempts and the holds, which have locks of their
+  // own, are written only under the same lock. `holds` null: there are none.
   EdgeState(DecisionCache* table, EdgeClock* lease, Resolver* resolver, Outbox* outbox,
-            const DecisionCounts* counts, AttemptTable* attempts)
+            const DecisionCounts* counts, AttemptTable* attempts, Holds* holds = nullptr)
       : table_(*table),
         lease_(*lease),
         resolver_(*resolver),
         outbox_(*outbox),
         counts_(*counts),
-        attempts_(*attempts) {}
+        attempts_(*attempts),
+        holds_(holds) {}
 
   // Keeps the grant of a current answer (Resolver::Outcome::usable), at `service_ms` of the
   // service's time. `packed` is the packed grant. False: the grant is too large, and is not kept.
@@ -68,6 +71,7 @@ class EdgeState final : public FollowedState {
   Outbox& outbox_;
   const DecisionCounts& counts_;
   AttemptTable& attempts_;
+  Holds* const holds_;
 };
 
 }  // namespace tollgate::validator

@@ -49,6 +49,8 @@ class Resolver {
   struct Waiter {
     token::Requirement requirement;
     std::function<void(const Decision&)> callback;
+    bool of_holds =
+        false;  // no check waits: nothing is admitted by the answer, and nothing counted
   };
   // A question to be sent; its answer comes back under `id`.
   struct Question {

@@ -37,6 +37,7 @@ ValidatorOptions WithIncarnation(ValidatorOptions options, base::Random& random)
   }
   options.follower.brand = options.format.brand();
   options.resolver.validator_id = options.follower.validator_id;
+  options.holds.drift_bound = options.follower.drift_bound;
   return options;
 }
 
@@ -76,9 +77,10 @@ Validator::Validator(ValidatorOptions options, const base::Clock& clock, base::R
       table_(std::move(table)),
       reader_(options.format, options.retry_after, table_.get(), lease_.get(), &clock),
       attempts_(options.attempt_slots),
+      holds_(options.holds, &reader_, &clock),
       resolver_(options.resolver),
       outbox_(options.outbox),
-      state_(table_.get(), lease_.get(), &resolver_, &outbox_, &counts_, &attempts_),
+      state_(table_.get(), lease_.get(), &resolver_, &outbox_, &counts_, &attempts_, &holds_),
       follower_(options.follower, &state_, &outbox_, &random) {}
 
 // ---- Deciding.
@@ -204,7 +206,9 @@ void Validator::OnAnswer(uint64_t question, absl::StatusOr<ResolveResponse> answ
         if (TOLLGATE_MUTATED("r13_answer_without_lease")) moment.state = LeaseState::kLive;
         if (answer->has_grant()) {
           reader_.DecideOnGrant(grant, moment, waiter.requirement, &decision);
-          if (decision.admitted()) table_->RecordAdmit(place, moment.service_ms());
+          if (decision.admitted() && !waiter.of_holds) {
+            table_->RecordAdmit(place, moment.service_ms());
+          }
         } else {
           reader_.DecideOnUnknown(moment, &decision);
         }
@@ -223,9 +227,88 @@ void Validator::OnAnswer(uint64_t question, absl::StatusOr<ResolveResponse> answ
     decision.reason = rulings[i].reason;
     decision.retry_after = rulings[i].retry_after;
     decision.fail_open = rulings[i].fail_open;
-    Count(decision, /*from_memory=*/false);
+    if (!outcome.waiters[i].of_holds) Count(decision, /*from_memory=*/false);
     outcome.waiters[i].callback(decision);
   }
+}
+
+// ---- Holds.
+
+absl::Status Validator::OpenHold(const Holds::HolderRef& holder, uint64_t hold_id,
+                                 absl::string_view token_string,
+                                 const SharedRequirements::Shared& requirement, HoldWords words) {
+  ASSIGN_OR_RETURN(const bool room, holds_.Begin(holder, hold_id));
+  auto told = std::make_unique<tollgate::v1::ValidateResponse>();
+  Decision decision;
+  if (!room) {
+    reader_.SetUnavailable(tollgate::v1::VERDICT_REASON_OVERLOADED, &decision);
+    Count(decision, /*from_memory=*/true);
+    words(decision, told.get());
+    holds_.Refuse(holder, hold_id, std::move(told));
+    return absl::OkStatus();
+  }
+  Holds::Verdict verdict;
+  verdict.hold_id = hold_id;
+  verdict.as_of = holds_.events();  // before the decision
+  verdict.digest = token::EdgeDigest::Of(token_string);
+  verdict.requirement = requirement;
+  verdict.words = std::move(told);
+  Miss miss;
+  const token::Requirement& needed = *verdict.requirement;
+  const bool from_memory = reader_.Decide(token_string, needed, &miss.key, &decision);
+  if (from_memory) Count(decision, /*from_memory=*/true);
+  verdict.key = miss.key;
+  // Shared, because a callback has to be copyable.
+  auto pending = std::make_shared<Holds::Verdict>(std::move(verdict));
+  const auto decided = [this, holder, pending, words = std::move(words)](const Decision& made) {
+    Decision unproven;
+    const Decision* said = &made;
+    if (made.fail_open) {
+      // What is opened without a lease would end at once.
+      reader_.SetUnavailable(tollgate::v1::VERDICT_REASON_NO_LEASE, &unproven);
+      said = &unproven;
+    }
+    words(*said, pending->words.get());
+    holds_.Decided(holder, std::move(*pending), *said);
+    AskForHolds();  // an event may have come meanwhile
+  };
+  if (from_memory) {
+    decided(decision);
+  } else {
+    AskAbout(miss, token_string, needed, decided);
+  }
+  return absl::OkStatus();
+}
+
+void Validator::AskForHolds() {
+  if (holds_.BeginAsking()) {
+    while (const absl::optional<Holds::Question> question = holds_.NextQuestion()) {
+      AskForHold(*question);
+    }
+  }
+  if (hurry_ && holds_.DueSooner()) hurry_();
+}
+
+void Validator::AskForHold(const Holds::Question& question) {
+  Resolver::Waiter waiter;
+  waiter.of_holds = true;
+  waiter.callback = [this, question](const Decision& decision) {
+    holds_.Answered(question, decision);
+    AskForHolds();
+  };
+  Resolver::Question sent;
+  Resolver::Joined joined = Resolver::Joined::kOverloaded;
+  {
+    absl::MutexLock lock(&mu_);
+    if (!closed_ && !follower_.epoch().empty() && !pause_.Pauses(question.key, clock_.Now())) {
+      joined = resolver_.Join(question.key, question.digest, follower_.point(), waiter, &sent);
+    }
+  }
+  if (joined == Resolver::Joined::kAsk) return SendQuestion(sent);
+  if (joined == Resolver::Joined::kWaits) return;
+  Decision decision;
+  reader_.SetUnavailable(tollgate::v1::VERDICT_REASON_SERVICE_UNAVAILABLE, &decision);
+  holds_.Answered(question, decision);
 }
 
 // ---- The stream.
@@ -260,13 +343,16 @@ FollowerActions Validator::Tick() {
   // disagree.
   if (lease_->ClocksDisagree(now, wall_now)) {
     std::tie(now, wall_now) = ReadPair(clock_);
-    if (lease_->ClocksDisagree(now, wall_now)) lease_->EndLive();
+    if (lease_->ClocksDisagree(now, wall_now)) {
+      lease_->EndLive();
+      holds_.OnLeaseEnded();
+    }
   }
   return WithWaits(follower_.OnTick(now, wall_now));
 }
 
-FollowerActions Validator::WithWaits(FollowerActions actions) const {
-  actions.wake_at = std::min(actions.wake_at, resolver_.let_go_at());
+FollowerActions Validator::WithWaits(FollowerActions actions) {
+  actions.wake_at = std::min({actions.wake_at, resolver_.let_go_at(), holds_.TickAt()});
   return actions;
 }
 
@@ -281,6 +367,8 @@ void Validator::Settle() {
   }
   for (const Resolver::Question& question : questions) SendQuestion(question);
   Disappoint(std::move(late));
+  holds_.Tick();
+  AskForHolds();
 }
 
 void Validator::Disappoint(std::vector<Resolver::Waiter> waiters) {
@@ -288,7 +376,7 @@ void Validator::Disappoint(std::vector<Resolver::Waiter> waiters) {
   Decision decision;
   reader_.SetUnavailable(tollgate::v1::VERDICT_REASON_SERVICE_UNAVAILABLE, &decision);
   for (const Resolver::Waiter& waiter : waiters) {
-    Count(decision, /*from_memory=*/false);
+    if (!waiter.of_holds) Count(decision, /*from_memory=*/false);
     waiter.callback(decision);
   }
 }
@@ -301,10 +389,12 @@ void Validator::StopAdmitting() {
     closed_ = true;
     waiters = resolver_.LetGo(base::BootTime::InfiniteFuture());
   }
+  holds_.CloseAll();
   Disappoint(std::move(waiters));
 }
 
 FollowerActions Validator::Goodbye() {
+  holds_.CloseAll();
   std::vector<Resolver::Waiter> waiters;
   FollowerActions actions;
   {

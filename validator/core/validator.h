@@ -35,9 +35,11 @@
 #include "validator/core/edge_reader.h"
 #include "validator/core/edge_state.h"
 #include "validator/core/follower.h"
+#include "validator/core/holds.h"
 #include "validator/core/outbox.h"
 #include "validator/core/question_pause.h"
 #include "validator/core/resolver.h"
+#include "validator/core/shared_requirements.h"
 
 namespace tollgate::validator {
 
@@ -49,6 +51,7 @@ struct ValidatorOptions {
   absl::Duration retry_after = absl::Seconds(1);  // told with UNAVAILABLE
   OutboxOptions outbox;
   size_t attempt_slots = 2048;  // as AttemptTable's
+  HoldsOptions holds;
 };
 
 // What an operator sees of one validator.
@@ -104,6 +107,19 @@ class Validator {
   void CheckAsync(absl::string_view token_string, const token::Requirement& requirement,
                   Callback callback);
 
+  // Asks for a verdict on what is to stay open: the answer to an Open of `holder`. It comes as the
+  // holder's next message or later; nothing waits for it. `words` puts a verdict into words,
+  // exactly once, with no lock held; it is not called where an error is returned (Holds::Begin's).
+  // The token string is not kept (I6).
+  using HoldWords = std::function<void(const Decision&, tollgate::v1::ValidateResponse*)>;
+  absl::Status OpenHold(const Holds::HolderRef& holder, uint64_t hold_id,
+                        absl::string_view token_string,
+                        const SharedRequirements::Shared& requirement, HoldWords words);
+  SharedRequirements& requirements() { return requirements_; }
+  // What is open (holds.h).
+  Holds& holds() { return holds_; }
+  const Holds& holds() const { return holds_; }
+
   // `hurry` asks the link to call Tick as soon as it can, on a thread of its own. It must not
   // block, nor call back. Set before Start; it may be called until the last callback of `ask` has
   // come.
@@ -118,10 +134,11 @@ class Validator {
   FollowerActions StreamClosed(uint64_t stream);
   FollowerActions Tick();
   // Brings the questions on that wait for a stream: asks them anew where there is one, and answers
-  // those whose time is over. The link calls it with no lock held, after each of the calls above.
+  // those whose time is over. Ends holds, and asks about those in doubt. The link calls it with no
+  // lock held, after each of the calls above.
   void Settle();
 
-  // First step of a shutdown: from now on every check is UNAVAILABLE.
+  // First step of a shutdown: from now on every check is UNAVAILABLE, and every hold has ended.
   void StopAdmitting();
   // Second step, once the last decision has been answered (the fronts are down). Says goodbye (R4).
   // Final.
@@ -142,11 +159,14 @@ class Validator {
   // Counts a refusal for the report, where the service knows the token.
   void CountAttempt(const Decision& decision);
   void SendQuestion(const Resolver::Question& question);
+  // Asks about the holds in doubt, as many at once as may be.
+  void AskForHolds();
+  void AskForHold(const Holds::Question& question);
   void OnAnswer(uint64_t question, absl::StatusOr<tollgate::v1::ResolveResponse> answer);
   // Answers these checks UNAVAILABLE.
   void Disappoint(std::vector<Resolver::Waiter> waiters);
-  // Also wakes the link when a question has waited for long enough.
-  FollowerActions WithWaits(FollowerActions actions) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Also wakes the link when a question has waited for long enough, or a hold is to end.
+  FollowerActions WithWaits(FollowerActions actions) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const std::string incarnation_;
   const base::Clock& clock_;
@@ -160,6 +180,8 @@ class Validator {
   const EdgeReader reader_;
   DecisionCounts counts_;
   AttemptTable attempts_;
+  SharedRequirements requirements_;  // of holds
+  Holds holds_;  // has a lock of its own, which is acquired after mu_, never before
 
   // One lock for events, answers and leases: no event comes between the judgement, the keeping and
   // the use of an answer (R12, R13).

@@ -26,7 +26,8 @@ inline constexpr int kMostInBatch = 256;
 class NativeFront final : public Front,
                           public tollgate::v1::ValidationService::WithRawCallbackMethod_Validate<
                               tollgate::v1::ValidationService::WithRawCallbackMethod_BatchValidate<
-                                  tollgate::v1::ValidationService::Service>> {
+                                  tollgate::v1::ValidationService::WithRawCallbackMethod_Hold<
+                                      tollgate::v1::ValidationService::Service>>> {
  public:
   // `validator` outlives the server's calls.
   explicit NativeFront(Validator* validator) : validator_(validator) {}
@@ -40,6 +41,9 @@ class NativeFront final : public Front,
   grpc::ServerUnaryReactor* BatchValidate(grpc::CallbackServerContext* context,
                                           const grpc::ByteBuffer* request,
                                           grpc::ByteBuffer* response) override;
+  // hold_stream.h.
+  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Hold(
+      grpc::CallbackServerContext* context) override;
 
  private:
   // Decides on the presented token, from memory or by asking; wipes it before the answer.

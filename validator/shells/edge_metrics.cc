@@ -24,15 +24,6 @@ prometheus::Histogram* ResolveSeconds(prometheus::Registry& registry) {
                                                                0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5});
 }
 
-// `VERDICT_REASON_NO_LEASE`: "no_lease".
-std::string ReasonLabel(int reason) {
-  if (reason == tollgate::v1::VERDICT_REASON_UNSPECIFIED) return "none";
-  const std::string& full = tollgate::v1::VerdictReason_Name(static_cast<VerdictReason>(reason));
-  absl::string_view name = full;
-  absl::ConsumePrefix(&name, "VERDICT_REASON_");
-  return absl::AsciiStrToLower(name);
-}
-
 bool IsUnavailable(int reason) {
   return reason == tollgate::v1::VERDICT_REASON_NO_LEASE ||
          reason == tollgate::v1::VERDICT_REASON_SERVICE_UNAVAILABLE ||
@@ -101,6 +92,14 @@ void WriteStatus(const ValidatorStatus& s, net::MetricPage* page) {
 }
 
 }  // namespace
+
+std::string ReasonLabel(int reason) {
+  if (reason == tollgate::v1::VERDICT_REASON_UNSPECIFIED) return "none";
+  const std::string& full = tollgate::v1::VerdictReason_Name(static_cast<VerdictReason>(reason));
+  absl::string_view name = full;
+  absl::ConsumePrefix(&name, "VERDICT_REASON_");
+  return absl::AsciiStrToLower(name);
+}
 
 EdgeMetrics::EdgeMetrics(const Validator* validator)
     : resolve_seconds_(ResolveSeconds(*this)), validator_(validator) {}

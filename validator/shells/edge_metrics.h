@@ -4,6 +4,7 @@
 
 #include <array>
 #include <atomic>
+#include <string>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -15,6 +16,9 @@
 #include "validator/core/validator.h"
 
 namespace tollgate::validator {
+
+// How a metric names a VerdictReason. `VERDICT_REASON_NO_LEASE`: "no_lease".
+std::string ReasonLabel(int reason);
 
 // A registry that reads its figures from the validator: the hot path keeps its own counts, and
 // nothing is counted twice. Thread-safe.

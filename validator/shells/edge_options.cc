@@ -22,6 +22,7 @@ absl::Status CheckBounds(const EdgeOptions& o) {
       {"unknown_entries", is_table(o.unknown_entries), "must be 1 to 16777216"},
       {"max_questions", o.max_questions >= 1, "must be at least 1"},
       {"max_waiting", o.max_waiting >= 1, "must be at least 1"},
+      {"max_holds", o.max_holds >= 0 && o.max_holds <= 10'000'000, "must be 0 to 10000000"},
       {"resolve_timeout", o.resolve_timeout > absl::ZeroDuration(), "must be above 0"},
       {"longest_backoff", o.longest_backoff > absl::ZeroDuration(), "must be above 0"},
   };
@@ -50,6 +51,7 @@ absl::StatusOr<ValidatorOptions> CoreOptionsOf(const EdgeOptions& o) {
   core.resolver.most_in_flight = static_cast<size_t>(o.max_questions);
   core.resolver.most_waiting = static_cast<size_t>(o.max_waiting);
   core.resolver.longest_wait = o.resolve_timeout;
+  core.holds.most = static_cast<size_t>(o.max_holds);
   ASSIGN_OR_RETURN(core.format, token::TokenFormat::ForBrand(o.brand));
   return core;
 }

@@ -99,6 +99,9 @@ class ValidatorServerImpl final : public ValidatorServer {
     host.allow_plaintext = options_.allow_plaintext;
     host.max_connections = options_.max_connections;
     host.socket_mode = options_.socket_mode;
+    // No certificate bounds how long a plaintext connection is good for, and the streams of holders
+    // are as long as what they hold open.
+    if (options_.tls_cert.empty()) host.limits.max_connection_age = absl::ZeroDuration();
     if (!options_.policy.empty()) host.limits.max_receive_bytes = kMostReceivedForProxies;
     RETURN_IF_ERROR(ReadPolicy());
     ASSIGN_OR_RETURN(host_, net::GrpcHost::Bind(std::move(host)));

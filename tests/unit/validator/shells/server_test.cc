@@ -481,6 +481,7 @@ TEST_F(ValidatorServerTest, WhatIsOutOfItsBoundsIsRefusedByTheFlagsName) {
        "--unknown-entries: must be 1 to 16777216"},
       {[](auto& o) { o.max_questions = -1; }, "--max-questions: must be at least 1"},
       {[](auto& o) { o.max_waiting = 0; }, "--max-waiting: must be at least 1"},
+      {[](auto& o) { o.max_holds = -1; }, "--max-holds: must be 0 to 10000000"},
       {[](auto& o) { o.resolve_timeout = absl::ZeroDuration(); },
        "--resolve-timeout: must be above 0"},
       {[](auto& o) { o.longest_backoff = -absl::Seconds(1); },

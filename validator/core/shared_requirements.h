@@ -1,0 +1,36 @@
+// One copy of each requirement, however many holds have it.
+#ifndef TOLLGATE_VALIDATOR_CORE_SHARED_REQUIREMENTS_H_
+#define TOLLGATE_VALIDATOR_CORE_SHARED_REQUIREMENTS_H_
+
+#include <cstddef>
+#include <memory>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/synchronization/mutex.h"
+#include "token/grant.h"
+
+namespace tollgate::validator {
+
+// Thread-safe. Keeps no requirement that nobody has, but for at most as many as are in use.
+class SharedRequirements {
+ public:
+  using Shared = std::shared_ptr<const token::Requirement>;
+
+  // `bytes`, serialised, are what `requirement` was read from.
+  Shared Share(const std::string& bytes, const token::Requirement& requirement)
+      ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  static constexpr size_t kFewest = 64;
+
+  absl::Mutex mu_;
+  absl::flat_hash_map<std::string, std::weak_ptr<const token::Requirement>> known_
+      ABSL_GUARDED_BY(mu_);
+  size_t sweep_at_ ABSL_GUARDED_BY(mu_) = kFewest;
+};
+
+}  // namespace tollgate::validator
+
+#endif  // TOLLGATE_VALIDATOR_CORE_SHARED_REQUIREMENTS_H_

@@ -1,0 +1,94 @@
+#include "validator/fronts/hold_stream.h"
+
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "net/wire.h"
+#include "validator/fronts/asked_requirement.h"
+#include "validator/fronts/native.h"
+#include "validator/fronts/presented.h"
+
+namespace tollgate::validator {
+
+using tollgate::v1::HoldRequest;
+using tollgate::v1::HoldResponse;
+
+grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* HoldStream::Serve(
+    grpc::CallbackServerContext* context, Validator* validator, FrontCounts* counts) {
+  auto stream = std::make_shared<HoldStream>(context, validator, counts);
+  stream->holder_ = validator->holds().Join(
+      [weak = std::weak_ptr<net::BidiStream<grpc::ByteBuffer, grpc::ByteBuffer>>(stream)] {
+        if (const auto woken = weak.lock()) woken->Wake();
+      });
+  return stream->Start();
+}
+
+void HoldStream::OnMessage(grpc::ByteBuffer& message) {
+  const absl::Status taken = Take(message);
+  if (taken.ok()) return;
+  counts_.CountRefused();
+  Close(taken);
+}
+
+absl::Status HoldStream::Take(const grpc::ByteBuffer& message) {
+  if (message.Length() > kLongestHoldRequest) {
+    WipeBytes(message);
+    return base::Refuse(absl::StatusCode::kInvalidArgument, "REQUEST_TOO_LARGE",
+                        absl::StrCat("A message of a holder has at most ", kLongestHoldRequest,
+                                     " bytes; this one has ", message.Length(), "."));
+  }
+  HoldRequest request;
+  const absl::Status parsed = ParseAndWipe(message, &request);
+  if (!parsed.ok()) {
+    if (request.has_open()) Presented::TakeFrom(request.mutable_open()->mutable_token_string());
+    return parsed;
+  }
+  switch (request.message_case()) {
+    case HoldRequest::kOpen:
+      return TakeOpen(request.mutable_open());
+    case HoldRequest::kRenew:
+      return validator_.holds().Renew(holder_, request.renew().sequence());
+    case HoldRequest::kClosed:
+      return validator_.holds().Close(holder_, request.closed().hold_id());
+    case HoldRequest::MESSAGE_NOT_SET:
+      break;
+  }
+  return base::Refuse(absl::StatusCode::kInvalidArgument, "MALFORMED_REQUEST",
+                      "A message of a holder is open, renew or closed; this one is none of them.");
+}
+
+absl::Status HoldStream::TakeOpen(HoldRequest::Open* open) {
+  const Presented presented = Presented::TakeFrom(open->mutable_token_string());
+  token::Requirement requirement;
+  RETURN_IF_ERROR(ReadRequirement(open->requirement(), "open.", &requirement));
+  return validator_.OpenHold(
+      holder_, open->hold_id(), presented.token_string(),
+      validator_.requirements().Share(open->requirement().SerializeAsString(), requirement),
+      [counts = &counts_](const Decision& decision, tollgate::v1::ValidateResponse* words) {
+        FillResponse(decision, words);
+        counts->CountAnswer(decision.verdict);
+      });
+}
+
+bool HoldStream::NextToWrite(grpc::ByteBuffer* out) {
+  HoldResponse response;
+  switch (validator_.holds().NextMessage(holder_, &response)) {
+    case Holds::Next::kMessage:
+      *out = net::ToByteBuffer(response);
+      return true;
+    case Holds::Next::kNothing:
+      return false;
+    case Holds::Next::kFinished:
+      break;
+  }
+  Close(base::Refuse(absl::StatusCode::kUnavailable, "DRAINING",
+                     "This validator is about to stop; everything that was held here has ended."));
+  return false;
+}
+
+void HoldStream::OnEnded() { validator_.holds().Leave(holder_); }
+
+}  // namespace tollgate::validator
