@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -83,15 +82,16 @@ class World {
   int64_t denials_judged = 0;
 
  private:
-  struct Key {
+  // What is due, and where `what` of it lies.
+  struct Due {
     int64_t time;
-    int rank;
-    uint64_t number;
-    friend auto operator<=>(const Key&, const Key&) = default;
-  };
-  struct Event {
-    int node;
-    std::function<void()> what;
+    uint64_t number;  // its turn among those of one time
+    uint32_t place;
+    int32_t node;
+    // For a heap whose front is due next.
+    friend bool operator<(const Due& a, const Due& b) {
+      return a.time != b.time ? a.time > b.time : a.number > b.number;
+    }
   };
   void Mix(uint64_t word) { hash_ = (hash_ ^ word) * 0x100000001b3; }
 
@@ -102,7 +102,11 @@ class World {
   int64_t now_ = 0;
   uint64_t next_number_ = 0;
   int64_t steps_ = 0;
-  std::map<Key, Event> events_;
+  // Cheap to add to and to take from, for most of a run's time goes by in it: a heap of small
+  // entries, and their functions in places that are used again.
+  std::vector<Due> due_;
+  std::vector<std::function<void()>> whats_;
+  std::vector<uint32_t> free_places_;
   std::vector<int64_t> paused_until_ = {0};
   std::vector<std::string> history_;
   uint64_t hash_ = 0xcbf29ce484222325;
