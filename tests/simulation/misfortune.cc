@@ -156,9 +156,8 @@ class Town::Stranger : public ClientEnd, public std::enable_shared_from_this<Str
     if (world_->Chance(0.7)) connection_->Send(request.SerializeAsString());
     connection_->FinishSending();
   }
-  void OnDown(uint64_t, const std::string& bytes) override {
-    v1::FollowResponse message;
-    if (message.ParseFromString(bytes) && message.has_go_away()) return;
+  void OnDown(uint64_t, const v1::FollowResponse& message) override {
+    if (message.has_go_away()) return;
     world_->Break("R4", "a stranger is let in as a session of " + hello_.validator_id());
   }
   void OnEnd(uint64_t) override {}

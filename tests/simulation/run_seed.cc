@@ -52,9 +52,8 @@ class Town::StuckClient : public ClientEnd, public std::enable_shared_from_this<
     connection_->Send(request.SerializeAsString());
     sequence_ = 0;
   }
-  void OnDown(uint64_t stream, const std::string& bytes) override {
-    v1::FollowResponse message;
-    if (stream != stream_ || !message.ParseFromString(bytes) || !message.has_welcome()) return;
+  void OnDown(uint64_t stream, const v1::FollowResponse& message) override {
+    if (stream != stream_ || !message.has_welcome()) return;
     if (message.welcome().reset()) {
       epoch_ = message.welcome().epoch();
       applied_ = message.welcome().revision();

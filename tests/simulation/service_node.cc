@@ -384,9 +384,8 @@ void ServiceNode::AfterStep() {
   }
 }
 
-void ServiceNode::CheckWritten(const std::string& bytes) {
-  v1::FollowResponse message;
-  if (!message.ParseFromString(bytes) || !message.has_pong()) return;
+void ServiceNode::CheckWritten(const v1::FollowResponse& message) {
+  if (!message.has_pong()) return;
   const absl::Time told = base::FromProto(message.pong().service_time());
   oracle_->OnServiceTime(name_, told);
   if (rolled_back_ && message.pong().has_lease())

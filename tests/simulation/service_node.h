@@ -69,7 +69,7 @@ class ServiceNode : public service::FeedScheduler,
     options_.read_latency = 2 * kMillisecond;
   }
   // Checks R11: a message that is written after the roll-back is known grants nothing.
-  void CheckWritten(const std::string& bytes);
+  void CheckWritten(const tollgate::v1::FollowResponse& message);
 
   bool alive() const { return alive_; }
   bool serving() const { return alive_ && serving_; }
