@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "google/protobuf/util/time_util.h"
 #include "service/tokens/revoke_token.h"
 #include "storage/schema.h"
@@ -17,6 +18,14 @@
 #include "token/resource_name.h"
 
 namespace tollgate::simulation {
+namespace {
+
+// In one seed of so many Abseil watches the order in which locks are taken, and ends the program
+// where two orders could meet. That takes an eighth of a run's time, and the orders lie in the code
+// rather than in the seed.
+constexpr uint64_t kLocksWatched = 16;
+
+}  // namespace
 
 // A faulty validator: it pings, and applies nothing (R6).
 class Town::StuckClient : public ClientEnd, public std::enable_shared_from_this<StuckClient> {
@@ -282,6 +291,8 @@ void Town::JudgeLiveness() {
 }
 
 Outcome RunSeed(uint64_t seed, bool record) {
+  absl::SetMutexDeadlockDetectionMode(seed % kLocksWatched == 0 ? absl::OnDeadlockCycle::kAbort
+                                                                : absl::OnDeadlockCycle::kIgnore);
   World world(seed * 0x9e3779b97f4a7c15 + 0x1234567, record);
   {
     Town town(&world);
