@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "base/proto_time.h"
 #include "google/protobuf/util/time_util.h"
 #include "service/tokens/revoke_token.h"
 #include "storage/schema.h"
@@ -213,6 +214,20 @@ void Town::Heal() {
   if (service_ != nullptr) service_->Mend();
 }
 
+void Town::SleepThroughHold(const v1::Receipt& receipt) {
+  if (!fate_.sleeps || !receipt.has_hold_left()) return;
+  // Long enough for everyone to be back, with a lease, when the hold ends.
+  constexpr int64_t kAwakeAgain = 30 * kSecond;
+  const NodeClock& clock = service_->clock();
+  const int64_t until =
+      clock.TrueTimeOf(clock.Now() + base::FromProto(receipt.hold_left())) - kAwakeAgain;
+  if (until < world_->now() + kAwakeAgain) return;
+  world_->Note("every machine is stopped for most of the hold", "",
+               (until - world_->now()) / kMillisecond);
+  world_->PauseAll(until);
+  RunUntil(until);
+}
+
 void Town::JudgeLiveness() {
   const int64_t hold = restores_ > 0 ? 620 * kSecond : 0;  // of R17
   const int64_t lease = fate_.longest_lease;
@@ -238,7 +253,10 @@ void Town::JudgeLiveness() {
       if (static_cast<int>(validators_.size()) < fate_.validators) late = "a validator's restart";
       if (late.empty()) {
         const v1::Receipt now = service_->ReceiptFor(disk_->history->head());
-        if (!oracle_.OnReceipt(disk_->history, now)) late = "the receipt";
+        if (!oracle_.OnReceipt(disk_->history, now)) {
+          late = "the receipt";
+          SleepThroughHold(now);
+        }
       }
     }
     if (late.empty()) break;

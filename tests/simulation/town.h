@@ -46,6 +46,7 @@ struct Fate {
   bool misbranded = false;    // one validator expects token strings of another brand
   bool clock_wrong = false;   // the service's wall clock is set wrong at times
   bool loses_tail = false;    // the store loses its last commits at times
+  bool sleeps = false;        // every machine is stopped for most of the hold after a restore
   std::vector<int> faults;    // the kinds of faults that can happen in this run
 };
 Fate DrawFate(World* world);
@@ -145,6 +146,9 @@ class Town {
   void Impersonate(const std::shared_ptr<ValidatorNode>& validator);
   void Heal();
   void JudgeLiveness();
+  // All is well but for the hold of R17, as `receipt` tells: where this run sleeps, every machine
+  // is stopped until shortly before the hold ends.
+  void SleepThroughHold(const tollgate::v1::Receipt& receipt);
   void RunUntil(int64_t time);
 
   World* const world_;

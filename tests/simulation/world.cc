@@ -27,6 +27,10 @@ void World::Pause(int node, int64_t until) {
   paused_until_[node] = std::max(paused_until_[node], until);
 }
 
+void World::PauseAll(int64_t until) {
+  for (int node = 1; node < static_cast<int>(paused_until_.size()); ++node) Pause(node, until);
+}
+
 void World::At(int64_t time, int node, std::function<void()> what, bool first) {
   uint32_t place = static_cast<uint32_t>(whats_.size());
   if (free_places_.empty()) {

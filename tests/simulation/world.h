@@ -27,6 +27,7 @@ class World {
       : rng_(seed),
         clock_rng_(seed ^ 0x9e3779b97f4a7c15),
         tail_rng_(seed ^ 0xbf58476d1ce4e5b9),
+        hold_rng_(seed ^ 0x94d049bb133111eb),
         record_(record) {}
 
   int64_t now() const { return now_; }
@@ -36,6 +37,8 @@ class World {
   base::SeededRandom& clock_rng() { return clock_rng_; }
   // For the last commits of a store that are lost; its own, too.
   base::SeededRandom& tail_rng() { return tail_rng_; }
+  // For how the hold after a restore is spent; its own, too.
+  base::SeededRandom& hold_rng() { return hold_rng_; }
   bool Chance(double p) { return rng_.UniformReal() < p; }
   int64_t Between(int64_t low, int64_t high) {
     return high <= low ? low : low + static_cast<int64_t>(rng_.Uniform(high - low));
@@ -50,6 +53,7 @@ class World {
   // Node 0 never pauses.
   int AddNode();
   void Pause(int node, int64_t until);
+  void PauseAll(int64_t until);
   bool Paused(int node) const { return paused_until_[node] > now_; }
 
   // Runs `what` on `node` at `time`. `first`: before everything else at that moment.
@@ -98,6 +102,7 @@ class World {
   base::SeededRandom rng_;
   base::SeededRandom clock_rng_;
   base::SeededRandom tail_rng_;
+  base::SeededRandom hold_rng_;
   const bool record_;
   int64_t now_ = 0;
   uint64_t next_number_ = 0;
