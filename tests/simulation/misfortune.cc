@@ -237,8 +237,13 @@ void Town::RestartLater(int64_t delay) {
   world_->After(delay, 0, [this] {
     restart_due_ = false;
     if (service_ != nullptr && service_->alive()) return;
-    service_ = StartService(disk_);
+    StartAgain();
   });
+}
+
+void Town::StartAgain() {
+  if (disk_->stopped) return Restore(false);
+  service_ = StartService(disk_);
 }
 
 void Town::StealVolume() {
@@ -248,6 +253,7 @@ void Town::StealVolume() {
   auto disk = std::make_shared<Disk>();
   disk->engine = *storage::MemoryEngine::CopyOf(*snapshot);
   disk->history = disk_->history;
+  disk->stopped = disk_->stopped;
   if (!disk_->journal.empty()) {
     disk->journal = absl::StrCat(folder_, "/journal-", ++journals_);
     std::filesystem::copy_file(disk_->journal, disk->journal);
@@ -269,7 +275,7 @@ void Town::StealVolume() {
     Suspend(former_, world_->Between(5000, 11'000) * kMillisecond);
   }
   world_->After(world_->Between(0, 500) * kMillisecond, 0, [this] {
-    if (service_ == nullptr) service_ = StartService(disk_);
+    if (service_ == nullptr) StartAgain();
   });
   const int64_t until = world_->Between(2, 12) * kSecond + (suspended ? 6 * kSecond : 0);
   world_->After(until, 0, [this, former = former_] {

@@ -32,6 +32,7 @@ struct Disk {
   std::string journal;    // the path of its journal; empty: it has none
   std::string mark;       // the path of its head mark; empty: none is kept in this run
   bool detached = false;  // the disk is detached from this machine: writes hang
+  bool stopped = false;   // a proof has stopped its store: no process starts on it any more (R19)
 };
 
 struct ServiceOptions {

@@ -76,6 +76,9 @@ class Town {
   // The service that new streams, questions and clients reach; null: there is none.
   std::shared_ptr<ServiceNode> Reachable();
   void RestartLater(int64_t delay);
+  // Starts a service on the store. Where a proof had stopped that one its start would be refused,
+  // and an operator begins a new epoch.
+  void StartAgain();
   void StealVolume();
   // A service's machine is stopped, and resumed as if no time had passed; only its wall clock has
   // gone on.
