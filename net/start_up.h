@@ -17,7 +17,8 @@
 namespace tollgate::net {
 
 // main's first act, before any thread: shutdown signals wait for a Daemon, libsodium is ready, the
-// log has the program's name and a thread that writes it, and no core dump will be written.
+// log has the program's name and a thread that writes it, no core dump will be written, and locks
+// are not watched for cycles.
 void PrepareProcess(absl::string_view program);
 
 // What a program needs of its process to start at all, with some room to serve.

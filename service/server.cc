@@ -58,6 +58,9 @@ class CountingSink : public UseSink {
   void Report(absl::string_view validator_id, absl::string_view incarnation,
               const tollgate::v1::Usage& usage) override {
     metrics_->OnUseReports(usage.uses_size());
+    for (const auto& attempts : usage.attempts()) {
+      metrics_->OnRefusedAttempts(attempts.reason(), attempts.count());
+    }
     next_->Report(validator_id, incarnation, usage);
   }
   void SessionLive(absl::string_view validator_id, absl::string_view incarnation) override {

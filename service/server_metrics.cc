@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/strip.h"
 #include "base/proto_time.h"
 #include "base/version.h"
 #include "service/feed/ledger/fleet.h"
@@ -53,6 +55,18 @@ const char* CodeName(absl::StatusCode code) {
                                        "UNAUTHENTICATED"};
   const size_t i = static_cast<size_t>(code);
   return i < 17 ? kNames[i] : "UNKNOWN";
+}
+
+// What edges report (use/attempts.h): refusals of a token that the service knows.
+constexpr tollgate::v1::VerdictReason kRefusals[] = {
+    tollgate::v1::VERDICT_REASON_REVOKED,        tollgate::v1::VERDICT_REASON_EXPIRED,
+    tollgate::v1::VERDICT_REASON_SUSPENDED,      tollgate::v1::VERDICT_REASON_INSUFFICIENT_SCOPE,
+    tollgate::v1::VERDICT_REASON_WRONG_AUDIENCE, tollgate::v1::VERDICT_REASON_WRONG_WORKSPACE};
+
+// `VERDICT_REASON_REVOKED`: "revoked".
+std::string ReasonLabel(tollgate::v1::VerdictReason reason) {
+  const std::string& full = tollgate::v1::VerdictReason_Name(reason);
+  return absl::AsciiStrToLower(absl::StripPrefix(full, "VERDICT_REASON_"));
 }
 
 void MoveOn(prometheus::Counter* counter, int64_t before, int64_t now) {
@@ -151,6 +165,15 @@ ServerMetrics::ServerMetrics(prometheus::Registry& r)
       .Register(r)
       .Add({{"version", base::kVersion}})
       .Set(1);
+  auto& refused =
+      BuildCounter()
+          .Name("tollgate_refused_attempts_total")
+          .Help("Attempts on known tokens that validators have reported as refused, by reason")
+          .Register(r);
+  for (const tollgate::v1::VerdictReason reason : kRefusals) {
+    refused_attempts_[static_cast<size_t>(reason)] =
+        &refused.Add({{"reason", ReasonLabel(reason)}});
+  }
   auto& validators =
       BuildGauge().Name("tollgate_validators").Help("Validators, by how they stand").Register(r);
   for (const auto& [state, count] : CountStates({})) {
@@ -181,6 +204,12 @@ void ServerMetrics::OnSweep(absl::Duration lag, int64_t done) {
 
 void ServerMetrics::OnUseReports(int64_t count) {
   if (count > 0) use_reports_->Increment(static_cast<double>(count));
+}
+
+void ServerMetrics::OnRefusedAttempts(tollgate::v1::VerdictReason reason, int64_t count) {
+  const auto i = static_cast<size_t>(reason);  // a negative number becomes a large one
+  if (i >= refused_attempts_.size() || refused_attempts_[i] == nullptr || count <= 0) return;
+  refused_attempts_[i]->Increment(static_cast<double>(count));
 }
 
 void ServerMetrics::SetMarkErrors(int64_t count) {

@@ -22,6 +22,7 @@
 #include "prometheus/registry.h"
 #include "service/feed/hub.h"
 #include "tollgate/v1/operations_service.pb.h"
+#include "tollgate/v1/validation_service.pb.h"
 
 namespace tollgate::service {
 
@@ -70,6 +71,8 @@ class ServerMetrics {
   // A sweep ran. `lag` is how late the oldest due entry was; zero: none was due.
   void OnSweep(absl::Duration lag, int64_t done);
   void OnUseReports(int64_t count);
+  // A validator has reported so many attempts that it refused for this reason.
+  void OnRefusedAttempts(tollgate::v1::VerdictReason reason, int64_t count);
   void OnStoreError();
   // So many commits were not marked, since the start.
   void SetMarkErrors(int64_t count) ABSL_LOCKS_EXCLUDED(mu_);
@@ -107,6 +110,8 @@ class ServerMetrics {
   prometheus::Counter* const cut_;
   prometheus::Histogram* const enforced_seconds_;
   prometheus::Counter* const use_reports_;
+  // By VerdictReason; null for reasons that no edge reports.
+  std::array<prometheus::Counter*, tollgate::v1::VerdictReason_ARRAYSIZE> refused_attempts_ = {};
   prometheus::Gauge* const sweep_lag_seconds_;
   prometheus::Counter* const swept_;
   prometheus::Counter* const store_errors_;

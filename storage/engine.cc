@@ -37,6 +37,29 @@ absl::string_view TableName(Table table) {
   return "unknown";
 }
 
+namespace {
+
+// Keeps the order of the reasons, so that every order of merges gives the same bytes.
+void MergeRefusedRecord(const tollgate::store::v1::RefusedRecord& delta,
+                        tollgate::store::v1::UseRecord* base) {
+  auto* refused = base->mutable_refused();
+  const auto at = std::lower_bound(refused->begin(), refused->end(), delta.reason(),
+                                   [](const tollgate::store::v1::RefusedRecord& r, int32_t reason) {
+                                     return r.reason() < reason;
+                                   });
+  if (at == refused->end() || at->reason() != delta.reason()) {
+    const auto place = at - refused->begin();
+    *refused->Add() = delta;
+    std::rotate(refused->begin() + place, refused->end() - 1, refused->end());
+    return;
+  }
+  at->set_first_us(std::min(at->first_us(), delta.first_us()));
+  at->set_last_us(std::max(at->last_us(), delta.last_us()));
+  at->set_count(AddUseCounts(at->count(), delta.count()));
+}
+
+}  // namespace
+
 // Saturates, so that every order of additions gives the same sum.
 int64_t AddUseCounts(int64_t a, int64_t b) {
   a = std::max<int64_t>(a, 0);
@@ -56,6 +79,7 @@ void MergeUseRecord(const tollgate::store::v1::UseRecord& delta,
   } else if (delta.day() == base->day()) {
     base->set_count_today(AddUseCounts(base->count_today(), delta.count_today()));
   }
+  for (const auto& refused : delta.refused()) MergeRefusedRecord(refused, base);
 }
 
 }  // namespace tollgate::storage

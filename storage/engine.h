@@ -121,9 +121,10 @@ class Engine {
   // that of expected_head + 1; events of another revision), and nothing was written.
   virtual absl::StatusOr<CommitResult> Commit(const CommitRequest& request) = 0;
 
-  // Merges use into what is stored (UseRecord: the later of the times, the sum of the counts, at
-  // most what an int64 holds). Not synced, and no revision is taken: a crash may lose the last
-  // seconds of use. Can write Table::kUse and nothing else.
+  // Merges what edges have reported into what is stored (UseRecord: the later of the times, or the
+  // earlier of the first ones, and the sum of the counts, at most what an int64 holds). Not synced,
+  // and no revision is taken: a crash may lose the last seconds of use. Can write Table::kUse and
+  // nothing else.
   virtual absl::Status MergeUse(
       const std::vector<std::pair<std::string, tollgate::store::v1::UseRecord>>& uses) = 0;
 

@@ -13,7 +13,7 @@
 //   requests    scope 0 request_id                              RequestRecord
 //   events      revision (8, big endian)                        EventsRecord
 //   audit       revision (8) index (4)                          AuditChainRecord
-//   use         workspace 0 token_id 0 edge                     UseRecord
+//   use         workspace 0 token_id 0 edge                     UseRecord: use, refused attempts
 //   sessions    validator_id 0 incarnation (16 bytes)           SessionRecord
 //   fingerprints  revision (8, big endian)                      FingerprintRecord
 //

@@ -65,6 +65,7 @@ void PrintToken(const Token& token, absl::Time now, std::ostream& out) {
   line("replaced by", token.replaced_by());
   line("last used", LastUsedText(token, now));
   for (const std::string& edge : EdgeLines(token, now)) line("  at edge", edge);
+  if (token.has_last_tried_time()) line("last tried", LastTriedText(token, now));
   line("revision", absl::StrCat(token.update_revision()));
 }
 
@@ -211,7 +212,7 @@ absl::Status Get(Context& context, const Which& which) {
 struct ListOptions {
   std::string workspace, label, owner, unused_for, expiring_within, rotation_due_within;
   std::vector<std::string> states, annotations;
-  bool full = false;
+  bool full = false, still_tried = false;
   int limit = 0;
 };
 
@@ -239,6 +240,7 @@ absl::Status FillFilter(Context& context, const ListOptions& options,
     }
     *filter->mutable_rotation_due_before() = base::ToProto(context.now() + within);
   }
+  filter->set_still_tried(options.still_tried);
   return absl::OkStatus();
 }
 
@@ -281,12 +283,15 @@ absl::Status List(Context& context, const ListOptions& options) {
                   << request.parent() << ".\n";
     return absl::OkStatus();
   }
-  Table table({"TOKEN", "LABEL", "STATE", "SCOPES", "LAST USED", "EXPIRES", "ROTATION"});
+  // No rotation of a dead token is of interest.
+  Table table({"TOKEN", "LABEL", "STATE", "SCOPES", "LAST USED", "EXPIRES",
+               options.still_tried ? "LAST TRIED" : "ROTATION"});
   const absl::Time now = context.now();
   for (const Token& token : all.tokens()) {
     table.AddRow({token.token_id(), token.label(), StateText(token.state()),
                   token.scopes_size() > 0 ? absl::StrJoin(token.scopes(), ",") : "-",
-                  LastUsedText(token, now), ExpiresText(token, now), RotationText(token, now)});
+                  LastUsedText(token, now), ExpiresText(token, now),
+                  options.still_tried ? LastTriedText(token, now) : RotationText(token, now)});
     if (options.full) {
       for (const std::string& edge : EdgeLines(token, now)) table.AddRow({"", "  at " + edge});
     }
@@ -349,6 +354,8 @@ void AddTokenReadCommands(CLI::App& token, Context& context) {
     verb->add_option("--expiring-within", options->expiring_within, "Expires within, as in 7d");
     verb->add_option("--rotation-due-within", options->rotation_due_within,
                      "Rotation is due within, as in 7d; 'now': overdue");
+    verb->add_flag("--still-tried", options->still_tried,
+                   "Revoked, expired or suspended, and still presented at an edge");
     verb->add_flag("--edges", options->full, "Also where each was used");
     verb->add_option("--limit", options->limit, "At most so many; 0: all")
         ->check(CLI::Range(0, 1000000));
@@ -378,6 +385,7 @@ void AddTokenCommands(CLI::App& app, Context& context) {
   AddTokenReadCommands(*token, context);
   AddTokenChangeCommands(*token, context);
   AddTokenRevokeCommand(*token, context);
+  AddTokenAttemptsCommand(*token, context);
   AddTokenCheckCommand(*token, context);
 }
 

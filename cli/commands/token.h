@@ -28,6 +28,7 @@ void AddTokenCommands(CLI::App& app, Context& context);
 void AddTokenReadCommands(CLI::App& token, Context& context);
 void AddTokenChangeCommands(CLI::App& token, Context& context);
 void AddTokenRevokeCommand(CLI::App& token, Context& context);
+void AddTokenAttemptsCommand(CLI::App& token, Context& context);
 void AddTokenCheckCommand(CLI::App& token, Context& context);
 
 }  // namespace tollgate::cli

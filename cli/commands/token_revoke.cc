@@ -303,7 +303,10 @@ class Revoker {
         if (request.epoch().empty()) request.set_epoch(receipt->epoch());
         if (talks()) context_.out() << ReceiptText(*receipt, now - started) << std::flush;
         if (receipt->state() == tollgate::v1::ENFORCEMENT_STATE_ENFORCED) {
-          if (talks()) context_.out() << LastAdmitText(*receipt);
+          if (talks()) {
+            context_.out() << LastAdmitText(*receipt);
+            if (!token.empty()) TellStillTried(token);
+          }
           return;
         }
         if (talks()) context_.out() << WaitingText(*receipt) << std::flush;
@@ -322,6 +325,21 @@ class Revoker {
       step = std::min(deadline - now, absl::Seconds(5));
     }
     TellNotEnforced(asked, revision, request.epoch());
+  }
+
+  // Tells who has tried the token since. Edges report that every few seconds, so mostly there is
+  // nothing to tell yet, and nothing is said; nor where the service cannot be asked, because the
+  // revocation is what was asked for.
+  void TellStillTried(const std::string& token) {
+    tollgate::v1::ListTokenAttemptsRequest request;
+    request.set_name(token);
+    tollgate::v1::ListTokenAttemptsResponse attempts;
+    CallOptions call;
+    call.patience = kForTheAnswer;
+    if (!context_.Ask(&TokenService::Stub::ListTokenAttempts, request, &attempts, call).ok()) {
+      return;
+    }
+    context_.out() << StillTriedText(attempts, context_.now());
   }
 
   // Reports how the wait ended, and what to do, in one error, so that it is one object with -o

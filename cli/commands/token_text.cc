@@ -1,12 +1,16 @@
 #include "cli/commands/token_text.h"
 
 #include <algorithm>
+#include <limits>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
 #include "base/proto_time.h"
 #include "base/status.h"
 #include "cli/human.h"
@@ -83,6 +87,42 @@ std::string RotationText(const Token& token, absl::Time now) {
 std::string LastUsedText(const Token& token, absl::Time now) {
   return token.has_last_used_time() ? HumanTime(base::FromProto(token.last_used_time()), now)
                                     : "never";
+}
+
+std::string LastTriedText(const Token& token, absl::Time now) {
+  return token.has_last_tried_time() ? HumanTime(base::FromProto(token.last_tried_time()), now)
+                                     : "-";
+}
+
+std::string RefusalText(tollgate::v1::VerdictReason reason) {
+  // Of a newer service: its number is better than nothing.
+  if (!tollgate::v1::VerdictReason_IsValid(reason)) {
+    return absl::StrCat("reason ", static_cast<int>(reason));
+  }
+  const std::string& name = tollgate::v1::VerdictReason_Name(reason);
+  return absl::StrReplaceAll(absl::AsciiStrToLower(absl::StripPrefix(name, "VERDICT_REASON_")),
+                             {{"_", " "}});
+}
+
+std::string StillTriedText(const tollgate::v1::ListTokenAttemptsResponse& attempts,
+                           absl::Time now) {
+  int64_t times = 0;
+  const tollgate::v1::EdgeAttempts* latest = nullptr;
+  for (const tollgate::v1::EdgeAttempts& row : attempts.attempts()) {
+    if (row.reason() != tollgate::v1::VERDICT_REASON_REVOKED || row.count() <= 0) continue;
+    times = row.count() > std::numeric_limits<int64_t>::max() - times
+                ? std::numeric_limits<int64_t>::max()
+                : times + row.count();
+    if (latest == nullptr ||
+        base::FromProto(row.last_time()) > base::FromProto(latest->last_time())) {
+      latest = &row;
+    }
+  }
+  if (latest == nullptr) return "";
+  std::string last = HumanTime(std::min(base::FromProto(latest->last_time()), now), now);
+  if (last == "now") last = "just now";
+  return absl::StrCat("still tried  ", times, times == 1 ? " time" : " times", " since, last ",
+                      last, " at ", SafeForTerminal(latest->edge()), "\n");
 }
 
 absl::StatusOr<std::string> TokenNameFrom(const std::string& id_or_name,

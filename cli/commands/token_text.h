@@ -10,6 +10,8 @@
 #include "google/protobuf/timestamp.pb.h"
 #include "tollgate/v1/enforcement.pb.h"
 #include "tollgate/v1/token.pb.h"
+#include "tollgate/v1/token_service.pb.h"
+#include "tollgate/v1/validation_service.pb.h"
 
 namespace tollgate::cli {
 
@@ -23,6 +25,13 @@ std::string ExpiresText(const tollgate::v1::Token& token, absl::Time now);
 std::string RotationText(const tollgate::v1::Token& token, absl::Time now);
 // "2 min ago", "never".
 std::string LastUsedText(const tollgate::v1::Token& token, absl::Time now);
+// "4 s ago", "-".
+std::string LastTriedText(const tollgate::v1::Token& token, absl::Time now);
+// "revoked", "insufficient scope", …
+std::string RefusalText(tollgate::v1::VerdictReason reason);
+// "still tried  3 times since, last 4 s ago at payments/edge-3": the attempts that were refused
+// because the token is revoked. Empty where no edge has reported one.
+std::string StillTriedText(const tollgate::v1::ListTokenAttemptsResponse& attempts, absl::Time now);
 // The full name, from an id or from a full name; `workspace` may be empty with the latter.
 absl::StatusOr<std::string> TokenNameFrom(const std::string& id_or_name,
                                           const std::string& workspace);

@@ -14,6 +14,7 @@
 #include "service/reads/page_token.h"
 #include "service/records/held_token.h"
 #include "service/records/token_shape.h"
+#include "service/use/attempts.h"
 #include "service/use/silence.h"
 #include "service/workspaces/policy_resource.h"
 #include "storage/schema.h"
@@ -44,6 +45,18 @@ void AddUses(const std::vector<EdgeUseRow>& uses, bool by_edge, Token* token) {
     row->set_use_count(use.count);
     row->set_use_count_today(use.count_today);
   }
+}
+
+bool IsDead(tollgate::v1::TokenState state) {
+  return state == tollgate::v1::TOKEN_STATE_REVOKED || state == tollgate::v1::TOKEN_STATE_EXPIRED ||
+         state == tollgate::v1::TOKEN_STATE_SUSPENDED;
+}
+
+// Of a dead token: when it was last tried.
+void AddLastTried(const std::vector<EdgeReport>& reports, const TokenRecord& record, Token* token) {
+  if (!IsDead(token->state())) return;
+  const absl::Time last = LastTried(AttemptsIn(reports), token->state(), LastResumed(record));
+  if (last > absl::InfinitePast()) *token->mutable_last_tried_time() = base::ToProto(last);
 }
 
 // A filter, taken apart once.
@@ -110,6 +123,8 @@ bool RecordMatches(const Condition& condition, const TokenRecord& record) {
 
 bool ResourceMatches(const Condition& condition, const Token& token) {
   if (!condition.states.empty() && condition.states.count(token.state()) == 0) return false;
+  // Asked before the reports are read: a token that is alive costs no look at them.
+  if (condition.filter->still_tried() && !IsDead(token.state())) return false;
   if (condition.rotation_due_before.has_value()) {
     if (!token.has_rotation_due_time()) return false;
     const auto due = TimeFromField(token.rotation_due_time(), "");
@@ -118,8 +133,9 @@ bool ResourceMatches(const Condition& condition, const Token& token) {
   return true;
 }
 
-bool UseMatches(const Condition& condition, const TokenRecord& record,
-                const std::vector<EdgeUseRow>& uses) {
+bool ReportsMatch(const Condition& condition, const TokenRecord& record, const Token& token,
+                  const std::vector<EdgeUseRow>& uses) {
+  if (condition.filter->still_tried() && !token.has_last_tried_time()) return false;
   if (!condition.unused_since.has_value()) return true;
   const absl::Time last =
       uses.empty() ? FromRecordMicros(record.create_time_us()) : uses.front().last_used;
@@ -133,9 +149,32 @@ absl::StatusOr<Token> ReadToken(const storage::View& view,
   ASSIGN_OR_RETURN(const token::TokenName name, token::ParseTokenName(request.name(), "name"));
   ASSIGN_OR_RETURN(const HeldToken held, LoadToken(view, name.workspace, name.token_id));
   Token token = ToResource(held, now);
-  ASSIGN_OR_RETURN(const auto uses, ReadUses(view, name.workspace, name.token_id, now));
-  AddUses(uses, /*by_edge=*/true, &token);
+  ASSIGN_OR_RETURN(const auto reports, ReadEdgeReports(view, name.workspace, name.token_id));
+  AddUses(UsesIn(reports, now), /*by_edge=*/true, &token);
+  AddLastTried(reports, held.record, &token);
   return token;
+}
+
+absl::StatusOr<tollgate::v1::ListTokenAttemptsResponse> ReadTokenAttempts(
+    const storage::View& view, const tollgate::v1::ListTokenAttemptsRequest& request,
+    absl::Time now) {
+  ASSIGN_OR_RETURN(const token::TokenName name, token::ParseTokenName(request.name(), "name"));
+  ASSIGN_OR_RETURN(const HeldToken held, LoadToken(view, name.workspace, name.token_id));
+  ASSIGN_OR_RETURN(const auto reports, ReadEdgeReports(view, name.workspace, name.token_id));
+  tollgate::v1::ListTokenAttemptsResponse response;
+  Token* token = response.mutable_token();
+  *token = ToResource(held, now);
+  AddUses(UsesIn(reports, now), /*by_edge=*/false, token);
+  AddLastTried(reports, held.record, token);
+  for (const AttemptsRow& row : NameLatestAttempts(AttemptsIn(reports))) {
+    tollgate::v1::EdgeAttempts* attempts = response.add_attempts();
+    attempts->set_edge(row.edge);
+    attempts->set_reason(row.reason);
+    attempts->set_count(row.count);
+    *attempts->mutable_first_time() = base::ToProto(row.first);
+    *attempts->mutable_last_time() = base::ToProto(row.last);
+  }
+  return response;
 }
 
 absl::StatusOr<tollgate::v1::ListTokensResponse> ReadTokenList(const storage::View& view,
@@ -173,8 +212,10 @@ absl::StatusOr<tollgate::v1::ListTokensResponse> ReadTokenList(const storage::Vi
         ASSIGN_OR_RETURN(token.cohorts, LoadCohorts(view, workspace, record.owner()));
         Token resource = ToResource(token, now);
         if (ResourceMatches(condition, resource)) {
-          ASSIGN_OR_RETURN(const auto uses, ReadUses(view, workspace, record.token_id(), now));
-          if (UseMatches(condition, record, uses)) {
+          ASSIGN_OR_RETURN(const auto reports, ReadEdgeReports(view, workspace, record.token_id()));
+          const std::vector<EdgeUseRow> uses = UsesIn(reports, now);
+          AddLastTried(reports, record, &resource);
+          if (ReportsMatch(condition, record, resource, uses)) {
             AddUses(uses, by_edge, &resource);
             bytes += resource.ByteSizeLong();
             *response.add_tokens() = std::move(resource);

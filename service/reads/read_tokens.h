@@ -16,10 +16,16 @@ namespace tollgate::service {
 // even empty ones, with a next_page_token.
 inline constexpr size_t kMaxScannedPerPage = 5000;
 
-// A token with its use by edge. BAD_RESOURCE_NAME, TOKEN_NOT_FOUND.
+// A token with its use by edge, and when a dead one was last tried. BAD_RESOURCE_NAME,
+// TOKEN_NOT_FOUND.
 absl::StatusOr<tollgate::v1::Token> ReadToken(const storage::View& view,
                                               const tollgate::v1::GetTokenRequest& request,
                                               absl::Time now);
+
+// The attempts on a token that edges refused, latest first. BAD_RESOURCE_NAME, TOKEN_NOT_FOUND.
+absl::StatusOr<tollgate::v1::ListTokenAttemptsResponse> ReadTokenAttempts(
+    const storage::View& view, const tollgate::v1::ListTokenAttemptsRequest& request,
+    absl::Time now);
 
 // A page of a workspace's tokens, in order of their ids. BAD_RESOURCE_NAME, WORKSPACE_NOT_FOUND,
 // PAGE_SIZE_NEGATIVE, PAGE_TOKEN_MALFORMED, PAGE_TOKEN_MISMATCH (of another workspace or filter).

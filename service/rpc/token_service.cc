@@ -22,6 +22,8 @@ namespace {
 using tollgate::v1::CreateTokenRequest;
 using tollgate::v1::CreateTokenResponse;
 using tollgate::v1::GetTokenRequest;
+using tollgate::v1::ListTokenAttemptsRequest;
+using tollgate::v1::ListTokenAttemptsResponse;
 using tollgate::v1::ListTokensRequest;
 using tollgate::v1::ListTokensResponse;
 using tollgate::v1::ResumeTokenRequest;
@@ -128,6 +130,8 @@ TokenService::TokenService(const RpcDeps* deps)
       get_{deps->metrics->Method("GetToken"), Permission::kReadTokens, &NameOf<GetTokenRequest>},
       list_{deps->metrics->Method("ListTokens"), Permission::kReadTokens,
             &ParentOf<ListTokensRequest>},
+      attempts_{deps->metrics->Method("ListTokenAttempts"), Permission::kReadTokens,
+                &NameOf<ListTokenAttemptsRequest>},
       update_{deps->metrics->Method("UpdateToken"), Permission::kUpdateToken,
               &TokenNameOf<UpdateTokenRequest>},
       rotate_{deps->metrics->Method("RotateToken"), Permission::kRotateToken,
@@ -188,6 +192,18 @@ grpc::ServerUnaryReactor* TokenService::ListTokens(Context* context, const Bytes
         ReadThenFinish(call, [raw = call.get()](const storage::Snapshot& snapshot) {
           ASSIGN_OR_RETURN(raw->response,
                            ReadTokenList(snapshot, raw->request, raw->deps().clock->ServiceNow()));
+          return absl::OkStatus();
+        });
+      });
+}
+
+grpc::ServerUnaryReactor* TokenService::ListTokenAttempts(Context* context, const Bytes* request,
+                                                          Bytes* response) {
+  return TypedCall<ListTokenAttemptsRequest, ListTokenAttemptsResponse>::Serve(
+      deps_, attempts_, context, request, response, [](auto call) {
+        ReadThenFinish(call, [raw = call.get()](const storage::Snapshot& snapshot) {
+          ASSIGN_OR_RETURN(raw->response, ReadTokenAttempts(snapshot, raw->request,
+                                                            raw->deps().clock->ServiceNow()));
           return absl::OkStatus();
         });
       });

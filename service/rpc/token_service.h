@@ -15,14 +15,16 @@ using TokenStub = tollgate::v1::TokenService;
 // Every method takes bytes (request_bytes.h says why).
 using RawTokenService = TokenStub::WithRawCallbackMethod_CreateToken<
     TokenStub::WithRawCallbackMethod_GetToken<TokenStub::WithRawCallbackMethod_ListTokens<
-        TokenStub::WithRawCallbackMethod_UpdateToken<TokenStub::WithRawCallbackMethod_RotateToken<
-            TokenStub::WithRawCallbackMethod_RetireToken<
-                TokenStub::WithRawCallbackMethod_SuspendToken<
-                    TokenStub::WithRawCallbackMethod_ResumeToken<
-                        TokenStub::WithRawCallbackMethod_RevokeToken<
-                            TokenStub::WithRawCallbackMethod_RevokeTokens<
-                                TokenStub::WithRawCallbackMethod_RevokeLeakedToken<
-                                    TokenStub::Service>>>>>>>>>>>;
+        TokenStub::WithRawCallbackMethod_ListTokenAttempts<
+            TokenStub::WithRawCallbackMethod_UpdateToken<
+                TokenStub::WithRawCallbackMethod_RotateToken<
+                    TokenStub::WithRawCallbackMethod_RetireToken<
+                        TokenStub::WithRawCallbackMethod_SuspendToken<
+                            TokenStub::WithRawCallbackMethod_ResumeToken<
+                                TokenStub::WithRawCallbackMethod_RevokeToken<
+                                    TokenStub::WithRawCallbackMethod_RevokeTokens<
+                                        TokenStub::WithRawCallbackMethod_RevokeLeakedToken<
+                                            TokenStub::Service>>>>>>>>>>>>;
 }  // namespace internal
 
 // Thread-safe; never blocks a gRPC thread: changes complete on the committer's thread, reads run on
@@ -38,6 +40,7 @@ class TokenService final : public internal::RawTokenService {
   Reactor* CreateToken(Context* context, const Bytes* request, Bytes* response) override;
   Reactor* GetToken(Context* context, const Bytes* request, Bytes* response) override;
   Reactor* ListTokens(Context* context, const Bytes* request, Bytes* response) override;
+  Reactor* ListTokenAttempts(Context* context, const Bytes* request, Bytes* response) override;
   Reactor* UpdateToken(Context* context, const Bytes* request, Bytes* response) override;
   Reactor* RotateToken(Context* context, const Bytes* request, Bytes* response) override;
   Reactor* RetireToken(Context* context, const Bytes* request, Bytes* response) override;
@@ -59,6 +62,8 @@ class TokenService final : public internal::RawTokenService {
   const Method<tollgate::v1::CreateTokenRequest, tollgate::v1::CreateTokenResponse> create_;
   const Method<tollgate::v1::GetTokenRequest, tollgate::v1::Token> get_;
   const Method<tollgate::v1::ListTokensRequest, tollgate::v1::ListTokensResponse> list_;
+  const Method<tollgate::v1::ListTokenAttemptsRequest, tollgate::v1::ListTokenAttemptsResponse>
+      attempts_;
   const Method<tollgate::v1::UpdateTokenRequest, tollgate::v1::UpdateTokenResponse> update_;
   const Method<tollgate::v1::RotateTokenRequest, tollgate::v1::RotateTokenResponse> rotate_;
   const Method<tollgate::v1::RetireTokenRequest, tollgate::v1::RetireTokenResponse> retire_;

@@ -35,12 +35,11 @@ std::vector<EdgeUseRow> NameLatestEdges(std::vector<EdgeUseRow> rows, size_t mos
   return named;
 }
 
-absl::StatusOr<std::vector<EdgeUseRow>> ReadUses(const storage::View& view,
-                                                 absl::string_view workspace,
-                                                 absl::string_view token_id, absl::Time now) {
-  std::vector<EdgeUseRow> rows;
-  if (token_id.empty()) return rows;
-  const int64_t today = UseDayOf(now);
+absl::StatusOr<std::vector<EdgeReport>> ReadEdgeReports(const storage::View& view,
+                                                        absl::string_view workspace,
+                                                        absl::string_view token_id) {
+  std::vector<EdgeReport> reports;
+  if (token_id.empty()) return reports;
   const storage::KeyRange range = storage::UsesOfToken(workspace, token_id);
   std::string from = range.begin;
   while (true) {
@@ -48,20 +47,39 @@ absl::StatusOr<std::vector<EdgeUseRow>> ReadUses(const storage::View& view,
                      view.Scan(storage::Table::kUse, from, range.end, kAtATime));
     for (const storage::Entry& entry : entries) {
       ASSIGN_OR_RETURN(storage::UseKeyParts parts, storage::ParseUseKey(entry.key));
-      tollgate::store::v1::UseRecord use;
-      if (!use.ParseFromString(entry.value)) {
+      EdgeReport report;
+      report.edge = std::move(parts.edge);
+      if (!report.record.ParseFromString(entry.value)) {
         return absl::DataLossError("a use record cannot be parsed");
       }
-      rows.push_back({std::move(parts.edge), absl::FromUnixMicros(use.last_used_us()), use.count(),
-                      use.day() == today ? use.count_today() : 0});
+      reports.push_back(std::move(report));
     }
-    if (entries.size() < kAtATime) break;
+    if (entries.size() < kAtATime) return reports;
     from = storage::KeyAfter(entries.back().key);
+  }
+}
+
+std::vector<EdgeUseRow> UsesIn(const std::vector<EdgeReport>& reports, absl::Time now) {
+  std::vector<EdgeUseRow> rows;
+  const int64_t today = UseDayOf(now);
+  for (const EdgeReport& report : reports) {
+    const tollgate::store::v1::UseRecord& use = report.record;
+    if (use.last_used_us() == 0) continue;
+    rows.push_back({report.edge, absl::FromUnixMicros(use.last_used_us()), use.count(),
+                    use.day() == today ? use.count_today() : 0});
   }
   std::stable_sort(rows.begin(), rows.end(), [](const EdgeUseRow& a, const EdgeUseRow& b) {
     return a.last_used > b.last_used;
   });
   return rows;
+}
+
+absl::StatusOr<std::vector<EdgeUseRow>> ReadUses(const storage::View& view,
+                                                 absl::string_view workspace,
+                                                 absl::string_view token_id, absl::Time now) {
+  ASSIGN_OR_RETURN(const std::vector<EdgeReport> reports,
+                   ReadEdgeReports(view, workspace, token_id));
+  return UsesIn(reports, now);
 }
 
 SilenceVerdict JudgeSilence(const std::vector<EdgeUseRow>& old_uses,

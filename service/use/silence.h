@@ -57,6 +57,17 @@ inline constexpr size_t kMaxNamedEdges = 100;
 // before. `rows` are latest first.
 std::vector<EdgeUseRow> NameLatestEdges(std::vector<EdgeUseRow> rows, size_t most = kMaxNamedEdges);
 
+// Everything that edges have reported of a token: its use, and the attempts that they refused. In
+// order of the edges' names. DATA_LOSS; else the view's.
+struct EdgeReport {
+  std::string edge;
+  tollgate::store::v1::UseRecord record;
+};
+absl::StatusOr<std::vector<EdgeReport>> ReadEdgeReports(const storage::View& view,
+                                                        absl::string_view workspace,
+                                                        absl::string_view token_id);
+// Of the reports the use, latest first. An edge that has only refused the token has no row.
+std::vector<EdgeUseRow> UsesIn(const std::vector<EdgeReport>& reports, absl::Time now);
 // A token's use by edge, latest first. `now` says which day is today (UTC).
 absl::StatusOr<std::vector<EdgeUseRow>> ReadUses(const storage::View& view,
                                                  absl::string_view workspace,

@@ -15,9 +15,16 @@ using store::v1::UseRecord;
 struct Row {
   std::string key;
   UseRecord use;
+  int64_t last_us = 0;  // the latest use, or the latest refused attempt
 };
 
-// Rows whose last use lies before this may be folded.
+int64_t LastHeardUs(const UseRecord& use) {
+  int64_t last_us = use.last_used_us();
+  for (const auto& refused : use.refused()) last_us = std::max(last_us, refused.last_us());
+  return last_us;
+}
+
+// Rows whose last use or attempt lies before this may be folded.
 absl::StatusOr<absl::Time> HorizonOf(const storage::View& view, const storage::UseKeyParts& token,
                                      absl::Duration retention, absl::Time now) {
   ASSIGN_OR_RETURN(const auto record, storage::GetRecord<TokenRecord>(
@@ -35,11 +42,11 @@ absl::Status FoldToken(const storage::View& view, const storage::UseKeyParts& to
   if (rows.size() <= limits.named) return absl::OkStatus();
   ASSIGN_OR_RETURN(const absl::Time horizon, HorizonOf(view, token, limits.retention, now));
   std::sort(rows.begin(), rows.end(),
-            [](const Row& a, const Row& b) { return a.use.last_used_us() > b.use.last_used_us(); });
+            [](const Row& a, const Row& b) { return a.last_us > b.last_us; });
   UseRecord folded;
   bool any = false;
   for (size_t i = limits.named; i < rows.size(); ++i) {
-    if (absl::FromUnixMicros(rows[i].use.last_used_us()) >= horizon) continue;
+    if (absl::FromUnixMicros(rows[i].last_us) >= horizon) continue;
     storage::MergeUseRecord(rows[i].use, &folded);
     step->removed.push_back(std::move(rows[i].key));
     any = true;
@@ -72,7 +79,8 @@ absl::StatusOr<UseFoldStep> PlanUseFold(const storage::View& view, const std::st
     }
     UseRecord use;
     if (parts.edge == kEarlierEdges || !use.ParseFromString(entry.value)) continue;
-    rows.push_back({entry.key, std::move(use)});
+    const int64_t last_us = LastHeardUs(use);
+    rows.push_back({entry.key, std::move(use), last_us});
   }
   if (!reached_end && tokens > 1) {
     // The last token's rows may be cut off here; the next step reads that token whole.

@@ -15,13 +15,14 @@
 namespace tollgate::service {
 
 // What is folded: rows that are both
-//  * of edges that used the token last longer ago than `retention`, and longer than the quiet
+//  * of edges that used the token, or refused it, last longer ago than `retention`, and longer than
+//  the quiet
 //    period of the token's own rotation, where one is in force; and
 //  * not among the token's `named` latest rows: few old names cost nothing, and say where to look.
 // Folding never changes whether a token is silent. The folded row keeps the latest of the times and
-// the sum of the counts. JudgeSilence and the unused sweep ask for the latest use of all edges, and
-// whether a replacement has any row. Only names are lost; a refusal names the edges of the quiet
-// period, so those edges keep theirs.
+// the sum of the counts, of the refused attempts too. JudgeSilence and the unused sweep ask for the
+// latest use of all edges, and whether a replacement has any row. Only names are lost; a refusal
+// names the edges of the quiet period, so those edges keep theirs.
 struct UseFoldLimits {
   absl::Duration retention = absl::Hours(24 * 30);
   size_t named = 100;

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/proto_time.h"
 #include "base/status.h"
+#include "service/use/attempts.h"
 #include "storage/schema.h"
 #include "token/field_rules.h"
 #include "token/resource_name.h"
@@ -17,11 +18,53 @@ namespace {
 
 using ::tollgate::store::v1::UseRecord;
 
-// The most uses that one report may count: no validator has admitted more since its last one.
+// The most uses, and the most attempts, that one report may count: no validator has decided more
+// since its last one.
 constexpr int64_t kMostUsesCounted = int64_t{1} << 40;
 constexpr absl::Duration kShortestLag = absl::Seconds(5);
 // Items that hold no uses are small, and still bounded.
 constexpr size_t kMaxQueuedItems = 100'000;
+
+using UseRow = std::pair<std::string, UseRecord>;
+
+// Adds the refused attempts of a report to its rows, each in a row of its own; the merge brings
+// rows of one key together. A validator's mistake writes nothing. Returns how many entries there
+// were beyond `most`.
+size_t AddAttempts(absl::string_view validator_id, const tollgate::v1::Usage& usage, absl::Time now,
+                   size_t most, std::vector<UseRow>* rows) {
+  size_t taken = 0;
+  size_t too_many = 0;
+  int64_t countable = kMostUsesCounted;
+  for (const auto& attempts : usage.attempts()) {
+    if (!token::IsWorkspaceId(attempts.workspace()) || !token::IsPublicId(attempts.token_id()) ||
+        attempts.count() <= 0 || !IsReportedReason(attempts.reason()) ||
+        !attempts.has_last_attempt_time()) {
+      continue;
+    }
+    if (taken >= most) {
+      ++too_many;
+      continue;
+    }
+    const absl::Time last = std::min(base::FromProto(attempts.last_attempt_time()), now);
+    if (last <= absl::UnixEpoch()) continue;
+    absl::Time first = last;
+    if (attempts.has_first_attempt_time()) {
+      first = std::min(first, base::FromProto(attempts.first_attempt_time()));
+      if (first <= absl::UnixEpoch()) first = last;
+    }
+    UseRecord record;
+    auto* refused = record.add_refused();
+    refused->set_reason(attempts.reason());
+    refused->set_count(std::min(attempts.count(), countable));
+    countable -= refused->count();
+    refused->set_first_us(absl::ToUnixMicros(first));
+    refused->set_last_us(absl::ToUnixMicros(last));
+    rows->emplace_back(storage::UseKey(attempts.workspace(), attempts.token_id(), validator_id),
+                       std::move(record));
+    ++taken;
+  }
+  return too_many;
+}
 
 }  // namespace
 
@@ -83,11 +126,13 @@ void UseLedger::Report(absl::string_view validator_id, absl::string_view incarna
     item.uses.emplace_back(storage::UseKey(use.workspace(), use.token_id(), validator_id),
                            std::move(record));
   }
+  // They say nothing of use, so the report stays as complete as it is where some are left out.
+  size_t dropped = AddAttempts(validator_id, usage, now, options_.max_uses_per_report, &item.uses);
   {
     absl::MutexLock lock(&mu_);
     if (queued_uses_ + item.uses.size() > options_.max_queued_uses ||
         queue_.size() >= kMaxQueuedItems) {
-      too_many += item.uses.size();
+      dropped += item.uses.size();
       item.uses.clear();
       item.complete_until = absl::InfinitePast();
       coverage_.Lost(validator_id, incarnation, now);
@@ -96,7 +141,8 @@ void UseLedger::Report(absl::string_view validator_id, absl::string_view incarna
       Queue(std::move(item));
     }
   }
-  if (too_many > 0) Dropped(too_many);
+  dropped += too_many;
+  if (dropped > 0) Dropped(dropped);
   Schedule();
 }
 

@@ -1,5 +1,5 @@
-// The destination of use reports: merged into the store, unsynced and past the sequencer (design,
-// section 5), and noted as heard.
+// The destination of reports of use and of refused attempts: merged into the store, unsynced and
+// past the sequencer (design, section 5), and noted as heard.
 #ifndef TOLLGATE_SERVICE_USE_USE_LEDGER_H_
 #define TOLLGATE_SERVICE_USE_USE_LEDGER_H_
 
@@ -34,12 +34,12 @@ class UseLedger : public UseSink {
     storage::Engine* engine = nullptr;    // outlives the ledger and its work on the executor
     base::Executor* executor = nullptr;   // outlives the ledger; runs nothing of it after Stop()
     const base::Clock* clock = nullptr;   // outlives the ledger
-    size_t max_queued_uses = 100'000;     // uses waiting to be merged
-    size_t max_uses_per_report = 10'000;  // the rest of a longer report is dropped
+    size_t max_queued_uses = 100'000;     // uses and entries of attempts waiting to be merged
+    size_t max_uses_per_report = 10'000;  // of each; the rest of a longer report is dropped
     size_t max_uses_per_merge = 5'000;
     // As Coverage::Options. A few usage intervals.
     absl::Duration max_report_lag = absl::Seconds(30);
-    // Called with the number of dropped uses, for a metric; may be empty.
+    // Called with the number of dropped uses and entries of attempts, for a log; may be empty.
     std::function<void(size_t uses)> on_dropped;
     // Called when a merge could not be written: the store takes no more writes, so the process must
     // end. May be empty.

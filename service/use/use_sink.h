@@ -1,4 +1,4 @@
-// Receives from the feed what validators report of use.
+// Receives from the feed what validators report of use, and of the attempts that they refused.
 #ifndef TOLLGATE_SERVICE_USE_USE_SINK_H_
 #define TOLLGATE_SERVICE_USE_USE_SINK_H_
 
@@ -14,8 +14,8 @@ namespace tollgate::service {
 class UseSink {
  public:
   virtual ~UseSink() = default;
-  // What a session admitted since its last report. A session is one incarnation (R3): one id may
-  // have several at once.
+  // What a session admitted, and which known tokens it refused, since its last report. A session is
+  // one incarnation (R3): one id may have several at once.
   virtual void Report(absl::string_view validator_id, absl::string_view incarnation,
                       const tollgate::v1::Usage& usage) = 0;
   // From now on this session may admit. Called before its first grant, and, at a start, for every

@@ -2,7 +2,7 @@
 import json
 import threading
 
-from installation import ADMIT, REVOKED, SUSPENDED, until
+from installation import ADMIT, REVOKED, SUSPENDED, metric, until
 
 
 def test_create_use_revoke(tollgate):
@@ -20,6 +20,47 @@ def test_create_use_revoke(tollgate):
     assert tollgate.check(edge, secret) == REVOKED
     # Revoking it again answers with the first revocation.
     assert tollgate.cli("token", "revoke", token, "--yes")["revision"] == revoked["revision"]
+
+
+def test_who_still_tries_a_dead_token(tollgate):
+    service = tollgate.start_service()
+    edge, other = tollgate.start_validator("payments/edge-3"), tollgate.start_validator("staging/edge-1")
+    token, secret = tollgate.create("forgotten copy", "--scope", "deploy:write")
+    quiet, _ = tollgate.create("nobody tries it")
+    assert tollgate.check(edge, secret) == ADMIT
+    assert tollgate.check(edge, secret, any_scopes=["billing:read"]) == ("DENY", "INSUFFICIENT_SCOPE")
+    for name in (token, quiet):
+        tollgate.cli("token", "revoke", name, "--yes", "--wait")
+    for _ in range(3):
+        assert tollgate.check(edge, secret) == REVOKED
+
+    def tried(name=token):
+        rows = tollgate.cli("token", "attempts", name).get("attempts", [])
+        return {(row["edge"], row["reason"].removeprefix("VERDICT_REASON_")): int(row["count"]) for row in rows}
+
+    at_first = {("payments/edge-3", "REVOKED"): 3, ("payments/edge-3", "INSUFFICIENT_SCOPE"): 1}
+    until("the attempts are told", lambda: tried() == at_first)
+    # The thief's edge.
+    assert tollgate.check(other, secret) == REVOKED
+    until("the other edge tells too", lambda: tried() == {**at_first, ("staging/edge-1", "REVOKED"): 1})
+    assert tried(quiet) == {}
+    shown = tollgate.cli("token", "attempts", token, as_json=False).stdout
+    assert '"forgotten copy", revoked ' in shown and "staging/edge-1" in shown and "insufficient scope" in shown, shown
+    shown = tollgate.cli("token", "attempts", quiet, as_json=False).stdout
+    assert shown.startswith('No edge has reported a refused attempt on "nobody tries it", revoked '), shown
+
+    listed = tollgate.cli("token", "list", "--still-tried")["tokens"]
+    assert [row["token_id"] for row in listed] == [token]
+    assert "LAST TRIED" in tollgate.cli("token", "list", "--still-tried", as_json=False).stdout
+    assert tollgate.cli("token", "get", token)["last_tried_time"] == listed[0]["last_tried_time"]
+    # Being tried is no use: nothing says that the token was used since.
+    assert {use["edge"] for use in tollgate.cli("token", "get", token).get("edge_uses", [])} <= {"payments/edge-3"}
+    # Revoked again: the answer says at once who tries it.
+    again = tollgate.cli("token", "revoke", token, "--yes", "--wait", as_json=False).stdout
+    assert "still tried  4 times since, last " in again and "at staging/edge-1" in again, again
+    assert metric(tollgate.metrics(service), "tollgate_refused_attempts_total", reason="revoked") == 4
+    until("the edge knows that it has told",
+          lambda: metric(tollgate.metrics(edge), "tollgate_validator_attempts_reported_total") == 4)
 
 
 def test_suspend_resume_suspend_while_traffic_runs(tollgate):

@@ -121,6 +121,7 @@ Fate DrawFate(World* world) {
       std::find(fate.faults.begin(), fate.faults.end(), kLowerTheLease) != fate.faults.end();
   fate.clock_wrong = world->clock_rng().UniformReal() < 0.3;
   fate.loses_tail = world->tail_rng().UniformReal() < 0.15;
+  fate.sleeps = world->hold_rng().UniformReal() < 0.5;
   fate.longest_lease = Nanos(fate.service.feed.lease) * (lowered ? 4 : 2);
   fate.validator.longest_lease = fate.longest_lease;
   return fate;
@@ -156,9 +157,8 @@ class Town::Stranger : public ClientEnd, public std::enable_shared_from_this<Str
     if (world_->Chance(0.7)) connection_->Send(request.SerializeAsString());
     connection_->FinishSending();
   }
-  void OnDown(uint64_t, const std::string& bytes) override {
-    v1::FollowResponse message;
-    if (message.ParseFromString(bytes) && message.has_go_away()) return;
+  void OnDown(uint64_t, const v1::FollowResponse& message) override {
+    if (message.has_go_away()) return;
     world_->Break("R4", "a stranger is let in as a session of " + hello_.validator_id());
   }
   void OnEnd(uint64_t) override {}
@@ -237,8 +237,13 @@ void Town::RestartLater(int64_t delay) {
   world_->After(delay, 0, [this] {
     restart_due_ = false;
     if (service_ != nullptr && service_->alive()) return;
-    service_ = StartService(disk_);
+    StartAgain();
   });
+}
+
+void Town::StartAgain() {
+  if (disk_->stopped) return Restore(false);
+  service_ = StartService(disk_);
 }
 
 void Town::StealVolume() {
@@ -248,6 +253,7 @@ void Town::StealVolume() {
   auto disk = std::make_shared<Disk>();
   disk->engine = *storage::MemoryEngine::CopyOf(*snapshot);
   disk->history = disk_->history;
+  disk->stopped = disk_->stopped;
   if (!disk_->journal.empty()) {
     disk->journal = absl::StrCat(folder_, "/journal-", ++journals_);
     std::filesystem::copy_file(disk_->journal, disk->journal);
@@ -269,7 +275,7 @@ void Town::StealVolume() {
     Suspend(former_, world_->Between(5000, 11'000) * kMillisecond);
   }
   world_->After(world_->Between(0, 500) * kMillisecond, 0, [this] {
-    if (service_ == nullptr) service_ = StartService(disk_);
+    if (service_ == nullptr) StartAgain();
   });
   const int64_t until = world_->Between(2, 12) * kSecond + (suspended ? 6 * kSecond : 0);
   world_->After(until, 0, [this, former = former_] {

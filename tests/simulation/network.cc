@@ -60,13 +60,13 @@ void Connection::Push(Wire* wire, Message message) {
 void Connection::Send(std::string bytes) {
   if (!client_open_ || cut_) return;
   oracle_->CheckBytes(bytes, "a message to the service");
-  Push(&up_, {world_->now() + Delay(), std::move(bytes)});
+  Push(&up_, {world_->now() + Delay(), std::move(bytes), {}});
   ScheduleUp();
 }
 
 void Connection::FinishSending() {
   if (!client_open_ || cut_) return;
-  Push(&up_, {world_->now() + Delay(), "", true});
+  Push(&up_, {world_->now() + Delay(), "", {}, true});
   ScheduleUp();
 }
 
@@ -116,13 +116,17 @@ void Connection::Pump() {
     std::string bytes;
     for (const service::SharedBytes& piece : pieces) bytes += *piece;
     oracle_->CheckBytes(bytes, "a message of the feed");
-    server_->CheckWritten(bytes);
+    tollgate::v1::FollowResponse message;
+    if (!message.ParseFromString(bytes)) {
+      return world_->Break("wire", "a message cannot be parsed");
+    }
+    server_->CheckWritten(message);
     if (cut_) continue;  // accepted by the machine, and never arrives
     int64_t due = world_->now() + Delay();
     if (link_->slow_until > world_->now()) {
       due = std::max(due, down_.last_due) + world_->Exponential(link_->slow_read);
     }
-    Push(&down_, {due, std::move(bytes)});
+    Push(&down_, {due, "", std::move(message)});
   }
   if (down_.queue.size() >= window_) {
     if (!stalled_since_.has_value()) stalled_since_ = server_->clock().Now();
@@ -149,7 +153,7 @@ void Connection::DeliverDown() {
       ClientOver();
     } else if (auto client = client_.lock()) {
       // A client that has given the stream up must not be moved by messages that still come.
-      client->OnDown(stream_, message.bytes);
+      client->OnDown(stream_, message.parsed);
     }
     if (server_open_ && down_.queue.size() < window_) WakeCall();
   }
@@ -175,7 +179,7 @@ void Connection::CloseCall(const absl::Status&) {
   if (closing_ || !server_open_) return;
   closing_ = true;
   if (!cut_) {
-    Push(&down_, {world_->now() + Delay(), "", true});
+    Push(&down_, {world_->now() + Delay(), "", {}, true});
     ScheduleDown();
   }
   world_->After(world_->Between(1000, kMillisecond), server_->node(),
@@ -187,7 +191,7 @@ void Connection::AbortCall(const absl::Status&) {
   closing_ = true;
   if (!cut_) {
     while (down_.queue.size() > 1) down_.queue.pop_back();
-    Push(&down_, {world_->now() + Delay(), "", true});
+    Push(&down_, {world_->now() + Delay(), "", {}, true});
     ScheduleDown();
   }
   world_->After(1000, server_->node(), [self = shared_from_this()] { self->ServerOver(); });

@@ -11,6 +11,7 @@
 #include "service/feed/follower_stream.h"
 #include "tests/simulation/oracle.h"
 #include "tests/simulation/world.h"
+#include "tollgate/v1/edge_service.pb.h"
 
 namespace tollgate::simulation {
 
@@ -30,7 +31,7 @@ class ClientEnd {
  public:
   virtual ~ClientEnd() = default;
   virtual void OnOpen(uint64_t stream, bool ok) = 0;
-  virtual void OnDown(uint64_t stream, const std::string& bytes) = 0;
+  virtual void OnDown(uint64_t stream, const tollgate::v1::FollowResponse& message) = 0;
   virtual void OnEnd(uint64_t stream) = 0;
 };
 
@@ -70,7 +71,8 @@ class Connection : public service::FollowWire, public std::enable_shared_from_th
  private:
   struct Message {
     int64_t due;
-    std::string bytes;
+    std::string bytes;                    // up: parsed on arrival
+    tollgate::v1::FollowResponse parsed;  // down: parsed once, as it was written
     bool end = false;
   };
   struct Wire {

@@ -283,6 +283,7 @@ void ServiceNode::Start(std::function<void()> on_serving) {
   feed.on_rolled_back = [this](const std::string& validator, const absl::Status& why) {
     world_->Note("proves another history: the store was put back", validator);
     rolled_back_ = true;
+    disk_->stopped = true;  // the shell's mark beside the store
   };
   feed.on_fatal = [this](const absl::Status& status) {
     world_->Break("store", std::string(status.message()));
@@ -384,9 +385,8 @@ void ServiceNode::AfterStep() {
   }
 }
 
-void ServiceNode::CheckWritten(const std::string& bytes) {
-  v1::FollowResponse message;
-  if (!message.ParseFromString(bytes) || !message.has_pong()) return;
+void ServiceNode::CheckWritten(const v1::FollowResponse& message) {
+  if (!message.has_pong()) return;
   const absl::Time told = base::FromProto(message.pong().service_time());
   oracle_->OnServiceTime(name_, told);
   if (rolled_back_ && message.pong().has_lease())

@@ -32,6 +32,7 @@ struct Disk {
   std::string journal;    // the path of its journal; empty: it has none
   std::string mark;       // the path of its head mark; empty: none is kept in this run
   bool detached = false;  // the disk is detached from this machine: writes hang
+  bool stopped = false;   // a proof has stopped its store: no process starts on it any more (R19)
 };
 
 struct ServiceOptions {
@@ -69,7 +70,7 @@ class ServiceNode : public service::FeedScheduler,
     options_.read_latency = 2 * kMillisecond;
   }
   // Checks R11: a message that is written after the roll-back is known grants nothing.
-  void CheckWritten(const std::string& bytes);
+  void CheckWritten(const tollgate::v1::FollowResponse& message);
 
   bool alive() const { return alive_; }
   bool serving() const { return alive_ && serving_; }

@@ -46,6 +46,7 @@ struct Fate {
   bool misbranded = false;    // one validator expects token strings of another brand
   bool clock_wrong = false;   // the service's wall clock is set wrong at times
   bool loses_tail = false;    // the store loses its last commits at times
+  bool sleeps = false;        // every machine is stopped for most of the hold after a restore
   std::vector<int> faults;    // the kinds of faults that can happen in this run
 };
 Fate DrawFate(World* world);
@@ -75,6 +76,9 @@ class Town {
   // The service that new streams, questions and clients reach; null: there is none.
   std::shared_ptr<ServiceNode> Reachable();
   void RestartLater(int64_t delay);
+  // Starts a service on the store. Where a proof had stopped that one its start would be refused,
+  // and an operator begins a new epoch.
+  void StartAgain();
   void StealVolume();
   // A service's machine is stopped, and resumed as if no time had passed; only its wall clock has
   // gone on.
@@ -145,6 +149,9 @@ class Town {
   void Impersonate(const std::shared_ptr<ValidatorNode>& validator);
   void Heal();
   void JudgeLiveness();
+  // All is well but for the hold of R17, as `receipt` tells: where this run sleeps, every machine
+  // is stopped until shortly before the hold ends.
+  void SleepThroughHold(const tollgate::v1::Receipt& receipt);
   void RunUntil(int64_t time);
 
   World* const world_;

@@ -179,20 +179,22 @@ void ValidatorNode::OnEnd(uint64_t stream) {
   Do(validator_->StreamClosed(stream));
 }
 
-void ValidatorNode::OnDown(uint64_t stream, const std::string& bytes) {
+void ValidatorNode::OnDown(uint64_t stream, const FollowResponse& message) {
   if (!alive_) return;
-  FollowResponse message;
-  if (!message.ParseFromString(bytes)) return world_->Break("wire", "a message cannot be parsed");
   const bool present = connection_ != nullptr && connection_->stream() == stream;
-  const validator::FollowerStatus before = validator_->Status().follower;
-  const StateFolder folder = *folder_;
+  int64_t resets = 0;
+  StateFolder before;
+  if (message.has_welcome()) {
+    resets = validator_->Status().follower.resets;
+    before = *folder_;
+  }
   validator::FollowerActions actions = validator_->StreamMessage(stream, message);
   if (present) {
-    if (message.has_welcome()) CheckNotForked(folder, *connection_->server()->disk()->history);
+    if (message.has_welcome()) CheckNotForked(before, *connection_->server()->disk()->history);
     if (std::exchange(folder_->kept_now, false)) {
       folder_->history = connection_->server()->disk()->history;
     }
-    Watch(message, before);
+    Watch(message, resets);
   }
   Do(std::move(actions));
 }
@@ -215,7 +217,7 @@ void ValidatorNode::CheckNotForked(const StateFolder& before, const History& tol
                                     ", and was let in"));
 }
 
-void ValidatorNode::Watch(const FollowResponse& message, const validator::FollowerStatus& before) {
+void ValidatorNode::Watch(const FollowResponse& message, int64_t resets) {
   const validator::FollowerStatus after = validator_->Status().follower;
   const std::shared_ptr<History>& told = connection_->server()->disk()->history;
   if (message.has_welcome()) {
@@ -223,7 +225,7 @@ void ValidatorNode::Watch(const FollowResponse& message, const validator::Follow
                  after.applied_revision, message.welcome().revision());
     if (after.phase != validator::FollowerStatus::Phase::kFollowing) return;
     welcomed_by_ = connection_->server()->name();
-    if (after.resets > before.resets) {
+    if (after.resets > resets) {
       delivered_.clear();
       vouched_ = after.applied_revision;
     }

@@ -83,7 +83,7 @@ class ValidatorNode : public ClientEnd, public std::enable_shared_from_this<Vali
 
   // ClientEnd.
   void OnOpen(uint64_t stream, bool ok) override;
-  void OnDown(uint64_t stream, const std::string& bytes) override;
+  void OnDown(uint64_t stream, const tollgate::v1::FollowResponse& message) override;
   void OnEnd(uint64_t stream) override;
 
  private:
@@ -91,7 +91,8 @@ class ValidatorNode : public ClientEnd, public std::enable_shared_from_this<Vali
   void TickAt(base::BootTime boot);
   void Ask(const tollgate::v1::ResolveRequest& request,
            std::function<void(absl::StatusOr<tollgate::v1::ResolveResponse>)> answer);
-  void Watch(const tollgate::v1::FollowResponse& message, const validator::FollowerStatus& before);
+  // `resets`: how many there had been before the message.
+  void Watch(const tollgate::v1::FollowResponse& message, int64_t resets);
   // R19: whoever can prove another history is let in by none.
   void CheckNotForked(const StateFolder& before, const History& told);
   Judged Context(int token, const std::string& scope) const;

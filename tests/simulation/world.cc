@@ -8,6 +8,11 @@
 #include "absl/strings/str_format.h"
 
 namespace tollgate::simulation {
+namespace {
+
+constexpr uint64_t kNotFirst = uint64_t{1} << 63;  // in an event's number
+
+}  // namespace
 
 int64_t World::Exponential(int64_t mean) {
   return static_cast<int64_t>(-std::log(1.0 - rng_.UniformReal()) * static_cast<double>(mean));
@@ -22,32 +27,49 @@ void World::Pause(int node, int64_t until) {
   paused_until_[node] = std::max(paused_until_[node], until);
 }
 
+void World::PauseAll(int64_t until) {
+  for (int node = 1; node < static_cast<int>(paused_until_.size()); ++node) Pause(node, until);
+}
+
 void World::At(int64_t time, int node, std::function<void()> what, bool first) {
-  events_.emplace(Key{std::max(time, now_), first ? 0 : 1, next_number_++},
-                  Event{node, std::move(what)});
+  uint32_t place = static_cast<uint32_t>(whats_.size());
+  if (free_places_.empty()) {
+    whats_.push_back(std::move(what));
+  } else {
+    place = free_places_.back();
+    free_places_.pop_back();
+    whats_[place] = std::move(what);
+  }
+  const uint64_t number = next_number_++ | (first ? 0 : kNotFirst);
+  due_.push_back(Due{std::max(time, now_), number, place, node});
+  std::push_heap(due_.begin(), due_.end());
 }
 
 void World::Clear() {
-  while (!events_.empty()) {
-    std::map<Key, Event> gone;
-    gone.swap(events_);
+  // What goes may add more.
+  while (!due_.empty()) {
+    due_.clear();
+    free_places_.clear();
+    std::vector<std::function<void()>> gone;
+    gone.swap(whats_);
   }
 }
 
 bool World::Step() {
-  while (!events_.empty()) {
-    auto it = events_.begin();
-    const int64_t time = std::max(it->first.time, now_);
-    const int64_t until = paused_until_[it->second.node];
+  while (!due_.empty()) {
+    std::pop_heap(due_.begin(), due_.end());
+    Due& next = due_.back();
+    const int64_t time = std::max(next.time, now_);
+    const int64_t until = paused_until_[next.node];
     if (until > time) {
-      auto late = events_.extract(it);
-      late.key().time = until;  // its number keeps its place among those that are late with it
-      events_.insert(std::move(late));
+      next.time = until;  // its number keeps its place among those that are late with it
+      std::push_heap(due_.begin(), due_.end());
       continue;
     }
     now_ = time;
-    const std::function<void()> what = std::move(it->second.what);
-    events_.erase(it);
+    const std::function<void()> what = std::exchange(whats_[next.place], nullptr);
+    free_places_.push_back(next.place);
+    due_.pop_back();
     ++steps_;
     what();
     return true;

@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -28,6 +27,7 @@ class World {
       : rng_(seed),
         clock_rng_(seed ^ 0x9e3779b97f4a7c15),
         tail_rng_(seed ^ 0xbf58476d1ce4e5b9),
+        hold_rng_(seed ^ 0x94d049bb133111eb),
         record_(record) {}
 
   int64_t now() const { return now_; }
@@ -37,6 +37,8 @@ class World {
   base::SeededRandom& clock_rng() { return clock_rng_; }
   // For the last commits of a store that are lost; its own, too.
   base::SeededRandom& tail_rng() { return tail_rng_; }
+  // For how the hold after a restore is spent; its own, too.
+  base::SeededRandom& hold_rng() { return hold_rng_; }
   bool Chance(double p) { return rng_.UniformReal() < p; }
   int64_t Between(int64_t low, int64_t high) {
     return high <= low ? low : low + static_cast<int64_t>(rng_.Uniform(high - low));
@@ -51,6 +53,7 @@ class World {
   // Node 0 never pauses.
   int AddNode();
   void Pause(int node, int64_t until);
+  void PauseAll(int64_t until);
   bool Paused(int node) const { return paused_until_[node] > now_; }
 
   // Runs `what` on `node` at `time`. `first`: before everything else at that moment.
@@ -83,26 +86,32 @@ class World {
   int64_t denials_judged = 0;
 
  private:
-  struct Key {
+  // What is due, and where `what` of it lies.
+  struct Due {
     int64_t time;
-    int rank;
-    uint64_t number;
-    friend auto operator<=>(const Key&, const Key&) = default;
-  };
-  struct Event {
-    int node;
-    std::function<void()> what;
+    uint64_t number;  // its turn among those of one time
+    uint32_t place;
+    int32_t node;
+    // For a heap whose front is due next.
+    friend bool operator<(const Due& a, const Due& b) {
+      return a.time != b.time ? a.time > b.time : a.number > b.number;
+    }
   };
   void Mix(uint64_t word) { hash_ = (hash_ ^ word) * 0x100000001b3; }
 
   base::SeededRandom rng_;
   base::SeededRandom clock_rng_;
   base::SeededRandom tail_rng_;
+  base::SeededRandom hold_rng_;
   const bool record_;
   int64_t now_ = 0;
   uint64_t next_number_ = 0;
   int64_t steps_ = 0;
-  std::map<Key, Event> events_;
+  // Cheap to add to and to take from, for most of a run's time goes by in it: a heap of small
+  // entries, and their functions in places that are used again.
+  std::vector<Due> due_;
+  std::vector<std::function<void()>> whats_;
+  std::vector<uint32_t> free_places_;
   std::vector<int64_t> paused_until_ = {0};
   std::vector<std::string> history_;
   uint64_t hash_ = 0xcbf29ce484222325;

@@ -68,6 +68,23 @@ class Decision {
     }
     return !grant_.bytes().empty() && token::GrantView::Over(grant_.bytes(), grant);
   }
+  // Reads which token was refused, where the service knows it: it is revoked, expired or suspended,
+  // or good and not for this request. For the report to the service, and never for whoever
+  // presented it. The view is valid as long as ReadIdentity's.
+  bool ReadRefused(token::GrantView* grant) const {
+    using namespace tollgate::v1;
+    switch (reason) {
+      case VERDICT_REASON_REVOKED:
+      case VERDICT_REASON_EXPIRED:
+      case VERDICT_REASON_SUSPENDED:
+      case VERDICT_REASON_INSUFFICIENT_SCOPE:
+      case VERDICT_REASON_WRONG_AUDIENCE:
+      case VERDICT_REASON_WRONG_WORKSPACE:
+        return !grant_.bytes().empty() && token::GrantView::Over(grant_.bytes(), grant);
+      default:
+        return false;
+    }
+  }
   // The grant, packed, as it was when the decision was made. Only where ReadIdentity is true.
   absl::string_view packed_grant() const { return grant_.bytes(); }
 

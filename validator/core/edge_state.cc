@@ -97,6 +97,9 @@ absl::Time EdgeState::CollectUse(base::BootTime now) {
   std::vector<EntryUse> uses;
   table_.CollectUse(&uses);
   outbox_.AddUse(uses);
+  std::vector<TokenAttempts> attempts;
+  attempts_.Collect(&attempts);
+  outbox_.AddAttempts(attempts);
   return complete_until;
 }
 

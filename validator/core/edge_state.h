@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "tollgate/v1/edge_service.pb.h"
 #include "tollgate/v1/event.pb.h"
+#include "validator/core/attempt_table.h"
 #include "validator/core/decision_cache.h"
 #include "validator/core/decision_counts.h"
 #include "validator/core/edge_clock.h"
@@ -27,15 +28,16 @@ namespace tollgate::validator {
 // (R12, R13). Readers of the table and of the lease need no lock.
 class EdgeState final : public FollowedState {
  public:
-  // All of these outlive the state, and are written only under the same lock.
-  // `holds` (null: there are none) has a lock of its own.
+  // All of these outlive the state. All but the attempts and the holds, which have locks of their
+  // own, are written only under the same lock. `holds` null: there are none.
   EdgeState(DecisionCache* table, EdgeClock* lease, Resolver* resolver, Outbox* outbox,
-            const DecisionCounts* counts, Holds* holds = nullptr)
+            const DecisionCounts* counts, AttemptTable* attempts, Holds* holds = nullptr)
       : table_(*table),
         lease_(*lease),
         resolver_(*resolver),
         outbox_(*outbox),
         counts_(*counts),
+        attempts_(*attempts),
         holds_(holds) {}
 
   // Keeps the grant of a current answer (Resolver::Outcome::usable), at `service_ms` of the
@@ -68,6 +70,7 @@ class EdgeState final : public FollowedState {
   Resolver& resolver_;
   Outbox& outbox_;
   const DecisionCounts& counts_;
+  AttemptTable& attempts_;
   Holds* const holds_;
 };
 

@@ -16,9 +16,14 @@ bool HasArrived(uint64_t sent_in, uint64_t sequence) { return sent_in != 0 && se
 }  // namespace
 
 Outbox::Outbox(const OutboxOptions& options)
-    : longest_report_(options.longest_report), usage_(options.most_unreported) {}
+    : longest_report_(options.longest_report),
+      usage_(options.most_unreported, options.most_attempts) {}
 
 void Outbox::AddUse(const std::vector<EntryUse>& uses) { usage_.Add(uses); }
+
+void Outbox::AddAttempts(const std::vector<TokenAttempts>& attempts) {
+  usage_.AddAttempts(attempts);
+}
 
 void Outbox::TokenDropped(absl::string_view workspace, absl::string_view token_id, int64_t revision,
                           const std::vector<EntryUse>& gone) {

@@ -1,6 +1,6 @@
-// The admissions of this edge that the service has not heard of yet: use; and evidence, which tells
-// for each token that an event dropped when this edge last admitted it. All of it is delivered at
-// least once.
+// What this edge decided and the service has not heard of yet: use; refused attempts on tokens that
+// it knows; and evidence, which tells for each token that an event dropped when this edge last
+// admitted it. All of it is delivered at least once.
 #ifndef TOLLGATE_VALIDATOR_CORE_OUTBOX_H_
 #define TOLLGATE_VALIDATOR_CORE_OUTBOX_H_
 
@@ -19,7 +19,8 @@ namespace tollgate::validator {
 
 struct OutboxOptions {
   size_t most_unreported = 100000;  // dropped tokens whose use waits for a report
-  size_t longest_report = 2000;     // uses in one Usage message
+  size_t most_attempts = 10000;     // times a token and a reason of refusal that wait for a report
+  size_t longest_report = 2000;     // uses and attempts in one Usage message
 };
 
 // Pure and bounded. Its content goes with the follower's pings. Once the Pong to ping n or to a
@@ -33,6 +34,8 @@ class Outbox {
   // ---- In.
   // Adds use that the table handed out.
   void AddUse(const std::vector<EntryUse>& uses);
+  // Adds refused attempts that the table handed out.
+  void AddAttempts(const std::vector<TokenAttempts>& attempts);
   // An event of `revision` dropped the token; `gone` is what the table handed out for its id. Adds
   // the use. Adds evidence where the token was ever admitted here: by its entry, or by use that
   // left the table before and may not have arrived. (The service knows what has arrived.)
@@ -50,8 +53,8 @@ class Outbox {
   // another ping, because a receipt may be made from the acknowledgement. True: there is more, for
   // another ping at once.
   bool FillPing(uint64_t sequence, int64_t applied, tollgate::v1::Ping* ping);
-  // The use that no report holds, to be written before the next ping. The last message carries
-  // `complete_until`, where that can be claimed (UsageLedger::Take).
+  // The use and the attempts that no report holds, to be written before the next ping. The last
+  // message carries `complete_until`, where that can be claimed (UsageLedger::Take).
   std::vector<tollgate::v1::Usage> TakeUsage(absl::Time complete_until);
   // A report is out and may not have arrived: no other report may be taken.
   bool report_is_out() const { return report_is_out_; }
@@ -65,6 +68,9 @@ class Outbox {
   // Uses that were lost because too many waited for a report.
   int64_t uses_lost() const { return usage_.lost(); }
   size_t unreported() const { return usage_.size(); }
+  // Attempts that the service has, and attempts that were left out for want of room.
+  int64_t attempts_reported() const { return usage_.attempts_reported(); }
+  int64_t attempts_left_out() const { return usage_.attempts_left_out(); }
 
  private:
   struct Evidence {

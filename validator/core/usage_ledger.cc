@@ -36,6 +36,31 @@ void UsageLedger::Add(const std::vector<EntryUse>& uses) {
   }
 }
 
+void UsageLedger::Attempts::Add(const Attempts& more) {
+  first_ms = count == 0 ? more.first_ms : std::min(first_ms, more.first_ms);
+  last_ms = std::max(last_ms, more.last_ms);
+  count += more.count;
+}
+
+void UsageLedger::MergeAttempts(const AttemptsKey& key, const Attempts& attempts) {
+  auto found = unreported_attempts_.find(key);
+  if (found == unreported_attempts_.end()) {
+    if (unreported_attempts_.size() + sent_attempts_.size() >= most_attempts_) {
+      attempts_left_out_ += attempts.count;
+      return;
+    }
+    found = unreported_attempts_.emplace(key, Attempts()).first;
+  }
+  found->second.Add(attempts);
+}
+
+void UsageLedger::AddAttempts(const std::vector<TokenAttempts>& attempts) {
+  for (const TokenAttempts& one : attempts) {
+    MergeAttempts(AttemptsKey(one.workspace, one.token_id, one.reason),
+                  Attempts{one.first_ms, one.last_ms, one.count});
+  }
+}
+
 std::vector<tollgate::v1::Usage> UsageLedger::Take(size_t longest, absl::Time complete_until) {
   std::vector<tollgate::v1::Usage> reports(1);
   for (const auto& [key, use] : unreported_) {
@@ -50,18 +75,40 @@ std::vector<tollgate::v1::Usage> UsageLedger::Take(size_t longest, absl::Time co
     sent.count += use.count;
   }
   unreported_.clear();
+  for (const auto& [key, attempts] : unreported_attempts_) {
+    if (static_cast<size_t>(reports.back().uses_size() + reports.back().attempts_size()) >=
+        longest) {
+      reports.emplace_back();
+    }
+    auto* entry = reports.back().add_attempts();
+    entry->set_workspace(std::get<0>(key));
+    entry->set_token_id(std::get<1>(key));
+    entry->set_reason(static_cast<tollgate::v1::VerdictReason>(std::get<2>(key)));
+    *entry->mutable_first_attempt_time() = FromMillis(attempts.first_ms);
+    *entry->mutable_last_attempt_time() = FromMillis(attempts.last_ms);
+    entry->set_count(attempts.count);
+    sent_attempts_[key].Add(attempts);
+  }
+  unreported_attempts_.clear();
   if (!incomplete_ && complete_until > absl::UnixEpoch()) {
     *reports.back().mutable_complete_until() = FromMillis(absl::ToUnixMillis(complete_until));
   }
   return reports;
 }
 
-void UsageLedger::Confirm() { sent_.clear(); }
+void UsageLedger::Confirm() {
+  sent_.clear();
+  for (const auto& [key, attempts] : sent_attempts_) attempts_reported_ += attempts.count;
+  sent_attempts_.clear();
+}
 
 void UsageLedger::Lost() {
   auto sent = std::move(sent_);
   sent_.clear();
   for (const auto& [key, use] : sent) Merge(key, use);
+  auto sent_attempts = std::move(sent_attempts_);
+  sent_attempts_.clear();
+  for (const auto& [key, attempts] : sent_attempts) MergeAttempts(key, attempts);
 }
 
 int64_t UsageLedger::LastMs(absl::string_view workspace, absl::string_view token_id) const {

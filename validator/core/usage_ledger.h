@@ -1,15 +1,17 @@
-// Use at this edge that the service has not heard yet.
+// Use at this edge, and attempts that it refused, that the service has not heard yet.
 #ifndef TOLLGATE_VALIDATOR_CORE_USAGE_LEDGER_H_
 #define TOLLGATE_VALIDATOR_CORE_USAGE_LEDGER_H_
 
 #include <cstdint>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/time/time.h"
 #include "tollgate/v1/edge_service.pb.h"
+#include "validator/core/attempt_table.h"
 #include "validator/core/decision_cache.h"
 
 namespace tollgate::validator {
@@ -19,11 +21,18 @@ namespace tollgate::validator {
 // nothing; counts may be counted twice. Not thread-safe.
 class UsageLedger {
  public:
-  explicit UsageLedger(size_t most) : most_(most) {}
+  // At most `most` tokens' use is kept, and `most_attempts` times the attempts on one token that
+  // were refused for one reason.
+  explicit UsageLedger(size_t most, size_t most_attempts = 10000)
+      : most_(most), most_attempts_(most_attempts) {}
 
   // Merges use. Above the bound, new tokens are dropped and counted.
   void Add(const std::vector<EntryUse>& uses);
-  // The use that no report holds yet, in messages of at most `longest` uses; at least one message.
+  // Merges refused attempts. Above the bound, those of a new (token, reason) are left out and
+  // counted. They say nothing of use, so a report stays as complete as it was.
+  void AddAttempts(const std::vector<TokenAttempts>& attempts);
+  // The use and the attempts that no report holds yet, in messages of at most `longest` of both
+  // together; at least one message.
   // It is kept until Confirm. The last message carries `complete_until`, unless use was ever lost.
   // A ledger that lost use claims nothing until a restart: a later claim would cover the lost use
   // as well, and only the service knows for how long silence has to be proven.
@@ -37,6 +46,9 @@ class UsageLedger {
 
   size_t size() const { return unreported_.size() + sent_.size(); }
   int64_t lost() const { return lost_; }
+  // Attempts that the service has, and attempts that were left out.
+  int64_t attempts_reported() const { return attempts_reported_; }
+  int64_t attempts_left_out() const { return attempts_left_out_; }
 
  private:
   using Key = std::pair<std::string, std::string>;  // workspace, token id
@@ -44,13 +56,26 @@ class UsageLedger {
     int64_t last_ms = 0;
     int64_t count = 0;
   };
+  using AttemptsKey = std::tuple<std::string, std::string, int>;  // workspace, token id, reason
+  struct Attempts {
+    int64_t first_ms = 0;
+    int64_t last_ms = 0;
+    int64_t count = 0;
+    void Add(const Attempts& more);
+  };
   void Merge(const Key& key, const Use& use);
+  void MergeAttempts(const AttemptsKey& key, const Attempts& attempts);
 
   const size_t most_;
+  const size_t most_attempts_;
   absl::flat_hash_map<Key, Use> unreported_;
   absl::flat_hash_map<Key, Use> sent_;
   int64_t lost_ = 0;
   bool incomplete_ = false;  // use was lost; never unset
+  absl::flat_hash_map<AttemptsKey, Attempts> unreported_attempts_;
+  absl::flat_hash_map<AttemptsKey, Attempts> sent_attempts_;
+  int64_t attempts_reported_ = 0;
+  int64_t attempts_left_out_ = 0;
 };
 
 }  // namespace tollgate::validator

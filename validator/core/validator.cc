@@ -76,10 +76,11 @@ Validator::Validator(ValidatorOptions options, const base::Clock& clock, base::R
       lease_(std::move(lease)),
       table_(std::move(table)),
       reader_(options.format, options.retry_after, table_.get(), lease_.get(), &clock),
+      attempts_(options.attempt_slots),
       holds_(options.holds, &reader_, &clock),
       resolver_(options.resolver),
       outbox_(options.outbox),
-      state_(table_.get(), lease_.get(), &resolver_, &outbox_, &counts_, &holds_),
+      state_(table_.get(), lease_.get(), &resolver_, &outbox_, &counts_, &attempts_, &holds_),
       follower_(options.follower, &state_, &outbox_, &random) {}
 
 // ---- Deciding.
@@ -89,7 +90,16 @@ void Validator::Count(const Decision& decision, bool from_memory) {
     counts_.CountAdmit(decision.fail_open, from_memory);
   } else {
     counts_.CountRefusal(decision.reason, from_memory);
+    CountAttempt(decision);
   }
+}
+
+void Validator::CountAttempt(const Decision& decision) {
+  token::GrantView grant;
+  if (!decision.ReadRefused(&grant)) return;
+  // The service's time was heard before any grant was; where it was not, there is nothing to say.
+  const int64_t now_ms = reader_.ReadMoment().service_ms();
+  if (now_ms > 1) attempts_.Add(grant.workspace(), grant.token_id(), decision.reason, now_ms);
 }
 
 bool Validator::Check(absl::string_view token_string, const token::Requirement& requirement,
@@ -420,6 +430,8 @@ ValidatorStatus Validator::Status() const {
   s.questions_in_flight = static_cast<int64_t>(resolver_.in_flight());
   s.overtaken_answers = resolver_.overtaken();
   s.unreported_lost = outbox_.uses_lost();
+  s.attempts_reported = outbox_.attempts_reported();
+  s.attempts_left_out = outbox_.attempts_left_out() + attempts_.left_out();
   return s;
 }
 

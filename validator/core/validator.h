@@ -27,6 +27,7 @@
 #include "base/random.h"
 #include "token/grant.h"
 #include "token/token_string.h"
+#include "validator/core/attempt_table.h"
 #include "validator/core/decision.h"
 #include "validator/core/decision_cache.h"
 #include "validator/core/decision_counts.h"
@@ -49,6 +50,7 @@ struct ValidatorOptions {
   token::TokenFormat format;
   absl::Duration retry_after = absl::Seconds(1);  // told with UNAVAILABLE
   OutboxOptions outbox;
+  size_t attempt_slots = 2048;  // as AttemptTable's
   HoldsOptions holds;
 };
 
@@ -64,6 +66,10 @@ struct ValidatorStatus {
   int64_t evictions = 0;
   int64_t overtaken_answers = 0;  // R12
   int64_t unreported_lost = 0;    // uses dropped because the ledger was full
+  // Refused attempts on tokens that the service knows: that it was told of, and that were left out
+  // because too many waited for a report.
+  int64_t attempts_reported = 0;
+  int64_t attempts_left_out = 0;
 };
 
 // Thread-safe. Check is the hot path: it takes no lock, allocates nothing, makes no system call.
@@ -150,6 +156,8 @@ class Validator {
             std::unique_ptr<EdgeClock> lease, std::unique_ptr<DecisionCache> table);
 
   void Count(const Decision& decision, bool from_memory);
+  // Counts a refusal for the report, where the service knows the token.
+  void CountAttempt(const Decision& decision);
   void SendQuestion(const Resolver::Question& question);
   // Asks about the holds in doubt, as many at once as may be.
   void AskForHolds();
@@ -171,6 +179,7 @@ class Validator {
   const std::unique_ptr<DecisionCache> table_;
   const EdgeReader reader_;
   DecisionCounts counts_;
+  AttemptTable attempts_;
   SharedRequirements requirements_;  // of holds
   Holds holds_;  // has a lock of its own, which is acquired after mu_, never before
 

@@ -61,6 +61,13 @@ void WriteStatus(const ValidatorStatus& s, net::MetricPage* page) {
                 "Answers not used because an event had overtaken them", s.overtaken_answers);
   page->Counter("tollgate_validator_use_lost_total",
                 "Uses that were dropped because too many waited for a report", s.unreported_lost);
+  page->Counter("tollgate_validator_attempts_reported_total",
+                "Refused attempts on known tokens that the service has been told of",
+                s.attempts_reported);
+  page->Counter("tollgate_validator_attempts_left_out_total",
+                "Refused attempts on known tokens that were left out of the reports because too "
+                "many tokens were tried",
+                s.attempts_left_out);
   page->Gauge("tollgate_validator_lease_live", "1 with a live lease, else 0",
               s.lease == LeaseState::kLive ? 1 : 0);
   page->Gauge("tollgate_validator_lease_remaining_seconds", "What is left of the lease",

@@ -399,6 +399,93 @@ TEST_F(AgainstService, AnAnswerWithoutJsonIsAnError) {
   EXPECT_EQ(Run({"token", "get", "id", "-w", "acme"}).code, kDone);
 }
 
+TEST_F(AgainstService, AttemptsAreATableOrOneSentenceThatThereAreNone) {
+  service_.attempts.Script([](int nth, const auto& request, auto* response) {
+    EXPECT_EQ(request.name(), "workspaces/acme/tokens/4mXp81QzR0aYc7Ld");
+    response->mutable_token()->set_label("CI deploy key");
+    response->mutable_token()->set_state(v1::TOKEN_STATE_REVOKED);
+    response->mutable_token()->mutable_revoke_time()->set_seconds(
+        absl::ToUnixSeconds(absl::Now() - absl::Hours(3) - absl::Minutes(1)));
+    if (nth == 0) return grpc::Status::OK;
+    for (const auto reason : {v1::VERDICT_REASON_REVOKED, v1::VERDICT_REASON_INSUFFICIENT_SCOPE}) {
+      auto* row = response->add_attempts();
+      row->set_edge("payments/edge-3");
+      row->set_reason(reason);
+      row->set_count(312);
+      row->mutable_first_time()->set_seconds(
+          absl::ToUnixSeconds(absl::Now() - absl::Hours(2) - absl::Minutes(1)));
+      row->mutable_last_time()->set_seconds(
+          absl::ToUnixSeconds(absl::Now() - absl::Minutes(5) - absl::Seconds(10)));
+    }
+    return grpc::Status::OK;
+  });
+  const std::vector<std::string> words = {"token", "attempts", "4mXp81QzR0aYc7Ld", "-w", "acme"};
+  Outcome outcome = Run(words);
+  EXPECT_EQ(outcome.code, kDone) << outcome.err;
+  EXPECT_EQ(outcome.out,
+            "No edge has reported a refused attempt on \"CI deploy key\", revoked 3 h ago.\n");
+  outcome = Run(words);
+  EXPECT_THAT(outcome.out, HasSubstr("\"CI deploy key\", revoked 3 h ago\n"));
+  EXPECT_THAT(outcome.out, testing::ContainsRegex("EDGE +REFUSED AS +TIMES +FIRST +LAST"));
+  EXPECT_THAT(outcome.out,
+              testing::ContainsRegex("payments/edge-3 +revoked +312 +2 h ago +5 min ago"));
+  EXPECT_THAT(outcome.out, testing::ContainsRegex("payments/edge-3 +insufficient scope +312"));
+  std::vector<std::string> quiet = words;
+  quiet.insert(quiet.begin(), "-q");
+  EXPECT_EQ(Run(quiet).out, "payments/edge-3\n");
+  std::vector<std::string> json = words;
+  json.insert(json.begin(), {"-o", "json"});
+  const nlohmann::json answer = nlohmann::json::parse(Run(json).out);
+  EXPECT_EQ(answer["attempts"][0]["reason"], "VERDICT_REASON_REVOKED");
+  EXPECT_EQ(answer["attempts"][0]["count"], "312");
+}
+
+TEST_F(AgainstService, AListOfWhatIsStillTriedSaysWhen) {
+  service_.list.Script([](int, const auto& request, auto* response) {
+    EXPECT_TRUE(request.filter().still_tried());
+    auto* token = response->add_tokens();
+    token->set_token_id("4mXp81QzR0aYc7Ld");
+    token->set_state(v1::TOKEN_STATE_REVOKED);
+    token->mutable_last_tried_time()->set_seconds(
+        absl::ToUnixSeconds(absl::Now() - absl::Minutes(5) - absl::Seconds(10)));
+    return grpc::Status::OK;
+  });
+  const Outcome outcome = Run({"token", "list", "-w", "acme", "--still-tried"});
+  EXPECT_EQ(outcome.code, kDone) << outcome.err;
+  EXPECT_THAT(outcome.out, testing::ContainsRegex("EXPIRES +LAST TRIED"));
+  EXPECT_THAT(outcome.out, testing::ContainsRegex("4mXp81QzR0aYc7Ld .*5 min ago"));
+}
+
+TEST_F(AgainstService, AWaitTellsWhoStillTriesWhereThereIsSomethingToTell) {
+  EnforceAt(0);
+  service_.revoke.Script([](int, const auto&, auto* response) {
+    response->set_revision(184);
+    return grpc::Status::OK;
+  });
+  const std::vector<std::string> words = {"token", "revoke", "4mXp81QzR0aYc7Ld", "-w", "acme",
+                                          "--yes", "--wait"};
+  // An older service does not know the question: that is no failure of the revocation.
+  Outcome outcome = Run(words);
+  EXPECT_EQ(outcome.code, kDone) << outcome.err;
+  EXPECT_THAT(outcome.out + outcome.err, Not(HasSubstr("tried")));
+  service_.attempts.Script([](int, const auto&, auto* response) {
+    auto* row = response->add_attempts();
+    row->set_edge("payments/edge-3");
+    row->set_reason(v1::VERDICT_REASON_REVOKED);
+    row->set_count(3);
+    row->mutable_last_time()->set_seconds(
+        absl::ToUnixSeconds(absl::Now() - absl::Minutes(5) - absl::Seconds(10)));
+    return grpc::Status::OK;
+  });
+  outcome = Run(words);
+  EXPECT_EQ(outcome.code, kDone) << outcome.err;
+  EXPECT_THAT(outcome.out,
+              HasSubstr("still tried  3 times since, last 5 min ago at payments/edge-3\n"));
+  std::vector<std::string> json = words;
+  json.insert(json.begin(), {"-o", "json"});
+  EXPECT_EQ(nlohmann::json::parse(Run(json).out)["revision"], "184");
+}
+
 // Everything that a hostile service can say, in every field that is shown.
 TEST_F(AgainstService, NoAnswerDrivesTheTerminal) {
   const std::string bad = std::string("x") + kEscape + "\xC2\x9B" + "3J";
@@ -434,7 +521,14 @@ TEST_F(AgainstService, NoAnswerDrivesTheTerminal) {
     receipt->add_not_covered(bad);
     return grpc::Status::OK;
   });
+  service_.attempts.Script([&](int, const auto&, auto* response) {
+    response->mutable_token()->set_label(bad);
+    response->add_attempts()->set_edge(bad);
+    return grpc::Status::OK;
+  });
   for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
+           {"token", "attempts", "id", "-w", "acme"},
+           {"-q", "token", "attempts", "id", "-w", "acme"},
            {"token", "get", "id", "-w", "acme"},
            {"token", "get", "id", "-w", "acme"},
            {"-q", "token", "get", "id", "-w", "acme"},

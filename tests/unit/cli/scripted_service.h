@@ -73,6 +73,7 @@ class ScriptedService {
   ScriptedMethod<v1::RotateTokenRequest, v1::RotateTokenResponse> rotate;
   ScriptedMethod<v1::GetTokenRequest, v1::Token> get;
   ScriptedMethod<v1::ListTokensRequest, v1::ListTokensResponse> list;
+  ScriptedMethod<v1::ListTokenAttemptsRequest, v1::ListTokenAttemptsResponse> attempts;
   ScriptedMethod<v1::RetireTokenRequest, v1::RetireTokenResponse> retire;
   ScriptedMethod<v1::RevokeTokenRequest, v1::RevokeTokenResponse> revoke;
   ScriptedMethod<v1::RevokeTokensRequest, v1::RevokeTokensResponse> revoke_many;
@@ -102,6 +103,11 @@ class ScriptedService {
     grpc::Status ListTokens(grpc::ServerContext*, const v1::ListTokensRequest* request,
                             v1::ListTokensResponse* response) override {
       return owner_->list.Serve(request, response);
+    }
+    grpc::Status ListTokenAttempts(grpc::ServerContext*,
+                                   const v1::ListTokenAttemptsRequest* request,
+                                   v1::ListTokenAttemptsResponse* response) override {
+      return owner_->attempts.Serve(request, response);
     }
     grpc::Status RetireToken(grpc::ServerContext*, const v1::RetireTokenRequest* request,
                              v1::RetireTokenResponse* response) override {

@@ -99,5 +99,32 @@ TEST(LastAdmitText, NeverGuesses) {
             "last admitted 2027-01-15 08:00:00.120 UTC at payments/edge-3; unknown for edge-17\n");
 }
 
+TEST(StillTriedText, TellsOfAttemptsSinceTheRevocationOnly) {
+  tollgate::v1::ListTokenAttemptsResponse response;
+  const auto add = [&](const char* edge, tollgate::v1::VerdictReason reason, int64_t count,
+                       absl::Duration ago) {
+    auto* row = response.add_attempts();
+    row->set_edge(edge);
+    row->set_reason(reason);
+    row->set_count(count);
+    *row->mutable_last_time() = base::ToProto(kNow - ago);
+  };
+  EXPECT_EQ(StillTriedText(response, kNow), "");
+  add("edge-1", tollgate::v1::VERDICT_REASON_INSUFFICIENT_SCOPE, 7, absl::Seconds(1));
+  EXPECT_EQ(StillTriedText(response, kNow), "");
+  add("payments/edge-3", tollgate::v1::VERDICT_REASON_REVOKED, 1, absl::Seconds(4));
+  EXPECT_EQ(StillTriedText(response, kNow),
+            "still tried  1 time since, last 4 s ago at payments/edge-3\n");
+  add("edge\n\x1b[2J", tollgate::v1::VERDICT_REASON_REVOKED, 2, absl::Seconds(-1));
+  EXPECT_EQ(StillTriedText(response, kNow),
+            "still tried  3 times since, last just now at edge??[2J\n");
+}
+
+TEST(RefusalText, SaysItInWords) {
+  EXPECT_EQ(RefusalText(tollgate::v1::VERDICT_REASON_REVOKED), "revoked");
+  EXPECT_EQ(RefusalText(tollgate::v1::VERDICT_REASON_INSUFFICIENT_SCOPE), "insufficient scope");
+  EXPECT_EQ(RefusalText(static_cast<tollgate::v1::VerdictReason>(99)), "reason 99");
+}
+
 }  // namespace
 }  // namespace tollgate::cli

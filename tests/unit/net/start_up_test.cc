@@ -15,8 +15,10 @@
 #include <fstream>
 #include <sstream>
 #include <thread>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "base/status.h"
 #include "tests/unit/net/edge_server.h"
 
@@ -48,6 +50,23 @@ TEST(PrepareProcess, LeavesNoCoreAndBlocksTheSignals) {
   ASSERT_EQ(waitpid(child, &status, 0), child);
   ASSERT_TRUE(WIFEXITED(status));
   EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
+TEST(PrepareProcess, ADeadlockThatDoesNotHappenEndsNoProcess) {
+  const pid_t child = fork();
+  if (child == 0) {
+    PrepareProcess("test");
+    absl::Mutex one;
+    absl::Mutex other;
+    for (const auto& [outer, inner] : {std::pair(&one, &other), std::pair(&other, &one)}) {
+      absl::MutexLock first(outer);
+      absl::MutexLock second(inner);
+    }
+    _exit(0);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status));  // else it was aborted
 }
 
 // What CheckProcess says in a child under a limit.

@@ -23,6 +23,7 @@
 #include "storage/schema.h"
 #include "storage/sequencer.h"
 #include "token/resource_name.h"
+#include "tollgate/v1/validation_service.pb.h"
 
 namespace tollgate::service {
 
@@ -158,6 +159,16 @@ class CommandTest : public ::testing::Test {
     use.set_count(count);
     use.set_count_today(count);
     use.set_day(use.last_used_us() / (int64_t{24} * 3600 * 1'000'000));
+    ASSERT_TRUE(engine_->MergeUse({{storage::UseKey("acme", token.token_id(), edge), use}}).ok());
+  }
+  void Refused(const tollgate::v1::Token& token, const std::string& edge,
+               tollgate::v1::VerdictReason reason, absl::Time at, int64_t count = 1) {
+    tollgate::store::v1::UseRecord use;
+    auto* refused = use.add_refused();
+    refused->set_reason(reason);
+    refused->set_count(count);
+    refused->set_first_us(absl::ToUnixMicros(at));
+    refused->set_last_us(absl::ToUnixMicros(at));
     ASSERT_TRUE(engine_->MergeUse({{storage::UseKey("acme", token.token_id(), edge), use}}).ok());
   }
   size_t Count(storage::Table table) {

@@ -93,6 +93,7 @@ TEST_F(ServerMetricsTest, NamesAndTypesAreTheseAndNoOthers) {
                                   Pair("tollgate_followers_cut_total", kCounter),                 //
                                   Pair("tollgate_enforced_seconds", kHistogram),                  //
                                   Pair("tollgate_use_reports_total", kCounter),                   //
+                                  Pair("tollgate_refused_attempts_total", kCounter),              //
                                   Pair("tollgate_sweep_lag_seconds", kGauge),                     //
                                   Pair("tollgate_swept_total", kCounter),                         //
                                   Pair("tollgate_store_errors_total", kCounter),                  //
@@ -153,6 +154,12 @@ TEST_F(ServerMetricsTest, UseReportsAndStoreErrorsAreCounted) {
   metrics_.OnUseReports(0);
   metrics_.OnUseReports(2);
   EXPECT_EQ(Count("tollgate_use_reports_total"), 6);
+  metrics_.OnRefusedAttempts(tollgate::v1::VERDICT_REASON_REVOKED, 3);
+  metrics_.OnRefusedAttempts(tollgate::v1::VERDICT_REASON_REVOKED, -1);
+  metrics_.OnRefusedAttempts(tollgate::v1::VERDICT_REASON_UNKNOWN, 1);  // no edge reports it
+  metrics_.OnRefusedAttempts(static_cast<tollgate::v1::VerdictReason>(9999), 1);
+  EXPECT_EQ(Count("tollgate_refused_attempts_total", {{"reason", "revoked"}}), 3);
+  EXPECT_EQ(Count("tollgate_refused_attempts_total", {{"reason", "insufficient_scope"}}), 0);
   metrics_.OnStoreError();
   EXPECT_EQ(Count("tollgate_store_errors_total"), 1);
   metrics_.SetMarkErrors(2);

@@ -117,6 +117,12 @@ TEST(MergeUseRecordTest, IsAssociativeAndCommutative) {
     uses[i].set_count(values[i][1]);
     uses[i].set_count_today(values[i][1]);
     uses[i].set_day(values[i][2]);
+    // Of two reasons, the first of them told of by the third alone.
+    auto* refused = uses[i].add_refused();
+    refused->set_reason(i == 2 ? 4 : 5);
+    refused->set_count(i + 1);
+    refused->set_first_us(1000 - i);
+    refused->set_last_us(2000 + i);
   }
   std::vector<int> order = {0, 1, 2, 3};
   do {
@@ -131,6 +137,13 @@ TEST(MergeUseRecordTest, IsAssociativeAndCommutative) {
     EXPECT_EQ(left.count(), 12);
     EXPECT_EQ(left.day(), 8);
     EXPECT_EQ(left.count_today(), 1);
+    ASSERT_EQ(left.refused_size(), 2);
+    EXPECT_EQ(left.refused(0).reason(), 4);
+    EXPECT_EQ(left.refused(0).count(), 3);
+    EXPECT_EQ(left.refused(1).reason(), 5);
+    EXPECT_EQ(left.refused(1).count(), 1 + 2 + 4);
+    EXPECT_EQ(left.refused(1).first_us(), 997);
+    EXPECT_EQ(left.refused(1).last_us(), 2003);
   } while (std::next_permutation(order.begin(), order.end()));
 }
 

@@ -93,6 +93,60 @@ TEST_F(ReadTest, Filters) {
   EXPECT_THAT(Labels(filter), ElementsAre("CI Deploy", "Zapier"));
 }
 
+TEST_F(ReadTest, TellsWhoStillTriesADeadToken) {
+  using tollgate::v1::VERDICT_REASON_INSUFFICIENT_SCOPE;
+  using tollgate::v1::VERDICT_REASON_REVOKED;
+  using tollgate::v1::VERDICT_REASON_SUSPENDED;
+  const auto alive = Made("alive");
+  const auto quiet = Made("quiet");
+  const auto tried = Made("tried");
+  const auto resumed = Made("resumed");
+  Use(quiet, "edge", now_);
+  Refused(alive, "edge", VERDICT_REASON_INSUFFICIENT_SCOPE, now_);
+  // Refused while it was good, for what it may not do: that is no use of a dead token.
+  Refused(quiet, "edge", VERDICT_REASON_INSUFFICIENT_SCOPE, now_);
+  ASSERT_TRUE(RevokeOne(quiet.name()).ok());
+  ASSERT_TRUE(RevokeOne(tried.name()).ok());
+  ASSERT_TRUE(Suspend(resumed.name()).ok());
+  Refused(resumed, "edge", VERDICT_REASON_SUSPENDED, now_);
+  TokenFilter filter;
+  filter.set_still_tried(true);
+  EXPECT_THAT(Labels(filter), ElementsAre("resumed"));
+  now_ += absl::Minutes(10);
+  ASSERT_TRUE(Resume(resumed.name()).ok());
+  EXPECT_TRUE(Labels(filter).empty());
+  ASSERT_TRUE(Suspend(resumed.name()).ok());
+  EXPECT_TRUE(Labels(filter).empty()) << "it was tried in an earlier suspension";
+  Refused(tried, "payments/edge-3", VERDICT_REASON_REVOKED, now_ - absl::Seconds(4), 3);
+  Refused(tried, "staging/edge-1", VERDICT_REASON_REVOKED, now_ - absl::Minutes(4), 2);
+  EXPECT_THAT(Labels(filter), ElementsAre("tried"));
+  filter.add_states(tollgate::v1::TOKEN_STATE_EXPIRED);
+  EXPECT_TRUE(Labels(filter).empty());
+
+  tollgate::v1::ListTokenAttemptsRequest request;
+  request.set_name(tried.name());
+  const auto read = ReadTokenAttempts(*View(), request, now_).value();
+  ASSERT_THAT(read.attempts(), SizeIs(2));
+  EXPECT_EQ(read.attempts(0).edge(), "payments/edge-3");
+  EXPECT_EQ(read.attempts(0).reason(), VERDICT_REASON_REVOKED);
+  EXPECT_EQ(read.attempts(0).count(), 3);
+  EXPECT_EQ(read.attempts(0).first_time().seconds(), absl::ToUnixSeconds(now_) - 4);
+  EXPECT_EQ(read.attempts(0).last_time().seconds(), absl::ToUnixSeconds(now_) - 4);
+  EXPECT_EQ(read.token().label(), "tried");
+  EXPECT_EQ(read.token().last_tried_time().seconds(), absl::ToUnixSeconds(now_) - 4);
+  tollgate::v1::GetTokenRequest get;
+  get.set_name(tried.name());
+  const auto token = ReadToken(*View(), get, now_).value();
+  EXPECT_EQ(token.last_tried_time().seconds(), absl::ToUnixSeconds(now_) - 4);
+  EXPECT_THAT(token.edge_uses(), SizeIs(0));
+  get.set_name(quiet.name());
+  EXPECT_FALSE(ReadToken(*View(), get, now_)->has_last_tried_time());
+  request.set_name("workspaces/acme/tokens/0000000000000000");
+  EXPECT_EQ(Reason(ReadTokenAttempts(*View(), request, now_)), "TOKEN_NOT_FOUND");
+  request.set_name("workspaces/acme/tokens/short");
+  EXPECT_EQ(Reason(ReadTokenAttempts(*View(), request, now_)), "BAD_RESOURCE_NAME");
+}
+
 TEST_F(ReadTest, PagesCoverAllOnceAndBelongToTheirList) {
   for (int i = 0; i < 7; ++i) Made(absl::StrCat("t", i));
   auto elsewhere = Ask("x");

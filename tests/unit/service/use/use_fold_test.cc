@@ -7,6 +7,7 @@
 #include "base/executor.h"
 #include "service/reads/read_tokens.h"
 #include "service/records/held_token.h"
+#include "service/use/attempts.h"
 #include "service/use/use_ledger.h"
 #include "tests/instruments/fault_engine.h"
 #include "tests/unit/service/command_fixture.h"
@@ -167,6 +168,47 @@ TEST_F(UseFoldTest, AnAnswerNamesTheLatestEdgesAndSumsUpTheOthers) {
   EXPECT_EQ(last.use_count(), 3900);
   EXPECT_EQ(last.last_used_time().seconds(), absl::ToUnixSeconds(now_) - 3700);
   EXPECT_LT(read.ByteSizeLong(), 20'000u);
+}
+
+TEST_F(UseFoldTest, AttemptsAreFoldedWithUseAndKeepTheirSums) {
+  const auto token = Made("a");
+  constexpr auto kRevoked = tollgate::v1::VERDICT_REASON_REVOKED;
+  for (int i = 0; i < 300; ++i) {
+    Refused(token, absl::StrCat("pod-", i), kRevoked, now_ - absl::Hours(24 * 31), 2);
+  }
+  // Its use is old, and somebody has tried it today: it keeps its name.
+  Use(token, "edge", now_ - absl::Hours(24 * 40));
+  Refused(token, "edge", kRevoked, now_);
+  UseFoldLimits limits;
+  limits.named = 1;
+  FoldAll(limits);
+  const auto rows = AttemptsIn(ReadEdgeReports(*View(), "acme", token.token_id()).value());
+  ASSERT_THAT(rows, SizeIs(2));
+  EXPECT_EQ(rows[0].edge, "edge");
+  EXPECT_EQ(rows[1].edge, kEarlierEdges);
+  EXPECT_EQ(rows[1].count, 600);
+  EXPECT_THAT(Uses(token), SizeIs(1)) << "what was only refused is no use";
+}
+
+TEST_F(UseFoldTest, AnAnswerNamesTheEdgesTriedLatestAndSumsUpTheOthersByReason) {
+  const auto token = Made("a");
+  for (int i = 0; i < 150; ++i) {
+    Refused(token, absl::StrCat("pod-", i), tollgate::v1::VERDICT_REASON_REVOKED,
+            now_ - absl::Seconds(i), 1);
+    Refused(token, absl::StrCat("pod-", i), tollgate::v1::VERDICT_REASON_SUSPENDED,
+            now_ - absl::Hours(1) - absl::Seconds(i), 2);
+  }
+  const auto rows =
+      NameLatestAttempts(AttemptsIn(ReadEdgeReports(*View(), "acme", token.token_id()).value()));
+  ASSERT_THAT(rows, SizeIs(2 * kMaxNamedEdges + 2));
+  EXPECT_EQ(rows[0].edge, "pod-0");
+  const auto& revoked = rows[2 * kMaxNamedEdges];
+  EXPECT_EQ(revoked.edge, kEarlierEdges);
+  EXPECT_EQ(revoked.reason, tollgate::v1::VERDICT_REASON_REVOKED);
+  EXPECT_EQ(revoked.count, 50);
+  EXPECT_EQ(revoked.first, now_ - absl::Seconds(149));
+  EXPECT_EQ(revoked.last, now_ - absl::Seconds(100));
+  EXPECT_EQ(rows.back().count, 100);
 }
 
 TEST_F(UseFoldTest, AWriteThatFailsIsTold) {

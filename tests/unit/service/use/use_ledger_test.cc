@@ -6,6 +6,7 @@
 
 #include "base/proto_time.h"
 #include "service/reads/read_tokens.h"
+#include "service/use/attempts.h"
 #include "tests/unit/service/command_fixture.h"
 #include "tests/unit/service/stand_ins.h"
 
@@ -36,6 +37,17 @@ class UseLedgerTest : public CommandTest {
     *usage.mutable_complete_until() = base::ToProto(now_);
     return usage;
   }
+  // The first of them a second before.
+  void AddAttempts(const tollgate::v1::Token& token, tollgate::v1::VerdictReason reason,
+                   absl::Time last, int64_t count, tollgate::v1::Usage* usage) {
+    auto* attempts = usage->add_attempts();
+    attempts->set_workspace("acme");
+    attempts->set_token_id(token.token_id());
+    attempts->set_reason(reason);
+    attempts->set_count(count);
+    *attempts->mutable_first_attempt_time() = base::ToProto(last - absl::Seconds(1));
+    *attempts->mutable_last_attempt_time() = base::ToProto(last);
+  }
   tollgate::v1::Token Read(const tollgate::v1::Token& token) {
     tollgate::v1::GetTokenRequest request;
     request.set_name(token.name());
@@ -62,6 +74,76 @@ TEST_F(UseLedgerTest, ReportsAreMergedByTokenAndEdgeAndTakeNoRevision) {
   EXPECT_EQ(read.edge_uses(0).use_count_today(), 5);
   EXPECT_EQ(read.last_used_time().seconds(), absl::ToUnixSeconds(now_) - 4);
   EXPECT_EQ(Head(), head);
+}
+
+TEST_F(UseLedgerTest, AttemptsAreMergedByTokenEdgeAndReasonAndAreNoUse) {
+  const auto token = Made("a");
+  const int64_t head = Head();
+  tollgate::v1::Usage usage;
+  AddAttempts(token, tollgate::v1::VERDICT_REASON_REVOKED, now_ - absl::Seconds(9), 2, &usage);
+  AddAttempts(token, tollgate::v1::VERDICT_REASON_WRONG_AUDIENCE, now_, 1, &usage);
+  ledger_->Report("payments/edge-3", "i1", usage);
+  ledger_->Report("payments/edge-3", "i1", usage);
+  ledger_->Report("payments/edge-4", "i1", usage);
+  executor_.RunAll();
+  const auto rows = AttemptsIn(ReadEdgeReports(*View(), "acme", token.token_id()).value());
+  ASSERT_THAT(rows, SizeIs(4));
+  EXPECT_EQ(rows[0].reason, tollgate::v1::VERDICT_REASON_WRONG_AUDIENCE);
+  EXPECT_EQ(rows[2].edge, "payments/edge-3");
+  EXPECT_EQ(rows[2].reason, tollgate::v1::VERDICT_REASON_REVOKED);
+  EXPECT_EQ(rows[2].count, 4);
+  EXPECT_EQ(rows[2].first, now_ - absl::Seconds(10));
+  EXPECT_EQ(rows[2].last, now_ - absl::Seconds(9));
+  EXPECT_EQ(Count(storage::Table::kUse), 2u);
+  // An edge that refuses a token has not used it: nothing that use decides is changed.
+  EXPECT_THAT(ReadUses(*View(), "acme", token.token_id(), now_).value(), IsEmpty());
+  EXPECT_FALSE(Read(token).has_last_used_time());
+  EXPECT_EQ(Head(), head);
+}
+
+TEST_F(UseLedgerTest, WhatIsWrongInAReportOfAttemptsWritesNothing) {
+  const auto token = Made("a");
+  tollgate::v1::Usage usage;
+  AddAttempts(token, tollgate::v1::VERDICT_REASON_REVOKED, now_ + absl::Hours(5), 1, &usage);
+  const auto good = usage.attempts(0);
+  usage.add_attempts()->CopyFrom(good);
+  usage.mutable_attempts(1)->set_token_id("0000000000000000");  // no such token
+  usage.add_attempts()->CopyFrom(good);
+  usage.mutable_attempts(2)->set_workspace(std::string("a\0b", 3));
+  usage.add_attempts()->CopyFrom(good);
+  usage.mutable_attempts(3)->set_count(-4);
+  usage.add_attempts()->CopyFrom(good);
+  usage.mutable_attempts(4)->clear_last_attempt_time();
+  // Reasons that are no refusal of a known token, and numbers that would fill the store.
+  for (const int reason : {0, 1, 3, 9, 13, 1'000'000, -5}) {
+    usage.add_attempts()->CopyFrom(good);
+    usage.mutable_attempts(usage.attempts_size() - 1)
+        ->set_reason(static_cast<tollgate::v1::VerdictReason>(reason));
+  }
+  ledger_->Report("edge", "i1", usage);
+  ledger_->Flush();
+  EXPECT_EQ(Count(storage::Table::kUse), 1u);
+  EXPECT_EQ(Count(storage::Table::kTokens), 1u);
+  const auto rows = AttemptsIn(ReadEdgeReports(*View(), "acme", token.token_id()).value());
+  ASSERT_THAT(rows, SizeIs(1));
+  EXPECT_EQ(rows[0].count, 1);
+  EXPECT_EQ(rows[0].last, now_);  // not the future
+}
+
+TEST_F(UseLedgerTest, TooManyAttemptsAreDroppedAndUseStaysKnown) {
+  UseLedger::Options options;
+  options.max_uses_per_report = 1;
+  Open(options);
+  const auto token = Made("a");
+  ledger_->SessionLive("edge", "i1");
+  tollgate::v1::Usage usage = UsageOf(token, now_, 1);
+  AddAttempts(token, tollgate::v1::VERDICT_REASON_REVOKED, now_, 1, &usage);
+  AddAttempts(token, tollgate::v1::VERDICT_REASON_EXPIRED, now_, 1, &usage);
+  ledger_->Report("edge", "i1", usage);
+  executor_.RunAll();
+  EXPECT_EQ(dropped_, 1u);
+  EXPECT_THAT(ledger_->Evidence().gaps, IsEmpty());
+  EXPECT_THAT(AttemptsIn(ReadEdgeReports(*View(), "acme", token.token_id()).value()), SizeIs(1));
 }
 
 TEST_F(UseLedgerTest, AReportIsHeardOnceItIsInTheStore) {

@@ -25,7 +25,7 @@ class EdgeStateTest : public ::testing::Test {
         lease_(EdgeClock::Create(0.001, absl::ZeroDuration()).value()),
         resolver_(ResolverOptions{"edge-1", 4, 8, 3}),
         outbox_(OutboxOptions()),
-        state_(table_.get(), lease_.get(), &resolver_, &outbox_, &counts_) {}
+        state_(table_.get(), lease_.get(), &resolver_, &outbox_, &counts_, &attempts_) {}
 
   TokenKey KeyFor(const std::string& id) { return table_->KeyOf("tgw_" + id + "secret", id); }
   void Keep(const std::string& id, const std::string& owner = "team-a") {
@@ -63,6 +63,7 @@ class EdgeStateTest : public ::testing::Test {
   base::SeededRandom random_;
   HandClock clock_;
   DecisionCounts counts_;
+  AttemptTable attempts_;
   std::unique_ptr<DecisionCache> table_;
   std::unique_ptr<EdgeClock> lease_;
   Resolver resolver_;
@@ -70,6 +71,14 @@ class EdgeStateTest : public ::testing::Test {
   EdgeState state_;
   DecisionCache::Place place_;
 };
+
+TEST_F(EdgeStateTest, ACollectionTakesTheRefusedAttemptsAlong) {
+  attempts_.Add("acme", kId, tollgate::v1::VERDICT_REASON_REVOKED, 5000);
+  state_.CollectUse(clock_.Now());
+  const auto reports = outbox_.TakeUsage(absl::InfinitePast());
+  ASSERT_EQ(reports[0].attempts_size(), 1);
+  EXPECT_EQ(reports[0].attempts(0).token_id(), kId);
+}
 
 TEST_F(EdgeStateTest, ATokensEventDropsItRaisesTheNeedAndTellsItsUse) {  // R10, R12
   for (const bool created : {false, true}) {

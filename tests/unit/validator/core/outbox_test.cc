@@ -137,5 +137,17 @@ TEST_F(OutboxTest, AnotherHistoryForgetsEvidenceAndKeepsUse) {
   EXPECT_EQ(outbox_.TakeUsage(absl::InfinitePast())[0].uses_size(), 1);
 }
 
+TEST_F(OutboxTest, AttemptsTravelAsUseDoes) {
+  outbox_.AddAttempts({{"w", "a", tollgate::v1::VERDICT_REASON_EXPIRED, 5000, 6000, 2}});
+  EXPECT_EQ(outbox_.TakeUsage(absl::InfinitePast())[0].attempts(0).count(), 2);
+  outbox_.StreamEnded();  // it may not have arrived
+  EXPECT_EQ(outbox_.TakeUsage(absl::InfinitePast())[0].attempts(0).count(), 2);
+  Fill(10);
+  outbox_.Arrived(sequence_);
+  EXPECT_EQ(outbox_.attempts_reported(), 2);
+  EXPECT_EQ(outbox_.TakeUsage(absl::InfinitePast())[0].attempts_size(), 0);
+  EXPECT_EQ(outbox_.attempts_left_out(), 0);
+}
+
 }  // namespace
 }  // namespace tollgate::validator

@@ -60,5 +60,50 @@ TEST(UsageLedgerTest, WithoutTheServicesTimeNothingIsComplete) {
   EXPECT_FALSE(ledger.Take(10, absl::InfinitePast())[0].has_complete_until());
 }
 
+TokenAttempts Attempts(const char* id, int64_t first_ms, int64_t last_ms, int64_t count) {
+  return {"w", id, tollgate::v1::VERDICT_REASON_REVOKED, first_ms, last_ms, count};
+}
+
+TEST(UsageLedgerTest, AttemptsGoWithUseAndAgainWhenTheirReportWasLost) {
+  UsageLedger ledger(10);
+  ledger.AddAttempts({Attempts("a", 5000, 6000, 2)});
+  ledger.Take(100, absl::FromUnixMillis(9000));
+  ledger.AddAttempts({Attempts("a", 7000, 8001, 1)});
+  ledger.Lost();
+  auto reports = ledger.Take(100, absl::FromUnixMillis(9500));
+  ASSERT_EQ(reports[0].attempts_size(), 1);
+  EXPECT_EQ(reports[0].attempts(0).workspace(), "w");
+  EXPECT_EQ(reports[0].attempts(0).token_id(), "a");
+  EXPECT_EQ(reports[0].attempts(0).reason(), tollgate::v1::VERDICT_REASON_REVOKED);
+  EXPECT_EQ(reports[0].attempts(0).count(), 3);
+  EXPECT_EQ(reports[0].attempts(0).first_attempt_time().seconds(), 5);
+  EXPECT_EQ(reports[0].attempts(0).last_attempt_time().seconds(), 8);
+  EXPECT_EQ(reports[0].attempts(0).last_attempt_time().nanos(), 1'000'000);
+  EXPECT_EQ(ledger.attempts_reported(), 0);
+  ledger.Confirm();
+  EXPECT_EQ(ledger.attempts_reported(), 3);
+  EXPECT_EQ(ledger.Take(100, absl::FromUnixMillis(9600))[0].attempts_size(), 0);
+}
+
+TEST(UsageLedgerTest, AttemptsBeyondTheBoundAreLeftOutAndSayNothingOfUse) {
+  UsageLedger ledger(10, 2);
+  ledger.AddAttempts({Attempts("a", 5000, 5000, 1), Attempts("b", 5000, 5000, 1)});
+  ledger.Take(100, absl::FromUnixMillis(9000));
+  ledger.AddAttempts({Attempts("c", 6000, 6000, 4)});
+  EXPECT_EQ(ledger.attempts_left_out(), 4);
+  EXPECT_TRUE(ledger.Take(100, absl::FromUnixMillis(9000))[0].has_complete_until());
+}
+
+TEST(UsageLedgerTest, UsesAndAttemptsShareTheLengthOfAReport) {
+  UsageLedger ledger(10);
+  ledger.Add({Use("a", 5000, 1), Use("b", 5000, 1), Use("c", 5000, 1)});
+  ledger.AddAttempts({Attempts("a", 5000, 5000, 1), Attempts("b", 5000, 5000, 1)});
+  const auto reports = ledger.Take(2, absl::FromUnixMillis(9000));
+  ASSERT_EQ(reports.size(), 3u);
+  for (const auto& report : reports) EXPECT_LE(report.uses_size() + report.attempts_size(), 2);
+  EXPECT_FALSE(reports[1].has_complete_until());
+  EXPECT_TRUE(reports[2].has_complete_until());
+}
+
 }  // namespace
 }  // namespace tollgate::validator

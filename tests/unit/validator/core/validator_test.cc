@@ -643,7 +643,12 @@ TEST_F(ValidatorTest, TheHotPathAllocatesNothing) {
   MakeLive();
   std::string id, unknown;
   const std::string token = Mint(&id), t_unknown = Mint(&unknown), t_miss = Mint(&unknown);
+  std::string dead;
+  const std::string t_dead = Mint(&dead);
+  Grant revoked = GrantFor("acme", dead);
+  revoked.set_state(TOKEN_STATE_REVOKED);
   const token::Requirement requirement{{"deploy:write"}, {}, ""};
+  Ask(t_dead, AnswerFor(revoked));
   const std::string malformed(token.size(), 'x');
   ASSERT_TRUE(Ask(token, AnswerFor(GrantFor("acme", id)), requirement).admitted());
   Ask(t_unknown, UnknownAnswer());
@@ -654,12 +659,51 @@ TEST_F(ValidatorTest, TheHotPathAllocatesNothing) {
     clock_.Advance(absl::Milliseconds(20));
     ASSERT_TRUE(validator_->Check(token, requirement, &d));
     ASSERT_TRUE(d.admitted());
+    ASSERT_TRUE(validator_->Check(t_dead, requirement, &d));  // counted for the report
     ASSERT_TRUE(validator_->Check(t_unknown, requirement, &d));
     ASSERT_TRUE(validator_->Check("nonsense", requirement, &d));
     ASSERT_TRUE(validator_->Check(malformed, requirement, &d));
     ASSERT_FALSE(validator_->Check(t_miss, requirement, &d));
   }
   EXPECT_EQ(AllocationsOnThisThread(), before);
+}
+
+TEST_F(ValidatorTest, RefusedAttemptsOnKnownTokensAreReportedByReason) {
+  MakeLive();
+  std::string id, good, unknown;
+  const std::string token = Mint(&id), t_good = Mint(&good), t_unknown = Mint(&unknown);
+  Grant revoked = GrantFor("acme", id);
+  revoked.set_state(TOKEN_STATE_REVOKED);
+  EXPECT_EQ(Ask(token, AnswerFor(revoked)).reason, VERDICT_REASON_REVOKED);  // by the answer
+  clock_.Advance(absl::Seconds(3));
+  EXPECT_EQ(Reason(token), VERDICT_REASON_REVOKED);  // from memory
+  EXPECT_EQ(Reason(token), VERDICT_REASON_REVOKED);
+  const token::Requirement more{{"admin"}, {}, ""};
+  EXPECT_EQ(Ask(t_good, AnswerFor(GrantFor("acme", good)), more).reason,
+            VERDICT_REASON_INSUFFICIENT_SCOPE);
+  EXPECT_EQ(Reason(t_good), VERDICT_REASON_UNSPECIFIED);
+  // None of these is a token that the service knows, and nothing is said of what is not proven.
+  EXPECT_EQ(Ask(t_unknown, UnknownAnswer()).reason, VERDICT_REASON_UNKNOWN);
+  EXPECT_EQ(Reason("nonsense"), VERDICT_REASON_MALFORMED);
+  clock_.Advance(absl::Seconds(60));
+  EXPECT_EQ(Reason(t_good, more), VERDICT_REASON_NO_LEASE);
+
+  validator_->StopAdmitting();
+  std::vector<Usage::TokenAttempts> told;
+  for (const auto& m : validator_->Goodbye().send) {
+    for (const auto& attempts : m.usage().attempts()) told.push_back(attempts);
+  }
+  ASSERT_EQ(told.size(), 2u);
+  if (told[0].token_id() != id) std::swap(told[0], told[1]);
+  EXPECT_EQ(told[0].workspace(), "acme");
+  EXPECT_EQ(told[0].token_id(), id);
+  EXPECT_EQ(told[0].reason(), VERDICT_REASON_REVOKED);
+  EXPECT_EQ(told[0].count(), 3);
+  // The service's time is told less the drift.
+  EXPECT_GE(told[0].last_attempt_time().seconds() - told[0].first_attempt_time().seconds(), 2);
+  EXPECT_EQ(told[1].token_id(), good);
+  EXPECT_EQ(told[1].reason(), VERDICT_REASON_INSUFFICIENT_SCOPE);
+  EXPECT_EQ(told[1].count(), 1);
 }
 
 TEST_F(ValidatorTest, UseIsReportedAndCompleteUntilIsNeverAheadOfIt) {
