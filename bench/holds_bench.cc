@@ -57,7 +57,7 @@ class Edge {
       if (sent.has_ping()) sequence = sent.ping().sequence();
     }
     validator_->StreamMessage(stream_, validator::PongMessage(sequence, 10, 30));
-    holder_ = validator_->holds().Join([] {});
+    holder_ = validator_->holds().Join([] {}).value();
     for (int i = 0; i < tokens; ++i) {
       const auto minted = token::TokenFormat().Mint(token::TokenKind::kWorkspace, random_);
       tokens_.emplace_back(minted.token_string.RevealSecret());

@@ -104,7 +104,7 @@ def holder(tollgate):
 
 def test_a_revocation_ends_what_the_token_opened(tollgate, holder):
     tollgate.start_service()
-    edge = tollgate.start_validator()
+    edge = tollgate.start_validator("edge-1", "--max-holds", "1000")
     token, secret = tollgate.create("socket", "--scope", "items:read")
     _, other_secret = tollgate.create("another")
     client = holder(edge)
@@ -130,7 +130,7 @@ def test_a_revocation_ends_what_the_token_opened(tollgate, holder):
 
 def test_a_frozen_validator_holds_nothing_open(tollgate, holder):
     tollgate.start_service("--lease", "3s", "--ping-interval", "300ms")
-    edge = tollgate.start_validator()
+    edge = tollgate.start_validator("edge-1", "--max-holds", "1000")
     token, secret = tollgate.create("socket")
     client = holder(edge)
     hold = client.hold(secret)
@@ -151,7 +151,7 @@ def test_a_frozen_validator_holds_nothing_open(tollgate, holder):
 
 def test_a_validator_that_stops_ends_what_it_held(tollgate, holder):
     tollgate.start_service()
-    edge = tollgate.start_validator()
+    edge = tollgate.start_validator("edge-1", "--max-holds", "1000")
     _, secret = tollgate.create("socket")
     client = holder(edge)
     hold = client.hold(secret)
@@ -165,7 +165,7 @@ def test_a_validator_that_stops_ends_what_it_held(tollgate, holder):
 
 def test_without_the_service_everything_ends_with_the_lease(tollgate, holder):
     tollgate.start_service("--lease", "2s", "--ping-interval", "300ms")
-    edge = tollgate.start_validator()
+    edge = tollgate.start_validator("edge-1", "--max-holds", "1000")
     _, secret = tollgate.create("socket")
     client = holder(edge)
     hold = client.hold(secret)

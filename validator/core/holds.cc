@@ -15,8 +15,13 @@ namespace {
 using tollgate::v1::ValidateResponse;
 using tollgate::v1::VerdictReason;
 
-// Messages that a holder may leave unread, beside two for each of its holds.
+// What a holder may leave unread: messages beside two for each of its holds, and bytes of verdicts.
 constexpr size_t kMostUnreadRefusals = 1024;
+constexpr size_t kMostUnreadBytes = 1 << 20;
+constexpr size_t kMostUnreadBytesOfAHold = 512;
+
+// Streams at once. Each is a process that lets callers in.
+constexpr size_t kMostHolders = 256;
 
 // When the grant ends by time, in microseconds of service time; 0: never.
 int64_t EndOf(const token::GrantView& grant) {
@@ -25,6 +30,9 @@ int64_t EndOf(const token::GrantView& grant) {
   if (expire == 0 || retire == 0) return std::max(expire, retire);
   return std::min(expire, retire);
 }
+
+// A tick that is late by so little is not hastened.
+constexpr absl::Duration kDueSlack = absl::Milliseconds(1);
 
 base::BootTime LeaseEnd(const EdgeReader::Moment& now) {
   return base::BootTime::FromNanos(now.lease.ping_boot_ns + now.lease.lease_ns -
@@ -49,9 +57,19 @@ Holds::Holder::~Holder() = default;
 
 // ---- The streams of holders.
 
-Holds::HolderRef Holds::Join(std::function<void()> wake) {
+absl::StatusOr<Holds::HolderRef> Holds::Join(std::function<void()> wake) {
+  if (options_.most == 0) {
+    return base::Refuse(absl::StatusCode::kFailedPrecondition, "HOLDS_OFF",
+                        "This validator keeps no holds. Start it with --max-holds N.");
+  }
   HolderRef holder(new Holder(std::move(wake)));
   absl::MutexLock lock(&mu_);
+  if (holders_.size() >= kMostHolders) {
+    return base::Refuse(absl::StatusCode::kResourceExhausted, "TOO_MANY_HOLDERS",
+                        absl::StrCat("At most ", kMostHolders,
+                                     " streams of holders at once. One stream has room for many "
+                                     "holds: keep one a process."));
+  }
   holders_[holder.get()] = holder;
   return holder;
 }
@@ -64,7 +82,8 @@ absl::StatusOr<bool> Holds::Begin(const HolderRef& holder, uint64_t hold_id) {
                                           ", the id of the last Open on this stream"));
   }
   holder->last_id_ = hold_id;
-  if (holder->messages_.size() > 2 * holder->holds_.size() + kMostUnreadRefusals) {
+  if (holder->messages_.size() > 2 * holder->holds_.size() + kMostUnreadRefusals ||
+      holder->unread_bytes_ > kMostUnreadBytes + kMostUnreadBytesOfAHold * holder->holds_.size()) {
     return base::Refuse(absl::StatusCode::kUnavailable, "TOO_SLOW",
                         "The holder does not read what it is told.");
   }
@@ -168,6 +187,7 @@ Holds::Next Holds::NextMessage(const HolderRef& holder, tollgate::v1::HoldRespon
     Holder::Message message = std::move(holder->messages_.front());
     holder->messages_.pop_front();
     if (message.verdict != nullptr) {
+      holder->unread_bytes_ -= message.verdict->ByteSizeLong();
       auto* opened = out->mutable_opened();
       opened->set_hold_id(message.hold_id);
       if (message.verdict->verdict() == tollgate::v1::VERDICT_ADMIT) {
@@ -200,7 +220,8 @@ absl::Duration Holds::GoodFor(const Holder& holder, const EdgeReader::Moment& no
   if (holder.in_doubt_ > 0) {
     DropSettledDoubts();
     const base::BootTime ends = doubts_.empty() ? now.boot : doubts_.front().ends;
-    left = std::min(left, shortest_word_ + std::max(absl::ZeroDuration(), ends - now.boot));
+    // Also where Tick is late: a word never reaches beyond A.
+    left = std::min(left, shortest_word_ + (ends - now.boot));
   }
   left -= lease::DriftOver(left, options_.drift_bound);
   return std::max(left, absl::ZeroDuration());
@@ -246,8 +267,11 @@ Holds::Token* Holds::Keep(const Verdict& verdict, const Decision& decision) {
   } else if (!(token->digest == verdict.digest)) {
     return nullptr;
   }
-  // What is known of a token in doubt waits for the answer.
-  if (token->doubt == 0) SetGrant(token, decision.packed_grant());
+  // What is known of a token in doubt waits for the answer, and a decision that is older than an
+  // event may be older than what is known.
+  if (token->grant.empty() || (token->doubt == 0 && verdict.as_of == events_)) {
+    SetGrant(token, decision.packed_grant());
+  }
   return token;
 }
 
@@ -329,10 +353,14 @@ void Holds::EndToken(Token* token, VerdictReason reason) {
 void Holds::DecideToken(Token* token, absl::Time service_now) {
   token::GrantView grant;
   TOLLGATE_INVARIANT(token::GrantView::Over(token->grant, &grant), "a held token has a grant");
+  // Many holds of a token need the same: they share one requirement, which is decided once, because
+  // events wait for this.
+  absl::flat_hash_map<const token::Requirement*, VerdictReason> decided;
   for (Hold* hold = token->first; hold != nullptr;) {
     Hold* const next = hold->next;
-    const VerdictReason reason = token::Decide(grant, *hold->requirement, service_now);
-    if (reason != tollgate::v1::VERDICT_REASON_UNSPECIFIED) End(hold, reason);
+    const auto [found, is_new] = decided.try_emplace(hold->requirement.get());
+    if (is_new) found->second = token::Decide(grant, *found->first, service_now);
+    if (found->second != tollgate::v1::VERDICT_REASON_UNSPECIFIED) End(hold, found->second);
     hold = next;
   }
   ForgetIfUnheld(token);
@@ -352,6 +380,7 @@ void Holds::EndAll(VerdictReason reason) {
 
 void Holds::Say(Holder* holder, Holder::Message message) {
   if (holder->gone_) return;
+  if (message.verdict != nullptr) holder->unread_bytes_ += message.verdict->ByteSizeLong();
   holder->messages_.push_back(std::move(message));
   NeedsWake(holder);
 }
@@ -387,7 +416,9 @@ void Holds::OnCohort(const token::CohortWatermark& cohort) {
   for (auto& [id, token] : tokens_) {
     token::GrantView grant;
     TOLLGATE_INVARIANT(token::GrantView::Over(token->grant, &grant), "a held token has a grant");
-    if (cohort.Covers(grant.workspace(), grant.owner(), grant.create_revision(),
+    // What is known of a token in doubt may be old: it may have another owner by now.
+    if ((token->doubt != 0 && grant.workspace() == cohort.workspace) ||
+        cohort.Covers(grant.workspace(), grant.owner(), grant.create_revision(),
                       grant.create_index())) {
       Doubts(token.get());
     }
@@ -438,7 +469,8 @@ void Holds::Answered(const Question& question, const Decision& decision) {
     Token* const token = Find(question.key.id());
     // An event has come since the question: another one is on its way, or waits for its turn.
     if (closed_ || token == nullptr || token->doubt != question.doubt) return;
-    if (decision.verdict == tollgate::v1::VERDICT_UNAVAILABLE) {
+    // Without a lease nothing is known by now, whatever was when the answer was judged (I7).
+    if (decision.verdict == tollgate::v1::VERDICT_UNAVAILABLE || now.state != LeaseState::kLive) {
       token->queued = true;
       ask_again_.emplace_back(now.boot + options_.ask_again_after, IdOf(token->key));
       return;
@@ -523,7 +555,8 @@ base::BootTime Holds::TickAt() {
 bool Holds::DueSooner() {
   const EdgeReader::Moment now = reader_.ReadMoment();
   absl::MutexLock lock(&mu_);
-  return DueAt(now) < told_;
+  // By enough: a moment later the end of a token is reckoned to come some nanoseconds sooner.
+  return DueAt(now) + kDueSlack < told_;
 }
 
 void Holds::CloseAll() {

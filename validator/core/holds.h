@@ -50,7 +50,8 @@
 namespace tollgate::validator {
 
 struct HoldsOptions {
-  // Holds, open or not answered with Closed. One stream has at most half of them.
+  // Holds, open or not answered with Closed. One stream has at most half of them. 0: none, and no
+  // stream.
   size_t most = 200'000;
   // A: within this after an event, holds of its token have ended or are known to be good.
   absl::Duration answer_within = absl::Seconds(10);
@@ -97,6 +98,7 @@ class Holds {
     // All that follows is guarded by Holds::mu_.
     absl::flat_hash_map<uint64_t, std::unique_ptr<Hold>> holds_;
     std::deque<Message> messages_;  // not written yet; bounded
+    size_t unread_bytes_ = 0;       // of the verdicts among them
     uint64_t last_id_ = 0;
     uint64_t renewed_ = 0;     // the sequence of the last Renew
     bool unanswered_ = false;  // that Renew
@@ -128,8 +130,9 @@ class Holds {
 
   // ---- For the streams of holders.
   // A stream begins. `wake` says that Next has something; it is called with no lock held, on any
-  // thread, also after Leave.
-  HolderRef Join(std::function<void()> wake) ABSL_LOCKS_EXCLUDED(mu_);
+  // thread, also after Leave. Errors: FAILED_PRECONDITION HOLDS_OFF; RESOURCE_EXHAUSTED
+  // TOO_MANY_HOLDERS.
+  absl::StatusOr<HolderRef> Join(std::function<void()> wake) ABSL_LOCKS_EXCLUDED(mu_);
   // An Open has come: takes a place for it. False: there is no room, and a verdict says so
   // (Refuse). Errors: INVALID_ARGUMENT HOLD_ID_NOT_GROWING; UNAVAILABLE TOO_SLOW: the holder does
   // not read what it is told.

@@ -18,16 +18,23 @@ class SharedRequirements {
  public:
   using Shared = std::shared_ptr<const token::Requirement>;
 
-  // `bytes`, serialised, are what `requirement` was read from.
-  Shared Share(const std::string& bytes, const token::Requirement& requirement)
-      ABSL_LOCKS_EXCLUDED(mu_);
+  // The most different ones at once, and their bytes: services have some, and whoever makes up a
+  // new one for each hold has no more of this edge's memory.
+  static constexpr size_t kMost = 4096;
+  static constexpr size_t kMostBytes = 8 << 20;
+
+  // Null: there is no room for one more.
+  Shared Share(const token::Requirement& requirement) ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   static constexpr size_t kFewest = 64;
 
+  void Sweep() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
   absl::Mutex mu_;
   absl::flat_hash_map<std::string, std::weak_ptr<const token::Requirement>> known_
       ABSL_GUARDED_BY(mu_);
+  size_t bytes_ ABSL_GUARDED_BY(mu_) = 0;  // of the keys
   size_t sweep_at_ ABSL_GUARDED_BY(mu_) = kFewest;
 };
 

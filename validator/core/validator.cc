@@ -237,7 +237,9 @@ void Validator::OnAnswer(uint64_t question, absl::StatusOr<ResolveResponse> answ
 absl::Status Validator::OpenHold(const Holds::HolderRef& holder, uint64_t hold_id,
                                  absl::string_view token_string,
                                  const SharedRequirements::Shared& requirement, HoldWords words) {
-  ASSIGN_OR_RETURN(const bool room, holds_.Begin(holder, hold_id));
+  ASSIGN_OR_RETURN(const bool has_place, holds_.Begin(holder, hold_id));
+  const bool room = has_place && requirement != nullptr;
+  if (has_place && !room) RETURN_IF_ERROR(holds_.Close(holder, hold_id));
   auto told = std::make_unique<tollgate::v1::ValidateResponse>();
   Decision decision;
   if (!room) {

@@ -4,7 +4,11 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "absl/types/optional.h"
+#include "base/clock.h"
 #include "base/status.h"
 #include "net/wire.h"
 #include "validator/fronts/asked_requirement.h"
@@ -16,21 +20,46 @@ namespace tollgate::validator {
 using tollgate::v1::HoldRequest;
 using tollgate::v1::HoldResponse;
 
+namespace {
+
+// A holder that takes nothing for so long is cut off: its transport lives, and it does not.
+constexpr absl::Duration kLongestStall = absl::Seconds(30);
+
+}  // namespace
+
 grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* HoldStream::Serve(
     grpc::CallbackServerContext* context, Validator* validator, FrontCounts* counts) {
   auto stream = std::make_shared<HoldStream>(context, validator, counts);
-  stream->holder_ = validator->holds().Join(
-      [weak = std::weak_ptr<net::BidiStream<grpc::ByteBuffer, grpc::ByteBuffer>>(stream)] {
-        if (const auto woken = weak.lock()) woken->Wake();
+  absl::StatusOr<Holds::HolderRef> holder =
+      validator->holds().Join([weak = std::weak_ptr<HoldStream>(stream)] {
+        if (const auto woken = weak.lock()) woken->WakeOrAbort();
       });
+  if (holder.ok()) {
+    stream->holder_ = *std::move(holder);
+  } else {
+    stream->Close(holder.status());
+  }
   return stream->Start();
 }
 
+void HoldStream::WakeOrAbort() {
+  const absl::optional<base::BootTime> since = write_in_flight_since();
+  if (since.has_value() && base::SystemClock().Now() - *since > kLongestStall) {
+    Abort(base::Refuse(absl::StatusCode::kUnavailable, "TOO_SLOW",
+                       "The holder does not read what it is told."));
+  } else {
+    Wake();
+  }
+}
+
 void HoldStream::OnMessage(grpc::ByteBuffer& message) {
+  if (closing()) return WipeBytes(message);
   const absl::Status taken = Take(message);
   if (taken.ok()) return;
   counts_.CountRefused();
   Close(taken);
+  // An end waits for the write under way, and a holder that does not read lets it wait for ever.
+  if (base::ReasonOf(taken) == "TOO_SLOW" && write_in_flight_since().has_value()) Abort(taken);
 }
 
 absl::Status HoldStream::Take(const grpc::ByteBuffer& message) {
@@ -66,7 +95,7 @@ absl::Status HoldStream::TakeOpen(HoldRequest::Open* open) {
   RETURN_IF_ERROR(ReadRequirement(open->requirement(), "open.", &requirement));
   return validator_.OpenHold(
       holder_, open->hold_id(), presented.token_string(),
-      validator_.requirements().Share(open->requirement().SerializeAsString(), requirement),
+      validator_.requirements().Share(requirement),
       [counts = &counts_](const Decision& decision, tollgate::v1::ValidateResponse* words) {
         FillResponse(decision, words);
         counts->CountAnswer(decision.verdict);
@@ -89,6 +118,8 @@ bool HoldStream::NextToWrite(grpc::ByteBuffer* out) {
   return false;
 }
 
-void HoldStream::OnEnded() { validator_.holds().Leave(holder_); }
+void HoldStream::OnEnded() {
+  if (holder_ != nullptr) validator_.holds().Leave(holder_);
+}
 
 }  // namespace tollgate::validator

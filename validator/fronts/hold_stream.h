@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <memory>
 
+#include "base/clock.h"
 #include "net/reactor.h"
 #include "tollgate/v1/validation_service.pb.h"
 #include "validator/core/holds.h"
@@ -22,7 +23,8 @@ inline constexpr size_t kLongestHoldRequest = 64 << 10;
 // and gives each to the core; writes what the core has for the holder. The first error ends the
 // stream, and its holds with it, because a holder that errs has lost count. Errors:
 // INVALID_ARGUMENT MALFORMED_REQUEST, REQUEST_TOO_LARGE, those of ReadRequirement and of Holds;
-// UNAVAILABLE TOO_SLOW; UNAVAILABLE DRAINING once everything has Ended, when this edge is going.
+// UNAVAILABLE TOO_SLOW (CANCELLED where the holder takes nothing at all); UNAVAILABLE DRAINING once
+// everything has Ended, when this edge is going; those of Holds::Join.
 class HoldStream final : public net::BidiStream<grpc::ByteBuffer, grpc::ByteBuffer> {
  public:
   // Both outlive the server's calls.
@@ -30,19 +32,21 @@ class HoldStream final : public net::BidiStream<grpc::ByteBuffer, grpc::ByteBuff
       grpc::CallbackServerContext* context, Validator* validator, FrontCounts* counts);
 
   HoldStream(grpc::CallbackServerContext* context, Validator* validator, FrontCounts* counts)
-      : BidiStream(context), validator_(*validator), counts_(*counts) {}
+      : BidiStream(context, &base::SystemClock()), validator_(*validator), counts_(*counts) {}
 
  private:
   void OnMessage(grpc::ByteBuffer& message) override;
   bool NextToWrite(grpc::ByteBuffer* out) override;
   void OnEnded() override;
+  // Cuts the stream off where the holder has taken nothing for too long.
+  void WakeOrAbort();
 
   absl::Status Take(const grpc::ByteBuffer& message);
   absl::Status TakeOpen(tollgate::v1::HoldRequest::Open* open);
 
   Validator& validator_;
   FrontCounts& counts_;
-  Holds::HolderRef holder_;  // set before the stream starts
+  Holds::HolderRef holder_;  // set before the stream starts; null: refused
 };
 
 }  // namespace tollgate::validator

@@ -45,8 +45,9 @@ struct EdgeOptions {
   int64_t max_questions = 1024;
   int64_t max_waiting = 16384;
   absl::Duration resolve_timeout = absl::Seconds(2);
-  // What may be held open at once because a token was admitted (validator/core/holds.h).
-  int64_t max_holds = 200'000;
+  // What may be held open at once because a token was admitted (validator/core/holds.h). 0: holds
+  // are off.
+  int64_t max_holds = 0;
   // The longest pause before it connects again; the shortest is a tenth of a second.
   absl::Duration longest_backoff = absl::Seconds(5);
   // What token strings begin with.

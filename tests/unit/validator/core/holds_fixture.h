@@ -53,7 +53,7 @@ class HoldsTest : public ::testing::Test {
     Make();
     Say(WelcomeMessage("e1", 10, true));
     GrantLease(30);
-    holder_ = validator_->holds().Join([this] { ++wakes_; });
+    holder_ = validator_->holds().Join([this] { ++wakes_; }).value();
   }
   void GrantLease(double lease_s, int64_t service_s = kServiceSeconds) {
     Say(PongMessage(sequence_, revision_, lease_s, service_s));

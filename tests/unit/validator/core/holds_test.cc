@@ -242,7 +242,7 @@ TEST_F(HoldsTest, WhileAHoldIsInDoubtItsHolderHasAWordOfAAtTheMost) {
   MakeLive();
   ASSERT_TRUE(Open(1, Token("a")).ok());
   ASSERT_TRUE(Open(2, Token("b")).ok());
-  const auto other = validator_->holds().Join([] {});
+  const auto other = validator_->holds().Join([] {}).value();
   ASSERT_TRUE(Open(1, Token("b"), {}, other).ok());
   Read();
   answers_ = false;
@@ -412,7 +412,7 @@ TEST_F(HoldsTest, WhoeverLeavesEndsEveryHoldFirst) {  // R4
   ASSERT_TRUE(Open(3, Token("a")).ok());
   EXPECT_EQ(Read().opened.at(3), VERDICT_REASON_NO_LEASE);
   EXPECT_EQ(Totals().open, 0);
-  const auto late = validator_->holds().Join([] {});
+  const auto late = validator_->holds().Join([] {}).value();
   EXPECT_TRUE(Read(late).finished);
 }
 
@@ -425,8 +425,8 @@ TEST_F(HoldsTest, WhatIsClosedIsNotAskedAboutAndItsPlaceIsFree) {
   EXPECT_THAT(Read().opened, ElementsAre(std::pair(1u, VERDICT_REASON_UNSPECIFIED),
                                          std::pair(2u, VERDICT_REASON_UNSPECIFIED),
                                          std::pair(3u, VERDICT_REASON_OVERLOADED)));
-  const auto second = validator_->holds().Join([] {});
-  const auto third = validator_->holds().Join([] {});
+  const auto second = validator_->holds().Join([] {}).value();
+  const auto third = validator_->holds().Join([] {}).value();
   ASSERT_TRUE(Open(1, Token("a"), {}, second).ok());
   ASSERT_TRUE(Open(2, Token("a"), {}, second).ok());
   ASSERT_TRUE(Open(1, Token("a"), {}, third).ok());
