@@ -95,9 +95,10 @@ void AddFlags(net::DaemonFlags& flags, std::string* stale_policy, ValidatorFlags
   flags.Number("Deciding", "max-questions", "N", "Questions to the service at once",
                &o.max_questions);
   flags.Number("Deciding", "max-waiting", "N", "Checks that may wait for them", &o.max_waiting);
-  flags.Number("Deciding", "max-holds", "N",
-               "What may stay open under a hold at once; one holder has at most half; 0: holds are off",
-               &o.max_holds);
+  flags.Number(
+      "Deciding", "max-holds", "N",
+      "What may stay open under a hold at once; one holder has at most half; 0: holds are off",
+      &o.max_holds);
   flags.Number("Deciding", "drift-bound", "N",
                "How differently two boot clocks may run, as a fraction", &o.drift_bound);
   flags.Text("Deciding", "brand", "LETTERS",

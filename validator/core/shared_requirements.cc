@@ -45,11 +45,13 @@ SharedRequirements::Shared SharedRequirements::Share(const token::Requirement& r
 }
 
 void SharedRequirements::Sweep() {
-  absl::erase_if(known_, [this](const auto& entry) {
-    if (!entry.second.expired()) return false;
-    bytes_ -= entry.first.size();
-    return true;
+  size_t bytes = 0;
+  absl::erase_if(known_, [&bytes](const auto& entry) {
+    if (entry.second.expired()) return true;
+    bytes += entry.first.size();
+    return false;
   });
+  bytes_ = bytes;
   sweep_at_ = std::min(std::max(kFewest, 2 * known_.size()), kMost);
 }
 
