@@ -220,10 +220,17 @@ class ServerImpl final : public Server {
     use.clock = time_.get();
     use.executor = executor_.get();
     use.max_report_lag = 3 * options_.usage_interval;
-    use.on_dropped = [](size_t uses) {
-      base::LogSummed(base::LogLevel::kWarning,
-                      "use reports were dropped: too many wait to be merged", "",
-                      {{"uses", static_cast<int64_t>(uses)}});
+    use.on_dropped = [](size_t uses, size_t attempts) {
+      if (uses > 0) {
+        base::LogSummed(base::LogLevel::kWarning,
+                        "use reports were dropped: too many wait to be merged", "",
+                        {{"uses", static_cast<int64_t>(uses)}});
+      }
+      if (attempts > 0) {
+        base::LogSummed(base::LogLevel::kWarning,
+                        "refused attempts were left out: too many wait to be merged", "",
+                        {{"attempts", static_cast<int64_t>(attempts)}});
+      }
     };
     use.on_write_failed = [this](const absl::Status& status) { OnWriteFailed(status); };
     ASSIGN_OR_RETURN(use_, UseLedger::Create(std::move(use)));

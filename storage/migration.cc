@@ -44,9 +44,16 @@ absl::StatusOr<std::vector<Mutation>> FromFormat1(const View& view, MetaRecord m
       Mutation{Table::kFingerprints, RevisionKey(head->revision()), SerializeRecord(fingerprint)}};
 }
 
+// Format 3 has rows of use that are no use: attempts alone. A program of format 2 would take them
+// for one, and a token that was only tried for one that was used. No record changes.
+absl::StatusOr<std::vector<Mutation>> FromFormat2(const View&, MetaRecord meta) {
+  meta.set_format(3);
+  return std::vector<Mutation>{Mutation{Table::kMeta, kMetaKey, SerializeRecord(meta)}};
+}
+
 // The step from format i + 1 to the one after it: its next part, never empty.
 using Step = absl::StatusOr<std::vector<Mutation>> (*)(const View& view, MetaRecord meta);
-constexpr std::array<Step, kStoreFormat - 1> kSteps = {&FromFormat1};
+constexpr std::array<Step, kStoreFormat - 1> kSteps = {&FromFormat1, &FromFormat2};
 
 }  // namespace
 

@@ -38,7 +38,7 @@ namespace tollgate::storage {
 
 // The format this build reads and writes (MetaRecord.format); migration.h brings an earlier one
 // here.
-inline constexpr uint32_t kStoreFormat = 2;
+inline constexpr uint32_t kStoreFormat = 3;
 
 // A record as it is stored. The same message always gives the same bytes (maps in key order), so
 // that replicas, replays and hashes agree.

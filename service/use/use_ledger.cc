@@ -126,23 +126,28 @@ void UseLedger::Report(absl::string_view validator_id, absl::string_view incarna
     item.uses.emplace_back(storage::UseKey(use.workspace(), use.token_id(), validator_id),
                            std::move(record));
   }
-  // They say nothing of use, so the report stays as complete as it is where some are left out.
-  size_t dropped = AddAttempts(validator_id, usage, now, options_.max_uses_per_report, &item.uses);
+  size_t dropped = too_many;
+  size_t dropped_attempts =
+      AddAttempts(validator_id, usage, now, options_.max_uses_per_report, &item.attempts);
   {
     absl::MutexLock lock(&mu_);
     if (queued_uses_ + item.uses.size() > options_.max_queued_uses ||
         queue_.size() >= kMaxQueuedItems) {
       dropped += item.uses.size();
-      item.uses.clear();
-      item.complete_until = absl::InfinitePast();
+      dropped_attempts += item.attempts.size();
       coverage_.Lost(validator_id, incarnation, now);
     } else {
+      // They say nothing of use, so the report stays as complete as it is where some are left out.
+      const size_t room = options_.max_queued_attempts - queued_attempts_;
+      if (item.attempts.size() > room) {
+        dropped_attempts += item.attempts.size() - room;
+        item.attempts.resize(room);
+      }
       if (too_many > 0) coverage_.Lost(validator_id, incarnation, now);
       Queue(std::move(item));
     }
   }
-  dropped += too_many;
-  if (dropped > 0) Dropped(dropped);
+  if (dropped + dropped_attempts > 0) Dropped(dropped, dropped_attempts);
   Schedule();
 }
 
@@ -183,6 +188,7 @@ void UseLedger::Queue(Item item) {
     return;
   }
   queued_uses_ += item.uses.size();
+  queued_attempts_ += item.attempts.size();
   if (item.kind == Item::Kind::kLive) ++queued_lives_;
   queue_.push_back(std::move(item));
 }
@@ -235,10 +241,10 @@ void UseLedger::Flush() {
     std::deque<Item> batch;
     {
       absl::MutexLock lock(&mu_);
-      size_t uses = 0;
-      while (!queue_.empty() &&
-             (batch.empty() || uses + queue_.front().uses.size() <= options_.max_uses_per_merge)) {
-        uses += queue_.front().uses.size();
+      size_t rows = 0;
+      while (!queue_.empty()) {
+        rows += queue_.front().uses.size() + queue_.front().attempts.size();
+        if (!batch.empty() && rows > options_.max_uses_per_merge) break;
         batch.push_back(std::move(queue_.front()));
         queue_.pop_front();
       }
@@ -247,19 +253,25 @@ void UseLedger::Flush() {
     }
     const absl::Status merged = Merge(batch);
     size_t lost = 0;
+    size_t lost_attempts = 0;
     {
       absl::MutexLock lock(&mu_);
       for (const Item& item : batch) {
         queued_uses_ -= item.uses.size();
+        queued_attempts_ -= item.attempts.size();
         if (item.kind == Item::Kind::kLive) --queued_lives_;
         Apply(item, merged.ok());
-        if (!merged.ok()) lost += item.uses.size();
+        if (merged.ok()) continue;
+        lost += item.uses.size();
+        lost_attempts += item.attempts.size();
       }
     }
     if (!merged.ok()) {
       base::LogSummed(base::LogLevel::kWarning, "use reports were lost", base::ReasonOf(merged),
-                      {{"uses", static_cast<int64_t>(lost)}, {"error", merged}});
-      Dropped(lost);
+                      {{"uses", static_cast<int64_t>(lost)},
+                       {"attempts", static_cast<int64_t>(lost_attempts)},
+                       {"error", merged}});
+      Dropped(lost, lost_attempts);
     }
   }
 }
@@ -288,7 +300,9 @@ absl::Status UseLedger::Merge(const std::deque<Item>& batch) {
   // One record a key: uses of one token at one edge that were reported twice are merged here.
   std::map<std::string, UseRecord> merged;
   for (const Item& item : batch) {
-    for (const auto& use : item.uses) storage::MergeUseRecord(use.second, &merged[use.first]);
+    for (const auto* rows : {&item.uses, &item.attempts}) {
+      for (const auto& row : *rows) storage::MergeUseRecord(row.second, &merged[row.first]);
+    }
   }
   if (merged.empty()) return absl::OkStatus();
   // Only tokens that exist get records: a validator cannot fill the store with made-up names.
@@ -331,8 +345,8 @@ absl::StatusOr<std::string> UseLedger::Fold(const std::string& from, const UseFo
   return std::move(step.next);
 }
 
-void UseLedger::Dropped(size_t uses) const {
-  if (options_.on_dropped) options_.on_dropped(uses);
+void UseLedger::Dropped(size_t uses, size_t attempts) const {
+  if (options_.on_dropped) options_.on_dropped(uses, attempts);
 }
 
 }  // namespace tollgate::service

@@ -27,20 +27,23 @@ namespace tollgate::service {
 
 // Thread-safe. Reports are queued, bounded, and merged in batches on the executor, in order. A
 // report counts as heard only once it has been merged, so a reader of the store after Evidence()
-// sees everything that the evidence rests on. A report that had to be dropped leaves a gap.
+// sees everything that the evidence rests on. Use that had to be dropped leaves a gap. Attempts
+// have a bound of their own, because whoever holds dead tokens decides how many there are: those
+// beyond it are dropped alone, and leave none.
 class UseLedger : public UseSink {
  public:
   struct Options {
     storage::Engine* engine = nullptr;    // outlives the ledger and its work on the executor
     base::Executor* executor = nullptr;   // outlives the ledger; runs nothing of it after Stop()
     const base::Clock* clock = nullptr;   // outlives the ledger
-    size_t max_queued_uses = 100'000;     // uses and entries of attempts waiting to be merged
+    size_t max_queued_uses = 100'000;     // waiting to be merged
+    size_t max_queued_attempts = 20'000;  // entries, beside them
     size_t max_uses_per_report = 10'000;  // of each; the rest of a longer report is dropped
-    size_t max_uses_per_merge = 5'000;
+    size_t max_uses_per_merge = 5'000;    // with the entries of attempts
     // As Coverage::Options. A few usage intervals.
     absl::Duration max_report_lag = absl::Seconds(30);
-    // Called with the number of dropped uses and entries of attempts, for a log; may be empty.
-    std::function<void(size_t uses)> on_dropped;
+    // Called with the numbers of dropped uses and entries of attempts, for a log; may be empty.
+    std::function<void(size_t uses, size_t attempts)> on_dropped;
     // Called when a merge could not be written: the store takes no more writes, so the process must
     // end. May be empty.
     std::function<void(const absl::Status&)> on_write_failed;
@@ -79,6 +82,7 @@ class UseLedger : public UseSink {
     absl::Time at;  // when it was told
     // kReport.
     std::vector<std::pair<std::string, tollgate::store::v1::UseRecord>> uses;
+    std::vector<std::pair<std::string, tollgate::store::v1::UseRecord>> attempts;
     absl::Time complete_until = absl::InfinitePast();
     // kEnded.
     bool said_goodbye = false;
@@ -95,7 +99,7 @@ class UseLedger : public UseSink {
   void Drain();
   void Apply(const Item& item, bool merged) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status Merge(const std::deque<Item>& batch);
-  void Dropped(size_t uses) const;
+  void Dropped(size_t uses, size_t attempts) const;
 
   const Options options_;
   std::shared_ptr<Link> link_;
@@ -104,6 +108,7 @@ class UseLedger : public UseSink {
   mutable absl::Mutex mu_;
   std::deque<Item> queue_ ABSL_GUARDED_BY(mu_);
   size_t queued_uses_ ABSL_GUARDED_BY(mu_) = 0;
+  size_t queued_attempts_ ABSL_GUARDED_BY(mu_) = 0;
   size_t queued_lives_ ABSL_GUARDED_BY(mu_) = 0;
   bool scheduled_ ABSL_GUARDED_BY(mu_) = false;
   bool draining_ ABSL_GUARDED_BY(mu_) = false;  // a batch has left the queue and is not applied yet

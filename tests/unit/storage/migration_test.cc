@@ -78,6 +78,22 @@ TEST(MigrationTest, Format1GetsAnIdAndAFingerprintAndKeepsItsRevision) {
   EXPECT_EQ(head->fingerprint().size(), 32u);
   EXPECT_EQ(FingerprintAt(store.migrated(), 1).value(), head->fingerprint());
   EXPECT_EQ(store.migrated().Get(Table::kLabels, "a").value(), "1");
+}
+
+// Rows of attempts alone are what it is for: a program of format 2 would read a use in each.
+TEST(MigrationTest, Format2BecomesFormat3AndNothingElseChanges) {
+  OldStore store;
+  MetaRecord meta = store.Meta();
+  meta.set_format(2);
+  meta.set_store_id("id");
+  store.Put({Mutation{Table::kMeta, kMetaKey, SerializeRecord(meta)}});
+  const auto step = NextMigration(store.migrated()).value();
+  meta.set_format(3);
+  ASSERT_EQ(step.size(), 1u);
+  EXPECT_EQ(step[0].table, Table::kMeta);
+  EXPECT_EQ(step[0].key, kMetaKey);
+  EXPECT_EQ(step[0].value, SerializeRecord(meta));
+  store.Put(step);
   EXPECT_THAT(NextMigration(store.migrated()).value(), IsEmpty());
 }
 

@@ -23,7 +23,10 @@ class UseLedgerTest : public CommandTest {
     options.engine = engine_.get();
     options.executor = &executor_;
     options.clock = &clock_;
-    options.on_dropped = [this](size_t uses) { dropped_ += uses; };
+    options.on_dropped = [this](size_t uses, size_t attempts) {
+      dropped_ += uses;
+      dropped_attempts_ += attempts;
+    };
     ledger_ = UseLedger::Create(std::move(options)).value();
     ledger_->RosterLoaded();
   }
@@ -57,6 +60,7 @@ class UseLedgerTest : public CommandTest {
   StandingClock clock_;
   HeldExecutor executor_;
   size_t dropped_ = 0;
+  size_t dropped_attempts_ = 0;
   std::unique_ptr<UseLedger> ledger_;
 };
 
@@ -141,9 +145,50 @@ TEST_F(UseLedgerTest, TooManyAttemptsAreDroppedAndUseStaysKnown) {
   AddAttempts(token, tollgate::v1::VERDICT_REASON_EXPIRED, now_, 1, &usage);
   ledger_->Report("edge", "i1", usage);
   executor_.RunAll();
-  EXPECT_EQ(dropped_, 1u);
+  EXPECT_EQ(dropped_, 0u);
+  EXPECT_EQ(dropped_attempts_, 1u);
   EXPECT_THAT(ledger_->Evidence().gaps, IsEmpty());
   EXPECT_THAT(AttemptsIn(ReadEdgeReports(*View(), "acme", token.token_id()).value()), SizeIs(1));
+}
+
+// Whoever holds dead tokens decides how many attempts there are.
+TEST_F(UseLedgerTest, AttemptsTakeNoRoomFromUseAndUseNoneFromThem) {
+  UseLedger::Options options;
+  options.max_queued_uses = 2;
+  options.max_queued_attempts = 3;
+  Open(options);
+  const auto token = Made("a");
+  ledger_->SessionLive("edge", "i1");
+  now_ += absl::Minutes(2);
+  tollgate::v1::Usage usage = UsageOf(token, now_, 1);
+  AddAttempts(token, tollgate::v1::VERDICT_REASON_REVOKED, now_, 1, &usage);
+  AddAttempts(token, tollgate::v1::VERDICT_REASON_EXPIRED, now_, 1, &usage);
+  const auto report_both = [&] {
+    ledger_->Report("edge", "i1", usage);
+    ledger_->Report("edge", "i1", usage);
+    executor_.RunAll();
+  };
+  report_both();
+  EXPECT_EQ(dropped_, 0u);
+  EXPECT_EQ(dropped_attempts_, 1u);
+  EXPECT_EQ(Read(token).edge_uses(0).use_count(), 2);
+  const SilenceEvidence evidence = ledger_->Evidence();
+  EXPECT_THAT(evidence.gaps, IsEmpty());
+  EXPECT_THAT(evidence.unheard, IsEmpty());
+  EXPECT_EQ(evidence.heard_until, now_);
+  const auto tried = [&] {
+    int64_t count = 0;
+    for (const auto& row : AttemptsIn(ReadEdgeReports(*View(), "acme", token.token_id()).value())) {
+      count += row.count;
+    }
+    return count;
+  };
+  EXPECT_EQ(tried(), 3);
+  report_both();  // what was merged has made room
+  EXPECT_EQ(dropped_, 0u);
+  EXPECT_EQ(dropped_attempts_, 2u);
+  EXPECT_EQ(Read(token).edge_uses(0).use_count(), 4);
+  EXPECT_EQ(tried(), 6);
 }
 
 TEST_F(UseLedgerTest, AReportIsHeardOnceItIsInTheStore) {
