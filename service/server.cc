@@ -58,8 +58,11 @@ class CountingSink : public UseSink {
   void Report(absl::string_view validator_id, absl::string_view incarnation,
               const tollgate::v1::Usage& usage) override {
     metrics_->OnUseReports(usage.uses_size());
+    int64_t countable = kMostUsesCounted;
     for (const auto& attempts : usage.attempts()) {
-      metrics_->OnRefusedAttempts(attempts.reason(), attempts.count());
+      const int64_t count = std::clamp(attempts.count(), int64_t{0}, countable);
+      metrics_->OnRefusedAttempts(attempts.reason(), count);
+      countable -= count;
     }
     next_->Report(validator_id, incarnation, usage);
   }

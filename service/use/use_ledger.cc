@@ -18,9 +18,6 @@ namespace {
 
 using ::tollgate::store::v1::UseRecord;
 
-// The most uses, and the most attempts, that one report may count: no validator has decided more
-// since its last one.
-constexpr int64_t kMostUsesCounted = int64_t{1} << 40;
 constexpr absl::Duration kShortestLag = absl::Seconds(5);
 // Items that hold no uses are small, and still bounded.
 constexpr size_t kMaxQueuedItems = 100'000;

@@ -3,6 +3,7 @@
 #ifndef TOLLGATE_SERVICE_USE_USE_LEDGER_H_
 #define TOLLGATE_SERVICE_USE_USE_LEDGER_H_
 
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -24,6 +25,10 @@
 #include "storage/engine.h"
 
 namespace tollgate::service {
+
+// The most uses, and the most attempts, that one report may count: no validator has decided more
+// since its last one.
+inline constexpr int64_t kMostUsesCounted = int64_t{1} << 40;
 
 // Thread-safe. Reports are queued, bounded, and merged in batches on the executor, in order. A
 // report counts as heard only once it has been merged, so a reader of the store after Evidence()
