@@ -76,7 +76,8 @@ std::vector<tollgate::v1::Usage> UsageLedger::Take(size_t longest, absl::Time co
   }
   unreported_.clear();
   for (const auto& [key, attempts] : unreported_attempts_) {
-    if (static_cast<size_t>(reports.back().uses_size() + reports.back().attempts_size()) >=
+    if (static_cast<size_t>(reports.back().uses_size()) +
+            static_cast<size_t>(reports.back().attempts_size()) >=
         longest) {
       reports.emplace_back();
     }
