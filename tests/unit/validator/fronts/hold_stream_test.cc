@@ -65,6 +65,11 @@ class Client {
   }
   absl::Status End() {
     stream_->WritesDone();
+    return Ended();
+  }
+  // How the other side ends the stream by itself. (Had this side said that it will write no more,
+  // that might come first, and would be an end in order.)
+  absl::Status Ended() {
     HoldResponse response;
     while (stream_->Read(&response)) {
     }
@@ -213,7 +218,7 @@ TEST_F(HoldStreamTest, AnEdgeThatGoesEndsItsHoldsAndThenTheStream) {  // R4
   client.Read();
   edge_.validator()->StopAdmitting();
   EXPECT_EQ(client.Read().ended().reason(), VERDICT_REASON_SERVICE_UNAVAILABLE);
-  const absl::Status status = client.End();
+  const absl::Status status = client.Ended();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
   EXPECT_EQ(base::ReasonOf(status), "DRAINING");
 }
