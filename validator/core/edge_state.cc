@@ -1,7 +1,5 @@
 #include "validator/core/edge_state.h"
 
-#include "token/cohort.h"
-
 namespace tollgate::validator {
 
 bool EdgeState::Keep(const TokenKey& key, const tollgate::v1::Grant& grant,
@@ -37,6 +35,13 @@ void EdgeState::DropToken(absl::string_view workspace, absl::string_view token_i
   if (holds_ != nullptr) holds_->OnTokenEvent(token_id);
 }
 
+void EdgeState::DropGrants(const token::CohortWatermark& cohort) {
+  std::vector<EntryUse> gone;
+  resolver_.OnCohort(cohort);
+  table_.DropCohort(cohort, &gone);
+  outbox_.AddUse(gone);
+}
+
 void EdgeState::Drop(int64_t revision, const tollgate::v1::Event& event) {
   switch (event.subject_case()) {
     case tollgate::v1::Event::kTokenChanged:
@@ -48,13 +53,15 @@ void EdgeState::Drop(int64_t revision, const tollgate::v1::Event& event) {
     case tollgate::v1::Event::kCohortRevoked: {
       const token::CohortWatermark cohort{event.cohort_revoked().workspace(),
                                           event.cohort_revoked().owner(), revision, event.index()};
-      std::vector<EntryUse> gone;
-      resolver_.OnCohort(cohort);
-      table_.DropCohort(cohort, &gone);
-      outbox_.AddUse(gone);
+      DropGrants(cohort);
       if (holds_ != nullptr) holds_->OnCohort(cohort);
       return;
     }
+    case tollgate::v1::Event::kWorkspaceChanged:
+      // All tokens of the workspace, for one that was created later was read later. Holds stay as
+      // they are: no permission has changed, and a holder is told of a token's identity once.
+      return DropGrants({event.workspace_changed().workspace(), /*owner=*/"", revision,
+                         event.index()});
     case tollgate::v1::Event::SUBJECT_NOT_SET:
       return DropAll(revision);
   }

@@ -371,6 +371,9 @@ void Follower::DropOne(int64_t revision, const Event& event) {
     case Event::kCohortRevoked:
       complete = !event.cohort_revoked().workspace().empty();
       break;
+    case Event::kWorkspaceChanged:
+      complete = !event.workspace_changed().workspace().empty();
+      break;
     case Event::SUBJECT_NOT_SET:
       break;
   }

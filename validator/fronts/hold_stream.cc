@@ -82,6 +82,7 @@ absl::Status HoldStream::Take(const grpc::ByteBuffer& message) {
       return validator_.holds().Renew(holder_, request.renew().sequence());
     case HoldRequest::kClosed:
       return validator_.holds().Close(holder_, request.closed().hold_id());
+    case HoldRequest::kHello:  // of a later build
     case HoldRequest::MESSAGE_NOT_SET:
       break;
   }
