@@ -55,6 +55,7 @@ void EdgeState::Drop(int64_t revision, const tollgate::v1::Event& event) {
       if (holds_ != nullptr) holds_->OnCohort(cohort);
       return;
     }
+    case tollgate::v1::Event::kWorkspaceChanged:
     case tollgate::v1::Event::SUBJECT_NOT_SET:
       return DropAll(revision);
   }

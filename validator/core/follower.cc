@@ -371,6 +371,7 @@ void Follower::DropOne(int64_t revision, const Event& event) {
     case Event::kCohortRevoked:
       complete = !event.cohort_revoked().workspace().empty();
       break;
+    case Event::kWorkspaceChanged:
     case Event::SUBJECT_NOT_SET:
       break;
   }
