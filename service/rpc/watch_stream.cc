@@ -22,6 +22,8 @@ absl::string_view WorkspaceOf(const Event& event) {
       return event.token_created().workspace();
     case Event::kCohortRevoked:
       return event.cohort_revoked().workspace();
+    case Event::kWorkspaceChanged:
+      return event.workspace_changed().workspace();
     case Event::SUBJECT_NOT_SET:
       break;
   }
