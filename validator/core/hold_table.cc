@@ -67,6 +67,10 @@ absl::StatusOr<HoldTable::Stream*> HoldTable::Join() {
   return stream;
 }
 
+absl::Status HoldTable::Hello(Stream* stream, absl::string_view name) {
+  return stream->said.TakeHello(name);
+}
+
 absl::StatusOr<bool> HoldTable::Begin(Stream* stream, uint64_t hold_id) {
   RETURN_IF_ERROR(stream->said.TakeOpen(hold_id, stream->holds.size()));
   if (places_ >= options_.most || stream->holds.size() >= std::max<size_t>(options_.most / 2, 1)) {

@@ -92,6 +92,7 @@ class HoldTable {
 
   // ---- Holders (holds.h has each of these under the same name).
   absl::StatusOr<Stream*> Join();
+  absl::Status Hello(Stream* stream, absl::string_view name);
   absl::StatusOr<bool> Begin(Stream* stream, uint64_t hold_id);
   void Decided(Stream* stream, HoldVerdict verdict, const Decision& decision, base::BootTime now);
   void Refuse(Stream* stream, uint64_t hold_id,

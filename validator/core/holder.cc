@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "token/field_rules.h"
 
 namespace tollgate::validator {
 namespace {
@@ -15,7 +16,23 @@ constexpr size_t kMostUnreadBytesOfAHold = 512;
 
 }  // namespace
 
+absl::Status Holder::TakeHello(absl::string_view name) {
+  if (std::exchange(spoken_, true)) {
+    return base::RefuseField("HELLO_NOT_FIRST", "hello", "comes once, as the first message");
+  }
+  // A holder is called as a validator is.
+  const absl::Status good = token::CheckValidatorId(name, "hello.holder");
+  if (base::ReasonOf(good) == "VALIDATOR_ID_MALFORMED") {
+    return base::RefuseField("HOLDER_MALFORMED", "hello.holder",
+                             "must be 1 to 128 of A-Z a-z 0-9 . _ / -, as in chat/web-7");
+  }
+  RETURN_IF_ERROR(good);
+  name_ = std::string(name);
+  return absl::OkStatus();
+}
+
 absl::Status Holder::TakeOpen(uint64_t hold_id, size_t holds) {
+  spoken_ = true;
   if (hold_id <= last_id_) {
     return base::RefuseField(
         "HOLD_ID_NOT_GROWING", "open.hold_id",
@@ -31,6 +48,7 @@ absl::Status Holder::TakeOpen(uint64_t hold_id, size_t holds) {
 }
 
 absl::Status Holder::TakeRenew(uint64_t sequence) {
+  spoken_ = true;
   if (sequence != renewed_ + 1) {
     return base::RefuseField("RENEW_OUT_OF_SEQUENCE", "renew.sequence",
                              absl::StrCat("must be ", renewed_ + 1));
@@ -40,7 +58,8 @@ absl::Status Holder::TakeRenew(uint64_t sequence) {
   return absl::OkStatus();
 }
 
-absl::Status Holder::TakeClosed(uint64_t hold_id) const {
+absl::Status Holder::TakeClosed(uint64_t hold_id) {
+  spoken_ = true;
   if (hold_id == 0 || hold_id > last_id_) {
     return base::RefuseField("HOLD_ID_UNKNOWN", "closed.hold_id",
                              "no Open with this id was sent on this stream");

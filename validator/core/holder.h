@@ -7,8 +7,10 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <string>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/optional.h"
 #include "tollgate/v1/validation_service.pb.h"
 
@@ -26,13 +28,18 @@ class Holder {
   };
 
   // ---- What it says. `holds`: how many places it has.
+  // How it is called, in receipts and logs. INVALID_ARGUMENT HELLO_NOT_FIRST; HOLDER_MALFORMED;
+  // CONTAINS_TOKEN_STRING.
+  absl::Status TakeHello(absl::string_view name);
   // INVALID_ARGUMENT HOLD_ID_NOT_GROWING; UNAVAILABLE TOO_SLOW.
   absl::Status TakeOpen(uint64_t hold_id, size_t holds);
   // INVALID_ARGUMENT RENEW_OUT_OF_SEQUENCE. A Renew that was not answered before the next one came
   // is answered by that one's GoodFor, which runs from later.
   absl::Status TakeRenew(uint64_t sequence);
   // INVALID_ARGUMENT HOLD_ID_UNKNOWN.
-  absl::Status TakeClosed(uint64_t hold_id) const;
+  absl::Status TakeClosed(uint64_t hold_id);
+  // `unnamed` where it said no Hello.
+  const std::string& name() const { return name_; }
 
   // ---- What it is told.
   void Say(Message message);
@@ -44,6 +51,8 @@ class Holder {
   void Forget();
 
  private:
+  std::string name_ = "unnamed";
+  bool spoken_ = false;           // it has said anything
   std::deque<Message> messages_;  // not written yet
   size_t unread_bytes_ = 0;       // of the verdicts among them
   uint64_t last_id_ = 0;

@@ -28,6 +28,11 @@ absl::StatusOr<Holds::HolderRef> Holds::Join(std::function<void()> wake) {
   return holder;
 }
 
+absl::Status Holds::Hello(const HolderRef& holder, absl::string_view name) {
+  absl::MutexLock lock(&mu_);
+  return table_.Hello(holder->stream_, name);
+}
+
 absl::StatusOr<bool> Holds::Begin(const HolderRef& holder, uint64_t hold_id) {
   absl::MutexLock lock(&mu_);
   return table_.Begin(holder->stream_, hold_id);

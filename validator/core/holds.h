@@ -64,6 +64,9 @@ class Holds final : public FollowedHolds {
   // thread, also after Leave. Errors: FAILED_PRECONDITION HOLDS_OFF; RESOURCE_EXHAUSTED
   // TOO_MANY_HOLDERS.
   absl::StatusOr<HolderRef> Join(std::function<void()> wake) ABSL_LOCKS_EXCLUDED(mu_);
+  // The holder says who it is, before anything else. Errors, INVALID_ARGUMENT: HELLO_NOT_FIRST;
+  // HOLDER_MALFORMED, CONTAINS_TOKEN_STRING.
+  absl::Status Hello(const HolderRef& holder, absl::string_view name) ABSL_LOCKS_EXCLUDED(mu_);
   // An Open has come: takes a place for it. False: there is no room, and a verdict says so
   // (Refuse). Errors: INVALID_ARGUMENT HOLD_ID_NOT_GROWING; UNAVAILABLE TOO_SLOW: the holder does
   // not read what it is told.

@@ -76,18 +76,20 @@ absl::Status HoldStream::Take(const grpc::ByteBuffer& message) {
     return parsed;
   }
   switch (request.message_case()) {
+    case HoldRequest::kHello:
+      return validator_.holds().Hello(holder_, request.hello().holder());
     case HoldRequest::kOpen:
       return TakeOpen(request.mutable_open());
     case HoldRequest::kRenew:
       return validator_.holds().Renew(holder_, request.renew().sequence());
     case HoldRequest::kClosed:
       return validator_.holds().Close(holder_, request.closed().hold_id());
-    case HoldRequest::kHello:  // of a later build
     case HoldRequest::MESSAGE_NOT_SET:
       break;
   }
-  return base::Refuse(absl::StatusCode::kInvalidArgument, "MALFORMED_REQUEST",
-                      "A message of a holder is open, renew or closed; this one is none of them.");
+  return base::Refuse(
+      absl::StatusCode::kInvalidArgument, "MALFORMED_REQUEST",
+      "A message of a holder is hello, open, renew or closed; this one is none of them.");
 }
 
 absl::Status HoldStream::TakeOpen(HoldRequest::Open* open) {
