@@ -60,8 +60,8 @@ void EdgeState::Drop(int64_t revision, const tollgate::v1::Event& event) {
     case tollgate::v1::Event::kWorkspaceChanged:
       // All tokens of the workspace, for one that was created later was read later. Holds stay as
       // they are: no permission has changed, and a holder is told of a token's identity once.
-      return DropGrants({event.workspace_changed().workspace(), /*owner=*/"", revision,
-                         event.index()});
+      return DropGrants(
+          {event.workspace_changed().workspace(), /*owner=*/"", revision, event.index()});
     case tollgate::v1::Event::SUBJECT_NOT_SET:
       return DropAll(revision);
   }
@@ -100,6 +100,11 @@ absl::Time EdgeState::CollectUse(base::BootTime now) {
   if (reading.service_ns != 0) {
     const int64_t ms = absl::ToUnixMillis(lease_.ServiceTimeAt(reading, now));
     complete_until = absl::FromUnixMillis(ms - ms % DecisionCache::kCoarseTickMs);
+    if (holds_ != nullptr) {
+      std::vector<HeldToken> held;
+      holds_->CollectHeld(&held);
+      outbox_.AddHeld(held, ms);
+    }
   }
   std::vector<EntryUse> uses;
   table_.CollectUse(&uses);

@@ -2,8 +2,11 @@
 #ifndef TOLLGATE_VALIDATOR_CORE_FOLLOWED_HOLDS_H_
 #define TOLLGATE_VALIDATOR_CORE_FOLLOWED_HOLDS_H_
 
+#include <vector>
+
 #include "absl/strings/string_view.h"
 #include "token/cohort.h"
+#include "validator/core/usage_ledger.h"
 
 namespace tollgate::validator {
 
@@ -18,6 +21,9 @@ class FollowedHolds {
   virtual void OnAny() = 0;
   // The lease was ended before its time: every hold ends, whatever is granted afterwards.
   virtual void OnLeaseEnded() = 0;
+  // Adds the tokens that are in use now because something is held open by them: each once, and only
+  // where it is good as far as this edge can know, with a live lease and not in doubt.
+  virtual void CollectHeld(std::vector<HeldToken>* held) = 0;
 };
 
 }  // namespace tollgate::validator

@@ -482,6 +482,14 @@ base::BootTime HoldTable::DueAt(const Moment& now) {
   return due;
 }
 
+void HoldTable::CollectHeld(const Moment& now, std::vector<HeldToken>* held) const {
+  if (lease_ended_ || now.state != LeaseState::kLive) return;
+  for (const auto& [id, token] : tokens_) {
+    if (token->doubt != 0) continue;
+    held->push_back({token->neighbours->first, std::string(id)});
+  }
+}
+
 void HoldTable::CloseAll() {
   if (std::exchange(closed_, true)) return;
   EndAll(tollgate::v1::VERDICT_REASON_SERVICE_UNAVAILABLE);

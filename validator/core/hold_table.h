@@ -38,6 +38,7 @@
 #include "validator/core/decision_cache.h"
 #include "validator/core/edge_reader.h"
 #include "validator/core/holder.h"
+#include "validator/core/usage_ledger.h"
 
 namespace tollgate::validator {
 
@@ -120,6 +121,8 @@ class HoldTable {
   void Tick(const Moment& now);
   // When Tick is due.
   base::BootTime DueAt(const Moment& now);
+  // FollowedHolds::CollectHeld, at `now`.
+  void CollectHeld(const Moment& now, std::vector<HeldToken>* held) const;
   void CloseAll();
   HoldTotals Totals() const;
 

@@ -122,6 +122,12 @@ void Holds::OnLeaseEnded() {
   table_.OnLeaseEnded();
 }
 
+void Holds::CollectHeld(std::vector<HeldToken>* held) {
+  const EdgeReader::Moment now = reader_.ReadMoment();
+  absl::MutexLock lock(&mu_);
+  table_.CollectHeld(now, held);
+}
+
 // ---- The validator.
 
 bool Holds::BeginAsking() {

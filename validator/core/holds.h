@@ -18,6 +18,8 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
@@ -96,6 +98,7 @@ class Holds final : public FollowedHolds {
   void OnCohort(const token::CohortWatermark& cohort) override ABSL_LOCKS_EXCLUDED(mu_);
   void OnAny() override ABSL_LOCKS_EXCLUDED(mu_);
   void OnLeaseEnded() override ABSL_LOCKS_EXCLUDED(mu_);
+  void CollectHeld(std::vector<HeldToken>* held) override ABSL_LOCKS_EXCLUDED(mu_);
 
   // ---- For the validator.
   // Whether the caller is to take the questions now; false: another thread is at it.
