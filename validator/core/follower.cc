@@ -499,7 +499,7 @@ void Follower::SendUsage(base::BootTime now, FollowerActions* actions) {
   }
 }
 
-FollowerActions Follower::Goodbye(base::BootTime now, absl::Time wall_now) {
+FollowerActions Follower::Goodbye(base::BootTime now, absl::Time wall_now, bool held) {
   FollowerActions actions;
   if (phase_ == Phase::kGone) return WithWake(actions);
   // R4: closed before the goodbye is handed out; from here on nothing that arrives has any effect.
@@ -509,7 +509,7 @@ FollowerActions Follower::Goodbye(base::BootTime now, absl::Time wall_now) {
     SendUsage(now, &actions);
     // Sends the last evidence. No ping may come before the Welcome.
     if (phase_ == Phase::kFollowing) SendPing(now, wall_now, &actions);
-    actions.send.emplace_back().mutable_goodbye();
+    if (!held) actions.send.emplace_back().mutable_goodbye();
     actions.finish = true;
     actions.stream = stream_;
   } else if (phase_ == Phase::kConnecting || phase_ == Phase::kClosing) {

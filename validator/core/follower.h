@@ -149,8 +149,9 @@ class Follower {
   void OnAnswerHeld(int64_t revision);
   // Says goodbye where there is a stream, and closes the state; nothing that arrives later has any
   // effect (R4). The caller makes sure that the last decision has been answered before. `wall_now`
-  // is for the last report of use.
-  FollowerActions Goodbye(base::BootTime now, absl::Time wall_now);
+  // is for the last report of use. `held`: something let in may still be held open, so all is as
+  // with a goodbye, but none is said.
+  FollowerActions Goodbye(base::BootTime now, absl::Time wall_now, bool held = false);
 
   // The epoch and the revision as of which everything held is right.
   const std::string& epoch() const { return epoch_; }

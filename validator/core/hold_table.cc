@@ -37,8 +37,10 @@ base::BootTime LeaseEnd(const EdgeReader::Moment& now) {
 struct HoldTable::Stream {
   Holder said;
   absl::flat_hash_map<uint64_t, std::unique_ptr<Hold>> holds;
-  size_t in_doubt = 0;  // of its holds
+  size_t in_doubt = 0;        // of its holds
+  base::BootTime word_until;  // no word to it reaches further, by this edge's clock
   bool waking = false;
+  bool left = false;
 };
 
 // Holds end a little before A, so that a word to a holder is never too short to be renewed in time,
@@ -55,7 +57,7 @@ absl::StatusOr<HoldTable::Stream*> HoldTable::Join() {
     return base::Refuse(absl::StatusCode::kFailedPrecondition, "HOLDS_OFF",
                         "This validator keeps no holds. Start it with --max-holds N.");
   }
-  if (streams_.size() >= kMostHolders) {
+  if (streams_.size() - left_.size() >= kMostHolders) {
     return base::Refuse(absl::StatusCode::kResourceExhausted, "TOO_MANY_HOLDERS",
                         absl::StrCat("At most ", kMostHolders,
                                      " streams of holders at once. One stream has room for many "
@@ -133,6 +135,7 @@ absl::Status HoldTable::Close(Stream* stream, uint64_t hold_id) {
   }
   stream->holds.erase(found);
   --places_;
+  if (closed_ && stream->holds.empty()) NeedsWake(stream);  // it is finished
   return absl::OkStatus();
 }
 
@@ -143,7 +146,11 @@ NextOfHolder HoldTable::NextMessage(Stream* stream, const Moment& now,
       auto* opened = out->mutable_opened();
       opened->set_hold_id(message->hold_id);
       if (message->verdict->verdict() == tollgate::v1::VERDICT_ADMIT) {
-        *opened->mutable_good_for() = base::ToProto(GoodFor(*stream, now));
+        // Ended comes next where it has ended meanwhile: nothing is said that reaches further.
+        const auto hold = stream->holds.find(message->hold_id);
+        const bool open = hold != stream->holds.end() && hold->second->token != nullptr;
+        *opened->mutable_good_for() =
+            base::ToProto(open ? GoodFor(stream, now) : absl::ZeroDuration());
       }
       opened->mutable_verdict()->Swap(message->verdict.get());
       return NextOfHolder::kMessage;
@@ -157,37 +164,78 @@ NextOfHolder HoldTable::NextMessage(Stream* stream, const Moment& now,
   if (const absl::optional<uint64_t> renewed = stream->said.NextRenewed()) {
     auto* good_for = out->mutable_good_for();
     good_for->set_sequence(*renewed);
-    *good_for->mutable_length() = base::ToProto(GoodFor(*stream, now));
+    *good_for->mutable_length() = base::ToProto(GoodFor(stream, now));
     return NextOfHolder::kMessage;
   }
-  return closed_ ? NextOfHolder::kFinished : NextOfHolder::kNothing;
+  return closed_ && stream->holds.empty() ? NextOfHolder::kFinished : NextOfHolder::kNothing;
 }
 
 // R1, once more: the holder counts from when it sent its request, which was before `now`. So its
 // word runs out before this edge's lease does, and the service's view outlasts both.
-absl::Duration HoldTable::GoodFor(const Stream& stream, const Moment& now) {
+absl::Duration HoldTable::GoodFor(Stream* stream, const Moment& now) {
   if (closed_ || lease_ended_ || now.state != LeaseState::kLive) return absl::ZeroDuration();
   absl::Duration left = LeaseEnd(now) - now.boot;
-  if (stream.in_doubt > 0) {
+  if (stream->in_doubt > 0) {
     DropSettledDoubts();
     const base::BootTime ends = doubts_.empty() ? now.boot : doubts_.front().ends;
     // Also where Tick is late: a word never reaches beyond A.
     left = std::min(left, shortest_word_ + (ends - now.boot));
   }
-  left -= lease::DriftOver(left, options_.drift_bound);
-  return std::max(left, absl::ZeroDuration());
+  if (left <= absl::ZeroDuration()) return absl::ZeroDuration();
+  // An earlier word may be the longer one, and the holder may not have read this one yet.
+  stream->word_until = std::max(stream->word_until, now.boot + left);
+  return left - lease::DriftOver(left, options_.drift_bound);
 }
 
-void HoldTable::Leave(Stream* stream) {
+// The holder may be there, cut off, and hold on until its word is over; nobody can tell it
+// anything.
+void HoldTable::Leave(Stream* stream, base::BootTime now) {
+  std::erase(woken_, stream);
+  stream->said.Forget();
+  places_ -= stream->holds.size();
+  for (auto it = stream->holds.begin(); it != stream->holds.end();) {
+    Hold* const hold = it->second.get();
+    if (hold->token != nullptr) {
+      ++totals_.closed;
+      CountOpen(*hold, -1);
+      if (hold->token->doubt != 0) CountInDoubt(*hold, -1);
+    }
+    const bool runs = stream->word_until > now && (hold->token != nullptr || hold->until > now);
+    if (runs) {
+      ++it;
+      continue;
+    }
+    if (hold->token != nullptr) {
+      Token* const token = hold->token;
+      stream->left = true;  // it is counted no more
+      Unlink(hold);
+      stream->left = false;
+      ForgetIfUnheld(token);
+    }
+    stream->holds.erase(it++);
+  }
+  stream->left = true;
+  left_holds_ += stream->holds.size();
+  left_.insert({stream->word_until, stream});
+  ForgetLeft(now);
+}
+
+void HoldTable::ForgetLeft(base::BootTime now) {
+  while (!left_.empty() && (left_.begin()->first <= now || left_holds_ > options_.most ||
+                            left_.size() > kMostHolders)) {
+    Forget(left_.begin()->second);
+  }
+}
+
+void HoldTable::Forget(Stream* stream) {
+  left_.erase({stream->word_until, stream});
+  left_holds_ -= stream->holds.size();
   for (auto& [id, hold] : stream->holds) {
     Token* const token = hold->token;
     if (token == nullptr) continue;
-    ++totals_.closed;
     Unlink(hold.get());
     ForgetIfUnheld(token);
   }
-  places_ -= stream->holds.size();
-  std::erase(woken_, stream);
   streams_.erase(stream);
 }
 
@@ -258,19 +306,24 @@ void HoldTable::Link(Hold* hold, Token* token) {
   hold->next = token->first;
   if (token->first != nullptr) token->first->previous = hold;
   token->first = hold;
-  ++totals_.open;
-  if (token->doubt == 0) return;
-  ++hold->stream->in_doubt;
-  ++totals_.in_doubt;
+  CountOpen(*hold, 1);
+  if (token->doubt != 0) CountInDoubt(*hold, 1);
+}
+
+void HoldTable::CountOpen(const Hold& hold, int64_t holds) {
+  if (!hold.stream->left) totals_.open += holds;
+}
+
+void HoldTable::CountInDoubt(const Hold& hold, int64_t holds) {
+  if (hold.stream->left) return;
+  totals_.in_doubt += holds;
+  hold.stream->in_doubt += static_cast<size_t>(holds);
 }
 
 void HoldTable::Unlink(Hold* hold) {
   Token* const token = std::exchange(hold->token, nullptr);
-  if (token->doubt != 0) {
-    --hold->stream->in_doubt;
-    --totals_.in_doubt;
-  }
-  --totals_.open;
+  if (token->doubt != 0) CountInDoubt(*hold, -1);
+  CountOpen(*hold, -1);
   (hold->previous != nullptr ? hold->previous->next : token->first) = hold->next;
   if (hold->next != nullptr) hold->next->previous = hold->previous;
   hold->previous = hold->next = nullptr;
@@ -295,10 +348,7 @@ void HoldTable::Doubts(Token* token, base::BootTime now) {
     token->since = last_doubt_ + 1;
     const base::BootTime ends = now + (options_.answer_within - shortest_word_);
     doubts_.push_back({ends, IdOf(token->key), token->since});
-    for (Hold* hold = token->first; hold != nullptr; hold = hold->next) {
-      ++hold->stream->in_doubt;
-      ++totals_.in_doubt;
-    }
+    for (Hold* hold = token->first; hold != nullptr; hold = hold->next) CountInDoubt(*hold, 1);
   }
   token->doubt = ++last_doubt_;
   if (token->queued) return;
@@ -308,15 +358,15 @@ void HoldTable::Doubts(Token* token, base::BootTime now) {
 
 void HoldTable::Trust(Token* token) {
   token->doubt = 0;
-  for (Hold* hold = token->first; hold != nullptr; hold = hold->next) {
-    --hold->stream->in_doubt;
-    --totals_.in_doubt;
-  }
+  for (Hold* hold = token->first; hold != nullptr; hold = hold->next) CountInDoubt(*hold, -1);
 }
 
 void HoldTable::End(Hold* hold, VerdictReason reason) {
   Unlink(hold);
   hold->requirement.reset();
+  hold->ended = true;
+  hold->until = hold->stream->word_until;
+  if (hold->stream->left) return;  // nobody can be told
   ++totals_.ended[static_cast<size_t>(reason)];
   Say(hold->stream, {hold->id, reason, nullptr});
 }
@@ -385,7 +435,7 @@ void HoldTable::OnAny(base::BootTime now) {
 
 void HoldTable::OnLeaseEnded() {
   ++events_;
-  if (totals_.open > 0) lease_ended_ = true;
+  if (!tokens_.empty()) lease_ended_ = true;
 }
 
 // ---- Questions and time.
@@ -438,7 +488,8 @@ void HoldTable::DropSettledDoubts() {
 }
 
 void HoldTable::Tick(const Moment& now) {
-  if (lease_ended_ || (totals_.open > 0 && now.state != LeaseState::kLive)) {
+  ForgetLeft(now.boot);
+  if (lease_ended_ || (!tokens_.empty() && now.state != LeaseState::kLive)) {
     EndAll(tollgate::v1::VERDICT_REASON_NO_LEASE);
     lease_ended_ = false;
   }
@@ -463,9 +514,10 @@ void HoldTable::Tick(const Moment& now) {
 
 base::BootTime HoldTable::DueAt(const Moment& now) {
   base::BootTime due = base::BootTime::InfiniteFuture();
-  if (closed_ || totals_.open == 0) return due;
+  if (!left_.empty()) due = left_.begin()->first;
+  if (closed_ || tokens_.empty()) return due;
   if (lease_ended_ || now.state != LeaseState::kLive) return now.boot;
-  due = LeaseEnd(now);
+  due = std::min(due, LeaseEnd(now));
   DropSettledDoubts();
   if (!doubts_.empty()) due = std::min(due, doubts_.front().ends);
   if (!ask_again_.empty()) due = std::min(due, ask_again_.front().first);
@@ -485,7 +537,9 @@ base::BootTime HoldTable::DueAt(const Moment& now) {
 void HoldTable::CollectHeld(const Moment& now, std::vector<HeldToken>* held) const {
   if (lease_ended_ || now.state != LeaseState::kLive) return;
   for (const auto& [id, token] : tokens_) {
-    if (token->doubt != 0) continue;
+    const Hold* hold = token->first;
+    while (hold != nullptr && hold->stream->left) hold = hold->next;
+    if (token->doubt != 0 || hold == nullptr) continue;
     held->push_back({token->neighbours->first, std::string(id)});
   }
 }
@@ -496,9 +550,31 @@ void HoldTable::CloseAll() {
   for (auto& [raw, stream] : streams_) NeedsWake(raw);
 }
 
+absl::Duration HoldTable::LongestWord(base::BootTime now) const {
+  absl::Duration longest;
+  for (const auto& [raw, stream] : streams_) {
+    for (const auto& [id, hold] : stream->holds) {
+      if (hold->ended) longest = std::max(longest, hold->until - now);
+    }
+  }
+  return longest;
+}
+
+std::vector<std::string> HoldTable::Unanswered(base::BootTime now, size_t most) const {
+  std::set<std::string> names;
+  for (const auto& [raw, stream] : streams_) {
+    if (names.size() >= most) break;
+    const bool any = std::any_of(
+        stream->holds.begin(), stream->holds.end(),
+        [now](const auto& entry) { return entry.second->ended && entry.second->until > now; });
+    if (any) names.insert(stream->said.name());
+  }
+  return {names.begin(), names.end()};
+}
+
 HoldTotals HoldTable::Totals() const {
   HoldTotals totals = totals_;
-  totals.holders = static_cast<int64_t>(streams_.size());
+  totals.holders = static_cast<int64_t>(streams_.size() - left_.size());
   return totals;
 }
 

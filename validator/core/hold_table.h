@@ -101,8 +101,9 @@ class HoldTable {
   absl::Status Renew(Stream* stream, uint64_t sequence);
   absl::Status Close(Stream* stream, uint64_t hold_id);
   NextOfHolder NextMessage(Stream* stream, const Moment& now, tollgate::v1::HoldResponse* out);
-  // Frees the stream.
-  void Leave(Stream* stream);
+  // The stream is the table's from here on: while a word to it may still run, events count its
+  // holds.
+  void Leave(Stream* stream, base::BootTime now);
   // The streams that have something to read since they were taken last; each once.
   std::vector<Stream*> TakeWoken();
   bool has_woken() const { return !woken_.empty(); }
@@ -124,6 +125,13 @@ class HoldTable {
   // FollowedHolds::CollectHeld, at `now`.
   void CollectHeld(const Moment& now, std::vector<HeldToken>* held) const;
   void CloseAll();
+  // Holds that are open, or were told Ended and are not answered, on streams that are there.
+  size_t places() const { return places_; }
+  // For how long after `now` a holder may hold on that was told of its end, or has left without
+  // Closed. Zero: none does. After CloseAll.
+  absl::Duration LongestWord(base::BootTime now) const;
+  // Their names, at most `most`.
+  std::vector<std::string> Unanswered(base::BootTime now, size_t most) const;
   HoldTotals Totals() const;
 
  private:
@@ -144,6 +152,8 @@ class HoldTable {
     uint64_t id = 0;
     Stream* stream = nullptr;
     Token* token = nullptr;  // null: not decided yet, or ended
+    bool ended = false;
+    base::BootTime until;  // ended: when the last word to its holder that was about it is over
     std::shared_ptr<const token::Requirement> requirement;
     Hold* previous = nullptr;  // of the same token
     Hold* next = nullptr;
@@ -183,13 +193,22 @@ class HoldTable {
   void Say(Stream* stream, Holder::Message message);
   void NeedsWake(Stream* stream);
   void DropSettledDoubts();
-  // For how long from `now` on a word to this holder is good.
-  absl::Duration GoodFor(const Stream& stream, const Moment& now);
+  // A word to this holder: for how long from `now` on its holds are good.
+  absl::Duration GoodFor(Stream* stream, const Moment& now);
+  // Counts holds as open, and as in doubt, but for those whose stream has left.
+  void CountOpen(const Hold& hold, int64_t holds);
+  void CountInDoubt(const Hold& hold, int64_t holds);
+  // Forgets a stream that has left.
+  void Forget(Stream* stream);
+  void ForgetLeft(base::BootTime now);
 
   const HoldsOptions options_;
   const absl::Duration shortest_word_;  // to a holder with a hold in doubt
 
   absl::flat_hash_map<Stream*, std::unique_ptr<Stream>> streams_;
+  // Those that have left, by when the last word to them is over.
+  std::set<std::pair<base::BootTime, Stream*>> left_;
+  size_t left_holds_ = 0;
   std::vector<Stream*> woken_;
   Tokens tokens_;  // by the public id, which lies in the token's key
   Workspaces workspaces_;

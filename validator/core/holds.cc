@@ -1,5 +1,6 @@
 #include "validator/core/holds.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -10,6 +11,9 @@ namespace {
 
 // A tick that is late by so little is not hastened.
 constexpr absl::Duration kDueSlack = absl::Milliseconds(1);
+
+// Of holders that a log line names.
+constexpr size_t kMostNames = 16;
 
 }  // namespace
 
@@ -72,8 +76,12 @@ absl::Status Holds::Renew(const HolderRef& holder, uint64_t sequence) {
 }
 
 absl::Status Holds::Close(const HolderRef& holder, uint64_t hold_id) {
-  absl::MutexLock lock(&mu_);
-  return table_.Close(holder->stream_, hold_id);
+  {
+    absl::MutexLock lock(&mu_);
+    RETURN_IF_ERROR(table_.Close(holder->stream_, hold_id));
+  }
+  WakeHolders();
+  return absl::OkStatus();
 }
 
 Holds::Next Holds::NextMessage(const HolderRef& holder, tollgate::v1::HoldResponse* out) {
@@ -88,7 +96,7 @@ void Holds::Leave(const HolderRef& holder) {
   HoldTable::Stream* const stream = std::exchange(holder->stream_, nullptr);
   if (stream == nullptr) return;
   holders_.erase(stream);
-  table_.Leave(stream);
+  table_.Leave(stream, clock_.Now());
 }
 
 void Holds::WakeHolders() {
@@ -178,6 +186,30 @@ void Holds::CloseAll() {
     table_.CloseAll();
   }
   WakeHolders();
+}
+
+void Holds::AwaitAnswers(absl::Duration limit, absl::Duration patience) {
+  absl::MutexLock lock(&mu_);
+  const base::BootTime end = clock_.Now() + limit;
+  while (table_.places() > 0) {
+    const size_t before = table_.places();
+    const auto fewer = [this, before] {
+      mu_.AssertReaderHeld();
+      return table_.places() < before;
+    };
+    const absl::Duration left = std::min(end - clock_.Now(), patience);
+    if (!mu_.AwaitWithTimeout(absl::Condition(&fewer), left)) return;
+  }
+}
+
+absl::Duration Holds::LongestWord() const {
+  absl::MutexLock lock(&mu_);
+  return table_.LongestWord(clock_.Now());
+}
+
+std::vector<std::string> Holds::Unanswered() const {
+  absl::MutexLock lock(&mu_);
+  return table_.Unanswered(clock_.Now(), kMostNames);
 }
 
 HoldTotals Holds::Totals() const {

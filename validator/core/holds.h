@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -27,6 +28,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "absl/types/optional.h"
 #include "base/clock.h"
 #include "token/cohort.h"
@@ -87,10 +89,13 @@ class Holds final : public FollowedHolds {
   absl::Status Renew(const HolderRef& holder, uint64_t sequence) ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status Close(const HolderRef& holder, uint64_t hold_id) ABSL_LOCKS_EXCLUDED(mu_);
   // The next message to the holder. What Ended tells comes before every GoodFor that was reckoned
-  // after it. kFinished: nothing will ever follow, because this edge is going.
+  // after it. kFinished: nothing will ever follow, because this edge is going, and everything that
+  // was held here is closed.
   Next NextMessage(const HolderRef& holder, tollgate::v1::HoldResponse* out)
       ABSL_LOCKS_EXCLUDED(mu_);
-  // The stream is over, and its holds with it. The last call for this holder.
+  // The stream is over, and its holds with it. What was not answered with Closed may be held on to
+  // until the last word is over, and counts until then where it matters (LongestWord). The last
+  // call for this holder.
   void Leave(const HolderRef& holder) ABSL_LOCKS_EXCLUDED(mu_);
 
   // ---- FollowedHolds.
@@ -113,8 +118,16 @@ class Holds final : public FollowedHolds {
   base::BootTime TickAt() ABSL_LOCKS_EXCLUDED(mu_);
   // Whether Tick is due before the time that TickAt told last.
   bool DueSooner() ABSL_LOCKS_EXCLUDED(mu_);
-  // Ends all holds and all streams, for good (R4).
+  // Ends all holds, for good (R4), and each stream once all of its holds are answered with Closed.
   void CloseAll() ABSL_LOCKS_EXCLUDED(mu_);
+  // After CloseAll: waits until every hold is answered with Closed, or its stream has left; for
+  // `limit` at most, and no longer than `patience` while no answer comes.
+  void AwaitAnswers(absl::Duration limit, absl::Duration patience) ABSL_LOCKS_EXCLUDED(mu_);
+  // After CloseAll: for how long a holder that has not answered with Closed may hold on. Zero: none
+  // does, and goodbye may be said.
+  absl::Duration LongestWord() const ABSL_LOCKS_EXCLUDED(mu_);
+  // The names of such holders, at most 16.
+  std::vector<std::string> Unanswered() const ABSL_LOCKS_EXCLUDED(mu_);
   HoldTotals Totals() const ABSL_LOCKS_EXCLUDED(mu_);
 
  private:

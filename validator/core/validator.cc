@@ -404,7 +404,10 @@ FollowerActions Validator::Goodbye() {
     const auto [now, wall_now] = ReadPair(clock_);
     closed_ = true;
     waiters = resolver_.LetGo(base::BootTime::InfiniteFuture());
-    actions = follower_.Goodbye(now, wall_now);
+    // What a holder may go on believing is a decision that is not over (R4).
+    const bool held =
+        holds_.LongestWord() > absl::ZeroDuration() && !TOLLGATE_MUTATED("r4_holders_forgotten");
+    actions = follower_.Goodbye(now, wall_now, held);
   }
   Disappoint(std::move(waiters));
   return actions;

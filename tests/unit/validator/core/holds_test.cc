@@ -471,7 +471,11 @@ TEST_F(HoldsTest, WhoeverLeavesEndsEveryHoldFirst) {  // R4
   validator_->StopAdmitting();
   const Told told = Read();
   EXPECT_THAT(told.ended, ElementsAre(std::pair(1u, VERDICT_REASON_SERVICE_UNAVAILABLE)));
-  EXPECT_TRUE(told.finished);
+  EXPECT_FALSE(told.finished) << "what has ended is to be answered";
+  wakes_ = 0;
+  ASSERT_TRUE(validator_->holds().Close(holder_, 1).ok());
+  EXPECT_EQ(wakes_, 1);
+  EXPECT_TRUE(Read().finished);
   AnswerAll();
   ASSERT_TRUE(Open(3, Token("a")).ok());
   EXPECT_EQ(Read().opened.at(3), VERDICT_REASON_NO_LEASE);

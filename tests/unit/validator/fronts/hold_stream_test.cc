@@ -243,6 +243,7 @@ TEST_F(HoldStreamTest, AnEdgeThatGoesEndsItsHoldsAndThenTheStream) {  // R4
   client.Read();
   edge_.validator()->StopAdmitting();
   EXPECT_EQ(client.Read().ended().reason(), VERDICT_REASON_SERVICE_UNAVAILABLE);
+  client.Closed(1);  // until then the stream is there for the answer
   const absl::Status status = client.Ended();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
   EXPECT_EQ(base::ReasonOf(status), "DRAINING");
