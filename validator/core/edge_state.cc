@@ -16,14 +16,17 @@ void EdgeState::KeepUnknown(const TokenKey& key, int64_t service_ms) {
   outbox_.AddUse(gone);
 }
 
-void EdgeState::Reset(const std::string& /*epoch*/, int64_t revision) { DropAll(revision); }
+void EdgeState::Reset(const std::string& epoch, int64_t revision) {
+  if (holds_ != nullptr) holds_->OnReset(epoch, revision);
+  DropAll(revision);
+}
 
 void EdgeState::DropAll(int64_t revision) {
   std::vector<EntryUse> gone;
   resolver_.OnReset(revision);
   table_.DropAll(&gone);
   outbox_.AddUse(gone);
-  if (holds_ != nullptr) holds_->OnAny();
+  if (holds_ != nullptr) holds_->OnAny(revision);
 }
 
 void EdgeState::DropToken(absl::string_view workspace, absl::string_view token_id,
@@ -32,7 +35,7 @@ void EdgeState::DropToken(absl::string_view workspace, absl::string_view token_i
   resolver_.OnTokenEvent(token_id, revision);
   table_.DropToken(token_id, &gone);
   outbox_.TokenDropped(workspace, token_id, revision, gone);
-  if (holds_ != nullptr) holds_->OnTokenEvent(token_id);
+  if (holds_ != nullptr) holds_->OnTokenEvent(token_id, revision);
 }
 
 void EdgeState::DropGrants(const token::CohortWatermark& cohort) {
@@ -89,6 +92,17 @@ void EdgeState::BrandAgreed(bool agreed) { table_.SetBrandAgreed(agreed); }
 void EdgeState::FillCounts(tollgate::v1::Ping* ping) {
   ping->set_cached_tokens(table_.size());
   ping->set_decisions(counts_.Totals().decisions());
+  if (holds_ != nullptr) ping->set_open_holds(holds_->open());
+}
+
+bool EdgeState::HoldsHaveNews() const { return holds_ != nullptr && holds_->has_news(); }
+
+bool EdgeState::FillHolds(tollgate::v1::Ping* ping) {
+  return holds_ != nullptr && holds_->FillPing(ping);
+}
+
+void EdgeState::StreamEnded() {
+  if (holds_ != nullptr) holds_->StreamEnded();
 }
 
 absl::Time EdgeState::CollectUse(base::BootTime now) {

@@ -61,6 +61,9 @@ class EdgeState final : public FollowedState {
   void Close() override;
   void BrandAgreed(bool agreed) override;
   void FillCounts(tollgate::v1::Ping* ping) override;
+  bool HoldsHaveNews() const override;
+  bool FillHolds(tollgate::v1::Ping* ping) override;
+  void StreamEnded() override;
   absl::Time CollectUse(base::BootTime now) override;
 
  private:

@@ -2,10 +2,13 @@
 #ifndef TOLLGATE_VALIDATOR_CORE_FOLLOWED_HOLDS_H_
 #define TOLLGATE_VALIDATOR_CORE_FOLLOWED_HOLDS_H_
 
+#include <cstdint>
+#include <string>
 #include <vector>
 
 #include "absl/strings/string_view.h"
 #include "token/cohort.h"
+#include "tollgate/v1/edge_service.pb.h"
 #include "validator/core/usage_ledger.h"
 
 namespace tollgate::validator {
@@ -15,15 +18,24 @@ namespace tollgate::validator {
 class FollowedHolds {
  public:
   virtual ~FollowedHolds() = default;
-  virtual void OnTokenEvent(absl::string_view token_id) = 0;
+  virtual void OnTokenEvent(absl::string_view token_id, int64_t revision) = 0;
   virtual void OnCohort(const token::CohortWatermark& cohort) = 0;
-  // A reset, or an event that may be about anything.
-  virtual void OnAny() = 0;
+  // An event that may be about anything, or a reset to this revision.
+  virtual void OnAny(int64_t revision) = 0;
+  // What is applied from here on is of this epoch, and above this revision: before OnAny.
+  virtual void OnReset(const std::string& epoch, int64_t revision) = 0;
   // The lease was ended before its time: every hold ends, whatever is granted afterwards.
   virtual void OnLeaseEnded() = 0;
   // Adds the tokens that are in use now because something is held open by them: each once, and only
   // where it is good as far as this edge can know, with a live lease and not in doubt.
   virtual void CollectHeld(std::vector<HeldToken>* held) = 0;
+
+  // ---- The pings. HoldReceipts has the next three.
+  virtual bool has_news() const = 0;
+  virtual bool FillPing(tollgate::v1::Ping* ping) = 0;
+  virtual void StreamEnded() = 0;
+  // How many are open.
+  virtual int64_t open() const = 0;
 };
 
 }  // namespace tollgate::validator

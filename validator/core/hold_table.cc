@@ -16,6 +16,9 @@ namespace {
 using tollgate::v1::ValidateResponse;
 using tollgate::v1::VerdictReason;
 
+// The revisions that one token's question may answer for: beyond them the last gives way.
+constexpr size_t kMostDoubts = 16;
+
 // Streams at once. Each is a process that lets callers in.
 constexpr size_t kMostHolders = 256;
 
@@ -98,7 +101,7 @@ void HoldTable::Decided(Stream* stream, HoldVerdict verdict, const Decision& dec
     Link(hold, token);
     ++totals_.opened;
     // Whatever was applied since may be about this token, and did not find its hold.
-    if (verdict.as_of != events_) Doubts(token, now);
+    if (verdict.as_of != events_) Doubts(token, last_revision_, now);
   } else {
     if (decision.admitted()) {
       verdict.words->Clear();
@@ -130,8 +133,10 @@ absl::Status HoldTable::Close(Stream* stream, uint64_t hold_id) {
   Token* const token = found->second->token;
   if (token != nullptr) {
     ++totals_.closed;
-    Unlink(found->second.get());
+    Unlink(found->second.get(), Stand::kClosed);
     ForgetIfUnheld(token);
+  } else {
+    Settle(found->second.get(), Stand::kClosed);
   }
   stream->holds.erase(found);
   --places_;
@@ -208,10 +213,11 @@ void HoldTable::Leave(Stream* stream, base::BootTime now) {
     if (hold->token != nullptr) {
       Token* const token = hold->token;
       stream->left = true;  // it is counted no more
-      Unlink(hold);
+      Unlink(hold, Stand::kSilent);
       stream->left = false;
       ForgetIfUnheld(token);
     }
+    Settle(hold, Stand::kSilent);
     stream->holds.erase(it++);
   }
   stream->left = true;
@@ -231,9 +237,10 @@ void HoldTable::Forget(Stream* stream) {
   left_.erase({stream->word_until, stream});
   left_holds_ -= stream->holds.size();
   for (auto& [id, hold] : stream->holds) {
+    Settle(hold.get(), Stand::kSilent);
     Token* const token = hold->token;
     if (token == nullptr) continue;
-    Unlink(hold.get());
+    Unlink(hold.get(), Stand::kSilent);
     ForgetIfUnheld(token);
   }
   streams_.erase(stream);
@@ -306,8 +313,11 @@ void HoldTable::Link(Hold* hold, Token* token) {
   hold->next = token->first;
   if (token->first != nullptr) token->first->previous = hold;
   token->first = hold;
+  ++token->holds;
   CountOpen(*hold, 1);
-  if (token->doubt != 0) CountInDoubt(*hold, 1);
+  if (token->doubt == 0) return;
+  CountInDoubt(*hold, 1);
+  receipts_.Move(token->doubts, Stand::kNone, Stand::kInDoubt, {});
 }
 
 void HoldTable::CountOpen(const Hold& hold, int64_t holds) {
@@ -320,9 +330,13 @@ void HoldTable::CountInDoubt(const Hold& hold, int64_t holds) {
   hold.stream->in_doubt += static_cast<size_t>(holds);
 }
 
-void HoldTable::Unlink(Hold* hold) {
+void HoldTable::Unlink(Hold* hold, Stand to) {
   Token* const token = std::exchange(hold->token, nullptr);
-  if (token->doubt != 0) CountInDoubt(*hold, -1);
+  --token->holds;
+  if (token->doubt != 0) {
+    CountInDoubt(*hold, -1);
+    receipts_.Move(token->doubts, Stand::kInDoubt, to, hold->stream->said.name());
+  }
   CountOpen(*hold, -1);
   (hold->previous != nullptr ? hold->previous->next : token->first) = hold->next;
   if (hold->next != nullptr) hold->next->previous = hold->previous;
@@ -343,7 +357,22 @@ void HoldTable::ForgetIfUnheld(Token* token) {
   tokens_.erase(token->key.id());
 }
 
-void HoldTable::Doubts(Token* token, base::BootTime now) {
+void HoldTable::NoteDoubt(Token* token, int64_t revision) {
+  const std::shared_ptr<HoldReceipts::Entry> entry = receipts_.Of(revision);
+  HoldReceipts::Doubts& doubts = token->doubts;
+  if (entry == nullptr || std::find(doubts.begin(), doubts.end(), entry) != doubts.end()) return;
+  const auto holds = static_cast<int64_t>(token->holds);
+  if (doubts.size() >= kMostDoubts) {
+    receipts_.Move({doubts.back()}, Stand::kInDoubt, Stand::kNone, {}, holds);
+    doubts.pop_back();
+  }
+  doubts.push_back(entry);
+  receipts_.Move({entry}, Stand::kNone, Stand::kInDoubt, {}, holds);
+  token->told = nullptr;
+}
+
+void HoldTable::Doubts(Token* token, int64_t revision, base::BootTime now) {
+  if (revision > 0) NoteDoubt(token, revision);
   if (token->doubt == 0) {
     token->since = last_doubt_ + 1;
     const base::BootTime ends = now + (options_.answer_within - shortest_word_);
@@ -358,17 +387,38 @@ void HoldTable::Doubts(Token* token, base::BootTime now) {
 
 void HoldTable::Trust(Token* token) {
   token->doubt = 0;
+  receipts_.Move(token->doubts, Stand::kInDoubt, Stand::kNone, {},
+                 static_cast<int64_t>(token->holds));
+  token->doubts.clear();
+  token->told = nullptr;
   for (Hold* hold = token->first; hold != nullptr; hold = hold->next) CountInDoubt(*hold, -1);
 }
 
 void HoldTable::End(Hold* hold, VerdictReason reason) {
-  Unlink(hold);
-  hold->requirement.reset();
+  Token* const token = hold->token;
   hold->ended = true;
   hold->until = hold->stream->word_until;
+  if (token->doubt != 0 && !token->doubts.empty()) {
+    if (token->told == nullptr) {
+      token->told = std::make_shared<const HoldReceipts::Doubts>(token->doubts);
+    }
+    hold->doubts = token->told;
+    told_.insert({hold->until, hold});
+  }
+  Unlink(hold, Stand::kTold);
+  hold->requirement.reset();
   if (hold->stream->left) return;  // nobody can be told
   ++totals_.ended[static_cast<size_t>(reason)];
   Say(hold->stream, {hold->id, reason, nullptr});
+}
+
+void HoldTable::Settle(Hold* hold, Stand to) {
+  if (hold->doubts == nullptr) return;
+  const Stand from = hold->silent ? Stand::kSilent : Stand::kTold;
+  if (from == to) return;
+  told_.erase({hold->until, hold});
+  hold->silent = to == Stand::kSilent;
+  receipts_.Move(*hold->doubts, from, to, hold->stream->said.name());
 }
 
 void HoldTable::EndToken(Token* token, VerdictReason reason) {
@@ -376,7 +426,7 @@ void HoldTable::EndToken(Token* token, VerdictReason reason) {
   ForgetIfUnheld(token);
 }
 
-void HoldTable::DecideToken(Token* token, absl::Time service_now) {
+bool HoldTable::DecideToken(Token* token, absl::Time service_now) {
   token::GrantView grant;
   TOLLGATE_INVARIANT(token::GrantView::Over(token->grant, &grant), "a held token has a grant");
   // Many holds of a token need the same: they share one requirement, which is decided once, because
@@ -389,7 +439,9 @@ void HoldTable::DecideToken(Token* token, absl::Time service_now) {
     if (found->second != tollgate::v1::VERDICT_REASON_UNSPECIFIED) End(hold, found->second);
     hold = next;
   }
+  const bool held = token->first != nullptr;
   ForgetIfUnheld(token);
+  return held;
 }
 
 void HoldTable::EndAll(VerdictReason reason) {
@@ -407,14 +459,16 @@ void HoldTable::EndAll(VerdictReason reason) {
 
 // ---- Events.
 
-void HoldTable::OnTokenEvent(absl::string_view token_id, base::BootTime now) {
+void HoldTable::OnTokenEvent(absl::string_view token_id, int64_t revision, base::BootTime now) {
   ++events_;
+  last_revision_ = revision;
   Token* const token = Find(token_id);
-  if (token != nullptr) Doubts(token, now);
+  if (token != nullptr) Doubts(token, revision, now);
 }
 
 void HoldTable::OnCohort(const token::CohortWatermark& cohort, base::BootTime now) {
   ++events_;
+  last_revision_ = cohort.revision;
   const auto found = workspaces_.find(cohort.workspace);
   if (found == workspaces_.end()) return;
   for (Token* const token : found->second) {
@@ -423,14 +477,17 @@ void HoldTable::OnCohort(const token::CohortWatermark& cohort, base::BootTime no
     // What is known of a token in doubt may be old: it may have another owner by now.
     if (token->doubt != 0 || cohort.Covers(cohort.workspace, grant.owner(), grant.create_revision(),
                                            grant.create_index())) {
-      Doubts(token, now);
+      Doubts(token, cohort.revision, now);
     }
   }
 }
 
-void HoldTable::OnAny(base::BootTime now) {
+void HoldTable::OnAny(int64_t revision, base::BootTime now) {
   ++events_;
-  for (auto& [id, token] : tokens_) Doubts(token.get(), now);
+  last_revision_ = revision;
+  // What ends with its history is of no revision of the next.
+  const int64_t by = lease_ended_ ? 0 : revision;
+  for (auto& [id, token] : tokens_) Doubts(token.get(), by, now);
 }
 
 void HoldTable::OnLeaseEnded() {
@@ -471,9 +528,9 @@ void HoldTable::Answered(const HoldQuestion& question, const Decision& decision,
   }
   token::GrantView grant;
   if (decision.ReadIdentity(&grant)) {
-    Trust(token);
     SetGrant(token, decision.packed_grant());
-    DecideToken(token, now.service);
+    // What ends, ends in doubt, and so by the revisions that the answer is about.
+    if (DecideToken(token, now.service)) Trust(token);
   } else {
     EndToken(token, decision.reason);
   }
@@ -488,6 +545,9 @@ void HoldTable::DropSettledDoubts() {
 }
 
 void HoldTable::Tick(const Moment& now) {
+  while (!told_.empty() && told_.begin()->first <= now.boot) {
+    Settle(told_.begin()->second, Stand::kSilent);
+  }
   ForgetLeft(now.boot);
   if (lease_ended_ || (!tokens_.empty() && now.state != LeaseState::kLive)) {
     EndAll(tollgate::v1::VERDICT_REASON_NO_LEASE);
@@ -515,6 +575,7 @@ void HoldTable::Tick(const Moment& now) {
 base::BootTime HoldTable::DueAt(const Moment& now) {
   base::BootTime due = base::BootTime::InfiniteFuture();
   if (!left_.empty()) due = left_.begin()->first;
+  if (!told_.empty()) due = std::min(due, told_.begin()->first);
   if (closed_ || tokens_.empty()) return due;
   if (lease_ended_ || now.state != LeaseState::kLive) return now.boot;
   due = std::min(due, LeaseEnd(now));

@@ -37,6 +37,7 @@
 #include "validator/core/decision.h"
 #include "validator/core/decision_cache.h"
 #include "validator/core/edge_reader.h"
+#include "validator/core/hold_receipts.h"
 #include "validator/core/holder.h"
 #include "validator/core/usage_ledger.h"
 
@@ -110,9 +111,12 @@ class HoldTable {
 
   // ---- Events.
   uint64_t events() const { return events_; }
-  void OnTokenEvent(absl::string_view token_id, base::BootTime now);
+  void OnTokenEvent(absl::string_view token_id, int64_t revision, base::BootTime now);
   void OnCohort(const token::CohortWatermark& cohort, base::BootTime now);
-  void OnAny(base::BootTime now);
+  void OnAny(int64_t revision, base::BootTime now);
+  // What became of the holds that they put in doubt.
+  HoldReceipts& receipts() { return receipts_; }
+  const HoldReceipts& receipts() const { return receipts_; }
   void OnLeaseEnded();
 
   // ---- Questions and time.
@@ -135,6 +139,7 @@ class HoldTable {
   HoldTotals Totals() const;
 
  private:
+  using Stand = HoldReceipts::Stand;
   struct Hold;
   struct Token {
     TokenKey key;
@@ -147,6 +152,10 @@ class HoldTable {
     bool queued = false;  // in to_ask_ or ask_again_
     uint64_t doubt = 0;   // the last event that may be about it; 0: not in doubt
     uint64_t since = 0;   // the first of them
+    size_t holds = 0;
+    HoldReceipts::Doubts doubts;  // while in doubt: the revisions of these events
+    // The same, for the holds that have ended since the last of them; null: none has.
+    std::shared_ptr<const HoldReceipts::Doubts> told;
   };
   struct Hold {
     uint64_t id = 0;
@@ -154,6 +163,8 @@ class HoldTable {
     Token* token = nullptr;  // null: not decided yet, or ended
     bool ended = false;
     base::BootTime until;  // ended: when the last word to its holder that was about it is over
+    std::shared_ptr<const HoldReceipts::Doubts> doubts;  // ended in doubt: by what
+    bool silent = false;                                 // it counts as kSilent for these
     std::shared_ptr<const token::Requirement> requirement;
     Hold* previous = nullptr;  // of the same token
     Hold* next = nullptr;
@@ -178,17 +189,20 @@ class HoldTable {
   Token* Keep(const HoldVerdict& verdict, const Decision& decision);
   void SetGrant(Token* token, absl::string_view packed);
   void Link(Hold* hold, Token* token);
-  void Unlink(Hold* hold);
+  // `to`: how it stands from here on for the revisions by which it is in doubt.
+  void Unlink(Hold* hold, Stand to);
   void LeaveWorkspace(Token* token);
   // Forgets a token without holds.
   void ForgetIfUnheld(Token* token);
-  // An event may be about the token.
-  void Doubts(Token* token, base::BootTime now);
+  // An event may be about the token. `revision` 0: of no history that is followed.
+  void Doubts(Token* token, int64_t revision, base::BootTime now);
+  void NoteDoubt(Token* token, int64_t revision);
   void Trust(Token* token);
   void End(Hold* hold, tollgate::v1::VerdictReason reason);
   // Each of these may forget the token.
   void EndToken(Token* token, tollgate::v1::VerdictReason reason);
-  void DecideToken(Token* token, absl::Time service_now);
+  // Whether anything is held by it still.
+  bool DecideToken(Token* token, absl::Time service_now);
   void EndAll(tollgate::v1::VerdictReason reason);
   void Say(Stream* stream, Holder::Message message);
   void NeedsWake(Stream* stream);
@@ -201,6 +215,8 @@ class HoldTable {
   // Forgets a stream that has left.
   void Forget(Stream* stream);
   void ForgetLeft(base::BootTime now);
+  // An ended hold is answered, or its word is over.
+  void Settle(Hold* hold, Stand to);
 
   const HoldsOptions options_;
   const absl::Duration shortest_word_;  // to a holder with a hold in doubt
@@ -209,6 +225,8 @@ class HoldTable {
   // Those that have left, by when the last word to them is over.
   std::set<std::pair<base::BootTime, Stream*>> left_;
   size_t left_holds_ = 0;
+  // Ended in doubt, and neither answered nor over, by when the word is over.
+  std::set<std::pair<base::BootTime, Hold*>> told_;
   std::vector<Stream*> woken_;
   Tokens tokens_;  // by the public id, which lies in the token's key
   Workspaces workspaces_;
@@ -216,6 +234,8 @@ class HoldTable {
   std::deque<Doubt> doubts_;                   // in the order of their ends
   std::deque<TokenId> to_ask_;
   std::deque<std::pair<base::BootTime, TokenId>> ask_again_;
+  HoldReceipts receipts_;
+  int64_t last_revision_ = 0;  // of the last event
   uint64_t events_ = 0;
   uint64_t last_doubt_ = 0;
   size_t places_ = 0;  // taken

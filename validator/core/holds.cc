@@ -17,8 +17,9 @@ constexpr size_t kMostNames = 16;
 
 }  // namespace
 
-Holds::Holds(HoldsOptions options, const EdgeReader* reader, const base::Clock* clock)
-    : reader_(*reader), clock_(*clock), table_(options) {}
+Holds::Holds(HoldsOptions options, const EdgeReader* reader, const base::Clock* clock,
+             std::function<void()> on_news)
+    : reader_(*reader), clock_(*clock), on_news_(std::move(on_news)), table_(options) {}
 
 Holds::~Holds() = default;
 
@@ -53,7 +54,7 @@ void Holds::Decided(const HolderRef& holder, Verdict verdict, const Decision& de
     if (holder->stream_ == nullptr) return;
     table_.Decided(holder->stream_, std::move(verdict), decision, clock_.Now());
   }
-  WakeHolders();
+  CallOut();
 }
 
 void Holds::Refuse(const HolderRef& holder, uint64_t hold_id,
@@ -63,7 +64,7 @@ void Holds::Refuse(const HolderRef& holder, uint64_t hold_id,
     if (holder->stream_ == nullptr) return;
     table_.Refuse(holder->stream_, hold_id, std::move(words));
   }
-  WakeHolders();
+  CallOut();
 }
 
 absl::Status Holds::Renew(const HolderRef& holder, uint64_t sequence) {
@@ -71,7 +72,7 @@ absl::Status Holds::Renew(const HolderRef& holder, uint64_t sequence) {
     absl::MutexLock lock(&mu_);
     RETURN_IF_ERROR(table_.Renew(holder->stream_, sequence));
   }
-  WakeHolders();
+  CallOut();
   return absl::OkStatus();
 }
 
@@ -80,7 +81,7 @@ absl::Status Holds::Close(const HolderRef& holder, uint64_t hold_id) {
     absl::MutexLock lock(&mu_);
     RETURN_IF_ERROR(table_.Close(holder->stream_, hold_id));
   }
-  WakeHolders();
+  CallOut();
   return absl::OkStatus();
 }
 
@@ -92,27 +93,33 @@ Holds::Next Holds::NextMessage(const HolderRef& holder, tollgate::v1::HoldRespon
 }
 
 void Holds::Leave(const HolderRef& holder) {
-  absl::MutexLock lock(&mu_);
-  HoldTable::Stream* const stream = std::exchange(holder->stream_, nullptr);
-  if (stream == nullptr) return;
-  holders_.erase(stream);
-  table_.Leave(stream, clock_.Now());
-}
-
-void Holds::WakeHolders() {
-  std::vector<HolderRef> woken;
   {
     absl::MutexLock lock(&mu_);
+    HoldTable::Stream* const stream = std::exchange(holder->stream_, nullptr);
+    if (stream == nullptr) return;
+    holders_.erase(stream);
+    table_.Leave(stream, clock_.Now());
+  }
+  CallOut();
+}
+
+void Holds::CallOut() {
+  std::vector<HolderRef> woken;
+  bool news = false;
+  {
+    absl::MutexLock lock(&mu_);
+    news = table_.receipts().has_news() && !std::exchange(news_called_, true);
     for (HoldTable::Stream* const stream : table_.TakeWoken()) woken.push_back(holders_.at(stream));
   }
   for (const HolderRef& holder : woken) holder->wake_();
+  if (news) on_news_();
 }
 
 // ---- Events.
 
-void Holds::OnTokenEvent(absl::string_view token_id) {
+void Holds::OnTokenEvent(absl::string_view token_id, int64_t revision) {
   absl::MutexLock lock(&mu_);
-  table_.OnTokenEvent(token_id, clock_.Now());
+  table_.OnTokenEvent(token_id, revision, clock_.Now());
 }
 
 void Holds::OnCohort(const token::CohortWatermark& cohort) {
@@ -120,9 +127,14 @@ void Holds::OnCohort(const token::CohortWatermark& cohort) {
   table_.OnCohort(cohort, clock_.Now());
 }
 
-void Holds::OnAny() {
+void Holds::OnAny(int64_t revision) {
   absl::MutexLock lock(&mu_);
-  table_.OnAny(clock_.Now());
+  table_.OnAny(revision, clock_.Now());
+}
+
+void Holds::OnReset(const std::string& epoch, int64_t revision) {
+  absl::MutexLock lock(&mu_);
+  table_.receipts().Reset(epoch, revision);
 }
 
 void Holds::OnLeaseEnded() {
@@ -135,6 +147,26 @@ void Holds::CollectHeld(std::vector<HeldToken>* held) {
   absl::MutexLock lock(&mu_);
   table_.CollectHeld(now, held);
 }
+
+// ---- The pings.
+
+bool Holds::has_news() const {
+  absl::MutexLock lock(&mu_);
+  return table_.receipts().has_news();
+}
+
+bool Holds::FillPing(tollgate::v1::Ping* ping) {
+  absl::MutexLock lock(&mu_);
+  news_called_ = false;
+  return table_.receipts().FillPing(ping);
+}
+
+void Holds::StreamEnded() {
+  absl::MutexLock lock(&mu_);
+  table_.receipts().StreamEnded();
+}
+
+int64_t Holds::open() const { return Totals().open; }
 
 // ---- The validator.
 
@@ -155,7 +187,7 @@ void Holds::Answered(const Question& question, const Decision& decision) {
     absl::MutexLock lock(&mu_);
     table_.Answered(question, decision, now);
   }
-  WakeHolders();
+  CallOut();
 }
 
 void Holds::Tick() {
@@ -164,7 +196,7 @@ void Holds::Tick() {
     absl::MutexLock lock(&mu_);
     table_.Tick(now);
   }
-  WakeHolders();
+  CallOut();
 }
 
 base::BootTime Holds::TickAt() {
@@ -185,7 +217,7 @@ void Holds::CloseAll() {
     absl::MutexLock lock(&mu_);
     table_.CloseAll();
   }
-  WakeHolders();
+  CallOut();
 }
 
 void Holds::AwaitAnswers(absl::Duration limit, absl::Duration patience) {

@@ -59,8 +59,11 @@ class Holds final : public FollowedHolds {
   using Verdict = HoldVerdict;
   using Next = NextOfHolder;
 
-  // `reader` and `clock` outlive it. Options as in Validator::Create.
-  Holds(HoldsOptions options, const EdgeReader* reader, const base::Clock* clock);
+  // `reader` and `clock` outlive it. Options as in Validator::Create. `on_news` is called with no
+  // lock held, on any thread, when numbers have begun to wait for a ping outside of the validator's
+  // lock.
+  Holds(HoldsOptions options, const EdgeReader* reader, const base::Clock* clock,
+        std::function<void()> on_news);
   ~Holds() override;
 
   // ---- For the streams of holders.
@@ -99,11 +102,16 @@ class Holds final : public FollowedHolds {
   void Leave(const HolderRef& holder) ABSL_LOCKS_EXCLUDED(mu_);
 
   // ---- FollowedHolds.
-  void OnTokenEvent(absl::string_view token_id) override ABSL_LOCKS_EXCLUDED(mu_);
+  void OnTokenEvent(absl::string_view token_id, int64_t revision) override ABSL_LOCKS_EXCLUDED(mu_);
   void OnCohort(const token::CohortWatermark& cohort) override ABSL_LOCKS_EXCLUDED(mu_);
-  void OnAny() override ABSL_LOCKS_EXCLUDED(mu_);
+  void OnAny(int64_t revision) override ABSL_LOCKS_EXCLUDED(mu_);
+  void OnReset(const std::string& epoch, int64_t revision) override ABSL_LOCKS_EXCLUDED(mu_);
   void OnLeaseEnded() override ABSL_LOCKS_EXCLUDED(mu_);
   void CollectHeld(std::vector<HeldToken>* held) override ABSL_LOCKS_EXCLUDED(mu_);
+  bool has_news() const override ABSL_LOCKS_EXCLUDED(mu_);
+  bool FillPing(tollgate::v1::Ping* ping) override ABSL_LOCKS_EXCLUDED(mu_);
+  void StreamEnded() override ABSL_LOCKS_EXCLUDED(mu_);
+  int64_t open() const override ABSL_LOCKS_EXCLUDED(mu_);
 
   // ---- For the validator.
   // Whether the caller is to take the questions now; false: another thread is at it.
@@ -131,16 +139,18 @@ class Holds final : public FollowedHolds {
   HoldTotals Totals() const ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
-  // Calls the holders that have something to read; takes mu_ by itself.
-  void WakeHolders() ABSL_LOCKS_EXCLUDED(mu_);
+  // Calls the holders that have something to read, and on_news; takes mu_ by itself.
+  void CallOut() ABSL_LOCKS_EXCLUDED(mu_);
 
   const EdgeReader& reader_;
   const base::Clock& clock_;
+  const std::function<void()> on_news_;
 
   mutable absl::Mutex mu_;
   HoldTable table_ ABSL_GUARDED_BY(mu_);
   absl::flat_hash_map<HoldTable::Stream*, HolderRef> holders_ ABSL_GUARDED_BY(mu_);
   base::BootTime told_ ABSL_GUARDED_BY(mu_) = base::BootTime::InfiniteFuture();
+  bool news_called_ ABSL_GUARDED_BY(mu_) = false;  // on_news was, and no ping was filled since
 };
 
 }  // namespace tollgate::validator

@@ -77,7 +77,10 @@ Validator::Validator(ValidatorOptions options, const base::Clock& clock, base::R
       table_(std::move(table)),
       reader_(options.format, options.retry_after, table_.get(), lease_.get(), &clock),
       attempts_(options.attempt_slots),
-      holds_(options.holds, &reader_, &clock),
+      holds_(options.holds, &reader_, &clock,
+             [this] {
+               if (hurry_) hurry_();
+             }),
       resolver_(options.resolver),
       outbox_(options.outbox),
       state_(table_.get(), lease_.get(), &resolver_, &outbox_, &counts_, &attempts_, &holds_),

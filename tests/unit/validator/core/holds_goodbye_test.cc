@@ -89,6 +89,7 @@ TEST_F(HoldsGoodbyeTest, WhoHasLeftIsForgottenOnceItsWordIsOver) {
   ASSERT_TRUE(Open(1, Token("a")).ok());
   Read();
   validator_->holds().Leave(holder_);
+  Pass(absl::Seconds(6));
   GrantLease(300);
   Note(validator_->Tick());
   EXPECT_LE(wake_at_, clock_.Now() + absl::Seconds(30));
