@@ -115,7 +115,7 @@ absl::Time EdgeState::CollectUse(base::BootTime now) {
     const int64_t ms = absl::ToUnixMillis(lease_.ServiceTimeAt(reading, now));
     complete_until = absl::FromUnixMillis(ms - ms % DecisionCache::kCoarseTickMs);
     if (holds_ != nullptr) {
-      std::vector<HeldToken> held;
+      std::vector<HeldUse> held;
       holds_->CollectHeld(&held);
       outbox_.AddHeld(held, ms);
     }

@@ -28,7 +28,7 @@ class FollowedHolds {
   virtual void OnLeaseEnded() = 0;
   // Adds the tokens that are in use now because something is held open by them: each once, and only
   // where it is good as far as this edge can know, with a live lease and not in doubt.
-  virtual void CollectHeld(std::vector<HeldToken>* held) = 0;
+  virtual void CollectHeld(std::vector<HeldUse>* held) = 0;
 
   // ---- The pings. HoldReceipts has the next three.
   virtual bool has_news() const = 0;

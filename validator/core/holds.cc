@@ -142,7 +142,7 @@ void Holds::OnLeaseEnded() {
   table_.OnLeaseEnded();
 }
 
-void Holds::CollectHeld(std::vector<HeldToken>* held) {
+void Holds::CollectHeld(std::vector<HeldUse>* held) {
   const EdgeReader::Moment now = reader_.ReadMoment();
   absl::MutexLock lock(&mu_);
   table_.CollectHeld(now, held);

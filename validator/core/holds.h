@@ -107,7 +107,7 @@ class Holds final : public FollowedHolds {
   void OnAny(int64_t revision) override ABSL_LOCKS_EXCLUDED(mu_);
   void OnReset(const std::string& epoch, int64_t revision) override ABSL_LOCKS_EXCLUDED(mu_);
   void OnLeaseEnded() override ABSL_LOCKS_EXCLUDED(mu_);
-  void CollectHeld(std::vector<HeldToken>* held) override ABSL_LOCKS_EXCLUDED(mu_);
+  void CollectHeld(std::vector<HeldUse>* held) override ABSL_LOCKS_EXCLUDED(mu_);
   bool has_news() const override ABSL_LOCKS_EXCLUDED(mu_);
   bool FillPing(tollgate::v1::Ping* ping) override ABSL_LOCKS_EXCLUDED(mu_);
   void StreamEnded() override ABSL_LOCKS_EXCLUDED(mu_);

@@ -394,7 +394,7 @@ TEST_F(HoldsTest, WhatIsHeldOpenIsInUse) {
 TEST_F(HoldsTest, InDoubtOrWithoutALeaseNothingIsInUse) {
   MakeLive();
   ASSERT_TRUE(Open(1, Token("a")).ok());
-  std::vector<HeldToken> held;
+  std::vector<HeldUse> held;
   validator_->holds().CollectHeld(&held);
   ASSERT_EQ(held.size(), 1u);
   EXPECT_EQ(held[0].workspace, "acme");
