@@ -82,7 +82,7 @@ void EdgeState::SetServiceTime(absl::Time service_time, absl::Duration round_tri
 
 void EdgeState::EndLease() {
   lease_.EndLease();
-  if (holds_ != nullptr) holds_->OnLeaseEnded();
+  if (holds_ != nullptr) holds_->OnHistoryEnded();
 }
 
 void EdgeState::Close() { lease_.Close(); }

@@ -20,11 +20,6 @@ constexpr size_t kMostDoubts = 16;
 // Streams at once. Each is a process that lets callers in.
 constexpr size_t kMostHolders = 256;
 
-base::BootTime LeaseEnd(const EdgeReader::Moment& now) {
-  return base::BootTime::FromNanos(now.lease.ping_boot_ns + now.lease.lease_ns -
-                                   now.lease.drift_ns);
-}
-
 }  // namespace
 
 struct Hold {
@@ -180,11 +175,24 @@ NextOfHolder HoldTable::NextMessage(Stream* stream, const Moment& now,
   return closed_ && stream->holds.empty() ? NextOfHolder::kFinished : NextOfHolder::kNothing;
 }
 
+base::BootTime HoldTable::HeldUntil(const Moment& now) const {
+  const bool live = now.state == LeaseState::kLive;
+  if (closed_ || lease_ended_ || now.lease.lease_ns <= 0) return now.boot;
+  if (!live && options_.outlive_lease <= absl::ZeroDuration()) return now.boot;
+  const absl::Duration length = absl::Nanoseconds(now.lease.lease_ns - now.lease.drift_ns);
+  absl::Duration elapsed = absl::Nanoseconds(now.boot.nanos() - now.lease.ping_boot_ns);
+  if (elapsed < absl::ZeroDuration()) return now.boot;
+  // Without a lease the clock counts that says that more time has passed, as with fail-open
+  // (edge_clock.cc).
+  if (!live) elapsed = std::max(elapsed, now.wall - absl::FromUnixNanos(now.lease.ping_wall_ns));
+  const absl::Duration left = length + options_.outlive_lease - elapsed;
+  return now.boot + std::max(left, absl::ZeroDuration());
+}
+
 // R1, once more: the holder counts from when it sent its request, which was before `now`. So its
 // word runs out before this edge's lease does, and the service's view outlasts both.
 absl::Duration HoldTable::GoodFor(Stream* stream, const Moment& now) {
-  if (closed_ || lease_ended_ || now.state != LeaseState::kLive) return absl::ZeroDuration();
-  absl::Duration left = LeaseEnd(now) - now.boot;
+  absl::Duration left = HeldUntil(now) - now.boot;
   if (stream->in_doubt > 0) {
     const base::BootTime ends = asking_.First() == nullptr ? now.boot : asking_.first_ends();
     // Also where Tick is late: a word never reaches beyond A.
@@ -439,9 +447,14 @@ void HoldTable::OnAny(int64_t revision, base::BootTime now) {
   tokens_.ForEach([&](Token* token) { Doubts(token, by, now); });
 }
 
-void HoldTable::OnLeaseEnded() {
+void HoldTable::OnHistoryEnded() {
   ++events_;
   if (!tokens_.empty()) lease_ended_ = true;
+}
+
+void HoldTable::OnLeaseEnded() {
+  ++events_;
+  if (!tokens_.empty() && options_.outlive_lease <= absl::ZeroDuration()) lease_ended_ = true;
 }
 
 // ---- Questions and time.
@@ -477,7 +490,7 @@ void HoldTable::Tick(const Moment& now) {
     Settle(told_.begin()->second, Stand::kSilent);
   }
   ForgetLeft(now.boot);
-  if (lease_ended_ || (!tokens_.empty() && now.state != LeaseState::kLive)) {
+  if (lease_ended_ || (!tokens_.empty() && HeldUntil(now) <= now.boot)) {
     EndAll(tollgate::v1::VERDICT_REASON_NO_LEASE);
     lease_ended_ = false;
   }
@@ -489,7 +502,13 @@ void HoldTable::Tick(const Moment& now) {
   while (Token* const token = tokens_.TakeEnded(service_us)) {
     // An event may have given a token in doubt more time: the answer tells (I7). Of another one
     // no hold is left.
-    if (token->doubt == 0) DecideToken(token, now.service);
+    if (token->doubt != 0) continue;
+    if (now.state == LeaseState::kLive) {
+      DecideToken(token, now.service);
+    } else {
+      // Nor is it called expired without a lease: an event that was not heard may have.
+      EndToken(token, tollgate::v1::VERDICT_REASON_NO_LEASE);
+    }
   }
   asking_.Tick(now.boot);
 }
@@ -499,8 +518,7 @@ base::BootTime HoldTable::DueAt(const Moment& now) {
   if (!left_.empty()) due = left_.begin()->first;
   if (!told_.empty()) due = std::min(due, told_.begin()->first);
   if (closed_ || tokens_.empty()) return due;
-  if (lease_ended_ || now.state != LeaseState::kLive) return now.boot;
-  due = std::min(due, LeaseEnd(now));
+  due = std::min(due, HeldUntil(now));
   if (asking_.First() != nullptr) due = std::min(due, asking_.first_ends());
   due = std::min(due, asking_.ask_again_at());
   const absl::optional<int64_t> end_us = tokens_.next_end_us();
@@ -557,8 +575,9 @@ std::vector<std::string> HoldTable::Unanswered(base::BootTime now, size_t most) 
   return {names.begin(), names.end()};
 }
 
-HoldTotals HoldTable::Totals() const {
+HoldTotals HoldTable::Totals(const Moment& now) const {
   HoldTotals totals = totals_;
+  if (now.state != LeaseState::kLive) totals.uncovered = totals.open;
   totals.holders = static_cast<int64_t>(streams_.size() - left_.size());
   return totals;
 }

@@ -49,16 +49,20 @@ struct HoldsOptions {
   absl::Duration answer_within = absl::Seconds(10);
   size_t most_questions = 256;  // of holds, at once; checks have the rest of the resolver's
   absl::Duration ask_again_after = absl::Milliseconds(200);
+  // For how long past the lease's end holds are kept, and words reach: what no receipt covers, and
+  // so a choice by name. At most lease::kLongestFailOpen.
+  absl::Duration outlive_lease;
   double drift_bound = 0.001;  // filled in by Validator::Create
 };
 
 // What an operator sees.
 struct HoldTotals {
-  int64_t holders = 0;   // streams
-  int64_t open = 0;      // good, as far as is known
-  int64_t in_doubt = 0;  // of those
-  int64_t opened = 0;    // since the start
-  int64_t closed = 0;    // by their holders, while they were open
+  int64_t holders = 0;    // streams
+  int64_t open = 0;       // good, as far as is known
+  int64_t in_doubt = 0;   // of those
+  int64_t uncovered = 0;  // of those, while there is no live lease (HoldsOptions::outlive_lease)
+  int64_t opened = 0;     // since the start
+  int64_t closed = 0;     // by their holders, while they were open
   std::array<int64_t, tollgate::v1::VerdictReason_ARRAYSIZE> ended{};  // by reason
 };
 
@@ -115,6 +119,7 @@ class HoldTable {
   // What became of the holds that they put in doubt.
   HoldReceipts& receipts() { return receipts_; }
   const HoldReceipts& receipts() const { return receipts_; }
+  void OnHistoryEnded();
   void OnLeaseEnded();
 
   // ---- Questions and time.
@@ -134,7 +139,7 @@ class HoldTable {
   absl::Duration LongestWord(base::BootTime now) const;
   // Their names, at most `most`.
   std::vector<std::string> Unanswered(base::BootTime now, size_t most) const;
-  HoldTotals Totals() const;
+  HoldTotals Totals(const Moment& now) const;
 
  private:
   using Token = HeldToken;
@@ -160,6 +165,8 @@ class HoldTable {
   void EndAll(tollgate::v1::VerdictReason reason);
   void Say(Stream* stream, Holder::Message message);
   void NeedsWake(Stream* stream);
+  // Until when holds are kept, and words reach.
+  base::BootTime HeldUntil(const Moment& now) const;
   // A word to this holder: for how long from `now` on its holds are good.
   absl::Duration GoodFor(Stream* stream, const Moment& now);
   // Counts holds as open, and as in doubt, but for those whose stream has left.

@@ -137,6 +137,11 @@ void Holds::OnReset(const std::string& epoch, int64_t revision) {
   table_.receipts().Reset(epoch, revision);
 }
 
+void Holds::OnHistoryEnded() {
+  absl::MutexLock lock(&mu_);
+  table_.OnHistoryEnded();
+}
+
 void Holds::OnLeaseEnded() {
   absl::MutexLock lock(&mu_);
   table_.OnLeaseEnded();
@@ -245,8 +250,9 @@ std::vector<std::string> Holds::Unanswered() const {
 }
 
 HoldTotals Holds::Totals() const {
+  const EdgeReader::Moment now = reader_.ReadMoment();
   absl::MutexLock lock(&mu_);
-  return table_.Totals();
+  return table_.Totals(now);
 }
 
 }  // namespace tollgate::validator
