@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/mutation.h"
 #include "base/proto_time.h"
 #include "base/status.h"
 #include "lease/span.h"
@@ -185,7 +186,8 @@ base::BootTime HoldTable::HeldUntil(const Moment& now) const {
   // Without a lease the clock counts that says that more time has passed, as with fail-open
   // (edge_clock.cc).
   if (!live) elapsed = std::max(elapsed, now.wall - absl::FromUnixNanos(now.lease.ping_wall_ns));
-  const absl::Duration left = length + options_.outlive_lease - elapsed;
+  absl::Duration left = length + options_.outlive_lease - elapsed;
+  if (TOLLGATE_MUTATED("hold_word_past_lease") && live) left += length;
   return now.boot + std::max(left, absl::ZeroDuration());
 }
 
@@ -423,6 +425,7 @@ void HoldTable::OnTokenEvent(absl::string_view token_id, int64_t revision, base:
   ++events_;
   last_revision_ = revision;
   Token* const token = tokens_.Find(token_id);
+  if (TOLLGATE_MUTATED("hold_event_unheard")) return;
   if (token != nullptr) Doubts(token, revision, now);
 }
 
