@@ -405,7 +405,10 @@ bool HoldTable::DecideToken(Token* token, absl::Time service_now) {
   for (Hold* hold = token->first; hold != nullptr;) {
     Hold* const next = hold->next;
     const auto [found, is_new] = decided.try_emplace(hold->requirement.get());
-    if (is_new) found->second = token::Decide(grant, *found->first, service_now);
+    if (is_new) {
+      ++totals_.decided;
+      found->second = token::Decide(grant, *found->first, service_now);
+    }
     if (found->second != tollgate::v1::VERDICT_REASON_UNSPECIFIED) End(hold, found->second);
     hold = next;
   }

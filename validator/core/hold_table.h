@@ -63,6 +63,7 @@ struct HoldTotals {
   int64_t uncovered = 0;  // of those, while there is no live lease (HoldsOptions::outlive_lease)
   int64_t opened = 0;     // since the start
   int64_t closed = 0;     // by their holders, while they were open
+  int64_t decided = 0;    // requirements, anew: once a token, for all of its holds that share one
   std::array<int64_t, tollgate::v1::VerdictReason_ARRAYSIZE> ended{};  // by reason
 };
 
