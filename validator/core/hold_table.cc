@@ -243,6 +243,7 @@ void HoldTable::Leave(Stream* stream, base::BootTime now) {
 void HoldTable::ForgetLeft(base::BootTime now) {
   while (!left_.empty() && (left_.begin()->first <= now || left_holds_ > options_.most ||
                             left_.size() > kMostHolders)) {
+    given_up_ = std::max(given_up_, left_.begin()->first);
     Forget(left_.begin()->second);
   }
 }
@@ -560,7 +561,7 @@ void HoldTable::CloseAll() {
 }
 
 absl::Duration HoldTable::LongestWord(base::BootTime now) const {
-  absl::Duration longest;
+  absl::Duration longest = std::max(absl::ZeroDuration(), given_up_ - now);
   for (const auto& [raw, stream] : streams_) {
     for (const auto& [id, hold] : stream->holds) {
       if (hold->ended) longest = std::max(longest, hold->until - now);

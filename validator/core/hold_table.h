@@ -186,6 +186,7 @@ class HoldTable {
   // Those that have left, by when the last word to them is over.
   std::set<std::pair<base::BootTime, Stream*>> left_;
   size_t left_holds_ = 0;
+  base::BootTime given_up_;  // until when some of them hold on that were forgotten for want of room
   // Ended in doubt, and neither answered nor over, by when the word is over.
   std::set<std::pair<base::BootTime, Hold*>> told_;
   std::vector<Stream*> woken_;

@@ -15,6 +15,9 @@ constexpr absl::Duration kDueSlack = absl::Milliseconds(1);
 // Of holders that a log line names.
 constexpr size_t kMostNames = 16;
 
+// A wake, or a message, that came together with the stream's end.
+absl::Status HasLeft() { return absl::CancelledError("the stream of the holder is over"); }
+
 }  // namespace
 
 Holds::Holds(HoldsOptions options, const EdgeReader* reader, const base::Clock* clock,
@@ -35,11 +38,13 @@ absl::StatusOr<Holds::HolderRef> Holds::Join(std::function<void()> wake) {
 
 absl::Status Holds::Hello(const HolderRef& holder, absl::string_view name) {
   absl::MutexLock lock(&mu_);
+  if (holder->stream_ == nullptr) return HasLeft();
   return table_.Hello(holder->stream_, name);
 }
 
 absl::StatusOr<bool> Holds::Begin(const HolderRef& holder, uint64_t hold_id) {
   absl::MutexLock lock(&mu_);
+  if (holder->stream_ == nullptr) return HasLeft();
   return table_.Begin(holder->stream_, hold_id);
 }
 
@@ -70,6 +75,7 @@ void Holds::Refuse(const HolderRef& holder, uint64_t hold_id,
 absl::Status Holds::Renew(const HolderRef& holder, uint64_t sequence) {
   {
     absl::MutexLock lock(&mu_);
+    if (holder->stream_ == nullptr) return HasLeft();
     RETURN_IF_ERROR(table_.Renew(holder->stream_, sequence));
   }
   CallOut();
@@ -79,6 +85,7 @@ absl::Status Holds::Renew(const HolderRef& holder, uint64_t sequence) {
 absl::Status Holds::Close(const HolderRef& holder, uint64_t hold_id) {
   {
     absl::MutexLock lock(&mu_);
+    if (holder->stream_ == nullptr) return HasLeft();
     RETURN_IF_ERROR(table_.Close(holder->stream_, hold_id));
   }
   CallOut();
@@ -87,6 +94,7 @@ absl::Status Holds::Close(const HolderRef& holder, uint64_t hold_id) {
 
 Holds::Next Holds::NextMessage(const HolderRef& holder, tollgate::v1::HoldResponse* out) {
   absl::MutexLock lock(&mu_);
+  if (holder->stream_ == nullptr) return Next::kNothing;
   // Read after the request that is answered, as for a Pong (R1): an earlier reading would make the
   // word longer than the lease. And clocks before lease (R13).
   return table_.NextMessage(holder->stream_, reader_.ReadMoment(), out);

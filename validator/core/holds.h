@@ -99,7 +99,7 @@ class Holds final : public FollowedHolds {
       ABSL_LOCKS_EXCLUDED(mu_);
   // The stream is over, and its holds with it. What was not answered with Closed may be held on to
   // until the last word is over, and counts until then where it matters (LongestWord). The last
-  // call for this holder.
+  // call for this holder: one that comes at the same time is CANCELLED, and has no next message.
   void Leave(const HolderRef& holder) ABSL_LOCKS_EXCLUDED(mu_);
 
   // ---- FollowedHolds.

@@ -101,6 +101,25 @@ TEST_F(HoldsGoodbyeTest, WhoHasLeftIsForgottenOnceItsWordIsOver) {
   EXPECT_TRUE(SaysGoodbye());
 }
 
+TEST_F(HoldsGoodbyeTest, WhoHasLeftIsBoundedAndNotForgottenForThat) {
+  options_.holds.most = 4;
+  MakeLive();
+  for (int i = 0; i < 20; ++i) {
+    const auto holder = validator_->holds().Join([] {}).value();
+    ASSERT_TRUE(Open(1, Token("a"), {}, holder).ok());
+    ASSERT_EQ(Read(holder).opened.at(1), VERDICT_REASON_UNSPECIFIED);
+    validator_->holds().Leave(holder);
+  }
+  answers_ = false;
+  Event(Changed("acme", ids_["a"]));
+  ASSERT_EQ(pings_.back().ended_holds_size(), 1);
+  EXPECT_EQ(pings_.back().ended_holds(0).in_doubt(), 4) << "as many as may be open";
+  clock_.Advance(absl::Seconds(15));
+  validator_->StopAdmitting();
+  EXPECT_FALSE(SaysGoodbye());
+  FailAll();
+}
+
 TEST_F(HoldsGoodbyeTest, AnswersAreAwaited) {
   MakeLive();
   for (uint64_t id = 1; id <= 3; ++id) ASSERT_TRUE(Open(id, Token("a")).ok());
