@@ -40,6 +40,7 @@ struct HoldTable::Stream {
   Holder said;
   absl::flat_hash_map<uint64_t, std::unique_ptr<Hold>> holds;
   size_t in_doubt = 0;        // of its holds
+  size_t unanswered = 0;      // of them: ended, and not Closed
   base::BootTime word_until;  // no word to it reaches further, by this edge's clock
   bool waking = false;
   bool left = false;
@@ -136,12 +137,14 @@ absl::Status HoldTable::Close(Stream* stream, uint64_t hold_id) {
     ++totals_.closed;
     Unlink(found->second.get(), Stand::kClosed);
     ForgetIfUnheld(token);
-  } else {
+  } else if (found->second->ended) {
     Settle(found->second.get(), Stand::kClosed);
+    --stream->unanswered;
+    --unanswered_;
+    if (closed_ && stream->unanswered == 0) NeedsWake(stream);  // it is finished
   }
   stream->holds.erase(found);
   --places_;
-  if (closed_ && stream->holds.empty()) NeedsWake(stream);  // it is finished
   return absl::OkStatus();
 }
 
@@ -173,7 +176,7 @@ NextOfHolder HoldTable::NextMessage(Stream* stream, const Moment& now,
     *good_for->mutable_length() = base::ToProto(GoodFor(stream, now));
     return NextOfHolder::kMessage;
   }
-  return closed_ && stream->holds.empty() ? NextOfHolder::kFinished : NextOfHolder::kNothing;
+  return closed_ && stream->unanswered == 0 ? NextOfHolder::kFinished : NextOfHolder::kNothing;
 }
 
 base::BootTime HoldTable::HeldUntil(const Moment& now) const {
@@ -212,6 +215,7 @@ void HoldTable::Leave(Stream* stream, base::BootTime now) {
   std::erase(woken_, stream);
   stream->said.Forget();
   places_ -= stream->holds.size();
+  unanswered_ -= stream->unanswered;
   for (auto it = stream->holds.begin(); it != stream->holds.end();) {
     Hold* const hold = it->second.get();
     if (hold->token != nullptr) {
@@ -380,6 +384,8 @@ void HoldTable::End(Hold* hold, VerdictReason reason) {
   Unlink(hold, Stand::kTold);
   hold->requirement.reset();
   if (hold->stream->left) return;  // nobody can be told
+  ++hold->stream->unanswered;
+  ++unanswered_;
   ++totals_.ended[static_cast<size_t>(reason)];
   Say(hold->stream, {hold->id, reason, nullptr});
 }

@@ -133,8 +133,8 @@ class HoldTable {
   // FollowedHolds::CollectHeld, at `now`.
   void CollectHeld(const Moment& now, std::vector<HeldUse>* held) const;
   void CloseAll();
-  // Holds that are open, or were told Ended and are not answered, on streams that are there.
-  size_t places() const { return places_; }
+  // Holds that have ended and are not answered with Closed, on streams that are there.
+  size_t unanswered() const { return unanswered_; }
   // For how long after `now` a holder may hold on that was told of its end, or has left without
   // Closed. Zero: none does. After CloseAll.
   absl::Duration LongestWord(base::BootTime now) const;
@@ -197,6 +197,7 @@ class HoldTable {
   uint64_t events_ = 0;
   uint64_t last_doubt_ = 0;
   size_t places_ = 0;  // taken
+  size_t unanswered_ = 0;
   bool lease_ended_ = false;
   bool closed_ = false;
   HoldTotals totals_;

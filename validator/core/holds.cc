@@ -236,11 +236,11 @@ void Holds::CloseAll() {
 void Holds::AwaitAnswers(absl::Duration limit, absl::Duration patience) {
   absl::MutexLock lock(&mu_);
   const base::BootTime end = clock_.Now() + limit;
-  while (table_.places() > 0) {
-    const size_t before = table_.places();
+  while (table_.unanswered() > 0) {
+    const size_t before = table_.unanswered();
     const auto fewer = [this, before] {
       mu_.AssertReaderHeld();
-      return table_.places() < before;
+      return table_.unanswered() < before;
     };
     const absl::Duration left = std::min(end - clock_.Now(), patience);
     if (!mu_.AwaitWithTimeout(absl::Condition(&fewer), left)) return;

@@ -89,11 +89,9 @@ TEST_F(HoldsGoodbyeTest, WhoHasLeftIsForgottenOnceItsWordIsOver) {
   ASSERT_TRUE(Open(1, Token("a")).ok());
   Read();
   validator_->holds().Leave(holder_);
-  Pass(absl::Seconds(6));
-  GrantLease(300);
   Note(validator_->Tick());
   EXPECT_LE(wake_at_, clock_.Now() + absl::Seconds(30));
-  Pass(absl::Seconds(31));
+  Stay(absl::Seconds(31));
   questions_ = 0;
   Event(Changed("acme", ids_["a"]));
   EXPECT_EQ(questions_, 0);
