@@ -99,7 +99,6 @@ void HolderNode::Up(const std::shared_ptr<Stream>& stream, std::function<void()>
   world_->At(stream->up, stream->edge->node(), [stream, what = std::move(what)] {
     if (stream->left || !stream->edge->alive()) return;
     what();
-    stream->edge->Settle();
   });
 }
 
@@ -187,9 +186,8 @@ void HolderNode::OnMessage(Stream* stream, const std::shared_ptr<Stream>& kept,
 }
 
 void HolderNode::Judge(const History& history) {
-  for (Stream* const stream : {stream_.get()}) {
-    if (stream == nullptr) continue;
-    for (auto& [id, held] : stream->held) JudgeOne(history, &held);
+  if (stream_ != nullptr) {
+    for (auto& [id, held] : stream_->held) JudgeOne(history, &held);
   }
   for (const auto& stream : past_) {
     for (auto& [id, held] : stream->held) JudgeOne(history, &held);

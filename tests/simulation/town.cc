@@ -429,7 +429,8 @@ void Town::AddHolders(int64_t until) {
       return index < validators_.size() ? validators_[index] : nullptr;
     };
     const auto any = [this](uint64_t random) {
-      const auto token = static_cast<size_t>(random % tokens_.size());
+      // One of the newest: the older ones have mostly ended.
+      const size_t token = tokens_.size() - 1 - random % std::min<size_t>(tokens_.size(), 10);
       return HolderNode::Token{static_cast<int>(token), tokens_[token].token_string};
     };
     holders_.push_back(std::make_shared<HolderNode>(world_, &oracle_, settings, host, any));

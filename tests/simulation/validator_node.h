@@ -66,7 +66,6 @@ class ValidatorNode : public ClientEnd, public std::enable_shared_from_this<Vali
   validator::Holds* holds() { return &validator_->holds(); }
   void OpenHold(const validator::Holds::HolderRef& holder, uint64_t id, int token,
                 const std::string& token_string, const std::string& scope);
-  void Settle() { validator_->Settle(); }
   // With what a word to a holder is judged that is said now.
   Judged HoldContext(int token, const std::string& scope) const { return Context(token, scope); }
   // Whether it follows `epoch`, has applied `last_event_revision`, and holds a live lease.
