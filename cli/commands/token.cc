@@ -69,21 +69,35 @@ void PrintToken(const Token& token, absl::Time now, std::ostream& out) {
   line("revision", absl::StrCat(token.update_revision()));
 }
 
-// The token exists, whether or not anybody could read its value.
-void CheckShown(Context& context, const Token& token) {
+// What becomes of a new token whose value nobody could read.
+enum class Unseen { kRevoke, kKeep };
+
+// The token exists, whether or not anybody could read its value. One that replaces another is kept:
+// the other's plan may end that, and then neither would be left.
+void CheckShown(Context& context, const Token& token, Unseen unseen) {
   if (context.out().flush()) return;
-  context.Fail(base::Refuse(
-      absl::StatusCode::kInternal, "SECRET_NOT_SHOWN",
-      absl::StrCat("The token exists, but its value could not be written to standard output, and "
-                   "cannot be shown again.\n  Revoke it: tollgate token revoke ",
-                   SafeForTerminal(token.name()), " --yes")));
+  std::string what = absl::StrCat("The value of ", SafeForTerminal(token.name()),
+                                  " could not be written to standard output, and cannot be shown "
+                                  "again. ");
+  tollgate::v1::RevokeTokenRequest request;
+  request.set_name(token.name());
+  request.set_reason("its value was never shown");
+  tollgate::v1::RevokeTokenResponse revoked;
+  if (unseen == Unseen::kRevoke &&
+      context.Ask(&TokenService::Stub::RevokeToken, request, &revoked).ok()) {
+    absl::StrAppend(&what, "It was revoked");
+  } else {
+    absl::StrAppend(&what, "It exists.\n  Revoke it: tollgate token revoke ",
+                    SafeForTerminal(token.name()), " --yes");
+  }
+  context.Fail(base::Refuse(absl::StatusCode::kInternal, "SECRET_NOT_SHOWN", what));
 }
 
 // The answer to create and rotate: the fresh secret, alone with --quiet, otherwise with a warning.
 // Wipes the secret. FAILED_PRECONDITION (SECRET_WITHHELD), and nothing on standard output that
 // could pass for a secret, where the answer holds none.
 template <class Response>
-absl::Status ShowMade(Context& context, Response* response) {
+absl::Status ShowMade(Context& context, Response* response, Unseen unseen) {
   const absl::Cleanup wipe = [response] { base::WipeString(response->mutable_token_string()); };
   const Token& token = response->token();
   if (response->secret_withheld()) {
@@ -113,7 +127,7 @@ absl::Status ShowMade(Context& context, Response* response) {
                   << "\n\n  " << response->token_string()
                   << "\n\nCopy it now: it cannot be shown again.\n";
   }
-  CheckShown(context, token);
+  CheckShown(context, token, unseen);
   return absl::OkStatus();
 }
 
@@ -156,7 +170,7 @@ absl::Status Create(Context& context, const CreateOptions& options) {
 
   tollgate::v1::CreateTokenResponse response;
   RETURN_IF_ERROR(context.Ask(&TokenService::Stub::CreateToken, request, &response));
-  return ShowMade(context, &response);
+  return ShowMade(context, &response, Unseen::kRevoke);
 }
 
 struct RotateOptions {
@@ -167,13 +181,14 @@ struct RotateOptions {
 absl::Status Rotate(Context& context, const RotateOptions& options) {
   tollgate::v1::RotateTokenRequest request;
   ASSIGN_OR_RETURN(*request.mutable_name(),
-                   TokenNameFrom(options.which.token, options.which.workspace));
+                   TokenNameFrom(options.which.token, options.which.workspace,
+                                 context.settings().workspace_typed));
   if (!options.when_silent.empty()) {
     ASSIGN_OR_RETURN(const absl::Duration quiet, ParseHumanDuration(options.when_silent));
     *request.mutable_retire_plan()->mutable_when_silent() = base::ToProto(quiet);
   } else if (!options.retire_in.empty()) {
     ASSIGN_OR_RETURN(const absl::Duration overlap, ParseHumanDuration(options.retire_in));
-    *request.mutable_retire_plan()->mutable_at_time() = base::ToProto(context.now() + overlap);
+    *request.mutable_retire_plan()->mutable_after() = base::ToProto(overlap);
   } else {
     request.mutable_retire_plan()->set_by_hand(true);
   }
@@ -185,7 +200,7 @@ absl::Status Rotate(Context& context, const RotateOptions& options) {
 
   tollgate::v1::RotateTokenResponse response;
   RETURN_IF_ERROR(context.Ask(&TokenService::Stub::RotateToken, request, &response));
-  RETURN_IF_ERROR(ShowMade(context, &response));
+  RETURN_IF_ERROR(ShowMade(context, &response, Unseen::kKeep));
   if (!context.settings().json() && !context.settings().quiet && context.exit_code == kDone) {
     context.out() << "The old one, " << SafeForTerminal(response.replaced().token_id())
                   << ", still works and " << RotationText(response.replaced(), context.now())
@@ -196,7 +211,8 @@ absl::Status Rotate(Context& context, const RotateOptions& options) {
 
 absl::Status Get(Context& context, const Which& which) {
   tollgate::v1::GetTokenRequest request;
-  ASSIGN_OR_RETURN(*request.mutable_name(), TokenNameFrom(which.token, which.workspace));
+  ASSIGN_OR_RETURN(*request.mutable_name(),
+                   TokenNameFrom(which.token, which.workspace, context.settings().workspace_typed));
   Token token;
   RETURN_IF_ERROR(context.Ask(&TokenService::Stub::GetToken, request, &token));
   if (context.settings().json()) {
@@ -216,8 +232,7 @@ struct ListOptions {
   int limit = 0;
 };
 
-absl::Status FillFilter(Context& context, const ListOptions& options,
-                        tollgate::v1::TokenFilter* filter) {
+absl::Status FillFilter(const ListOptions& options, tollgate::v1::TokenFilter* filter) {
   for (const std::string& word : options.states) {
     ASSIGN_OR_RETURN(const tollgate::v1::TokenState state, StateFromText(word));
     filter->add_states(state);
@@ -227,18 +242,18 @@ absl::Status FillFilter(Context& context, const ListOptions& options,
   RETURN_IF_ERROR(FillAnnotations(options.annotations, filter->mutable_annotations()));
   if (!options.unused_for.empty()) {
     ASSIGN_OR_RETURN(const absl::Duration unused, ParseHumanDuration(options.unused_for));
-    *filter->mutable_unused_since() = base::ToProto(context.now() - unused);
+    *filter->mutable_unused_for() = base::ToProto(unused);
   }
   if (!options.expiring_within.empty()) {
     ASSIGN_OR_RETURN(const absl::Duration within, ParseHumanDuration(options.expiring_within));
-    *filter->mutable_expiring_before() = base::ToProto(context.now() + within);
+    *filter->mutable_expiring_within() = base::ToProto(within);
   }
   if (!options.rotation_due_within.empty()) {
     absl::Duration within = absl::ZeroDuration();
     if (options.rotation_due_within != "now") {
       ASSIGN_OR_RETURN(within, ParseHumanDuration(options.rotation_due_within));
     }
-    *filter->mutable_rotation_due_before() = base::ToProto(context.now() + within);
+    *filter->mutable_rotation_due_within() = base::ToProto(within);
   }
   filter->set_still_tried(options.still_tried);
   return absl::OkStatus();
@@ -247,7 +262,7 @@ absl::Status FillFilter(Context& context, const ListOptions& options,
 absl::Status List(Context& context, const ListOptions& options) {
   tollgate::v1::ListTokensRequest request;
   ASSIGN_OR_RETURN(*request.mutable_parent(), ParentFrom(options.workspace));
-  RETURN_IF_ERROR(FillFilter(context, options, request.mutable_filter()));
+  RETURN_IF_ERROR(FillFilter(options, request.mutable_filter()));
   request.set_page_size(options.limit > 0 && options.limit < 1000 ? options.limit : 1000);
   request.set_view(options.full ? tollgate::v1::TOKEN_VIEW_FULL : tollgate::v1::TOKEN_VIEW_BASIC);
 

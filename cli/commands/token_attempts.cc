@@ -34,7 +34,8 @@ std::string WhatItIs(const tollgate::v1::Token& token, absl::Time now) {
 
 absl::Status Attempts(Context& context, const AttemptsOptions& options) {
   tollgate::v1::ListTokenAttemptsRequest request;
-  ASSIGN_OR_RETURN(*request.mutable_name(), TokenNameFrom(options.token, options.workspace));
+  ASSIGN_OR_RETURN(*request.mutable_name(), TokenNameFrom(options.token, options.workspace,
+                                                          context.settings().workspace_typed));
   tollgate::v1::ListTokenAttemptsResponse response;
   RETURN_IF_ERROR(context.Ask(&TokenService::Stub::ListTokenAttempts, request, &response));
   if (context.settings().json()) return context.ShowJson(response);

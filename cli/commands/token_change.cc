@@ -1,7 +1,9 @@
 // Update, retire, suspend, resume: changes of one token.
+#include <algorithm>
 #include <memory>
 #include <ostream>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/proto_time.h"
@@ -21,8 +23,8 @@ struct ChangeOptions {
   WaitOptions wait;
   bool force = false;
   // update
-  std::string label, owner, expires_in;
-  std::vector<std::string> scopes, audiences, annotations;
+  std::string label, owner, expires_in, expires_at;
+  std::vector<std::string> scopes, audiences, annotations, add_scopes, remove_scopes;
   bool no_scopes = false, no_audiences = false, no_annotations = false, no_owner = false,
        no_expiry = false;
 };
@@ -67,10 +69,29 @@ absl::Status PrintChanged(Context& context, const Response& response, absl::stri
   return absl::OkStatus();
 }
 
-absl::Status Update(Context& context, const CLI::App& verb, const ChangeOptions& options) {
+template <typename Strings>
+bool Holds(const Strings& strings, const std::string& one) {
+  return std::find(strings.begin(), strings.end(), one) != strings.end();
+}
+
+// Whether the change is told as a difference: it then needs the token as it is.
+bool Merges(const CLI::App& verb) {
+  return verb.count("--add-scope") > 0 || verb.count("--remove-scope") > 0 ||
+         verb.count("--annotation") > 0;
+}
+
+absl::Status UpdateOnce(Context& context, const CLI::App& verb, const ChangeOptions& options) {
   tollgate::v1::UpdateTokenRequest request;
   tollgate::v1::Token& token = *request.mutable_token();
-  ASSIGN_OR_RETURN(*token.mutable_name(), TokenNameFrom(options.token, options.workspace));
+  ASSIGN_OR_RETURN(*token.mutable_name(), TokenNameFrom(options.token, options.workspace,
+                                                        context.settings().workspace_typed));
+  tollgate::v1::Token before;
+  if (Merges(verb)) {
+    tollgate::v1::GetTokenRequest get;
+    get.set_name(token.name());
+    RETURN_IF_ERROR(context.Ask(&TokenService::Stub::GetToken, get, &before));
+    token.set_etag(before.etag());  // nobody's change in between is undone
+  }
   const auto given = [&](const char* flag) { return verb.count(flag) > 0; };
   const auto mask = [&](const char* path) { request.mutable_update_mask()->add_paths(path); };
   if (given("--label")) {
@@ -79,6 +100,15 @@ absl::Status Update(Context& context, const CLI::App& verb, const ChangeOptions&
   }
   if (given("--scope") || options.no_scopes) {
     for (const std::string& scope : options.scopes) token.add_scopes(scope);
+    mask("scopes");
+  }
+  if (given("--add-scope") || given("--remove-scope")) {
+    for (const std::string& scope : before.scopes()) {
+      if (!Holds(options.remove_scopes, scope)) token.add_scopes(scope);
+    }
+    for (const std::string& scope : options.add_scopes) {
+      if (!Holds(token.scopes(), scope)) token.add_scopes(scope);
+    }
     mask("scopes");
   }
   if (given("--audience") || options.no_audiences) {
@@ -90,24 +120,36 @@ absl::Status Update(Context& context, const CLI::App& verb, const ChangeOptions&
     mask("owner");
   }
   if (given("--annotation") || options.no_annotations) {
+    if (!options.no_annotations) *token.mutable_annotations() = before.annotations();
     for (const std::string& pair : options.annotations) {
       const std::vector<std::string> parts = absl::StrSplit(pair, absl::MaxSplits('=', 1));
-      if (parts.size() != 2) return absl::InvalidArgumentError("--annotation wants key=value");
-      (*token.mutable_annotations())[parts[0]] = parts[1];
+      if (parts.size() == 2) {
+        (*token.mutable_annotations())[parts[0]] = parts[1];
+      } else if (absl::EndsWith(pair, "-")) {
+        token.mutable_annotations()->erase(pair.substr(0, pair.size() - 1));
+      } else {
+        return absl::InvalidArgumentError(
+            absl::StrCat("--annotation wants key=value, or key- to take one away, not '",
+                         pair.substr(0, 40), "'"));
+      }
     }
     mask("annotations");
   }
   if (given("--expires-in")) {
     ASSIGN_OR_RETURN(const absl::Duration lifetime, ParseHumanDuration(options.expires_in));
-    *token.mutable_expire_time() = base::ToProto(context.now() + lifetime);
+    *request.mutable_lifetime() = base::ToProto(lifetime);
+    mask("expire_time");
+  } else if (given("--expires-at")) {
+    ASSIGN_OR_RETURN(const absl::Time at, ParseHumanTime(options.expires_at));
+    *token.mutable_expire_time() = base::ToProto(at);
     mask("expire_time");
   } else if (options.no_expiry) {
     mask("expire_time");
   }
   if (request.update_mask().paths_size() == 0) {
     return absl::InvalidArgumentError(
-        "nothing to change; give at least one of --label, --scope, --audience, "
-        "--owner, --annotation, --expires-in or their --no-… forms");
+        "nothing to change; give at least one of --label, --scope, --add-scope, --remove-scope, "
+        "--audience, --owner, --annotation, --expires-in, --expires-at or their --no-… forms");
   }
   request.set_request_id(options.request_id);
   ASSIGN_OR_RETURN(const absl::Duration wait, FillWait(options.wait, &request));
@@ -116,9 +158,21 @@ absl::Status Update(Context& context, const CLI::App& verb, const ChangeOptions&
   return PrintChanged(context, response, "updated", wait > absl::ZeroDuration());
 }
 
+// A difference holds whatever else was changed meanwhile: it is taken from the newer state.
+absl::Status Update(Context& context, const CLI::App& verb, const ChangeOptions& options) {
+  constexpr int kTries = 5;
+  absl::Status done;
+  for (int i = 0; i < kTries; ++i) {
+    done = UpdateOnce(context, verb, options);
+    if (base::ReasonOf(done) != "ETAG_MISMATCH") break;
+  }
+  return done;
+}
+
 absl::Status Retire(Context& context, const ChangeOptions& options) {
   tollgate::v1::RetireTokenRequest request;
-  ASSIGN_OR_RETURN(*request.mutable_name(), TokenNameFrom(options.token, options.workspace));
+  ASSIGN_OR_RETURN(*request.mutable_name(), TokenNameFrom(options.token, options.workspace,
+                                                          context.settings().workspace_typed));
   request.set_force(options.force);
   if (!options.quiet_period.empty()) {
     ASSIGN_OR_RETURN(const absl::Duration quiet, ParseHumanDuration(options.quiet_period));
@@ -141,7 +195,8 @@ absl::Status Retire(Context& context, const ChangeOptions& options) {
 
 absl::Status Suspend(Context& context, const ChangeOptions& options) {
   tollgate::v1::SuspendTokenRequest request;
-  ASSIGN_OR_RETURN(*request.mutable_name(), TokenNameFrom(options.token, options.workspace));
+  ASSIGN_OR_RETURN(*request.mutable_name(), TokenNameFrom(options.token, options.workspace,
+                                                          context.settings().workspace_typed));
   request.set_reason(options.reason);
   request.set_request_id(options.request_id);
   ASSIGN_OR_RETURN(const absl::Duration wait, FillWait(options.wait, &request));
@@ -152,7 +207,8 @@ absl::Status Suspend(Context& context, const ChangeOptions& options) {
 
 absl::Status Resume(Context& context, const ChangeOptions& options) {
   tollgate::v1::ResumeTokenRequest request;
-  ASSIGN_OR_RETURN(*request.mutable_name(), TokenNameFrom(options.token, options.workspace));
+  ASSIGN_OR_RETURN(*request.mutable_name(), TokenNameFrom(options.token, options.workspace,
+                                                          context.settings().workspace_typed));
   request.set_request_id(options.request_id);
   tollgate::v1::ResumeTokenResponse response;
   RETURN_IF_ERROR(context.Ask(&TokenService::Stub::ResumeToken, request, &response));
@@ -170,18 +226,29 @@ void AddTokenChangeCommands(CLI::App& token, Context& context) {
     verb->add_option("--label", options->label, "The new label");
     auto* scope =
         verb->add_option("--scope", options->scopes, "The new scopes, all of them; repeatable");
-    verb->add_flag("--no-scopes", options->no_scopes, "Take all scopes away")->excludes(scope);
+    auto* no_scopes = verb->add_flag("--no-scopes", options->no_scopes, "Take all scopes away");
+    no_scopes->excludes(scope);
+    for (CLI::Option* merging :
+         {verb->add_option("--add-scope", options->add_scopes, "One scope more; repeatable"),
+          verb->add_option("--remove-scope", options->remove_scopes,
+                           "One scope less; repeatable")}) {
+      merging->excludes(scope)->excludes(no_scopes);
+    }
     auto* audience =
         verb->add_option("--audience", options->audiences, "The new audiences; repeatable");
     verb->add_flag("--no-audiences", options->no_audiences, "For any audience")->excludes(audience);
     auto* owner = verb->add_option("--owner", options->owner, "The new owner");
     verb->add_flag("--no-owner", options->no_owner, "Without an owner")->excludes(owner);
     auto* annotation = verb->add_option("--annotation", options->annotations,
-                                        "All of them; key=value; repeatable");
+                                        "Set key=value, or take key- away; repeatable");
     verb->add_flag("--no-annotations", options->no_annotations, "Without annotations")
         ->excludes(annotation);
     auto* expires = verb->add_option("--expires-in", options->expires_in, "From now on, as in 30d");
-    verb->add_flag("--no-expiry", options->no_expiry, "Never expires")->excludes(expires);
+    auto* at = verb->add_option("--expires-at", options->expires_at, "As in 2027-02-22 or RFC 3339")
+                   ->excludes(expires);
+    verb->add_flag("--no-expiry", options->no_expiry, "Never expires")
+        ->excludes(expires)
+        ->excludes(at);
     options->wait.AddTo(*verb);
     verb->callback([&context, verb, options] { context.Fail(Update(context, *verb, *options)); });
   }

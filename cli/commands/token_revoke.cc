@@ -40,7 +40,7 @@ std::string Tokens(int64_t count) { return absl::StrCat(count, count == 1 ? " to
 struct RevokeOptions {
   std::string token, workspace, owner, reason, edge_digest, request_id;
   WaitOptions wait;
-  bool all = false, leaked = false, dry_run = false, yes = false;
+  bool all = false, leaked = false, dry_run = false, yes = false, allow_empty = false;
   int64_t expected = -1;
 };
 
@@ -67,7 +67,8 @@ class Revoker {
   bool talks() const { return !context_.settings().json() && !context_.settings().quiet; }
 
   absl::Status RevokeOne() {
-    ASSIGN_OR_RETURN(const std::string name, TokenNameFrom(options_.token, options_.workspace));
+    ASSIGN_OR_RETURN(const std::string name, TokenNameFrom(options_.token, options_.workspace,
+                                                           context_.settings().workspace_typed));
     if (!options_.yes) {
       tollgate::v1::GetTokenRequest get;
       get.set_name(name);
@@ -106,7 +107,8 @@ class Revoker {
                           " (with -w WORKSPACE its label and last use are told here)");
     }
     tollgate::v1::GetTokenRequest get;
-    const absl::StatusOr<std::string> name = TokenNameFrom(public_id, options_.workspace);
+    const absl::StatusOr<std::string> name =
+        TokenNameFrom(public_id, options_.workspace, context_.settings().workspace_typed);
     absl::Status asked = name.status();
     Token token;
     if (name.ok()) {
@@ -182,6 +184,7 @@ class Revoker {
     ASSIGN_OR_RETURN(*request.mutable_parent(), ParentFrom(options_.workspace));
     request.set_owner(options_.owner);
     request.set_reason(options_.reason);
+    request.set_allow_empty(options_.allow_empty);
     const std::string of = options_.owner.empty() ? request.parent()
                                                   : absl::StrCat(SafeForTerminal(options_.owner),
                                                                  " in ", request.parent());
@@ -189,7 +192,7 @@ class Revoker {
     if (options_.dry_run || !options_.yes) {
       tollgate::v1::RevokeTokensRequest ask = request;
       ask.set_validate_only(true);
-      RETURN_IF_ERROR(context_.Ask(&TokenService::Stub::RevokeTokens, ask, &response));
+      RETURN_IF_ERROR(OfCohort(context_.Ask(&TokenService::Stub::RevokeTokens, ask, &response)));
       if (options_.dry_run && context_.settings().json()) {
         RETURN_IF_ERROR(context_.ShowJson(response));
         return absl::OkStatus();
@@ -203,11 +206,16 @@ class Revoker {
               << ", last used " << LastUsedText(token, context_.now()) << '\n';
       }
       if (options_.dry_run) return absl::OkStatus();
-      ASSIGN_OR_RETURN(
-          const bool yes,
-          context_.Confirm(absl::StrCat("Revoke ", Tokens(response.token_count()), " of ", of, ", ",
-                                        response.recently_used_size(), " of them used lately?"),
-                           false));
+      const std::string hit = absl::StrCat(Tokens(response.token_count()), " of ", of, ", ",
+                                           response.recently_used_size(), " of them used lately");
+      bool yes = false;
+      if (options_.owner.empty()) {
+        const std::string id = request.parent().substr(request.parent().find('/') + 1);
+        ASSIGN_OR_RETURN(yes, context_.ConfirmByName(absl::StrCat("This ends all ", hit, "."),
+                                                     "the workspace's name", id));
+      } else {
+        ASSIGN_OR_RETURN(yes, context_.Confirm(absl::StrCat("Revoke ", hit, "?"), false));
+      }
       if (!yes) return Aborted();
       // The person has agreed to exactly this number.
       request.set_expected_count(response.token_count());
@@ -218,18 +226,18 @@ class Revoker {
     response.Clear();
     const absl::Time started = context_.now();
     const absl::Status asked = context_.Ask(&TokenService::Stub::RevokeTokens, request, &response);
-    if (base::ReasonOf(asked) == "COUNT_MISMATCH") return CountMismatch(asked);
-    RETURN_IF_ERROR(asked);
-    // Counted only where the person agreed to a number.
-    return Follow(
-        "", started, &response,
-        response.token_count() >= 0
-            ? absl::StrCat(Tokens(response.token_count()), " of ", of)
-            : absl::StrCat("all of ", request.parent(),
-                           options_.owner.empty()
-                               ? ""
-                               : absl::StrCat(" owned by ", SafeForTerminal(options_.owner)),
-                           ", issued before now"));
+    RETURN_IF_ERROR(OfCohort(asked));
+    return Follow("", started, &response, absl::StrCat(Tokens(response.token_count()), " of ", of));
+  }
+
+  // A refusal in the words of the flags that were typed.
+  absl::Status OfCohort(const absl::Status& asked) {
+    const std::string reason = base::ReasonOf(asked);
+    if (reason == "COUNT_MISMATCH") return CountMismatch(asked);
+    if (reason == "NOTHING_TO_REVOKE") {
+      return WithAdvice(asked, "To take that as done: --allow-empty");
+    }
+    return asked;
   }
 
   // The service's message names its own fields; this one names the flags that were typed.
@@ -393,6 +401,9 @@ void AddTokenRevokeCommand(CLI::App& token, Context& context) {
   verb->add_option("--expect", options->expected,
                    "With --all: refuse unless it hits exactly so many")
       ->check(CLI::NonNegativeNumber)
+      ->needs(all);
+  verb->add_flag("--allow-empty", options->allow_empty,
+                 "With --all: no error where there is no live token")
       ->needs(all);
   verb->add_flag("--dry-run", options->dry_run, "With --all: only say what it would hit")
       ->needs(all);

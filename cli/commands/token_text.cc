@@ -126,8 +126,14 @@ std::string StillTriedText(const tollgate::v1::ListTokenAttemptsResponse& attemp
 }
 
 absl::StatusOr<std::string> TokenNameFrom(const std::string& id_or_name,
-                                          const std::string& workspace) {
-  if (absl::StartsWith(id_or_name, "workspaces/")) return id_or_name;
+                                          const std::string& workspace, bool typed) {
+  if (absl::StartsWith(id_or_name, "workspaces/")) {
+    if (typed && !absl::StartsWith(id_or_name, ParentFrom(workspace).value_or("") + "/")) {
+      return absl::InvalidArgumentError(absl::StrCat("which workspace: that of ", id_or_name,
+                                                     ", or that of -w, ", workspace, "?"));
+    }
+    return id_or_name;
+  }
   // A whole token string where an id belongs is a secret on a command line: do not echo it.
   if (id_or_name.size() > 40) {
     return absl::InvalidArgumentError(

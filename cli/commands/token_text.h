@@ -32,9 +32,10 @@ std::string RefusalText(tollgate::v1::VerdictReason reason);
 // "still tried  3 times since, last 4 s ago at payments/edge-3": the attempts that were refused
 // because the token is revoked. Empty where no edge has reported one.
 std::string StillTriedText(const tollgate::v1::ListTokenAttemptsResponse& attempts, absl::Time now);
-// The full name, from an id or from a full name; `workspace` may be empty with the latter.
+// The full name, from an id or from a full name; `workspace` may be empty with the latter. A full
+// name of another workspace than one that was typed beside it is refused.
 absl::StatusOr<std::string> TokenNameFrom(const std::string& id_or_name,
-                                          const std::string& workspace);
+                                          const std::string& workspace, bool typed = false);
 // `workspaces/…` from an id; an id that holds a slash is refused.
 absl::StatusOr<std::string> ParentFrom(const std::string& workspace);
 // The receipt's closing lines, which `--wait` shows.

@@ -1,6 +1,5 @@
 #include "cli/commands/workspace.h"
 
-#include <cstdlib>
 #include <memory>
 #include <ostream>
 
@@ -24,13 +23,12 @@ using tollgate::v1::WorkspaceService;
 struct Which {
   std::string positional, workspace;
 
-  // Its full name. INVALID_ARGUMENT where none is given, or the command line gives two.
-  absl::StatusOr<std::string> Name() const {
+  // Its full name. INVALID_ARGUMENT where none is given, or the command line gives two (`typed`:
+  // one of them is that of -w).
+  absl::StatusOr<std::string> Name(bool typed) const {
     if (positional.empty()) return ParentFrom(workspace);
     ASSIGN_OR_RETURN(std::string name, ParentFrom(positional));
-    const char* usual = std::getenv("TOLLGATE_WORKSPACE");
-    const bool by_flag = !workspace.empty() && (usual == nullptr || workspace != usual);
-    if (by_flag && ParentFrom(workspace).value_or("") != name) {
+    if (typed && ParentFrom(workspace).value_or("") != name) {
       return absl::InvalidArgumentError(
           absl::StrCat("which workspace: ", positional, ", or that of -w, ", workspace, "?"));
     }
@@ -71,12 +69,13 @@ std::string PolicyText(const WorkspacePolicy& policy) {
 void PrintWorkspace(Context& context, const Workspace& workspace) {
   context.out() << SafeForTerminal(workspace.name()) << "   created "
                 << HumanTime(base::FromProto(workspace.create_time()), context.now())
-                << "\npolicy       " << SafeForTerminal(PolicyText(workspace.policy())) << '\n';
+                << "\ntokens       " << workspace.live_token_count() << " live\npolicy       "
+                << SafeForTerminal(PolicyText(workspace.policy())) << '\n';
 }
 
 absl::Status Get(Context& context, const Which& which) {
   tollgate::v1::GetWorkspaceRequest request;
-  ASSIGN_OR_RETURN(*request.mutable_name(), which.Name());
+  ASSIGN_OR_RETURN(*request.mutable_name(), which.Name(context.settings().workspace_typed));
   Workspace workspace;
   RETURN_IF_ERROR(context.Ask(&WorkspaceService::Stub::GetWorkspace, request, &workspace));
   if (context.settings().json()) {
@@ -113,9 +112,10 @@ absl::Status List(Context& context) {
                      "  tollgate token create -w NAME --label \"…\"\n";
     return absl::OkStatus();
   }
-  Table table({"WORKSPACE", "CREATED", "POLICY"});
+  Table table({"WORKSPACE", "TOKENS", "CREATED", "POLICY"});
   for (const Workspace& workspace : all.workspaces()) {
     table.AddRow({workspace.name().substr(workspace.name().find('/') + 1),
+                  absl::StrCat(workspace.live_token_count()),
                   HumanTime(base::FromProto(workspace.create_time()), context.now()),
                   PolicyText(workspace.policy())});
   }
@@ -125,7 +125,7 @@ absl::Status List(Context& context) {
 
 absl::Status SetPolicy(Context& context, const CLI::App& verb, const PolicyOptions& options) {
   tollgate::v1::UpdateWorkspacePolicyRequest request;
-  ASSIGN_OR_RETURN(*request.mutable_name(), options.which.Name());
+  ASSIGN_OR_RETURN(*request.mutable_name(), options.which.Name(context.settings().workspace_typed));
   WorkspacePolicy& policy = *request.mutable_policy();
   const auto mask = [&](const std::string& path) {
     request.mutable_update_mask()->add_paths(path);

@@ -17,6 +17,7 @@
 #include "service/use/attempts.h"
 #include "service/use/silence.h"
 #include "service/workspaces/policy_resource.h"
+#include "storage/live_count.h"
 #include "storage/schema.h"
 
 namespace tollgate::service {
@@ -67,9 +68,34 @@ struct Condition {
   absl::optional<absl::Time> unused_since;
   absl::optional<absl::Time> expiring_before;
   absl::optional<absl::Time> rotation_due_before;
+
+  // It asks what is going to happen, or has not happened: that is asked of tokens that can still be
+  // used, unless the states say otherwise.
+  bool of_time() const { return unused_since.has_value() || expiring_before.has_value(); }
 };
 
-absl::StatusOr<Condition> ReadFilter(const TokenFilter& filter) {
+// One condition of time, given as a time or as a duration from `now` on (`sign` 1) or back (-1);
+// nullopt: neither is given. BOTH_TIME_AND_DURATION.
+absl::StatusOr<absl::optional<absl::Time>> TimeOrDuration(
+    bool has_time, const google::protobuf::Timestamp& time, absl::string_view time_field,
+    bool has_duration, const google::protobuf::Duration& duration, absl::string_view duration_field,
+    absl::Time now, int sign) {
+  if (has_time && has_duration) {
+    return base::RefuseField("BOTH_TIME_AND_DURATION", duration_field,
+                             absl::StrCat("and ", time_field, " say the same; give one"));
+  }
+  if (has_time) {
+    ASSIGN_OR_RETURN(const absl::Time at, TimeFromField(time, time_field));
+    return absl::optional<absl::Time>(at);
+  }
+  if (!has_duration) return absl::optional<absl::Time>();
+  ASSIGN_OR_RETURN(
+      const absl::Duration length,
+      DurationFromField(duration, duration_field, absl::ZeroDuration(), "DURATION_OUT_OF_BOUNDS"));
+  return absl::optional<absl::Time>(now + sign * length);
+}
+
+absl::StatusOr<Condition> ReadFilter(const TokenFilter& filter, absl::Time now) {
   Condition condition;
   condition.filter = &filter;
   for (const int state : filter.states()) {
@@ -86,18 +112,19 @@ absl::StatusOr<Condition> ReadFilter(const TokenFilter& filter) {
   condition.label_lower = absl::AsciiStrToLower(filter.label_contains());
   RETURN_IF_ERROR(token::CheckOwner(filter.owner(), "filter.owner"));
   RETURN_IF_ERROR(token::CheckAnnotations(filter.annotations(), "filter.annotations"));
-  if (filter.has_unused_since()) {
-    ASSIGN_OR_RETURN(condition.unused_since,
-                     TimeFromField(filter.unused_since(), "filter.unused_since"));
-  }
-  if (filter.has_expiring_before()) {
-    ASSIGN_OR_RETURN(condition.expiring_before,
-                     TimeFromField(filter.expiring_before(), "filter.expiring_before"));
-  }
-  if (filter.has_rotation_due_before()) {
-    ASSIGN_OR_RETURN(condition.rotation_due_before,
-                     TimeFromField(filter.rotation_due_before(), "filter.rotation_due_before"));
-  }
+  ASSIGN_OR_RETURN(
+      condition.unused_since,
+      TimeOrDuration(filter.has_unused_since(), filter.unused_since(), "filter.unused_since",
+                     filter.has_unused_for(), filter.unused_for(), "filter.unused_for", now, -1));
+  ASSIGN_OR_RETURN(condition.expiring_before,
+                   TimeOrDuration(filter.has_expiring_before(), filter.expiring_before(),
+                                  "filter.expiring_before", filter.has_expiring_within(),
+                                  filter.expiring_within(), "filter.expiring_within", now, +1));
+  ASSIGN_OR_RETURN(
+      condition.rotation_due_before,
+      TimeOrDuration(filter.has_rotation_due_before(), filter.rotation_due_before(),
+                     "filter.rotation_due_before", filter.has_rotation_due_within(),
+                     filter.rotation_due_within(), "filter.rotation_due_within", now, +1));
   return condition;
 }
 
@@ -123,6 +150,7 @@ bool RecordMatches(const Condition& condition, const TokenRecord& record) {
 
 bool ResourceMatches(const Condition& condition, const Token& token) {
   if (!condition.states.empty() && condition.states.count(token.state()) == 0) return false;
+  if (condition.states.empty() && condition.of_time() && token::IsFinal(token.state())) return false;
   // Asked before the reports are read: a token that is alive costs no look at them.
   if (condition.filter->still_tried() && !IsDead(token.state())) return false;
   if (condition.rotation_due_before.has_value()) {
@@ -183,7 +211,7 @@ absl::StatusOr<tollgate::v1::ListTokensResponse> ReadTokenList(const storage::Vi
   ASSIGN_OR_RETURN(const std::string workspace,
                    token::ParseWorkspaceName(request.parent(), "parent"));
   ASSIGN_OR_RETURN(const size_t page_size, ReadPageSize(request.page_size(), kUsualPage));
-  ASSIGN_OR_RETURN(const Condition condition, ReadFilter(request.filter()));
+  ASSIGN_OR_RETURN(const Condition condition, ReadFilter(request.filter(), now));
   const std::string binding =
       absl::StrCat("tokens\n", workspace, "\n", storage::SerializeRecord(request.filter()));
   ASSIGN_OR_RETURN(const std::string after, ReadPageToken(binding, request.page_token()));
@@ -239,7 +267,10 @@ absl::StatusOr<tollgate::v1::Workspace> ReadWorkspace(
     const storage::View& view, const tollgate::v1::GetWorkspaceRequest& request) {
   ASSIGN_OR_RETURN(const std::string workspace, token::ParseWorkspaceName(request.name(), "name"));
   ASSIGN_OR_RETURN(const WorkspaceRecord record, LoadWorkspace(view, workspace));
-  return ToWorkspace(record);
+  tollgate::v1::Workspace resource = ToWorkspace(record);
+  ASSIGN_OR_RETURN(const int64_t live, storage::LiveTokens(view, workspace));
+  resource.set_live_token_count(live);
+  return resource;
 }
 
 absl::StatusOr<tollgate::v1::ListWorkspacesResponse> ReadWorkspaceList(
@@ -258,7 +289,9 @@ absl::StatusOr<tollgate::v1::ListWorkspacesResponse> ReadWorkspaceList(
     if (!record.ParseFromString(entries[i].value)) {
       return absl::DataLossError("a workspace's record cannot be parsed");
     }
+    ASSIGN_OR_RETURN(const int64_t live, storage::LiveTokens(view, record.workspace()));
     *response.add_workspaces() = ToWorkspace(record);
+    response.mutable_workspaces()->rbegin()->set_live_token_count(live);
     bytes += response.workspaces(static_cast<int>(i)).ByteSizeLong();
   }
   if (i < entries.size()) {

@@ -9,6 +9,7 @@
 #include "service/records/token_shape.h"
 #include "service/workspaces/policy_resource.h"
 #include "service/workspaces/policy_rules.h"
+#include "storage/live_count.h"
 #include "storage/schema.h"
 
 namespace tollgate::service {
@@ -80,6 +81,7 @@ absl::Status SetPolicyCommand::Apply(const storage::View& view, const storage::S
     record.set_workspace(workspace());
     record.set_create_time_us(ToRecordMicros(slot.now));
   }
+  RETURN_IF_ERROR(CheckEtag(request_.etag(), ToWorkspace(record).etag(), "etag"));
   const WorkspacePolicy& asked = request_.policy();
   PolicyRecord& policy = *record.mutable_policy();
   if (Sets("label_pattern")) policy.set_label_pattern(asked.label_pattern());
@@ -113,6 +115,8 @@ absl::Status SetPolicyCommand::Apply(const storage::View& view, const storage::S
   effects.Audit(std::move(entry));
 
   *response_.mutable_workspace() = ToWorkspace(record);
+  ASSIGN_OR_RETURN(const int64_t live, storage::LiveTokens(view, workspace()));
+  response_.mutable_workspace()->set_live_token_count(live);
   response_.set_revision(slot.revision);
   return absl::OkStatus();
 }

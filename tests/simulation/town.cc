@@ -228,6 +228,7 @@ void Town::RevokeCohort() {
   const std::string owner = world_->Pick<const char*>({"", "ada", "bob", "ada"});
   request.set_parent(token::WorkspaceName(workspace));
   request.set_owner(owner);
+  request.set_allow_empty(true);
   TOLLGATE_PROPOSE(
       service, service::RevokeCohortCommand::Make(request, kActor),
       ([this, workspace, owner](const auto&, History& history, int64_t revision, uint32_t index) {

@@ -40,6 +40,11 @@ class AgainstService : public testing::Test {
       if (!request.validate_only()) response->set_revision(184);
       return grpc::Status::OK;
     });
+    const auto ok = [](int, const auto&, auto*) { return grpc::Status::OK; };
+    service_.get.Script(ok);
+    service_.list.Script(ok);
+    service_.rotate.Script(ok);
+    service_.update.Script(ok);
   }
 
   Outcome Run(std::vector<std::string> arguments, const std::string& input = "",
@@ -132,16 +137,10 @@ TEST_F(AgainstService, ALeakedTokenIsRevokedWhenSomebodySaidYes) {
 TEST_F(AgainstService, ACohortsRevocationSaysWhatItHit) {
   EXPECT_THAT(Run({"token", "revoke", "-w", "acme", "--all", "--owner", "team-c", "--yes"}).out,
               HasSubstr("revoked      revision 184   2 tokens of team-c in workspaces/acme\n"));
-  service_.revoke_many.Script([](int, const auto&, auto* response) {
-    response->set_token_count(-1);
-    response->set_revision(185);
-    return grpc::Status::OK;
-  });
-  EXPECT_THAT(Run({"token", "revoke", "-w", "acme", "--all", "--owner", "team-c", "--yes"}).out,
-              HasSubstr("revoked      revision 185   all of workspaces/acme owned by team-c, "
-                        "issued before now\n"));
-  EXPECT_THAT(Run({"token", "revoke", "-w", "acme", "--all", "--yes"}).out,
-              HasSubstr("revision 185   all of workspaces/acme, issued before now\n"));
+  EXPECT_FALSE(service_.revoke_many.asked().back().allow_empty());
+  EXPECT_THAT(Run({"token", "revoke", "-w", "acme", "--all", "--yes", "--allow-empty"}).out,
+              HasSubstr("revision 184   2 tokens of workspaces/acme\n"));
+  EXPECT_TRUE(service_.revoke_many.asked().back().allow_empty());
   service_.audit.Script([](int, const auto&, auto* page) {
     v1::AuditEntry* entry = page->add_entries();
     entry->set_action("cohort.revoke");
@@ -150,6 +149,155 @@ TEST_F(AgainstService, ACohortsRevocationSaysWhatItHit) {
     return grpc::Status::OK;
   });
   EXPECT_THAT(Run({"audit", "list"}).out, HasSubstr("workspaces/acme owner team-c"));
+}
+
+// A whole workspace goes only where its name is typed; one owner's tokens for a yes.
+TEST_F(AgainstService, AWholeWorkspaceAsksForItsName) {
+  const std::vector<std::string> all = {"token", "revoke", "-w", "acme", "--all"};
+  for (const char* answer : {"y\n", "yes\n", "acm\n", "\n", ""}) {
+    const Outcome outcome = Run(all, answer, true);
+    EXPECT_EQ(outcome.code, kAborted) << answer;
+    EXPECT_THAT(outcome.err, HasSubstr("This ends all 2 tokens of workspaces/acme, 0 of them used "
+                                       "lately.\nType the workspace's name to go on:"));
+  }
+  for (const auto& asked : service_.revoke_many.asked()) EXPECT_TRUE(asked.validate_only());
+  EXPECT_EQ(Run(all, "acme\n", true).code, kDone);
+  EXPECT_FALSE(service_.revoke_many.asked().back().validate_only());
+  EXPECT_EQ(service_.revoke_many.asked().back().expected_count(), 2);
+  EXPECT_EQ(Run({"token", "revoke", "-w", "acme", "--all", "--owner", "team-c"}, "y\n", true).code,
+            kDone);
+  EXPECT_EQ(Run(all, "acme\n").code, kBadUsage);  // nobody is there
+}
+
+TEST_F(AgainstService, ARevocationThatHitsNobodyIsRefusedWithAdvice) {
+  service_.revoke_many.Script([](int, const auto&, auto*) {
+    return net::ToGrpcStatus(base::Refuse(
+        absl::StatusCode::kFailedPrecondition, "NOTHING_TO_REVOKE",
+        "acme has no live token that is owned by team-d; perhaps you mean team-c (2 live tokens)"));
+  });
+  for (const char* flag : {"--yes", "--dry-run"}) {
+    const Outcome outcome =
+        Run({"token", "revoke", "-w", "acme", "--all", "--owner", "team-d", flag});
+    EXPECT_EQ(outcome.code, kRefused);
+    EXPECT_THAT(outcome.err, HasSubstr("perhaps you mean team-c (2 live tokens)"));
+    EXPECT_THAT(outcome.err, HasSubstr("--allow-empty"));
+  }
+}
+
+// A token that nobody has seen is no token that anybody needs: with the reader gone it is revoked,
+// unless another one's plan counts on it.
+TEST_F(AgainstService, ATokenThatCouldNotBeShownIsRevoked) {
+  const auto made = [](int, const auto&, auto* response) {
+    response->mutable_token()->set_name("workspaces/acme/tokens/4mXp81QzR0aYc7Ld");
+    response->set_token_string(TokenString());
+    return grpc::Status::OK;
+  };
+  service_.create.Script(made);
+  service_.rotate.Script(made);
+  service_.revoke.Script([](int, const auto&, auto*) { return grpc::Status::OK; });
+  const auto to_nobody = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), {"--service", service_.address(), "--config", "/dev/null"});
+    std::istringstream in;
+    std::ofstream full("/dev/full");
+    std::ostringstream err;
+    const int code = RunCommand(words, {&in, &full, &err, false, false, &base::SystemClock()});
+    return Outcome{code, "", err.str()};
+  };
+  for (const std::vector<std::string>& how : std::vector<std::vector<std::string>>{
+           {"token", "create", "-w", "acme", "--label", "x"},
+           {"-q", "token", "create", "-w", "acme", "--label", "x"},
+           {"-o", "json", "token", "create", "-w", "acme", "--label", "x"}}) {
+    const size_t revoked = service_.revoke.asked().size();
+    const Outcome outcome = to_nobody(how);
+    EXPECT_EQ(outcome.code, kFailed);
+    EXPECT_THAT(outcome.err, HasSubstr("SECRET_NOT_SHOWN"));
+    EXPECT_THAT(outcome.err, HasSubstr("It was revoked"));
+    ASSERT_EQ(service_.revoke.asked().size(), revoked + 1);
+    EXPECT_EQ(service_.revoke.asked().back().name(), "workspaces/acme/tokens/4mXp81QzR0aYc7Ld");
+  }
+  const size_t revoked = service_.revoke.asked().size();
+  EXPECT_THAT(to_nobody({"token", "rotate", "id", "-w", "acme"}).err, HasSubstr("It exists"));
+  EXPECT_EQ(service_.revoke.asked().size(), revoked);
+  service_.revoke.Script([](int, const auto&, auto*) { return Away(); });
+  EXPECT_THAT(to_nobody({"token", "create", "-w", "acme", "--label", "x"}).err,
+              HasSubstr("Revoke it: tollgate token revoke"));
+}
+
+TEST_F(AgainstService, DurationsTravelAsDurations) {
+  EXPECT_EQ(Run({"token", "rotate", "id", "-w", "acme", "--retire-in", "1h"}).code, kDone);
+  EXPECT_EQ(service_.rotate.asked().back().retire_plan().after().seconds(), 3600);
+  EXPECT_EQ(Run({"token", "update", "id", "-w", "acme", "--expires-in", "1h"}).code, kDone);
+  EXPECT_EQ(service_.update.asked().back().lifetime().seconds(), 3600);
+  EXPECT_FALSE(service_.update.asked().back().token().has_expire_time());
+  EXPECT_EQ(Run({"token", "list", "-w", "acme", "--unused-for", "1h", "--expiring-within", "2h",
+                 "--rotation-due-within", "now"})
+                .code,
+            kDone);
+  const v1::TokenFilter filter = service_.list.asked().back().filter();
+  EXPECT_EQ(filter.unused_for().seconds(), 3600);
+  EXPECT_EQ(filter.expiring_within().seconds(), 7200);
+  EXPECT_TRUE(filter.has_rotation_due_within());
+  EXPECT_EQ(filter.rotation_due_within().seconds(), 0);
+}
+
+// A difference is told as one, and made of the state that is there.
+TEST_F(AgainstService, AnUpdateThatAddsIsMadeAnewWhereTheTokenWasChanged) {
+  int reads = 0;
+  service_.get.Script([&](int, const auto&, auto* token) {
+    token->add_scopes("a");
+    if (++reads > 1) token->add_scopes("b");
+    (*token->mutable_annotations())["team"] = "x";
+    (*token->mutable_annotations())["old"] = "y";
+    token->set_etag(absl::StrCat("e", reads));
+    return grpc::Status::OK;
+  });
+  service_.update.Script([&](int, const auto& request, auto* response) {
+    if (request.token().etag() == "e1") {
+      return net::ToGrpcStatus(
+          base::Refuse(absl::StatusCode::kAborted, "ETAG_MISMATCH", "it was changed"));
+    }
+    response->set_revision(9);
+    return grpc::Status::OK;
+  });
+  const Outcome outcome =
+      Run({"token", "update", "id", "-w", "acme", "--add-scope", "c", "--remove-scope", "a",
+           "--annotation", "team=z", "--annotation", "old-"});
+  EXPECT_EQ(outcome.code, kDone) << outcome.err;
+  ASSERT_EQ(service_.update.asked().size(), 2u);
+  const v1::Token token = service_.update.asked().back().token();
+  EXPECT_THAT(token.scopes(), testing::ElementsAre("b", "c"));
+  EXPECT_EQ(token.annotations().size(), 1u);
+  EXPECT_EQ(token.annotations().at("team"), "z");
+  EXPECT_EQ(Run({"token", "update", "id", "-w", "acme", "--add-scope", "c", "--scope", "d"}).code,
+            kBadUsage);
+}
+
+// `--flag value WORD`: the word is a thing of its own, and one too many is refused.
+TEST_F(AgainstService, ARepeatableFlagTakesOneValueEachTime) {
+  EXPECT_EQ(Run({"token", "create", "-w", "acme", "--label", "x", "--scope", "a", "b"}).code,
+            kBadUsage);
+  EXPECT_EQ(Run({"token", "list", "-w", "acme", "--state", "active", "revoked"}).code, kBadUsage);
+  EXPECT_THAT(service_.list.asked(), IsEmpty());
+  EXPECT_EQ(Run({"token", "update", "--scope", "a", "id", "-w", "acme"}).code, kDone);
+  EXPECT_EQ(service_.update.asked().back().token().name(), "workspaces/acme/tokens/id");
+  EXPECT_THAT(service_.update.asked().back().token().scopes(), testing::ElementsAre("a"));
+}
+
+TEST_F(AgainstService, AFullNameAndAnotherWorkspaceDisagree) {
+  const std::string name = "workspaces/prod/tokens/4mXp81QzR0aYc7Ld";
+  for (const std::vector<std::string>& verb : std::vector<std::vector<std::string>>{
+           {"get"}, {"revoke", "--yes"}, {"suspend"}, {"update", "--label", "x"}}) {
+    std::vector<std::string> words = {"token", verb[0], name, "-w", "dev"};
+    words.insert(words.end(), verb.begin() + 1, verb.end());
+    const Outcome outcome = Run(words);
+    EXPECT_EQ(outcome.code, kBadUsage) << verb[0];
+    EXPECT_THAT(outcome.err, HasSubstr("which workspace")) << verb[0];
+  }
+  EXPECT_EQ(Run({"token", "get", name, "-w", "prod"}).code, kDone);
+  // The usual workspace is no word of this command.
+  setenv("TOLLGATE_WORKSPACE", "dev", 1);
+  EXPECT_EQ(Run({"token", "get", name}).code, kDone);
+  unsetenv("TOLLGATE_WORKSPACE");
 }
 
 TEST_F(AgainstService, AMiscountIsToldInTheWordsOfTheCommandLine) {
