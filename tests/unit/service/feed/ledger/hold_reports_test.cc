@@ -5,8 +5,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/random.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "token/token_string.h"
 
 namespace tollgate::service {
 namespace {
@@ -16,6 +18,12 @@ using ::testing::IsEmpty;
 
 lease::SessionId Id(const std::string& validator, char incarnation = 'a') {
   return {validator, std::string(16, incarnation)};
+}
+
+std::string TokenString() {
+  base::SeededRandom random(7);
+  return std::string(
+      token::TokenFormat().Mint(token::TokenKind::kWorkspace, random).token_string.RevealSecret());
 }
 
 struct Numbers {
@@ -170,13 +178,9 @@ TEST_F(HoldReportsTest, I5NoNumberOfAPeersBreaksASum) {
 }
 
 TEST_F(HoldReportsTest, I5NamesThatNoHolderCanHaveAreNotKept) {
-  std::vector<std::string> names = {std::string(1 << 20, 'a'),
-                                    std::string(129, 'a'),
-                                    "two words",
-                                    "\x1b[2J",
-                                    "",
-                                    absl::StrCat("tgw_", std::string(65, 'a')),
-                                    std::string(128, 'b')};
+  std::vector<std::string> names = {
+      std::string(1 << 20, 'a'), std::string(129, 'a'), "two words", "\x1b[2J", "", TokenString(),
+      std::string(128, 'b')};
   for (int i = 0; i < 50; ++i) names.push_back(absl::StrCat("chat/web-", i));
   Say(Id("a"), 184, {0, 57, 0, 0}, names);
   const v1::EdgeHolds row = Receipt(184).edge_holds(0);
