@@ -418,7 +418,28 @@ void Town::ProbeExpiry(int token, int64_t expire_us) {
   }
 }
 
+void Town::AddHolders(int64_t until) {
+  for (int i = 0; i < fate_.validators; ++i) {
+    HolderSettings settings;
+    settings.clock_rate = 1 + (world_->holder_rng().UniformReal() - 0.5) * fate_.drift * 0.95;
+    settings.longest_lease = fate_.longest_lease;
+    settings.until = until;
+    const auto host = [this, i] {
+      const auto index = static_cast<size_t>(i);
+      return index < validators_.size() ? validators_[index] : nullptr;
+    };
+    const auto any = [this](uint64_t random) {
+      // One of the newest: the older ones have mostly ended.
+      const size_t token = tokens_.size() - 1 - random % std::min<size_t>(tokens_.size(), 10);
+      return HolderNode::Token{static_cast<int>(token), tokens_[token].token_string};
+    };
+    holders_.push_back(std::make_shared<HolderNode>(world_, &oracle_, settings, host, any));
+    holders_.back()->Start();
+  }
+}
+
 void Town::ProbeAll() {
+  for (const auto& holder : holders_) holder->Judge(*disk_->history);
   for (const auto* all : {&validators_, &lingering_}) {
     for (const auto& validator : *all) {
       if (world_->broken()) return;

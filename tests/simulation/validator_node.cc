@@ -49,6 +49,8 @@ ValidatorNode::ValidatorNode(World* world, Oracle* oracle, ValidatorSettings set
   options.cache.entries = 64;
   options.cache.large_entries = 8;
   options.cache.unknown_entries = 64;
+  options.holds.most = 64;
+  options.holds.answer_within = settings_.answer_within;
   auto validator = validator::Validator::Create(
       std::move(options), clock_, random_,
       [this](const ResolveRequest& request,
@@ -344,6 +346,25 @@ void ValidatorNode::Check(int token, const std::string& token_string, const std:
                      settings_.id, token, answered.reason);
         oracle_->Judge(fresh);
       });
+}
+
+void ValidatorNode::OpenHold(const validator::Holds::HolderRef& holder, uint64_t id, int token,
+                             const std::string& token_string, const std::string& scope) {
+  token::Requirement requirement;
+  if (!scope.empty()) requirement.all_scopes.push_back(scope);
+  (void)validator_->OpenHold(holder, id, token_string,
+                             std::make_shared<const token::Requirement>(requirement),
+                             [this, token, scope](const validator::Decision& decision,
+                                                  tollgate::v1::ValidateResponse* words) {
+                               words->set_verdict(decision.verdict);
+                               words->set_reason(decision.reason);
+                               if (!alive_ || world_->broken()) return;
+                               Judged judged = Context(token, scope);
+                               judged.verdict = decision.verdict;
+                               judged.reason = decision.reason;
+                               if (decision.admitted()) Admitted(judged);
+                               oracle_->Judge(judged);
+                             });
 }
 
 bool ValidatorNode::InSync(int64_t last_event_revision, const std::string& epoch) const {

@@ -82,7 +82,7 @@ void EdgeState::SetServiceTime(absl::Time service_time, absl::Duration round_tri
 
 void EdgeState::EndLease() {
   lease_.EndLease();
-  if (holds_ != nullptr) holds_->OnLeaseEnded();
+  if (holds_ != nullptr) holds_->OnHistoryEnded();
 }
 
 void EdgeState::Close() { lease_.Close(); }
@@ -115,7 +115,7 @@ absl::Time EdgeState::CollectUse(base::BootTime now) {
     const int64_t ms = absl::ToUnixMillis(lease_.ServiceTimeAt(reading, now));
     complete_until = absl::FromUnixMillis(ms - ms % DecisionCache::kCoarseTickMs);
     if (holds_ != nullptr) {
-      std::vector<HeldToken> held;
+      std::vector<HeldUse> held;
       holds_->CollectHeld(&held);
       outbox_.AddHeld(held, ms);
     }

@@ -24,11 +24,12 @@ class FollowedHolds {
   virtual void OnAny(int64_t revision) = 0;
   // What is applied from here on is of this epoch, and above this revision: before OnAny.
   virtual void OnReset(const std::string& epoch, int64_t revision) = 0;
-  // The lease was ended before its time: every hold ends, whatever is granted afterwards.
-  virtual void OnLeaseEnded() = 0;
+  // What is followed from here on is another history: every hold ends, whatever is granted
+  // afterwards.
+  virtual void OnHistoryEnded() = 0;
   // Adds the tokens that are in use now because something is held open by them: each once, and only
   // where it is good as far as this edge can know, with a live lease and not in doubt.
-  virtual void CollectHeld(std::vector<HeldToken>* held) = 0;
+  virtual void CollectHeld(std::vector<HeldUse>* held) = 0;
 
   // ---- The pings. HoldReceipts has the next three.
   virtual bool has_news() const = 0;

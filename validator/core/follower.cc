@@ -155,6 +155,9 @@ FollowerActions Follower::OnConnected(uint64_t stream, base::BootTime now) {
     if (options_.stale_policy == tollgate::v1::STALE_POLICY_FAIL_OPEN) {
       *hello->mutable_fail_open_for() = base::ToProto(options_.fail_open_for);
     }
+    if (options_.holds_outlive_lease > absl::ZeroDuration()) {
+      *hello->mutable_holds_outlive_lease() = base::ToProto(options_.holds_outlive_lease);
+    }
     hello->set_version(options_.version);
     hello->set_brand(options_.brand);
     if (proof_.has_value() && !TOLLGATE_MUTATED("r19_no_proof")) *hello->mutable_proof() = *proof_;

@@ -85,6 +85,7 @@ struct FollowerOptions {
   std::string brand;  // a service of another brand is not followed (I7)
   tollgate::v1::StalePolicy stale_policy = tollgate::v1::STALE_POLICY_FAIL_CLOSED;
   absl::Duration fail_open_for;                        // with STALE_POLICY_FAIL_OPEN
+  absl::Duration holds_outlive_lease;                  // filled in by Validator::Create
   double drift_bound = 0.001;                          // R1
   absl::Duration welcome_timeout = absl::Seconds(10);  // from connecting to Welcome
   ProofKeeper* keeper = nullptr;                       // outlives the follower; null: none

@@ -1,11 +1,10 @@
 #include "validator/core/hold_table.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "base/invariant.h"
+#include "base/mutation.h"
 #include "base/proto_time.h"
 #include "base/status.h"
 #include "lease/span.h"
@@ -22,25 +21,26 @@ constexpr size_t kMostDoubts = 16;
 // Streams at once. Each is a process that lets callers in.
 constexpr size_t kMostHolders = 256;
 
-// When the grant ends by time, in microseconds of service time; 0: never.
-int64_t EndOf(const token::GrantView& grant) {
-  const int64_t expire = grant.expire_time_us();
-  const int64_t retire = grant.retire_time_us();
-  if (expire == 0 || retire == 0) return std::max(expire, retire);
-  return std::min(expire, retire);
-}
-
-base::BootTime LeaseEnd(const EdgeReader::Moment& now) {
-  return base::BootTime::FromNanos(now.lease.ping_boot_ns + now.lease.lease_ns -
-                                   now.lease.drift_ns);
-}
-
 }  // namespace
+
+struct Hold {
+  uint64_t id = 0;
+  HoldTable::Stream* stream = nullptr;
+  HeldToken* token = nullptr;  // null: not decided yet, or ended
+  bool ended = false;
+  base::BootTime until;  // ended: when the last word to its holder that was about it is over
+  std::shared_ptr<const HoldReceipts::Doubts> doubts;  // ended in doubt: by what
+  bool silent = false;                                 // it counts as kSilent for these
+  std::shared_ptr<const token::Requirement> requirement;
+  Hold* previous = nullptr;  // of the same token
+  Hold* next = nullptr;
+};
 
 struct HoldTable::Stream {
   Holder said;
   absl::flat_hash_map<uint64_t, std::unique_ptr<Hold>> holds;
   size_t in_doubt = 0;        // of its holds
+  size_t unanswered = 0;      // of them: ended, and not Closed
   base::BootTime word_until;  // no word to it reaches further, by this edge's clock
   bool waking = false;
   bool left = false;
@@ -49,7 +49,9 @@ struct HoldTable::Stream {
 // Holds end a little before A, so that a word to a holder is never too short to be renewed in time,
 // and yet what it says of a hold in doubt ends within A of the event.
 HoldTable::HoldTable(HoldsOptions options)
-    : options_(options), shortest_word_(options.answer_within / 4) {}
+    : options_(options),
+      shortest_word_(options.answer_within / 4),
+      asking_(options.most_questions, &tokens_) {}
 
 HoldTable::~HoldTable() = default;
 
@@ -135,12 +137,14 @@ absl::Status HoldTable::Close(Stream* stream, uint64_t hold_id) {
     ++totals_.closed;
     Unlink(found->second.get(), Stand::kClosed);
     ForgetIfUnheld(token);
-  } else {
+  } else if (found->second->ended) {
     Settle(found->second.get(), Stand::kClosed);
+    --stream->unanswered;
+    --unanswered_;
+    if (closed_ && stream->unanswered == 0) NeedsWake(stream);  // it is finished
   }
   stream->holds.erase(found);
   --places_;
-  if (closed_ && stream->holds.empty()) NeedsWake(stream);  // it is finished
   return absl::OkStatus();
 }
 
@@ -172,17 +176,30 @@ NextOfHolder HoldTable::NextMessage(Stream* stream, const Moment& now,
     *good_for->mutable_length() = base::ToProto(GoodFor(stream, now));
     return NextOfHolder::kMessage;
   }
-  return closed_ && stream->holds.empty() ? NextOfHolder::kFinished : NextOfHolder::kNothing;
+  return closed_ && stream->unanswered == 0 ? NextOfHolder::kFinished : NextOfHolder::kNothing;
+}
+
+base::BootTime HoldTable::HeldUntil(const Moment& now) const {
+  const bool live = now.state == LeaseState::kLive;
+  if (closed_ || lease_ended_ || now.lease.lease_ns <= 0) return now.boot;
+  if (!live && options_.outlive_lease <= absl::ZeroDuration()) return now.boot;
+  const absl::Duration length = absl::Nanoseconds(now.lease.lease_ns - now.lease.drift_ns);
+  absl::Duration elapsed = absl::Nanoseconds(now.boot.nanos() - now.lease.ping_boot_ns);
+  if (elapsed < absl::ZeroDuration()) return now.boot;
+  // Without a lease the clock counts that says that more time has passed, as with fail-open
+  // (edge_clock.cc).
+  if (!live) elapsed = std::max(elapsed, now.wall - absl::FromUnixNanos(now.lease.ping_wall_ns));
+  absl::Duration left = length + options_.outlive_lease - elapsed;
+  if (TOLLGATE_MUTATED("hold_word_past_lease") && live) left += length;
+  return now.boot + std::max(left, absl::ZeroDuration());
 }
 
 // R1, once more: the holder counts from when it sent its request, which was before `now`. So its
 // word runs out before this edge's lease does, and the service's view outlasts both.
 absl::Duration HoldTable::GoodFor(Stream* stream, const Moment& now) {
-  if (closed_ || lease_ended_ || now.state != LeaseState::kLive) return absl::ZeroDuration();
-  absl::Duration left = LeaseEnd(now) - now.boot;
+  absl::Duration left = HeldUntil(now) - now.boot;
   if (stream->in_doubt > 0) {
-    DropSettledDoubts();
-    const base::BootTime ends = doubts_.empty() ? now.boot : doubts_.front().ends;
+    const base::BootTime ends = asking_.First() == nullptr ? now.boot : asking_.first_ends();
     // Also where Tick is late: a word never reaches beyond A.
     left = std::min(left, shortest_word_ + (ends - now.boot));
   }
@@ -198,6 +215,7 @@ void HoldTable::Leave(Stream* stream, base::BootTime now) {
   std::erase(woken_, stream);
   stream->said.Forget();
   places_ -= stream->holds.size();
+  unanswered_ -= stream->unanswered;
   for (auto it = stream->holds.begin(); it != stream->holds.end();) {
     Hold* const hold = it->second.get();
     if (hold->token != nullptr) {
@@ -229,6 +247,7 @@ void HoldTable::Leave(Stream* stream, base::BootTime now) {
 void HoldTable::ForgetLeft(base::BootTime now) {
   while (!left_.empty() && (left_.begin()->first <= now || left_holds_ > options_.most ||
                             left_.size() > kMostHolders)) {
+    given_up_ = std::max(given_up_, left_.begin()->first);
     Forget(left_.begin()->second);
   }
 }
@@ -263,49 +282,19 @@ std::vector<HoldTable::Stream*> HoldTable::TakeWoken() {
 
 // ---- Tokens, and the holds of each.
 
-HoldTable::TokenId HoldTable::IdOf(const TokenKey& key) {
-  TokenId id;
-  std::memcpy(id.bytes, key.public_id, sizeof(id.bytes));
-  return id;
-}
-
-HoldTable::Token* HoldTable::Find(absl::string_view token_id) const {
-  const auto found = tokens_.find(token_id);
-  return found == tokens_.end() ? nullptr : found->second.get();
-}
-
 HoldTable::Token* HoldTable::Keep(const HoldVerdict& verdict, const Decision& decision) {
-  Token* token = Find(verdict.key.id());
+  Token* token = tokens_.Find(verdict.key.id());
   if (token == nullptr) {
-    auto made = std::make_unique<Token>();
-    token = made.get();
-    token->key = verdict.key;
-    token->digest = verdict.digest;
-    tokens_[token->key.id()] = std::move(made);
+    token = tokens_.Add(verdict.key, verdict.digest);
   } else if (!(token->digest == verdict.digest)) {
     return nullptr;
   }
   // What is known of a token in doubt waits for the answer, and a decision that is older than an
   // event may be older than what is known.
   if (token->grant.empty() || (token->doubt == 0 && verdict.as_of == events_)) {
-    SetGrant(token, decision.packed_grant());
+    tokens_.SetGrant(token, decision.packed_grant());
   }
   return token;
-}
-
-void HoldTable::SetGrant(Token* token, absl::string_view packed) {
-  token::GrantView grant;
-  TOLLGATE_INVARIANT(token::GrantView::Over(packed, &grant), "an admitted decision has a grant");
-  token->grant.assign(packed.data(), packed.size());
-  token->grant.shrink_to_fit();
-  if (token->neighbours == nullptr || token->neighbours->first != grant.workspace()) {
-    LeaveWorkspace(token);
-    token->neighbours = &*workspaces_.try_emplace(std::string(grant.workspace())).first;
-    token->neighbours->second.insert(token);
-  }
-  if (token->ends_us != 0) ends_.erase({token->ends_us, token});
-  token->ends_us = EndOf(grant);
-  if (token->ends_us != 0) ends_.insert({token->ends_us, token});
 }
 
 void HoldTable::Link(Hold* hold, Token* token) {
@@ -343,18 +332,8 @@ void HoldTable::Unlink(Hold* hold, Stand to) {
   hold->previous = hold->next = nullptr;
 }
 
-void HoldTable::LeaveWorkspace(Token* token) {
-  if (token->neighbours == nullptr) return;
-  token->neighbours->second.erase(token);
-  if (token->neighbours->second.empty()) workspaces_.erase(token->neighbours->first);
-  token->neighbours = nullptr;
-}
-
 void HoldTable::ForgetIfUnheld(Token* token) {
-  if (token->first != nullptr) return;
-  if (token->ends_us != 0) ends_.erase({token->ends_us, token});
-  LeaveWorkspace(token);
-  tokens_.erase(token->key.id());
+  if (token->first == nullptr) tokens_.Remove(token);
 }
 
 void HoldTable::NoteDoubt(Token* token, int64_t revision) {
@@ -375,14 +354,11 @@ void HoldTable::Doubts(Token* token, int64_t revision, base::BootTime now) {
   if (revision > 0) NoteDoubt(token, revision);
   if (token->doubt == 0) {
     token->since = last_doubt_ + 1;
-    const base::BootTime ends = now + (options_.answer_within - shortest_word_);
-    doubts_.push_back({ends, IdOf(token->key), token->since});
+    asking_.Begin(*token, now + (options_.answer_within - shortest_word_));
     for (Hold* hold = token->first; hold != nullptr; hold = hold->next) CountInDoubt(*hold, 1);
   }
   token->doubt = ++last_doubt_;
-  if (token->queued) return;
-  token->queued = true;
-  to_ask_.push_back(IdOf(token->key));
+  asking_.Ask(token);
 }
 
 void HoldTable::Trust(Token* token) {
@@ -408,6 +384,8 @@ void HoldTable::End(Hold* hold, VerdictReason reason) {
   Unlink(hold, Stand::kTold);
   hold->requirement.reset();
   if (hold->stream->left) return;  // nobody can be told
+  ++hold->stream->unanswered;
+  ++unanswered_;
   ++totals_.ended[static_cast<size_t>(reason)];
   Say(hold->stream, {hold->id, reason, nullptr});
 }
@@ -427,15 +405,17 @@ void HoldTable::EndToken(Token* token, VerdictReason reason) {
 }
 
 bool HoldTable::DecideToken(Token* token, absl::Time service_now) {
-  token::GrantView grant;
-  TOLLGATE_INVARIANT(token::GrantView::Over(token->grant, &grant), "a held token has a grant");
+  const token::GrantView grant = token->view();
   // Many holds of a token need the same: they share one requirement, which is decided once, because
   // events wait for this.
   absl::flat_hash_map<const token::Requirement*, VerdictReason> decided;
   for (Hold* hold = token->first; hold != nullptr;) {
     Hold* const next = hold->next;
     const auto [found, is_new] = decided.try_emplace(hold->requirement.get());
-    if (is_new) found->second = token::Decide(grant, *found->first, service_now);
+    if (is_new) {
+      ++totals_.decided;
+      found->second = token::Decide(grant, *found->first, service_now);
+    }
     if (found->second != tollgate::v1::VERDICT_REASON_UNSPECIFIED) End(hold, found->second);
     hold = next;
   }
@@ -445,16 +425,8 @@ bool HoldTable::DecideToken(Token* token, absl::Time service_now) {
 }
 
 void HoldTable::EndAll(VerdictReason reason) {
-  Tokens tokens;
-  tokens.swap(tokens_);
-  for (auto& [id, token] : tokens) {
-    while (token->first != nullptr) End(token->first, reason);
-  }
-  workspaces_.clear();
-  ends_.clear();
-  doubts_.clear();
-  to_ask_.clear();
-  ask_again_.clear();
+  while (!tokens_.empty()) EndToken(tokens_.Any(), reason);
+  asking_.Clear();
 }
 
 // ---- Events.
@@ -462,24 +434,22 @@ void HoldTable::EndAll(VerdictReason reason) {
 void HoldTable::OnTokenEvent(absl::string_view token_id, int64_t revision, base::BootTime now) {
   ++events_;
   last_revision_ = revision;
-  Token* const token = Find(token_id);
+  Token* const token = tokens_.Find(token_id);
+  if (TOLLGATE_MUTATED("hold_event_unheard")) return;
   if (token != nullptr) Doubts(token, revision, now);
 }
 
 void HoldTable::OnCohort(const token::CohortWatermark& cohort, base::BootTime now) {
   ++events_;
   last_revision_ = cohort.revision;
-  const auto found = workspaces_.find(cohort.workspace);
-  if (found == workspaces_.end()) return;
-  for (Token* const token : found->second) {
-    token::GrantView grant;
-    TOLLGATE_INVARIANT(token::GrantView::Over(token->grant, &grant), "a held token has a grant");
+  tokens_.ForEachIn(cohort.workspace, [&](Token* token) {
+    const token::GrantView grant = token->view();
     // What is known of a token in doubt may be old: it may have another owner by now.
     if (token->doubt != 0 || cohort.Covers(cohort.workspace, grant.owner(), grant.create_revision(),
                                            grant.create_index())) {
       Doubts(token, cohort.revision, now);
     }
-  }
+  });
 }
 
 void HoldTable::OnAny(int64_t revision, base::BootTime now) {
@@ -487,60 +457,44 @@ void HoldTable::OnAny(int64_t revision, base::BootTime now) {
   last_revision_ = revision;
   // What ends with its history is of no revision of the next.
   const int64_t by = lease_ended_ ? 0 : revision;
-  for (auto& [id, token] : tokens_) Doubts(token.get(), by, now);
+  tokens_.ForEach([&](Token* token) { Doubts(token, by, now); });
 }
 
-void HoldTable::OnLeaseEnded() {
+void HoldTable::OnHistoryEnded() {
   ++events_;
   if (!tokens_.empty()) lease_ended_ = true;
 }
 
+void HoldTable::OnLeaseEnded() {
+  ++events_;
+  if (!tokens_.empty() && options_.outlive_lease <= absl::ZeroDuration()) lease_ended_ = true;
+}
+
 // ---- Questions and time.
 
-bool HoldTable::BeginAsking() { return !std::exchange(asking_, true); }
-
 absl::optional<HoldQuestion> HoldTable::NextQuestion() {
-  while (!closed_ && questions_ < options_.most_questions && !to_ask_.empty()) {
-    const TokenId id = to_ask_.front();
-    to_ask_.pop_front();
-    Token* const token = Find(id.view());
-    if (token == nullptr || !token->queued) continue;  // nobody holds it any more
-    token->queued = false;
-    if (token->doubt == 0) continue;
-    ++questions_;
-    return HoldQuestion{token->key, token->digest, token->doubt};
-  }
-  asking_ = false;
-  return absl::nullopt;
+  const Token* const token = asking_.Next();
+  if (token == nullptr) return absl::nullopt;
+  return HoldQuestion{token->key, token->digest, token->doubt};
 }
 
 void HoldTable::Answered(const HoldQuestion& question, const Decision& decision,
                          const Moment& now) {
-  --questions_;
-  Token* const token = Find(question.key.id());
+  asking_.Answered();
+  Token* const token = tokens_.Find(question.key.id());
   // An event has come since the question: another one is on its way, or waits for its turn.
   if (closed_ || token == nullptr || token->doubt != question.doubt) return;
   // Without a lease nothing is known by now, whatever was when the answer was judged (I7).
   if (decision.verdict == tollgate::v1::VERDICT_UNAVAILABLE || now.state != LeaseState::kLive) {
-    token->queued = true;
-    ask_again_.emplace_back(now.boot + options_.ask_again_after, IdOf(token->key));
-    return;
+    return asking_.AskAgain(token, now.boot + options_.ask_again_after);
   }
   token::GrantView grant;
   if (decision.ReadIdentity(&grant)) {
-    SetGrant(token, decision.packed_grant());
+    tokens_.SetGrant(token, decision.packed_grant());
     // What ends, ends in doubt, and so by the revisions that the answer is about.
     if (DecideToken(token, now.service)) Trust(token);
   } else {
     EndToken(token, decision.reason);
-  }
-}
-
-void HoldTable::DropSettledDoubts() {
-  while (!doubts_.empty()) {
-    Token* const token = Find(doubts_.front().token.view());
-    if (token != nullptr && token->doubt != 0 && token->since == doubts_.front().since) return;
-    doubts_.pop_front();
   }
 }
 
@@ -549,27 +503,27 @@ void HoldTable::Tick(const Moment& now) {
     Settle(told_.begin()->second, Stand::kSilent);
   }
   ForgetLeft(now.boot);
-  if (lease_ended_ || (!tokens_.empty() && now.state != LeaseState::kLive)) {
+  if (lease_ended_ || (!tokens_.empty() && HeldUntil(now) <= now.boot)) {
     EndAll(tollgate::v1::VERDICT_REASON_NO_LEASE);
     lease_ended_ = false;
   }
-  for (DropSettledDoubts(); !doubts_.empty() && doubts_.front().ends <= now.boot;
-       DropSettledDoubts()) {
-    EndToken(Find(doubts_.front().token.view()), tollgate::v1::VERDICT_REASON_SERVICE_UNAVAILABLE);
+  for (Token* token = asking_.First(); token != nullptr && asking_.first_ends() <= now.boot;
+       token = asking_.First()) {
+    EndToken(token, tollgate::v1::VERDICT_REASON_SERVICE_UNAVAILABLE);
   }
   const int64_t service_us = absl::ToUnixMicros(now.service);
-  while (!ends_.empty() && ends_.begin()->first <= service_us) {
-    Token* const token = ends_.begin()->second;
-    ends_.erase(ends_.begin());
-    token->ends_us = 0;
+  while (Token* const token = tokens_.TakeEnded(service_us)) {
     // An event may have given a token in doubt more time: the answer tells (I7). Of another one
     // no hold is left.
-    if (token->doubt == 0) DecideToken(token, now.service);
+    if (token->doubt != 0) continue;
+    if (now.state == LeaseState::kLive) {
+      DecideToken(token, now.service);
+    } else {
+      // Nor is it called expired without a lease: an event that was not heard may have.
+      EndToken(token, tollgate::v1::VERDICT_REASON_NO_LEASE);
+    }
   }
-  while (!ask_again_.empty() && ask_again_.front().first <= now.boot) {
-    to_ask_.push_back(ask_again_.front().second);
-    ask_again_.pop_front();
-  }
+  asking_.Tick(now.boot);
 }
 
 base::BootTime HoldTable::DueAt(const Moment& now) {
@@ -577,13 +531,12 @@ base::BootTime HoldTable::DueAt(const Moment& now) {
   if (!left_.empty()) due = left_.begin()->first;
   if (!told_.empty()) due = std::min(due, told_.begin()->first);
   if (closed_ || tokens_.empty()) return due;
-  if (lease_ended_ || now.state != LeaseState::kLive) return now.boot;
-  due = std::min(due, LeaseEnd(now));
-  DropSettledDoubts();
-  if (!doubts_.empty()) due = std::min(due, doubts_.front().ends);
-  if (!ask_again_.empty()) due = std::min(due, ask_again_.front().first);
-  if (!ends_.empty() && now.service != absl::InfinitePast()) {
-    const absl::Duration left = absl::FromUnixMicros(ends_.begin()->first) - now.service;
+  due = std::min(due, HeldUntil(now));
+  if (asking_.First() != nullptr) due = std::min(due, asking_.first_ends());
+  due = std::min(due, asking_.ask_again_at());
+  const absl::optional<int64_t> end_us = tokens_.next_end_us();
+  if (end_us.has_value() && now.service != absl::InfinitePast()) {
+    const absl::Duration left = absl::FromUnixMicros(*end_us) - now.service;
     // The service's time runs slower here than the boot clock, by the drift bound (R18). Beyond the
     // lease's end nothing is looked for.
     if (left < absl::Hours(1)) {
@@ -595,24 +548,26 @@ base::BootTime HoldTable::DueAt(const Moment& now) {
   return due;
 }
 
-void HoldTable::CollectHeld(const Moment& now, std::vector<HeldToken>* held) const {
+void HoldTable::CollectHeld(const Moment& now, std::vector<HeldUse>* held) const {
   if (lease_ended_ || now.state != LeaseState::kLive) return;
-  for (const auto& [id, token] : tokens_) {
+  tokens_.ForEach([held](const Token* token) {
     const Hold* hold = token->first;
     while (hold != nullptr && hold->stream->left) hold = hold->next;
-    if (token->doubt != 0 || hold == nullptr) continue;
-    held->push_back({token->neighbours->first, std::string(id)});
-  }
+    if (token->doubt != 0 || hold == nullptr) return;
+    held->push_back({std::string(token->workspace()), std::string(token->key.id())});
+  });
 }
 
 void HoldTable::CloseAll() {
   if (std::exchange(closed_, true)) return;
   EndAll(tollgate::v1::VERDICT_REASON_SERVICE_UNAVAILABLE);
-  for (auto& [raw, stream] : streams_) NeedsWake(raw);
+  for (auto& [raw, stream] : streams_) {
+    if (!stream->left) NeedsWake(raw);
+  }
 }
 
 absl::Duration HoldTable::LongestWord(base::BootTime now) const {
-  absl::Duration longest;
+  absl::Duration longest = std::max(absl::ZeroDuration(), given_up_ - now);
   for (const auto& [raw, stream] : streams_) {
     for (const auto& [id, hold] : stream->holds) {
       if (hold->ended) longest = std::max(longest, hold->until - now);
@@ -633,8 +588,9 @@ std::vector<std::string> HoldTable::Unanswered(base::BootTime now, size_t most) 
   return {names.begin(), names.end()};
 }
 
-HoldTotals HoldTable::Totals() const {
+HoldTotals HoldTable::Totals(const Moment& now) const {
   HoldTotals totals = totals_;
+  if (now.state != LeaseState::kLive) totals.uncovered = totals.open;
   totals.holders = static_cast<int64_t>(streams_.size() - left_.size());
   return totals;
 }

@@ -13,9 +13,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
-#include <functional>
-#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -23,7 +20,6 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -37,6 +33,8 @@
 #include "validator/core/decision.h"
 #include "validator/core/decision_cache.h"
 #include "validator/core/edge_reader.h"
+#include "validator/core/held_tokens.h"
+#include "validator/core/hold_questions.h"
 #include "validator/core/hold_receipts.h"
 #include "validator/core/holder.h"
 #include "validator/core/usage_ledger.h"
@@ -51,16 +49,21 @@ struct HoldsOptions {
   absl::Duration answer_within = absl::Seconds(10);
   size_t most_questions = 256;  // of holds, at once; checks have the rest of the resolver's
   absl::Duration ask_again_after = absl::Milliseconds(200);
+  // For how long past the lease's end holds are kept, and words reach: what no receipt covers, and
+  // so a choice by name. At most lease::kLongestFailOpen.
+  absl::Duration outlive_lease;
   double drift_bound = 0.001;  // filled in by Validator::Create
 };
 
 // What an operator sees.
 struct HoldTotals {
-  int64_t holders = 0;   // streams
-  int64_t open = 0;      // good, as far as is known
-  int64_t in_doubt = 0;  // of those
-  int64_t opened = 0;    // since the start
-  int64_t closed = 0;    // by their holders, while they were open
+  int64_t holders = 0;    // streams
+  int64_t open = 0;       // good, as far as is known
+  int64_t in_doubt = 0;   // of those
+  int64_t uncovered = 0;  // of those, while there is no live lease (HoldsOptions::outlive_lease)
+  int64_t opened = 0;     // since the start
+  int64_t closed = 0;     // by their holders, while they were open
+  int64_t decided = 0;    // requirements, anew: once a token, for all of its holds that share one
   std::array<int64_t, tollgate::v1::VerdictReason_ARRAYSIZE> ended{};  // by reason
 };
 
@@ -117,81 +120,38 @@ class HoldTable {
   // What became of the holds that they put in doubt.
   HoldReceipts& receipts() { return receipts_; }
   const HoldReceipts& receipts() const { return receipts_; }
+  void OnHistoryEnded();
   void OnLeaseEnded();
 
   // ---- Questions and time.
-  bool BeginAsking();
+  bool BeginAsking() { return asking_.BeginTaking(); }
   absl::optional<HoldQuestion> NextQuestion();
   void Answered(const HoldQuestion& question, const Decision& decision, const Moment& now);
   void Tick(const Moment& now);
   // When Tick is due.
   base::BootTime DueAt(const Moment& now);
   // FollowedHolds::CollectHeld, at `now`.
-  void CollectHeld(const Moment& now, std::vector<HeldToken>* held) const;
+  void CollectHeld(const Moment& now, std::vector<HeldUse>* held) const;
   void CloseAll();
-  // Holds that are open, or were told Ended and are not answered, on streams that are there.
-  size_t places() const { return places_; }
+  // Holds that have ended and are not answered with Closed, on streams that are there.
+  size_t unanswered() const { return unanswered_; }
   // For how long after `now` a holder may hold on that was told of its end, or has left without
   // Closed. Zero: none does. After CloseAll.
   absl::Duration LongestWord(base::BootTime now) const;
   // Their names, at most `most`.
   std::vector<std::string> Unanswered(base::BootTime now, size_t most) const;
-  HoldTotals Totals() const;
+  HoldTotals Totals(const Moment& now) const;
 
  private:
+  using Token = HeldToken;
   using Stand = HoldReceipts::Stand;
-  struct Hold;
-  struct Token {
-    TokenKey key;
-    token::EdgeDigest digest;
-    std::string grant;  // packed: as of the last answer
-    std::pair<const std::string, absl::flat_hash_set<Token*>>* neighbours =
-        nullptr;          // its workspace
-    int64_t ends_us = 0;  // its place in ends_; 0: none
-    Hold* first = nullptr;
-    bool queued = false;  // in to_ask_ or ask_again_
-    uint64_t doubt = 0;   // the last event that may be about it; 0: not in doubt
-    uint64_t since = 0;   // the first of them
-    size_t holds = 0;
-    HoldReceipts::Doubts doubts;  // while in doubt: the revisions of these events
-    // The same, for the holds that have ended since the last of them; null: none has.
-    std::shared_ptr<const HoldReceipts::Doubts> told;
-  };
-  struct Hold {
-    uint64_t id = 0;
-    Stream* stream = nullptr;
-    Token* token = nullptr;  // null: not decided yet, or ended
-    bool ended = false;
-    base::BootTime until;  // ended: when the last word to its holder that was about it is over
-    std::shared_ptr<const HoldReceipts::Doubts> doubts;  // ended in doubt: by what
-    bool silent = false;                                 // it counts as kSilent for these
-    std::shared_ptr<const token::Requirement> requirement;
-    Hold* previous = nullptr;  // of the same token
-    Hold* next = nullptr;
-  };
-  struct TokenId {
-    char bytes[token::kPublicIdLength];
-    absl::string_view view() const { return absl::string_view(bytes, sizeof(bytes)); }
-  };
-  struct Doubt {
-    base::BootTime ends;
-    TokenId token;
-    uint64_t since = 0;
-  };
-  // The tokens of each workspace: a cohort looks at its own.
-  using Workspaces = std::map<std::string, absl::flat_hash_set<Token*>, std::less<>>;
-  using Tokens = absl::flat_hash_map<absl::string_view, std::unique_ptr<Token>>;
 
-  static TokenId IdOf(const TokenKey& key);
-  Token* Find(absl::string_view token_id) const;
   // The token of an admitted decision, with its present grant. Null: a hold of another string of
   // the same id is open, which no store can bring about.
   Token* Keep(const HoldVerdict& verdict, const Decision& decision);
-  void SetGrant(Token* token, absl::string_view packed);
   void Link(Hold* hold, Token* token);
   // `to`: how it stands from here on for the revisions by which it is in doubt.
   void Unlink(Hold* hold, Stand to);
-  void LeaveWorkspace(Token* token);
   // Forgets a token without holds.
   void ForgetIfUnheld(Token* token);
   // An event may be about the token. `revision` 0: of no history that is followed.
@@ -206,7 +166,8 @@ class HoldTable {
   void EndAll(tollgate::v1::VerdictReason reason);
   void Say(Stream* stream, Holder::Message message);
   void NeedsWake(Stream* stream);
-  void DropSettledDoubts();
+  // Until when holds are kept, and words reach.
+  base::BootTime HeldUntil(const Moment& now) const;
   // A word to this holder: for how long from `now` on its holds are good.
   absl::Duration GoodFor(Stream* stream, const Moment& now);
   // Counts holds as open, and as in doubt, but for those whose stream has left.
@@ -225,22 +186,18 @@ class HoldTable {
   // Those that have left, by when the last word to them is over.
   std::set<std::pair<base::BootTime, Stream*>> left_;
   size_t left_holds_ = 0;
+  base::BootTime given_up_;  // until when some of them hold on that were forgotten for want of room
   // Ended in doubt, and neither answered nor over, by when the word is over.
   std::set<std::pair<base::BootTime, Hold*>> told_;
   std::vector<Stream*> woken_;
-  Tokens tokens_;  // by the public id, which lies in the token's key
-  Workspaces workspaces_;
-  std::set<std::pair<int64_t, Token*>> ends_;  // service time, microseconds
-  std::deque<Doubt> doubts_;                   // in the order of their ends
-  std::deque<TokenId> to_ask_;
-  std::deque<std::pair<base::BootTime, TokenId>> ask_again_;
+  HeldTokens tokens_;
+  HoldQuestions asking_;
   HoldReceipts receipts_;
   int64_t last_revision_ = 0;  // of the last event
   uint64_t events_ = 0;
   uint64_t last_doubt_ = 0;
   size_t places_ = 0;  // taken
-  size_t questions_ = 0;
-  bool asking_ = false;
+  size_t unanswered_ = 0;
   bool lease_ended_ = false;
   bool closed_ = false;
   HoldTotals totals_;

@@ -15,6 +15,9 @@ constexpr absl::Duration kDueSlack = absl::Milliseconds(1);
 // Of holders that a log line names.
 constexpr size_t kMostNames = 16;
 
+// A wake, or a message, that came together with the stream's end.
+absl::Status HasLeft() { return absl::CancelledError("the stream of the holder is over"); }
+
 }  // namespace
 
 Holds::Holds(HoldsOptions options, const EdgeReader* reader, const base::Clock* clock,
@@ -35,11 +38,13 @@ absl::StatusOr<Holds::HolderRef> Holds::Join(std::function<void()> wake) {
 
 absl::Status Holds::Hello(const HolderRef& holder, absl::string_view name) {
   absl::MutexLock lock(&mu_);
+  if (holder->stream_ == nullptr) return HasLeft();
   return table_.Hello(holder->stream_, name);
 }
 
 absl::StatusOr<bool> Holds::Begin(const HolderRef& holder, uint64_t hold_id) {
   absl::MutexLock lock(&mu_);
+  if (holder->stream_ == nullptr) return HasLeft();
   return table_.Begin(holder->stream_, hold_id);
 }
 
@@ -70,6 +75,7 @@ void Holds::Refuse(const HolderRef& holder, uint64_t hold_id,
 absl::Status Holds::Renew(const HolderRef& holder, uint64_t sequence) {
   {
     absl::MutexLock lock(&mu_);
+    if (holder->stream_ == nullptr) return HasLeft();
     RETURN_IF_ERROR(table_.Renew(holder->stream_, sequence));
   }
   CallOut();
@@ -79,6 +85,7 @@ absl::Status Holds::Renew(const HolderRef& holder, uint64_t sequence) {
 absl::Status Holds::Close(const HolderRef& holder, uint64_t hold_id) {
   {
     absl::MutexLock lock(&mu_);
+    if (holder->stream_ == nullptr) return HasLeft();
     RETURN_IF_ERROR(table_.Close(holder->stream_, hold_id));
   }
   CallOut();
@@ -87,6 +94,7 @@ absl::Status Holds::Close(const HolderRef& holder, uint64_t hold_id) {
 
 Holds::Next Holds::NextMessage(const HolderRef& holder, tollgate::v1::HoldResponse* out) {
   absl::MutexLock lock(&mu_);
+  if (holder->stream_ == nullptr) return Next::kNothing;
   // Read after the request that is answered, as for a Pong (R1): an earlier reading would make the
   // word longer than the lease. And clocks before lease (R13).
   return table_.NextMessage(holder->stream_, reader_.ReadMoment(), out);
@@ -137,12 +145,17 @@ void Holds::OnReset(const std::string& epoch, int64_t revision) {
   table_.receipts().Reset(epoch, revision);
 }
 
+void Holds::OnHistoryEnded() {
+  absl::MutexLock lock(&mu_);
+  table_.OnHistoryEnded();
+}
+
 void Holds::OnLeaseEnded() {
   absl::MutexLock lock(&mu_);
   table_.OnLeaseEnded();
 }
 
-void Holds::CollectHeld(std::vector<HeldToken>* held) {
+void Holds::CollectHeld(std::vector<HeldUse>* held) {
   const EdgeReader::Moment now = reader_.ReadMoment();
   absl::MutexLock lock(&mu_);
   table_.CollectHeld(now, held);
@@ -223,11 +236,11 @@ void Holds::CloseAll() {
 void Holds::AwaitAnswers(absl::Duration limit, absl::Duration patience) {
   absl::MutexLock lock(&mu_);
   const base::BootTime end = clock_.Now() + limit;
-  while (table_.places() > 0) {
-    const size_t before = table_.places();
+  while (table_.unanswered() > 0) {
+    const size_t before = table_.unanswered();
     const auto fewer = [this, before] {
       mu_.AssertReaderHeld();
-      return table_.places() < before;
+      return table_.unanswered() < before;
     };
     const absl::Duration left = std::min(end - clock_.Now(), patience);
     if (!mu_.AwaitWithTimeout(absl::Condition(&fewer), left)) return;
@@ -245,8 +258,9 @@ std::vector<std::string> Holds::Unanswered() const {
 }
 
 HoldTotals Holds::Totals() const {
+  const EdgeReader::Moment now = reader_.ReadMoment();
   absl::MutexLock lock(&mu_);
-  return table_.Totals();
+  return table_.Totals(now);
 }
 
 }  // namespace tollgate::validator

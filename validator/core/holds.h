@@ -7,8 +7,9 @@
 // other (R12); then each hold's own requirement decides.
 //
 // A holder that hears nothing closes what it holds by itself: every word to it says for how long it
-// is good, which is never beyond this edge's lease. So whoever is paused, dead or cut off holds
-// nothing open, and no receipt has to trust a holder that is silent.
+// is good, which is never beyond this edge's lease (or, where an operator chose that by name, a
+// time after it, and receipts then say so: HoldsOptions::outlive_lease). So whoever is paused, dead
+// or cut off holds nothing open, and no receipt has to trust a holder that is silent.
 //
 // The rules are those of the table (hold_table.h). This is the lock around it: it reads the clocks,
 // and wakes the holders whose messages wait.
@@ -98,7 +99,7 @@ class Holds final : public FollowedHolds {
       ABSL_LOCKS_EXCLUDED(mu_);
   // The stream is over, and its holds with it. What was not answered with Closed may be held on to
   // until the last word is over, and counts until then where it matters (LongestWord). The last
-  // call for this holder.
+  // call for this holder: one that comes at the same time is CANCELLED, and has no next message.
   void Leave(const HolderRef& holder) ABSL_LOCKS_EXCLUDED(mu_);
 
   // ---- FollowedHolds.
@@ -106,12 +107,16 @@ class Holds final : public FollowedHolds {
   void OnCohort(const token::CohortWatermark& cohort) override ABSL_LOCKS_EXCLUDED(mu_);
   void OnAny(int64_t revision) override ABSL_LOCKS_EXCLUDED(mu_);
   void OnReset(const std::string& epoch, int64_t revision) override ABSL_LOCKS_EXCLUDED(mu_);
-  void OnLeaseEnded() override ABSL_LOCKS_EXCLUDED(mu_);
-  void CollectHeld(std::vector<HeldToken>* held) override ABSL_LOCKS_EXCLUDED(mu_);
+  void OnHistoryEnded() override ABSL_LOCKS_EXCLUDED(mu_);
+  void CollectHeld(std::vector<HeldUse>* held) override ABSL_LOCKS_EXCLUDED(mu_);
   bool has_news() const override ABSL_LOCKS_EXCLUDED(mu_);
   bool FillPing(tollgate::v1::Ping* ping) override ABSL_LOCKS_EXCLUDED(mu_);
   void StreamEnded() override ABSL_LOCKS_EXCLUDED(mu_);
   int64_t open() const override ABSL_LOCKS_EXCLUDED(mu_);
+
+  // The lease was ended before its time: the holds end, whatever is granted afterwards, but for
+  // those that outlive it.
+  void OnLeaseEnded() ABSL_LOCKS_EXCLUDED(mu_);
 
   // ---- For the validator.
   // Whether the caller is to take the questions now; false: another thread is at it.

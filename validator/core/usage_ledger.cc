@@ -41,8 +41,8 @@ void UsageLedger::Add(const std::vector<EntryUse>& uses) {
   }
 }
 
-void UsageLedger::AddHeld(const std::vector<HeldToken>& held, int64_t at_ms) {
-  for (const HeldToken& token : held) {
+void UsageLedger::AddHeld(const std::vector<HeldUse>& held, int64_t at_ms) {
+  for (const HeldUse& token : held) {
     Merge(Key(token.workspace, token.token_id), Use{0, 0, at_ms});
   }
 }

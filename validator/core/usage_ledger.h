@@ -17,7 +17,7 @@
 namespace tollgate::validator {
 
 // A token that something is held open by.
-struct HeldToken {
+struct HeldUse {
   std::string workspace;
   std::string token_id;
 };
@@ -36,7 +36,7 @@ class UsageLedger {
   void Add(const std::vector<EntryUse>& uses);
   // These are in use at `at_ms` of the service's time, by what is held open: no admission, so no
   // count grows, and what is told of last admissions stays as it was.
-  void AddHeld(const std::vector<HeldToken>& held, int64_t at_ms);
+  void AddHeld(const std::vector<HeldUse>& held, int64_t at_ms);
   // Merges refused attempts. Above the bound, those of a new (token, reason) are left out and
   // counted. They say nothing of use, so a report stays as complete as it was.
   void AddAttempts(const std::vector<TokenAttempts>& attempts);

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/mutation.h"
 #include "base/status.h"
+#include "lease/limits.h"
 #include "token/digest.h"
 #include "token/field_rules.h"
 
@@ -38,6 +39,7 @@ ValidatorOptions WithIncarnation(ValidatorOptions options, base::Random& random)
   options.follower.brand = options.format.brand();
   options.resolver.validator_id = options.follower.validator_id;
   options.holds.drift_bound = options.follower.drift_bound;
+  if (options.holds.most > 0) options.follower.holds_outlive_lease = options.holds.outlive_lease;
   return options;
 }
 
@@ -52,6 +54,10 @@ absl::StatusOr<std::unique_ptr<Validator>> Validator::Create(ValidatorOptions op
   }
   if (options.outbox.longest_report < 1) {
     return base::RefuseField("OUT_OF_RANGE", "outbox.longest_report", "must be at least 1");
+  }
+  if (options.holds.outlive_lease < absl::ZeroDuration() ||
+      options.holds.outlive_lease > lease::kLongestFailOpen) {
+    return base::RefuseField("OUT_OF_RANGE", "holds_outlive_lease", "must be 0 to 24h");
   }
   const bool fail_open = options.follower.stale_policy == tollgate::v1::STALE_POLICY_FAIL_OPEN;
   if (fail_open && options.follower.fail_open_for <= absl::ZeroDuration()) {

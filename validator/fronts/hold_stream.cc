@@ -28,8 +28,9 @@ constexpr absl::Duration kLongestStall = absl::Seconds(30);
 }  // namespace
 
 grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* HoldStream::Serve(
-    grpc::CallbackServerContext* context, Validator* validator, FrontCounts* counts) {
-  auto stream = std::make_shared<HoldStream>(context, validator, counts);
+    grpc::CallbackServerContext* context, Validator* validator, const base::Clock* clock,
+    FrontCounts* counts) {
+  auto stream = std::make_shared<HoldStream>(context, validator, clock, counts);
   absl::StatusOr<Holds::HolderRef> holder =
       validator->holds().Join([weak = std::weak_ptr<HoldStream>(stream)] {
         if (const auto woken = weak.lock()) woken->WakeOrAbort();
@@ -44,7 +45,7 @@ grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* HoldStream::Serve(
 
 void HoldStream::WakeOrAbort() {
   const absl::optional<base::BootTime> since = write_in_flight_since();
-  if (since.has_value() && base::SystemClock().Now() - *since > kLongestStall) {
+  if (since.has_value() && clock_.Now() - *since > kLongestStall) {
     Abort(base::Refuse(absl::StatusCode::kUnavailable, "TOO_SLOW",
                        "The holder does not read what it is told."));
   } else {

@@ -132,7 +132,7 @@ grpc::ServerUnaryReactor* NativeFront::BatchValidate(grpc::CallbackServerContext
 
 grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* NativeFront::Hold(
     grpc::CallbackServerContext* context) {
-  return HoldStream::Serve(context, validator_, &counts_);
+  return HoldStream::Serve(context, validator_, &clock_, &counts_);
 }
 
 }  // namespace tollgate::validator

@@ -5,6 +5,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include "absl/strings/string_view.h"
+#include "base/clock.h"
 #include "tollgate/v1/validation_service.grpc.pb.h"
 #include "validator/core/decision.h"
 #include "validator/core/validator.h"
@@ -30,7 +31,9 @@ class NativeFront final : public Front,
                                       tollgate::v1::ValidationService::Service>>> {
  public:
   // `validator` outlives the server's calls.
-  explicit NativeFront(Validator* validator) : validator_(validator) {}
+  // `clock` measures how long a holder takes nothing.
+  explicit NativeFront(Validator* validator, const base::Clock* clock = &base::SystemClock())
+      : validator_(validator), clock_(*clock) {}
 
   absl::string_view name() const override { return "native"; }
   void RegisterOn(FrontHost* host) override;
@@ -51,6 +54,7 @@ class NativeFront final : public Front,
              Validator::Callback callback);
 
   Validator* const validator_;
+  const base::Clock& clock_;
 };
 
 // Writes a decision into a response.

@@ -272,6 +272,7 @@ class ValidatorServerImpl final : public ValidatorServer {
         told = now.lease;
         host_->health().SetServing(kLeaseHealth, told == LeaseState::kLive);
         TellLease(now);
+        TellUncovered();
         if (told == LeaseState::kLive && !ready) {
           ready = true;
           host_->health().SetServing(true);
@@ -301,6 +302,15 @@ class ValidatorServerImpl final : public ValidatorServer {
                   {{"revision", now.follower.applied_revision}});
         break;
     }
+  }
+
+  void TellUncovered() const {
+    const int64_t uncovered = validator_->holds().Totals().uncovered;
+    if (uncovered == 0) return;
+    base::Log(base::LogLevel::kWarning,
+              "the lease has run out: what is held open is kept for now (--holds-outlive-lease); "
+              "receipts do not cover it",
+              {{"holds", uncovered}, {"at_most", options_.holds_outlive_lease}});
   }
 
   void TellWhoHoldsOn() const {

@@ -87,13 +87,11 @@ TEST_F(HoldReceiptsTest, WhoDoesNotAnswerIsSilentOnceItsWordIsOver) {
   Hold();
   clock_.Advance(absl::Seconds(3));
   Revoke("a");
-  GrantLease(300);  // no word of that length was told
   NewsSoon();
-  Note(validator_->Tick());
-  pings_.clear();
-  Pass(absl::Seconds(26));
+  News();
+  Stay(absl::Seconds(26));
   EXPECT_THAT(News(), IsEmpty());
-  Pass(absl::Seconds(1));
+  Stay(absl::Seconds(1));
   EXPECT_THAT(NewsSoon(), ElementsAre("11: 0 0 0 2; chat/web-7"));
   // Late is better than never.
   ASSERT_TRUE(validator_->holds().Close(holder_, 1).ok());
@@ -114,16 +112,15 @@ TEST_F(HoldReceiptsTest, WhoClosesByItselfWhileInDoubtHasClosed) {
 TEST_F(HoldReceiptsTest, WithItsStreamGoneAHolderIsSilentOnceItsWordIsOver) {
   Hold();
   Revoke("a");
-  GrantLease(300);
   NewsSoon();
   validator_->holds().Leave(holder_);
   // Also what nobody was told of: it left before.
   Revoke("b");
   EXPECT_THAT(News(), ElementsAre("12: 1 0 0 0"));
   EXPECT_THAT(NewsSoon(), ElementsAre("12: 0 1 0 0; chat/web-7"));
-  Pass(absl::Seconds(29));
+  Stay(absl::Seconds(29));
   EXPECT_THAT(News(), IsEmpty());
-  Pass(absl::Seconds(1));
+  Stay(absl::Seconds(1));
   EXPECT_THAT(NewsSoon(), ElementsAre("11: 0 0 0 2; chat/web-7", "12: 0 0 0 1; chat/web-7"));
 }
 

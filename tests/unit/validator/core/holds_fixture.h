@@ -2,6 +2,7 @@
 #ifndef TOLLGATE_TESTS_UNIT_VALIDATOR_CORE_HOLDS_FIXTURE_H_
 #define TOLLGATE_TESTS_UNIT_VALIDATOR_CORE_HOLDS_FIXTURE_H_
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <memory>
@@ -63,6 +64,13 @@ class HoldsTest : public ::testing::Test {
     clock_.Advance(for_);
     Note(validator_->Tick());
     validator_->Settle();
+  }
+  // The same by the second, with a service that is there; no word to a holder follows from that.
+  void Stay(absl::Duration for_) {
+    for (; for_ > absl::ZeroDuration(); for_ -= absl::Seconds(1)) {
+      Pass(std::min(for_, absl::Duration(absl::Seconds(1))));
+      GrantLease(300);
+    }
   }
   void Say(const tollgate::v1::FollowResponse& m) {
     Note(validator_->StreamMessage(stream_, m));

@@ -89,16 +89,33 @@ TEST_F(HoldsGoodbyeTest, WhoHasLeftIsForgottenOnceItsWordIsOver) {
   ASSERT_TRUE(Open(1, Token("a")).ok());
   Read();
   validator_->holds().Leave(holder_);
-  Pass(absl::Seconds(6));
-  GrantLease(300);
   Note(validator_->Tick());
   EXPECT_LE(wake_at_, clock_.Now() + absl::Seconds(30));
-  Pass(absl::Seconds(31));
+  Stay(absl::Seconds(31));
   questions_ = 0;
   Event(Changed("acme", ids_["a"]));
   EXPECT_EQ(questions_, 0);
   validator_->StopAdmitting();
   EXPECT_TRUE(SaysGoodbye());
+}
+
+TEST_F(HoldsGoodbyeTest, WhoHasLeftIsBoundedAndNotForgottenForThat) {
+  options_.holds.most = 4;
+  MakeLive();
+  for (int i = 0; i < 20; ++i) {
+    const auto holder = validator_->holds().Join([] {}).value();
+    ASSERT_TRUE(Open(1, Token("a"), {}, holder).ok());
+    ASSERT_EQ(Read(holder).opened.at(1), VERDICT_REASON_UNSPECIFIED);
+    validator_->holds().Leave(holder);
+  }
+  answers_ = false;
+  Event(Changed("acme", ids_["a"]));
+  ASSERT_EQ(pings_.back().ended_holds_size(), 1);
+  EXPECT_EQ(pings_.back().ended_holds(0).in_doubt(), 4) << "as many as may be open";
+  clock_.Advance(absl::Seconds(15));
+  validator_->StopAdmitting();
+  EXPECT_FALSE(SaysGoodbye());
+  FailAll();
 }
 
 TEST_F(HoldsGoodbyeTest, AnswersAreAwaited) {

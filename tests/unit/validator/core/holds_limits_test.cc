@@ -77,6 +77,25 @@ TEST_F(HoldsTest, AWordEndsWithinAAlsoWhereTheTickIsLate) {
   }
 }
 
+TEST_F(HoldsTest, ARequirementIsDecidedOnceForAllThatShareIt) {
+  MakeLive();
+  token::Requirement writes;
+  writes.all_scopes = {"deploy:write"};
+  for (uint64_t id = 1; id <= 300; ++id) {
+    const token::Requirement needed = id % 2 == 0 ? writes : token::Requirement();
+    ASSERT_TRUE(validator_
+                    ->OpenHold(holder_, id, Token("a"), validator_->requirements().Share(needed),
+                               [](const Decision& d, ValidateResponse* words) {
+                                 words->set_verdict(d.verdict);
+                               })
+                    .ok());
+  }
+  ASSERT_EQ(Totals().open, 300);
+  const int64_t before = Totals().decided;
+  Event(Changed("acme", ids_["a"]));
+  EXPECT_EQ(Totals().decided - before, 2);
+}
+
 TEST_F(HoldsTest, VerdictsThatNobodyReadsAreBounded) {
   MakeLive();
   Token("a");

@@ -394,7 +394,7 @@ TEST_F(HoldsTest, WhatIsHeldOpenIsInUse) {
 TEST_F(HoldsTest, InDoubtOrWithoutALeaseNothingIsInUse) {
   MakeLive();
   ASSERT_TRUE(Open(1, Token("a")).ok());
-  std::vector<HeldToken> held;
+  std::vector<HeldUse> held;
   validator_->holds().CollectHeld(&held);
   ASSERT_EQ(held.size(), 1u);
   EXPECT_EQ(held[0].workspace, "acme");
@@ -460,6 +460,114 @@ TEST_F(HoldsTest, WithFailOpenNothingIsHeldBeyondTheLease) {
   EXPECT_THAT(Read().ended, ElementsAre(std::pair(1u, VERDICT_REASON_NO_LEASE)));
   ASSERT_TRUE(Open(2, Token("a")).ok());
   EXPECT_THAT(Read().opened, ElementsAre(std::pair(2u, VERDICT_REASON_NO_LEASE)));
+}
+
+TEST_F(HoldsTest, ByNameHoldsOutliveTheLease) {
+  options_.holds.outlive_lease = absl::Minutes(5);
+  MakeLive();
+  ASSERT_TRUE(Open(1, Token("a")).ok());
+  // Words reach as far.
+  const absl::Duration lease = absl::Seconds(30) * 0.999;
+  EXPECT_EQ(Read().good_for.at(1), (lease + absl::Minutes(5)) * 0.999);
+  Pass(absl::Seconds(31));
+  EXPECT_EQ(validator_->Status().lease, LeaseState::kNone);
+  EXPECT_THAT(Read().order, IsEmpty());
+  EXPECT_EQ(Totals().uncovered, 1);
+  EXPECT_EQ(Renew(), (lease + absl::Minutes(5) - absl::Seconds(31)) * 0.999);
+  // Opening needs a lease all the same.
+  ASSERT_TRUE(Open(2, Token("a")).ok());
+  EXPECT_THAT(Read().opened, ElementsAre(std::pair(2u, VERDICT_REASON_NO_LEASE)));
+  Note(validator_->Tick());
+  EXPECT_LE(wake_at_, clock_.Now() + absl::Minutes(5));
+  Pass(absl::Seconds(298));
+  EXPECT_THAT(Read().order, IsEmpty());
+  Pass(absl::Seconds(2));
+  EXPECT_THAT(Read().ended, ElementsAre(std::pair(1u, VERDICT_REASON_NO_LEASE)));
+}
+
+TEST_F(HoldsTest, WhatOutlivesTheLeaseEndsByAnEventThatComesWithTheNext) {
+  options_.holds.outlive_lease = absl::Minutes(5);
+  MakeLive();
+  ASSERT_TRUE(Open(1, Token("a")).ok());
+  ASSERT_TRUE(Open(2, Token("b")).ok());
+  Read();
+  const auto again = [this](bool reset) {
+    Note(validator_->StreamClosed(stream_));
+    Pass(absl::Seconds(31));
+    ASSERT_EQ(validator_->Status().lease, LeaseState::kNone);
+    stream_ = validator_->Tick().stream;
+    validator_->StreamConnected(stream_);
+    Say(WelcomeMessage("e1", revision_, reset));
+  };
+  grants_["a"].set_state(TOKEN_STATE_REVOKED);
+  again(false);
+  EXPECT_THAT(Read().order, IsEmpty());
+  Event(Changed("acme", ids_["a"]));
+  GrantLease(30);
+  Pass(absl::Milliseconds(300));  // what was answered without a lease is asked again
+  EXPECT_THAT(Read().ended, ElementsAre(std::pair(1u, VERDICT_REASON_REVOKED)));
+  // A reset may stand for any event.
+  grants_["b"].set_state(TOKEN_STATE_REVOKED);
+  again(true);
+  GrantLease(30);
+  Pass(absl::Milliseconds(300));
+  EXPECT_THAT(Read().ended, ElementsAre(std::pair(2u, VERDICT_REASON_REVOKED)));
+}
+
+TEST_F(HoldsTest, WhatOutlivesTheLeaseEndsWithItsTokenAndAccusesNobody) {
+  options_.holds.outlive_lease = absl::Minutes(5);
+  MakeLive();
+  Token("a");
+  grants_["a"].mutable_expire_time()->set_seconds(kServiceSeconds + 60);
+  ASSERT_TRUE(Open(1, Token("a")).ok());
+  Read();
+  Pass(absl::Seconds(59));
+  EXPECT_THAT(Read().order, IsEmpty());
+  Pass(absl::Seconds(2));
+  EXPECT_THAT(Read().ended, ElementsAre(std::pair(1u, VERDICT_REASON_NO_LEASE)));  // I7
+}
+
+TEST_F(HoldsTest, NothingOutlivesItsHistoryNorAClockThatSaysThatItIsLater) {
+  options_.holds.outlive_lease = absl::Minutes(5);
+  MakeLive();
+  ASSERT_TRUE(Open(1, Token("a")).ok());
+  Read();
+  clock_.StepWall(absl::Minutes(4));
+  Pass(absl::Seconds(1));
+  EXPECT_THAT(Read().order, IsEmpty());
+  EXPECT_LT(Renew(), absl::Minutes(2));
+  clock_.StepWall(absl::Minutes(2));
+  Pass(absl::Seconds(1));
+  EXPECT_THAT(Read().ended, ElementsAre(std::pair(1u, VERDICT_REASON_NO_LEASE)));
+  clock_.StepWall(-absl::Minutes(6));
+  Note(validator_->StreamClosed(stream_));
+  Pass(absl::Seconds(1));
+  stream_ = validator_->Tick().stream;
+  validator_->StreamConnected(stream_);
+  Say(WelcomeMessage("e1", 10, false));
+  GrantLease(30);
+  ASSERT_TRUE(Open(2, Token("a")).ok());
+  ASSERT_EQ(Read().opened.at(2), VERDICT_REASON_UNSPECIFIED);
+  epoch_ = "e2";
+  Note(validator_->StreamClosed(stream_));
+  Pass(absl::Seconds(1));
+  stream_ = validator_->Tick().stream;
+  validator_->StreamConnected(stream_);
+  Say(WelcomeMessage("e2", 10, true));
+  EXPECT_THAT(Read().ended, ElementsAre(std::pair(2u, VERDICT_REASON_NO_LEASE)));
+}
+
+TEST_F(HoldsTest, HelloTellsForHowLongHoldsOutliveTheLease) {
+  for (const absl::Duration time : {absl::ZeroDuration(), absl::Duration(absl::Minutes(5))}) {
+    options_.holds.outlive_lease = time;
+    auto made = Validator::Create(options_, clock_, random_, [](const auto&, auto) {});
+    ASSERT_TRUE(made.ok());
+    const FollowerActions start = (*made)->Start();
+    const FollowerActions actions = (*made)->StreamConnected(start.stream);
+    ASSERT_EQ(actions.send.size(), 1u);
+    EXPECT_EQ(actions.send[0].hello().has_holds_outlive_lease(), time > absl::ZeroDuration());
+    EXPECT_EQ(base::FromProto(actions.send[0].hello().holds_outlive_lease()), time);
+  }
 }
 
 TEST_F(HoldsTest, WhoeverLeavesEndsEveryHoldFirst) {  // R4

@@ -3,11 +3,14 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "base/proto_time.h"
 #include "base/status.h"
 #include "gtest/gtest.h"
@@ -83,7 +86,7 @@ class Client {
 
 class HoldStreamTest : public ::testing::Test {
  protected:
-  HoldStreamTest() : front_(edge_.validator()) {
+  HoldStreamTest() : front_(edge_.validator(), &clock_) {
     grpc::ServerBuilder builder;
     int port = 0;
     builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
@@ -107,6 +110,14 @@ class HoldStreamTest : public ::testing::Test {
     return client.End();
   }
 
+  // Waits until that is so.
+  static void Until(const std::function<bool()>& so) {
+    const absl::Time end = absl::Now() + kPatience;
+    while (!so() && absl::Now() < end) absl::SleepFor(absl::Milliseconds(1));
+    EXPECT_TRUE(so());
+  }
+
+  HandClock clock_;  // of stalls
   PlayedEdge edge_;
   NativeFront front_;
   std::unique_ptr<grpc::Server> server_;
@@ -247,6 +258,26 @@ TEST_F(HoldStreamTest, AnEdgeThatGoesEndsItsHoldsAndThenTheStream) {  // R4
   const absl::Status status = client.Ended();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
   EXPECT_EQ(base::ReasonOf(status), "DRAINING");
+}
+
+TEST_F(HoldStreamTest, AHolderThatTakesNothingForHalfAMinuteIsCutOff) {
+  const std::string token = edge_.Mint([](Grant* grant) {
+    for (char c = 'a'; c < 'e'; ++c) grant->add_scopes(std::string(128, c));
+  });
+  // More than a transport takes for a holder that does not read, and less than what may wait: small
+  // messages of many holds.
+  constexpr int64_t kHolds = 10'000;
+  Client client(stub_.get());
+  for (int64_t id = 1; id <= kHolds; ++id) client.Open(static_cast<uint64_t>(id), token);
+  Until([&] { return Totals().opened == kHolds; });
+  clock_.Advance(absl::Seconds(29));
+  client.Open(kHolds + 1, token);
+  Until([&] { return Totals().opened == kHolds + 1; });
+  EXPECT_EQ(Totals().holders, 1);
+  clock_.Advance(absl::Seconds(2));
+  client.Open(kHolds + 2, token);
+  Until([&] { return Totals().holders == 0; });
+  EXPECT_EQ(client.Ended().code(), absl::StatusCode::kCancelled);
 }
 
 }  // namespace
