@@ -35,8 +35,9 @@ constexpr char kFooter[] =
     "\n"
     "Exit codes: 0 done; 1 failed; 2 wrong use, or a field was refused; 3 not found; 4 refused as "
     "things stand;\n"
-    "5 unavailable; 6 done, but not enforced in the time given; 7 you said no; token check: 10 "
-    "refused, 11 no answer;\n"
+    "5 unavailable; 6 done, but not enforced (or its holds not closed) in the time given; 7 you "
+    "said no;\n"
+    "token check: 10 refused, 11 no answer;\n"
     "policy test: 10 denied; policy lint, doctor: 10 something was found.";
 
 // "tollgate token revoke"; empty for nullptr.

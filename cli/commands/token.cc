@@ -323,14 +323,19 @@ void AddWorkspaceOption(CLI::App& verb, std::string* workspace) {
 }
 
 void WaitOptions::AddTo(CLI::App& verb) {
-  auto* flag = verb.add_flag("--wait", wait, "Wait until it is enforced at every edge");
-  verb.add_option("--wait-timeout", timeout, "With --wait: at most this long; it stays done")
-      ->needs(flag)
-      ->capture_default_str();
+  verb.add_flag("--wait", wait, "Wait until it is enforced at every edge");
+  verb.add_flag("--wait-holds", holds,
+                "Wait for that, and until nothing is open any more that it ended");
+  timeout_given =
+      verb.add_option("--wait-timeout", timeout, "With a wait: at most this long; it stays done")
+          ->capture_default_str();
 }
 
 absl::StatusOr<absl::Duration> WaitOptions::Parse() const {
-  if (!wait) return absl::ZeroDuration();
+  if (!wait && !holds) {
+    if (timeout_given == nullptr || timeout_given->count() == 0) return absl::ZeroDuration();
+    return absl::InvalidArgumentError("--wait-timeout requires --wait or --wait-holds");
+  }
   return ParseHumanDuration(timeout);
 }
 

@@ -11,11 +11,13 @@
 #include "cli/commands/token.h"
 #include "cli/commands/token_text.h"
 #include "cli/human.h"
+#include "tollgate/v1/operations_service.grpc.pb.h"
 #include "tollgate/v1/token_service.grpc.pb.h"
 
 namespace tollgate::cli {
 namespace {
 
+using tollgate::v1::OperationsService;
 using tollgate::v1::TokenService;
 
 struct ChangeOptions {
@@ -45,9 +47,44 @@ absl::StatusOr<absl::Duration> FillWait(const WaitOptions& wait, Request* reques
   return duration;
 }
 
+// Waits for the holds that the receipt's revision put in doubt, for what is left of `wait`, and
+// puts the newer receipt in its place. The change is made: an error is reported, and is none of it.
+void WaitForHolds(Context& context, const tollgate::v1::Token& token, absl::Duration wait,
+                  tollgate::v1::Receipt* receipt) {
+  const absl::Duration left = wait - base::FromProto(receipt->elapsed());
+  if (left <= absl::ZeroDuration()) return;
+  tollgate::v1::WaitEnforcedRequest request;
+  request.set_revision(receipt->revision());
+  request.set_epoch(receipt->epoch());
+  request.set_token(token.name());
+  request.set_holds(true);
+  *request.mutable_timeout() = base::ToProto(left);
+  tollgate::v1::Receipt newest;
+  const absl::Status asked =
+      context.Ask(&OperationsService::Stub::WaitEnforced, request, &newest, left);
+  if (!asked.ok()) {
+    context.Say(WithAdvice(
+        asked, absl::StrCat("It is done, and enforced. Ask for what is open still: tollgate events "
+                            "wait --holds ",
+                            receipt->revision(), " --epoch ", SafeForTerminal(receipt->epoch()))));
+    return;
+  }
+  *receipt = std::move(newest);
+}
+
+// `wait`: how long was waited for enforcement; zero: not at all.
 template <typename Response>
-absl::Status PrintChanged(Context& context, const Response& response, absl::string_view word,
-                          bool waited) {
+absl::Status PrintChanged(Context& context, Response response, absl::string_view word,
+                          const WaitOptions& options, absl::Duration wait) {
+  absl::Duration enforced_after;
+  if constexpr (requires { response.receipt(); }) {
+    enforced_after = base::FromProto(response.receipt().elapsed());
+    if (wait > absl::ZeroDuration() && options.holds &&
+        response.receipt().state() == tollgate::v1::ENFORCEMENT_STATE_ENFORCED &&
+        response.receipt().holds_open() > 0) {
+      WaitForHolds(context, response.token(), wait, response.mutable_receipt());
+    }
+  }
   if (context.settings().json()) {
     RETURN_IF_ERROR(context.ShowJson(response));
   } else if (!context.settings().quiet) {
@@ -56,13 +93,17 @@ absl::Status PrintChanged(Context& context, const Response& response, absl::stri
                   << '\n';
   }
   if constexpr (requires { response.receipt(); }) {
-    if (!waited) return absl::OkStatus();
+    if (wait == absl::ZeroDuration()) return absl::OkStatus();
     const tollgate::v1::Receipt& receipt = response.receipt();
+    const bool enforced = receipt.state() == tollgate::v1::ENFORCEMENT_STATE_ENFORCED;
     if (!context.settings().json() && !context.settings().quiet) {
-      context.out() << ReceiptText(receipt, base::FromProto(receipt.elapsed()));
+      context.out() << ReceiptText(receipt, enforced_after);
+      if (enforced) context.out() << HoldsText(receipt);
     }
-    if (receipt.state() != tollgate::v1::ENFORCEMENT_STATE_ENFORCED) {
+    if (!enforced) {
       if (!context.settings().json()) context.err() << WaitingText(receipt);
+      context.exit_code = kNotYetEnforced;
+    } else if (options.holds && receipt.holds_open() > 0) {
       context.exit_code = kNotYetEnforced;
     }
   }
@@ -155,7 +196,7 @@ absl::Status UpdateOnce(Context& context, const CLI::App& verb, const ChangeOpti
   ASSIGN_OR_RETURN(const absl::Duration wait, FillWait(options.wait, &request));
   tollgate::v1::UpdateTokenResponse response;
   RETURN_IF_ERROR(context.Ask(&TokenService::Stub::UpdateToken, request, &response, wait));
-  return PrintChanged(context, response, "updated", wait > absl::ZeroDuration());
+  return PrintChanged(context, std::move(response), "updated", options.wait, wait);
 }
 
 // A difference holds whatever else was changed meanwhile: it is taken from the newer state.
@@ -190,7 +231,7 @@ absl::Status Retire(Context& context, const ChangeOptions& options) {
     return WithAdvice(status, "To retire it all the same: --force");
   }
   RETURN_IF_ERROR(status);
-  return PrintChanged(context, response, "retired", wait > absl::ZeroDuration());
+  return PrintChanged(context, std::move(response), "retired", options.wait, wait);
 }
 
 absl::Status Suspend(Context& context, const ChangeOptions& options) {
@@ -202,7 +243,7 @@ absl::Status Suspend(Context& context, const ChangeOptions& options) {
   ASSIGN_OR_RETURN(const absl::Duration wait, FillWait(options.wait, &request));
   tollgate::v1::SuspendTokenResponse response;
   RETURN_IF_ERROR(context.Ask(&TokenService::Stub::SuspendToken, request, &response, wait));
-  return PrintChanged(context, response, "suspended", wait > absl::ZeroDuration());
+  return PrintChanged(context, std::move(response), "suspended", options.wait, wait);
 }
 
 absl::Status Resume(Context& context, const ChangeOptions& options) {
@@ -212,7 +253,7 @@ absl::Status Resume(Context& context, const ChangeOptions& options) {
   request.set_request_id(options.request_id);
   tollgate::v1::ResumeTokenResponse response;
   RETURN_IF_ERROR(context.Ask(&TokenService::Stub::ResumeToken, request, &response));
-  return PrintChanged(context, response, "resumed", false);
+  return PrintChanged(context, std::move(response), "resumed", {}, absl::ZeroDuration());
 }
 
 }  // namespace

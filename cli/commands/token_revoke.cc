@@ -285,7 +285,8 @@ class Revoker {
     return absl::OkStatus();
   }
 
-  // Waits until the revision is enforced, or --wait-timeout has passed. The change is already made:
+  // Waits until the revision is enforced, with --wait-holds until no hold is open that it put in
+  // doubt, or --wait-timeout has passed. The change is already made:
   // any error here is reported, and ends with kNotYetEnforced, which no script takes for "not
   // revoked". A service that is away for a moment is asked again.
   void Wait(int64_t revision, const std::string& token, absl::Time started, Receipt* receipt) {
@@ -297,6 +298,7 @@ class Revoker {
     absl::Duration step = std::min(kQuickWait, wait_);
     absl::Status asked;
     bool said_away = false;
+    bool enforced = false;
     while (true) {
       *request.mutable_timeout() = base::ToProto(step);
       Receipt newest;
@@ -309,15 +311,30 @@ class Revoker {
         // A revision means something only with its epoch (R17): after a restore in between, this
         // number belongs to another change, and the service says so.
         if (request.epoch().empty()) request.set_epoch(receipt->epoch());
-        if (talks()) context_.out() << ReceiptText(*receipt, now - started) << std::flush;
-        if (receipt->state() == tollgate::v1::ENFORCEMENT_STATE_ENFORCED) {
+        if (talks() && !enforced) {
+          context_.out() << ReceiptText(*receipt, now - started) << std::flush;
+        }
+        enforced = receipt->state() == tollgate::v1::ENFORCEMENT_STATE_ENFORCED;
+        if (enforced && !(options_.wait.holds && receipt->holds_open() > 0)) {
           if (talks()) {
-            context_.out() << LastAdmitText(*receipt);
+            context_.out() << HoldsText(*receipt, options_.wait.holds
+                                                      ? absl::make_optional(now - started)
+                                                      : absl::nullopt)
+                           << LastAdmitText(*receipt);
             if (!token.empty()) TellStillTried(token);
           }
           return;
         }
-        if (talks()) context_.out() << WaitingText(*receipt) << std::flush;
+        // The holds are waited for apart, so that the line before tells when it was enforced.
+        if (talks() && (!enforced || request.holds() || now >= deadline)) {
+          context_.out() << (enforced ? HoldsText(*receipt, now - started) : WaitingText(*receipt))
+                         << std::flush;
+        }
+        if (enforced && !request.holds() && now < deadline) {
+          request.set_holds(true);
+          step = std::min(kQuickWait, deadline - now);
+          continue;
+        }
       } else if (!absl::IsUnavailable(asked) && !absl::IsDeadlineExceeded(asked) &&
                  !absl::IsCancelled(asked)) {  // what a server that stops does to a call in it
         break;
@@ -332,7 +349,11 @@ class Revoker {
       // As long as the last lease may run, in steps short enough to show progress.
       step = std::min(deadline - now, absl::Seconds(5));
     }
-    TellNotEnforced(asked, revision, request.epoch());
+    if (asked.ok() && enforced) {
+      TellHoldsOpen(revision, request.epoch());
+    } else {
+      TellNotEnforced(asked, revision, request.epoch());
+    }
   }
 
   // Tells who has tried the token since. Edges report that every few seconds, so mostly there is
@@ -365,6 +386,19 @@ class Revoker {
       context_.Say(WithAdvice(asked, advice));
     } else if (context_.settings().json()) {
       context_.Say(base::Refuse(absl::StatusCode::kDeadlineExceeded, "NOT_YET_ENFORCED", advice));
+    } else {
+      context_.err() << advice << '\n';
+    }
+    context_.exit_code = kNotYetEnforced;
+  }
+
+  void TellHoldsOpen(int64_t revision, const std::string& epoch) {
+    const std::string advice = absl::StrCat(
+        "It is revoked, and enforced; what it held open is not closed everywhere. Ask again: "
+        "tollgate events wait --holds ",
+        revision, epoch.empty() ? "" : absl::StrCat(" --epoch ", SafeForTerminal(epoch)));
+    if (context_.settings().json()) {
+      context_.Say(base::Refuse(absl::StatusCode::kDeadlineExceeded, "HOLDS_STILL_OPEN", advice));
     } else {
       context_.err() << advice << '\n';
     }

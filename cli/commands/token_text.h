@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "absl/types/optional.h"
 #include "google/protobuf/duration.pb.h"
 #include "google/protobuf/timestamp.pb.h"
 #include "tollgate/v1/enforcement.pb.h"
@@ -42,6 +43,11 @@ absl::StatusOr<std::string> ParentFrom(const std::string& workspace);
 std::string ReceiptText(const tollgate::v1::Receipt& receipt, absl::Duration elapsed);
 // "waiting      edge-17, edge-88: not heard from for 4 s, admit nothing after 5.9 s more".
 std::string WaitingText(const tollgate::v1::Receipt& receipt);
+// "holds        3 closed, 1 told and not answered (chat/web-7 at payments/edge-3)", and who keeps
+// holds that the receipt does not cover; empty where there is nothing of either to tell. `waited`:
+// how long the holds were waited for; unset: they were not.
+std::string HoldsText(const tollgate::v1::Receipt& receipt,
+                      absl::optional<absl::Duration> waited = absl::nullopt);
 // "last admitted …"; empty where the receipt tells nothing of it.
 std::string LastAdmitText(const tollgate::v1::Receipt& receipt);
 

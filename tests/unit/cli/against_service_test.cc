@@ -494,6 +494,126 @@ TEST_F(AgainstService, TheAdviceNamesTheEpoch) {
   EXPECT_EQ(service_.wait.asked().back().epoch(), "epoch-1");
 }
 
+TEST_F(AgainstService, HoldsAreWaitedForOnceItIsEnforced) {
+  // Enforced at once; the holds are closed at the last question.
+  const auto script = [this](int last) {
+    service_.wait.Script([last](int nth, const auto& request, auto* receipt) {
+      receipt->set_epoch("epoch-1");
+      receipt->set_revision(request.revision());
+      receipt->set_state(v1::ENFORCEMENT_STATE_ENFORCED);
+      receipt->set_acknowledged(1);
+      v1::EdgeHolds* row = receipt->add_edge_holds();
+      row->set_edge("edge-1");
+      if (nth < last) {
+        row->set_told(2);
+        row->add_unanswered("chat/web-7");
+        receipt->set_holds_open(2);
+      } else {
+        row->set_closed(2);
+        receipt->set_holds_closed(2);
+      }
+      return grpc::Status::OK;
+    });
+  };
+  script(2);
+  const std::vector<std::string> words = {"token", "revoke", "-w",          "acme",
+                                          "--all", "--yes",  "--wait-holds"};
+  Outcome outcome = Run(words);
+  EXPECT_EQ(outcome.code, kDone) << outcome.err;
+  std::vector<v1::WaitEnforcedRequest> asked = service_.wait.asked();
+  ASSERT_EQ(asked.size(), 3u);
+  EXPECT_FALSE(asked[0].holds()) << "the first says when it is enforced";
+  EXPECT_TRUE(asked[1].holds());
+  EXPECT_TRUE(asked[2].holds());
+  EXPECT_THAT(
+      outcome.out,
+      testing::MatchesRegex("revoked +revision 184 [^\n]*\n"
+                            "enforced     everywhere: 1 acknowledged [^\n]*\n"
+                            "holds        2 told and not answered .chat/web-7 at edge-1. [^\n]*\n"
+                            "holds        2 closed   [^\n]*\n"));
+  // Without it they are only told of.
+  script(100);
+  outcome = Run({"token", "revoke", "-w", "acme", "--all", "--yes", "--wait"});
+  EXPECT_EQ(outcome.code, kDone) << outcome.err;
+  EXPECT_FALSE(service_.wait.asked().back().holds());
+  EXPECT_THAT(outcome.out,
+              HasSubstr("\nholds        2 told and not answered (chat/web-7 at edge-1)\n"));
+  // A time that is over is said, with the answer as it stands.
+  script(100);
+  std::vector<std::string> json = words;
+  json.insert(json.begin(), {"-o", "json"});
+  json.insert(json.end(), {"--wait-timeout", "1ms"});
+  outcome = Run(json);
+  EXPECT_EQ(outcome.code, kNotYetEnforced);
+  EXPECT_THAT(outcome.err, HasSubstr("HOLDS_STILL_OPEN"));
+  EXPECT_THAT(outcome.err, HasSubstr("tollgate events wait --holds 184 --epoch epoch-1"));
+  const nlohmann::json answer = nlohmann::json::parse(outcome.out);
+  EXPECT_EQ(answer["receipt"]["holds_open"], "2");
+  EXPECT_EQ(answer["receipt"]["edge_holds"][0]["unanswered"][0], "chat/web-7");
+  // And the command that it advises.
+  outcome = Run({"events", "wait", "--holds", "184", "--timeout", "1s"});
+  EXPECT_TRUE(service_.wait.asked().back().holds());
+  EXPECT_EQ(outcome.code, kNotYetEnforced);
+  EXPECT_THAT(outcome.out,
+              HasSubstr("holds        2 told and not answered (chat/web-7 at edge-1)\n"));
+  EXPECT_EQ(Run({"events", "wait", "184", "--timeout", "1s"}).code, kDone);
+  outcome = Run({"token", "revoke", "-w", "acme", "--all", "--yes", "--wait-timeout", "1s"});
+  EXPECT_EQ(outcome.code, kBadUsage);
+  EXPECT_THAT(outcome.err, HasSubstr("--wait-timeout requires --wait or --wait-holds"));
+}
+
+TEST_F(AgainstService, AnyChangeCanWaitForHolds) {
+  service_.retire.Script([](int, const auto& request, auto* response) {
+    EXPECT_TRUE(request.has_wait_enforced());
+    response->set_revision(184);
+    response->mutable_token()->set_name(request.name());
+    v1::Receipt* receipt = response->mutable_receipt();
+    receipt->set_revision(184);
+    receipt->set_epoch("epoch-1");
+    receipt->set_state(v1::ENFORCEMENT_STATE_ENFORCED);
+    receipt->mutable_elapsed()->set_nanos(11'000'000);
+    receipt->set_holds_open(1);
+    receipt->add_edge_holds()->set_in_doubt(1);
+    return grpc::Status::OK;
+  });
+  service_.wait.Script([](int nth, const auto& request, auto* receipt) {
+    EXPECT_EQ(request.token(), "workspaces/acme/tokens/4mXp81QzR0aYc7Ld");
+    receipt->set_revision(request.revision());
+    receipt->set_epoch(request.epoch());
+    receipt->set_state(v1::ENFORCEMENT_STATE_ENFORCED);
+    if (nth > 0) {
+      receipt->set_holds_open(1);
+    } else {
+      receipt->set_holds_closed(1);
+    }
+    receipt->mutable_elapsed()->set_seconds(3);
+    return grpc::Status::OK;
+  });
+  const std::vector<std::string> words = {"token", "retire", "4mXp81QzR0aYc7Ld", "-w", "acme"};
+  const auto run = [&](const char* more) {
+    std::vector<std::string> all = words;
+    all.push_back(more);
+    return Run(all);
+  };
+  Outcome outcome = run("--wait-holds");
+  EXPECT_EQ(outcome.code, kDone) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("   11 ms\nholds        1 closed\n"));
+  ASSERT_EQ(service_.wait.asked().size(), 1u);
+  EXPECT_TRUE(service_.wait.asked()[0].holds());
+  EXPECT_EQ(service_.wait.asked()[0].epoch(), "epoch-1");
+  outcome = run("--wait-holds");
+  EXPECT_EQ(outcome.code, kNotYetEnforced) << "one is open still";
+  outcome = run("--wait");
+  EXPECT_EQ(outcome.code, kDone) << outcome.err;
+  EXPECT_EQ(service_.wait.asked().size(), 2u);
+  EXPECT_THAT(outcome.out, HasSubstr("holds        1 not decided yet"));
+  service_.wait.Script([](int, const auto&, auto*) { return Away(); });
+  outcome = run("--wait-holds");
+  EXPECT_EQ(outcome.code, kNotYetEnforced);
+  EXPECT_THAT(outcome.out, HasSubstr("retired      revision 184"));
+  EXPECT_THAT(outcome.err, HasSubstr("tollgate events wait --holds 184 --epoch epoch-1"));
+}
+
 TEST_F(AgainstService, ARestoreUnderAWaitIsNoEnforcement) {
   service_.wait.Script([](int nth, const auto&, auto* receipt) {
     if (nth > 0) {
