@@ -36,6 +36,8 @@ std::string EventText(const tollgate::v1::Event& event) {
                           event.cohort_revoked().owner().empty()
                               ? ""
                               : absl::StrCat("  owner ", event.cohort_revoked().owner()));
+    case tollgate::v1::Event::kWorkspaceChanged:
+      return absl::StrCat("edges told anew ", "workspaces/", event.workspace_changed().workspace());
     default:
       return "an event of a kind that this version does not know";
   }

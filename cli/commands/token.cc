@@ -227,6 +227,7 @@ absl::Status Get(Context& context, const Which& which) {
 
 struct ListOptions {
   std::string workspace, label, owner, unused_for, expiring_within, rotation_due_within;
+  std::string tried_within;
   std::vector<std::string> states, annotations;
   bool full = false, still_tried = false;
   int limit = 0;
@@ -255,7 +256,11 @@ absl::Status FillFilter(const ListOptions& options, tollgate::v1::TokenFilter* f
     }
     *filter->mutable_rotation_due_within() = base::ToProto(within);
   }
-  filter->set_still_tried(options.still_tried);
+  filter->set_still_tried(options.still_tried || !options.tried_within.empty());
+  if (!options.tried_within.empty()) {
+    ASSIGN_OR_RETURN(const absl::Duration within, ParseHumanDuration(options.tried_within));
+    *filter->mutable_tried_within() = base::ToProto(within);
+  }
   return absl::OkStatus();
 }
 
@@ -299,14 +304,15 @@ absl::Status List(Context& context, const ListOptions& options) {
     return absl::OkStatus();
   }
   // No rotation of a dead token is of interest.
+  const bool still_tried = request.filter().still_tried();
   Table table({"TOKEN", "LABEL", "STATE", "SCOPES", "LAST USED", "EXPIRES",
-               options.still_tried ? "LAST TRIED" : "ROTATION"});
+               still_tried ? "LAST TRIED" : "ROTATION"});
   const absl::Time now = context.now();
   for (const Token& token : all.tokens()) {
     table.AddRow({token.token_id(), token.label(), StateText(token.state()),
                   token.scopes_size() > 0 ? absl::StrJoin(token.scopes(), ",") : "-",
                   LastUsedText(token, now), ExpiresText(token, now),
-                  options.still_tried ? LastTriedText(token, now) : RotationText(token, now)});
+                  still_tried ? LastTriedText(token, now) : RotationText(token, now)});
     if (options.full) {
       for (const std::string& edge : EdgeLines(token, now)) table.AddRow({"", "  at " + edge});
     }
@@ -376,6 +382,8 @@ void AddTokenReadCommands(CLI::App& token, Context& context) {
                      "Rotation is due within, as in 7d; 'now': overdue");
     verb->add_flag("--still-tried", options->still_tried,
                    "Revoked, expired or suspended, and still presented at an edge");
+    verb->add_option("--tried-within", options->tried_within,
+                     "Still tried, and within this long before now, as in 7d");
     verb->add_flag("--edges", options->full, "Also where each was used");
     verb->add_option("--limit", options->limit, "At most so many; 0: all")
         ->check(CLI::Range(0, 1000000));

@@ -58,6 +58,10 @@ absl::Status Attempts(Context& context, const AttemptsOptions& options) {
     table.AddRow({row.edge(), RefusalText(row.reason()), absl::StrCat(row.count()),
                   HumanTime(base::FromProto(row.first_time()), now),
                   HumanTime(base::FromProto(row.last_time()), now)});
+    for (const tollgate::v1::AttemptAddress& from : row.addresses()) {
+      table.AddRow({absl::StrCat("  from ", from.address()), "", absl::StrCat(from.count()), "",
+                    HumanTime(base::FromProto(from.last_time()), now)});
+    }
   }
   table.Print(context.out());
   return absl::OkStatus();

@@ -44,8 +44,9 @@ void AddWhich(CLI::App& verb, Which* which) {
 struct PolicyOptions {
   Which which;
   std::string label_pattern, max_lifetime, rotation_period, max_unused, request_id;
-  std::vector<std::string> scopes;
+  std::vector<std::string> scopes, edge_annotations;
   bool unique = false, not_unique = false;
+  bool addresses = false, no_addresses = false;
   std::vector<std::string> unset;
 };
 
@@ -63,6 +64,10 @@ std::string PolicyText(const WorkspacePolicy& policy) {
   if (policy.grantable_scopes_size() > 0) {
     parts.push_back(absl::StrCat("scopes ", absl::StrJoin(policy.grantable_scopes(), ",")));
   }
+  if (policy.edge_annotations_size() > 0) {
+    parts.push_back(absl::StrCat("edges told of ", absl::StrJoin(policy.edge_annotations(), ",")));
+  }
+  if (policy.report_attempt_addresses()) parts.push_back("addresses of attempts reported");
   return parts.empty() ? "-" : absl::StrJoin(parts, "; ");
 }
 
@@ -159,6 +164,14 @@ absl::Status SetPolicy(Context& context, const CLI::App& verb, const PolicyOptio
     for (const std::string& scope : options.scopes) policy.add_grantable_scopes(scope);
     mask("grantable_scopes");
   }
+  if (!options.edge_annotations.empty()) {
+    for (const std::string& key : options.edge_annotations) policy.add_edge_annotations(key);
+    mask("edge_annotations");
+  }
+  if (options.addresses || options.no_addresses) {
+    policy.set_report_attempt_addresses(options.addresses);
+    mask("report_attempt_addresses");
+  }
   for (const std::string& path : options.unset) mask(path);
   if (request.update_mask().paths_size() == 0) {
     return absl::InvalidArgumentError("nothing to set; see tollgate workspace set-policy --help");
@@ -203,9 +216,17 @@ void AddWorkspaceCommands(CLI::App& app, Context& context) {
   verb->add_option("--max-unused", options->max_unused, "Expire when unused for, as in 180d");
   verb->add_option("--grantable-scope", options->scopes,
                    "The scopes that may be granted; repeatable");
+  verb->add_option("--edge-annotation", options->edge_annotations,
+                   "The keys of annotations that edges are told, and tell services; repeatable");
+  auto* addresses =
+      verb->add_flag("--report-attempt-addresses", options->addresses,
+                     "Edges report from which addresses of clients refused tokens were tried");
+  verb->add_flag("--no-report-attempt-addresses", options->no_addresses, "They do not")
+      ->excludes(addresses);
   verb->add_option("--unset", options->unset, "Take a part away; repeatable")
       ->check(CLI::IsMember({"label_pattern", "unique_labels", "max_lifetime", "rotation_period",
-                             "max_unused", "grantable_scopes"}));
+                             "max_unused", "grantable_scopes", "edge_annotations",
+                             "report_attempt_addresses"}));
   verb->add_option("--request-id", options->request_id, "Makes a retry safe");
   verb->callback([&context, verb, options] { context.Fail(SetPolicy(context, *verb, *options)); });
 }

@@ -68,6 +68,7 @@ struct Condition {
   absl::optional<absl::Time> unused_since;
   absl::optional<absl::Time> expiring_before;
   absl::optional<absl::Time> rotation_due_before;
+  absl::optional<absl::Time> tried_since;
 
   // It asks what is going to happen, or has not happened: that is asked of tokens that can still be
   // used, unless the states say otherwise.
@@ -125,6 +126,16 @@ absl::StatusOr<Condition> ReadFilter(const TokenFilter& filter, absl::Time now) 
       TimeOrDuration(filter.has_rotation_due_before(), filter.rotation_due_before(),
                      "filter.rotation_due_before", filter.has_rotation_due_within(),
                      filter.rotation_due_within(), "filter.rotation_due_within", now, +1));
+  if (filter.has_tried_within()) {
+    if (!filter.still_tried()) {
+      return base::RefuseField("TRIED_WITHIN_ALONE", "filter.tried_within",
+                               "narrows still_tried: set that, too");
+    }
+    ASSIGN_OR_RETURN(const absl::Duration within,
+                     DurationFromField(filter.tried_within(), "filter.tried_within", kShortest,
+                                       "TRIED_WITHIN_OUT_OF_BOUNDS"));
+    condition.tried_since = now - within;
+  }
   return condition;
 }
 
@@ -164,6 +175,10 @@ bool ResourceMatches(const Condition& condition, const Token& token) {
 bool ReportsMatch(const Condition& condition, const TokenRecord& record, const Token& token,
                   const std::vector<EdgeUseRow>& uses) {
   if (condition.filter->still_tried() && !token.has_last_tried_time()) return false;
+  if (condition.tried_since.has_value() &&
+      base::FromProto(token.last_tried_time()) < *condition.tried_since) {
+    return false;
+  }
   if (!condition.unused_since.has_value()) return true;
   const absl::Time last =
       uses.empty() ? FromRecordMicros(record.create_time_us()) : uses.front().last_used;
@@ -201,6 +216,14 @@ absl::StatusOr<tollgate::v1::ListTokenAttemptsResponse> ReadTokenAttempts(
     attempts->set_count(row.count);
     *attempts->mutable_first_time() = base::ToProto(row.first);
     *attempts->mutable_last_time() = base::ToProto(row.last);
+    // What was kept before the policy changed is not shown any more.
+    if (!held.policy.report_attempt_addresses()) continue;
+    for (const tollgate::store::v1::AddressRecord& from : row.addresses) {
+      tollgate::v1::AttemptAddress* address = attempts->add_addresses();
+      address->set_address(from.address());
+      address->set_count(from.count());
+      *address->mutable_last_time() = base::ToProto(FromRecordMicros(from.last_us()));
+    }
   }
   return response;
 }

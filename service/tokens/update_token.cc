@@ -5,11 +5,13 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/mutation.h"
 #include "google/protobuf/descriptor.h"
 #include "service/records/held_token.h"
 #include "service/records/token_shape.h"
 #include "service/workspaces/policy_rules.h"
 #include "storage/schema.h"
+#include "token/edge_annotations.h"
 
 namespace tollgate::service {
 namespace {
@@ -163,8 +165,12 @@ absl::Status UpdateTokenCommand::Apply(const storage::View& view, const storage:
     note("owner", true);
   }
   if (Sets("annotations") && !SameAnnotations(asked.annotations(), record.annotations())) {
+    const token::Annotations told =
+        token::EdgeAnnotations(record.annotations(), token.policy.edge_annotations());
     *record.mutable_annotations() = asked.annotations();
-    note("annotations", false);
+    const bool edge_notices = !SameAnnotations(
+        told, token::EdgeAnnotations(record.annotations(), token.policy.edge_annotations()));
+    note("annotations", edge_notices && !TOLLGATE_MUTATED("annotation_untold"));
   }
   if (Sets("expire_time")) {
     ASSIGN_OR_RETURN(int64_t expire_us, ExpireTimeMicros(asked, slot.now));

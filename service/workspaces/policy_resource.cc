@@ -46,6 +46,8 @@ tollgate::v1::Workspace ToWorkspace(const WorkspaceRecord& record) {
     *policy->mutable_max_unused() = base::ToProto(absl::Microseconds(from.max_unused_us()));
   }
   *policy->mutable_grantable_scopes() = from.grantable_scopes();
+  *policy->mutable_edge_annotations() = from.edge_annotations();
+  policy->set_report_attempt_addresses(from.report_attempt_addresses());
   return workspace;
 }
 

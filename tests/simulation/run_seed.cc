@@ -188,6 +188,7 @@ void Town::Live() {
   if (fate_.holders) AddHolders(end);
   if (fate_.clock_wrong) SetClockWrong();
   if (fate_.loses_tail) LoseTailNowAndThen();
+  if (fate_.annotates) AnnotateNowAndThen();
   check();
   change();
   receipt();

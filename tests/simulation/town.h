@@ -48,6 +48,7 @@ struct Fate {
   bool clock_wrong = false;   // the service's wall clock is set wrong at times
   bool loses_tail = false;    // the store loses its last commits at times
   bool holders = false;       // every validator has a holder beside it
+  bool annotates = false;     // workspaces' policies name annotations for the edge, and change
   bool sleeps = false;        // every machine is stopped for most of the hold after a restore
   std::vector<int> faults;    // the kinds of faults that can happen in this run
 };
@@ -118,6 +119,10 @@ class Town {
   void Rotate(int token);
   void Sweep(bool compact);
   void NewerServiceChange(int token);
+  // Now and then a policy names other annotations for the edge, or a token gets others.
+  void AnnotateNowAndThen();
+  void NameAnnotations();
+  void Annotate(int token);
   // `revoked`: the token that the change revoked; -1: none.
   void AfterChange(ServiceNode& service, int64_t revision, int revoked = -1);
   void AskForReceipt();

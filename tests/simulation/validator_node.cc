@@ -17,6 +17,17 @@ namespace {
 
 constexpr int64_t kResolveDeadline = 8 * kSecond;
 
+// The annotations that the edge tells of with an admission.
+std::map<std::string, std::string> ToldWith(const validator::Decision& decision) {
+  std::map<std::string, std::string> told;
+  token::GrantView grant;
+  if (!decision.admitted() || !decision.ReadIdentity(&grant)) return told;
+  for (size_t i = 0; i < grant.annotation_count(); ++i) {
+    told[std::string(grant.annotation_key(i))] = std::string(grant.annotation_value(i));
+  }
+  return told;
+}
+
 }  // namespace
 
 ValidatorNode::ValidatorNode(World* world, Oracle* oracle, ValidatorSettings settings,
@@ -327,6 +338,7 @@ void ValidatorNode::Check(int token, const std::string& token_string, const std:
     judged.verdict = decision.verdict;
     judged.reason = decision.reason;
     judged.fail_open = decision.fail_open;
+    judged.told = ToldWith(decision);
     if (decision.admitted()) Admitted(judged);
     if (decision.verdict != tollgate::v1::VERDICT_UNAVAILABLE) {
       world_->Note(decision.admitted() ? "admits" : "denies", settings_.id, token, judged.reason);
@@ -341,6 +353,7 @@ void ValidatorNode::Check(int token, const std::string& token_string, const std:
         fresh.verdict = answered.verdict;
         fresh.reason = answered.reason;
         fresh.fail_open = answered.fail_open;
+        fresh.told = ToldWith(answered);
         if (answered.admitted()) Admitted(fresh);
         world_->Note(answered.admitted() ? "admits, having asked" : "refuses, having asked",
                      settings_.id, token, answered.reason);

@@ -29,6 +29,7 @@ class World {
         tail_rng_(seed ^ 0xbf58476d1ce4e5b9),
         hold_rng_(seed ^ 0x94d049bb133111eb),
         holder_rng_(seed ^ 0xd6e8feb86659fd93),
+        policy_rng_(seed ^ 0xa0761d6478bd642f),
         record_(record) {}
 
   int64_t now() const { return now_; }
@@ -42,6 +43,8 @@ class World {
   base::SeededRandom& hold_rng() { return hold_rng_; }
   // For holders, and whether there are any in this run; its own, too.
   base::SeededRandom& holder_rng() { return holder_rng_; }
+  // For workspaces' policies.
+  base::SeededRandom& policy_rng() { return policy_rng_; }
   bool Chance(double p) { return rng_.UniformReal() < p; }
   int64_t Between(int64_t low, int64_t high) {
     return high <= low ? low : low + static_cast<int64_t>(rng_.Uniform(high - low));
@@ -109,6 +112,7 @@ class World {
   base::SeededRandom tail_rng_;
   base::SeededRandom hold_rng_;
   base::SeededRandom holder_rng_;
+  base::SeededRandom policy_rng_;
   const bool record_;
   int64_t now_ = 0;
   uint64_t next_number_ = 0;

@@ -26,7 +26,13 @@ void EdgeState::DropAll(int64_t revision) {
   resolver_.OnReset(revision);
   table_.DropAll(&gone);
   outbox_.AddUse(gone);
+  ForgetAddresses("");
   if (holds_ != nullptr) holds_->OnAny(revision);
+}
+
+void EdgeState::ForgetAddresses(absl::string_view workspace) {
+  attempts_.ForgetAddresses(workspace);
+  outbox_.ForgetAddresses(workspace);
 }
 
 void EdgeState::DropToken(absl::string_view workspace, absl::string_view token_id,
@@ -61,6 +67,7 @@ void EdgeState::Drop(int64_t revision, const tollgate::v1::Event& event) {
       return;
     }
     case tollgate::v1::Event::kWorkspaceChanged:
+      ForgetAddresses(event.workspace_changed().workspace());
       // All tokens of the workspace, for one that was created later was read later. Holds stay as
       // they are: no permission has changed, and a holder is told of a token's identity once.
       return DropGrants(

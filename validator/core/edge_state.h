@@ -68,6 +68,9 @@ class EdgeState final : public FollowedState {
 
  private:
   void DropToken(absl::string_view workspace, absl::string_view token_id, int64_t revision);
+  // What a workspace wants to know of attempts may have changed; of every workspace, where it is
+  // empty: the addresses that are not told yet are told no more.
+  void ForgetAddresses(absl::string_view workspace);
   // Drops the grants of a cohort, and has the questions under way judged by it (R12).
   void DropGrants(const token::CohortWatermark& cohort);
 

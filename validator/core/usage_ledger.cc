@@ -51,6 +51,15 @@ void UsageLedger::Attempts::Add(const Attempts& more) {
   first_ms = count == 0 ? more.first_ms : std::min(first_ms, more.first_ms);
   last_ms = std::max(last_ms, more.last_ms);
   count += more.count;
+  MergeAttemptsFrom(more.from, &from);
+}
+
+void UsageLedger::ForgetAddresses(absl::string_view workspace) {
+  for (auto* map : {&unreported_attempts_, &sent_attempts_}) {
+    for (auto& [key, attempts] : *map) {
+      if (workspace.empty() || std::get<0>(key) == workspace) attempts.from.clear();
+    }
+  }
 }
 
 void UsageLedger::MergeAttempts(const AttemptsKey& key, const Attempts& attempts) {
@@ -68,7 +77,7 @@ void UsageLedger::MergeAttempts(const AttemptsKey& key, const Attempts& attempts
 void UsageLedger::AddAttempts(const std::vector<TokenAttempts>& attempts) {
   for (const TokenAttempts& one : attempts) {
     MergeAttempts(AttemptsKey(one.workspace, one.token_id, one.reason),
-                  Attempts{one.first_ms, one.last_ms, one.count});
+                  Attempts{one.first_ms, one.last_ms, one.count, one.from});
   }
 }
 
@@ -97,6 +106,12 @@ std::vector<tollgate::v1::Usage> UsageLedger::Take(size_t longest, absl::Time co
     *entry->mutable_first_attempt_time() = FromMillis(attempts.first_ms);
     *entry->mutable_last_attempt_time() = FromMillis(attempts.last_ms);
     entry->set_count(attempts.count);
+    for (const AttemptsFrom& from : attempts.from) {
+      tollgate::v1::AttemptAddress* address = entry->add_addresses();
+      address->set_address(from.address.text());
+      address->set_count(from.count);
+      *address->mutable_last_time() = FromMillis(from.last_ms);
+    }
     sent_attempts_[key].Add(attempts);
   }
   unreported_attempts_.clear();

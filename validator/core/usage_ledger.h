@@ -40,6 +40,9 @@ class UsageLedger {
   // Merges refused attempts. Above the bound, those of a new (token, reason) are left out and
   // counted. They say nothing of use, so a report stays as complete as it was.
   void AddAttempts(const std::vector<TokenAttempts>& attempts);
+  // Forgets from where attempts of this workspace came; of all, where it is empty. What was
+  // reported is not reported again.
+  void ForgetAddresses(absl::string_view workspace);
   // The use and the attempts that no report holds yet, in messages of at most `longest` of both
   // together; at least one message.
   // It is kept until Confirm. The last message carries `complete_until`, unless use was ever lost.
@@ -72,6 +75,7 @@ class UsageLedger {
     int64_t first_ms = 0;
     int64_t last_ms = 0;
     int64_t count = 0;
+    std::vector<AttemptsFrom> from = {};
     void Add(const Attempts& more);
   };
   void Merge(const Key& key, const Use& use);

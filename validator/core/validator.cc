@@ -94,29 +94,31 @@ Validator::Validator(ValidatorOptions options, const base::Clock& clock, base::R
 
 // ---- Deciding.
 
-void Validator::Count(const Decision& decision, bool from_memory) {
+void Validator::Count(const Decision& decision, bool from_memory, const base::IpAddress& client) {
   if (decision.admitted()) {
     counts_.CountAdmit(decision.fail_open, from_memory);
   } else {
     counts_.CountRefusal(decision.reason, from_memory);
-    CountAttempt(decision);
+    CountAttempt(decision, client);
   }
 }
 
-void Validator::CountAttempt(const Decision& decision) {
+void Validator::CountAttempt(const Decision& decision, const base::IpAddress& client) {
   token::GrantView grant;
   if (!decision.ReadRefused(&grant)) return;
   // The service's time was heard before any grant was; where it was not, there is nothing to say.
   const int64_t now_ms = reader_.ReadMoment().service_ms();
-  if (now_ms > 1) attempts_.Add(grant.workspace(), grant.token_id(), decision.reason, now_ms);
+  if (now_ms <= 1) return;
+  attempts_.Add(grant.workspace(), grant.token_id(), decision.reason, now_ms,
+                grant.report_attempt_addresses() ? client : base::IpAddress());
 }
 
 bool Validator::Check(absl::string_view token_string, const token::Requirement& requirement,
-                      Decision* decision, Miss* miss) {
+                      Decision* decision, Miss* miss, const base::IpAddress& client) {
   Miss unwanted;
   TokenKey* key = miss != nullptr ? &miss->key : &unwanted.key;
   if (!reader_.Decide(token_string, requirement, key, decision)) return false;
-  Count(*decision, /*from_memory=*/true);
+  Count(*decision, /*from_memory=*/true, client);
   return true;
 }
 
@@ -129,10 +131,11 @@ void Validator::CheckAsync(absl::string_view token_string, const token::Requirem
 }
 
 void Validator::AskAbout(const Miss& miss, absl::string_view token_string,
-                         const token::Requirement& requirement, Callback callback) {
+                         const token::Requirement& requirement, Callback callback,
+                         const base::IpAddress& client) {
   counts_.CountMiss();
   const token::EdgeDigest digest = token::EdgeDigest::Of(token_string);
-  Resolver::Waiter waiter{requirement, std::move(callback)};
+  Resolver::Waiter waiter{requirement, std::move(callback), /*of_holds=*/false, client};
   Resolver::Question question;
   Resolver::Joined joined = Resolver::Joined::kOverloaded;
   VerdictReason refusal = tollgate::v1::VERDICT_REASON_OVERLOADED;
@@ -236,7 +239,9 @@ void Validator::OnAnswer(uint64_t question, absl::StatusOr<ResolveResponse> answ
     decision.reason = rulings[i].reason;
     decision.retry_after = rulings[i].retry_after;
     decision.fail_open = rulings[i].fail_open;
-    if (!outcome.waiters[i].of_holds) Count(decision, /*from_memory=*/false);
+    if (!outcome.waiters[i].of_holds) {
+      Count(decision, /*from_memory=*/false, outcome.waiters[i].client);
+    }
     outcome.waiters[i].callback(decision);
   }
 }
@@ -245,7 +250,8 @@ void Validator::OnAnswer(uint64_t question, absl::StatusOr<ResolveResponse> answ
 
 absl::Status Validator::OpenHold(const Holds::HolderRef& holder, uint64_t hold_id,
                                  absl::string_view token_string,
-                                 const SharedRequirements::Shared& requirement, HoldWords words) {
+                                 const SharedRequirements::Shared& requirement, HoldWords words,
+                                 const base::IpAddress& client) {
   ASSIGN_OR_RETURN(const bool has_place, holds_.Begin(holder, hold_id));
   const bool room = has_place && requirement != nullptr;
   if (has_place && !room) RETURN_IF_ERROR(holds_.Close(holder, hold_id));
@@ -267,7 +273,7 @@ absl::Status Validator::OpenHold(const Holds::HolderRef& holder, uint64_t hold_i
   Miss miss;
   const token::Requirement& needed = *verdict.requirement;
   const bool from_memory = reader_.Decide(token_string, needed, &miss.key, &decision);
-  if (from_memory) Count(decision, /*from_memory=*/true);
+  if (from_memory) Count(decision, /*from_memory=*/true, client);
   verdict.key = miss.key;
   // Shared, because a callback has to be copyable.
   auto pending = std::make_shared<Holds::Verdict>(std::move(verdict));
@@ -286,7 +292,7 @@ absl::Status Validator::OpenHold(const Holds::HolderRef& holder, uint64_t hold_i
   if (from_memory) {
     decided(decision);
   } else {
-    AskAbout(miss, token_string, needed, decided);
+    AskAbout(miss, token_string, needed, decided, client);
   }
   return absl::OkStatus();
 }

@@ -12,6 +12,7 @@
 #include "base/status.h"
 #include "net/wire.h"
 #include "validator/fronts/asked_requirement.h"
+#include "validator/fronts/client_address.h"
 #include "validator/fronts/native.h"
 #include "validator/fronts/presented.h"
 
@@ -97,13 +98,16 @@ absl::Status HoldStream::TakeOpen(HoldRequest::Open* open) {
   const Presented presented = Presented::TakeFrom(open->mutable_token_string());
   token::Requirement requirement;
   RETURN_IF_ERROR(ReadRequirement(open->requirement(), "open.", &requirement));
+  base::IpAddress client;
+  RETURN_IF_ERROR(ReadClientAddress(open->client_address(), "open.", &client));
   return validator_.OpenHold(
       holder_, open->hold_id(), presented.token_string(),
       validator_.requirements().Share(requirement),
       [counts = &counts_](const Decision& decision, tollgate::v1::ValidateResponse* words) {
         FillResponse(decision, words);
         counts->CountAnswer(decision.verdict);
-      });
+      },
+      client);
 }
 
 bool HoldStream::NextToWrite(grpc::ByteBuffer* out) {

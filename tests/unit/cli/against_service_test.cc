@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <fstream>
 
@@ -680,6 +681,13 @@ TEST_F(AgainstService, AttemptsAreATableOrOneSentenceThatThereAreNone) {
       row->set_edge("payments/edge-3");
       row->set_reason(reason);
       row->set_count(312);
+      if (reason == v1::VERDICT_REASON_REVOKED) {
+        auto* from = row->add_addresses();
+        from->set_address("2001:db8::1");
+        from->set_count(7);
+        from->mutable_last_time()->set_seconds(
+            absl::ToUnixSeconds(absl::Now() - absl::Minutes(6) - absl::Seconds(10)));
+      }
       row->mutable_first_time()->set_seconds(
           absl::ToUnixSeconds(absl::Now() - absl::Hours(2) - absl::Minutes(1)));
       row->mutable_last_time()->set_seconds(
@@ -698,6 +706,7 @@ TEST_F(AgainstService, AttemptsAreATableOrOneSentenceThatThereAreNone) {
   EXPECT_THAT(outcome.out,
               testing::ContainsRegex("payments/edge-3 +revoked +312 +2 h ago +5 min ago"));
   EXPECT_THAT(outcome.out, testing::ContainsRegex("payments/edge-3 +insufficient scope +312"));
+  EXPECT_THAT(outcome.out, testing::ContainsRegex("\n  from 2001:db8::1 +7 +6 min ago"));
   std::vector<std::string> quiet = words;
   quiet.insert(quiet.begin(), "-q");
   EXPECT_EQ(Run(quiet).out, "payments/edge-3\n");
@@ -706,11 +715,14 @@ TEST_F(AgainstService, AttemptsAreATableOrOneSentenceThatThereAreNone) {
   const nlohmann::json answer = nlohmann::json::parse(Run(json).out);
   EXPECT_EQ(answer["attempts"][0]["reason"], "VERDICT_REASON_REVOKED");
   EXPECT_EQ(answer["attempts"][0]["count"], "312");
+  EXPECT_EQ(answer["attempts"][0]["addresses"][0]["address"], "2001:db8::1");
 }
 
 TEST_F(AgainstService, AListOfWhatIsStillTriedSaysWhen) {
-  service_.list.Script([](int, const auto& request, auto* response) {
+  std::atomic<int64_t> within{0};
+  service_.list.Script([&within](int, const auto& request, auto* response) {
     EXPECT_TRUE(request.filter().still_tried());
+    EXPECT_EQ(request.filter().tried_within().seconds(), within);
     auto* token = response->add_tokens();
     token->set_token_id("4mXp81QzR0aYc7Ld");
     token->set_state(v1::TOKEN_STATE_REVOKED);
@@ -718,10 +730,19 @@ TEST_F(AgainstService, AListOfWhatIsStillTriedSaysWhen) {
         absl::ToUnixSeconds(absl::Now() - absl::Minutes(5) - absl::Seconds(10)));
     return grpc::Status::OK;
   });
-  const Outcome outcome = Run({"token", "list", "-w", "acme", "--still-tried"});
-  EXPECT_EQ(outcome.code, kDone) << outcome.err;
-  EXPECT_THAT(outcome.out, testing::ContainsRegex("EXPIRES +LAST TRIED"));
-  EXPECT_THAT(outcome.out, testing::ContainsRegex("4mXp81QzR0aYc7Ld .*5 min ago"));
+  for (const std::vector<std::string>& flags :
+       std::vector<std::vector<std::string>>{{"--still-tried"},
+                                             {"--tried-within", "7d"},
+                                             {"--still-tried", "--tried-within", "7d"}}) {
+    within = flags.back() == "7d" ? 7 * 86400 : 0;
+    std::vector<std::string> words = {"token", "list", "-w", "acme"};
+    words.insert(words.end(), flags.begin(), flags.end());
+    const Outcome outcome = Run(words);
+    EXPECT_EQ(outcome.code, kDone) << outcome.err;
+    EXPECT_THAT(outcome.out, testing::ContainsRegex("EXPIRES +LAST TRIED"));
+    EXPECT_THAT(outcome.out, testing::ContainsRegex("4mXp81QzR0aYc7Ld .*5 min ago"));
+  }
+  EXPECT_EQ(Run({"token", "list", "-w", "acme", "--tried-within", "soon"}).code, kBadUsage);
 }
 
 TEST_F(AgainstService, AWaitTellsWhoStillTriesWhereThereIsSomethingToTell) {

@@ -140,6 +140,12 @@ TEST_F(ReadTest, TellsWhoStillTriesADeadToken) {
   EXPECT_THAT(Labels(filter), ElementsAre("tried"));
   filter.add_states(tollgate::v1::TOKEN_STATE_EXPIRED);
   EXPECT_TRUE(Labels(filter).empty());
+  filter.clear_states();
+  // By the latest attempt, to the second at which it was.
+  filter.mutable_tried_within()->set_seconds(4);
+  EXPECT_THAT(Labels(filter), ElementsAre("tried"));
+  filter.mutable_tried_within()->set_seconds(3);
+  EXPECT_TRUE(Labels(filter).empty());
 
   tollgate::v1::ListTokenAttemptsRequest request;
   request.set_name(tried.name());
@@ -163,6 +169,22 @@ TEST_F(ReadTest, TellsWhoStillTriesADeadToken) {
   EXPECT_EQ(Reason(ReadTokenAttempts(*View(), request, now_)), "TOKEN_NOT_FOUND");
   request.set_name("workspaces/acme/tokens/short");
   EXPECT_EQ(Reason(ReadTokenAttempts(*View(), request, now_)), "BAD_RESOURCE_NAME");
+}
+
+TEST_F(ReadTest, TriedWithinIsRefusedWhereItMeansNothing) {
+  auto request = List();
+  request.mutable_filter()->mutable_tried_within()->set_seconds(60);
+  const auto alone = ReadTokenList(*View(), request, now_);
+  EXPECT_EQ(alone.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Reason(alone), "TRIED_WITHIN_ALONE");
+  EXPECT_EQ(Field(alone.status()), "filter.tried_within");
+  request.mutable_filter()->set_still_tried(true);
+  for (const int64_t seconds : {int64_t{0}, int64_t{-1}, int64_t{315'000'000'000}}) {
+    request.mutable_filter()->mutable_tried_within()->set_seconds(seconds);
+    EXPECT_EQ(Reason(ReadTokenList(*View(), request, now_)), "TRIED_WITHIN_OUT_OF_BOUNDS");
+  }
+  request.mutable_filter()->mutable_tried_within()->set_nanos(-5);
+  EXPECT_EQ(Reason(ReadTokenList(*View(), request, now_)), "DURATION_MALFORMED");
 }
 
 TEST_F(ReadTest, PagesCoverAllOnceAndBelongToTheirList) {
@@ -191,6 +213,10 @@ TEST_F(ReadTest, PagesCoverAllOnceAndBelongToTheirList) {
   request = List();
   request.set_page_token(token);
   request.mutable_filter()->set_owner("team-a");
+  EXPECT_EQ(Reason(ReadTokenList(*View(), request, now_)), "PAGE_TOKEN_MISMATCH");
+  request.mutable_filter()->Clear();
+  request.mutable_filter()->set_still_tried(true);
+  request.mutable_filter()->mutable_tried_within()->set_seconds(60);
   EXPECT_EQ(Reason(ReadTokenList(*View(), request, now_)), "PAGE_TOKEN_MISMATCH");
   request = List();
   std::string flipped = token;

@@ -287,6 +287,29 @@ TEST_F(ChangeTest, DurationsAreCountedByTheServicesClock) {
   EXPECT_EQ(Reason(Do(UpdateTokenCommand::Make(update, "local"))), "CLOCK_IN_DOUBT");
 }
 
+TEST_F(ChangeTest, AnAnnotationIsToldToEdgesWhereThePolicyNamesIt) {
+  auto token = Made("one");
+  token.clear_etag();
+  tollgate::v1::WorkspacePolicy policy;
+  policy.add_edge_annotations("team");
+  policy.add_edge_annotations("plan");
+  ASSERT_TRUE(SetPolicy(policy).ok());
+  (*token.mutable_annotations())["note"] = "for people";
+  ASSERT_TRUE(Update(token, {"annotations"}).ok());
+  EXPECT_THAT(events_, SizeIs(0));
+  (*token.mutable_annotations())["team"] = "payments";
+  ASSERT_TRUE(Update(token, {"annotations"}).ok());
+  ASSERT_THAT(events_, SizeIs(1));
+  EXPECT_TRUE(events_[0].has_token_changed());
+  // Named, and too long to be told before and after.
+  (*token.mutable_annotations())["plan"] = std::string(256, 'a');
+  ASSERT_TRUE(Update(token, {"annotations"}).ok());
+  EXPECT_THAT(events_, SizeIs(0));
+  token.mutable_annotations()->erase("team");
+  ASSERT_TRUE(Update(token, {"annotations"}).ok());
+  EXPECT_THAT(events_, SizeIs(1));
+}
+
 TEST_F(ChangeTest, UpdateRefusals) {
   auto token = Made("one");
   EXPECT_EQ(Reason(Update(token, {})), "MASK_REQUIRED");

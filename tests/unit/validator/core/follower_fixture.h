@@ -28,7 +28,9 @@ class Recorder : public FollowedState {
                            {EntryUse{token.workspace(), token.token_id(), 5000, 1}});
     }
     log.push_back(absl::StrCat("drop ", revision, " ",
-                               event.has_cohort_revoked()  ? event.cohort_revoked().workspace()
+                               event.has_cohort_revoked() ? event.cohort_revoked().workspace()
+                               : event.has_workspace_changed()
+                                   ? event.workspace_changed().workspace()
                                : event.has_token_created() ? event.token_created().token_id()
                                                            : event.token_changed().token_id()));
   }

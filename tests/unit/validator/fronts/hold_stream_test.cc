@@ -205,9 +205,14 @@ TEST_F(HoldStreamTest, WhoeverHasLostCountIsToldWhichFieldIsWrong) {
   refused = Refused(request);
   EXPECT_EQ(base::ReasonOf(refused), "REQUIREMENT_TOO_LARGE");
   EXPECT_EQ(base::DetailsOf(refused).fields[0].field, "open.requirement.any_scopes");
+  request.mutable_open()->clear_requirement();
+  request.mutable_open()->set_client_address("chat.example");
+  refused = Refused(request);
+  EXPECT_EQ(base::ReasonOf(refused), "CLIENT_ADDRESS_MALFORMED");
+  EXPECT_EQ(base::DetailsOf(refused).fields[0].field, "open.client_address");
   request.mutable_open()->set_token_string(std::string(kLongestHoldRequest, 'x'));
   EXPECT_EQ(base::ReasonOf(Refused(request)), "REQUEST_TOO_LARGE");
-  EXPECT_EQ(front_.totals().refused, 6);
+  EXPECT_EQ(front_.totals().refused, 7);
 }
 
 TEST_F(HoldStreamTest, AHolderSaysWhoItIsFirstAndOnlyFirst) {
