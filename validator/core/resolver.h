@@ -51,6 +51,7 @@ class Resolver {
     std::function<void(const Decision&)> callback;
     bool of_holds =
         false;  // no check waits: nothing is admitted by the answer, and nothing counted
+    bool needs_lease = false;  // whoever is admitted without one is refused
   };
   // A question to be sent; its answer comes back under `id`.
   struct Question {
