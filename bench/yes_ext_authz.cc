@@ -48,7 +48,7 @@ CheckResponse SameAnswer() {
   answer.client_headers = {{"Cache-Control", "no-store"},
                            {"Tollgate-Decision", "7b0f1d2c3b4a59687f6e5d4c3b2a1908"}};
   CheckResponse same;
-  validator::FillCheckResponse(answer, /*grpc=*/false, &same);
+  same.ParseFromString(validator::WriteCheckResponse(answer, /*grpc=*/false));
   return same;
 }
 

@@ -6,10 +6,7 @@
 #include <grpcpp/security/tls_certificate_verifier.h>
 #include <grpcpp/security/tls_credentials_options.h>
 #include <grpcpp/support/channel_arguments.h>
-#include <openssl/err.h>
-#include <openssl/ssl.h>
 
-#include <cstring>
 #include <utility>
 #include <vector>
 
@@ -18,6 +15,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "base/status.h"
+#include "net/tls_server.h"
 
 namespace tollgate::net {
 namespace {
@@ -28,51 +26,6 @@ using grpc::experimental::FileWatcherCertificateProvider;
 using grpc::experimental::TlsCustomVerificationCheckRequest;
 
 constexpr unsigned kRefreshSeconds = 1;
-
-absl::Status FilesInvalid(absl::string_view what) {
-  std::string why;
-  if (const unsigned long code = ERR_get_error(); code != 0) {
-    const char* const reason = ERR_reason_error_string(code);
-    why = ERR_SYSTEM_ERROR(code) ? absl::StrCat(": ", std::strerror(ERR_GET_REASON(code)))
-          : reason != nullptr    ? absl::StrCat(": ", reason)
-                                 : "";
-  }
-  ERR_clear_error();
-  return base::Refuse(absl::StatusCode::kFailedPrecondition, "TLS_FILES_INVALID",
-                      absl::StrCat(what, why));
-}
-
-// At the start a wrong file is an error that names it; later gRPC would only fail every handshake.
-absl::Status CheckFiles(const TlsFiles& files) {
-  if (files.cert.empty() != files.key.empty()) {
-    return base::Refuse(
-        absl::StatusCode::kInvalidArgument, "TLS_FILES_INVALID",
-        absl::StrCat("a TLS ", files.cert.empty() ? "key" : "certificate",
-                     " was given without its ", files.cert.empty() ? "certificate" : "key",
-                     ". Give both, or neither."));
-  }
-  ERR_clear_error();
-  std::unique_ptr<SSL_CTX, void (*)(SSL_CTX*)> context(SSL_CTX_new(TLS_method()), SSL_CTX_free);
-  if (context == nullptr) return FilesInvalid("OpenSSL did not start");
-  // A key that wants a passphrase would otherwise ask the terminal for it.
-  SSL_CTX_set_default_passwd_cb(context.get(), [](char*, int, int, void*) { return -1; });
-  if (!files.cert.empty()) {
-    if (SSL_CTX_use_certificate_chain_file(context.get(), files.cert.c_str()) != 1) {
-      return FilesInvalid(absl::StrCat("cannot read a PEM certificate chain from ", files.cert));
-    }
-    if (SSL_CTX_use_PrivateKey_file(context.get(), files.key.c_str(), SSL_FILETYPE_PEM) != 1 ||
-        SSL_CTX_check_private_key(context.get()) != 1) {
-      return FilesInvalid(
-          absl::StrCat("cannot use ", files.key, " as the PEM private key of ", files.cert));
-    }
-  }
-  if (!files.ca.empty() &&
-      SSL_CTX_load_verify_locations(context.get(), files.ca.c_str(), nullptr) != 1) {
-    return FilesInvalid(
-        absl::StrCat("cannot read PEM certificates of an authority from ", files.ca));
-  }
-  return absl::OkStatus();
-}
 
 std::shared_ptr<CertificateProviderInterface> ProviderFor(const TlsFiles& files) {
   if (files.cert.empty()) {
@@ -140,7 +93,8 @@ bool PeerIsLocal(absl::string_view peer) {
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> ServerCredentialsFor(
     const TlsFiles& files) {
   if (files.empty()) return grpc::InsecureServerCredentials();
-  RETURN_IF_ERROR(CheckFiles(files));
+  // At the start a wrong file is an error that names it; later gRPC only fails every handshake.
+  RETURN_IF_ERROR(LoadTlsFiles(files).status());
   if (files.cert.empty()) {
     return base::Refuse(absl::StatusCode::kInvalidArgument, "TLS_FILES_INVALID",
                         "an authority for clients was given without a certificate of the server. "
@@ -179,7 +133,7 @@ absl::Status CheckServerNames(const CertificateNames& names, const ServerIdentit
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> ClientCredentialsFor(
     const TlsFiles& files, bool use_tls, const ServerIdentity& server) {
   if (files.empty() && !use_tls) return grpc::InsecureChannelCredentials();
-  RETURN_IF_ERROR(CheckFiles(files));
+  RETURN_IF_ERROR(LoadTlsFiles(files).status());
   grpc::experimental::TlsChannelCredentialsOptions options;
   if (!files.empty()) options.set_certificate_provider(ProviderFor(files));
   if (!files.ca.empty()) options.watch_root_certs();

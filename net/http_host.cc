@@ -1,5 +1,8 @@
 #include "net/http_host.h"
 
+#include <netdb.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -10,6 +13,8 @@
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/ssl/error.hpp>
+#include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
 #include <chrono>
@@ -25,10 +30,13 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/types/optional.h"
 #include "base/clock.h"
 #include "base/invariant.h"
+#include "base/log.h"
 #include "base/status.h"
 #include "base/thread.h"
+#include "net/tls_server.h"
 
 namespace tollgate::net {
 namespace {
@@ -70,6 +78,36 @@ std::string Allowed(const Route& route) {
   return absl::StrJoin(methods, ", ");
 }
 
+// The address at the other end, without its port: many connections are one peer's.
+std::string PeerOf(int fd) {
+  sockaddr_storage name{};
+  socklen_t size = sizeof(name);
+  char host[NI_MAXHOST];
+  if (getpeername(fd, reinterpret_cast<sockaddr*>(&name), &size) != 0 ||
+      getnameinfo(reinterpret_cast<sockaddr*>(&name), size, host, sizeof(host), nullptr, 0,
+                  NI_NUMERICHOST) != 0) {
+    return "";
+  }
+  return host;
+}
+
+// Why TLS did not stand.
+enum class Unshaken { kPlaintext, kCertificate, kGone, kOther };
+
+Unshaken WhyUnshaken(const error_code& error) {
+  if (error.category() != asio::error::get_ssl_category()) return Unshaken::kGone;
+  switch (ERR_GET_REASON(static_cast<unsigned long>(error.value()))) {
+    case SSL_R_HTTP_REQUEST:
+    case SSL_R_HTTPS_PROXY_REQUEST:
+      return Unshaken::kPlaintext;
+    case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
+    case SSL_R_CERTIFICATE_VERIFY_FAILED:
+      return Unshaken::kCertificate;
+    default:
+      return Unshaken::kOther;
+  }
+}
+
 std::string HttpDate(absl::Time now) {
   return absl::FormatTime("%a, %d %b %Y %H:%M:%S GMT", now, absl::UTCTimeZone());
 }
@@ -81,13 +119,16 @@ std::string HttpDate(absl::Time now) {
 class HttpHost::Core : public std::enable_shared_from_this<HttpHost::Core> {
  public:
   // Throws where the kernel denies an epoll or a timer.
-  explicit Core(const HttpLimits& limits) : limits(limits), work_(io_.get_executor()) {
+  Core(const HttpLimits& limits, std::shared_ptr<const TlsServer> tls)
+      : limits(limits), tls(std::move(tls)), work_(io_.get_executor()) {
     asio::steady_timer timer(io_);  // so that these are had before they are needed
     asio::generic::stream_protocol::socket socket(io_);
   }
 
   const HttpLimits limits;
-  std::map<std::string, Route> routes;  // constant once it serves
+  const std::shared_ptr<const TlsServer> tls;  // null: plaintext
+  std::string address;                         // for the log; constant once it serves
+  std::map<std::string, Route> routes;         // constant once it serves
   asio::io_context& io() { return io_; }
 
   void Run() { io_.run(); }
@@ -125,6 +166,8 @@ class HttpHost::Core : public std::enable_shared_from_this<HttpHost::Core> {
   void ReadStats(Stats* stats) const;
   std::atomic<int64_t> cut_request{0};
   std::atomic<int64_t> cut_answer{0};
+  std::atomic<int64_t> cut_handshake{0};
+  std::array<std::atomic<int64_t>, 4> unshaken{};  // by Unshaken
 
  private:
   // False: every connection is being answered.
@@ -156,6 +199,8 @@ class HttpHost::Core : public std::enable_shared_from_this<HttpHost::Core> {
 //
 //   kReading -> kAnswering -> kWriting -> kReading …      a request, its handler, its answer
 //   kReading -> kWriting -> kLeaving                      what was sent is refused
+//   kShaking -> kReading                                  first, with TLS
+//   kShaking -> kWriting -> kLeaving                      plaintext came; the answer is plaintext too
 //   any -> kClosed
 class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
  public:
@@ -180,8 +225,18 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   void Close();
 
  private:
-  enum class Phase { kReading, kAnswering, kWriting, kLeaving, kClosed };
+  enum class Phase { kShaking, kReading, kAnswering, kWriting, kLeaving, kClosed };
+  using Socket = asio::generic::stream_protocol::socket;
 
+  // On TLS where it is spoken.
+  template <class Done>
+  void ReadSome(absl::Span<char> room, Done done);
+  template <class Done>
+  void WriteAll(absl::string_view bytes, Done done);
+
+  void Shake();
+  void OnShaken(const error_code& error);
+  void TellUnshaken(Unshaken why, const error_code& error);
   void Act(HttpParser::State state);
   void Read();
   void OnRead(const error_code& error, size_t bytes);
@@ -190,6 +245,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   void OnWritten(const error_code& error);
   // Says that nothing more comes, and waits for the peer to say the same.
   void Leave();
+  void OnLeft();
   void ReadLitter(size_t budget);
 
   // What has to be done by then is done; else OnDeadline. The timer is set anew only for a deadline
@@ -200,7 +256,8 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   void OnDeadline();
 
   const std::shared_ptr<HttpHost::Core> core_;
-  asio::generic::stream_protocol::socket socket_;
+  Socket socket_;
+  absl::optional<asio::ssl::stream<Socket&>> tls_;  // unset: plaintext
   static constexpr auto kNever = std::chrono::steady_clock::time_point::max();
   asio::steady_timer timer_;
   std::chrono::steady_clock::time_point due_ = kNever;  // the deadline
@@ -208,7 +265,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   std::chrono::steady_clock::time_point armed_ = kNever;  // what the timer waits for
   HttpParser parser_;
   Phase phase_ = Phase::kReading;
-  std::chrono::steady_clock::time_point waiting_since_;  // in kReading and kLeaving
+  std::chrono::steady_clock::time_point waiting_since_;  // in kShaking, kReading and kLeaving
   std::string out_;                                      // what is being written
   bool close_after_ = false;                             // it is the last
 };
@@ -226,11 +283,79 @@ void HttpConnection::Begin(int fd) {
   }
   waiting_since_ = std::chrono::steady_clock::now();
   SetDeadline(core_->limits.request_timeout);
+  if (core_->tls != nullptr) return Shake();
   Read();
 }
 
+template <class Done>
+void HttpConnection::ReadSome(absl::Span<char> room, Done done) {
+  const auto into = asio::buffer(room.data(), room.size());
+  if (tls_.has_value()) return tls_->async_read_some(into, std::move(done));
+  socket_.async_read_some(into, std::move(done));
+}
+
+template <class Done>
+void HttpConnection::WriteAll(absl::string_view bytes, Done done) {
+  const auto from = asio::buffer(bytes.data(), bytes.size());
+  if (tls_.has_value()) return asio::async_write(*tls_, from, std::move(done));
+  asio::async_write(socket_, from, std::move(done));
+}
+
+void HttpConnection::Shake() {
+  phase_ = Phase::kShaking;
+  SSL* const ssl = SSL_new(core_->tls->Current().get());
+  if (ssl == nullptr) {  // no memory
+    ERR_clear_error();
+    return Close();
+  }
+  tls_.emplace(socket_, ssl);
+  tls_->async_handshake(
+      asio::ssl::stream_base::server,
+      [self = shared_from_this()](const error_code& error) { self->OnShaken(error); });
+}
+
+void HttpConnection::OnShaken(const error_code& error) {
+  if (phase_ != Phase::kShaking) return;
+  if (!error) {
+    waiting_since_ = std::chrono::steady_clock::now();
+    SetDeadline(core_->limits.request_timeout);
+    return Read();
+  }
+  const Unshaken why = WhyUnshaken(error);
+  core_->unshaken[static_cast<size_t>(why)].fetch_add(1, std::memory_order_relaxed);
+  TellUnshaken(why, error);
+  if (why != Unshaken::kPlaintext) return Close();
+  tls_.reset();
+  Write(HttpWords(400, "this port speaks TLS: ask it with https"), /*close=*/true);
+}
+
+void HttpConnection::TellUnshaken(Unshaken why, const error_code& error) {
+  absl::string_view message;
+  switch (why) {
+    case Unshaken::kGone:  // a probe, or one that the network lost
+      return;
+    case Unshaken::kPlaintext:
+      message =
+          "plaintext came to a port that speaks TLS: what it held could be read on the way. Ask "
+          "with https";
+      break;
+    case Unshaken::kCertificate:
+      message = "a peer was refused: it has no certificate that the authority given has signed";
+      break;
+    case Unshaken::kOther:
+      message = "a peer and this port found no TLS that both take";
+      break;
+  }
+  const char* const words = ERR_reason_error_string(static_cast<unsigned long>(error.value()));
+  base::LogSummed(base::LogLevel::kWarning, message, words != nullptr ? words : "",
+                  {{"address", core_->address},
+                   {"peer", PeerOf(socket_.native_handle())},
+                   {"error", words != nullptr ? words : error.message()}});
+}
+
 std::chrono::steady_clock::time_point HttpConnection::waiting_since() const {
-  const bool waits = phase_ == Phase::kReading || phase_ == Phase::kLeaving;
+  const bool waits =
+      phase_ == Phase::kShaking || phase_ == Phase::kReading || phase_ == Phase::kLeaving;
   return waits ? waiting_since_ : std::chrono::steady_clock::time_point::max();
 }
 
@@ -248,6 +373,13 @@ void HttpConnection::Act(HttpParser::State state) {
       core_->Serve(shared_from_this());
       break;
     case HttpParser::State::kRefused:
+      if (parser_.refused_tls() && !tls_.has_value()) {
+        base::LogSummed(base::LogLevel::kWarning,
+                        "TLS came to a port that speaks plaintext: ask with http, or give it a "
+                        "certificate",
+                        "",
+                        {{"address", core_->address}, {"peer", PeerOf(socket_.native_handle())}});
+      }
       Write(parser_.refusal(), /*close=*/true);
       break;
   }
@@ -255,11 +387,9 @@ void HttpConnection::Act(HttpParser::State state) {
 
 void HttpConnection::Read() {
   phase_ = Phase::kReading;
-  const absl::Span<char> room = parser_.Room();
-  socket_.async_read_some(asio::buffer(room.data(), room.size()),
-                          [self = shared_from_this()](const error_code& error, size_t bytes) {
-                            self->OnRead(error, bytes);
-                          });
+  ReadSome(parser_.Room(), [self = shared_from_this()](const error_code& error, size_t bytes) {
+    self->OnRead(error, bytes);
+  });
 }
 
 void HttpConnection::OnRead(const error_code& error, size_t bytes) {
@@ -273,12 +403,11 @@ void HttpConnection::OnRead(const error_code& error, size_t bytes) {
 
 void HttpConnection::SayContinue() {
   static constexpr absl::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
-  asio::async_write(socket_, asio::buffer(kContinue.data(), kContinue.size()),
-                    [self = shared_from_this()](const error_code& error, size_t) {
-                      if (self->phase_ != Phase::kReading) return;
-                      if (error) return self->Close();
-                      self->Read();
-                    });
+  WriteAll(kContinue, [self = shared_from_this()](const error_code& error, size_t) {
+    if (self->phase_ != Phase::kReading) return;
+    if (error) return self->Close();
+    self->Read();
+  });
 }
 
 void HttpConnection::Answer(HttpResponse response) {
@@ -297,9 +426,9 @@ void HttpConnection::Write(const HttpResponse& response, bool close) {
   core_->CountAnswer(response.status);
   out_ = WriteHttpResponse(response, how);
   SetDeadline(core_->limits.write_timeout);
-  asio::async_write(
-      socket_, asio::buffer(out_),
-      [self = shared_from_this()](const error_code& error, size_t) { self->OnWritten(error); });
+  WriteAll(out_, [self = shared_from_this()](const error_code& error, size_t) {
+    self->OnWritten(error);
+  });
 }
 
 void HttpConnection::OnWritten(const error_code& error) {
@@ -316,6 +445,16 @@ void HttpConnection::OnWritten(const error_code& error) {
 
 void HttpConnection::Leave() {
   phase_ = Phase::kLeaving;
+  if (!tls_.has_value()) return OnLeft();
+  SetDeadline(kParting);
+  // Whether the peer says the same, or goes on sending, is the same here.
+  tls_->async_shutdown([self = shared_from_this()](const error_code&) {
+    if (self->phase_ == Phase::kLeaving) self->OnLeft();
+  });
+  if (core_->stopping()) Close();  // the last word has been handed to the kernel
+}
+
+void HttpConnection::OnLeft() {
   error_code error;
   (void)socket_.shutdown(asio::socket_base::shutdown_send, error);
   if (error || core_->stopping()) return Close();
@@ -354,6 +493,10 @@ void HttpConnection::Arm() {
 
 void HttpConnection::OnDeadline() {
   switch (phase_) {
+    case Phase::kShaking:
+      core_->cut_handshake.fetch_add(1, std::memory_order_relaxed);
+      Close();
+      break;
     case Phase::kReading:
       if (parser_.between_requests()) return Close();  // idle, which is nobody's fault
       core_->cut_request.fetch_add(1, std::memory_order_relaxed);
@@ -381,7 +524,7 @@ void HttpConnection::OnDeadline() {
 }
 
 void HttpConnection::EndSoon() {
-  if (phase_ == Phase::kReading || phase_ == Phase::kLeaving) Close();
+  if (waiting_since() != kNever) Close();
 }
 
 void HttpConnection::Close() {
@@ -490,6 +633,14 @@ void HttpHost::Core::ReadStats(Stats* stats) const {
   }
   stats->cut_request = cut_request.load(std::memory_order_relaxed);
   stats->cut_answer = cut_answer.load(std::memory_order_relaxed);
+  stats->cut_handshake = cut_handshake.load(std::memory_order_relaxed);
+  const auto unshaken_for = [this](Unshaken why) {
+    return unshaken[static_cast<size_t>(why)].load(std::memory_order_relaxed);
+  };
+  stats->handshakes_plaintext = unshaken_for(Unshaken::kPlaintext);
+  stats->handshakes_certificate = unshaken_for(Unshaken::kCertificate);
+  stats->handshakes_gone = unshaken_for(Unshaken::kGone);
+  stats->handshakes_other = unshaken_for(Unshaken::kOther);
   stats->cut_displaced = cut_displaced_.load(std::memory_order_relaxed);
   stats->connections.refused_full +=
       static_cast<uint64_t>(refused_full_.load(std::memory_order_relaxed));
@@ -522,7 +673,7 @@ void HttpExchange::Answer(HttpResponse response) {
 absl::StatusOr<std::unique_ptr<HttpHost>> HttpHost::Bind(Options options) {
   std::shared_ptr<Core> core;
   try {
-    core = std::make_shared<Core>(options.limits);
+    core = std::make_shared<Core>(options.limits, std::move(options.tls));
   } catch (const std::exception& error) {
     return base::Refuse(absl::StatusCode::kUnavailable, "SYSTEM_ERROR",
                         absl::StrCat("cannot serve HTTP: ", error.what()));
@@ -532,6 +683,7 @@ absl::StatusOr<std::unique_ptr<HttpHost>> HttpHost::Bind(Options options) {
   acceptor.max_connections = 2 * options.limits.max_connections + kAtTheDoor;
   acceptor.socket_mode = options.socket_mode;
   ASSIGN_OR_RETURN(std::unique_ptr<Acceptor> bound, Acceptor::Bind(std::move(acceptor)));
+  core->address = bound->address().ToString();
   return std::unique_ptr<HttpHost>(new HttpHost(std::move(core), std::move(bound)));
 }
 
@@ -560,6 +712,8 @@ void HttpHost::Stop(absl::Duration limit) {
 }
 
 const Address& HttpHost::address() const { return acceptor_->address(); }
+
+const std::shared_ptr<const TlsServer>& HttpHost::tls() const { return core_->tls; }
 
 HttpHost::Stats HttpHost::stats() const {
   Stats stats;

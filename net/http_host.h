@@ -13,8 +13,9 @@
 // what is cut is counted. Whoever only holds connections keeps nobody from asking: a new one takes
 // the place of the one that has waited longest.
 //
-// Requests that a peer sends ahead are answered one by one, in their order. There is no TLS and no
-// compression.
+// Requests that a peer sends ahead are answered one by one, in their order. With TLS the handshake
+// has a bound in time too, and whoever speaks the other of TLS and plaintext is told so in
+// plaintext. There is no compression.
 #ifndef TOLLGATE_NET_HTTP_HOST_H_
 #define TOLLGATE_NET_HTTP_HOST_H_
 
@@ -41,6 +42,7 @@
 namespace tollgate::net {
 
 class HttpConnection;
+class TlsServer;
 
 // One request, and the duty to answer it. May be moved to another thread, and answered there. Where
 // it is destroyed without an answer, the peer gets 500.
@@ -69,7 +71,8 @@ struct HttpLimits {
   // The most connections at once. One more takes the place of the one that has waited longest for a
   // request to come; where all are being answered, it is closed itself.
   int max_connections = 64;
-  // From a connection's beginning, or a later request's first byte, to that request's end.
+  // From a connection's beginning, or a later request's first byte, to that request's end. With TLS
+  // the handshake has as long again.
   absl::Duration request_timeout = absl::Seconds(10);
   // Between an answer and the next request. Longer than what lies between two scrapes, often.
   absl::Duration idle_timeout = absl::Seconds(75);
@@ -84,6 +87,7 @@ class HttpHost {
     Address address;
     mode_t socket_mode = 0660;  // of a Unix socket that this makes
     HttpLimits limits;
+    std::shared_ptr<const TlsServer> tls;  // null: plaintext
   };
   // Counters since Bind; each is read on its own.
   struct Stats {
@@ -92,6 +96,13 @@ class HttpHost {
     int64_t cut_request = 0;         // the request did not come in time
     int64_t cut_answer = 0;          // the answer was not taken in time
     int64_t cut_displaced = 0;       // another one took its place
+    int64_t cut_handshake = 0;       // TLS did not stand in time
+    // Peers with which TLS never stood: they spoke plaintext; had no certificate that will do; were
+    // gone; anything else, such as not trusting ours.
+    int64_t handshakes_plaintext = 0;
+    int64_t handshakes_certificate = 0;
+    int64_t handshakes_gone = 0;
+    int64_t handshakes_other = 0;
   };
 
   // Peers may connect from now on, and wait until Start. Errors: Acceptor::Bind's; UNAVAILABLE,
@@ -114,6 +125,8 @@ class HttpHost {
 
   // With the real port in place of port 0. Constant.
   const Address& address() const;
+  // Null: plaintext. Constant.
+  const std::shared_ptr<const TlsServer>& tls() const;
   Stats stats() const;
 
  private:

@@ -120,7 +120,10 @@ HttpParser::State HttpParser::FindHeadEnd() {
   }
   if (size_ == 0) return State::kNeedMore;
   const char first = data()[0];
-  if (first == kTlsHandshake) return Refuse(400, "this port speaks HTTP, without TLS");
+  if (first == kTlsHandshake) {
+    refused_tls_ = true;
+    return Refuse(400, "this port speaks HTTP, without TLS");
+  }
   if (!IsTokenCharacter(first) && !(size_ == 1 && first == '\r')) {
     return Refuse(400, "what was sent is no HTTP request");
   }

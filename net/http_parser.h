@@ -54,6 +54,8 @@ class HttpParser {
   const HttpRequest& request() const { return request_; }
   // In kRefused.
   const HttpResponse& refusal() const { return refusal_; }
+  // The same: what came was the beginning of TLS.
+  bool refused_tls() const { return refused_tls_; }
   // Whether not one byte of a request is here.
   bool between_requests() const { return size_ == 0; }
 
@@ -79,6 +81,7 @@ class HttpParser {
   bool awaits_continue_ = false;
   HttpRequest request_;
   HttpResponse refusal_;
+  bool refused_tls_ = false;
 };
 
 }  // namespace tollgate::net

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "net/metric_page.h"
+#include "net/tls_server.h"
 
 namespace tollgate::net {
 namespace {
@@ -36,6 +37,31 @@ void WriteAcceptors(const std::string& prefix,
   }
 }
 
+void WriteTls(const std::string& address, const HttpHost::Stats& stats,
+              const TlsServer::Stats& files, MetricPage* page) {
+  page->Family(
+      "tollgate_http_handshakes_failed_total",
+      "HTTP connections with which TLS never stood. `plaintext`: the peer spoke that; "
+      "`certificate`: it had none that the authority given has signed; `gone`: it left; `other`: "
+      "what the log says, such as that it does not trust ours",
+      MetricType::Counter);
+  const std::pair<const char*, int64_t> reasons[] = {{"plaintext", stats.handshakes_plaintext},
+                                                     {"certificate", stats.handshakes_certificate},
+                                                     {"gone", stats.handshakes_gone},
+                                                     {"other", stats.handshakes_other}};
+  for (const auto& [reason, count] : reasons) {
+    page->Value(static_cast<double>(count), {{"address", address}, {"reason", reason}});
+  }
+  page->Family("tollgate_http_tls_files_ok",
+               "1 while the certificate in force is what its files say; 0: they were refused",
+               MetricType::Gauge);
+  page->Value(files.ok ? 1 : 0, {{"address", address}});
+  page->Family("tollgate_http_certificate_expires_timestamp_seconds",
+               "When the certificate in force ends", MetricType::Gauge);
+  page->Value(absl::ToDoubleSeconds(files.certificate_expires - absl::UnixEpoch()),
+              {{"address", address}});
+}
+
 }  // namespace
 
 std::vector<MetricFamily> ListenerMetrics(const GrpcListeners& listeners) {
@@ -57,8 +83,8 @@ void HttpMetrics(const HttpHost& host, std::vector<MetricFamily>* out) {
   WriteAcceptors("tollgate_http_connections", {{address, stats.connections}}, &page);
   page.Family(
       "tollgate_http_connections_cut_total",
-      "HTTP connections whose request did not come, or whose answer was not taken, in time; or "
-      "that gave their place to another one while they waited",
+      "HTTP connections with which TLS did not stand, whose request did not come, or whose answer "
+      "was not taken, in time; or that gave their place to another one while they waited",
       MetricType::Counter);
   page.Value(static_cast<double>(stats.cut_request),
              {{"address", address}, {"reason", "slow_request"}});
@@ -66,10 +92,13 @@ void HttpMetrics(const HttpHost& host, std::vector<MetricFamily>* out) {
              {{"address", address}, {"reason", "slow_reader"}});
   page.Value(static_cast<double>(stats.cut_displaced),
              {{"address", address}, {"reason", "displaced"}});
+  page.Value(static_cast<double>(stats.cut_handshake),
+             {{"address", address}, {"reason", "slow_handshake"}});
   page.Family("tollgate_http_answers_total", "HTTP answers, by status", MetricType::Counter);
   for (const auto& [status, count] : stats.answers) {
     page.Value(static_cast<double>(count), {{"address", address}, {"code", absl::StrCat(status)}});
   }
+  if (host.tls() != nullptr) WriteTls(address, stats, host.tls()->stats(), &page);
 }
 
 }  // namespace tollgate::net

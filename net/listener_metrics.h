@@ -17,7 +17,10 @@ std::vector<prometheus::MetricFamily> ListenerMetrics(const GrpcListeners& liste
 
 // Appends the same of an HTTP host, as tollgate_http_connections…, and what it has answered and
 // cut: tollgate_http_answers_total{address,code}, tollgate_http_connections_cut_total{address,
-// reason}, where the reason is "slow_request", "slow_reader" or "displaced". Thread-safe.
+// reason}, where the reason is "slow_request", "slow_reader", "displaced" or "slow_handshake"; with
+// TLS also tollgate_http_handshakes_failed_total{address,reason},
+// tollgate_http_tls_files_ok{address} and
+// tollgate_http_certificate_expires_timestamp_seconds{address}. Thread-safe.
 void HttpMetrics(const HttpHost& host, std::vector<prometheus::MetricFamily>* out);
 
 }  // namespace tollgate::net

@@ -233,6 +233,7 @@ class PolicyInForce final : public Policy {
   // front saw them, and headers that would have the path read anew.
   void DropForeign(const Request& request, Judgement* judgement) const {
     std::vector<std::string>& drop = judgement->drop_headers;
+    drop.reserve(drop.size() + identity_headers_.size());
     const auto add = [&drop](std::string name) {
       if (std::find(drop.begin(), drop.end(), name) == drop.end()) drop.push_back(std::move(name));
     };

@@ -58,12 +58,6 @@ class CountingSink : public UseSink {
   void Report(absl::string_view validator_id, absl::string_view incarnation,
               const tollgate::v1::Usage& usage) override {
     metrics_->OnUseReports(usage.uses_size());
-    int64_t countable = kMostUsesCounted;
-    for (const auto& attempts : usage.attempts()) {
-      const int64_t count = std::clamp(attempts.count(), int64_t{0}, countable);
-      metrics_->OnRefusedAttempts(attempts.reason(), count);
-      countable -= count;
-    }
     next_->Report(validator_id, incarnation, usage);
   }
   void SessionLive(absl::string_view validator_id, absl::string_view incarnation) override {
@@ -234,6 +228,9 @@ class ServerImpl final : public Server {
                         "refused attempts were left out: too many wait to be merged", "",
                         {{"attempts", static_cast<int64_t>(attempts)}});
       }
+    };
+    use.on_attempts = [this](tollgate::v1::VerdictReason reason, int64_t count) {
+      metrics_.OnRefusedAttempts(reason, count);
     };
     use.on_write_failed = [this](const absl::Status& status) { OnWriteFailed(status); };
     ASSIGN_OR_RETURN(use_, UseLedger::Create(std::move(use)));

@@ -69,7 +69,7 @@ void AddFlags(net::DaemonFlags& flags, std::string* stale_policy, ValidatorFlags
       "Where proxies ask over HTTP, as nginx's auth_request does; needs --policy; repeatable",
       &o.http_listen);
   flags.AddMetrics("Listening");
-  flags.Text("Listening", "tls-cert", "FILE", "The certificate chain for callers, PEM",
+  flags.Text("Listening", "tls-cert", "FILE", "The certificate chain for callers, PEM: TLS on TCP",
              &o.tls_cert);
   flags.Text("Listening", "tls-key", "FILE", "Its key, PEM", &o.tls_key);
   flags.Text("Listening", "client-ca", "FILE", "Who signs the callers' certificates, PEM",

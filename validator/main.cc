@@ -16,11 +16,13 @@ constexpr char kName[] = "tollgate-validator";
 // What it has when it has started, on two processors.
 constexpr net::ProcessNeeds kNeeds = {.threads = 21, .open_files = 32};
 
-// And what it needs for proxies: two threads and some files an address, one thread for the policy.
+// And what it needs for proxies: two threads and some files an address, one thread for the policy,
+// and one that looks after the certificate.
 net::ProcessNeeds NeedsOf(const ValidatorServerOptions& options) {
   net::ProcessNeeds needs = kNeeds;
   const int http = static_cast<int>(options.http_listen.size());
-  needs.threads += 2 * http + (options.policy.empty() ? 0 : 1);
+  needs.threads +=
+      2 * http + (options.policy.empty() ? 0 : 1) + (http > 0 && !options.tls_cert.empty() ? 1 : 0);
   needs.open_files += 8 * http;
   return needs;
 }

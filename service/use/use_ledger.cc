@@ -158,7 +158,7 @@ void UseLedger::Report(absl::string_view validator_id, absl::string_view incarna
       coverage_.Lost(validator_id, incarnation, now);
     } else {
       // They say nothing of use, so the report stays as complete as it is where some are left out.
-      const size_t room = options_.max_queued_attempts - queued_attempts_;
+      const size_t room = RoomForAttempts(item.validator_id);
       if (item.attempts.size() > room) {
         dropped_attempts += item.attempts.size() - room;
         item.attempts.resize(room);
@@ -200,6 +200,16 @@ void UseLedger::SessionEnded(absl::string_view validator_id, absl::string_view i
   Schedule();
 }
 
+size_t UseLedger::RoomForAttempts(const std::string& validator_id) const {
+  const size_t most = options_.max_queued_attempts;
+  const auto beyond = [](size_t limit, size_t has) { return limit > has ? limit - has : 0; };
+  const auto found = attempts_of_edge_.find(validator_id);
+  const size_t has = found == attempts_of_edge_.end() ? 0 : found->second;
+  const size_t of_its_own = beyond(std::max<size_t>(most / 8, 1), has);
+  const size_t of_the_half = beyond(most / 2, queued_attempts_);
+  return std::min(beyond(most, queued_attempts_), std::max(of_its_own, of_the_half));
+}
+
 void UseLedger::Queue(Item item) {
   // The order of a session's calls is kept: an item that needs no merge is applied at once only
   // where nothing waits before it.
@@ -209,6 +219,7 @@ void UseLedger::Queue(Item item) {
   }
   queued_uses_ += item.uses.size();
   queued_attempts_ += item.attempts.size();
+  if (!item.attempts.empty()) attempts_of_edge_[item.validator_id] += item.attempts.size();
   if (item.kind == Item::Kind::kLive) ++queued_lives_;
   queue_.push_back(std::move(item));
 }
@@ -279,6 +290,11 @@ void UseLedger::Flush() {
       for (const Item& item : batch) {
         queued_uses_ -= item.uses.size();
         queued_attempts_ -= item.attempts.size();
+        if (!item.attempts.empty()) {
+          const auto of_edge = attempts_of_edge_.find(item.validator_id);
+          of_edge->second -= item.attempts.size();
+          if (of_edge->second == 0) attempts_of_edge_.erase(of_edge);
+        }
         if (item.kind == Item::Kind::kLive) --queued_lives_;
         Apply(item, merged.ok());
         if (merged.ok()) continue;
@@ -347,6 +363,13 @@ absl::Status UseLedger::Merge(const std::deque<Item>& batch) {
   if (uses.empty()) return absl::OkStatus();
   absl::Status written = options_.engine->MergeUse(uses);
   if (!written.ok() && options_.on_write_failed) options_.on_write_failed(written);
+  if (!written.ok() || !options_.on_attempts) return written;
+  for (const auto& [key, record] : uses) {
+    for (const auto& refused : record.refused()) {
+      options_.on_attempts(static_cast<tollgate::v1::VerdictReason>(refused.reason()),
+                           refused.count());
+    }
+  }
   return written;
 }
 

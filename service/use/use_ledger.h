@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -34,7 +35,8 @@ inline constexpr int64_t kMostUsesCounted = int64_t{1} << 40;
 // report counts as heard only once it has been merged, so a reader of the store after Evidence()
 // sees everything that the evidence rests on. Use that had to be dropped leaves a gap. Attempts
 // have a bound of their own, because whoever holds dead tokens decides how many there are: those
-// beyond it are dropped alone, and leave none.
+// beyond it are dropped alone, and leave none. Nor does one edge take the others' places: beyond an
+// eighth of them it has only what is left of the first half.
 class UseLedger : public UseSink {
  public:
   struct Options {
@@ -49,6 +51,8 @@ class UseLedger : public UseSink {
     absl::Duration max_report_lag = absl::Seconds(30);
     // Called with the numbers of dropped uses and entries of attempts, for a log; may be empty.
     std::function<void(size_t uses, size_t attempts)> on_dropped;
+    // Called with the attempts that were merged, which are on tokens that exist; may be empty.
+    std::function<void(tollgate::v1::VerdictReason reason, int64_t count)> on_attempts;
     // Called when a merge could not be written: the store takes no more writes, so the process must
     // end. May be empty.
     std::function<void(const absl::Status&)> on_write_failed;
@@ -99,6 +103,8 @@ class UseLedger : public UseSink {
   struct Link;
 
   explicit UseLedger(Options options);
+  // How many entries of attempts this edge may put into the queue now.
+  size_t RoomForAttempts(const std::string& validator_id) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Queue(Item item) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Schedule();
   void Drain();
@@ -114,6 +120,7 @@ class UseLedger : public UseSink {
   std::deque<Item> queue_ ABSL_GUARDED_BY(mu_);
   size_t queued_uses_ ABSL_GUARDED_BY(mu_) = 0;
   size_t queued_attempts_ ABSL_GUARDED_BY(mu_) = 0;
+  std::map<std::string, size_t> attempts_of_edge_ ABSL_GUARDED_BY(mu_);  // of those; none is 0
   size_t queued_lives_ ABSL_GUARDED_BY(mu_) = 0;
   bool scheduled_ ABSL_GUARDED_BY(mu_) = false;
   bool draining_ ABSL_GUARDED_BY(mu_) = false;  // a batch has left the queue and is not applied yet

@@ -255,8 +255,12 @@ class Recipe:
 # ---- Each with its proxy, started. The changes are made to the recipe's own file before.
 
 
-def nginx(tollgate, policy=None, **changes):
-    made = Recipe(tollgate, "nginx", policy=policy)
+def nginx(tollgate, policy=None, validator=(), tls=None, **changes):
+    """`tls`: what nginx is to say of TLS towards the validator, which it then asks over TCP."""
+    made = Recipe(tollgate, "nginx", *validator, policy=policy)
+    if tls is not None:
+        made.put("nginx.conf", **{"server unix:/run/tollgate/http.sock;": f"server {made.tcp};",
+                                  "proxy_pass http://tollgate/auth/nginx;": f"proxy_pass https://tollgate/auth/nginx; {tls}"})
     temporary = " ".join(f"{kind}_temp_path {made.folder}/{kind};" for kind in
                          ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     made.put("nginx.conf", **changes)

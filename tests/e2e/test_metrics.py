@@ -8,6 +8,7 @@ import re
 import sys
 import tempfile
 
+from authority import Authority
 from installation import Installation, until
 from proxies import Connection, nginx, write_policy
 
@@ -60,7 +61,10 @@ def documented(page, program):
 def shown(tollgate):
     """What both programs show once each has done something of every kind."""
     service = tollgate.start_service()
-    edge = tollgate.start_validator("edge-1", "--policy", write_policy(tollgate.home), "--http-listen", "127.0.0.1:0")
+    certificate, key = Authority(tollgate.home).issue("edge-1", "IP:127.0.0.1")
+    edge = tollgate.start_validator("edge-1", "--policy", write_policy(tollgate.home), "--http-listen",
+                                    f"unix:{tollgate.home}/http.sock", "--http-listen", "127.0.0.1:0", "--tls-cert",
+                                    certificate, "--tls-key", key)
     with Connection(edge.ready["http"][0]) as proxy:
         assert proxy.ask(nginx("GET", "/healthz")).status == 200
     _, secret = tollgate.create("a")

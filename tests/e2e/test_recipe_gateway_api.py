@@ -67,9 +67,12 @@ def over_grpc(tollgate):
 
 @pytest.fixture
 def over_http(tollgate):
-    """http-form.yaml."""
-    made = Recipe(tollgate, "gateway-api")
-    yield in_front_of(made, http_route(), cluster("tollgate", made.tcp))
+    """http-form.yaml: over TLS too, by the certificate of tollgate.yaml."""
+    trusts = Manifests(FOLDER, "http-form.yaml").one("BackendTLSPolicy")["spec"]["validation"]["hostname"]
+    authority = Authority(tollgate.home)
+    certificate, key = authority.issue("validator", f"DNS:{trusts}")
+    made = Recipe(tollgate, "gateway-api", "--tls-cert", certificate, "--tls-key", key)
+    yield in_front_of(made, http_route(), cluster("tollgate", made.tcp, tls=(authority.ca, trusts)))
     made.close()
 
 
@@ -107,6 +110,12 @@ def test_the_file_of_the_http_form_is_what_is_published_and_agrees():
     assert set(auth) == {"protocol", "backendRef", "http"} and auth["protocol"] == "HTTP"
     assert manifests.target(auth["backendRef"]["name"], auth["backendRef"]["port"]) == 7415
     assert auth["http"]["path"] == "/auth/request"
+    # Over TLS, by the certificate that the validator of tollgate.yaml has.
+    tls, of_grpc = manifests.one("BackendTLSPolicy"), Manifests(FOLDER).one("BackendTLSPolicy")
+    assert tls["spec"]["validation"] == of_grpc["spec"]["validation"]
+    (entry,) = manifests.one("Service", auth["backendRef"]["name"])["spec"]["ports"]
+    assert tls["spec"]["targetRefs"] == [{"group": "", "kind": "Service", "name": auth["backendRef"]["name"],
+                                          "sectionName": entry["name"]}]
 
 
 def test_grpc_form_who_passes(over_grpc):

@@ -3,6 +3,7 @@ import os
 
 import pytest
 
+import proxies
 from installation import until
 from recipe import haproxy
 
@@ -73,6 +74,17 @@ def test_other_names_for_the_token_and_for_who_speaks(recipe):
 
 def test_what_the_caller_is_told(recipe):
     recipe.shows_what_the_caller_is_told()
+
+
+def test_no_trailer_says_who_speaks(tollgate, recipe):
+    _, secret = tollgate.create("CI")
+    body = b"3\r\nabc\r\n0\r\nX-Tollgate-Owner: root\r\n\r\n"
+    before = len(recipe.upstream.arrived)
+    with proxies.Connection(recipe.address) as connection:
+        head = proxies.request("POST /v1/x", "api.example", "Transfer-Encoding: chunked", token=secret)
+        assert connection.ask(head.encode() + body).status == 411
+    assert len(recipe.upstream.arrived) == before
+    assert recipe.ask("POST /v1/x", "Content-Length: 0", token=secret).status == 200
 
 
 def test_a_revoked_token(recipe):

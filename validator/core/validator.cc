@@ -133,9 +133,13 @@ void Validator::CheckAsync(absl::string_view token_string, const token::Requirem
 void Validator::AskAbout(const Miss& miss, absl::string_view token_string,
                          const token::Requirement& requirement, Callback callback,
                          const base::IpAddress& client) {
+  AskAbout(miss, token::EdgeDigest::Of(token_string),
+           Resolver::Waiter{requirement, std::move(callback), /*of_holds=*/false, client});
+}
+
+void Validator::AskAbout(const Miss& miss, const token::EdgeDigest& digest,
+                         Resolver::Waiter waiter) {
   counts_.CountMiss();
-  const token::EdgeDigest digest = token::EdgeDigest::Of(token_string);
-  Resolver::Waiter waiter{requirement, std::move(callback), /*of_holds=*/false, client};
   Resolver::Question question;
   Resolver::Joined joined = Resolver::Joined::kOverloaded;
   VerdictReason refusal = tollgate::v1::VERDICT_REASON_OVERLOADED;
@@ -160,6 +164,12 @@ void Validator::AskAbout(const Miss& miss, absl::string_view token_string,
   reader_.SetUnavailable(refusal, &decision);
   Count(decision, /*from_memory=*/false);
   waiter.callback(decision);
+}
+
+void Validator::RefuseFailOpen(Decision* decision) const {
+  if (decision->fail_open) {
+    reader_.SetUnavailable(tollgate::v1::VERDICT_REASON_NO_LEASE, decision);
+  }
 }
 
 void Validator::SendQuestion(const Resolver::Question& question) {
@@ -218,6 +228,7 @@ void Validator::OnAnswer(uint64_t question, absl::StatusOr<ResolveResponse> answ
         if (TOLLGATE_MUTATED("r13_answer_without_lease")) moment.state = LeaseState::kLive;
         if (answer->has_grant()) {
           reader_.DecideOnGrant(grant, moment, waiter.requirement, &decision);
+          if (waiter.needs_lease) RefuseFailOpen(&decision);
           if (decision.admitted() && !waiter.of_holds) {
             table_->RecordAdmit(place, moment.service_ms());
           }
@@ -273,26 +284,23 @@ absl::Status Validator::OpenHold(const Holds::HolderRef& holder, uint64_t hold_i
   Miss miss;
   const token::Requirement& needed = *verdict.requirement;
   const bool from_memory = reader_.Decide(token_string, needed, &miss.key, &decision);
-  if (from_memory) Count(decision, /*from_memory=*/true, client);
+  if (from_memory) {
+    RefuseFailOpen(&decision);
+    Count(decision, /*from_memory=*/true, client);
+  }
   verdict.key = miss.key;
   // Shared, because a callback has to be copyable.
   auto pending = std::make_shared<Holds::Verdict>(std::move(verdict));
   const auto decided = [this, holder, pending, words = std::move(words)](const Decision& made) {
-    Decision unproven;
-    const Decision* said = &made;
-    if (made.fail_open) {
-      // What is opened without a lease would end at once.
-      reader_.SetUnavailable(tollgate::v1::VERDICT_REASON_NO_LEASE, &unproven);
-      said = &unproven;
-    }
-    words(*said, pending->words.get());
-    holds_.Decided(holder, std::move(*pending), *said);
+    words(made, pending->words.get());
+    holds_.Decided(holder, std::move(*pending), made);
     AskForHolds();  // an event may have come meanwhile
   };
   if (from_memory) {
     decided(decision);
   } else {
-    AskAbout(miss, token_string, needed, decided, client);
+    AskAbout(miss, pending->digest,
+             Resolver::Waiter{needed, decided, /*of_holds=*/false, client, /*needs_lease=*/true});
   }
   return absl::OkStatus();
 }

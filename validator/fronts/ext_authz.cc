@@ -2,17 +2,19 @@
 
 #include <google/protobuf/arena.h>
 #include <grpcpp/alarm.h>
+#include <grpcpp/support/slice.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <memory>
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/types/optional.h"
 #include "base/status.h"
 #include "net/reactor.h"
-#include "net/wire.h"
 #include "validator/fronts/ext_authz_message.h"
 #include "validator/fronts/presented.h"
 
@@ -20,16 +22,8 @@ namespace tollgate::validator {
 namespace {
 
 using envoy::service::auth::v3::CheckRequest;
-using envoy::service::auth::v3::CheckResponse;
 
 using BytesCall = net::UnaryCall<grpc::ByteBuffer, grpc::ByteBuffer>;
-
-// Room for most requests, and for most answers, in one piece.
-const google::protobuf::ArenaOptions kArena = [] {
-  google::protobuf::ArenaOptions options;
-  options.start_block_size = 4096;
-  return options;
-}();
 
 constexpr absl::Duration kLongestMargin = absl::Seconds(1);
 
@@ -49,11 +43,8 @@ class Asked {
   void Answer(const GateAnswer& answer) {
     if (answered_.exchange(true, std::memory_order_acq_rel)) return;
     CountAnswer(answer, &counts_);
-    // Many small parts, all let go of at once.
-    google::protobuf::Arena arena(kArena);
-    auto* response = google::protobuf::Arena::CreateMessage<CheckResponse>(&arena);
-    FillCheckResponse(answer, grpc_, response);
-    call_->Reply(net::ToByteBuffer(*response));
+    const grpc::Slice bytes(WriteCheckResponse(answer, grpc_));
+    call_->Reply(grpc::ByteBuffer(&bytes, 1));
   }
   // Without a decision.
   void Refuse(const absl::Status& why) {
@@ -69,7 +60,8 @@ class Asked {
     const absl::Duration patience = self->call_->deadline() - absl::Now();
     if (patience == absl::InfiniteDuration()) return;
     const auto when = absl::ToChronoTime(absl::Now() + TimeToAnswer(patience));
-    self->alarm_.Set(when, [waiting = std::weak_ptr<Asked>(self)](bool fired) {
+    self->alarm_.emplace();
+    self->alarm_->Set(when, [waiting = std::weak_ptr<Asked>(self)](bool fired) {
       const std::shared_ptr<Asked> late = fired ? waiting.lock() : nullptr;
       if (late != nullptr) late->GiveUp();
     });
@@ -81,7 +73,8 @@ class Asked {
   FrontCounts& counts_;
   bool grpc_ = false;
   std::atomic<bool> answered_{false};
-  grpc::Alarm alarm_;  // goes with the last who may answer
+  // Only of what is not answered at once. Goes with the last who may answer.
+  absl::optional<grpc::Alarm> alarm_;
 };
 
 }  // namespace
@@ -107,7 +100,11 @@ grpc::ServerUnaryReactor* ExtAuthzFront::Check(grpc::CallbackServerContext* cont
           return asked->Refuse(base::Refuse(absl::StatusCode::kResourceExhausted,
                                             "REQUEST_TOO_LARGE", "The request is too long."));
         }
-        google::protobuf::Arena arena(kArena);
+        alignas(std::max_align_t) char block[4096];  // room for most
+        google::protobuf::ArenaOptions room;
+        room.initial_block = block;
+        room.initial_block_size = sizeof(block);
+        google::protobuf::Arena arena(room);
         auto* parsed = google::protobuf::Arena::CreateMessage<CheckRequest>(&arena);
         const absl::Status whole = ParseAndWipe(bytes, parsed);
         if (good.ok()) good = whole;

@@ -43,9 +43,8 @@ absl::StatusOr<CheckedRequest> ReadCheck(const envoy::service::auth::v3::CheckRe
 // back: how the answer may be cached is the service's to say. What Envoy could not read in an
 // answer (a header's value that is no text) is answered with 503 instead, for an answer that is not
 // read is a failed call.
-// `response` is empty before.
-void FillCheckResponse(const GateAnswer& answer, bool grpc,
-                       envoy::service::auth::v3::CheckResponse* response);
+// The result is a CheckResponse as it goes over the wire.
+std::string WriteCheckResponse(const GateAnswer& answer, bool grpc);
 
 // Overwrites whatever the client sent: credentials lie in headers, in queries and in bodies.
 void WipeCheck(envoy::service::auth::v3::CheckRequest* message);

@@ -18,6 +18,7 @@ namespace tollgate::validator {
 namespace {
 
 constexpr char kBelow[] = "/auth/";
+constexpr absl::string_view kHost = "Host";
 
 struct ControlHeaders {
   absl::string_view method;
@@ -51,7 +52,8 @@ absl::optional<Choice> ChoiceOf(absl::string_view target) {
     choice.convention = Convention::kNginx;
   } else if (path == "forwarded") {
     choice.convention = Convention::kForwarded;
-  } else if (absl::StartsWith(path, "request/")) {
+  } else if (absl::StartsWith(path, "request/") || path == "request*") {
+    // OPTIONS asks about "*", which a proxy puts behind its prefix as it is.
     choice.convention = Convention::kItself;
     choice.target = absl::StripPrefix(target, "request");
   } else {
@@ -74,6 +76,26 @@ absl::StatusOr<absl::string_view> OnlyValue(const net::HttpRequest& question,
   const absl::string_view value = question.Header(header);
   if (value.empty()) return Misled(header, count == 0 ? "has no" : "has an empty");
   return value;
+}
+
+// The client's host. One that sent none, as HTTP/1.0 allows, is at fault, and not the proxy, where
+// it is known to tell hosts: by the request itself, or by a header that is there and empty. A
+// header that is not there leaves both possible.
+absl::StatusOr<absl::string_view> HostOf(const net::HttpRequest& question,
+                                         absl::string_view header) {
+  const int count = question.CountHeader(header);
+  if (count > 1) return Misled(header, "has more than one");
+  const absl::string_view host = question.Header(header);
+  if (!host.empty()) return host;
+  if (count == 0 && header != kHost) {
+    return base::Refuse(
+        absl::StatusCode::kInvalidArgument, "PROXY_MISCONFIGURED",
+        absl::StrCat("the proxy's question has no ", header,
+                     ": it is to set that header, once, over what the client sent, and to refuse a "
+                     "client that names no host"));
+  }
+  return base::Refuse(absl::StatusCode::kInvalidArgument, "HOST_MISSING",
+                      "the request names no host");
 }
 
 net::HttpResponse ResponseOf(const GateAnswer& answer, Convention convention) {
@@ -104,16 +126,15 @@ absl::StatusOr<policy::Request> ReadQuestion(const net::HttpRequest& question,
   if (convention == Convention::kItself) {
     request.method = question.method;
     request.target = target;
-    ASSIGN_OR_RETURN(request.host, OnlyValue(question, "Host"));
+    ASSIGN_OR_RETURN(request.host, HostOf(question, kHost));
     headers->assign(question.headers.begin(), question.headers.end());
   } else {
     const ControlHeaders& names = convention == Convention::kNginx ? kOfNginx : kOfForwarded;
     ASSIGN_OR_RETURN(request.method, OnlyValue(question, names.method));
     ASSIGN_OR_RETURN(request.target, OnlyValue(question, names.target));
-    ASSIGN_OR_RETURN(request.host, OnlyValue(question, names.host));
+    ASSIGN_OR_RETURN(request.host, HostOf(question, names.host));
     const auto is_the_clients = [&names](const policy::Header& header) {
-      for (const absl::string_view name :
-           {names.method, names.target, names.host, absl::string_view("Host")}) {
+      for (const absl::string_view name : {names.method, names.target, names.host, kHost}) {
         if (absl::EqualsIgnoreCase(header.first, name)) return false;
       }
       return true;
@@ -155,7 +176,11 @@ void ForwardAuthFront::Answer(net::HttpExchange exchange) {
   std::vector<policy::Header> headers;
   absl::StatusOr<policy::Request> request =
       ReadQuestion(question, convention, choice->target, &headers);
-  if (!request.ok()) return misled(request.status().message());
+  if (!request.ok()) {
+    const std::string reason = base::ReasonOf(request.status());
+    if (reason == "PROXY_MISCONFIGURED") return misled(request.status().message());
+    return answer(gate_->Reject(400, reason, request.status().message()));
+  }
   request->requirement = choice->requirement;
   gate_->Ask(*request, [this, answer](const GateAnswer& given) {
     if (given.passes && !given.drop_query.empty()) {

@@ -38,7 +38,8 @@ enum class Convention {
 // and into `question`.
 //
 // INVALID_ARGUMENT, PROXY_MISCONFIGURED, with the header to set: one of those above is missing,
-// empty or there twice. It is never read otherwise.
+// empty or there twice. It is never read otherwise. HOST_MISSING: the proxy tells hosts, and the
+// client named none.
 absl::StatusOr<policy::Request> ReadQuestion(const net::HttpRequest& question,
                                              Convention convention, absl::string_view target,
                                              std::vector<policy::Header>* headers);

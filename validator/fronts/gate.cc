@@ -40,8 +40,23 @@ std::string HeaderValue(absl::string_view text) {
   return value;
 }
 
+// By hand, since every answer about a token that expires has one.
 std::string Rfc3339(absl::Time time) {
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone());
+  const absl::CivilSecond at = absl::ToCivilSecond(time, absl::UTCTimeZone());
+  if (at.year() < 1000 || at.year() > 9999) {
+    return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone());
+  }
+  std::string text = "0000-00-00T00:00:00Z";
+  const auto put = [&text](size_t end, int64_t value) {
+    for (; value > 0; value /= 10) text[--end] = static_cast<char>('0' + value % 10);
+  };
+  put(4, at.year());
+  put(7, at.month());
+  put(10, at.day());
+  put(13, at.hour());
+  put(16, at.minute());
+  put(19, at.second());
+  return text;
 }
 
 std::string HttpDate(absl::Time time) {
@@ -51,6 +66,7 @@ std::string HttpDate(absl::Time time) {
 // Each name that the policy gives, with an empty value where `grant` is null or says nothing.
 GateAnswer::Headers IdentityHeaders(const policy::Upstream& names, const token::GrantView* grant) {
   GateAnswer::Headers headers;
+  headers.reserve(5);
   const auto set = [&headers](const std::string& name, std::string value) {
     if (!name.empty()) headers.emplace_back(name, std::move(value));
   };
@@ -89,11 +105,6 @@ void TellEnd(const token::GrantView& grant, absl::Duration before, absl::Time no
   headers->emplace_back("Sunset", HttpDate(end));
 }
 
-std::string DecidedBy(const policy::Judgement& judgement) {
-  if (judgement.route == nullptr) return "no route";
-  return absl::StrCat(judgement.route->name, " (line ", judgement.route->line, ")");
-}
-
 std::string Problem(const Answer& answer, absl::string_view id) {
   nlohmann::ordered_json problem = {
       {"type", "about:blank"},
@@ -130,9 +141,7 @@ void Gate::Ask(const policy::Request& request, Callback callback) {
   const policy::Judgement& judgement = asked.judgement;
 
   if (judgement.kind == policy::Judgement::Kind::kRefused) {
-    GateAnswer answer = Refuse(AnswerToRefused(judgement, policy.words()));
-    answer.decided_by = DecidedBy(judgement);
-    return asked.callback(answer);
+    return asked.callback(Refuse(AnswerToRefused(judgement, policy.words())));
   }
   const bool asks_nothing = judgement.kind == policy::Judgement::Kind::kOpen ||
                             (judgement.credential.empty() && judgement.optional);
@@ -187,7 +196,6 @@ GateAnswer Gate::Decided(const policy::Policy& policy, const policy::Judgement& 
     answer = Refuse(words);
     answer.verdict =
         words.status == 503 ? tollgate::v1::VERDICT_UNAVAILABLE : tollgate::v1::VERDICT_DENY;
-    answer.decided_by = DecidedBy(judgement);
   }
   if (named) FillIdentity(grant, &answer.identity);
   return answer;
@@ -199,7 +207,6 @@ GateAnswer Gate::Pass(const policy::Policy& policy, const policy::Judgement& jud
   answer.passes = true;
   answer.status = 200;
   answer.verdict = tollgate::v1::VERDICT_ADMIT;
-  answer.decided_by = DecidedBy(judgement);
   answer.upstream_headers = IdentityHeaders(policy.upstream(), grant);
   answer.drop_query = judgement.drop_query;
   // A proxy may drop after it has set.
@@ -231,6 +238,7 @@ GateAnswer Gate::Refuse(const Answer& words) const {
 
 std::string Gate::Sign(GateAnswer* answer) const {
   std::string id = ids_.Next();
+  answer->client_headers.reserve(4);
   answer->client_headers.emplace_back("Cache-Control", "no-store");
   answer->client_headers.emplace_back("Tollgate-Decision", id);
   return id;

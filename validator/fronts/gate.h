@@ -46,9 +46,6 @@ struct GateAnswer {
   Headers client_headers;
   // When it does not pass: application/problem+json (RFC 9457), below 1 KiB.
   std::string body;
-
-  // What decided, for logs: "route 2 (edge.yaml:14)".
-  std::string decided_by;
 };
 
 // The policy in force. Thread-safe.

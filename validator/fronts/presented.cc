@@ -3,6 +3,7 @@
 #include <grpcpp/support/slice.h>
 #include <sodium.h>
 
+#include <climits>
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -47,8 +48,17 @@ void WipeBytes(const grpc::ByteBuffer& bytes) {
 }
 
 absl::Status ParseAndWipe(const grpc::ByteBuffer& bytes, google::protobuf::MessageLite* message) {
-  const bool parsed = net::FromByteBuffer(bytes, message);
-  WipeBytes(bytes);
+  bool parsed = false;
+  // Most come in one piece, which is read where it lies.
+  grpc::Slice piece;
+  if (bytes.Valid() && bytes.TrySingleSlice(&piece).ok()) {
+    parsed = piece.size() <= INT_MAX &&
+             message->ParseFromArray(piece.begin(), static_cast<int>(piece.size()));
+    sodium_memzero(const_cast<uint8_t*>(piece.begin()), piece.size());
+  } else {
+    parsed = net::FromByteBuffer(bytes, message);
+    WipeBytes(bytes);
+  }
   if (parsed) return absl::OkStatus();
   return base::Refuse(absl::StatusCode::kInvalidArgument, "MALFORMED_REQUEST",
                       "The request is no such message, or has text that is not UTF-8.");

@@ -31,9 +31,13 @@ bool IsUnavailable(int reason) {
 }
 
 void WriteDecisions(const DecisionTotals& totals, net::MetricPage* page) {
-  page->Family("tollgate_validator_decisions_total", "Decisions, by verdict and reason",
+  page->Family("tollgate_validator_decisions_total",
+               "Decisions, by verdict and reason; `fail_open`: admitted without a live lease",
                MetricType::Counter);
-  page->Value(static_cast<double>(totals.admitted), {{"verdict", "admit"}, {"reason", "none"}});
+  page->Value(static_cast<double>(totals.admitted - totals.admitted_fail_open),
+              {{"verdict", "admit"}, {"reason", "none"}});
+  page->Value(static_cast<double>(totals.admitted_fail_open),
+              {{"verdict", "admit"}, {"reason", "fail_open"}});
   for (int i = 1; i < static_cast<int>(totals.refused.size()); ++i) {
     page->Value(
         static_cast<double>(totals.refused[static_cast<size_t>(i)]),

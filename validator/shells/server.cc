@@ -16,6 +16,7 @@
 #include "net/credentials.h"
 #include "net/grpc_host.h"
 #include "net/http_host.h"
+#include "net/tls_server.h"
 #include "policy/policy.h"
 #include "validator/fronts/front.h"
 #include "validator/fronts/gate.h"
@@ -197,23 +198,34 @@ class ValidatorServerImpl final : public ValidatorServer {
   }
 
   absl::Status BindHttp() {
+    const net::TlsFiles files = {options_.tls_cert, options_.tls_key, options_.client_ca};
+    const bool has_tls = !files.empty();
     std::vector<net::Address> addresses;
     for (const std::string& text : options_.http_listen) {
       ASSIGN_OR_RETURN(net::Address address, net::ParseAddress(text));
-      if (!options_.allow_plaintext && !address.IsLoopback()) {
+      if (!has_tls && !options_.allow_plaintext && !address.IsLoopback()) {
         return base::Refuse(
             absl::StatusCode::kFailedPrecondition, "PLAINTEXT_REFUSED",
             absl::StrCat(
                 "refusing to serve HTTP on ", address.ToString(),
                 ", which other hosts can reach: tokens would be readable on the way.\n"
-                "  Keep it beside the proxy: --http-listen unix:/run/tollgate/http.sock or "
+                "  Give it a certificate:    --tls-cert FILE --tls-key FILE --client-ca FILE\n"
+                "  or keep it beside the proxy: --http-listen unix:/run/tollgate/http.sock or "
                 "--http-listen 127.0.0.1:",
                 address.port, "\n  or, knowing the risk:    --allow-plaintext"));
       }
       addresses.push_back(std::move(address));
     }
+    // As for gRPC: TCP speaks TLS, and a Unix socket needs none.
+    std::shared_ptr<const net::TlsServer> tls;
     for (net::Address& address : addresses) {
       net::HttpHost::Options http;
+      if (has_tls && !address.is_unix()) {
+        if (tls == nullptr) {
+          ASSIGN_OR_RETURN(tls, net::TlsServer::Open(files));
+        }
+        http.tls = tls;
+      }
       http.address = std::move(address);
       http.socket_mode = static_cast<mode_t>(options_.socket_mode);
       http.limits = ProxyLimits(options_.max_connections);
@@ -251,8 +263,9 @@ class ValidatorServerImpl final : public ValidatorServer {
     watch_ = std::thread([this] { Watch(); });
     RETURN_IF_ERROR(host_->Accept());
     for (const auto& host : http_) RETURN_IF_ERROR(host->Start());
-    for (const std::string& address : http_addresses()) {
-      base::Log(base::LogLevel::kInfo, "serving proxies over HTTP", {{"address", address}});
+    for (const auto& host : http_) {
+      base::Log(base::LogLevel::kInfo, "serving proxies over HTTP",
+                {{"address", host->address().ToString()}, {"tls", host->tls() != nullptr}});
     }
     for (const std::string& address : addresses()) {
       base::Log(base::LogLevel::kInfo, "serving",

@@ -28,12 +28,11 @@ struct ValidatorServerOptions : EdgeOptions {
   // Where callers ask: `host:port`, `[v6]:port` or `unix:/path`. Port 0: any free one. At least
   // one.
   std::vector<std::string> listen = {"localhost:7413"};
-  // Where proxies ask over HTTP (forward-auth), in plaintext; addresses as above. None without a
-  // policy.
+  // Where proxies ask over HTTP (forward-auth); addresses as above. None without a policy.
   std::vector<std::string> http_listen;
   // What requests need, for proxies: a file (docs/policy.md). Empty: no proxy is answered.
   std::string policy;
-  // TLS on the TCP listeners for gRPC; mutual with client_ca.
+  // TLS on the TCP listeners, for gRPC and for HTTP; mutual with client_ca. A Unix socket has none.
   std::string tls_cert;
   std::string tls_key;
   std::string client_ca;

@@ -3,11 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <fstream>
 
 #include "base/status.h"
 #include "tests/unit/net/edge_server.h"
+#include "tests/unit/net/pki.h"
 
 namespace tollgate::net {
 namespace {
@@ -54,56 +54,6 @@ TEST(PlaintextMessage, SaysWhatWhyAndTheWaysOut) {
       "  Give it a certificate:   --tls-cert FILE --tls-key FILE --client-ca FILE\n"
       "  or keep it on this host: --listen 127.0.0.1:7411 or --listen unix:/run/tollgate.sock\n"
       "  or, knowing the risk:    --allow-plaintext");
-}
-
-// A small authority, made with the openssl command.
-class Pki {
- public:
-  Pki() {
-    MakeCa("ca");
-    MakeCa("other-ca");
-    Issue("server", "ca", "URI:spiffe://tollgate.test/tollgated,DNS:tollgated.test");
-    Issue("edge", "ca", "URI:spiffe://tollgate.test/edge-1");
-    Issue("two", "ca", "URI:spiffe://tollgate.test/a,URI:spiffe://tollgate.test/b");
-    Issue("server-first", "ca",
-          "URI:spiffe://tollgate.test/tollgated,URI:spiffe://tollgate.test/b");
-    Issue("server-last", "ca", "URI:spiffe://tollgate.test/b,URI:spiffe://tollgate.test/tollgated");
-    Issue("server-and-web", "ca",
-          "URI:spiffe://tollgate.test/tollgated,URI:https://tollgate.test/a");
-    Issue("web", "ca", "URI:https://tollgate.test/a");
-    Issue("nobody", "ca", "DNS:edge.test");
-    Issue("stranger", "other-ca", "URI:spiffe://tollgate.test/edge-1");
-  }
-  TlsFiles Files(const std::string& name, const std::string& ca) const {
-    return {folder_ / (name + ".pem"), folder_ / (name + ".key"),
-            ca.empty() ? "" : folder_ / (ca + ".pem")};
-  }
-  std::string Path(const std::string& name) const { return folder_ / name; }
-
- private:
-  void Run(const std::string& command) {
-    ASSERT_EQ(std::system((command + " >/dev/null 2>&1").c_str()), 0) << command;
-  }
-  void MakeCa(const std::string& name) {
-    Run("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj "
-        "/CN=" +
-        name + " -keyout " + (folder_ / (name + ".key")) + " -out " + (folder_ / (name + ".pem")));
-  }
-  void Issue(const std::string& name, const std::string& ca, const std::string& san) {
-    const std::string base = folder_ / name;
-    std::ofstream(base + ".ext") << "subjectAltName=" << san << "\n";
-    Run("openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=" + name +
-        " -keyout " + base + ".key -out " + base + ".csr");
-    Run("openssl x509 -req -days 2 -CAcreateserial -in " + base + ".csr -CA " +
-        (folder_ / (ca + ".pem")) + " -CAkey " + (folder_ / (ca + ".key")) + " -extfile " + base +
-        ".ext -out " + base + ".pem");
-  }
-  TempFolder folder_;
-};
-
-const Pki& ThePki() {
-  static const Pki pki;
-  return pki;
 }
 
 class Tls : public testing::Test {

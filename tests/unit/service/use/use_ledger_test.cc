@@ -2,6 +2,7 @@
 #include "service/use/use_ledger.h"
 
 #include <functional>
+#include <map>
 #include <thread>
 
 #include "base/proto_time.h"
@@ -26,6 +27,9 @@ class UseLedgerTest : public CommandTest {
     options.on_dropped = [this](size_t uses, size_t attempts) {
       dropped_ += uses;
       dropped_attempts_ += attempts;
+    };
+    options.on_attempts = [this](tollgate::v1::VerdictReason reason, int64_t count) {
+      counted_attempts_[reason] += count;
     };
     ledger_ = UseLedger::Create(std::move(options)).value();
     ledger_->RosterLoaded();
@@ -61,6 +65,7 @@ class UseLedgerTest : public CommandTest {
   HeldExecutor executor_;
   size_t dropped_ = 0;
   size_t dropped_attempts_ = 0;
+  std::map<tollgate::v1::VerdictReason, int64_t> counted_attempts_;
   std::unique_ptr<UseLedger> ledger_;
 };
 
@@ -203,7 +208,7 @@ TEST_F(UseLedgerTest, TooManyAttemptsAreDroppedAndUseStaysKnown) {
 TEST_F(UseLedgerTest, AttemptsTakeNoRoomFromUseAndUseNoneFromThem) {
   UseLedger::Options options;
   options.max_queued_uses = 2;
-  options.max_queued_attempts = 3;
+  options.max_queued_attempts = 6;  // of which half may be one edge's
   Open(options);
   const auto token = Made("a");
   ledger_->SessionLive("edge", "i1");
@@ -237,6 +242,46 @@ TEST_F(UseLedgerTest, AttemptsTakeNoRoomFromUseAndUseNoneFromThem) {
   EXPECT_EQ(dropped_attempts_, 2u);
   EXPECT_EQ(Read(token).edge_uses(0).use_count(), 4);
   EXPECT_EQ(tried(), 6);
+}
+
+TEST_F(UseLedgerTest, OneEdgeDoesNotTakeEveryPlaceForAttempts) {
+  UseLedger::Options options;
+  options.max_queued_attempts = 16;
+  Open(options);
+  const auto token = Made("a");
+  const auto report = [&](const std::string& edge, int entries) {
+    tollgate::v1::Usage usage;
+    for (int i = 0; i < entries; ++i) {
+      AddAttempts(token, tollgate::v1::VERDICT_REASON_REVOKED, now_, 1, &usage);
+    }
+    dropped_attempts_ = 0;
+    ledger_->Report(edge, "i1", usage);
+    return entries - static_cast<int>(dropped_attempts_);
+  };
+  EXPECT_EQ(report("loud", 20), 8) << "the half that is anybody's";
+  EXPECT_EQ(report("loud", 1), 0);
+  for (const char* edge : {"b", "c", "d", "e"}) EXPECT_EQ(report(edge, 20), 2) << edge;
+  EXPECT_EQ(report("f", 1), 0) << "all places are taken";
+  executor_.RunAll();
+  EXPECT_EQ(report("b", 3), 3);
+  EXPECT_EQ(report("loud", 20), 5);
+  EXPECT_EQ(report("c", 1), 1);
+}
+
+TEST_F(UseLedgerTest, AttemptsOnTokensThatDoNotExistAreNotCounted) {
+  const auto token = Made("a");
+  auto unknown = token;
+  unknown.set_token_id("0000000000000000");
+  tollgate::v1::Usage usage;
+  AddAttempts(token, tollgate::v1::VERDICT_REASON_REVOKED, now_, 3, &usage);
+  AddAttempts(token, tollgate::v1::VERDICT_REASON_EXPIRED, now_, 1, &usage);
+  AddAttempts(unknown, tollgate::v1::VERDICT_REASON_REVOKED, now_, 1000, &usage);
+  ledger_->Report("edge", "i1", usage);
+  EXPECT_THAT(counted_attempts_, IsEmpty()) << "not before they are merged";
+  executor_.RunAll();
+  EXPECT_THAT(counted_attempts_, ::testing::UnorderedElementsAre(
+                                     ::testing::Pair(tollgate::v1::VERDICT_REASON_REVOKED, 3),
+                                     ::testing::Pair(tollgate::v1::VERDICT_REASON_EXPIRED, 1)));
 }
 
 TEST_F(UseLedgerTest, AReportIsHeardOnceItIsInTheStore) {

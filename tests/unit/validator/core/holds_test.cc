@@ -460,6 +460,13 @@ TEST_F(HoldsTest, WithFailOpenNothingIsHeldBeyondTheLease) {
   EXPECT_THAT(Read().ended, ElementsAre(std::pair(1u, VERDICT_REASON_NO_LEASE)));
   ASSERT_TRUE(Open(2, Token("a")).ok());
   EXPECT_THAT(Read().opened, ElementsAre(std::pair(2u, VERDICT_REASON_NO_LEASE)));
+  ASSERT_TRUE(Open(3, Token("b")).ok());  // which the service has to be asked about
+  EXPECT_THAT(Read().opened, ElementsAre(std::pair(3u, VERDICT_REASON_NO_LEASE)));
+  // They are counted as what was said.
+  const DecisionTotals totals = validator_->Totals();
+  EXPECT_EQ(totals.admitted, 1);
+  EXPECT_EQ(totals.admitted_fail_open, 0);
+  EXPECT_EQ(totals.refused[VERDICT_REASON_NO_LEASE], 2);
 }
 
 TEST_F(HoldsTest, ByNameHoldsOutliveTheLease) {

@@ -222,8 +222,10 @@ TEST(WipeCheckTest, NothingOfTheClientsIsLeft) {
 // ---- the way back
 
 CheckResponse ToCheckResponse(const GateAnswer& answer, bool grpc) {
+  const std::string bytes = WriteCheckResponse(answer, grpc);
   CheckResponse response;
-  FillCheckResponse(answer, grpc, &response);
+  EXPECT_TRUE(response.ParseFromString(bytes));
+  EXPECT_EQ(response.ByteSizeLong(), bytes.size()) << "as protobuf itself would write it";
   return response;
 }
 
@@ -268,7 +270,7 @@ GateAnswer Refused(int status, const std::string& reason) {
   return answer;
 }
 
-TEST(FillCheckResponseTest, AnAdmittedRequestGoesOnWithItsIdentity) {
+TEST(WriteCheckResponseTest, AnAdmittedRequestGoesOnWithItsIdentity) {
   GateAnswer answer = Admitted();
   answer.drop_headers = {"Authorization",
                          "x-tollgate-workspace",
@@ -292,7 +294,7 @@ TEST(FillCheckResponseTest, AnAdmittedRequestGoesOnWithItsIdentity) {
   EXPECT_THAT(Set(ok.response_headers_to_add()), ElementsAre(Pair("tollgate-decision", "17")));
 }
 
-TEST(FillCheckResponseTest, WhoeverPassesIsNamedToTheProxy) {
+TEST(WriteCheckResponseTest, WhoeverPassesIsNamedToTheProxy) {
   const CheckResponse response = ToCheckResponse(Admitted(), false);
   const auto& fields = response.dynamic_metadata().fields();
   EXPECT_EQ(fields.size(), 4u);
@@ -304,7 +306,7 @@ TEST(FillCheckResponseTest, WhoeverPassesIsNamedToTheProxy) {
   EXPECT_EQ(fields.at("scopes").list_value().values(1).string_value(), "items:read");
 }
 
-TEST(FillCheckResponseTest, TheProxyIsToldOfAnnotations) {
+TEST(WriteCheckResponseTest, TheProxyIsToldOfAnnotations) {
   GateAnswer answer = Admitted();
   (*answer.identity.mutable_annotations())["team"] = "Über";
   (*answer.identity.mutable_annotations())["plan"] = "gold";
@@ -315,7 +317,7 @@ TEST(FillCheckResponseTest, TheProxyIsToldOfAnnotations) {
   EXPECT_EQ(told.at("plan").string_value(), "gold");
 }
 
-TEST(FillCheckResponseTest, WithoutATokenNobodyIsNamed) {
+TEST(WriteCheckResponseTest, WithoutATokenNobodyIsNamed) {
   GateAnswer answer;
   answer.passes = true;
   answer.status = 200;
@@ -354,7 +356,7 @@ INSTANTIATE_TEST_SUITE_P(Statuses, RefusedTest,
                                            RefusedCase{302, 503, 14}),
                          [](const auto& i) { return absl::StrCat(i.param.status); });
 
-TEST(FillCheckResponseTest, AGrpcCallersDenialKeepsTheTypeOfGrpc) {
+TEST(WriteCheckResponseTest, AGrpcCallersDenialKeepsTheTypeOfGrpc) {
   GateAnswer answer = Refused(401, "REVOKED");
   answer.client_headers.emplace_back("Content-Type", "application/problem+json");
   answer.client_headers.emplace_back("WWW-Authenticate", "Bearer");
@@ -365,7 +367,7 @@ TEST(FillCheckResponseTest, AGrpcCallersDenialKeepsTheTypeOfGrpc) {
                           Pair("www-authenticate", "Bearer")));
 }
 
-TEST(FillCheckResponseTest, WhatTheProxyCouldNotReadAdmitsNobody) {
+TEST(WriteCheckResponseTest, WhatTheProxyCouldNotReadAdmitsNobody) {
   const std::vector<void (*)(GateAnswer*)> ways = {
       [](GateAnswer* a) { a->upstream_headers.emplace_back("x-owner", "a\r\nx-admin: 1"); },
       [](GateAnswer* a) { a->upstream_headers.emplace_back("x-owner", std::string("a\0b", 3)); },
@@ -388,7 +390,20 @@ TEST(FillCheckResponseTest, WhatTheProxyCouldNotReadAdmitsNobody) {
   }
 }
 
-TEST(FillCheckResponseTest, TheHostIsNeverSet) {
+TEST(WriteCheckResponseTest, LongPartsAreWrittenAsLongOnesAre) {
+  for (const size_t length : {99, 100, 117, 127, 128, 129, 1000, 16383, 16384, 70000}) {
+    GateAnswer answer = Admitted();
+    answer.upstream_headers.emplace_back("x-long", std::string(length, 'x'));
+    const CheckResponse response = ToCheckResponse(answer, false);
+    EXPECT_EQ(Set(response.ok_response().headers()).at("x-long").size(), length);
+    answer.passes = false;
+    answer.status = 403;
+    answer.body = std::string(length, 'y');
+    EXPECT_EQ(ToCheckResponse(answer, false).denied_response().body().size(), length);
+  }
+}
+
+TEST(WriteCheckResponseTest, TheHostIsNeverSet) {
   GateAnswer answer = Admitted();
   answer.upstream_headers.emplace_back("Host", "internal.example");
   EXPECT_TRUE(ToCheckResponse(answer, false).has_denied_response());

@@ -206,6 +206,30 @@ TEST_F(ForwardAuthTest, ARequirementIsNamedByTheProxysConfigurationAlone) {
   EXPECT_EQ(requirement_, "");
 }
 
+TEST_F(ForwardAuthTest, WhoeverNamesNoHostIsAccusedAndNotTheProxy) {
+  const std::string token = edge_.Mint();
+  const std::string asked = "X-Forwarded-Method: GET\r\nX-Forwarded-Uri: /v1\r\n";
+  std::string answer = Ask("GET /auth/forwarded", asked + "X-Forwarded-Host:\r\n", token);
+  EXPECT_EQ(StatusOf(answer), 400) << answer;
+  EXPECT_TRUE(absl::StrContains(answer, "HOST_MISSING")) << answer;
+  EXPECT_FALSE(absl::StrContains(answer, "proxy")) << answer;
+  ExpectMisled(Ask("GET /auth/forwarded", asked, token),
+               "and to refuse a client that names no host");
+  net::HttpClient old(host_->address());
+  old.Send(
+      absl::StrCat("GET /auth/request/v1 HTTP/1.0\r\nAuthorization: Bearer ", token, "\r\n\r\n"));
+  answer = old.Answer();
+  EXPECT_EQ(StatusOf(answer), 400) << answer;
+  EXPECT_TRUE(absl::StrContains(answer, "HOST_MISSING")) << answer;
+  EXPECT_EQ(judged(), 0);
+}
+
+TEST_F(ForwardAuthTest, OptionsMayAskAboutTheServerItself) {
+  EXPECT_EQ(StatusOf(Ask("OPTIONS /auth/request*", "", edge_.Mint())), 200);
+  EXPECT_EQ(Judged(), "OPTIONS tollgate *");
+  ExpectMisled(Ask("OPTIONS /auth/request", ""), "no question has this path");
+}
+
 TEST_F(ForwardAuthTest, SuccessIs200AndNginxGetsTheRefusalsThatItKnows) {
   judge_ = [](policy::Judgement* judgement) {
     judgement->kind = policy::Judgement::Kind::kRefused;

@@ -68,7 +68,6 @@ TEST_F(GateTest, WhoIsAdmittedGoesUpstreamWithAName) {
     EXPECT_EQ(answer.drop_headers, std::vector<std::string>{"authorization"});
     EXPECT_EQ(answer.identity.workspace(), "acme");
     EXPECT_EQ(answer.identity.owner(), "team-a");
-    EXPECT_EQ(answer.decided_by, "route 1 (line 7)");
     EXPECT_EQ(Told(answer, "Cache-Control"), "no-store");
     EXPECT_EQ(Told(answer, "Tollgate-Token-Expires"), "none");
     EXPECT_EQ(Told(answer, "WWW-Authenticate"), "none");
