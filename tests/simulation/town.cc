@@ -430,8 +430,13 @@ void Town::AddHolders(int64_t until) {
       return index < validators_.size() ? validators_[index] : nullptr;
     };
     const auto any = [this](uint64_t random) {
-      // One of the newest: the older ones have mostly ended.
-      const size_t token = tokens_.size() - 1 - random % std::min<size_t>(tokens_.size(), 10);
+      // Mostly one that is good: of all tokens most have ended.
+      size_t token = random % tokens_.size();
+      for (size_t i = 0; i < tokens_.size() && random % 8 != 0; ++i) {
+        const TokenTruth& truth = disk_->history->Now(static_cast<int>(token));
+        if (truth.exists && !truth.Off()) break;
+        token = (token + 1) % tokens_.size();
+      }
       return HolderNode::Token{static_cast<int>(token), tokens_[token].token_string};
     };
     holders_.push_back(std::make_shared<HolderNode>(world_, &oracle_, settings, host, any));

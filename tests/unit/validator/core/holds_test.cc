@@ -493,9 +493,10 @@ TEST_F(HoldsTest, WhatOutlivesTheLeaseEndsByAnEventThatComesWithTheNext) {
   Read();
   const auto again = [this](bool reset) {
     Note(validator_->StreamClosed(stream_));
-    Pass(absl::Seconds(31));
+    clock_.Advance(absl::Seconds(31));
     ASSERT_EQ(validator_->Status().lease, LeaseState::kNone);
     stream_ = validator_->Tick().stream;
+    validator_->Settle();
     validator_->StreamConnected(stream_);
     Say(WelcomeMessage("e1", revision_, reset));
   };
@@ -541,7 +542,7 @@ TEST_F(HoldsTest, NothingOutlivesItsHistoryNorAClockThatSaysThatItIsLater) {
   EXPECT_THAT(Read().ended, ElementsAre(std::pair(1u, VERDICT_REASON_NO_LEASE)));
   clock_.StepWall(-absl::Minutes(6));
   Note(validator_->StreamClosed(stream_));
-  Pass(absl::Seconds(1));
+  clock_.Advance(absl::Seconds(1));
   stream_ = validator_->Tick().stream;
   validator_->StreamConnected(stream_);
   Say(WelcomeMessage("e1", 10, false));
@@ -550,7 +551,7 @@ TEST_F(HoldsTest, NothingOutlivesItsHistoryNorAClockThatSaysThatItIsLater) {
   ASSERT_EQ(Read().opened.at(2), VERDICT_REASON_UNSPECIFIED);
   epoch_ = "e2";
   Note(validator_->StreamClosed(stream_));
-  Pass(absl::Seconds(1));
+  clock_.Advance(absl::Seconds(1));
   stream_ = validator_->Tick().stream;
   validator_->StreamConnected(stream_);
   Say(WelcomeMessage("e2", 10, true));
