@@ -108,7 +108,7 @@ const std::vector<MutationCase>& AllMutations() {
       {"i7_brand_ignored", "I7", "validator/core/follower.cc",
        "a service of another brand is followed"},
       {"r4_holders_forgotten", "R4", "validator/core/validator.cc",
-       "goodbye is said while a holder may hold on"},
+       "goodbye is said while a holder may hold on", 0},
       {"hold_event_unheard", "holds", "validator/core/hold_table.cc",
        "an event does not put holds in doubt"},
       {"hold_word_past_lease", "holds", "validator/core/hold_table.cc",
