@@ -341,10 +341,8 @@ void HoldTable::NoteDoubt(Token* token, int64_t revision) {
   HoldReceipts::Doubts& doubts = token->doubts;
   if (entry == nullptr || std::find(doubts.begin(), doubts.end(), entry) != doubts.end()) return;
   const auto holds = static_cast<int64_t>(token->holds);
-  if (doubts.size() >= kMostDoubts) {
-    receipts_.Move({doubts.back()}, Stand::kInDoubt, Stand::kNone, {}, holds);
-    doubts.pop_back();
-  }
+  // What gives way is left as it was told, in doubt: to take it back would say that it was good.
+  if (doubts.size() >= kMostDoubts) doubts.pop_back();
   doubts.push_back(entry);
   receipts_.Move({entry}, Stand::kNone, Stand::kInDoubt, {}, holds);
   token->told = nullptr;
@@ -397,6 +395,8 @@ void HoldTable::Settle(Hold* hold, Stand to) {
   told_.erase({hold->until, hold});
   hold->silent = to == Stand::kSilent;
   receipts_.Move(*hold->doubts, from, to, hold->stream->said.name());
+  // An answer may come late, or never.
+  if (!HoldReceipts::AnyKept(*hold->doubts)) hold->doubts = nullptr;
 }
 
 void HoldTable::EndToken(Token* token, VerdictReason reason) {
