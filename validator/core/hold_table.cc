@@ -102,8 +102,11 @@ void HoldTable::Decided(Stream* stream, HoldVerdict verdict, const Decision& dec
     hold->requirement = std::move(verdict.requirement);
     Link(hold, token);
     ++totals_.opened;
-    // Whatever was applied since may be about this token, and did not find its hold.
-    if (verdict.as_of != events_) Doubts(token, last_revision_, now);
+    // Whatever was applied since may be about this token, and did not find its hold. By which of
+    // several events that is, nobody knows.
+    if (verdict.as_of != events_) {
+      Doubts(token, verdict.as_of + 1 == events_ ? last_revision_ : 0, now);
+    }
   } else {
     if (decision.admitted()) {
       verdict.words->Clear();
@@ -462,11 +465,13 @@ void HoldTable::OnAny(int64_t revision, base::BootTime now) {
 
 void HoldTable::OnHistoryEnded() {
   ++events_;
+  last_revision_ = 0;
   if (!tokens_.empty()) lease_ended_ = true;
 }
 
 void HoldTable::OnLeaseEnded() {
   ++events_;
+  last_revision_ = 0;
   if (!tokens_.empty() && options_.outlive_lease <= absl::ZeroDuration()) lease_ended_ = true;
 }
 
@@ -590,7 +595,10 @@ std::vector<std::string> HoldTable::Unanswered(base::BootTime now, size_t most) 
 
 HoldTotals HoldTable::Totals(const Moment& now) const {
   HoldTotals totals = totals_;
-  if (now.state != LeaseState::kLive) totals.uncovered = totals.open;
+  // Without a time by name nothing is kept: it is only not ended yet.
+  if (now.state != LeaseState::kLive && options_.outlive_lease > absl::ZeroDuration()) {
+    totals.uncovered = totals.open;
+  }
   totals.holders = static_cast<int64_t>(streams_.size() - left_.size());
   return totals;
 }

@@ -10,6 +10,7 @@ namespace {
 
 using namespace tollgate::v1;
 using testing::ElementsAre;
+using testing::IsEmpty;
 
 TEST_F(HoldsTest, AMomentLaterNothingIsDueSooner) {
   MakeLive();
@@ -40,6 +41,74 @@ TEST_F(HoldsTest, ACohortMeetsATokenWhoseOwnerIsNotKnownYet) {
   EXPECT_EQ(Totals().in_doubt, 1) << "the answer is older than the cohort";
   validator_->Settle();
   EXPECT_EQ(asked_.size(), 1u);
+}
+
+TEST_F(HoldsTest, WhatAnEventHasEndedIsNotOpened) {
+  MakeLive();
+  answers_ = false;
+  // The answer is judged for a check and for the hold together; the event comes between the two.
+  validator_->CheckAsync(Token("a"), {}, [&](const Decision& d) {
+    EXPECT_TRUE(d.admitted());
+    grants_["a"].set_state(TOKEN_STATE_REVOKED);
+    Event(Changed("acme", ids_["a"]));
+    Event(Changed("acme", "another"));
+  });
+  ASSERT_TRUE(Open(1, Token("a")).ok());
+  pings_.clear();
+  AnswerAll();
+  EXPECT_THAT(Read().order, IsEmpty());
+  answers_ = true;
+  AnswerAll();
+  EXPECT_EQ(Read().opened.at(1), VERDICT_REASON_REVOKED);
+  Pass(absl::Milliseconds(200));
+  for (const Ping& ping : pings_) EXPECT_EQ(ping.ended_holds_size(), 0) << "it was never open";
+}
+
+TEST_F(HoldsTest, EventsThatAreAboutOthersPutNoOpeningInDoubt) {
+  MakeLive();
+  answers_ = false;
+  ASSERT_TRUE(Open(1, Token("a")).ok());
+  const auto question = std::exchange(asked_, {});
+  Event(Changed("acme", "another"));
+  for (const Asked& asked : question) Answer(asked);
+  EXPECT_EQ(Totals().open, 1);
+  EXPECT_EQ(Totals().in_doubt, 0);
+  EXPECT_EQ(questions_, 1);
+  EXPECT_EQ(validator_->Totals().admitted, 1) << "decided twice, and admitted once";
+}
+
+TEST_F(HoldsTest, WhatIsOpenedAcrossSeveralEventsCountsForNoneOfThem) {
+  MakeLive();
+  ASSERT_TRUE(Open(1, Token("a")).ok());
+  ASSERT_TRUE(validator_->holds().Close(holder_, 1).ok());
+  pings_.clear();
+  auto between = [this, id = uint64_t{1}](const std::function<void()>& what) mutable {
+    ASSERT_TRUE(validator_
+                    ->OpenHold(holder_, ++id, Token("a"),
+                               std::make_shared<const token::Requirement>(),
+                               [&](const Decision& d, ValidateResponse* words) {
+                                 words->set_verdict(d.verdict);
+                                 what();
+                               })
+                    .ok());
+    Pass(absl::Milliseconds(200));
+  };
+  // Another token's revision is not to name it.
+  between([this] {
+    Event(Changed("acme", ids_["a"]));
+    Event(Changed("acme", "another"));
+  });
+  // Nor is one that was acknowledged long ago.
+  between([this] { validator_->holds().OnLeaseEnded(); });
+  for (const Ping& ping : pings_) EXPECT_EQ(ping.ended_holds_size(), 0);
+}
+
+TEST_F(HoldsTest, WithoutATimeByNameNothingIsUncovered) {
+  MakeLive();
+  ASSERT_TRUE(Open(1, Token("a")).ok());
+  clock_.Advance(absl::Seconds(31));  // and no tick
+  ASSERT_EQ(Totals().open, 1);
+  EXPECT_EQ(Totals().uncovered, 0);
 }
 
 TEST_F(HoldsTest, AnAnswerThatIsTakenWithoutALeaseAccusesNobody) {
