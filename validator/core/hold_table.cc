@@ -241,6 +241,10 @@ void HoldTable::Leave(Stream* stream, base::BootTime now) {
     Settle(hold, Stand::kSilent);
     stream->holds.erase(it++);
   }
+  if (stream->holds.empty()) {  // nobody holds on
+    streams_.erase(stream);
+    return;
+  }
   stream->left = true;
   left_holds_ += stream->holds.size();
   left_.insert({stream->word_until, stream});
