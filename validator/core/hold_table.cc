@@ -21,6 +21,13 @@ constexpr size_t kMostDoubts = 16;
 // Streams at once. Each is a process that lets callers in.
 constexpr size_t kMostHolders = 256;
 
+// A report of use tells of so many held tokens: all of them where they are few, and otherwise a
+// part of them, so that each has its turn about once a minute. The edge's lock is held meanwhile,
+// and the service merges what it is told.
+constexpr size_t kFewHeld = 2000;
+constexpr size_t kHeldRounds = 6;
+constexpr size_t kMostHeld = 100'000;
+
 }  // namespace
 
 struct Hold {
@@ -432,7 +439,11 @@ bool HoldTable::DecideToken(Token* token, absl::Time service_now) {
 }
 
 void HoldTable::EndAll(VerdictReason reason) {
-  while (!tokens_.empty()) EndToken(tokens_.Any(), reason);
+  // Taken first, because each is forgotten with its last hold, and to look for the next one in a
+  // table that empties would be to look through all that has gone.
+  std::vector<Token*> all;
+  tokens_.ForEach([&all](Token* token) { all.push_back(token); });
+  for (Token* const token : all) EndToken(token, reason);
   asking_.Clear();
 }
 
@@ -557,14 +568,20 @@ base::BootTime HoldTable::DueAt(const Moment& now) {
   return due;
 }
 
-void HoldTable::CollectHeld(const Moment& now, std::vector<HeldUse>* held) const {
+void HoldTable::CollectHeld(const Moment& now, std::vector<HeldUse>* held) {
   if (lease_ended_ || now.state != LeaseState::kLive) return;
-  tokens_.ForEach([held](const Token* token) {
+  // Whose holder has left, or has no word any more, is closed by now.
+  const auto over = [&now](const Hold& hold) {
+    return hold.stream->left || hold.stream->word_until <= now.boot;
+  };
+  const size_t fair = std::clamp(tokens_.size() / kHeldRounds + 1, kFewHeld, kMostHeld);
+  for (size_t left = std::min(tokens_.size(), fair); left > 0; --left) {
+    const Token* const token = tokens_.NextInTurn();
     const Hold* hold = token->first;
-    while (hold != nullptr && hold->stream->left) hold = hold->next;
-    if (token->doubt != 0 || hold == nullptr) return;
+    while (hold != nullptr && over(*hold)) hold = hold->next;
+    if (token->doubt != 0 || hold == nullptr) continue;
     held->push_back({std::string(token->workspace()), std::string(token->key.id())});
-  });
+  }
 }
 
 void HoldTable::CloseAll() {

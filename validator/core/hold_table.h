@@ -131,7 +131,7 @@ class HoldTable {
   // When Tick is due.
   base::BootTime DueAt(const Moment& now);
   // FollowedHolds::CollectHeld, at `now`.
-  void CollectHeld(const Moment& now, std::vector<HeldUse>* held) const;
+  void CollectHeld(const Moment& now, std::vector<HeldUse>* held);
   void CloseAll();
   // Holds that have ended and are not answered with Closed, on streams that are there.
   size_t unanswered() const { return unanswered_; }
