@@ -142,7 +142,8 @@ class Validator {
   void StopAdmitting();
   // Second step, once the last decision has been answered (the fronts are down). Says goodbye (R4),
   // unless a holder may hold on (Holds::LongestWord): the service then waits for the lease to run
-  // out, which that word does not outlive. Final.
+  // out, which that word does not outlive; by HoldsOptions::outlive_lease it does, and no receipt
+  // covers that. Final.
   FollowerActions Goodbye();
 
   ValidatorStatus Status() const;
