@@ -60,12 +60,6 @@ absl::Status CheckEdgeAnnotations(const google::protobuf::RepeatedPtrField<std::
   return absl::OkStatus();
 }
 
-void TellByPolicy(const Annotations& annotations, const tollgate::store::v1::PolicyRecord& policy,
-                  tollgate::v1::Grant* grant) {
-  *grant->mutable_annotations() = EdgeAnnotations(annotations, policy.edge_annotations());
-  grant->set_report_attempt_addresses(policy.report_attempt_addresses());
-}
-
 Annotations EdgeAnnotations(const Annotations& annotations,
                             const google::protobuf::RepeatedPtrField<std::string>& keys) {
   Annotations told;

@@ -12,8 +12,6 @@
 #include "absl/strings/string_view.h"
 #include "google/protobuf/map.h"
 #include "google/protobuf/repeated_field.h"
-#include "tollgate/store/v1/records.pb.h"
-#include "tollgate/v1/edge_service.pb.h"
 
 namespace tollgate::token {
 
@@ -35,11 +33,6 @@ absl::Status CheckEdgeAnnotations(const google::protobuf::RepeatedPtrField<std::
 // out, and the pairs after it are still tried. Two equal results tell edges the same.
 Annotations EdgeAnnotations(const Annotations& annotations,
                             const google::protobuf::RepeatedPtrField<std::string>& keys);
-
-// Adds to a token's grant what the workspace's policy has edges told besides: those annotations,
-// and whether to report from where the token is tried in vain.
-void TellByPolicy(const Annotations& annotations, const tollgate::store::v1::PolicyRecord& policy,
-                  tollgate::v1::Grant* grant);
 
 // What an edge keeps of the annotations that it was told: within the same limits, in the order of
 // their keys, because a map has none. Views of `annotations`.

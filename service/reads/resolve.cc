@@ -70,7 +70,12 @@ absl::StatusOr<ResolveResponse> ResolveFrom(const storage::Snapshot& snapshot,
                                                          token->workspace()));
     *response.mutable_grant() = token::ToGrant(*token, cohorts);
     if (workspace.has_value()) {
-      token::TellByPolicy(token->annotations(), workspace->policy(), response.mutable_grant());
+      // What the workspace's policy has edges told besides.
+      const store::v1::PolicyRecord& policy = workspace->policy();
+      tollgate::v1::Grant* grant = response.mutable_grant();
+      *grant->mutable_annotations() =
+          token::EdgeAnnotations(token->annotations(), policy.edge_annotations());
+      grant->set_report_attempt_addresses(policy.report_attempt_addresses());
     }
     return response;
   }

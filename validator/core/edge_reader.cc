@@ -145,4 +145,23 @@ bool EdgeReader::Decide(absl::string_view token_string, const token::Requirement
   return false;
 }
 
+bool EdgeReader::DecideAgain(const TokenKey& key, const token::Requirement& requirement,
+                             Decision* decision) const {
+  const Moment moment = ReadMoment();
+  DecisionCache::Place place;
+  token::GrantView grant;
+  switch (table_.Find(key, &decision->grant_, &place)) {
+    case DecisionCache::Found::kMiss:
+      return false;
+    case DecisionCache::Found::kUnknown:
+      DecideOnUnknown(moment, decision);
+      return true;
+    case DecisionCache::Found::kGrant:
+      if (!token::GrantView::Over(decision->grant_.bytes(), &grant)) return false;
+      DecideOnGrant(grant, moment, requirement, decision);
+      return true;
+  }
+  return false;
+}
+
 }  // namespace tollgate::validator

@@ -50,6 +50,11 @@ class EdgeReader {
   bool Decide(absl::string_view token_string, const token::Requirement& requirement, TokenKey* key,
               Decision* decision) const;
 
+  // Decides once more, on a string that Decide, or an answer, has decided on: no other admission is
+  // counted. False: the table holds nothing about it.
+  bool DecideAgain(const TokenKey& key, const token::Requirement& requirement,
+                   Decision* decision) const;
+
   // Decide on a grant, or on a string for which the store holds no token, at `moment`. For Decide,
   // and for holders of a fresh answer of the service (R13: read the moment after the answer has
   // come).

@@ -27,8 +27,9 @@ class FollowedHolds {
   // What is followed from here on is another history: every hold ends, whatever is granted
   // afterwards.
   virtual void OnHistoryEnded() = 0;
-  // Adds the tokens that are in use now because something is held open by them: each once, and only
-  // where it is good as far as this edge can know, with a live lease and not in doubt.
+  // Adds tokens that are in use now because something is held open by them: each once, and only
+  // where it is good as far as this edge can know, with a live lease, not in doubt, and with a word
+  // to its holder. All of them where they are at most 2000; otherwise as many as have their turn.
   virtual void CollectHeld(std::vector<HeldUse>* held) = 0;
 
   // ---- The pings. HoldReceipts has the next three.

@@ -33,6 +33,7 @@ HeldToken* HeldTokens::Add(const TokenKey& key, const token::EdgeDigest& digest)
   HeldToken* const token = made.get();
   token->key = key;
   token->digest = digest;
+  token->turn = turns_.insert(turns_.end(), token);
   by_id_[token->key.id()] = std::move(made);
   return token;
 }
@@ -65,6 +66,7 @@ void HeldTokens::LeaveHome(HeldToken* token) {
 void HeldTokens::Remove(HeldToken* token) {
   SetEnd(token, 0);
   LeaveHome(token);
+  turns_.erase(token->turn);
   by_id_.erase(token->key.id());
 }
 
@@ -91,8 +93,9 @@ HeldToken* HeldTokens::TakeEnded(int64_t service_us) {
   return token;
 }
 
-HeldToken* HeldTokens::Any() const {
-  return by_id_.empty() ? nullptr : by_id_.begin()->second.get();
+HeldToken* HeldTokens::NextInTurn() {
+  turns_.splice(turns_.end(), turns_, turns_.begin());
+  return turns_.back();
 }
 
 }  // namespace tollgate::validator

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <list>
 #include <map>
 #include <memory>
 #include <set>
@@ -49,6 +50,7 @@ struct HeldToken {
   // HeldTokens' own.
   int64_t ends_us = 0;  // service time; 0: never, or it has come
   HeldWorkspaces::value_type* home = nullptr;
+  std::list<HeldToken*>::iterator turn;
 };
 
 // Not thread-safe.
@@ -69,8 +71,10 @@ class HeldTokens {
   absl::optional<int64_t> next_end_us() const;
   // A token whose end has come by then; each is given once a grant. Null: none.
   HeldToken* TakeEnded(int64_t service_us);
-  // Any token; null: there is none.
-  HeldToken* Any() const;
+  // The token whose turn was longest ago, or that was added then; it has the last turn from here
+  // on. There is one.
+  HeldToken* NextInTurn();
+  size_t size() const { return by_id_.size(); }
 
  private:
   void SetEnd(HeldToken* token, int64_t ends_us);
@@ -80,6 +84,7 @@ class HeldTokens {
       by_id_;  // which lies in the key
   HeldWorkspaces workspaces_;
   std::set<std::pair<int64_t, HeldToken*>> by_end_;
+  std::list<HeldToken*> turns_;
 };
 
 }  // namespace tollgate::validator

@@ -1,6 +1,7 @@
 #include "validator/core/hold_receipts.h"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 namespace tollgate::validator {
@@ -23,22 +24,40 @@ struct HoldReceipts::Entry {
     return std::all_of(numbers.begin(), numbers.end(), [](int64_t n) { return n == 0; });
   }
 
+  // Nothing is to come of it, and the service knows that.
+  bool IsSettled() { return !changed && at(Stand::kInDoubt) == 0 && at(Stand::kTold) == 0; }
+
   const int64_t revision;
-  std::array<int64_t, 5> numbers{};           // by stand; of kNone nothing
-  std::map<std::string, int64_t> unanswered;  // holds that were told, by holder
+  std::array<int64_t, 5> numbers{};                        // by stand; of kNone nothing
+  std::map<std::string, int64_t, std::less<>> unanswered;  // holds that were told, by holder
   bool kept = true;
   bool changed = false;  // since it was told
   bool told = false;     // on this stream
+  bool known = false;    // told, on any stream: the service keeps it from one to the next
 };
 
 std::shared_ptr<HoldReceipts::Entry> HoldReceipts::Of(int64_t revision) {
   const auto found = entries_.find(revision);
   if (found != entries_.end()) return found->second;
-  if (entries_.size() >= kMostRevisions) {
-    if (revision < entries_.begin()->first) return nullptr;
-    Drop(entries_.begin());
+  // What was told of one that has given way is not to be replaced by what has come since.
+  if (revision <= gave_way_) return nullptr;
+  while (entries_.size() >= kMostRevisions) {
+    const auto least = Least();
+    if (least == entries_.end()) break;
+    gave_way_ = std::max(gave_way_, least->first);
+    Drop(least);
   }
   return entries_.emplace(revision, std::make_shared<Entry>(revision)).first->second;
+}
+
+HoldReceipts::Entries::iterator HoldReceipts::Least() {
+  for (auto it = entries_.begin(); it != entries_.end(); ++it) {
+    if (it->second->IsSettled()) return it;
+  }
+  for (auto it = entries_.begin(); it != entries_.end(); ++it) {
+    if (it->second->known) return it;
+  }
+  return entries_.size() < kMostUntold ? entries_.end() : entries_.begin();
 }
 
 void HoldReceipts::Change(Entry* entry) {
@@ -46,8 +65,9 @@ void HoldReceipts::Change(Entry* entry) {
   ++news_;
 }
 
-void HoldReceipts::Drop(std::map<int64_t, std::shared_ptr<Entry>>::iterator entry) {
-  entry->second->kept = false;
+void HoldReceipts::Drop(Entries::iterator entry) {
+  entry->second->kept = false;  // holds may refer to it for long
+  entry->second->unanswered.clear();
   if (entry->second->changed) --news_;
   entries_.erase(entry);
 }
@@ -62,7 +82,7 @@ void HoldReceipts::Move(const Doubts& doubts, Stand from, Stand to, absl::string
     Change(entry.get());
     if (Unanswered(from) == Unanswered(to)) continue;
     auto& names = entry->unanswered;
-    auto name = names.find(std::string(holder));
+    auto name = names.find(holder);
     if (Unanswered(to)) {
       if (name == names.end()) {
         if (names.size() >= kMostNames) continue;
@@ -75,11 +95,17 @@ void HoldReceipts::Move(const Doubts& doubts, Stand from, Stand to, absl::string
   }
 }
 
+bool HoldReceipts::AnyKept(const Doubts& doubts) {
+  return std::any_of(doubts.begin(), doubts.end(),
+                     [](const std::shared_ptr<Entry>& entry) { return entry->kept; });
+}
+
 void HoldReceipts::Reset(const std::string& epoch, int64_t revision) {
   const bool same = std::exchange(epoch_, epoch) == epoch;
   while (!entries_.empty() && (!same || entries_.rbegin()->first > revision)) {
     Drop(std::prev(entries_.end()));
   }
+  gave_way_ = same ? std::min(gave_way_, revision) : 0;
 }
 
 void HoldReceipts::StreamEnded() {
@@ -96,7 +122,7 @@ bool HoldReceipts::FillPing(tollgate::v1::Ping* ping) {
       Entry& entry = *it->second;
       const auto here = it++;
       if (!entry.changed || entry.told == first) continue;
-      if (!entry.told && entry.IsEmpty()) {  // all were good, before anybody was told
+      if (!entry.known && entry.IsEmpty()) {  // all were good, before anybody was told
         Drop(here);
         continue;
       }
@@ -117,7 +143,7 @@ bool HoldReceipts::FillPing(tollgate::v1::Ping* ping) {
         told->add_unanswered(name);
       }
       entry.changed = false;
-      entry.told = true;
+      entry.told = entry.known = true;
       --news_;
     }
   }

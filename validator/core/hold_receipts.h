@@ -15,8 +15,11 @@
 
 namespace tollgate::validator {
 
-// Pure and bounded: the newest 256 revisions that put a hold in doubt are kept. Of an older one
-// nothing more is told; the service keeps what it was told last. Not thread-safe.
+// Pure and bounded: 256 revisions that put a hold in doubt are kept. Where there are more, those
+// give way first whose holds are all closed or silent, then the oldest that the service was told
+// of. Of a revision that has given way nothing more is told: the service keeps what it was told
+// last. Those that it was never told of are kept beyond the 256, until the next ping. Not
+// thread-safe.
 class HoldReceipts {
  public:
   // Where a hold stands, for one revision (EndedHolds).
@@ -26,16 +29,21 @@ class HoldReceipts {
   using Doubts = std::vector<std::shared_ptr<Entry>>;
 
   static constexpr size_t kMostRevisions = 256;
+  // With those that nobody was told of yet: a message of events brings 1024 revisions at most.
+  static constexpr size_t kMostUntold = 2048;
   // In one ping.
   static constexpr int kMostInPing = 100;
 
-  // The entry of a revision, which is made where there is none. Null: it is older than all that are
-  // kept.
+  // The entry of a revision, which is made where there is none. Null: it, or a later one, has given
+  // way.
   std::shared_ptr<Entry> Of(int64_t revision);
   // So many holds stand differently now, for each of the revisions. `holder`: whose they are, where
   // one of the two stands is kTold or kSilent.
   void Move(const Doubts& doubts, Stand from, Stand to, absl::string_view holder,
             int64_t holds = 1);
+
+  // Whether any of them is kept still.
+  static bool AnyKept(const Doubts& doubts);
 
   // The state was reset: what is kept of another epoch, or of revisions that the store has lost, is
   // forgotten.
@@ -51,9 +59,13 @@ class HoldReceipts {
 
  private:
   void Change(Entry* entry);
-  void Drop(std::map<int64_t, std::shared_ptr<Entry>>::iterator entry);
+  using Entries = std::map<int64_t, std::shared_ptr<Entry>>;
+  void Drop(Entries::iterator entry);
+  // One that may give way; end: none may.
+  Entries::iterator Least();
 
-  std::map<int64_t, std::shared_ptr<Entry>> entries_;
+  Entries entries_;
+  int64_t gave_way_ = 0;  // the last revision that has; 0: none
   std::string epoch_;
   size_t news_ = 0;  // entries that have changed
 };

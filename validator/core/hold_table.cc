@@ -21,6 +21,13 @@ constexpr size_t kMostDoubts = 16;
 // Streams at once. Each is a process that lets callers in.
 constexpr size_t kMostHolders = 256;
 
+// A report of use tells of so many held tokens: all of them where they are few, and otherwise a
+// part of them, so that each has its turn about once a minute. The edge's lock is held meanwhile,
+// and the service merges what it is told.
+constexpr size_t kFewHeld = 2000;
+constexpr size_t kHeldRounds = 6;
+constexpr size_t kMostHeld = 100'000;
+
 }  // namespace
 
 struct Hold {
@@ -102,8 +109,11 @@ void HoldTable::Decided(Stream* stream, HoldVerdict verdict, const Decision& dec
     hold->requirement = std::move(verdict.requirement);
     Link(hold, token);
     ++totals_.opened;
-    // Whatever was applied since may be about this token, and did not find its hold.
-    if (verdict.as_of != events_) Doubts(token, last_revision_, now);
+    // Whatever was applied since may be about this token, and did not find its hold. By which of
+    // several events that is, nobody knows.
+    if (verdict.as_of != events_) {
+      Doubts(token, verdict.as_of + 1 == events_ ? last_revision_ : 0, now);
+    }
   } else {
     if (decision.admitted()) {
       verdict.words->Clear();
@@ -238,6 +248,10 @@ void HoldTable::Leave(Stream* stream, base::BootTime now) {
     Settle(hold, Stand::kSilent);
     stream->holds.erase(it++);
   }
+  if (stream->holds.empty()) {  // nobody holds on
+    streams_.erase(stream);
+    return;
+  }
   stream->left = true;
   left_holds_ += stream->holds.size();
   left_.insert({stream->word_until, stream});
@@ -341,10 +355,8 @@ void HoldTable::NoteDoubt(Token* token, int64_t revision) {
   HoldReceipts::Doubts& doubts = token->doubts;
   if (entry == nullptr || std::find(doubts.begin(), doubts.end(), entry) != doubts.end()) return;
   const auto holds = static_cast<int64_t>(token->holds);
-  if (doubts.size() >= kMostDoubts) {
-    receipts_.Move({doubts.back()}, Stand::kInDoubt, Stand::kNone, {}, holds);
-    doubts.pop_back();
-  }
+  // What gives way is left as it was told, in doubt: to take it back would say that it was good.
+  if (doubts.size() >= kMostDoubts) doubts.pop_back();
   doubts.push_back(entry);
   receipts_.Move({entry}, Stand::kNone, Stand::kInDoubt, {}, holds);
   token->told = nullptr;
@@ -397,6 +409,8 @@ void HoldTable::Settle(Hold* hold, Stand to) {
   told_.erase({hold->until, hold});
   hold->silent = to == Stand::kSilent;
   receipts_.Move(*hold->doubts, from, to, hold->stream->said.name());
+  // An answer may come late, or never.
+  if (!HoldReceipts::AnyKept(*hold->doubts)) hold->doubts = nullptr;
 }
 
 void HoldTable::EndToken(Token* token, VerdictReason reason) {
@@ -425,7 +439,11 @@ bool HoldTable::DecideToken(Token* token, absl::Time service_now) {
 }
 
 void HoldTable::EndAll(VerdictReason reason) {
-  while (!tokens_.empty()) EndToken(tokens_.Any(), reason);
+  // Taken first, because each is forgotten with its last hold, and to look for the next one in a
+  // table that empties would be to look through all that has gone.
+  std::vector<Token*> all;
+  tokens_.ForEach([&all](Token* token) { all.push_back(token); });
+  for (Token* const token : all) EndToken(token, reason);
   asking_.Clear();
 }
 
@@ -462,11 +480,13 @@ void HoldTable::OnAny(int64_t revision, base::BootTime now) {
 
 void HoldTable::OnHistoryEnded() {
   ++events_;
+  last_revision_ = 0;
   if (!tokens_.empty()) lease_ended_ = true;
 }
 
 void HoldTable::OnLeaseEnded() {
   ++events_;
+  last_revision_ = 0;
   if (!tokens_.empty() && options_.outlive_lease <= absl::ZeroDuration()) lease_ended_ = true;
 }
 
@@ -548,14 +568,20 @@ base::BootTime HoldTable::DueAt(const Moment& now) {
   return due;
 }
 
-void HoldTable::CollectHeld(const Moment& now, std::vector<HeldUse>* held) const {
+void HoldTable::CollectHeld(const Moment& now, std::vector<HeldUse>* held) {
   if (lease_ended_ || now.state != LeaseState::kLive) return;
-  tokens_.ForEach([held](const Token* token) {
+  // Whose holder has left, or has no word any more, is closed by now.
+  const auto over = [&now](const Hold& hold) {
+    return hold.stream->left || hold.stream->word_until <= now.boot;
+  };
+  const size_t fair = std::clamp(tokens_.size() / kHeldRounds + 1, kFewHeld, kMostHeld);
+  for (size_t left = std::min(tokens_.size(), fair); left > 0; --left) {
+    const Token* const token = tokens_.NextInTurn();
     const Hold* hold = token->first;
-    while (hold != nullptr && hold->stream->left) hold = hold->next;
-    if (token->doubt != 0 || hold == nullptr) return;
+    while (hold != nullptr && over(*hold)) hold = hold->next;
+    if (token->doubt != 0 || hold == nullptr) continue;
     held->push_back({std::string(token->workspace()), std::string(token->key.id())});
-  });
+  }
 }
 
 void HoldTable::CloseAll() {
@@ -590,7 +616,10 @@ std::vector<std::string> HoldTable::Unanswered(base::BootTime now, size_t most) 
 
 HoldTotals HoldTable::Totals(const Moment& now) const {
   HoldTotals totals = totals_;
-  if (now.state != LeaseState::kLive) totals.uncovered = totals.open;
+  // Without a time by name nothing is kept: it is only not ended yet.
+  if (now.state != LeaseState::kLive && options_.outlive_lease > absl::ZeroDuration()) {
+    totals.uncovered = totals.open;
+  }
   totals.holders = static_cast<int64_t>(streams_.size() - left_.size());
   return totals;
 }

@@ -131,7 +131,7 @@ class HoldTable {
   // When Tick is due.
   base::BootTime DueAt(const Moment& now);
   // FollowedHolds::CollectHeld, at `now`.
-  void CollectHeld(const Moment& now, std::vector<HeldUse>* held) const;
+  void CollectHeld(const Moment& now, std::vector<HeldUse>* held);
   void CloseAll();
   // Holds that have ended and are not answered with Closed, on streams that are there.
   size_t unanswered() const { return unanswered_; }
@@ -193,7 +193,7 @@ class HoldTable {
   HeldTokens tokens_;
   HoldQuestions asking_;
   HoldReceipts receipts_;
-  int64_t last_revision_ = 0;  // of the last event
+  int64_t last_revision_ = 0;  // of the last event; 0: it has none
   uint64_t events_ = 0;
   uint64_t last_doubt_ = 0;
   size_t places_ = 0;  // taken

@@ -81,25 +81,33 @@ void UsageLedger::AddAttempts(const std::vector<TokenAttempts>& attempts) {
   }
 }
 
-std::vector<tollgate::v1::Usage> UsageLedger::Take(size_t longest, absl::Time complete_until) {
+std::vector<tollgate::v1::Usage> UsageLedger::Take(size_t longest, absl::Time complete_until,
+                                                   size_t most_messages) {
   std::vector<tollgate::v1::Usage> reports(1);
-  for (const auto& [key, use] : unreported_) {
-    if (static_cast<size_t>(reports.back().uses_size()) >= longest) reports.emplace_back();
-    auto* entry = reports.back().add_uses();
+  // The message with room for one more; null: there is none left.
+  const auto next = [&]() -> tollgate::v1::Usage* {
+    const auto filled = static_cast<size_t>(reports.back().uses_size()) +
+                        static_cast<size_t>(reports.back().attempts_size());
+    if (filled < longest) return &reports.back();
+    return reports.size() < most_messages ? &reports.emplace_back() : nullptr;
+  };
+  for (auto it = unreported_.begin(); it != unreported_.end(); unreported_.erase(it++)) {
+    tollgate::v1::Usage* const report = next();
+    if (report == nullptr) break;
+    const auto& [key, use] = *it;
+    auto* entry = report->add_uses();
     entry->set_workspace(key.first);
     entry->set_token_id(key.second);
     *entry->mutable_last_used_time() = FromMillis(std::max(use.last_ms, use.held_ms));
     entry->set_count(use.count);
     sent_[key].Add(use);
   }
-  unreported_.clear();
-  for (const auto& [key, attempts] : unreported_attempts_) {
-    if (static_cast<size_t>(reports.back().uses_size()) +
-            static_cast<size_t>(reports.back().attempts_size()) >=
-        longest) {
-      reports.emplace_back();
-    }
-    auto* entry = reports.back().add_attempts();
+  for (auto it = unreported_attempts_.begin(); it != unreported_attempts_.end();
+       unreported_attempts_.erase(it++)) {
+    tollgate::v1::Usage* const report = next();
+    if (report == nullptr) break;
+    const auto& [key, attempts] = *it;
+    auto* entry = report->add_attempts();
     entry->set_workspace(std::get<0>(key));
     entry->set_token_id(std::get<1>(key));
     entry->set_reason(static_cast<tollgate::v1::VerdictReason>(std::get<2>(key)));
@@ -114,8 +122,7 @@ std::vector<tollgate::v1::Usage> UsageLedger::Take(size_t longest, absl::Time co
     }
     sent_attempts_[key].Add(attempts);
   }
-  unreported_attempts_.clear();
-  if (!incomplete_ && complete_until > absl::UnixEpoch()) {
+  if (unreported_.empty() && !incomplete_ && complete_until > absl::UnixEpoch()) {
     *reports.back().mutable_complete_until() = FromMillis(absl::ToUnixMillis(complete_until));
   }
   return reports;

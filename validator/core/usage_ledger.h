@@ -27,6 +27,9 @@ struct HeldUse {
 // nothing; counts may be counted twice. Not thread-safe.
 class UsageLedger {
  public:
+  // Fewer than a stream queues before it is taken for stuck.
+  static constexpr size_t kMostMessages = 256;
+
   // At most `most` tokens' use is kept, and `most_attempts` times the attempts on one token that
   // were refused for one reason.
   explicit UsageLedger(size_t most, size_t most_attempts = 10000)
@@ -44,11 +47,13 @@ class UsageLedger {
   // reported is not reported again.
   void ForgetAddresses(absl::string_view workspace);
   // The use and the attempts that no report holds yet, in messages of at most `longest` of both
-  // together; at least one message.
-  // It is kept until Confirm. The last message carries `complete_until`, unless use was ever lost.
+  // together; at least one message, and at most `most_messages`: what is left is for the next.
+  // It is kept until Confirm. The last message carries `complete_until`, unless use is left, or was
+  // ever lost.
   // A ledger that lost use claims nothing until a restart: a later claim would cover the lost use
   // as well, and only the service knows for how long silence has to be proven.
-  std::vector<tollgate::v1::Usage> Take(size_t longest, absl::Time complete_until);
+  std::vector<tollgate::v1::Usage> Take(size_t longest, absl::Time complete_until,
+                                        size_t most_messages = kMostMessages);
   // The service has what Take gave.
   void Confirm();
   // The service may not have what Take gave.

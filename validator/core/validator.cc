@@ -259,6 +259,14 @@ void Validator::OnAnswer(uint64_t question, absl::StatusOr<ResolveResponse> answ
 
 // ---- Holds.
 
+// What is to stay open, until its verdict is told.
+struct Validator::Opening {
+  Holds::HolderRef holder;
+  Holds::Verdict verdict;
+  HoldWords words;
+  int again = 3;  // so often more it may be decided
+};
+
 absl::Status Validator::OpenHold(const Holds::HolderRef& holder, uint64_t hold_id,
                                  absl::string_view token_string,
                                  const SharedRequirements::Shared& requirement, HoldWords words,
@@ -282,58 +290,83 @@ absl::Status Validator::OpenHold(const Holds::HolderRef& holder, uint64_t hold_i
   verdict.requirement = requirement;
   verdict.words = std::move(told);
   Miss miss;
-  const token::Requirement& needed = *verdict.requirement;
-  const bool from_memory = reader_.Decide(token_string, needed, &miss.key, &decision);
+  const bool from_memory = reader_.Decide(token_string, *requirement, &miss.key, &decision);
   if (from_memory) {
     RefuseFailOpen(&decision);
     Count(decision, /*from_memory=*/true, client);
   }
   verdict.key = miss.key;
   // Shared, because a callback has to be copyable.
-  auto pending = std::make_shared<Holds::Verdict>(std::move(verdict));
-  const auto decided = [this, holder, pending, words = std::move(words)](const Decision& made) {
-    words(made, pending->words.get());
-    holds_.Decided(holder, std::move(*pending), made);
-    AskForHolds();  // an event may have come meanwhile
-  };
+  const auto opening = std::make_shared<Opening>();
+  opening->holder = holder;
+  opening->verdict = std::move(verdict);
+  opening->words = std::move(words);
   if (from_memory) {
-    decided(decision);
+    TellVerdict(opening, decision);
   } else {
-    AskAbout(miss, pending->digest,
-             Resolver::Waiter{needed, decided, /*of_holds=*/false, client, /*needs_lease=*/true});
+    AskAbout(miss, opening->verdict.digest,
+             Resolver::Waiter{*requirement,
+                              [this, opening](const Decision& made) { TellVerdict(opening, made); },
+                              /*of_holds=*/false, client, /*needs_lease=*/true});
   }
   return absl::OkStatus();
 }
 
+void Validator::TellVerdict(const std::shared_ptr<Opening>& opening, const Decision& made) {
+  Holds::Verdict& verdict = opening->verdict;
+  // What was applied since may be about this token, and has found no hold of it; its revision may
+  // be acknowledged by now. So it is decided once more, and what an event has ended is not opened.
+  if (made.admitted() && opening->again > 0 && holds_.events() != verdict.as_of) {
+    --opening->again;
+    verdict.as_of = holds_.events();
+    Decision again;
+    if (reader_.DecideAgain(verdict.key, *verdict.requirement, &again)) {
+      return TellVerdict(opening, again);
+    }
+    return AskForHold(verdict.key, verdict.digest, *verdict.requirement,
+                      [this, opening](const Decision& asked) { TellVerdict(opening, asked); });
+  }
+  Decision unproven;
+  const Decision* said = &made;
+  if (made.fail_open) {
+    // What is opened without a lease would end at once.
+    reader_.SetUnavailable(tollgate::v1::VERDICT_REASON_NO_LEASE, &unproven);
+    said = &unproven;
+  }
+  opening->words(*said, verdict.words.get());
+  holds_.Decided(opening->holder, std::move(verdict), *said);
+  AskForHolds();  // an event may have come meanwhile
+}
+
 void Validator::AskForHolds() {
   if (holds_.BeginAsking()) {
-    while (const absl::optional<Holds::Question> question = holds_.NextQuestion()) {
-      AskForHold(*question);
+    while (const absl::optional<Holds::Question> next = holds_.NextQuestion()) {
+      AskForHold(next->key, next->digest, /*requirement=*/{},
+                 [this, question = *next](const Decision& decision) {
+                   holds_.Answered(question, decision);
+                   AskForHolds();
+                 });
     }
   }
   if (hurry_ && holds_.DueSooner()) hurry_();
 }
 
-void Validator::AskForHold(const Holds::Question& question) {
-  Resolver::Waiter waiter;
-  waiter.of_holds = true;
-  waiter.callback = [this, question](const Decision& decision) {
-    holds_.Answered(question, decision);
-    AskForHolds();
-  };
+void Validator::AskForHold(const TokenKey& key, const token::EdgeDigest& digest,
+                           const token::Requirement& requirement, Callback callback) {
+  Resolver::Waiter waiter{requirement, std::move(callback), /*of_holds=*/true};
   Resolver::Question sent;
   Resolver::Joined joined = Resolver::Joined::kOverloaded;
   {
     absl::MutexLock lock(&mu_);
-    if (!closed_ && !follower_.epoch().empty() && !pause_.Pauses(question.key, clock_.Now())) {
-      joined = resolver_.Join(question.key, question.digest, follower_.point(), waiter, &sent);
+    if (!closed_ && !follower_.epoch().empty() && !pause_.Pauses(key, clock_.Now())) {
+      joined = resolver_.Join(key, digest, follower_.point(), waiter, &sent);
     }
   }
   if (joined == Resolver::Joined::kAsk) return SendQuestion(sent);
   if (joined == Resolver::Joined::kWaits) return;
   Decision decision;
   reader_.SetUnavailable(tollgate::v1::VERDICT_REASON_SERVICE_UNAVAILABLE, &decision);
-  holds_.Answered(question, decision);
+  waiter.callback(decision);
 }
 
 // ---- The stream.

@@ -148,7 +148,8 @@ class Validator {
   void StopAdmitting();
   // Second step, once the last decision has been answered (the fronts are down). Says goodbye (R4),
   // unless a holder may hold on (Holds::LongestWord): the service then waits for the lease to run
-  // out, which that word does not outlive. Final.
+  // out, which that word does not outlive; by HoldsOptions::outlive_lease it does, and no receipt
+  // covers that. Final.
   FollowerActions Goodbye();
 
   ValidatorStatus Status() const;
@@ -170,9 +171,14 @@ class Validator {
   // Counts a refusal for the report, where the service knows the token.
   void CountAttempt(const Decision& decision, const base::IpAddress& client);
   void SendQuestion(const Resolver::Question& question);
+  struct Opening;
+  // Tells what was decided of a hold that is to be opened.
+  void TellVerdict(const std::shared_ptr<Opening>& opening, const Decision& made);
   // Asks about the holds in doubt, as many at once as may be.
   void AskForHolds();
-  void AskForHold(const Holds::Question& question);
+  // Asks for the sake of holds: nothing is counted. `callback` as AskAbout's.
+  void AskForHold(const TokenKey& key, const token::EdgeDigest& digest,
+                  const token::Requirement& requirement, Callback callback);
   void OnAnswer(uint64_t question, absl::StatusOr<tollgate::v1::ResolveResponse> answer);
   // Answers these checks UNAVAILABLE.
   void Disappoint(std::vector<Resolver::Waiter> waiters);

@@ -331,7 +331,8 @@ class ValidatorServerImpl final : public ValidatorServer {
     if (word <= absl::ZeroDuration()) return;
     base::Log(base::LogLevel::kWarning,
               "holders have not answered that they have closed, so no goodbye is said: receipts "
-              "wait until this validator's lease has run out",
+              "wait until this validator's lease has run out, and cover nothing that outlives it "
+              "(--holds-outlive-lease)",
               {{"holders", absl::StrJoin(validator_->holds().Unanswered(), ", ")},
                {"longest_word", word}});
   }

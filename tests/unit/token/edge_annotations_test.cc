@@ -45,21 +45,6 @@ TEST(EdgeAnnotationsTest, WholePairsInThePolicysOrderAsFarAsThereIsRoom) {
   EXPECT_THAT(EdgeAnnotations(annotations, Keys({"a"})), IsEmpty());
 }
 
-TEST(EdgeAnnotationsTest, AGrantIsToldOfThemAndOfTheWishForAddresses) {
-  store::v1::PolicyRecord policy;
-  Annotations annotations;
-  annotations["team"] = "payments";
-  annotations["note"] = "for people";
-  v1::Grant grant;
-  TellByPolicy(annotations, policy, &grant);
-  EXPECT_EQ(grant.ByteSizeLong(), 0u);
-  policy.add_edge_annotations("team");
-  policy.set_report_attempt_addresses(true);
-  TellByPolicy(annotations, policy, &grant);
-  EXPECT_THAT(grant.annotations(), UnorderedElementsAre(Pair("team", "payments")));
-  EXPECT_TRUE(grant.report_attempt_addresses());
-}
-
 TEST(EdgeAnnotationsTest, KeysAreCheckedAsAnnotationsKeysAre) {
   const auto refused = [](const std::vector<std::string>& keys) {
     const absl::Status status = CheckEdgeAnnotations(Keys(keys), "f");

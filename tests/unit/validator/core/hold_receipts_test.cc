@@ -16,6 +16,7 @@ namespace {
 
 using namespace tollgate::v1;  // NOLINT: the enumerators are long
 using ::testing::ElementsAre;
+using ::testing::EndsWith;
 using ::testing::IsEmpty;
 using Stand = HoldReceipts::Stand;
 
@@ -145,7 +146,9 @@ TEST_F(HoldReceiptsTest, ATokensDoubtsAreBounded) {
   Hold();
   answers_ = false;
   for (int i = 0; i < 40; ++i) Event(Changed("acme", ids_["a"]));
-  pings_.clear();
+  Pass(absl::Milliseconds(200));
+  // What gives way is not called good.
+  for (const std::string& told : News()) EXPECT_THAT(told, EndsWith(": 2 0 0 0"));
   answers_ = true;
   grants_["a"].set_state(TOKEN_STATE_REVOKED);
   AnswerAll();
@@ -232,6 +235,21 @@ TEST_F(HoldReceiptsTest, AnotherStreamIsToldAnewAndAnotherHistoryNothing) {
   AnswerAll();
 }
 
+TEST_F(HoldReceiptsTest, WhatTurnsOutGoodBetweenTwoStreamsIsToldToTheNext) {
+  Hold();
+  answers_ = false;
+  Event(Changed("acme", ids_["a"]));
+  EXPECT_THAT(News(), ElementsAre("11: 2 0 0 0"));
+  Note(validator_->StreamClosed(stream_));
+  AnswerAll();  // on another connection
+  ASSERT_EQ(Totals().in_doubt, 0);
+  clock_.Advance(absl::Seconds(1));
+  stream_ = validator_->Tick().stream;
+  validator_->StreamConnected(stream_);
+  Say(WelcomeMessage(epoch_, revision_, false));
+  EXPECT_THAT(News(), ElementsAre("11: 0 0 0 0")) << "or the service waits for two for ever";
+}
+
 // ---- The numbers alone.
 
 TEST(HoldReceipts, NoRevisionIsAcknowledgedBeforeItsFirstNumbers) {
@@ -271,20 +289,59 @@ TEST(HoldReceipts, WhatWasGoodBeforeAnybodyWasToldIsNoNews) {
   EXPECT_FALSE(receipts.has_news());
 }
 
-TEST(HoldReceipts, TheNewestRevisionsAreKept) {
-  HoldReceipts receipts;
-  for (int64_t revision = 1; revision <= 1000; ++revision) {
-    receipts.Move({receipts.Of(revision)}, Stand::kNone, Stand::kInDoubt, {});
-  }
-  EXPECT_EQ(receipts.Of(5), nullptr);
-  size_t told = 0;
+// What all pings tell that are due.
+std::vector<std::string> Tell(HoldReceipts* receipts) {
+  std::vector<std::string> news;
   for (bool more = true; more;) {
     Ping ping;
-    more = receipts.FillPing(&ping);
-    told += static_cast<size_t>(ping.ended_holds_size());
-    for (const EndedHolds& holds : ping.ended_holds()) EXPECT_GT(holds.revision(), 1000 - 256);
+    more = receipts->FillPing(&ping);
+    for (const EndedHolds& holds : ping.ended_holds()) news.push_back(Text(holds));
   }
-  EXPECT_EQ(told, HoldReceipts::kMostRevisions);
+  return news;
+}
+
+TEST(HoldReceipts, TheNewestRevisionsAreKeptOfThoseThatWereTold) {
+  HoldReceipts receipts;
+  // As many as a message of events may bring: each is told once, whatever follows.
+  for (int64_t revision = 1; revision <= 1024; ++revision) {
+    receipts.Move({receipts.Of(revision)}, Stand::kNone, Stand::kInDoubt, {});
+  }
+  const std::vector<std::string> news = Tell(&receipts);
+  EXPECT_EQ(news.size(), 1024u);
+  EXPECT_EQ(news.front(), "1: 1 0 0 0");
+  receipts.Move({receipts.Of(1025)}, Stand::kNone, Stand::kInDoubt, {});
+  EXPECT_EQ(receipts.Of(5), nullptr);
+  EXPECT_EQ(receipts.Of(1025 - 256), nullptr);
+  EXPECT_NE(receipts.Of(1025 - 255), nullptr);
+  receipts.StreamEnded();
+  EXPECT_EQ(Tell(&receipts).size(), HoldReceipts::kMostRevisions);
+}
+
+TEST(HoldReceipts, WhatIsSettledGivesWayFirst) {
+  HoldReceipts receipts;
+  const HoldReceipts::Doubts frozen = {receipts.Of(1)};
+  receipts.Move(frozen, Stand::kNone, Stand::kInDoubt, {});
+  receipts.Move(frozen, Stand::kInDoubt, Stand::kTold, "h");
+  Tell(&receipts);
+  for (int64_t revision = 2; revision <= 1000; ++revision) {
+    const HoldReceipts::Doubts doubts = {receipts.Of(revision)};
+    receipts.Move(doubts, Stand::kNone, Stand::kInDoubt, {});
+    Tell(&receipts);
+    receipts.Move(doubts, Stand::kInDoubt, Stand::kClosed, "h");
+    Tell(&receipts);
+  }
+  receipts.Move(frozen, Stand::kTold, Stand::kSilent, "h");
+  EXPECT_THAT(Tell(&receipts), ElementsAre("1: 0 0 0 1; h"));
+  // What was told of one that has given way stays as it was.
+  EXPECT_EQ(receipts.Of(500), nullptr);
+}
+
+TEST(HoldReceipts, WhatNobodyWasToldOfIsBoundedToo) {
+  HoldReceipts receipts;
+  for (int64_t revision = 1; revision <= 5000; ++revision) {
+    receipts.Move({receipts.Of(revision)}, Stand::kNone, Stand::kInDoubt, {});
+  }
+  EXPECT_EQ(Tell(&receipts).size(), HoldReceipts::kMostUntold);
 }
 
 TEST(HoldReceipts, WhatIsNoLongerKeptCountsForNothing) {

@@ -118,6 +118,38 @@ TEST_F(HoldsGoodbyeTest, WhoHasLeftIsBoundedAndNotForgottenForThat) {
   FailAll();
 }
 
+TEST_F(HoldsGoodbyeTest, StreamsThatHeldNothingCostNothing) {
+  MakeLive();
+  ASSERT_TRUE(Open(1, Token("b")).ok());
+  Read();
+  validator_->holds().Leave(holder_);
+  for (int i = 0; i < 600; ++i) {
+    const auto holder = validator_->holds().Join([] {}).value();
+    ASSERT_TRUE(Open(1, Token("a"), {}, holder).ok());
+    ASSERT_EQ(Read(holder).opened.at(1), VERDICT_REASON_UNSPECIFIED);
+    ASSERT_TRUE(validator_->holds().Close(holder, 1).ok());
+    validator_->holds().Leave(holder);
+  }
+  EXPECT_EQ(Totals().holders, 0);
+  // Whoever may hold on is not forgotten for them.
+  answers_ = false;
+  Event(Changed("acme", ids_["b"]));
+  ASSERT_EQ(pings_.back().ended_holds_size(), 1);
+  FailAll();
+  Stay(absl::Seconds(20));
+  for (int i = 0; i < 300; ++i) {
+    const auto holder = validator_->holds().Join([] {}).value();
+    ASSERT_TRUE(Open(1, Token("a"), {}, holder).ok());
+    AnswerAll();
+    Read(holder);
+    ASSERT_TRUE(validator_->holds().Close(holder, 1).ok());
+    validator_->holds().Leave(holder);
+  }
+  Stay(absl::Seconds(11));  // the word of the one that held
+  validator_->StopAdmitting();
+  EXPECT_TRUE(SaysGoodbye());
+}
+
 TEST_F(HoldsGoodbyeTest, AnswersAreAwaited) {
   MakeLive();
   for (uint64_t id = 1; id <= 3; ++id) ASSERT_TRUE(Open(id, Token("a")).ok());

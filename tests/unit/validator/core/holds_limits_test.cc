@@ -1,8 +1,16 @@
 // What holds may cost, and what comes between two steps of theirs.
 #include <gmock/gmock.h>
 
+#include <algorithm>
+#include <ctime>
+#include <functional>
+#include <set>
+#include <string>
+
 #include "base/status.h"
 #include "tests/unit/validator/core/holds_fixture.h"
+#include "token/grant.h"
+#include "validator/core/hold_table.h"
 #include "validator/core/shared_requirements.h"
 
 namespace tollgate::validator {
@@ -10,6 +18,7 @@ namespace {
 
 using namespace tollgate::v1;
 using testing::ElementsAre;
+using testing::IsEmpty;
 
 TEST_F(HoldsTest, AMomentLaterNothingIsDueSooner) {
   MakeLive();
@@ -40,6 +49,74 @@ TEST_F(HoldsTest, ACohortMeetsATokenWhoseOwnerIsNotKnownYet) {
   EXPECT_EQ(Totals().in_doubt, 1) << "the answer is older than the cohort";
   validator_->Settle();
   EXPECT_EQ(asked_.size(), 1u);
+}
+
+TEST_F(HoldsTest, WhatAnEventHasEndedIsNotOpened) {
+  MakeLive();
+  answers_ = false;
+  // The answer is judged for a check and for the hold together; the event comes between the two.
+  validator_->CheckAsync(Token("a"), {}, [&](const Decision& d) {
+    EXPECT_TRUE(d.admitted());
+    grants_["a"].set_state(TOKEN_STATE_REVOKED);
+    Event(Changed("acme", ids_["a"]));
+    Event(Changed("acme", "another"));
+  });
+  ASSERT_TRUE(Open(1, Token("a")).ok());
+  pings_.clear();
+  AnswerAll();
+  EXPECT_THAT(Read().order, IsEmpty());
+  answers_ = true;
+  AnswerAll();
+  EXPECT_EQ(Read().opened.at(1), VERDICT_REASON_REVOKED);
+  Pass(absl::Milliseconds(200));
+  for (const Ping& ping : pings_) EXPECT_EQ(ping.ended_holds_size(), 0) << "it was never open";
+}
+
+TEST_F(HoldsTest, EventsThatAreAboutOthersPutNoOpeningInDoubt) {
+  MakeLive();
+  answers_ = false;
+  ASSERT_TRUE(Open(1, Token("a")).ok());
+  const auto question = std::exchange(asked_, {});
+  Event(Changed("acme", "another"));
+  for (const Asked& asked : question) Answer(asked);
+  EXPECT_EQ(Totals().open, 1);
+  EXPECT_EQ(Totals().in_doubt, 0);
+  EXPECT_EQ(questions_, 1);
+  EXPECT_EQ(validator_->Totals().admitted, 1) << "decided twice, and admitted once";
+}
+
+TEST_F(HoldsTest, WhatIsOpenedAcrossSeveralEventsCountsForNoneOfThem) {
+  MakeLive();
+  ASSERT_TRUE(Open(1, Token("a")).ok());
+  ASSERT_TRUE(validator_->holds().Close(holder_, 1).ok());
+  pings_.clear();
+  auto between = [this, id = uint64_t{1}](const std::function<void()>& what) mutable {
+    ASSERT_TRUE(validator_
+                    ->OpenHold(holder_, ++id, Token("a"),
+                               std::make_shared<const token::Requirement>(),
+                               [&](const Decision& d, ValidateResponse* words) {
+                                 words->set_verdict(d.verdict);
+                                 what();
+                               })
+                    .ok());
+    Pass(absl::Milliseconds(200));
+  };
+  // Another token's revision is not to name it.
+  between([this] {
+    Event(Changed("acme", ids_["a"]));
+    Event(Changed("acme", "another"));
+  });
+  // Nor is one that was acknowledged long ago.
+  between([this] { validator_->holds().OnLeaseEnded(); });
+  for (const Ping& ping : pings_) EXPECT_EQ(ping.ended_holds_size(), 0);
+}
+
+TEST_F(HoldsTest, WithoutATimeByNameNothingIsUncovered) {
+  MakeLive();
+  ASSERT_TRUE(Open(1, Token("a")).ok());
+  clock_.Advance(absl::Seconds(31));  // and no tick
+  ASSERT_EQ(Totals().open, 1);
+  EXPECT_EQ(Totals().uncovered, 0);
 }
 
 TEST_F(HoldsTest, AnAnswerThatIsTakenWithoutALeaseAccusesNobody) {
@@ -146,6 +223,86 @@ TEST_F(HoldsTest, ARequirementForWhichThereIsNoRoomIsOverload) {
   EXPECT_EQ(Totals().open, 0);
   ASSERT_TRUE(Open(2, Token("a")).ok());
   EXPECT_EQ(Read().opened.at(2), VERDICT_REASON_UNSPECIFIED);
+}
+
+// Holds alone, each of a token of its own, with a lease and a word of 30 s.
+class HoldTableTest : public testing::Test {
+ protected:
+  void OpenMany(uint64_t holds) {
+    HoldsOptions options;
+    options.most = 2 * holds;
+    table_ = std::make_unique<HoldTable>(options);
+    HoldTable::Stream* const stream = table_->Join().value();
+    now_.lease.lease_ns = absl::ToInt64Nanoseconds(absl::Seconds(30));
+    now_.state = LeaseState::kLive;
+    const auto needed = std::make_shared<const token::Requirement>();
+    Decision decision;
+    decision.verdict = VERDICT_ADMIT;
+    token::GrantView grant;
+    ASSERT_TRUE(EdgeReader::HoldGrant(token::PackGrant(GrantFor("acme", "0123456789abcdef")),
+                                      &decision, &grant));
+    for (uint64_t id = 1; id <= holds; ++id) {
+      ASSERT_TRUE(table_->Begin(stream, id).value());
+      HoldVerdict verdict;
+      verdict.hold_id = id;
+      const std::string name = std::to_string(id);
+      std::copy(name.begin(), name.end(), verdict.key.public_id);
+      verdict.requirement = needed;
+      verdict.words = std::make_unique<ValidateResponse>();
+      verdict.words->set_verdict(VERDICT_ADMIT);
+      table_->Decided(stream, std::move(verdict), decision, now_.boot);
+      HoldResponse opened;
+      ASSERT_EQ(table_->NextMessage(stream, now_, &opened), NextOfHolder::kMessage);
+    }
+  }
+
+  HoldTable::Moment now_;
+  std::unique_ptr<HoldTable> table_;
+};
+
+// They end under the lock that holders, events and Pongs wait for.
+TEST_F(HoldTableTest, ToEndAllCostsNoMoreThanToOpenThem) {
+  const std::clock_t begin = std::clock();
+  OpenMany(240'000);
+  const std::clock_t open = std::clock();
+  table_->CloseAll();
+  const std::clock_t ended = std::clock();
+  EXPECT_EQ(table_->unanswered(), 240'000u);
+  EXPECT_LT(ended - open, 2 * (open - begin));
+}
+
+TEST_F(HoldTableTest, AReportTellsOfAPartAndEachTokenHasItsTurn) {
+  OpenMany(13'000);
+  std::set<std::string> told;
+  for (int report = 0; report < 6; ++report) {
+    std::vector<HeldUse> held;
+    table_->CollectHeld(now_, &held);
+    EXPECT_EQ(held.size(), 2167u);
+    for (const HeldUse& token : held) told.insert(token.token_id);
+  }
+  EXPECT_EQ(told.size(), 13'000u);
+}
+
+TEST_F(HoldTableTest, WhoNeverAnswersKeepsNoRevisionThatIsForgotten) {
+  OpenMany(1);
+  std::string id(token::kPublicIdLength, '\0');
+  id[0] = '1';
+  table_->OnTokenEvent(id, 11, now_.boot);
+  const std::weak_ptr<HoldReceipts::Entry> entry = table_->receipts().Of(11);
+  ASSERT_TRUE(table_->BeginAsking());
+  const auto question = table_->NextQuestion();
+  ASSERT_TRUE(question.has_value());
+  Decision revoked;
+  revoked.verdict = VERDICT_DENY;
+  revoked.reason = VERDICT_REASON_REVOKED;
+  table_->Answered(*question, revoked, now_);
+  ASSERT_EQ(table_->unanswered(), 1u);
+  table_->receipts().Reset("another", 5);
+  EXPECT_FALSE(entry.expired());
+  now_.boot = now_.boot + absl::Seconds(31);  // the word is over
+  table_->Tick(now_);
+  EXPECT_EQ(table_->unanswered(), 1u);
+  EXPECT_TRUE(entry.expired());
 }
 
 TEST(SharedRequirements, EqualOnesAreOneAndDifferentOnesAreBounded) {

@@ -353,6 +353,7 @@ TEST_F(HoldsTest, WhatIsHeldOpenIsInUse) {
   MakeLive();
   for (uint64_t id = 1; id <= 3; ++id) ASSERT_TRUE(Open(id, Token("a")).ok());
   ASSERT_TRUE(Open(4, Token("b")).ok());
+  Read();
   // What the next report tells of: count and last use.
   const auto report = [this] {
     std::map<std::string, std::pair<int64_t, absl::Time>> uses;
@@ -360,6 +361,7 @@ TEST_F(HoldsTest, WhatIsHeldOpenIsInUse) {
     while (reports_.empty()) {
       GrantLease(30);
       Pass(absl::Seconds(1));
+      Renew();
     }
     for (const auto& use : reports_.back().uses()) {
       for (const auto& [name, id] : ids_) {
@@ -394,6 +396,7 @@ TEST_F(HoldsTest, WhatIsHeldOpenIsInUse) {
 TEST_F(HoldsTest, InDoubtOrWithoutALeaseNothingIsInUse) {
   MakeLive();
   ASSERT_TRUE(Open(1, Token("a")).ok());
+  Read();
   std::vector<HeldUse> held;
   validator_->holds().CollectHeld(&held);
   ASSERT_EQ(held.size(), 1u);
@@ -411,6 +414,20 @@ TEST_F(HoldsTest, InDoubtOrWithoutALeaseNothingIsInUse) {
   held.clear();
   validator_->holds().CollectHeld(&held);
   EXPECT_THAT(held, IsEmpty());
+}
+
+TEST_F(HoldsTest, WhatNoHolderRenewsIsNotInUse) {
+  MakeLive();
+  ASSERT_TRUE(Open(1, Token("a")).ok());
+  Read();
+  Stay(absl::Seconds(60));  // its stream is there, and its word is over: it has closed
+  ASSERT_EQ(Totals().open, 1);
+  std::vector<HeldUse> held;
+  validator_->holds().CollectHeld(&held);
+  EXPECT_THAT(held, IsEmpty());
+  Renew();
+  validator_->holds().CollectHeld(&held);
+  EXPECT_EQ(held.size(), 1u);
 }
 
 TEST_F(HoldsTest, AHoldEndsWithItsToken) {

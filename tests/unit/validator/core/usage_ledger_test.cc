@@ -62,6 +62,24 @@ TEST(UsageLedgerTest, LongReportsAreSplitAndOnlyTheLastIsComplete) {
   EXPECT_TRUE(reports[2].has_complete_until());
 }
 
+TEST(UsageLedgerTest, WhatAReportHasNoRoomForIsInTheNext) {
+  UsageLedger ledger(10);
+  for (const char* id : {"a", "b", "c", "d", "e"}) ledger.Add({Use(id, 5000, 1)});
+  ledger.AddAttempts({{"w", "a", tollgate::v1::VERDICT_REASON_REVOKED, 5000, 5000, 1}});
+  auto reports = ledger.Take(2, absl::FromUnixMillis(9000), 2);
+  ASSERT_EQ(reports.size(), 2u);
+  EXPECT_FALSE(reports[1].has_complete_until()) << "use is left";
+  ledger.Lost();
+  EXPECT_EQ(ledger.size(), 5u);
+  ledger.Take(2, absl::FromUnixMillis(9000), 2);
+  ledger.Confirm();
+  reports = ledger.Take(2, absl::FromUnixMillis(9000), 2);
+  ASSERT_EQ(reports.size(), 1u);
+  EXPECT_EQ(reports[0].uses_size(), 1);
+  EXPECT_EQ(reports[0].attempts_size(), 1);
+  EXPECT_TRUE(reports[0].has_complete_until());
+}
+
 TEST(UsageLedgerTest, BeyondTheBoundSilenceProvesNothing) {
   UsageLedger ledger(1);
   ledger.Add({Use("a", 5000, 1), Use("b", 5000, 4)});
