@@ -4,10 +4,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -45,7 +48,14 @@ class ForkTest : public EmbeddedTest {
  protected:
   ForkTest() : token_(MakeToken()) {}
   // The service, in a process of its own, until the test ends.
-  void SetUp() override {
+  void SetUp() override { StartServer(); }
+  // The same, after its script was changed.
+  void RestartServer() {
+    kill(server_, SIGKILL);
+    ExitOf(server_);
+    StartServer();
+  }
+  void StartServer() {
     int ready[2];
     ASSERT_EQ(pipe(ready), 0);
     server_ = InChild([&] {
@@ -123,6 +133,65 @@ TEST_F(ForkTest, AChildDoesNotDecideOnItsParentsLease) {
         edge.reset();
       })),
       0);
+}
+
+TEST_F(ForkTest, AChildHoldsNothing) {
+  EXPECT_EQ(ExitOf(InChild([&] {
+              std::unique_ptr<edge::Edge> edge = Started("test/parent");
+              edge::Hold hold =
+                  edge->HoldBlocking(
+                          token_.string, edge::Requirement(), [](edge::Reason) {}, kLongEnough)
+                      .second;
+              MUST(hold.Good());
+              // The ways in which a child may let go of a handle.
+              edge::Hold second =
+                  edge->HoldBlocking(token_.string, edge::Requirement(), nullptr).second;
+              MUST(second.Good());
+              MUST(ExitOf(InChild([&] {
+                     MUST(!hold.Good());
+                     MUST(hold.reason() == edge::Reason::kForked);
+                     bool called = false;
+                     edge->HoldAsync(token_.string, edge::Requirement(), nullptr,
+                                     [&](const edge::Decision& d, edge::Hold none) {
+                                       called = d.reason() == edge::Reason::kForked && !none.Good();
+                                     });
+                     MUST(called);
+                     hold.Close();
+                     MUST(!hold.Good());
+                     second = edge::Hold();
+                     edge.reset();
+                   })) == 0);
+              MUST(hold.Good() && second.Good());
+              MUST(edge->Status().open_holds == 2);
+              hold.Close();
+              MUST(edge->Status().open_holds == 1);
+            })),
+            0);
+}
+
+// What a host relies on that is woken: nothing that was held is good without a lease, whichever of
+// its threads runs first.
+TEST_F(ForkTest, AfterASuspensionNothingIsGoodThatHasNoLease) {
+  service_.Set([](auto& script) { script.lease = absl::Milliseconds(500); });
+  RestartServer();
+  const pid_t host = InChild([&] {
+    std::unique_ptr<edge::Edge> edge = Started("test/host");
+    const edge::Hold hold =
+        edge->HoldBlocking(token_.string, edge::Requirement(), nullptr, kLongEnough).second;
+    MUST(hold.Good());
+    raise(SIGSTOP);
+    MUST(!hold.Good());
+    const edge::Reason why = hold.reason();
+    MUST(why == edge::Reason::kNoLease);
+  });
+  int status = 0;
+  ASSERT_EQ(waitpid(host, &status, WUNTRACED), host);
+  ASSERT_TRUE(WIFSTOPPED(status)) << status;
+  // Its lease runs out meanwhile.
+  const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(600);
+  std::this_thread::sleep_until(until);
+  kill(host, SIGCONT);
+  EXPECT_EQ(ExitOf(host), 0);
 }
 
 TEST_F(ForkTest, AChildOfAParentWithAnEdgeIsToldToStartAfterTheFork) {
