@@ -34,6 +34,8 @@ class Outbox {
   // ---- In.
   // Adds use that the table handed out.
   void AddUse(const std::vector<EntryUse>& uses);
+  // Adds use by what is held open (UsageLedger::AddHeld).
+  void AddHeld(const std::vector<HeldToken>& held, int64_t at_ms);
   // Adds refused attempts that the table handed out.
   void AddAttempts(const std::vector<TokenAttempts>& attempts);
   // An event of `revision` dropped the token; `gone` is what the table handed out for its id. Adds

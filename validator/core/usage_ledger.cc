@@ -13,6 +13,12 @@ google::protobuf::Timestamp FromMillis(int64_t ms) {
 
 }  // namespace
 
+void UsageLedger::Use::Add(const Use& more) {
+  last_ms = std::max(last_ms, more.last_ms);
+  count += more.count;
+  held_ms = std::max(held_ms, more.held_ms);
+}
+
 void UsageLedger::Merge(const Key& key, const Use& use) {
   auto found = unreported_.find(key);
   if (found == unreported_.end()) {
@@ -23,8 +29,7 @@ void UsageLedger::Merge(const Key& key, const Use& use) {
     }
     found = unreported_.emplace(key, Use()).first;
   }
-  found->second.last_ms = std::max(found->second.last_ms, use.last_ms);
-  found->second.count += use.count;
+  found->second.Add(use);
 }
 
 void UsageLedger::Add(const std::vector<EntryUse>& uses) {
@@ -32,7 +37,13 @@ void UsageLedger::Add(const std::vector<EntryUse>& uses) {
     // Evidence whose use was reported, or use from before the service's time was heard: there is
     // nothing to report.
     if (use.last_admit_ms == 0 || use.uses == 0) continue;
-    Merge(Key(use.workspace, use.token_id), Use{use.last_admit_ms, use.uses});
+    Merge(Key(use.workspace, use.token_id), Use{use.last_admit_ms, use.uses, 0});
+  }
+}
+
+void UsageLedger::AddHeld(const std::vector<HeldToken>& held, int64_t at_ms) {
+  for (const HeldToken& token : held) {
+    Merge(Key(token.workspace, token.token_id), Use{0, 0, at_ms});
   }
 }
 
@@ -68,11 +79,9 @@ std::vector<tollgate::v1::Usage> UsageLedger::Take(size_t longest, absl::Time co
     auto* entry = reports.back().add_uses();
     entry->set_workspace(key.first);
     entry->set_token_id(key.second);
-    *entry->mutable_last_used_time() = FromMillis(use.last_ms);
+    *entry->mutable_last_used_time() = FromMillis(std::max(use.last_ms, use.held_ms));
     entry->set_count(use.count);
-    Use& sent = sent_[key];
-    sent.last_ms = std::max(sent.last_ms, use.last_ms);
-    sent.count += use.count;
+    sent_[key].Add(use);
   }
   unreported_.clear();
   for (const auto& [key, attempts] : unreported_attempts_) {

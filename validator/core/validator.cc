@@ -77,7 +77,10 @@ Validator::Validator(ValidatorOptions options, const base::Clock& clock, base::R
       table_(std::move(table)),
       reader_(options.format, options.retry_after, table_.get(), lease_.get(), &clock),
       attempts_(options.attempt_slots),
-      holds_(options.holds, &reader_, &clock),
+      holds_(options.holds, &reader_, &clock,
+             [this] {
+               if (hurry_) hurry_();
+             }),
       resolver_(options.resolver),
       outbox_(options.outbox),
       state_(table_.get(), lease_.get(), &resolver_, &outbox_, &counts_, &attempts_, &holds_),
@@ -404,7 +407,10 @@ FollowerActions Validator::Goodbye() {
     const auto [now, wall_now] = ReadPair(clock_);
     closed_ = true;
     waiters = resolver_.LetGo(base::BootTime::InfiniteFuture());
-    actions = follower_.Goodbye(now, wall_now);
+    // What a holder may go on believing is a decision that is not over (R4).
+    const bool held =
+        holds_.LongestWord() > absl::ZeroDuration() && !TOLLGATE_MUTATED("r4_holders_forgotten");
+    actions = follower_.Goodbye(now, wall_now, held);
   }
   Disappoint(std::move(waiters));
   return actions;

@@ -140,8 +140,9 @@ class Validator {
 
   // First step of a shutdown: from now on every check is UNAVAILABLE, and every hold has ended.
   void StopAdmitting();
-  // Second step, once the last decision has been answered (the fronts are down). Says goodbye (R4).
-  // Final.
+  // Second step, once the last decision has been answered (the fronts are down). Says goodbye (R4),
+  // unless a holder may hold on (Holds::LongestWord): the service then waits for the lease to run
+  // out, which that word does not outlive. Final.
   FollowerActions Goodbye();
 
   // Whether there is a live lease now, read as a decision reads it (R13).

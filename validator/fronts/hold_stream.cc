@@ -76,6 +76,8 @@ absl::Status HoldStream::Take(const grpc::ByteBuffer& message) {
     return parsed;
   }
   switch (request.message_case()) {
+    case HoldRequest::kHello:
+      return validator_.holds().Hello(holder_, request.hello().holder());
     case HoldRequest::kOpen:
       return TakeOpen(request.mutable_open());
     case HoldRequest::kRenew:
@@ -85,8 +87,9 @@ absl::Status HoldStream::Take(const grpc::ByteBuffer& message) {
     case HoldRequest::MESSAGE_NOT_SET:
       break;
   }
-  return base::Refuse(absl::StatusCode::kInvalidArgument, "MALFORMED_REQUEST",
-                      "A message of a holder is open, renew or closed; this one is none of them.");
+  return base::Refuse(
+      absl::StatusCode::kInvalidArgument, "MALFORMED_REQUEST",
+      "A message of a holder is hello, open, renew or closed; this one is none of them.");
 }
 
 absl::Status HoldStream::TakeOpen(HoldRequest::Open* open) {

@@ -44,6 +44,12 @@ class Recorder : public FollowedState {
   void EndLease() override { log.push_back("end-lease"); }
   void Close() override { log.push_back("close"); }
   void FillCounts(tollgate::v1::Ping* ping) override { ping->set_cached_tokens(42); }
+  bool HoldsHaveNews() const override { return holds_have_news; }
+  bool FillHolds(tollgate::v1::Ping* ping) override {
+    if (std::exchange(holds_have_news, false)) ping->add_ended_holds();
+    return false;
+  }
+  void StreamEnded() override {}
   absl::Time CollectUse(base::BootTime) override {
     log.push_back("collect-use");
     outbox_.AddUse({EntryUse{"w", "used", 5000, 1}});
@@ -53,6 +59,7 @@ class Recorder : public FollowedState {
 
   std::vector<std::string> log;
   std::vector<lease::HeldLease> leases;
+  bool holds_have_news = false;
   bool admitted = false;  // whether every dropped token was admitted before
   absl::Time service_time;
   absl::Duration round_trip;

@@ -71,7 +71,11 @@ class HoldsTest : public ::testing::Test {
   void Note(const FollowerActions& a) {
     wake_at_ = a.wake_at;
     for (const auto& m : a.send) {
-      if (m.has_ping()) sequence_ = m.ping().sequence();
+      if (m.has_ping()) {
+        sequence_ = m.ping().sequence();
+        pings_.push_back(m.ping());
+      }
+      if (m.has_usage()) reports_.push_back(m.usage());
     }
   }
   void Event(const tollgate::v1::Event& event) { Say(EventsMessage(++revision_, {event})); }
@@ -180,6 +184,8 @@ class HoldsTest : public ::testing::Test {
   uint64_t stream_ = 0;
   uint64_t sequence_ = 0;
   base::BootTime wake_at_;
+  std::vector<tollgate::v1::Usage> reports_;
+  std::vector<tollgate::v1::Ping> pings_;
 };
 
 }  // namespace tollgate::validator

@@ -49,7 +49,7 @@ TEST_F(HoldsTest, AnAnswerThatIsTakenWithoutALeaseAccusesNobody) {
   ASSERT_TRUE(Open(1, Token("a")).ok());
   Read();
   Holds& holds = validator_->holds();
-  holds.OnTokenEvent(ids_["a"]);
+  holds.OnTokenEvent(ids_["a"], 11);
   ASSERT_TRUE(holds.BeginAsking());
   const auto question = holds.NextQuestion();
   ASSERT_TRUE(question.has_value());

@@ -349,6 +349,70 @@ TEST_F(HoldsTest, ACohortAsksAboutItsOwnTokens) {
   EXPECT_THAT(Read().ended, ElementsAre(std::pair(1u, VERDICT_REASON_REVOKED)));
 }
 
+TEST_F(HoldsTest, WhatIsHeldOpenIsInUse) {
+  MakeLive();
+  for (uint64_t id = 1; id <= 3; ++id) ASSERT_TRUE(Open(id, Token("a")).ok());
+  ASSERT_TRUE(Open(4, Token("b")).ok());
+  // What the next report tells of: count and last use.
+  const auto report = [this] {
+    std::map<std::string, std::pair<int64_t, absl::Time>> uses;
+    reports_.clear();
+    while (reports_.empty()) {
+      GrantLease(30);
+      Pass(absl::Seconds(1));
+    }
+    for (const auto& use : reports_.back().uses()) {
+      for (const auto& [name, id] : ids_) {
+        if (id == use.token_id()) {
+          uses[name] = {use.count(), base::FromProto(use.last_used_time())};
+        }
+      }
+    }
+    EXPECT_TRUE(reports_.back().has_complete_until());
+    for (const auto& [name, use] : uses) {
+      EXPECT_GE(use.second, base::FromProto(reports_.back().complete_until())) << name;
+    }
+    return uses;
+  };
+  auto uses = report();
+  EXPECT_EQ(uses.at("a").first, 3);
+  EXPECT_EQ(uses.at("b").first, 1);
+  uses = report();
+  EXPECT_EQ(uses.at("a").first, 0) << "no admission";
+  EXPECT_EQ(uses.size(), 2u);
+
+  answers_ = false;
+  Event(Changed("acme", ids_["a"]));
+  uses = report();
+  ASSERT_EQ(Totals().open, 1) << "it was not answered in time";
+  EXPECT_EQ(uses.count("a"), 0u);
+  ASSERT_TRUE(validator_->holds().Close(holder_, 4).ok());
+  EXPECT_EQ(report().size(), 0u);
+  FailAll();
+}
+
+TEST_F(HoldsTest, InDoubtOrWithoutALeaseNothingIsInUse) {
+  MakeLive();
+  ASSERT_TRUE(Open(1, Token("a")).ok());
+  std::vector<HeldToken> held;
+  validator_->holds().CollectHeld(&held);
+  ASSERT_EQ(held.size(), 1u);
+  EXPECT_EQ(held[0].workspace, "acme");
+  EXPECT_EQ(held[0].token_id, ids_["a"]);
+  answers_ = false;
+  Event(Changed("acme", ids_["a"]));
+  held.clear();
+  validator_->holds().CollectHeld(&held);
+  EXPECT_THAT(held, IsEmpty());
+  AnswerAll();
+  validator_->holds().CollectHeld(&held);
+  EXPECT_EQ(held.size(), 1u);
+  clock_.Advance(absl::Seconds(31));
+  held.clear();
+  validator_->holds().CollectHeld(&held);
+  EXPECT_THAT(held, IsEmpty());
+}
+
 TEST_F(HoldsTest, AHoldEndsWithItsToken) {
   MakeLive();
   Token("a");
@@ -407,7 +471,11 @@ TEST_F(HoldsTest, WhoeverLeavesEndsEveryHoldFirst) {  // R4
   validator_->StopAdmitting();
   const Told told = Read();
   EXPECT_THAT(told.ended, ElementsAre(std::pair(1u, VERDICT_REASON_SERVICE_UNAVAILABLE)));
-  EXPECT_TRUE(told.finished);
+  EXPECT_FALSE(told.finished) << "what has ended is to be answered";
+  wakes_ = 0;
+  ASSERT_TRUE(validator_->holds().Close(holder_, 1).ok());
+  EXPECT_EQ(wakes_, 1);
+  EXPECT_TRUE(Read().finished);
   AnswerAll();
   ASSERT_TRUE(Open(3, Token("a")).ok());
   EXPECT_EQ(Read().opened.at(3), VERDICT_REASON_NO_LEASE);

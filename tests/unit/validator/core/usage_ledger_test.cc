@@ -20,6 +20,24 @@ TEST(UsageLedgerTest, MergesMaximaAndSums) {
   EXPECT_EQ(reports[0].complete_until().seconds(), 9);
 }
 
+TEST(UsageLedgerTest, WhatIsHeldOpenIsUsedAndNotAdmitted) {
+  UsageLedger ledger(3);
+  ledger.Add({Use("a", 5000, 2)});
+  ledger.AddHeld({{"w", "a"}, {"w", "b"}}, 8000);
+  EXPECT_EQ(ledger.LastMs("w", "a"), 5000);
+  EXPECT_EQ(ledger.LastMs("w", "b"), 0);
+  const auto reports = ledger.Take(100, absl::FromUnixMillis(8000));
+  ASSERT_EQ(reports[0].uses_size(), 2);
+  for (const auto& use : reports[0].uses()) {
+    EXPECT_EQ(use.count(), use.token_id() == "a" ? 2 : 0);
+    EXPECT_EQ(use.last_used_time().seconds(), 8);
+  }
+  EXPECT_TRUE(reports[0].has_complete_until());
+  // What finds no room is no silence.
+  ledger.AddHeld({{"w", "c"}, {"w", "d"}}, 9000);
+  EXPECT_FALSE(ledger.Take(100, absl::FromUnixMillis(9000))[0].has_complete_until());
+}
+
 TEST(UsageLedgerTest, WhatWasLostGoesAgainWithWhatCameSince) {
   UsageLedger ledger(10);
   ledger.Add({Use("a", 5000, 2)});

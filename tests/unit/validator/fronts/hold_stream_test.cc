@@ -199,6 +199,31 @@ TEST_F(HoldStreamTest, WhoeverHasLostCountIsToldWhichFieldIsWrong) {
   EXPECT_EQ(front_.totals().refused, 6);
 }
 
+TEST_F(HoldStreamTest, AHolderSaysWhoItIsFirstAndOnlyFirst) {
+  HoldRequest hello;
+  hello.mutable_hello()->set_holder("chat/web-7");
+  Client client(stub_.get());
+  client.Write(hello);
+  client.Open(1, edge_.Mint());
+  EXPECT_EQ(client.Read().opened().verdict().verdict(), VERDICT_ADMIT);
+  client.Write(hello);
+  const absl::Status twice = client.Ended();
+  EXPECT_EQ(base::ReasonOf(twice), "HELLO_NOT_FIRST");
+  EXPECT_EQ(base::DetailsOf(twice).fields.at(0).field, "hello");
+  for (const std::string& name :
+       {std::string(), std::string("chat web"), std::string(129, 'a'), std::string("chat\n7")}) {
+    hello.mutable_hello()->set_holder(name);
+    const absl::Status refused = Refused(hello);
+    EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(base::ReasonOf(refused), "HOLDER_MALFORMED") << name;
+    EXPECT_EQ(base::DetailsOf(refused).fields.at(0).field, "hello.holder");
+  }
+  hello.mutable_hello()->set_holder(edge_.Mint());
+  EXPECT_EQ(base::ReasonOf(Refused(hello)), "CONTAINS_TOKEN_STRING");
+  hello.mutable_hello()->set_holder(std::string(128, 'a'));
+  EXPECT_TRUE(Refused(hello).ok());
+}
+
 TEST_F(HoldStreamTest, WithTheStreamItsHoldsAreGone) {
   const std::string token = edge_.Mint();
   auto client = std::make_unique<Client>(stub_.get());
@@ -218,6 +243,7 @@ TEST_F(HoldStreamTest, AnEdgeThatGoesEndsItsHoldsAndThenTheStream) {  // R4
   client.Read();
   edge_.validator()->StopAdmitting();
   EXPECT_EQ(client.Read().ended().reason(), VERDICT_REASON_SERVICE_UNAVAILABLE);
+  client.Closed(1);  // until then the stream is there for the answer
   const absl::Status status = client.Ended();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
   EXPECT_EQ(base::ReasonOf(status), "DRAINING");
