@@ -456,8 +456,8 @@ class TOLLGATE_EDGE_EXPORT Edge {
   // thread for holds, and then before `on_end` of the same hold. It must not block, as `on_end`
   // must not. The requirement is what the hold needs of its token for as long as it is open: a
   // scope that is taken away ends it. Without a live lease nothing is held, nor stays held, also at
-  // a fail-open edge. Opening counts as a use of the token; staying open does not. The token string
-  // is not kept. `on_end` may be empty.
+  // a fail-open edge. A hold is a use of its token, for as long as it is good. The token string is
+  // not kept. `on_end` may be empty.
   void HoldAsync(std::string_view token_string, const Requirement& requirement, HoldEnd on_end,
                  HoldOpened opened);
   // The same; waits for the service where needed, for at most `limit` (kTimedOut), as CheckBlocking

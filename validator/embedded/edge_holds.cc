@@ -73,6 +73,9 @@ std::shared_ptr<EdgeHolds> EdgeHolds::Start(std::shared_ptr<validator::Validator
       });
   TOLLGATE_INVARIANT(holder.ok(), "an edge's own holder finds room");
   holds->holder_ = *std::move(holder);
+  // How receipts call it: the edge has a name of its own.
+  const absl::Status named = holds->validator_->holds().Hello(holds->holder_, "embedded");
+  TOLLGATE_INVARIANT(named.ok(), "a name that a holder may have");
   holds->host_ = std::thread([raw = holds.get()] { raw->CallHost(); });
   holds->host_id_ = holds->host_.get_id();
   return holds;
