@@ -186,7 +186,7 @@ struct Options {
   // How long the service may take to answer a question. A check waits for at most four times this
   // long, because the edge asks again when a change has overtaken an answer.
   std::chrono::milliseconds resolve_timeout = std::chrono::seconds(2);
-  // What may be held open at once because a token was admitted (Edge::HoldAsync), some 700 bytes
+  // What may be held open at once because a token was admitted (Edge::HoldAsync), about 1 KB
   // each; one more is refused with kOverloaded. 0 to 1000000. 0: none.
   std::int64_t max_holds = 10000;
   // The longest pause before it connects again; the shortest is a tenth of a second.

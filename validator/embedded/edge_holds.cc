@@ -35,8 +35,8 @@ Hold& Hold::operator=(Hold&& from) noexcept {
 }
 
 bool Hold::Good() const {
-  if (held_ == nullptr || held_->holds->mark_->InChild()) return false;
-  // Clocks and lease first, what is known after them (R13).
+  if (held_ == nullptr) return false;
+  // Clocks and lease first, what is known after them (R13). In a forked child there is no lease.
   const bool live = held_->holds->validator_->Live();
   return live && held_->ended.load(std::memory_order_acquire) == 0;
 }
@@ -135,6 +135,7 @@ Reason EdgeHolds::Open(const HeldRef& held, absl::string_view token_string,
         return Reason::kOverloaded;
       }
       held->id = ++last_id_;
+      held->answered = false;
       held_[held->id] = held;
       ++opening_;
     }
