@@ -1,4 +1,5 @@
 """An edge inside a Python program, by ctypes: reads token strings, a line each, and says what may be done with them.
+After `hold TOKEN` it says so again when it is no longer true.
 
 usage: embed.py SERVICE [SCOPE]        (the library is found as the dynamic linker finds it: LD_LIBRARY_PATH, ldconfig)
 """
@@ -24,7 +25,11 @@ class Options(ctypes.Structure):
         ("max_questions", ctypes.c_int64), ("max_waiting", ctypes.c_int64),
         ("resolve_timeout_ms", ctypes.c_int64), ("longest_backoff_ms", ctypes.c_int64),
         ("log", ctypes.c_void_p), ("log_context", ctypes.c_void_p),
+        ("max_holds", ctypes.c_int64),
     ]
+
+
+ON_END = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int32)
 
 
 def load(name="libtollgate-edge.so.0"):
@@ -44,10 +49,31 @@ def load(name="libtollgate-edge.so.0"):
             ("decision_reason", i32, [handle]),
             ("decision_text", size, [handle, i32, text, size]),
             ("check", i32, [handle, text, size, handle, handle]),
-            ("check_blocking", i32, [handle, text, size, handle, i64, handle])]:
+            ("check_blocking", i32, [handle, text, size, handle, i64, handle]),
+            ("hold_blocking", i32, [handle, text, size, handle, i64, ON_END, handle, handle, ctypes.POINTER(handle)]),
+            ("hold_good", i32, [handle]),
+            ("hold_free", None, [handle])]:
         symbol = getattr(library, "tollgate_edge_" + function)
         symbol.restype, symbol.argtypes = result, arguments
     return library
+
+
+class Hold:
+    """What an admission let in, for as long as it stays open. Close it when that is closed."""
+
+    def __init__(self, lib, on_end):
+        self.lib = lib
+        self.hold = ctypes.c_void_p()
+        # The edge calls it on a thread of its own. It lives as long as the hold does: ctypes does not see to that.
+        self.on_end = ON_END(lambda _, reason: on_end(lib.tollgate_edge_describe(reason).decode()))
+
+    def good(self):
+        return bool(self.lib.tollgate_edge_hold_good(self.hold))
+
+    def close(self):
+        """Waits for on_end where another thread is in it."""
+        hold, self.hold = self.hold, ctypes.c_void_p()
+        self.lib.tollgate_edge_hold_free(hold)
 
 
 class Edge:
@@ -74,13 +100,30 @@ class Edge:
                 self.edge, token_string, len(token_string), self.requirement, int(seconds * 1000), decision)
             if code != OK:
                 raise RuntimeError(f"check: code {code}")
-            verdict = self.lib.tollgate_edge_decision_verdict(decision)
-            if verdict == ADMIT:
-                return "admit", f"{self.text(decision, WORKSPACE)} {self.text(decision, TOKEN_ID)}"
-            reason = self.lib.tollgate_edge_describe(self.lib.tollgate_edge_decision_reason(decision)).decode()
-            return ("deny" if verdict == DENY else "unavailable"), reason
+            return self.words(decision)
         finally:
             self.lib.tollgate_edge_decision_free(decision)
+
+    def hold(self, token_string, on_end, seconds=3):
+        """As check, and a Hold where it is admitted: on_end gets the reason when it is no longer good."""
+        decision = self.lib.tollgate_edge_decision_new()
+        hold = Hold(self.lib, on_end)
+        try:
+            code = self.lib.tollgate_edge_hold_blocking(
+                self.edge, token_string, len(token_string), self.requirement, int(seconds * 1000), hold.on_end, None,
+                decision, hold.hold)
+            if code != OK:
+                raise RuntimeError(f"hold: code {code}")
+            return self.words(decision), hold if hold.hold else None
+        finally:
+            self.lib.tollgate_edge_decision_free(decision)
+
+    def words(self, decision):
+        verdict = self.lib.tollgate_edge_decision_verdict(decision)
+        if verdict == ADMIT:
+            return "admit", f"{self.text(decision, WORKSPACE)} {self.text(decision, TOKEN_ID)}"
+        reason = self.lib.tollgate_edge_describe(self.lib.tollgate_edge_decision_reason(decision)).decode()
+        return ("deny" if verdict == DENY else "unavailable"), reason
 
     def text(self, decision, field):
         buffer = ctypes.create_string_buffer(self.lib.tollgate_edge_decision_text(decision, field, None, 0) + 1)
@@ -98,9 +141,19 @@ class Edge:
 def main():
     edge = Edge("examples/embed-python", sys.argv[1], sys.argv[2:3])
     print("live" if edge.wait_until_live(30) else "not live", flush=True)
+    holds = []
     for line in sys.stdin.buffer:
-        print(*edge.check(line.rstrip(b"\n")), flush=True)
-    return 0 if edge.stop() else 1
+        line = line.rstrip(b"\n")
+        if line.startswith(b"hold "):
+            answer, hold = edge.hold(line[len(b"hold "):], lambda reason: print("ended", reason, flush=True))
+            holds.append(hold)
+            print(*answer, flush=True)
+        else:
+            print(*edge.check(line), flush=True)
+    heard = edge.stop()
+    for hold in filter(None, holds):
+        hold.close()
+    return 0 if heard else 1
 
 
 if __name__ == "__main__":

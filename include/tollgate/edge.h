@@ -15,6 +15,8 @@
 //   if (!edge->Check(token_string, may_deploy, &decision)) {
 //     edge->CheckAsync(token_string, may_deploy, [](const tollgate::edge::Decision& d) { … });
 //   }
+//   // What stays open because of an admission: a WebSocket, a stream, a long download.
+//   auto [who, hold] = edge->HoldBlocking(token_string, may_deploy, [](tollgate::edge::Reason) { … });
 //
 // An edge follows the service's feed of changes, and holds a lease for as long as it hears from the
 // service. Without a lease it admits nothing (unless told to: Options::fail_open). A revocation
@@ -58,6 +60,8 @@
 
 namespace tollgate::edge {
 
+class DecisionWords;  // the library's own
+
 // The outcome of a check. The numbers are stable.
 enum class Verdict : std::int32_t {
   kAdmit = 1,        // let it pass
@@ -90,6 +94,11 @@ enum class Reason : std::int32_t {
 // A reason in words, for a log or an answer to a client. It says no more than RFC 6750 does. Never
 // null; lives for ever. Thread-safe.
 TOLLGATE_EDGE_EXPORT std::string_view Describe(Reason reason);
+
+// What a reason says of the token: kDeny where it is proven bad, or does not allow what it was
+// asked for; kUnavailable where nobody is accused, and for numbers that this library does not know;
+// kAdmit for kNone. Thread-safe.
+TOLLGATE_EDGE_EXPORT Verdict VerdictOf(Reason reason);
 
 // The library's version, as in "0.1.0". Thread-safe.
 TOLLGATE_EDGE_EXPORT std::string_view Version();
@@ -177,6 +186,9 @@ struct Options {
   // How long the service may take to answer a question. A check waits for at most four times this
   // long, because the edge asks again when a change has overtaken an answer.
   std::chrono::milliseconds resolve_timeout = std::chrono::seconds(2);
+  // What may be held open at once because a token was admitted (Edge::HoldAsync), about 1 KB
+  // each; one more is refused with kOverloaded. 0 to 1000000. 0: none.
+  std::int64_t max_holds = 10000;
   // The longest pause before it connects again; the shortest is a tenth of a second.
   std::chrono::milliseconds longest_backoff = std::chrono::seconds(5);
   // The brand, with which token strings begin: 2 to 8 lower-case letters.
@@ -234,7 +246,7 @@ class TOLLGATE_EDGE_EXPORT Requirement {
 
   // For the library.
   struct Held;
-  const Held* held() const { return held_.get(); }
+  const std::shared_ptr<const Held>& held() const { return held_; }
 
  private:
   Held& Mine();
@@ -283,7 +295,7 @@ class TOLLGATE_EDGE_EXPORT Decision {
   std::optional<std::chrono::system_clock::time_point> expire_time() const { return expire_time_; }
 
  private:
-  friend class Edge;
+  friend class DecisionWords;
   std::string_view Text(std::size_t i) const {
     if (i >= ends_.size()) return {};
     const std::size_t begin = i == 0 ? 0 : ends_[i - 1];
@@ -299,6 +311,51 @@ class TOLLGATE_EDGE_EXPORT Decision {
   // with a 0 byte behind it, which neither can hold.
   std::string text_;
   std::vector<std::uint32_t> ends_;  // of each in text_ up to the scopes
+};
+
+// What an admission let in, for as long as it stays open: the edge keeps it and its token together,
+// and says when the admission is no longer true. Closing or destroying the handle says that what
+// was held open is closed; so keep the handle beside the socket, the stream or the call.
+//
+// There are two ways to hear of the end, for two kinds of host:
+// * `on_end` (Edge::HoldEnd) is called by the edge, and can wake a connection that is silent.
+// * Good() is asked by the host, before each message that it sends or takes. It costs some tens of
+//   nanoseconds, and it is right also where no thread of the edge has run for a while.
+//
+// A handle may outlive its edge; it is not good then, and keeps the edge's memory until it is
+// closed. In a forked child no handle is good, and closing one there does nothing.
+//
+// Thread-safe are Good and reason, with each other and with what the edge does. Close, the
+// destructor and moves are one thread's at a time, which no other call of this handle overlaps.
+class TOLLGATE_EDGE_EXPORT Hold {
+ public:
+  Hold() noexcept;  // holds nothing, and is not good
+  // Close().
+  ~Hold();
+  Hold(Hold&& from) noexcept;
+  Hold& operator=(Hold&& from) noexcept;
+  Hold(const Hold&) = delete;
+  Hold& operator=(const Hold&) = delete;
+
+  // Whether what was admitted may stay open. It takes no lock, allocates nothing, makes no system
+  // call. True: at this moment the edge holds a live lease, by a boot clock that goes on while
+  // process and machine are suspended, and has not heard of an end. False: close what is held open;
+  // nothing makes it good again. `on_end` has been called, is being called, or will be soon.
+  bool Good() const;
+  // Why it is not good, as `on_end` is told; kNone while it is good, and for a handle that holds
+  // nothing. kForked in a forked child. Thread-safe.
+  Reason reason() const;
+  // Says that what was held open is closed. Afterwards `on_end` is not called any more. Where
+  // another thread is calling it just now, this waits until it has returned; on the thread that
+  // calls it, inside it, this does not wait. So hold no lock here that `on_end` takes. Idempotent.
+  void Close();
+
+  // For the library.
+  struct Held;
+  explicit Hold(std::shared_ptr<Held> held) noexcept;
+
+ private:
+  std::shared_ptr<Held> held_;
 };
 
 // The state of an edge.
@@ -321,8 +378,10 @@ struct Status {
   std::int64_t cached_tokens = 0;
   std::int64_t cached_unknown = 0;
   std::int64_t questions_in_flight = 0;
-  std::int64_t resets = 0;      // how often everything held was dropped to begin anew
-  std::int64_t reconnects = 0;  // streams tried after the first
+  std::int64_t resets = 0;          // how often everything held was dropped to begin anew
+  std::int64_t reconnects = 0;      // streams tried after the first
+  std::int64_t open_holds = 0;      // what is held open
+  std::int64_t holds_in_doubt = 0;  // of these, what a change may be about; the service is asked
   // What keeps the service from being reached: a reason (docs/errors.md), and in words. Empty while
   // it is reached, and for the first second or two without it.
   std::string unreached_reason;
@@ -338,6 +397,9 @@ struct Totals {
   std::int64_t from_memory = 0;              // decisions that needed no question
   std::int64_t misses = 0;                   // checks that had to ask the service
   std::array<std::int64_t, 32> by_reason{};  // of denied and unavailable, by Reason's number
+  std::int64_t holds_opened = 0;
+  std::int64_t holds_closed = 0;  // by the host, while they were good
+  std::int64_t holds_ended = 0;   // by the edge
 };
 
 // One edge: it follows the service's feed, holds what the feed and the answers say, and decides
@@ -345,7 +407,8 @@ struct Totals {
 // may overlap.
 //
 // Threads: one of the edge's own for timers, one that watches the lease, one that finds out why the
-// service cannot be reached, and gRPC's pool (shared with a host that uses gRPC).
+// service cannot be reached, one that calls back about holds, and gRPC's pool (shared with a host
+// that uses gRPC).
 //
 // Fork: an edge belongs to the process that started it. In a forked child the lease is wiped
 // memory, every check is unavailable (kForked), and Stop and the destructor do nothing. gRPC does
@@ -391,6 +454,33 @@ class TOLLGATE_EDGE_EXPORT Edge {
   Decision CheckBlocking(std::string_view token_string, const Requirement& requirement,
                          std::chrono::milliseconds limit = std::chrono::seconds(3));
 
+  // Is called when what was held is no longer good, at most once, on the edge's thread for holds,
+  // one call at a time, with no lock of the edge held; never after the hold was closed. The reason
+  // is what a new check would say: kRevoked, kExpired, kSuspended, kInsufficientScope and the like
+  // are about the token (VerdictOf: kDeny). kNoLease, kServiceUnavailable and kStopped accuse
+  // nobody: the client may come again with the same token. It may close or destroy the handle,
+  // and ask CheckAsync or HoldAsync. It must not block, because the ends of other holds wait; nor
+  // throw, nor call CheckBlocking, HoldBlocking, WaitUntilLive or Stop. Close what is held open in
+  // it, or give the order to.
+  using HoldEnd = std::function<void(Reason reason)>;
+  using HoldOpened = std::function<void(const Decision& decision, Hold hold)>;
+
+  // Decides as CheckAsync does, and holds what is admitted: `opened` gets the decision, and a hold
+  // that is good unless the decision is another one than admit. It runs exactly once: here, before
+  // this returns, where nothing can be held (kStopped, kForked, kOverloaded); else on the edge's
+  // thread for holds, and then before `on_end` of the same hold. It must not block, as `on_end`
+  // must not. The requirement is what the hold needs of its token for as long as it is open: a
+  // scope that is taken away ends it. Without a live lease nothing is held, nor stays held, also at
+  // a fail-open edge. A hold is a use of its token, for as long as it is good. The token string is
+  // not kept. `on_end` may be empty.
+  void HoldAsync(std::string_view token_string, const Requirement& requirement, HoldEnd on_end,
+                 HoldOpened opened);
+  // The same; waits for the service where needed, for at most `limit` (kTimedOut), as CheckBlocking
+  // does. `on_end` may be called before this returns.
+  std::pair<Decision, Hold> HoldBlocking(std::string_view token_string,
+                                         const Requirement& requirement, HoldEnd on_end,
+                                         std::chrono::milliseconds limit = std::chrono::seconds(3));
+
   // Waits until there is a live lease, for at most `limit`. True: there is one. For programs that
   // report themselves ready only then. Not in a callback.
   bool WaitUntilLive(std::chrono::milliseconds limit);
@@ -402,11 +492,12 @@ class TOLLGATE_EDGE_EXPORT Edge {
   std::string Metrics() const;
 
   // Ends the edge. From now on every check is unavailable (kStopped), and the checks that wait are
-  // answered so. Use is reported and the service gets a goodbye (R4), so that no receipt waits for
-  // this edge's lease to run out; that takes at most `limit`. First end the callers that ask the
-  // edge: Stop does not wait for an answer that another thread is giving. Returns once nothing of
-  // the edge runs. True: the service has taken the goodbye. Idempotent (later calls: false). Not in
-  // a callback.
+  // answered so. Every hold ends (kStopped), and Stop waits for each `on_end` to return, beyond
+  // `limit` too; a handle that is closed later says nothing any more. Use is reported and the
+  // service gets a goodbye (R4), so that no receipt waits for this edge's lease to run out; that
+  // takes at most `limit`. First end the callers that ask the edge: Stop does not wait for an
+  // answer that another thread is giving. Returns once nothing of the edge runs. True: the service
+  // has taken the goodbye. Idempotent (later calls: false). Not in a callback.
   bool Stop(std::chrono::milliseconds limit = std::chrono::seconds(2));
 
  private:

@@ -40,6 +40,7 @@ extern "C" {
 typedef struct tollgate_edge tollgate_edge;
 typedef struct tollgate_edge_requirement tollgate_edge_requirement;
 typedef struct tollgate_edge_decision tollgate_edge_decision;
+typedef struct tollgate_edge_hold tollgate_edge_hold;
 
 /* What functions return. The numbers are stable. */
 typedef int32_t tollgate_edge_code;
@@ -117,6 +118,7 @@ typedef struct tollgate_edge_options {
   int64_t longest_backoff_ms;
   tollgate_edge_log log; /* NULL: stderr */
   void* log_context;     /* passed to `log`; must live until stop has returned */
+  int64_t max_holds;     /* -1: none */
 } tollgate_edge_options;
 #define TOLLGATE_EDGE_OPTIONS_INIT {.struct_size = sizeof(tollgate_edge_options)}
 
@@ -125,6 +127,10 @@ TOLLGATE_EDGE_C_EXPORT const char* tollgate_edge_version(void);
 
 /* A reason in words, for a log or an answer to a client. Never NULL; lives for ever. */
 TOLLGATE_EDGE_C_EXPORT const char* tollgate_edge_describe(int32_t reason);
+
+/* What a reason says of the token, as a verdict: DENY where it is bad, or does not allow what was
+ * asked for; UNAVAILABLE where nobody is accused; ADMIT for NONE. */
+TOLLGATE_EDGE_C_EXPORT int32_t tollgate_edge_verdict_of(int32_t reason);
 
 /* Overwrites `size` bytes in a way that no compiler removes: for the buffer that held a token
  * string. */
@@ -198,6 +204,41 @@ TOLLGATE_EDGE_C_EXPORT tollgate_edge_code tollgate_edge_check_async(
     tollgate_edge* edge, const char* token_string, size_t size,
     const tollgate_edge_requirement* requirement, tollgate_edge_callback callback, void* context);
 
+/* Holds: what an admission let in, for as long as it stays open (tollgate::edge::Hold). Decides as
+ * a check does; on an admission the edge keeps what is open and its token together, until the host
+ * frees the hold, which says that what was open is closed.
+ *
+ * `on_end` (may be NULL) runs at most once, when the admission is no longer true, on the edge's
+ * thread for holds, one call at a time; never after tollgate_edge_hold_free has returned. `reason`
+ * is what a new check would say; tollgate_edge_verdict_of tells whether it accuses the token. It
+ * may free the hold. It must not block, nor call check_blocking, hold_blocking, wait_until_live,
+ * stop or tollgate_edge_free. */
+typedef void (*tollgate_edge_hold_end)(void* context, int32_t reason);
+/* On an admission `*hold` is the handle, which tollgate_edge_hold_free frees; else it is NULL, and
+ * `decision` says why. Waits for the service for at most `limit_ms` where needed. `on_end` may run
+ * before this returns. */
+TOLLGATE_EDGE_C_EXPORT tollgate_edge_code tollgate_edge_hold_blocking(
+    tollgate_edge* edge, const char* token_string, size_t size,
+    const tollgate_edge_requirement* requirement, int64_t limit_ms, tollgate_edge_hold_end on_end,
+    void* context, tollgate_edge_decision* decision, tollgate_edge_hold** hold);
+/* The same without a wait. On TOLLGATE_EDGE_OK `opened` runs exactly once, here or on the edge's
+ * thread for holds, and before `on_end`; on any other code neither runs. `hold` is the caller's to
+ * free, and NULL where `decision`, which is valid during the callback, is no admission. */
+typedef void (*tollgate_edge_hold_opened)(void* context, const tollgate_edge_decision* decision,
+                                          tollgate_edge_hold* hold);
+TOLLGATE_EDGE_C_EXPORT tollgate_edge_code tollgate_edge_hold_async(
+    tollgate_edge* edge, const char* token_string, size_t size,
+    const tollgate_edge_requirement* requirement, tollgate_edge_hold_end on_end,
+    tollgate_edge_hold_opened opened, void* context);
+/* 1: what was admitted may stay open. For every message: it costs some tens of nanoseconds, and is
+ * right also after the process was suspended. 0: close it; also for NULL. Hold::Good. */
+TOLLGATE_EDGE_C_EXPORT int32_t tollgate_edge_hold_good(const tollgate_edge_hold* hold);
+/* Why it is not good; TOLLGATE_EDGE_REASON_NONE while it is. */
+TOLLGATE_EDGE_C_EXPORT int32_t tollgate_edge_hold_reason(const tollgate_edge_hold* hold);
+/* What was held is closed. Where another thread is in `on_end` of this hold, waits until it has
+ * returned; so hold no lock here that `on_end` takes. A hold may be freed after its edge. */
+TOLLGATE_EDGE_C_EXPORT void tollgate_edge_hold_free(tollgate_edge_hold* hold);
+
 /* What an answer says. */
 TOLLGATE_EDGE_C_EXPORT int32_t
 tollgate_edge_decision_verdict(const tollgate_edge_decision* decision);
@@ -249,6 +290,8 @@ typedef struct tollgate_edge_status {
   int64_t questions_in_flight;
   int64_t resets;
   int64_t reconnects;
+  int64_t open_holds;
+  int64_t holds_in_doubt;
 } tollgate_edge_status;
 #define TOLLGATE_EDGE_STATUS_INIT {.struct_size = sizeof(tollgate_edge_status)}
 TOLLGATE_EDGE_C_EXPORT tollgate_edge_code tollgate_edge_get_status(tollgate_edge* edge,
@@ -264,6 +307,9 @@ typedef struct tollgate_edge_totals {
   int64_t from_memory;
   int64_t misses;
   int64_t by_reason[32];
+  int64_t holds_opened;
+  int64_t holds_closed;
+  int64_t holds_ended;
 } tollgate_edge_totals;
 #define TOLLGATE_EDGE_TOTALS_INIT {.struct_size = sizeof(tollgate_edge_totals)}
 TOLLGATE_EDGE_C_EXPORT tollgate_edge_code tollgate_edge_get_totals(tollgate_edge* edge,

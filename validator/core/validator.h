@@ -152,6 +152,8 @@ class Validator {
   // covers that. Final.
   FollowerActions Goodbye();
 
+  // Whether there is a live lease now, read as a decision reads it (R13).
+  bool Live() const { return reader_.ReadMoment().state == LeaseState::kLive; }
   ValidatorStatus Status() const;
   // The service's time now, as decisions see it (R18); InfinitePast before it was heard.
   absl::Time ServiceNow() const;

@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,6 +21,8 @@
 #include "base/version.h"
 #include "token/grant.h"
 #include "validator/core/validator.h"
+#include "validator/embedded/decision_words.h"
+#include "validator/embedded/edge_holds.h"
 #include "validator/embedded/edge_run.h"
 #include "validator/embedded/fork_guard.h"
 #include "validator/embedded/requirement.h"
@@ -31,17 +34,6 @@ using Milliseconds = std::chrono::milliseconds;
 
 // A longer string is no token string of any brand; one character too many is enough to tell.
 constexpr size_t kLongestTokenString = 256;
-constexpr Milliseconds kRetryAfter(1000);
-
-// A token may expire in the year 9999, but a system_clock of nanoseconds ends in 2262. A time
-// beyond either end of the host's clock becomes that end, so that it never wraps into the past.
-std::chrono::system_clock::time_point WallTimeOf(int64_t unix_micros) {
-  using Wall = std::chrono::system_clock::time_point;
-  using Micros = std::chrono::microseconds;
-  const int64_t first = std::chrono::ceil<Micros>(Wall::min().time_since_epoch()).count();
-  const int64_t last = std::chrono::floor<Micros>(Wall::max().time_since_epoch()).count();
-  return Wall(Micros(std::clamp(unix_micros, first, last)));
-}
 
 absl::string_view Bounded(std::string_view text) {
   const std::string_view cut = text.substr(0, kLongestTokenString + 1);
@@ -84,6 +76,31 @@ std::string_view Describe(Reason reason) {
   }
 }
 
+Verdict VerdictOf(Reason reason) {
+  switch (reason) {
+    case Reason::kNone:
+      return Verdict::kAdmit;
+    case Reason::kNoToken:
+    case Reason::kMalformed:
+    case Reason::kUnknown:
+    case Reason::kRevoked:
+    case Reason::kExpired:
+    case Reason::kSuspended:
+    case Reason::kInsufficientScope:
+    case Reason::kWrongAudience:
+    case Reason::kWrongWorkspace:
+      return Verdict::kDeny;
+    case Reason::kNoLease:
+    case Reason::kServiceUnavailable:
+    case Reason::kOverloaded:
+    case Reason::kTimedOut:
+    case Reason::kStopped:
+    case Reason::kForked:
+      break;
+  }
+  return Verdict::kUnavailable;
+}
+
 std::string_view Version() { return base::kVersion; }
 
 void Wipe(std::string* text) { base::WipeString(text); }
@@ -102,8 +119,8 @@ class Edge::Impl {
           "child, and none in the parent.");
     }
     base::InitSecrets();
-    ASSIGN_OR_RETURN(std::unique_ptr<ForkMark> mark, ForkMark::Create());
-    ASSIGN_OR_RETURN(std::unique_ptr<EdgeRun> run, EdgeRun::Start(options));
+    ASSIGN_OR_RETURN(std::shared_ptr<const ForkMark> mark, ForkMark::Create());
+    ASSIGN_OR_RETURN(std::unique_ptr<EdgeRun> run, EdgeRun::Start(options, mark));
     return std::unique_ptr<Impl>(new Impl(std::move(mark), std::move(run)));
   }
 
@@ -115,7 +132,7 @@ class Edge::Impl {
     if (Refused(decision)) return true;
     validator::Decision inner;
     if (!run_->validator().Check(Bounded(token_string), CoreRequirementOf(requirement), &inner)) {
-      SetUnavailable(Reason::kServiceUnavailable, decision);
+      DecisionWords::SetUnavailable(Reason::kServiceUnavailable, decision);
       return false;
     }
     Take(inner, decision);
@@ -133,6 +150,23 @@ class Edge::Impl {
           Take(inner, &decision);
           callback(decision);
         });
+  }
+
+  void HoldAsync(std::string_view token_string, const Requirement& requirement, HoldEnd on_end,
+                 HoldOpened opened) {
+    Decision refused;
+    if (Refused(&refused) || HasNoHolds(&refused)) return opened(refused, Hold());
+    run_->holds()->HoldAsync(Bounded(token_string), requirement, std::move(on_end),
+                             std::move(opened));
+  }
+
+  std::pair<Decision, Hold> HoldBlocking(std::string_view token_string,
+                                         const Requirement& requirement, HoldEnd on_end,
+                                         Milliseconds limit) {
+    Decision refused;
+    if (Refused(&refused) || HasNoHolds(&refused)) return {std::move(refused), Hold()};
+    return run_->holds()->HoldBlocking(Bounded(token_string), requirement, std::move(on_end),
+                                       limit);
   }
 
   edge::Status Status() const {
@@ -163,6 +197,9 @@ class Edge::Impl {
     out.questions_in_flight = s.questions_in_flight;
     out.resets = s.follower.resets;
     out.reconnects = std::max<int64_t>(s.follower.streams - 1, 0);
+    const validator::HoldTotals holds = run_->validator().holds().Totals();
+    out.open_holds = holds.open;
+    out.holds_in_doubt = holds.in_doubt;
     validator::ServiceReach::Trouble trouble = run_->trouble();
     out.unreached_reason = std::move(trouble.reason);
     out.unreached_why = std::move(trouble.why);
@@ -187,6 +224,10 @@ class Edge::Impl {
                                reason == Reason::kOverloaded;
       (unavailable ? out.unavailable : out.denied) += totals.refused[i];
     }
+    const validator::HoldTotals holds = run_->validator().holds().Totals();
+    out.holds_opened = holds.opened;
+    out.holds_closed = holds.closed;
+    out.holds_ended = std::accumulate(holds.ended.begin(), holds.ended.end(), int64_t{0});
     return out;
   }
 
@@ -198,74 +239,34 @@ class Edge::Impl {
   bool WaitUntilLive(Milliseconds limit) { return !forked() && run_->WaitUntilLive(limit); }
   bool Stop(Milliseconds limit) { return !forked() && run_->Stop(limit); }
 
-  static void SetUnavailable(Reason reason, Decision* decision) {
-    decision->verdict_ = Verdict::kUnavailable;
-    decision->reason_ = reason;
-    decision->fail_open_ = false;
-    decision->retry_after_ = kRetryAfter;
-    decision->expire_time_.reset();
-    decision->text_.clear();
-    decision->ends_.clear();
-  }
-
  private:
-  Impl(std::unique_ptr<ForkMark> mark, std::unique_ptr<EdgeRun> run)
+  Impl(std::shared_ptr<const ForkMark> mark, std::unique_ptr<EdgeRun> run)
       : mark_(std::move(mark)), run_(std::move(run)) {}
 
   // Answers the checks that need no look-up. True: it has answered.
   bool Refused(Decision* decision) const {
     if (forked()) {
-      SetUnavailable(Reason::kForked, decision);
+      DecisionWords::SetUnavailable(Reason::kForked, decision);
       return true;
     }
     if (run_->stopping()) {
-      SetUnavailable(Reason::kStopped, decision);
+      DecisionWords::SetUnavailable(Reason::kStopped, decision);
       return true;
     }
     return false;
   }
 
-  void Take(const validator::Decision& inner, Decision* out) const {
-    if (inner.verdict != tollgate::v1::VERDICT_ADMIT &&
-        inner.verdict != tollgate::v1::VERDICT_DENY) {
-      const bool stopped = run_->stopping();
-      SetUnavailable(stopped ? Reason::kStopped : static_cast<Reason>(inner.reason), out);
-      if (!stopped) out->retry_after_ = absl::ToChronoMilliseconds(inner.retry_after);
-      return;
-    }
-    out->verdict_ = inner.admitted() ? Verdict::kAdmit : Verdict::kDeny;
-    out->reason_ = static_cast<Reason>(inner.reason);
-    out->fail_open_ = inner.fail_open;
-    out->retry_after_ = Milliseconds(0);
-    out->expire_time_.reset();
-    out->text_.clear();
-    out->ends_.clear();
-    token::GrantView grant;
-    if (!inner.ReadIdentity(&grant)) return;
-    const auto add = [out](absl::string_view text) {
-      out->text_.append(text.data(), text.size());
-      out->ends_.push_back(static_cast<uint32_t>(out->text_.size()));
-    };
-    add(grant.token());
-    add(grant.workspace());
-    add(grant.token_id());
-    add(grant.owner());
-    for (size_t i = 0; i < grant.scope_count(); ++i) add(grant.scope(i));
-    for (size_t i = 0; i < grant.annotation_count(); ++i) {
-      const absl::string_view pair[] = {grant.annotation_key(i), grant.annotation_value(i)};
-      // No service of ours lets a 0 byte in.
-      if (absl::StrContains(pair[0], '\0') || absl::StrContains(pair[1], '\0')) continue;
-      for (const absl::string_view text : pair) {
-        out->text_.append(text.data(), text.size());
-        out->text_.push_back('\0');
-      }
-    }
-    if (grant.expire_time_us() != 0) {
-      out->expire_time_ = WallTimeOf(grant.expire_time_us());
-    }
+  bool HasNoHolds(Decision* decision) const {
+    if (run_->holds() != nullptr) return false;
+    DecisionWords::SetUnavailable(Reason::kOverloaded, decision);
+    return true;
   }
 
-  const std::unique_ptr<ForkMark> mark_;
+  void Take(const validator::Decision& inner, Decision* out) const {
+    DecisionWords::Set(inner, run_->stopping(), out);
+  }
+
+  const std::shared_ptr<const ForkMark> mark_;
   const std::unique_ptr<EdgeRun> run_;
 };
 
@@ -313,10 +314,21 @@ Decision Edge::CheckBlocking(std::string_view token_string, const Requirement& r
   });
   std::unique_lock<std::mutex> lock(waiting->mu);
   if (!waiting->answered.wait_until(lock, AtMostUntil(limit), [&] { return waiting->done; })) {
-    Impl::SetUnavailable(Reason::kTimedOut, &decision);
+    DecisionWords::SetUnavailable(Reason::kTimedOut, &decision);
     return decision;
   }
   return std::move(waiting->decision);
+}
+
+void Edge::HoldAsync(std::string_view token_string, const Requirement& requirement, HoldEnd on_end,
+                     HoldOpened opened) {
+  impl_->HoldAsync(token_string, requirement, std::move(on_end), std::move(opened));
+}
+
+std::pair<Decision, Hold> Edge::HoldBlocking(std::string_view token_string,
+                                             const Requirement& requirement, HoldEnd on_end,
+                                             Milliseconds limit) {
+  return impl_->HoldBlocking(token_string, requirement, std::move(on_end), limit);
 }
 
 bool Edge::WaitUntilLive(Milliseconds limit) { return impl_->WaitUntilLive(limit); }

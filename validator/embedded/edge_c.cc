@@ -11,6 +11,7 @@
 #include <new>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -28,6 +29,9 @@ struct tollgate_edge_requirement {
 };
 struct tollgate_edge_decision {
   tollgate::edge::Decision decision;
+};
+struct tollgate_edge_hold {
+  tollgate::edge::Hold hold;
 };
 
 namespace tollgate::edge {
@@ -83,6 +87,8 @@ edge::Options OptionsFrom(const tollgate_edge_options& o) {
   number(o.max_waiting, &out.max_waiting);
   time(o.resolve_timeout_ms, &out.resolve_timeout);
   time(o.longest_backoff_ms, &out.longest_backoff);
+  number(o.max_holds, &out.max_holds);
+  if (o.max_holds == -1) out.max_holds = 0;
   if (o.log != nullptr) {
     out.log = [log = o.log, context = o.log_context](edge::LogLevel level, std::string_view line) {
       log(context, static_cast<int32_t>(level), line.data(), line.size());
@@ -139,6 +145,11 @@ tollgate_edge_code SetPart(bool* lacks, char* message, size_t message_size, Set&
   });
 }
 
+Edge::HoldEnd EndFor(tollgate_edge_hold_end on_end, void* context) {
+  if (on_end == nullptr) return nullptr;
+  return [on_end, context](Reason reason) { on_end(context, static_cast<int32_t>(reason)); };
+}
+
 bool Checkable(const tollgate_edge* edge, const char* token_string, size_t size) {
   return edge != nullptr && (token_string != nullptr || size == 0);
 }
@@ -160,6 +171,11 @@ const char* tollgate_edge_version(void) { return tollgate::base::kVersion; }
 const char* tollgate_edge_describe(int32_t reason) {
   // Literals all of them, so NUL-terminated.
   return tollgate::edge::Describe(static_cast<tollgate::edge::Reason>(reason)).data();
+}
+
+int32_t tollgate_edge_verdict_of(int32_t reason) {
+  return static_cast<int32_t>(
+      tollgate::edge::VerdictOf(static_cast<tollgate::edge::Reason>(reason)));
 }
 
 void tollgate_edge_wipe(void* bytes, size_t size) {
@@ -324,6 +340,64 @@ tollgate_edge_code tollgate_edge_check_async(tollgate_edge* edge, const char* to
   });
 }
 
+tollgate_edge_code tollgate_edge_hold_blocking(tollgate_edge* edge, const char* token_string,
+                                               size_t size,
+                                               const tollgate_edge_requirement* requirement,
+                                               int64_t limit_ms, tollgate_edge_hold_end on_end,
+                                               void* context, tollgate_edge_decision* decision,
+                                               tollgate_edge_hold** hold) {
+  if (hold == nullptr) return TOLLGATE_EDGE_INVALID_ARGUMENT;
+  *hold = nullptr;
+  if (!tollgate::edge::Checkable(edge, token_string, size) || decision == nullptr) {
+    return TOLLGATE_EDGE_INVALID_ARGUMENT;
+  }
+  return Guarded<tollgate_edge_code>(TOLLGATE_EDGE_INTERNAL, [&] {
+    auto handle = std::make_unique<tollgate_edge_hold>();
+    std::tie(decision->decision, handle->hold) = edge->edge->HoldBlocking(
+        std::string_view(token_string, size), Needed(requirement),
+        tollgate::edge::EndFor(on_end, context), std::chrono::milliseconds(limit_ms));
+    if (decision->decision.admitted()) *hold = handle.release();
+    return TOLLGATE_EDGE_OK;
+  });
+}
+
+tollgate_edge_code tollgate_edge_hold_async(tollgate_edge* edge, const char* token_string,
+                                            size_t size,
+                                            const tollgate_edge_requirement* requirement,
+                                            tollgate_edge_hold_end on_end,
+                                            tollgate_edge_hold_opened opened, void* context) {
+  if (!tollgate::edge::Checkable(edge, token_string, size) || opened == nullptr) {
+    return TOLLGATE_EDGE_INVALID_ARGUMENT;
+  }
+  return Guarded<tollgate_edge_code>(TOLLGATE_EDGE_INTERNAL, [&] {
+    // Made here, where a lack of memory can be told. Shared, because a callback has to be copyable.
+    auto handle = std::make_shared<std::unique_ptr<tollgate_edge_hold>>(new tollgate_edge_hold);
+    edge->edge->HoldAsync(std::string_view(token_string, size), Needed(requirement),
+                          tollgate::edge::EndFor(on_end, context),
+                          [opened, context, handle](const tollgate::edge::Decision& decision,
+                                                    tollgate::edge::Hold hold) {
+                            const tollgate_edge_decision copy{decision};
+                            if (!decision.admitted()) return opened(context, &copy, nullptr);
+                            (*handle)->hold = std::move(hold);
+                            opened(context, &copy, handle->release());
+                          });
+    return TOLLGATE_EDGE_OK;
+  });
+}
+
+int32_t tollgate_edge_hold_good(const tollgate_edge_hold* hold) {
+  return hold != nullptr && hold->hold.Good() ? 1 : 0;
+}
+int32_t tollgate_edge_hold_reason(const tollgate_edge_hold* hold) {
+  return hold == nullptr ? 0 : static_cast<int32_t>(hold->hold.reason());
+}
+void tollgate_edge_hold_free(tollgate_edge_hold* hold) {
+  Guarded<int>(0, [&] {
+    delete hold;
+    return 0;
+  });
+}
+
 int32_t tollgate_edge_decision_verdict(const tollgate_edge_decision* d) {
   return d == nullptr ? 0 : static_cast<int32_t>(d->decision.verdict());
 }
@@ -387,6 +461,8 @@ tollgate_edge_code tollgate_edge_get_status(tollgate_edge* edge, tollgate_edge_s
     out.questions_in_flight = s.questions_in_flight;
     out.resets = s.resets;
     out.reconnects = s.reconnects;
+    out.open_holds = s.open_holds;
+    out.holds_in_doubt = s.holds_in_doubt;
     CopyBack(out, status);
     return TOLLGATE_EDGE_OK;
   });
@@ -406,6 +482,9 @@ tollgate_edge_code tollgate_edge_get_totals(tollgate_edge* edge, tollgate_edge_t
     out.from_memory = t.from_memory;
     out.misses = t.misses;
     std::copy(t.by_reason.begin(), t.by_reason.end(), out.by_reason);
+    out.holds_opened = t.holds_opened;
+    out.holds_closed = t.holds_closed;
+    out.holds_ended = t.holds_ended;
     CopyBack(out, totals);
     return TOLLGATE_EDGE_OK;
   });

@@ -4,6 +4,7 @@
 #include <string_view>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
@@ -22,6 +23,8 @@ using Milliseconds = std::chrono::milliseconds;
 
 // How late the log may tell that a lease has begun or ended; decisions read it themselves.
 constexpr Milliseconds kWatchInterval(100);
+
+constexpr int64_t kMostHolds = 1'000'000;
 
 // How Options calls them.
 validator::RouteWords OptionNames() {
@@ -72,18 +75,25 @@ std::chrono::steady_clock::time_point AtMostUntil(Milliseconds limit) {
          std::clamp(limit, Milliseconds(0), Milliseconds(std::chrono::hours(24)));
 }
 
-absl::StatusOr<std::unique_ptr<EdgeRun>> EdgeRun::Start(const Options& options) {
+absl::StatusOr<std::unique_ptr<EdgeRun>> EdgeRun::Start(const Options& options,
+                                                        std::shared_ptr<const ForkMark> mark) {
   std::unique_ptr<EdgeRun> run(new EdgeRun(options.id));
-  RETURN_IF_ERROR(run->Begin(options));
+  RETURN_IF_ERROR(run->Begin(options, std::move(mark)));
   return run;
 }
 
 EdgeRun::~EdgeRun() { Stop(Milliseconds(0)); }
 
-absl::Status EdgeRun::Begin(const Options& chosen) {
+absl::Status EdgeRun::Begin(const Options& chosen, std::shared_ptr<const ForkMark> mark) {
   const base::Clock& clock = base::SystemClock();
   const validator::EdgeOptions options = EdgeOptionsOf(chosen);
   ASSIGN_OR_RETURN(validator::ValidatorOptions core, validator::CoreOptionsOf(options));
+  if (chosen.max_holds < 0 || chosen.max_holds > kMostHolds) {
+    return base::RefuseField("OUT_OF_RANGE", "max_holds",
+                             absl::StrCat("must be 0 to ", kMostHolds));
+  }
+  // One holder has at most half of the core's, and there is one.
+  core.holds.most = static_cast<size_t>(2 * chosen.max_holds);
   ASSIGN_OR_RETURN(
       validator_, validator::Validator::Create(std::move(core), clock, base::SystemRandom(),
                                                [this](const tollgate::v1::ResolveRequest& request,
@@ -95,6 +105,9 @@ absl::Status EdgeRun::Begin(const Options& chosen) {
   // Whatever can be refused has been, without gRPC: after a refused start a fork may start an edge.
   NoteGrpcRuns();
   log_ = std::make_unique<HostLog>(ForHost(chosen.log));
+  if (chosen.max_holds > 0) {
+    holds_ = EdgeHolds::Start(validator_, std::move(mark), static_cast<size_t>(chosen.max_holds));
+  }
   metrics_ = std::make_shared<validator::EdgeMetrics>(validator_.get());
   resolve_ = validator::ResolveClient::Create(
       route.NewChannel(), options.resolve_timeout, &clock,
@@ -137,10 +150,13 @@ bool EdgeRun::Stop(Milliseconds limit) {
     watch_changed_.notify_all();
   }
   if (watch_.joinable()) watch_.join();
+  if (holds_ != nullptr) holds_->BeginStop();
   if (validator_ != nullptr) validator_->StopAdmitting();
   // Each answer that is still to come finds a validator that admits nothing.
   if (resolve_ != nullptr) resolve_->Stop();
   if (reach_ != nullptr) reach_->Stop();
+  // Before the goodbye, after which no receipt asks what was held here.
+  if (holds_ != nullptr) holds_->Finish();
   bool taken = false;
   if (link_ != nullptr) {
     // R4: of the last decision nothing is under way here.

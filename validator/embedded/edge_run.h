@@ -19,6 +19,8 @@
 #include "absl/synchronization/mutex.h"
 #include "tollgate/edge.h"
 #include "validator/core/validator.h"
+#include "validator/embedded/edge_holds.h"
+#include "validator/embedded/fork_guard.h"
 #include "validator/embedded/host_log.h"
 #include "validator/shells/edge_metrics.h"
 #include "validator/shells/link.h"
@@ -34,7 +36,9 @@ std::chrono::steady_clock::time_point AtMostUntil(std::chrono::milliseconds limi
 class EdgeRun {
  public:
   // Edge::Start's errors, but for FORKED_AFTER_START; nothing is left running after one.
-  static absl::StatusOr<std::unique_ptr<EdgeRun>> Start(const Options& options);
+  // `mark` is of this process.
+  static absl::StatusOr<std::unique_ptr<EdgeRun>> Start(const Options& options,
+                                                        std::shared_ptr<const ForkMark> mark);
   // Stops without patience for the goodbye, if Stop was not called.
   ~EdgeRun();
   EdgeRun(const EdgeRun&) = delete;
@@ -42,6 +46,8 @@ class EdgeRun {
 
   // What decides; checks may come until the destructor.
   validator::Validator& validator() const { return *validator_; }
+  // Null: Options::max_holds is 0.
+  EdgeHolds* holds() const { return holds_.get(); }
   // Stop was called.
   bool stopping() const { return stopping_.load(std::memory_order_acquire); }
   // There has been a live lease.
@@ -58,7 +64,7 @@ class EdgeRun {
 
  private:
   explicit EdgeRun(std::string id) : id_(std::move(id)) {}
-  absl::Status Begin(const Options& options);
+  absl::Status Begin(const Options& options, std::shared_ptr<const ForkMark> mark);
   void Watch();
   void TellLease(const validator::ValidatorStatus& now) const;
 
@@ -67,7 +73,9 @@ class EdgeRun {
   // In the order of a start; destroyed in the reverse, after Stop.
   std::unique_ptr<HostLog> log_;
   std::shared_ptr<validator::ResolveClient> resolve_;
-  std::unique_ptr<validator::Validator> validator_;
+  // Handles of holds keep it beyond this object.
+  std::shared_ptr<validator::Validator> validator_;
+  std::shared_ptr<EdgeHolds> holds_;
   std::shared_ptr<validator::EdgeMetrics> metrics_;
   std::unique_ptr<validator::ServiceReach> reach_;
   std::shared_ptr<validator::Link> link_;

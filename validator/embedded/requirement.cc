@@ -71,4 +71,14 @@ const token::Requirement& CoreRequirementOf(const Requirement& requirement) {
   return requirement.held() != nullptr ? requirement.held()->requirement : *nothing;
 }
 
+std::shared_ptr<const token::Requirement> SharedCoreRequirementOf(const Requirement& requirement) {
+  if (requirement.held() != nullptr) {
+    return std::shared_ptr<const token::Requirement>(requirement.held(),
+                                                     &requirement.held()->requirement);
+  }
+  // Of nobody's memory, because nothing is counted of it.
+  return std::shared_ptr<const token::Requirement>(std::shared_ptr<void>(),
+                                                   &CoreRequirementOf(requirement));
+}
+
 }  // namespace tollgate::edge

@@ -2,6 +2,8 @@
 #ifndef TOLLGATE_VALIDATOR_EMBEDDED_REQUIREMENT_H_
 #define TOLLGATE_VALIDATOR_EMBEDDED_REQUIREMENT_H_
 
+#include <memory>
+
 #include "token/grant.h"
 #include "tollgate/edge.h"
 
@@ -13,6 +15,9 @@ struct Requirement::Held {
 
 // What the core is asked for. It lives as long as `requirement` does, unchanged. Thread-safe.
 const token::Requirement& CoreRequirementOf(const Requirement& requirement);
+
+// The same, for as long as whoever has it. Never null. Thread-safe.
+std::shared_ptr<const token::Requirement> SharedCoreRequirementOf(const Requirement& requirement);
 
 }  // namespace tollgate::edge
 

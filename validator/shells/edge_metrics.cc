@@ -95,6 +95,27 @@ void WriteStatus(const ValidatorStatus& s, net::MetricPage* page) {
                 s.follower.unknown_events);
 }
 
+void WriteHolds(const HoldTotals& totals, net::MetricPage* page) {
+  page->Gauge("tollgate_validator_holders", "Streams of holders",
+              static_cast<double>(totals.holders));
+  page->Gauge("tollgate_validator_holds_open", "What is held open because a token was admitted",
+              static_cast<double>(totals.open));
+  page->Gauge("tollgate_validator_holds_in_doubt",
+              "Of those, what an event may be about; the service is being asked",
+              static_cast<double>(totals.in_doubt));
+  page->Gauge("tollgate_validator_holds_uncovered",
+              "What is held open though the lease has run out (--holds-outlive-lease)",
+              static_cast<double>(totals.uncovered));
+  page->Counter("tollgate_validator_holds_opened_total", "Holds that were opened", totals.opened);
+  page->Family("tollgate_validator_holds_ended_total",
+               "Holds that ended, by reason; `closed`: by their holder", MetricType::Counter);
+  page->Value(static_cast<double>(totals.closed), {{"reason", "closed"}});
+  for (size_t i = 1; i < totals.ended.size(); ++i) {
+    page->Value(static_cast<double>(totals.ended[i]),
+                {{"reason", ReasonLabel(static_cast<int>(i))}});
+  }
+}
+
 }  // namespace
 
 std::string ReasonLabel(int reason) {
@@ -142,6 +163,7 @@ std::vector<MetricFamily> EdgeMetrics::Collect() const {
   if (validator_ == nullptr) return out;
   WriteDecisions(validator_->Totals(), &page);
   WriteStatus(validator_->Status(), &page);
+  WriteHolds(validator_->holds().Totals(), &page);
   CollectMore(&out);
   return out;
 }

@@ -28,27 +28,6 @@ void WriteFronts(const std::vector<std::unique_ptr<Front>>& fronts, net::MetricP
   }
 }
 
-void WriteHolds(const HoldTotals& totals, net::MetricPage* page) {
-  page->Gauge("tollgate_validator_holders", "Streams of holders",
-              static_cast<double>(totals.holders));
-  page->Gauge("tollgate_validator_holds_open", "What is held open because a token was admitted",
-              static_cast<double>(totals.open));
-  page->Gauge("tollgate_validator_holds_in_doubt",
-              "Of those, what an event may be about; the service is being asked",
-              static_cast<double>(totals.in_doubt));
-  page->Gauge("tollgate_validator_holds_uncovered",
-              "What is held open though the lease has run out (--holds-outlive-lease)",
-              static_cast<double>(totals.uncovered));
-  page->Counter("tollgate_validator_holds_opened_total", "Holds that were opened", totals.opened);
-  page->Family("tollgate_validator_holds_ended_total",
-               "Holds that ended, by reason; `closed`: by their holder", MetricType::Counter);
-  page->Value(static_cast<double>(totals.closed), {{"reason", "closed"}});
-  for (size_t i = 1; i < totals.ended.size(); ++i) {
-    page->Value(static_cast<double>(totals.ended[i]),
-                {{"reason", ReasonLabel(static_cast<int>(i))}});
-  }
-}
-
 void WritePolicy(const PolicyFile& file, net::MetricPage* page) {
   const PolicyFile::Stats stats = file.stats();
   page->Gauge("tollgate_validator_policy_ok",
@@ -70,10 +49,6 @@ void WritePolicy(const PolicyFile& file, net::MetricPage* page) {
 }  // namespace
 
 void ValidatorRegistry::CollectMore(std::vector<prometheus::MetricFamily>* out) const {
-  {
-    net::MetricPage page(out);
-    WriteHolds(validator_.holds().Totals(), &page);
-  }
   const auto* fronts = fronts_.load(std::memory_order_acquire);
   if (fronts != nullptr) {
     net::MetricPage page(out);

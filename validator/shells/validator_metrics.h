@@ -19,7 +19,7 @@ class ValidatorRegistry final : public EdgeMetrics {
  public:
   // Both are read until Detach.
   ValidatorRegistry(const Validator* validator, const net::GrpcListeners* listeners)
-      : EdgeMetrics(validator), validator_(*validator), listeners_(listeners) {}
+      : EdgeMetrics(validator), listeners_(listeners) {}
 
   // Adds the counts of these fronts, and of the hosts for HTTP, both complete; they are read until
   // Detach. Call once.
@@ -34,7 +34,6 @@ class ValidatorRegistry final : public EdgeMetrics {
  private:
   void CollectMore(std::vector<prometheus::MetricFamily>* out) const override;
 
-  const Validator& validator_;
   std::atomic<const std::vector<std::unique_ptr<Front>>*> fronts_{nullptr};
   std::atomic<const std::vector<std::unique_ptr<net::HttpHost>>*> http_{nullptr};
   std::atomic<const PolicyFile*> policy_{nullptr};

@@ -167,6 +167,93 @@ TEST_F(EdgeCTest, ACallbackRunsOnceAndStopIsClean) {
   EXPECT_EQ(tollgate_edge_decision_reason(decision_), TOLLGATE_EDGE_REASON_STOPPED);
 }
 
+// What was held, and why it ended.
+struct CHold {
+  static void OnEnd(void* context, int32_t reason) {
+    static_cast<CHold*>(context)->reason = reason;
+    static_cast<CHold*>(context)->ended.Notify();
+  }
+  static void OnOpened(void* context, const tollgate_edge_decision* decision,
+                       tollgate_edge_hold* hold) {
+    static_cast<CHold*>(context)->verdict = tollgate_edge_decision_verdict(decision);
+    static_cast<CHold*>(context)->hold = hold;
+    static_cast<CHold*>(context)->opened.Notify();
+  }
+  ~CHold() { tollgate_edge_hold_free(hold); }
+
+  absl::Notification opened, ended;
+  int32_t verdict = 0;
+  int32_t reason = 0;
+  tollgate_edge_hold* hold = nullptr;
+};
+
+TEST_F(EdgeCTest, HoldsUntilTheEnd) {
+  StartBoth();
+  const TestToken token = MakeToken();
+  const auto open = [&](const tollgate_edge_requirement* needed, CHold* it) {
+    return tollgate_edge_hold_blocking(edge_, token.string.data(), token.string.size(), needed,
+                                       kLongEnough.count(), CHold::OnEnd, it, decision_, &it->hold);
+  };
+  CHold waited, asked, refused;
+  ASSERT_EQ(open(nullptr, &waited), TOLLGATE_EDGE_OK);
+  EXPECT_EQ(tollgate_edge_decision_verdict(decision_), TOLLGATE_EDGE_ADMIT);
+  EXPECT_EQ(Text(TOLLGATE_EDGE_TOKEN_ID), token.id);
+  EXPECT_EQ(tollgate_edge_hold_good(waited.hold), 1);
+  EXPECT_EQ(tollgate_edge_hold_reason(waited.hold), TOLLGATE_EDGE_REASON_NONE);
+  ASSERT_EQ(tollgate_edge_hold_async(edge_, token.string.data(), token.string.size(), nullptr,
+                                     CHold::OnEnd, CHold::OnOpened, &asked),
+            TOLLGATE_EDGE_OK);
+  asked.opened.WaitForNotification();
+  EXPECT_EQ(asked.verdict, TOLLGATE_EDGE_ADMIT);
+  EXPECT_EQ(tollgate_edge_hold_good(asked.hold), 1);
+
+  const char* const scopes[] = {"admin"};
+  tollgate_edge_requirement* admin = tollgate_edge_requirement_new(scopes, 1, nullptr, 0, nullptr);
+  ASSERT_EQ(open(admin, &refused), TOLLGATE_EDGE_OK);
+  EXPECT_EQ(tollgate_edge_decision_reason(decision_), TOLLGATE_EDGE_REASON_INSUFFICIENT_SCOPE);
+  EXPECT_EQ(refused.hold, nullptr);
+  ASSERT_EQ(tollgate_edge_hold_async(edge_, token.string.data(), token.string.size(), admin,
+                                     nullptr, CHold::OnOpened, &refused),
+            TOLLGATE_EDGE_OK);
+  refused.opened.WaitForNotification();
+  EXPECT_EQ(refused.verdict, TOLLGATE_EDGE_DENY);
+  EXPECT_EQ(refused.hold, nullptr);
+  tollgate_edge_requirement_free(admin);
+
+  tollgate_edge_status status = TOLLGATE_EDGE_STATUS_INIT;
+  ASSERT_EQ(tollgate_edge_get_status(edge_, &status), TOLLGATE_EDGE_OK);
+  EXPECT_EQ(status.open_holds, 2);
+  SetState(token, v1::TOKEN_STATE_REVOKED);
+  service_.PushChanged("acme", token.id);
+  waited.ended.WaitForNotification();
+  asked.ended.WaitForNotification();
+  EXPECT_EQ(waited.reason, TOLLGATE_EDGE_REASON_REVOKED);
+  EXPECT_EQ(tollgate_edge_hold_good(asked.hold), 0);
+  EXPECT_EQ(tollgate_edge_hold_reason(asked.hold), TOLLGATE_EDGE_REASON_REVOKED);
+  EXPECT_FALSE(refused.ended.HasBeenNotified());
+  tollgate_edge_totals totals = TOLLGATE_EDGE_TOTALS_INIT;
+  ASSERT_EQ(tollgate_edge_get_totals(edge_, &totals), TOLLGATE_EDGE_OK);
+  EXPECT_EQ(totals.holds_opened, 2);
+  EXPECT_EQ(totals.holds_ended, 2);
+
+  EXPECT_EQ(tollgate_edge_verdict_of(TOLLGATE_EDGE_REASON_REVOKED), TOLLGATE_EDGE_DENY);
+  EXPECT_EQ(tollgate_edge_verdict_of(TOLLGATE_EDGE_REASON_NO_LEASE), TOLLGATE_EDGE_UNAVAILABLE);
+  EXPECT_EQ(tollgate_edge_verdict_of(4711), TOLLGATE_EDGE_UNAVAILABLE);
+}
+
+TEST_F(EdgeCTest, HoldsCanBeOff) {
+  service_.Start(address_);
+  tollgate_edge_options options = COptions();
+  options.max_holds = -1;
+  ASSERT_EQ(tollgate_edge_start(&options, &edge_, nullptr, 0), TOLLGATE_EDGE_OK);
+  CHold none;
+  ASSERT_EQ(tollgate_edge_hold_blocking(edge_, "", 0, nullptr, 0, nullptr, nullptr, decision_,
+                                        &none.hold),
+            TOLLGATE_EDGE_OK);
+  EXPECT_EQ(tollgate_edge_decision_reason(decision_), TOLLGATE_EDGE_REASON_OVERLOADED);
+  EXPECT_EQ(none.hold, nullptr);
+}
+
 TEST_F(EdgeCTest, SaysWhatIsWrong) {
   tollgate_edge_options options = COptions();
   options.id = nullptr;
@@ -186,6 +273,15 @@ TEST_F(EdgeCTest, SaysWhatIsWrong) {
 
   EXPECT_EQ(tollgate_edge_check(nullptr, "", 0, nullptr, decision_),
             TOLLGATE_EDGE_INVALID_ARGUMENT);
+  tollgate_edge_hold* hold = nullptr;
+  EXPECT_EQ(
+      tollgate_edge_hold_blocking(nullptr, "", 0, nullptr, 0, nullptr, nullptr, decision_, &hold),
+      TOLLGATE_EDGE_INVALID_ARGUMENT);
+  EXPECT_EQ(tollgate_edge_hold_async(nullptr, "", 0, nullptr, nullptr, CHold::OnOpened, nullptr),
+            TOLLGATE_EDGE_INVALID_ARGUMENT);
+  EXPECT_EQ(tollgate_edge_hold_good(nullptr), 0);
+  EXPECT_EQ(tollgate_edge_hold_reason(nullptr), 0);
+  tollgate_edge_hold_free(nullptr);
   EXPECT_EQ(tollgate_edge_wait_until_live(nullptr, 0), 0);
   EXPECT_EQ(tollgate_edge_stop(nullptr, 0), 0);
   EXPECT_EQ(tollgate_edge_metrics(nullptr, nullptr, 0), 0u);

@@ -1,13 +1,17 @@
 // Edges and fork. The process that gtest runs in never starts gRPC: all that does is its child.
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -45,7 +49,14 @@ class ForkTest : public EmbeddedTest {
  protected:
   ForkTest() : token_(MakeToken()) {}
   // The service, in a process of its own, until the test ends.
-  void SetUp() override {
+  void SetUp() override { StartServer(); }
+  // The same, after its script was changed.
+  void RestartServer() {
+    kill(server_, SIGKILL);
+    ExitOf(server_);
+    StartServer();
+  }
+  void StartServer() {
     int ready[2];
     ASSERT_EQ(pipe(ready), 0);
     server_ = InChild([&] {
@@ -123,6 +134,108 @@ TEST_F(ForkTest, AChildDoesNotDecideOnItsParentsLease) {
         edge.reset();
       })),
       0);
+}
+
+TEST_F(ForkTest, AChildHoldsNothing) {
+  EXPECT_EQ(ExitOf(InChild([&] {
+              std::unique_ptr<edge::Edge> edge = Started("test/parent");
+              edge::Hold hold =
+                  edge->HoldBlocking(
+                          token_.string, edge::Requirement(), [](edge::Reason) {}, kLongEnough)
+                      .second;
+              MUST(hold.Good());
+              // The ways in which a child may let go of a handle.
+              edge::Hold second =
+                  edge->HoldBlocking(token_.string, edge::Requirement(), nullptr).second;
+              MUST(second.Good());
+              MUST(ExitOf(InChild([&] {
+                     MUST(!hold.Good());
+                     MUST(hold.reason() == edge::Reason::kForked);
+                     bool called = false;
+                     edge->HoldAsync(token_.string, edge::Requirement(), nullptr,
+                                     [&](const edge::Decision& d, edge::Hold none) {
+                                       called = d.reason() == edge::Reason::kForked && !none.Good();
+                                     });
+                     MUST(called);
+                     hold.Close();
+                     MUST(!hold.Good());
+                     second = edge::Hold();
+                     edge.reset();
+                   })) == 0);
+              MUST(hold.Good() && second.Good());
+              MUST(edge->Status().open_holds == 2);
+              hold.Close();
+              MUST(edge->Status().open_holds == 1);
+            })),
+            0);
+}
+
+// Nobody is left in the child who would ever return from the callback.
+TEST_F(ForkTest, AChildWaitsForNoCallbackOfItsParents) {
+  EXPECT_EQ(ExitOf(InChild([&] {
+              std::unique_ptr<edge::Edge> edge = Started("test/parent");
+              int called[2], release[2];
+              MUST(pipe(called) == 0 && pipe(release) == 0);
+              edge::Hold hold = edge->HoldBlocking(
+                                        token_.string, edge::Requirement(),
+                                        [&](edge::Reason) {
+                                          char c;
+                                          MUST(write(called[1], "x", 1) == 1);
+                                          MUST(read(release[0], &c, 1) == 1);
+                                        },
+                                        kLongEnough)
+                                    .second;
+              std::thread stop([&] { edge->Stop(); });
+              char c;
+              MUST(read(called[0], &c, 1) == 1);
+              MUST(ExitOf(InChild([&] {
+                     alarm(20);
+                     hold.Close();
+                   })) == 0);
+              MUST(write(release[1], "x", 1) == 1);
+              stop.join();
+            })),
+            0);
+}
+
+// What a host relies on that is woken after a suspension, when its own threads may run before the
+// edge's: nothing that was held is good without a lease. Here the edge's never run again.
+TEST_F(ForkTest, NothingIsGoodWithoutALeaseBeforeAThreadOfTheEdgeHasRun) {
+  constexpr std::chrono::seconds kLease(1);
+  service_.Set([&](auto& script) { script.lease = absl::FromChrono(kLease); });
+  RestartServer();
+  int held[2], woken[2];
+  ASSERT_TRUE(pipe(held) == 0 && pipe(woken) == 0);
+  const pid_t host = InChild([&] {
+    std::unique_ptr<edge::Edge> edge = Started("test/host");
+    const edge::Hold hold =
+        edge->HoldBlocking(token_.string, edge::Requirement(), nullptr, kLongEnough).second;
+    MUST(hold.Good());
+    char c;
+    MUST(write(held[1], "x", 1) == 1);
+    MUST(read(woken[0], &c, 1) == 1);
+    MUST(!hold.Good());
+    MUST(hold.reason() == edge::Reason::kNoLease);
+    _exit(0);  // without a goodbye, for which the others would have to run
+  });
+  char c;
+  ASSERT_EQ(read(held[0], &c, 1), 1);
+  std::vector<pid_t> others;
+  for (const auto& task :
+       std::filesystem::directory_iterator("/proc/" + std::to_string(host) + "/task")) {
+    const pid_t tid = std::stoi(task.path().filename());
+    if (tid == host) continue;
+    others.push_back(tid);
+    ASSERT_EQ(ptrace(PTRACE_SEIZE, tid, nullptr, nullptr), 0);
+    ASSERT_EQ(ptrace(PTRACE_INTERRUPT, tid, nullptr, nullptr), 0);
+    ASSERT_EQ(waitpid(tid, nullptr, __WALL), tid);
+  }
+  // Its lease runs out meanwhile.
+  std::this_thread::sleep_until(std::chrono::steady_clock::now() + kLease);
+  ASSERT_EQ(write(woken[1], "x", 1), 1);
+  for (const pid_t tid : others) EXPECT_EQ(waitpid(tid, nullptr, __WALL), tid);
+  EXPECT_EQ(ExitOf(host), 0);
+  for (const int end : {held[0], held[1], woken[0], woken[1]}) close(end);
 }
 
 TEST_F(ForkTest, AChildOfAParentWithAnEdgeIsToldToStartAfterTheFork) {

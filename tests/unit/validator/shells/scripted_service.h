@@ -48,7 +48,9 @@ class ScriptedService : public v1::EdgeService::CallbackService {
   struct Seen {
     std::vector<v1::Hello> hellos;
     std::vector<v1::ResolveRequest> questions;
-    int64_t acknowledged = 0;  // the highest applied revision in a ping
+    int64_t acknowledged = 0;                    // the highest applied revision in a ping
+    int64_t open_holds = 0;                      // as of the last ping
+    std::map<int64_t, v1::EndedHolds> of_holds;  // the last report, by revision
     int64_t uses = 0;
     bool complete_until = false;
     std::vector<std::string> order;  // "resolved", "usage", "goodbye"
@@ -214,6 +216,10 @@ class ScriptedService : public v1::EdgeService::CallbackService {
       }
       case v1::FollowRequest::kPing: {
         seen_.acknowledged = std::max(seen_.acknowledged, message.ping().applied_revision());
+        seen_.open_holds = message.ping().open_holds();
+        for (const v1::EndedHolds& holds : message.ping().ended_holds()) {
+          seen_.of_holds[holds.revision()] = holds;
+        }
         v1::Pong* pong = answer->mutable_pong();
         pong->set_sequence(message.ping().sequence());
         pong->set_revision(script_.revision);
