@@ -339,6 +339,9 @@ class Comparison:
                         edit=(call, attribute, "add", value))
         else:
             home = os.path.join(self.cmake.targets[name].folder, "CMakeLists.txt")
+            written = call.attributes.get(attribute) or []  # the same in other words
+            value = next((other for other in written if self.bazel.absolute(other, target.folder)
+                          == self.bazel.absolute(value, target.folder)), value)
             self.differ(f'{home}: {name} lacks the {what} that Bazel has; add it there, or take "{value}", '
                         f"from {attribute} in {place}", edit=(call, attribute, "remove", value))
 
@@ -349,8 +352,13 @@ class Comparison:
                 stanza = stanza_of(self, target)
                 self.differ(f"{path}: lacks {name}, a {target.kind} that CMake builds; add:\n" + stanza,
                             stanza=(target, stanza))
+        benchmarks = any(target.folder == "bench" for target in self.cmake.targets.values())
+        if not benchmarks and "bench" in self.bazel.packages:
+            self.differ("CMake's build knows no benchmarks: install libbenchmark-dev, and configure again")
         for name, target in sorted(self.bazel.targets.items()):
             ours = self.cmake.targets.get(name)
+            if ours is None and target.folder == "bench" and not benchmarks:
+                continue
             if ours is None:
                 # An example's contracts are its program's own in CMake; some examples are no projects there.
                 example = target.folder.startswith("examples/")
