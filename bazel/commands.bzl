@@ -1,10 +1,11 @@
 """Tests that are commands: scripts of this tree, and programs that were built, with arguments."""
 
-def tollgate_command_test(name, command, labels, size = "medium", data = [], exclusive = False):
+def tollgate_command_test(name, command, labels, size = "medium", data = [], exclusive = False, manual = False):
     """One command that ends with 0.
 
     command: its words, in which {tree} is this tree and {built} the folder that holds what was built.
     It runs in the tree itself, which Bazel does not watch: so its result is never kept.
+    manual: it runs only where it is named.
     """
     native.sh_test(
         name = name,
@@ -12,15 +13,17 @@ def tollgate_command_test(name, command, labels, size = "medium", data = [], exc
         srcs = ["//bazel:command_test.sh"],
         args = ["'%s'" % word for word in command],
         data = ["//:CMakeLists.txt"] + data,
-        tags = labels + ["external", "local"] + (["exclusive"] if exclusive else []),
+        tags = labels + ["external", "local"] + (["exclusive"] if exclusive else []) + (["manual"] if manual else []),
     )
 
-def tollgate_python_tests(name, prefix, srcs, labels, size, data):
-    """One test a file, run by pytest from .cache/venv (scripts/install-packages); all of them: a suite of this name."""
-    tests = [prefix + file[:-len(".py")] for file in srcs]
-    for test, file in zip(tests, srcs):
+def tollgate_python_tests(name, prefix, srcs, labels, size, data, of_cmake = []):
+    """One test a file, run by pytest from .cache/venv (scripts/install-packages).
+
+    of_cmake: those that need what CMake built, and so run only where they are named.
+    """
+    for file in srcs:
         tollgate_command_test(
-            name = test,
+            name = prefix + file[:-len(".py")],
             command = [
                 "{tree}/.cache/venv/bin/python",
                 "-m",
@@ -32,12 +35,9 @@ def tollgate_python_tests(name, prefix, srcs, labels, size, data):
             ],
             data = data,
             labels = labels,
+            manual = file in of_cmake,
             size = size,
         )
-    native.test_suite(
-        name = name,
-        tests = tests,
-    )
 
 def _program_folder_impl(ctx):
     links = []

@@ -40,7 +40,7 @@ _LIBRARIES = {
     "Boost": {"headers": []},
     "CLI11": {"CLI11": []},
     "gRPC": {
-        "grpc++": ["grpc++", "grpc", "gpr"],
+        "grpc++": ["grpc++", "grpc", "gpr"] + _SYNCHRONIZATION + _STATUS,
         "grpc++_reflection": ["grpc++_reflection"],
     },
     "GTest": {
