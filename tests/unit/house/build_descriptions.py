@@ -226,6 +226,8 @@ class Bazel:
         for name in attributes.get("srcs", []):
             for path in self._files(name, package):
                 (target.headers if path.endswith(HEADERS) else target.sources).add(path)
+        target.rooms = {name.rpartition(":")[2][:-len(".sources")]
+                        for name in attributes.get("srcs", []) if name.endswith(".sources")}
         for name in attributes.get("hdrs", []):
             target.headers.update(self._files(name, package))
         target.owned = {os.path.join(package, name) for name in attributes.get("hdrs", []) + attributes.get("srcs", [])

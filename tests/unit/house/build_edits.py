@@ -101,8 +101,8 @@ def edited(text, call_name, attribute, action, value):
         lines.insert(at, f"    {attribute} = {list_text(values, '    ')},\n")
         return "".join(lines)
     literal = keyword.value
-    while isinstance(literal, ast.BinOp):
-        literal = literal.left
+    while isinstance(literal, ast.BinOp):  # the list that is written out, of what is put together
+        literal = literal.right if isinstance(literal.right, ast.List) else literal.left
     if not isinstance(literal, ast.List):
         return text
     if action == "add" and value in {getattr(e, "value", None) for e in literal.elts}:
