@@ -35,8 +35,9 @@ constexpr char kFooter[] =
     "\n"
     "Exit codes: 0 done; 1 failed; 2 wrong use, or a field was refused; 3 not found; 4 refused as "
     "things stand;\n"
-    "5 unavailable; 6 done, but not enforced in the time given; 7 you said no; token check: 10 "
-    "refused, 11 no answer;\n"
+    "5 unavailable; 6 done, but not enforced (or its holds not closed) in the time given; 7 you "
+    "said no;\n"
+    "token check: 10 refused, 11 no answer;\n"
     "policy test: 10 denied; policy lint, doctor: 10 something was found.";
 
 // "tollgate token revoke"; empty for nullptr.
@@ -62,9 +63,13 @@ std::string CheckValue(const std::string& value) {
   return "";
 }
 
-// Every option, of every command there is, is checked.
+// Every option, of every command there is, is checked. A repeatable one takes one value each time:
+// the word after that is another thing, as in `set-policy --grantable-scope deploy:read acme`.
 void CheckValues(CLI::App* app) {
   for (CLI::Option* option : app->get_options()) {
+    if (!option->get_lnames().empty() && option->get_expected_max() > 1) {
+      option->allow_extra_args(false);
+    }
     // A flag has no value; the settings' file has checks of its own.
     if (option->get_expected_min() > 0 && option != app->get_config_ptr()) {
       option->check(CheckValue);
@@ -83,6 +88,19 @@ std::string FirstWithoutValue(const std::vector<std::string>& arguments) {
     }
   }
   return "";
+}
+
+// Whether the words themselves name a workspace; otherwise it is the usual one, of the environment
+// or the settings' file.
+bool NamesWorkspace(const std::vector<std::string>& arguments) {
+  for (const std::string& word : arguments) {
+    if (word == "--") break;
+    if (word == "--workspace" || absl::StartsWith(word, "--workspace=") ||
+        (absl::StartsWith(word, "-w") && !absl::StartsWith(word, "--"))) {
+      return true;
+    }
+  }
+  return false;
 }
 
 // Whether errors are to be printed as JSON, even where the words could not be read to their end.
@@ -184,6 +202,7 @@ int RunCommand(const std::vector<std::string>& arguments, Terminal terminal) {
   });
 
   CheckValues(&app);
+  context.settings().workspace_typed = NamesWorkspace(arguments);
 
   const auto misused = [&](const std::string& what, const std::string& see) {
     if (WantsJson(arguments, app)) {

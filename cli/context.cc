@@ -66,6 +66,11 @@ absl::Status ConnectionTrouble(const std::string& address, const std::string& wo
                             absl::Seconds(1));
 }
 
+absl::Status NobodyThere(absl::string_view question) {
+  return absl::InvalidArgumentError(
+      absl::StrCat(question, " Nobody is there to be asked: add --yes"));
+}
+
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<grpc::Channel>> Context::ChannelTo(const std::string& address,
@@ -172,15 +177,21 @@ absl::Status Context::Explain(const grpc::Status& status, absl::Duration patienc
 
 absl::StatusOr<bool> Context::Confirm(absl::string_view question, bool yes) {
   if (yes) return true;
-  if (!terminal_.in_is_terminal) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(question, " Nobody is there to be asked: add --yes"));
-  }
+  if (!terminal_.in_is_terminal) return NobodyThere(question);
   err() << question << "  [y/N] " << std::flush;
   std::string answer;
   std::getline(in(), answer);
   answer = absl::AsciiStrToLower(absl::StripAsciiWhitespace(answer));
   return answer == "y" || answer == "yes";
+}
+
+absl::StatusOr<bool> Context::ConfirmByName(absl::string_view what, absl::string_view whose,
+                                            absl::string_view name) {
+  if (!terminal_.in_is_terminal) return NobodyThere(what);
+  err() << what << "\nType " << whose << " to go on:  " << std::flush;
+  std::string answer;
+  std::getline(in(), answer);
+  return absl::StripAsciiWhitespace(answer) == name;
 }
 
 base::SecretBytes Context::ReadSecret() {

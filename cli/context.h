@@ -43,6 +43,9 @@ struct Settings {
   std::string output = "table";  // or json
   bool quiet = false;
   std::string timeout = "10s";
+  // The command's words name the workspace that it is about (-w); the usual one, of the environment
+  // or the settings' file, gives way to a full name.
+  bool workspace_typed = false;
 
   bool json() const { return output == "json"; }
 };
@@ -132,6 +135,11 @@ class Context {
   // Asks a yes-or-no question; true at once with --yes. Without a terminal it refuses, and says to
   // use --yes.
   absl::StatusOr<bool> Confirm(absl::string_view question, bool yes);
+
+  // Says what would happen, and asks for a name to be typed; true where it was. Without a terminal
+  // it refuses, and says to use --yes.
+  absl::StatusOr<bool> ConfirmByName(absl::string_view what, absl::string_view whose,
+                                     absl::string_view name);
 
   // Reads one line from standard input, without the white space around it; at a terminal it asks,
   // and does not echo. Reads at most kMostSecret characters of the line, which is longer than any

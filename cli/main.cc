@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <iostream>
 #include <string>
@@ -15,6 +16,9 @@
 int main(int argc, char** argv) {
   tollgate::base::InitSecrets();
   tollgate::base::ForbidCoreDumps();
+  // A reader that has gone is a failed write, which the command reports: it may hold a token that
+  // nobody has seen.
+  signal(SIGPIPE, SIG_IGN);
   tollgate::net::SilenceGrpc();
   // Protobuf's complaints also come as errors; its own lines would stand between the command's.
   google::protobuf::SetLogHandler(nullptr);

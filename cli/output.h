@@ -44,7 +44,7 @@ enum ExitCode {
   kNotFound = 3,
   kRefused = 4,         // the state does not allow it: still in use, already final, count mismatch
   kUnavailable = 5,     // the service cannot be reached, or does not answer in time
-  kNotYetEnforced = 6,  // done, but not enforced within --wait
+  kNotYetEnforced = 6,  // done, but what was waited for did not come within --wait-timeout
   kAborted = 7,         // the person said no
   kDenied = 10,         // token check: refused; policy test: denied; policy lint: findings
   kNoAnswer = 11,       // token check: unavailable

@@ -17,6 +17,11 @@ inline constexpr absl::Duration kLongestLease = absl::Minutes(10);
 // asked (R14).
 inline constexpr absl::Duration kLongestFailOpen = absl::Hours(24);
 
+// The longest time that a validator may keep open past its lease's end what is held there. The
+// service refuses a Hello that asks for more, and names the session in receipts that do not cover
+// it for as long as its Hello asked.
+inline constexpr absl::Duration kLongestHoldsPastLease = absl::Hours(24);
+
 // T of R16 is at most the longest lease of the store, or this value where that lease is shorter. A
 // successor relies on this bound, because the store tells it its predecessor's longest lease and
 // not its predecessor's T.
@@ -37,6 +42,12 @@ inline constexpr size_t kIncarnationBytes = 16;
 // The most entries of evidence that one Ping may carry in `dropped`; entries above it count as
 // lost.
 inline constexpr int kMaxDroppedInPing = 1000;
+
+// The most reports of ended holds that one Ping may carry; the service reads no more.
+inline constexpr int kMaxEndedHoldsInPing = 100;
+
+// The most holders that one such report names.
+inline constexpr size_t kMaxUnansweredNamed = 16;
 
 }  // namespace tollgate::lease
 

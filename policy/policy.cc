@@ -100,6 +100,9 @@ class PolicyInForce final : public Policy {
           upstream.scopes_header, upstream.expires_header}) {
       if (!header.empty()) identity_headers_.push_back(header);
     }
+    for (const auto& [key, header] : upstream.annotation_headers) {
+      identity_headers_.push_back(header);
+    }
   }
 
   Judgement Judge(const Request& request) const override {
@@ -129,6 +132,21 @@ class PolicyInForce final : public Policy {
     return patterns;
   }
 
+  // The proxy appends what it has seen, so the last entry of the last line is its own; what stands
+  // before it the client may have sent.
+  base::IpAddress ClientOf(const Request& request) const {
+    if (file_.client_header.empty()) return request.client;
+    for (auto header = request.headers.rbegin(); header != request.headers.rend(); ++header) {
+      if (!absl::EqualsIgnoreCase(header->first, file_.client_header)) continue;
+      const absl::string_view list = header->second;
+      const size_t comma = list.rfind(',');
+      const absl::string_view last =
+          comma == absl::string_view::npos ? list : list.substr(comma + 1);
+      return base::IpAddress::FromText(absl::StripAsciiWhitespace(last));
+    }
+    return request.client;
+  }
+
   Refused Consider(const Request& request, Judgement* judgement) const {
     if (Refused refused = CheckMethod(request)) return refused;
     Target target;
@@ -153,6 +171,7 @@ class PolicyInForce final : public Policy {
     }
     judgement->kind = Judgement::Kind::kGuarded;
     judgement->optional = rule->needs.optional;
+    judgement->client = ClientOf(request);
     judgement->credential = std::move(credential.token);
     if (!credential.header.empty() && !file_.upstream.keep_credential) {
       judgement->drop_headers.push_back(std::move(credential.header));

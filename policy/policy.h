@@ -11,11 +11,13 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "base/ip_address.h"
 #include "base/secret.h"
 #include "policy/request.h"
 #include "token/grant.h"
@@ -40,6 +42,8 @@ struct Upstream {
   std::string owner_header;
   std::string scopes_header;
   std::string expires_header;
+  // By the key of an annotation that the workspace's policy tells edges of; in the file's order.
+  std::vector<std::pair<std::string, std::string>> annotation_headers;
   bool keep_credential = false;
   // Says to callers that a token is near its end, or retiring (RFC 8594). Zero: says nothing.
   absl::Duration tell_before_expiry;
@@ -74,6 +78,9 @@ struct Judgement {
   base::SecretBytes credential;  // empty: the request presents none
   bool optional = false;         // without a credential it passes; with a bad one it does not
   token::Requirement requirement;
+  // From where the client comes: by the header that the policy names, otherwise, or where that
+  // tells none, as the request says.
+  base::IpAddress client;
 
   // Where a credential was, or an identity that only Tollgate may state: taken away from what goes
   // upstream. Header names in lower case.

@@ -16,6 +16,7 @@
 #include "policy/host.h"
 #include "policy/near_miss.h"
 #include "policy/yaml_tree.h"
+#include "token/edge_annotations.h"
 #include "token/field_rules.h"
 #include "token/resource_name.h"
 #include "token/scope.h"
@@ -29,6 +30,7 @@ using KeyList = absl::Span<const absl::string_view>;
 
 constexpr size_t kLongestName = 64;
 constexpr size_t kLongestText = 256;
+constexpr absl::string_view kAnnotationPrefix = "annotation.";
 constexpr absl::Duration kLongestTell = absl::Hours(24 * 366);
 
 // Headers that no policy may take for a credential or an identity: the protocol's own, and those
@@ -128,11 +130,14 @@ class Reader {
     RETURN_IF_ERROR(ReadVersion(root));
     RETURN_IF_ERROR(CheckKeys(root, "",
                               {"version", "credentials", "requirements", "routes", "otherwise",
-                               "upstream", "answers", "audience", "path_case"}));
+                               "upstream", "answers", "audience", "path_case", "client_address"}));
     if (const YamlNode* node = root.Find("audience")) {
       RETURN_IF_ERROR(ReadAudience(*node, "", &audience_));
     }
     if (const YamlNode* node = root.Find("path_case")) RETURN_IF_ERROR(ReadPathCase(*node));
+    if (const YamlNode* node = root.Find("client_address")) {
+      RETURN_IF_ERROR(ReadClientHeader(*node));
+    }
     RETURN_IF_ERROR(ReadCredentials(root.Find("credentials")));
     RETURN_IF_ERROR(ReadUpstream(root.Find("upstream")));
     if (const YamlNode* node = root.Find("answers")) RETURN_IF_ERROR(ReadAnswers(*node));
@@ -295,6 +300,17 @@ class Reader {
     return absl::OkStatus();
   }
 
+  // Such a header has a meaning already, which is why it is named.
+  absl::Status ReadClientHeader(const YamlNode& node) {
+    RETURN_IF_ERROR(ReadText(node, "", "client_address", &file_.client_header));
+    if (!IsHeaderName(file_.client_header)) {
+      return Bad(node, "",
+                 "`client_address` is a header's name of A-Z a-z 0-9 -, as in `x-forwarded-for`");
+    }
+    absl::AsciiStrToLower(&file_.client_header);
+    return absl::OkStatus();
+  }
+
   absl::Status ReadCredentials(const YamlNode* node) {
     if (node == nullptr) {
       file_.places.bearer = true;
@@ -375,22 +391,50 @@ class Reader {
     }
     constexpr absl::string_view kPlace = "upstream.identity: ";
     RETURN_IF_ERROR(Expect(*identity, Kind::kMap, "upstream: ", "`identity`"));
-    RETURN_IF_ERROR(
-        CheckKeys(*identity, kPlace, {"workspace", "token", "owner", "scopes", "expires"}));
     std::vector<std::string> seen;
+    YamlNode others = *identity;
+    std::erase_if(others.entries, [](const YamlEntry& entry) {
+      return absl::StartsWith(entry.key, kAnnotationPrefix);
+    });
+    RETURN_IF_ERROR(CheckKeys(
+        others, kPlace, {"workspace", "token", "owner", "scopes", "expires", "annotation.KEY"}));
     for (const auto& [key, header] : headers) {
-      const YamlNode* named = identity->Find(key);
+      const YamlNode* named = others.Find(key);
       if (named == nullptr) continue;
-      RETURN_IF_ERROR(ReadHeader(*named, kPlace, key, header));
-      const bool credential = std::find(file_.places.headers.begin(), file_.places.headers.end(),
-                                        *header) != file_.places.headers.end();
-      if (credential || std::find(seen.begin(), seen.end(), *header) != seen.end()) {
-        return Bad(*named, kPlace,
-                   absl::StrCat("`", key, "`: the header ", *header,
-                                credential ? " carries the credential" : " is named twice"));
-      }
-      seen.push_back(*header);
+      RETURN_IF_ERROR(ReadIdentityHeader(*named, kPlace, key, header, &seen));
     }
+    for (const YamlEntry& entry : identity->entries) {
+      absl::string_view key = entry.key;
+      if (!absl::ConsumePrefix(&key, kAnnotationPrefix)) continue;
+      if (!token::IsAnnotationKey(key)) {
+        return Bad(entry.line,
+                   absl::StrCat(kPlace, "`", kAnnotationPrefix, "` is followed by an annotation's ",
+                                "key, 1 to 63 of A-Z a-z 0-9 . _ / -"));
+      }
+      if (upstream.annotation_headers.size() == token::kMaxEdgeAnnotations) {
+        return Bad(entry.line, absl::StrCat(kPlace, "at most ", token::kMaxEdgeAnnotations,
+                                            " annotations, as many as an edge is told of"));
+      }
+      std::string header;
+      RETURN_IF_ERROR(ReadIdentityHeader(entry.value, kPlace, entry.key, &header, &seen));
+      upstream.annotation_headers.emplace_back(key, std::move(header));
+    }
+    return absl::OkStatus();
+  }
+
+  // `*seen`: the headers that are taken.
+  absl::Status ReadIdentityHeader(const YamlNode& named, absl::string_view place,
+                                  absl::string_view key, std::string* header,
+                                  std::vector<std::string>* seen) {
+    RETURN_IF_ERROR(ReadHeader(named, place, key, header));
+    const bool credential = std::find(file_.places.headers.begin(), file_.places.headers.end(),
+                                      *header) != file_.places.headers.end();
+    if (credential || std::find(seen->begin(), seen->end(), *header) != seen->end()) {
+      return Bad(named, place,
+                 absl::StrCat("`", key, "`: the header ", *header,
+                              credential ? " carries the credential" : " is named twice"));
+    }
+    seen->push_back(*header);
     return absl::OkStatus();
   }
 

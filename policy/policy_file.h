@@ -45,6 +45,8 @@ struct PolicyFile {
   Words words;
   // Paths that differ from a route's in the case of letters are refused; false: they are others.
   bool guard_case = true;
+  // The header, in lower case, in which the proxy tells from where the client comes; empty: none.
+  std::string client_header;
   std::vector<Rule> rules;
   std::vector<Rule> requirements;  // by name
   // What takes what no route takes; nullopt: it is refused with `otherwise_status`.

@@ -6,6 +6,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "base/ip_address.h"
 
 namespace tollgate::policy {
 
@@ -22,6 +23,9 @@ struct Request {
   // A requirement of the policy, by its name, which the proxy's own configuration puts in place of
   // the routes. Empty: the routes decide.
   absl::string_view requirement;
+  // From where the client comes, as the proxy's own words tell; none: they do not. It judges
+  // nothing.
+  base::IpAddress client;
 };
 
 }  // namespace tollgate::policy

@@ -121,6 +121,8 @@ ServerMetrics::ServerMetrics(prometheus::Registry& r)
       live_sessions_(Gauge(r, "tollgate_live_sessions",
                            "Sessions that hold or may hold a lease, connected or not")),
       pending_(Gauge(r, "tollgate_pending_validators", "Validators that the head still waits for")),
+      holds_open_(Gauge(r, "tollgate_holds_open",
+                        "Holds open at validators that may hold a lease, as they last said")),
       waiting_(Gauge(r, "tollgate_enforcement_waits", "Calls that wait for enforcement now")),
       ring_bytes_(Gauge(r, "tollgate_event_ring_bytes", "Events held in memory for the feed")),
       rolled_back_(
@@ -244,6 +246,11 @@ void ServerMetrics::SetFleet(const std::vector<SessionView>& fleet) {
   for (const auto& [state, count] : CountStates(fleet)) {
     if (validators_[state] != nullptr) validators_[state]->Set(count);
   }
+  int64_t open_holds = 0;
+  for (const SessionView& session : fleet) {
+    if (session.live) open_holds += session.open_holds;
+  }
+  holds_open_->Set(static_cast<double>(open_holds));
 }
 
 void ServerMetrics::SetClock(const tollgate::v1::Clock& clock) {

@@ -79,7 +79,7 @@ class ServerMetrics {
   // Sets the gauges to the feed's present state, and raises the counters to what the hub has
   // counted.
   void SetFeed(const Hub::Stats& stats) ABSL_LOCKS_EXCLUDED(mu_);
-  // How many sessions of the fleet are in each state.
+  // How many sessions of the fleet are in each state, and the holds open at those that may admit.
   void SetFleet(const std::vector<SessionView>& fleet);
   // How the clock stands.
   void SetClock(const tollgate::v1::Clock& clock);
@@ -98,6 +98,7 @@ class ServerMetrics {
   prometheus::Gauge* const pending_;
   // By ValidatorState; null for states that are not shown.
   std::array<prometheus::Gauge*, tollgate::v1::ValidatorState_ARRAYSIZE> validators_ = {};
+  prometheus::Gauge* const holds_open_;
   prometheus::Gauge* const waiting_;
   prometheus::Gauge* const ring_bytes_;
   prometheus::Gauge* const rolled_back_;

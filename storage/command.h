@@ -28,6 +28,16 @@ struct Slot {
   bool clock_in_doubt = false;
 };
 
+// What a command says of the live tokens of a workspace, so that they stay counted (live_count.h).
+struct LiveChange {
+  std::string workspace;
+  std::string owner;
+  // Either so many more of this owner's (or of nobody's, where it is empty) …
+  int delta = 0;
+  // … or none any more: of this owner, or of the whole workspace.
+  bool cohort = false;
+};
+
 // The effects of a command on the store: collected while it runs, thrown away when it returns an
 // error.
 class Effects {
@@ -42,17 +52,24 @@ class Effects {
   // Adds an audit entry; the sequencer sets its revision, index and time, and chains it.
   void Audit(tollgate::store::v1::AuditRecord entry);
 
+  // Says that a live token came (+1), or went (-1).
+  void CountLive(absl::string_view workspace, absl::string_view owner, int delta);
+  // Says that a cohort ended the live tokens of an owner, or ("") of the whole workspace.
+  void CountCohort(absl::string_view workspace, absl::string_view owner);
+
   // Says that events at or below this revision are no longer kept; the command deletes them itself.
   // The sequencer raises HeadRecord.compacted_revision to this revision, and never lowers it.
   void CompactEventsTo(int64_t revision) { compact_events_to = revision; }
 
   bool empty() const {
-    return mutations.empty() && events.empty() && audit.empty() && compact_events_to == 0;
+    return mutations.empty() && events.empty() && audit.empty() && live_changes.empty() &&
+           compact_events_to == 0;
   }
 
   std::vector<Mutation> mutations;
   std::vector<tollgate::v1::Event> events;
   std::vector<tollgate::store::v1::AuditRecord> audit;
+  std::vector<LiveChange> live_changes;
   int64_t compact_events_to = 0;
 };
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "storage/address_records.h"
+
 namespace tollgate::storage {
 
 absl::string_view TableName(Table table) {
@@ -49,13 +51,17 @@ void MergeRefusedRecord(const tollgate::store::v1::RefusedRecord& delta,
                                    });
   if (at == refused->end() || at->reason() != delta.reason()) {
     const auto place = at - refused->begin();
-    *refused->Add() = delta;
+    tollgate::store::v1::RefusedRecord* added = refused->Add();
+    *added = delta;
+    added->clear_addresses();
+    MergeAddressRecords(delta.addresses(), added->mutable_addresses());
     std::rotate(refused->begin() + place, refused->end() - 1, refused->end());
     return;
   }
   at->set_first_us(std::min(at->first_us(), delta.first_us()));
   at->set_last_us(std::max(at->last_us(), delta.last_us()));
   at->set_count(AddUseCounts(at->count(), delta.count()));
+  MergeAddressRecords(delta.addresses(), at->mutable_addresses());
 }
 
 }  // namespace
@@ -68,7 +74,8 @@ int64_t AddUseCounts(int64_t a, int64_t b) {
 }
 
 // Associative and commutative: RocksDB may merge deltas with each other, in
-// any grouping, before it meets the base.
+// any grouping, before it meets the base. (But for how often an address is
+// counted that had fallen out of the latest ones in between.)
 void MergeUseRecord(const tollgate::store::v1::UseRecord& delta,
                     tollgate::store::v1::UseRecord* base) {
   base->set_last_used_us(std::max(base->last_used_us(), delta.last_used_us()));

@@ -6,8 +6,11 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "storage/live_count.h"
+#include "storage/overlay_view.h"
 #include "storage/schema.h"
 #include "token/fingerprint.h"
+#include "token/life_cycle.h"
 
 namespace tollgate::storage {
 namespace {
@@ -51,9 +54,59 @@ absl::StatusOr<std::vector<Mutation>> FromFormat2(const View&, MetaRecord meta) 
   return std::vector<Mutation>{Mutation{Table::kMeta, kMetaKey, SerializeRecord(meta)}};
 }
 
+// In meta, while format 3 is left: the key of the last token that is counted.
+constexpr char kCountedTo[] = "counted";
+// What one part of a migration reads, or deletes.
+constexpr size_t kInOnePart = 5000;
+
+// Format 4 counts live tokens (CountRecord), in place of a mark of their latest change.
+absl::StatusOr<std::vector<Mutation>> FromFormat3(const View& view, MetaRecord meta) {
+  std::vector<Mutation> part;
+  const std::string marks = std::string("live\0", 5);
+  ASSIGN_OR_RETURN(const std::vector<Entry> old,
+                   view.Scan(Table::kMeta, marks, PrefixEnd(marks), kInOnePart));
+  for (const Entry& entry : old) part.push_back({Table::kMeta, entry.key, absl::nullopt});
+  if (!part.empty()) return part;
+
+  ASSIGN_OR_RETURN(const auto counted_to, view.Get(Table::kMeta, kCountedTo));
+  ASSIGN_OR_RETURN(
+      const std::vector<Entry> tokens,
+      view.Scan(Table::kTokens, counted_to.has_value() ? KeyAfter(*counted_to) : std::string(), "",
+                kInOnePart));
+  std::vector<LiveChange> live;
+  for (const Entry& entry : tokens) {
+    store::v1::TokenRecord record;
+    if (!record.ParseFromString(entry.value)) {
+      return absl::DataLossError("a token's record cannot be parsed");
+    }
+    token::Cohorts cohorts;
+    ASSIGN_OR_RETURN(cohorts.workspace,
+                     GetRecord<store::v1::CohortRecord>(view, Table::kCohorts,
+                                                        CohortKey(record.workspace(), "")));
+    if (!record.owner().empty()) {
+      ASSIGN_OR_RETURN(cohorts.owner,
+                       GetRecord<store::v1::CohortRecord>(
+                           view, Table::kCohorts, CohortKey(record.workspace(), record.owner())));
+    }
+    if (record.has_ending() || token::CoveringCohort(record, cohorts) != nullptr) continue;
+    live.push_back({record.workspace(), record.owner(), 1, /*cohort=*/false});
+  }
+  OverlayView counts(&view);
+  RETURN_IF_ERROR(ApplyLiveChanges(live, &counts));
+  part = counts.TakeMutations();
+  if (tokens.size() == kInOnePart) {
+    part.push_back({Table::kMeta, kCountedTo, tokens.back().key});
+    return part;
+  }
+  meta.set_format(4);
+  part.push_back({Table::kMeta, kCountedTo, absl::nullopt});
+  part.push_back({Table::kMeta, kMetaKey, SerializeRecord(meta)});
+  return part;
+}
+
 // The step from format i + 1 to the one after it: its next part, never empty.
 using Step = absl::StatusOr<std::vector<Mutation>> (*)(const View& view, MetaRecord meta);
-constexpr std::array<Step, kStoreFormat - 1> kSteps = {&FromFormat1, &FromFormat2};
+constexpr std::array<Step, kStoreFormat - 1> kSteps = {&FromFormat1, &FromFormat2, &FromFormat3};
 
 }  // namespace
 

@@ -8,6 +8,7 @@
 #include "absl/strings/string_view.h"
 #include "base/invariant.h"
 #include "base/status.h"
+#include "storage/live_count.h"
 #include "storage/overlay_view.h"
 #include "storage/schema.h"
 #include "storage/sequencer.h"
@@ -114,6 +115,7 @@ absl::StatusOr<BatchOutcome> RunBatch(const Snapshot& snapshot, const BatchTime&
         Committed{outcome.has_effects ? revision : head.revision(), slot.index});
 
     for (Mutation& mutation : effects.mutations) view.Apply(std::move(mutation));
+    RETURN_IF_ERROR(ApplyLiveChanges(effects.live_changes, &view));
     for (tollgate::v1::Event& event : effects.events) {
       event.set_index(slot.index);
       *events.add_events() = std::move(event);

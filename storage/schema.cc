@@ -62,7 +62,9 @@ std::string SerializeRecord(const google::protobuf::MessageLite& record) {
   return bytes;
 }
 
-std::string LiveChangeKey(absl::string_view workspace) { return Join("live", workspace); }
+std::string LiveCountKey(absl::string_view workspace, absl::string_view owner) {
+  return Join(Join("count", workspace), owner);
+}
 
 std::string TermKey(int64_t from_revision) {
   return absl::StrCat(kTermPrefix, RevisionKey(from_revision));

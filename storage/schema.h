@@ -2,7 +2,7 @@
 //
 //   table       key                                             record
 //   meta        "meta" | "head"                                 MetaRecord | HeadRecord
-//               "live" 0 workspace                              revision (8): see LiveChangeKey
+//               "count" 0 workspace 0 owner ("": in all)        CountRecord: live tokens
 //               "term/" revision (8, big endian)                TermRecord
 //   tokens      workspace 0 token_id                            TokenRecord
 //   digests     stored digest (32 bytes)                        DigestRecord
@@ -38,7 +38,7 @@ namespace tollgate::storage {
 
 // The format this build reads and writes (MetaRecord.format); migration.h brings an earlier one
 // here.
-inline constexpr uint32_t kStoreFormat = 3;
+inline constexpr uint32_t kStoreFormat = 4;
 
 // A record as it is stored. The same message always gives the same bytes (maps in key order), so
 // that replicas, replays and hashes agree.
@@ -47,10 +47,8 @@ std::string SerializeRecord(const google::protobuf::MessageLite& record);
 inline constexpr char kMetaKey[] = "meta";
 inline constexpr char kHeadKey[] = "head";
 
-// The key, in meta, of the workspace's latest live change: the revision (RevisionKey) of the latest
-// commit that changed which tokens of the workspace are live, or the owner of one. A token that
-// only time ends leaves no mark here.
-std::string LiveChangeKey(absl::string_view workspace);
+// The key, in meta, of the count of a workspace's live tokens, or of an owner's in it.
+std::string LiveCountKey(absl::string_view workspace, absl::string_view owner);
 // Under it, in meta: the TermRecord of the term that begins at that revision.
 std::string TermKey(int64_t from_revision);
 std::string TokenKey(absl::string_view workspace, absl::string_view token_id);

@@ -11,6 +11,7 @@
 #include "absl/types/optional.h"
 #include "absl/types/span.h"
 #include "base/status.h"
+#include "token/edge_annotations.h"
 #include "token/scope.h"
 #include "token/token_string.h"
 
@@ -141,15 +142,6 @@ int FirstRepeated(const google::protobuf::RepeatedPtrField<std::string>& list) {
     }
   }
   return -1;
-}
-
-bool IsAnnotationKey(absl::string_view key) {
-  if (key.empty() || key.size() > kMaxAnnotationKeyLength || !absl::ascii_isalnum(key[0])) {
-    return false;
-  }
-  return std::all_of(key.begin(), key.end(), [](char c) {
-    return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '/' || c == '-';
-  });
 }
 
 }  // namespace

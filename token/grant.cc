@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "absl/base/attributes.h"
+#include "token/edge_annotations.h"
 
 namespace tollgate::token {
 namespace {
@@ -13,8 +14,8 @@ using ::tollgate::v1::TokenState;
 using ::tollgate::v1::VerdictReason;
 
 // The layout: a head, a table of (offset, length), the strings. The table's order: token,
-// workspace, token_id, owner, then the scopes, then the audiences. In the machine's own byte order,
-// because a packed grant never leaves the process.
+// workspace, token_id, owner, then the scopes, then the audiences, then key and value of each
+// annotation. In the machine's own byte order, because a packed grant never leaves the process.
 struct Head {
   uint32_t magic;
   uint32_t size;  // of everything
@@ -25,7 +26,8 @@ struct Head {
   uint16_t scope_count;
   uint16_t audience_count;
   uint32_t state;
-  uint32_t reserved;
+  uint16_t annotation_count;
+  uint16_t report_attempt_addresses;
 };
 struct Entry {
   uint32_t offset;
@@ -51,7 +53,8 @@ bool Sound(absl::string_view bytes) {
   if (bytes.size() < sizeof(head)) return false;
   std::memcpy(&head, bytes.data(), sizeof(head));
   if (head.magic != kMagic || head.size != bytes.size()) return false;
-  const size_t count = kFixedStrings + size_t{head.scope_count} + size_t{head.audience_count};
+  const size_t count = kFixedStrings + size_t{head.scope_count} + size_t{head.audience_count} +
+                       2 * size_t{head.annotation_count};
   if ((bytes.size() - sizeof(head)) / sizeof(Entry) < count) return false;
   for (size_t i = 0; i < count; ++i) {
     Entry entry;
@@ -132,11 +135,17 @@ std::string PackGrant(const tollgate::v1::Grant& grant) {
   // kept still restrict.
   head.scope_count = static_cast<uint16_t>(std::min(grant.scopes_size(), kMost));
   head.audience_count = static_cast<uint16_t>(std::min(grant.audiences_size(), kMost));
+  head.report_attempt_addresses = grant.report_attempt_addresses() ? 1 : 0;
 
   std::vector<absl::string_view> strings = {grant.token(), grant.workspace(), grant.token_id(),
                                             grant.owner()};
   for (int i = 0; i < head.scope_count; ++i) strings.push_back(grant.scopes(i));
   for (int i = 0; i < head.audience_count; ++i) strings.push_back(grant.audiences(i));
+  for (const auto& [key, value] : ToldAnnotations(grant.annotations())) {
+    strings.push_back(key);
+    strings.push_back(value);
+    ++head.annotation_count;
+  }
   size_t size = sizeof(Head) + strings.size() * sizeof(Entry);
   const size_t text_at = size;
   for (absl::string_view s : strings) size += s.size();
@@ -207,6 +216,28 @@ absl::string_view GrantView::scope(size_t i) const {
 }
 absl::string_view GrantView::audience(size_t i) const {
   return i < audience_count() ? String(kFixedStrings + scope_count() + i) : absl::string_view();
+}
+size_t GrantView::annotations_at() const {
+  return kFixedStrings + scope_count() + audience_count();
+}
+size_t GrantView::annotation_count() const {
+  return Read<uint16_t>(bytes_, offsetof(Head, annotation_count), 0);
+}
+absl::string_view GrantView::annotation_key(size_t i) const {
+  return i < annotation_count() ? String(annotations_at() + 2 * i) : absl::string_view();
+}
+absl::string_view GrantView::annotation_value(size_t i) const {
+  return i < annotation_count() ? String(annotations_at() + 2 * i + 1) : absl::string_view();
+}
+absl::string_view GrantView::annotation(absl::string_view key) const {
+  const size_t count = annotation_count();
+  for (size_t i = 0; i < count; ++i) {
+    if (annotation_key(i) == key) return annotation_value(i);
+  }
+  return {};
+}
+bool GrantView::report_attempt_addresses() const {
+  return Read<uint16_t>(bytes_, offsetof(Head, report_attempt_addresses), 0) == 1;
 }
 
 VerdictReason Decide(const GrantView& grant, const Requirement& requirement,

@@ -16,7 +16,9 @@
 namespace tollgate::token {
 
 // Packs a grant into one run of bytes without pointers, which can lie in a flat table, be copied
-// with memcpy, and be read in place. The layout is private to one build; nothing stores it.
+// with memcpy, and be read in place. The layout is private to one build; nothing stores it. Of the
+// annotations it takes as many as an edge is told of (edge_annotations.h), whatever the service
+// sends, so that they never make a grant too large to be kept.
 std::string PackGrant(const tollgate::v1::Grant& grant);
 
 // Reads a packed grant in place. Valid while the bytes are. Allocates nothing. Every read is
@@ -41,10 +43,20 @@ class GrantView {
   absl::string_view scope(size_t i) const;
   size_t audience_count() const;
   absl::string_view audience(size_t i) const;
+  // The annotations that the edge is told of, in the order of their keys.
+  size_t annotation_count() const;
+  absl::string_view annotation_key(size_t i) const;
+  absl::string_view annotation_value(size_t i) const;
+  // Empty: it is told of none with this key.
+  absl::string_view annotation(absl::string_view key) const;
+  // Whether the workspace wants to know from where the token is tried in vain.
+  bool report_attempt_addresses() const;
 
  private:
   // The i-th string of the table; empty where the bytes do not hold it.
   absl::string_view String(size_t i) const;
+  // The number of the string at which the annotations begin: key, value, key, value.
+  size_t annotations_at() const;
   absl::string_view bytes_;
 };
 

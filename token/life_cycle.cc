@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "absl/strings/str_cat.h"
 #include "base/proto_time.h"
 #include "token/resource_name.h"
 
@@ -144,6 +145,8 @@ tollgate::v1::Token ToToken(const TokenRecord& record, const Cohorts& cohorts,
   }
   *token.mutable_update_time() = base::TimestampFromMicros(update_time_us);
   token.set_update_revision(update_revision);
+  // With the time, so that a revision of another epoch is not taken for this one.
+  token.set_etag(absl::StrCat(update_revision, "-", update_time_us));
   if (record.expire_time_us() != 0) {
     *token.mutable_expire_time() = base::TimestampFromMicros(record.expire_time_us());
   }

@@ -99,6 +99,11 @@ void AddFlags(net::DaemonFlags& flags, std::string* stale_policy, ValidatorFlags
       "Deciding", "max-holds", "N",
       "What may stay open under a hold at once; one holder has at most half; 0: holds are off",
       &o.max_holds);
+  flags.Time(
+      "Deciding", "holds-outlive-lease",
+      "For so long past the lease's end holds are kept, and no receipt covers them; 0s: they "
+      "end with it",
+      &o.holds_outlive_lease);
   flags.Number("Deciding", "drift-bound", "N",
                "How differently two boot clocks may run, as a fraction", &o.drift_bound);
   flags.Text("Deciding", "brand", "LETTERS",

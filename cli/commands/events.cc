@@ -36,6 +36,8 @@ std::string EventText(const tollgate::v1::Event& event) {
                           event.cohort_revoked().owner().empty()
                               ? ""
                               : absl::StrCat("  owner ", event.cohort_revoked().owner()));
+    case tollgate::v1::Event::kWorkspaceChanged:
+      return absl::StrCat("edges told anew ", "workspaces/", event.workspace_changed().workspace());
     default:
       return "an event of a kind that this version does not know";
   }
@@ -93,6 +95,7 @@ struct EventsWaitOptions {
   int64_t revision = 0;
   std::string epoch;
   std::string timeout = "60s";
+  bool holds = false;
 };
 
 absl::Status Wait(Context& context, const EventsWaitOptions& options) {
@@ -101,6 +104,7 @@ absl::Status Wait(Context& context, const EventsWaitOptions& options) {
   request.set_epoch(options.epoch);
   ASSIGN_OR_RETURN(const absl::Duration timeout, ParseHumanDuration(options.timeout));
   *request.mutable_timeout() = base::ToProto(timeout);
+  request.set_holds(options.holds);
   tollgate::v1::Receipt receipt;
   const absl::Time started = context.now();
   RETURN_IF_ERROR(context.Ask(&OperationsService::Stub::WaitEnforced, request, &receipt, timeout));
@@ -109,9 +113,11 @@ absl::Status Wait(Context& context, const EventsWaitOptions& options) {
     RETURN_IF_ERROR(context.ShowJson(receipt));
   } else {
     context.out() << ReceiptText(receipt, context.now() - started);
-    context.out() << (enforced ? LastAdmitText(receipt) : WaitingText(receipt));
+    context.out() << (enforced ? HoldsText(receipt) + LastAdmitText(receipt)
+                               : WaitingText(receipt));
   }
-  if (!enforced) context.exit_code = kNotYetEnforced;
+  const bool open = options.holds && receipt.holds_open() > 0;
+  if (!enforced || open) context.exit_code = kNotYetEnforced;
   return absl::OkStatus();
 }
 
@@ -138,6 +144,8 @@ void AddEventsCommands(CLI::App& app, Context& context) {
                    "The epoch it was given in, as a receipt tells it; default: the present one. A "
                    "restore begins another, whose revisions are not these");
   verb->add_option("--timeout", options->timeout, "At most this long")->capture_default_str();
+  verb->add_flag("--holds", options->holds,
+                 "Also until nothing is open any more that the revision ended");
   verb->callback([&context, options] { context.Fail(Wait(context, *options)); });
 }
 

@@ -251,6 +251,7 @@ std::string Identity(const policy::Upstream& upstream) {
         upstream.scopes_header, upstream.expires_header}) {
     if (!header.empty()) headers.push_back(header);
   }
+  for (const auto& [key, header] : upstream.annotation_headers) headers.push_back(header);
   return Listed(headers);
 }
 

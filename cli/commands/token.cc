@@ -69,21 +69,35 @@ void PrintToken(const Token& token, absl::Time now, std::ostream& out) {
   line("revision", absl::StrCat(token.update_revision()));
 }
 
-// The token exists, whether or not anybody could read its value.
-void CheckShown(Context& context, const Token& token) {
+// What becomes of a new token whose value nobody could read.
+enum class Unseen { kRevoke, kKeep };
+
+// The token exists, whether or not anybody could read its value. One that replaces another is kept:
+// the other's plan may end that, and then neither would be left.
+void CheckShown(Context& context, const Token& token, Unseen unseen) {
   if (context.out().flush()) return;
-  context.Fail(base::Refuse(
-      absl::StatusCode::kInternal, "SECRET_NOT_SHOWN",
-      absl::StrCat("The token exists, but its value could not be written to standard output, and "
-                   "cannot be shown again.\n  Revoke it: tollgate token revoke ",
-                   SafeForTerminal(token.name()), " --yes")));
+  std::string what = absl::StrCat("The value of ", SafeForTerminal(token.name()),
+                                  " could not be written to standard output, and cannot be shown "
+                                  "again. ");
+  tollgate::v1::RevokeTokenRequest request;
+  request.set_name(token.name());
+  request.set_reason("its value was never shown");
+  tollgate::v1::RevokeTokenResponse revoked;
+  if (unseen == Unseen::kRevoke &&
+      context.Ask(&TokenService::Stub::RevokeToken, request, &revoked).ok()) {
+    absl::StrAppend(&what, "It was revoked");
+  } else {
+    absl::StrAppend(&what, "It exists.\n  Revoke it: tollgate token revoke ",
+                    SafeForTerminal(token.name()), " --yes");
+  }
+  context.Fail(base::Refuse(absl::StatusCode::kInternal, "SECRET_NOT_SHOWN", what));
 }
 
 // The answer to create and rotate: the fresh secret, alone with --quiet, otherwise with a warning.
 // Wipes the secret. FAILED_PRECONDITION (SECRET_WITHHELD), and nothing on standard output that
 // could pass for a secret, where the answer holds none.
 template <class Response>
-absl::Status ShowMade(Context& context, Response* response) {
+absl::Status ShowMade(Context& context, Response* response, Unseen unseen) {
   const absl::Cleanup wipe = [response] { base::WipeString(response->mutable_token_string()); };
   const Token& token = response->token();
   if (response->secret_withheld()) {
@@ -113,7 +127,7 @@ absl::Status ShowMade(Context& context, Response* response) {
                   << "\n\n  " << response->token_string()
                   << "\n\nCopy it now: it cannot be shown again.\n";
   }
-  CheckShown(context, token);
+  CheckShown(context, token, unseen);
   return absl::OkStatus();
 }
 
@@ -156,7 +170,7 @@ absl::Status Create(Context& context, const CreateOptions& options) {
 
   tollgate::v1::CreateTokenResponse response;
   RETURN_IF_ERROR(context.Ask(&TokenService::Stub::CreateToken, request, &response));
-  return ShowMade(context, &response);
+  return ShowMade(context, &response, Unseen::kRevoke);
 }
 
 struct RotateOptions {
@@ -167,13 +181,14 @@ struct RotateOptions {
 absl::Status Rotate(Context& context, const RotateOptions& options) {
   tollgate::v1::RotateTokenRequest request;
   ASSIGN_OR_RETURN(*request.mutable_name(),
-                   TokenNameFrom(options.which.token, options.which.workspace));
+                   TokenNameFrom(options.which.token, options.which.workspace,
+                                 context.settings().workspace_typed));
   if (!options.when_silent.empty()) {
     ASSIGN_OR_RETURN(const absl::Duration quiet, ParseHumanDuration(options.when_silent));
     *request.mutable_retire_plan()->mutable_when_silent() = base::ToProto(quiet);
   } else if (!options.retire_in.empty()) {
     ASSIGN_OR_RETURN(const absl::Duration overlap, ParseHumanDuration(options.retire_in));
-    *request.mutable_retire_plan()->mutable_at_time() = base::ToProto(context.now() + overlap);
+    *request.mutable_retire_plan()->mutable_after() = base::ToProto(overlap);
   } else {
     request.mutable_retire_plan()->set_by_hand(true);
   }
@@ -185,7 +200,7 @@ absl::Status Rotate(Context& context, const RotateOptions& options) {
 
   tollgate::v1::RotateTokenResponse response;
   RETURN_IF_ERROR(context.Ask(&TokenService::Stub::RotateToken, request, &response));
-  RETURN_IF_ERROR(ShowMade(context, &response));
+  RETURN_IF_ERROR(ShowMade(context, &response, Unseen::kKeep));
   if (!context.settings().json() && !context.settings().quiet && context.exit_code == kDone) {
     context.out() << "The old one, " << SafeForTerminal(response.replaced().token_id())
                   << ", still works and " << RotationText(response.replaced(), context.now())
@@ -196,7 +211,8 @@ absl::Status Rotate(Context& context, const RotateOptions& options) {
 
 absl::Status Get(Context& context, const Which& which) {
   tollgate::v1::GetTokenRequest request;
-  ASSIGN_OR_RETURN(*request.mutable_name(), TokenNameFrom(which.token, which.workspace));
+  ASSIGN_OR_RETURN(*request.mutable_name(),
+                   TokenNameFrom(which.token, which.workspace, context.settings().workspace_typed));
   Token token;
   RETURN_IF_ERROR(context.Ask(&TokenService::Stub::GetToken, request, &token));
   if (context.settings().json()) {
@@ -211,13 +227,13 @@ absl::Status Get(Context& context, const Which& which) {
 
 struct ListOptions {
   std::string workspace, label, owner, unused_for, expiring_within, rotation_due_within;
+  std::string tried_within;
   std::vector<std::string> states, annotations;
   bool full = false, still_tried = false;
   int limit = 0;
 };
 
-absl::Status FillFilter(Context& context, const ListOptions& options,
-                        tollgate::v1::TokenFilter* filter) {
+absl::Status FillFilter(const ListOptions& options, tollgate::v1::TokenFilter* filter) {
   for (const std::string& word : options.states) {
     ASSIGN_OR_RETURN(const tollgate::v1::TokenState state, StateFromText(word));
     filter->add_states(state);
@@ -227,27 +243,31 @@ absl::Status FillFilter(Context& context, const ListOptions& options,
   RETURN_IF_ERROR(FillAnnotations(options.annotations, filter->mutable_annotations()));
   if (!options.unused_for.empty()) {
     ASSIGN_OR_RETURN(const absl::Duration unused, ParseHumanDuration(options.unused_for));
-    *filter->mutable_unused_since() = base::ToProto(context.now() - unused);
+    *filter->mutable_unused_for() = base::ToProto(unused);
   }
   if (!options.expiring_within.empty()) {
     ASSIGN_OR_RETURN(const absl::Duration within, ParseHumanDuration(options.expiring_within));
-    *filter->mutable_expiring_before() = base::ToProto(context.now() + within);
+    *filter->mutable_expiring_within() = base::ToProto(within);
   }
   if (!options.rotation_due_within.empty()) {
     absl::Duration within = absl::ZeroDuration();
     if (options.rotation_due_within != "now") {
       ASSIGN_OR_RETURN(within, ParseHumanDuration(options.rotation_due_within));
     }
-    *filter->mutable_rotation_due_before() = base::ToProto(context.now() + within);
+    *filter->mutable_rotation_due_within() = base::ToProto(within);
   }
-  filter->set_still_tried(options.still_tried);
+  filter->set_still_tried(options.still_tried || !options.tried_within.empty());
+  if (!options.tried_within.empty()) {
+    ASSIGN_OR_RETURN(const absl::Duration within, ParseHumanDuration(options.tried_within));
+    *filter->mutable_tried_within() = base::ToProto(within);
+  }
   return absl::OkStatus();
 }
 
 absl::Status List(Context& context, const ListOptions& options) {
   tollgate::v1::ListTokensRequest request;
   ASSIGN_OR_RETURN(*request.mutable_parent(), ParentFrom(options.workspace));
-  RETURN_IF_ERROR(FillFilter(context, options, request.mutable_filter()));
+  RETURN_IF_ERROR(FillFilter(options, request.mutable_filter()));
   request.set_page_size(options.limit > 0 && options.limit < 1000 ? options.limit : 1000);
   request.set_view(options.full ? tollgate::v1::TOKEN_VIEW_FULL : tollgate::v1::TOKEN_VIEW_BASIC);
 
@@ -284,14 +304,15 @@ absl::Status List(Context& context, const ListOptions& options) {
     return absl::OkStatus();
   }
   // No rotation of a dead token is of interest.
+  const bool still_tried = request.filter().still_tried();
   Table table({"TOKEN", "LABEL", "STATE", "SCOPES", "LAST USED", "EXPIRES",
-               options.still_tried ? "LAST TRIED" : "ROTATION"});
+               still_tried ? "LAST TRIED" : "ROTATION"});
   const absl::Time now = context.now();
   for (const Token& token : all.tokens()) {
     table.AddRow({token.token_id(), token.label(), StateText(token.state()),
                   token.scopes_size() > 0 ? absl::StrJoin(token.scopes(), ",") : "-",
                   LastUsedText(token, now), ExpiresText(token, now),
-                  options.still_tried ? LastTriedText(token, now) : RotationText(token, now)});
+                  still_tried ? LastTriedText(token, now) : RotationText(token, now)});
     if (options.full) {
       for (const std::string& edge : EdgeLines(token, now)) table.AddRow({"", "  at " + edge});
     }
@@ -308,14 +329,19 @@ void AddWorkspaceOption(CLI::App& verb, std::string* workspace) {
 }
 
 void WaitOptions::AddTo(CLI::App& verb) {
-  auto* flag = verb.add_flag("--wait", wait, "Wait until it is enforced at every edge");
-  verb.add_option("--wait-timeout", timeout, "With --wait: at most this long; it stays done")
-      ->needs(flag)
-      ->capture_default_str();
+  verb.add_flag("--wait", wait, "Wait until it is enforced at every edge");
+  verb.add_flag("--wait-holds", holds,
+                "Wait for that, and until nothing is open any more that it ended");
+  timeout_given =
+      verb.add_option("--wait-timeout", timeout, "With a wait: at most this long; it stays done")
+          ->capture_default_str();
 }
 
 absl::StatusOr<absl::Duration> WaitOptions::Parse() const {
-  if (!wait) return absl::ZeroDuration();
+  if (!wait && !holds) {
+    if (timeout_given == nullptr || timeout_given->count() == 0) return absl::ZeroDuration();
+    return absl::InvalidArgumentError("--wait-timeout requires --wait or --wait-holds");
+  }
   return ParseHumanDuration(timeout);
 }
 
@@ -356,6 +382,8 @@ void AddTokenReadCommands(CLI::App& token, Context& context) {
                      "Rotation is due within, as in 7d; 'now': overdue");
     verb->add_flag("--still-tried", options->still_tried,
                    "Revoked, expired or suspended, and still presented at an edge");
+    verb->add_option("--tried-within", options->tried_within,
+                     "Still tried, and within this long before now, as in 7d");
     verb->add_flag("--edges", options->full, "Also where each was used");
     verb->add_option("--limit", options->limit, "At most so many; 0: all")
         ->check(CLI::Range(0, 1000000));

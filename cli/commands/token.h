@@ -7,13 +7,15 @@
 
 namespace tollgate::cli {
 
-// --wait and --wait-timeout: options of every verb that takes permission away.
+// --wait, --wait-holds and --wait-timeout: options of every verb that takes permission away.
 struct WaitOptions {
   bool wait = false;
+  bool holds = false;  // is --wait, too
   std::string timeout = "60s";
+  const CLI::Option* timeout_given = nullptr;
 
   void AddTo(CLI::App& verb);
-  // Zero without --wait.
+  // Zero without --wait. INVALID_ARGUMENT: no duration, or one for no wait.
   absl::StatusOr<absl::Duration> Parse() const;
 };
 

@@ -34,7 +34,8 @@ std::string WhatItIs(const tollgate::v1::Token& token, absl::Time now) {
 
 absl::Status Attempts(Context& context, const AttemptsOptions& options) {
   tollgate::v1::ListTokenAttemptsRequest request;
-  ASSIGN_OR_RETURN(*request.mutable_name(), TokenNameFrom(options.token, options.workspace));
+  ASSIGN_OR_RETURN(*request.mutable_name(), TokenNameFrom(options.token, options.workspace,
+                                                          context.settings().workspace_typed));
   tollgate::v1::ListTokenAttemptsResponse response;
   RETURN_IF_ERROR(context.Ask(&TokenService::Stub::ListTokenAttempts, request, &response));
   if (context.settings().json()) return context.ShowJson(response);
@@ -57,6 +58,10 @@ absl::Status Attempts(Context& context, const AttemptsOptions& options) {
     table.AddRow({row.edge(), RefusalText(row.reason()), absl::StrCat(row.count()),
                   HumanTime(base::FromProto(row.first_time()), now),
                   HumanTime(base::FromProto(row.last_time()), now)});
+    for (const tollgate::v1::AttemptAddress& from : row.addresses()) {
+      table.AddRow({absl::StrCat("  from ", from.address()), "", absl::StrCat(from.count()), "",
+                    HumanTime(base::FromProto(from.last_time()), now)});
+    }
   }
   table.Print(context.out());
   return absl::OkStatus();

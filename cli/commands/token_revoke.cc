@@ -40,7 +40,7 @@ std::string Tokens(int64_t count) { return absl::StrCat(count, count == 1 ? " to
 struct RevokeOptions {
   std::string token, workspace, owner, reason, edge_digest, request_id;
   WaitOptions wait;
-  bool all = false, leaked = false, dry_run = false, yes = false;
+  bool all = false, leaked = false, dry_run = false, yes = false, allow_empty = false;
   int64_t expected = -1;
 };
 
@@ -67,7 +67,8 @@ class Revoker {
   bool talks() const { return !context_.settings().json() && !context_.settings().quiet; }
 
   absl::Status RevokeOne() {
-    ASSIGN_OR_RETURN(const std::string name, TokenNameFrom(options_.token, options_.workspace));
+    ASSIGN_OR_RETURN(const std::string name, TokenNameFrom(options_.token, options_.workspace,
+                                                           context_.settings().workspace_typed));
     if (!options_.yes) {
       tollgate::v1::GetTokenRequest get;
       get.set_name(name);
@@ -106,7 +107,8 @@ class Revoker {
                           " (with -w WORKSPACE its label and last use are told here)");
     }
     tollgate::v1::GetTokenRequest get;
-    const absl::StatusOr<std::string> name = TokenNameFrom(public_id, options_.workspace);
+    const absl::StatusOr<std::string> name =
+        TokenNameFrom(public_id, options_.workspace, context_.settings().workspace_typed);
     absl::Status asked = name.status();
     Token token;
     if (name.ok()) {
@@ -182,6 +184,7 @@ class Revoker {
     ASSIGN_OR_RETURN(*request.mutable_parent(), ParentFrom(options_.workspace));
     request.set_owner(options_.owner);
     request.set_reason(options_.reason);
+    request.set_allow_empty(options_.allow_empty);
     const std::string of = options_.owner.empty() ? request.parent()
                                                   : absl::StrCat(SafeForTerminal(options_.owner),
                                                                  " in ", request.parent());
@@ -189,7 +192,7 @@ class Revoker {
     if (options_.dry_run || !options_.yes) {
       tollgate::v1::RevokeTokensRequest ask = request;
       ask.set_validate_only(true);
-      RETURN_IF_ERROR(context_.Ask(&TokenService::Stub::RevokeTokens, ask, &response));
+      RETURN_IF_ERROR(OfCohort(context_.Ask(&TokenService::Stub::RevokeTokens, ask, &response)));
       if (options_.dry_run && context_.settings().json()) {
         RETURN_IF_ERROR(context_.ShowJson(response));
         return absl::OkStatus();
@@ -203,11 +206,16 @@ class Revoker {
               << ", last used " << LastUsedText(token, context_.now()) << '\n';
       }
       if (options_.dry_run) return absl::OkStatus();
-      ASSIGN_OR_RETURN(
-          const bool yes,
-          context_.Confirm(absl::StrCat("Revoke ", Tokens(response.token_count()), " of ", of, ", ",
-                                        response.recently_used_size(), " of them used lately?"),
-                           false));
+      const std::string hit = absl::StrCat(Tokens(response.token_count()), " of ", of, ", ",
+                                           response.recently_used_size(), " of them used lately");
+      bool yes = false;
+      if (options_.owner.empty()) {
+        const std::string id = request.parent().substr(request.parent().find('/') + 1);
+        ASSIGN_OR_RETURN(yes, context_.ConfirmByName(absl::StrCat("This ends all ", hit, "."),
+                                                     "the workspace's name", id));
+      } else {
+        ASSIGN_OR_RETURN(yes, context_.Confirm(absl::StrCat("Revoke ", hit, "?"), false));
+      }
       if (!yes) return Aborted();
       // The person has agreed to exactly this number.
       request.set_expected_count(response.token_count());
@@ -218,18 +226,18 @@ class Revoker {
     response.Clear();
     const absl::Time started = context_.now();
     const absl::Status asked = context_.Ask(&TokenService::Stub::RevokeTokens, request, &response);
-    if (base::ReasonOf(asked) == "COUNT_MISMATCH") return CountMismatch(asked);
-    RETURN_IF_ERROR(asked);
-    // Counted only where the person agreed to a number.
-    return Follow(
-        "", started, &response,
-        response.token_count() >= 0
-            ? absl::StrCat(Tokens(response.token_count()), " of ", of)
-            : absl::StrCat("all of ", request.parent(),
-                           options_.owner.empty()
-                               ? ""
-                               : absl::StrCat(" owned by ", SafeForTerminal(options_.owner)),
-                           ", issued before now"));
+    RETURN_IF_ERROR(OfCohort(asked));
+    return Follow("", started, &response, absl::StrCat(Tokens(response.token_count()), " of ", of));
+  }
+
+  // A refusal in the words of the flags that were typed.
+  absl::Status OfCohort(const absl::Status& asked) {
+    const std::string reason = base::ReasonOf(asked);
+    if (reason == "COUNT_MISMATCH") return CountMismatch(asked);
+    if (reason == "NOTHING_TO_REVOKE") {
+      return WithAdvice(asked, "To take that as done: --allow-empty");
+    }
+    return asked;
   }
 
   // The service's message names its own fields; this one names the flags that were typed.
@@ -277,7 +285,8 @@ class Revoker {
     return absl::OkStatus();
   }
 
-  // Waits until the revision is enforced, or --wait-timeout has passed. The change is already made:
+  // Waits until the revision is enforced, with --wait-holds until no hold is open that it put in
+  // doubt, or --wait-timeout has passed. The change is already made:
   // any error here is reported, and ends with kNotYetEnforced, which no script takes for "not
   // revoked". A service that is away for a moment is asked again.
   void Wait(int64_t revision, const std::string& token, absl::Time started, Receipt* receipt) {
@@ -289,6 +298,7 @@ class Revoker {
     absl::Duration step = std::min(kQuickWait, wait_);
     absl::Status asked;
     bool said_away = false;
+    bool enforced = false;
     while (true) {
       *request.mutable_timeout() = base::ToProto(step);
       Receipt newest;
@@ -301,15 +311,30 @@ class Revoker {
         // A revision means something only with its epoch (R17): after a restore in between, this
         // number belongs to another change, and the service says so.
         if (request.epoch().empty()) request.set_epoch(receipt->epoch());
-        if (talks()) context_.out() << ReceiptText(*receipt, now - started) << std::flush;
-        if (receipt->state() == tollgate::v1::ENFORCEMENT_STATE_ENFORCED) {
+        if (talks() && !enforced) {
+          context_.out() << ReceiptText(*receipt, now - started) << std::flush;
+        }
+        enforced = receipt->state() == tollgate::v1::ENFORCEMENT_STATE_ENFORCED;
+        if (enforced && !(options_.wait.holds && receipt->holds_open() > 0)) {
           if (talks()) {
-            context_.out() << LastAdmitText(*receipt);
+            context_.out() << HoldsText(*receipt, options_.wait.holds
+                                                      ? absl::make_optional(now - started)
+                                                      : absl::nullopt)
+                           << LastAdmitText(*receipt);
             if (!token.empty()) TellStillTried(token);
           }
           return;
         }
-        if (talks()) context_.out() << WaitingText(*receipt) << std::flush;
+        // The holds are waited for apart, so that the line before tells when it was enforced.
+        if (talks() && (!enforced || request.holds() || now >= deadline)) {
+          context_.out() << (enforced ? HoldsText(*receipt, now - started) : WaitingText(*receipt))
+                         << std::flush;
+        }
+        if (enforced && !request.holds() && now < deadline) {
+          request.set_holds(true);
+          step = std::min(kQuickWait, deadline - now);
+          continue;
+        }
       } else if (!absl::IsUnavailable(asked) && !absl::IsDeadlineExceeded(asked) &&
                  !absl::IsCancelled(asked)) {  // what a server that stops does to a call in it
         break;
@@ -324,7 +349,11 @@ class Revoker {
       // As long as the last lease may run, in steps short enough to show progress.
       step = std::min(deadline - now, absl::Seconds(5));
     }
-    TellNotEnforced(asked, revision, request.epoch());
+    if (asked.ok() && enforced) {
+      TellHoldsOpen(revision, request.epoch());
+    } else {
+      TellNotEnforced(asked, revision, request.epoch());
+    }
   }
 
   // Tells who has tried the token since. Edges report that every few seconds, so mostly there is
@@ -363,6 +392,19 @@ class Revoker {
     context_.exit_code = kNotYetEnforced;
   }
 
+  void TellHoldsOpen(int64_t revision, const std::string& epoch) {
+    const std::string advice = absl::StrCat(
+        "It is revoked, and enforced; what it held open is not closed everywhere. Ask again: "
+        "tollgate events wait --holds ",
+        revision, epoch.empty() ? "" : absl::StrCat(" --epoch ", SafeForTerminal(epoch)));
+    if (context_.settings().json()) {
+      context_.Say(base::Refuse(absl::StatusCode::kDeadlineExceeded, "HOLDS_STILL_OPEN", advice));
+    } else {
+      context_.err() << advice << '\n';
+    }
+    context_.exit_code = kNotYetEnforced;
+  }
+
   absl::Status Aborted() {
     if (context_.settings().json()) {
       context_.Say(
@@ -393,6 +435,9 @@ void AddTokenRevokeCommand(CLI::App& token, Context& context) {
   verb->add_option("--expect", options->expected,
                    "With --all: refuse unless it hits exactly so many")
       ->check(CLI::NonNegativeNumber)
+      ->needs(all);
+  verb->add_flag("--allow-empty", options->allow_empty,
+                 "With --all: no error where there is no live token")
       ->needs(all);
   verb->add_flag("--dry-run", options->dry_run, "With --all: only say what it would hit")
       ->needs(all);

@@ -1,6 +1,7 @@
 #include "cli/commands/token_text.h"
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 #include <vector>
 
@@ -126,8 +127,14 @@ std::string StillTriedText(const tollgate::v1::ListTokenAttemptsResponse& attemp
 }
 
 absl::StatusOr<std::string> TokenNameFrom(const std::string& id_or_name,
-                                          const std::string& workspace) {
-  if (absl::StartsWith(id_or_name, "workspaces/")) return id_or_name;
+                                          const std::string& workspace, bool typed) {
+  if (absl::StartsWith(id_or_name, "workspaces/")) {
+    if (typed && !absl::StartsWith(id_or_name, ParentFrom(workspace).value_or("") + "/")) {
+      return absl::InvalidArgumentError(absl::StrCat("which workspace: that of ", id_or_name,
+                                                     ", or that of -w, ", workspace, "?"));
+    }
+    return id_or_name;
+  }
   // A whole token string where an id belongs is a secret on a command line: do not echo it.
   if (id_or_name.size() > 40) {
     return absl::InvalidArgumentError(
@@ -198,6 +205,78 @@ std::string WaitingText(const tollgate::v1::Receipt& receipt) {
                       all_heard ? absl::StrCat("not heard from for ", HumanElapsed(heard))
                                 : std::string("not heard from since the service started"),
                       ", admit nothing after ", HumanElapsed(left), " more\n");
+}
+
+namespace {
+
+// Where holds are that `counts` picks: " (chat/web-7 at payments/edge-3; edge-9, which is gone)".
+std::string HoldersText(const tollgate::v1::Receipt& receipt,
+                        const std::function<bool(const tollgate::v1::EdgeHolds&)>& counts) {
+  constexpr size_t kMost = 5;
+  std::vector<std::string> places;
+  size_t more = 0;
+  for (const tollgate::v1::EdgeHolds& row : receipt.edge_holds()) {
+    if (!counts(row)) continue;
+    if (places.size() >= kMost) {
+      ++more;
+      continue;
+    }
+    const std::string names =
+        Named({row.unanswered().begin(), row.unanswered().end()}, row.unanswered_size());
+    places.push_back(absl::StrCat(names, names.empty() ? "" : " at ", SafeForTerminal(row.edge()),
+                                  row.gone() ? ", which is gone" : ""));
+  }
+  if (places.empty()) return "";
+  return absl::StrCat(
+      " (", absl::StrJoin(places, "; "),
+      more > 0 ? absl::StrCat("; and ", more, more == 1 ? " more edge" : " more edges") : "", ")");
+}
+
+}  // namespace
+
+std::string HoldsText(const tollgate::v1::Receipt& receipt, absl::optional<absl::Duration> waited) {
+  using tollgate::v1::EdgeHolds;
+  const auto told = [](const EdgeHolds& row) { return row.gone() ? 0 : row.told(); };
+  const auto in_doubt = [](const EdgeHolds& row) { return row.gone() ? 0 : row.in_doubt(); };
+  const auto silent = [](const EdgeHolds& row) {
+    return row.silent() + (row.gone() ? row.told() + row.in_doubt() : 0);
+  };
+  // Of the edges that are named. With more than those, the rest of the open holds has no kind.
+  int64_t all_told = 0, all_in_doubt = 0;
+  for (const EdgeHolds& row : receipt.edge_holds()) {
+    all_told += told(row);
+    all_in_doubt += in_doubt(row);
+  }
+  const int64_t rest = receipt.holds_open() - all_told - all_in_doubt;
+  std::vector<std::string> parts;
+  if (receipt.holds_closed() > 0) parts.push_back(absl::StrCat(receipt.holds_closed(), " closed"));
+  if (all_in_doubt > 0) {
+    parts.push_back(
+        absl::StrCat(all_in_doubt, " not decided yet",
+                     HoldersText(receipt, [&](auto& row) { return in_doubt(row) > 0; })));
+  }
+  if (all_told > 0) {
+    parts.push_back(absl::StrCat(all_told, " told and not answered",
+                                 HoldersText(receipt, [&](auto& row) { return told(row) > 0; })));
+  }
+  if (rest > 0) parts.push_back(absl::StrCat(rest, " more open"));
+  if (receipt.holds_silent() > 0) {
+    parts.push_back(absl::StrCat(receipt.holds_silent(), " silent, ",
+                                 receipt.holds_silent() == 1 ? "its" : "their", " word has run out",
+                                 HoldersText(receipt, [&](auto& row) { return silent(row) > 0; })));
+  }
+  std::string text;
+  if (!parts.empty()) {
+    text = absl::StrCat("holds        ", absl::StrJoin(parts, ", "),
+                        waited.has_value() ? absl::StrCat("   ", HumanElapsed(*waited)) : "", "\n");
+  }
+  if (receipt.holds_not_covered_size() > 0) {
+    absl::StrAppend(&text, "not covered  holds kept past the lease: ",
+                    Named({receipt.holds_not_covered().begin(), receipt.holds_not_covered().end()},
+                          receipt.holds_not_covered_size()),
+                    "\n");
+  }
+  return text;
 }
 
 std::string LastAdmitText(const tollgate::v1::Receipt& receipt) {

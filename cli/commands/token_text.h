@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "absl/types/optional.h"
 #include "google/protobuf/duration.pb.h"
 #include "google/protobuf/timestamp.pb.h"
 #include "tollgate/v1/enforcement.pb.h"
@@ -32,15 +33,21 @@ std::string RefusalText(tollgate::v1::VerdictReason reason);
 // "still tried  3 times since, last 4 s ago at payments/edge-3": the attempts that were refused
 // because the token is revoked. Empty where no edge has reported one.
 std::string StillTriedText(const tollgate::v1::ListTokenAttemptsResponse& attempts, absl::Time now);
-// The full name, from an id or from a full name; `workspace` may be empty with the latter.
+// The full name, from an id or from a full name; `workspace` may be empty with the latter. A full
+// name of another workspace than one that was typed beside it is refused.
 absl::StatusOr<std::string> TokenNameFrom(const std::string& id_or_name,
-                                          const std::string& workspace);
+                                          const std::string& workspace, bool typed = false);
 // `workspaces/…` from an id; an id that holds a slash is refused.
 absl::StatusOr<std::string> ParentFrom(const std::string& workspace);
 // The receipt's closing lines, which `--wait` shows.
 std::string ReceiptText(const tollgate::v1::Receipt& receipt, absl::Duration elapsed);
 // "waiting      edge-17, edge-88: not heard from for 4 s, admit nothing after 5.9 s more".
 std::string WaitingText(const tollgate::v1::Receipt& receipt);
+// "holds        3 closed, 1 told and not answered (chat/web-7 at payments/edge-3)", and who keeps
+// holds that the receipt does not cover; empty where there is nothing of either to tell. `waited`:
+// how long the holds were waited for; unset: they were not.
+std::string HoldsText(const tollgate::v1::Receipt& receipt,
+                      absl::optional<absl::Duration> waited = absl::nullopt);
 // "last admitted …"; empty where the receipt tells nothing of it.
 std::string LastAdmitText(const tollgate::v1::Receipt& receipt);
 

@@ -182,7 +182,7 @@ void AddValidatorsCommands(CLI::App& app, Context& context) {
     verb->add_flag("--problems", options->problems, "Only those that somebody should look at");
     verb->add_flag("--all", options->all, "Also those that said goodbye");
     verb->add_flag("--wide", options->wide,
-                   "Also instance, address, revision, lag, cache and decisions a second");
+                   "Also instance, address, revision, lag, cache, holds and decisions a second");
   };
   {
     auto options = std::make_shared<ListOptions>();

@@ -41,8 +41,16 @@ std::string LeaseLeftText(const ValidatorStatus& validator) {
 }
 
 std::string PolicyText(const ValidatorStatus& validator) {
-  if (validator.stale_policy() != tollgate::v1::STALE_POLICY_FAIL_OPEN) return "fail-closed";
-  return absl::StrCat("fail-open ", HumanDuration(base::FromProto(validator.fail_open_for())));
+  std::string text = "fail-closed";
+  if (validator.stale_policy() == tollgate::v1::STALE_POLICY_FAIL_OPEN) {
+    text = absl::StrCat("fail-open ", HumanDuration(base::FromProto(validator.fail_open_for())));
+  }
+  if (validator.has_holds_outlive_lease()) {
+    absl::StrAppend(&text, ", keeps holds ",
+                    HumanDuration(base::FromProto(validator.holds_outlive_lease())),
+                    " past its lease (not covered)");
+  }
+  return text;
 }
 
 // Validators that somebody should look at come first.
@@ -69,8 +77,8 @@ std::string Rows(const std::vector<const ValidatorStatus*>& validators, bool wid
   std::vector<std::string> header = {"VALIDATOR",  "STATE",  "BEHIND", "LAST HEARD",
                                      "LEASE LEFT", "POLICY", "VERSION"};
   if (wide) {
-    for (const char* more :
-         {"INSTANCE", "ADDRESS", "CONNECTED", "REVISION", "LAG", "CACHED", "DECISIONS/S"}) {
+    for (const char* more : {"INSTANCE", "ADDRESS", "CONNECTED", "REVISION", "LAG", "CACHED",
+                             "HOLDS", "DECISIONS/S"}) {
       header.push_back(more);
     }
   }
@@ -91,6 +99,7 @@ std::string Rows(const std::vector<const ValidatorStatus*>& validators, bool wid
       row.push_back(absl::StrCat(v->acknowledged_revision()));
       row.push_back(v->has_lag() ? HumanElapsed(base::FromProto(v->lag())) : "-");
       row.push_back(absl::StrCat(v->cached_tokens()));
+      row.push_back(absl::StrCat(v->open_holds()));
       row.push_back(absl::StrFormat("%.1f", v->decisions_per_second()));
     }
     table.AddRow(std::move(row));

@@ -1,6 +1,5 @@
 #include "cli/commands/workspace.h"
 
-#include <cstdlib>
 #include <memory>
 #include <ostream>
 
@@ -24,13 +23,12 @@ using tollgate::v1::WorkspaceService;
 struct Which {
   std::string positional, workspace;
 
-  // Its full name. INVALID_ARGUMENT where none is given, or the command line gives two.
-  absl::StatusOr<std::string> Name() const {
+  // Its full name. INVALID_ARGUMENT where none is given, or the command line gives two (`typed`:
+  // one of them is that of -w).
+  absl::StatusOr<std::string> Name(bool typed) const {
     if (positional.empty()) return ParentFrom(workspace);
     ASSIGN_OR_RETURN(std::string name, ParentFrom(positional));
-    const char* usual = std::getenv("TOLLGATE_WORKSPACE");
-    const bool by_flag = !workspace.empty() && (usual == nullptr || workspace != usual);
-    if (by_flag && ParentFrom(workspace).value_or("") != name) {
+    if (typed && ParentFrom(workspace).value_or("") != name) {
       return absl::InvalidArgumentError(
           absl::StrCat("which workspace: ", positional, ", or that of -w, ", workspace, "?"));
     }
@@ -46,8 +44,9 @@ void AddWhich(CLI::App& verb, Which* which) {
 struct PolicyOptions {
   Which which;
   std::string label_pattern, max_lifetime, rotation_period, max_unused, request_id;
-  std::vector<std::string> scopes;
+  std::vector<std::string> scopes, edge_annotations;
   bool unique = false, not_unique = false;
+  bool addresses = false, no_addresses = false;
   std::vector<std::string> unset;
 };
 
@@ -65,18 +64,23 @@ std::string PolicyText(const WorkspacePolicy& policy) {
   if (policy.grantable_scopes_size() > 0) {
     parts.push_back(absl::StrCat("scopes ", absl::StrJoin(policy.grantable_scopes(), ",")));
   }
+  if (policy.edge_annotations_size() > 0) {
+    parts.push_back(absl::StrCat("edges told of ", absl::StrJoin(policy.edge_annotations(), ",")));
+  }
+  if (policy.report_attempt_addresses()) parts.push_back("addresses of attempts reported");
   return parts.empty() ? "-" : absl::StrJoin(parts, "; ");
 }
 
 void PrintWorkspace(Context& context, const Workspace& workspace) {
   context.out() << SafeForTerminal(workspace.name()) << "   created "
                 << HumanTime(base::FromProto(workspace.create_time()), context.now())
-                << "\npolicy       " << SafeForTerminal(PolicyText(workspace.policy())) << '\n';
+                << "\ntokens       " << workspace.live_token_count() << " live\npolicy       "
+                << SafeForTerminal(PolicyText(workspace.policy())) << '\n';
 }
 
 absl::Status Get(Context& context, const Which& which) {
   tollgate::v1::GetWorkspaceRequest request;
-  ASSIGN_OR_RETURN(*request.mutable_name(), which.Name());
+  ASSIGN_OR_RETURN(*request.mutable_name(), which.Name(context.settings().workspace_typed));
   Workspace workspace;
   RETURN_IF_ERROR(context.Ask(&WorkspaceService::Stub::GetWorkspace, request, &workspace));
   if (context.settings().json()) {
@@ -113,9 +117,10 @@ absl::Status List(Context& context) {
                      "  tollgate token create -w NAME --label \"…\"\n";
     return absl::OkStatus();
   }
-  Table table({"WORKSPACE", "CREATED", "POLICY"});
+  Table table({"WORKSPACE", "TOKENS", "CREATED", "POLICY"});
   for (const Workspace& workspace : all.workspaces()) {
     table.AddRow({workspace.name().substr(workspace.name().find('/') + 1),
+                  absl::StrCat(workspace.live_token_count()),
                   HumanTime(base::FromProto(workspace.create_time()), context.now()),
                   PolicyText(workspace.policy())});
   }
@@ -125,7 +130,7 @@ absl::Status List(Context& context) {
 
 absl::Status SetPolicy(Context& context, const CLI::App& verb, const PolicyOptions& options) {
   tollgate::v1::UpdateWorkspacePolicyRequest request;
-  ASSIGN_OR_RETURN(*request.mutable_name(), options.which.Name());
+  ASSIGN_OR_RETURN(*request.mutable_name(), options.which.Name(context.settings().workspace_typed));
   WorkspacePolicy& policy = *request.mutable_policy();
   const auto mask = [&](const std::string& path) {
     request.mutable_update_mask()->add_paths(path);
@@ -158,6 +163,14 @@ absl::Status SetPolicy(Context& context, const CLI::App& verb, const PolicyOptio
   if (!options.scopes.empty()) {
     for (const std::string& scope : options.scopes) policy.add_grantable_scopes(scope);
     mask("grantable_scopes");
+  }
+  if (!options.edge_annotations.empty()) {
+    for (const std::string& key : options.edge_annotations) policy.add_edge_annotations(key);
+    mask("edge_annotations");
+  }
+  if (options.addresses || options.no_addresses) {
+    policy.set_report_attempt_addresses(options.addresses);
+    mask("report_attempt_addresses");
   }
   for (const std::string& path : options.unset) mask(path);
   if (request.update_mask().paths_size() == 0) {
@@ -203,9 +216,17 @@ void AddWorkspaceCommands(CLI::App& app, Context& context) {
   verb->add_option("--max-unused", options->max_unused, "Expire when unused for, as in 180d");
   verb->add_option("--grantable-scope", options->scopes,
                    "The scopes that may be granted; repeatable");
+  verb->add_option("--edge-annotation", options->edge_annotations,
+                   "The keys of annotations that edges are told, and tell services; repeatable");
+  auto* addresses =
+      verb->add_flag("--report-attempt-addresses", options->addresses,
+                     "Edges report from which addresses of clients refused tokens were tried");
+  verb->add_flag("--no-report-attempt-addresses", options->no_addresses, "They do not")
+      ->excludes(addresses);
   verb->add_option("--unset", options->unset, "Take a part away; repeatable")
       ->check(CLI::IsMember({"label_pattern", "unique_labels", "max_lifetime", "rotation_period",
-                             "max_unused", "grantable_scopes"}));
+                             "max_unused", "grantable_scopes", "edge_annotations",
+                             "report_attempt_addresses"}));
   verb->add_option("--request-id", options->request_id, "Makes a retry safe");
   verb->callback([&context, verb, options] { context.Fail(SetPolicy(context, *verb, *options)); });
 }

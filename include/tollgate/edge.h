@@ -266,6 +266,19 @@ class TOLLGATE_EDGE_EXPORT Decision {
   std::string_view owner() const { return Text(3); }
   std::size_t scope_count() const { return ends_.size() > 4 ? ends_.size() - 4 : 0; }
   std::string_view scope(std::size_t i) const { return Text(4 + i); }
+  // The token's annotation of this key, where its workspace's policy tells edges of it; else empty.
+  std::string_view annotation(std::string_view key) const {
+    std::string_view rest = text_;
+    rest.remove_prefix(ends_.empty() ? rest.size() : ends_.back());
+    while (!rest.empty()) {
+      const std::string_view held = rest.substr(0, rest.find('\0'));
+      rest.remove_prefix(held.size() + 1);
+      const std::string_view value = rest.substr(0, rest.find('\0'));
+      rest.remove_prefix(value.size() + 1);
+      if (held == key) return value;
+    }
+    return {};
+  }
   // When the token expires; nullopt: never, or there is no identity.
   std::optional<std::chrono::system_clock::time_point> expire_time() const { return expire_time_; }
 
@@ -282,8 +295,10 @@ class TOLLGATE_EDGE_EXPORT Decision {
   bool fail_open_ = false;
   std::chrono::milliseconds retry_after_{1000};
   std::optional<std::chrono::system_clock::time_point> expire_time_;
-  std::string text_;                 // token, workspace, token id, owner, scopes, on end
-  std::vector<std::uint32_t> ends_;  // of each in text_
+  // Token, workspace, token id, owner, scopes, on end; then key and value of each annotation, each
+  // with a 0 byte behind it, which neither can hold.
+  std::string text_;
+  std::vector<std::uint32_t> ends_;  // of each in text_ up to the scopes
 };
 
 // The state of an edge.

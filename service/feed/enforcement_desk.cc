@@ -164,6 +164,11 @@ void EnforcementDesk::Answer(const Waiter& waiter) {
   waiter.done(std::move(receipt));
 }
 
+bool EnforcementDesk::HasCome(const ReceiptQuestion& question) const {
+  return question.revision <= ledger_->enforced_revision() &&
+         !(question.holds && ledger_->AnyHoldOpen(question.revision));
+}
+
 WaitId EnforcementDesk::WaitEnforced(const ReceiptQuestion& question, absl::Duration timeout,
                                      std::function<void(Receipt)> done) {
   WaitId id;
@@ -177,8 +182,8 @@ WaitId EnforcementDesk::WaitEnforced(const ReceiptQuestion& question, absl::Dura
     waiter.deadline =
         waiter.began + std::clamp(timeout, absl::ZeroDuration(), lease::kLongestLease);
     ledger_->Advance(waiter.began);
-    if (ledger_->enforced_revision() < question.revision && timeout > absl::ZeroDuration() &&
-        !stopped_ && waiters_.size() < kMaxWaiting) {
+    if (!HasCome(question) && timeout > absl::ZeroDuration() && !stopped_ &&
+        waiters_.size() + holds_waiters_.size() < kMaxWaiting) {
       const int64_t number = ++next_waiter_;
       id = {question.revision, number};
       deadlines_.emplace(std::make_pair(waiter.deadline, number), question.revision);
@@ -198,6 +203,7 @@ void EnforcementDesk::EndWait(const WaitId& id) {
   Waiters::node_type gone;  // what it holds is let go without the lock
   absl::MutexLock lock(&mu_);
   gone = waiters_.extract({id.revision, id.number});
+  if (gone.empty()) gone = holds_waiters_.extract({id.revision, id.number});
   if (!gone.empty()) deadlines_.erase({gone.mapped().deadline, id.number});
 }
 
@@ -247,6 +253,11 @@ void EnforcementDesk::TellSink() {
   }
 }
 
+void EnforcementDesk::Ready(Waiters::node_type waiter, std::vector<Waiter>* ready) {
+  deadlines_.erase({waiter.mapped().deadline, waiter.key().second});
+  ready->push_back(std::move(waiter.mapped()));
+}
+
 void EnforcementDesk::Settle() {
   std::vector<Waiter> ready;
   std::vector<absl::Duration> took;
@@ -256,10 +267,22 @@ void EnforcementDesk::Settle() {
     ledger_->Advance(now);
     const int64_t enforced = ledger_->enforced_revision();
     while (!waiters_.empty() && waiters_.begin()->first.first <= enforced) {
-      const auto first = waiters_.begin();
-      deadlines_.erase({first->second.deadline, first->first.second});
-      ready.push_back(std::move(first->second));
-      waiters_.erase(first);
+      Waiters::node_type first = waiters_.extract(waiters_.begin());
+      if (HasCome(first.mapped().question)) {
+        Ready(std::move(first), &ready);
+      } else {
+        holds_waiters_.insert(std::move(first));
+      }
+    }
+    // One look a revision, and only where the last hold of one has been closed.
+    if (std::exchange(seen_closings_, ledger_->hold_closings()) != ledger_->hold_closings()) {
+      for (auto it = holds_waiters_.begin(); it != holds_waiters_.end();) {
+        if (HasCome(it->second.question)) {
+          Ready(holds_waiters_.extract(it++), &ready);
+        } else {
+          it = holds_waiters_.upper_bound({it->first.first, INT64_MAX});
+        }
+      }
     }
     while (!unenforced_.empty() && unenforced_.front().first <= enforced) {
       took.push_back(now - unenforced_.front().second);
@@ -286,10 +309,9 @@ base::BootTime EnforcementDesk::Tick() {
     next = ledger_->NextChange();
     while (!deadlines_.empty() && deadlines_.begin()->first.first <= now) {
       const auto& [due, revision] = *deadlines_.begin();
-      const auto waiter = waiters_.find({revision, due.second});
-      late.push_back(std::move(waiter->second));
-      waiters_.erase(waiter);
-      deadlines_.erase(deadlines_.begin());
+      Waiters::node_type waiter = waiters_.extract({revision, due.second});
+      if (waiter.empty()) waiter = holds_waiters_.extract({revision, due.second});
+      Ready(std::move(waiter), &late);
     }
     if (!deadlines_.empty()) next = std::min(next, deadlines_.begin()->first.first);
     if (!ledger_->stopped() && !stopped_) {  // R11: it writes nothing more
@@ -345,6 +367,7 @@ void EnforcementDesk::Stop() {
     absl::MutexLock lock(&mu_);
     stopped_ = true;
     waiters.swap(waiters_);
+    waiters.merge(holds_waiters_);
     deadlines_.clear();
   }
   for (const auto& [place, waiter] : waiters) Answer(waiter);
@@ -363,7 +386,7 @@ EnforcementDesk::Figures EnforcementDesk::figures() {
   figures.grants = grants_;
   figures.grants_refused = grants_refused_;
   figures.lapses = ledger_->lapses();
-  figures.waiting = static_cast<int64_t>(waiters_.size());
+  figures.waiting = static_cast<int64_t>(waiters_.size() + holds_waiters_.size());
   figures.rolled_back = ledger_->rolled_back();
   figures.tail_gap = ledger_->tail_gap();
   return figures;

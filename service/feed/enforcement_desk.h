@@ -85,8 +85,8 @@ class EnforcementDesk : public Lessor {
   // that looking at a large fleet holds up no lease.
   std::vector<SessionView> Sessions() ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Answers the waits whose revision is enforced by now. Call it without locks, after anything
-  // happened.
+  // Answers the waits whose revision is enforced by now, and whose holds are closed where they ask
+  // for that. Call it without locks, after anything happened.
   void Settle() ABSL_LOCKS_EXCLUDED(mu_, sink_mu_);
   // Time passes: handles lapses, timeouts, and the writes that are due. Returns the latest time for
   // the next call.
@@ -115,6 +115,11 @@ class EnforcementDesk : public Lessor {
     std::function<void(tollgate::v1::Receipt)> done;
   };
   using Waiters = std::map<std::pair<int64_t, int64_t>, Waiter>;  // by revision; ties by number
+  // Whether what the question waits for has come.
+  bool HasCome(const ReceiptQuestion& question) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Takes the wait out of those whose deadline is watched, and adds it to `ready`.
+  void Ready(Waiters::node_type waiter, std::vector<Waiter>* ready)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Answer(const Waiter& waiter) ABSL_LOCKS_EXCLUDED(mu_);
   // Tells the ledger of the newest write and of both clocks; returns the boot clock.
   base::BootTime NoteClocks() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -133,9 +138,10 @@ class EnforcementDesk : public Lessor {
   absl::Mutex sink_mu_ ABSL_ACQUIRED_BEFORE(mu_);
   absl::Mutex mu_;
   const std::unique_ptr<EnforcementLedger> ledger_ ABSL_PT_GUARDED_BY(mu_);
-  Waiters waiters_ ABSL_GUARDED_BY(mu_);
-  std::map<std::pair<base::BootTime, int64_t>, int64_t> deadlines_
-      ABSL_GUARDED_BY(mu_);  // of waiters_
+  Waiters waiters_ ABSL_GUARDED_BY(mu_);             // for a revision to be enforced
+  Waiters holds_waiters_ ABSL_GUARDED_BY(mu_);       // it is, and for its holds to be closed
+  uint64_t seen_closings_ ABSL_GUARDED_BY(mu_) = 0;  // the ledger's, when those were looked at
+  std::map<std::pair<base::BootTime, int64_t>, int64_t> deadlines_ ABSL_GUARDED_BY(mu_);  // of both
   int64_t next_waiter_ ABSL_GUARDED_BY(mu_) = 0;
   std::deque<std::pair<int64_t, base::BootTime>> unenforced_
       ABSL_GUARDED_BY(mu_);  // for the metric

@@ -79,6 +79,16 @@ absl::Status CheckHello(const Hello& hello) {
                                "must be above 0 and at most 24 h with STALE_POLICY_FAIL_OPEN");
     }
   }
+  if (hello.has_holds_outlive_lease()) {
+    const absl::Duration past = base::IsValid(hello.holds_outlive_lease())
+                                    ? base::FromProto(hello.holds_outlive_lease())
+                                    : absl::ZeroDuration();
+    if (past <= absl::ZeroDuration() || past > lease::kLongestHoldsPastLease) {
+      return base::RefuseField("HOLDS_OUTLIVE_OUT_OF_RANGE", "hello.holds_outlive_lease",
+                               "must be above 0 and at most 24 h, or unset: holds then end with "
+                               "the lease");
+    }
+  }
   return absl::OkStatus();
 }
 

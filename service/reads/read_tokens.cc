@@ -17,6 +17,7 @@
 #include "service/use/attempts.h"
 #include "service/use/silence.h"
 #include "service/workspaces/policy_resource.h"
+#include "storage/live_count.h"
 #include "storage/schema.h"
 
 namespace tollgate::service {
@@ -67,9 +68,35 @@ struct Condition {
   absl::optional<absl::Time> unused_since;
   absl::optional<absl::Time> expiring_before;
   absl::optional<absl::Time> rotation_due_before;
+  absl::optional<absl::Time> tried_since;
+
+  // It asks what is going to happen, or has not happened: that is asked of tokens that can still be
+  // used, unless the states say otherwise.
+  bool of_time() const { return unused_since.has_value() || expiring_before.has_value(); }
 };
 
-absl::StatusOr<Condition> ReadFilter(const TokenFilter& filter) {
+// One condition of time, given as a time or as a duration from `now` on (`sign` 1) or back (-1);
+// nullopt: neither is given. BOTH_TIME_AND_DURATION.
+absl::StatusOr<absl::optional<absl::Time>> TimeOrDuration(
+    bool has_time, const google::protobuf::Timestamp& time, absl::string_view time_field,
+    bool has_duration, const google::protobuf::Duration& duration, absl::string_view duration_field,
+    absl::Time now, int sign) {
+  if (has_time && has_duration) {
+    return base::RefuseField("BOTH_TIME_AND_DURATION", duration_field,
+                             absl::StrCat("and ", time_field, " say the same; give one"));
+  }
+  if (has_time) {
+    ASSIGN_OR_RETURN(const absl::Time at, TimeFromField(time, time_field));
+    return absl::optional<absl::Time>(at);
+  }
+  if (!has_duration) return absl::optional<absl::Time>();
+  ASSIGN_OR_RETURN(
+      const absl::Duration length,
+      DurationFromField(duration, duration_field, absl::ZeroDuration(), "DURATION_OUT_OF_BOUNDS"));
+  return absl::optional<absl::Time>(now + sign * length);
+}
+
+absl::StatusOr<Condition> ReadFilter(const TokenFilter& filter, absl::Time now) {
   Condition condition;
   condition.filter = &filter;
   for (const int state : filter.states()) {
@@ -86,17 +113,28 @@ absl::StatusOr<Condition> ReadFilter(const TokenFilter& filter) {
   condition.label_lower = absl::AsciiStrToLower(filter.label_contains());
   RETURN_IF_ERROR(token::CheckOwner(filter.owner(), "filter.owner"));
   RETURN_IF_ERROR(token::CheckAnnotations(filter.annotations(), "filter.annotations"));
-  if (filter.has_unused_since()) {
-    ASSIGN_OR_RETURN(condition.unused_since,
-                     TimeFromField(filter.unused_since(), "filter.unused_since"));
-  }
-  if (filter.has_expiring_before()) {
-    ASSIGN_OR_RETURN(condition.expiring_before,
-                     TimeFromField(filter.expiring_before(), "filter.expiring_before"));
-  }
-  if (filter.has_rotation_due_before()) {
-    ASSIGN_OR_RETURN(condition.rotation_due_before,
-                     TimeFromField(filter.rotation_due_before(), "filter.rotation_due_before"));
+  ASSIGN_OR_RETURN(
+      condition.unused_since,
+      TimeOrDuration(filter.has_unused_since(), filter.unused_since(), "filter.unused_since",
+                     filter.has_unused_for(), filter.unused_for(), "filter.unused_for", now, -1));
+  ASSIGN_OR_RETURN(condition.expiring_before,
+                   TimeOrDuration(filter.has_expiring_before(), filter.expiring_before(),
+                                  "filter.expiring_before", filter.has_expiring_within(),
+                                  filter.expiring_within(), "filter.expiring_within", now, +1));
+  ASSIGN_OR_RETURN(
+      condition.rotation_due_before,
+      TimeOrDuration(filter.has_rotation_due_before(), filter.rotation_due_before(),
+                     "filter.rotation_due_before", filter.has_rotation_due_within(),
+                     filter.rotation_due_within(), "filter.rotation_due_within", now, +1));
+  if (filter.has_tried_within()) {
+    if (!filter.still_tried()) {
+      return base::RefuseField("TRIED_WITHIN_ALONE", "filter.tried_within",
+                               "narrows still_tried: set that, too");
+    }
+    ASSIGN_OR_RETURN(const absl::Duration within,
+                     DurationFromField(filter.tried_within(), "filter.tried_within", kShortest,
+                                       "TRIED_WITHIN_OUT_OF_BOUNDS"));
+    condition.tried_since = now - within;
   }
   return condition;
 }
@@ -123,6 +161,7 @@ bool RecordMatches(const Condition& condition, const TokenRecord& record) {
 
 bool ResourceMatches(const Condition& condition, const Token& token) {
   if (!condition.states.empty() && condition.states.count(token.state()) == 0) return false;
+  if (condition.states.empty() && condition.of_time() && token::IsFinal(token.state())) return false;
   // Asked before the reports are read: a token that is alive costs no look at them.
   if (condition.filter->still_tried() && !IsDead(token.state())) return false;
   if (condition.rotation_due_before.has_value()) {
@@ -136,6 +175,10 @@ bool ResourceMatches(const Condition& condition, const Token& token) {
 bool ReportsMatch(const Condition& condition, const TokenRecord& record, const Token& token,
                   const std::vector<EdgeUseRow>& uses) {
   if (condition.filter->still_tried() && !token.has_last_tried_time()) return false;
+  if (condition.tried_since.has_value() &&
+      base::FromProto(token.last_tried_time()) < *condition.tried_since) {
+    return false;
+  }
   if (!condition.unused_since.has_value()) return true;
   const absl::Time last =
       uses.empty() ? FromRecordMicros(record.create_time_us()) : uses.front().last_used;
@@ -173,6 +216,14 @@ absl::StatusOr<tollgate::v1::ListTokenAttemptsResponse> ReadTokenAttempts(
     attempts->set_count(row.count);
     *attempts->mutable_first_time() = base::ToProto(row.first);
     *attempts->mutable_last_time() = base::ToProto(row.last);
+    // What was kept before the policy changed is not shown any more.
+    if (!held.policy.report_attempt_addresses()) continue;
+    for (const tollgate::store::v1::AddressRecord& from : row.addresses) {
+      tollgate::v1::AttemptAddress* address = attempts->add_addresses();
+      address->set_address(from.address());
+      address->set_count(from.count());
+      *address->mutable_last_time() = base::ToProto(FromRecordMicros(from.last_us()));
+    }
   }
   return response;
 }
@@ -183,7 +234,7 @@ absl::StatusOr<tollgate::v1::ListTokensResponse> ReadTokenList(const storage::Vi
   ASSIGN_OR_RETURN(const std::string workspace,
                    token::ParseWorkspaceName(request.parent(), "parent"));
   ASSIGN_OR_RETURN(const size_t page_size, ReadPageSize(request.page_size(), kUsualPage));
-  ASSIGN_OR_RETURN(const Condition condition, ReadFilter(request.filter()));
+  ASSIGN_OR_RETURN(const Condition condition, ReadFilter(request.filter(), now));
   const std::string binding =
       absl::StrCat("tokens\n", workspace, "\n", storage::SerializeRecord(request.filter()));
   ASSIGN_OR_RETURN(const std::string after, ReadPageToken(binding, request.page_token()));
@@ -239,7 +290,10 @@ absl::StatusOr<tollgate::v1::Workspace> ReadWorkspace(
     const storage::View& view, const tollgate::v1::GetWorkspaceRequest& request) {
   ASSIGN_OR_RETURN(const std::string workspace, token::ParseWorkspaceName(request.name(), "name"));
   ASSIGN_OR_RETURN(const WorkspaceRecord record, LoadWorkspace(view, workspace));
-  return ToWorkspace(record);
+  tollgate::v1::Workspace resource = ToWorkspace(record);
+  ASSIGN_OR_RETURN(const int64_t live, storage::LiveTokens(view, workspace));
+  resource.set_live_token_count(live);
+  return resource;
 }
 
 absl::StatusOr<tollgate::v1::ListWorkspacesResponse> ReadWorkspaceList(
@@ -258,7 +312,9 @@ absl::StatusOr<tollgate::v1::ListWorkspacesResponse> ReadWorkspaceList(
     if (!record.ParseFromString(entries[i].value)) {
       return absl::DataLossError("a workspace's record cannot be parsed");
     }
+    ASSIGN_OR_RETURN(const int64_t live, storage::LiveTokens(view, record.workspace()));
     *response.add_workspaces() = ToWorkspace(record);
+    response.mutable_workspaces()->rbegin()->set_live_token_count(live);
     bytes += response.workspaces(static_cast<int>(i)).ByteSizeLong();
   }
   if (i < entries.size()) {

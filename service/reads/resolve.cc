@@ -6,6 +6,7 @@
 #include "base/status.h"
 #include "storage/schema.h"
 #include "token/digest.h"
+#include "token/edge_annotations.h"
 #include "token/field_rules.h"
 #include "token/life_cycle.h"
 
@@ -14,6 +15,7 @@ namespace tollgate::service {
 using store::v1::CohortRecord;
 using store::v1::DigestRecord;
 using store::v1::TokenRecord;
+using store::v1::WorkspaceRecord;
 using v1::ResolveRequest;
 using v1::ResolveResponse;
 
@@ -63,7 +65,13 @@ absl::StatusOr<ResolveResponse> ResolveFrom(const storage::Snapshot& snapshot,
                                           snapshot, storage::Table::kCohorts,
                                           storage::CohortKey(token->workspace(), token->owner())));
     }
+    ASSIGN_OR_RETURN(const absl::optional<WorkspaceRecord> workspace,
+                     storage::GetRecord<WorkspaceRecord>(snapshot, storage::Table::kWorkspaces,
+                                                         token->workspace()));
     *response.mutable_grant() = token::ToGrant(*token, cohorts);
+    if (workspace.has_value()) {
+      token::TellByPolicy(token->annotations(), workspace->policy(), response.mutable_grant());
+    }
     return response;
   }
   response.set_unknown(true);

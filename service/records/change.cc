@@ -21,10 +21,23 @@ constexpr size_t kFingerprintSize = 32;
 
 }  // namespace
 
+absl::Status CheckEtag(absl::string_view given, absl::string_view current,
+                       absl::string_view field) {
+  if (given.empty() || given == current) return absl::OkStatus();
+  base::ErrorDetails details;
+  details.reason = "ETAG_MISMATCH";
+  details.fields.push_back({std::string(field), "is that of an earlier state"});
+  return base::Refuse(absl::StatusCode::kAborted,
+                      absl::StrCat(field,
+                                   ": it was changed since it was read, and nothing was "
+                                   "changed now; read it again"),
+                      details);
+}
+
 std::string RequestFingerprint(const google::protobuf::Message& request) {
   std::unique_ptr<google::protobuf::Message> copy(request.New());
   copy->CopyFrom(request);
-  for (const char* name : {"request_id", "wait_enforced"}) {
+  for (const char* name : {"request_id", "wait_enforced", "etag"}) {
     const auto* field = copy->GetDescriptor()->FindFieldByName(name);
     if (field != nullptr) copy->GetReflection()->ClearField(copy.get(), field);
   }

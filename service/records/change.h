@@ -37,8 +37,12 @@ struct MintedToken {
 absl::Status RefuseInDoubt(const storage::Slot& slot, absl::string_view what);
 
 // BLAKE2b-256 over a request's deterministic serialisation, without the fields that may differ
-// between a call and its retry: request_id and wait_enforced.
+// between a call and its retry: request_id, wait_enforced and etag.
 std::string RequestFingerprint(const google::protobuf::Message& request);
+
+// ABORTED, ETAG_MISMATCH, where `given` is set and is not `current` (AIP-154): the caller has read
+// an earlier state than the one that it would change.
+absl::Status CheckEtag(absl::string_view given, absl::string_view current, absl::string_view field);
 
 // A change with a request_id. The same id of the same actor, method and workspace, with the same
 // request, gets the first answer again and changes nothing; with another request it is refused

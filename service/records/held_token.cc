@@ -69,13 +69,8 @@ absl::Status PutCohort(const storage::View& view, CohortRecord cohort, storage::
     if (over > 0) cohort.mutable_earlier()->DeleteSubrange(0, over);
   }
   effects.Put(storage::Table::kCohorts, key, cohort);
-  NoteLiveChange(cohort.workspace(), cohort.revision(), effects);
+  effects.CountCohort(cohort.workspace(), cohort.owner());
   return absl::OkStatus();
-}
-
-void NoteLiveChange(absl::string_view workspace, int64_t revision, storage::Effects& effects) {
-  effects.PutRaw(storage::Table::kMeta, storage::LiveChangeKey(workspace),
-                 storage::RevisionKey(revision));
 }
 
 absl::Time LastResumed(const TokenRecord& record) {
@@ -181,13 +176,15 @@ void EndToken(HeldToken& token, Ending::Kind kind, const storage::Slot& slot,
               storage::Effects& effects) {
   TokenRecord& record = token.record;
   const std::string key = storage::TokenKey(record.workspace(), record.token_id());
+  if (!record.has_ending() && token::CoveringCohort(record, token.cohorts) == nullptr) {
+    effects.CountLive(record.workspace(), record.owner(), -1);
+  }
   record.mutable_ending()->set_kind(kind);
   record.mutable_ending()->set_time_us(ToRecordMicros(slot.now));
   record.mutable_ending()->set_revision(slot.revision);
   effects.Delete(storage::Table::kLabels,
                  storage::LabelKey(record.workspace(), record.label(), record.token_id()));
   DeleteDue(record, key, effects);
-  NoteLiveChange(record.workspace(), slot.revision, effects);
   // R18: an end that time has made is told like any other.
   const bool untold = TOLLGATE_MUTATED("r18_sweep_untold") && kind != Ending::KIND_REVOKED;
   PutChanged(token, slot, /*tell=*/!untold, effects);
@@ -222,7 +219,7 @@ void PutNew(const TokenRecord& record, storage::Effects& effects) {
                                    storage::DueKind::kWatchUnused, key),
                    "");
   }
-  NoteLiveChange(record.workspace(), record.create_revision(), effects);
+  effects.CountLive(record.workspace(), record.owner(), +1);
   tollgate::v1::Event event;
   event.mutable_token_created()->set_workspace(record.workspace());
   event.mutable_token_created()->set_token_id(record.token_id());

@@ -38,13 +38,11 @@ absl::StatusOr<absl::optional<HeldToken>> FindToken(const storage::View& view,
                                                     absl::string_view token_id);
 absl::StatusOr<token::Cohorts> LoadCohorts(const storage::View& view, absl::string_view workspace,
                                            absl::string_view owner);
-// Writes a watermark as the latest of its key. The watermark before it goes among the `earlier`
-// ones, so that the tokens which that one ended keep their end.
+// Writes a watermark as the latest of its key, and says that none of its tokens is live any more.
+// The watermark before it goes among the `earlier` ones, so that the tokens which that one ended
+// keep their end.
 absl::Status PutCohort(const storage::View& view, tollgate::store::v1::CohortRecord cohort,
                        storage::Effects& effects);
-// Notes that `revision` changes which tokens of the workspace are live, or the owner of one
-// (LiveChangeKey). PutNew, EndToken and PutCohort call it themselves.
-void NoteLiveChange(absl::string_view workspace, int64_t revision, storage::Effects& effects);
 // NOT_FOUND, WORKSPACE_NOT_FOUND.
 absl::StatusOr<tollgate::store::v1::WorkspaceRecord> LoadWorkspace(const storage::View& view,
                                                                    absl::string_view workspace);

@@ -23,6 +23,11 @@ absl::Status CheckNoOutputFields(const tollgate::v1::Token& token) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<absl::Duration> LifetimeFromField(const google::protobuf::Duration& lifetime) {
+  return DurationFromField(lifetime, "lifetime", absl::Microseconds(1), "LIFETIME_NOT_POSITIVE",
+                           "LIFETIME_OUT_OF_BOUNDS");
+}
+
 absl::StatusOr<int64_t> ExpireTimeMicros(const tollgate::v1::Token& token, absl::Time now) {
   if (!token.has_expire_time()) return 0;
   ASSIGN_OR_RETURN(const absl::Time expire,

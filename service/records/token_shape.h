@@ -22,6 +22,9 @@ absl::Status CheckNoOutputFields(const tollgate::v1::Token& token);
 // EXPIRE_TIME_PAST where it is not after `now`.
 absl::StatusOr<int64_t> ExpireTimeMicros(const tollgate::v1::Token& token, absl::Time now);
 
+// `lifetime`, above nothing. DURATION_MALFORMED, LIFETIME_NOT_POSITIVE, LIFETIME_OUT_OF_BOUNDS.
+absl::StatusOr<absl::Duration> LifetimeFromField(const google::protobuf::Duration& lifetime);
+
 // The shortest quiet period, and the shortest duration that a policy may name.
 inline constexpr absl::Duration kShortest = absl::Seconds(1);
 

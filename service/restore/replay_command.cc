@@ -214,6 +214,8 @@ absl::Status ReplayCommand::ReplayToken(const std::string& workspace, const std:
     ASSIGN_OR_RETURN(const absl::optional<CohortRecord> cohort,
                      CohortOfUncertainOwner(record, lost.perhaps->owner(), view));
     if (cohort.has_value()) {
+      effects.CountLive(workspace, record.owner(), -1);
+      effects.CountLive(workspace, lost.perhaps->owner(), +1);  // until EndToken, below
       record.set_owner(lost.perhaps->owner());
       record.set_reason(cohort->reason());
       EndToken(*token, Ending::KIND_REVOKED, slot, effects);
@@ -240,7 +242,13 @@ absl::Status ReplayCommand::ReplayToken(const std::string& workspace, const std:
   if (lost.latest.has_value()) {
     // An owner gives and takes nothing by itself, but decides which cohorts cover the token.
     owner = lost.latest->owner() != record.owner();
-    record.set_owner(lost.latest->owner());
+    if (owner) {
+      effects.CountLive(workspace, record.owner(), -1);
+      record.set_owner(lost.latest->owner());
+      ASSIGN_OR_RETURN(token->cohorts, LoadCohorts(view, workspace, record.owner()));
+      const bool live = token::CoveringCohort(record, token->cohorts) == nullptr;
+      if (live) effects.CountLive(workspace, record.owner(), +1);
+    }
     Narrow(*lost.latest, key, &record, effects, &narrowed);
     lost_revision = lost.latest->update_revision();
   }
@@ -253,7 +261,6 @@ absl::Status ReplayCommand::ReplayToken(const std::string& workspace, const std:
     return absl::OkStatus();
   }
   PutChanged(*token, slot, /*tell=*/true, effects);
-  if (owner) NoteLiveChange(workspace, slot.revision, effects);
   if (narrowed.suspended) ++report_.suspended;
   if (!narrowed.fields.empty()) ++report_.narrowed;
   details["change"] = narrowed.suspended ? "SUSPENDED" : "NARROWED";

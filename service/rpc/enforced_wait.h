@@ -19,7 +19,8 @@ namespace tollgate::service {
 absl::StatusOr<absl::Duration> CheckWait(const google::protobuf::Duration& wait,
                                          absl::string_view field);
 
-// Waits until the revision of `question` is enforced, for at most `wait`, and a little less than
+// Waits until the revision of `question` is enforced, and with `question.holds` until no hold that
+// it put in doubt is open, for at most `wait`, and a little less than
 // the client's own deadline, so that the client gets the receipt as it stands rather than an error.
 // Then completes the receipt's last admissions (WithLastAdmits), lets `answer` fill the response,
 // and finishes the call. When the client goes away meanwhile, the call, everything it holds and its

@@ -73,6 +73,7 @@ absl::StatusOr<ReceiptQuestion> QuestionOf(const Hub& hub, const Request& reques
     question.workspace = std::move(name.workspace);
     question.token_id = std::move(name.token_id);
   }
+  if constexpr (requires { request.holds(); }) question.holds = request.holds();
   return question;
 }
 

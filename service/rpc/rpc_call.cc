@@ -78,12 +78,10 @@ absl::StatusOr<std::vector<storage::Entry>> WantedSnapshot::Scan(storage::Table 
 
 namespace {
 
-// False: there is no room, and nothing runs. After a successful read `then`, where given, finishes
-// the call.
+// False: there is no room, and nothing runs.
 bool ReadOn(base::Executor& executor, std::shared_ptr<RpcCall> call,
-            std::function<absl::Status(const storage::Snapshot& snapshot)> read,
-            std::function<void()> then = nullptr) {
-  return executor.Submit([call = std::move(call), read = std::move(read), then = std::move(then)] {
+            std::function<absl::Status(const storage::Snapshot& snapshot)> read) {
+  return executor.Submit([call = std::move(call), read = std::move(read)] {
     const absl::Status wanted = call->Wanted();
     if (!wanted.ok()) {
       call->FinishWith(wanted);
@@ -100,11 +98,6 @@ bool ReadOn(base::Executor& executor, std::shared_ptr<RpcCall> call,
       base::LogSummed(base::LogLevel::kError, "a read of the store failed", base::ReasonOf(status),
                       {{"status", status}});
     }
-    if (status.ok() && then != nullptr) {
-      snapshot->reset();
-      then();
-      return;
-    }
     call->FinishWith(status);
   });
 }
@@ -120,13 +113,7 @@ void ReadThenFinish(std::shared_ptr<RpcCall> call,
 
 void ScanThenFinish(std::shared_ptr<RpcCall> call,
                     std::function<absl::Status(const storage::Snapshot& snapshot)> read) {
-  ScanThen(std::move(call), std::move(read), nullptr);
-}
-
-void ScanThen(std::shared_ptr<RpcCall> call,
-              std::function<absl::Status(const storage::Snapshot& snapshot)> read,
-              std::function<void()> then) {
-  if (!ReadOn(*call->deps().scans, call, std::move(read), std::move(then))) {
+  if (!ReadOn(*call->deps().scans, call, std::move(read))) {
     call->FinishWith(Overloaded("too many counts and backups are waiting"));
   }
 }

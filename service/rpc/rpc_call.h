@@ -150,11 +150,6 @@ void ReadThenFinish(std::shared_ptr<RpcCall> call,
 void ScanThenFinish(std::shared_ptr<RpcCall> call,
                     std::function<absl::Status(const storage::Snapshot& snapshot)> read);
 
-// The same; but after a successful read `then` goes on, and finishes the call.
-void ScanThen(std::shared_ptr<RpcCall> call,
-              std::function<absl::Status(const storage::Snapshot& snapshot)> read,
-              std::function<void()> then);
-
 // A snapshot whose reads fail once nobody wants the answer: each read asks `wanted` first, and
 // fails with its error. Thread-safe if `wanted` is; `inner` outlives this.
 class WantedSnapshot : public storage::Snapshot {

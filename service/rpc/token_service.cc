@@ -277,26 +277,8 @@ grpc::ServerUnaryReactor* TokenService::RevokeTokens(Context* context, const Byt
           });
           return;
         }
-        if (!call->request.has_expected_count()) {
-          CommitWaitThenFinish(call, RevokeCohortCommand::Make(call->request, call->actor()),
-                               kNoToken);
-          return;
-        }
-        // Counted here and not on the committer's thread (R16). The command refuses, and not this
-        // call, because a retry of a request_id gets its first answer whatever the count is now.
-        auto counted = std::make_shared<CohortCount>();
-        ScanThen(
-            call,
-            [raw = call.get(), counted](const storage::Snapshot& snapshot) {
-              ASSIGN_OR_RETURN(*counted,
-                               CountLive(snapshot, raw->request, raw->deps().clock->ServiceNow()));
-              return absl::OkStatus();
-            },
-            [call, counted] {
-              CommitWaitThenFinish(
-                  call, RevokeCohortCommand::Make(call->request, call->actor(), *counted),
-                  kNoToken);
-            });
+        CommitWaitThenFinish(call, RevokeCohortCommand::Make(call->request, call->actor()),
+                             kNoToken);
       });
 }
 

@@ -50,6 +50,10 @@ ValidatorStatus ToStatus(const SessionView& session, absl::Time now) {
   } else {
     status.set_stale_policy(tollgate::v1::STALE_POLICY_FAIL_CLOSED);
   }
+  status.set_open_holds(session.open_holds);
+  if (session.holds_outlive_lease > absl::ZeroDuration()) {
+    *status.mutable_holds_outlive_lease() = base::ToProto(session.holds_outlive_lease);
+  }
   status.set_cached_tokens(session.cached_tokens);
   status.set_decisions(session.decisions);
   status.set_decisions_per_second(session.decisions_per_second);

@@ -31,9 +31,7 @@ absl::StatusOr<std::shared_ptr<CreateTokenCommand>> CreateTokenCommand::Make(
     }
   }
   if (request.has_lifetime()) {
-    RETURN_IF_ERROR(DurationFromField(request.lifetime(), "lifetime", absl::Microseconds(1),
-                                      "LIFETIME_NOT_POSITIVE", "LIFETIME_OUT_OF_BOUNDS")
-                        .status());
+    RETURN_IF_ERROR(LifetimeFromField(request.lifetime()).status());
   }
   Context context{"create_token", std::move(workspace), std::string(actor), request.request_id(),
                   RequestFingerprint(request)};
@@ -62,9 +60,7 @@ absl::Status CreateTokenCommand::Apply(const storage::View& view, const storage:
   }
   if (request_.has_lifetime()) {
     RETURN_IF_ERROR(RefuseInDoubt(slot, "a lifetime"));
-    ASSIGN_OR_RETURN(const absl::Duration lifetime,
-                     DurationFromField(request_.lifetime(), "lifetime", absl::Microseconds(1),
-                                       "LIFETIME_NOT_POSITIVE", "LIFETIME_OUT_OF_BOUNDS"));
+    ASSIGN_OR_RETURN(const absl::Duration lifetime, LifetimeFromField(request_.lifetime()));
     expire = slot.now + lifetime;
     RETURN_IF_ERROR(CheckLifetimeUnderPolicy(token.policy, slot.now, expire, "lifetime"));
   } else if (asked.has_expire_time()) {

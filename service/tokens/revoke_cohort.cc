@@ -1,23 +1,29 @@
 #include "service/tokens/revoke_cohort.h"
 
 #include <algorithm>
-#include <limits>
 #include <map>
+#include <numeric>
+#include <set>
+#include <tuple>
 #include <unordered_set>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/proto_time.h"
 #include "service/records/held_token.h"
 #include "service/records/token_shape.h"
+#include "storage/live_count.h"
 #include "storage/schema.h"
 
 namespace tollgate::service {
 namespace {
 
 using ::tollgate::store::v1::CohortRecord;
+using ::tollgate::store::v1::Ending;
 using ::tollgate::store::v1::TokenRecord;
 using ::tollgate::v1::RevokeTokensRequest;
 using ::tollgate::v1::RevokeTokensResponse;
@@ -37,25 +43,23 @@ absl::StatusOr<std::string> CheckShape(const RevokeTokensRequest& request) {
   return workspace;
 }
 
-// The most tokens, and due entries, that a command reads on the committer's thread.
+// The most counts, and due entries, that a command reads on the committer's thread (R16).
 constexpr size_t kMostInCommand = 1000;
+constexpr size_t kMostSuggested = 3;
 
-// Calls `each` with every live token of the workspace, or of the owner in it. False: the workspace
-// holds more than `most` tokens of any state, so not all were read.
+// Calls `each` with every live token of the workspace, or of the owner in it.
 template <typename Each>
-absl::StatusOr<bool> ForEachLive(const storage::View& view, const std::string& workspace,
-                                 const std::string& owner, absl::Time now, size_t most, Each each) {
+absl::Status ForEachLive(const storage::View& view, const std::string& workspace,
+                         const std::string& owner, absl::Time now, Each each) {
   ASSIGN_OR_RETURN(const token::Cohorts whole, LoadCohorts(view, workspace, ""));
   std::map<std::string, token::Cohorts> by_owner;  // read once each
   const storage::KeyRange range = storage::WorkspaceTokens(workspace);
   std::string from = range.begin;
   TokenRecord record;
-  size_t seen = 0;
   while (true) {
     ASSIGN_OR_RETURN(const std::vector<storage::Entry> entries,
                      view.Scan(storage::Table::kTokens, from, range.end, kAtATime));
     for (const storage::Entry& entry : entries) {
-      if (++seen > most) return false;
       if (!record.ParseFromString(entry.value)) {
         return absl::DataLossError("a token's record cannot be parsed");
       }
@@ -71,38 +75,94 @@ absl::StatusOr<bool> ForEachLive(const storage::View& view, const std::string& w
       }
       if (token::IsLive(token::StateAt(record, *cohorts, now))) each(record);
     }
-    if (entries.size() < kAtATime) return true;
+    if (entries.size() < kAtATime) return absl::OkStatus();
     from = storage::KeyAfter(entries.back().key);
   }
 }
 
-// Whether other tokens of the workspace may be live now than when `count` was made. May be true
-// without a change; is never false after one.
-absl::StatusOr<bool> HasMoved(const storage::View& view, const std::string& workspace,
-                              const CohortCount& count, absl::Time now) {
-  if (now < count.time) return true;  // a clock that was set back
-  ASSIGN_OR_RETURN(const auto change,
-                   view.Get(storage::Table::kMeta, storage::LiveChangeKey(workspace)));
-  if (change.has_value()) {
-    ASSIGN_OR_RETURN(const int64_t revision, storage::ParseRevisionKey(*change));
-    if (revision > count.revision) return true;
-  }
-  // A token that time has ended since then has its due entry until a sweep commits the end.
+// How many of the tokens that are counted as live time has ended already: a sweep commits their
+// ends in a moment. Of more than kMostInCommand due entries only the first are looked at, and what
+// is told is then that much too high.
+absl::StatusOr<int64_t> EndedUnswept(const storage::View& view, const std::string& workspace,
+                                     const std::string& owner, absl::Time now) {
   const std::string subjects = storage::WorkspaceTokens(workspace).begin;
   ASSIGN_OR_RETURN(
       const std::vector<storage::Entry> entries,
-      view.Scan(storage::Table::kDue,
-                storage::DueKey(ToRecordMicros(count.time), storage::DueKind::kExpire, ""),
+      view.Scan(storage::Table::kDue, storage::DueKey(1, storage::DueKind::kExpire, ""),
                 storage::DueKey(ToRecordMicros(now) + 1, storage::DueKind::kExpire, ""),
                 kMostInCommand));
-  if (entries.size() >= kMostInCommand) return true;
+  std::set<std::string> ended;
   for (const storage::Entry& entry : entries) {
     ASSIGN_OR_RETURN(const storage::Due due, storage::ParseDueKey(entry.key));
     const bool ends =
         due.kind == storage::DueKind::kExpire || due.kind == storage::DueKind::kRetire;
-    if (ends && absl::StartsWith(due.subject, subjects)) return true;
+    if (!ends || !absl::StartsWith(due.subject, subjects)) continue;
+    ASSIGN_OR_RETURN(const storage::TokenKeyParts parts, storage::ParseTokenKey(due.subject));
+    ASSIGN_OR_RETURN(const auto token, FindToken(view, workspace, parts.token_id));
+    if (!token.has_value() || (!owner.empty() && token->record.owner() != owner)) continue;
+    if (EndedByTime(*token, now) != Ending::KIND_UNSPECIFIED) ended.insert(parts.token_id);
   }
-  return false;
+  return static_cast<int64_t>(ended.size());
+}
+
+// How many letters turn one name into the other (Levenshtein), ASCII case apart.
+size_t Distance(absl::string_view a, absl::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), 0);
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const bool same = absl::ascii_tolower(static_cast<unsigned char>(a[i - 1])) ==
+                        absl::ascii_tolower(static_cast<unsigned char>(b[j - 1]));
+      const size_t changed = diagonal + (same ? 0 : 1);
+      diagonal = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, changed});
+    }
+  }
+  return row[b.size()];
+}
+
+// "team-payments (312 live tokens)" of the owners that the name may have been meant for, nearest
+// first; empty: none.
+absl::StatusOr<std::string> NearOwners(const storage::View& view, const std::string& workspace,
+                                       const std::string& owner) {
+  ASSIGN_OR_RETURN(const std::vector<storage::OwnerCount> owners,
+                   storage::LiveOwners(view, workspace, kMostInCommand));
+  std::vector<std::pair<size_t, const storage::OwnerCount*>> near;
+  for (const storage::OwnerCount& other : owners) {
+    const size_t distance = Distance(owner, other.owner);
+    const bool part =
+        absl::StrContains(other.owner, owner) || absl::StrContains(owner, other.owner);
+    if (part || distance <= std::max<size_t>(2, owner.size() / 5)) {
+      near.emplace_back(distance, &other);
+    }
+  }
+  std::sort(near.begin(), near.end(), [](const auto& a, const auto& b) {
+    return std::tie(a.first, a.second->owner) < std::tie(b.first, b.second->owner);
+  });
+  if (near.size() > kMostSuggested) near.resize(kMostSuggested);
+  return absl::StrJoin(near, ", ", [](std::string* out, const auto& one) {
+    absl::StrAppend(out, one.second->owner, " (", one.second->live, " live ",
+                    one.second->live == 1 ? "token" : "tokens", ")");
+  });
+}
+
+// A watermark that hits nobody looks like a deed, and forbids later that a token be given to the
+// owner of that name.
+absl::Status RefuseNothing(const storage::View& view, const RevokeTokensRequest& request,
+                           const std::string& workspace) {
+  base::ErrorDetails details;
+  details.reason = "NOTHING_TO_REVOKE";
+  std::string what = absl::StrCat(workspace, " has no live token");
+  if (!request.owner().empty()) {
+    details.fields.push_back({"owner", "owns no live token"});
+    absl::StrAppend(&what, " that is owned by ", request.owner());
+    ASSIGN_OR_RETURN(const std::string near, NearOwners(view, workspace, request.owner()));
+    if (!near.empty()) absl::StrAppend(&what, "; perhaps you mean ", near);
+  }
+  return base::Refuse(absl::StatusCode::kFailedPrecondition,
+                      absl::StrCat(what, ". Nothing was revoked"), details);
 }
 
 absl::Status CheckCount(const RevokeTokensRequest& request, int64_t count) {
@@ -121,29 +181,35 @@ absl::Status CheckCount(const RevokeTokensRequest& request, int64_t count) {
       details);
 }
 
+// Judges a number before anything is written.
+absl::Status CheckHit(const storage::View& view, const RevokeTokensRequest& request,
+                      const std::string& workspace, int64_t count) {
+  RETURN_IF_ERROR(CheckCount(request, count));
+  const bool told = request.allow_empty() || request.has_expected_count();
+  return count > 0 || told ? absl::OkStatus() : RefuseNothing(view, request, workspace);
+}
+
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<RevokeCohortCommand>> RevokeCohortCommand::Make(
-    const RevokeTokensRequest& request, absl::string_view actor,
-    absl::optional<CohortCount> counted) {
+    const RevokeTokensRequest& request, absl::string_view actor) {
   ASSIGN_OR_RETURN(std::string workspace, CheckShape(request));
   if (request.validate_only()) {
     return base::RefuseField("VALIDATE_ONLY", "validate_only", "asks that nothing be changed");
   }
   Context context{"revoke_cohort", std::move(workspace), std::string(actor), request.request_id(),
                   RequestFingerprint(request)};
-  return std::shared_ptr<RevokeCohortCommand>(
-      new RevokeCohortCommand(std::move(context), request, counted));
+  return std::shared_ptr<RevokeCohortCommand>(new RevokeCohortCommand(std::move(context), request));
 }
 
 absl::Status RevokeCohortCommand::Apply(const storage::View& view, const storage::Slot& slot,
                                         storage::Effects& effects) {
   RETURN_IF_ERROR(LoadWorkspace(view, workspace()).status());
-  int64_t count = -1;
-  if (request_.has_expected_count()) {
-    ASSIGN_OR_RETURN(count, Count(view, slot.now));
-    RETURN_IF_ERROR(CheckCount(request_, count));
-  }
+  ASSIGN_OR_RETURN(const int64_t counted, storage::LiveTokens(view, workspace(), request_.owner()));
+  ASSIGN_OR_RETURN(const int64_t ended,
+                   EndedUnswept(view, workspace(), request_.owner(), slot.now));
+  const int64_t count = counted - ended;
+  RETURN_IF_ERROR(CheckHit(view, request_, workspace(), count));
   CohortRecord cohort;
   cohort.set_workspace(workspace());
   cohort.set_owner(request_.owner());
@@ -165,48 +231,12 @@ absl::Status RevokeCohortCommand::Apply(const storage::View& view, const storage
   entry.set_workspace(workspace());
   entry.set_reason(request_.reason());
   if (!request_.owner().empty()) (*entry.mutable_details())["owner"] = request_.owner();
-  if (count >= 0) (*entry.mutable_details())["token_count"] = absl::StrCat(count);
+  (*entry.mutable_details())["token_count"] = absl::StrCat(count);
   effects.Audit(std::move(entry));
 
   response_.set_token_count(count);
   response_.set_revision(slot.revision);
   return absl::OkStatus();
-}
-
-absl::StatusOr<int64_t> RevokeCohortCommand::Count(const storage::View& view,
-                                                   absl::Time now) const {
-  bool moved = true;
-  if (counted_.has_value()) {
-    ASSIGN_OR_RETURN(moved, HasMoved(view, workspace(), *counted_, now));
-  }
-  if (!moved) return counted_->tokens;
-  // R16: counting holds up all other commits, so only a small workspace is counted here.
-  int64_t count = 0;
-  ASSIGN_OR_RETURN(const bool all,
-                   ForEachLive(view, workspace(), request_.owner(), now, kMostInCommand,
-                               [&](const TokenRecord&) { ++count; }));
-  if (all) return count;
-  base::ErrorDetails details;
-  details.reason = "COUNT_MOVED";
-  details.fields.push_back({"expected_count", "tokens came or went while it was counted"});
-  return base::Refuse(
-      absl::StatusCode::kAborted,
-      "expected_count: tokens of the workspace came or went while they were counted; "
-      "nothing was revoked. Try again, or leave expected_count out",
-      details);
-}
-
-absl::StatusOr<CohortCount> CountLive(const storage::Snapshot& snapshot,
-                                      const RevokeTokensRequest& request, absl::Time now) {
-  ASSIGN_OR_RETURN(const std::string workspace, CheckShape(request));
-  CohortCount count;
-  count.revision = snapshot.revision();
-  count.time = now;
-  RETURN_IF_ERROR(ForEachLive(snapshot, workspace, request.owner(), now,
-                              std::numeric_limits<size_t>::max(),
-                              [&](const TokenRecord&) { ++count.tokens; })
-                      .status());
-  return count;
 }
 
 absl::StatusOr<RevokeTokensResponse> CountCohort(const storage::View& view,
@@ -216,10 +246,8 @@ absl::StatusOr<RevokeTokensResponse> CountCohort(const storage::View& view,
   RETURN_IF_ERROR(LoadWorkspace(view, workspace).status());
   std::unordered_set<std::string> hit;
   RETURN_IF_ERROR(ForEachLive(view, workspace, request.owner(), now,
-                              std::numeric_limits<size_t>::max(),
-                              [&](const TokenRecord& record) { hit.insert(record.token_id()); })
-                      .status());
-  RETURN_IF_ERROR(CheckCount(request, static_cast<int64_t>(hit.size())));
+                              [&](const TokenRecord& record) { hit.insert(record.token_id()); }));
+  RETURN_IF_ERROR(CheckHit(view, request, workspace, static_cast<int64_t>(hit.size())));
 
   // The latest use of each token, in one pass; only the latest few are kept.
   std::vector<std::pair<int64_t, std::string>> recent;

@@ -16,6 +16,14 @@ using ::tollgate::store::v1::Retirement;
 using ::tollgate::store::v1::TokenRecord;
 using ::tollgate::v1::RetirePlan;
 
+namespace {
+
+absl::StatusOr<absl::Duration> AfterOf(const RetirePlan& plan) {
+  return DurationFromField(plan.after(), "retire_plan.after", kShortest, "RETIRE_AFTER_TOO_SHORT");
+}
+
+}  // namespace
+
 absl::StatusOr<std::shared_ptr<RotateTokenCommand>> RotateTokenCommand::Make(
     const tollgate::v1::RotateTokenRequest& request, absl::string_view actor, MintedToken minted) {
   ASSIGN_OR_RETURN(token::TokenName name, token::ParseTokenName(request.name(), "name"));
@@ -24,15 +32,16 @@ absl::StatusOr<std::shared_ptr<RotateTokenCommand>> RotateTokenCommand::Make(
   if (plan.has_at_time()) {
     RETURN_IF_ERROR(TimeFromField(plan.at_time(), "retire_plan.at_time").status());
   }
+  if (plan.has_after()) {
+    RETURN_IF_ERROR(AfterOf(plan).status());
+  }
   if (plan.has_when_silent()) {
     RETURN_IF_ERROR(DurationFromField(plan.when_silent(), "retire_plan.when_silent", kShortest,
                                       "QUIET_PERIOD_TOO_SHORT")
                         .status());
   }
   if (request.has_lifetime()) {
-    RETURN_IF_ERROR(DurationFromField(request.lifetime(), "lifetime", absl::Microseconds(1),
-                                      "LIFETIME_NOT_POSITIVE", "LIFETIME_OUT_OF_BOUNDS")
-                        .status());
+    RETURN_IF_ERROR(LifetimeFromField(request.lifetime()).status());
   }
   Context context{"rotate_token", std::move(name.workspace), std::string(actor),
                   request.request_id(), RequestFingerprint(request)};
@@ -67,9 +76,7 @@ absl::Status RotateTokenCommand::Apply(const storage::View& view, const storage:
   }
   if (request_.has_lifetime()) {
     RETURN_IF_ERROR(RefuseInDoubt(slot, "a lifetime"));
-    ASSIGN_OR_RETURN(const absl::Duration lifetime,
-                     DurationFromField(request_.lifetime(), "lifetime", absl::Microseconds(1),
-                                       "LIFETIME_NOT_POSITIVE", "LIFETIME_OUT_OF_BOUNDS"));
+    ASSIGN_OR_RETURN(const absl::Duration lifetime, LifetimeFromField(request_.lifetime()));
     expire = slot.now + lifetime;
     RETURN_IF_ERROR(CheckLifetimeUnderPolicy(old.policy, slot.now, expire, "lifetime"));
   } else {
@@ -99,8 +106,15 @@ absl::Status RotateTokenCommand::Apply(const storage::View& view, const storage:
     old.record.clear_retirement();
   }
   Retirement* retirement = old.record.mutable_retirement();
-  if (plan.has_at_time()) {
-    ASSIGN_OR_RETURN(const absl::Time at, TimeFromField(plan.at_time(), "retire_plan.at_time"));
+  if (plan.has_at_time() || plan.has_after()) {
+    absl::Time at;
+    if (plan.has_after()) {
+      RETURN_IF_ERROR(RefuseInDoubt(slot, "when the old token retires"));
+      ASSIGN_OR_RETURN(const absl::Duration after, AfterOf(plan));
+      at = slot.now + after;
+    } else {
+      ASSIGN_OR_RETURN(at, TimeFromField(plan.at_time(), "retire_plan.at_time"));
+    }
     if (at <= slot.now) {
       return base::RefuseField("RETIRE_TIME_PAST", "retire_plan.at_time",
                                "has passed already; the old token needs time to be replaced");

@@ -5,11 +5,13 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/mutation.h"
 #include "google/protobuf/descriptor.h"
 #include "service/records/held_token.h"
 #include "service/records/token_shape.h"
 #include "service/workspaces/policy_rules.h"
 #include "storage/schema.h"
+#include "token/edge_annotations.h"
 
 namespace tollgate::service {
 namespace {
@@ -65,8 +67,10 @@ absl::StatusOr<std::shared_ptr<UpdateTokenCommand>> UpdateTokenCommand::Make(
                    token::ParseTokenName(request.token().name(), "token.name"));
   RETURN_IF_ERROR(token::CheckRequestId(request.request_id(), "request_id"));
   RETURN_IF_ERROR(CheckMask(request));
+  tollgate::v1::UpdateTokenRequest compared = request;
+  compared.mutable_token()->clear_etag();
   Context context{"update_token", std::move(name.workspace), std::string(actor),
-                  request.request_id(), RequestFingerprint(request)};
+                  request.request_id(), RequestFingerprint(compared)};
   std::shared_ptr<UpdateTokenCommand> command(
       new UpdateTokenCommand(std::move(context), std::move(name.token_id), request));
   const tollgate::v1::Token& token = request.token();
@@ -82,6 +86,17 @@ absl::StatusOr<std::shared_ptr<UpdateTokenCommand>> UpdateTokenCommand::Make(
   if (command->Sets("expire_time") && token.has_expire_time()) {
     RETURN_IF_ERROR(TimeFromField(token.expire_time(), "token.expire_time").status());
   }
+  if (request.has_lifetime()) {
+    if (token.has_expire_time()) {
+      return base::RefuseField("LIFETIME_AND_EXPIRE_TIME", "lifetime",
+                               "and token.expire_time both say when it ends; give one");
+    }
+    if (!command->Sets("expire_time")) {
+      return base::RefuseField("LIFETIME_NOT_IN_MASK", "lifetime",
+                               "is given, and update_mask does not name expire_time");
+    }
+    RETURN_IF_ERROR(LifetimeFromField(request.lifetime()).status());
+  }
   return command;
 }
 
@@ -95,6 +110,7 @@ absl::Status UpdateTokenCommand::Apply(const storage::View& view, const storage:
   ASSIGN_OR_RETURN(HeldToken token, LoadToken(view, workspace(), token_id_));
   RETURN_IF_ERROR(RefuseFinal(token, slot.now));
   const tollgate::v1::Token& asked = request_.token();
+  RETURN_IF_ERROR(CheckEtag(asked.etag(), ToResource(token, slot.now).etag(), "token.etag"));
   TokenRecord& record = token.record;
   const std::string key = storage::TokenKey(workspace(), token_id_);
   bool changed = false;
@@ -143,16 +159,26 @@ absl::Status UpdateTokenCommand::Apply(const storage::View& view, const storage:
           "one are revoked; create a new token for it instead",
           details);
     }
+    effects.CountLive(workspace(), record.owner(), -1);
+    effects.CountLive(workspace(), asked.owner(), +1);
     record.set_owner(asked.owner());
-    NoteLiveChange(workspace(), slot.revision, effects);
     note("owner", true);
   }
   if (Sets("annotations") && !SameAnnotations(asked.annotations(), record.annotations())) {
+    const token::Annotations told =
+        token::EdgeAnnotations(record.annotations(), token.policy.edge_annotations());
     *record.mutable_annotations() = asked.annotations();
-    note("annotations", false);
+    const bool edge_notices = !SameAnnotations(
+        told, token::EdgeAnnotations(record.annotations(), token.policy.edge_annotations()));
+    note("annotations", edge_notices && !TOLLGATE_MUTATED("annotation_untold"));
   }
   if (Sets("expire_time")) {
-    ASSIGN_OR_RETURN(const int64_t expire_us, ExpireTimeMicros(asked, slot.now));
+    ASSIGN_OR_RETURN(int64_t expire_us, ExpireTimeMicros(asked, slot.now));
+    if (request_.has_lifetime()) {
+      RETURN_IF_ERROR(RefuseInDoubt(slot, "a lifetime"));
+      ASSIGN_OR_RETURN(const absl::Duration lifetime, LifetimeFromField(request_.lifetime()));
+      expire_us = ToRecordMicros(slot.now + lifetime);
+    }
     if (expire_us != record.expire_time_us()) {
       const absl::Time before = record.expire_time_us() == 0
                                     ? absl::InfiniteFuture()

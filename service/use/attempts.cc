@@ -5,6 +5,7 @@
 #include <set>
 #include <utility>
 
+#include "storage/address_records.h"
 #include "storage/engine.h"
 
 namespace tollgate::service {
@@ -22,7 +23,7 @@ std::vector<AttemptsRow> AttemptsIn(const std::vector<EdgeReport>& reports) {
     for (const tollgate::store::v1::RefusedRecord& refused : report.record.refused()) {
       rows.push_back({report.edge, static_cast<VerdictReason>(refused.reason()), refused.count(),
                       absl::FromUnixMicros(refused.first_us()),
-                      absl::FromUnixMicros(refused.last_us())});
+                      absl::FromUnixMicros(refused.last_us()), refused.addresses()});
     }
   }
   std::stable_sort(rows.begin(), rows.end(),
@@ -47,6 +48,7 @@ std::vector<AttemptsRow> NameLatestAttempts(std::vector<AttemptsRow> rows, size_
     sum.count = storage::AddUseCounts(sum.count, row.count);
     sum.first = std::min(sum.first, row.first);
     sum.last = std::max(sum.last, row.last);
+    storage::MergeAddressRecords(row.addresses, &sum.addresses);
   }
   for (auto& [reason, sum] : others) named.push_back(std::move(sum));
   return named;

@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "google/protobuf/repeated_field.h"
 #include "service/use/silence.h"
+#include "tollgate/store/v1/records.pb.h"
 #include "tollgate/v1/token.pb.h"
 #include "tollgate/v1/validation_service.pb.h"
 
@@ -29,6 +31,8 @@ struct AttemptsRow {
   int64_t count = 0;
   absl::Time first;
   absl::Time last;
+  // From where, where the workspace asks for that; latest first.
+  google::protobuf::RepeatedPtrField<tollgate::store::v1::AddressRecord> addresses;
 };
 
 // Of the reports the refused attempts, latest first.

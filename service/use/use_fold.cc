@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/status.h"
+#include "service/use/address_wish.h"
 #include "service/use/silence.h"
 #include "storage/schema.h"
 
@@ -16,6 +17,10 @@ struct Row {
   std::string key;
   UseRecord use;
   int64_t last_us = 0;  // the latest use, or the latest refused attempt
+  // It is the row into which others were folded.
+  bool earlier = false;
+  // Addresses that the workspace does not ask for were taken out of it.
+  bool without_addresses = false;
 };
 
 int64_t LastHeardUs(const UseRecord& use) {
@@ -39,17 +44,28 @@ absl::StatusOr<absl::Time> HorizonOf(const storage::View& view, const storage::U
 absl::Status FoldToken(const storage::View& view, const storage::UseKeyParts& token,
                        std::vector<Row> rows, const UseFoldLimits& limits, absl::Time now,
                        UseFoldStep* step) {
-  if (rows.size() <= limits.named) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const absl::Time horizon, HorizonOf(view, token, limits.retention, now));
-  std::sort(rows.begin(), rows.end(),
-            [](const Row& a, const Row& b) { return a.last_us > b.last_us; });
+  // The row of the earlier edges stands last, and is never folded into itself.
+  std::sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) {
+    return a.earlier != b.earlier ? b.earlier : a.last_us > b.last_us;
+  });
+  size_t named = rows.size();
+  while (named > 0 && rows[named - 1].earlier) --named;
   UseRecord folded;
   bool any = false;
-  for (size_t i = limits.named; i < rows.size(); ++i) {
-    if (absl::FromUnixMicros(rows[i].last_us) >= horizon) continue;
-    storage::MergeUseRecord(rows[i].use, &folded);
-    step->removed.push_back(std::move(rows[i].key));
-    any = true;
+  absl::Time horizon = absl::InfinitePast();
+  if (named > limits.named) {
+    ASSIGN_OR_RETURN(horizon, HorizonOf(view, token, limits.retention, now));
+  }
+  for (size_t i = 0; i < rows.size(); ++i) {
+    Row& row = rows[i];
+    if (i >= limits.named && i < named && absl::FromUnixMicros(row.last_us) < horizon) {
+      storage::MergeUseRecord(row.use, &folded);
+      step->removed.push_back(std::move(row.key));
+      any = true;
+    } else if (row.without_addresses) {
+      step->removed.push_back(row.key);
+      step->folded.emplace_back(std::move(row.key), std::move(row.use));
+    }
   }
   if (any) {
     step->folded.emplace_back(storage::UseKey(token.workspace, token.token_id, kEarlierEdges),
@@ -66,6 +82,7 @@ absl::StatusOr<UseFoldStep> PlanUseFold(const storage::View& view, const std::st
   ASSIGN_OR_RETURN(const std::vector<storage::Entry> entries,
                    view.Scan(storage::Table::kUse, from, "", limits.max_rows));
   const bool reached_end = entries.size() < limits.max_rows;
+  AddressWish wish(view);
   storage::UseKeyParts token;
   std::vector<Row> rows;
   size_t tokens = 0;
@@ -78,9 +95,10 @@ absl::StatusOr<UseFoldStep> PlanUseFold(const storage::View& view, const std::st
       ++tokens;
     }
     UseRecord use;
-    if (parts.edge == kEarlierEdges || !use.ParseFromString(entry.value)) continue;
+    if (!use.ParseFromString(entry.value)) continue;
+    ASSIGN_OR_RETURN(const bool without, wish.Apply(parts.workspace, &use));
     const int64_t last_us = LastHeardUs(use);
-    rows.push_back({entry.key, std::move(use), last_us});
+    rows.push_back({entry.key, std::move(use), last_us, parts.edge == kEarlierEdges, without});
   }
   if (!reached_end && tokens > 1) {
     // The last token's rows may be cut off here; the next step reads that token whole.

@@ -4,9 +4,11 @@
 #include <map>
 #include <set>
 
+#include "base/ip_address.h"
 #include "base/log.h"
 #include "base/proto_time.h"
 #include "base/status.h"
+#include "service/use/address_wish.h"
 #include "service/use/attempts.h"
 #include "storage/schema.h"
 #include "token/field_rules.h"
@@ -22,7 +24,27 @@ constexpr absl::Duration kShortestLag = absl::Seconds(5);
 // Items that hold no uses are small, and still bounded.
 constexpr size_t kMaxQueuedItems = 100'000;
 
+// As many as edge_service.proto lets an entry have.
+constexpr int kMostReportedAddresses = 4;
+
 using UseRow = std::pair<std::string, UseRecord>;
+
+// Adds the addresses of an entry that are addresses, in the one way of writing them. `last` is the
+// entry's latest attempt.
+void AddAddresses(const google::protobuf::RepeatedPtrField<tollgate::v1::AttemptAddress>& from,
+                  absl::Time last, tollgate::store::v1::RefusedRecord* refused) {
+  for (const tollgate::v1::AttemptAddress& one : from) {
+    if (refused->addresses_size() == kMostReportedAddresses) return;
+    const base::IpAddress address = base::IpAddress::FromText(one.address());
+    if (address.empty() || one.count() <= 0 || !one.has_last_time()) continue;
+    const absl::Time seen = std::min(base::FromProto(one.last_time()), last);
+    if (seen <= absl::UnixEpoch()) continue;
+    tollgate::store::v1::AddressRecord* record = refused->add_addresses();
+    record->set_address(address.text());
+    record->set_count(std::min(one.count(), refused->count()));
+    record->set_last_us(absl::ToUnixMicros(seen));
+  }
+}
 
 // Adds the refused attempts of a report to its rows, each in a row of its own; the merge brings
 // rows of one key together. A validator's mistake writes nothing. Returns how many entries there
@@ -56,6 +78,7 @@ size_t AddAttempts(absl::string_view validator_id, const tollgate::v1::Usage& us
     countable -= refused->count();
     refused->set_first_us(absl::ToUnixMicros(first));
     refused->set_last_us(absl::ToUnixMicros(last));
+    AddAddresses(attempts.addresses(), last, refused);
     rows->emplace_back(storage::UseKey(attempts.workspace(), attempts.token_id(), validator_id),
                        std::move(record));
     ++taken;
@@ -308,6 +331,7 @@ absl::Status UseLedger::Merge(const std::deque<Item>& batch) {
   std::vector<std::pair<std::string, UseRecord>> uses;
   std::string token_key;
   bool exists = false;
+  AddressWish wish(*snapshot);
   for (auto& entry : merged) {
     ASSIGN_OR_RETURN(const storage::UseKeyParts parts, storage::ParseUseKey(entry.first));
     const std::string key = storage::TokenKey(parts.workspace, parts.token_id);
@@ -316,7 +340,9 @@ absl::Status UseLedger::Merge(const std::deque<Item>& batch) {
       ASSIGN_OR_RETURN(const auto record, snapshot->Get(storage::Table::kTokens, key));
       exists = record.has_value();
     }
-    if (exists) uses.emplace_back(entry.first, std::move(entry.second));
+    if (!exists) continue;
+    RETURN_IF_ERROR(wish.Apply(parts.workspace, &entry.second).status());
+    uses.emplace_back(entry.first, std::move(entry.second));
   }
   if (uses.empty()) return absl::OkStatus();
   absl::Status written = options_.engine->MergeUse(uses);

@@ -1,7 +1,12 @@
 #include "service/workspaces/policy_resource.h"
 
+#include <string>
+
+#include "absl/strings/escaping.h"
 #include "base/proto_time.h"
 #include "service/records/field_time.h"
+#include "storage/schema.h"
+#include "token/fingerprint.h"
 #include "token/resource_name.h"
 
 namespace tollgate::service {
@@ -10,11 +15,21 @@ using ::tollgate::store::v1::PolicyRecord;
 using ::tollgate::store::v1::WorkspaceRecord;
 using ::tollgate::v1::WorkspacePolicy;
 
+namespace {
+
+constexpr size_t kEtagBytes = 8;
+
+}  // namespace
+
 tollgate::v1::Workspace ToWorkspace(const WorkspaceRecord& record) {
   tollgate::v1::Workspace workspace;
   workspace.set_name(token::WorkspaceName(record.workspace()));
   *workspace.mutable_create_time() = base::ToProto(FromRecordMicros(record.create_time_us()));
   *workspace.mutable_update_time() = base::ToProto(FromRecordMicros(record.update_time_us()));
+  // Of what it says, so that it is the same wherever and whenever it says the same.
+  const std::string policy_bytes = storage::SerializeRecord(record.policy());
+  workspace.set_etag(absl::BytesToHexString(
+      token::Fingerprint("tollgate policy etag", {policy_bytes}).substr(0, kEtagBytes)));
   if (!record.has_policy()) return workspace;
   const PolicyRecord& from = record.policy();
   WorkspacePolicy* policy = workspace.mutable_policy();
@@ -31,6 +46,8 @@ tollgate::v1::Workspace ToWorkspace(const WorkspaceRecord& record) {
     *policy->mutable_max_unused() = base::ToProto(absl::Microseconds(from.max_unused_us()));
   }
   *policy->mutable_grantable_scopes() = from.grantable_scopes();
+  *policy->mutable_edge_annotations() = from.edge_annotations();
+  policy->set_report_attempt_addresses(from.report_attempt_addresses());
   return workspace;
 }
 

@@ -7,7 +7,8 @@
 
 namespace tollgate::service {
 
-// The resource of a workspace's record; `policy` is unset where none was ever set.
+// The resource of a workspace's record, without its count of tokens; `policy` is unset where none
+// was ever set.
 tollgate::v1::Workspace ToWorkspace(const tollgate::store::v1::WorkspaceRecord& record);
 
 }  // namespace tollgate::service

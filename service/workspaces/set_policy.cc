@@ -4,12 +4,15 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/mutation.h"
 #include "google/protobuf/descriptor.h"
 #include "service/records/held_token.h"
 #include "service/records/token_shape.h"
 #include "service/workspaces/policy_resource.h"
 #include "service/workspaces/policy_rules.h"
+#include "storage/live_count.h"
 #include "storage/schema.h"
+#include "token/edge_annotations.h"
 
 namespace tollgate::service {
 namespace {
@@ -25,6 +28,13 @@ absl::StatusOr<int64_t> PolicyMicros(bool has, const google::protobuf::Duration&
   ASSIGN_OR_RETURN(const absl::Duration value,
                    DurationFromField(duration, field, kShortest, "POLICY_DURATION_OUT_OF_BOUNDS"));
   return absl::ToInt64Microseconds(value);
+}
+
+// Whether edges are told something else of the workspace's tokens.
+bool EdgesNotice(const PolicyRecord& before, const PolicyRecord& after) {
+  return before.report_attempt_addresses() != after.report_attempt_addresses() ||
+         !std::equal(before.edge_annotations().begin(), before.edge_annotations().end(),
+                     after.edge_annotations().begin(), after.edge_annotations().end());
 }
 
 }  // namespace
@@ -58,6 +68,8 @@ absl::StatusOr<std::shared_ptr<SetPolicyCommand>> SetPolicyCommand::Make(
   RETURN_IF_ERROR(
       PolicyMicros(policy.has_max_unused(), policy.max_unused(), "policy.max_unused").status());
   RETURN_IF_ERROR(token::CheckScopes(policy.grantable_scopes(), "policy.grantable_scopes"));
+  RETURN_IF_ERROR(
+      token::CheckEdgeAnnotations(policy.edge_annotations(), "policy.edge_annotations"));
   Context context{"set_policy", std::move(workspace), std::string(actor), request.request_id(),
                   RequestFingerprint(request)};
   return std::shared_ptr<SetPolicyCommand>(new SetPolicyCommand(std::move(context), request));
@@ -80,7 +92,9 @@ absl::Status SetPolicyCommand::Apply(const storage::View& view, const storage::S
     record.set_workspace(workspace());
     record.set_create_time_us(ToRecordMicros(slot.now));
   }
+  RETURN_IF_ERROR(CheckEtag(request_.etag(), ToWorkspace(record).etag(), "etag"));
   const WorkspacePolicy& asked = request_.policy();
+  const PolicyRecord before = record.policy();
   PolicyRecord& policy = *record.mutable_policy();
   if (Sets("label_pattern")) policy.set_label_pattern(asked.label_pattern());
   if (Sets("unique_labels")) policy.set_unique_labels(asked.unique_labels());
@@ -101,8 +115,17 @@ absl::Status SetPolicyCommand::Apply(const storage::View& view, const storage::S
     policy.set_max_unused_us(us);
   }
   if (Sets("grantable_scopes")) *policy.mutable_grantable_scopes() = asked.grantable_scopes();
+  if (Sets("edge_annotations")) *policy.mutable_edge_annotations() = asked.edge_annotations();
+  if (Sets("report_attempt_addresses")) {
+    policy.set_report_attempt_addresses(asked.report_attempt_addresses());
+  }
   record.set_update_time_us(ToRecordMicros(slot.now));
   effects.Put(storage::Table::kWorkspaces, workspace(), record);
+  if (EdgesNotice(before, policy) && !TOLLGATE_MUTATED("policy_untold")) {
+    tollgate::v1::Event event;
+    event.mutable_workspace_changed()->set_workspace(workspace());
+    effects.Tell(std::move(event));
+  }
 
   tollgate::store::v1::AuditRecord entry;
   entry.set_actor(actor());
@@ -113,6 +136,8 @@ absl::Status SetPolicyCommand::Apply(const storage::View& view, const storage::S
   effects.Audit(std::move(entry));
 
   *response_.mutable_workspace() = ToWorkspace(record);
+  ASSIGN_OR_RETURN(const int64_t live, storage::LiveTokens(view, workspace()));
+  response_.mutable_workspace()->set_live_token_count(live);
   response_.set_revision(slot.revision);
   return absl::OkStatus();
 }

@@ -1,6 +1,7 @@
 // The contract of storage/engine.h, sentence by sentence, against every engine.
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <filesystem>
@@ -613,6 +614,58 @@ TEST_P(EngineTest, FoldUseIsOneStepAndTakesNoRevision) {
   ASSERT_TRUE(engine().MergeUse({{"a", MakeUse(110, 1, 7)}}).ok());
   EXPECT_EQ(Use("a").count(), 1);
   EXPECT_EQ(Head(), 0);
+}
+
+TEST_P(EngineTest, FoldUseMayPutAnotherRowInAKeysPlace) {
+  ASSERT_TRUE(engine().MergeUse({{"a", MakeUse(100, 5, 7)}}).ok());
+  ASSERT_TRUE(engine().FoldUse({"a"}, {{"a", MakeUse(50, 2, 6)}, {"a", MakeUse(60, 1, 6)}}).ok());
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(Use("a").last_used_us(), 60);
+    EXPECT_EQ(Use("a").count(), 3);
+    harness_->Compact();
+  }
+}
+
+// Whichever deltas an engine merges first, the addresses that were seen latest stay.
+TEST_P(EngineTest, OfAddressesTheLatestStayInWhateverGroupsTheyAreMerged) {
+  const auto seen = [](int from, int64_t at) {
+    UseRecord use;
+    auto* refused = use.add_refused();
+    refused->set_reason(4);
+    refused->set_count(1);
+    refused->set_first_us(at);
+    refused->set_last_us(at);
+    auto* address = refused->add_addresses();
+    address->set_address(absl::StrCat("192.0.2.", from));
+    address->set_count(1);
+    address->set_last_us(at);
+    return use;
+  };
+  // The same attempts in three orders, of which two are compacted in between.
+  std::vector<std::pair<int, int64_t>> attempts;
+  for (int i = 0; i < 20; ++i) attempts.emplace_back(i % 13, 1000 + (i * 37) % 101);
+  for (const std::string key : {"forth", "back", "grouped"}) {
+    if (key == "back") std::reverse(attempts.begin(), attempts.end());
+    if (key == "grouped") std::rotate(attempts.begin(), attempts.begin() + 7, attempts.end());
+    for (size_t i = 0; i < attempts.size(); ++i) {
+      const auto [from, at] = attempts[i];
+      ASSERT_TRUE(engine().MergeUse({{key, seen(from, at)}}).ok());
+      if (key != "forth" && i % 6 == 5) harness_->Compact();
+    }
+  }
+  harness_->Compact();
+  const auto told = [this](const std::string& key) {
+    std::vector<std::pair<std::string, int64_t>> all;
+    for (const auto& one : Use(key).refused(0).addresses()) {
+      all.emplace_back(one.address(), one.last_us());
+    }
+    return all;
+  };
+  ASSERT_EQ(told("forth").size(), 8u);
+  EXPECT_GE(told("forth").front().second, told("forth").back().second);
+  EXPECT_EQ(told("forth"), told("back"));
+  EXPECT_EQ(told("forth"), told("grouped"));
+  EXPECT_EQ(Use("forth").refused(0).count(), 20);
 }
 
 TEST_P(EngineTest, ReopenedStoreIsTheSame) {

@@ -19,7 +19,8 @@ def now():
 class Holder:
     """A holder as docs/holds.md has it. `open` is what it keeps open: until when, by hold."""
 
-    def __init__(self, client):
+    def __init__(self, client, answers=True, name=None):
+        self.answers = answers
         method = client.pool.FindServiceByName("tollgate.v1.ValidationService").methods_by_name["Hold"]
         self.request, response = GetMessageClass(method.input_type), GetMessageClass(method.output_type)
         self.reasons = {value.number: value.name.removeprefix("VERDICT_REASON_") for value in
@@ -35,6 +36,8 @@ class Holder:
             response_deserializer=response.FromString)(iter(self.up.get, None))
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
+        if name:
+            self.say(hello={"holder": name})
 
     def say(self, **fields):
         self.up.put(self.request(**fields))
@@ -76,7 +79,8 @@ class Holder:
         elif message.ended.hold_id in self.open:
             del self.open[message.ended.hold_id]
             self.ended[message.ended.hold_id] = self.reasons[message.ended.reason]
-            self.say(closed={"hold_id": message.ended.hold_id})
+            if self.answers:
+                self.say(closed={"hold_id": message.ended.hold_id})
 
     def good(self, hold):
         with self.lock:
@@ -92,8 +96,8 @@ def holder(tollgate):
     """Makes holders at an edge."""
     made = []
 
-    def make(edge):
-        made.append(Holder(tollgate.client(edge.socket)))
+    def make(edge, **options):
+        made.append(Holder(tollgate.client(edge.socket), **options))
         return made[-1]
 
     yield make
@@ -161,6 +165,22 @@ def test_a_validator_that_stops_ends_what_it_held(tollgate, holder):
     assert client.ended == {hold: "SERVICE_UNAVAILABLE"}
     assert client.status.code() == grpc.StatusCode.UNAVAILABLE
     assert error_info(client.status)[0] == "DRAINING"
+    assert "said goodbye" in edge.tail()
+
+
+def test_without_an_answer_no_goodbye_is_said(tollgate, holder):
+    tollgate.start_service("--lease", "4s", "--ping-interval", "300ms")
+    edge = tollgate.start_validator("edge-1", "--max-holds", "1000")
+    token, secret = tollgate.create("socket")
+    client = holder(edge, answers=False, name="chat/web-7")
+    hold = client.hold(secret)
+    until("it is open", lambda: client.good(hold))
+    assert edge.stop() == 0
+    assert client.ended == {hold: "SERVICE_UNAVAILABLE"}  # and it holds on all the same
+    assert "said goodbye" not in edge.tail() and "chat/web-7" in edge.tail()
+    # Its word runs out with the lease, and the receipt waits for that.
+    receipt = tollgate.cli("token", "revoke", token, "--yes", "--wait")["receipt"]
+    assert receipt["state"] == "ENFORCEMENT_STATE_ENFORCED" and int(receipt["lapsed"]) == 1
 
 
 def test_without_the_service_everything_ends_with_the_lease(tollgate, holder):

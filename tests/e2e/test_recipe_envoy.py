@@ -115,6 +115,22 @@ def test_an_identity_that_a_client_brings_never_arrives(door):
         assert status == 400
 
 
+def test_the_proxy_is_told_of_annotations_and_tells_from_where_a_refused_token_came(opened):
+    told = 'token_id: "%DYNAMIC_METADATA(envoy.filters.http.ext_authz:token_id)%"'
+    plan = 'plan: "%DYNAMIC_METADATA(envoy.filters.http.ext_authz:annotations:plan)%"'
+    door = opened((told, f"{told}\n                  {plan}"))
+    door.tollgate.cli("workspace", "set-policy", "acme", "--edge-annotation", "plan", "--report-attempt-addresses")
+    token_id, token = door.tollgate.create("ci", "--scope", "items:read", "--annotation", "plan=gold", "--annotation", "note=x")
+    door.admitted("/v1/acme/items", token)
+    line = until("the access log tells", lambda: [a for a in door.envoy.accesses() if a["token_id"] == token_id])[0]
+    assert line["plan"] == "gold", line
+    door.tollgate.cli("token", "revoke", token_id, "--yes", "--wait")
+    spoofed = [(name, "203.0.113.5") for name in ("x-forwarded-for", "x-envoy-external-address", "x-real-ip")]
+    assert door.ask(token=token, headers=spoofed)[0] == 401
+    attempts = until("the attempt is told", lambda: door.tollgate.cli("token", "attempts", token_id).get("attempts"))
+    assert [told["address"] for told in attempts[0]["addresses"]] == ["127.0.0.1"], attempts
+
+
 def test_neither_another_path_nor_an_upgrade_goes_on(door):
     _, headers = door.admitted("/healthz", headers=[("X-Original-URL", "/evil"), ("X-Rewrite-URL", "/evil"),
                                                     ("HTTP2-Settings", "evil")])

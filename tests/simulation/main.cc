@@ -78,6 +78,8 @@ int main(int argc, char** argv) {
     total.receipts += outcome.receipts;
     total.admits += outcome.admits;
     total.denials += outcome.denials;
+    total.holds += outcome.holds;
+    total.holds_judged += outcome.holds_judged;
     if (verbose) PrintHistory(outcome, SIZE_MAX);
     if (twice && RunSeed(seed, /*record=*/false).hash != outcome.hash) {
       ++failed;
@@ -103,6 +105,7 @@ int main(int argc, char** argv) {
   std::cout << "simulation: seeds " << from << " to " << from + seeds - 1 << ", " << total.steps
             << " steps, " << total.faults << " faults injected, " << total.receipts
             << " receipts judged, " << total.admits << " admits judged, " << total.denials
-            << " denials judged, " << failed << " failed\n";
+            << " denials judged, " << total.holds << " holds, " << total.holds_judged
+            << " of them judged, " << failed << " failed\n";
   return failed == 0 && !idle ? 0 : 1;
 }

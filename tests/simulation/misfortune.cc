@@ -121,9 +121,12 @@ Fate DrawFate(World* world) {
       std::find(fate.faults.begin(), fate.faults.end(), kLowerTheLease) != fate.faults.end();
   fate.clock_wrong = world->clock_rng().UniformReal() < 0.3;
   fate.loses_tail = world->tail_rng().UniformReal() < 0.15;
+  fate.annotates = world->policy_rng().UniformReal() < 0.15;
   fate.sleeps = world->hold_rng().UniformReal() < 0.5;
+  fate.holders = world->holder_rng().UniformReal() < 0.25;
   fate.longest_lease = Nanos(fate.service.feed.lease) * (lowered ? 4 : 2);
   fate.validator.longest_lease = fate.longest_lease;
+  fate.validator.answer_within = fate.service.feed.lease;
   return fate;
 }
 

@@ -24,6 +24,11 @@ std::shared_ptr<History> History::Fork(const std::shared_ptr<History>& from, int
   for (const auto& [at, count] : from->events_) {
     if (at <= revision) fork->events_[at] = count;
   }
+  for (const auto& [workspace, versions] : from->keys_) {
+    for (const auto& [at, keys] : versions) {
+      if (at <= revision) fork->keys_[workspace][at] = keys;
+    }
+  }
   fork->acknowledged = std::min(from->acknowledged, revision);
   return fork;
 }
@@ -37,7 +42,36 @@ void History::Set(int token, int64_t revision, const TokenTruth& truth) {
   tokens_[token][revision] = truth;
 }
 
+void History::SetKeys(const std::string& workspace, int64_t revision,
+                      const std::set<std::string>& keys) {
+  keys_[workspace][revision] = keys;
+  std::vector<std::pair<int, TokenTruth>> changed;
+  for (const auto& [token, versions] : tokens_) {
+    const TokenTruth& truth = At(token, revision);
+    if (truth.exists && truth.workspace == workspace) changed.emplace_back(token, truth);
+  }
+  for (auto& [token, truth] : changed) {
+    truth.told = Told(workspace, revision, truth.annotations);
+    Set(token, revision, truth);
+  }
+}
+
+std::map<std::string, std::string> History::Told(
+    const std::string& workspace, int64_t revision,
+    const std::map<std::string, std::string>& annotations) {
+  std::map<std::string, std::string> told;
+  const auto& versions = keys_[workspace];
+  const auto after = versions.upper_bound(revision);
+  if (after == versions.begin()) return told;
+  for (const std::string& key : std::prev(after)->second) {
+    const auto found = annotations.find(key);
+    if (found != annotations.end()) told.insert(*found);
+  }
+  return told;
+}
+
 void History::Lose(int64_t revision) {
+  for (auto& [workspace, versions] : keys_) versions.erase(revision);
   for (auto& [token, versions] : tokens_) versions.erase(revision);
   events_.erase(revision);
   head_ = std::min(head_, revision - 1);
@@ -138,6 +172,12 @@ void Oracle::JudgeAdmit(const Judged& d) {
     const bool promised =
         !d.fail_open && !own.SomeRevision(d.token, own.enforced, own.head(), admits);
     return world_->Break(promised ? "I1" : "I2", Tell(d));
+  }
+  if (!own.SomeRevision(d.token, d.applied, own.head(), [&](const TokenTruth& truth) {
+        return admits(truth) && truth.told == d.told;
+      })) {
+    return world_->Break(
+        "I2", absl::StrCat(Tell(d), ", and tells of annotations as they never were told"));
   }
   // The edge judges expiry by the service's clock, at most a lease old.
   const int64_t end_us = [&] {

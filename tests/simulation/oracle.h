@@ -34,6 +34,8 @@ struct TokenTruth {
   End end = End::kNone;
   int64_t expire_us = 0;  // 0: never
   int64_t retire_us = 0;
+  std::map<std::string, std::string> annotations;
+  std::map<std::string, std::string> told;  // of these to edges, as the workspace's policy says
 
   bool Off() const { return suspended || end != End::kNone; }
 };
@@ -55,6 +57,11 @@ class History {
   void OnCommit(int64_t revision, int events);
   // A token as committed by (revision, index).
   void Set(int token, int64_t revision, const TokenTruth& truth);
+  // The keys of the annotations that edges are told of in a workspace, as committed by `revision`.
+  void SetKeys(const std::string& workspace, int64_t revision, const std::set<std::string>& keys);
+  // What edges are told of these annotations as of `revision`.
+  std::map<std::string, std::string> Told(const std::string& workspace, int64_t revision,
+                                          const std::map<std::string, std::string>& annotations);
   const TokenTruth& At(int token, int64_t revision) const;
   const TokenTruth& Now(int token) const { return At(token, head_); }
   // The revisions that have events, with their number of events.
@@ -78,6 +85,7 @@ class History {
   int64_t forked_at_ = 0;
   std::map<int, std::map<int64_t, TokenTruth>> tokens_;
   std::map<int64_t, int> events_;
+  std::map<std::string, std::map<int64_t, std::set<std::string>>> keys_;  // by workspace
 };
 
 // One decision, with what is needed to judge it.
@@ -88,8 +96,9 @@ struct Judged {
   tollgate::v1::Verdict verdict = tollgate::v1::VERDICT_UNAVAILABLE;
   tollgate::v1::VerdictReason reason = tollgate::v1::VERDICT_REASON_UNSPECIFIED;
   bool fail_open = false;
-  bool said_goodbye = false;           // this process has said goodbye
-  std::shared_ptr<History> following;  // null: no history yet
+  std::map<std::string, std::string> told;  // of an admitted token: its annotations
+  bool said_goodbye = false;                // this process has said goodbye
+  std::shared_ptr<History> following;       // null: no history yet
   int64_t applied = 0;
 };
 

@@ -185,8 +185,10 @@ void Town::Live() {
     }
     again(fate_.fault_every, &fault);
   };
+  if (fate_.holders) AddHolders(end);
   if (fate_.clock_wrong) SetClockWrong();
   if (fate_.loses_tail) LoseTailNowAndThen();
+  if (fate_.annotates) AnnotateNowAndThen();
   check();
   change();
   receipt();
@@ -327,6 +329,8 @@ Outcome RunSeed(uint64_t seed, bool record) {
   outcome.receipts = world.receipts_judged;
   outcome.admits = world.admits_judged;
   outcome.denials = world.denials_judged;
+  outcome.holds = world.holds_opened;
+  outcome.holds_judged = world.holds_judged;
   outcome.history = world.history();
   return outcome;
 }

@@ -14,6 +14,7 @@
 #include "service/restore/replay_command.h"
 #include "service/restore/replay_plan.h"
 #include "storage/start_command.h"
+#include "tests/instruments/live_scan.h"
 #include "tests/simulation/bent_ledger.h"
 
 namespace tollgate::simulation {
@@ -249,6 +250,9 @@ void ServiceNode::Start(std::function<void()> on_serving) {
     return world_->Break("I4",
                          absl::StrCat("the store is at revision ", (*snapshot)->revision(),
                                       ", a client was told of ", disk_->history->acknowledged));
+  }
+  if (const std::string faults = instruments::LiveCountFaults(**snapshot); !faults.empty()) {
+    return world_->Break("live tokens", faults);
   }
   snapshot->reset();
   if (!OpenStore()) return;

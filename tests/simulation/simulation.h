@@ -19,6 +19,8 @@ struct Outcome {
   int64_t receipts = 0;
   int64_t admits = 0;
   int64_t denials = 0;
+  int64_t holds = 0;                 // opened
+  int64_t holds_judged = 0;          // believed good by their holders, of tokens that were off
   std::vector<std::string> history;  // only where it was recorded
 };
 

@@ -13,6 +13,7 @@
 #include "service/tokens/rotate_token.h"
 #include "service/tokens/suspend_token.h"
 #include "service/tokens/update_token.h"
+#include "service/workspaces/set_policy.h"
 #include "storage/schema.h"
 #include "token/digest.h"
 #include "token/resource_name.h"
@@ -228,6 +229,7 @@ void Town::RevokeCohort() {
   const std::string owner = world_->Pick<const char*>({"", "ada", "bob", "ada"});
   request.set_parent(token::WorkspaceName(workspace));
   request.set_owner(owner);
+  request.set_allow_empty(true);
   TOLLGATE_PROPOSE(
       service, service::RevokeCohortCommand::Make(request, kActor),
       ([this, workspace, owner](const auto&, History& history, int64_t revision, uint32_t index) {
@@ -352,6 +354,64 @@ void Town::NewerServiceChange(int token) {
       });
 }
 
+void Town::AnnotateNowAndThen() {
+  base::SeededRandom& rng = world_->policy_rng();
+  world_->After(static_cast<int64_t>(50 + rng.Uniform(400)) * kMillisecond, 0, [this, &rng] {
+    if (healing_) return;
+    if (!quiet_) rng.Uniform(3) == 0 ? NameAnnotations() : Annotate(AnyToken());
+    AnnotateNowAndThen();
+  });
+}
+
+void Town::NameAnnotations() {
+  const std::shared_ptr<ServiceNode> service = Reachable();
+  if (service == nullptr) return;
+  base::SeededRandom& rng = world_->policy_rng();
+  const std::string workspace = rng.Uniform(4) == 0 ? "globex" : "acme";
+  v1::UpdateWorkspacePolicyRequest request;
+  request.set_name(token::WorkspaceName(workspace));
+  for (const char* key : {"plan", "team"}) {
+    if (rng.Uniform(2) == 0) request.mutable_policy()->add_edge_annotations(key);
+  }
+  request.mutable_update_mask()->add_paths("edge_annotations");
+  const std::set<std::string> keys(request.policy().edge_annotations().begin(),
+                                   request.policy().edge_annotations().end());
+  TOLLGATE_PROPOSE(
+      service, service::SetPolicyCommand::Make(request, kActor),
+      ([this, workspace, keys](const auto&, History& history, int64_t revision, uint32_t index) {
+        world_->Note("policy names annotations", workspace, static_cast<int64_t>(keys.size()),
+                     revision, index);
+        history.SetKeys(workspace, revision, keys);
+      }));
+}
+
+void Town::Annotate(int token) {
+  const std::shared_ptr<ServiceNode> service = Reachable();
+  if (service == nullptr) return;
+  base::SeededRandom& rng = world_->policy_rng();
+  v1::UpdateTokenRequest request;
+  request.mutable_token()->set_name(
+      token::FormatTokenName(tokens_[token].workspace, tokens_[token].public_id));
+  for (const char* key : {"plan", "team"}) {
+    if (rng.Uniform(3) == 0) continue;
+    (*request.mutable_token()->mutable_annotations())[key] = absl::StrCat(rng.Uniform(4));
+  }
+  request.mutable_update_mask()->add_paths("annotations");
+  recent_.insert(token);
+  const std::map<std::string, std::string> annotations(request.token().annotations().begin(),
+                                                       request.token().annotations().end());
+  TOLLGATE_PROPOSE(
+      service, service::UpdateTokenCommand::Make(request, kActor),
+      ([this, token, annotations](const auto&, History& history, int64_t revision, uint32_t) {
+        TokenTruth truth = history.Now(token);
+        if (!truth.exists) return;
+        truth.annotations = annotations;
+        truth.told = history.Told(truth.workspace, revision, annotations);
+        world_->Note("token annotated", "", token, revision);
+        history.Set(token, revision, truth);
+      }));
+}
+
 void Town::ChangeSomething() {
   while (recent_.size() > 12) {
     recent_.erase(
@@ -418,7 +478,33 @@ void Town::ProbeExpiry(int token, int64_t expire_us) {
   }
 }
 
+void Town::AddHolders(int64_t until) {
+  for (int i = 0; i < fate_.validators; ++i) {
+    HolderSettings settings;
+    settings.clock_rate = 1 + (world_->holder_rng().UniformReal() - 0.5) * fate_.drift * 0.95;
+    settings.longest_lease = fate_.longest_lease;
+    settings.until = until;
+    const auto host = [this, i] {
+      const auto index = static_cast<size_t>(i);
+      return index < validators_.size() ? validators_[index] : nullptr;
+    };
+    const auto any = [this](uint64_t random) {
+      // Mostly one that is good: of all tokens most have ended.
+      size_t token = random % tokens_.size();
+      for (size_t i = 0; i < tokens_.size() && random % 8 != 0; ++i) {
+        const TokenTruth& truth = disk_->history->Now(static_cast<int>(token));
+        if (truth.exists && !truth.Off()) break;
+        token = (token + 1) % tokens_.size();
+      }
+      return HolderNode::Token{static_cast<int>(token), tokens_[token].token_string};
+    };
+    holders_.push_back(std::make_shared<HolderNode>(world_, &oracle_, settings, host, any));
+    holders_.back()->Start();
+  }
+}
+
 void Town::ProbeAll() {
+  for (const auto& holder : holders_) holder->Judge(*disk_->history);
   for (const auto* all : {&validators_, &lingering_}) {
     for (const auto& validator : *all) {
       if (world_->broken()) return;

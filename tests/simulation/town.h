@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "service/records/change.h"
+#include "tests/simulation/holder_node.h"
 #include "tests/simulation/network.h"
 #include "tests/simulation/oracle.h"
 #include "tests/simulation/service_node.h"
@@ -46,6 +47,8 @@ struct Fate {
   bool misbranded = false;    // one validator expects token strings of another brand
   bool clock_wrong = false;   // the service's wall clock is set wrong at times
   bool loses_tail = false;    // the store loses its last commits at times
+  bool holders = false;       // every validator has a holder beside it
+  bool annotates = false;     // workspaces' policies name annotations for the edge, and change
   bool sleeps = false;        // every machine is stopped for most of the hold after a restore
   std::vector<int> faults;    // the kinds of faults that can happen in this run
 };
@@ -116,6 +119,10 @@ class Town {
   void Rotate(int token);
   void Sweep(bool compact);
   void NewerServiceChange(int token);
+  // Now and then a policy names other annotations for the edge, or a token gets others.
+  void AnnotateNowAndThen();
+  void NameAnnotations();
+  void Annotate(int token);
   // `revoked`: the token that the change revoked; -1: none.
   void AfterChange(ServiceNode& service, int64_t revision, int revoked = -1);
   void AskForReceipt();
@@ -124,6 +131,7 @@ class Town {
   // A receipt was just given out: checks every token that is off, at every validator, now.
   void ProbeAll();
   void Probe(ValidatorNode& validator);
+  void AddHolders(int64_t until);
   // Checks the token around the moment at which it expires (R18).
   void ProbeExpiry(int token, int64_t expire_us);
   int AnyToken();
@@ -174,6 +182,7 @@ class Town {
   std::vector<std::shared_ptr<ValidatorNode>> validators_;
   std::vector<std::shared_ptr<ValidatorNode>> lingering_;  // validators that said goodbye, or are
                                                            // twins
+  std::vector<std::shared_ptr<HolderNode>> holders_;
   std::shared_ptr<StuckClient> stuck_;
   std::vector<std::shared_ptr<Stranger>> strangers_;
   std::shared_ptr<storage::MemoryEngine> backup_;

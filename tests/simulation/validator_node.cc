@@ -17,6 +17,17 @@ namespace {
 
 constexpr int64_t kResolveDeadline = 8 * kSecond;
 
+// The annotations that the edge tells of with an admission.
+std::map<std::string, std::string> ToldWith(const validator::Decision& decision) {
+  std::map<std::string, std::string> told;
+  token::GrantView grant;
+  if (!decision.admitted() || !decision.ReadIdentity(&grant)) return told;
+  for (size_t i = 0; i < grant.annotation_count(); ++i) {
+    told[std::string(grant.annotation_key(i))] = std::string(grant.annotation_value(i));
+  }
+  return told;
+}
+
 }  // namespace
 
 ValidatorNode::ValidatorNode(World* world, Oracle* oracle, ValidatorSettings settings,
@@ -49,6 +60,8 @@ ValidatorNode::ValidatorNode(World* world, Oracle* oracle, ValidatorSettings set
   options.cache.entries = 64;
   options.cache.large_entries = 8;
   options.cache.unknown_entries = 64;
+  options.holds.most = 64;
+  options.holds.answer_within = settings_.answer_within;
   auto validator = validator::Validator::Create(
       std::move(options), clock_, random_,
       [this](const ResolveRequest& request,
@@ -325,6 +338,7 @@ void ValidatorNode::Check(int token, const std::string& token_string, const std:
     judged.verdict = decision.verdict;
     judged.reason = decision.reason;
     judged.fail_open = decision.fail_open;
+    judged.told = ToldWith(decision);
     if (decision.admitted()) Admitted(judged);
     if (decision.verdict != tollgate::v1::VERDICT_UNAVAILABLE) {
       world_->Note(decision.admitted() ? "admits" : "denies", settings_.id, token, judged.reason);
@@ -339,11 +353,31 @@ void ValidatorNode::Check(int token, const std::string& token_string, const std:
         fresh.verdict = answered.verdict;
         fresh.reason = answered.reason;
         fresh.fail_open = answered.fail_open;
+        fresh.told = ToldWith(answered);
         if (answered.admitted()) Admitted(fresh);
         world_->Note(answered.admitted() ? "admits, having asked" : "refuses, having asked",
                      settings_.id, token, answered.reason);
         oracle_->Judge(fresh);
       });
+}
+
+void ValidatorNode::OpenHold(const validator::Holds::HolderRef& holder, uint64_t id, int token,
+                             const std::string& token_string, const std::string& scope) {
+  token::Requirement requirement;
+  if (!scope.empty()) requirement.all_scopes.push_back(scope);
+  (void)validator_->OpenHold(holder, id, token_string,
+                             std::make_shared<const token::Requirement>(requirement),
+                             [this, token, scope](const validator::Decision& decision,
+                                                  tollgate::v1::ValidateResponse* words) {
+                               words->set_verdict(decision.verdict);
+                               words->set_reason(decision.reason);
+                               if (!alive_ || world_->broken()) return;
+                               Judged judged = Context(token, scope);
+                               judged.verdict = decision.verdict;
+                               judged.reason = decision.reason;
+                               if (decision.admitted()) Admitted(judged);
+                               oracle_->Judge(judged);
+                             });
 }
 
 bool ValidatorNode::InSync(int64_t last_event_revision, const std::string& epoch) const {

@@ -45,6 +45,7 @@ struct ValidatorSettings {
   double resolve_straggles = 0.05;           // how often an answer is very late
   int64_t straggle = kSecond;
   int64_t longest_lease = 0;
+  absl::Duration answer_within = absl::Seconds(10);  // of holds in doubt
 };
 
 class ValidatorNode : public ClientEnd, public std::enable_shared_from_this<ValidatorNode> {
@@ -61,6 +62,12 @@ class ValidatorNode : public ClientEnd, public std::enable_shared_from_this<Vali
 
   // A request with this token string arrives. `scope`: the scope that it needs; empty: none.
   void Check(int token, const std::string& token_string, const std::string& scope, bool ask);
+  // For the streams of holders, while it is alive.
+  validator::Holds* holds() { return &validator_->holds(); }
+  void OpenHold(const validator::Holds::HolderRef& holder, uint64_t id, int token,
+                const std::string& token_string, const std::string& scope);
+  // With what a word to a holder is judged that is said now.
+  Judged HoldContext(int token, const std::string& scope) const { return Context(token, scope); }
   // Whether it follows `epoch`, has applied `last_event_revision`, and holds a live lease.
   bool InSync(int64_t last_event_revision, const std::string& epoch) const;
 

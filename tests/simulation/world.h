@@ -28,6 +28,8 @@ class World {
         clock_rng_(seed ^ 0x9e3779b97f4a7c15),
         tail_rng_(seed ^ 0xbf58476d1ce4e5b9),
         hold_rng_(seed ^ 0x94d049bb133111eb),
+        holder_rng_(seed ^ 0xd6e8feb86659fd93),
+        policy_rng_(seed ^ 0xa0761d6478bd642f),
         record_(record) {}
 
   int64_t now() const { return now_; }
@@ -39,6 +41,10 @@ class World {
   base::SeededRandom& tail_rng() { return tail_rng_; }
   // For how the hold after a restore is spent; its own, too.
   base::SeededRandom& hold_rng() { return hold_rng_; }
+  // For holders, and whether there are any in this run; its own, too.
+  base::SeededRandom& holder_rng() { return holder_rng_; }
+  // For workspaces' policies.
+  base::SeededRandom& policy_rng() { return policy_rng_; }
   bool Chance(double p) { return rng_.UniformReal() < p; }
   int64_t Between(int64_t low, int64_t high) {
     return high <= low ? low : low + static_cast<int64_t>(rng_.Uniform(high - low));
@@ -84,6 +90,8 @@ class World {
   int64_t receipts_judged = 0;
   int64_t admits_judged = 0;
   int64_t denials_judged = 0;
+  int64_t holds_opened = 0;
+  int64_t holds_judged = 0;  // of tokens that were off
 
  private:
   // What is due, and where `what` of it lies.
@@ -103,6 +111,8 @@ class World {
   base::SeededRandom clock_rng_;
   base::SeededRandom tail_rng_;
   base::SeededRandom hold_rng_;
+  base::SeededRandom holder_rng_;
+  base::SeededRandom policy_rng_;
   const bool record_;
   int64_t now_ = 0;
   uint64_t next_number_ = 0;

@@ -1,7 +1,5 @@
 #include "validator/core/edge_state.h"
 
-#include "token/cohort.h"
-
 namespace tollgate::validator {
 
 bool EdgeState::Keep(const TokenKey& key, const tollgate::v1::Grant& grant,
@@ -18,14 +16,23 @@ void EdgeState::KeepUnknown(const TokenKey& key, int64_t service_ms) {
   outbox_.AddUse(gone);
 }
 
-void EdgeState::Reset(const std::string& /*epoch*/, int64_t revision) { DropAll(revision); }
+void EdgeState::Reset(const std::string& epoch, int64_t revision) {
+  if (holds_ != nullptr) holds_->OnReset(epoch, revision);
+  DropAll(revision);
+}
 
 void EdgeState::DropAll(int64_t revision) {
   std::vector<EntryUse> gone;
   resolver_.OnReset(revision);
   table_.DropAll(&gone);
   outbox_.AddUse(gone);
-  if (holds_ != nullptr) holds_->OnAny();
+  ForgetAddresses("");
+  if (holds_ != nullptr) holds_->OnAny(revision);
+}
+
+void EdgeState::ForgetAddresses(absl::string_view workspace) {
+  attempts_.ForgetAddresses(workspace);
+  outbox_.ForgetAddresses(workspace);
 }
 
 void EdgeState::DropToken(absl::string_view workspace, absl::string_view token_id,
@@ -34,7 +41,14 @@ void EdgeState::DropToken(absl::string_view workspace, absl::string_view token_i
   resolver_.OnTokenEvent(token_id, revision);
   table_.DropToken(token_id, &gone);
   outbox_.TokenDropped(workspace, token_id, revision, gone);
-  if (holds_ != nullptr) holds_->OnTokenEvent(token_id);
+  if (holds_ != nullptr) holds_->OnTokenEvent(token_id, revision);
+}
+
+void EdgeState::DropGrants(const token::CohortWatermark& cohort) {
+  std::vector<EntryUse> gone;
+  resolver_.OnCohort(cohort);
+  table_.DropCohort(cohort, &gone);
+  outbox_.AddUse(gone);
 }
 
 void EdgeState::Drop(int64_t revision, const tollgate::v1::Event& event) {
@@ -48,14 +62,16 @@ void EdgeState::Drop(int64_t revision, const tollgate::v1::Event& event) {
     case tollgate::v1::Event::kCohortRevoked: {
       const token::CohortWatermark cohort{event.cohort_revoked().workspace(),
                                           event.cohort_revoked().owner(), revision, event.index()};
-      std::vector<EntryUse> gone;
-      resolver_.OnCohort(cohort);
-      table_.DropCohort(cohort, &gone);
-      outbox_.AddUse(gone);
+      DropGrants(cohort);
       if (holds_ != nullptr) holds_->OnCohort(cohort);
       return;
     }
     case tollgate::v1::Event::kWorkspaceChanged:
+      ForgetAddresses(event.workspace_changed().workspace());
+      // All tokens of the workspace, for one that was created later was read later. Holds stay as
+      // they are: no permission has changed, and a holder is told of a token's identity once.
+      return DropGrants(
+          {event.workspace_changed().workspace(), /*owner=*/"", revision, event.index()});
     case tollgate::v1::Event::SUBJECT_NOT_SET:
       return DropAll(revision);
   }
@@ -73,7 +89,7 @@ void EdgeState::SetServiceTime(absl::Time service_time, absl::Duration round_tri
 
 void EdgeState::EndLease() {
   lease_.EndLease();
-  if (holds_ != nullptr) holds_->OnLeaseEnded();
+  if (holds_ != nullptr) holds_->OnHistoryEnded();
 }
 
 void EdgeState::Close() { lease_.Close(); }
@@ -83,6 +99,17 @@ void EdgeState::BrandAgreed(bool agreed) { table_.SetBrandAgreed(agreed); }
 void EdgeState::FillCounts(tollgate::v1::Ping* ping) {
   ping->set_cached_tokens(table_.size());
   ping->set_decisions(counts_.Totals().decisions());
+  if (holds_ != nullptr) ping->set_open_holds(holds_->open());
+}
+
+bool EdgeState::HoldsHaveNews() const { return holds_ != nullptr && holds_->has_news(); }
+
+bool EdgeState::FillHolds(tollgate::v1::Ping* ping) {
+  return holds_ != nullptr && holds_->FillPing(ping);
+}
+
+void EdgeState::StreamEnded() {
+  if (holds_ != nullptr) holds_->StreamEnded();
 }
 
 absl::Time EdgeState::CollectUse(base::BootTime now) {
@@ -94,6 +121,11 @@ absl::Time EdgeState::CollectUse(base::BootTime now) {
   if (reading.service_ns != 0) {
     const int64_t ms = absl::ToUnixMillis(lease_.ServiceTimeAt(reading, now));
     complete_until = absl::FromUnixMillis(ms - ms % DecisionCache::kCoarseTickMs);
+    if (holds_ != nullptr) {
+      std::vector<HeldUse> held;
+      holds_->CollectHeld(&held);
+      outbox_.AddHeld(held, ms);
+    }
   }
   std::vector<EntryUse> uses;
   table_.CollectUse(&uses);

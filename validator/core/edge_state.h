@@ -10,14 +10,15 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
+#include "token/cohort.h"
 #include "tollgate/v1/edge_service.pb.h"
 #include "tollgate/v1/event.pb.h"
 #include "validator/core/attempt_table.h"
 #include "validator/core/decision_cache.h"
 #include "validator/core/decision_counts.h"
 #include "validator/core/edge_clock.h"
+#include "validator/core/followed_holds.h"
 #include "validator/core/follower.h"
-#include "validator/core/holds.h"
 #include "validator/core/outbox.h"
 #include "validator/core/resolver.h"
 
@@ -31,7 +32,7 @@ class EdgeState final : public FollowedState {
   // All of these outlive the state. All but the attempts and the holds, which have locks of their
   // own, are written only under the same lock. `holds` null: there are none.
   EdgeState(DecisionCache* table, EdgeClock* lease, Resolver* resolver, Outbox* outbox,
-            const DecisionCounts* counts, AttemptTable* attempts, Holds* holds = nullptr)
+            const DecisionCounts* counts, AttemptTable* attempts, FollowedHolds* holds = nullptr)
       : table_(*table),
         lease_(*lease),
         resolver_(*resolver),
@@ -60,10 +61,18 @@ class EdgeState final : public FollowedState {
   void Close() override;
   void BrandAgreed(bool agreed) override;
   void FillCounts(tollgate::v1::Ping* ping) override;
+  bool HoldsHaveNews() const override;
+  bool FillHolds(tollgate::v1::Ping* ping) override;
+  void StreamEnded() override;
   absl::Time CollectUse(base::BootTime now) override;
 
  private:
   void DropToken(absl::string_view workspace, absl::string_view token_id, int64_t revision);
+  // What a workspace wants to know of attempts may have changed; of every workspace, where it is
+  // empty: the addresses that are not told yet are told no more.
+  void ForgetAddresses(absl::string_view workspace);
+  // Drops the grants of a cohort, and has the questions under way judged by it (R12).
+  void DropGrants(const token::CohortWatermark& cohort);
 
   DecisionCache& table_;
   EdgeClock& lease_;
@@ -71,7 +80,7 @@ class EdgeState final : public FollowedState {
   Outbox& outbox_;
   const DecisionCounts& counts_;
   AttemptTable& attempts_;
-  Holds* const holds_;
+  FollowedHolds* const holds_;
 };
 
 }  // namespace tollgate::validator

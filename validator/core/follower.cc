@@ -24,6 +24,10 @@ constexpr size_t kMostHastened = 4;
 // handshakes of a few hundred of them, and hardly felt by the question that waits for it.
 constexpr absl::Duration kHastenedSpread = absl::Milliseconds(50);
 
+// News of holds come in bursts: a ping tells of all of them that came within so long of the last
+// one.
+constexpr absl::Duration kNewsPause = absl::Milliseconds(200);
+
 // How soon a misconfigured service is tried again.
 constexpr absl::Duration kMisconfiguredRetry = absl::Seconds(30);
 
@@ -74,6 +78,7 @@ FollowerActions& Follower::WithWake(FollowerActions& actions) const {
     case Phase::kFollowing:
       actions.wake_at = std::min(
           {next_ping_, next_usage_, heard_at_ + ping_interval_ * options_.silent_intervals});
+      if (state_->HoldsHaveNews()) actions.wake_at = std::min(actions.wake_at, news_ping_);
       break;
     case Phase::kClosing:
       actions.wake_at = refused_by_;
@@ -117,7 +122,7 @@ FollowerActions Follower::OnTick(base::BootTime now, absl::Time wall_now) {
         if (!outbox_->report_is_out()) SendUsage(now, &actions);
         // The Pong to this ping confirms that the service has read the report before it.
         SendPing(now, wall_now, &actions);
-      } else if (now >= next_ping_) {
+      } else if (now >= next_ping_ || (now >= news_ping_ && state_->HoldsHaveNews())) {
         SendPing(now, wall_now, &actions);
       }
       break;
@@ -149,6 +154,9 @@ FollowerActions Follower::OnConnected(uint64_t stream, base::BootTime now) {
     hello->set_stale_policy(options_.stale_policy);
     if (options_.stale_policy == tollgate::v1::STALE_POLICY_FAIL_OPEN) {
       *hello->mutable_fail_open_for() = base::ToProto(options_.fail_open_for);
+    }
+    if (options_.holds_outlive_lease > absl::ZeroDuration()) {
+      *hello->mutable_holds_outlive_lease() = base::ToProto(options_.holds_outlive_lease);
     }
     hello->set_version(options_.version);
     hello->set_brand(options_.brand);
@@ -204,6 +212,7 @@ void Follower::ForgetStream() {
   // The part that has come is only dropped; the resume brings the whole revision.
   open_revision_ = 0;
   outbox_->StreamEnded();
+  state_->StreamEnded();
 }
 
 absl::Duration Follower::Backoff() {
@@ -372,6 +381,8 @@ void Follower::DropOne(int64_t revision, const Event& event) {
       complete = !event.cohort_revoked().workspace().empty();
       break;
     case Event::kWorkspaceChanged:
+      complete = !event.workspace_changed().workspace().empty();
+      break;
     case Event::SUBJECT_NOT_SET:
       break;
   }
@@ -483,12 +494,14 @@ void Follower::SendPing(base::BootTime now, absl::Time wall_now, FollowerActions
     *ping->mutable_wall_time() = base::ToProto(wall_now);  // for the service to compare (R20)
     ping->set_sequence(++sequence_);
     more = outbox_->FillPing(sequence_, applied, ping);
+    more = state_->FillHolds(ping) || more;
     // A ping above the bound is still an acknowledgement; only its Pong grants nothing. The newest
     // ping is forgotten rather than the oldest, so that some Pong grants, however far behind the
     // service is.
     if (pings_.size() < kMostPings) pings_.push_back(SentPing{sequence_, now, wall_now});
   }
   next_ping_ = now + ping_interval_;
+  news_ping_ = now + kNewsPause;
 }
 
 void Follower::SendUsage(base::BootTime now, FollowerActions* actions) {
@@ -497,7 +510,7 @@ void Follower::SendUsage(base::BootTime now, FollowerActions* actions) {
   }
 }
 
-FollowerActions Follower::Goodbye(base::BootTime now, absl::Time wall_now) {
+FollowerActions Follower::Goodbye(base::BootTime now, absl::Time wall_now, bool held) {
   FollowerActions actions;
   if (phase_ == Phase::kGone) return WithWake(actions);
   // R4: closed before the goodbye is handed out; from here on nothing that arrives has any effect.
@@ -507,7 +520,7 @@ FollowerActions Follower::Goodbye(base::BootTime now, absl::Time wall_now) {
     SendUsage(now, &actions);
     // Sends the last evidence. No ping may come before the Welcome.
     if (phase_ == Phase::kFollowing) SendPing(now, wall_now, &actions);
-    actions.send.emplace_back().mutable_goodbye();
+    if (!held) actions.send.emplace_back().mutable_goodbye();
     actions.finish = true;
     actions.stream = stream_;
   } else if (phase_ == Phase::kConnecting || phase_ == Phase::kClosing) {

@@ -54,8 +54,15 @@ class FollowedState {
   // A Welcome told the brand of the service's token strings. `agreed`: it is the brand configured
   // here.
   virtual void BrandAgreed(bool agreed) = 0;
-  // Fills cached_tokens and decisions.
+  // Fills cached_tokens, decisions and open_holds.
   virtual void FillCounts(tollgate::v1::Ping* ping) = 0;
+  // Numbers of holds have changed since a ping told of them.
+  virtual bool HoldsHaveNews() const = 0;
+  // Adds what became of holds, and lowers the acknowledgement where a revision's own part in that
+  // is left for another ping. True: there is more, for another ping at once.
+  virtual bool FillHolds(tollgate::v1::Ping* ping) = 0;
+  // No ping of the stream may have arrived.
+  virtual void StreamEnded() = 0;
   // Moves the use since the last collection to the outbox. Returns the service's time up to which
   // the outbox then holds all use; InfinitePast: that is not known.
   virtual absl::Time CollectUse(base::BootTime now) = 0;
@@ -78,6 +85,7 @@ struct FollowerOptions {
   std::string brand;  // a service of another brand is not followed (I7)
   tollgate::v1::StalePolicy stale_policy = tollgate::v1::STALE_POLICY_FAIL_CLOSED;
   absl::Duration fail_open_for;                        // with STALE_POLICY_FAIL_OPEN
+  absl::Duration holds_outlive_lease;                  // filled in by Validator::Create
   double drift_bound = 0.001;                          // R1
   absl::Duration welcome_timeout = absl::Seconds(10);  // from connecting to Welcome
   ProofKeeper* keeper = nullptr;                       // outlives the follower; null: none
@@ -149,8 +157,9 @@ class Follower {
   void OnAnswerHeld(int64_t revision);
   // Says goodbye where there is a stream, and closes the state; nothing that arrives later has any
   // effect (R4). The caller makes sure that the last decision has been answered before. `wall_now`
-  // is for the last report of use.
-  FollowerActions Goodbye(base::BootTime now, absl::Time wall_now);
+  // is for the last report of use. `held`: something let in may still be held open, so all is as
+  // with a goodbye, but none is said.
+  FollowerActions Goodbye(base::BootTime now, absl::Time wall_now, bool held = false);
 
   // The epoch and the revision as of which everything held is right.
   const std::string& epoch() const { return epoch_; }
@@ -239,6 +248,7 @@ class Follower {
   absl::Duration ping_interval_ = absl::Seconds(5);
   absl::Duration usage_interval_ = absl::Seconds(10);
   base::BootTime next_ping_;
+  base::BootTime news_ping_;  // news of holds wait until then
   base::BootTime next_usage_;
   base::BootTime retry_after_;  // a GoAway's
   // In kClosing: by when the status of a refusal must have come. InfiniteFuture: none is waited

@@ -21,6 +21,10 @@ Outbox::Outbox(const OutboxOptions& options)
 
 void Outbox::AddUse(const std::vector<EntryUse>& uses) { usage_.Add(uses); }
 
+void Outbox::AddHeld(const std::vector<HeldUse>& held, int64_t at_ms) {
+  usage_.AddHeld(held, at_ms);
+}
+
 void Outbox::AddAttempts(const std::vector<TokenAttempts>& attempts) {
   usage_.AddAttempts(attempts);
 }

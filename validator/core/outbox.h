@@ -34,8 +34,12 @@ class Outbox {
   // ---- In.
   // Adds use that the table handed out.
   void AddUse(const std::vector<EntryUse>& uses);
+  // Adds use by what is held open (UsageLedger::AddHeld).
+  void AddHeld(const std::vector<HeldUse>& held, int64_t at_ms);
   // Adds refused attempts that the table handed out.
   void AddAttempts(const std::vector<TokenAttempts>& attempts);
+  // UsageLedger::ForgetAddresses.
+  void ForgetAddresses(absl::string_view workspace) { usage_.ForgetAddresses(workspace); }
   // An event of `revision` dropped the token; `gone` is what the table handed out for its id. Adds
   // the use. Adds evidence where the token was ever admitted here: by its entry, or by use that
   // left the table before and may not have arrived. (The service knows what has arrived.)

@@ -14,6 +14,7 @@
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
 #include "base/clock.h"
+#include "base/ip_address.h"
 #include "token/cohort.h"
 #include "token/digest.h"
 #include "token/grant.h"
@@ -51,6 +52,7 @@ class Resolver {
     std::function<void(const Decision&)> callback;
     bool of_holds =
         false;  // no check waits: nothing is admitted by the answer, and nothing counted
+    base::IpAddress client = {};  // from where it was presented, where that was told
   };
   // A question to be sent; its answer comes back under `id`.
   struct Question {

@@ -13,6 +13,12 @@ google::protobuf::Timestamp FromMillis(int64_t ms) {
 
 }  // namespace
 
+void UsageLedger::Use::Add(const Use& more) {
+  last_ms = std::max(last_ms, more.last_ms);
+  count += more.count;
+  held_ms = std::max(held_ms, more.held_ms);
+}
+
 void UsageLedger::Merge(const Key& key, const Use& use) {
   auto found = unreported_.find(key);
   if (found == unreported_.end()) {
@@ -23,8 +29,7 @@ void UsageLedger::Merge(const Key& key, const Use& use) {
     }
     found = unreported_.emplace(key, Use()).first;
   }
-  found->second.last_ms = std::max(found->second.last_ms, use.last_ms);
-  found->second.count += use.count;
+  found->second.Add(use);
 }
 
 void UsageLedger::Add(const std::vector<EntryUse>& uses) {
@@ -32,7 +37,13 @@ void UsageLedger::Add(const std::vector<EntryUse>& uses) {
     // Evidence whose use was reported, or use from before the service's time was heard: there is
     // nothing to report.
     if (use.last_admit_ms == 0 || use.uses == 0) continue;
-    Merge(Key(use.workspace, use.token_id), Use{use.last_admit_ms, use.uses});
+    Merge(Key(use.workspace, use.token_id), Use{use.last_admit_ms, use.uses, 0});
+  }
+}
+
+void UsageLedger::AddHeld(const std::vector<HeldUse>& held, int64_t at_ms) {
+  for (const HeldUse& token : held) {
+    Merge(Key(token.workspace, token.token_id), Use{0, 0, at_ms});
   }
 }
 
@@ -40,6 +51,15 @@ void UsageLedger::Attempts::Add(const Attempts& more) {
   first_ms = count == 0 ? more.first_ms : std::min(first_ms, more.first_ms);
   last_ms = std::max(last_ms, more.last_ms);
   count += more.count;
+  MergeAttemptsFrom(more.from, &from);
+}
+
+void UsageLedger::ForgetAddresses(absl::string_view workspace) {
+  for (auto* map : {&unreported_attempts_, &sent_attempts_}) {
+    for (auto& [key, attempts] : *map) {
+      if (workspace.empty() || std::get<0>(key) == workspace) attempts.from.clear();
+    }
+  }
 }
 
 void UsageLedger::MergeAttempts(const AttemptsKey& key, const Attempts& attempts) {
@@ -57,7 +77,7 @@ void UsageLedger::MergeAttempts(const AttemptsKey& key, const Attempts& attempts
 void UsageLedger::AddAttempts(const std::vector<TokenAttempts>& attempts) {
   for (const TokenAttempts& one : attempts) {
     MergeAttempts(AttemptsKey(one.workspace, one.token_id, one.reason),
-                  Attempts{one.first_ms, one.last_ms, one.count});
+                  Attempts{one.first_ms, one.last_ms, one.count, one.from});
   }
 }
 
@@ -68,11 +88,9 @@ std::vector<tollgate::v1::Usage> UsageLedger::Take(size_t longest, absl::Time co
     auto* entry = reports.back().add_uses();
     entry->set_workspace(key.first);
     entry->set_token_id(key.second);
-    *entry->mutable_last_used_time() = FromMillis(use.last_ms);
+    *entry->mutable_last_used_time() = FromMillis(std::max(use.last_ms, use.held_ms));
     entry->set_count(use.count);
-    Use& sent = sent_[key];
-    sent.last_ms = std::max(sent.last_ms, use.last_ms);
-    sent.count += use.count;
+    sent_[key].Add(use);
   }
   unreported_.clear();
   for (const auto& [key, attempts] : unreported_attempts_) {
@@ -88,6 +106,12 @@ std::vector<tollgate::v1::Usage> UsageLedger::Take(size_t longest, absl::Time co
     *entry->mutable_first_attempt_time() = FromMillis(attempts.first_ms);
     *entry->mutable_last_attempt_time() = FromMillis(attempts.last_ms);
     entry->set_count(attempts.count);
+    for (const AttemptsFrom& from : attempts.from) {
+      tollgate::v1::AttemptAddress* address = entry->add_addresses();
+      address->set_address(from.address.text());
+      address->set_count(from.count);
+      *address->mutable_last_time() = FromMillis(from.last_ms);
+    }
     sent_attempts_[key].Add(attempts);
   }
   unreported_attempts_.clear();

@@ -16,6 +16,12 @@
 
 namespace tollgate::validator {
 
+// A token that something is held open by.
+struct HeldUse {
+  std::string workspace;
+  std::string token_id;
+};
+
 // Bounded. Reports are delivered at least once: a report whose stream broke before a later ping was
 // answered is sent again, merged with the use since. The times are maxima, so a repeat changes
 // nothing; counts may be counted twice. Not thread-safe.
@@ -28,9 +34,15 @@ class UsageLedger {
 
   // Merges use. Above the bound, new tokens are dropped and counted.
   void Add(const std::vector<EntryUse>& uses);
+  // These are in use at `at_ms` of the service's time, by what is held open: no admission, so no
+  // count grows, and what is told of last admissions stays as it was.
+  void AddHeld(const std::vector<HeldUse>& held, int64_t at_ms);
   // Merges refused attempts. Above the bound, those of a new (token, reason) are left out and
   // counted. They say nothing of use, so a report stays as complete as it was.
   void AddAttempts(const std::vector<TokenAttempts>& attempts);
+  // Forgets from where attempts of this workspace came; of all, where it is empty. What was
+  // reported is not reported again.
+  void ForgetAddresses(absl::string_view workspace);
   // The use and the attempts that no report holds yet, in messages of at most `longest` of both
   // together; at least one message.
   // It is kept until Confirm. The last message carries `complete_until`, unless use was ever lost.
@@ -53,14 +65,17 @@ class UsageLedger {
  private:
   using Key = std::pair<std::string, std::string>;  // workspace, token id
   struct Use {
-    int64_t last_ms = 0;
-    int64_t count = 0;
+    int64_t last_ms = 0;  // admitted
+    int64_t count = 0;    // times
+    int64_t held_ms = 0;  // held open
+    void Add(const Use& more);
   };
   using AttemptsKey = std::tuple<std::string, std::string, int>;  // workspace, token id, reason
   struct Attempts {
     int64_t first_ms = 0;
     int64_t last_ms = 0;
     int64_t count = 0;
+    std::vector<AttemptsFrom> from = {};
     void Add(const Attempts& more);
   };
   void Merge(const Key& key, const Use& use);

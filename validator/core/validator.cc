@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/mutation.h"
 #include "base/status.h"
+#include "lease/limits.h"
 #include "token/digest.h"
 #include "token/field_rules.h"
 
@@ -38,6 +39,7 @@ ValidatorOptions WithIncarnation(ValidatorOptions options, base::Random& random)
   options.follower.brand = options.format.brand();
   options.resolver.validator_id = options.follower.validator_id;
   options.holds.drift_bound = options.follower.drift_bound;
+  if (options.holds.most > 0) options.follower.holds_outlive_lease = options.holds.outlive_lease;
   return options;
 }
 
@@ -52,6 +54,10 @@ absl::StatusOr<std::unique_ptr<Validator>> Validator::Create(ValidatorOptions op
   }
   if (options.outbox.longest_report < 1) {
     return base::RefuseField("OUT_OF_RANGE", "outbox.longest_report", "must be at least 1");
+  }
+  if (options.holds.outlive_lease < absl::ZeroDuration() ||
+      options.holds.outlive_lease > lease::kLongestFailOpen) {
+    return base::RefuseField("OUT_OF_RANGE", "holds_outlive_lease", "must be 0 to 24h");
   }
   const bool fail_open = options.follower.stale_policy == tollgate::v1::STALE_POLICY_FAIL_OPEN;
   if (fail_open && options.follower.fail_open_for <= absl::ZeroDuration()) {
@@ -77,7 +83,10 @@ Validator::Validator(ValidatorOptions options, const base::Clock& clock, base::R
       table_(std::move(table)),
       reader_(options.format, options.retry_after, table_.get(), lease_.get(), &clock),
       attempts_(options.attempt_slots),
-      holds_(options.holds, &reader_, &clock),
+      holds_(options.holds, &reader_, &clock,
+             [this] {
+               if (hurry_) hurry_();
+             }),
       resolver_(options.resolver),
       outbox_(options.outbox),
       state_(table_.get(), lease_.get(), &resolver_, &outbox_, &counts_, &attempts_, &holds_),
@@ -85,29 +94,31 @@ Validator::Validator(ValidatorOptions options, const base::Clock& clock, base::R
 
 // ---- Deciding.
 
-void Validator::Count(const Decision& decision, bool from_memory) {
+void Validator::Count(const Decision& decision, bool from_memory, const base::IpAddress& client) {
   if (decision.admitted()) {
     counts_.CountAdmit(decision.fail_open, from_memory);
   } else {
     counts_.CountRefusal(decision.reason, from_memory);
-    CountAttempt(decision);
+    CountAttempt(decision, client);
   }
 }
 
-void Validator::CountAttempt(const Decision& decision) {
+void Validator::CountAttempt(const Decision& decision, const base::IpAddress& client) {
   token::GrantView grant;
   if (!decision.ReadRefused(&grant)) return;
   // The service's time was heard before any grant was; where it was not, there is nothing to say.
   const int64_t now_ms = reader_.ReadMoment().service_ms();
-  if (now_ms > 1) attempts_.Add(grant.workspace(), grant.token_id(), decision.reason, now_ms);
+  if (now_ms <= 1) return;
+  attempts_.Add(grant.workspace(), grant.token_id(), decision.reason, now_ms,
+                grant.report_attempt_addresses() ? client : base::IpAddress());
 }
 
 bool Validator::Check(absl::string_view token_string, const token::Requirement& requirement,
-                      Decision* decision, Miss* miss) {
+                      Decision* decision, Miss* miss, const base::IpAddress& client) {
   Miss unwanted;
   TokenKey* key = miss != nullptr ? &miss->key : &unwanted.key;
   if (!reader_.Decide(token_string, requirement, key, decision)) return false;
-  Count(*decision, /*from_memory=*/true);
+  Count(*decision, /*from_memory=*/true, client);
   return true;
 }
 
@@ -120,10 +131,11 @@ void Validator::CheckAsync(absl::string_view token_string, const token::Requirem
 }
 
 void Validator::AskAbout(const Miss& miss, absl::string_view token_string,
-                         const token::Requirement& requirement, Callback callback) {
+                         const token::Requirement& requirement, Callback callback,
+                         const base::IpAddress& client) {
   counts_.CountMiss();
   const token::EdgeDigest digest = token::EdgeDigest::Of(token_string);
-  Resolver::Waiter waiter{requirement, std::move(callback)};
+  Resolver::Waiter waiter{requirement, std::move(callback), /*of_holds=*/false, client};
   Resolver::Question question;
   Resolver::Joined joined = Resolver::Joined::kOverloaded;
   VerdictReason refusal = tollgate::v1::VERDICT_REASON_OVERLOADED;
@@ -227,7 +239,9 @@ void Validator::OnAnswer(uint64_t question, absl::StatusOr<ResolveResponse> answ
     decision.reason = rulings[i].reason;
     decision.retry_after = rulings[i].retry_after;
     decision.fail_open = rulings[i].fail_open;
-    if (!outcome.waiters[i].of_holds) Count(decision, /*from_memory=*/false);
+    if (!outcome.waiters[i].of_holds) {
+      Count(decision, /*from_memory=*/false, outcome.waiters[i].client);
+    }
     outcome.waiters[i].callback(decision);
   }
 }
@@ -236,7 +250,8 @@ void Validator::OnAnswer(uint64_t question, absl::StatusOr<ResolveResponse> answ
 
 absl::Status Validator::OpenHold(const Holds::HolderRef& holder, uint64_t hold_id,
                                  absl::string_view token_string,
-                                 const SharedRequirements::Shared& requirement, HoldWords words) {
+                                 const SharedRequirements::Shared& requirement, HoldWords words,
+                                 const base::IpAddress& client) {
   ASSIGN_OR_RETURN(const bool has_place, holds_.Begin(holder, hold_id));
   const bool room = has_place && requirement != nullptr;
   if (has_place && !room) RETURN_IF_ERROR(holds_.Close(holder, hold_id));
@@ -258,7 +273,7 @@ absl::Status Validator::OpenHold(const Holds::HolderRef& holder, uint64_t hold_i
   Miss miss;
   const token::Requirement& needed = *verdict.requirement;
   const bool from_memory = reader_.Decide(token_string, needed, &miss.key, &decision);
-  if (from_memory) Count(decision, /*from_memory=*/true);
+  if (from_memory) Count(decision, /*from_memory=*/true, client);
   verdict.key = miss.key;
   // Shared, because a callback has to be copyable.
   auto pending = std::make_shared<Holds::Verdict>(std::move(verdict));
@@ -277,7 +292,7 @@ absl::Status Validator::OpenHold(const Holds::HolderRef& holder, uint64_t hold_i
   if (from_memory) {
     decided(decision);
   } else {
-    AskAbout(miss, token_string, needed, decided);
+    AskAbout(miss, token_string, needed, decided, client);
   }
   return absl::OkStatus();
 }
@@ -404,7 +419,10 @@ FollowerActions Validator::Goodbye() {
     const auto [now, wall_now] = ReadPair(clock_);
     closed_ = true;
     waiters = resolver_.LetGo(base::BootTime::InfiniteFuture());
-    actions = follower_.Goodbye(now, wall_now);
+    // What a holder may go on believing is a decision that is not over (R4).
+    const bool held =
+        holds_.LongestWord() > absl::ZeroDuration() && !TOLLGATE_MUTATED("r4_holders_forgotten");
+    actions = follower_.Goodbye(now, wall_now, held);
   }
   Disappoint(std::move(waiters));
   return actions;

@@ -24,6 +24,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
+#include "base/ip_address.h"
 #include "base/random.h"
 #include "token/grant.h"
 #include "token/token_string.h"
@@ -96,13 +97,17 @@ class Validator {
 
   // Decides from memory. False: nothing is held about the token; call AskAbout with the miss, or
   // CheckAsync. `*decision` is set only when true, `*miss` (which may be null) only when false.
+  // `client` is from where the token was presented, where that is known: it decides nothing, and is
+  // kept only of refusals, where the token's workspace asks for it.
   bool Check(absl::string_view token_string, const token::Requirement& requirement,
-             Decision* decision, Miss* miss = nullptr);
+             Decision* decision, Miss* miss = nullptr,
+             const base::IpAddress& client = base::IpAddress());
   // Decides what Check left undecided, by asking the service; looks nothing up again. `callback`
   // runs exactly once, with no lock held: here, before this returns, or on the thread that brings
   // the answer. The token string is not kept (I6).
   void AskAbout(const Miss& miss, absl::string_view token_string,
-                const token::Requirement& requirement, Callback callback);
+                const token::Requirement& requirement, Callback callback,
+                const base::IpAddress& client = base::IpAddress());
   // Check, and AskAbout where needed; `callback` as there.
   void CheckAsync(absl::string_view token_string, const token::Requirement& requirement,
                   Callback callback);
@@ -114,7 +119,8 @@ class Validator {
   using HoldWords = std::function<void(const Decision&, tollgate::v1::ValidateResponse*)>;
   absl::Status OpenHold(const Holds::HolderRef& holder, uint64_t hold_id,
                         absl::string_view token_string,
-                        const SharedRequirements::Shared& requirement, HoldWords words);
+                        const SharedRequirements::Shared& requirement, HoldWords words,
+                        const base::IpAddress& client = base::IpAddress());
   SharedRequirements& requirements() { return requirements_; }
   // What is open (holds.h).
   Holds& holds() { return holds_; }
@@ -140,8 +146,9 @@ class Validator {
 
   // First step of a shutdown: from now on every check is UNAVAILABLE, and every hold has ended.
   void StopAdmitting();
-  // Second step, once the last decision has been answered (the fronts are down). Says goodbye (R4).
-  // Final.
+  // Second step, once the last decision has been answered (the fronts are down). Says goodbye (R4),
+  // unless a holder may hold on (Holds::LongestWord): the service then waits for the lease to run
+  // out, which that word does not outlive. Final.
   FollowerActions Goodbye();
 
   ValidatorStatus Status() const;
@@ -155,9 +162,10 @@ class Validator {
   Validator(ValidatorOptions options, const base::Clock& clock, base::Random& random, Ask ask,
             std::unique_ptr<EdgeClock> lease, std::unique_ptr<DecisionCache> table);
 
-  void Count(const Decision& decision, bool from_memory);
+  void Count(const Decision& decision, bool from_memory,
+             const base::IpAddress& client = base::IpAddress());
   // Counts a refusal for the report, where the service knows the token.
-  void CountAttempt(const Decision& decision);
+  void CountAttempt(const Decision& decision, const base::IpAddress& client);
   void SendQuestion(const Resolver::Question& question);
   // Asks about the holds in doubt, as many at once as may be.
   void AskForHolds();

@@ -12,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/match.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/secret.h"
@@ -250,6 +251,15 @@ class Edge::Impl {
     add(grant.token_id());
     add(grant.owner());
     for (size_t i = 0; i < grant.scope_count(); ++i) add(grant.scope(i));
+    for (size_t i = 0; i < grant.annotation_count(); ++i) {
+      const absl::string_view pair[] = {grant.annotation_key(i), grant.annotation_value(i)};
+      // No service of ours lets a 0 byte in.
+      if (absl::StrContains(pair[0], '\0') || absl::StrContains(pair[1], '\0')) continue;
+      for (const absl::string_view text : pair) {
+        out->text_.append(text.data(), text.size());
+        out->text_.push_back('\0');
+      }
+    }
     if (grant.expire_time_us() != 0) {
       out->expire_time_ = WallTimeOf(grant.expire_time_us());
     }

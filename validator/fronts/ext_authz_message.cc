@@ -206,6 +206,10 @@ void FillMetadata(const GateAnswer& answer, Struct* metadata) {
   SetText("token_id", token.substr(token.rfind('/') + 1), metadata);
   SetText("owner", identity.owner(), metadata);
   SetText("reason", answer.reason, metadata);
+  if (!identity.annotations().empty()) {
+    Struct* annotations = (*metadata->mutable_fields())["annotations"].mutable_struct_value();
+    for (const auto& [key, value] : identity.annotations()) SetText(key, value, annotations);
+  }
   if (identity.scopes().empty()) return;
   auto* scopes = (*metadata->mutable_fields())["scopes"].mutable_list_value();
   for (const std::string& scope : identity.scopes()) {
@@ -234,6 +238,8 @@ absl::StatusOr<CheckedRequest> ReadCheck(const CheckRequest& message) {
   read.request.host = http.host();
   read.request.target = http.path();
   read.request.headers = read.headers;
+  read.request.client =
+      base::IpAddress::FromText(attributes.source().address().socket_address().address());
   return read;
 }
 

@@ -64,6 +64,9 @@ GateAnswer::Headers IdentityHeaders(const policy::Upstream& names, const token::
   set(names.owner_header, grant == nullptr ? "" : HeaderValue(grant->owner()));
   set(names.scopes_header, std::move(scopes));
   set(names.expires_header, expires == 0 ? "" : Rfc3339(absl::FromUnixMicros(expires)));
+  for (const auto& [key, header] : names.annotation_headers) {
+    set(header, grant == nullptr ? "" : HeaderValue(grant->annotation(key)));
+  }
   return headers;
 }
 
@@ -143,15 +146,18 @@ void Gate::Ask(const policy::Request& request, Callback callback) {
   Validator::Miss miss;
   {
     Decision decision;
-    if (validator_->Check(token_string, judgement.requirement, &decision, &miss)) {
+    if (validator_->Check(token_string, judgement.requirement, &decision, &miss,
+                          judgement.client)) {
       return asked.callback(Decided(policy, judgement, decision));
     }
   }
   const auto waiting = std::make_shared<Asked>(std::move(asked));
-  validator_->AskAbout(miss, token_string, waiting->judgement.requirement,
-                       [this, waiting](const Decision& decision) {
-                         waiting->callback(Decided(*waiting->policy, waiting->judgement, decision));
-                       });
+  validator_->AskAbout(
+      miss, token_string, waiting->judgement.requirement,
+      [this, waiting](const Decision& decision) {
+        waiting->callback(Decided(*waiting->policy, waiting->judgement, decision));
+      },
+      waiting->judgement.client);
 }
 
 GateAnswer Gate::Reject(int status, absl::string_view reason, absl::string_view words) const {

@@ -12,6 +12,7 @@
 #include "base/status.h"
 #include "net/wire.h"
 #include "validator/fronts/asked_requirement.h"
+#include "validator/fronts/client_address.h"
 #include "validator/fronts/native.h"
 #include "validator/fronts/presented.h"
 
@@ -28,8 +29,9 @@ constexpr absl::Duration kLongestStall = absl::Seconds(30);
 }  // namespace
 
 grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* HoldStream::Serve(
-    grpc::CallbackServerContext* context, Validator* validator, FrontCounts* counts) {
-  auto stream = std::make_shared<HoldStream>(context, validator, counts);
+    grpc::CallbackServerContext* context, Validator* validator, const base::Clock* clock,
+    FrontCounts* counts) {
+  auto stream = std::make_shared<HoldStream>(context, validator, clock, counts);
   absl::StatusOr<Holds::HolderRef> holder =
       validator->holds().Join([weak = std::weak_ptr<HoldStream>(stream)] {
         if (const auto woken = weak.lock()) woken->WakeOrAbort();
@@ -44,7 +46,7 @@ grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* HoldStream::Serve(
 
 void HoldStream::WakeOrAbort() {
   const absl::optional<base::BootTime> since = write_in_flight_since();
-  if (since.has_value() && base::SystemClock().Now() - *since > kLongestStall) {
+  if (since.has_value() && clock_.Now() - *since > kLongestStall) {
     Abort(base::Refuse(absl::StatusCode::kUnavailable, "TOO_SLOW",
                        "The holder does not read what it is told."));
   } else {
@@ -76,6 +78,8 @@ absl::Status HoldStream::Take(const grpc::ByteBuffer& message) {
     return parsed;
   }
   switch (request.message_case()) {
+    case HoldRequest::kHello:
+      return validator_.holds().Hello(holder_, request.hello().holder());
     case HoldRequest::kOpen:
       return TakeOpen(request.mutable_open());
     case HoldRequest::kRenew:
@@ -85,21 +89,25 @@ absl::Status HoldStream::Take(const grpc::ByteBuffer& message) {
     case HoldRequest::MESSAGE_NOT_SET:
       break;
   }
-  return base::Refuse(absl::StatusCode::kInvalidArgument, "MALFORMED_REQUEST",
-                      "A message of a holder is open, renew or closed; this one is none of them.");
+  return base::Refuse(
+      absl::StatusCode::kInvalidArgument, "MALFORMED_REQUEST",
+      "A message of a holder is hello, open, renew or closed; this one is none of them.");
 }
 
 absl::Status HoldStream::TakeOpen(HoldRequest::Open* open) {
   const Presented presented = Presented::TakeFrom(open->mutable_token_string());
   token::Requirement requirement;
   RETURN_IF_ERROR(ReadRequirement(open->requirement(), "open.", &requirement));
+  base::IpAddress client;
+  RETURN_IF_ERROR(ReadClientAddress(open->client_address(), "open.", &client));
   return validator_.OpenHold(
       holder_, open->hold_id(), presented.token_string(),
       validator_.requirements().Share(requirement),
       [counts = &counts_](const Decision& decision, tollgate::v1::ValidateResponse* words) {
         FillResponse(decision, words);
         counts->CountAnswer(decision.verdict);
-      });
+      },
+      client);
 }
 
 bool HoldStream::NextToWrite(grpc::ByteBuffer* out) {

@@ -27,12 +27,14 @@ inline constexpr size_t kLongestHoldRequest = 64 << 10;
 // everything has Ended, when this edge is going; those of Holds::Join.
 class HoldStream final : public net::BidiStream<grpc::ByteBuffer, grpc::ByteBuffer> {
  public:
-  // Both outlive the server's calls.
+  // All of these outlive the server's calls.
   static grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Serve(
-      grpc::CallbackServerContext* context, Validator* validator, FrontCounts* counts);
+      grpc::CallbackServerContext* context, Validator* validator, const base::Clock* clock,
+      FrontCounts* counts);
 
-  HoldStream(grpc::CallbackServerContext* context, Validator* validator, FrontCounts* counts)
-      : BidiStream(context, &base::SystemClock()), validator_(*validator), counts_(*counts) {}
+  HoldStream(grpc::CallbackServerContext* context, Validator* validator, const base::Clock* clock,
+             FrontCounts* counts)
+      : BidiStream(context, clock), validator_(*validator), clock_(*clock), counts_(*counts) {}
 
  private:
   void OnMessage(grpc::ByteBuffer& message) override;
@@ -45,6 +47,7 @@ class HoldStream final : public net::BidiStream<grpc::ByteBuffer, grpc::ByteBuff
   absl::Status TakeOpen(tollgate::v1::HoldRequest::Open* open);
 
   Validator& validator_;
+  const base::Clock& clock_;
   FrontCounts& counts_;
   Holds::HolderRef holder_;  // set before the stream starts; null: refused
 };

@@ -13,6 +13,10 @@ void FillIdentity(const token::GrantView& grant, tollgate::v1::Identity* identit
   for (size_t i = 0; i < grant.scope_count(); ++i) {
     identity->add_scopes(std::string(grant.scope(i)));
   }
+  for (size_t i = 0; i < grant.annotation_count(); ++i) {
+    (*identity->mutable_annotations())[std::string(grant.annotation_key(i))] =
+        std::string(grant.annotation_value(i));
+  }
   if (grant.expire_time_us() != 0) {
     *identity->mutable_expire_time() = base::TimestampFromMicros(grant.expire_time_us());
   }

@@ -15,6 +15,7 @@
 #include "token/grant.h"
 #include "validator/fronts/answer.h"
 #include "validator/fronts/asked_requirement.h"
+#include "validator/fronts/client_address.h"
 #include "validator/fronts/hold_stream.h"
 #include "validator/fronts/identity.h"
 
@@ -57,17 +58,17 @@ void NativeFront::RegisterOn(FrontHost* host) {
 }
 
 void NativeFront::Check(Presented presented, const token::Requirement& requirement,
-                        Validator::Callback callback) {
+                        const base::IpAddress& client, Validator::Callback callback) {
   Validator::Miss miss;
   {
     Decision decision;
-    if (validator_->Check(presented.token_string(), requirement, &decision, &miss)) {
+    if (validator_->Check(presented.token_string(), requirement, &decision, &miss, client)) {
       presented.Wipe();
       return callback(decision);
     }
   }
   // Only the digest of the string is kept (I6); the string is wiped when this returns.
-  validator_->AskAbout(miss, presented.token_string(), requirement, std::move(callback));
+  validator_->AskAbout(miss, presented.token_string(), requirement, std::move(callback), client);
 }
 
 grpc::ServerUnaryReactor* NativeFront::Validate(grpc::CallbackServerContext* context,
@@ -78,12 +79,14 @@ grpc::ServerUnaryReactor* NativeFront::Validate(grpc::CallbackServerContext* con
     absl::Status good = ParseAndWipe(call->request(), &parsed);
     Presented presented = Presented::TakeFrom(parsed.mutable_token_string());
     token::Requirement requirement;
+    base::IpAddress client;
     if (good.ok()) good = ReadRequirement(parsed.requirement(), "", &requirement);
+    if (good.ok()) good = ReadClientAddress(parsed.client_address(), "", &client);
     if (!good.ok()) {
       counts_.CountRefused();
       return call->Fail(good);
     }
-    Check(std::move(presented), requirement, [this, call](const Decision& decision) {
+    Check(std::move(presented), requirement, client, [this, call](const Decision& decision) {
       ValidateResponse answer;
       FillResponse(decision, &answer);
       counts_.CountAnswer(decision.verdict);
@@ -109,9 +112,14 @@ grpc::ServerUnaryReactor* NativeFront::BatchValidate(grpc::CallbackServerContext
     }
     // All are read before the first is decided.
     std::vector<token::Requirement> requirements(good.ok() ? static_cast<size_t>(size) : 0);
+    std::vector<base::IpAddress> clients(requirements.size());
     for (int i = 0; good.ok() && i < size; ++i) {
-      good = ReadRequirement(parsed.requests(i).requirement(), absl::StrCat("requests[", i, "]."),
-                             &requirements[static_cast<size_t>(i)]);
+      const std::string path = absl::StrCat("requests[", i, "].");
+      const size_t at = static_cast<size_t>(i);
+      good = ReadRequirement(parsed.requests(i).requirement(), path, &requirements[at]);
+      if (good.ok()) {
+        good = ReadClientAddress(parsed.requests(i).client_address(), path, &clients[at]);
+      }
     }
     if (!good.ok()) {
       counts_.CountRefused();
@@ -120,19 +128,20 @@ grpc::ServerUnaryReactor* NativeFront::BatchValidate(grpc::CallbackServerContext
     auto join = std::make_shared<Join>(size, std::move(call));
     for (int i = 0; i < size; ++i) {
       const size_t at = static_cast<size_t>(i);
-      Check(std::move(presented[at]), requirements[at], [this, join, i](const Decision& decision) {
-        FillResponse(decision, join->response.mutable_responses(i));
-        counts_.CountAnswer(decision.verdict);
-        if (join->left.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
-        join->call->Reply(net::ToByteBuffer(join->response));
-      });
+      Check(std::move(presented[at]), requirements[at], clients[at],
+            [this, join, i](const Decision& decision) {
+              FillResponse(decision, join->response.mutable_responses(i));
+              counts_.CountAnswer(decision.verdict);
+              if (join->left.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
+              join->call->Reply(net::ToByteBuffer(join->response));
+            });
     }
   });
 }
 
 grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* NativeFront::Hold(
     grpc::CallbackServerContext* context) {
-  return HoldStream::Serve(context, validator_, &counts_);
+  return HoldStream::Serve(context, validator_, &clock_, &counts_);
 }
 
 }  // namespace tollgate::validator

@@ -5,6 +5,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include "absl/strings/string_view.h"
+#include "base/clock.h"
 #include "tollgate/v1/validation_service.grpc.pb.h"
 #include "validator/core/decision.h"
 #include "validator/core/validator.h"
@@ -20,9 +21,9 @@ inline constexpr int kMostInBatch = 256;
 // that the token string can be wiped where the transport read it (I6), and so that a malformed
 // request gets an error that says so. Errors (INVALID_ARGUMENT): MALFORMED_REQUEST; BATCH_SIZE; and
 // with the field's path REQUIREMENT_TOO_LARGE (more scopes, or longer ones, than a token can have),
-// SCOPE_EXPRESSION_MALFORMED (CONTAINS_TOKEN_STRING where a secret stands in it) and
-// WORKSPACE_ID_MALFORMED (a resource's name). A bad batch is refused as a whole, before any of its
-// checks is decided. Thread-safe.
+// SCOPE_EXPRESSION_MALFORMED (CONTAINS_TOKEN_STRING where a secret stands in it),
+// WORKSPACE_ID_MALFORMED (a resource's name) and CLIENT_ADDRESS_MALFORMED. A bad batch is refused
+// as a whole, before any of its checks is decided. Thread-safe.
 class NativeFront final : public Front,
                           public tollgate::v1::ValidationService::WithRawCallbackMethod_Validate<
                               tollgate::v1::ValidationService::WithRawCallbackMethod_BatchValidate<
@@ -30,7 +31,9 @@ class NativeFront final : public Front,
                                       tollgate::v1::ValidationService::Service>>> {
  public:
   // `validator` outlives the server's calls.
-  explicit NativeFront(Validator* validator) : validator_(validator) {}
+  // `clock` measures how long a holder takes nothing.
+  explicit NativeFront(Validator* validator, const base::Clock* clock = &base::SystemClock())
+      : validator_(validator), clock_(*clock) {}
 
   absl::string_view name() const override { return "native"; }
   void RegisterOn(FrontHost* host) override;
@@ -48,9 +51,10 @@ class NativeFront final : public Front,
  private:
   // Decides on the presented token, from memory or by asking; wipes it before the answer.
   void Check(Presented presented, const token::Requirement& requirement,
-             Validator::Callback callback);
+             const base::IpAddress& client, Validator::Callback callback);
 
   Validator* const validator_;
+  const base::Clock& clock_;
 };
 
 // Writes a decision into a response.

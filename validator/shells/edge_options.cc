@@ -52,6 +52,9 @@ absl::StatusOr<ValidatorOptions> CoreOptionsOf(const EdgeOptions& o) {
   core.resolver.most_waiting = static_cast<size_t>(o.max_waiting);
   core.resolver.longest_wait = o.resolve_timeout;
   core.holds.most = static_cast<size_t>(o.max_holds);
+  core.holds.outlive_lease = o.holds_outlive_lease;
+  // Tokens that are held open are told as used with each report, and take no place from others.
+  core.outbox.most_unreported += core.holds.most;
   ASSIGN_OR_RETURN(core.format, token::TokenFormat::ForBrand(o.brand));
   return core;
 }

@@ -48,6 +48,8 @@ struct EdgeOptions {
   // What may be held open at once because a token was admitted (validator/core/holds.h). 0: holds
   // are off.
   int64_t max_holds = 0;
+  // For how long past the lease's end these are kept; 0: they end with it.
+  absl::Duration holds_outlive_lease;
   // The longest pause before it connects again; the shortest is a tenth of a second.
   absl::Duration longest_backoff = absl::Seconds(5);
   // What token strings begin with.
@@ -55,7 +57,7 @@ struct EdgeOptions {
 };
 
 // What the core is told. Errors, INVALID_ARGUMENT with the option's name as the field, by reason:
-// OUT_OF_RANGE, BRAND_MALFORMED. The bounds of the id, the drift and the fail-open time are the
+// OUT_OF_RANGE, BRAND_MALFORMED. The bounds of the id, the drift, the fail-open time and that of holds are the
 // core's own (Validator::Create, under the same names); every other bound stands here alone.
 absl::StatusOr<ValidatorOptions> CoreOptionsOf(const EdgeOptions& options);
 

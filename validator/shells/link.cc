@@ -77,11 +77,15 @@ Link::~Link() {
 
 bool Link::Goodbye(absl::Duration limit) {
   StreamCalls calls;
+  bool said = false;
   {
     absl::MutexLock lock(&mu_);
     if (stopped_ || goodbye_) return false;
     goodbye_ = true;
-    calls = QueueActions(options_.validator->Goodbye());
+    FollowerActions actions = options_.validator->Goodbye();
+    said = std::any_of(actions.send.begin(), actions.send.end(),
+                       [](const FollowRequest& message) { return message.has_goodbye(); });
+    calls = QueueActions(std::move(actions));
   }
   MakeCalls(std::move(calls));
   absl::MutexLock lock(&mu_);
@@ -98,7 +102,7 @@ bool Link::Goodbye(absl::Duration limit) {
     if (left <= absl::ZeroDuration()) break;
     mu_.AwaitWithTimeout(absl::Condition(this, &Link::Quiet), left);
   }
-  return Quiet() && goodbye_taken_;
+  return said && Quiet() && goodbye_taken_;
 }
 
 void Link::Stop() {

@@ -58,10 +58,11 @@ class Link : public std::enable_shared_from_this<Link> {
   static std::shared_ptr<Link> Start(Options options);
   ~Link();
 
-  // R4: the caller has answered its last decision. Reports the last use, says goodbye, and waits
-  // for at most `limit` until the service has taken it (it then ends the stream), and no longer
-  // than two seconds for one that says nothing. False: it may not have taken it; the service then
-  // waits for the lease to run out. Once, before Stop.
+  // R4: the caller has answered its last decision. Reports the last use, says goodbye where that
+  // may be said (Validator::Goodbye), and waits for at most `limit` until the service has taken it
+  // (it then ends the stream), and no longer than two seconds for one that says nothing. False:
+  // none was said, or it may not have taken it; the service then waits for the lease to run out.
+  // Once, before Stop.
   bool Goodbye(absl::Duration limit) ABSL_LOCKS_EXCLUDED(mu_);
 
   // Cancels the open streams and waits for their ends. Afterwards it neither touches the validator

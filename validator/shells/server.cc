@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/bad_flag.h"
 #include "base/log.h"
 #include "base/status.h"
@@ -141,6 +142,10 @@ class ValidatorServerImpl final : public ValidatorServer {
       plan.pause = pause;
       plan.limit = limit;
       plan.end_streams = [this] { validator_->StopAdmitting(); };
+      // For longer than other streams, as long as answers come: what they are worth is a goodbye.
+      plan.await_streams = [this, limit](absl::Time /*deadline*/) {
+        validator_->holds().AwaitAnswers(limit, net::DrainPlan::kStreamPatience);
+      };
       host_->Drain(plan);
     }
     // They have gone on answering, of late that nothing is admitted.
@@ -149,6 +154,7 @@ class ValidatorServerImpl final : public ValidatorServer {
     if (resolve_ != nullptr) resolve_->Stop();
     if (reach_ != nullptr) reach_->Stop();  // whoever leaves looks for nobody
     if (link_ != nullptr) {
+      TellWhoHoldsOn();
       // R4: the last decision has been answered.
       const bool taken = link_->Goodbye(limit);
       base::Log(base::LogLevel::kInfo,
@@ -266,6 +272,7 @@ class ValidatorServerImpl final : public ValidatorServer {
         told = now.lease;
         host_->health().SetServing(kLeaseHealth, told == LeaseState::kLive);
         TellLease(now);
+        TellUncovered();
         if (told == LeaseState::kLive && !ready) {
           ready = true;
           host_->health().SetServing(true);
@@ -295,6 +302,25 @@ class ValidatorServerImpl final : public ValidatorServer {
                   {{"revision", now.follower.applied_revision}});
         break;
     }
+  }
+
+  void TellUncovered() const {
+    const int64_t uncovered = validator_->holds().Totals().uncovered;
+    if (uncovered == 0) return;
+    base::Log(base::LogLevel::kWarning,
+              "the lease has run out: what is held open is kept for now (--holds-outlive-lease); "
+              "receipts do not cover it",
+              {{"holds", uncovered}, {"at_most", options_.holds_outlive_lease}});
+  }
+
+  void TellWhoHoldsOn() const {
+    const absl::Duration word = validator_->holds().LongestWord();
+    if (word <= absl::ZeroDuration()) return;
+    base::Log(base::LogLevel::kWarning,
+              "holders have not answered that they have closed, so no goodbye is said: receipts "
+              "wait until this validator's lease has run out",
+              {{"holders", absl::StrJoin(validator_->holds().Unanswered(), ", ")},
+               {"longest_word", word}});
   }
 
   void StopWatch() {

@@ -69,8 +69,9 @@ int ValidatorExitCodeFor(const absl::Status& status);
 // lease is live; `tollgate.policy`, known where there is a policy file, while what is in force is
 // what that file says.
 //
-// A stop (Drain) goes in this order: say NOT_SERVING, pause; admit no more; answer the calls under
-// way; give up questions; report the last use and say goodbye (R4); close the stream.
+// A stop (Drain) goes in this order: say NOT_SERVING, pause; admit no more, and tell holders that
+// all has ended; wait for their answers; answer the calls under way; give up questions; report the
+// last use and say goodbye (R4), unless a holder may hold on; close the stream.
 class ValidatorServer {
  public:
   // Errors, by reason: BAD_FLAG, VALIDATOR_ID_MALFORMED, ADDRESS_INVALID, TLS_FILES_INVALID;

@@ -36,6 +36,9 @@ void WriteHolds(const HoldTotals& totals, net::MetricPage* page) {
   page->Gauge("tollgate_validator_holds_in_doubt",
               "Of those, what an event may be about; the service is being asked",
               static_cast<double>(totals.in_doubt));
+  page->Gauge("tollgate_validator_holds_uncovered",
+              "What is held open though the lease has run out (--holds-outlive-lease)",
+              static_cast<double>(totals.uncovered));
   page->Counter("tollgate_validator_holds_opened_total", "Holds that were opened", totals.opened);
   page->Family("tollgate_validator_holds_ended_total",
                "Holds that ended, by reason; `closed`: by their holder", MetricType::Counter);

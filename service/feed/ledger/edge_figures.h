@@ -23,6 +23,7 @@ class EdgeFigures {
   // When the session was last heard; nullopt: not yet.
   absl::optional<base::BootTime> heard() const { return heard_; }
   int64_t cached_tokens() const { return cached_tokens_; }
+  int64_t open_holds() const { return open_holds_; }
   // Decisions since the validator's start.
   int64_t decisions() const { return decisions_; }
   // Measured between two pings a second or more apart; 0: not told yet, or the count fell.
@@ -31,6 +32,7 @@ class EdgeFigures {
  private:
   absl::optional<base::BootTime> heard_;
   int64_t cached_tokens_ = 0;
+  int64_t open_holds_ = 0;
   int64_t decisions_ = 0;
   absl::optional<std::pair<base::BootTime, int64_t>>
       rate_base_;  // when this number of decisions was told

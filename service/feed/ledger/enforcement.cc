@@ -16,7 +16,8 @@ EnforcementLedger::EnforcementLedger(Options options, const Start& start)
       ack_limit_(options_.ack_limit),
       writes_(options_.write_window, options_.drift_bound),
       longest_lease_(options_.lease, start.longest_lease),
-      admissions_(options_.max_evidence) {
+      admissions_(options_.max_evidence),
+      holds_(options_.max_hold_reports) {
   if (start.last_event_revision > 0) ack_limit_.OnEvent(start.last_event_revision, start.now);
   // The predecessor granted its last lease at most its T after its last write (R16), and that write
   // was before this process's first.
@@ -55,12 +56,20 @@ void EnforcementLedger::Advance(base::BootTime now) {
   const bool hold_ended = frontier_.Advance(now_);
   ack_limit_.Advance(now_);
   if (!ended && !hold_ended) return;
+  EndWords();
   ForgetEnded();
   Declare();
 }
 
 void EnforcementLedger::ForgetEnded() {
-  for (const lease::SessionId& key : book_.ForgetEnded()) admissions_.Forget(key);
+  for (const lease::SessionId& key : book_.ForgetEnded()) {
+    admissions_.Forget(key);
+    holds_.Forget(key);
+  }
+}
+
+void EnforcementLedger::EndWords() {
+  for (const lease::SessionId& key : book_.TakeWordsEnded()) holds_.EndWords(key);
 }
 
 void EnforcementLedger::OnRevision(int64_t revision, bool has_events, base::BootTime now) {
@@ -83,6 +92,7 @@ void EnforcementLedger::OnHello(const lease::SessionId& key, const tollgate::v1:
 void EnforcementLedger::Release(const lease::SessionId& key, base::BootTime now) {
   Advance(now);
   book_.Release(key, Moment());
+  EndWords();
   ForgetEnded();
   Declare();
 }
@@ -90,14 +100,20 @@ void EnforcementLedger::Release(const lease::SessionId& key, base::BootTime now)
 void EnforcementLedger::OnStreamClosed(const lease::SessionId& key, base::BootTime now) {
   Advance(now);
   book_.CloseStream(key, Moment());
+  EndWords();
   ForgetEnded();
 }
 
 void EnforcementLedger::Acknowledge(const lease::SessionId& key, int64_t revision,
                                     const tollgate::v1::Ping& ping, base::BootTime now) {
   Advance(now);
-  if (book_.Find(key) == nullptr) return;
+  const BookedSession* session = book_.Find(key);
+  if (session == nullptr) return;
   admissions_.Remember(key, ping, now_);
+  // Before the acknowledgement: a revision that becomes enforced by it has the holds that it put in
+  // doubt with it.
+  holds_.Remember(key, ping);
+  if (!session->words_good()) holds_.EndWords(key);
   // `revision` may be above the ledger's head, because the ring hears of a revision before the
   // ledger does. The revision was sent, so it is durable (R7).
   book_.Acknowledge(key, revision, ping, now_);

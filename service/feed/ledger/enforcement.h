@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "service/feed/ledger/ack_limit.h"
 #include "service/feed/ledger/enforced_frontier.h"
+#include "service/feed/ledger/hold_reports.h"
 #include "service/feed/ledger/last_admissions.h"
 #include "service/feed/ledger/lease_book.h"
 #include "service/feed/ledger/lessor.h"
@@ -41,9 +42,10 @@ class EnforcementLedger {
     absl::Duration ack_limit = absl::Seconds(10);  // A of R6
     // T of R16; at most the lease, or kShortestWriteWindowLimit.
     absl::Duration write_window = absl::Seconds(30);
-    size_t max_ended = 4096;       // ended sessions remembered for receipts
-    size_t max_evidence = 20000;   // last admissions remembered for receipts
-    size_t max_events = 1u << 20;  // unenforced event-bearing revisions told apart
+    size_t max_ended = 4096;          // ended sessions remembered for receipts
+    size_t max_evidence = 20000;      // last admissions remembered for receipts
+    size_t max_hold_reports = 65536;  // reports of holds remembered for receipts
+    size_t max_events = 1u << 20;     // unenforced event-bearing revisions told apart
   };
   // The state in which the store was found.
   struct Start {
@@ -113,8 +115,12 @@ class EnforcementLedger {
   int64_t enforced_revision() const { return frontier_.enforced(); }
   // The receipt as of the last `now`. `elapsed` is unset unless the revision's commit was seen.
   tollgate::v1::Receipt ReceiptFor(const ReceiptQuestion& question) const {
-    return MakeReceipt({book_, frontier_, admissions_}, question, options_.epoch, now_);
+    return MakeReceipt({book_, frontier_, admissions_, holds_}, question, options_.epoch, now_);
   }
+  // Whether a hold that `revision` put in doubt is open still, as far as edges have said.
+  bool AnyHoldOpen(int64_t revision) const { return holds_.AnyOpen(revision); }
+  // Grows whenever AnyHoldOpen may have become false.
+  uint64_t hold_closings() const { return holds_.closings(); }
   // Adds the views of up to `most` sessions, by id: those that come after `after`, where it is set.
   // False: there are no more.
   bool AddSessions(const absl::optional<lease::SessionId>& after, size_t most,
@@ -146,6 +152,7 @@ class EnforcementLedger {
   LeaseBook::Moment Moment() const { return {now_, frontier_.head()}; }
   void Declare() { frontier_.Declare(book_.least_acknowledged()); }
   void ForgetEnded();
+  void EndWords();
 
   const Options options_;
   base::BootTime now_;
@@ -155,6 +162,7 @@ class EnforcementLedger {
   WriteWindow writes_;
   LongestLease longest_lease_;
   LastAdmissions admissions_;
+  HoldReports holds_;
 };
 
 }  // namespace tollgate::service

@@ -28,6 +28,11 @@ absl::Duration FailOpenFor(const tollgate::v1::Hello& hello) {
   }
 }
 
+// For how long the validator keeps holds past its lease, by its Hello; as the roster keeps it.
+absl::Duration HoldsOutliveLease(const tollgate::v1::Hello& hello) {
+  return absl::Ceil(base::FromProto(hello.holds_outlive_lease()), absl::Microseconds(1));
+}
+
 }  // namespace
 
 const BookedSession* LeaseBook::Find(const lease::SessionId& key) const {
@@ -57,7 +62,8 @@ void LeaseBook::Recall(const SessionRecord& record, base::BootTime now) {
   session->caller = record.caller();
   session->version = record.version();
   if (record.fail_open()) session->fail_open_for = absl::Microseconds(record.fail_open_for_us());
-  session->roster = roster_.WrittenEntry(session->fail_open_for);
+  session->holds_outlive_lease = absl::Microseconds(record.holds_outlive_lease_us());
+  session->roster = roster_.WrittenEntry(session->fail_open_for, session->holds_outlive_lease);
   session->told_live = true;
   life_changes_.push_back({session->key, true, false});
 }
@@ -80,6 +86,7 @@ void LeaseBook::OpenStream(const lease::SessionId& key, const tollgate::v1::Hell
   // Nothing else of the session changes: a Hello may be an old one, delayed on a half-open
   // connection, and the grants since then stand (R3).
   session->fail_open_for = std::max(session->fail_open_for, FailOpenFor(hello));
+  session->holds_outlive_lease = std::max(session->holds_outlive_lease, HoldsOutliveLease(hello));
 }
 
 void LeaseBook::CloseStream(const lease::SessionId& key, Moment at) {
@@ -134,6 +141,7 @@ void LeaseBook::Extend(const lease::SessionId& key, base::BootTime end) {
       uncovered_.erase({*session->uncovered_until, session->number});
       session->uncovered_until.reset();
     }
+    ClearWordsEnd(session);
   }
   session->lease_end = end;
   by_end_.emplace(std::make_pair(end, session->number), session);
@@ -158,6 +166,7 @@ void LeaseBook::EndLease(BookedSession* session, bool released, Moment at) {
     if (!released) ++lapses_;
     session->ended_at = session->lease_end;
   }
+  SetWordsEnd(session, at);
   if (released) session->ended_at = at.now;
   if (!released && session->fail_open_for > absl::ZeroDuration() &&
       !TOLLGATE_MUTATED("r14_fail_open_covered")) {
@@ -168,6 +177,32 @@ void LeaseBook::EndLease(BookedSession* session, bool released, Moment at) {
     return;
   }
   EndForGood(session);
+}
+
+// Every word to a holder ends with the lease, or for so long after it as the validator keeps holds
+// past it, by its own clock. Goodbye ends no word: a holder that it could not tell has one still.
+void LeaseBook::SetWordsEnd(BookedSession* session, Moment at) {
+  ClearWordsEnd(session);
+  const base::BootTime end =
+      session->lease_end + lease::UncoveredFor(session->holds_outlive_lease, drift_bound_);
+  if (end <= at.now) {
+    words_ended_.push_back(session->key);
+    return;
+  }
+  session->words_until = end;
+  words_.emplace(std::make_pair(end, session->number), session);
+}
+
+void LeaseBook::ClearWordsEnd(BookedSession* session) {
+  if (!session->words_until.has_value()) return;
+  words_.erase({*session->words_until, session->number});
+  session->words_until.reset();
+}
+
+void LeaseBook::EndWords(BookedSession* session) {
+  ClearWordsEnd(session);
+  words_ended_.push_back(session->key);
+  if (!session->uncovered_until.has_value()) EndForGood(session);
 }
 
 void LeaseBook::EndForGood(BookedSession* session) {
@@ -187,10 +222,11 @@ void LeaseBook::EndForGood(BookedSession* session) {
 }
 
 // R15: a record is removed only when nothing can be held on it. While a stream is open, a lease may
-// follow.
+// follow. A session that keeps holds past its lease stays as long as those may be open, so that
+// receipts name it after a restart of the service, too.
 void LeaseBook::RemoveFromRosterIfDead(BookedSession* session) {
   if (session->live || session->uncovered_until.has_value()) return;
-  if (session->streams > 0 && !session->released) return;
+  if ((session->streams > 0 || session->words_until.has_value()) && !session->released) return;
   roster_.Remove(session->key, &session->roster);
 }
 
@@ -202,6 +238,10 @@ bool LeaseBook::Advance(Moment at) {
   }
   while (!uncovered_.empty() && uncovered_.begin()->first.first <= at.now) {
     EndForGood(uncovered_.begin()->second);
+    ended = true;
+  }
+  while (!words_.empty() && words_.begin()->first.first <= at.now) {
+    EndWords(words_.begin()->second);
     ended = true;
   }
   return ended;
@@ -216,6 +256,9 @@ std::vector<lease::SessionId> LeaseBook::ForgetEnded() {
     BookedSession& session = it->second;
     session.remembered = false;
     if (session.live || session.streams > 0 || session.uncovered_until.has_value()) continue;
+    // It is put back among the ended when its words end.
+    if (session.words_until.has_value() && !session.released) continue;
+    ClearWordsEnd(&session);
     forgotten.push_back(it->first);
     sessions_.erase(it);
   }
@@ -225,7 +268,7 @@ std::vector<lease::SessionId> LeaseBook::ForgetEnded() {
 bool LeaseBook::NeedsRoster(const lease::SessionId& key) const {
   const BookedSession* session = Find(key);
   if (session == nullptr || session->released) return false;
-  return Roster::Needs(session->roster, session->fail_open_for);
+  return Roster::Needs(session->roster, session->fail_open_for, session->holds_outlive_lease);
 }
 
 RosterWrite LeaseBook::BeginRosterWrite(const lease::SessionId& key, absl::Time wall_now) {
@@ -241,6 +284,7 @@ RosterWrite LeaseBook::BeginRosterWrite(const lease::SessionId& key, absl::Time 
     record.set_version(session->version);
     record.set_fail_open(session->fail_open_for > absl::ZeroDuration());
     record.set_fail_open_for_us(absl::ToInt64Microseconds(session->fail_open_for));
+    record.set_holds_outlive_lease_us(absl::ToInt64Microseconds(session->holds_outlive_lease));
   }
   return write;
 }
@@ -273,9 +317,14 @@ base::BootTime LeaseBook::NextEnd() const {
   base::BootTime next = base::BootTime::InfiniteFuture();
   if (!by_end_.empty()) next = std::min(next, by_end_.begin()->first.first);
   if (!uncovered_.empty()) next = std::min(next, uncovered_.begin()->first.first);
+  if (!words_.empty()) next = std::min(next, words_.begin()->first.first);
   return next;
 }
 
 std::vector<LifeChange> LeaseBook::TakeLifeChanges() { return std::exchange(life_changes_, {}); }
+
+std::vector<lease::SessionId> LeaseBook::TakeWordsEnded() {
+  return std::exchange(words_ended_, {});
+}
 
 }  // namespace tollgate::service

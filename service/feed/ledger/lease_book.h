@@ -38,15 +38,23 @@ struct BookedSession {
 
   // The longest time that it ever asked to go on past its lease (R14).
   absl::Duration fail_open_for = absl::ZeroDuration();
+  // The longest time that it ever said to keep holds past its lease.
+  absl::Duration holds_outlive_lease = absl::ZeroDuration();
   bool live = false;  // holds or may hold a lease, until `lease_end`
   base::BootTime lease_end = base::BootTime::InfinitePast();
   absl::optional<base::BootTime>
-      uncovered_until;                      // its lease ran out, and it may fail open until then
+      uncovered_until;  // its lease ran out, and it may fail open until then
+  // It is not live, and a holder may have a word of its that is good until then: it keeps holds
+  // past its lease, or it said goodbye before its lease was over.
+  absl::optional<base::BootTime> words_until;
   bool released = false;                    // said Goodbye (R4)
   absl::optional<base::BootTime> ended_at;  // when its last lease ended; unset while it is live
   // The head when its lease ended. A wait for a revision up to there may have waited for this
   // session.
   int64_t head_at_end = -1;
+
+  // Whether a holder may have a word of this session's that is still good.
+  bool words_good() const { return live || words_until.has_value(); }
 
   // Used by the book alone.
   bool told_live = false;   // told by TakeLifeChanges, and no end told since
@@ -99,7 +107,7 @@ class LeaseBook {
   void Extend(const lease::SessionId& key, base::BootTime end);
   // Goodbye: the session's life ends at once and for ever (R4).
   void Release(const lease::SessionId& key, Moment at);
-  // Time passes: leases run out. True: a lease or a fail-open time did.
+  // Time passes: leases run out. True: a lease, a fail-open time or the words to holders did.
   bool Advance(Moment at);
   // Forgets the oldest ended sessions, above `max_ended`. Returns the sessions that it forgot.
   std::vector<lease::SessionId> ForgetEnded();
@@ -132,6 +140,8 @@ class LeaseBook {
   base::BootTime NextEnd() const;
   // The changes since the last call, in order.
   std::vector<LifeChange> TakeLifeChanges();
+  // The sessions whose words to holders have ended since the last call, in order.
+  std::vector<lease::SessionId> TakeWordsEnded();
 
  private:
   BookedSession* FindMutable(const lease::SessionId& key);
@@ -140,6 +150,11 @@ class LeaseBook {
   void CountOut(int64_t acknowledged);
   void EndLease(BookedSession* session, bool released, Moment at);
   void EndForGood(BookedSession* session);
+  // The session's lease ended: its words to holders are over, or have an end that is not yet.
+  void SetWordsEnd(BookedSession* session, Moment at);
+  void EndWords(BookedSession* session);
+  // The session has no end of its words in the future any more.
+  void ClearWordsEnd(BookedSession* session);
   void RemoveFromRosterIfDead(BookedSession* session);
 
   const double drift_bound_;
@@ -151,9 +166,11 @@ class LeaseBook {
   Timeline by_end_;                     // live: when the lease runs out
   std::map<int64_t, int> live_acks_;    // live: how many sessions have acknowledged each revision
   Timeline uncovered_;                  // uncovered_until
+  Timeline words_;                      // words_until
   std::deque<lease::SessionId> ended_;  // oldest first, bounded
   Roster roster_;
   std::vector<LifeChange> life_changes_;
+  std::vector<lease::SessionId> words_ended_;
   int64_t lapses_ = 0;
   int open_streams_ = 0;
 };

@@ -49,6 +49,15 @@ Standing StandingOf(const BookedSession& session, int64_t revision, int64_t need
   return session.released ? Standing::kReleased : Standing::kLapsed;
 }
 
+// Whether the session may keep holds open of which it has said nothing for the revision: it keeps
+// them past its lease, and has not acknowledged. As StandingOf has it of what fails open (R14).
+bool KeepsHoldsUncovered(const BookedSession& session, int64_t needed, bool enforced) {
+  if (session.holds_outlive_lease == absl::ZeroDuration() || session.acknowledged >= needed) {
+    return false;
+  }
+  return session.live ? enforced : session.words_until.has_value();
+}
+
 v1::PendingValidator Pending(const BookedSession& session, int64_t head, base::BootTime now) {
   v1::PendingValidator pending;
   pending.set_validator(session.key.validator_id);
@@ -92,6 +101,9 @@ Receipt MakeReceipt(const ReceiptSources& from, const ReceiptQuestion& question,
   std::vector<std::string> unheard;  // have not said when they last admitted
   int acknowledged = 0, lapsed = 0, released = 0, pending = 0;
   for (const auto& [key, session] : from.book.sessions()) {
+    if (KeepsHoldsUncovered(session, needed, enforced)) {
+      receipt.add_holds_not_covered(key.validator_id);
+    }
     switch (StandingOf(session, revision, needed, enforced)) {
       case Standing::kNotCounted:
         break;
@@ -132,6 +144,7 @@ Receipt MakeReceipt(const ReceiptSources& from, const ReceiptQuestion& question,
       receipt.add_last_admits()->Swap(&row);
     }
   }
+  from.holds.AddTo(revision, &receipt);
   if (frontier.CommitSeen(revision)) {
     if (const absl::optional<base::BootTime> at = frontier.events().CommittedAt(revision)) {
       *receipt.mutable_elapsed() = Left(now - *at);

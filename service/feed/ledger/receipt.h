@@ -8,6 +8,7 @@
 #include "absl/strings/string_view.h"
 #include "base/clock.h"
 #include "service/feed/ledger/enforced_frontier.h"
+#include "service/feed/ledger/hold_reports.h"
 #include "service/feed/ledger/last_admissions.h"
 #include "service/feed/ledger/lease_book.h"
 #include "tollgate/v1/enforcement.pb.h"
@@ -21,6 +22,9 @@ struct ReceiptQuestion {
   // holds none.
   std::string workspace;
   std::string token_id;
+  // A wait is over only when no hold that the revision put in doubt is open any more, either. The
+  // receipt is the same.
+  bool holds = false;
 };
 
 // A place among the waits for a receipt. Number 0: none was taken.
@@ -34,10 +38,12 @@ struct ReceiptSources {
   const LeaseBook& book;
   const EnforcedFrontier& frontier;
   const LastAdmissions& admissions;
+  const HoldReports& holds;
 };
 
 // The receipt as of `now`, in the store's `epoch`. Each session that counts is counted once: as
-// acknowledged, pending, not covered, lapsed or released. `elapsed` is unset unless the revision's
+// acknowledged, pending, not covered, lapsed or released; holds have numbers of their own, which
+// change none of that. `elapsed` is unset unless the revision's
 // commit was seen. Pure.
 tollgate::v1::Receipt MakeReceipt(const ReceiptSources& from, const ReceiptQuestion& question,
                                   absl::string_view epoch, base::BootTime now);

@@ -19,6 +19,8 @@ bool Roster::OnWritten(const RosterWrite& write, RosterEntry* entry) {
   entry->written = true;
   entry->fail_open_for =
       std::max(entry->fail_open_for, absl::Microseconds(write.record.fail_open_for_us()));
+  entry->holds_outlive_lease = std::max(entry->holds_outlive_lease,
+                                        absl::Microseconds(write.record.holds_outlive_lease_us()));
   return true;
 }
 

@@ -17,6 +17,7 @@ struct RosterEntry {
   int64_t number = 0;                                   // a new one after the session was taken out
   bool written = false;                                 // durably
   absl::Duration fail_open_for = absl::ZeroDuration();  // as it is written
+  absl::Duration holds_outlive_lease = absl::ZeroDuration();
 };
 
 // An addition to the roster, and the number of the session's entry that it writes.
@@ -34,14 +35,16 @@ class Roster {
   // The entry of a new session.
   RosterEntry NewEntry() { return {++entries_}; }
   // The entry of a session that the store's roster holds at the start.
-  RosterEntry WrittenEntry(absl::Duration fail_open_for) {
-    return {++entries_, true, fail_open_for};
+  RosterEntry WrittenEntry(absl::Duration fail_open_for, absl::Duration holds_outlive_lease) {
+    return {++entries_, true, fail_open_for, holds_outlive_lease};
   }
 
-  // Whether a session that may fail open for `fail_open_for` must be written, or written again,
-  // before it can be granted anything.
-  static bool Needs(const RosterEntry& entry, absl::Duration fail_open_for) {
-    return !entry.written || entry.fail_open_for < fail_open_for;
+  // Whether a session that may fail open for `fail_open_for`, and keeps holds past its lease for
+  // `holds_outlive_lease`, must be written, or written again, before it can be granted anything.
+  static bool Needs(const RosterEntry& entry, absl::Duration fail_open_for,
+                    absl::Duration holds_outlive_lease) {
+    return !entry.written || entry.fail_open_for < fail_open_for ||
+           entry.holds_outlive_lease < holds_outlive_lease;
   }
   // An addition of this session begins, and must be queued now. A removal that nobody has taken yet
   // is dropped: queued after the addition, it would take out a session that was granted on it.

@@ -31,6 +31,8 @@ absl::Status AddSession::Run(const storage::View& view, const storage::Slot&,
   if (there.has_value()) {
     record.set_fail_open(record.fail_open() || there->fail_open());
     record.set_fail_open_for_us(std::max(record.fail_open_for_us(), there->fail_open_for_us()));
+    record.set_holds_outlive_lease_us(
+        std::max(record.holds_outlive_lease_us(), there->holds_outlive_lease_us()));
     record.set_first_seen_us(there->first_seen_us());
     if (!there->caller().empty()) record.set_caller(there->caller());
   }

@@ -24,6 +24,8 @@ SessionView ViewOf(const BookedSession& session, const EventMarks& events, base:
   const EdgeFigures& figures = session.figures;
   if (figures.heard().has_value()) view.last_heard = now - *figures.heard();
   view.fail_open_for = session.fail_open_for;
+  view.holds_outlive_lease = session.holds_outlive_lease;
+  view.open_holds = figures.open_holds();
   view.cached_tokens = figures.cached_tokens();
   view.decisions = figures.decisions();
   if (session.streams > 0) view.decisions_per_second = figures.decisions_per_second();

@@ -31,6 +31,8 @@ struct SessionView {
   absl::Duration lease_left = absl::ZeroDuration();
   absl::optional<absl::Duration> last_heard;  // unset: this process has not heard it
   absl::Duration fail_open_for = absl::ZeroDuration();
+  absl::Duration holds_outlive_lease = absl::ZeroDuration();
+  int64_t open_holds = 0;  // as of its last ping
   int64_t cached_tokens = 0;
   int64_t decisions = 0;
   double decisions_per_second = 0;  // between two pings a second or more apart; 0: not told yet

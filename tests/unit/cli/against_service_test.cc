@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <fstream>
 
@@ -40,6 +41,11 @@ class AgainstService : public testing::Test {
       if (!request.validate_only()) response->set_revision(184);
       return grpc::Status::OK;
     });
+    const auto ok = [](int, const auto&, auto*) { return grpc::Status::OK; };
+    service_.get.Script(ok);
+    service_.list.Script(ok);
+    service_.rotate.Script(ok);
+    service_.update.Script(ok);
   }
 
   Outcome Run(std::vector<std::string> arguments, const std::string& input = "",
@@ -132,16 +138,10 @@ TEST_F(AgainstService, ALeakedTokenIsRevokedWhenSomebodySaidYes) {
 TEST_F(AgainstService, ACohortsRevocationSaysWhatItHit) {
   EXPECT_THAT(Run({"token", "revoke", "-w", "acme", "--all", "--owner", "team-c", "--yes"}).out,
               HasSubstr("revoked      revision 184   2 tokens of team-c in workspaces/acme\n"));
-  service_.revoke_many.Script([](int, const auto&, auto* response) {
-    response->set_token_count(-1);
-    response->set_revision(185);
-    return grpc::Status::OK;
-  });
-  EXPECT_THAT(Run({"token", "revoke", "-w", "acme", "--all", "--owner", "team-c", "--yes"}).out,
-              HasSubstr("revoked      revision 185   all of workspaces/acme owned by team-c, "
-                        "issued before now\n"));
-  EXPECT_THAT(Run({"token", "revoke", "-w", "acme", "--all", "--yes"}).out,
-              HasSubstr("revision 185   all of workspaces/acme, issued before now\n"));
+  EXPECT_FALSE(service_.revoke_many.asked().back().allow_empty());
+  EXPECT_THAT(Run({"token", "revoke", "-w", "acme", "--all", "--yes", "--allow-empty"}).out,
+              HasSubstr("revision 184   2 tokens of workspaces/acme\n"));
+  EXPECT_TRUE(service_.revoke_many.asked().back().allow_empty());
   service_.audit.Script([](int, const auto&, auto* page) {
     v1::AuditEntry* entry = page->add_entries();
     entry->set_action("cohort.revoke");
@@ -150,6 +150,155 @@ TEST_F(AgainstService, ACohortsRevocationSaysWhatItHit) {
     return grpc::Status::OK;
   });
   EXPECT_THAT(Run({"audit", "list"}).out, HasSubstr("workspaces/acme owner team-c"));
+}
+
+// A whole workspace goes only where its name is typed; one owner's tokens for a yes.
+TEST_F(AgainstService, AWholeWorkspaceAsksForItsName) {
+  const std::vector<std::string> all = {"token", "revoke", "-w", "acme", "--all"};
+  for (const char* answer : {"y\n", "yes\n", "acm\n", "\n", ""}) {
+    const Outcome outcome = Run(all, answer, true);
+    EXPECT_EQ(outcome.code, kAborted) << answer;
+    EXPECT_THAT(outcome.err, HasSubstr("This ends all 2 tokens of workspaces/acme, 0 of them used "
+                                       "lately.\nType the workspace's name to go on:"));
+  }
+  for (const auto& asked : service_.revoke_many.asked()) EXPECT_TRUE(asked.validate_only());
+  EXPECT_EQ(Run(all, "acme\n", true).code, kDone);
+  EXPECT_FALSE(service_.revoke_many.asked().back().validate_only());
+  EXPECT_EQ(service_.revoke_many.asked().back().expected_count(), 2);
+  EXPECT_EQ(Run({"token", "revoke", "-w", "acme", "--all", "--owner", "team-c"}, "y\n", true).code,
+            kDone);
+  EXPECT_EQ(Run(all, "acme\n").code, kBadUsage);  // nobody is there
+}
+
+TEST_F(AgainstService, ARevocationThatHitsNobodyIsRefusedWithAdvice) {
+  service_.revoke_many.Script([](int, const auto&, auto*) {
+    return net::ToGrpcStatus(base::Refuse(
+        absl::StatusCode::kFailedPrecondition, "NOTHING_TO_REVOKE",
+        "acme has no live token that is owned by team-d; perhaps you mean team-c (2 live tokens)"));
+  });
+  for (const char* flag : {"--yes", "--dry-run"}) {
+    const Outcome outcome =
+        Run({"token", "revoke", "-w", "acme", "--all", "--owner", "team-d", flag});
+    EXPECT_EQ(outcome.code, kRefused);
+    EXPECT_THAT(outcome.err, HasSubstr("perhaps you mean team-c (2 live tokens)"));
+    EXPECT_THAT(outcome.err, HasSubstr("--allow-empty"));
+  }
+}
+
+// A token that nobody has seen is no token that anybody needs: with the reader gone it is revoked,
+// unless another one's plan counts on it.
+TEST_F(AgainstService, ATokenThatCouldNotBeShownIsRevoked) {
+  const auto made = [](int, const auto&, auto* response) {
+    response->mutable_token()->set_name("workspaces/acme/tokens/4mXp81QzR0aYc7Ld");
+    response->set_token_string(TokenString());
+    return grpc::Status::OK;
+  };
+  service_.create.Script(made);
+  service_.rotate.Script(made);
+  service_.revoke.Script([](int, const auto&, auto*) { return grpc::Status::OK; });
+  const auto to_nobody = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), {"--service", service_.address(), "--config", "/dev/null"});
+    std::istringstream in;
+    std::ofstream full("/dev/full");
+    std::ostringstream err;
+    const int code = RunCommand(words, {&in, &full, &err, false, false, &base::SystemClock()});
+    return Outcome{code, "", err.str()};
+  };
+  for (const std::vector<std::string>& how : std::vector<std::vector<std::string>>{
+           {"token", "create", "-w", "acme", "--label", "x"},
+           {"-q", "token", "create", "-w", "acme", "--label", "x"},
+           {"-o", "json", "token", "create", "-w", "acme", "--label", "x"}}) {
+    const size_t revoked = service_.revoke.asked().size();
+    const Outcome outcome = to_nobody(how);
+    EXPECT_EQ(outcome.code, kFailed);
+    EXPECT_THAT(outcome.err, HasSubstr("SECRET_NOT_SHOWN"));
+    EXPECT_THAT(outcome.err, HasSubstr("It was revoked"));
+    ASSERT_EQ(service_.revoke.asked().size(), revoked + 1);
+    EXPECT_EQ(service_.revoke.asked().back().name(), "workspaces/acme/tokens/4mXp81QzR0aYc7Ld");
+  }
+  const size_t revoked = service_.revoke.asked().size();
+  EXPECT_THAT(to_nobody({"token", "rotate", "id", "-w", "acme"}).err, HasSubstr("It exists"));
+  EXPECT_EQ(service_.revoke.asked().size(), revoked);
+  service_.revoke.Script([](int, const auto&, auto*) { return Away(); });
+  EXPECT_THAT(to_nobody({"token", "create", "-w", "acme", "--label", "x"}).err,
+              HasSubstr("Revoke it: tollgate token revoke"));
+}
+
+TEST_F(AgainstService, DurationsTravelAsDurations) {
+  EXPECT_EQ(Run({"token", "rotate", "id", "-w", "acme", "--retire-in", "1h"}).code, kDone);
+  EXPECT_EQ(service_.rotate.asked().back().retire_plan().after().seconds(), 3600);
+  EXPECT_EQ(Run({"token", "update", "id", "-w", "acme", "--expires-in", "1h"}).code, kDone);
+  EXPECT_EQ(service_.update.asked().back().lifetime().seconds(), 3600);
+  EXPECT_FALSE(service_.update.asked().back().token().has_expire_time());
+  EXPECT_EQ(Run({"token", "list", "-w", "acme", "--unused-for", "1h", "--expiring-within", "2h",
+                 "--rotation-due-within", "now"})
+                .code,
+            kDone);
+  const v1::TokenFilter filter = service_.list.asked().back().filter();
+  EXPECT_EQ(filter.unused_for().seconds(), 3600);
+  EXPECT_EQ(filter.expiring_within().seconds(), 7200);
+  EXPECT_TRUE(filter.has_rotation_due_within());
+  EXPECT_EQ(filter.rotation_due_within().seconds(), 0);
+}
+
+// A difference is told as one, and made of the state that is there.
+TEST_F(AgainstService, AnUpdateThatAddsIsMadeAnewWhereTheTokenWasChanged) {
+  int reads = 0;
+  service_.get.Script([&](int, const auto&, auto* token) {
+    token->add_scopes("a");
+    if (++reads > 1) token->add_scopes("b");
+    (*token->mutable_annotations())["team"] = "x";
+    (*token->mutable_annotations())["old"] = "y";
+    token->set_etag(absl::StrCat("e", reads));
+    return grpc::Status::OK;
+  });
+  service_.update.Script([&](int, const auto& request, auto* response) {
+    if (request.token().etag() == "e1") {
+      return net::ToGrpcStatus(
+          base::Refuse(absl::StatusCode::kAborted, "ETAG_MISMATCH", "it was changed"));
+    }
+    response->set_revision(9);
+    return grpc::Status::OK;
+  });
+  const Outcome outcome =
+      Run({"token", "update", "id", "-w", "acme", "--add-scope", "c", "--remove-scope", "a",
+           "--annotation", "team=z", "--annotation", "old-"});
+  EXPECT_EQ(outcome.code, kDone) << outcome.err;
+  ASSERT_EQ(service_.update.asked().size(), 2u);
+  const v1::Token token = service_.update.asked().back().token();
+  EXPECT_THAT(token.scopes(), testing::ElementsAre("b", "c"));
+  EXPECT_EQ(token.annotations().size(), 1u);
+  EXPECT_EQ(token.annotations().at("team"), "z");
+  EXPECT_EQ(Run({"token", "update", "id", "-w", "acme", "--add-scope", "c", "--scope", "d"}).code,
+            kBadUsage);
+}
+
+// `--flag value WORD`: the word is a thing of its own, and one too many is refused.
+TEST_F(AgainstService, ARepeatableFlagTakesOneValueEachTime) {
+  EXPECT_EQ(Run({"token", "create", "-w", "acme", "--label", "x", "--scope", "a", "b"}).code,
+            kBadUsage);
+  EXPECT_EQ(Run({"token", "list", "-w", "acme", "--state", "active", "revoked"}).code, kBadUsage);
+  EXPECT_THAT(service_.list.asked(), IsEmpty());
+  EXPECT_EQ(Run({"token", "update", "--scope", "a", "id", "-w", "acme"}).code, kDone);
+  EXPECT_EQ(service_.update.asked().back().token().name(), "workspaces/acme/tokens/id");
+  EXPECT_THAT(service_.update.asked().back().token().scopes(), testing::ElementsAre("a"));
+}
+
+TEST_F(AgainstService, AFullNameAndAnotherWorkspaceDisagree) {
+  const std::string name = "workspaces/prod/tokens/4mXp81QzR0aYc7Ld";
+  for (const std::vector<std::string>& verb : std::vector<std::vector<std::string>>{
+           {"get"}, {"revoke", "--yes"}, {"suspend"}, {"update", "--label", "x"}}) {
+    std::vector<std::string> words = {"token", verb[0], name, "-w", "dev"};
+    words.insert(words.end(), verb.begin() + 1, verb.end());
+    const Outcome outcome = Run(words);
+    EXPECT_EQ(outcome.code, kBadUsage) << verb[0];
+    EXPECT_THAT(outcome.err, HasSubstr("which workspace")) << verb[0];
+  }
+  EXPECT_EQ(Run({"token", "get", name, "-w", "prod"}).code, kDone);
+  // The usual workspace is no word of this command.
+  setenv("TOLLGATE_WORKSPACE", "dev", 1);
+  EXPECT_EQ(Run({"token", "get", name}).code, kDone);
+  unsetenv("TOLLGATE_WORKSPACE");
 }
 
 TEST_F(AgainstService, AMiscountIsToldInTheWordsOfTheCommandLine) {
@@ -346,6 +495,126 @@ TEST_F(AgainstService, TheAdviceNamesTheEpoch) {
   EXPECT_EQ(service_.wait.asked().back().epoch(), "epoch-1");
 }
 
+TEST_F(AgainstService, HoldsAreWaitedForOnceItIsEnforced) {
+  // Enforced at once; the holds are closed at the last question.
+  const auto script = [this](int last) {
+    service_.wait.Script([last](int nth, const auto& request, auto* receipt) {
+      receipt->set_epoch("epoch-1");
+      receipt->set_revision(request.revision());
+      receipt->set_state(v1::ENFORCEMENT_STATE_ENFORCED);
+      receipt->set_acknowledged(1);
+      v1::EdgeHolds* row = receipt->add_edge_holds();
+      row->set_edge("edge-1");
+      if (nth < last) {
+        row->set_told(2);
+        row->add_unanswered("chat/web-7");
+        receipt->set_holds_open(2);
+      } else {
+        row->set_closed(2);
+        receipt->set_holds_closed(2);
+      }
+      return grpc::Status::OK;
+    });
+  };
+  script(2);
+  const std::vector<std::string> words = {"token", "revoke", "-w",          "acme",
+                                          "--all", "--yes",  "--wait-holds"};
+  Outcome outcome = Run(words);
+  EXPECT_EQ(outcome.code, kDone) << outcome.err;
+  std::vector<v1::WaitEnforcedRequest> asked = service_.wait.asked();
+  ASSERT_EQ(asked.size(), 3u);
+  EXPECT_FALSE(asked[0].holds()) << "the first says when it is enforced";
+  EXPECT_TRUE(asked[1].holds());
+  EXPECT_TRUE(asked[2].holds());
+  EXPECT_THAT(
+      outcome.out,
+      testing::MatchesRegex("revoked +revision 184 [^\n]*\n"
+                            "enforced     everywhere: 1 acknowledged [^\n]*\n"
+                            "holds        2 told and not answered .chat/web-7 at edge-1. [^\n]*\n"
+                            "holds        2 closed   [^\n]*\n"));
+  // Without it they are only told of.
+  script(100);
+  outcome = Run({"token", "revoke", "-w", "acme", "--all", "--yes", "--wait"});
+  EXPECT_EQ(outcome.code, kDone) << outcome.err;
+  EXPECT_FALSE(service_.wait.asked().back().holds());
+  EXPECT_THAT(outcome.out,
+              HasSubstr("\nholds        2 told and not answered (chat/web-7 at edge-1)\n"));
+  // A time that is over is said, with the answer as it stands.
+  script(100);
+  std::vector<std::string> json = words;
+  json.insert(json.begin(), {"-o", "json"});
+  json.insert(json.end(), {"--wait-timeout", "1ms"});
+  outcome = Run(json);
+  EXPECT_EQ(outcome.code, kNotYetEnforced);
+  EXPECT_THAT(outcome.err, HasSubstr("HOLDS_STILL_OPEN"));
+  EXPECT_THAT(outcome.err, HasSubstr("tollgate events wait --holds 184 --epoch epoch-1"));
+  const nlohmann::json answer = nlohmann::json::parse(outcome.out);
+  EXPECT_EQ(answer["receipt"]["holds_open"], "2");
+  EXPECT_EQ(answer["receipt"]["edge_holds"][0]["unanswered"][0], "chat/web-7");
+  // And the command that it advises.
+  outcome = Run({"events", "wait", "--holds", "184", "--timeout", "1s"});
+  EXPECT_TRUE(service_.wait.asked().back().holds());
+  EXPECT_EQ(outcome.code, kNotYetEnforced);
+  EXPECT_THAT(outcome.out,
+              HasSubstr("holds        2 told and not answered (chat/web-7 at edge-1)\n"));
+  EXPECT_EQ(Run({"events", "wait", "184", "--timeout", "1s"}).code, kDone);
+  outcome = Run({"token", "revoke", "-w", "acme", "--all", "--yes", "--wait-timeout", "1s"});
+  EXPECT_EQ(outcome.code, kBadUsage);
+  EXPECT_THAT(outcome.err, HasSubstr("--wait-timeout requires --wait or --wait-holds"));
+}
+
+TEST_F(AgainstService, AnyChangeCanWaitForHolds) {
+  service_.retire.Script([](int, const auto& request, auto* response) {
+    EXPECT_TRUE(request.has_wait_enforced());
+    response->set_revision(184);
+    response->mutable_token()->set_name(request.name());
+    v1::Receipt* receipt = response->mutable_receipt();
+    receipt->set_revision(184);
+    receipt->set_epoch("epoch-1");
+    receipt->set_state(v1::ENFORCEMENT_STATE_ENFORCED);
+    receipt->mutable_elapsed()->set_nanos(11'000'000);
+    receipt->set_holds_open(1);
+    receipt->add_edge_holds()->set_in_doubt(1);
+    return grpc::Status::OK;
+  });
+  service_.wait.Script([](int nth, const auto& request, auto* receipt) {
+    EXPECT_EQ(request.token(), "workspaces/acme/tokens/4mXp81QzR0aYc7Ld");
+    receipt->set_revision(request.revision());
+    receipt->set_epoch(request.epoch());
+    receipt->set_state(v1::ENFORCEMENT_STATE_ENFORCED);
+    if (nth > 0) {
+      receipt->set_holds_open(1);
+    } else {
+      receipt->set_holds_closed(1);
+    }
+    receipt->mutable_elapsed()->set_seconds(3);
+    return grpc::Status::OK;
+  });
+  const std::vector<std::string> words = {"token", "retire", "4mXp81QzR0aYc7Ld", "-w", "acme"};
+  const auto run = [&](const char* more) {
+    std::vector<std::string> all = words;
+    all.push_back(more);
+    return Run(all);
+  };
+  Outcome outcome = run("--wait-holds");
+  EXPECT_EQ(outcome.code, kDone) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("   11 ms\nholds        1 closed\n"));
+  ASSERT_EQ(service_.wait.asked().size(), 1u);
+  EXPECT_TRUE(service_.wait.asked()[0].holds());
+  EXPECT_EQ(service_.wait.asked()[0].epoch(), "epoch-1");
+  outcome = run("--wait-holds");
+  EXPECT_EQ(outcome.code, kNotYetEnforced) << "one is open still";
+  outcome = run("--wait");
+  EXPECT_EQ(outcome.code, kDone) << outcome.err;
+  EXPECT_EQ(service_.wait.asked().size(), 2u);
+  EXPECT_THAT(outcome.out, HasSubstr("holds        1 not decided yet"));
+  service_.wait.Script([](int, const auto&, auto*) { return Away(); });
+  outcome = run("--wait-holds");
+  EXPECT_EQ(outcome.code, kNotYetEnforced);
+  EXPECT_THAT(outcome.out, HasSubstr("retired      revision 184"));
+  EXPECT_THAT(outcome.err, HasSubstr("tollgate events wait --holds 184 --epoch epoch-1"));
+}
+
 TEST_F(AgainstService, ARestoreUnderAWaitIsNoEnforcement) {
   service_.wait.Script([](int nth, const auto&, auto* receipt) {
     if (nth > 0) {
@@ -412,6 +681,13 @@ TEST_F(AgainstService, AttemptsAreATableOrOneSentenceThatThereAreNone) {
       row->set_edge("payments/edge-3");
       row->set_reason(reason);
       row->set_count(312);
+      if (reason == v1::VERDICT_REASON_REVOKED) {
+        auto* from = row->add_addresses();
+        from->set_address("2001:db8::1");
+        from->set_count(7);
+        from->mutable_last_time()->set_seconds(
+            absl::ToUnixSeconds(absl::Now() - absl::Minutes(6) - absl::Seconds(10)));
+      }
       row->mutable_first_time()->set_seconds(
           absl::ToUnixSeconds(absl::Now() - absl::Hours(2) - absl::Minutes(1)));
       row->mutable_last_time()->set_seconds(
@@ -430,6 +706,7 @@ TEST_F(AgainstService, AttemptsAreATableOrOneSentenceThatThereAreNone) {
   EXPECT_THAT(outcome.out,
               testing::ContainsRegex("payments/edge-3 +revoked +312 +2 h ago +5 min ago"));
   EXPECT_THAT(outcome.out, testing::ContainsRegex("payments/edge-3 +insufficient scope +312"));
+  EXPECT_THAT(outcome.out, testing::ContainsRegex("\n  from 2001:db8::1 +7 +6 min ago"));
   std::vector<std::string> quiet = words;
   quiet.insert(quiet.begin(), "-q");
   EXPECT_EQ(Run(quiet).out, "payments/edge-3\n");
@@ -438,11 +715,14 @@ TEST_F(AgainstService, AttemptsAreATableOrOneSentenceThatThereAreNone) {
   const nlohmann::json answer = nlohmann::json::parse(Run(json).out);
   EXPECT_EQ(answer["attempts"][0]["reason"], "VERDICT_REASON_REVOKED");
   EXPECT_EQ(answer["attempts"][0]["count"], "312");
+  EXPECT_EQ(answer["attempts"][0]["addresses"][0]["address"], "2001:db8::1");
 }
 
 TEST_F(AgainstService, AListOfWhatIsStillTriedSaysWhen) {
-  service_.list.Script([](int, const auto& request, auto* response) {
+  std::atomic<int64_t> within{0};
+  service_.list.Script([&within](int, const auto& request, auto* response) {
     EXPECT_TRUE(request.filter().still_tried());
+    EXPECT_EQ(request.filter().tried_within().seconds(), within);
     auto* token = response->add_tokens();
     token->set_token_id("4mXp81QzR0aYc7Ld");
     token->set_state(v1::TOKEN_STATE_REVOKED);
@@ -450,10 +730,19 @@ TEST_F(AgainstService, AListOfWhatIsStillTriedSaysWhen) {
         absl::ToUnixSeconds(absl::Now() - absl::Minutes(5) - absl::Seconds(10)));
     return grpc::Status::OK;
   });
-  const Outcome outcome = Run({"token", "list", "-w", "acme", "--still-tried"});
-  EXPECT_EQ(outcome.code, kDone) << outcome.err;
-  EXPECT_THAT(outcome.out, testing::ContainsRegex("EXPIRES +LAST TRIED"));
-  EXPECT_THAT(outcome.out, testing::ContainsRegex("4mXp81QzR0aYc7Ld .*5 min ago"));
+  for (const std::vector<std::string>& flags :
+       std::vector<std::vector<std::string>>{{"--still-tried"},
+                                             {"--tried-within", "7d"},
+                                             {"--still-tried", "--tried-within", "7d"}}) {
+    within = flags.back() == "7d" ? 7 * 86400 : 0;
+    std::vector<std::string> words = {"token", "list", "-w", "acme"};
+    words.insert(words.end(), flags.begin(), flags.end());
+    const Outcome outcome = Run(words);
+    EXPECT_EQ(outcome.code, kDone) << outcome.err;
+    EXPECT_THAT(outcome.out, testing::ContainsRegex("EXPIRES +LAST TRIED"));
+    EXPECT_THAT(outcome.out, testing::ContainsRegex("4mXp81QzR0aYc7Ld .*5 min ago"));
+  }
+  EXPECT_EQ(Run({"token", "list", "-w", "acme", "--tried-within", "soon"}).code, kBadUsage);
 }
 
 TEST_F(AgainstService, AWaitTellsWhoStillTriesWhereThereIsSomethingToTell) {

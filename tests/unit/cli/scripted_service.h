@@ -74,6 +74,7 @@ class ScriptedService {
   ScriptedMethod<v1::GetTokenRequest, v1::Token> get;
   ScriptedMethod<v1::ListTokensRequest, v1::ListTokensResponse> list;
   ScriptedMethod<v1::ListTokenAttemptsRequest, v1::ListTokenAttemptsResponse> attempts;
+  ScriptedMethod<v1::UpdateTokenRequest, v1::UpdateTokenResponse> update;
   ScriptedMethod<v1::RetireTokenRequest, v1::RetireTokenResponse> retire;
   ScriptedMethod<v1::RevokeTokenRequest, v1::RevokeTokenResponse> revoke;
   ScriptedMethod<v1::RevokeTokensRequest, v1::RevokeTokensResponse> revoke_many;
@@ -108,6 +109,10 @@ class ScriptedService {
                                    const v1::ListTokenAttemptsRequest* request,
                                    v1::ListTokenAttemptsResponse* response) override {
       return owner_->attempts.Serve(request, response);
+    }
+    grpc::Status UpdateToken(grpc::ServerContext*, const v1::UpdateTokenRequest* request,
+                             v1::UpdateTokenResponse* response) override {
+      return owner_->update.Serve(request, response);
     }
     grpc::Status RetireToken(grpc::ServerContext*, const v1::RetireTokenRequest* request,
                              v1::RetireTokenResponse* response) override {

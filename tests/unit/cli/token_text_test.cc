@@ -86,6 +86,72 @@ TEST(ReceiptText, FakesNoLineOfItsOwn) {
   EXPECT_EQ(WaitingText(receipt), "waiting      a restore?enforced?[2J, 0.0 ms more\n");
 }
 
+// One edge more in a receipt, and in its sums.
+tollgate::v1::EdgeHolds* AddHolds(const char* edge, int64_t in_doubt, int64_t told, int64_t closed,
+                                  int64_t silent, bool gone, tollgate::v1::Receipt* receipt) {
+  tollgate::v1::EdgeHolds* row = receipt->add_edge_holds();
+  row->set_edge(edge);
+  row->set_in_doubt(in_doubt);
+  row->set_told(told);
+  row->set_closed(closed);
+  row->set_silent(silent);
+  row->set_gone(gone);
+  const int64_t open = in_doubt + told;
+  receipt->set_holds_open(receipt->holds_open() + (gone ? 0 : open));
+  receipt->set_holds_closed(receipt->holds_closed() + closed);
+  receipt->set_holds_silent(receipt->holds_silent() + silent + (gone ? open : 0));
+  return row;
+}
+
+TEST(HoldsText, SaysWhatBecameOfThemAndWhoHasNotAnswered) {
+  tollgate::v1::Receipt receipt;
+  EXPECT_EQ(HoldsText(receipt), "") << "nothing where there are none";
+  EXPECT_EQ(HoldsText(receipt, absl::Milliseconds(48)), "");
+  AddHolds("payments/edge-4", 0, 0, 3, 0, false, &receipt);
+  EXPECT_EQ(HoldsText(receipt), "holds        3 closed\n");
+  EXPECT_EQ(HoldsText(receipt, absl::Milliseconds(48)), "holds        3 closed   48 ms\n");
+  auto* told = AddHolds("payments/edge-3", 0, 1, 0, 0, false, &receipt);
+  told->add_unanswered("chat/web-7");
+  EXPECT_EQ(HoldsText(receipt),
+            "holds        3 closed, 1 told and not answered (chat/web-7 at payments/edge-3)\n");
+  AddHolds("edge-1", 5, 0, 0, 0, false, &receipt);
+  auto* silent = AddHolds("edge-2", 0, 0, 1, 2, false, &receipt);
+  silent->add_unanswered("a");
+  silent->add_unanswered("unnamed");
+  auto* gone = AddHolds("edge-9", 1, 1, 0, 0, true, &receipt);
+  gone->add_unanswered("b");
+  EXPECT_EQ(
+      HoldsText(receipt),
+      "holds        4 closed, 5 not decided yet (edge-1), 1 told and not answered (chat/web-7 "
+      "at payments/edge-3), 4 silent, their word has run out (a, unnamed at edge-2; b at "
+      "edge-9, which is gone)\n");
+}
+
+TEST(HoldsText, CountsAlsoWhatIsNotNamed) {
+  tollgate::v1::Receipt receipt;
+  for (int i = 0; i < 7; ++i) {
+    AddHolds("edge", 0, 1, 0, 0, false, &receipt)->add_unanswered("chat/web-7");
+  }
+  receipt.set_holds_open(9);  // those of the edges beyond the hundredth
+  receipt.set_holds_silent(1);
+  const std::string at = "chat/web-7 at edge";
+  EXPECT_EQ(HoldsText(receipt), "holds        7 told and not answered (" + at + "; " + at + "; " +
+                                    at + "; " + at + "; " + at +
+                                    "; and 2 more edges), 2 more open, 1 silent, its word has run "
+                                    "out\n");
+}
+
+TEST(HoldsText, NamesWhoseHoldsAreNotCoveredAndFakesNoLine) {
+  tollgate::v1::Receipt receipt;
+  receipt.add_holds_not_covered("edge-3");
+  receipt.add_holds_not_covered("edge\nenforced\x1b[2J");
+  EXPECT_EQ(HoldsText(receipt),
+            "not covered  holds kept past the lease: edge-3, edge?enforced?[2J\n");
+  receipt.clear_holds_not_covered();
+  AddHolds("edge\n\x1b[2J", 0, 1, 0, 0, false, &receipt)->add_unanswered("a\nb");
+  EXPECT_EQ(HoldsText(receipt), "holds        1 told and not answered (a?b at edge??[2J)\n");
+}
+
 TEST(LastAdmitText, NeverGuesses) {
   tollgate::v1::Receipt receipt;
   EXPECT_EQ(LastAdmitText(receipt), "");

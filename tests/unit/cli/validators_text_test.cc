@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/str_cat.h"
 #include "base/proto_time.h"
 #include "cli/commands/token_text.h"
 
@@ -76,6 +77,21 @@ TEST(FleetText, OwnsUpToWhatIsNotKnown) {
       HasSubstr("edge-1     pending  ?       not since start  20 s        fail-open 10 min  -\n"));
 }
 
+TEST(FleetText, SaysWhoKeepsHoldsThatNoReceiptCovers) {
+  ListValidatorsResponse fleet;
+  ValidatorStatus* keeps = Add("edge-1", tollgate::v1::VALIDATOR_STATE_IN_SYNC, &fleet);
+  *keeps->mutable_holds_outlive_lease() = base::ToProto(absl::Minutes(5));
+  Add("edge-2", tollgate::v1::VALIDATOR_STATE_IN_SYNC, &fleet);
+  const std::string text = FleetText(fleet, FleetShown(), kNow);
+  EXPECT_THAT(text,
+              HasSubstr("fail-closed, keeps holds 5 min past its lease (not covered)  1.4.0\n"));
+  EXPECT_THAT(text, HasSubstr(absl::StrCat("fail-closed", std::string(50, ' '), "1.4.0\n")));
+  keeps->set_stale_policy(tollgate::v1::STALE_POLICY_FAIL_OPEN);
+  *keeps->mutable_fail_open_for() = base::ToProto(absl::Minutes(10));
+  EXPECT_THAT(FleetText(fleet, FleetShown(), kNow),
+              HasSubstr("fail-open 10 min, keeps holds 5 min past its lease (not covered)"));
+}
+
 TEST(FleetText, IsSafeForATerminal) {
   ListValidatorsResponse fleet;
   Add("edge\x1b[2J", tollgate::v1::VALIDATOR_STATE_LAPSED, &fleet)->set_version("\x1b]0;x");
@@ -100,13 +116,14 @@ TEST(FleetText, WideTellsTheRest) {
   validator->set_instance("00112233445566778899aabbccddeeff");
   validator->set_address("ipv4:10.0.0.7:51234");
   validator->set_cached_tokens(1234);
+  validator->set_open_holds(5678);
   validator->set_decisions_per_second(17.25);
   *validator->mutable_connect_time() = base::ToProto(kNow - absl::Minutes(3));
   FleetShown shown;
   shown.wide = true;
   const std::string text = FleetText(fleet, shown, kNow);
   for (const char* part :
-       {"00112233  ", "ipv4:10.0.0.7:51234", "3 min ago", "1234", "17.2", "180"}) {
+       {"00112233  ", "ipv4:10.0.0.7:51234", "3 min ago", "1234", "  5678 ", "17.2", "180"}) {
     EXPECT_THAT(text, HasSubstr(part));
   }
 }

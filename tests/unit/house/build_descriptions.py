@@ -228,6 +228,10 @@ class Bazel:
                 (target.headers if path.endswith(HEADERS) else target.sources).add(path)
         target.rooms = {name.rpartition(":")[2][:-len(".sources")]
                         for name in attributes.get("srcs", []) if name.endswith(".sources")}
+        whole = {path for name in attributes.get("srcs", []) if name.endswith(".sources")
+                 for path in self._files(name, package)}
+        target.twice = [name for name in attributes.get("srcs", [])
+                        if not name.endswith(".sources") and whole & set(self._files(name, package))]
         for name in attributes.get("hdrs", []):
             target.headers.update(self._files(name, package))
         target.owned = {os.path.join(package, name) for name in attributes.get("hdrs", []) + attributes.get("srcs", [])

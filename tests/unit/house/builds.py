@@ -102,6 +102,8 @@ class Comparison:
             attribute = ("srcs" if not source.split(" ")[0].endswith(".proto")
                          else "services" if " " in source else "messages")
             self.item(target, attribute, entry(source, package), source in ours.sources, f"source {source}")
+        for name in target.twice:
+            self.item(target, "srcs", name, False, f"second mention of {name}")
         given = OF_EVERY_TEST if target.is_test else set()
         bare = {dep for dep in target.deps if dep in self.cmake.targets or dep.startswith("@")}
         for dep in sorted((ours.deps ^ bare) - given):

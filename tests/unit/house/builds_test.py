@@ -281,9 +281,12 @@ class MadeUp(unittest.TestCase):
         self.put("base/random.cc", "")
         self.assert_found("tollgate_base lacks the source base/random.cc")  # and that is all
         self.assert_mended()
+        self.change("tests/simulation/BUILD.bazel", '"//base', '"//base:log.cc", "//base')
+        self.assert_found("second mention of //base:log.cc")
+        self.assert_mended()
         self.description += "SOURCES simulation town.cc\n"
         self.put("tests/simulation/town.cc", "")
-        self.change("tests/simulation/BUILD.bazel", 'srcs = ["main.cc", ', 'srcs = glob(["*.h"]) + ["main.cc", ')
+        self.change("tests/simulation/BUILD.bazel", "srcs = [", 'srcs = glob(["*.h"]) + [')
         self.assert_mended()
         self.change("tests/simulation/BUILD.bazel", '"//base:tollgate_base.sources"', '"//base:clock.cc"')
         self.assertIn('"//base:log.cc",', "".join(self.found()))

@@ -19,6 +19,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Pair;
 using testing::StartsWith;
 
 PolicyFile Read(const std::string& text) {
@@ -73,6 +74,8 @@ upstream:
   identity:
     workspace: X-Workspace
     token: x-token-id
+    annotation.team: x-team
+    annotation.cost/center: X-Cost-Center
 answers:
   realm: acme
   resource_metadata: https://api.example/.well-known/oauth-protected-resource
@@ -114,6 +117,8 @@ TEST(PolicyFile, IsReadWhole) {
   EXPECT_EQ(file.upstream.workspace_header, "x-workspace");
   EXPECT_EQ(file.upstream.token_header, "x-token-id");
   EXPECT_EQ(file.upstream.owner_header, "") << "only the ones that are named are sent";
+  EXPECT_THAT(file.upstream.annotation_headers,
+              ElementsAre(Pair("team", "x-team"), Pair("cost/center", "x-cost-center")));
   EXPECT_EQ(file.upstream.tell_before_expiry, absl::Hours(7 * 24));
   EXPECT_EQ(file.words.realm, "acme");
   EXPECT_THAT(file.words.resource_metadata, StartsWith("https://"));
@@ -242,6 +247,16 @@ INSTANTIATE_TEST_SUITE_P(
                 "remove, keep"},
         BadCase{Top("upstream: {identity: {workspace: Host}}"), "the header host has another"},
         BadCase{Top("upstream: {identity: {token: a, owner: A}}"), "the header a is named twice"},
+        BadCase{Top("upstream: {identity: {token: a, annotation.t: A}}"), "the header a is named"},
+        BadCase{Top("upstream: {identity: {annotation.t: Host}}"), "the header host has another"},
+        BadCase{Top("client_address: \"x forwarded\""), "`client_address` is a header's name"},
+        BadCase{Top("client_address: [a]"), "`client_address` is one value, and this is a list"},
+        BadCase{Top("upstream: {identity: {annotation.-t: a}}"), "followed by an annotation's key"},
+        BadCase{Top("upstream: {identity: {annotations.t: a}}"), "did you mean `annotation.KEY`?"},
+        BadCase{Top("upstream: {identity: {annotation.1: a1, annotation.2: a2, annotation.3: a3, "
+                    "annotation.4: a4, annotation.5: a5, annotation.6: a6, annotation.7: a7, "
+                    "annotation.8: a8, annotation.9: a9}}"),
+                "at most 8 annotations"},
         BadCase{Top("credentials: [{header: k}]\nupstream: {identity: {token: k}}"),
                 "edge.yaml:3: upstream.identity: `token`: the header k carries the credential"},
         BadCase{Top("answers: {realm: \"a\\\"b\"}"), "answers: `realm` is at most 256"},

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "base/status.h"
 
 namespace tollgate::policy {
@@ -32,6 +33,7 @@ struct Sent {
   std::vector<Header> headers;
   std::string host = "api.example";
   std::string requirement;
+  base::IpAddress client;
 };
 
 Judgement Judge(const Policy& policy, const Sent& sent) {
@@ -41,6 +43,7 @@ Judgement Judge(const Policy& policy, const Sent& sent) {
   request.target = sent.target;
   request.headers = sent.headers;
   request.requirement = sent.requirement;
+  request.client = sent.client;
   return policy.Judge(request);
 }
 
@@ -164,25 +167,50 @@ TEST(Policy, TakesTheCredentialAway) {
 TEST(Policy, TakesForeignIdentityAway) {
   const auto policy = Parse(R"(version: 1
 upstream:
-  identity: {workspace: x-workspace}
+  identity: {workspace: x-workspace, annotation.team: x-team}
 routes:
   - {path: /open, needs: public}
   - {path: /, needs: {optional: true}}
 )");
   for (const std::string target : {"/", "/open"}) {
-    EXPECT_THAT(Judge(*policy, {.target = target}).drop_headers, ElementsAre("x-workspace"))
+    EXPECT_THAT(Judge(*policy, {.target = target}).drop_headers,
+                ElementsAre("x-workspace", "x-team"))
         << "also where the front did not see it";
-    EXPECT_THAT(
-        Judge(*policy, {.target = target,
-                        .headers = {{"X-Workspace", "a"},
-                                    {"X_WORKSPACE", "b"},
-                                    {"x-workspace", "c"},
-                                    {"X-Tollgate-Owner", "d"},
-                                    {"X-Workspaces", "e"},
-                                    {"X-Original-URL", "/f"}}})
-            .drop_headers,
-        UnorderedElementsAre("x-workspace", "x_workspace", "x-tollgate-owner", "x-original-url"));
+    EXPECT_THAT(Judge(*policy, {.target = target,
+                                .headers = {{"X-Workspace", "a"},
+                                            {"X_WORKSPACE", "b"},
+                                            {"x-workspace", "c"},
+                                            {"X-Tollgate-Owner", "d"},
+                                            {"X_Team", "gold"},
+                                            {"X-Workspaces", "e"},
+                                            {"X-Original-URL", "/f"}}})
+                    .drop_headers,
+                UnorderedElementsAre("x-workspace", "x-team", "x_workspace", "x_team",
+                                     "x-tollgate-owner", "x-original-url"));
   }
+}
+
+TEST(Policy, TheClientIsWhomTheProxySawAndNotWhomTheClientNames) {
+  const base::IpAddress peer = base::IpAddress::FromText("192.0.2.1");
+  const auto from = [&peer](absl::string_view line, std::vector<Header> headers) {
+    const auto policy = Parse(absl::StrCat("version: 1\n", line, "routes: [{needs: token}]\n"));
+    return Judge(*policy, {.headers = headers, .client = peer}).client.text();
+  };
+  // No header is believed that the policy does not name.
+  EXPECT_EQ(from("", {{"X-Forwarded-For", "198.51.100.1"}, {"X-Real-IP", "198.51.100.2"}}),
+            "192.0.2.1");
+  const absl::string_view named = "client_address: X-Forwarded-For\n";
+  EXPECT_EQ(from(named, {{"x-forwarded-for", "198.51.100.1"}}), "198.51.100.1");
+  // What the client sent stands before what the proxy appends, on one line or on several.
+  EXPECT_EQ(from(named, {{"X-Forwarded-For", "203.0.113.9, 203.0.113.8,\t198.51.100.1 "}}),
+            "198.51.100.1");
+  EXPECT_EQ(from(named, {{"X-Forwarded-For", "203.0.113.9"}, {"X-Forwarded-For", "198.51.100.1"}}),
+            "198.51.100.1");
+  EXPECT_EQ(from(named, {{"X_Forwarded_For", "203.0.113.9"}, {"x-real-ip", "203.0.113.8"}}),
+            "192.0.2.1");
+  EXPECT_EQ(from(named, {{"X-Forwarded-For", "203.0.113.9, unknown"}}), "");
+  EXPECT_EQ(from(named, {{"X-Forwarded-For", ""}}), "");
+  EXPECT_EQ(from(named, {}), "192.0.2.1");
 }
 
 TEST(Policy, AnotherCaseOfAPathIsRefusedUnlessTheServicesTellIt) {

@@ -228,18 +228,22 @@ TEST_F(ServerMetricsTest, TheFleetIsCountedByHowItStands) {
   in_sync.live = true;
   in_sync.streams = 1;
   in_sync.connected_for = absl::Minutes(1);
+  in_sync.open_holds = 10;
   SessionView away = in_sync;
   away.key = {"b", std::string(16, 'a')};
   away.streams = 0;
   SessionView lapsed;
   lapsed.key = {"c", std::string(16, 'a')};
   lapsed.ended_for = absl::Seconds(5);
+  lapsed.open_holds = 7;
   metrics_.SetFleet({in_sync, in_sync, away, lapsed});
   EXPECT_EQ(at("in_sync"), 2);
   EXPECT_EQ(at("away"), 1);
   EXPECT_EQ(at("lapsed"), 1);
   EXPECT_EQ(at("pending"), 0);
+  EXPECT_EQ(Level("tollgate_holds_open"), 30) << "without a lease nothing is held";
   metrics_.SetFleet({});
+  EXPECT_EQ(Level("tollgate_holds_open"), 0);
   EXPECT_EQ(at("in_sync"), 0) << "who is gone is not shown";
   EXPECT_EQ(at("away"), 0);
 }

@@ -5,10 +5,12 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "storage/memory/memory_engine.h"
+#include "storage/live_count.h"
 #include "storage/overlay_view.h"
 #include "storage/schema.h"
 #include "storage/sequencer.h"
 #include "test_commands.h"
+#include "tests/instruments/live_scan.h"
 
 namespace tollgate::storage {
 namespace {
@@ -93,8 +95,48 @@ TEST(MigrationTest, Format2BecomesFormat3AndNothingElseChanges) {
   EXPECT_EQ(step[0].table, Table::kMeta);
   EXPECT_EQ(step[0].key, kMetaKey);
   EXPECT_EQ(step[0].value, SerializeRecord(meta));
-  store.Put(step);
-  EXPECT_THAT(NextMigration(store.migrated()).value(), IsEmpty());
+}
+
+// Every part is bounded, and a store of any size is counted once, whatever the parts were.
+TEST(MigrationTest, Format3IsCounted) {
+  OldStore store;
+  MetaRecord meta = store.Meta();
+  meta.set_format(3);
+  std::vector<Mutation> old = {{Table::kMeta, kMetaKey, SerializeRecord(meta)},
+                               {Table::kMeta, std::string("live\0acme", 9), RevisionKey(1)}};
+  constexpr int kTokens = 12'003;  // no whole number of parts
+  for (int i = 0; i < kTokens; ++i) {
+    store::v1::TokenRecord token;
+    token.set_workspace(i % 7 == 0 ? "globex" : "acme");
+    token.set_token_id(absl::StrCat("t", i));
+    token.set_create_revision(i % 2 == 0 ? 1 : 3);
+    if (i % 3 > 0) token.set_owner(i % 3 == 1 ? "ada" : "bob");
+    if (i % 5 == 0) token.mutable_ending()->set_kind(store::v1::Ending::KIND_REVOKED);
+    old.push_back({Table::kTokens, TokenKey(token.workspace(), token.token_id()),
+                   SerializeRecord(token)});
+  }
+  store::v1::CohortRecord cohort;
+  cohort.set_workspace("acme");
+  cohort.set_owner("ada");
+  cohort.set_revision(2);
+  old.push_back({Table::kCohorts, CohortKey("acme", "ada"), SerializeRecord(cohort)});
+  store.Put(old);
+  OverlayView now(&store.migrated());
+  size_t parts = 0;
+  for (auto part = NextMigration(now).value(); !part.empty(); part = NextMigration(now).value()) {
+    EXPECT_LE(part.size(), 5'100u);
+    for (Mutation& mutation : part) now.Apply(std::move(mutation));
+    ASSERT_LE(++parts, 10u);
+  }
+  EXPECT_EQ(parts, 4u);
+  EXPECT_EQ(instruments::LiveCountFaults(now), "");
+  EXPECT_GT(LiveTokens(now, "acme", "ada").value(), 0);
+  const std::vector<Entry> left = now.Scan(Table::kMeta, "", "", 1000).value();
+  for (const Entry& entry : left) {
+    EXPECT_TRUE(entry.key == kMetaKey || entry.key == kHeadKey || entry.key.rfind("count", 0) == 0)
+        << entry.key;
+    EXPECT_NE(entry.key, "counted");
+  }
 }
 
 // Cut short before its write it is the same again; after it, nothing is left to do (above).

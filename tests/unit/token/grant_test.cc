@@ -29,6 +29,9 @@ Grant Full() {
   grant.mutable_retire_time()->set_seconds(900);
   grant.set_create_revision(7);
   grant.set_create_index(3);
+  (*grant.mutable_annotations())["team"] = "payments";
+  (*grant.mutable_annotations())["plan"] = "gold";
+  grant.set_report_attempt_addresses(true);
   return grant;
 }
 
@@ -50,6 +53,12 @@ size_t Touch(const GrantView& view) {
   add(view.owner());
   for (size_t i = 0; i < view.scope_count() + 1; ++i) add(view.scope(i));
   for (size_t i = 0; i < view.audience_count() + 1; ++i) add(view.audience(i));
+  for (size_t i = 0; i < view.annotation_count() + 1; ++i) {
+    add(view.annotation_key(i));
+    add(view.annotation_value(i));
+  }
+  add(view.annotation("plan"));
+  sum += view.report_attempt_addresses() ? 1 : 0;
   sum += static_cast<size_t>(Decide(view, {{"a"}, {"b"}, "c"}, absl::FromUnixSeconds(1)));
   return sum + static_cast<size_t>(view.create_revision()) + view.create_index();
 }
@@ -73,6 +82,26 @@ TEST(GrantTest, PacksAndReads) {
   ASSERT_EQ(view.audience_count(), 1u);
   EXPECT_EQ(view.audience(0), "payments");
   EXPECT_EQ(view.audience(1), "");
+  ASSERT_EQ(view.annotation_count(), 2u);
+  EXPECT_EQ(view.annotation_key(0), "plan");
+  EXPECT_EQ(view.annotation_value(0), "gold");
+  EXPECT_EQ(view.annotation_key(1), "team");
+  EXPECT_EQ(view.annotation_value(1), "payments");
+  EXPECT_EQ(view.annotation_key(2), "");
+  EXPECT_EQ(view.annotation("team"), "payments");
+  EXPECT_EQ(view.annotation("absent"), "");
+  EXPECT_TRUE(view.report_attempt_addresses());
+  EXPECT_FALSE(View(PackGrant(Grant())).report_attempt_addresses());
+}
+
+TEST(GrantTest, AnnotationsNeverMakeAGrantLong) {
+  Grant grant;
+  const size_t without = PackGrant(grant).size();
+  for (int i = 0; i < 100; ++i) {
+    (*grant.mutable_annotations())["k" + std::to_string(i)] = std::string(100, 'x');
+  }
+  EXPECT_LE(PackGrant(grant).size(), without + 8 * 16 + 256);
+  EXPECT_EQ(View(PackGrant(grant)).annotation_count(), 2u);
 }
 
 TEST(GrantTest, AnEmptyGrantAndExtremeTimes) {

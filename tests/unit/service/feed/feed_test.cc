@@ -409,6 +409,89 @@ TEST_F(FeedTest, ATickAsksForTheNextInTime) {
   EXPECT_TRUE(answered);
 }
 
+TEST_F(FeedTest, AWaitForHoldsEndsWhenTheLastIsClosed) {
+  Follower a = Join("a");
+  Follower b = Join("b");
+  const int64_t r = Commit();
+  std::vector<std::string> answered;
+  const auto wait = [&](const char* name, int64_t revision, bool holds, absl::Duration timeout) {
+    return feed_->desk().WaitEnforced(
+        {revision, "", "", holds}, timeout, [&, name](const v1::Receipt& receipt) {
+          answered.push_back(absl::StrCat(name, " ", receipt.holds_open()));
+        });
+  };
+  const auto say = [&](Follower* f, int64_t told, int64_t closed) {
+    v1::FollowRequest request = PingRequest(++f->sequence, r);
+    v1::EndedHolds* ended = request.mutable_ping()->add_ended_holds();
+    ended->set_revision(r);
+    ended->set_told(told);
+    ended->set_closed(closed);
+    f->stream->OnRequest(request);
+  };
+  while (Read(a).has_events() || Read(b).has_events()) {
+  }
+  wait("holds", r, true, absl::Minutes(1));
+  wait("holds too", r, true, absl::Minutes(1));
+  const WaitId gone = wait("gone", r, true, absl::Minutes(1));
+  wait("enforced", r, false, absl::Minutes(1));
+  wait("earlier", r - 1, true, absl::Minutes(1));
+  EXPECT_THAT(answered, ElementsAre("earlier 0")) << "no hold is open of that one";
+  answered.clear();
+  say(&a, 2, 0);
+  say(&b, 1, 4);
+  EXPECT_THAT(answered, ElementsAre("enforced 3")) << "it does not wait for holds";
+  EXPECT_EQ(feed_->stats().waiting, 3);
+  answered.clear();
+  feed_->desk().EndWait(gone);
+  EXPECT_EQ(feed_->stats().waiting, 2);
+  wait("short", r, true, absl::Milliseconds(40));
+  EXPECT_EQ(feed_->Tick(), clock_.Now() + absl::Milliseconds(40));
+  Pass(absl::Milliseconds(40));
+  feed_->Tick();
+  EXPECT_THAT(answered, ElementsAre("short 3"));
+  answered.clear();
+  say(&a, 0, 2);
+  EXPECT_THAT(answered, IsEmpty());
+  say(&b, 0, 5);
+  EXPECT_THAT(answered, ElementsAre("holds 0", "holds too 0"));
+  EXPECT_EQ(feed_->stats().waiting, 0);
+  wait("at once", r, true, absl::Minutes(1));
+  EXPECT_THAT(answered, ElementsAre("holds 0", "holds too 0", "at once 0"));
+}
+
+TEST_F(FeedTest, AWaitForHoldsEndsWithTheLeaseOfTheirEdge) {
+  Follower a = Join("a");
+  const int64_t r = Commit();
+  while (Read(a).has_events()) {
+  }
+  v1::FollowRequest request = PingRequest(++a.sequence, r);
+  v1::EndedHolds* ended = request.mutable_ping()->add_ended_holds();
+  ended->set_revision(r);
+  ended->set_told(1);
+  a.stream->OnRequest(request);
+  absl::optional<v1::Receipt> answer;
+  feed_->desk().WaitEnforced({r, "", "", true}, absl::Minutes(5),
+                             [&](v1::Receipt receipt) { answer = std::move(receipt); });
+  Pass(options_.lease - absl::Milliseconds(1));
+  feed_->Tick();
+  EXPECT_FALSE(answer.has_value());
+  Pass(absl::Milliseconds(1));
+  feed_->Tick();
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(answer->holds_open(), 0);
+  EXPECT_EQ(answer->holds_silent(), 1);
+  // A stop answers what is left.
+  Follower b = Join("b");
+  answer.reset();
+  feed_->desk().WaitEnforced({Commit(), "", "", true}, absl::Minutes(5),
+                             [&](v1::Receipt receipt) { answer = std::move(receipt); });
+  EXPECT_FALSE(answer.has_value());
+  Close(a);
+  Close(b);
+  feed_->Stop();
+  EXPECT_TRUE(answer.has_value());
+}
+
 TEST_F(FeedTest, AHeadThatTellsOfRevisionsAboveItselfIsDamage) {
   for (const bool compacted : {true, false}) {
     const int64_t head = Commit();

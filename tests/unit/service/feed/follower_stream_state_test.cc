@@ -724,32 +724,38 @@ TEST_P(BadHelloTest, IsRefusedByField) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, BadHelloTest,
-    ::testing::Values(BadHello{"NoId", "VALIDATOR_ID_MALFORMED", "hello.validator_id",
-                               [](v1::Hello* h) { h->clear_validator_id(); }},
-                      BadHello{"OddId", "VALIDATOR_ID_MALFORMED", "hello.validator_id",
-                               [](v1::Hello* h) { h->set_validator_id("edge 1"); }},
-                      BadHello{"ShortIncarnation", "INCARNATION_MALFORMED", "hello.incarnation",
-                               [](v1::Hello* h) { h->set_incarnation("short"); }},
-                      BadHello{"NegativeRevision", "REVISION_MALFORMED", "hello.applied_revision",
-                               [](v1::Hello* h) { h->set_applied_revision(-1); }},
-                      BadHello{"LongEpoch", "EPOCH_MALFORMED", "hello.epoch",
-                               [](v1::Hello* h) { h->set_epoch(std::string(1000, 'e')); }},
-                      BadHello{"LongBrand", "BRAND_TOO_LONG", "hello.brand",
-                               [](v1::Hello* h) { h->set_brand(std::string(17, 'b')); }},
-                      BadHello{"LongTerm", "REVISION_MALFORMED", "hello.answered_term",
-                               [](v1::Hello* h) { h->set_answered_term(std::string(65, 't')); }},
-                      BadHello{"NegativeAnswer", "REVISION_MALFORMED", "hello.answered_revision",
-                               [](v1::Hello* h) { h->set_answered_revision(-1); }},
-                      BadHello{"LongVersion", "VERSION_TOO_LONG", "hello.version",
-                               [](v1::Hello* h) { h->set_version(std::string(1000, 'v')); }},
-                      BadHello{
-                          "OpenForNothing", "FAIL_OPEN_OUT_OF_RANGE", "hello.fail_open_for",
-                          [](v1::Hello* h) { h->set_stale_policy(v1::STALE_POLICY_FAIL_OPEN); }},
-                      BadHello{"OpenForEver", "FAIL_OPEN_OUT_OF_RANGE", "hello.fail_open_for",
-                               [](v1::Hello* h) {
-                                 h->set_stale_policy(v1::STALE_POLICY_FAIL_OPEN);
-                                 h->mutable_fail_open_for()->set_seconds(INT64_MAX);
-                               }}),
+    ::testing::Values(
+        BadHello{"NoId", "VALIDATOR_ID_MALFORMED", "hello.validator_id",
+                 [](v1::Hello* h) { h->clear_validator_id(); }},
+        BadHello{"OddId", "VALIDATOR_ID_MALFORMED", "hello.validator_id",
+                 [](v1::Hello* h) { h->set_validator_id("edge 1"); }},
+        BadHello{"ShortIncarnation", "INCARNATION_MALFORMED", "hello.incarnation",
+                 [](v1::Hello* h) { h->set_incarnation("short"); }},
+        BadHello{"NegativeRevision", "REVISION_MALFORMED", "hello.applied_revision",
+                 [](v1::Hello* h) { h->set_applied_revision(-1); }},
+        BadHello{"LongEpoch", "EPOCH_MALFORMED", "hello.epoch",
+                 [](v1::Hello* h) { h->set_epoch(std::string(1000, 'e')); }},
+        BadHello{"LongBrand", "BRAND_TOO_LONG", "hello.brand",
+                 [](v1::Hello* h) { h->set_brand(std::string(17, 'b')); }},
+        BadHello{"LongTerm", "REVISION_MALFORMED", "hello.answered_term",
+                 [](v1::Hello* h) { h->set_answered_term(std::string(65, 't')); }},
+        BadHello{"NegativeAnswer", "REVISION_MALFORMED", "hello.answered_revision",
+                 [](v1::Hello* h) { h->set_answered_revision(-1); }},
+        BadHello{"LongVersion", "VERSION_TOO_LONG", "hello.version",
+                 [](v1::Hello* h) { h->set_version(std::string(1000, 'v')); }},
+        BadHello{"OpenForNothing", "FAIL_OPEN_OUT_OF_RANGE", "hello.fail_open_for",
+                 [](v1::Hello* h) { h->set_stale_policy(v1::STALE_POLICY_FAIL_OPEN); }},
+        BadHello{"OpenForEver", "FAIL_OPEN_OUT_OF_RANGE", "hello.fail_open_for",
+                 [](v1::Hello* h) {
+                   h->set_stale_policy(v1::STALE_POLICY_FAIL_OPEN);
+                   h->mutable_fail_open_for()->set_seconds(INT64_MAX);
+                 }},
+        BadHello{"HoldsOutliveByNothing", "HOLDS_OUTLIVE_OUT_OF_RANGE", "hello.holds_outlive_lease",
+                 [](v1::Hello* h) { h->mutable_holds_outlive_lease(); }},
+        BadHello{"HoldsOutliveByLess", "HOLDS_OUTLIVE_OUT_OF_RANGE", "hello.holds_outlive_lease",
+                 [](v1::Hello* h) { h->mutable_holds_outlive_lease()->set_nanos(-1); }},
+        BadHello{"HoldsOutliveForEver", "HOLDS_OUTLIVE_OUT_OF_RANGE", "hello.holds_outlive_lease",
+                 [](v1::Hello* h) { h->mutable_holds_outlive_lease()->set_seconds(86'401); }}),
     [](const auto& info) { return std::string(info.param.name); });
 
 TEST_F(FollowerStreamStateTest, R4AGoodbyeCountsAfterAGoAwayToo) {

@@ -80,10 +80,28 @@ TEST_F(ReadTest, Filters) {
   EXPECT_TRUE(Labels(filter).empty());
   filter.Clear();
   *filter.mutable_unused_since() = base::ToProto(made + absl::Minutes(5));
-  EXPECT_THAT(Labels(filter), ElementsAre("Zapier", "gone"));
+  // Whoever tidies up by it has no use for what has ended, unless it says so.
+  EXPECT_THAT(Labels(filter), ElementsAre("Zapier"));
+  filter.add_states(tollgate::v1::TOKEN_STATE_REVOKED);
+  EXPECT_THAT(Labels(filter), ElementsAre("gone"));
+  filter.Clear();
+  filter.mutable_unused_for()->set_seconds(300);
+  EXPECT_THAT(Labels(filter), ElementsAre("Zapier"));
+  filter.mutable_unused_for()->set_seconds(600);
+  EXPECT_TRUE(Labels(filter).empty());
   filter.Clear();
   *filter.mutable_expiring_before() = base::ToProto(now_ + absl::Hours(2));
   EXPECT_THAT(Labels(filter), ElementsAre("CI Deploy"));
+  filter.Clear();
+  filter.mutable_expiring_within()->set_seconds(3001);
+  EXPECT_THAT(Labels(filter), ElementsAre("CI Deploy"));
+  filter.mutable_expiring_within()->set_seconds(3000);
+  EXPECT_TRUE(Labels(filter).empty());
+  const absl::Time before = now_;
+  now_ += absl::Hours(1);
+  filter.mutable_expiring_within()->set_seconds(7200);
+  EXPECT_TRUE(Labels(filter).empty()) << "it has expired";
+  now_ = before;
   filter.Clear();
   *filter.mutable_rotation_due_before() = base::ToProto(now_ + absl::Hours(24));
   EXPECT_TRUE(Labels(filter).empty());
@@ -122,6 +140,12 @@ TEST_F(ReadTest, TellsWhoStillTriesADeadToken) {
   EXPECT_THAT(Labels(filter), ElementsAre("tried"));
   filter.add_states(tollgate::v1::TOKEN_STATE_EXPIRED);
   EXPECT_TRUE(Labels(filter).empty());
+  filter.clear_states();
+  // By the latest attempt, to the second at which it was.
+  filter.mutable_tried_within()->set_seconds(4);
+  EXPECT_THAT(Labels(filter), ElementsAre("tried"));
+  filter.mutable_tried_within()->set_seconds(3);
+  EXPECT_TRUE(Labels(filter).empty());
 
   tollgate::v1::ListTokenAttemptsRequest request;
   request.set_name(tried.name());
@@ -145,6 +169,22 @@ TEST_F(ReadTest, TellsWhoStillTriesADeadToken) {
   EXPECT_EQ(Reason(ReadTokenAttempts(*View(), request, now_)), "TOKEN_NOT_FOUND");
   request.set_name("workspaces/acme/tokens/short");
   EXPECT_EQ(Reason(ReadTokenAttempts(*View(), request, now_)), "BAD_RESOURCE_NAME");
+}
+
+TEST_F(ReadTest, TriedWithinIsRefusedWhereItMeansNothing) {
+  auto request = List();
+  request.mutable_filter()->mutable_tried_within()->set_seconds(60);
+  const auto alone = ReadTokenList(*View(), request, now_);
+  EXPECT_EQ(alone.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Reason(alone), "TRIED_WITHIN_ALONE");
+  EXPECT_EQ(Field(alone.status()), "filter.tried_within");
+  request.mutable_filter()->set_still_tried(true);
+  for (const int64_t seconds : {int64_t{0}, int64_t{-1}, int64_t{315'000'000'000}}) {
+    request.mutable_filter()->mutable_tried_within()->set_seconds(seconds);
+    EXPECT_EQ(Reason(ReadTokenList(*View(), request, now_)), "TRIED_WITHIN_OUT_OF_BOUNDS");
+  }
+  request.mutable_filter()->mutable_tried_within()->set_nanos(-5);
+  EXPECT_EQ(Reason(ReadTokenList(*View(), request, now_)), "DURATION_MALFORMED");
 }
 
 TEST_F(ReadTest, PagesCoverAllOnceAndBelongToTheirList) {
@@ -173,6 +213,10 @@ TEST_F(ReadTest, PagesCoverAllOnceAndBelongToTheirList) {
   request = List();
   request.set_page_token(token);
   request.mutable_filter()->set_owner("team-a");
+  EXPECT_EQ(Reason(ReadTokenList(*View(), request, now_)), "PAGE_TOKEN_MISMATCH");
+  request.mutable_filter()->Clear();
+  request.mutable_filter()->set_still_tried(true);
+  request.mutable_filter()->mutable_tried_within()->set_seconds(60);
   EXPECT_EQ(Reason(ReadTokenList(*View(), request, now_)), "PAGE_TOKEN_MISMATCH");
   request = List();
   std::string flipped = token;

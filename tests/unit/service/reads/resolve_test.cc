@@ -94,6 +94,28 @@ TEST_F(ResolveTest, R12TheAnswerNamesItsEpochAndRevision) {
   EXPECT_EQ(response->grant().token_id(), token_.token_id());
 }
 
+TEST_F(ResolveTest, TheWorkspacesPolicySaysWhatAnEdgeIsToldBesides) {
+  (*token_.mutable_annotations())["team"] = "payments";
+  (*token_.mutable_annotations())["note"] = "for people";
+  Commit([&](storage::Effects& effects) {
+    PutDigest(effects);
+    PutToken(effects);
+  });
+  EXPECT_TRUE(Resolve()->grant().annotations().empty());
+  store::v1::WorkspaceRecord workspace;
+  workspace.set_workspace("acme");
+  workspace.mutable_policy()->add_edge_annotations("team");
+  workspace.mutable_policy()->set_report_attempt_addresses(true);
+  Commit([&](storage::Effects& effects) {
+    effects.Put(storage::Table::kWorkspaces, "acme", workspace);
+  });
+  const absl::StatusOr<v1::ResolveResponse> response = Resolve();
+  ASSERT_TRUE(response.ok()) << response.status();
+  ASSERT_EQ(response->grant().annotations().size(), 1u);
+  EXPECT_EQ(response->grant().annotations().at("team"), "payments");
+  EXPECT_TRUE(response->grant().report_attempt_addresses());
+}
+
 TEST_F(ResolveTest, WhatIsNotThereIsUnknown) {
   const absl::StatusOr<v1::ResolveResponse> response = Resolve();
   ASSERT_TRUE(response.ok()) << response.status();

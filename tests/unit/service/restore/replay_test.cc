@@ -86,6 +86,7 @@ class ReplayTest : public CommandTest {
     request.set_parent("workspaces/acme");
     request.set_owner(owner);
     request.set_reason("a laptop was stolen");
+    request.set_allow_empty(true);
     ASSERT_TRUE(this->Do(RevokeCohortCommand::Make(request, "local")).ok());
     Log();
   }

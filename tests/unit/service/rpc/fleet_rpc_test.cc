@@ -29,8 +29,10 @@ class Follower {
     context_.TryCancel();
     stream_->Finish();
   }
-  void Ping() {
+  // `said`: what it tells of holds.
+  void Ping(const tollgate::v1::Ping& said = {}) {
     FollowRequest request;
+    *request.mutable_ping() = said;
     request.mutable_ping()->set_sequence(++sequence_);
     request.mutable_ping()->set_applied_revision(
         applied_ = std::max(applied_, welcome_.welcome().revision()));
@@ -131,6 +133,49 @@ TEST_F(FleetTest, ARevisionThatIsNotAcknowledgedShows) {
   ASSERT_TRUE(Call(operations_, &Operations::GetEnforcement, question, &receipt).ok());
   EXPECT_EQ(receipt.state(), tollgate::v1::ENFORCEMENT_STATE_ENFORCED);
   EXPECT_EQ(receipt.last_admits_size(), 0) << "acknowledged, and never admitted there";
+}
+
+TEST_F(FleetTest, AWaitForHoldsIsOneForEnforcementUnlessItAsksForThem) {
+  Follower edge(edge_, "edge-1");
+  edge.Ping();
+  const std::string name = Create("held").token().name();
+  tollgate::v1::RevokeTokenRequest revoke;
+  revoke.set_name(name);
+  tollgate::v1::RevokeTokenResponse revoked;
+  ASSERT_TRUE(Call(tokens_, &Tokens::RevokeToken, revoke, &revoked).ok());
+  tollgate::v1::Ping said;
+  said.set_open_holds(2);
+  tollgate::v1::EndedHolds* ended = said.add_ended_holds();
+  ended->set_revision(revoked.revision());
+  ended->set_told(1);
+  ended->set_closed(1);
+  ended->add_unanswered("chat/web-7");
+  edge.Ping(said);
+  edge.Ping(said);
+  EXPECT_EQ(List().validators(0).open_holds(), 2);
+  tollgate::v1::WaitEnforcedRequest wait;
+  wait.set_revision(revoked.revision());
+  tollgate::v1::Receipt receipt;
+  ASSERT_TRUE(Call(operations_, &Operations::WaitEnforced, wait, &receipt).ok());
+  EXPECT_EQ(receipt.state(), tollgate::v1::ENFORCEMENT_STATE_ENFORCED);
+  EXPECT_EQ(receipt.holds_open(), 1);
+  ASSERT_EQ(receipt.edge_holds_size(), 1);
+  EXPECT_EQ(receipt.edge_holds(0).edge(), "edge-1");
+  EXPECT_THAT(receipt.edge_holds(0).unanswered(), testing::ElementsAre("chat/web-7"));
+  wait.set_holds(true);
+  wait.mutable_timeout()->set_nanos(50'000'000);
+  const absl::Time before = absl::Now();
+  ASSERT_TRUE(Call(operations_, &Operations::WaitEnforced, wait, &receipt).ok());
+  EXPECT_GE(absl::Now() - before, absl::Milliseconds(50));
+  EXPECT_EQ(receipt.holds_open(), 1);
+  ended->set_told(0);
+  ended->set_silent(1);
+  edge.Ping(said);
+  wait.mutable_timeout()->set_seconds(60);
+  ASSERT_TRUE(Call(operations_, &Operations::WaitEnforced, wait, &receipt).ok());
+  EXPECT_EQ(receipt.holds_open(), 0);
+  EXPECT_EQ(receipt.holds_closed(), 1);
+  EXPECT_EQ(receipt.holds_silent(), 1);
 }
 
 TEST_F(FleetTest, AGrowingFleetIsToldToPingLessOften) {

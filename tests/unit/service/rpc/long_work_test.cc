@@ -27,6 +27,7 @@ class LongWorkTest : public ServiceTest {
     RevokeTokensRequest request;
     request.set_parent("workspaces/acme");
     request.set_validate_only(true);
+    request.set_allow_empty(true);
     RevokeTokensResponse response;
     return Call(tokens_, &Tokens::RevokeTokens, request, &response);
   }

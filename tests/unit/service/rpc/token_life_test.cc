@@ -185,17 +185,25 @@ TEST_F(TokenLifeTest, RevokesALeakedTokenByStringOrDigest) {
   EXPECT_EQ(Get(b.token().name()).state(), TOKEN_STATE_REVOKED);
 }
 
-// More than a command counts itself: the count that the RPC has made is what it goes by.
-TEST_F(TokenLifeTest, ALargeCohortIsCountedBeforeItsCommit) {
-  for (int i = 0; i < 1001; ++i) Create("of the intern", "intern");
+TEST_F(TokenLifeTest, ACohortSaysItsNumberAlsoWhereNobodyAsked) {
+  for (int i = 0; i < 7; ++i) Create("of the intern", "intern");
+  Create("of somebody else", "boss");
+  GetWorkspaceRequest get;
+  get.set_name("workspaces/acme");
+  Workspace workspace;
+  ASSERT_TRUE(Call(workspaces_, &Workspaces::GetWorkspace, get, &workspace).ok());
+  EXPECT_EQ(workspace.live_token_count(), 8);
   RevokeTokensRequest request;
   request.set_parent("workspaces/acme");
   request.set_owner("intern");
-  request.set_expected_count(1001);
   RevokeTokensResponse response;
   absl::Status revoked = Call(tokens_, &Tokens::RevokeTokens, request, &response);
   ASSERT_TRUE(revoked.ok()) << revoked;
-  EXPECT_EQ(response.token_count(), 1001);
+  EXPECT_EQ(response.token_count(), 7);
+  EXPECT_EQ(base::ReasonOf(Call(tokens_, &Tokens::RevokeTokens, request, &response)),
+            "NOTHING_TO_REVOKE");
+  ASSERT_TRUE(Call(workspaces_, &Workspaces::GetWorkspace, get, &workspace).ok());
+  EXPECT_EQ(workspace.live_token_count(), 1);
 }
 
 TEST_F(TokenLifeTest, ACohortIsOneCommitAndSaysFirstWhatItWouldHit) {

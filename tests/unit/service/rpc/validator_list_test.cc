@@ -51,6 +51,8 @@ TEST(ListFleet, SaysAllOfAValidator) {
   view.version = "1.4.0";
   view.address = "ipv4:10.0.0.7:51234";
   view.fail_open_for = absl::Minutes(10);
+  view.holds_outlive_lease = absl::Minutes(5);
+  view.open_holds = 40;
   view.cached_tokens = 12;
   view.decisions = 3000;
   view.decisions_per_second = 17.5;
@@ -75,6 +77,8 @@ TEST(ListFleet, SaysAllOfAValidator) {
   EXPECT_EQ(status.last_heard().nanos(), 700'000'000);
   EXPECT_EQ(status.stale_policy(), tollgate::v1::STALE_POLICY_FAIL_OPEN);
   EXPECT_EQ(status.fail_open_for().seconds(), 600);
+  EXPECT_EQ(status.holds_outlive_lease().seconds(), 300);
+  EXPECT_EQ(status.open_holds(), 40);
   EXPECT_EQ(status.cached_tokens(), 12);
   EXPECT_EQ(status.decisions(), 3000);
   EXPECT_EQ(status.decisions_per_second(), 17.5);
@@ -89,6 +93,7 @@ TEST(ListFleet, ProblemsAreAFilterAndTheCountsAreNot) {
   EXPECT_EQ(response->validators(0).state(), tollgate::v1::VALIDATOR_STATE_LAPSED);
   EXPECT_EQ(response->validators(0).revisions_behind(), 2);
   EXPECT_FALSE(response->validators(0).has_lease_left());
+  EXPECT_FALSE(response->validators(0).has_holds_outlive_lease());
   EXPECT_EQ(response->validators(0).stale_policy(), tollgate::v1::STALE_POLICY_FAIL_CLOSED);
   EXPECT_EQ(response->total_count(), 3);
   EXPECT_EQ(response->in_sync_count(), 2);

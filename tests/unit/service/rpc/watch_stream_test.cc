@@ -135,6 +135,12 @@ TEST_F(WatchStreamTest, OfAnotherWorkspaceNothingIsTold) {
   cohort.mutable_cohort_revoked()->set_workspace("acme");
   const int64_t revoked = Tell({cohort});
   EXPECT_EQ(watcher.Next(), revoked);
+  v1::Event policy;
+  policy.mutable_workspace_changed()->set_workspace("other");
+  Tell({policy});
+  policy.mutable_workspace_changed()->set_workspace("acme");
+  const int64_t changed = Tell({policy});
+  EXPECT_EQ(watcher.Next(), changed);
 }
 
 TEST_F(WatchStreamTest, WhatIsNoLongerKeptEndsIt) {

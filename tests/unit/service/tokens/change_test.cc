@@ -180,6 +180,7 @@ TEST_F(ChangeTest, ATakenIdOrDigestNeverOverwritesAToken) {
 
 TEST_F(ChangeTest, UpdateChangesWhatTheMaskNamesAndTellsEdgesOnlyWhatTheyCouldNotice) {
   auto token = Made("one");
+  token.clear_etag();
   token.set_label("two");
   token.set_owner("team-a");
   token.add_scopes("more");
@@ -206,6 +207,109 @@ TEST_F(ChangeTest, UpdateChangesWhatTheMaskNamesAndTellsEdgesOnlyWhatTheyCouldNo
   EXPECT_EQ(Count(storage::Table::kDue), 0u);
 }
 
+TEST_F(ChangeTest, AnUpdateIsOfTheStateThatWasRead) {
+  auto token = Made("one");
+  EXPECT_NE(token.etag(), "");
+  const std::string read = token.etag();
+  token.add_scopes("more");
+  ASSERT_TRUE(Update(token, {"scopes"}).ok());
+  // A second reader of the first state would give the scope back.
+  token.clear_scopes();
+  token.add_scopes("deploy:write");
+  const auto stale = Update(token, {"scopes"});
+  EXPECT_EQ(Reason(stale), "ETAG_MISMATCH");
+  EXPECT_EQ(stale.status().code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(Field(stale.status()), "token.etag");
+  token.clear_etag();
+  const auto unchecked = Update(token, {"scopes"});
+  ASSERT_TRUE(unchecked.ok()) << unchecked.status();
+  // It is that of the state, not of the use or of a change that changes nothing.
+  const std::string now = (*unchecked)->response().token().etag();
+  EXPECT_NE(now, read);
+  token.set_etag(now);
+  ASSERT_TRUE(Update(token, {"scopes"}).ok());
+  ASSERT_TRUE(Update(token, {"scopes"}).ok());
+  // Two updates of one batch: the second is of another state.
+  token.set_label("two");
+  tollgate::v1::UpdateTokenRequest request;
+  *request.mutable_token() = token;
+  request.mutable_update_mask()->add_paths("label");
+  auto first = UpdateTokenCommand::Make(request, "local").value();
+  request.mutable_token()->set_label("three");
+  auto second = UpdateTokenCommand::Make(request, "local").value();
+  const auto statuses = RunAll({first.get(), second.get()});
+  EXPECT_EQ(Reason(statuses[0]), "OK");
+  EXPECT_EQ(Reason(statuses[1]), "ETAG_MISMATCH");
+  // A retry is answered as before, whatever it was read from.
+  request.set_request_id("r");
+  request.mutable_token()->set_etag(first->response().token().etag());
+  ASSERT_TRUE(Do(UpdateTokenCommand::Make(request, "local")).ok());
+  request.mutable_token()->set_etag("newer");
+  const auto retry = Do(UpdateTokenCommand::Make(request, "local"));
+  ASSERT_TRUE(retry.ok()) << retry.status();
+  EXPECT_TRUE((*retry)->replayed());
+}
+
+// A caller's clock decides nothing: the same words, said again, are the same request.
+TEST_F(ChangeTest, DurationsAreCountedByTheServicesClock) {
+  const auto token = Made("key");
+  tollgate::v1::UpdateTokenRequest update;
+  update.mutable_token()->set_name(token.name());
+  update.mutable_update_mask()->add_paths("expire_time");
+  update.mutable_lifetime()->set_seconds(600);
+  update.set_request_id("u");
+  for (int i = 0; i < 2; ++i) {
+    const auto updated = Do(UpdateTokenCommand::Make(update, "local"));
+    ASSERT_TRUE(updated.ok()) << updated.status();
+    EXPECT_EQ((*updated)->response().token().expire_time().seconds(),
+              absl::ToUnixSeconds(now_) + (i == 0 ? 600 : 570));
+    now_ += absl::Seconds(30);
+  }
+  tollgate::v1::RotateTokenRequest rotate;
+  rotate.set_name(token.name());
+  rotate.mutable_retire_plan()->mutable_after()->set_seconds(60);
+  rotate.set_request_id("r");
+  const int64_t retires = absl::ToUnixSeconds(now_) + 60;
+  for (int i = 0; i < 2; ++i) {
+    const auto rotated = Do(RotateTokenCommand::Make(rotate, "local", Mint()));
+    ASSERT_TRUE(rotated.ok()) << rotated.status();
+    EXPECT_EQ((*rotated)->replayed(), i == 1);
+    EXPECT_EQ((*rotated)->response().replaced().retire_plan().at_time().seconds(), retires);
+    now_ += absl::Seconds(10);
+  }
+  // What an end is reckoned from must be known.
+  clock_in_doubt_ = true;
+  rotate.set_name(Made("another").name());
+  rotate.clear_request_id();
+  EXPECT_EQ(Reason(Do(RotateTokenCommand::Make(rotate, "local", Mint()))), "CLOCK_IN_DOUBT");
+  update.clear_request_id();
+  update.mutable_token()->set_name(rotate.name());
+  EXPECT_EQ(Reason(Do(UpdateTokenCommand::Make(update, "local"))), "CLOCK_IN_DOUBT");
+}
+
+TEST_F(ChangeTest, AnAnnotationIsToldToEdgesWhereThePolicyNamesIt) {
+  auto token = Made("one");
+  token.clear_etag();
+  tollgate::v1::WorkspacePolicy policy;
+  policy.add_edge_annotations("team");
+  policy.add_edge_annotations("plan");
+  ASSERT_TRUE(SetPolicy(policy).ok());
+  (*token.mutable_annotations())["note"] = "for people";
+  ASSERT_TRUE(Update(token, {"annotations"}).ok());
+  EXPECT_THAT(events_, SizeIs(0));
+  (*token.mutable_annotations())["team"] = "payments";
+  ASSERT_TRUE(Update(token, {"annotations"}).ok());
+  ASSERT_THAT(events_, SizeIs(1));
+  EXPECT_TRUE(events_[0].has_token_changed());
+  // Named, and too long to be told before and after.
+  (*token.mutable_annotations())["plan"] = std::string(256, 'a');
+  ASSERT_TRUE(Update(token, {"annotations"}).ok());
+  EXPECT_THAT(events_, SizeIs(0));
+  token.mutable_annotations()->erase("team");
+  ASSERT_TRUE(Update(token, {"annotations"}).ok());
+  EXPECT_THAT(events_, SizeIs(1));
+}
+
 TEST_F(ChangeTest, UpdateRefusals) {
   auto token = Made("one");
   EXPECT_EQ(Reason(Update(token, {})), "MASK_REQUIRED");
@@ -221,6 +325,17 @@ TEST_F(ChangeTest, UpdateRefusals) {
   EXPECT_EQ(Reason(Update(token, {"label"})), "LABEL_REQUIRED");
   token.mutable_expire_time()->set_seconds(5);
   EXPECT_EQ(Reason(Update(token, {"expire_time"})), "EXPIRE_TIME_PAST");
+  tollgate::v1::UpdateTokenRequest both;
+  *both.mutable_token() = token;
+  both.mutable_update_mask()->add_paths("expire_time");
+  both.mutable_lifetime()->set_seconds(5);
+  EXPECT_EQ(Reason(UpdateTokenCommand::Make(both, "local")), "LIFETIME_AND_EXPIRE_TIME");
+  both.mutable_token()->clear_expire_time();
+  both.mutable_update_mask()->set_paths(0, "owner");
+  EXPECT_EQ(Reason(UpdateTokenCommand::Make(both, "local")), "LIFETIME_NOT_IN_MASK");
+  both.mutable_update_mask()->set_paths(0, "expire_time");
+  both.mutable_lifetime()->set_seconds(-5);
+  EXPECT_EQ(Reason(UpdateTokenCommand::Make(both, "local")), "LIFETIME_NOT_POSITIVE");
   auto missing = token;
   missing.set_name("workspaces/acme/tokens/0000000000000000");
   EXPECT_EQ(Reason(Update(missing, {"owner"})), "TOKEN_NOT_FOUND");
@@ -264,6 +379,8 @@ TEST_F(ChangeTest, RotateRefusals) {
   request.set_name(token.name());
   request.mutable_retire_plan()->mutable_at_time()->set_seconds(5);
   EXPECT_EQ(Reason(Do(RotateTokenCommand::Make(request, "local", Mint()))), "RETIRE_TIME_PAST");
+  request.mutable_retire_plan()->mutable_after()->set_nanos(999'999'999);
+  EXPECT_EQ(Reason(RotateTokenCommand::Make(request, "local", Mint())), "RETIRE_AFTER_TOO_SHORT");
   request.clear_retire_plan();
   request.mutable_lifetime()->set_seconds(-1);
   EXPECT_EQ(Reason(RotateTokenCommand::Make(request, "local", Mint())), "LIFETIME_NOT_POSITIVE");

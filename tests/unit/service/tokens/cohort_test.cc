@@ -1,13 +1,18 @@
 // Cohorts: one commit and one event, whatever the number.
+#include <algorithm>
+#include <random>
+
 #include "service/reads/read_tokens.h"
 #include "service/tokens/revoke_cohort.h"
 #include "service/tokens/update_token.h"
+#include "tests/instruments/live_scan.h"
 #include "tests/unit/service/command_fixture.h"
 
 namespace tollgate::service {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::SizeIs;
 using ::tollgate::v1::RevokeTokensRequest;
 
@@ -53,15 +58,14 @@ TEST_F(CohortTest, AHundredThousandTokensAreOneCommitAndOneEvent) {
 
   request.set_validate_only(false);
   request.set_expected_count(kTokens);
-  EXPECT_EQ(Reason(Do(RevokeCohortCommand::Make(request, "local"))), "COUNT_MOVED");
-  const auto revoked =
-      Do(RevokeCohortCommand::Make(request, "local", CountLive(*View(), request, now_).value()));
+  const auto revoked = Do(RevokeCohortCommand::Make(request, "local"));
   ASSERT_TRUE(revoked.ok()) << revoked.status();
   EXPECT_EQ(Head(), head + 1);
   ASSERT_THAT(events_, SizeIs(1));
   EXPECT_EQ(events_[0].cohort_revoked().workspace(), "acme");
   EXPECT_EQ((*revoked)->response().token_count(), kTokens);
-  EXPECT_EQ(CountCohort(*View(), Of(), now_)->token_count(), 0);
+  EXPECT_EQ(Reason(CountCohort(*View(), Of(), now_)), "NOTHING_TO_REVOKE");
+  EXPECT_EQ(instruments::LiveCountFaults(*View()), "");
   EXPECT_EQ(StateOf(sample), tollgate::v1::TOKEN_STATE_REVOKED);
   // A revocation of one of them answers the cohort's.
   const auto again = RevokeOne(sample.name());
@@ -101,96 +105,141 @@ TEST_F(CohortTest, AnOwnersCohortLeavesTheOthers) {
   EXPECT_EQ(Field(moved.status()), "token.owner");
 }
 
-// More tokens than a command counts: what matters is whether it notices that the count has moved.
-TEST_F(CohortTest, ACountIsTrustedUntilATokenComesOrGoes) {
-  std::vector<std::shared_ptr<CreateTokenCommand>> made;
-  std::vector<storage::Command*> batch;
-  for (int i = 0; i < 1200; ++i) {
+TEST_F(CohortTest, TheNumberIsThatOfTheMomentOfTheCommit) {
+  std::vector<std::string> names;
+  for (int i = 0; i < 6; ++i) {
     auto request = Ask(absl::StrCat("t", i));
     if (i == 0) request.mutable_lifetime()->set_seconds(60);
-    made.push_back(CreateTokenCommand::Make(request, "local", Mint()).value());
-    batch.push_back(made.back().get());
+    request.mutable_token()->set_owner("team-a");
+    names.push_back((*Create(request))->response().token().name());
   }
-  RunAll(batch);
-  const auto name = [&](int i) { return made[i]->response().token().name(); };
-  auto request = Of();
-  int64_t expected = 1200;
-  auto counted = CountLive(*View(), request, now_).value();
-  const auto revoke = [&]() {
+  auto request = Of("team-a");
+  const auto refused_at = [&](int64_t expected) {
     request.set_expected_count(expected);
-    return Reason(Do(RevokeCohortCommand::Make(request, "local", counted)));
+    const auto done = Do(RevokeCohortCommand::Make(request, "local"));
+    EXPECT_EQ(Reason(done), "COUNT_MISMATCH");
+    return Metadata(done.status(), "token_count");
   };
-  const auto count_anew = [&]() {
-    counted = CountLive(*View(), request, now_).value();
-    EXPECT_EQ(counted.tokens, expected);
-  };
-  expected = 1199;
-  EXPECT_EQ(revoke(), "COUNT_MISMATCH");
-  expected = 1200;
-  count_anew();
-
-  // One ends, one comes, one gets another owner, one expires by time alone: each moves it.
-  ASSERT_TRUE(RevokeOne(name(1)).ok());
-  EXPECT_EQ(revoke(), "COUNT_MOVED");
-  --expected;
-  count_anew();
-  auto other = Ask("other");
-  ASSERT_TRUE(Create(other).ok());
-  EXPECT_EQ(revoke(), "COUNT_MOVED");
-  ++expected;
-  count_anew();
+  EXPECT_EQ(refused_at(5), "6");
+  // One ends, one comes, one gets another owner, one expires by time alone and no sweep came by.
+  ASSERT_TRUE(RevokeOne(names[1]).ok());
+  EXPECT_EQ(refused_at(6), "5");
+  Made("other", "team-a");
+  EXPECT_EQ(refused_at(5), "6");
   tollgate::v1::UpdateTokenRequest update;
   update.mutable_update_mask()->add_paths("owner");
-  update.mutable_token()->set_name(name(2));
-  update.mutable_token()->set_owner("team-a");
+  update.mutable_token()->set_name(names[2]);
+  update.mutable_token()->set_owner("team-b");
   ASSERT_TRUE(Do(UpdateTokenCommand::Make(update, "local")).ok());
-  EXPECT_EQ(revoke(), "COUNT_MOVED");
-  count_anew();
+  EXPECT_EQ(refused_at(6), "5");
   now_ += absl::Seconds(60);
-  EXPECT_EQ(revoke(), "COUNT_MOVED");
-  --expected;
-  count_anew();
-  // A clock that was set back has the expired one live again.
-  now_ -= absl::Seconds(1);
-  EXPECT_EQ(revoke(), "COUNT_MOVED");
-  now_ += absl::Seconds(2);
-
-  // Neither another workspace nor a suspension moves it.
+  EXPECT_EQ(refused_at(5), "4");
+  // A suspended token is a live one, and another workspace is none of its.
+  ASSERT_TRUE(Suspend(names[3]).ok());
   auto elsewhere = Ask("elsewhere");
   elsewhere.set_parent("workspaces/acme-2");
+  elsewhere.mutable_token()->set_owner("team-a");
   ASSERT_TRUE(Create(elsewhere).ok());
-  ASSERT_TRUE(Suspend(name(3)).ok());
-  // What is made in the same batch, before it, does.
-  auto late = CreateTokenCommand::Make(Ask("late"), "local", Mint()).value();
-  request.set_expected_count(expected);
-  auto early = RevokeCohortCommand::Make(request, "local", counted).value();
-  EXPECT_EQ(Reason(RunAll({late.get(), early.get()})[1]), "COUNT_MOVED");
-  ++expected;
-  count_anew();
-  EXPECT_EQ(revoke(), "OK");
-  expected = 0;
-  EXPECT_EQ(revoke(), "COUNT_MOVED");  // its own revocation moved it
-  count_anew();
-}
-
-TEST_F(CohortTest, ASmallWorkspaceIsCountedAnewWhereItMoved) {
-  Made("a");
-  auto request = Of();
-  const auto counted = CountLive(*View(), request, now_).value();
-  Made("b");
-  request.set_expected_count(1);
-  EXPECT_EQ(Reason(Do(RevokeCohortCommand::Make(request, "local", counted))), "COUNT_MISMATCH");
-  request.set_expected_count(2);
+  EXPECT_EQ(refused_at(5), "4");
+  // What is made in the same batch, before it, counts; what is made after it does not.
+  auto late = Ask("late");
+  late.mutable_token()->set_owner("team-a");
+  auto before = CreateTokenCommand::Make(late, "local", Mint()).value();
+  late.mutable_token()->set_label("later");
+  auto after = CreateTokenCommand::Make(late, "local", Mint()).value();
+  request.set_expected_count(5);
   request.set_request_id("r");
-  const auto revoked = Do(RevokeCohortCommand::Make(request, "local", counted));
-  ASSERT_TRUE(revoked.ok()) << revoked.status();
-  EXPECT_EQ((*revoked)->response().token_count(), 2);
-  // Its retry has another count, and the first answer.
-  const auto again =
-      Do(RevokeCohortCommand::Make(request, "local", CountLive(*View(), request, now_).value()));
+  auto revoke = RevokeCohortCommand::Make(request, "local").value();
+  for (const auto& status : RunAll({before.get(), revoke.get(), after.get()})) {
+    EXPECT_TRUE(status.ok()) << status;
+  }
+  EXPECT_EQ(revoke->response().token_count(), 5);
+  EXPECT_EQ(instruments::LiveCountFaults(*View()), "");
+  // Its retry finds another number, and gets the first answer.
+  const auto again = Do(RevokeCohortCommand::Make(request, "local"));
   ASSERT_TRUE(again.ok()) << again.status();
   EXPECT_TRUE((*again)->replayed());
-  EXPECT_EQ((*again)->response().token_count(), 2);
+  EXPECT_EQ((*again)->response().token_count(), 5);
+}
+
+TEST_F(CohortTest, OneThatHitsNobodyIsRefusedUntilThatIsSaidToBeKnown) {
+  Made("a", "team-payments");
+  Made("b", "team-payments");
+  Made("c", "search");
+  auto request = Of("team-paymnts");
+  for (const auto& status : {Do(RevokeCohortCommand::Make(request, "local")).status(),
+                             CountCohort(*View(), request, now_).status()}) {
+    EXPECT_EQ(Reason(status), "NOTHING_TO_REVOKE");
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_EQ(Field(status), "owner");
+    EXPECT_THAT(std::string(status.message()),
+                HasSubstr("perhaps you mean team-payments (2 live tokens)"));
+    EXPECT_THAT(std::string(status.message()), Not(HasSubstr("search")));
+  }
+  // No watermark was left: the owner of that name can be given tokens.
+  tollgate::v1::UpdateTokenRequest update;
+  update.mutable_update_mask()->add_paths("owner");
+  update.mutable_token()->set_name(Made("d").name());
+  update.mutable_token()->set_owner("team-paymnts");
+  ASSERT_TRUE(Do(UpdateTokenCommand::Make(update, "local")).ok());
+
+  request = Of("nobody");
+  request.set_allow_empty(true);
+  auto empty = Do(RevokeCohortCommand::Make(request, "local"));
+  ASSERT_TRUE(empty.ok()) << empty.status();
+  EXPECT_EQ((*empty)->response().token_count(), 0);
+  request.set_allow_empty(false);
+  request.set_expected_count(0);
+  EXPECT_TRUE(Do(RevokeCohortCommand::Make(request, "local")).ok());
+  ASSERT_TRUE(Do(RevokeCohortCommand::Make(Of(), "local")).ok());
+  EXPECT_EQ(Reason(Do(RevokeCohortCommand::Make(Of(), "local"))), "NOTHING_TO_REVOKE");
+}
+
+// Whatever is done, and in whatever order, the counts are those of the tokens.
+TEST_F(CohortTest, CountsAgreeWithTheTokens) {
+  std::mt19937 random(3);
+  const auto pick = [&](int below) { return static_cast<int>(random() % below); };
+  const char* const owners[] = {"", "ada", "bob"};
+  std::vector<std::string> names;
+  for (int step = 0; step < 200; ++step) {
+    const std::string token = names.empty() ? "" : names[pick(static_cast<int>(names.size()))];
+    std::vector<std::shared_ptr<storage::Command>> batch;
+    std::vector<std::shared_ptr<CreateTokenCommand>> made;
+    for (int i = pick(3); i >= 0; --i) {
+      auto request = Ask(absl::StrCat("t", step, "-", i));
+      request.mutable_token()->set_owner(owners[pick(3)]);
+      if (pick(3) == 0) request.mutable_lifetime()->set_seconds(1 + pick(50));
+      made.push_back(CreateTokenCommand::Make(request, "local", Mint()).value());
+      batch.push_back(made.back());
+    }
+    if (!token.empty() && pick(2) == 0) {
+      tollgate::v1::UpdateTokenRequest update;
+      update.mutable_update_mask()->add_paths("owner");
+      update.mutable_token()->set_name(token);
+      update.mutable_token()->set_owner(owners[pick(3)]);
+      batch.push_back(UpdateTokenCommand::Make(update, "local").value());
+    }
+    if (!token.empty() && pick(3) == 0) {
+      tollgate::v1::RevokeTokenRequest revoke;
+      revoke.set_name(token);
+      batch.push_back(RevokeTokenCommand::Make(revoke, "local").value());
+    }
+    if (!token.empty() && pick(4) == 0) {
+      tollgate::v1::RotateTokenRequest rotate;
+      rotate.set_name(token);
+      batch.push_back(RotateTokenCommand::Make(rotate, "local", Mint()).value());
+    }
+    if (pick(12) == 0) {
+      batch.push_back(RevokeCohortCommand::Make(Of(owners[pick(3)]), "local").value());
+    }
+    std::shuffle(batch.begin(), batch.end(), random);
+    std::vector<storage::Command*> commands;
+    for (const auto& command : batch) commands.push_back(command.get());
+    RunAll(commands);
+    for (const auto& command : made) names.push_back(command->response().token().name());
+    now_ += absl::Seconds(pick(5));
+    ASSERT_EQ(instruments::LiveCountFaults(*View()), "") << "after step " << step;
+  }
 }
 
 TEST_F(CohortTest, WhatTheFirstEndedStaysAsItEnded) {
@@ -214,6 +263,7 @@ TEST_F(CohortTest, WhatTheFirstEndedStaysAsItEnded) {
   const auto second = Made("second");
   auto again = Of();
   again.set_reason("another");
+  again.set_allow_empty(true);
   for (int i = 0; i < 70; ++i) {
     now_ += absl::Hours(1);
     ASSERT_TRUE(Do(RevokeCohortCommand::Make(again, "local")).ok());

@@ -2,6 +2,7 @@
 #include "service/use/use_fold.h"
 
 #include <limits>
+#include <map>
 
 #include "absl/strings/str_cat.h"
 #include "base/executor.h"
@@ -188,6 +189,55 @@ TEST_F(UseFoldTest, AttemptsAreFoldedWithUseAndKeepTheirSums) {
   EXPECT_EQ(rows[1].edge, kEarlierEdges);
   EXPECT_EQ(rows[1].count, 600);
   EXPECT_THAT(Uses(token), SizeIs(1)) << "what was only refused is no use";
+}
+
+TEST_F(UseFoldTest, AddressesGoWhereTheWorkspaceAsksForNoneAndStayWhereItDoes) {
+  const auto token = Made("a");
+  constexpr auto kRevoked = tollgate::v1::VERDICT_REASON_REVOKED;
+  const auto tried = [&](const std::string& edge, const std::string& from, absl::Time at) {
+    tollgate::store::v1::UseRecord use;
+    auto* refused = use.add_refused();
+    refused->set_reason(kRevoked);
+    refused->set_count(1);
+    refused->set_first_us(absl::ToUnixMicros(at));
+    refused->set_last_us(absl::ToUnixMicros(at));
+    auto* address = refused->add_addresses();
+    address->set_address(from);
+    address->set_count(1);
+    address->set_last_us(absl::ToUnixMicros(at));
+    ASSERT_TRUE(engine_->MergeUse({{storage::UseKey("acme", token.token_id(), edge), use}}).ok());
+  };
+  const auto addresses = [&] {
+    std::map<std::string, int> by_edge;
+    for (const AttemptsRow& row :
+         AttemptsIn(ReadEdgeReports(*View(), "acme", token.token_id()).value())) {
+      by_edge[row.edge] += row.addresses.size();
+    }
+    return by_edge;
+  };
+  tollgate::v1::WorkspacePolicy policy;
+  policy.set_report_attempt_addresses(true);
+  ASSERT_TRUE(SetPolicy(policy).ok());
+  UseFoldLimits limits;
+  limits.named = 1;
+  tried("edge", "192.0.2.1", now_);
+  for (int i = 0; i < 12; ++i) {
+    tried(absl::StrCat("pod-", i), absl::StrCat("192.0.2.", 10 + i),
+          now_ - absl::Hours(24 * 40 + i));
+  }
+  FoldAll(limits);
+  EXPECT_EQ(addresses(), (std::map<std::string, int>{{"edge", 1}, {kEarlierEdges, 8}}));
+  tried("pod-new", "192.0.2.99", now_ - absl::Hours(24 * 41));
+  policy.set_report_attempt_addresses(false);
+  ASSERT_TRUE(SetPolicy(policy).ok());
+  FoldAll(limits);
+  EXPECT_EQ(addresses(), (std::map<std::string, int>{{"edge", 0}, {kEarlierEdges, 0}}));
+  int64_t sum = 0;
+  for (const AttemptsRow& row :
+       AttemptsIn(ReadEdgeReports(*View(), "acme", token.token_id()).value())) {
+    sum += row.count;
+  }
+  EXPECT_EQ(sum, 14) << "no attempt is lost with its address";
 }
 
 TEST_F(UseFoldTest, AnAnswerNamesTheEdgesTriedLatestAndSumsUpTheOthersByReason) {

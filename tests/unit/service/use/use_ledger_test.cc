@@ -105,6 +105,54 @@ TEST_F(UseLedgerTest, AttemptsAreMergedByTokenEdgeAndReasonAndAreNoUse) {
   EXPECT_EQ(Head(), head);
 }
 
+TEST_F(UseLedgerTest, AddressesAreKeptWhereTheWorkspaceAsksAndShownAsLongAsItDoes) {
+  const auto token = Made("a");
+  const auto asks = [this](bool yes) {
+    tollgate::v1::WorkspacePolicy policy;
+    policy.set_report_attempt_addresses(yes);
+    ASSERT_TRUE(SetPolicy(policy).ok());
+  };
+  const auto report = [&](std::vector<std::string> from) {
+    tollgate::v1::Usage usage;
+    AddAttempts(token, tollgate::v1::VERDICT_REASON_REVOKED, now_, 2, &usage);
+    for (const std::string& address : from) {
+      auto* one = usage.mutable_attempts(0)->add_addresses();
+      one->set_address(address);
+      one->set_count(2);
+      *one->mutable_last_time() = base::ToProto(now_ - absl::Seconds(1));
+    }
+    ledger_->Report("edge", "i1", usage);
+    executor_.RunAll();
+  };
+  const auto kept = [&] {
+    std::vector<std::string> addresses;
+    const auto rows = AttemptsIn(ReadEdgeReports(*View(), "acme", token.token_id()).value());
+    for (const auto& one : rows.at(0).addresses) addresses.push_back(one.address());
+    return addresses;
+  };
+  const auto shown = [&] {
+    tollgate::v1::ListTokenAttemptsRequest request;
+    request.set_name(token.name());
+    return ReadTokenAttempts(*View(), request, now_)->attempts(0).addresses_size();
+  };
+  report({"192.0.2.1"});
+  EXPECT_THAT(kept(), IsEmpty()) << "no policy asks";
+  asks(true);
+  report({"::ffff:192.0.2.7", "nonsense", "", std::string(100, '1'), "2001:DB8::1", "192.0.2.3"});
+  EXPECT_THAT(kept(), ::testing::UnorderedElementsAre("192.0.2.7", "2001:db8::1", "192.0.2.3"));
+  EXPECT_EQ(shown(), 3);
+  report({"192.0.2.11", "192.0.2.12", "192.0.2.13", "192.0.2.14", "192.0.2.15"});
+  EXPECT_THAT(kept(), SizeIs(7)) << "no report tells more than four of one entry";
+  asks(false);
+  EXPECT_EQ(shown(), 0);
+  report({"192.0.2.20"});
+  EXPECT_THAT(kept(), SizeIs(7)) << "and none of an edge that has not heard yet is kept";
+  ASSERT_TRUE(ledger_->Fold("", UseFoldLimits()).ok());
+  EXPECT_THAT(kept(), IsEmpty());
+  const auto rows = AttemptsIn(ReadEdgeReports(*View(), "acme", token.token_id()).value());
+  EXPECT_EQ(rows.at(0).count, 8) << "the attempts themselves stay";
+}
+
 TEST_F(UseLedgerTest, WhatIsWrongInAReportOfAttemptsWritesNothing) {
   const auto token = Made("a");
   tollgate::v1::Usage usage;

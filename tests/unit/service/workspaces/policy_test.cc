@@ -61,6 +61,47 @@ TEST_F(PolicyTest, BadPolicies) {
   EXPECT_EQ(Head(), 0);
 }
 
+TEST_F(PolicyTest, EdgesAreToldWhereWhatTheyAreToldOfTokensChanges) {
+  const auto set = [this](std::vector<std::string> keys, bool addresses) {
+    tollgate::v1::UpdateWorkspacePolicyRequest request;
+    request.set_name("workspaces/acme");
+    for (const std::string& key : keys) request.mutable_policy()->add_edge_annotations(key);
+    request.mutable_policy()->set_report_attempt_addresses(addresses);
+    request.mutable_update_mask()->add_paths("edge_annotations");
+    request.mutable_update_mask()->add_paths("report_attempt_addresses");
+    const auto done = Do(SetPolicyCommand::Make(request, "local"));
+    EXPECT_TRUE(done.ok()) << done.status();
+    if (!done.ok()) return std::string("refused");
+    const WorkspacePolicy& now = (*done)->response().workspace().policy();
+    EXPECT_EQ(
+        std::vector<std::string>(now.edge_annotations().begin(), now.edge_annotations().end()),
+        keys);
+    EXPECT_EQ(now.report_attempt_addresses(), addresses);
+    if (events_.empty()) return std::string("nothing told");
+    EXPECT_EQ(events_.size(), 1u);
+    return events_[0].workspace_changed().workspace();
+  };
+  EXPECT_EQ(set({}, false), "nothing told");
+  EXPECT_EQ(set({"team"}, false), "acme");
+  EXPECT_EQ(set({"team"}, false), "nothing told");
+  EXPECT_EQ(set({"team", "plan"}, false), "acme");
+  EXPECT_EQ(set({"plan", "team"}, false), "acme") << "which of them are told depends on the order";
+  EXPECT_EQ(set({"plan", "team"}, true), "acme");
+  EXPECT_EQ(set({"plan", "team"}, true), "nothing told");
+  EXPECT_EQ(set({}, true), "acme");
+  WorkspacePolicy policy;
+  policy.mutable_max_lifetime()->set_seconds(60);
+  ASSERT_TRUE(SetPolicy(policy).ok());
+  ASSERT_EQ(events_.size(), 1u) << "a mask of * takes the addresses away";
+  policy.set_unique_labels(true);
+  ASSERT_TRUE(SetPolicy(policy).ok());
+  EXPECT_TRUE(events_.empty()) << "a rule for new tokens is nothing that an edge holds";
+  policy.add_edge_annotations("a");
+  policy.add_edge_annotations("a");
+  ExpectRefused(SetPolicy(policy).status(), absl::StatusCode::kInvalidArgument,
+                "ANNOTATION_KEY_REPEATED", "policy.edge_annotations[1]");
+}
+
 TEST_F(PolicyTest, LabelsMustMatchWhollyAndBeFree) {
   WorkspacePolicy policy;
   policy.set_label_pattern("[a-z]+-[0-9]+");

@@ -86,12 +86,82 @@ TEST(AttemptTableTest, WhatFindsNoSlotIsLeftOutAndCountedAndRoomComesBack) {
   EXPECT_EQ(table.left_out(), 5);
 }
 
+base::IpAddress From(int i) { return base::IpAddress::FromText(absl::StrCat("192.0.2.", i)); }
+
+TEST(AttemptTableTest, AddressesComeWithTheirAttemptsTheLatestFirst) {
+  AttemptTable table;
+  table.Add("acme", Id(1), VERDICT_REASON_REVOKED, 5000, From(1));
+  table.Add("acme", Id(1), VERDICT_REASON_REVOKED, 6000, From(2));
+  table.Add("acme", Id(1), VERDICT_REASON_REVOKED, 7000, From(1));
+  table.Add("acme", Id(1), VERDICT_REASON_REVOKED, 8000);
+  table.Add("acme", Id(1), VERDICT_REASON_EXPIRED, 9000, From(3));
+  table.Add("acme", Id(2), VERDICT_REASON_REVOKED, 9000);
+  std::map<std::pair<std::string, int>, TokenAttempts> all;
+  for (TokenAttempts& one : Collected(table)) all[{one.token_id, one.reason}] = one;
+  ASSERT_THAT(all, SizeIs(3));
+  const TokenAttempts& revoked = all[{Id(1), VERDICT_REASON_REVOKED}];
+  EXPECT_EQ(revoked.count, 4);
+  ASSERT_THAT(revoked.from, SizeIs(2));
+  EXPECT_EQ(revoked.from[0].address, From(1));
+  EXPECT_EQ(revoked.from[0].count, 2);
+  EXPECT_EQ(revoked.from[0].last_ms, 7000);
+  EXPECT_EQ(revoked.from[1].address, From(2));
+  ASSERT_THAT((all[{Id(1), VERDICT_REASON_EXPIRED}].from), SizeIs(1));
+  EXPECT_THAT((all[{Id(2), VERDICT_REASON_REVOKED}].from), IsEmpty());
+  EXPECT_THAT(Collected(table), IsEmpty());
+  table.Add("acme", Id(1), VERDICT_REASON_REVOKED, 9500);
+  EXPECT_THAT(Collected(table)[0].from, IsEmpty()) << "told once";
+}
+
+TEST(AttemptTableTest, ManyAddressesTakeNoOtherTokensPlaceAndTheLatestStay) {
+  AttemptTable table(8);  // one set
+  table.Add("acme", Id(2), VERDICT_REASON_REVOKED, 4000);
+  for (int i = 1; i <= 200; ++i) {
+    table.Add("acme", Id(1), VERDICT_REASON_REVOKED, 5000 + i, From(i));
+  }
+  for (int i = 3; i <= 8; ++i) table.Add("acme", Id(i), VERDICT_REASON_REVOKED, 6000);
+  EXPECT_EQ(table.left_out(), 0);
+  const auto all = Collected(table);
+  ASSERT_THAT(all, SizeIs(8));
+  for (const TokenAttempts& one : all) {
+    if (one.token_id != Id(1)) continue;
+    EXPECT_EQ(one.count, 200);
+    ASSERT_THAT(one.from, SizeIs(kMostAttemptAddresses));
+    for (int i = 0; i < 4; ++i) {
+      EXPECT_EQ(one.from[static_cast<size_t>(i)].address, From(200 - i));
+    }
+  }
+}
+
+TEST(AttemptTableTest, AddressesAreForgottenByWorkspaceAndAttemptsAreNot) {
+  AttemptTable table;
+  const auto add = [&table] {
+    table.Add("acme", Id(1), VERDICT_REASON_REVOKED, 5000, From(1));
+    table.Add("globex", Id(2), VERDICT_REASON_REVOKED, 5000, From(2));
+  };
+  add();
+  table.ForgetAddresses("acme");
+  auto all = Collected(table);
+  ASSERT_THAT(all, SizeIs(2));
+  for (const TokenAttempts& one : all) {
+    EXPECT_THAT(one.from, SizeIs(one.workspace == "acme" ? 0 : 1));
+  }
+  add();
+  table.ForgetAddresses("");
+  all = Collected(table);
+  ASSERT_THAT(all, SizeIs(2));
+  for (const TokenAttempts& one : all) EXPECT_THAT(one.from, IsEmpty());
+}
+
 TEST(AttemptTableTest, CountingAllocatesNothing) {
   AttemptTable table;
   const std::string id = Id(1);
   const int64_t before = AllocationsOnThisThread();
   table.Add("acme", id, VERDICT_REASON_REVOKED, 5000);
   table.Add("acme", id, VERDICT_REASON_REVOKED, 5000);
+  for (const char* from : {"192.0.2.1", "2001:db8::1"}) {
+    table.Add("acme", id, VERDICT_REASON_REVOKED, 5000, base::IpAddress::FromText(from));
+  }
   EXPECT_EQ(AllocationsOnThisThread(), before);
 }
 
@@ -109,7 +179,8 @@ TEST(AttemptTableTest, NothingIsLostBesideACollection) {
       for (int i = 0; i < kEach; ++i) {
         const int token = (i / 50 + t) % kTokens;
         // The time says whose it is.
-        table.Add(absl::StrCat("w", token), Id(token), VERDICT_REASON_REVOKED, 1000 + token);
+        table.Add(absl::StrCat("w", token), Id(token), VERDICT_REASON_REVOKED, 1000 + token,
+                  i % 3 == 0 ? From(token * 10 + i % 7) : base::IpAddress());
       }
       --running;
     });

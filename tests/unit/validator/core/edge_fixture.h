@@ -97,6 +97,13 @@ inline tollgate::v1::Event Cohort(const std::string& workspace, const std::strin
   return e;
 }
 
+inline tollgate::v1::Event PolicyChanged(const std::string& workspace, uint32_t index = 0) {
+  tollgate::v1::Event e;
+  e.mutable_workspace_changed()->set_workspace(workspace);
+  e.set_index(index);
+  return e;
+}
+
 inline tollgate::v1::FollowResponse EventsMessage(int64_t revision,
                                                   std::vector<tollgate::v1::Event> events,
                                                   bool partial = false) {

@@ -118,6 +118,45 @@ TEST_F(EdgeStateTest, ACohortIsComparedByItsOwnRevisionAndIndex) {  // R13
   EXPECT_TRUE(StillUsable([&] { state_.Drop(11, Cohort("acme", "team-b")); }));
 }
 
+TEST_F(EdgeStateTest, AWorkspacesChangeDropsItsGrantsAndNothingElse) {  // R10, R12
+  Keep(kId);
+  ASSERT_TRUE(table_->RecordAdmit(place_, 5000));
+  state_.KeepUnknown(KeyFor(kOther), 1000);
+  state_.Drop(11, PolicyChanged("other"));
+  EXPECT_EQ(Look(kId), Found::kGrant);
+  state_.Drop(11, PolicyChanged("acme"));
+  EXPECT_EQ(Look(kId), Found::kMiss);
+  EXPECT_EQ(Look(kOther), Found::kUnknown) << "what is no token is none of the workspace's";
+  EXPECT_EQ(outbox_.TakeUsage(absl::InfinitePast())[0].uses_size(), 1) << "no use is lost";
+  EXPECT_EQ(Told().dropped_size(), 0) << "it took no permission away";
+  EXPECT_FALSE(StillUsable([&] { state_.Drop(11, PolicyChanged("acme")); }));
+  EXPECT_TRUE(StillUsable([&] { state_.Drop(11, PolicyChanged("other")); }));
+  // What was read at the event's revision or later is as the policy says.
+  Keep(kId);  // created at (3, 1)
+  state_.Drop(3, PolicyChanged("acme", 0));
+  EXPECT_EQ(Look(kId), Found::kGrant);
+}
+
+TEST_F(EdgeStateTest, WhatAPolicyMayNotAskForAnyMoreIsForgotten) {
+  const auto addresses_after = [&](auto event) {
+    const auto client = base::IpAddress::FromText("192.0.2.7");
+    attempts_.Add("acme", kId, tollgate::v1::VERDICT_REASON_REVOKED, 5000, client);
+    state_.CollectUse(clock_.Now());
+    attempts_.Add("acme", kId, tollgate::v1::VERDICT_REASON_REVOKED, 6000, client);
+    event();
+    state_.CollectUse(clock_.Now());
+    const auto reports = outbox_.TakeUsage(absl::InfinitePast());
+    outbox_.StreamEnded();
+    outbox_.ForgetAddresses("");
+    return reports[0].attempts(0).addresses_size();
+  };
+  EXPECT_EQ(addresses_after([&] { state_.Drop(11, PolicyChanged("other")); }), 1);
+  EXPECT_EQ(addresses_after([&] { state_.Drop(11, Changed("acme", kId)); }), 1);
+  EXPECT_EQ(addresses_after([&] { state_.Drop(11, PolicyChanged("acme")); }), 0);
+  EXPECT_EQ(addresses_after([&] { state_.Drop(11, tollgate::v1::Event()); }), 0);
+  EXPECT_EQ(addresses_after([&] { state_.Reset("e2", 11); }), 0);
+}
+
 TEST_F(EdgeStateTest, AResetAndAnUnknownKindDropAllAndKeepTheUse) {
   const auto all_goes = [&](auto drop) {
     Keep(kId);

@@ -28,7 +28,9 @@ class Recorder : public FollowedState {
                            {EntryUse{token.workspace(), token.token_id(), 5000, 1}});
     }
     log.push_back(absl::StrCat("drop ", revision, " ",
-                               event.has_cohort_revoked()  ? event.cohort_revoked().workspace()
+                               event.has_cohort_revoked() ? event.cohort_revoked().workspace()
+                               : event.has_workspace_changed()
+                                   ? event.workspace_changed().workspace()
                                : event.has_token_created() ? event.token_created().token_id()
                                                            : event.token_changed().token_id()));
   }
@@ -44,6 +46,12 @@ class Recorder : public FollowedState {
   void EndLease() override { log.push_back("end-lease"); }
   void Close() override { log.push_back("close"); }
   void FillCounts(tollgate::v1::Ping* ping) override { ping->set_cached_tokens(42); }
+  bool HoldsHaveNews() const override { return holds_have_news; }
+  bool FillHolds(tollgate::v1::Ping* ping) override {
+    if (std::exchange(holds_have_news, false)) ping->add_ended_holds();
+    return false;
+  }
+  void StreamEnded() override {}
   absl::Time CollectUse(base::BootTime) override {
     log.push_back("collect-use");
     outbox_.AddUse({EntryUse{"w", "used", 5000, 1}});
@@ -53,6 +61,7 @@ class Recorder : public FollowedState {
 
   std::vector<std::string> log;
   std::vector<lease::HeldLease> leases;
+  bool holds_have_news = false;
   bool admitted = false;  // whether every dropped token was admitted before
   absl::Time service_time;
   absl::Duration round_trip;

@@ -1,11 +1,14 @@
 #include "validator/core/follower.h"
 
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
+#include "google/protobuf/descriptor.pb.h"
+#include "google/protobuf/dynamic_message.h"
 #include "gtest/gtest.h"
 #include "tests/unit/validator/core/edge_fixture.h"
 #include "tests/unit/validator/core/follower_fixture.h"
@@ -178,6 +181,41 @@ TEST_F(FollowerTest, AnUnknownKindOfEventDropsAllAndIsApplied) {
     EXPECT_EQ(a.send.at(0).ping().applied_revision(), revision);
   }
   EXPECT_EQ(follower_->status().unknown_events, 3);
+}
+
+TEST_F(FollowerTest, AWorkspacesChangeIsToldOnAndIsNoUnknownKind) {
+  Follow();
+  const auto a = Send(EventsMessage(11, {PolicyChanged("acme")}));
+  EXPECT_THAT(state_.Taken(), ElementsAre("drop 11 acme"));
+  EXPECT_EQ(a.send.at(0).ping().applied_revision(), 11);
+  EXPECT_EQ(follower_->status().unknown_events, 0);
+  Send(EventsMessage(12, {PolicyChanged("")}));
+  EXPECT_THAT(state_.Taken(), ElementsAre("drop-all 12"));
+}
+
+// docs/feed.md: a validator from before WorkspaceChanged sees an event without a subject, for which
+// it drops everything (AnUnknownKindOfEventDropsAllAndIsApplied).
+TEST_F(FollowerTest, AnOldReaderSeesAWorkspacesChangeAsAnUnknownKind) {
+  google::protobuf::FileDescriptorProto old;
+  tollgate::v1::Event::descriptor()->file()->CopyTo(&old);
+  for (google::protobuf::DescriptorProto& message : *old.mutable_message_type()) {
+    if (message.name() != "Event") continue;
+    auto* fields = message.mutable_field();
+    for (int i = fields->size() - 1; i >= 0; --i) {
+      if (fields->Get(i).name() == "workspace_changed") fields->DeleteSubrange(i, 1);
+    }
+    ASSERT_EQ(fields->size(), 4);
+  }
+  google::protobuf::DescriptorPool pool;
+  const google::protobuf::FileDescriptor* file = pool.BuildFile(old);
+  ASSERT_NE(file, nullptr);
+  const google::protobuf::Descriptor* event = file->FindMessageTypeByName("Event");
+  google::protobuf::DynamicMessageFactory factory(&pool);
+  const std::unique_ptr<google::protobuf::Message> read(factory.GetPrototype(event)->New());
+  ASSERT_TRUE(read->ParseFromString(PolicyChanged("acme", 7).SerializeAsString()));
+  EXPECT_FALSE(read->GetReflection()->HasOneof(*read, event->FindOneofByName("subject")));
+  ASSERT_TRUE(read->ParseFromString(Changed("acme", "a").SerializeAsString()));
+  EXPECT_TRUE(read->GetReflection()->HasOneof(*read, event->FindOneofByName("subject")));
 }
 
 TEST_F(FollowerTest, AnUnknownKindOfMessageAsksForAReset) {

@@ -2,6 +2,7 @@
 #ifndef TOLLGATE_TESTS_UNIT_VALIDATOR_CORE_HOLDS_FIXTURE_H_
 #define TOLLGATE_TESTS_UNIT_VALIDATOR_CORE_HOLDS_FIXTURE_H_
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <memory>
@@ -64,6 +65,13 @@ class HoldsTest : public ::testing::Test {
     Note(validator_->Tick());
     validator_->Settle();
   }
+  // The same by the second, with a service that is there; no word to a holder follows from that.
+  void Stay(absl::Duration for_) {
+    for (; for_ > absl::ZeroDuration(); for_ -= absl::Seconds(1)) {
+      Pass(std::min(for_, absl::Duration(absl::Seconds(1))));
+      GrantLease(300);
+    }
+  }
   void Say(const tollgate::v1::FollowResponse& m) {
     Note(validator_->StreamMessage(stream_, m));
     validator_->Settle();
@@ -71,7 +79,11 @@ class HoldsTest : public ::testing::Test {
   void Note(const FollowerActions& a) {
     wake_at_ = a.wake_at;
     for (const auto& m : a.send) {
-      if (m.has_ping()) sequence_ = m.ping().sequence();
+      if (m.has_ping()) {
+        sequence_ = m.ping().sequence();
+        pings_.push_back(m.ping());
+      }
+      if (m.has_usage()) reports_.push_back(m.usage());
     }
   }
   void Event(const tollgate::v1::Event& event) { Say(EventsMessage(++revision_, {event})); }
@@ -180,6 +192,8 @@ class HoldsTest : public ::testing::Test {
   uint64_t stream_ = 0;
   uint64_t sequence_ = 0;
   base::BootTime wake_at_;
+  std::vector<tollgate::v1::Usage> reports_;
+  std::vector<tollgate::v1::Ping> pings_;
 };
 
 }  // namespace tollgate::validator

@@ -49,7 +49,7 @@ TEST_F(HoldsTest, AnAnswerThatIsTakenWithoutALeaseAccusesNobody) {
   ASSERT_TRUE(Open(1, Token("a")).ok());
   Read();
   Holds& holds = validator_->holds();
-  holds.OnTokenEvent(ids_["a"]);
+  holds.OnTokenEvent(ids_["a"], 11);
   ASSERT_TRUE(holds.BeginAsking());
   const auto question = holds.NextQuestion();
   ASSERT_TRUE(question.has_value());
@@ -75,6 +75,25 @@ TEST_F(HoldsTest, AWordEndsWithinAAlsoWhereTheTickIsLate) {
     clock_.Advance(absl::Seconds(1));  // and no tick
     EXPECT_LE(clock_.Now() + Renew(), event + std::max(absl::Seconds(10), absl::Seconds(i + 1)));
   }
+}
+
+TEST_F(HoldsTest, ARequirementIsDecidedOnceForAllThatShareIt) {
+  MakeLive();
+  token::Requirement writes;
+  writes.all_scopes = {"deploy:write"};
+  for (uint64_t id = 1; id <= 300; ++id) {
+    const token::Requirement needed = id % 2 == 0 ? writes : token::Requirement();
+    ASSERT_TRUE(validator_
+                    ->OpenHold(holder_, id, Token("a"), validator_->requirements().Share(needed),
+                               [](const Decision& d, ValidateResponse* words) {
+                                 words->set_verdict(d.verdict);
+                               })
+                    .ok());
+  }
+  ASSERT_EQ(Totals().open, 300);
+  const int64_t before = Totals().decided;
+  Event(Changed("acme", ids_["a"]));
+  EXPECT_EQ(Totals().decided - before, 2);
 }
 
 TEST_F(HoldsTest, VerdictsThatNobodyReadsAreBounded) {

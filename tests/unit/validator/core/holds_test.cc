@@ -349,6 +349,70 @@ TEST_F(HoldsTest, ACohortAsksAboutItsOwnTokens) {
   EXPECT_THAT(Read().ended, ElementsAre(std::pair(1u, VERDICT_REASON_REVOKED)));
 }
 
+TEST_F(HoldsTest, WhatIsHeldOpenIsInUse) {
+  MakeLive();
+  for (uint64_t id = 1; id <= 3; ++id) ASSERT_TRUE(Open(id, Token("a")).ok());
+  ASSERT_TRUE(Open(4, Token("b")).ok());
+  // What the next report tells of: count and last use.
+  const auto report = [this] {
+    std::map<std::string, std::pair<int64_t, absl::Time>> uses;
+    reports_.clear();
+    while (reports_.empty()) {
+      GrantLease(30);
+      Pass(absl::Seconds(1));
+    }
+    for (const auto& use : reports_.back().uses()) {
+      for (const auto& [name, id] : ids_) {
+        if (id == use.token_id()) {
+          uses[name] = {use.count(), base::FromProto(use.last_used_time())};
+        }
+      }
+    }
+    EXPECT_TRUE(reports_.back().has_complete_until());
+    for (const auto& [name, use] : uses) {
+      EXPECT_GE(use.second, base::FromProto(reports_.back().complete_until())) << name;
+    }
+    return uses;
+  };
+  auto uses = report();
+  EXPECT_EQ(uses.at("a").first, 3);
+  EXPECT_EQ(uses.at("b").first, 1);
+  uses = report();
+  EXPECT_EQ(uses.at("a").first, 0) << "no admission";
+  EXPECT_EQ(uses.size(), 2u);
+
+  answers_ = false;
+  Event(Changed("acme", ids_["a"]));
+  uses = report();
+  ASSERT_EQ(Totals().open, 1) << "it was not answered in time";
+  EXPECT_EQ(uses.count("a"), 0u);
+  ASSERT_TRUE(validator_->holds().Close(holder_, 4).ok());
+  EXPECT_EQ(report().size(), 0u);
+  FailAll();
+}
+
+TEST_F(HoldsTest, InDoubtOrWithoutALeaseNothingIsInUse) {
+  MakeLive();
+  ASSERT_TRUE(Open(1, Token("a")).ok());
+  std::vector<HeldUse> held;
+  validator_->holds().CollectHeld(&held);
+  ASSERT_EQ(held.size(), 1u);
+  EXPECT_EQ(held[0].workspace, "acme");
+  EXPECT_EQ(held[0].token_id, ids_["a"]);
+  answers_ = false;
+  Event(Changed("acme", ids_["a"]));
+  held.clear();
+  validator_->holds().CollectHeld(&held);
+  EXPECT_THAT(held, IsEmpty());
+  AnswerAll();
+  validator_->holds().CollectHeld(&held);
+  EXPECT_EQ(held.size(), 1u);
+  clock_.Advance(absl::Seconds(31));
+  held.clear();
+  validator_->holds().CollectHeld(&held);
+  EXPECT_THAT(held, IsEmpty());
+}
+
 TEST_F(HoldsTest, AHoldEndsWithItsToken) {
   MakeLive();
   Token("a");
@@ -398,6 +462,115 @@ TEST_F(HoldsTest, WithFailOpenNothingIsHeldBeyondTheLease) {
   EXPECT_THAT(Read().opened, ElementsAre(std::pair(2u, VERDICT_REASON_NO_LEASE)));
 }
 
+TEST_F(HoldsTest, ByNameHoldsOutliveTheLease) {
+  options_.holds.outlive_lease = absl::Minutes(5);
+  MakeLive();
+  ASSERT_TRUE(Open(1, Token("a")).ok());
+  // Words reach as far.
+  const absl::Duration lease = absl::Seconds(30) * 0.999;
+  EXPECT_EQ(Read().good_for.at(1), (lease + absl::Minutes(5)) * 0.999);
+  Pass(absl::Seconds(31));
+  EXPECT_EQ(validator_->Status().lease, LeaseState::kNone);
+  EXPECT_THAT(Read().order, IsEmpty());
+  EXPECT_EQ(Totals().uncovered, 1);
+  EXPECT_EQ(Renew(), (lease + absl::Minutes(5) - absl::Seconds(31)) * 0.999);
+  // Opening needs a lease all the same.
+  ASSERT_TRUE(Open(2, Token("a")).ok());
+  EXPECT_THAT(Read().opened, ElementsAre(std::pair(2u, VERDICT_REASON_NO_LEASE)));
+  Note(validator_->Tick());
+  EXPECT_LE(wake_at_, clock_.Now() + absl::Minutes(5));
+  Pass(absl::Seconds(298));
+  EXPECT_THAT(Read().order, IsEmpty());
+  Pass(absl::Seconds(2));
+  EXPECT_THAT(Read().ended, ElementsAre(std::pair(1u, VERDICT_REASON_NO_LEASE)));
+}
+
+TEST_F(HoldsTest, WhatOutlivesTheLeaseEndsByAnEventThatComesWithTheNext) {
+  options_.holds.outlive_lease = absl::Minutes(5);
+  MakeLive();
+  ASSERT_TRUE(Open(1, Token("a")).ok());
+  ASSERT_TRUE(Open(2, Token("b")).ok());
+  Read();
+  const auto again = [this](bool reset) {
+    Note(validator_->StreamClosed(stream_));
+    clock_.Advance(absl::Seconds(31));
+    ASSERT_EQ(validator_->Status().lease, LeaseState::kNone);
+    stream_ = validator_->Tick().stream;
+    validator_->Settle();
+    validator_->StreamConnected(stream_);
+    Say(WelcomeMessage("e1", revision_, reset));
+  };
+  grants_["a"].set_state(TOKEN_STATE_REVOKED);
+  again(false);
+  EXPECT_THAT(Read().order, IsEmpty());
+  Event(Changed("acme", ids_["a"]));
+  GrantLease(30);
+  Pass(absl::Milliseconds(300));  // what was answered without a lease is asked again
+  EXPECT_THAT(Read().ended, ElementsAre(std::pair(1u, VERDICT_REASON_REVOKED)));
+  // A reset may stand for any event.
+  grants_["b"].set_state(TOKEN_STATE_REVOKED);
+  again(true);
+  GrantLease(30);
+  Pass(absl::Milliseconds(300));
+  EXPECT_THAT(Read().ended, ElementsAre(std::pair(2u, VERDICT_REASON_REVOKED)));
+}
+
+TEST_F(HoldsTest, WhatOutlivesTheLeaseEndsWithItsTokenAndAccusesNobody) {
+  options_.holds.outlive_lease = absl::Minutes(5);
+  MakeLive();
+  Token("a");
+  grants_["a"].mutable_expire_time()->set_seconds(kServiceSeconds + 60);
+  ASSERT_TRUE(Open(1, Token("a")).ok());
+  Read();
+  Pass(absl::Seconds(59));
+  EXPECT_THAT(Read().order, IsEmpty());
+  Pass(absl::Seconds(2));
+  EXPECT_THAT(Read().ended, ElementsAre(std::pair(1u, VERDICT_REASON_NO_LEASE)));  // I7
+}
+
+TEST_F(HoldsTest, NothingOutlivesItsHistoryNorAClockThatSaysThatItIsLater) {
+  options_.holds.outlive_lease = absl::Minutes(5);
+  MakeLive();
+  ASSERT_TRUE(Open(1, Token("a")).ok());
+  Read();
+  clock_.StepWall(absl::Minutes(4));
+  Pass(absl::Seconds(1));
+  EXPECT_THAT(Read().order, IsEmpty());
+  EXPECT_LT(Renew(), absl::Minutes(2));
+  clock_.StepWall(absl::Minutes(2));
+  Pass(absl::Seconds(1));
+  EXPECT_THAT(Read().ended, ElementsAre(std::pair(1u, VERDICT_REASON_NO_LEASE)));
+  clock_.StepWall(-absl::Minutes(6));
+  Note(validator_->StreamClosed(stream_));
+  clock_.Advance(absl::Seconds(1));
+  stream_ = validator_->Tick().stream;
+  validator_->StreamConnected(stream_);
+  Say(WelcomeMessage("e1", 10, false));
+  GrantLease(30);
+  ASSERT_TRUE(Open(2, Token("a")).ok());
+  ASSERT_EQ(Read().opened.at(2), VERDICT_REASON_UNSPECIFIED);
+  epoch_ = "e2";
+  Note(validator_->StreamClosed(stream_));
+  clock_.Advance(absl::Seconds(1));
+  stream_ = validator_->Tick().stream;
+  validator_->StreamConnected(stream_);
+  Say(WelcomeMessage("e2", 10, true));
+  EXPECT_THAT(Read().ended, ElementsAre(std::pair(2u, VERDICT_REASON_NO_LEASE)));
+}
+
+TEST_F(HoldsTest, HelloTellsForHowLongHoldsOutliveTheLease) {
+  for (const absl::Duration time : {absl::ZeroDuration(), absl::Duration(absl::Minutes(5))}) {
+    options_.holds.outlive_lease = time;
+    auto made = Validator::Create(options_, clock_, random_, [](const auto&, auto) {});
+    ASSERT_TRUE(made.ok());
+    const FollowerActions start = (*made)->Start();
+    const FollowerActions actions = (*made)->StreamConnected(start.stream);
+    ASSERT_EQ(actions.send.size(), 1u);
+    EXPECT_EQ(actions.send[0].hello().has_holds_outlive_lease(), time > absl::ZeroDuration());
+    EXPECT_EQ(base::FromProto(actions.send[0].hello().holds_outlive_lease()), time);
+  }
+}
+
 TEST_F(HoldsTest, WhoeverLeavesEndsEveryHoldFirst) {  // R4
   MakeLive();
   ASSERT_TRUE(Open(1, Token("a")).ok());
@@ -407,7 +580,11 @@ TEST_F(HoldsTest, WhoeverLeavesEndsEveryHoldFirst) {  // R4
   validator_->StopAdmitting();
   const Told told = Read();
   EXPECT_THAT(told.ended, ElementsAre(std::pair(1u, VERDICT_REASON_SERVICE_UNAVAILABLE)));
-  EXPECT_TRUE(told.finished);
+  EXPECT_FALSE(told.finished) << "what has ended is to be answered";
+  wakes_ = 0;
+  ASSERT_TRUE(validator_->holds().Close(holder_, 1).ok());
+  EXPECT_EQ(wakes_, 1);
+  EXPECT_TRUE(Read().finished);
   AnswerAll();
   ASSERT_TRUE(Open(3, Token("a")).ok());
   EXPECT_EQ(Read().opened.at(3), VERDICT_REASON_NO_LEASE);

@@ -20,6 +20,24 @@ TEST(UsageLedgerTest, MergesMaximaAndSums) {
   EXPECT_EQ(reports[0].complete_until().seconds(), 9);
 }
 
+TEST(UsageLedgerTest, WhatIsHeldOpenIsUsedAndNotAdmitted) {
+  UsageLedger ledger(3);
+  ledger.Add({Use("a", 5000, 2)});
+  ledger.AddHeld({{"w", "a"}, {"w", "b"}}, 8000);
+  EXPECT_EQ(ledger.LastMs("w", "a"), 5000);
+  EXPECT_EQ(ledger.LastMs("w", "b"), 0);
+  const auto reports = ledger.Take(100, absl::FromUnixMillis(8000));
+  ASSERT_EQ(reports[0].uses_size(), 2);
+  for (const auto& use : reports[0].uses()) {
+    EXPECT_EQ(use.count(), use.token_id() == "a" ? 2 : 0);
+    EXPECT_EQ(use.last_used_time().seconds(), 8);
+  }
+  EXPECT_TRUE(reports[0].has_complete_until());
+  // What finds no room is no silence.
+  ledger.AddHeld({{"w", "c"}, {"w", "d"}}, 9000);
+  EXPECT_FALSE(ledger.Take(100, absl::FromUnixMillis(9000))[0].has_complete_until());
+}
+
 TEST(UsageLedgerTest, WhatWasLostGoesAgainWithWhatCameSince) {
   UsageLedger ledger(10);
   ledger.Add({Use("a", 5000, 2)});
@@ -83,6 +101,40 @@ TEST(UsageLedgerTest, AttemptsGoWithUseAndAgainWhenTheirReportWasLost) {
   ledger.Confirm();
   EXPECT_EQ(ledger.attempts_reported(), 3);
   EXPECT_EQ(ledger.Take(100, absl::FromUnixMillis(9600))[0].attempts_size(), 0);
+}
+
+TEST(UsageLedgerTest, AddressesGoWithTheirAttemptsAtMostFourAndTheLatest) {
+  UsageLedger ledger(10);
+  const auto from = [](const char* text, int64_t last_ms, int64_t count) {
+    return AttemptsFrom{base::IpAddress::FromText(text), last_ms, count};
+  };
+  TokenAttempts first = Attempts("a", 5000, 6000, 7);
+  first.from = {from("192.0.2.1", 6000, 2), from("2001:db8::1", 5000, 5)};
+  ledger.AddAttempts({first});
+  ledger.Take(100, absl::FromUnixMillis(9000));
+  TokenAttempts second = Attempts("a", 7000, 9000, 9);
+  second.from = {from("192.0.2.9", 9000, 1), from("192.0.2.8", 8000, 1), from("192.0.2.1", 7500, 1),
+                 from("192.0.2.7", 7000, 1)};
+  ledger.AddAttempts({second});
+  ledger.Lost();
+  auto reports = ledger.Take(100, absl::FromUnixMillis(9500));
+  const auto& told = reports[0].attempts(0).addresses();
+  ASSERT_EQ(told.size(), 4);
+  EXPECT_EQ(told[0].address(), "192.0.2.9");
+  EXPECT_EQ(told[1].address(), "192.0.2.8");
+  EXPECT_EQ(told[2].address(), "192.0.2.1");
+  EXPECT_EQ(told[2].count(), 3);
+  EXPECT_EQ(told[2].last_time().nanos(), 500'000'000);
+  EXPECT_EQ(told[3].address(), "192.0.2.7");
+  // Forgotten also where a report is out.
+  ledger.ForgetAddresses("other");
+  ledger.Lost();
+  EXPECT_EQ(ledger.Take(100, absl::InfinitePast())[0].attempts(0).addresses_size(), 4);
+  ledger.ForgetAddresses("w");
+  ledger.Lost();
+  reports = ledger.Take(100, absl::InfinitePast());
+  EXPECT_EQ(reports[0].attempts(0).count(), 16);
+  EXPECT_EQ(reports[0].attempts(0).addresses_size(), 0);
 }
 
 TEST(UsageLedgerTest, AttemptsBeyondTheBoundAreLeftOutAndSayNothingOfUse) {

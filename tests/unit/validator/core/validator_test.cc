@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <map>
 #include <string>
 #include <thread>
 #include <utility>
@@ -704,6 +705,46 @@ TEST_F(ValidatorTest, RefusedAttemptsOnKnownTokensAreReportedByReason) {
   EXPECT_EQ(told[1].token_id(), good);
   EXPECT_EQ(told[1].reason(), VERDICT_REASON_INSUFFICIENT_SCOPE);
   EXPECT_EQ(told[1].count(), 1);
+}
+
+TEST_F(ValidatorTest, AddressesOfAttemptsAreReportedWhereTheWorkspaceAsks) {
+  MakeLive();
+  std::string id, quiet_id;
+  const std::string token = Mint(&id), quiet = Mint(&quiet_id);
+  Grant asks = GrantFor("acme", id), asks_not = GrantFor("globex", quiet_id);
+  asks.set_report_attempt_addresses(true);
+  const base::IpAddress client = base::IpAddress::FromText("192.0.2.7");
+  const token::Requirement more{{"admin"}, {}, ""};
+  const auto try_from = [&](const std::string& which, const Grant& grant) {
+    Decision d;
+    if (validator_->Check(which, more, &d, nullptr, client)) return d.reason;
+    Validator::Miss miss;
+    validator_->Check(which, more, &d, &miss, client);
+    validator_->AskAbout(miss, which, more, [&d](const Decision& made) { d = made; }, client);
+    std::exchange(asked_, {}).at(0).answer(AnswerFor(grant));
+    return d.reason;
+  };
+  for (int i = 0; i < 2; ++i) {  // by the answer, and from memory
+    EXPECT_EQ(try_from(token, asks), VERDICT_REASON_INSUFFICIENT_SCOPE);
+    EXPECT_EQ(try_from(quiet, asks_not), VERDICT_REASON_INSUFFICIENT_SCOPE);
+  }
+  Decision admitted;
+  EXPECT_TRUE(validator_->Check(token, {}, &admitted, nullptr, client));
+  const auto told = [this] {
+    std::map<std::string, Usage::TokenAttempts> by_id;
+    clock_.Advance(absl::Seconds(501));
+    Say(PongMessage(sequence_, 10, 3000, kServiceNow));
+    for (const auto& m : Noted(validator_->Tick()).send) {
+      for (const auto& one : m.usage().attempts()) by_id[one.token_id()] = one;
+    }
+    return by_id;
+  };
+  auto reported = told();
+  ASSERT_EQ(reported.count(id), 1u);
+  ASSERT_EQ(reported[id].addresses_size(), 1);
+  EXPECT_EQ(reported[id].addresses(0).address(), "192.0.2.7");
+  EXPECT_EQ(reported[id].addresses(0).count(), 2) << "an admission is no attempt";
+  EXPECT_EQ(reported[quiet_id].addresses_size(), 0);
 }
 
 TEST_F(ValidatorTest, UseIsReportedAndCompleteUntilIsNeverAheadOfIt) {

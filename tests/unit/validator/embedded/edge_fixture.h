@@ -53,6 +53,9 @@ class EmbeddedTest : public ScriptedServiceTest {
     grant.add_scopes("deploy:read");
     grant.mutable_expire_time()->set_seconds(expire);
     grant.set_create_revision(5);
+    (*grant.mutable_annotations())["team"] = "payments";
+    (*grant.mutable_annotations())["note"] = "";
+    (*grant.mutable_annotations())["zone"] = "eu";
     service_.AddGrant(token.string, grant);
   }
 };

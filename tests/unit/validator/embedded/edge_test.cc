@@ -98,6 +98,12 @@ TEST_F(EdgeTest, TellsWhomATokenSpeaksForAndWhatItLacks) {
   EXPECT_EQ(admitted.scope(0), "deploy:write");
   EXPECT_EQ(admitted.scope(1), "deploy:read");
   EXPECT_EQ(admitted.scope(2), "");
+  EXPECT_EQ(admitted.annotation("team"), "payments");
+  EXPECT_EQ(admitted.annotation("note"), "");
+  EXPECT_EQ(admitted.annotation("zone"), "eu");
+  EXPECT_EQ(admitted.annotation("payments"), "") << "a value is no key";
+  EXPECT_EQ(admitted.annotation(""), "");
+  EXPECT_EQ(edge::Decision().annotation("team"), "");
   ASSERT_TRUE(admitted.expire_time().has_value());
   EXPECT_EQ(std::chrono::system_clock::to_time_t(*admitted.expire_time()), 4'000'000'000);
 

@@ -86,6 +86,19 @@ TEST_P(ReadCheckTest, TheRequestIsAsTheClientSentIt) {
               ElementsAre(Pair("authorization", "Bearer tgw_x"), Pair("x-note", "caf\xe9")));
 }
 
+TEST_P(ReadCheckTest, TheClientIsWhoIsConnectedAndNoHeaderSaysOtherwise) {
+  CheckRequest message = Get("/");
+  Add(&message, "x-forwarded-for", "198.51.100.1");
+  Add(&message, "x-envoy-external-address", "198.51.100.2");
+  EXPECT_TRUE(ReadCheck(message)->request.client.empty());
+  auto* socket =
+      message.mutable_attributes()->mutable_source()->mutable_address()->mutable_socket_address();
+  socket->set_address("::ffff:192.0.2.7");
+  EXPECT_EQ(ReadCheck(message)->request.client.text(), "192.0.2.7");
+  socket->set_address("edge.example\xff");
+  EXPECT_TRUE(ReadCheck(message)->request.client.empty());
+}
+
 TEST_P(ReadCheckTest, ALineThatComesTwiceIsSeenTwice) {
   CheckRequest message = Get("/");
   Add(&message, "authorization", "Bearer a");
@@ -289,6 +302,17 @@ TEST(FillCheckResponseTest, WhoeverPassesIsNamedToTheProxy) {
   ASSERT_EQ(fields.at("scopes").list_value().values_size(), 2);
   EXPECT_EQ(fields.at("scopes").list_value().values(0).string_value(), "deploy:write");
   EXPECT_EQ(fields.at("scopes").list_value().values(1).string_value(), "items:read");
+}
+
+TEST(FillCheckResponseTest, TheProxyIsToldOfAnnotations) {
+  GateAnswer answer = Admitted();
+  (*answer.identity.mutable_annotations())["team"] = "Über";
+  (*answer.identity.mutable_annotations())["plan"] = "gold";
+  const CheckResponse response = ToCheckResponse(answer, false);
+  const auto& told = response.dynamic_metadata().fields().at("annotations").struct_value().fields();
+  EXPECT_EQ(told.size(), 2u);
+  EXPECT_EQ(told.at("team").string_value(), "Über");
+  EXPECT_EQ(told.at("plan").string_value(), "gold");
 }
 
 TEST(FillCheckResponseTest, WithoutATokenNobodyIsNamed) {

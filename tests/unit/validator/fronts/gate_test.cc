@@ -1,5 +1,6 @@
 #include "validator/fronts/gate.h"
 
+#include <algorithm>
 #include <set>
 #include <string>
 #include <utility>
@@ -75,6 +76,19 @@ TEST_F(GateTest, WhoIsAdmittedGoesUpstreamWithAName) {
   EXPECT_EQ(edge_.questions(), 1);
 }
 
+TEST_F(GateTest, AnAnnotationGoesUpstreamByTheNameThatThePolicyGives) {
+  policy().upstream_.annotation_headers = {{"team", "x-team"}, {"plan", "x-plan"}};
+  const std::string token = edge_.Mint([](Grant* grant) {
+    (*grant->mutable_annotations())["team"] = "a, b\xc3\xa9";
+    (*grant->mutable_annotations())["other"] = "stays here";
+  });
+  const GateAnswer answer = Ask(token);
+  EXPECT_EQ(Upstream(answer, "x-team"), "a%2C%20b%C3%A9");
+  EXPECT_EQ(Upstream(answer, "x-plan"), "") << "set all the same, over what the client sent";
+  EXPECT_EQ(answer.upstream_headers.size(), 7u);
+  EXPECT_EQ(answer.identity.annotations().at("other"), "stays here");
+}
+
 TEST_F(GateTest, WhoPassesWithoutATokenGoesUpstreamWithEmptyNames) {
   policy().judge_ = [](const policy::Request&, policy::Judgement* judgement) {
     judgement->kind = policy::Judgement::Kind::kOpen;
@@ -138,6 +152,28 @@ TEST_F(GateTest, NoTokenIsNoFault) {
   EXPECT_EQ(answer.status, 401);
   EXPECT_EQ(answer.reason, "NO_TOKEN");
   EXPECT_EQ(Told(answer, "WWW-Authenticate"), "Bearer realm=\"acme\"");
+}
+
+TEST_F(GateTest, FromWhereARefusedTokenCameGoesWithTheAttempt) {
+  const std::string token = edge_.Mint([](Grant* grant) {
+    grant->set_state(tollgate::v1::TOKEN_STATE_REVOKED);
+    grant->set_report_attempt_addresses(true);
+  });
+  for (const char* from : {"192.0.2.1", "192.0.2.2"}) {  // by asking, then from memory
+    policy().judge_ = [from](const policy::Request&, policy::Judgement* judgement) {
+      judgement->client = base::IpAddress::FromText(from);
+    };
+    EXPECT_FALSE(Ask(token).passes);
+  }
+  edge_.validator()->StopAdmitting();
+  std::vector<std::string> told;
+  for (const auto& message : edge_.validator()->Goodbye().send) {
+    for (const auto& attempts : message.usage().attempts()) {
+      for (const auto& address : attempts.addresses()) told.push_back(address.address());
+    }
+  }
+  std::sort(told.begin(), told.end());
+  EXPECT_EQ(told, (std::vector<std::string>{"192.0.2.1", "192.0.2.2"}));
 }
 
 TEST_F(GateTest, ARevokedTokenIsRefusedOnTheNextRequest) {

@@ -3,11 +3,14 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "base/proto_time.h"
 #include "base/status.h"
 #include "gtest/gtest.h"
@@ -83,7 +86,7 @@ class Client {
 
 class HoldStreamTest : public ::testing::Test {
  protected:
-  HoldStreamTest() : front_(edge_.validator()) {
+  HoldStreamTest() : front_(edge_.validator(), &clock_) {
     grpc::ServerBuilder builder;
     int port = 0;
     builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
@@ -107,6 +110,14 @@ class HoldStreamTest : public ::testing::Test {
     return client.End();
   }
 
+  // Waits until that is so.
+  static void Until(const std::function<bool()>& so) {
+    const absl::Time end = absl::Now() + kPatience;
+    while (!so() && absl::Now() < end) absl::SleepFor(absl::Milliseconds(1));
+    EXPECT_TRUE(so());
+  }
+
+  HandClock clock_;  // of stalls
   PlayedEdge edge_;
   NativeFront front_;
   std::unique_ptr<grpc::Server> server_;
@@ -194,9 +205,39 @@ TEST_F(HoldStreamTest, WhoeverHasLostCountIsToldWhichFieldIsWrong) {
   refused = Refused(request);
   EXPECT_EQ(base::ReasonOf(refused), "REQUIREMENT_TOO_LARGE");
   EXPECT_EQ(base::DetailsOf(refused).fields[0].field, "open.requirement.any_scopes");
+  request.mutable_open()->clear_requirement();
+  request.mutable_open()->set_client_address("chat.example");
+  refused = Refused(request);
+  EXPECT_EQ(base::ReasonOf(refused), "CLIENT_ADDRESS_MALFORMED");
+  EXPECT_EQ(base::DetailsOf(refused).fields[0].field, "open.client_address");
   request.mutable_open()->set_token_string(std::string(kLongestHoldRequest, 'x'));
   EXPECT_EQ(base::ReasonOf(Refused(request)), "REQUEST_TOO_LARGE");
-  EXPECT_EQ(front_.totals().refused, 6);
+  EXPECT_EQ(front_.totals().refused, 7);
+}
+
+TEST_F(HoldStreamTest, AHolderSaysWhoItIsFirstAndOnlyFirst) {
+  HoldRequest hello;
+  hello.mutable_hello()->set_holder("chat/web-7");
+  Client client(stub_.get());
+  client.Write(hello);
+  client.Open(1, edge_.Mint());
+  EXPECT_EQ(client.Read().opened().verdict().verdict(), VERDICT_ADMIT);
+  client.Write(hello);
+  const absl::Status twice = client.Ended();
+  EXPECT_EQ(base::ReasonOf(twice), "HELLO_NOT_FIRST");
+  EXPECT_EQ(base::DetailsOf(twice).fields.at(0).field, "hello");
+  for (const std::string& name :
+       {std::string(), std::string("chat web"), std::string(129, 'a'), std::string("chat\n7")}) {
+    hello.mutable_hello()->set_holder(name);
+    const absl::Status refused = Refused(hello);
+    EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(base::ReasonOf(refused), "HOLDER_MALFORMED") << name;
+    EXPECT_EQ(base::DetailsOf(refused).fields.at(0).field, "hello.holder");
+  }
+  hello.mutable_hello()->set_holder(edge_.Mint());
+  EXPECT_EQ(base::ReasonOf(Refused(hello)), "CONTAINS_TOKEN_STRING");
+  hello.mutable_hello()->set_holder(std::string(128, 'a'));
+  EXPECT_TRUE(Refused(hello).ok());
 }
 
 TEST_F(HoldStreamTest, WithTheStreamItsHoldsAreGone) {
@@ -218,9 +259,30 @@ TEST_F(HoldStreamTest, AnEdgeThatGoesEndsItsHoldsAndThenTheStream) {  // R4
   client.Read();
   edge_.validator()->StopAdmitting();
   EXPECT_EQ(client.Read().ended().reason(), VERDICT_REASON_SERVICE_UNAVAILABLE);
+  client.Closed(1);  // until then the stream is there for the answer
   const absl::Status status = client.Ended();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
   EXPECT_EQ(base::ReasonOf(status), "DRAINING");
+}
+
+TEST_F(HoldStreamTest, AHolderThatTakesNothingForHalfAMinuteIsCutOff) {
+  const std::string token = edge_.Mint([](Grant* grant) {
+    for (char c = 'a'; c < 'e'; ++c) grant->add_scopes(std::string(128, c));
+  });
+  // More than a transport takes for a holder that does not read, and less than what may wait: small
+  // messages of many holds.
+  constexpr int64_t kHolds = 10'000;
+  Client client(stub_.get());
+  for (int64_t id = 1; id <= kHolds; ++id) client.Open(static_cast<uint64_t>(id), token);
+  Until([&] { return Totals().opened == kHolds; });
+  clock_.Advance(absl::Seconds(29));
+  client.Open(kHolds + 1, token);
+  Until([&] { return Totals().opened == kHolds + 1; });
+  EXPECT_EQ(Totals().holders, 1);
+  clock_.Advance(absl::Seconds(2));
+  client.Open(kHolds + 2, token);
+  Until([&] { return Totals().holders == 0; });
+  EXPECT_EQ(client.Ended().code(), absl::StatusCode::kCancelled);
 }
 
 }  // namespace

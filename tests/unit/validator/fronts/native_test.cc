@@ -189,10 +189,13 @@ TEST_F(NativeFrontTest, AnAdmissionTellsWhoAndNothingElse) {
     grant->add_scopes("items:read");
     grant->mutable_expire_time()->set_seconds(2'000'000'100);
     grant->mutable_expire_time()->set_nanos(250'000'000);
+    (*grant->mutable_annotations())["team"] = "Über";
   });
   for (int i = 0; i < 2; ++i) {  // by asking, then from memory
     const ValidateResponse response = Validate(token);
     EXPECT_EQ(response.verdict(), VERDICT_ADMIT);
+    ASSERT_EQ(response.identity().annotations_size(), 1);
+    EXPECT_EQ(response.identity().annotations().at("team"), "Über");
     EXPECT_EQ(response.reason(), VERDICT_REASON_UNSPECIFIED);
     EXPECT_EQ(response.description(), "");
     EXPECT_FALSE(response.has_retry_after());
@@ -207,6 +210,60 @@ TEST_F(NativeFrontTest, AnAdmissionTellsWhoAndNothingElse) {
     EXPECT_EQ(who.expire_time().nanos(), 250'000'000);
   }
   EXPECT_FALSE(Validate(Mint()).identity().has_expire_time());
+}
+
+TEST_F(NativeFrontTest, AnAddressThatIsNoneIsRefusedByField) {
+  for (const std::string& bad : {std::string("unknown"), std::string("192.0.2.7:443"),
+                                 std::string("0.0.0.0"), std::string(1000, '1')}) {
+    ValidateRequest one;
+    one.set_token_string(Mint());
+    one.set_client_address(bad);
+    BatchValidateRequest batch;
+    batch.add_requests()->set_token_string(Mint());
+    *batch.add_requests() = one;
+    ValidateResponse response;
+    BatchValidateResponse responses;
+    const std::pair<absl::Status, std::string> refused[] = {
+        {Call(one, &response), "client_address"},
+        {Call(batch, &responses), "requests[1].client_address"}};
+    for (const auto& [status, field] : refused) {
+      EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+      EXPECT_EQ(base::ReasonOf(status), "CLIENT_ADDRESS_MALFORMED");
+      ASSERT_EQ(base::DetailsOf(status).fields.size(), 1u);
+      EXPECT_EQ(base::DetailsOf(status).fields[0].field, field);
+    }
+  }
+  ValidateRequest good;
+  good.set_token_string(Mint());
+  good.set_client_address("::ffff:192.0.2.7");
+  ValidateResponse response;
+  EXPECT_TRUE(Call(good, &response).ok());
+}
+
+TEST_F(NativeFrontTest, TheAddressGoesWithARefusedAttempt) {
+  const std::string token = Mint([](Grant* grant) {
+    grant->set_state(TOKEN_STATE_REVOKED);
+    grant->set_report_attempt_addresses(true);
+  });
+  ValidateRequest one;
+  one.set_token_string(token);
+  one.set_client_address("::ffff:192.0.2.7");
+  BatchValidateRequest batch;
+  *batch.add_requests() = one;
+  batch.mutable_requests(0)->set_client_address("2001:DB8::1");
+  ValidateResponse response;
+  BatchValidateResponse responses;
+  ASSERT_TRUE(Call(one, &response).ok());
+  ASSERT_TRUE(Call(batch, &responses).ok());
+  EXPECT_EQ(response.reason(), VERDICT_REASON_REVOKED);
+  validator_->StopAdmitting();
+  std::set<std::string> from;
+  for (const auto& message : validator_->Goodbye().send) {
+    for (const auto& attempts : message.usage().attempts()) {
+      for (const auto& address : attempts.addresses()) from.insert(address.address());
+    }
+  }
+  EXPECT_EQ(from, (std::set<std::string>{"192.0.2.7", "2001:db8::1"}));
 }
 
 TEST_F(NativeFrontTest, AMissIsCountedOnceAndLookedUpOnce) {

@@ -482,6 +482,8 @@ TEST_F(ValidatorServerTest, WhatIsOutOfItsBoundsIsRefusedByTheFlagsName) {
       {[](auto& o) { o.max_questions = -1; }, "--max-questions: must be at least 1"},
       {[](auto& o) { o.max_waiting = 0; }, "--max-waiting: must be at least 1"},
       {[](auto& o) { o.max_holds = -1; }, "--max-holds: must be 0 to 10000000"},
+      {[](auto& o) { o.holds_outlive_lease = absl::Hours(25); },
+       "--holds-outlive-lease: must be 0 to 24h"},
       {[](auto& o) { o.resolve_timeout = absl::ZeroDuration(); },
        "--resolve-timeout: must be above 0"},
       {[](auto& o) { o.longest_backoff = -absl::Seconds(1); },

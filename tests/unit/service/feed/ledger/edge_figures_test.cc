@@ -46,6 +46,20 @@ TEST_F(EdgeFiguresTest, RateIsOverASecondAtLeast) {
   EXPECT_EQ(figures_.decisions_per_second(), 0) << "a count that falls is no rate";
 }
 
+TEST_F(EdgeFiguresTest, OpenHoldsAreThoseOfTheLastPingWithinBounds) {
+  const auto ping = [this](int64_t open) {
+    v1::Ping said;
+    said.set_open_holds(open);
+    figures_.OnPing(said, now_);
+    return figures_.open_holds();
+  };
+  EXPECT_EQ(figures_.open_holds(), 0);
+  EXPECT_EQ(ping(300), 300);
+  EXPECT_EQ(ping(2), 2);
+  EXPECT_EQ(ping(-1), 0);
+  EXPECT_EQ(ping(INT64_MAX), int64_t{1} << 40) << "so that a fleet's sum is a number";
+}
+
 TEST_F(EdgeFiguresTest, CountsBelowZeroAreNone) {
   Ping(INT64_MIN, -1);
   Pass(absl::Seconds(2));

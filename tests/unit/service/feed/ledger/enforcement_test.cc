@@ -124,6 +124,71 @@ TEST_F(LedgerTest, R14WaitsForEveryLiveSession) {
   EXPECT_EQ(Receipt(r).pending_count(), 0);
 }
 
+// Of R, as a ping tells it.
+v1::Ping Told(int64_t revision, int64_t told, int64_t closed) {
+  v1::Ping ping;
+  v1::EndedHolds* ended = ping.add_ended_holds();
+  ended->set_revision(revision);
+  ended->set_told(told);
+  ended->set_closed(closed);
+  ended->add_unanswered("chat/web-7");
+  return ping;
+}
+
+TEST_F(LedgerTest, HoldsAreOpenUntilTheirEdgesWordsEnd) {
+  Join(Id("a"));
+  const int64_t r = Commit();
+  ledger_->Acknowledge(Id("a"), r, Told(r, 2, 3), now_);
+  EXPECT_TRUE(Enforced(r));
+  EXPECT_TRUE(ledger_->AnyHoldOpen(r));
+  EXPECT_EQ(Receipt(r).holds_open(), 2);
+  Pass(kLease - absl::Nanoseconds(1));
+  EXPECT_TRUE(ledger_->AnyHoldOpen(r));
+  const uint64_t closings = ledger_->hold_closings();
+  Pass(absl::Nanoseconds(1));
+  EXPECT_FALSE(ledger_->AnyHoldOpen(r));
+  EXPECT_GT(ledger_->hold_closings(), closings);
+  EXPECT_EQ(Receipt(r).holds_open(), 0);
+  EXPECT_EQ(Receipt(r).holds_closed(), 3);
+  EXPECT_EQ(Receipt(r).holds_silent(), 2);
+  ASSERT_THAT(Receipt(r).edge_holds(), SizeIs(1));
+  EXPECT_TRUE(Receipt(r).edge_holds(0).gone());
+  EXPECT_THAT(Receipt(r).edge_holds(0).unanswered(), ElementsAre("chat/web-7"));
+  // Without a lease nobody's word is good, whatever it says.
+  ledger_->Acknowledge(Id("a"), r, Told(r, 1, 4), now_);
+  EXPECT_FALSE(ledger_->AnyHoldOpen(r));
+  EXPECT_EQ(Receipt(r).holds_silent(), 1);
+}
+
+TEST_F(LedgerTest, R4WhoSaidGoodbyeLeavesWordsThatEndWithItsLease) {
+  Join(Id("a"));
+  const int64_t r = Commit();
+  ledger_->Acknowledge(Id("a"), r, Told(r, 2, 0), now_);
+  Pass(absl::Seconds(10));
+  ledger_->Release(Id("a"), now_);
+  EXPECT_TRUE(ledger_->AnyHoldOpen(r)) << "the holder may have a word that is still good";
+  EXPECT_EQ(ledger_->NextChange(), now_ + absl::Seconds(20));
+  Pass(absl::Seconds(20));
+  EXPECT_FALSE(ledger_->AnyHoldOpen(r));
+  EXPECT_EQ(Receipt(r).holds_silent(), 2);
+  EXPECT_TRUE(Receipt(r).edge_holds(0).gone());
+}
+
+TEST_F(LedgerTest, R15HoldsKeptPastTheLeaseAreNamedAfterARestartToo) {
+  const int64_t r = Commit();
+  store::v1::SessionRecord record = Record(Id("keeps"));
+  record.set_holds_outlive_lease_us(absl::ToInt64Microseconds(absl::Minutes(5)));
+  Begin({record, Record(Id("plain"))});
+  EXPECT_THAT(Receipt(r).holds_not_covered(), IsEmpty()) << "it is waited for";
+  Pass(kWindow + kLease);
+  EXPECT_TRUE(Enforced(r));
+  EXPECT_THAT(Receipt(r).holds_not_covered(), ElementsAre("keeps"));
+  EXPECT_THAT(ledger_->TakeRosterRemovals(), ElementsAre(Id("plain")));
+  Pass(absl::Minutes(6));
+  EXPECT_THAT(Receipt(r).holds_not_covered(), IsEmpty());
+  EXPECT_THAT(ledger_->TakeRosterRemovals(), ElementsAre(Id("keeps")));
+}
+
 TEST_F(LedgerTest, R14OnlyTheLastEventUpToARevisionMustBeAcknowledged) {
   Join(Id("a"));
   EXPECT_TRUE(Enforced(Commit(/*events=*/false)));

@@ -153,6 +153,122 @@ TEST_F(LeaseBookTest, R14TheLongestFailOpenTimeEverSaidCounts) {
   EXPECT_EQ(book_.Find(Id("a"))->fail_open_for, absl::Minutes(5));
 }
 
+TEST_F(LeaseBookTest, WordsToHoldersEndWithTheLease) {
+  Join(Id("a"));
+  EXPECT_TRUE(book_.Find(Id("a"))->words_good());
+  Pass(kLease - absl::Nanoseconds(1));
+  EXPECT_THAT(book_.TakeWordsEnded(), IsEmpty());
+  Pass(absl::Nanoseconds(1));
+  EXPECT_THAT(book_.TakeWordsEnded(), ElementsAre(Id("a")));
+  EXPECT_THAT(book_.TakeWordsEnded(), IsEmpty());
+  EXPECT_FALSE(book_.Find(Id("a"))->words_good());
+  book_.Extend(Id("a"), now_ + kLease);
+  EXPECT_TRUE(book_.Find(Id("a"))->words_good());
+}
+
+TEST_F(LeaseBookTest, GoodbyeEndsNoWord) {
+  Join(Id("a"));
+  const base::BootTime end = now_ + kLease;
+  Pass(absl::Seconds(10));
+  book_.Release(Id("a"), Moment());
+  EXPECT_THAT(book_.TakeRosterRemovals(), ElementsAre(Id("a"))) << "it admits nothing any more";
+  EXPECT_THAT(book_.TakeWordsEnded(), IsEmpty());
+  EXPECT_EQ(book_.Find(Id("a"))->words_until, end);
+  EXPECT_EQ(book_.NextEnd(), end);
+  EXPECT_TRUE(Pass(absl::Seconds(20)));
+  EXPECT_THAT(book_.TakeWordsEnded(), ElementsAre(Id("a")));
+  EXPECT_EQ(book_.NextEnd(), base::BootTime::InfiniteFuture());
+  // Who never had a lease gave no word.
+  Hello(Id("b"));
+  book_.Release(Id("b"), Moment());
+  EXPECT_THAT(book_.TakeWordsEnded(), ElementsAre(Id("b")));
+}
+
+TEST_F(LeaseBookTest, R15HoldsThatOutliveTheLeaseKeepTheRecordForTheirTimeAndDrift) {
+  v1::Hello hello;
+  hello.mutable_holds_outlive_lease()->set_seconds(300);
+  book_.OpenStream(Id("a"), hello, "", now_);
+  EXPECT_TRUE(book_.NeedsRoster(Id("a")));
+  const RosterWrite write = book_.BeginRosterWrite(Id("a"), absl::UnixEpoch());
+  EXPECT_EQ(write.record.holds_outlive_lease_us(), absl::ToInt64Microseconds(absl::Minutes(5)));
+  EXPECT_FALSE(write.record.fail_open());
+  book_.OnRostered(write);
+  EXPECT_FALSE(book_.NeedsRoster(Id("a")));
+  book_.Extend(Id("a"), now_ + kLease);
+  book_.CloseStream(Id("a"), Moment());
+  book_.TakeLifeChanges();
+  EXPECT_TRUE(Pass(kLease));
+  ASSERT_THAT(book_.TakeLifeChanges(), SizeIs(1)) << "it admits nothing, whatever it keeps open";
+  EXPECT_EQ(book_.Find(Id("a"))->uncovered_until, absl::nullopt);
+  EXPECT_THAT(book_.TakeWordsEnded(), IsEmpty());
+  EXPECT_THAT(book_.TakeRosterRemovals(), IsEmpty());
+  EXPECT_EQ(book_.Find(Id("a"))->words_until, now_ + absl::Minutes(5) * 1.001);
+  // However many end meanwhile, it is not forgotten.
+  for (int i = 0; i < 200; ++i) {
+    Join(Id("edge-" + std::to_string(i)));
+    book_.Release(Id("edge-" + std::to_string(i)), Moment());
+    book_.CloseStream(Id("edge-" + std::to_string(i)), Moment());
+  }
+  book_.ForgetEnded();
+  book_.TakeRosterRemovals();
+  ASSERT_NE(book_.Find(Id("a")), nullptr);
+  EXPECT_TRUE(Pass(absl::Minutes(6)));
+  EXPECT_THAT(book_.TakeRosterRemovals(), ElementsAre(Id("a")));
+  EXPECT_THAT(book_.TakeLifeChanges(),
+              ::testing::Not(::testing::Contains(::testing::Field(&LifeChange::key, Id("a")))));
+  EXPECT_THAT(book_.TakeWordsEnded(), ::testing::Contains(Id("a")));
+  for (int i = 200; i < 400; ++i) {
+    Join(Id("edge-" + std::to_string(i)));
+    book_.Release(Id("edge-" + std::to_string(i)), Moment());
+    book_.CloseStream(Id("edge-" + std::to_string(i)), Moment());
+  }
+  book_.ForgetEnded();
+  EXPECT_EQ(book_.Find(Id("a")), nullptr);
+  EXPECT_THAT(book_.sessions(), SizeIs(100));
+  EXPECT_TRUE(Pass(kLease)) << "the words of the rest end";
+}
+
+TEST_F(LeaseBookTest, HoldsThatOutliveTheLeaseAndFailOpenEndEachInItsTime) {
+  v1::Hello hello;
+  hello.set_stale_policy(v1::STALE_POLICY_FAIL_OPEN);
+  hello.mutable_fail_open_for()->set_seconds(60);
+  hello.mutable_holds_outlive_lease()->set_seconds(120);
+  for (const char* id : {"holds", "open"}) {
+    book_.OpenStream(Id(id), hello, "", now_);
+    book_.OnRostered(book_.BeginRosterWrite(Id(id), absl::UnixEpoch()));
+    book_.Extend(Id(id), now_ + kLease);
+    book_.CloseStream(Id(id), Moment());
+    hello.mutable_fail_open_for()->set_seconds(180);
+  }
+  Pass(kLease);
+  EXPECT_THAT(book_.TakeRosterRemovals(), IsEmpty());
+  Pass(absl::Seconds(61));
+  EXPECT_EQ(book_.Find(Id("holds"))->uncovered_until, absl::nullopt);
+  EXPECT_THAT(book_.TakeRosterRemovals(), IsEmpty());
+  Pass(absl::Seconds(60));
+  EXPECT_THAT(book_.TakeRosterRemovals(), ElementsAre(Id("holds")));
+  EXPECT_FALSE(book_.Find(Id("open"))->words_good());
+  Pass(absl::Seconds(60));
+  EXPECT_THAT(book_.TakeRosterRemovals(), ElementsAre(Id("open")));
+}
+
+TEST_F(LeaseBookTest, TheLongestTimeThatHoldsOutliveALeaseCounts) {
+  v1::Hello hello;
+  hello.mutable_holds_outlive_lease()->set_seconds(300);
+  hello.mutable_holds_outlive_lease()->set_nanos(1);
+  book_.OpenStream(Id("a"), hello, "", now_);
+  Hello(Id("a"));  // an old one, delayed
+  const absl::Duration longest = absl::Minutes(5) + absl::Microseconds(1);
+  EXPECT_EQ(book_.Find(Id("a"))->holds_outlive_lease, longest);
+  const RosterWrite write = book_.BeginRosterWrite(Id("a"), absl::UnixEpoch());
+  book_.OnRostered(write);
+  EXPECT_FALSE(book_.NeedsRoster(Id("a"))) << "odd nanos are rostered once";
+  LeaseBook restarted(/*drift_bound=*/0.001, /*max_ended=*/100);
+  restarted.Recall(write.record, now_);
+  EXPECT_EQ(restarted.Find(Id("a"))->holds_outlive_lease, longest);
+  EXPECT_FALSE(restarted.NeedsRoster(Id("a")));
+}
+
 TEST_F(LeaseBookTest, AnUnknownStalePolicyIsNotCoveredForTheLongestTime) {
   v1::Hello hello;
   hello.set_stale_policy(static_cast<v1::StalePolicy>(99));

@@ -44,6 +44,7 @@ class ReceiptTest : public ::testing::Test {
   }
   void Ack(const lease::SessionId& id, int64_t revision, const v1::Ping& ping = {}) {
     admissions_.Remember(id, ping, now_);
+    holds_.Remember(id, ping);
     book_.Acknowledge(id, revision, ping, now_);
     Declare();
   }
@@ -55,7 +56,7 @@ class ReceiptTest : public ::testing::Test {
       question.workspace = kWorkspace;
       question.token_id = kTokenId;
     }
-    return MakeReceipt({book_, frontier_, admissions_}, question, "e1", now_);
+    return MakeReceipt({book_, frontier_, admissions_, holds_}, question, "e1", now_);
   }
   // A ping that says when the token was last admitted; 0: never.
   static v1::Ping Said(int64_t revision, int64_t seconds) {
@@ -72,6 +73,7 @@ class ReceiptTest : public ::testing::Test {
   LeaseBook book_{/*drift_bound=*/0.001, /*max_ended=*/4096};
   EnforcedFrontier frontier_{100, 90, now_, /*max_events=*/1000};
   LastAdmissions admissions_{20'000};
+  HoldReports holds_{1000};
 };
 
 TEST_F(ReceiptTest, NamesTheEpochAndTheRevision) {
@@ -125,6 +127,59 @@ TEST_F(ReceiptTest, R14FailOpenPastItsLeaseIsNotCoveredUnlessItHasAcknowledged) 
   Ack(Id("open"), r);
   EXPECT_THAT(Receipt(r).not_covered(), IsEmpty());
   EXPECT_EQ(Receipt(r).acknowledged(), 1);
+}
+
+TEST_F(ReceiptTest, EnforcedDoesNotWaitForHolds) {
+  Join(Id("a"));
+  Join(Id("b"));
+  const int64_t r = Commit();
+  v1::Ping ping;
+  v1::EndedHolds* ended = ping.add_ended_holds();
+  ended->set_revision(r);
+  ended->set_in_doubt(2);
+  ended->set_closed(1);
+  Ack(Id("a"), r, ping);
+  EXPECT_EQ(Receipt(r).state(), v1::ENFORCEMENT_STATE_PENDING);
+  EXPECT_EQ(Receipt(r).holds_open(), 2) << "it is told as it stands";
+  Ack(Id("b"), r);
+  const v1::Receipt receipt = Receipt(r);
+  EXPECT_EQ(receipt.state(), v1::ENFORCEMENT_STATE_ENFORCED);
+  EXPECT_EQ(receipt.holds_open(), 2);
+  EXPECT_EQ(receipt.holds_closed(), 1);
+  EXPECT_EQ(receipt.holds_silent(), 0);
+  ASSERT_EQ(receipt.edge_holds_size(), 1);
+  EXPECT_EQ(receipt.edge_holds(0).edge(), "a");
+  EXPECT_THAT(receipt.holds_not_covered(), IsEmpty());
+  EXPECT_EQ(Receipt(r - 1).holds_open(), 0);
+}
+
+TEST_F(ReceiptTest, HoldsKeptPastTheLeaseAreNotCoveredUnlessTheEdgeHasAcknowledged) {
+  v1::Hello hello;
+  hello.mutable_holds_outlive_lease()->set_seconds(300);
+  for (const char* id : {"keeps", "acknowledges"}) {
+    book_.OpenStream(Id(id), hello, "", now_);
+    book_.Extend(Id(id), now_ + kLease);
+  }
+  Join(Id("plain"));
+  const int64_t r = Commit();
+  EXPECT_THAT(Receipt(r).holds_not_covered(), IsEmpty()) << "it is waited for";
+  Ack(Id("acknowledges"), r);
+  Pass(kLease);
+  v1::Receipt receipt = Receipt(r);
+  EXPECT_EQ(receipt.state(), v1::ENFORCEMENT_STATE_ENFORCED);
+  EXPECT_EQ(receipt.lapsed(), 2);
+  EXPECT_THAT(receipt.not_covered(), IsEmpty()) << "it admits nothing";
+  EXPECT_THAT(receipt.holds_not_covered(), ElementsAre("keeps"));
+  // What is revoked meanwhile it does not hear of, either, and nor does the other.
+  const int64_t later = Commit();
+  EXPECT_THAT(Receipt(later).holds_not_covered(), ElementsAre("acknowledges", "keeps"));
+  // Granted anew, it keeps what it held until it says otherwise.
+  book_.Extend(Id("keeps"), now_ + kLease);
+  EXPECT_THAT(Receipt(r).holds_not_covered(), ElementsAre("keeps"));
+  Ack(Id("keeps"), r);
+  EXPECT_THAT(Receipt(r).holds_not_covered(), IsEmpty());
+  Pass(kLease + absl::Minutes(6));
+  EXPECT_THAT(Receipt(later).holds_not_covered(), IsEmpty()) << "its time is over";
 }
 
 TEST_F(ReceiptTest, R9WhoWasGrantedSinceAnEnforcedRevisionCountsAsAcknowledged) {

@@ -54,6 +54,11 @@ TEST_F(RosterCommandTest, AddsKeepsTheLongerAndRemoves) {
   ASSERT_EQ(roster.size(), 2u);
   EXPECT_TRUE(roster[0].fail_open());
   EXPECT_EQ(roster[0].fail_open_for_us(), 5);
+  SessionRecord keeps = Record("a");
+  keeps.set_holds_outlive_lease_us(7);
+  Run<AddSession>(keeps);
+  Run<AddSession>(Record("a"));
+  EXPECT_EQ(Roster()[0].holds_outlive_lease_us(), 7);
   SessionRecord named = Record("b");
   named.set_caller("local");
   Run<AddSession>(named);

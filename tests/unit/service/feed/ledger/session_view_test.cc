@@ -140,6 +140,20 @@ TEST_F(SessionViewTest, FailOpenIsNotCoveredAndThenLapsed) {
   EXPECT_EQ(StateOf(View(Id("a"))), v1::VALIDATOR_STATE_LAPSED);
 }
 
+TEST_F(SessionViewTest, TellsOfHolds) {
+  v1::Hello hello;
+  hello.mutable_holds_outlive_lease()->set_seconds(300);
+  ledger_->OnHello(Id("a"), hello, now_, "");
+  v1::Ping ping;
+  ping.set_open_holds(12);
+  ledger_->Acknowledge(Id("a"), 0, ping, now_);
+  EXPECT_EQ(View(Id("a")).open_holds, 12);
+  EXPECT_EQ(View(Id("a")).holds_outlive_lease, absl::Minutes(5));
+  Join(Id("b"));
+  EXPECT_EQ(View(Id("b")).open_holds, 0);
+  EXPECT_EQ(View(Id("b")).holds_outlive_lease, absl::ZeroDuration());
+}
+
 TEST_F(SessionViewTest, OfTheRosterOnlyThatItMayAdmitIsKnown) {
   store::v1::SessionRecord record;
   record.set_validator_id("a");

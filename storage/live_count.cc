@@ -1,0 +1,88 @@
+#include "storage/live_count.h"
+
+#include "base/status.h"
+#include "storage/schema.h"
+
+namespace tollgate::storage {
+namespace {
+
+using store::v1::CountRecord;
+
+absl::StatusOr<CountRecord> ReadCount(const View& view, absl::string_view workspace,
+                                      absl::string_view owner) {
+  ASSIGN_OR_RETURN(auto count,
+                   GetRecord<CountRecord>(view, Table::kMeta, LiveCountKey(workspace, owner)));
+  return count.has_value() ? *std::move(count) : CountRecord();
+}
+
+// An owner's count of an earlier generation is over: a cohort of the whole workspace came between.
+int64_t LiveIn(const CountRecord& owner, const CountRecord& workspace) {
+  return owner.generation() == workspace.generation() ? owner.live() : 0;
+}
+
+absl::Status ApplyOne(const LiveChange& change, OverlayView* view) {
+  ASSIGN_OR_RETURN(CountRecord whole, ReadCount(*view, change.workspace, ""));
+  const auto put = [&](const std::string& owner, const CountRecord& count) {
+    view->Apply(
+        Mutation{Table::kMeta, LiveCountKey(change.workspace, owner), SerializeRecord(count)});
+  };
+  if (change.owner.empty()) {
+    if (change.cohort) {
+      whole.set_live(0);
+      whole.set_generation(whole.generation() + 1);
+    } else {
+      whole.set_live(whole.live() + change.delta);
+    }
+    put("", whole);
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(CountRecord owners, ReadCount(*view, change.workspace, change.owner));
+  const int64_t before = LiveIn(owners, whole);
+  const int64_t delta = change.cohort ? -before : change.delta;
+  whole.set_live(whole.live() + delta);
+  owners.set_live(before + delta);
+  owners.set_generation(whole.generation());
+  put("", whole);
+  if (owners.live() != 0) {
+    put(change.owner, owners);
+  } else {
+    view->Apply(
+        Mutation{Table::kMeta, LiveCountKey(change.workspace, change.owner), absl::nullopt});
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<int64_t> LiveTokens(const View& view, absl::string_view workspace,
+                                   absl::string_view owner) {
+  ASSIGN_OR_RETURN(const CountRecord whole, ReadCount(view, workspace, ""));
+  if (owner.empty()) return whole.live();
+  ASSIGN_OR_RETURN(const CountRecord owners, ReadCount(view, workspace, owner));
+  return LiveIn(owners, whole);
+}
+
+absl::StatusOr<std::vector<OwnerCount>> LiveOwners(const View& view, absl::string_view workspace,
+                                                   size_t most) {
+  ASSIGN_OR_RETURN(const CountRecord whole, ReadCount(view, workspace, ""));
+  const std::string none = LiveCountKey(workspace, "");
+  ASSIGN_OR_RETURN(const std::vector<Entry> entries,
+                   view.Scan(Table::kMeta, KeyAfter(none), PrefixEnd(none), most));
+  std::vector<OwnerCount> owners;
+  for (const Entry& entry : entries) {
+    CountRecord count;
+    if (!count.ParseFromString(entry.value)) {
+      return absl::DataLossError("a count of live tokens cannot be parsed");
+    }
+    const int64_t live = LiveIn(count, whole);
+    if (live > 0) owners.push_back({entry.key.substr(none.size()), live});
+  }
+  return owners;
+}
+
+absl::Status ApplyLiveChanges(const std::vector<LiveChange>& changes, OverlayView* view) {
+  for (const LiveChange& change : changes) RETURN_IF_ERROR(ApplyOne(change, view));
+  return absl::OkStatus();
+}
+
+}  // namespace tollgate::storage
