@@ -4,6 +4,7 @@ The comparison is first run on small made-up trees, in which one build lacks wha
 """
 import json
 import os
+import subprocess
 import tempfile
 import unittest
 
@@ -293,7 +294,15 @@ class MadeUp(unittest.TestCase):
 
 
 class ThisTree(unittest.TestCase):
-    build = os.environ.get("TOLLGATE_BUILD", os.path.join(house.ROOT, "build", "release"))
+    @classmethod
+    def setUpClass(cls):
+        cls.build = os.environ.get("TOLLGATE_BUILD")  # ctest's own
+        if cls.build is None:
+            folder = tempfile.TemporaryDirectory()
+            cls.addClassCleanup(folder.cleanup)
+            cls.build = folder.name
+            done = subprocess.run(["cmake", "-S", house.ROOT, "-B", cls.build], capture_output=True, text=True)
+            assert done.returncode == 0, done.stdout + done.stderr
 
     def test_both_builds_say_the_same(self):
         found = [str(difference) for difference in builds.differences(house.ROOT, self.build)]
