@@ -1,5 +1,5 @@
 # Thin: each target calls a script, and CMake does the building.
-.PHONY: help demo run test check test-full tsan thread-safety lint simulate model faults fuzz mutations bench landed-contracts clean
+.PHONY: help demo run test check test-full tsan thread-safety bazel-test lint simulate model faults fuzz mutations bench landed-contracts clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -34,6 +34,10 @@ tsan: ## every test with threads under the thread sanitizer
 thread-safety: ## the whole tree with clang, its thread-safety annotations as errors
 	@scripts/install-packages build test lint
 	@scripts/build thread-safety
+
+bazel-test: ## the same tree by Bazel, offline: all of it, unit and conformance tests, a token's life; docs/building.md
+	@scripts/install-packages build test bazel
+	@scripts/bazel-test
 
 lint: ## formatting, clang-tidy over everything, buf
 	@scripts/install-packages build lint
