@@ -131,7 +131,7 @@ class Engine {
   // Removes use and adds use, in one step for every reader and for a crash; otherwise as MergeUse.
   // For folding many rows into one. A removed row goes with everything that was merged into it, so
   // the caller must make sure that no MergeUse of a removed key comes between its reading and this
-  // call. No key is both removed and added to.
+  // call. A key that is removed and added to holds what is added, and nothing from before.
   virtual absl::Status FoldUse(
       const std::vector<std::string>& removed,
       const std::vector<std::pair<std::string, tollgate::store::v1::UseRecord>>& uses) = 0;

@@ -1,5 +1,6 @@
 // Folds a token's old use into one row, so that edges that came and went (a new name for every pod)
-// do not stay in the store for ever. Pure.
+// do not stay in the store for ever; and takes the addresses of attempts out of the rows of
+// workspaces that ask for none any more. Pure.
 #ifndef TOLLGATE_SERVICE_USE_USE_FOLD_H_
 #define TOLLGATE_SERVICE_USE_USE_FOLD_H_
 

@@ -12,11 +12,12 @@
 
 namespace tollgate::service {
 
-// The policy judges what is granted from now on; what was granted before is not shortened.
+// The policy judges what is granted from now on; what was granted before is not shortened. What it
+// says of edges holds for every token, so edges are told where that changes.
 class SetPolicyCommand : public ChangeTo<tollgate::v1::UpdateWorkspacePolicyResponse> {
  public:
   // INVALID_ARGUMENT: BAD_RESOURCE_NAME, UNKNOWN_FIELD, LABEL_PATTERN_INVALID,
-  // POLICY_DURATION_OUT_OF_BOUNDS, and those of scopes.
+  // POLICY_DURATION_OUT_OF_BOUNDS, and those of scopes and of keys of annotations.
   static absl::StatusOr<std::shared_ptr<SetPolicyCommand>> Make(
       const tollgate::v1::UpdateWorkspacePolicyRequest& request, absl::string_view actor);
 

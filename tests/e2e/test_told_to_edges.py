@@ -1,5 +1,4 @@
 """What a workspace's policy has edges told of its tokens, and report of those who try them, through the real programs."""
-import json
 
 import grpc
 import pytest

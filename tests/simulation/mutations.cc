@@ -118,9 +118,9 @@ const std::vector<MutationCase>& AllMutations() {
       {"last_admit_gap_forgotten", "section 2", "service/use/coverage.cc",
        "an edge that ended without a last report leaves no gap"},
       {"policy_untold", "section 6", "service/workspaces/set_policy.cc",
-       "edges are not told that a policy names other annotations"},
+       "edges are not told that a policy names other annotations", 0},
       {"annotation_untold", "section 6", "service/tokens/update_token.cc",
-       "edges are not told that an annotation of theirs has changed"},
+       "edges are not told that an annotation of theirs has changed", 0},
       {"unknown_event_skipped", "section 6", "validator/core/follower.cc",
        "an event of an unknown kind is skipped"},
   };
