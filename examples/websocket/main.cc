@@ -8,8 +8,12 @@
 //   the client leaves      -->  the hold is destroyed with its session
 #include <tollgate/edge.h>
 
-#include <boost/asio.hpp>
-#include <boost/beast.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/beast/core.hpp>
+#include <boost/beast/http.hpp>
+#include <boost/beast/websocket.hpp>
 #include <iostream>
 #include <memory>
 #include <optional>
