@@ -218,9 +218,11 @@ void HolderNode::JudgeOne(const History& history, Held* held) {
   }
   const std::shared_ptr<ValidatorNode>& edge = held->edge;
   const bool there = edge->alive() && !edge->said_goodbye();
-  const bool told = there &&
-                    edge->HoldContext(held->token, held->scope).following.get() == &history &&
-                    edge->Status().follower.applied_revision >= since;
+  // An edge that was told may be gone before the last word that it had given is over.
+  const bool told =
+      held->told_at != 0 ||
+      (there && edge->HoldContext(held->token, held->scope).following.get() == &history &&
+       edge->Status().follower.applied_revision >= since);
   const auto wrong = [&](const char* how) {
     world_->Break(
         "holds",

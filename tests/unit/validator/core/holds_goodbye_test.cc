@@ -89,8 +89,7 @@ TEST_F(HoldsGoodbyeTest, WhoHasLeftIsForgottenOnceItsWordIsOver) {
   ASSERT_TRUE(Open(1, Token("a")).ok());
   Read();
   validator_->holds().Leave(holder_);
-  Note(validator_->Tick());
-  EXPECT_LE(wake_at_, clock_.Now() + absl::Seconds(30));
+  EXPECT_LE(validator_->holds().TickAt(), clock_.Now() + absl::Seconds(30));
   Stay(absl::Seconds(31));
   questions_ = 0;
   Event(Changed("acme", ids_["a"]));

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <ctime>
-#include <functional>
 #include <set>
 #include <string>
 
@@ -25,8 +24,8 @@ TEST_F(HoldsTest, AMomentLaterNothingIsDueSooner) {
   Token("a");
   grants_["a"].mutable_expire_time()->set_seconds(kServiceSeconds + 20);
   ASSERT_TRUE(Open(1, Token("a")).ok());
-  Note(validator_->Tick());
-  EXPECT_LT(wake_at_ - clock_.Now(), absl::Seconds(21)) << "the token's end is what is due";
+  EXPECT_LT(validator_->holds().TickAt() - clock_.Now(), absl::Seconds(21))
+      << "the token's end is what is due";
   // Or the link would tick without a pause until then.
   for (int i = 0; i < 1000; ++i) {
     clock_.Advance(absl::Microseconds(20));
@@ -83,32 +82,6 @@ TEST_F(HoldsTest, EventsThatAreAboutOthersPutNoOpeningInDoubt) {
   EXPECT_EQ(Totals().in_doubt, 0);
   EXPECT_EQ(questions_, 1);
   EXPECT_EQ(validator_->Totals().admitted, 1) << "decided twice, and admitted once";
-}
-
-TEST_F(HoldsTest, WhatIsOpenedAcrossSeveralEventsCountsForNoneOfThem) {
-  MakeLive();
-  ASSERT_TRUE(Open(1, Token("a")).ok());
-  ASSERT_TRUE(validator_->holds().Close(holder_, 1).ok());
-  pings_.clear();
-  auto between = [this, id = uint64_t{1}](const std::function<void()>& what) mutable {
-    ASSERT_TRUE(validator_
-                    ->OpenHold(holder_, ++id, Token("a"),
-                               std::make_shared<const token::Requirement>(),
-                               [&](const Decision& d, ValidateResponse* words) {
-                                 words->set_verdict(d.verdict);
-                                 what();
-                               })
-                    .ok());
-    Pass(absl::Milliseconds(200));
-  };
-  // Another token's revision is not to name it.
-  between([this] {
-    Event(Changed("acme", ids_["a"]));
-    Event(Changed("acme", "another"));
-  });
-  // Nor is one that was acknowledged long ago.
-  between([this] { validator_->holds().OnLeaseEnded(); });
-  for (const Ping& ping : pings_) EXPECT_EQ(ping.ended_holds_size(), 0);
 }
 
 TEST_F(HoldsTest, WithoutATimeByNameNothingIsUncovered) {

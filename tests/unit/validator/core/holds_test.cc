@@ -268,8 +268,7 @@ TEST_F(HoldsTest, WithoutALeaseNothingIsHeld) {
   ASSERT_TRUE(Open(1, Token("a")).ok());
   ASSERT_TRUE(Open(2, Token("b")).ok());
   Read();
-  Note(validator_->Tick());
-  EXPECT_LE(wake_at_, clock_.Now() + absl::Seconds(30));
+  EXPECT_LE(validator_->holds().TickAt(), clock_.Now() + absl::Seconds(30));
   clock_.Advance(absl::Seconds(30));
   EXPECT_EQ(Renew(), absl::ZeroDuration());  // also before anybody has looked
   Pass(absl::ZeroDuration());
@@ -439,8 +438,7 @@ TEST_F(HoldsTest, AHoldEndsWithItsToken) {
   ASSERT_TRUE(Open(1, Token("a")).ok());
   ASSERT_TRUE(Open(2, Token("b")).ok());
   Read();
-  Note(validator_->Tick());
-  EXPECT_LE(wake_at_, clock_.Now() + absl::Milliseconds(10'100));
+  EXPECT_LE(validator_->holds().TickAt(), clock_.Now() + absl::Milliseconds(10'100));
   Pass(absl::Milliseconds(9'900));
   EXPECT_THAT(Read().order, IsEmpty());
   Pass(absl::Milliseconds(200));
@@ -501,8 +499,7 @@ TEST_F(HoldsTest, ByNameHoldsOutliveTheLease) {
   // Opening needs a lease all the same.
   ASSERT_TRUE(Open(2, Token("a")).ok());
   EXPECT_THAT(Read().opened, ElementsAre(std::pair(2u, VERDICT_REASON_NO_LEASE)));
-  Note(validator_->Tick());
-  EXPECT_LE(wake_at_, clock_.Now() + absl::Minutes(5));
+  EXPECT_LE(validator_->holds().TickAt(), clock_.Now() + absl::Minutes(5));
   Pass(absl::Seconds(298));
   EXPECT_THAT(Read().order, IsEmpty());
   Pass(absl::Seconds(2));
