@@ -161,7 +161,8 @@ bool RecordMatches(const Condition& condition, const TokenRecord& record) {
 
 bool ResourceMatches(const Condition& condition, const Token& token) {
   if (!condition.states.empty() && condition.states.count(token.state()) == 0) return false;
-  if (condition.states.empty() && condition.of_time() && token::IsFinal(token.state())) return false;
+  if (condition.states.empty() && condition.of_time() && token::IsFinal(token.state()))
+    return false;
   // Asked before the reports are read: a token that is alive costs no look at them.
   if (condition.filter->still_tried() && !IsDead(token.state())) return false;
   if (condition.rotation_due_before.has_value()) {

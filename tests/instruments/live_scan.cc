@@ -19,8 +19,8 @@ constexpr size_t kAll = std::numeric_limits<size_t>::max();
 
 bool Covered(const storage::View& view, const TokenRecord& record) {
   token::Cohorts cohorts;
-  cohorts.workspace = *storage::GetRecord<CohortRecord>(
-      view, storage::Table::kCohorts, storage::CohortKey(record.workspace(), ""));
+  cohorts.workspace = *storage::GetRecord<CohortRecord>(view, storage::Table::kCohorts,
+                                                        storage::CohortKey(record.workspace(), ""));
   if (!record.owner().empty()) {
     cohorts.owner = *storage::GetRecord<CohortRecord>(
         view, storage::Table::kCohorts, storage::CohortKey(record.workspace(), record.owner()));

@@ -57,8 +57,9 @@ struct EdgeOptions {
 };
 
 // What the core is told. Errors, INVALID_ARGUMENT with the option's name as the field, by reason:
-// OUT_OF_RANGE, BRAND_MALFORMED. The bounds of the id, the drift, the fail-open time and that of holds are the
-// core's own (Validator::Create, under the same names); every other bound stands here alone.
+// OUT_OF_RANGE, BRAND_MALFORMED. The bounds of the id, the drift, the fail-open time and that of
+// holds are the core's own (Validator::Create, under the same names); every other bound stands here
+// alone.
 absl::StatusOr<ValidatorOptions> CoreOptionsOf(const EdgeOptions& options);
 
 }  // namespace tollgate::validator

@@ -4,8 +4,8 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "storage/memory/memory_engine.h"
 #include "storage/live_count.h"
+#include "storage/memory/memory_engine.h"
 #include "storage/overlay_view.h"
 #include "storage/schema.h"
 #include "storage/sequencer.h"
@@ -112,8 +112,8 @@ TEST(MigrationTest, Format3IsCounted) {
     token.set_create_revision(i % 2 == 0 ? 1 : 3);
     if (i % 3 > 0) token.set_owner(i % 3 == 1 ? "ada" : "bob");
     if (i % 5 == 0) token.mutable_ending()->set_kind(store::v1::Ending::KIND_REVOKED);
-    old.push_back({Table::kTokens, TokenKey(token.workspace(), token.token_id()),
-                   SerializeRecord(token)});
+    old.push_back(
+        {Table::kTokens, TokenKey(token.workspace(), token.token_id()), SerializeRecord(token)});
   }
   store::v1::CohortRecord cohort;
   cohort.set_workspace("acme");
