@@ -107,12 +107,11 @@ def tollgate_test(
         srcs,
         deps = [],
         labels = ["unit"],
-        timeout = "moderate",
         size = "medium",
         single_threaded = False,
         copts = [],
         data = []):
-    """One gtest program. Its tags are CMake's labels.
+    """One gtest program. Its tags are CMake's labels; its size is the least whose time is not below CMake's.
 
     What is tested is optimized as it ships; the test's own code is not, because to optimize what runs
     once takes a third of the compiler's time.
@@ -128,7 +127,6 @@ def tollgate_test(
         ],
         size = size,
         tags = labels + ([] if single_threaded else ["threads"]),
-        timeout = timeout,
         deps = deps + ["@GTest//:gmock", "@GTest//:gtest_main"] + _under_tsan(),
     )
 

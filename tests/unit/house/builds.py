@@ -97,8 +97,9 @@ class Comparison:
         if ours.kind != target.kind:
             self.differ(f"{where(target.call, self.root)}: {target.name} is a {target.kind}; CMake has a {ours.kind}")
         # What a room lacks is said of the room alone, not of those that compile all of it anew.
-        said = set().union(*(self.cmake.targets[room].sources for room in target.rooms if room in self.cmake.targets))
-        for source in sorted((ours.sources ^ target.sources) - (said - target.sources)):
+        said = set().union(*(self.cmake.targets[room].sources ^ self.bazel.targets[room].sources
+                             for room in target.rooms if room in self.cmake.targets))
+        for source in sorted((ours.sources ^ target.sources) - said):
             attribute = ("srcs" if not source.split(" ")[0].endswith(".proto")
                          else "services" if " " in source else "messages")
             self.item(target, attribute, entry(source, package), source in ours.sources, f"source {source}")
