@@ -35,6 +35,9 @@ class CountedState : public validator::FollowedState {
   void Close() override { gone_ = true; }
   void BrandAgreed(bool agreed) override {}
   void FillCounts(v1::Ping* ping) override {}
+  bool HoldsHaveNews() const override { return false; }
+  bool FillHolds(v1::Ping* ping) override { return false; }
+  void StreamEnded() override {}
   absl::Time CollectUse(base::BootTime now) override { return absl::InfinitePast(); }
 
   bool pong_ = false;
