@@ -656,7 +656,8 @@ TEST_P(EngineTest, OfAddressesTheLatestStayInWhateverGroupsTheyAreMerged) {
   harness_->Compact();
   const auto told = [this](const std::string& key) {
     std::vector<std::pair<std::string, int64_t>> all;
-    for (const auto& one : Use(key).refused(0).addresses()) {
+    const UseRecord use = Use(key);
+    for (const auto& one : use.refused(0).addresses()) {
       all.emplace_back(one.address(), one.last_us());
     }
     return all;

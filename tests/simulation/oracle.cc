@@ -176,8 +176,12 @@ void Oracle::JudgeAdmit(const Judged& d) {
   if (!own.SomeRevision(d.token, d.applied, own.head(), [&](const TokenTruth& truth) {
         return admits(truth) && truth.told == d.told;
       })) {
-    return world_->Break(
-        "I2", absl::StrCat(Tell(d), ", and tells of annotations as they never were told"));
+    return world_->Break("I2", absl::StrCat(Tell(d), ", and tells of annotations (",
+                                            absl::StrJoin(d.told, ",", absl::PairFormatter("=")),
+                                            ") as they never were told; last (",
+                                            absl::StrJoin(own.At(d.token, own.head()).told, ",",
+                                                          absl::PairFormatter("=")),
+                                            ")"));
   }
   // The edge judges expiry by the service's clock, at most a lease old.
   const int64_t end_us = [&] {

@@ -375,6 +375,7 @@ void ValidatorNode::OpenHold(const validator::Holds::HolderRef& holder, uint64_t
                                Judged judged = Context(token, scope);
                                judged.verdict = decision.verdict;
                                judged.reason = decision.reason;
+                               judged.told = ToldWith(decision);
                                if (decision.admitted()) Admitted(judged);
                                oracle_->Judge(judged);
                              });

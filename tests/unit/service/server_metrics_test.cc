@@ -83,6 +83,7 @@ TEST_F(ServerMetricsTest, NamesAndTypesAreTheseAndNoOthers) {
                                   Pair("tollgate_validators", kGauge),                            //
                                   Pair("tollgate_enforcement_waits", kGauge),                     //
                                   Pair("tollgate_event_ring_bytes", kGauge),                      //
+                                  Pair("tollgate_holds_open", kGauge),                            //
                                   Pair("tollgate_store_rolled_back", kGauge),                     //
                                   Pair("tollgate_leases_granted_total", kCounter),                //
                                   Pair("tollgate_leases_refused_total", kCounter),                //
