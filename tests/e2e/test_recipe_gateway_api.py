@@ -68,7 +68,7 @@ def over_grpc(tollgate):
 @pytest.fixture
 def over_http(tollgate):
     """http-form.yaml: over TLS too, by the certificate of tollgate.yaml."""
-    trusts = Manifests(FOLDER, "http-form.yaml").one("BackendTLSPolicy")["spec"]["validation"]["hostname"]
+    trusts = Manifests(FOLDER, "http-form.yaml").one("BackendTLSPolicy", "tollgate-http")["spec"]["validation"]["hostname"]
     authority = Authority(tollgate.home)
     certificate, key = authority.issue("validator", f"DNS:{trusts}")
     made = Recipe(tollgate, "gateway-api", "--tls-cert", certificate, "--tls-key", key)
@@ -111,7 +111,7 @@ def test_the_file_of_the_http_form_is_what_is_published_and_agrees():
     assert manifests.target(auth["backendRef"]["name"], auth["backendRef"]["port"]) == 7415
     assert auth["http"]["path"] == "/auth/request"
     # Over TLS, by the certificate that the validator of tollgate.yaml has.
-    tls, of_grpc = manifests.one("BackendTLSPolicy"), Manifests(FOLDER).one("BackendTLSPolicy")
+    tls, of_grpc = manifests.one("BackendTLSPolicy", "tollgate-http"), Manifests(FOLDER).one("BackendTLSPolicy")
     assert tls["spec"]["validation"] == of_grpc["spec"]["validation"]
     (entry,) = manifests.one("Service", auth["backendRef"]["name"])["spec"]["ports"]
     assert tls["spec"]["targetRefs"] == [{"group": "", "kind": "Service", "name": auth["backendRef"]["name"],
