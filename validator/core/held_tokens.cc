@@ -33,6 +33,7 @@ HeldToken* HeldTokens::Add(const TokenKey& key, const token::EdgeDigest& digest)
   HeldToken* const token = made.get();
   token->key = key;
   token->digest = digest;
+  token->number = ++last_number_;
   token->turn = turns_.insert(turns_.end(), token);
   by_id_[token->key.id()] = std::move(made);
   return token;
@@ -45,20 +46,20 @@ void HeldTokens::SetGrant(HeldToken* token, absl::string_view packed) {
   if (token->home == nullptr || token->workspace() != grant.workspace()) {
     LeaveHome(token);
     token->home = &*workspaces_.try_emplace(std::string(grant.workspace())).first;
-    token->home->second.insert(token);
+    token->at_home = token->home->second.insert(token->home->second.end(), token);
   }
   SetEnd(token, EndOf(grant));
 }
 
 void HeldTokens::SetEnd(HeldToken* token, int64_t ends_us) {
-  if (token->ends_us != 0) by_end_.erase({token->ends_us, token});
+  if (token->ends_us != 0) by_end_.erase({token->ends_us, token->number});
   token->ends_us = ends_us;
-  if (ends_us != 0) by_end_.insert({ends_us, token});
+  if (ends_us != 0) by_end_.insert({{ends_us, token->number}, token});
 }
 
 void HeldTokens::LeaveHome(HeldToken* token) {
   if (token->home == nullptr) return;
-  token->home->second.erase(token);
+  token->home->second.erase(token->at_home);
   if (token->home->second.empty()) workspaces_.erase(token->home->first);
   token->home = nullptr;
 }
@@ -71,7 +72,7 @@ void HeldTokens::Remove(HeldToken* token) {
 }
 
 void HeldTokens::ForEach(const std::function<void(HeldToken*)>& visit) const {
-  for (const auto& [id, token] : by_id_) visit(token.get());
+  for (HeldToken* const token : turns_) visit(token);
 }
 
 void HeldTokens::ForEachIn(absl::string_view workspace,
@@ -83,11 +84,11 @@ void HeldTokens::ForEachIn(absl::string_view workspace,
 
 absl::optional<int64_t> HeldTokens::next_end_us() const {
   if (by_end_.empty()) return absl::nullopt;
-  return by_end_.begin()->first;
+  return by_end_.begin()->first.first;
 }
 
 HeldToken* HeldTokens::TakeEnded(int64_t service_us) {
-  if (by_end_.empty() || by_end_.begin()->first > service_us) return nullptr;
+  if (by_end_.empty() || by_end_.begin()->first.first > service_us) return nullptr;
   HeldToken* const token = by_end_.begin()->second;
   SetEnd(token, 0);
   return token;

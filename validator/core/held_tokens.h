@@ -8,12 +8,10 @@
 #include <list>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/optional.h"
 #include "token/digest.h"
@@ -26,8 +24,8 @@ namespace tollgate::validator {
 struct Hold;  // hold_table.cc
 struct HeldToken;
 
-// The tokens of each workspace.
-using HeldWorkspaces = std::map<std::string, absl::flat_hash_set<HeldToken*>, std::less<>>;
+// The tokens of each workspace, in the order in which they came.
+using HeldWorkspaces = std::map<std::string, std::list<HeldToken*>, std::less<>>;
 
 struct HeldToken {
   token::GrantView view() const;
@@ -48,12 +46,15 @@ struct HeldToken {
   std::shared_ptr<const HoldReceipts::Doubts> told;
 
   // HeldTokens' own.
+  uint64_t number = 0;  // as they came
   int64_t ends_us = 0;  // service time; 0: never, or it has come
   HeldWorkspaces::value_type* home = nullptr;
+  std::list<HeldToken*>::iterator at_home;
   std::list<HeldToken*>::iterator turn;
 };
 
-// Not thread-safe.
+// Whatever goes over several of them goes in an order that no address decides: the same calls have
+// the same effects in every process. Not thread-safe.
 class HeldTokens {
  public:
   // Null: nothing is held open by it.
@@ -83,7 +84,8 @@ class HeldTokens {
   absl::flat_hash_map<absl::string_view, std::unique_ptr<HeldToken>>
       by_id_;  // which lies in the key
   HeldWorkspaces workspaces_;
-  std::set<std::pair<int64_t, HeldToken*>> by_end_;
+  std::map<std::pair<int64_t, uint64_t>, HeldToken*> by_end_;  // by end, then number
+  uint64_t last_number_ = 0;
   std::list<HeldToken*> turns_;
 };
 
