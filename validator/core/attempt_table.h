@@ -37,7 +37,7 @@ struct TokenAttempts {
   int64_t last_ms = 0;
   int64_t count = 0;
   // From where, as far as that was told and asked for; latest first, at most kMostAttemptAddresses.
-  std::vector<AttemptsFrom> from = {};
+  std::vector<AttemptsFrom> from;
 };
 
 // Merges addresses into others; the latest stay.

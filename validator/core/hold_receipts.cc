@@ -89,8 +89,9 @@ void HoldReceipts::Move(const Doubts& doubts, Stand from, Stand to, absl::string
         name = names.emplace(std::string(holder), 0).first;
       }
       name->second += holds;
-    } else if (name != names.end() && (name->second -= holds) <= 0) {
-      names.erase(name);
+    } else if (name != names.end()) {
+      name->second -= holds;
+      if (name->second <= 0) names.erase(name);
     }
   }
 }

@@ -52,8 +52,8 @@ class Resolver {
     std::function<void(const Decision&)> callback;
     bool of_holds =
         false;  // no check waits: nothing is admitted by the answer, and nothing counted
-    base::IpAddress client = {};  // from where it was presented, where that was told
-    bool needs_lease = false;     // whoever is admitted without one is refused
+    base::IpAddress client;    // from where it was presented, where that was told
+    bool needs_lease = false;  // whoever is admitted without one is refused
   };
   // A question to be sent; its answer comes back under `id`.
   struct Question {

@@ -80,7 +80,7 @@ class UsageLedger {
     int64_t first_ms = 0;
     int64_t last_ms = 0;
     int64_t count = 0;
-    std::vector<AttemptsFrom> from = {};
+    std::vector<AttemptsFrom> from;
     void Add(const Attempts& more);
   };
   void Merge(const Key& key, const Use& use);
