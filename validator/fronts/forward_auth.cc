@@ -91,8 +91,7 @@ absl::StatusOr<absl::string_view> HostOf(const net::HttpRequest& question,
     return base::Refuse(
         absl::StatusCode::kInvalidArgument, "PROXY_MISCONFIGURED",
         absl::StrCat("the proxy's question has no ", header,
-                     ": it is to set that header, once, over the client's, and to refuse a client "
-                     "that names no host"));
+                     ": it is to set it, once, and to refuse a client that names no host"));
   }
   return base::Refuse(absl::StatusCode::kInvalidArgument, "HOST_MISSING",
                       "the request names no host");
