@@ -65,6 +65,7 @@ absl::StatusOr<std::vector<Mutation>> FromFormat3(const View& view, MetaRecord m
   const std::string marks = std::string("live\0", 5);
   ASSIGN_OR_RETURN(const std::vector<Entry> old,
                    view.Scan(Table::kMeta, marks, PrefixEnd(marks), kInOnePart));
+  part.reserve(old.size());
   for (const Entry& entry : old) part.push_back({Table::kMeta, entry.key, absl::nullopt});
   if (!part.empty()) return part;
 
