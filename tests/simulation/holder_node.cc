@@ -217,12 +217,10 @@ void HolderNode::JudgeOne(const History& history, Held* held) {
     }
   }
   const std::shared_ptr<ValidatorNode>& edge = held->edge;
-  const bool there = edge->alive() && !edge->said_goodbye();
-  // An edge that was told may be gone before the last word that it had given is over.
+  // An edge that was told may be gone before the last word that it had given is over; one that says
+  // goodbye may not.
   const bool told =
-      held->told_at != 0 ||
-      (there && edge->HoldContext(held->token, held->scope).following.get() == &history &&
-       edge->Status().follower.applied_revision >= since);
+      held->told_at != 0 || (!edge->said_goodbye() && edge->AppliedOf(history) >= since);
   const auto wrong = [&](const char* how) {
     world_->Break(
         "holds",

@@ -92,7 +92,16 @@ void ValidatorNode::Crash(bool connection_noticed) {
   auto asked = std::move(asked_);
   asked_.clear();
   for (auto& [number, answer] : asked) answer(absl::CancelledError("the process ended"));
+  const validator::FollowerStatus last = validator_->Status().follower;
+  if (!last.epoch.empty()) applied_at_end_ = last.applied_revision;
   validator_.reset();
+}
+
+int64_t ValidatorNode::AppliedOf(const History& history) const {
+  if (following_.get() != &history) return 0;
+  if (!alive_) return applied_at_end_;
+  const validator::FollowerStatus status = validator_->Status().follower;
+  return status.epoch.empty() ? 0 : status.applied_revision;
 }
 
 void ValidatorNode::SayGoodbye() {

@@ -71,6 +71,9 @@ class ValidatorNode : public ClientEnd, public std::enable_shared_from_this<Vali
   // Whether it follows `epoch`, has applied `last_event_revision`, and holds a live lease.
   bool InSync(int64_t last_event_revision, const std::string& epoch) const;
 
+  // How far it has applied this history, or had when it was gone; 0: it follows another.
+  int64_t AppliedOf(const History& history) const;
+
   bool alive() const { return alive_; }
   bool said_goodbye() const { return said_goodbye_; }
   int node() const { return node_; }
@@ -119,6 +122,7 @@ class ValidatorNode : public ClientEnd, public std::enable_shared_from_this<Vali
   std::unique_ptr<validator::Validator> validator_;
   bool alive_ = true;
   bool said_goodbye_ = false;
+  int64_t applied_at_end_ = 0;  // once it is gone
   std::shared_ptr<Connection> connection_;
   uint64_t tick_number_ = 0;
   int64_t next_tick_ = INT64_MAX;
