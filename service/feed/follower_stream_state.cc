@@ -162,6 +162,9 @@ FollowerStreamState::Received FollowerStreamState::Receive(const FollowRequest& 
     if (!finish_.has_value()) finish_ = absl::OkStatus();
     return Received::kGoodbye;
   }
+  // A goodbye says that all use was reported. So the last report is taken, too, whatever has ended
+  // this stream meanwhile.
+  if (greeted_ && request.has_usage()) return Received::kUsage;
   if (finish_.has_value()) return Received::kNothing;
   switch (request.message_case()) {
     case FollowRequest::kHello:
@@ -189,7 +192,6 @@ FollowerStreamState::Received FollowerStreamState::Receive(const FollowRequest& 
       }
       return Received::kNothing;
   }
-  if (request.has_usage()) return Received::kUsage;
   if (!welcomed_) {
     // An acknowledgement before the Welcome cannot be of the Welcome's epoch (R10).
     return Refuse(base::RefuseField("PING_BEFORE_WELCOME", "ping", "must wait for Welcome"));

@@ -770,6 +770,21 @@ TEST_F(FollowerStreamStateTest, R4AGoodbyeCountsAfterAGoAwayToo) {
   EXPECT_EQ(state_->Receive(request, now_), FollowerStreamState::Received::kGoodbye);
 }
 
+// The report and the goodbye cross the GoAway: who takes the goodbye takes "all was reported" for
+// true, and a token whose last use was thrown away for silent.
+TEST_F(FollowerStreamStateTest, TheLastReportOfUseCountsAfterAGoAwayToo) {
+  Hello();
+  Welcomed();
+  state_->GoAway("max_age", absl::ZeroDuration());
+  EXPECT_TRUE(Message().has_go_away());
+  EXPECT_EQ(Next().kind, Kind::kFinish);
+  v1::FollowRequest request;
+  request.mutable_usage();
+  EXPECT_EQ(state_->Receive(request, now_), FollowerStreamState::Received::kUsage);
+  request.mutable_ping()->set_sequence(1);
+  EXPECT_EQ(state_->Receive(request, now_), FollowerStreamState::Received::kNothing);
+}
+
 TEST_F(FollowerStreamStateTest, R16APongWaitsForAKeepAlive) {
   Hello();
   Welcomed();
