@@ -114,32 +114,18 @@ bool EdgeReader::Decide(absl::string_view token_string, const token::Requirement
   if (token_string.size() != format_.length()) return RefuseMalformed(token_string, decision);
   *key = table_.KeyOf(token_string, token_string.substr(token_string.size() - token::kBodyLength,
                                                         token::kPublicIdLength));
-  for (int attempt = 0; attempt < 4; ++attempt) {
-    const uint64_t collection = table_.collection();
-    const Moment moment = ReadMoment();
-    DecisionCache::Place place;
-    switch (table_.Find(*key, &decision->grant_, &place)) {
-      case DecisionCache::Found::kMiss:
-        if (RefuseMalformed(token_string, decision)) return true;
-        // Without a lease no answer could be used, so none is asked for.
-        if (moment.state != LeaseState::kNone) return false;
-        SetUnavailable(tollgate::v1::VERDICT_REASON_NO_LEASE, decision);
-        return true;
-      case DecisionCache::Found::kUnknown:
-        DecideOnUnknown(moment, decision);
-        return true;
-      case DecisionCache::Found::kGrant:
-        break;
-    }
-    token::GrantView grant;
-    if (!token::GrantView::Over(decision->grant_.bytes(), &grant)) return false;
-    DecideOnGrant(grant, moment, requirement, decision);
-    if (!decision->admitted()) return true;
-    // The entry was dropped since it was read: the table does not hold what is true now.
-    if (!table_.RecordAdmit(place, moment.service_ms())) continue;
-    // Use was collected meanwhile, so decide again with a later reading. Otherwise this admission
-    // would lie before the report's complete_until and be in no report up to it.
-    if (table_.collection() == collection) return true;
+  Moment moment;
+  switch (DecideFromTable(*key, requirement, &moment, decision)) {
+    case Looked::kDecided:
+      return true;
+    case Looked::kMiss:
+      if (RefuseMalformed(token_string, decision)) return true;
+      // Without a lease no answer could be used, so none is asked for.
+      if (moment.state != LeaseState::kNone) return false;
+      SetUnavailable(tollgate::v1::VERDICT_REASON_NO_LEASE, decision);
+      return true;
+    case Looked::kMoving:
+      break;
   }
   SetUnavailable(tollgate::v1::VERDICT_REASON_SERVICE_UNAVAILABLE, decision);  // not as it was left
   return false;
@@ -147,21 +133,37 @@ bool EdgeReader::Decide(absl::string_view token_string, const token::Requirement
 
 bool EdgeReader::DecideAgain(const TokenKey& key, const token::Requirement& requirement,
                              Decision* decision) const {
-  const Moment moment = ReadMoment();
-  DecisionCache::Place place;
-  token::GrantView grant;
-  switch (table_.Find(key, &decision->grant_, &place)) {
-    case DecisionCache::Found::kMiss:
-      return false;
-    case DecisionCache::Found::kUnknown:
-      DecideOnUnknown(moment, decision);
-      return true;
-    case DecisionCache::Found::kGrant:
-      if (!token::GrantView::Over(decision->grant_.bytes(), &grant)) return false;
-      DecideOnGrant(grant, moment, requirement, decision);
-      return true;
+  Moment moment;
+  return DecideFromTable(key, requirement, &moment, decision) == Looked::kDecided;
+}
+
+EdgeReader::Looked EdgeReader::DecideFromTable(const TokenKey& key,
+                                               const token::Requirement& requirement,
+                                               Moment* moment, Decision* decision) const {
+  for (int attempt = 0; attempt < 4; ++attempt) {
+    const uint64_t collection = table_.collection();
+    *moment = ReadMoment();
+    DecisionCache::Place place;
+    switch (table_.Find(key, &decision->grant_, &place)) {
+      case DecisionCache::Found::kMiss:
+        return Looked::kMiss;
+      case DecisionCache::Found::kUnknown:
+        DecideOnUnknown(*moment, decision);
+        return Looked::kDecided;
+      case DecisionCache::Found::kGrant:
+        break;
+    }
+    token::GrantView grant;
+    if (!token::GrantView::Over(decision->grant_.bytes(), &grant)) break;
+    DecideOnGrant(grant, *moment, requirement, decision);
+    if (!decision->admitted()) return Looked::kDecided;
+    // The entry was dropped since it was read: the table does not hold what is true now.
+    if (!table_.RecordAdmit(place, moment->service_ms())) continue;
+    // Use was collected meanwhile, so decide again with a later reading. Otherwise this admission
+    // would lie before the report's complete_until and be in no report up to it.
+    if (table_.collection() == collection) return Looked::kDecided;
   }
-  return false;
+  return Looked::kMoving;
 }
 
 }  // namespace tollgate::validator

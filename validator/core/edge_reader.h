@@ -50,8 +50,8 @@ class EdgeReader {
   bool Decide(absl::string_view token_string, const token::Requirement& requirement, TokenKey* key,
               Decision* decision) const;
 
-  // Decides once more, on a string that Decide, or an answer, has decided on: no other admission is
-  // counted. False: the table holds nothing about it.
+  // Decides once more, on a string that Decide, or an answer, has decided on; an admission is
+  // recorded in the table as Decide's is. False: the table holds nothing about it.
   bool DecideAgain(const TokenKey& key, const token::Requirement& requirement,
                    Decision* decision) const;
 
@@ -68,6 +68,11 @@ class EdgeReader {
   static bool HoldGrant(absl::string_view packed, Decision* decision, token::GrantView* grant);
 
  private:
+  // kMoving: the entry was dropped, or use collected, each time that it was looked at.
+  enum class Looked { kDecided, kMiss, kMoving };
+  // Decides by what the table holds. `*moment` is that of the last look.
+  Looked DecideFromTable(const TokenKey& key, const token::Requirement& requirement, Moment* moment,
+                         Decision* decision) const;
   // Decides on a string that is not a token string. True: decided.
   bool RefuseMalformed(absl::string_view token_string, Decision* decision) const;
 

@@ -46,14 +46,24 @@ struct FollowedPoint {
 // are applied, so that an event is always either before a question or raises its need.
 class Resolver {
  public:
-  // A check that waits.
+  // What an answer is waited for. A check and an opening are decisions: counted, and an admission
+  // is recorded as evidence of the last one. An opening that an event came in between of is decided
+  // again: recorded anew, because that is when it lets somebody in, and counted no more. For a hold
+  // that is open the answer lets nobody in.
+  enum class Purpose { kCheck, kOpening, kOpeningAgain, kHold };
+  // Whoever waits.
   struct Waiter {
     token::Requirement requirement;
     std::function<void(const Decision&)> callback;
-    bool of_holds =
-        false;  // no check waits: nothing is admitted by the answer, and nothing counted
-    base::IpAddress client;    // from where it was presented, where that was told
-    bool needs_lease = false;  // whoever is admitted without one is refused
+    Purpose purpose = Purpose::kCheck;
+    base::IpAddress client;  // from where it was presented, where that was told
+
+    bool counts() const { return purpose == Purpose::kCheck || purpose == Purpose::kOpening; }
+    bool lets_in() const { return purpose != Purpose::kHold; }
+    // What is opened without a lease would end at once.
+    bool needs_lease() const {
+      return purpose == Purpose::kOpening || purpose == Purpose::kOpeningAgain;
+    }
   };
   // A question to be sent; its answer comes back under `id`.
   struct Question {

@@ -134,7 +134,7 @@ void Validator::AskAbout(const Miss& miss, absl::string_view token_string,
                          const token::Requirement& requirement, Callback callback,
                          const base::IpAddress& client) {
   AskAbout(miss, token::EdgeDigest::Of(token_string),
-           Resolver::Waiter{requirement, std::move(callback), /*of_holds=*/false, client});
+           Resolver::Waiter{requirement, std::move(callback), Resolver::Purpose::kCheck, client});
 }
 
 void Validator::AskAbout(const Miss& miss, const token::EdgeDigest& digest,
@@ -228,8 +228,8 @@ void Validator::OnAnswer(uint64_t question, absl::StatusOr<ResolveResponse> answ
         if (TOLLGATE_MUTATED("r13_answer_without_lease")) moment.state = LeaseState::kLive;
         if (answer->has_grant()) {
           reader_.DecideOnGrant(grant, moment, waiter.requirement, &decision);
-          if (waiter.needs_lease) RefuseFailOpen(&decision);
-          if (decision.admitted() && !waiter.of_holds) {
+          if (waiter.needs_lease()) RefuseFailOpen(&decision);
+          if (decision.admitted() && waiter.lets_in()) {
             table_->RecordAdmit(place, moment.service_ms());
           }
         } else {
@@ -250,7 +250,7 @@ void Validator::OnAnswer(uint64_t question, absl::StatusOr<ResolveResponse> answ
     decision.reason = rulings[i].reason;
     decision.retry_after = rulings[i].retry_after;
     decision.fail_open = rulings[i].fail_open;
-    if (!outcome.waiters[i].of_holds) {
+    if (outcome.waiters[i].counts()) {
       Count(decision, /*from_memory=*/false, outcome.waiters[i].client);
     }
     outcome.waiters[i].callback(decision);
@@ -307,7 +307,7 @@ absl::Status Validator::OpenHold(const Holds::HolderRef& holder, uint64_t hold_i
     AskAbout(miss, opening->verdict.digest,
              Resolver::Waiter{*requirement,
                               [this, opening](const Decision& made) { TellVerdict(opening, made); },
-                              /*of_holds=*/false, client, /*needs_lease=*/true});
+                              Resolver::Purpose::kOpening, client});
   }
   return absl::OkStatus();
 }
@@ -321,39 +321,36 @@ void Validator::TellVerdict(const std::shared_ptr<Opening>& opening, const Decis
     verdict.as_of = holds_.events();
     Decision again;
     if (reader_.DecideAgain(verdict.key, *verdict.requirement, &again)) {
+      RefuseFailOpen(&again);
       return TellVerdict(opening, again);
     }
-    return AskForHold(verdict.key, verdict.digest, *verdict.requirement,
-                      [this, opening](const Decision& asked) { TellVerdict(opening, asked); });
+    return AskForHold(verdict.key, verdict.digest,
+                      {*verdict.requirement,
+                       [this, opening](const Decision& asked) { TellVerdict(opening, asked); },
+                       Resolver::Purpose::kOpeningAgain});
   }
-  Decision unproven;
-  const Decision* said = &made;
-  if (made.fail_open) {
-    // What is opened without a lease would end at once.
-    reader_.SetUnavailable(tollgate::v1::VERDICT_REASON_NO_LEASE, &unproven);
-    said = &unproven;
-  }
-  opening->words(*said, verdict.words.get());
-  holds_.Decided(opening->holder, std::move(verdict), *said);
+  opening->words(made, verdict.words.get());
+  holds_.Decided(opening->holder, std::move(verdict), made);
   AskForHolds();  // an event may have come meanwhile
 }
 
 void Validator::AskForHolds() {
   if (holds_.BeginAsking()) {
     while (const absl::optional<Holds::Question> next = holds_.NextQuestion()) {
-      AskForHold(next->key, next->digest, /*requirement=*/{},
-                 [this, question = *next](const Decision& decision) {
-                   holds_.Answered(question, decision);
-                   AskForHolds();
-                 });
+      AskForHold(next->key, next->digest,
+                 {/*requirement=*/{},
+                  [this, question = *next](const Decision& decision) {
+                    holds_.Answered(question, decision);
+                    AskForHolds();
+                  },
+                  Resolver::Purpose::kHold});
     }
   }
   if (hurry_ && holds_.DueSooner()) hurry_();
 }
 
 void Validator::AskForHold(const TokenKey& key, const token::EdgeDigest& digest,
-                           const token::Requirement& requirement, Callback callback) {
-  Resolver::Waiter waiter{requirement, std::move(callback), /*of_holds=*/true};
+                           Resolver::Waiter waiter) {
   Resolver::Question sent;
   Resolver::Joined joined = Resolver::Joined::kOverloaded;
   {
@@ -434,7 +431,7 @@ void Validator::Disappoint(std::vector<Resolver::Waiter> waiters) {
   Decision decision;
   reader_.SetUnavailable(tollgate::v1::VERDICT_REASON_SERVICE_UNAVAILABLE, &decision);
   for (const Resolver::Waiter& waiter : waiters) {
-    if (!waiter.of_holds) Count(decision, /*from_memory=*/false);
+    if (waiter.counts()) Count(decision, /*from_memory=*/false);
     waiter.callback(decision);
   }
 }

@@ -179,8 +179,7 @@ class Validator {
   // Asks about the holds in doubt, as many at once as may be.
   void AskForHolds();
   // Asks for the sake of holds: nothing is counted. `callback` as AskAbout's.
-  void AskForHold(const TokenKey& key, const token::EdgeDigest& digest,
-                  const token::Requirement& requirement, Callback callback);
+  void AskForHold(const TokenKey& key, const token::EdgeDigest& digest, Resolver::Waiter waiter);
   void OnAnswer(uint64_t question, absl::StatusOr<tollgate::v1::ResolveResponse> answer);
   // Answers these checks UNAVAILABLE.
   void Disappoint(std::vector<Resolver::Waiter> waiters);

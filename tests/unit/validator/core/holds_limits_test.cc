@@ -71,6 +71,36 @@ TEST_F(HoldsTest, WhatAnEventHasEndedIsNotOpened) {
   for (const Ping& ping : pings_) EXPECT_EQ(ping.ended_holds_size(), 0) << "it was never open";
 }
 
+// What an event that came in between has left good lets in when that is known, and not when it was
+// first decided: evidence of the last admission has that moment, or it would lie.
+TEST_F(HoldsTest, AnOpeningThatIsAskedAboutAgainIsAnAdmissionOfThatMoment) {
+  MakeLive();
+  answers_ = false;
+  validator_->CheckAsync(Token("a"), {}, [&](const Decision& d) {
+    EXPECT_TRUE(d.admitted());
+    Event(Changed("acme", ids_["a"]));
+  });
+  ASSERT_TRUE(Open(1, Token("a")).ok());
+  AnswerAll();
+  Stay(absl::Seconds(3));
+  answers_ = true;
+  AnswerAll();
+  EXPECT_EQ(Read().opened.at(1), VERDICT_REASON_UNSPECIFIED);
+  EXPECT_EQ(validator_->Totals().admitted, 2) << "the check, and the opening once";
+  const auto admitted_at = [this] {
+    absl::Time last = absl::InfinitePast();
+    for (const Ping& ping : std::exchange(pings_, {})) {
+      for (const DroppedAdmit& dropped : ping.dropped()) {
+        if (dropped.has_last_admit_time()) last = base::FromProto(dropped.last_admit_time());
+      }
+    }
+    return last;
+  };
+  const absl::Time first = admitted_at();
+  Event(Changed("acme", ids_["a"]));
+  EXPECT_GE(admitted_at(), first + absl::Seconds(2)) << first;
+}
+
 TEST_F(HoldsTest, EventsThatAreAboutOthersPutNoOpeningInDoubt) {
   MakeLive();
   answers_ = false;
