@@ -75,7 +75,8 @@ bool EdgeReader::RefuseMalformed(absl::string_view token_string, Decision* decis
 }
 
 void EdgeReader::DecideOnGrant(const token::GrantView& grant, const Moment& moment,
-                               const token::Requirement& requirement, Decision* decision) const {
+                               const token::Requirement& requirement, Of of,
+                               Decision* decision) const {
   const VerdictReason reason = token::Decide(grant, requirement, moment.service);
   // A final state is denied with or without a lease, because final never goes stale (I7). A time
   // that has passed is not final: an event that this edge has not heard may have moved it.
@@ -92,6 +93,9 @@ void EdgeReader::DecideOnGrant(const token::GrantView& grant, const Moment& mome
     return SetUnavailable(reason, decision);
   }
   if (reason != tollgate::v1::VERDICT_REASON_UNSPECIFIED) return SetDenied(reason, decision);
+  if (moment.state == LeaseState::kFailOpen && of == Of::kOpening) {
+    return SetUnavailable(tollgate::v1::VERDICT_REASON_NO_LEASE, decision);
+  }
   decision->verdict = tollgate::v1::VERDICT_ADMIT;
   decision->reason = reason;
   decision->retry_after = absl::ZeroDuration();
@@ -107,7 +111,7 @@ void EdgeReader::DecideOnUnknown(const Moment& moment, Decision* decision) const
 }
 
 bool EdgeReader::Decide(absl::string_view token_string, const token::Requirement& requirement,
-                        TokenKey* key, Decision* decision) const {
+                        Of of, TokenKey* key, Decision* decision) const {
   // The string's length tells where its public id would lie. The form is checked only where the
   // table does not hold the string: no malformed string is ever held (no question is asked about
   // one), and a held string is recognised by the whole of it.
@@ -115,7 +119,7 @@ bool EdgeReader::Decide(absl::string_view token_string, const token::Requirement
   *key = table_.KeyOf(token_string, token_string.substr(token_string.size() - token::kBodyLength,
                                                         token::kPublicIdLength));
   Moment moment;
-  switch (DecideFromTable(*key, requirement, &moment, decision)) {
+  switch (DecideFromTable(*key, requirement, of, &moment, decision)) {
     case Looked::kDecided:
       return true;
     case Looked::kMiss:
@@ -131,14 +135,14 @@ bool EdgeReader::Decide(absl::string_view token_string, const token::Requirement
   return false;
 }
 
-bool EdgeReader::DecideAgain(const TokenKey& key, const token::Requirement& requirement,
-                             Decision* decision) const {
+bool EdgeReader::DecideOpeningAgain(const TokenKey& key, const token::Requirement& requirement,
+                                    Decision* decision) const {
   Moment moment;
-  return DecideFromTable(key, requirement, &moment, decision) == Looked::kDecided;
+  return DecideFromTable(key, requirement, Of::kOpening, &moment, decision) == Looked::kDecided;
 }
 
 EdgeReader::Looked EdgeReader::DecideFromTable(const TokenKey& key,
-                                               const token::Requirement& requirement,
+                                               const token::Requirement& requirement, Of of,
                                                Moment* moment, Decision* decision) const {
   for (int attempt = 0; attempt < 4; ++attempt) {
     const uint64_t collection = table_.collection();
@@ -155,7 +159,7 @@ EdgeReader::Looked EdgeReader::DecideFromTable(const TokenKey& key,
     }
     token::GrantView grant;
     if (!token::GrantView::Over(decision->grant_.bytes(), &grant)) break;
-    DecideOnGrant(grant, *moment, requirement, decision);
+    DecideOnGrant(grant, *moment, requirement, of, decision);
     if (!decision->admitted()) return Looked::kDecided;
     // The entry was dropped since it was read: the table does not hold what is true now.
     if (!table_.RecordAdmit(place, moment->service_ms())) continue;

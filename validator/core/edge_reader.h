@@ -44,22 +44,26 @@ class EdgeReader {
   };
   Moment ReadMoment() const;
 
+  // What is decided on. A check may be admitted without a lease, where fail-open is on; the opening
+  // of what is to stay open may not: it would end at once.
+  enum class Of { kCheck, kOpening };
+
   // Decides from the table. False: the string is well formed and the table holds nothing about it;
   // `*key` is then the string's key, and asking about it needs no further look-up. `*decision` is
   // set only when true.
-  bool Decide(absl::string_view token_string, const token::Requirement& requirement, TokenKey* key,
-              Decision* decision) const;
+  bool Decide(absl::string_view token_string, const token::Requirement& requirement, Of of,
+              TokenKey* key, Decision* decision) const;
 
-  // Decides once more, on a string that Decide, or an answer, has decided on; an admission is
+  // Decides once more on an opening that Decide, or an answer, has decided on; an admission is
   // recorded in the table as Decide's is. False: the table holds nothing about it.
-  bool DecideAgain(const TokenKey& key, const token::Requirement& requirement,
-                   Decision* decision) const;
+  bool DecideOpeningAgain(const TokenKey& key, const token::Requirement& requirement,
+                          Decision* decision) const;
 
   // Decide on a grant, or on a string for which the store holds no token, at `moment`. For Decide,
   // and for holders of a fresh answer of the service (R13: read the moment after the answer has
   // come).
   void DecideOnGrant(const token::GrantView& grant, const Moment& moment,
-                     const token::Requirement& requirement, Decision* decision) const;
+                     const token::Requirement& requirement, Of of, Decision* decision) const;
   void DecideOnUnknown(const Moment& moment, Decision* decision) const;
   // Sets UNAVAILABLE for `reason`, which accuses nobody (I7).
   void SetUnavailable(tollgate::v1::VerdictReason reason, Decision* decision) const;
@@ -71,8 +75,8 @@ class EdgeReader {
   // kMoving: the entry was dropped, or use collected, each time that it was looked at.
   enum class Looked { kDecided, kMiss, kMoving };
   // Decides by what the table holds. `*moment` is that of the last look.
-  Looked DecideFromTable(const TokenKey& key, const token::Requirement& requirement, Moment* moment,
-                         Decision* decision) const;
+  Looked DecideFromTable(const TokenKey& key, const token::Requirement& requirement, Of of,
+                         Moment* moment, Decision* decision) const;
   // Decides on a string that is not a token string. True: decided.
   bool RefuseMalformed(absl::string_view token_string, Decision* decision) const;
 

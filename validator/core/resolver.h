@@ -23,6 +23,7 @@
 #include "tollgate/v1/validation_service.pb.h"
 #include "validator/core/decision.h"
 #include "validator/core/decision_cache.h"
+#include "validator/core/edge_reader.h"
 
 namespace tollgate::validator {
 
@@ -60,9 +61,9 @@ class Resolver {
 
     bool counts() const { return purpose == Purpose::kCheck || purpose == Purpose::kOpening; }
     bool lets_in() const { return purpose != Purpose::kHold; }
-    // What is opened without a lease would end at once.
-    bool needs_lease() const {
-      return purpose == Purpose::kOpening || purpose == Purpose::kOpeningAgain;
+    EdgeReader::Of of() const {
+      const bool opens = purpose == Purpose::kOpening || purpose == Purpose::kOpeningAgain;
+      return opens ? EdgeReader::Of::kOpening : EdgeReader::Of::kCheck;
     }
   };
   // A question to be sent; its answer comes back under `id`.

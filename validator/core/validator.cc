@@ -117,7 +117,8 @@ bool Validator::Check(absl::string_view token_string, const token::Requirement& 
                       Decision* decision, Miss* miss, const base::IpAddress& client) {
   Miss unwanted;
   TokenKey* key = miss != nullptr ? &miss->key : &unwanted.key;
-  if (!reader_.Decide(token_string, requirement, key, decision)) return false;
+  if (!reader_.Decide(token_string, requirement, EdgeReader::Of::kCheck, key, decision))
+    return false;
   Count(*decision, /*from_memory=*/true, client);
   return true;
 }
@@ -164,12 +165,6 @@ void Validator::AskAbout(const Miss& miss, const token::EdgeDigest& digest,
   reader_.SetUnavailable(refusal, &decision);
   Count(decision, /*from_memory=*/false);
   waiter.callback(decision);
-}
-
-void Validator::RefuseFailOpen(Decision* decision) const {
-  if (decision->fail_open) {
-    reader_.SetUnavailable(tollgate::v1::VERDICT_REASON_NO_LEASE, decision);
-  }
 }
 
 void Validator::SendQuestion(const Resolver::Question& question) {
@@ -227,8 +222,7 @@ void Validator::OnAnswer(uint64_t question, absl::StatusOr<ResolveResponse> answ
         EdgeReader::Moment moment = reader_.ReadMoment();
         if (TOLLGATE_MUTATED("r13_answer_without_lease")) moment.state = LeaseState::kLive;
         if (answer->has_grant()) {
-          reader_.DecideOnGrant(grant, moment, waiter.requirement, &decision);
-          if (waiter.needs_lease()) RefuseFailOpen(&decision);
+          reader_.DecideOnGrant(grant, moment, waiter.requirement, waiter.of(), &decision);
           if (decision.admitted() && waiter.lets_in()) {
             table_->RecordAdmit(place, moment.service_ms());
           }
@@ -290,11 +284,9 @@ absl::Status Validator::OpenHold(const Holds::HolderRef& holder, uint64_t hold_i
   verdict.requirement = requirement;
   verdict.words = std::move(told);
   Miss miss;
-  const bool from_memory = reader_.Decide(token_string, *requirement, &miss.key, &decision);
-  if (from_memory) {
-    RefuseFailOpen(&decision);
-    Count(decision, /*from_memory=*/true, client);
-  }
+  const bool from_memory =
+      reader_.Decide(token_string, *requirement, EdgeReader::Of::kOpening, &miss.key, &decision);
+  if (from_memory) Count(decision, /*from_memory=*/true, client);
   verdict.key = miss.key;
   // Shared, because a callback has to be copyable.
   const auto opening = std::make_shared<Opening>();
@@ -320,8 +312,7 @@ void Validator::TellVerdict(const std::shared_ptr<Opening>& opening, const Decis
     --opening->again;
     verdict.as_of = holds_.events();
     Decision again;
-    if (reader_.DecideAgain(verdict.key, *verdict.requirement, &again)) {
-      RefuseFailOpen(&again);
+    if (reader_.DecideOpeningAgain(verdict.key, *verdict.requirement, &again)) {
       return TellVerdict(opening, again);
     }
     return AskForHold(verdict.key, verdict.digest,

@@ -166,8 +166,6 @@ class Validator {
             std::unique_ptr<EdgeClock> lease, std::unique_ptr<DecisionCache> table);
 
   void AskAbout(const Miss& miss, const token::EdgeDigest& digest, Resolver::Waiter waiter);
-  // What is opened without a lease would end at once.
-  void RefuseFailOpen(Decision* decision) const;
   void Count(const Decision& decision, bool from_memory,
              const base::IpAddress& client = base::IpAddress());
   // Counts a refusal for the report, where the service knows the token.

@@ -72,7 +72,8 @@ class EdgeReaderTest : public ::testing::Test {
   }
   // The reason, or kMiss.
   int Reason(const std::string& token, const token::Requirement& requirement = {}) {
-    if (!reader_->Decide(token, requirement, &key_, &decision_)) return kMiss;
+    if (!reader_->Decide(token, requirement, EdgeReader::Of::kCheck, &key_, &decision_))
+      return kMiss;
     return decision_.reason;
   }
   static constexpr int kMiss = -1;
@@ -179,6 +180,22 @@ TEST_F(EdgeReaderTest, FailOpenAdmitsAndAccusesNobody) {  // I7
   EXPECT_EQ(Reason(Mint(&id)), kMiss);  // it may be asked about
 }
 
+TEST_F(EdgeReaderTest, WhatFailOpenRefusesToOpenIsNoAdmission) {
+  Make(absl::Minutes(2));
+  Renew();
+  const std::string good = Held();
+  clock_.Advance(absl::Seconds(31));
+  ASSERT_TRUE(reader_->Decide(good, {}, EdgeReader::Of::kOpening, &key_, &decision_));
+  EXPECT_EQ(decision_.reason, VERDICT_REASON_NO_LEASE);
+  ASSERT_TRUE(reader_->DecideOpeningAgain(key_, {}, &decision_));
+  EXPECT_EQ(decision_.reason, VERDICT_REASON_NO_LEASE);
+  table_->CollectUse(&gone_);
+  EXPECT_TRUE(gone_.empty()) << "evidence of an admission that was not";
+  EXPECT_EQ(Reason(good), VERDICT_REASON_UNSPECIFIED);
+  table_->CollectUse(&gone_);
+  EXPECT_EQ(gone_.size(), 1u);
+}
+
 TEST_F(EdgeReaderTest, TheClockIsReadBeforeTheLeaseAndTheEntryLast) {  // R13
   Renew();
   const std::string token = Held();
@@ -218,8 +235,8 @@ TEST_F(EdgeReaderTest, AllocatesNothing) {
   const token::Requirement requirement{{"deploy:write"}, {}, ""};
   ASSERT_EQ(Reason(token), VERDICT_REASON_UNSPECIFIED);
   const int64_t before = AllocationsOnThisThread();
-  ASSERT_TRUE(reader_->Decide(token, requirement, &key_, &decision_));
-  ASSERT_FALSE(reader_->Decide(miss, requirement, &key_, &decision_));
+  ASSERT_TRUE(reader_->Decide(token, requirement, EdgeReader::Of::kCheck, &key_, &decision_));
+  ASSERT_FALSE(reader_->Decide(miss, requirement, EdgeReader::Of::kCheck, &key_, &decision_));
   EXPECT_EQ(AllocationsOnThisThread(), before);
 }
 
