@@ -17,6 +17,9 @@ option(TOLLGATE_THREAD_SAFETY "clang: treat thread-safety findings as errors" OF
 # For packagers: another compiler's new warning is no reason not to build.
 option(TOLLGATE_WERROR "Treat warnings in our own code as errors" ON)
 
+# "tests": the tests, and what is compiled a second time. "all": the rooms too. Off, every file has to
+# include what it uses, and tools see the command of each.
+set(TOLLGATE_UNITY "tests" CACHE STRING "tests, all, or empty: what compiles several files at once")
 option(TOLLGATE_FUZZ "clang: build tests/fuzz as fuzzers" OFF)
 option(TOLLGATE_COVERAGE "Count the lines that run, for gcov" OFF)
 
@@ -28,6 +31,9 @@ find_program(MOLD mold)
 if(MOLD)
   add_link_options(-fuse-ld=mold)
 endif()
+
+# Memory for time: g++ collects garbage less often.
+add_compile_options($<$<CXX_COMPILER_ID:GNU>:--param=ggc-min-heapsize=524288>)
 
 # Line tables alone (-g1) here too: they name the lines of a report, and full ones take longer to write than the code.
 # asan's code is not optimized: to optimize what is instrumented costs more than it saves the tests. tsan's is: its tests
