@@ -192,33 +192,22 @@ class Revoker {
     if (options_.dry_run || !options_.yes) {
       tollgate::v1::RevokeTokensRequest ask = request;
       ask.set_validate_only(true);
+      ask.set_request_id(options_.request_id);
       RETURN_IF_ERROR(OfCohort(context_.Ask(&TokenService::Stub::RevokeTokens, ask, &response)));
       if (options_.dry_run && context_.settings().json()) {
         RETURN_IF_ERROR(context_.ShowJson(response));
         return absl::OkStatus();
       }
-      std::ostream& where = options_.dry_run ? context_.out() : context_.err();
       if (options_.dry_run) {
-        where << "would revoke " << Tokens(response.token_count()) << " of " << of << '\n';
+        TellCohort(context_.out(), response, of);
+        return absl::OkStatus();
       }
-      for (const Token& token : response.recently_used()) {
-        where << "  " << SafeForTerminal(token.token_id()) << "  " << SafeForTerminal(token.label())
-              << ", last used " << LastUsedText(token, context_.now()) << '\n';
+      if (response.revision() == 0) {
+        ASSIGN_OR_RETURN(const bool yes, AgreeTo(request, response, of));
+        if (!yes) return Aborted();
+        // The person has agreed to exactly this number.
+        request.set_expected_count(response.token_count());
       }
-      if (options_.dry_run) return absl::OkStatus();
-      const std::string hit = absl::StrCat(Tokens(response.token_count()), " of ", of, ", ",
-                                           response.recently_used_size(), " of them used lately");
-      bool yes = false;
-      if (options_.owner.empty()) {
-        const std::string id = request.parent().substr(request.parent().find('/') + 1);
-        ASSIGN_OR_RETURN(yes, context_.ConfirmByName(absl::StrCat("This ends all ", hit, "."),
-                                                     "the workspace's name", id));
-      } else {
-        ASSIGN_OR_RETURN(yes, context_.Confirm(absl::StrCat("Revoke ", hit, "?"), false));
-      }
-      if (!yes) return Aborted();
-      // The person has agreed to exactly this number.
-      request.set_expected_count(response.token_count());
     }
     if (options_.expected >= 0) request.set_expected_count(options_.expected);
     request.set_request_id(options_.request_id);
@@ -228,6 +217,33 @@ class Revoker {
     const absl::Status asked = context_.Ask(&TokenService::Stub::RevokeTokens, request, &response);
     RETURN_IF_ERROR(OfCohort(asked));
     return Follow("", started, &response, absl::StrCat(Tokens(response.token_count()), " of ", of));
+  }
+
+  // What it would do, or, where the same --request-id has done it before, has done.
+  void TellCohort(std::ostream& where, const tollgate::v1::RevokeTokensResponse& counted,
+                  absl::string_view of) {
+    where << (counted.revision() == 0 ? "would revoke " : "has revoked, under this --request-id, ")
+          << Tokens(counted.token_count()) << " of " << of << '\n';
+    TellRecentlyUsed(where, counted);
+  }
+
+  void TellRecentlyUsed(std::ostream& where, const tollgate::v1::RevokeTokensResponse& counted) {
+    for (const Token& token : counted.recently_used()) {
+      where << "  " << SafeForTerminal(token.token_id()) << "  " << SafeForTerminal(token.label())
+            << ", last used " << LastUsedText(token, context_.now()) << '\n';
+    }
+  }
+
+  absl::StatusOr<bool> AgreeTo(const tollgate::v1::RevokeTokensRequest& request,
+                               const tollgate::v1::RevokeTokensResponse& counted,
+                               absl::string_view of) {
+    TellRecentlyUsed(context_.err(), counted);
+    const std::string hit = absl::StrCat(Tokens(counted.token_count()), " of ", of, ", ",
+                                         counted.recently_used_size(), " of them used lately");
+    if (!options_.owner.empty()) return context_.Confirm(absl::StrCat("Revoke ", hit, "?"), false);
+    const std::string id = request.parent().substr(request.parent().find('/') + 1);
+    return context_.ConfirmByName(absl::StrCat("This ends all ", hit, "."), "the workspace's name",
+                                  id);
   }
 
   // A refusal in the words of the flags that were typed.

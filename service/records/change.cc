@@ -37,7 +37,8 @@ absl::Status CheckEtag(absl::string_view given, absl::string_view current,
 std::string RequestFingerprint(const google::protobuf::Message& request) {
   std::unique_ptr<google::protobuf::Message> copy(request.New());
   copy->CopyFrom(request);
-  for (const char* name : {"request_id", "wait_enforced", "etag"}) {
+  for (const char* name :
+       {"request_id", "wait_enforced", "etag", "expected_count", "validate_only"}) {
     const auto* field = copy->GetDescriptor()->FindFieldByName(name);
     if (field != nullptr) copy->GetReflection()->ClearField(copy.get(), field);
   }
@@ -60,6 +61,33 @@ absl::Status RefuseInDoubt(const storage::Slot& slot, absl::string_view what) {
           "always works."));
 }
 
+namespace {
+
+std::string KeyOfRequest(const ChangeContext& context) {
+  std::string actor = context.actor;
+  std::replace(actor.begin(), actor.end(), '\0', '?');  // keys are parted by 0 bytes
+  return storage::RequestKey(absl::StrCat(context.method, "/", context.workspace, "/", actor),
+                             context.request_id);
+}
+
+}  // namespace
+
+absl::StatusOr<absl::optional<std::string>> FirstAnswer(const storage::View& view,
+                                                        const ChangeContext& context) {
+  ASSIGN_OR_RETURN(const auto first, storage::GetRecord<RequestRecord>(
+                                         view, storage::Table::kRequests, KeyOfRequest(context)));
+  if (!first.has_value()) return absl::nullopt;
+  if (first->fingerprint() != context.fingerprint) {
+    base::ErrorDetails details;
+    details.reason = "REQUEST_ID_REUSED";
+    details.fields.push_back({"request_id", "was used for another request"});
+    return base::Refuse(
+        absl::StatusCode::kAlreadyExists,
+        "request_id: was used for another request; give every request an id of its own", details);
+  }
+  return first->response();
+}
+
 absl::Status Change::Run(const storage::View& view, const storage::Slot& slot,
                          storage::Effects& effects) {
   replayed_ = false;
@@ -71,22 +99,9 @@ absl::Status Change::Run(const storage::View& view, const storage::Slot& slot,
     return absl::OkStatus();
   }
 
-  std::string actor = context_.actor;
-  std::replace(actor.begin(), actor.end(), '\0', '?');  // keys are parted by 0 bytes
-  const std::string key = storage::RequestKey(
-      absl::StrCat(context_.method, "/", context_.workspace, "/", actor), context_.request_id);
-  ASSIGN_OR_RETURN(const auto first,
-                   storage::GetRecord<RequestRecord>(view, storage::Table::kRequests, key));
+  ASSIGN_OR_RETURN(const absl::optional<std::string> first, FirstAnswer(view, context_));
   if (first.has_value()) {
-    if (first->fingerprint() != context_.fingerprint) {
-      base::ErrorDetails details;
-      details.reason = "REQUEST_ID_REUSED";
-      details.fields.push_back({"request_id", "was used for another request"});
-      return base::Refuse(
-          absl::StatusCode::kAlreadyExists,
-          "request_id: was used for another request; give every request an id of its own", details);
-    }
-    if (!mutable_answer()->ParseFromString(first->response())) {
+    if (!mutable_answer()->ParseFromString(*first)) {
       return absl::DataLossError("the first answer to this request_id cannot be read");
     }
     replayed_ = true;
@@ -104,6 +119,7 @@ absl::Status Change::Run(const storage::View& view, const storage::Slot& slot,
   record.set_response(storage::SerializeRecord(*mutable_answer()));
   record.set_revision(slot.revision);
   record.set_expire_time_us(ToRecordMicros(slot.now + kRequestLifetime));
+  const std::string key = KeyOfRequest(context_);
   effects.Put(storage::Table::kRequests, key, record);
   effects.PutRaw(storage::Table::kDue,
                  storage::DueKey(record.expire_time_us(), storage::DueKind::kForgetRequest, key),

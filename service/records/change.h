@@ -8,8 +8,10 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "absl/types/optional.h"
 #include "google/protobuf/message.h"
 #include "storage/command.h"
 #include "storage/engine.h"
@@ -37,12 +39,27 @@ struct MintedToken {
 absl::Status RefuseInDoubt(const storage::Slot& slot, absl::string_view what);
 
 // BLAKE2b-256 over a request's deterministic serialisation, without the fields that may differ
-// between a call and its retry: request_id, wait_enforced and etag.
+// between a call and its retry: request_id, wait_enforced, and what the caller has seen before it
+// (etag, expected_count, validate_only).
 std::string RequestFingerprint(const google::protobuf::Message& request);
 
 // ABORTED, ETAG_MISMATCH, where `given` is set and is not `current` (AIP-154): the caller has read
 // an earlier state than the one that it would change.
 absl::Status CheckEtag(absl::string_view given, absl::string_view current, absl::string_view field);
+
+// Who asks for a change, and under which request_id.
+struct ChangeContext {
+  std::string method;
+  std::string workspace;  // "" where the request names none
+  std::string actor;
+  std::string request_id;   // "": a retry is a new request
+  std::string fingerprint;  // of the request
+};
+
+// The first answer to a request_id, serialized; nullopt where there is none. ALREADY_EXISTS,
+// REQUEST_ID_REUSED, where the id was another request's.
+absl::StatusOr<absl::optional<std::string>> FirstAnswer(const storage::View& view,
+                                                        const ChangeContext& context);
 
 // A change with a request_id. The same id of the same actor, method and workspace, with the same
 // request, gets the first answer again and changes nothing; with another request it is refused
@@ -66,13 +83,7 @@ class Change : public storage::Command {
   const std::string& workspace() const { return context_.workspace; }
 
  protected:
-  struct Context {
-    std::string method;
-    std::string workspace;  // "" where the request names none
-    std::string actor;
-    std::string request_id;   // "": a retry is a new request
-    std::string fingerprint;  // of the request
-  };
+  using Context = ChangeContext;
   explicit Change(Context context) : context_(std::move(context)) {}
 
   // Makes the change itself: checks that depend on the state, effects, and the answer (empty at

@@ -271,8 +271,8 @@ grpc::ServerUnaryReactor* TokenService::RevokeTokens(Context* context, const Byt
       deps_, cohort_, context, request, response, [](auto call) {
         if (call->request.validate_only()) {
           ScanThenFinish(call, [raw = call.get()](const storage::Snapshot& snapshot) {
-            ASSIGN_OR_RETURN(raw->response,
-                             CountCohort(snapshot, raw->request, raw->deps().clock->ServiceNow()));
+            ASSIGN_OR_RETURN(raw->response, CountCohort(snapshot, raw->request, raw->actor(),
+                                                        raw->deps().clock->ServiceNow()));
             return absl::OkStatus();
           });
           return;

@@ -189,6 +189,12 @@ absl::Status CheckHit(const storage::View& view, const RevokeTokensRequest& requ
   return count > 0 || told ? absl::OkStatus() : RefuseNothing(view, request, workspace);
 }
 
+ChangeContext ContextOf(const RevokeTokensRequest& request, std::string workspace,
+                        absl::string_view actor) {
+  return {"revoke_cohort", std::move(workspace), std::string(actor), request.request_id(),
+          RequestFingerprint(request)};
+}
+
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<RevokeCohortCommand>> RevokeCohortCommand::Make(
@@ -197,9 +203,8 @@ absl::StatusOr<std::shared_ptr<RevokeCohortCommand>> RevokeCohortCommand::Make(
   if (request.validate_only()) {
     return base::RefuseField("VALIDATE_ONLY", "validate_only", "asks that nothing be changed");
   }
-  Context context{"revoke_cohort", std::move(workspace), std::string(actor), request.request_id(),
-                  RequestFingerprint(request)};
-  return std::shared_ptr<RevokeCohortCommand>(new RevokeCohortCommand(std::move(context), request));
+  return std::shared_ptr<RevokeCohortCommand>(
+      new RevokeCohortCommand(ContextOf(request, std::move(workspace), actor), request));
 }
 
 absl::Status RevokeCohortCommand::Apply(const storage::View& view, const storage::Slot& slot,
@@ -241,9 +246,18 @@ absl::Status RevokeCohortCommand::Apply(const storage::View& view, const storage
 
 absl::StatusOr<RevokeTokensResponse> CountCohort(const storage::View& view,
                                                  const RevokeTokensRequest& request,
-                                                 absl::Time now) {
+                                                 absl::string_view actor, absl::Time now) {
   ASSIGN_OR_RETURN(const std::string workspace, CheckShape(request));
   RETURN_IF_ERROR(LoadWorkspace(view, workspace).status());
+  RevokeTokensResponse response;
+  if (!request.request_id().empty()) {
+    ASSIGN_OR_RETURN(const absl::optional<std::string> first,
+                     FirstAnswer(view, ContextOf(request, workspace, actor)));
+    if (first.has_value()) {
+      if (response.ParseFromString(*first)) return response;
+      return absl::DataLossError("the first answer to this request_id cannot be read");
+    }
+  }
   std::unordered_set<std::string> hit;
   RETURN_IF_ERROR(ForEachLive(view, workspace, request.owner(), now,
                               [&](const TokenRecord& record) { hit.insert(record.token_id()); }));
@@ -288,7 +302,6 @@ absl::StatusOr<RevokeTokensResponse> CountCohort(const storage::View& view,
   keep(token_id, last_used_us);
   std::sort(recent.begin(), recent.end(), later);
 
-  RevokeTokensResponse response;
   response.set_token_count(static_cast<int64_t>(hit.size()));
   for (const auto& use : recent) {
     ASSIGN_OR_RETURN(const HeldToken token, LoadToken(view, workspace, use.second));

@@ -40,9 +40,11 @@ class RevokeCohortCommand : public ChangeTo<tollgate::v1::RevokeTokensResponse> 
 
 // The answer to validate_only: how many live tokens the request would end, and which of them were
 // used lately, latest first, at most 20. Reads every token of the workspace, so it must not run on
-// a gRPC thread. INVALID_ARGUMENT for the request's shape; else as RevokeCohortCommand.
+// a gRPC thread. With a request_id under which `actor` has made the request already: the first
+// answer. INVALID_ARGUMENT for the request's shape; else as RevokeCohortCommand.
 absl::StatusOr<tollgate::v1::RevokeTokensResponse> CountCohort(
-    const storage::View& view, const tollgate::v1::RevokeTokensRequest& request, absl::Time now);
+    const storage::View& view, const tollgate::v1::RevokeTokensRequest& request,
+    absl::string_view actor, absl::Time now);
 
 }  // namespace tollgate::service
 

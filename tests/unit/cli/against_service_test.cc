@@ -170,6 +170,25 @@ TEST_F(AgainstService, AWholeWorkspaceAsksForItsName) {
   EXPECT_EQ(Run(all, "acme\n").code, kBadUsage);  // nobody is there
 }
 
+// What a --request-id has done already is told without a question: there is nothing to agree to.
+TEST_F(AgainstService, ARetriedRevocationOfManyAsksNobodyAgain) {
+  service_.revoke_many.Script([](int, const auto& asked, auto* response) {
+    EXPECT_EQ(asked.request_id(), "incident-1");
+    response->set_token_count(2);
+    response->set_revision(184);
+    return grpc::Status::OK;
+  });
+  std::vector<std::string> all = {"token", "revoke",       "-w",        "acme",
+                                  "--all", "--request-id", "incident-1"};
+  const Outcome outcome = Run(all, "", true);
+  EXPECT_EQ(outcome.code, kDone) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("revoked      revision 184   2 tokens of workspaces/acme\n"));
+  EXPECT_FALSE(service_.revoke_many.asked().back().validate_only());
+  all.push_back("--dry-run");
+  EXPECT_THAT(Run(all).out, HasSubstr("has revoked, under this --request-id, 2 tokens of"));
+  EXPECT_TRUE(service_.revoke_many.asked().back().validate_only());
+}
+
 TEST_F(AgainstService, ARevocationThatHitsNobodyIsRefusedWithAdvice) {
   service_.revoke_many.Script([](int, const auto&, auto*) {
     return net::ToGrpcStatus(base::Refuse(

@@ -49,7 +49,7 @@ TEST_F(CohortTest, AHundredThousandTokensAreOneCommitAndOneEvent) {
   auto request = Of();
   request.set_validate_only(true);
   const int64_t head = Head();
-  const auto counted = CountCohort(*View(), request, now_);
+  const auto counted = CountCohort(*View(), request, "local", now_);
   ASSERT_TRUE(counted.ok()) << counted.status();
   EXPECT_EQ(counted->token_count(), kTokens);
   ASSERT_THAT(counted->recently_used(), SizeIs(1));
@@ -64,13 +64,44 @@ TEST_F(CohortTest, AHundredThousandTokensAreOneCommitAndOneEvent) {
   ASSERT_THAT(events_, SizeIs(1));
   EXPECT_EQ(events_[0].cohort_revoked().workspace(), "acme");
   EXPECT_EQ((*revoked)->response().token_count(), kTokens);
-  EXPECT_EQ(Reason(CountCohort(*View(), Of(), now_)), "NOTHING_TO_REVOKE");
+  EXPECT_EQ(Reason(CountCohort(*View(), Of(), "local", now_)), "NOTHING_TO_REVOKE");
   EXPECT_EQ(instruments::LiveCountFaults(*View()), "");
   EXPECT_EQ(StateOf(sample), tollgate::v1::TOKEN_STATE_REVOKED);
   // A revocation of one of them answers the cohort's.
   const auto again = RevokeOne(sample.name());
   EXPECT_EQ((*again)->response().revision(), head + 1);
   EXPECT_EQ((*again)->response().token().reason(), "breach");
+}
+
+// Between a call and its retry the count falls to 0; whoever counts before is answered what was
+// done.
+TEST_F(CohortTest, ARetryThatCountsFirstIsRecognised) {
+  Made("a", "team-a");
+  Made("b", "team-a");
+  auto request = Of("team-a");
+  request.set_request_id("incident-1");
+  const auto count = [&](absl::string_view actor) {
+    auto counting = request;
+    counting.set_validate_only(true);
+    return CountCohort(*View(), counting, actor, now_);
+  };
+  ASSERT_EQ(count("local")->token_count(), 2);
+  EXPECT_EQ(count("local")->revision(), 0);
+  request.set_expected_count(2);
+  const auto revoked = Do(RevokeCohortCommand::Make(request, "local"));
+  ASSERT_TRUE(revoked.ok()) << revoked.status();
+
+  request.clear_expected_count();
+  const auto again = count("local");
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(again->token_count(), 2);
+  EXPECT_EQ(again->revision(), (*revoked)->response().revision());
+  EXPECT_EQ(Reason(count("somebody else")), "NOTHING_TO_REVOKE");
+  const auto retried = Do(RevokeCohortCommand::Make(request, "local"));
+  ASSERT_TRUE(retried.ok()) << retried.status();
+  EXPECT_EQ((*retried)->response().revision(), again->revision());
+  request.set_owner("team-b");
+  EXPECT_EQ(Reason(count("local")), "REQUEST_ID_REUSED");
 }
 
 TEST_F(CohortTest, WhatIsCreatedAfterItInTheSameBatchLives) {
@@ -86,7 +117,7 @@ TEST_F(CohortTest, WhatIsCreatedAfterItInTheSameBatchLives) {
 TEST_F(CohortTest, AnOwnersCohortLeavesTheOthers) {
   const auto a = Made("a", "team-a");
   const auto b = Made("b", "team-b");
-  EXPECT_EQ(CountCohort(*View(), Of("team-a"), now_)->token_count(), 1);
+  EXPECT_EQ(CountCohort(*View(), Of("team-a"), "local", now_)->token_count(), 1);
   ASSERT_TRUE(Do(RevokeCohortCommand::Make(Of("team-a"), "local")).ok());
   EXPECT_EQ(StateOf(a), tollgate::v1::TOKEN_STATE_REVOKED);
   EXPECT_EQ(StateOf(b), tollgate::v1::TOKEN_STATE_ACTIVE);
@@ -168,7 +199,7 @@ TEST_F(CohortTest, OneThatHitsNobodyIsRefusedUntilThatIsSaidToBeKnown) {
   Made("c", "search");
   auto request = Of("team-paymnts");
   for (const auto& status : {Do(RevokeCohortCommand::Make(request, "local")).status(),
-                             CountCohort(*View(), request, now_).status()}) {
+                             CountCohort(*View(), request, "local", now_).status()}) {
     EXPECT_EQ(Reason(status), "NOTHING_TO_REVOKE");
     EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
     EXPECT_EQ(Field(status), "owner");
@@ -283,13 +314,13 @@ TEST_F(CohortTest, WhatTheFirstEndedStaysAsItEnded) {
 
 TEST_F(CohortTest, Refusals) {
   EXPECT_EQ(Reason(Do(RevokeCohortCommand::Make(Of(), "local"))), "WORKSPACE_NOT_FOUND");
-  EXPECT_EQ(Reason(CountCohort(*View(), Of(), now_)), "WORKSPACE_NOT_FOUND");
+  EXPECT_EQ(Reason(CountCohort(*View(), Of(), "local", now_)), "WORKSPACE_NOT_FOUND");
   Made("a");
   Made("b");
   auto request = Of();
   request.set_expected_count(3);
   for (const auto& status : {Do(RevokeCohortCommand::Make(request, "local")).status(),
-                             CountCohort(*View(), request, now_).status()}) {
+                             CountCohort(*View(), request, "local", now_).status()}) {
     EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
     EXPECT_EQ(Reason(status), "COUNT_MISMATCH");
     EXPECT_EQ(Metadata(status, "expected_count"), "3");
@@ -302,7 +333,7 @@ TEST_F(CohortTest, Refusals) {
   request.set_validate_only(true);
   EXPECT_EQ(Reason(RevokeCohortCommand::Make(request, "local")), "VALIDATE_ONLY");
   request.set_reason(std::string(513, 'x'));
-  EXPECT_EQ(Reason(CountCohort(*View(), request, now_)), "REASON_TOO_LONG");
+  EXPECT_EQ(Reason(CountCohort(*View(), request, "local", now_)), "REASON_TOO_LONG");
 }
 
 }  // namespace
