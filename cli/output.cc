@@ -126,11 +126,26 @@ std::string SafeForTerminal(absl::string_view text) {
 
 namespace {
 
+// "tokens" of ListTokensResponse: the first field of whatever answers a list (AIP-132). Empty: it
+// is none, or has elements.
+absl::string_view EmptyList(const google::protobuf::Message& message) {
+  const auto* first = message.GetDescriptor()->FindFieldByNumber(1);
+  const bool empty = first != nullptr && first->is_repeated() && !first->is_map() &&
+                     message.GetReflection()->FieldSize(message, first) == 0;
+  return empty ? absl::string_view(first->name()) : absl::string_view();
+}
+
 absl::Status PrintAsJson(const google::protobuf::Message& message, bool pretty, std::ostream& out) {
   std::string json;
   const auto made =
       google::protobuf::util::MessageToJsonString(message, &json, JsonOptions(pretty));
   if (made.ok()) {
+    // protobuf leaves an empty list out, and a program that goes over it would find none.
+    if (const absl::string_view list = EmptyList(message); !list.empty() && !json.empty()) {
+      const bool alone = absl::StripSuffix(json, "\n") == "{}";
+      json.insert(1, absl::StrCat(pretty ? "\n \"" : "\"", list, pretty ? "\": []" : "\":[]",
+                                  alone ? (pretty ? "\n" : "") : ","));
+    }
     out << json;
     if (json.empty() || json.back() != '\n') out << '\n';
   }

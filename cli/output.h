@@ -30,8 +30,9 @@ class Table {
 // that turn or hide text, and bytes that are not UTF-8 become `?`.
 std::string SafeForTerminal(absl::string_view text);
 
-// Prints a message as one JSON document, with proto field names, and a newline. INTERNAL
-// (ANSWER_NOT_JSON), and nothing is written: the message has no JSON. Keeps no copy of the text.
+// Prints a message as one JSON document, with proto field names, and a newline. A list is there
+// when it is empty, too. INTERNAL (ANSWER_NOT_JSON), and nothing is written: the message has no
+// JSON. Keeps no copy of the text.
 absl::Status PrintJson(const google::protobuf::Message& message, std::ostream& out);
 // The same on one line, for streams.
 absl::Status PrintJsonLine(const google::protobuf::Message& message, std::ostream& out);

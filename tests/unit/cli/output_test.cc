@@ -7,6 +7,8 @@
 
 #include "base/status.h"
 #include "google/protobuf/timestamp.pb.h"
+#include "nlohmann/json.hpp"
+#include "tollgate/v1/token_service.pb.h"
 
 namespace tollgate::cli {
 namespace {
@@ -62,6 +64,24 @@ TEST(PrintJson, RefusesWhatHasNoJson) {
   year_10000.set_seconds(0);
   EXPECT_TRUE(PrintJson(year_10000, out).ok());
   EXPECT_EQ(out.str(), "\"1970-01-01T00:00:00Z\"\n");
+}
+
+TEST(PrintJson, AnEmptyListIsAList) {
+  const auto printed = [](const google::protobuf::Message& message, auto print) {
+    std::ostringstream out;
+    EXPECT_TRUE(print(message, out).ok());
+    EXPECT_TRUE(nlohmann::json::accept(out.str())) << out.str();
+    return out.str();
+  };
+  tollgate::v1::ListTokensResponse tokens;
+  EXPECT_EQ(printed(tokens, PrintJson), "{\n \"tokens\": []\n}\n");
+  EXPECT_EQ(printed(tokens, PrintJsonLine), "{\"tokens\":[]}\n");
+  tokens.set_next_page_token("more");
+  EXPECT_EQ(printed(tokens, PrintJson), "{\n \"tokens\": [],\n \"next_page_token\": \"more\"\n}\n");
+  EXPECT_EQ(printed(tokens, PrintJsonLine), "{\"tokens\":[],\"next_page_token\":\"more\"}\n");
+  tokens.add_tokens()->set_name("workspaces/acme/tokens/x");
+  EXPECT_EQ(nlohmann::json::parse(printed(tokens, PrintJson))["tokens"].size(), 1u);
+  EXPECT_EQ(printed(tollgate::v1::Token(), PrintJsonLine), "{}\n") << "no list";
 }
 
 TEST(PrintErrorJson, IsAsciiAlsoWhereTheMessageIsNot) {
