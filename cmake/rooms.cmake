@@ -88,6 +88,11 @@ function(tollgate_test name)
   endif()
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})
+  if(TOLLGATE_SANITIZE STREQUAL "address+undefined")
+    find_program(TOLLGATE_SYMBOLIZER NAMES llvm-symbolizer-19 llvm-symbolizer)
+    set_tests_properties(${name} PROPERTIES ENVIRONMENT
+      "LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/asan/leaks.txt;ASAN_SYMBOLIZER_PATH=${TOLLGATE_SYMBOLIZER}")
+  endif()
 endfunction()
 
 # What a build for some of the tests needs, and no more (scripts/test): call it after all of them.
