@@ -14,9 +14,13 @@
 #include "base/status.h"
 #include "net/url_head.h"
 #include "nlohmann/json.hpp"
+#include "tollgate/v1/operations_service.grpc.pb.h"
 
 namespace tollgate::cli {
 namespace {
+
+// A million tokens take seconds.
+constexpr absl::Duration kReadsEveryToken = absl::Minutes(10);
 
 struct EdgeOptions {
   std::string url;
@@ -99,6 +103,35 @@ absl::Status Edge(Context& context, const EdgeOptions& options) {
   return absl::OkStatus();
 }
 
+absl::Status Store(Context& context) {
+  tollgate::v1::CheckStoreResponse found;
+  RETURN_IF_ERROR(context.Ask(&tollgate::v1::OperationsService::Stub::CheckStore,
+                              tollgate::v1::CheckStoreRequest(), &found, kReadsEveryToken));
+  if (found.fault_count() > 0) context.exit_code = kDenied;
+  if (context.settings().json()) return context.ShowJson(found);
+  if (context.settings().quiet) return absl::OkStatus();
+  const std::string what =
+      absl::StrCat(found.tokens(), found.tokens() == 1 ? " token of " : " tokens of ",
+                   found.workspaces(), found.workspaces() == 1 ? " workspace, " : " workspaces, ",
+                   found.live_tokens(), " of them live, at revision ", found.revision());
+  if (found.fault_count() == 0) {
+    context.out() << "sound        " << what << '\n';
+    return absl::OkStatus();
+  }
+  context.out() << "faulty       " << found.fault_count()
+                << (found.fault_count() == 1 ? " fault" : " faults") << " in " << what << '\n';
+  for (const std::string& fault : found.faults()) {
+    context.out() << "  " << SafeForTerminal(fault) << '\n';
+  }
+  if (found.fault_count() > found.faults_size()) {
+    context.out() << "  and " << found.fault_count() - found.faults_size() << " more\n";
+  }
+  context.out()
+      << "  No command writes such a store: keep a copy of its folder, and restore the last "
+         "backup with the journal (docs/operations.md).\n";
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 void AddDoctorCommands(CLI::App& app, Context& context) {
@@ -114,6 +147,9 @@ void AddDoctorCommands(CLI::App& app, Context& context) {
       ->check(CLI::Range(2, 1000))
       ->capture_default_str();
   edge->callback([&context, options] { context.Fail(Edge(context, *options)); });
+  CLI::App* store = noun->add_subcommand(
+      "store", "Read every token: do the counts and the index say what the tokens do?");
+  store->callback([&context] { context.Fail(Store(context)); });
 }
 
 }  // namespace tollgate::cli

@@ -8,6 +8,7 @@
 #include "absl/time/clock.h"
 #include "base/status.h"
 #include "service/clock/clock_command.h"
+#include "service/reads/check_store.h"
 #include "service/reads/read_tokens.h"
 #include "service/records/field_time.h"
 #include "service/rpc/backup.h"
@@ -21,6 +22,8 @@ namespace {
 
 using tollgate::v1::AcceptClockRequest;
 using tollgate::v1::AcceptClockResponse;
+using tollgate::v1::CheckStoreRequest;
+using tollgate::v1::CheckStoreResponse;
 using tollgate::v1::Clock;
 using tollgate::v1::CreateBackupRequest;
 using tollgate::v1::CreateBackupResponse;
@@ -103,6 +106,8 @@ OperationsService::OperationsService(const RpcDeps* deps, Options options)
              &Nameless<GetClockRequest>},
       accept_{deps->metrics->Method("AcceptClock"), Permission::kAcceptClock,
               &Nameless<AcceptClockRequest>},
+      check_{deps->metrics->Method("CheckStore"), Permission::kReadOperations,
+             &Nameless<CheckStoreRequest>},
       backups_(deps->scans, options_.max_waiting_backups) {}
 
 grpc::ServerWriteReactor<grpc::ByteBuffer>* OperationsService::WatchEvents(Context* context,
@@ -303,6 +308,18 @@ grpc::ServerUnaryReactor* OperationsService::AcceptClock(Context* context, const
                                  }
                                  call->FinishWith(done);
                                });
+      });
+}
+
+grpc::ServerUnaryReactor* OperationsService::CheckStore(Context* context, const Bytes* request,
+                                                        Bytes* response) {
+  return TypedCall<CheckStoreRequest, CheckStoreResponse>::Serve(
+      deps_, check_, context, request, response, [](auto call) {
+        ScanThenFinish(call, [raw = call.get()](const storage::Snapshot& snapshot) {
+          ASSIGN_OR_RETURN(raw->response, service::CheckStore(snapshot));
+          raw->response.set_revision(snapshot.revision());
+          return absl::OkStatus();
+        });
       });
 }
 

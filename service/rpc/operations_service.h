@@ -29,7 +29,8 @@ using RawOperationsService = OperationsStub::WithRawCallbackMethod_WatchEvents<
                     OperationsStub::WithRawCallbackMethod_CreateBackup<
                         OperationsStub::WithRawCallbackMethod_GetClock<
                             OperationsStub::WithRawCallbackMethod_AcceptClock<
-                                OperationsStub::Service>>>>>>>>;
+                                OperationsStub::WithRawCallbackMethod_CheckStore<
+                                    OperationsStub::Service>>>>>>>>>;
 }  // namespace internal
 
 // As TokenService. A revision in a question must exist (REVISION_UNKNOWN, OUT_OF_RANGE) and be of
@@ -56,6 +57,7 @@ class OperationsService final : public internal::RawOperationsService {
   Reactor* CreateBackup(Context* context, const Bytes* request, Bytes* response) override;
   Reactor* GetClock(Context* context, const Bytes* request, Bytes* response) override;
   Reactor* AcceptClock(Context* context, const Bytes* request, Bytes* response) override;
+  Reactor* CheckStore(Context* context, const Bytes* request, Bytes* response) override;
 
   // Ends all watchers (UNAVAILABLE, DRAINING) and refuses new ones. Does not wait.
   void EndStreams() ABSL_LOCKS_EXCLUDED(mu_);
@@ -79,6 +81,7 @@ class OperationsService final : public internal::RawOperationsService {
   const Method<tollgate::v1::CreateBackupRequest, tollgate::v1::CreateBackupResponse> backup_;
   const Method<tollgate::v1::GetClockRequest, tollgate::v1::Clock> clock_;
   const Method<tollgate::v1::AcceptClockRequest, tollgate::v1::AcceptClockResponse> accept_;
+  const Method<tollgate::v1::CheckStoreRequest, tollgate::v1::CheckStoreResponse> check_;
 
   BackupLine backups_;
   absl::Mutex mu_;

@@ -52,3 +52,6 @@ def test_a_cohort_of_a_hundred_thousand(tollgate):
     # A token made afterwards is none of them.
     _, fresh = tollgate.create("made afterwards")
     assert tollgate.check(edge, fresh) == ("ADMIT", "UNSPECIFIED")
+    # What a revocation says that it ended is counted with every commit; here all of them are read.
+    sound = tollgate.cli("doctor", "store")
+    assert (int(sound["tokens"]), int(sound["live_tokens"])) == (COUNT + 1, 1) and "faults" not in sound, sound

@@ -1,0 +1,166 @@
+#include "service/reads/check_store.h"
+
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "service/records/held_token.h"
+#include "storage/live_count.h"
+#include "storage/schema.h"
+#include "token/life_cycle.h"
+#include "tollgate/store/v1/records.pb.h"
+
+namespace tollgate::service {
+namespace {
+
+using ::tollgate::store::v1::DigestRecord;
+using ::tollgate::store::v1::TokenRecord;
+using ::tollgate::store::v1::WorkspaceRecord;
+using ::tollgate::v1::CheckStoreResponse;
+
+constexpr size_t kAtATime = 1000;
+constexpr int kMostTold = 20;
+constexpr size_t kAll = std::numeric_limits<size_t>::max();
+
+class StoreCheck {
+ public:
+  explicit StoreCheck(const storage::View& view) : view_(view) {}
+
+  absl::StatusOr<CheckStoreResponse> Run() {
+    RETURN_IF_ERROR(ReadWorkspaces());
+    RETURN_IF_ERROR(ReadTokens());
+    for (const auto& [workspace, live] : live_) RETURN_IF_ERROR(Compare(workspace, live));
+    return found_;
+  }
+
+ private:
+  struct Live {
+    int64_t all = 0;
+    std::map<std::string, int64_t> by_owner;  // without those who have none
+  };
+
+  // Those that have no token may have counts.
+  absl::Status ReadWorkspaces() {
+    return ForEach<WorkspaceRecord>(storage::Table::kWorkspaces, [this](const auto& record) {
+      live_[record.workspace()];
+      return absl::OkStatus();
+    });
+  }
+
+  absl::Status ReadTokens() {
+    return ForEach<TokenRecord>(storage::Table::kTokens,
+                                [this](const auto& record) { return Read(record); });
+  }
+
+  template <typename Record, typename Each>
+  absl::Status ForEach(storage::Table table, Each each) {
+    std::string from;
+    Record record;
+    while (true) {
+      ASSIGN_OR_RETURN(const std::vector<storage::Entry> entries,
+                       view_.Scan(table, from, "", kAtATime));
+      for (const storage::Entry& entry : entries) {
+        if (!record.ParseFromString(entry.value)) {
+          return absl::DataLossError(
+              absl::StrCat(record.GetDescriptor()->name(), ": a record cannot be parsed"));
+        }
+        RETURN_IF_ERROR(each(record));
+      }
+      if (entries.size() < kAtATime) return absl::OkStatus();
+      from = storage::KeyAfter(entries.back().key);
+    }
+  }
+
+  absl::Status Read(const TokenRecord& record) {
+    found_.set_tokens(found_.tokens() + 1);
+    RETURN_IF_ERROR(CheckFound(record));
+    Live& live = live_[record.workspace()];
+    if (record.has_ending()) return absl::OkStatus();
+    ASSIGN_OR_RETURN(const token::Cohorts* cohorts, CohortsOf(record.workspace(), record.owner()));
+    if (token::CoveringCohort(record, *cohorts) != nullptr) return absl::OkStatus();
+    found_.set_live_tokens(found_.live_tokens() + 1);
+    ++live.all;
+    if (!record.owner().empty()) ++live.by_owner[record.owner()];
+    return absl::OkStatus();
+  }
+
+  // Whether the token's string is found by its digest.
+  absl::Status CheckFound(const TokenRecord& record) {
+    ASSIGN_OR_RETURN(
+        const auto digest,
+        storage::GetRecord<DigestRecord>(view_, storage::Table::kDigests, record.stored_digest()));
+    if (!digest.has_value()) {
+      Fault(absl::StrCat("token ", record.token_id(), " of ", record.workspace(),
+                         " is not found by its token string"));
+    } else if (digest->workspace() != record.workspace() ||
+               digest->token_id() != record.token_id()) {
+      Fault(absl::StrCat("the token string of ", record.token_id(), " of ", record.workspace(),
+                         " finds ", digest->token_id(), " of ", digest->workspace()));
+    }
+    return absl::OkStatus();
+  }
+
+  // A store holds its tokens by workspace, so the cohorts of one workspace are kept at a time.
+  absl::StatusOr<const token::Cohorts*> CohortsOf(const std::string& workspace,
+                                                  const std::string& owner) {
+    if (workspace != cohorts_of_) {
+      cohorts_.clear();
+      cohorts_of_ = workspace;
+    }
+    auto it = cohorts_.find(owner);
+    if (it == cohorts_.end()) {
+      ASSIGN_OR_RETURN(token::Cohorts read, LoadCohorts(view_, workspace, owner));
+      it = cohorts_.emplace(owner, std::move(read)).first;
+    }
+    return &it->second;
+  }
+
+  absl::Status Compare(const std::string& workspace, const Live& live) {
+    found_.set_workspaces(found_.workspaces() + 1);
+    ASSIGN_OR_RETURN(const int64_t counted, storage::LiveTokens(view_, workspace));
+    if (counted != live.all) TellCount(workspace, counted, live.all);
+    ASSIGN_OR_RETURN(const std::vector<storage::OwnerCount> owners,
+                     storage::LiveOwners(view_, workspace, kAll));
+    std::map<std::string, int64_t> there = live.by_owner;
+    for (const storage::OwnerCount& owner : owners) {
+      const auto it = there.find(owner.owner);
+      const int64_t read = it == there.end() ? 0 : it->second;
+      if (read != owner.live) {
+        TellCount(absl::StrCat(workspace, ", owner ", owner.owner), owner.live, read);
+      }
+      if (it != there.end()) there.erase(it);
+    }
+    for (const auto& [owner, read] : there) {
+      TellCount(absl::StrCat(workspace, ", owner ", owner), 0, read);
+    }
+    return absl::OkStatus();
+  }
+
+  void TellCount(absl::string_view of, int64_t counted, int64_t read) {
+    Fault(absl::StrCat(of, ": ", counted, " live tokens are counted, and there are ", read));
+  }
+
+  void Fault(std::string what) {
+    found_.set_fault_count(found_.fault_count() + 1);
+    if (found_.faults_size() < kMostTold) found_.add_faults(std::move(what));
+  }
+
+  const storage::View& view_;
+  CheckStoreResponse found_;
+  std::map<std::string, Live> live_;
+  std::string cohorts_of_;
+  std::map<std::string, token::Cohorts> cohorts_;  // by owner
+};
+
+}  // namespace
+
+absl::StatusOr<CheckStoreResponse> CheckStore(const storage::View& view) {
+  return StoreCheck(view).Run();
+}
+
+}  // namespace tollgate::service
