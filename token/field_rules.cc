@@ -213,6 +213,18 @@ absl::Status CheckScopes(const google::protobuf::RepeatedPtrField<std::string>& 
   return absl::OkStatus();
 }
 
+absl::Status CheckScopeStars(const google::protobuf::RepeatedPtrField<std::string>& scopes,
+                             const google::protobuf::RepeatedPtrField<std::string>& held,
+                             absl::string_view field) {
+  for (int i = 0; i < scopes.size(); ++i) {
+    if (StarIsPlaced(scopes[i])) continue;
+    if (std::find(held.begin(), held.end(), scopes[i]) != held.end()) continue;
+    return base::RefuseField("SCOPE_STAR_MISPLACED", At(field, i),
+                             absl::StrCat("'", scopes[i], "': ", kStarRule));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckAudiences(const google::protobuf::RepeatedPtrField<std::string>& audiences,
                             absl::string_view field) {
   if (static_cast<size_t>(audiences.size()) > kMaxAudiences) {

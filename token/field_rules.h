@@ -41,6 +41,11 @@ absl::Status CheckLabel(absl::string_view label, absl::string_view field);
 // TOO_MANY_SCOPES, SCOPE_MALFORMED (1 to 128 of A-Z a-z 0-9 . _ : / * -), SCOPE_REPEATED.
 absl::Status CheckScopes(const google::protobuf::RepeatedPtrField<std::string>& scopes,
                          absl::string_view field);
+// SCOPE_STAR_MISPLACED (StarIsPlaced). A scope among `held` was granted before that rule, and is
+// not judged.
+absl::Status CheckScopeStars(const google::protobuf::RepeatedPtrField<std::string>& scopes,
+                             const google::protobuf::RepeatedPtrField<std::string>& held,
+                             absl::string_view field);
 // TOO_MANY_AUDIENCES, AUDIENCE_MALFORMED (1 to 128 visible ASCII characters), AUDIENCE_REPEATED.
 absl::Status CheckAudiences(const google::protobuf::RepeatedPtrField<std::string>& audiences,
                             absl::string_view field);

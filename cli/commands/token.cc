@@ -351,7 +351,8 @@ void AddTokenReadCommands(CLI::App& token, Context& context) {
     CLI::App* verb = token.add_subcommand("create", "Make a token, and show its value once");
     AddWorkspaceOption(*verb, &options->workspace);
     verb->add_option("--label", options->label, "What a person will recognise it by")->required();
-    verb->add_option("--scope", options->scopes, "What it allows, as in deploy:write; repeatable");
+    verb->add_option("--scope", options->scopes,
+                     "What it allows: deploy:write, or deploy:* for all beneath; repeatable");
     verb->add_option("--audience", options->audiences, "For which service; repeatable");
     verb->add_option("--owner", options->owner, "Who answers for it");
     verb->add_option("--annotation", options->annotations, "key=value; repeatable");

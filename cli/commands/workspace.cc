@@ -215,7 +215,7 @@ void AddWorkspaceCommands(CLI::App& app, Context& context) {
                    "Due for rotation after, as in 60d");
   verb->add_option("--max-unused", options->max_unused, "Expire when unused for, as in 180d");
   verb->add_option("--grantable-scope", options->scopes,
-                   "The scopes that may be granted; repeatable");
+                   "A scope that may be granted, or items:* for all beneath; repeatable");
   verb->add_option("--edge-annotation", options->edge_annotations,
                    "The keys of annotations that edges are told, and tell services; repeatable");
   auto* addresses =

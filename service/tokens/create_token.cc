@@ -20,6 +20,7 @@ absl::StatusOr<std::shared_ptr<CreateTokenCommand>> CreateTokenCommand::Make(
   RETURN_IF_ERROR(CheckNoOutputFields(token));
   RETURN_IF_ERROR(token::CheckLabel(token.label(), "token.label"));
   RETURN_IF_ERROR(token::CheckScopes(token.scopes(), "token.scopes"));
+  RETURN_IF_ERROR(token::CheckScopeStars(token.scopes(), /*held=*/{}, "token.scopes"));
   RETURN_IF_ERROR(token::CheckAudiences(token.audiences(), "token.audiences"));
   RETURN_IF_ERROR(token::CheckOwner(token.owner(), "token.owner"));
   RETURN_IF_ERROR(token::CheckAnnotations(token.annotations(), "token.annotations"));

@@ -136,6 +136,7 @@ absl::Status UpdateTokenCommand::Apply(const storage::View& view, const storage:
     note("label", false);
   }
   if (Sets("scopes") && !Same(asked.scopes(), record.scopes())) {
+    RETURN_IF_ERROR(token::CheckScopeStars(asked.scopes(), record.scopes(), "token.scopes"));
     RETURN_IF_ERROR(
         CheckScopesUnderPolicy(token.policy, asked.scopes(), record.scopes(), "token.scopes"));
     *record.mutable_scopes() = asked.scopes();

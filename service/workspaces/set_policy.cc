@@ -69,6 +69,8 @@ absl::StatusOr<std::shared_ptr<SetPolicyCommand>> SetPolicyCommand::Make(
       PolicyMicros(policy.has_max_unused(), policy.max_unused(), "policy.max_unused").status());
   RETURN_IF_ERROR(token::CheckScopes(policy.grantable_scopes(), "policy.grantable_scopes"));
   RETURN_IF_ERROR(
+      token::CheckScopeStars(policy.grantable_scopes(), /*held=*/{}, "policy.grantable_scopes"));
+  RETURN_IF_ERROR(
       token::CheckEdgeAnnotations(policy.edge_annotations(), "policy.edge_annotations"));
   Context context{"set_policy", std::move(workspace), std::string(actor), request.request_id(),
                   RequestFingerprint(request)};

@@ -125,6 +125,13 @@ TEST(FieldRulesTest, Table) {
       {CheckScopes(List({std::string(128, 'a')}), "f"), ""},
       {CheckScopes(List({long_129}), "f"), "SCOPE_MALFORMED", "f[0]"},
       {CheckScopes(List({"a", "b", "a"}), "f"), "SCOPE_REPEATED", "f[2]"},
+      {CheckScopes(List({"repo*"}), "f"), ""},  // of a token from before the rule of stars
+      {CheckScopeStars(List({"*", "repo:*", "a/*"}), {}, "f"), ""},
+      {CheckScopeStars(List({"a", "repo*"}), {}, "f"), "SCOPE_STAR_MISPLACED", "f[1]"},
+      {CheckScopeStars(List({"a:*:b"}), {}, "f"), "SCOPE_STAR_MISPLACED", "f[0]"},
+      {CheckScopeStars(List({"a", "repo*"}), List({"repo*"}), "f"), ""},
+      {CheckScopeStars(List({"repo*", "rep*"}), List({"repo*"}), "f"), "SCOPE_STAR_MISPLACED",
+       "f[1]"},
       {CheckAudiences(List({"payments", "https://x/y?z"}), "f"), ""},
       {CheckAudiences(List(Many(17)), "f"), "TOO_MANY_AUDIENCES"},
       {CheckAudiences(List({""}), "f"), "AUDIENCE_MALFORMED", "f[0]"},

@@ -58,6 +58,9 @@ TEST_F(PolicyTest, BadPolicies) {
   policy.Clear();
   policy.add_grantable_scopes("no good");
   EXPECT_EQ(Reason(SetPolicy(policy)), "SCOPE_MALFORMED");
+  policy.set_grantable_scopes(0, "repo*");
+  ExpectRefused(SetPolicy(policy).status(), absl::StatusCode::kInvalidArgument,
+                "SCOPE_STAR_MISPLACED", "policy.grantable_scopes[0]");
   EXPECT_EQ(Head(), 0);
 }
 
