@@ -6,6 +6,7 @@
 #include "service/records/token_shape.h"
 #include "service/workspaces/policy_rules.h"
 #include "storage/schema.h"
+#include "text/label.h"
 
 namespace tollgate::service {
 
@@ -18,7 +19,7 @@ absl::StatusOr<std::shared_ptr<CreateTokenCommand>> CreateTokenCommand::Make(
   const tollgate::v1::Token& token = request.token();
   RETURN_IF_ERROR(token::CheckRequestId(request.request_id(), "request_id"));
   RETURN_IF_ERROR(CheckNoOutputFields(token));
-  RETURN_IF_ERROR(token::CheckLabel(token.label(), "token.label"));
+  RETURN_IF_ERROR(text::CheckLabel(token.label(), "token.label"));
   RETURN_IF_ERROR(token::CheckScopes(token.scopes(), "token.scopes"));
   RETURN_IF_ERROR(token::CheckScopeStars(token.scopes(), /*held=*/{}, "token.scopes"));
   RETURN_IF_ERROR(token::CheckAudiences(token.audiences(), "token.audiences"));

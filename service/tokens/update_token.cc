@@ -11,6 +11,7 @@
 #include "service/records/token_shape.h"
 #include "service/workspaces/policy_rules.h"
 #include "storage/schema.h"
+#include "text/label.h"
 #include "token/edge_annotations.h"
 
 namespace tollgate::service {
@@ -74,7 +75,7 @@ absl::StatusOr<std::shared_ptr<UpdateTokenCommand>> UpdateTokenCommand::Make(
   std::shared_ptr<UpdateTokenCommand> command(
       new UpdateTokenCommand(std::move(context), std::move(name.token_id), request));
   const tollgate::v1::Token& token = request.token();
-  if (command->Sets("label")) RETURN_IF_ERROR(token::CheckLabel(token.label(), "token.label"));
+  if (command->Sets("label")) RETURN_IF_ERROR(text::CheckLabel(token.label(), "token.label"));
   if (command->Sets("scopes")) RETURN_IF_ERROR(token::CheckScopes(token.scopes(), "token.scopes"));
   if (command->Sets("audiences")) {
     RETURN_IF_ERROR(token::CheckAudiences(token.audiences(), "token.audiences"));

@@ -110,6 +110,7 @@ absl::Status CheckLabelFree(const storage::View& view, const PolicyRecord& polic
       ASSIGN_OR_RETURN(const auto holder, FindToken(view, workspace, token_id));
       // The index still holds tokens that a cohort or time has ended.
       if (!holder.has_value() || token::IsFinal(holder->StateAt(now))) continue;
+      const bool alike = holder->record.label() != label;
       base::ErrorDetails details;
       details.reason = "LABEL_TAKEN";
       details.metadata = {{"token", holder->name()}};
@@ -118,7 +119,9 @@ absl::Status CheckLabelFree(const storage::View& view, const PolicyRecord& polic
       return base::Refuse(
           absl::StatusCode::kAlreadyExists,
           absl::StrCat(field, ": labels are unique in this workspace, and ", holder->name(),
-                       " has this one; choose another, or rotate it"),
+                       alike ? " has one that reads the same (its characters are written "
+                               "otherwise); choose another, or rotate it"
+                             : " has this one; choose another, or rotate it"),
           details);
     }
     if (entries.size() < kLabelsAtATime) return absl::OkStatus();

@@ -39,7 +39,7 @@ absl::Status CheckLifetimeUnderPolicy(const tollgate::store::v1::PolicyRecord& p
                                       absl::string_view field);
 
 // ALREADY_EXISTS, LABEL_TAKEN (names the holder): the policy wants unique labels, and a live token
-// outside `exempt` has this label.
+// outside `exempt` has this label, or one that reads the same (text::ComparedLabel).
 absl::Status CheckLabelFree(const storage::View& view,
                             const tollgate::store::v1::PolicyRecord& policy,
                             absl::string_view workspace, const std::string& label,

@@ -50,6 +50,15 @@ TEST_F(ReadTest, ATokenComesWithItsUseByEdgeLatestFirst) {
   EXPECT_EQ(Reason(ReadToken(*View(), request, now_)), "BAD_RESOURCE_NAME");
 }
 
+TEST_F(ReadTest, ALabelIsFoundHoweverItIsWritten) {
+  Made("Caf\u00e9 M\u00fcnchen");
+  TokenFilter filter;
+  filter.set_label_contains("cafe\u0301");
+  EXPECT_THAT(Labels(filter), ElementsAre("Caf\u00e9 M\u00fcnchen"));
+  filter.set_label_contains("cafe m");
+  EXPECT_TRUE(Labels(filter).empty());
+}
+
 TEST_F(ReadTest, Filters) {
   auto request = Ask("CI Deploy");
   request.mutable_token()->set_owner("team-a");

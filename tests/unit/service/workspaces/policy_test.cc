@@ -157,6 +157,33 @@ TEST_F(PolicyTest, LifetimesAreBoundedAndGivenWhereNoneIsAskedFor) {
   EXPECT_TRUE(Do(UpdateTokenCommand::Make(update, "local")).ok());
 }
 
+TEST_F(PolicyTest, LabelsThatReadTheSameAreTheSame) {
+  WorkspacePolicy policy;
+  policy.set_unique_labels(true);
+  ASSERT_TRUE(SetPolicy(policy).ok());
+  const auto token = Made("caf\u00e9");
+  const auto taken = Create(Ask("cafe\u0301"));
+  ExpectRefused(taken.status(), absl::StatusCode::kAlreadyExists, "LABEL_TAKEN", "token.label");
+  EXPECT_EQ(Metadata(taken.status(), "token"), token.name());
+  EXPECT_NE(taken.status().message().find("reads the same"), std::string::npos);
+  const auto other = Made("cafe");
+  tollgate::v1::UpdateTokenRequest update;
+  update.mutable_token()->set_name(other.name());
+  update.mutable_token()->set_label("cafe\u0301");
+  update.mutable_update_mask()->add_paths("label");
+  EXPECT_EQ(Reason(Do(UpdateTokenCommand::Make(update, "local"))), "LABEL_TAKEN");
+  // Its own label may be written otherwise, and is found under either.
+  update.mutable_token()->set_name(token.name());
+  const auto rewritten = Do(UpdateTokenCommand::Make(update, "local"));
+  ASSERT_TRUE(rewritten.ok()) << rewritten.status();
+  EXPECT_EQ((*rewritten)->response().token().label(), "cafe\u0301");
+  EXPECT_EQ(Count(storage::Table::kLabels), 2u);
+  EXPECT_EQ(Reason(Create(Ask("caf\u00e9"))), "LABEL_TAKEN");
+  ASSERT_TRUE(RevokeOne(token.name()).ok());
+  EXPECT_EQ(Count(storage::Table::kLabels), 1u);
+  EXPECT_TRUE(Create(Ask("caf\u00e9")).ok());
+}
+
 TEST_F(PolicyTest, OnlyGrantableScopesAreAdded) {
   const auto before = Made("older");  // deploy:write
   WorkspacePolicy policy;
