@@ -84,6 +84,8 @@ enum class DueKind : uint8_t {
   kWatchSilent = 3,    // a rotated token with when_silent; time 0: looked at by every sweep
   kForgetRequest = 4,  // a request record's end
   kWatchUnused = 5,    // a token under a max_unused policy; the time it is looked at next
+  kUnusedMark = 6,     // at time 0; its value is the time of the token's one kWatchUnused entry
+  kReachUnused = 7,    // a new max_unused reaches the tokens behind this key of its workspace
 };
 // `time_us` is not below 0, so that byte order is time order.
 std::string DueKey(int64_t time_us, DueKind kind, absl::string_view subject);

@@ -9,7 +9,7 @@
 namespace tollgate::text {
 namespace {
 
-constexpr utf8proc_int32_t kEmojiStyle = 0xFE0F;
+constexpr utf8proc_int32_t kEmojiStyle = 0xFE0F;  // makes an emoji of a sign
 
 // Whether it is a narrow sign that is also an emoji, or that a keycap may be around.
 bool IsSign(utf8proc_int32_t point) {
@@ -18,11 +18,14 @@ bool IsSign(utf8proc_int32_t point) {
                                                        UTF8PROC_BOUNDCLASS_EXTENDED_PICTOGRAPHIC);
 }
 
+bool IsSkinTone(utf8proc_int32_t point) { return point >= 0x1F3FB && point <= 0x1F3FF; }
+
 // Of a character that goes on with the one before it: what it adds to that one's width.
 size_t AddedWidth(utf8proc_int32_t before, utf8proc_int32_t point) {
   switch (utf8proc_get_property(point)->boundclass) {
-    case UTF8PROC_BOUNDCLASS_EXTEND:  // a mark, a skin, a tag; the style makes an emoji of a sign
-      return point == kEmojiStyle && IsSign(before) ? 1 : 0;
+    case UTF8PROC_BOUNDCLASS_EXTEND:  // a mark, a tag, a style, a skin, a half-width sound mark
+      if (point == kEmojiStyle) return IsSign(before) ? 1 : 0;
+      return IsSkinTone(point) ? 0 : static_cast<size_t>(utf8proc_charwidth(point));
     case UTF8PROC_BOUNDCLASS_ZWJ:
     case UTF8PROC_BOUNDCLASS_V:  // of a Hangul syllable
     case UTF8PROC_BOUNDCLASS_T:

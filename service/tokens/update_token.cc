@@ -199,7 +199,7 @@ absl::Status UpdateTokenCommand::Apply(const storage::View& view, const storage:
         effects.PutRaw(storage::Table::kDue,
                        storage::DueKey(expire_us, storage::DueKind::kExpire, key), "");
       }
-      record.set_expire_time_us(expire_us);
+      SetExpiry(after, slot.now, &record);
       note("expire_time", true);
     }
   }

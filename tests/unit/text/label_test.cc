@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/random.h"
@@ -175,7 +177,7 @@ TEST(ComparedLabel, KeepsApartWhatReadsDifferently) {
 // The store finds a label's key again: the form of a form is itself, it holds no 0 byte, and it is
 // bounded.
 TEST(ComparedLabel, IsItsOwnForm) {
-  base::SeededRandom random(11);
+  std::mt19937 random(11);
   const auto append = [](uint32_t c, std::string* out) {
     if (c < 0x80) {
       out->push_back(static_cast<char>(c));
@@ -201,9 +203,8 @@ TEST(ComparedLabel, IsItsOwnForm) {
   for (int round = 0; round < 20'000; ++round) {
     std::string label;
     for (int i = 0; i < 8; ++i) {
-      const auto& run = runs[random.Uint64() % runs.size()];
-      append(static_cast<uint32_t>(run.first + random.Uint64() % (run.second - run.first + 1)),
-             &label);
+      const auto& run = runs[random() % runs.size()];
+      append(static_cast<uint32_t>(run.first + random() % (run.second - run.first + 1)), &label);
     }
     const std::string form = ComparedLabel(label);
     ASSERT_EQ(ComparedLabel(form), form) << label;
