@@ -52,7 +52,10 @@ _LIBRARIES = {
         "Crypto": ["crypto"],
         "SSL": ["ssl", "crypto"],
     },
-    "PkgConfig": {"sodium": ["sodium"]},
+    "PkgConfig": {
+        "sodium": ["sodium"],
+        "utf8proc": ["utf8proc"],
+    },
     "prometheus-cpp": {"core": ["prometheus-cpp-core"]},
     "protobuf": {"libprotobuf": ["protobuf"]},
     "re2": {"re2": ["re2"]},

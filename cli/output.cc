@@ -1,6 +1,7 @@
 #include "cli/output.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <ostream>
 #include <vector>
 
@@ -14,59 +15,19 @@
 #include "cli/human.h"
 #include "google/protobuf/util/json_util.h"
 #include "nlohmann/json.hpp"
+#include "text/display_width.h"
+#include "text/invisible.h"
+#include "token/characters.h"
 
 namespace tollgate::cli {
 namespace {
 
-// Stands for a byte that belongs to no UTF-8.
-constexpr uint32_t kNoCodePoint = 0xFFFFFFFF;
-
-// The code point at text[*i]; moves *i past it. A byte that begins none counts by itself (RFC 3629:
-// every continuation byte is checked, and overlong forms are refused).
-uint32_t NextCodePoint(absl::string_view text, size_t* i) {
-  const auto byte = [&](size_t at) { return static_cast<uint8_t>(text[at]); };
-  const size_t begin = (*i)++;
-  const uint8_t first = byte(begin);
-  if (first < 0x80) return first;
-  const size_t length = (first >> 5) == 6 ? 2 : (first >> 4) == 14 ? 3 : (first >> 3) == 30 ? 4 : 0;
-  if (length == 0 || begin + length > text.size()) return kNoCodePoint;
-  uint32_t point = first & (0x7F >> length);
-  for (size_t k = 1; k < length; ++k) {
-    if ((byte(begin + k) & 0xC0) != 0x80) return kNoCodePoint;
-    point = (point << 6) | (byte(begin + k) & 0x3F);
-  }
-  const uint32_t least = length == 2 ? 0x80 : length == 3 ? 0x800 : 0x10000;
-  if (point < least || point > 0x10FFFF || (point >= 0xD800 && point <= 0xDFFF)) {
-    return kNoCodePoint;
-  }
-  *i = begin + length;
-  return point;
-}
-
 // Whether the code point drives a terminal, or turns or hides what it shows.
 bool IsUnsafe(uint32_t point) {
-  return point == kNoCodePoint || point < 0x20 || (point >= 0x7F && point < 0xA0) ||
+  return point == token::kNoCodePoint || point < 0x20 || (point >= 0x7F && point < 0xA0) ||
          point == 0x61C || (point >= 0x200B && point <= 0x200F) ||
          (point >= 0x2028 && point <= 0x202E) || (point >= 0x2060 && point <= 0x206F) ||
          point == 0xFEFF || (point >= 0xE0000 && point <= 0xE0FFF);
-}
-
-bool IsWide(uint32_t point) {
-  return (point >= 0x1100 && point <= 0x115F) || (point >= 0x2E80 && point <= 0xA4CF) ||
-         (point >= 0xAC00 && point <= 0xD7A3) || (point >= 0xF900 && point <= 0xFAFF) ||
-         (point >= 0xFE30 && point <= 0xFE6F) || (point >= 0xFF00 && point <= 0xFF60) ||
-         (point >= 0x1F300 && point <= 0x1FAFF);
-}
-
-bool IsCombining(uint32_t point) { return point >= 0x300 && point <= 0x36F; }
-
-size_t DisplayWidth(absl::string_view text) {
-  size_t width = 0;
-  for (size_t i = 0; i < text.size();) {
-    const uint32_t point = NextCodePoint(text, &i);
-    width += IsCombining(point) ? 0 : IsWide(point) ? 2 : 1;
-  }
-  return width;
 }
 
 // Our own messages run over several lines; each is made safe by itself.
@@ -96,13 +57,14 @@ void Table::Print(std::ostream& out) const {
   if (empty()) return;
   std::vector<size_t> widths(rows_.front().size(), 0);
   for (const auto& row : rows_) {
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], DisplayWidth(row[i]));
+    for (size_t i = 0; i < row.size(); ++i)
+      widths[i] = std::max(widths[i], text::DisplayWidth(row[i]));
   }
   for (const auto& row : rows_) {
     std::string line;
     for (size_t i = 0; i < row.size(); ++i) {
       line += row[i];
-      if (i + 1 < row.size()) line.append(widths[i] - DisplayWidth(row[i]) + 2, ' ');
+      if (i + 1 < row.size()) line.append(widths[i] - text::DisplayWidth(row[i]) + 2, ' ');
     }
     while (!line.empty() && line.back() == ' ') line.pop_back();
     out << line << '\n';
@@ -110,15 +72,22 @@ void Table::Print(std::ostream& out) const {
 }
 
 std::string SafeForTerminal(absl::string_view text) {
+  std::vector<uint32_t> points;
+  std::vector<size_t> ends;  // of each in `text`
+  points.reserve(text.size());
+  ends.reserve(text.size());
+  for (size_t i = 0; i < text.size();) {
+    points.push_back(token::NextCodePoint(text, &i));
+    ends.push_back(i);
+  }
   std::string safe;
   safe.reserve(text.size());
-  for (size_t i = 0; i < text.size();) {
-    const size_t begin = i;
-    const uint32_t point = NextCodePoint(text, &i);
-    if (IsUnsafe(point)) {
+  for (size_t k = 0; k < points.size(); ++k) {
+    const size_t begin = k == 0 ? 0 : ends[k - 1];
+    if (IsUnsafe(points[k]) && !text::InvisibleHasEffect(points, k)) {
       safe += '?';
     } else {
-      safe.append(text.data() + begin, i - begin);
+      safe.append(text.data() + begin, ends[k] - begin);
     }
   }
   return safe;

@@ -12,7 +12,7 @@
 
 namespace tollgate::cli {
 
-// A table in columns, padded by display width (UTF-8 code points; East Asian wide ones count two).
+// A table in columns, padded by what the eye sees (text/display_width.h).
 class Table {
  public:
   explicit Table(std::vector<std::string> header) : rows_{std::move(header)} {}

@@ -12,6 +12,7 @@ find_package(yaml-cpp CONFIG REQUIRED)
 find_package(Boost 1.81 REQUIRED)  # headers only
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(sodium REQUIRED IMPORTED_TARGET libsodium)
+pkg_check_modules(utf8proc REQUIRED IMPORTED_TARGET libutf8proc)
 if(TOLLGATE_BUILD_TESTS)
   find_package(GTest CONFIG REQUIRED)
   include(GoogleTest)

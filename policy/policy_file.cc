@@ -491,6 +491,9 @@ class Reader {
                    absl::StrCat("`", key, "`: `", scope.substr(0, 160), "` is no scope: 1 to ",
                                 token::kMaxScopeLength, " of A-Z a-z 0-9 . _ : / * -"));
       }
+      if (!token::StarIsPlaced(scope)) {
+        return Bad(node, place, absl::StrCat("`", key, "`: `", scope, "`: ", token::kStarRule));
+      }
     }
     return absl::OkStatus();
   }

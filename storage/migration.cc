@@ -5,6 +5,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "base/status.h"
 #include "storage/live_count.h"
 #include "storage/overlay_view.h"
@@ -105,9 +106,39 @@ absl::StatusOr<std::vector<Mutation>> FromFormat3(const View& view, MetaRecord m
   return part;
 }
 
+// In meta, while format 4 is left: the last key of labels that was looked at.
+constexpr char kRelabelledTo[] = "relabelled";
+
+// Format 5 has labels under the form that they are compared by.
+absl::StatusOr<std::vector<Mutation>> FromFormat4(const View& view, MetaRecord meta) {
+  ASSIGN_OR_RETURN(const auto relabelled_to, view.Get(Table::kMeta, kRelabelledTo));
+  ASSIGN_OR_RETURN(const std::vector<Entry> labels,
+                   view.Scan(Table::kLabels,
+                             relabelled_to.has_value() ? KeyAfter(*relabelled_to) : std::string(),
+                             "", kInOnePart));
+  std::vector<Mutation> part;
+  for (const Entry& entry : labels) {
+    const std::vector<absl::string_view> parts = absl::StrSplit(entry.key, '\0');
+    if (parts.size() != 3) return absl::DataLossError("a label's key cannot be parsed");
+    std::string key = LabelKey(parts[0], parts[1], parts[2]);
+    if (key == entry.key) continue;
+    part.push_back({Table::kLabels, entry.key, absl::nullopt});
+    part.push_back({Table::kLabels, std::move(key), entry.value});
+  }
+  if (labels.size() == kInOnePart) {
+    part.push_back({Table::kMeta, kRelabelledTo, labels.back().key});
+    return part;
+  }
+  meta.set_format(5);
+  part.push_back({Table::kMeta, kRelabelledTo, absl::nullopt});
+  part.push_back({Table::kMeta, kMetaKey, SerializeRecord(meta)});
+  return part;
+}
+
 // The step from format i + 1 to the one after it: its next part, never empty.
 using Step = absl::StatusOr<std::vector<Mutation>> (*)(const View& view, MetaRecord meta);
-constexpr std::array<Step, kStoreFormat - 1> kSteps = {&FromFormat1, &FromFormat2, &FromFormat3};
+constexpr std::array<Step, kStoreFormat - 1> kSteps = {&FromFormat1, &FromFormat2, &FromFormat3,
+                                                       &FromFormat4};
 
 }  // namespace
 

@@ -8,6 +8,7 @@
 #include "base/status.h"
 #include "google/protobuf/io/coded_stream.h"
 #include "google/protobuf/io/zero_copy_stream_impl_lite.h"
+#include "text/label.h"
 
 namespace tollgate::storage {
 namespace {
@@ -80,7 +81,7 @@ std::string CohortKey(absl::string_view workspace, absl::string_view owner) {
 
 std::string LabelKey(absl::string_view workspace, absl::string_view label,
                      absl::string_view token_id) {
-  return Join(Join(workspace, label), token_id);
+  return Join(Join(workspace, text::ComparedLabel(label)), token_id);
 }
 
 std::string RequestKey(absl::string_view scope, absl::string_view request_id) {
@@ -141,7 +142,7 @@ absl::StatusOr<Due> ParseDueKey(absl::string_view key) {
   if (key.size() < 9) return NotAKey("due");
   const uint8_t kind = static_cast<uint8_t>(key[8]);
   if (kind < static_cast<uint8_t>(DueKind::kExpire) ||
-      kind > static_cast<uint8_t>(DueKind::kWatchUnused)) {
+      kind > static_cast<uint8_t>(DueKind::kReachUnused)) {
     return NotAKey("due");
   }
   Due due;

@@ -8,7 +8,7 @@
 //   digests     stored digest (32 bytes)                        DigestRecord
 //   workspaces  workspace                                       WorkspaceRecord
 //   cohorts     workspace 0 owner ("" for the whole workspace)  CohortRecord
-//   labels      workspace 0 label 0 token_id                    empty: live tokens by label
+//   labels      workspace 0 ComparedLabel(label) 0 token_id     empty: live tokens by label
 //   due         time_us (8, big endian) kind (1) subject        empty: what the sweep does next
 //   requests    scope 0 request_id                              RequestRecord
 //   events      revision (8, big endian)                        EventsRecord
@@ -38,7 +38,7 @@ namespace tollgate::storage {
 
 // The format this build reads and writes (MetaRecord.format); migration.h brings an earlier one
 // here.
-inline constexpr uint32_t kStoreFormat = 4;
+inline constexpr uint32_t kStoreFormat = 5;
 
 // A record as it is stored. The same message always gives the same bytes (maps in key order), so
 // that replicas, replays and hashes agree.
@@ -53,6 +53,7 @@ std::string LiveCountKey(absl::string_view workspace, absl::string_view owner);
 std::string TermKey(int64_t from_revision);
 std::string TokenKey(absl::string_view workspace, absl::string_view token_id);
 std::string CohortKey(absl::string_view workspace, absl::string_view owner);
+// Labels that read the same have the same key (text::ComparedLabel).
 std::string LabelKey(absl::string_view workspace, absl::string_view label,
                      absl::string_view token_id);
 std::string RequestKey(absl::string_view scope, absl::string_view request_id);
@@ -83,6 +84,8 @@ enum class DueKind : uint8_t {
   kWatchSilent = 3,    // a rotated token with when_silent; time 0: looked at by every sweep
   kForgetRequest = 4,  // a request record's end
   kWatchUnused = 5,    // a token under a max_unused policy; the time it is looked at next
+  kUnusedMark = 6,     // at time 0; its value is the time of the token's one kWatchUnused entry
+  kReachUnused = 7,    // a new max_unused reaches the tokens behind this key of its workspace
 };
 // `time_us` is not below 0, so that byte order is time order.
 std::string DueKey(int64_t time_us, DueKind kind, absl::string_view subject);

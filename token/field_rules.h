@@ -1,8 +1,8 @@
 // What the fields of a token may hold. Each check is pure and answers INVALID_ARGUMENT with the
 // field's name, a stable reason, and what to do. Every check bounds its input before anything else
 // looks at it. Each field that is long enough to hold a token string and can be read back is
-// searched for one (CONTAINS_TOKEN_STRING): labels, scopes, audiences, owners, annotations, reasons
-// and validator ids.
+// searched for one (CONTAINS_TOKEN_STRING): labels (text/label.h), scopes, audiences, owners,
+// annotations, reasons and validator ids.
 #ifndef TOLLGATE_TOKEN_FIELD_RULES_H_
 #define TOLLGATE_TOKEN_FIELD_RULES_H_
 
@@ -16,7 +16,6 @@
 
 namespace tollgate::token {
 
-inline constexpr size_t kMaxLabelLength = 200;  // characters (code points), not bytes
 inline constexpr size_t kMaxScopes = 64;
 inline constexpr size_t kMaxScopeLength = 128;
 inline constexpr size_t kMaxAudiences = 16;
@@ -33,14 +32,14 @@ inline constexpr size_t kMaxRequestIdLength = 64;
 // have no check of their own here (I6).
 absl::Status CheckHoldsNoTokenString(absl::string_view text, absl::string_view field);
 
-// LABEL_REQUIRED (empty, or nothing but white space), LABEL_TOO_LONG, LABEL_NOT_UTF8,
-// LABEL_CONTROL_CHARACTER (C0, C1, and the invisible ones: zero-width, bidi controls, BOM),
-// LABEL_WHITESPACE (leading, trailing, or any white space but the plain space: look-alikes
-// deceive).
-absl::Status CheckLabel(absl::string_view label, absl::string_view field);
 // TOO_MANY_SCOPES, SCOPE_MALFORMED (1 to 128 of A-Z a-z 0-9 . _ : / * -), SCOPE_REPEATED.
 absl::Status CheckScopes(const google::protobuf::RepeatedPtrField<std::string>& scopes,
                          absl::string_view field);
+// SCOPE_STAR_MISPLACED (StarIsPlaced). A scope among `held` was granted before that rule, and is
+// not judged.
+absl::Status CheckScopeStars(const google::protobuf::RepeatedPtrField<std::string>& scopes,
+                             const google::protobuf::RepeatedPtrField<std::string>& held,
+                             absl::string_view field);
 // TOO_MANY_AUDIENCES, AUDIENCE_MALFORMED (1 to 128 visible ASCII characters), AUDIENCE_REPEATED.
 absl::Status CheckAudiences(const google::protobuf::RepeatedPtrField<std::string>& audiences,
                             absl::string_view field);

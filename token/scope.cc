@@ -12,6 +12,13 @@ bool ScopeGrants(absl::string_view granted, absl::string_view needed) {
   return needed.substr(0, granted.size()) == granted;
 }
 
+bool StarIsPlaced(absl::string_view scope) {
+  const size_t star = scope.find('*');
+  if (star == absl::string_view::npos) return true;
+  if (star + 1 != scope.size()) return false;
+  return star == 0 || absl::string_view(":/.").find(scope[star - 1]) != absl::string_view::npos;
+}
+
 bool IsScope(absl::string_view scope) {
   if (scope.empty() || scope.size() > kMaxScopeLength) return false;
   for (const char c : scope) {

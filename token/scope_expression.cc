@@ -118,6 +118,7 @@ class ScopeExpressionParser {
       return Malformed(absl::StrCat("`", word.substr(0, 160), "` is no scope: 1 to ",
                                     kMaxScopeLength, " of A-Z a-z 0-9 . _ : / * -"));
     }
+    if (!StarIsPlaced(word)) return Malformed(absl::StrCat("`", word, "`: ", kStarRule));
     if (++scopes_ > kMaxScopes) return Malformed(absl::StrCat("more than ", kMaxScopes, " scopes"));
     ++at_;
     Node node;

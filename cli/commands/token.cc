@@ -1,5 +1,6 @@
 #include "cli/commands/token.h"
 
+#include <algorithm>
 #include <memory>
 #include <ostream>
 
@@ -176,6 +177,7 @@ absl::Status Create(Context& context, const CreateOptions& options) {
 struct RotateOptions {
   Which which;
   std::string when_silent, retire_in, expires_in, request_id;
+  bool drop_scopes = false;
 };
 
 absl::Status Rotate(Context& context, const RotateOptions& options) {
@@ -197,14 +199,31 @@ absl::Status Rotate(Context& context, const RotateOptions& options) {
     *request.mutable_lifetime() = base::ToProto(lifetime);
   }
   request.set_request_id(options.request_id);
+  request.set_drop_ungrantable_scopes(options.drop_scopes);
 
   tollgate::v1::RotateTokenResponse response;
-  RETURN_IF_ERROR(context.Ask(&TokenService::Stub::RotateToken, request, &response));
+  const absl::Status asked = context.Ask(&TokenService::Stub::RotateToken, request, &response);
+  if (base::ReasonOf(asked) == "SCOPE_NOT_GRANTABLE" && !options.drop_scopes) {
+    return WithAdvice(asked, "To rotate without such scopes: --drop-ungrantable-scopes");
+  }
+  if (base::ReasonOf(asked) == "LABEL_PATTERN_MISMATCH") {
+    return WithAdvice(asked, "To give it another label first: tollgate token update ID --label …");
+  }
+  RETURN_IF_ERROR(asked);
   RETURN_IF_ERROR(ShowMade(context, &response, Unseen::kKeep));
   if (!context.settings().json() && !context.settings().quiet && context.exit_code == kDone) {
     context.out() << "The old one, " << SafeForTerminal(response.replaced().token_id())
                   << ", still works and " << RotationText(response.replaced(), context.now())
                   << ".\n";
+    std::vector<std::string> dropped;
+    for (const std::string& scope : response.replaced().scopes()) {
+      const auto& kept = response.token().scopes();
+      if (std::find(kept.begin(), kept.end(), scope) == kept.end()) dropped.push_back(scope);
+    }
+    if (!dropped.empty()) {
+      context.out() << "The new one has not, as the policy lets them be granted no more: "
+                    << SafeForTerminal(absl::StrJoin(dropped, ", ")) << ".\n";
+    }
   }
   return absl::OkStatus();
 }
@@ -351,7 +370,8 @@ void AddTokenReadCommands(CLI::App& token, Context& context) {
     CLI::App* verb = token.add_subcommand("create", "Make a token, and show its value once");
     AddWorkspaceOption(*verb, &options->workspace);
     verb->add_option("--label", options->label, "What a person will recognise it by")->required();
-    verb->add_option("--scope", options->scopes, "What it allows, as in deploy:write; repeatable");
+    verb->add_option("--scope", options->scopes,
+                     "What it allows: deploy:write, or deploy:* for all beneath; repeatable");
     verb->add_option("--audience", options->audiences, "For which service; repeatable");
     verb->add_option("--owner", options->owner, "Who answers for it");
     verb->add_option("--annotation", options->annotations, "key=value; repeatable");
@@ -402,6 +422,8 @@ void AddTokenReadCommands(CLI::App& token, Context& context) {
                      "Retire the old one after this long, in use or not")
         ->excludes(silent);
     verb->add_option("--expires-in", options->expires_in, "The replacement's lifetime");
+    verb->add_flag("--drop-ungrantable-scopes", options->drop_scopes,
+                   "Leave out what the policy lets be granted no more");
     verb->add_option("--request-id", options->request_id, "Makes a retry safe");
     verb->callback([&context, options] { context.Fail(Rotate(context, *options)); });
   }

@@ -265,8 +265,8 @@ void AddTokenChangeCommands(CLI::App& token, Context& context) {
         AddVerb(token, "update", "Change label, scopes, audiences, owner, annotations or expiry",
                 options.get());
     verb->add_option("--label", options->label, "The new label");
-    auto* scope =
-        verb->add_option("--scope", options->scopes, "The new scopes, all of them; repeatable");
+    auto* scope = verb->add_option("--scope", options->scopes,
+                                   "The new scopes, all of them, as in create; repeatable");
     auto* no_scopes = verb->add_flag("--no-scopes", options->no_scopes, "Take all scopes away");
     no_scopes->excludes(scope);
     for (CLI::Option* merging :

@@ -225,7 +225,8 @@ void AddTokenCheckCommand(CLI::App& token, Context& context) {
       "check",
       "Ask a validator (--edge), or a URL behind one (--url), about a token string, read from "
       "standard input");
-  verb->add_option("--scope", options->scopes, "Any of these is needed; repeatable");
+  verb->add_option("--scope", options->scopes,
+                   "Any of these is needed (a token's deploy:* meets deploy:write); repeatable");
   verb->add_option("--all-scopes", options->all_scopes, "All of these are needed; repeatable");
   verb->add_option("--scope-expression", options->scope_expression,
                    "This is needed, as in 'items:read AND (items:write OR admin)'");

@@ -48,6 +48,7 @@ struct PolicyOptions {
   bool unique = false, not_unique = false;
   bool addresses = false, no_addresses = false;
   std::vector<std::string> unset;
+  bool dry_run = false;
 };
 
 std::string PolicyText(const WorkspacePolicy& policy) {
@@ -128,6 +129,71 @@ absl::Status List(Context& context) {
   return absl::OkStatus();
 }
 
+// What a policy would do to one token, in words.
+std::string ImpactText(const tollgate::v1::PolicyImpact& impact, absl::Time now) {
+  std::vector<std::string> parts;
+  if (impact.has_unused_end_time()) {
+    parts.push_back(absl::StrCat(
+        "expires ", HumanTime(base::FromProto(impact.unused_end_time()), now), " unless used"));
+  }
+  if (impact.ungrantable_scopes_size() > 0) {
+    parts.push_back(
+        absl::StrCat("rotation refused: ", absl::StrJoin(impact.ungrantable_scopes(), ",")));
+  }
+  if (impact.label_mismatch()) parts.push_back("rotation refused: label");
+  return absl::StrJoin(parts, "; ");
+}
+
+void PrintImpacts(Context& context, const tollgate::v1::PreviewWorkspacePolicyResponse& all) {
+  int ends = 0;
+  int refused = 0;
+  Table table({"TOKEN", "LABEL", "LAST USED", "WHERE", "WHAT"});
+  for (const tollgate::v1::PolicyImpact& impact : all.impacts()) {
+    if (impact.has_unused_end_time()) ++ends;
+    if (impact.ungrantable_scopes_size() > 0 || impact.label_mismatch()) ++refused;
+    const tollgate::v1::Token& token = impact.token();
+    table.AddRow({token.token_id(), token.label(),
+                  token.has_last_used_time()
+                      ? HumanTime(base::FromProto(token.last_used_time()), context.now())
+                      : "never",
+                  impact.last_used_edge().empty() ? "-" : impact.last_used_edge(),
+                  ImpactText(impact, context.now())});
+  }
+  table.Print(context.out());
+  context.out() << "Dry run, nothing is changed. Of " << all.examined_count() << " live token"
+                << (all.examined_count() == 1 ? "" : "s") << ": " << ends
+                << " would expire unless used, " << refused
+                << " could not be rotated as they are.\n";
+}
+
+// What the change would do; changes nothing.
+absl::Status DryRun(Context& context, const tollgate::v1::UpdateWorkspacePolicyRequest& change) {
+  tollgate::v1::PreviewWorkspacePolicyRequest request;
+  request.set_name(change.name());
+  *request.mutable_policy() = change.policy();
+  *request.mutable_update_mask() = change.update_mask();
+  request.set_page_size(1000);
+  tollgate::v1::PreviewWorkspacePolicyResponse all;
+  do {
+    tollgate::v1::PreviewWorkspacePolicyResponse page;
+    RETURN_IF_ERROR(context.Ask(&WorkspaceService::Stub::PreviewWorkspacePolicy, request, &page));
+    const int64_t examined = all.examined_count() + page.examined_count();
+    all.MergeFrom(page);
+    all.set_examined_count(examined);
+    all.clear_next_page_token();
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty());
+  if (context.settings().json()) return context.ShowJson(all);
+  if (context.settings().quiet) {
+    for (const tollgate::v1::PolicyImpact& impact : all.impacts()) {
+      context.out() << SafeForTerminal(impact.token().name()) << '\n';
+    }
+    return absl::OkStatus();
+  }
+  PrintImpacts(context, all);
+  return absl::OkStatus();
+}
+
 absl::Status SetPolicy(Context& context, const CLI::App& verb, const PolicyOptions& options) {
   tollgate::v1::UpdateWorkspacePolicyRequest request;
   ASSIGN_OR_RETURN(*request.mutable_name(), options.which.Name(context.settings().workspace_typed));
@@ -176,6 +242,7 @@ absl::Status SetPolicy(Context& context, const CLI::App& verb, const PolicyOptio
   if (request.update_mask().paths_size() == 0) {
     return absl::InvalidArgumentError("nothing to set; see tollgate workspace set-policy --help");
   }
+  if (options.dry_run) return DryRun(context, request);
   request.set_request_id(options.request_id);
   tollgate::v1::UpdateWorkspacePolicyResponse response;
   RETURN_IF_ERROR(context.Ask(&WorkspaceService::Stub::UpdateWorkspacePolicy, request, &response));
@@ -204,7 +271,9 @@ void AddWorkspaceCommands(CLI::App& app, Context& context) {
   }
   auto options = std::make_shared<PolicyOptions>();
   CLI::App* verb = noun->add_subcommand(
-      "set-policy", "Set parts of the policy; tokens granted before are not shortened");
+      "set-policy",
+      "Set parts of the policy, for tokens and replacements that are made from now on; of older "
+      "ones only --max-unused ends any");
   AddWhich(*verb, &options->which);
   verb->add_option("--label-pattern", options->label_pattern, "RE2 that a whole label must match");
   auto* unique =
@@ -213,9 +282,10 @@ void AddWorkspaceCommands(CLI::App& app, Context& context) {
   verb->add_option("--max-lifetime", options->max_lifetime, "The longest lifetime, as in 90d");
   verb->add_option("--rotation-period", options->rotation_period,
                    "Due for rotation after, as in 60d");
-  verb->add_option("--max-unused", options->max_unused, "Expire when unused for, as in 180d");
+  verb->add_option("--max-unused", options->max_unused,
+                   "Expire when unused for, as in 180d, from now on; old tokens too");
   verb->add_option("--grantable-scope", options->scopes,
-                   "The scopes that may be granted; repeatable");
+                   "A scope that may be granted, or items:* for all beneath; repeatable");
   verb->add_option("--edge-annotation", options->edge_annotations,
                    "The keys of annotations that edges are told, and tell services; repeatable");
   auto* addresses =
@@ -227,6 +297,8 @@ void AddWorkspaceCommands(CLI::App& app, Context& context) {
       ->check(CLI::IsMember({"label_pattern", "unique_labels", "max_lifetime", "rotation_period",
                              "max_unused", "grantable_scopes", "edge_annotations",
                              "report_attempt_addresses"}));
+  verb->add_flag("--dry-run", options->dry_run,
+                 "Show which tokens it would end, and which could not be rotated; change nothing");
   verb->add_option("--request-id", options->request_id, "Makes a retry safe");
   verb->callback([&context, verb, options] { context.Fail(SetPolicy(context, *verb, *options)); });
 }

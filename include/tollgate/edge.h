@@ -206,9 +206,12 @@ struct Options {
 //
 //   Requirement()                                    being a good token is enough
 //   Requirement().AllOf({"a:read", "b:read"})        all of these scopes
-//   Requirement().AnyOf({"a:read", "a:*"})           any one of these
+//   Requirement().AnyOf({"a:read", "admin"})         any one of these
 //   Requirement().Audience("payments")               and meant for this service
 //   Requirement().Workspace("acme")                  and of this workspace
+//
+// A token's scope `a:*` meets every scope that begins with `a:` (not `a`, nor `ab:read`), and `*`
+// meets all. Asked for, `a:*` means all of that: only a token with `a:*` or `*` meets it.
 //
 // For what the two lists cannot say there is one expression:
 //

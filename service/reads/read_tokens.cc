@@ -19,6 +19,7 @@
 #include "service/workspaces/policy_resource.h"
 #include "storage/live_count.h"
 #include "storage/schema.h"
+#include "text/label.h"
 
 namespace tollgate::service {
 namespace {
@@ -63,7 +64,7 @@ void AddLastTried(const std::vector<EdgeReport>& reports, const TokenRecord& rec
 // A filter, taken apart once.
 struct Condition {
   std::set<int> states;
-  std::string label_lower;
+  std::string label_lower;  // of its compared form
   const TokenFilter* filter = nullptr;
   absl::optional<absl::Time> unused_since;
   absl::optional<absl::Time> expiring_before;
@@ -107,10 +108,10 @@ absl::StatusOr<Condition> ReadFilter(const TokenFilter& filter, absl::Time now) 
     }
     condition.states.insert(state);
   }
-  if (filter.label_contains().size() > 4 * token::kMaxLabelLength) {
+  if (filter.label_contains().size() > 4 * text::kMaxLabelLength) {
     return base::RefuseField("LABEL_TOO_LONG", "filter.label_contains", "is longer than any label");
   }
-  condition.label_lower = absl::AsciiStrToLower(filter.label_contains());
+  condition.label_lower = absl::AsciiStrToLower(text::ComparedLabel(filter.label_contains()));
   RETURN_IF_ERROR(token::CheckOwner(filter.owner(), "filter.owner"));
   RETURN_IF_ERROR(token::CheckAnnotations(filter.annotations(), "filter.annotations"));
   ASSIGN_OR_RETURN(
@@ -144,7 +145,8 @@ bool RecordMatches(const Condition& condition, const TokenRecord& record) {
   const TokenFilter& filter = *condition.filter;
   if (!filter.owner().empty() && record.owner() != filter.owner()) return false;
   if (!condition.label_lower.empty() &&
-      !absl::StrContains(absl::AsciiStrToLower(record.label()), condition.label_lower)) {
+      !absl::StrContains(absl::AsciiStrToLower(text::ComparedLabel(record.label())),
+                         condition.label_lower)) {
     return false;
   }
   for (const auto& pair : filter.annotations()) {

@@ -213,12 +213,6 @@ void PutNew(const TokenRecord& record, storage::Effects& effects) {
     effects.PutRaw(storage::Table::kDue,
                    storage::DueKey(record.expire_time_us(), storage::DueKind::kExpire, key), "");
   }
-  if (record.max_unused_us() != 0) {
-    effects.PutRaw(storage::Table::kDue,
-                   storage::DueKey(record.create_time_us() + record.max_unused_us(),
-                                   storage::DueKind::kWatchUnused, key),
-                   "");
-  }
   effects.CountLive(record.workspace(), record.owner(), +1);
   tollgate::v1::Event event;
   event.mutable_token_created()->set_workspace(record.workspace());

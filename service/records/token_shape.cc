@@ -39,4 +39,14 @@ absl::StatusOr<int64_t> ExpireTimeMicros(const tollgate::v1::Token& token, absl:
   return ToRecordMicros(expire);
 }
 
+void SetExpiry(absl::Time expire, absl::Time now, tollgate::store::v1::TokenRecord* record) {
+  if (expire == absl::InfiniteFuture()) {
+    record->clear_expire_time_us();
+    record->clear_lifetime_us();
+    return;
+  }
+  record->set_expire_time_us(ToRecordMicros(expire));
+  record->set_lifetime_us(absl::ToInt64Microseconds(expire - now));
+}
+
 }  // namespace tollgate::service

@@ -11,6 +11,7 @@
 #include "service/records/field_time.h"
 #include "token/field_rules.h"
 #include "token/resource_name.h"
+#include "tollgate/store/v1/records.pb.h"
 #include "tollgate/v1/token.pb.h"
 
 namespace tollgate::service {
@@ -24,6 +25,9 @@ absl::StatusOr<int64_t> ExpireTimeMicros(const tollgate::v1::Token& token, absl:
 
 // `lifetime`, above nothing. DURATION_MALFORMED, LIFETIME_NOT_POSITIVE, LIFETIME_OUT_OF_BOUNDS.
 absl::StatusOr<absl::Duration> LifetimeFromField(const google::protobuf::Duration& lifetime);
+
+// Sets when a token expires (InfiniteFuture: never), and for how long it is given to live by that.
+void SetExpiry(absl::Time expire, absl::Time now, tollgate::store::v1::TokenRecord* record);
 
 // The shortest quiet period, and the shortest duration that a policy may name.
 inline constexpr absl::Duration kShortest = absl::Seconds(1);

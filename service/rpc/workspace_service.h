@@ -12,7 +12,8 @@ namespace internal {
 using WorkspaceStub = tollgate::v1::WorkspaceService;
 using RawWorkspaceService = WorkspaceStub::WithRawCallbackMethod_GetWorkspace<
     WorkspaceStub::WithRawCallbackMethod_ListWorkspaces<
-        WorkspaceStub::WithRawCallbackMethod_UpdateWorkspacePolicy<WorkspaceStub::Service>>>;
+        WorkspaceStub::WithRawCallbackMethod_UpdateWorkspacePolicy<
+            WorkspaceStub::WithRawCallbackMethod_PreviewWorkspacePolicy<WorkspaceStub::Service>>>>;
 }  // namespace internal
 
 // As TokenService.
@@ -27,6 +28,7 @@ class WorkspaceService final : public internal::RawWorkspaceService {
   Reactor* GetWorkspace(Context* context, const Bytes* request, Bytes* response) override;
   Reactor* ListWorkspaces(Context* context, const Bytes* request, Bytes* response) override;
   Reactor* UpdateWorkspacePolicy(Context* context, const Bytes* request, Bytes* response) override;
+  Reactor* PreviewWorkspacePolicy(Context* context, const Bytes* request, Bytes* response) override;
 
  private:
   const RpcDeps* const deps_;
@@ -35,6 +37,9 @@ class WorkspaceService final : public internal::RawWorkspaceService {
   const Method<tollgate::v1::UpdateWorkspacePolicyRequest,
                tollgate::v1::UpdateWorkspacePolicyResponse>
       update_;
+  const Method<tollgate::v1::PreviewWorkspacePolicyRequest,
+               tollgate::v1::PreviewWorkspacePolicyResponse>
+      preview_;
 };
 
 }  // namespace tollgate::service

@@ -4,9 +4,12 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "base/duration.h"
 #include "base/status.h"
 #include "service/records/change.h"
 #include "service/records/field_time.h"
+#include "service/records/unused_watch.h"
 
 namespace tollgate::service {
 namespace {
@@ -18,6 +21,8 @@ using ::tollgate::store::v1::RequestRecord;
 
 // When to look at an unused token again whose edges have not all been heard.
 constexpr absl::Duration kLookAgain = absl::Minutes(1);
+// How many tokens one step looks at for a policy that reaches them.
+constexpr size_t kReachedAtATime = 200;
 // No kind: before all entries of a time.
 constexpr storage::DueKind kFirstKind = static_cast<storage::DueKind>(0);
 
@@ -30,6 +35,7 @@ absl::Status SweepCommand::Run(const storage::View& view, const storage::Slot& s
                                storage::Effects& effects) {
   result_ = Result();
   ended_.clear();
+  reached_ = false;
   RETURN_IF_ERROR(RunDue(view, slot, effects));
   RETURN_IF_ERROR(RunWatched(view, slot, effects));
   RETURN_IF_ERROR(Compact(view, slot, effects));
@@ -44,16 +50,23 @@ absl::Status SweepCommand::RunDue(const storage::View& view, const storage::Slot
       view.Scan(storage::Table::kDue, storage::DueKey(1, kFirstKind, ""), end, limits_.max_due));
   for (const storage::Entry& entry : entries) {
     ASSIGN_OR_RETURN(const storage::Due due, storage::ParseDueKey(entry.key));
+    if (due.kind == storage::DueKind::kReachUnused && reached_) {  // one is enough for a step
+      result_.more = true;
+      continue;
+    }
     if (!result_.first_due.has_value()) result_.first_due = FromRecordMicros(due.time_us);
     // Whatever the entry asked for is done, moved on, or no longer wanted.
     effects.Delete(storage::Table::kDue, entry.key);
     if (due.kind == storage::DueKind::kForgetRequest) {
       RETURN_IF_ERROR(ForgetRequest(view, due, effects));
+    } else if (due.kind == storage::DueKind::kReachUnused) {
+      reached_ = true;
+      RETURN_IF_ERROR(ReachUnused(view, slot, due, effects));
     } else {
       RETURN_IF_ERROR(RunToken(view, slot, due, effects));
     }
   }
-  result_.more = !entries.empty() && entries.size() >= limits_.max_due;
+  if (!entries.empty() && entries.size() >= limits_.max_due) result_.more = true;
   return absl::OkStatus();
 }
 
@@ -74,6 +87,12 @@ absl::Status SweepCommand::RunToken(const storage::View& view, const storage::Sl
   ASSIGN_OR_RETURN(const storage::TokenKeyParts parts, storage::ParseTokenKey(due.subject));
   ASSIGN_OR_RETURN(auto token, FindToken(view, parts.workspace, parts.token_id));
   if (!token.has_value()) return absl::OkStatus();
+  if (due.kind == storage::DueKind::kWatchUnused) {
+    ASSIGN_OR_RETURN(const auto watched_us, UnusedWatchMicros(view, due.subject));
+    // Another policy has had it looked at at another time.
+    if (watched_us.has_value() && *watched_us != due.time_us) return absl::OkStatus();
+    DropUnusedMark(due.subject, effects);
+  }
   // The record's present state decides, not the entry: a stale entry ends nothing.
   const Ending::Kind by_time = EndedByTime(*token, slot.now);
   if (by_time != Ending::KIND_UNSPECIFIED) {
@@ -87,43 +106,72 @@ absl::Status SweepCommand::RunToken(const storage::View& view, const storage::Sl
                                      token->record.token_id()));
     return absl::OkStatus();
   }
-  if (due.kind == storage::DueKind::kWatchUnused)
-    return WatchUnused(view, slot, due, *token, effects);
+  if (due.kind == storage::DueKind::kWatchUnused) return WatchUnused(view, slot, *token, effects);
+  return absl::OkStatus();
+}
+
+absl::Status SweepCommand::ReachUnused(const storage::View& view, const storage::Slot& slot,
+                                       const storage::Due& due, storage::Effects& effects) {
+  ASSIGN_OR_RETURN(const storage::TokenKeyParts from, storage::ParseTokenKey(due.subject));
+  ASSIGN_OR_RETURN(const auto owning, storage::GetRecord<tollgate::store::v1::WorkspaceRecord>(
+                                          view, storage::Table::kWorkspaces, from.workspace));
+  // A policy that came later has an entry of its own.
+  if (!owning.has_value() || owning->policy().max_unused_us() == 0 ||
+      owning->policy().max_unused_since_us() + owning->policy().max_unused_us() != due.time_us) {
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const std::vector<storage::Entry> entries,
+                   view.Scan(storage::Table::kTokens, storage::KeyAfter(due.subject),
+                             storage::WorkspaceTokens(from.workspace).end, kReachedAtATime));
+  for (const storage::Entry& entry : entries) {
+    if (ended_.count(entry.key) != 0) continue;
+    ASSIGN_OR_RETURN(const storage::TokenKeyParts parts, storage::ParseTokenKey(entry.key));
+    ASSIGN_OR_RETURN(auto token, FindToken(view, parts.workspace, parts.token_id));
+    if (!token.has_value() || token::IsFinal(token->StateAt(slot.now))) continue;
+    ASSIGN_OR_RETURN(const auto watched_us, UnusedWatchMicros(view, entry.key));
+    // One that is looked at soon, or in this step, finds the policy as it is.
+    if (watched_us.has_value() && *watched_us <= ToRecordMicros(slot.now)) continue;
+    RETURN_IF_ERROR(WatchUnused(view, slot, *token, effects));
+  }
+  if (entries.size() == kReachedAtATime) {
+    effects.PutRaw(storage::Table::kDue, storage::DueKey(due.time_us, due.kind, entries.back().key),
+                   "");
+    result_.more = true;
+  }
   return absl::OkStatus();
 }
 
 absl::Status SweepCommand::WatchUnused(const storage::View& view, const storage::Slot& slot,
-                                       const storage::Due& due, HeldToken& token,
-                                       storage::Effects& effects) {
-  const auto& record = token.record;
-  if (record.max_unused_us() == 0) return absl::OkStatus();
-  const absl::Duration limit = absl::Microseconds(record.max_unused_us());
+                                       HeldToken& token, storage::Effects& effects) {
+  auto& record = token.record;
+  const std::string key = storage::TokenKey(record.workspace(), record.token_id());
+  // What the policy says now, of every token: one that is unset spares all.
+  if (token.policy.max_unused_us() == 0) return absl::OkStatus();
+  const absl::Duration limit = absl::Microseconds(token.policy.max_unused_us());
   const auto look_again_at = [&](absl::Time next) {
-    effects.PutRaw(
-        storage::Table::kDue,
-        storage::DueKey(ToRecordMicros(next), storage::DueKind::kWatchUnused, due.subject), "");
+    return PlaceUnusedWatch(view, key, next, effects);
   };
   // A suspended token cannot be used, and is not ended for that. It is not due before `limit` after
   // its resumption, which is not before now.
   if (record.suspended()) {
-    look_again_at(slot.now + limit);
-    return absl::OkStatus();
+    return look_again_at(slot.now + limit);
   }
   ASSIGN_OR_RETURN(const auto uses,
                    ReadUses(view, record.workspace(), record.token_id(), slot.now));
   ASSIGN_OR_RETURN(const absl::Time jump, LastTimeJump(view));
-  absl::Time last =
-      std::max({FromRecordMicros(record.create_time_us()), LastResumed(record), jump});
+  absl::Time last = std::max({FromRecordMicros(record.create_time_us()), LastResumed(record), jump,
+                              FromRecordMicros(token.policy.max_unused_since_us())});
   if (!uses.empty()) last = std::max(last, uses.front().last_used);
   // An edge that ended without a report may have used the token until then.
   for (const SilenceEvidence::Gap& gap : evidence_.gaps) last = std::max(last, gap.until);
   const bool heard = evidence_.unheard.empty() && last + limit <= evidence_.heard_until;
   if (last + limit <= slot.now && heard) {
+    record.set_reason(absl::StrCat("not used for ", base::TextFromDuration(limit),
+                                   " (max_unused of the workspace's policy)"));
     End(token, Ending::KIND_UNUSED, slot, effects);
     return absl::OkStatus();
   }
-  look_again_at(last + limit <= slot.now ? slot.now + kLookAgain : last + limit);
-  return absl::OkStatus();
+  return look_again_at(last + limit <= slot.now ? slot.now + kLookAgain : last + limit);
 }
 
 void SweepCommand::End(HeldToken& token, Ending::Kind kind, const storage::Slot& slot,
@@ -140,7 +188,9 @@ void SweepCommand::End(HeldToken& token, Ending::Kind kind, const storage::Slot&
   } else {
     ++result_.expired;
   }
-  effects.Audit(AuditOf(kServiceActor, action, token.record));
+  auto entry = AuditOf(kServiceActor, action, token.record);
+  if (kind == Ending::KIND_UNUSED) entry.set_reason(token.record.reason());
+  effects.Audit(std::move(entry));
 }
 
 absl::Status SweepCommand::RunWatched(const storage::View& view, const storage::Slot& slot,

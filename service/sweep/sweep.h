@@ -69,8 +69,11 @@ class SweepCommand : public storage::Command {
                              storage::Effects& effects);
   absl::Status RunToken(const storage::View& view, const storage::Slot& slot,
                         const storage::Due& due, storage::Effects& effects);
-  absl::Status WatchUnused(const storage::View& view, const storage::Slot& slot,
-                           const storage::Due& due, HeldToken& token, storage::Effects& effects);
+  absl::Status WatchUnused(const storage::View& view, const storage::Slot& slot, HeldToken& token,
+                           storage::Effects& effects);
+  // Has the tokens watched that were there before their policy was.
+  absl::Status ReachUnused(const storage::View& view, const storage::Slot& slot,
+                           const storage::Due& due, storage::Effects& effects);
   void End(HeldToken& token, tollgate::store::v1::Ending::Kind kind, const storage::Slot& slot,
            storage::Effects& effects);
 
@@ -80,6 +83,7 @@ class SweepCommand : public storage::Command {
   Result result_;
   std::set<std::string> ended_;  // token keys that this step has ended, which `view` does not show
                                  // yet
+  bool reached_ = false;         // this step has had tokens watched for a policy
 };
 
 }  // namespace tollgate::service

@@ -4,8 +4,10 @@
 
 #include "service/records/held_token.h"
 #include "service/records/token_shape.h"
+#include "service/records/unused_watch.h"
 #include "service/workspaces/policy_rules.h"
 #include "storage/schema.h"
+#include "text/label.h"
 
 namespace tollgate::service {
 
@@ -18,8 +20,9 @@ absl::StatusOr<std::shared_ptr<CreateTokenCommand>> CreateTokenCommand::Make(
   const tollgate::v1::Token& token = request.token();
   RETURN_IF_ERROR(token::CheckRequestId(request.request_id(), "request_id"));
   RETURN_IF_ERROR(CheckNoOutputFields(token));
-  RETURN_IF_ERROR(token::CheckLabel(token.label(), "token.label"));
+  RETURN_IF_ERROR(text::CheckLabel(token.label(), "token.label"));
   RETURN_IF_ERROR(token::CheckScopes(token.scopes(), "token.scopes"));
+  RETURN_IF_ERROR(token::CheckScopeStars(token.scopes(), /*held=*/{}, "token.scopes"));
   RETURN_IF_ERROR(token::CheckAudiences(token.audiences(), "token.audiences"));
   RETURN_IF_ERROR(token::CheckOwner(token.owner(), "token.owner"));
   RETURN_IF_ERROR(token::CheckAnnotations(token.annotations(), "token.annotations"));
@@ -84,13 +87,12 @@ absl::Status CreateTokenCommand::Apply(const storage::View& view, const storage:
   *record.mutable_annotations() = asked.annotations();
   record.set_create_time_us(ToRecordMicros(slot.now));
   record.set_update_time_us(record.create_time_us());
-  if (expire < absl::InfiniteFuture()) record.set_expire_time_us(ToRecordMicros(expire));
+  SetExpiry(expire, slot.now, &record);
   record.set_create_revision(slot.revision);
   record.set_create_index(slot.index);
   record.set_update_revision(slot.revision);
   record.set_stored_digest(std::string(minted_.stored_digest.bytes()));
   record.set_pepper_id(minted_.pepper_id);
-  record.set_max_unused_us(token.policy.max_unused_us());
 
   RETURN_IF_ERROR(CheckUnused(view, record));
   if (!owning.has_value()) {
@@ -101,6 +103,10 @@ absl::Status CreateTokenCommand::Apply(const storage::View& view, const storage:
     effects.Put(storage::Table::kWorkspaces, workspace(), made);
   }
   PutNew(record, effects);
+  if (const int64_t unused_us = token.policy.max_unused_us(); unused_us != 0) {
+    RETURN_IF_ERROR(PlaceUnusedWatch(view, storage::TokenKey(workspace(), record.token_id()),
+                                     slot.now + absl::Microseconds(unused_us), effects));
+  }
   effects.Audit(AuditOf(actor(), "token.create", record));
 
   ASSIGN_OR_RETURN(token.cohorts, LoadCohorts(view, workspace(), record.owner()));

@@ -4,9 +4,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/proto_time.h"
 #include "service/records/held_token.h"
 #include "service/records/token_shape.h"
+#include "service/records/unused_watch.h"
 #include "service/workspaces/policy_rules.h"
 #include "storage/schema.h"
 
@@ -68,6 +70,17 @@ absl::Status RotateTokenCommand::Apply(const storage::View& view, const storage:
                         absl::StrCat(old.name(), " is suspended; resume it first, or revoke it"));
   }
 
+  // The replacement is a new token: what a policy lets be granted no more is not carried on.
+  RETURN_IF_ERROR(CheckReplacementLabel(old.policy, old.record.label()));
+  const google::protobuf::RepeatedPtrField<std::string> scopes =
+      GrantableScopes(old.policy, old.record.scopes());
+  if (scopes.size() < old.record.scopes_size() && !request_.drop_ungrantable_scopes()) {
+    return WithRemedy(
+        CheckScopesUnderPolicy(old.policy, old.record.scopes(), /*held=*/{}, "token.scopes"),
+        "a replacement is a new token: rotate without what may not be granted "
+        "(drop_ungrantable_scopes), or change the policy");
+  }
+
   const absl::Duration longest = absl::Microseconds(old.policy.max_lifetime_us());
   absl::Time expire = absl::InfiniteFuture();
   if (old.policy.max_unused_us() != 0) {
@@ -84,8 +97,11 @@ absl::Status RotateTokenCommand::Apply(const storage::View& view, const storage:
       RETURN_IF_ERROR(RefuseInDoubt(slot, "the replacement's lifetime"));
     }
     if (old.record.expire_time_us() != 0) {
-      expire =
-          slot.now + absl::Microseconds(old.record.expire_time_us() - old.record.create_time_us());
+      // As it was last given. From its creation to its end is longer, where the end was moved.
+      const int64_t given_us = old.record.lifetime_us() != 0
+                                   ? old.record.lifetime_us()
+                                   : old.record.expire_time_us() - old.record.create_time_us();
+      expire = slot.now + absl::Microseconds(given_us);
     }
     if (longest != absl::ZeroDuration()) expire = std::min(expire, slot.now + longest);
     // A token may expire at the end of the year 9999; its replacement cannot expire later.
@@ -138,13 +154,14 @@ absl::Status RotateTokenCommand::Apply(const storage::View& view, const storage:
   record.clear_retirement();
   record.clear_reason();
   record.clear_resume_time_us();
-  record.clear_expire_time_us();
+  record.clear_max_unused_us();
+  *record.mutable_scopes() = scopes;
   record.set_token_id(minted_.public_id);
   record.set_kind(std::string(1, minted_.kind));
   record.set_creator(actor());
   record.set_create_time_us(ToRecordMicros(slot.now));
   record.set_update_time_us(record.create_time_us());
-  if (expire < absl::InfiniteFuture()) record.set_expire_time_us(ToRecordMicros(expire));
+  SetExpiry(expire, slot.now, &record);
   record.set_replaces_token_id(token_id_);
   record.clear_replaced_by_token_id();
   record.set_create_revision(slot.revision);
@@ -152,14 +169,20 @@ absl::Status RotateTokenCommand::Apply(const storage::View& view, const storage:
   record.set_update_revision(slot.revision);
   record.set_stored_digest(std::string(minted_.stored_digest.bytes()));
   record.set_pepper_id(minted_.pepper_id);
-  record.set_max_unused_us(old.policy.max_unused_us());
   RETURN_IF_ERROR(CheckUnused(view, record));
 
   PutNew(record, effects);
+  if (const int64_t unused_us = old.policy.max_unused_us(); unused_us != 0) {
+    RETURN_IF_ERROR(PlaceUnusedWatch(view, storage::TokenKey(workspace(), record.token_id()),
+                                     slot.now + absl::Microseconds(unused_us), effects));
+  }
   old.record.set_replaced_by_token_id(minted_.public_id);
   PutChanged(old, slot, /*tell=*/true, effects);
   auto entry = AuditOf(actor(), "token.rotate", old.record);
   (*entry.mutable_details())["replaced_by"] = made.name();
+  if (scopes.size() < old.record.scopes_size()) {
+    (*entry.mutable_details())["scopes"] = absl::StrJoin(scopes, ",");
+  }
   effects.Audit(std::move(entry));
 
   *response_.mutable_token() = ToResource(made, slot.now);

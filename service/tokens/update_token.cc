@@ -11,6 +11,7 @@
 #include "service/records/token_shape.h"
 #include "service/workspaces/policy_rules.h"
 #include "storage/schema.h"
+#include "text/label.h"
 #include "token/edge_annotations.h"
 
 namespace tollgate::service {
@@ -74,7 +75,7 @@ absl::StatusOr<std::shared_ptr<UpdateTokenCommand>> UpdateTokenCommand::Make(
   std::shared_ptr<UpdateTokenCommand> command(
       new UpdateTokenCommand(std::move(context), std::move(name.token_id), request));
   const tollgate::v1::Token& token = request.token();
-  if (command->Sets("label")) RETURN_IF_ERROR(token::CheckLabel(token.label(), "token.label"));
+  if (command->Sets("label")) RETURN_IF_ERROR(text::CheckLabel(token.label(), "token.label"));
   if (command->Sets("scopes")) RETURN_IF_ERROR(token::CheckScopes(token.scopes(), "token.scopes"));
   if (command->Sets("audiences")) {
     RETURN_IF_ERROR(token::CheckAudiences(token.audiences(), "token.audiences"));
@@ -136,6 +137,7 @@ absl::Status UpdateTokenCommand::Apply(const storage::View& view, const storage:
     note("label", false);
   }
   if (Sets("scopes") && !Same(asked.scopes(), record.scopes())) {
+    RETURN_IF_ERROR(token::CheckScopeStars(asked.scopes(), record.scopes(), "token.scopes"));
     RETURN_IF_ERROR(
         CheckScopesUnderPolicy(token.policy, asked.scopes(), record.scopes(), "token.scopes"));
     *record.mutable_scopes() = asked.scopes();
@@ -197,7 +199,7 @@ absl::Status UpdateTokenCommand::Apply(const storage::View& view, const storage:
         effects.PutRaw(storage::Table::kDue,
                        storage::DueKey(expire_us, storage::DueKind::kExpire, key), "");
       }
-      record.set_expire_time_us(expire_us);
+      SetExpiry(after, slot.now, &record);
       note("expire_time", true);
     }
   }

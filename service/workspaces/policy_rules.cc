@@ -36,6 +36,13 @@ absl::Status RefuseByPolicy(absl::string_view reason, absl::string_view field,
                       details);
 }
 
+bool IsGrantable(const PolicyRecord& policy, const std::string& scope) {
+  return policy.grantable_scopes().empty() ||
+         std::any_of(
+             policy.grantable_scopes().begin(), policy.grantable_scopes().end(),
+             [&](const std::string& granted) { return token::ScopeGrants(granted, scope); });
+}
+
 }  // namespace
 
 absl::Status CheckLabelPattern(const std::string& pattern, absl::string_view field) {
@@ -64,24 +71,41 @@ absl::Status CheckLabelUnderPolicy(const PolicyRecord& policy, const std::string
       absl::StrCat("must match this workspace's pattern ", policy.label_pattern()));
 }
 
+absl::Status WithRemedy(const absl::Status& refusal, absl::string_view remedy) {
+  return base::Refuse(refusal.code(), absl::StrCat(refusal.message(), "; ", remedy),
+                      base::DetailsOf(refusal));
+}
+
+absl::Status CheckReplacementLabel(const PolicyRecord& policy, const std::string& label) {
+  const absl::Status label_is_fine = CheckLabelUnderPolicy(policy, label, "token.label");
+  if (label_is_fine.ok()) return absl::OkStatus();
+  return WithRemedy(label_is_fine,
+                    "a replacement is a new token: give the old one such a label first");
+}
+
 absl::Status CheckScopesUnderPolicy(const PolicyRecord& policy,
                                     const google::protobuf::RepeatedPtrField<std::string>& scopes,
                                     const google::protobuf::RepeatedPtrField<std::string>& held,
                                     absl::string_view field) {
-  if (policy.grantable_scopes().empty()) return absl::OkStatus();
   for (int i = 0; i < scopes.size(); ++i) {
     const std::string& scope = scopes[i];
     if (std::find(held.begin(), held.end(), scope) != held.end()) continue;
-    const bool grantable =
-        std::any_of(policy.grantable_scopes().begin(), policy.grantable_scopes().end(),
-                    [&](const std::string& granted) { return token::ScopeGrants(granted, scope); });
-    if (!grantable) {
+    if (!IsGrantable(policy, scope)) {
       return RefuseByPolicy("SCOPE_NOT_GRANTABLE", absl::StrCat(field, "[", i, "]"),
                             absl::StrCat("this workspace's policy does not let '", scope,
                                          "' be granted; see its grantable_scopes"));
     }
   }
   return absl::OkStatus();
+}
+
+google::protobuf::RepeatedPtrField<std::string> GrantableScopes(
+    const PolicyRecord& policy, const google::protobuf::RepeatedPtrField<std::string>& scopes) {
+  google::protobuf::RepeatedPtrField<std::string> grantable;
+  for (const std::string& scope : scopes) {
+    if (IsGrantable(policy, scope)) *grantable.Add() = scope;
+  }
+  return grantable;
 }
 
 absl::Status CheckLifetimeUnderPolicy(const PolicyRecord& policy, absl::Time created,
@@ -110,6 +134,7 @@ absl::Status CheckLabelFree(const storage::View& view, const PolicyRecord& polic
       ASSIGN_OR_RETURN(const auto holder, FindToken(view, workspace, token_id));
       // The index still holds tokens that a cohort or time has ended.
       if (!holder.has_value() || token::IsFinal(holder->StateAt(now))) continue;
+      const bool alike = holder->record.label() != label;
       base::ErrorDetails details;
       details.reason = "LABEL_TAKEN";
       details.metadata = {{"token", holder->name()}};
@@ -118,7 +143,9 @@ absl::Status CheckLabelFree(const storage::View& view, const PolicyRecord& polic
       return base::Refuse(
           absl::StatusCode::kAlreadyExists,
           absl::StrCat(field, ": labels are unique in this workspace, and ", holder->name(),
-                       " has this one; choose another, or rotate it"),
+                       alike ? " has one that reads the same (its characters are written "
+                               "otherwise); choose another, or rotate it"
+                             : " has this one; choose another, or rotate it"),
           details);
     }
     if (entries.size() < kLabelsAtATime) return absl::OkStatus();

@@ -32,6 +32,19 @@ absl::Status CheckScopesUnderPolicy(const tollgate::store::v1::PolicyRecord& pol
                                     const google::protobuf::RepeatedPtrField<std::string>& held,
                                     absl::string_view field);
 
+// Those of `scopes` that the policy lets be granted, in their order.
+google::protobuf::RepeatedPtrField<std::string> GrantableScopes(
+    const tollgate::store::v1::PolicyRecord& policy,
+    const google::protobuf::RepeatedPtrField<std::string>& scopes);
+
+// LABEL_PATTERN_MISMATCH, with what to do: a replacement would carry on a label that the policy
+// lets no new token have.
+absl::Status CheckReplacementLabel(const tollgate::store::v1::PolicyRecord& policy,
+                                   const std::string& label);
+
+// The same refusal, with what to do at its end.
+absl::Status WithRemedy(const absl::Status& refusal, absl::string_view remedy);
+
 // FAILED_PRECONDITION, LIFETIME_TOO_LONG: a token created at `created` would expire later than the
 // policy allows. An `expire` of InfiniteFuture: never.
 absl::Status CheckLifetimeUnderPolicy(const tollgate::store::v1::PolicyRecord& policy,
@@ -39,7 +52,7 @@ absl::Status CheckLifetimeUnderPolicy(const tollgate::store::v1::PolicyRecord& p
                                       absl::string_view field);
 
 // ALREADY_EXISTS, LABEL_TAKEN (names the holder): the policy wants unique labels, and a live token
-// outside `exempt` has this label.
+// outside `exempt` has this label, or one that reads the same (text::ComparedLabel).
 absl::Status CheckLabelFree(const storage::View& view,
                             const tollgate::store::v1::PolicyRecord& policy,
                             absl::string_view workspace, const std::string& label,

@@ -3,32 +3,19 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "base/mutation.h"
-#include "google/protobuf/descriptor.h"
 #include "service/records/held_token.h"
 #include "service/records/token_shape.h"
+#include "service/workspaces/policy_change.h"
 #include "service/workspaces/policy_resource.h"
-#include "service/workspaces/policy_rules.h"
 #include "storage/live_count.h"
 #include "storage/schema.h"
-#include "token/edge_annotations.h"
 
 namespace tollgate::service {
 namespace {
 
 using ::tollgate::store::v1::PolicyRecord;
 using ::tollgate::store::v1::WorkspaceRecord;
-using ::tollgate::v1::WorkspacePolicy;
-
-// In micros; 0 where unset.
-absl::StatusOr<int64_t> PolicyMicros(bool has, const google::protobuf::Duration& duration,
-                                     absl::string_view field) {
-  if (!has) return 0;
-  ASSIGN_OR_RETURN(const absl::Duration value,
-                   DurationFromField(duration, field, kShortest, "POLICY_DURATION_OUT_OF_BOUNDS"));
-  return absl::ToInt64Microseconds(value);
-}
 
 // Whether edges are told something else of the workspace's tokens.
 bool EdgesNotice(const PolicyRecord& before, const PolicyRecord& after) {
@@ -37,48 +24,30 @@ bool EdgesNotice(const PolicyRecord& before, const PolicyRecord& after) {
                      after.edge_annotations().begin(), after.edge_annotations().end());
 }
 
+// A limit of unused time reaches every token of the workspace, and none before it has been in force
+// for its length: that is when the sweep comes to those that it does not watch yet.
+void ReachUnused(const PolicyRecord& before, const PolicyRecord& after, absl::string_view workspace,
+                 storage::Effects& effects) {
+  if (after.max_unused_us() == 0 || (after.max_unused_us() == before.max_unused_us() &&
+                                     after.max_unused_since_us() == before.max_unused_since_us())) {
+    return;
+  }
+  effects.PutRaw(storage::Table::kDue,
+                 storage::DueKey(after.max_unused_since_us() + after.max_unused_us(),
+                                 storage::DueKind::kReachUnused, storage::TokenKey(workspace, "")),
+                 "");
+}
+
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<SetPolicyCommand>> SetPolicyCommand::Make(
     const tollgate::v1::UpdateWorkspacePolicyRequest& request, absl::string_view actor) {
   ASSIGN_OR_RETURN(std::string workspace, token::ParseWorkspaceName(request.name(), "name"));
   RETURN_IF_ERROR(token::CheckRequestId(request.request_id(), "request_id"));
-  // An empty policy with an empty mask would silently lift every limit.
-  if (request.update_mask().paths().empty()) {
-    return base::RefuseField(
-        "MASK_REQUIRED", "update_mask",
-        "is empty; name the fields to change, as in max_lifetime, or * for all");
-  }
-  for (const std::string& path : request.update_mask().paths()) {
-    if (path != "*" && WorkspacePolicy::descriptor()->FindFieldByName(path) == nullptr) {
-      return base::RefuseField(
-          "UNKNOWN_FIELD", "update_mask",
-          "names what is no field of the policy; use names as in max_lifetime");
-    }
-  }
-  const WorkspacePolicy& policy = request.policy();
-  RETURN_IF_ERROR(CheckLabelPattern(policy.label_pattern(), "policy.label_pattern"));
-  RETURN_IF_ERROR(token::CheckHoldsNoTokenString(policy.label_pattern(), "policy.label_pattern"));
-  RETURN_IF_ERROR(
-      PolicyMicros(policy.has_max_lifetime(), policy.max_lifetime(), "policy.max_lifetime")
-          .status());
-  RETURN_IF_ERROR(
-      PolicyMicros(policy.has_rotation_period(), policy.rotation_period(), "policy.rotation_period")
-          .status());
-  RETURN_IF_ERROR(
-      PolicyMicros(policy.has_max_unused(), policy.max_unused(), "policy.max_unused").status());
-  RETURN_IF_ERROR(token::CheckScopes(policy.grantable_scopes(), "policy.grantable_scopes"));
-  RETURN_IF_ERROR(
-      token::CheckEdgeAnnotations(policy.edge_annotations(), "policy.edge_annotations"));
+  RETURN_IF_ERROR(CheckPolicyChange(request.policy(), request.update_mask()));
   Context context{"set_policy", std::move(workspace), std::string(actor), request.request_id(),
                   RequestFingerprint(request)};
   return std::shared_ptr<SetPolicyCommand>(new SetPolicyCommand(std::move(context), request));
-}
-
-bool SetPolicyCommand::Sets(absl::string_view path) const {
-  const auto& paths = request_.update_mask().paths();
-  return std::any_of(paths.begin(), paths.end(),
-                     [&](const std::string& named) { return named == path || named == "*"; });
 }
 
 absl::Status SetPolicyCommand::Apply(const storage::View& view, const storage::Slot& slot,
@@ -93,32 +62,10 @@ absl::Status SetPolicyCommand::Apply(const storage::View& view, const storage::S
     record.set_create_time_us(ToRecordMicros(slot.now));
   }
   RETURN_IF_ERROR(CheckEtag(request_.etag(), ToWorkspace(record).etag(), "etag"));
-  const WorkspacePolicy& asked = request_.policy();
   const PolicyRecord before = record.policy();
   PolicyRecord& policy = *record.mutable_policy();
-  if (Sets("label_pattern")) policy.set_label_pattern(asked.label_pattern());
-  if (Sets("unique_labels")) policy.set_unique_labels(asked.unique_labels());
-  if (Sets("max_lifetime")) {
-    ASSIGN_OR_RETURN(const int64_t us, PolicyMicros(asked.has_max_lifetime(), asked.max_lifetime(),
-                                                    "policy.max_lifetime"));
-    policy.set_max_lifetime_us(us);
-  }
-  if (Sets("rotation_period")) {
-    ASSIGN_OR_RETURN(const int64_t us,
-                     PolicyMicros(asked.has_rotation_period(), asked.rotation_period(),
-                                  "policy.rotation_period"));
-    policy.set_rotation_period_us(us);
-  }
-  if (Sets("max_unused")) {
-    ASSIGN_OR_RETURN(const int64_t us,
-                     PolicyMicros(asked.has_max_unused(), asked.max_unused(), "policy.max_unused"));
-    policy.set_max_unused_us(us);
-  }
-  if (Sets("grantable_scopes")) *policy.mutable_grantable_scopes() = asked.grantable_scopes();
-  if (Sets("edge_annotations")) *policy.mutable_edge_annotations() = asked.edge_annotations();
-  if (Sets("report_attempt_addresses")) {
-    policy.set_report_attempt_addresses(asked.report_attempt_addresses());
-  }
+  RETURN_IF_ERROR(ChangePolicy(request_.policy(), request_.update_mask(), slot.now, &policy));
+  ReachUnused(before, policy, workspace(), effects);
   record.set_update_time_us(ToRecordMicros(slot.now));
   effects.Put(storage::Table::kWorkspaces, workspace(), record);
   if (EdgesNotice(before, policy) && !TOLLGATE_MUTATED("policy_untold")) {

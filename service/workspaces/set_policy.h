@@ -29,8 +29,6 @@ class SetPolicyCommand : public ChangeTo<tollgate::v1::UpdateWorkspacePolicyResp
   SetPolicyCommand(Context context, const tollgate::v1::UpdateWorkspacePolicyRequest& request)
       : ChangeTo(std::move(context)), request_(request) {}
 
-  bool Sets(absl::string_view path) const;
-
   const tollgate::v1::UpdateWorkspacePolicyRequest request_;
 };
 

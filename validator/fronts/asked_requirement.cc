@@ -9,6 +9,7 @@
 #include "absl/strings/string_view.h"
 #include "base/status.h"
 #include "token/field_rules.h"
+#include "token/scope.h"
 #include "token/scope_expression.h"
 
 namespace tollgate::validator {
@@ -42,6 +43,13 @@ absl::Status ReadRequirement(const tollgate::v1::Requirement& asked, const std::
       return base::RefuseField("REQUIREMENT_TOO_LARGE", absl::StrCat(path, "requirement.", field),
                                absl::StrCat("at most ", token::kMaxScopes, " scopes, each at most ",
                                             token::kMaxScopeLength, " characters"));
+    }
+    // Refused, because it could be met by nobody but an old token: it was meant to reach further.
+    for (int i = 0; i < scopes.size(); ++i) {
+      if (token::StarIsPlaced(scopes[i])) continue;
+      const std::string at = absl::StrCat(path, "requirement.", field, "[", i, "]");
+      RETURN_IF_ERROR(token::CheckHoldsNoTokenString(scopes[i], at));
+      return base::RefuseField("SCOPE_STAR_MISPLACED", at, token::kStarRule);
     }
     into->assign(scopes.begin(), scopes.end());
     return absl::OkStatus();

@@ -25,6 +25,20 @@ TEST(Table, PadsByWhatTheEyeSees) {
             "bbbbbb  日本   retiring\n");
 }
 
+TEST(Table, ALabelOfAnyScriptKeepsTheColumns) {
+  Table table({"LABEL", "STATE"});
+  table.AddRow({"cafe\u0301", "active"});
+  table.AddRow({"\u0dc1\u0dca\u200d\u0dbb\u0dd3", "active"});
+  table.AddRow({"\U0001F469\u200d\U0001F4BB \ud55c", "active"});
+  std::ostringstream out;
+  table.Print(out);
+  EXPECT_EQ(out.str(),
+            "LABEL  STATE\n"
+            "cafe\u0301   active\n"
+            "\u0dc1\u0dca\u200d\u0dbb\u0dd3     active\n"
+            "\U0001F469\u200d\U0001F4BB \ud55c  active\n");
+}
+
 TEST(Table, PrintsNothingWhenThereIsNothing) {
   std::ostringstream out;
   Table({"TOKEN"}).Print(out);
@@ -35,6 +49,13 @@ TEST(SafeForTerminal, LetsNoEscapeSequenceThrough) {
   EXPECT_EQ(SafeForTerminal("a\x1b[31mred\x07"), "a?[31mred?");
   EXPECT_EQ(SafeForTerminal("x\xE2\x80\xAEy"), "x?y");  // right-to-left override
   EXPECT_EQ(SafeForTerminal("größe 日本 \U0001F680"), "größe 日本 \U0001F680");
+}
+
+TEST(SafeForTerminal, KeepsWhatJoinsLettersAndHidesNothing) {
+  EXPECT_EQ(SafeForTerminal("\u0dc1\u0dca\u200d\u0dbb"), "\u0dc1\u0dca\u200d\u0dbb");
+  EXPECT_EQ(SafeForTerminal("\u0645\u06cc\u200c\u062e"), "\u0645\u06cc\u200c\u062e");
+  EXPECT_EQ(SafeForTerminal("a\u200db\u200c"), "a?b?");
+  EXPECT_EQ(SafeForTerminal("x\U000E0041"), "x?");
 }
 
 TEST(SafeForTerminal, ByteByByteWhereItIsNoUtf8) {

@@ -10,7 +10,7 @@ import sys
 # --- The plan. ---
 
 FLOOR = {"base", "proto"}
-STORE = FLOOR | {"token", "storage"}
+STORE = FLOOR | {"text", "token", "storage"}
 COMMANDS = STORE | {"service/records"}
 CORE = FLOOR | {"lease", "token", "policy"}
 
@@ -23,8 +23,9 @@ ARROWS = {
     "lease": FLOOR,
     "net": FLOOR,
     "token": FLOOR,
+    "text": FLOOR | {"token"},
     "policy": FLOOR | {"token"},
-    "storage": FLOOR | {"token"},
+    "storage": FLOOR | {"text", "token"},
     "storage/memory": STORE,
     "storage/rocksdb": STORE,
     "storage/journal": STORE,
@@ -60,8 +61,8 @@ ARROWS = {
     "validator/shells": CORE | {"net", "validator/core", "validator/fronts"},
     "validator/embedded": CORE | {"include", "net", "validator/core", "validator/shells"},
     "validator": CORE | {"net", "validator/core", "validator/fronts", "validator/shells"},
-    "cli": FLOOR | {"net", "policy", "token"},
-    "cli/commands": FLOOR | {"cli", "net", "policy", "token"},
+    "cli": FLOOR | {"net", "policy", "text", "token"},
+    "cli/commands": FLOOR | {"cli", "net", "policy", "text", "token"},
     "cli/command_line": FLOOR | {"cli", "cli/commands", "net", "token"},
 }
 
@@ -71,6 +72,7 @@ ARROWS = {
 PURE = {
     "lease": set(),
     "token": set(),
+    "text": set(),
     "policy": set(),
     "service/records": set(),
     "service/clock": {"kernel_clock", "service_clock"},

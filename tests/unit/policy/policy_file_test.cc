@@ -329,6 +329,8 @@ INSTANTIATE_TEST_SUITE_P(
                     BadCase{Needs("{any: []}"), "`any` is empty"},
                     BadCase{Needs("{any: [a, a]}"), "twice"},
                     BadCase{Needs("{any: \"a b\"}"), "`any`: `a b` is no scope"},
+                    BadCase{Needs("{any: [a, \"repo*\"]}"), "`any`: `repo*`: a * stands alone, or"},
+                    BadCase{Needs("{scopes: a AND repo*}"), "`repo*`: a * stands alone, or last"},
                     BadCase{Needs("{all: {a: b}}"), "`all` is a list, and this is a map of keys"},
                     BadCase{Needs("{scopes: a b}"), "`scopes`: an AND or OR is missing before `b`"},
                     BadCase{Needs("{scopes: a AND b OR c}"),

@@ -34,7 +34,7 @@ class OldStore {
     head.set_audit_hash(audit_hash);
     Write({Mutation{Table::kMeta, kMetaKey, SerializeRecord(meta)},
            Mutation{Table::kMeta, kHeadKey, SerializeRecord(head)},
-           Mutation{Table::kLabels, "a", "1"}});
+           Mutation{Table::kLabels, LabelKey("acme", "a", "id"), "1"}});
   }
   const View& view() {
     snapshot_ = engine_->NewSnapshot().value();
@@ -79,7 +79,7 @@ TEST(MigrationTest, Format1GetsAnIdAndAFingerprintAndKeepsItsRevision) {
   EXPECT_EQ(head->audit_hash(), "audit");
   EXPECT_EQ(head->fingerprint().size(), 32u);
   EXPECT_EQ(FingerprintAt(store.migrated(), 1).value(), head->fingerprint());
-  EXPECT_EQ(store.migrated().Get(Table::kLabels, "a").value(), "1");
+  EXPECT_EQ(store.migrated().Get(Table::kLabels, LabelKey("acme", "a", "id")).value(), "1");
 }
 
 // Rows of attempts alone are what it is for: a program of format 2 would read a use in each.
@@ -128,7 +128,7 @@ TEST(MigrationTest, Format3IsCounted) {
     for (Mutation& mutation : part) now.Apply(std::move(mutation));
     ASSERT_LE(++parts, 10u);
   }
-  EXPECT_EQ(parts, 4u);
+  EXPECT_EQ(parts, 5u) << "and one for the labels, of which there are few";
   EXPECT_EQ(instruments::LiveCountFaults(now), "");
   EXPECT_GT(LiveTokens(now, "acme", "ada").value(), 0);
   const std::vector<Entry> left = now.Scan(Table::kMeta, "", "", 1000).value();
@@ -137,6 +137,42 @@ TEST(MigrationTest, Format3IsCounted) {
         << entry.key;
     EXPECT_NE(entry.key, "counted");
   }
+}
+
+// Every part is bounded, whatever is cut short is gone on with, and each token has one label.
+TEST(MigrationTest, Format4HasItsLabelsWhereTheyAreComparedBy) {
+  OldStore store;
+  MetaRecord meta = store.Meta();
+  meta.set_format(4);
+  std::vector<Mutation> old = {{Table::kMeta, kMetaKey, SerializeRecord(meta)}};
+  constexpr int kLabels = 12'003;
+  const auto label = [](int i) {
+    return i % 3 == 0 ? "caf\u00e9" : i % 3 == 1 ? "cafe\u0301" : "\uff23\uff29";
+  };
+  for (int i = 0; i < kLabels; ++i) {
+    old.push_back(
+        {Table::kLabels,
+         absl::StrCat("acme", std::string(1, '\0'), label(i), std::string(1, '\0'), "t", i), ""});
+  }
+  store.Put(old);
+  OverlayView now(&store.migrated());
+  size_t parts = 0;
+  for (auto part = NextMigration(now).value(); !part.empty(); part = NextMigration(now).value()) {
+    EXPECT_LE(part.size(), 10'100u);
+    for (Mutation& mutation : part) now.Apply(std::move(mutation));
+    ASSERT_LE(++parts, 10u);
+  }
+  EXPECT_GE(parts, 3u);
+  const auto count = [&](const char* asked) {
+    const KeyRange range = TokensWithLabel("acme", asked);
+    return now.Scan(Table::kLabels, range.begin, range.end, 100'000).value().size();
+  };
+  EXPECT_EQ(count("cafe\u0301"), 8'002u);
+  EXPECT_EQ(count("caf\u00e9"), 8'002u);
+  EXPECT_EQ(count("CI"), 4'001u);
+  EXPECT_EQ(now.Scan(Table::kLabels, "", "", 100'000).value().size(), 12'004u);  // and OldStore's
+  EXPECT_FALSE(now.Get(Table::kMeta, "relabelled").value().has_value());
+  EXPECT_EQ(GetRecord<MetaRecord>(now, Table::kMeta, kMetaKey).value()->format(), kStoreFormat);
 }
 
 // Cut short before its write it is the same again; after it, nothing is left to do (above).

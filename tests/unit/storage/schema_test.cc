@@ -22,6 +22,7 @@ TEST(SchemaTest, KeysAreAsWritten) {
   EXPECT_EQ(CohortKey("acme", ""), std::string("acme\0", 5));
   EXPECT_EQ(CohortKey("acme", "bob"), std::string("acme\0bob", 8));
   EXPECT_EQ(LabelKey("acme", "CI key", "id"), std::string("acme\0CI key\0id", 14));
+  EXPECT_EQ(LabelKey("acme", "cafe\u0301", "id"), LabelKey("acme", "caf\u00e9", "id"));
   EXPECT_EQ(RequestKey("scope", "r1"), std::string("scope\0r1", 8));
   EXPECT_EQ(RevisionKey(0x0102030405060708), Bytes({1, 2, 3, 4, 5, 6, 7, 8}));
   EXPECT_EQ(AuditKey(1, 258), Bytes({0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 1, 2}));
@@ -66,7 +67,7 @@ TEST(SchemaTest, WhatIsNoKeyIsDataLoss) {
   EXPECT_EQ(ParseDueKey("").status().code(), code);
   EXPECT_EQ(ParseDueKey("12345678").status().code(), code);
   EXPECT_EQ(ParseDueKey(std::string("12345678\0s", 10)).status().code(), code);
-  EXPECT_EQ(ParseDueKey("12345678\x06s").status().code(), code);
+  EXPECT_EQ(ParseDueKey("12345678\x08s").status().code(), code);
   EXPECT_EQ(ParseTokenKey("no zero").status().code(), code);
   EXPECT_EQ(ParseTokenKey(UseKey("a", "b", "c")).status().code(), code);
   EXPECT_EQ(ParseUseKey(TokenKey("a", "b")).status().code(), code);

@@ -321,6 +321,34 @@ TEST(ScopeTest, Grants) {
   }
 }
 
+TEST(ScopeTest, AStarStandsAloneOrLastBehindASeparator) {
+  for (const char* placed : {"*", "a:*", "a/*", "a.*", "a:b:*", "a::*", ":*", "deploy:write", ""}) {
+    EXPECT_TRUE(StarIsPlaced(placed)) << placed;
+  }
+  for (const char* misplaced :
+       {"repo*", "a-*", "a_*", "*a", "*:a", "a:*:b", "a:**", "**", "a:*b"}) {
+    EXPECT_FALSE(StarIsPlaced(misplaced)) << misplaced;
+  }
+}
+
+TEST(ScopeTest, APlacedStarStaysWithinItsName) {
+  // Whatever a placed star meets is the name before its separator, and more: never a longer name.
+  for (const char* granted : {"repo:*", "repo/*", "repo.*"}) {
+    const std::string name = "repo";
+    for (const char* needed : {"report:all", "report", "repo", "repository.x", "repo-x:read"}) {
+      EXPECT_FALSE(ScopeGrants(granted, needed)) << granted << " " << needed;
+    }
+    const std::string under = std::string(granted, name.size() + 1);
+    EXPECT_TRUE(ScopeGrants(granted, under + "read")) << granted;
+    EXPECT_TRUE(ScopeGrants(granted, under + "read:all")) << granted;
+    EXPECT_TRUE(ScopeGrants(granted, granted)) << granted;
+    EXPECT_TRUE(ScopeGrants(granted, under + "sub:*")) << granted;
+    EXPECT_FALSE(ScopeGrants(under + "sub:*", granted)) << granted;
+  }
+  // A token from before the rule keeps what it has.
+  EXPECT_TRUE(ScopeGrants("repo*", "report:all"));
+}
+
 TEST(DescribeTest, EveryReasonHasWords) {
   for (int i = VerdictReason_MIN; i <= VerdictReason_MAX; ++i) {
     EXPECT_FALSE(Describe(static_cast<VerdictReason>(i)).empty());

@@ -116,6 +116,7 @@ INSTANTIATE_TEST_SUITE_P(
                     BadCase{"a || b", "for `||` write OR"}, BadCase{"a , b", "for `,` write AND"},
                     BadCase{"NOT a", "there is no NOT"}, BadCase{"!a", "there is no NOT"},
                     BadCase{"a AND b,c", "`b,c` is no scope"},
+                    BadCase{"a AND repo*", "`repo*`: a * stands alone, or last and behind one"},
                     BadCase{"(a) (b)", "an AND or OR is missing before `(`"},
                     BadCase{Nested(9), "more than 8 parentheses"},
                     BadCase{Many(65), "more than 64 scopes"},

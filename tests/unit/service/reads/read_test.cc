@@ -3,6 +3,7 @@
 
 #include "base/proto_time.h"
 #include "service/reads/page_token.h"
+#include "service/reads/preview_policy.h"
 #include "service/reads/read_tokens.h"
 #include "tests/unit/service/command_fixture.h"
 
@@ -48,6 +49,15 @@ TEST_F(ReadTest, ATokenComesWithItsUseByEdgeLatestFirst) {
   EXPECT_EQ(Reason(ReadToken(*View(), request, now_)), "TOKEN_NOT_FOUND");
   request.set_name("workspaces/acme/tokens/short");
   EXPECT_EQ(Reason(ReadToken(*View(), request, now_)), "BAD_RESOURCE_NAME");
+}
+
+TEST_F(ReadTest, ALabelIsFoundHoweverItIsWritten) {
+  Made("Caf\u00e9 M\u00fcnchen");
+  TokenFilter filter;
+  filter.set_label_contains("cafe\u0301");
+  EXPECT_THAT(Labels(filter), ElementsAre("Caf\u00e9 M\u00fcnchen"));
+  filter.set_label_contains("cafe m");
+  EXPECT_TRUE(Labels(filter).empty());
 }
 
 TEST_F(ReadTest, Filters) {
@@ -356,6 +366,61 @@ TEST_F(ReadTest, APageOfTheAuditLogEndsTooAndGoesOnWhereItEnded) {
   } while (!list.page_token().empty());
   EXPECT_EQ(seen, 2001);
   EXPECT_TRUE(ended_early);
+}
+
+TEST_F(ReadTest, APolicyIsPreviewedAndChangesNothing) {
+  auto request = Ask("Old Key");
+  request.mutable_token()->add_scopes("admin");
+  const auto admin = (*Create(request))->response().token();
+  const auto idle = Made("idle");
+  const auto busy = Made("busy");
+  const auto gone = Made("gone");
+  ASSERT_TRUE(RevokeOne(gone.name()).ok());
+  Use(idle, "prod/edge-1", now_ + absl::Hours(1));
+  now_ += absl::Hours(100);
+  Use(busy, "prod/edge-2", now_ - absl::Hours(1));
+  const int64_t head = Head();
+
+  tollgate::v1::PreviewWorkspacePolicyRequest preview;
+  preview.set_name("workspaces/acme");
+  preview.mutable_policy()->mutable_max_unused()->set_seconds(10 * 3600);
+  preview.mutable_policy()->add_grantable_scopes("deploy:*");
+  preview.mutable_policy()->set_label_pattern("[a-z]+");
+  for (const char* path : {"max_unused", "grantable_scopes", "label_pattern"}) {
+    preview.mutable_update_mask()->add_paths(path);
+  }
+  const auto all = PreviewPolicy(*View(), preview, now_);
+  ASSERT_TRUE(all.ok()) << all.status();
+  EXPECT_EQ(Head(), head);
+  EXPECT_EQ(all->examined_count(), 3);
+  ASSERT_THAT(all->impacts(), SizeIs(2));
+  const auto& old = all->impacts(0);
+  EXPECT_EQ(old.token().name(), admin.name());
+  EXPECT_THAT(old.ungrantable_scopes(), ElementsAre("admin"));
+  EXPECT_TRUE(old.label_mismatch());
+  EXPECT_EQ(old.last_used_edge(), "");
+  EXPECT_EQ(old.unused_end_time().seconds(), absl::ToUnixSeconds(now_) + 10 * 3600);
+  const auto& silent = all->impacts(1);
+  EXPECT_EQ(silent.token().name(), idle.name());
+  EXPECT_EQ(silent.last_used_edge(), "prod/edge-1");
+  EXPECT_TRUE(silent.token().has_last_used_time());
+  EXPECT_TRUE(silent.ungrantable_scopes().empty());
+  EXPECT_FALSE(silent.label_mismatch());
+
+  preview.set_page_size(1);
+  auto page = PreviewPolicy(*View(), preview, now_).value();
+  EXPECT_EQ(page.impacts(0).token().name(), admin.name());
+  preview.set_page_token(page.next_page_token());
+  page = PreviewPolicy(*View(), preview, now_).value();
+  EXPECT_EQ(page.impacts(0).token().name(), idle.name());
+  preview.mutable_policy()->set_label_pattern("[a-z ]+");
+  EXPECT_EQ(Reason(PreviewPolicy(*View(), preview, now_)), "PAGE_TOKEN_MISMATCH");
+  preview.clear_page_token();
+  preview.mutable_policy()->set_label_pattern("(");
+  EXPECT_EQ(Reason(PreviewPolicy(*View(), preview, now_)), "LABEL_PATTERN_INVALID");
+  preview.mutable_update_mask()->clear_paths();
+  preview.mutable_policy()->Clear();
+  EXPECT_EQ(Reason(PreviewPolicy(*View(), preview, now_)), "MASK_REQUIRED");
 }
 
 }  // namespace

@@ -181,6 +181,8 @@ TEST_F(BadInputTest, ScopesAndTheRestOfAToken) {
        [](auto* r) { r->mutable_token()->add_scopes("a b"); }},
       {"SCOPE_MALFORMED", "token.scopes[0]",
        [](auto* r) { r->mutable_token()->add_scopes(std::string(129, 'a')); }},
+      {"SCOPE_STAR_MISPLACED", "token.scopes[0]",
+       [](auto* r) { r->mutable_token()->add_scopes("repo*"); }},
       {"SCOPE_REPEATED", "token.scopes[1]",
        [](auto* r) {
          r->mutable_token()->add_scopes("a");

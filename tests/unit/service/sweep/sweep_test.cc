@@ -33,6 +33,12 @@ class SweepTest : public CommandTest {
     request.mutable_lifetime()->set_seconds(seconds);
     return (*Create(request))->response().token();
   }
+  // 0: unset.
+  void LimitUnused(int seconds) {
+    tollgate::v1::WorkspacePolicy policy;
+    if (seconds > 0) policy.mutable_max_unused()->set_seconds(seconds);
+    ASSERT_TRUE(SetPolicy(policy).ok());
+  }
   // When something is due next, of what is timed.
   absl::optional<absl::Time> NextDue() {
     const auto entries = View()->Scan(
@@ -192,7 +198,7 @@ TEST_F(SweepTest, ASuspendedTokenIsNotUnusedAndHasItsTimeAgainOnceResumed) {
   for (int i = 0; i < 3; ++i) {
     now_ += absl::Seconds(100);
     EXPECT_EQ(Sweep().unused, 0u);
-    EXPECT_EQ(Count(storage::Table::kDue), 1u);
+    EXPECT_EQ(Count(storage::Table::kDue), 2u) << "its next look, and the mark of it";
   }
   now_ += absl::Seconds(50);
   ASSERT_TRUE(Resume(token.name()).ok());
@@ -234,24 +240,77 @@ TEST_F(SweepTest, ManyWatchedTokensAreJudgedInTurns) {
   EXPECT_EQ(retired, 1u);
 }
 
-TEST_F(SweepTest, UnusedTokensExpireByTheLimitTheyWereMadeUnder) {
+TEST_F(SweepTest, UnusedTokensExpireByThePolicyAsItIs) {
   const auto before = Made("before");
-  tollgate::v1::WorkspacePolicy policy;
-  policy.mutable_max_unused()->set_seconds(100);
-  ASSERT_TRUE(SetPolicy(policy).ok());
+  now_ += absl::Hours(1);
+  LimitUnused(100);
   const auto used = Made("used");
   const auto unused = Made("unused");
   const absl::Time start = now_;
+  now_ = start + absl::Seconds(99);
+  EXPECT_EQ(Sweep().unused, 0u) << "nothing ends before the limit was in force for so long";
   now_ = start + absl::Seconds(100);
   Use(used, "edge", start + absl::Seconds(50));
   evidence_ = SilenceEvidence{now_, {{"edge", start}}, {}};
   EXPECT_EQ(Sweep().unused, 0u);  // not heard is not unused
   evidence_.reset();
   now_ += absl::Minutes(1);
+  EXPECT_EQ(Sweep().unused, 3u) << "an old token is reached, too";
+  for (const auto& token : {before, used, unused}) {
+    EXPECT_EQ(Read(token).state(), tollgate::v1::TOKEN_STATE_EXPIRED);
+    EXPECT_EQ(Read(token).reason(), "not used for 1m40s (max_unused of the workspace's policy)");
+  }
+  EXPECT_EQ(Count(storage::Table::kDue), 0u);
+}
+
+TEST_F(SweepTest, APolicyThatIsUnsetSparesAllAndOneThatChangesMovesTheirTime) {
+  const auto old = Made("old");
+  LimitUnused(100);
+  const auto made = Made("made");
+  now_ += absl::Seconds(90);
+  LimitUnused(0);
+  now_ += absl::Seconds(50);
+  EXPECT_EQ(Sweep().unused, 0u);
+  EXPECT_EQ(Count(storage::Table::kDue), 0u);
+  // Longer while it runs, then shorter: a whole limit from then on.
+  LimitUnused(100);
+  now_ += absl::Seconds(60);
+  LimitUnused(200);
+  now_ += absl::Seconds(60);
+  EXPECT_EQ(Sweep().unused, 0u) << "120 of 200";
+  LimitUnused(50);
+  now_ += absl::Seconds(49);
+  EXPECT_EQ(Sweep().unused, 0u);
+  now_ += absl::Seconds(1);
   EXPECT_EQ(Sweep().unused, 2u);
-  EXPECT_EQ(Read(unused).state(), tollgate::v1::TOKEN_STATE_EXPIRED);
-  EXPECT_EQ(Read(used).state(), tollgate::v1::TOKEN_STATE_EXPIRED);
-  EXPECT_EQ(Read(before).state(), tollgate::v1::TOKEN_STATE_ACTIVE);
+  EXPECT_EQ(Read(old).state(), tollgate::v1::TOKEN_STATE_EXPIRED);
+  EXPECT_EQ(Read(made).state(), tollgate::v1::TOKEN_STATE_EXPIRED);
+}
+
+TEST_F(SweepTest, ALongerLimitCountsFromWhereItWas) {
+  const auto token = Made("a");
+  LimitUnused(100);
+  now_ += absl::Seconds(60);
+  LimitUnused(150);
+  now_ += absl::Seconds(89);
+  EXPECT_EQ(Sweep().unused, 0u);
+  now_ += absl::Seconds(1);
+  EXPECT_EQ(Sweep().unused, 1u);
+  EXPECT_EQ(Read(token).state(), tollgate::v1::TOKEN_STATE_EXPIRED);
+}
+
+TEST_F(SweepTest, APolicyReachesManyTokensInBoundedSteps) {
+  for (int i = 0; i < 450; ++i) Made(absl::StrCat("t", i));
+  LimitUnused(100);
+  now_ += absl::Seconds(100);
+  const auto first = Sweep();
+  EXPECT_EQ(first.unused, 200u);
+  EXPECT_TRUE(first.more);
+  EXPECT_EQ(Sweep().unused, 200u);
+  const auto last = Sweep();
+  EXPECT_EQ(last.unused, 50u);
+  EXPECT_FALSE(last.more);
+  EXPECT_EQ(Count(storage::Table::kDue), 0u);
 }
 
 TEST_F(SweepTest, WhatHasNotBeenHeardUntilThenIsNotUnused) {

@@ -25,6 +25,24 @@ class ChangeTest : public CommandTest {
     for (const auto& path : paths) request.mutable_update_mask()->add_paths(path);
     return Do(UpdateTokenCommand::Make(request, "local"));
   }
+  // Puts a record as it is, as a restore or an older service did.
+  absl::Status Stored(const tollgate::store::v1::TokenRecord& record) {
+    class Put : public storage::Command {
+     public:
+      explicit Put(const tollgate::store::v1::TokenRecord& record) : record_(record) {}
+      absl::string_view name() const override { return "put"; }
+      absl::Status Run(const storage::View&, const storage::Slot&,
+                       storage::Effects& effects) override {
+        effects.Put(storage::Table::kTokens, storage::TokenKey("acme", record_.token_id()),
+                    record_);
+        return absl::OkStatus();
+      }
+
+     private:
+      const tollgate::store::v1::TokenRecord record_;
+    } put(record);
+    return RunOne(put);
+  }
 };
 
 TEST_F(ChangeTest, CreateWritesTokenDigestLabelWorkspaceEventAndAudit) {
@@ -400,6 +418,34 @@ TEST_F(ChangeTest, AReplacementExpiresNotAfterTheYear9999) {
   EXPECT_TRUE(TimeFromField(made.expire_time(), "expire_time").ok());
 }
 
+// Of a service from before the rule of stars, which let `repo*` be granted.
+TEST_F(ChangeTest, AnOldMisplacedStarStaysAndNoNewOneIsGranted) {
+  auto request = Ask("new");
+  request.mutable_token()->add_scopes("repo*");
+  EXPECT_EQ(Reason(Create(request)), "SCOPE_STAR_MISPLACED");
+  request.mutable_token()->set_scopes(1, "repo:*");
+  EXPECT_TRUE(Create(request).ok());
+
+  const auto made = Made("old");
+  auto record = **storage::GetRecord<tollgate::store::v1::TokenRecord>(
+      *View(), storage::Table::kTokens, storage::TokenKey("acme", made.token_id()));
+  record.add_scopes("repo*");
+  ASSERT_TRUE(Stored(record).ok());
+  tollgate::v1::Token token;
+  token.set_name(made.name());
+  for (const char* scope : {"deploy:write", "repo*", "more"}) token.add_scopes(scope);
+  const auto kept = Update(token, {"scopes"});
+  ASSERT_TRUE(kept.ok()) << kept.status();
+  token.add_scopes("rep*");
+  const auto added = Update(token, {"scopes"});
+  EXPECT_EQ(Reason(added), "SCOPE_STAR_MISPLACED");
+  EXPECT_EQ(Field(added.status()), "token.scopes[3]");
+  const auto rotated = Rotate(made.name());
+  ASSERT_TRUE(rotated.ok()) << rotated.status();
+  EXPECT_THAT((*rotated)->response().token().scopes(),
+              ElementsAre("deploy:write", "repo*", "more"));
+}
+
 // A restore has put back a lost retirement, but the replacement is lost.
 TEST_F(ChangeTest, ARetirementWithoutAReplacementIsRotatedAndNotPutOff) {
   const auto token = Made("key");
@@ -407,20 +453,7 @@ TEST_F(ChangeTest, ARetirementWithoutAReplacementIsRotatedAndNotPutOff) {
       *View(), storage::Table::kTokens, storage::TokenKey("acme", token.token_id()));
   const absl::Time last = now_ + absl::Hours(1);
   record.mutable_retirement()->set_at_time_us(ToRecordMicros(last));
-  class Restore : public storage::Command {
-   public:
-    explicit Restore(const tollgate::store::v1::TokenRecord& record) : record_(record) {}
-    absl::string_view name() const override { return "restore"; }
-    absl::Status Run(const storage::View&, const storage::Slot&,
-                     storage::Effects& effects) override {
-      effects.Put(storage::Table::kTokens, storage::TokenKey("acme", record_.token_id()), record_);
-      return absl::OkStatus();
-    }
-
-   private:
-    const tollgate::store::v1::TokenRecord record_;
-  } restore(record);
-  ASSERT_TRUE(RunOne(restore).ok());
+  ASSERT_TRUE(Stored(record).ok());
 
   tollgate::v1::RetireTokenRequest retire;
   retire.set_name(token.name());

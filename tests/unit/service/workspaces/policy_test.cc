@@ -58,6 +58,9 @@ TEST_F(PolicyTest, BadPolicies) {
   policy.Clear();
   policy.add_grantable_scopes("no good");
   EXPECT_EQ(Reason(SetPolicy(policy)), "SCOPE_MALFORMED");
+  policy.set_grantable_scopes(0, "repo*");
+  ExpectRefused(SetPolicy(policy).status(), absl::StatusCode::kInvalidArgument,
+                "SCOPE_STAR_MISPLACED", "policy.grantable_scopes[0]");
   EXPECT_EQ(Head(), 0);
 }
 
@@ -154,6 +157,33 @@ TEST_F(PolicyTest, LifetimesAreBoundedAndGivenWhereNoneIsAskedFor) {
   EXPECT_TRUE(Do(UpdateTokenCommand::Make(update, "local")).ok());
 }
 
+TEST_F(PolicyTest, LabelsThatReadTheSameAreTheSame) {
+  WorkspacePolicy policy;
+  policy.set_unique_labels(true);
+  ASSERT_TRUE(SetPolicy(policy).ok());
+  const auto token = Made("caf\u00e9");
+  const auto taken = Create(Ask("cafe\u0301"));
+  ExpectRefused(taken.status(), absl::StatusCode::kAlreadyExists, "LABEL_TAKEN", "token.label");
+  EXPECT_EQ(Metadata(taken.status(), "token"), token.name());
+  EXPECT_NE(taken.status().message().find("reads the same"), std::string::npos);
+  const auto other = Made("cafe");
+  tollgate::v1::UpdateTokenRequest update;
+  update.mutable_token()->set_name(other.name());
+  update.mutable_token()->set_label("cafe\u0301");
+  update.mutable_update_mask()->add_paths("label");
+  EXPECT_EQ(Reason(Do(UpdateTokenCommand::Make(update, "local"))), "LABEL_TAKEN");
+  // Its own label may be written otherwise, and is found under either.
+  update.mutable_token()->set_name(token.name());
+  const auto rewritten = Do(UpdateTokenCommand::Make(update, "local"));
+  ASSERT_TRUE(rewritten.ok()) << rewritten.status();
+  EXPECT_EQ((*rewritten)->response().token().label(), "cafe\u0301");
+  EXPECT_EQ(Count(storage::Table::kLabels), 2u);
+  EXPECT_EQ(Reason(Create(Ask("caf\u00e9"))), "LABEL_TAKEN");
+  ASSERT_TRUE(RevokeOne(token.name()).ok());
+  EXPECT_EQ(Count(storage::Table::kLabels), 1u);
+  EXPECT_TRUE(Create(Ask("caf\u00e9")).ok());
+}
+
 TEST_F(PolicyTest, OnlyGrantableScopesAreAdded) {
   const auto before = Made("older");  // deploy:write
   WorkspacePolicy policy;
@@ -174,6 +204,57 @@ TEST_F(PolicyTest, OnlyGrantableScopesAreAdded) {
   update.mutable_token()->add_scopes("*");
   ExpectRefused(Do(UpdateTokenCommand::Make(update, "local")).status(),
                 absl::StatusCode::kFailedPrecondition, "SCOPE_NOT_GRANTABLE", "token.scopes[2]");
+}
+
+TEST_F(PolicyTest, AReplacementKeepsToThePolicyAsItIs) {
+  auto request = Ask("Old Key");
+  request.mutable_token()->add_scopes("admin");
+  const auto token = (*Create(request))->response().token();
+  WorkspacePolicy policy;
+  policy.add_grantable_scopes("deploy:*");
+  policy.set_label_pattern("[a-z-]+");
+  ASSERT_TRUE(SetPolicy(policy).ok());
+  const auto label = Rotate(token.name());
+  ExpectRefused(label.status(), absl::StatusCode::kFailedPrecondition, "LABEL_PATTERN_MISMATCH",
+                "token.label");
+  tollgate::v1::UpdateTokenRequest update;
+  update.mutable_token()->set_name(token.name());
+  update.mutable_token()->set_label("old-key");
+  update.mutable_update_mask()->add_paths("label");
+  ASSERT_TRUE(Do(UpdateTokenCommand::Make(update, "local")).ok());
+  ExpectRefused(Rotate(token.name()).status(), absl::StatusCode::kFailedPrecondition,
+                "SCOPE_NOT_GRANTABLE", "token.scopes[1]");
+  tollgate::v1::RotateTokenRequest rotate;
+  rotate.set_name(token.name());
+  rotate.set_drop_ungrantable_scopes(true);
+  const auto rotated = Do(RotateTokenCommand::Make(rotate, "local", Mint()));
+  ASSERT_TRUE(rotated.ok()) << rotated.status();
+  const auto& made = (*rotated)->response().token();
+  ASSERT_EQ(made.scopes_size(), 1);
+  EXPECT_EQ(made.scopes(0), "deploy:write");
+  EXPECT_EQ((*rotated)->response().replaced().scopes_size(), 2) << "the old one keeps what it has";
+  EXPECT_TRUE(Rotate(made.name()).ok()) << "nothing is left to drop";
+}
+
+TEST_F(PolicyTest, AReplacementLivesAsLongAsWasLastGivenAndNoLonger) {
+  auto request = Ask("a");
+  request.mutable_lifetime()->set_seconds(100);
+  std::string name = (*Create(request))->response().token().name();
+  // Its end is moved by as much each time: that is no longer life.
+  for (int i = 0; i < 3; ++i) {
+    now_ += absl::Seconds(80);
+    tollgate::v1::UpdateTokenRequest update;
+    update.mutable_token()->set_name(name);
+    update.mutable_update_mask()->add_paths("expire_time");
+    update.mutable_lifetime()->set_seconds(100);
+    ASSERT_TRUE(Do(UpdateTokenCommand::Make(update, "local")).ok());
+    now_ += absl::Seconds(10);
+    const auto rotated = Rotate(name);
+    ASSERT_TRUE(rotated.ok()) << rotated.status();
+    const auto& made = (*rotated)->response().token();
+    EXPECT_EQ(made.expire_time().seconds(), absl::ToUnixSeconds(now_) + 100) << i;
+    name = made.name();
+  }
 }
 
 }  // namespace

@@ -42,15 +42,15 @@ class EmbeddedTest : public ScriptedServiceTest {
         token::TokenFormat().Mint(token::TokenKind::kWorkspace, base::SystemRandom());
     return {minted.public_id, std::string(minted.token_string.RevealSecret())};
   }
-  void SetState(const TestToken& token, v1::TokenState state, int64_t expire = 4'000'000'000) {
+  void SetState(const TestToken& token, v1::TokenState state, int64_t expire = 4'000'000'000,
+                const std::vector<std::string>& scopes = {"deploy:write", "deploy:read"}) {
     v1::Grant grant;
     grant.set_token("workspaces/acme/tokens/" + token.id);
     grant.set_workspace("acme");
     grant.set_token_id(token.id);
     grant.set_owner("ci");
     grant.set_state(state);
-    grant.add_scopes("deploy:write");
-    grant.add_scopes("deploy:read");
+    for (const std::string& scope : scopes) grant.add_scopes(scope);
     grant.mutable_expire_time()->set_seconds(expire);
     grant.set_create_revision(5);
     (*grant.mutable_annotations())["team"] = "payments";

@@ -157,6 +157,31 @@ TEST_F(EdgeTest, JudgesAnExpressionAndAWorkspace) {
   }
 }
 
+TEST_F(EdgeTest, AStarMeetsWhatLiesBeneathItsName) {
+  StartBoth();
+  const auto token_with = [&](const char* scope) {
+    const TestToken token = MakeStranger();
+    SetState(token, v1::TOKEN_STATE_ACTIVE, 4'000'000'000, {scope});
+    return token;
+  };
+  const TestToken repo = token_with("repo:*");
+  const TestToken all = token_with("*");
+  const TestToken old = token_with("repo*");  // of before the rule: it keeps what it has
+  const auto meets = [&](const TestToken& token, const char* scope) {
+    return Ask(token.string, edge::Requirement().AllOf({scope})).admitted();
+  };
+  EXPECT_TRUE(meets(repo, "repo:read"));
+  EXPECT_TRUE(meets(repo, "repo:read:all"));
+  EXPECT_TRUE(meets(repo, "repo:*"));
+  EXPECT_FALSE(meets(repo, "repo"));
+  EXPECT_FALSE(meets(repo, "report:all"));
+  EXPECT_FALSE(meets(repo, "*"));
+  EXPECT_TRUE(meets(all, "report:all"));
+  EXPECT_TRUE(meets(all, "*"));
+  EXPECT_TRUE(meets(old, "report:all"));
+  EXPECT_FALSE(edge::Requirement().WithExpression("repo:read OR repo*").ok());
+}
+
 TEST_F(EdgeTest, DeniesOnProofOnly) {
   StartBoth();
   EXPECT_EQ(Ask("").reason(), edge::Reason::kNoToken);

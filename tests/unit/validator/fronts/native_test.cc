@@ -486,6 +486,17 @@ INSTANTIATE_TEST_SUITE_P(
                   [](v1::Requirement* need, size_t over) {
                     need->set_audience(std::string(token::kMaxAudienceLength + over, 'a'));
                   }},
+        BoundCase{"StarOfAnyScopes", "any_scopes[1]",
+                  [](v1::Requirement* need, size_t over) {
+                    need->add_any_scopes("deploy:*");
+                    need->add_any_scopes(over == 0 ? "repo:*" : "repo*");
+                  },
+                  "SCOPE_STAR_MISPLACED"},
+        BoundCase{"StarOfAllScopes", "all_scopes[0]",
+                  [](v1::Requirement* need, size_t over) {
+                    need->add_all_scopes(over == 0 ? "*" : "a:*:b");
+                  },
+                  "SCOPE_STAR_MISPLACED"},
         BoundCase{"ScopeExpression", "scope_expression",
                   [](v1::Requirement* need, size_t over) {
                     std::string text(token::ScopeExpression::kMaxLength + over, ' ');
