@@ -51,6 +51,7 @@ void PrintToken(const Token& token, absl::Time now, std::ostream& out) {
   line("token", token.name());
   line("label", token.label());
   line("state", StateText(token.state()));
+  line("since", SinceText(token, now));
   line("reason", token.reason());
   line("scopes", absl::StrJoin(token.scopes(), ", "));
   line("audiences", absl::StrJoin(token.audiences(), ", "));

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "base/mutation.h"
 #include "base/status.h"
 #include "service/records/field_time.h"
@@ -19,6 +20,11 @@ using ::tollgate::store::v1::TokenRecord;
 using ::tollgate::store::v1::WorkspaceRecord;
 
 constexpr int kMostEarlier = 64;  // watermarks kept of one key, besides the latest
+
+// "REVOKED", as refusals and the audit log have it.
+std::string StateName(tollgate::v1::TokenState state) {
+  return std::string(absl::StripPrefix(tollgate::v1::TokenState_Name(state), "TOKEN_STATE_"));
+}
 
 // Deletes the sweep's entries for a token, where the record tells their times.
 void DeleteDue(const TokenRecord& record, absl::string_view key, storage::Effects& effects) {
@@ -172,8 +178,8 @@ Ending::Kind EndedByTime(const HeldToken& token, absl::Time now) {
   }
 }
 
-void EndToken(HeldToken& token, Ending::Kind kind, const storage::Slot& slot,
-              storage::Effects& effects) {
+void EndToken(HeldToken& token, Ending::Kind kind, absl::string_view actor,
+              const storage::Slot& slot, storage::Effects& effects) {
   TokenRecord& record = token.record;
   const std::string key = storage::TokenKey(record.workspace(), record.token_id());
   if (!record.has_ending() && token::CoveringCohort(record, token.cohorts) == nullptr) {
@@ -182,6 +188,7 @@ void EndToken(HeldToken& token, Ending::Kind kind, const storage::Slot& slot,
   record.mutable_ending()->set_kind(kind);
   record.mutable_ending()->set_time_us(ToRecordMicros(slot.now));
   record.mutable_ending()->set_revision(slot.revision);
+  record.mutable_ending()->set_actor(std::string(actor));
   effects.Delete(storage::Table::kLabels,
                  storage::LabelKey(record.workspace(), record.label(), record.token_id()));
   DeleteDue(record, key, effects);
@@ -237,32 +244,37 @@ AuditRecord AuditOf(absl::string_view actor, absl::string_view action, const Tok
   return entry;
 }
 
-int64_t Revoke(HeldToken& token, absl::string_view actor, absl::string_view action,
-               absl::string_view reason, const storage::Slot& slot, storage::Effects& effects) {
+void AuditAgain(const HeldToken& token, absl::string_view actor, absl::string_view action,
+                absl::string_view reason, const storage::Slot& slot, storage::Effects& effects) {
+  const tollgate::v1::Token told = ToResource(token, slot.now);
+  if (reason.empty() || reason == told.reason()) return;
+  AuditRecord entry = AuditOf(actor, absl::StrCat(action, kAgain), token.record);
+  entry.set_reason(std::string(reason));
+  (*entry.mutable_details())["state"] = StateName(told.state());
+  effects.Audit(std::move(entry));
+}
+
+Revocation Revoke(HeldToken& token, absl::string_view actor, absl::string_view action,
+                  absl::string_view reason, const storage::Slot& slot, storage::Effects& effects) {
   if (!token::IsFinal(token.StateAt(slot.now))) {
     token.record.set_reason(std::string(reason));
-    EndToken(token, Ending::KIND_REVOKED, slot, effects);
+    EndToken(token, Ending::KIND_REVOKED, actor, slot, effects);
     AuditRecord entry = AuditOf(actor, action, token.record);
     entry.set_reason(std::string(reason));
     effects.Audit(std::move(entry));
-    return slot.revision;
+    return {slot.revision, false};
   }
   // Time has ended the token, and no sweep has committed that yet: commit it, so that there is a
   // revision for whose enforcement a caller can wait (R18). The token stays expired: final is
   // final.
   const Ending::Kind by_time = EndedByTime(token, slot.now);
   if (by_time != Ending::KIND_UNSPECIFIED) {
-    EndToken(token, by_time, slot, effects);
+    EndToken(token, by_time, "", slot, effects);
     effects.Audit(AuditOf(actor, by_time == Ending::KIND_EXPIRED ? "token.expire" : "token.retire",
                           token.record));
-    return slot.revision;
   }
-  const CohortRecord* cohort = token::CoveringCohort(token.record, token.cohorts);
-  if (token.record.has_ending() &&
-      (cohort == nullptr || token.record.ending().revision() <= cohort->revision())) {
-    return token.record.ending().revision();
-  }
-  return cohort->revision();
+  AuditAgain(token, actor, action, reason, slot, effects);
+  return {ToResource(token, slot.now).end().revision(), true};
 }
 
 }  // namespace tollgate::service

@@ -128,7 +128,7 @@ absl::Status SweepCommand::WatchUnused(const storage::View& view, const storage:
 
 void SweepCommand::End(HeldToken& token, Ending::Kind kind, const storage::Slot& slot,
                        storage::Effects& effects) {
-  EndToken(token, kind, slot, effects);
+  EndToken(token, kind, /*actor=*/"", slot, effects);
   ended_.insert(storage::TokenKey(token.record.workspace(), token.record.token_id()));
   absl::string_view action = "token.expire";
   if (kind == Ending::KIND_RETIRED) {

@@ -163,11 +163,12 @@ absl::Status RetireTokenCommand::Apply(const storage::View& view, const storage:
         return RefuseRetirement(verdict, replacement_uses, token, quiet, jump, slot.now);
       }
     }
-    EndToken(token, Ending::KIND_RETIRED, slot, effects);
+    EndToken(token, Ending::KIND_RETIRED, actor(), slot, effects);
     auto entry = AuditOf(actor(), "token.retire", token.record);
     (*entry.mutable_details())["forced"] = request_.force() ? "true" : "false";
     effects.Audit(std::move(entry));
   }
+  response_.set_unchanged(retired_before);
   *response_.mutable_token() = ToResource(token, slot.now);
   response_.set_revision(token.record.ending().revision());
   return absl::OkStatus();

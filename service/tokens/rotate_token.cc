@@ -138,6 +138,8 @@ absl::Status RotateTokenCommand::Apply(const storage::View& view, const storage:
   record.clear_retirement();
   record.clear_reason();
   record.clear_resume_time_us();
+  record.clear_suspend_time_us();
+  record.clear_suspended_by();
   record.clear_expire_time_us();
   record.set_token_id(minted_.public_id);
   record.set_kind(std::string(1, minted_.kind));
