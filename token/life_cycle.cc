@@ -143,6 +143,35 @@ const CohortRecord* CoveringCohort(const TokenRecord& record, const Cohorts& coh
              : workspace;
 }
 
+bool WriteCohortsEnd(const Cohorts& cohorts, TokenRecord* record) {
+  const CohortRecord* cohort = CoveringCohort(*record, cohorts);
+  if (cohort == nullptr) return false;
+  const Cause cause = CauseOfEnd(*record, cohort, absl::FromUnixMicros(cohort->time_us()));
+  if (cause == Cause::kEnding) return false;
+  Ending& ending = *record->mutable_ending();
+  ending.Clear();
+  ending.set_revision(cohort->revision());
+  switch (cause) {
+    case Cause::kExpireTime:
+      ending.set_kind(Ending::KIND_EXPIRED);
+      ending.set_time_us(record->expire_time_us());
+      break;
+    case Cause::kRetireTime:
+      ending.set_kind(Ending::KIND_RETIRED);
+      ending.set_time_us(RetireTimeUs(*record));
+      break;
+    default:
+      ending.set_kind(Ending::KIND_COHORT);
+      ending.set_time_us(cohort->time_us());
+      ending.set_actor(cohort->actor());
+      record->set_reason(cohort->reason());
+      record->set_update_time_us(std::max(record->update_time_us(), cohort->time_us()));
+      record->set_update_revision(std::max(record->update_revision(), cohort->revision()));
+      break;
+  }
+  return true;
+}
+
 TokenState StateAt(const TokenRecord& record, const Cohorts& cohorts, absl::Time now) {
   return StateOf(record, CauseOfEnd(record, CoveringCohort(record, cohorts), now));
 }

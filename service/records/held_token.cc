@@ -16,10 +16,9 @@ namespace {
 using ::tollgate::store::v1::AuditRecord;
 using ::tollgate::store::v1::CohortRecord;
 using ::tollgate::store::v1::Ending;
+using ::tollgate::store::v1::EndWalkRecord;
 using ::tollgate::store::v1::TokenRecord;
 using ::tollgate::store::v1::WorkspaceRecord;
-
-constexpr int kMostEarlier = 64;  // watermarks kept of one key, besides the latest
 
 // "REVOKED", as refusals and the audit log have it.
 std::string StateName(tollgate::v1::TokenState state) {
@@ -40,6 +39,13 @@ void DeleteDue(const TokenRecord& record, absl::string_view key, storage::Effect
     effects.Delete(storage::Table::kDue, storage::DueKey(0, storage::DueKind::kWatchSilent, key));
   }
   // A kWatchUnused entry moves on by itself; the sweep drops it when it comes to it.
+}
+
+// Removes what a token that has ended needs no more.
+void FreeEnded(const TokenRecord& record, absl::string_view key, storage::Effects& effects) {
+  effects.Delete(storage::Table::kLabels,
+                 storage::LabelKey(record.workspace(), record.label(), record.token_id()));
+  DeleteDue(record, key, effects);
 }
 
 }  // namespace
@@ -65,14 +71,29 @@ absl::StatusOr<token::Cohorts> LoadCohorts(const storage::View& view, absl::stri
 absl::Status PutCohort(const storage::View& view, CohortRecord cohort, storage::Effects& effects) {
   const std::string key = storage::CohortKey(cohort.workspace(), cohort.owner());
   cohort.clear_earlier();
+  ASSIGN_OR_RETURN(const auto owning, storage::GetRecord<WorkspaceRecord>(
+                                          view, storage::Table::kWorkspaces, cohort.workspace()));
+  const int64_t written_to = owning.has_value() ? owning->ends_written_to() : 0;
+  const auto keep = [&](CohortRecord&& earlier) {
+    // What it ended has its end in its own record.
+    if (earlier.revision() <= written_to || earlier.ended_none()) return;
+    *cohort.add_earlier() = std::move(earlier);
+  };
   ASSIGN_OR_RETURN(auto before,
                    storage::GetRecord<CohortRecord>(view, storage::Table::kCohorts, key));
   if (before.has_value()) {
-    *cohort.mutable_earlier() = std::move(*before->mutable_earlier());
+    auto before_that = std::move(*before->mutable_earlier());
     before->clear_earlier();
-    *cohort.add_earlier() = *std::move(before);
-    const int over = cohort.earlier_size() - kMostEarlier;
-    if (over > 0) cohort.mutable_earlier()->DeleteSubrange(0, over);
+    for (CohortRecord& earlier : before_that) keep(std::move(earlier));
+    keep(*std::move(before));
+  }
+  if (!cohort.ended_none()) {
+    const std::string due = storage::DueKey(0, storage::DueKind::kWriteEnds, cohort.workspace());
+    // A walk that is under way goes on, and another follows it: walks always come to an end.
+    ASSIGN_OR_RETURN(auto walk, storage::GetRecord<EndWalkRecord>(view, storage::Table::kDue, due));
+    if (!walk.has_value()) walk.emplace();
+    walk->set_newest_revision(cohort.revision());
+    effects.Put(storage::Table::kDue, due, *walk);
   }
   effects.Put(storage::Table::kCohorts, key, cohort);
   effects.CountCohort(cohort.workspace(), cohort.owner());
@@ -189,12 +210,18 @@ void EndToken(HeldToken& token, Ending::Kind kind, absl::string_view actor,
   record.mutable_ending()->set_time_us(ToRecordMicros(slot.now));
   record.mutable_ending()->set_revision(slot.revision);
   record.mutable_ending()->set_actor(std::string(actor));
-  effects.Delete(storage::Table::kLabels,
-                 storage::LabelKey(record.workspace(), record.label(), record.token_id()));
-  DeleteDue(record, key, effects);
+  FreeEnded(record, key, effects);
   // R18: an end that time has made is told like any other.
   const bool untold = TOLLGATE_MUTATED("r18_sweep_untold") && kind != Ending::KIND_REVOKED;
   PutChanged(token, slot, /*tell=*/!untold, effects);
+}
+
+bool WriteCohortsEnd(HeldToken& token, storage::Effects& effects) {
+  if (!token::WriteCohortsEnd(token.cohorts, &token.record)) return false;
+  const std::string key = storage::TokenKey(token.record.workspace(), token.record.token_id());
+  effects.Put(storage::Table::kTokens, key, token.record);
+  FreeEnded(token.record, key, effects);
+  return true;
 }
 
 absl::Status CheckUnused(const storage::View& view, const TokenRecord& record) {

@@ -40,7 +40,7 @@ absl::StatusOr<token::Cohorts> LoadCohorts(const storage::View& view, absl::stri
                                            absl::string_view owner);
 // Writes a watermark as the latest of its key, and says that none of its tokens is live any more.
 // The watermark before it goes among the `earlier` ones, so that the tokens which that one ended
-// keep their end.
+// keep their end, until the sweep has written that into their records: it is asked to.
 absl::Status PutCohort(const storage::View& view, tollgate::store::v1::CohortRecord cohort,
                        storage::Effects& effects);
 // NOT_FOUND, WORKSPACE_NOT_FOUND.
@@ -66,6 +66,10 @@ void PutChanged(HeldToken& token, const storage::Slot& slot, bool tell, storage:
 // `actor`: who ended it; empty: time did.
 void EndToken(HeldToken& token, tollgate::store::v1::Ending::Kind kind, absl::string_view actor,
               const storage::Slot& slot, storage::Effects& effects);
+// Writes into the token's record how a cohort has ended it, and removes its entries for the sweep
+// and its label. Tells nobody, because the cohort's commit did. False, and nothing done, where that
+// is written, or no cohort has ended the token.
+bool WriteCohortsEnd(HeldToken& token, storage::Effects& effects);
 // How time has ended the token, where no commit has done so yet; KIND_UNSPECIFIED: time has not.
 tollgate::store::v1::Ending::Kind EndedByTime(const HeldToken& token, absl::Time now);
 

@@ -297,6 +297,7 @@ absl::Status ReplayCommand::ReplayCohort(const CohortRecord& lost, const storage
   CohortRecord cohort = lost;
   cohort.set_revision(slot.revision);
   cohort.set_index(slot.index);
+  cohort.set_ended_none(false);  // it may end here what it did not find there
   RETURN_IF_ERROR(PutCohort(view, std::move(cohort), effects));
   tollgate::v1::Event event;
   event.mutable_cohort_revoked()->set_workspace(lost.workspace());
