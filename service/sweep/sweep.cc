@@ -8,6 +8,7 @@
 #include "base/status.h"
 #include "service/records/change.h"
 #include "service/records/field_time.h"
+#include "service/use/replacements.h"
 
 namespace tollgate::service {
 namespace {
@@ -166,15 +167,21 @@ absl::Status SweepCommand::RunWatched(const storage::View& view, const storage::
       effects.Delete(storage::Table::kDue, entry.key);
       continue;
     }
+    ASSIGN_OR_RETURN(const auto uses, ReadUses(view, parts.workspace, parts.token_id, slot.now));
+    // What was before the service's time was moved forward may have been a moment ago.
+    ASSIGN_OR_RETURN(const absl::Time jump, LastTimeJump(view));
+    const int64_t unless_used_us = token->record.retirement().unless_used_us();
+    if (unless_used_us != 0 &&
+        KnownUnused(uses, evidence_, FromRecordMicros(token->record.create_time_us()),
+                    FromRecordMicros(unless_used_us), jump)) {
+      End(*token, Ending::KIND_RETIRED, slot, effects);
+      continue;
+    }
     // A suspended token is silent because it is suspended, which proves nothing about who still
     // holds it.
     if (token->record.suspended()) continue;
-    ASSIGN_OR_RETURN(const auto uses, ReadUses(view, parts.workspace, parts.token_id, slot.now));
-    ASSIGN_OR_RETURN(
-        const auto replacement_uses,
-        ReadUses(view, parts.workspace, token->record.replaced_by_token_id(), slot.now));
-    // What was before the service's time was moved forward may have been a moment ago.
-    ASSIGN_OR_RETURN(const absl::Time jump, LastTimeJump(view));
+    ASSIGN_OR_RETURN(const auto replacement_uses,
+                     ReadReplacementUses(view, token->record, slot.now));
     const SilenceVerdict verdict =
         JudgeSilence(uses, replacement_uses, evidence_, std::max(LastResumed(token->record), jump),
                      absl::Microseconds(token->record.retirement().quiet_period_us()), slot.now);
