@@ -142,7 +142,7 @@ absl::StatusOr<Due> ParseDueKey(absl::string_view key) {
   if (key.size() < 9) return NotAKey("due");
   const uint8_t kind = static_cast<uint8_t>(key[8]);
   if (kind < static_cast<uint8_t>(DueKind::kExpire) ||
-      kind > static_cast<uint8_t>(DueKind::kReachUnused)) {
+      kind > static_cast<uint8_t>(DueKind::kWriteEnds)) {
     return NotAKey("due");
   }
   Due due;

@@ -9,7 +9,8 @@
 //   workspaces  workspace                                       WorkspaceRecord
 //   cohorts     workspace 0 owner ("" for the whole workspace)  CohortRecord
 //   labels      workspace 0 ComparedLabel(label) 0 token_id     empty: live tokens by label
-//   due         time_us (8, big endian) kind (1) subject        empty: what the sweep does next
+//   due         time_us (8, big endian) kind (1) subject        empty: what the sweep does next;
+//                                                               EndWalkRecord (kWriteEnds)
 //   requests    scope 0 request_id                              RequestRecord
 //   events      revision (8, big endian)                        EventsRecord
 //   audit       revision (8) index (4)                          AuditChainRecord
@@ -77,7 +78,8 @@ std::string PrefixEnd(absl::string_view prefix);
 // The least key above `key`.
 std::string KeyAfter(absl::string_view key);
 
-// What a due entry asks of the sweep. Subjects are token keys or request keys.
+// What a due entry asks of the sweep. Subjects are token keys, request keys, or (kWriteEnds) a
+// workspace.
 enum class DueKind : uint8_t {
   kExpire = 1,         // a token's expire_time
   kRetire = 2,         // a rotated token's at_time
@@ -86,6 +88,8 @@ enum class DueKind : uint8_t {
   kWatchUnused = 5,    // a token under a max_unused policy; the time it is looked at next
   kUnusedMark = 6,     // at time 0; its value is the time of the token's one kWatchUnused entry
   kReachUnused = 7,    // a new max_unused reaches the tokens behind this key of its workspace
+  kWriteEnds = 8,      // a workspace whose watermarks' ends go into its tokens' records; time 0:
+                       // looked at by every sweep; its value is an EndWalkRecord
 };
 // `time_us` is not below 0, so that byte order is time order.
 std::string DueKey(int64_t time_us, DueKind kind, absl::string_view subject);

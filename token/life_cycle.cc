@@ -42,6 +42,23 @@ Cause CauseOfEnd(const TokenRecord& record, const CohortRecord* cohort, absl::Ti
   return cohort != nullptr ? Cause::kCohort : Cause::kAlive;
 }
 
+tollgate::v1::EndCause CauseOf(Ending::Kind kind) {
+  switch (kind) {
+    case Ending::KIND_REVOKED:
+      return tollgate::v1::END_CAUSE_REVOKED;
+    case Ending::KIND_EXPIRED:
+      return tollgate::v1::END_CAUSE_EXPIRED;
+    case Ending::KIND_RETIRED:
+      return tollgate::v1::END_CAUSE_RETIRED;
+    case Ending::KIND_UNUSED:
+      return tollgate::v1::END_CAUSE_UNUSED;
+    case Ending::KIND_COHORT:
+      return tollgate::v1::END_CAUSE_COHORT;
+    default:
+      return tollgate::v1::END_CAUSE_UNSPECIFIED;
+  }
+}
+
 TokenState StateOf(const TokenRecord& record, Cause cause) {
   switch (cause) {
     case Cause::kEnding:
@@ -64,6 +81,39 @@ TokenState StateOf(const TokenRecord& record, Cause cause) {
   if (record.suspended()) return tollgate::v1::TOKEN_STATE_SUSPENDED;
   if (record.has_retirement()) return tollgate::v1::TOKEN_STATE_RETIRING;
   return tollgate::v1::TOKEN_STATE_ACTIVE;
+}
+
+// How the token has ended; not for one that is alive.
+tollgate::v1::TokenEnd EndOf(const TokenRecord& record, const CohortRecord* cohort, Cause cause) {
+  tollgate::v1::TokenEnd end;
+  int64_t time_us = 0;
+  // Time ends a token without a commit; the cohort's is then the first that says so.
+  end.set_revision(cohort != nullptr ? cohort->revision() : 0);
+  switch (cause) {
+    case Cause::kEnding:
+      end.set_cause(CauseOf(record.ending().kind()));
+      end.set_actor(record.ending().actor());
+      end.set_revision(record.ending().revision());
+      time_us = record.ending().time_us();
+      break;
+    case Cause::kCohort:
+      end.set_cause(tollgate::v1::END_CAUSE_COHORT);
+      end.set_actor(cohort->actor());
+      time_us = cohort->time_us();
+      break;
+    case Cause::kExpireTime:
+      end.set_cause(tollgate::v1::END_CAUSE_EXPIRED);
+      time_us = record.expire_time_us();
+      break;
+    case Cause::kRetireTime:
+      end.set_cause(tollgate::v1::END_CAUSE_RETIRED);
+      time_us = RetireTimeUs(record);
+      break;
+    case Cause::kAlive:
+      break;
+  }
+  *end.mutable_time() = base::TimestampFromMicros(time_us);
+  return end;
 }
 
 bool CohortCovers(const CohortRecord& cohort, const TokenRecord& record) {
@@ -91,6 +141,35 @@ const CohortRecord* CoveringCohort(const TokenRecord& record, const Cohorts& coh
   return Covers(workspace->revision(), workspace->index(), owner->revision(), owner->index())
              ? owner
              : workspace;
+}
+
+bool WriteCohortsEnd(const Cohorts& cohorts, TokenRecord* record) {
+  const CohortRecord* cohort = CoveringCohort(*record, cohorts);
+  if (cohort == nullptr) return false;
+  const Cause cause = CauseOfEnd(*record, cohort, absl::FromUnixMicros(cohort->time_us()));
+  if (cause == Cause::kEnding) return false;
+  Ending& ending = *record->mutable_ending();
+  ending.Clear();
+  ending.set_revision(cohort->revision());
+  switch (cause) {
+    case Cause::kExpireTime:
+      ending.set_kind(Ending::KIND_EXPIRED);
+      ending.set_time_us(record->expire_time_us());
+      break;
+    case Cause::kRetireTime:
+      ending.set_kind(Ending::KIND_RETIRED);
+      ending.set_time_us(RetireTimeUs(*record));
+      break;
+    default:
+      ending.set_kind(Ending::KIND_COHORT);
+      ending.set_time_us(cohort->time_us());
+      ending.set_actor(cohort->actor());
+      record->set_reason(cohort->reason());
+      record->set_update_time_us(std::max(record->update_time_us(), cohort->time_us()));
+      record->set_update_revision(std::max(record->update_revision(), cohort->revision()));
+      break;
+  }
+  return true;
 }
 
 TokenState StateAt(const TokenRecord& record, const Cohorts& cohorts, absl::Time now) {
@@ -156,6 +235,13 @@ tollgate::v1::Token ToToken(const TokenRecord& record, const Cohorts& cohorts,
                                    : cause == Cause::kCohort ? cohort->time_us()
                                                              : RetireTimeUs(record);
     *token.mutable_revoke_time() = base::TimestampFromMicros(revoke_time_us);
+  }
+  if (IsFinal(state)) *token.mutable_end() = EndOf(record, cohort, cause);
+  if (state == tollgate::v1::TOKEN_STATE_SUSPENDED) {
+    if (record.suspend_time_us() != 0) {
+      *token.mutable_suspend_time() = base::TimestampFromMicros(record.suspend_time_us());
+    }
+    token.set_suspended_by(record.suspended_by());
   }
   // A suspended token keeps its plan, and shows it, because time goes on for the plan.
   if (record.has_retirement() && IsLive(state)) {

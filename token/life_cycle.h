@@ -25,6 +25,11 @@ struct Cohorts {
 const tollgate::store::v1::CohortRecord* CoveringCohort(
     const tollgate::store::v1::TokenRecord& record, const Cohorts& cohorts);
 
+// Writes into the record how a watermark has ended the token (or a time before the watermark did),
+// where no commit has written an end. What ToToken and ToGrant tell is the same before and after,
+// and then stays so, whatever becomes of the watermarks. False: there is nothing to write.
+bool WriteCohortsEnd(const Cohorts& cohorts, tollgate::store::v1::TokenRecord* record);
+
 // The token's state at `now`. Judged in this order: an end that a commit made stays as it is (final
 // is final; of an ending and a cohort the earlier revision wins; a cohort does not end a token that
 // a time had ended before it); then expire_time, then a retirement's at_time, as each passes; then

@@ -52,6 +52,7 @@ void PrintToken(const Token& token, absl::Time now, std::ostream& out) {
   line("token", token.name());
   line("label", token.label());
   line("state", StateText(token.state()));
+  line("since", SinceText(token, now));
   line("reason", token.reason());
   line("scopes", absl::StrJoin(token.scopes(), ", "));
   line("audiences", absl::StrJoin(token.audiences(), ", "));
@@ -70,12 +71,23 @@ void PrintToken(const Token& token, absl::Time now, std::ostream& out) {
   line("revision", absl::StrCat(token.update_revision()));
 }
 
+// What to do about a token whose value is lost. `rotated`: what it was made to replace; empty:
+// nothing.
+std::string HowToGetAnother(const Token& token, const std::string& rotated) {
+  if (rotated.empty()) {
+    return absl::StrCat("Revoke it: tollgate token revoke ", SafeForTerminal(token.name()),
+                        " --yes    and create another");
+  }
+  return absl::StrCat("Make another in its place: tollgate token rotate ", SafeForTerminal(rotated),
+                      " --again    (or take the rotation back: --cancel)");
+}
+
 // What becomes of a new token whose value nobody could read.
 enum class Unseen { kRevoke, kKeep };
 
 // The token exists, whether or not anybody could read its value. One that replaces another is kept:
 // the other's plan may end that, and then neither would be left.
-void CheckShown(Context& context, const Token& token, Unseen unseen) {
+void CheckShown(Context& context, const Token& token, Unseen unseen, const std::string& rotated) {
   if (context.out().flush()) return;
   std::string what = absl::StrCat("The value of ", SafeForTerminal(token.name()),
                                   " could not be written to standard output, and cannot be shown "
@@ -88,17 +100,17 @@ void CheckShown(Context& context, const Token& token, Unseen unseen) {
       context.Ask(&TokenService::Stub::RevokeToken, request, &revoked).ok()) {
     absl::StrAppend(&what, "It was revoked");
   } else {
-    absl::StrAppend(&what, "It exists.\n  Revoke it: tollgate token revoke ",
-                    SafeForTerminal(token.name()), " --yes");
+    absl::StrAppend(&what, "It exists.\n  ", HowToGetAnother(token, rotated));
   }
   context.Fail(base::Refuse(absl::StatusCode::kInternal, "SECRET_NOT_SHOWN", what));
 }
 
-// The answer to create and rotate: the fresh secret, alone with --quiet, otherwise with a warning.
-// Wipes the secret. FAILED_PRECONDITION (SECRET_WITHHELD), and nothing on standard output that
-// could pass for a secret, where the answer holds none.
+// The answer to create and rotate (`rotated`: the token that was): the fresh secret, alone with
+// --quiet, otherwise with a warning. Wipes the secret. FAILED_PRECONDITION (SECRET_WITHHELD), and
+// nothing on standard output that could pass for a secret, where the answer holds none.
 template <class Response>
-absl::Status ShowMade(Context& context, Response* response, Unseen unseen) {
+absl::Status ShowMade(Context& context, Response* response, Unseen unseen,
+                      const std::string& rotated = "") {
   const absl::Cleanup wipe = [response] { base::WipeString(response->mutable_token_string()); };
   const Token& token = response->token();
   if (response->secret_withheld()) {
@@ -109,8 +121,8 @@ absl::Status ShowMade(Context& context, Response* response, Unseen unseen) {
         absl::StatusCode::kFailedPrecondition,
         absl::StrCat("this repeats an earlier request: the token exists (",
                      SafeForTerminal(token.name()),
-                     "), but its value was shown then and cannot be shown again.\n  "
-                     "Revoke it and create another"),
+                     "), but its value was shown then and cannot be shown again.\n  ",
+                     HowToGetAnother(token, rotated)),
         details);
   }
   if (context.settings().json()) {
@@ -128,7 +140,7 @@ absl::Status ShowMade(Context& context, Response* response, Unseen unseen) {
                   << "\n\n  " << response->token_string()
                   << "\n\nCopy it now: it cannot be shown again.\n";
   }
-  CheckShown(context, token, unseen);
+  CheckShown(context, token, unseen, rotated);
   return absl::OkStatus();
 }
 
@@ -178,22 +190,91 @@ struct RotateOptions {
   Which which;
   std::string when_silent, retire_in, expires_in, request_id;
   bool drop_scopes = false;
+  bool again = false, replan = false, cancel = false;
 };
+
+// The plan that was asked for; false: none was.
+absl::StatusOr<bool> FillPlan(const RotateOptions& options, tollgate::v1::RetirePlan* plan) {
+  if (!options.when_silent.empty()) {
+    ASSIGN_OR_RETURN(const absl::Duration quiet, ParseHumanDuration(options.when_silent));
+    *plan->mutable_when_silent() = base::ToProto(quiet);
+    return true;
+  }
+  if (!options.retire_in.empty()) {
+    ASSIGN_OR_RETURN(const absl::Duration overlap, ParseHumanDuration(options.retire_in));
+    *plan->mutable_after() = base::ToProto(overlap);
+    return true;
+  }
+  return false;
+}
+
+// What the old token does, and what becomes of a replacement that was given up.
+void TellOld(Context& context, const Token& old) {
+  context.out() << "The old one, " << SafeForTerminal(old.token_id()) << ", still works and "
+                << RotationText(old, context.now()) << ".\n";
+}
+void TellGivenUp(Context& context, const Token& given_up) {
+  context.out() << "The replacement before, " << SafeForTerminal(given_up.token_id())
+                << (given_up.has_end()
+                        ? absl::StrCat(", ", AlreadyText(given_up, context.now()))
+                        : std::string(", goes by itself once every edge has reported that it was "
+                                      "not used; in use, once it is silent"))
+                << ".\n";
+}
+
+// What the policy lets be granted no more, and the old one has.
+void TellDropped(Context& context, const tollgate::v1::RotateTokenResponse& made) {
+  std::vector<std::string> dropped;
+  const auto& kept = made.token().scopes();
+  for (const std::string& scope : made.replaced().scopes()) {
+    if (std::find(kept.begin(), kept.end(), scope) == kept.end()) dropped.push_back(scope);
+  }
+  if (dropped.empty()) return;
+  context.out() << "The new one has not, as the policy lets them be granted no more: "
+                << SafeForTerminal(absl::StrJoin(dropped, ", ")) << ".\n";
+}
+
+absl::Status Replan(Context& context, const std::string& name, const RotateOptions& options) {
+  tollgate::v1::ReplanRotationRequest request;
+  request.set_name(name);
+  request.set_request_id(options.request_id);
+  ASSIGN_OR_RETURN(const bool given, FillPlan(options, request.mutable_retire_plan()));
+  if (!given) request.mutable_retire_plan()->set_by_hand(true);
+  tollgate::v1::ReplanRotationResponse response;
+  RETURN_IF_ERROR(context.Ask(&TokenService::Stub::ReplanRotation, request, &response));
+  if (context.settings().json()) return context.ShowJson(response);
+  if (!context.settings().quiet) TellOld(context, response.token());
+  return absl::OkStatus();
+}
+
+absl::Status CancelRotation(Context& context, const std::string& name,
+                            const RotateOptions& options) {
+  tollgate::v1::CancelRotationRequest request;
+  request.set_name(name);
+  request.set_request_id(options.request_id);
+  tollgate::v1::CancelRotationResponse response;
+  RETURN_IF_ERROR(context.Ask(&TokenService::Stub::CancelRotation, request, &response));
+  if (context.settings().json()) return context.ShowJson(response);
+  if (!context.settings().quiet) {
+    context.out() << SafeForTerminal(response.token().token_id()) << " is "
+                  << StateText(response.token().state()) << ", as before it was rotated.\n";
+    TellGivenUp(context, response.given_up());
+  }
+  return absl::OkStatus();
+}
 
 absl::Status Rotate(Context& context, const RotateOptions& options) {
   tollgate::v1::RotateTokenRequest request;
   ASSIGN_OR_RETURN(*request.mutable_name(),
                    TokenNameFrom(options.which.token, options.which.workspace,
                                  context.settings().workspace_typed));
-  if (!options.when_silent.empty()) {
-    ASSIGN_OR_RETURN(const absl::Duration quiet, ParseHumanDuration(options.when_silent));
-    *request.mutable_retire_plan()->mutable_when_silent() = base::ToProto(quiet);
-  } else if (!options.retire_in.empty()) {
-    ASSIGN_OR_RETURN(const absl::Duration overlap, ParseHumanDuration(options.retire_in));
-    *request.mutable_retire_plan()->mutable_after() = base::ToProto(overlap);
-  } else {
-    request.mutable_retire_plan()->set_by_hand(true);
-  }
+  if (options.replan) return Replan(context, request.name(), options);
+  if (options.cancel) return CancelRotation(context, request.name(), options);
+  request.set_again(options.again);
+  tollgate::v1::RetirePlan plan;
+  ASSIGN_OR_RETURN(const bool given, FillPlan(options, &plan));
+  if (!given && !options.again) plan.set_by_hand(true);
+  if (given || !options.again) *request.mutable_retire_plan() = plan;
   if (!options.expires_in.empty()) {
     ASSIGN_OR_RETURN(const absl::Duration lifetime, ParseHumanDuration(options.expires_in));
     *request.mutable_lifetime() = base::ToProto(lifetime);
@@ -209,21 +290,15 @@ absl::Status Rotate(Context& context, const RotateOptions& options) {
   if (base::ReasonOf(asked) == "LABEL_PATTERN_MISMATCH") {
     return WithAdvice(asked, "To give it another label first: tollgate token update ID --label …");
   }
+  if (base::ReasonOf(asked) == "ALREADY_ROTATED" && !options.again) {
+    return WithAdvice(asked, "Where the replacement's value was lost: --again");
+  }
   RETURN_IF_ERROR(asked);
-  RETURN_IF_ERROR(ShowMade(context, &response, Unseen::kKeep));
+  RETURN_IF_ERROR(ShowMade(context, &response, Unseen::kKeep, response.replaced().name()));
   if (!context.settings().json() && !context.settings().quiet && context.exit_code == kDone) {
-    context.out() << "The old one, " << SafeForTerminal(response.replaced().token_id())
-                  << ", still works and " << RotationText(response.replaced(), context.now())
-                  << ".\n";
-    std::vector<std::string> dropped;
-    for (const std::string& scope : response.replaced().scopes()) {
-      const auto& kept = response.token().scopes();
-      if (std::find(kept.begin(), kept.end(), scope) == kept.end()) dropped.push_back(scope);
-    }
-    if (!dropped.empty()) {
-      context.out() << "The new one has not, as the policy lets them be granted no more: "
-                    << SafeForTerminal(absl::StrJoin(dropped, ", ")) << ".\n";
-    }
+    TellOld(context, response.replaced());
+    TellDropped(context, response);
+    if (response.has_given_up()) TellGivenUp(context, response.given_up());
   }
   return absl::OkStatus();
 }
@@ -418,12 +493,26 @@ void AddTokenReadCommands(CLI::App& token, Context& context) {
         verb->add_option("--retire-when-silent", options->when_silent,
                          "Retire the old one by itself, once the new one is in use and the old one "
                          "has been quiet at every edge for this long");
-    verb->add_option("--retire-in", options->retire_in,
-                     "Retire the old one after this long, in use or not")
-        ->excludes(silent);
-    verb->add_option("--expires-in", options->expires_in, "The replacement's lifetime");
-    verb->add_flag("--drop-ungrantable-scopes", options->drop_scopes,
-                   "Leave out what the policy lets be granted no more");
+    auto* in = verb->add_option("--retire-in", options->retire_in,
+                                "Retire the old one after this long, in use or not")
+                   ->excludes(silent);
+    auto* expires =
+        verb->add_option("--expires-in", options->expires_in, "The replacement's lifetime");
+    auto* drop = verb->add_flag("--drop-ungrantable-scopes", options->drop_scopes,
+                                "Leave out what the policy lets be granted no more");
+    auto* again = verb->add_flag("--again", options->again,
+                                 "It was rotated, and nobody has used the replacement (its value "
+                                 "was lost): make another in its place");
+    auto* replan = verb->add_flag("--replan", options->replan,
+                                  "It was rotated: only change how it retires (by hand, where no "
+                                  "--retire-… is given)")
+                       ->excludes(again)
+                       ->excludes(expires)
+                       ->excludes(drop);
+    auto* cancel = verb->add_flag("--cancel", options->cancel,
+                                  "It was rotated, and nobody has used the replacement: take that "
+                                  "back");
+    for (CLI::Option* other : {again, replan, silent, in, expires, drop}) cancel->excludes(other);
     verb->add_option("--request-id", options->request_id, "Makes a retry safe");
     verb->callback([&context, options] { context.Fail(Rotate(context, *options)); });
   }

@@ -72,10 +72,13 @@ void WaitForHolds(Context& context, const tollgate::v1::Token& token, absl::Dura
   *receipt = std::move(newest);
 }
 
-// `wait`: how long was waited for enforcement; zero: not at all.
+// `word`: what was done. `unchanged`: the lines where there was nothing to do. `wait`: how long was
+// waited for enforcement; zero: not at all.
 template <typename Response>
-absl::Status PrintChanged(Context& context, Response response, absl::string_view word,
-                          const WaitOptions& options, absl::Duration wait) {
+absl::Status PrintChanged(Context& context, const Response& answered, absl::string_view word,
+                          const std::string& unchanged, const WaitOptions& options,
+                          absl::Duration wait) {
+  Response response = answered;
   absl::Duration enforced_after;
   if constexpr (requires { response.receipt(); }) {
     enforced_after = base::FromProto(response.receipt().elapsed());
@@ -87,6 +90,8 @@ absl::Status PrintChanged(Context& context, Response response, absl::string_view
   }
   if (context.settings().json()) {
     RETURN_IF_ERROR(context.ShowJson(response));
+  } else if (!context.settings().quiet && response.unchanged()) {
+    context.out() << unchanged;
   } else if (!context.settings().quiet) {
     context.out() << word << std::string(13 - word.size(), ' ') << "revision "
                   << response.revision() << "   " << SafeForTerminal(response.token().label())
@@ -196,7 +201,10 @@ absl::Status UpdateOnce(Context& context, const CLI::App& verb, const ChangeOpti
   ASSIGN_OR_RETURN(const absl::Duration wait, FillWait(options.wait, &request));
   tollgate::v1::UpdateTokenResponse response;
   RETURN_IF_ERROR(context.Ask(&TokenService::Stub::UpdateToken, request, &response, wait));
-  return PrintChanged(context, std::move(response), "updated", options.wait, wait);
+  return PrintChanged(
+      context, response, "updated",
+      absl::StrCat("no change    revision ", response.revision(), "   it was so already\n"),
+      options.wait, wait);
 }
 
 // A difference holds whatever else was changed meanwhile: it is taken from the newer state.
@@ -231,7 +239,9 @@ absl::Status Retire(Context& context, const ChangeOptions& options) {
     return WithAdvice(status, "To retire it all the same: --force");
   }
   RETURN_IF_ERROR(status);
-  return PrintChanged(context, std::move(response), "retired", options.wait, wait);
+  return PrintChanged(context, response, "retired",
+                      NoChangeText(response.token(), response.revision(), "", context.now()),
+                      options.wait, wait);
 }
 
 absl::Status Suspend(Context& context, const ChangeOptions& options) {
@@ -243,7 +253,10 @@ absl::Status Suspend(Context& context, const ChangeOptions& options) {
   ASSIGN_OR_RETURN(const absl::Duration wait, FillWait(options.wait, &request));
   tollgate::v1::SuspendTokenResponse response;
   RETURN_IF_ERROR(context.Ask(&TokenService::Stub::SuspendToken, request, &response, wait));
-  return PrintChanged(context, std::move(response), "suspended", options.wait, wait);
+  return PrintChanged(
+      context, response, "suspended",
+      NoChangeText(response.token(), response.revision(), options.reason, context.now()),
+      options.wait, wait);
 }
 
 absl::Status Resume(Context& context, const ChangeOptions& options) {
@@ -253,7 +266,9 @@ absl::Status Resume(Context& context, const ChangeOptions& options) {
   request.set_request_id(options.request_id);
   tollgate::v1::ResumeTokenResponse response;
   RETURN_IF_ERROR(context.Ask(&TokenService::Stub::ResumeToken, request, &response));
-  return PrintChanged(context, std::move(response), "resumed", {}, absl::ZeroDuration());
+  return PrintChanged(context, response, "resumed",
+                      NoChangeText(response.token(), response.revision(), "", context.now()), {},
+                      absl::ZeroDuration());
 }
 
 }  // namespace

@@ -86,7 +86,7 @@ class Revoker {
     tollgate::v1::RevokeTokenResponse response;
     const absl::Time started = context_.now();
     RETURN_IF_ERROR(context_.Ask(&TokenService::Stub::RevokeToken, request, &response));
-    return Follow(name, started, &response);
+    return Follow(name, request.reason(), started, &response);
   }
 
   // "\"CI deploy key\", last used 2 min ago from 2 edges"
@@ -96,6 +96,7 @@ class Revoker {
       used = absl::StrCat("last used ", LastUsedText(token, context_.now()), " from ",
                           token.edge_uses_size(), token.edge_uses_size() == 1 ? " edge" : " edges");
     }
+    if (token.has_end()) absl::StrAppend(&used, ", which ", AlreadyText(token, context_.now()));
     return absl::StrCat("\"", SafeForTerminal(token.label()), "\", ", used);
   }
 
@@ -151,7 +152,7 @@ class Revoker {
       context_.out() << SafeForTerminal(response.token().name()) << "   "
                      << SafeForTerminal(response.token().label()) << '\n';
     }
-    return Follow(response.token().name(), started, &response);
+    return Follow(response.token().name(), request.reason(), started, &response);
   }
 
   // The digest of the token string on standard input. Only the digest leaves the process (I6), so
@@ -216,7 +217,8 @@ class Revoker {
     const absl::Time started = context_.now();
     const absl::Status asked = context_.Ask(&TokenService::Stub::RevokeTokens, request, &response);
     RETURN_IF_ERROR(OfCohort(asked));
-    return Follow("", started, &response, absl::StrCat(Tokens(response.token_count()), " of ", of));
+    return Follow("", request.reason(), started, &response,
+                  absl::StrCat(Tokens(response.token_count()), " of ", of));
   }
 
   // What it would do, or, where the same --request-id has done it before, has done.
@@ -285,11 +287,21 @@ class Revoker {
   }
 
   // Reports a change: that it is done, with --wait how far it is enforced, and the answer as JSON.
-  // `token` is the name of the token that was changed; empty for a cohort, which `hit` describes.
+  // `token` is the name of the token that was changed, for `reason`; empty for a cohort, which
+  // `hit` describes.
   template <class Response>
-  absl::Status Follow(const std::string& token, absl::Time started, Response* response,
-                      const std::string& hit = "") {
-    if (talks()) {
+  absl::Status Follow(const std::string& token, const std::string& reason, absl::Time started,
+                      Response* response, const std::string& hit = "") {
+    bool unchanged = false;
+    if constexpr (requires { response->unchanged(); }) {
+      unchanged = response->unchanged();
+      if (talks() && unchanged) {
+        context_.out() << NoChangeText(response->token(), response->revision(), reason,
+                                       context_.now())
+                       << std::flush;
+      }
+    }
+    if (talks() && !unchanged) {
       context_.out() << "revoked      revision " << response->revision()
                      << (hit.empty() ? "" : absl::StrCat("   ", hit)) << '\n'
                      << std::flush;

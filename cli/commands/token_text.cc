@@ -95,6 +95,62 @@ std::string LastTriedText(const Token& token, absl::Time now) {
                                      : "-";
 }
 
+std::string SinceText(const Token& token, absl::Time now) {
+  const bool known = token.has_end() || token.has_suspend_time();
+  const std::string& by = token.has_end() ? token.end().actor() : token.suspended_by();
+  std::string text;
+  if (known) {
+    const absl::Time since =
+        base::FromProto(token.has_end() ? token.end().time() : token.suspend_time());
+    text = HumanTime(std::min(since, now), now);
+    if (text == "now") text = "just now";
+  }
+  if (!by.empty()) absl::StrAppend(&text, text.empty() ? "" : ", ", "by ", SafeForTerminal(by));
+  return text;
+}
+
+std::string AlreadyText(const Token& token, absl::Time now) {
+  std::string what;
+  bool for_a_reason = true;
+  switch (token.state()) {
+    case tollgate::v1::TOKEN_STATE_SUSPENDED:
+      what = "was suspended already";
+      break;
+    case tollgate::v1::TOKEN_STATE_REVOKED:
+      what = "was revoked already";
+      if (token.end().cause() == tollgate::v1::END_CAUSE_RETIRED) what = "was retired already";
+      if (token.end().cause() == tollgate::v1::END_CAUSE_COHORT) {
+        absl::StrAppend(&what, ", with others");
+      }
+      break;
+    case tollgate::v1::TOKEN_STATE_EXPIRED:
+      what = "had expired already";
+      if (token.end().cause() == tollgate::v1::END_CAUSE_UNUSED) {
+        absl::StrAppend(&what, ", unused");
+      }
+      for_a_reason = false;  // the one it has is that of a suspension before
+      break;
+    default:
+      return absl::StrCat("was not suspended: it is ", StateText(token.state()));
+  }
+  const std::string since = SinceText(token, now);
+  if (!since.empty()) absl::StrAppend(&what, ", ", since);
+  if (for_a_reason && !token.reason().empty()) {
+    absl::StrAppend(&what, ": ", SafeForTerminal(token.reason()));
+  }
+  return what;
+}
+
+std::string NoChangeText(const Token& token, int64_t revision, absl::string_view reason,
+                         absl::Time now) {
+  std::string text =
+      absl::StrCat("no change    revision ", revision, "   ", AlreadyText(token, now), "\n");
+  if (!reason.empty() && reason != token.reason()) {
+    absl::StrAppend(&text, "noted        the reason given now, in the audit log\n");
+  }
+  return text;
+}
+
 std::string RefusalText(tollgate::v1::VerdictReason reason) {
   // Of a newer service: its number is better than nothing.
   if (!tollgate::v1::VerdictReason_IsValid(reason)) {

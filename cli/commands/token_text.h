@@ -30,6 +30,16 @@ std::string LastUsedText(const tollgate::v1::Token& token, absl::Time now);
 std::string LastTriedText(const tollgate::v1::Token& token, absl::Time now);
 // "revoked", "insufficient scope", …
 std::string RefusalText(tollgate::v1::VerdictReason reason);
+// Since when a token is suspended or has ended, and who did that, as far as the service knows:
+// "3 h ago, by local".
+std::string SinceText(const tollgate::v1::Token& token, absl::Time now);
+// What a change that changed nothing found: "was revoked already, 3 h ago, by local: in a gist",
+// "was not suspended: it is active".
+std::string AlreadyText(const tollgate::v1::Token& token, absl::Time now);
+// The lines that say so: "no change    revision 184   was revoked already, …", and what became of a
+// reason that was given though another one stands; "" where none was given.
+std::string NoChangeText(const tollgate::v1::Token& token, int64_t revision,
+                         absl::string_view reason, absl::Time now);
 // "still tried  3 times since, last 4 s ago at payments/edge-3": the attempts that were refused
 // because the token is revoked. Empty where no edge has reported one.
 std::string StillTriedText(const tollgate::v1::ListTokenAttemptsResponse& attempts, absl::Time now);

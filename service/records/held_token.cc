@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "base/mutation.h"
 #include "base/status.h"
 #include "service/records/field_time.h"
@@ -15,10 +16,14 @@ namespace {
 using ::tollgate::store::v1::AuditRecord;
 using ::tollgate::store::v1::CohortRecord;
 using ::tollgate::store::v1::Ending;
+using ::tollgate::store::v1::EndWalkRecord;
 using ::tollgate::store::v1::TokenRecord;
 using ::tollgate::store::v1::WorkspaceRecord;
 
-constexpr int kMostEarlier = 64;  // watermarks kept of one key, besides the latest
+// "REVOKED", as refusals and the audit log have it.
+std::string StateName(tollgate::v1::TokenState state) {
+  return std::string(absl::StripPrefix(tollgate::v1::TokenState_Name(state), "TOKEN_STATE_"));
+}
 
 // Deletes the sweep's entries for a token, where the record tells their times.
 void DeleteDue(const TokenRecord& record, absl::string_view key, storage::Effects& effects) {
@@ -34,6 +39,13 @@ void DeleteDue(const TokenRecord& record, absl::string_view key, storage::Effect
     effects.Delete(storage::Table::kDue, storage::DueKey(0, storage::DueKind::kWatchSilent, key));
   }
   // A kWatchUnused entry moves on by itself; the sweep drops it when it comes to it.
+}
+
+// Removes what a token that has ended needs no more.
+void FreeEnded(const TokenRecord& record, absl::string_view key, storage::Effects& effects) {
+  effects.Delete(storage::Table::kLabels,
+                 storage::LabelKey(record.workspace(), record.label(), record.token_id()));
+  DeleteDue(record, key, effects);
 }
 
 }  // namespace
@@ -59,14 +71,29 @@ absl::StatusOr<token::Cohorts> LoadCohorts(const storage::View& view, absl::stri
 absl::Status PutCohort(const storage::View& view, CohortRecord cohort, storage::Effects& effects) {
   const std::string key = storage::CohortKey(cohort.workspace(), cohort.owner());
   cohort.clear_earlier();
+  ASSIGN_OR_RETURN(const auto owning, storage::GetRecord<WorkspaceRecord>(
+                                          view, storage::Table::kWorkspaces, cohort.workspace()));
+  const int64_t written_to = owning.has_value() ? owning->ends_written_to() : 0;
+  const auto keep = [&](CohortRecord&& earlier) {
+    // What it ended has its end in its own record.
+    if (earlier.revision() <= written_to || earlier.ended_none()) return;
+    *cohort.add_earlier() = std::move(earlier);
+  };
   ASSIGN_OR_RETURN(auto before,
                    storage::GetRecord<CohortRecord>(view, storage::Table::kCohorts, key));
   if (before.has_value()) {
-    *cohort.mutable_earlier() = std::move(*before->mutable_earlier());
+    auto before_that = std::move(*before->mutable_earlier());
     before->clear_earlier();
-    *cohort.add_earlier() = *std::move(before);
-    const int over = cohort.earlier_size() - kMostEarlier;
-    if (over > 0) cohort.mutable_earlier()->DeleteSubrange(0, over);
+    for (CohortRecord& earlier : before_that) keep(std::move(earlier));
+    keep(*std::move(before));
+  }
+  if (!cohort.ended_none()) {
+    const std::string due = storage::DueKey(0, storage::DueKind::kWriteEnds, cohort.workspace());
+    // A walk that is under way goes on, and another follows it: walks always come to an end.
+    ASSIGN_OR_RETURN(auto walk, storage::GetRecord<EndWalkRecord>(view, storage::Table::kDue, due));
+    if (!walk.has_value()) walk.emplace();
+    walk->set_newest_revision(cohort.revision());
+    effects.Put(storage::Table::kDue, due, *walk);
   }
   effects.Put(storage::Table::kCohorts, key, cohort);
   effects.CountCohort(cohort.workspace(), cohort.owner());
@@ -172,8 +199,8 @@ Ending::Kind EndedByTime(const HeldToken& token, absl::Time now) {
   }
 }
 
-void EndToken(HeldToken& token, Ending::Kind kind, const storage::Slot& slot,
-              storage::Effects& effects) {
+void EndToken(HeldToken& token, Ending::Kind kind, absl::string_view actor,
+              const storage::Slot& slot, storage::Effects& effects) {
   TokenRecord& record = token.record;
   const std::string key = storage::TokenKey(record.workspace(), record.token_id());
   if (!record.has_ending() && token::CoveringCohort(record, token.cohorts) == nullptr) {
@@ -182,12 +209,19 @@ void EndToken(HeldToken& token, Ending::Kind kind, const storage::Slot& slot,
   record.mutable_ending()->set_kind(kind);
   record.mutable_ending()->set_time_us(ToRecordMicros(slot.now));
   record.mutable_ending()->set_revision(slot.revision);
-  effects.Delete(storage::Table::kLabels,
-                 storage::LabelKey(record.workspace(), record.label(), record.token_id()));
-  DeleteDue(record, key, effects);
+  record.mutable_ending()->set_actor(std::string(actor));
+  FreeEnded(record, key, effects);
   // R18: an end that time has made is told like any other.
   const bool untold = TOLLGATE_MUTATED("r18_sweep_untold") && kind != Ending::KIND_REVOKED;
   PutChanged(token, slot, /*tell=*/!untold, effects);
+}
+
+bool WriteCohortsEnd(HeldToken& token, storage::Effects& effects) {
+  if (!token::WriteCohortsEnd(token.cohorts, &token.record)) return false;
+  const std::string key = storage::TokenKey(token.record.workspace(), token.record.token_id());
+  effects.Put(storage::Table::kTokens, key, token.record);
+  FreeEnded(token.record, key, effects);
+  return true;
 }
 
 absl::Status CheckUnused(const storage::View& view, const TokenRecord& record) {
@@ -231,32 +265,37 @@ AuditRecord AuditOf(absl::string_view actor, absl::string_view action, const Tok
   return entry;
 }
 
-int64_t Revoke(HeldToken& token, absl::string_view actor, absl::string_view action,
-               absl::string_view reason, const storage::Slot& slot, storage::Effects& effects) {
+void AuditAgain(const HeldToken& token, absl::string_view actor, absl::string_view action,
+                absl::string_view reason, const storage::Slot& slot, storage::Effects& effects) {
+  const tollgate::v1::Token told = ToResource(token, slot.now);
+  if (reason.empty() || reason == told.reason()) return;
+  AuditRecord entry = AuditOf(actor, absl::StrCat(action, kAgain), token.record);
+  entry.set_reason(std::string(reason));
+  (*entry.mutable_details())["state"] = StateName(told.state());
+  effects.Audit(std::move(entry));
+}
+
+Revocation Revoke(HeldToken& token, absl::string_view actor, absl::string_view action,
+                  absl::string_view reason, const storage::Slot& slot, storage::Effects& effects) {
   if (!token::IsFinal(token.StateAt(slot.now))) {
     token.record.set_reason(std::string(reason));
-    EndToken(token, Ending::KIND_REVOKED, slot, effects);
+    EndToken(token, Ending::KIND_REVOKED, actor, slot, effects);
     AuditRecord entry = AuditOf(actor, action, token.record);
     entry.set_reason(std::string(reason));
     effects.Audit(std::move(entry));
-    return slot.revision;
+    return {slot.revision, false};
   }
   // Time has ended the token, and no sweep has committed that yet: commit it, so that there is a
   // revision for whose enforcement a caller can wait (R18). The token stays expired: final is
   // final.
   const Ending::Kind by_time = EndedByTime(token, slot.now);
   if (by_time != Ending::KIND_UNSPECIFIED) {
-    EndToken(token, by_time, slot, effects);
+    EndToken(token, by_time, "", slot, effects);
     effects.Audit(AuditOf(actor, by_time == Ending::KIND_EXPIRED ? "token.expire" : "token.retire",
                           token.record));
-    return slot.revision;
   }
-  const CohortRecord* cohort = token::CoveringCohort(token.record, token.cohorts);
-  if (token.record.has_ending() &&
-      (cohort == nullptr || token.record.ending().revision() <= cohort->revision())) {
-    return token.record.ending().revision();
-  }
-  return cohort->revision();
+  AuditAgain(token, actor, action, reason, slot, effects);
+  return {ToResource(token, slot.now).end().revision(), true};
 }
 
 }  // namespace tollgate::service

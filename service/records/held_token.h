@@ -40,7 +40,7 @@ absl::StatusOr<token::Cohorts> LoadCohorts(const storage::View& view, absl::stri
                                            absl::string_view owner);
 // Writes a watermark as the latest of its key, and says that none of its tokens is live any more.
 // The watermark before it goes among the `earlier` ones, so that the tokens which that one ended
-// keep their end.
+// keep their end, until the sweep has written that into their records: it is asked to.
 absl::Status PutCohort(const storage::View& view, tollgate::store::v1::CohortRecord cohort,
                        storage::Effects& effects);
 // NOT_FOUND, WORKSPACE_NOT_FOUND.
@@ -63,8 +63,13 @@ absl::Status RefuseFinal(const HeldToken& token, absl::Time now);
 // Writes the record as changed by this slot; with `tell`, also an event.
 void PutChanged(HeldToken& token, const storage::Slot& slot, bool tell, storage::Effects& effects);
 // Writes the token's end and an event, and removes the token's entries for the sweep and its label.
-void EndToken(HeldToken& token, tollgate::store::v1::Ending::Kind kind, const storage::Slot& slot,
-              storage::Effects& effects);
+// `actor`: who ended it; empty: time did.
+void EndToken(HeldToken& token, tollgate::store::v1::Ending::Kind kind, absl::string_view actor,
+              const storage::Slot& slot, storage::Effects& effects);
+// Writes into the token's record how a cohort has ended it, and removes its entries for the sweep
+// and its label. Tells nobody, because the cohort's commit did. False, and nothing done, where that
+// is written, or no cohort has ended the token.
+bool WriteCohortsEnd(HeldToken& token, storage::Effects& effects);
 // How time has ended the token, where no commit has done so yet; KIND_UNSPECIFIED: time has not.
 tollgate::store::v1::Ending::Kind EndedByTime(const HeldToken& token, absl::Time now);
 
@@ -80,11 +85,20 @@ void TellChanged(absl::string_view workspace, absl::string_view token_id,
 // An audit entry about a token.
 tollgate::store::v1::AuditRecord AuditOf(absl::string_view actor, absl::string_view action,
                                          const tollgate::store::v1::TokenRecord& record);
+// Keeps, in the audit log alone, the reason that was given for making a token what it is already:
+// as `action` with kAgain behind it. Nothing where the reason is empty, or is the one that stands.
+inline constexpr char kAgain[] = "_again";
+void AuditAgain(const HeldToken& token, absl::string_view actor, absl::string_view action,
+                absl::string_view reason, const storage::Slot& slot, storage::Effects& effects);
 
 // Revokes one token: ends it as revoked, with an event and an audit entry. A token that has ended
-// already stays as it is. Returns the revision of the token's end.
-int64_t Revoke(HeldToken& token, absl::string_view actor, absl::string_view action,
-               absl::string_view reason, const storage::Slot& slot, storage::Effects& effects);
+// already stays as it is (AuditAgain keeps the reason).
+struct Revocation {
+  int64_t revision = 0;       // of the token's end
+  bool ended_before = false;  // the token had ended, by time at least
+};
+Revocation Revoke(HeldToken& token, absl::string_view actor, absl::string_view action,
+                  absl::string_view reason, const storage::Slot& slot, storage::Effects& effects);
 
 }  // namespace tollgate::service
 

@@ -49,6 +49,8 @@ void Narrow(const TokenRecord& lost, const std::string& key, TokenRecord* record
   };
   if (lost.suspended() && !record->suspended()) {
     record->set_suspended(true);
+    record->set_suspend_time_us(lost.suspend_time_us());
+    record->set_suspended_by(lost.suspended_by());
     record->set_reason(lost.reason());
     narrowed->suspended = true;
   }
@@ -192,7 +194,7 @@ absl::Status ReplayCommand::ReplayToken(const std::string& workspace, const std:
   if (lost.ended.has_value()) {
     const Ending& ending = lost.ended->ending();
     record.set_reason(lost.ended->reason());
-    EndToken(*token, ending.kind(), slot, effects);
+    EndToken(*token, ending.kind(), ending.actor(), slot, effects);
     // The time of the real end; the revision is this commit's, because the lost one will be used
     // again.
     record.mutable_ending()->set_time_us(ending.time_us());
@@ -218,11 +220,11 @@ absl::Status ReplayCommand::ReplayToken(const std::string& workspace, const std:
       effects.CountLive(workspace, lost.perhaps->owner(), +1);  // until EndToken, below
       record.set_owner(lost.perhaps->owner());
       record.set_reason(cohort->reason());
-      EndToken(*token, Ending::KIND_REVOKED, slot, effects);
+      EndToken(*token, Ending::KIND_COHORT, cohort->actor(), slot, effects);
       record.mutable_ending()->set_time_us(cohort->time_us());
       effects.Put(storage::Table::kTokens, key, record);
       ++report_.ended;
-      details["change"] = Ending::Kind_Name(Ending::KIND_REVOKED);
+      details["change"] = Ending::Kind_Name(Ending::KIND_COHORT);
       details["owner"] = record.owner();
       details["lost_revision"] = absl::StrCat(cohort->revision());
       details["lost_time"] = WhenText(cohort->time_us());
@@ -295,6 +297,7 @@ absl::Status ReplayCommand::ReplayCohort(const CohortRecord& lost, const storage
   CohortRecord cohort = lost;
   cohort.set_revision(slot.revision);
   cohort.set_index(slot.index);
+  cohort.set_ended_none(false);  // it may end here what it did not find there
   RETURN_IF_ERROR(PutCohort(view, std::move(cohort), effects));
   tollgate::v1::Event event;
   event.mutable_cohort_revoked()->set_workspace(lost.workspace());

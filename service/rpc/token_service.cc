@@ -7,7 +7,9 @@
 #include "base/status.h"
 #include "service/reads/read_tokens.h"
 #include "service/rpc/change_call.h"
+#include "service/tokens/cancel_rotation.h"
 #include "service/tokens/create_token.h"
+#include "service/tokens/replan_rotation.h"
 #include "service/tokens/retire_token.h"
 #include "service/tokens/revoke_cohort.h"
 #include "service/tokens/revoke_leaked_token.h"
@@ -19,6 +21,8 @@
 namespace tollgate::service {
 namespace {
 
+using tollgate::v1::CancelRotationRequest;
+using tollgate::v1::CancelRotationResponse;
 using tollgate::v1::CreateTokenRequest;
 using tollgate::v1::CreateTokenResponse;
 using tollgate::v1::GetTokenRequest;
@@ -26,6 +30,8 @@ using tollgate::v1::ListTokenAttemptsRequest;
 using tollgate::v1::ListTokenAttemptsResponse;
 using tollgate::v1::ListTokensRequest;
 using tollgate::v1::ListTokensResponse;
+using tollgate::v1::ReplanRotationRequest;
+using tollgate::v1::ReplanRotationResponse;
 using tollgate::v1::ResumeTokenRequest;
 using tollgate::v1::ResumeTokenResponse;
 using tollgate::v1::RetireTokenRequest;
@@ -137,6 +143,10 @@ TokenService::TokenService(const RpcDeps* deps)
       rotate_{deps->metrics->Method("RotateToken"), Permission::kRotateToken,
               &NameOf<RotateTokenRequest>,
               &WipeTokenString<RotateTokenRequest, RotateTokenResponse>},
+      replan_{deps->metrics->Method("ReplanRotation"), Permission::kRotateToken,
+              &NameOf<ReplanRotationRequest>},
+      cancel_{deps->metrics->Method("CancelRotation"), Permission::kRotateToken,
+              &NameOf<CancelRotationRequest>},
       retire_{deps->metrics->Method("RetireToken"), Permission::kRotateToken,
               &NameOf<RetireTokenRequest>},
       suspend_{deps->metrics->Method("SuspendToken"), Permission::kSuspendToken,
@@ -228,6 +238,22 @@ grpc::ServerUnaryReactor* TokenService::RotateToken(Context* context, const Byte
             [secret = fresh.token_string](const RotateTokenCommand&, RotateTokenResponse* answer) {
               Show(*secret, answer);
             });
+      });
+}
+
+grpc::ServerUnaryReactor* TokenService::ReplanRotation(Context* context, const Bytes* request,
+                                                       Bytes* response) {
+  return TypedCall<ReplanRotationRequest, ReplanRotationResponse>::Serve(
+      deps_, replan_, context, request, response, [](auto call) {
+        CommitThenFinish(call, ReplanRotationCommand::Make(call->request, call->actor()));
+      });
+}
+
+grpc::ServerUnaryReactor* TokenService::CancelRotation(Context* context, const Bytes* request,
+                                                       Bytes* response) {
+  return TypedCall<CancelRotationRequest, CancelRotationResponse>::Serve(
+      deps_, cancel_, context, request, response, [](auto call) {
+        CommitThenFinish(call, CancelRotationCommand::Make(call->request, call->actor()));
       });
 }
 

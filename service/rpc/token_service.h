@@ -18,13 +18,15 @@ using RawTokenService = TokenStub::WithRawCallbackMethod_CreateToken<
         TokenStub::WithRawCallbackMethod_ListTokenAttempts<
             TokenStub::WithRawCallbackMethod_UpdateToken<
                 TokenStub::WithRawCallbackMethod_RotateToken<
-                    TokenStub::WithRawCallbackMethod_RetireToken<
-                        TokenStub::WithRawCallbackMethod_SuspendToken<
-                            TokenStub::WithRawCallbackMethod_ResumeToken<
-                                TokenStub::WithRawCallbackMethod_RevokeToken<
-                                    TokenStub::WithRawCallbackMethod_RevokeTokens<
-                                        TokenStub::WithRawCallbackMethod_RevokeLeakedToken<
-                                            TokenStub::Service>>>>>>>>>>>>;
+                    TokenStub::WithRawCallbackMethod_ReplanRotation<
+                        TokenStub::WithRawCallbackMethod_CancelRotation<
+                            TokenStub::WithRawCallbackMethod_RetireToken<
+                                TokenStub::WithRawCallbackMethod_SuspendToken<
+                                    TokenStub::WithRawCallbackMethod_ResumeToken<
+                                        TokenStub::WithRawCallbackMethod_RevokeToken<
+                                            TokenStub::WithRawCallbackMethod_RevokeTokens<
+                                                TokenStub::WithRawCallbackMethod_RevokeLeakedToken<
+                                                    TokenStub::Service>>>>>>>>>>>>>>;
 }  // namespace internal
 
 // Thread-safe; never blocks a gRPC thread: changes complete on the committer's thread, reads run on
@@ -43,6 +45,8 @@ class TokenService final : public internal::RawTokenService {
   Reactor* ListTokenAttempts(Context* context, const Bytes* request, Bytes* response) override;
   Reactor* UpdateToken(Context* context, const Bytes* request, Bytes* response) override;
   Reactor* RotateToken(Context* context, const Bytes* request, Bytes* response) override;
+  Reactor* ReplanRotation(Context* context, const Bytes* request, Bytes* response) override;
+  Reactor* CancelRotation(Context* context, const Bytes* request, Bytes* response) override;
   Reactor* RetireToken(Context* context, const Bytes* request, Bytes* response) override;
   Reactor* SuspendToken(Context* context, const Bytes* request, Bytes* response) override;
   Reactor* ResumeToken(Context* context, const Bytes* request, Bytes* response) override;
@@ -66,6 +70,8 @@ class TokenService final : public internal::RawTokenService {
       attempts_;
   const Method<tollgate::v1::UpdateTokenRequest, tollgate::v1::UpdateTokenResponse> update_;
   const Method<tollgate::v1::RotateTokenRequest, tollgate::v1::RotateTokenResponse> rotate_;
+  const Method<tollgate::v1::ReplanRotationRequest, tollgate::v1::ReplanRotationResponse> replan_;
+  const Method<tollgate::v1::CancelRotationRequest, tollgate::v1::CancelRotationResponse> cancel_;
   const Method<tollgate::v1::RetireTokenRequest, tollgate::v1::RetireTokenResponse> retire_;
   const Method<tollgate::v1::SuspendTokenRequest, tollgate::v1::SuspendTokenResponse> suspend_;
   const Method<tollgate::v1::ResumeTokenRequest, tollgate::v1::ResumeTokenResponse> resume_;

@@ -1,6 +1,7 @@
 #include "service/sweep/sweep.h"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -10,11 +11,13 @@
 #include "service/records/change.h"
 #include "service/records/field_time.h"
 #include "service/records/unused_watch.h"
+#include "service/use/replacements.h"
 
 namespace tollgate::service {
 namespace {
 
 using ::tollgate::store::v1::Ending;
+using ::tollgate::store::v1::EndWalkRecord;
 using ::tollgate::store::v1::EventsRecord;
 using ::tollgate::store::v1::HeadRecord;
 using ::tollgate::store::v1::RequestRecord;
@@ -38,6 +41,7 @@ absl::Status SweepCommand::Run(const storage::View& view, const storage::Slot& s
   reached_ = false;
   RETURN_IF_ERROR(RunDue(view, slot, effects));
   RETURN_IF_ERROR(RunWatched(view, slot, effects));
+  RETURN_IF_ERROR(RunEndWalk(view, slot, effects));
   RETURN_IF_ERROR(Compact(view, slot, effects));
   return CompactFingerprints(view, slot, effects);
 }
@@ -176,7 +180,7 @@ absl::Status SweepCommand::WatchUnused(const storage::View& view, const storage:
 
 void SweepCommand::End(HeldToken& token, Ending::Kind kind, const storage::Slot& slot,
                        storage::Effects& effects) {
-  EndToken(token, kind, slot, effects);
+  EndToken(token, kind, /*actor=*/"", slot, effects);
   ended_.insert(storage::TokenKey(token.record.workspace(), token.record.token_id()));
   absl::string_view action = "token.expire";
   if (kind == Ending::KIND_RETIRED) {
@@ -213,15 +217,21 @@ absl::Status SweepCommand::RunWatched(const storage::View& view, const storage::
       effects.Delete(storage::Table::kDue, entry.key);
       continue;
     }
+    ASSIGN_OR_RETURN(const auto uses, ReadUses(view, parts.workspace, parts.token_id, slot.now));
+    // What was before the service's time was moved forward may have been a moment ago.
+    ASSIGN_OR_RETURN(const absl::Time jump, LastTimeJump(view));
+    const int64_t unless_used_us = token->record.retirement().unless_used_us();
+    if (unless_used_us != 0 &&
+        KnownUnused(uses, evidence_, FromRecordMicros(token->record.create_time_us()),
+                    FromRecordMicros(unless_used_us), jump)) {
+      End(*token, Ending::KIND_RETIRED, slot, effects);
+      continue;
+    }
     // A suspended token is silent because it is suspended, which proves nothing about who still
     // holds it.
     if (token->record.suspended()) continue;
-    ASSIGN_OR_RETURN(const auto uses, ReadUses(view, parts.workspace, parts.token_id, slot.now));
-    ASSIGN_OR_RETURN(
-        const auto replacement_uses,
-        ReadUses(view, parts.workspace, token->record.replaced_by_token_id(), slot.now));
-    // What was before the service's time was moved forward may have been a moment ago.
-    ASSIGN_OR_RETURN(const absl::Time jump, LastTimeJump(view));
+    ASSIGN_OR_RETURN(const auto replacement_uses,
+                     ReadReplacementUses(view, token->record, slot.now));
     const SilenceVerdict verdict =
         JudgeSilence(uses, replacement_uses, evidence_, std::max(LastResumed(token->record), jump),
                      absl::Microseconds(token->record.retirement().quiet_period_us()), slot.now);
@@ -231,6 +241,68 @@ absl::Status SweepCommand::RunWatched(const storage::View& view, const storage::
   // The last page was reached: the next step begins anew.
   if (!entries.empty() && entries.size() >= limits_.max_watched) {
     result_.watch_cursor = entries.back().key;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SweepCommand::RunEndWalk(const storage::View& view, const storage::Slot& slot,
+                                      storage::Effects& effects) {
+  const std::string first = storage::DueKey(0, storage::DueKind::kWriteEnds, "");
+  ASSIGN_OR_RETURN(const std::vector<storage::Entry> walks,
+                   view.Scan(storage::Table::kDue, first, storage::PrefixEnd(first), /*limit=*/1));
+  if (walks.empty() || limits_.max_walked == 0) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const storage::Due due, storage::ParseDueKey(walks.front().key));
+  const std::string& workspace = due.subject;
+  EndWalkRecord walk;
+  if (!walk.ParseFromString(walks.front().value)) {
+    return absl::DataLossError("a record of the sweep's walk cannot be parsed");
+  }
+  result_.more = true;
+  if (walk.up_to_revision() == 0) {
+    // A watermark of this very commit is left to the next step: the journal is told of every token
+    // that changes with it.
+    if (walk.newest_revision() >= slot.revision) return absl::OkStatus();
+    walk.set_up_to_revision(slot.revision - 1);
+  }
+
+  const storage::KeyRange range = storage::WorkspaceTokens(workspace);
+  ASSIGN_OR_RETURN(const std::vector<storage::Entry> entries,
+                   view.Scan(storage::Table::kTokens,
+                             walk.after_token_id().empty() ? range.begin
+                                                           : storage::KeyAfter(storage::TokenKey(
+                                                                 workspace, walk.after_token_id())),
+                             range.end, limits_.max_walked));
+  std::map<std::string, token::Cohorts> by_owner;  // read once each
+  for (const storage::Entry& entry : entries) {
+    HeldToken token;
+    if (!token.record.ParseFromString(entry.value)) {
+      return absl::DataLossError("a token's record cannot be parsed");
+    }
+    walk.set_after_token_id(token.record.token_id());
+    auto it = by_owner.find(token.record.owner());
+    if (it == by_owner.end()) {
+      ASSIGN_OR_RETURN(token::Cohorts read, LoadCohorts(view, workspace, token.record.owner()));
+      it = by_owner.emplace(token.record.owner(), std::move(read)).first;
+    }
+    token.cohorts = it->second;
+    const auto* cohort = token::CoveringCohort(token.record, token.cohorts);
+    if (cohort == nullptr || cohort->revision() > walk.up_to_revision()) continue;
+    if (WriteCohortsEnd(token, effects)) ++result_.ends_written;
+  }
+  if (entries.size() >= limits_.max_walked) {
+    effects.Put(storage::Table::kDue, walks.front().key, walk);
+    return absl::OkStatus();
+  }
+
+  ASSIGN_OR_RETURN(auto owning, LoadWorkspace(view, workspace));
+  owning.set_ends_written_to(walk.up_to_revision());
+  effects.Put(storage::Table::kWorkspaces, workspace, owning);
+  if (walk.newest_revision() > walk.up_to_revision()) {
+    walk.clear_after_token_id();
+    walk.clear_up_to_revision();
+    effects.Put(storage::Table::kDue, walks.front().key, walk);
+  } else {
+    effects.Delete(storage::Table::kDue, walks.front().key);
   }
   return absl::OkStatus();
 }

@@ -26,6 +26,7 @@ class SweepCommand : public storage::Command {
     size_t max_due = 500;        // due entries looked at
     size_t max_watched = 500;    // rotated tokens whose silence is judged
     size_t max_compacted = 500;  // revisions of events dropped, and of fingerprints
+    size_t max_walked = 1000;    // tokens into which cohorts' ends are written, or that have theirs
     // Events older than this are dropped, and all but the newest so many revisions' events.
     absl::Duration event_retention = absl::Hours(24);
     int64_t event_retention_count = 1'000'000;
@@ -37,6 +38,7 @@ class SweepCommand : public storage::Command {
     size_t unused = 0;  // expired because they were not used
     size_t forgotten_requests = 0;
     size_t compacted_revisions = 0;
+    size_t ends_written = 0;  // of tokens that a cohort had ended
     // Something due is left for the next step.
     bool more = false;
     // When the oldest entry that this step handled was due; unset: nothing was due. The time since
@@ -65,6 +67,11 @@ class SweepCommand : public storage::Command {
                        storage::Effects& effects);
   absl::Status CompactFingerprints(const storage::View& view, const storage::Slot& slot,
                                    storage::Effects& effects);
+  // Writes what cohorts have ended into the tokens' own records, so that no later cohort bears on
+  // it: one workspace a step, without events, audit entries or (the ends being no news) entries of
+  // the journal.
+  absl::Status RunEndWalk(const storage::View& view, const storage::Slot& slot,
+                          storage::Effects& effects);
   absl::Status ForgetRequest(const storage::View& view, const storage::Due& due,
                              storage::Effects& effects);
   absl::Status RunToken(const storage::View& view, const storage::Slot& slot,

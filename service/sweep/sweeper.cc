@@ -62,7 +62,8 @@ void Sweeper::Done(const std::shared_ptr<State>& state, const SweepCommand& comm
       lag = std::max(lag, state->options.clock->ServiceNow() - *result.first_due);
     }
     const size_t done = result.expired + result.retired + result.unused +
-                        result.forgotten_requests + result.compacted_revisions;
+                        result.forgotten_requests + result.compacted_revisions +
+                        result.ends_written;
     if (state->options.on_step) state->options.on_step(lag, static_cast<int64_t>(done));
     if (result.expired + result.retired + result.unused > 0) {
       base::Log(base::LogLevel::kInfo, "swept",

@@ -8,13 +8,14 @@
 #include "absl/strings/str_join.h"
 #include "service/records/held_token.h"
 #include "service/records/token_shape.h"
+#include "service/tokens/rotation.h"
+#include "service/use/replacements.h"
 
 namespace tollgate::service {
 namespace {
 
 using ::tollgate::store::v1::Ending;
 
-constexpr absl::Duration kUsualQuietPeriod = absl::Hours(24);
 constexpr size_t kMostNamed = 10;  // edges in one message
 
 // "a, b and 3 more".
@@ -152,7 +153,7 @@ absl::Status RetireTokenCommand::Apply(const storage::View& view, const storage:
       }
       ASSIGN_OR_RETURN(const auto uses, ReadUses(view, workspace(), token_id_, slot.now));
       ASSIGN_OR_RETURN(const auto replacement_uses,
-                       ReadUses(view, workspace(), token.record.replaced_by_token_id(), slot.now));
+                       ReadReplacementUses(view, token.record, slot.now));
       // A token that is suspended now is retired by a person, who looks at it.
       const absl::Time resumed =
           token.record.suspended() ? absl::InfinitePast() : LastResumed(token.record);
@@ -163,11 +164,12 @@ absl::Status RetireTokenCommand::Apply(const storage::View& view, const storage:
         return RefuseRetirement(verdict, replacement_uses, token, quiet, jump, slot.now);
       }
     }
-    EndToken(token, Ending::KIND_RETIRED, slot, effects);
+    EndToken(token, Ending::KIND_RETIRED, actor(), slot, effects);
     auto entry = AuditOf(actor(), "token.retire", token.record);
     (*entry.mutable_details())["forced"] = request_.force() ? "true" : "false";
     effects.Audit(std::move(entry));
   }
+  response_.set_unchanged(retired_before);
   *response_.mutable_token() = ToResource(token, slot.now);
   response_.set_revision(token.record.ending().revision());
   return absl::OkStatus();

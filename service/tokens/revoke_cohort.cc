@@ -222,6 +222,8 @@ absl::Status RevokeCohortCommand::Apply(const storage::View& view, const storage
   cohort.set_index(slot.index);
   cohort.set_time_us(ToRecordMicros(slot.now));
   cohort.set_reason(request_.reason());
+  cohort.set_actor(actor());
+  cohort.set_ended_none(counted == 0);
   RETURN_IF_ERROR(PutCohort(view, std::move(cohort), effects));
 
   tollgate::v1::Event event;

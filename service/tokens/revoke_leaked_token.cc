@@ -40,8 +40,10 @@ absl::Status RevokeLeakedTokenCommand::Apply(const storage::View& view, const st
         storage::GetRecord<DigestRecord>(view, storage::Table::kDigests, candidate.second.bytes()));
     if (!found.has_value()) continue;
     ASSIGN_OR_RETURN(HeldToken token, LoadToken(view, found->workspace(), found->token_id()));
-    response_.set_revision(
-        Revoke(token, actor(), "token.revoke_leaked", leaked_.reason, slot, effects));
+    const Revocation done =
+        Revoke(token, actor(), "token.revoke_leaked", leaked_.reason, slot, effects);
+    response_.set_revision(done.revision);
+    response_.set_unchanged(done.ended_before);
     *response_.mutable_token() = ToResource(token, slot.now);
     return absl::OkStatus();
   }

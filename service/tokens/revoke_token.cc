@@ -21,7 +21,9 @@ absl::StatusOr<std::shared_ptr<RevokeTokenCommand>> RevokeTokenCommand::Make(
 absl::Status RevokeTokenCommand::Apply(const storage::View& view, const storage::Slot& slot,
                                        storage::Effects& effects) {
   ASSIGN_OR_RETURN(HeldToken token, LoadToken(view, workspace(), token_id_));
-  response_.set_revision(Revoke(token, actor(), "token.revoke", reason_, slot, effects));
+  const Revocation done = Revoke(token, actor(), "token.revoke", reason_, slot, effects);
+  response_.set_revision(done.revision);
+  response_.set_unchanged(done.ended_before);
   *response_.mutable_token() = ToResource(token, slot.now);
   return absl::OkStatus();
 }

@@ -13,8 +13,9 @@
 namespace tollgate::service {
 
 // For a token that has ended already the answer is its end, with that revision, and nothing is
-// written (but the request_id's record). A token whose time has run out, though no sweep has
-// committed that yet, is ended as expired: final is final. TOKEN_NOT_FOUND.
+// written (but the request_id's record, and another reason than the first, in the audit log). A
+// token whose time has run out, though no sweep has committed that yet, is ended as expired: final
+// is final. TOKEN_NOT_FOUND.
 class RevokeTokenCommand : public ChangeTo<tollgate::v1::RevokeTokenResponse> {
  public:
   // INVALID_ARGUMENT for the shape.

@@ -9,20 +9,18 @@
 #include "service/records/held_token.h"
 #include "service/records/token_shape.h"
 #include "service/records/unused_watch.h"
+#include "service/tokens/rotation.h"
 #include "service/workspaces/policy_rules.h"
 #include "storage/schema.h"
 
 namespace tollgate::service {
 
-using ::tollgate::store::v1::Retirement;
 using ::tollgate::store::v1::TokenRecord;
 using ::tollgate::v1::RetirePlan;
 
 namespace {
 
-absl::StatusOr<absl::Duration> AfterOf(const RetirePlan& plan) {
-  return DurationFromField(plan.after(), "retire_plan.after", kShortest, "RETIRE_AFTER_TOO_SHORT");
-}
+constexpr int kMostGivenUp = 64;
 
 }  // namespace
 
@@ -30,18 +28,7 @@ absl::StatusOr<std::shared_ptr<RotateTokenCommand>> RotateTokenCommand::Make(
     const tollgate::v1::RotateTokenRequest& request, absl::string_view actor, MintedToken minted) {
   ASSIGN_OR_RETURN(token::TokenName name, token::ParseTokenName(request.name(), "name"));
   RETURN_IF_ERROR(token::CheckRequestId(request.request_id(), "request_id"));
-  const RetirePlan& plan = request.retire_plan();
-  if (plan.has_at_time()) {
-    RETURN_IF_ERROR(TimeFromField(plan.at_time(), "retire_plan.at_time").status());
-  }
-  if (plan.has_after()) {
-    RETURN_IF_ERROR(AfterOf(plan).status());
-  }
-  if (plan.has_when_silent()) {
-    RETURN_IF_ERROR(DurationFromField(plan.when_silent(), "retire_plan.when_silent", kShortest,
-                                      "QUIET_PERIOD_TOO_SHORT")
-                        .status());
-  }
+  RETURN_IF_ERROR(CheckRetirePlan(request.retire_plan()));
   if (request.has_lifetime()) {
     RETURN_IF_ERROR(LifetimeFromField(request.lifetime()).status());
   }
@@ -55,15 +42,11 @@ absl::Status RotateTokenCommand::Apply(const storage::View& view, const storage:
                                        storage::Effects& effects) {
   ASSIGN_OR_RETURN(HeldToken old, LoadToken(view, workspace(), token_id_));
   RETURN_IF_ERROR(RefuseFinal(old, slot.now));
-  if (!old.record.replaced_by_token_id().empty()) {
-    const std::string by = token::FormatTokenName(workspace(), old.record.replaced_by_token_id());
-    base::ErrorDetails details;
-    details.reason = "ALREADY_ROTATED";
-    details.metadata = {{"token", old.name()}, {"replaced_by", by}};
-    return base::Refuse(absl::StatusCode::kFailedPrecondition,
-                        absl::StrCat(old.name(), " was rotated already and is replaced by ", by,
-                                     "; rotate that one"),
-                        details);
+  absl::optional<HeldToken> given_up;
+  if (request_.again()) {
+    ASSIGN_OR_RETURN(given_up, UnusedReplacement(view, old, slot.now));
+  } else if (!old.record.replaced_by_token_id().empty()) {
+    return RefuseReplaced(old);
   }
   if (old.record.suspended()) {
     return base::Refuse(absl::StatusCode::kFailedPrecondition, "TOKEN_SUSPENDED",
@@ -113,7 +96,8 @@ absl::Status RotateTokenCommand::Apply(const storage::View& view, const storage:
   HeldToken made = old;
   // A plan without a replacement comes from a restore: the replacement was lost, the old token's
   // last moment was not. A new plan does not put that moment off.
-  if (const int64_t last_us = old.record.retirement().at_time_us(); last_us != 0) {
+  if (const int64_t last_us = old.record.retirement().at_time_us();
+      last_us != 0 && !request_.again()) {
     if (old.record.expire_time_us() == 0 || last_us < old.record.expire_time_us()) {
       old.record.set_expire_time_us(last_us);
       effects.PutRaw(storage::Table::kDue,
@@ -121,39 +105,16 @@ absl::Status RotateTokenCommand::Apply(const storage::View& view, const storage:
     }
     old.record.clear_retirement();
   }
-  Retirement* retirement = old.record.mutable_retirement();
-  if (plan.has_at_time() || plan.has_after()) {
-    absl::Time at;
-    if (plan.has_after()) {
-      RETURN_IF_ERROR(RefuseInDoubt(slot, "when the old token retires"));
-      ASSIGN_OR_RETURN(const absl::Duration after, AfterOf(plan));
-      at = slot.now + after;
-    } else {
-      ASSIGN_OR_RETURN(at, TimeFromField(plan.at_time(), "retire_plan.at_time"));
-    }
-    if (at <= slot.now) {
-      return base::RefuseField("RETIRE_TIME_PAST", "retire_plan.at_time",
-                               "has passed already; the old token needs time to be replaced");
-    }
-    retirement->set_at_time_us(ToRecordMicros(at));
-    effects.PutRaw(storage::Table::kDue,
-                   storage::DueKey(retirement->at_time_us(), storage::DueKind::kRetire, old_key),
-                   "");
-  } else if (plan.has_when_silent()) {
-    ASSIGN_OR_RETURN(const absl::Duration quiet,
-                     DurationFromField(plan.when_silent(), "retire_plan.when_silent", kShortest,
-                                       "QUIET_PERIOD_TOO_SHORT"));
-    retirement->set_quiet_period_us(absl::ToInt64Microseconds(quiet));
-    effects.PutRaw(storage::Table::kDue,
-                   storage::DueKey(0, storage::DueKind::kWatchSilent, old_key), "");
-  } else {
-    retirement->set_by_hand(true);
+  if (!request_.again() || plan.when_case() != RetirePlan::WHEN_NOT_SET) {
+    RETURN_IF_ERROR(PutRetirePlan(plan, slot, &old.record, effects));
   }
 
   TokenRecord& record = made.record;
   record.clear_retirement();
   record.clear_reason();
   record.clear_resume_time_us();
+  record.clear_suspend_time_us();
+  record.clear_suspended_by();
   record.clear_max_unused_us();
   *record.mutable_scopes() = scopes;
   record.set_token_id(minted_.public_id);
@@ -164,6 +125,7 @@ absl::Status RotateTokenCommand::Apply(const storage::View& view, const storage:
   SetExpiry(expire, slot.now, &record);
   record.set_replaces_token_id(token_id_);
   record.clear_replaced_by_token_id();
+  record.clear_given_up_token_ids();
   record.set_create_revision(slot.revision);
   record.set_create_index(slot.index);
   record.set_update_revision(slot.revision);
@@ -176,13 +138,21 @@ absl::Status RotateTokenCommand::Apply(const storage::View& view, const storage:
     RETURN_IF_ERROR(PlaceUnusedWatch(view, storage::TokenKey(workspace(), record.token_id()),
                                      slot.now + absl::Microseconds(unused_us), effects));
   }
-  old.record.set_replaced_by_token_id(minted_.public_id);
-  PutChanged(old, slot, /*tell=*/true, effects);
   auto entry = AuditOf(actor(), "token.rotate", old.record);
   (*entry.mutable_details())["replaced_by"] = made.name();
   if (scopes.size() < old.record.scopes_size()) {
     (*entry.mutable_details())["scopes"] = absl::StrJoin(scopes, ",");
   }
+  if (given_up.has_value()) {
+    (*entry.mutable_details())["given_up"] = given_up->name();
+    GiveUp(*given_up, old, minted_.public_id, slot, effects);
+    old.record.add_given_up_token_ids(given_up->record.token_id());
+    const int over = old.record.given_up_token_ids_size() - kMostGivenUp;
+    if (over > 0) old.record.mutable_given_up_token_ids()->DeleteSubrange(0, over);
+    *response_.mutable_given_up() = ToResource(*given_up, slot.now);
+  }
+  old.record.set_replaced_by_token_id(minted_.public_id);
+  PutChanged(old, slot, /*tell=*/true, effects);
   effects.Audit(std::move(entry));
 
   *response_.mutable_token() = ToResource(made, slot.now);

@@ -17,8 +17,12 @@ namespace tollgate::service {
 // for no lifetime, the replacement gets the old token's, at most the policy's longest, and at most
 // to the year 9999. Tells token_created and token_changed.
 //
+// With `again`, of a token that was rotated already: another replacement takes the place of the one
+// that nobody has used, which is given up (rotation.h).
+//
 // Refusals that depend on the state: TOKEN_NOT_FOUND, TOKEN_FINAL, TOKEN_SUSPENDED, ALREADY_ROTATED
-// (names the replacement), LIFETIME_TOO_LONG, RETIRE_TIME_PAST.
+// (names the replacement), LIFETIME_TOO_LONG, RETIRE_TIME_PAST; with `again` NOT_ROTATED,
+// REPLACEMENT_IN_USE.
 class RotateTokenCommand : public ChangeTo<tollgate::v1::RotateTokenResponse> {
  public:
   // INVALID_ARGUMENT: BAD_RESOURCE_NAME, LIFETIME_NOT_POSITIVE, QUIET_PERIOD_TOO_SHORT (below 1 s),

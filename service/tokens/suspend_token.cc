@@ -25,11 +25,16 @@ absl::Status SuspendTokenCommand::Apply(const storage::View& view, const storage
   RETURN_IF_ERROR(RefuseFinal(token, slot.now));
   if (!token.record.suspended()) {
     token.record.set_suspended(true);
+    token.record.set_suspend_time_us(ToRecordMicros(slot.now));
+    token.record.set_suspended_by(actor());
     token.record.set_reason(reason_);
     PutChanged(token, slot, /*tell=*/true, effects);
     auto entry = AuditOf(actor(), "token.suspend", token.record);
     entry.set_reason(reason_);
     effects.Audit(std::move(entry));
+  } else {
+    AuditAgain(token, actor(), "token.suspend", reason_, slot, effects);
+    response_.set_unchanged(true);
   }
   *response_.mutable_token() = ToResource(token, slot.now);
   response_.set_revision(token.record.update_revision());
@@ -53,9 +58,13 @@ absl::Status ResumeTokenCommand::Apply(const storage::View& view, const storage:
   if (token.record.suspended()) {
     token.record.set_suspended(false);
     token.record.set_resume_time_us(ToRecordMicros(slot.now));
+    token.record.clear_suspend_time_us();
+    token.record.clear_suspended_by();
     token.record.clear_reason();
     PutChanged(token, slot, /*tell=*/true, effects);
     effects.Audit(AuditOf(actor(), "token.resume", token.record));
+  } else {
+    response_.set_unchanged(true);
   }
   *response_.mutable_token() = ToResource(token, slot.now);
   response_.set_revision(token.record.update_revision());

@@ -12,8 +12,8 @@
 
 namespace tollgate::service {
 
-// Suspending a suspended token changes nothing, and returns the token as it is. TOKEN_NOT_FOUND,
-// TOKEN_FINAL.
+// Suspending a suspended token changes nothing, and returns the token as it is; another reason than
+// the one that stands is kept in the audit log. TOKEN_NOT_FOUND, TOKEN_FINAL.
 class SuspendTokenCommand : public ChangeTo<tollgate::v1::SuspendTokenResponse> {
  public:
   // INVALID_ARGUMENT for the shape.

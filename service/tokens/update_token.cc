@@ -210,6 +210,7 @@ absl::Status UpdateTokenCommand::Apply(const storage::View& view, const storage:
     (*entry.mutable_details())["fields"] = what;
     effects.Audit(std::move(entry));
   }
+  response_.set_unchanged(!changed);
   *response_.mutable_token() = ToResource(token, slot.now);
   response_.set_revision(record.update_revision());
   return absl::OkStatus();

@@ -82,6 +82,14 @@ absl::StatusOr<std::vector<EdgeUseRow>> ReadUses(const storage::View& view,
   return UsesIn(reports, now);
 }
 
+bool KnownUnused(const std::vector<EdgeUseRow>& uses, const SilenceEvidence& evidence,
+                 absl::Time created, absl::Time until, absl::Time jump) {
+  if (!uses.empty() || !evidence.unheard.empty() || evidence.heard_until < until) return false;
+  return std::none_of(
+      evidence.gaps.begin(), evidence.gaps.end(),
+      [&](const SilenceEvidence::Gap& gap) { return gap.until > created || jump > created; });
+}
+
 SilenceVerdict JudgeSilence(const std::vector<EdgeUseRow>& old_uses,
                             const std::vector<EdgeUseRow>& replacement_uses,
                             const SilenceEvidence& evidence, absl::Time resumed,

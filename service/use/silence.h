@@ -90,6 +90,12 @@ struct SilenceVerdict {
   int64_t count_today = 0;
 };
 
+// Whether it is known that no edge admitted a token between its creation and `until`: none has
+// reported a use, and each has been heard up to there. `jump`: the service's time was last moved
+// forward to then, so when anything before it was is not known.
+bool KnownUnused(const std::vector<EdgeUseRow>& uses, const SilenceEvidence& evidence,
+                 absl::Time created, absl::Time until, absl::Time jump);
+
 // A rotated token is silent when the replacement has been seen in use *and* no edge has used the
 // old token for the quiet period. The period ends where hearing ends, because what was not heard
 // does not count as quiet. It begins after `resumed` (InfinitePast: never), because a suspended

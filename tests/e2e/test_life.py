@@ -141,6 +141,34 @@ def test_audit_tells_who_did_what(tollgate):
     assert "token.create" in lines and "token.revoke" in lines and "why not" in lines
 
 
+def test_what_did_nothing_says_so(tollgate):
+    tollgate.start_service()
+    token, _ = tollgate.create("busy")
+
+    def told(*words):
+        return tollgate.cli("token", *words, as_json=False).stdout
+
+    assert "no change" in told("resume", token) and "was not suspended: it is active" in told("resume", token)
+    assert told("suspend", token, "--reason", "under attack").startswith("suspended ")
+    again = told("suspend", token, "--reason", "the runbook says so")
+    assert "was suspended already, " in again and ": under attack\n" in again and "noted " in again, again
+    assert told("resume", token).startswith("resumed ")
+    assert "it was so already" in told("update", token, "--label", "busy")
+    assert told("revoke", token, "--yes", "--reason", "in a gist").startswith("revoked ")
+    first = tollgate.cli("token", "get", token)
+    again = told("revoke", token, "--yes", "--reason", "in a log, too", "--wait")
+    assert "was revoked already, " in again and ", by local" in again and ": in a gist\n" in again, again
+    assert not again.startswith("revoked") and "enforced " in again, again
+    assert tollgate.cli("token", "revoke", token, "--yes")["unchanged"] is True
+    assert tollgate.cli("token", "get", token) == first
+    lines = tollgate.cli("audit", "list", "-w", "acme", as_json=False).stdout
+    assert "token.revoke_again" in lines and "in a log, too" in lines and "the runbook says so" in lines, lines
+    short, _ = tollgate.create("short", "--expires-in", "1s")
+    until("it has expired", lambda: tollgate.cli("token", "get", short)["state"] == "TOKEN_STATE_EXPIRED")
+    again = told("revoke", short, "--yes")
+    assert "had expired already" in again and "revoked" not in again, again
+
+
 def test_events_watch_shows_what_happens(tollgate):
     tollgate.start_service()
     token, _ = tollgate.create("watched")

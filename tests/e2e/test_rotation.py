@@ -1,4 +1,6 @@
 """Rotation that is safe: the shape of a real outage, replayed."""
+import json
+
 from installation import ADMIT, REVOKED, until
 
 
@@ -54,6 +56,45 @@ def test_a_replacement_never_seen_keeps_the_old_one(tollgate):
     assert tollgate.check(edge, old_secret) == ADMIT
     tollgate.cli("token", "retire", old, "--force", "--wait")
     assert tollgate.check(edge, old_secret) == REVOKED
+
+
+def test_a_lost_answer_is_no_dead_end(tollgate):
+    tollgate.start_service()
+    edge = tollgate.start_validator()
+    old, old_secret = tollgate.create("payments")
+    assert tollgate.check(edge, old_secret) == ADMIT
+    # The answer is lost, and its retry cannot show the value again: it says what can be done.
+    lost = tollgate.cli("token", "rotate", old, "--retire-in", "1h", "--request-id", "r-1")["token"]["token_id"]
+    retried = tollgate.cli("token", "rotate", old, "--retire-in", "1h", "--request-id", "r-1", code=4, as_json=False)
+    assert f"token rotate workspaces/acme/tokens/{old} --again" in retried.stderr, retried.stderr
+    refused = tollgate.cli("token", "rotate", old, code=4, as_json=False)
+    assert "--again" in refused.stderr, refused.stderr
+    again = tollgate.cli("token", "rotate", old, "--again")
+    new, new_secret = again["token"]["token_id"], again["token_string"]
+    assert again["given_up"]["token_id"] == lost and again["replaced"]["replaced_by"].endswith(new)
+    assert again["replaced"]["retire_plan"].get("at_time"), "the plan stays"
+    until("the one that nobody used goes", lambda: tollgate.cli("token", "get", lost)["state"] == "TOKEN_STATE_REVOKED")
+
+    told = tollgate.cli("token", "rotate", old, "--replan", "--retire-when-silent", "1s", as_json=False).stdout
+    assert "retires when silent for 1 s" in told, told
+    assert tollgate.check(edge, old_secret) == ADMIT and tollgate.check(edge, new_secret) == ADMIT
+    until("the old one retires by itself",
+          lambda: tollgate.cli("token", "get", old)["state"] == "TOKEN_STATE_REVOKED")
+    assert tollgate.check(edge, new_secret) == ADMIT
+
+    # Taken back, while nobody uses the replacement; not after that.
+    mistaken = tollgate.cli("token", "rotate", new, "--retire-in", "1h")["token"]["token_id"]
+    told = tollgate.cli("token", "rotate", new, "--cancel", as_json=False).stdout
+    assert f"{new} is active" in told and mistaken in told, told
+    until("the mistaken one goes",
+          lambda: tollgate.cli("token", "get", mistaken)["state"] == "TOKEN_STATE_REVOKED")
+    used = tollgate.cli("token", "rotate", new)
+    assert tollgate.check(edge, used["token_string"]) == ADMIT
+    until("its use is known", lambda: last_edges(tollgate, used["token"]["token_id"]))
+    for how in ("--cancel", "--again"):
+        refused = tollgate.cli("token", "rotate", new, how, code=4)
+        assert json.loads(refused.stderr)["error"]["reason"] == "REPLACEMENT_IN_USE"
+    tollgate.cli("token", "rotate", new, "--cancel", "--again", code=2)
 
 
 def test_retire_at_a_time(tollgate):

@@ -34,6 +34,7 @@ struct TokenTruth {
   End end = End::kNone;
   int64_t expire_us = 0;  // 0: never
   int64_t retire_us = 0;
+  bool given_up = false;  // a replacement that the sweep may end once it is known to be unused
   std::map<std::string, std::string> annotations;
   std::map<std::string, std::string> told;  // of these to edges, as the workspace's policy says
 

@@ -6,7 +6,9 @@
 #include "absl/strings/str_cat.h"
 #include "google/protobuf/util/time_util.h"
 #include "service/sweep/sweep.h"
+#include "service/tokens/cancel_rotation.h"
 #include "service/tokens/create_token.h"
+#include "service/tokens/replan_rotation.h"
 #include "service/tokens/retire_token.h"
 #include "service/tokens/revoke_cohort.h"
 #include "service/tokens/revoke_token.h"
@@ -27,6 +29,23 @@ const char* const kScopes[] = {"a:read", "b:write"};
 
 int64_t Micros(const google::protobuf::Timestamp& t) {
   return google::protobuf::util::TimeUtil::TimestampToMicroseconds(t);
+}
+
+// When a token is to be retired, as its plan says; 0: at no time.
+int64_t PlannedUs(const v1::Token& token) {
+  return token.retire_plan().has_at_time() ? Micros(token.retire_plan().at_time()) : 0;
+}
+
+v1::RetirePlan SomePlan(World* world) {
+  v1::RetirePlan plan;
+  if (world->Chance(0.7)) {
+    *plan.mutable_at_time() =
+        google::protobuf::util::TimeUtil::MicrosecondsToTimestamp(absl::ToUnixMicros(
+            NodeClock::WallAt(world->now() + world->Between(300, 6000) * kMillisecond)));
+  } else {
+    plan.set_by_hand(true);
+  }
+  return plan;
 }
 
 // A change by a newer service, which tells of it in a way that this build does not know.
@@ -252,7 +271,7 @@ void Town::RevokeCohort() {
       }));
 }
 
-void Town::Rotate(int token) {
+void Town::Rotate(int token, bool again) {
   const std::shared_ptr<ServiceNode> service = Reachable();
   if (service == nullptr) return;
   const int made = Mint();
@@ -261,43 +280,82 @@ void Town::Rotate(int token) {
   tokens_[made].proposed = true;
   v1::RotateTokenRequest request;
   request.set_name(token::FormatTokenName(tokens_[token].workspace, tokens_[token].public_id));
-  if (world_->Chance(0.7)) {
-    *request.mutable_retire_plan()->mutable_at_time() =
-        google::protobuf::util::TimeUtil::MicrosecondsToTimestamp(absl::ToUnixMicros(
-            NodeClock::WallAt(world_->now() + world_->Between(300, 6000) * kMillisecond)));
-  } else {
-    request.mutable_retire_plan()->set_by_hand(true);
-  }
+  request.set_again(again);
+  if (!again || world_->Chance(0.5)) *request.mutable_retire_plan() = SomePlan(world_);
   recent_.insert(token);
   recent_.insert(made);
   TOLLGATE_PROPOSE(
       service, service::RotateTokenCommand::Make(request, kActor, tokens_[made].minted),
-      ([this, token, made](const service::RotateTokenCommand& command, History& history,
-                           int64_t revision, uint32_t index) {
+      ([this, token, made, again](const service::RotateTokenCommand& command, History& history,
+                                  int64_t revision, uint32_t index) {
         TokenTruth old = history.Now(token);
         if (!old.exists) return;
         TokenTruth fresh = old;
         fresh.suspended = false;
         fresh.end = TokenTruth::End::kNone;
         fresh.retire_us = 0;
+        fresh.given_up = false;
         fresh.create_revision = revision;
         fresh.create_index = index;
         const v1::Token& token_made = command.response().token();
         fresh.expire_us = token_made.has_expire_time() ? Micros(token_made.expire_time()) : 0;
         // A time that a lost rotation left, by a replay: the token still ends then.
-        if (old.retire_us != 0) {
+        if (old.retire_us != 0 && !again) {
           old.expire_us =
               old.expire_us == 0 ? old.retire_us : std::min(old.expire_us, old.retire_us);
-          old.retire_us = 0;
         }
-        const v1::Token& replaced = command.response().replaced();
-        if (replaced.retire_plan().has_at_time()) {
-          old.retire_us = Micros(replaced.retire_plan().at_time());
-        }
+        old.retire_us = PlannedUs(command.response().replaced());
+        NoteGivenUp(command.response().given_up(), history, revision);
         world_->Note("token rotated", "", token, made, revision);
         history.Set(token, revision, old);
         history.Set(made, revision, fresh);
       }));
+}
+
+void Town::MendRotation(int token) {
+  const std::shared_ptr<ServiceNode> service = Reachable();
+  if (service == nullptr) return;
+  if (world_->Chance(0.4)) return Rotate(token, /*again=*/true);
+  const std::string name =
+      token::FormatTokenName(tokens_[token].workspace, tokens_[token].public_id);
+  recent_.insert(token);
+  if (world_->Chance(0.5)) {
+    v1::ReplanRotationRequest request;
+    request.set_name(name);
+    *request.mutable_retire_plan() = SomePlan(world_);
+    TOLLGATE_PROPOSE(service, service::ReplanRotationCommand::Make(request, kActor),
+                     ([this, token](const service::ReplanRotationCommand& command, History& history,
+                                    int64_t revision, uint32_t) {
+                       TokenTruth truth = history.Now(token);
+                       truth.retire_us = PlannedUs(command.response().token());
+                       world_->Note("rotation planned anew", "", token, revision);
+                       history.Set(token, revision, truth);
+                     }));
+    return;
+  }
+  v1::CancelRotationRequest request;
+  request.set_name(name);
+  TOLLGATE_PROPOSE(service, service::CancelRotationCommand::Make(request, kActor),
+                   ([this, token](const service::CancelRotationCommand& command, History& history,
+                                  int64_t revision, uint32_t) {
+                     TokenTruth truth = history.Now(token);
+                     truth.retire_us = 0;
+                     world_->Note("rotation taken back", "", token, revision);
+                     history.Set(token, revision, truth);
+                     NoteGivenUp(command.response().given_up(), history, revision);
+                   }));
+}
+
+void Town::NoteGivenUp(const v1::Token& given_up, History& history, int64_t revision) {
+  if (given_up.name().empty() || given_up.has_end()) return;
+  for (size_t i = 0; i < tokens_.size(); ++i) {
+    if (tokens_[i].public_id != given_up.token_id()) continue;
+    TokenTruth truth = history.Now(static_cast<int>(i));
+    truth.given_up = true;
+    world_->Note("replacement given up", "", static_cast<int>(i), revision);
+    history.Set(static_cast<int>(i), revision, truth);
+    recent_.insert(static_cast<int>(i));
+  }
 }
 
 void Town::Sweep(bool compact) {
@@ -315,7 +373,7 @@ void Town::Sweep(bool compact) {
         for (const auto& [token, versions] : disk->history->tokens()) {
           TokenTruth truth = disk->history->Now(token);
           if (!truth.exists || truth.end != TokenTruth::End::kNone) continue;
-          if (truth.expire_us == 0 && truth.retire_us == 0) continue;
+          if (truth.expire_us == 0 && truth.retire_us == 0 && !truth.given_up) continue;
           const auto record = *storage::GetRecord<store::v1::TokenRecord>(
               *snapshot, storage::Table::kTokens,
               storage::TokenKey(truth.workspace, tokens_[token].public_id));
@@ -324,7 +382,7 @@ void Town::Sweep(bool compact) {
               record->ending().kind() == store::v1::Ending::KIND_REVOKED) {
             continue;
           }
-          oracle_.OnEndedByTime(token, truth);
+          if (!truth.given_up) oracle_.OnEndedByTime(token, truth);
           truth.end = TokenTruth::End::kExpired;
           world_->Note("token swept", "", token, revision);
           disk->history->Set(token, revision, truth);
@@ -359,6 +417,7 @@ void Town::AnnotateNowAndThen() {
   world_->After(static_cast<int64_t>(50 + rng.Uniform(400)) * kMillisecond, 0, [this, &rng] {
     if (healing_) return;
     if (!quiet_) rng.Uniform(3) == 0 ? NameAnnotations() : Annotate(AnyToken());
+    if (!quiet_ && rng.Uniform(4) == 0) MendRotation(AnyToken());
     AnnotateNowAndThen();
   });
 }

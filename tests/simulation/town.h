@@ -116,7 +116,12 @@ class Town {
   void ChangeToken(int token);
   void Revoke(int token);
   void RevokeCohort();
-  void Rotate(int token);
+  // `again`: a token that was rotated, perhaps.
+  void Rotate(int token, bool again = false);
+  // Does a rotation again, plans it anew, or takes it back.
+  void MendRotation(int token);
+  // A change has given this replacement up, unless it had ended.
+  void NoteGivenUp(const tollgate::v1::Token& given_up, History& history, int64_t revision);
   void Sweep(bool compact);
   void NewerServiceChange(int token);
   // Now and then a policy names other annotations for the edge, or a token gets others.

@@ -26,6 +26,39 @@ TEST(RotationText, SaysWhatIsDue) {
   EXPECT_EQ(RotationText(token, kNow), "retires when silent for 24 h");
 }
 
+TEST(AlreadyText, SaysWhatIsSinceWhenByWhomAndWhy) {
+  tollgate::v1::Token token;
+  token.set_state(tollgate::v1::TOKEN_STATE_ACTIVE);
+  EXPECT_EQ(AlreadyText(token, kNow), "was not suspended: it is active");
+  token.set_state(tollgate::v1::TOKEN_STATE_SUSPENDED);
+  EXPECT_EQ(AlreadyText(token, kNow), "was suspended already") << "of an older service";
+  *token.mutable_suspend_time() = base::ToProto(kNow);
+  token.set_suspended_by("ops");
+  token.set_reason("under\x1b attack");
+  EXPECT_EQ(AlreadyText(token, kNow), "was suspended already, just now, by ops: under\\x1b attack");
+  token.set_state(tollgate::v1::TOKEN_STATE_REVOKED);
+  token.clear_suspend_time();
+  token.clear_suspended_by();
+  token.set_reason("in a gist");
+  auto* end = token.mutable_end();
+  end->set_cause(tollgate::v1::END_CAUSE_REVOKED);
+  *end->mutable_time() = base::ToProto(kNow - absl::Hours(3));
+  end->set_actor("ops");
+  EXPECT_EQ(AlreadyText(token, kNow), "was revoked already, 3 h ago, by ops: in a gist");
+  EXPECT_EQ(NoChangeText(token, 184, "in a gist", kNow),
+            "no change    revision 184   was revoked already, 3 h ago, by ops: in a gist\n");
+  EXPECT_THAT(NoChangeText(token, 184, "in a log, too", kNow),
+              HasSubstr("\nnoted        the reason given now, in the audit log\n"));
+  end->set_cause(tollgate::v1::END_CAUSE_COHORT);
+  EXPECT_THAT(AlreadyText(token, kNow), HasSubstr("was revoked already, with others, 3 h ago"));
+  token.set_state(tollgate::v1::TOKEN_STATE_EXPIRED);
+  end->set_cause(tollgate::v1::END_CAUSE_UNUSED);
+  end->clear_actor();
+  EXPECT_EQ(AlreadyText(token, kNow), "had expired already, unused, 3 h ago");
+  end->set_cause(tollgate::v1::END_CAUSE_EXPIRED);
+  EXPECT_EQ(AlreadyText(token, kNow), "had expired already, 3 h ago");
+}
+
 TEST(Times, RoundTripAlsoBeforeTheEpoch) {
   for (const absl::Time time :
        {kNow, absl::UnixEpoch() - absl::Nanoseconds(1), kNow + absl::Nanoseconds(7)}) {

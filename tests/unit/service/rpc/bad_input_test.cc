@@ -135,11 +135,12 @@ TEST_F(BadInputTest, BytesThatAreNoMessage) {
   for (const char* method :
        {"TokenService/CreateToken", "TokenService/GetToken", "TokenService/ListTokens",
         "TokenService/UpdateToken", "TokenService/RotateToken", "TokenService/RetireToken",
-        "TokenService/SuspendToken", "TokenService/ResumeToken", "TokenService/RevokeToken",
-        "TokenService/RevokeTokens", "TokenService/RevokeLeakedToken",
-        "WorkspaceService/GetWorkspace", "WorkspaceService/ListWorkspaces",
-        "WorkspaceService/UpdateWorkspacePolicy", "OperationsService/ListAuditEntries",
-        "OperationsService/GetEnforcement", "OperationsService/WaitEnforced"}) {
+        "TokenService/ReplanRotation", "TokenService/CancelRotation", "TokenService/SuspendToken",
+        "TokenService/ResumeToken", "TokenService/RevokeToken", "TokenService/RevokeTokens",
+        "TokenService/RevokeLeakedToken", "WorkspaceService/GetWorkspace",
+        "WorkspaceService/ListWorkspaces", "WorkspaceService/UpdateWorkspacePolicy",
+        "OperationsService/ListAuditEntries", "OperationsService/GetEnforcement",
+        "OperationsService/WaitEnforced"}) {
     grpc::ClientContext context;
     context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(30)));
     grpc::Slice slice("\x0a\x7f no message");

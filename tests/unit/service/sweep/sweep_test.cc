@@ -4,7 +4,9 @@
 #include "base/proto_time.h"
 #include "service/reads/read_tokens.h"
 #include "service/tokens/revoke_cohort.h"
+#include "storage/journal/journaled_engine.h"
 #include "storage/start_command.h"
+#include "tests/instruments/live_scan.h"
 #include "tests/unit/service/command_fixture.h"
 #include "tests/unit/service/stand_ins.h"
 
@@ -109,6 +111,113 @@ TEST_F(SweepTest, WhatACohortEndedIsOnlyTidiedUp) {
   EXPECT_THAT(events_, SizeIs(0));
   EXPECT_EQ(Count(storage::Table::kDue), 0u);
   EXPECT_EQ(Count(storage::Table::kLabels), 0u);
+}
+
+TEST_F(SweepTest, TheFirstEndIsAFactOfTheRecordWhateverCohortsComeLater) {
+  const auto revoke_all = [&](const std::string& owner, const std::string& reason) {
+    tollgate::v1::RevokeTokensRequest request;
+    request.set_parent("workspaces/acme");
+    request.set_owner(owner);
+    request.set_reason(reason);
+    request.set_allow_empty(true);
+    const auto done = Do(RevokeCohortCommand::Make(request, "ops"));
+    ASSERT_TRUE(done.ok()) << done.status();
+  };
+  // By a watermark; by time before it, while no sweep came by; suspended; by both of two.
+  std::vector<tollgate::v1::Token> tokens = {Lasting("expired", 10), Made("owned", "team-a")};
+  const auto rotated = Made("retired");
+  tollgate::v1::RotateTokenRequest rotate;
+  rotate.set_name(rotated.name());
+  rotate.mutable_retire_plan()->mutable_after()->set_seconds(10);
+  tokens.push_back((*Do(RotateTokenCommand::Make(rotate, "local", Mint())))->response().token());
+  tokens.push_back(rotated);
+  tokens.push_back(Made("suspended"));
+  ASSERT_TRUE(Suspend(tokens.back().name()).ok());
+  for (int i = 0; i < 20; ++i) tokens.push_back(Made(absl::StrCat("t", i)));
+  now_ += absl::Seconds(10);
+  revoke_all("team-a", "left");
+  now_ += absl::Seconds(10);
+  revoke_all("", "breach");
+
+  const auto grant = [&](const tollgate::v1::Token& token) {
+    const auto held = LoadToken(*View(), "acme", token.token_id()).value();
+    return token::ToGrant(held.record, held.cohorts).DebugString();
+  };
+  std::vector<tollgate::v1::Token> as_ended;
+  std::vector<std::string> grants;
+  for (const auto& token : tokens) {
+    as_ended.push_back(Read(token));
+    grants.push_back(grant(token));
+  }
+  const auto expect_as_ended = [&](const char* when) {
+    for (size_t i = 0; i < tokens.size(); ++i) {
+      EXPECT_EQ(Read(tokens[i]).DebugString(), as_ended[i].DebugString()) << when;
+      EXPECT_EQ(grant(tokens[i]), grants[i]) << when;
+    }
+  };
+  EXPECT_EQ(as_ended[0].state(), tollgate::v1::TOKEN_STATE_EXPIRED);
+  EXPECT_EQ(as_ended[1].reason(), "left");
+  EXPECT_EQ(as_ended[2].end().cause(), tollgate::v1::END_CAUSE_COHORT);
+  EXPECT_EQ(as_ended[3].end().cause(), tollgate::v1::END_CAUSE_RETIRED);
+
+  // A sweep that comes late: nothing is written yet.
+  for (int i = 0; i < 70; ++i) {
+    now_ += absl::Hours(1);
+    Made(absl::StrCat("later", i));
+    revoke_all("", absl::StrCat("breach ", i));
+  }
+  expect_as_ended("before the sweep");
+
+  const size_t audited = Count(storage::Table::kAudit);
+  SweepCommand::Limits limits;
+  limits.max_walked = 7;
+  SweepCommand::Result result;
+  size_t written = 0;
+  int steps = 0;
+  do {
+    result = Sweep(limits);
+    written += result.ends_written;
+    EXPECT_LE(result.ends_written, 7u) << "a step is bounded";
+    EXPECT_THAT(events_, SizeIs(0));
+    expect_as_ended("while the sweep writes");
+    if (++steps == 3) {  // another watermark in the midst of it
+      Made("of another owner", "team-b");
+      revoke_all("team-b", "again");
+    }
+    ASSERT_LT(steps, 100);
+  } while (result.more);
+  EXPECT_EQ(written, tokens.size() + 71);
+  expect_as_ended("once it is written");
+  EXPECT_EQ(Count(storage::Table::kAudit), audited + 2) << "those of the watermark and its token";
+  EXPECT_EQ(Count(storage::Table::kDue), 0u);
+  EXPECT_EQ(Count(storage::Table::kLabels), 0u);
+  EXPECT_EQ(instruments::LiveCountFaults(*View()), "");
+
+  const auto made = Made("of the last");
+  revoke_all("", "the last");
+  const auto cohort = storage::GetRecord<store::v1::CohortRecord>(*View(), storage::Table::kCohorts,
+                                                                  storage::CohortKey("acme", ""));
+  EXPECT_EQ((*cohort)->earlier_size(), 0) << "none of them is cited any more";
+  expect_as_ended("after the last");
+  while (Sweep().more) {
+  }
+  EXPECT_EQ(Read(made).reason(), "the last");
+  const int64_t head = Head();
+  EXPECT_FALSE(Sweep().more);
+  EXPECT_EQ(Head(), head) << "nothing is left to do";
+}
+
+TEST_F(SweepTest, EndsThatTheSweepWritesAreNoneOfTheJournals) {
+  Made("a");
+  tollgate::v1::RevokeTokensRequest request;
+  request.set_parent("workspaces/acme");
+  ASSERT_TRUE(Do(RevokeCohortCommand::Make(request, "ops")).ok());
+  SweepCommand sweep({}, AllHeard(now_), "");
+  const auto outcome = storage::RunBatch(*View(), storage::BatchTime(now_), {&sweep});
+  ASSERT_TRUE(outcome.ok()) << outcome.status();
+  EXPECT_EQ(sweep.result().ends_written, 1u);
+  const auto entry = storage::JournalEntryFor(outcome->request);
+  EXPECT_EQ(entry.tokens_size() + entry.cohorts_size(), 0);
 }
 
 TEST_F(SweepTest, WhenSilentRetiresOnlyWhenTheReplacementIsInUseAndTheOldIsQuietEverywhere) {

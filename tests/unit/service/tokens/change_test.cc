@@ -515,6 +515,86 @@ TEST_F(ChangeTest, RevokingTwiceAnswersTheFirst) {
   EXPECT_EQ(Reason(RevokeOne("nonsense")), "BAD_RESOURCE_NAME");
 }
 
+TEST_F(ChangeTest, WhatWasSoAlreadyIsSaidToBeAndASecondReasonIsKept) {
+  const auto audited = [&] {
+    std::vector<std::string> lines;
+    const auto entries = View()->Scan(storage::Table::kAudit, "", "", 1000);
+    for (const storage::Entry& entry : *entries) {
+      store::v1::AuditChainRecord chained;
+      store::v1::AuditRecord record;
+      EXPECT_TRUE(chained.ParseFromString(entry.value));
+      EXPECT_TRUE(record.ParseFromString(chained.content()));
+      lines.push_back(absl::StrCat(record.actor(), " ", record.action(), " ", record.reason()));
+    }
+    return lines;
+  };
+  const auto token = Made("key");
+  const auto suspend = [&](const std::string& reason, const std::string& actor) {
+    tollgate::v1::SuspendTokenRequest request;
+    request.set_name(token.name());
+    request.set_reason(reason);
+    return (*Do(SuspendTokenCommand::Make(request, actor)))->response();
+  };
+  const auto revoke = [&](const std::string& reason, const std::string& actor) {
+    tollgate::v1::RevokeTokenRequest request;
+    request.set_name(token.name());
+    request.set_reason(reason);
+    return (*Do(RevokeTokenCommand::Make(request, actor)))->response();
+  };
+  EXPECT_TRUE((*Resume(token.name()))->response().unchanged());
+  const absl::Time suspended = now_;
+  EXPECT_FALSE(suspend("under attack", "ops").unchanged());
+  now_ += absl::Hours(1);
+  const auto still = suspend("as the runbook says", "lea");
+  EXPECT_TRUE(still.unchanged());
+  EXPECT_EQ(still.token().reason(), "under attack");
+  EXPECT_EQ(still.token().suspended_by(), "ops");
+  EXPECT_EQ(base::FromProto(still.token().suspend_time()), suspended);
+  EXPECT_THAT(events_, SizeIs(0));
+  const auto resumed = (*Resume(token.name()))->response();
+  EXPECT_FALSE(resumed.unchanged());
+  EXPECT_FALSE(resumed.token().has_suspend_time());
+  EXPECT_EQ(resumed.token().suspended_by(), "");
+
+  const auto first = revoke("in a gist", "ops");
+  EXPECT_FALSE(first.unchanged());
+  EXPECT_EQ(first.token().end().cause(), tollgate::v1::END_CAUSE_REVOKED);
+  EXPECT_EQ(first.token().end().actor(), "ops");
+  EXPECT_EQ(first.token().end().revision(), first.revision());
+  const absl::Time revoked = now_;
+  now_ += absl::Hours(3);
+  const auto again = revoke("in a log, too", "lea");
+  EXPECT_TRUE(again.unchanged());
+  EXPECT_EQ(again.token().SerializeAsString(), first.token().SerializeAsString());
+  EXPECT_EQ(base::FromProto(again.token().end().time()), revoked);
+  EXPECT_THAT(events_, SizeIs(0));
+  const int64_t head = Head();
+  EXPECT_TRUE(revoke("", "lea").unchanged());
+  EXPECT_TRUE(revoke("in a gist", "lea").unchanged());
+  EXPECT_EQ(Head(), head) << "there is nothing to keep";
+  EXPECT_THAT(audited(), ::testing::ElementsAre(
+                             "local token.create ", "ops token.suspend under attack",
+                             "lea token.suspend_again as the runbook says", "local token.resume ",
+                             "ops token.revoke in a gist", "lea token.revoke_again in a log, too"));
+
+  auto lasting = Ask("short");
+  lasting.mutable_lifetime()->set_seconds(10);
+  const auto expired = (*Create(lasting))->response().token();
+  now_ += absl::Seconds(11);
+  const auto late = (*RevokeOne(expired.name()))->response();
+  EXPECT_TRUE(late.unchanged()) << "time had ended it";
+  EXPECT_EQ(late.token().end().cause(), tollgate::v1::END_CAUSE_EXPIRED);
+  EXPECT_EQ(audited().back(), "local token.revoke_again in a gist");
+
+  tollgate::v1::UpdateTokenRequest same;
+  same.mutable_token()->set_name(Made("same").name());
+  same.mutable_token()->set_label("same");
+  same.mutable_update_mask()->add_paths("label");
+  EXPECT_TRUE((*Do(UpdateTokenCommand::Make(same, "local")))->response().unchanged());
+  same.mutable_token()->set_label("another");
+  EXPECT_FALSE((*Do(UpdateTokenCommand::Make(same, "local")))->response().unchanged());
+}
+
 TEST_F(ChangeTest, RevokingWhatTimeHasEndedCommitsItsEndAsExpired) {
   auto request = Ask("key");
   request.mutable_lifetime()->set_seconds(10);

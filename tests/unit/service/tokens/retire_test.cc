@@ -85,6 +85,8 @@ TEST_F(RetireTest, SilentRetiresOnceAndAnswersTheSameAgain) {
   EXPECT_EQ(events_.size(), 1u);
   const int64_t revision = (*retired)->response().revision();
   EXPECT_EQ(revision, Head());
+  EXPECT_FALSE((*retired)->response().unchanged());
+  EXPECT_TRUE((*Retire())->response().unchanged());
   EXPECT_EQ((*Retire())->response().revision(), revision);
   EXPECT_EQ(Head(), revision);
 }
