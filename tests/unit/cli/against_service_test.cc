@@ -243,6 +243,60 @@ TEST_F(AgainstService, ATokenThatCouldNotBeShownIsRevoked) {
               HasSubstr("Revoke it: tollgate token revoke"));
 }
 
+TEST_F(AgainstService, WhatDidNothingIsNotToldAsADeed) {
+  EnforceAt(0);
+  service_.revoke.Script([](int, const auto&, auto* response) {
+    response->set_revision(184);
+    response->set_unchanged(true);
+    v1::Token& token = *response->mutable_token();
+    token.set_state(v1::TOKEN_STATE_REVOKED);
+    token.set_reason("in a gist");
+    token.mutable_end()->set_actor("ops");
+    *token.mutable_end()->mutable_time() = base::ToProto(absl::Now() - absl::Hours(3));
+    return grpc::Status::OK;
+  });
+  const std::vector<std::string> words = {"token",  "revoke",   "4mXp81QzR0aYc7Ld",
+                                          "-w",     "acme",     "--yes",
+                                          "--wait", "--reason", "in a log, too"};
+  Outcome outcome = Run(words);
+  EXPECT_EQ(outcome.code, kDone) << outcome.err;
+  EXPECT_THAT(outcome.out,
+              testing::StartsWith("no change    revision 184   was revoked already, 3 h "
+                                  "ago, by ops: in a gist\nnoted        the reason"));
+  EXPECT_THAT(outcome.out, HasSubstr("\nenforced     everywhere"));
+  outcome = Run({"-o", "json", "token", "revoke", "4mXp81QzR0aYc7Ld", "-w", "acme", "--yes"});
+  EXPECT_THAT(outcome.out, HasSubstr("\"unchanged\""));
+  outcome = Run({"-q", "token", "revoke", "4mXp81QzR0aYc7Ld", "-w", "acme", "--yes"});
+  EXPECT_EQ(outcome.out, "");
+}
+
+TEST_F(AgainstService, ALostRotationIsDoneAgainPlannedAnewOrTakenBack) {
+  service_.rotate.Script([](int, const auto& request, auto* response) {
+    if (!request.again()) {
+      return net::ToGrpcStatus(base::Refuse(absl::StatusCode::kFailedPrecondition,
+                                            "ALREADY_ROTATED", "was rotated already"));
+    }
+    response->mutable_token()->set_name("workspaces/acme/tokens/4mXp81QzR0aYc7Ld");
+    response->set_secret_withheld(true);
+    response->mutable_replaced()->set_name("workspaces/acme/tokens/0000000000000old");
+    return grpc::Status::OK;
+  });
+  EXPECT_THAT(Run({"token", "rotate", "id", "-w", "acme"}).err, HasSubstr("--again"));
+  const Outcome withheld = Run({"token", "rotate", "id", "-w", "acme", "--again"});
+  EXPECT_EQ(withheld.code, kRefused);
+  EXPECT_THAT(withheld.err, HasSubstr("rotate workspaces/acme/tokens/0000000000000old --again"));
+  EXPECT_FALSE(service_.rotate.asked().back().has_retire_plan()) << "the plan stays";
+  Run({"token", "rotate", "id", "-w", "acme", "--again", "--retire-in", "1h"});
+  EXPECT_EQ(service_.rotate.asked().back().retire_plan().after().seconds(), 3600);
+  const size_t asked = service_.rotate.asked().size();
+  for (const char* other : {"--again", "--replan", "--retire-in=1h", "--expires-in=1h"}) {
+    EXPECT_EQ(Run({"token", "rotate", "id", "-w", "acme", "--cancel", other}).code, kBadUsage)
+        << other;
+  }
+  EXPECT_EQ(Run({"token", "rotate", "id", "-w", "acme", "--again", "--replan"}).code, kBadUsage);
+  EXPECT_EQ(service_.rotate.asked().size(), asked);
+}
+
 TEST_F(AgainstService, DurationsTravelAsDurations) {
   EXPECT_EQ(Run({"token", "rotate", "id", "-w", "acme", "--retire-in", "1h"}).code, kDone);
   EXPECT_EQ(service_.rotate.asked().back().retire_plan().after().seconds(), 3600);
