@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "base/proto_time.h"
 #include "base/random.h"
 #include "base/status.h"
 #include "net/error.h"
