@@ -32,6 +32,7 @@ def test_one_label_however_it_is_written(tollgate):
     assert unicodedata.normalize("NFD", COMPOSED) == DECOMPOSED
     listed = tollgate.cli("token", "list", "--label", DECOMPOSED)["tokens"]
     assert [token["token_id"] for token in listed] == [first]
+    tollgate.service.stop()
     tollgate.restart_service()
     refused(tollgate, DECOMPOSED, "LABEL_TAKEN", code=4)
     tollgate.cli("token", "revoke", first, "--yes", as_json=False)

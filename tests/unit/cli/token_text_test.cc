@@ -35,7 +35,7 @@ TEST(AlreadyText, SaysWhatIsSinceWhenByWhomAndWhy) {
   *token.mutable_suspend_time() = base::ToProto(kNow);
   token.set_suspended_by("ops");
   token.set_reason("under\x1b attack");
-  EXPECT_EQ(AlreadyText(token, kNow), "was suspended already, just now, by ops: under\\x1b attack");
+  EXPECT_EQ(AlreadyText(token, kNow), "was suspended already, just now, by ops: under? attack");
   token.set_state(tollgate::v1::TOKEN_STATE_REVOKED);
   token.clear_suspend_time();
   token.clear_suspended_by();

@@ -132,15 +132,27 @@ TEST_F(BadInputTest, TextThatIsNoUtf8) {
 // Sends bytes that are no message, to every method.
 TEST_F(BadInputTest, BytesThatAreNoMessage) {
   grpc::GenericStub stub(channel_);
-  for (const char* method :
-       {"TokenService/CreateToken", "TokenService/GetToken", "TokenService/ListTokens",
-        "TokenService/UpdateToken", "TokenService/RotateToken", "TokenService/RetireToken",
-        "TokenService/ReplanRotation", "TokenService/CancelRotation", "TokenService/SuspendToken",
-        "TokenService/ResumeToken", "TokenService/RevokeToken", "TokenService/RevokeTokens",
-        "TokenService/RevokeLeakedToken", "WorkspaceService/GetWorkspace",
-        "WorkspaceService/ListWorkspaces", "WorkspaceService/UpdateWorkspacePolicy",
-        "OperationsService/ListAuditEntries", "OperationsService/GetEnforcement",
-        "OperationsService/WaitEnforced"}) {
+  for (const char* method : {"TokenService/CreateToken",
+                             "TokenService/GetToken",
+                             "TokenService/ListTokens",
+                             "TokenService/UpdateToken",
+                             "TokenService/RotateToken",
+                             "TokenService/RetireToken",
+                             "TokenService/ReplanRotation",
+                             "TokenService/CancelRotation",
+                             "TokenService/SuspendToken",
+                             "TokenService/ResumeToken",
+                             "TokenService/RevokeToken",
+                             "TokenService/RevokeTokens",
+                             "TokenService/RevokeLeakedToken",
+                             "WorkspaceService/GetWorkspace",
+                             "WorkspaceService/ListWorkspaces",
+                             "WorkspaceService/UpdateWorkspacePolicy",
+                             "WorkspaceService/PreviewWorkspacePolicy",
+                             "OperationsService/CheckStore",
+                             "OperationsService/ListAuditEntries",
+                             "OperationsService/GetEnforcement",
+                             "OperationsService/WaitEnforced"}) {
     grpc::ClientContext context;
     context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(30)));
     grpc::Slice slice("\x0a\x7f no message");
