@@ -161,6 +161,7 @@ void EnforcementDesk::Answer(const Waiter& waiter) {
       *receipt.mutable_elapsed() = base::ToProto(now - waiter.began);
     }
   }
+  TellSink();
   waiter.done(std::move(receipt));
 }
 
@@ -208,9 +209,14 @@ void EnforcementDesk::EndWait(const WaitId& id) {
 }
 
 Receipt EnforcementDesk::ReceiptFor(const ReceiptQuestion& question) {
-  absl::MutexLock lock(&mu_);
-  ledger_->Advance(options_.clock->Now());
-  return ledger_->ReceiptFor(question);
+  Receipt receipt;
+  {
+    absl::MutexLock lock(&mu_);
+    ledger_->Advance(options_.clock->Now());
+    receipt = ledger_->ReceiptFor(question);
+  }
+  TellSink();
+  return receipt;
 }
 
 int64_t EnforcementDesk::enforced_revision() {

@@ -123,7 +123,8 @@ class EnforcementDesk : public Lessor {
   void Answer(const Waiter& waiter) ABSL_LOCKS_EXCLUDED(mu_);
   // Tells the ledger of the newest write and of both clocks; returns the boot clock.
   base::BootTime NoteClocks() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Tells the sink what changed, in order.
+  // Tells the sink what changed, in order. Before a receipt leaves, because whoever gets it looks
+  // for what is missing (gaps) at the sink.
   void TellSink() ABSL_LOCKS_EXCLUDED(mu_, sink_mu_);
   // Submits to the sequencer and counts the write, so that Stop can wait for its end.
   void Write(std::shared_ptr<storage::Command> command,

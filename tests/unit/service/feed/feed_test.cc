@@ -409,6 +409,37 @@ TEST_F(FeedTest, ATickAsksForTheNextInTime) {
   EXPECT_TRUE(answered);
 }
 
+class EndsTold : public UseSink {
+ public:
+  void Report(absl::string_view, absl::string_view, const v1::Usage&) override {}
+  void SessionLive(absl::string_view, absl::string_view) override {}
+  void SessionEnded(absl::string_view, absl::string_view, bool) override { ++count; }
+  int count = 0;
+};
+
+// A machine that was suspended: the leases have run out before anything ticked. A receipt then
+// rests on their ends, so what was never reported (a gap) has to be known before the receipt is.
+TEST_F(FeedTest, ALeasesEndIsToldBeforeTheReceiptThatRestsOnIt) {
+  EndsTold sink;
+  options_.use = &sink;
+  Start();
+  Join("a");
+  Pass(absl::Hours(1));
+  const int64_t r = Commit();
+  int told = -1;
+  feed_->desk().WaitEnforced({r, "", ""}, absl::Seconds(1), [&](const v1::Receipt& receipt) {
+    EXPECT_EQ(receipt.state(), v1::ENFORCEMENT_STATE_ENFORCED);
+    told = sink.count;
+  });
+  EXPECT_EQ(told, 1);
+
+  Join("b");
+  Pass(absl::Hours(1));
+  feed_->desk().ReceiptFor({Commit(), "", ""});
+  EXPECT_EQ(sink.count, 2);
+  feed_.reset();
+}
+
 TEST_F(FeedTest, AWaitForHoldsEndsWhenTheLastIsClosed) {
   Follower a = Join("a");
   Follower b = Join("b");
