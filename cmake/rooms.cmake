@@ -3,6 +3,8 @@
 # named go by themselves: each has a name of its own, in a nameless namespace, that another has too.
 function(tollgate_unity name)
   set_target_properties(${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+  # CMake names the files by their whole paths, which neither a log nor a library is to show.
+  target_compile_options(${name} PRIVATE -fmacro-prefix-map=${PROJECT_SOURCE_DIR}/=)
   set_source_files_properties(${ARGN} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
 endfunction()
 

@@ -84,7 +84,16 @@ int ConnectionCap(const Acceptor::Options& options) {
       (files - kDescriptorsKeptBack) / std::max(options.share_of, 1), 16, kMostConnections));
 }
 
-int OpenSpare() { return open("/dev/null", O_RDONLY | O_CLOEXEC); }
+constexpr size_t kSpares = 4;
+
+// As many spares as there should be, as far as there are descriptors for them.
+void FillSpares(std::vector<int>* spares) {
+  while (spares->size() < kSpares) {
+    const int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return;
+    spares->push_back(fd);
+  }
+}
 
 sockaddr_un UnixName(const std::string& path) {
   sockaddr_un name{};
@@ -244,14 +253,14 @@ Acceptor::Acceptor(Options options, Address address, int listen_fd, int wake_fd,
       address_(std::move(address)),
       max_connections_(max_connections),
       listen_fd_(listen_fd),
-      wake_fd_(wake_fd),
-      spare_fd_(OpenSpare()) {
+      wake_fd_(wake_fd) {
+  FillSpares(&spares_);
   NoteFile();
 }
 
 Acceptor::~Acceptor() {
   Stop();
-  if (spare_fd_ >= 0) close(spare_fd_);
+  for (const int fd : spares_) close(fd);
   close(wake_fd_);
 }
 
@@ -393,10 +402,8 @@ absl::Duration Acceptor::AcceptSome() {
         continue;
       case EMFILE:
       case ENFILE:
-        if (spare_fd_ < 0) {
-          spare_fd_ = OpenSpare();
-          if (spare_fd_ < 0) return kRetryAfterError;
-        }
+        FillSpares(&spares_);
+        if (spares_.empty()) return kRetryAfterError;
         ShedOne();
         continue;
       default:
@@ -409,12 +416,11 @@ absl::Duration Acceptor::AcceptSome() {
 }
 
 void Acceptor::ShedOne() {
-  close(spare_fd_);
+  close(spares_.back());
+  spares_.pop_back();
   const int victim = accept4(listen_fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (victim >= 0) close(victim);
-  // Another thread may have taken the descriptor first; the spare is then opened before the next
-  // use.
-  spare_fd_ = OpenSpare();
+  FillSpares(&spares_);
   if (victim < 0) return;
   refused_descriptors_.fetch_add(1, std::memory_order_relaxed);
   if (IsTimeToLog(&last_exhausted_log_)) {

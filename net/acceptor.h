@@ -141,7 +141,9 @@ class Acceptor {
   const int max_connections_;
   int listen_fd_;
   int wake_fd_;
-  int spare_fd_ = -1;
+  // Given up, one at a time, to close what cannot be accepted for want of descriptors. Several,
+  // because another thread may take the one that was just closed, and keep it. The loop's alone.
+  std::vector<int> spares_;
   // Of the socket file that this acceptor made, so that Stop removes no other file.
   uint64_t socket_file_device_ = 0;
   uint64_t socket_file_inode_ = 0;

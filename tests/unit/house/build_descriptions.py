@@ -13,7 +13,7 @@ TOPS = sorted(house.TOPS | {"proto", "tests", "bench", "examples"})
 # Libraries that every test is linked with, and says nothing of.
 OF_EVERY_TEST = {"@GTest//:gmock", "@GTest//:gtest_main"}
 # Definitions and options that stand in the function of a build, or say only how fast it compiles, not in a target.
-OF_EVERY_TARGET = re.compile(r"^(TOLLGATE_SOURCE_DIR=|TOLLGATE_BIN_DIR=|-O0$|--param=ggc-)")
+OF_EVERY_TARGET = re.compile(r"^(TOLLGATE_SOURCE_DIR=|TOLLGATE_BIN_DIR=|-O0$|--param=ggc-|-fmacro-prefix-map=)")
 SIZES = {"small": 60, "medium": 300, "large": 900, "enormous": 3600}  # seconds that Bazel gives a test
 MACROS = {  # what a BUILD file may call -> what that is, and the file that defines it
     "tollgate_room": ("library", "rooms"),
