@@ -266,7 +266,7 @@ TEST_F(GrpcHostTest, ACallUnderWayIsAnsweredWithinTheLimit) {
   };
   Serve(On({"127.0.0.1:0"}));
   grpc::Status ended;
-  std::thread caller([this, &ended, channel = Channel()] { ended = Ask(channel); });
+  std::thread caller([&ended, channel = Channel()] { ended = Ask(channel); });
   begun.WaitForNotification();
   DrainPlan plan;
   plan.pause = absl::ZeroDuration();
