@@ -31,8 +31,12 @@ constexpr storage::DueKind kFirstKind = static_cast<storage::DueKind>(0);
 
 }  // namespace
 
-SweepCommand::SweepCommand(Limits limits, SilenceEvidence evidence, std::string watch_cursor)
-    : limits_(limits), evidence_(std::move(evidence)), first_cursor_(std::move(watch_cursor)) {}
+SweepCommand::SweepCommand(Limits limits, SilenceEvidence evidence, std::string watch_cursor,
+                           std::string walk_cursor)
+    : limits_(limits),
+      evidence_(std::move(evidence)),
+      first_cursor_(std::move(watch_cursor)),
+      first_walk_(std::move(walk_cursor)) {}
 
 absl::Status SweepCommand::Run(const storage::View& view, const storage::Slot& slot,
                                storage::Effects& effects) {
@@ -87,16 +91,16 @@ absl::Status SweepCommand::ForgetRequest(const storage::View& view, const storag
 
 absl::Status SweepCommand::RunToken(const storage::View& view, const storage::Slot& slot,
                                     const storage::Due& due, storage::Effects& effects) {
-  if (ended_.count(due.subject) != 0) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const storage::TokenKeyParts parts, storage::ParseTokenKey(due.subject));
-  ASSIGN_OR_RETURN(auto token, FindToken(view, parts.workspace, parts.token_id));
-  if (!token.has_value()) return absl::OkStatus();
   if (due.kind == storage::DueKind::kWatchUnused) {
     ASSIGN_OR_RETURN(const auto watched_us, UnusedWatchMicros(view, due.subject));
     // Another policy has had it looked at at another time.
     if (watched_us.has_value() && *watched_us != due.time_us) return absl::OkStatus();
     DropUnusedMark(due.subject, effects);
   }
+  if (ended_.count(due.subject) != 0) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const storage::TokenKeyParts parts, storage::ParseTokenKey(due.subject));
+  ASSIGN_OR_RETURN(auto token, FindToken(view, parts.workspace, parts.token_id));
+  if (!token.has_value()) return absl::OkStatus();
   // The record's present state decides, not the entry: a stale entry ends nothing.
   const Ending::Kind by_time = EndedByTime(*token, slot.now);
   if (by_time != Ending::KIND_UNSPECIFIED) {
@@ -151,7 +155,13 @@ absl::Status SweepCommand::WatchUnused(const storage::View& view, const storage:
   const std::string key = storage::TokenKey(record.workspace(), record.token_id());
   // What the policy says now, of every token: one that is unset spares all.
   if (token.policy.max_unused_us() == 0) return absl::OkStatus();
-  const absl::Duration limit = absl::Microseconds(token.policy.max_unused_us());
+  absl::Duration limit = absl::Microseconds(token.policy.max_unused_us());
+  // A service of before store format 5 wrote into each token what it was granted, and said not
+  // since when the policy has its limit. What was granted holds on, or tokens in use would end with
+  // the upgrade.
+  if (token.policy.max_unused_since_us() == 0) {
+    limit = std::max(limit, absl::Microseconds(record.max_unused_us()));
+  }
   const auto look_again_at = [&](absl::Time next) {
     return PlaceUnusedWatch(view, key, next, effects);
   };
@@ -230,12 +240,18 @@ absl::Status SweepCommand::RunWatched(const storage::View& view, const storage::
     // A suspended token is silent because it is suspended, which proves nothing about who still
     // holds it.
     if (token->record.suspended()) continue;
+    const auto judge = [&](const std::vector<EdgeUseRow>& replacement_uses) {
+      return JudgeSilence(
+                 uses, replacement_uses, evidence_, std::max(LastResumed(token->record), jump),
+                 absl::Microseconds(token->record.retirement().quiet_period_us()), slot.now)
+          .kind;
+    };
+    // Most rotated tokens are in use still; of those the replacements, a chain of them perhaps, are
+    // not read.
+    if (judge({}) == SilenceVerdict::Kind::kInUse) continue;
     ASSIGN_OR_RETURN(const auto replacement_uses,
-                     ReadReplacementUses(view, token->record, slot.now));
-    const SilenceVerdict verdict =
-        JudgeSilence(uses, replacement_uses, evidence_, std::max(LastResumed(token->record), jump),
-                     absl::Microseconds(token->record.retirement().quiet_period_us()), slot.now);
-    if (verdict.kind != SilenceVerdict::Kind::kSilent) continue;
+                     ReadAnyReplacementUses(view, token->record, slot.now));
+    if (judge(replacement_uses) != SilenceVerdict::Kind::kSilent) continue;
     End(*token, Ending::KIND_RETIRED, slot, effects);
   }
   // The last page was reached: the next step begins anew.
@@ -248,16 +264,23 @@ absl::Status SweepCommand::RunWatched(const storage::View& view, const storage::
 absl::Status SweepCommand::RunEndWalk(const storage::View& view, const storage::Slot& slot,
                                       storage::Effects& effects) {
   const std::string first = storage::DueKey(0, storage::DueKind::kWriteEnds, "");
-  ASSIGN_OR_RETURN(const std::vector<storage::Entry> walks,
-                   view.Scan(storage::Table::kDue, first, storage::PrefixEnd(first), /*limit=*/1));
+  const std::string end = storage::PrefixEnd(first);
+  // Workspaces take turns, or one that has new cohorts all the time would hold the others up.
+  const bool resumes = first_walk_ >= first && first_walk_ < end;
+  ASSIGN_OR_RETURN(std::vector<storage::Entry> walks,
+                   view.Scan(storage::Table::kDue, resumes ? storage::KeyAfter(first_walk_) : first,
+                             end, /*limit=*/2));
+  if (walks.empty() && resumes) {
+    ASSIGN_OR_RETURN(walks, view.Scan(storage::Table::kDue, first, end, /*limit=*/2));
+  }
   if (walks.empty() || limits_.max_walked == 0) return absl::OkStatus();
+  result_.walk_cursor = walks.front().key;
   ASSIGN_OR_RETURN(const storage::Due due, storage::ParseDueKey(walks.front().key));
   const std::string& workspace = due.subject;
   EndWalkRecord walk;
   if (!walk.ParseFromString(walks.front().value)) {
     return absl::DataLossError("a record of the sweep's walk cannot be parsed");
   }
-  result_.more = true;
   if (walk.up_to_revision() == 0) {
     // A watermark of this very commit is left to the next step: the journal is told of every token
     // that changes with it.
@@ -290,6 +313,7 @@ absl::Status SweepCommand::RunEndWalk(const storage::View& view, const storage::
     if (WriteCohortsEnd(token, effects)) ++result_.ends_written;
   }
   if (entries.size() >= limits_.max_walked) {
+    result_.more = true;
     effects.Put(storage::Table::kDue, walks.front().key, walk);
     return absl::OkStatus();
   }
@@ -303,6 +327,7 @@ absl::Status SweepCommand::RunEndWalk(const storage::View& view, const storage::
     effects.Put(storage::Table::kDue, walks.front().key, walk);
   } else {
     effects.Delete(storage::Table::kDue, walks.front().key);
+    if (walks.size() > 1) result_.more = true;
   }
   return absl::OkStatus();
 }

@@ -44,13 +44,15 @@ class SweepCommand : public storage::Command {
     // When the oldest entry that this step handled was due; unset: nothing was due. The time since
     // then is how far the sweep lags behind.
     absl::optional<absl::Time> first_due;
-    // For the next step: where the judging of silence goes on.
+    // For the next step: where the judging of silence goes on, and behind which workspace the
+    // writing of ends does.
     std::string watch_cursor;
+    std::string walk_cursor;
   };
 
-  // `evidence`: what the use ledger knows now. `watch_cursor`: the step before's; empty for the
-  // first.
-  SweepCommand(Limits limits, SilenceEvidence evidence, std::string watch_cursor);
+  // `evidence`: what the use ledger knows now. The cursors: the step before's; empty for the first.
+  SweepCommand(Limits limits, SilenceEvidence evidence, std::string watch_cursor,
+               std::string walk_cursor = "");
 
   absl::string_view name() const override { return "sweep"; }
   absl::Status Run(const storage::View& view, const storage::Slot& slot,
@@ -87,6 +89,7 @@ class SweepCommand : public storage::Command {
   const Limits limits_;
   const SilenceEvidence evidence_;
   const std::string first_cursor_;
+  const std::string first_walk_;
   Result result_;
   std::set<std::string> ended_;  // token keys that this step has ended, which `view` does not show
                                  // yet

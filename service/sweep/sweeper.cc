@@ -16,6 +16,7 @@ struct Sweeper::State {
   bool stopping ABSL_GUARDED_BY(mu) = false;
   bool under_way ABSL_GUARDED_BY(mu) = false;
   std::string watch_cursor ABSL_GUARDED_BY(mu);
+  std::string walk_cursor ABSL_GUARDED_BY(mu);
 };
 
 std::unique_ptr<Sweeper> Sweeper::Start(Options options) {
@@ -36,14 +37,16 @@ void Sweeper::Stop() {
 
 void Sweeper::Step(const std::shared_ptr<State>& state) {
   std::string cursor;
+  std::string walk_cursor;
   {
     absl::MutexLock lock(&state->mu);
     if (state->stopping) return;
     state->under_way = true;
     cursor = state->watch_cursor;
+    walk_cursor = state->walk_cursor;
   }
   auto command = std::make_shared<SweepCommand>(state->options.limits, state->options.evidence(),
-                                                std::move(cursor));
+                                                std::move(cursor), std::move(walk_cursor));
   state->options.sequencer->Submit(command,
                                    [state, command](absl::StatusOr<storage::Committed> committed) {
                                      Done(state, *command, committed);
@@ -79,7 +82,10 @@ void Sweeper::Done(const std::shared_ptr<State>& state, const SweepCommand& comm
   {
     absl::MutexLock lock(&state->mu);
     state->under_way = false;
-    if (committed.ok()) state->watch_cursor = command.result().watch_cursor;
+    if (committed.ok()) {
+      state->watch_cursor = command.result().watch_cursor;
+      state->walk_cursor = command.result().walk_cursor;
+    }
     if (state->stopping) return;
   }
   // Off the committer's thread: the evidence takes a lock of the ledger's.

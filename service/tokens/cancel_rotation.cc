@@ -23,6 +23,7 @@ absl::Status CancelRotationCommand::Apply(const storage::View& view, const stora
   ASSIGN_OR_RETURN(HeldToken token, LoadToken(view, workspace(), token_id_));
   RETURN_IF_ERROR(RefuseFinal(token, slot.now));
   ASSIGN_OR_RETURN(HeldToken replacement, UnusedReplacement(view, token, slot.now));
+  RETURN_IF_ERROR(RefuseGivenUpInUse(view, token, slot.now));
   GiveUp(replacement, token, token_id_, slot, effects);
   ClearRetirePlan(&token.record, effects);
   token.record.clear_replaced_by_token_id();

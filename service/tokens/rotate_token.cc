@@ -76,14 +76,15 @@ absl::Status RotateTokenCommand::Apply(const storage::View& view, const storage:
     expire = slot.now + lifetime;
     RETURN_IF_ERROR(CheckLifetimeUnderPolicy(old.policy, slot.now, expire, "lifetime"));
   } else {
-    if (old.record.expire_time_us() != 0 || longest != absl::ZeroDuration()) {
+    // Done again, it gives what it gave: the old token's end may have been moved by its plan since.
+    const TokenRecord& as = given_up.has_value() ? given_up->record : old.record;
+    if (as.expire_time_us() != 0 || longest != absl::ZeroDuration()) {
       RETURN_IF_ERROR(RefuseInDoubt(slot, "the replacement's lifetime"));
     }
-    if (old.record.expire_time_us() != 0) {
+    if (as.expire_time_us() != 0) {
       // As it was last given. From its creation to its end is longer, where the end was moved.
-      const int64_t given_us = old.record.lifetime_us() != 0
-                                   ? old.record.lifetime_us()
-                                   : old.record.expire_time_us() - old.record.create_time_us();
+      const int64_t given_us =
+          as.lifetime_us() != 0 ? as.lifetime_us() : as.expire_time_us() - as.create_time_us();
       expire = slot.now + absl::Microseconds(given_us);
     }
     if (longest != absl::ZeroDuration()) expire = std::min(expire, slot.now + longest);

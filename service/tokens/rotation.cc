@@ -28,6 +28,30 @@ absl::StatusOr<absl::Duration> QuietOf(const RetirePlan& plan) {
                            "QUIET_PERIOD_TOO_SHORT");
 }
 
+// FAILED_PRECONDITION, REPLACEMENT_IN_USE, where an edge has reported a use of the replacement, and
+// it has not ended.
+absl::Status RefuseInUse(const storage::View& view, const HeldToken& token,
+                         const HeldToken& replacement, absl::Time now) {
+  if (token::IsFinal(replacement.StateAt(now))) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const std::vector<EdgeUseRow> uses,
+                   ReadUses(view, token.record.workspace(), replacement.record.token_id(), now));
+  if (uses.empty()) return absl::OkStatus();
+  std::vector<std::string> edges;
+  for (const EdgeUseRow& use : NameLatestEdges(uses, kMostNamed)) edges.push_back(use.edge);
+  base::ErrorDetails details;
+  details.reason = "REPLACEMENT_IN_USE";
+  details.metadata = {{"token", token.name()},
+                      {"replaced_by", replacement.name()},
+                      {"edges", absl::StrJoin(edges, ", ")}};
+  return base::Refuse(
+      absl::StatusCode::kFailedPrecondition,
+      absl::StrCat(
+          "the replacement, ", replacement.name(), ", was used: last ",
+          RoughDuration(now - uses.front().last_used), " ago at ", uses.front().edge,
+          ". Somebody has its value, so it is not given up; rotate that one, or revoke it"),
+      details);
+}
+
 }  // namespace
 
 absl::Status CheckRetirePlan(const RetirePlan& plan) {
@@ -115,24 +139,16 @@ absl::StatusOr<HeldToken> UnusedReplacement(const storage::View& view, const Hel
   if (!replacement.record.replaced_by_token_id().empty()) {
     return RefuseReplaced(replacement);
   }
-  if (token::IsFinal(replacement.StateAt(now))) return replacement;
-  ASSIGN_OR_RETURN(const std::vector<EdgeUseRow> uses,
-                   ReadUses(view, token.record.workspace(), by_id, now));
-  if (uses.empty()) return replacement;
-  std::vector<std::string> edges;
-  for (const EdgeUseRow& use : NameLatestEdges(uses, kMostNamed)) edges.push_back(use.edge);
-  base::ErrorDetails details;
-  details.reason = "REPLACEMENT_IN_USE";
-  details.metadata = {{"token", token.name()},
-                      {"replaced_by", replacement.name()},
-                      {"edges", absl::StrJoin(edges, ", ")}};
-  return base::Refuse(
-      absl::StatusCode::kFailedPrecondition,
-      absl::StrCat(
-          "the replacement, ", replacement.name(), ", was used: last ",
-          RoughDuration(now - uses.front().last_used), " ago at ", uses.front().edge,
-          ". Somebody has its value, so it is not given up; rotate that one, or revoke it"),
-      details);
+  RETURN_IF_ERROR(RefuseInUse(view, token, replacement, now));
+  return replacement;
+}
+
+absl::Status RefuseGivenUpInUse(const storage::View& view, const HeldToken& token, absl::Time now) {
+  for (const std::string& id : token.record.given_up_token_ids()) {
+    ASSIGN_OR_RETURN(const auto given_up, FindToken(view, token.record.workspace(), id));
+    if (given_up.has_value()) RETURN_IF_ERROR(RefuseInUse(view, token, *given_up, now));
+  }
+  return absl::OkStatus();
 }
 
 void GiveUp(HeldToken& replacement, const HeldToken& old, absl::string_view instead,

@@ -41,6 +41,10 @@ absl::Status RefuseNotRotated(const HeldToken& token);
 absl::StatusOr<HeldToken> UnusedReplacement(const storage::View& view, const HeldToken& token,
                                             absl::Time now);
 
+// FAILED_PRECONDITION, REPLACEMENT_IN_USE: one that was given up for another was used all the same,
+// and has not ended.
+absl::Status RefuseGivenUpInUse(const storage::View& view, const HeldToken& token, absl::Time now);
+
 // Gives up the replacement of `old`, for the token `instead`. A use that is not reported yet is not
 // cut off: the sweep retires the replacement once it is known that no edge had admitted it by now,
 // otherwise when it has fallen silent. One that has ended stays as it is.

@@ -89,6 +89,7 @@ SilenceEvidence Coverage::Evidence(absl::Time now) const {
   SilenceEvidence evidence;
   if (!roster_loaded_) return evidence;  // nothing is known yet
   evidence.heard_until = now;
+  evidence.gaps_since = gaps_since_;
   for (const auto& entry : live_) {
     const absl::Time told = entry.second.until;
     if (told + options_.max_report_lag < now) {

@@ -36,7 +36,10 @@ class Coverage {
   explicit Coverage(Options options);
 
   // Says that every session of the stored roster has been Opened.
-  void RosterLoaded() { roster_loaded_ = true; }
+  void RosterLoaded(absl::Time now) {
+    roster_loaded_ = true;
+    gaps_since_ = now;
+  }
   // A session may be admitting from now on. Up to `told_until` it has nothing to report: for a new
   // incarnation the moment of its first Hello, for a session of the roster InfinitePast.
   // Idempotent: what was reported before stays reported.
@@ -75,6 +78,7 @@ class Coverage {
 
   const Options options_;
   bool roster_loaded_ = false;
+  absl::Time gaps_since_ = absl::InfiniteFuture();
   std::map<Session, Told> live_;
   std::map<Session, Gap> gaps_;
   absl::Time unnamed_gap_ = absl::InfinitePast();

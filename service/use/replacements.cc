@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/types/optional.h"
 #include "base/status.h"
 #include "storage/schema.h"
 
@@ -13,29 +14,60 @@ namespace tollgate::service {
 
 using ::tollgate::store::v1::TokenRecord;
 
-absl::StatusOr<std::vector<TokenRecord>> ReadReplacements(const storage::View& view,
-                                                          const TokenRecord& record) {
-  std::vector<TokenRecord> found;
+namespace {
+
+// Calls `each` with the replacements, nearest first, until it returns false.
+template <typename Each>
+absl::Status ForEachReplacement(const storage::View& view, const TokenRecord& record, Each each) {
+  size_t found = 0;
   // A rotation that was taken back leaves a way round: its replacement is replaced by the old one.
   std::set<std::string> seen = {record.token_id()};
   TokenRecord at = record;
-  while (found.size() < kMostReplacements && !at.replaced_by_token_id().empty()) {
+  while (found < kMostReplacements && !at.replaced_by_token_id().empty()) {
     std::vector<std::string> next(at.given_up_token_ids().begin(), at.given_up_token_ids().end());
     next.push_back(at.replaced_by_token_id());
-    bool further = false;
+    absl::optional<TokenRecord> further;
     for (const std::string& id : next) {
       if (!seen.insert(id).second) continue;
       ASSIGN_OR_RETURN(auto read,
                        storage::GetRecord<TokenRecord>(view, storage::Table::kTokens,
                                                        storage::TokenKey(record.workspace(), id)));
       if (!read.has_value()) continue;
-      found.push_back(*std::move(read));
-      further = id == at.replaced_by_token_id();
+      ++found;
+      ASSIGN_OR_RETURN(const bool on, each(*read));
+      if (!on) return absl::OkStatus();
+      if (id == at.replaced_by_token_id()) further = *std::move(read);
     }
-    if (!further) break;
-    at = found.back();
+    if (!further.has_value()) break;
+    at = *std::move(further);
   }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<TokenRecord>> ReadReplacements(const storage::View& view,
+                                                          const TokenRecord& record) {
+  std::vector<TokenRecord> found;
+  RETURN_IF_ERROR(
+      ForEachReplacement(view, record, [&](const TokenRecord& replacement) -> absl::StatusOr<bool> {
+        found.push_back(replacement);
+        return true;
+      }));
   return found;
+}
+
+absl::StatusOr<std::vector<EdgeUseRow>> ReadAnyReplacementUses(const storage::View& view,
+                                                               const TokenRecord& record,
+                                                               absl::Time now) {
+  std::vector<EdgeUseRow> uses;
+  RETURN_IF_ERROR(
+      ForEachReplacement(view, record, [&](const TokenRecord& replacement) -> absl::StatusOr<bool> {
+        ASSIGN_OR_RETURN(uses,
+                         ReadUses(view, replacement.workspace(), replacement.token_id(), now));
+        return uses.empty();
+      }));
+  return uses;
 }
 
 absl::StatusOr<std::vector<EdgeUseRow>> ReadReplacementUses(const storage::View& view,

@@ -21,6 +21,11 @@ inline constexpr size_t kMostReplacements = 1000;
 absl::StatusOr<std::vector<tollgate::store::v1::TokenRecord>> ReadReplacements(
     const storage::View& view, const tollgate::store::v1::TokenRecord& record);
 
+// The use of the nearest of them that was used, latest first; empty: none was. For whoever only
+// asks whether somebody has moved on. Errors: as above.
+absl::StatusOr<std::vector<EdgeUseRow>> ReadAnyReplacementUses(
+    const storage::View& view, const tollgate::store::v1::TokenRecord& record, absl::Time now);
+
 // The use of all of them, latest first, one row an edge: whoever uses any has moved on from the
 // token. Errors: as above.
 absl::StatusOr<std::vector<EdgeUseRow>> ReadReplacementUses(

@@ -85,6 +85,7 @@ absl::StatusOr<std::vector<EdgeUseRow>> ReadUses(const storage::View& view,
 bool KnownUnused(const std::vector<EdgeUseRow>& uses, const SilenceEvidence& evidence,
                  absl::Time created, absl::Time until, absl::Time jump) {
   if (!uses.empty() || !evidence.unheard.empty() || evidence.heard_until < until) return false;
+  if (created < evidence.gaps_since) return false;
   return std::none_of(
       evidence.gaps.begin(), evidence.gaps.end(),
       [&](const SilenceEvidence::Gap& gap) { return gap.until > created || jump > created; });

@@ -35,6 +35,8 @@ struct SilenceEvidence {
   absl::Time heard_until = absl::InfinitePast();
   std::vector<Unheard> unheard;
   std::vector<Gap> gaps;
+  // From when on gaps are known. They are kept in memory: this is when the service started.
+  absl::Time gaps_since = absl::InfinitePast();
 };
 
 // One token's use at one edge, as stored.
@@ -91,8 +93,9 @@ struct SilenceVerdict {
 };
 
 // Whether it is known that no edge admitted a token between its creation and `until`: none has
-// reported a use, and each has been heard up to there. `jump`: the service's time was last moved
-// forward to then, so when anything before it was is not known.
+// reported a use, each has been heard up to there, and no edge can have gone without a word since
+// the creation, which is known only of the time since the service started. `jump`: the service's
+// time was last moved forward to then, so when anything before it was is not known.
 bool KnownUnused(const std::vector<EdgeUseRow>& uses, const SilenceEvidence& evidence,
                  absl::Time created, absl::Time until, absl::Time jump);
 

@@ -226,9 +226,10 @@ void UseLedger::Queue(Item item) {
 
 void UseLedger::RosterLoaded() {
   Flush();
+  const absl::Time now = options_.clock->ServiceNow();
   absl::MutexLock lock(&mu_);
   roster_loaded_ = true;
-  coverage_.RosterLoaded();
+  coverage_.RosterLoaded(now);
 }
 
 SilenceEvidence UseLedger::Evidence() const {

@@ -27,7 +27,9 @@ tollgate::v1::Workspace ToWorkspace(const WorkspaceRecord& record) {
   *workspace.mutable_create_time() = base::ToProto(FromRecordMicros(record.create_time_us()));
   *workspace.mutable_update_time() = base::ToProto(FromRecordMicros(record.update_time_us()));
   // Of what it says, so that it is the same wherever and whenever it says the same.
-  const std::string policy_bytes = storage::SerializeRecord(record.policy());
+  PolicyRecord says = record.policy();
+  says.clear_max_unused_since_us();
+  const std::string policy_bytes = storage::SerializeRecord(says);
   workspace.set_etag(absl::BytesToHexString(
       token::Fingerprint("tollgate policy etag", {policy_bytes}).substr(0, kEtagBytes)));
   if (!record.has_policy()) return workspace;

@@ -100,6 +100,38 @@ TEST_F(RotationTest, AUseThatIsNotReportedYetIsNotCutOff) {
   EXPECT_EQ(Now(lost_).end().cause(), tollgate::v1::END_CAUSE_RETIRED);
 }
 
+// Gaps are known only since the service started: an edge that went before that without a word may
+// have admitted the replacement.
+TEST_F(RotationTest, WhatWasBeforeTheServiceStartedIsNotKnown) {
+  ASSERT_TRUE(Again(old_.name()).ok());
+  SilenceEvidence evidence = AllHeard(now_ + absl::Hours(2));
+  evidence.gaps_since = now_ + absl::Hours(1);
+  Sweep(absl::Hours(2), &evidence);
+  EXPECT_EQ(Now(lost_).state(), tollgate::v1::TOKEN_STATE_RETIRING);
+  Sweep(absl::ZeroDuration());
+  EXPECT_EQ(Now(lost_).end().cause(), tollgate::v1::END_CAUSE_RETIRED);
+}
+
+TEST_F(RotationTest, IsNotTakenBackWhereOneThatWasGivenUpIsInUse) {
+  ASSERT_TRUE(Again(old_.name()).ok());
+  Use(lost_, "payments/edge-3", now_);
+  EXPECT_EQ(Reason(Cancel(old_.name())), "REPLACEMENT_IN_USE");
+  ASSERT_TRUE(RevokeOne(lost_.name()).ok());
+  EXPECT_EQ(Reason(Cancel(old_.name())), "OK");
+}
+
+TEST_F(RotationTest, DoneAgainItGivesWhatItGave) {
+  const Token old = Made("b");
+  tollgate::v1::RotateTokenRequest request;
+  request.set_name(old.name());
+  request.mutable_lifetime()->set_seconds(3600);
+  ASSERT_TRUE(Do(RotateTokenCommand::Make(request, "ops", Mint())).ok());
+  now_ += absl::Minutes(5);
+  const auto again = Again(old.name());
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(base::FromProto((*again)->response().token().expire_time()), now_ + absl::Hours(1));
+}
+
 TEST_F(RotationTest, SilenceCountsTheWholeChainOfReplacements) {
   const auto third = (*Rotate(lost_.name(), absl::Hours(1)))->response().token();
   const auto fourth = (*Rotate(third.name()))->response().token();

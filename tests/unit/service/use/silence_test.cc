@@ -111,7 +111,7 @@ class CoverageTest : public ::testing::Test {
 TEST_F(CoverageTest, NothingIsHeardBeforeTheRosterHasReported) {
   EXPECT_EQ(coverage_.Evidence(kNow).heard_until, absl::InfinitePast());
   coverage_.Opened("prod", "a", absl::InfinitePast());
-  coverage_.RosterLoaded();
+  coverage_.RosterLoaded(Ago(1000));
   EXPECT_THAT(coverage_.Evidence(kNow).unheard, SizeIs(1));
   coverage_.Reported("prod", "a", Ago(3), kNow);
   const auto evidence = coverage_.Evidence(kNow);
@@ -120,12 +120,12 @@ TEST_F(CoverageTest, NothingIsHeardBeforeTheRosterHasReported) {
 }
 
 TEST_F(CoverageTest, WithoutEdgesAllIsHeard) {
-  coverage_.RosterLoaded();
+  coverage_.RosterLoaded(Ago(1000));
   EXPECT_EQ(coverage_.Evidence(kNow).heard_until, kNow);
 }
 
 TEST_F(CoverageTest, ALiveSessionThatLagsIsNotHeardAndTheRestIsJudgedByTheSlowest) {
-  coverage_.RosterLoaded();
+  coverage_.RosterLoaded(Ago(1000));
   coverage_.Opened("a", "1", Ago(100));
   coverage_.Opened("b", "1", Ago(100));
   coverage_.Opened("c", "1", Ago(10));
@@ -137,14 +137,14 @@ TEST_F(CoverageTest, ALiveSessionThatLagsIsNotHeardAndTheRestIsJudgedByTheSlowes
 }
 
 TEST_F(CoverageTest, ReportsFromTheFutureAreOfNow) {
-  coverage_.RosterLoaded();
+  coverage_.RosterLoaded(Ago(1000));
   coverage_.Opened("a", "1", Ago(1));
   coverage_.Reported("a", "1", kNow + absl::Hours(9), kNow);
   EXPECT_THAT(coverage_.Evidence(kNow + absl::Minutes(1)).unheard, SizeIs(1));
 }
 
 TEST_F(CoverageTest, ALapsedSessionLeavesAGapThatItsReturnCloses) {
-  coverage_.RosterLoaded();
+  coverage_.RosterLoaded(Ago(1000));
   coverage_.Opened("prod", "a", Ago(100));
   coverage_.Reported("prod", "a", Ago(90), Ago(90));
   coverage_.Ended("prod", "a", Ago(60), /*goodbye=*/false);
@@ -164,7 +164,7 @@ TEST_F(CoverageTest, ALapsedSessionLeavesAGapThatItsReturnCloses) {
 }
 
 TEST_F(CoverageTest, GoodbyeLeavesNoGap) {
-  coverage_.RosterLoaded();
+  coverage_.RosterLoaded(Ago(1000));
   coverage_.Opened("prod", "a", Ago(100));
   coverage_.Incomplete("prod", "a");  // the first message of its last report
   coverage_.Reported("prod", "a", Ago(2), Ago(1));
@@ -175,7 +175,7 @@ TEST_F(CoverageTest, GoodbyeLeavesNoGap) {
 }
 
 TEST_F(CoverageTest, AGoodbyeAfterAReportThatIsNotCompleteProvesNothing) {
-  coverage_.RosterLoaded();
+  coverage_.RosterLoaded(Ago(1000));
   for (const char* session : {"a", "b"}) coverage_.Opened("prod", session, Ago(100));
   coverage_.Reported("prod", "a", Ago(90), Ago(90));
   coverage_.Incomplete("prod", "a");
@@ -185,7 +185,7 @@ TEST_F(CoverageTest, AGoodbyeAfterAReportThatIsNotCompleteProvesNothing) {
 }
 
 TEST_F(CoverageTest, ALostReportIsNotMendedByTheNextOne) {
-  coverage_.RosterLoaded();
+  coverage_.RosterLoaded(Ago(1000));
   coverage_.Opened("prod", "a", Ago(100));
   coverage_.Lost("prod", "a", Ago(50));
   coverage_.Reported("prod", "a", Ago(1), kNow);
@@ -195,7 +195,7 @@ TEST_F(CoverageTest, ALostReportIsNotMendedByTheNextOne) {
 
 TEST_F(CoverageTest, GapsAreBoundedAndNoneIsForgotten) {
   Coverage coverage({absl::Seconds(30), /*max_gaps=*/10});
-  coverage.RosterLoaded();
+  coverage.RosterLoaded(Ago(1000));
   for (int i = 0; i < 100; ++i) {
     const std::string incarnation = std::to_string(i);
     coverage.Opened("prod", incarnation, Ago(1000));
