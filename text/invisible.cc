@@ -26,6 +26,7 @@ constexpr Run kInvisible[] = {
     {0xFE00, 0xFE0F},    // variation selectors
     {0xFEFF, 0xFEFF},    // BOM, zero-width no-break space
     {0xFFA0, 0xFFA0},    // half-width Hangul filler
+    {0xFFF0, 0xFFF8},    // unassigned, and to be drawn as nothing
     {0xE0000, 0xE0FFF},  // tags, variation selectors supplement
 };
 

@@ -42,6 +42,20 @@ std::vector<std::string> EdgeLines(const Token& token, absl::Time now) {
   return lines;
 }
 
+// How the token ended, where its state does not say it.
+std::string EndedText(const Token& token) {
+  switch (token.end().cause()) {
+    case tollgate::v1::END_CAUSE_RETIRED:
+      return "retired: another has taken its place";
+    case tollgate::v1::END_CAUSE_COHORT:
+      return "with others, by one revocation";
+    case tollgate::v1::END_CAUSE_UNUSED:
+      return "for not being used";
+    default:
+      return "";
+  }
+}
+
 void PrintToken(const Token& token, absl::Time now, std::ostream& out) {
   const auto line = [&](absl::string_view name, absl::string_view value) {
     if (!value.empty()) {
@@ -53,6 +67,7 @@ void PrintToken(const Token& token, absl::Time now, std::ostream& out) {
   line("label", token.label());
   line("state", StateText(token.state()));
   line("since", SinceText(token, now));
+  line("ended", EndedText(token));
   line("reason", token.reason());
   line("scopes", absl::StrJoin(token.scopes(), ", "));
   line("audiences", absl::StrJoin(token.audiences(), ", "));
@@ -210,15 +225,18 @@ absl::StatusOr<bool> FillPlan(const RotateOptions& options, tollgate::v1::Retire
 
 // What the old token does, and what becomes of a replacement that was given up.
 void TellOld(Context& context, const Token& old) {
-  context.out() << "The old one, " << SafeForTerminal(old.token_id()) << ", still works and "
+  context.out() << "The old one, " << SafeForTerminal(old.token_id())
+                << (old.state() == tollgate::v1::TOKEN_STATE_SUSPENDED ? ", is suspended and "
+                                                                       : ", still works and ")
                 << RotationText(old, context.now()) << ".\n";
 }
 void TellGivenUp(Context& context, const Token& given_up) {
   context.out() << "The replacement before, " << SafeForTerminal(given_up.token_id())
                 << (given_up.has_end()
                         ? absl::StrCat(", ", AlreadyText(given_up, context.now()))
-                        : std::string(", goes by itself once every edge has reported that it was "
-                                      "not used; in use, once it is silent"))
+                        : std::string(
+                              ", ends by itself: as soon as every edge has said that it was not "
+                              "used, or else once it is silent"))
                 << ".\n";
 }
 
@@ -256,8 +274,9 @@ absl::Status CancelRotation(Context& context, const std::string& name,
   RETURN_IF_ERROR(context.Ask(&TokenService::Stub::CancelRotation, request, &response));
   if (context.settings().json()) return context.ShowJson(response);
   if (!context.settings().quiet) {
-    context.out() << SafeForTerminal(response.token().token_id()) << " is "
-                  << StateText(response.token().state()) << ", as before it was rotated.\n";
+    context.out() << SafeForTerminal(response.token().token_id())
+                  << " has no replacement any more; it is " << StateText(response.token().state())
+                  << ".\n";
     TellGivenUp(context, response.given_up());
   }
   return absl::OkStatus();

@@ -75,17 +75,17 @@ void WaitForHolds(Context& context, const tollgate::v1::Token& token, absl::Dura
 // `word`: what was done. `unchanged`: the lines where there was nothing to do. `wait`: how long was
 // waited for enforcement; zero: not at all.
 template <typename Response>
-absl::Status PrintChanged(Context& context, const Response& answered, absl::string_view word,
+absl::Status PrintChanged(Context& context, Response* answered, absl::string_view word,
                           const std::string& unchanged, const WaitOptions& options,
                           absl::Duration wait) {
-  Response response = answered;
+  const Response& response = *answered;
   absl::Duration enforced_after;
   if constexpr (requires { response.receipt(); }) {
     enforced_after = base::FromProto(response.receipt().elapsed());
     if (wait > absl::ZeroDuration() && options.holds &&
         response.receipt().state() == tollgate::v1::ENFORCEMENT_STATE_ENFORCED &&
         response.receipt().holds_open() > 0) {
-      WaitForHolds(context, response.token(), wait, response.mutable_receipt());
+      WaitForHolds(context, response.token(), wait, answered->mutable_receipt());
     }
   }
   if (context.settings().json()) {
@@ -202,7 +202,7 @@ absl::Status UpdateOnce(Context& context, const CLI::App& verb, const ChangeOpti
   tollgate::v1::UpdateTokenResponse response;
   RETURN_IF_ERROR(context.Ask(&TokenService::Stub::UpdateToken, request, &response, wait));
   return PrintChanged(
-      context, response, "updated",
+      context, &response, "updated",
       absl::StrCat("no change    revision ", response.revision(), "   it was so already\n"),
       options.wait, wait);
 }
@@ -239,7 +239,7 @@ absl::Status Retire(Context& context, const ChangeOptions& options) {
     return WithAdvice(status, "To retire it all the same: --force");
   }
   RETURN_IF_ERROR(status);
-  return PrintChanged(context, response, "retired",
+  return PrintChanged(context, &response, "retired",
                       NoChangeText(response.token(), response.revision(), "", context.now()),
                       options.wait, wait);
 }
@@ -254,7 +254,7 @@ absl::Status Suspend(Context& context, const ChangeOptions& options) {
   tollgate::v1::SuspendTokenResponse response;
   RETURN_IF_ERROR(context.Ask(&TokenService::Stub::SuspendToken, request, &response, wait));
   return PrintChanged(
-      context, response, "suspended",
+      context, &response, "suspended",
       NoChangeText(response.token(), response.revision(), options.reason, context.now()),
       options.wait, wait);
 }
@@ -266,7 +266,7 @@ absl::Status Resume(Context& context, const ChangeOptions& options) {
   request.set_request_id(options.request_id);
   tollgate::v1::ResumeTokenResponse response;
   RETURN_IF_ERROR(context.Ask(&TokenService::Stub::ResumeToken, request, &response));
-  return PrintChanged(context, response, "resumed",
+  return PrintChanged(context, &response, "resumed",
                       NoChangeText(response.token(), response.revision(), "", context.now()), {},
                       absl::ZeroDuration());
 }

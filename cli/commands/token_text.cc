@@ -68,7 +68,9 @@ std::string ExpiresText(const Token& token, absl::Time now) {
 }
 
 std::string RotationText(const Token& token, absl::Time now) {
-  if (token.state() == tollgate::v1::TOKEN_STATE_RETIRING && token.has_retire_plan()) {
+  const bool ended = token.state() == tollgate::v1::TOKEN_STATE_REVOKED ||
+                     token.state() == tollgate::v1::TOKEN_STATE_EXPIRED;
+  if (!ended && token.has_retire_plan()) {
     if (token.retire_plan().has_at_time()) {
       return absl::StrCat("retires ",
                           HumanTime(base::FromProto(token.retire_plan().at_time()), now));
