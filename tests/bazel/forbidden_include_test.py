@@ -54,9 +54,13 @@ class ForbiddenInclude(unittest.TestCase):
             text = file.read()
         changed = text.replace('"//base:tollgate_base",', '"//base:tollgate_base",\n        "//token:tollgate_token",')
         self.assertNotEqual(changed, text)
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(changed)
-        self.addCleanup(open(path, "w", encoding="utf-8").write, text)
+
+        def write(what):
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(what)
+
+        write(changed)
+        self.addCleanup(write, text)
         code, said = bazel("build", "--nobuild", "//lease:tollgate_lease")
         self.assertNotEqual(code, 0)
         self.assertIn("'//token:tollgate_token' is not visible from target '//lease:tollgate_lease'", said)
