@@ -84,12 +84,16 @@ std::string DroppedLine(int64_t lines) {
                       "\n");
 }
 
-void Write(LogLevel level, std::string line, bool important) {
+void Write(LogLevel level, std::string line, bool last) {
   const LogSink sink = log_sink.load(std::memory_order_acquire);
   if (sink != nullptr && sink(level, line)) return;
   if (LogQueue* const queue = log_queue.load(std::memory_order_acquire)) {
     line.push_back('\n');
-    queue->Push(std::move(line), important);
+    if (last) {
+      queue->PushLast(std::move(line));
+    } else {
+      queue->Push(std::move(line));
+    }
   } else {
     TheOutput().logger.log(spdlog::level::info, "{}", line);
   }
@@ -126,12 +130,12 @@ void LogAllSums() {
 
 void Log(LogLevel level, absl::string_view message, LogFields fields) {
   if (level < least_level.load(std::memory_order_relaxed)) return;
-  Write(level, LineOf(level, message, fields), /*important=*/false);
+  Write(level, LineOf(level, message, fields), /*last=*/false);
 }
 
 void Log(const LogRecord& record) {
   if (record.level < least_level.load(std::memory_order_relaxed)) return;
-  Write(record.level, LineOf(record.level, record.message, record.fields), /*important=*/false);
+  Write(record.level, LineOf(record.level, record.message, record.fields), /*last=*/false);
 }
 
 void LogSummed(LogLevel level, absl::string_view message, absl::string_view reason,
@@ -160,7 +164,7 @@ void LogDueSums() {
 
 void LogLastWords(absl::string_view message, LogFields fields) {
   LogAllSums();  // before the last words
-  Write(LogLevel::kError, LineOf(LogLevel::kError, message, fields), /*important=*/true);
+  Write(LogLevel::kError, LineOf(LogLevel::kError, message, fields), /*last=*/true);
   FlushLog();
 }
 

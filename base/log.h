@@ -81,7 +81,8 @@ void SetLogSink(LogSink sink);
 // Where the process may start no thread, nothing changes. Idempotent, thread-safe.
 void QueueLogLines();
 // The line, as an error, of what ends the process next by _exit: it finds room in a full queue, and
-// is given kLastLines to be written. Thread-safe.
+// is given kLastLines to be written. Where lines are queued it is the last: what other threads log
+// after it is not written. Thread-safe.
 void LogLastWords(absl::string_view message, LogFields fields = {});
 // Returns once the lines so far have been written, where stderr takes them, and after `limit` at
 // the latest: before _exit. What LogSummed has counted is written first. Thread-safe.

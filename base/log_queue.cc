@@ -56,6 +56,10 @@ void* LogQueue::Run(void* queue) {
 
 void LogQueue::Push(std::string line, bool important) {
   std::lock_guard<std::mutex> lock(mu_);
+  if (ending_ && !important) {
+    ++dropped_;
+    return;
+  }
   // Where lines are missing, nothing follows before that is told, but what must not be lost.
   if (untold_ > 0 && IsHalfFree()) TellDropped();
   const bool waits_to_tell = untold_ > 0 && !important;
@@ -65,6 +69,17 @@ void LogQueue::Push(std::string line, bool important) {
     return;
   }
   Append(std::move(line));
+}
+
+void LogQueue::PushLast(std::string line) {
+  std::lock_guard<std::mutex> lock(mu_);
+  ending_ = true;
+  if (untold_ > 0) TellDropped();
+  if (HasRoom(line.size(), /*important=*/true)) {
+    Append(std::move(line));
+  } else {
+    ++dropped_;
+  }
 }
 
 bool LogQueue::HasRoom(size_t bytes, bool important) const {
@@ -115,7 +130,7 @@ void LogQueue::WriteAll() {
     if (!written) {
       ++dropped_;
       ++untold_;
-    } else if (lines_.empty() && untold_ > 0) {
+    } else if (lines_.empty() && untold_ > 0 && !ending_) {
       // Nobody may log for long. Not after a refusal: the descriptor would refuse this line, too.
       TellDropped();
     }

@@ -43,6 +43,9 @@ class LogQueue {
   // `line` is written as it is, by one call of write where the descriptor takes it whole. Waits for
   // nothing but other callers' pushes.
   void Push(std::string line, bool important = false);
+  // As an important line, and the last one: what is pushed later is not written, unless it is
+  // important, too. What is missing is told before it.
+  void PushLast(std::string line);
   // Returns once every line pushed before was written or given up, and after `limit` at the latest.
   // False: something is left.
   bool Flush(absl::Duration limit);
@@ -71,7 +74,8 @@ class LogQueue {
   uint64_t lines_pushed_ = 0;   // since the start
   uint64_t lines_written_ = 0;  // of those, in their order; also what the descriptor refused
   int64_t dropped_ = 0;
-  int64_t untold_ = 0;  // of them, not told yet
+  int64_t untold_ = 0;   // of them, not told yet
+  bool ending_ = false;  // the last line was pushed
 };
 
 }  // namespace tollgate::base

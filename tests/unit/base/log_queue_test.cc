@@ -212,6 +212,22 @@ TEST(QueuedLogTest, AtExitEverythingIsThere) {
   EXPECT_THAT(text, HasSubstr("\"message\":\"first\"}\nwords\n"));
 }
 
+TEST(QueuedLogTest, AfterTheLastWordsNothingIsWritten) {
+  SmallPipe pipe;
+  EXPECT_EQ(StatusOfLogging(&pipe,
+                            [] {
+                              Log(LogLevel::kInfo, "before");
+                              LogLastWords("the end");
+                              Log(LogLevel::kWarning, "too late");
+                              std::exit(7);
+                            }),
+            7);
+  ASSERT_EQ(write(pipe.to_write(), "all\n", 4), 4);
+  const std::string text = pipe.ReadTo("all\n");
+  EXPECT_THAT(text, HasSubstr("\"message\":\"before\""));
+  EXPECT_THAT(text, HasSubstr("\"message\":\"the end\"}\nall\n")) << text;
+}
+
 TEST(QueuedLogTest, LastWordsAreThereBeforeAnExitThatRunsNothing) {
   SmallPipe pipe;
   EXPECT_EQ(StatusOfLogging(&pipe,
