@@ -6,12 +6,14 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/types/optional.h"
 #include "base/proto_time.h"
 #include "base/status.h"
 #include "service/reads/page_token.h"
-#include "service/reads/read_tokens.h"
+#include "service/reads/scan_page.h"
 #include "service/records/field_time.h"
 #include "service/records/held_token.h"
+#include "service/records/unused_watch.h"
 #include "service/use/silence.h"
 #include "service/workspaces/policy_change.h"
 #include "service/workspaces/policy_rules.h"
@@ -26,7 +28,6 @@ using ::tollgate::store::v1::WorkspaceRecord;
 using ::tollgate::v1::PolicyImpact;
 
 constexpr size_t kUsualPage = 50;
-constexpr size_t kAtATime = 250;
 
 // What `policy` means for the token, of which it is not the policy yet; an impact without a token:
 // nothing.
@@ -35,8 +36,8 @@ PolicyImpact ImpactOf(const HeldToken& token, const PolicyRecord& policy,
   PolicyImpact impact;
   // As the sweep counts (SweepCommand::WatchUnused). One that is used now and then is left out,
   // because every token has a time at which it would end if nobody used it from now on.
-  if (policy.max_unused_us() != 0 && !token.record.suspended()) {
-    const absl::Duration limit = absl::Microseconds(policy.max_unused_us());
+  const absl::Duration limit = UnusedLimit(token.record, policy);
+  if (limit != absl::ZeroDuration() && !token.record.suspended()) {
     absl::Time last = std::max(
         {FromRecordMicros(token.record.create_time_us()), LastResumed(token.record), jump});
     if (!uses.empty()) last = std::max(last, uses.front().last_used);
@@ -85,45 +86,29 @@ absl::StatusOr<tollgate::v1::PreviewWorkspacePolicyResponse> PreviewPolicy(
   ASSIGN_OR_RETURN(const absl::Time jump, LastTimeJump(view));
 
   tollgate::v1::PreviewWorkspacePolicyResponse response;
-  const storage::KeyRange range = storage::WorkspaceTokens(workspace);
-  std::string from =
-      after.empty() ? range.begin : storage::KeyAfter(storage::TokenKey(workspace, after));
-  size_t scanned = 0;
-  size_t bytes = 0;
-  while (true) {
-    const size_t want = std::min(kAtATime, kMaxScannedPerPage - scanned);
-    ASSIGN_OR_RETURN(const std::vector<storage::Entry> entries,
-                     view.Scan(storage::Table::kTokens, from, range.end, want));
-    for (const storage::Entry& entry : entries) {
-      ++scanned;
-      HeldToken token;
-      if (!token.record.ParseFromString(entry.value)) {
-        return absl::DataLossError("a token's record cannot be parsed");
-      }
-      token.policy = owning.policy();
-      ASSIGN_OR_RETURN(token.cohorts, LoadCohorts(view, workspace, token.record.owner()));
-      if (!token::IsFinal(token.StateAt(now))) {
-        response.set_examined_count(response.examined_count() + 1);
-        ASSIGN_OR_RETURN(const auto uses, ReadUses(view, workspace, token.record.token_id(), now));
-        PolicyImpact impact = ImpactOf(token, policy, uses, jump, now);
-        if (impact.has_token()) {
-          bytes += impact.ByteSizeLong();
-          *response.add_impacts() = std::move(impact);
-        }
-      }
-      if (static_cast<size_t>(response.impacts_size()) >= page_size || bytes >= kMaxPageBytes ||
-          scanned >= kMaxScannedPerPage) {
-        ASSIGN_OR_RETURN(const auto rest, view.Scan(storage::Table::kTokens,
-                                                    storage::KeyAfter(entry.key), range.end, 1));
-        if (!rest.empty()) {
-          response.set_next_page_token(MakePageToken(binding, token.record.token_id()));
-        }
-        return response;
-      }
+  const auto add = [&](const storage::Entry& entry) -> absl::StatusOr<size_t> {
+    HeldToken token;
+    if (!token.record.ParseFromString(entry.value)) {
+      return absl::DataLossError("a token's record cannot be parsed");
     }
-    if (entries.size() < want) return response;
-    from = storage::KeyAfter(entries.back().key);
+    token.policy = owning.policy();
+    ASSIGN_OR_RETURN(token.cohorts, LoadCohorts(view, workspace, token.record.owner()));
+    if (token::IsFinal(token.StateAt(now))) return 0;
+    response.set_examined_count(response.examined_count() + 1);
+    ASSIGN_OR_RETURN(const auto uses, ReadUses(view, workspace, token.record.token_id(), now));
+    PolicyImpact impact = ImpactOf(token, policy, uses, jump, now);
+    if (!impact.has_token()) return 0;
+    *response.add_impacts() = std::move(impact);
+    return response.impacts().rbegin()->ByteSizeLong();
+  };
+  ASSIGN_OR_RETURN(
+      const absl::optional<std::string> last,
+      ScanPage(view, storage::Table::kTokens, TokensAfter(workspace, after), page_size, add));
+  if (last.has_value()) {
+    ASSIGN_OR_RETURN(const storage::TokenKeyParts parts, storage::ParseTokenKey(*last));
+    response.set_next_page_token(MakePageToken(binding, parts.token_id));
   }
+  return response;
 }
 
 }  // namespace tollgate::service

@@ -12,6 +12,7 @@
 #include "absl/types/optional.h"
 #include "base/proto_time.h"
 #include "service/reads/page_token.h"
+#include "service/reads/scan_page.h"
 #include "service/records/held_token.h"
 #include "service/records/token_shape.h"
 #include "service/use/attempts.h"
@@ -34,7 +35,6 @@ using ::tollgate::v1::TokenFilter;
 
 constexpr size_t kUsualPage = 50;
 constexpr size_t kUsualAuditPage = 100;
-constexpr size_t kAtATime = 250;
 
 void AddUses(const std::vector<EdgeUseRow>& uses, bool by_edge, Token* token) {
   if (uses.empty()) return;
@@ -245,48 +245,33 @@ absl::StatusOr<tollgate::v1::ListTokensResponse> ReadTokenList(const storage::Vi
   const bool by_edge = request.view() == tollgate::v1::TOKEN_VIEW_FULL;
 
   tollgate::v1::ListTokensResponse response;
-  const storage::KeyRange range = storage::WorkspaceTokens(workspace);
-  std::string from =
-      after.empty() ? range.begin : storage::KeyAfter(storage::TokenKey(workspace, after));
-  size_t scanned = 0;
-  size_t bytes = 0;
-  while (true) {
-    const size_t want = std::min(kAtATime, kMaxScannedPerPage - scanned);
-    ASSIGN_OR_RETURN(const std::vector<storage::Entry> entries,
-                     view.Scan(storage::Table::kTokens, from, range.end, want));
-    for (const storage::Entry& entry : entries) {
-      ++scanned;
-      HeldToken token;
-      if (!token.record.ParseFromString(entry.value)) {
-        return absl::DataLossError("a token's record cannot be parsed");
-      }
-      const TokenRecord& record = token.record;
-      if (RecordMatches(condition, record)) {
-        token.policy = owning.policy();
-        ASSIGN_OR_RETURN(token.cohorts, LoadCohorts(view, workspace, record.owner()));
-        Token resource = ToResource(token, now);
-        if (ResourceMatches(condition, resource)) {
-          ASSIGN_OR_RETURN(const auto reports, ReadEdgeReports(view, workspace, record.token_id()));
-          const std::vector<EdgeUseRow> uses = UsesIn(reports, now);
-          AddLastTried(reports, record, &resource);
-          if (ReportsMatch(condition, record, resource, uses)) {
-            AddUses(uses, by_edge, &resource);
-            bytes += resource.ByteSizeLong();
-            *response.add_tokens() = std::move(resource);
-          }
-        }
-      }
-      if (static_cast<size_t>(response.tokens_size()) >= page_size || bytes >= kMaxPageBytes ||
-          scanned >= kMaxScannedPerPage) {
-        ASSIGN_OR_RETURN(const auto rest, view.Scan(storage::Table::kTokens,
-                                                    storage::KeyAfter(entry.key), range.end, 1));
-        if (!rest.empty()) response.set_next_page_token(MakePageToken(binding, record.token_id()));
-        return response;
-      }
+  const auto add = [&](const storage::Entry& entry) -> absl::StatusOr<size_t> {
+    HeldToken token;
+    if (!token.record.ParseFromString(entry.value)) {
+      return absl::DataLossError("a token's record cannot be parsed");
     }
-    if (entries.size() < want) return response;
-    from = storage::KeyAfter(entries.back().key);
+    const TokenRecord& record = token.record;
+    if (!RecordMatches(condition, record)) return 0;
+    token.policy = owning.policy();
+    ASSIGN_OR_RETURN(token.cohorts, LoadCohorts(view, workspace, record.owner()));
+    Token resource = ToResource(token, now);
+    if (!ResourceMatches(condition, resource)) return 0;
+    ASSIGN_OR_RETURN(const auto reports, ReadEdgeReports(view, workspace, record.token_id()));
+    const std::vector<EdgeUseRow> uses = UsesIn(reports, now);
+    AddLastTried(reports, record, &resource);
+    if (!ReportsMatch(condition, record, resource, uses)) return 0;
+    AddUses(uses, by_edge, &resource);
+    *response.add_tokens() = std::move(resource);
+    return response.tokens().rbegin()->ByteSizeLong();
+  };
+  ASSIGN_OR_RETURN(
+      const absl::optional<std::string> last,
+      ScanPage(view, storage::Table::kTokens, TokensAfter(workspace, after), page_size, add));
+  if (last.has_value()) {
+    ASSIGN_OR_RETURN(const storage::TokenKeyParts parts, storage::ParseTokenKey(*last));
+    response.set_next_page_token(MakePageToken(binding, parts.token_id));
   }
+  return response;
 }
 
 absl::StatusOr<tollgate::v1::Workspace> ReadWorkspace(
@@ -340,46 +325,32 @@ absl::StatusOr<tollgate::v1::ListAuditEntriesResponse> ReadAuditEntries(
   ASSIGN_OR_RETURN(const std::string after, ReadPageToken(binding, request.page_token()));
 
   tollgate::v1::ListAuditEntriesResponse response;
-  std::string from =
-      after.empty() ? storage::AuditKey(request.from_revision(), 0) : storage::KeyAfter(after);
-  size_t scanned = 0;
-  size_t bytes = 0;
-  while (true) {
-    const size_t want = std::min(kAtATime, kMaxScannedPerPage - scanned);
-    ASSIGN_OR_RETURN(const std::vector<storage::Entry> entries,
-                     view.Scan(storage::Table::kAudit, from, "", want));
-    for (const storage::Entry& entry : entries) {
-      ++scanned;
-      AuditChainRecord link;
-      AuditRecord record;
-      if (!link.ParseFromString(entry.value) || !record.ParseFromString(link.content())) {
-        return absl::DataLossError("an audit entry cannot be parsed");
-      }
-      if (workspace.empty() || record.workspace() == workspace) {
-        tollgate::v1::AuditEntry* out = response.add_entries();
-        out->set_revision(record.revision());
-        out->set_index(record.index());
-        *out->mutable_time() = base::ToProto(absl::FromUnixMicros(record.time_us()));
-        out->set_actor(record.actor());
-        out->set_action(record.action());
-        out->set_resource(record.resource());
-        out->set_reason(record.reason());
-        *out->mutable_details() = record.details();
-        out->set_hash(link.hash());
-        out->set_hashed_content(link.content());
-        bytes += out->ByteSizeLong();
-      }
-      if (static_cast<size_t>(response.entries_size()) >= page_size || bytes >= kMaxPageBytes ||
-          scanned >= kMaxScannedPerPage) {
-        ASSIGN_OR_RETURN(const auto rest,
-                         view.Scan(storage::Table::kAudit, storage::KeyAfter(entry.key), "", 1));
-        if (!rest.empty()) response.set_next_page_token(MakePageToken(binding, entry.key));
-        return response;
-      }
+  const auto add = [&](const storage::Entry& entry) -> absl::StatusOr<size_t> {
+    AuditChainRecord link;
+    AuditRecord record;
+    if (!link.ParseFromString(entry.value) || !record.ParseFromString(link.content())) {
+      return absl::DataLossError("an audit entry cannot be parsed");
     }
-    if (entries.size() < want) return response;
-    from = storage::KeyAfter(entries.back().key);
-  }
+    if (!workspace.empty() && record.workspace() != workspace) return 0;
+    tollgate::v1::AuditEntry* out = response.add_entries();
+    out->set_revision(record.revision());
+    out->set_index(record.index());
+    *out->mutable_time() = base::ToProto(absl::FromUnixMicros(record.time_us()));
+    out->set_actor(record.actor());
+    out->set_action(record.action());
+    out->set_resource(record.resource());
+    out->set_reason(record.reason());
+    *out->mutable_details() = record.details();
+    out->set_hash(link.hash());
+    out->set_hashed_content(link.content());
+    return out->ByteSizeLong();
+  };
+  const storage::KeyRange range{
+      after.empty() ? storage::AuditKey(request.from_revision(), 0) : storage::KeyAfter(after), ""};
+  ASSIGN_OR_RETURN(const absl::optional<std::string> last,
+                   ScanPage(view, storage::Table::kAudit, range, page_size, add));
+  if (last.has_value()) response.set_next_page_token(MakePageToken(binding, *last));
+  return response;
 }
 
 }  // namespace tollgate::service

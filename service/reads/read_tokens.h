@@ -12,10 +12,6 @@
 
 namespace tollgate::service {
 
-// The most records that are read for one page. A filter that matches little thus gives short pages,
-// even empty ones, with a next_page_token.
-inline constexpr size_t kMaxScannedPerPage = 5000;
-
 // A token with its use by edge, and when a dead one was last tried. BAD_RESOURCE_NAME,
 // TOKEN_NOT_FOUND.
 absl::StatusOr<tollgate::v1::Token> ReadToken(const storage::View& view,

@@ -1,5 +1,6 @@
 #include "service/records/unused_watch.h"
 
+#include <algorithm>
 #include <string>
 
 #include "base/status.h"
@@ -14,6 +15,13 @@ std::string MarkKey(absl::string_view key) {
 }
 
 }  // namespace
+
+absl::Duration UnusedLimit(const tollgate::store::v1::TokenRecord& record,
+                           const tollgate::store::v1::PolicyRecord& policy) {
+  if (policy.max_unused_us() == 0) return absl::ZeroDuration();
+  const int64_t granted_us = policy.max_unused_since_us() == 0 ? record.max_unused_us() : 0;
+  return absl::Microseconds(std::max(policy.max_unused_us(), granted_us));
+}
 
 absl::StatusOr<absl::optional<int64_t>> UnusedWatchMicros(const storage::View& view,
                                                           absl::string_view key) {

@@ -12,8 +12,16 @@
 #include "absl/types/optional.h"
 #include "storage/command.h"
 #include "storage/engine.h"
+#include "tollgate/store/v1/records.pb.h"
 
 namespace tollgate::service {
+
+// For how long the token may go unused under its workspace's policy; zero: for ever. A service of
+// before store format 5 wrote into each token what it was granted, and said not since when the
+// policy has its limit: there what was granted holds on, or tokens in use would end with the
+// upgrade.
+absl::Duration UnusedLimit(const tollgate::store::v1::TokenRecord& record,
+                           const tollgate::store::v1::PolicyRecord& policy);
 
 // When the token is looked at next; nullopt: it is not watched, or by an entry without a mark, of a
 // service before marks. `key` is a token's (storage::TokenKey). Errors: the view's; DATA_LOSS.

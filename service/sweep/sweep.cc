@@ -154,14 +154,8 @@ absl::Status SweepCommand::WatchUnused(const storage::View& view, const storage:
   auto& record = token.record;
   const std::string key = storage::TokenKey(record.workspace(), record.token_id());
   // What the policy says now, of every token: one that is unset spares all.
-  if (token.policy.max_unused_us() == 0) return absl::OkStatus();
-  absl::Duration limit = absl::Microseconds(token.policy.max_unused_us());
-  // A service of before store format 5 wrote into each token what it was granted, and said not
-  // since when the policy has its limit. What was granted holds on, or tokens in use would end with
-  // the upgrade.
-  if (token.policy.max_unused_since_us() == 0) {
-    limit = std::max(limit, absl::Microseconds(record.max_unused_us()));
-  }
+  const absl::Duration limit = UnusedLimit(record, token.policy);
+  if (limit == absl::ZeroDuration()) return absl::OkStatus();
   const auto look_again_at = [&](absl::Time next) {
     return PlaceUnusedWatch(view, key, next, effects);
   };

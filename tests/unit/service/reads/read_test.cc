@@ -5,6 +5,7 @@
 #include "service/reads/page_token.h"
 #include "service/reads/preview_policy.h"
 #include "service/reads/read_tokens.h"
+#include "service/reads/scan_page.h"
 #include "tests/unit/service/command_fixture.h"
 
 namespace tollgate::service {
