@@ -16,21 +16,9 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "net/address.h"
+#include "net/tls_files.h"
 
 namespace tollgate::net {
-
-// Paths of PEM files; empty: not given. The files are read again every second, so certificates
-// rotate without a restart. Rotate by rename(2), best with key and chain in ONE file that is given
-// as both paths: while a key does not match its chain, every new handshake fails.
-struct TlsFiles {
-  std::string cert;  // the chain, leaf first
-  std::string key;
-  // On a server: the CA that signs clients; a certificate is then required of every client. On a
-  // client: the CA that signs servers; empty: the system's roots.
-  std::string ca;
-
-  bool empty() const { return cert.empty() && key.empty() && ca.empty(); }
-};
 
 // A server's credentials: plaintext when `files` is empty; otherwise TLS, with a client certificate
 // required when `ca` is given. Errors (INVALID_ARGUMENT or FAILED_PRECONDITION, reason

@@ -81,7 +81,8 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(Options options) {
   }
   std::unique_ptr<Daemon> daemon(new Daemon);
   if (!options.metrics_address.empty()) {
-    ASSIGN_OR_RETURN(daemon->metrics_, MetricsPort::Start(options.metrics_address));
+    ASSIGN_OR_RETURN(daemon->metrics_,
+                     MetricsPort::Start(options.metrics_address, options.metrics_tls));
     if (options.registry != nullptr) daemon->ServeMetrics(options.registry);
   }
   const sigset_t signals = TakenSignals();

@@ -24,6 +24,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
+#include "net/tls_files.h"
 
 namespace prometheus {
 class Registry;
@@ -53,6 +54,7 @@ class Daemon {
     // The address on which metrics and probes are served (net/metrics_port.h); empty: they are not.
     // Port 0 is the kernel's choice.
     std::string metrics_address;
+    TlsFiles metrics_tls;  // empty: plaintext
     // The registry to serve; null: ServeMetrics gives it later.
     std::shared_ptr<prometheus::Registry> registry;
   };

@@ -149,8 +149,13 @@ void DaemonFlags::Value(const char* group, const std::string& name, const char* 
 void DaemonFlags::AddMetrics(const char* group) {
   Text(group, "metrics-listen", "ADDR", "Metrics and probes, over HTTP; empty: none",
        &settings_->metrics_listen);
-  Flag(group, "allow-plaintext-metrics",
-       "Serve them where other hosts can reach them; they are never encrypted",
+  Text(group, "metrics-tls-cert", "FILE", "The certificate chain for them, PEM: TLS on TCP",
+       &settings_->metrics_tls.cert);
+  Text(group, "metrics-tls-key", "FILE", "Its key, PEM", &settings_->metrics_tls.key);
+  Text(group, "metrics-client-ca", "FILE",
+       "Require of whoever asks for them a certificate that this CA signed",
+       &settings_->metrics_tls.ca);
+  Flag(group, "allow-plaintext-metrics", "Serve them unencrypted where other hosts can reach them",
        &settings_->allow_plaintext_metrics);
 }
 
@@ -199,7 +204,13 @@ absl::Status DaemonFlags::Parse(int argc, const char* const* argv) {
 }
 
 absl::Status DaemonFlags::CheckMetrics() const {
-  if (settings_->metrics_listen.empty() || settings_->allow_plaintext_metrics) {
+  const TlsFiles& tls = settings_->metrics_tls;
+  if (tls.cert.empty() && !tls.empty()) {
+    return RefuseFlag(absl::StrCat(tls.key.empty() ? "--metrics-client-ca" : "--metrics-tls-key",
+                                   " is for TLS on the metrics' port, which needs a certificate:"
+                                   " --metrics-tls-cert FILE"));
+  }
+  if (settings_->metrics_listen.empty() || settings_->allow_plaintext_metrics || !tls.empty()) {
     return absl::OkStatus();
   }
   ASSIGN_OR_RETURN(const Address address, ParseAddress(settings_->metrics_listen));
@@ -207,7 +218,9 @@ absl::Status DaemonFlags::CheckMetrics() const {
   return base::Refuse(absl::StatusCode::kFailedPrecondition, "PLAINTEXT_REFUSED",
                       absl::StrCat("refusing to serve metrics on ", address.ToString(),
                                    ", which other hosts can reach: they are not encrypted.\n"
-                                   "  Keep them on this host:  --metrics-listen 127.0.0.1:",
+                                   "  Give them a certificate: --metrics-tls-cert FILE "
+                                   "--metrics-tls-key FILE [--metrics-client-ca FILE]\n"
+                                   "  or keep them here:       --metrics-listen 127.0.0.1:",
                                    address.port,
                                    "\n"
                                    "  or, knowing the risk:    --allow-plaintext-metrics"));

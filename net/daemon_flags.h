@@ -22,6 +22,7 @@
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
 #include "base/log.h"
+#include "net/tls_files.h"
 
 namespace CLI {
 class App;
@@ -35,10 +36,11 @@ struct DaemonSettings {
   base::LogLevel log_level = base::LogLevel::kInfo;
   // Written once the daemon serves, for scripts and supervisors (format: WriteReadiness).
   std::string ready_file;
-  // Where metrics and probes are served over HTTP, in plaintext (net/metrics_port.h); empty:
-  // nowhere.
+  // Where metrics and probes are served over HTTP (net/metrics_port.h); empty: nowhere.
   std::string metrics_listen;
-  // Serve metrics also where other hosts can read them.
+  // TLS there, but not on a Unix socket; empty: plaintext.
+  TlsFiles metrics_tls;
+  // Serve metrics in plaintext also where other hosts can read them.
   bool allow_plaintext_metrics = false;
   // The time between NOT_SERVING and the rest of a drain, for balancers to notice.
   absl::Duration drain_pause = absl::ZeroDuration();
@@ -91,7 +93,8 @@ class DaemonFlags {
   void Value(const char* group, const std::string& name, const char* type, const char* what,
              const std::string& shown_default,
              std::function<absl::Status(const std::string&)> read);
-  // --metrics-listen and --allow-plaintext-metrics; the first has a default.
+  // --metrics-listen, which has a default, and its --metrics-tls-cert, --metrics-tls-key,
+  // --metrics-client-ca and --allow-plaintext-metrics.
   void AddMetrics(const char* group);
   // --log-level, --ready-file, --drain-pause and --drain-timeout; `ready` and `drain` describe the
   // second and the last.

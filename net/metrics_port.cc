@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "net/listener_metrics.h"
 #include "net/metric_page.h"
+#include "net/tls_server.h"
 
 namespace tollgate::net {
 namespace {
@@ -25,9 +26,20 @@ HttpHandler Answering(std::function<HttpResponse()> answer) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<MetricsPort>> MetricsPort::Start(absl::string_view address) {
+absl::StatusOr<std::unique_ptr<MetricsPort>> MetricsPort::Start(absl::string_view address,
+                                                                const TlsFiles& tls) {
   HttpHost::Options options;
   ASSIGN_OR_RETURN(options.address, ParseAddress(address));
+  if (!tls.empty() && !options.address.is_unix()) {
+    absl::StatusOr<std::shared_ptr<const TlsServer>> server = TlsServer::Open(tls);
+    if (!server.ok()) {
+      return base::Refuse(server.status().code(), base::ReasonOf(server.status()),
+                          absl::StrCat("no metrics: ", server.status().message(),
+                                       "\n  Their files:  --metrics-tls-cert FILE "
+                                       "--metrics-tls-key FILE --metrics-client-ca FILE"));
+    }
+    options.tls = *std::move(server);
+  }
   absl::StatusOr<std::unique_ptr<HttpHost>> host = HttpHost::Bind(std::move(options));
   if (!host.ok()) {
     return base::Refuse(host.status().code(), base::ReasonOf(host.status()),

@@ -2,7 +2,7 @@
 //   /metrics   Prometheus' text format
 //   /livez     200 while the health name "liveness" is SERVING, else 503
 //   /readyz    the same of "readiness"
-// in the names that Kubernetes' own programs use. Reading, no secret, no TLS.
+// in the names that Kubernetes' own programs use. Only reading, and nothing secret.
 #ifndef TOLLGATE_NET_METRICS_PORT_H_
 #define TOLLGATE_NET_METRICS_PORT_H_
 
@@ -16,6 +16,7 @@
 #include "absl/synchronization/mutex.h"
 #include "net/address.h"
 #include "net/http_host.h"
+#include "net/tls_files.h"
 
 namespace prometheus {
 class Collectable;
@@ -27,8 +28,10 @@ namespace tollgate::net {
 class MetricsPort {
  public:
   // Serves on `address` (ParseAddress), at first only what the process itself counts: alive, and
-  // not ready. Errors: ParseAddress's, HttpHost::Bind's and HttpHost::Start's.
-  static absl::StatusOr<std::unique_ptr<MetricsPort>> Start(absl::string_view address);
+  // not ready. With TLS where there are files, unless `address` is a Unix socket. Errors:
+  // ParseAddress's, TlsServer::Open's, HttpHost::Bind's and HttpHost::Start's.
+  static absl::StatusOr<std::unique_ptr<MetricsPort>> Start(absl::string_view address,
+                                                            const TlsFiles& tls = {});
   // What is being answered gets a moment.
   ~MetricsPort();
   MetricsPort(const MetricsPort&) = delete;

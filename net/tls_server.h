@@ -20,7 +20,7 @@ struct ssl_ctx_st;  // OpenSSL's SSL_CTX
 
 namespace tollgate::net {
 
-struct TlsFiles;  // net/credentials.h
+struct TlsFiles;  // net/tls_files.h
 
 // OpenSSL's settings out of these files. Errors (INVALID_ARGUMENT or FAILED_PRECONDITION, reason
 // TLS_FILES_INVALID): a certificate without a key or the reverse; a file that is missing,

@@ -171,3 +171,21 @@ def test_who_speaks_the_other_of_tls_and_plaintext_is_told(tollgate, edge, autho
     with Secure(secure, authority) as connection:
         assert connection.ask(question).status == 200
     assert not any(secret in line for line in open(edge.log, encoding="utf-8"))
+
+
+def test_metrics_and_probes_over_tls_for_whom_the_authority_knows(tollgate, authority):
+    pem = Pem(authority)
+    flags = ("--metrics-tls-cert", pem.path, "--metrics-tls-key", pem.path, "--metrics-client-ca", authority.ca)
+    scraper = authority.issue("prometheus", "DNS:prometheus.test")
+
+    def asked(program, path, certificate):
+        with Secure(program.ready["metrics"], authority, certificate) as to:
+            return to.ask(f"GET {path} HTTP/1.1\r\nHost: {NAME}\r\n\r\n".encode())
+
+    for program in (tollgate.start_service(*flags), tollgate.prepare_validator("edge-1", *flags).start()):
+        until("it is ready", lambda program=program: asked(program, "/readyz", scraper).status == 200)
+        answer = asked(program, "/metrics", scraper)
+        assert answer.status == 200 and b"tollgate_http_tls_files_ok{" in answer.body
+        with Secure(program.ready["metrics"], authority) as stranger:
+            stranger.socket.sendall(f"GET /metrics HTTP/1.1\r\nHost: {NAME}\r\n\r\n".encode())
+            assert not stranger.more(), "it is told nothing"

@@ -235,6 +235,16 @@ TEST(DaemonFlags, MetricsThatOthersCouldReadAreAskedForByName) {
   EXPECT_THAT(std::string(refused.message()), HasSubstr("--allow-plaintext-metrics"));
   EXPECT_TRUE(parse({"--metrics-listen", "0.0.0.0:7412", "--allow-plaintext-metrics"}).ok());
   EXPECT_EQ(base::ReasonOf(parse({"--metrics-listen", "nowhere"})), "ADDRESS_INVALID");
+  // With a certificate nothing is in plaintext there.
+  EXPECT_TRUE(parse({"--metrics-listen", "0.0.0.0:7412", "--metrics-tls-cert", "a.pem",
+                     "--metrics-tls-key", "a.pem"})
+                  .ok());
+  for (const char* const alone : {"--metrics-tls-key", "--metrics-client-ca"}) {
+    const absl::Status half = parse({alone, "a.pem"});
+    EXPECT_EQ(base::ReasonOf(half), "BAD_FLAG");
+    EXPECT_THAT(std::string(half.message()),
+                testing::AllOf(HasSubstr(alone), HasSubstr("--metrics-tls-cert FILE")));
+  }
 }
 
 }  // namespace

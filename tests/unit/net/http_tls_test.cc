@@ -22,6 +22,7 @@
 #include "absl/time/clock.h"
 #include "base/status.h"
 #include "net/http_host.h"
+#include "net/metrics_port.h"
 #include "net/tls_server.h"
 #include "tests/unit/net/edge_server.h"
 #include "tests/unit/net/http_client.h"
@@ -31,6 +32,7 @@ namespace tollgate::net {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 using testing::StartsWith;
 
 bool AwaitThat(const std::function<bool()>& is_so) {
@@ -324,6 +326,29 @@ TEST_F(HttpTlsTest, FilesThatAreNoGoodLeaveWhatIsInForce) {
   EXPECT_EQ(TlsClient(address()).server(), "server-last");
 }
 
+TEST_F(HttpTlsTest, MetricsAreServedWithIt) {
+  auto port = MetricsPort::Start("127.0.0.1:0", ThePki().Files("server", "ca"));
+  ASSERT_TRUE(port.ok()) << port.status();
+  const Address& address = (*port)->address();
+  EXPECT_THAT(TlsClient(address, {.cert = "edge"}).Get("/metrics"),
+              testing::AllOf(StartsWith("HTTP/1.1 200 OK"),
+                             HasSubstr("tollgate_http_tls_files_ok{address=\"" +
+                                       address.ToString() + "\"} 1")));
+  EXPECT_EQ(TlsClient(address).Get("/metrics"), "");
+  HttpClient plain(address);
+  plain.Get("/metrics");
+  EXPECT_THAT(plain.Answer(), Not(HasSubstr("tollgate_")));
+}
+
+TEST_F(HttpTlsTest, MetricsOnAUnixSocketAreServedWithoutIt) {
+  const TempFolder folder;
+  auto port = MetricsPort::Start("unix:" + (folder / "metrics"), ThePki().Files("server", ""));
+  ASSERT_TRUE(port.ok()) << port.status();
+  HttpClient plain((*port)->address());
+  plain.Get("/livez");
+  EXPECT_THAT(plain.Answer(), StartsWith("HTTP/1.1 200"));
+}
+
 TEST_F(HttpTlsTest, BadFilesAreStartUpErrors) {
   const Pki& pki = ThePki();
   const std::vector<TlsFiles> bad = {
@@ -337,6 +362,10 @@ TEST_F(HttpTlsTest, BadFilesAreStartUpErrors) {
     EXPECT_EQ(base::ReasonOf(TlsServer::Open(files).status()), "TLS_FILES_INVALID")
         << files.cert << " " << files.key << " " << files.ca;
   }
+  const absl::Status metrics = MetricsPort::Start("127.0.0.1:0", bad.back()).status();
+  EXPECT_EQ(base::ReasonOf(metrics), "TLS_FILES_INVALID");
+  EXPECT_THAT(std::string(metrics.message()),
+              testing::AllOf(StartsWith("no metrics: "), HasSubstr("--metrics-tls-cert FILE")));
 }
 
 }  // namespace
