@@ -158,10 +158,10 @@ TokenFormat::Minted TokenFormat::Mint(TokenKind kind, base::Random& random) cons
   return minted;
 }
 
-bool HoldsTokenString(absl::string_view text) {
+absl::string_view FindTokenString(absl::string_view text) {
   constexpr size_t kLeast = 2 + 1;  // brand and kind
   for (size_t at = text.find('_'); at != absl::string_view::npos; at = text.find('_', at + 1)) {
-    if (text.size() - at - 1 < kBodyLength) return false;
+    if (text.size() - at - 1 < kBodyLength) return absl::string_view();
     if (at < kLeast || !AllBase62(text.substr(at + 1, kBodyLength))) continue;
     const char kind = text[at - 1];
     if (kind != 'w' && kind != 'o' && kind != 'a' && kind != 'r') continue;
@@ -173,10 +173,12 @@ bool HoldsTokenString(absl::string_view text) {
       --begin;
       if (at - 1 - begin < 2) continue;
       const auto checksum = ChecksumOf(text.substr(begin, checksum_at - begin));
-      if (found == absl::string_view(checksum.data(), checksum.size())) return true;
+      if (found == absl::string_view(checksum.data(), checksum.size())) {
+        return text.substr(begin, at + 1 + kBodyLength - begin);
+      }
     }
   }
-  return false;
+  return absl::string_view();
 }
 
 bool IsPublicId(absl::string_view id) { return id.size() == kPublicIdLength && AllBase62(id); }

@@ -72,8 +72,10 @@ class TokenFormat {
   std::string brand_;
 };
 
-// Whether `text` contains a token string, of any brand, with a checksum that holds.
-bool HoldsTokenString(absl::string_view text);
+// The first token string in `text`, of any brand, with a checksum that holds; empty: there is none.
+absl::string_view FindTokenString(absl::string_view text);
+// Whether `text` contains one.
+inline bool HoldsTokenString(absl::string_view text) { return !FindTokenString(text).empty(); }
 
 // Whether `id` is 16 base62 characters.
 bool IsPublicId(absl::string_view id);

@@ -1,11 +1,14 @@
 // Check: asks a validator what it would tell a service, or a URL behind a proxy what it would tell
 // a client.
+#include <algorithm>
 #include <iostream>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/proto_time.h"
 #include "base/secret.h"
 #include "base/status.h"
@@ -14,12 +17,18 @@
 #include "cli/human.h"
 #include "net/url_head.h"
 #include "nlohmann/json.hpp"
+#include "token/pasted_text.h"
 #include "token/resource_name.h"
+#include "token/scope.h"
+#include "token/scope_expression.h"
+#include "token/token_string.h"
 #include "tollgate/v1/validation_service.grpc.pb.h"
 
 namespace tollgate::cli {
 namespace {
 
+using tollgate::v1::Identity;
+using tollgate::v1::ValidateResponse;
 using tollgate::v1::ValidationService;
 
 struct CheckOptions {
@@ -39,6 +48,7 @@ struct SeenAtUrl {
   std::string decision;
   std::string expires;
   std::string retry_after;
+  std::string paste_fault;  // of what was presented; empty: none
 
   bool admitted() const { return status >= 200 && status < 400; }
   bool refused() const { return status == 401 || status == 403; }
@@ -82,8 +92,9 @@ absl::StatusOr<SeenAtUrl> LookAtUrl(Context& context, const CheckOptions& option
   question.bearer = context.ReadSecret();
   if (question.bearer.empty())
     return absl::InvalidArgumentError("no token string on standard input");
-  ASSIGN_OR_RETURN(const net::UrlHead head, net::AskUrl(question));
   SeenAtUrl seen;
+  seen.paste_fault = token::FaultOfPastedText(question.bearer.RevealSecret());
+  ASSIGN_OR_RETURN(const net::UrlHead head, net::AskUrl(question));
   seen.status = head.status;
   for (const auto& [name, value] : head.headers) {
     if (name == "www-authenticate") seen.challenge = value;
@@ -114,6 +125,7 @@ absl::Status CheckUrl(Context& context, const CheckOptions& options) {
         {"description", description},
         {"decision", seen.decision},
         {"token_expires", seen.expires},
+        {"paste_fault", seen.paste_fault},
         {"elapsed_ms", absl::ToDoubleMilliseconds(took)},
     };
     context.out() << answer.dump(2, ' ', true, nlohmann::json::error_handler_t::replace) << '\n';
@@ -129,6 +141,9 @@ absl::Status CheckUrl(Context& context, const CheckOptions& options) {
   if (!seen.expires.empty()) {
     context.out() << "  The token's end is near: " << SafeForTerminal(seen.expires) << ".\n";
   }
+  if (seen.refused() && !seen.paste_fault.empty()) {
+    context.out() << "  What was pasted " << seen.paste_fault << ".\n";
+  }
   if (seen.verdict() == "unclear") {
     context.out() << "  The edge's, or the service's behind it: this status does not say.\n";
   }
@@ -136,6 +151,98 @@ absl::Status CheckUrl(Context& context, const CheckOptions& options) {
     context.out() << "  Try again in " << SafeForTerminal(seen.retry_after) << " s.\n";
   }
   return absl::OkStatus();
+}
+
+// What is known of a presented string without a secret: its public id; or why it is none.
+struct Pasted {
+  std::string token_id;
+  std::string fault;
+};
+
+Pasted LookAtPasted(absl::string_view text) {
+  Pasted pasted;
+  pasted.fault = token::FaultOfPastedText(text);
+  if (pasted.fault.empty()) {
+    pasted.token_id = std::string(text.substr(text.find('_') + 1, token::kPublicIdLength));
+  }
+  return pasted;
+}
+
+// The scopes that are needed and that these do not meet: of alternatives all, where none is met.
+std::vector<std::string> Missing(const tollgate::v1::Requirement& needs,
+                                 const tollgate::v1::Identity& has) {
+  const auto met = [&has](absl::string_view needed) {
+    return std::any_of(
+        has.scopes().begin(), has.scopes().end(),
+        [needed](const std::string& scope) { return token::ScopeGrants(scope, needed); });
+  };
+  std::vector<std::string> missing;
+  for (const std::string& scope : needs.all_scopes()) {
+    if (!met(scope)) missing.push_back(scope);
+  }
+  if (std::none_of(needs.any_scopes().begin(), needs.any_scopes().end(), met) &&
+      !needs.any_scopes().empty()) {
+    missing.push_back(absl::StrJoin(needs.any_scopes(), " or "));
+  }
+  const auto expression = token::ScopeExpression::Parse(needs.scope_expression());
+  if (expression.ok() && !expression->HoldsFor(met)) missing.push_back(needs.scope_expression());
+  return missing;
+}
+
+// What one may do about an answer that is no admission, a line each.
+std::string Causes(const tollgate::v1::Requirement& needs, const ValidateResponse& response,
+                   const Pasted& pasted) {
+  const Identity& has = response.identity();
+  std::string text;
+  if (response.http_status() > 0) {
+    absl::StrAppend(&text, "  HTTP    ", response.http_status(), " ", response.error(), "\n");
+  }
+  if (!has.token().empty()) {
+    absl::StrAppend(&text, "  token   ", has.token(), "\n");
+  } else if (!pasted.token_id.empty()) {
+    absl::StrAppend(&text, "  token   ", pasted.token_id, "\n");
+  }
+  switch (response.reason()) {
+    case tollgate::v1::VERDICT_REASON_INSUFFICIENT_SCOPE:
+      absl::StrAppend(&text, "  missing ", absl::StrJoin(Missing(needs, has), ", and "),
+                      "; the token has ",
+                      has.scopes().empty() ? "no scope" : absl::StrJoin(has.scopes(), ", "), "\n");
+      break;
+    case tollgate::v1::VERDICT_REASON_WRONG_AUDIENCE:
+      absl::StrAppend(
+          &text, "  asked for ",
+          needs.audience().empty() ? "no audience, and the token is for some" : needs.audience(),
+          ": tollgate token get tells the token's audiences\n");
+      break;
+    case tollgate::v1::VERDICT_REASON_WRONG_WORKSPACE:
+      absl::StrAppend(&text, "  asked for ", needs.workspace(), ", and it is of ", has.workspace(),
+                      "\n");
+      break;
+    case tollgate::v1::VERDICT_REASON_NO_LEASE:
+      absl::StrAppend(
+          &text, "  lease   ",
+          response.has_last_lease_age()
+              ? absl::StrCat("none; the last one was asked for ",
+                             HumanDuration(base::FromProto(response.last_lease_age())), " ago")
+              : "none, and none since the validator's start",
+          ": does it reach the service?  tollgate validators list --problems\n");
+      break;
+    case tollgate::v1::VERDICT_REASON_REVOKED:
+    case tollgate::v1::VERDICT_REASON_EXPIRED:
+    case tollgate::v1::VERDICT_REASON_SUSPENDED:
+      absl::StrAppend(&text, "  why     tollgate token get ", pasted.token_id, " -w WORKSPACE\n");
+      break;
+    case tollgate::v1::VERDICT_REASON_UNKNOWN:
+      absl::StrAppend(&text,
+                      "  The service has never issued it. Is the edge of another installation?\n");
+      break;
+    default:
+      break;
+  }
+  if (!pasted.fault.empty()) {
+    absl::StrAppend(&text, "  What was pasted ", pasted.fault, ".\n");
+  }
+  return text;
 }
 
 absl::Status Check(Context& context, const CheckOptions& options) {
@@ -157,6 +264,7 @@ absl::Status Check(Context& context, const CheckOptions& options) {
   }
   if (request.token_string().empty())
     return absl::InvalidArgumentError("no token string on standard input");
+  const Pasted pasted = LookAtPasted(request.token_string());
 
   ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, context.EdgeChannel());
   std::unique_ptr<ValidationService::Stub> stub = ValidationService::NewStub(channel);
@@ -191,13 +299,20 @@ absl::Status Check(Context& context, const CheckOptions& options) {
   const bool denied = response.verdict() == tollgate::v1::VERDICT_DENY;
   context.exit_code = admitted ? kDone : denied ? kDenied : kNoAnswer;
   if (context.settings().json()) {
+    const bool lacks_scope = response.reason() == tollgate::v1::VERDICT_REASON_INSUFFICIENT_SCOPE;
     const nlohmann::json answer = {
         {"verdict", admitted ? "admit"
                     : denied ? "deny"
                              : "unavailable"},
         {"reason", tollgate::v1::VerdictReason_Name(response.reason())},
         {"description", response.description()},
+        {"http_status", admitted ? 200 : response.http_status()},
+        {"error", response.error()},
         {"token", response.identity().token()},
+        {"token_id", pasted.token_id},
+        {"missing_scopes",
+         lacks_scope ? Missing(requirement, response.identity()) : std::vector<std::string>()},
+        {"paste_fault", pasted.fault},
         {"owner", response.identity().owner()},
         {"elapsed_ms", times},
     };
@@ -210,6 +325,7 @@ absl::Status Check(Context& context, const CheckOptions& options) {
     context.out() << "     " << SafeForTerminal(response.description());
   if (admitted) context.out() << "     " << SafeForTerminal(response.identity().token());
   context.out() << "   " << HumanElapsed(took) << '\n';
+  if (!admitted) context.out() << Causes(requirement, response, pasted);
   if (response.has_retry_after()) {
     context.out() << "  Try again in " << HumanElapsed(base::FromProto(response.retry_after()))
                   << ".\n";

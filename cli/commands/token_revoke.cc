@@ -15,6 +15,7 @@
 #include "cli/commands/token_text.h"
 #include "cli/human.h"
 #include "token/digest.h"
+#include "token/pasted_text.h"
 #include "token/token_string.h"
 #include "tollgate/v1/operations_service.grpc.pb.h"
 #include "tollgate/v1/token_service.grpc.pb.h"
@@ -175,9 +176,9 @@ class Revoker {
     }
     return base::Refuse(
         absl::StatusCode::kInvalidArgument, "TOKEN_STRING_MALFORMED",
-        "what came on standard input is no whole token string (brand and kind, '_' and 65 "
-        "letters and digits, whose last 6 are a checksum): give it alone, from its first "
-        "character to its last");
+        absl::StrCat("what came on standard input ", token::FaultOfPastedText(found),
+                     ". Give the token string alone, from its first character to its last: brand "
+                     "and kind, '_' and 65 letters and digits, whose last 6 are a checksum"));
   }
 
   absl::Status RevokeCohort() {

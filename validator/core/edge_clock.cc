@@ -130,6 +130,11 @@ absl::Time EdgeClock::ServiceTimeAt(const Reading& r, base::BootTime now) const 
   return absl::FromUnixNanos(r.service_ns + elapsed - drift);
 }
 
+absl::optional<absl::Duration> EdgeClock::LastLeaseAge(const Reading& reading, base::BootTime now) {
+  if (reading.ping_boot_ns == 0) return absl::nullopt;
+  return absl::Nanoseconds(now.nanos() - reading.ping_boot_ns);
+}
+
 bool EdgeClock::Renew(const lease::HeldLease& lease, base::BootTime now, absl::Time wall_now) {
   if (closed_ || lease.lease <= absl::ZeroDuration()) return false;
   const Reading present = Read();

@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "absl/types/optional.h"
 #include "base/clock.h"
 #include "lease/span.h"
 
@@ -53,6 +54,10 @@ class EdgeClock {
   // the boot clock less the drift bound. It is therefore never ahead of the real one (R18, I7).
   // InfinitePast when no Pong has come yet: nothing has expired then.
   absl::Time ServiceTimeAt(const Reading& reading, base::BootTime now) const;
+
+  // How long before `now` the lease that was taken last was asked for, whatever became of it;
+  // nullopt: none was taken.
+  static absl::optional<absl::Duration> LastLeaseAge(const Reading& reading, base::BootTime now);
 
   // Takes the lease where it ends later than the present one, or where the present one is no longer
   // live; otherwise keeps the present one. Returns whether it took the lease. Keeping the longer

@@ -154,6 +154,11 @@ class Validator {
 
   // Whether there is a live lease now, read as a decision reads it (R13).
   bool Live() const { return reader_.ReadMoment().state == LeaseState::kLive; }
+  // How long ago the lease that was granted last was asked for; nullopt: none was granted.
+  absl::optional<absl::Duration> LastLeaseAge() const {
+    const EdgeReader::Moment now = reader_.ReadMoment();
+    return EdgeClock::LastLeaseAge(now.lease, now.boot);
+  }
   ValidatorStatus Status() const;
   // The service's time now, as decisions see it (R18); InfinitePast before it was heard.
   absl::Time ServiceNow() const;

@@ -46,11 +46,23 @@ void FillResponse(const Decision& decision, ValidateResponse* response) {
   response->set_reason(decision.reason);
   const Answer answer = AnswerTo(decision, token::Requirement(), policy::Words());
   if (!answer.description.empty()) response->set_description(std::string(answer.description));
+  if (!decision.admitted()) {
+    response->set_http_status(answer.status);
+    response->set_error(std::string(answer.error));
+  }
   if (decision.verdict == tollgate::v1::VERDICT_UNAVAILABLE) {
     *response->mutable_retry_after() = base::ToProto(answer.retry_after);
   }
   token::GrantView grant;
   if (decision.ReadIdentity(&grant)) FillIdentity(grant, response->mutable_identity());
+}
+
+void NativeFront::Fill(const Decision& decision, ValidateResponse* response) const {
+  FillResponse(decision, response);
+  if (decision.reason != tollgate::v1::VERDICT_REASON_NO_LEASE) return;
+  if (const absl::optional<absl::Duration> age = validator_->LastLeaseAge()) {
+    *response->mutable_last_lease_age() = base::ToProto(*age);
+  }
 }
 
 void NativeFront::RegisterOn(FrontHost* host) {
@@ -88,7 +100,7 @@ grpc::ServerUnaryReactor* NativeFront::Validate(grpc::CallbackServerContext* con
     }
     Check(std::move(presented), requirement, client, [this, call](const Decision& decision) {
       ValidateResponse answer;
-      FillResponse(decision, &answer);
+      Fill(decision, &answer);
       counts_.CountAnswer(decision.verdict);
       call->Reply(net::ToByteBuffer(answer));
     });
@@ -130,7 +142,7 @@ grpc::ServerUnaryReactor* NativeFront::BatchValidate(grpc::CallbackServerContext
       const size_t at = static_cast<size_t>(i);
       Check(std::move(presented[at]), requirements[at], clients[at],
             [this, join, i](const Decision& decision) {
-              FillResponse(decision, join->response.mutable_responses(i));
+              Fill(decision, join->response.mutable_responses(i));
               counts_.CountAnswer(decision.verdict);
               if (join->left.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
               join->call->Reply(net::ToByteBuffer(join->response));

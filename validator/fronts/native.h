@@ -53,6 +53,9 @@ class NativeFront final : public Front,
   void Check(Presented presented, const token::Requirement& requirement,
              const base::IpAddress& client, Validator::Callback callback);
 
+  // FillResponse, and what only the validator knows.
+  void Fill(const Decision& decision, tollgate::v1::ValidateResponse* response) const;
+
   Validator* const validator_;
   const base::Clock& clock_;
 };

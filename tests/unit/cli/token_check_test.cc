@@ -3,9 +3,14 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <string>
+#include <vector>
 
+#include "base/random.h"
+#include "base/secret.h"
 #include "tests/unit/cli/outcome.h"
 #include "tests/unit/cli/scripted_service.h"
+#include "token/token_string.h"
 
 namespace tollgate::cli {
 namespace {
@@ -61,6 +66,84 @@ TEST_F(TokenCheck, TheWorkspaceOfTheEnvironmentIsNotAskedFor) {
   EXPECT_EQ(Check({}).code, kDenied);
   unsetenv("TOLLGATE_WORKSPACE");
   EXPECT_EQ(validator_.validate.asked().back().requirement().workspace(), "");
+}
+
+TEST_F(TokenCheck, NamesTheScopeThatIsMissing) {
+  validator_.validate.Script([](int, const auto&, auto* response) {
+    response->set_verdict(v1::VERDICT_DENY);
+    response->set_reason(v1::VERDICT_REASON_INSUFFICIENT_SCOPE);
+    response->set_description("a needed scope is missing");
+    response->set_http_status(403);
+    response->set_error("insufficient_scope");
+    response->mutable_identity()->set_token("workspaces/acme/tokens/4mXp81QzR0aYc7Ld");
+    response->mutable_identity()->add_scopes("items:*");
+    return grpc::Status::OK;
+  });
+  const Outcome outcome =
+      Check({"--scope", "admin", "--scope", "deploy:write", "--all-scopes", "items:read",
+             "--all-scopes", "mail:send", "--scope-expression", "items:read OR admin"});
+  EXPECT_EQ(outcome.code, kDenied);
+  EXPECT_THAT(outcome.out,
+              HasSubstr("  HTTP    403 insufficient_scope\n"
+                        "  token   workspaces/acme/tokens/4mXp81QzR0aYc7Ld\n"
+                        "  missing mail:send, and admin or deploy:write; the token has items:*\n"));
+  const Outcome json = Check({"-o", "json", "--scope", "admin", "--scope-expression", "a AND b"});
+  EXPECT_THAT(json.out, HasSubstr("\"http_status\": 403"));
+  EXPECT_THAT(json.out, HasSubstr("a AND b"));
+}
+
+TEST_F(TokenCheck, SaysSinceWhenThereIsNoLease) {
+  validator_.validate.Script([](int nth, const auto&, auto* response) {
+    response->set_verdict(v1::VERDICT_UNAVAILABLE);
+    response->set_reason(v1::VERDICT_REASON_NO_LEASE);
+    response->set_http_status(503);
+    if (nth == 1) response->mutable_last_lease_age()->set_seconds(71);
+    return grpc::Status::OK;
+  });
+  const Outcome never = Check({});
+  EXPECT_EQ(never.code, kNoAnswer);
+  EXPECT_THAT(never.out, HasSubstr("  HTTP    503"));
+  EXPECT_THAT(never.out, HasSubstr("none, and none since the validator's start"));
+  EXPECT_THAT(Check({}).out, HasSubstr("the last one was asked for 71 s ago"));
+}
+
+TEST_F(TokenCheck, NamesWhatWasPasted) {
+  validator_.validate.Script([](int, const auto&, auto* response) {
+    response->set_verdict(v1::VERDICT_DENY);
+    response->set_reason(v1::VERDICT_REASON_MALFORMED);
+    response->set_http_status(401);
+    response->set_error("invalid_token");
+    return grpc::Status::OK;
+  });
+  base::InitSecrets();
+  const auto minted = token::TokenFormat().Mint(token::TokenKind::kWorkspace, base::SystemRandom());
+  const std::string secret(minted.token_string.RevealSecret());
+  const std::vector<std::string> flags = {
+      "--edge", validator_.address(), "--config", "/dev/null", "token", "check"};
+  const Outcome outcome = Tollgate(flags, "Bearer " + secret + "\n");
+  EXPECT_EQ(outcome.code, kDenied);
+  EXPECT_THAT(outcome.out, HasSubstr("  HTTP    401 invalid_token\n  What was pasted begins with "
+                                     "\"Bearer\", which belongs to the header; without that it is "
+                                     "a token string.\n"));
+  EXPECT_EQ(validator_.validate.asked().back().token_string(), "Bearer " + secret)
+      << "the edge is asked about what was pasted";
+  EXPECT_THAT(outcome.out, testing::Not(HasSubstr(secret.substr(20, 43))));
+}
+
+// The public id is no secret, and finds the token.
+TEST_F(TokenCheck, SaysWhichTokenItIs) {
+  validator_.validate.Script([](int, const auto&, auto* response) {
+    response->set_verdict(v1::VERDICT_DENY);
+    response->set_reason(v1::VERDICT_REASON_REVOKED);
+    return grpc::Status::OK;
+  });
+  base::InitSecrets();
+  const auto minted = token::TokenFormat().Mint(token::TokenKind::kWorkspace, base::SystemRandom());
+  const Outcome outcome =
+      Tollgate({"--edge", validator_.address(), "--config", "/dev/null", "token", "check"},
+               std::string(minted.token_string.RevealSecret()) + "\n");
+  EXPECT_THAT(outcome.out, HasSubstr("  token   " + minted.public_id + "\n"));
+  EXPECT_THAT(outcome.out, HasSubstr("tollgate token get " + minted.public_id));
 }
 
 TEST_F(TokenCheck, AUrlsPolicySaysWhatIsNeeded) {

@@ -256,6 +256,9 @@ TEST_F(NativeFrontTest, TheAddressGoesWithARefusedAttempt) {
   ASSERT_TRUE(Call(one, &response).ok());
   ASSERT_TRUE(Call(batch, &responses).ok());
   EXPECT_EQ(response.reason(), VERDICT_REASON_REVOKED);
+  EXPECT_EQ(response.http_status(), 401);
+  EXPECT_EQ(response.error(), "invalid_token");
+  EXPECT_FALSE(response.has_last_lease_age());
   validator_->StopAdmitting();
   std::set<std::string> from;
   for (const auto& message : validator_->Goodbye().send) {
@@ -398,6 +401,7 @@ TEST_F(NativeFrontTest, AMalformedRequirementIsRefusedByFieldWithTheRemedy) {
 
 TEST_F(NativeFrontTest, WhatPreventsAnAnswerSaysWhenToTryAgain) {
   validator_->StopAdmitting();
+  clock_.Advance(absl::Seconds(40));
   const ValidateResponse response = Validate(Mint());
   EXPECT_EQ(response.verdict(), VERDICT_UNAVAILABLE);
   EXPECT_EQ(response.reason(), VERDICT_REASON_NO_LEASE);
@@ -405,6 +409,9 @@ TEST_F(NativeFrontTest, WhatPreventsAnAnswerSaysWhenToTryAgain) {
   EXPECT_EQ(response.retry_after().seconds(), 1);
   EXPECT_EQ(response.retry_after().nanos(), 500'000'000);
   EXPECT_FALSE(response.has_identity());
+  EXPECT_EQ(response.http_status(), 503);
+  EXPECT_EQ(response.error(), "");
+  EXPECT_GE(response.last_lease_age().seconds(), 40);
 }
 
 TEST_F(NativeFrontTest, ATooLongStringIsMalformedWhateverItsLength) {
