@@ -16,6 +16,11 @@ absl::string_view TakeWhile(absl::string_view* rest, Wanted wanted) {
   return taken;
 }
 
+// How many days a unit has; 0: it is shorter than a day.
+int64_t DaysOf(absl::string_view unit) {
+  return unit == "d" ? 1 : unit == "w" ? 7 : unit == "mo" ? 30 : unit == "y" ? 365 : 0;
+}
+
 }  // namespace
 
 absl::optional<absl::Duration> DurationFromText(absl::string_view text) {
@@ -27,9 +32,9 @@ absl::optional<absl::Duration> DurationFromText(absl::string_view text) {
         TakeWhile(&rest, [](char c) { return absl::ascii_isdigit(c) || c == '.'; });
     absl::string_view unit = TakeWhile(&rest, [](char c) { return absl::ascii_isalpha(c); });
     if (number.empty() || unit.empty()) return absl::nullopt;
-    int64_t times = 1;  // absl knows neither weeks nor days
-    if (unit == "w" || unit == "d") {
-      times = unit == "w" ? 7 * 24 : 24;
+    int64_t times = 1;  // absl knows nothing longer than an hour
+    if (const int64_t days = DaysOf(unit); days > 0) {
+      times = days * 24;
       unit = "h";
     } else if (unit == "min") {
       unit = "m";

@@ -1,9 +1,12 @@
 #include "cli/human.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/strip.h"
+#include "absl/time/civil_time.h"
 #include "base/duration.h"
 
 namespace tollgate::cli {
@@ -29,9 +32,9 @@ Unit UnitFor(absl::Duration duration) {
 absl::StatusOr<absl::Duration> ParseHumanDuration(absl::string_view text) {
   const absl::optional<absl::Duration> duration = base::DurationFromText(text);
   if (!duration.has_value()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("'", text.substr(0, 40),
-                     "' is no duration; write a number and a unit, as in 90d, 12h, 30m or 45s"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "'", text.substr(0, 40),
+        "' is no duration; write a number and a unit, as in 90d, 2w, 3mo, 1y, 12h, 30m or 45s"));
   }
   if (*duration <= absl::ZeroDuration()) {
     return absl::InvalidArgumentError(absl::StrCat("'", text, "' must be above zero"));
@@ -42,13 +45,53 @@ absl::StatusOr<absl::Duration> ParseHumanDuration(absl::string_view text) {
   return *duration;
 }
 
-absl::StatusOr<absl::Time> ParseHumanTime(absl::string_view text) {
+absl::StatusOr<absl::Time> ParseHumanTime(absl::string_view text, OfDay of_day,
+                                          absl::TimeZone local) {
   absl::Time time;
   std::string error;
   if (absl::ParseTime(absl::RFC3339_full, text, &time, &error)) return time;
-  if (absl::ParseTime("%Y-%m-%d", text, absl::UTCTimeZone(), &time, &error)) return time;
-  return absl::InvalidArgumentError(absl::StrCat(
-      "'", text.substr(0, 40), "' is no time; write 2027-02-22 or 2027-02-22T09:30:00Z"));
+  absl::string_view written = text;
+  absl::TimeZone zone = absl::UTCTimeZone();
+  if (absl::ConsumeSuffix(&written, " local")) {
+    zone = local;
+  } else {
+    absl::ConsumeSuffix(&written, " UTC");
+  }
+  for (const char* format : {"%Y-%m-%d %H:%M:%E*S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"}) {
+    if (absl::ParseTime(format, written, zone, &time, &error)) return time;
+  }
+  if (absl::ParseTime("%Y-%m-%d", written, zone, &time, &error)) {
+    // By the calendar, because a day has 23 or 25 hours where clocks are changed.
+    const absl::CivilDay day(absl::ToCivilDay(time, zone));
+    return absl::FromCivil(of_day == OfDay::kEnd ? day + 1 : day, zone);
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("'", text.substr(0, 40),
+                   "' is no time; write 2027-02-22 (the end of that day), '2027-02-22 09:30 local' "
+                   "or 2027-02-22T09:30:00Z; without a zone it is UTC"));
+}
+
+std::string HumanBytes(int64_t bytes) {
+  static constexpr const char* kUnits[] = {"B", "kB", "MB", "GB", "TB"};
+  double figure = static_cast<double>(std::max<int64_t>(bytes, 0));
+  size_t unit = 0;
+  // As it will be printed: 999.6 kB is 1.0 MB.
+  while (figure >= 999.5 && unit + 1 < std::size(kUnits)) {
+    figure /= 1000;
+    ++unit;
+  }
+  return unit > 0 && figure < 9.95 ? absl::StrFormat("%.1f %s", figure, kUnits[unit])
+                                   : absl::StrFormat("%.0f %s", figure, kUnits[unit]);
+}
+
+std::string HumanCount(int64_t count) {
+  std::string text = absl::StrCat(count);
+  const size_t first = text[0] == '-' ? 1 : 0;
+  for (size_t at = text.size(); at > first + 3;) {
+    at -= 3;
+    text.insert(at, ",");
+  }
+  return text;
 }
 
 std::string HumanDuration(absl::Duration duration) {

@@ -288,8 +288,8 @@ class ServerImpl final : public Server {
     tokens_ = std::make_unique<TokenService>(&deps_);
     workspaces_ = std::make_unique<WorkspaceService>(&deps_);
     operations_ = std::make_unique<OperationsService>(
-        &deps_, OperationsService::Options{options_.max_watchers, options_.max_queued_watch,
-                                           options_.backup_dir});
+        &deps_,
+        OperationsService::Options{options_.max_watchers, options_.max_queued_watch, Place()});
     edge_ = std::make_unique<EdgeService>(&deps_);
     host_->AddService("tollgate.v1.TokenService", tokens_.get());
     host_->AddService("tollgate.v1.WorkspaceService", workspaces_.get());
@@ -315,6 +315,19 @@ class ServerImpl final : public Server {
                 {{"address", address}, {"epoch", epoch()}, {"revision", head()}});
     }
     return absl::OkStatus();
+  }
+
+  StorePlace Place() const {
+    StorePlace place;
+    place.name = parts_.home.name();
+    place.folder = parts_.home.folder();
+    place.backup_dir = options_.backup_dir;
+    place.holds_store = [driver = &parts_.home.driver()](const std::string& folder) {
+      return driver->HoldsStore(folder);
+    };
+    place.ready = [health = host_->health().Reader()] { return health("readiness"); };
+    place.longest_wait = longest_disk_wait();
+    return place;
   }
 
   // What time it is (R20), on the store as it was left.

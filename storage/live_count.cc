@@ -80,6 +80,25 @@ absl::StatusOr<std::vector<OwnerCount>> LiveOwners(const View& view, absl::strin
   return owners;
 }
 
+absl::StatusOr<LiveTotal> AllLiveTokens(const View& view) {
+  LiveTotal total;
+  const std::string all = LiveCountPrefix();
+  std::string from = all;
+  while (true) {
+    // A workspace's own count is the first of its counts; its owners' are passed over.
+    ASSIGN_OR_RETURN(const std::vector<Entry> first,
+                     view.Scan(Table::kMeta, from, PrefixEnd(all), 1));
+    if (first.empty()) return total;
+    CountRecord count;
+    if (!count.ParseFromString(first[0].value)) {
+      return absl::DataLossError("a count of live tokens cannot be parsed");
+    }
+    total.tokens += count.live();
+    if (count.live() > 0) ++total.workspaces;
+    from = PrefixEnd(first[0].key);
+  }
+}
+
 absl::Status ApplyLiveChanges(const std::vector<LiveChange>& changes, OverlayView* view) {
   for (const LiveChange& change : changes) RETURN_IF_ERROR(ApplyOne(change, view));
   return absl::OkStatus();

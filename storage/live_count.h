@@ -33,6 +33,14 @@ struct OwnerCount {
 absl::StatusOr<std::vector<OwnerCount>> LiveOwners(const View& view, absl::string_view workspace,
                                                    size_t most);
 
+struct LiveTotal {
+  int64_t tokens = 0;
+  int64_t workspaces = 0;  // those that have live tokens
+};
+// The live tokens of all workspaces. Reads a count for each, and nothing else. Errors: the view's;
+// DATA_LOSS.
+absl::StatusOr<LiveTotal> AllLiveTokens(const View& view);
+
 // Lays what a command has said of live tokens on top of `view`, in order. Errors: the view's;
 // DATA_LOSS.
 absl::Status ApplyLiveChanges(const std::vector<LiveChange>& changes, OverlayView* view);

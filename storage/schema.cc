@@ -66,6 +66,7 @@ std::string SerializeRecord(const google::protobuf::MessageLite& record) {
 std::string LiveCountKey(absl::string_view workspace, absl::string_view owner) {
   return Join(Join("count", workspace), owner);
 }
+std::string LiveCountPrefix() { return Join("count", ""); }
 
 std::string TermKey(int64_t from_revision) {
   return absl::StrCat(kTermPrefix, RevisionKey(from_revision));

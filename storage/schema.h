@@ -50,6 +50,8 @@ inline constexpr char kHeadKey[] = "head";
 
 // The key, in meta, of the count of a workspace's live tokens, or of an owner's in it.
 std::string LiveCountKey(absl::string_view workspace, absl::string_view owner);
+// What those keys begin with.
+std::string LiveCountPrefix();
 // Under it, in meta: the TermRecord of the term that begins at that revision.
 std::string TermKey(int64_t from_revision);
 std::string TokenKey(absl::string_view workspace, absl::string_view token_id);

@@ -127,6 +127,12 @@ std::string ClockText(const Clock& clock) {
   return text;
 }
 
+std::string ClockLine(const Clock& clock) {
+  if (!InDoubt(clock)) return absl::StrCat("trusted; edges: ", EdgesText(clock));
+  return absl::StrCat("IN DOUBT for ", HumanDuration(base::FromProto(clock.doubted_for())), ": ",
+                      clock.explanation(), "   tollgate clock status");
+}
+
 void AddClockCommands(CLI::App& app, Context& context) {
   CLI::App* noun = app.add_subcommand("clock", "What time the service goes by");
   noun->require_subcommand(1);

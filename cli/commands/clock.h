@@ -17,6 +17,10 @@ void AddClockCommands(CLI::App& app, Context& context);
 // For people: a line for each of what is known, and what to do.
 std::string ClockText(const tollgate::v1::Clock& clock);
 
+// The same in a few words, without an end of line: "trusted; edges: 198 of 198 agree …", or for how
+// long it has been in doubt and why.
+std::string ClockLine(const tollgate::v1::Clock& clock);
+
 }  // namespace tollgate::cli
 
 #endif  // TOLLGATE_CLI_COMMANDS_CLOCK_H_

@@ -470,7 +470,8 @@ void AddTokenReadCommands(CLI::App& token, Context& context) {
     verb->add_option("--owner", options->owner, "Who answers for it");
     verb->add_option("--annotation", options->annotations, "key=value; repeatable");
     auto* in = verb->add_option("--expires-in", options->expires_in, "Lifetime, as in 90d");
-    verb->add_option("--expires-at", options->expires_at, "As in 2027-02-22 or RFC 3339")
+    verb->add_option("--expires-at", options->expires_at,
+                     "As in 2027-02-22 (its end, UTC), '2027-02-22 09:30 local' or RFC 3339")
         ->excludes(in);
     verb->add_option("--request-id", options->request_id, "Makes a retry safe");
     verb->callback([&context, options] { context.Fail(Create(context, *options)); });

@@ -300,8 +300,10 @@ void AddTokenChangeCommands(CLI::App& token, Context& context) {
     verb->add_flag("--no-annotations", options->no_annotations, "Without annotations")
         ->excludes(annotation);
     auto* expires = verb->add_option("--expires-in", options->expires_in, "From now on, as in 30d");
-    auto* at = verb->add_option("--expires-at", options->expires_at, "As in 2027-02-22 or RFC 3339")
-                   ->excludes(expires);
+    auto* at =
+        verb->add_option("--expires-at", options->expires_at,
+                         "As in 2027-02-22 (its end, UTC), '2027-02-22 09:30 local' or RFC 3339")
+            ->excludes(expires);
     verb->add_flag("--no-expiry", options->no_expiry, "Never expires")
         ->excludes(expires)
         ->excludes(at);

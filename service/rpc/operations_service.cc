@@ -6,7 +6,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/invariant.h"
+#include "base/proto_time.h"
 #include "base/status.h"
+#include "base/version.h"
 #include "service/clock/clock_command.h"
 #include "service/reads/check_store.h"
 #include "service/reads/read_tokens.h"
@@ -29,11 +32,13 @@ using tollgate::v1::CreateBackupRequest;
 using tollgate::v1::CreateBackupResponse;
 using tollgate::v1::GetClockRequest;
 using tollgate::v1::GetEnforcementRequest;
+using tollgate::v1::GetStatusRequest;
 using tollgate::v1::ListAuditEntriesRequest;
 using tollgate::v1::ListAuditEntriesResponse;
 using tollgate::v1::ListValidatorsRequest;
 using tollgate::v1::ListValidatorsResponse;
 using tollgate::v1::Receipt;
+using tollgate::v1::ServiceStatus;
 using tollgate::v1::WaitEnforcedRequest;
 using tollgate::v1::WatchEventsRequest;
 
@@ -80,6 +85,21 @@ absl::StatusOr<ReceiptQuestion> QuestionOf(const Hub& hub, const Request& reques
   return question;
 }
 
+// The fleet and the head that it follows, as they stand.
+absl::StatusOr<ListValidatorsResponse> FleetNow(const RpcDeps& deps,
+                                                const ListValidatorsRequest& request) {
+  FleetHead head;
+  head.enforced = deps.hub->enforced_revision();
+  std::vector<SessionView> sessions = deps.hub->Sessions();
+  head.head = deps.hub->head();
+  head.epoch = deps.hub->epoch();
+  head.now = deps.clock->ServiceNow();
+  return ListFleet(std::move(sessions), request, head);
+}
+
+// How many of those that somebody should look at a status names.
+constexpr int kNamedInStatus = 20;
+
 constexpr absl::Duration kLookAgain = absl::Milliseconds(5);
 
 absl::Status Draining() {
@@ -108,6 +128,9 @@ OperationsService::OperationsService(const RpcDeps* deps, Options options)
               &Nameless<AcceptClockRequest>},
       check_{deps->metrics->Method("CheckStore"), Permission::kReadOperations,
              &Nameless<CheckStoreRequest>},
+      status_{deps->metrics->Method("GetStatus"), Permission::kReadOperations,
+              &Nameless<GetStatusRequest>},
+      started_(deps->clock->Now()),
       backups_(deps->scans, options_.max_waiting_backups) {}
 
 grpc::ServerWriteReactor<grpc::ByteBuffer>* OperationsService::WatchEvents(Context* context,
@@ -229,14 +252,7 @@ grpc::ServerUnaryReactor* OperationsService::ListValidators(Context* context, co
       deps_, list_, context, request, response, [](auto call) {
         // Nothing is read from the store, but a large fleet is too much work for a gRPC thread.
         ReadThenFinish(call, [raw = call.get()](const storage::Snapshot&) {
-          const RpcDeps& deps = raw->deps();
-          FleetHead head;
-          head.enforced = deps.hub->enforced_revision();
-          std::vector<SessionView> sessions = deps.hub->Sessions();
-          head.head = deps.hub->head();
-          head.epoch = deps.hub->epoch();
-          head.now = deps.clock->ServiceNow();
-          ASSIGN_OR_RETURN(raw->response, ListFleet(std::move(sessions), raw->request, head));
+          ASSIGN_OR_RETURN(raw->response, FleetNow(raw->deps(), raw->request));
           return absl::OkStatus();
         });
       });
@@ -251,7 +267,7 @@ grpc::ServerUnaryReactor* OperationsService::CreateBackup(Context* context, cons
           BackupPlace place;
           place.engine = deps.engine;
           place.sequencer = deps.sequencer;
-          place.backup_dir = options_.backup_dir;
+          place.backup_dir = options_.place.backup_dir;
           place.epoch = deps.hub->epoch();
           place.now = deps.clock->ServiceNow();
           place.actor = call->actor();
@@ -319,6 +335,47 @@ grpc::ServerUnaryReactor* OperationsService::CheckStore(Context* context, const 
           ASSIGN_OR_RETURN(raw->response, service::CheckStore(snapshot));
           raw->response.set_revision(snapshot.revision());
           return absl::OkStatus();
+        });
+      });
+}
+
+ServiceStatus OperationsService::StatusNow() const {
+  ServiceStatus status;
+  status.set_version(base::kVersion);
+  *status.mutable_start_time() =
+      base::ToProto(deps_->clock->ServiceNow() - (deps_->clock->Now() - started_));
+  status.set_epoch(deps_->hub->epoch());
+  status.set_ready(!options_.place.ready || options_.place.ready());
+  status.mutable_store()->set_name(options_.place.name);
+  status.mutable_backup()->set_configured(!options_.place.backup_dir.empty());
+  ListValidatorsRequest problems;
+  problems.set_problems_only(true);
+  problems.set_page_size(kNamedInStatus);
+  absl::StatusOr<ListValidatorsResponse> fleet = FleetNow(*deps_, problems);
+  TOLLGATE_INVARIANT(fleet.ok(), "a question about the fleet that is whole is answered");
+  status.set_head_revision(fleet->head_revision());
+  status.set_enforced_revision(fleet->enforced_revision());
+  fleet->clear_next_page_token();  // the list has its own pages
+  *status.mutable_fleet() = *std::move(fleet);
+  *status.mutable_clock() = deps_->time->Describe();
+  return status;
+}
+
+grpc::ServerUnaryReactor* OperationsService::GetStatus(Context* context, const Bytes* request,
+                                                       Bytes* response) {
+  return TypedCall<GetStatusRequest, ServiceStatus>::Serve(
+      deps_, status_, context, request, response, [this](auto call) {
+        // A store that does not answer now would hold up the answer that says so.
+        std::string trouble = TroubleOf(options_.place);
+        if (!trouble.empty()) {
+          call->response = StatusNow();
+          call->response.mutable_store()->set_trouble(std::move(trouble));
+          call->FinishWith(absl::OkStatus());
+          return;
+        }
+        ScanThenFinish(call, [this, raw = call.get()](const storage::Snapshot& snapshot) {
+          raw->response = StatusNow();
+          return AddStored(snapshot, options_.place, &raw->response);
         });
       });
 }

@@ -11,9 +11,11 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "base/clock.h"
 #include "service/rpc/backup.h"
 #include "service/rpc/rpc_call.h"
 #include "service/rpc/rpc_deps.h"
+#include "service/rpc/service_status.h"
 #include "service/rpc/watch_stream.h"
 #include "tollgate/v1/operations_service.grpc.pb.h"
 
@@ -30,7 +32,8 @@ using RawOperationsService = OperationsStub::WithRawCallbackMethod_WatchEvents<
                         OperationsStub::WithRawCallbackMethod_GetClock<
                             OperationsStub::WithRawCallbackMethod_AcceptClock<
                                 OperationsStub::WithRawCallbackMethod_CheckStore<
-                                    OperationsStub::Service>>>>>>>>>;
+                                    OperationsStub::WithRawCallbackMethod_GetStatus<
+                                        OperationsStub::Service>>>>>>>>>>;
 }  // namespace internal
 
 // As TokenService. A revision in a question must exist (REVISION_UNKNOWN, OUT_OF_RANGE) and be of
@@ -40,7 +43,7 @@ class OperationsService final : public internal::RawOperationsService {
   struct Options {
     int max_watchers = 64;           // streams at once; more are refused (TOO_MANY_WATCHERS)
     int max_queued = 1000;           // revisions that wait for a slow watcher
-    std::string backup_dir;          // where backups go; empty: they are refused
+    StorePlace place;                // without a backup_dir backups are refused
     size_t max_waiting_backups = 8;  // backups that wait for the one under way
   };
   // `deps` outlives the service.
@@ -58,6 +61,7 @@ class OperationsService final : public internal::RawOperationsService {
   Reactor* GetClock(Context* context, const Bytes* request, Bytes* response) override;
   Reactor* AcceptClock(Context* context, const Bytes* request, Bytes* response) override;
   Reactor* CheckStore(Context* context, const Bytes* request, Bytes* response) override;
+  Reactor* GetStatus(Context* context, const Bytes* request, Bytes* response) override;
 
   // Ends all watchers (UNAVAILABLE, DRAINING) and refuses new ones. Does not wait.
   void EndStreams() ABSL_LOCKS_EXCLUDED(mu_);
@@ -66,6 +70,8 @@ class OperationsService final : public internal::RawOperationsService {
   void CutStreams(absl::Duration patience) ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
+  // What is known without the store.
+  tollgate::v1::ServiceStatus StatusNow() const;
   std::vector<std::shared_ptr<WatchStream>> Watchers() ABSL_LOCKS_EXCLUDED(mu_);
   absl::StatusOr<std::shared_ptr<WatchStream>> OpenWatch(Context* context, const Bytes& request)
       ABSL_LOCKS_EXCLUDED(mu_);
@@ -82,6 +88,8 @@ class OperationsService final : public internal::RawOperationsService {
   const Method<tollgate::v1::GetClockRequest, tollgate::v1::Clock> clock_;
   const Method<tollgate::v1::AcceptClockRequest, tollgate::v1::AcceptClockResponse> accept_;
   const Method<tollgate::v1::CheckStoreRequest, tollgate::v1::CheckStoreResponse> check_;
+  const Method<tollgate::v1::GetStatusRequest, tollgate::v1::ServiceStatus> status_;
+  const base::BootTime started_;
 
   BackupLine backups_;
   absl::Mutex mu_;

@@ -12,6 +12,9 @@ TEST(DurationFromText, ReadsWhatPeopleWrite) {
   EXPECT_EQ(DurationFromText("5min"), absl::Minutes(5));
   EXPECT_EQ(DurationFromText("24h"), absl::Hours(24));
   EXPECT_EQ(DurationFromText("90d"), absl::Hours(24 * 90));
+  EXPECT_EQ(DurationFromText("3mo"), absl::Hours(24 * 90));
+  EXPECT_EQ(DurationFromText("1y"), absl::Hours(24 * 365));
+  EXPECT_EQ(DurationFromText("1y6mo"), absl::Hours(24 * (365 + 180)));
   EXPECT_EQ(DurationFromText("2w"), absl::Hours(24 * 14));
   EXPECT_EQ(DurationFromText("1d12h"), absl::Hours(36));
   EXPECT_EQ(DurationFromText("1h30m"), absl::Minutes(90));
@@ -45,7 +48,7 @@ TEST(DurationFromText, ReadsNothingElse) {
                            "1.2.3s",
                            ".s",
                            ".",
-                           "9y",
+                           "9q",
                            "5S",
                            "5µs",
                            "99999999999999999999s",

@@ -150,6 +150,7 @@ TEST_F(BadInputTest, BytesThatAreNoMessage) {
                              "WorkspaceService/UpdateWorkspacePolicy",
                              "WorkspaceService/PreviewWorkspacePolicy",
                              "OperationsService/CheckStore",
+                             "OperationsService/GetStatus",
                              "OperationsService/ListAuditEntries",
                              "OperationsService/GetEnforcement",
                              "OperationsService/WaitEnforced"}) {
