@@ -1,5 +1,6 @@
 #include "cli/command_line.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <memory>
 #include <ostream>
@@ -9,18 +10,24 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "base/status.h"
 #include "base/version.h"
 #include "cli/commands/backup.h"
 #include "cli/commands/clock.h"
 #include "cli/commands/completion.h"
+#include "cli/commands/context_commands.h"
 #include "cli/commands/doctor.h"
 #include "cli/commands/events.h"
 #include "cli/commands/policy.h"
+#include "cli/commands/status.h"
 #include "cli/commands/token.h"
 #include "cli/commands/validators.h"
 #include "cli/commands/workspace.h"
+#include "cli/context_store.h"
+#include "cli/flag_names.h"
 #include "cli/settings_file.h"
+#include "policy/near_miss.h"
 #include "token/token_string.h"
 
 namespace tollgate::cli {
@@ -120,6 +127,92 @@ bool WantsJson(const std::vector<std::string>& arguments, const CLI::App& app) {
   return usual != nullptr && absl::string_view(usual) == "json";
 }
 
+// "; did you mean 'revoke'?", or nothing where no name is near.
+std::string DidYouMean(absl::string_view word, const std::vector<std::string>& names) {
+  // NearMiss compares words whose parts are joined by `_`.
+  std::vector<std::string> folded;
+  for (const std::string& name : names) folded.push_back(absl::StrReplaceAll(name, {{"-", "_"}}));
+  const std::string near =
+      policy::NearMiss(word, std::vector<absl::string_view>(folded.begin(), folded.end()));
+  for (size_t i = 0; i < names.size() && !near.empty(); ++i) {
+    if (folded[i] == near) return absl::StrCat("; did you mean '", names[i], "'?");
+  }
+  return "";
+}
+
+// The verbs of a noun, or the nouns, but not what is there for scripts.
+std::vector<const CLI::App*> VerbsOf(const CLI::App& app) {
+  return app.get_subcommands([](const CLI::App* sub) { return !sub->get_group().empty(); });
+}
+
+std::vector<std::string> NamesOf(const std::vector<const CLI::App*>& verbs) {
+  std::vector<std::string> names;
+  for (const CLI::App* verb : verbs) names.push_back(verb->get_name());
+  return names;
+}
+
+// The names of the options that may stand behind `asked`: its own, and those of all above it.
+std::vector<std::string> OptionsAt(const CLI::App& app, const CLI::App* asked) {
+  std::vector<std::string> names;
+  for (const CLI::App* at = asked; at != nullptr; at = at == &app ? nullptr : at->get_parent()) {
+    for (const CLI::Option* option : at->get_options()) {
+      for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+    }
+  }
+  return names;
+}
+
+// The message about words that nothing takes, where the first option among them that is none is
+// near to one.
+std::string Unexpected(const CLI::App& app, const CLI::App* asked,
+                       const std::vector<std::string>& words, const std::string& what) {
+  const std::vector<std::string> names = OptionsAt(app, asked);
+  for (const std::string& word : words) {
+    const std::string name = word.substr(0, word.find('='));
+    if (!absl::StartsWith(name, "--") || name == "--") continue;
+    if (std::find(names.begin(), names.end(), name) != names.end()) continue;
+    return absl::StrCat(what, DidYouMean(name, names));
+  }
+  return what;
+}
+
+// What people type by habit: `ls` and `show` are known wherever `list` and `get` are.
+void AddAliases(CLI::App* app) {
+  for (CLI::App* sub : app->get_subcommands([](CLI::App*) { return true; })) {
+    if (sub->get_name() == "list") sub->alias("ls");
+    if (sub->get_name() == "get") sub->alias("show");
+    AddAliases(sub);
+  }
+}
+
+// `help token create` asks what `token create --help` does.
+std::vector<std::string> WithoutHelpWord(std::vector<std::string> arguments) {
+  if (!arguments.empty() && arguments.front() == "help") {
+    arguments.erase(arguments.begin());
+    arguments.push_back("--help");
+  }
+  return arguments;
+}
+
+// The value of `--name value` or `--name=value` among the words; empty: it is not there. For what
+// must be known before the words are read.
+std::string ValueAmong(const std::vector<std::string>& words, const std::string& name) {
+  for (size_t i = 0; i < words.size() && words[i] != "--"; ++i) {
+    if (words[i] == name && i + 1 < words.size()) return words[i + 1];
+    if (absl::StartsWith(words[i], name + "=")) return words[i].substr(name.size() + 1);
+  }
+  return "";
+}
+
+// Whether the words are about contexts: the first of them that is a command's name is `context`.
+bool IsAboutContexts(const CLI::App& app, const std::vector<std::string>& words) {
+  for (const std::string& word : words) {
+    const auto is_named = [&word](const CLI::App* sub) { return sub->get_name() == word; };
+    if (!app.get_subcommands(is_named).empty()) return word == "context";
+  }
+  return false;
+}
+
 // The message where `asked` needs one of its verbs; names the word that is none of them.
 std::string WantsOneOf(const CLI::App& app, const CLI::App* asked,
                        const std::vector<const CLI::App*>& verbs) {
@@ -136,13 +229,16 @@ std::string WantsOneOf(const CLI::App& app, const CLI::App* asked,
   }
   return absl::StrCat(
       top ? "there is no command" : absl::StrCat("'", asked->get_name(), "' has no"), " '",
-      unknown.front(), "'; one of: ", names);
+      unknown.front(), "'", DidYouMean(unknown.front(), NamesOf(verbs)), "; one of: ", names);
 }
 
 void AddSettings(CLI::App& app, Settings& settings) {
   app.add_option("--service", settings.service, "The service, as HOST:PORT or unix:/path")
       ->envname("TOLLGATE_SERVICE")
       ->capture_default_str();
+  app.add_option("--context", settings.context,
+                 "The settings of this name (tollgate context), instead of those in use")
+      ->envname("TOLLGATE_CONTEXT");
   app.add_option("--edge", settings.edge, "The validator that 'token check' asks")
       ->envname("TOLLGATE_EDGE")
       ->capture_default_str();
@@ -167,7 +263,8 @@ void AddSettings(CLI::App& app, Settings& settings) {
 
 }  // namespace
 
-int RunCommand(const std::vector<std::string>& arguments, Terminal terminal) {
+int RunCommand(const std::vector<std::string>& words, Terminal terminal) {
+  const std::vector<std::string> arguments = ForCompletion(WithoutHelpWord(words));
   Context context(terminal);
   CLI::App app("Issue, list, rotate and revoke workspace tokens, and see revocation enforced.",
                "tollgate");
@@ -176,15 +273,9 @@ int RunCommand(const std::vector<std::string>& arguments, Terminal terminal) {
   app.fallthrough();  // --service and its like are taken after the verb as well
   app.set_version_flag("--version", std::string("tollgate ") + base::kVersion);
   AddSettings(app, context.settings());
-  const auto file = std::make_shared<SettingsFile>(&app);
-  app.config_formatter(file);
-  app.allow_config_extras(false);
-  // The default is the file that TOLLGATE_CONFIG names, because CLI11 reads the file before it
-  // looks at the environment.
-  app.set_config("--config", DefaultSettingsFile(), "A file of settings", SettingsFileIsAskedFor())
-      ->envname("TOLLGATE_CONFIG");
   AddTokenCommands(app, context);
   AddWorkspaceCommands(app, context);
+  AddStatusCommand(app, context);
   AddEventsCommands(app, context);
   AddAuditCommands(app, context);
   AddValidatorsCommands(app, context);
@@ -192,7 +283,23 @@ int RunCommand(const std::vector<std::string>& arguments, Terminal terminal) {
   AddClockCommands(app, context);
   AddPolicyCommands(app, context);
   AddDoctorCommands(app, context);
+  AddContextCommands(app, context);
   AddCompletionCommand(app, context);
+  app.add_subcommand("help", "What a command does: tollgate help token create");
+  AddAliases(&app);
+  std::string context_named = ValueAmong(arguments, "--context");
+  if (context_named.empty()) context_named = UsualContext();
+  // A context whose file is wrong or gone must not keep another one from being used.
+  const bool reads_settings = !IsAboutContexts(app, arguments);
+  const std::string settings_file = reads_settings ? DefaultSettingsFile(context_named) : "";
+  const auto file = std::make_shared<SettingsFile>(&app, settings_file);
+  app.config_formatter(file);
+  app.allow_config_extras(false);
+  // The default is the file that TOLLGATE_CONFIG names, because CLI11 reads the file before it
+  // looks at the environment.
+  app.set_config("--config", settings_file, "A file of settings",
+                 reads_settings && SettingsFileIsAskedFor(context_named))
+      ->envname("TOLLGATE_CONFIG");
   app.add_subcommand("version", "This program's version")->callback([&context] {
     if (context.settings().json()) {
       context.out() << "{\"version\": \"" << base::kVersion << "\"}\n";
@@ -202,6 +309,8 @@ int RunCommand(const std::vector<std::string>& arguments, Terminal terminal) {
   });
 
   CheckValues(&app);
+  const FlagNames flags(&app);
+  context.NameFlags(&flags);
   context.settings().workspace_typed = NamesWorkspace(arguments);
 
   const auto misused = [&](const std::string& what, const std::string& see) {
@@ -220,6 +329,11 @@ int RunCommand(const std::vector<std::string>& arguments, Terminal terminal) {
     app.parse(reversed);
   } catch (const CLI::CallForHelp& help) {
     const CLI::App* asked = DeepestNamed(app);
+    const std::vector<std::string> unknown = app.remaining(true);
+    if (!unknown.empty() && !absl::StartsWith(unknown.front(), "-") && !VerbsOf(*asked).empty()) {
+      return misused(WantsOneOf(app, asked, VerbsOf(*asked)),
+                     absl::StrCat("  See: ", PathTo(app, asked), " --help\n"));
+    }
     context.out() << asked->help(PathTo(app, asked->get_parent()));
     return kDone;
   } catch (const CLI::Success& success) {  // --version
@@ -228,9 +342,14 @@ int RunCommand(const std::vector<std::string>& arguments, Terminal terminal) {
   } catch (const CLI::ParseError& error) {
     const CLI::App* asked = DeepestNamed(app);
     std::string what = error.what();
-    const std::vector<const CLI::App*> verbs =
-        asked->get_subcommands([](const CLI::App*) { return true; });
+    const std::vector<const CLI::App*> verbs = VerbsOf(*asked);
     if (error.get_name() == "RequiredError" && !verbs.empty()) what = WantsOneOf(app, asked, verbs);
+    if (error.get_name() == "FileError" && !context_named.empty()) {
+      const absl::Status known = ContextStore::OfThisPerson().CheckExists(context_named);
+      if (!known.ok()) what = std::string(known.message());
+    }
+    if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::ExtrasError))
+      what = Unexpected(app, asked, arguments, what);
     const std::string place = file->PlaceOf(what);
     const bool in_file = !place.empty() || error.get_name() == "ConfigError";
     return misused(absl::StrCat(place, what),

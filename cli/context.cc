@@ -224,7 +224,7 @@ void Context::Say(const absl::Status& status) {
   if (settings_.json()) {
     PrintErrorJson(status, err());
   } else {
-    PrintError(status, err());
+    PrintError(flags_ == nullptr ? status : flags_->InFlags(status), err());
   }
 }
 

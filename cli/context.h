@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/secret.h"
 #include "base/status.h"
+#include "cli/flag_names.h"
 #include "cli/output.h"
 #include "cli/safe_stream.h"
 #include "grpcpp/grpcpp.h"
@@ -37,6 +38,7 @@ struct Terminal {
 // The settings from flags, environment and config file, in this order of precedence.
 struct Settings {
   std::string service = "localhost:7411";
+  std::string context;  // whose settings were read; only for help: the words are looked at before
   std::string edge = "localhost:7413";
   net::TlsFiles tls;
   bool allow_plaintext = false;
@@ -147,6 +149,9 @@ class Context {
   base::SecretBytes ReadSecret();
   static constexpr size_t kMostSecret = 1024;
 
+  // From here on errors name the flags that were typed. `flags` outlives this object.
+  void NameFlags(const FlagNames* flags) { flags_ = flags; }
+
   // The command's exit code; the commands' callbacks set it.
   int exit_code = kDone;
   // Prints an error and sets the exit code.
@@ -162,6 +167,7 @@ class Context {
   SafeStream out_;
   SafeStream err_;
   Settings settings_;
+  const FlagNames* flags_ = nullptr;
   // Of the channel made last.
   std::string tried_;
   net::Peer peer_;

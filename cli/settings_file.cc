@@ -11,6 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
+#include "cli/context_store.h"
 
 namespace tollgate::cli {
 namespace {
@@ -61,17 +62,22 @@ const CLI::App* DeepestNamed(const CLI::App& app) {
   return asked;
 }
 
-std::string DefaultSettingsFile() {
-  if (const char* named = std::getenv("TOLLGATE_CONFIG"); named != nullptr) return named;
-  const char* home = std::getenv("XDG_CONFIG_HOME");
-  if (home != nullptr && *home != 0) return absl::StrCat(home, "/tollgate/config.toml");
-  home = std::getenv("HOME");
-  return home == nullptr ? "" : absl::StrCat(home, "/.config/tollgate/config.toml");
+std::string UsualContext() {
+  if (const char* named = std::getenv("TOLLGATE_CONTEXT"); named != nullptr && *named != 0) {
+    return named;
+  }
+  return ContextStore::OfThisPerson().InUse();
 }
 
-bool SettingsFileIsAskedFor() {
+std::string DefaultSettingsFile(const std::string& context) {
+  if (const char* named = std::getenv("TOLLGATE_CONFIG"); named != nullptr) return named;
+  const ContextStore contexts = ContextStore::OfThisPerson();
+  return context.empty() ? contexts.PlainFile() : contexts.FileOf(context);
+}
+
+bool SettingsFileIsAskedFor(const std::string& context) {
   const char* named = std::getenv("TOLLGATE_CONFIG");
-  return named != nullptr && *named != 0;
+  return named != nullptr ? *named != 0 : !context.empty();
 }
 
 std::vector<CLI::ConfigItem> SettingsFile::from_config(std::istream& in) const {
@@ -135,21 +141,24 @@ const CLI::App* SettingsFile::CommandOf(const CLI::ConfigItem& item) const {
 }
 
 const CLI::Option* SettingsFile::OptionOf(const CLI::ConfigItem& item) const {
+  // A file of settings is a context's or none's; it chooses no other.
+  if (item.parents.empty() && item.name == "context") return nullptr;
   const CLI::App* app = CommandOf(item);
   return app == nullptr ? nullptr : app->get_option_no_throw("--" + item.name);
 }
 
 std::string SettingsFile::Path() const {
   const CLI::Option* config = app_->get_config_ptr();
-  return config->empty() ? DefaultSettingsFile() : config->results().back();
+  return config->empty() ? default_path_ : config->results().back();
 }
 
 std::string SettingsFile::Settings() const {
   std::vector<std::string> names;
   for (const CLI::Option* option : app_->get_options()) {
-    // Leaves out --help, --version and --config, which concern one run only.
+    // Leaves out --help, --version, --config and --context, which concern one run only.
     if (option == app_->get_config_ptr() || option == app_->get_help_ptr() ||
-        option == app_->get_version_ptr() || option->get_lnames().empty()) {
+        option == app_->get_version_ptr() || option->get_lnames().empty() ||
+        option->check_lname("context")) {
       continue;
     }
     names.push_back(option->get_lnames().front());

@@ -5,6 +5,7 @@
 #include <istream>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "CLI/App.hpp"
@@ -16,10 +17,13 @@ namespace tollgate::cli {
 const CLI::App* DeepestNamed(const CLI::App& app);
 
 // The settings file that is read without --config: TOLLGATE_CONFIG's where that is set (empty means
-// none), otherwise the person's own.
-std::string DefaultSettingsFile();
-// Whether TOLLGATE_CONFIG names the file: a file that was asked for must exist.
-bool SettingsFileIsAskedFor();
+// none); otherwise that of `context`; otherwise the person's own.
+std::string DefaultSettingsFile(const std::string& context);
+// Whether TOLLGATE_CONFIG or a context names the file: a file that was asked for must exist.
+bool SettingsFileIsAskedFor(const std::string& context);
+// The context that counts where the words name none: TOLLGATE_CONTEXT's, or the one in use; empty:
+// none.
+std::string UsualContext();
 
 // Reads the settings file below the environment, because CLI11 alone would let the file win over
 // it. CLI11 asks it when all words have been read. A line that is not a setting is a ConfigError
@@ -27,7 +31,8 @@ bool SettingsFileIsAskedFor();
 class SettingsFile : public CLI::ConfigTOML {
  public:
   // `app` outlives this object.
-  explicit SettingsFile(const CLI::App* app) : app_(app) {}
+  SettingsFile(const CLI::App* app, std::string default_path)
+      : app_(app), default_path_(std::move(default_path)) {}
 
   std::vector<CLI::ConfigItem> from_config(std::istream& in) const override;
 
@@ -44,6 +49,7 @@ class SettingsFile : public CLI::ConfigTOML {
   std::string Settings() const;
 
   const CLI::App* const app_;
+  const std::string default_path_;
   // The place in the file of each option that takes its value from there, by the option's name with
   // its dashes. Mutable because CLI11 asks through a const method.
   mutable std::map<std::string, std::string> places_;

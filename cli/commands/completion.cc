@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <ostream>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -13,13 +14,22 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "base/status.h"
-#include "tollgate/v1/token.pb.h"
+#include "cli/commands/token.h"
+#include "cli/commands/token_text.h"
+#include "cli/context_store.h"
+#include "tollgate/v1/token_service.grpc.pb.h"
+#include "tollgate/v1/workspace_service.grpc.pb.h"
 
 namespace tollgate::cli {
 namespace {
 
-// What the shells' part calls a value that is a file's path.
+// What the shells' part calls a value that is a file's path; and values that are asked for when
+// they are wanted, of `tollgate complete-values KIND`.
 constexpr char kFile[] = "<file>";
+constexpr char kTokens[] = "<token>";
+constexpr char kWorkspaces[] = "<workspace>";
+constexpr char kOwners[] = "<owner>";
+constexpr char kContexts[] = "<context>";
 
 struct Flag {
   std::vector<std::string> names;  // "--output", "-o"
@@ -41,9 +51,23 @@ struct Grammar {
   std::vector<Flag> settings;  // the program's flags that can follow any command
 };
 
+// The kind of the values that are asked for; empty: they are not.
+std::string AskedKindOf(const CLI::App& app, const CLI::Option& option) {
+  if (option.check_lname("workspace")) return kWorkspaces;
+  if (option.check_lname("owner")) return kOwners;
+  if (option.check_lname("context")) return kContexts;
+  if (!option.get_positional()) return "";
+  if (option.check_name("token") || option.check_name("tokens")) return kTokens;
+  const std::string noun = app.get_parent() == nullptr ? "" : app.get_parent()->get_name();
+  const bool makes_one = app.get_name() == "create";
+  if (noun == "workspace" && !makes_one) return kWorkspaces;
+  if (noun == "context" && !makes_one) return kContexts;
+  return "";
+}
+
 // The closed set that an option's check names, "TEXT:{table,json}"; or that only the callers of the
 // option know.
-std::vector<std::string> ValuesOf(const CLI::Option& option) {
+std::vector<std::string> ValuesOf(const CLI::App& app, const CLI::Option& option) {
   const std::string type = option.get_type_name();
   const size_t begin = type.find('{');
   const size_t end = type.find('}');
@@ -54,6 +78,7 @@ std::vector<std::string> ValuesOf(const CLI::Option& option) {
       option.check_lname("tls-key") || option.check_lname("tls-ca") || option.check_name("file")) {
     return {kFile};
   }
+  if (const std::string kind = AskedKindOf(app, option); !kind.empty()) return {kind};
   std::vector<std::string> states;
   if (option.check_lname("state")) {
     const google::protobuf::EnumDescriptor* all = tollgate::v1::TokenState_descriptor();
@@ -70,11 +95,12 @@ void Collect(const CLI::App& app, const std::string& path, std::vector<Place>* p
   const std::vector<const CLI::App*> commands =
       app.get_subcommands([](const CLI::App*) { return true; });
   for (const CLI::App* command : commands) {
+    if (command->get_group().empty()) continue;  // for scripts
     place.commands.emplace_back(command->get_name(), command->get_description());
   }
   for (const CLI::Option* option : app.get_options()) {
     if (option->get_positional()) {
-      const std::vector<std::string> values = ValuesOf(*option);
+      const std::vector<std::string> values = ValuesOf(app, *option);
       place.positional.insert(place.positional.end(), values.begin(), values.end());
     }
     if (option->get_lnames().empty()) continue;
@@ -83,7 +109,7 @@ void Collect(const CLI::App& app, const std::string& path, std::vector<Place>* p
     for (const std::string& name : option->get_snames()) flag.names.push_back("-" + name);
     flag.description = option->get_description();
     flag.takes_value = option->get_items_expected_max() > 0;
-    if (flag.takes_value) flag.values = ValuesOf(*option);
+    if (flag.takes_value) flag.values = ValuesOf(app, *option);
     place.flags.push_back(std::move(flag));
   }
   places->push_back(std::move(place));
@@ -183,7 +209,13 @@ std::string Offer(const Grammar& grammar) {
                     first ? "" : DescribedFlags(grammar.settings), " ;;\n    *:", place.path,
                     ") printf '%s\\n'", words.empty() ? flags : words, " ;;\n");
   }
-  absl::StrAppend(&script, "  esac\n}\n");
+  absl::StrAppend(&script,
+                  "  esac\n}\n"
+                  "_tollgate_ask() {  # <KIND> WORD...: values, each with a tab and its label\n"
+                  "  local kind=\"${1#<}\"\n"
+                  "  shift\n"
+                  "  tollgate complete-values \"${kind%>}\" -- \"$@\" 2>/dev/null\n"
+                  "}\n");
   return script;
 }
 
@@ -204,6 +236,14 @@ std::string Bash(const Grammar& grammar) {
       compopt -o filenames 2>/dev/null
       while IFS= read -r word; do COMPREPLY+=("$word"); done < <(compgen -f -- "$cur")
       break
+    fi
+    if [[ $word == "<"*">" ]]; then
+      local value label
+      while IFS=$'\t' read -r value label; do
+        # By its name, or by a part of its label.
+        [[ $value == "$cur"* || ( -n $cur && ${label,,} == *"${cur,,}"* ) ]] && COMPREPLY+=("$value")
+      done < <(_tollgate_ask "$word" "${before[@]}")
+      continue
     fi
     word="${word%%:*}"
     [[ $word == "$cur"* ]] && COMPREPLY+=("$word")
@@ -233,6 +273,12 @@ std::string Zsh(const Grammar& grammar) {
   offered="$(_tollgate_offer "$cur" "${before[@]}")"
   [[ -z $offered ]] && return 1
   [[ $offered == "<file>" ]] && { _files; return; }
+  if [[ $offered == "<"*">" ]]; then
+    offered="$(_tollgate_ask "$offered" "${before[@]}")"
+    [[ -z $offered ]] && return 1
+    # A value's own colons are no separators of _describe's.
+    offered="${${offered//:/\\:}//$'\t'/:}"
+  fi
   lines=("${(@f)offered}")
   _describe tollgate lines
 }
@@ -250,6 +296,15 @@ std::string FishQuoted(absl::string_view text) {
   return absl::StrCat("'", absl::StrReplaceAll(text, {{"\\", "\\\\"}, {"'", "\\'"}}), "'");
 }
 
+bool IsAsked(const std::vector<std::string>& values) {
+  return values.size() == 1 && values[0] != kFile && absl::StartsWith(values[0], "<");
+}
+
+std::string FishAsked(const std::vector<std::string>& values) {
+  return absl::StrCat("'(__tollgate_ask ",
+                      absl::StripSuffix(absl::StripPrefix(values[0], "<"), ">"), ")'");
+}
+
 std::string FishFlag(const Flag& flag, const std::string& condition) {
   std::string line = absl::StrCat("complete -c tollgate", condition);
   for (const std::string& name : flag.names) {
@@ -259,6 +314,8 @@ std::string FishFlag(const Flag& flag, const std::string& condition) {
   if (flag.takes_value) {
     if (flag.values == std::vector<std::string>{kFile}) {
       absl::StrAppend(&line, " -r -F");
+    } else if (IsAsked(flag.values)) {
+      absl::StrAppend(&line, " -x -a ", FishAsked(flag.values));
     } else {
       absl::StrAppend(&line, " -x");
       if (!flag.values.empty()) {
@@ -298,6 +355,10 @@ std::string Fish(const Grammar& grammar) {
                   "function __tollgate_at\n"
                   "  set -l place (__tollgate_place)\n"
                   "  test \"$place\" = \"$argv[1]\"\nend\n"
+                  "function __tollgate_ask\n"
+                  "  set -l words (commandline -opc)\n"
+                  "  type -q tollgate; and tollgate complete-values $argv[1] -- $words[2..-1] "
+                  "2>/dev/null\nend\n"
                   "complete -c tollgate -f\n");
   for (const Place& place : grammar.places) {
     const std::string condition = absl::StrCat(" -n '__tollgate_at ", place.path, "'");
@@ -307,6 +368,9 @@ std::string Fish(const Grammar& grammar) {
     }
     if (place.positional == std::vector<std::string>{kFile}) {
       absl::StrAppend(&script, "complete -c tollgate", condition, " -F\n");
+    } else if (IsAsked(place.positional)) {
+      absl::StrAppend(&script, "complete -c tollgate", condition, " -a ",
+                      FishAsked(place.positional), "\n");
     } else if (!place.positional.empty()) {
       absl::StrAppend(&script, "complete -c tollgate", condition, " -a ",
                       FishQuoted(absl::StrJoin(place.positional, " ")), "\n");
@@ -331,7 +395,102 @@ absl::StatusOr<std::string> CompletionScript(const CLI::App& app, const std::str
       absl::StrCat("'", shell, "' is no shell it knows; one of bash, zsh, fish"));
 }
 
+namespace {
+
+// As many as a person can look through, and as one answer of the service holds.
+constexpr int kMostValues = 1000;
+
+// A value and what tells it from others. Neither may hold what parts two of them.
+void PrintValue(Context& context, absl::string_view value, absl::string_view label) {
+  const auto plain = [](absl::string_view text) {
+    return absl::StrReplaceAll(text, {{"\t", " "}, {"\n", " "}});
+  };
+  context.out() << plain(value) << '\t' << plain(label) << '\n';
+}
+
+absl::Status PrintTokens(Context& context, const std::string& workspace, bool owners) {
+  tollgate::v1::ListTokensRequest request;
+  ASSIGN_OR_RETURN(*request.mutable_parent(), ParentFrom(workspace));
+  request.set_page_size(kMostValues);
+  for (const tollgate::v1::TokenState state :
+       {tollgate::v1::TOKEN_STATE_ACTIVE, tollgate::v1::TOKEN_STATE_SUSPENDED,
+        tollgate::v1::TOKEN_STATE_RETIRING}) {
+    request.mutable_filter()->add_states(state);
+  }
+  tollgate::v1::ListTokensResponse response;
+  RETURN_IF_ERROR(context.Ask(&tollgate::v1::TokenService::Stub::ListTokens, request, &response));
+  std::set<std::string> said;
+  for (const tollgate::v1::Token& token : response.tokens()) {
+    if (!owners) {
+      PrintValue(context, token.token_id(), token.label());
+    } else if (!token.owner().empty() && said.insert(token.owner()).second) {
+      PrintValue(context, token.owner(), "");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PrintWorkspaces(Context& context) {
+  tollgate::v1::ListWorkspacesRequest request;
+  request.set_page_size(kMostValues);
+  tollgate::v1::ListWorkspacesResponse response;
+  RETURN_IF_ERROR(
+      context.Ask(&tollgate::v1::WorkspaceService::Stub::ListWorkspaces, request, &response));
+  for (const tollgate::v1::Workspace& workspace : response.workspaces()) {
+    PrintValue(context, absl::StripPrefix(workspace.name(), "workspaces/"), "");
+  }
+  return absl::OkStatus();
+}
+
+// What the shells ask for. A service that is not there, or does not answer soon, offers nothing.
+void AddValues(CLI::App& app, Context& context) {
+  struct Asked {
+    std::string kind, workspace;
+  };
+  auto asked = std::make_shared<Asked>();
+  CLI::App* verb = app.add_subcommand("complete-values", "Values of a kind, for completion");
+  verb->group("");
+  verb->add_option("kind", asked->kind)->required();
+  AddWorkspaceOption(*verb, &asked->workspace);
+  verb->callback([&context, asked] {
+    absl::Status done;
+    if (asked->kind == "token" || asked->kind == "owner") {
+      done = PrintTokens(context, asked->workspace, asked->kind == "owner");
+    } else if (asked->kind == "workspace") {
+      done = PrintWorkspaces(context);
+    } else if (asked->kind == "context") {
+      for (const std::string& name : ContextStore::OfThisPerson().Names()) {
+        PrintValue(context, name, "");
+      }
+    }
+    if (!done.ok()) context.exit_code = kFailed;
+  });
+}
+
+}  // namespace
+
+std::vector<std::string> ForCompletion(std::vector<std::string> arguments) {
+  constexpr absl::string_view kTold[] = {"--service", "--context", "--config",    "--tls-cert",
+                                         "--tls-key", "--tls-ca",  "--workspace", "-w"};
+  if (arguments.size() < 2 || arguments[0] != "complete-values") return arguments;
+  // A person waits for this, and has asked for nothing.
+  std::vector<std::string> words = {"--timeout", "1s", arguments[0], arguments[1]};
+  for (size_t i = 2; i < arguments.size(); ++i) {
+    const std::string& word = arguments[i];
+    if (word == "--allow-plaintext") words.push_back(word);
+    for (const absl::string_view told : kTold) {
+      if (word == told && i + 1 < arguments.size()) {
+        words.insert(words.end(), {word, arguments[i + 1]});
+      } else if (absl::StartsWith(word, absl::StrCat(told, "="))) {
+        words.push_back(word);
+      }
+    }
+  }
+  return words;
+}
+
 void AddCompletionCommand(CLI::App& app, Context& context) {
+  AddValues(app, context);
   auto shell = std::make_shared<std::string>();
   CLI::App* verb =
       app.add_subcommand("completion", "Print a completion script for bash, zsh or fish");

@@ -232,6 +232,30 @@ TEST(CommandLine, AnUnknownWordIsNamed) {
   EXPECT_THAT(Tollgate({"token"}).err, HasSubstr("'token' wants one of: "));
 }
 
+TEST(CommandLine, SaysWhatWasProbablyMeant) {
+  EXPECT_THAT(Tollgate({"tokn"}).err,
+              HasSubstr("there is no command 'tokn'; did you mean 'token'?"));
+  EXPECT_THAT(Tollgate({"token", "revok"}).err,
+              HasSubstr("'token' has no 'revok'; did you mean 'revoke'?"));
+  EXPECT_THAT(Tollgate({"token", "create", "-w", "acme", "--label", "x", "--scoep", "a"}).err,
+              HasSubstr("did you mean '--scope'?"));
+  EXPECT_THAT(Tollgate({"token", "create", "-w", "acme", "--label", "x", "--timeuot", "1s"}).err,
+              HasSubstr("did you mean '--timeout'?"));
+  EXPECT_THAT(Tollgate({"frobnicate"}).err, Not(HasSubstr("did you mean")));
+}
+
+TEST(CommandLine, HelpIsAWordToo) {
+  EXPECT_EQ(Tollgate({"help"}).out, Tollgate({"--help"}).out);
+  EXPECT_EQ(Tollgate({"help", "token", "create"}).out, Tollgate({"token", "create", "--help"}).out);
+  EXPECT_EQ(Tollgate({"help", "nosuch"}).code, kBadUsage);
+}
+
+TEST(CommandLine, KnowsWhatPeopleTypeByHabit) {
+  EXPECT_EQ(Tollgate({"token", "ls", "--help"}).code, kDone);
+  EXPECT_THAT(Tollgate({"token", "show", "--help"}).out, HasSubstr("Usage: tollgate token get"));
+  EXPECT_EQ(Tollgate({"validators", "ls", "--help"}).code, kDone);
+}
+
 TEST(Completion, KnowsEveryVerb) {
   for (const char* shell : {"bash", "zsh", "fish"}) {
     const Outcome outcome = Tollgate({"completion", shell});

@@ -1,5 +1,7 @@
 // The completion scripts, in the shells they are for. A shell that is not installed shows as
 // skipped.
+#include "cli/commands/completion.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -129,6 +131,60 @@ TEST(Completion, BashOffersFilesToACommandThatReadsOne) {
   const std::string file = ScriptFile("bash");
   const std::string begin = file.substr(0, file.size() - 6);
   EXPECT_THAT(InBash(absl::StrCat("tollgate policy test ", begin)), Contains(file));
+}
+
+// Stands for the program, in the shells' own words: it offers tokens, and repeats what it was
+// asked.
+constexpr char kStandIn[] =
+    "tollgate() {\n"
+    "  echo \"$@\" >> \"$ASKED\"\n"
+    "  printf '4mXp81QzR0aYc7Ld\\tCI deploy key: GitHub\\n9sVb02KqT5eWx1Nf\\tZapier import\\n'\n"
+    "}\n";
+
+std::string AskedFile() {
+  return absl::StrCat(testing::TempDir(), "/tollgate-completion.", getpid(), ".asked");
+}
+
+std::vector<std::string> InBashWithTokens(const std::string& words) {
+  return Lines("bash --norc", absl::StrCat("ASKED=", AskedFile(), "\n: > $ASKED\n", kStandIn,
+                                           "source ", ScriptFile("bash"), "\nCOMP_WORDS=(", words,
+                                           ")\nCOMP_CWORD=$((${#COMP_WORDS[@]} - 1))\n_tollgate\n"
+                                           "printf '%s\\n' \"${COMPREPLY[@]}\"\ncat $ASKED >&2\n"));
+}
+
+TEST(Completion, BashOffersWhatTheServiceHas) {
+  EXPECT_THAT(InBashWithTokens("tollgate --service a:1 token revoke -w acme ''"),
+              UnorderedElementsAre("4mXp81QzR0aYc7Ld", "9sVb02KqT5eWx1Nf",
+                                   "complete-values token -- --service a:1 token revoke -w acme"));
+  EXPECT_THAT(InBashWithTokens("tollgate token get 9s"),
+              UnorderedElementsAre("9sVb02KqT5eWx1Nf", "complete-values token -- token get"));
+  EXPECT_THAT(InBashWithTokens("tollgate token get deploy"),
+              UnorderedElementsAre("4mXp81QzR0aYc7Ld", "complete-values token -- token get"))
+      << "by a part of its label";
+  EXPECT_THAT(InBashWithTokens("tollgate token list -w ''"),
+              Contains("complete-values workspace -- token list -w"));
+  EXPECT_THAT(InBashWithTokens("tollgate token list --owner ''"),
+              Contains("complete-values owner -- token list --owner"));
+  EXPECT_THAT(InBashWithTokens("tollgate context use ''"),
+              Contains("complete-values context -- context use"));
+}
+
+TEST(Completion, FishOffersWhatTheServiceHas) {
+  if (!Installed("fish")) GTEST_SKIP() << "fish is not installed: apt-get install fish";
+  std::vector<std::string> words =
+      Lines("fish --no-config",
+            absl::StrCat("function tollgate\n  printf '4mXp81QzR0aYc7Ld\\tCI deploy key\\n'\nend\n"
+                         "source ",
+                         ScriptFile("fish"), "\ncomplete -C'tollgate token get '\n"));
+  EXPECT_THAT(words, UnorderedElementsAre("4mXp81QzR0aYc7Ld\tCI deploy key"));
+}
+
+TEST(Completion, OnlyWhatSaysWhomToAskIsHandedOn) {
+  EXPECT_THAT(ForCompletion({"complete-values", "token", "--", "--service", "a:1", "token",
+                             "revoke", "--reason", "x", "--workspace=acme", "--all"}),
+              testing::ElementsAre("--timeout", "1s", "complete-values", "token", "--service",
+                                   "a:1", "--workspace=acme"));
+  EXPECT_THAT(ForCompletion({"token", "list"}), testing::ElementsAre("token", "list"));
 }
 
 TEST(Completion, ZshCompletesOnATerminal) {

@@ -63,7 +63,7 @@ ARROWS = {
     "validator": CORE | {"net", "validator/core", "validator/fronts", "validator/shells"},
     "cli": FLOOR | {"net", "policy", "text", "token"},
     "cli/commands": FLOOR | {"cli", "net", "policy", "text", "token"},
-    "cli/command_line": FLOOR | {"cli", "cli/commands", "net", "token"},
+    "cli/command_line": FLOOR | {"cli", "cli/commands", "net", "policy", "token"},
 }
 
 # State machines and values: no wire, no engine, no thread, no lock, no executor; not in the file,
