@@ -35,6 +35,8 @@ absl::string_view TableName(Table table) {
       return "sessions";
     case Table::kFingerprints:
       return "fingerprints";
+    case Table::kAuditByToken:
+      return "audit_by_token";
   }
   return "unknown";
 }

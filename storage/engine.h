@@ -33,8 +33,9 @@ enum class Table : uint8_t {
   kUse,
   kSessions,
   kFingerprints,
+  kAuditByToken,
 };
-inline constexpr int kTableCount = 13;
+inline constexpr int kTableCount = 14;
 // "meta", "tokens", …
 absl::string_view TableName(Table table);
 
@@ -63,6 +64,10 @@ class Snapshot : public View {
  public:
   // The revision of the head that the snapshot shows; it is durable (R7).
   virtual int64_t revision() const = 0;
+  // As Scan, from the range's end on backwards: the `limit` last entries, the last one first.
+  virtual absl::StatusOr<std::vector<Entry>> ScanBack(Table table, absl::string_view begin,
+                                                      absl::string_view end,
+                                                      size_t limit) const = 0;
 };
 
 // One change of one key.

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/status.h"
+#include "storage/audit_index.h"
 #include "storage/live_count.h"
 #include "storage/overlay_view.h"
 #include "storage/schema.h"
@@ -135,10 +136,41 @@ absl::StatusOr<std::vector<Mutation>> FromFormat4(const View& view, MetaRecord m
   return part;
 }
 
+// In meta, while format 5 is left: the last audit entry that was looked at.
+constexpr char kIndexedTo[] = "indexed";
+
+// Format 6 knows which audit entries are about a token (audit_by_token).
+absl::StatusOr<std::vector<Mutation>> FromFormat5(const View& view, MetaRecord meta) {
+  ASSIGN_OR_RETURN(const auto indexed_to, view.Get(Table::kMeta, kIndexedTo));
+  ASSIGN_OR_RETURN(
+      const std::vector<Entry> entries,
+      view.Scan(Table::kAudit, indexed_to.has_value() ? KeyAfter(*indexed_to) : std::string(), "",
+                kInOnePart));
+  std::vector<Mutation> part;
+  for (const Entry& entry : entries) {
+    store::v1::AuditChainRecord link;
+    store::v1::AuditRecord record;
+    if (!link.ParseFromString(entry.value) || !record.ParseFromString(link.content())) {
+      return absl::DataLossError("an audit entry cannot be parsed");
+    }
+    for (std::string& key : AuditIndexKeys(record)) {
+      part.push_back({Table::kAuditByToken, std::move(key), ""});
+    }
+  }
+  if (entries.size() == kInOnePart) {
+    part.push_back({Table::kMeta, kIndexedTo, entries.back().key});
+    return part;
+  }
+  meta.set_format(6);
+  part.push_back({Table::kMeta, kIndexedTo, absl::nullopt});
+  part.push_back({Table::kMeta, kMetaKey, SerializeRecord(meta)});
+  return part;
+}
+
 // The step from format i + 1 to the one after it: its next part, never empty.
 using Step = absl::StatusOr<std::vector<Mutation>> (*)(const View& view, MetaRecord meta);
 constexpr std::array<Step, kStoreFormat - 1> kSteps = {&FromFormat1, &FromFormat2, &FromFormat3,
-                                                       &FromFormat4};
+                                                       &FromFormat4, &FromFormat5};
 
 }  // namespace
 

@@ -8,6 +8,7 @@
 #include "absl/strings/string_view.h"
 #include "base/invariant.h"
 #include "base/status.h"
+#include "storage/audit_index.h"
 #include "storage/live_count.h"
 #include "storage/overlay_view.h"
 #include "storage/schema.h"
@@ -30,7 +31,8 @@ absl::Status CheckEffects(const Command& command, const Effects& effects, const 
     const bool by_revision =
         (mutation.table == Table::kEvents || mutation.table == Table::kFingerprints) &&
         mutation.value.has_value();
-    if (head_key || by_revision || mutation.table == Table::kAudit) {
+    if (head_key || by_revision || mutation.table == Table::kAudit ||
+        mutation.table == Table::kAuditByToken) {
       return absl::InternalError(absl::StrCat("command ", command.name(),
                                               " writes what only the sequencer may: table ",
                                               TableName(mutation.table)));
@@ -129,6 +131,9 @@ absl::StatusOr<BatchOutcome> RunBatch(const Snapshot& snapshot, const BatchTime&
       audit_hash = token::AuditHash(audit_hash, link.content());
       link.set_hash(audit_hash);
       view.Apply(Mutation{Table::kAudit, AuditKey(revision, audit_index), SerializeRecord(link)});
+      for (std::string& key : AuditIndexKeys(entry)) {
+        view.Apply(Mutation{Table::kAuditByToken, std::move(key), ""});
+      }
       ++audit_index;
     }
     compacted = std::max(compacted, effects.compact_events_to);

@@ -14,6 +14,7 @@ namespace tollgate::storage {
 namespace {
 
 constexpr char kZero = '\0';
+constexpr size_t kAuditKeySize = 8 + 4;
 constexpr absl::string_view kTermPrefix = "term/";
 
 void AppendBigEndian64(uint64_t value, std::string* out) {
@@ -101,6 +102,11 @@ std::string AuditKey(int64_t revision, uint32_t index) {
   return key;
 }
 
+std::string AuditByTokenKey(absl::string_view workspace, absl::string_view token_id,
+                            absl::string_view audit_key) {
+  return Join(Join(workspace, token_id), audit_key);
+}
+
 std::string UseKey(absl::string_view workspace, absl::string_view token_id,
                    absl::string_view edge) {
   return Join(Join(workspace, token_id), edge);
@@ -168,6 +174,14 @@ absl::StatusOr<UseKeyParts> ParseUseKey(absl::string_view key) {
 absl::StatusOr<int64_t> ParseRevisionKey(absl::string_view key) {
   if (key.size() != 8) return NotAKey("revision");
   return static_cast<int64_t>(ReadBigEndian64(key));
+}
+
+absl::StatusOr<std::string> AuditKeyOf(absl::string_view audit_by_token_key) {
+  const absl::string_view key = audit_by_token_key;
+  if (key.size() <= kAuditKeySize || key[key.size() - kAuditKeySize - 1] != kZero) {
+    return NotAKey("audit_by_token");
+  }
+  return std::string(key.substr(key.size() - kAuditKeySize));
 }
 
 absl::StatusOr<absl::optional<std::string>> FingerprintAt(const View& view, int64_t revision) {

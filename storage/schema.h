@@ -17,6 +17,8 @@
 //   use         workspace 0 token_id 0 edge                     UseRecord: use, refused attempts
 //   sessions    validator_id 0 incarnation (16 bytes)           SessionRecord
 //   fingerprints  revision (8, big endian)                      FingerprintRecord
+//   audit_by_token  workspace 0 token_id 0 revision (8) index (4)  empty: which entries of audit
+//                                                               are about a token
 //
 // Workspaces, token ids, validator ids, labels and request ids never hold a 0 byte; they are
 // checked before they reach this file.
@@ -39,7 +41,7 @@ namespace tollgate::storage {
 
 // The format this build reads and writes (MetaRecord.format); migration.h brings an earlier one
 // here.
-inline constexpr uint32_t kStoreFormat = 5;
+inline constexpr uint32_t kStoreFormat = 6;
 
 // A record as it is stored. The same message always gives the same bytes (maps in key order), so
 // that replicas, replays and hashes agree.
@@ -62,6 +64,9 @@ std::string LabelKey(absl::string_view workspace, absl::string_view label,
 std::string RequestKey(absl::string_view scope, absl::string_view request_id);
 std::string RevisionKey(int64_t revision);               // events, fingerprints
 std::string AuditKey(int64_t revision, uint32_t index);  // audit
+// Of an audit entry, by its key there, among those that are about a token (audit_index.h).
+std::string AuditByTokenKey(absl::string_view workspace, absl::string_view token_id,
+                            absl::string_view audit_key);
 std::string UseKey(absl::string_view workspace, absl::string_view token_id, absl::string_view edge);
 std::string SessionKey(absl::string_view validator_id, absl::string_view incarnation);
 
@@ -116,6 +121,8 @@ struct UseKeyParts {
 };
 absl::StatusOr<UseKeyParts> ParseUseKey(absl::string_view key);
 absl::StatusOr<int64_t> ParseRevisionKey(absl::string_view key);
+// The key in audit that an AuditByTokenKey ends with.
+absl::StatusOr<std::string> AuditKeyOf(absl::string_view audit_by_token_key);
 
 // Reads one record; nullopt where there is none; DATA_LOSS where it cannot be parsed.
 template <typename Record>

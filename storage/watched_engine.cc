@@ -28,6 +28,13 @@ class WatchedEngine::WatchedSnapshot : public Snapshot {
     if (!entries.ok()) return engine_->Seen(entries.status());
     return entries;
   }
+  absl::StatusOr<std::vector<Entry>> ScanBack(Table table, absl::string_view begin,
+                                              absl::string_view end, size_t limit) const override {
+    const DiskStep step = engine_->read_.Step();
+    absl::StatusOr<std::vector<Entry>> entries = inner_->ScanBack(table, begin, end, limit);
+    if (!entries.ok()) return engine_->Seen(entries.status());
+    return entries;
+  }
 
  private:
   const WatchedEngine* const engine_;

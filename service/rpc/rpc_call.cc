@@ -76,6 +76,14 @@ absl::StatusOr<std::vector<storage::Entry>> WantedSnapshot::Scan(storage::Table 
   return inner_->Scan(table, begin, end, limit);
 }
 
+absl::StatusOr<std::vector<storage::Entry>> WantedSnapshot::ScanBack(storage::Table table,
+                                                                     absl::string_view begin,
+                                                                     absl::string_view end,
+                                                                     size_t limit) const {
+  RETURN_IF_ERROR(wanted_());
+  return inner_->ScanBack(table, begin, end, limit);
+}
+
 namespace {
 
 // False: there is no room, and nothing runs.

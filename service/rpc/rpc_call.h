@@ -162,6 +162,10 @@ class WantedSnapshot : public storage::Snapshot {
   absl::StatusOr<std::vector<storage::Entry>> Scan(storage::Table table, absl::string_view begin,
                                                    absl::string_view end,
                                                    size_t limit) const override;
+  absl::StatusOr<std::vector<storage::Entry>> ScanBack(storage::Table table,
+                                                       absl::string_view begin,
+                                                       absl::string_view end,
+                                                       size_t limit) const override;
 
  private:
   const storage::Snapshot* const inner_;

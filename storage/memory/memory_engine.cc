@@ -47,6 +47,21 @@ class MemoryEngine::MemorySnapshot : public Snapshot {
     return entries;
   }
 
+  absl::StatusOr<std::vector<Entry>> ScanBack(Table table, absl::string_view begin,
+                                              absl::string_view end, size_t limit) const override {
+    absl::ReaderMutexLock lock(&engine_->mu_);
+    const Keys& keys = engine_->tables_[static_cast<size_t>(table)];
+    std::vector<Entry> entries;
+    auto it = end.empty() ? keys.end() : keys.lower_bound(std::string(end));
+    while (it != keys.begin() && entries.size() < limit) {
+      --it;
+      if (it->first < begin) break;
+      const std::string* value = ValueAt(it->second, sequence_);
+      if (value != nullptr) entries.push_back(Entry{it->first, *value});
+    }
+    return entries;
+  }
+
  private:
   MemoryEngine* const engine_;
   const int64_t sequence_;

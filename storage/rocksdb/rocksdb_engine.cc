@@ -344,6 +344,23 @@ class RocksDbEngine::DbSnapshot : public Snapshot {
     return entries;
   }
 
+  absl::StatusOr<std::vector<Entry>> ScanBack(Table table, absl::string_view begin,
+                                              absl::string_view end, size_t limit) const override {
+    std::vector<Entry> entries;
+    if (limit == 0 || (!end.empty() && begin >= end)) return entries;
+    rocksdb::ReadOptions options = ReadOptions();
+    const rocksdb::Slice lower = ToSlice(begin);
+    const rocksdb::Slice upper = ToSlice(end);
+    if (!begin.empty()) options.iterate_lower_bound = &lower;
+    if (!end.empty()) options.iterate_upper_bound = &upper;
+    const std::unique_ptr<rocksdb::Iterator> it((*db_)->NewIterator(options, db_->of(table)));
+    for (it->SeekToLast(); it->Valid() && entries.size() < limit; it->Prev()) {
+      entries.push_back(Entry{it->key().ToString(), it->value().ToString()});
+    }
+    if (!it->status().ok()) return FromRocksDb("scan a table", it->status());
+    return entries;
+  }
+
  private:
   rocksdb::ReadOptions ReadOptions() const {
     rocksdb::ReadOptions options;

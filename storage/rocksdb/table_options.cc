@@ -131,6 +131,7 @@ rocksdb::ColumnFamilyOptions TableOptions(Table table,
       break;
     case Table::kWorkspaces:
     case Table::kLabels:
+    case Table::kAuditByToken:
       break;
   }
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(blocks));

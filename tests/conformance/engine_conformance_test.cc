@@ -331,6 +331,37 @@ TEST_P(EngineTest, ScanIsOrderedBoundedAndLimited) {
   EXPECT_EQ(snapshot->Scan(storage::Table::kTokens, "c", "", 1).value()[0].value, "3");
 }
 
+TEST_P(EngineTest, ScanBackIsTheSameFromTheEnd) {
+  const std::string zero("a\0b", 3);
+  const std::string high("\xff\xff", 2);
+  Commit({Put(storage::Table::kTokens, "b", "2"), Put(storage::Table::kTokens, zero, "1"),
+          Put(storage::Table::kTokens, "a", "0"), Put(storage::Table::kTokens, high, "4"),
+          Put(storage::Table::kTokens, "c", "3"), Put(storage::Table::kTokens, "d", "gone"),
+          Put(storage::Table::kDigests, "bb", "x")});
+  Commit({Delete(storage::Table::kTokens, "d")});
+  const std::unique_ptr<storage::Snapshot> snapshot = engine().NewSnapshot().value();
+  Commit({Put(storage::Table::kTokens, "e", "later")});
+  const auto back = [&](absl::string_view begin, absl::string_view end, size_t limit) {
+    std::vector<std::string> keys;
+    const auto entries = snapshot->ScanBack(storage::Table::kTokens, begin, end, limit).value();
+    for (const storage::Entry& entry : entries) {
+      keys.push_back(entry.key);
+    }
+    return keys;
+  };
+  EXPECT_THAT(back("", "", 10), ElementsAre(high, "c", "b", zero, "a"));
+  EXPECT_THAT(back("a", "c", 10), ElementsAre("b", zero, "a"));
+  EXPECT_THAT(back("b", "", 10), ElementsAre(high, "c", "b"));
+  EXPECT_THAT(back(zero, "", 2), ElementsAre(high, "c"));
+  EXPECT_THAT(back("", "b", 1), ElementsAre(zero));
+  EXPECT_THAT(back("", "", 0), IsEmpty());
+  EXPECT_THAT(back("c", "b", 10), IsEmpty());
+  EXPECT_THAT(back("b", "b", 10), IsEmpty());
+  EXPECT_THAT(back("", "a", 10), IsEmpty());
+  EXPECT_THAT(back("", "", SIZE_MAX).size(), 5u);
+  EXPECT_EQ(snapshot->ScanBack(storage::Table::kTokens, "", "c", 1).value()[0].value, "2");
+}
+
 TEST_P(EngineTest, SnapshotDoesNotSeeLaterWrites) {
   Commit({Put(storage::Table::kTokens, "a", "1"), Put(storage::Table::kTokens, "b", "1")});
   ASSERT_TRUE(engine().MergeUse({{"u", MakeUse(10, 1, 1)}}).ok());

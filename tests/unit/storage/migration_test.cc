@@ -128,7 +128,7 @@ TEST(MigrationTest, Format3IsCounted) {
     for (Mutation& mutation : part) now.Apply(std::move(mutation));
     ASSERT_LE(++parts, 10u);
   }
-  EXPECT_EQ(parts, 5u) << "and one for the labels, of which there are few";
+  EXPECT_EQ(parts, 6u) << "and one each for the labels and the audit log, of which there is little";
   EXPECT_EQ(instruments::LiveCountFaults(now), "");
   EXPECT_GT(LiveTokens(now, "acme", "ada").value(), 0);
   const std::vector<Entry> left = now.Scan(Table::kMeta, "", "", 1000).value();
@@ -172,6 +172,63 @@ TEST(MigrationTest, Format4HasItsLabelsWhereTheyAreComparedBy) {
   EXPECT_EQ(count("CI"), 4'001u);
   EXPECT_EQ(now.Scan(Table::kLabels, "", "", 100'000).value().size(), 12'004u);  // and OldStore's
   EXPECT_FALSE(now.Get(Table::kMeta, "relabelled").value().has_value());
+  EXPECT_EQ(GetRecord<MetaRecord>(now, Table::kMeta, kMetaKey).value()->format(), kStoreFormat);
+}
+
+// Every part is bounded, an entry of a token is found by it, and the log itself stays as it is.
+TEST(MigrationTest, Format5KnowsWhichEntriesAreAboutAToken) {
+  OldStore store;
+  MetaRecord meta = store.Meta();
+  meta.set_format(5);
+  std::vector<Mutation> old = {{Table::kMeta, kMetaKey, SerializeRecord(meta)}};
+  constexpr int kEntries = 12'003;
+  const auto id = [](int i) { return absl::StrCat(std::string(15, 'T'), i % 3); };
+  const auto name = [&](int i) { return absl::StrCat("workspaces/acme/tokens/", id(i)); };
+  for (int i = 0; i < kEntries; ++i) {
+    store::v1::AuditRecord record;
+    record.set_revision(1 + i / 2);
+    record.set_index(i % 2);
+    record.set_workspace("acme");
+    record.set_resource(i % 3 == 2 ? "workspaces/acme" : name(i));
+    if (i == 6) (*record.mutable_details())["replaced_by"] = name(1);
+    if (i == 7) (*record.mutable_details())["given_up"] = name(2);
+    store::v1::AuditChainRecord link;
+    link.set_content(SerializeRecord(record));
+    old.push_back(
+        {Table::kAudit, AuditKey(record.revision(), record.index()), SerializeRecord(link)});
+  }
+  store.Put(old);
+  OverlayView now(&store.migrated());
+  const auto audit = [&] { return now.Scan(Table::kAudit, "", "", 100'000).value(); };
+  const std::vector<Entry> before = audit();
+  size_t parts = 0;
+  for (auto part = NextMigration(now).value(); !part.empty(); part = NextMigration(now).value()) {
+    EXPECT_LE(part.size(), 15'100u);
+    for (Mutation& mutation : part) now.Apply(std::move(mutation));
+    ASSERT_LE(++parts, 10u);
+  }
+  EXPECT_EQ(parts, 3u);
+  const auto keys = [&](int i) {
+    const std::string all = AuditByTokenKey("acme", id(i), "");
+    std::vector<std::string> found;
+    const auto rows = now.Scan(Table::kAuditByToken, all, PrefixEnd(all), 100'000).value();
+    for (const Entry& entry : rows) {
+      found.push_back(AuditKeyOf(entry.key).value());
+    }
+    return found;
+  };
+  EXPECT_EQ(keys(0).size(), 4'001u);
+  EXPECT_EQ(keys(0)[1], AuditKey(2, 1)) << "the fourth entry";
+  EXPECT_EQ(keys(1).size(), 4'002u) << "and the one that made it";
+  EXPECT_EQ(keys(1)[2], AuditKey(4, 0));
+  EXPECT_THAT(keys(2), ::testing::ElementsAre(AuditKey(4, 1)));
+  const std::vector<Entry> after = audit();
+  ASSERT_EQ(after.size(), before.size());
+  for (size_t i = 0; i < after.size(); ++i) {
+    EXPECT_EQ(after[i].key, before[i].key);
+    EXPECT_EQ(after[i].value, before[i].value);
+  }
+  EXPECT_FALSE(now.Get(Table::kMeta, "indexed").value().has_value());
   EXPECT_EQ(GetRecord<MetaRecord>(now, Table::kMeta, kMetaKey).value()->format(), kStoreFormat);
 }
 

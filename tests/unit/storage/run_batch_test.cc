@@ -171,6 +171,27 @@ TEST_F(RunBatchTest, CompactionRaisesAndNeverLowers) {
             absl::StatusCode::kInternal);
 }
 
+// In the same commit, under each token that it names.
+TEST_F(RunBatchTest, AnEntryIsFoundByTheTokensThatItIsAbout) {
+  const std::string old = "workspaces/acme/tokens/4mXp81QzR0aYc7Ld";
+  const std::string made = "workspaces/acme/tokens/9sVb02KqT5eWx1Nf";
+  const auto audit = [](const std::string& resource, const std::string& replaced_by) {
+    return Do([=](const View&, const Slot&, Effects& effects) {
+      store::v1::AuditRecord entry;
+      entry.set_resource(resource);
+      if (!replaced_by.empty()) (*entry.mutable_details())["replaced_by"] = replaced_by;
+      effects.Audit(std::move(entry));
+      return absl::OkStatus();
+    });
+  };
+  RunAndCommit({audit("workspaces/acme", ""), audit(old, made), audit(made, ""), audit("", "")});
+  const auto snapshot = engine_->NewSnapshot().value();
+  EXPECT_THAT(ScanKeys(*snapshot, Table::kAuditByToken, "", "", 10),
+              ElementsAre(AuditByTokenKey("acme", "4mXp81QzR0aYc7Ld", AuditKey(1, 1)),
+                          AuditByTokenKey("acme", "9sVb02KqT5eWx1Nf", AuditKey(1, 1)),
+                          AuditByTokenKey("acme", "9sVb02KqT5eWx1Nf", AuditKey(1, 2))));
+}
+
 TEST_F(RunBatchTest, CommandsLeaveTheSequencersRecordsAlone) {
   const auto forbidden = [](Table table, std::string key) {
     return Do([=](const View&, const Slot&, Effects& effects) {
@@ -184,11 +205,12 @@ TEST_F(RunBatchTest, CommandsLeaveTheSequencersRecordsAlone) {
   });
   const BatchOutcome outcome =
       Run({forbidden(Table::kMeta, kHeadKey), forbidden(Table::kEvents, RevisionKey(1)),
-           forbidden(Table::kAudit, AuditKey(1, 0)), unaudit, forbidden(Table::kMeta, kMetaKey)});
-  for (int i = 0; i < 4; ++i) {
+           forbidden(Table::kAudit, AuditKey(1, 0)), unaudit,
+           forbidden(Table::kAuditByToken, "key"), forbidden(Table::kMeta, kMetaKey)});
+  for (int i = 0; i < 5; ++i) {
     EXPECT_EQ(outcome.results[i].status().code(), absl::StatusCode::kInternal) << i;
   }
-  EXPECT_TRUE(outcome.results[4].ok()) << "MetaRecord is a command's to change (R5)";
+  EXPECT_TRUE(outcome.results[5].ok()) << "MetaRecord is a command's to change (R5)";
 }
 
 TEST_F(RunBatchTest, IsPure) {

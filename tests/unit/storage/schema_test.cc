@@ -71,6 +71,8 @@ TEST(SchemaTest, WhatIsNoKeyIsDataLoss) {
   EXPECT_EQ(ParseTokenKey("no zero").status().code(), code);
   EXPECT_EQ(ParseTokenKey(UseKey("a", "b", "c")).status().code(), code);
   EXPECT_EQ(ParseUseKey(TokenKey("a", "b")).status().code(), code);
+  EXPECT_EQ(AuditKeyOf(AuditKey(1, 0)).status().code(), code);
+  EXPECT_EQ(AuditKeyOf("acme").status().code(), code);
 }
 
 bool In(const KeyRange& range, const std::string& key) {
@@ -90,6 +92,10 @@ TEST(SchemaTest, RangesHoldTheirKeysAndNoOthers) {
   const KeyRange uses = UsesOfToken("acme", "id");
   EXPECT_TRUE(In(uses, UseKey("acme", "id", "edge")));
   EXPECT_FALSE(In(uses, UseKey("acme", "id2", "edge")));
+  // The numbers hold zero bytes, which part nothing.
+  EXPECT_EQ(AuditKeyOf(AuditByTokenKey("acme", "id", AuditKey(0, 256))).value(), AuditKey(0, 256));
+  EXPECT_LT(AuditByTokenKey("acme", "id", AuditKey(2, 9)),
+            AuditByTokenKey("acme", "id", AuditKey(256, 0)));
   EXPECT_TRUE(In(UsesOfWorkspace("acme"), UseKey("acme", "id2", "edge")));
   EXPECT_FALSE(In(UsesOfWorkspace("acme"), UseKey("acme1", "id2", "edge")));
 }
