@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
+#include "absl/types/optional.h"
 #include "base/status.h"
 #include "net/tls_server.h"
 
@@ -76,16 +77,24 @@ class ServerNameVerifier : public ExternalCertificateVerifier {
   const ServerIdentity server_;
 };
 
-bool PeerIsLocal(absl::string_view peer) {
-  if (absl::StartsWith(peer, "unix:") || absl::StartsWith(peer, "unix-abstract:")) return true;
+// The address in gRPC's name of a peer; nullopt: it names none that is known.
+absl::optional<Address> AddressOfPeer(absl::string_view peer) {
+  if (absl::StartsWith(peer, "unix:") || absl::StartsWith(peer, "unix-abstract:")) {
+    Address address;
+    address.kind = Address::Kind::kUnix;
+    return address;
+  }
   // `ipv4:127.0.0.1:4711`, `ipv6:[::1]:4711`, the brackets percent-encoded.
   const std::string plain =
       absl::StrReplaceAll(absl::string_view(peer),
                           {{"%5B", "["}, {"%5b", "["}, {"%5D", "]"}, {"%5d", "]"}, {"%25", "%"}});
   absl::string_view rest = plain;
-  if (!absl::ConsumePrefix(&rest, "ipv4:") && !absl::ConsumePrefix(&rest, "ipv6:")) return false;
-  const absl::StatusOr<Address> address = ParseAddress(rest);
-  return address.ok() && address->IsLoopback();
+  if (!absl::ConsumePrefix(&rest, "ipv4:") && !absl::ConsumePrefix(&rest, "ipv6:")) {
+    return absl::nullopt;
+  }
+  absl::StatusOr<Address> address = ParseAddress(rest);
+  if (!address.ok()) return absl::nullopt;
+  return *std::move(address);
 }
 
 }  // namespace
@@ -186,6 +195,8 @@ absl::Status CheckPlaintextAllowed(absl::string_view program, const Address& add
 absl::StatusOr<Caller> CallerOf(const grpc::ServerContextBase& context) {
   Caller caller;
   caller.peer = context.peer();
+  const absl::optional<Address> address = AddressOfPeer(caller.peer);
+  if (address.has_value()) caller.origin = address->is_unix() ? "unix" : address->host;
   const std::shared_ptr<const grpc::AuthContext> auth = context.auth_context();
   std::vector<grpc::string_ref> ids;
   bool has_certificate = false;
@@ -203,7 +214,7 @@ absl::StatusOr<Caller> CallerOf(const grpc::ServerContextBase& context) {
                         "The client certificate does not bear exactly one SPIFFE id. "
                         "Issue one whose only URI name is spiffe://TRUST-DOMAIN/PATH.");
   }
-  if (PeerIsLocal(caller.peer)) {
+  if (address.has_value() && address->IsLoopback()) {
     caller.kind = Caller::Kind::kLocal;
     caller.id = "local";
   }

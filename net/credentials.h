@@ -89,6 +89,8 @@ struct Caller {
   Kind kind = Kind::kAnonymous;
   std::string id;    // kSpiffe: `spiffe://…`; kLocal: "local"; kAnonymous: ""
   std::string peer;  // gRPC's name of the peer's address, for logs
+  // From where: the peer's IP address without a port, or `unix`; empty: gRPC's name tells neither.
+  std::string origin;
 };
 
 // UNAUTHENTICATED, reason CERTIFICATE_WITHOUT_SPIFFE_ID: the client certificate does not bear

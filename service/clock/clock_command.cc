@@ -48,6 +48,7 @@ absl::Status NoteClockAccepted::Run(const storage::View&, const storage::Slot& s
                                     storage::Effects& effects) {
   AuditRecord entry;
   entry.set_actor(actor_);
+  entry.set_origin(origin_);
   entry.set_action("clock.accept");
   (*entry.mutable_details())["wall_time"] = ForLog(wall_);
   (*entry.mutable_details())["service_time"] = ForLog(slot.now);

@@ -29,13 +29,15 @@ class NoteClock : public storage::Command {
 // comes of it is noted by NoteClock.
 class NoteClockAccepted : public storage::Command {
  public:
-  NoteClockAccepted(std::string actor, absl::Time wall) : actor_(std::move(actor)), wall_(wall) {}
+  NoteClockAccepted(std::string actor, std::string origin, absl::Time wall)
+      : actor_(std::move(actor)), origin_(std::move(origin)), wall_(wall) {}
   absl::string_view name() const override { return "accept_clock"; }
   absl::Status Run(const storage::View& view, const storage::Slot& slot,
                    storage::Effects& effects) override;
 
  private:
   const std::string actor_;
+  const std::string origin_;
   const absl::Time wall_;
 };
 

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "service/records/held_token.h"
+#include "storage/audit_index.h"
 #include "storage/live_count.h"
 #include "storage/schema.h"
 #include "token/life_cycle.h"
@@ -18,6 +19,8 @@
 namespace tollgate::service {
 namespace {
 
+using ::tollgate::store::v1::AuditChainRecord;
+using ::tollgate::store::v1::AuditRecord;
 using ::tollgate::store::v1::DigestRecord;
 using ::tollgate::store::v1::TokenRecord;
 using ::tollgate::store::v1::WorkspaceRecord;
@@ -34,6 +37,7 @@ class StoreCheck {
   absl::StatusOr<CheckStoreResponse> Run() {
     RETURN_IF_ERROR(ReadWorkspaces());
     RETURN_IF_ERROR(ReadTokens());
+    RETURN_IF_ERROR(CheckAudit());
     for (const auto& [workspace, live] : live_) RETURN_IF_ERROR(Compare(workspace, live));
     return found_;
   }
@@ -101,6 +105,36 @@ class StoreCheck {
                digest->token_id() != record.token_id()) {
       Fault(absl::StrCat("the token string of ", record.token_id(), " of ", record.workspace(),
                          " finds ", digest->token_id(), " of ", digest->workspace()));
+    }
+    return absl::OkStatus();
+  }
+
+  // Whether each entry of the audit log is found by the tokens that it is about, and no other is.
+  absl::Status CheckAudit() {
+    int64_t rows = 0;
+    RETURN_IF_ERROR(ForEach<AuditChainRecord>(storage::Table::kAudit, [&](const auto& link) {
+      AuditRecord entry;
+      if (!entry.ParseFromString(link.content())) {
+        return absl::DataLossError("an audit entry cannot be parsed");
+      }
+      for (const std::string& key : storage::AuditIndexKeys(entry)) {
+        ++rows;
+        ASSIGN_OR_RETURN(const auto row, view_.Get(storage::Table::kAuditByToken, key));
+        if (row.has_value()) continue;
+        Fault(absl::StrCat("audit entry ", entry.revision(), ".", entry.index(), " (",
+                           entry.action(), ") is not in the history of ", entry.resource()));
+      }
+      return absl::OkStatus();
+    }));
+    int64_t found = 0;
+    // Rows are empty, which every record can be parsed from.
+    RETURN_IF_ERROR(ForEach<AuditChainRecord>(storage::Table::kAuditByToken, [&](const auto&) {
+      ++found;
+      return absl::OkStatus();
+    }));
+    if (found > rows) {
+      Fault(absl::StrCat("histories of tokens have ", found, " entries, and the audit log has ",
+                         rows, " about tokens"));
     }
     return absl::OkStatus();
   }

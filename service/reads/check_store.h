@@ -9,9 +9,9 @@
 namespace tollgate::service {
 
 // Reads every token once, and of each the entry by which its token string is found. The counts of
-// live tokens (storage/live_count.h) are compared for every workspace and owner. Keeps one number
-// for each owner. Sets all but the revision. It must not run on a gRPC thread. Errors: the view's;
-// DATA_LOSS.
+// live tokens (storage/live_count.h) are compared for every workspace and owner, and the audit log
+// with its index by token (storage/audit_index.h). Keeps one number for each owner. Sets all but
+// the revision. It must not run on a gRPC thread. Errors: the view's; DATA_LOSS.
 absl::StatusOr<tollgate::v1::CheckStoreResponse> CheckStore(const storage::View& view);
 
 }  // namespace tollgate::service

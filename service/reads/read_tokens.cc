@@ -25,8 +25,6 @@
 namespace tollgate::service {
 namespace {
 
-using ::tollgate::store::v1::AuditChainRecord;
-using ::tollgate::store::v1::AuditRecord;
 using ::tollgate::store::v1::TokenRecord;
 using ::tollgate::store::v1::WorkspaceRecord;
 using ::tollgate::v1::ListTokensRequest;
@@ -34,7 +32,6 @@ using ::tollgate::v1::Token;
 using ::tollgate::v1::TokenFilter;
 
 constexpr size_t kUsualPage = 50;
-constexpr size_t kUsualAuditPage = 100;
 
 void AddUses(const std::vector<EdgeUseRow>& uses, bool by_edge, Token* token) {
   if (uses.empty()) return;
@@ -75,27 +72,6 @@ struct Condition {
   // used, unless the states say otherwise.
   bool of_time() const { return unused_since.has_value() || expiring_before.has_value(); }
 };
-
-// One condition of time, given as a time or as a duration from `now` on (`sign` 1) or back (-1);
-// nullopt: neither is given. BOTH_TIME_AND_DURATION.
-absl::StatusOr<absl::optional<absl::Time>> TimeOrDuration(
-    bool has_time, const google::protobuf::Timestamp& time, absl::string_view time_field,
-    bool has_duration, const google::protobuf::Duration& duration, absl::string_view duration_field,
-    absl::Time now, int sign) {
-  if (has_time && has_duration) {
-    return base::RefuseField("BOTH_TIME_AND_DURATION", duration_field,
-                             absl::StrCat("and ", time_field, " say the same; give one"));
-  }
-  if (has_time) {
-    ASSIGN_OR_RETURN(const absl::Time at, TimeFromField(time, time_field));
-    return absl::optional<absl::Time>(at);
-  }
-  if (!has_duration) return absl::optional<absl::Time>();
-  ASSIGN_OR_RETURN(
-      const absl::Duration length,
-      DurationFromField(duration, duration_field, absl::ZeroDuration(), "DURATION_OUT_OF_BOUNDS"));
-  return absl::optional<absl::Time>(now + sign * length);
-}
 
 absl::StatusOr<Condition> ReadFilter(const TokenFilter& filter, absl::Time now) {
   Condition condition;
@@ -308,48 +284,6 @@ absl::StatusOr<tollgate::v1::ListWorkspacesResponse> ReadWorkspaceList(
   if (i < entries.size()) {
     response.set_next_page_token(MakePageToken(binding, entries[i - 1].key));
   }
-  return response;
-}
-
-absl::StatusOr<tollgate::v1::ListAuditEntriesResponse> ReadAuditEntries(
-    const storage::View& view, const tollgate::v1::ListAuditEntriesRequest& request) {
-  std::string workspace;
-  if (!request.parent().empty()) {
-    ASSIGN_OR_RETURN(workspace, token::ParseWorkspaceName(request.parent(), "parent"));
-  }
-  if (request.from_revision() < 0) {
-    return base::RefuseField("FROM_REVISION_NEGATIVE", "from_revision", "is below 0");
-  }
-  ASSIGN_OR_RETURN(const size_t page_size, ReadPageSize(request.page_size(), kUsualAuditPage));
-  const std::string binding = absl::StrCat("audit\n", workspace, "\n", request.from_revision());
-  ASSIGN_OR_RETURN(const std::string after, ReadPageToken(binding, request.page_token()));
-
-  tollgate::v1::ListAuditEntriesResponse response;
-  const auto add = [&](const storage::Entry& entry) -> absl::StatusOr<size_t> {
-    AuditChainRecord link;
-    AuditRecord record;
-    if (!link.ParseFromString(entry.value) || !record.ParseFromString(link.content())) {
-      return absl::DataLossError("an audit entry cannot be parsed");
-    }
-    if (!workspace.empty() && record.workspace() != workspace) return 0;
-    tollgate::v1::AuditEntry* out = response.add_entries();
-    out->set_revision(record.revision());
-    out->set_index(record.index());
-    *out->mutable_time() = base::ToProto(absl::FromUnixMicros(record.time_us()));
-    out->set_actor(record.actor());
-    out->set_action(record.action());
-    out->set_resource(record.resource());
-    out->set_reason(record.reason());
-    *out->mutable_details() = record.details();
-    out->set_hash(link.hash());
-    out->set_hashed_content(link.content());
-    return out->ByteSizeLong();
-  };
-  const storage::KeyRange range{
-      after.empty() ? storage::AuditKey(request.from_revision(), 0) : storage::KeyAfter(after), ""};
-  ASSIGN_OR_RETURN(const absl::optional<std::string> last,
-                   ScanPage(view, storage::Table::kAudit, range, page_size, add));
-  if (last.has_value()) response.set_next_page_token(MakePageToken(binding, *last));
   return response;
 }
 

@@ -5,7 +5,6 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "storage/engine.h"
-#include "tollgate/v1/operations_service.pb.h"
 #include "tollgate/v1/token.pb.h"
 #include "tollgate/v1/token_service.pb.h"
 #include "tollgate/v1/workspace_service.pb.h"
@@ -35,11 +34,6 @@ absl::StatusOr<tollgate::v1::Workspace> ReadWorkspace(
 // A page of the workspaces, in order of their names. Page errors as above.
 absl::StatusOr<tollgate::v1::ListWorkspacesResponse> ReadWorkspaceList(
     const storage::View& view, const tollgate::v1::ListWorkspacesRequest& request);
-
-// A page of the audit log, oldest first. BAD_RESOURCE_NAME, FROM_REVISION_NEGATIVE; page errors as
-// above.
-absl::StatusOr<tollgate::v1::ListAuditEntriesResponse> ReadAuditEntries(
-    const storage::View& view, const tollgate::v1::ListAuditEntriesRequest& request);
 
 }  // namespace tollgate::service
 

@@ -88,15 +88,21 @@ absl::StatusOr<absl::optional<std::string>> FirstAnswer(const storage::View& vie
   return first->response();
 }
 
+absl::Status Change::ApplyAudited(const storage::View& view, const storage::Slot& slot,
+                                  storage::Effects& effects) {
+  RETURN_IF_ERROR(Apply(view, slot, effects));
+  for (store::v1::AuditRecord& entry : effects.audit) entry.set_origin(origin_);
+  audited_ = effects.audit;
+  return absl::OkStatus();
+}
+
 absl::Status Change::Run(const storage::View& view, const storage::Slot& slot,
                          storage::Effects& effects) {
   replayed_ = false;
   audited_.clear();
   mutable_answer()->Clear();
   if (context_.request_id.empty()) {
-    RETURN_IF_ERROR(Apply(view, slot, effects));
-    audited_ = effects.audit;
-    return absl::OkStatus();
+    return ApplyAudited(view, slot, effects);
   }
 
   ASSIGN_OR_RETURN(const absl::optional<std::string> first, FirstAnswer(view, context_));
@@ -109,8 +115,7 @@ absl::Status Change::Run(const storage::View& view, const storage::Slot& slot,
     return absl::OkStatus();
   }
 
-  RETURN_IF_ERROR(Apply(view, slot, effects));
-  audited_ = effects.audit;
+  RETURN_IF_ERROR(ApplyAudited(view, slot, effects));
   // The record is kept even where nothing had to change: otherwise a retry of a suspension that
   // changed nothing could suspend a token that was resumed in between.
   RequestRecord record;

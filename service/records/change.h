@@ -79,6 +79,8 @@ class Change : public storage::Command {
   bool replayed() const { return replayed_; }
   // The audit entries of the change; none for a retry. Set once Run has returned OK.
   const std::vector<store::v1::AuditRecord>& audited() const { return audited_; }
+  // From where the caller asks, for the audit entries; empty: not known. Set before Run.
+  void set_origin(std::string origin) { origin_ = std::move(origin); }
   const std::string& actor() const { return context_.actor; }
   const std::string& workspace() const { return context_.workspace; }
 
@@ -95,7 +97,12 @@ class Change : public storage::Command {
   virtual void OnReplay() {}
 
  private:
+  // Applies, and adds to the audit entries from where that was asked for.
+  absl::Status ApplyAudited(const storage::View& view, const storage::Slot& slot,
+                            storage::Effects& effects);
+
   const Context context_;
+  std::string origin_;
   bool replayed_ = false;
   std::vector<store::v1::AuditRecord> audited_;
 };

@@ -35,6 +35,25 @@ absl::StatusOr<absl::Duration> DurationFromField(const google::protobuf::Duratio
   return value;
 }
 
+absl::StatusOr<absl::optional<absl::Time>> TimeOrDuration(
+    bool has_time, const google::protobuf::Timestamp& time, absl::string_view time_field,
+    bool has_duration, const google::protobuf::Duration& duration, absl::string_view duration_field,
+    absl::Time now, int sign) {
+  if (has_time && has_duration) {
+    return base::RefuseField("BOTH_TIME_AND_DURATION", duration_field,
+                             absl::StrCat("and ", time_field, " say the same; give one"));
+  }
+  if (has_time) {
+    ASSIGN_OR_RETURN(const absl::Time at, TimeFromField(time, time_field));
+    return absl::optional<absl::Time>(at);
+  }
+  if (!has_duration) return absl::optional<absl::Time>();
+  ASSIGN_OR_RETURN(
+      const absl::Duration length,
+      DurationFromField(duration, duration_field, absl::ZeroDuration(), "DURATION_OUT_OF_BOUNDS"));
+  return absl::optional<absl::Time>(now + sign * length);
+}
+
 int64_t ToRecordMicros(absl::Time time) { return std::max<int64_t>(1, absl::ToUnixMicros(time)); }
 
 std::string RoughDuration(absl::Duration duration) {

@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "absl/types/optional.h"
 #include "google/protobuf/duration.pb.h"
 #include "google/protobuf/timestamp.pb.h"
 
@@ -26,6 +27,14 @@ absl::StatusOr<absl::Duration> DurationFromField(const google::protobuf::Duratio
                                                  absl::string_view field, absl::Duration least,
                                                  absl::string_view reason,
                                                  absl::string_view too_long_reason = "");
+
+// One condition of time, given as a time or as a duration from `now` on (`sign` 1) or back (-1);
+// nullopt: neither is given. BOTH_TIME_AND_DURATION, TIME_MALFORMED, DURATION_MALFORMED,
+// DURATION_OUT_OF_BOUNDS.
+absl::StatusOr<absl::optional<absl::Time>> TimeOrDuration(
+    bool has_time, const google::protobuf::Timestamp& time, absl::string_view time_field,
+    bool has_duration, const google::protobuf::Duration& duration, absl::string_view duration_field,
+    absl::Time now, int sign);
 
 // A time as records have it. 0 means unset; a real time never gives 0.
 int64_t ToRecordMicros(absl::Time time);

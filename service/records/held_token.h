@@ -4,6 +4,8 @@
 #define TOLLGATE_SERVICE_RECORDS_HELD_TOKEN_H_
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -82,6 +84,8 @@ void PutNew(const tollgate::store::v1::TokenRecord& record, storage::Effects& ef
 void TellChanged(absl::string_view workspace, absl::string_view token_id,
                  storage::Effects& effects);
 
+// Facts about a change, by name, beside what its audit entry says of every change.
+using AuditFacts = std::vector<std::pair<std::string, std::string>>;
 // An audit entry about a token.
 tollgate::store::v1::AuditRecord AuditOf(absl::string_view actor, absl::string_view action,
                                          const tollgate::store::v1::TokenRecord& record);

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "base/status.h"
+#include "service/records/audit_changes.h"
 #include "service/records/change.h"
 #include "service/records/held_token.h"
 #include "storage/schema.h"
@@ -182,6 +183,7 @@ absl::Status ReplayCommand::ReplayToken(const std::string& workspace, const std:
     ++report_.unknown;
     return absl::OkStatus();
   }
+  const TokenRecord before = token->record;
   TokenRecord& record = token->record;
   if (record.has_ending() || token::CoveringCohort(record, token->cohorts) != nullptr) {
     ++report_.already;  // final is final
@@ -269,6 +271,7 @@ absl::Status ReplayCommand::ReplayToken(const std::string& workspace, const std:
   if (!narrowed.fields.empty()) details["fields"] = narrowed.fields;
   if (owner) details["owner"] = record.owner();
   details["lost_revision"] = absl::StrCat(lost_revision);
+  NoteChanges(before, record, &entry);
   if (narrowed.suspended) entry.set_reason(record.reason());
   effects.Audit(std::move(entry));
   return absl::OkStatus();

@@ -32,13 +32,14 @@ absl::Status Failed(absl::string_view path, absl::string_view why) {
 // The audit entry of a backup: a commit of its own.
 class BackupNoted : public storage::Command {
  public:
-  BackupNoted(std::string actor, std::string path)
-      : actor_(std::move(actor)), path_(std::move(path)) {}
+  BackupNoted(std::string actor, std::string origin, std::string path)
+      : actor_(std::move(actor)), origin_(std::move(origin)), path_(std::move(path)) {}
   absl::string_view name() const override { return "backup_noted"; }
   absl::Status Run(const storage::View& view, const storage::Slot& slot,
                    storage::Effects& effects) override {
     store::v1::AuditRecord entry;
     entry.set_actor(actor_);
+    entry.set_origin(origin_);
     entry.set_action("backup.create");
     (*entry.mutable_details())["path"] = path_;
     effects.Audit(std::move(entry));
@@ -47,6 +48,7 @@ class BackupNoted : public storage::Command {
 
  private:
   const std::string actor_;
+  const std::string origin_;
   const std::string path_;
 };
 
@@ -110,8 +112,9 @@ absl::StatusOr<tollgate::v1::CreateBackupResponse> CreateBackup(
         absl::StrCat("cannot make the backup ", path, ": it exists. Give a name that does not"));
   }
   RETURN_IF_ERROR(place.wanted());
-  ASSIGN_OR_RETURN(const storage::Committed noted,
-                   place.sequencer->Run(std::make_shared<BackupNoted>(place.actor, path)));
+  ASSIGN_OR_RETURN(
+      const storage::Committed noted,
+      place.sequencer->Run(std::make_shared<BackupNoted>(place.actor, place.origin, path)));
   RETURN_IF_ERROR(place.wanted());
   const absl::Status made = place.engine->Checkpoint(path);
   if (absl::IsUnavailable(made)) return Failed(path, made.message());

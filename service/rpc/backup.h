@@ -47,7 +47,8 @@ struct BackupPlace {
   std::string backup_dir;
   std::string epoch;
   absl::Time now;
-  std::string actor;  // who asked
+  std::string actor;   // who asked
+  std::string origin;  // from where
   // Asked between the steps; an error ends the backup.
   std::function<absl::Status()> wanted;
 };

@@ -32,6 +32,7 @@ void CommitThenFinish(std::shared_ptr<TypedCall<Request, Response>> call,
     return;
   }
   std::shared_ptr<CommandType> command = *std::move(made);
+  command->set_origin(call->origin());
   call->deps().sequencer->Submit(
       command, [call, command, add = std::move(add)](absl::StatusOr<storage::Committed> committed) {
         if (!committed.ok()) {
@@ -82,6 +83,7 @@ void CommitWaitThenFinish(std::shared_ptr<TypedCall<Request, Response>> call,
     return;
   }
   std::shared_ptr<CommandType> command = *std::move(made);
+  command->set_origin(call->origin());
   call->deps().sequencer->Submit(command, [call, command, token_of, wait = *wait](
                                               absl::StatusOr<storage::Committed> committed) {
     if (!committed.ok()) {

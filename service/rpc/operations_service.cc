@@ -12,7 +12,7 @@
 #include "base/version.h"
 #include "service/clock/clock_command.h"
 #include "service/reads/check_store.h"
-#include "service/reads/read_tokens.h"
+#include "service/reads/read_audit.h"
 #include "service/records/field_time.h"
 #include "service/rpc/backup.h"
 #include "service/rpc/enforced_wait.h"
@@ -42,7 +42,10 @@ using tollgate::v1::ServiceStatus;
 using tollgate::v1::WaitEnforcedRequest;
 using tollgate::v1::WatchEventsRequest;
 
-const std::string& AuditParent(const ListAuditEntriesRequest& request) { return request.parent(); }
+// Of the token, where no workspace is named: it is in one.
+const std::string& AuditParent(const ListAuditEntriesRequest& request) {
+  return request.parent().empty() ? request.filter().token() : request.parent();
+}
 template <typename Request>
 const std::string& Nameless(const Request&) {
   static const std::string& none = *new std::string();
@@ -199,7 +202,8 @@ grpc::ServerUnaryReactor* OperationsService::ListAuditEntries(Context* context,
   return TypedCall<ListAuditEntriesRequest, ListAuditEntriesResponse>::Serve(
       deps_, audit_, context, request, response, [](auto call) {
         ReadThenFinish(call, [raw = call.get()](const storage::Snapshot& snapshot) {
-          ASSIGN_OR_RETURN(raw->response, ReadAuditEntries(snapshot, raw->request));
+          ASSIGN_OR_RETURN(raw->response, ReadAuditEntries(snapshot, raw->request,
+                                                           raw->deps().clock->ServiceNow()));
           return absl::OkStatus();
         });
       });
@@ -271,6 +275,7 @@ grpc::ServerUnaryReactor* OperationsService::CreateBackup(Context* context, cons
           place.epoch = deps.hub->epoch();
           place.now = deps.clock->ServiceNow();
           place.actor = call->actor();
+          place.origin = call->origin();
           place.wanted = [raw = call.get()] { return raw->Wanted(); };
           absl::Status status = place.wanted();
           if (status.ok()) {
@@ -312,18 +317,19 @@ grpc::ServerUnaryReactor* OperationsService::AcceptClock(Context* context, const
           return;
         }
         // Who did it is in the log before it is done.
-        deps.sequencer->Submit(std::make_shared<NoteClockAccepted>(call->actor(), *wall),
-                               [call, wall = *wall](absl::StatusOr<storage::Committed> committed) {
-                                 const RpcDeps& deps = call->deps();
-                                 absl::Status done = committed.status();
-                                 if (done.ok()) done = deps.time->Accept(wall);
-                                 if (done.ok()) {
-                                   deps.note_clock();
-                                   *call->response.mutable_clock() = deps.time->Describe();
-                                   call->response.set_revision(committed->revision);
-                                 }
-                                 call->FinishWith(done);
-                               });
+        deps.sequencer->Submit(
+            std::make_shared<NoteClockAccepted>(call->actor(), call->origin(), *wall),
+            [call, wall = *wall](absl::StatusOr<storage::Committed> committed) {
+              const RpcDeps& deps = call->deps();
+              absl::Status done = committed.status();
+              if (done.ok()) done = deps.time->Accept(wall);
+              if (done.ok()) {
+                deps.note_clock();
+                *call->response.mutable_clock() = deps.time->Describe();
+                call->response.set_revision(committed->revision);
+              }
+              call->FinishWith(done);
+            });
       });
 }
 

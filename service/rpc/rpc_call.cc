@@ -9,6 +9,7 @@ namespace tollgate::service {
 absl::Status RpcCall::Admit(Permission permission, absl::string_view resource) {
   ASSIGN_OR_RETURN(const net::Caller caller, net::CallerOf(wire_->context()));
   actor_ = ActorOf(caller);
+  origin_ = caller.origin;
   return deps_->access->Authorize(caller, permission, resource);
 }
 

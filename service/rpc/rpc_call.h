@@ -41,6 +41,8 @@ class RpcCall : public std::enable_shared_from_this<RpcCall> {
   const RpcDeps& deps() const { return *deps_; }
   // The caller, as audit entries name it. Set once the call was authorized.
   const std::string& actor() const { return actor_; }
+  // From where the caller asks (net::Caller::origin). Set as the actor is.
+  const std::string& origin() const { return origin_; }
 
   // Ends the call: with the response where `status` is OK. Only the first call has an effect, and
   // returns true; the response must not be touched after it. Thread-safe.
@@ -78,7 +80,8 @@ class RpcCall : public std::enable_shared_from_this<RpcCall> {
   const std::shared_ptr<Wire> wire_;
   const bool secret_;
   const base::BootTime begin_;
-  std::string actor_;  // const once the handler runs
+  std::string actor_;   // const once the handler runs
+  std::string origin_;  // likewise
 
   absl::Mutex mu_;
   bool finished_ ABSL_GUARDED_BY(mu_) = false;

@@ -183,7 +183,7 @@ absl::Status SweepCommand::WatchUnused(const storage::View& view, const storage:
 }
 
 void SweepCommand::End(HeldToken& token, Ending::Kind kind, const storage::Slot& slot,
-                       storage::Effects& effects) {
+                       storage::Effects& effects, const AuditFacts& facts) {
   EndToken(token, kind, /*actor=*/"", slot, effects);
   ended_.insert(storage::TokenKey(token.record.workspace(), token.record.token_id()));
   absl::string_view action = "token.expire";
@@ -198,6 +198,7 @@ void SweepCommand::End(HeldToken& token, Ending::Kind kind, const storage::Slot&
   }
   auto entry = AuditOf(kServiceActor, action, token.record);
   if (kind == Ending::KIND_UNUSED) entry.set_reason(token.record.reason());
+  for (const auto& [name, value] : facts) (*entry.mutable_details())[name] = value;
   effects.Audit(std::move(entry));
 }
 
@@ -228,7 +229,7 @@ absl::Status SweepCommand::RunWatched(const storage::View& view, const storage::
     if (unless_used_us != 0 &&
         KnownUnused(uses, evidence_, FromRecordMicros(token->record.create_time_us()),
                     FromRecordMicros(unless_used_us), jump)) {
-      End(*token, Ending::KIND_RETIRED, slot, effects);
+      End(*token, Ending::KIND_RETIRED, slot, effects, {{"because", "given_up"}});
       continue;
     }
     // A suspended token is silent because it is suspended, which proves nothing about who still
@@ -246,7 +247,9 @@ absl::Status SweepCommand::RunWatched(const storage::View& view, const storage::
     ASSIGN_OR_RETURN(const auto replacement_uses,
                      ReadAnyReplacementUses(view, token->record, slot.now));
     if (judge(replacement_uses) != SilenceVerdict::Kind::kSilent) continue;
-    End(*token, Ending::KIND_RETIRED, slot, effects);
+    AuditFacts facts = LastUseFacts(uses);
+    facts.emplace_back("because", "silent");
+    End(*token, Ending::KIND_RETIRED, slot, effects, facts);
   }
   // The last page was reached: the next step begins anew.
   if (!entries.empty() && entries.size() >= limits_.max_watched) {

@@ -83,8 +83,9 @@ class SweepCommand : public storage::Command {
   // Has the tokens watched that were there before their policy was.
   absl::Status ReachUnused(const storage::View& view, const storage::Slot& slot,
                            const storage::Due& due, storage::Effects& effects);
+  // `facts`: what led to it, for the audit entry.
   void End(HeldToken& token, tollgate::store::v1::Ending::Kind kind, const storage::Slot& slot,
-           storage::Effects& effects);
+           storage::Effects& effects, const AuditFacts& facts = {});
 
   const Limits limits_;
   const SilenceEvidence evidence_;

@@ -2,9 +2,11 @@
 
 #include <utility>
 
+#include "service/records/audit_changes.h"
 #include "service/records/held_token.h"
 #include "service/records/token_shape.h"
 #include "service/tokens/rotation.h"
+#include "storage/audit_index.h"
 
 namespace tollgate::service {
 
@@ -24,13 +26,15 @@ absl::Status CancelRotationCommand::Apply(const storage::View& view, const stora
   RETURN_IF_ERROR(RefuseFinal(token, slot.now));
   ASSIGN_OR_RETURN(HeldToken replacement, UnusedReplacement(view, token, slot.now));
   RETURN_IF_ERROR(RefuseGivenUpInUse(view, token, slot.now));
+  const tollgate::store::v1::TokenRecord before = token.record;
   GiveUp(replacement, token, token_id_, slot, effects);
   ClearRetirePlan(&token.record, effects);
   token.record.clear_replaced_by_token_id();
   token.record.clear_given_up_token_ids();
   PutChanged(token, slot, /*tell=*/true, effects);
   auto entry = AuditOf(actor(), "token.cancel_rotation", token.record);
-  (*entry.mutable_details())["given_up"] = replacement.name();
+  (*entry.mutable_details())[storage::kGivenUp] = replacement.name();
+  NoteChanges(before, token.record, &entry);
   effects.Audit(std::move(entry));
   *response_.mutable_token() = ToResource(token, slot.now);
   *response_.mutable_given_up() = ToResource(replacement, slot.now);

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "service/records/audit_changes.h"
 #include "service/records/held_token.h"
 #include "service/records/token_shape.h"
 #include "service/records/unused_watch.h"
@@ -107,7 +108,9 @@ absl::Status CreateTokenCommand::Apply(const storage::View& view, const storage:
     RETURN_IF_ERROR(PlaceUnusedWatch(view, storage::TokenKey(workspace(), record.token_id()),
                                      slot.now + absl::Microseconds(unused_us), effects));
   }
-  effects.Audit(AuditOf(actor(), "token.create", record));
+  auto entry = AuditOf(actor(), "token.create", record);
+  NoteMade(record, &entry);
+  effects.Audit(std::move(entry));
 
   ASSIGN_OR_RETURN(token.cohorts, LoadCohorts(view, workspace(), record.owner()));
   *response_.mutable_token() = ToResource(token, slot.now);

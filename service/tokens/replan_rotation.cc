@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "service/records/audit_changes.h"
 #include "service/records/held_token.h"
 #include "service/records/token_shape.h"
 #include "service/tokens/rotation.h"
@@ -31,9 +32,12 @@ absl::Status ReplanRotationCommand::Apply(const storage::View& view, const stora
                                      " was given up for another and goes by itself; revoke it to "
                                      "end it at once"));
   }
+  const tollgate::store::v1::TokenRecord before = token.record;
   RETURN_IF_ERROR(PutRetirePlan(request_.retire_plan(), slot, &token.record, effects));
   PutChanged(token, slot, /*tell=*/true, effects);
-  effects.Audit(AuditOf(actor(), "token.replan", token.record));
+  auto entry = AuditOf(actor(), "token.replan", token.record);
+  NoteChanges(before, token.record, &entry);
+  effects.Audit(std::move(entry));
   *response_.mutable_token() = ToResource(token, slot.now);
   response_.set_revision(slot.revision);
   return absl::OkStatus();

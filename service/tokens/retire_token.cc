@@ -143,6 +143,7 @@ absl::Status RetireTokenCommand::Apply(const storage::View& view, const storage:
                        " has no replacement, so it cannot be retired; rotate it first, "
                        "or revoke it"));
     }
+    ASSIGN_OR_RETURN(const auto uses, ReadUses(view, workspace(), token_id_, slot.now));
     if (!request_.force()) {
       absl::Duration quiet = kUsualQuietPeriod;
       if (request_.has_quiet_period()) {
@@ -151,7 +152,6 @@ absl::Status RetireTokenCommand::Apply(const storage::View& view, const storage:
       } else if (token.record.retirement().quiet_period_us() != 0) {
         quiet = absl::Microseconds(token.record.retirement().quiet_period_us());
       }
-      ASSIGN_OR_RETURN(const auto uses, ReadUses(view, workspace(), token_id_, slot.now));
       ASSIGN_OR_RETURN(const auto replacement_uses,
                        ReadReplacementUses(view, token.record, slot.now));
       // A token that is suspended now is retired by a person, who looks at it.
@@ -167,6 +167,9 @@ absl::Status RetireTokenCommand::Apply(const storage::View& view, const storage:
     EndToken(token, Ending::KIND_RETIRED, actor(), slot, effects);
     auto entry = AuditOf(actor(), "token.retire", token.record);
     (*entry.mutable_details())["forced"] = request_.force() ? "true" : "false";
+    for (const auto& [name, value] : LastUseFacts(uses)) {
+      (*entry.mutable_details())[name] = value;
+    }
     effects.Audit(std::move(entry));
   }
   response_.set_unchanged(retired_before);

@@ -6,11 +6,14 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/proto_time.h"
+#include "google/protobuf/util/time_util.h"
+#include "service/records/audit_changes.h"
 #include "service/records/held_token.h"
 #include "service/records/token_shape.h"
 #include "service/records/unused_watch.h"
 #include "service/tokens/rotation.h"
 #include "service/workspaces/policy_rules.h"
+#include "storage/audit_index.h"
 #include "storage/schema.h"
 
 namespace tollgate::service {
@@ -93,6 +96,7 @@ absl::Status RotateTokenCommand::Apply(const storage::View& view, const storage:
   }
 
   const RetirePlan& plan = request_.retire_plan();
+  const TokenRecord before = old.record;
   const std::string old_key = storage::TokenKey(workspace(), token_id_);
   HeldToken made = old;
   // A plan without a replacement comes from a restore: the replacement was lost, the old token's
@@ -140,12 +144,18 @@ absl::Status RotateTokenCommand::Apply(const storage::View& view, const storage:
                                      slot.now + absl::Microseconds(unused_us), effects));
   }
   auto entry = AuditOf(actor(), "token.rotate", old.record);
-  (*entry.mutable_details())["replaced_by"] = made.name();
+  (*entry.mutable_details())[storage::kReplacedBy] = made.name();
   if (scopes.size() < old.record.scopes_size()) {
     (*entry.mutable_details())["scopes"] = absl::StrJoin(scopes, ",");
   }
+  if (record.expire_time_us() != 0) {
+    (*entry.mutable_details())["replacement_expire_time"] =
+        google::protobuf::util::TimeUtil::ToString(
+            base::TimestampFromMicros(record.expire_time_us()));
+  }
+  NoteChanges(before, old.record, &entry);
   if (given_up.has_value()) {
-    (*entry.mutable_details())["given_up"] = given_up->name();
+    (*entry.mutable_details())[storage::kGivenUp] = given_up->name();
     GiveUp(*given_up, old, minted_.public_id, slot, effects);
     old.record.add_given_up_token_ids(given_up->record.token_id());
     const int over = old.record.given_up_token_ids_size() - kMostGivenUp;

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/mutation.h"
 #include "google/protobuf/descriptor.h"
+#include "service/records/audit_changes.h"
 #include "service/records/held_token.h"
 #include "service/records/token_shape.h"
 #include "service/workspaces/policy_rules.h"
@@ -112,6 +113,7 @@ absl::Status UpdateTokenCommand::Apply(const storage::View& view, const storage:
   RETURN_IF_ERROR(RefuseFinal(token, slot.now));
   const tollgate::v1::Token& asked = request_.token();
   RETURN_IF_ERROR(CheckEtag(asked.etag(), ToResource(token, slot.now).etag(), "token.etag"));
+  const TokenRecord before = token.record;
   TokenRecord& record = token.record;
   const std::string key = storage::TokenKey(workspace(), token_id_);
   bool changed = false;
@@ -182,12 +184,12 @@ absl::Status UpdateTokenCommand::Apply(const storage::View& view, const storage:
       expire_us = ToRecordMicros(slot.now + lifetime);
     }
     if (expire_us != record.expire_time_us()) {
-      const absl::Time before = record.expire_time_us() == 0
-                                    ? absl::InfiniteFuture()
-                                    : FromRecordMicros(record.expire_time_us());
+      const absl::Time expires = record.expire_time_us() == 0
+                                     ? absl::InfiniteFuture()
+                                     : FromRecordMicros(record.expire_time_us());
       const absl::Time after =
           expire_us == 0 ? absl::InfiniteFuture() : FromRecordMicros(expire_us);
-      if (after > before) {  // what was granted before stays granted
+      if (after > expires) {  // what was granted before stays granted
         RETURN_IF_ERROR(CheckLifetimeUnderPolicy(
             token.policy, FromRecordMicros(record.create_time_us()), after, "token.expire_time"));
       }
@@ -208,6 +210,7 @@ absl::Status UpdateTokenCommand::Apply(const storage::View& view, const storage:
     PutChanged(token, slot, tell, effects);
     auto entry = AuditOf(actor(), "token.update", record);
     (*entry.mutable_details())["fields"] = what;
+    NoteChanges(before, record, &entry);
     effects.Audit(std::move(entry));
   }
   response_.set_unchanged(!changed);

@@ -134,4 +134,11 @@ SilenceVerdict JudgeSilence(const std::vector<EdgeUseRow>& old_uses,
   return verdict;
 }
 
+std::vector<std::pair<std::string, std::string>> LastUseFacts(const std::vector<EdgeUseRow>& uses) {
+  if (uses.empty()) return {};
+  return {{"last_used_edge", uses.front().edge},
+          {"last_used_time",
+           absl::FormatTime("%Y-%m-%dT%H:%M:%E*SZ", uses.front().last_used, absl::UTCTimeZone())}};
+}
+
 }  // namespace tollgate::service

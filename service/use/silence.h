@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -108,6 +109,10 @@ SilenceVerdict JudgeSilence(const std::vector<EdgeUseRow>& old_uses,
                             const std::vector<EdgeUseRow>& replacement_uses,
                             const SilenceEvidence& evidence, absl::Time resumed,
                             absl::Duration quiet_period, absl::Time now);
+
+// When and where a token was last used, for an audit entry: `last_used_time`, `last_used_edge`.
+// None where `uses` (latest first) are none.
+std::vector<std::pair<std::string, std::string>> LastUseFacts(const std::vector<EdgeUseRow>& uses);
 
 }  // namespace tollgate::service
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/mutation.h"
+#include "service/records/audit_changes.h"
 #include "service/records/held_token.h"
 #include "service/records/token_shape.h"
 #include "service/workspaces/policy_change.h"
@@ -79,7 +80,7 @@ absl::Status SetPolicyCommand::Apply(const storage::View& view, const storage::S
   entry.set_action("policy.update");
   entry.set_resource(token::WorkspaceName(workspace()));
   entry.set_workspace(workspace());
-  (*entry.mutable_details())["policy"] = policy.ShortDebugString();
+  NoteChanges(before, policy, &entry);
   effects.Audit(std::move(entry));
 
   *response_.mutable_workspace() = ToWorkspace(record);

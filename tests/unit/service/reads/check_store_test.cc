@@ -1,6 +1,7 @@
 #include "service/reads/check_store.h"
 
 #include "service/tokens/revoke_cohort.h"
+#include "storage/overlay_view.h"
 #include "tests/unit/service/command_fixture.h"
 
 namespace tollgate::service {
@@ -76,6 +77,25 @@ TEST_F(CheckStoreTest, ATokenThatIsNotFoundByItsStringIsTold) {
     effects.Put(storage::Table::kDigests, b.stored_digest(), astray);
   });
   EXPECT_EQ(Found().fault_count(), 2);
+}
+
+TEST_F(CheckStoreTest, AHistoryThatIsNotTheLogsIsTold) {
+  const auto a = Made("a", "team-a");
+  ASSERT_TRUE(Suspend(a.name()).ok());
+  const auto key = [&](int64_t revision) {
+    return storage::AuditByTokenKey("acme", a.token_id(), storage::AuditKey(revision, 0));
+  };
+  const auto snapshot = View();
+  storage::OverlayView without(snapshot.get());
+  without.Apply({storage::Table::kAuditByToken, key(2), absl::nullopt});
+  EXPECT_THAT(CheckStore(without).value().faults(),
+              ElementsAre(absl::StrCat("audit entry 2.0 (token.suspend) is not in the history of ",
+                                       a.name())));
+  storage::OverlayView with(snapshot.get());
+  with.Apply({storage::Table::kAuditByToken, key(3), ""});
+  EXPECT_THAT(CheckStore(with).value().faults(),
+              ElementsAre("histories of tokens have 3 entries, and the audit log has 2 about "
+                          "tokens"));
 }
 
 TEST_F(CheckStoreTest, OfManyFaultsTheFirstAreTold) {

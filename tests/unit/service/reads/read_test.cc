@@ -4,6 +4,7 @@
 #include "base/proto_time.h"
 #include "service/reads/page_token.h"
 #include "service/reads/preview_policy.h"
+#include "service/reads/read_audit.h"
 #include "service/reads/read_tokens.h"
 #include "service/reads/scan_page.h"
 #include "tests/unit/service/command_fixture.h"
@@ -300,17 +301,17 @@ TEST_F(ReadTest, WorkspacesAndAudit) {
 
   tollgate::v1::ListAuditEntriesRequest audit;
   audit.set_page_size(2);
-  auto entries = ReadAuditEntries(*View(), audit).value();
+  auto entries = ReadAuditEntries(*View(), audit, now_).value();
   ASSERT_THAT(entries.entries(), SizeIs(2));
   EXPECT_EQ(entries.entries(0).action(), "token.create");
   EXPECT_EQ(entries.entries(0).revision(), 1);
   audit.set_page_token(entries.next_page_token());
-  EXPECT_THAT(ReadAuditEntries(*View(), audit).value().entries(), SizeIs(1));
+  EXPECT_THAT(ReadAuditEntries(*View(), audit, now_).value().entries(), SizeIs(1));
   audit.Clear();
   audit.set_parent("workspaces/c");
-  EXPECT_THAT(ReadAuditEntries(*View(), audit).value().entries(), SizeIs(1));
+  EXPECT_THAT(ReadAuditEntries(*View(), audit, now_).value().entries(), SizeIs(1));
   audit.set_from_revision(-1);
-  EXPECT_EQ(Reason(ReadAuditEntries(*View(), audit)), "FROM_REVISION_NEGATIVE");
+  EXPECT_EQ(Reason(ReadAuditEntries(*View(), audit, now_)), "FROM_REVISION_NEGATIVE");
 }
 
 // A client takes 4 MiB by default.
@@ -358,7 +359,7 @@ TEST_F(ReadTest, APageOfTheAuditLogEndsTooAndGoesOnWhereItEnded) {
   int seen = 0;
   bool ended_early = false;
   do {
-    const auto page = ReadAuditEntries(*View(), list);
+    const auto page = ReadAuditEntries(*View(), list, now_);
     ASSERT_TRUE(page.ok()) << page.status();
     EXPECT_LT(page->ByteSizeLong(), size_t{3} << 19);
     seen += page->entries_size();

@@ -120,7 +120,10 @@ TEST_F(TokenLifeTest, TheWholeLife) {
   ListAuditEntriesResponse entries;
   ASSERT_TRUE(Call(operations_, &Operations::ListAuditEntries, audit, &entries).ok());
   EXPECT_GE(entries.entries_size(), 9);
-  for (const AuditEntry& entry : entries.entries()) EXPECT_EQ(entry.actor(), "local");
+  for (const AuditEntry& entry : entries.entries()) {
+    EXPECT_EQ(entry.actor(), "local");
+    EXPECT_EQ(entry.origin(), "127.0.0.1");
+  }
 
   ListTokensRequest list;
   list.set_parent("workspaces/acme");
