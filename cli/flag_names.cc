@@ -17,7 +17,7 @@ namespace {
 
 // Fields whose flags are called something else. The rest are called as the field is, in the
 // singular.
-constexpr std::array<std::pair<absl::string_view, absl::string_view>, 9> kFlagsOfFields = {{
+constexpr std::array<std::pair<absl::string_view, absl::string_view>, 11> kFlagsOfFields = {{
     {"lifetime", "expires-in"},
     {"expire_time", "expires-at"},
     {"parent", "workspace"},
@@ -27,6 +27,8 @@ constexpr std::array<std::pair<absl::string_view, absl::string_view>, 9> kFlagsO
     {"quiet_period", "retire-when-silent"},
     {"label_contains", "label"},
     {"wait_timeout", "wait-timeout"},
+    {"since_ago", "since"},
+    {"until_ago", "until"},
 }};
 
 // The option of this name that was typed, of the command or of one above it.

@@ -14,6 +14,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "base/status.h"
+#include "cli/commands/audit_text.h"
 #include "cli/commands/token.h"
 #include "cli/commands/token_text.h"
 #include "cli/context_store.h"
@@ -55,6 +56,7 @@ struct Grammar {
 std::string AskedKindOf(const CLI::App& app, const CLI::Option& option) {
   if (option.check_lname("workspace")) return kWorkspaces;
   if (option.check_lname("owner")) return kOwners;
+  if (option.check_lname("token")) return kTokens;
   if (option.check_lname("context")) return kContexts;
   if (!option.get_positional()) return "";
   if (option.check_name("token") || option.check_name("tokens")) return kTokens;
@@ -79,6 +81,7 @@ std::vector<std::string> ValuesOf(const CLI::App& app, const CLI::Option& option
     return {kFile};
   }
   if (const std::string kind = AskedKindOf(app, option); !kind.empty()) return {kind};
+  if (option.check_lname("action")) return AuditActions();
   std::vector<std::string> states;
   if (option.check_lname("state")) {
     const google::protobuf::EnumDescriptor* all = tollgate::v1::TokenState_descriptor();

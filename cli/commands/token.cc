@@ -545,6 +545,7 @@ void AddTokenCommands(CLI::App& app, Context& context) {
   AddTokenChangeCommands(*token, context);
   AddTokenRevokeCommand(*token, context);
   AddTokenAttemptsCommand(*token, context);
+  AddTokenHistoryCommand(*token, context);
   AddTokenCheckCommand(*token, context);
 }
 

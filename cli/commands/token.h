@@ -31,6 +31,7 @@ void AddTokenReadCommands(CLI::App& token, Context& context);
 void AddTokenChangeCommands(CLI::App& token, Context& context);
 void AddTokenRevokeCommand(CLI::App& token, Context& context);
 void AddTokenAttemptsCommand(CLI::App& token, Context& context);
+void AddTokenHistoryCommand(CLI::App& token, Context& context);
 void AddTokenCheckCommand(CLI::App& token, Context& context);
 
 }  // namespace tollgate::cli

@@ -153,6 +153,100 @@ TEST_F(AgainstService, ACohortsRevocationSaysWhatItHit) {
   EXPECT_THAT(Run({"audit", "list"}).out, HasSubstr("workspaces/acme owner team-c"));
 }
 
+TEST_F(AgainstService, TheAuditLogIsAskedForWhatTheWordsSay) {
+  service_.audit.Script([](int nth, const auto& asked, auto* page) {
+    page->add_entries()->set_revision(100 - nth);
+    page->set_next_page_token("more");
+    return grpc::Status::OK;
+  });
+  const Outcome some =
+      Run({"audit",   "list", "--token",  "4mXp81QzR0aYc7Ld", "-w",       "acme",
+           "--actor", "ci",   "--action", "token.*",          "--action", "restore",
+           "--since", "36h",  "--until",  "2026-11-24",       "--limit",  "2",
+           "-o",      "json"});
+  EXPECT_EQ(some.code, kDone) << some.err;
+  EXPECT_THAT(some.err, HasSubstr("There are more"));
+  ASSERT_EQ(service_.audit.asked().size(), 2u);
+  const v1::ListAuditEntriesRequest asked = service_.audit.asked().front();
+  EXPECT_EQ(asked.parent(), "workspaces/acme");
+  EXPECT_EQ(asked.filter().token(), "workspaces/acme/tokens/4mXp81QzR0aYc7Ld");
+  EXPECT_EQ(asked.filter().actor(), "ci");
+  EXPECT_THAT(asked.filter().actions(), testing::ElementsAre("token.*", "restore"));
+  EXPECT_EQ(asked.filter().since_ago().seconds(), 36 * 3600);
+  EXPECT_FALSE(asked.filter().has_since());
+  EXPECT_EQ(asked.filter().until().seconds(), 1'795'564'800) << "that day is in it";
+  EXPECT_FALSE(asked.filter().has_until_ago());
+  EXPECT_TRUE(asked.newest_first());
+  EXPECT_EQ(asked.page_size(), 2);
+  EXPECT_EQ(service_.audit.asked().back().page_size(), 1);
+  EXPECT_EQ(service_.audit.asked().back().page_token(), "more");
+
+  EXPECT_EQ(Run({"audit", "list", "--token", "4mXp81QzR0aYc7Ld", "--limit", "1"}).code, kBadUsage);
+  EXPECT_EQ(Run({"audit", "list", "--since", "soon"}).code, kBadUsage);
+  // The usual workspace says which token is meant, and narrows nothing else.
+  setenv("TOLLGATE_WORKSPACE", "acme", 1);
+  EXPECT_EQ(Run({"audit", "list", "--limit", "1", "--oldest-first"}).code, kDone);
+  EXPECT_EQ(service_.audit.asked().back().parent(), "");
+  EXPECT_FALSE(service_.audit.asked().back().newest_first());
+  EXPECT_EQ(Run({"audit", "list", "--token", "4mXp81QzR0aYc7Ld", "--limit", "1"}).code, kDone);
+  EXPECT_EQ(service_.audit.asked().back().filter().token(),
+            "workspaces/acme/tokens/4mXp81QzR0aYc7Ld");
+  unsetenv("TOLLGATE_WORKSPACE");
+}
+
+// The newest are asked for, and told in the order in which they happened.
+TEST_F(AgainstService, AHistoryIsToldAsItHappened) {
+  const auto entry = [](auto* page, int64_t revision, const char* action) {
+    v1::AuditEntry* one = page->add_entries();
+    one->set_revision(revision);
+    one->set_action(action);
+    one->set_actor("local");
+    one->set_origin("unix");
+    one->set_resource("workspaces/acme/tokens/4mXp81QzR0aYc7Ld");
+  };
+  service_.audit.Script([&](int nth, const auto& asked, auto* page) {
+    EXPECT_TRUE(asked.newest_first());
+    if (asked.page_token().empty()) {
+      entry(page, 9, "token.suspend");
+      page->set_next_page_token("more");
+    } else {
+      entry(page, 3, "token.create");
+      if (asked.page_size() == 1) page->set_next_page_token("and more");
+    }
+    return grpc::Status::OK;
+  });
+  service_.get.Script([](int, const auto&, auto* token) {
+    token->set_label("CI\x1b[2J");
+    token->set_state(v1::TOKEN_STATE_SUSPENDED);
+    token->set_suspended_by("local");
+    return grpc::Status::OK;
+  });
+  const std::vector<std::string> history = {"token", "history", "4mXp81QzR0aYc7Ld", "-w", "acme"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), history.begin(), history.end());
+    return Run(more);
+  };
+  const Outcome table = with({});
+  EXPECT_EQ(table.code, kDone) << table.err;
+  EXPECT_THAT(table.out, HasSubstr("\"CI?[2J\", suspended by local\n\nWHEN"));
+  EXPECT_LT(table.out.find("created"), table.out.find("suspended\n"));
+  EXPECT_THAT(table.out, HasSubstr("local (unix)"));
+  EXPECT_THAT(table.err, IsEmpty());
+  EXPECT_EQ(with({"-q"}).out, "3\n9\n");
+  const Outcome cut = with({"--limit", "2"});
+  EXPECT_THAT(cut.err, HasSubstr("There is more from before that"));
+  const nlohmann::json document = nlohmann::json::parse(with({"-o", "json"}).out);
+  EXPECT_EQ(document["entries"].size(), 2u);
+  EXPECT_EQ(document["entries"][0]["action"], "token.create");
+  EXPECT_FALSE(document.contains("next_page_token"));
+  // A token that is no more has a history all the same.
+  service_.get.Script([](int, const auto&, auto*) {
+    return grpc::Status(grpc::StatusCode::NOT_FOUND, "there is no such token");
+  });
+  EXPECT_EQ(with({}).code, kDone);
+  EXPECT_THAT(with({}).out, testing::StartsWith("WHEN"));
+}
+
 // A whole workspace goes only where its name is typed; one owner's tokens for a yes.
 TEST_F(AgainstService, AWholeWorkspaceAsksForItsName) {
   const std::vector<std::string> all = {"token", "revoke", "-w", "acme", "--all"};
