@@ -139,7 +139,9 @@ absl::StatusOr<std::vector<Mutation>> FromFormat4(const View& view, MetaRecord m
 // In meta, while format 5 is left: the last audit entry that was looked at.
 constexpr char kIndexedTo[] = "indexed";
 
-// Format 6 knows which audit entries are about a token (audit_by_token).
+// Format 6 knows which audit entries are about a token (audit_by_token), and remembers missing
+// validators among the sessions (SessionRecord.lapsed_time_us): a program of format 5 would hold up
+// its receipts for each of them.
 absl::StatusOr<std::vector<Mutation>> FromFormat5(const View& view, MetaRecord meta) {
   ASSIGN_OR_RETURN(const auto indexed_to, view.Get(Table::kMeta, kIndexedTo));
   ASSIGN_OR_RETURN(

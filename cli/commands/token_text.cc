@@ -221,14 +221,23 @@ absl::StatusOr<std::string> ParentFrom(const std::string& workspace) {
 
 std::string ReceiptText(const tollgate::v1::Receipt& receipt, absl::Duration elapsed) {
   std::string text;
+  // Also those that were gone before: they admit nothing either.
+  const int lapsed = receipt.lapsed() + receipt.missing_count();
   if (receipt.state() == tollgate::v1::ENFORCEMENT_STATE_ENFORCED) {
     text = absl::StrCat("enforced     everywhere: ", receipt.acknowledged(), " acknowledged");
-    if (receipt.lapsed() > 0) absl::StrAppend(&text, ", ", receipt.lapsed(), " lapsed");
+    if (lapsed > 0) {
+      absl::StrAppend(&text, ", ", lapsed, " lapsed");
+      std::vector<std::string> names(receipt.lapsed_validators().begin(),
+                                     receipt.lapsed_validators().end());
+      names.insert(names.end(), receipt.missing_validators().begin(),
+                   receipt.missing_validators().end());
+      // A service of before they were named names none.
+      if (!names.empty()) absl::StrAppend(&text, " (", Named(names, lapsed), ")");
+    }
     if (receipt.released() > 0) absl::StrAppend(&text, ", ", receipt.released(), " gone");
   } else {
-    const int all = receipt.acknowledged() + receipt.pending_count() + receipt.lapsed();
-    text = absl::StrCat("enforced     ", receipt.acknowledged() + receipt.lapsed(), " of ", all,
-                        " edges");
+    const int all = receipt.acknowledged() + receipt.pending_count() + lapsed;
+    text = absl::StrCat("enforced     ", receipt.acknowledged() + lapsed, " of ", all, " edges");
   }
   absl::StrAppend(&text, "   ", HumanElapsed(elapsed), "\n");
   if (receipt.not_covered_size() > 0) {

@@ -78,6 +78,25 @@ absl::Status List(Context& context, const ListOptions& options) {
   return absl::OkStatus();
 }
 
+struct ForgetOptions {
+  std::string validator;
+  std::string instance;
+};
+
+absl::Status Forget(Context& context, const ForgetOptions& options) {
+  tollgate::v1::ForgetValidatorRequest request;
+  request.set_validator_id(options.validator);
+  request.set_instance(options.instance);
+  tollgate::v1::ForgetValidatorResponse response;
+  RETURN_IF_ERROR(context.Ask(&OperationsService::Stub::ForgetValidator, request, &response));
+  if (context.settings().json()) return context.ShowJson(response);
+  if (!context.settings().quiet) {
+    context.out() << "forgotten    " << SafeForTerminal(options.validator) << "   revision "
+                  << response.revision() << '\n';
+  }
+  return absl::OkStatus();
+}
+
 class Watcher {
  public:
   Watcher(Context& context, const WatchOptions& options) : context_(context), options_(options) {}
@@ -189,6 +208,15 @@ void AddValidatorsCommands(CLI::App& app, Context& context) {
     CLI::App* verb = noun->add_subcommand("list", "The fleet as it stands");
     add_options(verb, options.get());
     verb->callback([&context, options] { context.Fail(List(context, *options)); });
+  }
+  {
+    auto options = std::make_shared<ForgetOptions>();
+    CLI::App* verb = noun->add_subcommand(
+        "forget", "Forget a lapsed validator that does not come back: it is listed no longer");
+    verb->add_option("validator", options->validator, "Its id")->required();
+    verb->add_option("--instance", options->instance,
+                     "Its instance, or how that begins, as the list shows it");
+    verb->callback([&context, options] { context.Fail(Forget(context, *options)); });
   }
   auto options = std::make_shared<WatchOptions>();
   CLI::App* verb = noun->add_subcommand("watch", "The fleet, live, until Ctrl-C");

@@ -7,7 +7,7 @@
 
 namespace tollgate::cli {
 
-// list: the fleet now; watch: the fleet live, until Ctrl-C.
+// list: the fleet now; watch: the fleet live, until Ctrl-C; forget: a lapsed one for good.
 void AddValidatorsCommands(CLI::App& app, Context& context);
 
 }  // namespace tollgate::cli

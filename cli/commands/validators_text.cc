@@ -1,6 +1,7 @@
 #include "cli/commands/validators_text.h"
 
 #include <algorithm>
+#include <map>
 #include <sstream>
 #include <vector>
 
@@ -29,6 +30,9 @@ std::string BehindText(const ValidatorStatus& validator) {
 }
 
 std::string LastHeardText(const ValidatorStatus& validator) {
+  if (!validator.has_last_heard() && validator.has_ended_for()) {
+    return absl::StrCat("over ", HumanDuration(base::FromProto(validator.ended_for())), " ago");
+  }
   if (!validator.has_last_heard()) return "not since start";
   const absl::Duration ago = base::FromProto(validator.last_heard());
   return ago < absl::Seconds(1) ? "just now" : absl::StrCat(HumanDuration(ago), " ago");
@@ -73,7 +77,19 @@ int Order(const ValidatorStatus& validator) {
   }
 }
 
+std::string InstanceText(const ValidatorStatus& validator) {
+  return validator.instance().substr(0, 8);
+}
+
+std::string AddressText(const ValidatorStatus& validator) {
+  return validator.address().empty() ? "-" : validator.address();
+}
+
 std::string Rows(const std::vector<const ValidatorStatus*>& validators, bool wide, absl::Time now) {
+  // Several processes under one id are told apart.
+  std::map<absl::string_view, int> processes;
+  bool twins = false;
+  for (const ValidatorStatus* v : validators) twins |= ++processes[v->validator_id()] > 1;
   std::vector<std::string> header = {"VALIDATOR",  "STATE",  "BEHIND", "LAST HEARD",
                                      "LEASE LEFT", "POLICY", "VERSION"};
   if (wide) {
@@ -82,6 +98,7 @@ std::string Rows(const std::vector<const ValidatorStatus*>& validators, bool wid
       header.push_back(more);
     }
   }
+  if (twins && !wide) header.insert(header.end(), {"INSTANCE", "ADDRESS"});
   Table table(std::move(header));
   for (const ValidatorStatus* v : validators) {
     std::vector<std::string> row = {v->validator_id(),
@@ -92,8 +109,8 @@ std::string Rows(const std::vector<const ValidatorStatus*>& validators, bool wid
                                     PolicyText(*v),
                                     v->version().empty() ? "-" : v->version()};
     if (wide) {
-      row.push_back(v->instance().substr(0, 8));
-      row.push_back(v->address().empty() ? "-" : v->address());
+      row.push_back(InstanceText(*v));
+      row.push_back(AddressText(*v));
       row.push_back(v->has_connect_time() ? HumanTime(base::FromProto(v->connect_time()), now)
                                           : "-");
       row.push_back(absl::StrCat(v->acknowledged_revision()));
@@ -101,6 +118,11 @@ std::string Rows(const std::vector<const ValidatorStatus*>& validators, bool wid
       row.push_back(absl::StrCat(v->cached_tokens()));
       row.push_back(absl::StrCat(v->open_holds()));
       row.push_back(absl::StrFormat("%.1f", v->decisions_per_second()));
+    }
+    if (twins && !wide) {
+      const bool twin = processes[v->validator_id()] > 1;
+      row.push_back(twin ? InstanceText(*v) : "");
+      row.push_back(twin ? AddressText(*v) : "");
     }
     table.AddRow(std::move(row));
   }

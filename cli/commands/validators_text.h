@@ -16,7 +16,8 @@ std::string ValidatorStateText(tollgate::v1::ValidatorState state);
 // Which part of the fleet is shown, and how.
 struct FleetShown {
   bool problems_only = false;
-  // Also show the instance, the address and the activity.
+  // Also show the instance, the address and the activity. Without it the first two are shown of
+  // processes that share an id.
   bool wide = false;
   // The most rows, beginning with the validators that somebody should look at; 0: all rows, by id.
   size_t most_rows = 0;

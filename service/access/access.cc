@@ -35,6 +35,8 @@ absl::string_view PermissionName(Permission permission) {
       return "backups.create";
     case Permission::kAcceptClock:
       return "clock.accept";
+    case Permission::kForgetValidator:
+      return "validators.forget";
   }
   return "unknown";
 }

@@ -32,6 +32,7 @@ enum class Permission {
   kFollowFeed,      // Resolve and Follow
   kCreateBackup,
   kAcceptClock,
+  kForgetValidator,
 };
 // "tokens.create", …: used in refusals, and in roles once they exist.
 absl::string_view PermissionName(Permission permission);

@@ -136,6 +136,36 @@ bool EnforcementDesk::WriteRoster(const lease::SessionId& key, std::function<voi
   return true;
 }
 
+void EnforcementDesk::Forget(const ForgetQuestion& question,
+                             std::function<void(absl::StatusOr<storage::Committed>)> done) {
+  absl::Status refused;
+  {
+    // As in WriteRoster: what comes back from here on is written after the command.
+    absl::MutexLock roster_lock(&roster_mu_);
+    absl::StatusOr<lease::SessionId> key = lease::SessionId();
+    {
+      absl::MutexLock lock(&mu_);
+      key = ledger_->BeginForget(question.validator_id, question.instance, options_.clock->Now());
+      if (key.ok()) ++writes_under_way_;
+    }
+    refused = key.status();
+    if (key.ok()) {
+      options_.sequencer->Submit(
+          std::make_shared<ForgetSession>(*key, InstanceOf(*key), question.actor),
+          [this, key = *key, done](absl::StatusOr<storage::Committed> result) {
+            {
+              absl::MutexLock lock(&mu_);
+              if (result.ok()) ledger_->OnForgotten(key);
+            }
+            done(std::move(result));
+            absl::MutexLock lock(&mu_);
+            --writes_under_way_;
+          });
+    }
+  }
+  if (!refused.ok()) done(refused);
+}
+
 void EnforcementDesk::Write(std::shared_ptr<storage::Command> command,
                             std::function<void(const absl::Status&)> done) {
   {
@@ -338,14 +368,18 @@ base::BootTime EnforcementDesk::Tick() {
   };
   {
     absl::MutexLock roster_lock(&roster_mu_);
-    std::vector<lease::SessionId> removals;
+    std::vector<RosterRemoval> removals;
     {
       absl::MutexLock lock(&mu_);
       if (!ledger_->stopped() && !stopped_) removals = ledger_->TakeRosterRemovals();
     }
     // A removal that fails leaves a record too many, which only costs a wait after the next start.
-    for (const lease::SessionId& key : removals) {
-      Write(std::make_shared<RemoveSession>(key.validator_id, key.incarnation), logged);
+    for (const RosterRemoval& removal : removals) {
+      absl::optional<RemoveSession::Lapsed> lapsed;
+      if (removal.lapsed) lapsed = RemoveSession::Lapsed{removal.address};
+      Write(std::make_shared<RemoveSession>(removal.key.validator_id, removal.key.incarnation,
+                                            std::move(lapsed)),
+            logged);
     }
   }
   if (lower.has_value()) {

@@ -23,6 +23,13 @@
 
 namespace tollgate::service {
 
+// An operator wants a missing validator forgotten.
+struct ForgetQuestion {
+  std::string validator_id;
+  std::string instance;  // how it begins; empty: whichever is missing
+  std::string actor;     // who asks, for the audit log
+};
+
 // Thread-safe. Its one lock is the serial order of R9. Everything that calls out (receipts, store
 // writes, the use sink) happens outside the lock. A method that may be called with a stream's lock
 // held says so.
@@ -72,6 +79,11 @@ class EnforcementDesk : public Lessor {
   // committing thread, whether or not the write succeeded. False: there is nothing to write, and
   // `done` never runs.
   bool WriteRoster(const lease::SessionId& key, std::function<void()> done)
+      ABSL_LOCKS_EXCLUDED(mu_, roster_mu_);
+
+  // As Hub's.
+  void Forget(const ForgetQuestion& question,
+              std::function<void(absl::StatusOr<storage::Committed>)> done)
       ABSL_LOCKS_EXCLUDED(mu_, roster_mu_);
 
   // As Hub's.

@@ -42,6 +42,10 @@ class HubImpl : public Hub, public FeedScheduler {
   const History& history() const override { return feed_->history(); }
   Stats stats() override { return feed_->stats(); }
   std::vector<SessionView> Sessions() override { return feed_->desk().Sessions(); }
+  void ForgetValidator(const ForgetQuestion& question,
+                       std::function<void(absl::StatusOr<storage::Committed>)> done) override {
+    feed_->desk().Forget(question, std::move(done));
+  }
   void Drain(absl::Duration timeout) override;
   void Stop() override;
 

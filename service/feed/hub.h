@@ -77,6 +77,10 @@ class Hub {
   virtual Stats stats() = 0;
   // All known sessions, by id.
   virtual std::vector<SessionView> Sessions() = 0;
+  // Has a missing validator forgotten, with an audit entry; `done` is called once, on any thread.
+  // Errors: as EnforcementLedger::BeginForget, and the sequencer's.
+  virtual void ForgetValidator(const ForgetQuestion& question,
+                               std::function<void(absl::StatusOr<storage::Committed>)> done) = 0;
 
   // Sends GoAway to every follower and refuses new ones. A stream ends when its last write is
   // taken; a stream that is left at the deadline is cut. Returns once no stream is left.

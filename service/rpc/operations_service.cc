@@ -18,6 +18,7 @@
 #include "service/rpc/enforced_wait.h"
 #include "service/rpc/last_admits.h"
 #include "service/rpc/validator_list.h"
+#include "token/field_rules.h"
 #include "token/resource_name.h"
 
 namespace tollgate::service {
@@ -30,6 +31,8 @@ using tollgate::v1::CheckStoreResponse;
 using tollgate::v1::Clock;
 using tollgate::v1::CreateBackupRequest;
 using tollgate::v1::CreateBackupResponse;
+using tollgate::v1::ForgetValidatorRequest;
+using tollgate::v1::ForgetValidatorResponse;
 using tollgate::v1::GetClockRequest;
 using tollgate::v1::GetEnforcementRequest;
 using tollgate::v1::GetStatusRequest;
@@ -45,6 +48,9 @@ using tollgate::v1::WatchEventsRequest;
 // Of the token, where no workspace is named: it is in one.
 const std::string& AuditParent(const ListAuditEntriesRequest& request) {
   return request.parent().empty() ? request.filter().token() : request.parent();
+}
+const std::string& ForgottenValidator(const ForgetValidatorRequest& request) {
+  return request.validator_id();
 }
 template <typename Request>
 const std::string& Nameless(const Request&) {
@@ -103,6 +109,7 @@ absl::StatusOr<ListValidatorsResponse> FleetNow(const RpcDeps& deps,
 // How many of those that somebody should look at a status names.
 constexpr int kNamedInStatus = 20;
 
+constexpr size_t kLongestInstance = 32;
 constexpr absl::Duration kLookAgain = absl::Milliseconds(5);
 
 absl::Status Draining() {
@@ -134,6 +141,8 @@ OperationsService::OperationsService(const RpcDeps* deps, Options options)
       status_{deps->metrics->Method("GetStatus"), Permission::kReadOperations,
               &Nameless<GetStatusRequest>},
       started_(deps->clock->Now()),
+      forget_{deps->metrics->Method("ForgetValidator"), Permission::kForgetValidator,
+              &ForgottenValidator},
       backups_(deps->scans, options_.max_waiting_backups) {}
 
 grpc::ServerWriteReactor<grpc::ByteBuffer>* OperationsService::WatchEvents(Context* context,
@@ -383,6 +392,32 @@ grpc::ServerUnaryReactor* OperationsService::GetStatus(Context* context, const B
           raw->response = StatusNow();
           return AddStored(snapshot, options_.place, &raw->response);
         });
+      });
+}
+
+grpc::ServerUnaryReactor* OperationsService::ForgetValidator(Context* context, const Bytes* request,
+                                                             Bytes* response) {
+  return TypedCall<ForgetValidatorRequest, ForgetValidatorResponse>::Serve(
+      deps_, forget_, context, request, response, [](auto call) {
+        absl::Status shape = token::CheckValidatorId(call->request.validator_id(), "validator_id");
+        if (shape.ok() && call->request.instance().size() > kLongestInstance) {
+          shape = base::RefuseField("INSTANCE_MALFORMED", "instance",
+                                    "is longer than an instance is: 32 hexadecimal digits");
+        }
+        if (!shape.ok()) {
+          call->FinishWith(shape);
+          return;
+        }
+        ForgetQuestion question;
+        question.validator_id = call->request.validator_id();
+        question.instance = call->request.instance();
+        question.actor = call->actor();
+        call->deps().hub->ForgetValidator(question,
+                                          [call](absl::StatusOr<storage::Committed> committed) {
+                                            if (committed.ok())
+                                              call->response.set_revision(committed->revision);
+                                            call->FinishWith(committed.status());
+                                          });
       });
 }
 

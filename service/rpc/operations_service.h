@@ -33,7 +33,8 @@ using RawOperationsService = OperationsStub::WithRawCallbackMethod_WatchEvents<
                             OperationsStub::WithRawCallbackMethod_AcceptClock<
                                 OperationsStub::WithRawCallbackMethod_CheckStore<
                                     OperationsStub::WithRawCallbackMethod_GetStatus<
-                                        OperationsStub::Service>>>>>>>>>>;
+                                        OperationsStub::WithRawCallbackMethod_ForgetValidator<
+                                            OperationsStub::Service>>>>>>>>>>>;
 }  // namespace internal
 
 // As TokenService. A revision in a question must exist (REVISION_UNKNOWN, OUT_OF_RANGE) and be of
@@ -62,6 +63,7 @@ class OperationsService final : public internal::RawOperationsService {
   Reactor* AcceptClock(Context* context, const Bytes* request, Bytes* response) override;
   Reactor* CheckStore(Context* context, const Bytes* request, Bytes* response) override;
   Reactor* GetStatus(Context* context, const Bytes* request, Bytes* response) override;
+  Reactor* ForgetValidator(Context* context, const Bytes* request, Bytes* response) override;
 
   // Ends all watchers (UNAVAILABLE, DRAINING) and refuses new ones. Does not wait.
   void EndStreams() ABSL_LOCKS_EXCLUDED(mu_);
@@ -90,6 +92,7 @@ class OperationsService final : public internal::RawOperationsService {
   const Method<tollgate::v1::CheckStoreRequest, tollgate::v1::CheckStoreResponse> check_;
   const Method<tollgate::v1::GetStatusRequest, tollgate::v1::ServiceStatus> status_;
   const base::BootTime started_;
+  const Method<tollgate::v1::ForgetValidatorRequest, tollgate::v1::ForgetValidatorResponse> forget_;
 
   BackupLine backups_;
   absl::Mutex mu_;

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "base/proto_time.h"
 #include "base/status.h"
@@ -11,7 +10,6 @@
 #include "service/reads/page_token.h"
 #include "service/records/field_time.h"
 #include "service/rpc/enforced_wait.h"
-#include "token/digest.h"
 
 namespace tollgate::service {
 namespace {
@@ -22,11 +20,6 @@ using tollgate::v1::ValidatorStatus;
 
 constexpr size_t kUsualPage = 1000;
 constexpr int32_t kLargestPage = 5000;
-
-// Never the incarnation itself, because a session's caller proves itself by nothing else (R3, R4).
-std::string InstanceOf(const lease::SessionId& key) {
-  return absl::BytesToHexString(token::EdgeDigest::Of(key.incarnation).bytes().substr(0, 16));
-}
 
 ValidatorStatus ToStatus(const SessionView& session, absl::Time now) {
   ValidatorStatus status;

@@ -119,7 +119,7 @@ def test_a_waiting_revoke_shows_how_far_it_has_come(tollgate):
     assert re.fullmatch(r"revoked +revision \d+", shown[0]), shown
     assert re.fullmatch(r"enforced +1 of 2 edges +\d.*", shown[1]), shown
     assert re.fullmatch(r"waiting +asleep: not heard from for .*, admit nothing after .* more", shown[2]), shown
-    assert re.fullmatch(r"enforced +everywhere: 1 acknowledged, 1 lapsed +\d\.\d s", shown[-2]), shown
+    assert re.fullmatch(r"enforced +everywhere: 1 acknowledged, 1 lapsed \(asleep\) +\d\.\d s", shown[-2]), shown
     assert re.fullmatch(r"last admitted .* at awake; unknown for asleep", shown[-1]), shown
 
 
@@ -186,3 +186,89 @@ def ended(process, terminal):
         return False
     assert os.waitstatus_to_exitcode(status) == 0
     return True
+
+
+def names(tollgate, *arguments):
+    return [line.split()[0] for line in text(tollgate, *arguments).splitlines()[1:]]
+
+
+def test_processes_under_one_id_are_told_apart(tollgate):
+    tollgate.start_service(*SHORT)
+    tollgate.start_validator("edge-1")
+    assert "INSTANCE" not in text(tollgate)
+    first = tollgate.start_validator("twin")
+    second = tollgate.prepare_validator("twin", "--name-of-the-second")
+    second.arguments.remove("--name-of-the-second")
+    second.arguments[second.arguments.index(second.socket)] = f"unix:{tollgate.home}/second.sock"
+    second.start()
+    rows = until("both are there", lambda: [r for r in text(tollgate).splitlines() if r.startswith("twin ")][1:] and
+                 text(tollgate).splitlines())
+    assert re.split(r"\s{2,}", rows[0])[-2:] == ["INSTANCE", "ADDRESS"], rows
+    twins = [re.split(r"\s{2,}", row)[-2:] for row in rows if row.startswith("twin ")]
+    assert len(twins) == 2 and twins[0][0] != twins[1][0] and twins[0][1] != twins[1][1], rows
+    known = {(v["instance"][:8], v["address"]) for v in tollgate.cli("validators", "list")["validators"]
+             if v["validator_id"] == "twin"}
+    assert {tuple(twin) for twin in twins} == known
+    # The list says of the other nothing more than it did.
+    assert [row for row in rows if row.startswith("edge-1")][0].rstrip().endswith(listed(tollgate)["edge-1"]["version"])
+    # One of them goes without a word: the other is there, so nobody is missing.
+    first.kill()
+    until("one is left", lambda: text(tollgate, "--problems") == "No problems: 2 validators in sync.\n", patience=20)
+
+
+def test_a_lapsed_validator_stays_until_it_is_back_or_forgotten(tollgate):
+    tollgate.start_service(*SHORT)
+    tollgate.start_validator("stays")
+    gone = tollgate.start_validator("search/edge-9")
+    back = tollgate.start_validator("search/edge-10")
+    token, _ = tollgate.create("revoked when two have lapsed")
+    # A validator that may hold a lease is not forgotten.
+    refused = tollgate.cli("validators", "forget", "search/edge-9", code=4, as_json=False)
+    assert "VALIDATOR_MAY_ADMIT" in json.dumps(json.loads(
+        tollgate.cli("-o", "json", "validators", "forget", "search/edge-9", code=4, as_json=False).stderr))
+    assert refused.stderr.startswith("refused to forget search/edge-9: it is connected"), refused
+    gone.kill()
+    back.kill()
+    until("both have lapsed", lambda: state(tollgate, "search/edge-9") == state(tollgate, "search/edge-10") == "LAPSED",
+          patience=20)
+    address = listed(tollgate)["search/edge-9"]["address"]
+    for restart in range(2):
+        # What is remembered holds up no receipt, and is named in it.
+        receipt = tollgate.cli("token", "revoke", token, "--yes", "--wait", "--reason", str(restart))["receipt"]
+        assert receipt["state"] == "ENFORCEMENT_STATE_ENFORCED", receipt
+        assert receipt["missing_count"] == 2, receipt
+        assert sorted(receipt["missing_validators"]) == ["search/edge-10", "search/edge-9"], receipt
+        shown = tollgate.cli("events", "wait", str(receipt["revision"]), as_json=False).stdout
+        assert re.search(r"enforced +everywhere: \d acknowledged, 2 lapsed \(search/edge-\d+, search/edge-\d+\) ", shown), shown
+        # Killed and stopped in order alike.
+        if restart == 0:
+            tollgate.service.kill()
+        else:
+            assert tollgate.service.stop() == 0
+        tollgate.restart_service()
+        assert listed(tollgate)["search/edge-9"]["state"] == "VALIDATOR_STATE_LAPSED"
+        assert listed(tollgate)["search/edge-9"]["address"] == address
+        assert sorted(names(tollgate, "--problems")) == ["search/edge-10", "search/edge-9"] or \
+            until("the others are back", lambda: sorted(names(tollgate, "--problems")) ==
+                  ["search/edge-10", "search/edge-9"], patience=20)
+        assert re.search(r"search/edge-9 +lapsed .* over \d+ ", text(tollgate)), text(tollgate)
+        token, _ = tollgate.create(f"revoked after restart {restart}")
+    figures = tollgate.metrics(tollgate.service)
+    assert metric(figures, "tollgate_validators", state="lapsed") == 2
+    # One comes back under its id, with another process; the other is forgotten.
+    back.start()
+    tollgate.wait_in_sync(back)
+    until("one is left", lambda: names(tollgate, "--problems") == ["search/edge-9"], patience=20)
+    assert "VALIDATOR_UNKNOWN" in tollgate.cli(
+        "-o", "json", "validators", "forget", "search/edge-9", "--instance", "zz", code=3, as_json=False).stderr
+    forgotten = tollgate.cli("validators", "forget", "search/edge-9", as_json=False).stdout
+    assert re.fullmatch(r"forgotten +search/edge-9 +revision \d+\n", forgotten), forgotten
+    assert sorted(names(tollgate)) == ["search/edge-10", "stays"]
+    tollgate.cli("validators", "forget", "search/edge-9", code=3)
+    audit = tollgate.cli("audit", "list", as_json=False).stdout
+    assert re.search(r"local +validator.forget +validators/search/edge-9", audit), audit
+    tollgate.service.kill()
+    tollgate.restart_service()
+    until("nobody is missing", lambda: text(tollgate, "--problems") == "No problems: 2 validators in sync.\n", patience=20)
+    receipt = tollgate.cli("token", "revoke", token, "--yes", "--wait")["receipt"]
+    assert not receipt.get("missing_count") and not receipt.get("missing_validators"), receipt

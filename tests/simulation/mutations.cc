@@ -79,6 +79,8 @@ const std::vector<MutationCase>& AllMutations() {
        "grants before the roster is written", 0},
       {"r15_late_removal", "R15", "service/feed/ledger/roster.cc",
        "a removal from the roster overtakes the record of one that came back"},
+      {"r15_back_is_missing", "R15", "service/feed/ledger/roster_command.cc",
+       "one that lapsed and came back stays marked as missing in the store"},
       {"r15_roster_forgotten", "R15", "service/feed/ledger/enforcement.cc",
        "a start does not read the roster"},
       {"r16_grants_cut_off", "R16", "service/feed/ledger/enforcement.cc",

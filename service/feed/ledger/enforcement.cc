@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "base/mutation.h"
+#include "base/status.h"
 #include "lease/span.h"
 
 namespace tollgate::service {
@@ -11,7 +14,7 @@ namespace tollgate::service {
 EnforcementLedger::EnforcementLedger(Options options, const Start& start)
     : options_(std::move(options)),
       now_(start.now),
-      book_(options_.drift_bound, options_.max_ended),
+      book_(options_.drift_bound, options_.max_ended, options_.max_missing),
       frontier_(start.head, start.last_event_revision, start.now, options_.max_events),
       ack_limit_(options_.ack_limit),
       writes_(options_.write_window, options_.drift_bound),
@@ -42,11 +45,17 @@ EnforcementLedger::EnforcementLedger(Options options, const Start& start)
       start.now +
       (TOLLGATE_MUTATED("r16_successor_does_not_wait") ? absl::ZeroDuration() : window_before) +
       (TOLLGATE_MUTATED("r5_hold_of_own_lease") ? options_.lease : start.longest_lease_before);
+  std::vector<store::v1::SessionRecord> missing;
   for (const store::v1::SessionRecord& record : start.roster) {
+    if (record.lapsed_time_us() != 0) {
+      missing.push_back(record);
+      continue;
+    }
     book_.Recall(record, start.now);
     if (TOLLGATE_MUTATED("r15_roster_forgotten")) continue;
     book_.Extend({record.validator_id(), record.incarnation()}, held_until);
   }
+  book_.RecallMissing(std::move(missing), start.now, start.wall_now);
   Declare();
 }
 
@@ -95,6 +104,42 @@ void EnforcementLedger::Release(const lease::SessionId& key, base::BootTime now)
   EndWords();
   ForgetEnded();
   Declare();
+}
+
+absl::StatusOr<lease::SessionId> EnforcementLedger::BeginForget(const std::string& validator_id,
+                                                                absl::string_view instance,
+                                                                base::BootTime now) {
+  Advance(now);
+  const BookedSession* missing = nullptr;
+  const auto& sessions = book_.sessions();
+  for (auto it = sessions.lower_bound({validator_id, ""});
+       it != sessions.end() && it->first.validator_id == validator_id; ++it) {
+    const BookedSession& session = it->second;
+    if (!absl::StartsWith(InstanceOf(session.key), instance)) continue;
+    const bool may_admit =
+        session.live || session.uncovered_until.has_value() || session.streams > 0;
+    if (may_admit || (session.words_good() && session.missing())) {
+      return base::Refuse(
+          absl::StatusCode::kFailedPrecondition, "VALIDATOR_MAY_ADMIT",
+          absl::StrCat(
+              "refused to forget ", validator_id, ": ",
+              session.streams > 0                   ? "it is connected"
+              : session.live                        ? "it may hold a lease, and admit by it"
+              : session.uncovered_until.has_value() ? "it fails open, and may admit without a lease"
+                                                    : "what it let in may be open past its lease",
+              ". Stop it, and forget it once 'tollgate validators list' calls it lapsed."));
+    }
+    if (session.missing()) missing = &session;
+  }
+  if (missing == nullptr) {
+    return base::Refuse(
+        absl::StatusCode::kNotFound, "VALIDATOR_UNKNOWN",
+        absl::StrCat("refused: no lapsed validator is remembered by the id ", validator_id,
+                     instance.empty() ? "" : absl::StrCat(" and the instance ", instance),
+                     ". 'tollgate validators list --problems' shows those that are."));
+  }
+  book_.BeginForget(missing->key);
+  return missing->key;
 }
 
 void EnforcementLedger::OnStreamClosed(const lease::SessionId& key, base::BootTime now) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
@@ -43,6 +44,7 @@ class EnforcementLedger {
     // T of R16; at most the lease, or kShortestWriteWindowLimit.
     absl::Duration write_window = absl::Seconds(30);
     size_t max_ended = 4096;          // ended sessions remembered for receipts
+    size_t max_missing = 1024;        // missing validators remembered, also by the store
     size_t max_evidence = 20000;      // last admissions remembered for receipts
     size_t max_hold_reports = 65536;  // reports of holds remembered for receipts
     size_t max_events = 1u << 20;     // unenforced event-bearing revisions told apart
@@ -50,6 +52,7 @@ class EnforcementLedger {
   // The state in which the store was found.
   struct Start {
     base::BootTime now;                   // read after this process's first write (R7)
+    absl::Time wall_now;                  // then
     int64_t head = 0;                     // durable
     int64_t last_event_revision = 0;      // HeadRecord's
     absl::Duration longest_lease;         // MetaRecord's, durable (R5)
@@ -57,7 +60,8 @@ class EnforcementLedger {
     bool restored = false;                // MetaRecord's (R17)
     // No process before this one can still grant: the hold for its T falls away (R16).
     bool predecessors_dead = false;
-    std::vector<tollgate::store::v1::SessionRecord> roster;  // R15
+    // R15; and the missing validators, which count for nothing.
+    std::vector<tollgate::store::v1::SessionRecord> roster;
   };
   EnforcementLedger(Options options, const Start& start);
   virtual ~EnforcementLedger() = default;
@@ -89,6 +93,15 @@ class EnforcementLedger {
   void OnRostered(const RosterWrite& write) { book_.OnRostered(write); }
   // Goodbye: released at once, whatever arrives later (R4).
   void Release(const lease::SessionId& key, base::BootTime now);
+  // An operator wants a missing validator forgotten: of this id, and, where it is not empty, of an
+  // instance (InstanceOf) that begins so. Returns the session to be taken out of the store, by a
+  // command that is queued now. NOT_FOUND (VALIDATOR_UNKNOWN): there is nothing to forget.
+  // FAILED_PRECONDITION (VALIDATOR_MAY_ADMIT): it may hold a lease, or get one at any moment, or
+  // something that it let in may be open.
+  absl::StatusOr<lease::SessionId> BeginForget(const std::string& validator_id,
+                                               absl::string_view instance, base::BootTime now);
+  // It is out of the store.
+  void OnForgotten(const lease::SessionId& key) { book_.OnForgotten(key); }
   // A stream closed. It shortens nothing (R3).
   void OnStreamClosed(const lease::SessionId& key, base::BootTime now);
   // As Lessor's: R10.
@@ -135,7 +148,7 @@ class EnforcementLedger {
   base::BootTime NextChange() const;
   // Sessions that can hold nothing any more, to be taken out of the roster. Each is returned once;
   // after a later Hello the session asks for a new record.
-  std::vector<lease::SessionId> TakeRosterRemovals() { return book_.TakeRosterRemovals(); }
+  std::vector<RosterRemoval> TakeRosterRemovals() { return book_.TakeRosterRemovals(); }
   // The longest lease may now be stored as this lower value (R5). Returned once.
   absl::optional<absl::Duration> TakeLowerLongestLease() { return longest_lease_.TakeLower(now_); }
   // The hold of a restore has passed: MetaRecord.restored may be cleared (R17). True once.

@@ -50,19 +50,13 @@ std::vector<SessionView> FleetOf(std::vector<SessionView> sessions, bool include
   for (size_t begin = 0; begin < sessions.size();) {
     size_t end = begin;
     bool still_there = false;  // a session of this validator has not ended
-    size_t newest = begin;     // of those that have, where none has not
     for (; end < sessions.size() &&
            sessions[end].key.validator_id == sessions[begin].key.validator_id;
          ++end) {
       const SessionView& session = sessions[end];
-      if (!HasEnded(session)) {
-        // A session whose connection was closed before any grant does not count.
-        still_there |= session.streams > 0 || session.live || session.uncovered;
-      } else if (!HasEnded(sessions[newest]) ||
-                 session.ended_for.value_or(absl::InfiniteDuration()) <
-                     sessions[newest].ended_for.value_or(absl::InfiniteDuration())) {
-        newest = end;
-      }
+      if (HasEnded(session)) continue;
+      // A session whose connection was closed before any grant does not count.
+      still_there |= session.streams > 0 || session.live || session.uncovered;
     }
     for (size_t i = begin; i < end; ++i) {
       SessionView& session = sessions[i];
@@ -73,8 +67,7 @@ std::vector<SessionView> FleetOf(std::vector<SessionView> sessions, bool include
       } else if (state == v1::VALIDATOR_STATE_RELEASED) {
         shown = include_released;
       } else if (state == v1::VALIDATOR_STATE_LAPSED) {
-        shown = session.streams > 0 ||
-                (!still_there && i == newest && session.ended_for < kLapsedShownFor);
+        shown = session.streams > 0 || (session.missing && !still_there);
       }
       if (shown) fleet.push_back(std::move(session));
     }

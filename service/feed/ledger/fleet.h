@@ -18,8 +18,6 @@ namespace tollgate::service {
 inline constexpr absl::Duration kSlowAfter = absl::Seconds(1);
 // A stream that has reached its age is closed, and its validator comes back within about a second.
 inline constexpr absl::Duration kAwayAfter = absl::Seconds(3);
-// How long a lapsed session is shown when its validator never came back.
-inline constexpr absl::Duration kLapsedShownFor = absl::Hours(24);
 
 // The state of one session.
 tollgate::v1::ValidatorState StateOf(const SessionView& session);
@@ -28,10 +26,11 @@ tollgate::v1::ValidatorState StateOf(const SessionView& session);
 bool IsProblem(const SessionView& session);
 
 // The sessions that make up the fleet: all that may admit or are about to; a lapsed session that
-// has a stream open; the newest ended session of a validator without any of these, if it lapsed
-// less than kLapsedShownFor ago; and, with `include_released`, the released sessions. So a
-// validator that crashed and was started again is listed once, and one that left for good is not
-// listed. `sessions` holds the sessions of one validator side by side; their order is kept.
+// has a stream open; the session of a missing validator (BookedSession::missing) without any of
+// these; and, with `include_released`, the released sessions. So a validator that crashed and was
+// started again is listed once, one that left in good order is not listed, and one that lapsed is
+// until it comes back or is forgotten. `sessions` holds the sessions of one validator side by side;
+// their order is kept.
 std::vector<SessionView> FleetOf(std::vector<SessionView> sessions, bool include_released);
 
 // `in_sync`, `pending`, …: for metrics.

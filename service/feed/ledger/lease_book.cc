@@ -68,6 +68,32 @@ void LeaseBook::Recall(const SessionRecord& record, base::BootTime now) {
   life_changes_.push_back({session->key, true, false});
 }
 
+void LeaseBook::RecallMissing(std::vector<SessionRecord> records, base::BootTime now,
+                              absl::Time wall_now) {
+  std::stable_sort(records.begin(), records.end(),
+                   [](const SessionRecord& a, const SessionRecord& b) {
+                     return a.lapsed_time_us() < b.lapsed_time_us();
+                   });
+  for (const SessionRecord& record : records) {
+    BookedSession* session = FindOrAdd({record.validator_id(), record.incarnation()}, now);
+    session->caller = record.caller();
+    session->version = record.version();
+    session->address = record.last_address();
+    if (record.fail_open()) session->fail_open_for = absl::Microseconds(record.fail_open_for_us());
+    session->holds_outlive_lease = absl::Microseconds(record.holds_outlive_lease_us());
+    session->roster = roster_.LapsedEntry();
+    // A wall clock that was set back makes nothing end in the future.
+    const absl::Duration ago = wall_now - absl::FromUnixMicros(record.lapsed_time_us());
+    session->ended_at = now - std::clamp(ago, absl::ZeroDuration(), absl::Hours(24 * 3650));
+    if (IsNowMissing(*session)) {
+      AddMissing(session);
+    } else {
+      roster_.ForgetLapsed(session->key, &session->roster);
+      RememberEnded(session);
+    }
+  }
+}
+
 bool LeaseBook::Bind(const lease::SessionId& key, absl::string_view caller, base::BootTime now) {
   BookedSession* session = FindOrAdd(key, now);
   if (session->caller.empty()) session->caller = std::string(caller);
@@ -136,6 +162,7 @@ void LeaseBook::Extend(const lease::SessionId& key, base::BootTime end) {
   } else {
     session->live = true;
     session->ended_at.reset();
+    ClearMissing(key.validator_id);
     CountIn(session->acknowledged);
     if (session->uncovered_until.has_value()) {
       uncovered_.erase({*session->uncovered_until, session->number});
@@ -202,7 +229,9 @@ void LeaseBook::ClearWordsEnd(BookedSession* session) {
 void LeaseBook::EndWords(BookedSession* session) {
   ClearWordsEnd(session);
   words_ended_.push_back(session->key);
-  if (!session->uncovered_until.has_value()) EndForGood(session);
+  if (session->uncovered_until.has_value()) return;
+  RememberEnded(session);
+  RemoveFromRosterIfDead(session);
 }
 
 void LeaseBook::EndForGood(BookedSession* session) {
@@ -214,11 +243,69 @@ void LeaseBook::EndForGood(BookedSession* session) {
     session->told_live = false;
     life_changes_.push_back({session->key, false, session->released});
   }
-  if (!session->remembered) {
-    session->remembered = true;
-    ended_.push_back(session->key);
-  }
+  RememberEnded(session);
+  if (IsNowMissing(*session)) AddMissing(session);
   RemoveFromRosterIfDead(session);
+}
+
+void LeaseBook::RememberEnded(BookedSession* session) {
+  if (std::exchange(session->remembered, true)) return;
+  ended_.push_back(session->key);
+}
+
+bool LeaseBook::IsNowMissing(const BookedSession& session) const {
+  // A session that was never granted anything leaves nobody without a decision.
+  if (session.released || session.live || session.streams > 0 || !session.ended_at.has_value()) {
+    return false;
+  }
+  const base::BootTime heard = session.figures.heard().value_or(base::BootTime::InfinitePast());
+  for (auto it = sessions_.lower_bound({session.key.validator_id, ""});
+       it != sessions_.end() && it->first.validator_id == session.key.validator_id; ++it) {
+    const BookedSession& other = it->second;
+    if (&other == &session) continue;
+    if (other.live || other.uncovered_until.has_value()) return false;
+    // The validator's last word was a goodbye: this is the process before, which crashed.
+    if (other.released && other.ended_at.has_value() && *other.ended_at >= heard) return false;
+  }
+  return true;
+}
+
+void LeaseBook::AddMissing(BookedSession* session) {
+  if (session->missing()) return;
+  ClearMissing(session->key.validator_id);
+  session->missing_place = ++missing_places_;
+  missing_.emplace(session->missing_place, session);
+  missing_by_id_.emplace(session->key.validator_id, session);
+  while (missing_.size() > max_missing_) {
+    RemoveMissing(missing_by_id_.at(missing_.begin()->second->key.validator_id));
+  }
+}
+
+void LeaseBook::RemoveMissing(BookedSession* session) {
+  missing_.erase(session->missing_place);
+  missing_by_id_.erase(session->key.validator_id);
+  session->missing_place = 0;
+  roster_.ForgetLapsed(session->key, &session->roster);
+  RememberEnded(session);
+}
+
+void LeaseBook::ClearMissing(const std::string& validator_id) {
+  const auto it = missing_by_id_.find(validator_id);
+  if (it != missing_by_id_.end()) RemoveMissing(it->second);
+}
+
+void LeaseBook::BeginForget(const lease::SessionId& key) {
+  BookedSession* session = FindMutable(key);
+  TOLLGATE_INVARIANT(session != nullptr && session->missing() && !session->roster.written,
+                     "a session that is forgotten is missing, and not in the roster");
+  roster_.BeginForget(&session->roster);
+}
+
+void LeaseBook::OnForgotten(const lease::SessionId& key) {
+  BookedSession* session = FindMutable(key);
+  if (session == nullptr || !session->missing() || session->streams > 0) return;
+  session->roster.lapsed = false;  // nothing is left to be taken out
+  RemoveMissing(session);
 }
 
 // R15: a record is removed only when nothing can be held on it. While a stream is open, a lease may
@@ -227,7 +314,7 @@ void LeaseBook::EndForGood(BookedSession* session) {
 void LeaseBook::RemoveFromRosterIfDead(BookedSession* session) {
   if (session->live || session->uncovered_until.has_value()) return;
   if ((session->streams > 0 || session->words_until.has_value()) && !session->released) return;
-  roster_.Remove(session->key, &session->roster);
+  roster_.Remove(session->key, &session->roster, session->missing());
 }
 
 bool LeaseBook::Advance(Moment at) {
@@ -256,6 +343,7 @@ std::vector<lease::SessionId> LeaseBook::ForgetEnded() {
     BookedSession& session = it->second;
     session.remembered = false;
     if (session.live || session.streams > 0 || session.uncovered_until.has_value()) continue;
+    if (session.missing()) continue;  // it is put back when it is missing no more
     // It is put back among the ended when its words end.
     if (session.words_until.has_value() && !session.released) continue;
     ClearWordsEnd(&session);
@@ -298,6 +386,15 @@ void LeaseBook::OnRostered(const RosterWrite& write) {
   }
   if (!roster_.OnWritten(write, &session->roster)) return;
   RemoveFromRosterIfDead(session);  // it may have left while the record was being written
+}
+
+std::vector<RosterRemoval> LeaseBook::TakeRosterRemovals() {
+  std::vector<RosterRemoval> removals = roster_.TakeRemovals();
+  for (RosterRemoval& removal : removals) {
+    const BookedSession* session = removal.lapsed ? Find(removal.key) : nullptr;
+    if (session != nullptr) removal.address = session->address;
+  }
+  return removals;
 }
 
 absl::optional<int64_t> LeaseBook::least_acknowledged() const {

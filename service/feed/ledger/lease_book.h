@@ -52,6 +52,10 @@ struct BookedSession {
   // The head when its lease ended. A wait for a revision up to there may have waited for this
   // session.
   int64_t head_at_end = -1;
+  // Its place among the missing, from 1; 0: it is none of them. A validator is missing whose newest
+  // session lapsed, until it comes back under its id or is forgotten.
+  int64_t missing_place = 0;
+  bool missing() const { return missing_place > 0; }
 
   // Whether a holder may have a word of this session's that is still good.
   bool words_good() const { return live || words_until.has_value(); }
@@ -73,8 +77,9 @@ struct LifeChange {
 class LeaseBook {
  public:
   // `drift_bound`: R1. `max_ended`: how many ended sessions are remembered, for receipts.
-  LeaseBook(double drift_bound, size_t max_ended)
-      : drift_bound_(drift_bound), max_ended_(max_ended) {}
+  // `max_missing`: how many missing validators are remembered beside them, the newest ones.
+  LeaseBook(double drift_bound, size_t max_ended, size_t max_missing = 1024)
+      : drift_bound_(drift_bound), max_ended_(max_ended), max_missing_(max_missing) {}
   // Not copied: its indexes point into it.
   LeaseBook(const LeaseBook&) = delete;
   LeaseBook& operator=(const LeaseBook&) = delete;
@@ -89,6 +94,11 @@ class LeaseBook {
   // Adds a session of the store's roster, at the start (R15). The session may admit until the book
   // is told more.
   void Recall(const tollgate::store::v1::SessionRecord& record, base::BootTime now);
+  // Adds the missing validators that the store remembers, after all calls of Recall. None of them
+  // may admit. `wall_now` is the wall clock at `now`. Those that came back, and those above
+  // `max_missing`, are taken out of the store instead.
+  void RecallMissing(std::vector<tollgate::store::v1::SessionRecord> records, base::BootTime now,
+                     absl::Time wall_now);
   // Binds the session to the first caller that asks. False, and nothing changed: the session is
   // bound to another caller.
   bool Bind(const lease::SessionId& key, absl::string_view caller, base::BootTime now);
@@ -112,6 +122,15 @@ class LeaseBook {
   // Forgets the oldest ended sessions, above `max_ended`. Returns the sessions that it forgot.
   std::vector<lease::SessionId> ForgetEnded();
 
+  // --- the missing ----------------------------------------------------------------------------
+  // An operator has this missing session forgotten: the caller takes it out of the store by a
+  // command that it queues now. An addition that began before counts for nothing.
+  void BeginForget(const lease::SessionId& key);
+  // It is out of the store. Changes nothing where the session has come back meanwhile.
+  void OnForgotten(const lease::SessionId& key);
+  // Missing sessions, the longest missing first.
+  const std::map<int64_t, const BookedSession*>& missing() const { return missing_; }
+
   // --- the roster (R15) -----------------------------------------------------------------------
   // Whether the session must be written, or written again, before it can be granted anything.
   bool NeedsRoster(const lease::SessionId& key) const;
@@ -121,7 +140,7 @@ class LeaseBook {
   // The addition is durable.
   void OnRostered(const RosterWrite& write);
   // Sessions that can hold nothing any more. Each is returned once.
-  std::vector<lease::SessionId> TakeRosterRemovals() { return roster_.TakeRemovals(); }
+  std::vector<RosterRemoval> TakeRosterRemovals();
 
   // --- what is true ---------------------------------------------------------------------------
   // Null: the session is not known. Valid until the next call that is not const.
@@ -150,6 +169,15 @@ class LeaseBook {
   void CountOut(int64_t acknowledged);
   void EndLease(BookedSession* session, bool released, Moment at);
   void EndForGood(BookedSession* session);
+  // It goes among those that are remembered for receipts.
+  void RememberEnded(BookedSession* session);
+  // Whether the session's end means that its validator is missing: it lapsed, and nothing newer was
+  // heard under its id.
+  bool IsNowMissing(const BookedSession& session) const;
+  void AddMissing(BookedSession* session);
+  void RemoveMissing(BookedSession* session);
+  // A session of this validator may admit.
+  void ClearMissing(const std::string& validator_id);
   // The session's lease ended: its words to holders are over, or have an end that is not yet.
   void SetWordsEnd(BookedSession* session, Moment at);
   void EndWords(BookedSession* session);
@@ -159,6 +187,7 @@ class LeaseBook {
 
   const double drift_bound_;
   const size_t max_ended_;
+  const size_t max_missing_;
   // Ordered, and ties broken by number, so that a seeded simulation replays exactly.
   std::map<lease::SessionId, BookedSession> sessions_;
   int64_t next_number_ = 0;
@@ -168,6 +197,9 @@ class LeaseBook {
   Timeline uncovered_;                  // uncovered_until
   Timeline words_;                      // words_until
   std::deque<lease::SessionId> ended_;  // oldest first, bounded
+  std::map<int64_t, const BookedSession*> missing_;      // by place; bounded
+  std::map<std::string, BookedSession*> missing_by_id_;  // the same, by validator id
+  int64_t missing_places_ = 0;                           // ever given
   Roster roster_;
   std::vector<LifeChange> life_changes_;
   std::vector<lease::SessionId> words_ended_;

@@ -137,6 +137,15 @@ Receipt MakeReceipt(const ReceiptSources& from, const ReceiptQuestion& question,
   receipt.set_lapsed(lapsed);
   receipt.set_released(released);
   receipt.set_pending_count(pending);
+  // Those that the revision never was there for. They held nothing when it was committed, and get
+  // nothing below what is enforced (R9).
+  for (const auto& [place, session] : from.book.missing()) {
+    if (StandingOf(*session, revision, needed, enforced) != Standing::kNotCounted) continue;
+    receipt.set_missing_count(receipt.missing_count() + 1);
+    if (receipt.missing_validators_size() < kMaxNamedInReceipt) {
+      receipt.add_missing_validators(session->key.validator_id);
+    }
+  }
 
   if (!question.token_id.empty()) {
     for (v1::LastAdmit& row :

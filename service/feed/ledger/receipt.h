@@ -42,9 +42,8 @@ struct ReceiptSources {
 };
 
 // The receipt as of `now`, in the store's `epoch`. Each session that counts is counted once: as
-// acknowledged, pending, not covered, lapsed or released; holds have numbers of their own, which
-// change none of that. `elapsed` is unset unless the revision's
-// commit was seen. Pure.
+// acknowledged, pending, not covered, lapsed, released or missing; holds have numbers of their own,
+// which change none of that. `elapsed` is unset unless the revision's commit was seen. Pure.
 tollgate::v1::Receipt MakeReceipt(const ReceiptSources& from, const ReceiptQuestion& question,
                                   absl::string_view epoch, base::BootTime now);
 

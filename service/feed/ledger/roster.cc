@@ -17,6 +17,7 @@ bool Roster::OnWritten(const RosterWrite& write, RosterEntry* entry) {
                      "an addition to the roster is of an entry that was numbered");
   if (write.entry_number != entry->number) return false;
   entry->written = true;
+  entry->lapsed = false;
   entry->fail_open_for =
       std::max(entry->fail_open_for, absl::Microseconds(write.record.fail_open_for_us()));
   entry->holds_outlive_lease = std::max(entry->holds_outlive_lease,
@@ -24,16 +25,26 @@ bool Roster::OnWritten(const RosterWrite& write, RosterEntry* entry) {
   return true;
 }
 
-void Roster::Remove(const lease::SessionId& key, RosterEntry* entry) {
+void Roster::Remove(const lease::SessionId& key, RosterEntry* entry, bool lapsed) {
   if (!entry->written) return;
   entry->written = false;
+  entry->lapsed = lapsed;
   entry->number = ++entries_;
-  removals_.insert(key);
+  removals_[key] = lapsed;
 }
 
-std::vector<lease::SessionId> Roster::TakeRemovals() {
-  const std::set<lease::SessionId> removals = std::exchange(removals_, {});
-  return {removals.begin(), removals.end()};
+void Roster::ForgetLapsed(const lease::SessionId& key, RosterEntry* entry) {
+  if (!entry->lapsed) return;
+  entry->lapsed = false;
+  entry->number = ++entries_;
+  removals_[key] = false;
+}
+
+std::vector<RosterRemoval> Roster::TakeRemovals() {
+  std::vector<RosterRemoval> removals;
+  removals.reserve(removals_.size());
+  for (const auto& [key, lapsed] : std::exchange(removals_, {})) removals.push_back({key, lapsed});
+  return removals;
 }
 
 }  // namespace tollgate::service

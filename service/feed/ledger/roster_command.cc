@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "base/mutation.h"
 #include "base/status.h"
 #include "storage/schema.h"
 
@@ -35,16 +37,52 @@ absl::Status AddSession::Run(const storage::View& view, const storage::Slot&,
         std::max(record.holds_outlive_lease_us(), there->holds_outlive_lease_us()));
     record.set_first_seen_us(there->first_seen_us());
     if (!there->caller().empty()) record.set_caller(there->caller());
+    // What is remembered of a missing session ends here: it may hold a lease again.
+    if (TOLLGATE_MUTATED("r15_back_is_missing")) {
+      record.set_lapsed_time_us(there->lapsed_time_us());
+    }
   }
   effects.Put(storage::Table::kSessions, key, record);
   return absl::OkStatus();
 }
 
-absl::Status RemoveSession::Run(const storage::View& view, const storage::Slot&,
+absl::Status RemoveSession::Run(const storage::View& view, const storage::Slot& slot,
                                 storage::Effects& effects) {
   const std::string key = storage::SessionKey(validator_id_, incarnation_);
-  ASSIGN_OR_RETURN(absl::optional<std::string> there, view.Get(storage::Table::kSessions, key));
-  if (there.has_value()) effects.Delete(storage::Table::kSessions, key);
+  ASSIGN_OR_RETURN(absl::optional<SessionRecord> there,
+                   storage::GetRecord<SessionRecord>(view, storage::Table::kSessions, key));
+  if (!there.has_value()) return absl::OkStatus();
+  if (!lapsed_.has_value()) {
+    effects.Delete(storage::Table::kSessions, key);
+  } else if (there->lapsed_time_us() == 0) {
+    there->set_lapsed_time_us(absl::ToUnixMicros(slot.now));
+    if (!lapsed_->address.empty()) there->set_last_address(lapsed_->address);
+    effects.Put(storage::Table::kSessions, key, *there);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ForgetSession::Run(const storage::View& view, const storage::Slot&,
+                                storage::Effects& effects) {
+  const std::string key = storage::SessionKey(key_.validator_id, key_.incarnation);
+  ASSIGN_OR_RETURN(absl::optional<SessionRecord> there,
+                   storage::GetRecord<SessionRecord>(view, storage::Table::kSessions, key));
+  store::v1::AuditRecord entry;
+  entry.set_actor(actor_);
+  entry.set_action("validator.forget");
+  entry.set_resource(absl::StrCat("validators/", key_.validator_id));
+  auto& details = *entry.mutable_details();
+  details["instance"] = instance_;
+  if (there.has_value()) {
+    effects.Delete(storage::Table::kSessions, key);
+    if (!there->last_address().empty()) details["address"] = there->last_address();
+    if (there->lapsed_time_us() != 0) {
+      details["lapse_time"] =
+          absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::FromUnixMicros(there->lapsed_time_us()),
+                           absl::UTCTimeZone());
+    }
+  }
+  effects.Audit(std::move(entry));
   return absl::OkStatus();
 }
 

@@ -1,6 +1,6 @@
 // The commands by which the feed writes to the store: the roster (R15), the longest lease (R5), the
-// keep-alive (R16), the end of a restore's hold (R17). They make no events and no audit entries,
-// because they change nothing that anyone was granted.
+// keep-alive (R16), the end of a restore's hold (R17). They make no events, because they change
+// nothing that anyone was granted; only what an operator asked for is audited.
 #ifndef TOLLGATE_SERVICE_FEED_LEDGER_ROSTER_COMMAND_H_
 #define TOLLGATE_SERVICE_FEED_LEDGER_ROSTER_COMMAND_H_
 
@@ -9,6 +9,8 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "absl/types/optional.h"
+#include "lease/session_id.h"
 #include "storage/command.h"
 #include "tollgate/store/v1/records.pb.h"
 
@@ -27,12 +29,20 @@ class AddSession : public storage::Command {
   const tollgate::store::v1::SessionRecord record_;
 };
 
-// Takes a session out that has said goodbye (R4), or is dead beyond doubt. No error where it is
+// Takes a session out that has said goodbye (R4), or is dead beyond doubt. With `lapsed` its record
+// stays, as what is remembered of a missing validator, which holds nothing. No error where it is
 // absent.
 class RemoveSession : public storage::Command {
  public:
-  RemoveSession(std::string validator_id, std::string incarnation)
-      : validator_id_(std::move(validator_id)), incarnation_(std::move(incarnation)) {}
+  // What is remembered of a session that lapsed.
+  struct Lapsed {
+    std::string address;  // where it connected from last
+  };
+  RemoveSession(std::string validator_id, std::string incarnation,
+                absl::optional<Lapsed> lapsed = absl::nullopt)
+      : validator_id_(std::move(validator_id)),
+        incarnation_(std::move(incarnation)),
+        lapsed_(std::move(lapsed)) {}
   absl::string_view name() const override { return "remove_session"; }
   absl::Status Run(const storage::View& view, const storage::Slot& slot,
                    storage::Effects& effects) override;
@@ -40,6 +50,24 @@ class RemoveSession : public storage::Command {
  private:
   const std::string validator_id_;
   const std::string incarnation_;
+  const absl::optional<Lapsed> lapsed_;
+};
+
+// Has a missing validator forgotten on an operator's word, which the audit log keeps
+// (`validator.forget`). The caller has made sure that the session can hold nothing.
+class ForgetSession : public storage::Command {
+ public:
+  // `instance`: as InstanceOf.
+  ForgetSession(lease::SessionId key, std::string instance, std::string actor)
+      : key_(std::move(key)), instance_(std::move(instance)), actor_(std::move(actor)) {}
+  absl::string_view name() const override { return "forget_validator"; }
+  absl::Status Run(const storage::View& view, const storage::Slot& slot,
+                   storage::Effects& effects) override;
+
+ private:
+  const lease::SessionId key_;
+  const std::string instance_;
+  const std::string actor_;
 };
 
 // Writes MetaRecord.longest_lease_us (R5). It writes even where nothing changes, so that it is a
@@ -74,7 +102,8 @@ class EndRestoreHold : public storage::Command {
                    storage::Effects& effects) override;
 };
 
-// All sessions of the roster. Errors: the store's, DATA_LOSS.
+// All sessions of the roster, and the missing validators (SessionRecord.lapsed_time_us). Errors:
+// the store's, DATA_LOSS.
 absl::StatusOr<std::vector<tollgate::store::v1::SessionRecord>> ReadRoster(
     const storage::View& view);
 

@@ -1,6 +1,13 @@
 #include "service/feed/ledger/session_view.h"
 
+#include "absl/strings/escaping.h"
+#include "token/digest.h"
+
 namespace tollgate::service {
+
+std::string InstanceOf(const lease::SessionId& key) {
+  return absl::BytesToHexString(token::EdgeDigest::Of(key.incarnation).bytes().substr(0, 16));
+}
 
 SessionView ViewOf(const BookedSession& session, const EventMarks& events, base::BootTime now) {
   SessionView view;
@@ -10,6 +17,7 @@ SessionView ViewOf(const BookedSession& session, const EventMarks& events, base:
   view.live = session.live;
   view.uncovered = session.uncovered_until.has_value();
   view.released = session.released;
+  view.missing = session.missing();
   view.streams = session.streams;
   (session.streams > 0 ? view.connected_for : view.away_for) = now - session.streams_changed_at;
   if (session.ended_at.has_value()) view.ended_for = now - *session.ended_at;

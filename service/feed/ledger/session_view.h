@@ -20,6 +20,7 @@ struct SessionView {
   bool live = false;       // holds or may hold a lease
   bool uncovered = false;  // its lease ran out, and it may go on for its fail-open time (R14)
   bool released = false;
+  bool missing = false;  // BookedSession::missing
   int streams = 0;
   absl::optional<absl::Duration> connected_for;  // unset: no stream is open
   absl::optional<absl::Duration> away_for;   // unset: one is; counted from the start where none was
@@ -37,6 +38,11 @@ struct SessionView {
   int64_t decisions = 0;
   double decisions_per_second = 0;  // between two pings a second or more apart; 0: not told yet
 };
+
+// The name of a session's process that others may know: the first 16 bytes, in hex, of the
+// BLAKE2b-256 of its incarnation. Never the incarnation itself, because a session's caller proves
+// itself by nothing else (R3, R4).
+std::string InstanceOf(const lease::SessionId& key);
 
 // The view of `session` at `now`, where `events` are the store's.
 SessionView ViewOf(const BookedSession& session, const EventMarks& events, base::BootTime now);

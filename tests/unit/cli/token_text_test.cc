@@ -109,6 +109,30 @@ TEST(ReceiptText, NamesWhoIsWaitedFor) {
             "enforced     everywhere: 198 acknowledged, 2 lapsed   6.7 s\n");
 }
 
+TEST(ReceiptText, NamesTheLapsedAlsoThoseOfBefore) {
+  tollgate::v1::Receipt receipt;
+  receipt.set_state(tollgate::v1::ENFORCEMENT_STATE_ENFORCED);
+  receipt.set_acknowledged(198);
+  receipt.set_missing_count(1);
+  receipt.add_missing_validators("search/edge-10");
+  EXPECT_EQ(ReceiptText(receipt, absl::Milliseconds(200)),
+            "enforced     everywhere: 198 acknowledged, 1 lapsed (search/edge-10)   200 ms\n");
+  receipt.set_lapsed(1);
+  receipt.add_lapsed_validators("search/edge-9");
+  EXPECT_EQ(ReceiptText(receipt, absl::Milliseconds(200)),
+            "enforced     everywhere: 198 acknowledged, 2 lapsed (search/edge-9, search/edge-10)   "
+            "200 ms\n");
+  receipt.set_missing_count(300);
+  for (int i = 0; i < 99; ++i) receipt.add_missing_validators("edge\x1b" + std::to_string(i));
+  EXPECT_THAT(ReceiptText(receipt, absl::Milliseconds(200)),
+              testing::HasSubstr("301 lapsed (search/edge-9, search/edge-10, edge?0, edge?1, "
+                                 "edge?2 and 296 more)"));
+  receipt.set_state(tollgate::v1::ENFORCEMENT_STATE_PENDING);
+  receipt.set_pending_count(2);
+  EXPECT_THAT(ReceiptText(receipt, absl::Milliseconds(200)),
+              testing::HasSubstr("499 of 501 edges"));
+}
+
 TEST(ReceiptText, FakesNoLineOfItsOwn) {
   tollgate::v1::Receipt receipt;
   receipt.set_state(tollgate::v1::ENFORCEMENT_STATE_PENDING);

@@ -49,6 +49,30 @@ TEST(FleetText, IsTheFirstHoursTable) {
             "search/edge-9    pending  1 rev   3 s ago     7 s         fail-closed  1.4.0\n");
 }
 
+TEST(FleetText, TellsProcessesUnderOneIdApart) {
+  ListValidatorsResponse fleet;
+  Add("edge-1", tollgate::v1::VALIDATOR_STATE_IN_SYNC, &fleet);
+  for (const char* address : {"ipv4:10.0.0.7:51234", ""}) {
+    ValidatorStatus* twin = Add("twin", tollgate::v1::VALIDATOR_STATE_IN_SYNC, &fleet);
+    twin->set_instance(*address != '\0' ? "00112233445566778899aabbccddeeff" : "aabbccddeeff0011");
+    twin->set_address(address);
+  }
+  const std::string text = FleetText(fleet, FleetShown(), kNow);
+  EXPECT_THAT(text, HasSubstr("VERSION  INSTANCE  ADDRESS"));
+  EXPECT_THAT(text, HasSubstr("1.4.0    00112233  ipv4:10.0.0.7:51234\n"));
+  EXPECT_THAT(text, HasSubstr("1.4.0    aabbccdd  -\n"));
+  EXPECT_THAT(text, testing::ContainsRegex("edge-1 .*1.4.0 *\n"));
+  fleet.mutable_validators()->RemoveLast();
+  EXPECT_THAT(FleetText(fleet, FleetShown(), kNow), Not(HasSubstr("INSTANCE")));
+}
+
+TEST(FleetText, SaysSinceWhenOneIsLapsedThatThisServiceNeverHeard) {
+  ListValidatorsResponse fleet;
+  ValidatorStatus* lapsed = Add("edge-1", tollgate::v1::VALIDATOR_STATE_LAPSED, &fleet);
+  *lapsed->mutable_ended_for() = base::ToProto(absl::Hours(3));
+  EXPECT_THAT(FleetText(fleet, FleetShown(), kNow), HasSubstr("over 3 h ago"));
+}
+
 TEST(FleetText, SaysInWordsThatThereIsNothing) {
   ListValidatorsResponse fleet;
   EXPECT_THAT(FleetText(fleet, FleetShown(), kNow), HasSubstr("No validators yet."));

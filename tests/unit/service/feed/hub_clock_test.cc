@@ -8,6 +8,8 @@
 #include <mutex>
 #include <thread>
 
+#include "absl/synchronization/notification.h"
+#include "base/status.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "service/feed/enforcement_desk.h"
@@ -60,6 +62,47 @@ class HubClockTest : public HubTest {
     for (int i = 0; i < 2; ++i) Wait(hub_->head() + 1'000'000, absl::Milliseconds(1));
   }
 };
+
+TEST_F(HubClockTest, AMissingValidatorIsRememberedOverARestartUntilItIsForgotten) {
+  StopService();
+  options_.lease = absl::Seconds(15);
+  StartService();
+  Validator a = Join("a");
+  const auto forget = [&](const std::string& id) {
+    absl::Notification done;
+    absl::StatusOr<storage::Committed> result;
+    hub_->ForgetValidator({id, "", "spiffe://ops"}, [&](absl::StatusOr<storage::Committed> got) {
+      result = std::move(got);
+      done.Notify();
+    });
+    done.WaitForNotification();
+    return result.ok() ? std::string("forgotten") : base::ReasonOf(result.status());
+  };
+  const auto missing = [&] {
+    size_t count = 0;
+    for (const SessionView& view : hub_->Sessions()) count += view.missing;
+    return count;
+  };
+  EXPECT_EQ(forget("a"), "VALIDATOR_MAY_ADMIT");
+  a.call->Lose();
+  clock_.MoveBoot(absl::Seconds(16));
+  clock_.MoveWall(absl::Seconds(16));
+  ASSERT_TRUE(Eventually([&] { return RosterSize(/*lapsed=*/true) == 1; }));
+  EXPECT_EQ(RosterSize(), 0u);
+  StopService();
+  StartService();
+  EXPECT_EQ(missing(), 1u);
+  const int64_t r = Commit();
+  EXPECT_EQ(Wait(r).state(), v1::ENFORCEMENT_STATE_ENFORCED) << "nobody is waited for";
+  EXPECT_EQ(Wait(r).missing_count(), 1);
+  EXPECT_EQ(forget("a"), "forgotten");
+  EXPECT_EQ(forget("a"), "VALIDATOR_UNKNOWN");
+  EXPECT_EQ(missing(), 0u);
+  EXPECT_EQ(RosterSize(/*lapsed=*/true), 0u);
+  // It comes back all the same, and is in the roster like any other (R15).
+  Validator again = Join("a");
+  EXPECT_EQ(RosterSize(), 1u);
+}
 
 TEST_F(HubClockTest, R15OneThatOutlivesItsLeaseAndComesBackAtOnceStaysInTheRoster) {
   StopService();

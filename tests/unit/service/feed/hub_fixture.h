@@ -196,7 +196,14 @@ class HubTest : public ::testing::Test {
     }
     return true;
   }
-  size_t RosterSize() { return ReadRoster(**engine_->NewSnapshot())->size(); }
+  // Sessions that may hold a lease; `lapsed`: missing validators, which the store remembers there.
+  size_t RosterSize(bool lapsed = false) {
+    size_t count = 0;
+    for (const auto& record : *ReadRoster(**engine_->NewSnapshot())) {
+      if ((record.lapsed_time_us() != 0) == lapsed) ++count;
+    }
+    return count;
+  }
 
   ShiftedClock clock_;
   std::unique_ptr<storage::MemoryEngine> engine_;

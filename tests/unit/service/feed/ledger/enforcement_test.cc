@@ -1,6 +1,7 @@
 // The ledger as a whole: rules that hold between its parts.
 #include "service/feed/ledger/enforcement.h"
 
+#include "base/status.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -17,6 +18,12 @@ constexpr absl::Duration kWindow = absl::Seconds(30);
 
 lease::SessionId Id(const std::string& validator, char incarnation = 'a') {
   return {validator, std::string(16, incarnation)};
+}
+
+std::vector<lease::SessionId> Keys(const std::vector<RosterRemoval>& removals) {
+  std::vector<lease::SessionId> keys;
+  for (const RosterRemoval& removal : removals) keys.push_back(removal.key);
+  return keys;
 }
 
 store::v1::SessionRecord Record(const lease::SessionId& id, absl::Duration fail_open_for = {}) {
@@ -183,10 +190,10 @@ TEST_F(LedgerTest, R15HoldsKeptPastTheLeaseAreNamedAfterARestartToo) {
   Pass(kWindow + kLease);
   EXPECT_TRUE(Enforced(r));
   EXPECT_THAT(Receipt(r).holds_not_covered(), ElementsAre("keeps"));
-  EXPECT_THAT(ledger_->TakeRosterRemovals(), ElementsAre(Id("plain")));
+  EXPECT_THAT(Keys(ledger_->TakeRosterRemovals()), ElementsAre(Id("plain")));
   Pass(absl::Minutes(6));
   EXPECT_THAT(Receipt(r).holds_not_covered(), IsEmpty());
-  EXPECT_THAT(ledger_->TakeRosterRemovals(), ElementsAre(Id("keeps")));
+  EXPECT_THAT(Keys(ledger_->TakeRosterRemovals()), ElementsAre(Id("keeps")));
 }
 
 TEST_F(LedgerTest, R14OnlyTheLastEventUpToARevisionMustBeAcknowledged) {
@@ -259,8 +266,8 @@ TEST_F(LedgerTest, R4GoodbyeReleasesAtOnceAndForGood) {
   Ack(Id("a"), r);
   EXPECT_EQ(Ask(Id("a"), r).outcome, LeaseOutcome::kReleased);
   EXPECT_EQ(ledger_->live_count(), 0u);
-  EXPECT_THAT(ledger_->TakeRosterRemovals(), ElementsAre(Id("a")));
-  EXPECT_THAT(ledger_->TakeRosterRemovals(), IsEmpty());
+  EXPECT_THAT(Keys(ledger_->TakeRosterRemovals()), ElementsAre(Id("a")));
+  EXPECT_THAT(Keys(ledger_->TakeRosterRemovals()), IsEmpty());
 }
 
 TEST_F(LedgerTest, R5NoLeaseLongerThanTheStoreAllows) {
@@ -383,7 +390,7 @@ TEST_F(LedgerTest, R15AfterAStartTheRosterHoldsForTAndTheLongestLease) {
   Pass(absl::Milliseconds(1));
   EXPECT_TRUE(Enforced(head_));
   EXPECT_EQ(Receipt(head_).lapsed(), 2);
-  EXPECT_THAT(ledger_->TakeRosterRemovals(), SizeIs(2));
+  EXPECT_THAT(Keys(ledger_->TakeRosterRemovals()), SizeIs(2));
 }
 
 TEST_F(LedgerTest, R15TheHoldEndsAsSoonAsTheRosterIsBackAndHasAcknowledged) {
@@ -411,9 +418,9 @@ TEST_F(LedgerTest, R15OneOfTheRosterThatSaysGoodbyeIsWaitedForNoLonger) {
 TEST_F(LedgerTest, R15ARecordGoesOnlyWhenNothingCanBeHeldOnIt) {
   Join(Id("a"));
   ledger_->OnStreamClosed(Id("a"), now_);
-  EXPECT_THAT(ledger_->TakeRosterRemovals(), IsEmpty());
+  EXPECT_THAT(Keys(ledger_->TakeRosterRemovals()), IsEmpty());
   Pass(kLease);
-  EXPECT_THAT(ledger_->TakeRosterRemovals(), ElementsAre(Id("a")));
+  EXPECT_THAT(Keys(ledger_->TakeRosterRemovals()), ElementsAre(Id("a")));
   // It comes back: it must be written again first.
   Hello(Id("a"));
   Ack(Id("a"), head_);
@@ -422,9 +429,51 @@ TEST_F(LedgerTest, R15ARecordGoesOnlyWhenNothingCanBeHeldOnIt) {
   ledger_->OnRostered(ledger_->BeginRosterWrite(Id("a"), absl::UnixEpoch()));
   ASSERT_EQ(Ask(Id("a"), head_).outcome, LeaseOutcome::kGranted);
   Pass(kLease);
-  EXPECT_THAT(ledger_->TakeRosterRemovals(), IsEmpty());
+  EXPECT_THAT(Keys(ledger_->TakeRosterRemovals()), IsEmpty());
   ledger_->OnStreamClosed(Id("a"), now_);
-  EXPECT_THAT(ledger_->TakeRosterRemovals(), ElementsAre(Id("a")));
+  EXPECT_THAT(Keys(ledger_->TakeRosterRemovals()), ElementsAre(Id("a")));
+}
+
+TEST_F(LedgerTest, R15WhatIsRememberedOfTheMissingHoldsUpNothing) {
+  store::v1::SessionRecord lapsed = Record(Id("lapsed"));
+  lapsed.set_lapsed_time_us(1);
+  Begin({lapsed});
+  EXPECT_TRUE(Enforced(head_)) << "it may hold nothing";
+  EXPECT_EQ(ledger_->live_count(), 0u);
+  EXPECT_THAT(Receipt(head_).missing_validators(), ElementsAre("lapsed"));
+  Hello(Id("lapsed"));
+  Ack(Id("lapsed"), head_);
+  EXPECT_EQ(Ask(Id("lapsed"), head_).outcome, LeaseOutcome::kNotRostered);
+  Join(Id("lapsed"));
+  EXPECT_THAT(Receipt(head_).missing_validators(), IsEmpty());
+  EXPECT_THAT(ledger_->TakeRosterRemovals(), IsEmpty());
+}
+
+TEST_F(LedgerTest, ForgetsNobodyWhoMayAdmit) {
+  const auto forget = [&](const std::string& id, const std::string& instance = "") {
+    const auto key = ledger_->BeginForget(id, instance, now_);
+    if (key.ok()) ledger_->OnForgotten(*key);
+    return key.ok() ? std::string("forgotten") : base::ReasonOf(key.status());
+  };
+  EXPECT_EQ(forget("a"), "VALIDATOR_UNKNOWN");
+  Join(Id("a"));
+  EXPECT_EQ(forget("a"), "VALIDATOR_MAY_ADMIT");
+  ledger_->OnStreamClosed(Id("a"), now_);
+  EXPECT_EQ(forget("a"), "VALIDATOR_MAY_ADMIT") << "it holds a lease";
+  Pass(kLease);
+  const std::string instance = InstanceOf(Id("a"));
+  EXPECT_EQ(forget("a", instance == "ffff" ? "0" : "ffff"), "VALIDATOR_UNKNOWN");
+  Hello(Id("a", 'b'));
+  EXPECT_EQ(forget("a"), "VALIDATOR_MAY_ADMIT") << "one of its name is about to";
+  EXPECT_EQ(forget("a", instance.substr(0, 8)), "forgotten") << "but that one is not";
+  EXPECT_EQ(forget("a", instance), "VALIDATOR_UNKNOWN");
+  EXPECT_THAT(Receipt(Commit()).missing_validators(), IsEmpty());
+  Join(Id("open"), absl::Minutes(5));
+  ledger_->OnStreamClosed(Id("open"), now_);
+  Pass(kLease);
+  EXPECT_EQ(forget("open"), "VALIDATOR_MAY_ADMIT") << "R14: it fails open";
+  Pass(absl::Minutes(6));
+  EXPECT_EQ(forget("open"), "forgotten");
 }
 
 TEST_F(LedgerTest, R16GrantsOnlyWithinTOfTheLastWrite) {
@@ -467,13 +516,13 @@ TEST_F(LedgerTest, R14FailOpenIsNotCoveredUntilItsLongestTimeHasPassed) {
   EXPECT_EQ(Receipt(r).lapsed(), 0);
   EXPECT_THAT(Receipt(Commit()).not_covered(), ElementsAre("open"));
   ledger_->OnStreamClosed(Id("open"), now_);
-  EXPECT_THAT(ledger_->TakeRosterRemovals(), IsEmpty());  // also after a restart
+  EXPECT_THAT(Keys(ledger_->TakeRosterRemovals()), IsEmpty());  // also after a restart
   Pass(absl::Minutes(5));
   EXPECT_THAT(Receipt(r).not_covered(), ElementsAre("open"));  // the drift bound
   Pass(absl::Seconds(1));
   EXPECT_THAT(Receipt(r).not_covered(), IsEmpty());
   EXPECT_EQ(Receipt(r).lapsed(), 1);
-  EXPECT_THAT(ledger_->TakeRosterRemovals(), ElementsAre(Id("open")));
+  EXPECT_THAT(Keys(ledger_->TakeRosterRemovals()), ElementsAre(Id("open")));
 }
 
 // Found by the simulation: the new lease is on its way, and what it held may still admit.

@@ -25,12 +25,14 @@ SessionView Lapsed(const std::string& id, char incarnation = 'a',
                    absl::Duration ended_for = absl::Seconds(5)) {
   SessionView view = View(id, incarnation);
   view.ended_for = ended_for;
+  view.missing = true;
   return view;
 }
 SessionView Released(const std::string& id, char incarnation = 'a',
                      absl::Duration ended_for = absl::Seconds(5)) {
   SessionView view = Lapsed(id, incarnation, ended_for);
   view.released = true;
+  view.missing = false;
   return view;
 }
 
@@ -104,18 +106,23 @@ TEST(FleetOf, ShowsACrashedAndRestartedValidatorOnce) {
 TEST(FleetOf, ForgetsWhoSaidGoodbye) {
   EXPECT_THAT(FleetOf({Released("a")}, false), IsEmpty());
   EXPECT_THAT(Names(FleetOf({Released("a")}, true)), ElementsAre("a:a"));
-  // Crashed, came back, and left in good order: nothing to look at.
-  EXPECT_THAT(
-      FleetOf({Lapsed("a", '1', absl::Minutes(5)), Released("a", '2', absl::Minutes(1))}, false),
-      IsEmpty());
-  EXPECT_THAT(
-      Names(FleetOf({Lapsed("a", '1', absl::Minutes(1)), Released("a", '2', absl::Minutes(5))},
-                    false)),
-      ElementsAre("a:1"));
-  EXPECT_THAT(FleetOf({Lapsed("a", '1', kLapsedShownFor)}, false), IsEmpty());
-  EXPECT_THAT(Names(FleetOf(
-                  {Lapsed("a", '1', absl::Minutes(5)), Lapsed("a", '2', absl::Minutes(1))}, false)),
-              ElementsAre("a:2"));
+  // Crashed, came back, and left in good order: nothing to look at. The book knows.
+  SessionView crashed = Lapsed("a", '1');
+  crashed.missing = false;
+  EXPECT_THAT(FleetOf({crashed, Released("a", '2')}, false), IsEmpty());
+}
+
+TEST(FleetOf, ShowsTheMissingHoweverLongAgoTheyLapsed) {
+  EXPECT_THAT(Names(FleetOf({Lapsed("a", '1', absl::Hours(24 * 400))}, false)), ElementsAre("a:1"));
+  SessionView joining = View("a", '2');
+  joining.streams = 1;
+  EXPECT_THAT(Names(FleetOf({Lapsed("a", '1'), joining}, false)), ElementsAre("a:2"))
+      << "it is about to be back";
+  SessionView forgotten = Lapsed("a");
+  forgotten.missing = false;
+  EXPECT_THAT(FleetOf({forgotten}, false), IsEmpty());
+  forgotten.streams = 1;  // and connected, without a lease
+  EXPECT_THAT(Names(FleetOf({forgotten}, false)), ElementsAre("a:a"));
 }
 
 TEST(FleetOf, LeavesOutWhatNeverHeldAnything) {

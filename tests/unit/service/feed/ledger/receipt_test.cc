@@ -85,6 +85,42 @@ TEST_F(ReceiptTest, NamesTheEpochAndTheRevision) {
   EXPECT_THAT(receipt.hold(), IsEmpty());
 }
 
+TEST_F(ReceiptTest, TheMissingAreNamedAndWaitedForByNothing) {
+  Join(Id("acked"));
+  for (const char* id : {"long", "short", "back"}) {
+    Join(Id(id));
+    book_.CloseStream(Id(id), {now_, frontier_.head()});
+    Pass(absl::Seconds(1));
+  }
+  const int64_t before = Commit();
+  Pass(absl::Seconds(20));
+  book_.Extend(Id("acked"), now_ + 4 * kLease);
+  Ack(Id("acked"), before);
+  Pass(kLease);
+  const int64_t r = Commit();
+  Ack(Id("acked"), r);
+  v1::Receipt receipt = Receipt(r);
+  EXPECT_EQ(receipt.state(), v1::ENFORCEMENT_STATE_ENFORCED);
+  EXPECT_EQ(receipt.acknowledged(), 1);
+  EXPECT_EQ(receipt.lapsed(), 0);
+  EXPECT_EQ(receipt.missing_count(), 3);
+  EXPECT_THAT(receipt.missing_validators(), ElementsAre("long", "short", "back"));
+  // Of a revision that it lapsed on, a session counts as lapsed, and once.
+  EXPECT_EQ(Receipt(before).lapsed(), 3);
+  EXPECT_EQ(Receipt(before).missing_count(), 0);
+  Join(Id("back", 'b'));
+  EXPECT_THAT(Receipt(r).missing_validators(), ElementsAre("long", "short"));
+  for (int i = 0; i < 150; ++i) {
+    const lease::SessionId id = Id("edge-" + std::to_string(i));
+    Join(id);
+    book_.CloseStream(id, {now_, frontier_.head()});
+  }
+  Pass(kLease);
+  receipt = Receipt(Commit());
+  EXPECT_EQ(receipt.missing_count(), 152);
+  EXPECT_EQ(receipt.missing_validators_size(), kMaxNamedInReceipt);
+}
+
 TEST_F(ReceiptTest, EachSessionCountsOnce) {
   Join(Id("acked"));
   Join(Id("pending"));

@@ -72,6 +72,46 @@ TEST_F(RosterCommandTest, AddsKeepsTheLongerAndRemoves) {
   EXPECT_EQ(Roster()[0].validator_id(), "b");
 }
 
+TEST_F(RosterCommandTest, WhatLapsedStaysAsWhatIsRemembered) {
+  Run<AddSession>(Record("a", 5));
+  Run<RemoveSession>("absent", std::string(16, '\0'), RemoveSession::Lapsed{"ipv4:10.0.0.7:1"});
+  Run<RemoveSession>("a", std::string(16, '\0'), RemoveSession::Lapsed{"ipv4:10.0.0.7:1"});
+  ASSERT_EQ(Roster().size(), 1u);
+  const SessionRecord lapsed = Roster()[0];
+  EXPECT_GT(lapsed.lapsed_time_us(), 0);
+  EXPECT_EQ(lapsed.last_address(), "ipv4:10.0.0.7:1");
+  EXPECT_EQ(lapsed.fail_open_for_us(), 5);
+  // Told again, it keeps its time.
+  Run<RemoveSession>("a", std::string(16, '\0'), RemoveSession::Lapsed{""});
+  EXPECT_EQ(Roster()[0].lapsed_time_us(), lapsed.lapsed_time_us());
+  // Back: it counts again, for the longest that it ever asked for (R14).
+  Run<AddSession>(Record("a"));
+  EXPECT_EQ(Roster()[0].lapsed_time_us(), 0);
+  EXPECT_EQ(Roster()[0].fail_open_for_us(), 5);
+}
+
+TEST_F(RosterCommandTest, WhoHadAValidatorForgottenIsInTheAuditLog) {
+  Run<AddSession>(Record("search/edge-9"));
+  Run<RemoveSession>("search/edge-9", std::string(16, '\0'), RemoveSession::Lapsed{"ipv4:1:2"});
+  const int64_t revision =
+      Run<ForgetSession>(lease::SessionId{"search/edge-9", std::string(16, '\0')}, "3fa91c02",
+                         "spiffe://ops")
+          .revision;
+  EXPECT_TRUE(Roster().empty());
+  const auto snapshot = *engine_->NewSnapshot();
+  const auto link = *storage::GetRecord<store::v1::AuditChainRecord>(
+      *snapshot, storage::Table::kAudit, storage::AuditKey(revision, 0));
+  ASSERT_TRUE(link.has_value());
+  store::v1::AuditRecord entry;
+  ASSERT_TRUE(entry.ParseFromString(link->content()));
+  EXPECT_EQ(entry.action(), "validator.forget");
+  EXPECT_EQ(entry.resource(), "validators/search/edge-9");
+  EXPECT_EQ(entry.actor(), "spiffe://ops");
+  EXPECT_EQ(entry.details().at("instance"), "3fa91c02");
+  EXPECT_EQ(entry.details().at("address"), "ipv4:1:2");
+  EXPECT_EQ(entry.details().count("lapse_time"), 1u);
+}
+
 TEST_F(RosterCommandTest, LongestLeaseAndKeepAliveAlwaysWrite) {
   const int64_t before =
       Run<SetLongestLease>(absl::Seconds(30), SetLongestLease::Mode::kRaise).revision;
