@@ -58,19 +58,21 @@ const std::string& Nameless(const Request&) {
   return none;
 }
 
+absl::Status CheckEpoch(const Hub& hub, int64_t revision, const std::string& epoch) {
+  if (epoch.empty() || epoch == hub.epoch()) return absl::OkStatus();
+  return base::Refuse(absl::StatusCode::kFailedPrecondition, "OTHER_EPOCH",
+                      absl::StrCat("refused: revision ", revision, " is of epoch ", epoch,
+                                   ", and the store is now at epoch ", hub.epoch(),
+                                   ": it was restored from a backup since. Look at the audit log "
+                                   "for what is still true."));
+}
+
 absl::Status CheckRevision(const Hub& hub, int64_t revision, const std::string& epoch) {
   if (revision <= 0) {
     return base::RefuseField("REVISION_REQUIRED", "revision",
                              "must be above 0: the one a change gave");
   }
-  if (!epoch.empty() && epoch != hub.epoch()) {
-    return base::Refuse(
-        absl::StatusCode::kFailedPrecondition, "OTHER_EPOCH",
-        absl::StrCat("refused: revision ", revision, " is of epoch ", epoch,
-                     ", and the store is now at epoch ", hub.epoch(),
-                     ": it was restored from a backup since. Look at the audit log for "
-                     "what is still true."));
-  }
+  RETURN_IF_ERROR(CheckEpoch(hub, revision, epoch));
   if (revision > hub.head()) {
     return base::Refuse(absl::StatusCode::kOutOfRange, "REVISION_UNKNOWN",
                         absl::StrCat("refused: there is no revision ", revision,
@@ -168,7 +170,10 @@ absl::StatusOr<std::shared_ptr<WatchStream>> OperationsService::OpenWatch(Contex
                              "is below 0; leave it at 0 to begin with what happens next");
   }
   options.max_queued = static_cast<size_t>(options_.max_queued);
+  RETURN_IF_ERROR(CheckEpoch(*deps_->hub, request.after_revision(), request.epoch()));
   options.executor = deps_->reads;
+  options.engine = deps_->engine;
+  options.epoch = deps_->hub->epoch();
   std::shared_ptr<WatchStream> stream;
   {
     absl::MutexLock lock(&mu_);

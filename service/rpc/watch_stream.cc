@@ -5,6 +5,7 @@
 
 #include "base/status.h"
 #include "net/wire.h"
+#include "service/reads/read_changes.h"
 #include "service/rpc/rpc_call.h"
 #include "tollgate/v1/event.pb.h"
 
@@ -30,10 +31,15 @@ absl::string_view WorkspaceOf(const Event& event) {
   return "";
 }
 
+// What waits for a slow client at most (I5), but at least one revision: with what happened it is
+// larger than the feed's.
+constexpr size_t kMostQueuedBytes = size_t{4} << 20;
+
 // Keeps the events of one workspace, and those of kinds that this build does not know.
 void KeepOnly(absl::string_view workspace, RevisionEvents* revision) {
   RevisionEvents kept;
   kept.set_revision(revision->revision());
+  kept.set_partial(revision->partial());
   for (Event& event : *revision->mutable_events()) {
     if (event.subject_case() == Event::SUBJECT_NOT_SET || WorkspaceOf(event) == workspace) {
       *kept.add_events() = std::move(event);
@@ -93,28 +99,39 @@ void WatchStream::ReadOn() {
 
 void WatchStream::Read() {
   FeedReader* reader;
+  std::deque<SharedRevision> unshown;
   {
     absl::MutexLock lock(&mu_);
     reader = reader_.get();
+    unshown.swap(unshown_);
   }
   absl::Status failed;
   bool got = false;
-  absl::StatusOr<std::vector<SharedRevision>> revisions = reader->Read(options_.max_queued);
   std::vector<grpc::ByteBuffer> out;
-  if (!revisions.ok()) {
-    failed = revisions.status();
-  } else {
-    got = !revisions->empty();
-    for (const SharedRevision& one : *revisions) {
-      absl::StatusOr<RevisionEvents> events = ParseFeedRevision(*one);
-      if (!events.ok()) {
-        failed = events.status();
-        break;
-      }
-      if (!options_.workspace.empty()) KeepOnly(options_.workspace, &*events);
-      if (events->events_size() > 0) out.push_back(net::ToByteBuffer(*events));
+  const auto read = [&]() -> absl::Status {
+    if (unshown.empty()) {
+      ASSIGN_OR_RETURN(const std::vector<SharedRevision> revisions,
+                       reader->Read(options_.max_queued));
+      unshown.assign(revisions.begin(), revisions.end());
     }
-  }
+    if (unshown.empty()) return absl::OkStatus();
+    got = true;
+    // Of after the feed was read, so it has every revision of that.
+    ASSIGN_OR_RETURN(const std::unique_ptr<storage::Snapshot> snapshot,
+                     options_.engine->NewSnapshot());
+    size_t bytes = 0;
+    for (; !unshown.empty() && bytes < kMostQueuedBytes; unshown.pop_front()) {
+      ASSIGN_OR_RETURN(RevisionEvents events, ParseFeedRevision(*unshown.front()));
+      if (!options_.workspace.empty()) KeepOnly(options_.workspace, &events);
+      if (events.events_size() == 0) continue;
+      events.set_epoch(options_.epoch);
+      RETURN_IF_ERROR(AddChanges(*snapshot, options_.workspace, &events));
+      out.push_back(net::ToByteBuffer(events));
+      bytes += out.back().Length();
+    }
+    return absl::OkStatus();
+  };
+  failed = read();
   const bool nothing_for_us = got && out.empty();
   const bool has_out = !out.empty();
   bool again;
@@ -122,6 +139,7 @@ void WatchStream::Read() {
   {
     absl::MutexLock lock(&mu_);
     reading_ = false;
+    unshown_.swap(unshown);
     again = woken_ || nothing_for_us;
     for (grpc::ByteBuffer& one : out) queue_.push_back(std::move(one));
     if (ended_) dropped = std::move(reader_);

@@ -15,6 +15,7 @@
 #include "base/executor.h"
 #include "net/reactor.h"
 #include "service/feed/hub.h"
+#include "storage/engine.h"
 
 namespace tollgate::service {
 
@@ -31,6 +32,8 @@ class WatchStream final : public net::WriteStream<grpc::ByteBuffer> {
     std::string workspace;  // only this one's events; empty: all
     size_t max_queued = 1000;
     base::Executor* executor = nullptr;  // outlives the stream
+    storage::Engine* engine = nullptr;   // where the changes are read; outlives the stream
+    std::string epoch;                   // the store's
     std::function<void()> on_ended;      // once, when the RPC is over; may be empty
   };
   WatchStream(grpc::CallbackServerContext* context, Options options)
@@ -52,6 +55,7 @@ class WatchStream final : public net::WriteStream<grpc::ByteBuffer> {
   absl::Mutex mu_;
   // While reading_, only the read under way uses it.
   std::unique_ptr<FeedReader> reader_ ABSL_GUARDED_BY(mu_);
+  std::deque<SharedRevision> unshown_ ABSL_GUARDED_BY(mu_);  // read, and not in the queue yet
   std::deque<grpc::ByteBuffer> queue_ ABSL_GUARDED_BY(mu_);
   bool reading_ ABSL_GUARDED_BY(mu_) = false;
   bool woken_ ABSL_GUARDED_BY(mu_) = false;

@@ -143,6 +143,90 @@ TEST_F(WatchStreamTest, OfAnotherWorkspaceNothingIsTold) {
   EXPECT_EQ(watcher.Next(), changed);
 }
 
+TEST_F(WatchStreamTest, SaysWhoDidWhat) {
+  const int64_t first = Tell({Changed("acme")});
+  Watcher all(stub_.get(), first);
+  Watcher acme(stub_.get(), first, "acme");
+  const auto entry = [](const std::string& workspace, const std::string& label) {
+    store::v1::AuditRecord record;
+    record.set_actor("spiffe://ops");
+    record.set_action("token.revoke");
+    record.set_resource("workspaces/" + workspace + "/tokens/id");
+    record.set_workspace(workspace);
+    record.set_reason("in a gist");
+    (*record.mutable_details())["label"] = label;
+    return record;
+  };
+  const int64_t revision = Commit([&](const storage::Slot&, storage::Effects& effects) {
+    for (const char* workspace : {"acme", "other"}) {
+      effects.PutRaw(storage::Table::kLabels, "touched", "");
+      effects.Tell(Changed(workspace));
+      effects.Audit(entry(workspace, "CI deploy key"));
+    }
+  });
+  ASSERT_EQ(all.Next(), revision);
+  EXPECT_EQ(all.seen().changes_size(), 2);
+  EXPECT_EQ(all.seen().epoch(), hub_->epoch());
+  ASSERT_EQ(acme.Next(), revision);
+  ASSERT_EQ(acme.seen().changes_size(), 1);
+  const v1::RevisionChange& change = acme.seen().changes(0);
+  EXPECT_EQ(change.action(), "token.revoke");
+  EXPECT_EQ(change.resource(), "workspaces/acme/tokens/id");
+  EXPECT_EQ(change.label(), "CI deploy key");
+  EXPECT_EQ(change.actor(), "spiffe://ops");
+  EXPECT_EQ(change.reason(), "in a gist");
+  EXPECT_GT(change.time().seconds(), 0);
+  // Of a revision without entries there is nothing to say; of one with many, as many as fit.
+  const int64_t silent = Tell({Changed("acme")});
+  ASSERT_EQ(all.Next(), silent);
+  EXPECT_EQ(all.seen().changes_size(), 0);
+  const int64_t large = Commit([&](const storage::Slot&, storage::Effects& effects) {
+    effects.PutRaw(storage::Table::kLabels, "touched", "");
+    effects.Tell(Changed("acme"));
+    for (int i = 0; i < 300; ++i) effects.Audit(entry("acme", std::string(10'000, 'x')));
+  });
+  ASSERT_EQ(all.Next(), large);
+  EXPECT_GT(all.seen().changes_left_out(), 0);
+  EXPECT_EQ(all.seen().changes_size() + all.seen().changes_left_out(), 300);
+}
+
+TEST_F(WatchStreamTest, WhatWaitsForASlowOneIsBoundedInBytes) {  // I5
+  const int64_t first = Tell({Changed("acme")});
+  std::vector<int64_t> told;
+  for (int i = 0; i < 6; ++i) {
+    told.push_back(Commit([&](const storage::Slot&, storage::Effects& effects) {
+      effects.PutRaw(storage::Table::kLabels, "touched", "");
+      effects.Tell(Changed("acme"));
+      store::v1::AuditRecord record;
+      record.set_reason(std::string(3 << 20, 'x'));
+      effects.Audit(std::move(record));
+      record.set_reason(std::string(1 << 20, 'x'));
+      for (int more = 0; more < 2; ++more) effects.Audit(record);
+    }));
+  }
+  Watcher watcher(stub_.get(), first);
+  for (const int64_t revision : told) ASSERT_EQ(watcher.Next(), revision) << "none is left out";
+}
+
+TEST_F(WatchStreamTest, ARevisionOfAnotherEpochIsNoPlaceToBeginAt) {
+  const int64_t first = Tell({Changed("acme")});
+  const auto watch = [&](const std::string& epoch) {
+    grpc::ClientContext context;
+    v1::WatchEventsRequest request;
+    request.set_after_revision(first - 1);
+    request.set_epoch(epoch);
+    const auto stream = stub_->WatchEvents(&context, request);
+    v1::RevisionEvents seen;
+    const bool read = stream->Read(&seen);
+    context.TryCancel();
+    const grpc::Status ended = stream->Finish();
+    return read ? "read" : base::ReasonOf(net::FromGrpcStatus(ended));
+  };
+  EXPECT_EQ(watch(hub_->epoch()), "read");
+  EXPECT_EQ(watch(""), "read");
+  EXPECT_EQ(watch("another"), "OTHER_EPOCH");
+}
+
 TEST_F(WatchStreamTest, WhatIsNoLongerKeptEndsIt) {
   const int64_t first = Tell({Changed("acme")});
   for (int i = 0; i < 20; ++i) Tell({Changed("acme")});
