@@ -81,8 +81,8 @@ def test_it_says_which_token_what_when_and_who(tollgate, watching):
     tollgate.cli("token", "suspend", token)
     tollgate.cli("token", "resume", token)
     tollgate.cli("token", "update", token, "--label", "CI deploy key 2")
-    made = tollgate.cli("token", "rotate", token, "--retire-in", "1h")["replacement"]["token_id"]
-    tollgate.cli("token", "retire", token, "--force", "--yes")
+    made = tollgate.cli("token", "rotate", token, "--retire-in", "1h")["token"]["token_id"]
+    tollgate.cli("token", "retire", token, "--force")
     tollgate.cli("token", "revoke", made, "--yes", "--reason", "in a public gist")
     tollgate.create("another", "--owner", "team-a")
     tollgate.cli("token", "revoke", "--all", "--owner", "team-a", "--yes")
@@ -165,7 +165,7 @@ def test_a_service_that_was_never_there_is_a_failure(tollgate, watching):
     watch = watching(tollgate)
     assert watch.process.wait(30) == 5
     watch.end()
-    assert watch.remarks and watch.remarks[0].startswith("failed: ") or "cannot reach" in watch.remarks[0]
+    assert "cannot reach the service" in watch.remarks[0], watch.remarks
 
 
 def test_so_many_and_from_a_revision_on(tollgate):
@@ -175,7 +175,7 @@ def test_so_many_and_from_a_revision_on(tollgate):
     shown = tollgate.cli("events", "watch", "--after", str(int(first["revision"]) - 1), "--count", "2",
                          as_json=False).stdout.splitlines()
     assert len(shown) == 2 and first["token"]["token_id"] in shown[0] and second in shown[1]
-    tollgate.cli("events", "watch", "--after", "1000000", code=1)
+    tollgate.cli("events", "watch", "--after", "1000000", code=2)
 
 
 def test_another_epoch_is_told_and_watched_on(tollgate, watching):

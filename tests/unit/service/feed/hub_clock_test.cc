@@ -87,7 +87,10 @@ TEST_F(HubClockTest, AMissingValidatorIsRememberedOverARestartUntilItIsForgotten
   a.call->Lose();
   clock_.MoveBoot(absl::Seconds(16));
   clock_.MoveWall(absl::Seconds(16));
-  ASSERT_TRUE(Eventually([&] { return RosterSize(/*lapsed=*/true) == 1; }));
+  ASSERT_TRUE(Eventually([&] {
+    AwaitTick();
+    return RosterSize(/*lapsed=*/true) == 1;
+  }));
   EXPECT_EQ(RosterSize(), 0u);
   StopService();
   StartService();
