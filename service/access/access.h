@@ -43,7 +43,8 @@ class Access {
   virtual ~Access() = default;
   // OK; or PERMISSION_DENIED; or UNAUTHENTICATED for a caller about whom nothing is known. The
   // reason is the same word. `resource` is the name that the request gives, unparsed and untrusted;
-  // empty where the request names none.
+  // empty where the request names none. `workspaces/-` stands for all workspaces: it is for whoever
+  // may do that in any of them, and each of them is asked about by its own name after it.
   virtual absl::Status Authorize(const net::Caller& caller, Permission permission,
                                  absl::string_view resource) const = 0;
 };

@@ -71,6 +71,10 @@ struct Condition {
   // It asks what is going to happen, or has not happened: that is asked of tokens that can still be
   // used, unless the states say otherwise.
   bool of_time() const { return unused_since.has_value() || expiring_before.has_value(); }
+  // Whether the record and the state decide alone.
+  bool plain() const {
+    return !of_time() && !rotation_due_before.has_value() && !filter->still_tried();
+  }
 };
 
 absl::StatusOr<Condition> ReadFilter(const TokenFilter& filter, absl::Time now) {
@@ -88,6 +92,11 @@ absl::StatusOr<Condition> ReadFilter(const TokenFilter& filter, absl::Time now) 
     return base::RefuseField("LABEL_TOO_LONG", "filter.label_contains", "is longer than any label");
   }
   condition.label_lower = absl::AsciiStrToLower(text::ComparedLabel(filter.label_contains()));
+  if (condition.label_lower.empty() && !filter.label_contains().empty()) {
+    return base::RefuseField("LABEL_INVISIBLE", "filter.label_contains",
+                             "holds only characters that show nothing, by which no label can be "
+                             "told from another");
+  }
   RETURN_IF_ERROR(token::CheckOwner(filter.owner(), "filter.owner"));
   RETURN_IF_ERROR(token::CheckAnnotations(filter.annotations(), "filter.annotations"));
   ASSIGN_OR_RETURN(
@@ -207,47 +216,146 @@ absl::StatusOr<tollgate::v1::ListTokenAttemptsResponse> ReadTokenAttempts(
   return response;
 }
 
-absl::StatusOr<tollgate::v1::ListTokensResponse> ReadTokenList(const storage::View& view,
-                                                               const ListTokensRequest& request,
-                                                               absl::Time now) {
-  ASSIGN_OR_RETURN(const std::string workspace,
-                   token::ParseWorkspaceName(request.parent(), "parent"));
-  ASSIGN_OR_RETURN(const size_t page_size, ReadPageSize(request.page_size(), kUsualPage));
-  ASSIGN_OR_RETURN(const Condition condition, ReadFilter(request.filter(), now));
-  const std::string binding =
-      absl::StrCat("tokens\n", workspace, "\n", storage::SerializeRecord(request.filter()));
-  ASSIGN_OR_RETURN(const std::string after, ReadPageToken(binding, request.page_token()));
-  ASSIGN_OR_RETURN(const WorkspaceRecord owning, LoadWorkspace(view, workspace));
-  const bool by_edge = request.view() == tollgate::v1::TOKEN_VIEW_FULL;
+namespace {
+
+// AIP-159: the tokens of all of them.
+constexpr char kEveryWorkspace[] = "workspaces/-";
+
+// A page under way: tokens of one workspace after the other go into it.
+class TokenPage {
+ public:
+  TokenPage(const storage::View& view, const Condition& condition, tollgate::v1::TokenView how,
+            absl::Time now, size_t page_size)
+      : view_(view),
+        condition_(condition),
+        by_edge_(how == tollgate::v1::TOKEN_VIEW_FULL),
+        now_(now),
+        page_size_(page_size) {}
+
+  // Adds the workspace's tokens behind that of id `after` ("": all), until the page is full.
+  // Returns the id after which the next page begins; nullopt: all of the workspace have been looked
+  // at.
+  absl::StatusOr<absl::optional<std::string>> Add(const WorkspaceRecord& owning,
+                                                  absl::string_view after) {
+    const auto add = [&](const storage::Entry& entry) -> absl::StatusOr<size_t> {
+      ++scanned_;
+      ASSIGN_OR_RETURN(const size_t size, AddOne(owning, entry));
+      bytes_ += size;
+      return size;
+    };
+    ASSIGN_OR_RETURN(
+        const absl::optional<std::string> last,
+        ScanPage(view_, storage::Table::kTokens, TokensAfter(owning.workspace(), after),
+                 page_size_ - static_cast<size_t>(response.tokens_size()), add));
+    if (!last.has_value()) return absl::optional<std::string>();
+    ASSIGN_OR_RETURN(const storage::TokenKeyParts parts, storage::ParseTokenKey(*last));
+    return absl::make_optional(parts.token_id);
+  }
+
+  bool full() const {
+    return static_cast<size_t>(response.tokens_size()) >= page_size_ || bytes_ >= kMaxPageBytes ||
+           scanned_ >= kMaxScannedPerPage;
+  }
 
   tollgate::v1::ListTokensResponse response;
-  const auto add = [&](const storage::Entry& entry) -> absl::StatusOr<size_t> {
+
+ private:
+  absl::StatusOr<size_t> AddOne(const WorkspaceRecord& owning, const storage::Entry& entry) {
     HeldToken token;
     if (!token.record.ParseFromString(entry.value)) {
       return absl::DataLossError("a token's record cannot be parsed");
     }
     const TokenRecord& record = token.record;
-    if (!RecordMatches(condition, record)) return 0;
+    if (!RecordMatches(condition_, record)) return 0;
     token.policy = owning.policy();
-    ASSIGN_OR_RETURN(token.cohorts, LoadCohorts(view, workspace, record.owner()));
-    Token resource = ToResource(token, now);
-    if (!ResourceMatches(condition, resource)) return 0;
-    ASSIGN_OR_RETURN(const auto reports, ReadEdgeReports(view, workspace, record.token_id()));
-    const std::vector<EdgeUseRow> uses = UsesIn(reports, now);
+    ASSIGN_OR_RETURN(token.cohorts, LoadCohorts(view_, owning.workspace(), record.owner()));
+    Token resource = ToResource(token, now_);
+    if (!ResourceMatches(condition_, resource)) {
+      if (condition_.plain() && token::IsFinal(resource.state())) {
+        response.set_ended_left_out_count(response.ended_left_out_count() + 1);
+      }
+      return 0;
+    }
+    ASSIGN_OR_RETURN(const auto reports,
+                     ReadEdgeReports(view_, owning.workspace(), record.token_id()));
+    const std::vector<EdgeUseRow> uses = UsesIn(reports, now_);
     AddLastTried(reports, record, &resource);
-    if (!ReportsMatch(condition, record, resource, uses)) return 0;
-    AddUses(uses, by_edge, &resource);
+    if (!ReportsMatch(condition_, record, resource, uses)) return 0;
+    AddUses(uses, by_edge_, &resource);
     *response.add_tokens() = std::move(resource);
     return response.tokens().rbegin()->ByteSizeLong();
-  };
-  ASSIGN_OR_RETURN(
-      const absl::optional<std::string> last,
-      ScanPage(view, storage::Table::kTokens, TokensAfter(workspace, after), page_size, add));
-  if (last.has_value()) {
-    ASSIGN_OR_RETURN(const storage::TokenKeyParts parts, storage::ParseTokenKey(*last));
-    response.set_next_page_token(MakePageToken(binding, parts.token_id));
   }
-  return response;
+
+  const storage::View& view_;
+  const Condition& condition_;
+  const bool by_edge_;
+  const absl::Time now_;
+  const size_t page_size_;
+  size_t scanned_ = 0;
+  size_t bytes_ = 0;
+};
+
+// Adds the tokens of every workspace that may be read, behind the token with the key `after` ("":
+// all of them). Returns the key after which the next page begins, which is that of a token of such
+// a workspace: a page token gives no other away. nullopt: there is none.
+absl::StatusOr<absl::optional<std::string>> AddEveryWorkspace(const storage::View& view,
+                                                              const MayReadWorkspace& may_read,
+                                                              absl::string_view after,
+                                                              TokenPage* page) {
+  constexpr size_t kAtATime = 250;
+  storage::TokenKeyParts from;
+  if (!after.empty()) {
+    ASSIGN_OR_RETURN(from, storage::ParseTokenKey(after));
+  }
+  absl::optional<std::string> full_at;
+  for (std::string begin = from.workspace;;) {
+    ASSIGN_OR_RETURN(const std::vector<storage::Entry> entries,
+                     view.Scan(storage::Table::kWorkspaces, begin, "", kAtATime));
+    for (const storage::Entry& entry : entries) {
+      WorkspaceRecord owning;
+      if (!owning.ParseFromString(entry.value)) {
+        return absl::DataLossError("a workspace's record cannot be parsed");
+      }
+      const std::string& workspace = owning.workspace();
+      if (!may_read(token::WorkspaceName(workspace))) continue;
+      if (full_at.has_value()) return full_at;  // and here is more
+      ASSIGN_OR_RETURN(const absl::optional<std::string> last,
+                       page->Add(owning, workspace == from.workspace ? from.token_id : ""));
+      if (last.has_value()) return storage::TokenKey(workspace, *last);
+      // The last id there is: no token of this workspace is behind it.
+      if (page->full()) full_at = storage::TokenKey(workspace, std::string(16, 'z'));
+    }
+    if (entries.size() < kAtATime) return absl::optional<std::string>();
+    begin = storage::KeyAfter(entries.back().key);
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<tollgate::v1::ListTokensResponse> ReadTokenList(const storage::View& view,
+                                                               const ListTokensRequest& request,
+                                                               absl::Time now,
+                                                               const MayReadWorkspace& may_read) {
+  const bool everywhere = request.parent() == kEveryWorkspace;
+  std::string workspace = "-";  // so is none called
+  if (!everywhere) {
+    ASSIGN_OR_RETURN(workspace, token::ParseWorkspaceName(request.parent(), "parent"));
+  }
+  ASSIGN_OR_RETURN(const size_t page_size, ReadPageSize(request.page_size(), kUsualPage));
+  ASSIGN_OR_RETURN(const Condition condition, ReadFilter(request.filter(), now));
+  const std::string binding =
+      absl::StrCat("tokens\n", workspace, "\n", storage::SerializeRecord(request.filter()));
+  ASSIGN_OR_RETURN(const std::string after, ReadPageToken(binding, request.page_token()));
+  TokenPage page(view, condition, request.view(), now, page_size);
+  absl::optional<std::string> next;
+  if (everywhere) {
+    ASSIGN_OR_RETURN(next, AddEveryWorkspace(view, may_read, after, &page));
+  } else {
+    ASSIGN_OR_RETURN(const WorkspaceRecord owning, LoadWorkspace(view, workspace));
+    ASSIGN_OR_RETURN(next, page.Add(owning, after));
+  }
+  if (next.has_value()) page.response.set_next_page_token(MakePageToken(binding, *next));
+  return std::move(page.response);
 }
 
 absl::StatusOr<tollgate::v1::Workspace> ReadWorkspace(

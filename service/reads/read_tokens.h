@@ -2,7 +2,10 @@
 #ifndef TOLLGATE_SERVICE_READS_READ_TOKENS_H_
 #define TOLLGATE_SERVICE_READS_READ_TOKENS_H_
 
+#include <functional>
+
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "storage/engine.h"
 #include "tollgate/v1/token.pb.h"
@@ -22,10 +25,16 @@ absl::StatusOr<tollgate::v1::ListTokenAttemptsResponse> ReadTokenAttempts(
     const storage::View& view, const tollgate::v1::ListTokenAttemptsRequest& request,
     absl::Time now);
 
-// A page of a workspace's tokens, in order of their ids. BAD_RESOURCE_NAME, WORKSPACE_NOT_FOUND,
-// PAGE_SIZE_NEGATIVE, PAGE_TOKEN_MALFORMED, PAGE_TOKEN_MISMATCH (of another workspace or filter).
+// Whether the tokens of a workspace (its full name) may be read; asked in a read of all workspaces.
+using MayReadWorkspace = std::function<bool(absl::string_view name)>;
+
+// A page of a workspace's tokens, in order of their ids; for `workspaces/-` of those of all
+// workspaces that `may_read` lets through, in order of workspace and id. BAD_RESOURCE_NAME,
+// WORKSPACE_NOT_FOUND, PAGE_SIZE_NEGATIVE, PAGE_TOKEN_MALFORMED, PAGE_TOKEN_MISMATCH (of another
+// workspace or filter), LABEL_INVISIBLE.
 absl::StatusOr<tollgate::v1::ListTokensResponse> ReadTokenList(
-    const storage::View& view, const tollgate::v1::ListTokensRequest& request, absl::Time now);
+    const storage::View& view, const tollgate::v1::ListTokensRequest& request, absl::Time now,
+    const MayReadWorkspace& may_read);
 
 // BAD_RESOURCE_NAME, WORKSPACE_NOT_FOUND.
 absl::StatusOr<tollgate::v1::Workspace> ReadWorkspace(

@@ -7,10 +7,14 @@
 namespace tollgate::service {
 
 absl::Status RpcCall::Admit(Permission permission, absl::string_view resource) {
-  ASSIGN_OR_RETURN(const net::Caller caller, net::CallerOf(wire_->context()));
-  actor_ = ActorOf(caller);
-  origin_ = caller.origin;
-  return deps_->access->Authorize(caller, permission, resource);
+  ASSIGN_OR_RETURN(caller_, net::CallerOf(wire_->context()));
+  actor_ = ActorOf(caller_);
+  origin_ = caller_.origin;
+  return MayAlso(permission, resource);
+}
+
+absl::Status RpcCall::MayAlso(Permission permission, absl::string_view resource) const {
+  return deps_->access->Authorize(caller_, permission, resource);
 }
 
 bool RpcCall::FinishWith(const absl::Status& status) {

@@ -44,6 +44,10 @@ class RpcCall : public std::enable_shared_from_this<RpcCall> {
   // From where the caller asks (net::Caller::origin). Set as the actor is.
   const std::string& origin() const { return origin_; }
 
+  // Whether the caller, who was let in, may also do this: asked where a call reaches more than the
+  // resource that it names. REQUIRES: the call was authorized. Thread-safe.
+  absl::Status MayAlso(Permission permission, absl::string_view resource) const;
+
   // Ends the call: with the response where `status` is OK. Only the first call has an effect, and
   // returns true; the response must not be touched after it. Thread-safe.
   bool FinishWith(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mu_);
@@ -80,8 +84,9 @@ class RpcCall : public std::enable_shared_from_this<RpcCall> {
   const std::shared_ptr<Wire> wire_;
   const bool secret_;
   const base::BootTime begin_;
-  std::string actor_;   // const once the handler runs
-  std::string origin_;  // likewise
+  net::Caller caller_;   // const once the handler runs
+  std::string actor_;   // also
+  std::string origin_;  // also
 
   absl::Mutex mu_;
   bool finished_ ABSL_GUARDED_BY(mu_) = false;

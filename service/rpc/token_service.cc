@@ -200,8 +200,12 @@ grpc::ServerUnaryReactor* TokenService::ListTokens(Context* context, const Bytes
   return TypedCall<ListTokensRequest, ListTokensResponse>::Serve(
       deps_, list_, context, request, response, [](auto call) {
         ReadThenFinish(call, [raw = call.get()](const storage::Snapshot& snapshot) {
-          ASSIGN_OR_RETURN(raw->response,
-                           ReadTokenList(snapshot, raw->request, raw->deps().clock->ServiceNow()));
+          ASSIGN_OR_RETURN(
+              raw->response,
+              ReadTokenList(snapshot, raw->request, raw->deps().clock->ServiceNow(),
+                            [raw](absl::string_view workspace) {
+                              return raw->MayAlso(Permission::kReadTokens, workspace).ok();
+                            }));
           return absl::OkStatus();
         });
       });

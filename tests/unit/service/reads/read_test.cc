@@ -17,6 +17,8 @@ using ::testing::SizeIs;
 using ::tollgate::v1::ListTokensRequest;
 using ::tollgate::v1::TokenFilter;
 
+const MayReadWorkspace kAll = [](absl::string_view) { return true; };
+
 class ReadTest : public CommandTest {
  protected:
   ListTokensRequest List(const TokenFilter& filter = {}) {
@@ -26,7 +28,7 @@ class ReadTest : public CommandTest {
     return request;
   }
   std::set<std::string> Labels(const TokenFilter& filter) {
-    const auto response = ReadTokenList(*View(), List(filter), now_);
+    const auto response = ReadTokenList(*View(), List(filter), now_, kAll);
     EXPECT_TRUE(response.ok()) << response.status();
     std::set<std::string> labels;
     for (const auto& token : response->tokens()) labels.insert(token.label());
@@ -186,17 +188,17 @@ TEST_F(ReadTest, TellsWhoStillTriesADeadToken) {
 TEST_F(ReadTest, TriedWithinIsRefusedWhereItMeansNothing) {
   auto request = List();
   request.mutable_filter()->mutable_tried_within()->set_seconds(60);
-  const auto alone = ReadTokenList(*View(), request, now_);
+  const auto alone = ReadTokenList(*View(), request, now_, kAll);
   EXPECT_EQ(alone.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(Reason(alone), "TRIED_WITHIN_ALONE");
   EXPECT_EQ(Field(alone.status()), "filter.tried_within");
   request.mutable_filter()->set_still_tried(true);
   for (const int64_t seconds : {int64_t{0}, int64_t{-1}, int64_t{315'000'000'000}}) {
     request.mutable_filter()->mutable_tried_within()->set_seconds(seconds);
-    EXPECT_EQ(Reason(ReadTokenList(*View(), request, now_)), "TRIED_WITHIN_OUT_OF_BOUNDS");
+    EXPECT_EQ(Reason(ReadTokenList(*View(), request, now_, kAll)), "TRIED_WITHIN_OUT_OF_BOUNDS");
   }
   request.mutable_filter()->mutable_tried_within()->set_nanos(-5);
-  EXPECT_EQ(Reason(ReadTokenList(*View(), request, now_)), "DURATION_MALFORMED");
+  EXPECT_EQ(Reason(ReadTokenList(*View(), request, now_, kAll)), "DURATION_MALFORMED");
 }
 
 TEST_F(ReadTest, PagesCoverAllOnceAndBelongToTheirList) {
@@ -210,7 +212,7 @@ TEST_F(ReadTest, PagesCoverAllOnceAndBelongToTheirList) {
   std::set<std::string> names;
   std::string token;
   do {
-    const auto page = ReadTokenList(*View(), request, now_).value();
+    const auto page = ReadTokenList(*View(), request, now_, kAll).value();
     sizes.push_back(static_cast<size_t>(page.tokens_size()));
     for (const auto& one : page.tokens()) names.insert(one.name());
     if (!page.next_page_token().empty()) token = page.next_page_token();
@@ -221,35 +223,130 @@ TEST_F(ReadTest, PagesCoverAllOnceAndBelongToTheirList) {
 
   request.set_page_token(token);
   request.set_parent("workspaces/other");
-  EXPECT_EQ(Reason(ReadTokenList(*View(), request, now_)), "PAGE_TOKEN_MISMATCH");
+  EXPECT_EQ(Reason(ReadTokenList(*View(), request, now_, kAll)), "PAGE_TOKEN_MISMATCH");
   request = List();
   request.set_page_token(token);
   request.mutable_filter()->set_owner("team-a");
-  EXPECT_EQ(Reason(ReadTokenList(*View(), request, now_)), "PAGE_TOKEN_MISMATCH");
+  EXPECT_EQ(Reason(ReadTokenList(*View(), request, now_, kAll)), "PAGE_TOKEN_MISMATCH");
   request.mutable_filter()->Clear();
   request.mutable_filter()->set_still_tried(true);
   request.mutable_filter()->mutable_tried_within()->set_seconds(60);
-  EXPECT_EQ(Reason(ReadTokenList(*View(), request, now_)), "PAGE_TOKEN_MISMATCH");
+  EXPECT_EQ(Reason(ReadTokenList(*View(), request, now_, kAll)), "PAGE_TOKEN_MISMATCH");
   request = List();
   std::string flipped = token;
   flipped[flipped.size() / 2] = flipped[flipped.size() / 2] == 'A' ? 'B' : 'A';
   for (const std::string& bad : {std::string("garbage"), std::string("!!"), flipped,
                                  token.substr(0, token.size() / 2), std::string(5000, 'A')}) {
     request.set_page_token(bad);
-    const auto refused = ReadTokenList(*View(), request, now_);
+    const auto refused = ReadTokenList(*View(), request, now_, kAll);
     EXPECT_EQ(refused.status().code(), absl::StatusCode::kInvalidArgument);
     EXPECT_EQ(Reason(refused), "PAGE_TOKEN_MALFORMED") << bad;
     EXPECT_EQ(Field(refused.status()), "page_token");
   }
   request = List();
   request.set_page_size(-1);
-  EXPECT_EQ(Reason(ReadTokenList(*View(), request, now_)), "PAGE_SIZE_NEGATIVE");
+  EXPECT_EQ(Reason(ReadTokenList(*View(), request, now_, kAll)), "PAGE_SIZE_NEGATIVE");
   request = List();
   request.set_parent("workspaces/none");
-  EXPECT_EQ(Reason(ReadTokenList(*View(), request, now_)), "WORKSPACE_NOT_FOUND");
+  EXPECT_EQ(Reason(ReadTokenList(*View(), request, now_, kAll)), "WORKSPACE_NOT_FOUND");
   request = List();
   request.mutable_filter()->mutable_states()->Add(99);
-  EXPECT_EQ(Reason(ReadTokenList(*View(), request, now_)), "STATE_UNKNOWN");
+  EXPECT_EQ(Reason(ReadTokenList(*View(), request, now_, kAll)), "STATE_UNKNOWN");
+}
+
+TEST_F(ReadTest, AllWorkspacesThatMayBeReadComeInPages) {
+  std::set<std::string> readable;
+  for (const char* workspace : {"acme", "acme-2", "b", "hidden", "z"}) {
+    for (int i = 0; i < 3; ++i) {
+      auto ask = Ask(absl::StrCat(workspace, i));
+      ask.set_parent(absl::StrCat("workspaces/", workspace));
+      ASSERT_TRUE(Create(ask).ok());
+      if (ask.parent() != "workspaces/hidden") readable.insert(ask.token().label());
+    }
+  }
+  const MayReadWorkspace may_read = [](absl::string_view name) {
+    return name != "workspaces/hidden";
+  };
+  for (int page_size = 1; page_size < 14; ++page_size) {
+    auto request = List();
+    request.set_parent("workspaces/-");
+    request.set_page_size(page_size);
+    std::vector<std::string> names;
+    std::set<std::string> labels;
+    int pages = 0;
+    do {
+      const auto page = ReadTokenList(*View(), request, now_, may_read).value();
+      ++pages;
+      for (const auto& one : page.tokens()) {
+        names.push_back(one.name());
+        labels.insert(one.label());
+      }
+      EXPECT_LE(page.tokens_size(), page_size);
+      request.set_page_token(page.next_page_token());
+    } while (!request.page_token().empty());
+    EXPECT_EQ(labels, readable) << page_size;
+    EXPECT_EQ(names.size(), readable.size()) << page_size;
+    EXPECT_EQ(pages, (12 + page_size - 1) / page_size) << "no empty page at the end";
+  }
+  // The page tokens of one list are none of the other's.
+  auto request = List();
+  request.set_parent("workspaces/-");
+  request.set_page_size(1);
+  request.set_page_token(ReadTokenList(*View(), request, now_, may_read).value().next_page_token());
+  request.set_parent("workspaces/acme");
+  EXPECT_EQ(Reason(ReadTokenList(*View(), request, now_, may_read)), "PAGE_TOKEN_MISMATCH");
+}
+
+TEST_F(ReadTest, APageTokenGivesNoHiddenWorkspaceAway) {
+  for (const char* workspace : {"acme", "hidden", "z"}) {
+    auto ask = Ask(workspace);
+    ask.set_parent(absl::StrCat("workspaces/", workspace));
+    ASSERT_TRUE(Create(ask).ok());
+  }
+  auto request = List();
+  request.set_parent("workspaces/-");
+  request.set_page_size(1);
+  const auto page = ReadTokenList(*View(), request, now_, [](absl::string_view name) {
+                      return name != "workspaces/hidden";
+                    }).value();
+  const auto after =
+      ReadPageToken(absl::StrCat("tokens\n-\n", storage::SerializeRecord(request.filter())),
+                    page.next_page_token());
+  EXPECT_EQ(storage::ParseTokenKey(after.value())->workspace, "acme");
+  EXPECT_EQ(ReadTokenList(*View(), request, now_,
+                          [](absl::string_view name) { return name == "workspaces/acme"; })
+                ->next_page_token(),
+            "")
+      << "nothing behind it may be read";
+}
+
+TEST_F(ReadTest, WhatHasEndedIsCountedWhereTheStatesLeaveItOut) {
+  Made("alive");
+  const auto gone = Made("gone");
+  ASSERT_TRUE(RevokeOne(gone.name()).ok());
+  TokenFilter filter;
+  filter.add_states(tollgate::v1::TOKEN_STATE_ACTIVE);
+  const auto count = [&] {
+    return ReadTokenList(*View(), List(filter), now_, kAll)->ended_left_out_count();
+  };
+  EXPECT_EQ(count(), 1);
+  filter.set_label_contains("gone");
+  EXPECT_EQ(count(), 1);
+  filter.set_label_contains("alive");
+  EXPECT_EQ(count(), 0);
+  filter.clear_label_contains();
+  filter.mutable_unused_for()->set_seconds(0);
+  EXPECT_EQ(count(), 0) << "whether it was unused is not looked at";
+  filter.clear_unused_for();
+  filter.add_states(tollgate::v1::TOKEN_STATE_REVOKED);
+  EXPECT_EQ(count(), 0);
+}
+
+TEST_F(ReadTest, AFilterByNothingVisibleIsRefused) {
+  Made("one");
+  TokenFilter filter;
+  filter.set_label_contains("\u200b\u2060");
+  EXPECT_EQ(Reason(ReadTokenList(*View(), List(filter), now_, kAll)), "LABEL_INVISIBLE");
 }
 
 TEST_F(ReadTest, AFilterThatHitsLittleAnswersShortPages) {
@@ -265,11 +362,11 @@ TEST_F(ReadTest, AFilterThatHitsLittleAnswersShortPages) {
   TokenFilter filter;
   filter.set_label_contains("needle");
   auto request = List(filter);
-  const auto first = ReadTokenList(*View(), request, now_).value();
+  const auto first = ReadTokenList(*View(), request, now_, kAll).value();
   EXPECT_EQ(first.tokens_size(), 0);
   ASSERT_FALSE(first.next_page_token().empty());
   request.set_page_token(first.next_page_token());
-  const auto second = ReadTokenList(*View(), request, now_).value();
+  const auto second = ReadTokenList(*View(), request, now_, kAll).value();
   EXPECT_EQ(second.tokens_size(), 1);
   EXPECT_TRUE(second.next_page_token().empty());
 }
@@ -297,7 +394,7 @@ TEST_F(ReadTest, WorkspacesAndAudit) {
   auto tokens = List();
   tokens.set_parent("workspaces/a");
   tokens.set_page_token(MakePageToken("workspaces", "a"));
-  EXPECT_EQ(Reason(ReadTokenList(*View(), tokens, now_)), "PAGE_TOKEN_MISMATCH");
+  EXPECT_EQ(Reason(ReadTokenList(*View(), tokens, now_, kAll)), "PAGE_TOKEN_MISMATCH");
 
   tollgate::v1::ListAuditEntriesRequest audit;
   audit.set_page_size(2);
@@ -333,7 +430,7 @@ TEST_F(ReadTest, APageEndsBeforeItIsTooLargeForAClient) {
   int seen = 0;
   int pages = 0;
   do {
-    const auto page = ReadTokenList(*View(), list, now_);
+    const auto page = ReadTokenList(*View(), list, now_, kAll);
     ASSERT_TRUE(page.ok()) << page.status();
     EXPECT_LT(page->ByteSizeLong(), size_t{3} << 19);
     EXPECT_GT(page->tokens_size(), 0);
