@@ -2,31 +2,52 @@
 
 #include <poll.h>
 #include <sys/eventfd.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstdint>
 
 namespace tollgate::cli {
 
+namespace {
+
+// Where the handler writes to.
+std::atomic<int> g_signals{-1};
+
+void OnSignal(int) {
+  const int saved = errno;
+  const uint64_t one = 1;
+  [[maybe_unused]] const ssize_t written = write(g_signals.load(), &one, sizeof(one));
+  errno = saved;
+}
+
+void Take(int signal, struct sigaction* before) {
+  struct sigaction ours = {};
+  ours.sa_handler = OnSignal;
+  ours.sa_flags = SA_RESTART;
+  sigemptyset(&ours.sa_mask);
+  sigaction(signal, nullptr, before);
+  if (before->sa_handler != SIG_IGN) sigaction(signal, &ours, nullptr);
+}
+
+}  // namespace
+
 Interrupt::Interrupt() {
-  sigset_t ours;
-  sigemptyset(&ours);
-  sigaddset(&ours, SIGINT);
-  sigaddset(&ours, SIGTERM);
-  pthread_sigmask(SIG_BLOCK, &ours, &before_);
-  signals_ = signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK);
+  signals_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   notified_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  g_signals = signals_;
+  Take(SIGINT, &before_int_);
+  Take(SIGTERM, &before_term_);
 }
 
 Interrupt::~Interrupt() {
-  // What has come and was not read must not end the process once it can again.
-  Wait(absl::ZeroDuration());
+  sigaction(SIGINT, &before_int_, nullptr);
+  sigaction(SIGTERM, &before_term_, nullptr);
+  g_signals = -1;
   if (signals_ >= 0) close(signals_);
   if (notified_ >= 0) close(notified_);
-  pthread_sigmask(SIG_SETMASK, &before_, nullptr);
 }
 
 Interrupt::Woken Interrupt::Wait(absl::Duration at_most) {
@@ -42,12 +63,9 @@ Interrupt::Woken Interrupt::Wait(absl::Duration at_most) {
     ready = poll(fds, 2, ms);
   } while (ready < 0 && errno == EINTR);
   if (ready <= 0) return Woken::kTime;
-  signalfd_siginfo info;
-  while (read(signals_, &info, sizeof(info)) == static_cast<ssize_t>(sizeof(info))) {
-    interrupted_ = true;
-  }
-  if (interrupted_) return Woken::kInterrupted;
   uint64_t count = 0;
+  interrupted_ = read(signals_, &count, sizeof(count)) > 0;
+  if (interrupted_) return Woken::kInterrupted;
   return read(notified_, &count, sizeof(count)) > 0 ? Woken::kNotified : Woken::kTime;
 }
 

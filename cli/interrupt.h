@@ -8,9 +8,9 @@
 
 namespace tollgate::cli {
 
-// While this object lives, SIGINT and SIGTERM do not end the process; the object waits for them.
-// Make it before any thread is started (before the first channel): a thread from before would still
-// take the signal and end the process. One object at a time; not thread-safe, except Notify.
+// While this object lives, SIGINT and SIGTERM do not end the process; the object waits for them,
+// whichever thread takes them. A signal that was ignored stays ignored. One object at a time; not
+// thread-safe, except Notify.
 class Interrupt {
  public:
   Interrupt();
@@ -31,7 +31,8 @@ class Interrupt {
   int signals_ = -1;
   int notified_ = -1;
   bool interrupted_ = false;
-  sigset_t before_;
+  struct sigaction before_int_ = {};
+  struct sigaction before_term_ = {};
 };
 
 }  // namespace tollgate::cli
