@@ -26,6 +26,7 @@
 #include "cli/commands/workspace.h"
 #include "cli/context_store.h"
 #include "cli/flag_names.h"
+#include "cli/help.h"
 #include "cli/settings_file.h"
 #include "policy/near_miss.h"
 #include "token/token_string.h"
@@ -35,15 +36,14 @@ namespace {
 
 constexpr char kFooter[] =
     "The settings of 'tollgate --help' can follow any command. They come from flags, then the "
-    "environment (TOLLGATE_SERVICE, TOLLGATE_EDGE, TOLLGATE_WORKSPACE, …),\n"
-    "then the file that --config or TOLLGATE_CONFIG names (by default\n"
-    "~/.config/tollgate/config.toml; with an empty TOLLGATE_CONFIG none), with lines as in\n"
-    "service = \"localhost:7411\" and workspace = \"acme\".\n"
+    "environment (TOLLGATE_SERVICE, TOLLGATE_EDGE, TOLLGATE_WORKSPACE, …), then the file that "
+    "--config or TOLLGATE_CONFIG names (by default ~/.config/tollgate/config.toml; with an empty "
+    "TOLLGATE_CONFIG none), with lines as in service = \"localhost:7411\" and workspace = "
+    "\"acme\".\n"
     "\n"
     "Exit codes: 0 done; 1 failed; 2 wrong use, or a field was refused; 3 not found; 4 refused as "
-    "things stand;\n"
-    "5 unavailable; 6 done, but not enforced (or its holds not closed) in the time given; 7 you "
-    "said no;\n"
+    "things stand; 5 unavailable; 6 done, but not enforced (or its holds not closed) in the time "
+    "given; 7 you said no;\n"
     "token check: 10 refused, 11 no answer;\n"
     "policy test: 10 denied; policy lint, doctor: 10 something was found.";
 
@@ -97,13 +97,13 @@ std::string FirstWithoutValue(const std::vector<std::string>& arguments) {
   return "";
 }
 
-// Whether the words themselves name a workspace; otherwise it is the usual one, of the environment
-// or the settings' file.
-bool NamesWorkspace(const std::vector<std::string>& arguments) {
+// Whether the words themselves give the option; otherwise its value is the usual one, of the
+// environment or the settings' file.
+bool NamesOption(const std::vector<std::string>& arguments, const std::string& name, char letter) {
   for (const std::string& word : arguments) {
     if (word == "--") break;
-    if (word == "--workspace" || absl::StartsWith(word, "--workspace=") ||
-        (absl::StartsWith(word, "-w") && !absl::StartsWith(word, "--"))) {
+    if (word == name || absl::StartsWith(word, name + "=") ||
+        (word.size() > 1 && word[0] == '-' && word[1] == letter)) {
       return true;
     }
   }
@@ -250,9 +250,15 @@ void AddSettings(CLI::App& app, Settings& settings) {
   app.add_flag("--allow-plaintext", settings.allow_plaintext,
                "Speak plaintext to an address other hosts can reach")
       ->envname("TOLLGATE_ALLOW_PLAINTEXT");
-  app.add_option("-o,--output", settings.output, "table for people, json for programs")
-      ->check(CLI::IsMember({"table", "json"}))
+  app.add_option("-o,--output", settings.output,
+                 "table for people, json for programs; of lists also wide (a table with every "
+                 "column), name and csv")
+      ->check(CLI::IsMember({"table", "json", "wide", "name", "csv"}))
       ->envname("TOLLGATE_OUTPUT")
+      ->capture_default_str();
+  app.add_option("--color", settings.colour,
+                 "Colours in tables: at a terminal, unless NO_COLOR is set")
+      ->check(CLI::IsMember({"auto", "always", "never"}))
       ->capture_default_str();
   app.add_flag("-q,--quiet", settings.quiet,
                "Only what was asked for: an id, a secret, or nothing");
@@ -268,6 +274,7 @@ int RunCommand(const std::vector<std::string>& words, Terminal terminal) {
   Context context(terminal);
   CLI::App app("Issue, list, rotate and revoke workspace tokens, and see revocation enforced.",
                "tollgate");
+  app.formatter(NarrowHelp());
   app.footer(kFooter);
   app.require_subcommand(1);
   app.fallthrough();  // --service and its like are taken after the verb as well
@@ -302,16 +309,24 @@ int RunCommand(const std::vector<std::string>& words, Terminal terminal) {
       ->envname("TOLLGATE_CONFIG");
   app.add_subcommand("version", "This program's version")->callback([&context] {
     if (context.settings().json()) {
-      context.out() << "{\"version\": \"" << base::kVersion << "\"}\n";
+      context.out() << "{\n  \"version\": " << JsonString(base::kVersion) << "\n}\n";
+    } else if (context.settings().quiet) {
+      context.out() << base::kVersion << '\n';
     } else {
       context.out() << "tollgate " << base::kVersion << '\n';
     }
   });
 
+  // Before any command runs.
+  app.parse_complete_callback([&] {
+    const bool typed = NamesOption(arguments, "--output", 'o');
+    const absl::Status form = context.CheckForm(DeepestNamed(app), typed);
+    if (!form.ok()) throw CLI::ValidationError("--output", std::string(form.message()));
+  });
   CheckValues(&app);
   const FlagNames flags(&app);
   context.NameFlags(&flags);
-  context.settings().workspace_typed = NamesWorkspace(arguments);
+  context.settings().workspace_typed = NamesOption(arguments, "--workspace", 'w');
 
   const auto misused = [&](const std::string& what, const std::string& see) {
     if (WantsJson(arguments, app)) {
@@ -324,7 +339,18 @@ int RunCommand(const std::vector<std::string>& words, Terminal terminal) {
   if (const std::string bare = FirstWithoutValue(arguments); !bare.empty()) {
     return misused(absl::StrCat(bare, ": ", CheckValue("")), "");
   }
-  std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
+  // "--sort -created": CLI11 would take the second word for options.
+  std::vector<std::string> joined;
+  for (const std::string& word : arguments) {
+    const bool descending = !joined.empty() && joined.back() == "--sort" && word.size() > 1 &&
+                            word[0] == '-' && word[1] != '-';
+    if (descending) {
+      joined.back() += "=" + word;
+    } else {
+      joined.push_back(word);
+    }
+  }
+  std::vector<std::string> reversed(joined.rbegin(), joined.rend());
   try {
     app.parse(reversed);
   } catch (const CLI::CallForHelp& help) {

@@ -3,10 +3,12 @@
 #include <unistd.h>
 
 #include <iostream>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/secret.h"
 #include "base/status.h"
 #include "cli/hidden_input.h"
@@ -214,10 +216,37 @@ base::SecretBytes Context::ReadSecret() {
   return secret;
 }
 
+void Context::ShowTable(const Table& table) {
+  const std::vector<std::string> left_out = table.Print(raw_out(), screen());
+  if (left_out.empty() || settings_.quiet) return;
+  err() << "Without " << absl::StrJoin(left_out, ", ") << ", for want of room: -o wide\n";
+}
+
+absl::Status Context::CheckForm(const CLI::App* verb, bool typed) {
+  if (settings_.output == "table" || settings_.json()) return absl::OkStatus();
+  const auto found = forms_.find(verb);
+  if (found != forms_.end() && found->second.count(settings_.output) > 0) return absl::OkStatus();
+  const std::string asked = std::exchange(settings_.output, "table");
+  if (!typed) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "this command's answer does not come as '", asked, "'; -o takes ",
+      found == forms_.end() ? "" : absl::StrCat(absl::StrJoin(found->second, ", "), ", "),
+      "table and json here"));
+}
+
 void Context::Fail(const absl::Status& status) {
   if (status.ok()) return;
   exit_code = ExitCodeFor(status);
   Say(status);
+}
+
+void Context::TellNothingChanged() {
+  exit_code = kAborted;
+  if (settings_.json()) {
+    Say(base::Refuse(absl::StatusCode::kCancelled, "NOT_CONFIRMED", "nothing was changed"));
+  } else {
+    err() << "Nothing was changed.\n";
+  }
 }
 
 void Context::Say(const absl::Status& status) {

@@ -4,7 +4,9 @@
 
 #include <functional>
 #include <iosfwd>
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -18,10 +20,15 @@
 #include "cli/flag_names.h"
 #include "cli/output.h"
 #include "cli/safe_stream.h"
+#include "cli/table.h"
 #include "grpcpp/grpcpp.h"
 #include "net/credentials.h"
 #include "net/diagnosis.h"
 #include "net/error.h"
+
+namespace CLI {
+class App;
+}  // namespace CLI
 
 namespace tollgate::cli {
 
@@ -33,6 +40,8 @@ struct Terminal {
   bool in_is_terminal = false;   // may be asked questions
   bool out_is_terminal = false;  // may show words around a secret
   const base::Clock* clock;
+  size_t columns = 0;    // of the terminal that `out` is; 0: it is none, or does not say
+  bool colours = false;  // `out` is a terminal that shows them, and its user wants them
 };
 
 // The settings from flags, environment and config file, in this order of precedence.
@@ -42,7 +51,8 @@ struct Settings {
   std::string edge = "localhost:7413";
   net::TlsFiles tls;
   bool allow_plaintext = false;
-  std::string output = "table";  // or json
+  std::string output = "table";  // or wide, name, csv, json
+  std::string colour = "auto";   // or always, never
   bool quiet = false;
   std::string timeout = "10s";
   // The command's words name the workspace that it is about (-w); the usual one, of the environment
@@ -50,6 +60,9 @@ struct Settings {
   bool workspace_typed = false;
 
   bool json() const { return output == "json"; }
+  bool wide() const { return output == "wide"; }
+  bool names() const { return output == "name"; }
+  bool csv() const { return output == "csv"; }
 };
 
 // How one call is made.
@@ -93,8 +106,8 @@ class Context {
   }
   // Prints the answer as JSON (ShowJsonLine: on one line, for streams). INTERNAL (ANSWER_NOT_JSON):
   // the answer has no JSON.
-  absl::Status ShowJson(const google::protobuf::Message& message) {
-    return PrintJson(message, raw_out());
+  absl::Status ShowJson(const google::protobuf::Message& message, const JsonMembers& more = {}) {
+    return PrintJson(message, raw_out(), more);
   }
   absl::Status ShowJsonLine(const google::protobuf::Message& message) {
     return PrintJsonLine(message, raw_out());
@@ -103,6 +116,23 @@ class Context {
   const Terminal& terminal() const { return terminal_; }
   absl::Time now() const { return terminal_.clock->WallNow(); }
   Settings& settings() { return settings_; }
+
+  // Where tables are shown: as wide as the terminal, or, elsewhere and with -o wide, as they like.
+  Screen screen() const {
+    return {settings_.wide() ? 0 : terminal_.columns,
+            settings_.colour == "always" || (settings_.colour == "auto" && terminal_.colours)};
+  }
+  // Prints a table for people, and says on `err` which columns had no room.
+  void ShowTable(const Table& table);
+
+  // The verb's answer also comes in these forms: of "wide", "name", "csv". Every other has a table
+  // and JSON.
+  void AlsoPrints(const CLI::App* verb, std::set<std::string> forms) {
+    forms_[verb] = std::move(forms);
+  }
+  // INVALID_ARGUMENT: the verb has no such form, and it was asked for (`typed`); where it is only
+  // the usual one, of the environment or the settings' file, the verb's table takes its place.
+  absl::Status CheckForm(const CLI::App* verb, bool typed);
 
   // A channel to the service, or to the validator. INVALID_ARGUMENT: the address is malformed, or
   // asks for plaintext over a network.
@@ -119,15 +149,21 @@ class Context {
   absl::Status Explain(const grpc::Status& status, absl::Duration patience,
                        const CallOptions& options = CallOptions());
 
-  // Makes one call to the service; the whole command uses one channel.
+  // The channel to the service that the whole command uses. Errors as above.
+  absl::StatusOr<std::shared_ptr<grpc::Channel>> AskedChannel() {
+    if (asked_ == nullptr) {
+      ASSIGN_OR_RETURN(asked_, ServiceChannel());
+    }
+    return asked_;
+  }
+
+  // Makes one call to the service, on that channel.
   //   RETURN_IF_ERROR(context.Ask(&TokenService::Stub::GetToken, request, &token));
   template <class Stub, class Request, class Response>
   absl::Status Ask(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
                    const Request& request, Response* response,
                    CallOptions options = CallOptions()) {
-    if (asked_ == nullptr) {
-      ASSIGN_OR_RETURN(asked_, ServiceChannel());
-    }
+    RETURN_IF_ERROR(AskedChannel().status());
     Stub stub(asked_);
     options.changes = ChangesSomething(request);
     return Call([&](grpc::ClientContext* call) { return (stub.*method)(call, request, response); },
@@ -156,6 +192,8 @@ class Context {
   int exit_code = kDone;
   // Prints an error and sets the exit code.
   void Fail(const absl::Status& status);
+  // The person said no: says that nothing was changed, and sets the exit code.
+  void TellNothingChanged();
   // Only prints an error; with -o json as one JSON object, so that programs can read all of stderr.
   void Say(const absl::Status& status);
 
@@ -168,6 +206,7 @@ class Context {
   SafeStream err_;
   Settings settings_;
   const FlagNames* flags_ = nullptr;
+  std::map<const CLI::App*, std::set<std::string>> forms_;
   // Of the channel made last.
   std::string tried_;
   net::Peer peer_;

@@ -1,17 +1,42 @@
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <iostream>
 #include <string>
 #include <vector>
 
+#include "absl/strings/numbers.h"
+#include "absl/strings/string_view.h"
 #include "base/clock.h"
 #include "base/core_dump.h"
 #include "base/secret.h"
 #include "cli/command_line.h"
 #include "google/protobuf/stubs/logging.h"
 #include "net/grpc_log.h"
+
+namespace {
+
+// How wide the terminal says it is; 0: it does not.
+size_t ColumnsOf(int terminal) {
+  winsize size{};
+  if (ioctl(terminal, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
+  const char* const told = std::getenv("COLUMNS");
+  int columns = 0;
+  return told != nullptr && absl::SimpleAtoi(told, &columns) && columns > 0 ? columns : 0;
+}
+
+// By the customs of https://no-color.org and terminfo.
+bool WantsColours() {
+  const char* const no = std::getenv("NO_COLOR");
+  const char* const term = std::getenv("TERM");
+  return (no == nullptr || *no == 0) && term != nullptr && *term != 0 &&
+         absl::string_view(term) != "dumb";
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   tollgate::base::InitSecrets();
@@ -30,6 +55,10 @@ int main(int argc, char** argv) {
   terminal.err = &std::cerr;
   terminal.in_is_terminal = isatty(STDIN_FILENO) != 0;
   terminal.out_is_terminal = isatty(STDOUT_FILENO) != 0;
+  if (terminal.out_is_terminal) {
+    terminal.columns = ColumnsOf(STDOUT_FILENO);
+    terminal.colours = WantsColours();
+  }
   terminal.clock = &tollgate::base::SystemClock();
   return tollgate::cli::RunCommand(std::vector<std::string>(argv + 1, argv + argc), terminal);
 }

@@ -1,39 +1,31 @@
-// The command's output: tables for people, JSON for programs, errors that say what to do.
+// The command's output: text that is safe to show, JSON for programs, errors that say what to do.
 #ifndef TOLLGATE_CLI_OUTPUT_H_
 #define TOLLGATE_CLI_OUTPUT_H_
 
+#include <cstdint>
 #include <iosfwd>
 #include <string>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "cli/json.h"
 #include "google/protobuf/message.h"
 
 namespace tollgate::cli {
-
-// A table in columns, padded by what the eye sees (text/display_width.h).
-class Table {
- public:
-  explicit Table(std::vector<std::string> header) : rows_{std::move(header)} {}
-  // `cells` has as many cells as the header; more is a bug of the caller.
-  void AddRow(std::vector<std::string> cells);
-  bool empty() const { return rows_.size() == 1; }
-  // Prints nothing for an empty table: the caller says in words that there is nothing.
-  void Print(std::ostream& out) const;
-
- private:
-  std::vector<std::vector<std::string>> rows_;
-};
 
 // Makes other people's text safe for a terminal: control characters (escape sequences), characters
 // that turn or hide text, and bytes that are not UTF-8 become `?`.
 std::string SafeForTerminal(absl::string_view text);
 
-// Prints a message as one JSON document, with proto field names, and a newline. A list is there
-// when it is empty, too. INTERNAL (ANSWER_NOT_JSON), and nothing is written: the message has no
-// JSON. Keeps no copy of the text.
-absl::Status PrintJson(const google::protobuf::Message& message, std::ostream& out);
+// Whether the code point drives a terminal, or turns or hides what it shows; true for what is no
+// code point (token::kNoCodePoint).
+bool DrivesOrDeceives(uint32_t point);
+
+// Prints a message as one JSON document (json.h), with `more` members behind its own, and a
+// newline. INTERNAL (ANSWER_NOT_JSON), and nothing is written: the message has no JSON. Keeps no
+// copy of the text.
+absl::Status PrintJson(const google::protobuf::Message& message, std::ostream& out,
+                       const JsonMembers& more = {});
 // The same on one line, for streams.
 absl::Status PrintJsonLine(const google::protobuf::Message& message, std::ostream& out);
 

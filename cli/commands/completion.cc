@@ -82,6 +82,9 @@ std::vector<std::string> ValuesOf(const CLI::App& app, const CLI::Option& option
   }
   if (const std::string kind = AskedKindOf(app, option); !kind.empty()) return {kind};
   if (option.check_lname("action")) return AuditActions();
+  if (option.check_lname("sort")) {
+    return {"label", "created", "last-used", "expires", "owner", "id"};
+  }
   std::vector<std::string> states;
   if (option.check_lname("state")) {
     const google::protobuf::EnumDescriptor* all = tollgate::v1::TokenState_descriptor();

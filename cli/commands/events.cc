@@ -6,6 +6,7 @@
 #include "base/proto_time.h"
 #include "base/status.h"
 #include "cli/commands/events_watch.h"
+#include "cli/commands/enforcement_wait.h"
 #include "cli/commands/token_text.h"
 #include "cli/human.h"
 #include "tollgate/v1/operations_service.grpc.pb.h"
@@ -23,25 +24,31 @@ struct EventsWaitOptions {
 };
 
 absl::Status Wait(Context& context, const EventsWaitOptions& options) {
-  tollgate::v1::WaitEnforcedRequest request;
-  request.set_revision(options.revision);
-  request.set_epoch(options.epoch);
-  ASSIGN_OR_RETURN(const absl::Duration timeout, ParseHumanDuration(options.timeout));
-  *request.mutable_timeout() = base::ToProto(timeout);
-  request.set_holds(options.holds);
+  WaitGoal goal;
+  goal.revision = options.revision;
+  goal.epoch = options.epoch;
+  goal.holds = options.holds;
+  ASSIGN_OR_RETURN(goal.at_most, ParseHumanDuration(options.timeout));
+  goal.started = context.now();
+  goal.patient = false;  // who asks for a revision wants to know that nobody answers
   tollgate::v1::Receipt receipt;
-  const absl::Time started = context.now();
-  RETURN_IF_ERROR(context.Ask(&OperationsService::Stub::WaitEnforced, request, &receipt, timeout));
-  const bool enforced = receipt.state() == tollgate::v1::ENFORCEMENT_STATE_ENFORCED;
-  if (context.settings().json()) {
-    RETURN_IF_ERROR(context.ShowJson(receipt));
-  } else {
-    context.out() << ReceiptText(receipt, context.now() - started);
-    context.out() << (enforced ? HoldsText(receipt) + LastAdmitText(receipt)
-                               : WaitingText(receipt));
+  Interrupt interrupt;
+  absl::Status failure;
+  const WaitEnd end = WaitForEnforcement(context, interrupt, goal, &receipt, &failure);
+  RETURN_IF_ERROR(failure);
+  if (context.settings().json()) RETURN_IF_ERROR(context.ShowJson(receipt));
+  if (end != WaitEnd::kDone) context.exit_code = kNotYetEnforced;
+  if (end == WaitEnd::kInterrupted) {
+    const std::string told = absl::StrCat(
+        "Not waited for any longer; enforcement goes on. Ask again: tollgate events wait ",
+        options.holds ? "--holds " : "", options.revision,
+        receipt.epoch().empty() ? "" : " --epoch ", SafeForTerminal(receipt.epoch()));
+    if (context.settings().json()) {
+      context.Say(base::Refuse(absl::StatusCode::kCancelled, "WAIT_INTERRUPTED", told));
+    } else {
+      context.err() << told << '\n';
+    }
   }
-  const bool open = options.holds && receipt.holds_open() > 0;
-  if (!enforced || open) context.exit_code = kNotYetEnforced;
   return absl::OkStatus();
 }
 

@@ -7,10 +7,10 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_split.h"
 #include "base/proto_time.h"
 #include "base/secret.h"
 #include "base/status.h"
+#include "cli/commands/token_filter.h"
 #include "cli/commands/token_text.h"
 #include "cli/human.h"
 #include "tollgate/v1/token_service.grpc.pb.h"
@@ -30,16 +30,6 @@ struct Which {
 void AddWhich(CLI::App& app, Which* which) {
   app.add_option("token", which->token, "The token's id, or its full name")->required();
   AddWorkspaceOption(app, &which->workspace);
-}
-
-std::vector<std::string> EdgeLines(const Token& token, absl::Time now) {
-  std::vector<std::string> lines;
-  for (const tollgate::v1::EdgeUse& use : token.edge_uses()) {
-    lines.push_back(absl::StrCat(
-        SafeForTerminal(use.edge()), "  ", HumanTime(base::FromProto(use.last_used_time()), now),
-        ", ", use.use_count_today(), use.use_count_today() == 1 ? " time today" : " times today"));
-  }
-  return lines;
 }
 
 // How the token ended, where its state does not say it.
@@ -163,19 +153,6 @@ struct CreateOptions {
   std::string workspace, label, owner, expires_in, expires_at, request_id;
   std::vector<std::string> scopes, audiences, annotations;
 };
-
-absl::Status FillAnnotations(const std::vector<std::string>& pairs,
-                             google::protobuf::Map<std::string, std::string>* out) {
-  for (const std::string& pair : pairs) {
-    const std::vector<std::string> parts = absl::StrSplit(pair, absl::MaxSplits('=', 1));
-    if (parts.size() != 2) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("--annotation wants key=value, not '", pair.substr(0, 40), "'"));
-    }
-    (*out)[parts[0]] = parts[1];
-  }
-  return absl::OkStatus();
-}
 
 absl::Status Create(Context& context, const CreateOptions& options) {
   tollgate::v1::CreateTokenRequest request;
@@ -338,103 +315,6 @@ absl::Status Get(Context& context, const Which& which) {
   return absl::OkStatus();
 }
 
-struct ListOptions {
-  std::string workspace, label, owner, unused_for, expiring_within, rotation_due_within;
-  std::string tried_within;
-  std::vector<std::string> states, annotations;
-  bool full = false, still_tried = false;
-  int limit = 0;
-};
-
-absl::Status FillFilter(const ListOptions& options, tollgate::v1::TokenFilter* filter) {
-  for (const std::string& word : options.states) {
-    ASSIGN_OR_RETURN(const tollgate::v1::TokenState state, StateFromText(word));
-    filter->add_states(state);
-  }
-  filter->set_label_contains(options.label);
-  filter->set_owner(options.owner);
-  RETURN_IF_ERROR(FillAnnotations(options.annotations, filter->mutable_annotations()));
-  if (!options.unused_for.empty()) {
-    ASSIGN_OR_RETURN(const absl::Duration unused, ParseHumanDuration(options.unused_for));
-    *filter->mutable_unused_for() = base::ToProto(unused);
-  }
-  if (!options.expiring_within.empty()) {
-    ASSIGN_OR_RETURN(const absl::Duration within, ParseHumanDuration(options.expiring_within));
-    *filter->mutable_expiring_within() = base::ToProto(within);
-  }
-  if (!options.rotation_due_within.empty()) {
-    absl::Duration within = absl::ZeroDuration();
-    if (options.rotation_due_within != "now") {
-      ASSIGN_OR_RETURN(within, ParseHumanDuration(options.rotation_due_within));
-    }
-    *filter->mutable_rotation_due_within() = base::ToProto(within);
-  }
-  filter->set_still_tried(options.still_tried || !options.tried_within.empty());
-  if (!options.tried_within.empty()) {
-    ASSIGN_OR_RETURN(const absl::Duration within, ParseHumanDuration(options.tried_within));
-    *filter->mutable_tried_within() = base::ToProto(within);
-  }
-  return absl::OkStatus();
-}
-
-absl::Status List(Context& context, const ListOptions& options) {
-  tollgate::v1::ListTokensRequest request;
-  ASSIGN_OR_RETURN(*request.mutable_parent(), ParentFrom(options.workspace));
-  RETURN_IF_ERROR(FillFilter(options, request.mutable_filter()));
-  request.set_page_size(options.limit > 0 && options.limit < 1000 ? options.limit : 1000);
-  request.set_view(options.full ? tollgate::v1::TOKEN_VIEW_FULL : tollgate::v1::TOKEN_VIEW_BASIC);
-
-  tollgate::v1::ListTokensResponse all;
-  bool cut = false;
-  do {
-    tollgate::v1::ListTokensResponse page;
-    RETURN_IF_ERROR(context.Ask(&TokenService::Stub::ListTokens, request, &page));
-    for (Token& token : *page.mutable_tokens()) {
-      if (options.limit > 0 && all.tokens_size() >= options.limit) {
-        cut = true;
-        break;
-      }
-      *all.add_tokens() = std::move(token);
-    }
-    request.set_page_token(page.next_page_token());
-    if (options.limit > 0 && all.tokens_size() >= options.limit && !page.next_page_token().empty())
-      cut = true;
-  } while (!request.page_token().empty() && !cut);
-
-  if (context.settings().json()) {
-    RETURN_IF_ERROR(context.ShowJson(all));
-    return absl::OkStatus();
-  }
-  if (context.settings().quiet) {
-    for (const Token& token : all.tokens()) {
-      context.out() << SafeForTerminal(token.token_id()) << '\n';
-    }
-    return absl::OkStatus();
-  }
-  if (all.tokens_size() == 0) {
-    context.out() << "No tokens" << (request.filter().ByteSizeLong() > 0 ? " match" : "") << " in "
-                  << request.parent() << ".\n";
-    return absl::OkStatus();
-  }
-  // No rotation of a dead token is of interest.
-  const bool still_tried = request.filter().still_tried();
-  Table table({"TOKEN", "LABEL", "STATE", "SCOPES", "LAST USED", "EXPIRES",
-               still_tried ? "LAST TRIED" : "ROTATION"});
-  const absl::Time now = context.now();
-  for (const Token& token : all.tokens()) {
-    table.AddRow({token.token_id(), token.label(), StateText(token.state()),
-                  token.scopes_size() > 0 ? absl::StrJoin(token.scopes(), ",") : "-",
-                  LastUsedText(token, now), ExpiresText(token, now),
-                  still_tried ? LastTriedText(token, now) : RotationText(token, now)});
-    if (options.full) {
-      for (const std::string& edge : EdgeLines(token, now)) table.AddRow({"", "  at " + edge});
-    }
-  }
-  table.Print(context.out());
-  if (cut) context.out() << "… and more: this is the first " << options.limit << ".\n";
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 void AddWorkspaceOption(CLI::App& verb, std::string* workspace) {
@@ -483,28 +363,6 @@ void AddTokenReadCommands(CLI::App& token, Context& context) {
     verb->callback([&context, which] { context.Fail(Get(context, *which)); });
   }
   {
-    auto options = std::make_shared<ListOptions>();
-    CLI::App* verb = token.add_subcommand("list", "List the tokens of a workspace");
-    AddWorkspaceOption(*verb, &options->workspace);
-    verb->add_option("--state", options->states,
-                     "active, suspended, retiring, revoked, expired; repeatable");
-    verb->add_option("--label", options->label, "The label contains this");
-    verb->add_option("--owner", options->owner, "Exactly this owner");
-    verb->add_option("--annotation", options->annotations, "key=value; repeatable");
-    verb->add_option("--unused-for", options->unused_for, "Not used for this long, as in 30d");
-    verb->add_option("--expiring-within", options->expiring_within, "Expires within, as in 7d");
-    verb->add_option("--rotation-due-within", options->rotation_due_within,
-                     "Rotation is due within, as in 7d; 'now': overdue");
-    verb->add_flag("--still-tried", options->still_tried,
-                   "Revoked, expired or suspended, and still presented at an edge");
-    verb->add_option("--tried-within", options->tried_within,
-                     "Still tried, and within this long before now, as in 7d");
-    verb->add_flag("--edges", options->full, "Also where each was used");
-    verb->add_option("--limit", options->limit, "At most so many; 0: all")
-        ->check(CLI::Range(0, 1000000));
-    verb->callback([&context, options] { context.Fail(List(context, *options)); });
-  }
-  {
     auto options = std::make_shared<RotateOptions>();
     CLI::App* verb =
         token.add_subcommand("rotate", "Make a replacement; the old one works until it is retired");
@@ -542,6 +400,7 @@ void AddTokenCommands(CLI::App& app, Context& context) {
   CLI::App* token = app.add_subcommand("token", "Create, list, rotate and revoke tokens");
   token->require_subcommand(1);
   AddTokenReadCommands(*token, context);
+  AddTokenListCommand(*token, context);
   AddTokenChangeCommands(*token, context);
   AddTokenRevokeCommand(*token, context);
   AddTokenAttemptsCommand(*token, context);

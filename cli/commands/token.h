@@ -28,6 +28,7 @@ void AddTokenCommands(CLI::App& app, Context& context);
 // The parts of AddTokenCommands: commands that show and make tokens, and commands that take
 // permission away.
 void AddTokenReadCommands(CLI::App& token, Context& context);
+void AddTokenListCommand(CLI::App& token, Context& context);
 void AddTokenChangeCommands(CLI::App& token, Context& context);
 void AddTokenRevokeCommand(CLI::App& token, Context& context);
 void AddTokenAttemptsCommand(CLI::App& token, Context& context);

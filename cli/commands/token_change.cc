@@ -1,27 +1,33 @@
-// Update, retire, suspend, resume: changes of one token.
+// Update, retire, suspend, resume.
 #include <algorithm>
+#include <cstring>
 #include <memory>
 #include <ostream>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/types/optional.h"
 #include "base/proto_time.h"
 #include "base/status.h"
+#include "cli/commands/each_token.h"
+#include "cli/commands/enforcement_wait.h"
 #include "cli/commands/token.h"
+#include "cli/commands/token_filter.h"
 #include "cli/commands/token_text.h"
 #include "cli/human.h"
-#include "tollgate/v1/operations_service.grpc.pb.h"
+#include "cli/interrupt.h"
 #include "tollgate/v1/token_service.grpc.pb.h"
 
 namespace tollgate::cli {
 namespace {
 
-using tollgate::v1::OperationsService;
 using tollgate::v1::TokenService;
 
 struct ChangeOptions {
-  std::string token, workspace, reason, quiet_period, request_id;
+  TokenChoice choice;
+  std::string token, workspace;  // of a verb that changes one
+  std::string reason, quiet_period, request_id;
   WaitOptions wait;
   bool force = false;
   // update
@@ -31,88 +37,69 @@ struct ChangeOptions {
        no_expiry = false;
 };
 
-CLI::App* AddVerb(CLI::App& token, const char* name, const char* what, ChangeOptions* options) {
-  CLI::App* verb = token.add_subcommand(name, what);
-  verb->add_option("token", options->token, "The token's id, or its full name")->required();
-  AddWorkspaceOption(*verb, &options->workspace);
-  verb->add_option("--request-id", options->request_id, "Makes a retry safe");
-  return verb;
-}
+// What was done to one token, and how it is told.
+struct Deed {
+  const char* verb;  // "suspend"
+  const char* done;  // "suspended"
+};
 
-// Fills wait_enforced; returns it, or zero.
-template <typename Request>
-absl::StatusOr<absl::Duration> FillWait(const WaitOptions& wait, Request* request) {
-  ASSIGN_OR_RETURN(const absl::Duration duration, wait.Parse());
-  if (duration > absl::ZeroDuration()) *request->mutable_wait_enforced() = base::ToProto(duration);
-  return duration;
-}
-
-// Waits for the holds that the receipt's revision put in doubt, for what is left of `wait`, and
-// puts the newer receipt in its place. The change is made: an error is reported, and is none of it.
-void WaitForHolds(Context& context, const tollgate::v1::Token& token, absl::Duration wait,
-                  tollgate::v1::Receipt* receipt) {
-  const absl::Duration left = wait - base::FromProto(receipt->elapsed());
-  if (left <= absl::ZeroDuration()) return;
-  tollgate::v1::WaitEnforcedRequest request;
-  request.set_revision(receipt->revision());
-  request.set_epoch(receipt->epoch());
-  request.set_token(token.name());
-  request.set_holds(true);
-  *request.mutable_timeout() = base::ToProto(left);
-  tollgate::v1::Receipt newest;
-  const absl::Status asked =
-      context.Ask(&OperationsService::Stub::WaitEnforced, request, &newest, left);
-  if (!asked.ok()) {
-    context.Say(WithAdvice(
-        asked, absl::StrCat("It is done, and enforced. Ask for what is open still: tollgate events "
-                            "wait --holds ",
-                            receipt->revision(), " --epoch ", SafeForTerminal(receipt->epoch()))));
-    return;
-  }
-  *receipt = std::move(newest);
-}
-
-// `word`: what was done. `unchanged`: the lines where there was nothing to do. `wait`: how long was
-// waited for enforcement; zero: not at all.
 template <typename Response>
-absl::Status PrintChanged(Context& context, Response* answered, absl::string_view word,
-                          const std::string& unchanged, const WaitOptions& options,
-                          absl::Duration wait) {
-  const Response& response = *answered;
-  absl::Duration enforced_after;
-  if constexpr (requires { response.receipt(); }) {
-    enforced_after = base::FromProto(response.receipt().elapsed());
-    if (wait > absl::ZeroDuration() && options.holds &&
-        response.receipt().state() == tollgate::v1::ENFORCEMENT_STATE_ENFORCED &&
-        response.receipt().holds_open() > 0) {
-      WaitForHolds(context, response.token(), wait, answered->mutable_receipt());
+constexpr bool kHasReceipt = requires(Response response) { response.receipt(); };
+
+// Makes the change of all that was chosen, tells of it, and waits as asked. `change` fills the
+// answer for a name and a request id; `unchanged`: the lines where there was nothing to do.
+template <typename Response, typename Change, typename Unchanged>
+absl::Status Perform(Context& context, const ChosenTokens& chosen, bool several,
+                     const ChangeOptions& options, const Deed& deed, Change change,
+                     Unchanged unchanged) {
+  if (!chosen.agreed) return absl::OkStatus();
+  const bool talks = !context.settings().json() && !context.settings().quiet;
+  absl::Duration wait;
+  absl::optional<Interrupt> interrupt;  // from here on Ctrl-C ends only the wait
+  if constexpr (kHasReceipt<Response>) {
+    ASSIGN_OR_RETURN(wait, options.wait.Parse());
+    if (wait > absl::ZeroDuration()) interrupt.emplace();
+  }
+  const absl::Time started = context.now();
+  ASSIGN_OR_RETURN(
+      std::vector<Response> done,
+      ChangeEach<Response>(
+          context, chosen, several, options.request_id,
+          [&](const std::string& name, const std::string& request_id, Response* response) {
+            RETURN_IF_ERROR(change(name, request_id, response));
+            if (talks && response->unchanged()) {
+              context.out() << unchanged(*response) << std::flush;
+            } else if (talks) {
+              context.out() << deed.done << std::string(13 - strlen(deed.done), ' ') << "revision "
+                            << response->revision() << "   "
+                            << SafeForTerminal(response->token().label()) << '\n'
+                            << std::flush;
+            }
+            return absl::OkStatus();
+          }));
+  if (done.empty()) return absl::OkStatus();  // every error is told
+  if constexpr (kHasReceipt<Response>) {
+    Response& last = done.back();
+    if (wait > absl::ZeroDuration()) {
+      WaitGoal goal;
+      goal.revision = last.revision();
+      goal.epoch = last.receipt().epoch();
+      goal.token = several ? "" : last.token().name();
+      goal.holds = options.wait.holds;
+      goal.at_most = wait;
+      goal.started = started;
+      WaitAfterChange(context, *interrupt, goal, deed.done, last.mutable_receipt());
     }
   }
-  if (context.settings().json()) {
-    RETURN_IF_ERROR(context.ShowJson(response));
-  } else if (!context.settings().quiet && response.unchanged()) {
-    context.out() << unchanged;
-  } else if (!context.settings().quiet) {
-    context.out() << word << std::string(13 - word.size(), ' ') << "revision "
-                  << response.revision() << "   " << SafeForTerminal(response.token().label())
-                  << '\n';
-  }
-  if constexpr (requires { response.receipt(); }) {
-    if (wait == absl::ZeroDuration()) return absl::OkStatus();
-    const tollgate::v1::Receipt& receipt = response.receipt();
-    const bool enforced = receipt.state() == tollgate::v1::ENFORCEMENT_STATE_ENFORCED;
-    if (!context.settings().json() && !context.settings().quiet) {
-      context.out() << ReceiptText(receipt, enforced_after);
-      if (enforced) context.out() << HoldsText(receipt);
-    }
-    if (!enforced) {
-      if (!context.settings().json()) context.err() << WaitingText(receipt);
-      context.exit_code = kNotYetEnforced;
-    } else if (options.holds && receipt.holds_open() > 0) {
-      context.exit_code = kNotYetEnforced;
-    }
-  }
+  if (context.settings().json()) return ShowResults(context, done, several);
   return absl::OkStatus();
+}
+
+// Asks for a receipt at once where it is waited for: the revision and its epoch then belong
+// together, and no restore can come between.
+template <typename Request>
+void AskForEpoch(const WaitOptions& wait, Request* request) {
+  if (wait.wait || wait.holds) request->mutable_wait_enforced();
 }
 
 template <typename Strings>
@@ -126,11 +113,12 @@ bool Merges(const CLI::App& verb) {
          verb.count("--annotation") > 0;
 }
 
-absl::Status UpdateOnce(Context& context, const CLI::App& verb, const ChangeOptions& options) {
+absl::Status UpdateOnce(Context& context, const CLI::App& verb, const ChangeOptions& options,
+                        const std::string& name, const std::string& request_id,
+                        tollgate::v1::UpdateTokenResponse* response) {
   tollgate::v1::UpdateTokenRequest request;
   tollgate::v1::Token& token = *request.mutable_token();
-  ASSIGN_OR_RETURN(*token.mutable_name(), TokenNameFrom(options.token, options.workspace,
-                                                        context.settings().workspace_typed));
+  token.set_name(name);
   tollgate::v1::Token before;
   if (Merges(verb)) {
     tollgate::v1::GetTokenRequest get;
@@ -197,78 +185,109 @@ absl::Status UpdateOnce(Context& context, const CLI::App& verb, const ChangeOpti
         "nothing to change; give at least one of --label, --scope, --add-scope, --remove-scope, "
         "--audience, --owner, --annotation, --expires-in, --expires-at or their --no-… forms");
   }
-  request.set_request_id(options.request_id);
-  ASSIGN_OR_RETURN(const absl::Duration wait, FillWait(options.wait, &request));
-  tollgate::v1::UpdateTokenResponse response;
-  RETURN_IF_ERROR(context.Ask(&TokenService::Stub::UpdateToken, request, &response, wait));
-  return PrintChanged(
-      context, &response, "updated",
-      absl::StrCat("no change    revision ", response.revision(), "   it was so already\n"),
-      options.wait, wait);
+  request.set_request_id(request_id);
+  AskForEpoch(options.wait, &request);
+  return context.Ask(&TokenService::Stub::UpdateToken, request, response);
 }
 
-// A difference holds whatever else was changed meanwhile: it is taken from the newer state.
 absl::Status Update(Context& context, const CLI::App& verb, const ChangeOptions& options) {
-  constexpr int kTries = 5;
-  absl::Status done;
-  for (int i = 0; i < kTries; ++i) {
-    done = UpdateOnce(context, verb, options);
-    if (base::ReasonOf(done) != "ETAG_MISMATCH") break;
+  if (options.choice.several() && verb.count("--label") > 0) {
+    return absl::InvalidArgumentError(
+        "--label: a label is of one token; several are to be changed");
   }
-  return done;
+  ASSIGN_OR_RETURN(const ChosenTokens chosen,
+                   ChooseTokens(context, options.choice, "update", LiveStates()));
+  return Perform<tollgate::v1::UpdateTokenResponse>(
+      context, chosen, options.choice.several(), options, {"update", "updated"},
+      [&](const std::string& name, const std::string& request_id, auto* response) {
+        // A difference holds whatever else was changed meanwhile: it is taken from the newer state.
+        constexpr int kTries = 5;
+        absl::Status done;
+        for (int i = 0; i < kTries; ++i) {
+          done = UpdateOnce(context, verb, options, name, request_id, response);
+          if (base::ReasonOf(done) != "ETAG_MISMATCH") break;
+        }
+        return done;
+      },
+      [](const auto& response) {
+        return absl::StrCat("no change    revision ", response.revision(),
+                            "   it was so already\n");
+      });
 }
 
 absl::Status Retire(Context& context, const ChangeOptions& options) {
-  tollgate::v1::RetireTokenRequest request;
-  ASSIGN_OR_RETURN(*request.mutable_name(), TokenNameFrom(options.token, options.workspace,
-                                                          context.settings().workspace_typed));
-  request.set_force(options.force);
-  if (!options.quiet_period.empty()) {
-    ASSIGN_OR_RETURN(const absl::Duration quiet, ParseHumanDuration(options.quiet_period));
-    *request.mutable_quiet_period() = base::ToProto(quiet);
-  }
-  request.set_request_id(options.request_id);
-  ASSIGN_OR_RETURN(const absl::Duration wait, FillWait(options.wait, &request));
-  tollgate::v1::RetireTokenResponse response;
-  const absl::Status status =
-      context.Ask(&TokenService::Stub::RetireToken, request, &response, wait);
-  if (status.code() == absl::StatusCode::kFailedPrecondition && !options.force &&
-      (base::ReasonOf(status) == "STILL_IN_USE" ||
-       base::ReasonOf(status) == "REPLACEMENT_NEVER_SEEN" ||
-       base::ReasonOf(status) == "EDGES_NOT_HEARD")) {
-    return WithAdvice(status, "To retire it all the same: --force");
-  }
-  RETURN_IF_ERROR(status);
-  return PrintChanged(context, &response, "retired",
-                      NoChangeText(response.token(), response.revision(), "", context.now()),
-                      options.wait, wait);
+  ChosenTokens chosen;
+  chosen.tokens.emplace_back();
+  ASSIGN_OR_RETURN(
+      *chosen.tokens[0].mutable_name(),
+      TokenNameFrom(options.token, options.workspace, context.settings().workspace_typed));
+  return Perform<tollgate::v1::RetireTokenResponse>(
+      context, chosen, /*several=*/false, options, {"retire", "retired"},
+      [&](const std::string& name, const std::string& request_id, auto* response) {
+        tollgate::v1::RetireTokenRequest request;
+        request.set_name(name);
+        request.set_force(options.force);
+        if (!options.quiet_period.empty()) {
+          ASSIGN_OR_RETURN(const absl::Duration quiet, ParseHumanDuration(options.quiet_period));
+          *request.mutable_quiet_period() = base::ToProto(quiet);
+        }
+        request.set_request_id(request_id);
+        AskForEpoch(options.wait, &request);
+        const absl::Status status =
+            context.Ask(&TokenService::Stub::RetireToken, request, response);
+        if (status.code() == absl::StatusCode::kFailedPrecondition && !options.force &&
+            (base::ReasonOf(status) == "STILL_IN_USE" ||
+             base::ReasonOf(status) == "REPLACEMENT_NEVER_SEEN" ||
+             base::ReasonOf(status) == "EDGES_NOT_HEARD")) {
+          return WithAdvice(status, "To retire it all the same: --force");
+        }
+        return status;
+      },
+      [&](const auto& response) {
+        return NoChangeText(response.token(), response.revision(), "", context.now());
+      });
 }
 
 absl::Status Suspend(Context& context, const ChangeOptions& options) {
-  tollgate::v1::SuspendTokenRequest request;
-  ASSIGN_OR_RETURN(*request.mutable_name(), TokenNameFrom(options.token, options.workspace,
-                                                          context.settings().workspace_typed));
-  request.set_reason(options.reason);
-  request.set_request_id(options.request_id);
-  ASSIGN_OR_RETURN(const absl::Duration wait, FillWait(options.wait, &request));
-  tollgate::v1::SuspendTokenResponse response;
-  RETURN_IF_ERROR(context.Ask(&TokenService::Stub::SuspendToken, request, &response, wait));
-  return PrintChanged(
-      context, &response, "suspended",
-      NoChangeText(response.token(), response.revision(), options.reason, context.now()),
-      options.wait, wait);
+  ASSIGN_OR_RETURN(const ChosenTokens chosen,
+                   ChooseTokens(context, options.choice, "suspend", LiveStates()));
+  return Perform<tollgate::v1::SuspendTokenResponse>(
+      context, chosen, options.choice.several(), options, {"suspend", "suspended"},
+      [&](const std::string& name, const std::string& request_id, auto* response) {
+        tollgate::v1::SuspendTokenRequest request;
+        request.set_name(name);
+        request.set_reason(options.reason);
+        request.set_request_id(request_id);
+        AskForEpoch(options.wait, &request);
+        return context.Ask(&TokenService::Stub::SuspendToken, request, response);
+      },
+      [&](const auto& response) {
+        return NoChangeText(response.token(), response.revision(), options.reason, context.now());
+      });
 }
 
 absl::Status Resume(Context& context, const ChangeOptions& options) {
-  tollgate::v1::ResumeTokenRequest request;
-  ASSIGN_OR_RETURN(*request.mutable_name(), TokenNameFrom(options.token, options.workspace,
-                                                          context.settings().workspace_typed));
-  request.set_request_id(options.request_id);
-  tollgate::v1::ResumeTokenResponse response;
-  RETURN_IF_ERROR(context.Ask(&TokenService::Stub::ResumeToken, request, &response));
-  return PrintChanged(context, &response, "resumed",
-                      NoChangeText(response.token(), response.revision(), "", context.now()), {},
-                      absl::ZeroDuration());
+  ASSIGN_OR_RETURN(const ChosenTokens chosen, ChooseTokens(context, options.choice, "resume",
+                                                           {tollgate::v1::TOKEN_STATE_SUSPENDED}));
+  return Perform<tollgate::v1::ResumeTokenResponse>(
+      context, chosen, options.choice.several(), options, {"resume", "resumed"},
+      [&](const std::string& name, const std::string& request_id, auto* response) {
+        tollgate::v1::ResumeTokenRequest request;
+        request.set_name(name);
+        request.set_request_id(request_id);
+        return context.Ask(&TokenService::Stub::ResumeToken, request, response);
+      },
+      [&](const auto& response) {
+        return NoChangeText(response.token(), response.revision(), "", context.now());
+      });
+}
+
+CLI::App* AddVerb(CLI::App& token, const char* name, const char* what, ChangeOptions* options,
+                  bool plain_label) {
+  CLI::App* verb = token.add_subcommand(name, what);
+  options->choice.AddTo(*verb, plain_label);
+  verb->add_option("--request-id", options->request_id, "Makes a retry safe");
+  return verb;
 }
 
 }  // namespace
@@ -278,7 +297,7 @@ void AddTokenChangeCommands(CLI::App& token, Context& context) {
     auto options = std::make_shared<ChangeOptions>();
     CLI::App* verb =
         AddVerb(token, "update", "Change label, scopes, audiences, owner, annotations or expiry",
-                options.get());
+                options.get(), /*plain_label=*/false);
     verb->add_option("--label", options->label, "The new label");
     auto* scope = verb->add_option("--scope", options->scopes,
                                    "The new scopes, all of them, as in create; repeatable");
@@ -313,7 +332,10 @@ void AddTokenChangeCommands(CLI::App& token, Context& context) {
   {
     auto options = std::make_shared<ChangeOptions>();
     CLI::App* verb =
-        AddVerb(token, "retire", "End a rotated token; refused while it is in use", options.get());
+        token.add_subcommand("retire", "End a rotated token; refused while it is in use");
+    verb->add_option("token", options->token, "The token's id, or its full name")->required();
+    AddWorkspaceOption(*verb, &options->workspace);
+    verb->add_option("--request-id", options->request_id, "Makes a retry safe");
     verb->add_flag("--force", options->force, "Though it is in use, or its replacement never was");
     verb->add_option("--quiet-period", options->quiet_period, "In use means used within this time");
     options->wait.AddTo(*verb);
@@ -322,14 +344,16 @@ void AddTokenChangeCommands(CLI::App& token, Context& context) {
   {
     auto options = std::make_shared<ChangeOptions>();
     CLI::App* verb =
-        AddVerb(token, "suspend", "Turn a token off until it is resumed", options.get());
+        AddVerb(token, "suspend", "Turn tokens off until they are resumed", options.get(),
+                /*plain_label=*/true);
     verb->add_option("--reason", options->reason, "Kept with the token and in the audit log");
     options->wait.AddTo(*verb);
     verb->callback([&context, options] { context.Fail(Suspend(context, *options)); });
   }
   {
     auto options = std::make_shared<ChangeOptions>();
-    CLI::App* verb = AddVerb(token, "resume", "Turn a suspended token on again", options.get());
+    CLI::App* verb = AddVerb(token, "resume", "Turn suspended tokens on again", options.get(),
+                             /*plain_label=*/true);
     verb->callback([&context, options] { context.Fail(Resume(context, *options)); });
   }
 }

@@ -304,7 +304,7 @@ absl::Status Check(Context& context, const CheckOptions& options) {
         {"verdict", admitted ? "admit"
                     : denied ? "deny"
                              : "unavailable"},
-        {"reason", tollgate::v1::VerdictReason_Name(response.reason())},
+        {"reason", EnumWord(*tollgate::v1::VerdictReason_descriptor(), response.reason())},
         {"description", response.description()},
         {"http_status", admitted ? 200 : response.http_status()},
         {"error", response.error()},

@@ -1,5 +1,4 @@
 // Revoke: one token, a cohort, or one that leaked.
-#include <algorithm>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -7,87 +6,105 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
-#include "base/proto_time.h"
+#include "absl/types/optional.h"
 #include "base/secret.h"
 #include "base/status.h"
+#include "cli/commands/each_token.h"
+#include "cli/commands/enforcement_wait.h"
 #include "cli/commands/token.h"
+#include "cli/commands/token_filter.h"
 #include "cli/commands/token_text.h"
-#include "cli/human.h"
+#include "cli/interrupt.h"
 #include "token/digest.h"
 #include "token/pasted_text.h"
 #include "token/token_string.h"
-#include "tollgate/v1/operations_service.grpc.pb.h"
 #include "tollgate/v1/token_service.grpc.pb.h"
 
 namespace tollgate::cli {
 namespace {
 
-using tollgate::v1::OperationsService;
 using tollgate::v1::Receipt;
 using tollgate::v1::Token;
 using tollgate::v1::TokenService;
 
-// The wait before the first line of progress: a healthy fleet needs only milliseconds, and then
-// shows no progress.
-constexpr absl::Duration kQuickWait = absl::Milliseconds(300);
 // Extra time for the answer to arrive after a wait has ended.
 constexpr absl::Duration kForTheAnswer = absl::Seconds(2);
-// The pause between two questions to a service that is away.
-constexpr absl::Duration kBeforeAsking = absl::Milliseconds(200);
-
 std::string Tokens(int64_t count) { return absl::StrCat(count, count == 1 ? " token" : " tokens"); }
 
 struct RevokeOptions {
-  std::string token, workspace, owner, reason, edge_digest, request_id;
+  TokenChoice choice;
+  std::string owner, reason, edge_digest, request_id;
   WaitOptions wait;
-  bool all = false, leaked = false, dry_run = false, yes = false, allow_empty = false;
-  int64_t expected = -1;
+  bool all = false, leaked = false, allow_empty = false;
 };
 
 class Revoker {
  public:
-  Revoker(Context& context, const RevokeOptions& options) : context_(context), options_(options) {}
+  Revoker(Context& context, const RevokeOptions& options)
+      : context_(context), options_(options), choice_(options.choice) {}
 
   absl::Status Run() {
-    const int kinds = (options_.token.empty() ? 0 : 1) + (options_.all ? 1 : 0) +
+    const int kinds = (choice_.any() ? 1 : 0) + (options_.all ? 1 : 0) +
                       (options_.leaked || !options_.edge_digest.empty() ? 1 : 0);
     if (kinds != 1) {
       return absl::InvalidArgumentError(
-          "say what to revoke: a token's id, or --all [--owner OWNER], or --leaked (the token "
-          "string on "
-          "standard input), or --edge-digest HEX");
+          "say what to revoke: tokens' ids, or --label LABEL, or conditions (--where-…), or --all "
+          "[--owner OWNER], or --leaked (the token string on standard input), or --edge-digest "
+          "HEX");
     }
     ASSIGN_OR_RETURN(wait_, options_.wait.Parse());
     if (options_.all) return RevokeCohort();
-    if (options_.token.empty()) return RevokeLeaked();
-    return RevokeOne();
+    if (choice_.any()) return RevokeChosen();
+    if (choice_.dry_run || choice_.expected >= 0) {
+      return absl::InvalidArgumentError(
+          "--dry-run and --expect go with ids, a label, conditions or --all");
+    }
+    return RevokeLeaked();
   }
 
  private:
   bool talks() const { return !context_.settings().json() && !context_.settings().quiet; }
 
-  absl::Status RevokeOne() {
-    ASSIGN_OR_RETURN(const std::string name, TokenNameFrom(options_.token, options_.workspace,
-                                                           context_.settings().workspace_typed));
-    if (!options_.yes) {
+  absl::Status RevokeChosen() {
+    ASSIGN_OR_RETURN(const ChosenTokens chosen,
+                     ChooseTokens(context_, choice_, "revoke", LiveStates()));
+    if (!chosen.agreed) return absl::OkStatus();
+    if (!choice_.several() && !choice_.yes) {
       tollgate::v1::GetTokenRequest get;
-      get.set_name(name);
+      get.set_name(chosen.tokens[0].name());
       Token token;
       RETURN_IF_ERROR(context_.Ask(&TokenService::Stub::GetToken, get, &token));
       ASSIGN_OR_RETURN(const bool yes,
                        context_.Confirm(absl::StrCat("Revoke ", LabelAndUse(token), "?"), false));
-      if (!yes) return Aborted();
+      if (!yes) {
+        context_.TellNothingChanged();
+        return absl::OkStatus();
+      }
     }
-    tollgate::v1::RevokeTokenRequest request;
-    request.set_name(name);
-    request.set_reason(options_.reason);
-    request.set_request_id(options_.request_id);
-    AskForEpoch(&request);
-    tollgate::v1::RevokeTokenResponse response;
     const absl::Time started = context_.now();
-    RETURN_IF_ERROR(context_.Ask(&TokenService::Stub::RevokeToken, request, &response));
-    return Follow(name, request.reason(), started, &response);
+    Begin();
+    ASSIGN_OR_RETURN(
+        std::vector<tollgate::v1::RevokeTokenResponse> done,
+        ChangeEach<tollgate::v1::RevokeTokenResponse>(
+            context_, chosen, choice_.several(), options_.request_id,
+            [&](const std::string& name, const std::string& request_id, auto* response) {
+              tollgate::v1::RevokeTokenRequest request;
+              request.set_name(name);
+              request.set_reason(options_.reason);
+              request.set_request_id(request_id);
+              AskForEpoch(&request);
+              RETURN_IF_ERROR(context_.Ask(&TokenService::Stub::RevokeToken, request, response));
+              Tell(*response, options_.reason,
+                   choice_.several() ? SafeForTerminal(response->token().label()) : "");
+              return absl::OkStatus();
+            }));
+    if (done.empty()) return absl::OkStatus();  // every error is told
+    // What was revoked last is enforced last.
+    auto& last = done.back();
+    RETURN_IF_ERROR(Follow(choice_.several() ? "" : chosen.tokens[0].name(), started,
+                           last.revision(), last.mutable_receipt()));
+    if (context_.settings().json()) return ShowResults(context_, done, choice_.several());
+    return absl::OkStatus();
   }
 
   // "\"CI deploy key\", last used 2 min ago from 2 edges"
@@ -104,13 +121,13 @@ class Revoker {
   // Says what the token string tells by itself, and how to learn what the service knows: the
   // service is asked by name, a name needs the workspace, and no token string tells that.
   std::string WhatLeaked(const std::string& public_id) {
-    if (options_.workspace.empty()) {
+    if (choice_.workspace.empty()) {
       return absl::StrCat("the token ", public_id,
                           " (with -w WORKSPACE its label and last use are told here)");
     }
     tollgate::v1::GetTokenRequest get;
     const absl::StatusOr<std::string> name =
-        TokenNameFrom(public_id, options_.workspace, context_.settings().workspace_typed);
+        TokenNameFrom(public_id, choice_.workspace, context_.settings().workspace_typed);
     absl::Status asked = name.status();
     Token token;
     if (name.ok()) {
@@ -121,7 +138,7 @@ class Revoker {
     return absl::StrCat(
         "the token ", public_id,
         absl::IsNotFound(asked)
-            ? absl::StrCat(", which is none of ", SafeForTerminal(options_.workspace))
+            ? absl::StrCat(", which is none of ", SafeForTerminal(choice_.workspace))
             : std::string(", whose label and last use could not be asked for"));
   }
 
@@ -134,26 +151,34 @@ class Revoker {
     } else {
       request.set_edge_digest(absl::HexStringToBytes(options_.edge_digest));
     }
-    if (!options_.yes) {
+    if (!choice_.yes) {
       // Nothing can be known of a digest before it is revoked.
       const std::string what =
           options_.leaked
               ? WhatLeaked(public_id)
               : absl::StrCat("the token with the digest ", options_.edge_digest.substr(0, 12), "…");
       ASSIGN_OR_RETURN(const bool yes, context_.Confirm(absl::StrCat("Revoke ", what, "?"), false));
-      if (!yes) return Aborted();
+      if (!yes) {
+        context_.TellNothingChanged();
+        return absl::OkStatus();
+      }
     }
     request.set_reason(options_.reason.empty() ? "leaked" : options_.reason);
     request.set_request_id(options_.request_id);
     AskForEpoch(&request);
     tollgate::v1::RevokeLeakedTokenResponse response;
     const absl::Time started = context_.now();
+    Begin();
     RETURN_IF_ERROR(context_.Ask(&TokenService::Stub::RevokeLeakedToken, request, &response));
     if (talks()) {
       context_.out() << SafeForTerminal(response.token().name()) << "   "
                      << SafeForTerminal(response.token().label()) << '\n';
     }
-    return Follow(response.token().name(), request.reason(), started, &response);
+    Tell(response, request.reason(), "");
+    RETURN_IF_ERROR(
+        Follow(response.token().name(), started, response.revision(), response.mutable_receipt()));
+    if (context_.settings().json()) return context_.ShowJson(response);
+    return absl::OkStatus();
   }
 
   // The digest of the token string on standard input. Only the digest leaves the process (I6), so
@@ -183,7 +208,7 @@ class Revoker {
 
   absl::Status RevokeCohort() {
     tollgate::v1::RevokeTokensRequest request;
-    ASSIGN_OR_RETURN(*request.mutable_parent(), ParentFrom(options_.workspace));
+    ASSIGN_OR_RETURN(*request.mutable_parent(), ParentFrom(choice_.workspace));
     request.set_owner(options_.owner);
     request.set_reason(options_.reason);
     request.set_allow_empty(options_.allow_empty);
@@ -191,35 +216,41 @@ class Revoker {
                                                   : absl::StrCat(SafeForTerminal(options_.owner),
                                                                  " in ", request.parent());
     tollgate::v1::RevokeTokensResponse response;
-    if (options_.dry_run || !options_.yes) {
+    if (choice_.dry_run || !choice_.yes) {
       tollgate::v1::RevokeTokensRequest ask = request;
       ask.set_validate_only(true);
       ask.set_request_id(options_.request_id);
       RETURN_IF_ERROR(OfCohort(context_.Ask(&TokenService::Stub::RevokeTokens, ask, &response)));
-      if (options_.dry_run && context_.settings().json()) {
+      if (choice_.dry_run && context_.settings().json()) {
         RETURN_IF_ERROR(context_.ShowJson(response));
         return absl::OkStatus();
       }
-      if (options_.dry_run) {
+      if (choice_.dry_run) {
         TellCohort(context_.out(), response, of);
         return absl::OkStatus();
       }
       if (response.revision() == 0) {
         ASSIGN_OR_RETURN(const bool yes, AgreeTo(request, response, of));
-        if (!yes) return Aborted();
+        if (!yes) {
+          context_.TellNothingChanged();
+          return absl::OkStatus();
+        }
         // The person has agreed to exactly this number.
         request.set_expected_count(response.token_count());
       }
     }
-    if (options_.expected >= 0) request.set_expected_count(options_.expected);
+    if (choice_.expected >= 0) request.set_expected_count(choice_.expected);
     request.set_request_id(options_.request_id);
     AskForEpoch(&request);
     response.Clear();
     const absl::Time started = context_.now();
+    Begin();
     const absl::Status asked = context_.Ask(&TokenService::Stub::RevokeTokens, request, &response);
     RETURN_IF_ERROR(OfCohort(asked));
-    return Follow("", request.reason(), started, &response,
-                  absl::StrCat(Tokens(response.token_count()), " of ", of));
+    Tell(response, request.reason(), absl::StrCat(Tokens(response.token_count()), " of ", of));
+    RETURN_IF_ERROR(Follow("", started, response.revision(), response.mutable_receipt()));
+    if (context_.settings().json()) return context_.ShowJson(response);
+    return absl::OkStatus();
   }
 
   // What it would do, or, where the same --request-id has done it before, has done.
@@ -287,102 +318,45 @@ class Revoker {
     if (wait_ > absl::ZeroDuration()) request->mutable_wait_enforced();
   }
 
-  // Reports a change: that it is done, with --wait how far it is enforced, and the answer as JSON.
-  // `token` is the name of the token that was changed, for `reason`; empty for a cohort, which
-  // `hit` describes.
-  template <class Response>
-  absl::Status Follow(const std::string& token, const std::string& reason, absl::Time started,
-                      Response* response, const std::string& hit = "") {
-    bool unchanged = false;
-    if constexpr (requires { response->unchanged(); }) {
-      unchanged = response->unchanged();
-      if (talks() && unchanged) {
-        context_.out() << NoChangeText(response->token(), response->revision(), reason,
-                                       context_.now())
-                       << std::flush;
-      }
-    }
-    if (talks() && !unchanged) {
-      context_.out() << "revoked      revision " << response->revision()
-                     << (hit.empty() ? "" : absl::StrCat("   ", hit)) << '\n'
-                     << std::flush;
-    }
-    if (wait_ > absl::ZeroDuration()) {
-      Wait(response->revision(), token, started, response->mutable_receipt());
-    }
-    if (context_.settings().json()) return context_.ShowJson(*response);
-    return absl::OkStatus();
+  // From here on Ctrl-C ends the wait, where there is one, and leaves no change untold.
+  void Begin() {
+    if (wait_ > absl::ZeroDuration()) interrupt_.emplace();
   }
 
-  // Waits until the revision is enforced, with --wait-holds until no hold is open that it put in
-  // doubt, or --wait-timeout has passed. The change is already made:
-  // any error here is reported, and ends with kNotYetEnforced, which no script takes for "not
-  // revoked". A service that is away for a moment is asked again.
-  void Wait(int64_t revision, const std::string& token, absl::Time started, Receipt* receipt) {
-    tollgate::v1::WaitEnforcedRequest request;
-    request.set_revision(revision);
-    request.set_epoch(receipt->epoch());
-    request.set_token(token);
-    const absl::Time deadline = started + wait_;
-    absl::Duration step = std::min(kQuickWait, wait_);
-    absl::Status asked;
-    bool said_away = false;
-    bool enforced = false;
-    while (true) {
-      *request.mutable_timeout() = base::ToProto(step);
-      Receipt newest;
-      CallOptions call;
-      call.patience = step + kForTheAnswer;
-      asked = context_.Ask(&OperationsService::Stub::WaitEnforced, request, &newest, call);
-      const absl::Time now = context_.now();
-      if (asked.ok()) {
-        *receipt = std::move(newest);
-        // A revision means something only with its epoch (R17): after a restore in between, this
-        // number belongs to another change, and the service says so.
-        if (request.epoch().empty()) request.set_epoch(receipt->epoch());
-        if (talks() && !enforced) {
-          context_.out() << ReceiptText(*receipt, now - started) << std::flush;
-        }
-        enforced = receipt->state() == tollgate::v1::ENFORCEMENT_STATE_ENFORCED;
-        if (enforced && !(options_.wait.holds && receipt->holds_open() > 0)) {
-          if (talks()) {
-            context_.out() << HoldsText(*receipt, options_.wait.holds
-                                                      ? absl::make_optional(now - started)
-                                                      : absl::nullopt)
-                           << LastAdmitText(*receipt);
-            if (!token.empty()) TellStillTried(token);
-          }
-          return;
-        }
-        // The holds are waited for apart, so that the line before tells when it was enforced.
-        if (talks() && (!enforced || request.holds() || now >= deadline)) {
-          context_.out() << (enforced ? HoldsText(*receipt, now - started) : WaitingText(*receipt))
-                         << std::flush;
-        }
-        if (enforced && !request.holds() && now < deadline) {
-          request.set_holds(true);
-          step = std::min(kQuickWait, deadline - now);
-          continue;
-        }
-      } else if (!absl::IsUnavailable(asked) && !absl::IsDeadlineExceeded(asked) &&
-                 !absl::IsCancelled(asked)) {  // what a server that stops does to a call in it
-        break;
-      } else if (now < deadline) {
-        if (talks() && !said_away) {
-          context_.out() << "waiting      no answer from the service; asking again\n" << std::flush;
-        }
-        said_away = true;
-        absl::SleepFor(std::min(kBeforeAsking, deadline - now));
+  // Reports a change: that it is done; `hit`: what it hit, where that is not plain.
+  template <class Response>
+  void Tell(const Response& response, const std::string& reason, const std::string& hit) {
+    if (!talks()) return;
+    if constexpr (requires { response.unchanged(); }) {
+      if (response.unchanged()) {
+        context_.out() << NoChangeText(response.token(), response.revision(), reason,
+                                       context_.now())
+                       << std::flush;
+        return;
       }
-      if (now >= deadline) break;
-      // As long as the last lease may run, in steps short enough to show progress.
-      step = std::min(deadline - now, absl::Seconds(5));
     }
-    if (asked.ok() && enforced) {
-      TellHoldsOpen(revision, request.epoch());
-    } else {
-      TellNotEnforced(asked, revision, request.epoch());
+    context_.out() << "revoked      revision " << response.revision()
+                   << (hit.empty() ? "" : absl::StrCat("   ", hit)) << '\n'
+                   << std::flush;
+  }
+
+  // With --wait: waits, and tells how far it is enforced. `token` is the name of the token that was
+  // changed; empty for several.
+  absl::Status Follow(const std::string& token, absl::Time started, int64_t revision,
+                      Receipt* receipt) {
+    if (wait_ == absl::ZeroDuration()) return absl::OkStatus();
+    WaitGoal goal;
+    goal.revision = revision;
+    goal.epoch = receipt->epoch();
+    goal.token = token;
+    goal.holds = options_.wait.holds;
+    goal.at_most = wait_;
+    goal.started = started;
+    if (WaitAfterChange(context_, *interrupt_, goal, "revoked", receipt) == WaitEnd::kDone &&
+        talks() && !token.empty()) {
+      TellStillTried(token);
     }
+    return absl::OkStatus();
   }
 
   // Tells who has tried the token since. Edges report that every few seconds, so mostly there is
@@ -400,54 +374,11 @@ class Revoker {
     context_.out() << StillTriedText(attempts, context_.now());
   }
 
-  // Reports how the wait ended, and what to do, in one error, so that it is one object with -o
-  // json.
-  void TellNotEnforced(const absl::Status& asked, int64_t revision, const std::string& epoch) {
-    const std::string advice =
-        base::ReasonOf(asked) == "OTHER_EPOCH"
-            ? absl::StrCat("It was revoked, in revision ", revision, " of epoch ",
-                           SafeForTerminal(epoch),
-                           ", and the store was put back since: look whether it still is.")
-            : absl::StrCat(
-                  "It stays revoked; enforcement goes on. Ask again: tollgate events wait ",
-                  revision, epoch.empty() ? "" : absl::StrCat(" --epoch ", SafeForTerminal(epoch)));
-    if (!asked.ok()) {
-      context_.Say(WithAdvice(asked, advice));
-    } else if (context_.settings().json()) {
-      context_.Say(base::Refuse(absl::StatusCode::kDeadlineExceeded, "NOT_YET_ENFORCED", advice));
-    } else {
-      context_.err() << advice << '\n';
-    }
-    context_.exit_code = kNotYetEnforced;
-  }
-
-  void TellHoldsOpen(int64_t revision, const std::string& epoch) {
-    const std::string advice = absl::StrCat(
-        "It is revoked, and enforced; what it held open is not closed everywhere. Ask again: "
-        "tollgate events wait --holds ",
-        revision, epoch.empty() ? "" : absl::StrCat(" --epoch ", SafeForTerminal(epoch)));
-    if (context_.settings().json()) {
-      context_.Say(base::Refuse(absl::StatusCode::kDeadlineExceeded, "HOLDS_STILL_OPEN", advice));
-    } else {
-      context_.err() << advice << '\n';
-    }
-    context_.exit_code = kNotYetEnforced;
-  }
-
-  absl::Status Aborted() {
-    if (context_.settings().json()) {
-      context_.Say(
-          base::Refuse(absl::StatusCode::kCancelled, "NOT_CONFIRMED", "nothing was changed"));
-    } else {
-      context_.err() << "Nothing was changed.\n";
-    }
-    context_.exit_code = kAborted;
-    return absl::OkStatus();
-  }
-
   Context& context_;
   const RevokeOptions& options_;
+  const TokenChoice& choice_;
   absl::Duration wait_;
+  absl::optional<Interrupt> interrupt_;
 };
 
 }  // namespace
@@ -455,20 +386,14 @@ class Revoker {
 void AddTokenRevokeCommand(CLI::App& token, Context& context) {
   auto options = std::make_shared<RevokeOptions>();
   CLI::App* verb = token.add_subcommand(
-      "revoke", "End a token, all of a workspace or owner, or one that leaked");
-  verb->add_option("token", options->token, "The token's id, or its full name");
-  AddWorkspaceOption(*verb, &options->workspace);
+      "revoke",
+      "End tokens: by id, label or condition, all of a workspace or owner, or one that leaked");
+  options->choice.AddTo(*verb, /*plain_label=*/true);
   auto* all =
       verb->add_flag("--all", options->all, "All that was issued before now, in one commit");
   verb->add_option("--owner", options->owner, "With --all: only this owner's")->needs(all);
-  verb->add_option("--expect", options->expected,
-                   "With --all: refuse unless it hits exactly so many")
-      ->check(CLI::NonNegativeNumber)
-      ->needs(all);
   verb->add_flag("--allow-empty", options->allow_empty,
                  "With --all: no error where there is no live token")
-      ->needs(all);
-  verb->add_flag("--dry-run", options->dry_run, "With --all: only say what it would hit")
       ->needs(all);
   verb->add_flag("--leaked", options->leaked,
                  "By the token string itself, read from standard input");
@@ -480,7 +405,6 @@ void AddTokenRevokeCommand(CLI::App& token, Context& context) {
         return good ? std::string() : std::string("64 hex digits are wanted");
       });
   verb->add_option("--reason", options->reason, "Kept with the token and in the audit log");
-  verb->add_flag("-y,--yes", options->yes, "Do not ask");
   verb->add_option("--request-id", options->request_id, "Makes a retry safe");
   options->wait.AddTo(*verb);
   verb->callback([&context, options] { context.Fail(Revoker(context, *options).Run()); });

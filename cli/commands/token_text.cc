@@ -153,6 +153,16 @@ std::string NoChangeText(const Token& token, int64_t revision, absl::string_view
   return text;
 }
 
+std::vector<std::string> EdgeLines(const Token& token, absl::Time now) {
+  std::vector<std::string> lines;
+  for (const tollgate::v1::EdgeUse& use : token.edge_uses()) {
+    lines.push_back(absl::StrCat(
+        SafeForTerminal(use.edge()), "  ", HumanTime(base::FromProto(use.last_used_time()), now),
+        ", ", use.use_count_today(), use.use_count_today() == 1 ? " time today" : " times today"));
+  }
+  return lines;
+}
+
 std::string RefusalText(tollgate::v1::VerdictReason reason) {
   // Of a newer service: its number is better than nothing.
   if (!tollgate::v1::VerdictReason_IsValid(reason)) {

@@ -3,6 +3,7 @@
 #define TOLLGATE_CLI_COMMANDS_TOKEN_TEXT_H_
 
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -28,6 +29,8 @@ std::string RotationText(const tollgate::v1::Token& token, absl::Time now);
 std::string LastUsedText(const tollgate::v1::Token& token, absl::Time now);
 // "4 s ago", "-".
 std::string LastTriedText(const tollgate::v1::Token& token, absl::Time now);
+// Where it was used, a line an edge: "payments/edge-3  40 s ago, 312 times today".
+std::vector<std::string> EdgeLines(const tollgate::v1::Token& token, absl::Time now);
 // "revoked", "insufficient scope", …
 std::string RefusalText(tollgate::v1::VerdictReason reason);
 // Since when a token is suspended or has ended, and who did that, as far as the service knows:

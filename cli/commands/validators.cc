@@ -72,6 +72,10 @@ absl::Status List(Context& context, const ListOptions& options) {
   } while (!request.page_token().empty());
   if (context.settings().json()) {
     RETURN_IF_ERROR(context.ShowJson(fleet));
+  } else if (context.settings().quiet) {
+    for (const tollgate::v1::ValidatorStatus& validator : fleet.validators()) {
+      context.out() << SafeForTerminal(validator.validator_id()) << '\n';
+    }
   } else {
     context.out() << FleetText(fleet, ShownFor(options), context.now());
   }
@@ -186,7 +190,7 @@ class Watcher {
 
   Context& context_;
   const WatchOptions& options_;
-  Interrupt interrupt_;  // before the channel: see there
+  Interrupt interrupt_;
   bool interrupted_ = false;
   std::unique_ptr<OperationsService::Stub> stub_;
 };

@@ -86,6 +86,8 @@ absl::Status Get(Context& context, const Which& which) {
   RETURN_IF_ERROR(context.Ask(&WorkspaceService::Stub::GetWorkspace, request, &workspace));
   if (context.settings().json()) {
     RETURN_IF_ERROR(context.ShowJson(workspace));
+  } else if (context.settings().quiet) {
+    context.out() << SafeForTerminal(workspace.name()) << '\n';
   } else {
     PrintWorkspace(context, workspace);
   }

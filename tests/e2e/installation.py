@@ -210,7 +210,7 @@ class Installation:
 
     def cli(self, *arguments, secret=None, code=0, as_json=True):
         done = subprocess.run(
-            [os.path.join(BIN, "tollgate"), *(["-o", "json"] if as_json else []), *arguments],
+            [os.path.join(BIN, "tollgate"), *(["-o", "json"] if as_json else []), *map(str, arguments)],
             input=secret or "", capture_output=True, text=True, timeout=120, check=False,
             env={**os.environ, "TOLLGATE_SERVICE": self.address, "TOLLGATE_WORKSPACE": "acme",
                  "TOLLGATE_CONFIG": ""})

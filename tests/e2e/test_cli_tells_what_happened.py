@@ -23,7 +23,7 @@ def revoke_everything(tollgate, token, timeout):
     """A cohort's revocation that waits for an edge that does not answer, under way and committed."""
     revoking = begin(tollgate, "-o", "json", "token", "revoke", "--all", "--yes", "--wait", "--wait-timeout", timeout)
     until("it is revoked",
-          lambda: tollgate.cli("token", "get", token).get("state") == "TOKEN_STATE_REVOKED")
+          lambda: tollgate.cli("token", "get", token).get("state") == "revoked")
     return revoking
 
 
@@ -39,7 +39,7 @@ def test_a_wait_goes_on_when_the_service_comes_back(tollgate):
     out, err = revoking.communicate(timeout=120)
     assert revoking.returncode == 0, err
     answer = json.loads(out)
-    assert int(answer["revision"]) > 0 and answer["receipt"]["state"] == "ENFORCEMENT_STATE_ENFORCED"
+    assert int(answer["revision"]) > 0 and answer["receipt"]["state"] == "enforced"
     assert tollgate.check(edge, secret) == REVOKED
 
 
@@ -78,7 +78,7 @@ def test_ctrl_c_at_the_prompt_leaves_the_terminal_as_it_was(tollgate):
 def test_a_leaked_string_is_asked_about_at_a_terminal(tollgate):
     tollgate.start_service()
     token, secret = tollgate.create("in a gist")
-    for answer, code, state in (("n", 7, "TOKEN_STATE_ACTIVE"), ("y", 0, "TOKEN_STATE_REVOKED")):
+    for answer, code, state in (("n", 7, "active"), ("y", 0, "revoked")):
         master, slave = pty.openpty()
         try:
             asking = begin(tollgate, "token", "revoke", "--leaked", stdin=slave)

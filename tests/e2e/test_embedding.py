@@ -107,7 +107,7 @@ def start(environment):
 
 def revoke(tollgate, token):
     revoked = tollgate.cli("token", "revoke", token, "--yes", "--wait")
-    assert revoked["receipt"]["state"] == "ENFORCEMENT_STATE_ENFORCED"
+    assert revoked["receipt"]["state"] == "enforced"
     assert revoked["receipt"]["acknowledged"] == 1, "the embedded edge is one that receipts count"
 
 

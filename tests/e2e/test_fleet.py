@@ -20,7 +20,7 @@ def listed(tollgate, *arguments):
 
 
 def state(tollgate, edge, *arguments):
-    return listed(tollgate, *arguments).get(edge, {}).get("state", "").removeprefix("VALIDATOR_STATE_")
+    return listed(tollgate, *arguments).get(edge, {}).get("state", "").upper().replace("-", "_")
 
 
 def text(tollgate, *arguments):
@@ -44,8 +44,8 @@ def test_a_fleet_in_sync_and_one_that_leaves(tollgate):
     edge = listed(tollgate)["payments/edge-1"]
     assert len(edge["instance"]) == 32 and edge["connect_time"] and edge["lease_left"] and edge["address"]
     # What it is told by its pings.
-    until("its decisions are told", lambda: listed(tollgate)["payments/edge-1"].get("decisions") == "1")
-    assert listed(tollgate)["payments/edge-1"]["cached_tokens"] == "1"
+    until("its decisions are told", lambda: listed(tollgate)["payments/edge-1"].get("decisions") == 1)
+    assert listed(tollgate)["payments/edge-1"]["cached_tokens"] == 1
     for word in ("INSTANCE", "ADDRESS", "DECISIONS/S", edge["instance"][:8], edge["address"]):
         assert word in text(tollgate, "--wide")
     # A goodbye: gone from the list, and no problem.
@@ -71,7 +71,7 @@ def test_a_stopped_validator_is_pending_then_lapsed_then_back(tollgate):
     asleep.signal(signal.SIGSTOP)
     tollgate.cli("token", "revoke", token, "--yes")
     pending = until("it is pending, and a problem", lambda: listed(tollgate, "--problems").get("asleep"))
-    assert pending["state"] == "VALIDATOR_STATE_PENDING", pending
+    assert pending["state"] == "pending", pending
     assert int(pending["revisions_behind"]) >= 1 and pending["lag"] and pending["lease_left"], pending
     assert metric(tollgate.metrics(tollgate.service), "tollgate_validators", state="pending") == 1
     until("it has lapsed", lambda: state(tollgate, "asleep", "--problems") == "LAPSED", patience=10)

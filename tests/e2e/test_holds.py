@@ -122,7 +122,7 @@ def test_a_revocation_ends_what_the_token_opened(tollgate, holder):
     client.renew()
     until("the word came", lambda: not client.sent)
     receipt = tollgate.cli("token", "revoke", token, "--yes", "--wait")["receipt"]
-    assert receipt["state"] == "ENFORCEMENT_STATE_ENFORCED"
+    assert receipt["state"] == "enforced"
     until("both have ended", lambda: client.ended == {first: "REVOKED", second: "REVOKED"})
     assert client.good(other)
     page = tollgate.metrics(edge)
@@ -147,7 +147,7 @@ def test_a_frozen_validator_holds_nothing_open(tollgate, holder):
     client.renew()  # nobody answers
     receipt = tollgate.cli("token", "revoke", token, "--yes", "--wait")["receipt"]
     # It was told to nobody: the service waited for the lease to run out, and the word had run out before.
-    assert receipt["state"] == "ENFORCEMENT_STATE_ENFORCED" and int(receipt["lapsed"]) == 1
+    assert receipt["state"] == "enforced" and int(receipt["lapsed"]) == 1
     assert not client.good(hold) and not client.ended
     edge.signal(signal.SIGCONT)
     until("then it is told, too", lambda: client.ended)
@@ -180,7 +180,7 @@ def test_without_an_answer_no_goodbye_is_said(tollgate, holder):
     assert "said goodbye" not in edge.tail() and "chat/web-7" in edge.tail()
     # Its word runs out with the lease, and the receipt waits for that.
     receipt = tollgate.cli("token", "revoke", token, "--yes", "--wait")["receipt"]
-    assert receipt["state"] == "ENFORCEMENT_STATE_ENFORCED" and int(receipt["lapsed"]) == 1
+    assert receipt["state"] == "enforced" and int(receipt["lapsed"]) == 1
 
 
 def test_without_the_service_everything_ends_with_the_lease(tollgate, holder):

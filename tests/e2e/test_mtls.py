@@ -69,7 +69,7 @@ def test_create_admit_revoke_with_certificates_everywhere(secured):
     assert "spiffe://tollgate.test/operator" in audit
 
     revoked = secured.cli("token", "revoke", token, "--yes", "--wait")
-    assert revoked["receipt"]["state"] == "ENFORCEMENT_STATE_ENFORCED"
+    assert revoked["receipt"]["state"] == "enforced"
     assert revoked["receipt"]["acknowledged"] == 1
     assert secured.check(secret, code=10)["verdict"] == "deny"
     assert secured.tollgate.check(edge, secret) == REVOKED

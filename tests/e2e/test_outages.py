@@ -28,9 +28,9 @@ def test_a_service_that_is_away_and_comes_back(tollgate):
     until("the validator recovers by itself", lambda: tollgate.check(edge, secret) == ADMIT, patience=20)
     assert tollgate.check(edge, other_secret) == REVOKED
     # What was acknowledged is durable.
-    assert tollgate.cli("token", "get", other)["state"] == "TOKEN_STATE_REVOKED"
+    assert tollgate.cli("token", "get", other)["state"] == "revoked"
     revoked = tollgate.cli("token", "revoke", token, "--yes", "--wait")
-    assert revoked["receipt"]["state"] == "ENFORCEMENT_STATE_ENFORCED"
+    assert revoked["receipt"]["state"] == "enforced"
     assert tollgate.check(edge, secret) == REVOKED
 
 
@@ -55,11 +55,11 @@ def test_a_stopped_validator_is_waited_for_and_admits_nothing_when_it_wakes(toll
     asleep.signal(signal.SIGSTOP)
     # Not in time: the receipt says who is pending; the revocation stays done.
     early = tollgate.cli("token", "revoke", token, "--yes", "--wait", "--wait-timeout", "200ms", code=6)
-    assert early["receipt"]["state"] == "ENFORCEMENT_STATE_PENDING"
+    assert early["receipt"]["state"] == "pending"
     assert [pending["validator"] for pending in early["receipt"]["pending"]] == ["asleep"]
     assert tollgate.check(awake, secret) == REVOKED
     receipt = tollgate.cli("events", "wait", str(early["revision"]), "--timeout", "15s")
-    assert receipt["state"] == "ENFORCEMENT_STATE_ENFORCED" and receipt["lapsed"] == 1
+    assert receipt["state"] == "enforced" and receipt["lapsed"] == 1
     # It wakes after the receipt, with the token still in its memory: no admit, whatever it believes.
     results = []
     threads = [threading.Thread(target=lambda: results.append(tollgate.check(asleep, secret)[0])) for _ in range(4)]
@@ -80,7 +80,7 @@ def test_a_validator_that_says_goodbye_costs_no_lease(tollgate):
     assert tollgate.check(stays, secret) == ADMIT and tollgate.check(goes, secret) == ADMIT
     assert goes.stop() == 0
     revoked = tollgate.cli("token", "revoke", token, "--yes", "--wait", "--wait-timeout", "5s")
-    assert revoked["receipt"]["state"] == "ENFORCEMENT_STATE_ENFORCED"
+    assert revoked["receipt"]["state"] == "enforced"
 
 
 def test_out_of_descriptors_and_back(tollgate):

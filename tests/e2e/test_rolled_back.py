@@ -185,7 +185,7 @@ def test_a_machine_that_was_put_back_by_little(tollgate, home, changes, validato
 
     carry(home, copy)  # while it runs, as a snapshot of the volume does
     for token, secret in revoked:
-        assert tollgate.cli("token", "revoke", token, "--yes", "--wait")["receipt"]["state"] == "ENFORCEMENT_STATE_ENFORCED"
+        assert tollgate.cli("token", "revoke", token, "--yes", "--wait")["receipt"]["state"] == "enforced"
         assert tollgate.check(edge, secret) == REVOKED
     tollgate.service.process.kill()
     tollgate.service.process.wait()

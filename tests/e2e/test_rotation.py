@@ -31,7 +31,7 @@ def test_the_replacement_reached_the_development_worker_only(tollgate):
             until("never", production_works, patience=2)
         except AssertionError as end:
             assert "never" in str(end), end
-    assert tollgate.cli("token", "get", old)["state"] == "TOKEN_STATE_RETIRING"
+    assert tollgate.cli("token", "get", old)["state"] == "retiring"
 
     refused = tollgate.cli("token", "retire", old, as_json=False, code=4)
     assert "production/worker-7" in refused.stderr, refused.stderr
@@ -41,7 +41,7 @@ def test_the_replacement_reached_the_development_worker_only(tollgate):
     # Production is moved over: now, and only now, the old one retires by itself.
     assert tollgate.check(prod, new_secret) == ADMIT
     until("the old token retires by itself",
-          lambda: tollgate.cli("token", "get", old)["state"] == "TOKEN_STATE_REVOKED")
+          lambda: tollgate.cli("token", "get", old)["state"] == "revoked")
     until("the edges know", lambda: tollgate.check(prod, old_secret) == REVOKED, patience=5)
     assert tollgate.check(prod, new_secret) == ADMIT
 
@@ -73,13 +73,13 @@ def test_a_lost_answer_is_no_dead_end(tollgate):
     new, new_secret = again["token"]["token_id"], again["token_string"]
     assert again["given_up"]["token_id"] == lost and again["replaced"]["replaced_by"].endswith(new)
     assert again["replaced"]["retire_plan"].get("at_time"), "the plan stays"
-    until("the one that nobody used goes", lambda: tollgate.cli("token", "get", lost)["state"] == "TOKEN_STATE_REVOKED")
+    until("the one that nobody used goes", lambda: tollgate.cli("token", "get", lost)["state"] == "revoked")
 
     told = tollgate.cli("token", "rotate", old, "--replan", "--retire-when-silent", "1s", as_json=False).stdout
     assert "retires when silent for 1 s" in told, told
     assert tollgate.check(edge, old_secret) == ADMIT and tollgate.check(edge, new_secret) == ADMIT
     until("the old one retires by itself",
-          lambda: tollgate.cli("token", "get", old)["state"] == "TOKEN_STATE_REVOKED")
+          lambda: tollgate.cli("token", "get", old)["state"] == "revoked")
     assert tollgate.check(edge, new_secret) == ADMIT
 
     # Taken back, while nobody uses the replacement; not after that.
@@ -87,7 +87,7 @@ def test_a_lost_answer_is_no_dead_end(tollgate):
     told = tollgate.cli("token", "rotate", new, "--cancel", as_json=False).stdout
     assert new in told and "it is active" in told and mistaken in told, told
     until("the mistaken one goes",
-          lambda: tollgate.cli("token", "get", mistaken)["state"] == "TOKEN_STATE_REVOKED")
+          lambda: tollgate.cli("token", "get", mistaken)["state"] == "revoked")
     used = tollgate.cli("token", "rotate", new)
     assert tollgate.check(edge, used["token_string"]) == ADMIT
     until("its use is known", lambda: last_edges(tollgate, used["token"]["token_id"]))
@@ -105,7 +105,7 @@ def test_retire_at_a_time(tollgate):
     assert tollgate.check(edge, old_secret) == ADMIT
     until("the overlap ends", lambda: tollgate.check(edge, old_secret) == REVOKED, patience=10)
     until("the sweep has committed it",
-          lambda: tollgate.cli("token", "get", old)["state"] == "TOKEN_STATE_REVOKED")
+          lambda: tollgate.cli("token", "get", old)["state"] == "revoked")
 
 
 def test_unused_since_finds_the_forgotten_ones_and_says_which_edge(tollgate):

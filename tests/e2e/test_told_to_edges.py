@@ -27,7 +27,8 @@ def edge(tollgate):
 
 
 def set_policy(tollgate, *flags):
-    return tollgate.cli("workspace", "set-policy", "acme", *flags)["workspace"].get("policy", {})
+    policy = tollgate.cli("workspace", "set-policy", "acme", *flags)["workspace"].get("policy", {})
+    return {name: value for name, value in policy.items() if value}
 
 
 def annotations(edge, secret):
@@ -39,7 +40,7 @@ def annotations(edge, secret):
 def addresses(tollgate, token, reason="REVOKED"):
     rows = tollgate.cli("token", "attempts", token).get("attempts", [])
     return {told["address"]: int(told["count"]) for row in rows for told in row.get("addresses", [])
-            if row["reason"] == f"VERDICT_REASON_{reason}"}
+            if row["reason"].upper().replace("-", "_") == reason}
 
 
 def test_annotations_reach_services_and_proxies_and_follow_every_change(tollgate, edge):

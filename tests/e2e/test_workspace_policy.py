@@ -37,9 +37,9 @@ def test_an_unused_token_ends_by_the_policy_as_it_is_and_says_why(tollgate):
     old, _ = tollgate.create("old")
     tollgate.cli("workspace", "set-policy", "acme", "--max-unused", "1h")
     spared, _ = tollgate.create("spared")
-    assert tollgate.cli("workspace", "set-policy", "acme", "--max-unused", "1s", "--dry-run")["examined_count"] == "2"
+    assert tollgate.cli("workspace", "set-policy", "acme", "--max-unused", "1s", "--dry-run")["examined_count"] == 2
     tollgate.cli("workspace", "set-policy", "acme", "--max-unused", "1s")
-    until("the old one has ended", lambda: state(tollgate, old) == "TOKEN_STATE_EXPIRED")
-    until("and the one that was made under another limit", lambda: state(tollgate, spared) == "TOKEN_STATE_EXPIRED")
+    until("the old one has ended", lambda: state(tollgate, old) == "expired")
+    until("and the one that was made under another limit", lambda: state(tollgate, spared) == "expired")
     shown = tollgate.cli("token", "get", old, as_json=False).stdout
     assert "not used for 1s (max_unused of the workspace's policy)" in shown, shown

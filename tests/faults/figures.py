@@ -29,7 +29,7 @@ def cli_revoke(world, timeout="60s"):
     assert done.returncode == 0, f"{done.returncode}: {done.stdout} {done.stderr}"
     answer = json.loads(done.stdout)
     receipt = answer["receipt"]
-    assert receipt["state"] == "ENFORCEMENT_STATE_ENFORCED", receipt
+    assert receipt["state"] == "enforced", receipt
     world.write(kind="done", token=number, change="revoke", epoch=receipt["epoch"], revision=int(answer["revision"]))
     world.write(kind="receipt", epoch=receipt["epoch"], revision=int(receipt["revision"]), state="ENFORCED", at_us=at)
     return receipt, took

@@ -553,8 +553,8 @@ TEST_F(AgainstService, AWaitOutlivesAServiceThatIsAwayForAMoment) {
       Run({"-o", "json", "token", "revoke", "-w", "acme", "--all", "--yes", "--wait"});
   EXPECT_EQ(outcome.code, kDone) << outcome.err;
   const nlohmann::json answer = nlohmann::json::parse(outcome.out);
-  EXPECT_EQ(answer["revision"], "184");
-  EXPECT_EQ(answer["receipt"]["state"], "ENFORCEMENT_STATE_ENFORCED");
+  EXPECT_EQ(answer["revision"], 184);
+  EXPECT_EQ(answer["receipt"]["state"], "enforced");
   EXPECT_EQ(service_.revoke_many.asked().size(), 1u) << "revoked once";
 }
 
@@ -573,7 +573,7 @@ TEST_F(AgainstService, WhatIsRevokedIsToldAlsoWhenNothingCanBeWaitedFor) {
     json.insert(json.begin(), {"-o", "json"});
     outcome = Run(json);
     EXPECT_EQ(outcome.code, kNotYetEnforced);
-    EXPECT_EQ(nlohmann::json::parse(outcome.out)["revision"], "184");
+    EXPECT_EQ(nlohmann::json::parse(outcome.out)["revision"], 184);
     std::vector<std::string> quiet = words;
     quiet.insert(quiet.begin(), "-q");
     outcome = Run(quiet);
@@ -717,14 +717,15 @@ TEST_F(AgainstService, HoldsAreWaitedForOnceItIsEnforced) {
   EXPECT_THAT(outcome.err, HasSubstr("HOLDS_STILL_OPEN"));
   EXPECT_THAT(outcome.err, HasSubstr("tollgate events wait --holds 184 --epoch epoch-1"));
   const nlohmann::json answer = nlohmann::json::parse(outcome.out);
-  EXPECT_EQ(answer["receipt"]["holds_open"], "2");
+  EXPECT_EQ(answer["receipt"]["holds_open"], 2);
   EXPECT_EQ(answer["receipt"]["edge_holds"][0]["unanswered"][0], "chat/web-7");
+  script(1'000'000);
   // And the command that it advises.
   outcome = Run({"events", "wait", "--holds", "184", "--timeout", "1s"});
   EXPECT_TRUE(service_.wait.asked().back().holds());
   EXPECT_EQ(outcome.code, kNotYetEnforced);
   EXPECT_THAT(outcome.out,
-              HasSubstr("holds        2 told and not answered (chat/web-7 at edge-1)\n"));
+              HasSubstr("holds        2 told and not answered (chat/web-7 at edge-1)  "));
   EXPECT_EQ(Run({"events", "wait", "184", "--timeout", "1s"}).code, kDone);
   outcome = Run({"token", "revoke", "-w", "acme", "--all", "--yes", "--wait-timeout", "1s"});
   EXPECT_EQ(outcome.code, kBadUsage);
@@ -732,55 +733,190 @@ TEST_F(AgainstService, HoldsAreWaitedForOnceItIsEnforced) {
 }
 
 TEST_F(AgainstService, AnyChangeCanWaitForHolds) {
+  const std::string name = "workspaces/acme/tokens/4mXp81QzR0aYc7Ld";
   service_.retire.Script([](int, const auto& request, auto* response) {
     EXPECT_TRUE(request.has_wait_enforced());
+    EXPECT_EQ(request.wait_enforced().seconds() + request.wait_enforced().nanos(), 0);
     response->set_revision(184);
     response->mutable_token()->set_name(request.name());
-    v1::Receipt* receipt = response->mutable_receipt();
-    receipt->set_revision(184);
-    receipt->set_epoch("epoch-1");
-    receipt->set_state(v1::ENFORCEMENT_STATE_ENFORCED);
-    receipt->mutable_elapsed()->set_nanos(11'000'000);
-    receipt->set_holds_open(1);
-    receipt->add_edge_holds()->set_in_doubt(1);
+    response->mutable_receipt()->set_epoch("epoch-1");
     return grpc::Status::OK;
   });
-  service_.wait.Script([](int nth, const auto& request, auto* receipt) {
-    EXPECT_EQ(request.token(), "workspaces/acme/tokens/4mXp81QzR0aYc7Ld");
+  bool closes = true;
+  service_.wait.Script([&](int, const auto& request, auto* receipt) {
+    EXPECT_EQ(request.token(), name);
+    EXPECT_EQ(request.epoch(), "epoch-1");
     receipt->set_revision(request.revision());
     receipt->set_epoch(request.epoch());
     receipt->set_state(v1::ENFORCEMENT_STATE_ENFORCED);
-    if (nth > 0) {
-      receipt->set_holds_open(1);
-    } else {
+    if (request.holds() && closes) {
       receipt->set_holds_closed(1);
+    } else {
+      receipt->set_holds_open(1);
+      receipt->add_edge_holds()->set_in_doubt(1);
     }
-    receipt->mutable_elapsed()->set_seconds(3);
     return grpc::Status::OK;
   });
-  const std::vector<std::string> words = {"token", "retire", "4mXp81QzR0aYc7Ld", "-w", "acme"};
-  const auto run = [&](const char* more) {
-    std::vector<std::string> all = words;
-    all.push_back(more);
+  const auto run = [&](std::vector<std::string> more) {
+    std::vector<std::string> all = {"token", "retire", "4mXp81QzR0aYc7Ld", "-w", "acme"};
+    all.insert(all.end(), more.begin(), more.end());
     return Run(all);
   };
-  Outcome outcome = run("--wait-holds");
+  Outcome outcome = run({"--wait-holds"});
   EXPECT_EQ(outcome.code, kDone) << outcome.err;
-  EXPECT_THAT(outcome.out, HasSubstr("   11 ms\nholds        1 closed\n"));
-  ASSERT_EQ(service_.wait.asked().size(), 1u);
-  EXPECT_TRUE(service_.wait.asked()[0].holds());
-  EXPECT_EQ(service_.wait.asked()[0].epoch(), "epoch-1");
-  outcome = run("--wait-holds");
+  EXPECT_THAT(outcome.out, HasSubstr("holds        1 closed"));
+  ASSERT_EQ(service_.wait.asked().size(), 2u);
+  EXPECT_FALSE(service_.wait.asked()[0].holds()) << "the first says when it is enforced";
+  EXPECT_TRUE(service_.wait.asked()[1].holds());
+  closes = false;
+  outcome = run({"--wait-holds", "--wait-timeout", "1ms"});
   EXPECT_EQ(outcome.code, kNotYetEnforced) << "one is open still";
-  outcome = run("--wait");
+  EXPECT_THAT(outcome.err, HasSubstr("tollgate events wait --holds 184 --epoch epoch-1"));
+  outcome = run({"--wait"});
   EXPECT_EQ(outcome.code, kDone) << outcome.err;
-  EXPECT_EQ(service_.wait.asked().size(), 2u);
+  EXPECT_FALSE(service_.wait.asked().back().holds());
   EXPECT_THAT(outcome.out, HasSubstr("holds        1 not decided yet"));
   service_.wait.Script([](int, const auto&, auto*) { return Away(); });
-  outcome = run("--wait-holds");
+  outcome = run({"--wait-holds", "--wait-timeout", "300ms"});
   EXPECT_EQ(outcome.code, kNotYetEnforced);
   EXPECT_THAT(outcome.out, HasSubstr("retired      revision 184"));
+  EXPECT_THAT(outcome.err, HasSubstr("It stays retired"));
   EXPECT_THAT(outcome.err, HasSubstr("tollgate events wait --holds 184 --epoch epoch-1"));
+}
+
+TEST_F(AgainstService, AListIsSortedAndSaysWhatItLeavesOut) {
+  service_.list.Script([](int, const auto& request, auto* response) {
+    if (request.page_token().empty()) {
+      for (const char* label : {"b", "C"}) {
+        auto* token = response->add_tokens();
+        token->set_token_id(absl::StrCat("id-", label));
+        token->set_name(absl::StrCat("workspaces/acme/tokens/id-", label));
+        token->set_label(label);
+      }
+      response->set_next_page_token("more");
+      response->set_ended_left_out_count(3);
+    } else {
+      response->add_tokens()->set_label("a");
+      response->set_ended_left_out_count(4);
+    }
+    return grpc::Status::OK;
+  });
+  const auto labels = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"-o", "json", "token", "list", "-w", "acme"});
+    const Outcome outcome = Run(more);
+    EXPECT_EQ(outcome.err, "");
+    const nlohmann::json answer = nlohmann::json::parse(outcome.out);
+    std::string text;
+    for (const auto& token : answer["tokens"]) text += std::string(token["label"]);
+    return absl::StrCat(text, answer["truncated"] ? " cut " : " ",
+                        int{answer["ended_left_out_count"]});
+  };
+  EXPECT_EQ(labels({}), "abC 7");
+  EXPECT_EQ(labels({"--reverse"}), "Cba 7");
+  EXPECT_EQ(labels({"--sort", "-label"}), "Cba 7");
+  EXPECT_EQ(labels({"--sort", "-label", "--reverse"}), "abC 7");
+  EXPECT_EQ(labels({"--limit", "2"}), "ab cut 7");
+  EXPECT_EQ(labels({"--limit", "3"}), "abC 7");
+  size_t before = service_.list.asked().size();
+  EXPECT_EQ(labels({"--sort", "id", "--limit", "1"}), "b cut 0");
+  EXPECT_EQ(service_.list.asked().size(), before + 1) << "no more is read than is shown";
+  EXPECT_EQ(service_.list.asked().back().page_size(), 2);
+  EXPECT_EQ(service_.list.asked().back().filter().states_size(), 3) << "those that live";
+  labels({"--all"});
+  EXPECT_EQ(service_.list.asked().back().filter().states_size(), 5);
+  labels({"--state", "revoked"});
+  EXPECT_EQ(service_.list.asked().back().filter().states_size(), 1);
+  EXPECT_EQ(Run({"token", "list", "-w", "acme", "--all", "--state", "active"}).code, kBadUsage);
+  EXPECT_EQ(Run({"token", "list", "-w", "acme", "--sort", "size"}).code, kBadUsage);
+  labels({"--owner", "x"});
+  setenv("TOLLGATE_WORKSPACE", "acme", 1);
+  EXPECT_EQ(Run({"token", "list", "-A"}).code, kDone) << "the usual one gives way";
+  EXPECT_EQ(service_.list.asked().back().parent(), "workspaces/-");
+  unsetenv("TOLLGATE_WORKSPACE");
+  EXPECT_EQ(Run({"token", "list", "-A", "-w", "acme"}).code, kBadUsage);
+  // People are told beside the answer, not in it.
+  const Outcome outcome = Run({"token", "list", "-w", "acme", "--limit", "1"});
+  EXPECT_THAT(outcome.err, HasSubstr("and more"));
+  EXPECT_THAT(outcome.err, HasSubstr("7 have ended"));
+  EXPECT_THAT(outcome.out, Not(HasSubstr("ended")));
+}
+
+TEST_F(AgainstService, AFormThatACommandHasNotIsRefusedWhereItWasAskedFor) {
+  EXPECT_EQ(Run({"-o", "csv", "token", "list", "-w", "acme"}).code, kDone);
+  const Outcome outcome = Run({"token", "get", "id", "-w", "acme", "-o", "csv"});
+  EXPECT_EQ(outcome.code, kBadUsage);
+  EXPECT_THAT(outcome.err, HasSubstr("does not come as 'csv'"));
+  EXPECT_THAT(service_.get.asked(), IsEmpty());
+  setenv("TOLLGATE_OUTPUT", "wide", 1);
+  EXPECT_EQ(Run({"token", "get", "id", "-w", "acme"}).code, kDone) << "its table takes its place";
+  unsetenv("TOLLGATE_OUTPUT");
+}
+
+TEST_F(AgainstService, SeveralAreLookedAtBeforeAnyIsChanged) {
+  service_.get.Script([](int, const auto& request, auto* token) {
+    if (request.name() == "workspaces/acme/tokens/typo") {
+      return grpc::Status(grpc::StatusCode::NOT_FOUND, "there is no such token");
+    }
+    token->set_name(request.name());
+    token->set_label("of " + request.name().substr(request.name().rfind('/') + 1));
+    return grpc::Status::OK;
+  });
+  service_.revoke.Script([](int nth, const auto& request, auto* response) {
+    if (request.name() == "workspaces/acme/tokens/b") {
+      return grpc::Status(grpc::StatusCode::FAILED_PRECONDITION, "not this one");
+    }
+    response->mutable_token()->set_name(request.name());
+    response->set_revision(184 + nth);
+    return grpc::Status::OK;
+  });
+  EXPECT_EQ(Run({"token", "revoke", "a", "typo", "-w", "acme", "--yes"}).code, kNotFound);
+  Outcome outcome = Run({"token", "revoke", "a", "b", "-w", "acme"});
+  EXPECT_EQ(outcome.code, kBadUsage) << "nobody is there to be asked";
+  EXPECT_THAT(outcome.err, HasSubstr("of b"));
+  EXPECT_EQ(Run({"token", "revoke", "a", "b", "-w", "acme"}, "n\n", true).code, kAborted);
+  EXPECT_EQ(Run({"token", "revoke", "a", "b", "-w", "acme", "--expect", "3", "--yes"}).code,
+            kRefused);
+  EXPECT_EQ(Run({"token", "revoke", "a", "b", "-w", "acme", "--dry-run"}).code, kDone);
+  EXPECT_THAT(service_.revoke.asked(), IsEmpty());
+  // One that is refused does not keep the others from being done, and is told.
+  outcome = Run({"-o", "json", "token", "revoke", "a", "b", "c", "a", "-w", "acme", "--yes",
+                 "--request-id", "r"});
+  EXPECT_EQ(outcome.code, kRefused);
+  EXPECT_THAT(outcome.err, HasSubstr("That was about workspaces/acme/tokens/b"));
+  EXPECT_EQ(nlohmann::json::parse(outcome.out)["results"].size(), 2u);
+  ASSERT_EQ(service_.revoke.asked().size(), 3u) << "one that is named twice is one";
+  EXPECT_EQ(service_.revoke.asked()[0].request_id(), "r:a");
+  EXPECT_EQ(service_.revoke.asked()[2].request_id(), "r:c");
+  // A question is answered at a terminal.
+  EXPECT_EQ(Run({"token", "revoke", "a", "c", "-w", "acme"}, "y\n", true).code, kDone);
+  EXPECT_EQ(service_.revoke.asked().size(), 5u);
+  EXPECT_EQ(Run({"token", "revoke", "a", "--label", "x", "-w", "acme", "--yes"}).code, kBadUsage);
+}
+
+TEST_F(AgainstService, ALabelIsOneTokenOrItsCandidates) {
+  service_.list.Script([](int, const auto& request, auto* response) {
+    EXPECT_EQ(request.filter().states_size(), 3) << "only those that live";
+    for (const char* id : {"1", "2", "3"}) {
+      auto* token = response->add_tokens();
+      token->set_token_id(id);
+      token->set_name(absl::StrCat("workspaces/acme/tokens/", id));
+      token->set_label(std::string(id) == "3" ? "caf\u00e9" : "twice");
+    }
+    return grpc::Status::OK;
+  });
+  service_.suspend.Script([](int, const auto&, auto*) { return grpc::Status::OK; });
+  Outcome outcome = Run({"token", "suspend", "--label", "twice", "-w", "acme"});
+  EXPECT_EQ(outcome.code, kRefused);
+  EXPECT_THAT(outcome.err, HasSubstr("LABEL_AMBIGUOUS"));
+  EXPECT_THAT(outcome.err, HasSubstr("\n  1  twice"));
+  EXPECT_THAT(outcome.err, Not(HasSubstr("\n  3  ")));
+  outcome = Run({"token", "suspend", "--label", "twic", "-w", "acme"});
+  EXPECT_EQ(outcome.code, kNotFound);
+  EXPECT_THAT(outcome.err, HasSubstr("LABEL_NOT_FOUND"));
+  EXPECT_THAT(service_.suspend.asked(), IsEmpty());
+  EXPECT_EQ(Run({"token", "suspend", "--label", "cafe\u0301", "-w", "acme"}).code, kDone);
+  ASSERT_EQ(service_.suspend.asked().size(), 1u);
+  EXPECT_EQ(service_.suspend.asked()[0].name(), "workspaces/acme/tokens/3");
 }
 
 TEST_F(AgainstService, ARestoreUnderAWaitIsNoEnforcement) {
@@ -881,8 +1017,8 @@ TEST_F(AgainstService, AttemptsAreATableOrOneSentenceThatThereAreNone) {
   std::vector<std::string> json = words;
   json.insert(json.begin(), {"-o", "json"});
   const nlohmann::json answer = nlohmann::json::parse(Run(json).out);
-  EXPECT_EQ(answer["attempts"][0]["reason"], "VERDICT_REASON_REVOKED");
-  EXPECT_EQ(answer["attempts"][0]["count"], "312");
+  EXPECT_EQ(answer["attempts"][0]["reason"], "revoked");
+  EXPECT_EQ(answer["attempts"][0]["count"], 312);
   EXPECT_EQ(answer["attempts"][0]["addresses"][0]["address"], "2001:db8::1");
 }
 
@@ -940,7 +1076,7 @@ TEST_F(AgainstService, AWaitTellsWhoStillTriesWhereThereIsSomethingToTell) {
               HasSubstr("still tried  3 times since, last 5 min ago at payments/edge-3\n"));
   std::vector<std::string> json = words;
   json.insert(json.begin(), {"-o", "json"});
-  EXPECT_EQ(nlohmann::json::parse(Run(json).out)["revision"], "184");
+  EXPECT_EQ(nlohmann::json::parse(Run(json).out)["revision"], 184);
 }
 
 // Everything that a hostile service can say, in every field that is shown.

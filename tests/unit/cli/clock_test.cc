@@ -83,7 +83,7 @@ class ClockCommand : public testing::Test {
 TEST_F(ClockCommand, StatusShowsIt) {
   EXPECT_EQ(Run({"status"}).out, ClockText(InDoubt()));
   EXPECT_EQ(Run({"status", "-q"}).out, "in doubt\n");
-  EXPECT_THAT(Run({"status", "-o", "json"}).out, HasSubstr("\"doubt\": \"CLOCK_DOUBT_STEPPED\""));
+  EXPECT_THAT(Run({"status", "-o", "json"}).out, HasSubstr("\"doubt\": \"stepped\""));
 }
 
 TEST_F(ClockCommand, WhoAcceptsAtATerminalIsShownWhat) {

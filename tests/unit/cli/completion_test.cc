@@ -100,9 +100,11 @@ TEST(Completion, BashOffersCommands) {
 
 TEST(Completion, BashOffersClosedSets) {
   EXPECT_THAT(InBash("tollgate completion ''"), UnorderedElementsAre("bash", "fish", "zsh"));
-  EXPECT_THAT(InBash("tollgate -o ''"), UnorderedElementsAre("json", "table"));
+  EXPECT_THAT(InBash("tollgate -o ''"),
+              UnorderedElementsAre("csv", "json", "name", "table", "wide"));
   EXPECT_THAT(InBash("tollgate token list --output = j"), UnorderedElementsAre("json"));
-  EXPECT_THAT(InBash("tollgate token list --output ="), UnorderedElementsAre("json", "table"));
+  EXPECT_THAT(InBash("tollgate token list --output ="),
+              UnorderedElementsAre("csv", "json", "name", "table", "wide"));
   EXPECT_THAT(InBash("tollgate token list --state re"),
               UnorderedElementsAre("retiring", "revoked"));
   EXPECT_THAT(InBash("tollgate workspace set-policy acme --unset max"),
@@ -203,7 +205,7 @@ TEST(Completion, FishCompletes) {
   if (!Installed("fish")) GTEST_SKIP() << "fish is not installed: apt-get install fish";
   EXPECT_THAT(InFish("tollgate token li"), UnorderedElementsAre("list"));
   EXPECT_THAT(InFish("tollgate completion "), UnorderedElementsAre("bash", "fish", "zsh"));
-  EXPECT_THAT(InFish("tollgate -o "), UnorderedElementsAre("json", "table"));
+  EXPECT_THAT(InFish("tollgate -o "), UnorderedElementsAre("csv", "json", "name", "table", "wide"));
   EXPECT_THAT(InFish("tollgate token list --output=j"), UnorderedElementsAre("--output=json"));
   EXPECT_THAT(InFish("tollgate token list --state re"),
               UnorderedElementsAre("retiring", "revoked"));

@@ -8,42 +8,10 @@
 #include "base/status.h"
 #include "google/protobuf/timestamp.pb.h"
 #include "nlohmann/json.hpp"
-#include "tollgate/v1/token_service.pb.h"
+#include "tollgate/v1/workspace_service.pb.h"
 
 namespace tollgate::cli {
 namespace {
-
-TEST(Table, PadsByWhatTheEyeSees) {
-  Table table({"TOKEN", "LABEL", "STATE"});
-  table.AddRow({"a", "größe", "active"});
-  table.AddRow({"bbbbbb", "日本", "retiring"});
-  std::ostringstream out;
-  table.Print(out);
-  EXPECT_EQ(out.str(),
-            "TOKEN   LABEL  STATE\n"
-            "a       größe  active\n"
-            "bbbbbb  日本   retiring\n");
-}
-
-TEST(Table, ALabelOfAnyScriptKeepsTheColumns) {
-  Table table({"LABEL", "STATE"});
-  table.AddRow({"cafe\u0301", "active"});
-  table.AddRow({"\u0dc1\u0dca\u200d\u0dbb\u0dd3", "active"});
-  table.AddRow({"\U0001F469\u200d\U0001F4BB \ud55c", "active"});
-  std::ostringstream out;
-  table.Print(out);
-  EXPECT_EQ(out.str(),
-            "LABEL  STATE\n"
-            "cafe\u0301   active\n"
-            "\u0dc1\u0dca\u200d\u0dbb\u0dd3     active\n"
-            "\U0001F469\u200d\U0001F4BB \ud55c  active\n");
-}
-
-TEST(Table, PrintsNothingWhenThereIsNothing) {
-  std::ostringstream out;
-  Table({"TOKEN"}).Print(out);
-  EXPECT_EQ(out.str(), "");
-}
 
 TEST(SafeForTerminal, LetsNoEscapeSequenceThrough) {
   EXPECT_EQ(SafeForTerminal("a\x1b[31mred\x07"), "a?[31mred?");
@@ -94,15 +62,15 @@ TEST(PrintJson, AnEmptyListIsAList) {
     EXPECT_TRUE(nlohmann::json::accept(out.str())) << out.str();
     return out.str();
   };
-  tollgate::v1::ListTokensResponse tokens;
-  EXPECT_EQ(printed(tokens, PrintJson), "{\n \"tokens\": []\n}\n");
-  EXPECT_EQ(printed(tokens, PrintJsonLine), "{\"tokens\":[]}\n");
-  tokens.set_next_page_token("more");
-  EXPECT_EQ(printed(tokens, PrintJson), "{\n \"tokens\": [],\n \"next_page_token\": \"more\"\n}\n");
-  EXPECT_EQ(printed(tokens, PrintJsonLine), "{\"tokens\":[],\"next_page_token\":\"more\"}\n");
-  tokens.add_tokens()->set_name("workspaces/acme/tokens/x");
-  EXPECT_EQ(nlohmann::json::parse(printed(tokens, PrintJson))["tokens"].size(), 1u);
-  EXPECT_EQ(printed(tollgate::v1::Token(), PrintJsonLine), "{}\n") << "no list";
+  const auto document = [](const google::protobuf::Message& message, std::ostream& out) {
+    return PrintJson(message, out);
+  };
+  tollgate::v1::ListWorkspacesResponse workspaces;
+  EXPECT_EQ(printed(workspaces, document), "{\n  \"workspaces\": []\n}\n");
+  EXPECT_EQ(printed(workspaces, PrintJsonLine), "{\"workspaces\":[]}\n");
+  workspaces.set_next_page_token("more");
+  EXPECT_EQ(printed(workspaces, PrintJsonLine),
+            "{\"workspaces\":[],\"next_page_token\":\"more\"}\n");
 }
 
 TEST(PrintErrorJson, IsAsciiAlsoWhereTheMessageIsNot) {

@@ -76,6 +76,7 @@ class ScriptedService {
   ScriptedMethod<v1::ListTokenAttemptsRequest, v1::ListTokenAttemptsResponse> attempts;
   ScriptedMethod<v1::UpdateTokenRequest, v1::UpdateTokenResponse> update;
   ScriptedMethod<v1::RetireTokenRequest, v1::RetireTokenResponse> retire;
+  ScriptedMethod<v1::SuspendTokenRequest, v1::SuspendTokenResponse> suspend;
   ScriptedMethod<v1::RevokeTokenRequest, v1::RevokeTokenResponse> revoke;
   ScriptedMethod<v1::RevokeTokensRequest, v1::RevokeTokensResponse> revoke_many;
   ScriptedMethod<v1::RevokeLeakedTokenRequest, v1::RevokeLeakedTokenResponse> revoke_leaked;
@@ -117,6 +118,10 @@ class ScriptedService {
     grpc::Status RetireToken(grpc::ServerContext*, const v1::RetireTokenRequest* request,
                              v1::RetireTokenResponse* response) override {
       return owner_->retire.Serve(request, response);
+    }
+    grpc::Status SuspendToken(grpc::ServerContext*, const v1::SuspendTokenRequest* request,
+                              v1::SuspendTokenResponse* response) override {
+      return owner_->suspend.Serve(request, response);
     }
     grpc::Status RevokeToken(grpc::ServerContext*, const v1::RevokeTokenRequest* request,
                              v1::RevokeTokenResponse* response) override {
