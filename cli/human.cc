@@ -85,11 +85,12 @@ std::string HumanBytes(int64_t bytes) {
 }
 
 std::string HumanCount(int64_t count) {
-  std::string text = absl::StrCat(count);
-  const size_t first = text[0] == '-' ? 1 : 0;
-  for (size_t at = text.size(); at > first + 3;) {
-    at -= 3;
-    text.insert(at, ",");
+  const std::string digits = absl::StrCat(count);
+  std::string text;
+  for (size_t i = 0; i < digits.size(); ++i) {
+    const size_t left = digits.size() - i;
+    if (i > 0 && left % 3 == 0 && digits[i - 1] != '-') text.push_back(',');
+    text.push_back(digits[i]);
   }
   return text;
 }

@@ -240,8 +240,9 @@ class Watcher {
       // Shown once, whatever is sent.
       if (revision.revision() <= after_) continue;
       shown = Show(revision);
-      after_ = revision.revision();
       shown_or_found_ = true;
+      if (revision.partial()) continue;  // the rest of it follows
+      after_ = revision.revision();
       ++shown_;
       enough = watched_.count > 0 && shown_ >= watched_.count;
     }
@@ -257,6 +258,8 @@ class Watcher {
   absl::Status Show(const RevisionEvents& revision) {
     if (context_.settings().json()) {
       RETURN_IF_ERROR(context_.ShowJsonLine(revision));
+    } else if (context_.settings().quiet) {
+      context_.out() << revision.revision() << '\n' << std::flush;
     } else {
       context_.out() << RevisionText(revision) << std::flush;
     }

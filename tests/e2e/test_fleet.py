@@ -234,7 +234,7 @@ def test_a_lapsed_validator_stays_until_it_is_back_or_forgotten(tollgate):
     for restart in range(2):
         # What is remembered holds up no receipt, and is named in it.
         receipt = tollgate.cli("token", "revoke", token, "--yes", "--wait", "--reason", str(restart))["receipt"]
-        assert receipt["state"] == "ENFORCEMENT_STATE_ENFORCED", receipt
+        assert receipt["state"] == "enforced", receipt
         assert receipt["missing_count"] == 2, receipt
         assert sorted(receipt["missing_validators"]) == ["search/edge-10", "search/edge-9"], receipt
         shown = tollgate.cli("events", "wait", str(receipt["revision"]), as_json=False).stdout
@@ -245,7 +245,7 @@ def test_a_lapsed_validator_stays_until_it_is_back_or_forgotten(tollgate):
         else:
             assert tollgate.service.stop() == 0
         tollgate.restart_service()
-        assert listed(tollgate)["search/edge-9"]["state"] == "VALIDATOR_STATE_LAPSED"
+        assert listed(tollgate)["search/edge-9"]["state"] == "lapsed"
         assert listed(tollgate)["search/edge-9"]["address"] == address
         until("the other is back", lambda: sorted(names(tollgate, "--problems")) == ["search/edge-10", "search/edge-9"],
               patience=20)

@@ -96,6 +96,7 @@ def test_every_command_prints_what_the_schema_says(tollgate, tmp_path):
     assert ask("token list", "--state", revoked["token"]["state"])["tokens"]
     ask("token check", secret=secret, codes=(10,))
     ask("token attempts", token)
+    ask("token history", token)
     ask("token revoke", "--all", "--dry-run")
     ask("token revoke", "--all", "--yes")
     leaked = ask("token create", "--label", "leaked")["token_string"]
@@ -126,8 +127,8 @@ def test_every_command_prints_what_the_schema_says(tollgate, tmp_path):
         schema.check("audit list", line)
 
     commands = set(schema.defs["commands"]["$defs"])
-    # Those need a doubt, a proxy, and a person's own folder: each has a test of its own.
-    left = {"clock accept", "doctor edge", *(f"context {verb}" for verb in ("list", "use", "show", "create", "delete"))}
+    # Those need a doubt, a proxy, one that lapsed, and a person's own folder: each has a test of its own.
+    left = {"clock accept", "doctor edge", "validators forget", *(f"context {verb}" for verb in ("list", "use", "show", "create", "delete"))}
     assert schema.seen | left >= commands, commands - schema.seen
 
 
