@@ -54,9 +54,9 @@ class Daemon {
     // The address on which metrics and probes are served (net/metrics_port.h); empty: they are not.
     // Port 0 is the kernel's choice.
     std::string metrics_address;
-    TlsFiles metrics_tls;  // empty: plaintext
     // The registry to serve; null: ServeMetrics gives it later.
     std::shared_ptr<prometheus::Registry> registry;
+    TlsFiles metrics_tls;  // empty: plaintext
   };
 
   // FAILED_PRECONDITION, SIGNALS_NOT_BLOCKED, when BlockShutdownSignals was not called; the errors

@@ -53,7 +53,7 @@ int Main(int argc, char** argv) {
 
   // First, so that a taken port is found before a store is made.
   absl::StatusOr<std::unique_ptr<net::Daemon>> daemon =
-      net::Daemon::Start({kName, flags->daemon.metrics_listen, flags->daemon.metrics_tls, nullptr});
+      net::Daemon::Start({kName, flags->daemon.metrics_listen, nullptr, flags->daemon.metrics_tls});
   if (!daemon.ok()) return Refused(daemon.status());
   (*daemon)->BoundStopping(net::kStopGrace);  // nothing to drain yet
   absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(flags->server);

@@ -48,7 +48,7 @@ int Main(int argc, char** argv) {
 
   // First, so that a taken port leaves no session behind for which receipts would wait.
   absl::StatusOr<std::unique_ptr<net::Daemon>> daemon =
-      net::Daemon::Start({kName, flags->daemon.metrics_listen, flags->daemon.metrics_tls, nullptr});
+      net::Daemon::Start({kName, flags->daemon.metrics_listen, nullptr, flags->daemon.metrics_tls});
   if (!daemon.ok()) return Refused(daemon.status());
   (*daemon)->BoundStopping(net::StopLimit(flags->daemon));
   if (!flags->server.policy.empty()) (*daemon)->OnHangUp([] {});  // it is read just now

@@ -5,8 +5,8 @@
 
 #include "base/proto_time.h"
 #include "base/status.h"
-#include "cli/commands/events_watch.h"
 #include "cli/commands/enforcement_wait.h"
+#include "cli/commands/events_watch.h"
 #include "cli/commands/token_text.h"
 #include "cli/human.h"
 #include "tollgate/v1/operations_service.grpc.pb.h"

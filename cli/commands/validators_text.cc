@@ -11,6 +11,7 @@
 #include "cli/commands/token_text.h"
 #include "cli/human.h"
 #include "cli/output.h"
+#include "cli/table.h"
 
 namespace tollgate::cli {
 namespace {

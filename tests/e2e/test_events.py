@@ -80,7 +80,8 @@ def test_it_says_which_token_what_when_and_who(tollgate, watching):
     token, _ = tollgate.create("CI deploy key", "--owner", "team-a")
     tollgate.cli("token", "suspend", token)
     tollgate.cli("token", "resume", token)
-    tollgate.cli("token", "update", token, "--label", "CI deploy key 2")
+    # A new label alone is nothing that edges must hear of, and no event.
+    tollgate.cli("token", "update", token, "--label", "CI deploy key 2", "--add-scope", "deploy:read")
     made = tollgate.cli("token", "rotate", token, "--retire-in", "1h")["token"]["token_id"]
     tollgate.cli("token", "retire", token, "--force")
     tollgate.cli("token", "revoke", made, "--yes", "--reason", "in a public gist")
@@ -108,7 +109,7 @@ def test_it_says_which_token_what_when_and_who(tollgate, watching):
     for line in lines:
         if expected and re.fullmatch(expected[0], line):
             expected.pop(0)
-    assert not expected, (expected[0], lines)
+    assert not expected, "\n".join([expected[0], *lines])
     assert watch.interrupt() == 0
     assert watch.remarks == []
 

@@ -225,7 +225,7 @@ def test_a_lapsed_validator_stays_until_it_is_back_or_forgotten(tollgate):
     refused = tollgate.cli("validators", "forget", "search/edge-9", code=4, as_json=False)
     assert "VALIDATOR_MAY_ADMIT" in json.dumps(json.loads(
         tollgate.cli("-o", "json", "validators", "forget", "search/edge-9", code=4, as_json=False).stderr))
-    assert refused.stderr.startswith("refused to forget search/edge-9: it is connected"), refused
+    assert refused.stderr.startswith("refused: search/edge-9 is not forgotten: it is connected"), refused
     gone.kill()
     back.kill()
     until("both have lapsed", lambda: state(tollgate, "search/edge-9") == state(tollgate, "search/edge-10") == "LAPSED",

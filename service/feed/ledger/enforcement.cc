@@ -122,7 +122,7 @@ absl::StatusOr<lease::SessionId> EnforcementLedger::BeginForget(const std::strin
       return base::Refuse(
           absl::StatusCode::kFailedPrecondition, "VALIDATOR_MAY_ADMIT",
           absl::StrCat(
-              "refused to forget ", validator_id, ": ",
+              "refused: ", validator_id, " is not forgotten: ",
               session.streams > 0                   ? "it is connected"
               : session.live                        ? "it may hold a lease, and admit by it"
               : session.uncovered_until.has_value() ? "it fails open, and may admit without a lease"
