@@ -42,7 +42,7 @@ const std::vector<MutationCase>& AllMutations() {
       {"r9_no_floor", "R9", "service/feed/ledger/enforcement.cc",
        "grants below what is declared enforced"},
       {"r9_no_floor_at_start", "R9", "service/feed/ledger/enforced_frontier.cc",
-       "after a start grants below the durable head"},
+       "after a start grants below the durable head", 0},
       {"r10_sent_is_applied", "R10", "service/feed/follower_stream_state.cc",
        "what was sent counts as acknowledged"},
       {"r10_acknowledges_open", "R10", "validator/core/follower.cc",

@@ -35,6 +35,7 @@ SessionView Lapsed(const std::string& id) {
   view.revisions_behind = 2;
   view.lag = absl::Seconds(40);
   view.ended_for = absl::Seconds(11);
+  view.missing = true;
   return view;
 }
 

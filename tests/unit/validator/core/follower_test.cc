@@ -207,6 +207,12 @@ TEST_F(FollowerTest, AnOldReaderSeesAWorkspacesChangeAsAnUnknownKind) {
     ASSERT_EQ(fields->size(), 4);
   }
   google::protobuf::DescriptorPool pool;
+  const google::protobuf::FileDescriptor& now = *tollgate::v1::Event::descriptor()->file();
+  for (int i = 0; i < now.dependency_count(); ++i) {
+    google::protobuf::FileDescriptorProto needed;
+    now.dependency(i)->CopyTo(&needed);
+    ASSERT_NE(pool.BuildFile(needed), nullptr) << needed.name();
+  }
   const google::protobuf::FileDescriptor* file = pool.BuildFile(old);
   ASSERT_NE(file, nullptr);
   const google::protobuf::Descriptor* event = file->FindMessageTypeByName("Event");
