@@ -84,7 +84,7 @@ class RpcCall : public std::enable_shared_from_this<RpcCall> {
   const std::shared_ptr<Wire> wire_;
   const bool secret_;
   const base::BootTime begin_;
-  net::Caller caller_;   // const once the handler runs
+  net::Caller caller_;  // const once the handler runs
   std::string actor_;   // also
   std::string origin_;  // also
 
