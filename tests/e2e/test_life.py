@@ -173,4 +173,4 @@ def test_events_watch_shows_what_happens(tollgate):
     tollgate.start_service()
     token, _ = tollgate.create("watched")
     done = tollgate.cli("events", "watch", "--after", "1", "--count", "1", as_json=False)
-    assert "token created" in done.stdout and token in done.stdout
+    assert "created" in done.stdout and token in done.stdout
