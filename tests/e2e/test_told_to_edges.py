@@ -58,7 +58,7 @@ def test_annotations_reach_services_and_proxies_and_follow_every_change(tollgate
         assert good.all("x-cost-center") == [""], "set all the same, over what the client sent"
     # A change of the token is told as any other; one that edges are not told of is not.
     events = tollgate.cli("events", "watch", "--after", before, "--count", "1", as_json=False).stdout
-    assert events.strip().endswith("edges told anew workspaces/acme"), events
+    assert events.strip().endswith("policy updated  workspaces/acme  by local"), events
     tollgate.cli("token", "update", token, "--annotation", "plan=silver", "--annotation", "cost/center=42")
     until("the edge tells the new ones", lambda: annotations(edge, secret) == {"plan": "silver", "cost/center": "42"})
     shown = tollgate.cli("workspace", "get", "acme", as_json=False).stdout
