@@ -245,10 +245,12 @@ void ShowList(Context& context, const TokenListOptions& options, bool still_trie
   const std::vector<ListColumn> columns =
       ColumnsFor(options, still_tried, context.settings().wide(), now);
   std::vector<Column> header;
+  header.reserve(columns.size());
   for (const ListColumn& column : columns) header.push_back(column.column);
   Table table(std::move(header));
   for (const Token& token : tokens) {
     std::vector<Cell> row;
+    row.reserve(columns.size());
     for (const ListColumn& column : columns) row.push_back(column.cell(token));
     table.AddRow(std::move(row));
     if (!options.full) continue;
@@ -343,6 +345,7 @@ absl::Status List(Context& context, const TokenListOptions& options, const CLI::
 
   if (context.settings().json()) {
     std::vector<const google::protobuf::Message*> list;
+    list.reserve(tokens.size());
     for (const Token& token : tokens) list.push_back(&token);
     std::string json;
     RETURN_IF_ERROR(WriteJsonList(
