@@ -91,9 +91,8 @@ class Writer {
       const FieldDescriptor& field = *type.field(i);
       if (field.is_repeated()) {
         if (MayBeUnasked(field) && reflection.FieldSize(message, &field) == 0) continue;
-      } else if (field.has_presence() && !reflection.HasField(message, &field)) {
-        continue;
-      } else if (field.name() == "next_page_token" && !reflection.HasField(message, &field)) {
+      } else if ((field.has_presence() || field.name() == "next_page_token") &&
+                 !reflection.HasField(message, &field)) {
         continue;
       }
       Name(field.name());
@@ -157,6 +156,7 @@ class Writer {
   absl::Status WriteMap(const Message& message, const Reflection& reflection,
                         const FieldDescriptor& field) {
     std::vector<const Message*> pairs;
+    pairs.reserve(static_cast<size_t>(reflection.FieldSize(message, &field)));
     for (int i = 0; i < reflection.FieldSize(message, &field); ++i) {
       pairs.push_back(&reflection.GetRepeatedMessage(message, &field, i));
     }

@@ -46,6 +46,7 @@ template <typename Response>
 absl::Status ShowResults(Context& context, const std::vector<Response>& done, bool several) {
   if (!several) return context.ShowJson(done.front());
   std::vector<const google::protobuf::Message*> list;
+  list.reserve(done.size());
   for (const Response& response : done) list.push_back(&response);
   std::string json;
   RETURN_IF_ERROR(WriteJsonList("results", list, JsonLayout::kIndented, {}, &json));
