@@ -131,6 +131,7 @@ bool WantsJson(const std::vector<std::string>& arguments, const CLI::App& app) {
 std::string DidYouMean(absl::string_view word, const std::vector<std::string>& names) {
   // NearMiss compares words whose parts are joined by `_`.
   std::vector<std::string> folded;
+  folded.reserve(names.size());
   for (const std::string& name : names) folded.push_back(absl::StrReplaceAll(name, {{"-", "_"}}));
   const std::string near =
       policy::NearMiss(word, std::vector<absl::string_view>(folded.begin(), folded.end()));
@@ -147,6 +148,7 @@ std::vector<const CLI::App*> VerbsOf(const CLI::App& app) {
 
 std::vector<std::string> NamesOf(const std::vector<const CLI::App*>& verbs) {
   std::vector<std::string> names;
+  names.reserve(verbs.size());
   for (const CLI::App* verb : verbs) names.push_back(verb->get_name());
   return names;
 }

@@ -61,6 +61,7 @@ class Formatter : public CLI::Formatter {
     const auto others = [&](absl::string_view what, const std::set<CLI::Option*>& options) {
       if (options.empty()) return;
       std::vector<std::string> names;
+      names.reserve(options.size());
       for (const CLI::Option* other : options) names.push_back(other->get_name());
       std::sort(names.begin(), names.end());  // a set of addresses has no order
       absl::StrAppend(&about, " (", what, " ", absl::StrJoin(names, ", "), ")");

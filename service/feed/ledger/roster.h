@@ -35,7 +35,7 @@ struct RosterRemoval {
   // It lapsed, and the store goes on remembering that (SessionRecord.lapsed_time_us).
   bool lapsed = false;
   // Of one that lapsed: where it connected from last. Set by the owner of the sessions.
-  std::string address = {};
+  std::string address;
 };
 
 // Additions and removals may overtake each other on their way to the store. An addition that began
