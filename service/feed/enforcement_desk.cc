@@ -151,7 +151,7 @@ void EnforcementDesk::Forget(const ForgetQuestion& question,
     refused = key.status();
     if (key.ok()) {
       options_.sequencer->Submit(
-          std::make_shared<ForgetSession>(*key, InstanceOf(*key), question.actor),
+          std::make_shared<ForgetSession>(*key, InstanceOf(*key), question.actor, question.origin),
           [this, key = *key, done](absl::StatusOr<storage::Committed> result) {
             {
               absl::MutexLock lock(&mu_);

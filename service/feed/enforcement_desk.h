@@ -28,6 +28,7 @@ struct ForgetQuestion {
   std::string validator_id;
   std::string instance;  // how it begins; empty: whichever is missing
   std::string actor;     // who asks, for the audit log
+  std::string origin;    // from where
 };
 
 // Thread-safe. Its one lock is the serial order of R9. Everything that calls out (receipts, store

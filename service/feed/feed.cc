@@ -120,7 +120,7 @@ absl::Status Feed::Begin(absl::Duration longest_lease_before) {
   start.restored = meta.restored();
   start.predecessors_dead = options_.predecessors_dead;
   ASSIGN_OR_RETURN(start.roster, ReadRoster(*snapshot));
-  start.wall_now = options_.clock->ServiceNow();
+  start.service_now = options_.clock->ServiceNow();
   start.now = options_.clock->Now();
 
   EnforcementDesk::Options desk_options;

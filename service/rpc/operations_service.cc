@@ -385,18 +385,34 @@ grpc::ServerUnaryReactor* OperationsService::GetStatus(Context* context, const B
                                                        Bytes* response) {
   return TypedCall<GetStatusRequest, ServiceStatus>::Serve(
       deps_, status_, context, request, response, [this](auto call) {
-        // A store that does not answer now would hold up the answer that says so.
-        std::string trouble = TroubleOf(options_.place);
+        const auto without_store = [this, raw = call.get()](std::string trouble) {
+          raw->response = StatusNow();
+          raw->response.mutable_store()->set_trouble(std::move(trouble));
+        };
+        // A store that does not answer now would hold up the answer that says so. Its readers may
+        // all wait for it, so the fleet is listed on this thread then.
+        const std::string trouble = TroubleOf(options_.place);
         if (!trouble.empty()) {
-          call->response = StatusNow();
-          call->response.mutable_store()->set_trouble(std::move(trouble));
+          without_store(trouble);
           call->FinishWith(absl::OkStatus());
           return;
         }
-        ScanThenFinish(call, [this, raw = call.get()](const storage::Snapshot& snapshot) {
-          raw->response = StatusNow();
-          return AddStored(snapshot, options_.place, &raw->response);
+        // Little is read: not among the scans, which may take minutes.
+        const bool taken = deps_->reads->Submit([this, call, without_store] {
+          const absl::Status wanted = call->Wanted();
+          if (!wanted.ok()) {
+            call->FinishWith(wanted);
+            return;
+          }
+          call->response = StatusNow();
+          const auto snapshot = deps_->engine->NewSnapshot();
+          const absl::Status read = snapshot.ok()
+                                        ? AddStored(**snapshot, options_.place, &call->response)
+                                        : snapshot.status();
+          if (!read.ok()) without_store(std::string(read.message()));
+          call->FinishWith(absl::OkStatus());
         });
+        if (!taken) call->FinishWith(Overloaded("too many reads are waiting"));
       });
 }
 
@@ -417,6 +433,7 @@ grpc::ServerUnaryReactor* OperationsService::ForgetValidator(Context* context, c
         question.validator_id = call->request.validator_id();
         question.instance = call->request.instance();
         question.actor = call->actor();
+        question.origin = call->origin();
         call->deps().hub->ForgetValidator(question,
                                           [call](absl::StatusOr<storage::Committed> committed) {
                                             if (committed.ok())

@@ -33,7 +33,8 @@ struct StorePlace {
 absl::Status AddStored(const storage::Snapshot& snapshot, const StorePlace& place,
                        tollgate::v1::ServiceStatus* status);
 
-// What keeps AddStored from being asked, in words; empty: nothing.
+// What is known to be wrong with the store, in words, so that it is not to be read; empty: nothing.
+// Thread-safe, and waits for nothing.
 std::string TroubleOf(const StorePlace& place);
 
 // What the files below `folder` take on the disk, in bytes, but not what is linked from elsewhere.

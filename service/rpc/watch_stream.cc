@@ -39,7 +39,6 @@ constexpr size_t kMostQueuedBytes = size_t{4} << 20;
 void KeepOnly(absl::string_view workspace, RevisionEvents* revision) {
   RevisionEvents kept;
   kept.set_revision(revision->revision());
-  kept.set_partial(revision->partial());
   for (Event& event : *revision->mutable_events()) {
     if (event.subject_case() == Event::SUBJECT_NOT_SET || WorkspaceOf(event) == workspace) {
       *kept.add_events() = std::move(event);

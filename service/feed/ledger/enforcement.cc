@@ -55,7 +55,7 @@ EnforcementLedger::EnforcementLedger(Options options, const Start& start)
     if (TOLLGATE_MUTATED("r15_roster_forgotten")) continue;
     book_.Extend({record.validator_id(), record.incarnation()}, held_until);
   }
-  book_.RecallMissing(std::move(missing), start.now, start.wall_now);
+  book_.RecallMissing(std::move(missing), start.now, start.service_now);
   Declare();
 }
 

@@ -52,7 +52,7 @@ class EnforcementLedger {
   // The state in which the store was found.
   struct Start {
     base::BootTime now;                   // read after this process's first write (R7)
-    absl::Time wall_now;                  // then
+    absl::Time service_now;               // the service's time, then
     int64_t head = 0;                     // durable
     int64_t last_event_revision = 0;      // HeadRecord's
     absl::Duration longest_lease;         // MetaRecord's, durable (R5)

@@ -69,7 +69,7 @@ void LeaseBook::Recall(const SessionRecord& record, base::BootTime now) {
 }
 
 void LeaseBook::RecallMissing(std::vector<SessionRecord> records, base::BootTime now,
-                              absl::Time wall_now) {
+                              absl::Time service_now) {
   std::stable_sort(records.begin(), records.end(),
                    [](const SessionRecord& a, const SessionRecord& b) {
                      return a.lapsed_time_us() < b.lapsed_time_us();
@@ -82,8 +82,8 @@ void LeaseBook::RecallMissing(std::vector<SessionRecord> records, base::BootTime
     if (record.fail_open()) session->fail_open_for = absl::Microseconds(record.fail_open_for_us());
     session->holds_outlive_lease = absl::Microseconds(record.holds_outlive_lease_us());
     session->roster = roster_.LapsedEntry();
-    // A wall clock that was set back makes nothing end in the future.
-    const absl::Duration ago = wall_now - absl::FromUnixMicros(record.lapsed_time_us());
+    // A clock that an operator has set back makes nothing end in the future.
+    const absl::Duration ago = service_now - absl::FromUnixMicros(record.lapsed_time_us());
     session->ended_at = now - std::clamp(ago, absl::ZeroDuration(), absl::Hours(24 * 3650));
     if (IsNowMissing(*session)) {
       AddMissing(session);
@@ -180,6 +180,7 @@ void LeaseBook::Release(const lease::SessionId& key, Moment at) {
   BookedSession* session = FindMutable(key);
   if (session == nullptr || session->released) return;
   session->released = true;
+  ClearMissing(key.validator_id);  // its last word is a goodbye: nobody is missing (R4)
   EndLease(session, /*released=*/true, at);
 }
 

@@ -95,10 +95,10 @@ class LeaseBook {
   // is told more.
   void Recall(const tollgate::store::v1::SessionRecord& record, base::BootTime now);
   // Adds the missing validators that the store remembers, after all calls of Recall. None of them
-  // may admit. `wall_now` is the wall clock at `now`. Those that came back, and those above
+  // may admit. `service_now` is the service's time at `now`. Those that came back, and those above
   // `max_missing`, are taken out of the store instead.
   void RecallMissing(std::vector<tollgate::store::v1::SessionRecord> records, base::BootTime now,
-                     absl::Time wall_now);
+                     absl::Time service_now);
   // Binds the session to the first caller that asks. False, and nothing changed: the session is
   // bound to another caller.
   bool Bind(const lease::SessionId& key, absl::string_view caller, base::BootTime now);

@@ -69,6 +69,7 @@ absl::Status ForgetSession::Run(const storage::View& view, const storage::Slot&,
                    storage::GetRecord<SessionRecord>(view, storage::Table::kSessions, key));
   store::v1::AuditRecord entry;
   entry.set_actor(actor_);
+  entry.set_origin(origin_);
   entry.set_action("validator.forget");
   entry.set_resource(absl::StrCat("validators/", key_.validator_id));
   auto& details = *entry.mutable_details();

@@ -58,8 +58,12 @@ class RemoveSession : public storage::Command {
 class ForgetSession : public storage::Command {
  public:
   // `instance`: as InstanceOf.
-  ForgetSession(lease::SessionId key, std::string instance, std::string actor)
-      : key_(std::move(key)), instance_(std::move(instance)), actor_(std::move(actor)) {}
+  // `actor`, `origin`: who asks, and from where.
+  ForgetSession(lease::SessionId key, std::string instance, std::string actor, std::string origin)
+      : key_(std::move(key)),
+        instance_(std::move(instance)),
+        actor_(std::move(actor)),
+        origin_(std::move(origin)) {}
   absl::string_view name() const override { return "forget_validator"; }
   absl::Status Run(const storage::View& view, const storage::Slot& slot,
                    storage::Effects& effects) override;
@@ -68,6 +72,7 @@ class ForgetSession : public storage::Command {
   const lease::SessionId key_;
   const std::string instance_;
   const std::string actor_;
+  const std::string origin_;
 };
 
 // Writes MetaRecord.longest_lease_us (R5). It writes even where nothing changes, so that it is a

@@ -399,6 +399,26 @@ TEST_F(LeaseBookTest, AValidatorThatLapsedIsMissingUntilItComesBackUnderItsId) {
   EXPECT_TRUE(Live(Id("a", '2')));
 }
 
+// Back, written anew, and stopped in order before it was granted anything.
+TEST_F(LeaseBookTest, AGoodbyeWithoutALeaseEndsTheMemoryOfTheLapsedOne) {
+  for (const char again : {'1', '2'}) {
+    const std::string id(1, again);
+    Join(Id(id, '1'));
+    book_.CloseStream(Id(id, '1'), Moment());
+    Pass(kLease);
+    ASSERT_THAT(Missing(book_), ElementsAre(id + ":1"));
+    ASSERT_TRUE(book_.TakeRosterRemovals()[0].lapsed);
+    Hello(Id(id, again));
+    book_.OnRostered(book_.BeginRosterWrite(Id(id, again), absl::UnixEpoch()));
+    book_.Release(Id(id, again), Moment());
+    book_.CloseStream(Id(id, again), Moment());
+    EXPECT_THAT(Missing(book_), IsEmpty()) << again;
+    for (const RosterRemoval& removal : book_.TakeRosterRemovals()) {
+      EXPECT_FALSE(removal.lapsed) << again << ": the store would remember it";
+    }
+  }
+}
+
 TEST_F(LeaseBookTest, OnlyAValidatorsLastWordMakesItMissing) {
   // Crashed, started again within its lease, and left in good order: nobody is missing.
   Join(Id("a", '1'));

@@ -95,7 +95,7 @@ TEST_F(RosterCommandTest, WhoHadAValidatorForgottenIsInTheAuditLog) {
   Run<RemoveSession>("search/edge-9", std::string(16, '\0'), RemoveSession::Lapsed{"ipv4:1:2"});
   const int64_t revision =
       Run<ForgetSession>(lease::SessionId{"search/edge-9", std::string(16, '\0')}, "3fa91c02",
-                         "spiffe://ops")
+                         "spiffe://ops", "10.0.0.7")
           .revision;
   EXPECT_TRUE(Roster().empty());
   const auto snapshot = *engine_->NewSnapshot();
@@ -107,6 +107,7 @@ TEST_F(RosterCommandTest, WhoHadAValidatorForgottenIsInTheAuditLog) {
   EXPECT_EQ(entry.action(), "validator.forget");
   EXPECT_EQ(entry.resource(), "validators/search/edge-9");
   EXPECT_EQ(entry.actor(), "spiffe://ops");
+  EXPECT_EQ(entry.origin(), "10.0.0.7");
   EXPECT_EQ(entry.details().at("instance"), "3fa91c02");
   EXPECT_EQ(entry.details().at("address"), "ipv4:1:2");
   EXPECT_EQ(entry.details().count("lapse_time"), 1u);
