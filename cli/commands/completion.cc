@@ -231,9 +231,15 @@ std::string Bash(const Grammar& grammar) {
                       R"bash(_tollgate() {
   local cur="${COMP_WORDS[COMP_CWORD]}" word
   local -a before=()
-  # bash makes three words of --output=json.
+  # bash makes three words of --output=json, and of localhost:7411.
+  local glue=""
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-    [[ $word == "=" ]] || before+=("$word")
+    if [[ ( $word == ":" || -n $glue ) && ${#before[@]} -gt 0 ]]; then
+      before[${#before[@]}-1]+="$word"
+      [[ $word == ":" ]] && glue=1 || glue=""
+    elif [[ $word != "=" ]]; then
+      before+=("$word")
+    fi
   done
   [[ $cur == "=" ]] && cur=""
   COMPREPLY=()
@@ -247,7 +253,10 @@ std::string Bash(const Grammar& grammar) {
       local value label
       while IFS=$'\t' read -r value label; do
         # By its name, or by a part of its label.
-        [[ $value == "$cur"* || ( -n $cur && ${label,,} == *"${cur,,}"* ) ]] && COMPREPLY+=("$value")
+        [[ $value == "$cur"* || ( -n $cur && ${label,,} == *"${cur,,}"* ) ]] || continue
+        # Bash puts it on the line as it is, and it is somebody else's text.
+        printf -v value '%q' "$value"
+        COMPREPLY+=("$value")
       done < <(_tollgate_ask "$word" "${before[@]}")
       continue
     fi

@@ -171,6 +171,24 @@ TEST(Completion, BashOffersWhatTheServiceHas) {
               Contains("complete-values context -- context use"));
 }
 
+// Bash puts what is offered on the command line as it is.
+TEST(Completion, BashQuotesOtherPeoplesText) {
+  const std::vector<std::string> offered = Lines(
+      "bash --norc",
+      absl::StrCat("tollgate() { printf '%s\\t\\n' 'x;touch${IFS}/tmp/p' 'x$(id)'; }\nsource ",
+                   ScriptFile("bash"),
+                   "\nCOMP_WORDS=(tollgate token list --owner x)\nCOMP_CWORD=4\n_tollgate\n"
+                   "printf '%s\\n' \"${COMPREPLY[@]}\"\n"));
+  EXPECT_THAT(offered, UnorderedElementsAre("x\\;touch\\$\\{IFS\\}/tmp/p", "x\\$\\(id\\)"));
+}
+
+TEST(Completion, BashJoinsWhatItHasParted) {
+  EXPECT_THAT(InBashWithTokens("tollgate --service localhost : 7411 token get -w acme 9"),
+              Contains("complete-values token -- --service localhost:7411 token get -w acme"));
+  EXPECT_THAT(InBashWithTokens("tollgate --service = unix : /run/x token get 9"),
+              Contains("complete-values token -- --service unix:/run/x token get"));
+}
+
 TEST(Completion, FishOffersWhatTheServiceHas) {
   if (!Installed("fish")) GTEST_SKIP() << "fish is not installed: apt-get install fish";
   std::vector<std::string> words =
