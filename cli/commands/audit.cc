@@ -125,8 +125,8 @@ absl::Status List(Context& context, const ListOptions& options) {
   if (tabular) {
     if (table.empty()) context.out() << "No audit entries.\n";
     table.Print(context.out());
+    if (more) context.err() << "There are more: raise --limit, or leave it out to see all.\n";
   }
-  if (more) context.err() << "There are more: raise --limit, or leave it out to see all.\n";
   return absl::OkStatus();
 }
 

@@ -198,6 +198,7 @@ const std::vector<std::string>& AuditActions() {
                                                              "token.expire_unused",
                                                              "cohort.revoke",
                                                              "policy.update",
+                                                             "validator.forget",
                                                              "backup.create",
                                                              "service.start",
                                                              "clock.*",

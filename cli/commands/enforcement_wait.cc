@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "cli/commands/token_text.h"
 #include "cli/human.h"
+#include "cli/interruptible_call.h"
 #include "cli/live_lines.h"
 #include "tollgate/v1/operations_service.grpc.pb.h"
 
@@ -138,18 +139,9 @@ class Waiter {
     }
     return context_.Call(
         [&](grpc::ClientContext* call) {
-          grpc::Status status;
-          stub.async()->WaitEnforced(call, &request, newest, [&](grpc::Status end) {
-            status = std::move(end);
-            interrupt_.Notify();
+          return AwaitCall(interrupt_, call, &interrupted_, [&](auto at_end) {
+            stub.async()->WaitEnforced(call, &request, newest, std::move(at_end));
           });
-          if (interrupt_.Wait(absl::InfiniteDuration()) == Interrupt::Woken::kInterrupted) {
-            interrupted_ = true;
-            call->TryCancel();
-            // Waits even so, because the callback holds references into this stack.
-            interrupt_.WaitNotified();
-          }
-          return status;
         },
         options);
   }
@@ -173,7 +165,8 @@ WaitEnd WaitAfterChange(Context& context, Interrupt& interrupt, const WaitGoal& 
   absl::Status failure;
   const WaitEnd end = WaitForEnforcement(context, interrupt, goal, receipt, &failure);
   if (end == WaitEnd::kDone) return end;
-  context.exit_code = kNotYetEnforced;
+  // A change that failed beside this one is the worse news.
+  if (context.exit_code == kDone) context.exit_code = kNotYetEnforced;
   const std::string epoch = goal.epoch.empty() ? receipt->epoch() : goal.epoch;
   const std::string again =
       absl::StrCat("Ask again: tollgate events wait ", goal.holds ? "--holds " : "", goal.revision,

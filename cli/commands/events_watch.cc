@@ -145,7 +145,7 @@ class Watcher {
     if (!watched_.workspace.empty()) {
       ASSIGN_OR_RETURN(parent_, ParentFrom(watched_.workspace));
     }
-    Interrupt interrupt;  // before the channel: see there
+    Interrupt interrupt;
     ASSIGN_OR_RETURN(const std::shared_ptr<grpc::Channel> channel, context_.ServiceChannel());
     stub_ = OperationsService::NewStub(channel);
     absl::Status ended;
@@ -171,6 +171,7 @@ class Watcher {
         if (status.ok()) return status;  // so many were asked for
       }
       if (stopped()) return absl::OkStatus();
+      if (output_failed_) return status;
       if (!reached_ || IsFinal(status)) return status;
       const std::string reason = base::ReasonOf(status);
       if (reason == "COMPACTED" || reason == "REVISION_FROM_THE_FUTURE") {
@@ -249,7 +250,8 @@ class Watcher {
     if (enough || !shown.ok()) call.TryCancel();
     const grpc::Status ended = reader->Finish();
     End();
-    if (enough || !shown.ok()) return shown;
+    output_failed_ = !shown.ok();
+    if (enough || output_failed_) return shown;
     // A stream ends for a reason only.
     if (ended.ok()) return absl::UnavailableError("the service ended the stream");
     return context_.Explain(ended, absl::InfiniteDuration());
@@ -313,6 +315,7 @@ class Watcher {
   bool shown_or_found_ = false;  // after_ is a place of this run's own, not the caller's word
   bool away_ = false;            // told so, and not back since
   bool lost_ = false;            // there is no way on from after_
+  bool output_failed_ = false;   // nobody reads any more
   int64_t after_ = 0;
   int64_t shown_ = 0;
   std::string epoch_;

@@ -137,10 +137,10 @@ absl::Status ShowMade(Context& context, Response* response, Unseen unseen,
   } else {
     context.out() << SafeForTerminal(token.name()) << "   "
                   << (token.has_expire_time()
-                          ? absl::StrCat(
-                                "expires ",
-                                absl::FormatTime("%Y-%m-%d", base::FromProto(token.expire_time()),
-                                                 absl::UTCTimeZone()))
+                          ? absl::StrCat("expires ",
+                                         absl::FormatTime("%Y-%m-%d %H:%M UTC",
+                                                          base::FromProto(token.expire_time()),
+                                                          absl::UTCTimeZone()))
                           : std::string("never expires"))
                   << "\n\n  " << response->token_string()
                   << "\n\nCopy it now: it cannot be shown again.\n";

@@ -64,7 +64,8 @@ absl::Status Perform(Context& context, const ChosenTokens& chosen, bool several,
   ASSIGN_OR_RETURN(
       std::vector<Response> done,
       ChangeEach<Response>(
-          context, chosen, several, options.request_id,
+          context, interrupt.has_value() ? &*interrupt : nullptr, chosen, several,
+          options.request_id,
           [&](const std::string& name, const std::string& request_id, Response* response) {
             RETURN_IF_ERROR(change(name, request_id, response));
             if (talks && response->unchanged()) {
@@ -79,7 +80,7 @@ absl::Status Perform(Context& context, const ChosenTokens& chosen, bool several,
           }));
   if (done.empty()) return absl::OkStatus();  // every error is told
   if constexpr (kHasReceipt<Response>) {
-    Response& last = done.back();
+    Response& last = Newest(done);
     if (wait > absl::ZeroDuration()) {
       WaitGoal goal;
       goal.revision = last.revision();
@@ -195,8 +196,8 @@ absl::Status Update(Context& context, const CLI::App& verb, const ChangeOptions&
     return absl::InvalidArgumentError(
         "--label: a label is of one token; several are to be changed");
   }
-  ASSIGN_OR_RETURN(const ChosenTokens chosen,
-                   ChooseTokens(context, options.choice, "update", LiveStates()));
+  ASSIGN_OR_RETURN(const ChosenTokens chosen, ChooseTokens(context, options.choice, "update",
+                                                           LiveStates(), options.request_id));
   return Perform<tollgate::v1::UpdateTokenResponse>(
       context, chosen, options.choice.several(), options, {"update", "updated"},
       [&](const std::string& name, const std::string& request_id, auto* response) {
@@ -249,8 +250,8 @@ absl::Status Retire(Context& context, const ChangeOptions& options) {
 }
 
 absl::Status Suspend(Context& context, const ChangeOptions& options) {
-  ASSIGN_OR_RETURN(const ChosenTokens chosen,
-                   ChooseTokens(context, options.choice, "suspend", LiveStates()));
+  ASSIGN_OR_RETURN(const ChosenTokens chosen, ChooseTokens(context, options.choice, "suspend",
+                                                           LiveStates(), options.request_id));
   return Perform<tollgate::v1::SuspendTokenResponse>(
       context, chosen, options.choice.several(), options, {"suspend", "suspended"},
       [&](const std::string& name, const std::string& request_id, auto* response) {
@@ -267,8 +268,9 @@ absl::Status Suspend(Context& context, const ChangeOptions& options) {
 }
 
 absl::Status Resume(Context& context, const ChangeOptions& options) {
-  ASSIGN_OR_RETURN(const ChosenTokens chosen, ChooseTokens(context, options.choice, "resume",
-                                                           {tollgate::v1::TOKEN_STATE_SUSPENDED}));
+  ASSIGN_OR_RETURN(const ChosenTokens chosen,
+                   ChooseTokens(context, options.choice, "resume",
+                                {tollgate::v1::TOKEN_STATE_SUSPENDED}, options.request_id));
   return Perform<tollgate::v1::ResumeTokenResponse>(
       context, chosen, options.choice.several(), options, {"resume", "resumed"},
       [&](const std::string& name, const std::string& request_id, auto* response) {

@@ -122,7 +122,10 @@ absl::Status FillAnnotations(const std::vector<std::string>& pairs,
       return absl::InvalidArgumentError(
           absl::StrCat("--annotation wants key=value, not '", pair.substr(0, 40), "'"));
     }
-    (*out)[parts[0]] = parts[1];
+    if (!out->insert({parts[0], parts[1]}).second) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "'", parts[0].substr(0, 40), "' is given twice, and has one value: give it once"));
+    }
   }
   return absl::OkStatus();
 }
@@ -163,13 +166,19 @@ std::vector<TokenState> LiveStates() {
 }
 
 absl::StatusOr<ChosenTokens> ChooseTokens(Context& context, const TokenChoice& choice,
-                                          absl::string_view verb, std::vector<TokenState> states) {
+                                          absl::string_view verb, std::vector<TokenState> states,
+                                          const std::string& request_id) {
   const int kinds = (choice.tokens.empty() ? 0 : 1) + (choice.label.empty() ? 0 : 1) +
                     (choice.conditions() ? 1 : 0);
   if (kinds != 1) {
     return absl::InvalidArgumentError(absl::StrCat(
         kinds == 0 ? "which token?" : "ids, a label and conditions are three ways to say which;",
         " Give ids, or one label, or conditions (--where-…)"));
+  }
+  if (!request_id.empty() && choice.tokens.empty()) {
+    return absl::InvalidArgumentError(
+        "--request-id goes with ids: by a label or by conditions a retry would choose anew, and "
+        "what was changed is not among it any more. --dry-run prints the names");
   }
   ChosenTokens chosen;
   if (!choice.several() && choice.label.empty() && !choice.dry_run && choice.expected < 0) {

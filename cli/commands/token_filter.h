@@ -61,10 +61,12 @@ struct ChosenTokens {
 // it only shows it. `verb` as in "revoke". Errors: INVALID_ARGUMENT, none or too much was given;
 // NOT_FOUND (TOKEN_NOT_FOUND, LABEL_NOT_FOUND, NOTHING_CHOSEN), FAILED_PRECONDITION
 // (LABEL_AMBIGUOUS, COUNT_MISMATCH); then nothing is changed.
-// `states`: those a token may be in to meet a label or a condition.
+// `states`: those a token may be in to meet a label or a condition. With a request id only ids will
+// do, because a retry must find the same tokens, and the change itself moves them out of `states`.
 absl::StatusOr<ChosenTokens> ChooseTokens(Context& context, const TokenChoice& choice,
                                           absl::string_view verb,
-                                          std::vector<tollgate::v1::TokenState> states);
+                                          std::vector<tollgate::v1::TokenState> states,
+                                          const std::string& request_id);
 
 // The states in which a token is not final.
 std::vector<tollgate::v1::TokenState> LiveStates();

@@ -302,8 +302,8 @@ void TellLeftOut(Context& context, const TokenListOptions& options, bool cut, in
   if (context.settings().quiet) return;
   if (cut) context.err() << "… and more: these are the first " << options.limit << " (--limit).\n";
   if (ended > 0) {
-    context.err() << ended << (ended == 1 ? " has" : " have")
-                  << " ended, and is not shown: --all\n";
+    context.err() << ended << (ended == 1 ? " has ended, and is" : " have ended, and are")
+                  << " not shown: --all\n";
   }
 }
 

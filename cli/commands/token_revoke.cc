@@ -67,7 +67,7 @@ class Revoker {
 
   absl::Status RevokeChosen() {
     ASSIGN_OR_RETURN(const ChosenTokens chosen,
-                     ChooseTokens(context_, choice_, "revoke", LiveStates()));
+                     ChooseTokens(context_, choice_, "revoke", LiveStates(), options_.request_id));
     if (!chosen.agreed) return absl::OkStatus();
     if (!choice_.several() && !choice_.yes) {
       tollgate::v1::GetTokenRequest get;
@@ -86,7 +86,8 @@ class Revoker {
     ASSIGN_OR_RETURN(
         std::vector<tollgate::v1::RevokeTokenResponse> done,
         ChangeEach<tollgate::v1::RevokeTokenResponse>(
-            context_, chosen, choice_.several(), options_.request_id,
+            context_, interrupt_.has_value() ? &*interrupt_ : nullptr, chosen, choice_.several(),
+            options_.request_id,
             [&](const std::string& name, const std::string& request_id, auto* response) {
               tollgate::v1::RevokeTokenRequest request;
               request.set_name(name);
@@ -99,8 +100,8 @@ class Revoker {
               return absl::OkStatus();
             }));
     if (done.empty()) return absl::OkStatus();  // every error is told
-    // What was revoked last is enforced last.
-    auto& last = done.back();
+    // Whoever has enforced the newest revision has enforced all of them.
+    auto& last = Newest(done);
     RETURN_IF_ERROR(Follow(choice_.several() ? "" : chosen.tokens[0].name(), started,
                            last.revision(), last.mutable_receipt()));
     if (context_.settings().json()) return ShowResults(context_, done, choice_.several());

@@ -105,7 +105,6 @@ std::string SinceText(const Token& token, absl::Time now) {
     const absl::Time since =
         base::FromProto(token.has_end() ? token.end().time() : token.suspend_time());
     text = HumanTime(std::min(since, now), now);
-    if (text == "now") text = "just now";
   }
   if (!by.empty()) absl::StrAppend(&text, text.empty() ? "" : ", ", "by ", SafeForTerminal(by));
   return text;
@@ -188,8 +187,7 @@ std::string StillTriedText(const tollgate::v1::ListTokenAttemptsResponse& attemp
     }
   }
   if (latest == nullptr) return "";
-  std::string last = HumanTime(std::min(base::FromProto(latest->last_time()), now), now);
-  if (last == "now") last = "just now";
+  const std::string last = HumanTime(std::min(base::FromProto(latest->last_time()), now), now);
   return absl::StrCat("still tried  ", times, times == 1 ? " time" : " times", " since, last ",
                       last, " at ", SafeForTerminal(latest->edge()), "\n");
 }

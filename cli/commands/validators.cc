@@ -15,6 +15,7 @@
 #include "cli/commands/validators_text.h"
 #include "cli/human.h"
 #include "cli/interrupt.h"
+#include "cli/interruptible_call.h"
 #include "tollgate/v1/operations_service.grpc.pb.h"
 
 namespace tollgate::cli {
@@ -132,18 +133,9 @@ class Watcher {
     do {
       ListValidatorsResponse page;
       RETURN_IF_ERROR(context_.Call([&](grpc::ClientContext* call) {
-        grpc::Status status;
-        stub_->async()->ListValidators(call, &request, &page, [&](grpc::Status ended) {
-          status = std::move(ended);
-          interrupt_.Notify();
+        return AwaitCall(interrupt_, call, &interrupted_, [&](auto at_end) {
+          stub_->async()->ListValidators(call, &request, &page, std::move(at_end));
         });
-        if (interrupt_.Wait(absl::InfiniteDuration()) == Interrupt::Woken::kInterrupted) {
-          interrupted_ = true;
-          call->TryCancel();
-          // Waits even so, because the callback holds references into this stack.
-          interrupt_.WaitNotified();
-        }
-        return status;
       }));
       request.set_page_token(page.next_page_token());
       AddPage(std::move(page), fleet);

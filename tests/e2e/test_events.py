@@ -160,6 +160,23 @@ def test_ctrl_c_ends_it_also_while_the_service_is_away(tollgate, watching):
     assert watch.interrupt() == 0
 
 
+def test_whoever_stops_reading_ends_it(tollgate):
+    tollgate.start_service()
+    first, _ = tollgate.create("first")
+    watch = subprocess.Popen([os.path.join(BIN, "tollgate"), "--service", tollgate.address, "events", "watch", "--after", "1"],
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                             env={**os.environ, "TOLLGATE_CONFIG": ""})
+    assert first in watch.stdout.readline()
+    watch.stdout.close()
+
+    def ended():
+        tollgate.create("nobody reads of it")
+        return watch.poll() is not None
+    until("it ends", ended, patience=30)
+    assert "service is away" not in watch.stderr.read(), "it is not the service that went"
+    watch.stderr.close()
+
+
 def test_a_service_that_was_never_there_is_a_failure(tollgate, watching):
     tollgate.start_service()
     tollgate.service.kill()
