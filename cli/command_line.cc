@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
 #include "base/status.h"
 #include "base/version.h"
 #include "cli/commands/backup.h"
@@ -97,15 +98,24 @@ std::string FirstWithoutValue(const std::vector<std::string>& arguments) {
   return "";
 }
 
+// The letters of a word like "-qw": flags, and at most one option that takes what follows; empty
+// for any other word.
+absl::string_view ShortFlags(absl::string_view word) {
+  constexpr absl::string_view kAlone = "qyAh";  // those that take no value
+  if (word.size() < 2 || word[0] != '-' || word[1] == '-') return absl::string_view();
+  size_t letters = 1;
+  while (letters < word.size() && absl::StrContains(kAlone, word[letters])) ++letters;
+  return word.substr(1, letters);
+}
+
 // Whether the words themselves give the option; otherwise its value is the usual one, of the
 // environment or the settings' file.
 bool NamesOption(const std::vector<std::string>& arguments, const std::string& name, char letter) {
   for (const std::string& word : arguments) {
     if (word == "--") break;
-    if (word == name || absl::StartsWith(word, name + "=") ||
-        (word.size() > 1 && word[0] == '-' && word[1] == letter)) {
-      return true;
-    }
+    if (word == name || absl::StartsWith(word, name + "=")) return true;
+    const absl::string_view cluster = ShortFlags(word);
+    if (absl::StrContains(cluster, letter)) return true;
   }
   return false;
 }
@@ -114,11 +124,14 @@ bool NamesOption(const std::vector<std::string>& arguments, const std::string& n
 bool WantsJson(const std::vector<std::string>& arguments, const CLI::App& app) {
   for (size_t i = 0; i < arguments.size() && arguments[i] != "--"; ++i) {
     const absl::string_view word = arguments[i];
-    if (word == "-o" || word == "--output") {
-      return i + 1 < arguments.size() && arguments[i + 1] == "json";
-    }
+    if (word == "--output") return i + 1 < arguments.size() && arguments[i + 1] == "json";
     if (absl::StartsWith(word, "--output=")) return word == "--output=json";
-    if (absl::StartsWith(word, "-o")) return word == "-ojson" || word == "-o=json";
+    const absl::string_view cluster = ShortFlags(word);
+    if (!absl::EndsWith(cluster, "o")) continue;
+    absl::string_view value = word.substr(1 + cluster.size());
+    absl::ConsumePrefix(&value, "=");
+    if (value.empty()) return i + 1 < arguments.size() && arguments[i + 1] == "json";
+    return value == "json";
   }
   // The settings' file may have been read, and the environment after it.
   const CLI::Option* option = app.get_option("--output");
@@ -208,7 +221,12 @@ std::string ValueAmong(const std::vector<std::string>& words, const std::string&
 
 // Whether the words are about contexts: the first of them that is a command's name is `context`.
 bool IsAboutContexts(const CLI::App& app, const std::vector<std::string>& words) {
-  for (const std::string& word : words) {
+  for (size_t i = 0; i < words.size(); ++i) {
+    const std::string& word = words[i];
+    if (word == "--context" || word == "--workspace" || word == "-w" || word == "--service") {
+      ++i;  // its value is no command
+      continue;
+    }
     const auto is_named = [&word](const CLI::App* sub) { return sub->get_name() == word; };
     if (!app.get_subcommands(is_named).empty()) return word == "context";
   }
@@ -296,19 +314,21 @@ int RunCommand(const std::vector<std::string>& words, Terminal terminal) {
   AddCompletionCommand(app, context);
   app.add_subcommand("help", "What a command does: tollgate help token create");
   AddAliases(&app);
-  std::string context_named = ValueAmong(arguments, "--context");
-  if (context_named.empty()) context_named = UsualContext();
+  const std::string context_typed = ValueAmong(arguments, "--context");
+  const std::string context_named = context_typed.empty() ? UsualContext() : context_typed;
   // A context whose file is wrong or gone must not keep another one from being used.
   const bool reads_settings = !IsAboutContexts(app, arguments);
-  const std::string settings_file = reads_settings ? DefaultSettingsFile(context_named) : "";
-  const auto file = std::make_shared<SettingsFile>(&app, settings_file);
+  const std::string settings_file = reads_settings ? DefaultSettingsFile(context_typed) : "";
+  const auto file = std::make_shared<SettingsFile>(&app, settings_file,
+                                                   /*over_environment=*/!context_typed.empty());
   app.config_formatter(file);
   app.allow_config_extras(false);
   // The default is the file that TOLLGATE_CONFIG names, because CLI11 reads the file before it
   // looks at the environment.
-  app.set_config("--config", settings_file, "A file of settings",
-                 reads_settings && SettingsFileIsAskedFor(context_named))
-      ->envname("TOLLGATE_CONFIG");
+  CLI::Option* const config =
+      app.set_config("--config", settings_file, "A file of settings",
+                     reads_settings && SettingsFileIsAskedFor(context_typed));
+  if (context_typed.empty()) config->envname("TOLLGATE_CONFIG");
   app.add_subcommand("version", "This program's version")->callback([&context] {
     if (context.settings().json()) {
       context.out() << "{\n  \"version\": " << JsonString(base::kVersion) << "\n}\n";
@@ -338,6 +358,9 @@ int RunCommand(const std::vector<std::string>& words, Terminal terminal) {
     }
     return kBadUsage;
   };
+  if (!context_typed.empty() && !ValueAmong(arguments, "--config").empty()) {
+    return misused("--context and --config name two files of settings: give one of the two", "");
+  }
   if (const std::string bare = FirstWithoutValue(arguments); !bare.empty()) {
     return misused(absl::StrCat(bare, ": ", CheckValue("")), "");
   }

@@ -12,7 +12,6 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_replace.h"
 #include "base/status.h"
 
 namespace tollgate::cli {
@@ -51,6 +50,7 @@ bool ContextStore::Exists(absl::string_view name) const {
 }
 
 std::string ContextStore::InUse() const {
+  if (folder_.empty()) return "";
   std::ifstream file(folder_ + "/context");
   const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
   return std::string(absl::StripAsciiWhitespace(text));
@@ -58,6 +58,7 @@ std::string ContextStore::InUse() const {
 
 std::vector<std::string> ContextStore::Names() const {
   std::vector<std::string> names;
+  if (folder_.empty()) return names;
   std::error_code error;
   fs::directory_iterator at(folder_ + "/contexts", error);
   for (; !error && at != fs::directory_iterator(); at.increment(error)) {
@@ -112,6 +113,9 @@ absl::Status ContextStore::WriteFile(const std::string& path, const std::string&
 }
 
 absl::Status ContextStore::Use(const std::string& name) const {
+  if (folder_.empty()) {
+    return name.empty() ? absl::OkStatus() : Unwritable("context", "HOME is not set");
+  }
   if (name.empty()) {
     std::error_code error;
     fs::remove(folder_ + "/context", error);
@@ -125,6 +129,18 @@ absl::Status ContextStore::Write(const std::string& name,
                                  const std::vector<std::pair<std::string, std::string>>& settings,
                                  bool replace) const {
   RETURN_IF_ERROR(CheckName(name));
+  for (const auto& [key, value] : settings) {
+    // The reader of settings takes a # for a comment's beginning, also between quotes, and knows
+    // no escapes.
+    if (std::any_of(value.begin(), value.end(), [](char c) {
+          return absl::ascii_iscntrl(static_cast<unsigned char>(c)) || c == '"' || c == '\\' ||
+                 c == '#';
+        })) {
+      return base::RefuseField("CONTEXT_VALUE_UNWRITABLE", key,
+                               "holds a character that a settings file cannot: one of \" \\ # or a "
+                               "control character");
+    }
+  }
   if (!replace && Exists(name)) {
     return base::Refuse(absl::StatusCode::kAlreadyExists, "CONTEXT_EXISTS",
                         absl::StrCat("there is a context '", name, "' already, in ", FileOf(name),
@@ -132,8 +148,7 @@ absl::Status ContextStore::Write(const std::string& name,
   }
   std::string text;
   for (const auto& [key, value] : settings) {
-    absl::StrAppend(&text, key, " = \"",
-                    absl::StrReplaceAll(value, {{"\\", "\\\\"}, {"\"", "\\\""}}), "\"\n");
+    absl::StrAppend(&text, key, " = \"", value, "\"\n");
   }
   return WriteFile(FileOf(name), text);
 }

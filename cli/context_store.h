@@ -41,7 +41,8 @@ class ContextStore {
   // Uses the context from now on; empty: none. CheckExists's; UNAVAILABLE: the disk.
   absl::Status Use(const std::string& name) const;
   // Writes its file: key = "value" lines, in this order. ALREADY_EXISTS (CONTEXT_EXISTS) unless
-  // `replace`. UNAVAILABLE: the disk.
+  // `replace`. INVALID_ARGUMENT (CONTEXT_VALUE_UNWRITABLE): a value that would not be read back as
+  // it is. UNAVAILABLE: the disk.
   absl::Status Write(const std::string& name,
                      const std::vector<std::pair<std::string, std::string>>& settings,
                      bool replace) const;

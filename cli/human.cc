@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
@@ -49,8 +50,11 @@ absl::StatusOr<absl::Time> ParseHumanTime(absl::string_view text, OfDay of_day,
                                           absl::TimeZone local) {
   absl::Time time;
   std::string error;
-  if (absl::ParseTime(absl::RFC3339_full, text, &time, &error)) return time;
-  absl::string_view written = text;
+  // absl takes a year of any length, and `infinite-future`.
+  const bool has_year = text.size() > 4 && text[4] == '-' &&
+                        std::all_of(text.begin(), text.begin() + 4, absl::ascii_isdigit);
+  if (has_year && absl::ParseTime(absl::RFC3339_full, text, &time, &error)) return time;
+  absl::string_view written = has_year ? text : absl::string_view();
   absl::TimeZone zone = absl::UTCTimeZone();
   if (absl::ConsumeSuffix(&written, " local")) {
     zone = local;

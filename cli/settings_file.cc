@@ -69,15 +69,18 @@ std::string UsualContext() {
   return ContextStore::OfThisPerson().InUse();
 }
 
-std::string DefaultSettingsFile(const std::string& context) {
-  if (const char* named = std::getenv("TOLLGATE_CONFIG"); named != nullptr) return named;
+std::string DefaultSettingsFile(const std::string& typed) {
   const ContextStore contexts = ContextStore::OfThisPerson();
-  return context.empty() ? contexts.PlainFile() : contexts.FileOf(context);
+  if (!typed.empty()) return contexts.FileOf(typed);
+  if (const char* named = std::getenv("TOLLGATE_CONFIG"); named != nullptr) return named;
+  const std::string usual = UsualContext();
+  return usual.empty() ? contexts.PlainFile() : contexts.FileOf(usual);
 }
 
-bool SettingsFileIsAskedFor(const std::string& context) {
+bool SettingsFileIsAskedFor(const std::string& typed) {
+  if (!typed.empty()) return true;
   const char* named = std::getenv("TOLLGATE_CONFIG");
-  return named != nullptr ? *named != 0 : !context.empty();
+  return named != nullptr ? *named != 0 : !UsualContext().empty();
 }
 
 std::vector<CLI::ConfigItem> SettingsFile::from_config(std::istream& in) const {
@@ -106,7 +109,7 @@ std::vector<CLI::ConfigItem> SettingsFile::from_config(std::istream& in) const {
           absl::StrCat(place, "'", FullName(item), "' is no setting. ", Settings()),
           CLI::ExitCodes::ConfigError);
     }
-    if (SaidByEnvironment(option)) return true;
+    if (!over_environment_ && SaidByEnvironment(option)) return true;
     if (option->empty()) places_[absl::StrCat("--", item.name)] = place;
     return false;
   });
@@ -117,7 +120,8 @@ std::vector<CLI::ConfigItem> SettingsFile::from_config(std::istream& in) const {
       item.parents.insert(item.parents.begin(), at->get_name());
     }
     const CLI::Option* option = OptionOf(item);
-    if (option != nullptr && !option->get_envname().empty() && !SaidByEnvironment(option)) {
+    if (option != nullptr && !option->get_envname().empty() &&
+        (over_environment_ || !SaidByEnvironment(option))) {
       items.push_back(item);
     }
   }

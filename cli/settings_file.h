@@ -16,11 +16,12 @@ namespace tollgate::cli {
 // The last command that the words name, as far as they have been read.
 const CLI::App* DeepestNamed(const CLI::App& app);
 
-// The settings file that is read without --config: TOLLGATE_CONFIG's where that is set (empty means
-// none); otherwise that of `context`; otherwise the person's own.
-std::string DefaultSettingsFile(const std::string& context);
+// The settings file that is read without --config: that of the context `typed`, where the words
+// name one; otherwise TOLLGATE_CONFIG's where that is set (empty means none); otherwise that of
+// UsualContext; otherwise the person's own.
+std::string DefaultSettingsFile(const std::string& typed);
 // Whether TOLLGATE_CONFIG or a context names the file: a file that was asked for must exist.
-bool SettingsFileIsAskedFor(const std::string& context);
+bool SettingsFileIsAskedFor(const std::string& typed);
 // The context that counts where the words name none: TOLLGATE_CONTEXT's, or the one in use; empty:
 // none.
 std::string UsualContext();
@@ -31,8 +32,10 @@ std::string UsualContext();
 class SettingsFile : public CLI::ConfigTOML {
  public:
   // `app` outlives this object.
-  SettingsFile(const CLI::App* app, std::string default_path)
-      : app_(app), default_path_(std::move(default_path)) {}
+  // `over_environment`: the words ask for this file's settings by name, which then win over the
+  // environment's.
+  SettingsFile(const CLI::App* app, std::string default_path, bool over_environment = false)
+      : app_(app), default_path_(std::move(default_path)), over_environment_(over_environment) {}
 
   std::vector<CLI::ConfigItem> from_config(std::istream& in) const override;
 
@@ -50,6 +53,7 @@ class SettingsFile : public CLI::ConfigTOML {
 
   const CLI::App* const app_;
   const std::string default_path_;
+  const bool over_environment_;
   // The place in the file of each option that takes its value from there, by the option's name with
   // its dashes. Mutable because CLI11 asks through a const method.
   mutable std::map<std::string, std::string> places_;

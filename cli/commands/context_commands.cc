@@ -61,10 +61,12 @@ absl::Status List(Context& context) {
                         {"workspace", workspace}});
     table.AddRow({name == in_use ? "*" : "", name, service.empty() ? "-" : service,
                   workspace.empty() ? "-" : workspace});
-    if (context.settings().quiet) context.out() << name << '\n';
+    if (context.settings().quiet && !context.settings().json()) context.out() << name << '\n';
   }
   if (context.settings().json()) {
-    context.out() << nlohmann::json{{"contexts", contexts}}.dump(2) << '\n';
+    context.out() << nlohmann::json{{"contexts", contexts}}.dump(
+                         2, ' ', true, nlohmann::json::error_handler_t::replace)
+                  << '\n';
   } else if (contexts.empty()) {
     context.err() << "No contexts yet. Make one:  tollgate context create prod --service "
                      "HOST:PORT\n";
@@ -81,7 +83,9 @@ absl::Status Use(Context& context, const std::string& name, bool none) {
   const ContextStore store = ContextStore::OfThisPerson();
   RETURN_IF_ERROR(store.Use(name));
   if (context.settings().json()) {
-    context.out() << nlohmann::json{{"in_use", name}}.dump(2) << '\n';
+    context.out() << nlohmann::json{{"in_use", name}}.dump(2, ' ', true,
+                                                           nlohmann::json::error_handler_t::replace)
+                  << '\n';
   } else if (!context.settings().quiet) {
     if (none) {
       context.out() << "no context   " << store.PlainFile() << " counts\n";
@@ -100,7 +104,9 @@ absl::Status Show(Context& context) {
   const std::string in_use = store.InUse();
   const std::string file = in_use.empty() ? store.PlainFile() : store.FileOf(in_use);
   if (context.settings().json()) {
-    context.out() << nlohmann::json{{"in_use", in_use}, {"file", file}}.dump(2) << '\n';
+    context.out() << nlohmann::json{{"in_use", in_use}, {"file", file}}.dump(
+                         2, ' ', true, nlohmann::json::error_handler_t::replace)
+                  << '\n';
     return absl::OkStatus();
   }
   if (context.settings().quiet) {
@@ -127,9 +133,9 @@ absl::Status Create(Context& context, const CreateOptions& options) {
   const ContextStore store = ContextStore::OfThisPerson();
   RETURN_IF_ERROR(store.Write(options.name, settings, options.replace));
   if (context.settings().json()) {
-    context.out()
-        << nlohmann::json{{"name", options.name}, {"file", store.FileOf(options.name)}}.dump(2)
-        << '\n';
+    context.out() << nlohmann::json{{"name", options.name}, {"file", store.FileOf(options.name)}}
+                         .dump(2, ' ', true, nlohmann::json::error_handler_t::replace)
+                  << '\n';
   } else if (!context.settings().quiet) {
     context.out() << "created      " << options.name << "   " << store.FileOf(options.name) << '\n'
                   << "  Use it:  tollgate context use " << options.name << '\n';
@@ -142,7 +148,9 @@ absl::Status Delete(Context& context, const std::string& name) {
   const bool was_in_use = store.InUse() == name;
   RETURN_IF_ERROR(store.Remove(name));
   if (context.settings().json()) {
-    context.out() << nlohmann::json{{"name", name}, {"was_in_use", was_in_use}}.dump(2) << '\n';
+    context.out() << nlohmann::json{{"name", name}, {"was_in_use", was_in_use}}.dump(
+                         2, ' ', true, nlohmann::json::error_handler_t::replace)
+                  << '\n';
   } else if (!context.settings().quiet) {
     context.out() << "deleted      " << name
                   << (was_in_use ? ", which was in use; none is now" : "") << '\n';

@@ -224,6 +224,13 @@ TEST(CommandLine, EveryWrongUseIsOneJsonObjectWhereAnswersAreJson) {
   unsetenv("TOLLGATE_OUTPUT");
 }
 
+TEST(CommandLine, LettersStandTogether) {
+  EXPECT_TRUE(nlohmann::json::accept(Tollgate({"-qo", "json", "nosuch"}).err));
+  EXPECT_TRUE(nlohmann::json::accept(Tollgate({"-qojson", "nosuch"}).err));
+  EXPECT_FALSE(
+      nlohmann::json::accept(Tollgate({"token", "list", "--sort", "-owner", "--nosuch"}).err));
+}
+
 TEST(CommandLine, AnUnknownWordIsNamed) {
   EXPECT_THAT(Tollgate({"nosuch"}).err, HasSubstr("there is no command 'nosuch'; one of: token,"));
   EXPECT_THAT(Tollgate({"token", "nosuch"}).err, HasSubstr("'token' has no 'nosuch'; one of: "));

@@ -50,6 +50,9 @@ TEST(ParseHumanTime, ReadsDatesAndMoments) {
   EXPECT_FALSE(ParseHumanTime("2027-02-30").ok());
   EXPECT_FALSE(ParseHumanTime("2027-02-22 noon").ok());
   EXPECT_FALSE(ParseHumanTime("local").ok());
+  EXPECT_FALSE(ParseHumanTime("26-11-24").ok()) << "the year 26";
+  EXPECT_FALSE(ParseHumanTime("infinite-future").ok());
+  EXPECT_FALSE(ParseHumanTime("12026-11-24").ok());
 }
 
 TEST(ParseHumanTime, TakesTheLocalZoneWhereThatIsSaid) {
