@@ -264,7 +264,7 @@ def test_a_lapsed_validator_stays_until_it_is_back_or_forgotten(tollgate):
     assert sorted(names(tollgate)) == ["search/edge-10", "stays"]
     tollgate.cli("validators", "forget", "search/edge-9", code=3)
     audit = tollgate.cli("audit", "list", as_json=False).stdout
-    assert re.search(r"local +validator.forget +validators/search/edge-9", audit), audit
+    assert re.search(r"local \(127.0.0.1\) +validator.forget +validators/search/edge-9", audit), audit
     tollgate.service.kill()
     tollgate.restart_service()
     until("nobody is missing", lambda: text(tollgate, "--problems") == "No problems: 2 validators in sync.\n", patience=20)
