@@ -199,7 +199,8 @@ class HubTest : public ::testing::Test {
   // Sessions that may hold a lease; `lapsed`: missing validators, which the store remembers there.
   size_t RosterSize(bool lapsed = false) {
     size_t count = 0;
-    for (const auto& record : *ReadRoster(**engine_->NewSnapshot())) {
+    const auto roster = ReadRoster(**engine_->NewSnapshot());
+    for (const auto& record : *roster) {
       if ((record.lapsed_time_us() != 0) == lapsed) ++count;
     }
     return count;
