@@ -8,6 +8,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "base/proto_time.h"
 #include "base/secret.h"
@@ -110,6 +111,9 @@ absl::StatusOr<SeenAtUrl> LookAtUrl(Context& context, const CheckOptions& option
                    "proxy does not pass the header on, as the recipes do"));
 }
 
+// As wide as the first word of what other commands say: what follows stands in one column.
+std::string InColumn(absl::string_view word) { return absl::StrFormat("%-13s", word); }
+
 absl::Status CheckUrl(Context& context, const CheckOptions& options) {
   const base::BootTime begun = context.terminal().clock->Now();
   ASSIGN_OR_RETURN(const SeenAtUrl seen, LookAtUrl(context, options));
@@ -132,7 +136,7 @@ absl::Status CheckUrl(Context& context, const CheckOptions& options) {
     return absl::OkStatus();
   }
   if (context.settings().quiet) return absl::OkStatus();
-  context.out() << seen.words() << "     " << seen.status;
+  context.out() << InColumn(seen.words()) << seen.status;
   for (const std::string& words : {error, description}) {
     if (!words.empty()) context.out() << "   " << SafeForTerminal(words);
   }
@@ -320,10 +324,12 @@ absl::Status Check(Context& context, const CheckOptions& options) {
     return absl::OkStatus();
   }
   if (context.settings().quiet) return absl::OkStatus();
-  context.out() << (admitted ? "admitted" : denied ? "refused" : "unavailable");
-  if (!response.description().empty())
-    context.out() << "     " << SafeForTerminal(response.description());
-  if (admitted) context.out() << "     " << SafeForTerminal(response.identity().token());
+  context.out() << InColumn(admitted ? "admitted"
+                            : denied ? "refused"
+                                     : "unavailable")
+                << SafeForTerminal(response.description())
+                << (admitted && !response.description().empty() ? "   " : "")
+                << SafeForTerminal(admitted ? response.identity().token() : "");
   context.out() << "   " << HumanElapsed(took) << '\n';
   if (!admitted) context.out() << Causes(requirement, response, pasted);
   if (response.has_retry_after()) {

@@ -71,12 +71,12 @@ def test_a_token_is_checked_as_its_holder_sees_it(tollgate, recipe):
     assert (seen["verdict"], seen["status"], seen["error"]) == ("deny", 403, ""), seen
     words = tollgate.cli("token", "check", "--url", f"http://{recipe.address}/v1/a;b", secret=secret, code=11,
                          as_json=False).stdout
-    assert words.startswith("unclear     400") and "does not say" in words, words
+    assert words.startswith("unclear      400") and "does not say" in words, words
     refused = tollgate.cli("token", "check", "--url", "http://192.0.2.1/", secret=secret, code=4)
     assert "PLAINTEXT_REFUSED" in refused.stderr and "--allow-plaintext" in refused.stderr, refused
     tollgate.cli("token", "revoke", token_id, "--yes", "--wait")
     words = tollgate.cli("token", "check", "--url", url, secret=secret, code=10, as_json=False).stdout
-    assert words.startswith("refused     401   invalid_token   revoked"), words
+    assert words.startswith("refused      401   invalid_token   revoked"), words
     other = f"http://{recipe.upstream.address}/"
     assert "NO_DECISION_SEEN" in tollgate.cli("token", "check", "--url", other, secret=secret, code=3).stderr
     assert "--scope" in tollgate.cli("token", "check", "--url", url, "--scope", "x", secret=secret, code=2).stderr

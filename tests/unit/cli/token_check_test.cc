@@ -43,7 +43,7 @@ TEST_F(TokenCheck, AsksForAllThatARequirementCanName) {
         Check({"--scope", "a", "--scope", "b", "--all-scopes", "c", "--scope-expression",
                "d AND (e OR f)", "--audience", "payments", "-w", workspace});
     EXPECT_EQ(outcome.code, kDenied) << outcome.err;
-    EXPECT_THAT(outcome.out, HasSubstr("refused     not meant for this workspace"));
+    EXPECT_THAT(outcome.out, HasSubstr("refused      not meant for this workspace"));
     const v1::Requirement needs = validator_.validate.asked().back().requirement();
     EXPECT_THAT(needs.any_scopes(), ElementsAre("a", "b"));
     EXPECT_THAT(needs.all_scopes(), ElementsAre("c"));
