@@ -8,6 +8,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "cli/examples.h"
 #include "text/display_width.h"
 
 namespace tollgate::cli {
@@ -33,6 +34,15 @@ std::string Entry(absl::string_view name, absl::string_view about) {
     at = kColumns;
   }
   return text + "\n";
+}
+
+// The command's name under the program's, as in "token create".
+std::string PathOf(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* at = &app; at->get_parent() != nullptr; at = at->get_parent()) {
+    names.push_back(at->get_name());
+  }
+  return absl::StrJoin(names.rbegin(), names.rend(), " ");
 }
 
 class Formatter : public CLI::Formatter {
@@ -80,7 +90,14 @@ class Formatter : public CLI::Formatter {
     return Paragraph(CLI::Formatter::make_usage(app, name)) + "\n";
   }
   std::string make_footer(const CLI::App* app) const override {
-    return app->get_footer().empty() ? "" : Paragraph(app->get_footer()) + "\n";
+    std::string text;
+    for (const absl::string_view line : ExamplesOf(PathOf(*app))) {
+      absl::StrAppend(&text, text.empty() ? "\nExamples:\n" : "", "  ", line, "\n");
+    }
+    if (!app->get_footer().empty()) {
+      absl::StrAppend(&text, Paragraph(app->get_footer()), "\n");
+    }
+    return text;
   }
 };
 

@@ -266,6 +266,30 @@ std::string Bash(const Grammar& grammar) {
   return 0
 }
 complete -F _tollgate tollgate
+_tollgate_daemon() {  # PROGRAM: the flags that its own --help lists
+  local cur="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}" help word
+  if [[ $cur == "=" ]]; then
+    cur=""
+  elif [[ $before == "=" ]]; then
+    before="${COMP_WORDS[COMP_CWORD-2]}"
+  fi
+  COMPREPLY=()
+  help=$'\n'"$("$1" --help 2>/dev/null)"
+  if [[ $before == --* && $help =~ $'\n  '"$before "([A-Z]+) ]]; then
+    case "${BASH_REMATCH[1]}" in
+      FILE|DIR|PATH)
+        compopt -o filenames 2>/dev/null
+        while IFS= read -r word; do COMPREPLY+=("$word"); done < <(compgen -f -- "$cur")
+        ;;
+    esac
+    return 0
+  fi
+  while IFS= read -r word; do
+    [[ $word =~ ^"  "(--[a-z0-9-]+) && ${BASH_REMATCH[1]} == "$cur"* ]] && COMPREPLY+=("${BASH_REMATCH[1]}")
+  done <<<"$help"
+  return 0
+}
+complete -F _tollgate_daemon tollgated tollgate-validator
 )bash");
 }
 
@@ -302,6 +326,7 @@ if [[ ${zsh_eval_context[-1]} == loadautofunc ]]; then
 else
   (( $+functions[compdef] )) || { autoload -U compinit && compinit; }
   compdef _tollgate tollgate
+  compdef _gnu_generic tollgated tollgate-validator  # what their own --help lists
 fi
 )zsh");
 }
@@ -395,6 +420,12 @@ std::string Fish(const Grammar& grammar) {
                               flag.names.front() != "--version";
       absl::StrAppend(&script, FishFlag(flag, everywhere ? "" : condition));
     }
+  }
+  // What their own --help lists.
+  for (const std::string program : {"tollgated", "tollgate-validator"}) {
+    absl::StrAppend(&script, "complete -c ", program, " -a \"(type -q ", program, "; and ", program,
+                    " --help 2>/dev/null | string replace -rf '^  (--[a-z0-9-]+)( [A-Z]+)?  +(.*)"
+                    "\\$' '\\$1\\t\\$3')\"\n");
   }
   return script;
 }

@@ -189,6 +189,40 @@ TEST(Completion, BashJoinsWhatItHasParted) {
               Contains("complete-values token -- --service unix:/run/x token get"));
 }
 
+// A stand-in for a daemon, whose --help has the shape of theirs (net/daemon_flags.h).
+constexpr char kDaemon[] =
+    "tollgated() { [ \"$1\" = --help ] && printf '%s\\n' 'Usage: tollgated --store DIR [flags]' '' "
+    "'Store:' '  --store DIR                 The directory' '  --no-journal                Keep "
+    "none' '  --drain-pause DURATION      So long'; }\n";
+
+std::vector<std::string> DaemonInBash(const std::string& words) {
+  return Lines("bash --norc",
+               absl::StrCat(kDaemon, "source ", ScriptFile("bash"), "\nCOMP_WORDS=(", words,
+                            ")\nCOMP_CWORD=$((${#COMP_WORDS[@]} - 1))\n_tollgate_daemon tollgated\n"
+                            "printf '%s\\n' \"${COMPREPLY[@]}\"\n"));
+}
+
+TEST(Completion, BashOffersTheDaemonsFlagsAsTheirHelpListsThem) {
+  EXPECT_THAT(DaemonInBash("tollgated --"),
+              UnorderedElementsAre("--store", "--no-journal", "--drain-pause"));
+  EXPECT_THAT(DaemonInBash("tollgated --no-journal --s"), UnorderedElementsAre("--store"));
+  EXPECT_THAT(DaemonInBash("tollgated --drain-pause ''"), IsEmpty());
+  const std::string path = ScriptFile("bash");
+  const std::string part = path.substr(0, path.size() - 2);
+  EXPECT_THAT(DaemonInBash("tollgated --store " + part), Contains(path));
+  EXPECT_THAT(DaemonInBash("tollgated --store = " + part), Contains(path));
+}
+
+TEST(Completion, FishOffersTheDaemonsFlags) {
+  if (!Installed("fish")) GTEST_SKIP() << "fish is not installed: apt-get install fish";
+  const std::vector<std::string> offered = Lines(
+      "fish --no-config",
+      absl::StrCat("function tollgated\n  echo '  --store DIR                 The directory'\nend\n"
+                   "source ",
+                   ScriptFile("fish"), "\ncomplete -C'tollgated --'\n"));
+  EXPECT_THAT(offered, Contains("--store\tThe directory"));
+}
+
 TEST(Completion, FishOffersWhatTheServiceHas) {
   if (!Installed("fish")) GTEST_SKIP() << "fish is not installed: apt-get install fish";
   std::vector<std::string> words =
