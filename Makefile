@@ -1,5 +1,5 @@
 # Thin: each target calls a script, and CMake does the building.
-.PHONY: help demo run test check test-full tsan thread-safety bazel-test lint simulate model faults fuzz mutations bench landed-contracts clean
+.PHONY: help demo run test check test-full tsan thread-safety bazel-test lint man simulate model faults fuzz mutations bench landed-contracts clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -10,10 +10,10 @@ demo: ## install what is missing, build, and watch the whole life of a token
 	@scripts/build release tollgated tollgate-validator tollgate
 	@scripts/demo
 
-run: ## the same service and validator, left running until Ctrl-C
+run: ## the same service and validator, left running until Ctrl-C (STORE=DIR keeps its store there)
 	@scripts/install-packages build
 	@scripts/build release tollgated tollgate-validator tollgate
-	@scripts/demo --keep-running
+	@scripts/demo --keep-running $(if $(STORE),--store $(STORE))
 
 test: ## everything, in release; then unit, conformance, crash and fuzz corpora under asan and ubsan
 	@scripts/install-packages build test
@@ -64,6 +64,11 @@ fuzz: ## fuzz what strangers' bytes meet: SECONDS=60 each (NAMES="grant" for som
 mutations: ## one-line faults, put into a copy: do the tests see them? COUNT=20 SEED=1 ROOM=token
 	@scripts/install-packages build test
 	@tests/mutations/run --count $(or $(COUNT),20) --seed $(or $(SEED),1) $(if $(ROOM),--room $(ROOM))
+
+man: ## man pages of the three programs, from what their --help says: build/man
+	@scripts/install-packages build man
+	@scripts/build release tollgated tollgate-validator tollgate
+	@scripts/man-pages
 
 bench: ## benchmarks (docs/performance.md)
 	@scripts/install-packages build test bench

@@ -5,16 +5,18 @@ one is what it prints, among other lines. There a run of digits stands for any n
 """
 import os
 import re
+import signal
 import subprocess
+import sys
 
 import pytest
 
-from installation import BIN
+from installation import BIN, until
 from proxies import free_port
 
 SOURCE = os.environ["TOLLGATE_SOURCE"]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
-ID = r"\b(?=[0-9A-Za-z]*\d)(?=[0-9A-Za-z]*[A-Z])[0-9A-Za-z]{16}\b"
+ID = r"(?<![0-9A-Za-z])(?=[0-9A-Za-z]*\d)(?=[0-9A-Za-z]*[A-Z])[0-9A-Za-z]{16}(?![0-9A-Za-z])"
 
 
 def blocks(page):
@@ -41,20 +43,15 @@ def pattern(line):
     return re.compile(r"^\s*" + "".join(parts) + r"\s*$")
 
 
-@pytest.mark.parametrize("page", ["README.md"])
-def test_what_is_pasted_prints_what_is_shown(page, home):
-    listen, metrics = free_port(), free_port()
-    environment = {
-        "PATH": f"{BIN}:{os.environ['PATH']}", "HOME": home, "TMPDIR": home, "LC_ALL": "C.UTF-8",
-        "TOLLGATED_LISTEN": f"127.0.0.1:{listen}", "TOLLGATED_METRICS_LISTEN": f"127.0.0.1:{metrics}",
-        "TOLLGATE_SERVICE": f"127.0.0.1:{listen}", "TOLLGATE_VALIDATOR_SERVICE": f"127.0.0.1:{listen}",
-        "TOLLGATE_VALIDATOR_METRICS_LISTEN": "127.0.0.1:0", "TOLLGATE_CONFIG": "",
-    }
+def check(page, environment, **replaced):
+    """Pastes the page's blocks, with the words that stand for places in a checkout replaced by those of here."""
     pasted = blocks(page)
     assert pasted, "there is nothing to paste"
-    # The checkout's programs, wherever they were built.
-    script = "".join(f"echo '=== {i}'\n{text}" for i, (text, _) in enumerate(pasted)).replace("$PWD/build/release/bin", BIN)
-    script += "\nkill $(jobs -p); wait\n"
+    script = "".join(f"echo '=== {i}'\n{text}" for i, (text, _) in enumerate(pasted))
+    for words, here in replaced.items():
+        assert words in script, f"{page} has no {words}"
+        script = script.replace(words, here)
+    script += "\nkill $(jobs -p) 2>/dev/null; wait\n"
     done = subprocess.run(["bash"], input=script, capture_output=True, text=True, timeout=120, check=False, cwd=SOURCE,
                           env=environment)
     printed = re.split(r"^=== \d+\n", done.stdout, flags=re.MULTILINE)[1:]
@@ -68,3 +65,67 @@ def test_what_is_pasted_prints_what_is_shown(page, home):
             at = next((n for n, other in enumerate(rest) if pattern(line).match(other)), None)
             assert at is not None, f"{page} shows\n  {line}\nof\n{text}which printed\n{lines}\n{done.stderr}"
             rest = rest[at + 1:]
+
+
+def test_the_readme_prints_what_it_shows(home):
+    listen, metrics = free_port(), free_port()
+    check("README.md", {
+        "PATH": f"{BIN}:{os.environ['PATH']}", "HOME": home, "TMPDIR": home, "LC_ALL": "C.UTF-8",
+        "TOLLGATED_LISTEN": f"127.0.0.1:{listen}", "TOLLGATED_METRICS_LISTEN": f"127.0.0.1:{metrics}",
+        "TOLLGATE_SERVICE": f"127.0.0.1:{listen}", "TOLLGATE_VALIDATOR_SERVICE": f"127.0.0.1:{listen}",
+        "TOLLGATE_VALIDATOR_METRICS_LISTEN": "127.0.0.1:0", "TOLLGATE_CONFIG": "",
+    }, **{"$PWD/build/release/bin": BIN})
+
+
+class Run:
+    """What `make run` starts, until it is told to stop."""
+
+    def __init__(self, home, *arguments):
+        self.env = os.path.join(home, "run.env")
+        self.process = subprocess.Popen(
+            [sys.executable, os.path.join(SOURCE, "scripts", "demo"), "--keep-running", "--env", self.env, *arguments],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "TOLLGATE_BIN": BIN})
+        until("it runs", lambda: os.path.exists(self.env) or self.process.poll() is not None, patience=60)
+        assert self.process.poll() is None, self.process.stdout.read()
+
+    def stop(self):
+        """Ctrl-C. What it said."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        said = self.process.communicate(timeout=60)[0]
+        assert self.process.returncode == 0, said
+        return said
+
+    def sh(self, script):
+        done = subprocess.run(["sh", "-c", f". {self.env}\n{script}"], capture_output=True, text=True, timeout=60, check=False,
+                              env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")})
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+
+def test_the_quick_start_prints_what_it_shows(home):
+    run = Run(home)
+    try:
+        check("docs/quick-start.md", {"PATH": os.environ["PATH"], "HOME": home, "LC_ALL": "C.UTF-8"},
+              **{"build/run.env": run.env})
+    finally:
+        said = run.stop()
+    assert f". {run.env}\n" in said
+    thrown_away = re.search(r"Store and logs: (\S+), thrown away when this ends", said).group(1)
+    assert not os.path.exists(thrown_away) and not os.path.exists(run.env)
+
+
+def test_a_store_that_is_kept_is_gone_on_with(home):
+    kept = os.path.join(home, "kept store")
+    run = Run(home, "--store", kept)
+    try:
+        token = run.sh('tollgate token create --label stays --quiet').strip()
+    finally:
+        said = run.stop()
+    assert f"Store and logs: {kept}, kept when this ends" in said and os.path.isdir(os.path.join(kept, "store"))
+    run = Run(home, "--store", kept)
+    try:
+        assert "stays" in run.sh("tollgate token list")
+        assert "admitted" in run.sh(f"printf '%s\\n' {token} | tollgate token check")
+    finally:
+        run.stop()
