@@ -75,6 +75,7 @@ class FilledStore {
     if (++made_ % 10 == 0) digests_.push_back(std::string(edge.bytes()));
     tollgate::v1::CreateTokenRequest request;
     request.set_parent(absl::StrCat("workspaces/w", made_ % 1000));
+    request.set_create_workspace(true);
     request.mutable_token()->set_label("bench");
     request.mutable_token()->add_scopes("deploy:write");
     std::shared_ptr<service::CreateTokenCommand> command =

@@ -24,6 +24,11 @@ void Effects::CountCohort(absl::string_view workspace, absl::string_view owner) 
   live_changes.push_back({std::string(workspace), std::string(owner), 0, /*cohort=*/true});
 }
 
+void Effects::KeepInHistory(absl::string_view workspace, absl::string_view token_id,
+                            absl::string_view audit_key) {
+  history.push_back(AuditByTokenKey(workspace, token_id, audit_key));
+}
+
 void Effects::Tell(tollgate::v1::Event event) { events.push_back(std::move(event)); }
 
 void Effects::Audit(tollgate::store::v1::AuditRecord entry) { audit.push_back(std::move(entry)); }

@@ -52,6 +52,11 @@ class Effects {
   // Adds an audit entry; the sequencer sets its revision, index and time, and chains it.
   void Audit(tollgate::store::v1::AuditRecord entry);
 
+  // Adds an earlier audit entry, that of the watermark which ended the token with others, to the
+  // token's history: an entry of audit_by_token, which the sequencer writes (kEndedWithOthers).
+  void KeepInHistory(absl::string_view workspace, absl::string_view token_id,
+                     absl::string_view audit_key);
+
   // Says that a live token came (+1), or went (-1).
   void CountLive(absl::string_view workspace, absl::string_view owner, int delta);
   // Says that a cohort ended the live tokens of an owner, or ("") of the whole workspace.
@@ -63,13 +68,14 @@ class Effects {
 
   bool empty() const {
     return mutations.empty() && events.empty() && audit.empty() && live_changes.empty() &&
-           compact_events_to == 0;
+           history.empty() && compact_events_to == 0;
   }
 
   std::vector<Mutation> mutations;
   std::vector<tollgate::v1::Event> events;
   std::vector<tollgate::store::v1::AuditRecord> audit;
   std::vector<LiveChange> live_changes;
+  std::vector<std::string> history;  // keys of audit_by_token
   int64_t compact_events_to = 0;
 };
 

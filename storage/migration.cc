@@ -169,10 +169,37 @@ absl::StatusOr<std::vector<Mutation>> FromFormat5(const View& view, MetaRecord m
   return part;
 }
 
+// In meta, while format 6 is left: the last workspace that was looked at.
+constexpr char kReachedTo[] = "reached";
+
+// Format 7 purges the records of tokens that ended long ago: the sweep goes through those that had
+// ended before. A program of format 6 would find a digest without a token.
+absl::StatusOr<std::vector<Mutation>> FromFormat6(const View& view, MetaRecord meta) {
+  ASSIGN_OR_RETURN(const auto reached_to, view.Get(Table::kMeta, kReachedTo));
+  ASSIGN_OR_RETURN(
+      const std::vector<Entry> workspaces,
+      view.Scan(Table::kWorkspaces, reached_to.has_value() ? KeyAfter(*reached_to) : std::string(),
+                "", kInOnePart));
+  std::vector<Mutation> part;
+  part.reserve(workspaces.size() + 2);
+  for (const Entry& entry : workspaces) {
+    part.push_back(
+        {Table::kDue, DueKey(0, DueKind::kReachPurge, TokenKey(entry.key, "")), std::string()});
+  }
+  if (workspaces.size() == kInOnePart) {
+    part.push_back({Table::kMeta, kReachedTo, workspaces.back().key});
+    return part;
+  }
+  meta.set_format(7);
+  part.push_back({Table::kMeta, kReachedTo, absl::nullopt});
+  part.push_back({Table::kMeta, kMetaKey, SerializeRecord(meta)});
+  return part;
+}
+
 // The step from format i + 1 to the one after it: its next part, never empty.
 using Step = absl::StatusOr<std::vector<Mutation>> (*)(const View& view, MetaRecord meta);
 constexpr std::array<Step, kStoreFormat - 1> kSteps = {&FromFormat1, &FromFormat2, &FromFormat3,
-                                                       &FromFormat4, &FromFormat5};
+                                                       &FromFormat4, &FromFormat5, &FromFormat6};
 
 }  // namespace
 

@@ -136,6 +136,9 @@ absl::StatusOr<BatchOutcome> RunBatch(const Snapshot& snapshot, const BatchTime&
       }
       ++audit_index;
     }
+    for (std::string& key : effects.history) {
+      view.Apply(Mutation{Table::kAuditByToken, std::move(key), std::string(kEndedWithOthers)});
+    }
     compacted = std::max(compacted, effects.compact_events_to);
   }
   TOLLGATE_INVARIANT(outcome.results.size() == commands.size(),

@@ -149,7 +149,7 @@ absl::StatusOr<Due> ParseDueKey(absl::string_view key) {
   if (key.size() < 9) return NotAKey("due");
   const uint8_t kind = static_cast<uint8_t>(key[8]);
   if (kind < static_cast<uint8_t>(DueKind::kExpire) ||
-      kind > static_cast<uint8_t>(DueKind::kWriteEnds)) {
+      kind > static_cast<uint8_t>(DueKind::kReachPurge)) {
     return NotAKey("due");
   }
   Due due;
@@ -157,6 +157,16 @@ absl::StatusOr<Due> ParseDueKey(absl::string_view key) {
   due.kind = static_cast<DueKind>(kind);
   due.subject = std::string(key.substr(9));
   return due;
+}
+
+std::string PurgeKey(int64_t at_us, absl::string_view token_key) {
+  return DueKey(0, DueKind::kPurge, absl::StrCat(RevisionKey(at_us), token_key));
+}
+
+absl::StatusOr<std::string> ParsePurgeKey(absl::string_view key) {
+  ASSIGN_OR_RETURN(const Due due, ParseDueKey(key));
+  if (due.kind != DueKind::kPurge || due.subject.size() < 8) return NotAKey("purge");
+  return due.subject.substr(8);
 }
 
 absl::StatusOr<TokenKeyParts> ParseTokenKey(absl::string_view key) {

@@ -17,7 +17,7 @@
 //   use         workspace 0 token_id 0 edge                     UseRecord: use, refused attempts
 //   sessions    validator_id 0 incarnation (16 bytes)           SessionRecord
 //   fingerprints  revision (8, big endian)                      FingerprintRecord
-//   audit_by_token  workspace 0 token_id 0 revision (8) index (4)  empty: which entries of audit
+//   audit_by_token  workspace 0 token_id 0 revision (8) index (4)  empty, or kEndedWithOthers: which entries of audit
 //                                                               are about a token
 //
 // Workspaces, token ids, validator ids, labels and request ids never hold a 0 byte; they are
@@ -41,7 +41,7 @@ namespace tollgate::storage {
 
 // The format this build reads and writes (MetaRecord.format); migration.h brings an earlier one
 // here.
-inline constexpr uint32_t kStoreFormat = 6;
+inline constexpr uint32_t kStoreFormat = 7;
 
 // A record as it is stored. The same message always gives the same bytes (maps in key order), so
 // that replicas, replays and hashes agree.
@@ -67,6 +67,9 @@ std::string AuditKey(int64_t revision, uint32_t index);  // audit
 // Of an audit entry, by its key there, among those that are about a token (audit_index.h).
 std::string AuditByTokenKey(absl::string_view workspace, absl::string_view token_id,
                             absl::string_view audit_key);
+// The value of an entry of audit_by_token that is not about the token alone: it is of the watermark
+// that ended it, and kept when its record is purged. All others have no value.
+inline constexpr absl::string_view kEndedWithOthers = "with others";
 std::string UseKey(absl::string_view workspace, absl::string_view token_id, absl::string_view edge);
 std::string SessionKey(absl::string_view validator_id, absl::string_view incarnation);
 
@@ -97,6 +100,10 @@ enum class DueKind : uint8_t {
   kReachUnused = 7,    // a new max_unused reaches the tokens behind this key of its workspace
   kWriteEnds = 8,      // a workspace whose watermarks' ends go into its tokens' records; time 0:
                        // looked at by every sweep; its value is an EndWalkRecord
+  kPurge = 9,        // an ended token whose record goes; time 0, because nothing that ends a token
+                     // may wait for it: PurgeKey
+  kReachPurge = 10,  // time 0; a new retention reaches the ended tokens behind this key of its
+                     // workspace
 };
 // `time_us` is not below 0, so that byte order is time order.
 std::string DueKey(int64_t time_us, DueKind kind, absl::string_view subject);
@@ -105,8 +112,12 @@ struct Due {
   DueKind kind;
   std::string subject;
 };
+// The due key of an ended token whose record goes at `at_us`: in order of those times.
+std::string PurgeKey(int64_t at_us, absl::string_view token_key);
 // DATA_LOSS: `key` is not a due key.
 absl::StatusOr<Due> ParseDueKey(absl::string_view key);
+// The token key of a PurgeKey. DATA_LOSS: `key` is none.
+absl::StatusOr<std::string> ParsePurgeKey(absl::string_view key);
 
 // The parts of a key, between its 0 bytes (not for keys with binary parts).
 struct TokenKeyParts {

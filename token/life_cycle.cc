@@ -211,7 +211,10 @@ tollgate::v1::Token ToToken(const TokenRecord& record, const Cohorts& cohorts,
   token.set_creator(record.creator());
   *token.mutable_annotations() = record.annotations();
   token.set_state(state);
-  *token.mutable_create_time() = base::TimestampFromMicros(record.create_time_us());
+  // Of a token that was purged it is not known.
+  if (record.create_time_us() != 0) {
+    *token.mutable_create_time() = base::TimestampFromMicros(record.create_time_us());
+  }
   token.set_create_revision(record.create_revision());
   token.set_reason(record.reason());
   int64_t update_time_us = record.update_time_us();

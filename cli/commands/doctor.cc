@@ -113,7 +113,10 @@ absl::Status Store(Context& context) {
   const std::string what =
       absl::StrCat(found.tokens(), found.tokens() == 1 ? " token of " : " tokens of ",
                    found.workspaces(), found.workspaces() == 1 ? " workspace, " : " workspaces, ",
-                   found.live_tokens(), " of them live, at revision ", found.revision());
+                   found.live_tokens(), " of them live, ",
+                   found.purged_tokens() > 0 ? absl::StrCat(found.purged_tokens(), " more purged, ")
+                                             : std::string(),
+                   "at revision ", found.revision());
   if (found.fault_count() == 0) {
     context.out() << "sound        " << what << '\n';
     return absl::OkStatus();

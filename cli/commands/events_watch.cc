@@ -56,6 +56,9 @@ constexpr ActionWord kActionWords[] = {
     {"token.expire", "expired"},
     {"token.expire_unused", "expired unused"},
     {"cohort.revoke", "all revoked"},
+    {"workspace.create", "workspace made"},
+    {"workspace.update", "workspace renamed"},
+    {"workspace.delete", "workspace deleted"},
     {"policy.update", "policy updated"},
 };
 

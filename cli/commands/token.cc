@@ -152,6 +152,7 @@ absl::Status ShowMade(Context& context, Response* response, Unseen unseen,
 struct CreateOptions {
   std::string workspace, label, owner, expires_in, expires_at, request_id;
   std::vector<std::string> scopes, audiences, annotations;
+  bool create_workspace = false;
 };
 
 absl::Status Create(Context& context, const CreateOptions& options) {
@@ -172,9 +173,14 @@ absl::Status Create(Context& context, const CreateOptions& options) {
     *token.mutable_expire_time() = base::ToProto(at);
   }
   request.set_request_id(options.request_id);
+  request.set_create_workspace(options.create_workspace);
 
   tollgate::v1::CreateTokenResponse response;
-  RETURN_IF_ERROR(context.Ask(&TokenService::Stub::CreateToken, request, &response));
+  const absl::Status asked = context.Ask(&TokenService::Stub::CreateToken, request, &response);
+  if (base::ReasonOf(asked) == "WORKSPACE_NOT_FOUND") {
+    return WithAdvice(asked, "To make it: --create-workspace");
+  }
+  RETURN_IF_ERROR(asked);
   return ShowMade(context, &response, Unseen::kRevoke);
 }
 
@@ -353,6 +359,8 @@ void AddTokenReadCommands(CLI::App& token, Context& context) {
     verb->add_option("--expires-at", options->expires_at,
                      "As in 2027-02-22 (its end, UTC), '2027-02-22 09:30 local' or RFC 3339")
         ->excludes(in);
+    verb->add_flag("--create-workspace", options->create_workspace,
+                   "Make the workspace, too, where there is none of that name");
     verb->add_option("--request-id", options->request_id, "Makes a retry safe");
     verb->callback([&context, options] { context.Fail(Create(context, *options)); });
   }

@@ -43,7 +43,7 @@ void AddWhich(CLI::App& verb, Which* which) {
 
 struct PolicyOptions {
   Which which;
-  std::string label_pattern, max_lifetime, rotation_period, max_unused, request_id;
+  std::string label_pattern, max_lifetime, rotation_period, max_unused, ended, request_id;
   std::vector<std::string> scopes, edge_annotations;
   bool unique = false, not_unique = false;
   bool addresses = false, no_addresses = false;
@@ -62,6 +62,12 @@ std::string PolicyText(const WorkspacePolicy& policy) {
   length("at most", policy.has_max_lifetime(), policy.max_lifetime());
   length("rotate every", policy.has_rotation_period(), policy.rotation_period());
   length("expire unused after", policy.has_max_unused(), policy.max_unused());
+  if (policy.has_ended_retention()) {
+    const absl::Duration kept = base::FromProto(policy.ended_retention());
+    parts.push_back(kept == absl::ZeroDuration()
+                        ? std::string("ended tokens kept for ever")
+                        : absl::StrCat("ended tokens kept for ", HumanDuration(kept)));
+  }
   if (policy.grantable_scopes_size() > 0) {
     parts.push_back(absl::StrCat("scopes ", absl::StrJoin(policy.grantable_scopes(), ",")));
   }
@@ -74,8 +80,11 @@ std::string PolicyText(const WorkspacePolicy& policy) {
 
 void PrintWorkspace(Context& context, const Workspace& workspace) {
   context.out() << SafeForTerminal(workspace.name()) << "   created "
-                << HumanTime(base::FromProto(workspace.create_time()), context.now())
-                << "\ntokens       " << workspace.live_token_count() << " live\npolicy       "
+                << HumanTime(base::FromProto(workspace.create_time()), context.now());
+  if (!workspace.display_name().empty()) {
+    context.out() << "\nname         " << SafeForTerminal(workspace.display_name());
+  }
+  context.out() << "\ntokens       " << workspace.live_token_count() << " live\npolicy       "
                 << SafeForTerminal(PolicyText(workspace.policy())) << '\n';
 }
 
@@ -92,6 +101,104 @@ absl::Status Get(Context& context, const Which& which) {
     PrintWorkspace(context, workspace);
   }
   return absl::OkStatus();
+}
+
+// Its id alone, out of its full name.
+std::string IdOf(absl::string_view name) {
+  return SafeForTerminal(name.substr(name.find('/') + 1));
+}
+
+// The answer to a change of one workspace.
+template <class Response>
+absl::Status ShowChanged(Context& context, const Response& response) {
+  if (context.settings().json()) return context.ShowJson(response);
+  if (context.settings().quiet) {
+    context.out() << SafeForTerminal(response.workspace().name()) << '\n';
+  } else {
+    PrintWorkspace(context, response.workspace());
+  }
+  return absl::OkStatus();
+}
+
+struct NameOptions {
+  Which which;
+  std::string display_name, request_id;
+};
+
+absl::Status Create(Context& context, const NameOptions& options) {
+  ASSIGN_OR_RETURN(const std::string name, options.which.Name(context.settings().workspace_typed));
+  tollgate::v1::CreateWorkspaceRequest request;
+  request.set_workspace_id(name.substr(name.find('/') + 1));
+  if (!options.display_name.empty()) {
+    request.mutable_workspace()->set_display_name(options.display_name);
+  }
+  request.set_request_id(options.request_id);
+  tollgate::v1::CreateWorkspaceResponse response;
+  RETURN_IF_ERROR(context.Ask(&WorkspaceService::Stub::CreateWorkspace, request, &response));
+  return ShowChanged(context, response);
+}
+
+absl::Status Rename(Context& context, const NameOptions& options) {
+  tollgate::v1::UpdateWorkspaceRequest request;
+  ASSIGN_OR_RETURN(*request.mutable_workspace()->mutable_name(),
+                   options.which.Name(context.settings().workspace_typed));
+  request.mutable_workspace()->set_display_name(options.display_name);
+  request.mutable_update_mask()->add_paths("display_name");
+  request.set_request_id(options.request_id);
+  tollgate::v1::UpdateWorkspaceResponse response;
+  RETURN_IF_ERROR(context.Ask(&WorkspaceService::Stub::UpdateWorkspace, request, &response));
+  RETURN_IF_ERROR(ShowChanged(context, response));
+  if (response.unchanged() && !context.settings().json()) {
+    context.err() << "It was called so already: nothing was changed.\n";
+  }
+  return absl::OkStatus();
+}
+
+struct DeleteOptions {
+  Which which;
+  std::string request_id;
+  bool yes = false;
+};
+
+absl::Status DeleteAsked(Context& context, const tollgate::v1::DeleteWorkspaceRequest& request) {
+  tollgate::v1::DeleteWorkspaceResponse response;
+  RETURN_IF_ERROR(context.Ask(&WorkspaceService::Stub::DeleteWorkspace, request, &response));
+  if (context.settings().json()) return context.ShowJson(response);
+  if (context.settings().quiet) return absl::OkStatus();
+  context.out() << "deleted      " << SafeForTerminal(request.name()) << "   revision "
+                << response.revision() << '\n';
+  return absl::OkStatus();
+}
+
+absl::Status Delete(Context& context, const DeleteOptions& options) {
+  tollgate::v1::GetWorkspaceRequest get;
+  ASSIGN_OR_RETURN(*get.mutable_name(), options.which.Name(context.settings().workspace_typed));
+  tollgate::v1::DeleteWorkspaceRequest request;
+  request.set_name(get.name());
+  request.set_request_id(options.request_id);
+  if (!options.yes) {
+    // What is asked about is what is deleted.
+    Workspace workspace;
+    const absl::Status asked = context.Ask(&WorkspaceService::Stub::GetWorkspace, get, &workspace);
+    if (absl::IsNotFound(asked) && !options.request_id.empty()) {
+      // It may be gone by this very request, whose answer was lost: the service knows.
+      return DeleteAsked(context, request);
+    }
+    RETURN_IF_ERROR(asked);
+    request.set_etag(workspace.etag());
+    std::string question = absl::StrCat("Delete the workspace ", IdOf(workspace.name()));
+    if (!workspace.display_name().empty()) {
+      absl::StrAppend(&question, " (", SafeForTerminal(workspace.display_name()), ")");
+    }
+    if (workspace.has_policy()) absl::StrAppend(&question, " and its policy");
+    ASSIGN_OR_RETURN(const bool confirmed, context.Confirm(absl::StrCat(question, "?"), false));
+    if (!confirmed) {
+      context.exit_code = kAborted;
+      context.err() << "Nothing was deleted.\n";
+      return absl::OkStatus();
+    }
+  }
+  return DeleteAsked(context, request);
 }
 
 absl::Status List(Context& context) {
@@ -116,13 +223,14 @@ absl::Status List(Context& context) {
     return absl::OkStatus();
   }
   if (all.workspaces_size() == 0) {
-    context.out() << "No workspaces yet: one comes to be with its first token.\n"
+    context.out() << "No workspaces yet. The first comes with its first token:\n"
                      "  tollgate token create -w NAME --label \"…\"\n";
     return absl::OkStatus();
   }
-  Table table({"WORKSPACE", "TOKENS", "CREATED", "POLICY"});
+  Table table({"WORKSPACE", "NAME", "TOKENS", "CREATED", "POLICY"});
   for (const Workspace& workspace : all.workspaces()) {
-    table.AddRow({workspace.name().substr(workspace.name().find('/') + 1),
+    table.AddRow({IdOf(workspace.name()),
+                  workspace.display_name().empty() ? "-" : workspace.display_name(),
                   absl::StrCat(workspace.live_token_count()),
                   HumanTime(base::FromProto(workspace.create_time()), context.now()),
                   PolicyText(workspace.policy())});
@@ -166,6 +274,13 @@ void PrintImpacts(Context& context, const tollgate::v1::PreviewWorkspacePolicyRe
                 << (all.examined_count() == 1 ? "" : "s") << ": " << ends
                 << " would expire unless used, " << refused
                 << " could not be rotated as they are.\n";
+  if (all.purged_count() > 0) {
+    context.out() << "The record"
+                  << (all.purged_count() == 1
+                          ? " of 1 ended token"
+                          : absl::StrCat("s of ", all.purged_count(), " ended tokens"))
+                  << " would be purged at once, for good.\n";
+  }
 }
 
 // What the change would do; changes nothing.
@@ -180,8 +295,10 @@ absl::Status DryRun(Context& context, const tollgate::v1::UpdateWorkspacePolicyR
     tollgate::v1::PreviewWorkspacePolicyResponse page;
     RETURN_IF_ERROR(context.Ask(&WorkspaceService::Stub::PreviewWorkspacePolicy, request, &page));
     const int64_t examined = all.examined_count() + page.examined_count();
+    const int64_t purged = all.purged_count() + page.purged_count();
     all.MergeFrom(page);
     all.set_examined_count(examined);
+    all.set_purged_count(purged);
     all.clear_next_page_token();
     request.set_page_token(page.next_page_token());
   } while (!request.page_token().empty());
@@ -228,6 +345,12 @@ absl::Status SetPolicy(Context& context, const CLI::App& verb, const PolicyOptio
   if (!options.max_unused.empty()) {
     RETURN_IF_ERROR(length(options.max_unused, "max_unused", policy.mutable_max_unused()));
   }
+  if (options.ended == "keep") {
+    *policy.mutable_ended_retention() = base::ToProto(absl::ZeroDuration());
+    mask("ended_retention");
+  } else if (!options.ended.empty()) {
+    RETURN_IF_ERROR(length(options.ended, "ended_retention", policy.mutable_ended_retention()));
+  }
   if (!options.scopes.empty()) {
     for (const std::string& scope : options.scopes) policy.add_grantable_scopes(scope);
     mask("grantable_scopes");
@@ -247,7 +370,13 @@ absl::Status SetPolicy(Context& context, const CLI::App& verb, const PolicyOptio
   if (options.dry_run) return DryRun(context, request);
   request.set_request_id(options.request_id);
   tollgate::v1::UpdateWorkspacePolicyResponse response;
-  RETURN_IF_ERROR(context.Ask(&WorkspaceService::Stub::UpdateWorkspacePolicy, request, &response));
+  const absl::Status asked =
+      context.Ask(&WorkspaceService::Stub::UpdateWorkspacePolicy, request, &response);
+  if (base::ReasonOf(asked) == "WORKSPACE_NOT_FOUND") {
+    return WithAdvice(asked,
+                      absl::StrCat("To make it: tollgate workspace create ", IdOf(request.name())));
+  }
+  RETURN_IF_ERROR(asked);
   if (context.settings().json()) {
     RETURN_IF_ERROR(context.ShowJson(response));
   } else if (!context.settings().quiet) {
@@ -260,11 +389,37 @@ absl::Status SetPolicy(Context& context, const CLI::App& verb, const PolicyOptio
 
 void AddWorkspaceCommands(CLI::App& app, Context& context) {
   CLI::App* noun =
-      app.add_subcommand("workspace", "Show workspaces, and set what their tokens must keep to");
+      app.add_subcommand("workspace", "Make workspaces, and set what their tokens must keep to");
   noun->require_subcommand(1);
-  noun->add_subcommand("list", "All workspaces")->callback([&context] {
-    context.Fail(List(context));
-  });
+  noun->add_subcommand("list", "All workspaces, with how many live tokens each has")
+      ->callback([&context] { context.Fail(List(context)); });
+  {
+    auto options = std::make_shared<NameOptions>();
+    CLI::App* verb = noun->add_subcommand("create", "Make a workspace");
+    AddWhich(*verb, &options->which);
+    verb->add_option("--display-name", options->display_name, "What people call it");
+    verb->add_option("--request-id", options->request_id, "Makes a retry safe");
+    verb->callback([&context, options] { context.Fail(Create(context, *options)); });
+  }
+  {
+    auto options = std::make_shared<NameOptions>();
+    CLI::App* verb = noun->add_subcommand(
+        "rename", "Change what people call a workspace; its id, and its tokens, stay");
+    AddWhich(*verb, &options->which);
+    verb->add_option("--to", options->display_name, "What people call it from now on; '': nothing")
+        ->required();
+    verb->add_option("--request-id", options->request_id, "Makes a retry safe");
+    verb->callback([&context, options] { context.Fail(Rename(context, *options)); });
+  }
+  {
+    auto options = std::make_shared<DeleteOptions>();
+    CLI::App* verb =
+        noun->add_subcommand("delete", "Take a workspace away that has no token, alive or ended");
+    AddWhich(*verb, &options->which);
+    verb->add_flag("-y,--yes", options->yes, "Do not ask");
+    verb->add_option("--request-id", options->request_id, "Makes a retry safe");
+    verb->callback([&context, options] { context.Fail(Delete(context, *options)); });
+  }
   {
     auto which = std::make_shared<Which>();
     CLI::App* verb = noun->add_subcommand("get", "One workspace and its policy");
@@ -275,7 +430,7 @@ void AddWorkspaceCommands(CLI::App& app, Context& context) {
   CLI::App* verb = noun->add_subcommand(
       "set-policy",
       "Set parts of the policy, for tokens and replacements that are made from now on; of older "
-      "ones only --max-unused ends any");
+      "ones only --max-unused ends any, and --ended-retention takes ended ones' records away");
   AddWhich(*verb, &options->which);
   verb->add_option("--label-pattern", options->label_pattern, "RE2 that a whole label must match");
   auto* unique =
@@ -286,6 +441,9 @@ void AddWorkspaceCommands(CLI::App& app, Context& context) {
                    "Due for rotation after, as in 60d");
   verb->add_option("--max-unused", options->max_unused,
                    "Expire when unused for, as in 180d, from now on; old tokens too");
+  verb->add_option("--ended-retention", options->ended,
+                   "Purge the record of a token so long after its end, as in 400d (the usual); "
+                   "'keep': never");
   verb->add_option("--grantable-scope", options->scopes,
                    "A scope that may be granted, or items:* for all beneath; repeatable");
   verb->add_option("--edge-annotation", options->edge_annotations,
@@ -297,8 +455,8 @@ void AddWorkspaceCommands(CLI::App& app, Context& context) {
       ->excludes(addresses);
   verb->add_option("--unset", options->unset, "Take a part away; repeatable")
       ->check(CLI::IsMember({"label_pattern", "unique_labels", "max_lifetime", "rotation_period",
-                             "max_unused", "grantable_scopes", "edge_annotations",
-                             "report_attempt_addresses"}));
+                             "max_unused", "ended_retention", "grantable_scopes",
+                             "edge_annotations", "report_attempt_addresses"}));
   verb->add_flag("--dry-run", options->dry_run,
                  "Show which tokens it would end, and which could not be rotated; change nothing");
   verb->add_option("--request-id", options->request_id, "Makes a retry safe");

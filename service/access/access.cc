@@ -25,6 +25,12 @@ absl::string_view PermissionName(Permission permission) {
       return "tokens.revokeLeaked";
     case Permission::kReadWorkspaces:
       return "workspaces.read";
+    case Permission::kCreateWorkspace:
+      return "workspaces.create";
+    case Permission::kUpdateWorkspace:
+      return "workspaces.update";
+    case Permission::kDeleteWorkspace:
+      return "workspaces.delete";
     case Permission::kUpdatePolicy:
       return "workspaces.updatePolicy";
     case Permission::kReadOperations:

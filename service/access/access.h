@@ -27,6 +27,9 @@ enum class Permission {
   kRevokeCohort,
   kRevokeLeaked,
   kReadWorkspaces,
+  kCreateWorkspace,  // the first one of a store comes with kCreateToken or kUpdatePolicy, too
+  kUpdateWorkspace,
+  kDeleteWorkspace,
   kUpdatePolicy,
   kReadOperations,  // events, audit, receipts
   kFollowFeed,      // Resolve and Follow

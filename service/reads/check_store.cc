@@ -22,6 +22,7 @@ namespace {
 using ::tollgate::store::v1::AuditChainRecord;
 using ::tollgate::store::v1::AuditRecord;
 using ::tollgate::store::v1::DigestRecord;
+using ::tollgate::store::v1::Ending;
 using ::tollgate::store::v1::TokenRecord;
 using ::tollgate::store::v1::WorkspaceRecord;
 using ::tollgate::v1::CheckStoreResponse;
@@ -38,12 +39,19 @@ class StoreCheck {
     RETURN_IF_ERROR(ReadWorkspaces());
     RETURN_IF_ERROR(ReadTokens());
     RETURN_IF_ERROR(CheckAudit());
-    for (const auto& [workspace, live] : live_) RETURN_IF_ERROR(Compare(workspace, live));
+    RETURN_IF_ERROR(ReadDigests());
+    for (const auto& [workspace, live] : live_) {
+      if (!live.recorded) {
+        Fault(absl::StrCat("there are tokens of ", workspace, ", and there is no such workspace"));
+      }
+      RETURN_IF_ERROR(Compare(workspace, live));
+    }
     return found_;
   }
 
  private:
   struct Live {
+    bool recorded = false;  // there is a record of the workspace
     int64_t all = 0;
     std::map<std::string, int64_t> by_owner;  // without those who have none
   };
@@ -51,7 +59,7 @@ class StoreCheck {
   // Those that have no token may have counts.
   absl::Status ReadWorkspaces() {
     return ForEach<WorkspaceRecord>(storage::Table::kWorkspaces, [this](const auto& record) {
-      live_[record.workspace()];
+      live_[record.workspace()].recorded = true;
       return absl::OkStatus();
     });
   }
@@ -61,20 +69,29 @@ class StoreCheck {
                                 [this](const auto& record) { return Read(record); });
   }
 
+  // Those of tokens that are there were looked at with them.
+  absl::Status ReadDigests() {
+    return ForEach<DigestRecord>(storage::Table::kDigests,
+                                 [this](const auto& record) { return Read(record); });
+  }
+
   template <typename Record, typename Each>
   absl::Status ForEach(storage::Table table, Each each) {
-    std::string from;
     Record record;
+    return ForEachEntry(table, [&](const storage::Entry& entry) {
+      if (record.ParseFromString(entry.value)) return absl::Status(each(record));
+      return absl::Status(absl::DataLossError(
+          absl::StrCat(record.GetDescriptor()->name(), ": a record cannot be parsed")));
+    });
+  }
+
+  template <typename Each>
+  absl::Status ForEachEntry(storage::Table table, Each each) {
+    std::string from;
     while (true) {
       ASSIGN_OR_RETURN(const std::vector<storage::Entry> entries,
                        view_.Scan(table, from, "", kAtATime));
-      for (const storage::Entry& entry : entries) {
-        if (!record.ParseFromString(entry.value)) {
-          return absl::DataLossError(
-              absl::StrCat(record.GetDescriptor()->name(), ": a record cannot be parsed"));
-        }
-        RETURN_IF_ERROR(each(record));
-      }
+      for (const storage::Entry& entry : entries) RETURN_IF_ERROR(each(entry));
       if (entries.size() < kAtATime) return absl::OkStatus();
       from = storage::KeyAfter(entries.back().key);
     }
@@ -90,6 +107,24 @@ class StoreCheck {
     found_.set_live_tokens(found_.live_tokens() + 1);
     ++live.all;
     if (!record.owner().empty()) ++live.by_owner[record.owner()];
+    return absl::OkStatus();
+  }
+
+  absl::Status Read(const DigestRecord& record) {
+    const bool purged = record.has_tombstone();
+    if (purged) found_.set_purged_tokens(found_.purged_tokens() + 1);
+    ASSIGN_OR_RETURN(const auto token,
+                     view_.Get(storage::Table::kTokens,
+                               storage::TokenKey(record.workspace(), record.token_id())));
+    const std::string which = absl::StrCat(record.token_id(), " of ", record.workspace());
+    if (!purged && !token.has_value()) {
+      // No edge can be told of it: it is no unknown token, and nobody knows how it is (I7).
+      Fault(absl::StrCat("a token string finds ", which, ", and there is no such token"));
+    }
+    if (purged && token.has_value()) Fault(absl::StrCat("token ", which, " is purged, and there"));
+    if (purged && record.tombstone().ending().kind() == Ending::KIND_UNSPECIFIED) {
+      Fault(absl::StrCat("it is not told how the purged token ", which, " ended"));
+    }
     return absl::OkStatus();
   }
 
@@ -127,9 +162,8 @@ class StoreCheck {
       return absl::OkStatus();
     }));
     int64_t found = 0;
-    // Rows are empty, which every record can be parsed from.
-    RETURN_IF_ERROR(ForEach<AuditChainRecord>(storage::Table::kAuditByToken, [&](const auto&) {
-      ++found;
+    RETURN_IF_ERROR(ForEachEntry(storage::Table::kAuditByToken, [&](const storage::Entry& row) {
+      if (row.value != storage::kEndedWithOthers) ++found;
       return absl::OkStatus();
     }));
     if (found > rows) {

@@ -13,6 +13,7 @@
 #include "service/reads/scan_page.h"
 #include "service/records/field_time.h"
 #include "service/records/held_token.h"
+#include "service/records/retention.h"
 #include "service/records/unused_watch.h"
 #include "service/use/silence.h"
 #include "service/workspaces/policy_change.h"
@@ -68,6 +69,13 @@ PolicyImpact ImpactOf(const HeldToken& token, const PolicyRecord& policy,
   return impact;
 }
 
+// Whether the record of an ended token goes at once under this policy.
+bool IsPurgedBy(const tollgate::store::v1::TokenRecord& record, const PolicyRecord& policy,
+                absl::Time now) {
+  return record.has_ending() &&
+         FromRecordMicros(record.ending().time_us()) + EndedRetention(policy) <= now;
+}
+
 }  // namespace
 
 absl::StatusOr<tollgate::v1::PreviewWorkspacePolicyResponse> PreviewPolicy(
@@ -93,7 +101,13 @@ absl::StatusOr<tollgate::v1::PreviewWorkspacePolicyResponse> PreviewPolicy(
     }
     token.policy = owning.policy();
     ASSIGN_OR_RETURN(token.cohorts, LoadCohorts(view, workspace, token.record.owner()));
-    if (token::IsFinal(token.StateAt(now))) return 0;
+    if (token::IsFinal(token.StateAt(now))) {
+      if (IsPurgedBy(token.record, policy, now) &&
+          !IsPurgedBy(token.record, owning.policy(), now)) {
+        response.set_purged_count(response.purged_count() + 1);
+      }
+      return 0;
+    }
     response.set_examined_count(response.examined_count() + 1);
     ASSIGN_OR_RETURN(const auto uses, ReadUses(view, workspace, token.record.token_id(), now));
     PolicyImpact impact = ImpactOf(token, policy, uses, jump, now);

@@ -17,6 +17,7 @@
 #include "service/reads/page_token.h"
 #include "service/reads/scan_page.h"
 #include "service/records/audit_changes.h"
+#include "service/records/cohorts_entry.h"
 #include "service/records/field_time.h"
 #include "service/records/held_token.h"
 #include "storage/schema.h"
@@ -120,34 +121,6 @@ absl::Status Parse(const std::string& value, AuditChainRecord* link, AuditRecord
     return absl::OkStatus();
   }
   return absl::DataLossError("an audit entry cannot be parsed");
-}
-
-// The key of the audit entry of the watermark that ended a token of this owner at `revision`; ""
-// where there is none.
-absl::StatusOr<std::string> CohortsEntry(const storage::Snapshot& snapshot,
-                                         const std::string& workspace, const std::string& owner,
-                                         int64_t revision) {
-  constexpr size_t kAtATime = 250;
-  std::string from = storage::AuditKey(revision, 0);
-  const std::string end = storage::AuditKey(revision + 1, 0);
-  while (true) {
-    ASSIGN_OR_RETURN(const std::vector<storage::Entry> entries,
-                     snapshot.Scan(storage::Table::kAudit, from, end, kAtATime));
-    for (const storage::Entry& entry : entries) {
-      AuditChainRecord link;
-      AuditRecord record;
-      RETURN_IF_ERROR(Parse(entry.value, &link, &record));
-      if (record.resource() != token::WorkspaceName(workspace)) continue;
-      const auto& details = record.details();
-      const auto change = details.find("change");  // of a restore, which replays it
-      const bool cohort = record.action() == "cohort.revoke" ||
-                          (change != details.end() && change->second == "COHORT");
-      const auto whose = details.find("owner");
-      if (cohort && (whose == details.end() || whose->second == owner)) return entry.key;
-    }
-    if (entries.size() < kAtATime) return std::string();
-    from = storage::KeyAfter(entries.back().key);
-  }
 }
 
 // The entries to look at, in the order that was asked for. Positions are keys of table audit.

@@ -5,6 +5,7 @@
 #include "base/mutation.h"
 #include "base/status.h"
 #include "storage/schema.h"
+#include "storage/tombstone.h"
 #include "token/digest.h"
 #include "token/edge_annotations.h"
 #include "token/field_rules.h"
@@ -50,10 +51,14 @@ absl::StatusOr<ResolveResponse> ResolveFrom(const storage::Snapshot& snapshot,
         absl::optional<DigestRecord> found,
         storage::GetRecord<DigestRecord>(snapshot, storage::Table::kDigests, digest.bytes()));
     if (!found.has_value()) continue;
-    ASSIGN_OR_RETURN(
-        absl::optional<TokenRecord> token,
-        storage::GetRecord<TokenRecord>(snapshot, storage::Table::kTokens,
-                                        storage::TokenKey(found->workspace(), found->token_id())));
+    absl::optional<TokenRecord> token;
+    if (found->has_tombstone()) {
+      token = storage::RecordOfPurged(*found, digest.bytes());
+    } else {
+      ASSIGN_OR_RETURN(token, storage::GetRecord<TokenRecord>(
+                                  snapshot, storage::Table::kTokens,
+                                  storage::TokenKey(found->workspace(), found->token_id())));
+    }
     // I7: this is not "unknown". The store is broken, and no token may be accused for that.
     if (!token.has_value()) return absl::DataLossError("a digest has no token");
     token::Cohorts cohorts;

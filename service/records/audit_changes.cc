@@ -11,6 +11,7 @@
 #include "absl/types/optional.h"
 #include "base/proto_time.h"
 #include "google/protobuf/util/time_util.h"
+#include "service/records/retention.h"
 
 namespace tollgate::service {
 namespace {
@@ -22,6 +23,7 @@ using ::tollgate::store::v1::AuditRecord;
 using ::tollgate::store::v1::PolicyRecord;
 using ::tollgate::store::v1::Retirement;
 using ::tollgate::store::v1::TokenRecord;
+using ::tollgate::store::v1::WorkspaceRecord;
 using Strings = google::protobuf::RepeatedPtrField<std::string>;
 
 Value Null() {
@@ -49,6 +51,11 @@ Value TimeOf(int64_t us) {
 
 Value DurationOf(int64_t us) {
   return us == 0 ? Null() : Text(TimeUtil::ToString(base::DurationFromMicros(us)));
+}
+
+// For ever is 0s, as in WorkspacePolicy.ended_retention.
+Value RetentionOf(int64_t us) {
+  return us == kKeepEnded ? Text(TimeUtil::ToString(base::DurationFromMicros(0))) : DurationOf(us);
 }
 
 Value ListOf(const Strings& strings) {
@@ -194,10 +201,18 @@ void Note(const PolicyRecord& before, const PolicyRecord& after, bool made, Audi
   notes.Compare("rotation_period", before.rotation_period_us(), after.rotation_period_us(),
                 DurationOf);
   notes.Compare("max_unused", before.max_unused_us(), after.max_unused_us(), DurationOf);
+  notes.Compare("ended_retention", before.ended_retention_us(), after.ended_retention_us(),
+                RetentionOf);
   notes.Compare("grantable_scopes", before.grantable_scopes(), after.grantable_scopes(), ListOf);
   notes.Compare("edge_annotations", before.edge_annotations(), after.edge_annotations(), ListOf);
   notes.Compare("report_attempt_addresses", before.report_attempt_addresses(),
                 after.report_attempt_addresses(), Flag);
+}
+
+void Note(const WorkspaceRecord& before, const WorkspaceRecord& after, bool made,
+          AuditRecord* entry) {
+  Notes(made, entry).Compare("display_name", before.display_name(), after.display_name(), Text);
+  Note(before.policy(), after.policy(), made, entry);
 }
 
 }  // namespace
@@ -210,12 +225,20 @@ void NoteChanges(const PolicyRecord& before, const PolicyRecord& after, AuditRec
   Note(before, after, /*made=*/false, entry);
 }
 
+void NoteChanges(const WorkspaceRecord& before, const WorkspaceRecord& after, AuditRecord* entry) {
+  Note(before, after, /*made=*/false, entry);
+}
+
 void NoteMade(const TokenRecord& made, AuditRecord* entry) {
   Note(TokenRecord(), made, /*made=*/true, entry);
 }
 
 void NoteMade(const PolicyRecord& made, AuditRecord* entry) {
   Note(PolicyRecord(), made, /*made=*/true, entry);
+}
+
+void NoteMade(const WorkspaceRecord& made, AuditRecord* entry) {
+  Note(WorkspaceRecord(), made, /*made=*/true, entry);
 }
 
 }  // namespace tollgate::service

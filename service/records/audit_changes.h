@@ -23,11 +23,19 @@ void NoteChanges(const tollgate::store::v1::PolicyRecord& before,
                  const tollgate::store::v1::PolicyRecord& after,
                  tollgate::store::v1::AuditRecord* entry);
 
-// Adds what a new token was made with, or what a policy is of which nothing is known from before:
-// the fields that are set, without a value before.
+// As above, of a workspace: display_name, and its policy's fields. Of one that is deleted, `after`
+// is an empty record.
+void NoteChanges(const tollgate::store::v1::WorkspaceRecord& before,
+                 const tollgate::store::v1::WorkspaceRecord& after,
+                 tollgate::store::v1::AuditRecord* entry);
+
+// Adds what a new token or workspace was made with, or what a policy is of which nothing is known
+// from before: the fields that are set, without a value before.
 void NoteMade(const tollgate::store::v1::TokenRecord& made,
               tollgate::store::v1::AuditRecord* entry);
 void NoteMade(const tollgate::store::v1::PolicyRecord& made,
+              tollgate::store::v1::AuditRecord* entry);
+void NoteMade(const tollgate::store::v1::WorkspaceRecord& made,
               tollgate::store::v1::AuditRecord* entry);
 
 }  // namespace tollgate::service

@@ -37,8 +37,8 @@ absl::Status CheckEtag(absl::string_view given, absl::string_view current,
 std::string RequestFingerprint(const google::protobuf::Message& request) {
   std::unique_ptr<google::protobuf::Message> copy(request.New());
   copy->CopyFrom(request);
-  for (const char* name :
-       {"request_id", "wait_enforced", "etag", "expected_count", "validate_only"}) {
+  for (const char* name : {"request_id", "wait_enforced", "etag", "expected_count", "validate_only",
+                           "create_workspace"}) {
     const auto* field = copy->GetDescriptor()->FindFieldByName(name);
     if (field != nullptr) copy->GetReflection()->ClearField(copy.get(), field);
   }
@@ -70,6 +70,16 @@ std::string KeyOfRequest(const ChangeContext& context) {
                              context.request_id);
 }
 
+// Whether the answer was given for a workspace of this name that was deleted since: what is asked
+// for now is asked of another. A deletion that is asked for again is not meant for that one.
+absl::StatusOr<bool> IsOfFormerWorkspace(const storage::View& view, const ChangeContext& context,
+                                         int64_t revision) {
+  if (context.method == "delete_workspace") return false;
+  ASSIGN_OR_RETURN(const auto now, storage::GetRecord<store::v1::WorkspaceRecord>(
+                                       view, storage::Table::kWorkspaces, context.workspace));
+  return now.has_value() && revision < now->create_revision();
+}
+
 }  // namespace
 
 absl::StatusOr<absl::optional<std::string>> FirstAnswer(const storage::View& view,
@@ -77,6 +87,8 @@ absl::StatusOr<absl::optional<std::string>> FirstAnswer(const storage::View& vie
   ASSIGN_OR_RETURN(const auto first, storage::GetRecord<RequestRecord>(
                                          view, storage::Table::kRequests, KeyOfRequest(context)));
   if (!first.has_value()) return absl::nullopt;
+  ASSIGN_OR_RETURN(const bool former, IsOfFormerWorkspace(view, context, first->revision()));
+  if (former) return absl::nullopt;
   if (first->fingerprint() != context.fingerprint) {
     base::ErrorDetails details;
     details.reason = "REQUEST_ID_REUSED";

@@ -39,8 +39,8 @@ struct MintedToken {
 absl::Status RefuseInDoubt(const storage::Slot& slot, absl::string_view what);
 
 // BLAKE2b-256 over a request's deterministic serialisation, without the fields that may differ
-// between a call and its retry: request_id, wait_enforced, and what the caller has seen before it
-// (etag, expected_count, validate_only).
+// between a call and its retry: request_id, wait_enforced, and what the caller has seen, or takes
+// for granted, before it (etag, expected_count, validate_only, create_workspace).
 std::string RequestFingerprint(const google::protobuf::Message& request);
 
 // ABORTED, ETAG_MISMATCH, where `given` is set and is not `current` (AIP-154): the caller has read

@@ -7,6 +7,8 @@
 #include "base/mutation.h"
 #include "base/status.h"
 #include "service/records/field_time.h"
+#include "service/records/near_names.h"
+#include "service/records/retention.h"
 #include "storage/schema.h"
 #include "token/resource_name.h"
 
@@ -68,6 +70,17 @@ absl::StatusOr<token::Cohorts> LoadCohorts(const storage::View& view, absl::stri
   return cohorts;
 }
 
+absl::Status PlanEndWalk(const storage::View& view, const std::string& workspace,
+                         int64_t newest_revision, storage::Effects& effects) {
+  const std::string due = storage::DueKey(0, storage::DueKind::kWriteEnds, workspace);
+  // A walk that is under way goes on, and another follows it: walks always come to an end.
+  ASSIGN_OR_RETURN(auto walk, storage::GetRecord<EndWalkRecord>(view, storage::Table::kDue, due));
+  if (!walk.has_value()) walk.emplace();
+  walk->set_newest_revision(std::max(walk->newest_revision(), newest_revision));
+  effects.Put(storage::Table::kDue, due, *walk);
+  return absl::OkStatus();
+}
+
 absl::Status PutCohort(const storage::View& view, CohortRecord cohort, storage::Effects& effects) {
   const std::string key = storage::CohortKey(cohort.workspace(), cohort.owner());
   cohort.clear_earlier();
@@ -88,12 +101,7 @@ absl::Status PutCohort(const storage::View& view, CohortRecord cohort, storage::
     keep(*std::move(before));
   }
   if (!cohort.ended_none()) {
-    const std::string due = storage::DueKey(0, storage::DueKind::kWriteEnds, cohort.workspace());
-    // A walk that is under way goes on, and another follows it: walks always come to an end.
-    ASSIGN_OR_RETURN(auto walk, storage::GetRecord<EndWalkRecord>(view, storage::Table::kDue, due));
-    if (!walk.has_value()) walk.emplace();
-    walk->set_newest_revision(cohort.revision());
-    effects.Put(storage::Table::kDue, due, *walk);
+    RETURN_IF_ERROR(PlanEndWalk(view, cohort.workspace(), cohort.revision(), effects));
   }
   effects.Put(storage::Table::kCohorts, key, cohort);
   effects.CountCohort(cohort.workspace(), cohort.owner());
@@ -116,11 +124,7 @@ absl::StatusOr<WorkspaceRecord> LoadWorkspace(const storage::View& view,
                                               absl::string_view workspace) {
   ASSIGN_OR_RETURN(auto record, storage::GetRecord<WorkspaceRecord>(
                                     view, storage::Table::kWorkspaces, workspace));
-  if (!record.has_value()) {
-    return base::Refuse(absl::StatusCode::kNotFound, "WORKSPACE_NOT_FOUND",
-                        absl::StrCat("there is no ", token::WorkspaceName(workspace),
-                                     "; it comes to be with its first token or policy"));
-  }
+  if (!record.has_value()) return NoSuchWorkspace(view, workspace);
   return *std::move(record);
 }
 
@@ -144,6 +148,7 @@ absl::StatusOr<HeldToken> LoadToken(const storage::View& view, absl::string_view
                                     absl::string_view token_id) {
   ASSIGN_OR_RETURN(auto token, FindToken(view, workspace, token_id));
   if (!token.has_value()) {
+    RETURN_IF_ERROR(LoadWorkspace(view, workspace).status());
     return base::Refuse(absl::StatusCode::kNotFound, "TOKEN_NOT_FOUND",
                         absl::StrCat("there is no ", token::FormatTokenName(workspace, token_id)));
   }
@@ -211,16 +216,18 @@ void EndToken(HeldToken& token, Ending::Kind kind, absl::string_view actor,
   record.mutable_ending()->set_revision(slot.revision);
   record.mutable_ending()->set_actor(std::string(actor));
   FreeEnded(record, key, effects);
+  PlacePurge(record, token.policy, slot.now, effects);
   // R18: an end that time has made is told like any other.
   const bool untold = TOLLGATE_MUTATED("r18_sweep_untold") && kind != Ending::KIND_REVOKED;
   PutChanged(token, slot, /*tell=*/!untold, effects);
 }
 
-bool WriteCohortsEnd(HeldToken& token, storage::Effects& effects) {
+bool WriteCohortsEnd(HeldToken& token, absl::Time now, storage::Effects& effects) {
   if (!token::WriteCohortsEnd(token.cohorts, &token.record)) return false;
   const std::string key = storage::TokenKey(token.record.workspace(), token.record.token_id());
   effects.Put(storage::Table::kTokens, key, token.record);
   FreeEnded(token.record, key, effects);
+  PlacePurge(token.record, token.policy, now, effects);
   return true;
 }
 
@@ -261,7 +268,8 @@ AuditRecord AuditOf(absl::string_view actor, absl::string_view action, const Tok
   entry.set_action(std::string(action));
   entry.set_resource(token::FormatTokenName(record.workspace(), record.token_id()));
   entry.set_workspace(record.workspace());
-  (*entry.mutable_details())["label"] = record.label();
+  // Of a token that was purged it is not known.
+  if (!record.label().empty()) (*entry.mutable_details())["label"] = record.label();
   return entry;
 }
 

@@ -45,7 +45,10 @@ absl::StatusOr<token::Cohorts> LoadCohorts(const storage::View& view, absl::stri
 // keep their end, until the sweep has written that into their records: it is asked to.
 absl::Status PutCohort(const storage::View& view, tollgate::store::v1::CohortRecord cohort,
                        storage::Effects& effects);
-// NOT_FOUND, WORKSPACE_NOT_FOUND.
+// Has the sweep write into the tokens' records how watermarks up to this revision ended them.
+absl::Status PlanEndWalk(const storage::View& view, const std::string& workspace,
+                         int64_t newest_revision, storage::Effects& effects);
+// NOT_FOUND, WORKSPACE_NOT_FOUND (near_names.h).
 absl::StatusOr<tollgate::store::v1::WorkspaceRecord> LoadWorkspace(const storage::View& view,
                                                                    absl::string_view workspace);
 
@@ -71,7 +74,7 @@ void EndToken(HeldToken& token, tollgate::store::v1::Ending::Kind kind, absl::st
 // Writes into the token's record how a cohort has ended it, and removes its entries for the sweep
 // and its label. Tells nobody, because the cohort's commit did. False, and nothing done, where that
 // is written, or no cohort has ended the token.
-bool WriteCohortsEnd(HeldToken& token, storage::Effects& effects);
+bool WriteCohortsEnd(HeldToken& token, absl::Time now, storage::Effects& effects);
 // How time has ended the token, where no commit has done so yet; KIND_UNSPECIFIED: time has not.
 tollgate::store::v1::Ending::Kind EndedByTime(const HeldToken& token, absl::Time now);
 

@@ -25,7 +25,10 @@ absl::Status Complete(const RpcDeps& deps, const ReceiptQuestion& question, Rece
                    storage::GetRecord<store::v1::TokenRecord>(
                        *snapshot, storage::Table::kTokens,
                        storage::TokenKey(question.workspace, question.token_id)));
-  if (!token.has_value()) return absl::OkStatus();
+  if (!token.has_value()) {  // purged, and what was known of its use with it
+    KeepUnknownLastAdmits(receipt);
+    return absl::OkStatus();
+  }
   ASSIGN_OR_RETURN(
       const std::vector<EdgeUseRow> uses,
       ReadUses(*snapshot, question.workspace, question.token_id, deps.clock->ServiceNow()));

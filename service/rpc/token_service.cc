@@ -173,6 +173,14 @@ grpc::ServerUnaryReactor* TokenService::CreateToken(Context* context, const Byte
                                                     Bytes* response) {
   return TypedCall<CreateTokenRequest, CreateTokenResponse>::Serve(
       deps_, create_, context, request, response, [this](auto call) {
+        if (call->request.create_workspace()) {
+          const absl::Status may =
+              call->MayAlso(Permission::kCreateWorkspace, call->request.parent());
+          if (!may.ok()) {
+            call->FinishWith(may);
+            return;
+          }
+        }
         Fresh fresh = Mint();
         auto made = CreateTokenCommand::Make(call->request, call->actor(), fresh.minted);
         CommitThenFinish(

@@ -10,10 +10,14 @@ namespace tollgate::service {
 
 namespace internal {
 using WorkspaceStub = tollgate::v1::WorkspaceService;
-using RawWorkspaceService = WorkspaceStub::WithRawCallbackMethod_GetWorkspace<
-    WorkspaceStub::WithRawCallbackMethod_ListWorkspaces<
-        WorkspaceStub::WithRawCallbackMethod_UpdateWorkspacePolicy<
-            WorkspaceStub::WithRawCallbackMethod_PreviewWorkspacePolicy<WorkspaceStub::Service>>>>;
+using RawWorkspaceService = WorkspaceStub::WithRawCallbackMethod_CreateWorkspace<
+    WorkspaceStub::WithRawCallbackMethod_GetWorkspace<
+        WorkspaceStub::WithRawCallbackMethod_ListWorkspaces<
+            WorkspaceStub::WithRawCallbackMethod_UpdateWorkspace<
+                WorkspaceStub::WithRawCallbackMethod_DeleteWorkspace<
+                    WorkspaceStub::WithRawCallbackMethod_UpdateWorkspacePolicy<
+                        WorkspaceStub::WithRawCallbackMethod_PreviewWorkspacePolicy<
+                            WorkspaceStub::Service>>>>>>>;
 }  // namespace internal
 
 // As TokenService.
@@ -25,18 +29,24 @@ class WorkspaceService final : public internal::RawWorkspaceService {
   using Context = grpc::CallbackServerContext;
   using Bytes = grpc::ByteBuffer;
   using Reactor = grpc::ServerUnaryReactor;
+  Reactor* CreateWorkspace(Context* context, const Bytes* request, Bytes* response) override;
   Reactor* GetWorkspace(Context* context, const Bytes* request, Bytes* response) override;
   Reactor* ListWorkspaces(Context* context, const Bytes* request, Bytes* response) override;
+  Reactor* UpdateWorkspace(Context* context, const Bytes* request, Bytes* response) override;
+  Reactor* DeleteWorkspace(Context* context, const Bytes* request, Bytes* response) override;
   Reactor* UpdateWorkspacePolicy(Context* context, const Bytes* request, Bytes* response) override;
   Reactor* PreviewWorkspacePolicy(Context* context, const Bytes* request, Bytes* response) override;
 
  private:
   const RpcDeps* const deps_;
+  const Method<tollgate::v1::CreateWorkspaceRequest, tollgate::v1::CreateWorkspaceResponse> create_;
   const Method<tollgate::v1::GetWorkspaceRequest, tollgate::v1::Workspace> get_;
   const Method<tollgate::v1::ListWorkspacesRequest, tollgate::v1::ListWorkspacesResponse> list_;
+  const Method<tollgate::v1::UpdateWorkspaceRequest, tollgate::v1::UpdateWorkspaceResponse> update_;
+  const Method<tollgate::v1::DeleteWorkspaceRequest, tollgate::v1::DeleteWorkspaceResponse> delete_;
   const Method<tollgate::v1::UpdateWorkspacePolicyRequest,
                tollgate::v1::UpdateWorkspacePolicyResponse>
-      update_;
+      set_policy_;
   const Method<tollgate::v1::PreviewWorkspacePolicyRequest,
                tollgate::v1::PreviewWorkspacePolicyResponse>
       preview_;

@@ -27,6 +27,8 @@ class SweepCommand : public storage::Command {
     size_t max_watched = 500;    // rotated tokens whose silence is judged
     size_t max_compacted = 500;  // revisions of events dropped, and of fingerprints
     size_t max_walked = 1000;    // tokens into which cohorts' ends are written, or that have theirs
+    size_t max_purged = 1000;    // ended tokens whose records go; and that a new retention reaches
+    size_t max_uses = 10'000;    // rows of use that go before them
     // Events older than this are dropped, and all but the newest so many revisions' events.
     absl::Duration event_retention = absl::Hours(24);
     int64_t event_retention_count = 1'000'000;
@@ -39,6 +41,7 @@ class SweepCommand : public storage::Command {
     size_t forgotten_requests = 0;
     size_t compacted_revisions = 0;
     size_t ends_written = 0;  // of tokens that a cohort had ended
+    size_t purged = 0;        // ended tokens of which a tombstone is left
     // Something due is left for the next step.
     bool more = false;
     // When the oldest entry that this step handled was due; unset: nothing was due. The time since
@@ -74,6 +77,15 @@ class SweepCommand : public storage::Command {
   // the journal.
   absl::Status RunEndWalk(const storage::View& view, const storage::Slot& slot,
                           storage::Effects& effects);
+  // Takes the records of tokens away that ended long ago. Their digests stay, with how they ended,
+  // so edges are told the same as before: no event, no audit entry, no entry of the journal.
+  absl::Status RunPurge(const storage::View& view, const storage::Slot& slot,
+                        storage::Effects& effects);
+  absl::Status ReachPurge(const storage::View& view, const storage::Slot& slot,
+                          storage::Effects& effects);
+  // Of one workspace, whose entry of `due` is `key`; reads up to `left` tokens, and lowers it.
+  absl::Status ReachPurgeOf(const storage::View& view, const storage::Slot& slot,
+                            const std::string& key, size_t* left, storage::Effects& effects);
   absl::Status ForgetRequest(const storage::View& view, const storage::Due& due,
                              storage::Effects& effects);
   absl::Status RunToken(const storage::View& view, const storage::Slot& slot,

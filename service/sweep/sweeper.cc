@@ -66,14 +66,15 @@ void Sweeper::Done(const std::shared_ptr<State>& state, const SweepCommand& comm
     }
     const size_t done = result.expired + result.retired + result.unused +
                         result.forgotten_requests + result.compacted_revisions +
-                        result.ends_written;
+                        result.ends_written + result.purged;
     if (state->options.on_step) state->options.on_step(lag, static_cast<int64_t>(done));
-    if (result.expired + result.retired + result.unused > 0) {
+    if (result.expired + result.retired + result.unused + result.purged > 0) {
       base::Log(base::LogLevel::kInfo, "swept",
                 {{"revision", committed->revision},
                  {"expired", static_cast<int64_t>(result.expired)},
                  {"retired", static_cast<int64_t>(result.retired)},
-                 {"unused", static_cast<int64_t>(result.unused)}});
+                 {"unused", static_cast<int64_t>(result.unused)},
+                 {"purged", static_cast<int64_t>(result.purged)}});
     }
   } else if (!absl::IsUnavailable(committed.status())) {  // that is a stop
     base::LogSummed(base::LogLevel::kError, "a sweep failed", base::ReasonOf(committed.status()),

@@ -6,6 +6,7 @@
 #include "service/records/held_token.h"
 #include "service/records/token_shape.h"
 #include "service/records/unused_watch.h"
+#include "service/workspaces/create_workspace.h"
 #include "service/workspaces/policy_rules.h"
 #include "storage/schema.h"
 #include "text/label.h"
@@ -46,10 +47,16 @@ absl::StatusOr<std::shared_ptr<CreateTokenCommand>> CreateTokenCommand::Make(
 absl::Status CreateTokenCommand::Apply(const storage::View& view, const storage::Slot& slot,
                                        storage::Effects& effects) {
   const tollgate::v1::Token& asked = request_.token();
-  ASSIGN_OR_RETURN(auto owning, storage::GetRecord<WorkspaceRecord>(
-                                    view, storage::Table::kWorkspaces, workspace()));
+  absl::StatusOr<WorkspaceRecord> owning =
+      LoadOrMakeWorkspace(view, workspace(), request_.create_workspace(), actor(), slot, effects);
+  if (base::ReasonOf(owning.status()) == "WORKSPACE_NOT_FOUND") {
+    // It is the state that refuses this: with create_workspace it would be done.
+    return base::Refuse(absl::StatusCode::kFailedPrecondition, owning.status().message(),
+                        base::DetailsOf(owning.status()));
+  }
+  RETURN_IF_ERROR(owning.status());
   HeldToken token;
-  if (owning.has_value()) token.policy = owning->policy();
+  token.policy = owning->policy();
 
   RETURN_IF_ERROR(CheckLabelUnderPolicy(token.policy, asked.label(), "token.label"));
   RETURN_IF_ERROR(
@@ -96,13 +103,6 @@ absl::Status CreateTokenCommand::Apply(const storage::View& view, const storage:
   record.set_pepper_id(minted_.pepper_id);
 
   RETURN_IF_ERROR(CheckUnused(view, record));
-  if (!owning.has_value()) {
-    WorkspaceRecord made;
-    made.set_workspace(workspace());
-    made.set_create_time_us(record.create_time_us());
-    made.set_update_time_us(record.create_time_us());
-    effects.Put(storage::Table::kWorkspaces, workspace(), made);
-  }
   PutNew(record, effects);
   if (const int64_t unused_us = token.policy.max_unused_us(); unused_us != 0) {
     RETURN_IF_ERROR(PlaceUnusedWatch(view, storage::TokenKey(workspace(), record.token_id()),

@@ -1,4 +1,4 @@
-// Makes a token, and its workspace where there is none.
+// Makes a token, and its workspace where that is asked for.
 #ifndef TOLLGATE_SERVICE_TOKENS_CREATE_TOKEN_H_
 #define TOLLGATE_SERVICE_TOKENS_CREATE_TOKEN_H_
 
@@ -16,7 +16,8 @@ namespace tollgate::service {
 //
 // Refusals that depend on the state. Under the workspace's policy: LABEL_PATTERN_MISMATCH,
 // SCOPE_NOT_GRANTABLE, LIFETIME_TOO_LONG (FAILED_PRECONDITION, with the field), LABEL_TAKEN
-// (ALREADY_EXISTS). Also EXPIRE_TIME_PAST.
+// (ALREADY_EXISTS). Also EXPIRE_TIME_PAST; and WORKSPACE_NOT_FOUND (FAILED_PRECONDITION) where
+// there is no such workspace, the request does not ask for one, and the store has others.
 class CreateTokenCommand : public ChangeTo<tollgate::v1::CreateTokenResponse> {
  public:
   // Checks the request's shape: INVALID_ARGUMENT with reason and field (BAD_RESOURCE_NAME, LABEL_…,

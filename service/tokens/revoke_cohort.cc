@@ -2,19 +2,17 @@
 
 #include <algorithm>
 #include <map>
-#include <numeric>
 #include <set>
-#include <tuple>
 #include <unordered_set>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/proto_time.h"
 #include "service/records/held_token.h"
+#include "service/records/near_names.h"
 #include "service/records/token_shape.h"
 #include "storage/live_count.h"
 #include "storage/schema.h"
@@ -45,7 +43,6 @@ absl::StatusOr<std::string> CheckShape(const RevokeTokensRequest& request) {
 
 // The most counts, and due entries, that a command reads on the committer's thread (R16).
 constexpr size_t kMostInCommand = 1000;
-constexpr size_t kMostSuggested = 3;
 
 // Calls `each` with every live token of the workspace, or of the owner in it.
 template <typename Each>
@@ -105,47 +102,23 @@ absl::StatusOr<int64_t> EndedUnswept(const storage::View& view, const std::strin
   return static_cast<int64_t>(ended.size());
 }
 
-// How many letters turn one name into the other (Levenshtein), ASCII case apart.
-size_t Distance(absl::string_view a, absl::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), 0);
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const bool same = absl::ascii_tolower(static_cast<unsigned char>(a[i - 1])) ==
-                        absl::ascii_tolower(static_cast<unsigned char>(b[j - 1]));
-      const size_t changed = diagonal + (same ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, changed});
-    }
-  }
-  return row[b.size()];
-}
-
 // "team-payments (312 live tokens)" of the owners that the name may have been meant for, nearest
 // first; empty: none.
 absl::StatusOr<std::string> NearOwners(const storage::View& view, const std::string& workspace,
                                        const std::string& owner) {
   ASSIGN_OR_RETURN(const std::vector<storage::OwnerCount> owners,
                    storage::LiveOwners(view, workspace, kMostInCommand));
-  std::vector<std::pair<size_t, const storage::OwnerCount*>> near;
+  std::map<std::string, int64_t> live;
+  std::vector<std::string> names;
   for (const storage::OwnerCount& other : owners) {
-    const size_t distance = Distance(owner, other.owner);
-    const bool part =
-        absl::StrContains(other.owner, owner) || absl::StrContains(owner, other.owner);
-    if (part || distance <= std::max<size_t>(2, owner.size() / 5)) {
-      near.emplace_back(distance, &other);
-    }
+    live[other.owner] = other.live;
+    names.push_back(other.owner);
   }
-  std::sort(near.begin(), near.end(), [](const auto& a, const auto& b) {
-    return std::tie(a.first, a.second->owner) < std::tie(b.first, b.second->owner);
-  });
-  if (near.size() > kMostSuggested) near.resize(kMostSuggested);
-  return absl::StrJoin(near, ", ", [](std::string* out, const auto& one) {
-    absl::StrAppend(out, one.second->owner, " (", one.second->live, " live ",
-                    one.second->live == 1 ? "token" : "tokens", ")");
-  });
+  return absl::StrJoin(NearNames(owner, names), ", ",
+                       [&](std::string* out, const std::string& name) {
+                         absl::StrAppend(out, name, " (", live[name], " live ",
+                                         live[name] == 1 ? "token" : "tokens", ")");
+                       });
 }
 
 // A watermark that hits nobody looks like a deed, and forbids later that a token be given to the

@@ -5,6 +5,7 @@
 #include "service/records/held_token.h"
 #include "service/records/token_shape.h"
 #include "storage/schema.h"
+#include "storage/tombstone.h"
 
 namespace tollgate::service {
 
@@ -39,7 +40,12 @@ absl::Status RevokeLeakedTokenCommand::Apply(const storage::View& view, const st
         const auto found,
         storage::GetRecord<DigestRecord>(view, storage::Table::kDigests, candidate.second.bytes()));
     if (!found.has_value()) continue;
-    ASSIGN_OR_RETURN(HeldToken token, LoadToken(view, found->workspace(), found->token_id()));
+    HeldToken token;
+    if (found->has_tombstone()) {
+      token.record = storage::RecordOfPurged(*found, candidate.second.bytes());
+    } else {
+      ASSIGN_OR_RETURN(token, LoadToken(view, found->workspace(), found->token_id()));
+    }
     const Revocation done =
         Revoke(token, actor(), "token.revoke_leaked", leaked_.reason, slot, effects);
     response_.set_revision(done.revision);

@@ -44,6 +44,14 @@ absl::StatusOr<absl::Time> HorizonOf(const storage::View& view, const storage::U
 absl::Status FoldToken(const storage::View& view, const storage::UseKeyParts& token,
                        std::vector<Row> rows, const UseFoldLimits& limits, absl::Time now,
                        UseFoldStep* step) {
+  if (rows.empty()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const auto there, view.Get(storage::Table::kTokens,
+                                              storage::TokenKey(token.workspace, token.token_id)));
+  if (!there.has_value()) {
+    // A report that was under way as the token was purged.
+    for (Row& row : rows) step->removed.push_back(std::move(row.key));
+    return absl::OkStatus();
+  }
   // The row of the earlier edges stands last, and is never folded into itself.
   std::sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) {
     return a.earlier != b.earlier ? b.earlier : a.last_us > b.last_us;

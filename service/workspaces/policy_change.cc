@@ -9,6 +9,7 @@
 #include "base/status.h"
 #include "google/protobuf/descriptor.h"
 #include "service/records/field_time.h"
+#include "service/records/retention.h"
 #include "service/records/token_shape.h"
 #include "service/workspaces/policy_rules.h"
 #include "token/edge_annotations.h"
@@ -28,6 +29,15 @@ absl::StatusOr<int64_t> PolicyMicros(bool has, const google::protobuf::Duration&
   ASSIGN_OR_RETURN(const absl::Duration value,
                    DurationFromField(duration, field, kShortest, "POLICY_DURATION_OUT_OF_BOUNDS"));
   return absl::ToInt64Microseconds(value);
+}
+
+// As the record has it.
+absl::StatusOr<int64_t> RetentionMicros(const WorkspacePolicy& policy) {
+  if (!policy.has_ended_retention()) return 0;
+  const bool zero =
+      policy.ended_retention().seconds() == 0 && policy.ended_retention().nanos() == 0;
+  if (zero) return kKeepEnded;
+  return PolicyMicros(true, policy.ended_retention(), "policy.ended_retention");
 }
 
 // A shorter limit counts from now: what was granted under a longer one has as long again.
@@ -67,6 +77,7 @@ absl::Status CheckPolicyChange(const WorkspacePolicy& policy, const FieldMask& m
           .status());
   RETURN_IF_ERROR(
       PolicyMicros(policy.has_max_unused(), policy.max_unused(), "policy.max_unused").status());
+  RETURN_IF_ERROR(RetentionMicros(policy).status());
   RETURN_IF_ERROR(token::CheckScopes(policy.grantable_scopes(), "policy.grantable_scopes"));
   RETURN_IF_ERROR(
       token::CheckScopeStars(policy.grantable_scopes(), /*held=*/{}, "policy.grantable_scopes"));
@@ -98,6 +109,10 @@ absl::Status ChangePolicy(const WorkspacePolicy& policy, const FieldMask& mask, 
     ASSIGN_OR_RETURN(const int64_t us, PolicyMicros(policy.has_max_unused(), policy.max_unused(),
                                                     "policy.max_unused"));
     LimitUnused(us, now, record);
+  }
+  if (sets("ended_retention")) {
+    ASSIGN_OR_RETURN(const int64_t us, RetentionMicros(policy));
+    record->set_ended_retention_us(us);
   }
   if (sets("grantable_scopes")) *record->mutable_grantable_scopes() = policy.grantable_scopes();
   if (sets("edge_annotations")) *record->mutable_edge_annotations() = policy.edge_annotations();

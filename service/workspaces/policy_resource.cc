@@ -1,10 +1,13 @@
 #include "service/workspaces/policy_resource.h"
 
 #include <string>
+#include <vector>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
 #include "base/proto_time.h"
 #include "service/records/field_time.h"
+#include "service/records/retention.h"
 #include "storage/schema.h"
 #include "token/fingerprint.h"
 #include "token/resource_name.h"
@@ -30,8 +33,15 @@ tollgate::v1::Workspace ToWorkspace(const WorkspaceRecord& record) {
   PolicyRecord says = record.policy();
   says.clear_max_unused_since_us();
   const std::string policy_bytes = storage::SerializeRecord(says);
+  std::vector<absl::string_view> said = {policy_bytes};
+  if (!record.display_name().empty()) said.push_back(record.display_name());
+  // The same name made again is another workspace, whatever it says.
+  const std::string made_at = absl::StrCat(record.create_revision());
+  if (record.create_revision() > 0) said.push_back(made_at);
   workspace.set_etag(absl::BytesToHexString(
-      token::Fingerprint("tollgate policy etag", {policy_bytes}).substr(0, kEtagBytes)));
+      token::Fingerprint("tollgate policy etag", said).substr(0, kEtagBytes)));
+  workspace.set_display_name(record.display_name());
+  workspace.set_create_revision(record.create_revision());
   if (!record.has_policy()) return workspace;
   const PolicyRecord& from = record.policy();
   WorkspacePolicy* policy = workspace.mutable_policy();
@@ -46,6 +56,11 @@ tollgate::v1::Workspace ToWorkspace(const WorkspaceRecord& record) {
   }
   if (from.max_unused_us() != 0) {
     *policy->mutable_max_unused() = base::ToProto(absl::Microseconds(from.max_unused_us()));
+  }
+  if (from.ended_retention_us() != 0) {
+    *policy->mutable_ended_retention() = base::ToProto(
+        from.ended_retention_us() == kKeepEnded ? absl::ZeroDuration()
+                                                : absl::Microseconds(from.ended_retention_us()));
   }
   *policy->mutable_grantable_scopes() = from.grantable_scopes();
   *policy->mutable_edge_annotations() = from.edge_annotations();

@@ -6,7 +6,9 @@
 #include "base/mutation.h"
 #include "service/records/audit_changes.h"
 #include "service/records/held_token.h"
+#include "service/records/retention.h"
 #include "service/records/token_shape.h"
+#include "service/workspaces/create_workspace.h"
 #include "service/workspaces/policy_change.h"
 #include "service/workspaces/policy_resource.h"
 #include "storage/live_count.h"
@@ -53,20 +55,21 @@ absl::StatusOr<std::shared_ptr<SetPolicyCommand>> SetPolicyCommand::Make(
 
 absl::Status SetPolicyCommand::Apply(const storage::View& view, const storage::Slot& slot,
                                      storage::Effects& effects) {
-  ASSIGN_OR_RETURN(auto found, storage::GetRecord<WorkspaceRecord>(
-                                   view, storage::Table::kWorkspaces, workspace()));
-  WorkspaceRecord record;
-  if (found.has_value()) {
-    record = *std::move(found);
-  } else {
-    record.set_workspace(workspace());
-    record.set_create_time_us(ToRecordMicros(slot.now));
-  }
+  ASSIGN_OR_RETURN(WorkspaceRecord record,
+                   LoadOrMakeWorkspace(view, workspace(), /*asked=*/false, actor(), slot, effects));
   RETURN_IF_ERROR(CheckEtag(request_.etag(), ToWorkspace(record).etag(), "etag"));
   const PolicyRecord before = record.policy();
   PolicyRecord& policy = *record.mutable_policy();
   RETURN_IF_ERROR(ChangePolicy(request_.policy(), request_.update_mask(), slot.now, &policy));
   ReachUnused(before, policy, workspace(), effects);
+  if (before.ended_retention_us() != policy.ended_retention_us() &&
+      EndedRetention(policy) < EndedRetention(before)) {
+    // Those that had ended are to go sooner than was planned. Later ones are planned anew when the
+    // sweep comes to them.
+    effects.PutRaw(
+        storage::Table::kDue,
+        storage::DueKey(0, storage::DueKind::kReachPurge, storage::TokenKey(workspace(), "")), "");
+  }
   record.set_update_time_us(ToRecordMicros(slot.now));
   effects.Put(storage::Table::kWorkspaces, workspace(), record);
   if (EdgesNotice(before, policy) && !TOLLGATE_MUTATED("policy_untold")) {

@@ -1,4 +1,4 @@
-// Sets the policy for a workspace's new tokens. Makes the workspace where there is none.
+// Sets the policy for a workspace's new tokens. Makes the workspace where the store has none.
 #ifndef TOLLGATE_SERVICE_WORKSPACES_SET_POLICY_H_
 #define TOLLGATE_SERVICE_WORKSPACES_SET_POLICY_H_
 
@@ -13,7 +13,8 @@
 namespace tollgate::service {
 
 // The policy judges what is granted from now on; what was granted before is not shortened. What it
-// says of edges holds for every token, so edges are told where that changes.
+// says of edges holds for every token, so edges are told where that changes. WORKSPACE_NOT_FOUND;
+// ABORTED, ETAG_MISMATCH.
 class SetPolicyCommand : public ChangeTo<tollgate::v1::UpdateWorkspacePolicyResponse> {
  public:
   // INVALID_ARGUMENT: BAD_RESOURCE_NAME, UNKNOWN_FIELD, LABEL_PATTERN_INVALID,

@@ -11,11 +11,13 @@
 #include "base/status.h"
 #include "storage/embedded_engine.h"
 #include "storage/schema.h"
+#include "storage/tombstone.h"
 
 namespace tollgate::storage {
 namespace {
 
 using store::v1::CohortRecord;
+using store::v1::DigestRecord;
 using store::v1::EventsRecord;
 using store::v1::HeadRecord;
 using store::v1::JournalCommit;
@@ -133,6 +135,7 @@ class Missed {
                              GetRecord<TokenRecord>(view_, Table::kTokens,
                                                     TokenKey(event.token_changed().workspace(),
                                                              event.token_changed().token_id())));
+            purged_ = purged_ || !token.has_value();
             if (token.has_value()) RETURN_IF_ERROR(AddToken(*token));
           } else if (event.has_cohort_revoked()) {
             ASSIGN_OR_RETURN(const auto cohort,
@@ -143,15 +146,24 @@ class Missed {
           }
         }
       }
-      if (entries.size() < kAtATime) return absl::OkStatus();
+      if (entries.size() < kAtATime) return purged_ ? FromTombstones() : absl::OkStatus();
       from = KeyAfter(entries.back().key);
     }
+  }
+
+  // The records of some are purged, and what is left of those lies under their digests.
+  absl::Status FromTombstones() {
+    return ForEach<DigestRecord>(Table::kDigests, [this](const DigestRecord& digest) {
+      // Nothing that ForJournal keeps needs the digest itself.
+      return digest.has_tombstone() ? AddToken(RecordOfPurged(digest, "")) : absl::OkStatus();
+    });
   }
 
   // The events are no longer kept, so every token is read.
   absl::Status FromTokens() {
     RETURN_IF_ERROR(ForEach<TokenRecord>(
         Table::kTokens, [this](const TokenRecord& token) { return AddToken(token); }));
+    RETURN_IF_ERROR(FromTombstones());
     return ForEach<CohortRecord>(Table::kCohorts,
                                  [this](const CohortRecord& cohort) { return AddCohort(cohort); });
   }
@@ -197,6 +209,7 @@ class Missed {
   const int64_t after_;
   const std::function<absl::Status(JournalCommit)> give_;
   JournalCommit part_;
+  bool purged_ = false;  // there was an event of a token whose record is gone
 };
 
 }  // namespace

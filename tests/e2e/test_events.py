@@ -142,7 +142,10 @@ def test_it_reconnects_shows_nothing_twice_and_skips_nothing(tollgate, watching)
     assert numbers == sorted(set(numbers))
     changes = [change for revision in revisions for change in revision["changes"]]
     assert [c["resource"].rsplit("/", 1)[1] for c in changes if c["resource"].rsplit("/", 1)[1] in made] == made
+    assert [c["action"] for c in changes].count("workspace.create") == 1, "the first token's"
     for change in changes:
+        if change["action"] == "workspace.create":
+            continue
         assert change["action"] == "token.create" and change["actor"] == "local" and change["label"] and change["time"]
     assert len({revision["epoch"] for revision in revisions}) == 1
     # Once when it went, once when it was back, each time.
@@ -166,6 +169,7 @@ def test_whoever_stops_reading_ends_it(tollgate):
     watch = subprocess.Popen([os.path.join(BIN, "tollgate"), "--service", tollgate.address, "events", "watch", "--after", "1"],
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                              env={**os.environ, "TOLLGATE_CONFIG": ""})
+    assert "workspace made  workspaces/acme" in watch.stdout.readline()
     assert first in watch.stdout.readline()
     watch.stdout.close()
 
@@ -188,6 +192,7 @@ def test_a_service_that_was_never_there_is_a_failure(tollgate, watching):
 
 def test_so_many_and_from_a_revision_on(tollgate):
     tollgate.start_service()
+    tollgate.cli("workspace", "create", "acme")
     first = tollgate.cli("token", "create", "--label", "a")
     second, _ = tollgate.create("b")
     shown = tollgate.cli("events", "watch", "--after", str(int(first["revision"]) - 1), "--count", "2",

@@ -101,6 +101,9 @@ def test_every_command_prints_what_the_schema_says(tollgate, tmp_path):
     ask("token revoke", "--all", "--yes")
     leaked = ask("token create", "--label", "leaked")["token_string"]
     ask("token revoke", "--leaked", "--yes", secret=leaked)
+    ask("workspace create", "globex", "--display-name", "Globex")
+    ask("workspace rename", "globex", "--to", "Globex Ltd")
+    ask("workspace delete", "globex", "--yes")
     ask("workspace get", "acme")
     ask("workspace list")
     ask("workspace set-policy", "acme", "--max-lifetime", "365d")

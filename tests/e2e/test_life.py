@@ -118,7 +118,7 @@ def test_a_leaked_token_is_revoked_by_its_string(tollgate):
 def test_the_table_for_people(tollgate):
     tollgate.start_service()
     nothing = tollgate.cli("token", "list", as_json=False, code=3)
-    assert nothing.stderr.startswith("not found: there is no workspaces/acme")
+    assert nothing.stderr.startswith("not found: there is no workspace acme")
     tollgate.cli("workspace", "set-policy", "acme", "--rotation-period", "60d", as_json=False)
     assert "No tokens in workspaces/acme" in tollgate.cli("token", "list", as_json=False).stderr
     token, secret = tollgate.create("Zapier import", "--scope", "items:read", "--expires-in", "12d")

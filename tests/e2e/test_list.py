@@ -110,7 +110,7 @@ def test_all_workspaces(tollgate):
     tollgate.start_service()
     tollgate.create("one")
     for workspace in ("beta", "gamma"):
-        tollgate.cli("token", "create", "-w", workspace, "--label", f"of {workspace}")
+        tollgate.cli("token", "create", "-w", workspace, "--create-workspace", "--label", f"of {workspace}")
     every = tollgate.cli("token", "list", "-A")["tokens"]
     assert [token["label"] for token in every] == ["of beta", "of gamma", "one"]
     shown = tollgate.cli("token", "list", "-A", as_json=False).stdout.splitlines()

@@ -209,6 +209,12 @@ std::shared_ptr<ServiceNode> Town::StartService(std::shared_ptr<Disk> disk,
   return service;
 }
 
+bool Town::IsPurged(const storage::View& view, int token) const {
+  const auto digest = *storage::GetRecord<store::v1::DigestRecord>(
+      view, storage::Table::kDigests, tokens_[token].minted.stored_digest.bytes());
+  return digest.has_value() && digest->has_tombstone();
+}
+
 void Town::AuditStore(ServiceNode& service) {
   // I4: the store holds what the oracle knows at the store's head.
   auto snapshot = *service.disk()->engine->NewSnapshot();
@@ -219,6 +225,10 @@ void Town::AuditStore(ServiceNode& service) {
   }
   for (const auto& [token, versions] : history.tokens()) {
     const TokenTruth& truth = history.Now(token);
+    if (IsPurged(*snapshot, token)) {
+      if (truth.exists && truth.end != TokenTruth::End::kNone) continue;
+      return world_->Break("I4", absl::StrCat("token ", token, " was purged, and had not ended"));
+    }
     const auto record = *storage::GetRecord<store::v1::TokenRecord>(
         *snapshot, storage::Table::kTokens,
         storage::TokenKey(tokens_[token].workspace, tokens_[token].public_id));
@@ -378,6 +388,7 @@ void Town::AuditReplay(const History& before, Disk& disk) {
     TokenTruth truth = history.Now(token);
     if (!truth.exists) continue;
     const TokenTruth& lost = before.Now(token);
+    if (IsPurged(*snapshot, token)) continue;  // before the backup: it knew that it had ended
     const auto record = *storage::GetRecord<store::v1::TokenRecord>(
         *snapshot, storage::Table::kTokens,
         storage::TokenKey(truth.workspace, tokens_[token].public_id));

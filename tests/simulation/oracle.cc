@@ -314,6 +314,8 @@ void Oracle::JudgeLastAdmits(int token, const tollgate::v1::Receipt& receipt, co
     absl::Time& last = told.try_emplace(row.edge, absl::InfinitePast()).first->second;
     last = std::max(last, row.last_used);
   }
+  // What was known of its use went with its record; the receipt then says so (last_admits.cc).
+  if (heard.purged) return;
   for (auto it = admissions_.lower_bound({token, ""});
        it != admissions_.end() && it->first.first == token; ++it) {
     const auto& [edge, admissions] = std::make_pair(it->first.second, it->second);

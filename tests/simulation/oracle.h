@@ -123,6 +123,7 @@ class Oracle {
     int64_t since = 0;  // when this process of the service began
     std::vector<service::EdgeUseRow> rows;
     std::vector<service::SilenceEvidence::Gap> gaps;
+    bool purged = false;  // the token's record, and the rows with it
   };
   // Checks that no guess is made: for each edge, the receipt of a token's revocation and the use
   // reports together tell the last admission, or the receipt says that it is unknown.

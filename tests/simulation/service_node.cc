@@ -449,6 +449,9 @@ Oracle::Heard ServiceNode::HeardOf(const std::string& workspace, const std::stri
   Oracle::Heard heard;
   heard.since = began_at_;
   heard.gaps = use_->Evidence().gaps;
+  heard.purged = !*storage::GetRecord<store::v1::TokenRecord>(
+      **disk_->engine->NewSnapshot(), storage::Table::kTokens,
+      storage::TokenKey(workspace, token_id));
   heard.rows =
       *service::ReadUses(**disk_->engine->NewSnapshot(), workspace, token_id, time_->ServiceNow());
   return heard;

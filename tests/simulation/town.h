@@ -100,6 +100,8 @@ class Town {
   void LoseTail(std::shared_ptr<storage::MemoryEngine> kept, int64_t revision);
   // Checks a store after a start: it holds everything that was promised (I4).
   void AuditStore(ServiceNode& service);
+  // Whether a tombstone is all that the store has of the token.
+  bool IsPurged(const storage::View& view, int token) const;
 
   // --- validators -----------------------------------------------------------------------------
   void AddValidator(const std::string& id, bool fail_open, std::shared_ptr<Link> link,

@@ -2,6 +2,7 @@
 #ifndef TOLLGATE_TESTS_UNIT_SERVICE_COMMAND_FIXTURE_H_
 #define TOLLGATE_TESTS_UNIT_SERVICE_COMMAND_FIXTURE_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -46,6 +47,20 @@ inline std::string Metadata(const absl::Status& status, const std::string& key) 
   return "";
 }
 
+// Writes what no command would.
+class Damage : public storage::Command {
+ public:
+  explicit Damage(std::function<void(storage::Effects&)> what) : what_(std::move(what)) {}
+  absl::string_view name() const override { return "damage"; }
+  absl::Status Run(const storage::View&, const storage::Slot&, storage::Effects& effects) override {
+    what_(effects);
+    return absl::OkStatus();
+  }
+
+ private:
+  const std::function<void(storage::Effects&)> what_;
+};
+
 class CommandTest : public ::testing::Test {
  protected:
   CommandTest() {
@@ -75,6 +90,11 @@ class CommandTest : public ::testing::Test {
     return statuses;
   }
   absl::Status RunOne(storage::Command& command) { return RunAll({&command})[0]; }
+  // As Damage.
+  void Harm(std::function<void(storage::Effects&)> what) {
+    Damage damage(std::move(what));
+    ASSERT_TRUE(RunOne(damage).ok());
+  }
   // Runs the command that Make made, and returns it with its answer.
   template <typename C>
   absl::StatusOr<std::shared_ptr<C>> Do(absl::StatusOr<std::shared_ptr<C>> command) {
@@ -173,6 +193,15 @@ class CommandTest : public ::testing::Test {
   }
   size_t Count(storage::Table table) {
     return View()->Scan(table, "", "", 1'000'000).value().size();
+  }
+  // What is due for the sweep, but for the plans to purge tokens, which every ended one has.
+  size_t CountDue() {
+    size_t due = 0;
+    const auto entries = View()->Scan(storage::Table::kDue, "", "", 1'000'000).value();
+    for (const storage::Entry& entry : entries) {
+      if (storage::ParseDueKey(entry.key)->kind != storage::DueKind::kPurge) ++due;
+    }
+    return due;
   }
 
   std::unique_ptr<storage::MemoryEngine> engine_;

@@ -106,6 +106,7 @@ class ServiceTest : public testing::Test {
                                            const std::string& workspace = "acme") {
     tollgate::v1::CreateTokenRequest request;
     request.set_parent("workspaces/" + workspace);
+    request.set_create_workspace(true);
     request.mutable_token()->set_label(label);
     request.mutable_token()->add_scopes("deploy:write");
     request.mutable_token()->set_owner(owner);

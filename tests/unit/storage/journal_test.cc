@@ -19,6 +19,7 @@
 #include "storage/journal/journaled_engine.h"
 #include "storage/memory/memory_engine.h"
 #include "storage/sequencer.h"
+#include "storage/tombstone.h"
 #include "tests/instruments/fault_engine.h"
 #include "tests/unit/storage/test_commands.h"
 
@@ -536,6 +537,29 @@ TEST_F(JournaledEngineTest, ItIsFoundAlsoWhereItsEventsAreNoLongerKept) {
   Open();
   EXPECT_THAT(Held(path_), ElementsAre("section 00 after 0", "mark 1",
                                        "commit 4: t1 ended cohort acme@3", "mark 4"));
+}
+
+// A record that was purged meanwhile has left its end (I7), and that is journaled.
+TEST_F(JournaledEngineTest, ItIsFoundAlsoWhereItsRecordIsPurged) {
+  for (const bool events_are_kept : {true, false}) {
+    SCOPED_TRACE(events_are_kept);
+    Open();
+    const std::string id = events_are_kept ? "t1" : "t2";
+    ASSERT_TRUE(Create(id).ok());
+    engine_.reset();
+    ASSERT_TRUE(Revoke(*store_, id).ok());
+    ASSERT_TRUE(Commit(*store_, [&](const View& view, const Slot& slot, Effects& effects) {
+                  const auto record =
+                      GetRecord<TokenRecord>(view, Table::kTokens, TokenKey("acme", id)).value();
+                  effects.Put(Table::kDigests, "digest of " + id, PurgedDigest(*record));
+                  effects.Delete(Table::kTokens, TokenKey("acme", id));
+                  if (!events_are_kept) effects.CompactEventsTo(slot.revision - 1);
+                  return absl::OkStatus();
+                }).ok());
+    Open();
+    EXPECT_THAT(Held(path_), testing::Contains(testing::HasSubstr(id + " ended")));
+    engine_.reset();
+  }
 }
 
 TEST_F(JournaledEngineTest, WhatCannotBeJournaledIsNotCommitted) {

@@ -128,7 +128,9 @@ TEST(MigrationTest, Format3IsCounted) {
     for (Mutation& mutation : part) now.Apply(std::move(mutation));
     ASSERT_LE(++parts, 10u);
   }
-  EXPECT_EQ(parts, 6u) << "and one each for the labels and the audit log, of which there is little";
+  EXPECT_EQ(parts, 7u)
+      << "and one each for the labels, the audit log and the workspaces, of which there "
+         "is little";
   EXPECT_EQ(instruments::LiveCountFaults(now), "");
   EXPECT_GT(LiveTokens(now, "acme", "ada").value(), 0);
   const std::vector<Entry> left = now.Scan(Table::kMeta, "", "", 1000).value();
@@ -207,7 +209,7 @@ TEST(MigrationTest, Format5KnowsWhichEntriesAreAboutAToken) {
     for (Mutation& mutation : part) now.Apply(std::move(mutation));
     ASSERT_LE(++parts, 10u);
   }
-  EXPECT_EQ(parts, 3u);
+  EXPECT_EQ(parts, 4u);
   const auto keys = [&](int i) {
     const std::string all = AuditByTokenKey("acme", id(i), "");
     std::vector<std::string> found;
@@ -229,6 +231,34 @@ TEST(MigrationTest, Format5KnowsWhichEntriesAreAboutAToken) {
     EXPECT_EQ(after[i].value, before[i].value);
   }
   EXPECT_FALSE(now.Get(Table::kMeta, "indexed").value().has_value());
+  EXPECT_EQ(GetRecord<MetaRecord>(now, Table::kMeta, kMetaKey).value()->format(), kStoreFormat);
+}
+
+// The sweep is sent through every workspace.
+TEST(MigrationTest, Format6HasItsEndedTokensLookedAt) {
+  OldStore store;
+  MetaRecord meta = store.Meta();
+  meta.set_format(6);
+  std::vector<Mutation> old = {{Table::kMeta, kMetaKey, SerializeRecord(meta)}};
+  constexpr size_t kWorkspaces = 5'003;
+  for (size_t i = 0; i < kWorkspaces; ++i) {
+    old.push_back({Table::kWorkspaces, absl::StrCat("w", 10'000 + i), ""});
+  }
+  store.Put(old);
+  OverlayView now(&store.migrated());
+  size_t parts = 0;
+  for (auto part = NextMigration(now).value(); !part.empty(); part = NextMigration(now).value()) {
+    EXPECT_LE(part.size(), 5'100u);
+    for (Mutation& mutation : part) now.Apply(std::move(mutation));
+    ASSERT_LE(++parts, 5u);
+  }
+  EXPECT_EQ(parts, 2u);
+  const size_t there = now.Scan(Table::kWorkspaces, "", "", 100'000).value().size();
+  const std::string first = DueKey(0, DueKind::kReachPurge, "");
+  const auto reaches = now.Scan(Table::kDue, first, PrefixEnd(first), 100'000).value();
+  EXPECT_EQ(reaches.size(), there);
+  EXPECT_EQ(ParseTokenKey(ParseDueKey(reaches.back().key)->subject)->workspace, "w15002");
+  EXPECT_FALSE(now.Get(Table::kMeta, "reached").value().has_value());
   EXPECT_EQ(GetRecord<MetaRecord>(now, Table::kMeta, kMetaKey).value()->format(), kStoreFormat);
 }
 

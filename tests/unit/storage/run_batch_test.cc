@@ -213,6 +213,23 @@ TEST_F(RunBatchTest, CommandsLeaveTheSequencersRecordsAlone) {
   EXPECT_TRUE(outcome.results[5].ok()) << "MetaRecord is a command's to change (R5)";
 }
 
+TEST_F(RunBatchTest, AnEarlierEntryIsKeptInATokensHistory) {
+  const auto keep = Do([](const View&, const Slot&, Effects& effects) {
+    effects.KeepInHistory("acme", "T", AuditKey(3, 1));
+    return absl::OkStatus();
+  });
+  const BatchOutcome outcome = Run({keep});
+  ASSERT_TRUE(outcome.results[0].ok()) << outcome.results[0].status();
+  EXPECT_TRUE(outcome.has_effects);
+  const std::string key = AuditByTokenKey("acme", "T", AuditKey(3, 1));
+  bool found = false;
+  for (const Mutation& mutation : outcome.request.mutations) {
+    if (mutation.table != Table::kAuditByToken) continue;
+    found = mutation.key == key && mutation.value == std::string(kEndedWithOthers);
+  }
+  EXPECT_TRUE(found);
+}
+
 TEST_F(RunBatchTest, IsPure) {
   const auto a = Run({PutLabel("a", "1"), PutLabel("b", "2")});
   const auto b = Run({PutLabel("a", "1"), PutLabel("b", "2")});

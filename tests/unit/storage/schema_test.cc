@@ -67,7 +67,7 @@ TEST(SchemaTest, WhatIsNoKeyIsDataLoss) {
   EXPECT_EQ(ParseDueKey("").status().code(), code);
   EXPECT_EQ(ParseDueKey("12345678").status().code(), code);
   EXPECT_EQ(ParseDueKey(std::string("12345678\0s", 10)).status().code(), code);
-  EXPECT_EQ(ParseDueKey("12345678\x09s").status().code(), code);
+  EXPECT_EQ(ParseDueKey("12345678\x0bs").status().code(), code);
   EXPECT_EQ(ParseTokenKey("no zero").status().code(), code);
   EXPECT_EQ(ParseTokenKey(UseKey("a", "b", "c")).status().code(), code);
   EXPECT_EQ(ParseUseKey(TokenKey("a", "b")).status().code(), code);

@@ -2,6 +2,7 @@
 
 #include "service/tokens/revoke_cohort.h"
 #include "storage/overlay_view.h"
+#include "storage/tombstone.h"
 #include "tests/unit/service/command_fixture.h"
 
 namespace tollgate::service {
@@ -11,27 +12,9 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::tollgate::v1::CheckStoreResponse;
 
-// Writes what no command would.
-class Damage : public storage::Command {
- public:
-  explicit Damage(std::function<void(storage::Effects&)> what) : what_(std::move(what)) {}
-  absl::string_view name() const override { return "damage"; }
-  absl::Status Run(const storage::View&, const storage::Slot&, storage::Effects& effects) override {
-    what_(effects);
-    return absl::OkStatus();
-  }
-
- private:
-  const std::function<void(storage::Effects&)> what_;
-};
-
 class CheckStoreTest : public CommandTest {
  protected:
   CheckStoreResponse Found() { return CheckStore(*View()).value(); }
-  void Harm(std::function<void(storage::Effects&)> what) {
-    Damage damage(std::move(what));
-    ASSERT_TRUE(RunOne(damage).ok());
-  }
   tollgate::store::v1::TokenRecord RecordOf(const tollgate::v1::Token& token) {
     return *storage::GetRecord<tollgate::store::v1::TokenRecord>(
                 *View(), storage::Table::kTokens, storage::TokenKey("acme", token.token_id()))
@@ -96,6 +79,45 @@ TEST_F(CheckStoreTest, AHistoryThatIsNotTheLogsIsTold) {
   EXPECT_THAT(CheckStore(with).value().faults(),
               ElementsAre("histories of tokens have 3 entries, and the audit log has 2 about "
                           "tokens"));
+}
+
+TEST_F(CheckStoreTest, TombstonesAndWhatContradictsThemAreTold) {
+  const auto a = RecordOf(Made("a")), b = RecordOf(Made("b")), c = RecordOf(Made("c"));
+  const auto bury = [](const tollgate::store::v1::TokenRecord& record, bool take_record,
+                       storage::Effects& effects) {
+    auto ended = record;
+    ended.mutable_ending()->set_kind(tollgate::store::v1::Ending::KIND_REVOKED);
+    effects.Put(storage::Table::kDigests, record.stored_digest(), storage::PurgedDigest(ended));
+    if (!take_record) return;
+    effects.Delete(storage::Table::kTokens, storage::TokenKey("acme", record.token_id()));
+    effects.CountLive("acme", record.owner(), -1);
+  };
+  Harm([&](storage::Effects& effects) { bury(a, true, effects); });
+  EXPECT_EQ(Found().fault_count(), 0);
+  EXPECT_EQ(Found().tokens(), 2);
+  EXPECT_EQ(Found().purged_tokens(), 1);
+
+  Harm([&](storage::Effects& effects) {
+    bury(b, false, effects);  // and the record is there
+    effects.Delete(storage::Table::kTokens, storage::TokenKey("acme", c.token_id()));
+    effects.CountLive("acme", "", -1);
+    auto untold = storage::PurgedDigest(a);  // it does not say how
+    effects.Put(storage::Table::kDigests, a.stored_digest(), untold);
+  });
+  EXPECT_THAT(
+      Found().faults(),
+      testing::UnorderedElementsAre(
+          absl::StrCat("token ", b.token_id(), " of acme is purged, and there"),
+          absl::StrCat("a token string finds ", c.token_id(),
+                       " of acme, and there is no such token"),
+          absl::StrCat("it is not told how the purged token ", a.token_id(), " of acme ended")));
+}
+
+TEST_F(CheckStoreTest, TokensWithoutTheirWorkspaceAreTold) {
+  Made("a");
+  Harm([](storage::Effects& effects) { effects.Delete(storage::Table::kWorkspaces, "acme"); });
+  EXPECT_THAT(Found().faults(),
+              ElementsAre("there are tokens of acme, and there is no such workspace"));
 }
 
 TEST_F(CheckStoreTest, OfManyFaultsTheFirstAreTold) {

@@ -205,6 +205,7 @@ TEST_F(ReadTest, PagesCoverAllOnceAndBelongToTheirList) {
   for (int i = 0; i < 7; ++i) Made(absl::StrCat("t", i));
   auto elsewhere = Ask("x");
   elsewhere.set_parent("workspaces/other");
+  elsewhere.set_create_workspace(true);
   ASSERT_TRUE(Create(elsewhere).ok());
   auto request = List();
   request.set_page_size(3);
@@ -260,6 +261,7 @@ TEST_F(ReadTest, AllWorkspacesThatMayBeReadComeInPages) {
     for (int i = 0; i < 3; ++i) {
       auto ask = Ask(absl::StrCat(workspace, i));
       ask.set_parent(absl::StrCat("workspaces/", workspace));
+      ask.set_create_workspace(true);
       ASSERT_TRUE(Create(ask).ok());
       if (ask.parent() != "workspaces/hidden") readable.insert(ask.token().label());
     }
@@ -301,6 +303,7 @@ TEST_F(ReadTest, APageTokenGivesNoHiddenWorkspaceAway) {
   for (const char* workspace : {"acme", "hidden", "z"}) {
     auto ask = Ask(workspace);
     ask.set_parent(absl::StrCat("workspaces/", workspace));
+    ask.set_create_workspace(true);
     ASSERT_TRUE(Create(ask).ok());
   }
   auto request = List();
@@ -375,6 +378,7 @@ TEST_F(ReadTest, WorkspacesAndAudit) {
   for (const char* workspace : {"b", "a", "c"}) {
     auto request = Ask("x");
     request.set_parent(absl::StrCat("workspaces/", workspace));
+    request.set_create_workspace(true);
     ASSERT_TRUE(Create(request).ok());
   }
   tollgate::v1::ListWorkspacesRequest list;
@@ -397,16 +401,18 @@ TEST_F(ReadTest, WorkspacesAndAudit) {
   EXPECT_EQ(Reason(ReadTokenList(*View(), tokens, now_, kAll)), "PAGE_TOKEN_MISMATCH");
 
   tollgate::v1::ListAuditEntriesRequest audit;
-  audit.set_page_size(2);
+  audit.set_page_size(4);
   auto entries = ReadAuditEntries(*View(), audit, now_).value();
-  ASSERT_THAT(entries.entries(), SizeIs(2));
-  EXPECT_EQ(entries.entries(0).action(), "token.create");
+  ASSERT_THAT(entries.entries(), SizeIs(4));
+  EXPECT_EQ(entries.entries(0).action(), "workspace.create");
   EXPECT_EQ(entries.entries(0).revision(), 1);
+  EXPECT_EQ(entries.entries(1).action(), "token.create");
+  EXPECT_EQ(entries.entries(1).revision(), 1);
   audit.set_page_token(entries.next_page_token());
-  EXPECT_THAT(ReadAuditEntries(*View(), audit, now_).value().entries(), SizeIs(1));
+  EXPECT_THAT(ReadAuditEntries(*View(), audit, now_).value().entries(), SizeIs(2));
   audit.Clear();
   audit.set_parent("workspaces/c");
-  EXPECT_THAT(ReadAuditEntries(*View(), audit, now_).value().entries(), SizeIs(1));
+  EXPECT_THAT(ReadAuditEntries(*View(), audit, now_).value().entries(), SizeIs(2));
   audit.set_from_revision(-1);
   EXPECT_EQ(Reason(ReadAuditEntries(*View(), audit, now_)), "FROM_REVISION_NEGATIVE");
 }
@@ -463,8 +469,26 @@ TEST_F(ReadTest, APageOfTheAuditLogEndsTooAndGoesOnWhereItEnded) {
     list.set_page_token(page->next_page_token());
     ended_early |= page->entries_size() < 1000 && !list.page_token().empty();
   } while (!list.page_token().empty());
-  EXPECT_EQ(seen, 2001);
+  EXPECT_EQ(seen, 2002);  // of the workspace and the token, too
   EXPECT_TRUE(ended_early);
+}
+
+TEST_F(ReadTest, ARetentionIsPreviewedByWhatItWouldPurge) {
+  Made("lives");
+  ASSERT_TRUE(RevokeOne(Made("old").name()).ok());
+  now_ += absl::Hours(3);
+  ASSERT_TRUE(RevokeOne(Made("new").name()).ok());
+  tollgate::v1::PreviewWorkspacePolicyRequest preview;
+  preview.set_name("workspaces/acme");
+  preview.mutable_update_mask()->add_paths("ended_retention");
+  EXPECT_EQ(PreviewPolicy(*View(), preview, now_)->purged_count(), 0) << "the usual one";
+  preview.mutable_policy()->mutable_ended_retention()->set_seconds(2 * 3600);
+  EXPECT_EQ(PreviewPolicy(*View(), preview, now_)->purged_count(), 1);
+  preview.mutable_policy()->mutable_ended_retention()->set_seconds(1);
+  now_ += absl::Seconds(1);
+  EXPECT_EQ(PreviewPolicy(*View(), preview, now_)->purged_count(), 2);
+  preview.mutable_policy()->mutable_ended_retention()->set_seconds(0);  // keep
+  EXPECT_EQ(PreviewPolicy(*View(), preview, now_)->purged_count(), 0);
 }
 
 TEST_F(ReadTest, APolicyIsPreviewedAndChangesNothing) {

@@ -11,6 +11,7 @@
 #include "storage/memory/memory_engine.h"
 #include "storage/schema.h"
 #include "storage/sequencer.h"
+#include "storage/tombstone.h"
 #include "token/digest.h"
 
 namespace tollgate::service {
@@ -79,6 +80,22 @@ class ResolveTest : public ::testing::Test {
   store::v1::TokenRecord token_;
   v1::ResolveRequest request_;
 };
+
+TEST_F(ResolveTest, APurgedTokenIsNotUnknownButSaysHowItEnded) {
+  token_.mutable_ending()->set_kind(store::v1::Ending::KIND_EXPIRED);
+  token_.set_create_revision(1);
+  Commit([&](storage::Effects& effects) {
+    effects.Put(storage::Table::kDigests, std::string(keyring_.Digest(edge_).bytes()),
+                storage::PurgedDigest(token_));
+  });
+  const absl::StatusOr<v1::ResolveResponse> response = Resolve();
+  ASSERT_TRUE(response.ok()) << response.status();
+  EXPECT_FALSE(response->unknown());
+  EXPECT_EQ(response->grant().state(), v1::TOKEN_STATE_EXPIRED);
+  EXPECT_EQ(response->grant().token(), "workspaces/acme/tokens/0123456789abcdef");
+  EXPECT_EQ(response->grant().create_revision(), 1);
+  EXPECT_EQ(response->grant().scopes_size(), 0);
+}
 
 TEST_F(ResolveTest, R12TheAnswerNamesItsEpochAndRevision) {
   Commit([&](storage::Effects& effects) {

@@ -61,6 +61,7 @@ class BadInputTest : public ServiceTest {
   CreateTokenRequest GoodCreate(const std::string& workspace = "acme") {
     CreateTokenRequest request;
     request.set_parent("workspaces/" + workspace);
+    request.set_create_workspace(true);
     request.mutable_token()->set_label("good");
     return request;
   }
@@ -145,8 +146,11 @@ TEST_F(BadInputTest, BytesThatAreNoMessage) {
                              "TokenService/RevokeToken",
                              "TokenService/RevokeTokens",
                              "TokenService/RevokeLeakedToken",
+                             "WorkspaceService/CreateWorkspace",
                              "WorkspaceService/GetWorkspace",
                              "WorkspaceService/ListWorkspaces",
+                             "WorkspaceService/UpdateWorkspace",
+                             "WorkspaceService/DeleteWorkspace",
                              "WorkspaceService/UpdateWorkspacePolicy",
                              "WorkspaceService/PreviewWorkspacePolicy",
                              "OperationsService/CheckStore",

@@ -83,7 +83,7 @@ TEST_F(SweepTest, ExpiryIsCommittedInBoundedSteps) {
     EXPECT_EQ(Read(token).state(), tollgate::v1::TOKEN_STATE_EXPIRED);
   }
   EXPECT_EQ(Read(later).state(), tollgate::v1::TOKEN_STATE_ACTIVE);
-  EXPECT_EQ(Count(storage::Table::kDue), 1u);
+  EXPECT_EQ(CountDue(), 1u);
   EXPECT_EQ(Count(storage::Table::kLabels), 1u);
 }
 
@@ -111,7 +111,7 @@ TEST_F(SweepTest, WhatACohortEndedIsOnlyTidiedUp) {
   now_ += absl::Seconds(20);
   EXPECT_EQ(Sweep().expired, 0u);
   EXPECT_THAT(events_, SizeIs(0));
-  EXPECT_EQ(Count(storage::Table::kDue), 0u);
+  EXPECT_EQ(CountDue(), 0u);
   EXPECT_EQ(Count(storage::Table::kLabels), 0u);
 }
 
@@ -188,11 +188,11 @@ TEST_F(SweepTest, TheFirstEndIsAFactOfTheRecordWhateverCohortsComeLater) {
     }
     ASSERT_LT(steps, 100);
     // A watermark that came in the midst is the next sweep's.
-  } while (result.more || Count(storage::Table::kDue) > 0);
+  } while (result.more || CountDue() > 0);
   EXPECT_EQ(written, tokens.size() + 71);
   expect_as_ended("once it is written");
   EXPECT_EQ(Count(storage::Table::kAudit), audited + 2) << "those of the watermark and its token";
-  EXPECT_EQ(Count(storage::Table::kDue), 0u);
+  EXPECT_EQ(CountDue(), 0u);
   EXPECT_EQ(Count(storage::Table::kLabels), 0u);
   EXPECT_EQ(instruments::LiveCountFaults(*View()), "");
 
@@ -241,7 +241,7 @@ TEST_F(SweepTest, WhenSilentRetiresOnlyWhenTheReplacementIsInUseAndTheOldIsQuiet
   EXPECT_THAT(events_, SizeIs(1));
   EXPECT_EQ(Read(old).state(), tollgate::v1::TOKEN_STATE_REVOKED);
   EXPECT_EQ(Read(made).state(), tollgate::v1::TOKEN_STATE_ACTIVE);
-  EXPECT_EQ(Count(storage::Table::kDue), 0u);
+  EXPECT_EQ(CountDue(), 0u);
 }
 
 // R20: what was before the service's time was moved forward may have been a moment ago.
@@ -310,7 +310,7 @@ TEST_F(SweepTest, ASuspendedTokenIsNotUnusedAndHasItsTimeAgainOnceResumed) {
   for (int i = 0; i < 3; ++i) {
     now_ += absl::Seconds(100);
     EXPECT_EQ(Sweep().unused, 0u);
-    EXPECT_EQ(Count(storage::Table::kDue), 2u) << "its next look, and the mark of it";
+    EXPECT_EQ(CountDue(), 2u) << "its next look, and the mark of it";
   }
   now_ += absl::Seconds(50);
   ASSERT_TRUE(Resume(token.name()).ok());
@@ -372,7 +372,7 @@ TEST_F(SweepTest, UnusedTokensExpireByThePolicyAsItIs) {
     EXPECT_EQ(Read(token).state(), tollgate::v1::TOKEN_STATE_EXPIRED);
     EXPECT_EQ(Read(token).reason(), "not used for 1m40s (max_unused of the workspace's policy)");
   }
-  EXPECT_EQ(Count(storage::Table::kDue), 0u);
+  EXPECT_EQ(CountDue(), 0u);
 }
 
 TEST_F(SweepTest, APolicyThatIsUnsetSparesAllAndOneThatChangesMovesTheirTime) {
@@ -383,7 +383,7 @@ TEST_F(SweepTest, APolicyThatIsUnsetSparesAllAndOneThatChangesMovesTheirTime) {
   LimitUnused(0);
   now_ += absl::Seconds(50);
   EXPECT_EQ(Sweep().unused, 0u);
-  EXPECT_EQ(Count(storage::Table::kDue), 0u);
+  EXPECT_EQ(CountDue(), 0u);
   // Longer while it runs, then shorter: a whole limit from then on.
   LimitUnused(100);
   now_ += absl::Seconds(60);
@@ -422,7 +422,7 @@ TEST_F(SweepTest, APolicyReachesManyTokensInBoundedSteps) {
   const auto last = Sweep();
   EXPECT_EQ(last.unused, 50u);
   EXPECT_FALSE(last.more);
-  EXPECT_EQ(Count(storage::Table::kDue), 0u);
+  EXPECT_EQ(CountDue(), 0u);
 }
 
 TEST_F(SweepTest, WhatHasNotBeenHeardUntilThenIsNotUnused) {
@@ -555,6 +555,7 @@ TEST_F(SweepTest, WorkspacesTakeTurnsAtWritingEnds) {
   for (int i = 0; i < 5; ++i) Made(absl::StrCat("t", i));
   auto other = Ask("z");
   other.set_parent("workspaces/zzz");
+  other.set_create_workspace(true);
   const auto token = (*Create(other))->response().token();
   for (const char* workspace : {"workspaces/acme", "workspaces/zzz"}) {
     tollgate::v1::RevokeTokensRequest cohort;

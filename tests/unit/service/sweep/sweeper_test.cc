@@ -86,7 +86,7 @@ TEST_F(SweeperTest, BeginsAtOnceAndGoesOnWhileSomethingIsDue) {
   ASSERT_TRUE(Steps(3));
   EXPECT_THAT(Done(), testing::ElementsAre(2, 2, 1));
   EXPECT_THAT(Lags(), testing::Each(absl::Seconds(3)));
-  EXPECT_EQ(Count(storage::Table::kDue), 0u);
+  EXPECT_EQ(CountDue(), 0u);
   // And there it ends: nothing is due any more, and the interval has not passed.
   sweeper_->Stop();
   EXPECT_EQ(Done().size(), 3u);

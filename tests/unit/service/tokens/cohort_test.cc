@@ -169,6 +169,7 @@ TEST_F(CohortTest, TheNumberIsThatOfTheMomentOfTheCommit) {
   ASSERT_TRUE(Suspend(names[3]).ok());
   auto elsewhere = Ask("elsewhere");
   elsewhere.set_parent("workspaces/acme-2");
+  elsewhere.set_create_workspace(true);
   elsewhere.mutable_token()->set_owner("team-a");
   ASSERT_TRUE(Create(elsewhere).ok());
   EXPECT_EQ(refused_at(5), "4");

@@ -43,7 +43,7 @@ TEST_F(RetireTest, TheOutage_ReplacementReachedOnlyTheDevelopmentWorker) {
   const auto forced = Retire(/*force=*/true);
   ASSERT_TRUE(forced.ok());
   EXPECT_EQ((*forced)->response().token().state(), tollgate::v1::TOKEN_STATE_REVOKED);
-  EXPECT_EQ(Count(storage::Table::kDue), 0u);
+  EXPECT_EQ(CountDue(), 0u);
 }
 
 TEST_F(RetireTest, RefusedWhileTheReplacementWasNeverSeen) {

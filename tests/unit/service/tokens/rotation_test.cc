@@ -164,7 +164,7 @@ TEST_F(RotationTest, IsPlannedAnew) {
   EXPECT_EQ(Now(old_).state(), tollgate::v1::TOKEN_STATE_RETIRING);
   plan.set_by_hand(true);
   ASSERT_TRUE(Replan(old_.name(), plan).ok());
-  EXPECT_EQ(Count(storage::Table::kDue), 0u);
+  EXPECT_EQ(CountDue(), 0u);
   plan.mutable_when_silent()->set_seconds(60);
   ASSERT_TRUE(Replan(old_.name(), plan).ok());
   Sweep(absl::Seconds(61));
@@ -190,7 +190,7 @@ TEST_F(RotationTest, IsTakenBack) {
   EXPECT_EQ(old.replaced_by(), "");
   EXPECT_FALSE(old.has_retire_plan());
   EXPECT_EQ((*cancelled)->response().given_up().name(), lost_.name());
-  EXPECT_EQ(Count(storage::Table::kDue), 1u) << "the replacement's";
+  EXPECT_EQ(CountDue(), 1u) << "the replacement's";
   Sweep(absl::Seconds(1));
   EXPECT_EQ(Now(lost_).end().cause(), tollgate::v1::END_CAUSE_RETIRED);
   EXPECT_EQ(Now(old_).state(), tollgate::v1::TOKEN_STATE_ACTIVE);

@@ -95,6 +95,21 @@ TEST_F(UseFoldTest, WhatIsOldBecomesOneRowAndNothingIsLost) {
   EXPECT_EQ(Sum(Uses(token)), 706);
 }
 
+// A report may be written as the token is purged.
+TEST_F(UseFoldTest, RowsOfATokenThatIsGoneGo) {
+  const auto gone = Made("gone");
+  const auto stays = Made("stays");
+  Use(gone, "edge-1", now_);
+  Use(gone, "edge-2", now_);
+  Use(stays, "edge-1", now_);
+  Harm([&](storage::Effects& effects) {
+    effects.Delete(storage::Table::kTokens, storage::TokenKey("acme", gone.token_id()));
+  });
+  FoldAll(UseFoldLimits());
+  EXPECT_THAT(Uses(gone), SizeIs(0));
+  EXPECT_THAT(Uses(stays), SizeIs(1));
+}
+
 TEST_F(UseFoldTest, WhatIsWithinTheRetentionOrTheQuietPeriodKeepsItsName) {
   const auto fresh = Made("fresh");
   ManyEdges(fresh, 150, absl::Hours(24 * 29));
