@@ -1,6 +1,7 @@
 # Thin: each target calls a script, and CMake does the building.
 .PHONY: help demo run test check test-full tsan thread-safety bazel-test lint man simulate model faults fuzz mutations bench landed-contracts clean
 .DEFAULT_GOAL := help
+export STORE
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -13,7 +14,7 @@ demo: ## install what is missing, build, and watch the whole life of a token
 run: ## the same service and validator, left running until Ctrl-C (STORE=DIR keeps its store there)
 	@scripts/install-packages build
 	@scripts/build release tollgated tollgate-validator tollgate
-	@scripts/demo --keep-running $(if $(STORE),--store $(STORE))
+	@scripts/demo --keep-running $${STORE:+--store "$$STORE"}
 
 test: ## everything, in release; then unit, conformance, crash and fuzz corpora under asan and ubsan
 	@scripts/install-packages build test

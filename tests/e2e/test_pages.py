@@ -5,14 +5,11 @@ one is what it prints, among other lines. There a run of digits stands for any n
 """
 import os
 import re
-import signal
 import subprocess
-import sys
 
-import pytest
-
-from installation import BIN, until
+from installation import BIN
 from proxies import free_port
+from run import Run
 
 SOURCE = os.environ["TOLLGATE_SOURCE"]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
@@ -77,32 +74,6 @@ def test_the_readme_prints_what_it_shows(home):
     }, **{"$PWD/build/release/bin": BIN})
 
 
-class Run:
-    """What `make run` starts, until it is told to stop."""
-
-    def __init__(self, home, *arguments):
-        self.env = os.path.join(home, "run.env")
-        self.process = subprocess.Popen(
-            [sys.executable, os.path.join(SOURCE, "scripts", "demo"), "--keep-running", "--env", self.env, *arguments],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "TOLLGATE_BIN": BIN})
-        until("it runs", lambda: os.path.exists(self.env) or self.process.poll() is not None, patience=60)
-        assert self.process.poll() is None, self.process.stdout.read()
-
-    def stop(self):
-        """Ctrl-C. What it said."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
-        said = self.process.communicate(timeout=60)[0]
-        assert self.process.returncode == 0, said
-        return said
-
-    def sh(self, script):
-        done = subprocess.run(["sh", "-c", f". {self.env}\n{script}"], capture_output=True, text=True, timeout=60, check=False,
-                              env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")})
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-
 def test_the_quick_start_prints_what_it_shows(home):
     run = Run(home)
     try:
@@ -113,19 +84,3 @@ def test_the_quick_start_prints_what_it_shows(home):
     assert f". {run.env}\n" in said
     thrown_away = re.search(r"Store and logs: (\S+), thrown away when this ends", said).group(1)
     assert not os.path.exists(thrown_away) and not os.path.exists(run.env)
-
-
-def test_a_store_that_is_kept_is_gone_on_with(home):
-    kept = os.path.join(home, "kept store")
-    run = Run(home, "--store", kept)
-    try:
-        token = run.sh('tollgate token create --label stays --quiet').strip()
-    finally:
-        said = run.stop()
-    assert f"Store and logs: {kept}, kept when this ends" in said and os.path.isdir(os.path.join(kept, "store"))
-    run = Run(home, "--store", kept)
-    try:
-        assert "stays" in run.sh("tollgate token list")
-        assert "admitted" in run.sh(f"printf '%s\\n' {token} | tollgate token check")
-    finally:
-        run.stop()
