@@ -177,8 +177,7 @@ std::vector<std::string> OptionsAt(const CLI::App& app, const CLI::App* asked) {
   return names;
 }
 
-// The message about words that nothing takes, where the first option among them that is none is
-// near to one.
+// The message about the first option among the words that is none; `what` where all are some.
 std::string Unexpected(const CLI::App& app, const CLI::App* asked,
                        const std::vector<std::string>& words, const std::string& what) {
   const std::vector<std::string> names = OptionsAt(app, asked);
@@ -186,7 +185,7 @@ std::string Unexpected(const CLI::App& app, const CLI::App* asked,
     const std::string name = word.substr(0, word.find('='));
     if (!absl::StartsWith(name, "--") || name == "--") continue;
     if (std::find(names.begin(), names.end(), name) != names.end()) continue;
-    return absl::StrCat(what, DidYouMean(name, names));
+    return absl::StrCat("there is no ", name, DidYouMean(name, names));
   }
   return what;
 }
@@ -399,8 +398,10 @@ int RunCommand(const std::vector<std::string>& words, Terminal terminal) {
       const absl::Status known = ContextStore::OfThisPerson().CheckExists(context_named);
       if (!known.ok()) what = std::string(known.message());
     }
-    if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::ExtrasError))
-      what = Unexpected(app, asked, arguments, what);
+    // What a misspelt option left out is said to be missing.
+    const bool misspelt = error.get_exit_code() == static_cast<int>(CLI::ExitCodes::ExtrasError) ||
+                          error.get_exit_code() == static_cast<int>(CLI::ExitCodes::RequiredError);
+    if (misspelt) what = Unexpected(app, asked, arguments, what);
     const std::string place = file->PlaceOf(what);
     const bool in_file = !place.empty() || error.get_name() == "ConfigError";
     return misused(absl::StrCat(place, what),

@@ -92,10 +92,10 @@ class Formatter : public CLI::Formatter {
   std::string make_footer(const CLI::App* app) const override {
     std::string text;
     for (const absl::string_view line : ExamplesOf(PathOf(*app))) {
-      absl::StrAppend(&text, text.empty() ? "\nExamples:\n" : "", "  ", line, "\n");
+      absl::StrAppend(&text, text.empty() ? "Examples:\n" : "", "  ", line, "\n");
     }
     if (!app->get_footer().empty()) {
-      absl::StrAppend(&text, Paragraph(app->get_footer()), "\n");
+      absl::StrAppend(&text, text.empty() ? "" : "\n", Paragraph(app->get_footer()), "\n");
     }
     return text;
   }

@@ -228,7 +228,11 @@ std::string Offer(const Grammar& grammar) {
 std::string Bash(const Grammar& grammar) {
   return absl::StrCat("# bash completion for tollgate: source <(tollgate completion bash)\n",
                       Offer(grammar),
-                      R"bash(_tollgate() {
+                      R"bash(_tollgate_plain() {  # WORD, without the quotes that were typed
+  local word="${1#[\"\']}"
+  printf '%s' "${word//\\/}"
+}
+_tollgate() {
   local cur="${COMP_WORDS[COMP_CWORD]}" word
   local -a before=()
   # bash makes three words of --output=json, and of localhost:7411.
@@ -246,7 +250,7 @@ std::string Bash(const Grammar& grammar) {
   while IFS= read -r word; do
     if [[ $word == "<file>" ]]; then
       compopt -o filenames 2>/dev/null
-      while IFS= read -r word; do COMPREPLY+=("$word"); done < <(compgen -f -- "$cur")
+      while IFS= read -r word; do COMPREPLY+=("$word"); done < <(compgen -f -- "$(_tollgate_plain "$cur")")
       break
     fi
     if [[ $word == "<"*">" ]]; then
@@ -279,7 +283,7 @@ _tollgate_daemon() {  # PROGRAM: the flags that its own --help lists
     case "${BASH_REMATCH[1]}" in
       FILE|DIR|PATH)
         compopt -o filenames 2>/dev/null
-        while IFS= read -r word; do COMPREPLY+=("$word"); done < <(compgen -f -- "$cur")
+        while IFS= read -r word; do COMPREPLY+=("$word"); done < <(compgen -f -- "$(_tollgate_plain "$cur")")
         ;;
     esac
     return 0
@@ -295,12 +299,16 @@ complete -F _tollgate_daemon tollgated tollgate-validator
 
 std::string Zsh(const Grammar& grammar) {
   return absl::StrCat(
-      "#compdef tollgate\n"
+      "#compdef tollgate tollgated tollgate-validator\n"
       "# zsh completion for tollgate: source <(tollgate completion zsh), or keep it as _tollgate "
       "in "
       "a folder of $fpath\n",
       Offer(grammar),
       R"zsh(_tollgate() {
+  if [[ $service == tollgate?* ]]; then  # a daemon: what its own --help lists
+    _gnu_generic
+    return
+  fi
   local cur="${words[CURRENT]}" offered
   local -a before lines
   (( CURRENT > 2 )) && before=("${(@)words[2,CURRENT-1]}")
@@ -325,8 +333,7 @@ if [[ ${zsh_eval_context[-1]} == loadautofunc ]]; then
   _tollgate "$@"
 else
   (( $+functions[compdef] )) || { autoload -U compinit && compinit; }
-  compdef _tollgate tollgate
-  compdef _gnu_generic tollgated tollgate-validator  # what their own --help lists
+  compdef _tollgate tollgate tollgated tollgate-validator
 fi
 )zsh");
 }
@@ -424,8 +431,8 @@ std::string Fish(const Grammar& grammar) {
   // What their own --help lists.
   for (const std::string program : {"tollgated", "tollgate-validator"}) {
     absl::StrAppend(&script, "complete -c ", program, " -a \"(type -q ", program, "; and ", program,
-                    " --help 2>/dev/null | string replace -rf '^  (--[a-z0-9-]+)( [A-Z]+)?  +(.*)"
-                    "\\$' '\\$1\\t\\$3')\"\n");
+                    " --help 2>/dev/null | string replace -rf '^  (--[a-z0-9-]+)( [A-Z]+)?( +(.*))?"
+                    "\\$' '\\$1\\t\\$4')\"\n");
   }
   return script;
 }

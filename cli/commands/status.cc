@@ -42,7 +42,9 @@ std::string StoreLines(const ServiceStatus& status) {
   const tollgate::v1::StoreStatus& store = status.store();
   std::string text = absl::StrCat("store      ", store.name());
   if (store.size_bytes() > 0) absl::StrAppend(&text, ", ", HumanBytes(store.size_bytes()));
-  if (store.has_live_tokens()) {
+  if (store.has_live_tokens() && store.live_tokens() == 0) {
+    absl::StrAppend(&text, ", no live token");
+  } else if (store.has_live_tokens()) {
     absl::StrAppend(&text, ", ", HumanCount(store.live_tokens()),
                     store.live_tokens() == 1 ? " live token in " : " live tokens in ",
                     HumanCount(store.workspaces()),

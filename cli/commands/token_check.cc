@@ -199,7 +199,8 @@ std::string Causes(const tollgate::v1::Requirement& needs, const ValidateRespons
   const Identity& has = response.identity();
   std::string text;
   if (response.http_status() > 0) {
-    absl::StrAppend(&text, "  HTTP    ", response.http_status(), " ", response.error(), "\n");
+    absl::StrAppend(&text, "  HTTP    ", response.http_status(),
+                    response.error().empty() ? "" : " ", response.error(), "\n");
   }
   if (!has.token().empty()) {
     absl::StrAppend(&text, "  token   ", has.token(), "\n");
@@ -234,7 +235,8 @@ std::string Causes(const tollgate::v1::Requirement& needs, const ValidateRespons
     case tollgate::v1::VERDICT_REASON_REVOKED:
     case tollgate::v1::VERDICT_REASON_EXPIRED:
     case tollgate::v1::VERDICT_REASON_SUSPENDED:
-      absl::StrAppend(&text, "  why     tollgate token get ", pasted.token_id, " -w WORKSPACE\n");
+      absl::StrAppend(&text, "  why     tollgate token history ", pasted.token_id,
+                      needs.workspace().empty() ? "" : " -w ", needs.workspace(), "\n");
       break;
     case tollgate::v1::VERDICT_REASON_UNKNOWN:
       absl::StrAppend(&text,

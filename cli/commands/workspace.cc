@@ -1,5 +1,6 @@
 #include "cli/commands/workspace.h"
 
+#include <algorithm>
 #include <memory>
 #include <ostream>
 
@@ -49,6 +50,7 @@ struct PolicyOptions {
   bool addresses = false, no_addresses = false;
   std::vector<std::string> unset;
   bool dry_run = false;
+  bool yes = false;
 };
 
 std::string PolicyText(const WorkspacePolicy& policy) {
@@ -123,10 +125,20 @@ absl::Status ShowChanged(Context& context, const Response& response) {
 struct NameOptions {
   Which which;
   std::string display_name, request_id;
+  bool no_display_name = false;
 };
 
+// Makes or ends one: a name that is only the usual one is none that somebody gave.
+absl::StatusOr<std::string> GivenName(Context& context, const Which& which) {
+  const bool typed = context.settings().workspace_typed;
+  if (which.positional.empty() && !typed) {
+    return absl::InvalidArgumentError("which workspace? Give its id");
+  }
+  return which.Name(typed);
+}
+
 absl::Status Create(Context& context, const NameOptions& options) {
-  ASSIGN_OR_RETURN(const std::string name, options.which.Name(context.settings().workspace_typed));
+  ASSIGN_OR_RETURN(const std::string name, GivenName(context, options.which));
   tollgate::v1::CreateWorkspaceRequest request;
   request.set_workspace_id(name.substr(name.find('/') + 1));
   if (!options.display_name.empty()) {
@@ -139,6 +151,9 @@ absl::Status Create(Context& context, const NameOptions& options) {
 }
 
 absl::Status Rename(Context& context, const NameOptions& options) {
+  if (options.display_name.empty() && !options.no_display_name) {
+    return absl::InvalidArgumentError("what is it called? Give --to, or --no-display-name");
+  }
   tollgate::v1::UpdateWorkspaceRequest request;
   ASSIGN_OR_RETURN(*request.mutable_workspace()->mutable_name(),
                    options.which.Name(context.settings().workspace_typed));
@@ -172,7 +187,7 @@ absl::Status DeleteAsked(Context& context, const tollgate::v1::DeleteWorkspaceRe
 
 absl::Status Delete(Context& context, const DeleteOptions& options) {
   tollgate::v1::GetWorkspaceRequest get;
-  ASSIGN_OR_RETURN(*get.mutable_name(), options.which.Name(context.settings().workspace_typed));
+  ASSIGN_OR_RETURN(*get.mutable_name(), GivenName(context, options.which));
   tollgate::v1::DeleteWorkspaceRequest request;
   request.set_name(get.name());
   request.set_request_id(options.request_id);
@@ -274,17 +289,11 @@ void PrintImpacts(Context& context, const tollgate::v1::PreviewWorkspacePolicyRe
                 << (all.examined_count() == 1 ? "" : "s") << ": " << ends
                 << " would expire unless used, " << refused
                 << " could not be rotated as they are.\n";
-  if (all.purged_count() > 0) {
-    context.out() << "The record"
-                  << (all.purged_count() == 1
-                          ? " of 1 ended token"
-                          : absl::StrCat("s of ", all.purged_count(), " ended tokens"))
-                  << " would be purged at once, for good.\n";
-  }
 }
 
-// What the change would do; changes nothing.
-absl::Status DryRun(Context& context, const tollgate::v1::UpdateWorkspacePolicyRequest& change) {
+// What the change would do, of all tokens.
+absl::StatusOr<tollgate::v1::PreviewWorkspacePolicyResponse> Preview(
+    Context& context, const tollgate::v1::UpdateWorkspacePolicyRequest& change) {
   tollgate::v1::PreviewWorkspacePolicyRequest request;
   request.set_name(change.name());
   *request.mutable_policy() = change.policy();
@@ -302,6 +311,28 @@ absl::Status DryRun(Context& context, const tollgate::v1::UpdateWorkspacePolicyR
     all.clear_next_page_token();
     request.set_page_token(page.next_page_token());
   } while (!request.page_token().empty());
+  return all;
+}
+
+std::string EndedTokens(int64_t count) {
+  return absl::StrCat(count, count == 1 ? " ended token" : " ended tokens");
+}
+
+// Whether a person has said yes to what cannot be taken back: records that go at once.
+absl::StatusOr<bool> MayPurge(Context& context,
+                              const tollgate::v1::UpdateWorkspacePolicyRequest& change) {
+  ASSIGN_OR_RETURN(const tollgate::v1::PreviewWorkspacePolicyResponse would,
+                   Preview(context, change));
+  if (would.purged_count() == 0) return true;
+  return context.Confirm(
+      absl::StrCat("Purge the records of ", EndedTokens(would.purged_count()), " now, for good?"),
+      false);
+}
+
+// Shows what the change would do; changes nothing.
+absl::Status DryRun(Context& context, const tollgate::v1::UpdateWorkspacePolicyRequest& change) {
+  ASSIGN_OR_RETURN(const tollgate::v1::PreviewWorkspacePolicyResponse all,
+                   Preview(context, change));
   if (context.settings().json()) return context.ShowJson(all);
   if (context.settings().quiet) {
     for (const tollgate::v1::PolicyImpact& impact : all.impacts()) {
@@ -310,6 +341,10 @@ absl::Status DryRun(Context& context, const tollgate::v1::UpdateWorkspacePolicyR
     return absl::OkStatus();
   }
   PrintImpacts(context, all);
+  for (const std::string& path : change.update_mask().paths()) {
+    if (path != "ended_retention") continue;
+    context.out() << EndedTokens(all.purged_count()) << " would be purged at once, for good.\n";
+  }
   return absl::OkStatus();
 }
 
@@ -345,11 +380,15 @@ absl::Status SetPolicy(Context& context, const CLI::App& verb, const PolicyOptio
   if (!options.max_unused.empty()) {
     RETURN_IF_ERROR(length(options.max_unused, "max_unused", policy.mutable_max_unused()));
   }
-  if (options.ended == "keep") {
+  if (options.ended == "never") {
     *policy.mutable_ended_retention() = base::ToProto(absl::ZeroDuration());
     mask("ended_retention");
   } else if (!options.ended.empty()) {
-    RETURN_IF_ERROR(length(options.ended, "ended_retention", policy.mutable_ended_retention()));
+    const absl::Status read =
+        length(options.ended, "ended_retention", policy.mutable_ended_retention());
+    if (!read.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat(read.message(), "; or never, to keep all"));
+    }
   }
   if (!options.scopes.empty()) {
     for (const std::string& scope : options.scopes) policy.add_grantable_scopes(scope);
@@ -369,6 +408,17 @@ absl::Status SetPolicy(Context& context, const CLI::App& verb, const PolicyOptio
   }
   if (options.dry_run) return DryRun(context, request);
   request.set_request_id(options.request_id);
+  const bool retention = !options.ended.empty() ||
+                         std::find(options.unset.begin(), options.unset.end(), "ended_retention") !=
+                             options.unset.end();
+  if (retention && !options.yes) {
+    ASSIGN_OR_RETURN(const bool confirmed, MayPurge(context, request));
+    if (!confirmed) {
+      context.exit_code = kAborted;
+      context.err() << "Nothing was changed.\n";
+      return absl::OkStatus();
+    }
+  }
   tollgate::v1::UpdateWorkspacePolicyResponse response;
   const absl::Status asked =
       context.Ask(&WorkspaceService::Stub::UpdateWorkspacePolicy, request, &response);
@@ -406,8 +456,9 @@ void AddWorkspaceCommands(CLI::App& app, Context& context) {
     CLI::App* verb = noun->add_subcommand(
         "rename", "Change what people call a workspace; its id, and its tokens, stay");
     AddWhich(*verb, &options->which);
-    verb->add_option("--to", options->display_name, "What people call it from now on; '': nothing")
-        ->required();
+    auto* to = verb->add_option("--to", options->display_name, "What people call it from now on");
+    verb->add_flag("--no-display-name", options->no_display_name, "Nothing else than its id")
+        ->excludes(to);
     verb->add_option("--request-id", options->request_id, "Makes a retry safe");
     verb->callback([&context, options] { context.Fail(Rename(context, *options)); });
   }
@@ -443,7 +494,7 @@ void AddWorkspaceCommands(CLI::App& app, Context& context) {
                    "Expire when unused for, as in 180d, from now on; old tokens too");
   verb->add_option("--ended-retention", options->ended,
                    "Purge the record of a token so long after its end, as in 400d (the usual); "
-                   "'keep': never");
+                   "never: keep all");
   verb->add_option("--grantable-scope", options->scopes,
                    "A scope that may be granted, or items:* for all beneath; repeatable");
   verb->add_option("--edge-annotation", options->edge_annotations,
@@ -458,7 +509,9 @@ void AddWorkspaceCommands(CLI::App& app, Context& context) {
                              "max_unused", "ended_retention", "grantable_scopes",
                              "edge_annotations", "report_attempt_addresses"}));
   verb->add_flag("--dry-run", options->dry_run,
-                 "Show which tokens it would end, and which could not be rotated; change nothing");
+                 "Show which tokens it would end or purge, and which could not be rotated; change "
+                 "nothing");
+  verb->add_flag("-y,--yes", options->yes, "Do not ask before records are purged");
   verb->add_option("--request-id", options->request_id, "Makes a retry safe");
   verb->callback([&context, verb, options] { context.Fail(SetPolicy(context, *verb, *options)); });
 }

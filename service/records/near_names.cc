@@ -68,10 +68,12 @@ absl::Status NoSuchWorkspace(const storage::View& view, absl::string_view worksp
   known.reserve(entries.size());
   for (const storage::Entry& entry : entries) known.push_back(entry.key);
   const std::vector<std::string> near = NearNames(workspace, known);
+  const bool none = known.empty();
   base::ErrorDetails details;
   details.reason = "WORKSPACE_NOT_FOUND";
   details.metadata = {{"workspace", std::string(workspace)}};
   std::string message = absl::StrCat("there is no workspace ", workspace);
+  if (none) absl::StrAppend(&message, ", nor any yet: the first comes with its first token");
   if (!near.empty()) {
     absl::StrAppend(&message, ". Did you mean ", absl::StrJoin(near, " or "), "?");
     details.metadata.push_back({"near", absl::StrJoin(near, ",")});

@@ -16,7 +16,7 @@ def test_it_follows_what_happens(tollgate):
     tollgate.start_service(*SHORT, "--backup-dir", os.path.join(tollgate.home, "backups"))
     shown = text(tollgate)
     assert re.match(r"service    \d+\.\d+\.\d+ at \S+, up \d+ s\n", shown), shown
-    for words in ("0 live tokens in 0 workspaces", "backup     none yet; make one:  tollgate backup create\n",
+    for words in ("no live token", "backup     none yet; make one:  tollgate backup create\n",
                   "fleet      no validators\n", "clock      trusted; edges: none tells"):
         assert words in shown, shown
     edge = tollgate.start_validator("payments/edge-1")

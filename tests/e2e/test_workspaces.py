@@ -61,6 +61,11 @@ def test_made_renamed_listed_and_deleted(tollgate):
     assert "nothing was changed" in again.stderr, again.stderr
     assert tollgate.cli("workspace", "rename", "globex", "--to", "A new name")["unchanged"]
 
+    assert not tollgate.cli("workspace", "rename", "acme", "--to", "Acme")["unchanged"]
+    assert tollgate.cli("workspace", "rename", "acme", "--no-display-name")["workspace"]["display_name"] == ""
+    # The usual workspace is not one that somebody named.
+    for verb in ("create", "delete"):
+        assert "which workspace?" in tollgate.cli("workspace", verb, code=2, as_json=False).stderr
     listed = tollgate.cli("workspace", "list", as_json=False).stdout.splitlines()
     assert [line.split()[0] for line in listed] == ["WORKSPACE", "acme", "globex"], listed
     assert listed[1].split()[1:3] == ["-", "1"] and "A new name" in listed[2], listed
@@ -109,9 +114,13 @@ def test_an_ended_token_is_purged_and_still_no_unknown_one(tollgate):
     live, alive = tollgate.create("live")
     assert tollgate.check(edge, secret) == ADMIT
     tollgate.cli("token", "revoke", token, "--yes", "--wait", "--reason", "in a gist")
-    assert tollgate.cli("workspace", "set-policy", "acme", "--ended-retention", "keep", as_json=False).stdout.endswith(
+    assert tollgate.cli("workspace", "set-policy", "acme", "--ended-retention", "never", as_json=False).stdout.endswith(
         "ended tokens kept for ever\n")
-    policy = tollgate.cli("workspace", "set-policy", "acme", "--ended-retention", "1s")["workspace"]["policy"]
+    until("a second has passed", lambda: "1 ended token would be purged at once" in tollgate.cli(
+        "workspace", "set-policy", "acme", "--ended-retention", "1s", "--dry-run", as_json=False).stdout)
+    asked = tollgate.cli("workspace", "set-policy", "acme", "--ended-retention", "1s", code=2, as_json=False).stderr
+    assert "Purge the records of 1 ended token now" in asked and "--yes" in asked, asked
+    policy = tollgate.cli("workspace", "set-policy", "acme", "--ended-retention", "1s", "--yes")["workspace"]["policy"]
     assert policy["ended_retention"] == "1s", policy
 
     until("it is purged", lambda: tollgate.cli("doctor", "store")["purged_tokens"] == 1)

@@ -235,7 +235,7 @@ TEST(CommandLine, AnUnknownWordIsNamed) {
   EXPECT_THAT(Tollgate({"nosuch"}).err, HasSubstr("there is no command 'nosuch'; one of: token,"));
   EXPECT_THAT(Tollgate({"token", "nosuch"}).err, HasSubstr("'token' has no 'nosuch'; one of: "));
   EXPECT_THAT(Tollgate({"token", "nosuch"}).err, HasSubstr("See: tollgate token --help"));
-  EXPECT_THAT(Tollgate({"token", "--nosuch"}).err, HasSubstr("no option '--nosuch'"));
+  EXPECT_THAT(Tollgate({"token", "--nosuch"}).err, HasSubstr("there is no --nosuch"));
   EXPECT_THAT(Tollgate({"token"}).err, HasSubstr("'token' wants one of: "));
 }
 
@@ -248,6 +248,9 @@ TEST(CommandLine, SaysWhatWasProbablyMeant) {
               HasSubstr("did you mean '--scope'?"));
   EXPECT_THAT(Tollgate({"token", "create", "-w", "acme", "--label", "x", "--timeuot", "1s"}).err,
               HasSubstr("did you mean '--timeout'?"));
+  EXPECT_THAT(Tollgate({"token", "create", "-w", "acme", "--lable", "x"}).err,
+              HasSubstr("there is no --lable; did you mean '--label'?"))
+      << "and not that --label is missing";
   EXPECT_THAT(Tollgate({"frobnicate"}).err, Not(HasSubstr("did you mean")));
 }
 

@@ -143,7 +143,7 @@ TEST_F(TokenCheck, SaysWhichTokenItIs) {
       Tollgate({"--edge", validator_.address(), "--config", "/dev/null", "token", "check"},
                std::string(minted.token_string.RevealSecret()) + "\n");
   EXPECT_THAT(outcome.out, HasSubstr("  token   " + minted.public_id + "\n"));
-  EXPECT_THAT(outcome.out, HasSubstr("tollgate token get " + minted.public_id));
+  EXPECT_THAT(outcome.out, HasSubstr("tollgate token history " + minted.public_id));
 }
 
 TEST_F(TokenCheck, AUrlsPolicySaysWhatIsNeeded) {
