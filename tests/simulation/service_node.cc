@@ -13,6 +13,7 @@
 #include "service/reads/resolve.h"
 #include "service/restore/replay_command.h"
 #include "service/restore/replay_plan.h"
+#include "storage/schema.h"
 #include "storage/start_command.h"
 #include "tests/instruments/live_scan.h"
 #include "tests/simulation/bent_ledger.h"
