@@ -142,7 +142,8 @@ def test_it_reconnects_shows_nothing_twice_and_skips_nothing(tollgate, watching)
     assert numbers == sorted(set(numbers))
     changes = [change for revision in revisions for change in revision["changes"]]
     assert [c["resource"].rsplit("/", 1)[1] for c in changes if c["resource"].rsplit("/", 1)[1] in made] == made
-    assert [c["action"] for c in changes].count("workspace.create") == 1, "the first token's"
+    # The first token's, where the watch had begun by then.
+    assert [c["action"] for c in changes].count("workspace.create") <= 1
     for change in changes:
         if change["action"] == "workspace.create":
             continue
