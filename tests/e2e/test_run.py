@@ -1,6 +1,5 @@
 """`make run`: a store that is kept or thrown away, and nothing left behind however it ends."""
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -15,8 +14,16 @@ DEMO = [sys.executable, os.path.join(SOURCE, "scripts", "demo"), "--keep-running
 
 def running(home):
     """The pids of this run's daemons."""
-    found = subprocess.run(["pgrep", "-f", f"^{BIN}/tollgate.* {re.escape(home)}"], capture_output=True, text=True, check=False)
-    return found.stdout.split()
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as file:
+                words = file.read().split("\0")
+        except OSError:  # it has ended
+            continue
+        if words[0].startswith(f"{BIN}/tollgate") and any(word.startswith(home) for word in words):
+            found.append(pid)
+    return found
 
 
 def home_of(run):
