@@ -2,12 +2,25 @@
 import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
 
 import pytest
 
 from installation import BIN, metric, until
+
+
+def reachable(program, folder):
+    """A copy of a file of the build's, with the libraries that it has from there, in a folder that any user may read: the
+    build may lie in one that only its owner may enter. Its path."""
+    os.makedirs(folder, exist_ok=True)
+    build = os.path.realpath(os.path.join(BIN, ".."))
+    linked = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
+    for path in [program, *re.findall(r"=> (\S+)", linked)]:
+        if os.path.realpath(path).startswith(build + os.sep):
+            shutil.copy(path, folder)
+    return os.path.join(folder, os.path.basename(program))
 
 
 class Limited:
@@ -19,15 +32,17 @@ class Limited:
         if user is not None:
             os.chmod(home, 0o777)
         self.ready = os.path.join(home, "ready")
-        self.binary = os.open(os.path.join(BIN, program), os.O_RDONLY)
+        folder = os.path.join(home, "program")
+        binary = reachable(os.path.join(BIN, program), folder)
+        environment = {**os.environ, "LD_LIBRARY_PATH": folder}
+        if processors is not None:
+            environment.update(LD_PRELOAD=reachable(os.environ["TOLLGATE_PROCESSORS"], folder),
+                               TOLLGATE_TEST_PROCESSORS=str(processors))
         arguments = {"tollgated": ["--store", os.path.join(home, "store")],
                      "tollgate-validator": ["--service", "127.0.0.1:1", "--id", "edge-1"]}[program]
         self.process = subprocess.Popen(
-            [f"/proc/self/fd/{self.binary}", *arguments, "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0",
-             "--ready-file", self.ready],
-            env=os.environ if processors is None else {
-                **os.environ, "LD_PRELOAD": os.environ["TOLLGATE_PROCESSORS"], "TOLLGATE_TEST_PROCESSORS": str(processors)},
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, pass_fds=[self.binary], user=user,
+            [binary, *arguments, "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--ready-file", self.ready],
+            env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, user=user,
             preexec_fn=lambda: resource.setrlimit(limit, (value, value)))
 
     def serves(self):
@@ -40,7 +55,6 @@ class Limited:
             _, said = self.process.communicate(timeout=30)
         finally:
             self.process.kill()
-            os.close(self.binary)
         return self.process.returncode, said
 
 
