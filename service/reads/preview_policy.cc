@@ -72,8 +72,7 @@ PolicyImpact ImpactOf(const HeldToken& token, const PolicyRecord& policy,
 // Whether the record of an ended token goes at once under this policy.
 bool IsPurgedBy(const tollgate::store::v1::TokenRecord& record, const PolicyRecord& policy,
                 absl::Time now) {
-  return record.has_ending() &&
-         FromRecordMicros(record.ending().time_us()) + EndedRetention(policy) <= now;
+  return record.has_ending() && PurgeTime(record, policy) <= now;
 }
 
 }  // namespace

@@ -17,11 +17,14 @@ absl::Duration EndedRetention(const PolicyRecord& policy) {
   return absl::Microseconds(policy.ended_retention_us());
 }
 
+absl::Time PurgeTime(const TokenRecord& ended, const PolicyRecord& policy) {
+  return FromRecordMicros(ended.ending().time_us()) + EndedRetention(policy);
+}
+
 void PlacePurge(const TokenRecord& record, const PolicyRecord& policy, absl::Time now,
                 storage::Effects& effects) {
-  const absl::Duration retention = EndedRetention(policy);
-  if (retention == absl::InfiniteDuration()) return;
-  const absl::Time at = std::max(now, FromRecordMicros(record.ending().time_us()) + retention);
+  const absl::Time at = std::max(now, PurgeTime(record, policy));
+  if (at == absl::InfiniteFuture()) return;
   effects.PutRaw(storage::Table::kDue,
                  storage::PurgeKey(ToRecordMicros(at),
                                    storage::TokenKey(record.workspace(), record.token_id())),

@@ -18,6 +18,10 @@ inline constexpr int64_t kKeepEnded = -1;
 // For how long after its end the record of a token is kept; InfiniteDuration: for ever.
 absl::Duration EndedRetention(const tollgate::store::v1::PolicyRecord& policy);
 
+// When the record of an ended token is to go; InfiniteFuture: never.
+absl::Time PurgeTime(const tollgate::store::v1::TokenRecord& ended,
+                     const tollgate::store::v1::PolicyRecord& policy);
+
 // Plans that the record of an ended token goes when its retention has passed, or now where it has.
 // Nothing where it is kept for ever. The plan is looked at anew when it is due, so that one too
 // many does no harm.

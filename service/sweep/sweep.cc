@@ -9,12 +9,9 @@
 #include "base/duration.h"
 #include "base/status.h"
 #include "service/records/change.h"
-#include "service/records/cohorts_entry.h"
 #include "service/records/field_time.h"
-#include "service/records/retention.h"
 #include "service/records/unused_watch.h"
 #include "service/use/replacements.h"
-#include "storage/tombstone.h"
 
 namespace tollgate::service {
 namespace {
@@ -24,82 +21,13 @@ using ::tollgate::store::v1::EndWalkRecord;
 using ::tollgate::store::v1::EventsRecord;
 using ::tollgate::store::v1::HeadRecord;
 using ::tollgate::store::v1::RequestRecord;
-using ::tollgate::store::v1::WorkspaceRecord;
 
 // When to look at an unused token again whose edges have not all been heard.
 constexpr absl::Duration kLookAgain = absl::Minutes(1);
 // How many tokens one step looks at for a policy that reaches them.
 constexpr size_t kReachedAtATime = 200;
-// When to look again at an ended token whose record is still needed.
-constexpr absl::Duration kPurgeAgain = absl::Hours(1);
 // No kind: before all entries of a time.
 constexpr storage::DueKind kFirstKind = static_cast<storage::DueKind>(0);
-
-// Whether a token that is alive is judged by what is known of this one: the token that it was to
-// replace retires when that is silent and this was used.
-absl::StatusOr<bool> IsNeededByAnother(const storage::View& view, const HeldToken& token,
-                                       absl::Time now) {
-  const auto is_live = [&](const std::string& id,
-                           tollgate::store::v1::TokenRecord* record) -> absl::StatusOr<bool> {
-    if (id.empty()) return false;
-    ASSIGN_OR_RETURN(const auto other, FindToken(view, token.record.workspace(), id));
-    if (!other.has_value()) return false;
-    if (record != nullptr) *record = other->record;
-    return !token::IsFinal(other->StateAt(now));
-  };
-  // Given up replacements of the same rotation retire by this one's use, too.
-  // Up the chain: what stands above an ended token may still be judged by what stands below it.
-  tollgate::store::v1::TokenRecord at = token.record;
-  for (size_t above = 0; above < kMostReplacements && !at.replaces_token_id().empty(); ++above) {
-    tollgate::store::v1::TokenRecord replaced;
-    ASSIGN_OR_RETURN(const bool live, is_live(at.replaces_token_id(), &replaced));
-    if (live) return true;
-    // What was given up for it retires by this one's use, too.
-    for (const std::string& id : replaced.given_up_token_ids()) {
-      ASSIGN_OR_RETURN(const bool needs, is_live(id, nullptr));
-      if (needs && id != token.record.token_id()) return true;
-    }
-    if (replaced.token_id().empty()) break;  // it is purged, and so nobody above needed it
-    at = std::move(replaced);
-  }
-  for (const std::string& id : token.record.given_up_token_ids()) {
-    ASSIGN_OR_RETURN(const bool needs, is_live(id, nullptr));
-    if (needs && id != token.record.token_id()) return true;
-  }
-  return false;
-}
-
-// Without its record nobody would know which watermark ended the token: its history keeps that
-// one's entry as one of its own.
-absl::Status KeepCohortsEntry(const storage::View& view,
-                              const tollgate::store::v1::TokenRecord& record,
-                              storage::Effects& effects) {
-  if (record.ending().kind() != Ending::KIND_COHORT) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const std::string entry, CohortsEntry(view, record.workspace(), record.owner(),
-                                                         record.ending().revision()));
-  if (!entry.empty()) effects.KeepInHistory(record.workspace(), record.token_id(), entry);
-  return absl::OkStatus();
-}
-
-// Takes up to `most` rows of the token's use away; how many.
-absl::StatusOr<size_t> TakeUses(const storage::View& view,
-                                const tollgate::store::v1::TokenRecord& record, size_t most,
-                                storage::Effects& effects) {
-  const storage::KeyRange range = storage::UsesOfToken(record.workspace(), record.token_id());
-  ASSIGN_OR_RETURN(const std::vector<storage::Entry> uses,
-                   view.Scan(storage::Table::kUse, range.begin, range.end, most));
-  for (const storage::Entry& use : uses) effects.Delete(storage::Table::kUse, use.key);
-  return uses.size();
-}
-
-// Leaves a tombstone of an ended token. Its use went before.
-absl::Status Purge(const storage::View& view, const tollgate::store::v1::TokenRecord& record,
-                   storage::Effects& effects) {
-  RETURN_IF_ERROR(KeepCohortsEntry(view, record, effects));
-  effects.Delete(storage::Table::kTokens, storage::TokenKey(record.workspace(), record.token_id()));
-  effects.Put(storage::Table::kDigests, record.stored_digest(), storage::PurgedDigest(record));
-  return absl::OkStatus();
-}
 
 }  // namespace
 
@@ -406,120 +334,6 @@ absl::Status SweepCommand::RunEndWalk(const storage::View& view, const storage::
     effects.Delete(storage::Table::kDue, walks.front().key);
     if (walks.size() > 1) result_.more = true;
   }
-  return absl::OkStatus();
-}
-
-absl::Status SweepCommand::ReachPurge(const storage::View& view, const storage::Slot& slot,
-                                      storage::Effects& effects) {
-  constexpr size_t kAtATime = 100;
-  const std::string first = storage::DueKey(0, storage::DueKind::kReachPurge, "");
-  ASSIGN_OR_RETURN(const std::vector<storage::Entry> reaches,
-                   view.Scan(storage::Table::kDue, first, storage::PrefixEnd(first), kAtATime));
-  if (reaches.empty()) return absl::OkStatus();
-  if (reaches.size() == kAtATime) result_.more = true;
-  size_t left = limits_.max_purged;
-  // Workspaces take turns, or one whose policy changes all the time would hold the others up.
-  for (size_t i = 0; i < reaches.size(); ++i) {
-    if (left == 0) {
-      result_.more = true;
-      break;
-    }
-    const size_t turn = (static_cast<size_t>(slot.revision) + i) % reaches.size();
-    RETURN_IF_ERROR(ReachPurgeOf(view, slot, reaches[turn].key, &left, effects));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status SweepCommand::ReachPurgeOf(const storage::View& view, const storage::Slot& slot,
-                                        const std::string& key, size_t* left,
-                                        storage::Effects& effects) {
-  ASSIGN_OR_RETURN(const storage::Due due, storage::ParseDueKey(key));
-  ASSIGN_OR_RETURN(const storage::TokenKeyParts from, storage::ParseTokenKey(due.subject));
-  effects.Delete(storage::Table::kDue, key);
-  ASSIGN_OR_RETURN(const auto owning, storage::GetRecord<WorkspaceRecord>(
-                                          view, storage::Table::kWorkspaces, from.workspace));
-  if (!owning.has_value()) return absl::OkStatus();  // it was deleted
-  const size_t most = *left;
-  ASSIGN_OR_RETURN(const std::vector<storage::Entry> entries,
-                   view.Scan(storage::Table::kTokens, storage::KeyAfter(due.subject),
-                             storage::WorkspaceTokens(from.workspace).end, most));
-  *left -= entries.size();
-  tollgate::store::v1::TokenRecord record;
-  std::map<std::string, token::Cohorts> by_owner;
-  int64_t unwritten = 0;
-  for (const storage::Entry& entry : entries) {
-    if (!record.ParseFromString(entry.value)) {
-      return absl::DataLossError("a token's record cannot be parsed");
-    }
-    if (record.has_ending()) {
-      PlacePurge(record, owning->policy(), slot.now, effects);
-      continue;
-    }
-    auto it = by_owner.find(record.owner());
-    if (it == by_owner.end()) {
-      ASSIGN_OR_RETURN(token::Cohorts cohorts, LoadCohorts(view, from.workspace, record.owner()));
-      it = by_owner.emplace(record.owner(), std::move(cohorts)).first;
-    }
-    const auto* cohort = token::CoveringCohort(record, it->second);
-    if (cohort != nullptr) unwritten = std::max(unwritten, cohort->revision());
-  }
-  // A service that did not write them has ended some by a watermark: they are written now, and the
-  // purge is planned as that is done.
-  if (unwritten > 0) RETURN_IF_ERROR(PlanEndWalk(view, from.workspace, unwritten, effects));
-  if (entries.size() >= most) {
-    effects.PutRaw(storage::Table::kDue, storage::DueKey(0, due.kind, entries.back().key), "");
-    result_.more = true;
-  }
-  return absl::OkStatus();
-}
-
-absl::Status SweepCommand::RunPurge(const storage::View& view, const storage::Slot& slot,
-                                    storage::Effects& effects) {
-  ASSIGN_OR_RETURN(
-      const std::vector<storage::Entry> entries,
-      view.Scan(storage::Table::kDue, storage::PurgeKey(0, ""),
-                storage::PurgeKey(ToRecordMicros(slot.now) + 1, ""), limits_.max_purged));
-  size_t rows = 0;
-  std::set<std::string> done;  // a token may have more than one plan
-  for (const storage::Entry& entry : entries) {
-    if (rows >= limits_.max_uses) {
-      result_.more = true;
-      break;
-    }
-    effects.Delete(storage::Table::kDue, entry.key);
-    ASSIGN_OR_RETURN(const std::string key, storage::ParsePurgeKey(entry.key));
-    if (!done.insert(key).second) continue;
-    ASSIGN_OR_RETURN(const storage::TokenKeyParts parts, storage::ParseTokenKey(key));
-    ASSIGN_OR_RETURN(auto token, FindToken(view, parts.workspace, parts.token_id));
-    if (!token.has_value() || !token->record.has_ending()) continue;
-    const auto look_again_at = [&](absl::Time at) {
-      effects.PutRaw(storage::Table::kDue, storage::PurgeKey(ToRecordMicros(at), key), "");
-    };
-    const absl::Duration retention = EndedRetention(token->policy);
-    if (retention == absl::InfiniteDuration()) continue;
-    const absl::Time at = FromRecordMicros(token->record.ending().time_us()) + retention;
-    if (at > slot.now) {  // the policy has changed
-      look_again_at(at);
-      continue;
-    }
-    ASSIGN_OR_RETURN(const bool needed, IsNeededByAnother(view, *token, slot.now));
-    tollgate::store::v1::TokenRecord ended = token->record;
-    // How a cohort ended it first may still have to be written.
-    if (needed || token::WriteCohortsEnd(token->cohorts, &ended)) {
-      look_again_at(slot.now + kPurgeAgain);
-      continue;
-    }
-    const size_t left = limits_.max_uses - rows;
-    ASSIGN_OR_RETURN(const size_t uses, TakeUses(view, token->record, left, effects));
-    rows += uses;
-    if (uses == left) {  // the next step goes on with it
-      look_again_at(at);
-      continue;
-    }
-    RETURN_IF_ERROR(Purge(view, token->record, effects));
-    ++result_.purged;
-  }
-  if (!entries.empty() && entries.size() >= limits_.max_purged) result_.more = true;
   return absl::OkStatus();
 }
 

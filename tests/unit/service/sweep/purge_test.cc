@@ -273,6 +273,48 @@ TEST_F(PurgeTest, AChainIsKeptWhileItsFirstMemberIsAlive) {
   EXPECT_EQ(SweepAll(), 2u);
 }
 
+// Each member asks for those above it, and those above go in the same step.
+TEST_F(PurgeTest, AnEndedChainIsReadOnce) {
+  std::vector<tollgate::v1::Token> chain = {Made("a")};
+  for (int i = 0; i < 40; ++i) {
+    chain.push_back((*Rotate(chain.back().name(), absl::Hours(1)))->response().token());
+  }
+  for (const auto& token : chain) ASSERT_TRUE(RevokeOne(token.name()).ok());
+  now_ += kUsualEndedRetention;
+  SweepCommand::Limits limits;
+  limits.max_uses = 50;
+  EXPECT_EQ(Sweep(limits).purged, chain.size());
+}
+
+// A live one above keeps them all; that is found in bounded steps, and looked at again later.
+TEST_F(PurgeTest, AChainThatIsKeptIsLookedAtInBoundedSteps) {
+  const auto old = Made("a");
+  tollgate::v1::Token at = (*Rotate(old.name(), absl::Hours(1)))->response().token();
+  for (int i = 0; i < 10; ++i) {
+    const auto next = (*Rotate(at.name(), absl::Hours(1)))->response().token();
+    ASSERT_TRUE(RevokeOne(at.name()).ok());
+    at = next;
+  }
+  now_ += kUsualEndedRetention;
+  SweepCommand::Limits limits;
+  limits.max_uses = 8;
+  size_t steps = 1;
+  while (Sweep(limits).more) ASSERT_LT(++steps, 20u);
+  EXPECT_GT(steps, 3u) << "1 + 2 + … + 10 are read";
+  EXPECT_EQ(Count(storage::Table::kTokens), 12u);
+}
+
+TEST_F(PurgeTest, OneTokensManyRowsAreGoneOnWithAtOnce) {
+  const auto token = Made("a");
+  for (int edge = 0; edge < 5; ++edge) Use(token, absl::StrCat("edge-", edge), now_);
+  ASSERT_TRUE(RevokeOne(token.name()).ok());
+  now_ += kUsualEndedRetention;
+  SweepCommand::Limits limits;
+  limits.max_uses = 2;
+  EXPECT_TRUE(Sweep(limits).more);
+  EXPECT_EQ(SweepAll(limits), 1u);
+}
+
 // A rotation was taken back, somebody used its replacement all the same, and the token that it was
 // given up for ends and is purged.
 TEST_F(PurgeTest, WhatWasGivenUpRetiresBySilenceAlsoWithoutWhatItWasGivenUpFor) {
@@ -292,6 +334,32 @@ TEST_F(PurgeTest, WhatWasGivenUpRetiresBySilenceAlsoWithoutWhatItWasGivenUpFor) 
   EXPECT_EQ(Sweep().retired, 0u) << "it is in use";
   now_ += kDay + absl::Hours(1);
   EXPECT_EQ(Sweep().retired, 1u);
+}
+
+// Its value was lost, and another was made instead: by that one's use the lost one retires.
+TEST_F(PurgeTest, WhatReplacesAGivenUpTokenIsKeptWhileThatIsAlive) {
+  const auto old = Made("a");
+  const auto given_up = (*Rotate(old.name(), absl::Hours(1)))->response().token();
+  tollgate::v1::RotateTokenRequest again;
+  again.set_name(old.name());
+  again.set_again(true);
+  const auto rotated = Do(RotateTokenCommand::Make(again, "ops", Mint()));
+  ASSERT_TRUE(rotated.ok()) << rotated.status();
+  const auto replacement = (*rotated)->response().token();
+  ASSERT_EQ((*rotated)->response().given_up().state(), tollgate::v1::TOKEN_STATE_RETIRING);
+  ASSERT_TRUE(RevokeOne(old.name()).ok());
+  ASSERT_TRUE(RevokeOne(replacement.name()).ok());
+  Retain(absl::Minutes(1));
+  now_ += absl::Minutes(2);
+  Use(given_up, "edge-1", now_);  // it was not lost after all
+  EXPECT_EQ(SweepAll(), 0u);      // reaches them
+  EXPECT_EQ(SweepAll(), 0u);
+  EXPECT_TRUE(IsThere(replacement));
+  ASSERT_TRUE(RevokeOne(given_up.name()).ok());
+  now_ += absl::Hours(2);
+  size_t purged = 0;
+  for (int i = 0; i < 2; ++i) purged += SweepAll();
+  EXPECT_EQ(purged, 3u);
 }
 
 // An older service wrote no end into the records of what a watermark ended.
