@@ -18,7 +18,6 @@
 #include "service/use/attempts.h"
 #include "service/use/silence.h"
 #include "service/workspaces/policy_resource.h"
-#include "storage/live_count.h"
 #include "storage/schema.h"
 #include "text/label.h"
 
@@ -362,10 +361,7 @@ absl::StatusOr<tollgate::v1::Workspace> ReadWorkspace(
     const storage::View& view, const tollgate::v1::GetWorkspaceRequest& request) {
   ASSIGN_OR_RETURN(const std::string workspace, token::ParseWorkspaceName(request.name(), "name"));
   ASSIGN_OR_RETURN(const WorkspaceRecord record, LoadWorkspace(view, workspace));
-  tollgate::v1::Workspace resource = ToWorkspace(record);
-  ASSIGN_OR_RETURN(const int64_t live, storage::LiveTokens(view, workspace));
-  resource.set_live_token_count(live);
-  return resource;
+  return ToCountedWorkspace(view, record);
 }
 
 absl::StatusOr<tollgate::v1::ListWorkspacesResponse> ReadWorkspaceList(
@@ -384,9 +380,7 @@ absl::StatusOr<tollgate::v1::ListWorkspacesResponse> ReadWorkspaceList(
     if (!record.ParseFromString(entries[i].value)) {
       return absl::DataLossError("a workspace's record cannot be parsed");
     }
-    ASSIGN_OR_RETURN(const int64_t live, storage::LiveTokens(view, record.workspace()));
-    *response.add_workspaces() = ToWorkspace(record);
-    response.mutable_workspaces()->rbegin()->set_live_token_count(live);
+    ASSIGN_OR_RETURN(*response.add_workspaces(), ToCountedWorkspace(view, record));
     bytes += response.workspaces(static_cast<int>(i)).ByteSizeLong();
   }
   if (i < entries.size()) {

@@ -262,6 +262,16 @@ void PutNew(const TokenRecord& record, storage::Effects& effects) {
   effects.Tell(std::move(event));
 }
 
+AuditRecord AuditOfWorkspace(absl::string_view actor, absl::string_view action,
+                             absl::string_view workspace) {
+  AuditRecord entry;
+  entry.set_actor(std::string(actor));
+  entry.set_action(std::string(action));
+  entry.set_resource(token::WorkspaceName(workspace));
+  entry.set_workspace(std::string(workspace));
+  return entry;
+}
+
 AuditRecord AuditOf(absl::string_view actor, absl::string_view action, const TokenRecord& record) {
   AuditRecord entry;
   entry.set_actor(std::string(actor));

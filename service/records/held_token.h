@@ -89,7 +89,10 @@ void TellChanged(absl::string_view workspace, absl::string_view token_id,
 
 // Facts about a change, by name, beside what its audit entry says of every change.
 using AuditFacts = std::vector<std::pair<std::string, std::string>>;
-// An audit entry about a token.
+// An audit entry about a workspace.
+tollgate::store::v1::AuditRecord AuditOfWorkspace(absl::string_view actor, absl::string_view action,
+                                                  absl::string_view workspace);
+// An audit entry about a token, with its label.
 tollgate::store::v1::AuditRecord AuditOf(absl::string_view actor, absl::string_view action,
                                          const tollgate::store::v1::TokenRecord& record);
 // Keeps, in the audit log alone, the reason that was given for making a token what it is already:

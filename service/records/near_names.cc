@@ -1,7 +1,6 @@
 #include "service/records/near_names.h"
 
 #include <algorithm>
-#include <numeric>
 #include <tuple>
 #include <utility>
 
@@ -9,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/edit_distance.h"
 #include "base/status.h"
 
 namespace tollgate::service {
@@ -18,27 +18,10 @@ constexpr size_t kMostSuggested = 3;
 // The most names that a command reads on the committer's thread (R16).
 constexpr size_t kMostLookedAt = 500;
 
-// How many letters turn one name into the other (Levenshtein), ASCII case apart.
-size_t Distance(absl::string_view a, absl::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), 0);
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const bool same = absl::ascii_tolower(static_cast<unsigned char>(a[i - 1])) ==
-                        absl::ascii_tolower(static_cast<unsigned char>(b[j - 1]));
-      const size_t changed = diagonal + (same ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, changed});
-    }
-  }
-  return row[b.size()];
-}
-
 }  // namespace
 
 std::vector<std::string> NearNames(absl::string_view name, const std::vector<std::string>& known) {
+  const std::string folded = absl::AsciiStrToLower(name);
   std::vector<std::pair<size_t, const std::string*>> near;
   for (const std::string& other : known) {
     const bool part = absl::StrContains(other, name) || absl::StrContains(name, other);
@@ -46,7 +29,7 @@ std::vector<std::string> NearNames(absl::string_view name, const std::vector<std
     // So many letters apart at least, which is found for less.
     const size_t apart = std::max(name.size(), other.size()) - std::min(name.size(), other.size());
     if (!part && apart > most) continue;
-    const size_t distance = Distance(name, other);
+    const size_t distance = base::EditDistance(folded, absl::AsciiStrToLower(other));
     // Of a short name most letters must stay: else everything short is near.
     const bool alike = distance <= most && 2 * distance <= std::max(name.size(), other.size());
     if (part || alike) near.emplace_back(distance, &other);

@@ -15,7 +15,7 @@ namespace tollgate::service {
 std::vector<std::string> NearNames(absl::string_view name, const std::vector<std::string>& known);
 
 // NOT_FOUND, WORKSPACE_NOT_FOUND, with the workspaces whose names are near; or what kept them from
-// being read. Of more than 1,000 workspaces the first ones alone are looked at.
+// being read. Of more than 500 workspaces the first ones alone are looked at.
 absl::Status NoSuchWorkspace(const storage::View& view, absl::string_view workspace);
 
 }  // namespace tollgate::service

@@ -204,11 +204,7 @@ absl::Status RevokeCohortCommand::Apply(const storage::View& view, const storage
   event.mutable_cohort_revoked()->set_owner(request_.owner());
   effects.Tell(std::move(event));
 
-  tollgate::store::v1::AuditRecord entry;
-  entry.set_actor(actor());
-  entry.set_action("cohort.revoke");
-  entry.set_resource(token::WorkspaceName(workspace()));
-  entry.set_workspace(workspace());
+  tollgate::store::v1::AuditRecord entry = AuditOfWorkspace(actor(), "cohort.revoke", workspace());
   entry.set_reason(request_.reason());
   if (!request_.owner().empty()) (*entry.mutable_details())["owner"] = request_.owner();
   (*entry.mutable_details())["token_count"] = absl::StrCat(count);

@@ -31,11 +31,7 @@ WorkspaceRecord PutNewWorkspace(absl::string_view workspace, absl::string_view d
   record.set_ends_written_to(slot.revision - 1);
   effects.Put(storage::Table::kWorkspaces, workspace, record);
 
-  AuditRecord entry;
-  entry.set_actor(std::string(actor));
-  entry.set_action("workspace.create");
-  entry.set_resource(token::WorkspaceName(workspace));
-  entry.set_workspace(std::string(workspace));
+  AuditRecord entry = AuditOfWorkspace(actor, "workspace.create", workspace);
   NoteMade(record, &entry);
   effects.Audit(std::move(entry));
   return record;

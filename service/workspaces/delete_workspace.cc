@@ -60,11 +60,7 @@ absl::Status DeleteWorkspaceCommand::Apply(const storage::View& view, const stor
   effects.Delete(storage::Table::kDue,
                  storage::DueKey(0, storage::DueKind::kWriteEnds, workspace()));
 
-  AuditRecord entry;
-  entry.set_actor(actor());
-  entry.set_action("workspace.delete");
-  entry.set_resource(token::WorkspaceName(workspace()));
-  entry.set_workspace(workspace());
+  AuditRecord entry = AuditOfWorkspace(actor(), "workspace.delete", workspace());
   NoteChanges(record, WorkspaceRecord(), &entry);
   effects.Audit(std::move(entry));
 

@@ -6,8 +6,10 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "base/proto_time.h"
+#include "base/status.h"
 #include "service/records/field_time.h"
 #include "service/records/retention.h"
+#include "storage/live_count.h"
 #include "storage/schema.h"
 #include "token/fingerprint.h"
 #include "token/resource_name.h"
@@ -65,6 +67,14 @@ tollgate::v1::Workspace ToWorkspace(const WorkspaceRecord& record) {
   *policy->mutable_grantable_scopes() = from.grantable_scopes();
   *policy->mutable_edge_annotations() = from.edge_annotations();
   policy->set_report_attempt_addresses(from.report_attempt_addresses());
+  return workspace;
+}
+
+absl::StatusOr<tollgate::v1::Workspace> ToCountedWorkspace(const storage::View& view,
+                                                           const WorkspaceRecord& record) {
+  ASSIGN_OR_RETURN(const int64_t live, storage::LiveTokens(view, record.workspace()));
+  tollgate::v1::Workspace workspace = ToWorkspace(record);
+  workspace.set_live_token_count(live);
   return workspace;
 }
 

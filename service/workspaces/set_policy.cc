@@ -11,7 +11,6 @@
 #include "service/workspaces/create_workspace.h"
 #include "service/workspaces/policy_change.h"
 #include "service/workspaces/policy_resource.h"
-#include "storage/live_count.h"
 #include "storage/schema.h"
 
 namespace tollgate::service {
@@ -78,17 +77,11 @@ absl::Status SetPolicyCommand::Apply(const storage::View& view, const storage::S
     effects.Tell(std::move(event));
   }
 
-  tollgate::store::v1::AuditRecord entry;
-  entry.set_actor(actor());
-  entry.set_action("policy.update");
-  entry.set_resource(token::WorkspaceName(workspace()));
-  entry.set_workspace(workspace());
+  tollgate::store::v1::AuditRecord entry = AuditOfWorkspace(actor(), "policy.update", workspace());
   NoteChanges(before, policy, &entry);
   effects.Audit(std::move(entry));
 
-  *response_.mutable_workspace() = ToWorkspace(record);
-  ASSIGN_OR_RETURN(const int64_t live, storage::LiveTokens(view, workspace()));
-  response_.mutable_workspace()->set_live_token_count(live);
+  ASSIGN_OR_RETURN(*response_.mutable_workspace(), ToCountedWorkspace(view, record));
   response_.set_revision(slot.revision);
   return absl::OkStatus();
 }

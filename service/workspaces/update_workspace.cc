@@ -5,7 +5,6 @@
 #include "service/records/held_token.h"
 #include "service/records/token_shape.h"
 #include "service/workspaces/policy_resource.h"
-#include "storage/live_count.h"
 #include "storage/schema.h"
 #include "text/label.h"
 
@@ -53,17 +52,11 @@ absl::Status UpdateWorkspaceCommand::Apply(const storage::View& view, const stor
     record.set_display_name(display_name_);
     record.set_update_time_us(ToRecordMicros(slot.now));
     effects.Put(storage::Table::kWorkspaces, workspace(), record);
-    AuditRecord entry;
-    entry.set_actor(actor());
-    entry.set_action("workspace.update");
-    entry.set_resource(token::WorkspaceName(workspace()));
-    entry.set_workspace(workspace());
+    AuditRecord entry = AuditOfWorkspace(actor(), "workspace.update", workspace());
     NoteChanges(before, record, &entry);
     effects.Audit(std::move(entry));
   }
-  *response_.mutable_workspace() = ToWorkspace(record);
-  ASSIGN_OR_RETURN(const int64_t live, storage::LiveTokens(view, workspace()));
-  response_.mutable_workspace()->set_live_token_count(live);
+  ASSIGN_OR_RETURN(*response_.mutable_workspace(), ToCountedWorkspace(view, record));
   response_.set_revision(slot.revision);
   return absl::OkStatus();
 }
