@@ -62,6 +62,21 @@ class OldStore {
   std::unique_ptr<OverlayView> overlay_;
 };
 
+// Brings the store to this format, part by part, each of at most `most` mutations; how many parts.
+size_t MigrateAll(size_t most, OverlayView* store) {
+  size_t parts = 0;
+  for (auto part = NextMigration(*store).value(); !part.empty();
+       part = NextMigration(*store).value()) {
+    EXPECT_LE(part.size(), most);
+    for (Mutation& mutation : part) store->Apply(std::move(mutation));
+    if (++parts > 10) {
+      ADD_FAILURE() << "there is no end";
+      break;
+    }
+  }
+  return parts;
+}
+
 TEST(MigrationTest, AStoreOfThisFormatNeedsNone) {
   const auto engine = MemoryEngine::Open().value();
   EXPECT_THAT(NextMigration(*engine->NewSnapshot().value()).value(), IsEmpty());
@@ -122,12 +137,7 @@ TEST(MigrationTest, Format3IsCounted) {
   old.push_back({Table::kCohorts, CohortKey("acme", "ada"), SerializeRecord(cohort)});
   store.Put(old);
   OverlayView now(&store.migrated());
-  size_t parts = 0;
-  for (auto part = NextMigration(now).value(); !part.empty(); part = NextMigration(now).value()) {
-    EXPECT_LE(part.size(), 5'100u);
-    for (Mutation& mutation : part) now.Apply(std::move(mutation));
-    ASSERT_LE(++parts, 10u);
-  }
+  const size_t parts = MigrateAll(5'100u, &now);
   EXPECT_EQ(parts, 7u)
       << "and one each for the labels, the audit log and the workspaces, of which there "
          "is little";
@@ -158,12 +168,7 @@ TEST(MigrationTest, Format4HasItsLabelsWhereTheyAreComparedBy) {
   }
   store.Put(old);
   OverlayView now(&store.migrated());
-  size_t parts = 0;
-  for (auto part = NextMigration(now).value(); !part.empty(); part = NextMigration(now).value()) {
-    EXPECT_LE(part.size(), 10'100u);
-    for (Mutation& mutation : part) now.Apply(std::move(mutation));
-    ASSERT_LE(++parts, 10u);
-  }
+  const size_t parts = MigrateAll(10'100u, &now);
   EXPECT_GE(parts, 3u);
   const auto count = [&](const char* asked) {
     const KeyRange range = TokensWithLabel("acme", asked);
@@ -203,12 +208,7 @@ TEST(MigrationTest, Format5KnowsWhichEntriesAreAboutAToken) {
   OverlayView now(&store.migrated());
   const auto audit = [&] { return now.Scan(Table::kAudit, "", "", 100'000).value(); };
   const std::vector<Entry> before = audit();
-  size_t parts = 0;
-  for (auto part = NextMigration(now).value(); !part.empty(); part = NextMigration(now).value()) {
-    EXPECT_LE(part.size(), 15'100u);
-    for (Mutation& mutation : part) now.Apply(std::move(mutation));
-    ASSERT_LE(++parts, 10u);
-  }
+  const size_t parts = MigrateAll(15'100u, &now);
   EXPECT_EQ(parts, 4u);
   const auto keys = [&](int i) {
     const std::string all = AuditByTokenKey("acme", id(i), "");
@@ -246,12 +246,7 @@ TEST(MigrationTest, Format6HasItsEndedTokensLookedAt) {
   }
   store.Put(old);
   OverlayView now(&store.migrated());
-  size_t parts = 0;
-  for (auto part = NextMigration(now).value(); !part.empty(); part = NextMigration(now).value()) {
-    EXPECT_LE(part.size(), 5'100u);
-    for (Mutation& mutation : part) now.Apply(std::move(mutation));
-    ASSERT_LE(++parts, 5u);
-  }
+  const size_t parts = MigrateAll(5'100u, &now);
   EXPECT_EQ(parts, 2u);
   const size_t there = now.Scan(Table::kWorkspaces, "", "", 100'000).value().size();
   const std::string first = DueKey(0, DueKind::kReachPurge, "");

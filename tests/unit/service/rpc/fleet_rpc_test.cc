@@ -3,6 +3,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/executor.h"
+#include "service/rpc/last_admits.h"
+#include "storage/memory/memory_engine.h"
 #include "tests/unit/service/service_fixture.h"
 
 namespace tollgate::service {
@@ -185,6 +188,38 @@ TEST_F(FleetTest, AGrowingFleetIsToldToPingLessOften) {
     // 1 ping a second in all, from 5 s as configured up to a third of the lease.
     EXPECT_EQ(fleet.back()->ping_interval(), absl::Seconds(std::clamp(i, 5, 10))) << i;
   }
+}
+
+class AtOnce : public base::Executor {
+ public:
+  bool Submit(std::function<void()> work) override {
+    work();
+    return true;
+  }
+};
+
+// With a token's record goes what was known of its use.
+TEST(LastAdmits, OfAPurgedTokenNoHalfIsTold) {
+  const auto engine = storage::MemoryEngine::Open().value();
+  AtOnce executor;
+  RpcDeps deps;
+  deps.engine = engine.get();
+  deps.reads = &executor;
+  deps.evidence = [] { return SilenceEvidence(); };
+  tollgate::v1::Receipt receipt;
+  tollgate::v1::LastAdmit* known = receipt.add_last_admits();
+  known->set_edge("edge-1");
+  known->mutable_last_admit_time()->set_seconds(1);
+  tollgate::v1::LastAdmit* unknown = receipt.add_last_admits();
+  unknown->set_edge("edge-2");
+  unknown->set_unknown(true);
+  ReceiptQuestion question;
+  question.workspace = "acme";
+  question.token_id = "4mXp81QzR0aYc7Ld";  // there is no such record
+  WithLastAdmits(deps, question, receipt,
+                 [&](tollgate::v1::Receipt told) { receipt = std::move(told); });
+  ASSERT_EQ(receipt.last_admits_size(), 1);
+  EXPECT_EQ(receipt.last_admits(0).edge(), "edge-2");
 }
 
 }  // namespace
