@@ -108,7 +108,9 @@ std::string Question(const std::string& token) {
   http->set_method("GET");
   http->set_host("127.0.0.1:10000");
   http->set_path("/v1/acme/items");
-  // What our copy of the contract leaves out: id, scheme, size, protocol; time; source,
+  auto* from = attributes->mutable_source()->mutable_address()->mutable_socket_address();
+  from->set_address("127.0.0.1");
+  // What our copy of the contract leaves out: id, scheme, size, protocol; time; the source's port;
   // destination.
   auto* of_http = http->GetReflection()->MutableUnknownFields(http);
   of_http->AddLengthDelimited(1, "1234567890123456789");
@@ -118,7 +120,7 @@ std::string Question(const std::string& token) {
   auto* request = attributes->mutable_request();
   request->GetReflection()->MutableUnknownFields(request)->AddLengthDelimited(1, "0123456789");
   auto* of_attributes = attributes->GetReflection()->MutableUnknownFields(attributes);
-  of_attributes->AddLengthDelimited(1, std::string(20, 's'));
+  from->GetReflection()->MutableUnknownFields(from)->AddVarint(3, 43210);
   of_attributes->AddLengthDelimited(2, std::string(20, 'd'));
   for (const auto& [name, value] : std::initializer_list<std::pair<const char*, std::string>>{
            {":authority", "127.0.0.1:10000"},
