@@ -36,6 +36,22 @@ absl::Status PrintAsJson(const google::protobuf::Message& message, JsonLayout la
   return absl::OkStatus();
 }
 
+// What shows the names that there are. Empty: nothing does, or the message gives advice itself.
+std::string WhereToLook(const absl::Status& status, const base::ErrorDetails& details) {
+  if (absl::StrContains(status.message(), '\n')) return "";
+  if (details.reason == "WORKSPACE_NOT_FOUND")
+    return "To see what there is: tollgate workspace list";
+  if (details.reason != "TOKEN_NOT_FOUND") return "";
+  std::string workspace;
+  bool purged = false;
+  for (const auto& [key, value] : details.metadata) {
+    if (key == "workspace") workspace = absl::StrCat(" -w ", value);
+    purged = purged || key == "purged";
+  }
+  return purged ? "To see what became of it: tollgate token history"
+                : absl::StrCat("To see what there is: tollgate token list --all", workspace);
+}
+
 }  // namespace
 
 std::string SafeForTerminal(absl::string_view text) {
@@ -127,6 +143,9 @@ void PrintError(const absl::Status& status, std::ostream& err) {
     }
     err << "  " << SafeForTerminal(field.field) << ": " << SafeForTerminal(field.description)
         << '\n';
+  }
+  if (const std::string where = WhereToLook(status, details); !where.empty()) {
+    err << "  " << SafeForTerminal(where) << '\n';
   }
   if (details.retry_after.has_value()) {
     err << "  Try again in " << HumanDuration(*details.retry_after + absl::Milliseconds(999))

@@ -73,7 +73,7 @@ absl::Status History(Context& context, const HistoryOptions& options) {
   const absl::Status found = context.Ask(&TokenService::Stub::GetToken, request, &token);
   if (!found.ok() && !absl::IsNotFound(found)) return found;
   const absl::Time now = context.now();
-  if (found.ok()) context.out() << SafeForTerminal(WhatItIs(token, now)) << "\n\n";
+  context.out() << SafeForTerminal(found.ok() ? WhatItIs(token, now) : found.message()) << "\n\n";
   Table table({"WHEN", "WHO", "WHAT"});
   for (const AuditEntry& entry : history.entries()) {
     table.AddRow(

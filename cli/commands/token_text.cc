@@ -11,12 +11,14 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "base/proto_time.h"
 #include "base/status.h"
 #include "cli/human.h"
 #include "cli/output.h"
 #include "token/resource_name.h"
+#include "token/token_string.h"
 
 namespace tollgate::cli {
 namespace {
@@ -43,6 +45,40 @@ std::string Named(std::vector<std::string> names, size_t total) {
   std::string text = absl::StrJoin(names, ", ");
   if (total > names.size()) absl::StrAppend(&text, " and ", total - names.size(), " more");
   return text;
+}
+
+constexpr absl::string_view kWorkspaceIdRule =
+    "1 to 63 of a-z, 0-9 and '-', not beginning or ending with '-'";
+
+// What was typed, for an error. What is longer than any id may be a part of a token string, and is
+// not said again.
+std::string Quoted(const std::string& typed) {
+  constexpr size_t kLongestQuoted = 24;
+  if (typed.size() > kLongestQuoted) return "what was given";
+  return absl::StrCat("'", SafeForTerminal(typed), "'");
+}
+
+absl::Status NoTokenId(const std::string& typed, absl::string_view workspace) {
+  const std::vector<std::string> parts = absl::StrSplit(typed, '/');
+  if (parts.size() == 2 && token::IsWorkspaceId(parts[0]) && token::IsPublicId(parts[1])) {
+    return absl::InvalidArgumentError(absl::StrCat("write ", parts[1], " -w ", parts[0],
+                                                   ", or the full name, ",
+                                                   token::FormatTokenName(parts[0], parts[1])));
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      Quoted(typed), " is no token's id: that is 16 letters and digits. 'tollgate token list",
+      workspace.empty() ? "" : " -w ", workspace, "' shows those that there are"));
+}
+
+absl::StatusOr<std::string> FullTokenName(const std::string& typed) {
+  if (token::ParseTokenName(typed, "").ok()) return typed;
+  // Said in the words of whoever typed it.
+  const std::vector<std::string> parts = absl::StrSplit(typed, '/');
+  if (parts.size() != 4 || parts[2] != "tokens") {
+    return absl::InvalidArgumentError("a token's full name is workspaces/WORKSPACE/tokens/ID");
+  }
+  RETURN_IF_ERROR(ParentFrom(parts[1]).status());
+  return NoTokenId(parts[3], parts[1]);
 }
 
 }  // namespace
@@ -194,20 +230,21 @@ std::string StillTriedText(const tollgate::v1::ListTokenAttemptsResponse& attemp
 
 absl::StatusOr<std::string> TokenNameFrom(const std::string& id_or_name,
                                           const std::string& workspace, bool typed) {
-  if (absl::StartsWith(id_or_name, "workspaces/")) {
-    if (typed && !absl::StartsWith(id_or_name, ParentFrom(workspace).value_or("") + "/")) {
-      return absl::InvalidArgumentError(absl::StrCat("which workspace: that of ", id_or_name,
-                                                     ", or that of -w, ", workspace, "?"));
-    }
-    return id_or_name;
-  }
   // A whole token string where an id belongs is a secret on a command line: do not echo it.
-  if (id_or_name.size() > 40) {
+  if (id_or_name.size() > 40 && !absl::StartsWith(id_or_name, "workspaces/")) {
     return absl::InvalidArgumentError(
         "that is no token id (16 characters, the part after the underscore). If it was a token "
         "string, it is now in this shell's history: revoke it with 'tollgate token revoke "
         "--leaked'");
   }
+  if (absl::StartsWith(id_or_name, "workspaces/")) {
+    if (typed && !absl::StartsWith(id_or_name, ParentFrom(workspace).value_or("") + "/")) {
+      return absl::InvalidArgumentError(absl::StrCat("which workspace: that of ", id_or_name,
+                                                     ", or that of -w, ", workspace, "?"));
+    }
+    return FullTokenName(id_or_name);
+  }
+  if (!token::IsPublicId(id_or_name)) return NoTokenId(id_or_name, workspace);
   if (workspace.empty()) {
     return absl::InvalidArgumentError(absl::StrCat("which workspace is ", id_or_name,
                                                    " of? Add -w WORKSPACE, or write the full name, "
@@ -223,8 +260,15 @@ absl::StatusOr<std::string> ParentFrom(const std::string& workspace) {
     return absl::InvalidArgumentError(
         "which workspace? Add -w WORKSPACE, or set TOLLGATE_WORKSPACE");
   }
-  if (absl::StartsWith(workspace, "workspaces/")) return workspace;
-  return token::WorkspaceName(workspace);
+  absl::string_view id = workspace;
+  absl::ConsumePrefix(&id, "workspaces/");
+  if (!token::IsWorkspaceId(id)) {
+    const std::string meant = absl::AsciiStrToLower(id);
+    return absl::InvalidArgumentError(absl::StrCat(
+        Quoted(workspace), " is no workspace's name: that is ", kWorkspaceIdRule,
+        token::IsWorkspaceId(meant) ? absl::StrCat(". Did you mean ", meant, "?") : ""));
+  }
+  return token::WorkspaceName(id);
 }
 
 std::string ReceiptText(const tollgate::v1::Receipt& receipt, absl::Duration elapsed) {

@@ -50,6 +50,27 @@ void FreeEnded(const TokenRecord& record, absl::string_view key, storage::Effect
   DeleteDue(record, key, effects);
 }
 
+absl::Status NoSuchToken(const storage::View& view, absl::string_view workspace,
+                         absl::string_view token_id) {
+  ASSIGN_OR_RETURN(const WorkspaceRecord owning, LoadWorkspace(view, workspace));
+  base::ErrorDetails details;
+  details.reason = "TOKEN_NOT_FOUND";
+  details.metadata = {{"workspace", std::string(workspace)}};
+  std::string message = absl::StrCat("there is no ", token::FormatTokenName(workspace, token_id));
+  // What a former workspace of this name had is nothing of this one's.
+  const std::string since = storage::AuditKey(owning.create_revision(), 0);
+  ASSIGN_OR_RETURN(
+      const std::vector<storage::Entry> told,
+      view.Scan(storage::Table::kAuditByToken, storage::AuditByTokenKey(workspace, token_id, since),
+                storage::PrefixEnd(storage::AuditByTokenKey(workspace, token_id, "")),
+                /*limit=*/1));
+  if (!told.empty()) {
+    absl::StrAppend(&message, " any more: it ended, and was purged. Its history is kept");
+    details.metadata.push_back({"purged", "true"});
+  }
+  return base::Refuse(absl::StatusCode::kNotFound, message, details);
+}
+
 }  // namespace
 
 std::string HeldToken::name() const {
@@ -147,11 +168,7 @@ absl::StatusOr<absl::optional<HeldToken>> FindToken(const storage::View& view,
 absl::StatusOr<HeldToken> LoadToken(const storage::View& view, absl::string_view workspace,
                                     absl::string_view token_id) {
   ASSIGN_OR_RETURN(auto token, FindToken(view, workspace, token_id));
-  if (!token.has_value()) {
-    RETURN_IF_ERROR(LoadWorkspace(view, workspace).status());
-    return base::Refuse(absl::StatusCode::kNotFound, "TOKEN_NOT_FOUND",
-                        absl::StrCat("there is no ", token::FormatTokenName(workspace, token_id)));
-  }
+  if (!token.has_value()) return NoSuchToken(view, workspace, token_id);
   return *std::move(token);
 }
 

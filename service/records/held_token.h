@@ -31,7 +31,7 @@ struct HeldToken {
   std::string name() const;
 };
 
-// NOT_FOUND, TOKEN_NOT_FOUND.
+// NOT_FOUND, TOKEN_NOT_FOUND; its metadata has `purged` where there was one.
 absl::StatusOr<HeldToken> LoadToken(const storage::View& view, absl::string_view workspace,
                                     absl::string_view token_id);
 // nullopt: there is no such token.

@@ -1,7 +1,8 @@
 """What the pages say to paste is pasted, and prints what they show.
 
 Of a page the blocks fenced as `bash` are run in one shell, in order, as they stand; a block without a language right behind
-one is what it prints, among other lines. There a run of digits stands for any number, `…` for any text, and an id for any id.
+one is what it prints, among other lines. There a run of digits stands for any number, `…` for any text, an id for any id, and
+`just now` for some seconds, too.
 """
 import os
 import re
@@ -13,6 +14,7 @@ from run import Run
 
 SOURCE = os.environ["TOLLGATE_SOURCE"]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
+NOW = "just now"
 ID = r"(?<![0-9A-Za-z])(?=[0-9A-Za-z]*\d)(?=[0-9A-Za-z]*[A-Z])[0-9A-Za-z]{16}(?![0-9A-Za-z])"
 
 
@@ -34,8 +36,8 @@ def pattern(line):
     """A regular expression for a line as a page shows it."""
     line = re.sub(ID, "\0", line.strip())
     parts = []
-    for part in re.split(r"(\0|…|\d+(?:\.\d+)?)", line):
-        parts.append(r"[0-9A-Za-z]{16}" if part == "\0" else ".*" if part == "…"
+    for part in re.split(rf"(\0|…|{NOW}|\d+(?:\.\d+)?)", line):
+        parts.append(r"[0-9A-Za-z]{16}" if part == "\0" else ".*" if part == "…" else rf"(?:{NOW}|\d+ s ago)" if part == NOW
                      else r"\d+(?:\.\d+)?" if part[:1].isdigit() else re.sub(r"(?:\\ |\s)+", r"\\s+", re.escape(part)))
     return re.compile(r"^\s*" + "".join(parts) + r"\s*$")
 
@@ -72,6 +74,14 @@ def test_the_readme_prints_what_it_shows(home):
         "TOLLGATE_SERVICE": f"127.0.0.1:{listen}", "TOLLGATE_VALIDATOR_SERVICE": f"127.0.0.1:{listen}",
         "TOLLGATE_VALIDATOR_METRICS_LISTEN": "127.0.0.1:0", "TOLLGATE_CONFIG": "",
     }, **{"$PWD/build/release/bin": BIN})
+
+
+def test_the_page_of_workspaces_prints_what_it_shows(home):
+    run = Run(home)
+    try:
+        check("docs/workspaces.md", {"PATH": os.environ["PATH"], "HOME": home, "LC_ALL": "C.UTF-8", "BASH_ENV": run.env})
+    finally:
+        run.stop()
 
 
 def test_the_quick_start_prints_what_it_shows(home):

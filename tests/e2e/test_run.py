@@ -1,6 +1,7 @@
 """`make run`: a store that is kept or thrown away, and nothing left behind however it ends."""
 import os
 import signal
+import socket
 import subprocess
 import sys
 
@@ -37,6 +38,7 @@ def test_a_store_that_is_kept_is_gone_on_with(home):
     run = Run(home, "--store", kept)
     try:
         token = run.sh('tollgate token create --label stays --quiet').strip()
+        service = run.sh("echo $TOLLGATE_SERVICE").strip()
     finally:
         said = run.stop()
     assert f"Store and logs: {kept}, kept when this ends" in said and os.path.isdir(os.path.join(kept, "store"))
@@ -44,8 +46,16 @@ def test_a_store_that_is_kept_is_gone_on_with(home):
     try:
         assert "stays" in run.sh("tollgate token list")
         assert "admitted" in run.sh(f"printf '%s\\n' {token} | tollgate token check")
+        assert run.sh("echo $TOLLGATE_SERVICE").strip() == service, "who knows where it was finds it there again"
     finally:
         run.stop()
+    host, port = service.split(":")
+    with socket.create_server((host, int(port))):
+        run = Run(home, "--store", kept)
+        try:
+            assert "stays" in run.sh("tollgate token list")
+        finally:
+            run.stop()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -80,9 +80,40 @@ TEST(TokenNameFrom, AsksForTheWorkspace) {
   EXPECT_EQ(*TokenNameFrom("4mXp81QzR0aYc7Ld", "acme"), "workspaces/acme/tokens/4mXp81QzR0aYc7Ld");
   EXPECT_EQ(*TokenNameFrom("4mXp81QzR0aYc7Ld", "workspaces/acme"),
             "workspaces/acme/tokens/4mXp81QzR0aYc7Ld");
-  EXPECT_EQ(*TokenNameFrom("workspaces/a/tokens/b", ""), "workspaces/a/tokens/b");
+  EXPECT_EQ(*TokenNameFrom("workspaces/a/tokens/4mXp81QzR0aYc7Ld", ""),
+            "workspaces/a/tokens/4mXp81QzR0aYc7Ld");
   EXPECT_THAT(std::string(TokenNameFrom("4mXp81QzR0aYc7Ld", "").status().message()),
               HasSubstr("-w WORKSPACE"));
+}
+
+// What is wrong is said in the words of whoever typed it, before the service is asked.
+TEST(TokenNameFrom, SaysWhatIsNoId) {
+  const auto refusal = [](const std::string& typed, const std::string& workspace) {
+    return std::string(TokenNameFrom(typed, workspace).status().message());
+  };
+  EXPECT_EQ(
+      refusal("deploy", "acme"),
+      "'deploy' is no token's id: that is 16 letters and digits. 'tollgate token list -w acme' "
+      "shows those that there are");
+  EXPECT_EQ(refusal("workspaces/acme/tokens/deploy", ""), refusal("deploy", "acme"));
+  EXPECT_THAT(refusal("deploy\n", ""), HasSubstr("'tollgate token list' shows"));
+  EXPECT_EQ(refusal("acme/4mXp81QzR0aYc7Ld", ""),
+            "write 4mXp81QzR0aYc7Ld -w acme, or the full name, "
+            "workspaces/acme/tokens/4mXp81QzR0aYc7Ld");
+  EXPECT_THAT(refusal("workspaces/Acme/tokens/4mXp81QzR0aYc7Ld", ""),
+              HasSubstr("Did you mean acme?"));
+  EXPECT_EQ(refusal("workspaces/acme", ""),
+            "a token's full name is workspaces/WORKSPACE/tokens/ID");
+  const std::string part = "tgw_" + std::string(30, 'x');
+  EXPECT_THAT(refusal(part, "acme"), testing::Not(HasSubstr("xxxx")));
+}
+
+TEST(ParentFrom, SaysWhatIsNoName) {
+  EXPECT_EQ(*ParentFrom("workspaces/acme"), "workspaces/acme");
+  EXPECT_EQ(ParentFrom("Acme").status().message(),
+            "'Acme' is no workspace's name: that is 1 to 63 of a-z, 0-9 and '-', not beginning or "
+            "ending with '-'. Did you mean acme?");
+  EXPECT_THAT(std::string(ParentFrom("a_b").status().message()), testing::Not(HasSubstr("mean")));
 }
 
 TEST(ReceiptText, NamesWhoIsWaitedFor) {

@@ -146,7 +146,11 @@ TEST_F(PurgeTest, APurgedStringIsNeitherNewNorUnknown) {
   EXPECT_TRUE((*found)->response().unchanged());
   EXPECT_EQ((*found)->response().token().name(), token.name());
   EXPECT_EQ((*found)->response().token().state(), tollgate::v1::TOKEN_STATE_REVOKED);
-  EXPECT_EQ(Reason(RevokeOne(token.name())), "TOKEN_NOT_FOUND");
+  const absl::Status gone = RevokeOne(token.name()).status();
+  EXPECT_EQ(base::ReasonOf(gone), "TOKEN_NOT_FOUND");
+  EXPECT_THAT(std::string(gone.message()), testing::HasSubstr("any more: it ended, and was purged"));
+  const auto never = RevokeOne("workspaces/acme/tokens/0000000000000000");
+  EXPECT_EQ(never.status().message(), "there is no workspaces/acme/tokens/0000000000000000");
 }
 
 TEST_F(PurgeTest, ThePolicyAsItIsDecides) {
