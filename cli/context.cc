@@ -216,10 +216,11 @@ base::SecretBytes Context::ReadSecret() {
   return secret;
 }
 
-void Context::ShowTable(const Table& table) {
-  const std::vector<std::string> left_out = table.Print(raw_out(), screen());
-  if (left_out.empty() || settings_.quiet) return;
-  err() << "Without " << absl::StrJoin(left_out, ", ") << ", for want of room: -o wide\n";
+void Context::ShowTable(const Table& table) { TellLeftOut(table.Print(raw_out(), screen())); }
+
+void Context::TellLeftOut(const std::vector<std::string>& columns) {
+  if (columns.empty() || settings_.quiet) return;
+  err() << "Without " << absl::StrJoin(columns, ", ") << ", for want of room: -o wide\n";
 }
 
 absl::Status Context::CheckForm(const CLI::App* verb, bool typed) {

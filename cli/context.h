@@ -124,6 +124,8 @@ class Context {
   }
   // Prints a table for people, and says on `err` which columns had no room.
   void ShowTable(const Table& table);
+  // Says on `err` which columns of a table had no room: none of these, nothing.
+  void TellLeftOut(const std::vector<std::string>& columns);
 
   // The verb's answer also comes in these forms: of "wide", "name", "csv". Every other has a table
   // and JSON.

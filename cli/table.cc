@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <ostream>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/types/optional.h"
 #include "cli/output.h"
@@ -15,6 +17,7 @@ namespace tollgate::cli {
 namespace {
 
 constexpr size_t kGap = 2;
+constexpr size_t kIndent = 4;  // of what is written below a row
 
 absl::string_view Colour(Tone tone) {
   switch (tone) {
@@ -43,7 +46,7 @@ void Table::AddRow(std::vector<Cell> cells) {
 }
 
 Table::Fit Table::FitTo(size_t columns) const {
-  Fit fit{std::vector<bool>(columns_.size(), true), {}};
+  Fit fit{std::vector<bool>(columns_.size(), true), {}, std::vector<bool>(columns_.size())};
   for (size_t i = 0; i < columns_.size(); ++i) {
     size_t width = text::DisplayWidth(columns_[i].name);
     for (const auto& row : rows_) width = std::max(width, text::DisplayWidth(row[i].text));
@@ -62,6 +65,12 @@ Table::Fit Table::FitTo(size_t columns) const {
     }
     return sum;
   };
+  if (total([&](size_t i) { return fit.widths[i]; }) > columns) {
+    for (size_t i = 0; i < columns_.size(); ++i) {
+      fit.below[i] = columns_[i].below;
+      if (fit.below[i]) fit.shown[i] = false;
+    }
+  }
   while (total(least) > columns) {
     absl::optional<size_t> last;
     for (size_t i = 0; i < columns_.size(); ++i) {
@@ -92,7 +101,7 @@ std::vector<std::string> Table::Print(std::ostream& out, const Screen& screen) c
   for (size_t i = 0; i < columns_.size(); ++i) {
     if (fit.shown[i]) {
       last = i;
-    } else {
+    } else if (!fit.below[i]) {
       left_out.push_back(columns_[i].name);
     }
   }
@@ -110,6 +119,17 @@ std::vector<std::string> Table::Print(std::ostream& out, const Screen& screen) c
       padding.append(fit.widths[i] - std::min(fit.widths[i], text::DisplayWidth(text)) + kGap, ' ');
     }
     out << line << '\n';
+    std::vector<std::string> below;
+    for (size_t i = 0; i < columns_.size(); ++i) {
+      if (fit.below[i] && !text_of(i).empty()) below.push_back(text_of(i));
+    }
+    if (below.empty()) return;
+    const absl::string_view colour = screen.colour ? colour_of(columns_.size() - 1) : "";
+    const size_t room = screen.columns > 2 * kIndent ? screen.columns - kIndent : kIndent;
+    for (const std::string& part : WrapToWidth(absl::StrJoin(below, "   "), room)) {
+      out << std::string(kIndent, ' ') << colour << part << (colour.empty() ? "" : kPlainAgain)
+          << '\n';
+    }
   };
   print([&](size_t i) -> const std::string& { return columns_[i].name; },
         [](size_t) { return absl::string_view(kBold); });
@@ -131,6 +151,27 @@ std::string CutToWidth(absl::string_view text, size_t columns) {
     kept = i;
   }
   return absl::StrCat(text.substr(0, kept), "…");
+}
+
+std::vector<std::string> WrapToWidth(absl::string_view text, size_t columns) {
+  std::vector<std::string> lines;
+  while (true) {
+    size_t fits = 0;   // bytes of the text that have room
+    size_t space = 0;  // where the last space among them is
+    for (size_t i = 0; i < text.size();) {
+      const size_t begin = i;
+      token::NextCodePoint(text, &i);
+      if (text::DisplayWidth(text.substr(0, i)) > columns && fits > 0) break;
+      if (text[begin] == ' ') space = begin;
+      fits = i;
+    }
+    const bool last = fits == text.size();
+    if (!last && text[fits] == ' ') space = fits;
+    const size_t end = last || space == 0 ? fits : space;
+    lines.emplace_back(absl::StripTrailingAsciiWhitespace(text.substr(0, end)));
+    text = absl::StripLeadingAsciiWhitespace(text.substr(end));
+    if (text.empty()) return lines;
+  }
 }
 
 std::string CsvRecord(const std::vector<std::string>& fields) {

@@ -107,7 +107,13 @@ std::string ResourceText(const AuditEntry& entry) {
 absl::Status List(Context& context, const ListOptions& options) {
   ASSIGN_OR_RETURN(const ListAuditEntriesRequest request,
                    RequestFrom(options, context.settings().workspace_typed));
-  Table table({"REVISION", "TIME (UTC)", "ACTOR", "ACTION", "RESOURCE", "REASON", "CHANGES"});
+  Table table({{"REVISION"},
+               {"TIME (UTC)"},
+               {"ACTOR", 10},
+               {"ACTION"},
+               Column::Below("RESOURCE"),
+               Column::Below("REASON"),
+               Column::Below("CHANGES")});
   const auto show = [&](const AuditEntry& entry) {
     if (context.settings().json()) return context.ShowJsonLine(entry);
     if (context.settings().quiet) {
@@ -124,7 +130,7 @@ absl::Status List(Context& context, const ListOptions& options) {
   const bool tabular = !context.settings().json() && !context.settings().quiet;
   if (tabular) {
     if (table.empty()) context.out() << "No audit entries.\n";
-    table.Print(context.out());
+    context.ShowTable(table);
     if (more) context.err() << "There are more: raise --limit, or leave it out to see all.\n";
   }
   return absl::OkStatus();

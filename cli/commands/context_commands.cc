@@ -50,7 +50,7 @@ absl::Status List(Context& context) {
   const ContextStore store = ContextStore::OfThisPerson();
   const std::string in_use = store.InUse();
   nlohmann::json contexts = nlohmann::json::array();
-  Table table({"", "CONTEXT", "SERVICE", "WORKSPACE"});
+  Table table({{""}, {"CONTEXT"}, {"SERVICE", 20}, {"WORKSPACE", 10}});
   for (const std::string& name : store.Names()) {
     const std::string service = Shown(store.FileOf(name), "service");
     const std::string workspace = Shown(store.FileOf(name), "workspace");
@@ -71,7 +71,7 @@ absl::Status List(Context& context) {
     context.err() << "No contexts yet. Make one:  tollgate context create prod --service "
                      "HOST:PORT\n";
   } else if (!context.settings().quiet) {
-    table.Print(context.out());
+    context.ShowTable(table);
   }
   return absl::OkStatus();
 }

@@ -316,7 +316,13 @@ absl::Status Explain(Context& context, const std::string& path) {
                   << base::TextFromDuration(file.upstream.tell_before_expiry) << " before\n";
   }
   context.out() << '\n';
-  Table table({"RULE", "LINE", "NAME", "HOST", "METHODS", "PATH", "NEEDS"});
+  Table table({{"RULE"},
+               {"LINE"},
+               {"NAME", 10},
+               {"HOST", 12},
+               {"METHODS", 10},
+               Column::Below("PATH"),
+               Column::Below("NEEDS")});
   for (const policy::Rule& rule : file.rules) {
     const bool named = rule.route.name != absl::StrCat("route ", rule.route.number);
     const bool shadowed = !policy::ShadowedBy(file, rule.route.number).empty();
@@ -333,7 +339,7 @@ absl::Status Explain(Context& context, const std::string& path) {
   }
   table.AddRow({"else", file.otherwise.has_value() ? absl::StrCat(file.otherwise->route.line) : "-",
                 "-", "-", "any", "-", Otherwise(file)});
-  table.Print(context.out());
+  context.ShowTable(table);
   return absl::OkStatus();
 }
 

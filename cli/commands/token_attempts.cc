@@ -53,7 +53,7 @@ absl::Status Attempts(Context& context, const AttemptsOptions& options) {
     return absl::OkStatus();
   }
   context.out() << what << "\n\n";
-  Table table({"EDGE", "REFUSED AS", "TIMES", "FIRST", "LAST"});
+  Table table({{"EDGE", 24}, {"REFUSED AS", 12}, {"TIMES"}, {"FIRST", 0, 1}, {"LAST"}});
   for (const tollgate::v1::EdgeAttempts& row : response.attempts()) {
     table.AddRow({row.edge(), RefusalText(row.reason()), absl::StrCat(row.count()),
                   HumanTime(base::FromProto(row.first_time()), now),
@@ -63,7 +63,7 @@ absl::Status Attempts(Context& context, const AttemptsOptions& options) {
                     HumanTime(base::FromProto(from.last_time()), now)});
     }
   }
-  table.Print(context.out());
+  context.ShowTable(table);
   return absl::OkStatus();
 }
 
@@ -75,6 +75,7 @@ void AddTokenAttemptsCommand(CLI::App& token, Context& context) {
       token.add_subcommand("attempts", "Show who still tries a token: what edges refused, and why");
   verb->add_option("token", options->token, "The token's id, or its full name")->required();
   AddWorkspaceOption(*verb, &options->workspace);
+  context.AlsoPrints(verb, {"wide"});
   verb->callback([&context, options] { context.Fail(Attempts(context, *options)); });
 }
 

@@ -74,12 +74,12 @@ absl::Status History(Context& context, const HistoryOptions& options) {
   if (!found.ok() && !absl::IsNotFound(found)) return found;
   const absl::Time now = context.now();
   context.out() << SafeForTerminal(found.ok() ? WhatItIs(token, now) : found.message()) << "\n\n";
-  Table table({"WHEN", "WHO", "WHAT"});
+  Table table({{"WHEN"}, {"WHO", 10}, Column::Below("WHAT")});
   for (const AuditEntry& entry : history.entries()) {
     table.AddRow(
         {WhenText(base::FromProto(entry.time()), now), WhoText(entry), WhatText(entry, name)});
   }
-  table.Print(context.out());
+  context.ShowTable(table);
   if (!history.next_page_token().empty()) {
     context.err() << "There is more from before that: leave --limit out to see all.\n";
   }

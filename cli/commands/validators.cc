@@ -55,10 +55,11 @@ void AddPage(ListValidatorsResponse page, ListValidatorsResponse* fleet) {
   fleet->mutable_validators()->Swap(&all);
 }
 
-FleetShown ShownFor(const ListOptions& options) {
+FleetShown ShownFor(Context& context, const ListOptions& options) {
   FleetShown shown;
+  shown.columns = context.screen().columns;
   shown.problems_only = options.problems;
-  shown.wide = options.wide;
+  shown.wide = options.wide || context.settings().wide();
   return shown;
 }
 
@@ -78,7 +79,9 @@ absl::Status List(Context& context, const ListOptions& options) {
       context.out() << SafeForTerminal(validator.validator_id()) << '\n';
     }
   } else {
-    context.out() << FleetText(fleet, ShownFor(options), context.now());
+    std::vector<std::string> left_out;
+    context.out() << FleetText(fleet, ShownFor(context, options), context.now(), &left_out);
+    context.TellLeftOut(left_out);
   }
   return absl::OkStatus();
 }
@@ -150,7 +153,7 @@ class Watcher {
       return absl::OkStatus();
     }
     const bool in_place = context_.terminal().out_is_terminal;
-    FleetShown shown = ShownFor(options_);
+    FleetShown shown = ShownFor(context_, options_);
     // One line is kept for the heading, one for the cursor, one for "and n more".
     if (in_place) shown.most_rows = std::max(ScreenLines(), 8) - 4;
     std::string frame = absl::StrCat(
@@ -203,6 +206,7 @@ void AddValidatorsCommands(CLI::App& app, Context& context) {
     auto options = std::make_shared<ListOptions>();
     CLI::App* verb = noun->add_subcommand("list", "The fleet as it stands");
     add_options(verb, options.get());
+    context.AlsoPrints(verb, {"wide"});
     verb->callback([&context, options] { context.Fail(List(context, *options)); });
   }
   {

@@ -86,20 +86,25 @@ std::string AddressText(const ValidatorStatus& validator) {
   return validator.address().empty() ? "-" : validator.address();
 }
 
-std::string Rows(const std::vector<const ValidatorStatus*>& validators, bool wide, absl::Time now) {
+std::string Rows(const std::vector<const ValidatorStatus*>& validators, const FleetShown& shown,
+                 absl::Time now, std::vector<std::string>* left_out) {
+  const bool wide = shown.wide;
   // Several processes under one id are told apart.
   std::map<absl::string_view, int> processes;
   bool twins = false;
   for (const ValidatorStatus* v : validators) twins |= ++processes[v->validator_id()] > 1;
-  std::vector<std::string> header = {"VALIDATOR",  "STATE",  "BEHIND", "LAST HEARD",
-                                     "LEASE LEFT", "POLICY", "VERSION"};
+  std::vector<Column> header = {{"VALIDATOR", 24}, {"STATE"},      {"BEHIND"},       {"LAST HEARD"},
+                                {"LEASE LEFT"},    {"POLICY", 11}, {"VERSION", 0, 1}};
   if (wide) {
     for (const char* more : {"INSTANCE", "ADDRESS", "CONNECTED", "REVISION", "LAG", "CACHED",
                              "HOLDS", "DECISIONS/S"}) {
-      header.push_back(more);
+      header.emplace_back(more);
     }
   }
-  if (twins && !wide) header.insert(header.end(), {"INSTANCE", "ADDRESS"});
+  if (twins && !wide) {
+    header.emplace_back("INSTANCE");
+    header.emplace_back("ADDRESS", 0, 2);
+  }
   Table table(std::move(header));
   for (const ValidatorStatus* v : validators) {
     std::vector<std::string> row = {v->validator_id(),
@@ -128,7 +133,8 @@ std::string Rows(const std::vector<const ValidatorStatus*>& validators, bool wid
     table.AddRow(std::move(row));
   }
   std::ostringstream out;
-  table.Print(out);
+  const std::vector<std::string> without = table.Print(out, {wide ? 0 : shown.columns, false});
+  if (left_out != nullptr) *left_out = without;
   return out.str();
 }
 
@@ -166,8 +172,8 @@ std::string FleetLine(const ListValidatorsResponse& fleet) {
   return line;
 }
 
-std::string FleetText(const ListValidatorsResponse& fleet, const FleetShown& shown,
-                      absl::Time now) {
+std::string FleetText(const ListValidatorsResponse& fleet, const FleetShown& shown, absl::Time now,
+                      std::vector<std::string>* left_out) {
   if (fleet.validators_size() == 0) {
     if (fleet.total_count() == 0) {
       return "No validators yet. Start one in front of a service: tollgate-validator --service "
@@ -182,18 +188,18 @@ std::string FleetText(const ListValidatorsResponse& fleet, const FleetShown& sho
   }
   std::vector<const ValidatorStatus*> validators;
   for (const ValidatorStatus& validator : fleet.validators()) validators.push_back(&validator);
-  size_t left_out = 0;
+  size_t more = 0;
   if (shown.most_rows > 0) {
     std::stable_sort(
         validators.begin(), validators.end(),
         [](const ValidatorStatus* a, const ValidatorStatus* b) { return Order(*a) < Order(*b); });
     if (validators.size() > shown.most_rows) {
-      left_out = validators.size() - shown.most_rows;
+      more = validators.size() - shown.most_rows;
       validators.resize(shown.most_rows);
     }
   }
-  std::string text = Rows(validators, shown.wide, now);
-  if (left_out > 0) absl::StrAppend(&text, "… and ", left_out, " more\n");
+  std::string text = Rows(validators, shown, now, left_out);
+  if (more > 0) absl::StrAppend(&text, "… and ", more, " more\n");
   return text;
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <string>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "tollgate/v1/operations_service.pb.h"
@@ -21,12 +22,14 @@ struct FleetShown {
   bool wide = false;
   // The most rows, beginning with the validators that somebody should look at; 0: all rows, by id.
   size_t most_rows = 0;
+  size_t columns = 0;  // of the terminal; 0: as wide as it likes
 };
 
 // `validators list`: the table, or words that say that there is nothing to show. `fleet` holds
-// every validator that is to be shown.
+// every validator that is to be shown. `left_out`, where it is given, gets the columns that had no
+// room.
 std::string FleetText(const tollgate::v1::ListValidatorsResponse& fleet, const FleetShown& shown,
-                      absl::Time now);
+                      absl::Time now, std::vector<std::string>* left_out = nullptr);
 
 // One line: "200 validators: 198 in sync, 2 to look at   head 184, enforced 182".
 std::string FleetLine(const tollgate::v1::ListValidatorsResponse& fleet);

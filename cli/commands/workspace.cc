@@ -242,7 +242,8 @@ absl::Status List(Context& context) {
                      "  tollgate token create -w NAME --label \"…\"\n";
     return absl::OkStatus();
   }
-  Table table({"WORKSPACE", "NAME", "TOKENS", "CREATED", "POLICY"});
+  Table table(
+      {{"WORKSPACE"}, {"NAME", 12, 1}, {"TOKENS"}, {"CREATED", 0, 2}, Column::Below("POLICY")});
   for (const Workspace& workspace : all.workspaces()) {
     table.AddRow({IdOf(workspace.name()),
                   workspace.display_name().empty() ? "-" : workspace.display_name(),
@@ -250,7 +251,7 @@ absl::Status List(Context& context) {
                   HumanTime(base::FromProto(workspace.create_time()), context.now()),
                   PolicyText(workspace.policy())});
   }
-  table.Print(context.out());
+  context.ShowTable(table);
   return absl::OkStatus();
 }
 
@@ -272,7 +273,7 @@ std::string ImpactText(const tollgate::v1::PolicyImpact& impact, absl::Time now)
 void PrintImpacts(Context& context, const tollgate::v1::PreviewWorkspacePolicyResponse& all) {
   int ends = 0;
   int refused = 0;
-  Table table({"TOKEN", "LABEL", "LAST USED", "WHERE", "WHAT"});
+  Table table({{"TOKEN"}, {"LABEL", 12}, {"LAST USED"}, {"WHERE", 10}, Column::Below("WHAT")});
   for (const tollgate::v1::PolicyImpact& impact : all.impacts()) {
     if (impact.has_unused_end_time()) ++ends;
     if (impact.ungrantable_scopes_size() > 0 || impact.label_mismatch()) ++refused;
@@ -284,7 +285,7 @@ void PrintImpacts(Context& context, const tollgate::v1::PreviewWorkspacePolicyRe
                   impact.last_used_edge().empty() ? "-" : impact.last_used_edge(),
                   ImpactText(impact, context.now())});
   }
-  table.Print(context.out());
+  context.ShowTable(table);
   context.out() << "Dry run, nothing is changed. Of " << all.examined_count() << " live token"
                 << (all.examined_count() == 1 ? "" : "s") << ": " << ends
                 << " would expire unless used, " << refused
@@ -441,8 +442,10 @@ void AddWorkspaceCommands(CLI::App& app, Context& context) {
   CLI::App* noun =
       app.add_subcommand("workspace", "Make workspaces, and set what their tokens must keep to");
   noun->require_subcommand(1);
-  noun->add_subcommand("list", "All workspaces, with how many live tokens each has")
-      ->callback([&context] { context.Fail(List(context)); });
+  CLI::App* list =
+      noun->add_subcommand("list", "All workspaces, with how many live tokens each has");
+  context.AlsoPrints(list, {"wide"});
+  list->callback([&context] { context.Fail(List(context)); });
   {
     auto options = std::make_shared<NameOptions>();
     CLI::App* verb = noun->add_subcommand("create", "Make a workspace");

@@ -236,6 +236,7 @@ class TokenPage {
   // at.
   absl::StatusOr<absl::optional<std::string>> Add(const WorkspaceRecord& owning,
                                                   absl::string_view after) {
+    ++scanned_;  // a workspace without tokens costs a look-up, too
     const auto add = [&](const storage::Entry& entry) -> absl::StatusOr<size_t> {
       ++scanned_;
       ASSIGN_OR_RETURN(const size_t size, AddOne(owning, entry));

@@ -245,7 +245,7 @@ TEST_F(AgainstService, AHistoryIsToldAsItHappened) {
     return grpc::Status(grpc::StatusCode::NOT_FOUND, "there is no such token");
   });
   EXPECT_EQ(with({}).code, kDone);
-  EXPECT_THAT(with({}).out, testing::StartsWith("WHEN"));
+  EXPECT_THAT(with({}).out, testing::StartsWith("there is no such token\n\nWHEN"));
 }
 
 // A whole workspace goes only where its name is typed; one owner's tokens for a yes.
@@ -332,7 +332,8 @@ TEST_F(AgainstService, ATokenThatCouldNotBeShownIsRevoked) {
     EXPECT_EQ(service_.revoke.asked().back().name(), "workspaces/acme/tokens/4mXp81QzR0aYc7Ld");
   }
   const size_t revoked = service_.revoke.asked().size();
-  EXPECT_THAT(to_nobody({"token", "rotate", "id", "-w", "acme"}).err, HasSubstr("It exists"));
+  EXPECT_THAT(to_nobody({"token", "rotate", "4mXp81QzR0aYc7Ld", "-w", "acme"}).err,
+              HasSubstr("It exists"));
   EXPECT_EQ(service_.revoke.asked().size(), revoked);
   service_.revoke.Script([](int, const auto&, auto*) { return Away(); });
   EXPECT_THAT(to_nobody({"token", "create", "-w", "acme", "--label", "x"}).err,
@@ -377,26 +378,30 @@ TEST_F(AgainstService, ALostRotationIsDoneAgainPlannedAnewOrTakenBack) {
     response->mutable_replaced()->set_name("workspaces/acme/tokens/0000000000000old");
     return grpc::Status::OK;
   });
-  EXPECT_THAT(Run({"token", "rotate", "id", "-w", "acme"}).err, HasSubstr("--again"));
-  const Outcome withheld = Run({"token", "rotate", "id", "-w", "acme", "--again"});
+  EXPECT_THAT(Run({"token", "rotate", "4mXp81QzR0aYc7Ld", "-w", "acme"}).err, HasSubstr("--again"));
+  const Outcome withheld = Run({"token", "rotate", "4mXp81QzR0aYc7Ld", "-w", "acme", "--again"});
   EXPECT_EQ(withheld.code, kRefused);
   EXPECT_THAT(withheld.err, HasSubstr("rotate workspaces/acme/tokens/0000000000000old --again"));
   EXPECT_FALSE(service_.rotate.asked().back().has_retire_plan()) << "the plan stays";
-  Run({"token", "rotate", "id", "-w", "acme", "--again", "--retire-in", "1h"});
+  Run({"token", "rotate", "4mXp81QzR0aYc7Ld", "-w", "acme", "--again", "--retire-in", "1h"});
   EXPECT_EQ(service_.rotate.asked().back().retire_plan().after().seconds(), 3600);
   const size_t asked = service_.rotate.asked().size();
   for (const char* other : {"--again", "--replan", "--retire-in=1h", "--expires-in=1h"}) {
-    EXPECT_EQ(Run({"token", "rotate", "id", "-w", "acme", "--cancel", other}).code, kBadUsage)
+    EXPECT_EQ(Run({"token", "rotate", "4mXp81QzR0aYc7Ld", "-w", "acme", "--cancel", other}).code,
+              kBadUsage)
         << other;
   }
-  EXPECT_EQ(Run({"token", "rotate", "id", "-w", "acme", "--again", "--replan"}).code, kBadUsage);
+  EXPECT_EQ(Run({"token", "rotate", "4mXp81QzR0aYc7Ld", "-w", "acme", "--again", "--replan"}).code,
+            kBadUsage);
   EXPECT_EQ(service_.rotate.asked().size(), asked);
 }
 
 TEST_F(AgainstService, DurationsTravelAsDurations) {
-  EXPECT_EQ(Run({"token", "rotate", "id", "-w", "acme", "--retire-in", "1h"}).code, kDone);
+  EXPECT_EQ(Run({"token", "rotate", "4mXp81QzR0aYc7Ld", "-w", "acme", "--retire-in", "1h"}).code,
+            kDone);
   EXPECT_EQ(service_.rotate.asked().back().retire_plan().after().seconds(), 3600);
-  EXPECT_EQ(Run({"token", "update", "id", "-w", "acme", "--expires-in", "1h"}).code, kDone);
+  EXPECT_EQ(Run({"token", "update", "4mXp81QzR0aYc7Ld", "-w", "acme", "--expires-in", "1h"}).code,
+            kDone);
   EXPECT_EQ(service_.update.asked().back().lifetime().seconds(), 3600);
   EXPECT_FALSE(service_.update.asked().back().token().has_expire_time());
   EXPECT_EQ(Run({"token", "list", "-w", "acme", "--unused-for", "1h", "--expiring-within", "2h",
@@ -430,16 +435,18 @@ TEST_F(AgainstService, AnUpdateThatAddsIsMadeAnewWhereTheTokenWasChanged) {
     return grpc::Status::OK;
   });
   const Outcome outcome =
-      Run({"token", "update", "id", "-w", "acme", "--add-scope", "c", "--remove-scope", "a",
-           "--annotation", "team=z", "--annotation", "old-"});
+      Run({"token", "update", "4mXp81QzR0aYc7Ld", "-w", "acme", "--add-scope", "c",
+           "--remove-scope", "a", "--annotation", "team=z", "--annotation", "old-"});
   EXPECT_EQ(outcome.code, kDone) << outcome.err;
   ASSERT_EQ(service_.update.asked().size(), 2u);
   const v1::Token token = service_.update.asked().back().token();
   EXPECT_THAT(token.scopes(), testing::ElementsAre("b", "c"));
   EXPECT_EQ(token.annotations().size(), 1u);
   EXPECT_EQ(token.annotations().at("team"), "z");
-  EXPECT_EQ(Run({"token", "update", "id", "-w", "acme", "--add-scope", "c", "--scope", "d"}).code,
-            kBadUsage);
+  EXPECT_EQ(
+      Run({"token", "update", "4mXp81QzR0aYc7Ld", "-w", "acme", "--add-scope", "c", "--scope", "d"})
+          .code,
+      kBadUsage);
 }
 
 // `--flag value WORD`: the word is a thing of its own, and one too many is refused.
@@ -448,8 +455,9 @@ TEST_F(AgainstService, ARepeatableFlagTakesOneValueEachTime) {
             kBadUsage);
   EXPECT_EQ(Run({"token", "list", "-w", "acme", "--state", "active", "revoked"}).code, kBadUsage);
   EXPECT_THAT(service_.list.asked(), IsEmpty());
-  EXPECT_EQ(Run({"token", "update", "--scope", "a", "id", "-w", "acme"}).code, kDone);
-  EXPECT_EQ(service_.update.asked().back().token().name(), "workspaces/acme/tokens/id");
+  EXPECT_EQ(Run({"token", "update", "--scope", "a", "4mXp81QzR0aYc7Ld", "-w", "acme"}).code, kDone);
+  EXPECT_EQ(service_.update.asked().back().token().name(),
+            "workspaces/acme/tokens/4mXp81QzR0aYc7Ld");
   EXPECT_THAT(service_.update.asked().back().token().scopes(), testing::ElementsAre("a"));
 }
 
@@ -494,14 +502,14 @@ TEST_F(AgainstService, AnErrorWithAdviceIsOneJsonObject) {
     return net::ToGrpcStatus(
         base::Refuse(absl::StatusCode::kFailedPrecondition, "STILL_IN_USE", "still in use"));
   });
-  Outcome outcome = Run({"token", "retire", "id", "-w", "acme"});
+  Outcome outcome = Run({"token", "retire", "4mXp81QzR0aYc7Ld", "-w", "acme"});
   EXPECT_EQ(outcome.code, kRefused);
   EXPECT_THAT(outcome.err, HasSubstr("still in use\n  To retire it all the same: --force\n"));
   const auto message = [](const Outcome& of) {
     const nlohmann::json error = nlohmann::json::parse(of.err, nullptr, false);
     return error.is_object() ? std::string(error["error"]["message"]) : "no JSON: " + of.err;
   };
-  outcome = Run({"-o", "json", "token", "retire", "id", "-w", "acme"});
+  outcome = Run({"-o", "json", "token", "retire", "4mXp81QzR0aYc7Ld", "-w", "acme"});
   EXPECT_EQ(outcome.code, kRefused);
   EXPECT_THAT(message(outcome), HasSubstr("--force"));
   // A wait that ends unenforced, and one that ends in an error.
@@ -529,8 +537,8 @@ TEST_F(AgainstService, AnEmptyOptionIsNotOneThatWasLeftOut) {
            {"token", "create", "-w", "acme", "--label", "x", "--expires-at", ""},
            {"token", "create", "-w", "acme", "--label", "x", "--scope", ""},
            {"token", "create", "-w", "acme", "--label", "x", "--request-id", ""},
-           {"token", "rotate", "id", "-w", "acme", "--retire-when-silent", ""},
-           {"token", "rotate", "id", "-w", "acme", "--retire-in", ""},
+           {"token", "rotate", "4mXp81QzR0aYc7Ld", "-w", "acme", "--retire-when-silent", ""},
+           {"token", "rotate", "4mXp81QzR0aYc7Ld", "-w", "acme", "--retire-in", ""},
            {"token", "list", "-w", "acme", "--owner", ""},
        }) {
     const Outcome outcome = Run(arguments);
@@ -596,7 +604,7 @@ TEST_F(AgainstService, AConnectionLostUnderAChangeSaysThatItMayHaveBeenMade) {
   EXPECT_THAT(outcome.err, HasSubstr("CONNECTION_LOST"));
   EXPECT_THAT(outcome.err, Not(HasSubstr("may have been made")));
   service_.get.Script([&](int, const auto&, auto*) { return Away(); });
-  outcome = Run({"-o", "json", "token", "get", "id", "-w", "acme"});
+  outcome = Run({"-o", "json", "token", "get", "4mXp81QzR0aYc7Ld", "-w", "acme"});
   EXPECT_THAT(outcome.err, HasSubstr("CONNECTION_CLOSED"));
   EXPECT_THAT(outcome.err, Not(HasSubstr("may have been made")));
   service_.create.Script([&](int, const auto&, auto*) { return Away(); });
@@ -844,18 +852,19 @@ TEST_F(AgainstService, AListIsSortedAndSaysWhatItLeavesOut) {
 
 TEST_F(AgainstService, AFormThatACommandHasNotIsRefusedWhereItWasAskedFor) {
   EXPECT_EQ(Run({"-o", "csv", "token", "list", "-w", "acme"}).code, kDone);
-  const Outcome outcome = Run({"token", "get", "id", "-w", "acme", "-o", "csv"});
+  const Outcome outcome = Run({"token", "get", "4mXp81QzR0aYc7Ld", "-w", "acme", "-o", "csv"});
   EXPECT_EQ(outcome.code, kBadUsage);
   EXPECT_THAT(outcome.err, HasSubstr("does not come as 'csv'"));
   EXPECT_THAT(service_.get.asked(), IsEmpty());
   setenv("TOLLGATE_OUTPUT", "wide", 1);
-  EXPECT_EQ(Run({"token", "get", "id", "-w", "acme"}).code, kDone) << "its table takes its place";
+  EXPECT_EQ(Run({"token", "get", "4mXp81QzR0aYc7Ld", "-w", "acme"}).code, kDone)
+      << "its table takes its place";
   unsetenv("TOLLGATE_OUTPUT");
 }
 
 TEST_F(AgainstService, SeveralAreLookedAtBeforeAnyIsChanged) {
   service_.get.Script([](int, const auto& request, auto* token) {
-    if (request.name() == "workspaces/acme/tokens/typo") {
+    if (request.name() == "workspaces/acme/tokens/tttttttttttttttt") {
       return grpc::Status(grpc::StatusCode::NOT_FOUND, "there is no such token");
     }
     token->set_name(request.name());
@@ -863,35 +872,51 @@ TEST_F(AgainstService, SeveralAreLookedAtBeforeAnyIsChanged) {
     return grpc::Status::OK;
   });
   service_.revoke.Script([](int nth, const auto& request, auto* response) {
-    if (request.name() == "workspaces/acme/tokens/b") {
+    if (request.name() == "workspaces/acme/tokens/bbbbbbbbbbbbbbbb") {
       return grpc::Status(grpc::StatusCode::FAILED_PRECONDITION, "not this one");
     }
     response->mutable_token()->set_name(request.name());
     response->set_revision(184 + nth);
     return grpc::Status::OK;
   });
-  EXPECT_EQ(Run({"token", "revoke", "a", "typo", "-w", "acme", "--yes"}).code, kNotFound);
-  Outcome outcome = Run({"token", "revoke", "a", "b", "-w", "acme"});
+  EXPECT_EQ(
+      Run({"token", "revoke", "aaaaaaaaaaaaaaaa", "tttttttttttttttt", "-w", "acme", "--yes"}).code,
+      kNotFound);
+  Outcome outcome = Run({"token", "revoke", "aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb", "-w", "acme"});
   EXPECT_EQ(outcome.code, kBadUsage) << "nobody is there to be asked";
   EXPECT_THAT(outcome.err, HasSubstr("of b"));
-  EXPECT_EQ(Run({"token", "revoke", "a", "b", "-w", "acme"}, "n\n", true).code, kAborted);
-  EXPECT_EQ(Run({"token", "revoke", "a", "b", "-w", "acme", "--expect", "3", "--yes"}).code,
+  EXPECT_EQ(
+      Run({"token", "revoke", "aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb", "-w", "acme"}, "n\n", true)
+          .code,
+      kAborted);
+  EXPECT_EQ(Run({"token", "revoke", "aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb", "-w", "acme",
+                 "--expect", "3", "--yes"})
+                .code,
             kRefused);
-  EXPECT_EQ(Run({"token", "revoke", "a", "b", "-w", "acme", "--dry-run"}).code, kDone);
+  EXPECT_EQ(
+      Run({"token", "revoke", "aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb", "-w", "acme", "--dry-run"})
+          .code,
+      kDone);
   EXPECT_THAT(service_.revoke.asked(), IsEmpty());
   // One that is refused does not keep the others from being done, and is told.
-  outcome = Run({"-o", "json", "token", "revoke", "a", "b", "c", "a", "-w", "acme", "--yes",
-                 "--request-id", "r"});
+  outcome =
+      Run({"-o", "json", "token", "revoke", "aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb",
+           "cccccccccccccccc", "aaaaaaaaaaaaaaaa", "-w", "acme", "--yes", "--request-id", "r"});
   EXPECT_EQ(outcome.code, kRefused);
-  EXPECT_THAT(outcome.err, HasSubstr("That was about workspaces/acme/tokens/b"));
+  EXPECT_THAT(outcome.err, HasSubstr("That was about workspaces/acme/tokens/bbbbbbbbbbbbbbbb"));
   EXPECT_EQ(nlohmann::json::parse(outcome.out)["results"].size(), 2u);
   ASSERT_EQ(service_.revoke.asked().size(), 3u) << "one that is named twice is one";
-  EXPECT_EQ(service_.revoke.asked()[0].request_id(), "r:a");
-  EXPECT_EQ(service_.revoke.asked()[2].request_id(), "r:c");
+  EXPECT_EQ(service_.revoke.asked()[0].request_id(), "r:aaaaaaaaaaaaaaaa");
+  EXPECT_EQ(service_.revoke.asked()[2].request_id(), "r:cccccccccccccccc");
   // A question is answered at a terminal.
-  EXPECT_EQ(Run({"token", "revoke", "a", "c", "-w", "acme"}, "y\n", true).code, kDone);
+  EXPECT_EQ(
+      Run({"token", "revoke", "aaaaaaaaaaaaaaaa", "cccccccccccccccc", "-w", "acme"}, "y\n", true)
+          .code,
+      kDone);
   EXPECT_EQ(service_.revoke.asked().size(), 5u);
-  EXPECT_EQ(Run({"token", "revoke", "a", "--label", "x", "-w", "acme", "--yes"}).code, kBadUsage);
+  EXPECT_EQ(
+      Run({"token", "revoke", "aaaaaaaaaaaaaaaa", "--label", "x", "-w", "acme", "--yes"}).code,
+      kBadUsage);
 }
 
 // A token that had ended answers with the revision of its end, however long ago.
@@ -901,14 +926,15 @@ TEST_F(AgainstService, OfSeveralTheNewestRevisionIsWaitedFor) {
     return grpc::Status::OK;
   });
   service_.revoke.Script([](int, const auto& request, auto* response) {
-    const bool had_ended = request.name() == "workspaces/acme/tokens/b";
+    const bool had_ended = request.name() == "workspaces/acme/tokens/bbbbbbbbbbbbbbbb";
     response->mutable_token()->set_name(request.name());
     response->set_revision(had_ended ? 120 : 500);
     response->set_unchanged(had_ended);
     return grpc::Status::OK;
   });
   EnforceAt(0);
-  const Outcome outcome = Run({"token", "revoke", "a", "b", "-w", "acme", "--yes", "--wait"});
+  const Outcome outcome = Run(
+      {"token", "revoke", "aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb", "-w", "acme", "--yes", "--wait"});
   EXPECT_EQ(outcome.code, kDone) << outcome.err;
   ASSERT_GE(service_.wait.asked().size(), 1u);
   for (const auto& asked : service_.wait.asked()) EXPECT_EQ(asked.revision(), 500);
@@ -920,15 +946,15 @@ TEST_F(AgainstService, AChangeThatFailedIsWorseNewsThanAWaitThatDid) {
     return grpc::Status::OK;
   });
   service_.revoke.Script([](int, const auto& request, auto* response) {
-    if (request.name() == "workspaces/acme/tokens/a") {
+    if (request.name() == "workspaces/acme/tokens/aaaaaaaaaaaaaaaa") {
       return grpc::Status(grpc::StatusCode::FAILED_PRECONDITION, "not this one");
     }
     response->set_revision(184);
     return grpc::Status::OK;
   });
   EnforceAt(1'000'000);
-  const Outcome outcome = Run(
-      {"token", "revoke", "a", "b", "-w", "acme", "--yes", "--wait", "--wait-timeout", "300ms"});
+  const Outcome outcome = Run({"token", "revoke", "aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb", "-w",
+                               "acme", "--yes", "--wait", "--wait-timeout", "300ms"});
   EXPECT_EQ(outcome.code, kRefused) << "not 'done, but not enforced'";
 }
 
@@ -940,7 +966,8 @@ TEST_F(AgainstService, WhatConcernsAllIsToldOnce) {
   service_.suspend.Script([](int, const auto&, auto*) {
     return grpc::Status(grpc::StatusCode::UNAVAILABLE, "the disk");
   });
-  const Outcome outcome = Run({"token", "suspend", "a", "b", "c", "-w", "acme", "--yes"});
+  const Outcome outcome = Run({"token", "suspend", "aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb",
+                               "cccccccccccccccc", "-w", "acme", "--yes"});
   EXPECT_EQ(outcome.code, kUnavailable);
   EXPECT_THAT(outcome.err, HasSubstr("2 of 3 were not tried"));
   EXPECT_EQ(service_.suspend.asked().size(), 1u);
@@ -1016,7 +1043,7 @@ TEST_F(AgainstService, AWithheldSecretIsARefusalInEveryForm) {
        std::vector<std::vector<std::string>>{{}, {"-q"}, {"-o", "json"}}) {
     for (const std::vector<std::string>& verb : std::vector<std::vector<std::string>>{
              {"token", "create", "-w", "acme", "--label", "x", "--request-id", "r-1"},
-             {"token", "rotate", "id", "-w", "acme", "--request-id", "r-1"}}) {
+             {"token", "rotate", "4mXp81QzR0aYc7Ld", "-w", "acme", "--request-id", "r-1"}}) {
       std::vector<std::string> words = form;
       words.insert(words.end(), verb.begin(), verb.end());
       const Outcome outcome = Run(words);
@@ -1030,15 +1057,15 @@ TEST_F(AgainstService, AWithheldSecretIsARefusalInEveryForm) {
 
 TEST_F(AgainstService, AnAnswerWithoutJsonIsAnError) {
   service_.get.Script([](int, const auto&, auto* token) {
-    token->set_name("workspaces/acme/tokens/id");
+    token->set_name("workspaces/acme/tokens/4mXp81QzR0aYc7Ld");
     token->mutable_expire_time()->set_seconds(253402300800);  // the year 10000
     return grpc::Status::OK;
   });
-  const Outcome outcome = Run({"-o", "json", "token", "get", "id", "-w", "acme"});
+  const Outcome outcome = Run({"-o", "json", "token", "get", "4mXp81QzR0aYc7Ld", "-w", "acme"});
   EXPECT_EQ(outcome.code, kFailed);
   EXPECT_EQ(outcome.out, "");
   EXPECT_THAT(outcome.err, HasSubstr("ANSWER_NOT_JSON"));
-  EXPECT_EQ(Run({"token", "get", "id", "-w", "acme"}).code, kDone);
+  EXPECT_EQ(Run({"token", "get", "4mXp81QzR0aYc7Ld", "-w", "acme"}).code, kDone);
 }
 
 TEST_F(AgainstService, AttemptsAreATableOrOneSentenceThatThereAreNone) {
@@ -1189,18 +1216,19 @@ TEST_F(AgainstService, NoAnswerDrivesTheTerminal) {
     return grpc::Status::OK;
   });
   for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
-           {"token", "attempts", "id", "-w", "acme"},
-           {"-q", "token", "attempts", "id", "-w", "acme"},
-           {"token", "get", "id", "-w", "acme"},
-           {"token", "get", "id", "-w", "acme"},
-           {"-q", "token", "get", "id", "-w", "acme"},
-           {"-o", "json", "token", "get", "id", "-w", "acme"},
+           {"token", "attempts", "4mXp81QzR0aYc7Ld", "-w", "acme"},
+           {"-q", "token", "attempts", "4mXp81QzR0aYc7Ld", "-w", "acme"},
+           {"token", "get", "4mXp81QzR0aYc7Ld", "-w", "acme"},
+           {"token", "get", "4mXp81QzR0aYc7Ld", "-w", "acme"},
+           {"-q", "token", "get", "4mXp81QzR0aYc7Ld", "-w", "acme"},
+           {"-o", "json", "token", "get", "4mXp81QzR0aYc7Ld", "-w", "acme"},
            {"token", "list", "-w", "acme"},
            {"-q", "token", "list", "-w", "acme"},
            {"token", "create", "-w", "acme", "--label", "x"},
            {"-q", "token", "create", "-w", "acme", "--label", "x"},
-           {"token", "rotate", "id", "-w", "acme"},
-           {"token", "revoke", "id", "-w", "acme", "--yes", "--wait", "--wait-timeout", "1ms"},
+           {"token", "rotate", "4mXp81QzR0aYc7Ld", "-w", "acme"},
+           {"token", "revoke", "4mXp81QzR0aYc7Ld", "-w", "acme", "--yes", "--wait",
+            "--wait-timeout", "1ms"},
            {"events", "wait", "184", "--timeout", "1s"},
        }) {
     const Outcome outcome = Run(words);
@@ -1241,8 +1269,8 @@ TEST_F(AgainstService, TheWorkspaceComesFromFlagEnvironmentAndFileInThisOrder) {
 
 TEST_F(AgainstService, AFullNameIsAWorkspaceForEveryVerb) {
   service_.get.Script([](int, const auto&, auto*) { return grpc::Status::OK; });
-  EXPECT_EQ(Run({"token", "get", "id", "-w", "workspaces/acme"}).code, kDone);
-  EXPECT_EQ(service_.get.asked().at(0).name(), "workspaces/acme/tokens/id");
+  EXPECT_EQ(Run({"token", "get", "4mXp81QzR0aYc7Ld", "-w", "workspaces/acme"}).code, kDone);
+  EXPECT_EQ(service_.get.asked().at(0).name(), "workspaces/acme/tokens/4mXp81QzR0aYc7Ld");
 }
 
 }  // namespace

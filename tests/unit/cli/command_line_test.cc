@@ -47,13 +47,14 @@ TEST(CommandLine, RefusesWrongUseBeforeItConnects) {
            {"token", "list", "-w", "acme", "--state", "asleep"},
            {"token", "list", "-w", "acme", "--unused-for", "never"},
            {"token", "revoke"},
-           {"token", "revoke", "id", "-w", "acme", "--all"},
+           {"token", "revoke", "4mXp81QzR0aYc7Ld", "-w", "acme", "--all"},
            {"token", "revoke", "--edge-digest", "12"},
-           {"token", "revoke", "id", "-w", "acme", "--wait-timeout", "5s"},  // without --wait
+           {"token", "revoke", "4mXp81QzR0aYc7Ld", "-w", "acme", "--wait-timeout",
+            "5s"},  // without --wait
            {"events", "watch", "--count=-1"},
-           {"token", "update", "id", "-w", "acme"},
-           {"token", "rotate", "id", "-w", "acme", "--retire-in", "1d", "--retire-when-silent",
-            "1d"},
+           {"token", "update", "4mXp81QzR0aYc7Ld", "-w", "acme"},
+           {"token", "rotate", "4mXp81QzR0aYc7Ld", "-w", "acme", "--retire-in", "1d",
+            "--retire-when-silent", "1d"},
            {"workspace", "set-policy", "acme"},
            {"--service", "nowhere", "workspace", "list"},
            {"--service", "192.0.2.1:7411", "workspace", "list"},  // plaintext over a network
@@ -135,7 +136,7 @@ TEST(CommandLine, NeverEchoesATokenString) {
              {"token", "create", "-w", "acme", "--label", "x", "--expires-in", secret},
              {"token", "create", "-w", "acme", "--label", "x", "--expires-at", secret},
              {"token", "create", "-w", "acme", "--label", "x", "--annotation", secret},
-             {"token", "update", "id", "-w", "acme", "--annotation", secret},
+             {"token", "update", "4mXp81QzR0aYc7Ld", "-w", "acme", "--annotation", secret},
              {"completion", secret},
              {"--service", secret, "workspace", "list"},
              {"--service", "unix:/nonexistent/x.sock", "--tls-ca", secret, "workspace", "list"},
@@ -166,7 +167,7 @@ TEST(CommandLine, ATokenStringIsNoOptionsValue) {
            {"token", "create", "-w", "acme", "--label", "CI " + secret},
            {"token", "create", "-w", "acme", "--label", "CI", "--scope", secret},
            {"token", "list", "-w", secret},
-           {"token", "revoke", "id", "-w", "acme", "--reason", "was " + secret},
+           {"token", "revoke", "4mXp81QzR0aYc7Ld", "-w", "acme", "--reason", "was " + secret},
            {"workspace", "set-policy", "acme", "--label-pattern", secret}}) {
     std::vector<std::string> all = words;
     all.insert(all.begin(), {"--service", "unix:/nonexistent/x.sock"});

@@ -60,6 +60,40 @@ Table Mixed() {
   return table;
 }
 
+TEST(Table, WritesSentencesBelowTheirRowWhereThereIsNoRoom) {
+  Table table({{"WHEN"}, {"WHO", 6}, Column::Below("REASON"), Column::Below("CHANGES")});
+  table.AddRow({"just now", "local", "exposed in a public gist", "label \"a\""});
+  table.AddRow({"2 h ago", "spiffe://example.org/ops", "", "日本語のトークン 日本語のトークン"});
+  table.AddRow({"2 h ago", "ops"});
+  std::ostringstream wide;
+  table.Print(wide, {120, false});
+  EXPECT_THAT(wide.str(), HasSubstr("exposed in a public gist  label"));
+  std::ostringstream out;
+  EXPECT_THAT(table.Print(out, {24, true}), IsEmpty());
+  EXPECT_EQ(out.str(),
+            "\x1b[1mWHEN\x1b[0m      \x1b[1mWHO\x1b[0m\n"
+            "    \x1b[1mREASON   CHANGES\x1b[0m\n"
+            "just now  local\n"
+            "    exposed in a public\n"
+            "    gist   label \"a\"\n"
+            "2 h ago   spiffe://exam…\n"
+            "    日本語のトークン\n"
+            "    日本語のトークン\n"
+            "2 h ago   ops\n");
+}
+
+TEST(WrapToWidth, BreaksAtSpacesAndWithinLongWords) {
+  EXPECT_THAT(WrapToWidth("", 4), ElementsAre(""));
+  EXPECT_THAT(WrapToWidth("ab cd", 5), ElementsAre("ab cd"));
+  EXPECT_THAT(WrapToWidth("ab cd", 4), ElementsAre("ab", "cd"));
+  EXPECT_THAT(WrapToWidth("ab cd", 2), ElementsAre("ab", "cd"));
+  EXPECT_THAT(WrapToWidth("abcdef gh", 4), ElementsAre("abcd", "ef", "gh"));
+  EXPECT_THAT(WrapToWidth("日本語", 1), ElementsAre("日", "本", "語"))
+      << "one has to stand somewhere";
+  EXPECT_THAT(WrapToWidth("cafe\u0301 a", 4), ElementsAre("cafe\u0301", "a"));
+  EXPECT_THAT(WrapToWidth(std::string(10, ' '), 4), ElementsAre(""));
+}
+
 TEST(Table, FitsTheTerminalAndSaysWhatItLeftOut) {
   for (size_t columns = 26; columns < 100; ++columns) {
     std::ostringstream out;

@@ -299,6 +299,34 @@ TEST_F(ReadTest, AllWorkspacesThatMayBeReadComeInPages) {
   EXPECT_EQ(Reason(ReadTokenList(*View(), request, now_, may_read)), "PAGE_TOKEN_MISMATCH");
 }
 
+// Else one call would look at all of a store's empty workspaces.
+TEST_F(ReadTest, WorkspacesWithoutTokensFillAPageToo) {
+  auto ask = Ask("one");
+  ask.set_parent("workspaces/z");
+  ask.set_create_workspace(true);
+  ASSERT_TRUE(Create(ask).ok());
+  Harm([](storage::Effects& effects) {
+    for (size_t i = 0; i < 2 * kMaxScannedPerPage; ++i) {
+      store::v1::WorkspaceRecord record;
+      record.set_workspace(absl::StrCat("w", i));
+      effects.Put(storage::Table::kWorkspaces, record.workspace(), record);
+    }
+  });
+  auto request = List();
+  request.set_parent("workspaces/-");
+  int pages = 0;
+  int tokens = 0;
+  do {
+    const auto page =
+        ReadTokenList(*View(), request, now_, [](absl::string_view) { return true; }).value();
+    ++pages;
+    tokens += page.tokens_size();
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty());
+  EXPECT_EQ(pages, 3);
+  EXPECT_EQ(tokens, 1);
+}
+
 TEST_F(ReadTest, APageTokenGivesNoHiddenWorkspaceAway) {
   for (const char* workspace : {"acme", "hidden", "z"}) {
     auto ask = Ask(workspace);

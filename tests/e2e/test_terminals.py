@@ -1,0 +1,97 @@
+"""Every command that shows something, at terminals of 80 and 200 columns, with and without colour, and through jq."""
+import subprocess
+
+import pytest
+
+from installation import ADMIT
+from terminal import ESCAPE, at_terminal, width
+
+LABEL = "CI deploy key (GitHub Actions) for everything that we deploy: 日本語のトークン"
+OWNER = "team:payments-and-everything-that-goes-with-them-" + "x" * 30
+EDGE = "payments/edge-of-a-service-that-has-quite-a-long-name-1"
+REASON = "in a public gist, and in a log: " + "https://gist.example/0123456789 " * 3
+
+# Words after `tollgate`; TOKEN stands for a token's name, REVISION for that of its end.
+TABLES = (
+    ("token", "list", "--all"),
+    ("token", "history", "TOKEN"),
+    ("workspace", "list"),
+    ("validators", "list"),
+    ("audit", "list"),
+    ("context", "list"),
+)
+# Here they are not cut.
+SENTENCES = TABLES[1:2] + TABLES[4:5]
+# These show sentences, and values of people's own: a terminal wraps them where it must.
+OTHERS = (
+    ("status",),
+    ("token", "get", "TOKEN"),
+    ("token", "attempts", "TOKEN"),
+    ("workspace", "get", "acme"),
+    ("audit", "verify"),
+    ("clock", "status"),
+    ("doctor", "store"),
+    ("events", "wait", "REVISION"),
+)
+
+
+def rich(tollgate):
+    """One of each thing that is shown, with long names. (the token's name, the revision of its end)"""
+    tollgate.start_service()
+    edge = tollgate.start_validator(EDGE)
+    token, secret = tollgate.create(LABEL, "--owner", OWNER, "--scope", "deploy:write", "--scope", "items:read",
+                                    "--annotation", "url=https://example.org/" + "a" * 90, "--expires-in", "10d")
+    tollgate.cli("workspace", "rename", "acme", "--to", LABEL)
+    tollgate.cli("workspace", "set-policy", "acme", "--max-lifetime", "90d", "--max-unused", "60d", "--grantable-scope",
+                 "deploy:write", "--grantable-scope", "items:read", "--grantable-scope", "repo:*", "--yes")
+    assert tollgate.check(edge, secret) == ADMIT
+    tollgate.cli("token", "rotate", token, "--retire-when-silent", "24h")
+    revoked = tollgate.cli("token", "revoke", token, "--yes", "--wait", "--reason", REASON)
+    tollgate.check(edge, secret)
+    return {"TOKEN": f"workspaces/acme/tokens/{token}", "REVISION": revoked["revision"]}
+
+
+@pytest.fixture
+def shown(tollgate, home, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", home)
+    names = rich(tollgate)
+    tollgate.cli("context", "create", "production-of-the-payments-team", "--service", "tollgate.internal.example:443")
+
+    def show(words, **options):
+        return at_terminal(tollgate, *(str(names.get(word, word)) for word in words), **options)
+
+    show.words = lambda words: [str(names.get(word, word)) for word in words]
+    return show
+
+
+def test_every_command_at_terminals_of_both_widths_with_and_without_colour(shown):
+    problems = []
+    for words in (*TABLES, *OTHERS):
+        plain = {}
+        for columns in (80, 200):
+            coloured, _ = shown(words, columns=columns)
+            bare, _ = shown(words, columns=columns, NO_COLOR="1")
+            never, _ = shown((*words, "--color", "never"), columns=columns)
+            plain[columns] = ESCAPE.sub("", bare)
+            if ESCAPE.search(bare) or ESCAPE.search(never):
+                problems.append(f"{words}: colours where none are wanted")
+            if "\x1b" in ESCAPE.sub("", coloured):
+                problems.append(f"{words}: another sequence than colours")
+            lines = plain[columns].splitlines()
+            if not lines:
+                problems.append(f"{words}: shows nothing")
+            if words == TABLES[1]:
+                lines = lines[2:]  # what it is about is a sentence
+            if words in TABLES:
+                problems += [f"{words} at {columns}: {width(line)}: {line}" for line in lines if width(line) > columns]
+        if words in SENTENCES:
+            problems += [f"{words} does not say {word}" for word in (*REASON.split(), "scopes") if word not in plain[80]]
+    assert not problems, "\n".join(problems)
+
+
+def test_every_command_through_jq(tollgate, shown):
+    for words in (*TABLES, *OTHERS):
+        answer = tollgate.cli(*shown.words(words), "-o", "json", as_json=False).stdout
+        read = subprocess.run(["jq", "-e", "-s", "length > 0 and (map(length) | min > 0)"], input=answer, text=True,
+                              capture_output=True, timeout=60, check=False)
+        assert read.returncode == 0, f"{words}: {read.stderr}\n{answer}"
