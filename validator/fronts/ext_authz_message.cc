@@ -9,91 +9,23 @@
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
-#include "base/secret.h"
-#include "base/status.h"
+#include "absl/strings/string_view.h"
+#include "envoy/service/auth/v3/external_auth.pb.h"
 
 namespace tollgate::validator {
 namespace {
 
 using envoy::config::core::v3::HeaderValue;
 using envoy::config::core::v3::HeaderValueOption;
-using envoy::service::auth::v3::AttributeContext;
-using envoy::service::auth::v3::CheckRequest;
 using envoy::service::auth::v3::CheckResponse;
 using envoy::service::auth::v3::DeniedHttpResponse;
 using envoy::service::auth::v3::OkHttpResponse;
 using google::protobuf::Struct;
 using google::protobuf::Value;
 
-constexpr absl::string_view kOurExtensions = "tollgate_";
-
 // The fields of a map's entry.
 constexpr int kMapKey = 1;
 constexpr int kMapValue = 2;
-
-absl::Status Malformed(absl::string_view message) {
-  return base::Refuse(absl::StatusCode::kInvalidArgument, "MALFORMED_REQUEST", message);
-}
-
-// As Envoy tells gRPC from what only begins like it, such as gRPC-Web.
-bool IsGrpc(absl::string_view content_type) {
-  if (!absl::ConsumePrefix(&content_type, "application/grpc")) return false;
-  return content_type.empty() || content_type.front() == '+' || content_type.front() == ';';
-}
-
-void AddHeader(absl::string_view name, absl::string_view value, CheckedRequest* read) {
-  if (absl::StartsWith(name, ":")) return;  // told by method, host and path
-  if (absl::EqualsIgnoreCase(name, "content-type") && IsGrpc(value)) read->grpc = true;
-  read->headers.emplace_back(name, value);
-}
-
-absl::Status ReadHeaders(const AttributeContext::HttpRequest& http, CheckedRequest* read) {
-  const auto& lines = http.header_map().headers();
-  if (http.headers_size() > 0 && !lines.empty()) {
-    return Malformed("The request tells its headers twice: in `headers` and in `header_map`.");
-  }
-  const auto count = static_cast<size_t>(std::max(http.headers_size(), lines.size()));
-  if (count > kMostCheckHeaders) {
-    return Malformed(absl::StrCat("The request has more than ", kMostCheckHeaders, " headers."));
-  }
-  read->headers.reserve(count);
-  for (const AttributeContext::Entry& entry : http.headers()) {
-    AddHeader(entry.key(), entry.value(), read);
-  }
-  for (const HeaderValue& line : lines) {
-    if (!line.value().empty() && !line.raw_value().empty()) {
-      return Malformed("A header has both `value` and `raw_value`.");
-    }
-    AddHeader(line.key(), line.raw_value().empty() ? line.value() : line.raw_value(), read);
-  }
-  return absl::OkStatus();
-}
-
-// Whether a key begins as ours do, in any case, with dashes for underscores, or after a space.
-bool LooksLikeOurs(absl::string_view key) {
-  std::string folded = absl::AsciiStrToLower(absl::StripAsciiWhitespace(key));
-  std::replace(folded.begin(), folded.end(), '-', '_');
-  return absl::StartsWith(folded, kOurExtensions);
-}
-
-// A mistyped extension must not leave a route with less than its configuration asks for.
-absl::Status ReadExtensions(const AttributeContext& attributes, policy::Request* request) {
-  for (const AttributeContext::Entry& entry : attributes.context_extensions()) {
-    if (!LooksLikeOurs(entry.key())) continue;
-    if (entry.key() != kRequirementExtension) {
-      return Malformed(absl::StrCat("The context extension is not known here; write `",
-                                    kRequirementExtension, "`."));
-    }
-    if (entry.value().empty() || !request->requirement.empty()) {
-      return Malformed(absl::StrCat("The context extension `", kRequirementExtension,
-                                    "` must name one requirement."));
-    }
-    request->requirement = entry.value();
-  }
-  return absl::OkStatus();
-}
 
 // The gRPC status of a refusal's HTTP status; UNKNOWN: no refusal has it.
 absl::StatusCode CodeOf(int http_status) {
@@ -319,23 +251,6 @@ bool IsReadable(const GateAnswer& answer) {
 
 }  // namespace
 
-absl::StatusOr<CheckedRequest> ReadCheck(const CheckRequest& message) {
-  const AttributeContext& attributes = message.attributes();
-  if (!attributes.request().has_http()) return Malformed("No request of HTTP is in it.");
-  const AttributeContext::HttpRequest& http = attributes.request().http();
-  CheckedRequest read;
-  RETURN_IF_ERROR(ReadHeaders(http, &read));
-  RETURN_IF_ERROR(ReadExtensions(attributes, &read.request));
-  if (!http.query().empty()) return Malformed("A query is told beside the path.");
-  read.request.method = http.method();
-  read.request.host = http.host();
-  read.request.target = http.path();
-  read.request.headers = read.headers;
-  read.request.client =
-      base::IpAddress::FromText(attributes.source().address().socket_address().address());
-  return read;
-}
-
 std::string WriteCheckResponse(const GateAnswer& answer, bool grpc) {
   std::string bytes;
   bytes.reserve(1024);
@@ -359,25 +274,6 @@ std::string WriteCheckResponse(const GateAnswer& answer, bool grpc) {
   writer.Message(CheckResponse::kDynamicMetadataFieldNumber,
                  [&] { WriteMetadata(answer, &writer); });
   return bytes;
-}
-
-void WipeCheck(CheckRequest* message) {
-  auto* http = message->mutable_attributes()->mutable_request()->mutable_http();
-  for (AttributeContext::Entry& entry : *http->mutable_headers()) {
-    base::WipeString(entry.mutable_value());
-  }
-  // Text that was never set is its type's, of which there is one: nothing is in it, and to change
-  // it would make it.
-  const HeaderValue& unset = HeaderValue::default_instance();
-  for (HeaderValue& line : *http->mutable_header_map()->mutable_headers()) {
-    if (&line.value() != &unset.value()) base::WipeString(line.mutable_value());
-    if (&line.raw_value() != &unset.raw_value()) base::WipeString(line.mutable_raw_value());
-  }
-  const auto& none = AttributeContext::HttpRequest::default_instance();
-  if (&http->path() != &none.path()) base::WipeString(http->mutable_path());
-  if (&http->query() != &none.query()) base::WipeString(http->mutable_query());
-  if (&http->body() != &none.body()) base::WipeString(http->mutable_body());
-  if (&http->raw_body() != &none.raw_body()) base::WipeString(http->mutable_raw_body());
 }
 
 }  // namespace tollgate::validator
