@@ -17,11 +17,12 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/secret.h"
-#include "google/protobuf/arena.h"
+#include "envoy/service/auth/v3/external_auth.pb.h"
 #include "grpcpp/support/byte_buffer.h"
 #include "policy/policy.h"
 #include "validator/core/validator.h"
 #include "validator/fronts/ext_authz_message.h"
+#include "validator/fronts/ext_authz_reader.h"
 #include "validator/fronts/gate.h"
 #include "validator/fronts/presented.h"
 
@@ -143,21 +144,14 @@ size_t AskOnce(validator::Gate* gate, const std::string& question) {
   const grpc::Slice slice(question);
   const grpc::ByteBuffer bytes(&slice, 1);
   size_t size = 0;
-  alignas(std::max_align_t) char block[4096];
-  google::protobuf::ArenaOptions room;
-  room.initial_block = block;
-  room.initial_block_size = sizeof(block);
-  google::protobuf::Arena arena(room);
-  auto* parsed = google::protobuf::Arena::CreateMessage<CheckRequest>(&arena);
-  if (!validator::ParseAndWipe(bytes, parsed).ok()) std::abort();
-  const auto read = validator::ReadCheck(*parsed);
+  const validator::RequestBytes held(bytes);
+  const auto read = validator::ReadCheck(held.view());
   if (!read.ok()) std::abort();
   gate->Ask(read->request, [&](const validator::GateAnswer& answer) {
     if (!answer.passes) std::abort();
     const grpc::Slice sent(validator::WriteCheckResponse(answer, read->grpc));
     size = grpc::ByteBuffer(&sent, 1).Length();
   });
-  validator::WipeCheck(parsed);
   return size;
 }
 

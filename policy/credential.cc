@@ -226,9 +226,8 @@ void FindStrayTokens(const CredentialPlaces& places, absl::Span<const Header> he
                      absl::string_view query, std::vector<std::string>* drop_headers,
                      std::vector<std::string>* drop_query) {
   for (const auto& [sent, value] : headers) {
-    std::string name = absl::AsciiStrToLower(sent);
     bool holds = false;
-    if (name == kAuthorization) {
+    if (absl::EqualsIgnoreCase(sent, kAuthorization)) {
       absl::string_view scheme;
       absl::string_view rest;
       SplitScheme(Trimmed(value), &scheme, &rest);
@@ -237,11 +236,14 @@ void FindStrayTokens(const CredentialPlaces& places, absl::Span<const Header> he
               (places.basic && absl::EqualsIgnoreCase(scheme, "basic") &&
                DecodePassword(rest, &password) && token::HoldsTokenString(password.RevealSecret()));
     } else {
-      holds = std::any_of(places.headers.begin(), places.headers.end(),
-                          [&](const std::string& place) { return ReadsAsHeader(name, place); }) &&
+      holds = std::any_of(
+                  places.headers.begin(), places.headers.end(),
+                  [sent = sent](absl::string_view place) { return ReadsAsHeader(sent, place); }) &&
               token::HoldsTokenString(value);
     }
-    if (holds && !Contains(*drop_headers, name)) drop_headers->push_back(std::move(name));
+    if (!holds) continue;
+    std::string name = absl::AsciiStrToLower(sent);
+    if (!Contains(*drop_headers, name)) drop_headers->push_back(std::move(name));
   }
   ForEachNamed(places.query, query, [&](const Parameter& parameter) {
     if (!Contains(*drop_query, parameter.name)) drop_query->push_back(parameter.name);

@@ -1,27 +1,25 @@
 #include "validator/fronts/ext_authz.h"
 
-#include <google/protobuf/arena.h>
 #include <grpcpp/alarm.h>
 #include <grpcpp/support/slice.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <cstddef>
 #include <memory>
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/types/optional.h"
 #include "base/status.h"
 #include "net/reactor.h"
 #include "validator/fronts/ext_authz_message.h"
+#include "validator/fronts/ext_authz_reader.h"
 #include "validator/fronts/presented.h"
 
 namespace tollgate::validator {
 namespace {
-
-using envoy::service::auth::v3::CheckRequest;
 
 using BytesCall = net::UnaryCall<grpc::ByteBuffer, grpc::ByteBuffer>;
 
@@ -100,23 +98,15 @@ grpc::ServerUnaryReactor* ExtAuthzFront::Check(grpc::CallbackServerContext* cont
           return asked->Refuse(base::Refuse(absl::StatusCode::kResourceExhausted,
                                             "REQUEST_TOO_LARGE", "The request is too long."));
         }
-        alignas(std::max_align_t) char block[4096];  // room for most
-        google::protobuf::ArenaOptions room;
-        room.initial_block = block;
-        room.initial_block_size = sizeof(block);
-        google::protobuf::Arena arena(room);
-        auto* parsed = google::protobuf::Arena::CreateMessage<CheckRequest>(&arena);
-        const absl::Status whole = ParseAndWipe(bytes, parsed);
-        if (good.ok()) good = whole;
+        const RequestBytes held(bytes);
         if (good.ok()) {
-          absl::StatusOr<CheckedRequest> read = ReadCheck(*parsed);
+          const absl::StatusOr<CheckedRequest> read = ReadCheck(held.view());
           good = read.status();
           if (good.ok()) {
             asked->SetGrpc(read->grpc);
             gate_.Ask(read->request, [asked](const GateAnswer& answer) { asked->Answer(answer); });
           }
         }
-        WipeCheck(parsed);
         if (!good.ok()) return asked->Refuse(good);
         if (!asked->answered()) Asked::AnswerInTime(asked);
       });

@@ -1,6 +1,8 @@
 #include "validator/fronts/ext_authz_message.h"
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -9,91 +11,23 @@
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
-#include "base/secret.h"
-#include "base/status.h"
+#include "absl/strings/string_view.h"
+#include "envoy/service/auth/v3/external_auth.pb.h"
 
 namespace tollgate::validator {
 namespace {
 
 using envoy::config::core::v3::HeaderValue;
 using envoy::config::core::v3::HeaderValueOption;
-using envoy::service::auth::v3::AttributeContext;
-using envoy::service::auth::v3::CheckRequest;
 using envoy::service::auth::v3::CheckResponse;
 using envoy::service::auth::v3::DeniedHttpResponse;
 using envoy::service::auth::v3::OkHttpResponse;
 using google::protobuf::Struct;
 using google::protobuf::Value;
 
-constexpr absl::string_view kOurExtensions = "tollgate_";
-
 // The fields of a map's entry.
 constexpr int kMapKey = 1;
 constexpr int kMapValue = 2;
-
-absl::Status Malformed(absl::string_view message) {
-  return base::Refuse(absl::StatusCode::kInvalidArgument, "MALFORMED_REQUEST", message);
-}
-
-// As Envoy tells gRPC from what only begins like it, such as gRPC-Web.
-bool IsGrpc(absl::string_view content_type) {
-  if (!absl::ConsumePrefix(&content_type, "application/grpc")) return false;
-  return content_type.empty() || content_type.front() == '+' || content_type.front() == ';';
-}
-
-void AddHeader(absl::string_view name, absl::string_view value, CheckedRequest* read) {
-  if (absl::StartsWith(name, ":")) return;  // told by method, host and path
-  if (absl::EqualsIgnoreCase(name, "content-type") && IsGrpc(value)) read->grpc = true;
-  read->headers.emplace_back(name, value);
-}
-
-absl::Status ReadHeaders(const AttributeContext::HttpRequest& http, CheckedRequest* read) {
-  const auto& lines = http.header_map().headers();
-  if (http.headers_size() > 0 && !lines.empty()) {
-    return Malformed("The request tells its headers twice: in `headers` and in `header_map`.");
-  }
-  const auto count = static_cast<size_t>(std::max(http.headers_size(), lines.size()));
-  if (count > kMostCheckHeaders) {
-    return Malformed(absl::StrCat("The request has more than ", kMostCheckHeaders, " headers."));
-  }
-  read->headers.reserve(count);
-  for (const AttributeContext::Entry& entry : http.headers()) {
-    AddHeader(entry.key(), entry.value(), read);
-  }
-  for (const HeaderValue& line : lines) {
-    if (!line.value().empty() && !line.raw_value().empty()) {
-      return Malformed("A header has both `value` and `raw_value`.");
-    }
-    AddHeader(line.key(), line.raw_value().empty() ? line.value() : line.raw_value(), read);
-  }
-  return absl::OkStatus();
-}
-
-// Whether a key begins as ours do, in any case, with dashes for underscores, or after a space.
-bool LooksLikeOurs(absl::string_view key) {
-  std::string folded = absl::AsciiStrToLower(absl::StripAsciiWhitespace(key));
-  std::replace(folded.begin(), folded.end(), '-', '_');
-  return absl::StartsWith(folded, kOurExtensions);
-}
-
-// A mistyped extension must not leave a route with less than its configuration asks for.
-absl::Status ReadExtensions(const AttributeContext& attributes, policy::Request* request) {
-  for (const AttributeContext::Entry& entry : attributes.context_extensions()) {
-    if (!LooksLikeOurs(entry.key())) continue;
-    if (entry.key() != kRequirementExtension) {
-      return Malformed(absl::StrCat("The context extension is not known here; write `",
-                                    kRequirementExtension, "`."));
-    }
-    if (entry.value().empty() || !request->requirement.empty()) {
-      return Malformed(absl::StrCat("The context extension `", kRequirementExtension,
-                                    "` must name one requirement."));
-    }
-    request->requirement = entry.value();
-  }
-  return absl::OkStatus();
-}
 
 // The gRPC status of a refusal's HTTP status; UNKNOWN: no refusal has it.
 absl::StatusCode CodeOf(int http_status) {
@@ -115,24 +49,37 @@ absl::StatusCode CodeOf(int http_status) {
   }
 }
 
-// Envoy parses values as UTF-8, and takes neither line ends nor NUL. (Looks at every character,
-// which is quicker than to stop at the first.)
-bool IsPlain(absl::string_view text) {
-  bool plain = true;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    plain = plain & (byte >= 0x20) & (byte < 0x7f);
+// Where a byte must not stand. Envoy parses values as UTF-8, and takes neither line ends nor NUL; a
+// name has no space either, and a colon would make it a pseudo header's.
+constexpr uint8_t kNotInText = 1;
+constexpr uint8_t kNotInName = 2;
+
+constexpr std::array<uint8_t, 256> MakeBans() {
+  std::array<uint8_t, 256> bans = {};
+  for (size_t byte = 0; byte < bans.size(); ++byte) {
+    if (byte < 0x20 || byte > 0x7e) bans[byte] = kNotInText | kNotInName;
   }
-  return plain;
+  bans[' '] = kNotInName;
+  bans[':'] = kNotInName;
+  return bans;
 }
+constexpr std::array<uint8_t, 256> kBans = MakeBans();
+
+// Looks at every byte, which is quicker than to stop at the first.
+uint8_t BansOf(absl::string_view text) {
+  uint8_t bans = 0;
+  for (const char c : text) bans |= kBans[static_cast<unsigned char>(c)];
+  return bans;
+}
+bool IsPlain(absl::string_view text) { return (BansOf(text) & kNotInText) == 0; }
+bool IsName(absl::string_view text) { return !text.empty() && (BansOf(text) & kNotInName) == 0; }
 // A body may have lines.
 bool IsText(absl::string_view text) {
   return std::all_of(text.begin(), text.end(),
                      [](char c) { return absl::ascii_isprint(c) || c == '\n'; });
 }
 bool IsReadable(const std::pair<std::string, std::string>& header) {
-  return !header.first.empty() && IsPlain(header.first) && IsPlain(header.second) &&
-         !absl::StrContains(header.first, ':') && !absl::StrContains(header.first, ' ') &&
+  return IsName(header.first) && IsPlain(header.second) &&
          !absl::EqualsIgnoreCase(header.first, "host");  // by which the proxy may route
 }
 bool IsReadable(const GateAnswer::Headers& headers) {
@@ -145,56 +92,88 @@ bool IsReadable(const GateAnswer::Headers& headers) {
 // Like protobuf it leaves out what is empty, but for a message.
 class Writer {
  public:
-  explicit Writer(std::string* out) : out_(*out) {}
+  // `expected`: bytes, of which there may be more.
+  explicit Writer(size_t expected) : bytes_(expected, '\0') {}
 
   void Number(int field, uint64_t value) {
     if (value == 0) return;
-    Tag(field, kVarint);
-    Varint(value);
+    char* end = RoomFor(2 * kLongestVarint);
+    end = PutTag(field, kVarint, end);
+    SetEnd(PutVarint(value, end));
   }
   void Text(int field, absl::string_view text) {
     if (!text.empty()) Element(field, text);
   }
   // Of a list, where an empty one counts.
   void Element(int field, absl::string_view text) {
-    Tag(field, kLengthDelimited);
-    Varint(text.size());
-    out_.append(text.data(), text.size());
+    char* const begin = BeginElement(field, text.size());
+    SetEnd(std::copy(text.begin(), text.end(), begin));
   }
   // The same in lower case.
   void LowerElement(int field, absl::string_view text) {
-    Element(field, text);
-    for (size_t i = out_.size() - text.size(); i < out_.size(); ++i) {
-      out_[i] = absl::ascii_tolower(static_cast<unsigned char>(out_[i]));
-    }
+    char* const begin = BeginElement(field, text.size());
+    SetEnd(std::transform(text.begin(), text.end(), begin, [](char c) {
+      return absl::ascii_tolower(static_cast<unsigned char>(c));
+    }));
   }
   // `fill` writes the message's own fields.
   template <class Fill>
   void Message(int field, Fill fill) {
-    Tag(field, kLengthDelimited);
-    const size_t begin = out_.size();
-    out_.push_back('\0');  // its length, which is one byte for most
+    // Its length takes one byte for most; room is for more.
+    SetEnd(PutTag(field, kLengthDelimited, RoomFor(2 * kLongestVarint)) + 1);
+    const size_t begin = size_;
     fill();
-    const size_t length = out_.size() - begin - 1;
+    const size_t length = size_ - begin;
     if (length < 0x80) {
-      out_[begin] = static_cast<char>(length);
+      bytes_[begin - 1] = static_cast<char>(length);
       return;
     }
-    std::string prefix;
-    Writer(&prefix).Varint(length);
-    out_.replace(begin, 1, prefix);
+    char prefix[kLongestVarint];
+    const auto longer = static_cast<size_t>(PutVarint(length, prefix) - prefix) - 1;
+    RoomFor(longer);
+    char* const message = bytes_.data() + begin;
+    std::copy_backward(message, message + length, message + length + longer);
+    std::copy(prefix, prefix + longer + 1, message - 1);
+    size_ += longer;
+  }
+
+  // What was written. Once, at the end.
+  std::string Take() {
+    bytes_.resize(size_);
+    return std::move(bytes_);
   }
 
  private:
   enum WireType : uint32_t { kVarint = 0, kLengthDelimited = 2 };
 
-  void Tag(int field, WireType type) { Varint(static_cast<uint32_t>(field) << 3 | type); }
-  void Varint(uint64_t value) {
-    for (; value >= 0x80; value >>= 7) out_.push_back(static_cast<char>(value | 0x80));
-    out_.push_back(static_cast<char>(value));
+  static constexpr size_t kLongestVarint = 10;
+
+  // Where the next byte goes, with room for `more` of them: asked for once for each field, so that
+  // its bytes are written without a look at what room there is.
+  char* RoomFor(size_t more) {
+    if (bytes_.size() - size_ < more) bytes_.resize(2 * bytes_.size() + more);
+    return bytes_.data() + size_;
+  }
+  void SetEnd(const char* end) { size_ = static_cast<size_t>(end - bytes_.data()); }
+
+  // Writes tag and length; `length` bytes must follow where it returns.
+  char* BeginElement(int field, size_t length) {
+    char* const end = RoomFor(2 * kLongestVarint + length);
+    return PutVarint(length, PutTag(field, kLengthDelimited, end));
   }
 
-  std::string& out_;
+  // Each returns where the next byte goes.
+  static char* PutTag(int field, WireType type, char* end) {
+    return PutVarint(static_cast<uint32_t>(field) << 3 | type, end);
+  }
+  static char* PutVarint(uint64_t value, char* end) {
+    for (; value >= 0x80; value >>= 7) *end++ = static_cast<char>(value | 0x80);
+    *end++ = static_cast<char>(value);
+    return end;
+  }
+
+  std::string bytes_;
+  size_t size_ = 0;  // of what is written; behind it there is room
 };
 
 // Both forms, because what Envoy does where one is not set has changed between its versions.
@@ -319,27 +298,8 @@ bool IsReadable(const GateAnswer& answer) {
 
 }  // namespace
 
-absl::StatusOr<CheckedRequest> ReadCheck(const CheckRequest& message) {
-  const AttributeContext& attributes = message.attributes();
-  if (!attributes.request().has_http()) return Malformed("No request of HTTP is in it.");
-  const AttributeContext::HttpRequest& http = attributes.request().http();
-  CheckedRequest read;
-  RETURN_IF_ERROR(ReadHeaders(http, &read));
-  RETURN_IF_ERROR(ReadExtensions(attributes, &read.request));
-  if (!http.query().empty()) return Malformed("A query is told beside the path.");
-  read.request.method = http.method();
-  read.request.host = http.host();
-  read.request.target = http.path();
-  read.request.headers = read.headers;
-  read.request.client =
-      base::IpAddress::FromText(attributes.source().address().socket_address().address());
-  return read;
-}
-
 std::string WriteCheckResponse(const GateAnswer& answer, bool grpc) {
-  std::string bytes;
-  bytes.reserve(1024);
-  Writer writer(&bytes);
+  Writer writer(1024);
   const bool readable = IsReadable(answer);
   const bool passes = answer.passes && readable;
   const bool known = !answer.passes && CodeOf(answer.status) != absl::StatusCode::kUnknown;
@@ -355,29 +315,11 @@ std::string WriteCheckResponse(const GateAnswer& answer, bool grpc) {
     writer.Message(CheckResponse::kDeniedResponseFieldNumber,
                    [&] { WriteDenied(readable ? answer : GateAnswer(), status, grpc, &writer); });
   }
-  if (!readable) return bytes;
-  writer.Message(CheckResponse::kDynamicMetadataFieldNumber,
-                 [&] { WriteMetadata(answer, &writer); });
-  return bytes;
-}
-
-void WipeCheck(CheckRequest* message) {
-  auto* http = message->mutable_attributes()->mutable_request()->mutable_http();
-  for (AttributeContext::Entry& entry : *http->mutable_headers()) {
-    base::WipeString(entry.mutable_value());
+  if (readable) {
+    writer.Message(CheckResponse::kDynamicMetadataFieldNumber,
+                   [&] { WriteMetadata(answer, &writer); });
   }
-  // Text that was never set is its type's, of which there is one: nothing is in it, and to change
-  // it would make it.
-  const HeaderValue& unset = HeaderValue::default_instance();
-  for (HeaderValue& line : *http->mutable_header_map()->mutable_headers()) {
-    if (&line.value() != &unset.value()) base::WipeString(line.mutable_value());
-    if (&line.raw_value() != &unset.raw_value()) base::WipeString(line.mutable_raw_value());
-  }
-  const auto& none = AttributeContext::HttpRequest::default_instance();
-  if (&http->path() != &none.path()) base::WipeString(http->mutable_path());
-  if (&http->query() != &none.query()) base::WipeString(http->mutable_query());
-  if (&http->body() != &none.body()) base::WipeString(http->mutable_body());
-  if (&http->raw_body() != &none.raw_body()) base::WipeString(http->mutable_raw_body());
+  return writer.Take();
 }
 
 }  // namespace tollgate::validator

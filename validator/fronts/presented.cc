@@ -1,6 +1,5 @@
 #include "validator/fronts/presented.h"
 
-#include <grpcpp/support/slice.h>
 #include <sodium.h>
 
 #include <climits>
@@ -45,6 +44,17 @@ void WipeBytes(const grpc::ByteBuffer& bytes) {
   for (const grpc::Slice& slice : slices) {
     sodium_memzero(const_cast<uint8_t*>(slice.begin()), slice.size());
   }
+}
+
+RequestBytes::RequestBytes(const grpc::ByteBuffer& buffer) {
+  // Most come in one piece, which is read where it lies.
+  if (!buffer.Valid() || buffer.TrySingleSlice(&piece_).ok()) return;
+  if (!buffer.DumpToSingleSlice(&piece_).ok()) piece_ = grpc::Slice();
+  WipeBytes(buffer);
+}
+
+RequestBytes::~RequestBytes() {
+  sodium_memzero(const_cast<uint8_t*>(piece_.begin()), piece_.size());
 }
 
 absl::Status ParseAndWipe(const grpc::ByteBuffer& bytes, google::protobuf::MessageLite* message) {

@@ -4,6 +4,7 @@
 
 #include <google/protobuf/message_lite.h>
 #include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/support/slice.h>
 
 #include <cstddef>
 #include <string>
@@ -45,6 +46,25 @@ class Presented {
 // nobody reads the message again. (Pieces of up to 23 bytes are copied, not shared; such a piece is
 // too short for a whole token string.)
 void WipeBytes(const grpc::ByteBuffer& bytes);
+
+// A request's bytes in one piece, for as long as they are read in place: wiped when it is
+// destroyed, whatever was read of them. Empty where the buffer holds none. Neither copied nor
+// moved.
+class RequestBytes {
+ public:
+  explicit RequestBytes(const grpc::ByteBuffer& buffer);
+  ~RequestBytes();
+  RequestBytes(const RequestBytes&) = delete;
+  RequestBytes& operator=(const RequestBytes&) = delete;
+
+  absl::string_view view() const {
+    return absl::string_view(reinterpret_cast<const char*>(piece_.begin()), piece_.size());
+  }
+
+ private:
+  // The transport's own piece, or, where it has several, a copy of them: they are wiped by then.
+  grpc::Slice piece_;
+};
 
 // Parses a request and wipes its bytes, so that no copy of a token string stays in the transport's
 // buffer. INVALID_ARGUMENT (MALFORMED_REQUEST): the bytes are not such a message; `*message` may

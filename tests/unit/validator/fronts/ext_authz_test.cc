@@ -22,7 +22,6 @@
 #include "nlohmann/json.hpp"
 #include "policy/policy.h"
 #include "tests/unit/validator/fronts/played_edge.h"
-#include "validator/fronts/ext_authz_message.h"
 
 namespace tollgate::validator {
 namespace {

@@ -66,5 +66,32 @@ TEST(PresentedTest, ARequestsBytesAreWipedWhetherOrNotTheyParse) {
   }
 }
 
+TEST(RequestBytesTest, OnePieceIsReadWhereItLiesAndWipedAfterwards) {
+  const grpc::Slice slice(std::string(70, 's'));
+  const grpc::ByteBuffer buffer(&slice, 1);
+  {
+    const RequestBytes held(buffer);
+    EXPECT_EQ(held.view(), std::string(70, 's'));
+    EXPECT_EQ(held.view().data(), reinterpret_cast<const char*>(slice.begin()));
+  }
+  for (const uint8_t byte : slice) ASSERT_EQ(byte, 0);
+}
+
+TEST(RequestBytesTest, SeveralPiecesAreReadAsOneAndWiped) {
+  const grpc::Slice slices[] = {grpc::Slice(std::string(70, 's')),
+                                grpc::Slice(std::string(50, 't'))};
+  const grpc::ByteBuffer buffer(slices, 2);
+  const RequestBytes held(buffer);
+  EXPECT_EQ(held.view(), std::string(70, 's') + std::string(50, 't'));
+  for (const grpc::Slice& slice : slices) {
+    for (const uint8_t byte : slice) ASSERT_EQ(byte, 0);
+  }
+}
+
+TEST(RequestBytesTest, OfNothingThereIsNothing) {
+  EXPECT_EQ(RequestBytes(grpc::ByteBuffer()).view(), "");
+  EXPECT_EQ(RequestBytes(grpc::ByteBuffer(nullptr, 0)).view(), "");
+}
+
 }  // namespace
 }  // namespace tollgate::validator
