@@ -10,8 +10,8 @@
  *   RESOLVE        the cache is filled by questions on another connection
  *   SHORTER        after its restart the service is configured with a shorter lease
  *   NARROW         channels hold less, and a decision is one step: for two validators
- * A mutation takes one rule out: NO_R1, NO_R2, NO_R3, NO_R5, NO_R7, NO_R8, NO_R9, NO_R10, NO_R11,
- * NO_R12, NO_R13, NO_R15. tests/model/check runs all of it.
+ * A mutation takes one rule out: NO_R1, NO_R2, NO_R3, NO_R5, NO_R7, NO_R8, NO_R9, NO_R9_START (of
+ * R9 what a start does), NO_R10, NO_R11, NO_R12, NO_R13, NO_R15. tests/model/check runs all of it.
  */
 #ifndef VALIDATORS
 #define VALIDATORS 1
@@ -87,6 +87,12 @@ bool said_enforced = false;   /* ghost: the receipt has been given */
 #define ALL_OVER (OVER(0) && OVER(1))
 #else
 #define ALL_OVER OVER(0)
+#endif
+
+#if VALIDATORS == 2
+#define NOBODY_LIVES (life[0] <= now && life[1] <= now)
+#else
+#define NOBODY_LIVES (life[0] <= now)
 #endif
 
 proctype Clock() {
@@ -181,7 +187,6 @@ proctype Service() {
   :: atomic { !restarted ->
        restarted = true;
        head = durable;
-       enforced_floor = durable;   /* R9: after a start, the durable head */
        for (v : 0 .. V - 1) {
          acked[v] = 0;
          if
@@ -200,6 +205,15 @@ proctype Service() {
          }
        }
        v = 0; s = 0;
+#ifdef NO_R9_START
+       /* What the start itself declares: all, or nothing while one of the roster may hold a lease. */
+       if
+       :: NOBODY_LIVES -> enforced_floor = durable
+       :: else -> enforced_floor = 0
+       fi;
+#else
+       enforced_floor = durable;   /* R9: after a start, the durable head */
+#endif
        grant_lease = LEASE_AFTER }
 #endif
   od

@@ -66,6 +66,12 @@ bool InThisRun(World* world, int fault) {
   }
 }
 
+int64_t LateBetween(World* world, int64_t low_ms, int64_t high_ms) {
+  return (low_ms + static_cast<int64_t>(
+                       world->late_rng().Uniform(static_cast<uint64_t>(high_ms - low_ms)))) *
+         kMillisecond;
+}
+
 }  // namespace
 
 Fate DrawFate(World* world) {
@@ -119,6 +125,16 @@ Fate DrawFate(World* world) {
   }
   const bool lowered =
       std::find(fate.faults.begin(), fate.faults.end(), kLowerTheLease) != fate.faults.end();
+  const bool late =
+      std::find(fate.faults.begin(), fate.faults.end(), kComeBackLate) != fate.faults.end();
+  if (late && world->late_rng().UniformReal() < 0.5) {
+    // R9: whoever comes back after a start is sent what it lacks from the store, in many pieces.
+    fate.service.feed.preload_revisions = 0;
+    fate.service.feed.catch_up_revisions = 1;
+  }
+  fate.open_returns = fate.fail_open && world->late_rng().UniformReal() < 0.5;
+  // R14: what such a one lacks is not yet older than A when it comes back (R6).
+  if (fate.open_returns) fate.service.feed.ack_limit = fate.service.feed.lease * 3;
   fate.clock_wrong = world->clock_rng().UniformReal() < 0.3;
   fate.loses_tail = world->tail_rng().UniformReal() < 0.15;
   fate.annotates = world->policy_rng().UniformReal() < 0.15;
@@ -558,15 +574,22 @@ std::shared_ptr<ValidatorNode> Town::MakeValidator(ValidatorSettings settings,
   return validator;
 }
 
+std::vector<int> Town::Learn(const std::shared_ptr<ValidatorNode>& validator) {
+  std::vector<int> known(recent_.begin(), recent_.end());
+  for (int token : known) validator->Check(token, tokens_[token].token_string, "", /*ask=*/true);
+  return known;
+}
+
 void Town::ComeBackLate(const std::shared_ptr<ValidatorNode>& late,
                         const std::shared_ptr<ValidatorNode>& other) {
   const int64_t lease = Nanos(fate_.service.feed.lease);
   const int64_t away = lease * 3 / 2 + world_->Between(0, lease);
   world_->Note("is stopped until after a restart", late->settings().id, away / kMillisecond);
-  std::vector<int> known(recent_.begin(), recent_.end());
-  for (int token : known) late->Check(token, tokens_[token].token_string, "", /*ask=*/true);
+  const std::vector<int> known = Learn(late);
   world_->After(50 * kMillisecond, 0, [this, late, other, known, away] {
     const int64_t back = world_->now() + away;
+    // Nothing of what it misses waits in its socket.
+    if (late->connection() != nullptr) late->connection()->Cut(kMillisecond, kMillisecond);
     world_->Pause(late->node(), back);
     for (int token : known) {
       world_->After(world_->Between(away / 10, away * 9 / 10), 0, [this, token] {
@@ -582,6 +605,47 @@ void Town::ComeBackLate(const std::shared_ptr<ValidatorNode>& late,
     for (int i = 1; i <= 150; ++i) {
       world_->At(back + i * 20 * kMillisecond, late->node(), [this, late] { Probe(*late); });
     }
+  });
+}
+
+void Town::OpenComesBackNowAndThen() {
+  const int64_t lease = Nanos(fate_.service.feed.lease);
+  world_->After(LateBetween(world_, 500, 4000), 0, [this, lease] {
+    if (healing_) return;
+    const auto found =
+        std::find_if(validators_.begin(), validators_.end(), [](const auto& validator) {
+          return validator->settings().fail_open_for > absl::ZeroDuration();
+        });
+    const bool up = service_ != nullptr && service_->serving() && !quiet_;
+    if (!up || found == validators_.end()) return OpenComesBackNowAndThen();
+    const std::shared_ptr<ValidatorNode> open = *found;
+    ++world_->faults;
+    world_->Note("is cut off for longer than its lease", open->settings().id);
+    const int64_t off = world_->now() + 100 * kMillisecond;
+    const int64_t back = off + lease * 5 / 4 + 300 * kMillisecond;
+    world_->At(off, 0, [open, back] {
+      open->link().up_blocked_until = back;
+      open->link().down_blocked_until = back;
+    });
+    for (int token : Learn(open)) {
+      world_->At(back - LateBetween(world_, 50, 300), 0, [this, token] {
+        if (!quiet_ && !healing_) Revoke(token);
+      });
+    }
+    world_->At(back, 0, [this, open] {
+      if (healing_) return;
+      open->link().slow_until = world_->now() + 3 * kSecond;
+      open->link().slow_read = LateBetween(world_, 100, 600);
+    });
+    for (int i = 1; i <= 40; ++i) {
+      world_->At(back + i * 25 * kMillisecond, 0, [this] {
+        if (service_ == nullptr || !service_->serving() || healing_) return;
+        const std::shared_ptr<History>& history = service_->disk()->history;
+        if (history->enforced == 0 || world_->Paused(service_->node())) return;
+        OnReceipt(history, service_->ReceiptFor(history->enforced));
+      });
+    }
+    world_->At(back + kSecond, 0, [this] { OpenComesBackNowAndThen(); });
   });
 }
 

@@ -189,6 +189,7 @@ void Town::Live() {
   if (fate_.clock_wrong) SetClockWrong();
   if (fate_.loses_tail) LoseTailNowAndThen();
   if (fate_.annotates) AnnotateNowAndThen();
+  if (fate_.open_returns) OpenComesBackNowAndThen();
   check();
   change();
   receipt();

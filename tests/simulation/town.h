@@ -49,6 +49,7 @@ struct Fate {
   bool loses_tail = false;    // the store loses its last commits at times
   bool holders = false;       // every validator has a holder beside it
   bool annotates = false;     // workspaces' policies name annotations for the edge, and change
+  bool open_returns = false;  // the one that fails open comes back after its lease at times
   bool sleeps = false;        // every machine is stopped for most of the hold after a restore
   std::vector<int> faults;    // the kinds of faults that can happen in this run
 };
@@ -147,12 +148,18 @@ class Town {
 
   // --- misfortune -----------------------------------------------------------------------------
   void Misfortune();
-  // A case for R9. Validator `late` is stopped for longer than its lease; meanwhile tokens that it
-  // knows are revoked, and that is enforced without it. Then the service crashes, and `other`,
-  // whose lease lives, is stopped too. So `late` comes back to a service that cannot declare
-  // anything yet, and lacks what the service before had declared.
+  // A case for R9. Validator `late` loses its stream, and is stopped for longer than its lease;
+  // meanwhile tokens that it knows are revoked, and that is enforced without it. Then the service
+  // crashes, and `other`, whose lease lives, is stopped too. So `late` comes back to a service that
+  // cannot declare anything yet, and lacks what the service before had declared.
   void ComeBackLate(const std::shared_ptr<ValidatorNode>& late,
                     const std::shared_ptr<ValidatorNode>& other);
+  // A case for R14, now and then. The validator that fails open is cut off for longer than its
+  // lease; what it knows is revoked, and that is enforced without it. It comes back, and is granted
+  // a lease while what it lacks is still on its way.
+  void OpenComesBackNowAndThen();
+  // From now on the validator holds what it may of the tokens that changed lately; returns those.
+  std::vector<int> Learn(const std::shared_ptr<ValidatorNode>& validator);
   // A case for R5. The lease is made long; then, within one such lease of a validator that is cut
   // off, the service starts twice with a short lease.
   void LowerTheLease(const std::shared_ptr<ValidatorNode>& cut_off);

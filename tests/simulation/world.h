@@ -30,6 +30,7 @@ class World {
         hold_rng_(seed ^ 0x94d049bb133111eb),
         holder_rng_(seed ^ 0xd6e8feb86659fd93),
         policy_rng_(seed ^ 0xa0761d6478bd642f),
+        late_rng_(seed ^ 0xe7037ed1a0b428db),
         record_(record) {}
 
   int64_t now() const { return now_; }
@@ -45,6 +46,8 @@ class World {
   base::SeededRandom& holder_rng() { return holder_rng_; }
   // For workspaces' policies.
   base::SeededRandom& policy_rng() { return policy_rng_; }
+  // For those that come back late; its own, too.
+  base::SeededRandom& late_rng() { return late_rng_; }
   bool Chance(double p) { return rng_.UniformReal() < p; }
   int64_t Between(int64_t low, int64_t high) {
     return high <= low ? low : low + static_cast<int64_t>(rng_.Uniform(high - low));
@@ -113,6 +116,7 @@ class World {
   base::SeededRandom hold_rng_;
   base::SeededRandom holder_rng_;
   base::SeededRandom policy_rng_;
+  base::SeededRandom late_rng_;
   const bool record_;
   int64_t now_ = 0;
   uint64_t next_number_ = 0;

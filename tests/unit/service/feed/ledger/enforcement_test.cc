@@ -346,6 +346,24 @@ TEST_F(LedgerTest, R9AfterAStartTheFloorIsTheDurableHead) {
   EXPECT_EQ(Ask(Id("a"), head_).outcome, LeaseOutcome::kGranted);
 }
 
+TEST_F(LedgerTest, R9AfterAStartNoGrantBelowWhatTheServiceBeforeHadDeclared) {
+  Join(Id("late"));
+  const int64_t applied = head_;
+  Pass(kLease);  // it lapses, and goes out of the roster
+  Join(Id("other"));
+  const int64_t r = Commit();
+  Ack(Id("other"), r);
+  ASSERT_TRUE(Enforced(r));
+  // The start waits for `other`, so it declares nothing that could refuse `late` its lease.
+  Begin({Record(Id("other"))});
+  EXPECT_FALSE(Enforced(r));
+  Hello(Id("late"));
+  ledger_->OnRostered(ledger_->BeginRosterWrite(Id("late"), absl::UnixEpoch()));
+  Ack(Id("late"), applied);
+  EXPECT_EQ(Ask(Id("late"), applied).outcome, LeaseOutcome::kBelowEnforced);
+  EXPECT_EQ(Ask(Id("late"), r).outcome, LeaseOutcome::kGranted);
+}
+
 TEST_F(LedgerTest, R10AcknowledgementsAreByIncarnationAndNeverFall) {
   Join(Id("a", '1'));
   Join(Id("a", '2'));  // a twin under the same id
