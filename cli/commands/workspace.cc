@@ -46,6 +46,7 @@ struct PolicyOptions {
   Which which;
   std::string label_pattern, max_lifetime, rotation_period, max_unused, ended, request_id;
   std::vector<std::string> scopes, edge_annotations;
+  int64_t most_live = 0;
   bool unique = false, not_unique = false;
   bool addresses = false, no_addresses = false;
   std::vector<std::string> unset;
@@ -69,6 +70,9 @@ std::string PolicyText(const WorkspacePolicy& policy) {
     parts.push_back(kept == absl::ZeroDuration()
                         ? std::string("ended tokens kept for ever")
                         : absl::StrCat("ended tokens kept for ", HumanDuration(kept)));
+  }
+  if (policy.max_live_tokens() > 0) {
+    parts.push_back(absl::StrCat("at most ", policy.max_live_tokens(), " live tokens"));
   }
   if (policy.grantable_scopes_size() > 0) {
     parts.push_back(absl::StrCat("scopes ", absl::StrJoin(policy.grantable_scopes(), ",")));
@@ -391,6 +395,10 @@ absl::Status SetPolicy(Context& context, const CLI::App& verb, const PolicyOptio
       return absl::InvalidArgumentError(absl::StrCat(read.message(), "; or never, to keep all"));
     }
   }
+  if (verb.count("--max-live-tokens") > 0) {
+    policy.set_max_live_tokens(options.most_live);
+    mask("max_live_tokens");
+  }
   if (!options.scopes.empty()) {
     for (const std::string& scope : options.scopes) policy.add_grantable_scopes(scope);
     mask("grantable_scopes");
@@ -498,6 +506,9 @@ void AddWorkspaceCommands(CLI::App& app, Context& context) {
   verb->add_option("--ended-retention", options->ended,
                    "Purge the record of a token so long after its end, as in 400d (the usual); "
                    "never: keep all");
+  verb->add_option("--max-live-tokens", options->most_live,
+                   "No token is created where so many are live; rotations still are")
+      ->check(CLI::PositiveNumber);
   verb->add_option("--grantable-scope", options->scopes,
                    "A scope that may be granted, or items:* for all beneath; repeatable");
   verb->add_option("--edge-annotation", options->edge_annotations,
@@ -509,7 +520,7 @@ void AddWorkspaceCommands(CLI::App& app, Context& context) {
       ->excludes(addresses);
   verb->add_option("--unset", options->unset, "Take a part away; repeatable")
       ->check(CLI::IsMember({"label_pattern", "unique_labels", "max_lifetime", "rotation_period",
-                             "max_unused", "ended_retention", "grantable_scopes",
+                             "max_unused", "ended_retention", "max_live_tokens", "grantable_scopes",
                              "edge_annotations", "report_attempt_addresses"}));
   verb->add_flag("--dry-run", options->dry_run,
                  "Show which tokens it would end or purge, and which could not be rotated; change "

@@ -45,6 +45,13 @@ Value Flag(bool flag) {
   return value;
 }
 
+Value NumberOf(int64_t number) {
+  if (number == 0) return Null();
+  Value value;
+  value.set_number_value(static_cast<double>(number));
+  return value;
+}
+
 Value TimeOf(int64_t us) {
   return us == 0 ? Null() : Text(TimeUtil::ToString(base::TimestampFromMicros(us)));
 }
@@ -203,6 +210,7 @@ void Note(const PolicyRecord& before, const PolicyRecord& after, bool made, Audi
   notes.Compare("max_unused", before.max_unused_us(), after.max_unused_us(), DurationOf);
   notes.Compare("ended_retention", before.ended_retention_us(), after.ended_retention_us(),
                 RetentionOf);
+  notes.Compare("max_live_tokens", before.max_live_tokens(), after.max_live_tokens(), NumberOf);
   notes.Compare("grantable_scopes", before.grantable_scopes(), after.grantable_scopes(), ListOf);
   notes.Compare("edge_annotations", before.edge_annotations(), after.edge_annotations(), ListOf);
   notes.Compare("report_attempt_addresses", before.report_attempt_addresses(),

@@ -58,6 +58,7 @@ absl::Status CreateTokenCommand::Apply(const storage::View& view, const storage:
   HeldToken token;
   token.policy = owning->policy();
 
+  RETURN_IF_ERROR(CheckRoom(view, token.policy, workspace()));
   RETURN_IF_ERROR(CheckLabelUnderPolicy(token.policy, asked.label(), "token.label"));
   RETURN_IF_ERROR(
       CheckScopesUnderPolicy(token.policy, asked.scopes(), /*held=*/{}, "token.scopes"));

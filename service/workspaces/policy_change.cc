@@ -78,6 +78,10 @@ absl::Status CheckPolicyChange(const WorkspacePolicy& policy, const FieldMask& m
   RETURN_IF_ERROR(
       PolicyMicros(policy.has_max_unused(), policy.max_unused(), "policy.max_unused").status());
   RETURN_IF_ERROR(RetentionMicros(policy).status());
+  if (policy.max_live_tokens() < 0) {
+    return base::RefuseField("LIMIT_NEGATIVE", "policy.max_live_tokens",
+                             "is below 0; give a number of tokens, or 0 for any");
+  }
   RETURN_IF_ERROR(token::CheckScopes(policy.grantable_scopes(), "policy.grantable_scopes"));
   RETURN_IF_ERROR(
       token::CheckScopeStars(policy.grantable_scopes(), /*held=*/{}, "policy.grantable_scopes"));
@@ -114,6 +118,7 @@ absl::Status ChangePolicy(const WorkspacePolicy& policy, const FieldMask& mask, 
     ASSIGN_OR_RETURN(const int64_t us, RetentionMicros(policy));
     record->set_ended_retention_us(us);
   }
+  if (sets("max_live_tokens")) record->set_max_live_tokens(policy.max_live_tokens());
   if (sets("grantable_scopes")) *record->mutable_grantable_scopes() = policy.grantable_scopes();
   if (sets("edge_annotations")) *record->mutable_edge_annotations() = policy.edge_annotations();
   if (sets("report_attempt_addresses")) {

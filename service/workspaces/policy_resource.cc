@@ -67,6 +67,7 @@ tollgate::v1::Workspace ToWorkspace(const WorkspaceRecord& record) {
   *policy->mutable_grantable_scopes() = from.grantable_scopes();
   *policy->mutable_edge_annotations() = from.edge_annotations();
   policy->set_report_attempt_addresses(from.report_attempt_addresses());
+  policy->set_max_live_tokens(from.max_live_tokens());
   return workspace;
 }
 

@@ -9,6 +9,7 @@
 #include "base/duration.h"
 #include "base/status.h"
 #include "service/records/held_token.h"
+#include "storage/live_count.h"
 #include "storage/schema.h"
 #include "token/resource_name.h"
 #include "token/scope.h"
@@ -116,6 +117,23 @@ absl::Status CheckLifetimeUnderPolicy(const PolicyRecord& policy, absl::Time cre
   return RefuseByPolicy(
       "LIFETIME_TOO_LONG", field,
       absl::StrCat("this workspace's tokens live for at most ", base::TextFromDuration(longest)));
+}
+
+absl::Status CheckRoom(const storage::View& view, const PolicyRecord& policy,
+                       absl::string_view workspace) {
+  if (policy.max_live_tokens() == 0) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const int64_t live, storage::LiveTokens(view, workspace));
+  if (live < policy.max_live_tokens()) return absl::OkStatus();
+  base::ErrorDetails details;
+  details.reason = "TOO_MANY_TOKENS";
+  details.metadata = {{"live_token_count", absl::StrCat(live)},
+                      {"max_live_tokens", absl::StrCat(policy.max_live_tokens())}};
+  return base::Refuse(
+      absl::StatusCode::kFailedPrecondition,
+      absl::StrCat(workspace, " has ", live, " live tokens, and its policy lets it ", "have ",
+                   policy.max_live_tokens(),
+                   ". Revoke those that nobody uses, or raise max_live_tokens"),
+      details);
 }
 
 absl::Status CheckLabelFree(const storage::View& view, const PolicyRecord& policy,

@@ -51,6 +51,11 @@ absl::Status CheckLifetimeUnderPolicy(const tollgate::store::v1::PolicyRecord& p
                                       absl::Time created, absl::Time expire,
                                       absl::string_view field);
 
+// FAILED_PRECONDITION, TOO_MANY_TOKENS: the workspace has as many live tokens as the policy lets it
+// have.
+absl::Status CheckRoom(const storage::View& view, const tollgate::store::v1::PolicyRecord& policy,
+                       absl::string_view workspace);
+
 // ALREADY_EXISTS, LABEL_TAKEN (names the holder): the policy wants unique labels, and a live token
 // outside `exempt` has this label, or one that reads the same (text::ComparedLabel).
 absl::Status CheckLabelFree(const storage::View& view,

@@ -149,3 +149,17 @@ def test_an_ended_token_is_purged_and_still_no_unknown_one(tollgate):
     assert tollgate.cli("doctor", "store")["fault_count"] == 0
     told = tollgate.cli("token", "history", live, as_json=False).stdout
     assert "revoked, with all" in told and "the house is closed" in told, told
+
+def test_a_workspaces_live_tokens_are_capped(tollgate):
+    tollgate.start_service()
+    tollgate.create("a")
+    policy = tollgate.cli("workspace", "set-policy", "acme", "--max-live-tokens", "2")["workspace"]["policy"]
+    assert policy["max_live_tokens"] == 2
+    b, _ = tollgate.create("b")
+    refused = tollgate.cli("token", "create", "--label", "c", code=4, as_json=False).stderr
+    assert refused.startswith("refused: acme has 2 live tokens, and its policy lets it have 2. Revoke"), refused
+    assert "(reason TOO_MANY_TOKENS)" in refused
+    tollgate.cli("token", "rotate", b)
+    assert "at most 2 live tokens" in tollgate.cli("workspace", "get", "acme", as_json=False).stdout
+    tollgate.cli("workspace", "set-policy", "acme", "--unset", "max_live_tokens")
+    tollgate.create("c")

@@ -108,7 +108,7 @@ TEST(Completion, BashOffersClosedSets) {
   EXPECT_THAT(InBash("tollgate token list --state re"),
               UnorderedElementsAre("retiring", "revoked"));
   EXPECT_THAT(InBash("tollgate workspace set-policy acme --unset max"),
-              UnorderedElementsAre("max_lifetime", "max_unused"));
+              UnorderedElementsAre("max_lifetime", "max_live_tokens", "max_unused"));
 }
 
 TEST(Completion, BashOffersFlagsOfThePlaceAndTheSettings) {

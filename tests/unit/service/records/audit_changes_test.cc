@@ -93,6 +93,7 @@ TEST(NoteChangesTest, OfAPolicyEveryField) {
   after.set_label_pattern("ci-.*");
   after.set_rotation_period_us(1'500'000);
   after.set_max_unused_us(2'000'000);
+  after.set_max_live_tokens(12);
   after.add_grantable_scopes("deploy:*");
   after.add_edge_annotations("env");
   after.set_report_attempt_addresses(true);
@@ -102,8 +103,9 @@ TEST(NoteChangesTest, OfAPolicyEveryField) {
       Told(entry),
       ElementsAre(R"(label_pattern null "ci-.*")", "unique_labels true false",
                   R"(max_lifetime "86400s" null)", R"(rotation_period null "1.500s")",
-                  R"(max_unused null "2s")", R"(grantable_scopes null ["deploy:*"])",
-                  R"(edge_annotations null ["env"])", "report_attempt_addresses false true"));
+                  R"(max_unused null "2s")", "max_live_tokens null 12",
+                  R"(grantable_scopes null ["deploy:*"])", R"(edge_annotations null ["env"])",
+                  "report_attempt_addresses false true"));
 }
 
 // Whatever is in a token, an entry of it is small.

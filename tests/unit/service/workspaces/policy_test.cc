@@ -105,6 +105,48 @@ TEST_F(PolicyTest, EdgesAreToldWhereWhatTheyAreToldOfTokensChanges) {
                 "ANNOTATION_KEY_REPEATED", "policy.edge_annotations[1]");
 }
 
+TEST_F(PolicyTest, LiveTokensAreCapped) {
+  tollgate::v1::WorkspacePolicy policy;
+  policy.set_max_live_tokens(-1);
+  EXPECT_EQ(Reason(SetPolicy(policy)), "LIMIT_NEGATIVE");
+  policy.set_max_live_tokens(2);
+  const auto set = SetPolicy(policy);
+  ASSERT_TRUE(set.ok()) << set.status();
+  EXPECT_EQ((*set)->response().workspace().policy().max_live_tokens(), 2);
+  ASSERT_TRUE(Create(Ask("a")).ok());
+  const auto b = Create(Ask("b"));
+  ASSERT_TRUE(b.ok());
+  const auto refused = Create(Ask("c"));
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(Reason(refused), "TOO_MANY_TOKENS");
+  // Rotation is never refused for it, or nobody could rotate there.
+  const auto rotated = Rotate((*b)->response().token().name());
+  ASSERT_TRUE(rotated.ok()) << rotated.status();
+  ASSERT_TRUE(RevokeOne((*b)->response().token().name()).ok());
+  EXPECT_EQ(Reason(Create(Ask("c"))), "TOO_MANY_TOKENS") << "the replacement is one";
+  ASSERT_TRUE(RevokeOne((*rotated)->response().token().name()).ok());
+  EXPECT_TRUE(Create(Ask("c")).ok());
+  policy.set_max_live_tokens(0);
+  ASSERT_TRUE(SetPolicy(policy).ok());
+  EXPECT_TRUE(Create(Ask("d")).ok()) << "any number";
+}
+
+// Each of a batch sees those before it.
+TEST_F(PolicyTest, ABatchCannotPassTheCap) {
+  tollgate::v1::WorkspacePolicy policy;
+  policy.set_max_live_tokens(2);
+  ASSERT_TRUE(SetPolicy(policy).ok());
+  std::vector<std::shared_ptr<CreateTokenCommand>> made;
+  std::vector<storage::Command*> batch;
+  for (const char* label : {"a", "b", "c", "d"}) {
+    made.push_back(CreateTokenCommand::Make(Ask(label), "local", Mint()).value());
+    batch.push_back(made.back().get());
+  }
+  int done = 0;
+  for (const absl::Status& one : RunAll(batch)) done += one.ok() ? 1 : 0;
+  EXPECT_EQ(done, 2);
+}
+
 TEST_F(PolicyTest, LabelsMustMatchWhollyAndBeFree) {
   WorkspacePolicy policy;
   policy.set_label_pattern("[a-z]+-[0-9]+");
