@@ -17,6 +17,7 @@
 #include "absl/types/optional.h"
 #include "base/status.h"
 #include "net/tls_server.h"
+#include "net/user_doors.h"
 
 namespace tollgate::net {
 namespace {
@@ -214,9 +215,15 @@ absl::StatusOr<Caller> CallerOf(const grpc::ServerContextBase& context) {
                         "The client certificate does not bear exactly one SPIFFE id. "
                         "Issue one whose only URI name is spiffe://TRUST-DOMAIN/PATH.");
   }
-  if (address.has_value() && address->IsLoopback()) {
-    caller.kind = Caller::Kind::kLocal;
-    caller.id = "local";
+  if (!address.has_value() || !address->IsLoopback()) return caller;
+  caller.kind = Caller::Kind::kLocal;
+  caller.id = "local";
+  const std::vector<grpc::string_ref> users = auth == nullptr
+                                                  ? std::vector<grpc::string_ref>()
+                                                  : auth->FindPropertyValues(kUnixUserProperty);
+  if (users.size() == 1) {
+    caller.kind = Caller::Kind::kUnixUser;
+    caller.id = std::string(View(users[0]));
   }
   return caller;
 }

@@ -84,10 +84,12 @@ struct Caller {
   enum class Kind {
     kAnonymous,  // from another host, without a client certificate
     kLocal,      // over the loopback or a Unix socket, without a client certificate
+    kUnixUser,   // over a Unix socket whose listener tells users apart (net/user_doors.h)
     kSpiffe,     // a client certificate with exactly one SPIFFE id
   };
   Kind kind = Kind::kAnonymous;
-  std::string id;    // kSpiffe: `spiffe://…`; kLocal: "local"; kAnonymous: ""
+  // kSpiffe: `spiffe://…`; kUnixUser: `unix:NAME`; kLocal: "local"; kAnonymous: "".
+  std::string id;
   std::string peer;  // gRPC's name of the peer's address, for logs
   // From where: the peer's IP address without a port, or `unix`; empty: gRPC's name tells neither.
   std::string origin;

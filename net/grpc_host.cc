@@ -60,8 +60,10 @@ absl::Status GrpcHost::Listen(const Options& options) {
     acceptor.max_connections = options.max_connections;
     acceptor.share_of = static_cast<int>(addresses.size());
     acceptor.socket_mode = static_cast<mode_t>(options.socket_mode);
-    RETURN_IF_ERROR(
-        listeners_.Add(*builder_, std::move(acceptor), is_unix ? plain : secure).status());
+    RETURN_IF_ERROR((is_unix && options.tell_users
+                         ? listeners_.AddTellingUsers(*builder_, std::move(acceptor))
+                         : listeners_.Add(*builder_, std::move(acceptor), is_unix ? plain : secure))
+                        .status());
   }
   return absl::OkStatus();
 }

@@ -66,6 +66,8 @@ class GrpcHost {
     // The most connections at once on each listener. 0: its share of what the limit on open files
     // allows.
     int max_connections = 0;
+    // Calls over Unix sockets are told which user of this host they come from (CallerOf).
+    bool tell_users = false;
     // The mode of a Unix socket that this makes.
     uint32_t socket_mode = 0660;
     ServerLimits limits;

@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "net/acceptor.h"
+#include "net/user_doors.h"
 
 namespace tollgate::net {
 
@@ -35,6 +36,10 @@ class GrpcListeners {
   absl::StatusOr<const Acceptor*> Add(grpc::ServerBuilder& builder, Acceptor::Options options,
                                       std::shared_ptr<grpc::ServerCredentials> credentials);
 
+  // As Add, of a Unix socket, in plaintext: its calls are told their user (CallerOf).
+  absl::StatusOr<const Acceptor*> AddTellingUsers(grpc::ServerBuilder& builder,
+                                                  Acceptor::Options options);
+
   // Begins to accept on every listener. Call once, after BuildAndStart. Errors: Acceptor::Start's.
   absl::Status Start();
 
@@ -45,9 +50,11 @@ class GrpcListeners {
   const std::vector<std::unique_ptr<Acceptor>>& acceptors() const { return acceptors_; }
 
  private:
+  absl::StatusOr<const Acceptor*> Add(Acceptor::Options options, Acceptor::Handler door);
+
   std::vector<std::unique_ptr<Acceptor>> acceptors_;
-  // One door for each acceptor: gRPC's side of it.
-  std::vector<std::shared_ptr<grpc::experimental::ExternalConnectionAcceptor>> doors_;
+  // For each acceptor, gRPC's side of it.
+  std::vector<Acceptor::Handler> doors_;
 };
 
 }  // namespace tollgate::net

@@ -96,6 +96,7 @@ class ServerImpl final : public Server {
     host.listen = options_.listen;
     host.tls = {options_.tls_cert, options_.tls_key, options_.client_ca};
     host.allow_plaintext = options_.allow_plaintext;
+    host.tell_users = true;
     host.max_connections = options_.max_connections;
     host.limits.max_receive_bytes = options_.max_message_bytes;
     ASSIGN_OR_RETURN(host_, net::GrpcHost::Bind(std::move(host)));

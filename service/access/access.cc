@@ -61,6 +61,7 @@ class TransportAccess : public Access {
                          absl::string_view resource) const override {
     switch (caller.kind) {
       case net::Caller::Kind::kLocal:
+      case net::Caller::Kind::kUnixUser:
         return absl::OkStatus();
       case net::Caller::Kind::kSpiffe:
         if (!caller.id.empty()) return absl::OkStatus();

@@ -12,8 +12,8 @@
 
 namespace tollgate::service {
 
-// The caller's name in the audit log and in a token's `creator`: `local`, a SPIFFE id, or
-// `anonymous`.
+// The caller's name in the audit log and in a token's `creator`: `local`, `unix:NAME`, a SPIFFE id,
+// or `anonymous`.
 std::string ActorOf(const net::Caller& caller);
 
 // The kinds of access, each apart, so that a role can grant each alone.

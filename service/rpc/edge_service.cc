@@ -60,6 +60,7 @@ class FollowReactor final : public net::BidiStream<grpc::ByteBuffer, grpc::ByteB
       case net::Caller::Kind::kSpiffe:
         return caller.id;
       case net::Caller::Kind::kLocal:
+      case net::Caller::Kind::kUnixUser:  // so named since before users were told apart
         return lease::kLocalCaller;
       case net::Caller::Kind::kAnonymous:
         break;

@@ -1,5 +1,7 @@
 """What happened to a token: who, when, from where, what, told by the command and by the audit log."""
 import json
+import os
+import pwd
 
 import grpc
 import pytest
@@ -26,6 +28,16 @@ def actions(entries):
 
 def changes(entry):
     return {change["field"]: (change.get("before", "-"), change["after"]) for change in entry.get("changes", [])}
+
+
+def test_over_a_unix_socket_the_user_is_told(tollgate, home):
+    tollgate.start_service("--listen", f"unix:{home}/service.sock")
+    made = tollgate.cli("--service", f"unix:{home}/service.sock", "token", "create", "--label", "a")["token"]
+    me = f"unix:{pwd.getpwuid(os.getuid()).pw_name}"
+    assert made["creator"] == me
+    tollgate.cli("token", "update", made["token_id"], "--label", "b")
+    assert [(entry["actor"], entry["origin"]) for entry in history(tollgate, made["token_id"])] == [
+        (me, "unix"), ("local", "127.0.0.1")]
 
 
 def test_the_whole_life_of_a_token(tollgate):
