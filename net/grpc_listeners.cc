@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/status.h"
+#include "net/user_doors.h"
 
 namespace tollgate::net {
 

@@ -11,7 +11,6 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "net/acceptor.h"
-#include "net/user_doors.h"
 
 namespace tollgate::net {
 

@@ -24,7 +24,7 @@ namespace tollgate::net {
 
 // Of a connection's auth context: `unix:` and the user's name. Nothing that a client sends becomes
 // a property of this name.
-inline constexpr char kUnixUserProperty[] = "tollgate_unix_user";
+inline constexpr char kUnixUserProperty[] = "unix-user";
 
 // `unix:NAME`; `unix:UID` of a user without a name. Asks the host's user database, and so may
 // block.
