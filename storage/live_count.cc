@@ -1,5 +1,7 @@
 #include "storage/live_count.h"
 
+#include <algorithm>
+
 #include "base/status.h"
 #include "storage/schema.h"
 
@@ -8,11 +10,18 @@ namespace {
 
 using store::v1::CountRecord;
 
+// No store has more. A damaged disk may give back any number, and sums of it must not overflow.
+constexpr int64_t kMostTokens = int64_t{1} << 53;
+
+int64_t Bounded(int64_t live) { return std::clamp(live, -kMostTokens, kMostTokens); }
+
 absl::StatusOr<CountRecord> ReadCount(const View& view, absl::string_view workspace,
                                       absl::string_view owner) {
   ASSIGN_OR_RETURN(auto count,
                    GetRecord<CountRecord>(view, Table::kMeta, LiveCountKey(workspace, owner)));
-  return count.has_value() ? *std::move(count) : CountRecord();
+  if (!count.has_value()) return CountRecord();
+  count->set_live(Bounded(count->live()));
+  return *std::move(count);
 }
 
 // An owner's count of an earlier generation is over: a cohort of the whole workspace came between.
@@ -93,7 +102,7 @@ absl::StatusOr<LiveTotal> AllLiveTokens(const View& view) {
     if (!count.ParseFromString(first[0].value)) {
       return absl::DataLossError("a count of live tokens cannot be parsed");
     }
-    total.tokens += count.live();
+    total.tokens = Bounded(total.tokens + Bounded(count.live()));
     if (count.live() > 0) ++total.workspaces;
     from = PrefixEnd(first[0].key);
   }

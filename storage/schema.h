@@ -157,8 +157,8 @@ absl::StatusOr<absl::optional<std::string>> FingerprintAt(const View& view, int6
 // Every term of the store, in the order of their revisions. Errors: the view's; DATA_LOSS.
 absl::StatusOr<std::vector<tollgate::store::v1::TermRecord>> ReadTerms(const View& view);
 
-// Reads the head. DATA_LOSS, STORE_CORRUPT: there is none, it cannot be parsed, or it tells of
-// events that were compacted, or committed, above its own revision.
+// Reads the head. DATA_LOSS, STORE_CORRUPT: there is none, it cannot be parsed, its revision is one
+// that no store reaches, or it tells of events compacted, or committed, above its own revision.
 absl::StatusOr<store::v1::HeadRecord> ReadHead(const View& view);
 
 }  // namespace tollgate::storage

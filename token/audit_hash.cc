@@ -2,6 +2,8 @@
 
 #include <sodium.h>
 
+#include <utility>
+
 namespace tollgate::token {
 
 std::string AuditHash(absl::string_view previous_hash, absl::string_view content) {
@@ -14,6 +16,13 @@ std::string AuditHash(absl::string_view previous_hash, absl::string_view content
                             content.size());
   crypto_generichash_final(&state, reinterpret_cast<unsigned char*>(&hash[0]), hash.size());
   return hash;
+}
+
+bool AuditChain::Follows(absl::string_view content, absl::string_view hash) {
+  std::string expected = AuditHash(last_hash_, content);
+  if (expected != hash) return false;
+  last_hash_ = std::move(expected);
+  return true;
 }
 
 }  // namespace tollgate::token

@@ -137,22 +137,19 @@ absl::Status List(Context& context, const ListOptions& options) {
 }
 
 absl::Status Verify(Context& context) {
-  std::string previous;
+  token::AuditChain chain;
   int64_t count = 0;
   int64_t last = 0;
   const absl::Status read =
       ForEachEntry(context, ListAuditEntriesRequest(), /*limit=*/0,
                    [&](const AuditEntry& entry) -> absl::Status {
-                     const std::string expected =
-                         token::AuditHash(previous, entry.hashed_content());
-                     if (expected != entry.hash()) {
+                     if (!chain.Follows(entry.hashed_content(), entry.hash())) {
                        return absl::FailedPreconditionError(absl::StrCat(
                            "the audit log is not what was written: entry ", entry.revision(), ".",
                            entry.index(), " (", entry.action(), " ", entry.resource(),
                            ") does not follow from the one before it. "
                            "It, or an entry before it, was altered or removed"));
                      }
-                     previous = entry.hash();
                      last = entry.revision();
                      ++count;
                      return absl::OkStatus();
@@ -161,10 +158,10 @@ absl::Status Verify(Context& context) {
   RETURN_IF_ERROR(read);
   if (context.settings().json()) {
     context.out() << "{\"verified\": true, \"entries\": " << count << ", \"revision\": " << last
-                  << ", \"hash\": \"" << absl::BytesToHexString(previous) << "\"}\n";
+                  << ", \"hash\": \"" << absl::BytesToHexString(chain.last_hash()) << "\"}\n";
   } else if (!context.settings().quiet) {
     context.out() << "verified     " << count << " entries, to revision " << last
-                  << "\nlast hash    " << absl::BytesToHexString(previous) << "\n";
+                  << "\nlast hash    " << absl::BytesToHexString(chain.last_hash()) << "\n";
   }
   return absl::OkStatus();
 }

@@ -1,5 +1,7 @@
 #include "service/clock/service_clock.h"
 
+#include <algorithm>
+
 #include "base/proto_time.h"
 #include "base/status.h"
 #include "service/clock/clock_command.h"
@@ -22,7 +24,9 @@ absl::StatusOr<absl::optional<ServiceTime::Stored>> ReadStoredTime(const storage
   ServiceTime::Stored stored;
   stored.time = absl::FromUnixMicros(head->time_us());
   stored.boot_id = head->boot_id();
-  stored.boot = base::BootTime::FromNanos(head->boot_time_us() * 1000);
+  // No boot clock was there yet, or gets that far, where a damaged disk says so.
+  stored.boot = std::clamp(base::BootTime() + absl::Microseconds(head->boot_time_us()),
+                           base::BootTime(), base::BootTime::InfiniteFuture());
   stored.in_doubt = head->clock_in_doubt();
   return absl::optional<ServiceTime::Stored>(stored);
 }

@@ -38,7 +38,7 @@ bool History::PredecessorsDead(base::BootTime now, absl::Duration longest) const
   const int64_t began_us = terms[first].start_boot_us();
   if (began_us <= 0) return false;
   // Before the run there may have been somebody else, or a program older than terms.
-  return base::BootTime::FromNanos(began_us * 1000) + longest <= now;
+  return now - base::BootTime() >= absl::Microseconds(began_us) + longest;
 }
 
 absl::StatusOr<History> ReadHistory(const storage::View& view) {

@@ -127,7 +127,9 @@ absl::Status SweepCommand::ReachUnused(const storage::View& view, const storage:
                                           view, storage::Table::kWorkspaces, from.workspace));
   // A policy that came later has an entry of its own.
   if (!owning.has_value() || owning->policy().max_unused_us() == 0 ||
-      owning->policy().max_unused_since_us() + owning->policy().max_unused_us() != due.time_us) {
+      absl::Microseconds(owning->policy().max_unused_since_us()) +
+              absl::Microseconds(owning->policy().max_unused_us()) !=
+          absl::Microseconds(due.time_us)) {
     return absl::OkStatus();
   }
   ASSIGN_OR_RETURN(const std::vector<storage::Entry> entries,

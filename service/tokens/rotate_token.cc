@@ -86,9 +86,11 @@ absl::Status RotateTokenCommand::Apply(const storage::View& view, const storage:
     }
     if (as.expire_time_us() != 0) {
       // As it was last given. From its creation to its end is longer, where the end was moved.
-      const int64_t given_us =
-          as.lifetime_us() != 0 ? as.lifetime_us() : as.expire_time_us() - as.create_time_us();
-      expire = slot.now + absl::Microseconds(given_us);
+      const absl::Duration given =
+          as.lifetime_us() != 0
+              ? absl::Microseconds(as.lifetime_us())
+              : absl::Microseconds(as.expire_time_us()) - absl::Microseconds(as.create_time_us());
+      expire = slot.now + given;
     }
     if (longest != absl::ZeroDuration()) expire = std::min(expire, slot.now + longest);
     // A token may expire at the end of the year 9999; its replacement cannot expire later.

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -126,7 +127,9 @@ absl::StatusOr<JournalScan> Scan(
   JournalRecord record;
   while (scan.good_bytes < status.st_size) {
     ASSIGN_OR_RETURN(std::string bytes, ReadAt(path, fd, scan.good_bytes, kFrameBytes));
-    if (bytes.size() == kFrameBytes && GetFixed32(bytes) <= kMaxPayload) {
+    // A length that was damaged may ask for more than there is.
+    const int64_t left = status.st_size - scan.good_bytes - static_cast<int64_t>(kFrameBytes);
+    if (bytes.size() == kFrameBytes && GetFixed32(bytes) <= std::min<int64_t>(kMaxPayload, left)) {
       ASSIGN_OR_RETURN(
           const std::string payload,
           ReadAt(path, fd, scan.good_bytes + static_cast<int64_t>(kFrameBytes), GetFixed32(bytes)));

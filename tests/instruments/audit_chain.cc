@@ -28,6 +28,7 @@ absl::StatusOr<AuditChainReport> VerifyAuditChain(
   if (!head.has_value()) return Broken("the store has no HeadRecord");
 
   AuditChainReport report;
+  token::AuditChain chain;
   std::string begin;
   for (;;) {
     ASSIGN_OR_RETURN(const std::vector<storage::Entry> entries,
@@ -43,16 +44,16 @@ absl::StatusOr<AuditChainReport> VerifyAuditChain(
       if (entry.key != storage::AuditKey(content.revision(), content.index())) {
         return Broken(absl::StrCat(where, " is not in its place"));
       }
-      if (link.hash() != token::AuditHash(report.newest_hash, link.content())) {
+      if (!chain.Follows(link.content(), link.hash())) {
         return Broken(absl::StrCat(where, " does not follow from the one before"));
       }
-      report.newest_hash = link.hash();
       ++report.entries;
       if (on_entry) on_entry(content);
     }
     if (entries.size() < kChunk) break;
     begin = storage::KeyAfter(entries.back().key);
   }
+  report.newest_hash = chain.last_hash();
   if (report.newest_hash != head->audit_hash()) {
     return Broken(absl::StrCat("the newest of ", report.entries, " entries is not the head's"));
   }

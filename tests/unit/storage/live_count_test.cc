@@ -8,6 +8,7 @@
 #include "gtest/gtest.h"
 #include "storage/memory/memory_engine.h"
 #include "storage/overlay_view.h"
+#include "storage/schema.h"
 
 namespace tollgate::storage {
 namespace {
@@ -39,6 +40,22 @@ TEST_F(LiveCountTest, AllIsTheSumOfTheWorkspacesWithoutTheirOwners) {
   EXPECT_EQ(AllLiveTokens(view_).value().tokens, 2);
   EXPECT_EQ(AllLiveTokens(view_).value().workspaces, 2);
   EXPECT_EQ(LiveTokens(view_, "acme").value(), 0);
+}
+
+// A damaged disk may give back any number; no sum of it overflows.
+TEST_F(LiveCountTest, TakesAnyNumber) {
+  for (const int64_t live : {INT64_MAX, INT64_MIN}) {
+    store::v1::CountRecord count;
+    count.set_live(live);
+    for (const char* workspace : {"acme", "zeta"}) {
+      for (const char* owner : {"", "ada"}) {
+        view_.Apply({Table::kMeta, LiveCountKey(workspace, owner), SerializeRecord(count)});
+      }
+    }
+    EXPECT_EQ(AllLiveTokens(view_).value().workspaces, live > 0 ? 2 : 0);
+    Apply({{"acme", "ada", 1}, {"acme", "ada", -1}, {"zeta", "ada", 0, true}});
+    EXPECT_EQ(LiveTokens(view_, "zeta").value(), 0);
+  }
 }
 
 }  // namespace

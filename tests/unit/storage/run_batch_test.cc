@@ -84,6 +84,14 @@ TEST_F(RunBatchTest, AHeadThatTellsOfRevisionsAboveItselfIsDamage) {
                 head.set_compacted_revision(1);
                 head.set_last_event_revision(1);
               }).ok());
+  // No revision could follow it.
+  const auto engine = MemoryEngine::Open().value();
+  const auto snapshot = engine->NewSnapshot().value();
+  OverlayView view(snapshot.get());
+  HeadRecord last;
+  last.set_revision(INT64_MAX);
+  view.Apply({Table::kMeta, kHeadKey, SerializeRecord(last)});
+  EXPECT_EQ(base::ReasonOf(ReadHead(view).status()), "STORE_CORRUPT");
 }
 
 TEST_F(RunBatchTest, AnErrorWritesNothingOfItsCommandAndSparesTheOthers) {

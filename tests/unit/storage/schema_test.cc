@@ -73,6 +73,11 @@ TEST(SchemaTest, WhatIsNoKeyIsDataLoss) {
   EXPECT_EQ(ParseUseKey(TokenKey("a", "b")).status().code(), code);
   EXPECT_EQ(AuditKeyOf(AuditKey(1, 0)).status().code(), code);
   EXPECT_EQ(AuditKeyOf("acme").status().code(), code);
+  EXPECT_EQ(ParsePurgeKey(PurgeKey(7, TokenKey("a", "b"))).value(), TokenKey("a", "b"));
+  const std::string token = RevisionKey(7) + TokenKey("a", "b");
+  EXPECT_EQ(ParsePurgeKey(DueKey(0, DueKind::kExpire, token)).status().code(), code);
+  EXPECT_EQ(ParsePurgeKey(DueKey(5, DueKind::kPurge, token)).status().code(), code);
+  EXPECT_EQ(ParsePurgeKey(DueKey(0, DueKind::kPurge, "short")).status().code(), code);
 }
 
 bool In(const KeyRange& range, const std::string& key) {

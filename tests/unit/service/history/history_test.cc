@@ -175,6 +175,7 @@ TEST(History, KnowsWhenItsPredecessorsAreDead) {
   EXPECT_FALSE(dead({{4, "a", 100}, {5, "a", 110}}, 699));
   EXPECT_TRUE(dead({{4, "a", 100}, {5, "a", 110}}, 700));
   EXPECT_FALSE(dead({{4, "a", 0}, {5, "a", 110}}, 100'000)) << "its start is not known";
+  EXPECT_FALSE(dead({{4, "a", 9'000'000'000'000}, {5, "a", 110}}, 100'000)) << "a damaged one";
   EXPECT_FALSE(dead({{4, "a", 100}}, 100'000));
   EXPECT_FALSE(dead({}, 100'000));
 }
