@@ -89,7 +89,11 @@ std::vector<CLI::ConfigItem> SettingsFile::from_config(std::istream& in) const {
   std::vector<CLI::ConfigItem> items = CLI::ConfigTOML::from_config(again);
   std::vector<CLI::ConfigItem> general;
   std::erase_if(items, [&](const CLI::ConfigItem& item) {
-    const std::string place = absl::StrCat(Path(), ":", LineOf(text, FullName(item)), ": ");
+    // A key that is quoted or dotted in an unusual way may not be found again; then the file is all
+    // that can be told.
+    const int line = LineOf(text, FullName(item));
+    const std::string place =
+        line == 0 ? absl::StrCat(Path(), ": ") : absl::StrCat(Path(), ":", line, ": ");
     if (item.name == "++" || item.name == "--") {
       if (CommandOf(item) == nullptr) {
         throw CLI::ConfigError(absl::StrCat(place, "there is no command for the section [",
