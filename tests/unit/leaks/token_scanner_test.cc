@@ -135,7 +135,7 @@ TEST(TokenScanner, FindsWhatASearchByEachPlaceFinds) {
   const std::vector<std::string> brands = {"tg", "xtg", "ab"};
   std::vector<token::TokenFormat> formats;
   for (const std::string& brand : brands) formats.push_back(*token::TokenFormat::ForBrand(brand));
-  for (int round = 0; round < 300; ++round) {
+  for (int round = 0; round < 60; ++round) {
     std::string text;
     while (text.size() < 700) {
       switch (random() % 7) {
