@@ -181,6 +181,10 @@ TEST(ParsePartnerReport, IsBounded) {
     absl::StrAppend(&many, i == 0 ? "" : ",", R"({"token":"a","type":"b"})");
   }
   EXPECT_EQ(base::ReasonOf(ParsePartnerReport(many + "]").status()), "REPORT_MALFORMED");
+  // A parser that looked back at each end would take hours.
+  std::string objects = "[{}";
+  while (objects.size() < (1 << 20)) objects += ",{}";
+  EXPECT_FALSE(ParsePartnerReport(objects + "]").ok());
   // Nothing depends on how deep it goes.
   const std::string deep(1 << 16, '[');
   EXPECT_FALSE(ParsePartnerReport(deep).ok());
