@@ -59,7 +59,7 @@ constexpr Example kExamples[] = {
     {"doctor store", "tollgate doctor store"},
     {"scan", "tollgate scan ."},
     {"scan", "git log -p --all | tollgate scan -"},
-    {"scan", "tollgate scan /var/log /etc --ignore-unreadable --revoke"},
+    {"scan", "tollgate scan deploy --revoke --yes --wait"},
     {"context list", "tollgate context list"},
     {"context use", "tollgate context use prod"},
     {"context show", "tollgate context show"},

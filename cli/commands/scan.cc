@@ -10,6 +10,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/types/optional.h"
 #include "base/status.h"
 #include "cli/commands/enforcement_wait.h"
@@ -73,6 +74,11 @@ std::string PathToShow(absl::string_view path) {
   }
 }
 
+// The same on one line of text, whatever its names hold.
+std::string OnOneLine(const std::string& path) {
+  return absl::StrReplaceAll(SafeForTerminal(path), {{"\n", "?"}});
+}
+
 // What became of a token string that was to be revoked.
 struct Outcome {
   std::string word;   // "revoked", "had-ended", "unknown", "failed", "not-tried"; "": not asked for
@@ -99,7 +105,7 @@ struct Finding {
 std::string DefaultReason(const Finding& finding) {
   constexpr absl::string_view kBefore = "found by tollgate scan in ";
   const std::string line = absl::StrCat(":", finding.found.line);
-  std::string path = SafeForTerminal(finding.path);
+  std::string path = OnOneLine(finding.path);
   const size_t room = token::kMaxReasonLength - kBefore.size() - line.size();
   if (path.size() > room) {
     // Its end says more than its beginning.
@@ -172,8 +178,7 @@ class Scan {
       if (unreadable_.size() < kMostUnreadable) unreadable_.emplace_back(shown, why);
       live_.Clear();
       if (!context_.settings().json()) {
-        context_.err() << "unreadable: " << SafeForTerminal(shown) << ": " << why << '\n'
-                       << std::flush;
+        context_.err() << "unreadable: " << OnOneLine(shown) << ": " << why << '\n' << std::flush;
       }
     };
     told.reading = [this](const std::string& path) { ShowLive(path); };
@@ -210,7 +215,7 @@ class Scan {
   }
 
   void Tell(const Finding& finding) {
-    context_.out() << SafeForTerminal(finding.place()) << "   " << KindWord(finding.found.kind)
+    context_.out() << OnOneLine(finding.place()) << "   " << KindWord(finding.found.kind)
                    << " token " << finding.found.public_id;
     if (!finding.outcome.word.empty()) context_.out() << "   " << finding.outcome.text();
     if (!finding.outcome.token.empty()) {
