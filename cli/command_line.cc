@@ -21,6 +21,7 @@
 #include "cli/commands/doctor.h"
 #include "cli/commands/events.h"
 #include "cli/commands/policy.h"
+#include "cli/commands/scan.h"
 #include "cli/commands/status.h"
 #include "cli/commands/token.h"
 #include "cli/commands/validators.h"
@@ -46,7 +47,7 @@ constexpr char kFooter[] =
     "things stand; 5 unavailable; 6 done, but not enforced (or its holds not closed) in the time "
     "given; 7 you said no;\n"
     "token check: 10 refused, 11 no answer;\n"
-    "policy test: 10 denied; policy lint, doctor: 10 something was found.";
+    "policy test: 10 denied; policy lint, doctor, scan: 10 something was found.";
 
 // "tollgate token revoke"; empty for nullptr.
 std::string PathTo(const CLI::App& app, const CLI::App* command) {
@@ -309,6 +310,7 @@ int RunCommand(const std::vector<std::string>& words, Terminal terminal) {
   AddClockCommands(app, context);
   AddPolicyCommands(app, context);
   AddDoctorCommands(app, context);
+  AddScanCommand(app, context);
   AddContextCommands(app, context);
   AddCompletionCommand(app, context);
   app.add_subcommand("help", "What a command does: tollgate help token create");

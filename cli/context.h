@@ -42,6 +42,8 @@ struct Terminal {
   const base::Clock* clock;
   size_t columns = 0;    // of the terminal that `out` is; 0: it is none, or does not say
   bool colours = false;  // `out` is a terminal that shows them, and its user wants them
+  bool err_is_terminal = false;
+  size_t err_columns = 0;  // as `columns`, of `err`
 };
 
 // The settings from flags, environment and config file, in this order of precedence.

@@ -10,16 +10,25 @@
 
 namespace tollgate::cli {
 
+std::ostream& LiveLines::raw() {
+  if (stream_ == Stream::kOut) return context_.raw_out();
+  context_.err().flush();
+  return *context_.terminal().err;
+}
+
 void LiveLines::Show(absl::string_view text) {
   if (!in_place()) {
+    if (stream_ == Stream::kErr) return;
     context_.out() << text << std::flush;
     return;
   }
   Clear();
   if (text.empty()) return;
   // A line that the terminal broke in two would not be found again.
-  const size_t columns = context_.screen().columns > 1 ? context_.screen().columns - 1 : 79;
-  std::ostream& out = context_.raw_out();
+  const size_t wide =
+      stream_ == Stream::kOut ? context_.screen().columns : context_.terminal().err_columns;
+  const size_t columns = wide > 1 ? wide - 1 : 79;
+  std::ostream& out = raw();
   for (absl::string_view line : absl::StrSplit(absl::StripSuffix(text, "\n"), '\n')) {
     out << CutToWidth(SafeForTerminal(line), columns) << '\n';
     ++shown_;
@@ -30,7 +39,7 @@ void LiveLines::Show(absl::string_view text) {
 void LiveLines::Clear() {
   if (shown_ == 0) return;
   // Up to the first of them, and everything from there on.
-  context_.raw_out() << absl::StrCat("\x1b[", shown_, "A\r\x1b[J") << std::flush;
+  raw() << absl::StrCat("\x1b[", shown_, "A\r\x1b[J") << std::flush;
   shown_ = 0;
 }
 

@@ -59,6 +59,8 @@ int main(int argc, char** argv) {
     terminal.columns = ColumnsOf(STDOUT_FILENO);
     terminal.colours = WantsColours();
   }
+  terminal.err_is_terminal = isatty(STDERR_FILENO) != 0;
+  if (terminal.err_is_terminal) terminal.err_columns = ColumnsOf(STDERR_FILENO);
   terminal.clock = &tollgate::base::SystemClock();
   return tollgate::cli::RunCommand(std::vector<std::string>(argv + 1, argv + argc), terminal);
 }

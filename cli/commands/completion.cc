@@ -77,7 +77,8 @@ std::vector<std::string> ValuesOf(const CLI::App& app, const CLI::Option& option
     return absl::StrSplit(type.substr(begin + 1, end - begin - 1), ',');
   }
   if (option.check_lname("config") || option.check_lname("tls-cert") ||
-      option.check_lname("tls-key") || option.check_lname("tls-ca") || option.check_name("file")) {
+      option.check_lname("tls-key") || option.check_lname("tls-ca") || option.check_name("file") ||
+      option.check_name("path")) {
     return {kFile};
   }
   if (const std::string kind = AskedKindOf(app, option); !kind.empty()) return {kind};

@@ -101,6 +101,11 @@ def test_every_command_prints_what_the_schema_says(tollgate, tmp_path):
     ask("token revoke", "--all", "--yes")
     leaked = ask("token create", "--label", "leaked")["token_string"]
     ask("token revoke", "--leaked", "--yes", secret=leaked)
+    leaked = tmp_path / "leaked.env"
+    leaked.write_text(ask("token create", "--label", "in a file")["token_string"])
+    assert ask("scan", str(leaked), codes=(10,))["findings"][0]["outcome"] == ""
+    ask("scan", str(leaked), str(tmp_path / "gone"), codes=(1,))
+    ask("scan", str(leaked), "--revoke", "--yes", "--wait", codes=(10,))
     ask("workspace create", "globex", "--display-name", "Globex")
     ask("workspace rename", "globex", "--to", "Globex Ltd")
     ask("workspace delete", "globex", "--yes")

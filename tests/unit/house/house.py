@@ -24,6 +24,7 @@ ARROWS = {
     "net": FLOOR,
     "token": FLOOR,
     "text": FLOOR | {"token"},
+    "leaks": FLOOR | {"token"},
     "policy": FLOOR | {"token"},
     "storage": FLOOR | {"text", "token"},
     "storage/memory": STORE,
@@ -62,7 +63,7 @@ ARROWS = {
     "validator/embedded": CORE | {"include", "net", "validator/core", "validator/shells"},
     "validator": CORE | {"net", "validator/core", "validator/fronts", "validator/shells"},
     "cli": FLOOR | {"net", "policy", "text", "token"},
-    "cli/commands": FLOOR | {"cli", "net", "policy", "text", "token"},
+    "cli/commands": FLOOR | {"cli", "leaks", "net", "policy", "text", "token"},
     "cli/command_line": FLOOR | {"cli", "cli/commands", "net", "policy", "token"},
 }
 
@@ -73,6 +74,7 @@ PURE = {
     "lease": set(),
     "token": set(),
     "text": set(),
+    "leaks": set(),
     "policy": set(),
     "service/records": set(),
     "service/clock": {"kernel_clock", "service_clock"},

@@ -4,7 +4,7 @@ import re
 import unittest
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
-ROOMS = ("net", "token", "policy", "storage", "service", "validator", "cli")
+ROOMS = ("net", "token", "leaks", "policy", "storage", "service", "validator", "cli")
 # Where a reason stands: an argument of a refusal, or a field of its details.
 PLACES = re.compile(
     r'(?:\bRefuse(?:Field|ForNow)?\(|\breason\s*=|ErrorDetails\{|absl::StatusCode::k\w+,|\bRefusal\{\d+,)\s*"([A-Z][A-Z0-9_]{3,})"')
