@@ -2,6 +2,7 @@
 
 #include <utf8proc.h>
 
+#include <algorithm>
 #include <cstdint>
 
 #include "token/characters.h"
@@ -39,6 +40,10 @@ size_t AddedWidth(utf8proc_int32_t before, utf8proc_int32_t point) {
 }  // namespace
 
 size_t DisplayWidth(absl::string_view text) {
+  // Most text is ASCII.
+  if (std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c <= '~'; })) {
+    return text.size();
+  }
   size_t total = 0;
   size_t width = 0;  // of the character that the last code point belongs to
   utf8proc_int32_t last = -1;

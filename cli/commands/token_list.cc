@@ -155,10 +155,12 @@ void Sort(const Sorting& sorting, std::vector<Token>* tokens) {
     std::string label;
     size_t at;
   };
+  const bool by_label = sorting.order == &kOrders[0];
   std::vector<Keyed> keyed;
   keyed.reserve(tokens->size());
   for (size_t i = 0; i < tokens->size(); ++i) {
-    keyed.push_back({sorting.order->key((*tokens)[i]), LabelKey((*tokens)[i]), i});
+    keyed.push_back(
+        {sorting.order->key((*tokens)[i]), by_label ? std::string() : LabelKey((*tokens)[i]), i});
   }
   std::stable_sort(keyed.begin(), keyed.end(), [&](const Keyed& a, const Keyed& b) {
     if (a.key < b.key || b.key < a.key) return (a.key < b.key) != sorting.descending;
