@@ -130,7 +130,7 @@ std::string Rows(const std::vector<const ValidatorStatus*>& validators, const Fl
       row.push_back(twin ? InstanceText(*v) : "");
       row.push_back(twin ? AddressText(*v) : "");
     }
-    table.AddRow(std::move(row));
+    table.AddRow(row);
   }
   std::ostringstream out;
   const std::vector<std::string> without = table.Print(out, {wide ? 0 : shown.columns, false});
