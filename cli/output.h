@@ -39,8 +39,8 @@ enum ExitCode {
   kUnavailable = 5,     // the service cannot be reached, or does not answer in time
   kNotYetEnforced = 6,  // done, but what was waited for did not come within --wait-timeout
   kAborted = 7,         // the person said no
-  kDenied = 10,         // token check: refused; policy test: denied; policy lint, doctor, scan: findings
-  kNoAnswer = 11,       // token check: unavailable
+  kDenied = 10,    // token check: refused; policy test: denied; policy lint, doctor, scan: findings
+  kNoAnswer = 11,  // token check: unavailable
 };
 int ExitCodeFor(const absl::Status& status);
 

@@ -148,7 +148,8 @@ TEST_F(PurgeTest, APurgedStringIsNeitherNewNorUnknown) {
   EXPECT_EQ((*found)->response().token().state(), tollgate::v1::TOKEN_STATE_REVOKED);
   const absl::Status gone = RevokeOne(token.name()).status();
   EXPECT_EQ(base::ReasonOf(gone), "TOKEN_NOT_FOUND");
-  EXPECT_THAT(std::string(gone.message()), testing::HasSubstr("any more: it ended, and was purged"));
+  EXPECT_THAT(std::string(gone.message()),
+              testing::HasSubstr("any more: it ended, and was purged"));
   const auto never = RevokeOne("workspaces/acme/tokens/0000000000000000");
   EXPECT_EQ(never.status().message(), "there is no workspaces/acme/tokens/0000000000000000");
 }
