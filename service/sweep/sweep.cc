@@ -376,12 +376,10 @@ absl::Status SweepCommand::Compact(const storage::View& view, const storage::Slo
 absl::Status SweepCommand::CompactFingerprints(const storage::View& view, const storage::Slot& slot,
                                                storage::Effects& effects) {
   if (limits_.max_compacted == 0) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const auto head,
-                   storage::GetRecord<HeadRecord>(view, storage::Table::kMeta, storage::kHeadKey));
-  if (!head.has_value()) return absl::DataLossError("the store has no HeadRecord");
-  const int64_t last = std::min(std::max({head->compacted_revision(), effects.compact_events_to,
+  ASSIGN_OR_RETURN(const HeadRecord head, storage::ReadHead(view));
+  const int64_t last = std::min(std::max({head.compacted_revision(), effects.compact_events_to,
                                           slot.revision - limits_.event_retention_count - 1}),
-                                head->revision() - 1);
+                                head.revision() - 1);
   if (last <= 0) return absl::OkStatus();
   ASSIGN_OR_RETURN(const std::vector<storage::Entry> entries,
                    view.Scan(storage::Table::kFingerprints, "", storage::RevisionKey(last + 1),
