@@ -306,7 +306,11 @@ absl::Status WriteJsonList(absl::string_view name, const std::vector<const Messa
                            JsonLayout layout, const JsonMembers& more, std::string* out) {
   std::string json;
   RETURN_IF_ERROR(Writer(layout, &json).WriteList(name, messages, more));
-  out->append(json);
+  if (out->empty()) {
+    out->swap(json);
+  } else {
+    out->append(json);
+  }
   return absl::OkStatus();
 }
 

@@ -51,11 +51,11 @@ std::string Candidates(const std::vector<Token>& tokens, absl::Time now) {
 }
 
 absl::StatusOr<std::vector<Token>> All(Context& context, const ListTokensRequest& request) {
+  TokenPages read;
+  RETURN_IF_ERROR(ReadPages(context, request, /*most=*/0, &read));
   std::vector<Token> tokens;
-  RETURN_IF_ERROR(ReadTokens(context, request, [&](Token token) {
-                    tokens.push_back(std::move(token));
-                    return true;
-                  }).status());
+  tokens.reserve(read.tokens.size());
+  for (const Token* token : read.tokens) tokens.push_back(*token);
   return tokens;
 }
 
@@ -130,19 +130,18 @@ absl::Status FillAnnotations(const std::vector<std::string>& pairs,
   return absl::OkStatus();
 }
 
-absl::StatusOr<bool> ReadTokens(Context& context, ListTokensRequest request,
-                                const std::function<bool(Token)>& each, int64_t* ended) {
+absl::Status ReadPages(Context& context, ListTokensRequest request, size_t most, TokenPages* read) {
   if (request.page_size() == 0) request.set_page_size(1000);
   do {
-    tollgate::v1::ListTokensResponse page;
-    RETURN_IF_ERROR(context.Ask(&TokenService::Stub::ListTokens, request, &page));
-    if (ended != nullptr) *ended += page.ended_left_out_count();
-    for (Token& token : *page.mutable_tokens()) {
-      if (!each(std::move(token))) return false;
-    }
-    request.set_page_token(page.next_page_token());
+    auto* const page =
+        google::protobuf::Arena::CreateMessage<tollgate::v1::ListTokensResponse>(&read->pages);
+    RETURN_IF_ERROR(context.Ask(&TokenService::Stub::ListTokens, request, page));
+    read->ended_left_out += page->ended_left_out_count();
+    for (const Token& token : page->tokens()) read->tokens.push_back(&token);
+    if (most > 0 && read->tokens.size() > most) break;
+    request.set_page_token(page->next_page_token());
   } while (!request.page_token().empty());
-  return true;
+  return absl::OkStatus();
 }
 
 void TokenChoice::AddTo(CLI::App& verb, bool plain_label) {

@@ -3,7 +3,6 @@
 #define TOLLGATE_CLI_COMMANDS_TOKEN_FILTER_H_
 
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -11,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "cli/context.h"
+#include "google/protobuf/arena.h"
 #include "google/protobuf/map.h"
 #include "tollgate/v1/token_service.pb.h"
 
@@ -20,11 +20,15 @@ namespace tollgate::cli {
 absl::Status FillAnnotations(const std::vector<std::string>& pairs,
                              google::protobuf::Map<std::string, std::string>* out);
 
-// Reads the pages of a list, and hands each token to `each` until that returns false. Returns
-// whether it read to the end. `ended`: adds up how many ended ones were left out.
-absl::StatusOr<bool> ReadTokens(Context& context, tollgate::v1::ListTokensRequest request,
-                                const std::function<bool(tollgate::v1::Token)>& each,
-                                int64_t* ended = nullptr);
+// Tokens in the pages that they came in: of many none is copied or moved.
+struct TokenPages {
+  google::protobuf::Arena pages;
+  std::vector<const tollgate::v1::Token*> tokens;  // as they were listed
+  int64_t ended_left_out = 0;
+};
+// Reads the pages of a list until there are more tokens than `most`; 0: all of them.
+absl::Status ReadPages(Context& context, tollgate::v1::ListTokensRequest request, size_t most,
+                       TokenPages* read);
 
 // The tokens that a change is about: ids, one label, or conditions. An option of every verb that
 // can change several.

@@ -145,7 +145,7 @@ absl::StatusOr<Sorting> ReadSorting(const TokenListOptions& options) {
 }
 
 // Sorts what was read in order of ids. Each key is made once.
-void Sort(const Sorting& sorting, std::vector<Token>* tokens) {
+void Sort(const Sorting& sorting, std::vector<const Token*>* tokens) {
   if (sorting.order->key == nullptr) {
     if (sorting.descending) std::reverse(tokens->begin(), tokens->end());
     return;
@@ -153,22 +153,20 @@ void Sort(const Sorting& sorting, std::vector<Token>* tokens) {
   struct Keyed {
     SortKey key;
     std::string label;
-    size_t at;
+    const Token* token;
   };
   const bool by_label = sorting.order == &kOrders[0];
   std::vector<Keyed> keyed;
   keyed.reserve(tokens->size());
-  for (size_t i = 0; i < tokens->size(); ++i) {
+  for (const Token* token : *tokens) {
     keyed.push_back(
-        {sorting.order->key((*tokens)[i]), by_label ? std::string() : LabelKey((*tokens)[i]), i});
+        {sorting.order->key(*token), by_label ? std::string() : LabelKey(*token), token});
   }
   std::stable_sort(keyed.begin(), keyed.end(), [&](const Keyed& a, const Keyed& b) {
     if (a.key < b.key || b.key < a.key) return (a.key < b.key) != sorting.descending;
     return a.label < b.label;
   });
-  std::vector<Token> sorted(tokens->size());
-  for (size_t i = 0; i < keyed.size(); ++i) sorted[i].Swap(&(*tokens)[keyed[i].at]);
-  tokens->swap(sorted);
+  for (size_t i = 0; i < keyed.size(); ++i) (*tokens)[i] = keyed[i].token;
 }
 
 Tone StateTone(tollgate::v1::TokenState state) {
@@ -242,7 +240,7 @@ std::vector<ListColumn> ColumnsFor(const TokenListOptions& options, bool still_t
 }
 
 void ShowList(Context& context, const TokenListOptions& options, bool still_tried,
-              const std::vector<Token>& tokens) {
+              const std::vector<const Token*>& tokens) {
   const absl::Time now = context.now();
   const std::vector<ListColumn> columns =
       ColumnsFor(options, still_tried, context.settings().wide(), now);
@@ -250,7 +248,8 @@ void ShowList(Context& context, const TokenListOptions& options, bool still_trie
   header.reserve(columns.size());
   for (const ListColumn& column : columns) header.push_back(column.column);
   Table table(std::move(header));
-  for (const Token& token : tokens) {
+  for (const Token* each : tokens) {
+    const Token& token = *each;
     std::vector<Cell> row;
     row.reserve(columns.size());
     for (const ListColumn& column : columns) row.push_back(column.cell(token));
@@ -270,12 +269,13 @@ std::string TimeText(bool has, const google::protobuf::Timestamp& time) {
              : "";
 }
 
-void ShowCsv(Context& context, const std::vector<Token>& tokens) {
+void ShowCsv(Context& context, const std::vector<const Token*>& tokens) {
   std::ostream& out = context.raw_out();
   out << CsvRecord({"name", "token_id", "label", "state", "owner", "scopes", "audiences", "creator",
                     "annotations", "create_time", "expire_time", "last_used_time",
                     "rotation_due_time", "last_tried_time", "replaces", "replaced_by", "reason"});
-  for (const Token& token : tokens) {
+  for (const Token* each : tokens) {
+    const Token& token = *each;
     std::vector<std::string> fields = {
         token.name(),
         token.token_id(),
@@ -330,25 +330,17 @@ absl::Status List(Context& context, const TokenListOptions& options, const CLI::
   const auto most = static_cast<size_t>(options.limit);
   if (as_listed && most > 0 && most < 1000) request.set_page_size(options.limit + 1);
 
-  std::vector<Token> tokens;
-  int64_t ended = 0;
-  RETURN_IF_ERROR(ReadTokens(
-                      context, request,
-                      [&](Token token) {
-                        tokens.push_back(std::move(token));
-                        return !(as_listed && most > 0 && tokens.size() > most);
-                      },
-                      &ended)
-                      .status());
+  TokenPages read;
+  RETURN_IF_ERROR(ReadPages(context, request, as_listed ? most : 0, &read));
+  std::vector<const Token*>& tokens = read.tokens;
+  int64_t ended = read.ended_left_out;
   Sort(sorting, &tokens);
   const bool cut = most > 0 && tokens.size() > most;
   if (cut) tokens.resize(most);
   if (cut && as_listed) ended = 0;  // not all were counted
 
   if (context.settings().json()) {
-    std::vector<const google::protobuf::Message*> list;
-    list.reserve(tokens.size());
-    for (const Token& token : tokens) list.push_back(&token);
+    const std::vector<const google::protobuf::Message*> list(tokens.begin(), tokens.end());
     std::string json;
     RETURN_IF_ERROR(WriteJsonList(
         "tokens", list, JsonLayout::kIndented,
@@ -359,8 +351,8 @@ absl::Status List(Context& context, const TokenListOptions& options, const CLI::
   }
   if (context.settings().names() || context.settings().quiet) {
     const bool full = context.settings().names() || options.everywhere;
-    for (const Token& token : tokens) {
-      context.out() << SafeForTerminal(full ? token.name() : token.token_id()) << '\n';
+    for (const Token* token : tokens) {
+      context.out() << SafeForTerminal(full ? token->name() : token->token_id()) << '\n';
     }
   } else if (context.settings().csv()) {
     ShowCsv(context, tokens);
