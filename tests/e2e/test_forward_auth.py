@@ -313,7 +313,8 @@ def test_a_policy_is_read_again_when_it_changes_all_or_nothing(tollgate, edge):
     assert not health.serving("tollgate.policy") and health.serving("readiness")
     assert status("/new") == 200, "what was in force stays in force"
     line = POLICY.count("\n") + 1
-    told = [r for r in edge.records() if r["message"].startswith("the policy file is refused")]
+    told = until("it is told", lambda: [
+        r for r in edge.records() if r["message"].startswith("the policy file is refused")])
     assert len(told) == 1 and f"policy.yaml:{line}: " in told[0]["error"] and "needs" in told[0]["error"], told
 
     edge.signal(signal.SIGHUP)

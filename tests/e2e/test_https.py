@@ -140,7 +140,8 @@ def test_a_certificate_is_replaced_without_a_restart(tollgate, edge, authority):
         ok = lambda: metric(tollgate.metrics(edge), "tollgate_http_tls_files_ok")  # noqa: E731
         until("it shows", lambda: ok() == 0)
         assert who_answers() == "edge-2" and kept.ask(question).status == 200
-        assert [r["reason"] for r in logged(edge, "the files of TLS are refused")] == ["TLS_FILES_INVALID"]
+        told = until("it is told", lambda: logged(edge, "the files of TLS are refused"))
+        assert [r["reason"] for r in told] == ["TLS_FILES_INVALID"]
         edge.pem.renew()
         until("it is mended", lambda: ok() == 1)
         assert who_answers() == "edge-3"
@@ -155,14 +156,14 @@ def test_who_speaks_the_other_of_tls_and_plaintext_is_told(tollgate, edge, autho
             answer = connection.ask(question)
             assert answer.status == 400 and b"this port speaks TLS" in answer.body, answer
     assert failed(tollgate, edge, "plaintext") == 3
-    told = logged(edge, "plaintext came to a port that speaks TLS")
+    told = until("it is told", lambda: logged(edge, "plaintext came to a port that speaks TLS"))
     assert len(told) == 1 and told[0]["peer"] == "127.0.0.1" and told[0]["address"] == secure, told
     with Connection(socket) as connection:
         assert connection.ask(question).status == 200, "a Unix socket needs no TLS"
     with Connection(socket) as connection:
         answer = connection.ask(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
         assert answer.status == 400 and b"without TLS" in answer.body, answer
-    assert logged(edge, "TLS came to a port that speaks plaintext")
+    until("it is told", lambda: logged(edge, "TLS came to a port that speaks plaintext"))
     # Whoever does not trust it is told apart, and so is one that only looks whether the port is open.
     with pytest.raises(ssl.SSLError):
         Secure(secure, Authority(tollgate.home, "other-ca"))
