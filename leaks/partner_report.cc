@@ -2,6 +2,7 @@
 
 #include <openssl/bio.h>
 #include <openssl/ec.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
@@ -126,6 +127,7 @@ std::string Written(const json& answer) {
 
 absl::StatusOr<PartnerKeys> PartnerKeys::FromPem(
     absl::Span<const std::pair<std::string, std::string>> keys) {
+  const absl::Cleanup leave_no_errors = [] { ERR_clear_error(); };
   if (keys.empty() || keys.size() > kMostPartnerKeys) {
     return base::RefuseField(
         "PARTNER_KEYS_COUNT", "keys",
@@ -151,6 +153,8 @@ absl::StatusOr<PartnerKeys> PartnerKeys::FromPem(
 
 absl::Status PartnerKeys::Verify(absl::string_view key_identifier, absl::string_view signature,
                                  absl::string_view body) const {
+  // Left on the thread, they would be taken for those of its next TLS connection.
+  const absl::Cleanup leave_no_errors = [] { ERR_clear_error(); };
   RETURN_IF_ERROR(CheckSize(body));
   const auto key = keys_.find(std::string_view(key_identifier.data(), key_identifier.size()));
   if (key == keys_.end()) {

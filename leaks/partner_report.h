@@ -23,6 +23,7 @@ namespace tollgate::leaks {
 inline constexpr char kPartnerKeyHeader[] = "Github-Public-Key-Identifier";
 inline constexpr char kPartnerSignatureHeader[] = "Github-Public-Key-Signature";
 
+// The most that is taken: keys, bytes of a body, its tokens, and the bytes of each member of one.
 inline constexpr size_t kMostPartnerKeys = 64;
 inline constexpr size_t kMostReportBytes = 4 << 20;
 inline constexpr size_t kMostReportedTokens = 10000;
@@ -65,8 +66,9 @@ struct ReportedToken {
 // over, since a report must not be lost for one that is new. INVALID_ARGUMENT: REPORT_TOO_LARGE;
 // REPORT_MALFORMED, no array of objects with `token`, `type` and, where they are there, `url` and
 // `source`, all text within their bounds. The error names the element and the field, and no value.
-// The strings of the parsed document are wiped; the parser's own buffer, of one string at most, is
-// not.
+// The strings of a document that could be parsed are wiped. Those that the parser drops by itself
+// are not: its own buffer, a member that comes twice, and what it had read of a body that is no
+// JSON.
 absl::StatusOr<std::vector<ReportedToken>> ParsePartnerReport(absl::string_view body);
 
 // What the answer says of one token.

@@ -255,6 +255,11 @@ class Scan {
     for (size_t i = 0; i < findings_.size(); ++i) {
       Finding& finding = findings_[i];
       const size_t first = tokens_.at(finding.found.digest);
+      if (failed.ok() && i > 0 && interrupt_.has_value() &&
+          interrupt_->Wait(absl::ZeroDuration()) == Interrupt::Woken::kInterrupted) {
+        failed = base::Refuse(absl::StatusCode::kCancelled, "NOT_ALL_TRIED",
+                              "interrupted: what was not tried is not revoked");
+      }
       if (first < i) {
         finding.outcome = findings_[first].outcome;
       } else if (!failed.ok()) {
@@ -275,6 +280,7 @@ class Scan {
       }
     }
     context_.Fail(failed);
+    if (absl::IsCancelled(failed)) context_.exit_code = kFailed;  // nobody said no
     if (wait_ == absl::ZeroDuration() || newest <= 0) return;
     WaitGoal goal;
     goal.revision = newest;

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -127,6 +128,18 @@ TEST_F(ScanTest, JsonHasOneShape) {
   EXPECT_EQ(Scan({folder_, "--brand", "T"}).code, kBadUsage);
 }
 
+TEST_F(ScanTest, EndsAtSoManyPlaces) {
+  const std::string token = Mint();
+  std::string text;
+  for (int i = 0; i < 100'001; ++i) text += token + "\n";
+  const std::string path = Write("many", text);
+  const Outcome outcome = Scan({path});
+  EXPECT_EQ(outcome.code, kFailed) << "else what was not looked at would read as found";
+  EXPECT_THAT(outcome.err, HasSubstr("found 1 token in 100,000 places"));
+  EXPECT_THAT(outcome.err, HasSubstr("The scan ended there"));
+  EXPECT_TRUE(nlohmann::json::parse(Scan({"-o", "json", path}).out)["truncated"]);
+}
+
 TEST_F(ScanTest, StandardInputIsAFile) {
   const std::string token = Mint();
   const Outcome outcome = Scan({"-"}, absl::StrCat("\n x", token));
@@ -237,6 +250,20 @@ TEST_F(ScanTest, AServiceThatDoesNotAnswerIsAskedOnce) {
   EXPECT_EQ(outcome.code, kUnavailable);
   EXPECT_THAT(outcome.out, HasSubstr("   failed\n"));
   EXPECT_THAT(outcome.out, HasSubstr("   not tried\n"));
+}
+
+TEST_F(ScanTest, CtrlCEndsItBetweenTwoTokens) {
+  Write("f", absl::StrCat(Mint(), " ", Mint()));
+  service_.revoke_leaked.Script([](int, const auto&, auto*) {
+    std::raise(SIGINT);
+    return grpc::Status::OK;
+  });
+  const Outcome outcome = Scan({folder_, "--revoke", "--yes", "--wait"});
+  EXPECT_EQ(outcome.code, kFailed) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("   revoked"));
+  EXPECT_THAT(outcome.out, HasSubstr("   not tried\n"));
+  EXPECT_THAT(outcome.err, HasSubstr("NOT_ALL_TRIED"));
+  EXPECT_EQ(service_.revoke_leaked.asked().size(), 1u);
 }
 
 TEST_F(ScanTest, ALongPathIsCutToAReason) {
