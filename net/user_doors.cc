@@ -3,27 +3,47 @@
 #include <grpcpp/security/auth_metadata_processor.h>
 #include <grpcpp/security/server_credentials.h>
 #include <pwd.h>
-#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "base/log.h"
 
 namespace tollgate::net {
 
-std::string NameOfUnixUser(uid_t uid) {
-  const int64_t told = sysconf(_SC_GETPW_R_SIZE_MAX);
-  std::vector<char> room(told > 0 ? static_cast<size_t>(std::min<int64_t>(told, 1 << 20)) : 16384);
-  passwd entry{};
-  passwd* found = nullptr;
-  if (getpwuid_r(uid, &entry, room.data(), room.size(), &found) == 0 && found != nullptr &&
-      found->pw_name != nullptr && found->pw_name[0] != '\0') {
-    return absl::StrCat("unix:", found->pw_name);
+namespace {
+
+// A name that is safe in a log and in a record, and is no uid.
+bool IsPlainName(absl::string_view name) {
+  constexpr size_t kLongest = 64;
+  return !name.empty() && name.size() <= kLongest &&
+         std::all_of(name.begin(), name.end(), absl::ascii_isgraph) &&
+         !std::all_of(name.begin(), name.end(), absl::ascii_isdigit);
+}
+
+}  // namespace
+
+absl::optional<std::string> NameOfUnixUser(uid_t uid) {
+  constexpr size_t kMostRoom = 1 << 20;
+  for (size_t room = 1024; room <= kMostRoom; room *= 4) {
+    std::vector<char> text(room);
+    passwd entry{};
+    passwd* found = nullptr;
+    const int error = getpwuid_r(uid, &entry, text.data(), text.size(), &found);
+    if (error == ERANGE) continue;
+    if (found != nullptr && IsPlainName(found->pw_name)) {
+      return absl::StrCat("unix:", found->pw_name);
+    }
+    // Of what says that there is none, glibc knows more than one error.
+    const bool answered = error == 0 || error == ENOENT || error == ESRCH;
+    return answered ? absl::optional<std::string>(absl::StrCat("unix:", uid)) : absl::nullopt;
   }
-  return absl::StrCat("unix:", uid);
+  return absl::nullopt;
 }
 
 // Writes the door's user into a connection's auth context as its first call comes.
@@ -81,8 +101,15 @@ const UserDoors::Door& UserDoors::DoorOf(const AcceptedConnection& connection) {
         {{"uid", absl::StrCat(*connection.uid)}, {"most_users", static_cast<int64_t>(kMostUsers)}});
     return nobodys_;
   }
+  absl::optional<std::string> name = NameOfUnixUser(*connection.uid);
+  if (!name.has_value()) {
+    base::LogSummed(base::LogLevel::kWarning, "a user of this host has no name here",
+                    "the host's user database did not answer",
+                    {{"uid", absl::StrCat(*connection.uid)}});
+    return nobodys_;
+  }
   const Door& door = doors_[by_user_.size()];
-  door.writer->SetUser(NameOfUnixUser(*connection.uid));
+  door.writer->SetUser(*std::move(name));
   by_user_.emplace(*connection.uid, by_user_.size());
   return door;
 }

@@ -18,6 +18,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "absl/types/optional.h"
 #include "net/acceptor.h"
 
 namespace tollgate::net {
@@ -26,9 +27,10 @@ namespace tollgate::net {
 // a property of this name.
 inline constexpr char kUnixUserProperty[] = "unix-user";
 
-// `unix:NAME`; `unix:UID` of a user without a name. Asks the host's user database, and so may
-// block.
-std::string NameOfUnixUser(uid_t uid);
+// `unix:NAME`; `unix:UID` of a user without a name, or with one that is no plain word: ASCII
+// without white space, at most 64 characters, not digits alone. nullopt: the host's user database
+// did not answer. Asks that, and so blocks for as long as it takes. Thread-safe.
+absl::optional<std::string> NameOfUnixUser(uid_t uid);
 
 // Not thread-safe: one thread hands connections on, that of the listener's acceptor.
 class UserDoors {
@@ -43,7 +45,9 @@ class UserDoors {
   UserDoors(const UserDoors&) = delete;
   UserDoors& operator=(const UserDoors&) = delete;
 
-  // Hands a connection to gRPC, by its user's door. REQUIRES: the server was started.
+  // Hands a connection to gRPC, by its user's door. A user's first connection waits for the host's
+  // user database, and those behind it with it; one for which that did not answer has no name, and
+  // the next one asks again. REQUIRES: the server was started.
   void Take(const AcceptedConnection& connection);
 
  private:

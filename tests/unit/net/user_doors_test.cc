@@ -127,8 +127,8 @@ TEST_F(UserDoorsTest, ThereIsANumberOfUsers) {
 }
 
 TEST(NameOfUnixUser, IsTheHostsOwn) {
-  EXPECT_EQ(NameOfUnixUser(0), "unix:root");
-  EXPECT_EQ(NameOfUnixUser(kNameless), "unix:3456789");
+  EXPECT_EQ(NameOfUnixUser(0).value(), "unix:root");
+  EXPECT_EQ(NameOfUnixUser(kNameless).value(), "unix:3456789");
 }
 
 }  // namespace
