@@ -18,6 +18,9 @@
 namespace tollgate::service {
 namespace {
 
+// Beyond any store; a JSON number tells it exactly.
+constexpr int64_t kMostLiveTokens = 1'000'000'000;
+
 using ::google::protobuf::FieldMask;
 using ::tollgate::store::v1::PolicyRecord;
 using ::tollgate::v1::WorkspacePolicy;
@@ -78,9 +81,9 @@ absl::Status CheckPolicyChange(const WorkspacePolicy& policy, const FieldMask& m
   RETURN_IF_ERROR(
       PolicyMicros(policy.has_max_unused(), policy.max_unused(), "policy.max_unused").status());
   RETURN_IF_ERROR(RetentionMicros(policy).status());
-  if (policy.max_live_tokens() < 0) {
-    return base::RefuseField("LIMIT_NEGATIVE", "policy.max_live_tokens",
-                             "is below 0; give a number of tokens, or 0 for any");
+  if (policy.max_live_tokens() < 0 || policy.max_live_tokens() > kMostLiveTokens) {
+    return base::RefuseField("LIMIT_OUT_OF_BOUNDS", "policy.max_live_tokens",
+                             "must be 1 to 1000000000 tokens, or 0 for any number");
   }
   RETURN_IF_ERROR(token::CheckScopes(policy.grantable_scopes(), "policy.grantable_scopes"));
   RETURN_IF_ERROR(

@@ -130,7 +130,7 @@ absl::Status CheckRoom(const storage::View& view, const PolicyRecord& policy,
                       {"max_live_tokens", absl::StrCat(policy.max_live_tokens())}};
   return base::Refuse(
       absl::StatusCode::kFailedPrecondition,
-      absl::StrCat(workspace, " has ", live, " live tokens, and its policy lets it ", "have ",
+      absl::StrCat(workspace, " has ", live, " live tokens, and its policy lets it have ",
                    policy.max_live_tokens(),
                    ". Revoke those that nobody uses, or raise max_live_tokens"),
       details);

@@ -51,8 +51,9 @@ absl::Status CheckLifetimeUnderPolicy(const tollgate::store::v1::PolicyRecord& p
                                       absl::Time created, absl::Time expire,
                                       absl::string_view field);
 
-// FAILED_PRECONDITION, TOO_MANY_TOKENS: the workspace has as many live tokens as the policy lets it
-// have.
+// FAILED_PRECONDITION, TOO_MANY_TOKENS: the workspace has as many live tokens
+// (storage/live_count.h) as the policy lets it have; 0 lets it have any number. Errors: the view's;
+// DATA_LOSS.
 absl::Status CheckRoom(const storage::View& view, const tollgate::store::v1::PolicyRecord& policy,
                        absl::string_view workspace);
 

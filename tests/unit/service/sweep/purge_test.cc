@@ -387,6 +387,20 @@ TEST_F(PurgeTest, WhatAWatermarkEndedWithoutAWordInItsRecordIsPurgedToo) {
   EXPECT_FALSE(IsThere(token));
 }
 
+// A token counts against its workspace's cap until the sweep has ended it.
+TEST_F(PurgeTest, WhatHasExpiredMakesRoomOnceItIsSwept) {
+  tollgate::v1::WorkspacePolicy policy;
+  policy.set_max_live_tokens(1);
+  ASSERT_TRUE(SetPolicy(policy).ok());
+  auto ask = Ask("short");
+  ask.mutable_lifetime()->set_seconds(60);
+  ASSERT_TRUE(Create(ask).ok());
+  now_ += absl::Seconds(61);
+  EXPECT_EQ(Reason(Create(Ask("next"))), "TOO_MANY_TOKENS");
+  EXPECT_EQ(Sweep().expired, 1u);
+  EXPECT_TRUE(Create(Ask("next")).ok());
+}
+
 TEST_F(PurgeTest, AWorkspaceOfPurgedTokensIsEmpty) {
   const auto token = Made("a", "team-a");
   tollgate::v1::RevokeTokensRequest revoke;

@@ -2,6 +2,7 @@
 #include "base/proto_time.h"
 #include "service/tokens/revoke_cohort.h"
 #include "service/tokens/update_token.h"
+#include "storage/live_count.h"
 #include "tests/unit/service/command_fixture.h"
 
 namespace tollgate::service {
@@ -107,8 +108,10 @@ TEST_F(PolicyTest, EdgesAreToldWhereWhatTheyAreToldOfTokensChanges) {
 
 TEST_F(PolicyTest, LiveTokensAreCapped) {
   tollgate::v1::WorkspacePolicy policy;
-  policy.set_max_live_tokens(-1);
-  EXPECT_EQ(Reason(SetPolicy(policy)), "LIMIT_NEGATIVE");
+  for (const int64_t beyond : {int64_t{-1}, int64_t{1'000'000'001}}) {
+    policy.set_max_live_tokens(beyond);
+    EXPECT_EQ(Reason(SetPolicy(policy)), "LIMIT_OUT_OF_BOUNDS");
+  }
   policy.set_max_live_tokens(2);
   const auto set = SetPolicy(policy);
   ASSERT_TRUE(set.ok()) << set.status();
@@ -126,6 +129,16 @@ TEST_F(PolicyTest, LiveTokensAreCapped) {
   EXPECT_EQ(Reason(Create(Ask("c"))), "TOO_MANY_TOKENS") << "the replacement is one";
   ASSERT_TRUE(RevokeOne((*rotated)->response().token().name()).ok());
   EXPECT_TRUE(Create(Ask("c")).ok());
+  // Each rotation may be one more, also of a replacement.
+  policy.set_max_live_tokens(3);
+  ASSERT_TRUE(SetPolicy(policy).ok());
+  std::string name = Made("the third").name();
+  for (int i = 0; i < 3; ++i) {
+    const auto again = Rotate(name);
+    ASSERT_TRUE(again.ok()) << again.status();
+    name = (*again)->response().token().name();
+  }
+  EXPECT_EQ(storage::LiveTokens(*View(), "acme").value(), 6);
   policy.set_max_live_tokens(0);
   ASSERT_TRUE(SetPolicy(policy).ok());
   EXPECT_TRUE(Create(Ask("d")).ok()) << "any number";
