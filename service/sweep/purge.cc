@@ -207,7 +207,10 @@ absl::Status SweepCommand::RunPurge(const storage::View& view, const storage::Sl
       look_again_at(slot.now + kPurgeAgain);
       continue;
     }
-    const size_t left = limits_.max_uses - rows;
+    // Its chain may have been longer than what was left; one row a step it goes on with all the
+    // same.
+    const size_t done_with = std::min(limits_.max_uses, rows + need.read());
+    const size_t left = std::max<size_t>(limits_.max_uses - done_with, 1);
     ASSIGN_OR_RETURN(const size_t uses, TakeUses(view, token->record, left, effects));
     rows += uses;
     if (uses == left) {  // the next step goes on with it

@@ -29,7 +29,7 @@ class SweepCommand : public storage::Command {
     size_t max_walked = 1000;    // tokens into which cohorts' ends are written, or that have theirs
     size_t max_purged = 1000;    // ended tokens whose records go; and that a new retention reaches
     size_t max_uses = 10'000;    // rows of use that go before them, and tokens read to know whether
-                                 // they may go
+                                 // they may go; one token's chain is read to its end all the same
     // Events older than this are dropped, and all but the newest so many revisions' events.
     absl::Duration event_retention = absl::Hours(24);
     int64_t event_retention_count = 1'000'000;

@@ -311,10 +311,8 @@ class RocksDbEngine::DbSnapshot : public Snapshot {
   // A commit is synced before it becomes visible (the log comes first), so the head that a snapshot
   // shows is durable (R7).
   absl::Status ReadRevision() {
-    ASSIGN_OR_RETURN(const absl::optional<HeadRecord> head,
-                     GetRecord<HeadRecord>(*this, Table::kMeta, kHeadKey));
-    if (!head.has_value()) return absl::DataLossError("the store has no HeadRecord");
-    revision_ = head->revision();
+    ASSIGN_OR_RETURN(const HeadRecord head, ReadHead(*this));
+    revision_ = head.revision();
     return absl::OkStatus();
   }
 
