@@ -172,14 +172,8 @@ class Driver {
   }
 
   void Message(absl::string_view* input) {
-    if (input->size() < 2) {
-      *input = absl::string_view();
-      return;
-    }
-    const size_t size = static_cast<uint8_t>((*input)[0]) | static_cast<uint8_t>((*input)[1]) << 8;
-    input->remove_prefix(2);
-    const absl::string_view bytes = input->substr(0, size);
-    input->remove_prefix(bytes.size());
+    absl::string_view bytes;
+    if (!TakePiece(input, &bytes)) return;
     v1::FollowRequest message;
     if (!message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return;
     Receive(message);
@@ -251,7 +245,6 @@ class Driver {
     known.state = static_cast<service::KnownFingerprint::State>(more % 3);
     known.value = FingerprintOf(prove_at_);
     Took(stream_.Proved(known));
-    stream_.Registered();
   }
 
   // All that the stream has to say now.

@@ -99,14 +99,8 @@ class Driver {
   }
 
   void Message(absl::string_view* input) {
-    if (input->size() < 2) {
-      *input = absl::string_view();
-      return;
-    }
-    const size_t size = static_cast<uint8_t>((*input)[0]) | static_cast<uint8_t>((*input)[1]) << 8;
-    input->remove_prefix(2);
-    const absl::string_view bytes = input->substr(0, size);
-    input->remove_prefix(bytes.size());
+    absl::string_view bytes;
+    if (!TakePiece(input, &bytes)) return;
     v1::FollowResponse message;
     if (!message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return;
     const std::string epoch = follower_.epoch();

@@ -1,8 +1,5 @@
 // A keyring's file, whatever it holds: it is refused, and the refusal tells no digits of a key; or
 // it is JSON, and its peppers are those that a general parser finds there.
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <set>
@@ -24,36 +21,21 @@ namespace {
 using token::EdgeDigest;
 using token::Keyring;
 
-// A file without a name, of mode 0600, that holds `text`.
-class File {
- public:
-  explicit File(absl::string_view text) : fd_(memfd_create("keyring", MFD_CLOEXEC)) {
-    FUZZ_CLAIM(fd_ >= 0 && fchmod(fd_, 0600) == 0);
-    FUZZ_CLAIM(write(fd_, text.data(), text.size()) == static_cast<ssize_t>(text.size()));
-  }
-  ~File() { close(fd_); }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  std::string path() const { return absl::StrCat("/proc/self/fd/", fd_); }
-
- private:
-  const int fd_;
-};
-
-// A key has 64 digits; no 8 of them that stand in the file may be told.
+// A key has 64 digits; no 11 of them that stand in the file may be told. (An id has 10 at most, and
+// is.)
 void LookAtRefusal(const absl::Status& status, absl::string_view text) {
   FUZZ_CLAIM(base::ReasonOf(status) == "KEYRING_MALFORMED");
   const absl::string_view message = status.message();
   size_t digits = 0;
   for (size_t i = 0; i < message.size(); ++i) {
     digits = absl::ascii_isxdigit(static_cast<unsigned char>(message[i])) ? digits + 1 : 0;
-    if (digits < 11) continue;  // an id has 10 at most
+    if (digits < 11) continue;
     FUZZ_CLAIM(text.find(message.substr(i + 1 - digits, digits)) == absl::string_view::npos);
   }
 }
 
 void Look(absl::string_view text) {
-  const File file(text);
+  const MemoryFile file(text);
   const absl::StatusOr<Keyring> keyring =
       Keyring::Load(file.path(), token::SecretReaders::kOwnerAndGroup);
   if (!keyring.ok()) return LookAtRefusal(keyring.status(), text);

@@ -1,8 +1,6 @@
 // The file of settings of the command, and the one that a daemon's --config names, whatever they
 // hold: they are read, or refused by an error that the program tells and that, where it is about a
 // setting, names the file, and a line that the file has.
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <memory>
@@ -15,7 +13,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
-#include "base/duration.h"
 #include "base/status.h"
 #include "cli/settings_file.h"
 #include "net/daemon_flags.h"
@@ -23,22 +20,6 @@
 
 namespace tollgate::fuzz {
 namespace {
-
-// A file without a name that holds `text`.
-class File {
- public:
-  explicit File(absl::string_view text) : fd_(memfd_create("settings", MFD_CLOEXEC)) {
-    FUZZ_CLAIM(fd_ >= 0);
-    FUZZ_CLAIM(write(fd_, text.data(), text.size()) == static_cast<ssize_t>(text.size()));
-  }
-  ~File() { close(fd_); }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  std::string path() const { return absl::StrCat("/proc/self/fd/", fd_); }
-
- private:
-  const int fd_;
-};
 
 // Whether the message begins with "FILE: " or "FILE:3: ", and there is such a line.
 bool BeginsWithPlace(absl::string_view message, const std::string& path, int64_t lines) {
@@ -50,7 +31,7 @@ bool BeginsWithPlace(absl::string_view message, const std::string& path, int64_t
 }
 
 // A command with options of each kind, and another below it.
-void LookAtCommand(const File& file, absl::string_view text) {
+void LookAtCommand(const MemoryFile& file, absl::string_view text) {
   std::string service = "s";
   int limit = 3;
   bool quiet = false;
@@ -82,7 +63,7 @@ void LookAtCommand(const File& file, absl::string_view text) {
 }
 
 // A daemon with a flag of each kind.
-void LookAtDaemon(const File& file) {
+void LookAtDaemon(const MemoryFile& file) {
   net::DaemonSettings daemon;
   std::string name;
   std::vector<std::string> spouts;
@@ -117,7 +98,7 @@ void LookAtDaemon(const File& file) {
 }
 
 void Look(absl::string_view text) {
-  const File file(text);
+  const MemoryFile file(text);
   LookAtCommand(file, text);
   LookAtDaemon(file);
 }

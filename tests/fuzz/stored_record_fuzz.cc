@@ -20,6 +20,7 @@
 #include "service/reads/check_store.h"
 #include "service/reads/read_audit.h"
 #include "service/reads/read_tokens.h"
+#include "service/records/field_time.h"
 #include "service/records/held_token.h"
 #include "service/records/retention.h"
 #include "service/records/unused_watch.h"
@@ -280,7 +281,12 @@ void LookAtToken(const service::HeldToken& held) {
     const TokenRecord left = storage::RecordOfPurged(storage::PurgedDigest(written.record), "d");
     FUZZ_CLAIM(token::IsFinal(token::StateAt(left, {}, Now())));
   }
-  FUZZ_CLAIM(service::PurgeTime(held.record, held.policy) >= absl::InfinitePast());
+  // Nothing is purged before it has ended.
+  if (held.record.has_ending()) {
+    FUZZ_CLAIM(held.policy.ended_retention_us() < service::kKeepEnded ||
+               service::PurgeTime(held.record, held.policy) >=
+                   service::FromRecordMicros(held.record.ending().time_us()));
+  }
   FUZZ_CLAIM(service::UnusedLimit(held.record, held.policy) != absl::InfiniteDuration());
 }
 
