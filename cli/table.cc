@@ -120,11 +120,13 @@ std::vector<std::string> Table::Print(std::ostream& out, const Screen& screen) c
     }
     out << line << '\n';
     std::vector<std::string> below;
+    absl::string_view colour;  // that of the first of them
     for (size_t i = 0; i < columns_.size(); ++i) {
-      if (fit.below[i] && !text_of(i).empty()) below.push_back(text_of(i));
+      if (!fit.below[i] || text_of(i).empty()) continue;
+      if (below.empty() && screen.colour) colour = colour_of(i);
+      below.push_back(text_of(i));
     }
     if (below.empty()) return;
-    const absl::string_view colour = screen.colour ? colour_of(columns_.size() - 1) : "";
     const size_t room = screen.columns > 2 * kIndent ? screen.columns - kIndent : kIndent;
     for (const std::string& part : WrapToWidth(absl::StrJoin(below, "   "), room)) {
       out << std::string(kIndent, ' ') << colour << part << (colour.empty() ? "" : kPlainAgain)
@@ -154,6 +156,8 @@ std::string CutToWidth(absl::string_view text, size_t columns) {
 }
 
 std::vector<std::string> WrapToWidth(absl::string_view text, size_t columns) {
+  // Of text that takes no room (marks) a line ends all the same.
+  const size_t most_bytes = 32 * std::max<size_t>(columns, 1);
   std::vector<std::string> lines;
   while (true) {
     size_t fits = 0;   // bytes of the text that have room
@@ -161,7 +165,8 @@ std::vector<std::string> WrapToWidth(absl::string_view text, size_t columns) {
     for (size_t i = 0; i < text.size();) {
       const size_t begin = i;
       token::NextCodePoint(text, &i);
-      if (text::DisplayWidth(text.substr(0, i)) > columns && fits > 0) break;
+      const bool full = i > most_bytes || text::DisplayWidth(text.substr(0, i)) > columns;
+      if (full && fits > 0) break;
       if (text[begin] == ' ') space = begin;
       fits = i;
     }

@@ -76,10 +76,8 @@ std::vector<std::string> ValuesOf(const CLI::App& app, const CLI::Option& option
   if (begin != std::string::npos && end != std::string::npos && begin < end) {
     return absl::StrSplit(type.substr(begin + 1, end - begin - 1), ',');
   }
-  if (option.check_lname("config") || option.check_lname("tls-cert") ||
-      option.check_lname("tls-key") || option.check_lname("tls-ca") || option.check_name("file") ||
-      option.check_name("path")) {
-    return {kFile};
+  for (const char* of_files : {"--config", "--tls-cert", "--tls-key", "--tls-ca", "file", "path"}) {
+    if (option.check_name(of_files)) return {kFile};
   }
   if (const std::string kind = AskedKindOf(app, option); !kind.empty()) return {kind};
   if (option.check_lname("action")) return AuditActions();

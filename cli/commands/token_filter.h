@@ -20,13 +20,14 @@ namespace tollgate::cli {
 absl::Status FillAnnotations(const std::vector<std::string>& pairs,
                              google::protobuf::Map<std::string, std::string>* out);
 
-// Tokens in the pages that they came in: of many none is copied or moved.
+// Tokens in the pages that they came in, which own them: reading many copies and moves none.
 struct TokenPages {
   google::protobuf::Arena pages;
   std::vector<const tollgate::v1::Token*> tokens;  // as they were listed
   int64_t ended_left_out = 0;
 };
-// Reads the pages of a list until there are more tokens than `most`; 0: all of them.
+// Adds the pages of a list to `*read` until there are more tokens than `most`; 0: all of them.
+// Errors: the service's; what was read before one stays.
 absl::Status ReadPages(Context& context, tollgate::v1::ListTokensRequest request, size_t most,
                        TokenPages* read);
 

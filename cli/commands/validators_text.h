@@ -22,7 +22,7 @@ struct FleetShown {
   bool wide = false;
   // The most rows, beginning with the validators that somebody should look at; 0: all rows, by id.
   size_t most_rows = 0;
-  size_t columns = 0;  // of the terminal; 0: as wide as it likes
+  size_t columns = 0;  // of the terminal that the table must fit; 0: the table may have any width
 };
 
 // `validators list`: the table, or words that say that there is nothing to show. `fleet` holds

@@ -1,9 +1,10 @@
 """Every command that shows something, at terminals of 80 and 200 columns, with and without colour, and through jq."""
+import os
 import subprocess
 
 import pytest
 
-from installation import ADMIT
+from installation import ADMIT, until
 from terminal import ESCAPE, at_terminal, width
 
 LABEL = "CI deploy key (GitHub Actions) for everything that we deploy: 日本語のトークン"
@@ -15,18 +16,22 @@ REASON = "in a public gist, and in a log: " + "https://gist.example/0123456789 "
 TABLES = (
     ("token", "list", "--all"),
     ("token", "history", "TOKEN"),
+    ("token", "attempts", "TOKEN"),
     ("workspace", "list"),
     ("validators", "list"),
     ("audit", "list"),
     ("context", "list"),
+    ("policy", "explain", "POLICY"),
+    ("workspace", "set-policy", "acme", "--max-unused", "30d", "--grantable-scope", "items:*", "--dry-run"),
 )
+# What stands before and behind a table of these are sentences.
+HEADED = {TABLES[1]: "WHEN", TABLES[2]: "EDGE", TABLES[7]: "RULE", TABLES[8]: "TOKEN"}
 # Here they are not cut.
-SENTENCES = TABLES[1:2] + TABLES[4:5]
+SENTENCES = TABLES[1:2] + TABLES[5:6]
 # These show sentences, and values of people's own: a terminal wraps them where it must.
 OTHERS = (
     ("status",),
     ("token", "get", "TOKEN"),
-    ("token", "attempts", "TOKEN"),
     ("workspace", "get", "acme"),
     ("audit", "verify"),
     ("clock", "status"),
@@ -48,7 +53,9 @@ def rich(tollgate):
     tollgate.cli("token", "rotate", token, "--retire-when-silent", "24h")
     revoked = tollgate.cli("token", "revoke", token, "--yes", "--wait", "--reason", REASON)
     tollgate.check(edge, secret)
-    return {"TOKEN": f"workspaces/acme/tokens/{token}", "REVISION": revoked["revision"]}
+    until("its refused use was reported", lambda: tollgate.cli("token", "attempts", token).get("attempts"))
+    return {"TOKEN": f"workspaces/acme/tokens/{token}", "REVISION": revoked["revision"],
+            "POLICY": os.path.join(os.environ["TOLLGATE_SOURCE"], "examples", "nginx", "policy.yaml")}
 
 
 @pytest.fixture
@@ -80,8 +87,9 @@ def test_every_command_at_terminals_of_both_widths_with_and_without_colour(shown
             lines = plain[columns].splitlines()
             if not lines:
                 problems.append(f"{words}: shows nothing")
-            if words == TABLES[1]:
-                lines = lines[2:]  # what it is about is a sentence
+            if words in HEADED:
+                begin = next(i for i, line in enumerate(lines) if line.startswith(HEADED[words]))
+                lines = [line for line in lines[begin:] if not line.startswith("Dry run")]
             if words in TABLES:
                 problems += [f"{words} at {columns}: {width(line)}: {line}" for line in lines if width(line) > columns]
         if words in SENTENCES:

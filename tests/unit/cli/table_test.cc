@@ -92,6 +92,9 @@ TEST(WrapToWidth, BreaksAtSpacesAndWithinLongWords) {
       << "one has to stand somewhere";
   EXPECT_THAT(WrapToWidth("cafe\u0301 a", 4), ElementsAre("cafe\u0301", "a"));
   EXPECT_THAT(WrapToWidth(std::string(10, ' '), 4), ElementsAre(""));
+  std::string marks = "e";
+  for (int i = 0; i < 2000; ++i) marks += "\u0301";
+  EXPECT_GT(WrapToWidth(marks, 10).size(), 10u) << "else one line of them is looked at for ever";
 }
 
 TEST(Table, FitsTheTerminalAndSaysWhatItLeftOut) {
