@@ -66,7 +66,7 @@ class GrpcHost {
     // The most connections at once on each listener. 0: its share of what the limit on open files
     // allows.
     int max_connections = 0;
-    // Calls over Unix sockets are told which user of this host they come from (CallerOf).
+    // CallerOf tells the user of this host of a call over a Unix socket.
     bool tell_users = false;
     // The mode of a Unix socket that this makes.
     uint32_t socket_mode = 0660;

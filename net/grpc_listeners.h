@@ -35,7 +35,8 @@ class GrpcListeners {
   absl::StatusOr<const Acceptor*> Add(grpc::ServerBuilder& builder, Acceptor::Options options,
                                       std::shared_ptr<grpc::ServerCredentials> credentials);
 
-  // As Add, of a Unix socket, in plaintext: its calls are told their user (CallerOf).
+  // As Add, for a Unix socket, which has no TLS: CallerOf tells the user of each call. Errors:
+  // those of Acceptor::Bind.
   absl::StatusOr<const Acceptor*> AddTellingUsers(grpc::ServerBuilder& builder,
                                                   Acceptor::Options options);
 

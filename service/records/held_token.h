@@ -31,7 +31,8 @@ struct HeldToken {
   std::string name() const;
 };
 
-// NOT_FOUND, TOKEN_NOT_FOUND; its metadata has `purged` where there was one.
+// NOT_FOUND, TOKEN_NOT_FOUND. Of a token that was purged the message says so, and its metadata has
+// `purged`: `true`.
 absl::StatusOr<HeldToken> LoadToken(const storage::View& view, absl::string_view workspace,
                                     absl::string_view token_id);
 // nullopt: there is no such token.
