@@ -104,10 +104,10 @@ std::string LabelKey(const Token& token) {
   return absl::AsciiStrToLower(text::ComparedLabel(token.label()));
 }
 
-SortKey ByLabel(const Token& token) { return SortKey{LabelKey(token), {}}; }
+SortKey KeyOfLabel(const Token& token) { return SortKey{LabelKey(token), {}}; }
 
 constexpr Order kOrders[] = {
-    {"label", &ByLabel},
+    {"label", &KeyOfLabel},
     {"created",
      [](const Token& token) { return SortKey{"", base::FromProto(token.create_time())}; }},
     {"last-used",  // never comes first: it is older than any use
@@ -157,7 +157,7 @@ void Sort(const Sorting& sorting, std::vector<const Token*>* tokens) {
     std::string label;
     const Token* token;
   };
-  const bool by_label = sorting.order->key == &ByLabel;
+  const bool by_label = sorting.order->key == &KeyOfLabel;
   std::vector<Keyed> keyed;
   keyed.reserve(tokens->size());
   for (const Token* token : *tokens) {
