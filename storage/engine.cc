@@ -37,6 +37,8 @@ absl::string_view TableName(Table table) {
       return "fingerprints";
     case Table::kAuditByToken:
       return "audit_by_token";
+    case Table::kBindings:
+      return "bindings";
   }
   return "unknown";
 }

@@ -34,8 +34,9 @@ enum class Table : uint8_t {
   kSessions,
   kFingerprints,
   kAuditByToken,
+  kBindings,
 };
-inline constexpr int kTableCount = 14;
+inline constexpr int kTableCount = 15;
 // "meta", "tokens", …
 absl::string_view TableName(Table table);
 

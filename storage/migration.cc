@@ -196,10 +196,18 @@ absl::StatusOr<std::vector<Mutation>> FromFormat6(const View& view, MetaRecord m
   return part;
 }
 
+// Format 8 has bindings: a program of format 7 would let everybody do everything. None are made
+// here, and no record changes.
+absl::StatusOr<std::vector<Mutation>> FromFormat7(const View&, MetaRecord meta) {
+  meta.set_format(8);
+  return std::vector<Mutation>{Mutation{Table::kMeta, kMetaKey, SerializeRecord(meta)}};
+}
+
 // The step from format i + 1 to the one after it: its next part, never empty.
 using Step = absl::StatusOr<std::vector<Mutation>> (*)(const View& view, MetaRecord meta);
 constexpr std::array<Step, kStoreFormat - 1> kSteps = {&FromFormat1, &FromFormat2, &FromFormat3,
-                                                       &FromFormat4, &FromFormat5, &FromFormat6};
+                                                       &FromFormat4, &FromFormat5, &FromFormat6,
+                                                       &FromFormat7};
 
 }  // namespace
 

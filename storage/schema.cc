@@ -118,6 +118,10 @@ std::string SessionKey(absl::string_view validator_id, absl::string_view incarna
   return Join(validator_id, incarnation);
 }
 
+std::string BindingKey(absl::string_view member, absl::string_view role) {
+  return Join(member, role);
+}
+
 KeyRange WorkspaceTokens(absl::string_view workspace) { return RangeOf(Join(workspace, "")); }
 
 KeyRange TokensWithLabel(absl::string_view workspace, absl::string_view label) {

@@ -19,9 +19,10 @@
 //   fingerprints  revision (8, big endian)                      FingerprintRecord
 //   audit_by_token  workspace 0 token_id 0 revision (8) index (4)  empty, or kEndedWithOthers: which entries of audit
 //                                                               are about a token
+//   bindings    member 0 role                                   BindingRecord
 //
-// Workspaces, token ids, validator ids, labels and request ids never hold a 0 byte; they are
-// checked before they reach this file.
+// Workspaces, token ids, validator ids, labels, members and request ids never hold a 0 byte; they
+// are checked before they reach this file.
 #ifndef TOLLGATE_STORAGE_SCHEMA_H_
 #define TOLLGATE_STORAGE_SCHEMA_H_
 
@@ -41,7 +42,7 @@ namespace tollgate::storage {
 
 // The format this build reads and writes (MetaRecord.format); migration.h brings an earlier one
 // here.
-inline constexpr uint32_t kStoreFormat = 7;
+inline constexpr uint32_t kStoreFormat = 8;
 
 // A record as it is stored. The same message always gives the same bytes (maps in key order), so
 // that replicas, replays and hashes agree.
@@ -72,6 +73,7 @@ std::string AuditByTokenKey(absl::string_view workspace, absl::string_view token
 inline constexpr absl::string_view kEndedWithOthers = "with others";
 std::string UseKey(absl::string_view workspace, absl::string_view token_id, absl::string_view edge);
 std::string SessionKey(absl::string_view validator_id, absl::string_view incarnation);
+std::string BindingKey(absl::string_view member, absl::string_view role);
 
 // The range of all keys that begin with `parts`, each followed by a 0 byte.
 struct KeyRange {

@@ -120,6 +120,8 @@ std::string EventText(const Event& event) {
                               : absl::StrCat("  owner ", event.cohort_revoked().owner()));
     case Event::kWorkspaceChanged:
       return absl::StrCat("edges told anew ", "workspaces/", event.workspace_changed().workspace());
+    case Event::kAccessChanged:
+      return "access changed  who may do what";
     default:
       return "an event of a kind that this version does not know";
   }

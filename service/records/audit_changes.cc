@@ -20,6 +20,7 @@ using ::google::protobuf::Value;
 using ::google::protobuf::util::TimeUtil;
 using ::tollgate::store::v1::AuditChange;
 using ::tollgate::store::v1::AuditRecord;
+using ::tollgate::store::v1::BindingRecord;
 using ::tollgate::store::v1::PolicyRecord;
 using ::tollgate::store::v1::Retirement;
 using ::tollgate::store::v1::TokenRecord;
@@ -223,6 +224,17 @@ void Note(const WorkspaceRecord& before, const WorkspaceRecord& after, bool made
   Note(before.policy(), after.policy(), made, entry);
 }
 
+// Where a binding holds: the workspaces by name, `workspaces/-` for everywhere, and none at all.
+Strings PlacesOf(const BindingRecord& record) {
+  Strings places;
+  const bool nowhere = record.withdrawn() || record.role().empty();
+  for (const std::string& workspace : record.workspaces()) {
+    places.Add(absl::StrCat("workspaces/", workspace));
+  }
+  if (places.empty() && !nowhere) places.Add("workspaces/-");
+  return places;
+}
+
 }  // namespace
 
 void NoteChanges(const TokenRecord& before, const TokenRecord& after, AuditRecord* entry) {
@@ -235,6 +247,10 @@ void NoteChanges(const PolicyRecord& before, const PolicyRecord& after, AuditRec
 
 void NoteChanges(const WorkspaceRecord& before, const WorkspaceRecord& after, AuditRecord* entry) {
   Note(before, after, /*made=*/false, entry);
+}
+
+void NoteChanges(const BindingRecord& before, const BindingRecord& after, AuditRecord* entry) {
+  Notes(/*made=*/false, entry).Compare("workspaces", PlacesOf(before), PlacesOf(after), ListOf);
 }
 
 void NoteMade(const TokenRecord& made, AuditRecord* entry) {

@@ -29,6 +29,12 @@ void NoteChanges(const tollgate::store::v1::WorkspaceRecord& before,
                  const tollgate::store::v1::WorkspaceRecord& after,
                  tollgate::store::v1::AuditRecord* entry);
 
+// As above, of a binding: `workspaces`, in which the role holds; `workspaces/-` for everywhere.
+// `before` is an empty record where there was none.
+void NoteChanges(const tollgate::store::v1::BindingRecord& before,
+                 const tollgate::store::v1::BindingRecord& after,
+                 tollgate::store::v1::AuditRecord* entry);
+
 // Adds what a new token or workspace was made with, or what a policy is of which nothing is known
 // from before: the fields that are set, without a value before.
 void NoteMade(const tollgate::store::v1::TokenRecord& made,

@@ -113,6 +113,7 @@ absl::Status Change::Run(const storage::View& view, const storage::Slot& slot,
   replayed_ = false;
   audited_.clear();
   mutable_answer()->Clear();
+  if (may_) RETURN_IF_ERROR(may_());
   if (context_.request_id.empty()) {
     return ApplyAudited(view, slot, effects);
   }

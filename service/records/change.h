@@ -4,6 +4,7 @@
 #define TOLLGATE_SERVICE_RECORDS_CHANGE_H_
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -81,6 +82,9 @@ class Change : public storage::Command {
   const std::vector<store::v1::AuditRecord>& audited() const { return audited_; }
   // From where the caller asks, for the audit entries; empty: not known. Set before Run.
   void set_origin(std::string origin) { origin_ = std::move(origin); }
+  // Asked before the change is made, by bindings as of the last commit: a role may have been
+  // withdrawn while the command was queued. Never blocks; empty: everybody may. Set before Run.
+  void set_may(std::function<absl::Status()> may) { may_ = std::move(may); }
   const std::string& actor() const { return context_.actor; }
   const std::string& workspace() const { return context_.workspace; }
 
@@ -103,6 +107,7 @@ class Change : public storage::Command {
 
   const Context context_;
   std::string origin_;
+  std::function<absl::Status()> may_;
   bool replayed_ = false;
   std::vector<store::v1::AuditRecord> audited_;
 };

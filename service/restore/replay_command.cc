@@ -6,6 +6,7 @@
 #include "absl/time/time.h"
 #include "base/status.h"
 #include "service/records/audit_changes.h"
+#include "service/records/binding_record.h"
 #include "service/records/change.h"
 #include "service/records/held_token.h"
 #include "storage/schema.h"
@@ -15,6 +16,7 @@ namespace tollgate::service {
 namespace {
 
 using store::v1::AuditRecord;
+using store::v1::BindingRecord;
 using store::v1::CohortRecord;
 using store::v1::Ending;
 using store::v1::HeadRecord;
@@ -109,6 +111,18 @@ void Narrow(const TokenRecord& lost, const std::string& key, TokenRecord* record
   }
 }
 
+// Takes from `record` where the lost history no longer granted the role.
+void NarrowBinding(const BindingRecord& lost, BindingRecord* record) {
+  if (record->withdrawn()) return;
+  if (lost.withdrawn()) {
+    WithdrawAll(record);
+  } else if (lost.workspaces_size() > 0 && record->workspaces_size() == 0) {
+    *record->mutable_workspaces() = lost.workspaces();
+  } else if (lost.workspaces_size() > 0) {
+    KeepWorkspaces({lost.workspaces().begin(), lost.workspaces().end()}, record);
+  }
+}
+
 void AddPastEpoch(const std::string& epoch, MetaRecord* meta) {
   const auto& past = meta->past_epochs();
   if (std::find(past.begin(), past.end(), epoch) == past.end()) meta->add_past_epochs(epoch);
@@ -171,6 +185,40 @@ absl::Status ReplayCommand::ReplayAll(const storage::View& view, const storage::
   for (const auto& [name, lost] : plan_->cohorts()) {
     RETURN_IF_ERROR(ReplayCohort(lost, view, slot, effects));
   }
+  const int64_t before = report_.bindings;
+  for (const auto& [name, lost] : plan_->bindings()) {
+    RETURN_IF_ERROR(ReplayBinding(name.first, name.second, lost, view, slot, effects));
+  }
+  if (report_.bindings > before) TellAccessChanged(effects);
+  return absl::OkStatus();
+}
+
+absl::Status ReplayCommand::ReplayBinding(const std::string& member, const std::string& role,
+                                          const ReplayPlan::LostBinding& lost,
+                                          const storage::View& view, const storage::Slot& slot,
+                                          storage::Effects& effects) {
+  ASSIGN_OR_RETURN(const auto before,
+                   storage::GetRecord<BindingRecord>(view, storage::Table::kBindings,
+                                                     storage::BindingKey(member, role)));
+  if (!before.has_value() || before->withdrawn()) {
+    ++report_.already;  // what was granted after the backup is not given back
+    return absl::OkStatus();
+  }
+  BindingRecord record = *before;
+  if (lost.latest.has_value()) NarrowBinding(*lost.latest, &record);
+  if (lost.perhaps.has_value()) NarrowBinding(*lost.perhaps, &record);
+  if (record.withdrawn() == before->withdrawn() &&
+      record.workspaces_size() == before->workspaces_size()) {
+    ++report_.already;
+    return absl::OkStatus();
+  }
+  AuditRecord entry = AuditOfBinding(kServiceActor, change_action(), record);
+  auto& details = *entry.mutable_details();
+  details["change"] = record.withdrawn() ? "WITHDRAWN" : "NARROWED";
+  details["lost_revision"] = absl::StrCat(
+      lost.perhaps.has_value() ? lost.perhaps->update_revision() : lost.latest->update_revision());
+  PutBinding(*before, std::move(record), slot, std::move(entry), effects);
+  ++report_.bindings;
   return absl::OkStatus();
 }
 

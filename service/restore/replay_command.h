@@ -21,6 +21,7 @@ struct ReplayReport {
   int64_t cohorts = 0;    // watermarks set again
   int64_t suspended = 0;  // tokens suspended again
   int64_t narrowed = 0;   // tokens with fewer scopes or audiences, or less time, again
+  int64_t bindings = 0;   // roles withdrawn again, or narrowed
   int64_t already = 0;    // changes that took nothing from what the backup grants
   int64_t unknown = 0;    // tokens and workspaces that the backup does not have
   int64_t revision = 0;   // the commit's
@@ -85,6 +86,9 @@ class ReplayCommand : public storage::Command {
   absl::Status ReplayCohort(const tollgate::store::v1::CohortRecord& lost,
                             const storage::View& view, const storage::Slot& slot,
                             storage::Effects& effects);
+  absl::Status ReplayBinding(const std::string& member, const std::string& role,
+                             const ReplayPlan::LostBinding& lost, const storage::View& view,
+                             const storage::Slot& slot, storage::Effects& effects);
 
   const ReplayPlan* const plan_;
   const std::string new_epoch_;

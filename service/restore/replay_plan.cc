@@ -4,6 +4,7 @@
 
 namespace tollgate::service {
 
+using store::v1::BindingRecord;
 using store::v1::CohortRecord;
 using store::v1::JournalCommit;
 using store::v1::JournalRecord;
@@ -82,6 +83,11 @@ void ReplayPlan::Take(const JournalCommit& commit, bool certain) {
   for (const CohortRecord& cohort : commit.cohorts()) {
     if (same_epoch && cohort.revision() <= has) continue;
     cohorts_.emplace(std::make_pair(cohort.workspace(), cohort.owner()), cohort);
+  }
+  for (const BindingRecord& binding : commit.bindings()) {
+    if (same_epoch && binding.update_revision() <= has) continue;
+    LostBinding& lost = bindings_[{binding.member(), binding.role()}];
+    (certain ? lost.latest : lost.perhaps) = binding;
   }
 }
 

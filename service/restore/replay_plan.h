@@ -56,6 +56,16 @@ class ReplayPlan {
     return cohorts_;
   }
 
+  // One binding that was changed after the backup.
+  struct LostBinding {
+    absl::optional<tollgate::store::v1::BindingRecord> latest;   // its latest state
+    absl::optional<tollgate::store::v1::BindingRecord> perhaps;  // its state in the last entry
+  };
+  // By member and role.
+  const std::map<std::pair<std::string, std::string>, LostBinding>& bindings() const {
+    return bindings_;
+  }
+
   const std::string& epoch() const { return epoch_; }
   int64_t head() const { return head_; }
   // Whether the journal knows the backup's epoch at all.
@@ -96,6 +106,7 @@ class ReplayPlan {
   absl::optional<tollgate::store::v1::JournalCommit> held_;
   std::map<std::pair<std::string, std::string>, LostToken> tokens_;
   std::map<std::pair<std::string, std::string>, tollgate::store::v1::CohortRecord> cohorts_;
+  std::map<std::pair<std::string, std::string>, LostBinding> bindings_;
 };
 
 }  // namespace tollgate::service

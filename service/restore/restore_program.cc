@@ -98,6 +98,9 @@ std::string DescribeRestore(const RestoreReport& report, bool restored) {
                                       Count(replay.cohorts, "cohort", "cohorts"),
                                       absl::StrCat(replay.suspended, " suspended"),
                                       absl::StrCat(replay.narrowed, " narrowed")};
+    if (replay.bindings > 0) {
+      parts.push_back(Count(replay.bindings, "role withdrawn", "roles withdrawn"));
+    }
     line("replayed", absl::StrCat(absl::StrJoin(parts, ", "), ", from ", report.journal));
     line("", report.journal_time == absl::UnixEpoch()
                  ? std::string("the journal has no entries")

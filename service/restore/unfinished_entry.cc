@@ -33,7 +33,8 @@ absl::Status FinishJournal(storage::JournaledEngine& journaled, storage::Sequenc
              {"ended", report.ended},
              {"cohorts", report.cohorts},
              {"suspended", report.suspended},
-             {"narrowed", report.narrowed}});
+             {"narrowed", report.narrowed},
+             {"bindings", report.bindings}});
   return absl::OkStatus();
 }
 

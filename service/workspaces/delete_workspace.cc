@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "service/records/audit_changes.h"
+#include "service/records/binding_record.h"
 #include "service/records/held_token.h"
 #include "service/records/token_shape.h"
 #include "service/workspaces/policy_resource.h"
@@ -63,6 +64,8 @@ absl::Status DeleteWorkspaceCommand::Apply(const storage::View& view, const stor
   AuditRecord entry = AuditOfWorkspace(actor(), "workspace.delete", workspace());
   NoteChanges(record, WorkspaceRecord(), &entry);
   effects.Audit(std::move(entry));
+  // Nobody has a role in whatever gets this name next.
+  RETURN_IF_ERROR(ForgetWorkspaceInBindings(view, workspace(), actor(), slot, effects).status());
 
   response_.set_revision(slot.revision);
   return absl::OkStatus();

@@ -16,6 +16,7 @@
 namespace tollgate::storage {
 namespace {
 
+using store::v1::BindingRecord;
 using store::v1::CohortRecord;
 using store::v1::DigestRecord;
 using store::v1::EventsRecord;
@@ -37,6 +38,11 @@ TokenRecord ForJournal(const TokenRecord& record) {
   kept.clear_annotations();
   kept.clear_creator();
   return kept;
+}
+
+// Whether there is nothing to journal.
+bool IsEmpty(const JournalCommit& entry) {
+  return entry.tokens_size() + entry.cohorts_size() + entry.bindings_size() == 0;
 }
 
 absl::Status RolledBack(const std::string& path, absl::string_view why) {
@@ -113,7 +119,7 @@ class Missed {
     part_.set_time_us(head.time_us());
     part_.set_fingerprint(head.fingerprint());
     RETURN_IF_ERROR(head.compacted_revision() <= after_ ? FromEvents() : FromTokens());
-    return part_.tokens_size() + part_.cohorts_size() > 0 ? give_(part_) : absl::OkStatus();
+    return IsEmpty(part_) ? absl::OkStatus() : give_(part_);
   }
 
  private:
@@ -143,12 +149,21 @@ class Missed {
                                                      CohortKey(event.cohort_revoked().workspace(),
                                                                event.cohort_revoked().owner())));
             if (cohort.has_value()) RETURN_IF_ERROR(AddCohort(*cohort));
+          } else if (event.has_access_changed()) {
+            access_changed_ = true;
           }
         }
       }
-      if (entries.size() < kAtATime) return purged_ ? FromTombstones() : absl::OkStatus();
+      if (entries.size() < kAtATime) break;
       from = KeyAfter(entries.back().key);
     }
+    if (purged_) RETURN_IF_ERROR(FromTombstones());
+    return access_changed_ ? FromBindings() : absl::OkStatus();
+  }
+
+  absl::Status FromBindings() {
+    return ForEach<BindingRecord>(
+        Table::kBindings, [this](const BindingRecord& binding) { return AddBinding(binding); });
   }
 
   // The records of some are purged, and what is left of those lies under their digests.
@@ -164,6 +179,7 @@ class Missed {
     RETURN_IF_ERROR(ForEach<TokenRecord>(
         Table::kTokens, [this](const TokenRecord& token) { return AddToken(token); }));
     RETURN_IF_ERROR(FromTombstones());
+    RETURN_IF_ERROR(FromBindings());
     return ForEach<CohortRecord>(Table::kCohorts,
                                  [this](const CohortRecord& cohort) { return AddCohort(cohort); });
   }
@@ -195,13 +211,20 @@ class Missed {
     *part_.add_cohorts() = cohort;
     return GiveWhenFull();
   }
+  absl::Status AddBinding(const BindingRecord& binding) {
+    if (binding.update_revision() <= after_) return absl::OkStatus();
+    *part_.add_bindings() = binding;
+    return GiveWhenFull();
+  }
   absl::Status GiveWhenFull() {
-    if (part_.tokens_size() + part_.cohorts_size() < static_cast<int>(kAtATime)) {
+    if (part_.tokens_size() + part_.cohorts_size() + part_.bindings_size() <
+        static_cast<int>(kAtATime)) {
       return absl::OkStatus();
     }
     RETURN_IF_ERROR(give_(part_));
     part_.clear_tokens();
     part_.clear_cohorts();
+    part_.clear_bindings();
     return absl::OkStatus();
   }
 
@@ -210,6 +233,7 @@ class Missed {
   const std::function<absl::Status(JournalCommit)> give_;
   JournalCommit part_;
   bool purged_ = false;  // there was an event of a token whose record is gone
+  bool access_changed_ = false;
 };
 
 }  // namespace
@@ -227,6 +251,9 @@ JournalCommit JournalEntryFor(const CommitRequest& request) {
     } else if (mutation.table == Table::kCohorts) {
       CohortRecord record;
       if (record.ParseFromString(*mutation.value)) *entry.add_cohorts() = std::move(record);
+    } else if (mutation.table == Table::kBindings) {
+      BindingRecord record;
+      if (record.ParseFromString(*mutation.value)) *entry.add_bindings() = std::move(record);
     } else if (mutation.table == Table::kMeta && mutation.key == kHeadKey) {
       HeadRecord head;
       if (head.ParseFromString(*mutation.value)) {
@@ -361,7 +388,7 @@ absl::StatusOr<CommitResult> JournaledEngine::Commit(const CommitRequest& reques
   // Before anything is journaled: INVALID_ARGUMENT has written nothing.
   RETURN_IF_ERROR(CheckCommitRequest(request).status());
   JournalCommit entry = JournalEntryFor(request);
-  if (entry.tokens_size() + entry.cohorts_size() == 0) {
+  if (IsEmpty(entry)) {
     ASSIGN_OR_RETURN(const CommitResult result, inner_->Commit(request));
     if (!result.committed) return result;
     absl::MutexLock lock(&mu_);

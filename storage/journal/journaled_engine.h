@@ -21,10 +21,11 @@ namespace tollgate::storage {
 // store's head.
 inline constexpr int64_t kJournalMarkEvery = 1024;
 
-// Passes every call on to the inner engine. A commit that changes existing tokens, or revokes a
-// cohort, is journaled and synced *before* it is committed, so every revocation that the service
-// has answered is in the journal, whichever disk is lost. Other commits cost nothing more (but for
-// one mark in 1024). docs/adr/0006-journal.md gives the reasons for this order. Thread-safe.
+// Passes every call on to the inner engine. A commit that changes existing tokens, revokes a
+// cohort, or changes who may do what, is journaled and synced *before* it is committed, so
+// everything that the service has said is taken away is in the journal, whichever disk is lost.
+// Other commits cost nothing more (but for one mark in 1024). docs/adr/0006-journal.md gives the
+// reasons for this order. Thread-safe.
 class JournaledEngine : public Engine {
  public:
   // Opens the journal for this store, and brings the two together:
@@ -92,9 +93,9 @@ absl::Status FindUnjournaled(
     const View& view, int64_t after,
     const std::function<absl::Status(tollgate::store::v1::JournalCommit)>& give);
 
-// The entry for a commit: the existing tokens that it changes, and its cohorts. An entry without
-// tokens and cohorts: there is nothing to journal. A value that is not a record grants nothing, and
-// is passed over.
+// The entry for a commit: the existing tokens that it changes, its cohorts and bindings. An entry
+// without any of them: there is nothing to journal. A value that is not a record grants nothing,
+// and is passed over.
 tollgate::store::v1::JournalCommit JournalEntryFor(const CommitRequest& request);
 
 }  // namespace tollgate::storage

@@ -127,6 +127,7 @@ rocksdb::ColumnFamilyOptions TableOptions(Table table,
       options.write_buffer_size = 4 << 20;
       break;
     case Table::kMeta:
+    case Table::kBindings:
       options.write_buffer_size = 1 << 20;
       break;
     case Table::kWorkspaces:

@@ -72,6 +72,8 @@ void EdgeState::Drop(int64_t revision, const tollgate::v1::Event& event) {
       // they are: no permission has changed, and a holder is told of a token's identity once.
       return DropGrants(
           {event.workspace_changed().workspace(), /*owner=*/"", revision, event.index()});
+    case tollgate::v1::Event::kAccessChanged:
+      return;  // is about callers of the service
     case tollgate::v1::Event::SUBJECT_NOT_SET:
       return DropAll(revision);
   }

@@ -383,6 +383,9 @@ void Follower::DropOne(int64_t revision, const Event& event) {
     case Event::kWorkspaceChanged:
       complete = !event.workspace_changed().workspace().empty();
       break;
+    case Event::kAccessChanged:
+      complete = true;
+      break;
     case Event::SUBJECT_NOT_SET:
       break;
   }

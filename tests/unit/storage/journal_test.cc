@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <thread>
 
 #include "absl/strings/match.h"
@@ -71,6 +72,10 @@ std::string Describe(const JournalRecord& record) {
       }
       for (const CohortRecord& cohort : record.commit().cohorts()) {
         absl::StrAppend(&out, " cohort ", cohort.workspace(), "@", cohort.revision());
+      }
+      for (const auto& binding : record.commit().bindings()) {
+        absl::StrAppend(&out, " ", binding.role(), " of ", binding.member(),
+                        binding.withdrawn() ? " withdrawn" : "");
       }
       return out;
     }
@@ -288,6 +293,20 @@ class JournaledEngineTest : public ::testing::Test {
       return absl::OkStatus();
     });
   }
+  absl::Status Withdraw(Engine& engine, const std::string& member) {
+    return Commit(engine, [&](const View&, const Slot& slot, Effects& effects) {
+      store::v1::BindingRecord binding;
+      binding.set_member(member);
+      binding.set_role("issuer");
+      binding.set_withdrawn(true);
+      binding.set_update_revision(slot.revision);
+      effects.Put(Table::kBindings, BindingKey(member, "issuer"), binding);
+      v1::Event event;
+      event.mutable_access_changed();
+      effects.Tell(event);
+      return absl::OkStatus();
+    });
+  }
   absl::Status TakeEpoch(Engine& engine, const std::string& epoch) {
     return Commit(engine, [&](const View& view, const Slot&, Effects& effects) {
       auto meta = *GetRecord<MetaRecord>(view, Table::kMeta, kMetaKey).value();
@@ -323,6 +342,72 @@ TEST_F(JournaledEngineTest, JournalsWhatTakesAwayAndNothingElse) {
   EXPECT_FALSE(absl::StrContains(bytes, "label of"));
   engine_.reset();
   EXPECT_EQ("mark 5", Held(path_).back());
+}
+
+TEST_F(JournaledEngineTest, WhoMayDoWhatIsJournaled) {
+  Open();
+  ASSERT_TRUE(Withdraw(*engine_, "unix:ada").ok());
+  EXPECT_EQ("commit 1: issuer of unix:ada withdrawn", Held(path_).back());
+  engine_.reset();
+  ASSERT_TRUE(Withdraw(*store_, "unix:bob").ok());
+  Open();
+  EXPECT_THAT(Held(path_), testing::Contains("commit 2: issuer of unix:bob withdrawn"))
+      << "what was committed without a journal";
+  engine_.reset();
+  ASSERT_TRUE(Withdraw(*store_, "unix:eve").ok());
+  ASSERT_TRUE(Commit(*store_, [](const View&, const Slot&, Effects& effects) {
+                effects.CompactEventsTo(3);
+                return absl::OkStatus();
+              }).ok());
+  Open();
+  EXPECT_THAT(Held(path_), testing::Contains("commit 4: issuer of unix:eve withdrawn"))
+      << "also where its events are no longer kept";
+}
+
+// Whoever adds a table says here what a restore makes of it (R17): either what was taken away in it
+// is journaled, or nothing in it permits anything.
+TEST_F(JournaledEngineTest, OfEachTableItIsDecidedWhetherItIsJournaled) {
+  const std::map<Table, std::string> decided = {
+      {Table::kMeta, "counts, terms and the head: of the history that goes on"},
+      {Table::kTokens, "journaled"},
+      {Table::kDigests, "found by kTokens"},
+      {Table::kWorkspaces, "what may be granted from now on"},
+      {Table::kCohorts, "journaled"},
+      {Table::kLabels, "found by kTokens"},
+      {Table::kDue, "what the sweep looks at: found by the records"},
+      {Table::kRequests, "answers to retries"},
+      {Table::kEvents, "of the lost history: a new epoch resets every validator"},
+      {Table::kAudit, "tells, and permits nothing"},
+      {Table::kUse, "tells, and permits nothing"},
+      {Table::kSessions, "who may hold a lease: the hold of R17"},
+      {Table::kFingerprints, "of the lost history"},
+      {Table::kAuditByToken, "found by kAudit"},
+      {Table::kBindings, "journaled"},
+  };
+  ASSERT_EQ(decided.size(), static_cast<size_t>(kTableCount));
+  store::v1::TokenRecord token;
+  token.set_workspace("acme");
+  token.set_token_id("t1");
+  token.set_create_revision(1);
+  token.set_update_revision(2);
+  store::v1::CohortRecord cohort;
+  cohort.set_workspace("acme");
+  cohort.set_revision(2);
+  store::v1::BindingRecord binding;
+  binding.set_member("unix:ada");
+  binding.set_update_revision(2);
+  for (const auto& [table, decision] : decided) {
+    CommitRequest request;
+    request.expected_head = 1;
+    request.mutations.push_back({table, "key",
+                                 table == Table::kCohorts    ? SerializeRecord(cohort)
+                                 : table == Table::kBindings ? SerializeRecord(binding)
+                                                             : SerializeRecord(token)});
+    const store::v1::JournalCommit entry = JournalEntryFor(request);
+    EXPECT_EQ(entry.tokens_size() + entry.cohorts_size() + entry.bindings_size() > 0,
+              decision == "journaled")
+        << TableName(table);
+  }
 }
 
 TEST_F(JournaledEngineTest, IsJournaledBeforeItIsCommitted) {

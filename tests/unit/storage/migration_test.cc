@@ -138,9 +138,9 @@ TEST(MigrationTest, Format3IsCounted) {
   store.Put(old);
   OverlayView now(&store.migrated());
   const size_t parts = MigrateAll(5'100u, &now);
-  EXPECT_EQ(parts, 7u)
-      << "and one each for the labels, the audit log and the workspaces, of which there "
-         "is little";
+  EXPECT_EQ(parts, 8u)
+      << "and one each for the labels, the audit log, the workspaces and the bindings, of which "
+         "there is little";
   EXPECT_EQ(instruments::LiveCountFaults(now), "");
   EXPECT_GT(LiveTokens(now, "acme", "ada").value(), 0);
   const std::vector<Entry> left = now.Scan(Table::kMeta, "", "", 1000).value();
@@ -209,7 +209,7 @@ TEST(MigrationTest, Format5KnowsWhichEntriesAreAboutAToken) {
   const auto audit = [&] { return now.Scan(Table::kAudit, "", "", 100'000).value(); };
   const std::vector<Entry> before = audit();
   const size_t parts = MigrateAll(15'100u, &now);
-  EXPECT_EQ(parts, 4u);
+  EXPECT_EQ(parts, 5u);
   const auto keys = [&](int i) {
     const std::string all = AuditByTokenKey("acme", id(i), "");
     std::vector<std::string> found;
@@ -247,7 +247,7 @@ TEST(MigrationTest, Format6HasItsEndedTokensLookedAt) {
   store.Put(old);
   OverlayView now(&store.migrated());
   const size_t parts = MigrateAll(5'100u, &now);
-  EXPECT_EQ(parts, 2u);
+  EXPECT_EQ(parts, 3u);
   const size_t there = now.Scan(Table::kWorkspaces, "", "", 100'000).value().size();
   const std::string first = DueKey(0, DueKind::kReachPurge, "");
   const auto reaches = now.Scan(Table::kDue, first, PrefixEnd(first), 100'000).value();

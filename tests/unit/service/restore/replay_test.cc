@@ -1,6 +1,8 @@
 // Replay rules: a history goes on after a backup and is lost; what it took away stays away.
 #include <algorithm>
 
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "service/records/held_token.h"
 #include "service/restore/replay_command.h"
 #include "service/tokens/revoke_cohort.h"
@@ -12,6 +14,7 @@
 namespace tollgate::service {
 namespace {
 
+using store::v1::BindingRecord;
 using store::v1::CohortRecord;
 using store::v1::HeadRecord;
 using store::v1::JournalRecord;
@@ -54,9 +57,18 @@ class ReplayTest : public CommandTest {
       request.mutations.push_back(
           storage::Mutation{storage::Table::kCohorts, entry.key, entry.value});
     }
+    for (const storage::Entry& entry : All(storage::Table::kBindings)) {
+      BindingRecord binding;
+      ASSERT_TRUE(binding.ParseFromString(entry.value));
+      if (binding.update_revision() != Head()) continue;
+      request.mutations.push_back(
+          storage::Mutation{storage::Table::kBindings, entry.key, entry.value});
+    }
     JournalRecord record;
     *record.mutable_commit() = storage::JournalEntryFor(request);
-    if (record.commit().tokens_size() + record.commit().cohorts_size() > 0) {
+    if (record.commit().tokens_size() + record.commit().cohorts_size() +
+            record.commit().bindings_size() >
+        0) {
       journal_.push_back(record);
     }
   }
@@ -114,6 +126,30 @@ class ReplayTest : public CommandTest {
   void ResumeIt(const tollgate::v1::Token& token) {
     ASSERT_TRUE(Resume(token.name()).ok());
     Log();
+  }
+  // Sets where a member is issuer, as a grant or a withdrawal does: "" nowhere, "-" everywhere.
+  void Bind(const std::string& member, const std::string& workspaces) {
+    BindingRecord record;
+    record.set_member(member);
+    record.set_role("issuer");
+    record.set_withdrawn(workspaces.empty());
+    if (workspaces != "-" && !workspaces.empty()) {
+      for (const auto& one : absl::StrSplit(workspaces, ' ')) {
+        record.add_workspaces(std::string(one));
+      }
+    }
+    record.set_update_revision(Head() + 1);
+    Harm([&](storage::Effects& effects) {
+      effects.Put(storage::Table::kBindings, storage::BindingKey(member, "issuer"), record);
+    });
+    Log();
+  }
+  std::string BoundIn(const std::string& member) {
+    const auto record = storage::GetRecord<BindingRecord>(*View(), storage::Table::kBindings,
+                                                          storage::BindingKey(member, "issuer"))
+                            .value();
+    if (!record.has_value() || record->withdrawn()) return "";
+    return record->workspaces().empty() ? "-" : absl::StrJoin(record->workspaces(), " ");
   }
   HeldToken Now(const tollgate::v1::Token& token) {
     return LoadToken(*View(), "acme", token.token_id()).value();
@@ -433,6 +469,52 @@ TEST_F(ReplayTest, ThePlanKnowsWhetherTheJournalCoversTheBackup) {
   for (const JournalRecord& record : journal_) later.Add(record);
   EXPECT_EQ(9, later.epoch_last_revision()) << "of the backup's epoch, not of the last one";
   EXPECT_EQ(30, later.last_revision());
+}
+
+// A role that was withdrawn after the backup is withdrawn again; one that was given is not.
+TEST_F(ReplayTest, WhoMayDoWhatIsAtMostWhatBothAllowed) {
+  Bind("unix:gone", "-");
+  Bind("unix:narrowed", "a b c");
+  Bind("unix:narrowed-from-all", "-");
+  Bind("unix:moved", "a");
+  Bind("unix:widened", "a");
+  Bind("unix:there-and-back", "a b");
+  Bind("unix:untouched", "a");
+  BackUp();
+  Bind("unix:gone", "");
+  Bind("unix:narrowed", "b d");
+  Bind("unix:narrowed-from-all", "a");
+  Bind("unix:moved", "b");
+  Bind("unix:widened", "-");
+  Bind("unix:there-and-back", "");
+  Bind("unix:there-and-back", "b c");
+  Bind("unix:new", "-");
+  Mark();
+  const ReplayReport report = Restore();
+  EXPECT_EQ(BoundIn("unix:gone"), "");
+  EXPECT_EQ(BoundIn("unix:narrowed"), "b");
+  EXPECT_EQ(BoundIn("unix:narrowed-from-all"), "a");
+  EXPECT_EQ(BoundIn("unix:moved"), "") << "none in common is nothing, and not everywhere";
+  EXPECT_EQ(BoundIn("unix:widened"), "a");
+  EXPECT_EQ(BoundIn("unix:there-and-back"), "b");
+  EXPECT_EQ(BoundIn("unix:untouched"), "a");
+  EXPECT_EQ(BoundIn("unix:new"), "");
+  EXPECT_EQ(report.bindings, 5);
+  EXPECT_THAT(Audit(), UnorderedElementsAre("restore", "restore.replay WITHDRAWN",
+                                            "restore.replay WITHDRAWN", "restore.replay NARROWED",
+                                            "restore.replay NARROWED", "restore.replay NARROWED"));
+  ASSERT_THAT(events_, testing::SizeIs(1));
+  EXPECT_TRUE(events_[0].has_access_changed());
+}
+
+// The last entry's commit may never have been: what it takes away is taken, what it gives is not.
+TEST_F(ReplayTest, TheLastEntryTakesRolesAwayAndGivesNone) {
+  Bind("unix:ada", "a b");
+  BackUp();
+  Bind("unix:ada", "a");
+  Bind("unix:ada", "b");
+  Restore();
+  EXPECT_EQ(BoundIn("unix:ada"), "") << "what is certain and what is not have none in common";
 }
 
 TEST_F(ReplayTest, APlanForAnotherStoreIsRefusedAndNothingIsWritten) {
