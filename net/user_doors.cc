@@ -70,10 +70,11 @@ class UserDoors::Writer : public grpc::AuthMetadataProcessor {
 
  private:
   absl::Mutex mu_;
-  std::string user_ ABSL_GUARDED_BY(mu_);  // empty: nobody's
+  std::string user_ ABSL_GUARDED_BY(mu_);  // empty: of a door that has no user yet
 };
 
 UserDoors::UserDoors(grpc::ServerBuilder& builder) : nobodys_(MakeDoor(builder)) {
+  nobodys_.writer->SetUser(kUnknownUnixUser);
   doors_.reserve(kMostUsers);
   for (size_t i = 0; i < kMostUsers; ++i) doors_.push_back(MakeDoor(builder));
 }

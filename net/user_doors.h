@@ -27,6 +27,9 @@ namespace tollgate::net {
 // a property of this name.
 inline constexpr char kUnixUserProperty[] = "unix-user";
 
+// The caller over a Unix socket whose user is not known. No role can be given to this name.
+inline constexpr char kUnknownUnixUser[] = "unix:";
+
 // `unix:NAME`; `unix:UID` of a user without a name, or with one that is no plain word: ASCII
 // without white space, at most 64 characters, not digits alone. nullopt: the host's user database
 // did not answer. Asks that, and so blocks for as long as it takes. Thread-safe.
@@ -35,8 +38,8 @@ absl::optional<std::string> NameOfUnixUser(uid_t uid);
 // Not thread-safe: one thread hands connections on, that of the listener's acceptor.
 class UserDoors {
  public:
-  // So many users are told apart between a server's start and its end. Whoever comes after them has
-  // no name: a caller from this host, as over the loopback.
+  // So many users are told apart between a server's start and its end. Whoever comes after them is
+  // kUnknownUnixUser.
   static constexpr size_t kMostUsers = 64;
 
   // Makes the doors. `builder` must not have made its server yet.
@@ -46,8 +49,8 @@ class UserDoors {
   UserDoors& operator=(const UserDoors&) = delete;
 
   // Hands a connection to gRPC, by its user's door. A user's first connection waits for the host's
-  // user database, and those behind it with it; one for which that did not answer has no name, and
-  // the next one asks again. REQUIRES: the server was started.
+  // user database, and those behind it with it; one for which that did not answer is
+  // kUnknownUnixUser's, and the next one asks again. REQUIRES: the server was started.
   void Take(const AcceptedConnection& connection);
 
  private:

@@ -74,6 +74,21 @@ void AddFlags(net::DaemonFlags& flags, ServerFlags* parsed) {
              "Serve plaintext where other hosts can reach it, knowing the risk",
              &o.allow_plaintext);
 
+  flags.List("Access", "admin", "MEMBER",
+             "Is admin while the service runs: spiffe://DOMAIN/PATH or unix:NAME; repeatable",
+             &o.admin);
+  flags.List("Access", "validator", "MEMBER",
+             "Is validator while the service runs: for a fleet that is there before its roles are",
+             &o.validator);
+  flags.Flag("Access", "no-host-admins",
+             "root and the service's own user, over a Unix socket, are not admin by themselves",
+             &o.no_host_admins);
+  flags.Flag("Access", "no-loopback-admin",
+             "Whoever calls over the loopback is not admin by himself", &o.no_loopback_admin);
+  flags.Flag("Access", "dev-open",
+             "Whoever reaches the service may do everything: for a machine of one's own",
+             &o.dev_open);
+
   flags.Time("Enforcement", "lease",
              "How long a validator may go on without hearing from the service", &o.lease);
   flags.Time("Enforcement", "ping-interval", "How often validators ping", &o.ping_interval);

@@ -8,6 +8,7 @@
 #include "base/duration.h"
 #include "base/status.h"
 #include "net/address.h"
+#include "service/access/member.h"
 #include "token/token_string.h"
 
 namespace tollgate::service {
@@ -72,6 +73,18 @@ absl::Status CheckTimes(const ServerOptions& o) {
   return absl::OkStatus();
 }
 
+absl::Status CheckAccess(const ServerOptions& o) {
+  const auto check = [](const char* flag, const std::vector<std::string>& members) {
+    for (const std::string& member : members) {
+      const absl::Status good = CheckMember(member, flag);
+      if (!good.ok()) return base::BadFlag(flag, base::DetailsOf(good).fields.front().description);
+    }
+    return absl::OkStatus();
+  };
+  RETURN_IF_ERROR(check("admin", o.admin));
+  return check("validator", o.validator);
+}
+
 absl::Status CheckListeners(const ServerOptions& o) {
   if (o.listen.empty())
     return base::BadFlag("listen", "there is none: the service would serve nobody");
@@ -121,6 +134,7 @@ Hub::Options FeedOptionsOf(const ServerOptions& o) {
 
 absl::StatusOr<OptionParts> PartsOf(const ServerOptions& o) {
   RETURN_IF_ERROR(CheckListeners(o));
+  RETURN_IF_ERROR(CheckAccess(o));
   RETURN_IF_ERROR(CheckCounts(o));
   RETURN_IF_ERROR(CheckTimes(o));
   Hub::Options feed = FeedOptionsOf(o);

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <iterator>
 #include <utility>
 
@@ -14,6 +15,8 @@
 #include "net/grpc_host.h"
 #include "net/listener_metrics.h"
 #include "service/access/access.h"
+#include "service/access/change_binding.h"
+#include "service/built_in_bindings.h"
 #include "service/clock/clock_command.h"
 #include "service/clock/service_clock.h"
 #include "service/feed/hub.h"
@@ -23,6 +26,7 @@
 #include "service/option_parts.h"
 #include "service/restore/unfinished_entry.h"
 #include "service/rolled_back_end.h"
+#include "service/rpc/access_service.h"
 #include "service/rpc/edge_service.h"
 #include "service/rpc/operations_service.h"
 #include "service/rpc/rpc_deps.h"
@@ -101,6 +105,7 @@ class ServerImpl final : public Server {
     host.limits.max_receive_bytes = options_.max_message_bytes;
     ASSIGN_OR_RETURN(host_, net::GrpcHost::Bind(std::move(host)));
     RETURN_IF_ERROR(StartSequencer());
+    RETURN_IF_ERROR(StartAccess());
     RETURN_IF_ERROR(StartFeed());
     return Serve();
   }
@@ -207,6 +212,35 @@ class ServerImpl final : public Server {
     return command.Run(*snapshot, slot, effects);
   }
 
+  // Who may do what, as the store has it now; the feed tells of each change.
+  absl::Status StartAccess() {
+    if (options_.dev_open) {
+      base::Log(base::LogLevel::kWarning,
+                "--dev-open: whoever reaches this service may do everything");
+      access_ = NewOpenAccess();
+      return absl::OkStatus();
+    }
+    auto bound = std::make_unique<BoundAccess>(BuiltInBindings(options_));
+    bound_ = bound.get();
+    access_ = std::move(bound);
+    return TakeBindings();
+  }
+
+  absl::Status TakeBindings() {
+    if (bound_ == nullptr) return absl::OkStatus();
+    ASSIGN_OR_RETURN(const std::unique_ptr<storage::Snapshot> snapshot,
+                     store_.engine->NewSnapshot());
+    ASSIGN_OR_RETURN(std::vector<Binding> bindings, StoredBindings(*snapshot));
+    bound_->Take(std::move(bindings));
+    return absl::OkStatus();
+  }
+
+  absl::Status OnAccessChanged() {
+    RETURN_IF_ERROR(TakeBindings());
+    if (watched_.load(std::memory_order_acquire)) operations_->JudgeStreams();
+    return absl::OkStatus();
+  }
+
   absl::Status StartFeed() {
     executor_ = std::make_unique<base::ThreadPool>(options_.read_threads,
                                                    static_cast<size_t>(options_.max_queued_reads));
@@ -250,6 +284,10 @@ class ServerImpl final : public Server {
       OnRolledBack(validator, why);
     };
     hub.on_fatal = [this](const absl::Status& status) { OnTailGap(status); };
+    hub.on_access_changed = [this] { return OnAccessChanged(); };
+    hub.may_follow = [this](const std::string& member) {
+      return access_->Authorize(member, Permission::kFollowFeed, "");
+    };
     hub.on_edge_time = [this](const std::string& validator, absl::Time wall) {
       time_->OnEdgeTime(validator, wall);
     };
@@ -270,7 +308,6 @@ class ServerImpl final : public Server {
   }
 
   absl::Status Serve() {
-    access_ = NewTransportAccess(options_.allow_plaintext);
     deps_.engine = store_.engine;
     deps_.sequencer = sequencer_.get();
     deps_.hub = hub_.get();
@@ -292,10 +329,13 @@ class ServerImpl final : public Server {
         &deps_,
         OperationsService::Options{options_.max_watchers, options_.max_queued_watch, Place()});
     edge_ = std::make_unique<EdgeService>(&deps_);
+    access_service_ = std::make_unique<AccessService>(&deps_);
+    watched_.store(true, std::memory_order_release);
     host_->AddService("tollgate.v1.TokenService", tokens_.get());
     host_->AddService("tollgate.v1.WorkspaceService", workspaces_.get());
     host_->AddService("tollgate.v1.OperationsService", operations_.get());
     host_->AddService("tollgate.v1.EdgeService", edge_.get());
+    host_->AddService("tollgate.v1.AccessService", access_service_.get());
     RETURN_IF_ERROR(host_->Build());
     Sweeper::Options sweep;
     sweep.interval = options_.sweep_interval;
@@ -468,6 +508,7 @@ class ServerImpl final : public Server {
   std::unique_ptr<net::GrpcHost> host_;
   OpenStore store_;
   std::unique_ptr<const Access> access_;
+  BoundAccess* bound_ = nullptr;  // access_, where it goes by bindings
   std::unique_ptr<ServiceClock> time_;
   std::unique_ptr<storage::Sequencer> sequencer_;
   std::unique_ptr<base::ThreadPool> executor_;
@@ -482,6 +523,8 @@ class ServerImpl final : public Server {
   std::unique_ptr<WorkspaceService> workspaces_;
   std::unique_ptr<OperationsService> operations_;
   std::unique_ptr<EdgeService> edge_;
+  std::unique_ptr<AccessService> access_service_;
+  std::atomic<bool> watched_ = false;  // operations_ is there
   std::unique_ptr<Sweeper> sweeper_;
   RolledBackEnd rolled_back_;
 

@@ -49,6 +49,16 @@ struct ServerOptions {
   std::string client_ca;
   // Serve plaintext where other hosts can reach it.
   bool allow_plaintext = false;
+  // Members that are admin as long as the service runs, besides those of the store.
+  std::vector<std::string> admin;
+  // Members that are validators as long as the service runs, besides those of the store.
+  std::vector<std::string> validator;
+  // Otherwise root and the service's own user are admin over a Unix socket.
+  bool no_host_admins = false;
+  // Otherwise whoever calls over the loopback is admin.
+  bool no_loopback_admin = false;
+  // Whoever reaches the service may do everything.
+  bool dev_open = false;
 
   // How long a validator may go on without hearing from the service. Above 0, at most 10 min.
   absl::Duration lease = absl::Seconds(30);

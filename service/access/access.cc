@@ -1,90 +1,100 @@
 #include "service/access/access.h"
 
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "lease/caller_name.h"
 
 namespace tollgate::service {
-
-absl::string_view PermissionName(Permission permission) {
-  switch (permission) {
-    case Permission::kCreateToken:
-      return "tokens.create";
-    case Permission::kReadTokens:
-      return "tokens.read";
-    case Permission::kUpdateToken:
-      return "tokens.update";
-    case Permission::kRotateToken:
-      return "tokens.rotate";
-    case Permission::kSuspendToken:
-      return "tokens.suspend";
-    case Permission::kRevokeToken:
-      return "tokens.revoke";
-    case Permission::kRevokeCohort:
-      return "cohorts.revoke";
-    case Permission::kRevokeLeaked:
-      return "tokens.revokeLeaked";
-    case Permission::kReadWorkspaces:
-      return "workspaces.read";
-    case Permission::kCreateWorkspace:
-      return "workspaces.create";
-    case Permission::kUpdateWorkspace:
-      return "workspaces.update";
-    case Permission::kDeleteWorkspace:
-      return "workspaces.delete";
-    case Permission::kUpdatePolicy:
-      return "workspaces.updatePolicy";
-    case Permission::kReadOperations:
-      return "operations.read";
-    case Permission::kFollowFeed:
-      return "feed.follow";
-    case Permission::kCreateBackup:
-      return "backups.create";
-    case Permission::kAcceptClock:
-      return "clock.accept";
-    case Permission::kForgetValidator:
-      return "validators.forget";
-  }
-  return "unknown";
-}
-
-std::string ActorOf(const net::Caller& caller) {
-  return caller.id.empty() ? "anonymous" : caller.id;
-}
-
 namespace {
 
-class TransportAccess : public Access {
- public:
-  explicit TransportAccess(bool admit_anonymous) : admit_anonymous_(admit_anonymous) {}
+// Of what a request names, no more than people can read.
+constexpr size_t kMostOfResource = 200;
 
-  absl::Status Authorize(const net::Caller& caller, Permission permission,
-                         absl::string_view resource) const override {
-    switch (caller.kind) {
-      case net::Caller::Kind::kLocal:
-      case net::Caller::Kind::kUnixUser:
-        return absl::OkStatus();
-      case net::Caller::Kind::kSpiffe:
-        if (!caller.id.empty()) return absl::OkStatus();
-        break;
-      case net::Caller::Kind::kAnonymous:
-        if (admit_anonymous_) return absl::OkStatus();
-        break;
-    }
-    return base::Refuse(
-        absl::StatusCode::kUnauthenticated, "UNAUTHENTICATED",
-        absl::StrCat("refused ", PermissionName(permission),
-                     ": the caller is not known. Call from the service's own host, or "
-                     "with a client certificate that carries exactly one SPIFFE id."));
+class OpenAccess : public Access {
+ public:
+  using Access::Authorize;
+  absl::Status Authorize(absl::string_view, Permission, absl::string_view) const override {
+    return absl::OkStatus();
   }
+  absl::optional<Binding> Find(absl::string_view caller, Permission,
+                               absl::string_view) const override {
+    Binding binding = built_in_.front();
+    binding.member = std::string(caller);
+    return binding;
+  }
+  const std::vector<Binding>& built_in() const override { return built_in_; }
 
  private:
-  const bool admit_anonymous_;
+  const std::vector<Binding> built_in_ = {{Role::kAdmin, "whoever calls", {}, true}};
 };
+
+absl::Status RefuseUnknown(Permission permission) {
+  return base::Refuse(absl::StatusCode::kUnauthenticated, "UNAUTHENTICATED",
+                      absl::StrCat("refused ", PermissionName(permission),
+                                   ": the caller is not known. Call from the service's own host, "
+                                   "or with a client certificate that carries exactly one SPIFFE "
+                                   "id."));
+}
+
+absl::Status RefuseUnbound(absl::string_view caller, Permission permission,
+                           absl::string_view resource) {
+  base::ErrorDetails details;
+  details.reason = "PERMISSION_DENIED";
+  details.metadata = {{"permission", std::string(PermissionName(permission))},
+                      {"member", std::string(caller.substr(0, kMostOfResource))}};
+  const Place place = PlaceOf(permission, resource);
+  std::string where;
+  if (place.kind == Place::Kind::kWorkspace) {
+    where = absl::StrCat(" in workspaces/", place.workspace);
+  } else if (place.kind == Place::Kind::kService &&
+             ScopeOf(permission) == PermissionScope::kWorkspace) {
+    where = " everywhere";
+  }
+  return base::Refuse(
+      absl::StatusCode::kPermissionDenied,
+      absl::StrCat("refused: ", caller.substr(0, kMostOfResource), " may not ",
+                   PermissionName(permission), where,
+                   ". An admin can give him a role that may: tollgate access grant"),
+      details);
+}
 
 }  // namespace
 
-std::unique_ptr<Access> NewTransportAccess(bool admit_anonymous) {
-  return std::make_unique<TransportAccess>(admit_anonymous);
+std::string ActorOf(const net::Caller& caller) {
+  return caller.id.empty() ? lease::kAnonymousCaller : caller.id;
+}
+
+std::unique_ptr<Access> NewOpenAccess() { return std::make_unique<OpenAccess>(); }
+
+BoundAccess::BoundAccess(std::vector<Binding> built_in) : built_in_(std::move(built_in)) {
+  Take({});
+}
+
+void BoundAccess::Take(std::vector<Binding> stored) {
+  stored.insert(stored.end(), built_in_.begin(), built_in_.end());
+  auto next = std::make_shared<const BindingSet>(std::move(stored));
+  absl::MutexLock lock(&mu_);
+  in_force_.swap(next);
+}
+
+absl::optional<Binding> BoundAccess::Find(absl::string_view caller, Permission permission,
+                                          absl::string_view resource) const {
+  const std::shared_ptr<const BindingSet> set = InForce();
+  const Binding* found = set->Find(caller, permission, PlaceOf(permission, resource));
+  return found == nullptr ? absl::nullopt : absl::optional<Binding>(*found);
+}
+
+absl::Status BoundAccess::Authorize(absl::string_view caller, Permission permission,
+                                    absl::string_view resource) const {
+  if (caller == lease::kAnonymousCaller) return RefuseUnknown(permission);
+  if (permission == Permission::kTestAccess) return absl::OkStatus();
+  const std::shared_ptr<const BindingSet> set = InForce();
+  if (set->Find(caller, permission, PlaceOf(permission, resource)) != nullptr) {
+    return absl::OkStatus();
+  }
+  return RefuseUnbound(caller, permission, resource);
 }
 
 }  // namespace tollgate::service

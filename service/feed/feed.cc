@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "absl/types/optional.h"
 #include "base/log.h"
@@ -163,18 +164,47 @@ absl::Status Feed::Begin(absl::Duration longest_lease_before) {
   return absl::OkStatus();
 }
 
+void Feed::StopFor(const absl::Status& gap) {
+  desk_->StopForGap();
+  if (options_.on_fatal) options_.on_fatal(gap);
+}
+
+void Feed::JudgeStreams() {
+  if (!options_.may_follow) return;
+  std::map<std::string, absl::Status> judged;  // a fleet has few members
+  for (const std::shared_ptr<FollowerStream>& stream : AllStreams()) {
+    const auto [it, fresh] = judged.try_emplace(stream->member());
+    if (fresh) it->second = options_.may_follow(stream->member());
+    if (!it->second.ok()) stream->Forbid(it->second);
+  }
+}
+
 void Feed::OnEntry(const storage::TailEntry& entry) {
   const bool has_events = entry.events.events_size() > 0;
+  // Of those before the start the bindings are read already.
+  const bool access_changed = entry.revision > ledger_head_ &&
+                              absl::c_any_of(entry.events.events(), [](const v1::Event& event) {
+                                return event.has_access_changed();
+                              });
+  // Before the ring has the entry: who has lost his role is sent nothing of it.
+  if (access_changed && options_.on_access_changed) {
+    const absl::Status read = options_.on_access_changed();
+    if (!read.ok()) {
+      base::Log(base::LogLevel::kError,
+                "who may do what has changed, and cannot be read: nothing is granted any more",
+                {{"revision", entry.revision}, {"status", read}});
+      StopFor(read);
+      return;
+    }
+    JudgeStreams();
+  }
   // The ring comes before the ledger: events that the ledger demands before a Pong (R9) must be in
   // the ring to be sent.
   if (!ring_->Append(entry)) {
     base::Log(base::LogLevel::kError, "the store's tail has a gap: nothing is granted any more",
               {{"expected", ring_->head() + 1}, {"got", entry.revision}});
-    desk_->StopForGap();
-    if (options_.on_fatal) {
-      options_.on_fatal(absl::DataLossError(absl::StrCat(
-          "the store's tail has a gap: after revision ", ring_->head(), " came ", entry.revision)));
-    }
+    StopFor(absl::DataLossError(absl::StrCat("the store's tail has a gap: after revision ",
+                                             ring_->head(), " came ", entry.revision)));
     return;
   }
   if (entry.revision > ledger_head_) desk_->OnRevision(entry.revision, has_events);
@@ -215,9 +245,17 @@ absl::StatusOr<std::shared_ptr<FollowerStream>> Feed::Connect(std::shared_ptr<Fo
   stream.ping_interval =
       PingIntervalFor(options_.ping_interval, options_.lease,
                       std::max(followers, desk_->figures().live), options_.max_pings_per_second);
+  const std::string member = wire->CallerName();
   auto made = std::make_shared<FollowerStream>(number, std::move(stream), this, std::move(wire));
-  absl::MutexLock lock(&mu_);
-  ShareOf(number).emplace(number, made);
+  {
+    absl::MutexLock lock(&mu_);
+    ShareOf(number).emplace(number, made);
+  }
+  // Once it is registered: of a withdrawal that comes now, JudgeStreams or this one knows.
+  if (options_.may_follow) {
+    const absl::Status may = options_.may_follow(member);
+    if (!may.ok()) made->Forbid(may);
+  }
   return made;
 }
 

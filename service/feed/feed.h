@@ -114,6 +114,13 @@ class Feed {
     // Called when a revision was declared enforced, with the time since its commit. For metrics;
     // may be empty.
     std::function<void(absl::Duration since_commit)> on_enforced;
+    // The store's bindings have changed: whoever judges by them reads them anew, before anything of
+    // that revision is told to anybody. On the committing thread. An error is as bad as a gap in
+    // the tail (on_fatal). May be empty.
+    std::function<absl::Status()> on_access_changed;
+    // Whether the member of that name may follow: asked as a stream is connected, and of all
+    // streams when bindings have changed. Quick, thread-safe. May be empty: everybody may.
+    std::function<absl::Status(const std::string& member)> may_follow;
     // A validator has told what its wall clock says (R20). Quick, and never calls back; it may come
     // with a stream's lock held. May be empty.
     std::function<void(const std::string& validator_id, absl::Time wall)> on_edge_time;
@@ -201,6 +208,11 @@ class Feed {
   // On the committing thread: serialises the entry once, notes it, and leaves the rest to other
   // threads.
   void OnEntry(const storage::TailEntry& entry);
+  // Nothing of what comes after is known here: grants nothing more, and has the process end.
+  void StopFor(const absl::Status& gap);
+  // Sends away whoever may no longer follow. They are sent nothing of what comes next, so they
+  // cannot acknowledge it, and a receipt for it waits until they hold no lease (R14).
+  void JudgeStreams() ABSL_LOCKS_EXCLUDED(mu_);
 
   // --- for the streams, which call these without their lock -------------------------------------
   // The stream has said Hello: another stream of the same session is replaced.

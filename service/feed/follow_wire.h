@@ -28,7 +28,8 @@ class FollowWire {
   virtual absl::optional<base::BootTime> StalledSince() const = 0;
   // Where the client connects from, as the transport names it; for people.
   virtual std::string Address() const { return ""; }
-  // The client's name as the transport knows it; a session is bound to this name. Not empty.
+  // The client's name as the transport knows it: a session is bound to this name, which also lies
+  // in the roster, and bindings know it (service/access). Not empty.
   virtual std::string CallerName() const { return "local"; }
 };
 

@@ -11,6 +11,7 @@ FollowerStream::FollowerStream(uint64_t number, FollowerStreamState::Options opt
                                std::shared_ptr<FollowWire> wire)
     : number_(number),
       feed_(feed),
+      member_(wire->CallerName()),
       wire_(std::move(wire)),
       state_(std::move(options), feed->ring_.get(), feed->desk_.get(),
              feed->options_.clock->Now()) {}
@@ -213,6 +214,14 @@ bool FollowerStream::NextToWrite(std::vector<SharedBytes>* pieces) {
         return false;
     }
   }
+}
+
+void FollowerStream::Forbid(const absl::Status& status) {
+  {
+    absl::MutexLock lock(&mu_);
+    state_.Forbid(status);
+  }
+  feed_->scheduler_->WakeStreamSoon(shared_from_this());  // this may be the committing thread
 }
 
 void FollowerStream::GoAway(absl::string_view reason, absl::Duration retry_after) {

@@ -51,12 +51,16 @@ class FollowerStream : public std::enable_shared_from_this<FollowerStream> {
   // Tells the follower to go away, and to come back no sooner than `retry_after`. The first reason
   // counts.
   void GoAway(absl::string_view reason, absl::Duration retry_after) ABSL_LOCKS_EXCLUDED(mu_);
+  // The client may no longer follow: it is sent nothing more, and the call ends with `status`.
+  void Forbid(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mu_);
   // Cuts the call.
   void Abort(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mu_);
   // Time passes. True: the stream was cut just now, because its client does not read (I5).
   bool Tick(base::BootTime now, absl::Duration stall_limit) ABSL_LOCKS_EXCLUDED(mu_);
   // The stream's number in the feed's register.
   uint64_t number() const { return number_; }
+  // The client's name as bindings know it.
+  const std::string& member() const { return member_; }
   // The session whose stream this is, once the client has said Hello.
   lease::SessionId session() const ABSL_LOCKS_EXCLUDED(mu_);
   // The follower was told to go away for want of progress (R6), and Tick did not cut the stream.
@@ -77,6 +81,7 @@ class FollowerStream : public std::enable_shared_from_this<FollowerStream> {
 
   const uint64_t number_;
   Feed* const feed_;
+  const std::string member_;
 
   mutable absl::Mutex mu_;
   std::shared_ptr<FollowWire> wire_ ABSL_GUARDED_BY(mu_);  // null once closed

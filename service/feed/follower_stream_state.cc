@@ -164,7 +164,7 @@ FollowerStreamState::Received FollowerStreamState::Receive(const FollowRequest& 
   }
   // A goodbye says that all use was reported. So the last report is taken, too, whatever has ended
   // this stream meanwhile.
-  if (greeted_ && request.has_usage()) return Received::kUsage;
+  if (greeted_ && request.has_usage() && !forbidden_) return Received::kUsage;
   if (finish_.has_value()) return Received::kNothing;
   switch (request.message_case()) {
     case FollowRequest::kHello:
@@ -350,6 +350,11 @@ void FollowerStreamState::GoAway(absl::string_view reason, absl::Duration retry_
   going_away_ = true;
   go_away_.mutable_go_away()->set_reason(std::string(reason));
   *go_away_.mutable_go_away()->mutable_retry_after() = base::ToProto(retry_after);
+}
+
+void FollowerStreamState::Forbid(const absl::Status& status) {
+  forbidden_ = true;
+  if (!finish_.has_value()) finish_ = status;
 }
 
 void FollowerStreamState::CaughtUp(CatchUp answer) {

@@ -100,6 +100,10 @@ class FollowerStreamState {
   // Ends the stream with a reason of GoAway's; the first one counts.
   void GoAway(absl::string_view reason, absl::Duration retry_after);
 
+  // Ends the stream with this status; nothing but a GoAway that is due goes out before it, and
+  // nothing but a goodbye is taken any more.
+  void Forbid(const absl::Status& status);
+
   struct Output {
     enum class Kind {
       kNothing,  // until something happens, or NextTick()
@@ -185,6 +189,7 @@ class FollowerStreamState {
   bool going_away_ = false;
   tollgate::v1::FollowResponse go_away_;
   bool reads_done_ = false;
+  bool forbidden_ = false;
   // Set: Finish with this status as soon as the last messages are out.
   absl::optional<absl::Status> finish_;
   absl::Status refusal_;

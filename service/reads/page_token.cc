@@ -12,7 +12,7 @@ namespace tollgate::service {
 namespace {
 
 constexpr size_t kSumSize = 16;
-constexpr size_t kMaxTokenLength = 1024;
+constexpr size_t kMaxTokenLength = 4096;  // a member has up to 2048 bytes
 constexpr size_t kMaxPageSize = 1000;
 constexpr char kVersion = '\1';
 

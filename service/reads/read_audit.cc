@@ -253,7 +253,7 @@ std::string BindingOf(ListAuditEntriesRequest request) {
 
 absl::StatusOr<ListAuditEntriesResponse> ReadAuditEntries(const storage::Snapshot& snapshot,
                                                           const ListAuditEntriesRequest& request,
-                                                          absl::Time now) {
+                                                          absl::Time now, AuditReach reach) {
   if (request.from_revision() < 0) {
     return base::RefuseField("FROM_REVISION_NEGATIVE", "from_revision", "is below 0");
   }
@@ -261,7 +261,16 @@ absl::StatusOr<ListAuditEntriesResponse> ReadAuditEntries(const storage::Snapsho
   ASSIGN_OR_RETURN(const size_t page_size, ReadPageSize(request.page_size(), kUsualAuditPage));
   const std::string binding = BindingOf(request);
   ASSIGN_OR_RETURN(const std::string after, ReadPageToken(binding, request.page_token()));
-  Source source(snapshot, request.from_revision(), request.newest_first());
+  int64_t from_revision = request.from_revision();
+  if (reach == AuditReach::kWorkspaceAsItIs) {
+    const std::string& workspace =
+        condition.token.has_value() ? condition.token->workspace : condition.workspace;
+    ASSIGN_OR_RETURN(const auto there, storage::GetRecord<tollgate::store::v1::WorkspaceRecord>(
+                                           snapshot, storage::Table::kWorkspaces, workspace));
+    if (!there.has_value()) return ListAuditEntriesResponse();
+    from_revision = std::max(from_revision, there->create_revision());
+  }
+  Source source(snapshot, from_revision, request.newest_first());
   if (condition.token.has_value()) RETURN_IF_ERROR(source.Narrow(*condition.token));
 
   ListAuditEntriesResponse response;

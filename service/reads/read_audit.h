@@ -10,6 +10,14 @@
 
 namespace tollgate::service {
 
+// Of what a caller may read.
+enum class AuditReach {
+  kAll,
+  // Of one workspace, as it is now: not what was before it was made, under the same name; nothing
+  // where it is not there.
+  kWorkspaceAsItIs,
+};
+
 // A page of the audit log. One token's entries are read by their index, and no others; with any
 // other filter the log is read, so that a page can be short, and even empty, with a
 // next_page_token. BAD_RESOURCE_NAME, FROM_REVISION_NEGATIVE, TOKEN_OF_OTHER_WORKSPACE,
@@ -18,7 +26,7 @@ namespace tollgate::service {
 // PAGE_TOKEN_MALFORMED, PAGE_TOKEN_MISMATCH (of another list, filter or order).
 absl::StatusOr<tollgate::v1::ListAuditEntriesResponse> ReadAuditEntries(
     const storage::Snapshot& snapshot, const tollgate::v1::ListAuditEntriesRequest& request,
-    absl::Time now);
+    absl::Time now, AuditReach reach = AuditReach::kAll);
 
 }  // namespace tollgate::service
 

@@ -366,28 +366,40 @@ absl::StatusOr<tollgate::v1::Workspace> ReadWorkspace(
 }
 
 absl::StatusOr<tollgate::v1::ListWorkspacesResponse> ReadWorkspaceList(
-    const storage::View& view, const tollgate::v1::ListWorkspacesRequest& request) {
+    const storage::View& view, const tollgate::v1::ListWorkspacesRequest& request,
+    const MayReadWorkspace& may_read) {
   ASSIGN_OR_RETURN(const size_t page_size, ReadPageSize(request.page_size(), kUsualPage));
   const absl::string_view binding = "workspaces";
   ASSIGN_OR_RETURN(const std::string after, ReadPageToken(binding, request.page_token()));
-  ASSIGN_OR_RETURN(const std::vector<storage::Entry> entries,
-                   view.Scan(storage::Table::kWorkspaces,
-                             after.empty() ? "" : storage::KeyAfter(after), "", page_size + 1));
   tollgate::v1::ListWorkspacesResponse response;
+  std::string from = after.empty() ? after : storage::KeyAfter(after);
+  std::string last;
+  size_t shown = 0;
   size_t bytes = 0;
-  size_t i = 0;
-  for (; i < entries.size() && i < page_size && bytes < kMaxPageBytes; ++i) {
-    WorkspaceRecord record;
-    if (!record.ParseFromString(entries[i].value)) {
-      return absl::DataLossError("a workspace's record cannot be parsed");
+  while (true) {
+    ASSIGN_OR_RETURN(const std::vector<storage::Entry> entries,
+                     view.Scan(storage::Table::kWorkspaces, from, "", kUsualPage));
+    for (const storage::Entry& entry : entries) {
+      if (!may_read(token::WorkspaceName(entry.key))) continue;
+      if (shown >= page_size || bytes >= kMaxPageBytes) {
+        // Behind the last that is shown, and only where another follows: nothing tells of those
+        // that may not be seen.
+        response.set_next_page_token(MakePageToken(binding, last));
+        return response;
+      }
+      WorkspaceRecord record;
+      if (!record.ParseFromString(entry.value)) {
+        return absl::DataLossError("a workspace's record cannot be parsed");
+      }
+      ASSIGN_OR_RETURN(tollgate::v1::Workspace workspace, ToCountedWorkspace(view, record));
+      bytes += workspace.ByteSizeLong();
+      *response.add_workspaces() = std::move(workspace);
+      ++shown;
+      last = entry.key;
     }
-    ASSIGN_OR_RETURN(*response.add_workspaces(), ToCountedWorkspace(view, record));
-    bytes += response.workspaces(static_cast<int>(i)).ByteSizeLong();
+    if (entries.size() < kUsualPage) return response;
+    from = storage::KeyAfter(entries.back().key);
   }
-  if (i < entries.size()) {
-    response.set_next_page_token(MakePageToken(binding, entries[i - 1].key));
-  }
-  return response;
 }
 
 }  // namespace tollgate::service

@@ -40,9 +40,11 @@ absl::StatusOr<tollgate::v1::ListTokensResponse> ReadTokenList(
 absl::StatusOr<tollgate::v1::Workspace> ReadWorkspace(
     const storage::View& view, const tollgate::v1::GetWorkspaceRequest& request);
 
-// A page of the workspaces, in order of their names. Page errors as above.
+// A page of the workspaces that `may_read` lets through, in order of their names. Page errors as
+// above.
 absl::StatusOr<tollgate::v1::ListWorkspacesResponse> ReadWorkspaceList(
-    const storage::View& view, const tollgate::v1::ListWorkspacesRequest& request);
+    const storage::View& view, const tollgate::v1::ListWorkspacesRequest& request,
+    const MayReadWorkspace& may_read);
 
 }  // namespace tollgate::service
 

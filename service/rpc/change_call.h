@@ -33,6 +33,8 @@ void CommitThenFinish(std::shared_ptr<TypedCall<Request, Response>> call,
   }
   std::shared_ptr<CommandType> command = *std::move(made);
   command->set_origin(call->origin());
+  // The queue holds the call as long as the command.
+  command->set_may([raw = call.get()] { return raw->StillMay(); });
   call->deps().sequencer->Submit(
       command, [call, command, add = std::move(add)](absl::StatusOr<storage::Committed> committed) {
         if (!committed.ok()) {
@@ -84,6 +86,8 @@ void CommitWaitThenFinish(std::shared_ptr<TypedCall<Request, Response>> call,
   }
   std::shared_ptr<CommandType> command = *std::move(made);
   command->set_origin(call->origin());
+  // The queue holds the call as long as the command.
+  command->set_may([raw = call.get()] { return raw->StillMay(); });
   call->deps().sequencer->Submit(command, [call, command, token_of, wait = *wait](
                                               absl::StatusOr<storage::Committed> committed) {
     if (!committed.ok()) {

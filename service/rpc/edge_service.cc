@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "base/status.h"
-#include "lease/caller_name.h"
 #include "net/credentials.h"
 #include "net/reactor.h"
 #include "net/wire.h"
@@ -41,7 +40,7 @@ class FollowReactor final : public net::BidiStream<grpc::ByteBuffer, grpc::ByteB
  public:
   FollowReactor(grpc::CallbackServerContext* context, const base::Clock* clock,
                 const net::Caller& caller)
-      : BidiStream(context, clock), address_(context->peer()), caller_(NameOf(caller)) {}
+      : BidiStream(context, clock), address_(context->peer()), caller_(ActorOf(caller)) {}
 
   // Before Start().
   void Attach(std::shared_ptr<FollowerStream> stream) { stream_ = std::move(stream); }
@@ -54,20 +53,6 @@ class FollowReactor final : public net::BidiStream<grpc::ByteBuffer, grpc::ByteB
   std::string CallerName() const override { return caller_; }
 
  private:
-  // The name also lies in the roster, so it must never change.
-  static std::string NameOf(const net::Caller& caller) {
-    switch (caller.kind) {
-      case net::Caller::Kind::kSpiffe:
-        return caller.id;
-      case net::Caller::Kind::kLocal:
-      case net::Caller::Kind::kUnixUser:  // so named since before users were told apart
-        return lease::kLocalCaller;
-      case net::Caller::Kind::kAnonymous:
-        break;
-    }
-    return lease::kAnonymousCaller;
-  }
-
   void OnMessage(grpc::ByteBuffer& message) override {
     v1::FollowRequest request;
     if (!net::FromByteBuffer(message, &request)) {

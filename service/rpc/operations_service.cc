@@ -83,17 +83,26 @@ absl::Status CheckRevision(const Hub& hub, int64_t revision, const std::string& 
 
 // The question of a request: a revision of this store, and the token that it changed, if named.
 template <typename Request>
-absl::StatusOr<ReceiptQuestion> QuestionOf(const Hub& hub, const Request& request) {
+absl::StatusOr<ReceiptQuestion> QuestionOf(const Hub& hub,
+                                           const TypedCall<Request, Receipt>& call) {
+  const Request& request = call.request;
   RETURN_IF_ERROR(CheckRevision(hub, request.revision(), request.epoch()));
   ReceiptQuestion question;
   question.revision = request.revision();
   if (!request.token().empty()) {
+    // A receipt tells of nobody's workspace; where a token was admitted last does.
+    RETURN_IF_ERROR(call.MayAlso(Permission::kReadTokens, request.token()));
     ASSIGN_OR_RETURN(token::TokenName name, token::ParseTokenName(request.token(), "token"));
     question.workspace = std::move(name.workspace);
     question.token_id = std::move(name.token_id);
   }
   if constexpr (requires { request.holds(); }) question.holds = request.holds();
   return question;
+}
+
+// Who holds what at an edge is of whoever runs the service: the revision may be of any workspace.
+void HideHolders(const RpcCall& call, Receipt* receipt) {
+  if (!call.MayAlso(Permission::kReadOperations, "").ok()) receipt->clear_edge_holds();
 }
 
 // The fleet and the head that it follows, as they stand.
@@ -125,10 +134,10 @@ OperationsService::OperationsService(const RpcDeps* deps, Options options)
     : deps_(deps),
       options_(std::move(options)),
       watch_metrics_(deps->metrics->Method("WatchEvents")),
-      audit_{deps->metrics->Method("ListAuditEntries"), Permission::kReadOperations, &AuditParent},
-      enforcement_{deps->metrics->Method("GetEnforcement"), Permission::kReadOperations,
+      audit_{deps->metrics->Method("ListAuditEntries"), Permission::kReadAudit, &AuditParent},
+      enforcement_{deps->metrics->Method("GetEnforcement"), Permission::kReadReceipts,
                    &Nameless<GetEnforcementRequest>},
-      wait_{deps->metrics->Method("WaitEnforced"), Permission::kReadOperations,
+      wait_{deps->metrics->Method("WaitEnforced"), Permission::kReadReceipts,
             &Nameless<WaitEnforcedRequest>},
       list_{deps->metrics->Method("ListValidators"), Permission::kReadOperations,
             &Nameless<ListValidatorsRequest>},
@@ -160,8 +169,14 @@ absl::StatusOr<std::shared_ptr<WatchStream>> OperationsService::OpenWatch(Contex
   WatchEventsRequest request;
   RETURN_IF_ERROR(ParseRequest(bytes, &request));
   ASSIGN_OR_RETURN(const net::Caller caller, net::CallerOf(*context));
-  RETURN_IF_ERROR(deps_->access->Authorize(caller, Permission::kReadOperations, request.parent()));
+  const auto may = [access = deps_->access, actor = ActorOf(caller), parent = request.parent()] {
+    return access->Authorize(actor, Permission::kWatchEvents, parent);
+  };
+  RETURN_IF_ERROR(may());
   WatchStream::Options options;
+  options.may_watch = may;
+  options.as_it_is = !deps_->access->Authorize(caller, Permission::kWatchEvents, "").ok();
+  options.tells_of_service = deps_->access->Authorize(caller, Permission::kReadAudit, "").ok();
   if (!request.parent().empty()) {
     ASSIGN_OR_RETURN(options.workspace, token::ParseWorkspaceName(request.parent(), "parent"));
   }
@@ -216,8 +231,11 @@ grpc::ServerUnaryReactor* OperationsService::ListAuditEntries(Context* context,
   return TypedCall<ListAuditEntriesRequest, ListAuditEntriesResponse>::Serve(
       deps_, audit_, context, request, response, [](auto call) {
         ReadThenFinish(call, [raw = call.get()](const storage::Snapshot& snapshot) {
-          ASSIGN_OR_RETURN(raw->response, ReadAuditEntries(snapshot, raw->request,
-                                                           raw->deps().clock->ServiceNow()));
+          const bool everywhere = raw->MayAlso(Permission::kReadAudit, "").ok();
+          ASSIGN_OR_RETURN(
+              raw->response,
+              ReadAuditEntries(snapshot, raw->request, raw->deps().clock->ServiceNow(),
+                               everywhere ? AuditReach::kAll : AuditReach::kWorkspaceAsItIs));
           return absl::OkStatus();
         });
       });
@@ -228,13 +246,14 @@ grpc::ServerUnaryReactor* OperationsService::GetEnforcement(Context* context, co
   return TypedCall<GetEnforcementRequest, Receipt>::Serve(
       deps_, enforcement_, context, request, response, [](auto call) {
         Hub* const hub = call->deps().hub;
-        const absl::StatusOr<ReceiptQuestion> question = QuestionOf(*hub, call->request);
+        const absl::StatusOr<ReceiptQuestion> question = QuestionOf(*hub, *call);
         if (!question.ok()) {
           call->FinishWith(question.status());
           return;
         }
         WithLastAdmits(call->deps(), *question, hub->ReceiptFor(*question),
                        [call](Receipt receipt) {
+                         HideHolders(*call, &receipt);
                          call->response = std::move(receipt);
                          call->FinishWith(absl::OkStatus());
                        });
@@ -245,8 +264,7 @@ grpc::ServerUnaryReactor* OperationsService::WaitEnforced(Context* context, cons
                                                           Bytes* response) {
   return TypedCall<WaitEnforcedRequest, Receipt>::Serve(
       deps_, wait_, context, request, response, [](auto call) {
-        const absl::StatusOr<ReceiptQuestion> question =
-            QuestionOf(*call->deps().hub, call->request);
+        const absl::StatusOr<ReceiptQuestion> question = QuestionOf(*call->deps().hub, *call);
         absl::Status known = question.status();
         absl::Duration wait = absl::Seconds(60);
         if (known.ok() && call->request.has_timeout()) {
@@ -259,8 +277,10 @@ grpc::ServerUnaryReactor* OperationsService::WaitEnforced(Context* context, cons
           return;
         }
         auto* const raw = call.get();
-        WaitThenFinish(std::move(call), *question, wait,
-                       [raw](Receipt receipt) { raw->response = std::move(receipt); });
+        WaitThenFinish(std::move(call), *question, wait, [raw](Receipt receipt) {
+          HideHolders(*raw, &receipt);
+          raw->response = std::move(receipt);
+        });
       });
 }
 
@@ -458,6 +478,10 @@ void OperationsService::EndStreams() {
     draining_ = true;
   }
   for (const std::shared_ptr<WatchStream>& stream : Watchers()) stream->Close(Draining());
+}
+
+void OperationsService::JudgeStreams() {
+  for (const std::shared_ptr<WatchStream>& stream : Watchers()) stream->Judge();
 }
 
 void OperationsService::CutStreams(absl::Duration patience) {

@@ -65,6 +65,8 @@ class OperationsService final : public internal::RawOperationsService {
   Reactor* GetStatus(Context* context, const Bytes* request, Bytes* response) override;
   Reactor* ForgetValidator(Context* context, const Bytes* request, Bytes* response) override;
 
+  // Bindings have changed: ends each watcher who may no longer watch. Does not wait.
+  void JudgeStreams() ABSL_LOCKS_EXCLUDED(mu_);
   // Ends all watchers (UNAVAILABLE, DRAINING) and refuses new ones. Does not wait.
   void EndStreams() ABSL_LOCKS_EXCLUDED(mu_);
   // Then: waits until the watchers have ended, for at most `patience`, and cuts those that have not

@@ -7,14 +7,42 @@
 namespace tollgate::service {
 
 absl::Status RpcCall::Admit(Permission permission, absl::string_view resource) {
-  ASSIGN_OR_RETURN(caller_, net::CallerOf(wire_->context()));
-  actor_ = ActorOf(caller_);
-  origin_ = caller_.origin;
-  return MayAlso(permission, resource);
+  ASSIGN_OR_RETURN(const net::Caller caller, net::CallerOf(wire_->context()));
+  actor_ = ActorOf(caller);
+  origin_ = caller.origin;
+  permission_ = permission;
+  resource_ = std::string(resource);
+  return StillMay();
 }
 
+absl::Status RpcCall::StillMay() const { return MayAlso(permission_, resource_); }
+
 absl::Status RpcCall::MayAlso(Permission permission, absl::string_view resource) const {
-  return deps_->access->Authorize(caller_, permission, resource);
+  return deps_->access->Authorize(actor_, permission, resource);
+}
+
+namespace {
+
+// The same refusal, without the names of workspaces that the caller may not see.
+absl::Status WithoutNames(const absl::Status& status) {
+  base::ErrorDetails details = base::DetailsOf(status);
+  std::string workspace;
+  for (const auto& [key, value] : details.metadata) {
+    if (key == "workspace") workspace = value;
+  }
+  details.metadata = {{"workspace", workspace}};
+  return base::Refuse(status.code(), absl::StrCat("there is no workspace ", workspace), details);
+}
+
+}  // namespace
+
+absl::Status RpcCall::Told(const absl::Status& status) const {
+  // Whatever the code: a command may have made another refusal of it.
+  if (status.ok() || base::ReasonOf(status) != "WORKSPACE_NOT_FOUND" ||
+      MayAlso(Permission::kReadWorkspaces, "").ok()) {
+    return status;
+  }
+  return WithoutNames(status);
 }
 
 bool RpcCall::FinishWith(const absl::Status& status) {
@@ -25,7 +53,7 @@ bool RpcCall::FinishWith(const absl::Status& status) {
   }
   metrics_->Count(status.code(), deps_->clock->Now() - begin_);
   if (!status.ok()) {
-    wire_->Fail(status);
+    wire_->Fail(Told(status));
     return true;
   }
   grpc::ByteBuffer bytes;
@@ -95,9 +123,10 @@ namespace {
 bool ReadOn(base::Executor& executor, std::shared_ptr<RpcCall> call,
             std::function<absl::Status(const storage::Snapshot& snapshot)> read) {
   return executor.Submit([call = std::move(call), read = std::move(read)] {
-    const absl::Status wanted = call->Wanted();
-    if (!wanted.ok()) {
-      call->FinishWith(wanted);
+    absl::Status begin = call->Wanted();
+    if (begin.ok()) begin = call->StillMay();
+    if (!begin.ok()) {
+      call->FinishWith(begin);
       return;
     }
     absl::StatusOr<std::unique_ptr<storage::Snapshot>> snapshot =

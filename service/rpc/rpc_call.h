@@ -47,6 +47,9 @@ class RpcCall : public std::enable_shared_from_this<RpcCall> {
   // Whether the caller, who was let in, may also do this: asked where a call reaches more than the
   // resource that it names. REQUIRES: the call was authorized. Thread-safe.
   absl::Status MayAlso(Permission permission, absl::string_view resource) const;
+  // Whether the caller may still do what the call was let in for: asked again where the work
+  // begins, which may be long after. REQUIRES and thread safety as above.
+  absl::Status StillMay() const;
 
   // Ends the call: with the response where `status` is OK. Only the first call has an effect, and
   // returns true; the response must not be touched after it. Thread-safe.
@@ -79,14 +82,18 @@ class RpcCall : public std::enable_shared_from_this<RpcCall> {
   virtual const google::protobuf::Message& response_message() const = 0;
 
  private:
+  // What the caller is told of a refusal: of workspaces only the names that he may see.
+  absl::Status Told(const absl::Status& status) const;
+
   const RpcDeps* const deps_;
   MethodMetrics* const metrics_;
   const std::shared_ptr<Wire> wire_;
   const bool secret_;
   const base::BootTime begin_;
-  net::Caller caller_;  // const once the handler runs
-  std::string actor_;   // also
-  std::string origin_;  // also
+  std::string actor_;  // these are const once the handler runs
+  std::string origin_;
+  Permission permission_ = Permission::kTestAccess;
+  std::string resource_;
 
   absl::Mutex mu_;
   bool finished_ ABSL_GUARDED_BY(mu_) = false;

@@ -173,16 +173,15 @@ grpc::ServerUnaryReactor* TokenService::CreateToken(Context* context, const Byte
                                                     Bytes* response) {
   return TypedCall<CreateTokenRequest, CreateTokenResponse>::Serve(
       deps_, create_, context, request, response, [this](auto call) {
-        if (call->request.create_workspace()) {
-          const absl::Status may =
-              call->MayAlso(Permission::kCreateWorkspace, call->request.parent());
-          if (!may.ok()) {
-            call->FinishWith(may);
-            return;
-          }
+        const absl::Status may_make =
+            call->MayAlso(Permission::kCreateWorkspace, call->request.parent());
+        if (call->request.create_workspace() && !may_make.ok()) {
+          call->FinishWith(may_make);
+          return;
         }
         Fresh fresh = Mint();
         auto made = CreateTokenCommand::Make(call->request, call->actor(), fresh.minted);
+        if (made.ok() && !may_make.ok()) (*made)->MakeNoWorkspace();
         CommitThenFinish(
             call, std::move(made),
             [secret = fresh.token_string](const CreateTokenCommand&, CreateTokenResponse* answer) {

@@ -1,12 +1,17 @@
 #include "service/rpc/watch_stream.h"
 
+#include <algorithm>
+#include <cstdint>
+#include <limits>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "base/status.h"
 #include "net/wire.h"
 #include "service/reads/read_changes.h"
 #include "service/rpc/rpc_call.h"
+#include "storage/schema.h"
 #include "tollgate/v1/event.pb.h"
 
 namespace tollgate::service {
@@ -25,6 +30,7 @@ absl::string_view WorkspaceOf(const Event& event) {
       return event.cohort_revoked().workspace();
     case Event::kWorkspaceChanged:
       return event.workspace_changed().workspace();
+    case Event::kAccessChanged:  // of no workspace
     case Event::SUBJECT_NOT_SET:
       break;
   }
@@ -34,6 +40,20 @@ absl::string_view WorkspaceOf(const Event& event) {
 // What waits for a slow client at most (I5), but at least one revision: with what happened it is
 // larger than the feed's.
 constexpr size_t kMostQueuedBytes = size_t{4} << 20;
+
+// Takes out what is of no workspace.
+void LeaveServiceOut(RevisionEvents* revision) {
+  auto& events = *revision->mutable_events();
+  events.erase(std::remove_if(events.begin(), events.end(),
+                              [](const Event& event) { return event.has_access_changed(); }),
+               events.end());
+  auto& changes = *revision->mutable_changes();
+  changes.erase(std::remove_if(changes.begin(), changes.end(),
+                               [](const tollgate::v1::RevisionChange& change) {
+                                 return !absl::StartsWith(change.resource(), "workspaces/");
+                               }),
+                changes.end());
+}
 
 // Keeps the events of one workspace, and those of kinds that this build does not know.
 void KeepOnly(absl::string_view workspace, RevisionEvents* revision) {
@@ -63,7 +83,21 @@ absl::Status WatchStream::Subscribe(Hub* hub, int64_t after) {
   return absl::OkStatus();
 }
 
+void WatchStream::Judge() {
+  if (!options_.may_watch) return;
+  const absl::Status may = options_.may_watch();
+  if (!may.ok()) Close(may);
+}
+
 bool WatchStream::NextToWrite(grpc::ByteBuffer* out) {
+  // Asked before each message: nothing that was committed after a withdrawal is shown.
+  if (options_.may_watch) {
+    const absl::Status may = options_.may_watch();
+    if (!may.ok()) {
+      Close(may);
+      return false;
+    }
+  }
   {
     absl::MutexLock lock(&mu_);
     if (!queue_.empty()) {
@@ -119,12 +153,22 @@ void WatchStream::Read() {
     ASSIGN_OR_RETURN(const std::unique_ptr<storage::Snapshot> snapshot,
                      options_.engine->NewSnapshot());
     size_t bytes = 0;
+    int64_t from_revision = 0;
+    if (options_.as_it_is) {
+      ASSIGN_OR_RETURN(const auto there,
+                       storage::GetRecord<store::v1::WorkspaceRecord>(
+                           *snapshot, storage::Table::kWorkspaces, options_.workspace));
+      from_revision =
+          there.has_value() ? there->create_revision() : std::numeric_limits<int64_t>::max();
+    }
     for (; !unshown.empty() && bytes < kMostQueuedBytes; unshown.pop_front()) {
       ASSIGN_OR_RETURN(RevisionEvents events, ParseFeedRevision(*unshown.front()));
       if (!options_.workspace.empty()) KeepOnly(options_.workspace, &events);
-      if (events.events_size() == 0) continue;
+      if (events.events_size() == 0 || events.revision() < from_revision) continue;
       events.set_epoch(options_.epoch);
       RETURN_IF_ERROR(AddChanges(*snapshot, options_.workspace, &events));
+      if (!options_.tells_of_service) LeaveServiceOut(&events);
+      if (events.events_size() == 0) continue;
       out.push_back(net::ToByteBuffer(events));
       bytes += out.back().Length();
     }

@@ -35,6 +35,12 @@ class WatchStream final : public net::WriteStream<grpc::ByteBuffer> {
     storage::Engine* engine = nullptr;   // where the changes are read; outlives the stream
     std::string epoch;                   // the store's
     std::function<void()> on_ended;      // once, when the RPC is over; may be empty
+    // Whether the caller may still watch. Thread-safe, and quick; may be empty.
+    std::function<absl::Status()> may_watch;
+    // Only of the workspace that has the name now: nothing from before it was made.
+    bool as_it_is = false;
+    // Also of what is of no workspace, as the audit log has it: who may do what, backups, …
+    bool tells_of_service = true;
   };
   WatchStream(grpc::CallbackServerContext* context, Options options)
       : WriteStream(context), options_(std::move(options)) {}
@@ -43,6 +49,9 @@ class WatchStream final : public net::WriteStream<grpc::ByteBuffer> {
   // Begins to read from `hub` after `after`. Before Start(). OUT_OF_RANGE: `after` is above the
   // head.
   absl::Status Subscribe(Hub* hub, int64_t after) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Ends the stream where the caller may no longer watch. Does not wait. Thread-safe.
+  void Judge();
 
  private:
   bool NextToWrite(grpc::ByteBuffer* out) override ABSL_LOCKS_EXCLUDED(mu_);

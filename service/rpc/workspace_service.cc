@@ -42,9 +42,10 @@ const std::string& PolicyName(const UpdateWorkspacePolicyRequest& request) {
 const std::string& PreviewName(const PreviewWorkspacePolicyRequest& request) {
   return request.name();
 }
-const std::string& Nameless(const ListWorkspacesRequest&) {
-  static const std::string& none = *new std::string();
-  return none;
+// Each is judged by its own name as it is read.
+const std::string& AnyWorkspace(const ListWorkspacesRequest&) {
+  static const std::string& any = *new std::string("workspaces/-");
+  return any;
 }
 
 }  // namespace
@@ -53,7 +54,7 @@ WorkspaceService::WorkspaceService(const RpcDeps* deps)
     : deps_(deps),
       create_{deps->metrics->Method("CreateWorkspace"), Permission::kCreateWorkspace, &NewName},
       get_{deps->metrics->Method("GetWorkspace"), Permission::kReadWorkspaces, &GetName},
-      list_{deps->metrics->Method("ListWorkspaces"), Permission::kReadWorkspaces, &Nameless},
+      list_{deps->metrics->Method("ListWorkspaces"), Permission::kReadWorkspaces, &AnyWorkspace},
       update_{deps->metrics->Method("UpdateWorkspace"), Permission::kUpdateWorkspace, &UpdateName},
       delete_{deps->metrics->Method("DeleteWorkspace"), Permission::kDeleteWorkspace, &DeleteName},
       set_policy_{deps->metrics->Method("UpdateWorkspacePolicy"), Permission::kUpdatePolicy,
@@ -101,7 +102,11 @@ grpc::ServerUnaryReactor* WorkspaceService::ListWorkspaces(Context* context, con
   return TypedCall<ListWorkspacesRequest, ListWorkspacesResponse>::Serve(
       deps_, list_, context, request, response, [](auto call) {
         ReadThenFinish(call, [raw = call.get()](const storage::Snapshot& snapshot) {
-          ASSIGN_OR_RETURN(raw->response, ReadWorkspaceList(snapshot, raw->request));
+          ASSIGN_OR_RETURN(
+              raw->response,
+              ReadWorkspaceList(snapshot, raw->request, [raw](absl::string_view workspace) {
+                return raw->MayAlso(Permission::kReadWorkspaces, workspace).ok();
+              }));
           return absl::OkStatus();
         });
       });

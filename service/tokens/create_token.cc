@@ -48,7 +48,9 @@ absl::Status CreateTokenCommand::Apply(const storage::View& view, const storage:
                                        storage::Effects& effects) {
   const tollgate::v1::Token& asked = request_.token();
   absl::StatusOr<WorkspaceRecord> owning =
-      LoadOrMakeWorkspace(view, workspace(), request_.create_workspace(), actor(), slot, effects);
+      makes_none_ ? LoadWorkspace(view, workspace())
+                  : LoadOrMakeWorkspace(view, workspace(), request_.create_workspace(), actor(),
+                                        slot, effects);
   if (base::ReasonOf(owning.status()) == "WORKSPACE_NOT_FOUND") {
     // It is the state that refuses this: with create_workspace it would be done.
     return base::Refuse(absl::StatusCode::kFailedPrecondition, owning.status().message(),

@@ -25,6 +25,10 @@ class CreateTokenCommand : public ChangeTo<tollgate::v1::CreateTokenResponse> {
   static absl::StatusOr<std::shared_ptr<CreateTokenCommand>> Make(
       const tollgate::v1::CreateTokenRequest& request, absl::string_view actor, MintedToken minted);
 
+  // The caller may not make workspaces: the first token of all brings none with it, so that nobody
+  // is told whether there is another. Before Run.
+  void MakeNoWorkspace() { makes_none_ = true; }
+
  protected:
   absl::Status Apply(const storage::View& view, const storage::Slot& slot,
                      storage::Effects& effects) override;
@@ -37,6 +41,7 @@ class CreateTokenCommand : public ChangeTo<tollgate::v1::CreateTokenResponse> {
 
   const tollgate::v1::CreateTokenRequest request_;
   const MintedToken minted_;
+  bool makes_none_ = false;
 };
 
 }  // namespace tollgate::service

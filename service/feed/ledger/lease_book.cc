@@ -2,9 +2,11 @@
 
 #include <algorithm>
 
+#include "absl/strings/match.h"
 #include "base/invariant.h"
 #include "base/mutation.h"
 #include "base/proto_time.h"
+#include "lease/caller_name.h"
 #include "lease/span.h"
 
 namespace tollgate::service {
@@ -96,7 +98,10 @@ void LeaseBook::RecallMissing(std::vector<SessionRecord> records, base::BootTime
 
 bool LeaseBook::Bind(const lease::SessionId& key, absl::string_view caller, base::BootTime now) {
   BookedSession* session = FindOrAdd(key, now);
-  if (session->caller.empty()) session->caller = std::string(caller);
+  // A user of this host was called so before users were told apart.
+  const bool named_since =
+      session->caller == lease::kLocalCaller && absl::StartsWith(caller, lease::kUnixUserPrefix);
+  if (session->caller.empty() || named_since) session->caller = std::string(caller);
   return session->caller == caller;
 }
 

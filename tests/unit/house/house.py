@@ -43,7 +43,7 @@ ARROWS = {
     "service/health": STORE | {"net"},
     "service/feed/ledger": STORE | {"lease", "service/use"},
     "service/feed": STORE | {"lease", "service/feed/ledger", "service/history", "service/use"},
-    "service/access": FLOOR | {"net", "lease"},
+    "service/access": COMMANDS | {"net", "lease", "service/reads"},
     "service/restore": COMMANDS | {"service/clock", "service/store_home", "storage/journal"},
     "service/store_home": STORE | {"lease", "service/history", "storage/engines", "storage/journal"},
     "service/server_metrics": STORE | {"service/feed", "service/feed/ledger"},

@@ -112,8 +112,8 @@ TEST_F(UserDoorsTest, ManyCallsAtOnceOfOneConnectionAreOneUsers) {
   for (std::thread& thread : threads) thread.join();
 }
 
-TEST_F(UserDoorsTest, WhomTheKernelDoesNotNameIsLocal) {
-  EXPECT_EQ(WhoIs(absl::nullopt), "local unix");
+TEST_F(UserDoorsTest, WhomTheKernelDoesNotNameHasNoName) {
+  EXPECT_EQ(WhoIs(absl::nullopt), "unix: unix");
 }
 
 // Nobody gets another's door.
@@ -122,7 +122,7 @@ TEST_F(UserDoorsTest, ThereIsANumberOfUsers) {
     const auto uid = static_cast<uid_t>(kNameless + i);
     EXPECT_EQ(WhoIs(uid), absl::StrCat("unix:", uid, " unix"));
   }
-  EXPECT_EQ(WhoIs(0), "local unix");
+  EXPECT_EQ(WhoIs(0), "unix: unix");
   EXPECT_EQ(WhoIs(kNameless), absl::StrCat("unix:", kNameless, " unix"));
 }
 

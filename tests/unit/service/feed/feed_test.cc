@@ -4,6 +4,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -108,6 +109,19 @@ class CompactAll : public storage::Command {
   }
 };
 
+// Who may do what has changed; of what, only the test knows.
+class ChangeAccess : public storage::Command {
+ public:
+  absl::string_view name() const override { return "change_access"; }
+  absl::Status Run(const storage::View&, const storage::Slot&, storage::Effects& effects) override {
+    v1::Event event;
+    event.mutable_access_changed();
+    effects.PutRaw(storage::Table::kBindings, "changed", "");
+    effects.Tell(std::move(event));
+    return absl::OkStatus();
+  }
+};
+
 class FeedTest : public ::testing::Test {
  protected:
   FeedTest() { Start(); }
@@ -178,8 +192,11 @@ class FeedTest : public ::testing::Test {
     return Read(*f);
   }
   // With a lease.
-  Follower Join(const std::string& id) {
-    Follower f = Connect(id);
+  Follower Join(const std::string& id, const std::string& caller = "local") {
+    Follower f;
+    f.wire->caller = caller;
+    f.id = id;
+    f.stream = *feed_->Connect(f.wire);
     SendHello(f);
     const v1::FollowResponse welcome = Read(f);
     EXPECT_TRUE(welcome.welcome().reset());
@@ -353,6 +370,72 @@ TEST_F(FeedTest, AStreamOfAnotherCallerChangesNothing) {
   EXPECT_EQ(feed_->stats().live_sessions, 1u);
   EXPECT_EQ(feed_->stats().followers, 1u);
   EXPECT_FALSE(a.wire->end.has_value());
+}
+
+// Whose role is withdrawn is sent nothing of that revision, and gets no lease; and nothing is
+// called enforced at that revision while he may hold one from before (R14).
+TEST_F(FeedTest, WhoMayNoLongerFollowIsSentAwayAndWaitedFor) {
+  const std::string edge = "spiffe://corp/edge";
+  std::set<std::string> may = {"local", edge};
+  int changes = 0;
+  options_.may_follow = [&](const std::string& member) {
+    return may.count(member) > 0 ? absl::OkStatus() : absl::PermissionDeniedError("no role");
+  };
+  options_.on_access_changed = [&] {
+    ++changes;
+    may.erase(edge);
+    return absl::OkStatus();
+  };
+  Start();
+  Follower a = Join("a");
+  Follower b = Join("b", edge);
+  Follower early;  // has not said Hello yet
+  early.wire->caller = edge;
+  early.id = "c";
+  early.stream = *feed_->Connect(early.wire);
+  Run(std::make_shared<ChangeAccess>());
+  const int64_t r = feed_->head();
+  EXPECT_EQ(changes, 1);
+  EXPECT_THAT(scheduler_.single, testing::IsSupersetOf({b.stream, early.stream}));
+
+  EXPECT_EQ(Read(b).message_case(), v1::FollowResponse::MESSAGE_NOT_SET);
+  ASSERT_TRUE(b.wire->end.has_value());
+  EXPECT_TRUE(absl::IsPermissionDenied(*b.wire->end));
+  b.applied = r;  // which it cannot know; nor would it count
+  EXPECT_EQ(PingAndRead(&b).message_case(), v1::FollowResponse::MESSAGE_NOT_SET);
+  SendHello(early);
+  EXPECT_EQ(Read(early).message_case(), v1::FollowResponse::MESSAGE_NOT_SET);
+  EXPECT_TRUE(absl::IsPermissionDenied(*early.wire->end));
+
+  EXPECT_EQ(Read(a).events().revisions_size(), 1);
+  a.applied = r;
+  EXPECT_TRUE(PingAndRead(&a).pong().has_lease());
+  Close(b);
+  EXPECT_NE(feed_->desk().ReceiptFor({r, "", ""}).state(), v1::ENFORCEMENT_STATE_ENFORCED);
+  // He comes back, and is let go at once.
+  Follower again = Connect("b");
+  Follower late;
+  late.wire->caller = edge;
+  late.id = "b";
+  late.stream = *feed_->Connect(late.wire);
+  EXPECT_EQ(Read(late).message_case(), v1::FollowResponse::MESSAGE_NOT_SET);
+  EXPECT_TRUE(absl::IsPermissionDenied(*late.wire->end));
+  EXPECT_FALSE(again.wire->end.has_value());
+  Pass(options_.lease + absl::Seconds(1));
+  EXPECT_EQ(feed_->desk().ReceiptFor({r, "", ""}).state(), v1::ENFORCEMENT_STATE_ENFORCED);
+  scheduler_.single.clear();
+}
+
+// What cannot be read is not guessed: as a gap in the tail, it ends the process.
+TEST_F(FeedTest, AChangeOfAccessThatCannotBeReadIsFatal) {
+  absl::Status fatal;
+  options_.on_access_changed = [] { return absl::DataLossError("unreadable"); };
+  options_.on_fatal = [&](const absl::Status& status) { fatal = status; };
+  Start();
+  Follower a = Join("a");
+  Run(std::make_shared<ChangeAccess>());
+  EXPECT_TRUE(absl::IsDataLoss(fatal)) << fatal;
+  EXPECT_FALSE(PingAndRead(&a).pong().has_lease());
 }
 
 TEST_F(FeedTest, DrainingSendsEverybodyAwayAlsoWhoWasLetInBefore) {

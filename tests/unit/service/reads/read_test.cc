@@ -411,12 +411,12 @@ TEST_F(ReadTest, WorkspacesAndAudit) {
   }
   tollgate::v1::ListWorkspacesRequest list;
   list.set_page_size(2);
-  auto page = ReadWorkspaceList(*View(), list).value();
+  auto page = ReadWorkspaceList(*View(), list, kAll).value();
   ASSERT_THAT(page.workspaces(), SizeIs(2));
   EXPECT_EQ(page.workspaces(0).name(), "workspaces/a");
   EXPECT_FALSE(page.workspaces(0).has_policy());
   list.set_page_token(page.next_page_token());
-  page = ReadWorkspaceList(*View(), list).value();
+  page = ReadWorkspaceList(*View(), list, kAll).value();
   EXPECT_THAT(page.workspaces(), SizeIs(1));
   EXPECT_TRUE(page.next_page_token().empty());
   tollgate::v1::GetWorkspaceRequest get;

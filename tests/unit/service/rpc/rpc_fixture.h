@@ -149,7 +149,7 @@ class RpcTest : public ::testing::Test {
     deps_.hub = hub_.get();
     deps_.reads = reads_.get();
     deps_.scans = reads_.get();
-    deps_.access = &access_;
+    deps_.access = access_.get();
     deps_.clock = &base::SystemClock();
     deps_.random = &base::SystemRandom();
     deps_.keyring = &keyring_;
@@ -218,16 +218,9 @@ class RpcTest : public ::testing::Test {
     });
   }
 
-  class AdmitAll : public Access {
-   public:
-    absl::Status Authorize(const net::Caller&, Permission, absl::string_view) const override {
-      return absl::OkStatus();
-    }
-  };
-
   const token::Keyring keyring_;
   const token::TokenFormat format_;
-  const AdmitAll access_;
+  const std::unique_ptr<const Access> access_ = NewOpenAccess();
   prometheus::Registry registry_;
   ServerMetrics metrics_;
   std::unique_ptr<storage::MemoryEngine> engine_;

@@ -494,23 +494,6 @@ TEST_F(OverloadedTest, ReadsAreRefusedWithATimeToComeBackAndChangesGoOn) {
   EXPECT_GT(Create("y").revision(), made.revision());
 }
 
-TEST(AccessTest, AdmitsWhoIsOnThisHostOrHasShownACertificate) {
-  const std::unique_ptr<Access> access = NewTransportAccess(/*admit_anonymous=*/false);
-  const auto ask = [&](const Access& asked, net::Caller::Kind kind, const std::string& id) {
-    net::Caller caller;
-    caller.kind = kind;
-    caller.id = id;
-    return asked.Authorize(caller, Permission::kRevokeToken, "workspaces/acme/tokens/x");
-  };
-  EXPECT_TRUE(ask(*access, net::Caller::Kind::kLocal, "local").ok());
-  EXPECT_TRUE(ask(*access, net::Caller::Kind::kSpiffe, "spiffe://acme/ci").ok());
-  EXPECT_FALSE(ask(*access, net::Caller::Kind::kSpiffe, "").ok());
-  const absl::Status refused = ask(*access, net::Caller::Kind::kAnonymous, "");
-  EXPECT_EQ(refused.code(), absl::StatusCode::kUnauthenticated);
-  EXPECT_EQ(base::ReasonOf(refused), "UNAUTHENTICATED");
-  EXPECT_TRUE(ask(*NewTransportAccess(true), net::Caller::Kind::kAnonymous, "").ok());
-}
-
 TEST_F(TokenLifeTest, ManyClientsAtOnceAllGetTheirOwnAnswer) {
   std::vector<std::thread> clients;
   absl::Mutex mu;
