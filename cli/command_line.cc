@@ -14,6 +14,7 @@
 #include "absl/strings/strip.h"
 #include "base/status.h"
 #include "base/version.h"
+#include "cli/commands/access.h"
 #include "cli/commands/backup.h"
 #include "cli/commands/clock.h"
 #include "cli/commands/completion.h"
@@ -303,6 +304,7 @@ int RunCommand(const std::vector<std::string>& words, Terminal terminal) {
   AddTokenCommands(app, context);
   AddWorkspaceCommands(app, context);
   AddStatusCommand(app, context);
+  AddAccessCommands(app, context);
   AddEventsCommands(app, context);
   AddAuditCommands(app, context);
   AddValidatorsCommands(app, context);
