@@ -25,7 +25,7 @@ def test_grpcurl_lists_and_calls(tollgate):
     address = tollgate.address
     services = grpcurl(address, address, "list").stdout.split()
     for service in ("tollgate.v1.TokenService", "tollgate.v1.WorkspaceService", "tollgate.v1.EdgeService",
-                    "tollgate.v1.OperationsService", "grpc.health.v1.Health"):
+                    "tollgate.v1.OperationsService", "tollgate.v1.AccessService", "grpc.health.v1.Health"):
         assert service in services
     made = json.loads(grpcurl(address, "-d", '{"parent":"workspaces/acme","token":{"label":"by grpcurl"}}', address,
                               "tollgate.v1.TokenService/CreateToken").stdout)
@@ -37,7 +37,7 @@ def test_grpcurl_lists_and_calls(tollgate):
 
 
 SERVICE_NAMES = ["", "liveness", "readiness", "tollgate.v1.TokenService", "tollgate.v1.WorkspaceService",
-                 "tollgate.v1.OperationsService", "tollgate.v1.EdgeService"]
+                 "tollgate.v1.OperationsService", "tollgate.v1.EdgeService", "tollgate.v1.AccessService"]
 EDGE_NAMES = ["", "liveness", "readiness", "tollgate.v1.ValidationService", "tollgate.lease"]
 
 

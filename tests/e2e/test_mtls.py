@@ -19,7 +19,9 @@ class Secured:
         self.authority = Authority(home)
         self.operator = self.authority.issue("operator", "URI:spiffe://tollgate.test/operator")
         service = self.authority.issue("tollgated", "URI:spiffe://tollgate.test/tollgated", LOOPBACK)
-        tollgate.start_service("--tls-cert", service[0], "--tls-key", service[1], "--client-ca", self.authority.ca)
+        tollgate.start_service("--tls-cert", service[0], "--tls-key", service[1], "--client-ca", self.authority.ca,
+                               "--admin", "spiffe://tollgate.test/operator")
+        self.cli("access", "grant", "validator", "spiffe://tollgate.test/*")
 
     def start_validator(self, *arguments):
         edge = self.authority.issue("edge-1", "URI:spiffe://tollgate.test/edge-1", LOOPBACK)

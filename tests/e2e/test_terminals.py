@@ -10,6 +10,7 @@ from terminal import ESCAPE, at_terminal, width
 LABEL = "CI deploy key (GitHub Actions) for everything that we deploy: 日本語のトークン"
 OWNER = "team:payments-and-everything-that-goes-with-them-" + "x" * 30
 EDGE = "payments/edge-of-a-service-that-has-quite-a-long-name-1"
+MEMBER = "spiffe://payments.corp.example/ns/production/sa/" + "deploy-everything-" * 3 + "1"
 REASON = "in a public gist, and in a log: " + "https://gist.example/0123456789 " * 3
 
 # Words after `tollgate`; TOKEN stands for a token's name, REVISION for that of its end.
@@ -23,9 +24,13 @@ TABLES = (
     ("context", "list"),
     ("policy", "explain", "POLICY"),
     ("workspace", "set-policy", "acme", "--max-unused", "30d", "--grantable-scope", "items:*", "--dry-run"),
+    ("access", "explain", "--as", "MEMBER", "-w", "acme"),
+    ("access", "list"),
+    ("access", "roles"),
 )
 # What stands before and behind a table of these are sentences.
-HEADED = {TABLES[1]: "WHEN", TABLES[2]: "EDGE", TABLES[7]: "RULE", TABLES[8]: "TOKEN"}
+HEADED = {TABLES[1]: "WHEN", TABLES[2]: "EDGE", TABLES[7]: "RULE", TABLES[8]: "TOKEN",
+          TABLES[9]: "PERMISSION"}
 # Here they are not cut.
 SENTENCES = TABLES[1:2] + TABLES[5:6]
 # These show sentences, and values of people's own: a terminal wraps them where it must.
@@ -54,7 +59,8 @@ def rich(tollgate):
     revoked = tollgate.cli("token", "revoke", token, "--yes", "--wait", "--reason", REASON)
     tollgate.check(edge, secret)
     until("its refused use was reported", lambda: tollgate.cli("token", "attempts", token).get("attempts"))
-    return {"TOKEN": f"workspaces/acme/tokens/{token}", "REVISION": revoked["revision"],
+    tollgate.cli("access", "grant", "issuer", MEMBER, "-w", "acme", "-w", "globex-of-the-north")
+    return {"MEMBER": MEMBER, "TOKEN": f"workspaces/acme/tokens/{token}", "REVISION": revoked["revision"],
             "POLICY": os.path.join(os.environ["TOLLGATE_SOURCE"], "examples", "nginx", "policy.yaml")}
 
 
