@@ -79,6 +79,33 @@ def test_create_admit_revoke_with_certificates_everywhere(secured):
     assert secured.tollgate.service.stop() == 0
 
 
+def one_pem(pair):
+    """Key and certificate in one file, the key first: what Pod Certificates and cert-manager's CSI driver write."""
+    path = pair[1] + ".pem"
+    with open(path, "w", encoding="utf-8") as out:
+        for part in (pair[1], pair[0]):
+            with open(part, encoding="utf-8") as file:
+                out.write(file.read())
+    os.chmod(path, 0o600)
+    return path, path
+
+
+def test_certificate_and_key_may_be_one_file(tollgate, home):
+    authority = Authority(home)
+    service = one_pem(authority.issue("tollgated", "URI:spiffe://tollgate.test/tollgated", LOOPBACK))
+    operator = one_pem(authority.issue("operator", "URI:spiffe://tollgate.test/operator"))
+    pem = one_pem(authority.issue("edge-1", "URI:spiffe://tollgate.test/edge-1", LOOPBACK))
+    tollgate.start_service("--tls-cert", service[0], "--tls-key", service[1], "--client-ca", authority.ca,
+                           "--admin", "spiffe://tollgate.test/operator", "--validator", "spiffe://tollgate.test/*")
+    flags = ["--tls-ca", authority.ca, "--tls-cert", operator[0], "--tls-key", operator[1]]
+    made = tollgate.cli("token", "create", "--label", "x", *flags)
+    edge = tollgate.start_validator(
+        "edge-1", "--listen", "127.0.0.1:0", "--service-ca", authority.ca, "--service-cert", pem[0], "--service-key",
+        pem[1], "--tls-cert", pem[0], "--tls-key", pem[1], "--client-ca", authority.ca)
+    address = next(a for a in edge.ready["listen"] if not a.startswith("unix:"))
+    assert tollgate.cli("token", "check", "--edge", address, *flags, secret=made["token_string"] + "\n")["verdict"] == "admit"
+
+
 def test_strangers_are_refused_by_the_service(secured, home):
     other = Authority(home, "other-ca")
     stranger = other.issue("stranger", "URI:spiffe://tollgate.test/operator")
