@@ -24,12 +24,6 @@ using tollgate::v1::TestPermissionsResponse;
 using tollgate::v1::WithdrawRoleRequest;
 using tollgate::v1::WithdrawRoleResponse;
 
-template <typename Request>
-const std::string& Nameless(const Request&) {
-  static const std::string& none = *new std::string();
-  return none;
-}
-
 bool HasAdmin(const std::vector<Binding>& bindings) {
   return std::any_of(bindings.begin(), bindings.end(), [](const Binding& binding) {
     // The one of --dev-open is no member, and not there at the next start.
@@ -43,15 +37,15 @@ bool HasAdmin(const std::vector<Binding>& bindings) {
 AccessService::AccessService(const RpcDeps* deps)
     : deps_(deps),
       grant_{deps->metrics->Method("GrantRole"), Permission::kChangeAccess,
-             &Nameless<GrantRoleRequest>},
+             &NoResource<GrantRoleRequest>},
       withdraw_{deps->metrics->Method("WithdrawRole"), Permission::kChangeAccess,
-                &Nameless<WithdrawRoleRequest>},
+                &NoResource<WithdrawRoleRequest>},
       list_{deps->metrics->Method("ListBindings"), Permission::kReadAccess,
-            &Nameless<ListBindingsRequest>},
+            &NoResource<ListBindingsRequest>},
       roles_{deps->metrics->Method("ListRoles"), Permission::kTestAccess,
-             &Nameless<ListRolesRequest>},
+             &NoResource<ListRolesRequest>},
       test_{deps->metrics->Method("TestPermissions"), Permission::kTestAccess,
-            &Nameless<TestPermissionsRequest>} {}
+            &NoResource<TestPermissionsRequest>} {}
 
 grpc::ServerUnaryReactor* AccessService::GrantRole(Context* context, const Bytes* request,
                                                    Bytes* response) {

@@ -52,12 +52,6 @@ const std::string& AuditParent(const ListAuditEntriesRequest& request) {
 const std::string& ForgottenValidator(const ForgetValidatorRequest& request) {
   return request.validator_id();
 }
-template <typename Request>
-const std::string& Nameless(const Request&) {
-  static const std::string& none = *new std::string();
-  return none;
-}
-
 absl::Status CheckEpoch(const Hub& hub, int64_t revision, const std::string& epoch) {
   if (epoch.empty() || epoch == hub.epoch()) return absl::OkStatus();
   return base::Refuse(absl::StatusCode::kFailedPrecondition, "OTHER_EPOCH",
@@ -136,21 +130,21 @@ OperationsService::OperationsService(const RpcDeps* deps, Options options)
       watch_metrics_(deps->metrics->Method("WatchEvents")),
       audit_{deps->metrics->Method("ListAuditEntries"), Permission::kReadAudit, &AuditParent},
       enforcement_{deps->metrics->Method("GetEnforcement"), Permission::kReadReceipts,
-                   &Nameless<GetEnforcementRequest>},
+                   &NoResource<GetEnforcementRequest>},
       wait_{deps->metrics->Method("WaitEnforced"), Permission::kReadReceipts,
-            &Nameless<WaitEnforcedRequest>},
+            &NoResource<WaitEnforcedRequest>},
       list_{deps->metrics->Method("ListValidators"), Permission::kReadOperations,
-            &Nameless<ListValidatorsRequest>},
+            &NoResource<ListValidatorsRequest>},
       backup_{deps->metrics->Method("CreateBackup"), Permission::kCreateBackup,
-              &Nameless<CreateBackupRequest>},
+              &NoResource<CreateBackupRequest>},
       clock_{deps->metrics->Method("GetClock"), Permission::kReadOperations,
-             &Nameless<GetClockRequest>},
+             &NoResource<GetClockRequest>},
       accept_{deps->metrics->Method("AcceptClock"), Permission::kAcceptClock,
-              &Nameless<AcceptClockRequest>},
+              &NoResource<AcceptClockRequest>},
       check_{deps->metrics->Method("CheckStore"), Permission::kReadOperations,
-             &Nameless<CheckStoreRequest>},
+             &NoResource<CheckStoreRequest>},
       status_{deps->metrics->Method("GetStatus"), Permission::kReadOperations,
-              &Nameless<GetStatusRequest>},
+              &NoResource<GetStatusRequest>},
       started_(deps->clock->Now()),
       forget_{deps->metrics->Method("ForgetValidator"), Permission::kForgetValidator,
               &ForgottenValidator},

@@ -110,6 +110,13 @@ struct Method {
   void (*wipe)(Request*, Response*) = nullptr;
 };
 
+// Of a method whose requests name no resource.
+template <typename Request>
+const std::string& NoResource(const Request& /*request*/) {
+  static const std::string& none = *new std::string();
+  return none;
+}
+
 // A call with its messages.
 template <typename Request, typename Response>
 class TypedCall final : public RpcCall {
