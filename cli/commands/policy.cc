@@ -244,7 +244,7 @@ std::string Places(const PolicyFile& file) {
   return absl::StrJoin(places, ", ");
 }
 
-std::string Identity(const policy::Upstream& upstream) {
+std::string IdentityText(const policy::Upstream& upstream) {
   std::vector<std::string> headers;
   for (const std::string& header :
        {upstream.workspace_header, upstream.token_header, upstream.owner_header,
@@ -294,7 +294,7 @@ absl::Status Explain(Context& context, const std::string& path) {
     context.raw_out() << Printed({{"file", path},
                                   {"fingerprint", policy->fingerprint()},
                                   {"credentials", Places(file)},
-                                  {"identity", Identity(file.upstream)},
+                                  {"identity", IdentityText(file.upstream)},
                                   {"keep_credential", file.upstream.keep_credential},
                                   {"path_case", file.guard_case ? "guarded" : "sensitive"},
                                   {"rules", std::move(rules)},
@@ -306,7 +306,7 @@ absl::Status Explain(Context& context, const std::string& path) {
   context.out() << "policy       " << path << "   fingerprint " << policy->fingerprint() << '\n'
                 << "token        " << Places(file)
                 << (file.upstream.keep_credential ? "; kept upstream\n" : "; removed upstream\n")
-                << "identity     " << Identity(file.upstream) << '\n'
+                << "identity     " << IdentityText(file.upstream) << '\n'
                 << "path case    "
                 << (file.guard_case ? "guarded: a path that differs from a rule's in case only is "
                                       "refused\n"
