@@ -19,8 +19,7 @@ absl::Status CheckMember(absl::string_view member, absl::string_view field);
 bool IsPattern(absl::string_view member);
 
 // Whether the caller of that name (ActorOf) is whom the member names: `*` is any one segment, a
-// last
-// `**` one or more. A caller whose segments are none that SPIFFE allows is met by no wildcard.
+// last `**` one or more. A caller whose segments are none that SPIFFE allows is met by no wildcard.
 bool IsMember(absl::string_view caller, absl::string_view member);
 
 }  // namespace tollgate::service

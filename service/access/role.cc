@@ -1,25 +1,34 @@
 #include "service/access/role.h"
 
-#include <bitset>
+#include <array>
+#include <initializer_list>
 
 #include "absl/strings/str_join.h"
 
 namespace tollgate::service {
 namespace {
 
-using Permissions = std::bitset<kPermissionCount>;
+// One bit a permission.
+using Permissions = uint32_t;
+static_assert(kPermissionCount < 32);
 
-Permissions Of(std::initializer_list<Permission> permissions) {
-  Permissions set;
-  for (const Permission permission : permissions) set.set(static_cast<size_t>(permission));
+constexpr Permissions BitOf(Permission permission) {
+  return Permissions{1} << static_cast<int>(permission);
+}
+
+constexpr Permissions kEverything = (Permissions{1} << kPermissionCount) - 1;
+
+constexpr Permissions Of(std::initializer_list<Permission> permissions) {
+  Permissions set = 0;
+  for (const Permission permission : permissions) set |= BitOf(permission);
   return set;
 }
 
 // What each role may do; nothing but this table grants anything.
-Permissions PermissionsOf(Role role) {
+constexpr Permissions PermissionsOf(Role role) {
   switch (role) {
     case Role::kAdmin:
-      return Permissions().set();
+      return kEverything;
     case Role::kOperator:
       // Takes away, and keeps the service running; is never shown a token, and grants nothing.
       return Of({Permission::kReadTokens, Permission::kSuspendToken, Permission::kRevokeToken,
@@ -46,8 +55,15 @@ Permissions PermissionsOf(Role role) {
     case Role::kValidator:
       return Of({Permission::kFollowFeed, Permission::kTestAccess});
   }
-  return Permissions();
+  return 0;
 }
+
+// By the role's number: each call of the service looks a permission up.
+constexpr std::array<Permissions, kRoleCount> kPermissionsOfRoles = [] {
+  std::array<Permissions, kRoleCount> all = {};
+  for (int i = 0; i < kRoleCount; ++i) all[i] = PermissionsOf(static_cast<Role>(i));
+  return all;
+}();
 
 }  // namespace
 
@@ -113,7 +129,7 @@ std::string RoleNames() {
 }
 
 bool Has(Role role, Permission permission) {
-  return PermissionsOf(role).test(static_cast<size_t>(permission));
+  return (kPermissionsOfRoles[static_cast<size_t>(role)] & BitOf(permission)) != 0;
 }
 
 bool TakesWorkspaces(Role role) {
