@@ -3,14 +3,10 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "base/mutation.h"
 #include "base/proto_time.h"
 #include "base/status.h"
-#include "lease/limits.h"
-#include "lease/proof.h"
 #include "service/feed/ledger/enforcement.h"
-#include "token/field_rules.h"
 
 namespace tollgate::service {
 
@@ -20,125 +16,6 @@ using tollgate::v1::Hello;
 using tollgate::v1::Ping;
 
 namespace {
-
-constexpr size_t kMaxVersionBytes = 64;
-constexpr size_t kMaxTermBytes = 64;
-constexpr size_t kMaxBrandBytes = 16;
-// At one synced commit a microsecond, the store reaches this revision in 285 years. A higher number
-// is neither a revision of this store, nor of the store before a roll-back (R11).
-constexpr int64_t kMaxRevision = int64_t{1} << 53;
-constexpr size_t kMaxEpochBytes = 64;
-constexpr absl::Duration kComeBackLater = absl::Seconds(5);
-// Somebody has to do something first.
-constexpr absl::Duration kComeBackMended = absl::Seconds(30);
-
-absl::Status CheckHello(const Hello& hello) {
-  RETURN_IF_ERROR(token::CheckValidatorId(hello.validator_id(), "hello.validator_id"));
-  if (hello.incarnation().size() != lease::kIncarnationBytes) {
-    return base::RefuseField("INCARNATION_MALFORMED", "hello.incarnation",
-                             "must be 16 random bytes, new for each process");
-  }
-  if (hello.epoch().size() > kMaxEpochBytes) {
-    return base::RefuseField("EPOCH_MALFORMED", "hello.epoch", "is no epoch of this service's");
-  }
-  if (hello.applied_revision() < 0 || hello.applied_revision() > kMaxRevision) {
-    return base::RefuseField("REVISION_MALFORMED", "hello.applied_revision",
-                             "must be from 0 to 2^53: no store gets further");
-  }
-  if (hello.answered_revision() < 0 || hello.answered_revision() > kMaxRevision) {
-    return base::RefuseField("REVISION_MALFORMED", "hello.answered_revision",
-                             "must be from 0 to 2^53: no store gets further");
-  }
-  if (hello.has_proof()) {
-    RETURN_IF_ERROR(lease::CheckProof(hello.proof()));
-    if (hello.proof().revision() > kMaxRevision) {
-      return base::RefuseField("PROOF_MALFORMED", "hello.proof.revision",
-                               "must be from 0 to 2^53: no store gets further");
-    }
-    if (!hello.epoch().empty() && hello.epoch() != hello.proof().epoch()) {
-      return base::RefuseField("PROOF_MALFORMED", "hello.proof.epoch",
-                               "is not that of hello.epoch");
-    }
-  }
-  if (hello.answered_term().size() > kMaxTermBytes) {
-    return base::RefuseField("REVISION_MALFORMED", "hello.answered_term",
-                             "is no term of this service's");
-  }
-  if (hello.brand().size() > kMaxBrandBytes) {
-    return base::RefuseField("BRAND_TOO_LONG", "hello.brand", "must be at most 16 bytes");
-  }
-  if (hello.version().size() > kMaxVersionBytes) {
-    return base::RefuseField("VERSION_TOO_LONG", "hello.version", "must be at most 64 bytes");
-  }
-  if (hello.stale_policy() == tollgate::v1::STALE_POLICY_FAIL_OPEN) {
-    const absl::Duration open_for = base::IsValid(hello.fail_open_for())
-                                        ? base::FromProto(hello.fail_open_for())
-                                        : absl::ZeroDuration();
-    if (open_for <= absl::ZeroDuration() || open_for > lease::kLongestFailOpen) {
-      return base::RefuseField("FAIL_OPEN_OUT_OF_RANGE", "hello.fail_open_for",
-                               "must be above 0 and at most 24 h with STALE_POLICY_FAIL_OPEN");
-    }
-  }
-  if (hello.has_holds_outlive_lease()) {
-    const absl::Duration past = base::IsValid(hello.holds_outlive_lease())
-                                    ? base::FromProto(hello.holds_outlive_lease())
-                                    : absl::ZeroDuration();
-    if (past <= absl::ZeroDuration() || past > lease::kLongestHoldsPastLease) {
-      return base::RefuseField("HOLDS_OUTLIVE_OUT_OF_RANGE", "hello.holds_outlive_lease",
-                               "must be above 0 and at most 24 h, or unset: holds then end with "
-                               "the lease");
-    }
-  }
-  return absl::OkStatus();
-}
-
-absl::Status RefuseHistory(absl::string_view reason, absl::string_view field,
-                           absl::string_view what, absl::string_view message) {
-  base::ErrorDetails details;
-  details.reason = std::string(reason);
-  details.fields = {{std::string(field), std::string(what)}};
-  return Refuse(absl::StatusCode::kFailedPrecondition, std::string(message), details);
-}
-
-absl::Status RefuseForked(const v1::Proof& proof, int64_t head) {
-  return RefuseHistory(
-      "STORE_ROLLED_BACK", "hello.proof.revision",
-      absl::StrCat("proves revision ", proof.revision(), "; this store is at ", head,
-                   " and knows another history, or none so far"),
-      absl::StrCat("refused: this service told the validator of revision ", proof.revision(),
-                   ", and its store, now at ", head,
-                   ", does not hold that history: it was put back to an older state, or is a copy. "
-                   "Begin a new history on it: tollgated new-epoch"));
-}
-
-absl::Status RefuseUnproven(const v1::Proof& proof) {
-  return RefuseHistory(
-      "HISTORY_UNPROVEN", "hello.proof.mac", "was not made with this service's sealing key",
-      absl::StrCat(
-          "refused: the validator follows another history of this epoch (revision ",
-          proof.revision(),
-          "), and cannot prove that this service told it. Start the "
-          "validator again without its state folder; if the service lost its sealing key, "
-          "or runs on an old copy of its store, begin a new history: tollgated new-epoch"));
-}
-
-absl::Status RefuseUnprovenFuture(int64_t applied, int64_t head) {
-  return RefuseHistory(
-      "REVISION_FROM_THE_FUTURE", "hello.applied_revision",
-      absl::StrCat("is ", applied, ", above the newest revision of this epoch, ", head,
-                   ", and no proof says that this service told it"),
-      "refused: this validator claims to have applied more of the epoch than the store holds. "
-      "Start the validator again; if the store was put back to an older state, begin a new "
-      "history: tollgated new-epoch");
-}
-
-absl::Status RefuseUnknownEpoch(absl::string_view epoch) {
-  return RefuseHistory(
-      "EPOCH_UNKNOWN", "hello.epoch", absl::StrCat("is ", epoch, ", which this store never had"),
-      "refused: the validator follows another service's history. Is it a drill's, or a stranger's "
-      "address? To take over its validators on purpose name the epoch: tollgated new-epoch "
-      "--accept-epoch EPOCH; or start the validator again, without its state folder");
-}
 
 void SetMessage(const FollowResponse& message, FollowerStreamState::Output* output) {
   output->kind = FollowerStreamState::Output::Kind::kWrite;
@@ -227,52 +104,37 @@ FollowerStreamState::Received FollowerStreamState::Proved(const KnownFingerprint
   return Judge(known);
 }
 
-// R11, R19: whether its past is ours decides before anything else does.
 FollowerStreamState::Received FollowerStreamState::Judge(const KnownFingerprint& known) {
-  const int64_t head = ring_->head();
-  switch (JudgeHello(hello_, *options_.history, head, known)) {
-    case Agreement::kNeedsFingerprint:
+  const HelloVerdict verdict =
+      DecideHello(hello_, *options_.history, options_.proofs, ring_->head(), known);
+  switch (verdict.kind) {
+    case HelloVerdict::Kind::kReadFingerprint:
       state_ = State::kProving;
       prove_due_ = true;
       return Received::kNothing;
-    case Agreement::kContradiction:
-      if (TOLLGATE_MUTATED("r11_future_let_in")) return Admit(/*may_resume=*/true);
-      // Whoever may follow the feed may tell of a contradiction, and is bound to no session; but
-      // only our own seal makes it true.
-      if (options_.proofs == nullptr || !options_.proofs->IsSealed(hello_.proof())) {
-        return TurnAway(Received::kStranger, RefuseUnproven(hello_.proof()));
-      }
-      return TurnAway(Received::kForked, RefuseForked(hello_.proof(), head));
-    case Agreement::kUnknownEpoch:
-      return TurnAway(
-          Received::kStranger,
-          RefuseUnknownEpoch(hello_.has_proof() ? hello_.proof().epoch() : hello_.epoch()));
-    case Agreement::kUnprovenFuture:
-      return TurnAway(Received::kStranger, RefuseUnprovenFuture(hello_.applied_revision(), head));
-    case Agreement::kSame:
+    case HelloVerdict::Kind::kMayResume:
       return Admit(/*may_resume=*/true);
-    case Agreement::kFresh:
-    case Agreement::kElsewhere:
-    case Agreement::kUnproven:
+    case HelloVerdict::Kind::kForked:
+      return TurnAway(Received::kForked, verdict);
+    case HelloVerdict::Kind::kStranger:
+      return TurnAway(Received::kStranger, verdict);
+    case HelloVerdict::Kind::kReset:
       break;
   }
   return Admit(/*may_resume=*/false);
 }
 
 FollowerStreamState::Received FollowerStreamState::TurnAway(Received as,
-                                                            const absl::Status& refusal) {
-  refusal_ = refusal;
-  GoAway("other_history", as == Received::kForked ? kComeBackLater : kComeBackMended);
-  finish_ = refusal;
+                                                            const HelloVerdict& verdict) {
+  refusal_ = verdict.refusal;
+  GoAway("other_history", verdict.retry_after);
+  finish_ = verdict.refusal;
   return as;
 }
 
 FollowerStreamState::Received FollowerStreamState::Admit(bool may_resume) {
   if (!lessor_->BindCaller(session_, options_.caller) && !TOLLGATE_MUTATED("r4_any_caller")) {
-    return Refuse(base::Refuse(
-        absl::StatusCode::kPermissionDenied, "SESSION_OF_ANOTHER",
-        "refused: this process of the validator has followed as another caller. Only that one may "
-        "speak for it; a validator whose certificate names it anew has to be started again."));
+    return Refuse(RefuseOtherCaller());
   }
   greeted_ = true;
   if (!may_resume) {

@@ -23,6 +23,7 @@
 #include "absl/types/optional.h"
 #include "base/clock.h"
 #include "service/feed/event_ring.h"
+#include "service/feed/hello_rules.h"
 #include "service/feed/ledger/lessor.h"
 #include "service/history/history.h"
 #include "service/history/proof_maker.h"
@@ -143,7 +144,7 @@ class FollowerStreamState {
   Received OnHello(const tollgate::v1::Hello& hello);
   Received Judge(const KnownFingerprint& known);
   Received Admit(bool may_resume);
-  Received TurnAway(Received as, const absl::Status& refusal);
+  Received TurnAway(Received as, const HelloVerdict& verdict);
   void OnPing(const tollgate::v1::Ping& ping, base::BootTime now);
   Received Refuse(const absl::Status& status);
   void PrepareWelcome(bool reset);
