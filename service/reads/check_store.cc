@@ -13,6 +13,7 @@
 #include "storage/audit_index.h"
 #include "storage/live_count.h"
 #include "storage/schema.h"
+#include "storage/whole_table.h"
 #include "token/life_cycle.h"
 #include "tollgate/store/v1/records.pb.h"
 
@@ -27,7 +28,6 @@ using ::tollgate::store::v1::TokenRecord;
 using ::tollgate::store::v1::WorkspaceRecord;
 using ::tollgate::v1::CheckStoreResponse;
 
-constexpr size_t kAtATime = 1000;
 constexpr int kMostTold = 20;
 constexpr size_t kAll = std::numeric_limits<size_t>::max();
 
@@ -58,43 +58,22 @@ class StoreCheck {
 
   // Those that have no token may have counts.
   absl::Status ReadWorkspaces() {
-    return ForEach<WorkspaceRecord>(storage::Table::kWorkspaces, [this](const auto& record) {
+    const auto note = [this](const WorkspaceRecord& record) {
       live_[record.workspace()].recorded = true;
       return absl::OkStatus();
-    });
+    };
+    return storage::ForEachRecord<WorkspaceRecord>(view_, storage::Table::kWorkspaces, note);
   }
 
   absl::Status ReadTokens() {
-    return ForEach<TokenRecord>(storage::Table::kTokens,
-                                [this](const auto& record) { return Read(record); });
+    return storage::ForEachRecord<TokenRecord>(view_, storage::Table::kTokens,
+                                               [this](const auto& record) { return Read(record); });
   }
 
   // Those of tokens that are there were looked at with them.
   absl::Status ReadDigests() {
-    return ForEach<DigestRecord>(storage::Table::kDigests,
-                                 [this](const auto& record) { return Read(record); });
-  }
-
-  template <typename Record, typename Each>
-  absl::Status ForEach(storage::Table table, Each each) {
-    Record record;
-    return ForEachEntry(table, [&](const storage::Entry& entry) {
-      if (record.ParseFromString(entry.value)) return absl::Status(each(record));
-      return absl::Status(absl::DataLossError(
-          absl::StrCat(record.GetDescriptor()->name(), ": a record cannot be parsed")));
-    });
-  }
-
-  template <typename Each>
-  absl::Status ForEachEntry(storage::Table table, Each each) {
-    std::string from;
-    while (true) {
-      ASSIGN_OR_RETURN(const std::vector<storage::Entry> entries,
-                       view_.Scan(table, from, "", kAtATime));
-      for (const storage::Entry& entry : entries) RETURN_IF_ERROR(each(entry));
-      if (entries.size() < kAtATime) return absl::OkStatus();
-      from = storage::KeyAfter(entries.back().key);
-    }
+    return storage::ForEachRecord<DigestRecord>(
+        view_, storage::Table::kDigests, [this](const auto& record) { return Read(record); });
   }
 
   absl::Status Read(const TokenRecord& record) {
@@ -147,7 +126,7 @@ class StoreCheck {
   // Whether each entry of the audit log is found by the tokens that it is about, and no other is.
   absl::Status CheckAudit() {
     int64_t rows = 0;
-    RETURN_IF_ERROR(ForEach<AuditChainRecord>(storage::Table::kAudit, [&](const auto& link) {
+    const auto check = [&](const AuditChainRecord& link) -> absl::Status {
       AuditRecord entry;
       if (!entry.ParseFromString(link.content())) {
         return absl::DataLossError("an audit entry cannot be parsed");
@@ -160,12 +139,14 @@ class StoreCheck {
                            entry.action(), ") is not in the history of ", entry.resource()));
       }
       return absl::OkStatus();
-    }));
+    };
+    RETURN_IF_ERROR(storage::ForEachRecord<AuditChainRecord>(view_, storage::Table::kAudit, check));
     int64_t found = 0;
-    RETURN_IF_ERROR(ForEachEntry(storage::Table::kAuditByToken, [&](const storage::Entry& row) {
+    const auto count = [&found](const storage::Entry& row) {
       if (row.value != storage::kEndedWithOthers) ++found;
       return absl::OkStatus();
-    }));
+    };
+    RETURN_IF_ERROR(storage::ForEachEntry(view_, storage::Table::kAuditByToken, count));
     if (found > rows) {
       Fault(absl::StrCat("histories of tokens have ", found, " entries, and the audit log has ",
                          rows, " about tokens"));

@@ -1,7 +1,6 @@
 #include "service/records/binding_record.h"
 
 #include <algorithm>
-#include <functional>
 #include <string>
 #include <utility>
 
@@ -10,56 +9,35 @@
 #include "service/records/audit_changes.h"
 #include "service/records/field_time.h"
 #include "storage/schema.h"
+#include "storage/whole_table.h"
 
 namespace tollgate::service {
 
 using ::tollgate::store::v1::AuditRecord;
 using ::tollgate::store::v1::BindingRecord;
 
-namespace {
-constexpr size_t kAtATime = 1000;
-}  // namespace
-
-namespace {
-
-// Also those that were withdrawn.
-absl::Status ForEachBinding(const storage::View& view,
-                            const std::function<void(BindingRecord record)>& each) {
-  std::string from;
-  while (true) {
-    ASSIGN_OR_RETURN(const std::vector<storage::Entry> entries,
-                     view.Scan(storage::Table::kBindings, from, "", kAtATime));
-    for (const storage::Entry& entry : entries) {
-      BindingRecord record;
-      if (!record.ParseFromString(entry.value)) {
-        return absl::DataLossError("a binding's record cannot be parsed");
-      }
-      each(std::move(record));
-    }
-    if (entries.size() < kAtATime) return absl::OkStatus();
-    from = storage::KeyAfter(entries.back().key);
-  }
-}
-
-}  // namespace
-
 absl::StatusOr<std::vector<BindingRecord>> ReadBindings(const storage::View& view) {
   std::vector<BindingRecord> records;
-  RETURN_IF_ERROR(ForEachBinding(view, [&records](BindingRecord record) {
+  const auto add = [&records](BindingRecord& record) {
     if (!record.withdrawn()) records.push_back(std::move(record));
-  }));
+    return absl::OkStatus();
+  };
+  RETURN_IF_ERROR(storage::ForEachRecord<BindingRecord>(view, storage::Table::kBindings, add));
   return records;
 }
 
 absl::Status ForgetWithdrawn(const storage::View& view, size_t most, storage::Effects& effects) {
   size_t withdrawn = 0;
   BindingRecord first;
-  RETURN_IF_ERROR(ForEachBinding(view, [&](BindingRecord record) {
-    if (!record.withdrawn()) return;
-    if (withdrawn++ == 0 || record.update_revision() < first.update_revision()) {
+  const auto find_first = [&](BindingRecord& record) {
+    if (record.withdrawn() &&
+        (withdrawn++ == 0 || record.update_revision() < first.update_revision())) {
       first = std::move(record);
     }
-  }));
+    return absl::OkStatus();
+  };
+  RETURN_IF_ERROR(
+      storage::ForEachRecord<BindingRecord>(view, storage::Table::kBindings, find_first));
   if (withdrawn >= most) {
     effects.Delete(storage::Table::kBindings, storage::BindingKey(first.member(), first.role()));
   }

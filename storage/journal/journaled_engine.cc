@@ -12,6 +12,7 @@
 #include "storage/embedded_engine.h"
 #include "storage/schema.h"
 #include "storage/tombstone.h"
+#include "storage/whole_table.h"
 
 namespace tollgate::storage {
 namespace {
@@ -162,13 +163,14 @@ class Missed {
   }
 
   absl::Status FromBindings() {
-    return ForEach<BindingRecord>(
-        Table::kBindings, [this](const BindingRecord& binding) { return AddBinding(binding); });
+    return ForEachRecord<BindingRecord>(
+        view_, Table::kBindings,
+        [this](const BindingRecord& binding) { return AddBinding(binding); });
   }
 
   // The records of some are purged, and what is left of those lies under their digests.
   absl::Status FromTombstones() {
-    return ForEach<DigestRecord>(Table::kDigests, [this](const DigestRecord& digest) {
+    return ForEachRecord<DigestRecord>(view_, Table::kDigests, [this](const DigestRecord& digest) {
       // Nothing that ForJournal keeps needs the digest itself.
       return digest.has_tombstone() ? AddToken(RecordOfPurged(digest, "")) : absl::OkStatus();
     });
@@ -176,29 +178,12 @@ class Missed {
 
   // The events are no longer kept, so every token is read.
   absl::Status FromTokens() {
-    RETURN_IF_ERROR(ForEach<TokenRecord>(
-        Table::kTokens, [this](const TokenRecord& token) { return AddToken(token); }));
+    RETURN_IF_ERROR(ForEachRecord<TokenRecord>(
+        view_, Table::kTokens, [this](const TokenRecord& token) { return AddToken(token); }));
     RETURN_IF_ERROR(FromTombstones());
     RETURN_IF_ERROR(FromBindings());
-    return ForEach<CohortRecord>(Table::kCohorts,
-                                 [this](const CohortRecord& cohort) { return AddCohort(cohort); });
-  }
-
-  template <typename Record>
-  absl::Status ForEach(Table table, const std::function<absl::Status(const Record&)>& each) {
-    std::string from;
-    while (true) {
-      ASSIGN_OR_RETURN(const std::vector<Entry> entries, view_.Scan(table, from, "", kAtATime));
-      for (const Entry& entry : entries) {
-        Record record;
-        if (!record.ParseFromString(entry.value)) {
-          return absl::DataLossError("a record of the store cannot be parsed");
-        }
-        RETURN_IF_ERROR(each(record));
-      }
-      if (entries.size() < kAtATime) return absl::OkStatus();
-      from = KeyAfter(entries.back().key);
-    }
+    return ForEachRecord<CohortRecord>(
+        view_, Table::kCohorts, [this](const CohortRecord& cohort) { return AddCohort(cohort); });
   }
 
   absl::Status AddToken(const TokenRecord& token) {

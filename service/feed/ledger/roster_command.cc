@@ -7,6 +7,7 @@
 #include "base/mutation.h"
 #include "base/status.h"
 #include "storage/schema.h"
+#include "storage/whole_table.h"
 
 namespace tollgate::service {
 
@@ -113,22 +114,13 @@ absl::Status EndRestoreHold::Run(const storage::View& view, const storage::Slot&
 }
 
 absl::StatusOr<std::vector<SessionRecord>> ReadRoster(const storage::View& view) {
-  constexpr size_t kPage = 1000;
   std::vector<SessionRecord> roster;
-  std::string begin;
-  while (true) {
-    ASSIGN_OR_RETURN(std::vector<storage::Entry> page,
-                     view.Scan(storage::Table::kSessions, begin, "", kPage));
-    for (const storage::Entry& entry : page) {
-      SessionRecord record;
-      if (!record.ParseFromString(entry.value)) {
-        return absl::DataLossError("a record of the roster cannot be parsed");
-      }
-      roster.push_back(std::move(record));
-    }
-    if (page.size() < kPage) return roster;
-    begin = storage::KeyAfter(page.back().key);
-  }
+  const auto add = [&roster](SessionRecord& record) {
+    roster.push_back(std::move(record));
+    return absl::OkStatus();
+  };
+  RETURN_IF_ERROR(storage::ForEachRecord<SessionRecord>(view, storage::Table::kSessions, add));
+  return roster;
 }
 
 }  // namespace tollgate::service
