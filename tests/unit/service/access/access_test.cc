@@ -5,6 +5,7 @@
 #include "base/status.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "net/user_doors.h"
 #include "service/access/member.h"
 
 namespace tollgate::service {
@@ -141,6 +142,24 @@ TEST(AccessTest, NobodyMayWhatNoBindingGrants) {
   EXPECT_TRUE(ask("unix:root", Permission::kCreateToken).ok()) << "what is built in stays";
   access.Take({});
   EXPECT_FALSE(ask("spiffe://corp/ci", Permission::kCreateToken).ok());
+}
+
+// The host's user database did not answer, or too many others came before: nothing that anybody was
+// given is his.
+TEST(AccessTest, AUserWhomTheServiceDoesNotKnowIsNobody) {
+  EXPECT_EQ(base::ReasonOf(CheckMember(net::kUnknownUnixUser, "member")), "BAD_MEMBER");
+  const BoundAccess access({Of(Role::kAdmin, "local"), Of(Role::kAdmin, "unix:root"),
+                            Of(Role::kAdmin, "spiffe://corp/**"),
+                            Of(Role::kAdmin, "spiffe://corp/*")});
+  net::Caller unknown;
+  unknown.kind = net::Caller::Kind::kUnixUser;
+  unknown.id = net::kUnknownUnixUser;
+  for (const Permission permission : AllPermissions()) {
+    if (permission == Permission::kTestAccess) continue;  // what he may do, which is nothing
+    EXPECT_TRUE(absl::IsPermissionDenied(access.Authorize(unknown, permission, "workspaces/acme")))
+        << PermissionName(permission);
+    EXPECT_FALSE(access.Find(net::kUnknownUnixUser, permission, "").has_value());
+  }
 }
 
 TEST(AccessTest, ACallerHasTheNameOfHisTransport) {
