@@ -438,6 +438,21 @@ TEST_F(FeedTest, AChangeOfAccessThatCannotBeReadIsFatal) {
   EXPECT_FALSE(PingAndRead(&a).pong().has_lease());
 }
 
+// Whoever starts a feed has read the bindings: what the tail tells of before is in them, and would
+// only be read once more for each change that the store keeps.
+TEST_F(FeedTest, WhatChangedBeforeTheStartIsNoChangeOfAccess) {
+  for (int i = 0; i < 3; ++i) Run(std::make_shared<ChangeAccess>());
+  int changes = 0;
+  options_.on_access_changed = [&] {
+    ++changes;
+    return absl::OkStatus();
+  };
+  Start();
+  EXPECT_EQ(changes, 0);
+  Run(std::make_shared<ChangeAccess>());
+  EXPECT_EQ(changes, 1);
+}
+
 TEST_F(FeedTest, DrainingSendsEverybodyAwayAlsoWhoWasLetInBefore) {
   Follower a = Join("a");
   Follower late = Connect("late");

@@ -785,6 +785,35 @@ TEST_F(FollowerStreamStateTest, TheLastReportOfUseCountsAfterAGoAwayToo) {
   EXPECT_EQ(state_->Receive(request, now_), FollowerStreamState::Received::kNothing);
 }
 
+// Use that is told by one that may not tell it could keep a token alive; but that it admits nothing
+// more is believed of anybody (R4).
+TEST_F(FollowerStreamStateTest, OneThatMayNoLongerFollowIsHeardOnlyWhenItSaysGoodbye) {
+  Hello();
+  Welcomed();
+  v1::FollowRequest usage, goodbye;
+  usage.mutable_usage();
+  goodbye.mutable_goodbye();
+  EXPECT_EQ(state_->Receive(usage, now_), FollowerStreamState::Received::kUsage);
+  const int64_t revision = Commit();
+  state_->Forbid(absl::PermissionDeniedError("no role"));
+  EXPECT_EQ(state_->Receive(usage, now_), FollowerStreamState::Received::kNothing);
+  EXPECT_EQ(Ping(revision), FollowerStreamState::Received::kNothing);
+  EXPECT_THAT(lessor_.acks, IsEmpty());
+  EXPECT_EQ(state_->Receive(goodbye, now_), FollowerStreamState::Received::kGoodbye);
+  const FollowerStreamState::Output end = Next();
+  ASSERT_EQ(end.kind, Kind::kFinish) << "and it is sent nothing more";
+  EXPECT_TRUE(absl::IsPermissionDenied(end.status)) << end.status;
+  EXPECT_EQ(state_->Receive(usage, now_), FollowerStreamState::Received::kNothing);
+}
+
+TEST_F(FollowerStreamStateTest, OneThatMayNotFollowIsBoundToNoSession) {
+  state_->Forbid(absl::PermissionDeniedError("no role"));
+  EXPECT_EQ(Hello(), FollowerStreamState::Received::kNothing);
+  EXPECT_FALSE(state_->greeted());
+  EXPECT_THAT(lessor_.callers, IsEmpty());
+  EXPECT_EQ(Next().kind, Kind::kFinish);
+}
+
 TEST_F(FollowerStreamStateTest, R16APongWaitsForAKeepAlive) {
   Hello();
   Welcomed();

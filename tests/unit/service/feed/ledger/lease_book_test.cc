@@ -322,6 +322,29 @@ TEST_F(LeaseBookTest, ASessionIsBoundToTheFirstWhoAsks) {
   EXPECT_EQ(book_.BeginRosterWrite(Id("a"), absl::UnixEpoch()).record.caller(), "local");
 }
 
+TEST_F(LeaseBookTest, EachUserOfThisHostHasSessionsOfHisOwn) {
+  EXPECT_TRUE(book_.Bind(Id("a"), "unix:ada", now_));
+  for (const char* other : {"unix:bob", "unix:", "local", "spiffe://a"}) {
+    EXPECT_FALSE(book_.Bind(Id("a"), other, now_)) << other;
+  }
+  EXPECT_TRUE(book_.Bind(Id("a"), "unix:ada", now_));
+}
+
+// A roster of before users were told apart calls all of them `local`.
+TEST_F(LeaseBookTest, ASessionOfAnOlderRosterIsOfTheFirstUserWhoComesBackToIt) {
+  store::v1::SessionRecord record;
+  record.set_validator_id("a");
+  record.set_incarnation(std::string(16, 'a'));
+  record.set_caller("local");
+  book_.Recall(record, now_);
+  EXPECT_FALSE(book_.Bind(Id("a"), "spiffe://a", now_));
+  EXPECT_TRUE(book_.Bind(Id("a"), "local", now_)) << "over the loopback he is called so still";
+  EXPECT_TRUE(book_.Bind(Id("a"), "unix:ada", now_));
+  EXPECT_FALSE(book_.Bind(Id("a"), "unix:bob", now_));
+  EXPECT_FALSE(book_.Bind(Id("a"), "local", now_));
+  EXPECT_EQ(book_.BeginRosterWrite(Id("a"), absl::UnixEpoch()).record.caller(), "unix:ada");
+}
+
 TEST_F(LeaseBookTest, ARecordSaysWhoWasSeenAndWhen) {
   Hello(Id("a"));
   const RosterWrite write =
