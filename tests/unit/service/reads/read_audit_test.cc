@@ -9,6 +9,8 @@
 #include "service/tokens/retire_token.h"
 #include "service/tokens/revoke_cohort.h"
 #include "service/tokens/update_token.h"
+#include "service/workspaces/create_workspace.h"
+#include "service/workspaces/delete_workspace.h"
 #include "storage/audit_index.h"
 #include "storage/migration.h"
 #include "storage/overlay_view.h"
@@ -151,6 +153,50 @@ TEST_F(ReadAuditTest, TheEntryThatEndedItWithOthersIsOfItsHistory) {
 }
 
 // The point of the index.
+// A name may be used again, by others: who has a role in the workspace as it is learns nothing of
+// the former one, whose tokens may have had labels and owners.
+TEST_F(ReadAuditTest, AWorkspaceAsItIsHasNothingOfTheFormerOfItsName) {
+  const auto actions = [this](ListAuditEntriesRequest request, AuditReach reach) {
+    std::vector<std::string> found;
+    for (const bool newest_first : {false, true}) {
+      request.set_newest_first(newest_first);
+      found.clear();
+      const auto page = ReadAuditEntries(*View(), request, now_, reach);
+      EXPECT_TRUE(page.ok()) << page.status();
+      for (const AuditEntry& entry : page->entries()) found.push_back(entry.action());
+      if (newest_first) std::reverse(found.begin(), found.end());
+    }
+    return found;
+  };
+  const auto former = Made("of the former");
+  ASSERT_TRUE(RevokeOne(former.name()).ok());
+  Harm([&](storage::Effects& effects) {  // as a purge does it, in its time
+    effects.Delete(storage::Table::kTokens, storage::TokenKey("acme", former.token_id()));
+  });
+  tollgate::v1::DeleteWorkspaceRequest gone;
+  gone.set_name("workspaces/acme");
+  ASSERT_TRUE(Do(DeleteWorkspaceCommand::Make(gone, "ops")).ok());
+  ListAuditEntriesRequest acme;
+  acme.set_parent("workspaces/acme");
+  EXPECT_THAT(actions(acme, AuditReach::kWorkspaceAsItIs), IsEmpty()) << "it is not there";
+
+  tollgate::v1::CreateWorkspaceRequest anew;
+  anew.set_workspace_id("acme");
+  ASSERT_TRUE(Do(CreateWorkspaceCommand::Make(anew, "ops")).ok());
+  const auto token = Made("of the next");
+  EXPECT_THAT(actions(acme, AuditReach::kWorkspaceAsItIs),
+              ElementsAre("workspace.create", "token.create"));
+  EXPECT_THAT(actions(Of(token.name()), AuditReach::kWorkspaceAsItIs), ElementsAre("token.create"));
+  EXPECT_THAT(actions(Of(former.name()), AuditReach::kWorkspaceAsItIs), IsEmpty());
+  acme.set_from_revision(1);
+  EXPECT_THAT(actions(acme, AuditReach::kWorkspaceAsItIs),
+              ElementsAre("workspace.create", "token.create"))
+      << "nor by asking for it";
+  EXPECT_THAT(actions(acme, AuditReach::kAll),
+              ElementsAre("workspace.create", "token.create", "token.revoke", "workspace.delete",
+                          "workspace.create", "token.create"));
+}
+
 TEST_F(ReadAuditTest, AHistoryReadsNothingOfTheOthers) {
   const auto token = Made("a");
   std::vector<std::shared_ptr<CreateTokenCommand>> made;

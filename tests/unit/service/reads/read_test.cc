@@ -299,6 +299,31 @@ TEST_F(ReadTest, AllWorkspacesThatMayBeReadComeInPages) {
   EXPECT_EQ(Reason(ReadTokenList(*View(), request, now_, may_read)), "PAGE_TOKEN_MISMATCH");
 }
 
+// Neither a page token nor a short page tells that others lie between or behind.
+TEST_F(ReadTest, AListOfWorkspacesTellsNothingOfThoseThatMayNotBeRead) {
+  for (const char* workspace : {"a", "hidden-1", "m", "z-hidden"}) {
+    auto ask = Ask("x");
+    ask.set_parent(absl::StrCat("workspaces/", workspace));
+    ask.set_create_workspace(true);
+    ASSERT_TRUE(Create(ask).ok());
+  }
+  const MayReadWorkspace may_read = [](absl::string_view name) {
+    return name == "workspaces/a" || name == "workspaces/m";
+  };
+  tollgate::v1::ListWorkspacesRequest request;
+  request.set_page_size(1);
+  const auto first = ReadWorkspaceList(*View(), request, may_read).value();
+  ASSERT_EQ(first.workspaces_size(), 1);
+  EXPECT_EQ(first.workspaces(0).name(), "workspaces/a");
+  EXPECT_EQ(first.next_page_token(), MakePageToken("workspaces", "a"))
+      << "behind the last that is shown, and not behind one that is not";
+  request.set_page_token(first.next_page_token());
+  const auto last = ReadWorkspaceList(*View(), request, may_read).value();
+  ASSERT_EQ(last.workspaces_size(), 1);
+  EXPECT_EQ(last.workspaces(0).name(), "workspaces/m");
+  EXPECT_EQ(last.next_page_token(), "") << "nothing follows that he may see";
+}
+
 // Else one call would look at all of a store's empty workspaces.
 TEST_F(ReadTest, WorkspacesWithoutTokensFillAPageToo) {
   auto ask = Ask("one");
