@@ -264,5 +264,38 @@ TEST_F(EdgeServiceTest, ManyFollowersShareOneEvent) {
   for (auto& stream : streams) EXPECT_TRUE(stream->End().ok());
 }
 
+// Who is held open at an edge may be of any workspace.
+TEST_F(EdgeServiceTest, HoldersAreNamedOnlyToWhoRunsTheService) {
+  const auto stream = Follow("edge-1");
+  stream->applied = stream->Read().welcome().revision();
+  const int64_t revision = Tell();
+  stream->PingPong();  // which brings the event
+  v1::FollowRequest said = PingRequest(++stream->sequence, revision);
+  said.mutable_ping()->set_open_holds(1);
+  v1::EndedHolds* ended = said.mutable_ping()->add_ended_holds();
+  ended->set_revision(revision);
+  ended->set_told(1);
+  ended->add_unanswered("chat/web-7");
+  ASSERT_TRUE(stream->wire->Write(said));
+  while (!stream->Read().has_pong()) {
+  }
+  const auto ask = [&](Role role) {
+    JudgeBy({LocalAs(role)});
+    v1::GetEnforcementRequest request;
+    request.set_revision(revision);
+    grpc::ClientContext context;
+    context.set_deadline(absl::ToChronoTime(absl::Now() + kRpcPatience));
+    v1::Receipt receipt;
+    const grpc::Status status = stub_->GetEnforcement(&context, request, &receipt);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    EXPECT_EQ(receipt.holds_open(), 1);
+    return receipt;
+  };
+  EXPECT_EQ(ask(Role::kReader).edge_holds_size(), 0);
+  const v1::Receipt named = ask(Role::kAuditor);
+  ASSERT_EQ(named.edge_holds_size(), 1);
+  EXPECT_THAT(named.edge_holds(0).unanswered(), ElementsAre("chat/web-7"));
+}
+
 }  // namespace
 }  // namespace tollgate::service

@@ -132,11 +132,11 @@ class RoleTableTest : public ServiceTest {
   }
   void SetUp() override {
     ServiceTest::SetUp();
-    const auto channel = grpc::CreateChannel(absl::StrCat("unix:", dir_ / "admin"),
-                                             grpc::InsecureChannelCredentials());
-    access_ = AccessService::NewStub(channel);
-    const auto workspaces = v1::WorkspaceService::NewStub(channel);
-    for (const char* id : {"acme", "globex"}) {
+    user_channel_ = grpc::CreateChannel(absl::StrCat("unix:", dir_ / "admin"),
+                                        grpc::InsecureChannelCredentials());
+    access_ = AccessService::NewStub(user_channel_);
+    const auto workspaces = v1::WorkspaceService::NewStub(user_channel_);
+    for (const std::string& id : WorkspacesAtFirst()) {
       v1::CreateWorkspaceRequest request;
       request.set_workspace_id(id);
       v1::CreateWorkspaceResponse response;
@@ -145,6 +145,8 @@ class RoleTableTest : public ServiceTest {
     }
     generic_ = std::make_unique<grpc::GenericStub>(channel_);
   }
+
+  virtual std::vector<std::string> WorkspacesAtFirst() { return {"acme", "globex"}; }
 
   void Grant(Role role, bool in_acme) {
     v1::GrantRoleRequest request;
@@ -194,6 +196,7 @@ class RoleTableTest : public ServiceTest {
     return false;
   }
 
+  std::shared_ptr<grpc::Channel> user_channel_;
   std::unique_ptr<AccessService::Stub> access_;
   std::unique_ptr<grpc::GenericStub> generic_;
 };
@@ -280,6 +283,60 @@ TEST_F(RoleTableTest, NoOtherWorkspaceIsSuggested) {
   EXPECT_EQ(base::ReasonOf(net::FromGrpcStatus(status)), "WORKSPACE_NOT_FOUND");
   EXPECT_EQ(status.error_message().find("globex"), std::string::npos) << status.error_message();
   EXPECT_EQ(status.error_details().find("globex"), std::string::npos);
+}
+
+// What a validator says over a Unix socket is of that user, and not of whoever else is on the host.
+TEST_F(RoleTableTest, ASessionOverAUnixSocketIsOfItsUserAlone) {
+  Grant(Role::kValidator, /*in_acme=*/false);
+  v1::FollowRequest hello;
+  hello.mutable_hello()->set_validator_id("edge-1");
+  hello.mutable_hello()->set_incarnation(std::string(16, 'i'));
+  const auto follow = [&hello](v1::EdgeService::Stub& edge, v1::FollowResponse* first) {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
+    const auto stream = edge.Follow(&context);
+    stream->Write(hello);
+    if (stream->Read(first)) context.TryCancel();  // one that was refused has ended by itself
+    return base::ReasonOf(net::FromGrpcStatus(stream->Finish()));
+  };
+  v1::FollowResponse first;
+  follow(*v1::EdgeService::NewStub(user_channel_), &first);
+  EXPECT_TRUE(first.has_welcome());
+  EXPECT_EQ(follow(*edge_, &first), "SESSION_OF_ANOTHER");
+  hello.mutable_hello()->set_incarnation(std::string(16, 'j'));
+  follow(*edge_, &first);
+  EXPECT_TRUE(first.has_welcome()) << "and another one is his";
+}
+
+class FirstWorkspaceTest : public RoleTableTest {
+ protected:
+  std::vector<std::string> WorkspacesAtFirst() override { return {}; }
+
+  absl::Status CreateToken(bool create_workspace = false) {
+    v1::CreateTokenRequest request;
+    request.set_parent("workspaces/acme");
+    request.set_create_workspace(create_workspace);
+    request.mutable_token()->set_label("x");
+    v1::CreateTokenResponse response;
+    return Call(tokens_, &Tokens::CreateToken, request, &response);
+  }
+};
+
+// The first token of a store brings its workspace with it, but for nobody who may not make one:
+// else he would learn by it that there is no other.
+TEST_F(FirstWorkspaceTest, ComesWithATokenOnlyForWhoMayMakeOne) {
+  for (const bool in_acme : {true, false}) {
+    Grant(Role::kIssuer, in_acme);
+    const absl::Status none = CreateToken();
+    EXPECT_EQ(base::ReasonOf(none), "WORKSPACE_NOT_FOUND") << none;
+    EXPECT_EQ(base::ReasonOf(CreateToken(/*create_workspace=*/true)), "PERMISSION_DENIED");
+    Withdraw(Role::kIssuer);
+  }
+  Grant(Role::kOperator, /*in_acme=*/true);
+  EXPECT_EQ(base::ReasonOf(CreateToken()), "PERMISSION_DENIED") << "he makes no tokens";
+  Withdraw(Role::kOperator);
+  Grant(Role::kAdmin, /*in_acme=*/true);
+  EXPECT_TRUE(CreateToken().ok());
 }
 
 }  // namespace

@@ -26,6 +26,7 @@
 #include "gtest/gtest.h"
 #include "net/error.h"
 #include "prometheus/registry.h"
+#include "service/access/access.h"
 #include "service/feed/hub.h"
 #include "service/rpc/edge_service.h"
 #include "service/rpc/operations_service.h"
@@ -186,6 +187,20 @@ class RpcTest : public ::testing::Test {
   // What a test wants of its hub; else the defaults.
   virtual void Choose(Hub::Options* /*hub*/) {}
 
+  // A binding of `local`, who makes all calls here.
+  static Binding LocalAs(Role role, std::vector<std::string> workspaces = {}) {
+    Binding binding;
+    binding.role = role;
+    binding.member = "local";
+    binding.workspaces = std::move(workspaces);
+    return binding;
+  }
+  // From now on calls are judged by these bindings, and by no others.
+  void JudgeBy(std::vector<Binding> bindings) {
+    bound_.Take(std::move(bindings));
+    if (deps_.access != &bound_) deps_.access = &bound_;
+  }
+
   // Commits what `run` does; its revision.
   int64_t Commit(std::function<void(const storage::Slot&, storage::Effects&)> run) {
     class Write : public storage::Command {
@@ -221,6 +236,7 @@ class RpcTest : public ::testing::Test {
   const token::Keyring keyring_;
   const token::TokenFormat format_;
   const std::unique_ptr<const Access> access_ = NewOpenAccess();
+  BoundAccess bound_{{}};
   prometheus::Registry registry_;
   ServerMetrics metrics_;
   std::unique_ptr<storage::MemoryEngine> engine_;

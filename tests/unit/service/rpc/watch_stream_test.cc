@@ -190,6 +190,77 @@ TEST_F(WatchStreamTest, SaysWhoDidWhat) {
   EXPECT_EQ(all.seen().changes_size() + all.seen().changes_left_out(), 300);
 }
 
+// Who has which role is told to whoever may read the audit log of the service, and to nobody else:
+// a reader of all workspaces is none of those.
+TEST_F(WatchStreamTest, ChangesOfRolesAreToldToWhoMayReadTheAuditLog) {
+  const int64_t first = Tell({Changed("acme")});
+  JudgeBy({LocalAs(Role::kReader)});
+  Watcher reader(stub_.get(), first);
+  JudgeBy({LocalAs(Role::kAuditor)});
+  Watcher auditor(stub_.get(), first);
+  const auto grant = [](storage::Effects& effects) {
+    v1::Event event;
+    event.mutable_access_changed();
+    effects.Tell(std::move(event));
+    store::v1::AuditRecord record;
+    record.set_action("access.grant");
+    record.set_resource("bindings/issuer/unix:ada");
+    effects.Audit(std::move(record));
+  };
+  const int64_t granted =
+      Commit([&](const storage::Slot&, storage::Effects& effects) { grant(effects); });
+  const int64_t both = Commit([&](const storage::Slot&, storage::Effects& effects) {
+    grant(effects);
+    effects.Tell(Changed("acme"));
+    store::v1::AuditRecord record;
+    record.set_action("token.revoke");
+    record.set_resource("workspaces/acme/tokens/id");
+    record.set_workspace("acme");
+    effects.Audit(std::move(record));
+  });
+  ASSERT_EQ(auditor.Next(), granted);
+  ASSERT_EQ(auditor.seen().changes_size(), 1);
+  EXPECT_EQ(auditor.seen().changes(0).resource(), "bindings/issuer/unix:ada");
+  ASSERT_EQ(auditor.Next(), both);
+  EXPECT_EQ(auditor.seen().events_size(), 2);
+  ASSERT_EQ(reader.Next(), both) << "of the grant alone there is nothing to tell";
+  ASSERT_EQ(reader.seen().events_size(), 1);
+  EXPECT_TRUE(reader.seen().events(0).has_token_changed());
+  ASSERT_EQ(reader.seen().changes_size(), 1);
+  EXPECT_EQ(reader.seen().changes(0).action(), "token.revoke");
+}
+
+// A name may be used again, by others: whose role is in the workspace as it is learns nothing of
+// the former one.
+TEST_F(WatchStreamTest, OfAFormerWorkspaceOfTheNameNothingIsTold) {
+  const auto make = [this] {
+    return Commit([](const storage::Slot& slot, storage::Effects& effects) {
+      store::v1::WorkspaceRecord record;
+      record.set_workspace("acme");
+      record.set_create_revision(slot.revision);
+      effects.Put(storage::Table::kWorkspaces, "acme", record);
+      effects.Tell(Changed("acme"));
+    });
+  };
+  const int64_t before = Tell({Changed("acme")});
+  const int64_t former = make();
+  Tell({Changed("acme")});
+  Commit([](const storage::Slot&, storage::Effects& effects) {
+    effects.Delete(storage::Table::kWorkspaces, "acme");
+  });
+  JudgeBy({LocalAs(Role::kReader, {"acme"})});
+  Watcher watcher(stub_.get(), before, "acme");
+  Tell({Changed("acme")});  // of none that is there
+  const int64_t made = make();
+  EXPECT_EQ(watcher.Next(), made);
+  const int64_t next = Tell({Changed("acme")});
+  EXPECT_EQ(watcher.Next(), next);
+  // Whoever may watch all workspaces is told what was.
+  JudgeBy({LocalAs(Role::kReader)});
+  Watcher all(stub_.get(), before, "acme");
+  EXPECT_EQ(all.Next(), former);
+}
+
 class LargeWatchStreamTest : public WatchStreamTest {
  protected:
   OperationsService::Options Options() override {
