@@ -1,4 +1,5 @@
 """Who may do what, at the real programs: roles are given, judged, and taken away with a receipt."""
+import json
 import threading
 import time
 
@@ -123,6 +124,24 @@ def test_whoever_watches_is_judged_again(bound):
         for event in watch:
             raise AssertionError(f"told after the withdrawal: {event}")
     assert caught.value.code() == grpc.StatusCode.PERMISSION_DENIED, caught.value
+
+
+def test_a_name_used_again_tells_nothing_of_the_former_workspace(bound):
+    bound.admin("workspace", "create", "acme")
+    bound.admin("access", "grant", "auditor", "local", "-w", "acme")
+    bound.admin("workspace", "set-policy", "acme", "--max-lifetime", "1d")
+    bound.admin("workspace", "delete", "acme", "--yes")
+    assert "PERMISSION_DENIED" in bound.cli("audit", "list", "-w", "acme", code=4, as_json=False).stderr, "it went too"
+    bound.admin("access", "grant", "auditor", "local", "-w", "acme")
+
+    def told(ask):
+        listed = ask("-o", "json", "audit", "list", "-w", "acme", "--oldest-first", as_json=False).stdout
+        return [json.loads(line)["action"] for line in listed.splitlines()]
+
+    assert told(bound.cli) == [], "it is not there"
+    bound.admin("workspace", "create", "acme")
+    assert told(bound.cli) == ["workspace.create"]
+    assert told(bound.admin) == ["workspace.create", "policy.update", "workspace.delete", "workspace.create"]
 
 
 def test_who_has_the_role_by_another_binding_is_told_of(bound):
