@@ -91,6 +91,9 @@ class Command {
   // Returns an error: nothing of this command is written, and the others of the batch are
   // untouched. `view` shows the effects of the batch's earlier commands.
   virtual absl::Status Run(const View& view, const Slot& slot, Effects& effects) = 0;
+  // Whether the commands behind it are to be run in another batch, after its commit: it may change
+  // by what whoever asked for them is judged.
+  virtual bool ends_batch() const { return false; }
 };
 
 }  // namespace tollgate::storage

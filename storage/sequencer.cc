@@ -84,10 +84,10 @@ class CommitterSequencer : public Sequencer {
         absl::MutexLock lock(&mu_);
         mu_.Await(absl::Condition(this, &CommitterSequencer::HasWorkLocked));
         if (queue_.empty()) return;
-        const size_t size = std::min(queue_.size(), options_.max_batch);
-        for (size_t i = 0; i < size; ++i) {
+        while (!queue_.empty() && batch.size() < options_.max_batch) {
           batch.push_back(std::move(queue_.front()));
           queue_.pop_front();
+          if (batch.back().command->ends_batch()) break;
         }
         failure = failure_;
       }

@@ -141,6 +141,29 @@ TEST_F(SequencerTest, ABatchIsBounded) {
   EXPECT_THAT(commits(), ElementsAre("1:1", "2:10", "3:10", "4:5"));
 }
 
+// Whoever is judged by what such a command changes is judged after its commit.
+TEST_F(SequencerTest, WhatEndsABatchIsItsLast) {
+  class Last : public Command {
+   public:
+    absl::string_view name() const override { return "last"; }
+    absl::Status Run(const View&, const Slot&, Effects& effects) override {
+      effects.PutRaw(Table::kLabels, "last", "1");
+      return absl::OkStatus();
+    }
+    bool ends_batch() const override { return true; }
+  };
+  Answers answers;
+  HoldOne(answers);
+  for (int i = 0; i < 3; ++i) sequencer_->Submit(PutLabel(absl::StrCat(i), "1"), answers.Next());
+  sequencer_->Submit(std::make_shared<Last>(), answers.Next());
+  sequencer_->Submit(std::make_shared<Last>(), answers.Next());
+  for (int i = 3; i < 5; ++i) sequencer_->Submit(PutLabel(absl::StrCat(i), "1"), answers.Next());
+  engine_.ReleaseCommits();
+  answers.Wait(8);
+  sequencer_->Stop();
+  EXPECT_THAT(commits(), ElementsAre("1:1", "2:4", "3:1", "4:2"));
+}
+
 TEST_F(SequencerTest, AFullQueueRefusesAtOnce) {
   Sequencer::Options options;
   options.max_queued = 3;
