@@ -16,6 +16,7 @@
 #include "absl/strings/strip.h"
 #include "absl/types/optional.h"
 #include "base/status.h"
+#include "net/call_token.h"
 #include "net/tls_server.h"
 #include "net/user_doors.h"
 
@@ -116,7 +117,9 @@ absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> ServerCredentialsFor(
     options.set_cert_request_type(GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE);
   } else {
     options.watch_root_certs();
-    options.set_cert_request_type(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
+    options.set_cert_request_type(files.optional_clients
+                                      ? GRPC_SSL_REQUEST_CLIENT_CERTIFICATE_AND_VERIFY
+                                      : GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
   }
   return grpc::experimental::TlsServerCredentials(options);
 }
@@ -174,7 +177,11 @@ std::shared_ptr<grpc::Channel> MakeChannel(
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetMaxReceiveMessageSize(options.max_receive_bytes);
   if (options.own_connection) arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  return grpc::CreateCustomChannel(address.ToGrpcTarget(), credentials, arguments);
+  if (options.token == nullptr) {
+    return grpc::CreateCustomChannel(address.ToGrpcTarget(), credentials, arguments);
+  }
+  return grpc::experimental::CreateCustomChannelWithInterceptors(
+      address.ToGrpcTarget(), credentials, arguments, BringToken(options.token));
 }
 
 absl::Status CheckPlaintextAllowed(absl::string_view program, const Address& address, bool has_tls,
@@ -204,7 +211,16 @@ absl::StatusOr<Caller> CallerOf(const grpc::ServerContextBase& context) {
   if (auth != nullptr) {
     ids = auth->FindPropertyValues(GRPC_PEER_SPIFFE_ID_PROPERTY_NAME);
     has_certificate = !auth->FindPropertyValues(GRPC_X509_PEM_CERT_PROPERTY_NAME).empty();
+    const std::vector<grpc::string_ref> transport =
+        auth->FindPropertyValues(GRPC_TRANSPORT_SECURITY_TYPE_PROPERTY_NAME);
+    for (const grpc::string_ref& type : transport) {
+      if (View(type) == GRPC_SSL_TRANSPORT_SECURITY_TYPE ||
+          View(type) == GRPC_TLS_TRANSPORT_SECURITY_TYPE) {
+        caller.is_private = true;
+      }
+    }
   }
+  if (address.has_value() && address->IsLoopback()) caller.is_private = true;
   if (ids.size() == 1) {
     caller.kind = Caller::Kind::kSpiffe;
     caller.id = std::string(View(ids[0]));
@@ -226,6 +242,13 @@ absl::StatusOr<Caller> CallerOf(const grpc::ServerContextBase& context) {
     caller.id = std::string(View(users[0]));
   }
   return caller;
+}
+
+std::vector<absl::string_view> AuthorizationOf(const grpc::ServerContextBase& context) {
+  std::vector<absl::string_view> values;
+  const auto [begin, end] = context.client_metadata().equal_range("authorization");
+  for (auto it = begin; it != end; ++it) values.push_back(View(it->second));
+  return values;
 }
 
 }  // namespace tollgate::net

@@ -15,16 +15,17 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "base/secret.h"
 #include "net/address.h"
 #include "net/tls_files.h"
 
 namespace tollgate::net {
 
 // A server's credentials: plaintext when `files` is empty; otherwise TLS, with a client certificate
-// required when `ca` is given. Errors (INVALID_ARGUMENT or FAILED_PRECONDITION, reason
-// TLS_FILES_INVALID): a certificate without a key or the reverse; a file that is missing,
-// unreadable or not PEM; a key that does not match the certificate. Only at the start: a file that
-// goes bad later fails handshakes only.
+// required when `ca` is given (optional with `optional_clients`). Errors (INVALID_ARGUMENT or
+// FAILED_PRECONDITION, reason TLS_FILES_INVALID): a certificate without a key or the reverse; a
+// file that is missing, unreadable or not PEM; a key that does not match the certificate. Only at
+// the start: a file that goes bad later fails handshakes only.
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> ServerCredentialsFor(
     const TlsFiles& files);
 
@@ -62,6 +63,9 @@ struct ChannelOptions {
   int max_receive_bytes = 8 << 20;
   // A connection that no other channel of this process to the same address shares.
   bool own_connection = false;
+  // The operator token that each call brings; null: none. The address must be of this host, or the
+  // credentials TLS.
+  std::shared_ptr<const base::SecretBytes> token;
 };
 
 // Makes a channel, which connects when first used. Never null. Ignores proxies from the
@@ -93,12 +97,18 @@ struct Caller {
   std::string peer;  // gRPC's name of the peer's address, for logs
   // From where: the peer's IP address without a port, or `unix`; empty: gRPC's name tells neither.
   std::string origin;
+  // Nobody else can read what was sent: over TLS, or it never left this host.
+  bool is_private = false;
 };
 
 // UNAUTHENTICATED, reason CERTIFICATE_WITHOUT_SPIFFE_ID: the client certificate does not bear
 // exactly one SPIFFE id (a certificate with two URI names, or with one that is no SPIFFE id, passes
 // the handshake). Call it while the RPC lives. Thread-safe.
 absl::StatusOr<Caller> CallerOf(const grpc::ServerContextBase& context);
+
+// The values of the call's `authorization` metadata, untrusted; they may hold secrets. Views, valid
+// while the RPC lives.
+std::vector<absl::string_view> AuthorizationOf(const grpc::ServerContextBase& context);
 
 }  // namespace tollgate::net
 

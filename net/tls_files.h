@@ -12,9 +12,12 @@ namespace tollgate::net {
 struct TlsFiles {
   std::string cert;  // the chain, leaf first
   std::string key;
-  // On a server: the CA that signs clients; a certificate is then required of every client. On a
-  // client: the CA that signs servers; empty: the system's roots.
+  // On a server: the CA that signs clients; a certificate is then required of every client, unless
+  // `optional_clients`. On a client: the CA that signs servers; empty: the system's roots.
   std::string ca;
+  // On a server with a CA: a client may come without a certificate; one that he brings must be
+  // good.
+  bool optional_clients = false;
 
   bool empty() const { return cert.empty() && key.empty() && ca.empty(); }
 };
