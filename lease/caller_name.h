@@ -9,6 +9,7 @@ namespace tollgate::lease {
 // A caller with a certificate is named by its one SPIFFE id (`spiffe://...`). The others:
 inline constexpr char kLocalCaller[] = "local";          // on this host: loopback
 inline constexpr char kUnixUserPrefix[] = "unix:";       // and the user's name, over a Unix socket
+inline constexpr char kOperatorPrefix[] = "operator:";   // and the owner of the token he presents
 inline constexpr char kAnonymousCaller[] = "anonymous";  // plaintext, from elsewhere
 
 }  // namespace tollgate::lease

@@ -162,6 +162,20 @@ absl::Status CheckRequestId(absl::string_view request_id, absl::string_view fiel
   return absl::OkStatus();
 }
 
+absl::Status CheckOperatorName(absl::string_view name, absl::string_view field) {
+  const bool good =
+      !name.empty() && name.size() <= kMaxOperatorNameLength && absl::ascii_isalnum(name.front()) &&
+      std::all_of(name.begin(), name.end(), [](char c) {
+        return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '@' || c == '+' || c == '-';
+      });
+  if (!good) {
+    return base::RefuseField("BAD_OPERATOR_NAME", field,
+                             "must name whom the operator token speaks for: 1 to 64 of A-Z a-z 0-9 "
+                             ". _ @ + - beginning with a letter or digit, as in ada or ci-deploy");
+  }
+  return CheckHoldsNoTokenString(name, field);
+}
+
 absl::Status CheckValidatorId(absl::string_view validator_id, absl::string_view field) {
   const bool good = !validator_id.empty() && validator_id.size() <= 128 &&
                     std::all_of(validator_id.begin(), validator_id.end(), [](char c) {

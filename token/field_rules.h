@@ -26,6 +26,7 @@ inline constexpr size_t kMaxAnnotationKeyLength = 63;
 inline constexpr size_t kMaxAnnotationValueLength = 256;
 inline constexpr size_t kMaxReasonLength = 512;
 inline constexpr size_t kMaxRequestIdLength = 64;
+inline constexpr size_t kMaxOperatorNameLength = 64;
 
 // CONTAINS_TOKEN_STRING: `text` holds a whole token string, of any brand. Such a secret, pasted
 // where everybody may read it, is refused before it is stored, and never echoed. For fields that
@@ -52,6 +53,9 @@ absl::Status CheckAnnotations(const google::protobuf::Map<std::string, std::stri
 absl::Status CheckReason(absl::string_view reason, absl::string_view field);
 // REQUEST_ID_MALFORMED: at most 64 visible ASCII characters; may be empty.
 absl::Status CheckRequestId(absl::string_view request_id, absl::string_view field);
+// BAD_OPERATOR_NAME: 1 to 64 of A-Z a-z 0-9 . _ @ + - beginning with a letter or digit: whom an
+// operator token, whose owner this is, speaks for.
+absl::Status CheckOperatorName(absl::string_view name, absl::string_view field);
 // VALIDATOR_ID_MALFORMED: 1 to 128 of A-Z a-z 0-9 . _ / -
 absl::Status CheckValidatorId(absl::string_view validator_id, absl::string_view field);
 

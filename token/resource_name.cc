@@ -27,6 +27,10 @@ bool IsWorkspaceId(absl::string_view id) {
   return true;
 }
 
+bool IsTokenWorkspace(absl::string_view id) {
+  return id == kOperatorWorkspace || IsWorkspaceId(id);
+}
+
 std::string WorkspaceName(absl::string_view workspace) {
   return absl::StrCat(kWorkspaces, workspace);
 }
@@ -37,7 +41,7 @@ std::string FormatTokenName(absl::string_view workspace, absl::string_view token
 
 absl::StatusOr<std::string> ParseWorkspaceName(absl::string_view name, absl::string_view field) {
   if (name.empty()) return Bad(field, "required, as in workspaces/acme");
-  if (!absl::ConsumePrefix(&name, kWorkspaces) || !IsWorkspaceId(name)) {
+  if (!absl::ConsumePrefix(&name, kWorkspaces) || !IsTokenWorkspace(name)) {
     return Bad(field,
                "must be workspaces/{workspace}, the workspace 1 to 63 of a-z, 0-9 and '-', "
                "not beginning or ending with '-'");
@@ -56,7 +60,7 @@ absl::StatusOr<TokenName> ParseTokenName(absl::string_view name, absl::string_vi
   }
   const absl::string_view workspace = name.substr(0, tokens_at - kWorkspaces.size());
   const absl::string_view token_id = name.substr(tokens_at - kWorkspaces.size() + kTokens.size());
-  if (!IsWorkspaceId(workspace)) {
+  if (!IsTokenWorkspace(workspace)) {
     return Bad(field,
                "the workspace must be 1 to 63 of a-z, 0-9 and '-', not beginning or ending with "
                "'-'");

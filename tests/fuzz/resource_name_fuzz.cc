@@ -10,12 +10,12 @@ namespace {
 void Look(absl::string_view text) {
   const absl::StatusOr<std::string> workspace = token::ParseWorkspaceName(text, "name");
   if (workspace.ok()) {
-    FUZZ_CLAIM(token::IsWorkspaceId(*workspace));
+    FUZZ_CLAIM(token::IsTokenWorkspace(*workspace));
     FUZZ_CLAIM(token::WorkspaceName(*workspace) == text);
   }
   const absl::StatusOr<token::TokenName> token = token::ParseTokenName(text, "name");
   if (token.ok()) {
-    FUZZ_CLAIM(token::IsWorkspaceId(token->workspace));
+    FUZZ_CLAIM(token::IsTokenWorkspace(token->workspace));
     FUZZ_CLAIM(token::IsPublicId(token->token_id));
     FUZZ_CLAIM(token::FormatTokenName(token->workspace, token->token_id) == text);
   }
