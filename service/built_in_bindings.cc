@@ -2,12 +2,13 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
 #include "absl/types/optional.h"
 #include "base/log.h"
-#include "lease/caller_name.h"
+#include "net/address.h"
 #include "net/user_doors.h"
 
 namespace tollgate::service {
@@ -28,14 +29,20 @@ Binding Given(Role role, std::string member) {
 
 std::vector<Binding> BuiltInBindings(const ServerOptions& options) {
   std::vector<Binding> bindings;
-  bindings.reserve(options.admin.size() + options.validator.size() + 3);
+  bindings.reserve(options.admin.size() + options.validator.size() + 2);
   for (const std::string& member : options.admin) {
     bindings.push_back(Given(Role::kAdmin, member));
   }
   for (const std::string& member : options.validator) {
     bindings.push_back(Given(Role::kValidator, member));
   }
-  if (!options.no_host_admins) {
+  const bool has_socket =
+      std::any_of(options.listen.begin(), options.listen.end(), [](const std::string& text) {
+        const absl::StatusOr<net::Address> address = net::ParseAddress(text);
+        return address.ok() && address->is_unix();
+      });
+  // Without a socket nobody comes as them, and whoever counts admins must not count them.
+  if (has_socket && !options.no_host_admins) {
     const uid_t own = geteuid();
     std::vector<uid_t> users = {0};
     // In a user namespace every user who has no place in it seems to be that one.
@@ -53,7 +60,6 @@ std::vector<Binding> BuiltInBindings(const ServerOptions& options) {
       bindings.push_back(Given(Role::kAdmin, *name));
     }
   }
-  if (!options.no_loopback_admin) bindings.push_back(Given(Role::kAdmin, lease::kLocalCaller));
   return bindings;
 }
 

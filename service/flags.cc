@@ -70,12 +70,16 @@ void AddFlags(net::DaemonFlags& flags, ServerFlags* parsed) {
   flags.Text("Listening", "tls-key", "FILE", "Its key, PEM", &o.tls_key);
   flags.Text("Listening", "client-ca", "FILE", "Who signs the callers' certificates, PEM",
              &o.client_ca);
+  flags.Flag("Listening", "client-cert-optional",
+             "A caller may come without a certificate, and bring an operator token instead",
+             &o.client_cert_optional);
   flags.Flag("Listening", "allow-plaintext",
              "Serve plaintext where other hosts can reach it, knowing the risk",
              &o.allow_plaintext);
 
   flags.List("Access", "admin", "MEMBER",
-             "Is admin while the service runs: spiffe://DOMAIN/PATH or unix:NAME; repeatable",
+             "Is admin while the service runs: spiffe://DOMAIN/PATH, unix:NAME or local (whoever "
+             "calls over the loopback); repeatable. A first start makes no operator token then",
              &o.admin);
   flags.List("Access", "validator", "MEMBER",
              "Is validator while the service runs: for a fleet that is there before its roles are",
@@ -83,8 +87,6 @@ void AddFlags(net::DaemonFlags& flags, ServerFlags* parsed) {
   flags.Flag("Access", "no-host-admins",
              "root and the service's own user, over a Unix socket, are not admin by themselves",
              &o.no_host_admins);
-  flags.Flag("Access", "no-loopback-admin",
-             "Whoever calls over the loopback is not admin by himself", &o.no_loopback_admin);
   flags.Flag("Access", "dev-open",
              "Whoever reaches the service may do everything: for a machine of one's own",
              &o.dev_open);

@@ -92,6 +92,10 @@ absl::Status CheckListeners(const ServerOptions& o) {
     const absl::StatusOr<net::Address> address = net::ParseAddress(text);
     if (!address.ok()) return base::BadFlag("listen", address.status().message());
   }
+  if (o.client_cert_optional && o.client_ca.empty()) {
+    return base::BadFlag("client-cert-optional",
+                         "is about callers' certificates, and there is no --client-ca");
+  }
   const int given = !o.tls_cert.empty() + !o.tls_key.empty() + !o.client_ca.empty();
   if (given == 0 || given == 3) return absl::OkStatus();
   return base::BadFlag(o.tls_cert.empty()  ? "tls-cert"

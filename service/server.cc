@@ -15,12 +15,15 @@
 #include "net/grpc_host.h"
 #include "net/listener_metrics.h"
 #include "service/access/access.h"
+#include "service/access/authenticator.h"
 #include "service/access/change_binding.h"
+#include "service/access/operator_tokens.h"
 #include "service/built_in_bindings.h"
 #include "service/clock/clock_command.h"
 #include "service/clock/service_clock.h"
 #include "service/feed/hub.h"
 #include "service/feed/ledger/fleet.h"
+#include "service/first_operator.h"
 #include "service/health/health_watch.h"
 #include "service/keyring/record_keyring.h"
 #include "service/option_parts.h"
@@ -98,7 +101,8 @@ class ServerImpl final : public Server {
     // Bound before the store is touched, so that a taken port has written nothing.
     net::GrpcHost::Options host;
     host.listen = options_.listen;
-    host.tls = {options_.tls_cert, options_.tls_key, options_.client_ca};
+    host.tls = {options_.tls_cert, options_.tls_key, options_.client_ca,
+                options_.client_cert_optional};
     host.allow_plaintext = options_.allow_plaintext;
     host.tell_users = true;
     host.max_connections = options_.max_connections;
@@ -214,29 +218,39 @@ class ServerImpl final : public Server {
 
   // Who may do what, as the store has it now; the feed tells of each change.
   absl::Status StartAccess() {
+    authenticator_ = std::make_unique<Authenticator>(&parts_.format, store_.keyring.get(),
+                                                     &operator_tokens_, time_.get());
     if (options_.dev_open) {
       base::Log(base::LogLevel::kWarning,
                 "--dev-open: whoever reaches this service may do everything");
       access_ = NewOpenAccess();
-      return absl::OkStatus();
+      return ReadAccess();
     }
     auto bound = std::make_unique<BoundAccess>(BuiltInBindings(options_));
     bound_ = bound.get();
     access_ = std::move(bound);
-    return TakeBindings();
+    if (options_.admin.empty() && !parts_.home.operator_token().empty()) {
+      RETURN_IF_ERROR(
+          MakeFirstOperator({store_.engine, sequencer_.get(), &parts_.format, store_.keyring.get(),
+                             &random_, parts_.home.operator_token()}));
+    }
+    return ReadAccess();
   }
 
-  absl::Status TakeBindings() {
-    if (bound_ == nullptr) return absl::OkStatus();
+  // From now on, calls are judged by what the store has now.
+  absl::Status ReadAccess() {
     ASSIGN_OR_RETURN(const std::unique_ptr<storage::Snapshot> snapshot,
                      store_.engine->NewSnapshot());
+    ASSIGN_OR_RETURN(std::vector<OperatorToken> tokens, StoredOperatorTokens(*snapshot));
+    operator_tokens_.Take(std::move(tokens));
+    if (bound_ == nullptr) return absl::OkStatus();
     ASSIGN_OR_RETURN(std::vector<Binding> bindings, StoredBindings(*snapshot));
     bound_->Take(std::move(bindings));
     return absl::OkStatus();
   }
 
   absl::Status OnAccessChanged() {
-    RETURN_IF_ERROR(TakeBindings());
+    RETURN_IF_ERROR(ReadAccess());
     if (watched_.load(std::memory_order_acquire)) operations_->JudgeStreams();
     return absl::OkStatus();
   }
@@ -285,7 +299,8 @@ class ServerImpl final : public Server {
     };
     hub.on_fatal = [this](const absl::Status& status) { OnTailGap(status); };
     hub.on_access_changed = [this] { return OnAccessChanged(); };
-    hub.may_follow = [this](const std::string& member) {
+    hub.may_follow = [this](const std::string& member, const std::string& operator_token_id) {
+      RETURN_IF_ERROR(authenticator_->StillStands(member, operator_token_id));
       return access_->Authorize(member, Permission::kFollowFeed, "");
     };
     hub.on_edge_time = [this](const std::string& validator, absl::Time wall) {
@@ -314,6 +329,7 @@ class ServerImpl final : public Server {
     deps_.reads = executor_.get();
     deps_.scans = scans_.get();
     deps_.access = access_.get();
+    deps_.authenticator = authenticator_.get();
     deps_.clock = time_.get();
     deps_.time = time_.get();
     deps_.note_clock = [this] { NoteClockChanges(); };
@@ -509,6 +525,8 @@ class ServerImpl final : public Server {
   OpenStore store_;
   std::unique_ptr<const Access> access_;
   BoundAccess* bound_ = nullptr;  // access_, where it goes by bindings
+  OperatorTokens operator_tokens_;
+  std::unique_ptr<const Authenticator> authenticator_;
   std::unique_ptr<ServiceClock> time_;
   std::unique_ptr<storage::Sequencer> sequencer_;
   std::unique_ptr<base::ThreadPool> executor_;

@@ -43,20 +43,21 @@ struct ServerOptions {
   // Addresses to listen on: `host:port`, `[v6]:port` or `unix:/path`. Port 0: any free port. At
   // least one address.
   std::vector<std::string> listen = {"localhost:7411"};
-  // Mutual TLS on every TCP listener: all three, or none.
+  // Mutual TLS on every TCP listener: all three, or none. A caller without a certificate is let in
+  // with `client_cert_optional`, and is nobody until he brings an operator token.
   std::string tls_cert;
   std::string tls_key;
   std::string client_ca;
+  bool client_cert_optional = false;
   // Serve plaintext where other hosts can reach it.
   bool allow_plaintext = false;
-  // Members that are admin as long as the service runs, besides those of the store.
+  // Members that are admin as long as the service runs, besides those of the store. Without any, a
+  // store that knows no admin gets an operator token with that role (first_operator.h).
   std::vector<std::string> admin;
   // Members that are validators as long as the service runs, besides those of the store.
   std::vector<std::string> validator;
   // Otherwise root and the service's own user are admin over a Unix socket.
   bool no_host_admins = false;
-  // Otherwise whoever calls over the loopback is admin.
-  bool no_loopback_admin = false;
   // Whoever reaches the service may do everything.
   bool dev_open = false;
 

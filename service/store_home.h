@@ -84,6 +84,9 @@ class StoreHome {
   // Whether the journal lies at its default place.
   bool journal_is_beside() const;
   const std::string& seal() const { return options_.seal; }
+  // Where a first start leaves the operator token that it makes; empty where the store is in no
+  // folder.
+  std::string operator_token() const { return Beside(".operator"); }
   std::string head_mark() const;
   std::string mark() const { return BesideTheSeal(".rolled-back"); }
   std::string unfinished() const { return Beside(".restoring"); }

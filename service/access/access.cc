@@ -31,11 +31,11 @@ class OpenAccess : public Access {
 };
 
 absl::Status RefuseUnknown(Permission permission) {
-  return base::Refuse(absl::StatusCode::kUnauthenticated, "UNAUTHENTICATED",
-                      absl::StrCat("refused ", PermissionName(permission),
-                                   ": the caller is not known. Call from the service's own host, "
-                                   "or with a client certificate that carries exactly one SPIFFE "
-                                   "id."));
+  return base::Refuse(
+      absl::StatusCode::kUnauthenticated, "UNAUTHENTICATED",
+      absl::StrCat("refused ", PermissionName(permission),
+                   ": the caller is not known. Present an operator token, or a client "
+                   "certificate that carries exactly one SPIFFE id."));
 }
 
 absl::Status RefuseUnbound(absl::string_view caller, Permission permission,
@@ -82,6 +82,7 @@ void BoundAccess::Take(std::vector<Binding> stored) {
 absl::optional<Binding> BoundAccess::Find(absl::string_view caller, Permission permission,
                                           absl::string_view resource) const {
   const std::shared_ptr<const BindingSet> set = InForce();
+  permission = AskedOf(permission, resource);
   const Binding* found = set->Find(caller, permission, PlaceOf(permission, resource));
   return found == nullptr ? absl::nullopt : absl::optional<Binding>(*found);
 }
@@ -90,6 +91,7 @@ absl::Status BoundAccess::Authorize(absl::string_view caller, Permission permiss
                                     absl::string_view resource) const {
   if (caller == lease::kAnonymousCaller) return RefuseUnknown(permission);
   if (permission == Permission::kTestAccess) return absl::OkStatus();
+  permission = AskedOf(permission, resource);
   const std::shared_ptr<const BindingSet> set = InForce();
   if (set->Find(caller, permission, PlaceOf(permission, resource)) != nullptr) {
     return absl::OkStatus();

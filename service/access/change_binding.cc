@@ -2,12 +2,16 @@
 
 #include <algorithm>
 #include <set>
+#include <string>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 #include "base/proto_time.h"
 #include "base/status.h"
+#include "lease/caller_name.h"
 #include "service/access/member.h"
+#include "service/access/operator_tokens.h"
 #include "service/records/binding_record.h"
 #include "service/records/field_time.h"
 #include "storage/schema.h"
@@ -42,6 +46,11 @@ absl::StatusOr<BindingChoice> ParseChoice(const std::string& role, const std::st
   std::set<std::string> ids;
   for (const std::string& name : workspaces) {
     ASSIGN_OR_RETURN(std::string id, token::ParseWorkspaceName(name, field));
+    if (id == token::kOperatorWorkspace) {
+      return base::RefuseField("BAD_RESOURCE_NAME", field,
+                               "is the workspace of the operator tokens, where no role is given: "
+                               "an admin changes them, an auditor sees them");
+    }
     ids.insert(std::move(id));
   }
   if (!ids.empty() && !TakesWorkspaces(choice.role)) {
@@ -237,8 +246,15 @@ absl::Status WithdrawRoleCommand::Apply(const storage::View& view, const storage
   if (!response_.unchanged()) {
     if (IsAdmin(*found) && !admin_elsewhere_) {
       ASSIGN_OR_RETURN(const std::vector<BindingRecord> all, ReadBindings(view));
-      const auto admins = std::count_if(all.begin(), all.end(), IsAdmin);
-      if (admins <= 1) {
+      // An operator without a token cannot come in.
+      ASSIGN_OR_RETURN(const std::set<std::string> operators, LiveOperators(view, slot.now));
+      const auto comes_in = [&operators](const BindingRecord& record) {
+        absl::string_view name = record.member();
+        return IsAdmin(record) && (!absl::ConsumePrefix(&name, lease::kOperatorPrefix) ||
+                                   operators.count(std::string(name)) > 0);
+      };
+      const auto admins = std::count_if(all.begin(), all.end(), comes_in);
+      if (admins <= 1 && comes_in(*found)) {
         return base::Refuse(absl::StatusCode::kFailedPrecondition, "LAST_ADMIN",
                             absl::StrCat("refused: ", choice_.member,
                                          " is the last admin. Make another one first: tollgate "

@@ -69,6 +69,8 @@ class WithdrawRoleCommand : public ChangeTo<tollgate::v1::WithdrawRoleResponse> 
       const tollgate::v1::WithdrawRoleRequest& request, absl::string_view actor,
       bool admin_elsewhere);
 
+  bool ends_batch() const override { return true; }
+
  protected:
   absl::Status Apply(const storage::View& view, const storage::Slot& slot,
                      storage::Effects& effects) override;

@@ -9,6 +9,7 @@
 #include "absl/strings/strip.h"
 #include "base/status.h"
 #include "lease/caller_name.h"
+#include "token/field_rules.h"
 
 namespace tollgate::service {
 namespace {
@@ -74,10 +75,14 @@ absl::Status CheckMember(absl::string_view member, absl::string_view field) {
     if (IsUnixName(rest)) return absl::OkStatus();
     return BadMember(field, "must be unix:NAME, with the name of a user of the service's host");
   }
+  if (absl::ConsumePrefix(&rest, lease::kOperatorPrefix)) {
+    if (token::CheckOperatorName(rest, field).ok()) return absl::OkStatus();
+    return BadMember(field, "must be operator:NAME, with the owner of an operator token");
+  }
   if (absl::ConsumePrefix(&rest, kSpiffe)) return CheckSpiffe(rest, field);
   return BadMember(field,
-                   "must be spiffe://TRUST-DOMAIN/PATH, unix:NAME, or local for callers on the "
-                   "service's own host");
+                   "must be spiffe://TRUST-DOMAIN/PATH, operator:NAME, unix:NAME, or local for "
+                   "callers on the service's own host");
 }
 
 bool IsPattern(absl::string_view member) { return absl::StrContains(member, '*'); }

@@ -10,9 +10,10 @@ namespace tollgate::service {
 // The longest member: that of a SPIFFE id (SPIFFE-ID, section 2.3).
 inline constexpr size_t kLongestMember = 2048;
 
-// OK for what a binding can name: `local`; `unix:NAME`, of a name as net::NameOfUnixUser gives it;
-// `spiffe://trust-domain/path`, where a segment of the path may be `*`, and the last one `**`.
-// INVALID_ARGUMENT, BAD_MEMBER, names `field`.
+// OK for what a binding can name: `operator:NAME`, the owner of operator tokens; `local`;
+// `unix:NAME`, of a name as net::NameOfUnixUser gives it; `spiffe://trust-domain/path`, where a
+// segment of the path may be `*`, and the last one `**`. INVALID_ARGUMENT, BAD_MEMBER, names
+// `field`.
 absl::Status CheckMember(absl::string_view member, absl::string_view field);
 
 // Whether a member that CheckMember let through stands for many callers.

@@ -1,5 +1,8 @@
 #include "service/access/permission.h"
 
+#include "absl/strings/strip.h"
+#include "token/resource_name.h"
+
 namespace tollgate::service {
 
 absl::string_view PermissionName(Permission permission) {
@@ -101,6 +104,50 @@ PermissionScope ScopeOf(Permission permission) {
       break;
   }
   return PermissionScope::kAnywhere;
+}
+
+namespace {
+
+bool IsOfOperators(absl::string_view resource) {
+  return absl::ConsumePrefix(&resource, "workspaces/") &&
+         absl::ConsumePrefix(&resource, token::kOperatorWorkspace) &&
+         (resource.empty() || resource.front() == '/');
+}
+
+}  // namespace
+
+Permission AskedOf(Permission permission, absl::string_view resource) {
+  if (!IsOfOperators(resource)) return permission;
+  switch (permission) {
+    case Permission::kCreateToken:
+    case Permission::kUpdateToken:
+    case Permission::kRotateToken:
+    case Permission::kSuspendToken:
+    case Permission::kRevokeToken:
+    case Permission::kRevokeCohort:
+    case Permission::kCreateWorkspace:
+    case Permission::kUpdateWorkspace:
+    case Permission::kDeleteWorkspace:
+    case Permission::kUpdatePolicy:
+      return Permission::kChangeAccess;
+    case Permission::kReadTokens:
+    case Permission::kReadWorkspaces:
+    case Permission::kWatchEvents:
+      return Permission::kReadAccess;
+    case Permission::kReadAudit:  // of the service, as the workspace has no id that a role can name
+    case Permission::kRevokeLeaked:
+    case Permission::kReadReceipts:
+    case Permission::kReadOperations:
+    case Permission::kFollowFeed:
+    case Permission::kCreateBackup:
+    case Permission::kAcceptClock:
+    case Permission::kForgetValidator:
+    case Permission::kReadAccess:
+    case Permission::kChangeAccess:
+    case Permission::kTestAccess:
+      break;
+  }
+  return permission;
 }
 
 }  // namespace tollgate::service

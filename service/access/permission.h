@@ -53,6 +53,11 @@ enum class PermissionScope : uint8_t {
 };
 PermissionScope ScopeOf(Permission permission);
 
+// What is asked for in place of `permission` where a request names `resource`, unparsed and
+// untrusted: who changes or sees operator tokens gives or sees access, whatever he may do with
+// other tokens.
+Permission AskedOf(Permission permission, absl::string_view resource);
+
 }  // namespace tollgate::service
 
 #endif  // TOLLGATE_SERVICE_ACCESS_PERMISSION_H_

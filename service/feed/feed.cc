@@ -12,6 +12,7 @@
 #include "service/feed/ledger/roster_command.h"
 #include "service/feed/ping_interval.h"
 #include "storage/schema.h"
+#include "token/resource_name.h"
 
 namespace tollgate::service {
 
@@ -171,21 +172,44 @@ void Feed::StopFor(const absl::Status& gap) {
 
 void Feed::JudgeStreams() {
   if (!options_.may_follow) return;
-  std::map<std::string, absl::Status> judged;  // a fleet has few members
+  // A fleet has few members.
+  std::map<std::pair<std::string, std::string>, absl::Status> judged;
   for (const std::shared_ptr<FollowerStream>& stream : AllStreams()) {
-    const auto [it, fresh] = judged.try_emplace(stream->member());
-    if (fresh) it->second = options_.may_follow(stream->member());
+    const auto [it, fresh] = judged.try_emplace({stream->member(), stream->operator_token_id()});
+    if (fresh) {
+      it->second = options_.may_follow(stream->member(), stream->operator_token_id());
+    }
     if (!it->second.ok()) stream->Forbid(it->second);
   }
 }
 
+namespace {
+
+// Whether it may let somebody in, or keep him out.
+bool BearsOnAccess(const v1::Event& event) {
+  switch (event.subject_case()) {
+    case v1::Event::kAccessChanged:
+      return true;
+    case v1::Event::kTokenCreated:
+      return event.token_created().workspace() == token::kOperatorWorkspace;
+    case v1::Event::kTokenChanged:
+      return event.token_changed().workspace() == token::kOperatorWorkspace;
+    case v1::Event::kCohortRevoked:
+      return event.cohort_revoked().workspace() == token::kOperatorWorkspace;
+    case v1::Event::kWorkspaceChanged:
+    case v1::Event::SUBJECT_NOT_SET:
+      break;
+  }
+  return false;
+}
+
+}  // namespace
+
 void Feed::OnEntry(const storage::TailEntry& entry) {
   const bool has_events = entry.events.events_size() > 0;
   // Of those before the start the bindings are read already.
-  const bool access_changed = entry.revision > ledger_head_ &&
-                              absl::c_any_of(entry.events.events(), [](const v1::Event& event) {
-                                return event.has_access_changed();
-                              });
+  const bool access_changed =
+      entry.revision > ledger_head_ && absl::c_any_of(entry.events.events(), BearsOnAccess);
   // Before the ring has the entry: who has lost his role is sent nothing of it.
   if (access_changed && options_.on_access_changed) {
     const absl::Status read = options_.on_access_changed();
@@ -245,7 +269,6 @@ absl::StatusOr<std::shared_ptr<FollowerStream>> Feed::Connect(std::shared_ptr<Fo
   stream.ping_interval =
       PingIntervalFor(options_.ping_interval, options_.lease,
                       std::max(followers, desk_->figures().live), options_.max_pings_per_second);
-  const std::string member = wire->CallerName();
   auto made = std::make_shared<FollowerStream>(number, std::move(stream), this, std::move(wire));
   {
     absl::MutexLock lock(&mu_);
@@ -253,7 +276,7 @@ absl::StatusOr<std::shared_ptr<FollowerStream>> Feed::Connect(std::shared_ptr<Fo
   }
   // Once it is registered: of a withdrawal that comes now, JudgeStreams or this one knows.
   if (options_.may_follow) {
-    const absl::Status may = options_.may_follow(member);
+    const absl::Status may = options_.may_follow(made->member(), made->operator_token_id());
     if (!may.ok()) made->Forbid(may);
   }
   return made;

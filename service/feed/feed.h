@@ -114,13 +114,15 @@ class Feed {
     // Called when a revision was declared enforced, with the time since its commit. For metrics;
     // may be empty.
     std::function<void(absl::Duration since_commit)> on_enforced;
-    // The store's bindings have changed: whoever judges by them reads them anew, before anything of
-    // that revision is told to anybody. On the committing thread. An error is as bad as a gap in
-    // the tail (on_fatal). May be empty.
+    // The store's bindings or operator tokens have changed: whoever judges by them reads them anew,
+    // before anything of that revision is told to anybody. On the committing thread. An error is as
+    // bad as a gap in the tail (on_fatal). May be empty.
     std::function<absl::Status()> on_access_changed;
-    // Whether the member of that name may follow: asked as a stream is connected, and of all
-    // streams when bindings have changed. Quick, thread-safe. May be empty: everybody may.
-    std::function<absl::Status(const std::string& member)> may_follow;
+    // Whether the member of that name, known by the operator token of that public id (empty: by
+    // none), may follow: asked as a stream is connected, and of all streams when bindings or
+    // operator tokens have changed. Quick, thread-safe. May be empty: everybody may.
+    std::function<absl::Status(const std::string& member, const std::string& operator_token_id)>
+        may_follow;
     // A validator has told what its wall clock says (R20). Quick, and never calls back; it may come
     // with a stream's lock held. May be empty.
     std::function<void(const std::string& validator_id, absl::Time wall)> on_edge_time;

@@ -31,6 +31,8 @@ class FollowWire {
   // The client's name as the transport knows it: a session is bound to this name, which also lies
   // in the roster, and bindings know it (service/access). Not empty.
   virtual std::string CallerName() const { return "local"; }
+  // The public id of the operator token by which the client is known; empty: by none.
+  virtual std::string OperatorTokenId() const { return ""; }
 };
 
 }  // namespace tollgate::service

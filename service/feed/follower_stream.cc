@@ -12,6 +12,7 @@ FollowerStream::FollowerStream(uint64_t number, FollowerStreamState::Options opt
     : number_(number),
       feed_(feed),
       member_(wire->CallerName()),
+      operator_token_id_(wire->OperatorTokenId()),
       wire_(std::move(wire)),
       state_(std::move(options), feed->ring_.get(), feed->desk_.get(),
              feed->options_.clock->Now()) {}

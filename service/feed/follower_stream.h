@@ -61,6 +61,8 @@ class FollowerStream : public std::enable_shared_from_this<FollowerStream> {
   uint64_t number() const { return number_; }
   // The client's name as bindings know it.
   const std::string& member() const { return member_; }
+  // FollowWire::OperatorTokenId.
+  const std::string& operator_token_id() const { return operator_token_id_; }
   // The session whose stream this is, once the client has said Hello.
   lease::SessionId session() const ABSL_LOCKS_EXCLUDED(mu_);
   // The follower was told to go away for want of progress (R6), and Tick did not cut the stream.
@@ -82,6 +84,7 @@ class FollowerStream : public std::enable_shared_from_this<FollowerStream> {
   const uint64_t number_;
   Feed* const feed_;
   const std::string member_;
+  const std::string operator_token_id_;
 
   mutable absl::Mutex mu_;
   std::shared_ptr<FollowWire> wire_ ABSL_GUARDED_BY(mu_);  // null once closed

@@ -10,6 +10,7 @@
 #include "token/edge_annotations.h"
 #include "token/field_rules.h"
 #include "token/life_cycle.h"
+#include "token/resource_name.h"
 
 namespace tollgate::service {
 
@@ -61,6 +62,8 @@ absl::StatusOr<ResolveResponse> ResolveFrom(const storage::Snapshot& snapshot,
     }
     // I7: this is not "unknown". The store is broken, and no token may be accused for that.
     if (!token.has_value()) return absl::DataLossError("a digest has no token");
+    // To an edge it is no token at all: what it gives access to is here.
+    if (token->workspace() == token::kOperatorWorkspace) break;
     token::Cohorts cohorts;
     ASSIGN_OR_RETURN(cohorts.workspace,
                      storage::GetRecord<CohortRecord>(snapshot, storage::Table::kCohorts,

@@ -10,6 +10,7 @@
 #include "google/protobuf/descriptor.h"
 #include "service/records/field_time.h"
 #include "storage/schema.h"
+#include "token/resource_name.h"
 #include "tollgate/store/v1/records.pb.h"
 
 namespace tollgate::service {
@@ -103,10 +104,17 @@ absl::StatusOr<absl::optional<std::string>> FirstAnswer(const storage::View& vie
 absl::Status Change::ApplyAudited(const storage::View& view, const storage::Slot& slot,
                                   storage::Effects& effects) {
   RETURN_IF_ERROR(Apply(view, slot, effects));
-  for (store::v1::AuditRecord& entry : effects.audit) entry.set_origin(origin_);
+  for (store::v1::AuditRecord& entry : effects.audit) {
+    entry.set_origin(origin_);
+    if (!operator_token_id_.empty()) {
+      (*entry.mutable_details())[kOperatorTokenDetail] = operator_token_id_;
+    }
+  }
   audited_ = effects.audit;
   return absl::OkStatus();
 }
+
+bool Change::ends_batch() const { return context_.workspace == token::kOperatorWorkspace; }
 
 absl::Status Change::Run(const storage::View& view, const storage::Slot& slot,
                          storage::Effects& effects) {

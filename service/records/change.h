@@ -23,6 +23,8 @@ namespace tollgate::service {
 
 // How long the first answer to a request_id is kept.
 inline constexpr absl::Duration kRequestLifetime = absl::Hours(24);
+// The detail of an audit entry that names the operator token by which its actor was known.
+inline constexpr char kOperatorTokenDetail[] = "operator_token";
 // The name of the service itself in the audit log.
 inline constexpr char kServiceActor[] = "tollgated";
 
@@ -76,12 +78,17 @@ class Change : public storage::Command {
 
   // The method's name, as in "create_token".
   absl::string_view name() const override { return context_.method; }
+  // What changes operator tokens: whoever presented one may be nobody behind it.
+  bool ends_batch() const override;
   // Whether the answer is that of an earlier request. Set once Run has returned OK.
   bool replayed() const { return replayed_; }
   // The audit entries of the change; none for a retry. Set once Run has returned OK.
   const std::vector<store::v1::AuditRecord>& audited() const { return audited_; }
   // From where the caller asks, for the audit entries; empty: not known. Set before Run.
   void set_origin(std::string origin) { origin_ = std::move(origin); }
+  // The public id of the operator token that the caller has presented, for the audit entries;
+  // empty: none. Set before Run.
+  void set_operator_token_id(std::string id) { operator_token_id_ = std::move(id); }
   // Asked before the change is made, by bindings as of the last commit: a role may have been
   // withdrawn while the command was queued. Never blocks; empty: everybody may. Set before Run.
   void set_may(std::function<absl::Status()> may) { may_ = std::move(may); }
@@ -107,6 +114,7 @@ class Change : public storage::Command {
 
   const Context context_;
   std::string origin_;
+  std::string operator_token_id_;
   std::function<absl::Status()> may_;
   bool replayed_ = false;
   std::vector<store::v1::AuditRecord> audited_;

@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "base/edit_distance.h"
 #include "base/status.h"
+#include "token/resource_name.h"
 
 namespace tollgate::service {
 namespace {
@@ -49,7 +50,9 @@ absl::Status NoSuchWorkspace(const storage::View& view, absl::string_view worksp
                    view.Scan(storage::Table::kWorkspaces, "", "", kMostLookedAt));
   std::vector<std::string> known;
   known.reserve(entries.size());
-  for (const storage::Entry& entry : entries) known.push_back(entry.key);
+  for (const storage::Entry& entry : entries) {
+    if (entry.key != token::kOperatorWorkspace) known.push_back(entry.key);
+  }
   const std::vector<std::string> near = NearNames(workspace, known);
   const bool none = known.empty();
   base::ErrorDetails details;

@@ -23,6 +23,27 @@ absl::Status CheckNoOutputFields(const tollgate::v1::Token& token) {
   return absl::OkStatus();
 }
 
+absl::Status CheckOperatorToken(absl::string_view workspace, const tollgate::v1::Token& token) {
+  if (workspace != token::kOperatorWorkspace) return absl::OkStatus();
+  RETURN_IF_ERROR(token::CheckOperatorName(token.owner(), "token.owner"));
+  const bool scopes = token.scopes_size() > 0;
+  if (scopes || token.audiences_size() > 0) {
+    return base::RefuseField("OPERATOR_TOKEN_WITH_SCOPES",
+                             scopes ? "token.scopes" : "token.audiences",
+                             "must be empty: no edge admits an operator token. Roles say what it "
+                             "may do here: tollgate access grant ROLE operator:NAME");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RefuseByUse(absl::string_view workspace, absl::string_view what) {
+  if (workspace != token::kOperatorWorkspace) return absl::OkStatus();
+  return base::Refuse(absl::StatusCode::kFailedPrecondition, "OPERATOR_USE_UNKNOWN",
+                      absl::StrCat("refused: ", what,
+                                   " goes by when tokens were used, and that is not recorded of "
+                                   "operator tokens"));
+}
+
 absl::StatusOr<absl::Duration> LifetimeFromField(const google::protobuf::Duration& lifetime) {
   return DurationFromField(lifetime, "lifetime", absl::Microseconds(1), "LIFETIME_NOT_POSITIVE",
                            "LIFETIME_OUT_OF_BOUNDS");

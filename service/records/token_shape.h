@@ -19,6 +19,15 @@ namespace tollgate::service {
 // OUTPUT_ONLY_FIELD: the request for a new token sets a field that only the service sets.
 absl::Status CheckNoOutputFields(const tollgate::v1::Token& token);
 
+// What an operator token may be, besides what every token may: BAD_OPERATOR_NAME (its owner names
+// whom it speaks for); OPERATOR_TOKEN_WITH_SCOPES (roles say what it may do, and no edge admits it,
+// so it has neither scopes nor audiences). OK for tokens of every other workspace.
+absl::Status CheckOperatorToken(absl::string_view workspace, const tollgate::v1::Token& token);
+
+// FAILED_PRECONDITION, OPERATOR_USE_UNKNOWN, for `what` goes by the use of tokens, where these are
+// operator tokens, whose use is not recorded. OK for tokens of every other workspace.
+absl::Status RefuseByUse(absl::string_view workspace, absl::string_view what);
+
 // `expire_time` in micros, as the record has it; 0 where it is unset. TIME_MALFORMED;
 // EXPIRE_TIME_PAST where it is not after `now`.
 absl::StatusOr<int64_t> ExpireTimeMicros(const tollgate::v1::Token& token, absl::Time now);

@@ -33,6 +33,7 @@ void CommitThenFinish(std::shared_ptr<TypedCall<Request, Response>> call,
   }
   std::shared_ptr<CommandType> command = *std::move(made);
   command->set_origin(call->origin());
+  command->set_operator_token_id(call->operator_token_id());
   // The queue holds the call as long as the command.
   command->set_may([raw = call.get()] { return raw->StillMay(); });
   call->deps().sequencer->Submit(
@@ -86,6 +87,7 @@ void CommitWaitThenFinish(std::shared_ptr<TypedCall<Request, Response>> call,
   }
   std::shared_ptr<CommandType> command = *std::move(made);
   command->set_origin(call->origin());
+  command->set_operator_token_id(call->operator_token_id());
   // The queue holds the call as long as the command.
   command->set_may([raw = call.get()] { return raw->StillMay(); });
   call->deps().sequencer->Submit(command, [call, command, token_of, wait = *wait](

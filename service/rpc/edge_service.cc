@@ -4,14 +4,13 @@
 #include <vector>
 
 #include "base/status.h"
-#include "net/credentials.h"
 #include "net/reactor.h"
 #include "net/wire.h"
-#include "service/access/access.h"
 #include "service/feed/follow_wire.h"
 #include "service/feed/follower_stream.h"
 #include "service/feed/hub.h"
 #include "service/reads/resolve.h"
+#include "service/rpc/identify_caller.h"
 
 namespace tollgate::service {
 
@@ -38,9 +37,8 @@ grpc::ByteBuffer Join(const std::vector<SharedBytes>& pieces) {
 class FollowReactor final : public net::BidiStream<grpc::ByteBuffer, grpc::ByteBuffer>,
                             public FollowWire {
  public:
-  FollowReactor(grpc::CallbackServerContext* context, const base::Clock* clock,
-                const net::Caller& caller)
-      : BidiStream(context, clock), address_(context->peer()), caller_(ActorOf(caller)) {}
+  FollowReactor(grpc::CallbackServerContext* context, const base::Clock* clock, Identity caller)
+      : BidiStream(context, clock), address_(context->peer()), caller_(std::move(caller)) {}
 
   // Before Start().
   void Attach(std::shared_ptr<FollowerStream> stream) { stream_ = std::move(stream); }
@@ -50,7 +48,8 @@ class FollowReactor final : public net::BidiStream<grpc::ByteBuffer, grpc::ByteB
   void AbortCall(const absl::Status& status) override { Abort(status); }
   absl::optional<base::BootTime> StalledSince() const override { return write_in_flight_since(); }
   std::string Address() const override { return address_; }
-  std::string CallerName() const override { return caller_; }
+  std::string CallerName() const override { return caller_.actor; }
+  std::string OperatorTokenId() const override { return caller_.token_id; }
 
  private:
   void OnMessage(grpc::ByteBuffer& message) override {
@@ -71,7 +70,7 @@ class FollowReactor final : public net::BidiStream<grpc::ByteBuffer, grpc::ByteB
   void OnEnded() override { stream_->OnClosed(); }
 
   const std::string address_;
-  const std::string caller_;
+  const Identity caller_;
   std::shared_ptr<FollowerStream> stream_;
 };
 
@@ -100,8 +99,8 @@ grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* EdgeService::Follow
     grpc::CallbackServerContext* context) {
   using Wire = grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>;
   const auto open = [&]() -> absl::StatusOr<std::shared_ptr<FollowReactor>> {
-    ASSIGN_OR_RETURN(const net::Caller caller, net::CallerOf(*context));
-    RETURN_IF_ERROR(deps_->access->Authorize(caller, Permission::kFollowFeed, ""));
+    ASSIGN_OR_RETURN(const Identity caller, IdentifyCaller(*deps_, *context));
+    RETURN_IF_ERROR(MayCaller(*deps_, caller, Permission::kFollowFeed, ""));
     auto reactor = std::make_shared<FollowReactor>(context, deps_->clock, caller);
     ASSIGN_OR_RETURN(std::shared_ptr<FollowerStream> stream, deps_->hub->Connect(reactor));
     reactor->Attach(std::move(stream));

@@ -36,6 +36,7 @@ class Waiting {
     std::function<void(tollgate::v1::Receipt)> answer;
     Take(&call, &answer);
     if (call == nullptr) return;
+    HideHolders(*call, &receipt);
     answer(std::move(receipt));
     call->FinishWith(absl::OkStatus());
   }
@@ -86,6 +87,10 @@ absl::StatusOr<absl::Duration> CheckWait(const google::protobuf::Duration& wait,
     return base::RefuseField("WAIT_NEGATIVE", field, "is below zero; leave it unset not to wait");
   }
   return base::FromProto(wait);
+}
+
+void HideHolders(const RpcCall& call, tollgate::v1::Receipt* receipt) {
+  if (!call.MayAlso(Permission::kReadOperations, "").ok()) receipt->clear_edge_holds();
 }
 
 void WaitThenFinish(std::shared_ptr<RpcCall> call, const ReceiptQuestion& question,

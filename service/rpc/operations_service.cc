@@ -16,6 +16,7 @@
 #include "service/records/field_time.h"
 #include "service/rpc/backup.h"
 #include "service/rpc/enforced_wait.h"
+#include "service/rpc/identify_caller.h"
 #include "service/rpc/last_admits.h"
 #include "service/rpc/validator_list.h"
 #include "token/field_rules.h"
@@ -94,11 +95,6 @@ absl::StatusOr<ReceiptQuestion> QuestionOf(const Hub& hub,
   return question;
 }
 
-// Who holds what at an edge is of whoever runs the service: the revision may be of any workspace.
-void HideHolders(const RpcCall& call, Receipt* receipt) {
-  if (!call.MayAlso(Permission::kReadOperations, "").ok()) receipt->clear_edge_holds();
-}
-
 // The fleet and the head that it follows, as they stand.
 absl::StatusOr<ListValidatorsResponse> FleetNow(const RpcDeps& deps,
                                                 const ListValidatorsRequest& request) {
@@ -162,15 +158,19 @@ absl::StatusOr<std::shared_ptr<WatchStream>> OperationsService::OpenWatch(Contex
                                                                           const Bytes& bytes) {
   WatchEventsRequest request;
   RETURN_IF_ERROR(ParseRequest(bytes, &request));
-  ASSIGN_OR_RETURN(const net::Caller caller, net::CallerOf(*context));
-  const auto may = [access = deps_->access, actor = ActorOf(caller), parent = request.parent()] {
-    return access->Authorize(actor, Permission::kWatchEvents, parent);
+  ASSIGN_OR_RETURN(const Identity caller, IdentifyCaller(*deps_, *context));
+  const auto may = [deps = deps_, caller, parent = request.parent()] {
+    return MayCaller(*deps, caller, Permission::kWatchEvents, parent);
   };
   RETURN_IF_ERROR(may());
   WatchStream::Options options;
   options.may_watch = may;
-  options.as_it_is = !deps_->access->Authorize(caller, Permission::kWatchEvents, "").ok();
-  options.tells_of_service = deps_->access->Authorize(caller, Permission::kReadAudit, "").ok();
+  options.as_it_is = [deps = deps_, caller] {
+    return !MayCaller(*deps, caller, Permission::kWatchEvents, "").ok();
+  };
+  options.tells_of_service = [deps = deps_, caller] {
+    return MayCaller(*deps, caller, Permission::kReadAudit, "").ok();
+  };
   if (!request.parent().empty()) {
     ASSIGN_OR_RETURN(options.workspace, token::ParseWorkspaceName(request.parent(), "parent"));
   }
@@ -271,10 +271,8 @@ grpc::ServerUnaryReactor* OperationsService::WaitEnforced(Context* context, cons
           return;
         }
         auto* const raw = call.get();
-        WaitThenFinish(std::move(call), *question, wait, [raw](Receipt receipt) {
-          HideHolders(*raw, &receipt);
-          raw->response = std::move(receipt);
-        });
+        WaitThenFinish(std::move(call), *question, wait,
+                       [raw](Receipt receipt) { raw->response = std::move(receipt); });
       });
 }
 
@@ -304,7 +302,10 @@ grpc::ServerUnaryReactor* OperationsService::CreateBackup(Context* context, cons
           place.now = deps.clock->ServiceNow();
           place.actor = call->actor();
           place.origin = call->origin();
-          place.wanted = [raw = call.get()] { return raw->Wanted(); };
+          place.wanted = [raw = call.get()] {
+            RETURN_IF_ERROR(raw->Wanted());
+            return raw->StillMay();
+          };
           absl::Status status = place.wanted();
           if (status.ok()) {
             absl::StatusOr<CreateBackupResponse> made = service::CreateBackup(place, call->request);
@@ -413,7 +414,8 @@ grpc::ServerUnaryReactor* OperationsService::GetStatus(Context* context, const B
         }
         // Little is read: not among the scans, which may take minutes.
         const bool taken = deps_->reads->Submit([this, call, without_store] {
-          const absl::Status wanted = call->Wanted();
+          absl::Status wanted = call->Wanted();
+          if (wanted.ok()) wanted = call->StillMay();
           if (!wanted.ok()) {
             call->FinishWith(wanted);
             return;

@@ -3,13 +3,12 @@
 #include "absl/strings/str_cat.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "service/rpc/identify_caller.h"
 
 namespace tollgate::service {
 
 absl::Status RpcCall::Admit(Permission permission, absl::string_view resource) {
-  ASSIGN_OR_RETURN(const net::Caller caller, net::CallerOf(wire_->context()));
-  actor_ = ActorOf(caller);
-  origin_ = caller.origin;
+  ASSIGN_OR_RETURN(identity_, IdentifyCaller(*deps_, wire_->context()));
   permission_ = permission;
   resource_ = std::string(resource);
   return StillMay();
@@ -18,7 +17,7 @@ absl::Status RpcCall::Admit(Permission permission, absl::string_view resource) {
 absl::Status RpcCall::StillMay() const { return MayAlso(permission_, resource_); }
 
 absl::Status RpcCall::MayAlso(Permission permission, absl::string_view resource) const {
-  return deps_->access->Authorize(actor_, permission, resource);
+  return MayCaller(*deps_, identity_, permission, resource);
 }
 
 namespace {

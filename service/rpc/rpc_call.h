@@ -40,9 +40,12 @@ class RpcCall : public std::enable_shared_from_this<RpcCall> {
 
   const RpcDeps& deps() const { return *deps_; }
   // The caller, as audit entries name it. Set once the call was authorized.
-  const std::string& actor() const { return actor_; }
+  const std::string& actor() const { return identity_.actor; }
   // From where the caller asks (net::Caller::origin). Set as the actor is.
-  const std::string& origin() const { return origin_; }
+  const std::string& origin() const { return identity_.origin; }
+
+  // The public id of the operator token that the caller has presented; empty: none. Set likewise.
+  const std::string& operator_token_id() const { return identity_.token_id; }
 
   // Whether the caller, who was let in, may also do this: asked where a call reaches more than the
   // resource that it names. REQUIRES: the call was authorized. Thread-safe.
@@ -90,8 +93,7 @@ class RpcCall : public std::enable_shared_from_this<RpcCall> {
   const std::shared_ptr<Wire> wire_;
   const bool secret_;
   const base::BootTime begin_;
-  std::string actor_;  // these are const once the handler runs
-  std::string origin_;
+  Identity identity_;  // these are const once the handler runs
   Permission permission_ = Permission::kTestAccess;
   std::string resource_;
 

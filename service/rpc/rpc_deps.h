@@ -8,6 +8,7 @@
 #include "base/executor.h"
 #include "base/random.h"
 #include "service/access/access.h"
+#include "service/access/authenticator.h"
 #include "service/clock/service_clock.h"
 #include "service/feed/hub.h"
 #include "service/server_metrics.h"
@@ -29,6 +30,7 @@ struct RpcDeps {
   // it delays a validator's question or a follower's catching up.
   base::Executor* scans = nullptr;
   const Access* access = nullptr;
+  const Authenticator* authenticator = nullptr;
   const base::Clock* clock = nullptr;  // what `time` is, for those who only ask it
   ServiceClock* time = nullptr;
   base::Random* random = nullptr;

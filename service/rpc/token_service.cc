@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "base/status.h"
 #include "service/reads/read_tokens.h"
 #include "service/rpc/change_call.h"
@@ -160,13 +161,11 @@ TokenService::TokenService(const RpcDeps* deps)
       leaked_{deps->metrics->Method("RevokeLeakedToken"), Permission::kRevokeLeaked, &Nameless,
               &WipeLeaked} {}
 
-TokenService::Fresh TokenService::Mint() const {
-  token::TokenFormat::Minted minted =
-      deps_->format->Mint(token::TokenKind::kWorkspace, *deps_->random);
-  const token::EdgeDigest edge = token::EdgeDigest::Of(minted.token_string.RevealSecret());
-  return {MintedToken{minted.public_id, deps_->keyring->Digest(edge), deps_->keyring->primary_id(),
-                      static_cast<char>(token::TokenKind::kWorkspace)},
-          std::make_shared<const base::SecretBytes>(std::move(minted.token_string))};
+FreshToken TokenService::MintUnder(absl::string_view resource) const {
+  // What is no name of a workspace or token is refused by the command.
+  absl::ConsumePrefix(&resource, "workspaces/");
+  return MintFor(resource.substr(0, resource.find('/')), *deps_->format, *deps_->keyring,
+                 *deps_->random);
 }
 
 grpc::ServerUnaryReactor* TokenService::CreateToken(Context* context, const Bytes* request,
@@ -179,7 +178,7 @@ grpc::ServerUnaryReactor* TokenService::CreateToken(Context* context, const Byte
           call->FinishWith(may_make);
           return;
         }
-        Fresh fresh = Mint();
+        const FreshToken fresh = MintUnder(call->request.parent());
         auto made = CreateTokenCommand::Make(call->request, call->actor(), fresh.minted);
         if (made.ok() && !may_make.ok()) (*made)->MakeNoWorkspace();
         CommitThenFinish(
@@ -242,7 +241,7 @@ grpc::ServerUnaryReactor* TokenService::RotateToken(Context* context, const Byte
                                                     Bytes* response) {
   return TypedCall<RotateTokenRequest, RotateTokenResponse>::Serve(
       deps_, rotate_, context, request, response, [this](auto call) {
-        Fresh fresh = Mint();
+        const FreshToken fresh = MintUnder(call->request.name());
         auto made = RotateTokenCommand::Make(call->request, call->actor(), fresh.minted);
         CommitThenFinish(
             call, std::move(made),

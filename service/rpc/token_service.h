@@ -6,6 +6,7 @@
 #include "service/records/change.h"
 #include "service/rpc/rpc_call.h"
 #include "service/rpc/rpc_deps.h"
+#include "service/tokens/fresh_token.h"
 #include "tollgate/v1/token_service.grpc.pb.h"
 
 namespace tollgate::service {
@@ -55,12 +56,8 @@ class TokenService final : public internal::RawTokenService {
   Reactor* RevokeLeakedToken(Context* context, const Bytes* request, Bytes* response) override;
 
  private:
-  // A fresh token: the part that a command may know, and the token string for the answer.
-  struct Fresh {
-    MintedToken minted;
-    std::shared_ptr<const base::SecretBytes> token_string;
-  };
-  Fresh Mint() const;
+  // A fresh token for the workspace that a request names (or a token in it), untrusted.
+  FreshToken MintUnder(absl::string_view resource) const;
 
   const RpcDeps* const deps_;
   const Method<tollgate::v1::CreateTokenRequest, tollgate::v1::CreateTokenResponse> create_;

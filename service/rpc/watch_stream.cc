@@ -12,6 +12,7 @@
 #include "service/reads/read_changes.h"
 #include "service/rpc/rpc_call.h"
 #include "storage/schema.h"
+#include "token/resource_name.h"
 #include "tollgate/v1/event.pb.h"
 
 namespace tollgate::service {
@@ -41,16 +42,26 @@ absl::string_view WorkspaceOf(const Event& event) {
 // larger than the feed's.
 constexpr size_t kMostQueuedBytes = size_t{4} << 20;
 
-// Takes out what is of no workspace.
+const std::string& OperatorsName() {
+  static const std::string& name =
+      *new std::string(token::WorkspaceName(token::kOperatorWorkspace));
+  return name;
+}
+
+// Takes out what is of the service itself, and no workspace's that a role can name.
 void LeaveServiceOut(RevisionEvents* revision) {
   auto& events = *revision->mutable_events();
   events.erase(std::remove_if(events.begin(), events.end(),
-                              [](const Event& event) { return event.has_access_changed(); }),
+                              [](const Event& event) {
+                                return event.has_access_changed() ||
+                                       WorkspaceOf(event) == token::kOperatorWorkspace;
+                              }),
                events.end());
   auto& changes = *revision->mutable_changes();
   changes.erase(std::remove_if(changes.begin(), changes.end(),
                                [](const tollgate::v1::RevisionChange& change) {
-                                 return !absl::StartsWith(change.resource(), "workspaces/");
+                                 return !absl::StartsWith(change.resource(), "workspaces/") ||
+                                        absl::StartsWith(change.resource(), OperatorsName());
                                }),
                 changes.end());
 }
@@ -149,12 +160,15 @@ void WatchStream::Read() {
     }
     if (unshown.empty()) return absl::OkStatus();
     got = true;
+    // After the feed was read: whoever may no longer see it is shown none of what was committed
+    // after that.
+    const bool tells_of_service = !options_.tells_of_service || options_.tells_of_service();
     // Of after the feed was read, so it has every revision of that.
     ASSIGN_OR_RETURN(const std::unique_ptr<storage::Snapshot> snapshot,
                      options_.engine->NewSnapshot());
     size_t bytes = 0;
     int64_t from_revision = 0;
-    if (options_.as_it_is) {
+    if (options_.as_it_is && options_.as_it_is()) {
       ASSIGN_OR_RETURN(const auto there,
                        storage::GetRecord<store::v1::WorkspaceRecord>(
                            *snapshot, storage::Table::kWorkspaces, options_.workspace));
@@ -167,7 +181,7 @@ void WatchStream::Read() {
       if (events.events_size() == 0 || events.revision() < from_revision) continue;
       events.set_epoch(options_.epoch);
       RETURN_IF_ERROR(AddChanges(*snapshot, options_.workspace, &events));
-      if (!options_.tells_of_service) LeaveServiceOut(&events);
+      if (!tells_of_service) LeaveServiceOut(&events);
       if (events.events_size() == 0) continue;
       out.push_back(net::ToByteBuffer(events));
       bytes += out.back().Length();

@@ -37,10 +37,12 @@ class WatchStream final : public net::WriteStream<grpc::ByteBuffer> {
     std::function<void()> on_ended;      // once, when the RPC is over; may be empty
     // Whether the caller may still watch. Thread-safe, and quick; may be empty.
     std::function<absl::Status()> may_watch;
+    // Both are asked before each read, are thread-safe and quick, and may be empty, which is false
+    // and true.
     // Only of the workspace that has the name now: nothing from before it was made.
-    bool as_it_is = false;
+    std::function<bool()> as_it_is;
     // Also of what is of no workspace, as the audit log has it: who may do what, backups, …
-    bool tells_of_service = true;
+    std::function<bool()> tells_of_service;
   };
   WatchStream(grpc::CallbackServerContext* context, Options options)
       : WriteStream(context), options_(std::move(options)) {}

@@ -13,6 +13,7 @@ namespace tollgate::service {
 absl::StatusOr<std::shared_ptr<CancelRotationCommand>> CancelRotationCommand::Make(
     const tollgate::v1::CancelRotationRequest& request, absl::string_view actor) {
   ASSIGN_OR_RETURN(token::TokenName name, token::ParseTokenName(request.name(), "name"));
+  RETURN_IF_ERROR(RefuseByUse(name.workspace, "taking a rotation back"));
   RETURN_IF_ERROR(token::CheckRequestId(request.request_id(), "request_id"));
   Context context{"cancel_rotation", std::move(name.workspace), std::string(actor),
                   request.request_id(), RequestFingerprint(request)};

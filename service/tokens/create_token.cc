@@ -28,6 +28,7 @@ absl::StatusOr<std::shared_ptr<CreateTokenCommand>> CreateTokenCommand::Make(
   RETURN_IF_ERROR(token::CheckAudiences(token.audiences(), "token.audiences"));
   RETURN_IF_ERROR(token::CheckOwner(token.owner(), "token.owner"));
   RETURN_IF_ERROR(token::CheckAnnotations(token.annotations(), "token.annotations"));
+  RETURN_IF_ERROR(CheckOperatorToken(workspace, token));
   if (token.has_expire_time()) {
     RETURN_IF_ERROR(TimeFromField(token.expire_time(), "token.expire_time").status());
     if (request.has_lifetime()) {

@@ -13,6 +13,9 @@ namespace tollgate::service {
 absl::StatusOr<std::shared_ptr<ReplanRotationCommand>> ReplanRotationCommand::Make(
     const tollgate::v1::ReplanRotationRequest& request, absl::string_view actor) {
   ASSIGN_OR_RETURN(token::TokenName name, token::ParseTokenName(request.name(), "name"));
+  if (request.retire_plan().has_when_silent()) {
+    RETURN_IF_ERROR(RefuseByUse(name.workspace, "retirement when a token falls silent"));
+  }
   RETURN_IF_ERROR(token::CheckRequestId(request.request_id(), "request_id"));
   RETURN_IF_ERROR(CheckRetirePlan(request.retire_plan()));
   Context context{"replan_rotation", std::move(name.workspace), std::string(actor),

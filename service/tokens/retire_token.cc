@@ -118,6 +118,9 @@ absl::StatusOr<std::shared_ptr<RetireTokenCommand>> RetireTokenCommand::Make(
     const tollgate::v1::RetireTokenRequest& request, absl::string_view actor,
     SilenceEvidence evidence) {
   ASSIGN_OR_RETURN(token::TokenName name, token::ParseTokenName(request.name(), "name"));
+  if (!request.force()) {
+    RETURN_IF_ERROR(RefuseByUse(name.workspace, "retirement without force"));
+  }
   RETURN_IF_ERROR(token::CheckRequestId(request.request_id(), "request_id"));
   if (request.has_quiet_period()) {
     RETURN_IF_ERROR(DurationFromField(request.quiet_period(), "quiet_period", kShortest,

@@ -32,6 +32,9 @@ class RevokeLeakedTokenCommand : public ChangeTo<tollgate::v1::RevokeLeakedToken
   static absl::StatusOr<std::shared_ptr<RevokeLeakedTokenCommand>> Make(LeakedToken leaked,
                                                                         absl::string_view actor);
 
+  // It may be an operator token.
+  bool ends_batch() const override { return true; }
+
  protected:
   absl::Status Apply(const storage::View& view, const storage::Slot& slot,
                      storage::Effects& effects) override;

@@ -30,6 +30,10 @@ constexpr int kMostGivenUp = 64;
 absl::StatusOr<std::shared_ptr<RotateTokenCommand>> RotateTokenCommand::Make(
     const tollgate::v1::RotateTokenRequest& request, absl::string_view actor, MintedToken minted) {
   ASSIGN_OR_RETURN(token::TokenName name, token::ParseTokenName(request.name(), "name"));
+  if (request.retire_plan().has_when_silent()) {
+    RETURN_IF_ERROR(RefuseByUse(name.workspace, "retirement when a token falls silent"));
+  }
+  if (request.again()) RETURN_IF_ERROR(RefuseByUse(name.workspace, "rotating again"));
   RETURN_IF_ERROR(token::CheckRequestId(request.request_id(), "request_id"));
   RETURN_IF_ERROR(CheckRetirePlan(request.retire_plan()));
   if (request.has_lifetime()) {

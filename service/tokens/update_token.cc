@@ -47,6 +47,11 @@ absl::Status CheckMask(const tollgate::v1::UpdateTokenRequest& request) {
   return absl::OkStatus();
 }
 
+bool Names(const tollgate::v1::UpdateTokenRequest& request, absl::string_view path) {
+  const auto& paths = request.update_mask().paths();
+  return std::find(paths.begin(), paths.end(), path) != paths.end();
+}
+
 bool SameAnnotations(const google::protobuf::Map<std::string, std::string>& a,
                      const google::protobuf::Map<std::string, std::string>& b) {
   if (a.size() != b.size()) return false;
@@ -71,6 +76,18 @@ absl::StatusOr<std::shared_ptr<UpdateTokenCommand>> UpdateTokenCommand::Make(
   RETURN_IF_ERROR(CheckMask(request));
   tollgate::v1::UpdateTokenRequest compared = request;
   compared.mutable_token()->clear_etag();
+  if (name.workspace == token::kOperatorWorkspace) {
+    if (Names(request, "owner")) {
+      return base::RefuseField("OPERATOR_NAME_FIXED", "token.owner",
+                               "cannot be changed: it is whom the operator token speaks for. Make "
+                               "a token for the other one, and revoke this one");
+    }
+    tollgate::v1::Token changed;
+    changed.set_owner("unchanged");
+    if (Names(request, "scopes")) *changed.mutable_scopes() = request.token().scopes();
+    if (Names(request, "audiences")) *changed.mutable_audiences() = request.token().audiences();
+    RETURN_IF_ERROR(CheckOperatorToken(name.workspace, changed));
+  }
   Context context{"update_token", std::move(name.workspace), std::string(actor),
                   request.request_id(), RequestFingerprint(compared)};
   std::shared_ptr<UpdateTokenCommand> command(
@@ -102,10 +119,7 @@ absl::StatusOr<std::shared_ptr<UpdateTokenCommand>> UpdateTokenCommand::Make(
   return command;
 }
 
-bool UpdateTokenCommand::Sets(absl::string_view path) const {
-  const auto& paths = request_.update_mask().paths();
-  return std::find(paths.begin(), paths.end(), path) != paths.end();
-}
+bool UpdateTokenCommand::Sets(absl::string_view path) const { return Names(request_, path); }
 
 absl::Status UpdateTokenCommand::Apply(const storage::View& view, const storage::Slot& slot,
                                        storage::Effects& effects) {

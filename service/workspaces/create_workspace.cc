@@ -1,5 +1,6 @@
 #include "service/workspaces/create_workspace.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -11,6 +12,7 @@
 #include "service/workspaces/policy_resource.h"
 #include "storage/schema.h"
 #include "text/label.h"
+#include "token/resource_name.h"
 
 namespace tollgate::service {
 
@@ -45,10 +47,13 @@ absl::StatusOr<WorkspaceRecord> LoadOrMakeWorkspace(const storage::View& view,
   ASSIGN_OR_RETURN(auto found, storage::GetRecord<WorkspaceRecord>(
                                    view, storage::Table::kWorkspaces, workspace));
   if (found.has_value()) return *std::move(found);
-  if (!asked) {
+  if (!asked && workspace != token::kOperatorWorkspace) {
     ASSIGN_OR_RETURN(const std::vector<storage::Entry> any,
-                     view.Scan(storage::Table::kWorkspaces, "", "", 1));
-    if (!any.empty()) return NoSuchWorkspace(view, workspace);
+                     view.Scan(storage::Table::kWorkspaces, "", "", 2));
+    const auto is_other = [](const storage::Entry& entry) {
+      return entry.key != token::kOperatorWorkspace;
+    };
+    if (std::any_of(any.begin(), any.end(), is_other)) return NoSuchWorkspace(view, workspace);
   }
   return PutNewWorkspace(workspace, /*display_name=*/"", actor, slot, effects);
 }

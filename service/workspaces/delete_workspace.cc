@@ -11,6 +11,7 @@
 #include "service/workspaces/policy_resource.h"
 #include "storage/live_count.h"
 #include "storage/schema.h"
+#include "token/resource_name.h"
 
 namespace tollgate::service {
 namespace {
@@ -44,6 +45,11 @@ absl::Status CheckEmpty(const storage::View& view, const std::string& workspace)
 absl::StatusOr<std::shared_ptr<DeleteWorkspaceCommand>> DeleteWorkspaceCommand::Make(
     const tollgate::v1::DeleteWorkspaceRequest& request, absl::string_view actor) {
   ASSIGN_OR_RETURN(std::string workspace, token::ParseWorkspaceName(request.name(), "name"));
+  if (workspace == token::kOperatorWorkspace) {
+    return base::Refuse(absl::StatusCode::kFailedPrecondition, "HAS_OPERATORS",
+                        "the service's own workspace cannot be deleted. Revoke its tokens instead: "
+                        "tollgate token list -w @operators");
+  }
   RETURN_IF_ERROR(token::CheckRequestId(request.request_id(), "request_id"));
   Context context{"delete_workspace", std::move(workspace), std::string(actor),
                   request.request_id(), RequestFingerprint(request)};

@@ -26,6 +26,9 @@ class DeleteWorkspaceCommand : public ChangeTo<tollgate::v1::DeleteWorkspaceResp
   static absl::StatusOr<std::shared_ptr<DeleteWorkspaceCommand>> Make(
       const tollgate::v1::DeleteWorkspaceRequest& request, absl::string_view actor);
 
+  // It takes the workspace out of bindings.
+  bool ends_batch() const override { return true; }
+
  protected:
   absl::Status Apply(const storage::View& view, const storage::Slot& slot,
                      storage::Effects& effects) override;

@@ -47,6 +47,9 @@ absl::StatusOr<std::shared_ptr<SetPolicyCommand>> SetPolicyCommand::Make(
   ASSIGN_OR_RETURN(std::string workspace, token::ParseWorkspaceName(request.name(), "name"));
   RETURN_IF_ERROR(token::CheckRequestId(request.request_id(), "request_id"));
   RETURN_IF_ERROR(CheckPolicyChange(request.policy(), request.update_mask()));
+  if (request.policy().has_max_unused()) {
+    RETURN_IF_ERROR(RefuseByUse(workspace, "policy.max_unused"));
+  }
   Context context{"set_policy", std::move(workspace), std::string(actor), request.request_id(),
                   RequestFingerprint(request)};
   return std::shared_ptr<SetPolicyCommand>(new SetPolicyCommand(std::move(context), request));

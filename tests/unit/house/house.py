@@ -54,8 +54,8 @@ ARROWS = {
     "service": COMMANDS | {
         "lease", "net", "service/access", "service/clock", "service/feed", "service/feed/ledger",
         "service/health", "service/history", "service/keyring", "service/restore",
-        "service/rpc", "service/server_metrics", "service/store_home", "service/sweep", "service/use",
-        "storage/engines"},
+        "service/rpc", "service/server_metrics", "service/store_home", "service/sweep", "service/tokens",
+        "service/use", "storage/engines"},
     "include": set(),
     "validator/core": CORE,
     "validator/fronts": CORE | {"net", "validator/core"},

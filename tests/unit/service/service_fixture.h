@@ -50,6 +50,7 @@ class ServiceTest : public testing::Test {
     ServerOptions options;
     options.store = dir_ / "store";
     options.listen = {"127.0.0.1:0"};
+    options.admin = {"local"};
     options.sweep_interval = absl::Milliseconds(20);
     return options;
   }

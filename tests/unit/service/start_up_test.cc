@@ -27,8 +27,8 @@ class StartUpTest : public testing::Test {
 
   std::unique_ptr<Program> Run(std::vector<std::string> more, const std::string& name = "one",
                                std::vector<std::string> environment = {}) {
-    std::vector<std::string> args = {"--store", dir_ / "store", "--ready-file",
-                                     dir_ / (name + ".ready")};
+    std::vector<std::string> args = {"--store", dir_ / "store", "--admin",
+                                     "local",   "--ready-file", dir_ / (name + ".ready")};
     for (const char* flag : {"--listen", "--metrics-listen"}) {
       if (more.empty() || more[0] != flag) args.insert(args.end(), {flag, "127.0.0.1:0"});
     }
@@ -450,6 +450,7 @@ TEST_F(StartUpTest, AStoreInMemoryServesAndLeavesNothing) {
   ServerOptions options;
   options.store = "memory:";
   options.listen = {"127.0.0.1:0"};
+  options.admin = {"local"};
   std::string epoch;
   {
     absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(options);

@@ -22,10 +22,11 @@ Binding Of(Role role, std::string member, std::vector<std::string> workspaces = 
 }
 
 TEST(MemberTest, WhatABindingCanName) {
-  for (const char* good : {"local", "unix:ada", "unix:1000", "unix:DOMAIN\\ada",
-                           "spiffe://corp.example", "spiffe://corp.example/ns/prod/sa/payments",
-                           "spiffe://corp_1.example/a", "spiffe://corp.example/ns/*/sa/payments",
-                           "spiffe://corp.example/**", "spiffe://corp.example/edge/**"}) {
+  for (const char* good :
+       {"local", "operator:ada", "operator:ada@corp.example", "unix:ada", "unix:1000",
+        "unix:DOMAIN\\ada", "spiffe://corp.example", "spiffe://corp.example/ns/prod/sa/payments",
+        "spiffe://corp_1.example/a", "spiffe://corp.example/ns/*/sa/payments",
+        "spiffe://corp.example/**", "spiffe://corp.example/edge/**"}) {
     EXPECT_TRUE(CheckMember(good, "member").ok()) << good;
   }
   for (const std::string& bad : {std::string(),
@@ -51,7 +52,9 @@ TEST(MemberTest, WhatABindingCanName) {
                                  std::string("https://corp.example/a"),
                                  std::string("spiffe://corp.example/") + '\n',
                                  absl::StrCat("spiffe://corp.example/", std::string(2048, 'a')),
-                                 std::string("operator:x")}) {
+                                 std::string("operator:"),
+                                 std::string("operator:*"),
+                                 std::string("operator:a/b")}) {
     const absl::Status refused = CheckMember(bad, "binding.member");
     EXPECT_EQ(base::ReasonOf(refused), "BAD_MEMBER") << bad;
     EXPECT_EQ(base::DetailsOf(refused).fields.at(0).field, "binding.member");

@@ -88,9 +88,11 @@ class HandWire : public FollowWire {
   void AbortCall(const absl::Status& status) override { CloseCall(status); }
   absl::optional<base::BootTime> StalledSince() const override { return stalled_since; }
   std::string CallerName() const override { return caller; }
+  std::string OperatorTokenId() const override { return operator_token_id; }
 
   int wakes = 0;
   std::string caller = "local";
+  std::string operator_token_id;
   absl::optional<absl::Status> end;
   absl::optional<base::BootTime> stalled_since;
 };
@@ -120,6 +122,21 @@ class ChangeAccess : public storage::Command {
     effects.Tell(std::move(event));
     return absl::OkStatus();
   }
+};
+
+// Tells of one thing.
+class TellsOf : public storage::Command {
+ public:
+  explicit TellsOf(v1::Event event) : event_(std::move(event)) {}
+  absl::string_view name() const override { return "tells_of"; }
+  absl::Status Run(const storage::View&, const storage::Slot&, storage::Effects& effects) override {
+    effects.PutRaw(storage::Table::kLabels, "touched", "");
+    effects.Tell(event_);
+    return absl::OkStatus();
+  }
+
+ private:
+  const v1::Event event_;
 };
 
 class FeedTest : public ::testing::Test {
@@ -378,7 +395,7 @@ TEST_F(FeedTest, WhoMayNoLongerFollowIsSentAwayAndWaitedFor) {
   const std::string edge = "spiffe://corp/edge";
   std::set<std::string> may = {"local", edge};
   int changes = 0;
-  options_.may_follow = [&](const std::string& member) {
+  options_.may_follow = [&](const std::string& member, const std::string&) {
     return may.count(member) > 0 ? absl::OkStatus() : absl::PermissionDeniedError("no role");
   };
   options_.on_access_changed = [&] {
@@ -423,6 +440,51 @@ TEST_F(FeedTest, WhoMayNoLongerFollowIsSentAwayAndWaitedFor) {
   EXPECT_FALSE(again.wire->end.has_value());
   Pass(options_.lease + absl::Seconds(1));
   EXPECT_EQ(feed_->desk().ReceiptFor({r, "", ""}).state(), v1::ENFORCEMENT_STATE_ENFORCED);
+  scheduler_.single.clear();
+}
+
+// Whoever is known by an operator token is judged by that, too, as soon as one changes.
+TEST_F(FeedTest, WhoseOperatorTokenEndsIsSentAway) {
+  std::set<std::string> good = {"t1", "t2"};
+  int changes = 0;
+  options_.may_follow = [&](const std::string& member, const std::string& token) {
+    return member == "local" || good.count(token) > 0 ? absl::OkStatus()
+                                                      : absl::UnauthenticatedError("ended");
+  };
+  options_.on_access_changed = [&] {
+    ++changes;
+    return absl::OkStatus();
+  };
+  Start();
+  const auto join = [&](const std::string& id, const std::string& token) {
+    Follower follower;
+    follower.id = id;
+    follower.wire->caller = "operator:fleet";
+    follower.wire->operator_token_id = token;
+    follower.stream = *feed_->Connect(follower.wire);
+    SendHello(follower);
+    return follower;
+  };
+  Follower a = join("a", "t1");
+  Follower b = join("b", "t2");
+  good.erase("t2");
+  v1::Event of_others;
+  of_others.mutable_token_changed()->set_workspace("acme");
+  Run(std::make_shared<TellsOf>(of_others));
+  EXPECT_EQ(changes, 0) << "tokens of workspaces let nobody in";
+  std::vector<v1::Event> events(3);
+  events[0].mutable_token_created()->set_workspace("@operators");
+  events[1].mutable_token_changed()->set_workspace("@operators");
+  events[2].mutable_cohort_revoked()->set_workspace("@operators");
+  for (size_t i = 0; i < events.size(); ++i) {
+    Run(std::make_shared<TellsOf>(events[i]));
+    EXPECT_EQ(changes, static_cast<int>(i) + 1);
+  }
+  while (Read(b).message_case() != v1::FollowResponse::MESSAGE_NOT_SET) {
+  }
+  ASSERT_TRUE(b.wire->end.has_value());
+  EXPECT_TRUE(absl::IsUnauthenticated(*b.wire->end));
+  EXPECT_FALSE(a.wire->end.has_value());
   scheduler_.single.clear();
 }
 

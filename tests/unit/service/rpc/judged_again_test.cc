@@ -1,12 +1,15 @@
 // A call is judged as it comes, and again as its work begins: a role may be withdrawn meanwhile.
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
 
 #include "absl/synchronization/notification.h"
 #include "service/rpc/workspace_service.h"
+#include "service/tokens/fresh_token.h"
 #include "tests/unit/service/rpc/rpc_fixture.h"
+#include "token/resource_name.h"
 #include "tollgate/v1/workspace_service.grpc.pb.h"
 
 namespace tollgate::service {
@@ -74,18 +77,24 @@ class JudgedAgainTest : public RpcTest {
     v1::CreateWorkspaceResponse response;
     grpc::ClientContext context;
     context.set_deadline(absl::ToChronoTime(absl::Now() + kRpcPatience));
+    if (!token_.empty()) context.AddMetadata("authorization", token_);
     return net::FromGrpcStatus(workspace_stub_->CreateWorkspace(&context, request, &response));
   }
   // Makes the call while the queue of commands is held, and withdraws every role once it was let
   // in.
-  absl::Status WithdrawnWhileQueued(const std::string& id, const std::string& request_id = "") {
+  absl::Status WithdrawnWhileQueued(const std::string& id, const std::string& request_id = "",
+                                    std::function<void()> withdraw = nullptr) {
     const auto hold = std::make_shared<HoldQueue>();
     sequencer_->Submit(hold, [](const absl::StatusOr<storage::Committed>&) {});
     const int before = counting_.judged();
     absl::Status ended;
     std::thread caller([&] { ended = CreateWorkspace(id, request_id); });
     EXPECT_TRUE(ComesTrue([&] { return counting_.judged() > before; }));
-    bound_.Take({});
+    if (withdraw) {
+      withdraw();
+    } else {
+      bound_.Take({});
+    }
     hold->let_go.Notify();
     caller.join();
     return ended;
@@ -98,6 +107,7 @@ class JudgedAgainTest : public RpcTest {
         .has_value();
   }
 
+  std::string token_;  // what CreateWorkspace brings
   const CountingAccess counting_{&bound_};
   std::unique_ptr<WorkspaceService> workspaces_;
   std::unique_ptr<grpc::Server> workspace_server_;
@@ -110,6 +120,26 @@ TEST_F(JudgedAgainTest, AChangeAsItIsMade) {
   EXPECT_EQ(base::ReasonOf(ended), "PERMISSION_DENIED") << ended;
   EXPECT_TRUE(IsThere("acme"));
   EXPECT_FALSE(IsThere("globex"));
+}
+
+TEST_F(JudgedAgainTest, ByTheTokenThatWasPresented) {
+  ASSERT_TRUE(CreateWorkspace("acme").ok());
+  const FreshToken fresh =
+      MintFor(token::kOperatorWorkspace, format_, keyring_, base::SystemRandom());
+  OperatorToken token;
+  token.record.set_token_id(fresh.minted.public_id);
+  token.record.set_owner("ada");
+  token.record.set_stored_digest(std::string(fresh.minted.stored_digest.bytes()));
+  operator_tokens_.Take({token});
+  Binding ada = LocalAs(Role::kAdmin);
+  ada.member = "operator:ada";
+  bound_.Take({ada});
+  token_ = absl::StrCat("Bearer ", fresh.token_string->RevealSecret());
+  ASSERT_TRUE(CreateWorkspace("globex").ok());
+  const absl::Status ended =
+      WithdrawnWhileQueued("initech", "", [this] { operator_tokens_.Take({}); });
+  EXPECT_EQ(base::ReasonOf(ended), "OPERATOR_TOKEN_UNKNOWN") << ended;
+  EXPECT_FALSE(IsThere("initech"));
 }
 
 TEST_F(JudgedAgainTest, ARetryBeforeItGetsItsFirstAnswer) {

@@ -1,11 +1,14 @@
 // Which role may call what, and where: every RPC, as a caller of each role sees it. The table is
 // written out here once more, so that a change of the roles is a change of two places.
+#include "tests/unit/service/rpc/role_table.h"
+
 #include <algorithm>
 #include <map>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
@@ -23,84 +26,6 @@ namespace tollgate::service {
 namespace {
 
 using ::tollgate::v1::AccessService;
-
-// Of what a method is asked.
-enum class Of {
-  kWorkspace,  // one workspace
-  kService,    // the service: a role that holds in some workspaces does not do
-  kAnywhere,   // whoever has the role anywhere
-};
-
-struct Row {
-  const char* method;
-  Of of;
-  // Those who may, in the order of the roles; "*": everybody who is known.
-  const char* roles;
-  // A request that would fail for another reason, of the workspace $W.
-  const char* request;
-};
-
-constexpr char kTokenName[] = R"(name: "workspaces/$W/tokens/0000000000000000")";
-
-const std::vector<Row>& Table() {
-  static const auto& table = *new std::vector<Row>{
-      {"TokenService.CreateToken", Of::kWorkspace, "admin issuer", R"(parent: "workspaces/$W")"},
-      {"TokenService.GetToken", Of::kWorkspace, "admin operator issuer reader auditor", kTokenName},
-      {"TokenService.ListTokens", Of::kWorkspace, "admin operator issuer reader auditor",
-       R"(parent: "workspaces/$W")"},
-      {"TokenService.ListTokenAttempts", Of::kWorkspace, "admin operator issuer reader auditor",
-       kTokenName},
-      {"TokenService.UpdateToken", Of::kWorkspace, "admin issuer",
-       R"(token { name: "workspaces/$W/tokens/0000000000000000" })"},
-      {"TokenService.RotateToken", Of::kWorkspace, "admin issuer", kTokenName},
-      {"TokenService.ReplanRotation", Of::kWorkspace, "admin issuer", kTokenName},
-      {"TokenService.CancelRotation", Of::kWorkspace, "admin issuer", kTokenName},
-      {"TokenService.RetireToken", Of::kWorkspace, "admin issuer", kTokenName},
-      {"TokenService.SuspendToken", Of::kWorkspace, "admin operator issuer", kTokenName},
-      {"TokenService.ResumeToken", Of::kWorkspace, "admin operator issuer", kTokenName},
-      {"TokenService.RevokeToken", Of::kWorkspace, "admin operator issuer", kTokenName},
-      {"TokenService.RevokeTokens", Of::kWorkspace, "admin operator issuer",
-       R"(parent: "workspaces/$W" validate_only: true)"},
-      {"TokenService.RevokeLeakedToken", Of::kService, "admin operator scanner", ""},
-      {"WorkspaceService.CreateWorkspace", Of::kWorkspace, "admin operator",
-       R"(workspace_id: "$W" workspace { etag: "x" })"},
-      {"WorkspaceService.GetWorkspace", Of::kWorkspace, "admin operator issuer reader auditor",
-       R"(name: "workspaces/$W")"},
-      {"WorkspaceService.ListWorkspaces", Of::kAnywhere, "admin operator issuer reader auditor",
-       ""},
-      {"WorkspaceService.UpdateWorkspace", Of::kWorkspace, "admin operator",
-       R"(workspace { name: "workspaces/$W" })"},
-      {"WorkspaceService.DeleteWorkspace", Of::kWorkspace, "admin operator",
-       R"(name: "workspaces/$W" etag: "x")"},
-      {"WorkspaceService.UpdateWorkspacePolicy", Of::kWorkspace, "admin operator",
-       R"(name: "workspaces/$W")"},
-      {"WorkspaceService.PreviewWorkspacePolicy", Of::kWorkspace,
-       "admin operator issuer reader auditor", R"(name: "workspaces/$W")"},
-      {"OperationsService.WatchEvents", Of::kWorkspace, "admin operator reader auditor",
-       R"(parent: "workspaces/$W" after_revision: -1)"},
-      {"OperationsService.ListAuditEntries", Of::kWorkspace, "admin operator auditor",
-       R"(parent: "workspaces/$W")"},
-      {"OperationsService.GetEnforcement", Of::kAnywhere, "admin operator issuer reader auditor",
-       ""},
-      {"OperationsService.WaitEnforced", Of::kAnywhere, "admin operator issuer reader auditor", ""},
-      {"OperationsService.ListValidators", Of::kService, "admin operator auditor", ""},
-      {"OperationsService.CreateBackup", Of::kService, "admin operator", ""},
-      {"OperationsService.GetClock", Of::kService, "admin operator auditor", ""},
-      {"OperationsService.AcceptClock", Of::kService, "admin operator", ""},
-      {"OperationsService.CheckStore", Of::kService, "admin operator auditor", ""},
-      {"OperationsService.GetStatus", Of::kService, "admin operator auditor", ""},
-      {"OperationsService.ForgetValidator", Of::kService, "admin operator",
-       R"(validator_id: "$W")"},
-      {"EdgeService.Follow", Of::kService, "admin validator", ""},
-      {"EdgeService.Resolve", Of::kService, "admin validator", R"(validator_id: "$W")"},
-      {"AccessService.GrantRole", Of::kService, "admin", ""},
-      {"AccessService.WithdrawRole", Of::kService, "admin", ""},
-      {"AccessService.ListBindings", Of::kService, "admin operator auditor", ""},
-      {"AccessService.ListRoles", Of::kAnywhere, "*", ""},
-      {"AccessService.TestPermissions", Of::kAnywhere, "*", ""},
-  };
-  return table;
-}
 
 std::vector<const google::protobuf::MethodDescriptor*> Methods() {
   std::vector<const google::protobuf::MethodDescriptor*> methods;
@@ -127,7 +52,7 @@ class RoleTableTest : public ServiceTest {
   ServerOptions Options() override {
     ServerOptions options = ServiceTest::Options();
     options.listen.push_back(absl::StrCat("unix:", dir_ / "admin"));
-    options.no_loopback_admin = true;
+    options.admin.clear();
     return options;
   }
   void SetUp() override {
@@ -222,8 +147,8 @@ TEST_F(RoleTableTest, EachRoleMayWhatItsRowsSay) {
         const std::vector<std::string> roles = absl::StrSplit(row.roles, ' ');
         const bool has = row.roles == std::string("*") ||
                          std::find(roles.begin(), roles.end(), name) != roles.end();
-        const bool own = has && (row.of != Of::kService || !in_acme);
-        const bool others = has && (row.of == Of::kAnywhere || !in_acme);
+        const bool own = has && (row.of != Subject::kService || !in_acme);
+        const bool others = has && (row.of == Subject::kAnywhere || !in_acme);
         const std::string what =
             absl::StrCat(row.method, " as ", name, in_acme ? " in acme" : " everywhere");
         EXPECT_EQ(LetsIn(row, "acme"), own) << what << ", asked about acme";
@@ -237,6 +162,29 @@ TEST_F(RoleTableTest, EachRoleMayWhatItsRowsSay) {
   // Without a role, nothing but what everybody may.
   for (const Row& row : Table()) {
     EXPECT_EQ(LetsIn(row, "acme"), row.roles == std::string("*")) << row.method;
+  }
+}
+
+// Who changes operator tokens gives access, and who sees them sees it, whatever he may do with
+// other tokens.
+TEST_F(RoleTableTest, OperatorTokensAreOfAccess) {
+  const std::set<std::string> changes = {"admin"};
+  const std::set<std::string> sees = {"admin", "operator", "auditor"};
+  for (const Role role : AllRoles()) {
+    const std::string name(RoleName(role));
+    for (const bool in_acme : {true, false}) {
+      if (in_acme && !TakesWorkspaces(role)) continue;
+      Grant(role, in_acme);
+      for (const Row& row : Table()) {
+        const std::string method(row.method);
+        if (row.of != Subject::kWorkspace || method == "WorkspaceService.CreateWorkspace") continue;
+        const bool only_sees = absl::StrContains(row.roles, "auditor");
+        const bool may = (only_sees ? sees : changes).count(name) > 0 && !in_acme;
+        EXPECT_EQ(LetsIn(row, "@operators"), may)
+            << method << " as " << name << (in_acme ? " in acme" : " everywhere");
+      }
+      Withdraw(role);
+    }
   }
 }
 

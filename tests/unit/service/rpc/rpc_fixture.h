@@ -151,6 +151,7 @@ class RpcTest : public ::testing::Test {
     deps_.reads = reads_.get();
     deps_.scans = reads_.get();
     deps_.access = access_.get();
+    deps_.authenticator = &authenticator_;
     deps_.clock = &base::SystemClock();
     deps_.random = &base::SystemRandom();
     deps_.keyring = &keyring_;
@@ -167,10 +168,10 @@ class RpcTest : public ::testing::Test {
     builder.RegisterService(edge_.get());
     server_ = builder.BuildAndStart();
     ASSERT_NE(server_, nullptr);
-    const auto channel =
+    channel_ =
         grpc::CreateChannel(absl::StrCat("127.0.0.1:", port), grpc::InsecureChannelCredentials());
-    stub_ = v1::OperationsService::NewStub(channel);
-    edge_stub_ = v1::EdgeService::NewStub(channel);
+    stub_ = v1::OperationsService::NewStub(channel_);
+    edge_stub_ = v1::EdgeService::NewStub(channel_);
   }
   void TearDown() override {
     reads_->Open();
@@ -236,6 +237,8 @@ class RpcTest : public ::testing::Test {
   const token::Keyring keyring_;
   const token::TokenFormat format_;
   const std::unique_ptr<const Access> access_ = NewOpenAccess();
+  OperatorTokens operator_tokens_;
+  const Authenticator authenticator_{&format_, &keyring_, &operator_tokens_, &base::SystemClock()};
   BoundAccess bound_{{}};
   prometheus::Registry registry_;
   ServerMetrics metrics_;
@@ -248,6 +251,7 @@ class RpcTest : public ::testing::Test {
   std::unique_ptr<OperationsService> operations_;
   std::unique_ptr<EdgeService> edge_;
   std::unique_ptr<grpc::Server> server_;
+  std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::OperationsService::Stub> stub_;
   std::unique_ptr<v1::EdgeService::Stub> edge_stub_;
 };

@@ -194,10 +194,6 @@ TEST_F(WatchStreamTest, SaysWhoDidWhat) {
 // a reader of all workspaces is none of those.
 TEST_F(WatchStreamTest, ChangesOfRolesAreToldToWhoMayReadTheAuditLog) {
   const int64_t first = Tell({Changed("acme")});
-  JudgeBy({LocalAs(Role::kReader)});
-  Watcher reader(stub_.get(), first);
-  JudgeBy({LocalAs(Role::kAuditor)});
-  Watcher auditor(stub_.get(), first);
   const auto grant = [](storage::Effects& effects) {
     v1::Event event;
     event.mutable_access_changed();
@@ -209,20 +205,31 @@ TEST_F(WatchStreamTest, ChangesOfRolesAreToldToWhoMayReadTheAuditLog) {
   };
   const int64_t granted =
       Commit([&](const storage::Slot&, storage::Effects& effects) { grant(effects); });
-  const int64_t both = Commit([&](const storage::Slot&, storage::Effects& effects) {
-    grant(effects);
-    effects.Tell(Changed("acme"));
-    store::v1::AuditRecord record;
-    record.set_action("token.revoke");
-    record.set_resource("workspaces/acme/tokens/id");
-    record.set_workspace("acme");
-    effects.Audit(std::move(record));
-  });
+  const auto grant_and_more = [&] {
+    return Commit([&](const storage::Slot&, storage::Effects& effects) {
+      grant(effects);
+      effects.Tell(Changed("acme"));
+      store::v1::AuditRecord record;
+      record.set_action("token.revoke");
+      record.set_resource("workspaces/acme/tokens/id");
+      record.set_workspace("acme");
+      effects.Audit(std::move(record));
+    });
+  };
+  const int64_t both = grant_and_more();
+  JudgeBy({LocalAs(Role::kAuditor), LocalAs(Role::kReader)});
+  Watcher auditor(stub_.get(), first);
   ASSERT_EQ(auditor.Next(), granted);
   ASSERT_EQ(auditor.seen().changes_size(), 1);
   EXPECT_EQ(auditor.seen().changes(0).resource(), "bindings/issuer/unix:ada");
   ASSERT_EQ(auditor.Next(), both);
   EXPECT_EQ(auditor.seen().events_size(), 2);
+  JudgeBy({LocalAs(Role::kReader)});
+  const int64_t after = grant_and_more();
+  ASSERT_EQ(auditor.Next(), after);
+  EXPECT_EQ(auditor.seen().events_size(), 1) << "he is no auditor any more";
+  EXPECT_EQ(auditor.seen().changes_size(), 1);
+  Watcher reader(stub_.get(), first);
   ASSERT_EQ(reader.Next(), both) << "of the grant alone there is nothing to tell";
   ASSERT_EQ(reader.seen().events_size(), 1);
   EXPECT_TRUE(reader.seen().events(0).has_token_changed());
