@@ -263,6 +263,9 @@ void AddSettings(CLI::App& app, Settings& settings) {
   app.add_option("--edge", settings.edge, "The validator that 'token check' asks")
       ->envname("TOLLGATE_EDGE")
       ->capture_default_str();
+  app.add_option("--token-file", settings.token_file,
+                 "The file of the operator token that calls to the service bring")
+      ->envname("TOLLGATE_TOKEN_FILE");
   app.add_option("--tls-cert", settings.tls.cert, "This client's certificate (PEM)")
       ->envname("TOLLGATE_TLS_CERT");
   app.add_option("--tls-key", settings.tls.key, "Its key (PEM)")->envname("TOLLGATE_TLS_KEY");

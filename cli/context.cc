@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <iostream>
 #include <utility>
 
@@ -14,6 +15,7 @@
 #include "cli/hidden_input.h"
 #include "cli/human.h"
 #include "net/address.h"
+#include "token/secret_file.h"
 
 namespace tollgate::cli {
 namespace {
@@ -75,8 +77,22 @@ absl::Status NobodyThere(absl::string_view question) {
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<grpc::Channel>> Context::ChannelTo(const std::string& address,
-                                                                  net::ReachWords words) {
+absl::StatusOr<std::shared_ptr<const base::SecretBytes>> Context::OperatorToken() const {
+  if (settings_.token_file.empty()) return nullptr;
+  const token::SecretFile file(settings_.token_file, "--token-file", "TOKEN_FILE",
+                               token::SecretReaders::kOwnerAndGroup);
+  ASSIGN_OR_RETURN(const base::SecretBytes bytes, file.Read(kMostSecret));
+  const absl::string_view token = absl::StripAsciiWhitespace(bytes.RevealSecret());
+  const auto is_visible = [](char c) { return absl::ascii_isgraph(static_cast<unsigned char>(c)); };
+  if (token.empty() || !std::all_of(token.begin(), token.end(), is_visible)) {
+    return file.Refused("MALFORMED", "it must hold one operator token, on one line");
+  }
+  return std::make_shared<const base::SecretBytes>(base::SecretBytes::CopyOf(token));
+}
+
+absl::StatusOr<std::shared_ptr<grpc::Channel>> Context::ChannelTo(
+    const std::string& address, net::ReachWords words,
+    std::shared_ptr<const base::SecretBytes> token) {
   tried_ = address;
   const std::string& flag = words.address_option;
   absl::StatusOr<net::Address> parsed = net::ParseAddress(address);
@@ -99,7 +115,17 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> Context::ChannelTo(const std::str
   peer_.target = {*parsed, settings_.tls, !settings_.tls.empty(), net::ServerIdentity()};
   ASSIGN_OR_RETURN(peer_.credentials, net::ClientCredentialsFor(settings_.tls, peer_.target.use_tls,
                                                                 peer_.target.server));
-  channel_ = net::MakeChannel(*parsed, peer_.credentials);
+  net::ChannelOptions options;
+  // A token that has crossed the network readable must be revoked, so --allow-plaintext is not
+  // meant for it.
+  if (token != nullptr && settings_.tls.empty() && !parsed->IsLoopback()) {
+    return base::Refuse(absl::StatusCode::kInvalidArgument, "TOKEN_IN_PLAINTEXT",
+                        absl::StrCat(flag, ": refusing to send the operator token to ", address,
+                                     " in plaintext. Give it the other side's authority: --tls-ca "
+                                     "FILE; or bring no token: --token-file ''"));
+  }
+  options.token = std::move(token);
+  channel_ = net::MakeChannel(*parsed, peer_.credentials, options);
   return channel_;
 }
 
@@ -112,7 +138,8 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> Context::ServiceChannel() {
   words.kin = {{.health_name = "tollgate.v1.ValidationService",
                 .reason = "IS_A_VALIDATOR",
                 .what = "a validator"}};
-  return ChannelTo(settings_.service, std::move(words));
+  ASSIGN_OR_RETURN(std::shared_ptr<const base::SecretBytes> token, OperatorToken());
+  return ChannelTo(settings_.service, std::move(words), std::move(token));
 }
 
 absl::StatusOr<std::shared_ptr<grpc::Channel>> Context::EdgeChannel() {

@@ -51,6 +51,7 @@ struct Settings {
   std::string service = "localhost:7411";
   std::string context;  // whose settings were read; only for help: the words are looked at before
   std::string edge = "localhost:7413";
+  std::string token_file;  // the operator token's; empty: none is brought
   net::TlsFiles tls;
   bool allow_plaintext = false;
   std::string output = "table";  // or wide, name, csv, json
@@ -202,8 +203,12 @@ class Context {
   void Say(const absl::Status& status);
 
  private:
-  absl::StatusOr<std::shared_ptr<grpc::Channel>> ChannelTo(const std::string& address,
-                                                           net::ReachWords words);
+  absl::StatusOr<std::shared_ptr<grpc::Channel>> ChannelTo(
+      const std::string& address, net::ReachWords words,
+      std::shared_ptr<const base::SecretBytes> token = nullptr);
+  // The operator token of the settings; null: none is named. FAILED_PRECONDITION:
+  // TOKEN_FILE_UNREADABLE, …
+  absl::StatusOr<std::shared_ptr<const base::SecretBytes>> OperatorToken() const;
 
   Terminal terminal_;
   SafeStream out_;

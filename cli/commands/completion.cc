@@ -76,7 +76,8 @@ std::vector<std::string> ValuesOf(const CLI::App& app, const CLI::Option& option
   if (begin != std::string::npos && end != std::string::npos && begin < end) {
     return absl::StrSplit(type.substr(begin + 1, end - begin - 1), ',');
   }
-  for (const char* of_files : {"--config", "--tls-cert", "--tls-key", "--tls-ca", "file", "path"}) {
+  for (const char* of_files :
+       {"--config", "--token-file", "--tls-cert", "--tls-key", "--tls-ca", "file", "path"}) {
     if (option.check_name(of_files)) return {kFile};
   }
   if (const std::string kind = AskedKindOf(app, option); !kind.empty()) return {kind};
@@ -522,8 +523,9 @@ void AddValues(CLI::App& app, Context& context) {
 }  // namespace
 
 std::vector<std::string> ForCompletion(std::vector<std::string> arguments) {
-  constexpr absl::string_view kTold[] = {"--service", "--context", "--config",    "--tls-cert",
-                                         "--tls-key", "--tls-ca",  "--workspace", "-w"};
+  constexpr absl::string_view kTold[] = {"--service",    "--context",   "--config",
+                                         "--token-file", "--tls-cert",  "--tls-key",
+                                         "--tls-ca",     "--workspace", "-w"};
   if (arguments.size() < 2 || arguments[0] != "complete-values") return arguments;
   // A person waits for this, and has asked for nothing.
   std::vector<std::string> words = {"--timeout", "1s", arguments[0], arguments[1]};

@@ -18,7 +18,7 @@ namespace tollgate::cli {
 namespace {
 
 // What a context may hold, by the settings' names; the rest of a settings file is written by hand.
-constexpr const char* kSettings[] = {"service", "edge",   "workspace", "tls-cert",
+constexpr const char* kSettings[] = {"service", "edge",   "workspace", "token-file", "tls-cert",
                                      "tls-key", "tls-ca", "output",    "timeout"};
 
 struct CreateOptions {

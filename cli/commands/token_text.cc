@@ -60,7 +60,7 @@ std::string Quoted(const std::string& typed) {
 
 absl::Status NoTokenId(const std::string& typed, absl::string_view workspace) {
   const std::vector<std::string> parts = absl::StrSplit(typed, '/');
-  if (parts.size() == 2 && token::IsWorkspaceId(parts[0]) && token::IsPublicId(parts[1])) {
+  if (parts.size() == 2 && token::IsTokenWorkspace(parts[0]) && token::IsPublicId(parts[1])) {
     return absl::InvalidArgumentError(absl::StrCat("write ", parts[1], " -w ", parts[0],
                                                    ", or the full name, ",
                                                    token::FormatTokenName(parts[0], parts[1])));
@@ -262,7 +262,7 @@ absl::StatusOr<std::string> ParentFrom(const std::string& workspace) {
   }
   absl::string_view id = workspace;
   absl::ConsumePrefix(&id, "workspaces/");
-  if (!token::IsWorkspaceId(id)) {
+  if (!token::IsTokenWorkspace(id)) {
     const std::string meant = absl::AsciiStrToLower(id);
     return absl::InvalidArgumentError(absl::StrCat(
         Quoted(workspace), " is no workspace's name: that is ", kWorkspaceIdRule,

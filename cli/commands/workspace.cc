@@ -11,6 +11,7 @@
 #include "cli/commands/token.h"
 #include "cli/commands/token_text.h"
 #include "cli/human.h"
+#include "token/resource_name.h"
 #include "tollgate/v1/workspace_service.grpc.pb.h"
 
 namespace tollgate::cli {
@@ -241,7 +242,12 @@ absl::Status List(Context& context) {
     }
     return absl::OkStatus();
   }
-  if (all.workspaces_size() == 0) {
+  // The operators' own is no workspace to work in.
+  const bool none =
+      std::all_of(all.workspaces().begin(), all.workspaces().end(), [](const Workspace& workspace) {
+        return workspace.name() == token::WorkspaceName(token::kOperatorWorkspace);
+      });
+  if (none) {
     context.out() << "No workspaces yet. The first comes with its first token:\n"
                      "  tollgate token create -w NAME --label \"…\"\n";
     return absl::OkStatus();
