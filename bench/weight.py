@@ -54,7 +54,7 @@ def main(arguments):
     with tempfile.TemporaryDirectory(prefix="tg.") as home:
         store = os.path.join(home, "store")
         service, ready = start(os.path.join(binaries, "tollgated"), home, "service", "--store", store,
-                               "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0")
+                               "--listen", "127.0.0.1:0", "--admin", "local", "--metrics-listen", "127.0.0.1:0")
         validator, _ = start(os.path.join(binaries, "tollgate-validator"), home, "validator",
                              "--service", ready["listen"][0], "--id", "weight", "--listen", "127.0.0.1:0",
                              "--metrics-listen", "127.0.0.1:0")

@@ -154,18 +154,19 @@ class Installation:
         self.service = None
         self.secrets = []  # every token string that was shown
 
-    def prepare_service(self, *arguments, port=0, environment=None):
-        """A service that is still to be started."""
+    def prepare_service(self, *arguments, port=0, environment=None, admin="local"):
+        """A service that is still to be started. `admin`: the member that may do everything; None: nobody is named, so a
+        first start makes an operator token."""
         self.service = Program(self.home, "tollgated", "tollgated", [
             "--store", os.path.join(self.home, "store"), "--listen", f"127.0.0.1:{port}",
             "--metrics-listen", "127.0.0.1:0", "--usage-interval", "200ms", "--sweep-interval", "100ms",
-            *arguments])
+            *(["--admin", admin] if admin else []), *arguments])
         self.service.environment = environment or {}
         self.programs.append(self.service)
         return self.service
 
-    def start_service(self, *arguments, port=0, environment=None):
-        return self.prepare_service(*arguments, port=port, environment=environment).start()
+    def start_service(self, *arguments, **how):
+        return self.prepare_service(*arguments, **how).start()
 
     @property
     def address(self):

@@ -13,7 +13,8 @@ from installation import ADMIT, until, verdict
 def bound(tollgate, home):
     """A service whose loopback is no admin; `bound.admin` is, by its user, over a Unix socket."""
     socket = f"unix:{home}/admin.sock"
-    tollgate.start_service("--no-loopback-admin", "--listen", socket, "--lease", "3s", "--ping-interval", "500ms")
+    tollgate.start_service("--listen", socket, "--lease", "3s", "--ping-interval", "500ms",
+                           admin="spiffe://corp.example/nobody")
     tollgate.admin = lambda *arguments, **how: tollgate.cli(*arguments, "--service", socket, **how)
     return tollgate
 
@@ -153,7 +154,7 @@ def test_who_has_the_role_by_another_binding_is_told_of(bound):
 
 
 def test_dev_open_says_what_it_does(tollgate):
-    service = tollgate.start_service("--no-loopback-admin", "--dev-open")
+    service = tollgate.start_service("--dev-open", admin=None)
     tollgate.create("x")
     assert [record for record in service.records() if "whoever reaches this service may do everything" in
             record["message"] and record["level"] == "warning"]

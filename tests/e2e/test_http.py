@@ -140,7 +140,7 @@ def enter_a_network_without_ipv4():
 def on_ipv6_only(home):
     if not enter_a_network_without_ipv4():
         return 77
-    service = Program(home, "tollgated", "tollgated", ["--store", os.path.join(home, "store")]).start()
+    service = Program(home, "tollgated", "tollgated", ["--store", os.path.join(home, "store"), "--admin", "local"]).start()
     edge = Program(home, "edge", "tollgate-validator", ["--service", "[::1]:7411", "--id", "edge-1"]).start()
     try:
         told = {}
