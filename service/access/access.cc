@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "lease/caller_name.h"
+#include "net/user_doors.h"
 
 namespace tollgate::service {
 namespace {
@@ -52,12 +53,17 @@ absl::Status RefuseUnbound(absl::string_view caller, Permission permission,
              ScopeOf(permission) == PermissionScope::kWorkspace) {
     where = " everywhere";
   }
-  return base::Refuse(
-      absl::StatusCode::kPermissionDenied,
-      absl::StrCat("refused: ", caller.substr(0, kMostOfResource), " may not ",
-                   PermissionName(permission), where,
-                   ". An admin can give him a role that may: tollgate access grant"),
-      details);
+  // Whoever is only known to be on this host has forgotten to say who he is.
+  const absl::string_view way_out =
+      caller == lease::kLocalCaller
+          ? ". Bring an operator token: tollgate --token-file FILE (the service's first start left "
+            "one beside its store, in DIR.operator). Or have a role given to whoever calls over "
+            "the loopback: tollgate access grant"
+          : ". An admin can give him a role that may: tollgate access grant";
+  return base::Refuse(absl::StatusCode::kPermissionDenied,
+                      absl::StrCat("refused: ", caller.substr(0, kMostOfResource), " may not ",
+                                   PermissionName(permission), where, way_out),
+                      details);
 }
 
 }  // namespace
@@ -89,7 +95,9 @@ absl::optional<Binding> BoundAccess::Find(absl::string_view caller, Permission p
 
 absl::Status BoundAccess::Authorize(absl::string_view caller, Permission permission,
                                     absl::string_view resource) const {
-  if (caller == lease::kAnonymousCaller) return RefuseUnknown(permission);
+  if (caller == lease::kAnonymousCaller || caller == net::kUnknownUnixUser) {
+    return RefuseUnknown(permission);
+  }
   if (permission == Permission::kTestAccess) return absl::OkStatus();
   permission = AskedOf(permission, resource);
   const std::shared_ptr<const BindingSet> set = InForce();
