@@ -78,8 +78,8 @@ void AddFlags(net::DaemonFlags& flags, ServerFlags* parsed) {
              &o.allow_plaintext);
 
   flags.List("Access", "admin", "MEMBER",
-             "Is admin while the service runs: spiffe://DOMAIN/PATH, unix:NAME or local (whoever "
-             "calls over the loopback); repeatable. A first start makes no operator token then",
+             "Is admin while the service runs: spiffe://DOMAIN/PATH, unix:NAME, or local, the "
+             "loopback; repeatable. No operator token is made then",
              &o.admin);
   flags.List("Access", "validator", "MEMBER",
              "Is validator while the service runs: for a fleet that is there before its roles are",

@@ -176,9 +176,9 @@ std::string FleetText(const ListValidatorsResponse& fleet, const FleetShown& sho
                       std::vector<std::string>* left_out) {
   if (fleet.validators_size() == 0) {
     if (fleet.total_count() == 0) {
-      return "No validators yet. Start one in front of a service: tollgate-validator --service "
-             "ADDR "
-             "--id NAME\n";
+      return "No validators yet. Start one in front of a service, and give it its role:\n"
+             "  tollgate-validator --service ADDR --id NAME\n"
+             "  tollgate access grant validator MEMBER\n";
     }
     if (shown.problems_only) {
       const int rest = fleet.total_count() - fleet.in_sync_count();

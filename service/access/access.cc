@@ -39,6 +39,20 @@ absl::Status RefuseUnknown(Permission permission) {
                    "certificate that carries exactly one SPIFFE id."));
 }
 
+absl::string_view WayOut(absl::string_view caller, Permission permission) {
+  if (permission == Permission::kFollowFeed) {
+    return "A validator needs its role: tollgate access grant validator MEMBER, or tollgated "
+           "--validator MEMBER";
+  }
+  // Whoever is only known to be on this host has perhaps forgotten to say who he is.
+  if (caller == lease::kLocalCaller) {
+    return "Bring an operator token: tollgate --token-file FILE (a first start leaves one beside "
+           "the store, in DIR.operator). Or let an admin give a role to whoever calls over the "
+           "loopback: tollgate access grant";
+  }
+  return "An admin can give him a role that may: tollgate access grant";
+}
+
 absl::Status RefuseUnbound(absl::string_view caller, Permission permission,
                            absl::string_view resource) {
   base::ErrorDetails details;
@@ -53,17 +67,11 @@ absl::Status RefuseUnbound(absl::string_view caller, Permission permission,
              ScopeOf(permission) == PermissionScope::kWorkspace) {
     where = " everywhere";
   }
-  // Whoever is only known to be on this host has forgotten to say who he is.
-  const absl::string_view way_out =
-      caller == lease::kLocalCaller
-          ? ". Bring an operator token: tollgate --token-file FILE (the service's first start left "
-            "one beside its store, in DIR.operator). Or have a role given to whoever calls over "
-            "the loopback: tollgate access grant"
-          : ". An admin can give him a role that may: tollgate access grant";
-  return base::Refuse(absl::StatusCode::kPermissionDenied,
-                      absl::StrCat("refused: ", caller.substr(0, kMostOfResource), " may not ",
-                                   PermissionName(permission), where, way_out),
-                      details);
+  return base::Refuse(
+      absl::StatusCode::kPermissionDenied,
+      absl::StrCat("refused: ", caller.substr(0, kMostOfResource), " may not ",
+                   PermissionName(permission), where, ". ", WayOut(caller, permission)),
+      details);
 }
 
 }  // namespace
