@@ -94,7 +94,7 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> Context::ChannelTo(
     const std::string& address, net::ReachWords words,
     std::shared_ptr<const base::SecretBytes> token) {
   tried_ = address;
-  const std::string& flag = words.address_option;
+  const std::string flag = words.address_option;  // the words are moved from below
   absl::StatusOr<net::Address> parsed = net::ParseAddress(address);
   if (!parsed.ok()) {
     return absl::InvalidArgumentError(absl::StrCat(flag, ": ", parsed.status().message()));
@@ -122,7 +122,8 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> Context::ChannelTo(
     return base::Refuse(absl::StatusCode::kInvalidArgument, "TOKEN_IN_PLAINTEXT",
                         absl::StrCat(flag, ": refusing to send the operator token to ", address,
                                      " in plaintext. Give it the other side's authority: --tls-ca "
-                                     "FILE; or bring no token: --token-file ''"));
+                                     "FILE; or bring no token: without --token-file, with an empty "
+                                     "TOLLGATE_TOKEN_FILE, in a context without one"));
   }
   options.token = std::move(token);
   channel_ = net::MakeChannel(*parsed, peer_.credentials, options);

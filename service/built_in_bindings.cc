@@ -6,8 +6,11 @@
 #include <string>
 #include <utility>
 
+#include "absl/status/statusor.h"
+#include "absl/strings/match.h"
 #include "absl/types/optional.h"
 #include "base/log.h"
+#include "lease/caller_name.h"
 #include "net/address.h"
 #include "net/user_doors.h"
 
@@ -16,6 +19,13 @@ namespace {
 
 // The kernel's /proc/sys/kernel/overflowuid, which nobody changes: `nobody`.
 constexpr uid_t kOverflowUser = 65534;
+
+bool ListensOn(const ServerOptions& options, bool unix_socket) {
+  return std::any_of(options.listen.begin(), options.listen.end(), [&](const std::string& text) {
+    const absl::StatusOr<net::Address> address = net::ParseAddress(text);
+    return address.ok() && address->is_unix() == unix_socket;
+  });
+}
 
 Binding Given(Role role, std::string member) {
   Binding binding;
@@ -36,13 +46,8 @@ std::vector<Binding> BuiltInBindings(const ServerOptions& options) {
   for (const std::string& member : options.validator) {
     bindings.push_back(Given(Role::kValidator, member));
   }
-  const bool has_socket =
-      std::any_of(options.listen.begin(), options.listen.end(), [](const std::string& text) {
-        const absl::StatusOr<net::Address> address = net::ParseAddress(text);
-        return address.ok() && address->is_unix();
-      });
   // Without a socket nobody comes as them, and whoever counts admins must not count them.
-  if (has_socket && !options.no_host_admins) {
+  if (ListensOn(options, /*unix_socket=*/true) && !options.no_host_admins) {
     const uid_t own = geteuid();
     std::vector<uid_t> users = {0};
     // In a user namespace every user who has no place in it seems to be that one.
@@ -61,6 +66,12 @@ std::vector<Binding> BuiltInBindings(const ServerOptions& options) {
     }
   }
   return bindings;
+}
+
+bool CanCome(const ServerOptions& options, absl::string_view member) {
+  if (absl::StartsWith(member, lease::kUnixUserPrefix)) return ListensOn(options, true);
+  if (absl::StartsWith(member, "spiffe://")) return !options.client_ca.empty();
+  return ListensOn(options, false);
 }
 
 }  // namespace tollgate::service

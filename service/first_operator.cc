@@ -23,15 +23,16 @@ namespace tollgate::service {
 namespace {
 
 // Whether somebody can come in already, or could once.
-absl::StatusOr<bool> HasWayIn(const storage::View& view) {
+absl::StatusOr<bool> HasWayIn(const storage::View& view,
+                              const std::function<bool(absl::string_view member)>& can_come) {
   ASSIGN_OR_RETURN(const auto operators,
                    view.Get(storage::Table::kWorkspaces, token::kOperatorWorkspace));
   if (operators.has_value()) return true;
   ASSIGN_OR_RETURN(const std::vector<Binding> bindings, StoredBindings(view));
   // One of an operator is left from a first start that did not come to its end: there is no token.
-  return std::any_of(bindings.begin(), bindings.end(), [](const Binding& binding) {
+  return std::any_of(bindings.begin(), bindings.end(), [&can_come](const Binding& binding) {
     return binding.role == Role::kAdmin && binding.workspaces.empty() &&
-           !absl::StartsWith(binding.member, lease::kOperatorPrefix);
+           !absl::StartsWith(binding.member, lease::kOperatorPrefix) && can_come(binding.member);
   });
 }
 
@@ -41,7 +42,7 @@ absl::Status MakeFirstOperator(const FirstOperator& parts) {
   {
     ASSIGN_OR_RETURN(const std::unique_ptr<storage::Snapshot> snapshot,
                      parts.engine->NewSnapshot());
-    ASSIGN_OR_RETURN(const bool has_way_in, HasWayIn(*snapshot));
+    ASSIGN_OR_RETURN(const bool has_way_in, HasWayIn(*snapshot, parts.can_come));
     if (has_way_in) return absl::OkStatus();
   }
   const FreshToken fresh =

@@ -78,7 +78,8 @@ void AddFlags(net::DaemonFlags& flags, ServerFlags* parsed) {
              &o.allow_plaintext);
 
   flags.List("Access", "admin", "MEMBER",
-             "Is admin while the service runs: spiffe://DOMAIN/PATH, unix:NAME, or local, the "
+             "Is admin while the service runs: spiffe://DOMAIN/PATH, operator:NAME, unix:NAME, or "
+             "local, the "
              "loopback; repeatable. No operator token is made then",
              &o.admin);
   flags.List("Access", "validator", "MEMBER",

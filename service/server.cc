@@ -230,9 +230,14 @@ class ServerImpl final : public Server {
     bound_ = bound.get();
     access_ = std::move(bound);
     if (options_.admin.empty() && !parts_.home.operator_token().empty()) {
-      RETURN_IF_ERROR(
-          MakeFirstOperator({store_.engine, sequencer_.get(), &parts_.format, store_.keyring.get(),
-                             &random_, parts_.home.operator_token()}));
+      RETURN_IF_ERROR(MakeFirstOperator(
+          {store_.engine, sequencer_.get(), &parts_.format, store_.keyring.get(), &random_,
+           parts_.home.operator_token(),
+           [this](absl::string_view member) { return CanCome(options_, member); }}));
+    } else if (options_.admin.empty() && bound_->built_in().empty()) {
+      base::Log(base::LogLevel::kWarning,
+                "nobody is admin, and a store in no folder gets no operator token: start with "
+                "--admin local");
     }
     return ReadAccess();
   }

@@ -117,7 +117,7 @@ absl::Status SecretFile::CheckReaders(const struct stat& info) const {
                    absl::StrCat(has, "its owner alone must be able to read. chmod 600 ", path_,
                                 group_alone ? kOrByName : ""));
   }
-  // root reads whatever it likes; it is said here only to its own users' mistakes.
+  // root may read what its users keep; another user's file is a mistake of anybody else's.
   if (info.st_uid != geteuid() && !(with_group && (info.st_uid == 0 || geteuid() == 0))) {
     return Refused("PERMISSIONS",
                    absl::StrCat("belongs to user ", info.st_uid, ", and this process runs as ",

@@ -38,7 +38,8 @@ struct BindingOptions {
 
   void AddTo(CLI::App& verb) {
     verb.add_option("role", role, "As tollgate access roles shows them")->required();
-    verb.add_option("member", member, "spiffe://DOMAIN/PATH, unix:NAME, or local")->required();
+    verb.add_option("member", member, "spiffe://DOMAIN/PATH, operator:NAME, unix:NAME, or local")
+        ->required();
     verb.add_option("--reason", reason, "Why; kept in the audit log");
     verb.add_option("--request-id", request_id, "Makes a retry safe");
   }

@@ -110,7 +110,7 @@ class Revoker {
 
   // "\"CI deploy key\", last used 2 min ago from 2 edges"
   std::string LabelAndUse(const Token& token) {
-    std::string used = "never used";
+    std::string used = IsOperatorToken(token) ? "whose use is not recorded" : "never used";
     if (token.has_last_used_time()) {
       used = absl::StrCat("last used ", LastUsedText(token, context_.now()), " from ",
                           token.edge_uses_size(), token.edge_uses_size() == 1 ? " edge" : " edges");

@@ -123,7 +123,13 @@ std::string RotationText(const Token& token, absl::Time now) {
   return absl::StrCat("overdue ", HumanDuration(now - due));
 }
 
+bool IsOperatorToken(const Token& token) {
+  return absl::StartsWith(token.name(),
+                          absl::StrCat(token::WorkspaceName(token::kOperatorWorkspace), "/"));
+}
+
 std::string LastUsedText(const Token& token, absl::Time now) {
+  if (IsOperatorToken(token)) return "not recorded";
   return token.has_last_used_time() ? HumanTime(base::FromProto(token.last_used_time()), now)
                                     : "never";
 }

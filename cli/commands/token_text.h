@@ -26,6 +26,8 @@ std::string ExpiresText(const tollgate::v1::Token& token, absl::Time now);
 // "due in 59 days", "overdue 3 days", "retires in 20 h", "retires when silent for 24 h", "-".
 std::string RotationText(const tollgate::v1::Token& token, absl::Time now);
 // "2 min ago", "never".
+// Whether it is an operator token, whose use is not recorded.
+bool IsOperatorToken(const tollgate::v1::Token& token);
 std::string LastUsedText(const tollgate::v1::Token& token, absl::Time now);
 // "4 s ago", "-".
 std::string LastTriedText(const tollgate::v1::Token& token, absl::Time now);

@@ -39,16 +39,18 @@ absl::Status RefuseUnknown(Permission permission) {
                    "certificate that carries exactly one SPIFFE id."));
 }
 
-absl::string_view WayOut(absl::string_view caller, Permission permission) {
+std::string WayOut(absl::string_view caller, Permission permission) {
   if (permission == Permission::kFollowFeed) {
-    return "A validator needs its role: tollgate access grant validator MEMBER, or tollgated "
-           "--validator MEMBER";
+    const absl::string_view name = caller.substr(0, kMostOfResource);
+    return absl::StrCat("A validator needs its role: tollgate access grant validator ", name,
+                        ", or tollgated --validator ", name);
   }
   // Whoever is only known to be on this host has perhaps forgotten to say who he is.
   if (caller == lease::kLocalCaller) {
-    return "Bring an operator token: tollgate --token-file FILE (a first start leaves one beside "
-           "the store, in DIR.operator). Or let an admin give a role to whoever calls over the "
-           "loopback: tollgate access grant";
+    return "Bring an operator token: tollgate --token-file FILE (the first start of a store that "
+           "knows no admin leaves one beside it, in DIR.operator; is it lost, start the service "
+           "with --admin local). Or an admin can give a role to whoever calls over the loopback: "
+           "tollgate access grant";
   }
   return "An admin can give him a role that may: tollgate access grant";
 }

@@ -17,8 +17,9 @@
 
 namespace tollgate::service {
 
-// The caller's name, by which bindings, the audit log and a token's `creator` know him: `local`,
-// `unix:NAME`, a SPIFFE id, or `anonymous`.
+// The caller's name as the transport alone tells it (Authenticator knows operator tokens, too), by
+// which bindings, the audit log and a token's `creator` know him: `local`, `unix:NAME`, a SPIFFE
+// id, or `anonymous`.
 std::string ActorOf(const net::Caller& caller);
 
 // Decides. Thread-safe, does no I/O, never blocks: gRPC's threads call it.

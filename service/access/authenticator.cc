@@ -29,10 +29,6 @@ absl::string_view BearerOf(absl::string_view value) {
   return value;
 }
 
-bool Stands(tollgate::v1::TokenState state) {
-  return state == tollgate::v1::TOKEN_STATE_ACTIVE || state == tollgate::v1::TOKEN_STATE_RETIRING;
-}
-
 absl::string_view StateWord(tollgate::v1::TokenState state) {
   switch (state) {
     case tollgate::v1::TOKEN_STATE_REVOKED:
@@ -106,7 +102,7 @@ absl::StatusOr<Identity> Authenticator::Identify(
     return Unauthenticated("OPERATOR_TOKEN_UNKNOWN",
                            "refused: this service knows no such operator token");
   }
-  if (!Stands(found->state)) return RefuseState(found->state);
+  if (!LetsIn(found->state)) return RefuseState(found->state);
   identity.actor = absl::StrCat(lease::kOperatorPrefix, found->owner);
   identity.token_id = found->id;
   return identity;
@@ -120,7 +116,7 @@ absl::Status Authenticator::StillStands(absl::string_view actor, absl::string_vi
     return Unauthenticated("OPERATOR_TOKEN_UNKNOWN",
                            "refused: this service knows the operator token no more");
   }
-  return Stands(found->state) ? absl::OkStatus() : RefuseState(found->state);
+  return LetsIn(found->state) ? absl::OkStatus() : RefuseState(found->state);
 }
 
 }  // namespace tollgate::service

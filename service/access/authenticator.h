@@ -27,8 +27,8 @@ struct Identity {
 
 // Learns who calls, in one of three ways: by the one SPIFFE id of his certificate; by an operator
 // token in the call's metadata, `authorization: Bearer tgo_…`; or by the user of this host at the
-// other end of a Unix socket. Whoever calls over the loopback without any of them is `local`.
-// Thread-safe, does no I/O, never blocks: gRPC's threads call it.
+// other end of a Unix socket. Whoever calls over the loopback without any of them is `local`; from
+// elsewhere, `anonymous`. Thread-safe, does no I/O, never blocks: gRPC's threads call it.
 class Authenticator {
  public:
   // All outlive it.

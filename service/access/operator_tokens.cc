@@ -8,6 +8,10 @@
 
 namespace tollgate::service {
 
+bool LetsIn(tollgate::v1::TokenState state) {
+  return token::IsLive(state) && state != tollgate::v1::TOKEN_STATE_SUSPENDED;
+}
+
 absl::StatusOr<std::vector<OperatorToken>> StoredOperatorTokens(const storage::View& view) {
   constexpr size_t kAtATime = 1000;
   const storage::KeyRange range = storage::WorkspaceTokens(token::kOperatorWorkspace);
@@ -34,8 +38,7 @@ absl::StatusOr<std::set<std::string>> LiveOperators(const storage::View& view, a
   ASSIGN_OR_RETURN(const std::vector<OperatorToken> tokens, StoredOperatorTokens(view));
   std::set<std::string> names;
   for (const OperatorToken& token : tokens) {
-    const tollgate::v1::TokenState state = token::StateAt(token.record, token.cohorts, now);
-    if (token::IsLive(state) && state != tollgate::v1::TOKEN_STATE_SUSPENDED) {
+    if (LetsIn(token::StateAt(token.record, token.cohorts, now))) {
       names.insert(token.record.owner());
     }
   }

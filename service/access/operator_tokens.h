@@ -23,6 +23,9 @@
 
 namespace tollgate::service {
 
+// Whether a token in that state lets its owner in.
+bool LetsIn(tollgate::v1::TokenState state);
+
 // An operator token, and what decides its state.
 struct OperatorToken {
   tollgate::store::v1::TokenRecord record;

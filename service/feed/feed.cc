@@ -207,7 +207,7 @@ bool BearsOnAccess(const v1::Event& event) {
 
 void Feed::OnEntry(const storage::TailEntry& entry) {
   const bool has_events = entry.events.events_size() > 0;
-  // Of those before the start the bindings are read already.
+  // Of those before the start bindings and operator tokens are read already.
   const bool access_changed =
       entry.revision > ledger_head_ && absl::c_any_of(entry.events.events(), BearsOnAccess);
   // Before the ring has the entry: who has lost his role is sent nothing of it.

@@ -167,6 +167,7 @@ bool ReportsMatch(const Condition& condition, const TokenRecord& record, const T
     return false;
   }
   if (!condition.unused_since.has_value()) return true;
+  if (record.workspace() == token::kOperatorWorkspace) return false;  // not known
   const absl::Time last =
       uses.empty() ? FromRecordMicros(record.create_time_us()) : uses.front().last_used;
   return last < *condition.unused_since;
@@ -343,6 +344,9 @@ absl::StatusOr<tollgate::v1::ListTokensResponse> ReadTokenList(const storage::Vi
   }
   ASSIGN_OR_RETURN(const size_t page_size, ReadPageSize(request.page_size(), kUsualPage));
   ASSIGN_OR_RETURN(const Condition condition, ReadFilter(request.filter(), now));
+  if (condition.unused_since.has_value()) {
+    RETURN_IF_ERROR(RefuseByUse(workspace, "a filter by use"));
+  }
   const std::string binding =
       absl::StrCat("tokens\n", workspace, "\n", storage::SerializeRecord(request.filter()));
   ASSIGN_OR_RETURN(const std::string after, ReadPageToken(binding, request.page_token()));

@@ -13,7 +13,8 @@ absl::StatusOr<Identity> IdentifyCaller(const RpcDeps& deps,
       deps.authenticator->Identify(caller, net::AuthorizationOf(context));
   if (!identity.ok()) {
     base::LogSummed(base::LogLevel::kWarning, "a caller's credentials were refused",
-                    base::ReasonOf(identity.status()), {{"origin", caller.origin}});
+                    base::ReasonOf(identity.status()),
+                    {{"origin", caller.origin}, {"reason", base::ReasonOf(identity.status())}});
   }
   return identity;
 }

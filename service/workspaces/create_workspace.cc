@@ -50,6 +50,14 @@ absl::StatusOr<WorkspaceRecord> LoadOrMakeWorkspace(const storage::View& view,
   if (!asked && workspace != token::kOperatorWorkspace) {
     ASSIGN_OR_RETURN(const std::vector<storage::Entry> any,
                      view.Scan(storage::Table::kWorkspaces, "", "", 2));
+    if (workspace == "operators") {
+      base::ErrorDetails details;
+      details.reason = "WORKSPACE_NOT_FOUND";
+      details.metadata = {{"workspace", "operators"}, {"near", token::kOperatorWorkspace}};
+      return base::Refuse(absl::StatusCode::kNotFound,
+                          "there is no workspace operators; operator tokens are in @operators",
+                          details);
+    }
     const auto is_other = [](const storage::Entry& entry) {
       return entry.key != token::kOperatorWorkspace;
     };

@@ -8,6 +8,7 @@
 #include <sstream>
 #include <string>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
 #include "base/random.h"
@@ -47,7 +48,10 @@ class FirstOperatorTest : public testing::Test {
   std::string file() const { return folder_ + "/store.operator"; }
   absl::Status Make(storage::Sequencer* sequencer = nullptr) {
     return MakeFirstOperator({engine_.get(), sequencer == nullptr ? sequencer_.get() : sequencer,
-                              &format_, &keyring_, &base::SystemRandom(), file()});
+                              &format_, &keyring_, &base::SystemRandom(), file(),
+                              [this](absl::string_view member) {
+                                return !cannot_come_ || !absl::StartsWith(member, "unix:");
+                              }});
   }
   std::string Written() {
     std::ifstream in(file());
@@ -78,6 +82,7 @@ class FirstOperatorTest : public testing::Test {
         .has_value();
   }
 
+  bool cannot_come_ = false;  // users of this host cannot
   const token::Keyring keyring_ = MakeKeyring();
   const token::TokenFormat format_;
   std::string folder_;
@@ -105,6 +110,16 @@ TEST_F(FirstOperatorTest, WhoHasAnAdminGetsNone) {
   ASSERT_TRUE(Make().ok());
   EXPECT_THAT(Tokens(), IsEmpty());
   EXPECT_EQ(access(file().c_str(), F_OK), -1);
+}
+
+TEST_F(FirstOperatorTest, AnAdminWhoCannotComeIsNoWayIn) {
+  GrantAdmin("unix:root");
+  ASSERT_TRUE(Make().ok());
+  EXPECT_THAT(Tokens(), IsEmpty());
+  cannot_come_ = true;
+  ASSERT_TRUE(Make().ok());
+  EXPECT_TRUE(IsGood());
+  EXPECT_THAT(Bindings(), SizeIs(2));
 }
 
 // Runs the commands of another, and refuses them from one on.

@@ -239,6 +239,17 @@ TEST_F(OperatorTokenTest, WhatGoesByUseIsRefused) {
   v1::RetireTokenResponse retired;
   EXPECT_EQ(base::ReasonOf(Call(admin_tokens_, &Tokens::RetireToken, retire, &retired)),
             "OPERATOR_USE_UNKNOWN");
+  v1::ListTokensRequest unused;
+  unused.set_parent("workspaces/@operators");
+  unused.mutable_filter()->mutable_unused_for()->set_seconds(1);
+  v1::ListTokensResponse listed;
+  EXPECT_EQ(base::ReasonOf(Call(admin_tokens_, &Tokens::ListTokens, unused, &listed)),
+            "OPERATOR_USE_UNKNOWN");
+  unused.mutable_filter()->mutable_unused_for()->set_nanos(1);
+  unused.mutable_filter()->mutable_unused_for()->set_seconds(0);
+  unused.set_parent("workspaces/-");
+  ASSERT_TRUE(Call(admin_tokens_, &Tokens::ListTokens, unused, &listed).ok());
+  EXPECT_EQ(listed.tokens_size(), 0) << "an operator token is never called unused";
   retire.set_force(true);
   EXPECT_EQ(base::ReasonOf(Call(admin_tokens_, &Tokens::RetireToken, retire, &retired)), "");
   EXPECT_EQ(ReasonOfList(made->token_string()), "OPERATOR_TOKEN_NOT_ACTIVE");
